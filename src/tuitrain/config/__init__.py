@@ -1,0 +1,22 @@
+"""What a run is asked to be: sections, presets, overrides, TOML in and out."""
+
+from tuitrain.config.errors import ConfigError, known_keys
+from tuitrain.config.presets import Preset, UnknownPresetError, all_presets
+from tuitrain.config.presets import find as find_preset
+from tuitrain.config.run_config import RunConfig, difference, flatten, load_config, validate
+from tuitrain.config.sections import ModelConfig
+
+__all__ = [
+    "ConfigError",
+    "ModelConfig",
+    "Preset",
+    "RunConfig",
+    "UnknownPresetError",
+    "all_presets",
+    "difference",
+    "find_preset",
+    "flatten",
+    "known_keys",
+    "load_config",
+    "validate",
+]

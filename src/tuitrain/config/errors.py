@@ -1,0 +1,100 @@
+"""One clear sentence for every way in which a configuration can be wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key and what to do."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like `word`, or None when nothing is alike.
+
+    A dotted key is also looked for by its last part, since the right key in the wrong section is the usual slip.
+    """
+    candidates = list(known)
+    tail = word.rsplit(".", 1)[-1]
+    tails = {key.rsplit(".", 1)[-1]: key for key in reversed(candidates)}
+    if tail in tails:
+        return tails[tail]
+    matches = difflib.get_close_matches(word, candidates, n=1, cutoff=0.75)
+    if not matches and "." in word:
+        matches = [tails[match] for match in difflib.get_close_matches(tail, tails, n=1, cutoff=0.6)]
+    if not matches and "." not in word:
+        matches = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """` Did you mean …?`, or nothing when nothing is alike."""
+    match = nearest(word, known)
+    return f" Did you mean {match!r}?" if match else ""
+
+
+def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every dotted key below a pydantic model, sections expanded."""
+    keys = []
+    for name, field in model.model_fields.items():
+        inner = _section(field.annotation)
+        keys.extend(known_keys(inner, f"{prefix}{name}.") if inner else [prefix + name])
+    return keys
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def explain(error: ValidationError, root: type[BaseModel], origin: str = "") -> ConfigError:
+    """Turn pydantic's findings into sentences, one a line, each naming the dotted key.
+
+    A default that depends on another key is skipped while that key is wrong: only causes are told.
+    """
+    sentences: list[str] = []
+    for detail in error.errors():
+        kind, context = detail["type"], detail.get("ctx", {})
+        if kind == "default_factory_not_called":
+            continue
+        key = ".".join(str(part) for part in detail["loc"])
+        given = detail.get("input")
+        if kind == "extra_forbidden":
+            text = _unknown(key, root)
+        elif kind == "literal_error":
+            allowed = context.get("expected", "").replace("'", "").replace(" or ", ", ")
+            hint = suggest(str(given), allowed.split(", "))
+            text = f"{key} = {given!r} is not one of {allowed}.{hint}"
+        elif kind == "value_error":
+            text = f"{key}: {context['error']}." if key else f"{context['error']}."
+        elif kind == "model_type":
+            text = f"{key} is a section: set one of its keys, such as {_example(root, key)}."
+        else:
+            message = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+            text = f"{key} = {given!r} is not valid: it should be {message}."
+        if text not in sentences:
+            sentences.append(text)
+    where = f"{origin}: " if origin else ""
+    return ConfigError("\n".join(where + sentence for sentence in sentences))
+
+
+def _unknown(key: str, root: type[BaseModel]) -> str:
+    keys = known_keys(root)
+    match = nearest(key, keys if "." in key else [*root.model_fields, *keys])
+    if match:
+        return f"{key} is not a key of the configuration. Did you mean {match!r}?"
+    section = key.split(".", 1)[0]
+    inside = [known for known in keys if known.startswith(section + ".")] or [
+        known for known in root.model_fields if known not in ("name", "preset")
+    ]
+    return f"{key} is not a key of the configuration. Known: {', '.join(inside)}."
+
+
+def _example(root: type[BaseModel], key: str) -> str:
+    return next((known for known in known_keys(root) if known.startswith(key + ".")), key)

@@ -1,0 +1,197 @@
+"""A whole run configuration: read from a preset or TOML file, overridden by key=value, written back."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import Field, ValidationError
+
+from tuitrain.config import presets
+from tuitrain.config.errors import ConfigError, explain
+from tuitrain.config.sections import (
+    CheckpointConfig,
+    DataConfig,
+    EvalConfig,
+    HardwareConfig,
+    ModelConfig,
+    OptimConfig,
+    ParallelConfig,
+    SamplingConfig,
+    ScheduleConfig,
+    Section,
+    TelemetryConfig,
+    TrainConfig,
+)
+
+
+class RunConfig(Section):
+    """Everything a run is asked to be."""
+
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    """Short name of the run; letters, digits, dot, dash and underscore."""
+    preset: str | None = None
+    """Preset the configuration started from, for `show` to list the differences."""
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    data: DataConfig = Field(default_factory=DataConfig)
+    optim: OptimConfig = Field(default_factory=OptimConfig)
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
+    train: TrainConfig
+    parallel: ParallelConfig = Field(default_factory=ParallelConfig)
+    eval: EvalConfig = Field(default_factory=EvalConfig)
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig)
+    checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
+    telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
+    hardware: HardwareConfig = Field(default_factory=HardwareConfig)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens in one optimizer step, over all processes."""
+        return self.train.global_batch_size * self.model.seq_len
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole run: max_steps or the token budget, whichever ends first."""
+        limits = []
+        if self.train.max_steps is not None:
+            limits.append(self.train.max_steps)
+        if self.train.token_budget is not None:
+            limits.append(-(-self.train.token_budget // self.tokens_per_step))
+        return min(limits)
+
+    def accumulation(self, world_size: int = 1) -> int:
+        """Micro-batches one process runs for a step: global / (micro × processes).
+
+        Raises ConfigError when that does not divide.
+        """
+        per_pass = self.train.micro_batch_size * world_size
+        if self.train.global_batch_size % per_pass:
+            raise ConfigError(
+                f"train.global_batch_size ({self.train.global_batch_size}) must be a multiple of "
+                f"train.micro_batch_size × processes ({self.train.micro_batch_size} × {world_size})."
+            )
+        return self.train.global_batch_size // per_pass
+
+    def with_vocab_size(self, vocab_size: int) -> RunConfig:
+        """The same configuration with the embedding table's size filled in."""
+        return self.model_copy(update={"model": self.model.model_copy(update={"vocab_size": vocab_size})})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dict without unset keys: what config.toml and the `run` record hold."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def to_toml(self) -> str:
+        """The resolved configuration as TOML; `tuitrain launch` accepts it as it is."""
+        return tomli_w.dumps(self.to_dict())
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one dict of dotted keys, in their order."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def parse_override(text: str) -> tuple[list[str], Any]:
+    """Split `section.key=value` into its path and its value, read as TOML where it is TOML, else as text."""
+    key, equals, raw = text.partition("=")
+    key = key.strip()
+    if not equals or not key or not all(key.split(".")):
+        raise ConfigError(f"{text!r} is not an override: write KEY=VALUE, such as train.max_steps=200.")
+    raw = raw.strip()
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    return key.split("."), value
+
+
+def apply_overrides(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """A copy of the raw tree with each `section.key=value` set; the last one wins."""
+    result = _copy(tree)
+    for override in overrides:
+        path, value = parse_override(override)
+        table = result
+        for part in path[:-1]:
+            below = table.setdefault(part, {})
+            if not isinstance(below, dict):
+                raise ConfigError(f"{override!r}: {part} is a value, not a section.")
+            table = below
+        if value == "none" and _optional(path):
+            table.pop(path[-1], None)
+        else:
+            table[path[-1]] = value
+    return result
+
+
+def _optional(path: list[str]) -> bool:
+    """Whether `none` at this key means unset rather than the word."""
+    return ".".join(path) in {
+        "model.vocab_size", "model.window", "train.max_steps", "train.token_budget", "data.max_tokens",
+        "hardware.peak_tflops", "preset",
+    }  # fmt: skip
+
+
+def _copy(tree: dict[str, Any]) -> dict[str, Any]:
+    return {key: _copy(value) if isinstance(value, dict) else value for key, value in tree.items()}
+
+
+def validate(tree: Mapping[str, Any], origin: str = "") -> RunConfig:
+    """Check a raw tree; raises ConfigError with one sentence for each thing that is wrong."""
+    complete = dict(tree)
+    complete.setdefault("train", {})
+    try:
+        return RunConfig.model_validate(complete)
+    except ValidationError as error:
+        raise explain(error, RunConfig, origin) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The raw tree of a TOML file; raises ConfigError naming file and line, FileNotFoundError if absent."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text.") from None
+
+
+def load_config(preset_or_file: str, overrides: Iterable[str] = ()) -> RunConfig:
+    """The configuration named by a preset or a TOML file, with overrides applied.
+
+    Raises ConfigError (bad key or value), presets.UnknownPresetError or FileNotFoundError.
+    """
+    if preset_or_file.endswith(".toml") or "/" in preset_or_file:
+        path = Path(preset_or_file).expanduser()
+        if path.is_dir():
+            path = path / "config.toml"
+        tree = read_toml(path)
+        tree.pop("about", None)
+        tree.setdefault("name", _safe_name(path.stem if path.stem != "config" else path.parent.name))
+    else:
+        preset = presets.find(preset_or_file)
+        tree = preset.tree() | {"name": preset.name, "preset": preset.name}
+    return validate(apply_overrides(tree, overrides))
+
+
+def _safe_name(text: str) -> str:
+    cleaned = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in text).lstrip("._-")
+    return cleaned[:64] or "run"
+
+
+def difference(before: RunConfig, after: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys whose values differ, with both values; None stands for unset. `name` and `preset` are left out."""
+    left, right = flatten(before.to_dict()), flatten(after.to_dict())
+    keys = [*left, *(key for key in right if key not in left)]
+    return {
+        key: (left.get(key), right.get(key))
+        for key in keys
+        if left.get(key) != right.get(key) and key not in ("name", "preset")
+    }

@@ -1,0 +1,296 @@
+"""The sections of a run's configuration: what a run is asked to be, and nothing about how it is done.
+
+Every key has a type, bounds and a docstring; `tuitrain schema` prints them all.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+_MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
+
+
+def parse_count(value: object) -> object:
+    """Read `81.7B`, `300M` or `1_000` as an integer; leave anything else to the type check."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?(?:e[0-9]+)?)\s*([kmbt]?)\s*", value.lower())
+    if not match:
+        return value
+    return round(float(match[1].replace("_", "").replace(",", "")) * _MULTIPLIERS[match[2]])
+
+
+Count = Annotated[int, BeforeValidator(parse_count)]
+
+
+class Section(BaseModel):
+    """A table of the configuration file: closed (an unknown key is an error) and immutable."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        coerce_numbers_to_str=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+
+def _default_d_ff(data: dict[str, Any]) -> int:
+    """4 × d_model, or for gated units 8/3 × d_model (as many weights), rounded up to a multiple of 128."""
+    if data["ffn"] in ("swiglu", "geglu"):
+        return -(-8 * data["d_model"] // 3 // 128) * 128
+    return int(4 * data["d_model"])
+
+
+class ModelConfig(Section):
+    """The shape of the network."""
+
+    n_layers: int = Field(default=12, ge=1, le=1024)
+    """Number of transformer blocks."""
+    d_model: int = Field(default=768, ge=8)
+    """Width of the residual stream."""
+    n_heads: int = Field(default=12, ge=1)
+    """Number of query heads."""
+    n_kv_heads: int = Field(default_factory=lambda data: data["n_heads"], ge=1)
+    """Number of key and value heads; fewer than n_heads is grouped-query attention. Default: n_heads."""
+    head_dim: int = Field(default_factory=lambda data: max(data["d_model"] // data["n_heads"], 1), ge=2)
+    """Width of one head. Default: d_model / n_heads."""
+    ffn: Literal["gelu", "swiglu", "geglu", "relu2"] = "gelu"
+    """Feed-forward unit. swiglu and geglu are gated (three matrices), gelu and relu2 have two."""
+    d_ff: int = Field(default_factory=_default_d_ff, ge=8)
+    """Inner width of the feed-forward unit. Default: 4 × d_model, or 8/3 × d_model rounded up for gated units."""
+    vocab_size: int | None = Field(default=None, ge=2)
+    """Rows of the embedding table. Unset: the tokenizer's size."""
+    seq_len: int = Field(default=1024, ge=2)
+    """Tokens in a training sequence."""
+    norm: Literal["layernorm", "rmsnorm"] = "layernorm"
+    """Normalisation layer."""
+    norm_bias: bool = Field(default_factory=lambda data: data["norm"] == "layernorm")
+    """Whether layernorm has a bias; rmsnorm never has one. Default: true for layernorm."""
+    norm_eps: float = Field(default=1e-5, gt=0, lt=1)
+    """Added to the variance inside the norm."""
+    norm_position: Literal["pre", "post"] = "pre"
+    """pre: x + f(norm(x)), with a final norm; post: norm(x + f(x)), as in the original transformer."""
+    position: Literal["learned", "rope", "none"] = "learned"
+    """How the model knows the order of tokens."""
+    rope_theta: float = Field(default=10000.0, gt=1)
+    """Base of the rotary frequencies; used with position = rope."""
+    bias: bool = False
+    """Whether the linear layers of attention and feed-forward have biases."""
+    tied_embeddings: bool = False
+    """Whether the output head shares the embedding table."""
+    qk_norm: bool = False
+    """RMS normalisation of each query and key head before the rotation, as in Qwen3."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout probability after the embedding, attention and feed-forward."""
+    window: int | None = Field(default=None, ge=1)
+    """Sliding attention window in tokens. Unset: attend to the whole sequence."""
+    attention_backend: Literal["auto", "flash", "cudnn", "efficient", "math", "flex"] = "auto"
+    """Kernel of the attention product."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelConfig:
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(f"n_heads ({self.n_heads}) must be a multiple of n_kv_heads ({self.n_kv_heads})")
+        if self.position == "rope" and self.head_dim % 2:
+            raise ValueError(f"head_dim ({self.head_dim}) must be even for position = rope")
+        if self.norm == "rmsnorm" and self.norm_bias:
+            raise ValueError("norm_bias must be false for norm = rmsnorm")
+        return self
+
+    @property
+    def gated(self) -> bool:
+        """Whether the feed-forward unit has a gate (three matrices instead of two)."""
+        return self.ffn in ("swiglu", "geglu")
+
+    @property
+    def attention_span(self) -> int:
+        """T_att: how many positions a token can attend to, min(window, seq_len)."""
+        return min(self.window or self.seq_len, self.seq_len)
+
+    @property
+    def architecture_name(self) -> str:
+        """Short name such as `12L-12H-768D-RoPE-RMS-SwiGLU-PreNorm`; grouped queries read `16H/8KV`."""
+        heads = f"{self.n_heads}H" if self.n_kv_heads == self.n_heads else f"{self.n_heads}H/{self.n_kv_heads}KV"
+        norm = "RMS" if self.norm == "rmsnorm" else "LN" if self.norm_bias else "LN-NB"
+        parts = [
+            f"{self.n_layers}L",
+            heads,
+            f"{self.d_model}D",
+            {"learned": "AbsPos", "rope": "RoPE", "none": "NoPos"}[self.position],
+            norm,
+            *(["QKNorm"] if self.qk_norm else []),
+            {"gelu": "GELU", "swiglu": "SwiGLU", "geglu": "GeGLU", "relu2": "ReLU2"}[self.ffn],
+            {"pre": "PreNorm", "post": "PostNorm"}[self.norm_position],
+        ]
+        return "-".join(parts)
+
+
+class DataConfig(Section):
+    """Where the text comes from and how it becomes tokens."""
+
+    source: str = Field(default="stdlib", min_length=1)
+    """stdlib (the source code of Python's standard library) · shakespeare · a file or glob
+    (.txt .jsonl .gz .zst .parquet …) · bin:DIR (nanoGPT's train.bin and val.bin) · hf:NAME[:CONFIG]."""
+    tokenizer: str = Field(default="byte", min_length=1)
+    """byte · char · sentencepiece:N (trained on the corpus) · a SentencePiece .model or a tokenizer.json · hf:NAME."""
+    packing: Literal["packed", "sample"] = "packed"
+    """packed: sequences are cut from the stream of documents; sample: one document a sequence, padded."""
+    val_fraction: float = Field(default=0.05, gt=0, lt=0.5)
+    """Share of the documents held out for evaluation (where the source has no split of its own)."""
+    text_column: str = "text"
+    """Field that holds the text in .jsonl, .parquet and Hugging Face sources."""
+    split: str = "train"
+    """Split of a Hugging Face source."""
+    max_tokens: Count | None = Field(default=None, ge=1)
+    """Stop tokenizing after about this many tokens. Unset: the whole source."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DataConfig:
+        if self.tokenizer.startswith("sentencepiece:"):
+            size = self.tokenizer.removeprefix("sentencepiece:")
+            if not size.isdigit() or not 300 <= int(size) <= 1_000_000:
+                raise ValueError(
+                    f"tokenizer = {self.tokenizer!r}: sentencepiece:N takes a vocabulary size from 300 to 1000000"
+                )
+        return self
+
+
+class OptimConfig(Section):
+    """The optimizer."""
+
+    name: Literal["adamw", "muon", "sgd"] = "adamw"
+    """adamw · muon (matrices by Muon, the rest by AdamW) · sgd."""
+    lr: float = Field(default=3e-4, gt=0, le=100)
+    """Peak learning rate."""
+    weight_decay: float = Field(default=0.1, ge=0, le=10)
+    """Decoupled weight decay, on matrices only."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """Decay rates of the first and second moment."""
+    eps: float = Field(default=1e-8, gt=0, lt=1)
+    """Added to the root of the second moment."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Momentum of sgd and muon."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> OptimConfig:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must both lie in [0, 1), not {list(self.betas)}")
+        return self
+
+
+class ScheduleConfig(Section):
+    """The learning rate over the steps."""
+
+    name: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
+    """Decay after the warmup; wsd stays constant and decays linearly at the end."""
+    warmup_steps: int = Field(default=100, ge=0)
+    """Steps of linear warmup from 0 to the peak."""
+    min_lr_ratio: float = Field(default=0.1, ge=0, le=1)
+    """Final learning rate as a share of the peak."""
+    decay_fraction: float = Field(default=0.2, gt=0, le=1)
+    """Share of all steps in which wsd decays."""
+
+
+class TrainConfig(Section):
+    """The loop."""
+
+    max_steps: Count | None = Field(default=None, ge=1)
+    """Stop after this many optimizer steps."""
+    token_budget: Count | None = Field(default=None, ge=1)
+    """Stop after this many tokens; `81.7B` is understood. With max_steps set too, whichever comes first."""
+    global_batch_size: int = Field(default=32, ge=1)
+    """Sequences in one optimizer step, over all processes."""
+    micro_batch_size: int = Field(default=8, ge=1)
+    """Sequences in one forward pass of one process; accumulation follows from it."""
+    grad_clip: float = Field(default=1.0, ge=0)
+    """Largest allowed global gradient norm; 0 switches clipping off."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the matrix products. auto: bfloat16 on CUDA, float32 on CPU."""
+    compile: bool = True
+    """torch.compile. On CPU used only where a C++ compiler is found."""
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    """Device to train on. auto: CUDA when there is one."""
+    seed: int = Field(default=1337, ge=0, lt=2**63)
+    """Seed of initialisation, data order, dropout and sampling."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        if self.max_steps is None and self.token_budget is None:
+            raise ValueError("max_steps or token_budget must be set")
+        if self.global_batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"global_batch_size ({self.global_batch_size}) must be a multiple of "
+                f"micro_batch_size ({self.micro_batch_size})"
+            )
+        return self
+
+
+class ParallelConfig(Section):
+    """How the work is spread over processes."""
+
+    strategy: Literal["auto", "single", "ddp", "zero1", "fsdp", "hsdp"] = "auto"
+    """single: one process · ddp: replicas · zero1: sharded optimizer · fsdp: all sharded · hsdp: sharded in a node."""
+    activation_checkpointing: Literal["none", "selective", "full"] = "none"
+    """Which activations are computed again in the backward pass instead of being held."""
+
+
+class EvalConfig(Section):
+    """Evaluation on the held-out split."""
+
+    interval: int = Field(default=250, ge=0)
+    """Steps between evaluations; one is also made before the first step and after the last. 0: never."""
+    steps: int = Field(default=20, ge=1)
+    """Micro-batches of one evaluation; always the same ones."""
+
+
+class SamplingConfig(Section):
+    """Text generated during training."""
+
+    interval: int = Field(default=500, ge=0)
+    """Steps between samples. 0: never."""
+    prompt: str = "def "
+    """Text the model continues."""
+    max_tokens: int = Field(default=128, ge=1)
+    """Tokens to generate."""
+    temperature: float = Field(default=0.8, ge=0, le=10)
+    """Softmax temperature; 0 takes the most likely token."""
+    top_k: int = Field(default=50, ge=0)
+    """Draw from the k most likely tokens; 0: from all."""
+
+
+class CheckpointConfig(Section):
+    """What is kept of the training state."""
+
+    interval: int = Field(default=1000, ge=0)
+    """Steps between checkpoints; one is also written at the end. 0: only at the end and on request."""
+    keep_last: int = Field(default=2, ge=1)
+    """How many of the newest checkpoints stay."""
+    keep_best: bool = True
+    """Whether the checkpoint with the lowest validation loss stays too."""
+    async_save: bool = True
+    """Write in the background while training goes on."""
+
+
+class TelemetryConfig(Section):
+    """What is written to the log, and how often."""
+
+    log_interval: int = Field(default=1, ge=1)
+    """Steps between `step` records."""
+    grad_stats_interval: int = Field(default=50, ge=0)
+    """Steps between gradient mean, standard deviation and maximum. 0: never."""
+    system_interval_s: float = Field(default=5.0, gt=0, le=3600)
+    """Seconds between `system` records, which are also the heartbeat."""
+    profile_steps: str = Field(default="", pattern=r"^(\d+-\d+)?$")
+    """Range of steps to profile, such as 10-15. Empty: none."""
+
+
+class HardwareConfig(Section):
+    """What this machine can do, where it cannot be found out."""
+
+    peak_tflops: float | None = Field(default=None, gt=0)
+    """Dense peak of one device in the training dtype, TFLOP/s. Unset: from the table of known GPUs."""

@@ -1,0 +1,52 @@
+"""The log's record types and the writer that appends them; any training loop may import this."""
+
+from tuitrain.events.codec import BrokenLineError, decode, encode, json_schema
+from tuitrain.events.records import (
+    RECORD_TYPES,
+    SCHEMA_VERSION,
+    Alert,
+    AnyRecord,
+    Architecture,
+    Checkpoint,
+    Control,
+    End,
+    Eval,
+    Gpu,
+    Hardware,
+    Layers,
+    Parallel,
+    Record,
+    Run,
+    Sample,
+    Software,
+    Step,
+    System,
+)
+from tuitrain.events.writer import EventWriter
+
+__all__ = [
+    "RECORD_TYPES",
+    "SCHEMA_VERSION",
+    "Alert",
+    "AnyRecord",
+    "Architecture",
+    "BrokenLineError",
+    "Checkpoint",
+    "Control",
+    "End",
+    "Eval",
+    "EventWriter",
+    "Gpu",
+    "Hardware",
+    "Layers",
+    "Parallel",
+    "Record",
+    "Run",
+    "Sample",
+    "Software",
+    "Step",
+    "System",
+    "decode",
+    "encode",
+    "json_schema",
+]

@@ -1,0 +1,117 @@
+"""Records to lines of strict JSON and back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from tuitrain.events.records import RECORD_TYPES, AnyRecord, Record
+
+NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
+_KNOWN_TYPES = {str(kind.__struct_config__.tag) for kind in RECORD_TYPES}
+# Where a "nan" is a word somebody wrote and not a number.
+_TEXT_KEYS = {"text", "prompt", "message", "reason", "name", "run_id", "config", "request", "result", "path", "type"}
+
+
+class BrokenLineError(ValueError):
+    """A line of the log that is not a record; the message says why."""
+
+
+def encode(record: Record) -> bytes:
+    """One line of strict JSON, newline included; non-finite numbers become strings."""
+    if _is_finite(record):
+        return _encoder.encode(record) + b"\n"
+    return _encoder.encode(_spell_out(msgspec.to_builtins(record))) + b"\n"
+
+
+def decode(line: bytes) -> AnyRecord | None:
+    """The record on a line, or None for a type this version does not know.
+
+    Raises BrokenLineError when the line is not JSON or lacks what its type needs.
+    """
+    try:
+        return _decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return _decode_slowly(line, error)
+
+
+def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:
+    """Lines with non-finite numbers, unknown types and broken lines, told apart."""
+    try:
+        tree = msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise BrokenLineError(f"not valid JSON ({cause})") from None
+    if not isinstance(tree, dict) or not isinstance(tree.get("type"), str):
+        raise BrokenLineError("not an object with a 'type'")
+    if tree["type"] not in _KNOWN_TYPES:
+        return None
+    try:
+        return msgspec.convert(_read_numbers(tree), AnyRecord)  # type: ignore[call-overload, no-any-return]
+    except (msgspec.MsgspecError, OverflowError, ValueError) as error:
+        raise BrokenLineError(str(error)) from None
+
+
+def _is_finite(record: Record) -> bool:
+    """Whether plain encoding is enough. Lists and nested objects take the careful way only if they hold a float."""
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                return False
+        elif isinstance(value, list | dict | msgspec.Struct) and not _tree_is_finite(value):
+            return False
+    return True
+
+
+def _tree_is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, list | tuple):
+        return all(_tree_is_finite(item) for item in value)
+    if isinstance(value, dict):
+        return all(_tree_is_finite(item) for item in value.values())
+    if isinstance(value, msgspec.Struct):
+        return all(_tree_is_finite(getattr(value, name)) for name in value.__struct_fields__)
+    return True
+
+
+def _spell_out(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if isinstance(value, dict):
+        return {key: _spell_out(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spell_out(item) for item in value]
+    return value
+
+
+def _read_numbers(value: Any, key: str = "") -> Any:
+    if isinstance(value, str):
+        return value if key in _TEXT_KEYS else NON_FINITE.get(value, value)
+    if isinstance(value, dict) and key not in _TEXT_KEYS:
+        return {name: _read_numbers(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_read_numbers(item, key) for item in value]
+    return value
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a line of the log, with the spelling of non-finite numbers."""
+    schemas, components = msgspec.json.schema_components([AnyRecord], ref_template="#/$defs/{name}")
+    numbers = _allow_spelled_numbers({**schemas[0], "$defs": components})
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "tuitrain event", **numbers}
+
+
+def _allow_spelled_numbers(node: Any) -> Any:
+    if isinstance(node, dict):
+        if node.get("type") == "number":
+            return {"anyOf": [node, {"enum": list(NON_FINITE)}]}
+        return {key: _allow_spelled_numbers(item) for key, item in node.items()}
+    if isinstance(node, list):
+        return [_allow_spelled_numbers(item) for item in node]
+    return node

@@ -1,0 +1,215 @@
+"""The record types of `metrics.jsonl`, one class a type. Times are Unix seconds (UTC), GB is 10⁹ bytes.
+
+A record in memory holds real floats, `nan` and `inf` included; on disk these are the strings `"nan"`, `"inf"`
+and `"-inf"`, because JSON has no such numbers.
+"""
+
+from __future__ import annotations
+
+import time as _time
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+
+class Record(msgspec.Struct, kw_only=True, tag_field="type"):
+    """What every record has."""
+
+    time: float = msgspec.field(default_factory=_time.time)
+
+
+class Architecture(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The network of a run and its parameter counts; unknown is None."""
+
+    name: str
+    params_total: int | None = None
+    params_trainable: int | None = None
+    params_non_embedding: int | None = None
+    n_layers: int | None = None
+    d_model: int | None = None
+    n_heads: int | None = None
+    n_kv_heads: int | None = None
+    head_dim: int | None = None
+    d_ff: int | None = None
+    vocab_size: int | None = None
+    seq_len: int | None = None
+    norm: str | None = None
+    norm_position: str | None = None
+    position: str | None = None
+    ffn: str | None = None
+    bias: bool | None = None
+    tied_embeddings: bool | None = None
+
+
+class Hardware(msgspec.Struct, kw_only=True):
+    """The devices of a run. peak_tflops is of one device, dense, in the training dtype."""
+
+    device: str
+    count: int = 1
+    peak_tflops: float | None = None
+    peak_source: str | None = None
+    memory_gb: float | None = None
+
+
+class Parallel(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How the run is spread over processes."""
+
+    strategy: str
+    world_size: int = 1
+    accumulation: int | None = None
+    activation_checkpointing: str | None = None
+
+
+class Software(msgspec.Struct, kw_only=True):
+    """Versions; None is unknown."""
+
+    tuitrain: str | None = None
+    torch: str | None = None
+    cuda: str | None = None
+    python: str | None = None
+    git_commit: str | None = None
+
+
+class Run(Record, tag="run", kw_only=True):
+    """The first record of each attempt: what the run is."""
+
+    run_id: str
+    name: str
+    schema: int = SCHEMA_VERSION
+    attempt: int = 1
+    config: dict[str, Any] = {}
+    architecture: Architecture | None = None
+    flops_per_token: float | None = None
+    flops_per_token_causal: float | None = None
+    tokens_per_step: int | None = None
+    total_steps: int | None = None
+    token_budget: int | None = None
+    hardware: Hardware | None = None
+    parallel: Parallel | None = None
+    attention_backend: str | None = None
+    dtype: str | None = None
+    compile: bool | None = None
+    software: Software | None = None
+
+
+class Step(Record, tag="step", kw_only=True):
+    """One optimizer step. tokens is cumulative over all ranks; mfu and accuracy lie in 0–1.
+
+    What is measured at every step is always written, null when unknown; the keys after grad_norm are written
+    only by the steps that measure them.
+    """
+
+    step: int
+    tokens: int | None = None
+    loss: float | None = None
+    accuracy: float | None = None
+    lr: float | None = None
+    step_time_ms: float | None = None
+    data_time_ms: float | None = None
+    tokens_per_sec: float | None = None
+    tflops: float | None = None
+    mfu: float | None = None
+    mfu_causal: float | None = None
+    mem_allocated_gb: float | None = None
+    mem_peak_gb: float | None = None
+    mem_reserved_gb: float | None = None
+    grad_norm: float | None = None
+    grad_mean: float | None | msgspec.UnsetType = msgspec.UNSET
+    grad_std: float | None | msgspec.UnsetType = msgspec.UNSET
+    grad_max: float | None | msgspec.UnsetType = msgspec.UNSET
+    step_time_max_ms: float | None | msgspec.UnsetType = msgspec.UNSET
+    slowest_rank: int | None | msgspec.UnsetType = msgspec.UNSET
+
+
+class Layers(Record, tag="layers", kw_only=True):
+    """One number per block, embedding first, head last."""
+
+    step: int
+    grad_norm: list[float] = []
+    update_ratio: list[float] = []
+
+
+class Eval(Record, tag="eval", kw_only=True, omit_defaults=True):
+    """An evaluation on a split that is not trained on."""
+
+    step: int
+    loss: float
+    tokens: int | None = None
+    split: str = "val"
+    accuracy: float | None = None
+    perplexity: float | None = None
+    duration_ms: float | None = None
+
+
+class Sample(Record, tag="sample", kw_only=True):
+    """Text the model wrote."""
+
+    step: int
+    text: str
+    prompt: str = ""
+
+
+class Checkpoint(Record, tag="checkpoint", kw_only=True, omit_defaults=True):
+    """A checkpoint that is complete on disk; path is relative to the run directory."""
+
+    step: int
+    path: str
+    bytes: int | None = None
+    duration_ms: float | None = None
+
+
+class Gpu(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Readings of one GPU."""
+
+    index: int
+    name: str | None = None
+    util_percent: float | None = None
+    mem_used_gb: float | None = None
+    mem_total_gb: float | None = None
+    power_w: float | None = None
+    temp_c: float | None = None
+    sm_clock_mhz: float | None = None
+
+
+class System(Record, tag="system", kw_only=True, omit_defaults=True):
+    """Readings of the machine; also the heartbeat of the run."""
+
+    host: str
+    cpu_percent: float | None = None
+    ram_used_gb: float | None = None
+    ram_total_gb: float | None = None
+    gpus: list[Gpu] = []
+
+
+class Alert(Record, tag="alert", kw_only=True, omit_defaults=True):
+    """Something a person should know; code is stable, message is for reading."""
+
+    level: Literal["info", "warning", "critical"]
+    code: str
+    message: str
+    step: int | None = None
+
+
+class Control(Record, tag="control", kw_only=True):
+    """A request that was left in the control directory, and what came of it."""
+
+    request: str
+    result: str
+
+
+class End(Record, tag="end", kw_only=True, omit_defaults=True):
+    """The last record of an attempt."""
+
+    status: Literal["completed", "stopped", "failed"]
+    reason: str | None = None
+    step: int | None = None
+    tokens: int | None = None
+    summary: dict[str, Any] = {}
+
+
+AnyRecord = Run | Step | Layers | Eval | Sample | Checkpoint | System | Alert | Control | End
+RECORD_TYPES: tuple[type[Record], ...] = (
+    Run, Step, Layers, Eval, Sample, Checkpoint, System, Alert, Control, End,
+)  # fmt: skip
