@@ -15,9 +15,7 @@ class BudgetTime:
     gpu_hours: float
 
 
-def time_to_budget(
-    tokens: int, flops_per_token: float, *, peak_tflops: float, mfu: float, gpus: int = 1
-) -> BudgetTime:
+def time_to_budget(tokens: int, flops_per_token: float, *, peak_tflops: float, mfu: float, gpus: int = 1) -> BudgetTime:
     """Time to train on `tokens` tokens with `gpus` devices of `peak_tflops` each at a utilisation of `mfu` (0–1)."""
     tokens_per_sec = mfu * peak_tflops * 1e12 * gpus / flops_per_token
     seconds = tokens / tokens_per_sec

@@ -41,9 +41,10 @@ class Section(BaseModel):
 
 def _default_d_ff(data: dict[str, Any]) -> int:
     """4 × d_model, or for gated units 8/3 × d_model (as many weights), rounded up to a multiple of 128."""
+    d_model: int = data["d_model"]
     if data["ffn"] in ("swiglu", "geglu"):
-        return -(-8 * data["d_model"] // 3 // 128) * 128
-    return int(4 * data["d_model"])
+        return -(-8 * d_model // 3 // 128) * 128
+    return 4 * d_model
 
 
 class ModelConfig(Section):

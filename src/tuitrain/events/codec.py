@@ -15,7 +15,19 @@ _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 _KNOWN_TYPES = {str(kind.__struct_config__.tag) for kind in RECORD_TYPES}
 # Where a "nan" is a word somebody wrote and not a number.
-_TEXT_KEYS = {"text", "prompt", "message", "reason", "name", "run_id", "config", "request", "result", "path", "type"}
+_TEXT_KEYS = {
+    "text",
+    "prompt",
+    "message",
+    "reason",
+    "name",
+    "run_id",
+    "config",
+    "request",
+    "result",
+    "path",
+    "type",
+}
 
 
 class BrokenLineError(ValueError):
@@ -51,7 +63,7 @@ def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:
     if tree["type"] not in _KNOWN_TYPES:
         return None
     try:
-        return msgspec.convert(_read_numbers(tree), AnyRecord)  # type: ignore[call-overload, no-any-return]
+        return msgspec.convert(_read_numbers(tree), AnyRecord)  # type: ignore[no-any-return]
     except (msgspec.MsgspecError, OverflowError, ValueError) as error:
         raise BrokenLineError(str(error)) from None
 

@@ -116,11 +116,11 @@ class Step(Record, tag="step", kw_only=True):
     mem_peak_gb: float | None = None
     mem_reserved_gb: float | None = None
     grad_norm: float | None = None
-    grad_mean: float | None | msgspec.UnsetType = msgspec.UNSET
-    grad_std: float | None | msgspec.UnsetType = msgspec.UNSET
-    grad_max: float | None | msgspec.UnsetType = msgspec.UNSET
-    step_time_max_ms: float | None | msgspec.UnsetType = msgspec.UNSET
-    slowest_rank: int | None | msgspec.UnsetType = msgspec.UNSET
+    grad_mean: float | msgspec.UnsetType | None = msgspec.UNSET
+    grad_std: float | msgspec.UnsetType | None = msgspec.UNSET
+    grad_max: float | msgspec.UnsetType | None = msgspec.UNSET
+    step_time_max_ms: float | msgspec.UnsetType | None = msgspec.UNSET
+    slowest_rank: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Layers(Record, tag="layers", kw_only=True):

@@ -1,1 +1,43 @@
-"""."""
+"""A run on disk: its directory, its status, its growing log, its columns of numbers."""
+
+from tuitrain.runs.columns import Columns, FloatArray
+from tuitrain.runs.discover import RunNotFoundError, find_run, list_runs, runs_directory
+from tuitrain.runs.follow import (
+    Batch,
+    Follower,
+    LogFollower,
+    StreamFollower,
+    drain,
+    load_histories,
+    load_history,
+)
+from tuitrain.runs.glance import Glance, glance
+from tuitrain.runs.history import BrokenLine, RunHistory
+from tuitrain.runs.layout import RunDirectory, RunInfo, create_run_directory, new_run_id
+from tuitrain.runs.status import Status, derive_status
+
+__all__ = [
+    "Batch",
+    "BrokenLine",
+    "Columns",
+    "FloatArray",
+    "Follower",
+    "Glance",
+    "LogFollower",
+    "RunDirectory",
+    "RunHistory",
+    "RunInfo",
+    "RunNotFoundError",
+    "Status",
+    "StreamFollower",
+    "create_run_directory",
+    "derive_status",
+    "drain",
+    "find_run",
+    "glance",
+    "list_runs",
+    "load_histories",
+    "load_history",
+    "new_run_id",
+    "runs_directory",
+]

@@ -1,0 +1,74 @@
+"""The metric registry: each metric is declared once, and every table, chart, figure and report reads it here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from tuitrain.analysis import units
+
+NOT_AVAILABLE = "n/a"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that runs report.
+
+    key is the column of `RunHistory.steps` (or `.evals` for source "eval"); a stored value times `factor` is in
+    `unit`, which is what axes show; `format` renders the stored value with its unit. better: which way is good.
+    """
+
+    key: str
+    title: str
+    unit: str
+    format: Callable[[float], str]
+    better: Literal["lower", "higher"] | None = None
+    scale: Literal["linear", "log"] = "linear"
+    panel: str = ""
+    factor: float = 1.0
+    source: Literal["step", "eval"] = "step"
+
+    def text(self, value: float | None) -> str:
+        """The value with its unit; unknown is `n/a`, and nan and inf are themselves."""
+        if value is None:
+            return NOT_AVAILABLE
+        if not math.isfinite(value):
+            return str(value)
+        return self.format(value)
+
+    @property
+    def label(self) -> str:
+        """Title and unit, as an axis or a panel is headed."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("loss", "loss", "", "{:.4f}".format, "lower", panel="loss"),
+    Metric("val_loss", "validation loss", "", "{:.4f}".format, "lower", panel="loss", source="eval"),
+    Metric("perplexity", "perplexity", "", "{:.4g}".format, "lower", "log", panel="loss", source="eval"),
+    Metric("accuracy", "accuracy", "%", units.percent, "higher", panel="accuracy", factor=100),
+    Metric("mfu", "MFU", "%", units.percent, "higher", panel="mfu", factor=100),
+    Metric("mfu_causal", "MFU (causal)", "%", units.percent, "higher", panel="mfu", factor=100),
+    Metric("tokens_per_sec", "throughput", "tok/s", units.rate, "higher", panel="throughput"),
+    Metric("tflops", "achieved", "TFLOP/s", "{:.3g} TFLOP/s".format, "higher", panel="throughput"),
+    Metric("step_time_ms", "step time", "ms", units.milliseconds, "lower", panel="step_time"),
+    Metric("data_time_ms", "data time", "ms", units.milliseconds, "lower", panel="step_time"),
+    Metric("mem_allocated_gb", "memory allocated", "GB", units.gigabytes, None, panel="memory"),
+    Metric("mem_peak_gb", "peak memory", "GB", units.gigabytes, "lower", panel="memory"),
+    Metric("mem_reserved_gb", "memory reserved", "GB", units.gigabytes, None, panel="memory"),
+    Metric("grad_norm", "gradient norm", "", "{:.3g}".format, None, panel="grad_norm"),
+    Metric("grad_mean", "gradient mean", "", "{:.2e}".format, None, panel="grad_stats"),
+    Metric("grad_std", "gradient std", "", "{:.2e}".format, None, panel="grad_stats"),
+    Metric("grad_max", "gradient max", "", "{:.2e}".format, None, panel="grad_stats"),
+    Metric("lr", "learning rate", "", "{:.2e}".format, None, panel="lr"),
+    Metric("tokens", "tokens", "", units.count, None, panel="tokens"),
+)
+
+BY_KEY: dict[str, Metric] = {metric.key: metric for metric in METRICS}
+
+
+def metric(key: str) -> Metric:
+    """The declaration of a metric; raises KeyError for a key nobody declared."""
+    return BY_KEY[key]

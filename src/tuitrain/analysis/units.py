@@ -1,0 +1,67 @@
+"""Numbers as people read them: counts, rates, durations, sizes."""
+
+from __future__ import annotations
+
+import math
+
+_SCALES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+def count(value: float) -> str:
+    """Three significant digits with k, M, B or T: `81.7 B`, `412 k`, `950`."""
+    for scale, suffix in _SCALES:
+        # 999,950 is 1.00 M, not 1,000 k: the boundary is where three digits would round up.
+        if abs(value) >= scale * 0.9995:
+            return f"{_three_digits(value / scale)} {suffix}"
+    return f"{value:.0f}"
+
+
+def rate(value: float) -> str:
+    """Tokens per second: `412 k tok/s`."""
+    return f"{count(value)} tok/s"
+
+
+def percent(value: float) -> str:
+    """A share of 1 as per cent: `47.2 %`."""
+    return f"{100 * value:.1f} %"
+
+
+def milliseconds(value: float) -> str:
+    """A duration given in milliseconds: `1.27 s`, `84.2 ms`."""
+    return f"{_three_digits(value / 1000)} s" if value >= 1000 else f"{_three_digits(value)} ms"
+
+
+def gigabytes(value: float) -> str:
+    """GB of 10⁹ bytes: `63.1 GB`, `0.48 GB`."""
+    return f"{value:.1f} GB" if value >= 10 else f"{value:.2f} GB"
+
+
+def duration(seconds: float) -> str:
+    """The two largest parts of a duration: `1 d 04 h`, `2 h 05 m`, `3 m 20 s`, `12 s`."""
+    if not math.isfinite(seconds):
+        return "n/a"
+    whole = max(0, round(seconds))
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{days} d {hours:02d} h"
+    if hours:
+        return f"{hours} h {minutes:02d} m"
+    if minutes:
+        return f"{minutes} m {whole % 60:02d} s"
+    return f"{whole} s"
+
+
+def age(seconds: float) -> str:
+    """The largest part of a duration: `3 d`, `2 h`, `5 m`, `now`."""
+    whole = max(0, round(seconds))
+    for size, suffix in ((86400, "d"), (3600, "h"), (60, "m")):
+        if whole >= size:
+            return f"{whole // size} {suffix}"
+    return f"{whole} s" if whole > 4 else "now"
+
+
+def _three_digits(value: float) -> str:
+    magnitude = abs(value)
+    if magnitude >= 99.95:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if magnitude >= 9.995 else f"{value:.2f}"

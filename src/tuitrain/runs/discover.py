@@ -1,0 +1,77 @@
+"""Finding runs: all of a directory, or the one that somebody named."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from tuitrain.runs.layout import RunDirectory
+
+DEFAULT_RUNS_DIR = Path("runs")
+
+
+class RunNotFoundError(LookupError):
+    """No run, or more than one, answers to a name; the message says which come near."""
+
+
+def runs_directory(flag: Path | None = None) -> Path:
+    """Where runs lie: the flag, `TUITRAIN_RUNS_DIR`, or ./runs."""
+    return flag or Path(os.environ.get("TUITRAIN_RUNS_DIR") or DEFAULT_RUNS_DIR)
+
+
+def list_runs(runs_dir: Path) -> list[RunDirectory]:
+    """Every run under a directory, newest first by the time its directory was made."""
+    if not runs_dir.is_dir():
+        return []
+    runs = [
+        RunDirectory(path)
+        for path in runs_dir.iterdir()
+        if path.is_dir() and any((path / name).exists() for name in ("metrics.jsonl", "run.json", "config.toml"))
+    ]
+    return sorted(runs, key=_created, reverse=True)
+
+
+def _created(run: RunDirectory) -> tuple[float, str]:
+    info = run.read_info()
+    if info is not None:
+        return info.created, run.run_id
+    oldest = run.config if run.config.exists() else run.metrics
+    return oldest.stat().st_mtime, run.run_id
+
+
+def find_run(name: str, runs_dir: Path) -> RunDirectory:
+    """The run called `name`: its id, a unique prefix of it, `latest`, a run directory or a log file.
+
+    Raises RunNotFoundError, with a message for the user.
+    """
+    if name == "latest":
+        runs = list_runs(runs_dir)
+        if not runs:
+            raise RunNotFoundError(f"There are no runs in {runs_dir}. Start one with `tuitrain launch gpt2-tiny`.")
+        return runs[0]
+    path = Path(name).expanduser()
+    if path.is_file():
+        if path.name == "metrics.jsonl":
+            return RunDirectory(path.parent.resolve(), path)
+        return RunDirectory(path.resolve().with_suffix(""), path)
+    if (path.is_dir() and (path / "metrics.jsonl").exists()) or (path / "config.toml").exists():
+        return RunDirectory(path.resolve())
+    if "/" in name:
+        raise RunNotFoundError(f"{name} is neither a run directory nor a log file.")
+    return _by_prefix(name, runs_dir)
+
+
+def _by_prefix(name: str, runs_dir: Path) -> RunDirectory:
+    runs = list_runs(runs_dir)
+    exact = [run for run in runs if run.run_id == name]
+    matches = exact or [run for run in runs if run.run_id.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        some = ", ".join(run.run_id for run in matches[:4])
+        more = f" and {len(matches) - 4} more" if len(matches) > 4 else ""
+        raise RunNotFoundError(f"{name!r} names {len(matches)} runs: {some}{more}. Give more of the id.")
+    near = difflib.get_close_matches(name, [run.run_id for run in runs], n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else " `tuitrain ls` lists the runs."
+    raise RunNotFoundError(f"No run in {runs_dir} is called {name!r}.{hint}")

@@ -1,0 +1,147 @@
+"""Following a log that grows: by polling its size, since logs live on network file systems that notify nobody."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tuitrain.events import AnyRecord, BrokenLineError, decode
+from tuitrain.runs.history import BrokenLine, RunHistory
+from tuitrain.runs.layout import RunDirectory
+
+CHUNK_BYTES = 4 << 20
+_MEMORY_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one poll found. reset: the file was replaced or cut short, so everything known before is void.
+
+    more: the chunk limit was reached and the next poll has further records at once.
+    """
+
+    records: tuple[AnyRecord, ...] = ()
+    broken: tuple[BrokenLine, ...] = ()
+    reset: bool = False
+    more: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.broken or self.reset)
+
+
+class Follower(Protocol):
+    """Anything that yields batches of new records."""
+
+    def poll(self) -> Batch:
+        """The records that came since the last call; an empty batch when there are none."""
+
+
+class LineParser:
+    """Turns bytes into records, keeping a partial last line until its newline comes."""
+
+    def __init__(self) -> None:
+        self._partial = b""
+        self._line = 0
+
+    def feed(self, data: bytes) -> tuple[tuple[AnyRecord, ...], tuple[BrokenLine, ...]]:
+        """Records and broken lines in these bytes, in their order."""
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        records: list[AnyRecord] = []
+        broken: list[BrokenLine] = []
+        for line in lines:
+            self._line += 1
+            if not line.strip():
+                continue
+            try:
+                record = decode(line)
+            except BrokenLineError as error:
+                broken.append(BrokenLine(self._line, str(error)))
+                continue
+            if record is not None:
+                records.append(record)
+        return tuple(records), tuple(broken)
+
+
+class LogFollower:
+    """Follows one file. A file that is missing, or vanishes, is waited for."""
+
+    def __init__(self, path: Path, chunk_bytes: int = CHUNK_BYTES) -> None:
+        self.path = path
+        self._chunk_bytes = chunk_bytes
+        self._parser = LineParser()
+        self._inode: int | None = None
+        self._offset = 0
+        self._tail = b""
+
+    def poll(self) -> Batch:
+        """Read what was appended since the last call, at most one chunk. Raises PermissionError and the like."""
+        try:
+            file = self.path.open("rb", buffering=0)
+        except FileNotFoundError:
+            return Batch()
+        with file:
+            status = os.fstat(file.fileno())
+            reset = self._was_replaced(file.fileno(), status)
+            if reset:
+                self._parser, self._offset, self._tail = LineParser(), 0, b""
+            self._inode = status.st_ino
+            data = os.pread(file.fileno(), self._chunk_bytes, self._offset)
+        self._offset += len(data)
+        self._tail = (self._tail + data)[-_MEMORY_BYTES:]
+        records, broken = self._parser.feed(data)
+        return Batch(records, broken, reset, more=len(data) == self._chunk_bytes)
+
+    def _was_replaced(self, file: int, status: os.stat_result) -> bool:
+        """Whether this is not the file that was read before: another inode, shorter, or rewritten in place."""
+        if self._inode is None or not self._offset:
+            return False
+        if status.st_ino != self._inode or status.st_size < self._offset:
+            return True
+        if status.st_size == self._offset:
+            return False
+        return os.pread(file, len(self._tail), self._offset - len(self._tail)) != self._tail
+
+
+class StreamFollower:
+    """Follows a pipe such as standard input, without blocking for longer than `wait_s` seconds."""
+
+    def __init__(self, file: int, wait_s: float = 0.05) -> None:
+        self._file = file
+        self._wait_s = wait_s
+        self._parser = LineParser()
+        self.ended = False
+
+    def poll(self) -> Batch:
+        """Whatever the pipe holds now; nothing more once it has ended."""
+        if self.ended or not select.select([self._file], [], [], self._wait_s)[0]:
+            return Batch()
+        data = os.read(self._file, CHUNK_BYTES)
+        self.ended = not data
+        records, broken = self._parser.feed(data or b"\n")
+        return Batch(records, broken, more=not self.ended)
+
+
+def drain(follower: Follower, history: RunHistory) -> RunHistory:
+    """Read all there is now into the history; a replaced file starts a new one. Returns the history."""
+    while True:
+        batch = follower.poll()
+        if batch.reset:
+            history = RunHistory()
+        history.absorb(batch.records, batch.broken)
+        if not batch.more:
+            return history
+
+
+def load_history(run: RunDirectory) -> RunHistory:
+    """The whole log of a run. Raises FileNotFoundError when there is none."""
+    run.metrics.stat()
+    return drain(LogFollower(run.metrics), RunHistory())
+
+
+def load_histories(runs: Iterable[RunDirectory]) -> list[RunHistory]:
+    """The logs of several runs, in their order."""
+    return [load_history(run) for run in runs]

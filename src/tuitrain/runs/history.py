@@ -1,0 +1,155 @@
+"""The state of one run, built from its records in the order they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from tuitrain.events import (
+    Alert,
+    AnyRecord,
+    Checkpoint,
+    Control,
+    End,
+    Eval,
+    Layers,
+    Run,
+    Sample,
+    Step,
+    System,
+)
+from tuitrain.runs.columns import Columns, numeric_fields
+
+STEP_KEYS = numeric_fields(Step)
+EVAL_KEYS = numeric_fields(Eval)
+
+_Stepped = TypeVar("_Stepped", Sample, Checkpoint, Layers)
+
+
+@dataclass(frozen=True)
+class BrokenLine:
+    """A line of the log that could not be read: its number, from 1, and why."""
+
+    number: int
+    reason: str
+
+
+class RunHistory:
+    """Everything a log says about its run. `steps` and `evals` are tables in the order of steps.
+
+    When a later attempt starts again at an earlier step, the records from that step on move to
+    `superseded_steps`: they happened, but the run did not keep them.
+    """
+
+    def __init__(self) -> None:
+        self.attempts: list[Run] = []
+        self.steps = Columns(STEP_KEYS)
+        self.superseded_steps = Columns(STEP_KEYS)
+        self.evals = Columns(EVAL_KEYS)
+        self.samples: list[Sample] = []
+        self.checkpoints: list[Checkpoint] = []
+        self.alerts: list[Alert] = []
+        self.controls: list[Control] = []
+        self.layers: list[Layers] = []
+        self.systems: list[System] = []
+        self.end: End | None = None
+        self.broken: list[BrokenLine] = []
+        self.last_time: float | None = None
+        """Time of the newest record, Unix seconds: the heartbeat."""
+
+    @property
+    def run(self) -> Run | None:
+        """What the newest attempt said of itself, or None before its first record."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def started(self) -> float | None:
+        """Unix seconds of the first attempt's start."""
+        if self.attempts:
+            return self.attempts[0].time
+        return float(self.steps["time"][0]) if len(self.steps) else None
+
+    @property
+    def step(self) -> int | None:
+        """The newest step."""
+        last = self.steps.last("step")
+        return None if last is None else int(last)
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens trained on so far."""
+        last = self.steps.last("tokens")
+        return None if last is None else int(last)
+
+    @property
+    def system(self) -> System | None:
+        """The newest readings of the machine."""
+        return self.systems[-1] if self.systems else None
+
+    def absorb(self, records: Iterable[AnyRecord], broken: Sequence[BrokenLine] = ()) -> None:
+        """Take in further records, in the order of the log."""
+        pending: list[Step] = []
+        for record in records:
+            if isinstance(record, Step):
+                pending.append(record)
+                continue
+            if isinstance(record, Run):
+                self._absorb_steps(pending)
+                pending = []
+            self._absorb_other(record)
+        self._absorb_steps(pending)
+        self.broken.extend(broken)
+
+    def _absorb_steps(self, steps: Sequence[Step]) -> None:
+        if not steps:
+            return
+        self._seen(max(record.time for record in steps))
+        numbers = np.array([record.step for record in steps])
+        restarts = (np.flatnonzero(np.diff(numbers) <= 0) + 1).tolist()
+        for start, end in zip([0, *restarts], [*restarts, len(steps)], strict=True):
+            superseded = self._supersede(self.steps, int(numbers[start]))
+            if superseded is not None:
+                self.superseded_steps.append_columns(superseded)
+            self.steps.extend(steps[start:end])
+
+    def _absorb_other(self, record: AnyRecord) -> None:
+        self._seen(record.time)
+        match record:
+            case Run():
+                self.attempts.append(record)
+                self.end = None
+            case Eval():
+                self._supersede(self.evals, record.step)
+                self.evals.extend([record])
+            case Sample():
+                self.samples = [*_before(self.samples, record.step), record]
+            case Checkpoint():
+                self.checkpoints = [*_before(self.checkpoints, record.step), record]
+            case Layers():
+                if self.layers and self.layers[-1].step >= record.step:
+                    self.layers = _before(self.layers, record.step)
+                self.layers.append(record)
+            case Alert():
+                self.alerts.append(record)
+            case Control():
+                self.controls.append(record)
+            case System():
+                self.systems.append(record)
+            case End():
+                self.end = record
+
+    def _seen(self, time: float) -> None:
+        self.last_time = time if self.last_time is None else max(self.last_time, time)
+
+    @staticmethod
+    def _supersede(table: Columns, step: int) -> Columns | None:
+        """Take the rows from this step on out of the table; None when there are none."""
+        row = int(np.searchsorted(table["step"], step, side="left"))
+        return table.cut(row) if row < len(table) else None
+
+
+def _before(records: list[_Stepped], step: int) -> list[_Stepped]:
+    return [record for record in records if record.step < step]

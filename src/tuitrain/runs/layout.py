@@ -1,0 +1,111 @@
+"""The directory of a run: where its files are, the launcher's facts about it, and the name it gets."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+REQUESTS = ("stop", "checkpoint", "eval")
+
+
+class RunInfo(msgspec.Struct, kw_only=True):
+    """`run.json`: what the launcher knows. pid_started (Unix seconds) tells a reused pid from the engine's."""
+
+    name: str
+    created: float
+    pid: int | None = None
+    pid_started: float | None = None
+    host: str | None = None
+    command: list[str] = []
+    launcher: str = "local"
+    job_id: str | None = None
+    tags: list[str] = []
+    notes: list[str] = []
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths of one run. A bare log outside a run directory is one too: only its `metrics` exists."""
+
+    path: Path
+    log: Path | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Name of the directory, or of the log file's directory."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.toml"
+
+    @property
+    def info(self) -> Path:
+        """The launcher's facts."""
+        return self.path / "run.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The log."""
+        return self.log or self.path / "metrics.jsonl"
+
+    @property
+    def console(self) -> Path:
+        """stdout and stderr of the engine."""
+        return self.path / "console.log"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Directory of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def control(self) -> Path:
+        """Directory of the requests to the engine."""
+        return self.path / "control"
+
+    def read_info(self) -> RunInfo | None:
+        """The launcher's facts, or None when they are absent or unreadable: a log alone is enough to watch."""
+        try:
+            return msgspec.json.decode(self.info.read_bytes(), type=RunInfo)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def write_info(self, info: RunInfo) -> None:
+        """Replace `run.json` in one step, so that no reader meets half of it."""
+        temporary = self.info.with_name(f".run.json.{os.getpid()}")
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
+        temporary.replace(self.info)
+
+    def request(self, name: str) -> None:
+        """Leave a request for the engine: stop, checkpoint or eval."""
+        if name not in REQUESTS:
+            raise ValueError(f"{name!r} is not a request; known: {', '.join(REQUESTS)}.")
+        self.control.mkdir(parents=True, exist_ok=True)
+        (self.control / name).touch()
+
+
+def new_run_id(name: str, now: float | None = None) -> str:
+    """<name>-<yyyymmdd>-<hhmmss>-<4 hex>, local time, safe as a file name."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+    return f"{safe[:64]}-{stamp}-{secrets.token_hex(2)}"
+
+
+def create_run_directory(runs_dir: Path, name: str) -> RunDirectory:
+    """Make the directory of a new run under runs_dir; the id is new even for runs of the same second."""
+    while True:
+        run = RunDirectory(runs_dir / new_run_id(name))
+        try:
+            run.path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        run.control.mkdir()
+        return run

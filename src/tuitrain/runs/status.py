@@ -1,0 +1,78 @@
+"""The status of a run, derived from its events, its heartbeat and the process table; it is stored nowhere."""
+
+from __future__ import annotations
+
+import enum
+import socket
+import time
+
+import psutil
+
+from tuitrain.events import End
+from tuitrain.runs.layout import RunInfo
+
+STALLED_AFTER_S = 120.0
+"""Silence of a living process after which it counts as stalled; the heartbeat comes every few seconds."""
+LIVE_WITHIN_S = 60.0
+"""Age of the heartbeat up to which a run on another machine counts as alive."""
+
+
+class Status(enum.StrEnum):
+    """What can be said of a run. `unknown`: silent, and its process cannot be asked from here."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STALLED = "stalled"
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    CRASHED = "crashed"
+    UNKNOWN = "unknown"
+
+    @property
+    def live(self) -> bool:
+        """Whether more records may come."""
+        return self in (Status.STARTING, Status.RUNNING, Status.STALLED)
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of `tuitrain status`: 0 completed, 100 failed or crashed, 101 running, 103 stopped, else 1."""
+        if self.live:
+            return 101
+        codes = {Status.COMPLETED: 0, Status.FAILED: 100, Status.CRASHED: 100, Status.STOPPED: 103}
+        return codes.get(self, 1)
+
+
+def process_alive(info: RunInfo | None) -> bool | None:
+    """Whether the engine's process lives; None when that cannot be told from this machine."""
+    if info is None or info.pid is None or info.host != socket.gethostname():
+        return None
+    try:
+        process = psutil.Process(info.pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        reused = info.pid_started is not None and abs(process.create_time() - info.pid_started) > 2.0
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+    return not reused
+
+
+def derive_status(
+    info: RunInfo | None, end: End | None, last_time: float | None, has_steps: bool, now: float | None = None
+) -> Status:
+    """Status from the newest attempt's `end` record, the newest record's time and the launcher's facts."""
+    if end is not None:
+        return Status(end.status)
+    age = None if last_time is None else (time.time() if now is None else now) - last_time
+    alive = process_alive(info)
+    if alive is False:
+        return Status.CRASHED
+    if alive:
+        if age is not None and age > STALLED_AFTER_S:
+            return Status.STALLED
+        return Status.RUNNING if has_steps else Status.STARTING
+    if age is not None and age <= LIVE_WITHIN_S:
+        return Status.RUNNING if has_steps else Status.STARTING
+    return Status.UNKNOWN
