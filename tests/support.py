@@ -1,0 +1,144 @@
+"""Runs for tests: made by hand, written with the real writer."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+from tuitrain.accounting import count_parameters, flops_per_token
+from tuitrain.config import RunConfig, load_config
+from tuitrain.events import (
+    Alert,
+    Architecture,
+    Checkpoint,
+    End,
+    Eval,
+    EventWriter,
+    Gpu,
+    Hardware,
+    Parallel,
+    Run,
+    Sample,
+    Software,
+    Step,
+    System,
+)
+from tuitrain.runs import RunDirectory, RunInfo
+
+TINY = "llama2-tiny"
+
+
+def run_record(config: RunConfig, run_id: str, *, at: float, attempt: int = 1, peak: float | None = 312.0) -> Run:
+    """The `run` record the engine would write for this configuration."""
+    model, counts, flops = config.model, count_parameters(config.model), flops_per_token(config.model)
+    shared = ("n_layers", "d_model", "n_heads", "n_kv_heads", "head_dim", "d_ff", "vocab_size", "seq_len")
+    words = ("norm", "norm_position", "position", "ffn", "bias", "tied_embeddings")
+    return Run(
+        time=at,
+        run_id=run_id,
+        name=config.name,
+        attempt=attempt,
+        config=config.to_dict(),
+        architecture=Architecture(
+            name=model.architecture_name,
+            params_total=counts.total,
+            params_trainable=counts.total,
+            params_non_embedding=counts.non_embedding,
+            **{key: getattr(model, key) for key in (*shared, *words)},
+        ),
+        flops_per_token=flops.full,
+        flops_per_token_causal=flops.causal,
+        tokens_per_step=config.tokens_per_step,
+        total_steps=config.total_steps,
+        token_budget=config.train.token_budget,
+        hardware=Hardware(device="NVIDIA A100-SXM4-80GB", peak_tflops=peak, peak_source="table", memory_gb=85.9),
+        parallel=Parallel(strategy="single", world_size=1, accumulation=1),
+        attention_backend="flash",
+        dtype="bfloat16",
+        compile=True,
+        software=Software(tuitrain="0.1.0", torch="2.13.0", cuda="13.0", python="3.11.7"),
+    )
+
+
+def loss_at(step: int, floor: float = 2.0) -> float:
+    """A loss curve with the usual shape and a repeatable ripple."""
+    return floor + 8.0 * (step + 10) ** -0.45 + 0.05 * math.sin(step * 1.7)
+
+
+def step_record(config: RunConfig, step: int, *, at: float, floor: float = 2.0, tokens_per_sec: float = 4e5) -> Step:
+    """A plausible `step` record."""
+    flops = flops_per_token(config.model)
+    total = config.total_steps
+    warm = max(config.schedule.warmup_steps, 1)
+    decay = 0.1 + 0.45 * (1 + math.cos(math.pi * min(step / total, 1)))
+    speed = tokens_per_sec * (1 + 0.03 * math.sin(step / 3))
+    tflops = speed * flops.full / 1e12
+    return Step(
+        time=at,
+        step=step,
+        tokens=step * config.tokens_per_step,
+        loss=loss_at(step, floor),
+        accuracy=0.6 - 0.05 * loss_at(step, floor),
+        lr=config.optim.lr * min(step / warm, decay),
+        step_time_ms=1000 * config.tokens_per_step / speed,
+        data_time_ms=0.4,
+        tokens_per_sec=speed,
+        tflops=tflops,
+        mfu=tflops / 312.0,
+        mfu_causal=speed * flops.causal / 1e12 / 312.0,
+        mem_allocated_gb=41.2,
+        mem_peak_gb=63.1,
+        mem_reserved_gb=66.0,
+        grad_norm=0.4 + 2.0 / (1 + step / 10) + 0.1 * math.sin(step),
+    )
+
+
+def write_run(
+    runs_dir: Path,
+    run_id: str = "llama2-tiny-20260101-120000-abcd",
+    *,
+    preset: str = TINY,
+    overrides: tuple[str, ...] = (),
+    steps: int = 100,
+    floor: float = 2.0,
+    status: str | None = "completed",
+    start: float | None = None,
+    info: RunInfo | None = None,
+    tokens_per_sec: float = 4e5,
+) -> RunDirectory:
+    """A run directory with `steps` steps, evaluations each 25, samples each 50; status None leaves it unfinished."""
+    config = load_config(preset, overrides)
+    run = RunDirectory(runs_dir / run_id)
+    run.path.mkdir(parents=True)
+    run.control.mkdir()
+    run.config.write_text(config.to_toml(), encoding="utf-8")
+    begin = time.time() - steps - 5 if start is None else start
+    run.write_info(info or RunInfo(name=config.name, created=begin, launcher="local", tags=["test"]))
+    run.console.write_text("tuitrain engine\nstep 1\n", encoding="utf-8")
+    with EventWriter(run.metrics) as log:
+        log.write(run_record(config, run_id, at=begin))
+        log.write(
+            System(
+                time=begin, host="node1", cpu_percent=12.0, ram_used_gb=20.0, ram_total_gb=128.0,
+                gpus=[Gpu(index=0, name="NVIDIA A100-SXM4-80GB", util_percent=97.0, mem_used_gb=66.0,
+                          mem_total_gb=85.9, power_w=391.0, temp_c=61.0, sm_clock_mhz=1410.0)],
+            )
+        )  # fmt: skip
+        log.write(Eval(time=begin, step=0, tokens=0, loss=loss_at(0, floor), accuracy=0.01, perplexity=300.0))
+        for step in range(1, steps + 1):
+            at = begin + step
+            log.write(step_record(config, step, at=at, floor=floor, tokens_per_sec=tokens_per_sec))
+            if step % 25 == 0:
+                loss = loss_at(step, floor) + 0.05
+                log.write(
+                    Eval(time=at, step=step, tokens=step * config.tokens_per_step, loss=loss, accuracy=0.5,
+                         perplexity=math.exp(loss), duration_ms=80.0)
+                )  # fmt: skip
+            if step % 50 == 0:
+                log.write(Sample(time=at, step=step, prompt="def ", text=f"main(self):\n    return {step}\n"))
+                log.write(Checkpoint(time=at, step=step, path=f"checkpoints/step-{step:08d}", bytes=10**7))
+        log.write(Alert(time=begin + steps, level="warning", code="mfu_drop", message="MFU fell by 30 %.", step=steps))
+        if status is not None:
+            log.write(End(time=begin + steps + 1, status=status, reason="all steps done", step=steps))  # type: ignore[arg-type]
+    return run
