@@ -16,8 +16,9 @@ NOT_AVAILABLE = "n/a"
 class Metric:
     """A number that runs report.
 
-    key is the column of `RunHistory.steps` (or `.evals` for source "eval"); a stored value times `factor` is in
-    `unit`, which is what axes show; `format` renders the stored value with its unit. better: which way is good.
+    key is the column of `RunHistory.steps` (or `.evals` for source "eval", or the field of `Summary` for source
+    "summary"); a stored value times `factor` is in `unit`, which is what axes show; `format` renders the stored value
+    with its unit. better: which way is good.
     """
 
     key: str
@@ -28,7 +29,7 @@ class Metric:
     scale: Literal["linear", "log"] = "linear"
     panel: str = ""
     factor: float = 1.0
-    source: Literal["step", "eval"] = "step"
+    source: Literal["step", "eval", "summary"] = "step"
 
     def text(self, value: float | None) -> str:
         """The value with its unit; unknown is `n/a`, and nan and inf are themselves."""
@@ -66,7 +67,24 @@ METRICS: tuple[Metric, ...] = (
     Metric("tokens", "tokens", "", units.count, None, panel="tokens"),
 )
 
-BY_KEY: dict[str, Metric] = {metric.key: metric for metric in METRICS}
+# What a whole run amounts to: means, totals and newest values, as `summarize` defines them.
+SUMMARY_METRICS: tuple[Metric, ...] = (
+    Metric("final_loss", "final loss", "", "{:.4f}".format, "lower", source="summary"),
+    Metric("final_val_loss", "final validation loss", "", "{:.4f}".format, "lower", source="summary"),
+    Metric("best_val_loss", "best validation loss", "", "{:.4f}".format, "lower", source="summary"),
+    Metric("final_perplexity", "validation perplexity", "", "{:.4g}".format, "lower", source="summary"),
+    Metric("final_accuracy", "accuracy at the end", "%", units.percent, "higher", source="summary", factor=100),
+    Metric("mean_mfu", "mean MFU", "%", units.percent, "higher", source="summary", factor=100),
+    Metric("mean_tokens_per_sec", "mean throughput", "tok/s", units.rate, "higher", source="summary"),
+    Metric("mean_step_time_ms", "mean step time", "ms", units.milliseconds, None, source="summary"),
+    Metric("peak_memory_gb", "peak memory", "GB", units.gigabytes, "lower", source="summary"),
+    Metric("training_time_s", "training time", "s", units.duration, None, source="summary"),
+    Metric("total_tokens", "tokens trained on", "", units.count, None, source="summary"),
+    Metric("total_flops", "compute", "FLOP", "{:.3g} FLOP".format, None, source="summary"),
+    Metric("params_total", "parameters", "", units.count, None, source="summary"),
+)
+
+BY_KEY: dict[str, Metric] = {metric.key: metric for metric in (*METRICS, *SUMMARY_METRICS)}
 
 
 def metric(key: str) -> Metric:

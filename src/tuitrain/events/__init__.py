@@ -1,6 +1,6 @@
 """The log's record types and the writer that appends them; any training loop may import this."""
 
-from tuitrain.events.codec import BrokenLineError, decode, encode, json_schema
+from tuitrain.events.codec import BrokenLineError, decode, encode, json_schema, spell_out
 from tuitrain.events.records import (
     RECORD_TYPES,
     SCHEMA_VERSION,
@@ -49,4 +49,5 @@ __all__ = [
     "decode",
     "encode",
     "json_schema",
+    "spell_out",
 ]

@@ -38,7 +38,7 @@ def encode(record: Record) -> bytes:
     """One line of strict JSON, newline included; non-finite numbers become strings."""
     if _is_finite(record):
         return _encoder.encode(record) + b"\n"
-    return _encoder.encode(_spell_out(msgspec.to_builtins(record))) + b"\n"
+    return _encoder.encode(spell_out(msgspec.to_builtins(record))) + b"\n"
 
 
 def decode(line: bytes) -> AnyRecord | None:
@@ -92,13 +92,14 @@ def _tree_is_finite(value: Any) -> bool:
     return True
 
 
-def _spell_out(value: Any) -> Any:
+def spell_out(value: Any) -> Any:
+    """A tree of dicts, lists and scalars with its non-finite numbers as the words that strict JSON can hold."""
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     if isinstance(value, dict):
-        return {key: _spell_out(item) for key, item in value.items()}
+        return {key: spell_out(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_spell_out(item) for item in value]
+        return [spell_out(item) for item in value]
     return value
 
 

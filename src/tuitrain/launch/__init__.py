@@ -1,1 +1,5 @@
-"""."""
+"""Start, stop, continue and prove runs on this machine; preflight and plans."""
+
+from tuitrain.launch.errors import LaunchError
+
+__all__ = ["LaunchError"]

@@ -35,6 +35,10 @@ class Columns:
         """The whole column, absent values as nan. A view: it must not be written to or kept."""
         return self._values[key][: self._length]
 
+    def present(self, key: str) -> NDArray[np.bool_]:
+        """Which rows have a value for this key, a measured nan included. A view: it must not be written to or kept."""
+        return self._present[key][: self._length]
+
     def has(self, key: str) -> bool:
         """Whether any row has a value for this key."""
         return key in self._present and bool(self._present[key][: self._length].any())
@@ -78,6 +82,15 @@ class Columns:
             tail._present[key] = self._present[key][row : self._length].copy()
         self._length = row
         return tail
+
+    def where(self, rows: NDArray[np.bool_]) -> Columns:
+        """A table of its own with only the rows that are true."""
+        chosen = Columns(self.keys)
+        chosen._length = int(rows.sum())
+        for key in self.keys:
+            chosen._values[key] = self[key][rows]
+            chosen._present[key] = self.present(key)[rows]
+        return chosen
 
     def append_columns(self, other: Columns) -> None:
         """Append the rows of another table with the same keys."""

@@ -41,7 +41,8 @@ class RunHistory:
     """Everything a log says about its run. `steps` and `evals` are tables in the order of steps.
 
     When a later attempt starts again at an earlier step, the records from that step on move to
-    `superseded_steps`: they happened, but the run did not keep them.
+    `superseded_steps`: they happened, but the run did not keep them. Its evaluations, samples and checkpoints from
+    that step on are dropped.
     """
 
     def __init__(self) -> None:
@@ -113,7 +114,15 @@ class RunHistory:
             superseded = self._supersede(self.steps, int(numbers[start]))
             if superseded is not None:
                 self.superseded_steps.append_columns(superseded)
+                self._forget_results(int(numbers[start]), steps[start].time)
             self.steps.extend(steps[start:end])
+
+    def _forget_results(self, step: int, time: float) -> None:
+        """Drop what a superseded attempt left at this step or later: it was written before `time`."""
+        self.evals = self.evals.where((self.evals["step"] < step) | (self.evals["time"] >= time))
+        self.samples = [sample for sample in self.samples if sample.step < step or sample.time >= time]
+        self.checkpoints = [saved for saved in self.checkpoints if saved.step < step or saved.time >= time]
+        self.layers = [layers for layers in self.layers if layers.step < step or layers.time >= time]
 
     def _absorb_other(self, record: AnyRecord) -> None:
         self._seen(record.time)

@@ -15,10 +15,14 @@ REQUESTS = ("stop", "checkpoint", "eval")
 
 
 class RunInfo(msgspec.Struct, kw_only=True):
-    """`run.json`: what the launcher knows. pid_started (Unix seconds) tells a reused pid from the engine's."""
+    """`run.json`: what the launcher knows. pid_started (Unix seconds) tells a reused pid from the engine's.
+
+    started is when the newest attempt was launched: an `end` record older than that belongs to an earlier one.
+    """
 
     name: str
     created: float
+    started: float | None = None
     pid: int | None = None
     pid_started: float | None = None
     host: str | None = None

@@ -63,8 +63,12 @@ def derive_status(
     info: RunInfo | None, end: End | None, last_time: float | None, has_steps: bool, now: float | None = None
 ) -> Status:
     """Status from the newest attempt's `end` record, the newest record's time and the launcher's facts."""
-    if end is not None:
+    started = info.started if info is not None else None
+    if end is not None and (started is None or end.time >= started):
         return Status(end.status)
+    if started is not None and last_time is not None and last_time < started:
+        # A resumed run whose new attempt has not written anything yet: what the log holds is an earlier one's.
+        last_time, has_steps = started, False
     age = None if last_time is None else (time.time() if now is None else now) - last_time
     alive = process_alive(info)
     if alive is False:

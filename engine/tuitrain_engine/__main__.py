@@ -1,0 +1,70 @@
+"""How the application starts the engine: `python -m tuitrain_engine train|sample|check-checkpoint --run-dir DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from pathlib import Path
+
+USAGE, NOT_FOUND, INTERRUPTED = 2, 3, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A sample may hold any character, and a log that is followed must not lag behind.
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
+    if not (options.run_dir / "config.toml").is_file():
+        print(f"{options.run_dir} is no run directory: it has no config.toml.", file=sys.stderr)
+        return NOT_FOUND
+    # torch takes seconds to import; a wrong command line need not wait for it.
+    from tuitrain.config import ConfigError
+    from tuitrain_engine import commands, lifecycle
+    from tuitrain_engine.checkpoint import CheckpointError
+    from tuitrain_engine.data import DataError
+
+    try:
+        if options.command == "train":
+            return lifecycle.run_attempt(options.run_dir, resume=options.resume)
+        if options.command == "check-checkpoint":
+            commands.check_checkpoint(options.run_dir)
+        else:
+            commands.sample(
+                options.run_dir, options.prompt, max_tokens=options.max_tokens, temperature=options.temperature,
+                top_k=options.top_k, seed=options.seed, step=options.step, as_json=options.json,
+            )  # fmt: skip
+    except CheckpointError as error:
+        print(error, file=sys.stderr)
+        return NOT_FOUND
+    except (ConfigError, DataError) as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tuitrain_engine", description="The engine of tuitrain.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="train the run in a directory")
+    train.add_argument("--resume", action="store_true", help="continue from its newest complete checkpoint")
+    sample = commands.add_parser("sample", help="continue a text with a checkpoint")
+    sample.add_argument("--prompt", required=True)
+    sample.add_argument("--max-tokens", type=int)
+    sample.add_argument("--temperature", type=float)
+    sample.add_argument("--top-k", type=int)
+    sample.add_argument("--seed", type=int)
+    sample.add_argument("--step", type=int, help="of the checkpoint; default: the newest")
+    sample.add_argument("--json", action="store_true")
+    check = commands.add_parser("check-checkpoint", help="prove that the newest checkpoint loads")
+    for command in (train, sample, check):
+        command.add_argument("--run-dir", type=Path, required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""What the engine does with a run besides training it: continue a text, prove that a checkpoint loads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tuitrain.config import RunConfig, load_config
+from tuitrain_engine import checkpoint
+from tuitrain_engine.checkpoint import CheckpointError, Found
+from tuitrain_engine.data import Tokenizer, load_tokenizer
+from tuitrain_engine.hardware import find_machine
+from tuitrain_engine.optim import build_optimizer
+from tuitrain_engine.sampling import continue_text
+from tuitrain_engine.trainer import build_model
+
+
+def sample(
+    run_dir: Path,
+    prompt: str,
+    *,
+    max_tokens: int | None,
+    temperature: float | None,
+    top_k: int | None,
+    seed: int | None,
+    step: int | None,
+    as_json: bool,
+) -> None:
+    """Print what the newest checkpoint (or that of `step`) writes after a prompt; unset options as in the run."""
+    found = _find(run_dir, step)
+    config, tokenizer = _load(run_dir)
+    machine = find_machine(config.train, config.hardware)
+    model = build_model(config, machine.device)
+    checkpoint.load_model(found.path, model)
+    defaults = config.sampling
+    with machine.autocast():
+        text = continue_text(
+            model,
+            tokenizer,
+            prompt,
+            max_tokens=defaults.max_tokens if max_tokens is None else max_tokens,
+            temperature=defaults.temperature if temperature is None else temperature,
+            top_k=defaults.top_k if top_k is None else top_k,
+            seed=config.train.seed if seed is None else seed,
+        )
+    if as_json:
+        print(json.dumps({"step": found.step, "prompt": prompt, "text": text}, ensure_ascii=False))
+    else:
+        print(prompt + text)
+
+
+def check_checkpoint(run_dir: Path) -> None:
+    """Load the newest checkpoint into a new model and a new optimizer and say that it worked."""
+    found = _find(run_dir, None)
+    config, _ = _load(run_dir)
+    machine = find_machine(config.train, config.hardware)
+    model = build_model(config, machine.device)
+    optimizer = build_optimizer(model, config.optim, machine.device.type)
+    checkpoint.load(found.path, model, optimizer)
+    print(f"ok: {found.path.name} loads into a new model and optimizer")
+
+
+def _find(run_dir: Path, step: int | None) -> Found:
+    found = checkpoint.newest(run_dir) if step is None else checkpoint.at_step(run_dir, step)
+    if found is not None:
+        return found
+    steps = ", ".join(str(item.step) for item in checkpoint.complete(run_dir))
+    if step is not None and steps:
+        raise CheckpointError(f"{run_dir} has no checkpoint of step {step}; it has {steps}.")
+    raise CheckpointError(f"{run_dir} has no complete checkpoint.")
+
+
+def _load(run_dir: Path) -> tuple[RunConfig, Tokenizer]:
+    config, tokenizer = load_config(str(run_dir / "config.toml")), load_tokenizer(run_dir / "tokenizer")
+    return config.with_vocab_size(config.model.vocab_size or tokenizer.vocab_size), tokenizer

@@ -1,0 +1,73 @@
+"""Requests to a running engine: files left in the run directory, and signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+REQUESTS = ("stop", "checkpoint", "eval")
+POLL_INTERVAL_S = 0.2
+
+
+class StopRequested(BaseException):
+    """The run shall end at once; raised only where there is nothing worth saving, or at the second Ctrl-C."""
+
+
+class Control:
+    """Collects requests and hands them over at a step boundary.
+
+    `control/stop`, `control/checkpoint` and `control/eval` are empty files; deleting one takes the request, also
+    one left before the engine started. The directory is looked at five times a second at most.
+    """
+
+    def __init__(self, run_dir: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.directory = run_dir / "control"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.interrupted = False
+        """Whether Ctrl-C asked for the end."""
+        self._clock = clock
+        self._next_look = clock()
+        self._signalled: dict[str, str] = {}
+        self._at_boundary_only = False
+
+    def listen(self) -> None:
+        """Take over SIGINT, SIGTERM (stop) and SIGUSR1 (checkpoint). Main thread only."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, self._on_signal)
+
+    def wait_for_boundaries(self) -> None:
+        """From here on a signal waits for the next step boundary; only a second Ctrl-C does not."""
+        self._at_boundary_only = True
+
+    def poll(self) -> dict[str, str]:
+        """Requests since the last poll, each with its origin (`control file`, `SIGTERM`)."""
+        found, self._signalled = self._signalled, {}
+        now = self._clock()
+        if now >= self._next_look:
+            self._next_look = now + POLL_INTERVAL_S
+            for name in self._take_files():
+                found.setdefault(name, "control file")
+        return found
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if name == "SIGUSR1":
+            self._signalled["checkpoint"] = name
+            return
+        second = name == "SIGINT" and self.interrupted
+        self.interrupted = self.interrupted or name == "SIGINT"
+        self._signalled["stop"] = name
+        if second or not self._at_boundary_only:
+            raise StopRequested(name)
+
+    def _take_files(self) -> list[str]:
+        with os.scandir(self.directory) as entries:
+            present = {entry.name for entry in entries}
+        taken = [name for name in REQUESTS if name in present]
+        for name in taken:
+            (self.directory / name).unlink(missing_ok=True)
+        return taken

@@ -1,0 +1,210 @@
+"""Tokenizing a source once: shards in the cache, found again by what they were made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from filelock import FileLock, Timeout
+
+from tuitrain.config.sections import DataConfig
+from tuitrain_engine.data.errors import DataError
+from tuitrain_engine.data.files import Piece, first_characters
+from tuitrain_engine.data.progress import Progress, note
+from tuitrain_engine.data.shards import (
+    FORMAT,
+    Manifest,
+    ShardWriter,
+    dtype_for,
+    read_manifest,
+    split_tail,
+    write_manifest,
+)
+from tuitrain_engine.data.sources import Source
+from tuitrain_engine.data.tokenizers import CharTokenizer, Tokenizer, load_tokenizer, save_tokenizer
+from tuitrain_engine.data.vocabulary import given_tokenizer, learn_tokenizer, learned, tokenizer_identity
+
+BATCH_BYTES = 8_000_000
+"""Text that goes to the tokenizer at once; large enough for its threads, small enough for any memory."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Shards that are ready."""
+
+    directory: Path
+    manifest: Manifest
+    tokenizer: Tokenizer
+    built: bool
+    """Whether they were made just now, rather than found in the cache."""
+
+
+def cache_directory() -> Path:
+    """$TUITRAIN_CACHE_DIR, else the user's cache directory for tuitrain."""
+    given = os.environ.get("TUITRAIN_CACHE_DIR")
+    return Path(given).expanduser().absolute() if given else Path(platformdirs.user_cache_dir("tuitrain"))
+
+
+def prepare(source: Source, data: DataConfig, token_limit: int | None) -> Prepared:
+    """The shards of a source: from the cache, or tokenized now by one process while others wait. Raises DataError."""
+    request = {
+        "format": FORMAT,
+        "source": source.identity,
+        "tokenizer": tokenizer_identity(data.tokenizer),
+        "val_fraction": data.val_fraction,
+        "token_limit": token_limit,
+    }
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", f"{source.name}-{Path(data.tokenizer).name}").strip("-").lower()[:48]
+    stem = f"{slug}-{_digest(json.dumps(request))[:10]}"
+    root = cache_directory() / "datasets"
+    directory = root / f"{stem}-{_digest(source.fingerprint)[:8]}"
+    manifest = read_manifest(directory)
+    built = False
+    if manifest is None:
+        root.mkdir(parents=True, exist_ok=True)
+        with _only_one(root / f"{directory.name}.lock", source.name):
+            manifest = read_manifest(directory)
+            if manifest is None:
+                _say_why(root, stem, directory, source)
+                manifest = _build(directory, source, data, token_limit)
+                built = True
+    return Prepared(directory, manifest, load_tokenizer(directory / "tokenizer"), built)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@contextmanager
+def _only_one(path: Path, name: str) -> Iterator[None]:
+    """Hold a lock file; the operating system lets go of it should this process die."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        note(f"{name} is being tokenized by another process; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _say_why(root: Path, stem: str, directory: Path, source: Source) -> None:
+    if directory.exists():
+        note(f"{directory} is incomplete: tokenizing {source.name} again")
+    elif any(read_manifest(path) for path in root.glob(f"{stem}-*") if path.is_dir()):
+        note(f"{source.name} has changed since it was tokenized: tokenizing it anew")
+
+
+def _build(directory: Path, source: Source, data: DataConfig, token_limit: int | None) -> Manifest:
+    """Tokenize into a directory beside the final one, which then takes its name in one step."""
+    unfinished = directory.with_name(f"{directory.name}.unfinished")
+    for stale in (unfinished, directory):
+        shutil.rmtree(stale, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        manifest = _tokenize(unfinished, source, data, token_limit)
+        write_manifest(unfinished, manifest)
+        unfinished.rename(directory)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return manifest
+
+
+def _tokenize(directory: Path, source: Source, data: DataConfig, token_limit: int | None) -> Manifest:
+    started = time.monotonic()
+    if learned(data.tokenizer):
+        tokenizer = learn_tokenizer(data.tokenizer, source, cache_directory() / "tokenizers", token_limit)
+    else:
+        tokenizer = given_tokenizer(data.tokenizer)
+    dtype = dtype_for(tokenizer.vocab_size)
+    train, val = ShardWriter(directory, "train", dtype), ShardWriter(directory, "val", dtype)
+    with Progress(f"tokenizing {source.name}", source.size, token_limit) as progress:
+        _fill(train, val, source, tokenizer, data.val_fraction, token_limit, progress)
+    if not train.tokens:
+        raise DataError(f"data.source = {data.source!r} contains no text.")
+    splits = {"train": train.close(), "val": val.close()}
+    if not val.tokens:
+        starts = np.load(directory / splits["train"].documents_file, allow_pickle=False)
+        splits = split_tail(splits["train"], starts, data.val_fraction)
+    save_tokenizer(tokenizer, directory / "tokenizer")
+    return Manifest(
+        format=FORMAT,
+        source=source.name,
+        source_identity=source.identity,
+        source_fingerprint=source.fingerprint,
+        source_bytes=progress.bytes,
+        tokenizer=data.tokenizer,
+        tokenizer_fingerprint=tokenizer.fingerprint,
+        vocab_size=tokenizer.vocab_size,
+        end_of_document=tokenizer.end_of_document,
+        dtype=dtype,
+        val_fraction=data.val_fraction,
+        token_limit=token_limit,
+        created=time.time(),
+        seconds=time.monotonic() - started,
+        splits=splits,
+    )
+
+
+def held_out(document: int, val_fraction: float) -> bool:
+    """Whether a document, by its number from 0, belongs to the held-out split: evenly spread, f of them in all.
+
+    The first one is number ceil(1/f) - 1, so a source with fewer documents than 1/f has none.
+    """
+    return int((document + 1) * val_fraction) > int(document * val_fraction)
+
+
+def _fill(
+    train: ShardWriter,
+    val: ShardWriter,
+    source: Source,
+    tokenizer: Tokenizer,
+    val_fraction: float,
+    token_limit: int | None,
+    progress: Progress,
+) -> None:
+    """Tokenize up to exactly `token_limit` tokens, whole documents to either split."""
+    ending = np.array([] if tokenizer.end_of_document is None else [tokenizer.end_of_document], dtype=np.int64)
+    left = token_limit
+    # The vocabulary of characters was taken from exactly as much text; what follows may have others.
+    pieces = first_characters(source.pieces(), token_limit if isinstance(tokenizer, CharTokenizer) else None)
+    for batch in _batches(pieces, BATCH_BYTES if left is None else min(BATCH_BYTES, 8 * left)):
+        for piece, ids in zip(batch, tokenizer.encode_batch([piece.text for piece in batch]), strict=True):
+            writer = val if held_out(train.documents + val.documents, val_fraction) else train
+            before = writer.tokens
+            for part in (ids, ending) if piece.last else (ids,):
+                writer.append(part[:left])
+                left = left if left is None else left - len(part[:left])
+            if piece.last or left == 0:
+                writer.end_document()
+            progress.advance(piece.size, writer.tokens - before)
+            if left == 0:
+                return
+
+
+def _batches(pieces: Iterator[Piece], size: int) -> Iterator[list[Piece]]:
+    batch: list[Piece] = []
+    held = 0
+    for piece in pieces:
+        if not piece.text:
+            continue
+        batch.append(piece)
+        held += piece.size
+        if held >= size:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,200 @@
+"""Token shards: flat binary files of ids, an index of document starts, and the manifest that describes them.
+
+    manifest.json            what it was made from, and how much there is
+    train-00000.bin …        ids of the training split, one after the other, uint16 or uint32, little-endian
+    train.documents.npy      int64: where each document starts in that stream, and the end of the last one
+    val-00000.bin …          the same for the held-out split
+    tokenizer/               the tokenizer that made them
+
+With fewer documents than it takes to hold whole ones out, both splits are ranges of the `train` stream.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import numpy as np
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+SHARD_TOKENS = 100_000_000
+"""Tokens in one shard file."""
+LARGEST_UINT16_VOCABULARY = 1 << 16
+
+
+class ShardFile(msgspec.Struct, frozen=True):
+    """One file of ids."""
+
+    name: str
+    tokens: int
+    bytes: int
+
+
+class SplitManifest(msgspec.Struct, frozen=True):
+    """A split: `tokens` ids from `first_token` on of the stream that the files make up."""
+
+    tokens: int
+    documents: int
+    first_token: int
+    files: list[ShardFile]
+    documents_file: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a directory of shards holds and what it was made from."""
+
+    format: int
+    source: str
+    source_identity: str
+    source_fingerprint: str
+    source_bytes: int
+    tokenizer: str
+    tokenizer_fingerprint: str
+    vocab_size: int
+    end_of_document: int | None
+    dtype: str
+    val_fraction: float
+    token_limit: int | None
+    created: float
+    seconds: float
+    splits: dict[str, SplitManifest]
+
+
+def dtype_for(vocab_size: int) -> str:
+    """The smallest type that holds every id: uint16, or uint32 above 65,536 ids."""
+    return "uint16" if vocab_size <= LARGEST_UINT16_VOCABULARY else "uint32"
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write manifest.json, readable to people."""
+    (directory / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+
+
+def read_manifest(directory: Path) -> Manifest | None:
+    """The manifest of a directory; None when it is missing, of another format, or not true of the files there."""
+    try:
+        manifest = msgspec.json.decode((directory / MANIFEST).read_bytes(), type=Manifest)
+        files = {file.name: file for split in manifest.splits.values() for file in split.files}
+        whole = all((directory / name).stat().st_size == file.bytes for name, file in files.items())
+        indexed = all((directory / split.documents_file).exists() for split in manifest.splits.values())
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return manifest if manifest.format == FORMAT and whole and indexed else None
+
+
+class ShardWriter:
+    """Appends the ids of one split to numbered files in `directory`."""
+
+    def __init__(self, directory: Path, split: str, dtype: str) -> None:
+        self._directory, self._split = directory, split
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        self._files: list[ShardFile] = []
+        self._file: IO[bytes] | None = None
+        self._in_file = 0
+        self._starts = array("q")
+        self._document_start = 0
+        self.tokens = 0
+
+    @property
+    def documents(self) -> int:
+        """Documents ended so far."""
+        return len(self._starts)
+
+    def append(self, ids: np.ndarray) -> None:
+        """Add ids (1-D, any integer type, each below 2^16 or 2^32 as the dtype asks) to the current document."""
+        while len(ids):
+            if self._file is None:
+                self._file = (self._directory / self._name(len(self._files))).open("wb")
+            part, ids = np.split(ids, [SHARD_TOKENS - self._in_file])
+            self._file.write(part.astype(self._dtype, copy=False).tobytes())
+            self._in_file += len(part)
+            self.tokens += len(part)
+            if self._in_file == SHARD_TOKENS:
+                self._end_file()
+
+    def end_document(self) -> None:
+        """The current document is complete; one without ids does not count."""
+        if self.tokens > self._document_start:
+            self._starts.append(self._document_start)
+            self._document_start = self.tokens
+
+    def close(self) -> SplitManifest:
+        """Write what is left and the index; returns the split with all its tokens."""
+        self.end_document()
+        self._end_file()
+        name = f"{self._split}.documents.npy"
+        np.save(self._directory / name, np.append(np.frombuffer(self._starts, dtype=np.int64), self.tokens))
+        return SplitManifest(self.tokens, self.documents, 0, self._files, name)
+
+    def _name(self, number: int) -> str:
+        return f"{self._split}-{number:05d}.bin"
+
+    def _end_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            size = self._in_file * self._dtype.itemsize
+            self._files.append(ShardFile(self._name(len(self._files)), self._in_file, size))
+            self._in_file = 0
+
+
+class TokenShards:
+    """The ids of a split, memory-mapped: a stream that may span several files.
+
+    Holds no tokens in memory; the operating system keeps what is read often.
+    """
+
+    def __init__(self, paths: Sequence[Path], dtype: str, first_token: int = 0, tokens: int | None = None) -> None:
+        # np.memmap is slow to slice; a plain array over the same pages is not.
+        self._parts = [np.asarray(np.memmap(path, dtype=np.dtype(dtype).newbyteorder("<"), mode="r")) for path in paths]
+        self._starts = np.cumsum([0, *map(len, self._parts)]).tolist()
+        self.first_token = first_token
+        self.tokens: int = self._starts[-1] - first_token if tokens is None else tokens
+
+    def read(self, start: int, length: int) -> np.ndarray:
+        """Ids `start` … `start + length` of the split (1-D, of the stored type); the caller stays inside it."""
+        start += self.first_token
+        end = start + length
+        number = bisect_right(self._starts, start) - 1
+        part = self._parts[number][start - self._starts[number] : end - self._starts[number]]
+        if len(part) == length:
+            return part
+        found = [part]
+        while (have := self._starts[number + 1]) < end:
+            number += 1
+            found.append(self._parts[number][: end - have])
+        return np.concatenate(found)
+
+
+def open_split(directory: Path, manifest: Manifest, name: str) -> tuple[TokenShards, np.ndarray]:
+    """The ids of a split, and where its documents start in it with the end of the last (int64, documents + 1)."""
+    split = manifest.splits[name]
+    shards = TokenShards(
+        [directory / file.name for file in split.files], manifest.dtype, split.first_token, split.tokens
+    )
+    starts = np.load(directory / split.documents_file, mmap_mode="r", allow_pickle=False)
+    last = split.first_token + split.tokens
+    if split.first_token or last != starts[-1]:
+        # A range of the stream: the documents it cuts end and begin at its ends.
+        starts = np.unique(np.clip(starts, split.first_token, last)) - split.first_token
+    return shards, starts
+
+
+def split_tail(whole: SplitManifest, starts: np.ndarray, val_fraction: float) -> dict[str, SplitManifest]:
+    """The first 1 - f of a stream as train and the last f as val, when there are too few documents to hold out."""
+    train_tokens = int(whole.tokens * (1 - val_fraction))
+    ranges = {"train": (0, train_tokens), "val": (train_tokens, whole.tokens)}
+    return {
+        name: msgspec.structs.replace(
+            whole,
+            first_token=first,
+            tokens=end - first,
+            documents=len(np.unique(np.clip(starts, first, end))) - 1,
+        )
+        for name, (first, end) in ranges.items()
+    }

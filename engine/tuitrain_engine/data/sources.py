@@ -1,0 +1,203 @@
+"""Where text comes from: `data.source` as a stream of documents with an identity and a fingerprint."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import sys
+import sysconfig
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from tuitrain.config.errors import suggest
+from tuitrain.config.sections import DataConfig
+from tuitrain_engine.data.errors import DataError
+from tuitrain_engine.data.files import (
+    COMPRESSIONS,
+    ROW_SUFFIXES,
+    TEXT_SUFFIXES,
+    Piece,
+    clean,
+    missing_column,
+    read_pieces,
+    row_text,
+    suffix,
+)
+
+SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+SHAKESPEARE_BYTES = 1_115_394
+_NOT_LIBRARY_CODE = frozenset(
+    {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data"}
+)
+
+
+class Source(Protocol):
+    """A stream of documents that can be read more than once."""
+
+    name: str
+    """Short, for people."""
+    identity: str
+    """What was asked for; stays the same when the text behind it changes."""
+    fingerprint: str
+    """Changes when the text does, as far as can be told without reading it."""
+    size: int | None
+    """Bytes of text in all; None when only reading it would tell."""
+
+    def pieces(self) -> Iterator[Piece]:
+        """The documents, in a fixed order, in pieces. Raises DataError."""
+        ...
+
+
+class FileSource:
+    """Documents from a list of files, in that order."""
+
+    def __init__(self, name: str, identity: str, paths: list[Path], text_column: str) -> None:
+        self.name = name
+        self._paths = paths
+        self._text_column = text_column
+        rows = any(suffix(path) in ROW_SUFFIXES for path in paths)
+        self.identity = f"{identity}#{text_column}" if rows else identity
+        facts = [(path, path.stat()) for path in paths]
+        # Names, sizes and times, not contents: a corpus of terabytes must not be read to see that it is unchanged.
+        listing = "\n".join(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}" for path, stat in facts)
+        self.fingerprint = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+        opaque = any(path.suffix.lower() in (*COMPRESSIONS, ".parquet") for path in paths)
+        self.size = None if opaque else sum(stat.st_size for _, stat in facts)
+
+    def pieces(self) -> Iterator[Piece]:
+        for path in self._paths:
+            yield from read_pieces(path, self._text_column)
+
+
+class ShakespeareSource:
+    """The tiny Shakespeare text, downloaded once, checked and kept in `downloads`."""
+
+    name = identity = "shakespeare"
+    fingerprint = SHAKESPEARE_SHA256
+    size: int | None = SHAKESPEARE_BYTES
+
+    def __init__(self, downloads: Path) -> None:
+        self._path = downloads / "tinyshakespeare.txt"
+
+    def pieces(self) -> Iterator[Piece]:
+        if not self._path.exists():
+            self._download()
+        content = self._path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != SHAKESPEARE_SHA256:
+            raise DataError(f"{self._path} is not the tiny Shakespeare text (wrong SHA-256): delete it and try again.")
+        yield Piece(content.decode("utf-8"), True, len(content))
+
+    def _download(self) -> None:
+        try:
+            with urllib.request.urlopen(SHAKESPEARE_URL, timeout=30) as response:
+                content = response.read(SHAKESPEARE_BYTES + 1)
+        except OSError as error:
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            raise DataError(
+                f"The tiny Shakespeare text could not be downloaded ({reason}): without a network, pass a copy of "
+                f"{SHAKESPEARE_URL} as data.source=PATH."
+            ) from None
+        if hashlib.sha256(content).hexdigest() != SHAKESPEARE_SHA256:
+            raise DataError(
+                f"What {SHAKESPEARE_URL} returned is not the tiny Shakespeare text (wrong SHA-256): "
+                "pass a copy of it as data.source=PATH."
+            )
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(f".{os.getpid()}.part")
+        partial.write_bytes(content)
+        partial.replace(self._path)
+
+
+class HuggingFaceSource:
+    """Rows of a dataset on the Hugging Face Hub, streamed: nothing is stored but the tokens."""
+
+    size: int | None = None
+
+    def __init__(self, spec: str, split: str, text_column: str) -> None:
+        self._dataset, _, config = spec.partition(":")
+        self._config = config or None
+        self._split, self._text_column = split, text_column
+        self.name = f"hf:{spec}"
+        self.identity = f"hf:{spec}@{split}#{text_column}"
+        # The Hub is not asked: a prepared dataset must open without a network.
+        self.fingerprint = hashlib.sha256(self.identity.encode()).hexdigest()
+
+    def pieces(self) -> Iterator[Piece]:
+        try:
+            import datasets
+        except ImportError:
+            raise DataError(f"data.source = '{self.name}' needs one more package: `pip install datasets`.") from None
+        column = self._text_column
+        try:
+            rows = datasets.load_dataset(self._dataset, self._config, split=self._split, streaming=True)
+            for number, row in enumerate(rows):
+                where = f"{self.name}, row {number}"
+                if column not in row:
+                    raise missing_column(where, column, list(row))
+                text = clean(row_text(row[column], column, where))
+                yield Piece(text, True, len(text))
+        except DataError:
+            raise
+        except Exception as error:
+            # The Hub, its HTTP client and the file formats behind it share no base class.
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DataError(f"{self.name} could not be streamed: {reason}") from error
+
+
+def open_source(data: DataConfig, downloads: Path) -> Source:
+    """The source that `data.source` names; raises DataError when there is no such file, or none with text."""
+    spec = data.source
+    if spec == "stdlib":
+        return stdlib_source()
+    if spec == "shakespeare":
+        return ShakespeareSource(downloads)
+    if spec.startswith("hf:"):
+        return HuggingFaceSource(spec.removeprefix("hf:"), data.split, data.text_column)
+    absolute = Path(spec).expanduser().absolute()
+    paths = _matching(absolute, spec)
+    return FileSource(absolute.name or str(absolute), f"files:{absolute}", paths, data.text_column)
+
+
+def stdlib_source() -> FileSource:
+    """The source code of the running Python's standard library, one document a module; no tests, no tables."""
+    root = Path(sysconfig.get_path("stdlib"))
+    paths = [path for path in sorted(root.rglob("*.py")) if _NOT_LIBRARY_CODE.isdisjoint(path.relative_to(root).parts)]
+    if not paths:
+        raise DataError(
+            f"data.source = 'stdlib': this Python has no library sources in {root}; pass text as data.source=PATH."
+        )
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return FileSource("stdlib", f"stdlib:{version}:{root}", paths, "text")
+
+
+def _matching(absolute: Path, spec: str) -> list[Path]:
+    if absolute.is_file():
+        return [absolute]
+    if absolute.is_dir():
+        paths = [path for path in sorted(absolute.rglob("*")) if _readable(path, absolute)]
+        if not paths:
+            raise DataError(
+                f"data.source = {spec!r}: no file below that directory is of a known kind "
+                "(.txt, .md, .py …, .jsonl, .parquet, or these with .gz or .zst); name others by a glob."
+            )
+        return paths
+    if glob.has_magic(spec):
+        pattern = str(absolute.relative_to(absolute.anchor))
+        paths = [path for path in sorted(Path(absolute.anchor).glob(pattern)) if path.is_file()]
+        if paths:
+            return paths
+        raise DataError(f"data.source = {spec!r}: no file matches.")
+    raise DataError(
+        f"data.source = {spec!r}: no such file, directory or glob; other sources are stdlib, shakespeare, bin:DIR "
+        f"and hf:NAME[:CONFIG].{suggest(spec, ['stdlib', 'shakespeare'])}"
+    )
+
+
+def _readable(path: Path, root: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return not hidden and suffix(path) in TEXT_SUFFIXES | ROW_SUFFIXES and path.is_file()

@@ -1,0 +1,263 @@
+"""Tokenizers behind one small face: bytes, characters, SentencePiece, Hugging Face `tokenizer.json`, bare ids.
+
+A tokenizer is saved as a directory: `tokenizer_info.json` and, in the format its own library reads, `tokenizer.model`
+(SentencePiece) or `tokenizer.json` (Hugging Face). Nothing here reads or writes a pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tuitrain_engine.data.errors import DataError
+
+INFO_FILE = "tokenizer_info.json"
+SENTENCEPIECE_FILE = "tokenizer.model"
+HUGGINGFACE_FILE = "tokenizer.json"
+_USUAL_ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>", "[SEP]")
+
+Ids = Sequence[int] | np.ndarray
+
+
+class Tokenizer(Protocol):
+    """Text to token ids and back."""
+
+    kind: str
+    vocab_size: int
+    """One more than the largest id."""
+    end_of_document: int | None
+    """The id put after each document; generation may stop at it. None: documents are simply joined."""
+    fingerprint: str
+    """Equal for two tokenizers that give the same ids."""
+
+    def encode(self, text: str) -> np.ndarray:
+        """Ids of a text, int64, without the end of a document. Raises DataError for what it cannot express."""
+        ...
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Ids of each text, in an integer type of the tokenizer's choice."""
+        ...
+
+    def decode(self, ids: Ids) -> str:
+        """The text of ids; those outside the vocabulary (a padded embedding has such rows) are left out."""
+        ...
+
+    def files(self) -> dict[str, bytes]:
+        """Files, by name, from which the tokenizer can be loaded again, besides its info."""
+        ...
+
+
+def _known(ids: Ids, vocab_size: int) -> np.ndarray:
+    array = np.asarray(ids, dtype=np.int64).reshape(-1)
+    return array[(array >= 0) & (array < vocab_size)]
+
+
+def _digest(kind: str, content: bytes) -> str:
+    return hashlib.sha256(kind.encode() + b"\0" + content).hexdigest()
+
+
+class ByteTokenizer:
+    """One id a byte of UTF-8. NUL, which no text contains, ends a document."""
+
+    kind = "byte"
+    vocab_size = 256
+    end_of_document: int | None = 0
+    fingerprint = _digest("byte", b"")
+
+    def encode(self, text: str) -> np.ndarray:
+        return np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.int64)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return [np.frombuffer(text.encode("utf-8"), dtype=np.uint8) for text in texts]
+
+    def decode(self, ids: Ids) -> str:
+        return _known(ids, 256).astype(np.uint8).tobytes().decode("utf-8", errors="replace")
+
+    def files(self) -> dict[str, bytes]:
+        return {}
+
+
+class CharTokenizer:
+    """One id a character of the corpus, in code point order."""
+
+    kind = "char"
+
+    def __init__(self, characters: str, end_of_document: int | None = None) -> None:
+        self.characters = characters
+        self.vocab_size = len(characters)
+        self.end_of_document = end_of_document
+        self.fingerprint = _digest("char", characters.encode("utf-8"))
+        self._code_points = np.frombuffer(characters.encode("utf-32-le"), dtype=np.uint32)
+        self._ids = np.full(int(self._code_points.max(initial=0)) + 1, -1, dtype=np.int32)
+        self._ids[self._code_points] = np.arange(self.vocab_size)
+
+    @classmethod
+    def from_corpus(cls, characters: Iterable[str], several_documents: bool) -> CharTokenizer:
+        """The vocabulary of a corpus; NUL joins it to end documents where there are several."""
+        vocabulary = "".join(sorted({*characters, "\0"} if several_documents else set(characters)))
+        return cls(vocabulary, 0 if several_documents else None)
+
+    def encode(self, text: str) -> np.ndarray:
+        points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+        ids = self._ids.take(points, mode="clip")
+        unknown = (ids < 0) | (points >= self._ids.size)
+        if unknown.any():
+            character = chr(int(points[unknown][0]))
+            raise DataError(f"The character {character!r} is not in the vocabulary: the corpus has no such character.")
+        return ids.astype(np.int64)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return [self.encode(text) for text in texts]
+
+    def decode(self, ids: Ids) -> str:
+        content: bytes = self._code_points[_known(ids, self.vocab_size)].tobytes()
+        return content.decode("utf-32-le")
+
+    def files(self) -> dict[str, bytes]:
+        return {}
+
+
+class SentencePieceTokenizer:
+    """A SentencePiece model. The character U+2581 comes back as a space: SentencePiece means a space by it."""
+
+    kind = "sentencepiece"
+
+    def __init__(self, model: bytes) -> None:
+        import sentencepiece
+
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError:
+            raise DataError("data.tokenizer: that file is not a SentencePiece model.") from None
+        self._model = model
+        self.vocab_size: int = self._processor.vocab_size()
+        end = self._processor.eos_id()
+        self.end_of_document = end if end >= 0 else None
+        self.fingerprint = _digest("sentencepiece", model)
+
+    def encode(self, text: str) -> np.ndarray:
+        return np.array(self._processor.encode(text), dtype=np.int64)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        threads = min(os.cpu_count() or 1, 16)
+        return [np.array(ids, dtype=np.uint32) for ids in self._processor.encode(list(texts), num_threads=threads)]
+
+    def decode(self, ids: Ids) -> str:
+        return str(self._processor.decode(_known(ids, self.vocab_size).tolist()))
+
+    def files(self) -> dict[str, bytes]:
+        return {SENTENCEPIECE_FILE: self._model}
+
+
+class HuggingFaceTokenizer:
+    """A `tokenizer.json`. Special tokens are never added by it: the end of a document is put by the shard writer."""
+
+    kind = "huggingface"
+
+    def __init__(self, content: str, end_token: str | None = None) -> None:
+        import tokenizers
+
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_str(content)
+        except Exception as error:  # the library raises bare Exception
+            raise DataError(f"data.tokenizer: that file is not a Hugging Face tokenizer.json ({error}).") from None
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+        self.vocab_size = max(vocabulary.values(), default=-1) + 1
+        ends = (end_token, *_USUAL_ENDS)
+        self.end_of_document = next((vocabulary[end] for end in ends if end in vocabulary), None)
+        self._content = content
+        self.fingerprint = _digest("huggingface", f"{self.end_of_document} {content}".encode())
+
+    def encode(self, text: str) -> np.ndarray:
+        return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
+
+    def decode(self, ids: Ids) -> str:
+        return str(self._tokenizer.decode(_known(ids, self.vocab_size).tolist(), skip_special_tokens=False))
+
+    def files(self) -> dict[str, bytes]:
+        return {HUGGINGFACE_FILE: self._content.encode("utf-8")}
+
+
+class IdTokenizer:
+    """Stands in where only ids are known, as in nanoGPT's .bin files: text is the ids, written as numbers.
+
+    Text that is not numbers has no ids here; a prompt of such text becomes the single id 0, so that a model can
+    still be sampled from.
+    """
+
+    kind = "ids"
+    end_of_document: int | None = None
+
+    def __init__(self, vocab_size: int) -> None:
+        self.vocab_size = vocab_size
+        self.fingerprint = _digest("ids", str(vocab_size).encode())
+
+    def encode(self, text: str) -> np.ndarray:
+        words = text.split()
+        numbers = [int(word) for word in words if word.isascii() and word.isdigit()]
+        valid = len(numbers) == len(words) and all(number < self.vocab_size for number in numbers)
+        return np.array(numbers if numbers and valid else [0], dtype=np.int64)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return [self.encode(text) for text in texts]
+
+    def decode(self, ids: Ids) -> str:
+        return " ".join(str(number) for number in _known(ids, self.vocab_size))
+
+    def files(self) -> dict[str, bytes]:
+        return {}
+
+
+def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
+    """Write a tokenizer into the directory `path`, made if need be, for load_tokenizer to read."""
+    path.mkdir(parents=True, exist_ok=True)
+    info: dict[str, Any] = {
+        "kind": tokenizer.kind,
+        "vocab_size": tokenizer.vocab_size,
+        "end_of_document": tokenizer.end_of_document,
+        "fingerprint": tokenizer.fingerprint,
+    }
+    if isinstance(tokenizer, CharTokenizer):
+        info["characters"] = tokenizer.characters
+    # The info comes last and each file appears at once: a directory with an info file is complete.
+    for name, content in (tokenizer.files() | {INFO_FILE: json.dumps(info, indent=1).encode()}).items():
+        partial = path / f".{name}.{os.getpid()}"
+        partial.write_bytes(content)
+        partial.replace(path / name)
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer that save_tokenizer wrote into the directory `path`. Raises DataError if there is none."""
+    try:
+        info = json.loads((path / INFO_FILE).read_text(encoding="utf-8"))
+        kind = info["kind"]
+        if kind == "byte":
+            return ByteTokenizer()
+        if kind == "char":
+            return CharTokenizer(info["characters"], info["end_of_document"])
+        if kind == "ids":
+            return IdTokenizer(info["vocab_size"])
+        if kind == "sentencepiece":
+            return SentencePieceTokenizer((path / SENTENCEPIECE_FILE).read_bytes())
+        if kind == "huggingface":
+            tokenizer = HuggingFaceTokenizer((path / HUGGINGFACE_FILE).read_text(encoding="utf-8"))
+            tokenizer.end_of_document = info["end_of_document"]
+            tokenizer.fingerprint = info["fingerprint"]
+            return tokenizer
+    except FileNotFoundError as error:
+        raise DataError(f"{path} holds no tokenizer: {error.filename} is missing.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path / INFO_FILE} cannot be read as a tokenizer: {error}.") from None
+    raise DataError(f"{path / INFO_FILE}: unknown kind of tokenizer {kind!r}.")

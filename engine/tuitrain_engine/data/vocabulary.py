@@ -1,0 +1,178 @@
+"""`data.tokenizer` made real: read from a file, fetched from the Hub, or learned from the corpus."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tuitrain.config.errors import suggest
+from tuitrain_engine.data.errors import DataError
+from tuitrain_engine.data.files import first_characters
+from tuitrain_engine.data.progress import human, megabytes, note
+from tuitrain_engine.data.sources import Source
+from tuitrain_engine.data.tokenizers import (
+    HUGGINGFACE_FILE,
+    INFO_FILE,
+    ByteTokenizer,
+    CharTokenizer,
+    HuggingFaceTokenizer,
+    SentencePieceTokenizer,
+    Tokenizer,
+    load_tokenizer,
+    save_tokenizer,
+)
+
+SAMPLE_BYTES = 32_000_000
+"""A SentencePiece vocabulary is learned from at most this much text, the first of the source."""
+_LONGEST_LINE_BYTES = 1 << 16
+
+
+def learned(spec: str) -> bool:
+    """Whether the vocabulary comes out of the corpus."""
+    return spec == "char" or spec.startswith("sentencepiece:")
+
+
+def tokenizer_identity(spec: str) -> str:
+    """A string that changes whenever the ids would: the content of a file counts, not its name."""
+    if spec == "byte" or learned(spec) or spec.startswith("hf:"):
+        return spec
+    path = _file(spec)
+    if path.is_dir():
+        return f"saved:{load_tokenizer(path).fingerprint}"
+    return f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def given_tokenizer(spec: str) -> Tokenizer:
+    """A tokenizer that does not depend on the corpus. Raises DataError."""
+    if spec == "byte":
+        return ByteTokenizer()
+    if spec.startswith("hf:"):
+        return _from_hub(spec.removeprefix("hf:"))
+    path = _file(spec)
+    if path.is_dir() and (path / INFO_FILE).exists():
+        return load_tokenizer(path)
+    if path.suffix == ".json":
+        config = path.with_name("tokenizer_config.json")
+        end = _end_token(config.read_text(encoding="utf-8")) if config.exists() else None
+        return HuggingFaceTokenizer(path.read_text(encoding="utf-8"), end)
+    return SentencePieceTokenizer(path.read_bytes())
+
+
+def learn_tokenizer(spec: str, source: Source, cache: Path, token_limit: int | None) -> Tokenizer:
+    """The vocabulary of a corpus: all its characters, or SentencePiece trained on the first of it and kept in `cache`.
+
+    `token_limit` is how much of the source will be used at most; characters beyond it are not looked at.
+    """
+    if spec == "char":
+        return _characters(source, token_limit)
+    key = hashlib.sha256(f"{spec}\n{source.identity}\n{source.fingerprint}".encode()).hexdigest()[:16]
+    kept = cache / f"sentencepiece-{key}"
+    if (kept / INFO_FILE).exists():
+        return load_tokenizer(kept)
+    tokenizer = _train_sentencepiece(int(spec.removeprefix("sentencepiece:")), source)
+    save_tokenizer(tokenizer, kept)
+    return tokenizer
+
+
+def _file(spec: str) -> Path:
+    path = Path(spec).expanduser()
+    if path.is_dir() and not (path / INFO_FILE).exists():
+        path = path / HUGGINGFACE_FILE
+    usable = path.is_dir() or (path.is_file() and path.suffix in (".model", ".json"))
+    if not usable:
+        raise DataError(
+            f"data.tokenizer = {spec!r} is none of byte, char, sentencepiece:N, hf:NAME, a SentencePiece .model or a "
+            f"Hugging Face tokenizer.json.{suggest(spec, ['byte', 'char', 'sentencepiece:32000'])}"
+        )
+    return path
+
+
+def _end_token(config_json: str) -> str | None:
+    """The end-of-text token that a Hugging Face tokenizer_config.json names."""
+    token = json.loads(config_json).get("eos_token")
+    return token.get("content") if isinstance(token, dict) else token
+
+
+def _from_hub(name: str) -> Tokenizer:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    try:
+        content = Path(hf_hub_download(name, HUGGINGFACE_FILE)).read_text(encoding="utf-8")
+        try:
+            config = Path(hf_hub_download(name, "tokenizer_config.json")).read_text(encoding="utf-8")
+        except LocalEntryNotFoundError:
+            raise
+        except EntryNotFoundError:
+            config = "{}"
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise DataError(
+            f"data.tokenizer = 'hf:{name}' could not be fetched: {reason} "
+            "Without a network, pass its tokenizer.json as data.tokenizer=PATH."
+        ) from None
+    return HuggingFaceTokenizer(content, _end_token(config))
+
+
+def _characters(source: Source, limit: int | None) -> CharTokenizer:
+    found: set[str] = set()
+    documents = 0
+    for piece in first_characters(source.pieces(), limit):
+        found.update(piece.text)
+        documents += piece.last and bool(piece.text)
+    return CharTokenizer.from_corpus(found, several_documents=documents > 1)
+
+
+def _train_sentencepiece(vocab_size: int, source: Source) -> SentencePieceTokenizer:
+    """Byte-pair pieces with bytes to fall back on and nothing normalised, so that decoding gives the text back."""
+    import sentencepiece
+
+    sample = list(_lines(source, SAMPLE_BYTES))
+    if not sample:
+        raise DataError(f"The source {source.name} has no text to learn a vocabulary from.")
+    size = sum(map(len, sample))
+    note(f"training a SentencePiece vocabulary of {human(vocab_size)} on {megabytes(size)} of {source.name}")
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sample),
+            model_writer=model,
+            vocab_size=vocab_size,
+            model_type="bpe",
+            byte_fallback=True,
+            character_coverage=0.9995,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            add_dummy_prefix=False,
+            allow_whitespace_only_pieces=True,
+            split_digits=True,
+            max_sentence_length=_LONGEST_LINE_BYTES,
+            unk_id=0,
+            eos_id=1,
+            bos_id=-1,
+            pad_id=-1,
+            num_threads=min(os.cpu_count() or 1, 16),
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        reason = str(error).split("] ")[-1].strip().rstrip(".")
+        raise DataError(
+            f"data.tokenizer = 'sentencepiece:{vocab_size}' could not be trained on {megabytes(size)} of "
+            f"{source.name} ({reason}): choose another size or use more text."
+        ) from None
+    return SentencePieceTokenizer(model.getvalue())
+
+
+def _lines(source: Source, limit: int) -> Iterator[str]:
+    size = 0
+    for piece in source.pieces():
+        for line in piece.text.splitlines():
+            if line and len(line) < _LONGEST_LINE_BYTES // 4:
+                yield line
+        size += piece.size
+        if size >= limit:
+            return

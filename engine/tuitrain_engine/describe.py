@@ -1,0 +1,136 @@
+"""What a run is, in words and in its `run` record."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+
+import torch
+from torch.optim import Optimizer
+
+import tuitrain
+from tuitrain import accounting, events
+from tuitrain.config import RunConfig
+from tuitrain_engine.checkpoint import Found
+from tuitrain_engine.decision import Decision
+from tuitrain_engine.hardware import Machine
+from tuitrain_engine.parallel import World
+
+
+def run_record(
+    run_id: str,
+    config: RunConfig,
+    machine: Machine,
+    world: World,
+    attention: Decision,
+    compiling: Decision,
+    *,
+    attempt: int,
+) -> events.Run:
+    """The first record of an attempt."""
+    flops = accounting.flops_per_token(config.model)
+    return events.Run(
+        run_id=run_id,
+        name=config.name,
+        attempt=attempt,
+        config=config.to_dict(),
+        architecture=architecture(config),
+        flops_per_token=flops.full,
+        flops_per_token_causal=flops.causal,
+        tokens_per_step=config.tokens_per_step,
+        total_steps=config.total_steps,
+        token_budget=config.train.token_budget,
+        hardware=machine.record(world.size),
+        parallel=events.Parallel(
+            strategy="single",
+            world_size=world.size,
+            accumulation=config.accumulation(world.size),
+            activation_checkpointing=config.parallel.activation_checkpointing,
+        ),
+        attention_backend=attention.value,
+        dtype=machine.dtype,
+        compile=compiling.value == "on",
+        software=software(),
+    )
+
+
+def architecture(config: RunConfig) -> events.Architecture:
+    """The network and its parameter counts."""
+    m, counts = config.model, accounting.count_parameters(config.model)
+    return events.Architecture(
+        name=m.architecture_name,
+        params_total=counts.total,
+        params_trainable=counts.total,
+        params_non_embedding=counts.non_embedding,
+        n_layers=m.n_layers,
+        d_model=m.d_model,
+        n_heads=m.n_heads,
+        n_kv_heads=m.n_kv_heads,
+        head_dim=m.head_dim,
+        d_ff=m.d_ff,
+        vocab_size=m.vocab_size,
+        seq_len=m.seq_len,
+        norm=m.norm,
+        norm_position=m.norm_position,
+        position=m.position,
+        ffn=m.ffn,
+        bias=m.bias,
+        tied_embeddings=m.tied_embeddings,
+    )
+
+
+def software() -> events.Software:
+    """Versions, and the commit of the directory the run was started in, where that is a git checkout."""
+    return events.Software(
+        tuitrain=tuitrain.__version__,
+        torch=str(torch.__version__),
+        cuda=torch.version.cuda,
+        python=platform.python_version(),
+        git_commit=_git_commit(),
+    )
+
+
+def _git_commit() -> str | None:
+    try:
+        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def routine_decisions(config: RunConfig, optimizer: Optimizer, machine: Machine) -> list[Decision]:
+    """How optimizer, clipping, evaluation, samples, checkpoints and log are done."""
+    optim, train = config.optim, config.train
+    fused = "fused kernels" if optimizer.defaults.get("fused") else "torch's default kernels"
+    decay = f"weight decay {optim.weight_decay:g} on matrices only"
+    evaluation, sampling, saving = config.eval, config.sampling, config.checkpoint
+    best = ", and the best" if saving.keep_best else ""
+    return [
+        Decision("optimizer", optim.name, f"{fused}, {decay}, betas {optim.betas[0]:g} and {optim.betas[1]:g}"),
+        Decision("clipping", f"{train.grad_clip:g}" if train.grad_clip else "off", "global norm of all gradients"),
+        Decision(
+            "evaluation",
+            _every(evaluation.interval),
+            f"first, last and in between, {evaluation.steps} fixed batches of {train.micro_batch_size}",
+        ),
+        Decision("samples", _every(sampling.interval), f"{sampling.max_tokens} tokens after {sampling.prompt!r}"),
+        Decision("checkpoints", _every(saving.interval, "at the end"), f"the last {saving.keep_last} stay{best}"),
+        Decision("log", _every(config.telemetry.log_interval), _log_reason(machine)),
+    ]
+
+
+def _log_reason(machine: Machine) -> str:
+    if machine.device.type == "cuda":
+        return "numbers are read one step late, so that the device never waits"
+    return "numbers are read at once: on CPU there is nothing to wait for"
+
+
+def _every(interval: int, never: str = "never") -> str:
+    return never if interval == 0 else "every step" if interval == 1 else f"every {interval} steps"
+
+
+def resume_decision(found: Found | None) -> Decision:
+    """Where an attempt that continues a run starts."""
+    if found is None:
+        return Decision("resume", "step 0", "there is no complete checkpoint")
+    return Decision("resume", f"step {found.step}", f"{found.path.name} is the newest complete checkpoint")

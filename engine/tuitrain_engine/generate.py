@@ -1,0 +1,76 @@
+"""Text generation, one token at a time, with a key-value cache."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tuitrain_engine.model import LayerCache, Transformer
+
+
+@torch.no_grad()
+def generate(
+    model: Transformer,
+    prompt_tokens: list[int],
+    *,
+    max_tokens: int,
+    temperature: float,
+    top_k: int,
+    seed: int,
+    stop_token: int | None = None,
+) -> list[int]:
+    """Continue a prompt; returns the new tokens only, `stop_token` (which ends the text early) not among them.
+
+    temperature 0 takes the most likely token; top_k 0 draws from all. Draws depend on `seed` alone, not on the state of
+    any other generator. Past seq_len the oldest tokens fall out of the context. Raises ValueError for an empty prompt.
+    """
+    if not prompt_tokens:
+        raise ValueError("the prompt has no tokens; generation needs at least one to continue")
+    generator = torch.Generator("cpu").manual_seed(seed)
+    was_training = model.training
+    model.eval()
+    try:
+        # Eagerly: every token has another shape, which compiled blocks would be compiled for again.
+        with torch.compiler.set_stance("force_eager"):
+            return _decode(model, prompt_tokens, max_tokens, temperature, top_k, generator, stop_token)
+    finally:
+        model.train(was_training)
+
+
+def _decode(
+    model: Transformer,
+    prompt_tokens: list[int],
+    max_tokens: int,
+    temperature: float,
+    top_k: int,
+    generator: torch.Generator,
+    stop_token: int | None,
+) -> list[int]:
+    seq_len = model.config.seq_len
+    device = model.head.weight.device
+    tokens = list(prompt_tokens)
+    cache: list[LayerCache] = []
+    for _ in range(max_tokens):
+        if not cache or cache[0].length == seq_len:
+            # The start, or a full context: every token has moved by a position, so nothing held is of use.
+            cache, unseen = model.new_cache(seq_len), tokens[-seq_len:]
+        else:
+            unseen = tokens[-1:]
+        logits = model(torch.tensor([unseen], device=device), cache=cache)
+        token = choose(logits[0, -1].float().cpu(), temperature, top_k, generator)
+        if token == stop_token:
+            break
+        tokens.append(token)
+    return tokens[len(prompt_tokens) :]
+
+
+def choose(logits: Tensor, temperature: float, top_k: int, generator: torch.Generator) -> int:
+    """Draw a token from logits (V,), float32 on the CPU."""
+    if temperature == 0:
+        return int(logits.argmax())
+    candidates = None
+    if 0 < top_k < len(logits):
+        logits, candidates = logits.topk(top_k)
+    probabilities = torch.softmax((logits - logits.max()) / temperature, dim=-1)
+    drawn = int(torch.multinomial(probabilities, 1, generator=generator))
+    return drawn if candidates is None else int(candidates[drawn])

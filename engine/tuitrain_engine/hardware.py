@@ -1,0 +1,149 @@
+"""What this machine is: device, product name, memory, peak, and the arithmetic that suits it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from torch.nn.attention import SDPBackend
+
+from tuitrain import accounting, events
+from tuitrain.config import ConfigError, ModelConfig
+from tuitrain.config.sections import HardwareConfig, TrainConfig
+from tuitrain_engine.decision import Decision
+from tuitrain_engine.model import check_backend
+
+GB = 1e9
+_SDPA_NAMES = {
+    SDPBackend.MATH: "math",
+    SDPBackend.FLASH_ATTENTION: "flash",
+    SDPBackend.EFFICIENT_ATTENTION: "efficient",
+    SDPBackend.CUDNN_ATTENTION: "cudnn",
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The device to train on and what was decided about it. memory_gb is the device's (CPU: the machine's RAM)."""
+
+    device: torch.device
+    name: str
+    memory_gb: float
+    dtype: str
+    peak_tflops: float | None
+    peak_source: str | None
+    decisions: tuple[Decision, ...]
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Context in which the forward pass runs: bfloat16 products over float32 weights, or nothing."""
+        if self.dtype == "bfloat16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def record(self, count: int) -> events.Hardware:
+        """The `hardware` part of the `run` record."""
+        return events.Hardware(
+            device=self.name,
+            count=count,
+            peak_tflops=self.peak_tflops,
+            peak_source=self.peak_source,
+            memory_gb=round(self.memory_gb, 1),
+        )
+
+
+def find_machine(train: TrainConfig, hardware: HardwareConfig) -> Machine:
+    """Look at this machine and decide. Raises ConfigError when the configuration asks for what it lacks."""
+    device_choice = _decide_device(train.device)
+    device = torch.device(device_choice.value)
+    dtype_choice = _decide_dtype(train.dtype, device)
+    on_cuda = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if on_cuda else _cpu_name()
+    memory = torch.cuda.get_device_properties(device).total_memory if on_cuda else psutil.virtual_memory().total
+    if hardware.peak_tflops is not None:
+        peak, source = hardware.peak_tflops, "hardware.peak_tflops"
+    else:
+        peak = accounting.peak_tflops(name, dtype_choice.value) if on_cuda else None
+        source = "table of known GPUs, dense" if peak is not None else None
+    return Machine(
+        device=device,
+        name=name,
+        memory_gb=memory / GB,
+        dtype=dtype_choice.value,
+        peak_tflops=peak,
+        peak_source=source,
+        decisions=(device_choice, dtype_choice, _decide_float32_products(device, dtype_choice.value)),
+    )
+
+
+def _decide_device(asked: str) -> Decision:
+    available = torch.cuda.is_available()
+    if asked == "cuda" and not available:
+        raise ConfigError("train.device = 'cuda', but torch finds no CUDA device: set it to 'auto' or 'cpu'.")
+    if asked != "auto":
+        return Decision("device", asked, f"train.device = {asked}")
+    if available:
+        return Decision("device", "cuda", "torch finds a CUDA device")
+    return Decision("device", "cpu", "torch finds no CUDA device")
+
+
+def _decide_dtype(asked: str, device: torch.device) -> Decision:
+    if asked != "auto":
+        return Decision("dtype", asked, f"train.dtype = {asked}")
+    if device.type == "cpu":
+        return Decision("dtype", "float32", "CPU: bfloat16 matrix products are slower here")
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return Decision("dtype", "bfloat16", "autocast over float32 weights; no loss scaling needed")
+    return Decision("dtype", "float32", "this GPU has no bfloat16 units")
+
+
+def _decide_float32_products(device: torch.device, dtype: str) -> Decision:
+    """float32 asked for means float32; next to bfloat16 products TF32 loses nothing."""
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        return Decision("threads", str(threads), f"torch's default on {os.cpu_count()} logical cores")
+    precision = "high" if dtype == "bfloat16" else "highest"
+    torch.set_float32_matmul_precision(precision)
+    if precision == "high":
+        return Decision("float32", "TF32", "the few products outside of autocast may use tensor cores")
+    return Decision("float32", "exact", "float32 was asked for, so TF32 stays off")
+
+
+def decide_attention(model: ModelConfig, machine: Machine) -> Decision:
+    """The attention kernel; for auto, the one torch picks for these shapes. Raises ConfigError where it lacks one."""
+    check_backend(model, machine.device.type)
+    if model.attention_backend != "auto":
+        return Decision("attention", model.attention_backend, f"model.attention_backend = {model.attention_backend}")
+    dtype = torch.bfloat16 if machine.dtype == "bfloat16" else torch.float32
+    length = model.seq_len
+    query = torch.empty(
+        1, model.n_heads, length, model.head_dim, device=machine.device, dtype=dtype, requires_grad=True
+    )
+    key = torch.empty(
+        1, model.n_kv_heads, length, model.head_dim, device=machine.device, dtype=dtype, requires_grad=True
+    )
+    windowed = model.attention_span < length
+    mask = torch.ones(length, length, dtype=torch.bool, device=machine.device) if windowed else None
+    chosen = torch._fused_sdp_choice(
+        query, key, key, attn_mask=mask, dropout_p=model.dropout, is_causal=not windowed,
+        enable_gqa=model.n_heads != model.n_kv_heads,
+    )  # fmt: skip
+    name = _SDPA_NAMES.get(SDPBackend(chosen), "sdpa")
+    return Decision("attention", name, f"torch's choice for {machine.dtype} on this device")
+
+
+def _cpu_name() -> str:
+    """The processor's product name as the kernel reports it, else the architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() == "model name" and value.strip():
+            return " ".join(value.split())
+    return platform.processor() or platform.machine() or "CPU"

@@ -1,0 +1,36 @@
+"""The training loss: next-token cross entropy, and how many next tokens were right."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+IGNORE = -100
+"""Target of a position that predicts nothing."""
+
+
+class LossOutput(NamedTuple):
+    """Sums over the targets that count, so that micro-batches and processes add up before one division.
+
+    loss_sum: scalar, float32, nats. correct: scalar, int64, how many targets have the highest logit; None when not
+    asked for. count: scalar, int64, targets other than -100.
+    """
+
+    loss_sum: Tensor
+    correct: Tensor | None
+    count: Tensor
+
+
+def cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool = False) -> LossOutput:
+    """Cross entropy of hidden (N, D) times the head's weight (V, D) against targets (N,); -100 is left out.
+
+    The product runs in the arithmetic at hand (bfloat16 under autocast), the softmax in float32.
+    """
+    logits = F.linear(hidden, weight)
+    loss_sum = F.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
+    # No target is -1, so where a target is ignored no prediction equals it.
+    correct = (logits.detach().argmax(dim=-1) == targets).sum() if with_accuracy else None
+    return LossOutput(loss_sum, correct, (targets != IGNORE).sum())

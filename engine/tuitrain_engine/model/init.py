@@ -1,0 +1,38 @@
+"""Initial values: GPT-2's scheme, the same numbers on every device."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import torch
+from torch import Tensor
+
+from tuitrain_engine.model.transformer import Transformer
+
+STD = 0.02
+_RESIDUAL = ("attention.output.weight", "feedforward.down.weight")
+
+
+@torch.no_grad()
+def initialise(model: Transformer, seed: int) -> None:
+    """Fill every parameter and table of a model in place.
+
+    Matrices: normal with standard deviation 0.02, those that write to the residual stream 0.02 / sqrt(2 · n_layers), so
+    that its variance does not grow with depth (Radford et al. 2019). Norm weights 1, biases 0. Each matrix has a CPU
+    generator of its own, seeded from `seed` and its name: neither device, nor order, nor another layer's shape matters.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.dim() >= 2:
+            parameter.copy_(_normal(parameter, name, seed, model.config.n_layers))
+        else:
+            parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+    if model.rotary is not None:
+        model.rotary.fill()
+
+
+def _normal(parameter: Tensor, name: str, seed: int, n_layers: int) -> Tensor:
+    std = STD / math.sqrt(2 * n_layers) if name.endswith(_RESIDUAL) else STD
+    digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
+    generator = torch.Generator("cpu").manual_seed(int.from_bytes(digest, "little") >> 1)
+    return torch.empty(parameter.shape, dtype=torch.float32, device="cpu").normal_(0.0, std, generator=generator)

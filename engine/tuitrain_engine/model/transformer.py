@@ -1,0 +1,81 @@
+"""The one model class: a decoder-only transformer assembled from a config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, overload
+
+from torch import Tensor, nn
+
+from tuitrain.config import ConfigError, ModelConfig
+from tuitrain_engine.loss import LossOutput
+from tuitrain_engine.model.attention import Context, LayerCache, causal_mask, check_backend
+from tuitrain_engine.model.block import Block
+from tuitrain_engine.model.head import Head
+from tuitrain_engine.model.position import Embedding, Rotary
+
+
+class Transformer(nn.Module):
+    """A causal language model of any shape that ModelConfig describes.
+
+    Built without values (`torch.device("meta")` works): `initialise` fills parameters and tables. The names of the
+    parameters are the checkpoint format. Raises ConfigError when vocab_size is unset or the config cannot be run.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        if config.vocab_size is None:
+            raise ConfigError("model.vocab_size is not set: it comes from the tokenizer, or set it.")
+        check_backend(config)
+        self.config = config
+        self.embedding = Embedding(config)
+        self.rotary = Rotary(config) if config.position == "rope" else None
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.head = Head(config)
+        self._tie()
+
+    def _tie(self) -> None:
+        if self.config.tied_embeddings:
+            self.head.weight = self.embedding.token.weight
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Transformer:
+        # Leaving the meta device makes a new parameter of each entry and would part the tied ones.
+        super()._apply(fn, recurse)
+        self._tie()
+        return self
+
+    def new_cache(self, capacity: int) -> list[LayerCache]:
+        """Empty key-value caches, one a layer, for up to `capacity` positions."""
+        return [LayerCache(capacity) for _ in self.blocks]
+
+    @overload
+    def forward(
+        self, tokens: Tensor, targets: None = None, *, cache: list[LayerCache] | None = None
+    ) -> Tensor: ...
+    @overload
+    def forward(self, tokens: Tensor, targets: Tensor, with_accuracy: bool = False) -> LossOutput: ...
+
+    def forward(
+        self,
+        tokens: Tensor,
+        targets: Tensor | None = None,
+        with_accuracy: bool = False,
+        *,
+        cache: list[LayerCache] | None = None,
+    ) -> Tensor | LossOutput:
+        """Token ids (B, T) -> logits (B, T, vocab_size); with targets (B, T) -> the summed loss over them.
+
+        Targets are the next tokens, -100 where there is none to predict. With a cache the tokens follow those it holds.
+        Raises ValueError past seq_len positions.
+        """
+        start, length = (cache[0].length if cache else 0), tokens.shape[1]
+        if start + length > self.config.seq_len:
+            raise ValueError(f"{start + length} positions do not fit model.seq_len = {self.config.seq_len}")
+        context = Context(
+            rotation=self.rotary(start, length) if self.rotary is not None else None,
+            mask=causal_mask(length, start, self.config.window, tokens.device),
+        )
+        x = self.embedding(tokens, start)
+        for index, block in enumerate(self.blocks):
+            x = block(x, context, cache[index] if cache else None)
+        return self.head(x, targets, with_accuracy)

@@ -1,0 +1,356 @@
+"""The training loop, from the configuration to the last step. The order of things is decided here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from tuitrain import accounting, events
+from tuitrain.config import RunConfig
+from tuitrain_engine import checkpoint, describe, parallel, report
+from tuitrain_engine.control import Control
+from tuitrain_engine.data import DataError, Dataset, Prefetcher, open_dataset, save_tokenizer
+from tuitrain_engine.hardware import Machine, decide_attention, find_machine
+from tuitrain_engine.journal import Journal
+from tuitrain_engine.loss import LossOutput
+from tuitrain_engine.model import Transformer, initialise
+from tuitrain_engine.optim import build_optimizer
+from tuitrain_engine.parallel import World
+from tuitrain_engine.sampling import continue_text
+from tuitrain_engine.schedule import lr_factor
+from tuitrain_engine.telemetry import GradientStatistics, Scale, StepNumbers, Telemetry, Totals
+
+
+@dataclass
+class Progress:
+    """How far the run is. With the tensors, this is all that a resume needs; sequences is the data position."""
+
+    step: int = 0
+    tokens: int = 0
+    sequences: int = 0
+    totals: Totals = field(default_factory=Totals)
+
+
+@dataclass
+class Trainer:
+    """Everything the loop works with."""
+
+    run_dir: Path
+    config: RunConfig
+    world: World
+    machine: Machine
+    dataset: Dataset
+    model: Transformer
+    forward: Callable[..., LossOutput]
+    compiled: bool
+    optimizer: Optimizer
+    gradients: GradientStatistics
+    progress: Progress
+    val_losses: dict[int, float]
+    journal: Journal
+    console: report.Console
+    telemetry: Telemetry
+    control: Control
+
+    @property
+    def accumulation(self) -> int:
+        """Micro-batches of this process in a step."""
+        return self.config.accumulation(self.world.size)
+
+
+def prepare(run_dir: Path, config: RunConfig, journal: Journal, control: Control, *, resume: bool) -> Trainer:
+    """All that comes before the first step: seed, data, model, optimizer, checkpoint, `run` record, startup report.
+
+    Raises ConfigError, DataError or CheckpointError, each with one sentence.
+    """
+    world = World()
+    strategy = parallel.decide_strategy(config.parallel, world)
+    config.accumulation(world.size)
+    machine = find_machine(config.train, config.hardware)
+    torch.manual_seed(config.train.seed)
+
+    dataset = open_dataset(
+        config.data,
+        seq_len=config.model.seq_len,
+        seed=config.train.seed,
+        vocab_size=config.model.vocab_size,
+        token_limit=config.total_steps * config.tokens_per_step,
+    )
+    save_tokenizer(dataset.tokenizer, run_dir / "tokenizer")
+    config = config.with_vocab_size(config.model.vocab_size or dataset.vocab_size)
+
+    attention = decide_attention(config.model, machine)
+    compiling = parallel.decide_compile(config.train.compile, machine.device)
+    model = build_model(config, machine.device)
+    forward = parallel.compile_model(model, compiling)
+    optimizer = build_optimizer(model, config.optim, machine.device.type)
+
+    progress, val_losses = Progress(), {}
+    found = checkpoint.newest(run_dir) if resume else None
+    if found is not None:
+        progress = load_progress(checkpoint.load(found.path, model, optimizer))
+        val_losses = journal.val_losses(up_to_step=progress.step)
+
+    run = describe.run_record(
+        run_dir.name, config, machine, world, attention, compiling, attempt=journal.attempts() + 1
+    )
+    journal.write(run)
+    terminal = report.stdout()
+    decisions = [*machine.decisions, attention, compiling, strategy]
+    decisions += describe.routine_decisions(config, optimizer, machine)
+    if resume:
+        decisions.append(describe.resume_decision(found))
+    terminal.print(report.startup_report(run, config, dataset.describe(), decisions, terminal))
+    journal.console = console = report.Console(config.total_steps, terminal, min(val_losses.values(), default=None))
+
+    scale = Scale(
+        tokens_per_step=config.tokens_per_step,
+        flops_per_token=accounting.flops_per_token(config.model),
+        world_size=world.size,
+        peak_tflops=machine.peak_tflops,
+    )
+    telemetry = Telemetry(journal.write, config.telemetry, scale, machine.device, config.total_steps, progress.totals)
+    gradients = GradientStatistics(model.named_parameters(), config.model.n_layers)
+    return Trainer(
+        run_dir, config, world, machine, dataset, model, forward, compiling.value == "on", optimizer, gradients,
+        progress, val_losses, journal, console, telemetry, control,
+    )  # fmt: skip
+
+
+def build_model(config: RunConfig, device: torch.device) -> Transformer:
+    """The model with its initial values. It is made on the meta device: no memory is filled twice."""
+    with torch.device("meta"):
+        model = Transformer(config.model)
+    model.to_empty(device=device)
+    initialise(model, config.train.seed)
+    return model.train()
+
+
+def train(t: Trainer) -> str | None:
+    """Run the steps that are left. Returns what stopped them early (`SIGTERM`, `control file`), None at the end.
+
+    The order at a step boundary: checkpoint before evaluation, since that may run out of memory.
+    Raises NonFiniteLossError.
+    """
+    config, progress, total = t.config, t.progress, t.config.total_steps
+    t.control.wait_for_boundaries()
+    with Prefetcher(t.dataset.train, batch_positions(t), t.machine.device) as batches:
+        with t.telemetry.paused():
+            warm_up(t)
+            if progress.step == 0 and config.eval.interval:
+                evaluate(t)
+        while progress.step < total:
+            train_step(t, batches)
+            step = progress.step
+            requests = t.control.poll()
+            last = step == total
+            save_due = last or bool(requests.keys() & {"checkpoint", "stop"}) or due(step, config.checkpoint.interval)
+            eval_due = "eval" in requests or due(step, config.eval.interval, last)
+            sample_due = due(step, config.sampling.interval, last)
+            if save_due or eval_due or sample_due:
+                with t.telemetry.paused():
+                    if save_due:
+                        save_checkpoint(t)
+                    if eval_due:
+                        evaluate(t)
+                    if sample_due:
+                        write_sample(t)
+                    if save_due:
+                        discard_checkpoints(t)
+                    for name, origin in requests.items():
+                        t.journal.write(events.Control(request=name, result=f"done at step {step} ({origin})"))
+            if "stop" in requests:
+                return requests["stop"]
+    return None
+
+
+def due(step: int, interval: int, last: bool = False) -> bool:
+    """Whether something done every `interval` steps is due; 0 is never."""
+    return interval > 0 and (step % interval == 0 or last)
+
+
+def batch_positions(t: Trainer) -> Iterator[tuple[int, int]]:
+    """First sequence and count of each micro-batch this process reads, from where the run stands to its end."""
+    micro, batch = t.config.train.micro_batch_size, t.config.train.global_batch_size
+    steps = t.config.total_steps - t.progress.step
+    for first in range(t.progress.sequences, t.progress.sequences + steps * batch, batch):
+        for index in range(t.accumulation):
+            yield first + (index * t.world.size + t.world.rank) * micro, micro
+
+
+def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
+    """One optimizer step: accumulate micro-batches, clip, update, hand the numbers to telemetry."""
+    config, progress, step = t.config, t.progress, t.progress.step + 1
+    logged = t.telemetry.logs(step)
+    factor = lr_factor(progress.step, config.schedule, config.total_steps)
+    for group in t.optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor
+
+    data_s, outputs = 0.0, []
+    for _ in range(t.accumulation):
+        asked = time.perf_counter()
+        x, y = next(batches)
+        data_s += time.perf_counter() - asked
+        with t.machine.autocast():
+            output = t.forward(x, y, logged)
+        (output.loss_sum / config.tokens_per_step).backward()
+        outputs.append(output)
+    loss_sum = add(output.loss_sum.detach() for output in outputs)
+    targets = add(output.count for output in outputs)
+    correct = add(output.correct for output in outputs if output.correct is not None) if logged else None
+    if config.data.packing == "sample":
+        # Padded positions are no targets: the mean is over the targets of the whole step, known only now.
+        scale_gradients(t.model, config.tokens_per_step / targets)
+
+    statistics = t.gradients.measure() if t.telemetry.wants_gradients(step) else None
+    parameters = list(t.model.parameters())
+    limit = config.train.grad_clip or math.inf
+    grad_norm = torch.nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
+    t.optimizer.step()
+    t.optimizer.zero_grad(set_to_none=True)
+
+    progress.step = step
+    progress.tokens += config.tokens_per_step
+    progress.sequences += config.train.global_batch_size
+    numbers = StepNumbers(loss_sum, targets, grad_norm, correct, statistics)
+    t.telemetry.finish_step(step, progress.tokens, t.optimizer.param_groups[0]["lr"], data_s, numbers)
+
+
+def add(parts: Iterator[Tensor]) -> Tensor:
+    """Sum of scalars, on their device."""
+    total = next(parts)
+    for part in parts:
+        total = total + part
+    return total
+
+
+def scale_gradients(model: Transformer, factor: Tensor) -> None:
+    """Multiply all gradients by a scalar."""
+    torch._foreach_mul_([p.grad for p in model.parameters() if p.grad is not None], factor)
+
+
+def warm_up(t: Trainer) -> None:
+    """Compile, and let CUDA load its kernels, outside of any measured step; nothing of it stays."""
+    config, device = t.config, t.machine.device
+    if not t.compiled and device.type == "cpu":
+        return
+    started = time.perf_counter()
+    x, y = (part.to(device) for part in t.dataset.train.batch(t.progress.sequences, config.train.micro_batch_size))
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # Steps that are not logged have a graph of their own.
+        for with_accuracy in (True,) if config.telemetry.log_interval == 1 else (True, False):
+            with t.machine.autocast():
+                t.forward(x, y, with_accuracy).loss_sum.backward()
+        t.optimizer.zero_grad(set_to_none=True)
+        if config.eval.interval:
+            eval_loss(t, 1)
+    if t.compiled:
+        t.console.note("compile", f"{time.perf_counter() - started:.1f} s, in no step's time")
+
+
+@torch.no_grad()
+def eval_loss(t: Trainer, steps: int) -> tuple[float, float]:
+    """Loss and accuracy over the first micro-batches of the held-out split, always the same."""
+    micro, device = t.config.train.micro_batch_size, t.machine.device
+    t.model.eval()
+    outputs = []
+    for index in range(min(steps, max(t.dataset.val.n_sequences // micro, 1))):
+        x, y = (part.to(device, non_blocking=True) for part in t.dataset.val.batch(index * micro, micro))
+        with t.machine.autocast():
+            outputs.append(t.forward(x, y, True))
+    t.model.train()
+    targets = float(add(output.count for output in outputs))
+    correct = add(output.correct for output in outputs if output.correct is not None)
+    return float(add(output.loss_sum for output in outputs)) / targets, float(correct) / targets
+
+
+def evaluate(t: Trainer) -> None:
+    """Measure on the held-out split and write an `eval` record."""
+    started = time.perf_counter()
+    loss, accuracy = eval_loss(t, t.config.eval.steps)
+    if math.isfinite(loss):
+        t.val_losses[t.progress.step] = loss
+    t.journal.write(
+        events.Eval(
+            step=t.progress.step,
+            tokens=t.progress.tokens,
+            loss=loss,
+            accuracy=accuracy,
+            perplexity=math.exp(loss) if loss < 700 else loss if math.isnan(loss) else math.inf,
+            duration_ms=(time.perf_counter() - started) * 1e3,
+        )
+    )
+
+
+def write_sample(t: Trainer) -> None:
+    """Let the model continue the prompt and write a `sample` record."""
+    sampling = t.config.sampling
+    try:
+        with t.machine.autocast():
+            text = continue_text(
+                t.model, t.dataset.tokenizer, sampling.prompt, max_tokens=sampling.max_tokens,
+                temperature=sampling.temperature, top_k=sampling.top_k, seed=t.config.train.seed,
+            )  # fmt: skip
+    except DataError as error:
+        message = f"No text sample: sampling.prompt = {sampling.prompt!r} does not fit the tokenizer. {error}"
+        t.journal.write(events.Alert(level="warning", code="sample_prompt", message=message, step=t.progress.step))
+        return
+    t.journal.write(events.Sample(step=t.progress.step, prompt=sampling.prompt, text=text))
+
+
+def save_checkpoint(t: Trainer) -> None:
+    """Write the state of this step and a `checkpoint` record."""
+    started = time.perf_counter()
+    path = checkpoint.directory(t.run_dir, t.progress.step)
+    state = {"progress": asdict(t.progress), "config": t.config.to_dict()}
+    checkpoint.save(path, t.model, t.optimizer, state)
+    t.journal.write(
+        events.Checkpoint(
+            step=t.progress.step,
+            path=path.relative_to(t.run_dir).as_posix(),
+            bytes=checkpoint.size_in_bytes(path),
+            duration_ms=(time.perf_counter() - started) * 1e3,
+        )
+    )
+
+
+def load_progress(state: dict[str, Any]) -> Progress:
+    """The progress that `save_checkpoint` stored."""
+    progress = state["progress"]
+    return Progress(**{**progress, "totals": Totals(**progress["totals"])})
+
+
+def discard_checkpoints(t: Trainer) -> None:
+    """Keep the newest few, and the one with the lowest validation loss."""
+    losses = {found.step: t.val_losses.get(found.step, math.inf) for found in checkpoint.complete(t.run_dir)}
+    best = min(losses, key=lambda step: losses[step], default=None)
+    keep_best = t.config.checkpoint.keep_best and best is not None and losses[best] < math.inf
+    checkpoint.prune(t.run_dir, t.config.checkpoint.keep_last, best if keep_best else None)
+
+
+def summarise(t: Trainer, wall_time_s: float) -> dict[str, Any]:
+    """The `end` record's summary. Means are over all timed steps of the run, earlier attempts included."""
+    totals, best_step = t.progress.totals, min(t.val_losses, key=lambda step: t.val_losses[step], default=None)
+    speed = None
+    if totals.training_time_s:
+        speed = totals.timed_steps * t.config.tokens_per_step / totals.training_time_s
+    flops = accounting.flops_per_token(t.config.model).full
+    return {
+        "final_loss": totals.last_loss,
+        "final_val_loss": t.val_losses[max(t.val_losses)] if t.val_losses else None,
+        "best_val_loss": t.val_losses[best_step] if best_step is not None else None,
+        "best_val_step": best_step,
+        "mean_mfu": speed and accounting.mfu(speed, flops, t.world.size, t.machine.peak_tflops),
+        "mean_tokens_per_sec": speed,
+        "training_time_s": totals.training_time_s,
+        "peak_memory_gb": totals.peak_memory_gb or None,
+        "wall_time_s": wall_time_s,
+    }

@@ -1,0 +1,181 @@
+"""Several runs side by side: their outcomes, what was different about them, and what can be said of it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuitrain.analysis.metrics import SUMMARY_METRICS, Metric
+from tuitrain.analysis.series import AXES, Axis
+from tuitrain.analysis.summary import Summary, summarize
+from tuitrain.analysis.verdict import losses_are_comparable, verdict
+from tuitrain.config import flatten
+from tuitrain.events import Run
+from tuitrain.runs import RunDirectory, RunHistory
+
+UNSET = "–"
+LOSS_KEYS = frozenset({"final_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"})
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric of every run, as stored (not scaled by `metric.factor`).
+
+    deltas: relative change against the baseline, 0.1 is 10 % more; None for the baseline itself and wherever it means
+    nothing. best: index of the best run, None when there is no better or no other.
+    """
+
+    metric: Metric
+    values: list[float | None]
+    deltas: list[float | None]
+    best: int | None
+
+
+@dataclass(frozen=True)
+class ConfigRow:
+    """A key whose values differ, one text a run."""
+
+    key: str
+    values: list[str]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side. at: the point of an axis at which they were compared, None for their ends."""
+
+    names: list[str]
+    baseline: int
+    at: tuple[Axis, float] | None
+    summaries: list[Summary]
+    metrics: list[MetricRow]
+    config: list[ConfigRow]
+    verdict: list[str]
+
+
+def compare_runs(
+    runs: Sequence[tuple[str, RunHistory]], *, baseline: int = 0, at: tuple[str, float] | None = None
+) -> Comparison:
+    """Compare named runs by their outcomes, or at the same point of an axis: `at=("tokens", 1e9)`.
+
+    Metrics that no run has are left out. Losses of different tokenizers get no delta and no best, for they are not
+    measured in the same unit. Raises ValueError for no runs, a baseline that is none of them, or an unknown axis.
+    """
+    if not runs:
+        raise ValueError("There is nothing to compare: name at least one run.")
+    if not 0 <= baseline < len(runs):
+        raise ValueError(f"The baseline is run {baseline} of {len(runs)}.")
+    point = None if at is None else (as_axis(at[0]), at[1])
+    names, histories = [name for name, _ in runs], [history for _, history in runs]
+    summaries = [summarize(history, point) for history in histories]
+    comparable = losses_are_comparable(histories)
+    rows = [
+        _metric_row(metric, summaries, baseline, ranked=comparable or metric.key not in LOSS_KEYS)
+        for metric in SUMMARY_METRICS
+    ]
+    return Comparison(
+        names=names,
+        baseline=baseline,
+        at=point,
+        summaries=summaries,
+        metrics=[row for row in rows if any(value is not None for value in row.values)],
+        config=_differing([_described(history.run) for history in histories]),
+        verdict=verdict(names, histories, summaries, point),
+    )
+
+
+def as_axis(name: str) -> Axis:
+    """The axis with this name; raises ValueError naming the known ones."""
+    for axis in AXES:
+        if axis == name:
+            return axis
+    raise ValueError(f"{name!r} is not an x axis; known: {', '.join(AXES)}.")
+
+
+def config_difference(a: RunHistory | Mapping[str, Any], b: RunHistory | Mapping[str, Any]) -> list[ConfigRow]:
+    """The config keys whose values differ between two runs or nested configs; name and preset are left out."""
+    return _differing([_flat_config(side.run if isinstance(side, RunHistory) else side) for side in (a, b)])
+
+
+def display_names(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> list[str]:
+    """A short name for each run, made unique by the end of its id where several share one."""
+    plain = [history.run.name if history.run else directory.run_id for directory, history in runs]
+    counts = Counter(plain)
+    names = [
+        f"{name} ({directory.run_id.rsplit('-', 1)[-1]})" if counts[name] > 1 else name
+        for name, (directory, _) in zip(plain, runs, strict=True)
+    ]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} #{number}" for number, name in enumerate(names, start=1)]
+
+
+def _metric_row(metric: Metric, summaries: Sequence[Summary], baseline: int, *, ranked: bool) -> MetricRow:
+    raw = [getattr(summary, metric.key) for summary in summaries]
+    values = [None if value is None else float(value) for value in raw]
+    reference = values[baseline]
+    deltas = [
+        _relative(value, reference) if ranked and index != baseline else None for index, value in enumerate(values)
+    ]
+    return MetricRow(metric, values, deltas, _best(metric, values) if ranked else None)
+
+
+def _relative(value: float | None, reference: float | None) -> float | None:
+    if value is None or not reference or not math.isfinite(value) or not math.isfinite(reference):
+        return None
+    return value / reference - 1
+
+
+def _best(metric: Metric, values: Sequence[float | None]) -> int | None:
+    known = [(value, index) for index, value in enumerate(values) if value is not None and math.isfinite(value)]
+    if metric.better is None or len(known) < 2:
+        return None
+    chosen = min(known) if metric.better == "lower" else max(known)
+    # Equal values have no best among them.
+    return chosen[1] if sum(value == chosen[0] for value, _ in known) == 1 else None
+
+
+def _described(run: Run | None) -> dict[str, Any]:
+    """The config of a run, and what `auto` and the machine made of it."""
+    facts = _flat_config(run)
+    if run is None:
+        return facts
+    return facts | {
+        "resolved.device": run.hardware.device if run.hardware else None,
+        "resolved.processes": run.parallel.world_size if run.parallel else None,
+        "resolved.strategy": run.parallel.strategy if run.parallel else None,
+        "resolved.dtype": run.dtype,
+        "resolved.compile": run.compile,
+        "resolved.attention": run.attention_backend,
+        "resolved.torch": run.software.torch if run.software else None,
+        "resolved.git_commit": run.software.git_commit if run.software else None,
+    }
+
+
+def _flat_config(source: Run | Mapping[str, Any] | None) -> dict[str, Any]:
+    tree = {} if source is None else source.config if isinstance(source, Run) else source
+    return {key: value for key, value in flatten(tree).items() if key not in ("name", "preset")}
+
+
+def _differing(sides: Sequence[Mapping[str, Any]]) -> list[ConfigRow]:
+    keys = dict.fromkeys(key for side in sides for key in side)
+    rows = []
+    for key in keys:
+        values = [side.get(key) for side in sides]
+        if any(value != values[0] for value in values[1:]):
+            rows.append(ConfigRow(key, [_as_text(value) for value in values]))
+    return rows
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return UNSET
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_as_text(item) for item in value)}]"
+    return str(value)

@@ -1,0 +1,107 @@
+"""The x axes of a run: steps, tokens, seconds of training, floating-point operations."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from tuitrain.runs import FloatArray, RunHistory
+
+Axis = Literal["step", "tokens", "time", "flops"]
+AXES: tuple[Axis, ...] = ("step", "tokens", "time", "flops")
+AXIS_TITLES: dict[Axis, str] = {
+    "step": "step",
+    "tokens": "tokens",
+    "time": "training time",
+    "flops": "compute, FLOP",
+}
+
+
+def steps_covered(steps: FloatArray) -> FloatArray:
+    """How many optimizer steps each record stands for, when records are written every so many steps.
+
+    A record covers the steps since the one before it. The first covers what its own number allows, at most as many
+    as the second, so that a log that begins in the middle of a run does not count what it has not seen.
+    """
+    if not len(steps):
+        return np.empty(0)
+    gaps = np.diff(steps)
+    usual = gaps[0] if len(gaps) else steps[0]
+    return np.concatenate(([max(1.0, min(steps[0], usual))], gaps))
+
+
+def step_seconds(history: RunHistory) -> FloatArray:
+    """Seconds of training that each row of `history.steps` stands for, nan where the log does not tell.
+
+    step_time_ms times the steps covered; a row without it counts its tokens at its throughput.
+    """
+    steps = history.steps
+    covered = steps_covered(steps["step"])
+    seconds = steps["step_time_ms"] / 1000 * covered
+    unknown = ~np.isfinite(seconds)
+    if unknown.any():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            by_rate = tokens_covered(history) / steps["tokens_per_sec"]
+        seconds[unknown] = np.where(np.isfinite(by_rate), by_rate, np.nan)[unknown]
+    return seconds
+
+
+def tokens_covered(history: RunHistory) -> FloatArray:
+    """Tokens that each row of `history.steps` stands for, nan where the log does not tell."""
+    tokens, covered = history.steps["tokens"], steps_covered(history.steps["step"])
+    if not len(tokens):
+        return np.empty(0)
+    first = tokens[0] * covered[0] / history.steps["step"][0] if history.steps["step"][0] > 0 else np.nan
+    return np.concatenate(([first], np.diff(tokens)))
+
+
+def x_values(history: RunHistory, axis: Axis) -> FloatArray:
+    """The x of each row of `history.steps`; nan where it is not known.
+
+    time is seconds of training, the sum of the step times: evaluations, checkpoints, compilation and the gaps
+    between attempts take none, and work that a later attempt did again counts once. flops is tokens times the FLOPs
+    per token of the newest attempt. Raises ValueError for another axis.
+    """
+    steps = history.steps
+    match axis:
+        case "step" | "tokens":
+            return steps[axis]
+        case "time":
+            seconds = step_seconds(history)
+            if not np.isfinite(seconds).any():
+                return seconds
+            return np.cumsum(np.nan_to_num(seconds))
+        case "flops":
+            per_token = history.run.flops_per_token if history.run else None
+            return steps["tokens"] * (np.nan if per_token is None else per_token)
+    raise ValueError(f"{axis!r} is not an x axis; known: {', '.join(AXES)}.")
+
+
+def x_at_steps(history: RunHistory, axis: Axis, wanted: FloatArray) -> FloatArray:
+    """The x of given steps, between records by interpolation; nan outside the log, but step 0 is at 0."""
+    if axis == "step":
+        return wanted
+    steps, x = history.steps["step"], x_values(history, axis)
+    known = np.isfinite(x)
+    if not known.any():
+        return np.full(len(wanted), np.nan)
+    steps, x = steps[known], x[known]
+    if steps[0] > 0 and _starts_at_the_beginning(history):
+        steps, x = np.concatenate(([0.0], steps)), np.concatenate(([0.0], x))
+    return np.interp(wanted, steps, x, left=np.nan, right=np.nan)
+
+
+def _starts_at_the_beginning(history: RunHistory) -> bool:
+    """Whether the first record is the first of its run, and not of a log that begins later."""
+    steps = history.steps["step"]
+    return bool(steps_covered(steps)[0] >= steps[0])
+
+
+def eval_x_values(history: RunHistory, axis: Axis) -> FloatArray:
+    """The x of each row of `history.evals`; nan where it is not known."""
+    x = x_at_steps(history, axis, history.evals["step"])
+    if axis == "tokens":
+        own = history.evals["tokens"]
+        return np.where(np.isfinite(own), own, x)
+    return x

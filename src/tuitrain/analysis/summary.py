@@ -1,0 +1,219 @@
+"""What a run amounts to: the few numbers that a table of runs shows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuitrain.analysis.series import Axis, eval_x_values, step_seconds, steps_covered, tokens_covered, x_values
+from tuitrain.runs import FloatArray, RunHistory
+
+BoolArray = NDArray[np.bool_]
+
+FINAL_SHARE = 0.05
+FINAL_RECORDS = 50
+"""The end of a run is its last 5 % of `step` records, at least one and at most 50."""
+SLACK = 1e-9
+"""Relative difference up to which two places on an axis are the same."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The outcome of a run. Unknown is None; a loss that ended as nan is nan.
+
+    final_loss and final_accuracy are means over the end of the run (see FINAL_RECORDS), of finite values where there
+    are any; last_loss is the newest value as recorded. mean_tokens_per_sec is all tokens by all step time, mean_mfu is
+    weighted by step time, so the two agree. training_time_s is the sum of the step times, wall_time_s the time from the
+    first record to the newest. peak_memory_gb is of one device, the highest.
+    """
+
+    name: str | None = None
+    run_id: str | None = None
+    attempts: int = 0
+    step: int | None = None
+    total_steps: int | None = None
+    total_tokens: int | None = None
+    token_budget: int | None = None
+    budget_fraction: float | None = None
+    final_loss: float | None = None
+    last_loss: float | None = None
+    final_val_loss: float | None = None
+    final_val_step: int | None = None
+    best_val_loss: float | None = None
+    best_val_step: int | None = None
+    final_perplexity: float | None = None
+    final_accuracy: float | None = None
+    mean_mfu: float | None = None
+    mean_mfu_causal: float | None = None
+    mean_tokens_per_sec: float | None = None
+    mean_step_time_ms: float | None = None
+    mean_tflops: float | None = None
+    peak_memory_gb: float | None = None
+    training_time_s: float | None = None
+    wall_time_s: float | None = None
+    total_flops: float | None = None
+    params_total: int | None = None
+
+
+def summarize(history: RunHistory, at: tuple[Axis, float] | None = None) -> Summary:
+    """The outcome of a run, or, with `at`, what it was when it reached that point of an x axis.
+
+    At a point the validation loss is interpolated between the evaluations around it. What a run that has not come so
+    far would have reached is unknown: its numbers are None.
+    """
+    run, steps = history.run, history.steps
+    rows = len(steps) if at is None else _rows_until(history, *at)
+    seconds, losses = step_seconds(history)[:rows], steps["loss"][:rows]
+    tokens = _last(steps["tokens"][:rows])
+    budget = run.token_budget if run else None
+    per_token = run.flops_per_token if run else None
+    validation = _validation(history, at) if rows or at is None else _Validation()
+    mean_step = _mean_step_seconds(steps["step"][:rows], seconds)
+    architecture = run.architecture if run else None
+    return Summary(
+        name=run.name if run else None,
+        run_id=run.run_id if run else None,
+        attempts=len(history.attempts),
+        step=_whole(_last(steps["step"][:rows])),
+        total_steps=run.total_steps if run else None,
+        total_tokens=_whole(tokens),
+        token_budget=budget,
+        budget_fraction=tokens / budget if tokens is not None and budget else None,
+        final_loss=_final(losses, steps.present("loss")[:rows]),
+        last_loss=_newest(losses, steps.present("loss")[:rows]),
+        final_val_loss=validation.final,
+        final_val_step=validation.final_step,
+        best_val_loss=validation.best,
+        best_val_step=validation.best_step,
+        final_perplexity=perplexity(validation.final),
+        final_accuracy=_final(steps["accuracy"][:rows], steps.present("accuracy")[:rows]),
+        mean_mfu=_weighted(steps["mfu"][:rows], seconds),
+        mean_mfu_causal=_weighted(steps["mfu_causal"][:rows], seconds),
+        mean_tokens_per_sec=_rate(tokens_covered(history)[:rows], seconds, steps["tokens_per_sec"][:rows]),
+        mean_step_time_ms=None if mean_step is None else 1000 * mean_step,
+        mean_tflops=_weighted(steps["tflops"][:rows], seconds),
+        peak_memory_gb=_highest(steps["mem_peak_gb"][:rows]),
+        training_time_s=float(np.nansum(seconds)) if np.isfinite(seconds).any() else None,
+        wall_time_s=_wall_time(history) if at is None else None,
+        total_flops=tokens * per_token if tokens is not None and per_token is not None else None,
+        params_total=architecture.params_total if architecture else None,
+    )
+
+
+def perplexity(loss: float | None) -> float | None:
+    """exp(loss); infinite where that is past the largest float."""
+    if loss is None:
+        return None
+    return math.exp(loss) if loss < 700 else math.nan if math.isnan(loss) else math.inf
+
+
+@dataclass(frozen=True)
+class _Validation:
+    final: float | None = None
+    final_step: int | None = None
+    best: float | None = None
+    best_step: int | None = None
+
+
+def _validation(history: RunHistory, at: tuple[Axis, float] | None) -> _Validation:
+    steps, losses = history.evals["step"], history.evals["loss"]
+    if not len(losses):
+        return _Validation()
+    reached = np.isfinite(losses)
+    final: float | None = float(losses[-1])
+    final_step: int | None = int(steps[-1])
+    if at is not None:
+        axis, limit = at
+        x = eval_x_values(history, axis)
+        reached &= x <= limit + SLACK * abs(limit)
+        final, final_step = value_at(x, losses, limit), None
+    rows = np.flatnonzero(reached)
+    if not len(rows):
+        return _Validation(final, final_step)
+    best = rows[np.argmin(losses[rows])]
+    return _Validation(final, final_step, float(losses[best]), int(steps[best]))
+
+
+def value_at(x: FloatArray, y: FloatArray, wanted: float) -> float | None:
+    """y at a given x, linear between points; None outside of them."""
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    slack = SLACK * abs(wanted)
+    if not len(x) or not x[0] - slack <= wanted <= x[-1] + slack:
+        return None
+    return float(np.interp(wanted, x, y))
+
+
+def _rows_until(history: RunHistory, axis: Axis, limit: float) -> int:
+    """How many rows lie up to a point of an axis; none when the run has not come so far."""
+    x = x_values(history, axis)
+    known = np.flatnonzero(np.isfinite(x))
+    slack = SLACK * abs(limit)
+    if not len(known) or x[known[-1]] + slack < limit:
+        return 0
+    return int(np.searchsorted(x[known], limit + slack, side="right"))
+
+
+def _end_of_run(rows: int) -> int:
+    return max(1, min(FINAL_RECORDS, math.ceil(FINAL_SHARE * rows)))
+
+
+def _final(values: FloatArray, present: BoolArray) -> float | None:
+    values = values[present]
+    if not len(values):
+        return None
+    end = values[-_end_of_run(len(values)) :]
+    finite = end[np.isfinite(end)]
+    return float(finite.mean()) if len(finite) else float(end[-1])
+
+
+def _newest(values: FloatArray, present: BoolArray) -> float | None:
+    values = values[present]
+    return float(values[-1]) if len(values) else None
+
+
+def _last(values: FloatArray) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite[-1]) if len(finite) else None
+
+
+def _highest(values: FloatArray) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) if len(finite) else None
+
+
+def _weighted(values: FloatArray, weights: FloatArray) -> float | None:
+    """Mean of the finite values, weighted where weights are known."""
+    finite = np.isfinite(values)
+    if not finite.any():
+        return None
+    both = finite & np.isfinite(weights) & (weights > 0)
+    if not both.any():
+        return float(values[finite].mean())
+    return float(np.average(values[both], weights=weights[both]))
+
+
+def _rate(tokens: FloatArray, seconds: FloatArray, rates: FloatArray) -> float | None:
+    """All tokens by all seconds, of the rows that know both; else the mean of the recorded rates."""
+    both = np.isfinite(tokens) & np.isfinite(seconds)
+    total = float(seconds[both].sum())
+    return float(tokens[both].sum()) / total if total > 0 else _weighted(rates, seconds)
+
+
+def _mean_step_seconds(steps: FloatArray, seconds: FloatArray) -> float | None:
+    known = np.isfinite(seconds)
+    covered = float(steps_covered(steps)[known].sum())
+    return float(seconds[known].sum()) / covered if covered > 0 else None
+
+
+def _wall_time(history: RunHistory) -> float | None:
+    if history.started is None or history.last_time is None:
+        return None
+    return max(0.0, history.last_time - history.started)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None or not math.isfinite(value) else int(value)

@@ -1,0 +1,210 @@
+"""What can be said of several runs in plain sentences, and what cannot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tuitrain.analysis import units
+from tuitrain.analysis.series import AXIS_TITLES, Axis, eval_x_values
+from tuitrain.analysis.summary import Summary, value_at
+from tuitrain.runs import RunHistory
+
+NOTICEABLE = 0.005
+"""Relative difference below which two runs are called equal."""
+_PADDING = 128
+_FROM_CORPUS = ("char", "sentencepiece:")
+
+
+def losses_are_comparable(histories: Sequence[RunHistory]) -> bool:
+    """Whether the runs predict the same tokens: the same tokenizer and vocabulary, as far as their logs say.
+
+    Vocabularies that differ only by padding to a multiple of 128, such as 50,257 and 50,304, are the same. A tokenizer
+    that is made from the corpus is another one for another corpus.
+    """
+    tokenizers, sizes = _token_facts(histories)
+    padded = {-(-size // _PADDING) for size in sizes if size is not None}
+    made = {
+        (tokenizer, _config(history, "source") if tokenizer.startswith(_FROM_CORPUS) else None)
+        for tokenizer, history in zip(tokenizers, histories, strict=True)
+        if tokenizer is not None
+    }
+    return len(padded) < 2 and len(made) < 2
+
+
+def verdict(
+    names: Sequence[str], histories: Sequence[RunHistory], summaries: Sequence[Summary], at: tuple[Axis, float] | None
+) -> list[str]:
+    """Sentences on loss, speed and utilisation, cautions first where a comparison would mislead."""
+    if len(names) < 2:
+        return []
+    sentences = [*_diverged(names, summaries), *_not_reached(names, summaries, at)]
+    if losses_are_comparable(histories):
+        sentences += _on_data(names, histories)
+        sentences += _on_loss(names, histories, summaries, at)
+    else:
+        sentences.append(_different_tokens(names, histories))
+    sentences += _on_speed(names, histories, summaries)
+    sentences += _on_utilisation(names, summaries)
+    return sentences
+
+
+def _token_facts(histories: Sequence[RunHistory]) -> tuple[list[str | None], list[int | None]]:
+    tokenizers: list[str | None] = []
+    sizes: list[int | None] = []
+    for history in histories:
+        run = history.run
+        tokenizers.append(_config(history, "tokenizer"))
+        sizes.append(run.architecture.vocab_size if run and run.architecture else None)
+    return tokenizers, sizes
+
+
+def _config(history: RunHistory, key: str) -> str | None:
+    """A key of the run's data section."""
+    data = history.run.config.get("data") if history.run else None
+    value = data.get(key) if isinstance(data, dict) else None
+    return None if value is None else str(value)
+
+
+def _diverged(names: Sequence[str], summaries: Sequence[Summary]) -> list[str]:
+    return [
+        f"{name} diverged: its loss is {summary.last_loss} at step {summary.step:,}."
+        for name, summary in zip(names, summaries, strict=True)
+        if summary.last_loss is not None and not math.isfinite(summary.last_loss) and summary.step is not None
+    ]
+
+
+def _not_reached(names: Sequence[str], summaries: Sequence[Summary], at: tuple[Axis, float] | None) -> list[str]:
+    if at is None:
+        return []
+    short = [name for name, summary in zip(names, summaries, strict=True) if summary.step is None]
+    return [f"{_listed(short)} did not reach {position(*at)}."] if short else []
+
+
+def _different_tokens(names: Sequence[str], histories: Sequence[RunHistory]) -> str:
+    tokenizers, sizes = _token_facts(histories)
+    which = [
+        f"{name} {tokenizer or 'an unknown tokenizer'}" + (f" ({size:,} tokens)" if size else "")
+        for name, tokenizer, size in zip(names, tokenizers, sizes, strict=True)
+    ]
+    return (
+        f"Their losses per token are not comparable, since they use different tokenizers or vocabularies: "
+        f"{', '.join(which)}."
+    )
+
+
+def _on_data(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]:
+    sources = [_config(history, "source") for history in histories]
+    if len({source for source in sources if source is not None}) < 2:
+        return []
+    which = ", ".join(f"{name} {source or 'unknown'}" for name, source in zip(names, sources, strict=True))
+    return [f"They are trained and evaluated on different data, so read their losses with care: {which}."]
+
+
+def _on_loss(
+    names: Sequence[str], histories: Sequence[RunHistory], summaries: Sequence[Summary], at: tuple[Axis, float] | None
+) -> list[str]:
+    """The lowest validation loss, at the same number of tokens where the runs differ in it."""
+    where = f" at {position(*at)}" if at else ""
+    losses = [summary.final_val_loss for summary in summaries]
+    if at is None and (common := _common_tokens(histories)) is not None:
+        where = f" at the same {units.count(common)} tokens"
+        losses = [value_at(eval_x_values(history, "tokens"), history.evals["loss"], common) for history in histories]
+    kind = "validation loss"
+    if sum(loss is not None for loss in losses) < 2:
+        losses, kind, where = [summary.final_loss for summary in summaries], "training loss", where if at else ""
+    word = "lower" if len(names) == 2 else "lowest"
+    return _ranked(names, losses, lower=True, sentence=_loss_sentence(f"the {word} {kind}{where}", f"{kind}{where}"))
+
+
+def _loss_sentence(lowest: str, same: str) -> Callable[[str, float, str, float], str]:
+    def sentence(best: str, value: float, second: str, other: float) -> str:
+        share = (other - value) / other
+        if share < NOTICEABLE:
+            return f"{best} and {second} have practically the same {same}: {value:.4f} and {other:.4f}."
+        return f"{best} has {lowest}: {value:.4f}, {units.percent(share)} below {second} ({other:.4f})."
+
+    return sentence
+
+
+def _common_tokens(histories: Sequence[RunHistory]) -> float | None:
+    """The largest token count that every run with evaluations has evaluated up to; None when all ends are equal."""
+    ends = []
+    for history in histories:
+        x = eval_x_values(history, "tokens")
+        x = x[np.isfinite(x) & np.isfinite(history.evals["loss"])]
+        if len(x):
+            ends.append(float(x[-1]))
+    if len(ends) < 2 or max(ends) - min(ends) <= 1e-6 * max(ends):
+        return None
+    return min(ends)
+
+
+def _on_speed(names: Sequence[str], histories: Sequence[RunHistory], summaries: Sequence[Summary]) -> list[str]:
+    devices = {_hardware(history) for history in histories} - {None}
+    other = " (on different hardware)" if len(devices) > 1 else ""
+    fastest = "faster" if len(names) == 2 else "the fastest"
+
+    def sentence(best: str, value: float, second: str, slower: float) -> str:
+        ratio = value / slower
+        if ratio - 1 < NOTICEABLE:
+            return f"{best} and {second} are equally fast{other}: {units.rate(value)} and {units.rate(slower)}."
+        return f"{best} is {fastest}{other}: {units.rate(value)}, {ratio:.2f}× {second} ({units.rate(slower)})."
+
+    return _ranked(names, [summary.mean_tokens_per_sec for summary in summaries], lower=False, sentence=sentence)
+
+
+def _on_utilisation(names: Sequence[str], summaries: Sequence[Summary]) -> list[str]:
+    better = "better" if len(names) == 2 else "best"
+
+    def sentence(best: str, value: float, second: str, other: float) -> str:
+        if value / other - 1 < NOTICEABLE:
+            return f"{best} and {second} use the hardware equally well: {units.percent(value)} MFU."
+        return (
+            f"{best} uses the hardware {better}: {units.percent(value)} MFU against {units.percent(other)} of {second}."
+        )
+
+    return _ranked(names, [summary.mean_mfu for summary in summaries], lower=False, sentence=sentence)
+
+
+def _ranked(
+    names: Sequence[str],
+    values: Sequence[float | None],
+    *,
+    lower: bool,
+    sentence: Callable[[str, float, str, float], str],
+) -> list[str]:
+    """A sentence on the best and the second best; none when fewer than two values are known."""
+    known = [
+        (value, name)
+        for name, value in zip(names, values, strict=True)
+        if value is not None and math.isfinite(value) and value > 0
+    ]
+    if len(known) < 2:
+        return []
+    (best, first), (other, second) = sorted(known, key=lambda pair: pair[0], reverse=not lower)[:2]
+    return [sentence(first, best, second, other)]
+
+
+def _hardware(history: RunHistory) -> tuple[str, int] | None:
+    run = history.run
+    return (run.hardware.device, run.hardware.count) if run and run.hardware else None
+
+
+def position(axis: Axis, value: float) -> str:
+    """A point of an axis in words: `1.00 B tokens`, `step 12,000`, `2 h 05 m of training`."""
+    match axis:
+        case "step":
+            return f"step {value:,.0f}"
+        case "tokens":
+            return f"{units.count(value)} tokens"
+        case "time":
+            return f"{units.duration(value)} of {AXIS_TITLES['time']}".removesuffix(" time")
+        case "flops":
+            return f"{value:.3g} FLOP"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,5 @@
+"""`python -m tuitrain.cli` is `tuitrain`."""
+
+from tuitrain.cli import main
+
+main()

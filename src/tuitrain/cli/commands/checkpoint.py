@@ -1,0 +1,41 @@
+"""`tuitrain checkpoint` and `tuitrain eval`: requests to a live run."""
+
+from __future__ import annotations
+
+from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
+from tuitrain.cli.output import print_json
+
+
+def checkpoint(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
+    """\b
+    Examples:
+      tuitrain checkpoint latest
+
+    Ask a live run for a checkpoint at its next step boundary.
+    """
+    _ask(run, "checkpoint", as_json, runs_dir)
+
+
+def evaluate(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
+    """\b
+    Examples:
+      tuitrain eval latest
+
+    Ask a live run for an evaluation at its next step boundary.
+    """
+    _ask(run, "eval", as_json, runs_dir)
+
+
+def _ask(name: str, request: str, as_json: bool, runs_dir: RunsDirOption) -> None:
+    from tuitrain.launch import LaunchError
+    from tuitrain.runs import find_run, glance, runs_directory
+
+    run = find_run(name, runs_directory(runs_dir))
+    status = glance(run).status
+    if not status.live:
+        raise LaunchError(f"{run.run_id} is {status}: only a live run can be asked.", exit_code=1)
+    run.request(request)
+    if as_json:
+        print_json({"run_id": run.run_id, "request": request})
+    else:
+        print(f"{run.run_id}: {request} asked for; it comes at the next step boundary.")

@@ -1,0 +1,90 @@
+"""`tuitrain compare`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tuitrain.cli.options import RUN_HELP, JsonOption, RunsArgument, RunsDirOption, complete_run
+from tuitrain.cli.output import is_terminal, text_area
+
+if TYPE_CHECKING:
+    from tuitrain.runs import RunDirectory
+
+
+def compare(
+    runs: RunsArgument,
+    x: Annotated[Literal["step", "tokens", "time"], typer.Option("--x", help="What the x axis shows.")] = "step",
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="KEY=VALUE", help="Compare at this point instead of the end: tokens=1e9, step=500."),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help=f"Differences are to this run. Default: the first. {RUN_HELP}",
+                     autocompletion=complete_run),
+    ] = None,
+    output_format: Annotated[
+        Literal["table", "json", "markdown", "csv"] | None,
+        typer.Option("--format", help="Print this instead of opening the compare screen."),
+    ] = None,
+    as_json: JsonOption = False,
+    runs_dir: RunsDirOption = None,
+) -> None:  # fmt: skip
+    """\b
+    Examples:
+      tuitrain compare gpt2-tiny-2026 llama2-tiny-2026
+      tuitrain compare RUN RUN RUN --baseline latest --x tokens
+      tuitrain compare RUN RUN --at tokens=1e9 --format markdown
+
+    Runs side by side: final metrics, differences to a baseline, configuration keys that differ.
+
+    On a terminal the compare screen opens; elsewhere, or with --format, a table is printed.
+    """
+    from tuitrain.runs import find_run, runs_directory
+
+    where = runs_directory(runs_dir)
+    chosen = [find_run(name, where) for name in runs]
+    reference = chosen[0] if baseline is None else find_run(baseline, where)
+    if all(run.path != reference.path for run in chosen):
+        chosen.insert(0, reference)
+    point = _point(at)
+    if output_format is None and not as_json and point is None and is_terminal():
+        from tuitrain.tui.app import run_app
+
+        raise typer.Exit(run_app("compare", chosen, where, x=x, baseline=reference.run_id))
+    _print(chosen, reference, point, "json" if as_json else output_format or "table")
+
+
+def _point(at: str | None) -> tuple[str, float] | None:
+    """`tokens=1e9` as axis and value; counts such as 300M are understood."""
+    if at is None:
+        return None
+    from tuitrain.analysis.series import AXES
+    from tuitrain.config.sections import parse_count
+
+    key, _, text = at.partition("=")
+    try:
+        value = float(str(parse_count(text)))
+    except ValueError:
+        value = float("nan")
+    if key not in AXES or not value >= 0:
+        raise typer.BadParameter(
+            f"{at!r} is no point: write {', '.join(AXES[:-1])} or {AXES[-1]}, =, and a number, such as tokens=300M.",
+            param_hint="--at",
+        )
+    return key, value
+
+
+def _print(runs: list[RunDirectory], reference: RunDirectory, point: tuple[str, float] | None, form: str) -> None:
+    from tuitrain.analysis.compare import compare_runs, display_names
+    from tuitrain.export.tables import render_comparison
+    from tuitrain.runs import load_histories
+
+    pairs = list(zip(runs, load_histories(runs), strict=True))
+    named = [(name, history) for name, (_, history) in zip(display_names(pairs), pairs, strict=True)]
+    baseline = next(index for index, run in enumerate(runs) if run.path == reference.path)
+    comparison = compare_runs(named, baseline=baseline, at=point)
+    width, color = text_area()
+    print(render_comparison(comparison, form, width=width, color=color), end="")

@@ -1,0 +1,71 @@
+"""`tuitrain diff`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tuitrain.cli.options import RUN_HELP, JsonOption, RunArgument, RunsDirOption, complete_run
+from tuitrain.cli.output import Column, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from tuitrain.runs import RunDirectory
+
+UNSET = "unset"
+
+
+def diff(
+    left: RunArgument,
+    right: Annotated[
+        str, typer.Argument(metavar="RUN", help=RUN_HELP, autocompletion=complete_run, show_default=False)
+    ],
+    everything: Annotated[bool, typer.Option("--all", help="Also the keys that are the same.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when keys differ.")] = False,
+    as_json: JsonOption = False,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain diff gpt2-tiny-2026 llama2-tiny-2026
+      tuitrain diff RUN RUN --all
+      tuitrain diff RUN RUN --exit-code > /dev/null || echo different
+
+    Configuration keys in which two runs differ.
+    """
+    from tuitrain.runs import find_run, runs_directory
+
+    found = [find_run(name, runs_directory(runs_dir)) for name in (left, right)]
+    first, second = (flat_config(run) for run in found)
+    keys = [*first, *(key for key in second if key not in first)]
+    same = {key for key in keys if first.get(key) == second.get(key)}
+    shown = keys if everything else [key for key in keys if key not in same]
+    if as_json:
+        print_json({key: [first.get(key), second.get(key)] for key in shown})
+    elif not shown:
+        say("No keys differ.")
+    else:
+        columns = [Column("key"), Column(found[0].run_id), Column(found[1].run_id)]
+        print_table(columns, [[key, _text(first, key), _text(second, key)] for key in shown])
+    raise typer.Exit(1 if exit_code and len(same) < len(keys) else 0)
+
+
+def flat_config(run: RunDirectory) -> dict[str, Any]:
+    """The configuration of a run by dotted keys, without its name: from config.toml, else from its log."""
+    from tuitrain.config import flatten
+    from tuitrain.config.run_config import read_toml
+    from tuitrain.launch import LaunchError
+    from tuitrain.runs import glance
+
+    if run.config.exists():
+        tree = read_toml(run.config)
+    else:
+        logged = glance(run).run
+        if logged is None or not logged.config:
+            raise LaunchError(f"{run.run_id} has no configuration: neither a config.toml nor one in its log.", 3)
+        tree = logged.config
+    return {key: value for key, value in flatten(tree).items() if key not in ("name", "preset")}
+
+
+def _text(config: dict[str, Any], key: str) -> str:
+    return str(config[key]) if key in config else UNSET

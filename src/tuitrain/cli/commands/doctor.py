@@ -1,0 +1,43 @@
+"""`tuitrain doctor`."""
+
+from __future__ import annotations
+
+import typer
+
+from tuitrain.cli.options import JsonOption, RunsDirOption
+from tuitrain.cli.output import print_json
+
+_STYLES = {"ok": "green", "warn": "yellow", "missing": "red"}
+
+
+def doctor(as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
+    """\b
+    Examples:
+      tuitrain doctor
+      tuitrain doctor --json
+
+    What this machine has, what is missing, and what to do about it. Exit code 1 when something needed is missing.
+    """
+    from dataclasses import asdict
+
+    from tuitrain.launch.doctor import examine
+    from tuitrain.runs import runs_directory
+
+    findings = examine(runs_directory(runs_dir))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        from rich.console import Console
+        from rich.text import Text
+
+        width = max(len(finding.name) for finding in findings)
+        console = Console(highlight=False, soft_wrap=True)
+        for finding in findings:
+            line = Text.assemble(
+                "  ", (f"{finding.level:<8}", _STYLES[finding.level]), f"{finding.name:<{width}}  {finding.detail}"
+            )
+            console.print(line)
+            if finding.advice:
+                console.print(f"{'':<{width + 12}}{finding.advice}")
+    if any(finding.level == "missing" for finding in findings):
+        raise typer.Exit(1)

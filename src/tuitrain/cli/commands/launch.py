@@ -1,0 +1,257 @@
+"""`tuitrain launch`: start a run here, detached, in the foreground, or only on paper."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from tuitrain.cli.options import ForceOption, JsonOption, OverridesArgument, RunsDirOption, complete_preset
+from tuitrain.cli.output import is_terminal, print_facts, print_json, say
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+    from tuitrain.config import RunConfig
+    from tuitrain.runs import RunDirectory
+
+COMMAND_KEY = "tuitrain.command"
+
+
+class LaunchCommand(TyperCommand):
+    """Keeps what follows `--` apart, as the command line of somebody else's training program."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what stands before `--` and keep the rest in the context."""
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[COMMAND_KEY] = args[at + 1 :]
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+
+def launch(
+    ctx: typer.Context,
+    preset: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PRESET|FILE.toml",
+            help="A preset (`tuitrain presets` lists them) or a configuration file.",
+            autocompletion=complete_preset,
+            show_default=False,
+        ),
+    ] = None,
+    overrides: OverridesArgument = None,
+    name: Annotated[str | None, typer.Option(help="Short name of the run. Default: the preset's.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag to find the run by; may be repeated.")] = None,
+    note: Annotated[list[str] | None, typer.Option(help="A note to keep with the run; may be repeated.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it, print its id, and return.")] = False,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", "-f", help="Stay with it; Ctrl-C stops the run gracefully.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Open the dashboard, as a terminal does anyway.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan, the memory fit and the command; start nothing.")
+    ] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Ten steps that also evaluate, sample, save, load and draw.")
+    ] = False,
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs to train on; this version uses one process.")] = 1,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain launch llama2-tiny
+      tuitrain launch gpt2-124m data.source=corpus.txt train.max_steps=2000 --name first
+      tuitrain launch my-run.toml --detach
+      tuitrain launch qwen3-0.6b --dry-run
+      tuitrain launch llama2-tiny --smoke
+      tuitrain launch --name mine -- python train.py --lr 3e-4
+
+    Start a training run. It trains on when the terminal closes.
+
+    On a terminal the dashboard opens. Elsewhere the run is followed as plain lines, and its exit code is this
+    command's. After `--` comes any other training program: it runs as a run, finds TUITRAIN_RUN_DIR in its environment,
+    and may write events there.
+    """
+    from tuitrain.launch import LaunchError
+
+    _one_way([("--detach", detach), ("--foreground", foreground), ("--watch", watch), ("--dry-run", dry_run),
+              ("--smoke", smoke)])  # fmt: skip
+    if gpus > 1:
+        raise LaunchError("--gpus above 1 is not available yet: this version trains in one process.")
+    if watch and not is_terminal():
+        raise LaunchError("--watch needs a terminal; without one the run is followed as plain lines.")
+    command = ctx.meta.get(COMMAND_KEY)
+    if command is not None:
+        run, process = _start_wrapped(command, preset, name, tag, note, runs_dir, dry_run or smoke)
+    else:
+        config = _configuration(ctx, preset, overrides, name)
+        if dry_run:
+            return _dry_run(config, as_json)
+        if smoke:
+            return _smoke(config, as_json, force)
+        run, process = _start(config, tag, note, runs_dir, force)
+    return attend(run, process, detach=detach, foreground=foreground, as_json=as_json)
+
+
+def _one_way(flags: list[tuple[str, bool]]) -> None:
+    given = [flag for flag, is_set in flags if is_set]
+    if len(given) > 1:
+        raise typer.BadParameter(f"{' and '.join(given)} exclude each other.")
+
+
+def _configuration(ctx: typer.Context, preset: str | None, overrides: list[str] | None, name: str | None) -> RunConfig:
+    from tuitrain.config import load_config
+    from tuitrain.launch.preflight import with_absolute_paths
+
+    if preset is None:
+        raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
+    named = [f"name={name}"] if name else []
+    return with_absolute_paths(load_config(preset, [*(overrides or []), *named]))
+
+
+def _start(
+    config: RunConfig, tags: list[str] | None, notes: list[str] | None, runs_dir: Path | None, force: bool
+) -> tuple[RunDirectory, Popen[bytes]]:
+    from tuitrain.launch import preflight
+    from tuitrain.launch.local import Label, new_run, start, train_command
+    from tuitrain.runs import runs_directory
+
+    preflight.check(config, force=force)
+    run = new_run(runs_directory(runs_dir), config)
+    return run, start(run, train_command(run), Label(config.name, tags or [], notes or []))
+
+
+def _start_wrapped(
+    command: list[str],
+    preset: str | None,
+    name: str | None,
+    tags: list[str] | None,
+    notes: list[str] | None,
+    runs_dir: Path | None,
+    on_paper: bool,
+) -> tuple[RunDirectory, Popen[bytes]]:
+    import shutil
+
+    from tuitrain.launch import LaunchError
+    from tuitrain.launch.local import Label, start, wrapped_command
+    from tuitrain.runs import create_run_directory, runs_directory
+
+    if not command:
+        raise LaunchError("There is no command after `--`.")
+    if preset is not None:
+        raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
+    if on_paper:
+        raise LaunchError("--dry-run and --smoke know only the engine's own configurations.")
+    if shutil.which(command[0]) is None:
+        raise LaunchError(f"{command[0]}: no such command.", exit_code=3)
+    label = Label(name or Path(command[0]).stem, tags or [], notes or [])
+    run = create_run_directory(runs_directory(runs_dir).absolute(), label.name)
+    return run, start(run, wrapped_command(run, command), label)
+
+
+def attend(run: RunDirectory, process: Popen[bytes], *, detach: bool, foreground: bool, as_json: bool) -> None:
+    """What a launch or a resume does after the start: return, follow plain lines, or open the dashboard."""
+    if detach:
+        return _announce(run, process.pid, as_json)
+    if not foreground and not as_json and is_terminal():
+        return _watch(run)
+    say(f"run {run.run_id}")
+    say(f"in  {run.path}")
+    try:
+        code = _follow(run, process, foreground, to_stderr=as_json)
+    except KeyboardInterrupt:
+        say(f"\nTraining goes on. Look: tuitrain watch {run.run_id} · end it: tuitrain stop {run.run_id}")
+        raise
+    if as_json:
+        from tuitrain.runs import glance
+
+        print_json({"run_id": run.run_id, "path": str(run.path), "status": glance(run).status, "exit_code": code})
+    raise typer.Exit(code)
+
+
+def _follow(run: RunDirectory, process: Popen[bytes], foreground: bool, to_stderr: bool) -> int:
+    from tuitrain.launch.local import follow
+
+    stream = sys.stderr if to_stderr else sys.stdout
+
+    def write(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    return follow(run, process, write, foreground=foreground)
+
+
+def _announce(run: RunDirectory, pid: int, as_json: bool) -> None:
+    if as_json:
+        return print_json({"run_id": run.run_id, "path": str(run.path), "pid": pid})
+    print(run.run_id)
+    say(f"Look: tuitrain watch {run.run_id} · end it: tuitrain stop {run.run_id}")
+    return None
+
+
+def _watch(run: RunDirectory) -> None:
+    from tuitrain.runs import glance
+    from tuitrain.tui.app import run_app
+
+    code = run_app("watch", [run], run.path.parent)
+    status = glance(run).status
+    if not status.live:
+        print(f"{run.run_id}  {status}")
+    raise typer.Exit(code)
+
+
+def _dry_run(config: RunConfig, as_json: bool) -> None:
+    import shlex
+
+    from tuitrain.cli.plan_view import plan_facts, plan_json
+    from tuitrain.launch.local import train_command
+    from tuitrain.launch.machine import find_machine, training_device
+    from tuitrain.launch.plan import make_plan
+    from tuitrain.launch.preflight import check_strategy
+    from tuitrain.runs import RunDirectory
+
+    check_strategy(config)
+    plan = make_plan(config, training_device(config, find_machine()))
+    command = train_command(RunDirectory(Path("RUN_DIR")))
+    if as_json:
+        return print_json(plan_json(plan) | {"command": command})
+    print(f"{config.name}: nothing was started.\n")
+    print_facts([*plan_facts(plan), ("command", shlex.join(command))])
+    return None
+
+
+def _smoke(config: RunConfig, as_json: bool, force: bool) -> None:
+    from dataclasses import asdict
+
+    from tuitrain.launch import preflight
+    from tuitrain.launch.smoke import Check, run_smoke
+
+    preflight.check(config, force=force)
+
+    def tell(check: Check) -> None:
+        seconds = f"{check.seconds:6.1f} s" if check.seconds is not None else " " * 8
+        line = f"  {'ok' if check.ok else 'FAILED':<6}  {check.name:<24} {seconds}  {check.detail}"
+        print(line.rstrip(), flush=True, file=sys.stderr if as_json else sys.stdout)
+
+    say(f"smoke test of {config.name}: ten steps with evaluation, sample, checkpoint and figure")
+    result = run_smoke(config, _draw, tell)
+    if as_json:
+        print_json({"ok": result.ok, "checks": [asdict(check) for check in result.checks],
+                    "kept": str(result.kept) if result.kept else None})  # fmt: skip
+    if result.kept is not None:
+        say(f"The run was kept for a look: {result.kept}")
+    raise typer.Exit(0 if result.ok else 1)
+
+
+def _draw(run: RunDirectory) -> list[Path]:
+    from tuitrain.export.figures import export_plots
+    from tuitrain.runs import load_history
+
+    return export_plots([(run, load_history(run))], run.path / "figures", ("png",), 80, None)

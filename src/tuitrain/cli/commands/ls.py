@@ -1,0 +1,137 @@
+"""`tuitrain ls`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from tuitrain.cli.options import JsonOption, RunsDirOption
+from tuitrain.cli.output import STATUS_STYLES, Column, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from tuitrain.runs import Glance
+
+SortKey = Literal["age", "name", "status", "step", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec"]
+_LARGEST_FIRST = ("step", "tokens", "mfu", "tokens_per_sec")
+
+
+def _check_status(names: list[str] | None) -> list[str] | None:
+    unknown = next((name for name in names or () if name not in STATUS_STYLES), None)
+    if unknown is not None:
+        raise typer.BadParameter(f"{unknown!r} is not one of {', '.join(STATUS_STYLES)}.")
+    return names
+
+
+def ls(
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Only runs with this status; may be repeated: {', '.join(STATUS_STYLES)}.",
+            autocompletion=lambda incomplete: [s for s in STATUS_STYLES if s.startswith(incomplete)],
+            callback=_check_status,
+        ),
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only runs with this tag; may be repeated.")] = None,
+    sort: Annotated[SortKey, typer.Option(help="Order: best or newest first.")] = "age",
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many runs.")] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the ids.")] = False,
+    as_json: JsonOption = False,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain ls
+      tuitrain ls --status running --status stalled
+      tuitrain ls --sort val_loss --limit 5
+      tuitrain stop $(tuitrain ls -q --status running)
+
+    List runs, newest first.
+    """
+    from tuitrain.runs import glance, list_runs, runs_directory
+
+    where = runs_directory(runs_dir)
+    rows = [run_facts(glance(run)) for run in list_runs(where)]
+    rows = [row for row in rows if (not status or row["status"] in status) and set(tag or ()) <= set(row["tags"])]
+    rows = sorted(rows, key=lambda row: _order(row, sort))[:limit]
+    if as_json:
+        print_json(rows)
+    elif quiet:
+        for row in rows:
+            print(row["run_id"])
+    elif rows:
+        _print(rows)
+    else:
+        chosen = " that match" if status or tag else ""
+        say(f"There are no runs{chosen} in {where}. Start one: tuitrain launch gpt2-tiny")
+
+
+def run_facts(seen: Glance) -> dict[str, Any]:
+    """A run at a glance as plain values: what `ls --json` and `status --json` print. Unknown is null."""
+    run, step, evaluation, info = seen.run, seen.step, seen.evaluation, seen.info
+    return {
+        "run_id": seen.directory.run_id,
+        "path": str(seen.directory.path.absolute()),
+        "name": seen.name,
+        "status": str(seen.status),
+        "step": step.step if step else None,
+        "total_steps": run.total_steps if run else None,
+        "tokens": step.tokens if step else None,
+        "loss": step.loss if step else None,
+        "val_loss": evaluation.loss if evaluation else None,
+        "mfu": step.mfu if step else None,
+        "tokens_per_sec": step.tokens_per_sec if step else None,
+        "reason": seen.end.reason if seen.end else None,
+        "created": info.created if info else None,
+        "last_time": seen.last_time,
+        "tags": info.tags if info else [],
+        "notes": info.notes if info else [],
+    }
+
+
+def _order(row: dict[str, Any], key: SortKey) -> tuple[bool, Any]:
+    """Unknown values last, whatever the direction."""
+    if key == "age":
+        return row["created"] is None, -(row["created"] or row["last_time"] or 0)
+    value = row[key]
+    if value is None or value != value:
+        return True, 0
+    return False, -value if key in _LARGEST_FIRST else value
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from tuitrain.analysis import units
+    from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
+
+    now = time.time()
+
+    def text(row: dict[str, Any], key: str) -> str:
+        return metric(key).text(row[key]) if row[key] is not None else NOT_AVAILABLE
+
+    def steps(row: dict[str, Any]) -> str:
+        total = f"/{row['total_steps']:,}" if row["total_steps"] else ""
+        return NOT_AVAILABLE if row["step"] is None else f"{row['step']:,}{total}"
+
+    def age(row: dict[str, Any]) -> str:
+        seen = row["created"] or row["last_time"]
+        return NOT_AVAILABLE if seen is None else units.age(now - seen)
+
+    columns = [
+        Column("id"),
+        Column("name", rank=9),
+        Column("status"),
+        Column("step", "right"),
+        Column("tokens", "right", rank=7),
+        Column("loss", "right"),
+        Column("val loss", "right", rank=3),
+        Column("MFU", "right", rank=6),
+        Column("tokens/s", "right", rank=5),
+        Column("age", "right", rank=2),
+    ]
+    cells = [
+        [row["run_id"], row["name"], row["status"], steps(row), text(row, "tokens"), text(row, "loss"),
+         text(row, "val_loss"), text(row, "mfu"), text(row, "tokens_per_sec").removesuffix(" tok/s"), age(row)]
+        for row in rows
+    ]  # fmt: skip
+    print_table(columns, cells, [STATUS_STYLES[row["status"]] for row in rows])

@@ -1,0 +1,66 @@
+"""`tuitrain plan`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tuitrain.cli.options import JsonOption, OverridesArgument, PresetArgument, complete_gpu
+from tuitrain.cli.output import print_facts, print_json
+
+if TYPE_CHECKING:
+    from tuitrain.launch.machine import Device
+
+
+def plan(
+    preset: PresetArgument,
+    overrides: OverridesArgument = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Plan for this GPU, such as H100. Default: this machine.", autocompletion=complete_gpu
+        ),
+    ] = None,
+    gpus: Annotated[int, typer.Option(min=1, metavar="N", help="How many of them.")] = 1,
+    mfu: Annotated[
+        float, typer.Option(min=0.01, max=1, metavar="X", help="Utilisation assumed for the time, 0 to 1.")
+    ] = 0.4,
+    as_json: JsonOption = False,
+) -> None:
+    """\b
+    Examples:
+      tuitrain plan qwen3-1.8b --gpu H100 --gpus 8
+      tuitrain plan llama2-1.3b train.micro_batch_size=2 --gpu "RTX 4090" --mfu 0.35
+      tuitrain plan my-run.toml --json
+
+    Parameters, FLOPs per token, memory and time of a configuration. Nothing is started.
+
+    The time is that of the token budget at the stated utilisation; measured runs tell the true one.
+    """
+    from tuitrain.cli.plan_view import plan_facts, plan_json
+    from tuitrain.config import load_config
+    from tuitrain.launch.machine import find_machine, training_device
+    from tuitrain.launch.plan import make_plan
+
+    config = load_config(preset, overrides or [])
+    device = _named(gpu) if gpu else training_device(config, find_machine())
+    made = make_plan(config, device, gpus=gpus, mfu=mfu)
+    if as_json:
+        return print_json(plan_json(made))
+    print(config.name)
+    print_facts(plan_facts(made))
+    return None
+
+
+def _named(name: str) -> Device:
+    from tuitrain.accounting import GPUS
+    from tuitrain.config.errors import suggest
+    from tuitrain.launch import LaunchError
+    from tuitrain.launch.machine import gpu_by_name
+
+    found = gpu_by_name(name)
+    if found is None:
+        known = [gpu.name for gpu in GPUS]
+        raise LaunchError(f"--gpu {name!r} is not known.{suggest(name, known)} Known: {', '.join(known)}.")
+    return found

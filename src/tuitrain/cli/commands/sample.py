@@ -1,0 +1,50 @@
+"""`tuitrain sample`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
+
+
+def sample(
+    run: RunArgument,
+    prompt: Annotated[str | None, typer.Option(help="Text to continue. Default: the run's sampling.prompt.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens to generate.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="0 takes the most likely token.")] = None,
+    top_k: Annotated[int | None, typer.Option(min=0, help="Draw from so many of the most likely; 0: from all.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same text.")] = None,
+    step: Annotated[int | None, typer.Option(min=0, help="Checkpoint of this step. Default: the newest.")] = None,
+    as_json: JsonOption = False,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain sample latest --prompt "def main("
+      tuitrain sample latest --prompt "import " --temperature 0 --max-tokens 40
+
+    Generate text from a checkpoint of a run. What is not given is as in the run's configuration.
+    """
+    import subprocess
+    import sys
+
+    from tuitrain.config import load_config
+    from tuitrain.launch import LaunchError
+    from tuitrain.launch.preflight import require_engine
+    from tuitrain.launch.resume import newest_checkpoint
+    from tuitrain.runs import find_run, runs_directory
+
+    require_engine()
+    found = find_run(run, runs_directory(runs_dir))
+    if newest_checkpoint(found) is None:
+        raise LaunchError(f"{found.run_id} has no complete checkpoint to sample from.", exit_code=3)
+    if prompt is None:
+        prompt = load_config(str(found.config)).sampling.prompt
+    command = [sys.executable, "-m", "tuitrain_engine", "sample", f"--run-dir={found.path}"]
+    options = {"prompt": prompt, "max-tokens": max_tokens, "temperature": temperature, "top-k": top_k, "seed": seed,
+               "step": step}  # fmt: skip
+    command += [f"--{name}={value}" for name, value in options.items() if value is not None]
+    command += ["--json"] if as_json else []
+    raise typer.Exit(subprocess.run(command, stdin=subprocess.DEVNULL).returncode)

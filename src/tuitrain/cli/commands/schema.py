@@ -1,0 +1,31 @@
+"""`tuitrain schema`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from tuitrain.cli.output import print_json
+
+
+def schema(
+    what: Annotated[
+        Literal["config", "events"] | None,
+        typer.Argument(help="Only this one. Default: an object with both.", show_default=False),
+    ] = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain schema
+      tuitrain schema config > tuitrain-config.schema.json
+      tuitrain schema events
+
+    JSON Schema of the configuration and of a line of metrics.jsonl.
+    """
+    from tuitrain.config import RunConfig
+    from tuitrain.events import json_schema
+
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    schemas = {"config": dialect | RunConfig.model_json_schema(), "events": json_schema()}
+    print_json(schemas[what] if what else schemas)

@@ -1,0 +1,72 @@
+"""`tuitrain status`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
+from tuitrain.cli.output import print_json
+
+if TYPE_CHECKING:
+    from tuitrain.runs import Glance, RunDirectory
+
+POLL_S = 0.2
+
+
+def status(
+    run: RunArgument,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the run is over.")] = False,
+    timeout: Annotated[float | None, typer.Option(min=0, help="With --wait: give up after so many seconds.")] = None,
+    as_json: JsonOption = False,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain status latest
+      tuitrain status latest --wait --timeout 3600 && tuitrain export plots latest
+
+    One line about a run. Exit code: 0 completed, 100 failed or crashed, 101 running, 103 stopped, 1 unknown.
+    """
+    from tuitrain.cli.commands.ls import run_facts
+    from tuitrain.runs import find_run, glance, runs_directory
+
+    found = find_run(run, runs_directory(runs_dir))
+    seen = _wait(found, timeout) if wait else glance(found)
+    if as_json:
+        print_json(run_facts(seen))
+    else:
+        print(status_line(seen))
+    raise typer.Exit(seen.status.exit_code)
+
+
+def _wait(run: RunDirectory, timeout: float | None) -> Glance:
+    from tuitrain.runs import glance
+
+    deadline = None if timeout is None else time.monotonic() + timeout
+    seen = glance(run)
+    while seen.status.live and (deadline is None or time.monotonic() < deadline):
+        time.sleep(POLL_S)
+        seen = glance(run)
+    return seen
+
+
+def status_line(seen: Glance) -> str:
+    """Status, id, step, loss, validation loss, why it ended, and when it was last heard of."""
+    from tuitrain.analysis import units
+    from tuitrain.analysis.metrics import metric
+
+    parts = [str(seen.status), seen.directory.run_id]
+    if seen.step is not None:
+        total = f" of {seen.run.total_steps:,}" if seen.run and seen.run.total_steps else ""
+        parts += [f"step {seen.step.step:,}{total}", f"loss {metric('loss').text(seen.step.loss)}"]
+    if seen.evaluation is not None:
+        parts.append(f"val {metric('val_loss').text(seen.evaluation.loss)}")
+    if seen.end is not None and seen.end.reason:
+        parts.append(seen.end.reason)
+    if seen.last_time is not None:
+        age = units.age(time.time() - seen.last_time)
+        parts.append("now" if age == "now" else f"{age} ago")
+    return "  ".join(parts)

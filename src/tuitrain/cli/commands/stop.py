@@ -1,0 +1,46 @@
+"""`tuitrain stop`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tuitrain.cli.options import JsonOption, RunsArgument, RunsDirOption
+from tuitrain.cli.output import print_json, say
+
+
+def stop(
+    runs: RunsArgument,
+    now: Annotated[bool, typer.Option("--now", help="SIGTERM, and SIGKILL after the grace period.")] = False,
+    grace: Annotated[float, typer.Option(min=0, help="Seconds between the two signals of --now.")] = 10.0,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Give up waiting after so many seconds. Default: wait.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until the run is over.")] = True,
+    as_json: JsonOption = False,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain stop latest
+      tuitrain stop gpt2-tiny-20260101-120000-9f3a --timeout 60
+      tuitrain stop latest --now
+
+    End runs gracefully: a checkpoint, an `end` event, exit. `tuitrain resume` continues them.
+    """
+    from tuitrain.launch.stop import kill_run, stop_run
+    from tuitrain.runs import find_run, runs_directory
+
+    found = [find_run(name, runs_directory(runs_dir)) for name in runs]
+    ended = {}
+    for run in found:
+        if now:
+            ended[run.run_id] = kill_run(run, grace_s=grace, tell=say)
+        else:
+            ended[run.run_id] = stop_run(run, wait=wait, timeout_s=timeout, tell=say)
+    if as_json:
+        print_json(ended)
+    else:
+        for run_id, status in ended.items():
+            print(f"{run_id}  {status}")

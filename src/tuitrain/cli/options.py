@@ -1,0 +1,82 @@
+"""Arguments and options that several commands share, with their shell completion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the runs that begin so, newest first."""
+    from tuitrain.runs import list_runs, runs_directory
+
+    runs = list_runs(runs_directory(ctx.params.get("runs_dir")))
+    return [name for name in [*(run.run_id for run in runs), "latest"] if name.startswith(incomplete)]
+
+
+def complete_preset(incomplete: str) -> list[str]:
+    """Names and aliases of the presets that begin so."""
+    from tuitrain.config import all_presets
+
+    known = all_presets().values()
+    names = [preset.name for preset in known] + [alias for preset in known for alias in preset.aliases]
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def complete_override(incomplete: str) -> list[str]:
+    """Keys of the configuration that begin so."""
+    from tuitrain.config import RunConfig, known_keys
+
+    return [f"{key}=" for key in known_keys(RunConfig) if key.startswith(incomplete)]
+
+
+def complete_gpu(incomplete: str) -> list[str]:
+    """GPUs whose peak is known."""
+    from tuitrain.accounting import GPUS
+
+    return [gpu.name for gpu in GPUS if gpu.name.lower().startswith(incomplete.lower())]
+
+
+RUN_HELP = "A run: its id, a unique prefix, `latest`, a run directory or a metrics.jsonl."
+
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help=RUN_HELP, autocompletion=complete_run, show_default=False)
+]
+RunsArgument = Annotated[
+    list[str], typer.Argument(metavar="RUN...", help=RUN_HELP, autocompletion=complete_run, show_default=False)
+]
+OptionalRunsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[RUN...]", help=RUN_HELP, autocompletion=complete_run, show_default=False),
+]
+PresetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="PRESET|FILE.toml",
+        help="A preset (`tuitrain presets` lists them) or a configuration file.",
+        autocompletion=complete_preset,
+        show_default=False,
+    ),
+]
+OverridesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE...]",
+        help="Keys to override, such as train.max_steps=200.",
+        autocompletion=complete_override,
+        show_default=False,
+    ),
+]
+RunsDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--runs-dir",
+        envvar="TUITRAIN_RUNS_DIR",
+        help="Where runs lie. Default: ./runs.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Start even if the model is estimated not to fit.")]

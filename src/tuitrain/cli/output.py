@@ -1,0 +1,120 @@
+"""Writing to the terminal: data to stdout, talk to stderr, colour only where it is wanted."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+UNKNOWN = "n/a"
+
+
+def is_terminal() -> bool:
+    """Whether a full-screen program can be shown: a terminal on both ends that can move its cursor."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def text_area() -> tuple[int, bool]:
+    """Columns to fill and whether to colour: the terminal's, or 120 and plain where there is none.
+
+    NO_COLOR, FORCE_COLOR and TERM=dumb have the last word on colour, COLUMNS on the width.
+    """
+    from rich.console import Console
+
+    columns = shutil.get_terminal_size((120, 40)).columns
+    return columns, Console().color_system is not None
+
+
+def say(text: str) -> None:
+    """Talk to the person, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """Strict JSON on stdout; numbers that JSON lacks are the strings "nan", "inf" and "-inf"."""
+    print(json.dumps(_spelled_out(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _spelled_out(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if isinstance(value, dict):
+        return {key: _spelled_out(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled_out(item) for item in value]
+    return value
+
+
+def print_facts(facts: Iterable[tuple[str, str]], indent: str = "  ") -> None:
+    """Two aligned columns: what it is, and what it comes to."""
+    pairs = list(facts)
+    width = max((len(name) for name, _ in pairs), default=0)
+    for name, text in pairs:
+        first, *rest = text.split("\n")
+        print(f"{indent}{name:<{width}}  {first}".rstrip())
+        for line in rest:
+            print(f"{indent}{'':<{width}}  {line}".rstrip())
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. rank: on a narrow terminal columns with the highest rank go first; 0 always stays."""
+
+    title: str
+    justify: Literal["left", "right"] = "left"
+    rank: int = 0
+
+
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
+    """A table as wide as it needs to be; on a terminal, columns are left out until it fits.
+
+    styles has one rich style for each row's first cell that holds a status word, or is empty.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    widths = [max(len(column.title), *(len(row[at]) for row in rows), 0) for at, column in enumerate(columns)]
+    shown = _that_fit(columns, widths)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for at in shown:
+        table.add_column(columns[at].title, justify=columns[at].justify, no_wrap=True)
+    for number, row in enumerate(rows):
+        style = styles[number] if styles else ""
+        cells = [Text(row[at], style=style if columns[at].title == "status" else "") for at in shown]
+        table.add_row(*cells)
+    console = Console(highlight=False, width=max(2 * len(widths) + sum(widths), 80))
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        print(line.rstrip())
+
+
+def _that_fit(columns: Sequence[Column], widths: Sequence[int]) -> list[int]:
+    shown = list(range(len(columns)))
+    if not sys.stdout.isatty():
+        return shown
+    available = shutil.get_terminal_size().columns
+    while sum(widths[at] + 2 for at in shown) - 2 > available:
+        worst = max(shown, key=lambda at: columns[at].rank)
+        if columns[worst].rank == 0:
+            break
+        shown.remove(worst)
+    return shown
+
+
+STATUS_STYLES = {
+    "starting": "cyan",
+    "running": "green",
+    "stalled": "yellow",
+    "completed": "blue",
+    "stopped": "magenta",
+    "failed": "bold red",
+    "crashed": "bold red",
+    "unknown": "dim",
+}

@@ -1,0 +1,119 @@
+"""A plan as text and as JSON; `plan`, `launch --dry-run` and `show` say the same things the same way."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from tuitrain.analysis import units
+from tuitrain.analysis.metrics import NOT_AVAILABLE
+from tuitrain.launch.machine import GB
+from tuitrain.launch.plan import Plan
+
+BY_DATA = f"{NOT_AVAILABLE}: the vocabulary is decided by the data; set model.vocab_size to plan with it"
+
+
+def plan_facts(plan: Plan) -> list[tuple[str, str]]:
+    """Named lines of text, from the architecture to the hours."""
+    config = plan.config
+    batch = f"{config.train.global_batch_size} sequences × {config.model.seq_len:,} tokens"
+    passes = f"{config.train.micro_batch_size} × {plan.accumulation} micro-batches × {plan.gpus} process"
+    return [
+        ("architecture", config.model.architecture_name),
+        ("parameters", _parameters(plan)),
+        ("FLOPs per token", _flops(plan)),
+        ("step", f"{config.tokens_per_step:,} tokens ({batch}; {passes}{'es' if plan.gpus > 1 else ''})"),
+        ("run", f"{config.total_steps:,} steps, {units.count(plan.tokens)} tokens"),
+        ("data", f"{config.data.source}, tokenizer {config.data.tokenizer}"),
+        ("device", _device(plan)),
+        ("memory", _memory(plan)),
+        ("time", _time(plan)),
+    ]
+
+
+def _parameters(plan: Plan) -> str:
+    counts = plan.parameters
+    if counts is None:
+        return BY_DATA
+    parts = [
+        ("embedding", counts.embedding),
+        ("positions", counts.positions),
+        ("attention", counts.attention),
+        ("feed-forward", counts.feedforward),
+        ("norms", counts.norms),
+        ("head", counts.head),
+    ]
+    width = len(f"{counts.total:,}")
+    lines = [f"{counts.total:>{width},} ({units.count(counts.non_embedding)} without embeddings)"]
+    lines += [f"{number:>{width},}  {name}" for name, number in parts if number]
+    if not counts.head:
+        lines.append(f"{'tied':>{width}}  head")
+    return "\n".join(lines)
+
+
+def _flops(plan: Plan) -> str:
+    if plan.flops is None:
+        return BY_DATA
+    return f"{_flop(plan.flops.full)} ({_flop(plan.flops.causal)} with the causal mask halved)"
+
+
+def _flop(value: float) -> str:
+    """FLOPs take SI prefixes: a thousand million is giga, not billion."""
+    return units.count(value).replace("B", "G") + "FLOP"
+
+
+def _size(size: int) -> str:
+    """Bytes, in the unit in which they are not zero."""
+    return f"{size / GB:7.2f} GB" if size >= 1e8 else f"{size / 1e6:7.2f} MB"
+
+
+def _device(plan: Plan) -> str:
+    kind = "RAM" if plan.device.kind == "cpu" else "memory"
+    peak = f"peak {plan.peak_tflops:g} dense TFLOP/s" if plan.peak_tflops is not None else "peak unknown"
+    return f"{plan.gpus} × {plan.device.name}, {plan.device.memory_gb:.1f} GB {kind}, {plan.dtype}, {peak}"
+
+
+def _memory(plan: Plan) -> str:
+    memory = plan.memory
+    if memory is None:
+        return BY_DATA
+    verdict = "fits" if plan.fits else "does NOT fit"
+    each = " on each" if plan.gpus > 1 else ""
+    lines = [f"about {_size(memory.total).strip()}{each} of {plan.device.memory_gb:.1f} GB: {verdict}"]
+    lines += [f"{_size(size)}  {name}" for name, size in asdict(memory).items()]
+    return "\n".join(lines)
+
+
+def _time(plan: Plan) -> str:
+    if plan.budget is None:
+        return f"{NOT_AVAILABLE}: the device's peak is unknown; set hardware.peak_tflops" if plan.flops else BY_DATA
+    budget = plan.budget
+    hours = f"{budget.gpu_hours:,.0f}" if budget.gpu_hours >= 10 else f"{budget.gpu_hours:.2g}"
+    return (
+        f"{units.duration(budget.seconds)} at {units.percent(plan.mfu)} MFU ({units.rate(budget.tokens_per_sec)}, "
+        f"{hours} GPU-hours)"
+    )
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The same as plain values; unknown is null, memory is in bytes."""
+    counts, flops, memory = plan.parameters, plan.flops, plan.memory
+    return {
+        "name": plan.config.name,
+        "architecture": plan.config.model.architecture_name,
+        "parameters": asdict(counts) | {"non_embedding": counts.non_embedding} if counts else None,
+        "flops_per_token": flops.full if flops else None,
+        "flops_per_token_causal": flops.causal if flops else None,
+        "tokens_per_step": plan.config.tokens_per_step,
+        "total_steps": plan.config.total_steps,
+        "tokens": plan.tokens,
+        "token_budget": plan.config.train.token_budget,
+        "accumulation": plan.accumulation,
+        "device": asdict(plan.device) | {"count": plan.gpus, "peak_tflops": plan.peak_tflops},
+        "dtype": plan.dtype,
+        "memory_bytes": asdict(memory) | {"total": memory.total} if memory else None,
+        "fits": plan.fits,
+        "mfu": plan.mfu,
+        "time": asdict(plan.budget) if plan.budget else None,
+        "config": plan.config.to_dict(),
+    }

@@ -1,0 +1,116 @@
+"""The comparison file: hyperparameters, curves and outcomes of several runs in one JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tuitrain.analysis.compare import compare_runs, display_names
+from tuitrain.analysis.summary import Summary, summarize
+from tuitrain.config import flatten
+from tuitrain.events import Run, spell_out
+from tuitrain.export.errors import ExportError
+from tuitrain.export.rows import Column, table
+from tuitrain.export.tables import render_comparison
+from tuitrain.runs import RunDirectory, RunHistory
+
+# The names this file has always had for what the configuration calls otherwise.
+_HYPERPARAMETERS = {
+    "learning_rate": "optim.lr",
+    "batch_size": "train.micro_batch_size",
+    "global_batch_size": "train.global_batch_size",
+    "max_seq_length": "model.seq_len",
+    "num_layers": "model.n_layers",
+    "steps_per_eval": "eval.interval",
+    "steps_per_report": "telemetry.log_interval",
+    "save_every": "checkpoint.interval",
+}
+_CURVES = {"train_loss": "loss", "val_loss": "val_loss", "tokens_per_sec": "tokens_per_sec", "learning_rate": "lr"}
+
+
+def export_comparison(runs: Sequence[tuple[RunDirectory, RunHistory]], out: Path | None = None) -> str:
+    """The comparison file as text, also written to `out` if given. Raises ExportError for no runs."""
+    document = comparison_document(runs)
+    text = msgspec.json.format(msgspec.json.encode(spell_out(document)), indent=2).decode() + "\n"
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    return text
+
+
+def comparison_document(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> dict[str, Any]:
+    """The comparison as plain data. Final values are those of `Summary`; what is not known is left out."""
+    if not runs:
+        raise ExportError("There is nothing to compare: name at least one run.")
+    names = display_names(runs)
+    comparison = compare_runs(list(zip(names, (history for _, history in runs), strict=True)))
+    now = datetime.now(UTC).isoformat()
+    return {
+        "timestamp": now,
+        "runs": [
+            {
+                "run_name": name,
+                "run_path": str(directory.path.absolute()),
+                "timestamp": now,
+                "hyperparameters": _hyperparameters(history.run),
+                "training_metrics": _curves(history),
+                "final_metrics": _final_metrics(history, summarize(history)),
+            }
+            for name, (directory, history) in zip(names, runs, strict=True)
+        ],
+        "verdict": comparison.verdict,
+        "comparison_table": render_comparison(comparison, "table"),
+    }
+
+
+def _hyperparameters(run: Run | None) -> dict[str, Any]:
+    if run is None:
+        return {}
+    config = flatten(run.config)
+    found: dict[str, Any] = {"model": run.architecture.name if run.architecture else None, "iters": run.total_steps}
+    found |= {name: config.get(key) for name, key in _HYPERPARAMETERS.items()}
+    found["grad_accumulation_steps"] = run.parallel.accumulation if run.parallel else None
+    checkpointing = config.get("parallel.activation_checkpointing")
+    found["grad_checkpoint"] = None if checkpointing is None else checkpointing != "none"
+    return {**{key: value for key, value in found.items() if value is not None}, "config": config}
+
+
+def _curves(history: RunHistory) -> dict[str, list[Any]]:
+    """Arrays of one length, a place for each step with a record or an evaluation; null where there is no value."""
+    columns = {column.key: column for column in table(history)}
+    if not columns:
+        return {}
+    curves: dict[str, list[Any]] = {"iterations": [int(step) for step in columns["step"].values]}
+    return curves | {name: _with_nulls(columns[key]) for name, key in _CURVES.items() if key in columns}
+
+
+def _with_nulls(column: Column) -> list[Any]:
+    pairs = zip(column.values.tolist(), column.present.tolist(), strict=True)
+    return [value if present else None for value, present in pairs]
+
+
+def _final_metrics(history: RunHistory, summary: Summary) -> dict[str, Any]:
+    steps = history.steps
+    step_ms, eval_ms = steps.last("step_time_ms"), history.evals.last("duration_ms")
+    train, validation = summary.final_loss, summary.final_val_loss
+    found = {
+        "final_iteration": summary.step,
+        "final_train_loss": train,
+        "final_val_loss": validation,
+        "train_val_gap": validation - train if train is not None and validation is not None else None,
+        "best_val_loss": summary.best_val_loss,
+        "final_learning_rate": steps.last("lr"),
+        "final_tokens_per_sec": steps.last("tokens_per_sec"),
+        "final_iterations_per_sec": 1000 / step_ms if step_ms else None,
+        "total_trained_tokens": summary.total_tokens,
+        "peak_memory_gb": summary.peak_memory_gb,
+        "final_val_time_sec": eval_ms / 1000 if eval_ms is not None else None,
+        "mean_tokens_per_sec": summary.mean_tokens_per_sec,
+        "mean_mfu": summary.mean_mfu,
+        "training_time_sec": summary.training_time_s,
+    }
+    return {key: value for key, value in found.items() if value is not None}

@@ -1,0 +1,7 @@
+"""What an export says when it cannot be done."""
+
+from __future__ import annotations
+
+
+class ExportError(ValueError):
+    """Something cannot be exported; the message says what and what to do."""

@@ -1,0 +1,133 @@
+"""Figures of runs as files: the six-panel analysis of each, and with several the comparison."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from tuitrain.analysis import units
+from tuitrain.analysis.compare import as_axis, display_names
+from tuitrain.analysis.series import Axis
+from tuitrain.analysis.summary import summarize
+from tuitrain.export.errors import ExportError
+from tuitrain.export.overlay import comparison_figure
+from tuitrain.export.panels import PANELS, make_view, set_x, tokens_panel
+from tuitrain.export.style import GREY, INK, figure_style, new_figure
+from tuitrain.runs import RunDirectory, RunHistory
+
+FORMATS = ("png", "pdf", "svg")
+SIZE_INCHES = (13.0, 7.2)
+
+
+def export_plots(
+    runs: Sequence[tuple[RunDirectory, RunHistory]],
+    out: Path,
+    formats: Sequence[str] = ("png",),
+    dpi: int = 200,
+    style: Path | None = None,
+    x: str = "step",
+) -> list[Path]:
+    """Write `<run_id>-analysis.<format>` for each run and, for several, `comparison.<format>`; returns the files.
+
+    Nothing is written unless everything can be: raises ExportError for no runs, a format, a style or a resolution
+    that cannot be used, and a run without numbers; ValueError for an unknown axis.
+    """
+    axis = as_axis(x)
+    _check(runs, formats, dpi)
+    written: list[Path] = []
+    with figure_style(style):
+        out.mkdir(parents=True, exist_ok=True)
+        for (directory, history), stem in zip(runs, _stems(runs), strict=True):
+            figure = analysis_figure(history, directory.run_id, axis)
+            written += _save(figure, out, f"{stem}-analysis", formats, dpi)
+        if len(runs) > 1:
+            named = list(zip(display_names(runs), (history for _, history in runs), strict=True))
+            written += _save(comparison_figure(named, axis), out, "comparison", formats, dpi)
+    return written
+
+
+def _check(runs: Sequence[tuple[RunDirectory, RunHistory]], formats: Sequence[str], dpi: int) -> None:
+    if not runs:
+        raise ExportError("There is nothing to draw: name at least one run.")
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise ExportError(f"{', '.join(unknown) or 'No format'} is not a figure format; known: {', '.join(FORMATS)}.")
+    if not 10 <= dpi <= 2400:
+        raise ExportError(f"A resolution of {dpi} dpi is out of range: 10 to 2400.")
+    for directory, history in runs:
+        if not len(history.steps) and not len(history.evals):
+            raise ExportError(f"{directory.run_id} has nothing to draw yet: its log holds no step and no evaluation.")
+
+
+def _stems(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> list[str]:
+    """A file name for each run: its id, numbered where two directories have the same name."""
+    stems: list[str] = []
+    for directory, _ in runs:
+        stem, number = directory.run_id, 2
+        while stem in stems:
+            stem, number = f"{directory.run_id}-{number}", number + 1
+        stems.append(stem)
+    return stems
+
+
+def analysis_figure(history: RunHistory, run_id: str, axis: Axis = "step") -> Figure:
+    """The six panels of one run: loss, learning rate, tokens; MFU, throughput, memory."""
+    figure = new_figure(*SIZE_INCHES, head=0.68)
+    view = make_view(history, summarize(history), axis)
+    steps = make_view(history, view.summary, "step")
+    for axes, draw in zip(figure.subplots(2, 3).flat, PANELS, strict=True):
+        # Tokens over tokens say nothing.
+        shown = steps if draw is tokens_panel and axis == "tokens" else view
+        set_x(axes, [shown])
+        draw(axes, shown)
+    _head(figure, history, run_id)
+    return figure
+
+
+def _head(figure: Figure, history: RunHistory, run_id: str) -> None:
+    run = history.run
+    name = run.name if run else run_id
+    size = 15 if len(name) <= 40 else 11
+    figure.text(0.012, 0.978, name, fontsize=size, fontweight="bold", color=INK, va="top")
+    figure.text(0.012, 0.935, subtitle(history), fontsize=9.5, color=GREY, va="top")
+    figure.text(0.988, 0.978, run_id, fontsize=8, color=GREY, va="top", ha="right")
+
+
+def subtitle(history: RunHistory) -> str:
+    """What the run is, from its own records; what they do not say is left out."""
+    run, parts = history.run, []
+    if run is not None and run.architecture is not None:
+        parts.append(run.architecture.name)
+        if run.architecture.params_total is not None:
+            parts.append(f"{units.count(run.architecture.params_total)} parameters")
+    if run is not None and run.hardware is not None:
+        count = run.parallel.world_size if run.parallel else run.hardware.count
+        parts.append(f"{count}×{run.hardware.device}" if count > 1 else run.hardware.device)
+    if run is not None and run.dtype:
+        parts.append(run.dtype)
+    if history.tokens is not None:
+        parts.append(f"{units.count(history.tokens)} tokens")
+    if history.started is not None:
+        parts.append(time.strftime("%Y-%m-%d", time.gmtime(history.started)))
+    return "  ·  ".join(parts)
+
+
+def _save(figure: Figure, out: Path, stem: str, formats: Sequence[str], dpi: int) -> list[Path]:
+    paths = []
+    for name in dict.fromkeys(formats):
+        path = out / f"{stem}.{name}"
+        figure.savefig(path, format=name, dpi=dpi, metadata=_METADATA[name])
+        paths.append(path)
+    return paths
+
+
+# Without dates, so that the same run gives the same bytes.
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": "tuitrain"},
+    "pdf": {"Creator": "tuitrain", "CreationDate": None},
+    "svg": {"Creator": "tuitrain", "Date": None},
+}

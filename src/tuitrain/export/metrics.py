@@ -1,0 +1,124 @@
+"""A run's numbers in other tools' formats: CSV, JSON Lines, the older nested run file, Parquet, TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+
+from tuitrain.events import spell_out
+from tuitrain.export.errors import ExportError
+from tuitrain.export.nested import nested_run
+from tuitrain.export.rows import iterate, table
+from tuitrain.runs import RunHistory
+
+FORMATS = ("csv", "jsonl", "json", "parquet", "tensorboard")
+
+
+def export_metrics(history: RunHistory, fmt: str, out: Path | None = None) -> Path | None:
+    """Write a run's numbers to a file, or for csv, jsonl and json to standard output when `out` is None.
+
+    TensorBoard's `out` is a log directory. Returns what was written. Raises ExportError for an unknown format, a
+    missing file name, a package that is not installed, and a run without numbers.
+    """
+    if fmt not in FORMATS:
+        raise ExportError(f"{fmt!r} is not a format of metrics; known: {', '.join(FORMATS)}.")
+    if not len(history.steps) and not len(history.evals):
+        raise ExportError("The log holds no step and no evaluation yet: there are no metrics to export.")
+    if fmt in _TEXT:
+        with _opened(out) as file:
+            _TEXT[fmt](history, file)
+        return out
+    if out is None:
+        raise ExportError(f"{fmt} cannot go to standard output: name a file with --out.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if fmt == "parquet":
+        _write_parquet(history, out)
+    else:
+        _write_tensorboard(history, out)
+    return out
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    if out is None:
+        yield sys.stdout
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def _write_csv(history: RunHistory, file: TextIO) -> None:
+    """Absent values are empty cells; a measured nan or inf is the word."""
+    columns = table(history)
+    writer = csv.DictWriter(file, [column.key for column in columns], restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(iterate(columns))
+
+
+def _write_jsonl(history: RunHistory, file: TextIO) -> None:
+    """One object a row without absent values; nan and inf are spelled as in the log."""
+    for row in iterate(table(history)):
+        file.write(msgspec.json.encode(spell_out(row)).decode() + "\n")
+
+
+def _write_nested(history: RunHistory, file: TextIO) -> None:
+    encoded = msgspec.json.encode(spell_out(nested_run(history)))
+    file.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+
+
+_TEXT: dict[str, Callable[[RunHistory, TextIO], None]] = {
+    "csv": _write_csv,
+    "jsonl": _write_jsonl,
+    "json": _write_nested,
+}
+
+
+def _write_parquet(history: RunHistory, out: Path) -> None:
+    """Absent values are null, a measured nan is NaN; counts are int64."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise ExportError("Parquet needs pyarrow: pip install 'tuitrain[formats]'.") from None
+    arrays: dict[str, Any] = {}
+    for column in table(history):
+        array = pyarrow.array(column.values, mask=~column.present)
+        arrays[column.key] = array.cast(pyarrow.int64()) if column.whole else array
+    run = history.run
+    about = {"run_id": run.run_id, "name": run.name} if run else {}
+    pyarrow.parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(about), out)
+
+
+_TAGS = {"mem": "memory", "grad": "gradients", "val": "validation"}
+
+
+def _tag(key: str) -> str:
+    """TensorBoard groups by what stands before the slash: `validation/loss`, `memory/peak_gb`, `train/loss`."""
+    head, _, tail = key.partition("_")
+    return f"{_TAGS[head]}/{tail}" if head in _TAGS and tail else f"train/{key}"
+
+
+def _write_tensorboard(history: RunHistory, out: Path) -> None:
+    try:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    except ImportError:
+        raise ExportError("TensorBoard's files need tensorboard: pip install 'tuitrain[formats]'.") from None
+    if out.is_file():
+        raise ExportError(f"{out} is a file: TensorBoard needs a directory.")
+    writer = EventFileWriter(str(out))
+    try:
+        for row in iterate(table(history)):
+            step, wall_time = int(row.pop("step")), float(row.pop("time", 0.0))
+            values = [Summary.Value(tag=_tag(key), simple_value=value) for key, value in row.items()]
+            writer.add_event(Event(step=step, wall_time=wall_time, summary=Summary(value=values)))
+    finally:
+        writer.close()

@@ -1,0 +1,409 @@
+"""The six panels of a run's analysis figure, one function each."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from numpy.typing import ArrayLike
+
+from tuitrain.analysis import units
+from tuitrain.analysis.metrics import metric
+from tuitrain.analysis.series import Axis, eval_x_values, x_at_steps, x_values
+from tuitrain.analysis.summary import Summary
+from tuitrain.export.lines import Limits, level_limits, loss_limits, smoothed, smoothing_window, thin
+from tuitrain.export.style import (
+    BLUE,
+    GREY,
+    INK,
+    PALE,
+    VERMILLION,
+    ScaledFormatter,
+    format_x,
+    scaled,
+    time_unit,
+    times_ten,
+    x_label,
+)
+from tuitrain.runs import FloatArray, RunHistory
+
+RAW: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.35, "zorder": 2}
+MEAN: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (5, 2)), "zorder": 3}
+
+
+@dataclass(frozen=True)
+class View:
+    """A run as a figure sees it: its x axis chosen and scaled to a unit that reads well."""
+
+    history: RunHistory
+    summary: Summary
+    axis: Axis
+    unit: str
+    scale: float
+
+    @property
+    def x(self) -> FloatArray:
+        """The x of each row of the steps table."""
+        return x_values(self.history, self.axis) / self.scale
+
+    def points(self, key: str) -> tuple[FloatArray, FloatArray]:
+        """(x, y) of the step records that have this key, y in the unit of its metric."""
+        rows = self.history.steps.present(key)
+        return self.x[rows], self.history.steps[key][rows] * metric(key).factor
+
+    def evaluations(self) -> tuple[FloatArray, FloatArray]:
+        """(x, loss) of the evaluations whose place is known."""
+        x = eval_x_values(self.history, self.axis) / self.scale
+        return x[np.isfinite(x)], self.history.evals["loss"][np.isfinite(x)]
+
+    def x_of_step(self, step: float) -> float:
+        """Where a step is on the axis; nan outside of the log."""
+        return float(x_at_steps(self.history, self.axis, np.array([float(step)]))[0]) / self.scale
+
+
+def make_view(history: RunHistory, summary: Summary, axis: Axis) -> View:
+    """The view of a run along an axis; a time axis gets a unit that suits its length."""
+    unit, scale = ("", 1.0)
+    if axis == "time":
+        x = x_values(history, axis)
+        unit, scale = time_unit(float(np.nanmax(x)) if np.isfinite(x).any() else 0.0)
+    return View(history, summary, axis, unit, scale)
+
+
+def loss_panel(axes: Axes, view: View) -> None:
+    """Training loss raw and smoothed, validation as stars, perplexity as the second scale of the same curve."""
+    axes.set_title("Loss")
+    x, loss = view.points("loss")
+    eval_x, eval_loss = view.evaluations()
+    if not np.isfinite(loss).any() and not np.isfinite(eval_loss).any():
+        say(axes, "n/a: no loss is recorded")
+        return
+    _draw_superseded(axes, view)
+    draw_curve(axes, x, loss, BLUE, "training")
+    if len(eval_x):
+        axes.scatter(
+            eval_x, eval_loss, marker="*", s=52, color=VERMILLION, edgecolors="white", linewidths=0.5, zorder=5,
+            label="validation",
+        )  # fmt: skip
+    limits = loss_limits(loss, eval_loss[np.isfinite(eval_loss)]) or Limits(0.0, 1.0)
+    axes.set_ylim(limits.low, limits.high)
+    _mark_non_finite(axes, x, loss)
+    axes.set_ylabel("loss, nats per token")
+    _perplexity_scale(axes, limits)
+    legend(axes)
+    window = smoothing_window(int(np.isfinite(loss).sum()))
+    points = np.concatenate((x, eval_x)), np.concatenate((loss, eval_loss))
+    note(axes, _loss_note(view, limits, window), *points)
+
+
+def _loss_note(view: View, limits: Limits, window: int) -> str:
+    lines = []
+    summary = view.summary
+    if summary.best_val_loss is not None:
+        at = "" if summary.best_val_step is None else f" at step {summary.best_val_step:,}"
+        lines.append(f"best validation {summary.best_val_loss:.3f}{at}")
+    if summary.final_loss is not None:
+        lines.append(f"final training {summary.final_loss:.3f}")
+    if window > 1:
+        lines.append(f"smoothed over {window} records")
+    if limits.note:
+        lines.append(f"{limits.note} the range")
+    return "\n".join(lines)
+
+
+def _draw_superseded(axes: Axes, view: View) -> None:
+    """What a later attempt did again, dimmed; on a time axis it has no place."""
+    gone = view.history.superseded_steps
+    if view.axis == "time" or not gone.has("loss"):
+        return
+    x = gone["step"] if view.axis == "step" else gone["tokens"]
+    if view.axis == "flops":
+        per_token = view.history.run.flops_per_token if view.history.run else None
+        x = x * (math.nan if per_token is None else per_token)
+    label = "superseded"
+    starts = np.flatnonzero(np.diff(gone["step"]) <= 0) + 1
+    for part in np.split(np.arange(len(gone)), starts):
+        axes.plot(*thin(x[part], gone["loss"][part]), color=PALE, linewidth=0.7, zorder=1, label=label)
+        label = "_superseded"
+
+
+def _mark_non_finite(axes: Axes, x: FloatArray, y: FloatArray) -> None:
+    """A cross at the foot of the panel for each nan or inf."""
+    bad = ~np.isfinite(y) & np.isfinite(x)
+    if bad.any():
+        shown = x[bad] if bad.sum() <= 500 else x[bad][:: -(-int(bad.sum()) // 500)]
+        axes.scatter(
+            shown, np.zeros(len(shown)), marker="x", s=18, color=VERMILLION, linewidths=1.0, clip_on=False, zorder=6,
+            transform=axes.get_xaxis_transform(), label=f"nan or inf ({int(bad.sum()):,})",
+        )  # fmt: skip
+
+
+def _perplexity_scale(axes: Axes, limits: Limits) -> None:
+    """Perplexity = exp(loss) on the right: the same curve on another scale, with ticks at round numbers."""
+    right = axes.secondary_yaxis("right", functions=(_exp, _log))
+    right.set_ylabel("perplexity")
+    low, high = _exp(np.array([limits.low, limits.high]))
+    right.yaxis.set_major_locator(FixedLocator(round_ticks(float(low), float(high))))
+    right.yaxis.set_minor_locator(NullLocator())
+    right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: scaled(value) if value < 1e6 else times_ten(value)))
+    right.tick_params(labelsize=8)
+
+
+def _exp(values: ArrayLike) -> FloatArray:
+    result: FloatArray = np.exp(np.clip(np.asarray(values, dtype=np.float64), -700, 700))
+    return result
+
+
+def _log(values: ArrayLike) -> FloatArray:
+    result: FloatArray = np.log(np.clip(np.asarray(values, dtype=np.float64), 1e-300, None))
+    return result
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Three to seven round numbers inside a range, closer at a closer look: decades, 1-2-5, or even steps."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for mantissas in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)):
+        ticks = [m * 10.0**d for d in decades for m in mantissas if low <= m * 10.0**d <= high]
+        if len(ticks) >= 4:
+            return ticks[:: -(-len(ticks) // 7)]
+    return [
+        float(tick) for tick in MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= tick <= high
+    ]
+
+
+def lr_panel(axes: Axes, view: View) -> None:
+    """Learning rate on a log scale, the end of the warmup marked."""
+    axes.set_title("Learning rate")
+    x, lr = view.points("lr")
+    positive = lr > 0
+    if not positive.any():
+        say(axes, "n/a: no learning rate is recorded")
+        return
+    axes.plot(*thin(x[positive], lr[positive]), color=BLUE, zorder=3, **alone(int(positive.sum())))
+    axes.set_yscale("log")
+    low, high = float(lr[positive].min()), float(lr[positive].max())
+    pad = (high / low) ** 0.06 if high > 2 * low else 3.0
+    low, high = low / pad, high * pad
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_locator(FixedLocator(round_ticks(low, high)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(times_ten))
+    axes.set_ylabel("learning rate")
+    warmup = warmup_steps(view.history)
+    if not warmup:
+        return
+    place = view.x_of_step(warmup)
+    if math.isfinite(place):
+        axes.axvline(place, color=VERMILLION, zorder=2, label=f"end of warmup, step {warmup:,}", **_dashed())
+        legend(axes)
+    else:
+        note(axes, f"the warmup ends at step {warmup:,}", x, lr)
+
+
+def warmup_steps(history: RunHistory) -> int | None:
+    """Steps of warmup that the configuration asks for."""
+    schedule = history.run.config.get("schedule") if history.run else None
+    value = schedule.get("warmup_steps") if isinstance(schedule, dict) else None
+    return value if isinstance(value, int) else None
+
+
+def tokens_panel(axes: Axes, view: View) -> None:
+    """Cumulative tokens against the budget, with the share that is done."""
+    axes.set_title("Tokens")
+    x, tokens = view.points("tokens")
+    known = np.isfinite(x) & np.isfinite(tokens)
+    if not known.any():
+        say(axes, "n/a: no token counts are recorded")
+        return
+    line_x, line = thin(x[known], tokens[known])
+    axes.plot(line_x, line, color=BLUE, zorder=3, **alone(len(line)))
+    axes.fill_between(line_x, line, color=BLUE, alpha=0.10, linewidth=0, zorder=1)
+    done = float(tokens[known].max())
+    top = done
+    target, kind = _token_target(view)
+    if target:
+        share = f"{units.count(done)} of {units.count(target)} ({kind}): {100 * done / target:.3g} %"
+        if target <= 5 * done:
+            top = max(done, target)
+            axes.axhline(target, color=VERMILLION, zorder=2, label=f"{kind} {units.count(target)}", **_dashed())
+            legend(axes)
+    else:
+        share = f"{units.count(done)} (no budget is set)"
+    axes.set_ylim(0, 1.18 * top if top > 0 else 1.0)
+    note(axes, share, line_x, line)
+    axes.yaxis.set_major_formatter(ScaledFormatter())
+    axes.set_ylabel("cumulative tokens")
+
+
+def _token_target(view: View) -> tuple[float | None, str]:
+    """Tokens that the run is to train on: its budget, or what its steps come to."""
+    run = view.history.run
+    if run is None:
+        return None, ""
+    if run.token_budget:
+        return float(run.token_budget), "budget"
+    if run.total_steps and run.tokens_per_step:
+        return float(run.total_steps * run.tokens_per_step), "planned"
+    return None, ""
+
+
+def mfu_panel(axes: Axes, view: View) -> None:
+    """MFU with its mean; while the peak of the device is unknown, what the device achieves and why there is no MFU."""
+    if view.history.steps.has("mfu") and np.isfinite(view.history.steps["mfu"]).any():
+        _level_panel(axes, view, "mfu", "Model FLOPs utilisation", "MFU, %", view.summary.mean_mfu)
+        return
+    reason = _why_no_mfu(view)
+    if not view.history.steps.has("tflops"):
+        axes.set_title("Model FLOPs utilisation")
+        say(axes, textwrap.fill(reason, 40))
+        return
+    achieved = view.summary.mean_tflops
+    _level_panel(axes, view, "tflops", "Achieved compute", "TFLOP/s per device", achieved, textwrap.fill(reason, 44))
+
+
+def _why_no_mfu(view: View) -> str:
+    run = view.history.run
+    if run is None or run.hardware is None:
+        return "MFU n/a: the log does not say on what it ran"
+    if run.hardware.peak_tflops is None:
+        return f"MFU n/a: the peak of {run.hardware.device} is not known; hardware.peak_tflops sets it"
+    if run.flops_per_token is None:
+        return "MFU n/a: the FLOPs per token are not known"
+    return "MFU n/a: no step records it"
+
+
+def throughput_panel(axes: Axes, view: View) -> None:
+    """Tokens per second of all devices, with the mean."""
+    _level_panel(axes, view, "tokens_per_sec", "Throughput", "tokens/s", view.summary.mean_tokens_per_sec)
+
+
+def _level_panel(
+    axes: Axes, view: View, key: str, title: str, label: str, mean: float | None, remark: str = ""
+) -> None:
+    axes.set_title(title)
+    x, values = view.points(key)
+    limits = level_limits(values)
+    if limits is None:
+        say(axes, f"n/a: no {metric(key).title} is recorded")
+        return
+    draw_curve(axes, x, values, BLUE, "_curve")
+    if mean is not None:
+        axes.axhline(mean * metric(key).factor, color=VERMILLION, label=f"mean {metric(key).text(mean)}", **MEAN)
+        legend(axes)
+    lines = [*remark.splitlines(), *([f"{limits.note} the range"] if limits.note else [])]
+    room = 0.08 * (limits.high - limits.low) * len(remark.splitlines())
+    axes.set_ylim(limits.low, limits.high + room)
+    axes.yaxis.set_major_formatter(ScaledFormatter())
+    axes.set_ylabel(label)
+    note(axes, "\n".join(lines), x, values)
+
+
+def memory_panel(axes: Axes, view: View) -> None:
+    """Allocated and peak memory of a device, and what it has."""
+    axes.set_title("Memory")
+    highest = 0.0
+    for key, colour, label in (("mem_allocated_gb", BLUE, "allocated"), ("mem_peak_gb", VERMILLION, "peak")):
+        x, values = view.points(key)
+        if np.isfinite(values).any():
+            highest = max(highest, float(np.nanmax(values[np.isfinite(values)])))
+            axes.plot(*thin(x, values), color=colour, label=label, zorder=3, **alone(len(values)))
+    if not axes.lines:
+        say(axes, "n/a: no memory is recorded")
+        return
+    run = view.history.run
+    capacity = run.hardware.memory_gb if run and run.hardware else None
+    top = highest or 1.0
+    if capacity and capacity <= 4 * highest:
+        top = max(highest, capacity)
+        axes.axhline(capacity, color=INK, zorder=2, label=f"capacity {units.gigabytes(capacity)}", **_dashed())
+    elif capacity:
+        top *= 1.1
+    axes.set_ylim(0, 1.08 * top)
+    if capacity and top < capacity:
+        note(axes, f"capacity {units.gigabytes(capacity)}, above the range", np.empty(0), np.empty(0))
+    axes.set_ylabel("memory per device, GB")
+    legend(axes)
+
+
+PANELS = (loss_panel, lr_panel, tokens_panel, mfu_panel, throughput_panel, memory_panel)
+
+
+def draw_curve(axes: Axes, x: FloatArray, y: FloatArray, colour: str, label: str) -> None:
+    """The raw curve faint and its smoothed form strong; a few points are drawn as they are."""
+    points = int(np.isfinite(y).sum())
+    if smoothing_window(points) > 1:
+        axes.plot(*thin(x, y), color=colour, **RAW)
+    axes.plot(*thin(x, smoothed(y)), color=colour, zorder=4, label=label, **alone(points))
+
+
+def set_x(axes: Axes, views: Sequence[View]) -> None:
+    """Label, limits and ticks of the x axis that runs share; before drawing, so that notes can find a free corner."""
+    known = [x for view in views if len(x := view.x[np.isfinite(view.x)])]
+    if known:
+        low, high = min(float(x[0]) for x in known), max(float(x[-1]) for x in known)
+        low = min(low, 0.0) if low <= 0.2 * high or low == high else low
+        pad = 0.015 * (high - low) or 1.0
+        axes.set_xlim(low - pad, high + pad)
+    first = views[0]
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=first.axis == "step"))
+    format_x(first.axis, axes.xaxis)
+    axes.set_xlabel(x_label(first.axis, first.unit))
+
+
+def say(axes: Axes, text: str) -> None:
+    """A panel without data: the reason in its middle, no ticks."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY, fontsize=9)
+    axes.set_yticks([])
+    axes.grid(False)
+
+
+def note(axes: Axes, text: str, x: FloatArray, y: FloatArray) -> None:
+    """Small grey words in the corner of the panel that the points (x, y) leave most free; limits must be set before."""
+    if not text:
+        return
+    right, top = _free_corner(axes, x, y)
+    axes.text(
+        0.985 if right else 0.02, 0.97 if top else 0.03, text, transform=axes.transAxes, fontsize=7.5, color=GREY,
+        ha="right" if right else "left", va="top" if top else "bottom", zorder=7, linespacing=1.35,
+        bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
+    )  # fmt: skip
+
+
+def _free_corner(axes: Axes, x: FloatArray, y: FloatArray) -> tuple[bool, bool]:
+    """(right, top) of the emptiest corner; of equally empty ones top right, top left, bottom right, bottom left."""
+    known = np.isfinite(x) & np.isfinite(y)
+    if not known.any():
+        return False, True
+    places = axes.transAxes.inverted().transform(axes.transData.transform(np.column_stack((x[known], y[known]))))
+    across, up = places[(places[:, 1] >= 0) & (places[:, 1] <= 1)].T
+    counts = {}
+    for right, top in ((True, True), (False, True), (True, False), (False, False)):
+        beside = across > 0.45 if right else across < 0.55
+        counts[right, top] = int((beside & (up > 0.68 if top else up < 0.32)).sum())
+    return min(counts, key=lambda corner: counts[corner])
+
+
+def legend(axes: Axes) -> None:
+    """The legend in one line to the right of the title, where it covers no data."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+        return
+    axes.legend(
+        handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(handles), borderaxespad=0.1,
+        handlelength=1.4, handletextpad=0.5, columnspacing=1.0,
+    )  # fmt: skip
+
+
+def alone(points: int) -> dict[str, Any]:
+    """A marker for a curve of one point, which would not be seen."""
+    return {"marker": "o", "markersize": 4} if points == 1 else {}
+
+
+def _dashed() -> dict[str, Any]:
+    return {"linewidth": 1.0, "linestyle": (0, (5, 2))}

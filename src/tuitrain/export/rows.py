@@ -1,0 +1,82 @@
+"""A run's numbers as one table: a row for each step that has a record or an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuitrain.runs import Columns, FloatArray, RunHistory
+
+WHOLE_NUMBERS = frozenset({"step", "tokens", "slowest_rank"})
+_EVAL_KEYS = {
+    "loss": "val_loss",
+    "accuracy": "val_accuracy",
+    "perplexity": "val_perplexity",
+    "duration_ms": "val_time_ms",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its values, and where it has any; a measured nan is a value."""
+
+    key: str
+    values: FloatArray
+    present: NDArray[np.bool_]
+
+    @property
+    def whole(self) -> bool:
+        """Whether its numbers are counts."""
+        return self.key in WHOLE_NUMBERS
+
+
+def table(history: RunHistory) -> list[Column]:
+    """Columns of all kept records in the order of steps; columns without any value are left out.
+
+    Evaluations stand in the row of their step as val_loss, val_accuracy, val_perplexity and val_time_ms; one at a step
+    without a record, such as the one before the first, has a row of its own with its time and tokens.
+    """
+    steps = np.union1d(history.steps["step"], history.evals["step"])
+    from_steps = np.searchsorted(steps, history.steps["step"])
+    from_evals = np.searchsorted(steps, history.evals["step"])
+    columns = [Column("step", steps, np.ones(len(steps), dtype=bool))]
+    for key in history.steps.keys:
+        if key == "step":
+            continue
+        column = _empty(key, len(steps))
+        if key in ("time", "tokens"):
+            _fill(column, from_evals, history.evals, key)
+        _fill(column, from_steps, history.steps, key)
+        columns.append(column)
+    for key, name in _EVAL_KEYS.items():
+        column = _empty(name, len(steps))
+        _fill(column, from_evals, history.evals, key)
+        columns.append(column)
+    return [column for column in columns if column.present.any()]
+
+
+def _empty(key: str, length: int) -> Column:
+    return Column(key, np.full(length, np.nan), np.zeros(length, dtype=bool))
+
+
+def _fill(column: Column, rows: NDArray[np.intp], source: Columns, key: str) -> None:
+    present = source.present(key)
+    column.values[rows[present]] = source[key][present]
+    column.present[rows[present]] = True
+
+
+def iterate(columns: list[Column]) -> Iterator[dict[str, int | float]]:
+    """The rows as dicts that hold only the values that are there."""
+    lists = [
+        (column.key, [_number(column, value) for value in column.values.tolist()], column.present.tolist())
+        for column in columns
+    ]
+    for row in range(len(columns[0].values) if columns else 0):
+        yield {key: values[row] for key, values, present in lists if present[row]}
+
+
+def _number(column: Column, value: float) -> int | float:
+    return int(value) if column.whole and np.isfinite(value) else value

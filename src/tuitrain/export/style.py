@@ -1,0 +1,199 @@
+"""How figures look: colours, sizes, tick labels. A matplotlib style file is laid over it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib import style as styles
+from matplotlib.axis import Axis as MatplotlibAxis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import Formatter, FuncFormatter, NullFormatter
+
+from tuitrain.analysis.series import AXIS_TITLES, Axis
+from tuitrain.export.errors import ExportError
+
+# Okabe and Ito's palette, distinguishable with every kind of colour blindness, without the yellow that paper swallows.
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
+INK, GREY, PALE = "#222222", "#6B6B6B", "#BDBDBD"
+CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, INK)
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)))
+
+RC: Mapping[str, Any] = {
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 7,
+    "axes.labelsize": 9,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.formatter.use_mathtext": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.6,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.direction": "out",
+    "ytick.direction": "out",
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "lines.solid_capstyle": "round",
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "path",
+    # The same run gives the same bytes.
+    "svg.hashsalt": "tuitrain",
+}
+
+
+@contextmanager
+def figure_style(style: Path | None = None) -> Iterator[None]:
+    """Matplotlib's settings for our figures; outside the block they are as before. Raises ExportError."""
+    settings: Any = dict(matplotlib.rcParamsDefault.items())
+    settings |= RC
+    if style is not None:
+        settings |= _read_style(style)
+    del settings["backend"]
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def _read_style(style: Path) -> Mapping[str, Any]:
+    if not style.is_file():
+        if str(style) in styles.library:
+            return _plain(styles.library[str(style)])
+        raise ExportError(f"{style} is neither a matplotlib style file nor the name of a matplotlib style.")
+    complaints: list[str] = []
+    listener = _Listener(complaints)
+    logger = logging.getLogger("matplotlib")
+    logger.addHandler(listener)
+    propagate, logger.propagate = logger.propagate, False
+    try:
+        settings = matplotlib.rc_params_from_file(str(style), use_default_template=False)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ExportError(f"{style} is not a matplotlib style file: {error}.") from None
+    finally:
+        logger.removeHandler(listener)
+        logger.propagate = propagate
+    if complaints:
+        raise ExportError(f"{style} is not a matplotlib style file: {' '.join(complaints[0].split())}")
+    return _plain(settings)
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    """Settings as a dict; a style does not choose how figures reach a screen."""
+    return {key: value for key, value in settings.items() if key != "backend"}
+
+
+class _Listener(logging.Handler):
+    """Collects what matplotlib only logs: keys of a style file that it does not know."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._messages.append(record.getMessage())
+
+
+def new_figure(width: float, height: float, head: float) -> Figure:
+    """An empty figure in inches whose upper `head` inches stay free for a title."""
+    layout = ConstrainedLayoutEngine(
+        w_pad=0.10, h_pad=0.09, wspace=0.02, hspace=0.03, rect=(0, 0, 1, 1 - head / height)
+    )
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def run_style(index: int) -> dict[str, Any]:
+    """Colour and dashes of the index-th run of a figure; together they repeat after 21 runs."""
+    return {"color": CYCLE[index % len(CYCLE)], "linestyle": DASHES[index // len(CYCLE) % len(DASHES)]}
+
+
+_SCALES = ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k"), (1.0, ""))
+
+
+def scaled(value: float) -> str:
+    """A number with k, M, B or T and no needless digits: `1.5 B`, `250 k`, `40`."""
+    scale, suffix = _scale_of(abs(value))
+    return f"{value / scale:.4g}{suffix}"
+
+
+def _scale_of(size: float) -> tuple[float, str]:
+    return next(((scale, suffix) for scale, suffix in _SCALES if size >= scale * 0.9999999), (1.0, ""))
+
+
+class ScaledFormatter(Formatter):
+    """Tick labels with one suffix and equally many decimals along the axis: `0.5 B`, `1.0 B`, `1.5 B`."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return scaled(x)
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """The labels of all ticks of an axis."""
+        scale, suffix = _scale_of(max((abs(value) for value in values), default=0.0))
+        decimals = next((n for n in range(6) if all(abs(round(v / scale, n) - v / scale) < 1e-6 for v in values)), 6)
+        return [f"{value / scale:.{decimals}f}{suffix}" if value else "0" for value in values]
+
+
+def thousands(value: float, _position: object = None) -> str:
+    """A step as a tick label: `12,000`, from a million on `1.5 M`."""
+    return f"{value:,.0f}" if abs(value) < 1e6 else scaled(value)
+
+
+def times_ten(value: float, _position: object = None) -> str:
+    """A small or large number as a tick label: `3·10⁻⁴` in mathematical type."""
+    if value <= 0:
+        return f"{value:g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    power = f"10^{{{int(exponent)}}}"
+    number = mantissa.removesuffix(".0")
+    return f"${power}$" if number == "1" else rf"${number}\cdot{power}$"
+
+
+def time_unit(longest_s: float) -> tuple[str, float]:
+    """The unit in which a time axis reads well, and its seconds."""
+    for name, seconds in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if longest_s >= 2 * seconds:
+            return name, seconds
+    return "s", 1.0
+
+
+def x_label(axis: Axis, unit: str = "") -> str:
+    """The label of an x axis with its unit."""
+    return f"{AXIS_TITLES[axis]}, {unit}" if unit else AXIS_TITLES[axis]
+
+
+def format_x(axis: Axis, target: MatplotlibAxis) -> None:
+    """Tick labels that suit an x axis."""
+    match axis:
+        case "step":
+            target.set_major_formatter(FuncFormatter(thousands))
+        case "tokens":
+            target.set_major_formatter(ScaledFormatter())
+        case "flops":
+            target.set_major_formatter(FuncFormatter(times_ten))
+        case "time":
+            pass
+    target.set_minor_formatter(NullFormatter())

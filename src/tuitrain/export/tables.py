@@ -1,0 +1,165 @@
+"""A comparison as text: a table for the terminal, Markdown, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import msgspec
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from tuitrain.analysis.compare import Comparison, MetricRow
+from tuitrain.analysis.verdict import position
+from tuitrain.events import spell_out
+from tuitrain.export.errors import ExportError
+
+FORMATS = ("table", "json", "markdown", "csv")
+DEFAULT_WIDTH = 120
+BEST = "*"
+
+
+def render_comparison(comparison: Comparison, fmt: str = "table", width: int | None = None, color: bool = False) -> str:
+    """The comparison in a format, with a newline at its end. width (columns) and color are for the table.
+
+    The table and Markdown show values with their units, csv and json the values as stored. Raises ExportError for an
+    unknown format.
+    """
+    match fmt:
+        case "table":
+            return _as_table(comparison, width or DEFAULT_WIDTH, color)
+        case "markdown":
+            return _as_markdown(comparison)
+        case "csv":
+            return _as_csv(comparison)
+        case "json":
+            return msgspec.json.format(msgspec.json.encode(spell_out(as_dict(comparison))), indent=2).decode() + "\n"
+    raise ExportError(f"{fmt!r} is not a format of a comparison; known: {', '.join(FORMATS)}.")
+
+
+def as_dict(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as plain data."""
+    return {
+        "runs": comparison.names,
+        "baseline": comparison.names[comparison.baseline],
+        "at": None if comparison.at is None else {comparison.at[0]: comparison.at[1]},
+        "metrics": [
+            {
+                "key": row.metric.key,
+                "title": row.metric.title,
+                "unit": "" if row.metric.factor != 1 else row.metric.unit,
+                "better": row.metric.better,
+                "values": row.values,
+                "deltas": row.deltas,
+                "best": None if row.best is None else comparison.names[row.best],
+            }
+            for row in comparison.metrics
+        ],
+        "config": [{"key": row.key, "values": row.values} for row in comparison.config],
+        "verdict": comparison.verdict,
+    }
+
+
+def _delta(row: MetricRow, index: int) -> str:
+    delta = row.deltas[index]
+    if delta is None:
+        return ""
+    text = f"{100 * delta:+.1f} %"
+    return "0.0 %" if text[1:] == "0.0 %" else text.replace("-", "−")
+
+
+def _heads(comparison: Comparison) -> list[str]:
+    """Run names as column heads; of several the baseline is marked."""
+    marked = len(comparison.names) > 1
+    return [
+        f"{name} (baseline)" if marked and index == comparison.baseline else name
+        for index, name in enumerate(comparison.names)
+    ]
+
+
+def _caption(comparison: Comparison) -> str:
+    return f"at {position(*comparison.at)}" if comparison.at else "at the end of each run"
+
+
+def _as_table(comparison: Comparison, width: int, color: bool) -> str:
+    parts: list[Table | Text] = [_metric_table(comparison)]
+    if comparison.config:
+        parts += [Text(), _config_table(comparison)]
+    if comparison.verdict:
+        parts += [Text(), *(Text(sentence) for sentence in comparison.verdict)]
+    file = io.StringIO()
+    console = Console(
+        file=file, width=width, force_terminal=color, no_color=not color, color_system="standard" if color else None,
+        legacy_windows=False, emoji=False, markup=False, highlight=False,
+    )  # fmt: skip
+    console.print(Group(*parts))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+
+
+def _metric_table(comparison: Comparison) -> Table:
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    grid.add_column(_caption(comparison), overflow="fold")
+    for head in _heads(comparison):
+        grid.add_column(Text(head), justify="right", overflow="fold")
+    for row in comparison.metrics:
+        cells = [Text(row.metric.title)]
+        for index, value in enumerate(row.values):
+            best = row.best == index
+            cell = Text(row.metric.text(value), style="bold green" if best else "")
+            cell.append(f" {BEST}" if best else "  ")
+            if any(delta is not None for delta in row.deltas):
+                cell.append(f"{_delta(row, index):>9}", style="dim")
+            cells.append(cell)
+        grid.add_row(*cells)
+    return grid
+
+
+def _config_table(comparison: Comparison) -> Table:
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    grid.add_column("what differs", overflow="fold")
+    for name in comparison.names:
+        grid.add_column(Text(name), justify="right", overflow="fold")
+    for row in comparison.config:
+        grid.add_row(Text(row.key), *(Text(value) for value in row.values))
+    return grid
+
+
+def _as_markdown(comparison: Comparison) -> str:
+    lines = _markdown_table(
+        [_caption(comparison), *_heads(comparison)],
+        [[row.metric.title, *(_markdown_cell(row, index) for index in range(len(row.values)))]
+         for row in comparison.metrics],
+    )  # fmt: skip
+    if comparison.config:
+        rows = [[f"`{row.key}`", *row.values] for row in comparison.config]
+        lines += ["", *_markdown_table(["what differs", *comparison.names], rows)]
+    if comparison.verdict:
+        lines += ["", *(f"- {sentence}" for sentence in comparison.verdict)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_cell(row: MetricRow, index: int) -> str:
+    text = row.metric.text(row.values[index])
+    text = f"**{text}**" if row.best == index else text
+    delta = _delta(row, index)
+    return f"{text} ({delta})" if delta else text
+
+
+def _markdown_table(head: list[str], rows: list[list[str]]) -> list[str]:
+    rule = ["---", *("---:" for _ in head[1:])]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in (head, rule, *rows)]
+
+
+def _as_csv(comparison: Comparison) -> str:
+    """One row for each metric, then one for each differing key; a column a run. Unknown is an empty cell."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["kind", "key", "unit", *comparison.names])
+    for row in comparison.metrics:
+        unit = "" if row.metric.factor != 1 else row.metric.unit
+        writer.writerow(["metric", row.metric.key, unit, *("" if value is None else value for value in row.values)])
+    for difference in comparison.config:
+        writer.writerow(["config", difference.key, "", *difference.values])
+    return file.getvalue()

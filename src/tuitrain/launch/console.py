@@ -1,0 +1,38 @@
+"""Following console.log: the text that a run's process printed, as it comes."""
+
+from __future__ import annotations
+
+import codecs
+from collections import deque
+from pathlib import Path
+
+
+class ConsoleFollower:
+    """Reads what was appended to a console log since the last call; a missing file is waited for.
+
+    A file that became shorter is read again from its start.
+    """
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self.path = path
+        self._offset = offset
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def poll(self) -> str:
+        """The new text; empty when there is none."""
+        try:
+            with self.path.open("rb") as file:
+                if file.seek(0, 2) < self._offset:
+                    self._offset = 0
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return ""
+        self._offset += len(data)
+        return self._decoder.decode(data)
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """The last `count` lines of a text file; raises FileNotFoundError."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return [line.rstrip("\n") for line in deque(file, maxlen=count)]

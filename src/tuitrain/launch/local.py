@@ -1,0 +1,134 @@
+"""Starting a run on this machine: its own session, its output in console.log, its facts in run.json.
+
+There is one way to start a process, detached. In the foreground the launcher follows the console and passes signals
+on, so that a run looks the same on disk however it was started.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from tuitrain.config import RunConfig
+from tuitrain.launch.console import ConsoleFollower
+from tuitrain.runs import RunDirectory, RunInfo, create_run_directory
+
+POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a person calls a run: only for reading."""
+
+    name: str
+    tags: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def train_command(run: RunDirectory, *, resume: bool = False) -> list[str]:
+    """The engine's command line for a run directory."""
+    command = [sys.executable, "-m", "tuitrain_engine", "train", "--run-dir", str(run.path)]
+    return [*command, "--resume"] if resume else command
+
+
+def wrapped_command(run: RunDirectory, command: Sequence[str]) -> list[str]:
+    """The command line that runs somebody else's training program as a run."""
+    return [sys.executable, "-m", "tuitrain.launch.wrap", str(run.path), *command]
+
+
+def new_run(runs_dir: Path, config: RunConfig) -> RunDirectory:
+    """A run directory with the resolved configuration in it."""
+    run = create_run_directory(runs_dir.absolute(), config.name)
+    run.config.write_text(config.to_toml(), encoding="utf-8")
+    return run
+
+
+def start(run: RunDirectory, command: Sequence[str], label: Label) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one and its terminal; raises OSError when it cannot be started."""
+    started = time.time()
+    with run.console.open("ab") as console:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            env=process_environment(run),
+            start_new_session=True,
+        )
+    known = run.read_info()
+    run.write_info(
+        RunInfo(
+            name=label.name,
+            created=known.created if known else started,
+            started=started,
+            pid=process.pid,
+            pid_started=_started(process.pid),
+            host=socket.gethostname(),
+            command=list(command),
+            launcher="local",
+            tags=label.tags,
+            notes=label.notes,
+        )
+    )
+    return process
+
+
+def process_environment(run: RunDirectory) -> dict[str, str]:
+    """The environment of a run's process: this one's, where the run is, and output that is not held back."""
+    own = {"TUITRAIN_RUN_DIR": str(run.path), "TUITRAIN_RUN_ID": run.run_id, "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **own}
+
+
+def _started(pid: int) -> float | None:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def follow(
+    run: RunDirectory, process: subprocess.Popen[bytes], write: Callable[[str], object], *, foreground: bool
+) -> int:
+    """Pass the console on to `write` until the process ends; returns its exit code (1 when a signal killed it).
+
+    foreground: Ctrl-C, SIGTERM and a hang-up of the terminal are passed on to the process, which then stops
+    gracefully. Otherwise Ctrl-C raises KeyboardInterrupt here and the process trains on.
+    """
+    console = ConsoleFollower(run.console)
+    with _passing_on_signals(process.pid) if foreground else nullcontext():
+        while process.poll() is None:
+            _pass_on(console, write)
+            time.sleep(POLL_S)
+    _pass_on(console, write)
+    return process.returncode if process.returncode >= 0 else 1
+
+
+def _pass_on(console: ConsoleFollower, write: Callable[[str], object]) -> None:
+    text = console.poll()
+    if text:
+        write(text)
+
+
+@contextmanager
+def _passing_on_signals(pid: int) -> Iterator[None]:
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        os.kill(pid, signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, pass_on) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

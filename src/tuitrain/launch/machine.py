@@ -1,0 +1,108 @@
+"""What this machine is, as far as can be told without torch: GPUs from NVML, memory and cores from psutil."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from dataclasses import dataclass
+
+import psutil
+
+from tuitrain.accounting import find_gpu
+from tuitrain.config import RunConfig
+
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Device:
+    """Something to train on. memory_gb is the GPU's own, or the machine's RAM for a CPU; GB is 10⁹ bytes."""
+
+    kind: str
+    name: str
+    memory_gb: float
+
+    def dtype(self, asked: str) -> str:
+        """The arithmetic that `train.dtype` comes to here: auto is bfloat16 on a GPU, float32 on a CPU."""
+        if asked != "auto":
+            return asked
+        return "bfloat16" if self.kind == "gpu" else "float32"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """GPUs in the order of their index, and the CPU they hang on."""
+
+    gpus: tuple[Device, ...]
+    cpu: Device
+    cores: int
+
+    @property
+    def best(self) -> Device:
+        """The device that a run with train.device = auto would take."""
+        return self.gpus[0] if self.gpus else self.cpu
+
+
+def find_machine() -> Machine:
+    """Look at this machine."""
+    ram = psutil.virtual_memory().total / GB
+    return Machine(find_gpus(), Device("cpu", "CPU", ram), psutil.cpu_count() or 1)
+
+
+def find_gpus() -> tuple[Device, ...]:
+    """The GPUs that NVML reports and CUDA_VISIBLE_DEVICES lets through; none without a driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return ()
+    try:
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        found = [
+            Device("gpu", pynvml.nvmlDeviceGetName(handle), pynvml.nvmlDeviceGetMemoryInfo(handle).total / GB)
+            for handle in handles
+        ]
+    except pynvml.NVMLError:
+        return ()
+    finally:
+        pynvml.nvmlShutdown()
+    return tuple(found[index] for index in _visible(len(found)))
+
+
+def _visible(count: int) -> list[int]:
+    """Indices that CUDA_VISIBLE_DEVICES names; names other than numbers (UUIDs) are taken to name them all."""
+    value = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if value is None:
+        return list(range(count))
+    names = [part.strip() for part in value.split(",") if part.strip()]
+    if not all(name.lstrip("-").isdigit() for name in names):
+        return list(range(count))
+    chosen = []
+    for index in map(int, names):
+        # CUDA itself stops at the first index that does not exist.
+        if not 0 <= index < count:
+            break
+        chosen.append(index)
+    return chosen
+
+
+def torch_is_cpu_only() -> bool:
+    """Whether the installed torch says in its version that it was built without CUDA; torch is not imported."""
+    try:
+        return importlib.metadata.version("torch").endswith("+cpu")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def training_device(config: RunConfig, machine: Machine) -> Device:
+    """The device that this configuration would train on."""
+    if config.train.device == "cpu" or (config.train.device == "auto" and torch_is_cpu_only()):
+        return machine.cpu
+    return machine.best
+
+
+def gpu_by_name(name: str) -> Device | None:
+    """A known GPU by its product name, such as `H100` or `RTX 4090`, or None."""
+    gpu = find_gpu(name)
+    return Device("gpu", gpu.name, gpu.memory_gb) if gpu else None

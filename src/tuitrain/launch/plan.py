@@ -1,0 +1,81 @@
+"""What a configuration will cost: parameters, FLOPs, memory on a device, time to its token budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuitrain.accounting import (
+    BudgetTime,
+    FlopsPerToken,
+    MemoryEstimate,
+    ParameterCounts,
+    count_parameters,
+    estimate_memory,
+    flops_per_token,
+    peak_tflops,
+    time_to_budget,
+)
+from tuitrain.config import RunConfig
+from tuitrain.launch.machine import GB, Device
+
+DEFAULT_MFU = 0.4
+"""Utilisation assumed where nobody states one; well-tuned dense models reach 0.4 to 0.5 on one node."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arithmetic of one configuration on `gpus` devices of one kind. Unknown is None.
+
+    parameters, flops and memory are None while the vocabulary is decided by the data; budget is None while the
+    device's peak is unknown.
+    """
+
+    config: RunConfig
+    device: Device
+    gpus: int
+    dtype: str
+    mfu: float
+    accumulation: int
+    parameters: ParameterCounts | None
+    flops: FlopsPerToken | None
+    memory: MemoryEstimate | None
+    peak_tflops: float | None
+    budget: BudgetTime | None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the whole run."""
+        return self.config.total_steps * self.config.tokens_per_step
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether one process fits the device's memory; None is unknown."""
+        if self.memory is None:
+            return None
+        return self.memory.total / GB <= self.device.memory_gb
+
+
+def with_known_vocabulary(config: RunConfig) -> RunConfig:
+    """The configuration with the vocabulary size where the tokenizer's name alone tells it."""
+    name = config.data.tokenizer
+    if config.model.vocab_size is None and name == "byte":
+        return config.with_vocab_size(256)
+    if config.model.vocab_size is None and name.startswith("sentencepiece:"):
+        return config.with_vocab_size(int(name.removeprefix("sentencepiece:")))
+    return config
+
+
+def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, mfu: float = DEFAULT_MFU) -> Plan:
+    """Plan a run on `gpus` processes, one device each. Raises ConfigError when the batch does not divide."""
+    config = with_known_vocabulary(config)
+    accumulation = config.accumulation(gpus)
+    dtype = device.dtype(config.train.dtype)
+    peak = config.hardware.peak_tflops or peak_tflops(device.name, dtype)
+    parameters = flops = memory = budget = None
+    if config.model.vocab_size is not None:
+        parameters, flops = count_parameters(config.model), flops_per_token(config.model)
+        memory = estimate_memory(config, dtype=dtype, world_size=gpus)
+        if peak is not None:
+            tokens = config.total_steps * config.tokens_per_step
+            budget = time_to_budget(tokens, flops.full, peak_tflops=peak, mfu=mfu, gpus=gpus)
+    return Plan(config, device, gpus, dtype, mfu, accumulation, parameters, flops, memory, peak, budget)

@@ -1,0 +1,88 @@
+"""Ending a run: asked gracefully, or killed after a grace period."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import psutil
+
+from tuitrain.launch.errors import LaunchError
+from tuitrain.runs import Glance, RunDirectory, Status, glance
+from tuitrain.runs.status import process_alive
+
+POLL_S = 0.2
+
+
+def stop_run(
+    run: RunDirectory, *, wait: bool = True, timeout_s: float | None = None, tell: Callable[[str], object] = print
+) -> Status:
+    """Ask a run for a checkpoint and its end, and wait until it is over.
+
+    Returns the status it ended with. Raises LaunchError when its process is gone, or when timeout_s passes first.
+    """
+    now = glance(run)
+    if not _is_live(run, now, tell):
+        return now.status
+    run.request("stop")
+    at = f" at step {now.step.step:,}" if now.step else ""
+    tell(f"{run.run_id}: asked to stop{at}; it writes a checkpoint first.")
+    if not wait:
+        return now.status
+    return _await_end(run, timeout_s)
+
+
+def kill_run(run: RunDirectory, *, grace_s: float = 10.0, tell: Callable[[str], object] = print) -> Status:
+    """SIGTERM, and SIGKILL if the process still lives after grace_s seconds. Only on the machine it runs on."""
+    now = glance(run)
+    if not _is_live(run, now, tell):
+        return now.status
+    info = now.info
+    if info is None or info.pid is None or process_alive(info) is None:
+        host = info.host if info and info.host else "another machine"
+        raise LaunchError(f"{run.run_id} runs on {host}: kill it there, or leave out --now to ask it to stop.")
+    process = psutil.Process(info.pid)
+    tell(f"{run.run_id}: SIGTERM to process {info.pid}; SIGKILL follows after {grace_s:g} s.")
+    _signal_group(info.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=grace_s)
+    except psutil.TimeoutExpired:
+        tell(f"{run.run_id}: still there, SIGKILL.")
+        _signal_group(info.pid, signal.SIGKILL)
+        psutil.wait_procs([process], timeout=grace_s)
+    return glance(run).status
+
+
+def _is_live(run: RunDirectory, now: Glance, tell: Callable[[str], object]) -> bool:
+    if now.status is Status.CRASHED:
+        pid = now.info.pid if now.info else None
+        raise LaunchError(f"{run.run_id} is not running: its process {pid} is gone without an end record.", exit_code=1)
+    if now.status is Status.UNKNOWN:
+        raise LaunchError(f"{run.run_id} is silent and its process cannot be asked from here.", exit_code=1)
+    if not now.status.live:
+        tell(f"{run.run_id}: already {now.status}.")
+    return now.status.live
+
+
+def _await_end(run: RunDirectory, timeout_s: float | None) -> Status:
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        status = glance(run).status
+        if not status.live:
+            return status
+        if deadline is not None and time.monotonic() > deadline:
+            raise LaunchError(f"{run.run_id} is still {status} after {timeout_s:g} s; --now kills it.", exit_code=1)
+        time.sleep(POLL_S)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    """Signal the run's whole session, so that its workers do not outlive it."""
+    try:
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,69 @@
+"""Runs somebody else's training program as a run: `python -m tuitrain.launch.wrap RUN_DIR COMMAND …`.
+
+The program finds TUITRAIN_RUN_DIR and TUITRAIN_RUN_ID in its environment and may write events with
+`tuitrain.events.EventWriter`. What it does not do itself is done here: a request to stop becomes SIGTERM, and a log
+without an `end` record gets one.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+from tuitrain.events import End, EventWriter
+from tuitrain.runs import RunDirectory, glance
+
+POLL_S = 0.2
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command and return its exit code."""
+    run, command = RunDirectory(Path(arguments[0])), arguments[1:]
+    stop = run.control / "stop"
+    asked_to_stop = False
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        nonlocal asked_to_stop
+        asked_to_stop = True
+        program.send_signal(number)
+
+    try:
+        program = subprocess.Popen(command)
+    except OSError as error:
+        print(f"{command[0]} cannot be started: {error.strerror}.", file=sys.stderr)
+        _finish(run, "failed", f"{command[0]} cannot be started: {error.strerror}")
+        return 1
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, pass_on)
+    while program.poll() is None:
+        if stop.exists():
+            stop.unlink(missing_ok=True)
+            pass_on(signal.SIGTERM, None)
+        time.sleep(POLL_S)
+    code = program.returncode
+    if asked_to_stop:
+        _finish(run, "stopped", "asked to stop")
+    elif code == 0:
+        _finish(run, "completed", "the command ended with exit code 0")
+    else:
+        _finish(run, "failed", f"signal {-code} ended the command" if code < 0 else f"exit code {code}")
+    return code if code >= 0 else 1
+
+
+def _finish(run: RunDirectory, status: Literal["completed", "stopped", "failed"], reason: str) -> None:
+    known = glance(run)
+    if known.end is not None:
+        return
+    step = known.step.step if known.step else None
+    tokens = known.step.tokens if known.step else None
+    with EventWriter(run.metrics) as log:
+        log.write(End(status=status, reason=reason, step=step, tokens=tokens))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

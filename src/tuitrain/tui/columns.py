@@ -1,0 +1,36 @@
+"""Blocks of lines side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuitrain.tui.text import Line, Span, fit
+
+
+def side_by_side(blocks: Sequence[Sequence[Line]], cells: int, least: int) -> list[Line]:
+    """Blocks in columns of equal width, at least `least` cells each, filled from the top in their order."""
+    count = max(1, cells // least)
+    size = cells // count
+    columns = _filled(blocks, count)
+    height = max((len(column) for column in columns), default=0)
+    lines: list[Line] = []
+    for row in range(height):
+        spans: list[Span] = []
+        for column in columns:
+            spans += fit(column[row] if row < len(column) else (), size)
+        lines.append(tuple(spans))
+    return lines
+
+
+def _filled(blocks: Sequence[Sequence[Line]], count: int) -> list[list[Line]]:
+    """The blocks over `count` columns, none cut, the longest column as short as that allows."""
+    least = max((len(block) for block in blocks), default=0)
+    for height in range(least, sum(map(len, blocks)) + 1):
+        columns: list[list[Line]] = [[]]
+        for block in blocks:
+            if columns[-1] and len(columns[-1]) + len(block) > height:
+                columns.append([])
+            columns[-1].extend(block)
+        if len(columns) <= count:
+            return columns
+    return [[]]

@@ -1,0 +1,104 @@
+"""The comparison of runs as lines: who takes part, the table of metrics, the table of differing config keys."""
+
+from __future__ import annotations
+
+from tuitrain.analysis.compare import Comparison, MetricRow, compare_runs
+from tuitrain.tui.headline import STATUS_MARKS, STATUS_ROLES
+from tuitrain.tui.state import Board, names
+from tuitrain.tui.table import Column, table
+from tuitrain.tui.tabs import Tab
+from tuitrain.tui.text import Line, Span, clean, crop, fit, join, line, wrap
+from tuitrain.tui.theme import glyph, run_role
+
+
+def comparison_of(board: Board) -> Comparison:
+    """The runs on the screen against the baseline."""
+    runs = [(name, view.history) for name, view in zip(names(board.views), board.views, strict=True)]
+    return compare_runs(runs, baseline=min(board.baseline, len(runs) - 1))
+
+
+def title_lines(board: Board, cells: int) -> list[Line]:
+    """The runs with colour, glyph, status and step; below, what deltas are taken against."""
+    if not board.views:
+        return [fit(line(" ", Span("no runs to compare", "quiet")), cells), fit((), cells)]
+    labels = names(board.views)
+    for long in (True, False):
+        groups = []
+        for view, name in zip(board.views, labels, strict=True):
+            mark = STATUS_MARKS.get(view.status, "●")
+            step = view.history.step
+            groups.append(
+                line(
+                    Span(f"{glyph(view.index)} ", run_role(view.index)),
+                    Span(name, "run.name"),
+                    Span(f" {mark} {view.status}" if long else f" {mark}", STATUS_ROLES[view.status]),
+                    Span("" if step is None or not long else f" · step {step:,}", "quiet"),
+                )
+            )
+        first = line(" ", *join(groups, line("    " if long else "  ")))
+        if sum(len(span.text) for span in first) <= cells:
+            break
+    base = labels[min(board.baseline, len(labels) - 1)]
+    second = line(" ", Span("deltas against ", "quiet"), Span(base, "value"), Span(" (b: next)", "quiet"))
+    return [fit(first, cells), fit(second, cells)]
+
+
+def metrics_lines(board: Board, cells: int) -> list[Line]:
+    """The verdict in sentences, then every metric of every run with its difference from the baseline."""
+    if not board.views:
+        return [line(" ", Span("nothing to compare", "quiet"))]
+    compared = comparison_of(board)
+    baseline = min(board.baseline, len(board.views) - 1)
+    columns = [Column("metric")]
+    for index, name in enumerate(compared.names):
+        columns.append(Column(f"{glyph(board.views[index].index)} {name}", right=True, longest=32))
+        if index != baseline:
+            columns.append(Column("Δ", right=True, rank=1))
+    rows = [_metric_row(row, baseline) for row in compared.metrics]
+    heading, body = table(columns, rows, cells - 2)
+    lines = [line(" ", row) for sentence in compared.verdict for row in wrap(clean(sentence), cells - 2)]
+    return [*lines, *([()] if lines else []), line(" ", *heading), *(line(" ", *row) for row in body)]
+
+
+def _metric_row(row: MetricRow, baseline: int) -> list[Line]:
+    cells = [line(Span(row.metric.title, "quiet"))]
+    for index, value in enumerate(row.values):
+        best = index == row.best
+        role = "quiet" if value is None else "good" if best else "value"
+        cells.append(line(Span(row.metric.text(value), role)))
+        if index != baseline:
+            cells.append(line(Span(_delta(row.deltas[index]), "quiet")))
+    return cells
+
+
+def _delta(delta: float | None) -> str:
+    """A relative difference: `+1.2 %`."""
+    if delta is None:
+        return ""
+    return f"{100 * delta:+.1f} %".replace("-", "−")
+
+
+def config_lines(board: Board, cells: int) -> list[Line]:
+    """The config keys in which the runs differ."""
+    if not board.views:
+        return [line(" ", Span("nothing to compare", "quiet"))]
+    compared = comparison_of(board)
+    if not compared.config:
+        return [line(" ", Span("all runs have the same configuration", "quiet"))]
+    columns = [Column("key")]
+    for view, name in zip(board.views, compared.names, strict=True):
+        columns.append(Column(f"{glyph(view.index)} {name}", longest=40))
+    rows = []
+    for row in compared.config:
+        shown = [
+            line(Span(clean(value), "value" if value == row.values[0] else "accent")) for value in row.values
+        ]
+        rows.append([line(Span(row.key, "quiet")), *shown])
+    heading, body = table(columns, rows, cells - 2)
+    return [crop(line(" ", *each), cells) for each in (heading, *body)]
+
+
+COMPARE_TABS: tuple[Tab, ...] = (
+    Tab("metrics", "Metrics", metrics_lines),
+    Tab("config", "Config", config_lines),
+)

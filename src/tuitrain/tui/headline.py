@@ -1,0 +1,244 @@
+"""The two lines at the top: is it alive, how far, how long; then the numbers of this moment."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from tuitrain.analysis import units
+from tuitrain.analysis.metrics import metric
+from tuitrain.analysis.progress import Progress, progress_of
+from tuitrain.events import Run
+from tuitrain.runs import Status
+from tuitrain.tui.panels import capacity_gb
+from tuitrain.tui.state import Board, RunView
+from tuitrain.tui.text import Line, Span, clean, crop, fit, join, line, spread, width
+from tuitrain.tui.theme import glyph, run_role
+
+STATUS_ROLES = {
+    Status.STARTING: "accent",
+    Status.RUNNING: "good",
+    Status.STALLED: "warn",
+    Status.COMPLETED: "good",
+    Status.STOPPED: "warn",
+    Status.FAILED: "bad",
+    Status.CRASHED: "bad",
+    Status.UNKNOWN: "quiet",
+}
+STATUS_MARKS = {
+    Status.STARTING: "◌",
+    Status.COMPLETED: "✓",
+    Status.STOPPED: "■",
+    Status.FAILED: "✗",
+    Status.CRASHED: "✗",
+    Status.UNKNOWN: "○",
+}
+_PARTIAL = " ▏▎▍▌▋▊▉"
+
+
+def bar(fraction: float, cells: int) -> Line:
+    """A progress bar of exactly `cells` cells, to an eighth of a cell."""
+    eighths = round(min(max(fraction, 0.0), 1.0) * cells * 8)
+    full, rest = divmod(eighths, 8)
+    done = "█" * full + (_PARTIAL[rest] if rest else "")
+    return line(Span(done, "accent"), Span("░" * (cells - len(done)), "track"))
+
+
+def header(board: Board, cells: int, now: float | None = None) -> list[Line]:
+    """Both lines at this width, for the run in focus."""
+    view = board.view
+    if view is None:
+        return [fit(line(Span(" no run", "quiet")), cells), fit((), cells)]
+    first = _first(board, view, cells - 2, time.time() if now is None else now)
+    second = _second(view, cells - 2)
+    return [fit(line(" ", *first), cells), fit(line(" ", *second), cells)]
+
+
+def _first(board: Board, view: RunView, cells: int, now: float) -> Line:
+    """Name, progress, tokens and time to the end; shorter and shorter forms until one fits."""
+    progress = progress_of(view.history)
+    forms = [(bar_cells, long) for long in (True, False) for bar_cells in (40, 24, 16, 10)] + [(6, False), (0, False)]
+    for bar_cells, long in forms:
+        name = _name(board, view, long)
+        tokens = _tokens(progress, long)
+        times = _times(view, progress, now)
+        groups = [name, _steps(progress, bar_cells), tokens, times]
+        found = spread(groups, cells)
+        if found is None and bar_cells == 6:
+            found = spread([name, _steps(progress, 6), times], cells)
+        if found is None and not bar_cells:
+            found = spread([name, _steps(progress, 0), times], cells) or spread([name, _steps(progress, 0)], cells)
+        if found is not None:
+            return found
+    return crop(_name(board, view, False), cells)
+
+
+def _name(board: Board, view: RunView, long: bool) -> Line:
+    role = STATUS_ROLES[view.status]
+    mark = STATUS_MARKS.get(view.status, "●")
+    spans = [Span(f"{mark} {view.status}", role), Span("  ")]
+    if len(board.views) > 1:
+        spans.append(Span(f"{glyph(view.index)} ", run_role(view.index)))
+    spans.append(Span(view.name, "run.name"))
+    if long and view.tail_of_id != view.name:
+        spans.append(Span(f" · {view.tail_of_id}", "quiet"))
+    if len(board.views) > 1:
+        spans.append(Span(f"  {board.focused + 1} of {len(board.views)}", "quiet"))
+    return tuple(spans)
+
+
+def _steps(progress: Progress, bar_cells: int) -> Line:
+    if progress.step is None and not progress.total_steps:
+        return ()
+    spans = [Span("step ", "quiet"), Span(f"{progress.step or 0:,}", "value")]
+    if progress.total_steps:
+        spans.append(Span(f" of {progress.total_steps:,}", "quiet"))
+    if progress.fraction is not None:
+        if bar_cells:
+            spans += [Span(" "), *bar(progress.fraction, bar_cells)]
+        spans.append(Span(f" {_per_cent(progress.fraction)}", "value"))
+    return tuple(spans)
+
+
+def _per_cent(fraction: float) -> str:
+    # 99.97 % is not yet 100 %.
+    return units.percent(fraction if fraction == 1 else min(fraction, 0.999))
+
+
+def _tokens(progress: Progress, long: bool) -> Line:
+    if progress.tokens is None:
+        return ()
+    spans = [Span(units.count(progress.tokens), "value")]
+    if progress.token_budget:
+        spans.append(Span(f" of {units.count(progress.token_budget)}", "quiet"))
+    spans.append(Span(" tokens" if long else " tok", "quiet"))
+    return tuple(spans)
+
+
+def _times(view: RunView, progress: Progress, now: float) -> Line:
+    if view.status is Status.STALLED and view.history.last_time is not None:
+        return line(Span(f"silent for {units.duration(now - view.history.last_time)}", "warn"))
+    if view.status.live:
+        eta = "n/a" if progress.eta_s is None else units.duration(progress.eta_s)
+        return line(Span("ETA ", "quiet"), Span(eta, "value"))
+    if progress.elapsed_s is None:
+        return ()
+    return line(Span("took " if view.history.end else "ran ", "quiet"), Span(units.duration(progress.elapsed_s), "value"))
+
+
+def _second(view: RunView, cells: int) -> Line:
+    """The numbers, or what the run is doing before it has any, or why it cannot be read."""
+    if view.problem:
+        return crop(line(Span(view.problem, "bad")), cells)
+    steps = view.history.steps
+    if not len(steps):
+        return crop(line(Span(_doing(view), "quiet")), cells)
+    groups = _numbers(view)
+    ending = _ending(view)
+    if ending and view.status is Status.COMPLETED:
+        groups.append([(9, ending)])
+    elif ending:
+        groups[-1] = [(0, ending)]
+    return _packed(groups, cells)
+
+
+def _doing(view: RunView) -> str:
+    """One sentence about a run without steps."""
+    said = next((clean(text).strip() for text in reversed(view.console) if text.strip()), "")
+    if not view.status.live and view.history.end is not None:
+        reason = view.history.end.reason
+        return f"no steps{f': {reason}' if reason else ''}"
+    if said:
+        return said
+    return "waiting for the first step" if view.loaded else "reading the log"
+
+
+def _ending(view: RunView) -> Line:
+    """Why a run ended, when that is worth saying."""
+    if view.status is Status.CRASHED:
+        return line(Span("the process is gone and left no end record; see Log", "bad"))
+    end = view.history.end
+    if end is None or not end.reason:
+        return ()
+    return line(Span(clean(end.reason), STATUS_ROLES[view.status]))
+
+
+Item = tuple[int, Line]
+"""A rank (0 stays longest) and what it shows."""
+
+
+def _numbers(view: RunView) -> list[list[Item]]:
+    history = view.history
+    steps, evals = history.steps, history.evals
+
+    def item(rank: int, name: str, text: str | None, unit: str = "", role: str = "value") -> Item:
+        if text is None:
+            return rank, ()
+        known = "quiet" if text == "n/a" else role
+        return rank, line(Span(f"{name} ", "quiet") if name else "", Span(text, known), Span(unit, "quiet"))
+
+    loss, perplexity = steps.last("loss"), evals.last("perplexity")
+    broken = "bad" if loss is not None and not math.isfinite(loss) else "value"
+    mfu = metric("mfu").text(steps.last("mfu"))
+    step_ms = steps.last("step_time_ms")
+    return [
+        [
+            item(0, "loss", _short(loss), role=broken),
+            item(2, "val", _short(evals.last("loss")) if len(evals) else None, role="val"),
+            item(7, "ppl", None if perplexity is None else f"{perplexity:.4g}"),
+            item(8, "acc", None if steps.last("accuracy") is None else metric("accuracy").text(steps.last("accuracy"))),
+        ],
+        [
+            item(1, "MFU", mfu),
+            item(1, "", metric("tokens_per_sec").text(steps.last("tokens_per_sec"))),
+            item(6, "", None if step_ms is None else units.milliseconds(step_ms), "/step"),
+        ],
+        [(3, _memory(view))],
+        [
+            item(5, "grad", None if steps.last("grad_norm") is None else f"{steps.last('grad_norm'):.3g}"),
+            item(4, "lr", None if steps.last("lr") is None else f"{steps.last('lr'):.2e}".replace("e-0", "e-")),
+        ],
+        [(8, line(Span(machine(history.run), "quiet")))],
+    ]
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "n/a"
+    return f"{value:.3f}" if math.isfinite(value) else str(value)
+
+
+def _memory(view: RunView) -> Line:
+    peak, capacity = view.history.steps.last("mem_peak_gb"), capacity_gb(view.history)
+    if peak is None:
+        return line(Span("memory ", "quiet"), Span("n/a", "quiet"))
+    if capacity is None:
+        return line(Span(units.gigabytes(peak), "value"))
+    full = "warn" if peak > 0.95 * capacity else "value"
+    return line(Span(f"{peak:.3g}", full), Span(f" of {capacity:.3g} GB", "quiet"))
+
+
+def machine(run: Run | None) -> str:
+    """Devices, strategy, dtype and attention backend: `8×H100 fsdp bf16 flash`."""
+    if run is None:
+        return ""
+    words = []
+    if run.hardware is not None:
+        device = run.hardware.device.removeprefix("NVIDIA ").removeprefix("AMD ")
+        words.append(f"{run.hardware.count}×{device}" if run.hardware.count > 1 else device)
+    if run.parallel is not None:
+        words.append(run.parallel.strategy)
+    if run.dtype is not None:
+        words.append(run.dtype.replace("bfloat16", "bf16").replace("float32", "fp32").replace("float16", "fp16"))
+    words += [run.attention_backend or "", "compiled" if run.compile else ""]
+    return " ".join(word for word in words if word)
+
+
+def _packed(groups: list[list[Item]], cells: int) -> Line:
+    """As many items as fit, the highest ranks left out first."""
+    for limit in range(9, -1, -1):
+        lines = [join((shown for rank, shown in group if rank <= limit), line("  ")) for group in groups]
+        found = join(lines, line(Span(" │ ", "frame")))
+        if width(found) <= cells:
+            return found
+    return crop(found, cells)

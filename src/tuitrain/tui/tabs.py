@@ -1,0 +1,166 @@
+"""The tabs below the charts: samples, console log, alerts, configuration. Each turns a run into lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from tuitrain.tui.state import Board, RunView
+from tuitrain.tui.text import Line, Span, align, clean, line, wrap
+
+SAMPLES_SHOWN = 50
+_LEVELS = {"info": "quiet", "warning": "warn", "critical": "bad"}
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One tab: its lines at a width. count: how many things in it want attention; follow: whether it grows below."""
+
+    id: str
+    title: str
+    lines: Callable[[Board, int], list[Line]]
+    count: Callable[[Board], int] | None = None
+    follow: bool = False
+
+
+def _nothing(text: str) -> list[Line]:
+    return [line(" ", Span(text, "quiet"))]
+
+
+def samples(board: Board, cells: int) -> list[Line]:
+    """What the model wrote, the newest first: prompt quiet, continuation plain."""
+    view = board.view
+    if view is None or not view.history.samples:
+        return _nothing("no samples yet")
+    lines: list[Line] = []
+    for sample in reversed(view.history.samples[-SAMPLES_SHOWN:]):
+        if lines:
+            lines.append(())
+        lines.append(line(" ", Span(f"step {sample.step:,}", "accent")))
+        lines += _continued(sample.prompt, sample.text, cells - 4)
+    return lines
+
+
+def _continued(prompt: str, text: str, cells: int) -> list[Line]:
+    rows: list[Line] = []
+    left = len(prompt)
+    for paragraph in (prompt + text).rstrip("\n").split("\n"):
+        before, after = paragraph[: max(left, 0)], paragraph[max(left, 0) :]
+        left -= len(paragraph) + 1
+        prompted = len(clean(before))
+        for row in wrap(clean(before) + clean(after), max(cells, 8)):
+            rows.append(line("   ", Span(row[: max(prompted, 0)], "quiet"), row[max(prompted, 0) :]))
+            prompted -= len(row)
+    return rows
+
+
+def console(board: Board, cells: int) -> list[Line]:
+    """The end of the engine's output."""
+    view = board.view
+    if view is None or not view.console:
+        return _nothing("no console output")
+    return [line(" ", clean(text)) for text in view.console]
+
+
+def alerts(board: Board, cells: int) -> list[Line]:
+    """What somebody should know, the newest first, and what could not be read."""
+    view = board.view
+    if view is None or not alert_count(board):
+        return _nothing("no alerts")
+    lines: list[Line] = [line(" ", Span("✗ ", "bad"), view.problem)] if view.problem else []
+    for alert in reversed(view.history.alerts):
+        role = _LEVELS[alert.level]
+        at = f"step {alert.step:,}" if alert.step is not None else ""
+        clock = time.strftime("%d %b %H:%M:%S", time.localtime(alert.time))
+        head = line(" ", Span(align(alert.level, 9), role), Span(f"{clock}  ", "quiet"), Span(align(at, 14), "quiet"))
+        rows = wrap(clean(alert.message), max(cells - 42, 20))
+        lines.append((*head, *line(rows[0])))
+        lines += [line(" " * 41, row) for row in rows[1:]]
+    for broken in reversed(view.history.broken):
+        lines.append(line(" ", Span("unread   ", "warn"), f"line {broken.number} of the log: {clean(broken.reason)}"))
+    return lines
+
+
+def alert_count(board: Board) -> int:
+    """Alerts, broken lines and reading problems of the run in focus."""
+    view = board.view
+    return len(view.history.alerts) + len(view.history.broken) + bool(view.problem) if view else 0
+
+
+def config(board: Board, cells: int) -> list[Line]:
+    """The configuration in as many columns as fit; what differs from the preset is marked."""
+    view = board.view
+    if view is None or view.history.run is None or not view.history.run.config:
+        return _nothing("no configuration in the log")
+    values = _flat(view.history.run.config)
+    changed = _changed(view, values)
+    sections: dict[str, list[Line]] = {}
+    for key, value in values.items():
+        section, _, name = key.rpartition(".")
+        mark = "•" if key in changed else " "
+        role = "accent" if key in changed else "value"
+        row = line(Span(f"{mark} ", "accent"), Span(align(name, 25), "quiet"), Span(clean(_shown(value)), role))
+        sections.setdefault(section or "run", []).append(row)
+    blocks = [[line(Span(f"  {name}", "title")), *rows, ()] for name, rows in sections.items()]
+    from tuitrain.tui.columns import side_by_side
+
+    lines = side_by_side(blocks, cells - 2, least=46)
+    preset = values.get("preset")
+    if preset:
+        note = f"• changed from the preset {preset}" if changed else f"as in the preset {preset}"
+        lines = [line(" ", Span(note, "quiet")), (), *lines]
+    return lines
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and abs(value) >= 10_000:
+        return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _flat(tree: dict[str, Any]) -> dict[str, Any]:
+    from tuitrain.config import flatten
+
+    return flatten(tree)
+
+
+def _changed(view: RunView, values: dict[str, Any]) -> set[str]:
+    preset = values.get("preset")
+    original = _preset_values(preset) if isinstance(preset, str) else None
+    if original is None:
+        return set()
+    keys = [*values, *(key for key in original if key not in values)]
+    # The vocabulary size of a preset is unset until the tokenizer is known.
+    return {
+        key
+        for key in keys
+        if values.get(key) != original.get(key)
+        and key not in ("name", "preset")
+        and not (key == "model.vocab_size" and key not in original)
+    }
+
+
+@lru_cache(maxsize=16)
+def _preset_values(name: str) -> dict[str, Any] | None:
+    """The flat values of a preset; None for one that this version does not have."""
+    from tuitrain.config import ConfigError, UnknownPresetError, flatten, load_config
+
+    try:
+        return flatten(load_config(name).to_dict())
+    except (UnknownPresetError, ConfigError, FileNotFoundError):
+        return None
+
+
+WATCH_TABS: tuple[Tab, ...] = (
+    Tab("samples", "Samples", samples),
+    Tab("log", "Log", console, follow=True),
+    Tab("alerts", "Alerts", alerts, alert_count),
+    Tab("config", "Config", config),
+)

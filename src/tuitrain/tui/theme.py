@@ -1,0 +1,144 @@
+"""Roles to colours: a palette made from the Textual theme, and one of plain terminal colours for `watch --once`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.style import Style
+
+if TYPE_CHECKING:
+    from textual.color import Color
+    from textual.theme import Theme
+
+DARK, LIGHT = "textual-dark", "textual-light"
+
+RUN_COLOURS = 6
+"""Colours that runs take in turn."""
+GLYPHS = "●▲■◆▼✚"
+"""Marks that runs take in turn, so that they can be told apart without colour."""
+
+# The first run takes the theme's own primary colour. Amber and red are left out: they mean trouble.
+_HUES = ("#35c4a0", "#c678dd", "#9aa83a", "#4cb8e8", "#e58fb1")
+_VALIDATION = "#c678dd"
+_CONTRAST = 4.5
+_FAINT_CONTRAST = 1.8
+
+
+class Palette:
+    """The style of each role."""
+
+    def __init__(self, styles: dict[str, Style]) -> None:
+        self._styles = styles
+
+    def __getitem__(self, role: str) -> Style:
+        return self._styles[role]
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Every role that has a style."""
+        return frozenset(self._styles)
+
+
+def run_role(index: int) -> str:
+    """The role of the index-th run on the screen."""
+    return f"run{index % RUN_COLOURS}"
+
+
+def glyph(index: int) -> str:
+    """The mark of the index-th run on the screen."""
+    return GLYPHS[index % len(GLYPHS)]
+
+
+def palette_of(theme: Theme) -> Palette:
+    """The palette for a Textual theme, every text of it at least 4.5 : 1 against the background."""
+    from textual.color import Color
+
+    background = Color.parse(theme.background or ("#121212" if theme.dark else "#e0e0e0"))
+    text = Color.parse(theme.foreground or ("#e0e0e0" if theme.dark else "#1f1f1f"))
+
+    def readable(colour: str | None, fallback: str) -> Color:
+        return _readable(Color.parse(colour or fallback), background, _CONTRAST)
+
+    quiet = _readable(background.blend(text, 0.55), background, _CONTRAST)
+    accent = readable(theme.primary, "#0178d4")
+    validation = readable(_VALIDATION, _VALIDATION)
+    colours: dict[str, Color] = {
+        "text": text,
+        "value": text,
+        "title": text,
+        "quiet": quiet,
+        "axis": quiet,
+        "frame": background.blend(text, 0.25),
+        "frame.focus": accent,
+        "grid": background.blend(text, 0.13),
+        "track": background.blend(text, 0.2),
+        "accent": accent,
+        "val": validation,
+        "level": background.blend(text, 0.5),
+        "good": readable(theme.success, "#3fae63"),
+        "warn": readable(theme.warning, "#d9902f"),
+        "bad": readable(theme.error, "#d0435f"),
+        "clip": _faint(readable(theme.warning, "#d9902f"), background, 3.0),
+    }
+    for index, colour in enumerate((accent, *(readable(hue, hue) for hue in _HUES))):
+        colours[run_role(index)] = colour
+        colours[f"{run_role(index)}.faint"] = _faint(colour, background, _FAINT_CONTRAST)
+    ground = background.rich_color
+    styles = {role: Style(color=colour.rich_color, bgcolor=ground) for role, colour in colours.items()}
+    for role, colour in (("title", text), ("run.name", text), ("key", accent), ("on", accent)):
+        styles[role] = Style(color=colour.rich_color, bgcolor=ground, bold=True)
+    styles["on"] += Style(underline=True)
+    styles["cursor"] = Style(bgcolor=background.blend(accent, 0.3).rich_color)
+    return Palette(styles)
+
+
+def terminal_palette(color: bool) -> Palette:
+    """The terminal's own sixteen colours, or no colours at all."""
+    hues = ("cyan", "green", "magenta", "blue", "bright_cyan", "bright_magenta")
+    words = {
+        "text": "", "value": "", "title": "bold", "run.name": "bold", "key": "bold", "on": "bold underline",
+        "cursor": "reverse", "quiet": "dim", "axis": "dim", "frame": "dim", "frame.focus": "", "grid": "dim",
+        "track": "dim", "accent": "cyan", "val": "magenta", "level": "dim", "good": "green", "warn": "yellow",
+        "bad": "red", "clip": "yellow",
+    }  # fmt: skip
+    for index, hue in enumerate(hues):
+        words[run_role(index)] = hue
+        words[f"{run_role(index)}.faint"] = f"dim {hue}"
+    return Palette({role: Style.parse(word) if color else Style.null() for role, word in words.items()})
+
+
+def contrast(one: Color, other: Color) -> float:
+    """WCAG contrast ratio of two opaque colours, 1 to 21."""
+    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: Color) -> float:
+    """Relative luminance as WCAG 2 defines it."""
+
+    def linear(channel: float) -> float:
+        return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+
+    red, green, blue = (linear(channel / 255) for channel in (colour.r, colour.g, colour.b))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _readable(colour: Color, background: Color, ratio: float) -> Color:
+    """The colour, moved towards white or black until its contrast with the background reaches the ratio."""
+    from textual.color import Color as TextualColor
+
+    towards = TextualColor.parse("#ffffff" if _luminance(background) < 0.2 else "#000000")
+    for part in range(21):
+        moved = colour.blend(towards, part / 20)
+        if contrast(moved, background) >= ratio:
+            return moved
+    return towards
+
+
+def _faint(colour: Color, background: Color, ratio: float) -> Color:
+    """The colour, moved towards the background as far as the ratio allows."""
+    for part in range(18, -1, -1):
+        moved = colour.blend(background, part / 20)
+        if contrast(moved, background) >= ratio:
+            return moved
+    return colour

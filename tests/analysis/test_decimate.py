@@ -1,0 +1,63 @@
+"""Decimation: few points, and the same picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tuitrain.analysis.decimate import m4, pixel
+
+COLUMNS, ROWS = 120, 80
+
+
+def segments(columns: np.ndarray, rows: np.ndarray) -> tuple[list[tuple[int, int, int]], set[tuple[int, ...]]]:
+    """What a line chart shows: the vertical extent of each column, and the strokes from one column to the next."""
+    extent = [
+        (int(c), int(rows[columns == c].min()), int(rows[columns == c].max())) for c in np.unique(columns).tolist()
+    ]
+    change = np.flatnonzero(np.diff(columns))
+    strokes = {(int(columns[i]), int(rows[i]), int(columns[i + 1]), int(rows[i + 1])) for i in change}
+    return extent, strokes
+
+
+def shapes(count: int) -> dict[str, np.ndarray]:
+    t, random = np.linspace(0, 1, count), np.random.default_rng(1)
+    spikes = np.zeros(count)
+    spikes[count // 3], spikes[count // 2] = 50, -50
+    return {
+        "noise": random.normal(size=count),
+        "walk": random.normal(size=count).cumsum(),
+        "sine": np.sin(40 * t),
+        "fast sine": np.sin(9000 * t),
+        "spikes": spikes,
+        "constant": np.ones(count),
+        "steps": np.floor(10 * t),
+    }
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 500, 50_000])
+@pytest.mark.parametrize("name", shapes(2))
+def test_the_picture_is_the_same(name: str, count: int) -> None:
+    x, y = np.arange(count, dtype=float), shapes(count)[name]
+    columns = pixel(x, 0, max(count - 1, 1), COLUMNS)
+    rows = pixel(y, float(y.min()) - 1, float(y.max()) + 1, ROWS)
+    kept = m4(columns, y)
+    assert segments(columns[kept], rows[kept]) == segments(columns, rows)
+    assert len(kept) <= 4 * COLUMNS
+    assert (np.diff(kept) > 0).all()
+
+
+def test_one_spike_among_a_million_points_is_kept() -> None:
+    y = np.zeros(1_000_000)
+    y[654_321] = 1
+    kept = m4(pixel(np.arange(1e6), 0, 1e6, COLUMNS), y)
+    assert 654_321 in kept
+    assert len(kept) <= 4 * COLUMNS
+
+
+def test_nothing_stays_nothing() -> None:
+    assert len(m4(np.empty(0, dtype=np.intp), np.empty(0))) == 0
+
+
+def test_the_ends_of_an_axis_are_its_first_and_last_pixel() -> None:
+    assert pixel(np.array([2.0, 4.0]), 2, 4, 10).tolist() == [0, 9]

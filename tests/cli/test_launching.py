@@ -1,0 +1,156 @@
+"""What `launch` says before anything starts, and what the other commands say to runs that are over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.support import write_run
+from tuitrain.launch import machine, preflight
+from tuitrain.launch.machine import Device, Machine
+
+
+@pytest.fixture
+def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Machine((), Device("cpu", "CPU", 25.3), 2)
+    monkeypatch.setattr(preflight, "find_machine", lambda: here)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("train.max_step=200", "train.max_step is not a key of the configuration. Did you mean 'train.max_steps'?"),
+        ("model.norm=layernrm", "Did you mean 'layernorm'?"),
+        ("train.max_steps=-1", "train.max_steps = -1"),
+        ("train.max_steps", "is not an override: write KEY=VALUE"),
+    ],
+)
+def test_a_wrong_key_or_value_is_one_sentence_and_leaves_nothing(
+    cli: Cli, runs_dir: Path, override: str, sentence: str
+) -> None:
+    result = cli("launch", "llama2-tiny", override)
+    assert result.code == 2
+    assert sentence in result.err
+    assert "Traceback" not in result.err
+    assert not runs_dir.exists()
+
+
+def test_an_unknown_preset_or_file_is_not_found(cli: Cli, runs_dir: Path) -> None:
+    result = cli("launch", "lama2-tiny")
+    assert result.code == 3
+    assert "Did you mean 'llama2-tiny'?" in result.err
+    assert cli("launch", "./nothing.toml").code == 3
+    assert not runs_dir.exists()
+
+
+def test_a_preset_that_does_not_fit_names_those_that_do(cli: Cli, runs_dir: Path, small_machine: None) -> None:
+    result = cli("launch", "qwen3")
+    assert result.code == 2
+    assert "qwen3-1.8b needs about" in result.err
+    assert "this machine has 25.3 GB" in result.err
+    fitting = result.err.split("Presets that fit: ")[1].split(". ")[0].split(", ")
+    assert "qwen3-tiny" in fitting
+    assert "qwen3-1.8b" not in fitting
+    assert "--force" in result.err
+    assert not runs_dir.exists()
+
+
+def test_a_source_that_is_not_there_is_noticed_before_the_start(cli: Cli, runs_dir: Path) -> None:
+    result = cli("launch", "gpt2-tiny", "data.source=nowhere.txt")
+    assert result.code == 3
+    assert "data.source" in result.err
+    assert not runs_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["gpt2-tiny", "--gpus", "2"], "one process"),
+        (["gpt2-tiny", "parallel.strategy=fsdp"], "one process"),
+        (["gpt2-tiny", "--watch"], "needs a terminal"),
+        (["gpt2-tiny", "--detach", "--foreground"], "exclude each other"),
+        ([], "give a preset"),
+        (["--"], "no command after"),
+        (["gpt2-tiny", "--", "true"], "not both"),
+        (["gpt2-tiny", "--slurm"], "No such option"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said_with_exit_code_2(
+    cli: Cli, runs_dir: Path, arguments: list[str], words: str
+) -> None:
+    result = cli("launch", *arguments)
+    assert result.code == 2
+    assert words in result.err
+    assert not runs_dir.exists()
+
+
+def test_a_dry_run_prints_the_plan_and_the_command_and_starts_nothing(cli: Cli, runs_dir: Path) -> None:
+    result = cli("launch", "gpt2-tiny", "train.max_steps=7", "--dry-run")
+    assert result.code == 0
+    for words in ("4L-4H-128D-AbsPos-LN-GELU-PreNorm", "842,496", "7 steps", "fits", "tuitrain_engine train --run-dir"):
+        assert words in result.out
+    plan = cli("launch", "gpt2-tiny", "--name", "mine", "--dry-run", "--json").json()
+    assert plan["name"] == "mine"
+    assert plan["fits"] is True
+    assert "--run-dir" in plan["command"]
+    assert not runs_dir.exists()
+
+
+def test_a_written_preset_is_a_configuration_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(cli("presets", "gpt2-tiny").out, encoding="utf-8")
+    plan = cli("launch", "mine.toml", "--dry-run", "--json").json()
+    assert plan["name"] == "mine"
+    assert plan["parameters"]["total"] == 842_496
+
+
+@pytest.mark.parametrize("command", ["checkpoint", "eval"])
+def test_only_a_live_run_can_be_asked(cli: Cli, runs_dir: Path, command: str) -> None:
+    run = write_run(runs_dir, "over")
+    result = cli(command, "over")
+    assert result.code == 1
+    assert "over is completed" in result.err
+    live = write_run(runs_dir, "live", status=None)
+    assert cli(command, "live").code == 0
+    assert (live.control / command).exists()
+    assert not (run.control / command).exists()
+
+
+def test_stopping_what_is_over_says_so(cli: Cli, runs_dir: Path) -> None:
+    write_run(runs_dir, "over")
+    result = cli("stop", "over")
+    assert result.code == 0
+    assert "already completed" in result.err
+    assert cli("stop", "over", "--json").json() == {"over": "completed"}
+
+
+def test_resuming_what_cannot_go_on_says_why(cli: Cli, runs_dir: Path) -> None:
+    run = write_run(runs_dir, "over", overrides=("train.max_steps=100",))
+    result = cli("resume", "over")
+    assert result.code == 3
+    assert "no complete checkpoint" in result.err
+    checkpoint = run.checkpoints / "step-00000100"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / ".metadata").touch()
+    result = cli("resume", "over")
+    assert result.code == 2
+    assert "train.max_steps=200" in result.err
+    write_run(runs_dir, "live", status=None)
+    assert "stop it first" in cli("resume", "live").err
+
+
+def test_gpus_hidden_from_cuda_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
+    assert machine._visible(2) == [1, 0]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert machine._visible(2) == []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,5,1")
+    assert machine._visible(2) == [0]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert machine._visible(2) == [0, 1]
+
+
+def test_the_cpu_has_the_memory_of_the_machine() -> None:
+    assert machine.find_machine().cpu.memory_gb == pytest.approx(psutil.virtual_memory().total / 1e9)

@@ -1,0 +1,76 @@
+"""Commands that need no run: plan, presets, doctor, schema."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tuitrain.config import all_presets
+
+
+def test_plan_counts_what_the_published_model_has(cli: Cli) -> None:
+    plan = cli("plan", "gpt2-124m", "--gpu", "A100", "--gpus", "8", "--mfu", "0.5", "--json").json()
+    assert plan["parameters"]["total"] == 124_439_808
+    assert plan["flops_per_token"] == pytest.approx(0.854e9, rel=1e-3)
+    assert plan["memory_bytes"]["total"] == sum(v for k, v in plan["memory_bytes"].items() if k != "total")
+    rate = 0.5 * 312e12 * 8 / plan["flops_per_token"]
+    assert plan["time"]["tokens_per_sec"] == pytest.approx(rate)
+    assert plan["time"]["gpu_hours"] == pytest.approx(plan["tokens"] / rate * 8 / 3600)
+
+
+def test_plan_says_at_which_utilisation(cli: Cli) -> None:
+    text = cli("plan", "qwen3-1.8b", "--gpu", "H100", "--gpus", "8").out
+    assert "1,830,395,904" in text
+    assert "at 40.0 % MFU" in text
+    assert "10.3 GFLOP" in text
+
+
+def test_plan_of_an_unknown_gpu_offers_the_nearest(cli: Cli) -> None:
+    result = cli("plan", "gpt2-124m", "--gpu", "H1000")
+    assert result.code == 2
+    assert "Did you mean 'H100'?" in result.err
+
+
+def test_plan_refuses_a_batch_that_does_not_divide(cli: Cli) -> None:
+    result = cli("plan", "gpt2-tiny", "--gpus", "3")
+    assert result.code == 2
+    assert "train.global_batch_size" in result.err
+
+
+def test_plan_knows_the_vocabulary_from_the_name_of_the_tokenizer_or_says_it_does_not(cli: Cli) -> None:
+    trained = cli("plan", "gpt2-tiny", "model.vocab_size=none", "data.tokenizer=sentencepiece:5000", "--json").json()
+    assert trained["config"]["model"]["vocab_size"] == 5000
+    unknown = cli("plan", "gpt2-tiny", "model.vocab_size=none", "data.tokenizer=char", "--json").json()
+    assert unknown["parameters"] is None
+    assert unknown["fits"] is None
+    assert "n/a" in cli("plan", "gpt2-tiny", "model.vocab_size=none", "data.tokenizer=char").out
+
+
+def test_presets_lists_all_and_prints_one(cli: Cli) -> None:
+    rows = cli("presets", "--json").json()
+    assert [row["name"] for row in rows] == list(all_presets())
+    assert next(row for row in rows if row["name"] == "llama3-8b")["parameters"] == 8_030_261_248
+    table = cli("presets").out
+    assert all(name in table for name in all_presets())
+    assert tomllib.loads(cli("presets", "qwen3").out)["model"]["n_layers"] == 24
+    assert cli("presets", "qwen3", "--json").json()["model"]["n_heads"] == 16
+
+
+def test_doctor_looks_at_everything_and_says_what_to_do(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = {finding["name"]: finding for finding in cli("doctor", "--json").json()}
+    assert {"python", "torch", "CPU", "C++ compiler", "terminal", "cache", "runs"} <= set(findings)
+    assert findings["runs"]["level"] == "ok"
+    monkeypatch.setenv("PATH", "")
+    findings = {finding["name"]: finding for finding in cli("doctor", "--json").json()}
+    assert findings["C++ compiler"]["level"] == "warn"
+    assert "install" in findings["C++ compiler"]["advice"]
+
+
+def test_schema_describes_config_and_events(cli: Cli) -> None:
+    both = cli("schema").json()
+    assert set(both) == {"config", "events"}
+    assert both["config"]["properties"]["name"]["pattern"]
+    assert "Step" in cli("schema", "events").json()["$defs"]
+    assert cli("schema", "config").json() == both["config"]

@@ -1,0 +1,133 @@
+"""Commands that read runs: ls, status, show, logs, diff, and what they do when there is nothing to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.support import write_run
+
+
+@pytest.fixture
+def two_runs(runs_dir: Path) -> Path:
+    write_run(runs_dir, "gpt2-tiny-20260101-120000-aaaa", preset="gpt2-tiny", floor=2.5, start=1.7e9)
+    write_run(runs_dir, "llama2-tiny-20260102-120000-bbbb", floor=2.0, start=1.7e9 + 86400, tokens_per_sec=5e5)
+    return runs_dir
+
+
+def test_ls_lists_newest_first_with_the_newest_values(cli: Cli, two_runs: Path) -> None:
+    rows = cli("ls", "--json").json()
+    assert [row["name"] for row in rows] == ["llama2-tiny", "gpt2-tiny"]
+    assert rows[0]["status"] == "completed"
+    assert rows[0]["step"] == 100
+    assert rows[0]["total_steps"] == 300
+    assert rows[0]["val_loss"] == pytest.approx(rows[0]["loss"] + 0.05)
+    table = cli("ls").out.splitlines()
+    assert table[0].split() == [
+        "id",
+        "name",
+        "status",
+        "step",
+        "tokens",
+        "loss",
+        "val",
+        "loss",
+        "MFU",
+        "tokens/s",
+        "age",
+    ]
+    assert "100/300" in table[1]
+
+
+def test_ls_chooses_and_sorts(cli: Cli, two_runs: Path) -> None:
+    write_run(two_runs, "stopped-20260103-120000-cccc", status="stopped", floor=1.0, start=1.7e9)
+    assert cli("ls", "-q", "--status", "stopped").out == "stopped-20260103-120000-cccc\n"
+    assert cli("ls", "-q", "--sort", "loss", "--limit", "1").out == "stopped-20260103-120000-cccc\n"
+    assert cli("ls", "-q", "--sort", "tokens_per_sec", "-n", "1").out == "llama2-tiny-20260102-120000-bbbb\n"
+    assert len(cli("ls", "--tag", "test", "--json").json()) == 3
+    assert cli("ls", "--tag", "other", "--json").json() == []
+    assert cli("ls", "--status", "over").code == 2
+
+
+def test_ls_of_nothing_says_how_to_start(cli: Cli) -> None:
+    result = cli("ls")
+    assert (result.code, result.out) == (0, "")
+    assert "tuitrain launch" in result.err
+
+
+@pytest.mark.parametrize(("status", "code"), [("completed", 0), ("stopped", 103), ("failed", 100), (None, 1)])
+def test_status_is_one_line_and_an_exit_code(cli: Cli, runs_dir: Path, status: str | None, code: int) -> None:
+    write_run(runs_dir, "some-run", status=status, start=1.7e9)
+    result = cli("status", "some")
+    assert result.code == code
+    assert result.out.count("\n") == 1
+    assert (status or "unknown") in result.out
+    assert cli("status", "some", "--json").json()["status"] == (status or "unknown")
+
+
+def test_status_of_a_live_run_is_101_also_after_the_timeout(cli: Cli, runs_dir: Path) -> None:
+    write_run(runs_dir, "live", status=None)
+    assert cli("status", "live").code == 101
+    assert cli("status", "live", "--wait", "--timeout", "0").code == 101
+
+
+def test_show_tells_what_when_and_how_it_differs(cli: Cli, runs_dir: Path) -> None:
+    write_run(runs_dir, "shown", overrides=("train.max_steps=100", "model.norm=layernorm"))
+    out = cli("show", "shown").out
+    assert "4L-4H-128D-RoPE-LN-SwiGLU-PreNorm" in out
+    assert "NVIDIA A100-SXM4-80GB" in out
+    assert "model.norm" in out
+    assert "rmsnorm → layernorm" in out
+    data = cli("show", "shown", "--json").json()
+    assert data["run"]["architecture"]["n_layers"] == 4
+    assert data["config_difference"]["train.max_steps"] == [300, 100]
+    assert data["newest"]["step"] == 100
+
+
+def test_logs_prints_the_end_the_whole_or_what_matches(cli: Cli, runs_dir: Path) -> None:
+    run = write_run(runs_dir, "logged")
+    run.console.write_text("one\ntwo\nthree\n", encoding="utf-8")
+    assert cli("logs", "logged").out == "one\ntwo\nthree\n"
+    assert cli("logs", "logged", "-n", "2").out == "two\nthree\n"
+    assert cli("logs", "logged", "--grep", "^t.*e").out == "three\n"
+    assert cli("logs", "logged", "-f", "-n", "1").out == "three\n"
+    assert cli("logs", "logged", "--json").json()["lines"] == ["one", "two", "three"]
+    assert cli("logs", "logged", "--grep", "(").code == 2
+
+
+def test_diff_shows_what_differs(cli: Cli, two_runs: Path) -> None:
+    result = cli("diff", "gpt2", "llama2", "--json")
+    assert result.code == 0
+    assert result.json()["model.norm"] == ["layernorm", "rmsnorm"]
+    assert "model.seq_len" not in result.json()
+    assert "model.seq_len" in cli("diff", "gpt2", "llama2", "--all", "--json").json()
+    assert cli("diff", "gpt2", "llama2", "--exit-code").code == 1
+    assert cli("diff", "gpt2", "gpt2", "--exit-code").code == 0
+    assert "model.norm" in cli("diff", "gpt2", "llama2").out
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "show", "logs", "stop", "resume", "checkpoint", "eval", "watch", "sample"]
+)
+def test_a_run_that_is_not_there_is_one_sentence_and_exit_code_3(cli: Cli, two_runs: Path, command: str) -> None:
+    result = cli(command, "lama2-tiny-20260102-120000-bbbb")
+    assert result.code == 3
+    assert result.out == ""
+    assert "Did you mean 'llama2-tiny-20260102-120000-bbbb'?" in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_an_ambiguous_prefix_names_the_candidates(cli: Cli, two_runs: Path) -> None:
+    write_run(two_runs, "gpt2-tiny-20260104-120000-dddd", preset="gpt2-tiny")
+    result = cli("status", "gpt2")
+    assert result.code == 3
+    assert "gpt2-tiny-20260101-120000-aaaa" in result.err
+
+
+def test_a_log_file_alone_is_a_run(cli: Cli, two_runs: Path, tmp_path: Path) -> None:
+    log = tmp_path / "copied.jsonl"
+    log.write_bytes((two_runs / "gpt2-tiny-20260101-120000-aaaa" / "metrics.jsonl").read_bytes())
+    assert cli("status", str(log)).code == 0
+    assert cli("diff", str(log), "llama2", "--json").json()["model.ffn"] == ["gelu", "swiglu"]

@@ -1,0 +1,147 @@
+"""What every command has in common: help with examples, completion, exit codes, colour."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from tests.cli.conftest import Cli
+from tests.support import write_run
+from tuitrain.cli.app import SECTIONS, app
+
+ROOT: Any = get_command(app)
+
+
+def walk(command: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command with its path, groups included."""
+    yield path, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from walk(below, (*path, name))
+
+
+COMMANDS = dict(walk())
+
+
+def examples(text: str) -> list[str]:
+    """The command lines under `Examples:` of a help page."""
+    block = text.split("Examples:\n", 1)[1].split("\n\n", 1)[0]
+    lines = [re.sub(r"\$\(.*\)", "RUN", line.strip()) for line in block.splitlines()]
+    return [re.split(r"\s{3,}| \||&&| >", line)[0] for line in lines]
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_begins_with_examples(cli: Cli, path: tuple[str, ...], flag: str) -> None:
+    result = cli(*path, flag)
+    assert result.code == 0
+    usage, first = result.out.split("\n\n")[:2]
+    assert usage.startswith("Usage: tuitrain")
+    assert first.lstrip().startswith("Examples:\n")
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_the_examples_of_help_parse(cli: Cli, path: tuple[str, ...]) -> None:
+    for line in examples(cli(*path, "--help").out):
+        words = shlex.split(line)
+        if "tuitrain" not in words:
+            continue
+        command, arguments = ROOT, words[words.index("tuitrain") + 1 :]
+        while hasattr(command, "commands"):
+            command, arguments = command.commands[arguments[0]], arguments[1:]
+        command.make_context(command.name, arguments)
+
+
+def test_every_command_stands_under_a_heading(cli: Cli) -> None:
+    listed = [name for names in SECTIONS.values() for name in names]
+    assert sorted(listed) == sorted(ROOT.commands)
+    assert all(f"\n  {name} " in cli("--help").out for name in listed)
+
+
+@pytest.mark.parametrize("command", sorted(set(SECTIONS["Look"]) | {"compare", "diff", "plan", "presets", "doctor"}))
+def test_every_read_command_has_json(cli: Cli, command: str) -> None:
+    has_json = "--json" in cli(command, "--help").out
+    assert has_json or command == "watch"
+
+
+def test_a_wrong_command_or_option_offers_the_nearest(cli: Cli) -> None:
+    result = cli("lauch")
+    assert (result.code, result.out) == (2, "")
+    assert "'launch'" in result.err
+    result = cli("ls", "--jsn")
+    assert result.code == 2
+    assert "--json" in result.err
+
+
+def complete(words: str, current: int, runs_dir: Path) -> list[str]:
+    """Ask the way the completion script of bash does."""
+    environment = os.environ | {
+        "_TUITRAIN_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(current),
+        "TUITRAIN_RUNS_DIR": str(runs_dir),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tuitrain.cli"], env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def test_shells_complete_runs_presets_and_keys(runs_dir: Path) -> None:
+    write_run(runs_dir, "gpt2-tiny-20260101-120000-aaaa", preset="gpt2-tiny")
+    write_run(runs_dir, "llama2-tiny-20260101-120000-bbbb")
+    assert complete("tuitrain status gp", 2, runs_dir) == ["gpt2-tiny-20260101-120000-aaaa"]
+    assert complete("tuitrain compare latest ll", 3, runs_dir) == ["llama2-tiny-20260101-120000-bbbb"]
+    assert complete("tuitrain launch qwen3-t", 2, runs_dir) == ["qwen3-tiny"]
+    assert complete("tuitrain launch gpt2 train.max", 3, runs_dir) == ["train.max_steps="]
+    assert complete("tuitrain sta", 1, runs_dir) == ["status"]
+
+
+def test_completion_installs_itself(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "HOME": str(tmp_path),
+        "SHELL": "/bin/bash",
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+    }
+    subprocess.run(
+        [sys.executable, "-m", "tuitrain.cli", "--install-completion", "bash"],
+        env=environment, check=True, capture_output=True,
+    )  # fmt: skip
+    assert "tuitrain" in (tmp_path / ".bashrc").read_text(encoding="utf-8")
+
+
+def test_colour_is_the_users_choice(cli: Cli, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(runs_dir, "some")
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    assert "\x1b" not in cli("ls").out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[" in cli("ls").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in cli("ls").out
+
+
+def test_a_closed_pipe_is_no_error(runs_dir: Path) -> None:
+    for number in range(40):
+        write_run(runs_dir, f"run-{number:02d}", steps=1)
+    done = subprocess.run(
+        ["bash", "-c", f"{shlex.quote(sys.executable)} -m tuitrain.cli ls --json | head -1"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "[\n"
+    assert done.stderr == ""
+
+
+def test_version(cli: Cli) -> None:
+    from tuitrain import __version__
+
+    assert cli("--version").out == f"tuitrain {__version__}\n"

@@ -1,0 +1,82 @@
+"""The whole program as a user starts it: separate processes, a real engine, models of a few thousand weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuitrain.runs import RunDirectory, list_runs
+
+PATIENCE_S = 120
+SHAPE = ("model.n_layers=1", "model.d_model=32", "model.n_heads=2", "model.n_kv_heads=2", "model.head_dim=16",
+         "model.d_ff=64", "model.seq_len=32", "train.global_batch_size=4", "train.micro_batch_size=4",
+         "eval.steps=1", "eval.interval=5", "sampling.interval=5", "sampling.max_tokens=8", "checkpoint.interval=5",
+         "telemetry.system_interval_s=0.5", "data.max_tokens=none")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """stdout as JSON."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory with a text to train on, and runs beside it; nothing is written anywhere else."""
+
+    path: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment of every process of the test."""
+        own = {
+            "TUITRAIN_RUNS_DIR": str(self.path / "runs"),
+            "TUITRAIN_CACHE_DIR": str(self.path / "cache"),
+            "OMP_NUM_THREADS": "1",
+            "NO_COLOR": "1",
+        }
+        return {**os.environ, **own}
+
+    @property
+    def runs(self) -> list[RunDirectory]:
+        """The runs there are, newest first."""
+        return list_runs(self.path / "runs")
+
+    def micro(self, preset: str, steps: int, *more: str) -> list[str]:
+        """Arguments of `launch` for a preset with the parts of its architecture and next to no size."""
+        return [preset, f"data.source={self.path / 'text.txt'}", f"train.max_steps={steps}", *SHAPE, *more]
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """The command line of `tuitrain ARG …` in this environment."""
+        return [sys.executable, "-m", "tuitrain.cli", *arguments]
+
+    def __call__(self, *arguments: str) -> Done:
+        """Run `tuitrain ARG …` without a terminal."""
+        done = subprocess.run(
+            self.command(arguments), cwd=self.path, env=self.environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, errors="replace", timeout=PATIENCE_S,
+        )  # fmt: skip
+        return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    path = tmp_path_factory.mktemp("e2e")
+    text = "".join(f"def f{n}(x):\n    return x * {n} + {n * n}\n\n\n" for n in range(2000))
+    (path / "text.txt").write_text(text, encoding="utf-8")
+    return Place(path)

@@ -1,0 +1,149 @@
+"""A run outlives the terminal it was started from; it is stopped, resumed, and proved beforehand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pexpect
+import psutil
+import pytest
+
+from tests.e2e.conftest import PATIENCE_S, Place
+from tuitrain.runs import RunDirectory, glance
+from tuitrain.runs.status import process_alive
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until it holds, and fail when it never does."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(place: Place) -> Iterator[None]:
+    """Kill whatever a failed test leaves training."""
+    yield
+    for run in place.runs:
+        info = run.read_info()
+        if info is not None and info.pid is not None and process_alive(info):
+            psutil.Process(info.pid).kill()
+
+
+def step_of(run: RunDirectory) -> int:
+    """The newest step in the log."""
+    seen = glance(run).step
+    return seen.step if seen else 0
+
+
+def test_killing_the_terminal_leaves_the_run_training(place: Place) -> None:
+    before = len(place.runs)
+    shell = pexpect.spawn(
+        "bash", ["--norc"], cwd=str(place.path), env=place.environment | {"TERM": "dumb"}, timeout=PATIENCE_S
+    )
+    shell.sendline(subprocess.list2cmdline(place.command(["launch", *place.micro("gpt2-tiny", 100_000)])))
+    wait_for(lambda: len(place.runs) > before and step_of(place.runs[0]) > 0)
+    run = place.runs[0]
+    # The terminal goes: the shell and its job are hung up on, as by closing the window.
+    os.killpg(shell.pid, signal.SIGHUP)
+    shell.close(force=True)
+    assert not shell.isalive()
+    seen = step_of(run)
+    wait_for(lambda: step_of(run) > seen + 5)
+    assert place("status", run.run_id).code == 101
+    assert place("ls", "-q", "--status", "running").out.split() == [run.run_id]
+    frame = place("watch").out
+    assert run.run_id.rsplit("-", 1)[-1] in frame
+    assert place("checkpoint", run.run_id).code == 0
+    done = place("stop", run.run_id)
+    assert done.code == 0, done.err
+    assert place("status", run.run_id, "--wait").code == 103
+
+
+def test_a_detached_run_is_waited_for(place: Place) -> None:
+    launched = place("launch", *place.micro("qwen3-tiny", 10), "--detach", "--json").json()
+    assert psutil.Process(launched["pid"]).is_running()
+    done = place("status", launched["run_id"], "--wait", "--timeout", str(PATIENCE_S))
+    assert done.code == 0, place("logs", launched["run_id"]).out
+    assert done.out.startswith("completed")
+    assert place("checkpoint", launched["run_id"]).code == 1
+
+
+def test_a_stopped_run_goes_on_from_where_it_stopped(place: Place) -> None:
+    run_id = place("launch", *place.micro("llama3-tiny", 100_000), "--detach").out.strip()
+    run = next(run for run in place.runs if run.run_id == run_id)
+    wait_for(lambda: step_of(run) >= 3)
+    assert place("stop", run_id).code == 0
+    assert place("status", run_id).code == 103
+    stopped_at = step_of(run)
+    done = place("resume", run_id, f"train.max_steps={stopped_at + 5}", "--foreground")
+    assert done.code == 0, done.out
+    status = place("status", run_id, "--json").json()
+    assert (status["status"], status["step"]) == ("completed", stopped_at + 5)
+    assert place("show", run_id, "--json").json()["run"]["attempt"] == 2
+
+
+def test_ctrl_c_in_the_foreground_stops_gracefully_with_130(place: Place) -> None:
+    before = len(place.runs)
+    process = subprocess.Popen(
+        place.command(["launch", *place.micro("hybrid-tiny", 100_000), "--foreground"]),
+        cwd=place.path, env=place.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    wait_for(lambda: len(place.runs) > before and step_of(place.runs[0]) > 0)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert b"Traceback" not in said
+    assert glance(place.runs[0]).status == "stopped"
+
+
+def test_ctrl_c_while_following_leaves_the_run_training(place: Place) -> None:
+    before = len(place.runs)
+    process = subprocess.Popen(
+        place.command(["launch", *place.micro("hybrid-tiny", 100_000)]),
+        cwd=place.path, env=place.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    wait_for(lambda: len(place.runs) > before and step_of(place.runs[0]) > 0)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert b"tuitrain watch" in said
+    run = place.runs[0]
+    seen = step_of(run)
+    wait_for(lambda: step_of(run) > seen)
+    assert place("stop", run.run_id, "--now").code == 0
+
+
+def test_a_smoke_test_checks_everything_and_leaves_no_run(place: Place) -> None:
+    before = {run.run_id for run in place.runs}
+    done = place("launch", *place.micro("gpt2-tiny", 100_000), "--smoke", "--json")
+    assert done.code == 0, done.err
+    checks = done.json()
+    assert checks["ok"] is True
+    assert checks["kept"] is None
+    assert {check["name"] for check in checks["checks"]} >= {"training", "evaluation", "figure"}
+    assert {run.run_id for run in place.runs} == before
+
+
+def test_a_failing_smoke_test_says_what_failed_and_keeps_the_run(place: Place) -> None:
+    done = place("launch", *place.micro("gpt2-tiny", 10, "data.tokenizer=nothing.json"), "--smoke")
+    assert done.code == 1
+    assert "FAILED" in done.out
+    assert "data.tokenizer" in done.out
+    kept = done.err.split("kept for a look: ")[1].strip()
+    assert RunDirectory(place.path / kept).console.exists()
+
+
+def test_anybodys_program_is_a_run(place: Place) -> None:
+    source = "import os; print('hello from', os.environ['TUITRAIN_RUN_ID'])"
+    done = place("launch", "--name", "theirs", "--", "python3", "-c", source)
+    assert done.code == 0
+    assert done.out.startswith("hello from theirs-")
+    assert place("status", "theirs").code == 0

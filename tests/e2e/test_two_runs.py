@@ -1,0 +1,113 @@
+"""Launch two small models without a terminal, then look at them, compare them, export them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+
+from tests.e2e.conftest import Done, Place
+from tuitrain.config import load_config
+
+
+@pytest.fixture(scope="module")
+def first(place: Place) -> Done:
+    return place("launch", *place.micro("gpt2-tiny", 20), "--tag", "left", "--note", "a small one")
+
+
+@pytest.fixture(scope="module")
+def second(place: Place, first: Done) -> Done:
+    return place("launch", *place.micro("llama2-tiny", 20), "--name", "other")
+
+
+def test_without_a_terminal_a_launch_prints_plain_progress_lines_and_exits_0(first: Done) -> None:
+    assert first.code == 0, first.err
+    assert "\x1b" not in first.out
+    assert "\r" not in first.out
+    steps = re.findall(r"^step +(\d+)/20 .*loss .*tok/s.*MFU.*mem.*grad.*ETA", first.out, re.MULTILINE)
+    assert [int(step) for step in steps] == list(range(1, 21))
+    assert first.out.index("1L-2H-32D-AbsPos-LN-GELU-PreNorm") < first.out.index("1/20")
+    assert "completed" in first.out.splitlines()[-10:][0] or "completed" in first.out
+    assert "run gpt2-tiny-" in first.err
+
+
+def test_the_run_directory_is_complete_and_launches_again(place: Place, first: Done) -> None:
+    run = place.runs[-1]
+    info = run.read_info()
+    assert info is not None
+    assert (info.tags, info.notes) == (["left"], ["a small one"])
+    assert load_config(str(run.config)).train.max_steps == 20
+    assert place("launch", str(run.config), "--dry-run").code == 0
+    assert run.console.read_text(encoding="utf-8") == first.out
+
+
+def test_reading_commands_agree_about_the_run(place: Place, first: Done, second: Done) -> None:
+    assert second.code == 0, second.err
+    rows = place("ls", "--json").json()
+    assert [row["name"] for row in rows] == ["other", "gpt2-tiny"]
+    status = place("status", "gpt2", "--json")
+    assert status.code == 0
+    assert status.json()["loss"] == rows[1]["loss"]
+    assert place("show", "gpt2", "--json").json()["newest"]["loss"] == rows[1]["loss"]
+    assert "saved" in place("logs", "gpt2", "--grep", "saved").out
+
+
+def test_the_loss_fell(place: Place, first: Done) -> None:
+    losses = [float(text) for text in re.findall(r"^step .*?loss +([\d.]+)", first.out, re.MULTILINE)]
+    assert losses[-1] < losses[0]
+
+
+def test_a_frame_of_the_dashboard_is_text(place: Place, first: Done) -> None:
+    frame = place("watch", "gpt2").out
+    assert "completed" in frame
+    assert "loss" in frame
+    assert re.search("[\u2801-\u28ff]", frame), "no braille: no curve"
+
+
+def test_compare_and_diff_show_what_differs(place: Place, second: Done) -> None:
+    table = place("compare", "gpt2", "other")
+    assert table.code == 0, table.err
+    for words in ("gpt2-tiny", "other", "final loss", "model.norm", "rmsnorm"):
+        assert words in table.out
+    assert place("compare", "gpt2", "other", "--json").code == 0
+    assert place("compare", "gpt2", "other", "--format", "markdown", "--at", "step=10").code == 0
+    assert place("compare", "gpt2", "other", "--at", "steps=10").code == 2
+    assert place("diff", "gpt2", "other", "--json").json()["model.ffn"] == ["gelu", "swiglu"]
+
+
+def test_figures_are_written_for_both_and_for_the_comparison(place: Place, second: Done) -> None:
+    done = place("export", "plots", "gpt2", "other", "--format", "png,svg", "--dpi", "50", "--out", "figs", "--json")
+    assert done.code == 0, done.err
+    paths = [place.path / path for path in done.json()]
+    assert len(paths) == 6
+    assert all(path.stat().st_size > 1000 for path in paths)
+    assert sorted({path.suffix for path in paths}) == [".png", ".svg"]
+    assert place("export", "plots", "gpt2", "--format", "bmp").code == 2
+
+
+def test_metrics_and_comparison_are_exported(place: Place, second: Done) -> None:
+    rows = list(csv.DictReader(io.StringIO(place("export", "metrics", "gpt2", "--format", "csv").out)))
+    assert [int(row["step"]) for row in rows if row["loss"]][-1] == 20
+    done = place("export", "comparison", "gpt2", "other", "--out", "comparison.json")
+    assert done.code == 0, done.err
+    assert (place.path / "comparison.json").stat().st_size > 100
+
+
+def test_text_comes_from_the_newest_checkpoint(place: Place, first: Done) -> None:
+    again = [place("sample", "gpt2", "--prompt", "def ", "--max-tokens", "5", "--seed", "3").out for _ in range(2)]
+    assert again[0].startswith("def ")
+    assert again[0] == again[1]
+    data = place("sample", "gpt2", "--max-tokens", "5", "--json").json()
+    assert data["step"] == 20
+
+
+def test_a_completed_run_goes_on_when_asked_for_more(place: Place, first: Done) -> None:
+    run_id = place.runs[-1].run_id
+    assert place("resume", run_id).code == 2
+    done = place("resume", run_id, "train.max_steps=25", "--json")
+    assert done.code == 0, done.err
+    assert done.json()["status"] == "completed"
+    status = place("status", run_id, "--json").json()
+    assert (status["step"], status["total_steps"]) == (25, 25)

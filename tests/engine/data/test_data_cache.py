@@ -1,0 +1,262 @@
+"""Tokenized once: what is found again, what is noticed, and what an interruption leaves behind."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from tuitrain.config.sections import DataConfig
+from tuitrain_engine.data import DataError, Dataset, open_dataset, prepare, progress, shards
+from tuitrain_engine.data.shards import ShardWriter, TokenShards, dtype_for
+from tuitrain_engine.data.tokenizers import ByteTokenizer
+
+Opened = Callable[..., Dataset]
+
+
+def prepared_in(cache: Path) -> list[Path]:
+    return sorted(path for path in (cache / "datasets").iterdir() if path.is_dir())
+
+
+def manifest_of(directory: Path) -> dict:
+    return json.loads((directory / "manifest.json").read_text())
+
+
+def stream(cache: Path, split: str, dtype: str = "<u2") -> np.ndarray:
+    (directory,) = prepared_in(cache)
+    return np.concatenate([np.fromfile(path, dtype) for path in sorted(directory.glob(f"{split}-*.bin"))])
+
+
+def test_the_manifest_tells_what_is_there(opened: Opened, corpus: Path, cache: Path) -> None:
+    opened(corpus)
+    (directory,) = prepared_in(cache)
+    manifest = manifest_of(directory)
+    text = [path.read_bytes() for path in sorted(corpus.iterdir())]
+    splits = manifest["splits"]
+    assert splits["train"]["documents"] == 38
+    assert splits["val"]["documents"] == 2
+    assert splits["train"]["tokens"] + splits["val"]["tokens"] == sum(map(len, text)) + 40
+    assert manifest["dtype"] == "uint16"
+    assert manifest["tokenizer"] == "byte"
+    assert manifest["source_bytes"] == sum(map(len, text))
+    for split in splits.values():
+        assert sum(file["tokens"] for file in split["files"]) == split["tokens"]
+        assert all((directory / file["name"]).stat().st_size == file["bytes"] for file in split["files"])
+
+
+def test_whole_documents_are_held_out_and_nothing_is_lost(opened: Opened, corpus: Path, cache: Path) -> None:
+    opened(corpus, val_fraction=0.1)
+    found = {split: ByteTokenizer().decode(stream(cache, split)).split("\0")[:-1] for split in ("train", "val")}
+    originals = [path.read_text(encoding="utf-8") for path in sorted(corpus.iterdir())]
+    assert len(found["val"]) == 4
+    assert sorted(found["train"] + found["val"]) == sorted(originals)
+
+
+def test_the_second_time_it_is_found(
+    opened: Opened, corpus: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(corpus)
+    assert any("tokenized in" in line for line in first.describe())
+    monkeypatch.setattr(prepare, "_tokenize", lambda *_: pytest.fail("tokenized again"))
+    second = opened(corpus)
+    assert any("found in" in line for line in second.describe())
+    assert (first.train.batch(0, 4)[0] == second.train.batch(0, 4)[0]).all()
+
+
+@pytest.mark.parametrize("keys", [{"tokenizer": "char"}, {"val_fraction": 0.2}, {"max_tokens": 900}])
+def test_another_request_has_shards_of_its_own(opened: Opened, corpus: Path, cache: Path, keys: dict) -> None:
+    opened(corpus)
+    opened(corpus, **keys)
+    assert len(prepared_in(cache)) == 2
+
+
+def test_a_changed_source_is_tokenized_anew_and_it_says_so(
+    opened: Opened, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = opened(corpus)
+    capsys.readouterr()
+    (corpus / "07.txt").write_text("changed, and longer than it was before\n" * 9)
+    after = opened(corpus)
+    assert "corpus has changed since it was tokenized: tokenizing it anew" in capsys.readouterr().err
+    assert after.train.tokens != before.train.tokens
+
+
+def test_a_touched_file_of_the_same_size_is_noticed(opened: Opened, corpus: Path, cache: Path) -> None:
+    opened(corpus)
+    os.utime(corpus / "07.txt", ns=(1, 1))
+    opened(corpus)
+    assert len(prepared_in(cache)) == 2
+
+
+def test_damaged_shards_are_made_again(
+    opened: Opened, corpus: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = opened(corpus)
+    (directory,) = prepared_in(cache)
+    os.truncate(directory / "train-00000.bin", 10)
+    after = opened(corpus)
+    assert "is incomplete: tokenizing corpus again" in capsys.readouterr().err
+    assert after.train.tokens == before.train.tokens
+    assert (directory / "train-00000.bin").stat().st_size == 2 * after.train.tokens
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, DataError, MemoryError])
+def test_an_interrupted_preparation_leaves_nothing(
+    opened: Opened, corpus: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    written = ShardWriter.append
+
+    def stop_half_way(self: ShardWriter, ids: np.ndarray) -> None:
+        if self.tokens > 2000:
+            raise error
+        written(self, ids)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ShardWriter, "append", stop_half_way)
+        with pytest.raises(error):
+            opened(corpus)
+    assert prepared_in(cache) == []
+    assert opened(corpus).train.tokens > 2000
+
+
+def test_what_a_killed_process_left_is_cleared_away(opened: Opened, corpus: Path, cache: Path) -> None:
+    opened(corpus)
+    (directory,) = prepared_in(cache)
+    # As after SIGKILL: the unfinished directory is there, the finished one is not.
+    directory.rename(directory.with_name(directory.name + ".unfinished"))
+    opened(corpus)
+    assert prepared_in(cache) == [directory]
+
+
+def _open_in_a_process(source: str, gate: object, answers: object) -> None:
+    gate.wait()
+    dataset = open_dataset(DataConfig(source=source), seq_len=16, seed=7, vocab_size=None)
+    built = any("tokenized in" in line for line in dataset.describe())
+    answers.put((dataset.train.tokens, dataset.train.batch(0, 2)[0].tolist(), built))
+
+
+def test_processes_that_start_at_once_tokenize_once(corpus: Path, cache: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    gate, answers = context.Barrier(2), context.Queue()
+    processes = [context.Process(target=_open_in_a_process, args=(str(corpus), gate, answers)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    found = [answers.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join(timeout=60)
+        assert process.exitcode == 0
+    assert sum(built for _, _, built in found) == 1
+    assert len({(tokens, str(ids)) for tokens, ids, _ in found}) == 1
+    assert len(prepared_in(cache)) == 1
+
+
+def test_one_long_document_holds_out_its_tail(opened: Opened, tmp_path: Path) -> None:
+    text = "".join(f"{number} " for number in range(3000))
+    (tmp_path / "book.txt").write_text(text)
+    dataset = opened(tmp_path / "book.txt", tokenizer="char", val_fraction=0.1)
+    assert dataset.vocab_size == 11
+    assert dataset.tokenizer.end_of_document is None
+    assert dataset.train.tokens == int(len(text) * 0.9)
+    assert dataset.train.tokens + dataset.val.tokens == len(text)
+    assert "tail of the text" in "\n".join(dataset.describe())
+    x, _ = dataset.val.batch(0, dataset.val.n_sequences)
+    held = text[dataset.train.tokens :]
+    assert all(dataset.tokenizer.decode(row) in held for row in x)
+
+
+def test_max_tokens_is_kept_to_exactly(opened: Opened, corpus: Path) -> None:
+    dataset = opened(corpus, max_tokens=3000)
+    assert dataset.train.tokens + dataset.val.tokens == 3000
+    assert "cut at 3.00 k tokens (data.max_tokens)" in "\n".join(dataset.describe())
+
+
+def test_characters_behind_max_tokens_are_not_in_the_vocabulary(opened: Opened, tmp_path: Path) -> None:
+    for name, text in (("a", "ab" * 500), ("b", "cd" * 500), ("c", "yz" * 500)):
+        (tmp_path / f"{name}.txt").write_text(text)
+    dataset = opened(tmp_path / "?.txt", tokenizer="char", max_tokens=1500)
+    assert dataset.tokenizer.characters == "\0abcd"
+
+
+def test_the_type_grows_with_the_vocabulary() -> None:
+    assert dtype_for(65_536) == "uint16"
+    assert dtype_for(65_537) == "uint32"
+
+
+def test_ids_past_65535_are_kept(opened: Opened, tmp_path: Path, cache: Path) -> None:
+    tokenizer = Tokenizer(models.WordLevel({f"w{number}": number for number in range(70_000)}, unk_token="w0"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    numbers = [65_535, 65_536, 69_999, 1, *range(66_000, 66_200)]
+    (tmp_path / "text.txt").write_text(" ".join(f"w{number}" for number in numbers))
+    dataset = opened(tmp_path / "text.txt", tokenizer=str(tmp_path / "tokenizer.json"), val_fraction=0.25)
+    assert dataset.vocab_size == 70_000
+    assert stream(cache, "train", "<u4").tolist() == numbers
+    ids, _ = dataset.train.batch(0, dataset.train.n_sequences)
+    assert int(ids.max()) > 65_536
+    assert "uint32" in "\n".join(dataset.describe())
+
+
+def test_a_stream_over_several_files_reads_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "SHARD_TOKENS", 7)
+    writer = ShardWriter(tmp_path, "train", "uint16")
+    for start in range(0, 40, 10):
+        writer.append(np.arange(start, start + 10))
+        writer.end_document()
+    split = writer.close()
+    assert [file.tokens for file in split.files] == [7, 7, 7, 7, 7, 5]
+    reader = TokenShards([tmp_path / file.name for file in split.files], "uint16", first_token=3)
+    assert reader.tokens == 37
+    for start in range(37):
+        for length in range(1, 38 - start):
+            assert reader.read(start, length).tolist() == list(range(start + 3, start + 3 + length))
+
+
+def test_a_source_without_text_says_so(opened: Opened, tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(DataError, match=r"empty\.txt' contains no text"):
+        opened(tmp_path / "empty.txt")
+    assert prepared_in(cache) == []
+
+
+def test_progress_is_a_plain_line_where_there_is_no_terminal(
+    opened: Opened, corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened(corpus)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    opened(corpus, val_fraction=0.1)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "tokenizing corpus: 0.0 MB, 13.5 k tokens"
+    assert "\x1b" not in "".join(lines)
+
+
+def test_progress_is_a_bar_on_a_terminal(
+    opened: Opened, corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "BAR_AFTER_S", 0.0)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    opened(corpus)
+    shown = capsys.readouterr().err
+    assert "tokenizing corpus" in shown
+    assert "━" in shown
+
+
+def test_a_vocabulary_too_large_for_the_model_names_both_numbers_and_the_key(opened: Opened, corpus: Path) -> None:
+    with pytest.raises(DataError, match=r"model\.vocab_size \(100\).*data\.tokenizer = 'byte' \(256\)"):
+        opened(corpus, vocab_size=100)
+    assert opened(corpus, vocab_size=300).vocab_size == 256
+
+
+def test_the_report_tells_how_often_the_run_goes_over_its_data(opened: Opened, corpus: Path) -> None:
+    dataset = opened(corpus, token_limit=1_000_000)
+    times = 1_000_000 / dataset.train.tokens
+    assert dataset.describe()[-1].endswith(f"go over them {times:.1f} times")
+    assert not any("epochs" in line for line in opened(corpus, token_limit=1000).describe())

@@ -1,0 +1,213 @@
+"""Every kind of source gives its documents, and every broken one a sentence."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+import types
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from tuitrain.config.sections import DataConfig
+from tuitrain_engine.data import DataError
+from tuitrain_engine.data import files as files_module
+from tuitrain_engine.data.sources import open_source
+
+DOCUMENTS = ["first\nof them", "zweites, größer", "三番目 😀\r\n"]
+
+
+def documents(source: object, downloads: Path = Path("/nonexistent"), **keys: str) -> list[str]:
+    """The documents of a source, their pieces joined."""
+    found, current = [], ""
+    for piece in open_source(DataConfig(source=str(source), **keys), downloads).pieces():
+        current += piece.text
+        if piece.last:
+            found.append(current)
+            current = ""
+    assert not current
+    return found
+
+
+def compressed(path: Path, content: bytes) -> Path:
+    if path.suffix == ".gz":
+        content = gzip.compress(content)
+    elif path.suffix == ".zst":
+        content = zstandard.compress(content)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
+def test_a_text_file_is_one_document(tmp_path: Path, ending: str) -> None:
+    path = compressed(tmp_path / f"book.txt{ending}", DOCUMENTS[2].encode())
+    assert documents(path) == [DOCUMENTS[2]]
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
+def test_a_line_of_jsonl_is_a_document(tmp_path: Path, ending: str) -> None:
+    lines = "\n".join(json.dumps({"id": 1, "body": text}) for text in DOCUMENTS) + "\n\n"
+    path = compressed(tmp_path / f"rows.jsonl{ending}", lines.encode())
+    assert documents(path, text_column="body") == DOCUMENTS
+
+
+def test_a_row_of_parquet_is_a_document(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"text": [*DOCUMENTS, None], "other": [1, 2, 3, 4]}), path, row_group_size=2)
+    assert documents(path) == [*DOCUMENTS, ""]
+
+
+def test_a_long_text_comes_in_pieces_cut_after_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files_module, "PIECE_CHARS", 100)
+    text = "".join(f"line {number} with an umlaut ü\n" for number in range(50))
+    path = tmp_path / "long.txt"
+    path.write_text(text, encoding="utf-8")
+    pieces = list(open_source(DataConfig(source=str(path)), tmp_path).pieces())
+    assert len(pieces) > 5
+    assert "".join(piece.text for piece in pieces) == text
+    assert all(piece.text.endswith("\n") for piece in pieces)
+    assert [piece.last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+    assert sum(piece.size for piece in pieces) == path.stat().st_size
+
+
+def test_a_directory_gives_its_text_files_in_order_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "b.md").write_text("b")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.py").write_text("sub a")
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\0")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "x.txt").write_text("no")
+    assert documents(tmp_path) == ["a", "b", "sub a"]
+
+
+def test_a_glob_reaches_into_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "2.log").write_text("two")
+    (tmp_path / "1.log").write_text("one")
+    (tmp_path / "1.txt").write_text("no")
+    assert documents(tmp_path / "**" / "*.log") == ["one", "two"]
+    monkeypatch.chdir(tmp_path)
+    assert documents("*.log") == ["one"]
+
+
+def test_stdlib_is_python_source_without_tests() -> None:
+    found = open_source(DataConfig(source="stdlib"), Path("/nonexistent"))
+    assert found.size is not None and found.size > 2_000_000
+    first = [piece for piece, _ in zip(found.pieces(), range(200), strict=False)]
+    assert sum("import" in piece.text for piece in first) > 100
+    again = open_source(DataConfig(source="stdlib"), Path("/nonexistent"))
+    assert again.fingerprint == found.fingerprint
+
+
+def test_surrogates_of_json_do_not_reach_the_tokenizer(tmp_path: Path) -> None:
+    path = tmp_path / "odd.jsonl"
+    path.write_text('{"text": "a\\ud800b"}\n')
+    assert documents(path) == ["a?b"]
+
+
+def test_bytes_that_are_not_utf8_are_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "latin.txt"
+    path.write_bytes(b"caf\xe9")
+    assert documents(path) == ["caf\ufffd"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("bad.jsonl", b'{"text": "ok"}\n{"text": \n', "bad.jsonl:2 is not valid JSON"),
+        ("list.jsonl", b"[1]\n", "list.jsonl:1 is not a JSON object"),
+        ("key.jsonl", b'{"body": "x"}\n', "key.jsonl:1 has no 'text': set data.text_column to one of body"),
+        ("int.jsonl", b'{"text": 3}\n', "int.jsonl:1: 'text' holds int, not text"),
+        ("binary.txt", b"\x7fELF\0\0\0", "binary.txt is not UTF-8 text"),
+        ("broken.txt.gz", b"not gzip at all", "broken.txt.gz cannot be read"),
+        ("cut.txt.gz", gzip.compress(b"x" * 1000)[:-9], "cut.txt.gz cannot be read"),
+        ("broken.txt.zst", b"not zstd at all", "broken.txt.zst cannot be read"),
+        ("broken.parquet", b"not parquet at all", "broken.parquet cannot be read"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        documents(tmp_path / name)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_parquet_file_without_the_column_lists_its_columns(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"title": ["x"], "body": ["y"]}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"has no 'text': set data\.text_column to one of title, body"):
+        documents(tmp_path / "t.parquet")
+
+
+def test_an_unknown_source_lists_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no such file, directory or glob.*Did you mean 'shakespeare'\?"):
+        documents("shakespear")
+    with pytest.raises(DataError, match="no file matches"):
+        documents(tmp_path / "*.txt")
+    with pytest.raises(DataError, match="no file below that directory"):
+        documents(tmp_path)
+
+
+def test_shakespeare_offline_says_how_to_pass_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
+    with pytest.raises(DataError, match=r"no route to host.*data\.source=PATH"):
+        documents("shakespeare", tmp_path)
+
+
+def test_shakespeare_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Answer(types.SimpleNamespace):
+        def __enter__(self) -> Answer:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def read(self, _: int) -> bytes:
+            return b"<html>log in to the network</html>"
+
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Answer())
+    with pytest.raises(DataError, match="not the tiny Shakespeare text"):
+        documents("shakespeare", tmp_path)
+    (tmp_path / "tinyshakespeare.txt").write_text("damaged")
+    with pytest.raises(DataError, match="wrong SHA-256"):
+        documents("shakespeare", tmp_path)
+
+
+def test_the_hub_is_streamed_with_name_configuration_and_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def load_dataset(*names: object, **keys: object) -> list[dict[str, str]]:
+        asked.append((names, keys))
+        return [{"content": text} for text in DOCUMENTS]
+
+    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
+    assert documents("hf:org/set:part", text_column="content", split="validation") == DOCUMENTS
+    assert asked == [(("org/set", "part"), {"split": "validation", "streaming": True})]
+    with pytest.raises(DataError, match=r"row 0 has no 'text': set data\.text_column to one of content"):
+        documents("hf:org/set")
+
+
+def test_a_failing_hub_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_dataset(*_: object, **__: object) -> None:
+        raise ConnectionError("cannot reach the Hub\nlong details")
+
+    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
+    with pytest.raises(DataError) as caught:
+        documents("hf:org/set")
+    assert str(caught.value) == "hf:org/set could not be streamed: cannot reach the Hub"
+
+
+def test_the_hub_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(DataError, match="pip install datasets"):
+        documents("hf:org/set")

@@ -1,0 +1,81 @@
+"""Small real runs of the engine for tests: a run directory, the real subprocess, the log read back."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+from tuitrain import events
+from tuitrain.config import validate
+
+WORDS = ("def", "return", "for", "in", "if", "else", "while", "class", "self", "value", "index", "print", "range")
+
+
+def write_corpus(path: Path, words: int = 6000) -> Path:
+    """A text with something to learn in it."""
+    generator = random.Random(0)
+    path.write_text(" ".join(generator.choice(WORDS) for _ in range(words)), encoding="utf-8")
+    return path
+
+
+def micro_tree(corpus: Path) -> dict[str, dict[str, object]]:
+    """A configuration of five quick steps: 2 blocks, 32 wide."""
+    return {
+        "model": {"n_layers": 2, "d_model": 32, "n_heads": 2, "seq_len": 16, "position": "rope", "norm": "rmsnorm"},
+        "data": {"source": str(corpus), "tokenizer": "byte", "val_fraction": 0.1},
+        "optim": {"lr": 0.01},
+        "schedule": {"warmup_steps": 2},
+        "train": {"max_steps": 5, "global_batch_size": 8, "micro_batch_size": 4, "compile": False, "device": "cpu"},
+        "eval": {"interval": 2, "steps": 2},
+        "sampling": {"interval": 4, "max_tokens": 8},
+        "checkpoint": {"interval": 2, "keep_last": 2},
+        "telemetry": {"grad_stats_interval": 2, "system_interval_s": 60.0},
+    }
+
+
+def make_run(tmp_path: Path, name: str = "run", **sections: dict[str, object]) -> Path:
+    """A run directory with the micro configuration, sections updated."""
+    corpus = tmp_path / "corpus.txt"
+    if not corpus.exists():
+        write_corpus(corpus)
+    tree = micro_tree(corpus)
+    for section, keys in sections.items():
+        tree.setdefault(section, {}).update(keys)
+    run_dir = tmp_path / name
+    run_dir.mkdir()
+    (run_dir / "config.toml").write_text(validate({"name": name, **tree}).to_toml(), encoding="utf-8")
+    return run_dir
+
+
+def environment(run_dir: Path) -> dict[str, str]:
+    """The environment of the engine: one thread, no colour, a cache of its own."""
+    plain = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "NO_COLOR")}
+    return {**plain, "OMP_NUM_THREADS": "1", "TUITRAIN_CACHE_DIR": str(run_dir.parent / "cache")}
+
+
+def command(*arguments: str) -> list[str]:
+    """The engine's command line."""
+    return [sys.executable, "-m", "tuitrain_engine", *arguments]
+
+
+def run_engine(run_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the engine to its end; by default `train`."""
+    chosen = arguments or ("train",)
+    return subprocess.run(
+        command(chosen[0], "--run-dir", str(run_dir), *chosen[1:]),
+        env=environment(run_dir), cwd=run_dir, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+
+
+def read_log(run_dir: Path) -> list[events.AnyRecord]:
+    """Every record of the log; a broken line is an error."""
+    lines = (run_dir / "metrics.jsonl").read_bytes().splitlines()
+    return [record for line in lines if (record := events.decode(line)) is not None]
+
+
+def of_type(records: list[events.AnyRecord], kind: type) -> list:
+    """The records of one type."""
+    return [record for record in records if isinstance(record, kind)]

@@ -1,0 +1,271 @@
+"""The engine as the application meets it: a subprocess, a run directory, a log, an exit code."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from engine_runs import command, environment, make_run, of_type, read_log, run_engine
+
+from tuitrain import accounting, events
+from tuitrain.config import load_config
+from tuitrain_engine import checkpoint
+from tuitrain_engine.optim import build_optimizer
+from tuitrain_engine.trainer import build_model
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """One complete run of five steps, with what it printed."""
+    run_dir = make_run(tmp_path_factory.mktemp("finished"))
+    return run_dir, run_engine(run_dir)
+
+
+def model_tensors(run_dir: Path, step: int) -> dict[str, torch.Tensor]:
+    """The parameters and optimizer moments of a checkpoint."""
+    config = load_config(str(run_dir / "config.toml")).with_vocab_size(256)
+    model = build_model(config, torch.device("cpu"))
+    optimizer = build_optimizer(model, config.optim, "cpu")
+    checkpoint.load(checkpoint.directory(run_dir, step), model, optimizer)
+    moments = {
+        f"{number}.{name}": value
+        for number, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+    return {**model.state_dict(), **moments}
+
+
+def test_a_run_completes_and_its_log_tells_everything(finished) -> None:
+    run_dir, process = finished
+    assert process.returncode == 0, process.stderr
+    records = read_log(run_dir)
+    run, end = records[0], records[-1]
+    assert isinstance(run, events.Run) and isinstance(end, events.End)
+    assert (run.attempt, run.run_id, run.total_steps, run.tokens_per_step) == (1, "run", 5, 128)
+    assert run.parallel.strategy == "single" and run.parallel.accumulation == 2
+    config = load_config(str(run_dir / "config.toml")).with_vocab_size(256)
+    assert run.architecture.params_total == accounting.count_parameters(config.model).total
+    assert run.flops_per_token == accounting.flops_per_token(config.model).full
+    assert run.software.torch == torch.__version__ and run.attention_backend and run.dtype == "float32"
+
+    steps = of_type(records, events.Step)
+    assert [step.step for step in steps] == [1, 2, 3, 4, 5]
+    assert [step.tokens for step in steps] == [128, 256, 384, 512, 640]
+    assert all(0 <= step.accuracy <= 1 and step.grad_norm > 0 and step.mem_peak_gb >= step.mem_allocated_gb
+               for step in steps)  # fmt: skip
+    assert [evaluation.step for evaluation in of_type(records, events.Eval)] == [0, 2, 4, 5]
+    assert [sample.step for sample in of_type(records, events.Sample)] == [4, 5]
+    assert [layers.step for layers in of_type(records, events.Layers)] == [2, 4]
+    assert len(of_type(records, events.Layers)[0].grad_norm) == 4
+    assert len(of_type(records, events.System)) >= 1
+    assert (end.status, end.step, end.tokens) == ("completed", 5, 640)
+
+
+def test_the_numbers_of_a_step_agree_with_each_other(finished) -> None:
+    run_dir, _ = finished
+    records = read_log(run_dir)
+    run = records[0]
+    steps = of_type(records, events.Step)
+    for step in steps:
+        assert step.tokens_per_sec == pytest.approx(run.tokens_per_step / step.step_time_ms * 1e3)
+        assert step.tflops == pytest.approx(step.tokens_per_sec * run.flops_per_token / 1e12)
+        assert step.mfu is None
+    summary = records[-1].summary
+    assert summary["final_loss"] == steps[-1].loss
+    assert summary["training_time_s"] == pytest.approx(sum(step.step_time_ms for step in steps) / 1e3)
+    assert summary["mean_tokens_per_sec"] == pytest.approx(640 / summary["training_time_s"])
+    best = min(of_type(records, events.Eval), key=lambda record: record.loss)
+    assert (summary["best_val_loss"], summary["best_val_step"]) == (best.loss, best.step)
+    for evaluation in of_type(records, events.Eval):
+        assert evaluation.perplexity == pytest.approx(math.exp(evaluation.loss))
+
+
+def test_gradient_statistics_are_of_the_gradients_before_clipping(finished) -> None:
+    run_dir, _ = finished
+    records = read_log(run_dir)
+    by_step = {step.step: step for step in of_type(records, events.Step)}
+    count = records[0].architecture.params_total
+    for layers in of_type(records, events.Layers):
+        step = by_step[layers.step]
+        assert math.hypot(*layers.grad_norm) == pytest.approx(step.grad_norm, rel=1e-4)
+        assert math.sqrt((step.grad_std**2 + step.grad_mean**2) * count) == pytest.approx(step.grad_norm, rel=1e-4)
+        assert step.grad_max <= step.grad_norm
+
+
+def test_the_console_states_decisions_progress_and_summary(finished) -> None:
+    run_dir, process = finished
+    text = process.stdout
+    assert "\x1b[" not in text
+    assert "2L-2H-32D-RoPE-RMS-GELU-PreNorm" in text
+    assert "CPU: bfloat16 matrix products are slower here" in text
+    lines = text.splitlines()
+    steps = [line for line in lines if line.startswith("step ")]
+    assert len(steps) == 5 and all(len(line) <= 140 for line in steps)
+    assert "MFU   n/a" in steps[0] and "ETA 0:00" in steps[-1]
+    report = text[: text.index("eval ")]
+    assert max(len(line) for line in report.splitlines() if str(run_dir.parent) not in line) <= 80
+    assert "completed" in text and "val loss" in text
+
+
+def test_only_the_newest_and_the_best_checkpoints_stay(tmp_path: Path) -> None:
+    run_dir = make_run(
+        tmp_path, train={"max_steps": 8}, checkpoint={"interval": 1, "keep_last": 1}, eval={"interval": 1}
+    )
+    assert run_engine(run_dir).returncode == 0
+    losses = {record.step: record.loss for record in of_type(read_log(run_dir), events.Eval) if record.step}
+    best = min(losses, key=lambda step: losses[step])
+    assert {found.step for found in checkpoint.complete(run_dir)} == {best, 8}
+
+
+def test_accumulation_and_log_interval_change_no_number_but_rounding(tmp_path: Path) -> None:
+    whole = make_run(tmp_path, "whole", train={"micro_batch_size": 8})
+    parts = make_run(tmp_path, "parts", train={"micro_batch_size": 2}, telemetry={"log_interval": 2})
+    assert run_engine(whole).returncode == 0 and run_engine(parts).returncode == 0
+    each = {record.step: record for record in of_type(read_log(whole), events.Step)}
+    some = {record.step: record for record in of_type(read_log(parts), events.Step)}
+    assert sorted(some) == [2, 4, 5]
+    assert some[2].loss == pytest.approx((each[1].loss + each[2].loss) / 2, rel=1e-4)
+    assert some[4].accuracy == pytest.approx(each[4].accuracy, abs=0.02)
+    assert some[5].loss == pytest.approx(each[5].loss, rel=1e-4)
+
+
+def test_resume_equals_a_straight_run_bit_for_bit(tmp_path: Path) -> None:
+    straight = make_run(
+        tmp_path, "straight", model={"dropout": 0.1}, train={"max_steps": 8}, checkpoint={"interval": 4}
+    )
+    assert run_engine(straight).returncode == 0
+    half = tmp_path / "half"
+    shutil.copytree(straight, half)
+    checkpoint.prune(half, 1, None)
+    shutil.copytree(checkpoint.directory(straight, 4), checkpoint.directory(half, 4))
+    # Step 8 was being written when the machine went down.
+    (checkpoint.directory(half, 8) / ".metadata").unlink()
+    process = run_engine(half, "train", "--resume")
+    assert process.returncode == 0, process.stderr
+    assert "newest complete checkpoint" in process.stdout
+
+    records = read_log(half)
+    assert [run.attempt for run in of_type(records, events.Run)] == [1, 2]
+    first = {step.step: step for step in of_type(read_log(straight), events.Step)}
+    start = next(i for i, record in enumerate(records) if isinstance(record, events.Run) and record.attempt == 2)
+    resumed = of_type(records[start:], events.Step)
+    assert [step.step for step in resumed] == [5, 6, 7, 8]
+    for step in resumed:
+        expected = first[step.step]
+        assert (step.loss, step.grad_norm, step.lr, step.accuracy, step.tokens) == (
+            expected.loss, expected.grad_norm, expected.lr, expected.accuracy, expected.tokens
+        )  # fmt: skip
+    left, right = model_tensors(straight, 8), model_tensors(half, 8)
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_a_diverging_run_stops_with_an_alert_that_names_the_step(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, optim={"lr": 1e2, "name": "sgd"}, train={"max_steps": 200, "grad_clip": 0.0})
+    process = run_engine(run_dir)
+    assert process.returncode == 1
+    records = read_log(run_dir)
+    alert, end, last = of_type(records, events.Alert)[0], records[-1], of_type(records, events.Step)[-1]
+    assert (alert.level, alert.code, alert.step) == ("critical", "non_finite_loss", last.step)
+    assert f"step {last.step}" in alert.message and not math.isfinite(last.loss)
+    assert end.status == "failed" and f"step {last.step}" in end.reason
+    assert "Traceback" not in process.stderr
+
+
+def started(run_dir: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The engine in the background, past its third step."""
+    process = subprocess.Popen(
+        command("train", "--run-dir", str(run_dir), *arguments),
+        env=environment(run_dir), cwd=run_dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("step ") and " 3/" in line:
+            return process
+    raise AssertionError(process.stderr.read())
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("SIGTERM", 0), ("SIGINT", 130), ("stop", 0)], ids=["SIGTERM", "SIGINT", "control-file"]
+)
+def test_a_stop_request_saves_and_ends_the_run(tmp_path: Path, name: str, code: int) -> None:
+    run_dir = make_run(tmp_path, train={"max_steps": 100_000}, checkpoint={"interval": 0})
+    process = started(run_dir)
+    if name == "stop":
+        (run_dir / "control" / "stop").touch()
+    else:
+        os.kill(process.pid, getattr(signal, name))
+    process.communicate(timeout=60)
+    assert process.returncode == code
+    records = read_log(run_dir)
+    end = records[-1]
+    assert isinstance(end, events.End) and end.status == "stopped" and 3 <= end.step < 100_000
+    assert [found.step for found in checkpoint.complete(run_dir)] == [end.step]
+    assert of_type(records, events.Control)[0].request == "stop"
+    assert list((run_dir / "control").iterdir()) == []
+
+
+def test_checkpoint_and_eval_on_request(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, train={"max_steps": 100_000}, checkpoint={"interval": 0}, eval={"interval": 0})
+    process = started(run_dir)
+    for request in ("checkpoint", "eval"):
+        (run_dir / "control" / request).touch()
+    answered = set()
+    for line in process.stdout:
+        if line.startswith("request"):
+            answered.add(line.split()[1].rstrip(":"))
+        if answered == {"checkpoint", "eval"}:
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    records = read_log(run_dir)
+    assert len(of_type(records, events.Eval)) == 1
+    assert len(of_type(records, events.Checkpoint)) == 2
+
+
+def test_an_error_in_the_data_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, data={"source": str(tmp_path / "nothing.txt")})
+    process = run_engine(run_dir)
+    assert process.returncode == 2
+    assert "nothing.txt" in process.stderr and "Traceback" not in process.stderr
+    end = read_log(run_dir)[-1]
+    assert isinstance(end, events.End) and end.status == "failed" and "nothing.txt" in end.reason
+
+
+def test_a_wrong_key_and_a_missing_directory_are_told(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path)
+    with (run_dir / "config.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[tarin]\nx = 1\n")
+    process = run_engine(run_dir)
+    assert process.returncode == 2 and "tarin" in process.stderr and "Traceback" not in process.stderr
+    missing = subprocess.run(
+        command("train", "--run-dir", str(tmp_path / "none")), capture_output=True, text=True, timeout=60
+    )
+    assert missing.returncode == 3 and "config.toml" in missing.stderr
+
+
+def test_sample_and_check_checkpoint_work_without_the_corpus(finished, tmp_path: Path) -> None:
+    run_dir = tmp_path / "copy"
+    shutil.copytree(finished[0], run_dir)
+    check = run_engine(run_dir, "check-checkpoint")
+    assert check.returncode == 0 and "step-00000005" in check.stdout
+    sample = run_engine(run_dir, "sample", "--prompt", "def ", "--max-tokens", "5", "--step", "4", "--json")
+    assert sample.returncode == 0, sample.stderr
+    answer = json.loads(sample.stdout)
+    assert answer["step"] == 4 and answer["prompt"] == "def "
+    absent = run_engine(run_dir, "sample", "--prompt", "x", "--step", "77")
+    assert absent.returncode == 3 and "4, 5" in absent.stderr
+
+
+def test_a_prompt_outside_of_the_vocabulary_does_not_stop_training(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, data={"tokenizer": "char"}, sampling={"prompt": "ÄÖ", "interval": 5})
+    process = run_engine(run_dir)
+    assert process.returncode == 0, process.stderr
+    alerts = of_type(read_log(run_dir), events.Alert)
+    assert [alert.code for alert in alerts] == ["sample_prompt"]

@@ -1,0 +1,202 @@
+"""Starting, following and ending processes, with small programs in the engine's place."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support import write_run
+from tuitrain.config import load_config
+from tuitrain.events import EventWriter, Step
+from tuitrain.launch import LaunchError
+from tuitrain.launch.console import ConsoleFollower, last_lines
+from tuitrain.launch.local import Label, follow, new_run, start, train_command, wrapped_command
+from tuitrain.launch.stop import kill_run, stop_run
+from tuitrain.runs import RunDirectory, Status, create_run_directory, glance
+
+PATIENCE_S = 30.0
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until it holds, and fail when it never does."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+Start = Callable[[str], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return create_run_directory(tmp_path / "runs", "mine")
+
+
+@pytest.fixture
+def start_program(run: RunDirectory) -> Iterator[Start]:
+    """Start Python source as the process of the run; whatever still lives at the end of the test is killed."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(source: str) -> subprocess.Popen[bytes]:
+        started.append(start(run, [sys.executable, "-c", source], Label("mine", ["a"], ["b"])))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_a_run_has_its_own_session_its_console_and_its_facts(run: RunDirectory, start_program: Start) -> None:
+    process = start_program("import os; print(os.getsid(0), os.environ['TUITRAIN_RUN_DIR'])")
+    assert process.wait(PATIENCE_S) == 0
+    session, directory = run.console.read_text(encoding="utf-8").split()
+    assert int(session) == process.pid != os.getsid(0)
+    assert directory == str(run.path)
+    info = run.read_info()
+    assert info is not None
+    assert (info.pid, info.name, info.tags, info.notes) == (process.pid, "mine", ["a"], ["b"])
+    assert info.command[0] == sys.executable
+
+
+def test_a_new_run_holds_a_configuration_that_can_be_launched_again(tmp_path: Path) -> None:
+    config = load_config("gpt2-tiny", ["train.max_steps=5"])
+    run = new_run(tmp_path, config)
+    assert load_config(str(run.config)) == config
+    assert str(run.path) in train_command(run)
+
+
+def test_following_passes_the_console_on_and_ends_with_the_exit_code(run: RunDirectory, start_program: Start) -> None:
+    heard: list[str] = []
+    process = start_program("print('one', flush=True); print('zwölf'); raise SystemExit(2)")
+    assert follow(run, process, heard.append, foreground=False) == 2
+    assert "".join(heard) == "one\nzwölf\n"
+
+
+def test_in_the_foreground_signals_are_passed_on(run: RunDirectory, start_program: Start) -> None:
+    process = start_program(
+        "import signal, time\n"
+        "def stop(*_):\n    print('stopping', flush=True); raise SystemExit(130)\n"
+        "signal.signal(signal.SIGINT, stop)\nprint('ready', flush=True)\nwhile True: time.sleep(1)"
+    )
+    heard: list[str] = []
+
+    def hear(text: str) -> None:
+        heard.append(text)
+        if "ready" in text:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    assert follow(run, process, hear, foreground=True) == 130
+    assert "stopping" in "".join(heard)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_process_killed_by_a_signal_counts_as_a_failure(run: RunDirectory, start_program: Start) -> None:
+    process = start_program("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert follow(run, process, lambda text: None, foreground=False) == 1
+
+
+def test_now_kills_even_what_ignores_the_first_signal(run: RunDirectory, start_program: Start) -> None:
+    process = start_program(
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\n"
+        "while True: time.sleep(1)"
+    )
+    wait_for(lambda: run.console.read_bytes() == b"up\n")
+    said: list[str] = []
+    assert kill_run(run, grace_s=0.3, tell=said.append) is Status.CRASHED
+    assert not psutil.pid_exists(process.pid)
+    assert "SIGKILL" in said[-1]
+
+
+def test_a_dead_process_is_said_to_be_dead(run: RunDirectory, start_program: Start) -> None:
+    start_program("pass").wait(PATIENCE_S)
+    with pytest.raises(LaunchError, match="is gone without an end record"):
+        stop_run(run)
+
+
+def test_a_stop_that_takes_too_long_says_what_helps(run: RunDirectory, start_program: Start) -> None:
+    start_program("import time\nwhile True: time.sleep(1)")
+    with pytest.raises(LaunchError, match="--now kills it"):
+        stop_run(run, timeout_s=0.1, tell=lambda text: None)
+    assert (run.control / "stop").exists()
+
+
+def test_a_run_elsewhere_can_be_asked_but_not_killed(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "far", status=None)
+    with pytest.raises(LaunchError, match="leave out --now"):
+        kill_run(run)
+    assert stop_run(run, wait=False, tell=lambda text: None).live
+
+
+def wrapped(run: RunDirectory, source: str) -> subprocess.Popen[bytes]:
+    return start(run, wrapped_command(run, [sys.executable, "-c", source]), Label("mine"))
+
+
+@pytest.mark.parametrize(("code", "status"), [(0, Status.COMPLETED), (3, Status.FAILED)])
+def test_any_program_is_a_run_and_its_end_is_logged(run: RunDirectory, code: int, status: Status) -> None:
+    source = (
+        "import os; from tuitrain.events import EventWriter, Step\n"
+        "with EventWriter(os.environ['TUITRAIN_RUN_DIR'] + '/metrics.jsonl') as log:\n"
+        "    log.write(Step(step=4, loss=1.5))\n"
+        f"raise SystemExit({code})"
+    )
+    assert wrapped(run, source).wait(PATIENCE_S) == code
+    seen = glance(run)
+    assert seen.status is status
+    assert seen.end is not None
+    assert seen.end.step == 4
+
+
+def test_a_program_that_logs_its_own_end_keeps_it(run: RunDirectory) -> None:
+    source = (
+        "import os; from tuitrain.events import EventWriter, End\n"
+        "with EventWriter(os.environ['TUITRAIN_RUN_DIR'] + '/metrics.jsonl') as log: log.write(End(status='stopped'))"
+    )
+    assert wrapped(run, source).wait(PATIENCE_S) == 0
+    assert glance(run).status is Status.STOPPED
+    assert run.metrics.read_bytes().count(b"\n") == 1
+
+
+def test_a_request_to_stop_reaches_any_program_as_sigterm(run: RunDirectory) -> None:
+    process = wrapped(run, "import time; print('up', flush=True)\nwhile True: time.sleep(1)")
+    wait_for(lambda: run.console.exists() and b"up" in run.console.read_bytes())
+    assert stop_run(run, timeout_s=PATIENCE_S, tell=lambda text: None) is Status.STOPPED
+    process.wait(PATIENCE_S)
+
+
+def test_a_resumed_run_is_live_before_its_first_record(run: RunDirectory, start_program: Start) -> None:
+    with EventWriter(run.metrics) as log:
+        log.write(Step(step=1, loss=1.0, time=time.time() - 1000))
+    start_program("import time\nwhile True: time.sleep(1)")
+    assert glance(run).status is Status.STARTING
+
+
+def test_the_console_follower_waits_for_the_file_and_keeps_split_characters(tmp_path: Path) -> None:
+    path = tmp_path / "console.log"
+    follower = ConsoleFollower(path)
+    assert follower.poll() == ""
+    path.write_bytes("aé".encode()[:-1])
+    assert follower.poll() == "a"
+    path.write_bytes("aé".encode())
+    assert follower.poll() == "é"
+    path.write_bytes(b"x")
+    assert follower.poll() == "x"
+    path.write_text("1\n2\n3\n", encoding="utf-8")
+    assert last_lines(path, 2) == ["2", "3"]
+
+
+def test_nothing_of_a_detached_run_is_left_behind(run: RunDirectory, start_program: Start) -> None:
+    process = start_program("import time\nwhile True: time.sleep(1)")
+    kill_run(run, grace_s=PATIENCE_S, tell=lambda text: None)
+    process.wait(PATIENCE_S)
+    assert not psutil.pid_exists(process.pid)

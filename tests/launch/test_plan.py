@@ -1,0 +1,85 @@
+"""What fits where, and what a smoke test changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tuitrain.accounting import estimate_memory
+from tuitrain.config import load_config
+from tuitrain.launch import LaunchError
+from tuitrain.launch.machine import Device, Machine, gpu_by_name, training_device
+from tuitrain.launch.plan import make_plan
+from tuitrain.launch.preflight import check_memory, fits, require_engine, with_absolute_paths
+from tuitrain.launch.smoke import smoke_config
+
+CPU = Device("cpu", "CPU", 25.3)
+H100 = Device("gpu", "NVIDIA H100 80GB HBM3", 85.0)
+
+
+def test_the_fit_is_the_estimate_against_the_device() -> None:
+    config = load_config("qwen3-1.8b")
+    estimate = estimate_memory(config, dtype="bfloat16").total / 1e9
+    assert make_plan(config, Device("gpu", "x", estimate + 0.1)).fits
+    assert not make_plan(config, Device("gpu", "x", estimate - 0.1)).fits
+
+
+def test_a_gpu_trains_in_bfloat16_and_a_cpu_in_float32_unless_told() -> None:
+    config = load_config("gpt2-124m")
+    assert make_plan(config, H100).dtype == "bfloat16"
+    assert make_plan(config, CPU).dtype == "float32"
+    assert make_plan(load_config("gpt2-124m", ["train.dtype=float32"]), H100).dtype == "float32"
+
+
+def test_an_unknown_peak_gives_no_time_and_a_stated_one_does() -> None:
+    assert make_plan(load_config("gpt2-124m"), CPU).budget is None
+    stated = make_plan(load_config("gpt2-124m", ["hardware.peak_tflops=2"]), CPU)
+    assert stated.budget is not None
+    assert stated.budget.tokens == stated.tokens
+
+
+def test_the_cpu_is_used_when_asked_for() -> None:
+    machine = Machine((H100,), CPU, 2)
+    assert training_device(load_config("gpt2-tiny", ["train.device=cpu"]), machine) is CPU
+    assert training_device(load_config("gpt2-tiny", ["train.device=cuda"]), machine) is H100
+
+
+def test_too_large_for_a_gpu_names_the_gpu() -> None:
+    small = Machine((Device("gpu", "NVIDIA GeForce RTX 3090", 25.8),), CPU, 2)
+    with pytest.raises(LaunchError, match="one NVIDIA GeForce RTX 3090") as error:
+        check_memory(load_config("qwen3", ["train.device=cuda"]), small)
+    assert "25.8 GB" in str(error.value)
+    assert fits("qwen3-tiny", small)
+
+
+def test_gpus_are_known_by_their_names() -> None:
+    found = gpu_by_name("RTX 4090")
+    assert found is not None
+    assert found.memory_gb == pytest.approx(25.8)
+    assert gpu_by_name("RTX 9999") is None
+
+
+def test_relative_paths_of_data_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = Path.cwd()
+    assert with_absolute_paths(load_config("gpt2-tiny", ["data.source=a/*.txt"])).data.source == str(here / "a/*.txt")
+    assert with_absolute_paths(load_config("gpt2-tiny", ["data.source=bin:d"])).data.source == f"bin:{here / 'd'}"
+    for source in ("stdlib", "shakespeare", "hf:some/name", "/abs/a.txt"):
+        config = load_config("gpt2-tiny", [f"data.source={source}"])
+        assert with_absolute_paths(config) == config
+
+
+def test_a_smoke_test_keeps_the_model_and_shortens_the_run() -> None:
+    config = load_config("qwen3-1.8b")
+    smoke = smoke_config(config)
+    assert smoke.model == config.model
+    assert smoke.train.micro_batch_size == config.train.micro_batch_size
+    assert smoke.total_steps == 10
+    assert (smoke.eval.interval, smoke.sampling.interval, smoke.checkpoint.interval) == (5, 5, 5)
+
+
+def test_a_missing_engine_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(LaunchError, match=r"pip install 'tuitrain\[engine\]'"):
+        require_engine()

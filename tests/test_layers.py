@@ -1,0 +1,78 @@
+"""The walls of the house: who may import whom, and what a command may load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+from tests.support import write_run
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "tuitrain_engine", "textual", "matplotlib")
+
+# Which heavy packages a command may load, for what it is there to do.
+HEADLESS = {
+    "--help": (),
+    "--version": (),
+    "ls": (),
+    "ls --json": (),
+    "status first": (),
+    "status first --json": (),
+    "show first": (),
+    "logs first": (),
+    "diff first second": (),
+    "compare first second --format table": (),
+    "compare first second --json": (),
+    "watch first --once": (),
+    "export metrics first --format csv --out out.csv": (),
+    "export comparison first second --out comparison.json": (),
+    "export plots first --out figures": ("matplotlib",),
+    "plan gpt2-124m --gpu H100": (),
+    "presets": (),
+    "presets gpt2": (),
+    "doctor": (),
+    "schema": (),
+    "stop first": (),
+    "launch gpt2-tiny --dry-run": (),
+    "launch gpt2-tiny data.source=nowhere.txt --detach": (),
+}
+
+PROBE = f"""
+import sys
+from tuitrain.cli import main
+sys.argv = ["tuitrain", *sys.argv[1:]]
+try:
+    main()
+except SystemExit:
+    pass
+print("LOADED", *[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+
+
+def test_rooms_import_only_from_rooms_below_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(config_filename="pyproject.toml", no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("hygiene")
+    write_run(path / "runs", "first")
+    write_run(path / "runs", "second", preset="gpt2-tiny")
+    return path
+
+
+@pytest.mark.parametrize("command", HEADLESS)
+def test_a_headless_command_loads_nothing_heavy(command: str, place: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *command.split()], cwd=place, capture_output=True, text=True, timeout=120
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "Usage:" not in done.stderr, done.stderr
+    loaded = done.stderr.strip().splitlines()[-1].split()
+    assert loaded[0] == "LOADED"
+    assert set(loaded[1:]) <= set(HEADLESS[command])
