@@ -1,4 +1,4 @@
-"""How the application starts the engine: `python -m tuitrain_engine train|sample|check-checkpoint --run-dir DIR`."""
+"""How the application starts the engine: `python -m tuitrain_engine COMMAND --run-dir DIR`."""
 
 from __future__ import annotations
 
@@ -31,10 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
             return lifecycle.run_attempt(options.run_dir, resume=options.resume)
         if options.command == "check-checkpoint":
             commands.check_checkpoint(options.run_dir)
+        elif options.command == "export-weights":
+            commands.export_weights(
+                options.run_dir, options.out, step=options.step, split=options.split, dtype=options.dtype,
+                as_json=options.json,
+            )  # fmt: skip
         else:
             commands.sample(
                 options.run_dir, options.prompt, max_tokens=options.max_tokens, temperature=options.temperature,
-                top_k=options.top_k, seed=options.seed, step=options.step, as_json=options.json,
+                top_k=options.top_k, top_p=options.top_p, seed=options.seed, step=options.step, as_json=options.json,
             )  # fmt: skip
     except CheckpointError as error:
         print(error, file=sys.stderr)
@@ -57,11 +62,18 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--max-tokens", type=int)
     sample.add_argument("--temperature", type=float)
     sample.add_argument("--top-k", type=int)
+    sample.add_argument("--top-p", type=float)
     sample.add_argument("--seed", type=int)
     sample.add_argument("--step", type=int, help="of the checkpoint; default: the newest")
-    sample.add_argument("--json", action="store_true")
     check = commands.add_parser("check-checkpoint", help="prove that the newest checkpoint loads")
-    for command in (train, sample, check):
+    export = commands.add_parser("export-weights", help="write weights in Hugging Face layout")
+    export.add_argument("--out", type=Path, required=True, help="a new directory")
+    export.add_argument("--step", type=int, help="of the checkpoint; default: the newest")
+    export.add_argument("--split", action="store_true", help="body, embeddings and output head in files of their own")
+    export.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32")
+    for command in (sample, export):
+        command.add_argument("--json", action="store_true")
+    for command in (train, sample, check, export):
         command.add_argument("--run-dir", type=Path, required=True)
     return parser
 

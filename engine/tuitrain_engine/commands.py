@@ -1,15 +1,18 @@
-"""What the engine does with a run besides training it: continue a text, prove that a checkpoint loads."""
+"""What the engine does with a run besides training it: continue a text, export weights, prove a checkpoint."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import torch
+
 from tuitrain.config import RunConfig, load_config
-from tuitrain_engine import checkpoint
+from tuitrain_engine import checkpoint, weights
 from tuitrain_engine.checkpoint import CheckpointError, Found
 from tuitrain_engine.data import Tokenizer, load_tokenizer
 from tuitrain_engine.hardware import find_machine
+from tuitrain_engine.model import Transformer
 from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.sampling import continue_text
 from tuitrain_engine.trainer import build_model
@@ -22,6 +25,7 @@ def sample(
     max_tokens: int | None,
     temperature: float | None,
     top_k: int | None,
+    top_p: float | None,
     seed: int | None,
     step: int | None,
     as_json: bool,
@@ -41,12 +45,27 @@ def sample(
             max_tokens=defaults.max_tokens if max_tokens is None else max_tokens,
             temperature=defaults.temperature if temperature is None else temperature,
             top_k=defaults.top_k if top_k is None else top_k,
+            top_p=defaults.top_p if top_p is None else top_p,
             seed=config.train.seed if seed is None else seed,
         )
     if as_json:
         print(json.dumps({"step": found.step, "prompt": prompt, "text": text}, ensure_ascii=False))
     else:
         print(prompt + text)
+
+
+def export_weights(run_dir: Path, out: Path, *, step: int | None, split: bool, dtype: str, as_json: bool) -> None:
+    """Write the weights of the newest checkpoint (or that of `step`) in Hugging Face layout; prints the paths."""
+    found = _find(run_dir, step)
+    config, tokenizer = _load(run_dir)
+    # Before anything is loaded: neither a shape without a layout nor a full directory should cost minutes.
+    weights.check_export(config.model, out)
+    with torch.device("meta"):
+        model = Transformer(config.model)
+    model.to_empty(device="cpu")
+    checkpoint.load_model(found.path, model)
+    paths = [str(path) for path in weights.export_weights(model, config, tokenizer, out, dtype=dtype, split=split)]
+    print(json.dumps(paths, indent=2, ensure_ascii=False) if as_json else "\n".join(paths))
 
 
 def check_checkpoint(run_dir: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -17,12 +20,14 @@ def generate(
     temperature: float,
     top_k: int,
     seed: int,
+    top_p: float = 1.0,
     stop_token: int | None = None,
 ) -> list[int]:
     """Continue a prompt; returns the new tokens only, `stop_token` (which ends the text early) not among them.
 
-    temperature 0 takes the most likely token; top_k 0 draws from all. Draws depend on `seed` alone, not on the state of
-    any other generator. Past seq_len the oldest tokens fall out of the context. Raises ValueError for an empty prompt.
+    temperature 0 takes the most likely token; top_k 0 and top_p 1 draw from all. Draws depend on `seed` alone, not on
+    the state of any other generator. Past seq_len the oldest tokens fall out of the context. Raises ValueError for an
+    empty prompt.
     """
     if not prompt_tokens:
         raise ValueError("the prompt has no tokens; generation needs at least one to continue")
@@ -32,7 +37,8 @@ def generate(
     try:
         # Eagerly: every token has another shape, which compiled blocks would be compiled for again.
         with torch.compiler.set_stance("force_eager"):
-            return _decode(model, prompt_tokens, max_tokens, temperature, top_k, generator, stop_token)
+            choose_next = partial(choose, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
+            return _decode(model, prompt_tokens, max_tokens, choose_next, stop_token)
     finally:
         model.train(was_training)
 
@@ -41,9 +47,7 @@ def _decode(
     model: Transformer,
     prompt_tokens: list[int],
     max_tokens: int,
-    temperature: float,
-    top_k: int,
-    generator: torch.Generator,
+    choose_next: Callable[[Tensor], int],
     stop_token: int | None,
 ) -> list[int]:
     seq_len = model.config.seq_len
@@ -57,20 +61,29 @@ def _decode(
         else:
             unseen = tokens[-1:]
         logits = model(torch.tensor([unseen], device=device), cache=cache)
-        token = choose(logits[0, -1].float().cpu(), temperature, top_k, generator)
+        token = choose_next(logits[0, -1].float().cpu())
         if token == stop_token:
             break
         tokens.append(token)
     return tokens[len(prompt_tokens) :]
 
 
-def choose(logits: Tensor, temperature: float, top_k: int, generator: torch.Generator) -> int:
-    """Draw a token from logits (V,), float32 on the CPU."""
+def choose(logits: Tensor, *, temperature: float, top_k: int, top_p: float, generator: torch.Generator) -> int:
+    """Draw a token from logits (V,), float32 on the CPU.
+
+    First temperature, then top_k, then top_p: the fewest tokens, the likeliest first, that together reach it. At least
+    one always remains (nucleus sampling, Holtzman et al. 2020).
+    """
     if temperature == 0:
         return int(logits.argmax())
     candidates = None
     if 0 < top_k < len(logits):
         logits, candidates = logits.topk(top_k)
     probabilities = torch.softmax((logits - logits.max()) / temperature, dim=-1)
+    if top_p < 1:
+        descending, order = probabilities.sort(descending=True, stable=True)
+        superfluous = descending.cumsum(-1) - descending >= top_p
+        superfluous[0] = False
+        probabilities[order[superfluous]] = 0.0
     drawn = int(torch.multinomial(probabilities, 1, generator=generator))
     return drawn if candidates is None else int(candidates[drawn])

@@ -16,6 +16,7 @@ def continue_text(
     temperature: float,
     top_k: int,
     seed: int,
+    top_p: float = 1.0,
 ) -> str:
     """What the model writes after the prompt; it may end early where the tokenizer has an end of document.
 
@@ -30,6 +31,7 @@ def continue_text(
         max_tokens=max_tokens,
         temperature=temperature,
         top_k=top_k,
+        top_p=top_p,
         seed=seed,
         stop_token=tokenizer.end_of_document,
     )

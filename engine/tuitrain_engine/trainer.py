@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from tuitrain import accounting, events
 from tuitrain.config import RunConfig
-from tuitrain_engine import checkpoint, describe, parallel, report
+from tuitrain_engine import checkpoint, describe, parallel, report, weights
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import DataError, Dataset, Prefetcher, open_dataset, save_tokenizer
 from tuitrain_engine.hardware import Machine, decide_attention, find_machine
@@ -93,18 +93,20 @@ def prepare(run_dir: Path, config: RunConfig, journal: Journal, control: Control
     forward = parallel.compile_model(model, compiling)
     optimizer = build_optimizer(model, config.optim, machine.device.type)
 
-    progress, val_losses = Progress(), {}
+    progress, val_losses, initial = Progress(), {}, []
     found = checkpoint.newest(run_dir) if resume else None
     if found is not None:
         progress = load_progress(checkpoint.load(found.path, model, optimizer))
         val_losses = journal.val_losses(up_to_step=progress.step)
+    elif config.model.init_from is not None:
+        initial = [weights.load_pretrained(model, config.model)]
 
     run = describe.run_record(
         run_dir.name, config, machine, world, attention, compiling, attempt=journal.attempts() + 1
     )
     journal.write(run)
     terminal = report.stdout()
-    decisions = [*machine.decisions, attention, compiling, strategy]
+    decisions = [*machine.decisions, attention, compiling, strategy, *initial]
     decisions += describe.routine_decisions(config, optimizer, machine)
     if resume:
         decisions.append(describe.resume_decision(found))
@@ -297,7 +299,8 @@ def write_sample(t: Trainer) -> None:
         with t.machine.autocast():
             text = continue_text(
                 t.model, t.dataset.tokenizer, sampling.prompt, max_tokens=sampling.max_tokens,
-                temperature=sampling.temperature, top_k=sampling.top_k, seed=t.config.train.seed,
+                temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p,
+                seed=t.config.train.seed,
             )  # fmt: skip
     except DataError as error:
         message = f"No text sample: sampling.prompt = {sampling.prompt!r} does not fit the tokenizer. {error}"

@@ -24,9 +24,7 @@ class Head(nn.Module):
         self.norm = make_norm(config) if config.norm_position == "pre" else None
         self.weight = nn.Parameter(torch.empty(config.vocab_size, config.d_model))
 
-    def forward(
-        self, x: Tensor, targets: Tensor | None = None, with_accuracy: bool = False
-    ) -> Tensor | LossOutput:
+    def forward(self, x: Tensor, targets: Tensor | None = None, with_accuracy: bool = False) -> Tensor | LossOutput:
         """(B, T, d_model) -> logits (B, T, vocab_size), or with targets (B, T) their summed loss."""
         if self.norm is not None:
             x = self.norm(x)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from tuitrain.config import ModelConfig
+from tuitrain.config import ModelConfig, RopeScaling
 
 
 class Rotation(NamedTuple):
@@ -31,6 +32,7 @@ class Rotary(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.head_dim, self.seq_len, self.theta = config.head_dim, config.seq_len, config.rope_theta
+        self.scaling = config.rope_scaling
         cos, sin = self._tables(None)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
@@ -38,6 +40,8 @@ class Rotary(nn.Module):
     def _tables(self, device: torch.device | None) -> tuple[Tensor, Tensor]:
         half = torch.arange(0, self.head_dim, 2, dtype=torch.float32, device=device)
         frequencies = self.theta ** (-half / self.head_dim)
+        if self.scaling is not None:
+            frequencies = scale_frequencies(frequencies, self.scaling)
         angles = torch.outer(torch.arange(self.seq_len, dtype=torch.float32, device=device), frequencies)
         # The sign of the rotated half is folded into the table: rotating is then two products and a roll.
         cos = torch.cat((angles.cos(), angles.cos()), dim=-1)
@@ -53,6 +57,18 @@ class Rotary(nn.Module):
     def forward(self, start: int, length: int) -> Rotation:
         """The rotations of positions start … start + length - 1."""
         return Rotation(self.cos[start : start + length], self.sin[start : start + length])
+
+
+def scale_frequencies(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
+    """Llama 3.1's scaling of rotary frequencies, radians a position, of any shape.
+
+    What turns often within the original context stays, what does not get round there is divided by `factor`, and
+    between the two the share that stays grows linearly with the number of turns.
+    """
+    turns = scaling.original_seq_len * frequencies / (2 * math.pi)
+    low, high = scaling.low_freq_factor, scaling.high_freq_factor
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return frequencies * (kept + (1 - kept) / scaling.factor)
 
 
 def rotate(heads: Tensor, rotation: Rotation) -> Tensor:

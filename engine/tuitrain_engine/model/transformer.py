@@ -49,9 +49,7 @@ class Transformer(nn.Module):
         return [LayerCache(capacity) for _ in self.blocks]
 
     @overload
-    def forward(
-        self, tokens: Tensor, targets: None = None, *, cache: list[LayerCache] | None = None
-    ) -> Tensor: ...
+    def forward(self, tokens: Tensor, targets: None = None, *, cache: list[LayerCache] | None = None) -> Tensor: ...
     @overload
     def forward(self, tokens: Tensor, targets: Tensor, with_accuracy: bool = False) -> LossOutput: ...
 

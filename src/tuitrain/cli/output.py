@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import sys
@@ -37,17 +36,9 @@ def say(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Strict JSON on stdout; numbers that JSON lacks are the strings "nan", "inf" and "-inf"."""
-    print(json.dumps(_spelled_out(value), indent=2, ensure_ascii=False, allow_nan=False))
+    from tuitrain.events import spell_out
 
-
-def _spelled_out(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if isinstance(value, dict):
-        return {key: _spelled_out(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_spelled_out(item) for item in value]
-    return value
+    print(json.dumps(spell_out(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_facts(facts: Iterable[tuple[str, str]], indent: str = "  ") -> None:

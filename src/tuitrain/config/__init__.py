@@ -4,12 +4,13 @@ from tuitrain.config.errors import ConfigError, known_keys
 from tuitrain.config.presets import Preset, UnknownPresetError, all_presets
 from tuitrain.config.presets import find as find_preset
 from tuitrain.config.run_config import RunConfig, difference, flatten, load_config, validate
-from tuitrain.config.sections import ModelConfig
+from tuitrain.config.sections import ModelConfig, RopeScaling
 
 __all__ = [
     "ConfigError",
     "ModelConfig",
     "Preset",
+    "RopeScaling",
     "RunConfig",
     "UnknownPresetError",
     "all_presets",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 
 class ConfigError(ValueError):
@@ -75,13 +76,35 @@ def explain(error: ValidationError, root: type[BaseModel], origin: str = "") -> 
             text = f"{key}: {context['error']}." if key else f"{context['error']}."
         elif kind == "model_type":
             text = f"{key} is a section: set one of its keys, such as {_example(root, key)}."
+        elif kind == "missing":
+            text = f"{key} is missing."
+        elif kind == "string_pattern_mismatch":
+            text = f"{key} = {given!r} is not valid. {_description(root, key)}".rstrip()
+        elif kind == "tuple_type":
+            text = f"{key} = {given!r} is not valid: it should be a list, such as [0.9, 0.95]."
         else:
-            message = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+            message = detail["msg"].removeprefix("Input should be ")
             text = f"{key} = {given!r} is not valid: it should be {message}."
         if text not in sentences:
             sentences.append(text)
     where = f"{origin}: " if origin else ""
     return ConfigError("\n".join(where + sentence for sentence in sentences))
+
+
+def field_at(root: type[BaseModel], path: Iterable[str]) -> FieldInfo | None:
+    """The field that a path of keys leads to, or None when there is none."""
+    field: FieldInfo | None = None
+    model: type[BaseModel] | None = root
+    for part in path:
+        field = model.model_fields.get(part) if model else None
+        model = _section(field.annotation) if field else None
+    return field
+
+
+def _description(root: type[BaseModel], key: str) -> str:
+    """The docstring of a field, in one line."""
+    field = field_at(root, key.split("."))
+    return " ".join((field.description or "").split()) if field else ""
 
 
 def _unknown(key: str, root: type[BaseModel]) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from datetime import date, time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import tomli_w
 from pydantic import Field, ValidationError
 
 from tuitrain.config import presets
-from tuitrain.config.errors import ConfigError, explain
+from tuitrain.config.errors import ConfigError, explain, field_at
 from tuitrain.config.sections import (
     CheckpointConfig,
     DataConfig,
@@ -100,17 +101,23 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:
-    """Split `section.key=value` into its path and its value, read as TOML where it is TOML, else as text."""
+    """Split `section.key=value` into its path and its value, read as TOML where it is TOML, else as text.
+
+    A key that holds text takes the words as they are, `name=2026-01-01` or `sampling.prompt=1e5`, quoted or not.
+    """
     key, equals, raw = text.partition("=")
     key = key.strip()
     if not equals or not key or not all(key.split(".")):
         raise ConfigError(f"{text!r} is not an override: write KEY=VALUE, such as train.max_steps=200.")
     raw = raw.strip()
+    path = key.split(".")
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
-        value = raw
-    return key.split("."), value
+        return path, raw
+    if isinstance(value, date | time) or (not isinstance(value, str) and _holds_text(path)):
+        return path, raw
+    return path, value
 
 
 def apply_overrides(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -131,11 +138,17 @@ def apply_overrides(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str,
     return result
 
 
+def _holds_text(path: list[str]) -> bool:
+    """Whether the key at this path takes a string."""
+    field = field_at(RunConfig, path)
+    return field is not None and str in (field.annotation, *get_args(field.annotation))
+
+
 def _optional(path: list[str]) -> bool:
     """Whether `none` at this key means unset rather than the word."""
     return ".".join(path) in {
-        "model.vocab_size", "model.window", "train.max_steps", "train.token_budget", "data.max_tokens",
-        "hardware.peak_tflops", "preset",
+        "model.vocab_size", "model.window", "model.rope_scaling", "model.init_from", "train.max_steps",
+        "train.token_budget", "data.max_tokens", "hardware.peak_tflops", "preset",
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Every key has a type, bounds and a docstring; `tuitrain schema` prints them all.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,8 @@ def parse_count(value: object) -> object:
     match = re.fullmatch(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?(?:e[0-9]+)?)\s*([kmbt]?)\s*", value.lower())
     if not match:
         return value
-    return round(float(match[1].replace("_", "").replace(",", "")) * _MULTIPLIERS[match[2]])
+    count = float(match[1].replace("_", "").replace(",", "")) * _MULTIPLIERS[match[2]]
+    return round(count) if math.isfinite(count) else value
 
 
 Count = Annotated[int, BeforeValidator(parse_count)]
@@ -47,8 +49,29 @@ def _default_d_ff(data: dict[str, Any]) -> int:
     return 4 * d_model
 
 
+class RopeScaling(Section):
+    """Slower rotary frequencies for contexts longer than the pretraining one, as in Llama 3.1."""
+
+    factor: float = Field(default=8.0, ge=1)
+    """How many times longer the context becomes; wavelengths too long for the original context grow by it."""
+    low_freq_factor: float = Field(default=1.0, gt=0)
+    """Frequencies that turn fewer times than this in the original context are divided by factor."""
+    high_freq_factor: float = Field(default=4.0, gt=0)
+    """Frequencies that turn more often than this stay; those between are blended."""
+    original_seq_len: int = Field(default=8192, ge=2)
+    """Context the frequencies were made for; Hugging Face's original_max_position_embeddings."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RopeScaling:
+        if self.high_freq_factor <= self.low_freq_factor:
+            raise ValueError(
+                f"high_freq_factor ({self.high_freq_factor:g}) must be above low_freq_factor ({self.low_freq_factor:g})"
+            )
+        return self
+
+
 class ModelConfig(Section):
-    """The shape of the network."""
+    """The shape of the network, and the weights it starts from."""
 
     n_layers: int = Field(default=12, ge=1, le=1024)
     """Number of transformer blocks."""
@@ -80,6 +103,8 @@ class ModelConfig(Section):
     """How the model knows the order of tokens."""
     rope_theta: float = Field(default=10000.0, gt=1)
     """Base of the rotary frequencies; used with position = rope."""
+    rope_scaling: RopeScaling | None = None
+    """Llama 3 scaling of the rotary frequencies; used with position = rope. Unset: none."""
     bias: bool = False
     """Whether the linear layers of attention and feed-forward have biases."""
     tied_embeddings: bool = False
@@ -92,6 +117,9 @@ class ModelConfig(Section):
     """Sliding attention window in tokens. Unset: attend to the whole sequence."""
     attention_backend: Literal["auto", "flash", "cudnn", "efficient", "math", "flex"] = "auto"
     """Kernel of the attention product."""
+    init_from: str | None = Field(default=None, min_length=1)
+    """Start from these weights: a directory in Hugging Face layout (config.json and safetensors) of a GPT-2, Llama or
+    Qwen3 model, or hf:NAME on the Hub. Unset: random ones."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:
@@ -99,6 +127,8 @@ class ModelConfig(Section):
             raise ValueError(f"n_heads ({self.n_heads}) must be a multiple of n_kv_heads ({self.n_kv_heads})")
         if self.position == "rope" and self.head_dim % 2:
             raise ValueError(f"head_dim ({self.head_dim}) must be even for position = rope")
+        if self.position != "rope" and self.rope_scaling is not None:
+            raise ValueError(f"rope_scaling needs position = rope, not {self.position}")
         if self.norm == "rmsnorm" and self.norm_bias:
             raise ValueError("norm_bias must be false for norm = rmsnorm")
         return self
@@ -262,6 +292,8 @@ class SamplingConfig(Section):
     """Softmax temperature; 0 takes the most likely token."""
     top_k: int = Field(default=50, ge=0)
     """Draw from the k most likely tokens; 0: from all."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Draw from the fewest tokens whose probabilities reach this sum; 1: from all."""
 
 
 class CheckpointConfig(Section):

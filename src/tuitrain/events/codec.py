@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -14,20 +14,22 @@ NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 _KNOWN_TYPES = {str(kind.__struct_config__.tag) for kind in RECORD_TYPES}
-# Where a "nan" is a word somebody wrote and not a number.
-_TEXT_KEYS = {
-    "text",
-    "prompt",
-    "message",
-    "reason",
-    "name",
-    "run_id",
-    "config",
-    "request",
-    "result",
-    "path",
-    "type",
-}
+
+
+def _text_keys() -> set[str]:
+    """Keys under which a "nan" is a word that somebody wrote and not a number: texts, and free-form tables."""
+    found, waiting = {"type"}, list[type[msgspec.Struct]](RECORD_TYPES)
+    while waiting:
+        for field in msgspec.structs.fields(waiting.pop()):
+            parts = [field.type, *get_args(field.type)]
+            nested = [part for alternative in parts for part in (alternative, *get_args(alternative))]
+            waiting += [part for part in nested if isinstance(part, type) and issubclass(part, msgspec.Struct)]
+            if any(part is str or get_origin(part) in (dict, Literal) for part in parts):
+                found.add(field.encode_name)
+    return found
+
+
+_TEXT_KEYS = _text_keys()
 
 
 class BrokenLineError(ValueError):
@@ -48,7 +50,7 @@ def decode(line: bytes) -> AnyRecord | None:
     """
     try:
         return _decoder.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return _decode_slowly(line, error)
 
 
@@ -56,16 +58,19 @@ def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:
     """Lines with non-finite numbers, unknown types and broken lines, told apart."""
     try:
         tree = msgspec.json.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise BrokenLineError(f"not valid JSON ({cause})") from None
     if not isinstance(tree, dict) or not isinstance(tree.get("type"), str):
         raise BrokenLineError("not an object with a 'type'")
     if tree["type"] not in _KNOWN_TYPES:
         return None
     try:
-        return msgspec.convert(_read_numbers(tree), AnyRecord)  # type: ignore[no-any-return]
+        record: AnyRecord = msgspec.convert(_read_numbers(tree), AnyRecord)
     except (msgspec.MsgspecError, OverflowError, ValueError) as error:
         raise BrokenLineError(str(error)) from None
+    if not math.isfinite(record.time):
+        raise BrokenLineError(f"its time is {record.time}")
+    return record
 
 
 def _is_finite(record: Record) -> bool:

@@ -7,11 +7,13 @@ and `"-inf"`, because JSON has no such numbers.
 from __future__ import annotations
 
 import time as _time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 SCHEMA_VERSION = 1
+# What a float64 column and an int64 file can hold.
+Whole = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Record(msgspec.Struct, kw_only=True, tag_field="type"):
@@ -101,8 +103,8 @@ class Step(Record, tag="step", kw_only=True):
     only by the steps that measure them.
     """
 
-    step: int
-    tokens: int | None = None
+    step: Whole
+    tokens: Whole | None = None
     loss: float | None = None
     accuracy: float | None = None
     lr: float | None = None
@@ -120,13 +122,13 @@ class Step(Record, tag="step", kw_only=True):
     grad_std: float | msgspec.UnsetType | None = msgspec.UNSET
     grad_max: float | msgspec.UnsetType | None = msgspec.UNSET
     step_time_max_ms: float | msgspec.UnsetType | None = msgspec.UNSET
-    slowest_rank: int | msgspec.UnsetType | None = msgspec.UNSET
+    slowest_rank: Whole | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Layers(Record, tag="layers", kw_only=True):
     """One number per block, embedding first, head last."""
 
-    step: int
+    step: Whole
     grad_norm: list[float] = []
     update_ratio: list[float] = []
 
@@ -134,9 +136,9 @@ class Layers(Record, tag="layers", kw_only=True):
 class Eval(Record, tag="eval", kw_only=True, omit_defaults=True):
     """An evaluation on a split that is not trained on."""
 
-    step: int
+    step: Whole
     loss: float
-    tokens: int | None = None
+    tokens: Whole | None = None
     split: str = "val"
     accuracy: float | None = None
     perplexity: float | None = None
@@ -146,7 +148,7 @@ class Eval(Record, tag="eval", kw_only=True, omit_defaults=True):
 class Sample(Record, tag="sample", kw_only=True):
     """Text the model wrote."""
 
-    step: int
+    step: Whole
     text: str
     prompt: str = ""
 
@@ -154,7 +156,7 @@ class Sample(Record, tag="sample", kw_only=True):
 class Checkpoint(Record, tag="checkpoint", kw_only=True, omit_defaults=True):
     """A checkpoint that is complete on disk; path is relative to the run directory."""
 
-    step: int
+    step: Whole
     path: str
     bytes: int | None = None
     duration_ms: float | None = None
@@ -189,7 +191,7 @@ class Alert(Record, tag="alert", kw_only=True, omit_defaults=True):
     level: Literal["info", "warning", "critical"]
     code: str
     message: str
-    step: int | None = None
+    step: Whole | None = None
 
 
 class Control(Record, tag="control", kw_only=True):
@@ -204,8 +206,8 @@ class End(Record, tag="end", kw_only=True, omit_defaults=True):
 
     status: Literal["completed", "stopped", "failed"]
     reason: str | None = None
-    step: int | None = None
-    tokens: int | None = None
+    step: Whole | None = None
+    tokens: Whole | None = None
     summary: dict[str, Any] = {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 from tuitrain.config import RunConfig, all_presets, load_config
 from tuitrain.launch.errors import LaunchError
@@ -84,7 +85,7 @@ def _source_path(source: str) -> Path | None:
 
 
 def with_absolute_paths(config: RunConfig) -> RunConfig:
-    """The configuration with relative paths of data made absolute, so that it means the same from anywhere."""
+    """The configuration with relative paths of data and weights made absolute, so that it means the same from anywhere."""
     updates: dict[str, str] = {}
     path = _source_path(config.data.source)
     if path is not None and not path.is_absolute():
@@ -93,6 +94,9 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
     tokenizer = Path(config.data.tokenizer).expanduser()
     if not tokenizer.is_absolute() and tokenizer.exists() and config.data.tokenizer not in ("byte", "char"):
         updates["tokenizer"] = str(Path.cwd() / tokenizer)
-    if not updates:
-        return config
-    return config.model_copy(update={"data": config.data.model_copy(update=updates)})
+    changed: dict[str, Any] = {"data": config.data.model_copy(update=updates)} if updates else {}
+    origin = config.model.init_from
+    if origin is not None and not origin.startswith("hf:"):
+        weights = Path.cwd() / Path(origin).expanduser()
+        changed["model"] = config.model.model_copy(update={"init_from": str(weights)})
+    return config.model_copy(update=changed) if changed else config

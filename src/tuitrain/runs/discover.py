@@ -24,20 +24,24 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
     """Every run under a directory, newest first by the time its directory was made."""
     if not runs_dir.is_dir():
         return []
-    runs = [
-        RunDirectory(path)
-        for path in runs_dir.iterdir()
-        if path.is_dir() and any((path / name).exists() for name in ("metrics.jsonl", "run.json", "config.toml"))
-    ]
+    runs = [RunDirectory(path) for path in runs_dir.iterdir() if path.is_dir() and _holds_run(path)]
     return sorted(runs, key=_created, reverse=True)
+
+
+def _holds_run(path: Path) -> bool:
+    return any((path / name).exists() for name in ("metrics.jsonl", "run.json", "config.toml"))
 
 
 def _created(run: RunDirectory) -> tuple[float, str]:
     info = run.read_info()
     if info is not None:
         return info.created, run.run_id
-    oldest = run.config if run.config.exists() else run.metrics
-    return oldest.stat().st_mtime, run.run_id
+    for path in (run.config, run.metrics, run.path):
+        try:
+            return path.stat().st_mtime, run.run_id
+        except OSError:
+            continue
+    return 0.0, run.run_id
 
 
 def find_run(name: str, runs_dir: Path) -> RunDirectory:
@@ -55,7 +59,7 @@ def find_run(name: str, runs_dir: Path) -> RunDirectory:
         if path.name == "metrics.jsonl":
             return RunDirectory(path.parent.resolve(), path)
         return RunDirectory(path.resolve().with_suffix(""), path)
-    if (path.is_dir() and (path / "metrics.jsonl").exists()) or (path / "config.toml").exists():
+    if path.is_dir() and _holds_run(path):
         return RunDirectory(path.resolve())
     if "/" in name:
         raise RunNotFoundError(f"{name} is neither a run directory nor a log file.")

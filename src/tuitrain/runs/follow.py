@@ -101,8 +101,6 @@ class LogFollower:
             return False
         if status.st_ino != self._inode or status.st_size < self._offset:
             return True
-        if status.st_size == self._offset:
-            return False
         return os.pread(file, len(self._tail), self._offset - len(self._tail)) != self._tail
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from tuitrain.events import AnyRecord, BrokenLineError, End, Eval, Run, Step, decode
 from tuitrain.runs.layout import RunDirectory, RunInfo
@@ -10,6 +12,8 @@ from tuitrain.runs.status import Status, derive_status
 
 HEAD_BYTES = 256 << 10
 TAIL_BYTES = 64 << 10
+SEARCH_BYTES = 8 << 20
+EVAL_MARK = b'{"type":"eval"'
 
 
 @dataclass(frozen=True)
@@ -34,20 +38,24 @@ class Glance:
 
 
 def glance(directory: RunDirectory, now: float | None = None) -> Glance:
-    """Read the first and the last part of the log, at most 320 kB; a missing log is an empty one."""
+    """Read the first and the last part of the log; a missing log is an empty one.
+
+    The newest evaluation, where it is in neither, is looked for backwards through at most 8 MB.
+    """
     info = directory.read_info()
     run: Run | None = None
     step: Step | None = None
     evaluation: Eval | None = None
     end: End | None = None
     last_time: float | None = None
-    for record in _both_ends(directory):
+    for record in _records(directory):
         last_time = max(last_time or record.time, record.time)
         match record:
             case Run():
                 run, end = record, None
             case Step():
-                step = record
+                # Steps after an end are of a later attempt, whose first record may lie between the two parts.
+                step, end = record, None
             case Eval():
                 evaluation = record
             case End():
@@ -56,24 +64,48 @@ def glance(directory: RunDirectory, now: float | None = None) -> Glance:
     return Glance(directory, info, status, run, step, evaluation, end, last_time)
 
 
-def _both_ends(directory: RunDirectory) -> list[AnyRecord]:
+def _records(directory: RunDirectory) -> list[AnyRecord]:
+    """The records at both ends of the log and the newest evaluation, in the order of the log."""
     try:
         with directory.metrics.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-            size = file.seek(0, 2)
-            tail = b""
-            if size > len(head):
-                start = max(len(head), size - TAIL_BYTES)
-                file.seek(start)
-                tail = file.read()
-                if start > len(head):
-                    tail = tail.partition(b"\n")[2]
+            size = os.fstat(file.fileno()).st_size
+            if size <= HEAD_BYTES + TAIL_BYTES:
+                return _decoded(file.read())
+            head = _decoded(file.read(HEAD_BYTES) + file.readline())
+            start, tail = _back_to(file, EVAL_MARK, size)
     except OSError:
         return []
-    # Where head and tail touch, the line between them is one line.
-    joint = b"" if size - len(head) <= TAIL_BYTES else b"\n"
+    if start > HEAD_BYTES and EVAL_MARK not in tail:
+        # The newest one lies where nobody looked: unknown is better than an old one.
+        head = [record for record in head if not isinstance(record, Eval)]
+    return head + _decoded(tail)
+
+
+def _back_to(file: BinaryIO, mark: bytes, size: int) -> tuple[int, bytes]:
+    """The end of a file from the last line that begins with `mark` on, or SEARCH_BYTES of it; and where that begins.
+
+    What lies between that line and the last TAIL_BYTES is left out.
+    """
+    start = max(HEAD_BYTES, size - TAIL_BYTES)
+    file.seek(start - 1)
+    tail = file.read().partition(b"\n")[2]
+    if mark in tail:
+        return start, tail
+    end = start + len(mark)
+    while start > max(HEAD_BYTES, size - SEARCH_BYTES):
+        start = max(HEAD_BYTES, start - TAIL_BYTES)
+        file.seek(start - 1)
+        place = file.read(end - start + 1).rfind(b"\n" + mark)
+        if place >= 0:
+            file.seek(start + place)
+            return start, file.readline() + tail
+        end = start + len(mark)
+    return start, tail
+
+
+def _decoded(data: bytes) -> list[AnyRecord]:
     records = []
-    for line in (head + joint + tail).split(b"\n"):
+    for line in data.split(b"\n"):
         try:
             record = decode(line) if line.strip() else None
         except BrokenLineError:

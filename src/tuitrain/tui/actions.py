@@ -1,6 +1,6 @@
 """The action registry: each thing a key can do is declared once; bindings, footer, help and palette read it here.
 
-The handler of an action is the method `action_<id>` of the screen or of the app, as Textual finds it.
+The handler of an action is the method `action_<id>` of the screen, or of the app for what every screen shares.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ class Action:
     help: str
     places: tuple[Place, ...] = EVERYWHERE
     footer: int = 0
+    owner: Literal["screen", "app"] = "screen"
 
     @property
     def handler(self) -> str:
-        """Name of the method that does it."""
-        return f"action_{self.id}"
+        """The action as Textual resolves it: `screen.zoom` is the method `action_zoom` of the screen."""
+        return f"{self.owner}.{self.id}"
 
     @property
     def key_text(self) -> str:
@@ -40,15 +41,15 @@ class Action:
 
 
 ACTIONS: tuple[Action, ...] = (
-    Action("leave", ("q", "ctrl+c"), "quit", "Leave. Training goes on.", footer=1),
-    Action("help", ("question_mark", "f1"), "help", "Show the keys.", footer=2),
+    Action("leave", ("q", "ctrl+c"), "quit", "Leave. Training goes on.", footer=1, owner="app"),
+    Action("help", ("question_mark", "f1"), "help", "Show the keys.", footer=2, owner="app"),
     Action("cycle_axis", ("x",), "x axis", "Horizontal axis: step, tokens, time.", CHARTS, 3),
     Action("cycle_smoothing", ("s",), "smooth", "Smoothing of the curves: 0, 0.6, 0.9, 0.97, 0.99.", CHARTS, 4),
     Action("toggle_log", ("y",), "log", "Logarithmic vertical axis.", CHARTS, 5),
     Action("zoom", ("z", "enter"), "zoom", "The panel in focus alone, and back.", CHARTS, 6),
     Action("next_tab", ("l",), "tabs", "Next tab.", CHARTS, 7),
     Action("next_run", ("n",), "next run", "Next run.", CHARTS, 10),
-    Action("previous_run", ("N", "shift+n"), "previous run", "Previous run.", CHARTS),
+    Action("previous_run", ("N",), "previous run", "Previous run.", CHARTS),
     Action("runs", ("r",), "runs", "The list of runs.", CHARTS, 8),
     Action("open", ("enter",), "open", "Watch the run under the cursor, or the marked ones together.", ("runs",), 3),
     Action("mark", ("space",), "mark", "Mark the run under the cursor.", ("runs",), 4),
@@ -65,8 +66,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("page_up", ("pageup",), "page up", "Scroll up.", EVERYWHERE),
     Action("first", ("home", "g"), "first", "To the beginning.", EVERYWHERE),
     Action("last", ("end", "G"), "last", "To the end.", EVERYWHERE),
-    Action("next_theme", ("t",), "theme", "Dark or light.", footer=11),
-    Action("command_palette", ("colon", "ctrl+p"), "command", "Find a command by its name.", footer=12),
+    Action("next_theme", ("t",), "theme", "Dark or light.", footer=11, owner="app"),
+    Action("command_palette", ("colon", "ctrl+p"), "command", "Find a command by its name.", footer=12, owner="app"),
 )
 
 _KEY_TEXT = {
@@ -88,7 +89,7 @@ def actions_of(place: Place) -> list[Action]:
 def bindings(place: Place) -> list[Binding | tuple[str, str] | tuple[str, str, str]]:
     """Textual's bindings of a screen."""
     return [
-        Binding(key, action.id, action.title, show=False, priority=key in ("tab", "shift+tab", "ctrl+c"))
+        Binding(key, action.handler, action.title, show=False, priority=key in ("tab", "shift+tab", "ctrl+c"))
         for action in actions_of(place)
         for key in action.keys
     ]
@@ -106,5 +107,4 @@ def footer(place: Place, cells: int) -> Line:
 
 
 def _hint(action: Action) -> Line:
-    run = f"screen.{action.id}" if action.id not in ("leave", "help", "next_theme", "command_palette") else f"app.{action.id}"
-    return line(Span(action.key_text, "key", run), Span(f" {action.title}", "quiet", run))
+    return line(Span(action.key_text, "key", action.handler), Span(f" {action.title}", "quiet", action.handler))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from textual.app import App
 from textual.screen import Screen
@@ -30,7 +30,7 @@ def _provider() -> Any:
 class TuitrainApp(App[None]):
     """Everything a screen shows comes from `board`, which only the handlers of the feed's messages fill."""
 
-    COMMANDS = {_provider}
+    COMMANDS: ClassVar = {_provider}
     COMMAND_PALETTE_BINDING = "ctrl+p"
     TITLE = "tuitrain"
 
@@ -57,11 +57,10 @@ class TuitrainApp(App[None]):
         self._redraw_pending = False
         self._follow(runs, stream)
 
-    def get_default_screen(self) -> Screen[None]:
-        return self._screen(self._first)
-
     def on_mount(self) -> None:
+        self.palette = palette_of(self.current_theme)
         self.theme_changed_signal.subscribe(self, self._on_theme)
+        self.push_screen(self._screen(self._first))
         self.feed.start()
 
     def on_unmount(self) -> None:
@@ -71,6 +70,8 @@ class TuitrainApp(App[None]):
         """The screen of this name, made when it is first asked for."""
         if name not in self._screens:
             self._screens[name] = _make_screen(name)
+            # Installed screens stay alive while another one is shown.
+            self.install_screen(self._screens[name], name)
         return self._screens[name]
 
     def show_screen(self, name: ScreenName) -> None:
@@ -219,7 +220,7 @@ def run_app(
         raise ValueError(f"The x axis is one of {', '.join(X_AXES)}, not {x!r}.")
     ids = [run.run_id for run in runs]
     index = ids.index(baseline) if baseline in ids else 0
-    app = TuitrainApp(screen, runs, runs_dir, stream=stream, x=cast(XAxis, x), baseline=index)
+    app = TuitrainApp(screen, runs, runs_dir, stream=stream, x=x, baseline=index)
     app.run()
     for view in app.board.views:
         if view.status.live and view.directory is not None:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from tuitrain.tui.text import Line, Span, fit
 
 
-def side_by_side(blocks: Sequence[Sequence[Line]], cells: int, least: int) -> list[Line]:
-    """Blocks in columns of equal width, at least `least` cells each, filled from the top in their order."""
-    count = max(1, cells // least)
+def side_by_side(blocks: Sequence[Sequence[Line]], cells: int, count: int) -> list[Line]:
+    """Blocks in `count` columns of equal width, filled from the top in their order."""
     size = cells // count
     columns = _filled(blocks, count)
     height = max((len(column) for column in columns), default=0)

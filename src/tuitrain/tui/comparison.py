@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from tuitrain.analysis.compare import Comparison, MetricRow, compare_runs
 from tuitrain.tui.headline import STATUS_MARKS, STATUS_ROLES
 from tuitrain.tui.state import Board, names
 from tuitrain.tui.table import Column, table
 from tuitrain.tui.tabs import Tab
-from tuitrain.tui.text import Line, Span, clean, crop, fit, join, line, wrap
+from tuitrain.tui.text import Line, Span, clean, crop, fit, join, line, width, wrap
 from tuitrain.tui.theme import glyph, run_role
+
+_LEAST_CONFIG_CELLS = 60
 
 
 def comparison_of(board: Board) -> Comparison:
@@ -44,20 +48,30 @@ def title_lines(board: Board, cells: int) -> list[Line]:
 
 
 def metrics_lines(board: Board, cells: int) -> list[Line]:
-    """The verdict in sentences, then every metric of every run with its difference from the baseline."""
+    """The verdict, then every metric of every run with its difference from the baseline; config beside it."""
     if not board.views:
         return [line(" ", Span("nothing to compare", "quiet"))]
     compared = comparison_of(board)
-    baseline = min(board.baseline, len(board.views) - 1)
+    lines = [line(" ", row) for sentence in compared.verdict for row in wrap(clean(sentence), cells - 2)]
+    lines += [()] if lines else []
+    metrics = _metrics_table(board, compared, cells - 2)
+    left = max(width(row) for row in metrics) + 4
+    room = cells - left - 1
+    if room < _LEAST_CONFIG_CELLS:
+        return [*lines, *(line(" ", *row) for row in metrics)]
+    config = _config_table(board, compared, room)
+    rows = zip_longest(metrics, config, fillvalue=())
+    return [*lines, *(line(" ", *fit(metric, left), *differing) for metric, differing in rows)]
+
+
+def _metrics_table(board: Board, compared: Comparison, cells: int) -> list[Line]:
     columns = [Column("metric")]
     for index, name in enumerate(compared.names):
         columns.append(Column(f"{glyph(board.views[index].index)} {name}", right=True, longest=32))
-        if index != baseline:
+        if index != compared.baseline:
             columns.append(Column("Δ", right=True, rank=1))
-    rows = [_metric_row(row, baseline) for row in compared.metrics]
-    heading, body = table(columns, rows, cells - 2)
-    lines = [line(" ", row) for sentence in compared.verdict for row in wrap(clean(sentence), cells - 2)]
-    return [*lines, *([()] if lines else []), line(" ", *heading), *(line(" ", *row) for row in body)]
+    heading, body = table(columns, [_metric_row(row, compared.baseline) for row in compared.metrics], cells)
+    return [heading, *body]
 
 
 def _metric_row(row: MetricRow, baseline: int) -> list[Line]:
@@ -75,27 +89,29 @@ def _delta(delta: float | None) -> str:
     """A relative difference: `+1.2 %`."""
     if delta is None:
         return ""
-    return f"{100 * delta:+.1f} %".replace("-", "−")
+    return f"{100 * delta:+.1f} %".replace("-", "−") if abs(delta) >= 0.0005 else "0.0 %"
 
 
 def config_lines(board: Board, cells: int) -> list[Line]:
-    """The config keys in which the runs differ."""
+    """The config keys in which the runs differ; what is not as in the baseline stands out."""
     if not board.views:
         return [line(" ", Span("nothing to compare", "quiet"))]
-    compared = comparison_of(board)
+    return [line(" ", *row) for row in _config_table(board, comparison_of(board), cells - 2)]
+
+
+def _config_table(board: Board, compared: Comparison, cells: int) -> list[Line]:
     if not compared.config:
-        return [line(" ", Span("all runs have the same configuration", "quiet"))]
-    columns = [Column("key")]
+        return [line(Span("all runs have the same configuration", "quiet"))]
+    columns = [Column("config")]
     for view, name in zip(board.views, compared.names, strict=True):
-        columns.append(Column(f"{glyph(view.index)} {name}", longest=40))
+        columns.append(Column(f"{glyph(view.index)} {name}", longest=36))
     rows = []
     for row in compared.config:
-        shown = [
-            line(Span(clean(value), "value" if value == row.values[0] else "accent")) for value in row.values
-        ]
+        base = row.values[compared.baseline]
+        shown = [line(Span(clean(value), "value" if value == base else "accent")) for value in row.values]
         rows.append([line(Span(row.key, "quiet")), *shown])
-    heading, body = table(columns, rows, cells - 2)
-    return [crop(line(" ", *each), cells) for each in (heading, *body)]
+    heading, body = table(columns, rows, cells)
+    return [crop(each, cells) for each in (heading, *body)]
 
 
 COMPARE_TABS: tuple[Tab, ...] = (

@@ -67,7 +67,7 @@ class _Source:
     last_time: float | None = None
     has_steps: bool = False
     console_mark: tuple[int, int] | None = None
-    told: tuple[Status, tuple[str, ...], str] | None = None
+    told: tuple[Status, tuple[str, ...], str, int] | None = None
     console: tuple[str, ...] = field(default=())
 
     def poll(self) -> Update | None:
@@ -81,7 +81,9 @@ class _Source:
         self._take_in(batch)
         info = self.directory.read_info() if self.directory else None
         status = derive_status(info, self.end, self.last_time, self.has_steps)
-        known, self.told = self.told, (status, self.console, problem)
+        # The age of a silence is on the screen, so each minute of it is news.
+        silent = int(time.time() - (self.last_time or 0.0)) // 60 if status is Status.STALLED else 0
+        known, self.told = self.told, (status, self.console, problem, silent)
         if not batch and known == self.told:
             return None
         return Update(self.index, batch, status, self.console, problem)
@@ -134,7 +136,9 @@ class Feed(threading.Thread):
         self._sources: tuple[_Source, ...] = ()
         self._list_dir: Path | None = None
         self._listed: dict[RunDirectory, tuple[tuple[int, ...], Glance]] = {}
-        self._list_told: tuple[Glance, ...] | None = None
+        self._list_told: tuple[int, tuple[Glance, ...]] | None = None
+        self.polls = 0
+        """How often the runs were polled so far."""
 
     def follow(self, runs: Sequence[RunDirectory], stream: Follower | None = None) -> int:
         """Follow these runs from their beginning, in place of the present ones; returns the new generation."""
@@ -177,6 +181,7 @@ class Feed(threading.Thread):
         updates = tuple(update for update in (source.poll() for source in sources) if update is not None)
         if updates and not self._stopped.is_set():
             self._send(Arrived(generation, updates))
+        self.polls += 1
         return any(update.batch.more for update in updates)
 
     def _poll_list(self, runs_dir: Path) -> None:
@@ -185,8 +190,10 @@ class Feed(threading.Thread):
         except OSError as error:
             self._send(Troubled(f"cannot list {runs_dir}: {error.strerror or error}"))
             return
-        if glances != self._list_told and not self._stopped.is_set():
-            self._list_told = glances
+        # Ages are in the list, so each minute is news.
+        told = (int(time.time() // 60), glances)
+        if told != self._list_told and not self._stopped.is_set():
+            self._list_told = told
             self._send(Listed(glances))
 
     def _glance(self, run: RunDirectory) -> Glance:

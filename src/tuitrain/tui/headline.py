@@ -20,7 +20,7 @@ STATUS_ROLES = {
     Status.RUNNING: "good",
     Status.STALLED: "warn",
     Status.COMPLETED: "good",
-    Status.STOPPED: "warn",
+    Status.STOPPED: "text",
     Status.FAILED: "bad",
     Status.CRASHED: "bad",
     Status.UNKNOWN: "quiet",
@@ -80,7 +80,7 @@ def _name(board: Board, view: RunView, long: bool) -> Line:
     if len(board.views) > 1:
         spans.append(Span(f"{glyph(view.index)} ", run_role(view.index)))
     spans.append(Span(view.name, "run.name"))
-    if long and view.tail_of_id != view.name:
+    if long and not view.name.endswith(view.tail_of_id):
         spans.append(Span(f" · {view.tail_of_id}", "quiet"))
     if len(board.views) > 1:
         spans.append(Span(f"  {board.focused + 1} of {len(board.views)}", "quiet"))
@@ -123,7 +123,9 @@ def _times(view: RunView, progress: Progress, now: float) -> Line:
         return line(Span("ETA ", "quiet"), Span(eta, "value"))
     if progress.elapsed_s is None:
         return ()
-    return line(Span("took " if view.history.end else "ran ", "quiet"), Span(units.duration(progress.elapsed_s), "value"))
+    return line(
+        Span("took " if view.history.end else "ran ", "quiet"), Span(units.duration(progress.elapsed_s), "value")
+    )
 
 
 def _second(view: RunView, cells: int) -> Line:

@@ -63,7 +63,10 @@ def _progress(step: int, total: int | None) -> Line:
     if not total:
         return _cell(None)
     fraction = min(step / total, 1.0)
-    return (*bar(fraction, 8), Span(f"{units.percent(fraction if fraction == 1 else min(fraction, 0.999)):>8}", "quiet"))
+    return (
+        *bar(fraction, 8),
+        Span(f"{units.percent(fraction if fraction == 1 else min(fraction, 0.999)):>8}", "quiet"),
+    )
 
 
 def summary(glances: tuple[Glance, ...] | None, runs_dir: str) -> Line:

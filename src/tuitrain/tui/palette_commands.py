@@ -29,4 +29,4 @@ class ActionProvider(Provider):
                 yield Hit(score, title, partial(self._run, action), help=f"{action.key_text}  {action.help}")
 
     async def _run(self, action: Action) -> None:
-        await self.screen.run_action(action.id)
+        await self.screen.run_action(action.handler)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from tuitrain.analysis.metrics import Metric, metric
+from tuitrain.analysis.series import eval_x_values, x_at_steps
 from tuitrain.analysis.smoothing import smooth
-from tuitrain.runs import Columns, FloatArray, RunHistory
+from tuitrain.runs import FloatArray, RunHistory
 from tuitrain.tui.axes import XAxis, label
 from tuitrain.tui.plot import NO_DATA, Curve, Level, Plot, Points
 from tuitrain.tui.state import Board, names
@@ -29,13 +30,16 @@ class Panel:
     build: Callable[[Board], Plot]
 
 
-def points(table: Columns, key: str, x: XAxis, started: float | None) -> tuple[FloatArray, FloatArray]:
-    """The points of a column over steps, tokens or seconds since the start."""
-    if x != "time":
-        return table.series(key, x)
-    times, values = table.series(key, "time")
-    # A clock that was set back must not make the line run backwards.
-    return np.maximum.accumulate(times - (started or 0.0)), values
+def points(history: RunHistory, key: str, axis: XAxis) -> tuple[FloatArray, FloatArray]:
+    """The points of a metric of the steps over steps, tokens or seconds of training."""
+    steps, values = history.steps.series(key)
+    return _known(x_at_steps(history, axis, steps), values)
+
+
+def _known(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The points whose place on the axis is known."""
+    known = np.isfinite(x)
+    return (x, y) if known.all() else (x[known], y[known])
 
 
 def _plot(board: Board, about: Metric, **more: Any) -> Plot:
@@ -57,8 +61,9 @@ def _curves(board: Board, about: Metric, smoothed: bool = True) -> tuple[Curve, 
     several = len(board.views) > 1
     labels = names(board.views)
     curves: list[Curve] = []
-    for view, name in zip(board.views, labels, strict=True):
-        x, y = points(view.history.steps, about.key, board.x, view.history.started)
+    # The run in focus lies on top.
+    for view, name in sorted(zip(board.views, labels, strict=True), key=lambda pair: pair[0] is board.view):
+        x, y = points(view.history, about.key, board.x)
         if not len(x):
             continue
         y = y * about.factor
@@ -82,14 +87,19 @@ def _mean(board: Board, about: Metric) -> tuple[Level, ...]:
     if not len(finite):
         return ()
     mean = float(finite.mean()) * about.factor
-    return (Level(mean, "level", f"mean {label(mean, abs(mean) / 400)}"),)
+    return (Level(mean, "level", f"mean {_short(mean)}"),)
+
+
+def _short(value: float) -> str:
+    """Three digits, as an axis writes them."""
+    return label(value, 10.0 ** (math.floor(math.log10(abs(value))) - 2)) if value else "0"
 
 
 def _loss(board: Board) -> Plot:
     about = metric("loss")
     stars = []
     for view in board.views:
-        x, y = points(view.history.evals, "loss", board.x, view.history.started)
+        x, y = _known(eval_x_values(view.history, board.x), view.history.evals["loss"])
         several = len(board.views) > 1
         stars.append(Points(x, y, run_role(view.index) if several else "val", "" if several else "validation"))
     return _plot(board, about, curves=_curves(board, about), points=tuple(stars))
@@ -114,10 +124,11 @@ def _memory(board: Board) -> Plot:
     levels = () if capacity is None else (Level(capacity, "clip", f"capacity {capacity:.3g}"),)
     if len(board.views) > 1:
         return _plot(board, peak, curves=_curves(board, peak, smoothed=False), levels=levels, from_zero=True)
-    curves = []
-    for about, faint, name in ((peak, "", "peak"), (allocated, ".faint", "allocated")):
-        for curve in _curves(board, about, smoothed=False):
-            curves.append(Curve(curve.x, curve.y, curve.role + faint, name))
+    curves = [
+        Curve(curve.x, curve.y, curve.role + faint, name)
+        for about, faint, name in ((peak, "", "peak"), (allocated, ".faint", "allocated"))
+        for curve in _curves(board, about, smoothed=False)
+    ]
     plot = _plot(board, peak, curves=tuple(curves), levels=levels, from_zero=True)
     empty = "n/a: this run has no accelerator memory to report" if _has_steps(board) else NO_DATA
     return replace(plot, title="memory", empty=empty)
@@ -164,4 +175,3 @@ def clip_level(history: RunHistory) -> float | None:
 
 def _has_steps(board: Board) -> bool:
     return any(len(view.history.steps) for view in board.views)
-

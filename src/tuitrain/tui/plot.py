@@ -75,9 +75,14 @@ class Plot:
     empty: str = NO_DATA
 
     @property
+    def parts(self) -> tuple[Curve | Points, ...]:
+        """All that has points."""
+        return (*self.curves, *self.points)
+
+    @property
     def has_data(self) -> bool:
         """Whether there is any point to draw, finite or not."""
-        return any(len(part.x) for part in (*self.curves, *self.points))
+        return any(len(part.x) for part in self.parts)
 
 
 class _Canvas:
@@ -132,23 +137,28 @@ def draw(
 
 
 def _uncrowded(plot: Plot, columns: int) -> Plot:
-    """The plot with points that would hide the curves turned into curves that end in a star."""
-    crowds = [points for points in plot.points if len(points.x) * _CROWDED > columns]
-    if not crowds:
-        return plot
-    curves = tuple(Curve(points.x, points.y, points.role, points.name, _STAR) for points in crowds)
-    return replace(
-        plot, curves=(*plot.curves, *curves), points=tuple(each for each in plot.points if all(each is not crowd for crowd in crowds))
-    )
+    """The plot with points that would hide the curves joined to a line that ends in a star, or thinned out.
+
+    Those of one run alone have a name of their own and become a line; of several runs every so many-th stays.
+    """
+    curves, points = list(plot.curves), []
+    for each in plot.points:
+        surplus = -(-len(each.x) * _CROWDED // columns)
+        if surplus <= 1:
+            points.append(each)
+        elif each.name:
+            curves.append(Curve(each.x, each.y, each.role, each.name, _STAR))
+        else:
+            points.append(Points(each.x[::surplus], each.y[::surplus], each.role))
+    return replace(plot, curves=tuple(curves), points=tuple(points))
 
 
 def _axes(plot: Plot, before: Axes | None) -> Axes:
     """Ranges that hold all finite data, as near as possible to those of the last drawing."""
-    parts = (*plot.curves, *plot.points)
-    xs = [part.x for part in parts if len(part.x)]
+    xs = [part.x for part in plot.parts if len(part.x)]
     low, high = min(float(x[0]) for x in xs), max(float(x[-1]) for x in xs)
     x = ax.grown(before.x if before else None, low, high, steady=plot.growing, axis=plot.x_axis)
-    values = [_scaled(part.y, plot.log) for part in parts]
+    values = [_scaled(part.y, plot.log) for part in plot.parts]
     values += [_scaled(np.array([level.y]), plot.log) for level in plot.levels if level.in_range]
     finite = [found for found in (value[np.isfinite(value)] for value in values) if len(found)]
     if not finite:
@@ -311,17 +321,12 @@ def _top(plot: Plot, columns: int, frame: str, outliers: str = "") -> Line:
 
 
 def _legend(plot: Plot, room: int, outliers: str) -> Line:
-    """Names with their marks, as many as fit, in the order of the curves."""
-    entries: list[Line] = []
-    for curve in plot.curves:
-        if curve.name:
-            entries.append(line(Span(curve.glyph or "─", curve.role), Span(f" {curve.name}", "quiet")))
+    """Names with their marks, as many as fit, in the order of the runs."""
+    named = sorted((curve for curve in plot.curves if curve.name), key=lambda curve: curve.role)
+    entries = [line(Span(curve.glyph or "─", curve.role), Span(f" {curve.name}", "quiet")) for curve in named]
     entries += [line(Span(_STAR, p.role), Span(f" {p.name}", "quiet")) for p in plot.points if p.name and len(p.x)]
+    entries += [line(Span(text, "quiet")) for text in (outliers, "log" if plot.log else "") if text]
     entries += [line(Span("╌", v.role), Span(f" {v.name}", "quiet")) for v in plot.levels if v.name]
-    if outliers:
-        entries.insert(0, line(Span(outliers, "warn")))
-    if plot.log:
-        entries.append(line(Span("log", "quiet")))
     legend: Line = ()
     for entry in entries:
         longer = (*legend, Span("  "), *entry) if legend else entry
@@ -356,7 +361,11 @@ def _bottom(plot: Plot, columns: int, gutter: int, axis: Range, canvas: int, fra
 
 def _x_step(axis: Range, name: XAxis, columns: int) -> float:
     span, count = axis.high - axis.low, max(2, columns // 9)
-    return ax.time_step(span, count) if name == "time" else ax.round_step(span, count)
+    if name == "time":
+        return ax.time_step(span, count)
+    step = ax.round_step(span, count)
+    # There is no step 2.5.
+    return math.ceil(step) if step in (2.5, 0.5, 0.25) or step < 1 else step
 
 
 def _write(cells: list[str], roles: list[str], start: int, text: str, role: str) -> None:
@@ -376,4 +385,3 @@ def _empty(plot: Plot, columns: int, rows: int, frame: str) -> list[Line]:
         lines.append((Span("│", frame), Span(text.center(inner), "quiet"), Span("│", frame)))
     lines.append(line(Span("╰" + "─" * inner + "╯", frame)))
     return lines
-

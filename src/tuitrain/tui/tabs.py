@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from tuitrain.tui.columns import side_by_side
 from tuitrain.tui.state import Board, RunView
 from tuitrain.tui.text import Line, Span, align, clean, line, wrap
 
 SAMPLES_SHOWN = 50
+_CONFIG_CELLS = 48
+_CONFIG_KEY_CELLS = 22
 _LEVELS = {"info": "quiet", "warning": "warn", "critical": "bad"}
 
 
@@ -97,17 +100,18 @@ def config(board: Board, cells: int) -> list[Line]:
         return _nothing("no configuration in the log")
     values = _flat(view.history.run.config)
     changed = _changed(view, values)
+    count = max(1, cells // _CONFIG_CELLS)
+    room = (cells - 2) // count - _CONFIG_KEY_CELLS - 4
     sections: dict[str, list[Line]] = {}
     for key, value in values.items():
         section, _, name = key.rpartition(".")
-        mark = "•" if key in changed else " "
-        role = "accent" if key in changed else "value"
-        row = line(Span(f"{mark} ", "accent"), Span(align(name, 25), "quiet"), Span(clean(_shown(value)), role))
-        sections.setdefault(section or "run", []).append(row)
+        rows = sections.setdefault(section or "run", [])
+        role, mark = ("accent", "• ") if key in changed else ("value", "  ")
+        for text in wrap(clean(_shown(value)), room):
+            rows.append(line(Span(mark, "accent"), Span(align(name, _CONFIG_KEY_CELLS), "quiet"), Span(text, role)))
+            name, mark = "", "  "
     blocks = [[line(Span(f"  {name}", "title")), *rows, ()] for name, rows in sections.items()]
-    from tuitrain.tui.columns import side_by_side
-
-    lines = side_by_side(blocks, cells - 2, least=46)
+    lines = side_by_side(blocks, cells - 2, count)
     preset = values.get("preset")
     if preset:
         note = f"• changed from the preset {preset}" if changed else f"as in the preset {preset}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)")
-_CONTROL = {code: 0x2400 + code for code in range(32)} | {127: 0x2421} | {code: " " for code in range(128, 160)}
+_CONTROL = {code: 0x2400 + code for code in range(32)} | {127: 0x2421} | dict.fromkeys(range(128, 160), " ")
 
 
 @dataclass(frozen=True, slots=True)

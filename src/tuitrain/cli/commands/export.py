@@ -1,4 +1,4 @@
-"""`tuitrain export`: figures and numbers as files."""
+"""`tuitrain export`: figures, numbers and weights as files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tuitrain.cli.options import JsonOption, OptionalRunsArgument, RunsDirOption
+from tuitrain.cli.options import JsonOption, OptionalRunsArgument, RunArgument, RunsArgument, RunsDirOption
 from tuitrain.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ def export() -> None:
       tuitrain export plots RUN RUN --format png,pdf --out figures
       tuitrain export metrics latest --format csv > run.csv
       tuitrain export comparison RUN RUN --out comparison.json
+      tuitrain export weights latest --out model
 
-    Figures and numbers as files.
+    Figures, numbers and weights as files.
     """
 
 
@@ -85,3 +86,93 @@ def _print_paths(paths: list[Path], as_json: bool) -> None:
     for path in paths:
         print(path)
     return None
+
+
+@app.command("metrics", short_help="The numbers of a run: csv, jsonl, json, parquet or TensorBoard.")
+def metrics(
+    run: RunArgument,
+    metrics_format: Annotated[
+        Literal["csv", "jsonl", "json", "parquet", "tensorboard"],
+        typer.Option("--format", help="json is the older nested run file; tensorboard writes a log directory."),
+    ] = "csv",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to. Default: stdout.", show_default=False)
+    ] = None,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain export metrics latest > run.csv
+      tuitrain export metrics latest --format parquet --out run.parquet
+      tuitrain export metrics latest --format tensorboard --out tb
+
+    The numbers of a run, one row a step, with evaluations in columns of their own.
+    """
+    from tuitrain.export.metrics import export_metrics
+    from tuitrain.runs import find_run, load_history, runs_directory
+
+    written = export_metrics(load_history(find_run(run, runs_directory(runs_dir))), metrics_format, out)
+    if written is not None:
+        print(written)
+
+
+@app.command("comparison", short_help="Runs side by side as one JSON file.")
+def comparison(
+    runs: RunsArgument,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to. Default: stdout.", show_default=False)
+    ] = None,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain export comparison RUN RUN > comparison.json
+      tuitrain export comparison RUN RUN RUN --out comparison.json
+
+    Runs side by side as JSON: hyperparameters, final metrics and curves of each.
+    """
+    from tuitrain.export.comparison import export_comparison
+    from tuitrain.runs import find_run, load_history, runs_directory
+
+    where = runs_directory(runs_dir)
+    pairs = [(run, load_history(run)) for run in (find_run(name, where) for name in runs)]
+    text = export_comparison(pairs, out)
+    print(text if out is None else f"{out}\n", end="")
+
+
+@app.command("weights", short_help="The weights of a checkpoint as safetensors, for transformers to read.")
+def weights(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A directory to make, or an empty one.")] = Path("weights"),
+    step: Annotated[int | None, typer.Option(min=0, help="Checkpoint of this step. Default: the newest.")] = None,
+    split: Annotated[bool, typer.Option("--split", help="Body, embeddings and output head in three files.")] = False,
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"], typer.Option(help="Element type; float32 is exact.")
+    ] = "float32",
+    as_json: JsonOption = False,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain export weights latest --out model
+      tuitrain export weights RUN --step 2000 --dtype bfloat16 --out model
+      tuitrain export weights RUN --split --out parts
+
+    The weights of a checkpoint with config.json and tokenizer, in the Hugging Face layout of GPT-2, Llama or Qwen3.
+    """
+    import subprocess
+    import sys
+
+    from tuitrain.launch import LaunchError
+    from tuitrain.launch.preflight import require_engine
+    from tuitrain.launch.resume import newest_checkpoint
+    from tuitrain.runs import find_run, runs_directory
+
+    require_engine()
+    found = find_run(run, runs_directory(runs_dir))
+    if newest_checkpoint(found) is None:
+        raise LaunchError(f"{found.run_id} has no complete checkpoint to export.", exit_code=3)
+    command = [sys.executable, "-m", "tuitrain_engine", "export-weights", f"--run-dir={found.path}", f"--out={out}"]
+    command += [f"--dtype={dtype}", *([] if step is None else [f"--step={step}"])]
+    command += [*(["--split"] if split else []), *(["--json"] if as_json else [])]
+    raise typer.Exit(subprocess.run(command, stdin=subprocess.DEVNULL).returncode)

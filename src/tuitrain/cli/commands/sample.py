@@ -15,6 +15,9 @@ def sample(
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens to generate.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, help="0 takes the most likely token.")] = None,
     top_k: Annotated[int | None, typer.Option(min=0, help="Draw from so many of the most likely; 0: from all.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Draw from the fewest that reach this probability; 1: from all.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same text.")] = None,
     step: Annotated[int | None, typer.Option(min=0, help="Checkpoint of this step. Default: the newest.")] = None,
     as_json: JsonOption = False,
@@ -24,6 +27,7 @@ def sample(
     Examples:
       tuitrain sample latest --prompt "def main("
       tuitrain sample latest --prompt "import " --temperature 0 --max-tokens 40
+      tuitrain sample latest --prompt "class " --top-p 0.9 --seed 7
 
     Generate text from a checkpoint of a run. What is not given is as in the run's configuration.
     """
@@ -43,8 +47,8 @@ def sample(
     if prompt is None:
         prompt = load_config(str(found.config)).sampling.prompt
     command = [sys.executable, "-m", "tuitrain_engine", "sample", f"--run-dir={found.path}"]
-    options = {"prompt": prompt, "max-tokens": max_tokens, "temperature": temperature, "top-k": top_k, "seed": seed,
-               "step": step}  # fmt: skip
+    options = {"prompt": prompt, "max-tokens": max_tokens, "temperature": temperature, "top-k": top_k, "top-p": top_p,
+               "seed": seed, "step": step}  # fmt: skip
     command += [f"--{name}={value}" for name, value in options.items() if value is not None]
     command += ["--json"] if as_json else []
     raise typer.Exit(subprocess.run(command, stdin=subprocess.DEVNULL).returncode)

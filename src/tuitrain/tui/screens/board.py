@@ -150,7 +150,9 @@ class BoardScreen(Screen[None]):
             left = line(" ", *join(shorts, line(Span("  "))), *bar, *join(tabs, line(Span("  "))))
             if width(left) > cells - 1:
                 left = line(" ", *join(shorts, line(" ")), *bar, *join(tabs, line(" ")))
-        right = line(Span(f"x {self.board.x} · smooth {self.board.smoothing:g}{' · log' if self.board.log else ''} ", "quiet"))
+        right = line(
+            Span(f"x {self.board.x} · smooth {self.board.smoothing:g}{' · log' if self.board.log else ''} ", "quiet")
+        )
         room = cells - width(left) - width(right)
         return (*left, Span(" " * room), *right) if room > 2 else left
 
@@ -256,4 +258,3 @@ class BoardScreen(Screen[None]):
             self.action_zoom()
         else:
             self.draw()
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -28,7 +28,7 @@ def help_lines(place: Place) -> list[Line]:
 class HelpScreen(ModalScreen[None]):
     """A box with the keys of the screen below it. Any key of its own, or a click, closes it."""
 
-    BINDINGS = [*bindings("help"), ("q", "back"), ("question_mark", "back")]
+    BINDINGS: ClassVar = [*bindings("help"), ("q", "back"), ("question_mark", "back")]
     DEFAULT_CSS = """
     HelpScreen { align: center middle; background: $background 60%; }
     HelpScreen #box { width: 76; max-width: 100%; height: auto; max-height: 100%; border: round $primary;

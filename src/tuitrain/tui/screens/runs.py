@@ -74,7 +74,9 @@ class RunsScreen(Screen[None]):
         if not rows and self.app.board.glances is not None:
             shown = [line(), line(" ", Span("No runs here yet. Start one: tuitrain launch gpt2-tiny", "quiet"))]
         with self.app.batch_update():
-            self.query_one("#title", Lines).show([fit(summary(self.app.board.glances, str(self.app.runs_dir)), cells), ()])
+            self.query_one("#title", Lines).show(
+                [fit(summary(self.app.board.glances, str(self.app.runs_dir)), cells), ()]
+            )
             self.query_one("#heading", Lines).show([fit(line(" ", *(heading if rows else ())), cells)])
             pane = self.query_one(Pane)
             pane.cursor = self.cursor if rows else None

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.analysis.histories import history
+from tests.support import write_run
+from tuitrain.analysis.compare import (
+    Comparison,
+    MetricRow,
+    compare_runs,
+    config_difference,
+    display_names,
+)
+from tuitrain.config import load_config
+from tuitrain.events import Architecture, Hardware, Parallel
+from tuitrain.runs import RunHistory, load_history
+
+
+def row(comparison: Comparison, key: str) -> MetricRow:
+    return next(found for found in comparison.metrics if found.metric.key == key)
+
+
+def two(**second: object) -> Comparison:
+    first = history(evals=((5, 3.0), (10, 2.0)))
+    return compare_runs([("one", first), ("two", history(**{"evals": ((5, 2.5), (10, 1.5)), **second}))])  # type: ignore[arg-type]
+
+
+def test_values_deltas_and_the_best_by_hand() -> None:
+    comparison = two(step_ms=500.0, loss=1.0)
+    assert comparison.names == ["one", "two"]
+    loss, speed, parameters = (row(comparison, key) for key in ("final_loss", "mean_tokens_per_sec", "params_total"))
+    assert (loss.values, loss.deltas, loss.best) == ([2.0, 1.0], [None, -0.5], 1)
+    assert (speed.values, speed.deltas, speed.best) == ([100.0, 200.0], [None, 1.0], 1)
+    assert (parameters.values, parameters.deltas, parameters.best) == ([1000.0, 1000.0], [None, 0.0], None)
+
+
+def test_the_baseline_can_be_any_run() -> None:
+    runs = [("one", history(loss=2.0)), ("two", history(loss=4.0))]
+    assert row(compare_runs(runs, baseline=1), "final_loss").deltas == [-0.5, None]
+
+
+def test_equal_values_have_no_best_and_unknown_ones_take_no_part() -> None:
+    runs = [("one", history(loss=1.0)), ("two", history(loss=1.0)), ("three", RunHistory())]
+    loss = row(compare_runs(runs), "final_loss")
+    assert (loss.values, loss.deltas, loss.best) == ([1.0, 1.0, None], [None, 0.0, None], None)
+
+
+def test_nan_is_never_the_best() -> None:
+    loss = row(
+        compare_runs([("one", history(loss=math.nan)), ("two", history(loss=9.0)), ("three", history())]), "final_loss"
+    )
+    assert (loss.best, loss.deltas) == (2, [None, None, None])
+
+
+def test_metrics_nobody_has_are_left_out() -> None:
+    keys = [found.metric.key for found in two(evals=()).metrics]
+    assert "final_val_loss" in keys
+    assert "final_val_loss" not in [found.metric.key for found in compare_runs([("one", history())]).metrics]
+
+
+def test_only_differing_keys_are_listed_and_names_are_no_difference() -> None:
+    second = {
+        "name": "b",
+        "optim": {"lr": 0.2, "betas": [0.9, 0.95]},
+        "data": {"source": "stdlib", "tokenizer": "byte"},
+    }
+    comparison = two(config=second)
+    assert [(found.key, found.values) for found in comparison.config] == [
+        ("optim.lr", ["0.1", "0.2"]),
+        ("optim.betas", ["–", "[0.9, 0.95]"]),
+    ]
+
+
+def test_what_the_machine_made_of_auto_is_a_difference_too() -> None:
+    comparison = two(parallel=Parallel(strategy="ddp", world_size=8), hardware=Hardware(device="Other", count=8))
+    assert {found.key: found.values for found in comparison.config} == {
+        "resolved.device": ["GPU", "Other"],
+        "resolved.processes": ["1", "8"],
+        "resolved.strategy": ["single", "ddp"],
+    }
+
+
+def test_the_difference_of_two_configs() -> None:
+    before, after = load_config("llama2-tiny"), load_config("llama2-tiny", ["model.ffn=gelu", "train.compile=true"])
+    rows = config_difference(before.to_dict(), after.to_dict())
+    assert [(found.key, found.values) for found in rows] == [
+        ("model.ffn", ["swiglu", "gelu"]),
+        ("train.compile", ["false", "true"]),
+    ]
+    assert config_difference(before.to_dict(), before.to_dict()) == []
+
+
+def test_the_difference_of_two_runs() -> None:
+    rows = config_difference(history(), history(config={"optim": {"lr": 0.1}}))
+    assert [found.key for found in rows] == ["data.source", "data.tokenizer"]
+
+
+def test_the_verdict_names_the_lower_loss_by_how_much_and_the_faster_run() -> None:
+    assert two(step_ms=500.0).verdict == [
+        "two has the lower validation loss: 1.5000, 25.0 % below one (2.0000).",
+        "two is faster: 200 tok/s, 2.00× one (100 tok/s).",
+        "two uses the hardware better: 20.0 % MFU against 10.0 % of one.",
+    ]
+
+
+def test_runs_of_different_length_are_compared_at_the_same_tokens() -> None:
+    # At 600 tokens the longer run is between 4.0 (400) and 2.0 (800).
+    runs = [
+        ("long", history(steps=10, evals=((4, 4.0), (8, 2.0)))),
+        ("short", history(steps=6, evals=((3, 5.0), (6, 2.7)))),
+    ]
+    assert "short has the lower validation loss at the same 600 tokens: 2.7000, 10.0 % below long (3.0000)." in (
+        compare_runs(runs).verdict
+    )
+
+
+def test_of_three_runs_the_best_and_the_second_are_named() -> None:
+    runs = [(name, history(evals=((10, loss),))) for name, loss in (("a", 3.0), ("b", 1.0), ("c", 2.0))]
+    assert "b has the lowest validation loss: 1.0000, 50.0 % below c (2.0000)." in compare_runs(runs).verdict
+
+
+def test_hardly_different_runs_are_called_the_same() -> None:
+    sentences = two(evals=((10, 2.001),)).verdict
+    assert "one and two have practically the same validation loss: 2.0000 and 2.0010." in sentences
+    assert any("equally fast" in sentence for sentence in sentences)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"config": {"data": {"source": "stdlib", "tokenizer": "char"}}},
+        {"architecture": Architecture(name="1L", vocab_size=50_257)},
+    ],
+)
+def test_losses_of_different_tokens_are_not_compared(other: dict[str, object]) -> None:
+    comparison = two(**other)
+    assert "not comparable" in comparison.verdict[0]
+    assert not any("validation loss" in sentence for sentence in comparison.verdict)
+    for key in ("final_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"):
+        found = row(comparison, key)
+        assert (found.best, found.deltas) == (None, [None, None])
+        assert None not in found.values
+
+
+def test_a_vocabulary_padded_for_speed_is_the_same_vocabulary() -> None:
+    plain, padded = (history(architecture=Architecture(name="1L", vocab_size=size)) for size in (50_257, 50_304))
+    assert not any("comparable" in sentence for sentence in compare_runs([("a", plain), ("b", padded)]).verdict)
+
+
+def test_a_tokenizer_made_from_another_corpus_is_another_one() -> None:
+    configs = [{"data": {"source": source, "tokenizer": "char"}} for source in ("a.txt", "b.txt")]
+    runs = [(str(number), history(config=config)) for number, config in enumerate(configs)]
+    assert "not comparable" in compare_runs(runs).verdict[0]
+
+
+def test_different_data_is_a_caution() -> None:
+    sentences = two(config={"data": {"source": "shakespeare", "tokenizer": "byte"}}).verdict
+    assert "different data" in sentences[0]
+
+
+def test_different_hardware_is_said_with_the_speed() -> None:
+    sentences = two(hardware=Hardware(device="Other"), step_ms=250.0).verdict
+    assert "two is faster (on different hardware): 400 tok/s, 4.00× one (100 tok/s)." in sentences
+
+
+def test_a_diverged_run_is_named_first() -> None:
+    assert two(loss=math.nan).verdict[0] == "two diverged: its loss is nan at step 10."
+
+
+def test_runs_can_be_compared_at_a_point_of_an_axis() -> None:
+    runs = [
+        ("fast", history(step_ms=500.0, evals=((0, 4.0), (10, 2.0)))),
+        ("slow", history(evals=((0, 4.0), (10, 3.0)))),
+    ]
+    comparison = compare_runs(runs, at=("time", 5.0))
+    assert row(comparison, "total_tokens").values == [1000.0, 500.0]
+    assert row(comparison, "final_val_loss").values == [2.0, 3.5]
+    assert comparison.verdict[0].startswith("fast has the lower validation loss at 5 s of training: 2.0000")
+
+
+def test_a_run_that_did_not_reach_the_point_is_said_to_and_has_no_values() -> None:
+    comparison = compare_runs([("long", history(steps=10)), ("short", history(steps=5))], at=("tokens", 800.0))
+    assert row(comparison, "final_loss").values == [2.0, None]
+    assert comparison.verdict[0] == "short did not reach 800 tokens."
+
+
+def test_one_run_is_shown_without_a_verdict() -> None:
+    comparison = compare_runs([("one", history())])
+    assert (comparison.verdict, comparison.config) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"baseline": 2}, "baseline"), ({"at": ("wishes", 1.0)}, "step, tokens, time, flops")],
+)
+def test_what_cannot_be_compared_is_told(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        compare_runs([("one", history())], **arguments)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="nothing to compare"):
+        compare_runs([])
+
+
+def test_names_are_told_apart_by_the_end_of_their_ids(tmp_path: Path) -> None:
+    made = [write_run(tmp_path, f"a-20260101-00000{n}-{end}", steps=1) for n, end in enumerate(("aaaa", "bbbb"))]
+    other = write_run(tmp_path, "b", preset="gpt2-tiny", steps=1)
+    runs = [(run, load_history(run)) for run in (*made, other)]
+    assert display_names(runs) == ["llama2-tiny (aaaa)", "llama2-tiny (bbbb)", "gpt2-tiny"]
+    assert len(set(display_names([runs[0], runs[0]]))) == 2

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from tuitrain.analysis.metrics import METRICS, SUMMARY_METRICS, metric
+from tuitrain.analysis.summary import Summary
+from tuitrain.runs.history import EVAL_KEYS, STEP_KEYS
+
+
+def test_every_metric_is_declared_once() -> None:
+    keys = [declared.key for declared in (*METRICS, *SUMMARY_METRICS)]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("declared", [*METRICS, *SUMMARY_METRICS], ids=lambda declared: declared.key)
+def test_a_metric_is_a_number_that_exists(declared: object) -> None:
+    known = {
+        "step": STEP_KEYS,
+        "eval": [{"loss": "val_loss"}.get(key, key) for key in EVAL_KEYS],
+        "summary": [field.name for field in dataclasses.fields(Summary)],
+    }
+    found = metric(declared.key)  # type: ignore[attr-defined]
+    assert found.key in known[found.source]
+    assert found.text(0.5)
+
+
+def test_unknown_is_not_available_and_other_numbers_are_themselves() -> None:
+    mfu = metric("mfu")
+    assert [mfu.text(value) for value in (None, 0.472, math.nan, math.inf)] == ["n/a", "47.2 %", "nan", "inf"]
+
+
+def test_a_label_has_the_unit_of_the_axis() -> None:
+    assert [metric(key).label for key in ("mfu", "loss", "mem_peak_gb")] == ["MFU, %", "loss", "peak memory, GB"]
+
+
+def test_an_undeclared_metric_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        metric("happiness")

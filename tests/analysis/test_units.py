@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuitrain.analysis import units
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"), (950, "950"), (999.4, "999"), (1000, "1.00 k"), (412_345, "412 k"), (999_949, "1.00 M"),
+        (81.7e9, "81.7 B"), (1.5e12, "1.50 T"), (-2500, "-2.50 k"),
+    ],
+)  # fmt: skip
+def test_counts_have_three_digits_and_a_suffix(value: float, text: str) -> None:
+    assert units.count(value) == text
+
+
+@given(st.floats(1, 1e15))
+def test_a_count_is_true_to_its_digits(value: float) -> None:
+    number, _, suffix = units.count(value).partition(" ")
+    read = float(number) * {"": 1, "k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}[suffix]
+    assert read == pytest.approx(value, rel=0.0051, abs=0.5)
+    assert float(number) < 1000 or suffix == "T"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"), (12.4, "12 s"), (59.6, "1 m 00 s"), (200, "3 m 20 s"), (7500, "2 h 05 m"), (100_800, "1 d 04 h"),
+        (math.inf, "n/a"), (math.nan, "n/a"), (-5, "0 s"),
+    ],
+)  # fmt: skip
+def test_durations_show_their_two_largest_parts(seconds: float, text: str) -> None:
+    assert units.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(2, "now"), (30, "30 s"), (400, "6 m"), (7300, "2 h"), (2e5, "2 d")])
+def test_ages_show_their_largest_part(seconds: float, text: str) -> None:
+    assert units.age(seconds) == text
+
+
+def test_other_units() -> None:
+    assert units.rate(412_000) == "412 k tok/s"
+    assert units.percent(0.472) == "47.2 %"
+    assert [units.milliseconds(value) for value in (84.2, 1270)] == ["84.2 ms", "1.27 s"]
+    assert [units.gigabytes(value) for value in (63.14, 0.481)] == ["63.1 GB", "0.48 GB"]

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuitrain.config import ConfigError, all_presets, difference, known_keys, load_config, validate
+from tuitrain.config.errors import field_at
+from tuitrain.config.run_config import RunConfig
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "model.n_layers": st.integers(1, 1024),
+    "model.norm": st.sampled_from(["layernorm", "rmsnorm"]),
+    "model.ffn": st.sampled_from(["gelu", "swiglu", "geglu", "relu2"]),
+    "model.dropout": st.floats(0, 0.99),
+    "model.window": st.integers(1, 10**6),
+    "data.text_column": TEXT,
+    "optim.lr": st.floats(1e-30, 100),
+    "optim.betas": st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)).map(list),
+    "schedule.warmup_steps": st.integers(0, 2**40),
+    "train.token_budget": st.integers(1, 2**62),
+    "train.seed": st.integers(0, 2**63 - 1),
+    "sampling.prompt": TEXT,
+    "hardware.peak_tflops": st.floats(1e-6, 1e6),
+}
+
+
+def nested(flat: dict[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {"train": {"max_steps": 10}}
+    for key, value in flat.items():
+        section, name = key.split(".")
+        tree.setdefault(section, {})[name] = value
+    return tree
+
+
+@given(st.fixed_dictionaries({}, optional=VALUES))
+def test_a_configuration_survives_toml(flat: dict[str, Any]) -> None:
+    config = validate(nested(flat))
+    assert validate(tomllib.loads(config.to_toml())) == config
+
+
+@pytest.mark.parametrize("name", list(all_presets()))
+def test_the_resolved_file_of_a_preset_loads_as_the_same_configuration(name: str, tmp_path: Path) -> None:
+    config = load_config(name)
+    file = tmp_path / "config.toml"
+    file.write_text(config.to_toml(), encoding="utf-8")
+    assert load_config(str(file)) == config
+    assert load_config(f"{tmp_path}/") == config
+
+
+def test_a_file_without_a_name_gets_one_that_is_safe(tmp_path: Path) -> None:
+    file = tmp_path / "my run é.toml"
+    file.write_text("[train]\nmax_steps = 5\n", encoding="utf-8")
+    assert load_config(str(file)).name == "my-run--"
+
+
+def test_broken_toml_is_told_with_file_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text("[train]\nmax_steps = \n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"bad\.toml: not valid TOML: .*line 2"):
+        load_config(str(file))
+
+
+def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(str(file))
+
+
+def test_a_missing_file_is_not_a_broken_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_config(str(tmp_path / "none.toml"))
+
+
+def test_difference_lists_changed_set_and_unset_keys_but_no_names() -> None:
+    before = load_config("llama2-tiny")
+    after = load_config("llama2-tiny", ["name=other", "model.window=64", "data.max_tokens=none", "optim.lr=0.1"])
+    assert difference(before, after) == {
+        "model.window": (None, 64),
+        "data.max_tokens": (8_000_000, None),
+        "optim.lr": (0.002, 0.1),
+    }
+
+
+def test_every_key_has_a_docstring() -> None:
+    for key in known_keys(RunConfig):
+        field = field_at(RunConfig, key.split("."))
+        assert field is not None
+        assert field.description, key
+
+
+def test_steps_follow_from_the_token_budget_or_the_step_limit_whichever_ends_first() -> None:
+    config = load_config("llama2-tiny", ["train.token_budget=10000", "train.max_steps=none"])
+    assert config.total_steps == math.ceil(10000 / (16 * 128))
+    assert load_config("llama2-tiny", ["train.token_budget=10000", "train.max_steps=3"]).total_steps == 3
+
+
+def test_accumulation_follows_from_the_processes_and_must_divide() -> None:
+    config = load_config("llama2-tiny", ["train.global_batch_size=32", "train.micro_batch_size=4"])
+    assert [config.accumulation(world) for world in (1, 2, 8)] == [8, 4, 1]
+    with pytest.raises(ConfigError, match=r"\(32\) must be a multiple of .*\(4 × 3\)"):
+        config.accumulation(3)
+
+
+def test_the_architecture_name_tells_what_is_in_it() -> None:
+    config = load_config("llama-124m")
+    assert config.model.architecture_name == "12L-12H-768D-RoPE-RMS-SwiGLU-PreNorm"
+    assert load_config("qwen3").model.architecture_name == "24L-16H/8KV-2048D-RoPE-RMS-QKNorm-SwiGLU-PreNorm"

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuitrain.events import (
+    RECORD_TYPES,
+    AnyRecord,
+    BrokenLineError,
+    End,
+    Eval,
+    Gpu,
+    Hardware,
+    Layers,
+    Run,
+    Sample,
+    Step,
+    System,
+    decode,
+    encode,
+    json_schema,
+)
+
+TYPES = [str(kind.__struct_config__.tag) for kind in RECORD_TYPES]
+NUMBER = st.floats(allow_nan=True, allow_infinity=True)
+TIME = st.floats(0, 4e9)
+WHOLE = st.integers(0, 2**63 - 1)
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30) | st.sampled_from(["nan", "inf", "-inf"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+FINITE_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+STEPS = st.builds(
+    Step, time=TIME, step=WHOLE, tokens=st.none() | WHOLE, loss=st.none() | NUMBER, lr=st.none() | NUMBER,
+    mfu=st.none() | NUMBER, grad_norm=NUMBER, grad_mean=st.just(msgspec.UNSET) | st.none() | NUMBER,
+)  # fmt: skip
+RECORDS = st.one_of(
+    STEPS,
+    st.builds(Eval, time=TIME, step=WHOLE, loss=NUMBER, split=TEXT, perplexity=st.none() | NUMBER),
+    st.builds(Layers, time=TIME, step=WHOLE, grad_norm=st.lists(NUMBER, max_size=5)),
+    st.builds(Sample, time=TIME, step=WHOLE, text=TEXT, prompt=TEXT),
+    st.builds(
+        System, time=TIME, host=TEXT, cpu_percent=st.none() | NUMBER,
+        gpus=st.lists(st.builds(Gpu, index=WHOLE, name=st.none() | TEXT, power_w=st.none() | NUMBER), max_size=2),
+    ),
+    st.builds(
+        Run, time=TIME, run_id=TEXT, name=TEXT, config=st.dictionaries(TEXT, FINITE_JSON, max_size=3),
+        flops_per_token=st.none() | NUMBER,
+        hardware=st.none() | st.builds(Hardware, device=TEXT, peak_tflops=st.none() | NUMBER),
+    ),
+    st.builds(End, time=TIME, status=st.sampled_from(["completed", "stopped", "failed"]), reason=st.none() | TEXT),
+)  # fmt: skip
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equality in which nan equals nan."""
+    return repr(a) == repr(b)
+
+
+@given(RECORDS)
+def test_a_record_survives_the_log(record: AnyRecord) -> None:
+    line = encode(record)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert same(decode(line), record)
+
+
+@given(RECORDS)
+def test_the_log_is_strict_json(record: AnyRecord) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    assert json.loads(encode(record), parse_constant=refuse)["type"] in {
+        kind.__struct_config__.tag for kind in RECORD_TYPES
+    }
+
+
+def decoded(line: bytes) -> AnyRecord | None:
+    """What the line holds; None for a broken one too."""
+    try:
+        return decode(line)
+    except BrokenLineError as error:
+        assert str(error)
+        return None
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_can_make_the_parser_raise_anything_else(line: bytes) -> None:
+    decoded(line)
+
+
+@given(st.sampled_from(TYPES), st.dictionaries(TEXT, JSON), JSON)
+def test_no_json_can_make_the_parser_raise_anything_else(kind: str, keys: dict[str, Any], value: Any) -> None:
+    tree = {**keys, "type": kind, "step": value, "loss": value, "time": value, "config": value, "gpus": [value]}
+    decoded(json.dumps(tree).encode())
+    decoded(json.dumps(value).encode())
+
+
+@given(STEPS, st.data())
+def test_a_torn_line_is_broken_and_not_another_record(record: Step, data: st.DataObject) -> None:
+    line = encode(record).rstrip(b"\n")
+    with pytest.raises(BrokenLineError):
+        decode(line[: data.draw(st.integers(1, len(line) - 1))])
+
+
+@pytest.mark.parametrize(("word", "number"), [("nan", math.nan), ("inf", math.inf), ("-inf", -math.inf)])
+def test_numbers_that_json_lacks_are_spelled_as_words(word: str, number: float) -> None:
+    line = encode(Step(time=1.0, step=3, loss=number))
+    assert json.loads(line)["loss"] == word
+    record = decode(line)
+    assert isinstance(record, Step)
+    assert same(record.loss, number)
+
+
+def test_absent_null_and_nan_are_three_things() -> None:
+    absent, null, nan = (decode(encode(Step(step=1, grad_mean=value))) for value in (msgspec.UNSET, None, math.nan))
+    assert isinstance(absent, Step)
+    assert isinstance(null, Step)
+    assert isinstance(nan, Step)
+    assert absent.grad_mean is msgspec.UNSET
+    assert null.grad_mean is None
+    assert isinstance(nan.grad_mean, float)
+    assert b"grad_mean" not in encode(Step(step=1))
+
+
+def test_unknown_types_are_skipped_and_unknown_keys_ignored() -> None:
+    assert decode(b'{"type":"from_the_future","time":1,"step":[1]}') is None
+    record = decode(b'{"type":"step","time":1,"step":4,"colour":"blue"}')
+    assert isinstance(record, Step)
+    assert record.step == 4
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"not json",
+        b"[1, 2]",
+        b"{}",
+        b'{"type":5}',
+        b'{"type":"step"}',
+        b'{"type":"step","step":1.5}',
+        b'{"type":"step","step":-1}',
+        b'{"type":"step","step":1' + b"0" * 400 + b"}",
+        b'{"type":"step","step":1,"time":"nan"}',
+        b'{"type":"eval","step":1,"loss":null}',
+        b'{"type":"alert","level":"loud","code":"a","message":"b"}',
+        b'{"type":"sample","step":1,"text":"\xff"}',
+        b"[" * 100_000,
+        b'{"type":"step","step":' + b"[" * 100_000,
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_record_is_broken_with_a_reason(line: bytes) -> None:
+    with pytest.raises(BrokenLineError, match=r"\w"):
+        decode(line)
+
+
+def test_the_schema_knows_every_type_and_the_spelled_numbers() -> None:
+    schema = json_schema()
+    assert {kind.__name__ for kind in RECORD_TYPES} <= set(schema["$defs"])
+    assert schema["$defs"]["Eval"]["properties"]["loss"]["anyOf"][1] == {"enum": ["nan", "inf", "-inf"]}

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuitrain.events import AnyRecord, Checkpoint, End, Eval, Layers, Run, Sample, Step
+from tuitrain.runs import Columns, RunHistory
+
+
+def run(attempt: int, at: float) -> Run:
+    return Run(time=at, run_id="a", name="a", attempt=attempt)
+
+
+def steps(first: int, last: int, at: float, loss: float = 1.0) -> list[AnyRecord]:
+    return [Step(time=at + number, step=number, loss=loss) for number in range(first, last + 1)]
+
+
+def resumed(*, in_pieces: bool) -> RunHistory:
+    """100 steps with results every 25, then a second attempt from step 51 on."""
+    first: list[AnyRecord] = [run(1, 0.0)]
+    for number in range(1, 101):
+        first += steps(number, number, 0.0)
+        if number % 25 == 0:
+            first += [
+                Eval(time=float(number), step=number, loss=9.0),
+                Sample(time=float(number), step=number, text="old"),
+                Checkpoint(time=float(number), step=number, path="old"),
+                Layers(time=float(number), step=number, grad_norm=[9.0]),
+            ]
+    second: list[AnyRecord] = [run(2, 1000.0), *steps(51, 74, 1000.0, loss=2.0)]
+    second += [Eval(time=1075.5, step=75, loss=3.0), Sample(time=1075.5, step=75, text="new")]
+    second += steps(75, 80, 1000.0, loss=2.0)
+    history = RunHistory()
+    if in_pieces:
+        for record in first + second:
+            history.absorb([record])
+    else:
+        history.absorb(first + second)
+    return history
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_a_later_attempt_supersedes_without_a_zigzag(in_pieces: bool) -> None:
+    history = resumed(in_pieces=in_pieces)
+    assert history.steps["step"].tolist() == list(range(1, 81))
+    assert history.steps["loss"][:50].tolist() == [1.0] * 50
+    assert history.steps["loss"][50:].tolist() == [2.0] * 30
+    assert history.superseded_steps["step"].tolist() == list(range(51, 101))
+    assert len(history.attempts) == 2
+    assert history.run is history.attempts[-1]
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_results_of_the_superseded_part_go_with_its_steps(in_pieces: bool) -> None:
+    history = resumed(in_pieces=in_pieces)
+    assert dict(zip(history.evals["step"].tolist(), history.evals["loss"].tolist(), strict=True)) == {
+        25: 9.0, 50: 9.0, 75: 3.0,
+    }  # fmt: skip
+    assert [(sample.step, sample.text) for sample in history.samples] == [(25, "old"), (50, "old"), (75, "new")]
+    assert [checkpoint.step for checkpoint in history.checkpoints] == [25, 50]
+    assert [layers.step for layers in history.layers] == [25, 50]
+
+
+def test_a_third_attempt_supersedes_the_second() -> None:
+    history = resumed(in_pieces=False)
+    history.absorb([run(3, 2000.0), *steps(61, 65, 2000.0, loss=3.0)])
+    assert history.steps["step"].tolist() == list(range(1, 66))
+    assert history.steps["loss"][-5:].tolist() == [3.0] * 5
+    assert len(history.superseded_steps) == 70
+
+
+def test_a_resume_that_goes_straight_on_supersedes_nothing() -> None:
+    history = RunHistory()
+    history.absorb([run(1, 0.0), *steps(1, 10, 0.0), Eval(time=10.0, step=10, loss=1.0), run(2, 100.0)])
+    history.absorb(steps(11, 20, 100.0))
+    assert history.steps["step"].tolist() == list(range(1, 21))
+    assert len(history.superseded_steps) == 0
+    assert history.evals["step"].tolist() == [10]
+
+
+def test_a_new_attempt_takes_back_the_end_of_the_one_before() -> None:
+    history = RunHistory()
+    history.absorb([run(1, 0.0), *steps(1, 3, 0.0), End(time=4.0, status="stopped")])
+    assert history.end is not None
+    history.absorb([run(2, 10.0)])
+    assert history.end is None
+
+
+def test_an_empty_history_knows_nothing() -> None:
+    history = RunHistory()
+    unknown = (history.run, history.step, history.tokens, history.started, history.system, history.last_time)
+    assert unknown == (None,) * 6
+
+
+def test_the_heartbeat_is_the_newest_time_in_any_order() -> None:
+    history = RunHistory()
+    history.absorb([Step(time=50.0, step=1), Step(time=40.0, step=2), Eval(time=45.0, step=2, loss=1.0)])
+    assert history.last_time == 50.0
+
+
+@given(st.lists(st.integers(1, 30), max_size=60))
+def test_steps_always_increase_and_none_is_lost(numbers: list[int]) -> None:
+    history = RunHistory()
+    history.absorb([Step(time=float(at), step=number) for at, number in enumerate(numbers)])
+    kept = history.steps["step"]
+    assert (np.diff(kept) > 0).all()
+    assert len(kept) + len(history.superseded_steps) == len(numbers)
+    if numbers:
+        assert kept[-1] == numbers[-1]
+
+
+def test_absent_values_are_left_out_of_a_series_and_measured_nan_is_not() -> None:
+    columns = Columns(("step", "loss"))
+    columns.extend([Step(step=1, loss=2.0), Step(step=2), Step(step=3, loss=math.nan), Step(step=4, loss=math.inf)])
+    x, y = columns.series("loss")
+    assert x.tolist() == [1.0, 3.0, 4.0]
+    assert y[0] == 2.0
+    assert math.isnan(y[1])
+    assert y[2] == math.inf
+    assert columns.present("loss").tolist() == [True, False, True, True]
+    assert columns.last("loss") == math.inf
+
+
+def test_a_column_nobody_wrote_is_empty_and_an_unknown_one_too() -> None:
+    columns = Columns(("step", "loss"))
+    columns.extend([Step(step=1)])
+    assert not columns.has("loss")
+    assert not columns.has("colour")
+    assert columns.last("loss") is None
+    assert [part.tolist() for part in columns.series("loss")] == [[], []]
+
+
+def test_rows_can_be_chosen() -> None:
+    columns = Columns(("step", "loss"))
+    columns.extend([Step(step=number, loss=float(number) if number % 2 else None) for number in range(6)])
+    chosen = columns.where(columns["step"] >= 3)
+    assert chosen["step"].tolist() == [3.0, 4.0, 5.0]
+    assert chosen.present("loss").tolist() == [True, False, True]
+    assert len(columns) == 6

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support import write_run
+from tuitrain.events import End
+from tuitrain.runs import RunInfo, Status, derive_status, glance
+from tuitrain.runs.status import LIVE_WITHIN_S, STALLED_AFTER_S
+
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield child
+    child.kill()
+    child.communicate()
+
+
+def info(process: subprocess.Popen[bytes] | None = None, **facts: object) -> RunInfo:
+    known: dict[str, object] = {"name": "a", "created": NOW - 1000, "host": socket.gethostname()}
+    if process is not None:
+        known |= {"pid": process.pid, "pid_started": psutil.Process(process.pid).create_time()}
+    return RunInfo(**(known | facts))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("status", ["completed", "stopped", "failed"])
+def test_an_end_record_decides(status: str) -> None:
+    end = End(time=NOW - 500, status=status)  # type: ignore[arg-type]
+    assert derive_status(None, end, NOW, True, NOW) == Status(status)
+
+
+def test_a_living_process_runs_starts_or_stalls(process: subprocess.Popen[bytes]) -> None:
+    facts = info(process)
+    assert derive_status(facts, None, NOW - 1, True, NOW) is Status.RUNNING
+    assert derive_status(facts, None, NOW - 1, False, NOW) is Status.STARTING
+    assert derive_status(facts, None, None, False, NOW) is Status.STARTING
+    assert derive_status(facts, None, NOW - STALLED_AFTER_S - 1, True, NOW) is Status.STALLED
+
+
+def test_a_process_that_died_without_a_word_crashed(process: subprocess.Popen[bytes]) -> None:
+    facts = info(process)
+    process.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    zombie = derive_status(facts, None, NOW - 1, True, NOW)
+    process.wait()
+    assert (zombie, derive_status(facts, None, NOW - 1, True, NOW)) == (Status.CRASHED, Status.CRASHED)
+
+
+def test_a_pid_that_another_process_got_is_not_the_run(process: subprocess.Popen[bytes]) -> None:
+    facts = info(process, pid_started=psutil.Process(process.pid).create_time() - 3600)
+    assert derive_status(facts, None, NOW - 1, True, NOW) is Status.CRASHED
+
+
+@pytest.mark.parametrize(
+    ("age", "has_steps", "status"),
+    [(1.0, True, Status.RUNNING), (1.0, False, Status.STARTING), (LIVE_WITHIN_S + 1, True, Status.UNKNOWN)],
+)
+def test_of_a_run_on_another_machine_only_the_heartbeat_is_known(age: float, has_steps: bool, status: Status) -> None:
+    facts = info(host="another-machine.example", pid=1)
+    assert derive_status(facts, None, NOW - age, has_steps, NOW) is status
+    assert derive_status(None, None, NOW - age, has_steps, NOW) is status
+
+
+def test_nothing_at_all_is_unknown() -> None:
+    assert derive_status(None, None, None, False, NOW) is Status.UNKNOWN
+
+
+def test_the_end_of_an_earlier_attempt_does_not_end_a_resumed_run(process: subprocess.Popen[bytes]) -> None:
+    facts = info(process, started=NOW - 10)
+    assert derive_status(facts, End(time=NOW - 500, status="stopped"), NOW - 500, True, NOW) is Status.STARTING
+    assert derive_status(facts, End(time=NOW - 1, status="stopped"), NOW - 1, True, NOW) is Status.STOPPED
+
+
+def test_exit_codes_are_those_of_the_contract() -> None:
+    codes = {status: status.exit_code for status in Status}
+    assert codes == {
+        Status.STARTING: 101, Status.RUNNING: 101, Status.STALLED: 101, Status.COMPLETED: 0, Status.STOPPED: 103,
+        Status.FAILED: 100, Status.CRASHED: 100, Status.UNKNOWN: 1,
+    }  # fmt: skip
+    assert [status for status in Status if status.live] == [Status.STARTING, Status.RUNNING, Status.STALLED]
+
+
+def test_a_run_directory_tells_its_status(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
+    live = write_run(tmp_path, "a", status=None, info=info(process, created=time.time()))
+    assert glance(live).status is Status.RUNNING
+    assert glance(write_run(tmp_path, "b", status="failed")).status is Status.FAILED

@@ -1,0 +1,87 @@
+"""Runs and a running app for the tests of the screens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.support import write_run
+from tuitrain.runs import RunDirectory
+from tuitrain.tui.app import TuitrainApp
+from tuitrain.tui.theme import DARK
+from tuitrain.tui.widgets.chart import Chart
+from tuitrain.tui.widgets.lines import Lines
+from tuitrain.tui.widgets.pane import Pane
+
+SIZES = [(80, 24), (120, 35), (200, 50)]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    """A completed run of 100 steps."""
+    return write_run(tmp_path)
+
+
+@pytest.fixture
+def two_runs(tmp_path: Path) -> list[RunDirectory]:
+    """Two completed runs that differ in preset, loss and speed."""
+    first = write_run(tmp_path, "llama2-tiny-20260101-120000-abcd", start=time.time() - 900)
+    second = write_run(
+        tmp_path, "gpt2-tiny-20260101-130000-ef01", preset="gpt2-tiny", floor=2.6, tokens_per_sec=2e5,
+        start=time.time() - 500,
+    )  # fmt: skip
+    return [first, second]
+
+
+@asynccontextmanager
+async def running(
+    screen: str, runs: list[RunDirectory], runs_dir: Path, size: tuple[int, int] = (200, 50), theme: str = DARK
+) -> AsyncIterator[tuple[TuitrainApp, Pilot[None]]]:
+    """The app on a screen, with all it was asked to show read and drawn."""
+    app = TuitrainApp(screen, runs, runs_dir)  # type: ignore[arg-type]
+    app.theme = theme
+    async with app.run_test(size=size) as pilot:
+        if screen == "runs":
+            await until(pilot, lambda: app.board.glances is not None)
+        else:
+            await until(pilot, lambda: all(view.loaded for view in app.board.views))
+        await pilot.pause()
+        yield app, pilot
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for a condition; the test fails if it does not come true in time."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await pilot.pause(0.02)
+
+
+def shown(app: TuitrainApp) -> str:
+    """All text that is in sight, from the top to the bottom."""
+    parts = [
+        widget.text
+        for widget in app.screen.walk_children()
+        if isinstance(widget, Lines | Pane) and widget.display and widget.region
+    ]
+    return "\n".join(parts)
+
+
+def chart(app: TuitrainApp, panel: str) -> str:
+    """The text of one chart."""
+    return app.screen.query_one(f"#chart-{panel}", Chart).text
+
+
+def charts_in_sight(app: TuitrainApp) -> list[str]:
+    """The panels of the charts that are displayed."""
+    return [each.panel for each in app.screen.query(Chart) if each.region.area and each.is_on_screen]
+
+
+def header(app: TuitrainApp) -> str:
+    """The two lines at the top."""
+    return app.screen.query_one("#header", Lines).text

@@ -1,0 +1,144 @@
+"""Actions, colours, tables, text: the parts that screens are made of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from textual.color import Color
+from textual.theme import BUILTIN_THEMES
+
+from tests.support import write_run
+from tuitrain.tui import app as app_module
+from tuitrain.tui.actions import ACTIONS, Place, actions_of, footer
+from tuitrain.tui.app import TuitrainApp, run_app
+from tuitrain.tui.headline import bar
+from tuitrain.tui.layout import arrange
+from tuitrain.tui.screens.compare import CompareScreen
+from tuitrain.tui.screens.help import HelpScreen, help_lines
+from tuitrain.tui.screens.runs import RunsScreen
+from tuitrain.tui.screens.watch import WatchScreen
+from tuitrain.tui.table import Column, table
+from tuitrain.tui.text import Span, clean, crop, fit, line, plain, spread, width, wrap
+from tuitrain.tui.theme import contrast, palette_of, terminal_palette
+
+SCREENS: dict[Place, type] = {
+    "watch": WatchScreen, "runs": RunsScreen, "compare": CompareScreen, "help": HelpScreen,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", SCREENS)
+def test_every_action_of_a_screen_has_its_method(place: Place) -> None:
+    for action in actions_of(place):
+        owner = SCREENS[place] if action.owner == "screen" else TuitrainApp
+        assert callable(getattr(owner, f"action_{action.id}", None)), action.id
+
+
+@pytest.mark.parametrize("place", SCREENS)
+def test_no_key_means_two_things_on_a_screen(place: Place) -> None:
+    keys = [key for action in actions_of(place) for key in action.keys]
+    assert len(keys) == len(set(keys))
+
+
+def test_footer_and_help_come_from_the_registry() -> None:
+    assert plain(footer("watch", 200)).split()[:2] == ["q", "quit"]
+    assert width(footer("watch", 40)) <= 40
+    shown = "\n".join(plain(row) for row in help_lines("watch"))
+    assert all(action.help in shown for action in ACTIONS if "watch" in action.places)
+
+
+@pytest.mark.parametrize("name", [name for name in BUILTIN_THEMES if "ansi" not in name])
+def test_text_and_curves_are_readable_in_every_theme(name: str) -> None:
+    palette = palette_of(BUILTIN_THEMES[name])
+    for role in ("text", "quiet", "val", "good", "warn", "bad", "accent", *(f"run{n}" for n in range(6))):
+        style = palette[role]
+        assert style.color is not None
+        assert style.bgcolor is not None
+        assert contrast(Color.from_rich_color(style.color), Color.from_rich_color(style.bgcolor)) >= 3, role
+
+
+def test_both_palettes_know_the_same_roles() -> None:
+    assert palette_of(BUILTIN_THEMES["textual-dark"]).roles == terminal_palette(True).roles
+
+
+def test_a_bar_is_as_long_as_asked() -> None:
+    for fraction, cells in product((0, 0.001, 0.33, 0.999, 1, 7), (1, 6, 40)):
+        assert width(bar(fraction, cells)) == cells
+    assert plain(bar(0.5, 4)) == "██░░"
+
+
+def test_lines_are_cut_and_filled_by_cells() -> None:
+    wide = line("日本語", Span("abc", "quiet"))
+    assert width(wide) == 9
+    assert [width(crop(wide, cells)) for cells in range(10)] == list(range(10))
+    assert width(fit(wide, 20)) == 20
+    assert plain(crop(line("abcdef"), 4)) == "abc…"
+    assert plain(spread([line("a"), line("b"), line("c")], 9) or ()) == "a   b   c"
+    assert spread([line("abc"), line("def")], 7) is None
+
+
+def test_text_of_files_cannot_move_the_cursor() -> None:
+    assert clean("a\x1b[2Jb\tc\x07\x9b") == "ab  c␇ "
+    assert clean("\x1b]0;title\x07x") == "x"
+
+
+def test_wrapping_keeps_every_word() -> None:
+    text = "the quick brown fox jumps over the lazy dog and an-unbreakably-long-word-that-must-be-cut"
+    rows = wrap(text, 12)
+    assert all(cell_len(row) <= 12 for row in rows)
+    assert "".join("".join(rows).split()) == "".join(text.split())
+    assert wrap("    indented", 40) == ["    indented"]
+
+
+def test_a_table_drops_its_least_columns_first() -> None:
+    columns = [Column("name"), Column("much", right=True, rank=1), Column("less", right=True, rank=2)]
+    rows = [[line("abc"), line("1"), line("22222")]]
+    assert [plain(part) for part in (table(columns, rows, 40)[0], *table(columns, rows, 40)[1])] == [
+        "name  much   less",
+        "abc      1  22222",
+    ]
+    assert plain(table(columns, rows, 12)[0]) == "name  much"
+
+
+@pytest.mark.parametrize(
+    ("size", "charts", "columns"),
+    [((200, 50), 6, 3), ((120, 35), 6, 2), ((80, 24), 6, 1), ((200, 12), 6, 1), ((120, 35), 3, 3), ((80, 24), 3, 1)],
+)
+def test_the_arrangement_follows_the_size(size: tuple[int, int], charts: int, columns: int) -> None:
+    found = arrange(*size, charts, 0.3)
+    assert found.columns == columns
+    assert found.single == (columns == 1)
+
+
+def test_leaving_a_live_run_says_how_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path, status=None)
+    done = write_run(tmp_path, "gpt2-tiny-20260101-120000-0000", preset="gpt2-tiny")
+
+    def leave_at_once(app: TuitrainApp) -> None:
+        from tuitrain.runs import glance
+
+        for view in app.board.views:
+            assert view.directory is not None
+            view.status = glance(view.directory).status
+
+    monkeypatch.setattr(app_module.TuitrainApp, "run", leave_at_once)
+    assert run_app("watch", [run, done], tmp_path) == 0
+    assert capsys.readouterr().out == f"training goes on: tuitrain watch {run.run_id}\n"
+
+
+def test_an_unknown_axis_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="step, tokens, time"):
+        run_app("watch", [], tmp_path, x="weeks")
+
+
+def test_the_dashboard_imports_little() -> None:
+    code = "import sys, tuitrain.tui.app, tuitrain.tui.screens.watch; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    for heavy in ("torch", "matplotlib", "pydantic", "pyarrow", "textual_plotext", "tuitrain.tui.screens.runs"):
+        assert heavy not in modules

@@ -1,0 +1,276 @@
+"""The dashboard of a finished run, at every size and in both themes, and what its keys do."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.support import run_record, step_record, write_run
+from tests.tui.conftest import SIZES, chart, charts_in_sight, header, running, shown
+from tuitrain.config import load_config
+from tuitrain.events import EventWriter
+from tuitrain.runs import RunDirectory, RunInfo
+from tuitrain.tui.screens.watch import WatchScreen
+from tuitrain.tui.theme import DARK, LIGHT
+from tuitrain.tui.widgets.pane import Pane
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT])
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_numbers_of_the_run_are_there(run: RunDirectory, size: tuple[int, int], theme: str) -> None:
+    async with running("watch", [run], run.path.parent, size, theme) as (app, _):
+        top = header(app)
+        for word in ("completed", "llama2-tiny", "step 100 of 300", "33.3 %", "loss", "val", "MFU", "tok/s", "GB"):
+            assert word in top, word
+        assert all(len(row) == size[0] for row in top.split("\n"))
+        assert "★" in chart(app, "loss")
+        assert "quit" in shown(app)
+
+
+async def test_all_panels_at_200_columns(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent, (200, 50)) as (app, _):
+        assert charts_in_sight(app) == ["loss", "mfu", "throughput", "memory", "grad_norm", "lr"]
+        assert "validation" in chart(app, "loss")
+        assert "mean" in chart(app, "mfu")
+        assert "mean" in chart(app, "throughput")
+        assert "capacity 85.9" in chart(app, "memory")
+        assert "allocated" in chart(app, "memory")
+        assert "clip 1" in chart(app, "grad_norm")
+        assert "● now" in chart(app, "lr")
+        text = shown(app)
+        assert "all steps done" in text
+        assert "A100-SXM4-80GB single bf16 flash compiled" in text
+        assert "return 100" in text
+
+
+async def test_two_columns_at_120_and_one_chart_at_80(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent, (120, 35)) as (app, pilot):
+        assert len(charts_in_sight(app)) == 6
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        assert charts_in_sight(app) == ["loss"]
+        await pilot.press("right")
+        assert charts_in_sight(app) == ["mfu"]
+        await pilot.press("tab")
+        assert charts_in_sight(app) == ["throughput"]
+        await pilot.press("left", "shift+tab", "up")
+        assert charts_in_sight(app) == ["lr"]
+
+
+async def test_x_goes_through_step_tokens_and_time(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        assert "step" in chart(app, "loss").split("\n")[-1]
+        await pilot.press("x")
+        assert "tokens" in chart(app, "loss").split("\n")[-1]
+        await pilot.press("x")
+        assert "time" in chart(app, "lr").split("\n")[-1]
+        await pilot.press("x")
+        assert "step" in chart(app, "loss").split("\n")[-1]
+
+
+async def test_s_goes_through_the_smoothings_and_names_them(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        seen = []
+        for _ in range(5):
+            seen.append(chart(app, "loss").split("\n")[0])
+            await pilot.press("s")
+        assert [title.partition("smooth ")[2].split()[0] for title in seen if "smooth" in title] == [
+            "0.9",
+            "0.97",
+            "0.99",
+            "0.6",
+        ]
+        assert sum("smooth" not in title and "raw" not in title for title in seen) == 1
+
+
+async def test_y_makes_the_axis_logarithmic_and_back(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        before = chart(app, "loss")
+        await pilot.press("y")
+        assert " log " in chart(app, "loss").split("\n")[0]
+        assert chart(app, "loss").split("\n")[1:-1] != before.split("\n")[1:-1]
+        await pilot.press("y")
+        assert chart(app, "loss") == before
+
+
+@pytest.mark.parametrize("key", ["z", "enter"])
+async def test_zoom_fills_the_screen_with_the_panel_in_focus(run: RunDirectory, key: str) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("right", "down", key)
+        await pilot.pause()
+        assert charts_in_sight(app) == ["grad_norm"]
+        assert len(chart(app, "grad_norm").split("\n")) == 50 - 4
+        await pilot.press(key)
+        await pilot.pause()
+        assert len(charts_in_sight(app)) == 6
+
+
+@pytest.mark.parametrize("size", [(200, 50), (80, 24)])
+async def test_l_goes_through_the_tabs(run: RunDirectory, size: tuple[int, int]) -> None:
+    async with running("watch", [run], run.path.parent, size) as (app, pilot):
+        pane = app.screen.query_one(Pane)
+        texts = []
+        for _ in range(5):
+            if pane.display:
+                texts.append(pane.text)
+            await pilot.press("l")
+            await pilot.pause()
+        assert any("step 100" in text and "def main(self):" in text for text in texts)
+        assert any("tuitrain engine" in text for text in texts)
+        assert any("MFU fell by 30 %." in text for text in texts)
+        assert any("n_layers" in text and "as in the preset llama2-tiny" in text for text in texts)
+
+
+async def test_what_differs_from_the_preset_is_marked(tmp_path: Path) -> None:
+    run = write_run(tmp_path, overrides=("optim.lr=0.0017", "train.max_steps=120"))
+    async with running("watch", [run], tmp_path) as (app, pilot):
+        await pilot.press("l", "l", "l")
+        marked = app.screen.query_one(Pane).text.split("•")[2:]
+        assert sorted(part.split()[0] for part in marked) == ["lr", "max_steps"]
+
+
+async def test_t_changes_the_colours_and_the_text_stays(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        before, palette = shown(app), app.palette
+        await pilot.press("t")
+        await pilot.pause()
+        assert app.theme == LIGHT
+        assert app.palette["run0"] != palette["run0"]
+        assert shown(app) == before
+        await pilot.press("t")
+        await pilot.pause()
+        assert app.palette["run0"] == palette["run0"]
+
+
+async def test_help_lists_the_keys_and_any_of_its_keys_closes_it(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        for key in ("escape", "q", "question_mark"):
+            await pilot.press("question_mark")
+            await pilot.pause()
+            assert "Smoothing of the curves" in shown(app)
+            await pilot.press(key)
+            await pilot.pause()
+            assert isinstance(app.screen, WatchScreen)
+
+
+async def test_the_command_palette_finds_an_action(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("colon")
+        await pilot.pause()
+        await pilot.press(*"logarithmic")
+        await app.workers.wait_for_complete()
+        await pilot.pause(0.3)
+        await pilot.press("down", "enter")
+        for _ in range(100):
+            if app.board.log:
+                break
+            await pilot.pause(0.02)
+        assert app.board.log
+
+
+async def test_a_click_on_the_footer_and_on_a_tab(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        footer = app.screen.query_one("#footer")
+        await pilot.click(footer, offset=(shown(app).split("\n")[-1].index("x axis"), 0))
+        assert app.board.x == "tokens"
+        await pilot.click("#selector", offset=(10, 0))
+        await pilot.pause()
+        assert "tuitrain engine" in app.screen.query_one(Pane).text
+
+
+async def test_a_double_click_zooms(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.click("#chart-memory", times=2)
+        await pilot.pause()
+        assert charts_in_sight(app) == ["memory"]
+
+
+async def test_n_opens_the_next_run_and_q_leaves(two_runs: list[RunDirectory]) -> None:
+    async with running("watch", two_runs[:1], two_runs[0].path.parent) as (app, pilot):
+        await pilot.press("n")
+        for _ in range(200):
+            if "gpt2-tiny" in header(app):
+                break
+            await pilot.pause(0.02)
+        assert "gpt2-tiny" in header(app)
+        await pilot.press("q")
+    assert app.return_code in (0, None)
+
+
+async def test_several_runs_share_the_charts(two_runs: list[RunDirectory]) -> None:
+    async with running("watch", two_runs, two_runs[0].path.parent) as (app, pilot):
+        title = chart(app, "throughput").split("\n")[0]
+        assert "● llama2-tiny" in title
+        assert "▲ gpt2-tiny" in title
+        assert "●" in "".join(chart(app, "loss").split("\n")[1:])
+        assert "▲" in "".join(chart(app, "loss").split("\n")[1:])
+        assert "1 of 2" in header(app)
+        await pilot.press("n")
+        assert "gpt2-tiny" in header(app)
+        assert "2 of 2" in header(app)
+        await pilot.press("N")
+        assert "1 of 2" in header(app)
+
+
+async def test_a_nan_is_seen(tmp_path: Path) -> None:
+    run = write_run(tmp_path, steps=20, status=None)
+    config = load_config("llama2-tiny")
+    with EventWriter(run.metrics) as log:
+        for step in range(21, 31):
+            record = step_record(config, step, at=0.0)
+            record.loss = math.nan
+            log.write(record)
+    async with running("watch", [run], tmp_path) as (app, _):
+        assert "loss nan" in header(app)
+        assert "×" in chart(app, "loss")
+
+
+async def test_an_unknown_peak_says_what_to_do(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "a-20260101-000000-0000")
+    config = load_config("llama2-tiny")
+    with EventWriter(run.metrics) as log:
+        log.write(run_record(config, run.run_id, at=0.0, peak=None))
+        for step in range(1, 4):
+            record = step_record(config, step, at=float(step))
+            record.mfu = record.mem_peak_gb = record.mem_allocated_gb = None
+            log.write(record)
+    async with running("watch", [run], tmp_path) as (app, _):
+        assert "set hardware.peak_tflops" in " ".join(chart(app, "mfu").replace("│", "").split())
+        assert "MFU n/a" in header(app)
+        assert "memory n/a" in header(app)
+        assert "n/a" in chart(app, "memory")
+
+
+async def test_a_failed_run_says_why(tmp_path: Path) -> None:
+    run = write_run(tmp_path, status="failed")
+    async with running("watch", [run], tmp_path) as (app, _):
+        assert "✗ failed" in header(app)
+        assert "all steps done" in header(app)
+        assert "took 1 m 41 s" in header(app)
+
+
+async def test_before_the_first_step_it_says_what_the_run_does(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "a-20260101-000000-0000")
+    run.path.mkdir()
+    run.write_info(RunInfo(name="a", created=0.0))
+    run.console.write_text("reading the corpus\n\x1b[32mtokenizing\x1b[0m  10 %\rtokenizing  70 %\n")
+    async with running("watch", [run], tmp_path) as (app, _):
+        assert "tokenizing  70 %" in header(app)
+        assert "no data yet" in chart(app, "loss")
+        assert "\x1b" not in shown(app)
+
+
+@pytest.mark.parametrize("size", [(10, 3), (1, 1), (30, 8), (300, 12), (40, 100)])
+async def test_any_size_survives(run: RunDirectory, size: tuple[int, int]) -> None:
+    async with running("watch", [run], run.path.parent, size) as (app, pilot):
+        await pilot.press("l", "z", "x", "right", "z", "l", "question_mark", "escape", "y")
+        await pilot.resize_terminal(120, 35)
+        await pilot.pause()
+        assert "completed" in header(app)
+        await pilot.resize_terminal(10, 3)
+        await pilot.pause()
+        await pilot.resize_terminal(200, 50)
+        await pilot.pause()
+        assert len(charts_in_sight(app)) == 6
