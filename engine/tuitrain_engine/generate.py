@@ -68,7 +68,7 @@ def _decode(
     return tokens[len(prompt_tokens) :]
 
 
-def choose(logits: Tensor, *, temperature: float, top_k: int, top_p: float, generator: torch.Generator) -> int:
+def choose(logits: Tensor, temperature: float, top_k: int, generator: torch.Generator, top_p: float = 1.0) -> int:
     """Draw a token from logits (V,), float32 on the CPU.
 
     First temperature, then top_k, then top_p: the fewest tokens, the likeliest first, that together reach it. At least
@@ -82,8 +82,7 @@ def choose(logits: Tensor, *, temperature: float, top_k: int, top_p: float, gene
     probabilities = torch.softmax((logits - logits.max()) / temperature, dim=-1)
     if top_p < 1:
         descending, order = probabilities.sort(descending=True, stable=True)
-        superfluous = descending.cumsum(-1) - descending >= top_p
-        superfluous[0] = False
-        probabilities[order[superfluous]] = 0.0
+        enough_without = descending.cumsum(-1)[:-1] >= top_p
+        probabilities[order[1:][enough_without]] = 0.0
     drawn = int(torch.multinomial(probabilities, 1, generator=generator))
     return drawn if candidates is None else int(candidates[drawn])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,4 +52,4 @@ def test_factors_are_bounded_start_above_zero_and_fall_after_the_warmup(
     assert all(0 <= factor <= 1 + 1e-12 for factor in factors)
     assert factors[0] > 0 or total == 1
     after = factors[max(warmup - 1, 0) :]
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(after, after[1:], strict=False))
+    assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(after))

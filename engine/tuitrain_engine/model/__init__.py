@@ -1,4 +1,4 @@
-"""The model zoo: one transformer class driven by the config, one concept a file. Knows nothing of parallelism or data."""
+"""The model zoo: one transformer class driven by the config, one concept a file."""
 
 from tuitrain_engine.model.attention import LayerCache, check_backend
 from tuitrain_engine.model.init import initialise

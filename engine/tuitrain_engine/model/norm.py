@@ -8,7 +8,7 @@ from tuitrain.config import ModelConfig
 
 
 def make_norm(config: ModelConfig) -> nn.LayerNorm | nn.RMSNorm:
-    """The norm of the residual stream, over the last dimension (d_model): layernorm with or without bias, or rmsnorm."""
+    """The norm of the residual stream, over d_model: layernorm with or without bias, or rmsnorm."""
     if config.norm == "rmsnorm":
         return nn.RMSNorm(config.d_model, eps=config.norm_eps)
     return nn.LayerNorm(config.d_model, eps=config.norm_eps, bias=config.norm_bias)

@@ -120,7 +120,7 @@ def estimate_memory(
 
 
 def _optimizer_bytes(config: RunConfig) -> int:
-    """adamw: two moments; sgd: one if it has momentum; muon: one for the matrices of the blocks, adamw's for the rest."""
+    """adamw: two moments; sgd: one, with momentum; muon: one for the matrices of the blocks, two for the rest."""
     params = count_parameters(config.model)
     if config.optim.name == "muon":
         inside = params.matmul - params.embedding

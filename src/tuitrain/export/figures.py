@@ -20,6 +20,7 @@ from tuitrain.export.style import GREY, INK, figure_style, new_figure
 from tuitrain.runs import RunDirectory, RunHistory
 
 FORMATS = ("png", "pdf", "svg")
+_YEAR_10000 = 253_402_300_800.0
 SIZE_INCHES = (13.0, 7.2)
 
 
@@ -111,12 +112,17 @@ def subtitle(history: RunHistory) -> str:
         parts.append(run.dtype)
     if history.tokens is not None:
         parts.append(f"{units.count(history.tokens)} tokens")
-    if history.started is not None:
+    if history.started is not None and 0 <= history.started < _YEAR_10000:
         parts.append(time.strftime("%Y-%m-%d", time.gmtime(history.started)))
     return "  ·  ".join(parts)
 
 
 def _save(figure: Figure, out: Path, stem: str, formats: Sequence[str], dpi: int) -> list[Path]:
+    figure.set_dpi(dpi)
+    # Laid out once for all formats; each save would do it again.
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     paths = []
     for name in dict.fromkeys(formats):
         path = out / f"{stem}.{name}"

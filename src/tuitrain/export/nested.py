@@ -67,20 +67,23 @@ def _iteration(row: dict[str, int | float], run: Run | None) -> dict[str, Any]:
 
 
 def _mfu(row: dict[str, int | float], run: Run | None) -> dict[str, Any]:
+    if "tokens_per_sec" not in row and "mfu" not in row:
+        return {}
     devices = run.parallel.world_size if run and run.parallel else run.hardware.count if run and run.hardware else 1
     peak = run.hardware.peak_tflops if run and run.hardware else None
-    return (
-        _known(
-            {
-                "mfu_percent": 100 * row["mfu"] if "mfu" in row else None,
-                "achieved_tflops": row["tflops"] * devices if "tflops" in row else None,
-                "hardware_peak_tflops": peak * devices if peak is not None else None,
-                "tokens_per_sec": row.get("tokens_per_sec"),
-                "flops_per_token": run.flops_per_token if run else None,
-            }
-        )
-        if "tokens_per_sec" in row or "mfu" in row
-        else {}
+    flops = run.flops_per_token if run else None
+    if flops is not None and "tokens_per_sec" in row:
+        achieved: float | None = row["tokens_per_sec"] * flops / 1e12
+    else:
+        achieved = row["tflops"] * devices if "tflops" in row else None
+    return _known(
+        {
+            "mfu_percent": 100 * row["mfu"] if "mfu" in row else None,
+            "achieved_tflops": achieved,
+            "hardware_peak_tflops": peak * devices if peak is not None else None,
+            "tokens_per_sec": row.get("tokens_per_sec"),
+            "flops_per_token": flops,
+        }
     )
 
 

@@ -181,7 +181,7 @@ def lr_panel(axes: Axes, view: View) -> None:
     """Learning rate on a log scale, the end of the warmup marked."""
     axes.set_title("Learning rate")
     x, lr = view.points("lr")
-    positive = lr > 0
+    positive = np.isfinite(lr) & (lr > 0)
     if not positive.any():
         say(axes, "n/a: no learning rate is recorded")
         return
@@ -394,9 +394,11 @@ def legend(axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
+    crowded = len(handles) > 2
     axes.legend(
         handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(handles), borderaxespad=0.1,
-        handlelength=1.4, handletextpad=0.5, columnspacing=1.0,
+        handlelength=1.1 if crowded else 1.6, handletextpad=0.4, columnspacing=0.8 if crowded else 1.1,
+        fontsize=8 if not crowded else 7.2 if len(handles) == 3 else 6.5,
     )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def _source_path(source: str) -> Path | None:
 
 
 def with_absolute_paths(config: RunConfig) -> RunConfig:
-    """The configuration with relative paths of data and weights made absolute, so that it means the same from anywhere."""
+    """The configuration with relative paths of data and weights made absolute: it then means the same from anywhere."""
     updates: dict[str, str] = {}
     path = _source_path(config.data.source)
     if path is not None and not path.is_absolute():

@@ -37,7 +37,7 @@ def documents(source: object, downloads: Path = Path("/nonexistent"), **keys: st
 
 def compressed(path: Path, content: bytes) -> Path:
     if path.suffix == ".gz":
-        content = gzip.compress(content)
+        content = gzip.compress(content, mtime=0)
     elif path.suffix == ".zst":
         content = zstandard.compress(content)
     path.write_bytes(content)
@@ -127,7 +127,7 @@ def test_bytes_that_are_not_utf8_are_replaced(tmp_path: Path) -> None:
         ("int.jsonl", b'{"text": 3}\n', "int.jsonl:1: 'text' holds int, not text"),
         ("binary.txt", b"\x7fELF\0\0\0", "binary.txt is not UTF-8 text"),
         ("broken.txt.gz", b"not gzip at all", "broken.txt.gz cannot be read"),
-        ("cut.txt.gz", gzip.compress(b"x" * 1000)[:-9], "cut.txt.gz cannot be read"),
+        ("cut.txt.gz", gzip.compress(b"x" * 1000, mtime=0)[:-9], "cut.txt.gz cannot be read"),
         ("broken.txt.zst", b"not zstd at all", "broken.txt.zst cannot be read"),
         ("broken.parquet", b"not parquet at all", "broken.parquet cannot be read"),
     ],

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from tests.support import run_record, write_run
+from tuitrain.config import load_config
+from tuitrain.events import Eval, Run, Step
+from tuitrain.export.errors import ExportError
+from tuitrain.export.figures import analysis_figure, export_plots
+from tuitrain.export.overlay import comparison_figure
+from tuitrain.export.style import figure_style
+from tuitrain.runs import RunDirectory, RunHistory, load_history
+
+BUDGET = ("train.token_budget=1M",)
+
+
+def pair(
+    path: Path, run_id: str = "llama2-tiny-20260101-120000-abcd", **options: object
+) -> tuple[RunDirectory, RunHistory]:
+    run = write_run(path, run_id, **options)  # type: ignore[arg-type]
+    return run, load_history(run)
+
+
+@pytest.fixture(autouse=True)
+def _our_style() -> Iterator[None]:
+    with figure_style():
+        yield
+
+
+def panels(figure: Figure) -> dict[str, Axes]:
+    figure.canvas.draw()
+    return {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_title(loc="left")}
+
+
+def words(artist: Figure | Axes) -> str:
+    return "\n".join(text.get_text() for text in artist.findobj(Text) if text.get_visible())
+
+
+def legend_of(axes: Axes) -> list[str]:
+    legend = axes.get_legend()
+    return [text.get_text() for text in legend.get_texts()] if legend else []
+
+
+@pytest.fixture(scope="module")
+def analysis(tmp_path_factory: pytest.TempPathFactory) -> Figure:
+    run, history = pair(tmp_path_factory.mktemp("runs"), overrides=BUDGET, steps=300)
+    with figure_style():
+        return analysis_figure(history, run.run_id)
+
+
+def test_the_six_panels_have_their_titles_and_units(analysis: Figure) -> None:
+    labels = {title: axes.get_ylabel() for title, axes in panels(analysis).items()}
+    assert labels == {
+        "Loss": "loss, nats per token",
+        "Learning rate": "learning rate",
+        "Tokens": "cumulative tokens",
+        "Model FLOPs utilisation": "MFU, %",
+        "Throughput": "tokens/s",
+        "Memory": "memory per device, GB",
+    }
+    assert {axes.get_xlabel() for axes in panels(analysis).values()} == {"step"}
+
+
+def test_the_head_is_the_runs_own_metadata(analysis: Figure) -> None:
+    head = "\n".join(text.get_text() for text in analysis.texts)
+    for fact in (
+        "llama2-tiny",
+        "4L-4H-128D-RoPE-RMS-SwiGLU-PreNorm",
+        "919 k parameters",
+        "NVIDIA A100-SXM4-80GB",
+        "tokens",
+    ):
+        assert fact in head
+
+
+def test_the_loss_has_validation_stars_and_perplexity_as_its_second_scale(analysis: Figure) -> None:
+    axes = panels(analysis)["Loss"]
+    assert legend_of(axes) == ["training", "validation"]
+    stars = axes.collections[0].get_offsets()
+    assert len(stars) == 13
+    (second,) = axes.child_axes
+    assert second.get_ylabel() == "perplexity"
+    low, high = axes.get_ylim()
+    assert second.get_ylim() == pytest.approx((math.exp(low), math.exp(high)))
+
+
+def test_the_rate_is_logarithmic_and_the_end_of_the_warmup_is_marked(analysis: Figure) -> None:
+    axes = panels(analysis)["Learning rate"]
+    assert axes.get_yscale() == "log"
+    assert legend_of(axes) == ["end of warmup, step 20"]
+    assert [list(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2] == [[20.0, 20.0]]
+
+
+def test_tokens_stand_against_the_budget_with_the_share(analysis: Figure) -> None:
+    axes = panels(analysis)["Tokens"]
+    assert "614 k of 1.00 M (budget): 61.4 %" in words(axes)
+    assert legend_of(axes) == ["budget 1.00 M"]
+
+
+def test_utilisation_and_throughput_have_their_means(analysis: Figure) -> None:
+    found = panels(analysis)
+    assert legend_of(found["Model FLOPs utilisation"]) == ["mean 0.8 %"]
+    assert legend_of(found["Throughput"]) == ["mean 400 k tok/s"]
+
+
+def test_memory_shows_what_is_allocated_its_peak_and_the_capacity(analysis: Figure) -> None:
+    assert legend_of(panels(analysis)["Memory"]) == ["allocated", "peak", "capacity 85.9 GB"]
+
+
+def overlaps(figure: Figure) -> list[str]:
+    """Panels in which the title and the legend, or a note and the edge, run into each other."""
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    found = []
+    for title, axes in panels(figure).items():
+        legend, frame = axes.get_legend(), axes.get_window_extent(renderer)
+        box = axes._left_title.get_window_extent(renderer)  # type: ignore[attr-defined]
+        if legend is not None and box.overlaps(legend.get_window_extent(renderer)):
+            found.append(f"{title}: legend")
+        for text in axes.texts:
+            extent = text.get_window_extent(renderer)
+            if extent.x0 < frame.x0 or extent.x1 > frame.x1 + 1:
+                found.append(f"{title}: {text.get_text()}")
+    return found
+
+
+def hard_case() -> RunHistory:
+    """Everything at once: a resume, nan, a long device name, an unknown peak."""
+    config = load_config("llama2-tiny")
+    record = run_record(config, "hard", at=0.0, peak=None)
+    assert record.hardware is not None
+    record.hardware.device = "Genuine Processor With A Really Long Product Name 9654 @ 2.40GHz"
+    history = RunHistory()
+    for attempt, (first, last) in enumerate([(1, 200), (150, 300)], start=1):
+        history.absorb([Run(**{**_fields(record), "attempt": attempt, "time": 1000.0 * attempt})])
+        history.absorb(
+            Step(time=1000.0 * attempt + step, step=step, tokens=2048 * step, loss=math.nan if step > 290 else 9 / step,
+                 lr=1e-3, step_time_ms=5.0, tokens_per_sec=4e5, tflops=2.0, mem_allocated_gb=40.0, mem_peak_gb=60.0)
+            for step in range(first, last + 1)
+        )  # fmt: skip
+    history.absorb([Eval(time=2500.0, step=300, loss=3.0)])
+    return history
+
+
+def _fields(record: Run) -> dict[str, object]:
+    return {name: getattr(record, name) for name in record.__struct_fields__}
+
+
+def test_nothing_overlaps_even_in_the_fullest_figure(analysis: Figure) -> None:
+    assert overlaps(analysis) == []
+    assert overlaps(analysis_figure(hard_case(), "hard")) == []
+
+
+def test_superseded_steps_are_dimmed_and_nan_is_marked() -> None:
+    axes = panels(analysis_figure(hard_case(), "hard"))["Loss"]
+    assert legend_of(axes) == ["superseded", "training", "validation", "nan or inf (10)"]
+    for line in axes.lines:
+        assert (np.diff(line.get_xdata()) >= 0).all()
+
+
+def test_an_unknown_peak_is_said_and_what_was_achieved_is_shown() -> None:
+    axes = panels(analysis_figure(hard_case(), "hard"))["Achieved compute"]
+    text = " ".join(words(axes).split())
+    assert "MFU n/a: the peak of Genuine Processor" in text
+    assert "hardware.peak_tflops" in text
+    assert legend_of(axes) == ["mean 2 TFLOP/s"]
+
+
+def test_the_spike_of_the_first_steps_does_not_flatten_the_curve_and_is_counted() -> None:
+    history = RunHistory()
+    history.absorb(Step(step=step, loss=100.0 if step <= 4 else 3.0 - step / 1000) for step in range(1, 501))
+    axes = panels(analysis_figure(history, "a"))["Loss"]
+    assert axes.get_ylim()[1] < 5
+    assert "4 points above the range" in words(axes)
+
+
+def test_one_point_is_seen() -> None:
+    history = RunHistory()
+    history.absorb([Step(step=1, tokens=10, loss=2.0, lr=1e-3, tokens_per_sec=5.0, mfu=0.1, mem_peak_gb=1.0)])
+    for title, axes in panels(analysis_figure(history, "a")).items():
+        assert any(line.get_marker() == "o" for line in axes.lines), title
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -1.0, None])
+def test_strange_and_missing_values_are_survived(value: float | None) -> None:
+    history = RunHistory()
+    history.absorb(
+        Step(step=step, loss=value, lr=value, tokens_per_sec=value, mfu=value, tflops=value, mem_peak_gb=value)
+        for step in range(1, 40)
+    )
+    history.absorb([Eval(step=39, loss=math.nan if value is None else value)])
+    assert len(panels(analysis_figure(history, "a"))) == 6
+
+
+def test_what_is_not_recorded_is_said_in_its_panel() -> None:
+    history = RunHistory()
+    history.absorb([Step(step=1, loss=2.0), Step(step=2, loss=1.0)])
+    text = words(analysis_figure(history, "a"))
+    for reason in ("no learning rate", "no token counts", "MFU n/a", "no throughput", "no memory"):
+        assert reason in text
+
+
+@pytest.mark.parametrize(
+    ("axis", "label"), [("tokens", "tokens"), ("time", "training time, s"), ("flops", "compute, FLOP")]
+)
+def test_every_axis_can_be_drawn(tmp_path: Path, axis: str, label: str) -> None:
+    run, history = pair(tmp_path)
+    figure = analysis_figure(history, run.run_id, axis)  # type: ignore[arg-type]
+    found = {title: axes.get_xlabel() for title, axes in panels(figure).items()}
+    assert found.pop("Tokens") == ("step" if axis == "tokens" else label)
+    assert set(found.values()) == {label}
+
+
+def test_very_many_steps_are_few_points_and_no_spike_is_lost() -> None:
+    history = RunHistory()
+    for start in range(0, 200_000, 100_000):
+        history.absorb(
+            Step(step=step + 1, loss=9.0 if step == 177_777 else 3.0 + 0.01 * (step % 7))
+            for step in range(start, start + 100_000)
+        )
+    figure = analysis_figure(history, "a")
+    raw = max(panels(figure)["Loss"].lines, key=lambda line: float(np.nanmax(line.get_ydata())))
+    assert len(raw.get_xdata()) < 10_000
+    assert float(np.nanmax(raw.get_ydata())) == 9.0
+
+
+def three(tmp_path: Path) -> list[tuple[RunDirectory, RunHistory]]:
+    return [
+        pair(tmp_path, f"{name}-20260101-120000-{number}{number}aa", preset=name, floor=2.0 + 0.2 * number)
+        for number, name in enumerate(("gpt2-tiny", "llama2-tiny", "llama3-tiny"))
+    ]
+
+
+def test_the_comparison_overlays_every_run_and_tells_the_outcome(tmp_path: Path) -> None:
+    runs = [(history.run.name if history.run else "", history) for _, history in three(tmp_path)]
+    figure = comparison_figure(runs, "tokens")
+    assert list(panels(figure)) == ["Training loss", "Validation loss", "Throughput", "Model FLOPs utilisation"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["gpt2-tiny", "llama2-tiny", "llama3-tiny"]
+    assert len(panels(figure)["Validation loss"].lines) == 3
+    table = words(figure)
+    for cell in ("final loss", "best val loss", "mean MFU", "842 k", "919 k", "951 k"):
+        assert cell in table
+
+
+def test_a_comparison_of_different_tokenizers_says_so(tmp_path: Path) -> None:
+    one = pair(tmp_path, "a")[1]
+    two = pair(tmp_path, "b", overrides=("data.tokenizer=char", "model.vocab_size=600"))[1]
+    assert "not comparable" in words(panels(comparison_figure([("a", one), ("b", two)]))["Training loss"])
+
+
+MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-", "svg": b"<?xml"}
+
+
+def test_files_are_what_their_names_say(tmp_path: Path) -> None:
+    run = pair(tmp_path)
+    written = export_plots([run], tmp_path / "out", list(MAGIC), dpi=40)
+    assert written == [tmp_path / "out" / f"llama2-20260101-120000-abcd-analysis.{name}" for name in MAGIC]
+    for path in written:
+        assert path.read_bytes().startswith(MAGIC[path.suffix[1:]])
+    png, pdf, svg = (path.read_bytes() for path in written)
+    assert int.from_bytes(png[16:20], "big") == 13 * 40
+    ElementTree.fromstring(svg)
+    # Type 42 is a whole TrueType font in the file, which journals ask for; type 3 is what they refuse.
+    assert b"/Type3" not in pdf
+    assert b"/FontFile2" in pdf
+    again = export_plots([run], tmp_path / "again", list(MAGIC), dpi=40)
+    assert [path.read_bytes() for path in again] == [png, pdf, svg]
+
+
+def test_runs_of_the_same_id_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    runs = [pair(tmp_path / place, "same") for place in ("here", "there")]
+    names = [path.name for path in export_plots(runs, tmp_path / "out", dpi=30)]
+    assert names == ["same-analysis.png", "same-2-analysis.png", "comparison.png"]
+
+
+def test_a_style_file_is_laid_over_ours_and_leaves_no_trace(tmp_path: Path) -> None:
+    style = tmp_path / "mine.mplstyle"
+    style.write_text("font.family: serif\naxes.grid: False\n", encoding="utf-8")
+    before = dict(matplotlib.rcParams)
+    with figure_style(style):
+        assert matplotlib.rcParams["font.family"] == ["serif"]
+        assert matplotlib.rcParams["pdf.fonttype"] == 42
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("content", ["no.such.key: 5\n", "axes.grid: perhaps\n", None])
+def test_a_style_that_is_none_is_told_with_its_name(tmp_path: Path, content: str | None) -> None:
+    style = tmp_path / "bad.mplstyle"
+    if content is not None:
+        style.write_text(content, encoding="utf-8")
+    with pytest.raises(ExportError, match=r"bad\.mplstyle"):
+        export_plots([pair(tmp_path)], tmp_path / "out", style=style)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_drawn_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    run = pair(tmp_path)
+    empty = (RunDirectory(tmp_path / "fresh"), RunHistory())
+    for arguments, message in (
+        (([run], tmp_path / "out", ["gif"]), "known: png, pdf, svg"),
+        (([run], tmp_path / "out", []), "No format"),
+        (([run], tmp_path / "out", ["png"], 5), "5 dpi"),
+        (([], tmp_path / "out"), "name at least one run"),
+        (([run, empty], tmp_path / "out"), "fresh has nothing to draw yet"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            export_plots(*arguments)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not an x axis"):
+        export_plots([run], tmp_path / "out", x="wishes")
+    assert not (tmp_path / "out").exists()
+
+
+def test_neither_pyplot_nor_a_window_system_is_touched() -> None:
+    code = (
+        "import sys, tuitrain.export, tuitrain.analysis; assert 'matplotlib' not in sys.modules;"
+        "import tuitrain.export.tables, tuitrain.export.metrics, tuitrain.export.comparison;"
+        "assert not {'matplotlib', 'pyarrow', 'tensorboard'} & set(sys.modules);"
+        "import tuitrain.export.figures; assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
