@@ -30,6 +30,6 @@ def cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy
     """
     logits = F.linear(hidden, weight)
     loss_sum = F.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
-    # No target is -1, so where a target is ignored no prediction equals it.
+    # No prediction equals -100, so an ignored target is never a hit.
     correct = (logits.detach().argmax(dim=-1) == targets).sum() if with_accuracy else None
     return LossOutput(loss_sum, correct, (targets != IGNORE).sum())

@@ -80,7 +80,7 @@ def test_a_missing_file_is_not_a_broken_one(tmp_path: Path) -> None:
 
 
 def test_difference_lists_changed_set_and_unset_keys_but_no_names() -> None:
-    before = load_config("llama2-tiny")
+    before = load_config("llama2-tiny", ["data.max_tokens=8M", "optim.lr=0.002"])
     after = load_config("llama2-tiny", ["name=other", "model.window=64", "data.max_tokens=none", "optim.lr=0.1"])
     assert difference(before, after) == {
         "model.window": (None, 64),
@@ -97,9 +97,13 @@ def test_every_key_has_a_docstring() -> None:
 
 
 def test_steps_follow_from_the_token_budget_or_the_step_limit_whichever_ends_first() -> None:
-    config = load_config("llama2-tiny", ["train.token_budget=10000", "train.max_steps=none"])
-    assert config.total_steps == math.ceil(10000 / (16 * 128))
-    assert load_config("llama2-tiny", ["train.token_budget=10000", "train.max_steps=3"]).total_steps == 3
+    tree: dict[str, dict[str, Any]] = {
+        "model": {"seq_len": 128},
+        "train": {"token_budget": "10k", "global_batch_size": 16},
+    }
+    assert validate(tree).total_steps == math.ceil(10_000 / (16 * 128))
+    tree["train"]["max_steps"] = 3
+    assert validate(tree).total_steps == 3
 
 
 def test_accumulation_follows_from_the_processes_and_must_divide() -> None:

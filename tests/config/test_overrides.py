@@ -7,7 +7,7 @@ from tuitrain.config import ConfigError, load_config
 
 def failure(*overrides: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        load_config("llama2-tiny", overrides)
+        load_config("llama2-tiny", ["train.global_batch_size=16", "train.micro_batch_size=16", *overrides])
     return str(caught.value)
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from tuitrain.config import ConfigError, load_config
 from tuitrain_engine.model import Transformer, check_backend, initialise
 from tuitrain_engine.model.attention import Context, causal_mask
+from tuitrain_engine.model.gelu import gelu
 from tuitrain_engine.model.position import Rotary, rotate
 
 NORMS = [("layernorm", True), ("layernorm", False), ("rmsnorm", False)]
@@ -145,6 +146,17 @@ def test_post_norm_ends_each_block_in_a_norm_and_has_no_final_one() -> None:
 
 def tanh_gelu(z: torch.Tensor) -> torch.Tensor:
     return z / 2 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+
+
+def test_gelu_and_its_gradient_are_torchs() -> None:
+    u = torch.cat((torch.linspace(-60, 60, 20_001), torch.tensor([0.0, 1e4, -1e4]))).requires_grad_()
+    for ours, theirs in (
+        (gelu(u), F.gelu(u, approximate="tanh")),
+        (torch.autograd.grad(f(u).sum(), u)[0] for f in (gelu, lambda z: F.gelu(z, approximate="tanh"))),
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=3e-6)
+    with torch.no_grad():
+        torch.testing.assert_close(gelu(u), F.gelu(u, approximate="tanh"), rtol=0, atol=0)
 
 
 def test_feedforward_units_compute_their_formula() -> None:

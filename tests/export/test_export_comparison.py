@@ -12,10 +12,18 @@ from tuitrain.export.comparison import export_comparison
 from tuitrain.export.errors import ExportError
 from tuitrain.runs import RunDirectory, RunHistory, load_history
 
+PINNED = (
+    "train.max_steps=300", "train.global_batch_size=16", "train.micro_batch_size=16", "model.seq_len=128",
+    "optim.lr=0.002", "eval.interval=50", "checkpoint.interval=100", "telemetry.log_interval=1",
+)  # fmt: skip
+
 
 @pytest.fixture
 def runs(tmp_path: Path) -> list[tuple[RunDirectory, RunHistory]]:
-    made = [write_run(tmp_path, "a", preset="gpt2-tiny", steps=50), write_run(tmp_path, "b", steps=60)]
+    made = [
+        write_run(tmp_path, "a", preset="gpt2-tiny", overrides=PINNED, steps=50),
+        write_run(tmp_path, "b", steps=60),
+    ]
     return [(run, load_history(run)) for run in made]
 
 

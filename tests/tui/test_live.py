@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from tests.support import run_record, step_record, write_run
+from tests.support import PINNED, run_record, step_record, write_run
 from tests.tui.conftest import chart, header, running, shown, until
 from tuitrain.config import load_config
 from tuitrain.events import Alert, End, EventWriter, Sample
@@ -13,7 +13,7 @@ from tuitrain.runs import RunDirectory
 from tuitrain.tui.feed import Troubled
 from tuitrain.tui.widgets.pane import Pane
 
-CONFIG = load_config("llama2-tiny")
+CONFIG = load_config("llama2-tiny", PINNED)
 
 
 def live(tmp_path: Path, steps: int = 10) -> RunDirectory:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import run_record, step_record, write_run
+from tests.support import PINNED, run_record, step_record, write_run
 from tests.tui.conftest import SIZES, chart, charts_in_sight, header, running, shown
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter
@@ -216,7 +216,7 @@ async def test_several_runs_share_the_charts(two_runs: list[RunDirectory]) -> No
 
 async def test_a_nan_is_seen(tmp_path: Path) -> None:
     run = write_run(tmp_path, steps=20, status=None)
-    config = load_config("llama2-tiny")
+    config = load_config("llama2-tiny", PINNED)
     with EventWriter(run.metrics) as log:
         for step in range(21, 31):
             record = step_record(config, step, at=0.0)
@@ -229,7 +229,7 @@ async def test_a_nan_is_seen(tmp_path: Path) -> None:
 
 async def test_an_unknown_peak_says_what_to_do(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "a-20260101-000000-0000")
-    config = load_config("llama2-tiny")
+    config = load_config("llama2-tiny", PINNED)
     with EventWriter(run.metrics) as log:
         log.write(run_record(config, run.run_id, at=0.0, peak=None))
         for step in range(1, 4):

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tuitrain.config import ModelConfig
+from tuitrain_engine.model.gelu import gelu
 
 
 class FeedForward(nn.Module):
@@ -29,9 +30,9 @@ class FeedForward(nn.Module):
         if self.kind == "swiglu":
             inner = F.silu(self.gate(x)) * self.up(x)
         elif self.kind == "geglu":
-            inner = F.gelu(self.gate(x), approximate="tanh") * self.up(x)
+            inner = gelu(self.gate(x)) * self.up(x)
         elif self.kind == "relu2":
             inner = F.relu(self.up(x)).square()
         else:
-            inner = F.gelu(self.up(x), approximate="tanh")
+            inner = gelu(self.up(x))
         return self.dropout(self.down(inner))

@@ -89,9 +89,8 @@ def layout_for(model: ModelConfig) -> Layout:
     for key, needed in layout.needs.items():
         if getattr(model, key) != needed:
             raise ConfigError(
-                f"model.{key} = {_text(getattr(model, key))} does not fit the {layout.name} layout, which has "
-                f"{_text(needed)}, and no other layout takes model.position = {model.position}"
-                f"{' with model.qk_norm' if model.qk_norm else ''}."
+                f"model.{key} = {_text(getattr(model, key))} fits no Hugging Face layout: that of {layout.name}, the "
+                f"nearest with model.position = {model.position}, has {_text(needed)}."
             )
     if layout is GPT2 and model.n_kv_heads != model.n_heads:
         raise ConfigError(

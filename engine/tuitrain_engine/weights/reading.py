@@ -105,6 +105,8 @@ def _zero_bias(key: str, ours: dict[str, Any]) -> bool:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key} {number:g}" for key, number in value.items())
     return str(value).lower() if isinstance(value, bool) else "none" if value is None else str(value)
 
 

@@ -56,7 +56,11 @@ def export_weights(
     contents[CONFIG_FILE] = _json(config_to_hf(layout, config.model, dtype, tokenizer.end_of_document))
     for name, content in contents.items():
         (out / name).write_bytes(content)
-    return [out / name for name in (*names, *contents)]
+    paths = [out / name for name in (*names, *contents)]
+    for path in paths:
+        # safetensors makes its files private; they are no more so than the rest.
+        path.chmod((out / CONFIG_FILE).stat().st_mode)
+    return paths
 
 
 def _their_tensors(layout: Layout, model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -165,11 +165,12 @@ def _differing(sides: Sequence[Mapping[str, Any]]) -> list[ConfigRow]:
     for key in keys:
         values = [side.get(key) for side in sides]
         if any(value != values[0] for value in values[1:]):
-            rows.append(ConfigRow(key, [_as_text(value) for value in values]))
+            rows.append(ConfigRow(key, [config_text(value) for value in values]))
     return rows
 
 
-def _as_text(value: Any) -> str:
+def config_text(value: Any) -> str:
+    """A configuration value as tables show it, close to how TOML writes it; None is `unset`."""
     if value is None:
         return UNSET
     if isinstance(value, bool):
@@ -177,5 +178,5 @@ def _as_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_as_text(item) for item in value)}]"
+        return f"[{', '.join(config_text(item) for item in value)}]"
     return str(value)

@@ -21,6 +21,11 @@ def rate(value: float) -> str:
     return f"{count(value)} tok/s"
 
 
+def flop(value: float) -> str:
+    """FLOPs take SI prefixes, a thousand million is giga and not billion: `10.3 GFLOP`."""
+    return count(value).replace("B", "G") + "FLOP"
+
+
 def percent(value: float) -> str:
     """A share of 1 as per cent: `47.2 %`."""
     return f"{100 * value:.1f} %"

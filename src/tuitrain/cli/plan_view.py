@@ -54,12 +54,7 @@ def _parameters(plan: Plan) -> str:
 def _flops(plan: Plan) -> str:
     if plan.flops is None:
         return BY_DATA
-    return f"{_flop(plan.flops.full)} ({_flop(plan.flops.causal)} with the causal mask halved)"
-
-
-def _flop(value: float) -> str:
-    """FLOPs take SI prefixes: a thousand million is giga, not billion."""
-    return units.count(value).replace("B", "G") + "FLOP"
+    return f"{units.flop(plan.flops.full)} ({units.flop(plan.flops.causal)} with the causal mask halved)"
 
 
 def _size(size: int) -> str:

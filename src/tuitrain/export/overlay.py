@@ -14,7 +14,8 @@ from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.series import Axis, x_values
 from tuitrain.analysis.verdict import losses_are_comparable
 from tuitrain.export.lines import level_limits, loss_limits, smoothed, smoothing_window, thin
-from tuitrain.export.panels import View, alone, note, say, set_x
+from tuitrain.export.marks import alone, note, say
+from tuitrain.export.panels import View, set_x
 from tuitrain.export.style import GREY, INK, PALE, ScaledFormatter, new_figure, run_style, time_unit
 from tuitrain.runs import FloatArray, RunHistory
 

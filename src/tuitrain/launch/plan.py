@@ -21,6 +21,9 @@ from tuitrain.launch.machine import GB, Device
 DEFAULT_MFU = 0.4
 """Utilisation assumed where nobody states one; well-tuned dense models reach 0.4 to 0.5 on one node."""
 
+SHAKESPEARE_CHARACTERS = 65
+"""Distinct characters of the tiny Shakespeare text, whose checksum is fixed."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -56,8 +59,10 @@ class Plan:
 
 
 def with_known_vocabulary(config: RunConfig) -> RunConfig:
-    """The configuration with the vocabulary size where the tokenizer's name alone tells it."""
+    """The configuration with the vocabulary size where the tokenizer's name, or a known text, tells it."""
     name = config.data.tokenizer
+    if config.model.vocab_size is None and name == "char" and config.data.source == "shakespeare":
+        return config.with_vocab_size(SHAKESPEARE_CHARACTERS)
     if config.model.vocab_size is None and name == "byte":
         return config.with_vocab_size(256)
     if config.model.vocab_size is None and name.startswith("sentencepiece:"):

@@ -105,7 +105,7 @@ def _at(factors: tuple[float, ...], axis: Range) -> list[float]:
 
 def label(value: float, step: float) -> str:
     """A tick as short as its step allows: `2.5k`, `0.02`, `3e-4`."""
-    if abs(value) < step * 1e-6:
+    if abs(value) <= step * 1e-6:
         return "0"
     size = max(abs(value), step)
     for scale, suffix in _SUFFIXES:

@@ -12,8 +12,6 @@ from tuitrain.cli.output import Column, print_json, print_table, say
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory
 
-UNSET = "unset"
-
 
 def diff(
     left: RunArgument,
@@ -45,8 +43,10 @@ def diff(
     elif not shown:
         say("No keys differ.")
     else:
+        from tuitrain.analysis.compare import config_text
+
         columns = [Column("key"), Column(found[0].run_id), Column(found[1].run_id)]
-        print_table(columns, [[key, _text(first, key), _text(second, key)] for key in shown])
+        print_table(columns, [[key, config_text(first.get(key)), config_text(second.get(key))] for key in shown])
     raise typer.Exit(1 if exit_code and len(same) < len(keys) else 0)
 
 
@@ -65,7 +65,3 @@ def flat_config(run: RunDirectory) -> dict[str, Any]:
             raise LaunchError(f"{run.run_id} has no configuration: neither a config.toml nor one in its log.", 3)
         tree = logged.config
     return {key: value for key, value in flatten(tree).items() if key not in ("name", "preset")}
-
-
-def _text(config: dict[str, Any], key: str) -> str:
-    return str(config[key]) if key in config else UNSET

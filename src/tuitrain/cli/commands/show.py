@@ -50,7 +50,7 @@ def startup_facts(run: Run) -> list[tuple[str, str]]:
     facts: list[tuple[str, str | None]] = [
         ("architecture", shape.name if shape else None),
         ("parameters", f"{shape.params_total:,}" if shape and shape.params_total is not None else None),
-        ("FLOPs per token", f"{run.flops_per_token:.4g}" if run.flops_per_token is not None else None),
+        ("FLOPs per token", units.flop(run.flops_per_token) if run.flops_per_token is not None else None),
         ("tokens per step", f"{run.tokens_per_step:,}" if run.tokens_per_step is not None else None),
         ("steps", f"{run.total_steps:,}" if run.total_steps is not None else None),
         ("token budget", units.count(run.token_budget) if run.token_budget is not None else None),
