@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli
-from tests.support import write_run
+from tests.support import TINY, write_run
+from tuitrain.config import load_config
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_show_tells_what_when_and_how_it_differs(cli: Cli, runs_dir: Path) -> No
     assert "rmsnorm → layernorm" in out
     data = cli("show", "shown", "--json").json()
     assert data["run"]["architecture"]["n_layers"] == 4
-    assert data["config_difference"]["train.max_steps"] == [300, 100]
+    assert data["config_difference"]["train.max_steps"] == [load_config(TINY).train.max_steps, 100]
     assert data["newest"]["step"] == 100
 
 

@@ -68,8 +68,8 @@ def attention_bytes_per_token(model: ModelConfig, element: int, fused: bool) -> 
 def feedforward_bytes_per_token(model: ModelConfig, element: int) -> int:
     """What one feed-forward unit keeps for a token, without the norm in front of it.
 
-    Two matrices: one tensor of the non-linearity (its input or its derivative) and the last product's input. A gate adds its own
-    projection and its activation. Dropout adds a mask of one byte an element.
+    Two matrices: one tensor of the non-linearity (its input or its derivative) and the last product's input. A gate
+    adds its own projection and its activation. Dropout adds a mask of one byte an element.
     """
     return element * (4 if model.gated else 2) * model.d_ff + (model.d_model if model.dropout else 0)
 

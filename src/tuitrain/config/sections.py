@@ -199,7 +199,7 @@ class OptimConfig(Section):
     lr: float = Field(default=3e-4, gt=0, le=100)
     """Peak learning rate."""
     weight_decay: float = Field(default=0.1, ge=0, le=10)
-    """Decoupled weight decay, on matrices only."""
+    """Weight decay, on matrices only: decoupled, but for sgd part of the gradient."""
     betas: tuple[float, float] = (0.9, 0.95)
     """Decay rates of the first and second moment."""
     eps: float = Field(default=1e-8, gt=0, lt=1)

@@ -79,7 +79,9 @@ def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, mfu: float = 
     parameters = flops = memory = budget = None
     if config.model.vocab_size is not None:
         parameters, flops = count_parameters(config.model), flops_per_token(config.model)
-        memory = estimate_memory(config, dtype=dtype, world_size=gpus)
+        memory = estimate_memory(
+            config, dtype=dtype, world_size=gpus, device_type="cpu" if device.kind == "cpu" else "cuda"
+        )
         if peak is not None:
             tokens = config.total_steps * config.tokens_per_step
             budget = time_to_budget(tokens, flops.full, peak_tflops=peak, mfu=mfu, gpus=gpus)
