@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,6 +31,15 @@ def cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy
     """
     logits = F.linear(hidden, weight)
     loss_sum = F.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
-    # No prediction equals -100, so an ignored target is never a hit.
-    correct = (logits.detach().argmax(dim=-1) == targets).sum() if with_accuracy else None
+    correct = _count_correct(logits.detach(), targets) if with_accuracy else None
     return LossOutput(loss_sum, correct, (targets != IGNORE).sum())
+
+
+def _count_correct(logits: Tensor, targets: Tensor) -> Tensor:
+    """How many targets (N,) have the highest of their logits (N, V)."""
+    if logits.dtype != torch.float32:
+        # bfloat16 logits tie often, and a tie is no hit. No prediction equals -100, so an ignored target is none.
+        return (logits.argmax(dim=-1) == targets).sum()
+    # On CPU six times as fast as argmax: is the target's logit the largest?
+    own = logits.gather(1, targets.clamp(min=0).unsqueeze(1)).squeeze(1)
+    return ((own == logits.amax(dim=-1)) & (targets != IGNORE)).sum()
