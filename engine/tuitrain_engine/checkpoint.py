@@ -97,6 +97,13 @@ def prune(run_dir: Path, keep_last: int, best_step: int | None) -> None:
             _delete(found.path)
 
 
+def discard(run_dir: Path, step: int) -> None:
+    """Delete the checkpoint of one step, if there is one."""
+    path = directory(run_dir, step)
+    if path.exists():
+        _delete(path)
+
+
 def size_in_bytes(path: Path) -> int:
     """Bytes of all files of a checkpoint."""
     return sum(file.stat().st_size for file in path.iterdir())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import traceback
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tuitrain_engine.control import Control, StopRequested
 from tuitrain_engine.data import DataError
 from tuitrain_engine.journal import Journal
 from tuitrain_engine.system_monitor import SystemMonitor
-from tuitrain_engine.telemetry import NonFiniteLossError
+from tuitrain_engine.telemetry import NonFiniteError
 from tuitrain_engine.trainer import Trainer, prepare, summarise, train
 
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -37,7 +36,6 @@ class Attempt:
 
     def __init__(self, run_dir: Path, config: RunConfig) -> None:
         self.run_dir, self.config = run_dir, config
-        self.started = time.monotonic()
         self.control = Control(run_dir)
         self.journal = Journal(run_dir)
         self.monitor: SystemMonitor | None = None
@@ -60,7 +58,7 @@ class Attempt:
         except (ConfigError, DataError, CheckpointError) as error:
             print(error, file=sys.stderr)
             return self._end("failed", str(error), USAGE)
-        except NonFiniteLossError as error:
+        except NonFiniteError as error:
             return self._end("failed", str(error), FAILURE)
         except Exception as error:
             if _is_out_of_memory(error):
@@ -77,7 +75,7 @@ class Attempt:
             self.monitor.close()
         trainer, summary = self.trainer, {}
         if trainer is not None:
-            summary = summarise(trainer, time.monotonic() - self.started)
+            summary = summarise(trainer)
         end = events.End(
             status=status,  # type: ignore[arg-type]
             reason=reason,

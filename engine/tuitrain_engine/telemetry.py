@@ -28,12 +28,18 @@ GB = 1e9
 Mark = float | torch.cuda.Event
 
 
-class NonFiniteLossError(RuntimeError):
-    """The loss of a step is nan or infinite."""
+class NonFiniteError(RuntimeError):
+    """The loss, the gradient norm or the validation loss of a step is nan or infinite."""
 
-    def __init__(self, step: int, loss: float) -> None:
-        super().__init__(f"The loss is {loss} at step {step}.")
-        self.step = step
+    def __init__(self, what: str, value: float, step: int) -> None:
+        super().__init__(f"The {what} is {value} at step {step}.")
+        self.what, self.step = what, step
+
+    def alert(self) -> events.Alert:
+        """The record that says so."""
+        message = f"{self} Training stopped; a lower optim.lr, a longer warmup or train.grad_clip may help."
+        code = {"loss": "non_finite_loss", "gradient norm": "non_finite_gradient"}.get(self.what, "non_finite_val_loss")
+        return events.Alert(level="critical", code=code, message=message, step=self.step)
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class Totals:
     training_time_s: float = 0.0
     timed_steps: int = 0
     peak_memory_gb: float = 0.0
+    wall_time_s: float = 0.0
+    """Wall time of the attempts before this one, up to the checkpoint it continues from."""
     last_loss: float | None = None
 
 
@@ -124,7 +132,7 @@ class Telemetry:
         return every > 0 and step % every == 0 and self.logs(step)
 
     def finish_step(self, step: int, tokens: int, lr: float, data_s: float, numbers: StepNumbers) -> None:
-        """Take a step's numbers; on CUDA those of the step before are read. Raises NonFiniteLossError."""
+        """Take a step's numbers; on CUDA those of the step before are read. Raises NonFiniteError."""
         parts = [numbers.loss_sum, numbers.targets, numbers.grad_norm]
         if numbers.correct is not None:
             parts.append(numbers.correct)
@@ -180,17 +188,17 @@ class Telemetry:
         totals.training_time_s += elapsed_ms / 1e3
         totals.timed_steps += 1
         totals.last_loss = loss
-        if self.logs(pending.step) or not math.isfinite(loss):
+        problem = None
+        for what, value in (("loss", loss), ("gradient norm", grad_norm)):
+            if problem is None and not math.isfinite(value):
+                problem = NonFiniteError(what, value, pending.step)
+        if self.logs(pending.step) or problem is not None:
             accuracy = others.pop(0) / targets if pending.has_accuracy else None
             self._log(pending, accuracy, grad_norm, others)
             self._window = _Window()
-        if not math.isfinite(loss):
-            message = (
-                f"The loss is {loss} at step {pending.step}: training stopped. A lower optim.lr, a longer warmup or "
-                "train.grad_clip may help."
-            )
-            self._write(events.Alert(level="critical", code="non_finite_loss", message=message, step=pending.step))
-            raise NonFiniteLossError(pending.step, loss)
+        if problem is not None:
+            self._write(problem.alert())
+            raise problem
 
     def _log(self, pending: _Pending, accuracy: float | None, grad_norm: float, stats: list[float]) -> None:
         window, scale = self._window, self._scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.parallel import World
 from tuitrain_engine.sampling import continue_text
 from tuitrain_engine.schedule import lr_factor
-from tuitrain_engine.telemetry import GradientStatistics, Scale, StepNumbers, Telemetry, Totals
+from tuitrain_engine.telemetry import GradientStatistics, NonFiniteError, Scale, StepNumbers, Telemetry, Totals
 
 
 @dataclass
@@ -59,6 +59,13 @@ class Trainer:
     console: report.Console
     telemetry: Telemetry
     control: Control
+    started: float
+    """`time.monotonic()` when this attempt began."""
+
+    @property
+    def wall_time_s(self) -> float:
+        """Seconds since the run began, without the time between attempts."""
+        return self.progress.totals.wall_time_s + time.monotonic() - self.started
 
     @property
     def accumulation(self) -> int:
@@ -71,7 +78,7 @@ def prepare(run_dir: Path, config: RunConfig, journal: Journal, control: Control
 
     Raises ConfigError, DataError or CheckpointError, each with one sentence.
     """
-    world = World()
+    started, world = time.monotonic(), World()
     strategy = parallel.decide_strategy(config.parallel, world)
     config.accumulation(world.size)
     machine = find_machine(config.train, config.hardware)
@@ -123,7 +130,7 @@ def prepare(run_dir: Path, config: RunConfig, journal: Journal, control: Control
     gradients = GradientStatistics(model.named_parameters(), config.model.n_layers)
     return Trainer(
         run_dir, config, world, machine, dataset, model, forward, compiling.value == "on", optimizer, gradients,
-        progress, val_losses, journal, console, telemetry, control,
+        progress, val_losses, journal, console, telemetry, control, started,
     )  # fmt: skip
 
 
@@ -140,7 +147,7 @@ def train(t: Trainer) -> str | None:
     """Run the steps that are left. Returns what stopped them early (`SIGTERM`, `control file`), None at the end.
 
     The order at a step boundary: checkpoint before evaluation, since that may run out of memory.
-    Raises NonFiniteLossError.
+    Raises NonFiniteError.
     """
     config, progress, total = t.config, t.progress, t.config.total_steps
     t.control.wait_for_boundaries()
@@ -275,7 +282,7 @@ def eval_loss(t: Trainer, steps: int) -> tuple[float, float]:
 
 
 def evaluate(t: Trainer) -> None:
-    """Measure on the held-out split and write an `eval` record."""
+    """Measure on the held-out split and write an `eval` record. Raises NonFiniteError."""
     started = time.perf_counter()
     loss, accuracy = eval_loss(t, t.config.eval.steps)
     if math.isfinite(loss):
@@ -290,6 +297,12 @@ def evaluate(t: Trainer) -> None:
             duration_ms=(time.perf_counter() - started) * 1e3,
         )
     )
+    if not math.isfinite(loss):
+        # The weights were saved a moment ago; a resume from them would only diverge again.
+        checkpoint.discard(t.run_dir, t.progress.step)
+        problem = NonFiniteError("validation loss", loss, t.progress.step)
+        t.journal.write(problem.alert())
+        raise problem
 
 
 def write_sample(t: Trainer) -> None:
@@ -313,7 +326,8 @@ def save_checkpoint(t: Trainer) -> None:
     """Write the state of this step and a `checkpoint` record."""
     started = time.perf_counter()
     path = checkpoint.directory(t.run_dir, t.progress.step)
-    state = {"progress": asdict(t.progress), "config": t.config.to_dict()}
+    totals = replace(t.progress.totals, wall_time_s=t.wall_time_s)
+    state = {"progress": asdict(replace(t.progress, totals=totals)), "config": t.config.to_dict()}
     checkpoint.save(path, t.model, t.optimizer, state)
     t.journal.write(
         events.Checkpoint(
@@ -339,7 +353,7 @@ def discard_checkpoints(t: Trainer) -> None:
     checkpoint.prune(t.run_dir, t.config.checkpoint.keep_last, best if keep_best else None)
 
 
-def summarise(t: Trainer, wall_time_s: float) -> dict[str, Any]:
+def summarise(t: Trainer) -> dict[str, Any]:
     """The `end` record's summary. Means are over all timed steps of the run, earlier attempts included."""
     totals, best_step = t.progress.totals, min(t.val_losses, key=lambda step: t.val_losses[step], default=None)
     speed = None
@@ -355,5 +369,5 @@ def summarise(t: Trainer, wall_time_s: float) -> dict[str, Any]:
         "mean_tokens_per_sec": speed,
         "training_time_s": totals.training_time_s,
         "peak_memory_gb": totals.peak_memory_gb or None,
-        "wall_time_s": wall_time_s,
+        "wall_time_s": t.wall_time_s,
     }

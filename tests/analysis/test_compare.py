@@ -15,7 +15,7 @@ from tuitrain.analysis.compare import (
     display_names,
 )
 from tuitrain.config import load_config
-from tuitrain.events import Architecture, Hardware, Parallel
+from tuitrain.events import Architecture, Hardware, Parallel, Step
 from tuitrain.runs import RunHistory, load_history
 
 
@@ -35,6 +35,33 @@ def test_values_deltas_and_the_best_by_hand() -> None:
     assert (loss.values, loss.deltas, loss.best) == ([2.0, 1.0], [None, -0.5], 1)
     assert (speed.values, speed.deltas, speed.best) == ([100.0, 200.0], [None, 1.0], 1)
     assert (parameters.values, parameters.deltas, parameters.best) == ([1000.0, 1000.0], [None, 0.0], None)
+
+
+def test_differences_are_shown_in_per_cent_points_or_as_a_ratio() -> None:
+    comparison = two(step_ms=2.0, loss=1.0)
+    texts = {found.metric.key: found.delta_text(1) for found in comparison.metrics}
+    assert texts["final_loss"] == "−50.0 %"
+    assert texts["mean_tokens_per_sec"] == "500×"
+    assert texts["final_accuracy"] == "0.0 pt"
+    assert texts["params_total"] == "0.0 %"
+    assert row(two(step_ms=900.0), "mean_mfu").delta_text(1) == "+1.1 pt"
+    assert row(two(step_ms=900.0), "mean_mfu").deltas[1] == pytest.approx(1 / 9)
+    assert {found.delta_text(0) for found in comparison.metrics} == {""}
+
+
+def test_a_run_that_ended_in_nan_shows_nan_as_its_last_loss() -> None:
+    ended = history(loss=2.0)
+    ended.absorb([Step(time=11.0, step=11, tokens=1100, loss=math.nan)])
+    last = row(compare_runs([("one", history(loss=3.0)), ("two", ended)]), "last_loss")
+    assert last.values[0] == 3.0
+    assert last.metric.text(last.values[1]) == "nan"
+    assert last.best is None
+
+
+def test_utilisation_that_reads_the_same_is_not_ranked() -> None:
+    # 0.84 % and 0.76 % are both shown as 0.8 %.
+    runs = [("one", history(step_ms=1000 / 0.084)), ("two", history(step_ms=1000 / 0.076))]
+    assert not any("hardware" in sentence for sentence in compare_runs(runs).verdict)
 
 
 def test_the_baseline_can_be_any_run() -> None:
@@ -139,7 +166,7 @@ def test_losses_of_different_tokens_are_not_compared(other: dict[str, object]) -
     comparison = two(**other)
     assert "not comparable" in comparison.verdict[0]
     assert not any("validation loss" in sentence for sentence in comparison.verdict)
-    for key in ("final_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"):
+    for key in ("final_loss", "last_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"):
         found = row(comparison, key)
         assert (found.best, found.deltas) == (None, [None, None])
         assert None not in found.values

@@ -31,7 +31,7 @@ def test_a_count_is_true_to_its_digits(value: float) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0, "0 s"), (12.4, "12 s"), (59.6, "1 m 00 s"), (200, "3 m 20 s"), (7500, "2 h 05 m"), (100_800, "1 d 04 h"),
+        (0, "0 s"), (0.3, "0.3 s"), (1.24, "1.2 s"), (5, "5 s"), (9.97, "10 s"), (0.001, "0 s"), (12.4, "12 s"), (59.6, "1 m 00 s"), (200, "3 m 20 s"), (7500, "2 h 05 m"), (100_800, "1 d 04 h"),
         (math.inf, "n/a"), (math.nan, "n/a"), (-5, "0 s"),
     ],
 )  # fmt: skip
@@ -42,6 +42,10 @@ def test_durations_show_their_two_largest_parts(seconds: float, text: str) -> No
 @pytest.mark.parametrize(("seconds", "text"), [(2, "now"), (30, "30 s"), (400, "6 m"), (7300, "2 h"), (2e5, "2 d")])
 def test_ages_show_their_largest_part(seconds: float, text: str) -> None:
     assert units.age(seconds) == text
+
+
+def test_small_numbers_have_a_short_power_of_ten() -> None:
+    assert [units.scientific(value) for value in (3e-4, 1.256e-12, 0.0)] == ["3.00e-4", "1.26e-12", "0"]
 
 
 def test_other_units() -> None:

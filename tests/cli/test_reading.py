@@ -127,6 +127,32 @@ def test_an_ambiguous_prefix_names_the_candidates(cli: Cli, two_runs: Path) -> N
     assert "gpt2-tiny-20260101-120000-aaaa" in result.err
 
 
+def test_a_run_without_numbers_is_left_out_of_the_plots(cli: Cli, two_runs: Path, tmp_path: Path) -> None:
+    empty = two_runs / "fresh-20260105-120000-eeee"
+    empty.mkdir()
+    log = two_runs / "gpt2-tiny-20260101-120000-aaaa" / "metrics.jsonl"
+    (empty / "metrics.jsonl").write_text(log.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    result = cli("export", "plots", "gpt2", "fresh", "llama2", "--dpi", "30", "--out", "out", "--json")
+    assert result.code == 0
+    assert [Path(path).name for path in result.json()] == [
+        "gpt2-tiny-20260101-120000-aaaa-analysis.png", "llama2-tiny-20260102-120000-bbbb-analysis.png",
+        "gpt2-tiny-vs-llama2-tiny-comparison.png",
+    ]  # fmt: skip
+    assert result.err == "fresh-20260105-120000-eeee is left out: its log holds no step and no evaluation yet.\n"
+    none = cli("export", "plots", "fresh", "--out", "none")
+    assert (none.code, none.out) == (2, "")
+    assert "nothing to draw yet" in none.err
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("command", [("compare", "a", "b"), ("export", "plots")])
+def test_a_wrong_axis_is_told_with_the_known_ones(cli: Cli, command: tuple[str, ...]) -> None:
+    result = cli(*command, "--x", "wishes")
+    assert result.code == 2
+    assert "'wishes' is not one of 'step', 'tokens', 'time'" in result.err
+    assert "Value error" not in result.err
+
+
 def test_a_log_file_alone_is_a_run(cli: Cli, two_runs: Path, tmp_path: Path) -> None:
     log = tmp_path / "copied.jsonl"
     log.write_bytes((two_runs / "gpt2-tiny-20260101-120000-aaaa" / "metrics.jsonl").read_bytes())

@@ -69,7 +69,7 @@ def test_a_frame_of_the_dashboard_is_text(place: Place, first: Done) -> None:
 def test_compare_and_diff_show_what_differs(place: Place, second: Done) -> None:
     table = place("compare", "gpt2", "other")
     assert table.code == 0, table.err
-    for words in ("gpt2-tiny", "other", "final loss", "model.norm", "rmsnorm"):
+    for words in ("gpt2-tiny", "other", "last loss", "model.norm", "rmsnorm"):
         assert words in table.out
     assert place("compare", "gpt2", "other", "--json").code == 0
     assert place("compare", "gpt2", "other", "--format", "markdown", "--at", "step=10").code == 0

@@ -14,7 +14,7 @@ from tuitrain.config.sections import TelemetryConfig
 from tuitrain_engine import telemetry as module
 from tuitrain_engine.telemetry import (
     GradientStatistics,
-    NonFiniteLossError,
+    NonFiniteError,
     Scale,
     StepNumbers,
     Telemetry,
@@ -33,11 +33,11 @@ class Bench:
             self.records.append, TelemetryConfig(**config), scale, torch.device("cpu"), 6, self.totals
         )
 
-    def step(self, number: int, seconds: float, loss: float, data_s: float = 0.0) -> None:
+    def step(self, number: int, seconds: float, loss: float, data_s: float = 0.0, norm: float = 0.5) -> None:
         """One step of that duration and that mean loss over 10 targets, 4 of them right."""
         self.now += seconds
         accuracy = torch.tensor(4) if self.telemetry.logs(number) else None
-        numbers = StepNumbers(torch.tensor(loss * 10), torch.tensor(10), torch.tensor(0.5), accuracy)
+        numbers = StepNumbers(torch.tensor(loss * 10), torch.tensor(10), torch.tensor(norm), accuracy)
         self.telemetry.finish_step(number, number * 1000, 1e-3, data_s, numbers)
 
 
@@ -77,12 +77,21 @@ def test_a_pause_is_in_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_loss_that_is_no_number_is_recorded_and_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, log_interval=5)
     bench.step(1, 1.0, 3.0)
-    with pytest.raises(NonFiniteLossError) as raised:
+    with pytest.raises(NonFiniteError) as raised:
         bench.step(2, 1.0, math.nan)
     assert raised.value.step == 2
     record, alert = bench.records
     assert isinstance(record, events.Step) and record.step == 2 and math.isnan(record.loss)
     assert isinstance(alert, events.Alert) and alert.code == "non_finite_loss" and alert.step == 2
+
+
+def test_a_gradient_that_is_no_number_stops_before_its_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch)
+    with pytest.raises(NonFiniteError, match=r"gradient norm is inf at step 1"):
+        bench.step(1, 1.0, 3.0, norm=math.inf)
+    record, alert = bench.records
+    assert record.loss == pytest.approx(3.0) and math.isinf(record.grad_norm)
+    assert (alert.level, alert.code, alert.step) == ("critical", "non_finite_gradient", 1)
 
 
 def test_a_utilisation_above_one_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,21 +6,24 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from matplotlib.text import Text
 
 from tests.support import PINNED, run_record, write_run
 from tuitrain.config import load_config
 from tuitrain.events import Eval, Run, Step
 from tuitrain.export.errors import ExportError
-from tuitrain.export.figures import analysis_figure, export_plots
+from tuitrain.export.figures import analysis_figure, comparison_stem, export_plots
 from tuitrain.export.overlay import comparison_figure
-from tuitrain.export.style import figure_style
+from tuitrain.export.style import figure_style, run_style
 from tuitrain.runs import RunDirectory, RunHistory, load_history
 
 # What the figures below are worked out from, whatever the presets become.
@@ -205,6 +208,27 @@ def test_strange_and_missing_values_are_survived(value: float | None) -> None:
     assert len(panels(analysis_figure(history, "a"))) == 6
 
 
+def test_a_loss_that_was_never_a_number_is_said_to_be_nan() -> None:
+    history = RunHistory()
+    history.absorb(Step(step=step, loss=math.nan) for step in range(1, 21))
+    assert "n/a: every loss is nan" in words(panels(analysis_figure(history, "a"))["Loss"])
+    figure = comparison_figure([("a", history), ("b", history)])
+    assert "n/a: every loss is nan" in words(panels(figure)["Training loss"])
+    assert "n/a: no validation loss is recorded" in words(panels(figure)["Validation loss"])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [0.0, 1e-12, 3.0, 1000.0, 1e16])
+def test_a_constant_series_is_drawn_without_a_warning(value: float) -> None:
+    history = RunHistory()
+    history.absorb(
+        Step(step=step, loss=value, lr=value, tokens_per_sec=value, mfu=value, mem_peak_gb=value)
+        for step in range(1, 40)
+    )
+    for figure in (analysis_figure(history, "a"), comparison_figure([("a", history), ("b", history)])):
+        figure.canvas.draw()
+
+
 def test_what_is_not_recorded_is_said_in_its_panel() -> None:
     history = RunHistory()
     history.absorb([Step(step=1, loss=2.0), Step(step=2, loss=1.0)])
@@ -251,7 +275,7 @@ def test_the_comparison_overlays_every_run_and_tells_the_outcome(tmp_path: Path)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["gpt2-tiny", "llama2-tiny", "llama3-tiny"]
     assert len(panels(figure)["Validation loss"].lines) == 3
     table = words(figure)
-    for cell in ("final loss", "best val loss", "mean MFU", "842 k", "919 k", "951 k"):
+    for cell in ("mean end loss", "last loss", "best val loss", "mean MFU", "842 k", "919 k", "951 k"):
         assert cell in table
 
 
@@ -283,7 +307,57 @@ def test_files_are_what_their_names_say(tmp_path: Path) -> None:
 def test_runs_of_the_same_id_do_not_overwrite_each_other(tmp_path: Path) -> None:
     runs = [pair(tmp_path / place, "same") for place in ("here", "there")]
     names = [path.name for path in export_plots(runs, tmp_path / "out", dpi=30)]
-    assert names == ["same-analysis.png", "same-2-analysis.png", "comparison.png"]
+    assert names[:2] == ["same-analysis.png", "same-2-analysis.png"]
+
+
+def test_a_comparison_is_called_by_the_names_of_its_runs(tmp_path: Path) -> None:
+    runs = three(tmp_path)
+    paths = [export_plots(chosen, tmp_path / "out", dpi=30)[-1] for chosen in (runs[:2], runs[1:])]
+    assert [path.name for path in paths] == [
+        "gpt2-tiny-vs-llama2-tiny-comparison.png", "llama2-tiny-vs-llama3-tiny-comparison.png",
+    ]  # fmt: skip
+    assert all(path.is_file() for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("names", "stem"),
+    [
+        (["a (1f2e)", "../b"], "a-1f2e-vs-b-comparison"),
+        (["x" * 50, "y" * 50, "z" * 50], f"{'x' * 50}-vs-{'y' * 50}-vs-1 more-comparison".replace(" ", "-")),
+        (["x" * 300, "y"], f"{'x' * 119}-comparison"),
+    ],
+)
+def test_the_file_name_of_a_comparison_is_plain_and_short(names: list[str], stem: str) -> None:
+    assert comparison_stem(names) == stem
+
+
+def lightness(colour: Any) -> float:
+    return sum(to_rgb(colour)) / 3
+
+
+DARK = "figure.facecolor: black\naxes.facecolor: 111111\ntext.color: white\n"
+
+
+@pytest.mark.parametrize("style", [DARK, "dark_background"])
+def test_a_dark_style_leaves_no_dark_words_on_the_dark_page(tmp_path: Path, style: str) -> None:
+    path = Path(style)
+    if style == DARK:
+        path = tmp_path / "dark.mplstyle"
+        path.write_text(style, encoding="utf-8")
+    with figure_style(path):
+        figures = [analysis_figure(hard_case(), "hard"), comparison_figure([("a", hard_case()), ("b", hard_case())])]
+        for figure in figures:
+            figure.canvas.draw()
+            assert lightness(figure.get_facecolor()) < 0.1
+            for text in figure.findobj(Text):
+                box = text.get_bbox_patch()
+                if text.get_text() and text.get_visible():
+                    assert lightness(text.get_color()) > 0.35, text.get_text()
+                    assert box is None or lightness(box.get_facecolor()) < 0.1
+        assert lightness(run_style(6)["color"]) > 0.3
+        figures[0].savefig(tmp_path / "dark.png", dpi=30)
+    corner = imread(tmp_path / "dark.png")[0, 0]
+    assert lightness(corner[:3]) < 0.1
 
 
 def test_a_style_file_is_laid_over_ours_and_leaves_no_trace(tmp_path: Path) -> None:

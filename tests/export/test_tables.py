@@ -37,6 +37,14 @@ def test_the_table_has_values_deltas_differences_and_the_verdict(comparison: Com
     assert "\x1b" not in text
 
 
+def test_cells_of_a_great_difference_do_not_run_together(tmp_path: Path) -> None:
+    slow, fast = (load_history(write_run(tmp_path, f"r{rate}", tokens_per_sec=rate)) for rate in (1e3, 4e5))
+    text = render_comparison(compare_runs([("slow", slow), ("fast", fast)]), "table", width=100)
+    (line,) = [line for line in text.splitlines() if line.startswith("mean throughput")]
+    assert line.split("  ")[-1].split() == ["400×"]
+    assert "400 k tok/s * " in line
+
+
 def test_colour_is_only_an_addition(comparison: Comparison) -> None:
     coloured = render_comparison(comparison, "table", width=100, color=True)
     assert "\x1b[" in coloured

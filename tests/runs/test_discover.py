@@ -10,6 +10,7 @@ from tuitrain.runs import (
     RunDirectory,
     RunInfo,
     RunNotFoundError,
+    come_back_command,
     create_run_directory,
     find_run,
     list_runs,
@@ -140,3 +141,35 @@ def test_launch_facts_survive_their_file(tmp_path: Path) -> None:
     run.write_info(facts)
     assert run.read_info() == facts
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_the_name_of_a_run_wins_over_longer_names(runs: Path) -> None:
+    for run_id in ("a-20260101-100000-aaaa", "again-20260101-100000-bbbb", "a-b-20260101-100000-cccc"):
+        write_run(runs, run_id, steps=1)
+    assert find_run("a", runs).run_id == "a-20260101-100000-aaaa"
+    assert find_run("again", runs).run_id == "again-20260101-100000-bbbb"
+    write_run(runs, "a-20260102-100000-dddd", steps=1)
+    message = failure("a", runs)
+    assert "names 2 runs" in message
+    assert "again" not in message
+    assert "Give more of the id" in message
+
+
+def test_a_file_is_no_directory_of_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunNotFoundError, match="is a file"):
+        list_runs(tmp_path / "file")
+
+
+def test_a_command_that_comes_back_finds_its_run(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = find_run("llama-1", runs)
+    monkeypatch.delenv("TUITRAIN_RUNS_DIR", raising=False)
+    monkeypatch.chdir(runs.parent)
+    assert come_back_command("watch", run) == "tuitrain watch llama-1"
+    monkeypatch.chdir(runs)
+    assert come_back_command("stop", run) == f"tuitrain stop llama-1 --runs-dir {runs}"
+    monkeypatch.setenv("TUITRAIN_RUNS_DIR", str(runs))
+    assert come_back_command("watch", run) == "tuitrain watch llama-1"
+    bare = tmp_path / "my log.jsonl"
+    bare.touch()
+    assert come_back_command("watch", find_run(str(bare), runs)) == f"tuitrain watch '{bare}'"

@@ -119,11 +119,13 @@ async def test_a_log_that_vanishes_leaves_what_is_known(tmp_path: Path) -> None:
         content = run.metrics.read_bytes()
         run.metrics.unlink()
         run.console.unlink()
-        await pilot.press("x")
+        await until(pilot, lambda: "the log is gone; waiting for it" in header(app))
         assert "step 10 of" in header(app)
+        assert "Alerts 2" in shown(app)
         run.metrics.write_bytes(content)
         append(run, 11, 11)
         await until(pilot, lambda: "step 11 of" in header(app))
+        assert "gone" not in header(app)
 
 
 async def test_a_log_that_cannot_be_read_says_so(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ def test_no_key_means_two_things_on_a_screen(place: Place) -> None:
 
 def test_footer_and_help_come_from_the_registry() -> None:
     assert plain(footer("watch", 200)).split()[:2] == ["q", "quit"]
+    assert "x axis" in plain(footer("watch", 200))
+    assert "x x" not in plain(footer("watch", 200))
     assert width(footer("watch", 40)) <= 40
     shown = "\n".join(plain(row) for row in help_lines("watch"))
     assert all(action.help in shown for action in ACTIONS if "watch" in action.places)
@@ -128,8 +130,12 @@ def test_leaving_a_live_run_says_how_to_come_back(
             view.status = glance(view.directory).status
 
     monkeypatch.setattr(app_module.TuitrainApp, "run", leave_at_once)
+    monkeypatch.setenv("TUITRAIN_RUNS_DIR", str(tmp_path))
     assert run_app("watch", [run, done], tmp_path) == 0
     assert capsys.readouterr().out == f"training goes on: tuitrain watch {run.run_id}\n"
+    monkeypatch.delenv("TUITRAIN_RUNS_DIR")
+    run_app("watch", [run], tmp_path)
+    assert capsys.readouterr().out == f"training goes on: tuitrain watch {run.run_id} --runs-dir {tmp_path}\n"
 
 
 def test_an_unknown_axis_is_refused(tmp_path: Path) -> None:

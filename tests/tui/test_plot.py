@@ -88,6 +88,38 @@ def test_title_value_and_legend_stand_in_the_border() -> None:
     assert "loss 2.314" in text(plot, 24)[0]
 
 
+def test_a_short_legend_keeps_the_mean() -> None:
+    plot = Plot(
+        "throughput", "400 k tok/s", (curve(3, 2, 1, name="raw"), curve(3, 2, 1, name="smooth 0.9")),
+        levels=(Level(2.0, "level", "mean 2"),),
+    )  # fmt: skip
+    wide, narrow = text(plot, 90)[0], text(plot, 42)[0]
+    assert wide.index("raw") < wide.index("smooth 0.9") < wide.index("mean 2")
+    assert "╌ mean 2" in narrow
+    assert "smooth" not in narrow
+
+
+def test_the_legend_of_several_runs_names_all_or_shows_their_marks() -> None:
+    runs = tuple(
+        replace(curve(3, 2, 1, name=f"gpt2-tiny · {mark}", glyph=mark), role=f"run{index}")
+        for index, mark in enumerate("●▲■")
+    )
+    assert all(run.name in text(Plot("loss", "2.31", runs), 90)[0] for run in runs)
+    assert "● ▲ ■" in " ".join(text(Plot("loss", "2.31", runs), 40)[0].split())
+
+
+def test_a_note_stands_below_the_title_where_there_is_room() -> None:
+    plot = Plot("achieved", "3 TFLOP/s", (curve(3, 2, 1),), note="no peak is known")
+    assert "no peak is known" in text(plot)[1]
+    assert {len(row) for row in text(plot)} == {60}
+    assert len(text(plot)) == 14
+    assert "no peak" not in "".join(text(plot, rows=6))
+
+
+def test_the_time_axis_is_training_time() -> None:
+    assert "╰ training time ─" in text(Plot("loss", curves=(curve(3, 2, 1),), x_axis="time"))[-1]
+
+
 def test_outliers_are_counted_not_drawn_out() -> None:
     values = [0.05, *([0.47, 0.48, 0.46] * 40)]
     plot = Plot("MFU", curves=(curve(*values),), clip=True)

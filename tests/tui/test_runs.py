@@ -69,3 +69,16 @@ async def test_the_cursor_stays_in_the_list(two_runs: list[RunDirectory]) -> Non
         assert screen.cursor == 0
         await pilot.press("G")
         assert screen.cursor == 1
+
+
+async def test_c_on_one_run_marks_it_in_the_list_of_its_own_directory(
+    two_runs: list[RunDirectory], tmp_path: Path
+) -> None:
+    async with running("watch", two_runs[:1], tmp_path / "elsewhere") as (app, pilot):
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen) and "2 runs" in shown(app))
+        assert [row for row in shown(app).split("\n") if "▪" in row and two_runs[0].run_id in row]
+        assert shown(app).count("▪") == 1
+        await pilot.press("space", "c")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        assert {view.directory for view in app.board.views} == set(two_runs)

@@ -9,10 +9,15 @@ import pytest
 
 from tests.support import PINNED, run_record, step_record, write_run
 from tests.tui.conftest import SIZES, chart, charts_in_sight, header, running, shown
+from tuitrain.analysis.summary import summarize
 from tuitrain.config import difference, load_config
-from tuitrain.events import EventWriter
-from tuitrain.runs import RunDirectory, RunInfo
+from tuitrain.events import End, EventWriter
+from tuitrain.runs import RunDirectory, RunInfo, load_history
+from tuitrain.tui.frame import render_frame, view_of
+from tuitrain.tui.headline import header as headline
 from tuitrain.tui.screens.watch import WatchScreen
+from tuitrain.tui.state import Board
+from tuitrain.tui.text import plain
 from tuitrain.tui.theme import DARK, LIGHT
 from tuitrain.tui.widgets.pane import Pane
 
@@ -239,7 +244,9 @@ async def test_an_unknown_peak_says_what_to_do(tmp_path: Path) -> None:
             record.mfu = record.mem_peak_gb = record.mem_allocated_gb = None
             log.write(record)
     async with running("watch", [run], tmp_path) as (app, _):
-        assert "set hardware.peak_tflops" in " ".join(chart(app, "mfu").replace("│", "").split())
+        assert "achieved" in chart(app, "mfu").split("\n")[0]
+        assert "TFLOP/s" in chart(app, "mfu").split("\n")[0]
+        assert "set hardware.peak_tflops" in chart(app, "mfu").split("\n")[1]
         assert "MFU n/a" in header(app)
         assert "memory n/a" in header(app)
         assert "n/a" in chart(app, "memory")
@@ -276,3 +283,67 @@ async def test_any_size_survives(run: RunDirectory, size: tuple[int, int]) -> No
         await pilot.resize_terminal(200, 50)
         await pilot.pause()
         assert len(charts_in_sight(app)) == 6
+
+
+def _log(tmp_path: Path, *steps: dict[str, float], name: str = "a", peak: float | None = 312.0) -> RunDirectory:
+    """A run with one step for each set of values."""
+    run = RunDirectory(tmp_path / f"{name}-20260101-000000-0000")
+    config = load_config("llama2-tiny", PINNED)
+    with EventWriter(run.metrics) as log:
+        log.write(run_record(config, run.run_id, at=0.0, peak=peak))
+        for step, values in enumerate(steps, start=1):
+            record = step_record(config, step, at=float(step))
+            for key, value in values.items():
+                setattr(record, key, value)
+            log.write(record)
+    return run
+
+
+async def test_the_means_are_those_of_the_tables(tmp_path: Path) -> None:
+    # One step takes nine times as long as the other: the mean is over the time, not over the records.
+    slow = {"step_time_ms": 9000.0, "tokens": 1000, "tokens_per_sec": 1000 / 9, "mfu": 0.1}
+    fast = {"step_time_ms": 1000.0, "tokens": 2000, "tokens_per_sec": 1000.0, "mfu": 0.9}
+    run = _log(tmp_path, slow, fast)
+    summary = summarize(load_history(run))
+    assert summary.mean_tokens_per_sec == pytest.approx(200)
+    assert summary.mean_mfu == pytest.approx(0.18)
+    async with running("watch", [run], tmp_path) as (app, _):
+        assert "mean 200" in chart(app, "throughput")
+        assert "mean 18" in chart(app, "mfu")
+
+
+async def test_without_peak_and_rate_the_mfu_panel_says_what_to_do(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "a-20260101-000000-0000")
+    config = load_config("llama2-tiny", PINNED)
+    with EventWriter(run.metrics) as log:
+        log.write(run_record(config, run.run_id, at=0.0, peak=None))
+        record = step_record(config, 1, at=1.0)
+        record.mfu = record.tflops = None
+        log.write(record)
+    async with running("watch", [run], tmp_path) as (app, _):
+        assert "set hardware.peak_tflops" in " ".join(chart(app, "mfu").replace("│", "").split())
+
+
+def test_an_mfu_above_100_per_cent_stands_out(tmp_path: Path) -> None:
+    def role(run: RunDirectory, text: str) -> str:
+        spans = [span for row in headline(Board([view_of(run, 0)]), 200) for span in row]
+        return next(span.role for span in spans if span.text == text)
+
+    assert role(_log(tmp_path, {"mfu": 1.2}), "120.0 %") == "warn"
+    assert role(_log(tmp_path, {"mfu": 0.4}, name="b"), "40.0 %") == "value"
+
+
+def test_the_learning_rate_is_written_in_one_way(tmp_path: Path) -> None:
+    text = render_frame([_log(tmp_path, {"lr": 3e-4})], 200, 50, color=False)
+    assert "lr 3.00e-4" in text
+    assert "learning rate 3.00e-4" in text
+
+
+def test_a_reason_of_several_lines_keeps_the_header_at_two(tmp_path: Path) -> None:
+    run = _log(tmp_path)
+    with EventWriter(run.metrics) as log:
+        log.write(End(time=1.0, status="failed", reason="out of memory\nTraceback", step=0))
+    rows = [plain(row) for row in headline(Board([view_of(run, 0)]), 120)]
+    assert len(rows) == 2
+    assert "out of memory" in rows[1]
+    assert "\n" not in rows[1]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tuitrain.config.sections import DataConfig
+from tuitrain.config.streaming import stream_limit
 from tuitrain_engine.data.bins import largest_id, open_bins
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.loader import PackedSplit, SampleSplit
@@ -18,10 +19,6 @@ from tuitrain_engine.data.shards import TokenShards, open_split
 from tuitrain_engine.data.sources import HuggingFaceSource, open_source
 from tuitrain_engine.data.tokenizers import IdTokenizer, Tokenizer
 from tuitrain_engine.data.vocabulary import given_tokenizer, learned
-
-STREAM_TOKENS = 200_000_000
-"""What is taken of a dataset on the Hub when data.max_tokens is unset: it may have terabytes."""
-_LEAST_STREAM_TOKENS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def _open_text(data: DataConfig, seq_len: int, seed: int, token_limit: int | Non
     source = open_source(data, cache_directory() / "downloads")
     limit, reason = data.max_tokens, "data.max_tokens"
     if limit is None and isinstance(source, HuggingFaceSource):
-        limit, reason = _stream_limit(token_limit), "data.max_tokens sets another limit"
+        limit, reason = stream_limit(token_limit), "data.max_tokens sets another limit"
     prepared = prepare(source, data, limit)
     splits = {}
     for name in ("train", "val"):
@@ -85,12 +82,6 @@ def _open_text(data: DataConfig, seq_len: int, seed: int, token_limit: int | Non
     if isinstance(train, SampleSplit) and train.truncated:
         lines.append(f"packing    sample: {train.truncated:,} of {train.n_sequences:,} documents cut at {seq_len:,}")
     return Dataset(prepared.tokenizer, train, splits["val"], tuple(lines))
-
-
-def _stream_limit(token_limit: int | None) -> int:
-    # In powers of two, so that a run a little longer finds the same shards.
-    wanted = STREAM_TOKENS if token_limit is None else 1 << (token_limit - 1).bit_length()
-    return min(STREAM_TOKENS, max(wanted, _LEAST_STREAM_TOKENS))
 
 
 def _sequences(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -114,8 +116,37 @@ def _open(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
+class _Replacements:
+    """Error handler of the UTF-8 decoder: U+FFFD for what is not UTF-8, and how many bytes that were."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def __call__(self, error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeDecodeError):
+            raise error
+        self.bytes += error.end - error.start
+        return "\ufffd", error.end
+
+
+_replacements = _Replacements()
+codecs.register_error("tuitrain_replace", _replacements)
+
+
 def _text(path: Path) -> Iterator[Piece]:
-    with io.TextIOWrapper(_open(path), encoding="utf-8-sig", errors="replace", newline="") as file:
+    replaced_before = _replacements.bytes
+    yield from _decoded(path)
+    replaced = _replacements.bytes - replaced_before
+    if replaced:
+        print(
+            f"{path}: {replaced:,} {'byte is' if replaced == 1 else 'bytes are'} not UTF-8, each is read as U+FFFD; "
+            "if the text has another encoding, convert it first (iconv -t utf-8).",
+            file=sys.stderr,
+        )
+
+
+def _decoded(path: Path) -> Iterator[Piece]:
+    with io.TextIOWrapper(_open(path), encoding="utf-8-sig", errors="tuitrain_replace", newline="") as file:
         text = _next_piece(file)
         if "\0" in text[:4096]:
             raise DataError(f"{path} is not UTF-8 text (it contains NUL characters).")

@@ -17,7 +17,9 @@ from tuitrain.events import Run
 from tuitrain.runs import RunDirectory, RunHistory
 
 UNSET = "–"
-LOSS_KEYS = frozenset({"final_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"})
+LOSS_KEYS = frozenset(
+    {"final_loss", "last_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"}
+)
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,31 @@ class MetricRow:
     """One metric of every run, as stored (not scaled by `metric.factor`).
 
     deltas: relative change against the baseline, 0.1 is 10 % more; None for the baseline itself and wherever it means
-    nothing. best: index of the best run, None when there is no better or no other.
+    nothing. best: index of the best run, None when there is no better or no other. baseline: index of that run.
     """
 
     metric: Metric
     values: list[float | None]
     deltas: list[float | None]
     best: int | None
+    baseline: int = 0
+
+    def delta_text(self, index: int) -> str:
+        """The difference of a run to the baseline as tables show it, empty where there is none.
+
+        `−7.6 %`; of a metric in per cent the points, `+1.5 pt`; from ten times more on the ratio, `397×`.
+        """
+        delta, value, reference = self.deltas[index], self.values[index], self.values[self.baseline]
+        if delta is None or value is None or reference is None:
+            return ""
+        if self.metric.unit == "%":
+            return _signed(self.metric.factor * (value - reference), "pt")
+        return f"{1 + delta:,.0f}×" if delta >= 10 else _signed(100 * delta, "%")
+
+
+def _signed(value: float, unit: str) -> str:
+    text = f"{value:+.1f} {unit}".replace("-", "−")
+    return text[1:] if text[1:] == f"0.0 {unit}" else text
 
 
 @dataclass(frozen=True)
@@ -119,7 +139,7 @@ def _metric_row(metric: Metric, summaries: Sequence[Summary], baseline: int, *, 
     deltas = [
         _relative(value, reference) if ranked and index != baseline else None for index, value in enumerate(values)
     ]
-    return MetricRow(metric, values, deltas, _best(metric, values) if ranked else None)
+    return MetricRow(metric, values, deltas, _best(metric, values) if ranked else None, baseline)
 
 
 def _relative(value: float | None, reference: float | None) -> float | None:

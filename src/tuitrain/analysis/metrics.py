@@ -60,16 +60,18 @@ METRICS: tuple[Metric, ...] = (
     Metric("mem_peak_gb", "peak memory", "GB", units.gigabytes, "lower", panel="memory"),
     Metric("mem_reserved_gb", "memory reserved", "GB", units.gigabytes, None, panel="memory"),
     Metric("grad_norm", "gradient norm", "", "{:.3g}".format, None, panel="grad_norm"),
-    Metric("grad_mean", "gradient mean", "", "{:.2e}".format, None, panel="grad_stats"),
-    Metric("grad_std", "gradient std", "", "{:.2e}".format, None, panel="grad_stats"),
-    Metric("grad_max", "gradient max", "", "{:.2e}".format, None, panel="grad_stats"),
-    Metric("lr", "learning rate", "", "{:.2e}".format, None, panel="lr"),
+    Metric("grad_mean", "gradient mean", "", units.scientific, None, panel="grad_stats"),
+    Metric("grad_std", "gradient std", "", units.scientific, None, panel="grad_stats"),
+    Metric("grad_max", "gradient max", "", units.scientific, None, panel="grad_stats"),
+    Metric("lr", "learning rate", "", units.scientific, None, panel="lr"),
     Metric("tokens", "tokens", "", units.count, None, panel="tokens"),
 )
 
 # What a whole run amounts to: means, totals and newest values, as `summarize` defines them.
 SUMMARY_METRICS: tuple[Metric, ...] = (
-    Metric("final_loss", "final loss", "", "{:.4f}".format, "lower", source="summary"),
+    Metric("final_loss", "loss, mean of the end", "", "{:.4f}".format, "lower", source="summary"),
+    # One record is too noisy to rank runs by.
+    Metric("last_loss", "last loss", "", "{:.4f}".format, None, source="summary"),
     Metric("final_val_loss", "final validation loss", "", "{:.4f}".format, "lower", source="summary"),
     Metric("best_val_loss", "best validation loss", "", "{:.4f}".format, "lower", source="summary"),
     Metric("final_perplexity", "validation perplexity", "", "{:.4g}".format, "lower", source="summary"),

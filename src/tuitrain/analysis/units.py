@@ -31,6 +31,12 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+def scientific(value: float) -> str:
+    """Three significant digits and a power of ten: `3.00e-4`."""
+    mantissa, _, power = f"{value:.2e}".partition("e")
+    return f"{mantissa}e{int(power)}" if value else "0"
+
+
 def milliseconds(value: float) -> str:
     """A duration given in milliseconds: `1.27 s`, `84.2 ms`."""
     return f"{_three_digits(value / 1000)} s" if value >= 1000 else f"{_three_digits(value)} ms"
@@ -42,9 +48,11 @@ def gigabytes(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """The two largest parts of a duration: `1 d 04 h`, `2 h 05 m`, `3 m 20 s`, `12 s`."""
+    """The two largest parts of a duration: `1 d 04 h`, `2 h 05 m`, `3 m 20 s`, `12 s`; below 10 s two digits: `1.2 s`."""
     if not math.isfinite(seconds):
         return "n/a"
+    if 0 < round(seconds, 2) < 9.95:
+        return f"{round(seconds, 2):.2g} s"
     whole = max(0, round(seconds))
     days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
     if days:

@@ -157,11 +157,14 @@ def _on_speed(names: Sequence[str], histories: Sequence[RunHistory], summaries: 
 
 
 def _on_utilisation(names: Sequence[str], summaries: Sequence[Summary]) -> list[str]:
+    """Who makes more of the hardware; nothing where the shown digits are the same."""
     better = "better" if len(names) == 2 else "best"
 
     def sentence(best: str, value: float, second: str, other: float) -> str:
         if value / other - 1 < NOTICEABLE:
             return f"{best} and {second} use the hardware equally well: {units.percent(value)} MFU."
+        if units.percent(value) == units.percent(other):
+            return ""
         return (
             f"{best} uses the hardware {better}: {units.percent(value)} MFU against {units.percent(other)} of {second}."
         )
@@ -176,7 +179,7 @@ def _ranked(
     lower: bool,
     sentence: Callable[[str, float, str, float], str],
 ) -> list[str]:
-    """A sentence on the best and the second best; none when fewer than two values are known."""
+    """A sentence on the best and the second best; none when fewer than two values are known or it is empty."""
     known = [
         (value, name)
         for name, value in zip(names, values, strict=True)
@@ -185,7 +188,7 @@ def _ranked(
     if len(known) < 2:
         return []
     (best, first), (other, second) = sorted(known, key=lambda pair: pair[0], reverse=not lower)[:2]
-    return [sentence(first, best, second, other)]
+    return [text] if (text := sentence(first, best, second, other)) else []
 
 
 def _hardware(history: RunHistory) -> tuple[str, int] | None:

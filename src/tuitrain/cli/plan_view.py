@@ -24,11 +24,23 @@ def plan_facts(plan: Plan) -> list[tuple[str, str]]:
         ("FLOPs per token", _flops(plan)),
         ("step", f"{config.tokens_per_step:,} tokens ({batch}; {passes}{'es' if plan.gpus > 1 else ''})"),
         ("run", f"{config.total_steps:,} steps, {units.count(plan.tokens)} tokens"),
-        ("data", f"{config.data.source}, tokenizer {config.data.tokenizer}"),
+        ("data", _data(plan)),
         ("device", _device(plan)),
         ("memory", _memory(plan)),
         ("time", _time(plan)),
     ]
+
+
+def _data(plan: Plan) -> str:
+    data = plan.config.data
+    text = f"{data.source}, tokenizer {data.tokenizer}"
+    if plan.data_limit is None or plan.least_epochs is None:
+        return text
+    why = "data.max_tokens" if data.max_tokens is not None else "data.max_tokens sets another limit"
+    return (
+        f"{text}\nat most {units.count(plan.data_limit)} tokens of it are read ({why}): "
+        f"the run goes over them {plan.least_epochs:,.1f} times or more"
+    )
 
 
 def _parameters(plan: Plan) -> str:
@@ -103,6 +115,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "total_steps": plan.config.total_steps,
         "tokens": plan.tokens,
         "token_budget": plan.config.train.token_budget,
+        "data_token_limit": plan.data_limit,
+        "least_epochs": plan.least_epochs,
         "accumulation": plan.accumulation,
         "device": asdict(plan.device) | {"count": plan.gpus, "peak_tflops": plan.peak_tflops},
         "dtype": plan.dtype,

@@ -82,6 +82,8 @@ def explain(error: ValidationError, root: type[BaseModel], origin: str = "") -> 
             text = f"{key} = {given!r} is not valid. {_description(root, key)}".rstrip()
         elif kind == "tuple_type":
             text = f"{key} = {given!r} is not valid: it should be a list, such as [0.9, 0.95]."
+        elif given == "none":
+            text = f"{key} cannot be unset: give it a value."
         else:
             message = detail["msg"].removeprefix("Input should be ")
             text = f"{key} = {given!r} is not valid: it should be {message}."

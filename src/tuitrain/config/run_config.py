@@ -28,11 +28,13 @@ from tuitrain.config.sections import (
     TrainConfig,
 )
 
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
 
 class RunConfig(Section):
     """Everything a run is asked to be."""
 
-    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = Field(default="run", pattern=NAME_PATTERN)
     """Short name of the run; letters, digits, dot, dash and underscore."""
     preset: str | None = None
     """Preset the configuration started from, for `show` to list the differences."""

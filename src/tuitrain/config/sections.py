@@ -305,8 +305,8 @@ class CheckpointConfig(Section):
     """How many of the newest checkpoints stay."""
     keep_best: bool = True
     """Whether the checkpoint with the lowest validation loss stays too."""
-    async_save: bool = True
-    """Write in the background while training goes on."""
+    async_save: bool = False
+    """Write in the background while training goes on. Not available yet: written before the next step."""
 
 
 class TelemetryConfig(Section):
@@ -319,7 +319,7 @@ class TelemetryConfig(Section):
     system_interval_s: float = Field(default=5.0, gt=0, le=3600)
     """Seconds between `system` records, which are also the heartbeat."""
     profile_steps: str = Field(default="", pattern=r"^(\d+-\d+)?$")
-    """Range of steps to profile, such as 10-15. Empty: none."""
+    """Range of steps to profile, such as 10-15. Not available yet: leave it empty."""
 
 
 class HardwareConfig(Section):

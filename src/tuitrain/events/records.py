@@ -22,7 +22,7 @@ class Record(msgspec.Struct, kw_only=True, tag_field="type"):
     time: float = msgspec.field(default_factory=_time.time)
 
 
-class Architecture(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Architecture(msgspec.Struct, kw_only=True):
     """The network of a run and its parameter counts; unknown is None."""
 
     name: str
@@ -55,7 +55,7 @@ class Hardware(msgspec.Struct, kw_only=True):
     memory_gb: float | None = None
 
 
-class Parallel(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Parallel(msgspec.Struct, kw_only=True):
     """How the run is spread over processes."""
 
     strategy: str
@@ -133,7 +133,7 @@ class Layers(Record, tag="layers", kw_only=True):
     update_ratio: list[float] = []
 
 
-class Eval(Record, tag="eval", kw_only=True, omit_defaults=True):
+class Eval(Record, tag="eval", kw_only=True):
     """An evaluation on a split that is not trained on."""
 
     step: Whole
@@ -153,7 +153,7 @@ class Sample(Record, tag="sample", kw_only=True):
     prompt: str = ""
 
 
-class Checkpoint(Record, tag="checkpoint", kw_only=True, omit_defaults=True):
+class Checkpoint(Record, tag="checkpoint", kw_only=True):
     """A checkpoint that is complete on disk; path is relative to the run directory."""
 
     step: Whole
@@ -162,7 +162,7 @@ class Checkpoint(Record, tag="checkpoint", kw_only=True, omit_defaults=True):
     duration_ms: float | None = None
 
 
-class Gpu(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Gpu(msgspec.Struct, kw_only=True):
     """Readings of one GPU."""
 
     index: int
@@ -175,7 +175,7 @@ class Gpu(msgspec.Struct, kw_only=True, omit_defaults=True):
     sm_clock_mhz: float | None = None
 
 
-class System(Record, tag="system", kw_only=True, omit_defaults=True):
+class System(Record, tag="system", kw_only=True):
     """Readings of the machine; also the heartbeat of the run."""
 
     host: str
@@ -185,7 +185,7 @@ class System(Record, tag="system", kw_only=True, omit_defaults=True):
     gpus: list[Gpu] = []
 
 
-class Alert(Record, tag="alert", kw_only=True, omit_defaults=True):
+class Alert(Record, tag="alert", kw_only=True):
     """Something a person should know; code is stable, message is for reading."""
 
     level: Literal["info", "warning", "critical"]
@@ -201,7 +201,7 @@ class Control(Record, tag="control", kw_only=True):
     result: str
 
 
-class End(Record, tag="end", kw_only=True, omit_defaults=True):
+class End(Record, tag="end", kw_only=True):
     """The last record of an attempt."""
 
     status: Literal["completed", "stopped", "failed"]

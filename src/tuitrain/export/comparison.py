@@ -100,6 +100,7 @@ def _final_metrics(history: RunHistory, summary: Summary) -> dict[str, Any]:
     found = {
         "final_iteration": summary.step,
         "final_train_loss": train,
+        "last_train_loss": summary.last_loss,
         "final_val_loss": validation,
         "train_val_gap": validation - train if train is not None and validation is not None else None,
         "best_val_loss": summary.best_val_loss,

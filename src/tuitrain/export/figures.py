@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,9 @@ from tuitrain.analysis.compare import as_axis, display_names
 from tuitrain.analysis.series import Axis
 from tuitrain.analysis.summary import summarize
 from tuitrain.export.errors import ExportError
-from tuitrain.export.overlay import comparison_figure
+from tuitrain.export.overlay import comparison_figure, listed
 from tuitrain.export.panels import PANELS, make_view, set_x, tokens_panel
-from tuitrain.export.style import GREY, INK, figure_style, new_figure
+from tuitrain.export.style import figure_style, grey, ink, new_figure
 from tuitrain.runs import RunDirectory, RunHistory
 
 FORMATS = ("png", "pdf", "svg")
@@ -32,7 +33,9 @@ def export_plots(
     style: Path | None = None,
     x: str = "step",
 ) -> list[Path]:
-    """Write `<run_id>-analysis.<format>` for each run and, for several, `comparison.<format>`; returns the files.
+    """Write `<run_id>-analysis.<format>` for each run and, for several, the comparison; returns the files.
+
+    The comparison is called by the names of the runs: `gpt2-tiny-vs-llama2-tiny-comparison.<format>`.
 
     Nothing is written unless everything can be: raises ExportError for no runs, a format, a style or a resolution
     that cannot be used, and a run without numbers; ValueError for an unknown axis.
@@ -47,7 +50,8 @@ def export_plots(
             written += _save(figure, out, f"{stem}-analysis", formats, dpi)
         if len(runs) > 1:
             named = list(zip(display_names(runs), (history for _, history in runs), strict=True))
-            written += _save(comparison_figure(named, axis), out, "comparison", formats, dpi)
+            stem = comparison_stem([name for name, _ in named])
+            written += _save(comparison_figure(named, axis), out, stem, formats, dpi)
     return written
 
 
@@ -60,8 +64,19 @@ def _check(runs: Sequence[tuple[RunDirectory, RunHistory]], formats: Sequence[st
     if not 10 <= dpi <= 2400:
         raise ExportError(f"A resolution of {dpi} dpi is out of range: 10 to 2400.")
     for directory, history in runs:
-        if not len(history.steps) and not len(history.evals):
+        if not can_be_drawn(history):
             raise ExportError(f"{directory.run_id} has nothing to draw yet: its log holds no step and no evaluation.")
+
+
+def can_be_drawn(history: RunHistory) -> bool:
+    """Whether the log holds anything that a figure shows."""
+    return bool(len(history.steps) or len(history.evals))
+
+
+def comparison_stem(names: Sequence[str]) -> str:
+    """The file name of a comparison, without its suffix, of at most 132 characters."""
+    plain = [re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run" for name in names]
+    return f"{re.sub('[ …]+', '-', listed(plain, '-vs-', 120)).strip('-')}-comparison"
 
 
 def _stems(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> list[str]:
@@ -93,9 +108,9 @@ def _head(figure: Figure, history: RunHistory, run_id: str) -> None:
     run = history.run
     name = run.name if run else run_id
     size = 15 if len(name) <= 40 else 11
-    figure.text(0.012, 0.978, name, fontsize=size, fontweight="bold", color=INK, va="top")
-    figure.text(0.012, 0.935, subtitle(history), fontsize=9.5, color=GREY, va="top")
-    figure.text(0.988, 0.978, run_id, fontsize=8, color=GREY, va="top", ha="right")
+    figure.text(0.012, 0.978, name, fontsize=size, fontweight="bold", color=ink(), va="top")
+    figure.text(0.012, 0.935, subtitle(history), fontsize=9.5, color=grey(), va="top")
+    figure.text(0.988, 0.978, run_id, fontsize=8, color=grey(), va="top", ha="right")
 
 
 def subtitle(history: RunHistory) -> str:

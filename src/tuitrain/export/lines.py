@@ -84,7 +84,8 @@ def loss_limits(*series: FloatArray) -> Limits | None:
     top = low + 2.0 * (rest - low)
     if len(values) < 20 or rest <= low or high <= low + 3.0 * (rest - low):
         top = high
-    pad = 0.06 * (top - low) or 0.05 * max(abs(high), 1e-9)
+    # A constant series needs room that survives the rounding of its own size, and that of exp beside it.
+    pad = 0.06 * (top - low) or max(0.05 * abs(high), 1e-6)
     shown = top + (pad if top == high else 0.0)
     return Limits(low - pad, shown, above=int((values > shown).sum()))
 

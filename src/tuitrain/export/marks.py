@@ -7,15 +7,23 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from tuitrain.export.style import GREY
+from tuitrain.export.style import grey
 from tuitrain.runs import FloatArray
 
 
 def say(axes: Axes, text: str) -> None:
     """A panel without data: the reason in its middle, no ticks."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY, fontsize=9)
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=grey(), fontsize=9)
     axes.set_yticks([])
     axes.grid(False)
+
+
+def absence(title: str, *series: FloatArray) -> str:
+    """Why a panel has no curve: nothing is recorded, or nothing that can be drawn."""
+    values = np.concatenate(series) if series else np.empty(0)
+    if not len(values):
+        return f"n/a: no {title} is recorded"
+    return f"n/a: every {title} is {'nan' if np.isnan(values).all() else 'nan or inf'}"
 
 
 def note(axes: Axes, text: str, x: FloatArray, y: FloatArray) -> None:
@@ -24,9 +32,9 @@ def note(axes: Axes, text: str, x: FloatArray, y: FloatArray) -> None:
         return
     right, top = _free_corner(axes, x, y)
     axes.text(
-        0.985 if right else 0.02, 0.97 if top else 0.03, text, transform=axes.transAxes, fontsize=7.5, color=GREY,
+        0.985 if right else 0.02, 0.97 if top else 0.03, text, transform=axes.transAxes, fontsize=7.5, color=grey(),
         ha="right" if right else "left", va="top" if top else "bottom", zorder=7, linespacing=1.35,
-        bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
+        bbox={"facecolor": axes.get_facecolor(), "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
     )  # fmt: skip
 
 

@@ -14,15 +14,16 @@ from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.series import Axis, x_values
 from tuitrain.analysis.verdict import losses_are_comparable
 from tuitrain.export.lines import level_limits, loss_limits, smoothed, smoothing_window, thin
-from tuitrain.export.marks import alone, note, say
+from tuitrain.export.marks import absence, alone, note, say
 from tuitrain.export.panels import View, set_x
-from tuitrain.export.style import GREY, INK, PALE, ScaledFormatter, new_figure, run_style, time_unit
+from tuitrain.export.style import ScaledFormatter, grey, ink, new_figure, pale, run_style, time_unit
 from tuitrain.runs import FloatArray, RunHistory
 
 TABLE_KEYS = {
     "params_total": "parameters",
     "total_tokens": "tokens",
-    "final_loss": "final loss",
+    "final_loss": "mean end loss",
+    "last_loss": "last loss",
     "best_val_loss": "best val loss",
     "mean_mfu": "mean MFU",
     "mean_tokens_per_sec": "throughput",
@@ -55,14 +56,23 @@ def comparison_figure(runs: Sequence[tuple[str, RunHistory]], axis: Axis = "step
     else:
         _level(panels[3], views, "tflops", "Achieved compute (MFU n/a: no known peak)", "TFLOP/s per device")
     _table(figure.add_subplot(grid[2, :]), comparison)
-    title = f"Comparison of {len(runs)} runs"
-    figure.text(0.012, 1 - 0.13 / height, title, fontsize=14, fontweight="bold", color=INK, va="top")
+    title = listed(comparison.names, ", ", 90)
+    figure.text(0.012, 1 - 0.13 / height, title, fontsize=14, fontweight="bold", color=ink(), va="top")
     handles = [Line2D([], [], linewidth=2, **run_style(index)) for index in range(len(runs))]
     figure.legend(
         handles, comparison.names, loc="upper left", bbox_to_anchor=(0.008, 1 - 0.42 / height), ncols=min(len(runs), 4),
         fontsize=9, handlelength=2.2,
     )  # fmt: skip
     return figure
+
+
+def listed(names: Sequence[str], separator: str, longest: int) -> str:
+    """Names in a row; those that would make it longer than `longest` characters are counted: `a, b, 3 more`."""
+    text, shown = separator.join(names), len(names)
+    while len(text) > longest and shown > 1:
+        shown -= 1
+        text = separator.join((*names[:shown], f"{len(names) - shown} more"))
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _views(runs: Sequence[tuple[str, RunHistory]], comparison: Comparison, axis: Axis) -> list[View]:
@@ -84,7 +94,7 @@ def _losses(axes: Axes, views: Sequence[View], caution: str) -> None:
         if smoothing_window(len(loss)) > 1:
             axes.plot(*thin(x, loss), color=style["color"], linewidth=0.6, alpha=0.2, zorder=2)
         axes.plot(*thin(x, smoothed(loss)), zorder=4, **style, **alone(len(loss)))
-    _limit(axes, curves, "no loss is recorded", caution)
+    _limit(axes, curves, "loss", caution)
 
 
 def _validation(axes: Axes, views: Sequence[View], caution: str) -> None:
@@ -92,14 +102,14 @@ def _validation(axes: Axes, views: Sequence[View], caution: str) -> None:
     curves = [view.evaluations() for view in views]
     for index, (x, loss) in enumerate(curves):
         axes.plot(x, loss, zorder=4, marker="o", markersize=3, **{**run_style(index), "linewidth": 1.2})
-    _limit(axes, curves, "no evaluation is recorded", caution)
+    _limit(axes, curves, "validation loss", caution)
 
 
-def _limit(axes: Axes, curves: Sequence[tuple[FloatArray, FloatArray]], missing: str, caution: str) -> None:
+def _limit(axes: Axes, curves: Sequence[tuple[FloatArray, FloatArray]], title: str, caution: str) -> None:
     """The y range of a panel of losses, and what must be said about it."""
     limits = loss_limits(*(y for _, y in curves))
     if limits is None:
-        say(axes, f"n/a: {missing}")
+        say(axes, absence(title, *(y for _, y in curves)))
         return
     axes.set_ylim(limits.low, limits.high)
     axes.set_ylabel("loss, nats per token")
@@ -118,7 +128,7 @@ def _level(axes: Axes, views: Sequence[View], key: str, title: str, label: str) 
         shown.append(curve)
     limits = [found for values in shown if (found := level_limits(values)) is not None]
     if not limits:
-        say(axes, f"n/a: no {metric(key).title} is recorded")
+        say(axes, absence(metric(key).title, *shown))
         return
     axes.set_ylim(min(found.low for found in limits), max(found.high for found in limits))
     axes.yaxis.set_major_formatter(ScaledFormatter())
@@ -135,15 +145,15 @@ def _table(axes: Axes, comparison: Comparison) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(count + 0.6, -0.9)
     for y, weight in ((-0.75, 1.0), (0.25, 0.6), (count + 0.4, 1.0)):
-        axes.axhline(y, color=INK if weight == 1.0 else PALE, linewidth=weight)
-    axes.text(0.025, -0.25, "run", va="center", fontsize=8.5, color=GREY)
+        axes.axhline(y, color=ink() if weight == 1.0 else pale(), linewidth=weight)
+    axes.text(0.025, -0.25, "run", va="center", fontsize=8.5, color=grey())
     for column, row in enumerate(rows):
         axes.text(0.22 + (column + 1) * width, -0.25, TABLE_KEYS[row.metric.key], ha="right", va="center",
-                  fontsize=8.5, color=GREY)  # fmt: skip
+                  fontsize=8.5, color=grey())  # fmt: skip
     for index, name in enumerate(comparison.names):
         y = index + 0.8
         axes.plot([0.002, 0.018], [y, y], linewidth=2.5, **run_style(index))
-        axes.text(0.025, y, name if len(name) <= 30 else f"{name[:29]}…", va="center", fontsize=8.5, color=INK)
+        axes.text(0.025, y, name if len(name) <= 30 else f"{name[:29]}…", va="center", fontsize=8.5, color=ink())
         for column, row in enumerate(rows):
             _cell(axes, 0.22 + (column + 1) * width, y, row, index)
 
@@ -151,4 +161,4 @@ def _table(axes: Axes, comparison: Comparison) -> None:
 def _cell(axes: Axes, x: float, y: float, row: MetricRow, index: int) -> None:
     weight = "bold" if row.best == index else "normal"
     text = row.metric.text(row.values[index])
-    axes.text(x, y, text, ha="right", va="center", fontsize=8.5, color=INK, fontweight=weight)
+    axes.text(x, y, text, ha="right", va="center", fontsize=8.5, color=ink(), fontweight=weight)

@@ -18,14 +18,13 @@ from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.series import Axis, eval_x_values, x_at_steps, x_values
 from tuitrain.analysis.summary import Summary
 from tuitrain.export.lines import Limits, level_limits, loss_limits, smoothed, smoothing_window, thin
-from tuitrain.export.marks import alone, legend, note, say
+from tuitrain.export.marks import absence, alone, legend, note, say
 from tuitrain.export.style import (
-    BLUE,
-    INK,
-    PALE,
-    VERMILLION,
     ScaledFormatter,
+    curve_colour,
     format_x,
+    ink,
+    pale,
     scaled,
     time_unit,
     times_ten,
@@ -82,13 +81,13 @@ def loss_panel(axes: Axes, view: View) -> None:
     x, loss = view.points("loss")
     eval_x, eval_loss = view.evaluations()
     if not np.isfinite(loss).any() and not np.isfinite(eval_loss).any():
-        say(axes, "n/a: no loss is recorded")
+        say(axes, absence("loss", loss, eval_loss))
         return
     _draw_superseded(axes, view)
-    draw_curve(axes, x, loss, BLUE, "training")
+    draw_curve(axes, x, loss, curve_colour(0), "training")
     if len(eval_x):
         axes.scatter(
-            eval_x, eval_loss, marker="*", s=52, color=VERMILLION, edgecolors="white", linewidths=0.5, zorder=5,
+            eval_x, eval_loss, marker="*", s=52, color=curve_colour(1), edgecolors=axes.get_facecolor(), linewidths=0.5, zorder=5,
             label="validation",
         )  # fmt: skip
     limits = loss_limits(loss, eval_loss[np.isfinite(eval_loss)]) or Limits(0.0, 1.0)
@@ -109,7 +108,9 @@ def _loss_note(view: View, limits: Limits, window: int) -> str:
         at = "" if summary.best_val_step is None else f" at step {summary.best_val_step:,}"
         lines.append(f"best validation {summary.best_val_loss:.3f}{at}")
     if summary.final_loss is not None:
-        lines.append(f"final training {summary.final_loss:.3f}")
+        lines.append(f"training, mean of the end {summary.final_loss:.3f}")
+    if summary.last_loss is not None:
+        lines.append(f"last training loss {summary.last_loss:.3f}")
     if window > 1:
         lines.append(f"smoothed over {window} records")
     if limits.note:
@@ -129,7 +130,7 @@ def _draw_superseded(axes: Axes, view: View) -> None:
     label = "superseded"
     starts = np.flatnonzero(np.diff(gone["step"]) <= 0) + 1
     for part in np.split(np.arange(len(gone)), starts):
-        axes.plot(*thin(x[part], gone["loss"][part]), color=PALE, linewidth=0.7, zorder=1, label=label)
+        axes.plot(*thin(x[part], gone["loss"][part]), color=pale(), linewidth=0.7, zorder=1, label=label)
         label = "_superseded"
 
 
@@ -139,13 +140,18 @@ def _mark_non_finite(axes: Axes, x: FloatArray, y: FloatArray) -> None:
     if bad.any():
         shown = x[bad] if bad.sum() <= 500 else x[bad][:: -(-int(bad.sum()) // 500)]
         axes.scatter(
-            shown, np.zeros(len(shown)), marker="x", s=18, color=VERMILLION, linewidths=1.0, clip_on=False, zorder=6,
+            shown, np.zeros(len(shown)), marker="x", s=18, color=curve_colour(1), linewidths=1.0, clip_on=False, zorder=6,
             transform=axes.get_xaxis_transform(), label=f"nan or inf ({int(bad.sum()):,})",
         )  # fmt: skip
 
 
 def _perplexity_scale(axes: Axes, limits: Limits) -> None:
-    """Perplexity = exp(loss) on the right: the same curve on another scale, with ticks at round numbers."""
+    """Perplexity = exp(loss) on the right: the same curve on another scale, with ticks at round numbers.
+
+    Left out where floats end: a loss of 700 is a perplexity of 10³⁰⁴.
+    """
+    if limits.high > 700 or limits.low < -700:
+        return
     right = axes.secondary_yaxis("right", functions=(_exp, _log))
     right.set_ylabel("perplexity")
     low, high = _exp(np.array([limits.low, limits.high]))
@@ -185,7 +191,7 @@ def lr_panel(axes: Axes, view: View) -> None:
     if not positive.any():
         say(axes, "n/a: no learning rate is recorded")
         return
-    axes.plot(*thin(x[positive], lr[positive]), color=BLUE, zorder=3, **alone(int(positive.sum())))
+    axes.plot(*thin(x[positive], lr[positive]), color=curve_colour(0), zorder=3, **alone(int(positive.sum())))
     axes.set_yscale("log")
     low, high = float(lr[positive].min()), float(lr[positive].max())
     pad = (high / low) ** 0.06 if high > 2 * low else 3.0
@@ -200,7 +206,7 @@ def lr_panel(axes: Axes, view: View) -> None:
         return
     place = view.x_of_step(warmup)
     if math.isfinite(place):
-        axes.axvline(place, color=VERMILLION, zorder=2, label=f"end of warmup, step {warmup:,}", **_dashed())
+        axes.axvline(place, color=curve_colour(1), zorder=2, label=f"end of warmup, step {warmup:,}", **_dashed())
         legend(axes)
     else:
         note(axes, f"the warmup ends at step {warmup:,}", x, lr)
@@ -222,8 +228,8 @@ def tokens_panel(axes: Axes, view: View) -> None:
         say(axes, "n/a: no token counts are recorded")
         return
     line_x, line = thin(x[known], tokens[known])
-    axes.plot(line_x, line, color=BLUE, zorder=3, **alone(len(line)))
-    axes.fill_between(line_x, line, color=BLUE, alpha=0.10, linewidth=0, zorder=1)
+    axes.plot(line_x, line, color=curve_colour(0), zorder=3, **alone(len(line)))
+    axes.fill_between(line_x, line, color=curve_colour(0), alpha=0.10, linewidth=0, zorder=1)
     done = float(tokens[known].max())
     top = done
     target, kind = _token_target(view)
@@ -231,7 +237,7 @@ def tokens_panel(axes: Axes, view: View) -> None:
         share = f"{units.count(done)} of {units.count(target)} ({kind}): {100 * done / target:.3g} %"
         if target <= 5 * done:
             top = max(done, target)
-            axes.axhline(target, color=VERMILLION, zorder=2, label=f"{kind} {units.count(target)}", **_dashed())
+            axes.axhline(target, color=curve_colour(1), zorder=2, label=f"{kind} {units.count(target)}", **_dashed())
             legend(axes)
     else:
         share = f"{units.count(done)} (no budget is set)"
@@ -290,11 +296,11 @@ def _level_panel(
     x, values = view.points(key)
     limits = level_limits(values)
     if limits is None:
-        say(axes, f"n/a: no {metric(key).title} is recorded")
+        say(axes, absence(metric(key).title, values))
         return
-    draw_curve(axes, x, values, BLUE, "_curve")
+    draw_curve(axes, x, values, curve_colour(0), "_curve")
     if mean is not None:
-        axes.axhline(mean * metric(key).factor, color=VERMILLION, label=f"mean {metric(key).text(mean)}", **MEAN)
+        axes.axhline(mean * metric(key).factor, color=curve_colour(1), label=f"mean {metric(key).text(mean)}", **MEAN)
         legend(axes)
     lines = [*remark.splitlines(), *([f"{limits.note} the range"] if limits.note else [])]
     room = 0.08 * (limits.high - limits.low) * len(remark.splitlines())
@@ -308,7 +314,10 @@ def memory_panel(axes: Axes, view: View) -> None:
     """Allocated and peak memory of a device, and what it has."""
     axes.set_title("Memory")
     highest = 0.0
-    for key, colour, label in (("mem_allocated_gb", BLUE, "allocated"), ("mem_peak_gb", VERMILLION, "peak")):
+    for key, colour, label in (
+        ("mem_allocated_gb", curve_colour(0), "allocated"),
+        ("mem_peak_gb", curve_colour(1), "peak"),
+    ):
         x, values = view.points(key)
         if np.isfinite(values).any():
             highest = max(highest, float(np.nanmax(values[np.isfinite(values)])))
@@ -321,7 +330,7 @@ def memory_panel(axes: Axes, view: View) -> None:
     top = highest or 1.0
     if capacity and capacity <= 4 * highest:
         top = max(highest, capacity)
-        axes.axhline(capacity, color=INK, zorder=2, label=f"capacity {units.gigabytes(capacity)}", **_dashed())
+        axes.axhline(capacity, color=ink(), zorder=2, label=f"capacity {units.gigabytes(capacity)}", **_dashed())
     elif capacity:
         top *= 1.1
     axes.set_ylim(0, 1.08 * top)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from cycler import cycler
 from matplotlib import style as styles
 from matplotlib.axis import Axis as MatplotlibAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import Formatter, FuncFormatter, NullFormatter
@@ -21,13 +23,14 @@ from tuitrain.export.errors import ExportError
 
 # Okabe and Ito's palette, distinguishable with every kind of colour blindness, without the yellow that paper swallows.
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
-INK, GREY, PALE = "#222222", "#6B6B6B", "#BDBDBD"
+INK, GREY = "#222222", "#6B6B6B"
 CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, INK)
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)))
 
 RC: Mapping[str, Any] = {
     "figure.facecolor": "white",
-    "savefig.facecolor": "white",
+    "savefig.facecolor": "auto",
+    "text.color": INK,
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
@@ -44,6 +47,7 @@ RC: Mapping[str, Any] = {
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.formatter.use_mathtext": True,
+    "axes.prop_cycle": cycler(color=CYCLE),
     "grid.color": "#E4E4E4",
     "grid.linewidth": 0.6,
     "xtick.color": GREY,
@@ -66,13 +70,27 @@ RC: Mapping[str, Any] = {
 }
 
 
+# Colours of ours that a style sheet which names only the other colour means too.
+_FOLLOWS = {
+    "axes.labelcolor": ("text.color",),
+    "axes.edgecolor": ("text.color",),
+    "xtick.color": ("text.color",),
+    "ytick.color": ("text.color",),
+    "xtick.labelcolor": ("xtick.color", "text.color"),
+    "ytick.labelcolor": ("ytick.color", "text.color"),
+}
+
+
 @contextmanager
 def figure_style(style: Path | None = None) -> Iterator[None]:
     """Matplotlib's settings for our figures; outside the block they are as before. Raises ExportError."""
     settings: Any = dict(matplotlib.rcParamsDefault.items())
     settings |= RC
     if style is not None:
-        settings |= _read_style(style)
+        asked = _read_style(style)
+        for key, sources in _FOLLOWS.items():
+            settings |= {key: asked[source] for source in reversed(sources) if source in asked}
+        settings |= asked
     del settings["backend"]
     with matplotlib.rc_context(settings):
         yield
@@ -126,9 +144,43 @@ def new_figure(width: float, height: float, head: float) -> Figure:
     return figure
 
 
+def page() -> str:
+    """The colour behind everything; white where the page is transparent."""
+    face = matplotlib.rcParams["figure.facecolor"]
+    return to_hex(face) if to_rgba(face)[3] > 0 else "#FFFFFF"
+
+
+def ink() -> str:
+    """The colour of text."""
+    return to_hex(matplotlib.rcParams["text.color"])
+
+
+def grey() -> str:
+    """Text that steps back: a third of the way from the ink to the page."""
+    return _towards_page(0.33)
+
+
+def pale() -> str:
+    """Lines that step back far."""
+    return _towards_page(0.7)
+
+
+def _towards_page(share: float) -> str:
+    pairs = zip(to_rgb(ink()), to_rgb(page()), strict=True)
+    return to_hex([(1 - share) * near + share * far for near, far in pairs])
+
+
+def curve_colour(index: int) -> str:
+    """The index-th colour of the cycle of curves, which a style sheet may set."""
+    colours = matplotlib.rcParams["axes.prop_cycle"].by_key().get("color", CYCLE)
+    colour = to_hex(colours[index % len(colours)])
+    return ink() if colour == INK else colour
+
+
 def run_style(index: int) -> dict[str, Any]:
-    """Colour and dashes of the index-th run of a figure; together they repeat after 21 runs."""
-    return {"color": CYCLE[index % len(CYCLE)], "linestyle": DASHES[index // len(CYCLE) % len(DASHES)]}
+    """Colour and dashes of the index-th run of a figure; with our colours they repeat after 21 runs."""
+    count = len(matplotlib.rcParams["axes.prop_cycle"].by_key().get("color", CYCLE))
+    return {"color": curve_colour(index), "linestyle": DASHES[index // count % len(DASHES)]}
 
 
 _SCALES = ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k"), (1.0, ""))

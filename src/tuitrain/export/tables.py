@@ -62,14 +62,6 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _delta(row: MetricRow, index: int) -> str:
-    delta = row.deltas[index]
-    if delta is None:
-        return ""
-    text = f"{100 * delta:+.1f} %"
-    return "0.0 %" if text[1:] == "0.0 %" else text.replace("-", "−")
-
-
 def _heads(comparison: Comparison) -> list[str]:
     """Run names as column heads; of several the baseline is marked."""
     marked = len(comparison.names) > 1
@@ -110,7 +102,7 @@ def _metric_table(comparison: Comparison) -> Table:
             cell = Text(row.metric.text(value), style="bold green" if best else "")
             cell.append(f" {BEST}" if best else "  ")
             if any(delta is not None for delta in row.deltas):
-                cell.append(f"{_delta(row, index):>9}", style="dim")
+                cell.append(f" {row.delta_text(index):>8}", style="dim")
             cells.append(cell)
         grid.add_row(*cells)
     return grid
@@ -143,7 +135,7 @@ def _as_markdown(comparison: Comparison) -> str:
 def _markdown_cell(row: MetricRow, index: int) -> str:
     text = row.metric.text(row.values[index])
     text = f"**{text}**" if row.best == index else text
-    delta = _delta(row, index)
+    delta = row.delta_text(index)
     return f"{text} ({delta})" if delta else text
 
 

@@ -16,6 +16,7 @@ from tuitrain.accounting import (
     time_to_budget,
 )
 from tuitrain.config import RunConfig
+from tuitrain.config.streaming import stream_limit
 from tuitrain.launch.machine import GB, Device
 
 DEFAULT_MFU = 0.4
@@ -57,17 +58,40 @@ class Plan:
             return None
         return self.memory.total / GB <= self.device.memory_gb
 
+    @property
+    def data_limit(self) -> int | None:
+        """Tokens that are read of the source at most, held-out ones included; None: all it has."""
+        data = self.config.data
+        if data.max_tokens is not None or not data.source.startswith("hf:"):
+            return data.max_tokens
+        return stream_limit(self.tokens)
+
+    @property
+    def least_epochs(self) -> float | None:
+        """How often the run goes over its training tokens at the least, when the source is cut below its tokens."""
+        if self.data_limit is None or self.data_limit >= self.tokens:
+            return None
+        return self.tokens / (self.data_limit * (1 - self.config.data.val_fraction))
+
+
+def known_vocabulary(config: RunConfig) -> int | None:
+    """Ids of the tokenizer where its name, or a known text, tells; the ids of `bin:` files were made elsewhere."""
+    name, source = config.data.tokenizer, config.data.source
+    if source.startswith("bin:"):
+        return None
+    if name == "char" and source == "shakespeare":
+        return SHAKESPEARE_CHARACTERS
+    if name == "byte":
+        return 256
+    if name.startswith("sentencepiece:"):
+        return int(name.removeprefix("sentencepiece:"))
+    return None
+
 
 def with_known_vocabulary(config: RunConfig) -> RunConfig:
-    """The configuration with the vocabulary size where the tokenizer's name, or a known text, tells it."""
-    name = config.data.tokenizer
-    if config.model.vocab_size is None and name == "char" and config.data.source == "shakespeare":
-        return config.with_vocab_size(SHAKESPEARE_CHARACTERS)
-    if config.model.vocab_size is None and name == "byte":
-        return config.with_vocab_size(256)
-    if config.model.vocab_size is None and name.startswith("sentencepiece:"):
-        return config.with_vocab_size(int(name.removeprefix("sentencepiece:")))
-    return config
+    """The configuration with the vocabulary size filled in where it is unset and known."""
+    size = known_vocabulary(config)
+    return config if config.model.vocab_size is not None or size is None else config.with_vocab_size(size)
 
 
 def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, mfu: float = DEFAULT_MFU) -> Plan:

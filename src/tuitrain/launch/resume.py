@@ -44,6 +44,7 @@ def prepare_resume(run: RunDirectory, overrides: Sequence[str] = (), *, force: b
 
 def resume_run(run: RunDirectory, config: RunConfig) -> subprocess.Popen[bytes]:
     """Write the configuration, drop requests that were meant for the earlier attempt, and start the engine."""
+    run = RunDirectory(run.path.resolve(), run.log)
     temporary = run.config.with_name(".config.toml.new")
     temporary.write_text(config.to_toml(), encoding="utf-8")
     temporary.replace(run.config)

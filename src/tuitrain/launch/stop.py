@@ -28,7 +28,8 @@ def stop_run(
         return now.status
     run.request("stop")
     at = f" at step {now.step.step:,}" if now.step else ""
-    tell(f"{run.run_id}: asked to stop{at}; it writes a checkpoint first.")
+    how = "it writes a checkpoint first" if run.config.exists() else "its program gets SIGTERM"
+    tell(f"{run.run_id}: asked to stop{at}; {how}.")
     if not wait:
         return now.status
     return _await_end(run, timeout_s)

@@ -1,7 +1,7 @@
 """A run on disk: its directory, its status, its growing log, its columns of numbers."""
 
 from tuitrain.runs.columns import Columns, FloatArray
-from tuitrain.runs.discover import RunNotFoundError, find_run, list_runs, runs_directory
+from tuitrain.runs.discover import RunNotFoundError, come_back_command, find_run, list_runs, runs_directory
 from tuitrain.runs.follow import (
     Batch,
     Follower,
@@ -30,6 +30,7 @@ __all__ = [
     "RunNotFoundError",
     "Status",
     "StreamFollower",
+    "come_back_command",
     "create_run_directory",
     "derive_status",
     "drain",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+import shlex
 from pathlib import Path
 
 from tuitrain.runs.layout import RunDirectory
 
 DEFAULT_RUNS_DIR = Path("runs")
+_STAMP = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}$")
 
 
 class RunNotFoundError(LookupError):
@@ -20,8 +23,23 @@ def runs_directory(flag: Path | None = None) -> Path:
     return flag or Path(os.environ.get("TUITRAIN_RUNS_DIR") or DEFAULT_RUNS_DIR)
 
 
+def come_back_command(command: str, run: RunDirectory) -> str:
+    """`tuitrain watch ID` and the like, with the directory where it would not be found without."""
+    if run.log is not None and not _holds_run(run.path):
+        return shlex.join(["tuitrain", command, str(run.log)])
+    words = ["tuitrain", command, run.run_id]
+    if run.path.parent.resolve() != runs_directory().resolve():
+        words += ["--runs-dir", str(run.path.parent)]
+    return shlex.join(words)
+
+
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
-    """Every run under a directory, newest first by the time its directory was made."""
+    """Every run under a directory, newest first by the time its directory was made.
+
+    A directory that is not there holds none; RunNotFoundError when it is a file.
+    """
+    if runs_dir.is_file():
+        raise RunNotFoundError(f"{runs_dir} is a file, not a directory of runs.")
     if not runs_dir.is_dir():
         return []
     runs = [RunDirectory(path) for path in runs_dir.iterdir() if path.is_dir() and _holds_run(path)]
@@ -45,7 +63,7 @@ def _created(run: RunDirectory) -> tuple[float, str]:
 
 
 def find_run(name: str, runs_dir: Path) -> RunDirectory:
-    """The run called `name`: its id, a unique prefix of it, `latest`, a run directory or a log file.
+    """The run called `name`: its id, its name if unique, a unique prefix, `latest`, a run directory or a log file.
 
     Raises RunNotFoundError, with a message for the user.
     """
@@ -68,8 +86,11 @@ def find_run(name: str, runs_dir: Path) -> RunDirectory:
 
 def _by_prefix(name: str, runs_dir: Path) -> RunDirectory:
     runs = list_runs(runs_dir)
-    exact = [run for run in runs if run.run_id == name]
-    matches = exact or [run for run in runs if run.run_id.startswith(name)]
+    matches = (
+        [run for run in runs if run.run_id == name]
+        or [run for run in runs if _STAMP.sub("", run.run_id) == name]
+        or [run for run in runs if run.run_id.startswith(name)]
+    )
     if len(matches) == 1:
         return matches[0]
     if matches:

@@ -59,6 +59,10 @@ def process_alive(info: RunInfo | None) -> bool | None:
     return not reused
 
 
+def _is_wrapped(info: RunInfo | None) -> bool:
+    return info is not None and "tuitrain.launch.wrap" in info.command[:3]
+
+
 def derive_status(
     info: RunInfo | None, end: End | None, last_time: float | None, has_steps: bool, now: float | None = None
 ) -> Status:
@@ -71,12 +75,14 @@ def derive_status(
         last_time, has_steps = started, False
     age = None if last_time is None else (time.time() if now is None else now) - last_time
     alive = process_alive(info)
+    # Somebody else's program need not log steps: it runs as soon as its process does.
+    begun = has_steps or _is_wrapped(info)
     if alive is False:
         return Status.CRASHED
     if alive:
         if age is not None and age > STALLED_AFTER_S:
             return Status.STALLED
-        return Status.RUNNING if has_steps else Status.STARTING
+        return Status.RUNNING if begun else Status.STARTING
     if age is not None and age <= LIVE_WITHIN_S:
-        return Status.RUNNING if has_steps else Status.STARTING
+        return Status.RUNNING if begun else Status.STARTING
     return Status.UNKNOWN

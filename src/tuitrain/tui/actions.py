@@ -43,7 +43,7 @@ class Action:
 ACTIONS: tuple[Action, ...] = (
     Action("leave", ("q", "ctrl+c"), "quit", "Leave. Training goes on.", footer=1, owner="app"),
     Action("help", ("question_mark", "f1"), "help", "Show the keys.", footer=2, owner="app"),
-    Action("cycle_axis", ("x",), "x axis", "Horizontal axis: step, tokens, time.", CHARTS, 3),
+    Action("cycle_axis", ("x",), "axis", "Horizontal axis: step, tokens, time.", CHARTS, 3),
     Action("cycle_smoothing", ("s",), "smooth", "Smoothing of the curves: 0, 0.6, 0.9, 0.97, 0.99.", CHARTS, 4),
     Action("toggle_log", ("y",), "log", "Logarithmic vertical axis.", CHARTS, 5),
     Action("zoom", ("z", "enter"), "zoom", "The panel in focus alone, and back.", CHARTS, 6),

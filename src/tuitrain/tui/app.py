@@ -11,7 +11,7 @@ from textual.app import App
 from textual.screen import Screen
 from textual.theme import Theme
 
-from tuitrain.runs import Follower, RunDirectory, RunHistory
+from tuitrain.runs import Follower, RunDirectory, RunHistory, come_back_command
 from tuitrain.tui.axes import X_AXES, XAxis
 from tuitrain.tui.feed import Arrived, Feed, Listed, Troubled, Update
 from tuitrain.tui.state import Board, RunView
@@ -47,7 +47,7 @@ class TuitrainApp(App[None]):
         super().__init__()
         self.theme = DARK
         self.palette: Palette = palette_of(self.current_theme)
-        self.runs_dir = runs_dir
+        self.runs_dir = _home(runs, runs_dir)
         self.board = Board(x=x, baseline=baseline)
         self.feed = Feed(self.post_message)
         self._first = screen
@@ -182,6 +182,12 @@ class TuitrainApp(App[None]):
             self.push_screen(HelpScreen(place))
 
 
+def _home(runs: Sequence[RunDirectory], runs_dir: Path) -> Path:
+    """The directory whose runs the list shows: the one asked for, unless all runs on the screen lie elsewhere."""
+    parents = [run.path.resolve().parent for run in runs]
+    return runs_dir if not parents or runs_dir.resolve() in parents else parents[0]
+
+
 def _call(screen: object, method: str) -> None:
     """Call a method that the app's own screens have and Textual's (palette, modal) need not."""
     found = cast("Callable[[], None] | None", getattr(screen, method, None))
@@ -224,5 +230,5 @@ def run_app(
     app.run()
     for view in app.board.views:
         if view.status.live and view.directory is not None:
-            print(f"training goes on: tuitrain watch {view.run_id}")
+            print(f"training goes on: {come_back_command('watch', view.directory)}")
     return app.return_code or 0

@@ -81,15 +81,8 @@ def _metric_row(row: MetricRow, baseline: int) -> list[Line]:
         role = "quiet" if value is None else "good" if best else "value"
         cells.append(line(Span(row.metric.text(value), role)))
         if index != baseline:
-            cells.append(line(Span(_delta(row.deltas[index]), "quiet")))
+            cells.append(line(Span(row.delta_text(index), "quiet")))
     return cells
-
-
-def _delta(delta: float | None) -> str:
-    """A relative difference: `+1.2 %`."""
-    if delta is None:
-        return ""
-    return f"{100 * delta:+.1f} %".replace("-", "−") if abs(delta) >= 0.0005 else "0.0 %"
 
 
 def config_lines(board: Board, cells: int) -> list[Line]:

@@ -76,6 +76,8 @@ class _Source:
         try:
             batch = self.follower.poll()
             self._read_console()
+            if self.last_time is not None and self.directory and not self.directory.metrics.exists():
+                problem = "the log is gone; waiting for it"
         except OSError as error:
             problem = f"cannot read the log: {error.strerror or error} ({error.filename or 'standard input'})"
         self._take_in(batch)

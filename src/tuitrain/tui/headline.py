@@ -148,7 +148,7 @@ def _doing(view: RunView) -> str:
     """One sentence about a run without steps."""
     said = next((clean(text).strip() for text in reversed(view.console) if text.strip()), "")
     if not view.status.live and view.history.end is not None:
-        reason = view.history.end.reason
+        reason = clean(view.history.end.reason or "")
         return f"no steps{f': {reason}' if reason else ''}"
     if said:
         return said
@@ -181,7 +181,8 @@ def _numbers(view: RunView) -> list[list[Item]]:
 
     loss, perplexity = steps.last("loss"), evals.last("perplexity")
     broken = "bad" if loss is not None and not math.isfinite(loss) else "value"
-    mfu = metric("mfu").text(steps.last("mfu"))
+    mfu = steps.last("mfu")
+    impossible = "warn" if mfu is not None and mfu > 1 else "value"
     step_ms = steps.last("step_time_ms")
     return [
         [
@@ -191,14 +192,14 @@ def _numbers(view: RunView) -> list[list[Item]]:
             item(8, "acc", None if steps.last("accuracy") is None else metric("accuracy").text(steps.last("accuracy"))),
         ],
         [
-            item(1, "MFU", mfu),
+            item(1, "MFU", metric("mfu").text(mfu), role=impossible),
             item(1, "", metric("tokens_per_sec").text(steps.last("tokens_per_sec"))),
             item(6, "", None if step_ms is None else units.milliseconds(step_ms), "/step"),
         ],
         [(3, _memory(view))],
         [
             item(5, "grad", None if steps.last("grad_norm") is None else f"{steps.last('grad_norm'):.3g}"),
-            item(4, "lr", None if steps.last("lr") is None else f"{steps.last('lr'):.2e}".replace("e-0", "e-")),
+            item(4, "lr", None if steps.last("lr") is None else metric("lr").text(steps.last("lr"))),
         ],
         [(8, line(Span(machine(history.run), "quiet")))],
     ]
@@ -233,7 +234,7 @@ def machine(run: Run | None) -> str:
     if run.dtype is not None:
         words.append(run.dtype.replace("bfloat16", "bf16").replace("float32", "fp32").replace("float16", "fp16"))
     words += [run.attention_backend or "", "compiled" if run.compile else ""]
-    return " ".join(word for word in words if word)
+    return clean(" ".join(word for word in words if word))
 
 
 def _packed(groups: list[list[Item]], cells: int) -> Line:

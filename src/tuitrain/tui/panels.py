@@ -12,6 +12,7 @@ import numpy as np
 from tuitrain.analysis.metrics import Metric, metric
 from tuitrain.analysis.series import eval_x_values, x_at_steps
 from tuitrain.analysis.smoothing import smooth
+from tuitrain.analysis.summary import Summary, summarize
 from tuitrain.runs import FloatArray, RunHistory
 from tuitrain.tui.axes import XAxis, label
 from tuitrain.tui.plot import NO_DATA, Curve, Level, Plot, Points
@@ -19,6 +20,7 @@ from tuitrain.tui.state import Board, names
 from tuitrain.tui.theme import glyph, run_role
 
 NO_PEAK = "n/a: peak of this device is unknown; set hardware.peak_tflops"
+NO_MFU = "no MFU: peak unknown; set hardware.peak_tflops"
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,12 @@ def _curves(board: Board, about: Metric, smoothed: bool = True) -> tuple[Curve, 
     return tuple(curves)
 
 
-def _mean(board: Board, about: Metric) -> tuple[Level, ...]:
-    """The mean over the whole run, of one run alone."""
-    if len(board.views) != 1:
+def _mean(board: Board, about: Metric, of: Callable[[Summary], float | None]) -> tuple[Level, ...]:
+    """The mean over the whole run, of one run alone; the same as in every table."""
+    mean = of(summarize(board.views[0].history)) if len(board.views) == 1 else None
+    if mean is None:
         return ()
-    values = board.views[0].history.steps.series(about.key)[1]
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return ()
-    mean = float(finite.mean()) * about.factor
+    mean *= about.factor
     return (Level(mean, "level", f"mean {_short(mean)}"),)
 
 
@@ -106,16 +105,27 @@ def _loss(board: Board) -> Plot:
 
 
 def _mfu(board: Board) -> Plot:
+    """MFU; where no peak is known to relate it to, the achieved TFLOP/s."""
     about = metric("mfu")
     run = board.view.history.run if board.view else None
     known = run is None or run.hardware is None or run.hardware.peak_tflops is not None
+    if not known and not _recorded(board, "mfu") and _recorded(board, "tflops"):
+        about = metric("tflops")
+        mean = _mean(board, about, lambda summary: summary.mean_tflops)
+        return _plot(board, about, curves=_curves(board, about), levels=mean, clip=True, note=NO_MFU)
+    mean = _mean(board, about, lambda summary: summary.mean_mfu)
     empty = NO_DATA if known else NO_PEAK
-    return _plot(board, about, curves=_curves(board, about), levels=_mean(board, about), clip=True, empty=empty)
+    return _plot(board, about, curves=_curves(board, about), levels=mean, clip=True, empty=empty)
+
+
+def _recorded(board: Board, key: str) -> bool:
+    return any(view.history.steps.last(key) is not None for view in board.views)
 
 
 def _throughput(board: Board) -> Plot:
     about = metric("tokens_per_sec")
-    return _plot(board, about, curves=_curves(board, about), levels=_mean(board, about), clip=True)
+    mean = _mean(board, about, lambda summary: summary.mean_tokens_per_sec)
+    return _plot(board, about, curves=_curves(board, about), levels=mean, clip=True)
 
 
 def _memory(board: Board) -> Plot:

@@ -11,16 +11,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tuitrain.analysis.decimate import m4, pixel
+from tuitrain.analysis.series import AXIS_TITLES
 from tuitrain.runs import FloatArray
 from tuitrain.tui import axes as ax
 from tuitrain.tui.axes import Axes, Range, XAxis
-from tuitrain.tui.text import Line, Span, crop, line, width, wrap
+from tuitrain.tui.text import Line, Span, crop, fit, join, line, width, wrap
 
 NO_DATA = "no data yet"
 _STAR = "★"
 _NON_FINITE = "×"
 _LEAST_SPAN = 0.15
 """Least height of the y range, as a share of the largest value."""
+_ROWS_WITH_NOTE = 8
 _CROWDED = 6
 """Columns a star needs for itself; where there are more stars than that, a line joins them."""
 
@@ -73,6 +75,8 @@ class Plot:
     """Leave outliers out of the y range; the legend says how many."""
     growing: bool = True
     empty: str = NO_DATA
+    note: str = ""
+    """A sentence below the title, where there are rows for it."""
 
     @property
     def parts(self) -> tuple[Curve | Points, ...]:
@@ -119,7 +123,8 @@ def draw(
         return _empty(plot, columns, rows, frame), None
     plot = _uncrowded(plot, columns)
     axes = _axes(plot, before)
-    body_rows = rows - 2
+    noted = bool(plot.note) and rows >= _ROWS_WITH_NOTE
+    body_rows = rows - 2 - noted
     y_ticks = _y_ticks(plot, axes.y, body_rows)
     gutter = max((len(text) for _, text in y_ticks), default=0) + 1
     if columns - 2 - gutter < 8:
@@ -127,6 +132,8 @@ def draw(
     canvas = _Canvas(columns - 3 - gutter, body_rows)
     _draw_data(canvas, plot, axes)
     lines = [_top(plot, columns, frame, _outliers(plot, axes.y))]
+    if noted:
+        lines.append((Span("│", frame), *fit(line(Span(f" {plot.note}", "quiet")), columns - 2), Span("│", frame)))
     named = {_row(position, axes.y, body_rows): text for position, text in y_ticks}
     for row in range(body_rows):
         text = named.get(row, "").rjust(gutter - 1)
@@ -321,19 +328,22 @@ def _top(plot: Plot, columns: int, frame: str, outliers: str = "") -> Line:
 
 
 def _legend(plot: Plot, room: int, outliers: str) -> Line:
-    """Names with their marks, as many as fit, in the order of the runs."""
+    """Names with their marks, as many as fit; where those of several runs do not, their marks alone."""
     named = sorted((curve for curve in plot.curves if curve.name), key=lambda curve: curve.role)
-    entries = [line(Span(curve.glyph or "─", curve.role), Span(f" {curve.name}", "quiet")) for curve in named]
-    entries += [line(Span(_STAR, p.role), Span(f" {p.name}", "quiet")) for p in plot.points if p.name and len(p.x)]
-    entries += [line(Span(text, "quiet")) for text in (outliers, "log" if plot.log else "") if text]
-    entries += [line(Span("╌", v.role), Span(f" {v.name}", "quiet")) for v in plot.levels if v.name]
-    legend: Line = ()
-    for entry in entries:
-        longer = (*legend, Span("  "), *entry) if legend else entry
-        if width(longer) > room:
-            break
-        legend = longer
-    return legend
+    marks = [line(Span(curve.glyph or "─", curve.role)) for curve in named]
+    curves = [line(*mark, Span(f" {curve.name}", "quiet")) for mark, curve in zip(marks, named, strict=True)]
+    points = [line(Span(_STAR, p.role), Span(f" {p.name}", "quiet")) for p in plot.points if p.name and len(p.x)]
+    notes = [line(Span(text, "quiet")) for text in (outliers, "log" if plot.log else "") if text]
+    levels = [line(Span("╌", v.role), Span(f" {v.name}", "quiet")) for v in plot.levels if v.name]
+    gap = line("  ")
+    several = sum(bool(curve.glyph) for curve in named) > 1
+    if several and width(join(curves, gap)) > room:
+        curves = marks
+    # A level cannot be told without its name; what is smooth and what is raw can be seen.
+    ranked = [*curves, *points, *notes, *levels] if several else [*levels, *notes, *curves, *points]
+    kept = next(n for n in range(len(ranked), -1, -1) if width(join(ranked[:n], gap)) <= max(room, 0))
+    shown = ranked[:kept]
+    return join((entry for entry in (*curves, *points, *notes, *levels) if entry in shown), gap)
 
 
 def _bottom(plot: Plot, columns: int, gutter: int, axis: Range, canvas: int, frame: str) -> Line:
@@ -341,8 +351,9 @@ def _bottom(plot: Plot, columns: int, gutter: int, axis: Range, canvas: int, fra
     cells = ["─"] * (columns - 2)
     roles = [frame] * (columns - 2)
     step = _x_step(axis, plot.x_axis, canvas)
-    _write(cells, roles, 0, f" {plot.x_axis} ", "quiet")
-    taken = len(plot.x_axis) + 2
+    title = AXIS_TITLES[plot.x_axis]
+    _write(cells, roles, 0, f" {title} ", "quiet")
+    taken = len(title) + 2
     for value in ax.ticks(axis, 1, step)[0]:
         text = ax.time_label(value, step) if plot.x_axis == "time" else ax.label(value, step)
         at = gutter + int(_column(np.array([value]), axis, canvas)[0]) - len(text) // 2

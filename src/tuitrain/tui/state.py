@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tuitrain.runs import Glance, RunDirectory, RunHistory, Status
 from tuitrain.tui.axes import XAxis
+from tuitrain.tui.text import clean
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97, 0.99)
 
@@ -33,7 +34,7 @@ class RunView:
     @property
     def name(self) -> str:
         """The short name, or the id."""
-        return self.history.run.name if self.history.run is not None else self.run_id
+        return clean(self.history.run.name if self.history.run is not None else self.run_id)
 
     @property
     def tail_of_id(self) -> str:
@@ -52,6 +53,8 @@ class Board:
     smoothing: float = 0.9
     log: bool = False
     glances: tuple[Glance, ...] | None = None
+    marked: set[str] = field(default_factory=set)
+    """Ids of the runs marked in the list."""
 
     @property
     def view(self) -> RunView | None:

@@ -112,10 +112,14 @@ def test_surrogates_of_json_do_not_reach_the_tokenizer(tmp_path: Path) -> None:
     assert documents(path) == ["a?b"]
 
 
-def test_bytes_that_are_not_utf8_are_replaced(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_are_replaced_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "latin.txt"
-    path.write_bytes(b"caf\xe9")
-    assert documents(path) == ["caf\ufffd"]
+    path.write_bytes(b"caf\xe9 cr\xe8me")
+    assert documents(path) == ["caf\ufffd cr\ufffdme"]
+    assert f"{path}: 2 bytes are not UTF-8" in capsys.readouterr().err
+    path.write_text("café \ufffd", encoding="utf-8")
+    assert documents(path) == ["café \ufffd"]
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tuitrain.cli.options import JsonOption, OptionalRunsArgument, RunArgument, RunsArgument, RunsDirOption
-from tuitrain.cli.output import print_json
+from tuitrain.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory
@@ -51,13 +51,18 @@ def plots(
 
     The six-panel analysis figure of each run and, with several, the comparison figure.
     """
-    from tuitrain.export.figures import export_plots
+    from tuitrain.export.figures import can_be_drawn, export_plots
     from tuitrain.runs import find_run, list_runs, load_history, runs_directory
 
     where = runs_directory(runs_dir)
     chosen = [find_run(name, where) for name in runs] if runs else _with_steps(list_runs(where), where)
     pairs = [(run, load_history(run)) for run in chosen]
-    paths = export_plots(pairs, out, _formats(formats), dpi, style, x=x)
+    drawn = [(run, history) for run, history in pairs if can_be_drawn(history)]
+    # When every run is empty, the export says what is wrong.
+    paths = export_plots(drawn or pairs, out, _formats(formats), dpi, style, x=x)
+    for run, history in pairs:
+        if not can_be_drawn(history):
+            say(f"{run.run_id} is left out: its log holds no step and no evaluation yet.")
     _print_paths(paths, as_json)
 
 

@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 COMMAND_KEY = "tuitrain.command"
 
 
+def _check_name(name: str | None) -> str | None:
+    import re
+
+    from tuitrain.config.run_config import NAME_PATTERN
+
+    if name is not None and not re.fullmatch(NAME_PATTERN, name):
+        raise typer.BadParameter(
+            f"{name!r} is not valid: up to 64 letters, digits, dots, dashes and underscores, a letter or digit first."
+        )
+    return name
+
+
 class LaunchCommand(TyperCommand):
     """Keeps what follows `--` apart, as the command line of somebody else's training program."""
 
@@ -45,7 +57,9 @@ def launch(
         ),
     ] = None,
     overrides: OverridesArgument = None,
-    name: Annotated[str | None, typer.Option(help="Short name of the run. Default: the preset's.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Short name of the run. Default: the preset's.", callback=_check_name)
+    ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag to find the run by; may be repeated.")] = None,
     note: Annotated[list[str] | None, typer.Option(help="A note to keep with the run; may be repeated.")] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it, print its id, and return.")] = False,
@@ -93,7 +107,7 @@ def launch(
     else:
         config = _configuration(ctx, preset, overrides, name)
         if dry_run:
-            return _dry_run(config, as_json)
+            return _dry_run(config, runs_dir, as_json)
         if smoke:
             return _smoke(config, as_json, force)
         run, process = _start(config, tag, note, runs_dir, force)
@@ -167,7 +181,7 @@ def attend(run: RunDirectory, process: Popen[bytes], *, detach: bool, foreground
     try:
         code = _follow(run, process, foreground, to_stderr=as_json)
     except KeyboardInterrupt:
-        say(f"\nTraining goes on. Look: tuitrain watch {run.run_id} · end it: tuitrain stop {run.run_id}")
+        say(f"\nTraining goes on. {_what_next(run)}")
         raise
     if as_json:
         from tuitrain.runs import glance
@@ -192,8 +206,14 @@ def _announce(run: RunDirectory, pid: int, as_json: bool) -> None:
     if as_json:
         return print_json({"run_id": run.run_id, "path": str(run.path), "pid": pid})
     print(run.run_id)
-    say(f"Look: tuitrain watch {run.run_id} · end it: tuitrain stop {run.run_id}")
+    say(_what_next(run))
     return None
+
+
+def _what_next(run: RunDirectory) -> str:
+    from tuitrain.runs import come_back_command
+
+    return f"Look: {come_back_command('watch', run)} · end it: {come_back_command('stop', run)}"
 
 
 def _watch(run: RunDirectory) -> None:
@@ -207,19 +227,21 @@ def _watch(run: RunDirectory) -> None:
     raise typer.Exit(code)
 
 
-def _dry_run(config: RunConfig, as_json: bool) -> None:
+def _dry_run(config: RunConfig, runs_dir: Path | None, as_json: bool) -> None:
     import shlex
 
     from tuitrain.cli.plan_view import plan_facts, plan_json
+    from tuitrain.launch import preflight
     from tuitrain.launch.local import train_command
     from tuitrain.launch.machine import find_machine, training_device
     from tuitrain.launch.plan import make_plan
-    from tuitrain.launch.preflight import check_strategy
-    from tuitrain.runs import RunDirectory
+    from tuitrain.runs import RunDirectory, runs_directory
 
-    check_strategy(config)
+    # The memory fit is part of what is printed.
+    preflight.check(config, force=True)
     plan = make_plan(config, training_device(config, find_machine()))
-    command = train_command(RunDirectory(Path("RUN_DIR")))
+    run = RunDirectory(runs_directory(runs_dir).absolute() / f"{config.name}-YYYYMMDD-HHMMSS-XXXX")
+    command = train_command(run)
     if as_json:
         return print_json(plan_json(plan) | {"command": command})
     print(f"{config.name}: nothing was started.\n")

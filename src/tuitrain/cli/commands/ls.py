@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from tuitrain.cli.output import STATUS_STYLES, Column, print_json, print_table, 
 if TYPE_CHECKING:
     from tuitrain.runs import Glance
 
-SortKey = Literal["age", "name", "status", "step", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec"]
+SORT_KEYS = ("age", "name", "status", "step", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec")
 _LARGEST_FIRST = ("step", "tokens", "mfu", "tokens_per_sec")
 
 
@@ -22,6 +22,12 @@ def _check_status(names: list[str] | None) -> list[str] | None:
     if unknown is not None:
         raise typer.BadParameter(f"{unknown!r} is not one of {', '.join(STATUS_STYLES)}.")
     return names
+
+
+def _check_sort(key: str) -> str:
+    if key not in SORT_KEYS:
+        raise typer.BadParameter(f"{key!r} is not one of {', '.join(SORT_KEYS)}.")
+    return key
 
 
 def ls(
@@ -34,7 +40,15 @@ def ls(
         ),
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only runs with this tag; may be repeated.")] = None,
-    sort: Annotated[SortKey, typer.Option(help="Order: best or newest first.")] = "age",
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY",
+            help=f"Order, best or newest first: {', '.join(SORT_KEYS)}.",
+            autocompletion=lambda incomplete: [key for key in SORT_KEYS if key.startswith(incomplete)],
+            callback=_check_sort,
+        ),
+    ] = "age",
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many runs.")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the ids.")] = False,
     as_json: JsonOption = False,
@@ -62,9 +76,10 @@ def ls(
             print(row["run_id"])
     elif rows:
         _print(rows)
+    elif status or tag:
+        say(f"No run in {where} matches.")
     else:
-        chosen = " that match" if status or tag else ""
-        say(f"There are no runs{chosen} in {where}. Start one: tuitrain launch gpt2-tiny")
+        say(f"There are no runs in {where}. Start one: tuitrain launch gpt2-tiny")
 
 
 def run_facts(seen: Glance) -> dict[str, Any]:
@@ -90,7 +105,7 @@ def run_facts(seen: Glance) -> dict[str, Any]:
     }
 
 
-def _order(row: dict[str, Any], key: SortKey) -> tuple[bool, Any]:
+def _order(row: dict[str, Any], key: str) -> tuple[bool, Any]:
     """Unknown values last, whatever the direction."""
     if key == "age":
         return row["created"] is None, -(row["created"] or row["last_time"] or 0)

@@ -30,11 +30,13 @@ def stop(
     End runs gracefully: a checkpoint, an `end` event, exit. `tuitrain resume` continues them.
     """
     from tuitrain.launch.stop import kill_run, stop_run
-    from tuitrain.runs import find_run, runs_directory
+    from tuitrain.runs import find_run, glance, runs_directory
 
     found = [find_run(name, runs_directory(runs_dir)) for name in runs]
-    ended = {}
+    ended, was_live = {}, set()
     for run in found:
+        if glance(run).status.live:
+            was_live.add(run.run_id)
         if now:
             ended[run.run_id] = kill_run(run, grace_s=grace, tell=say)
         else:
@@ -43,4 +45,6 @@ def stop(
         print_json(ended)
     else:
         for run_id, status in ended.items():
-            print(f"{run_id}  {status}")
+            # Of a run that was over already this has been said.
+            if run_id in was_live:
+                print(f"{run_id}  {status}")

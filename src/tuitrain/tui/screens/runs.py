@@ -34,13 +34,17 @@ class RunsScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.cursor = 0
-        self.marked: set[str] = set()
 
     def compose(self) -> ComposeResult:
         yield Lines(id="title")
         yield Lines(id="heading")
         yield Pane(id="list")
         yield Lines(id="footer")
+
+    @property
+    def marked(self) -> set[str]:
+        """Ids of the marked runs."""
+        return self.app.board.marked
 
     @property
     def glances(self) -> tuple[Glance, ...]:
@@ -119,7 +123,7 @@ class RunsScreen(Screen[None]):
 
     def action_mark(self) -> None:
         if self.glances:
-            self.marked ^= {self.glances[self.cursor].directory.run_id}
+            self.app.board.marked ^= {self.glances[self.cursor].directory.run_id}
             self.cursor = min(self.cursor + 1, len(self.glances) - 1)
             self.draw()
             self._to(self.cursor)

@@ -24,6 +24,8 @@ class WatchScreen(BoardScreen):
     def action_compare(self) -> None:
         if len(self.board.views) > 1:
             self.app.show_screen("compare")
-        else:
-            self.app.show_screen("runs")
-            self.app.notify("Mark two runs or more with space, then press c.", title="Compare")
+            return
+        view = self.board.view
+        self.board.marked = {view.directory.run_id} if view and view.directory else set()
+        self.app.show_screen("runs")
+        self.app.notify("Mark other runs with space, then press c.", title="Compare")

@@ -1,0 +1,107 @@
+"""What commands say in the cases that are easily said wrong."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.support import write_run
+from tuitrain.config import load_config
+from tuitrain.launch import resume as resuming
+from tuitrain.launch.local import wrapped_command
+from tuitrain.runs import RunDirectory, RunInfo, create_run_directory
+
+
+@pytest.mark.parametrize(
+    ("override", "code"),
+    [("data.source=nothere.txt", 3), ("data.tokenizer=sentencepeice:300", 2), ("model.attention_backend=flex", 2)],
+)
+def test_a_dry_run_fails_as_the_launch_would(cli: Cli, runs_dir: Path, override: str, code: int) -> None:
+    dry, real = cli("launch", "gpt2-tiny", override, "--dry-run"), cli("launch", "gpt2-tiny", override)
+    assert (dry.code, dry.out) == (code, "")
+    assert (dry.code, dry.err) == (real.code, real.err)
+    assert not runs_dir.exists()
+
+
+def test_a_dry_run_prints_a_model_that_does_not_fit_and_where_the_run_would_be(cli: Cli, runs_dir: Path) -> None:
+    result = cli("launch", "llama3-8b", "parallel.activation_checkpointing=none", "--dry-run", "--json")
+    assert result.code == 0
+    assert result.json()["fits"] is False
+    assert f"{runs_dir}/llama3-8b-" in " ".join(result.json()["command"])
+
+
+def test_a_plan_tells_of_a_dataset_of_the_hub_that_is_cut(cli: Cli) -> None:
+    result = cli("plan", "gpt2-124m", "data.source=hf:some/name", "train.token_budget=10B")
+    assert "at most 200 M tokens of it are read (data.max_tokens sets another limit)" in result.out
+    assert "50.3 times or more" in result.out
+    assert "at most" not in cli("plan", "gpt2-tiny", "data.source=hf:some/name").out
+
+
+@pytest.mark.parametrize("name", ["bad name/x", "", "-x", "a" * 65])
+@pytest.mark.parametrize("rest", [["gpt2-tiny", "--dry-run"], ["--", "true"]])
+def test_a_name_is_refused_whatever_is_launched(cli: Cli, runs_dir: Path, name: str, rest: list[str]) -> None:
+    result = cli("launch", f"--name={name}", *rest)
+    assert result.code == 2
+    assert "--name" in result.err
+    assert not runs_dir.exists()
+
+
+def test_a_key_that_cannot_be_unset_says_so(cli: Cli) -> None:
+    result = cli("plan", "gpt2-tiny", "model.n_layers=none")
+    assert result.code == 2
+    assert result.err == "tuitrain: model.n_layers cannot be unset: give it a value.\n"
+
+
+def test_ls_says_what_is_wrong_in_its_own_words(cli: Cli, runs_dir: Path) -> None:
+    result = cli("ls", "--sort", "x")
+    assert result.code == 2
+    assert "'x' is not one of age, name" in result.err
+    assert "Value error" not in result.err
+    file = runs_dir.parent / "file"
+    file.touch()
+    result = cli("ls", "--runs-dir", str(file))
+    assert result.code == 3
+    assert "is a file" in result.err
+    write_run(runs_dir, "over")
+    result = cli("ls", "--status", "failed")
+    assert "No run in" in result.err
+    assert "Start one" not in result.err
+
+
+def test_a_run_that_is_over_is_told_once(cli: Cli, runs_dir: Path) -> None:
+    write_run(runs_dir, "over")
+    result = cli("stop", "over")
+    assert (result.out + result.err).count("completed") == 1
+
+
+def test_a_program_of_somebody_else_runs_from_the_start_and_promises_no_checkpoint(cli: Cli, runs_dir: Path) -> None:
+    run = create_run_directory(runs_dir, "mine")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        run.write_info(
+            RunInfo(name="mine", created=1.0, started=1.0, pid=child.pid, host=socket.gethostname(),
+                    pid_started=psutil.Process(child.pid).create_time(), command=wrapped_command(run, ["train"]))
+        )  # fmt: skip
+        status = cli("status", "mine")
+        stopped = cli("stop", "mine", "--no-wait")
+        child.kill()
+    assert status.out.startswith("running")
+    assert "SIGTERM" in stopped.err
+    assert "checkpoint" not in stopped.err
+    write_run(runs_dir, "engine", status=None)
+    assert "writes a checkpoint first" in cli("stop", "engine", "--no-wait").err
+
+
+def test_a_resumed_run_is_started_with_its_whole_path(
+    runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(runs_dir, "over")
+    started: list[list[str]] = []
+    monkeypatch.setattr(resuming, "start", lambda run, command, label: started.append(command))
+    resuming.resume_run(RunDirectory(Path("runs/over")), load_config("gpt2-tiny"))
+    assert str(runs_dir / "over") in started[0]

@@ -1,0 +1,107 @@
+"""What is refused before any process starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tuitrain.config import load_config
+from tuitrain.launch import LaunchError, preflight
+from tuitrain.launch.machine import Device, Machine
+from tuitrain.launch.plan import make_plan
+
+CPU = Device("cpu", "CPU", 25.3)
+H100 = Device("gpu", "NVIDIA H100 80GB HBM3", 85.0)
+
+
+@pytest.fixture(autouse=True)
+def without_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(preflight, "require_engine", lambda: None)
+    monkeypatch.setattr(preflight, "find_machine", lambda: Machine((), CPU, 2))
+
+
+def refusal(*overrides: str) -> tuple[str, int]:
+    with pytest.raises(LaunchError) as caught:
+        preflight.check(load_config("gpt2-tiny", overrides))
+    return str(caught.value), caught.value.exit_code
+
+
+@pytest.mark.parametrize(
+    ("override", "code", "words"),
+    [
+        ("data.tokenizer=sentencepeice:300", 2, "Did you mean 'sentencepiece:300'?"),
+        ("data.tokenizer=bite", 2, "Did you mean 'byte'?"),
+        ("data.tokenizer=gpt2", 2, "is none of byte, char, sentencepiece:N, hf:NAME"),
+        ("data.tokenizer=missing.model", 3, "missing.model does not exist"),
+        ("data.tokenizer=some/tokenizer.json", 3, "tokenizer.json does not exist"),
+        ("data.source=nowhere.txt", 3, "data.source = 'nowhere.txt'"),
+        ("model.vocab_size=100", 2, "model.vocab_size = 100 is smaller than the vocabulary of data.tokenizer = 'byte'"),
+        ("train.device=cuda", 2, "this machine has no CUDA device"),
+        ("model.attention_backend=flex", 2, "'flex' is not available yet"),
+        ("model.attention_backend=cudnn", 2, "needs CUDA: on CPU use auto, flash, math"),
+        ("model.attention_backend=efficient", 2, "needs CUDA"),
+        ("parallel.activation_checkpointing=full", 2, "not available yet"),
+        ("telemetry.profile_steps=10-15", 2, "not available yet"),
+        ("parallel.strategy=fsdp", 2, "not available yet"),
+    ],
+)
+def test_what_the_engine_would_refuse_is_refused_before_it_starts(override: str, code: int, words: str) -> None:
+    message, exit_code = refusal(override)
+    assert exit_code == code
+    assert override.split("=")[0] in message
+    assert words in message
+
+
+def test_a_trained_vocabulary_needs_its_rows() -> None:
+    message, code = refusal("data.tokenizer=sentencepiece:5000", "model.vocab_size=4999")
+    assert code == 2
+    assert "(5,000)" in message
+    preflight.check(load_config("gpt2-tiny", ["data.tokenizer=sentencepiece:5000", "model.vocab_size=5000"]))
+
+
+def test_ids_made_elsewhere_have_a_vocabulary_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "bins").mkdir()
+    config = load_config("gpt2-tiny", ["data.source=bin:bins", "model.vocab_size=65"])
+    preflight.check(config)
+    unset = load_config("gpt2-tiny", ["data.source=bin:bins", "model.vocab_size=none"])
+    assert make_plan(unset, CPU).parameters is None
+
+
+@pytest.mark.parametrize("name", ["a.model", "dir/tokenizer.json", "saved/tokenizer_info.json"])
+def test_a_tokenizer_that_is_there_passes(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    given = file if file.parent == tmp_path else file.parent
+    preflight.check(load_config("gpt2-tiny", [f"data.tokenizer={given}"]))
+
+
+def test_a_tokenizer_directory_without_one_is_not_found(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    message, code = refusal(f"data.tokenizer={tmp_path / 'empty'}")
+    assert code == 3
+    assert "tokenizer.json does not exist" in message
+
+
+def test_a_gpu_runs_its_kernels_but_no_mask_in_flash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "find_machine", lambda: Machine((H100,), CPU, 2))
+    monkeypatch.setattr(preflight, "torch_is_cpu_only", lambda: False)
+    preflight.check(load_config("gpt2-tiny", ["train.device=cuda", "model.attention_backend=cudnn"]))
+    message, _ = refusal("train.device=cuda", "model.attention_backend=flash", "model.window=16")
+    assert "model.window" in message
+    monkeypatch.setattr(preflight, "torch_is_cpu_only", lambda: True)
+    assert "without CUDA" in refusal("train.device=cuda")[0]
+
+
+def test_a_plan_knows_how_far_a_dataset_of_the_hub_is_read() -> None:
+    long = make_plan(load_config("gpt2-124m", ["data.source=hf:some/name", "train.token_budget=10B"]), H100)
+    assert long.data_limit == 200_000_000
+    assert long.least_epochs == pytest.approx(long.tokens / (200e6 * (1 - long.config.data.val_fraction)))
+    short = make_plan(load_config("gpt2-tiny", ["data.source=hf:some/name"]), CPU)
+    assert short.least_epochs is None
+    own = make_plan(load_config("gpt2-tiny", ["data.source=stdlib", "data.max_tokens=1000"]), CPU)
+    assert own.data_limit == 1000
+    whole = make_plan(load_config("gpt2-tiny", ["data.source=stdlib", "data.max_tokens=none"]), CPU)
+    assert whole.data_limit is None
