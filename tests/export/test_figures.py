@@ -275,7 +275,7 @@ def test_the_comparison_overlays_every_run_and_tells_the_outcome(tmp_path: Path)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["gpt2-tiny", "llama2-tiny", "llama3-tiny"]
     assert len(panels(figure)["Validation loss"].lines) == 3
     table = words(figure)
-    for cell in ("mean end loss", "last loss", "best val loss", "mean MFU", "842 k", "919 k", "951 k"):
+    for cell in ("mean at end", "last loss", "best val loss", "mean MFU", "842 k", "919 k", "951 k"):
         assert cell in table
 
 

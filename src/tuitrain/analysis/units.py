@@ -48,7 +48,7 @@ def gigabytes(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """The two largest parts of a duration: `1 d 04 h`, `2 h 05 m`, `3 m 20 s`, `12 s`; below 10 s two digits: `1.2 s`."""
+    """The two largest parts of a duration: `1 d 04 h`, `3 m 20 s`, `12 s`; below 10 s two digits: `1.2 s`."""
     if not math.isfinite(seconds):
         return "n/a"
     if 0 < round(seconds, 2) < 9.95:

@@ -22,7 +22,7 @@ from tuitrain.runs import FloatArray, RunHistory
 TABLE_KEYS = {
     "params_total": "parameters",
     "total_tokens": "tokens",
-    "final_loss": "mean end loss",
+    "final_loss": "mean at end",
     "last_loss": "last loss",
     "best_val_loss": "best val loss",
     "mean_mfu": "mean MFU",
@@ -149,7 +149,7 @@ def _table(axes: Axes, comparison: Comparison) -> None:
     axes.text(0.025, -0.25, "run", va="center", fontsize=8.5, color=grey())
     for column, row in enumerate(rows):
         axes.text(0.22 + (column + 1) * width, -0.25, TABLE_KEYS[row.metric.key], ha="right", va="center",
-                  fontsize=8.5, color=grey())  # fmt: skip
+                  fontsize=7.8, color=grey())  # fmt: skip
     for index, name in enumerate(comparison.names):
         y = index + 0.8
         axes.plot([0.002, 0.018], [y, y], linewidth=2.5, **run_style(index))

@@ -87,8 +87,8 @@ def loss_panel(axes: Axes, view: View) -> None:
     draw_curve(axes, x, loss, curve_colour(0), "training")
     if len(eval_x):
         axes.scatter(
-            eval_x, eval_loss, marker="*", s=52, color=curve_colour(1), edgecolors=axes.get_facecolor(), linewidths=0.5, zorder=5,
-            label="validation",
+            eval_x, eval_loss, marker="*", s=52, color=curve_colour(1), edgecolors=axes.get_facecolor(),
+            linewidths=0.5, zorder=5, label="validation",
         )  # fmt: skip
     limits = loss_limits(loss, eval_loss[np.isfinite(eval_loss)]) or Limits(0.0, 1.0)
     axes.set_ylim(limits.low, limits.high)
@@ -140,8 +140,8 @@ def _mark_non_finite(axes: Axes, x: FloatArray, y: FloatArray) -> None:
     if bad.any():
         shown = x[bad] if bad.sum() <= 500 else x[bad][:: -(-int(bad.sum()) // 500)]
         axes.scatter(
-            shown, np.zeros(len(shown)), marker="x", s=18, color=curve_colour(1), linewidths=1.0, clip_on=False, zorder=6,
-            transform=axes.get_xaxis_transform(), label=f"nan or inf ({int(bad.sum()):,})",
+            shown, np.zeros(len(shown)), marker="x", s=18, color=curve_colour(1), linewidths=1.0, clip_on=False,
+            zorder=6, transform=axes.get_xaxis_transform(), label=f"nan or inf ({int(bad.sum()):,})",
         )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from cycler import cycler
 from matplotlib import style as styles
 from matplotlib.axis import Axis as MatplotlibAxis
@@ -89,7 +90,8 @@ def figure_style(style: Path | None = None) -> Iterator[None]:
     if style is not None:
         asked = _read_style(style)
         for key, sources in _FOLLOWS.items():
-            settings |= {key: asked[source] for source in reversed(sources) if source in asked}
+            if source := next((source for source in sources if source in asked), None):
+                settings[key] = asked[source]
         settings |= asked
     del settings["backend"]
     with matplotlib.rc_context(settings):
@@ -166,8 +168,8 @@ def pale() -> str:
 
 
 def _towards_page(share: float) -> str:
-    pairs = zip(to_rgb(ink()), to_rgb(page()), strict=True)
-    return to_hex([(1 - share) * near + share * far for near, far in pairs])
+    red, green, blue = (1 - share) * np.array(to_rgb(ink())) + share * np.array(to_rgb(page()))
+    return to_hex((red, green, blue))
 
 
 def curve_colour(index: int) -> str:
