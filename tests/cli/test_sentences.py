@@ -105,3 +105,12 @@ def test_a_resumed_run_is_started_with_its_whole_path(
     monkeypatch.setattr(resuming, "start", lambda run, command, label: started.append(command))
     resuming.resume_run(RunDirectory(Path("runs/over")), load_config("gpt2-tiny"))
     assert str(runs_dir / "over") in started[0]
+
+
+def test_a_point_that_no_run_has_come_to_is_refused(cli: Cli, runs_dir: Path) -> None:
+    write_run(runs_dir, "one", steps=10)
+    write_run(runs_dir, "two", steps=20)
+    result = cli("compare", "one", "two", "--at", "step=99")
+    assert result.code == 2
+    assert "no run has come to step = 99; the farthest is at 20" in " ".join(result.err.split())
+    assert cli("compare", "one", "two", "--at", "step=20").code == 0

@@ -10,7 +10,7 @@ from tuitrain.cli.options import RUN_HELP, JsonOption, RunsArgument, RunsDirOpti
 from tuitrain.cli.output import is_terminal, text_area
 
 if TYPE_CHECKING:
-    from tuitrain.runs import RunDirectory
+    from tuitrain.runs import RunDirectory, RunHistory
 
 
 def compare(
@@ -77,6 +77,18 @@ def _point(at: str | None) -> tuple[str, float] | None:
     return key, value
 
 
+def _require_reached(point: tuple[str, float], histories: list[RunHistory]) -> None:
+    from tuitrain.analysis.compare import as_axis
+    from tuitrain.analysis.series import x_values
+
+    axis, value = point
+    ends = [float(positions[-1]) for positions in (x_values(h, as_axis(axis)) for h in histories) if len(positions)]
+    if max(ends, default=0.0) < value:
+        raise typer.BadParameter(
+            f"no run has come to {axis} = {value:g}; the farthest is at {max(ends, default=0.0):g}.", param_hint="--at"
+        )
+
+
 def _print(runs: list[RunDirectory], reference: RunDirectory, point: tuple[str, float] | None, form: str) -> None:
     from tuitrain.analysis.compare import compare_runs, display_names
     from tuitrain.export.tables import render_comparison
@@ -85,6 +97,8 @@ def _print(runs: list[RunDirectory], reference: RunDirectory, point: tuple[str, 
     pairs = list(zip(runs, load_histories(runs), strict=True))
     named = [(name, history) for name, (_, history) in zip(display_names(pairs), pairs, strict=True)]
     baseline = next(index for index, run in enumerate(runs) if run.path == reference.path)
+    if point is not None:
+        _require_reached(point, [history for _, history in named])
     comparison = compare_runs(named, baseline=baseline, at=point)
     width, color = text_area()
     print(render_comparison(comparison, form, width=width, color=color), end="")
