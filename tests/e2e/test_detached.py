@@ -91,31 +91,29 @@ def test_a_stopped_run_goes_on_from_where_it_stopped(place: Place) -> None:
     assert place("show", run_id, "--json").json()["run"]["attempt"] == 2
 
 
-def test_ctrl_c_in_the_foreground_stops_gracefully_with_130(place: Place) -> None:
+def interrupted_launch(place: Place, *options: str) -> tuple[subprocess.Popen[bytes], bytes]:
+    """A long run, launched and sent Ctrl-C after its first step; the ended process and what it said on stderr."""
     before = len(place.runs)
     process = subprocess.Popen(
-        place.command(["launch", *place.micro("hybrid-tiny", 100_000), "--foreground"]),
+        place.command(["launch", *place.micro("hybrid-tiny", 100_000), *options]),
         cwd=place.path, env=place.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     wait_for(lambda: len(place.runs) > before and step_of(place.runs[0]) > 0)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE_S)
+    return process, said
+
+
+def test_ctrl_c_in_the_foreground_stops_gracefully_with_130(place: Place) -> None:
+    process, said = interrupted_launch(place, "--foreground")
     assert process.returncode == 130
     assert b"Traceback" not in said
     assert glance(place.runs[0]).status == "stopped"
 
 
 def test_ctrl_c_while_following_leaves_the_run_training(place: Place) -> None:
-    before = len(place.runs)
-    process = subprocess.Popen(
-        place.command(["launch", *place.micro("hybrid-tiny", 100_000)]),
-        cwd=place.path, env=place.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    wait_for(lambda: len(place.runs) > before and step_of(place.runs[0]) > 0)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=PATIENCE_S)
+    process, said = interrupted_launch(place)
     assert process.returncode == 130
     assert b"tuitrain watch" in said
     run = place.runs[0]
