@@ -17,6 +17,7 @@ from tuitrain.config import RunConfig, validate
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import Prefetcher
 from tuitrain_engine.journal import Journal
+from tuitrain_engine.parallel import World
 from tuitrain_engine.trainer import Trainer, batch_positions, prepare, train_step, warm_up
 
 
@@ -28,7 +29,7 @@ def temporary_trainer(tree: dict[str, Any] | RunConfig) -> Iterator[Trainer]:
         run_dir = Path(folder) / "run"
         run_dir.mkdir()
         journal = Journal(run_dir)
-        trainer = prepare(run_dir, config, journal, Control(run_dir), resume=False)
+        trainer = prepare(run_dir, config, journal, Control(run_dir), World(), resume=False)
         warm_up(trainer)
         yield trainer
         journal.close()

@@ -29,6 +29,7 @@ from common import interleaved, median_ratio, print_table, steps_of, temporary_t
 from tuitrain_engine.trainer import Trainer, eval_loss
 
 BLOCK, BATCH, LR, MIN_LR, WARMUP, BETAS = 64, 12, 1e-3, 1e-4, 100, (0.9, 0.99)
+SHAPE = {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": BLOCK}
 
 
 def our_config(data: Path, steps: int, compiled: bool, log_interval: int) -> dict[str, Any]:
@@ -51,14 +52,18 @@ def our_config(data: Path, steps: int, compiled: bool, log_interval: int) -> dic
 
 
 class NanoGPT:
-    """nanoGPT's model with the training step of its train.py, on one process."""
+    """nanoGPT's model with the training step of its train.py, on one process, `every` so many steps one line."""
 
-    def __init__(self, repo: Path, ids: np.ndarray, vocab_size: int, total: int, compiled: bool, every: int) -> None:
+    def __init__(
+        self, repo: Path, ids: np.ndarray, vocab_size: int, total: int, compiled: bool, every: int,
+        shape: dict[str, int] = SHAPE, batch: int = BATCH,
+    ) -> None:  # fmt: skip
         module = _import(repo / "model.py")
-        shape = {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": BLOCK, "bias": False, "dropout": 0.0}
         torch.manual_seed(1337)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.raw_model = module.GPT(module.GPTConfig(vocab_size=vocab_size, **shape)).to(self.device)
+        settings = module.GPTConfig(vocab_size=vocab_size, bias=False, dropout=0.0, **shape)
+        self.raw_model = module.GPT(settings).to(self.device)
+        self.block, self.batch = shape["block_size"], batch
         self.optimizer = self.raw_model.configure_optimizers(0.1, LR, BETAS, self.device)
         self.model = torch.compile(self.raw_model) if compiled else self.raw_model
         self.scaler = torch.amp.GradScaler(self.device, enabled=False)
@@ -72,9 +77,9 @@ class NanoGPT:
     def get_batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Random windows of the memory map, opened anew each time as nanoGPT does against a leak."""
         data = np.memmap(self.path, dtype=np.uint16, mode="r")
-        starts = torch.randint(len(data) - BLOCK, (BATCH,))
-        x = torch.stack([torch.from_numpy(data[i : i + BLOCK].astype(np.int64)) for i in starts])
-        y = torch.stack([torch.from_numpy(data[i + 1 : i + 1 + BLOCK].astype(np.int64)) for i in starts])
+        starts, block = torch.randint(len(data) - self.block, (self.batch,)), self.block
+        x = torch.stack([torch.from_numpy(data[i : i + block].astype(np.int64)) for i in starts])
+        y = torch.stack([torch.from_numpy(data[i + 1 : i + 1 + block].astype(np.int64)) for i in starts])
         if self.device == "cuda":
             return x.pin_memory().to("cuda", non_blocking=True), y.pin_memory().to("cuda", non_blocking=True)
         return x, y

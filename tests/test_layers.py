@@ -38,6 +38,7 @@ HEADLESS = {
     "schema": (),
     "stop first": (),
     "launch gpt2-tiny --dry-run": (),
+    "launch gpt2-tiny --gpus 2 train.micro_batch_size=4 --dry-run": (),
     "launch gpt2-tiny data.source=nowhere.txt --detach": (),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not (options.run_dir / "config.toml").is_file():
         print(f"{options.run_dir} is no run directory: it has no config.toml.", file=sys.stderr)
         return NOT_FOUND
+    _redirect_output(options.run_dir)
     # torch takes seconds to import; a wrong command line need not wait for it.
     from tuitrain.config import ConfigError
     from tuitrain_engine import commands, lifecycle
@@ -50,6 +52,17 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+def _redirect_output(run_dir: Path) -> None:
+    """What a process other than the first prints goes to console.N.log, whoever prints it, C++ libraries included."""
+    rank = os.environ.get("RANK", "0")
+    if rank != "0" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        console = os.open(run_dir / f"console.{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(console, stream.fileno())
+        os.close(console)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,6 +4,9 @@ Layout: `checkpoints/step-00001000/`, complete once `.metadata` exists in it (DC
 it is a tensor, the loop's own state included (as UTF-8 JSON in bytes), so nothing has to be unpickled to load it
 but DCP's index; that is read by an unpickler which knows DCP's record classes and nothing else. Loading a
 stranger's checkpoint therefore runs none of its code.
+
+Every process writes what it holds, its random state included. What is read is cut to the shards of the reading
+processes, whatever their number and strategy.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import pickle
 import re
 import shutil
 import warnings
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -30,7 +34,12 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.optim import Optimizer
 
+from tuitrain_engine.parallel import World
+
 _NAME = re.compile(r"step-(\d{8,})")
+_ALONE = World()
+# DCP remarks that there is only one process, from whichever thread it works in.
+warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
 _FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
 _INDEX_CLASSES = {
     ("torch", "Size"),
@@ -51,6 +60,10 @@ _INDEX_CLASSES = {
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message names it and says why."""
+
+
+class SaveError(RuntimeError):
+    """A checkpoint that could not be written; the message names it and says why."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,14 @@ def discard(run_dir: Path, step: int) -> None:
 def size_in_bytes(path: Path) -> int:
     """Bytes of all files of a checkpoint."""
     return sum(file.stat().st_size for file in path.iterdir())
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong in DCP, without the traceback that it quotes: of several processes, the first one's error."""
+    failures = getattr(error, "failures", None)
+    if failures:
+        error = next(iter(failures.values()))[0]
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _delete(path: Path) -> None:
@@ -169,34 +190,59 @@ class _SafeReader(dcp.FileSystemReader):
 # ── writing and reading ──────────────────────────────────────────────────────────────────────────────────
 
 
-def save(path: Path, model: nn.Module, optimizer: Optimizer, loop_state: dict[str, Any]) -> None:
-    """Write a checkpoint; an incomplete one of the same step is replaced. loop_state must be JSON."""
-    if path.exists():
+def start_saving(
+    path: Path, model: nn.Module, optimizer: Optimizer, loop_state: dict[str, Any], world: World = _ALONE
+) -> Future[Any]:
+    """Copy the state to the CPU, then write it in the background; an incomplete checkpoint of this step is replaced.
+
+    Training may go on at once. loop_state must be JSON, and the same on all processes. The future ends when every
+    process has written its part, with an exception where one could not (`finish_saving` says it in words).
+    """
+    if world.is_main and path.exists():
         _delete(path)
+    loop_state = world.share(loop_state)
     state = {
         "model": get_model_state_dict(model),
         "optimizer": _tensors(get_optimizer_state_dict(model, optimizer, options=_FLAT)),
-        "rng": _random_state(),
+        "rng": _random_state(world),
         "loop": torch.frombuffer(bytearray(json.dumps(loop_state).encode()), dtype=torch.uint8),
     }
-    with _quiet():
-        dcp.save(state, storage_writer=dcp.FileSystemWriter(path), no_dist=True)
+    writer = dcp.FileSystemWriter(path)
+    return dcp.async_save(  # type: ignore[return-value]
+        state, storage_writer=writer, process_group=world.host_group, no_dist=world.size == 1
+    )
 
 
-def load(path: Path, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
+def finish_saving(path: Path, saving: Future[Any]) -> None:
+    """Wait until a checkpoint is complete. Raises SaveError."""
+    try:
+        saving.result()
+    except (dcp.api.CheckpointException, OSError, RuntimeError) as error:
+        raise SaveError(f"The checkpoint {path.name} could not be written ({reason(error)}).") from None
+
+
+def save(
+    path: Path, model: nn.Module, optimizer: Optimizer, loop_state: dict[str, Any], world: World = _ALONE
+) -> None:
+    """Write a checkpoint and wait for it. Raises SaveError."""
+    finish_saving(path, start_saving(path, model, optimizer, loop_state, world))
+
+
+def load(path: Path, model: nn.Module, optimizer: Optimizer, world: World = _ALONE) -> dict[str, Any]:
     """Fill model, optimizer and random state from a checkpoint and return the loop's state.
 
-    Raises CheckpointError when it belongs to another model or is damaged.
+    A process that the writing run did not have keeps the random state it has. Raises CheckpointError when the
+    checkpoint belongs to another model or is damaged.
     """
     index = read_index(path)
     optimizer_state = get_optimizer_state_dict(model, optimizer, options=_FLAT)
     state = {
         "model": get_model_state_dict(model),
         "optimizer": _tensors(optimizer_state),
-        "rng": {name: tensor for name, tensor in _random_state().items() if f"rng.{name}" in _keys(index)},
+        "rng": {name: tensor for name, tensor in _random_state(world).items() if f"rng.{name}" in _keys(index)},
         "loop": _empty_like(index, "loop", path),
     }
-    _read(state, index, path)
+    _read(state, index, path, world)
     set_model_state_dict(model, state["model"])
     set_optimizer_state_dict(model, optimizer, {**optimizer_state, **state["optimizer"]}, options=_FLAT)
     _set_random_state(state["rng"])
@@ -206,11 +252,11 @@ def load(path: Path, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
 def load_model(path: Path, model: nn.Module) -> None:
     """Fill the parameters alone, to generate text. Raises CheckpointError."""
     state = {"model": get_model_state_dict(model)}
-    _read(state, read_index(path), path)
+    _read(state, read_index(path), path, _ALONE)
     set_model_state_dict(model, state["model"])
 
 
-def _read(state: dict[str, Any], index: Metadata, path: Path) -> None:
+def _read(state: dict[str, Any], index: Metadata, path: Path, world: World) -> None:
     for section, content in state.items():
         entries = content if isinstance(content, dict) else {"": content}
         for name, tensor in entries.items():
@@ -224,10 +270,9 @@ def _read(state: dict[str, Any], index: Metadata, path: Path) -> None:
                     "the checkpoint is of another model."
                 )
     try:
-        with _quiet():
-            dcp.load(state, storage_reader=_SafeReader(path), no_dist=True)
+        dcp.load(state, storage_reader=_SafeReader(path), process_group=world.host_group, no_dist=world.size == 1)
     except (dcp.api.CheckpointException, OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise CheckpointError(f"{path}: cannot be loaded: {' '.join(str(error).split())[:300]}") from None
+        raise CheckpointError(f"{path}: cannot be loaded ({reason(error)}).") from None
 
 
 def _keys(index: Metadata) -> dict[str, Any]:
@@ -251,20 +296,16 @@ def _tensors(flat: dict[str, Any]) -> dict[str, Tensor]:
     return {key: value for key, value in flat.items() if isinstance(value, Tensor)}
 
 
-def _random_state() -> dict[str, Tensor]:
-    state = {"cpu": torch.get_rng_state()}
+def _random_state(world: World) -> dict[str, Tensor]:
+    state = {f"{world.rank}.cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
+        state[f"{world.rank}.cuda"] = torch.cuda.get_rng_state()
     return state
 
 
 def _set_random_state(state: dict[str, Tensor]) -> None:
-    if "cpu" in state:
-        torch.set_rng_state(state["cpu"])
-    if "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"])
-
-
-def _quiet() -> warnings.catch_warnings[None]:
-    """Silence DCP's remark that there is only one process."""
-    return warnings.catch_warnings(action="ignore", category=UserWarning)
+    for name, tensor in state.items():
+        if name.endswith("cuda"):
+            torch.cuda.set_rng_state(tensor)
+        else:
+            torch.set_rng_state(tensor)

@@ -34,7 +34,7 @@ def sample(
     found = _find(run_dir, step)
     config, tokenizer = _load(run_dir)
     machine = find_machine(config.train, config.hardware)
-    model = build_model(config, machine.device)
+    model = build_model(config, machine.device, tokenizer.end_of_document)
     checkpoint.load_model(found.path, model)
     defaults = config.sampling
     with machine.autocast():
@@ -61,7 +61,7 @@ def export_weights(run_dir: Path, out: Path, *, step: int | None, split: bool, d
     # Before anything is loaded: neither a shape without a layout nor a full directory should cost minutes.
     weights.check_export(config.model, out)
     with torch.device("meta"):
-        model = Transformer(config.model)
+        model = Transformer(config.model, tokenizer.end_of_document)
     model.to_empty(device="cpu")
     checkpoint.load_model(found.path, model)
     paths = [str(path) for path in weights.export_weights(model, config, tokenizer, out, dtype=dtype, split=split)]
@@ -71,9 +71,9 @@ def export_weights(run_dir: Path, out: Path, *, step: int | None, split: bool, d
 def check_checkpoint(run_dir: Path) -> None:
     """Load the newest checkpoint into a new model and a new optimizer and say that it worked."""
     found = _find(run_dir, None)
-    config, _ = _load(run_dir)
+    config, tokenizer = _load(run_dir)
     machine = find_machine(config.train, config.hardware)
-    model = build_model(config, machine.device)
+    model = build_model(config, machine.device, tokenizer.end_of_document)
     optimizer = build_optimizer(model, config.optim, machine.device.type)
     checkpoint.load(found.path, model, optimizer)
     print(f"ok: {found.path.name} loads into a new model and optimizer")

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-REQUESTS = ("stop", "checkpoint", "eval")
+REQUESTS = ("stop", "checkpoint", "eval", "snapshot")
+ORIGINS = ("control file", "SIGINT", "SIGTERM", "SIGUSR1")
 POLL_INTERVAL_S = 0.2
 
 
@@ -17,16 +18,30 @@ class StopRequested(BaseException):
     """The run shall end at once; raised only where there is nothing worth saving, or at the second Ctrl-C."""
 
 
+def to_number(requests: dict[str, str]) -> int:
+    """Requests with their origins as one small number, which processes can exchange with a step's other numbers."""
+    return sum(1 << REQUESTS.index(name) * len(ORIGINS) + ORIGINS.index(at) for name, at in requests.items())
+
+
+def from_number(number: int) -> dict[str, str]:
+    """The requests that `to_number` wrote; of several origins of a request the last one stays."""
+    pairs = [(name, origin) for name in REQUESTS for origin in ORIGINS]
+    return {name: origin for bit, (name, origin) in enumerate(pairs) if number >> bit & 1}
+
+
 class Control:
     """Collects requests and hands them over at a step boundary.
 
-    `control/stop`, `control/checkpoint` and `control/eval` are empty files; deleting one takes the request, also
-    one left before the engine started. The directory is looked at five times a second at most.
+    `control/stop`, `checkpoint`, `eval` and `snapshot` are empty files; deleting one takes the request, also one left
+    before the engine started. The main process looks at the directory, five times a second at most.
     """
 
-    def __init__(self, run_dir: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, run_dir: Path, clock: Callable[[], float] = time.monotonic, *, reads_files: bool = True
+    ) -> None:
         self.directory = run_dir / "control"
         self.directory.mkdir(parents=True, exist_ok=True)
+        self._reads_files = reads_files
         self.interrupted = False
         """Whether Ctrl-C asked for the end."""
         self._clock = clock
@@ -47,7 +62,7 @@ class Control:
         """Requests since the last poll, each with its origin (`control file`, `SIGTERM`)."""
         found, self._signalled = self._signalled, {}
         now = self._clock()
-        if now >= self._next_look:
+        if self._reads_files and now >= self._next_look:
             self._next_look = now + POLL_INTERVAL_S
             for name in self._take_files():
                 found.setdefault(name, "control file")

@@ -22,6 +22,7 @@ def run_record(
     config: RunConfig,
     machine: Machine,
     world: World,
+    strategy: Decision,
     attention: Decision,
     compiling: Decision,
     *,
@@ -42,7 +43,7 @@ def run_record(
         token_budget=config.train.token_budget,
         hardware=machine.record(world.size),
         parallel=events.Parallel(
-            strategy="single",
+            strategy=strategy.value,
             world_size=world.size,
             accumulation=config.accumulation(world.size),
             activation_checkpointing=config.parallel.activation_checkpointing,

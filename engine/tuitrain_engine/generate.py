@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from tuitrain_engine.model import LayerCache, Transformer
+from tuitrain_engine.model import Cache, Transformer
 
 
 @torch.no_grad()
@@ -22,8 +22,11 @@ def generate(
     seed: int,
     top_p: float = 1.0,
     stop_token: int | None = None,
+    agree: Callable[[int], int] | None = None,
 ) -> list[int]:
     """Continue a prompt; returns the new tokens only, `stop_token` (which ends the text early) not among them.
+
+    agree: where several processes generate together, what makes them take the same token.
 
     temperature 0 takes the most likely token; top_k 0 and top_p 1 draw from all. Draws depend on `seed` alone, not on
     the state of any other generator. Past seq_len the oldest tokens fall out of the context. Raises ValueError for an
@@ -38,7 +41,9 @@ def generate(
         # Eagerly: every token has another shape, which compiled blocks would be compiled for again.
         with torch.compiler.set_stance("force_eager"):
             choose_next = partial(choose, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-            return _decode(model, prompt_tokens, max_tokens, choose_next, stop_token)
+            if agree is None:
+                return _decode(model, prompt_tokens, max_tokens, choose_next, stop_token)
+            return _decode(model, prompt_tokens, max_tokens, lambda logits: agree(choose_next(logits)), stop_token)
     finally:
         model.train(was_training)
 
@@ -53,9 +58,9 @@ def _decode(
     seq_len = model.config.seq_len
     device = model.head.weight.device
     tokens = list(prompt_tokens)
-    cache: list[LayerCache] = []
+    cache: Cache | None = None
     for _ in range(max_tokens):
-        if not cache or cache[0].length == seq_len:
+        if cache is None or cache.length == seq_len:
             # The start, or a full context: every token has moved by a position, so nothing held is of use.
             cache, unseen = model.new_cache(seq_len), tokens[-seq_len:]
         else:

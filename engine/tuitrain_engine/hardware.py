@@ -13,10 +13,11 @@ import torch
 from torch.nn.attention import SDPBackend
 
 from tuitrain import accounting, events
-from tuitrain.config import ConfigError, ModelConfig
+from tuitrain.config import ConfigError, ModelConfig, RunConfig
 from tuitrain.config.sections import HardwareConfig, TrainConfig
 from tuitrain_engine.decision import Decision
-from tuitrain_engine.model import check_backend
+from tuitrain_engine.formatting import bytes_text
+from tuitrain_engine.model.attention import FLEX_MIN_HEAD_DIM, check_backend, needs_mask
 
 GB = 1e9
 _SDPA_NAMES = {
@@ -113,27 +114,84 @@ def _decide_float32_products(device: torch.device, dtype: str) -> Decision:
     return Decision("float32", "exact", "float32 was asked for, so TF32 stays off")
 
 
-def decide_attention(model: ModelConfig, machine: Machine) -> Decision:
-    """The attention kernel; for auto, the one torch picks for these shapes. Raises ConfigError where it lacks one."""
+def decide_attention(model: ModelConfig, machine: Machine, compiled: bool = False) -> Decision:
+    """The attention kernel; for auto, FlexAttention or the one torch picks for these shapes.
+
+    compiled: whether the blocks are. Raises ConfigError where the machine lacks the kernel asked for.
+    """
     check_backend(model, machine.device.type)
     if model.attention_backend != "auto":
         return Decision("attention", model.attention_backend, f"model.attention_backend = {model.attention_backend}")
+    chosen = f"torch's choice for {machine.dtype} on this device"
+    if not needs_mask(model):
+        return Decision("attention", _sdpa_choice(model, machine), chosen)
+    masks = " and ".join(_mask_names(model))
+    obstacle = _flex_obstacle(model, machine, compiled)
+    if obstacle is None:
+        return Decision("attention", "flex", f"skips the blocks of scores that {masks} hides")
+    return Decision("attention", _sdpa_choice(model, machine), f"{chosen}, with {masks}; flex {obstacle}")
+
+
+def with_attention(model: ModelConfig, attention: Decision) -> ModelConfig:
+    """The model to build: auto is flex where that was decided; between its own kernels torch chooses at each call."""
+    return model.model_copy(update={"attention_backend": "flex"}) if attention.value == "flex" else model
+
+
+def _mask_names(model: ModelConfig) -> list[str]:
+    windowed = model.attention_span < model.seq_len
+    return ["model.window"] * windowed + ["model.document_mask"] * model.document_mask
+
+
+def _flex_obstacle(model: ModelConfig, machine: Machine, compiled: bool) -> str | None:
+    """Why auto does not take FlexAttention for these masks; None where it does.
+
+    Only shapes its kernel is made for are given to it unasked: whole blocks of 128 positions, heads of a power of two.
+    """
+    if machine.device.type != "cuda":
+        return "has no backward pass on CPU"
+    if not compiled:
+        return "is chosen only with train.compile"
+    if torch.cuda.get_device_capability(machine.device) < (8, 0):
+        return "is chosen only from compute capability 8.0"
+    if model.dropout:
+        return "has no dropout"
+    head_dim = model.head_dim
+    if head_dim < FLEX_MIN_HEAD_DIM or head_dim & (head_dim - 1) or model.seq_len % 128:
+        return "is chosen only where model.head_dim is a power of two from 16 and model.seq_len a multiple of 128"
+    return None
+
+
+def _sdpa_choice(model: ModelConfig, machine: Machine) -> str:
+    """The name of the kernel that scaled_dot_product_attention picks for this model in training."""
     dtype = torch.bfloat16 if machine.dtype == "bfloat16" else torch.float32
-    length = model.seq_len
-    query = torch.empty(
-        1, model.n_heads, length, model.head_dim, device=machine.device, dtype=dtype, requires_grad=True
+    length, masked = model.seq_len, needs_mask(model)
+    # As in the model: on CUDA groups are expanded next to a mask.
+    grouped = model.n_heads != model.n_kv_heads and not (masked and machine.device.type == "cuda")
+    kv_heads = model.n_kv_heads if grouped else model.n_heads
+    query, key = (
+        torch.empty(1, heads, length, model.head_dim, device=machine.device, dtype=dtype, requires_grad=True)
+        for heads in (model.n_heads, kv_heads)
     )
-    key = torch.empty(
-        1, model.n_kv_heads, length, model.head_dim, device=machine.device, dtype=dtype, requires_grad=True
-    )
-    windowed = model.attention_span < length
-    mask = torch.ones(length, length, dtype=torch.bool, device=machine.device) if windowed else None
+    mask = torch.ones(length, length, dtype=torch.bool, device=machine.device) if masked else None
     chosen = torch._fused_sdp_choice(
-        query, key, key, attn_mask=mask, dropout_p=model.dropout, is_causal=not windowed,
-        enable_gqa=model.n_heads != model.n_kv_heads,
-    )  # fmt: skip
-    name = _SDPA_NAMES.get(SDPBackend(chosen), "sdpa")
-    return Decision("attention", name, f"torch's choice for {machine.dtype} on this device")
+        query, key, key, attn_mask=mask, dropout_p=model.dropout, is_causal=not masked, enable_gqa=grouped
+    )
+    return _SDPA_NAMES.get(SDPBackend(chosen), "sdpa")
+
+
+def decide_loss(config: RunConfig, machine: Machine) -> Decision:
+    """Whether the loss makes all logits of a micro-batch at once. Needs model.vocab_size."""
+    tokens, vocab_size = config.train.micro_batch_size * config.model.seq_len, config.model.vocab_size
+    assert vocab_size is not None
+    element = 2 if machine.dtype == "bfloat16" else 4
+    dense = bytes_text(accounting.dense_logits_bytes(tokens, vocab_size, element))
+    rows = accounting.chunk_rows(tokens, vocab_size)
+    if rows is None:
+        return Decision("loss", "dense", f"all logits of a micro-batch take {dense}")
+    held = bytes_text(accounting.logits_bytes(tokens, vocab_size, element))
+    return Decision(
+        "loss", "chunked", f"{rows:,} rows of logits at a time take {held}; all {tokens:,} would take {dense}"
+    )
 
 
 def _cpu_name() -> str:

@@ -9,22 +9,27 @@ from tuitrain_engine.report import Console
 
 
 class Journal:
-    """Writes records to the log of a run directory and, once there is a console, prints their lines."""
+    """Writes records to the log of a run directory and, once there is a console, prints their lines.
 
-    def __init__(self, run_dir: Path) -> None:
+    Of several processes the main one writes; the others only read what it wrote.
+    """
+
+    def __init__(self, run_dir: Path, *, writes: bool = True) -> None:
         self.path = run_dir / "metrics.jsonl"
         self.console: Console | None = None
-        self._log = events.EventWriter(self.path)
+        self._log = events.EventWriter(self.path) if writes else None
 
     def write(self, record: events.Record) -> None:
         """Append a record."""
-        self._log.write(record)
+        if self._log is not None:
+            self._log.write(record)
         if self.console is not None:
             self.console.show(record)
 
     def close(self) -> None:
         """Close the log."""
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
 
     def attempts(self) -> int:
         """How many attempts the log has seen so far."""

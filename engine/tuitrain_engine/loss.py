@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from tuitrain.accounting import chunk_rows
 
 IGNORE = -100
 """Target of a position that predicts nothing."""
@@ -27,12 +29,98 @@ class LossOutput(NamedTuple):
 def cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool = False) -> LossOutput:
     """Cross entropy of hidden (N, D) times the head's weight (V, D) against targets (N,); -100 is left out.
 
-    The product runs in the arithmetic at hand (bfloat16 under autocast), the softmax in float32.
+    The product runs in the arithmetic at hand (bfloat16 under autocast), the softmax in float32. Where all (N, V)
+    logits would be large they are never held: `accounting.chunk_rows` decides.
     """
+    rows = chunk_rows(hidden.shape[0], weight.shape[0])
+    if rows is not None:
+        return chunked_cross_entropy(hidden, weight, targets, with_accuracy, rows=rows)
     logits = F.linear(hidden, weight)
     loss_sum = F.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
     correct = _count_correct(logits.detach(), targets) if with_accuracy else None
     return LossOutput(loss_sum, correct, (targets != IGNORE).sum())
+
+
+def chunked_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool = False, *, rows: int
+) -> LossOutput:
+    """`cross_entropy` that makes `rows` rows of logits at a time.
+
+    The gradients are made in the same pass, while a chunk's logits are there, and only scaled in the backward pass, as
+    in Liger Kernel (Hsu et al. 2024). The gradient of a logit is softmax minus one-hot, of its sum and not of a mean:
+    so it is at most 1, and what is rounded to bfloat16 is not scaled. Weight gradients add up in float32.
+
+    torch's own `F.linear_cross_entropy` (from 2.13) was measured and is not used: its bfloat16 loss is summed and
+    returned in bfloat16, wrong in the third digit, and hits would need the products a second time (`bench/loss.py`).
+    """
+    needs_gradients = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
+    if needs_gradients:
+        loss_sum, correct = _ChunkedCrossEntropy.apply(hidden, weight, targets, with_accuracy, rows)
+    else:
+        loss_sum, correct, _, _ = _one_pass(hidden, weight, targets, with_accuracy, rows, needs_gradients=False)
+    return LossOutput(loss_sum, correct if with_accuracy else None, (targets != IGNORE).sum())
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool, rows: int
+    ) -> tuple[Tensor, Tensor]:
+        loss_sum, correct, *gradients = _one_pass(hidden, weight, targets, with_accuracy, rows, needs_gradients=True)
+        ctx.save_for_backward(*gradients)
+        ctx.mark_non_differentiable(correct)
+        return loss_sum, correct
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        # In place: the head's gradient is large. Autograd itself refuses to come here a second time.
+        hidden_gradient, weight_gradient = ctx.saved_tensors
+        return hidden_gradient.mul_(scale), weight_gradient.mul_(scale), None, None, None
+
+
+def _one_pass(
+    hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool, rows: int, *, needs_gradients: bool
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Loss sum, hits (0 unless asked for) and the loss sum's gradients of hidden and weight."""
+    device = hidden.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+    loss_sum = torch.zeros((), dtype=torch.float32, device=hidden.device)
+    correct = torch.zeros((), dtype=torch.int64, device=hidden.device)
+    hidden_gradient = torch.empty_like(hidden) if needs_gradients else None
+    weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if needs_gradients else None
+    with torch.autocast(device, enabled=False):
+        matrix = weight.to(dtype)
+        for start in range(0, hidden.shape[0], rows):
+            part, wanted = hidden[start : start + rows].to(dtype), targets[start : start + rows]
+            logits = F.linear(part, matrix)
+            if with_accuracy:
+                correct += _count_correct(logits, wanted)
+            logits = logits.float()
+            log_probabilities = torch.log_softmax(logits, dim=-1)
+            del logits
+            loss_sum += F.nll_loss(log_probabilities, wanted, ignore_index=IGNORE, reduction="sum")
+            if hidden_gradient is not None and weight_gradient is not None:
+                counts = (wanted != IGNORE).unsqueeze(1)
+                slope = _slope(log_probabilities, wanted).to(dtype)
+                hidden_gradient[start : start + rows] = (slope @ matrix) * counts
+                _add_product(weight_gradient, slope.t(), part * counts)
+                del slope
+            del log_probabilities
+    return loss_sum, correct, hidden_gradient, None if weight_gradient is None else weight_gradient.to(weight.dtype)
+
+
+def _slope(log_probabilities: Tensor, targets: Tensor) -> Tensor:
+    """Softmax minus one-hot, (N, V), in place. Rows of ignored targets are meaningless: the caller leaves them out."""
+    one = torch.full((1, 1), -1.0, device=targets.device).expand(len(targets), 1)
+    return log_probabilities.exp_().scatter_add_(1, targets.clamp(min=0).unsqueeze(1), one)
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right, in total's float32 whatever the factors are."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right
 
 
 def _count_correct(logits: Tensor, targets: Tensor) -> Tensor:

@@ -3,6 +3,9 @@
 On CUDA the numbers of a step are copied to pinned memory without waiting and read one step late, when they are there
 anyway, and steps are timed by events. Time between two step boundaries belongs to the step, whatever it was spent on
 (data, telemetry, printing), except inside `paused()`.
+
+Several processes put their sums, their times and the requests they have met into one small vector that all gather on
+the device, so that every process reads the same numbers at the same step and acts on a request at the same boundary.
 """
 
 from __future__ import annotations
@@ -11,18 +14,19 @@ import math
 import resource
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psutil
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tuitrain import accounting, events
 from tuitrain.accounting import FlopsPerToken
 from tuitrain.config.sections import TelemetryConfig
+from tuitrain_engine.control import from_number, to_number
+from tuitrain_engine.parallel import World
 
 GB = 1e9
 Mark = float | torch.cuda.Event
@@ -48,7 +52,6 @@ class Scale:
 
     tokens_per_step: int
     flops_per_token: FlopsPerToken
-    world_size: int
     peak_tflops: float | None
 
 
@@ -66,9 +69,9 @@ class Totals:
 
 @dataclass
 class StepNumbers:
-    """What a step leaves on the device: scalars, and the gradient statistics where they were due.
+    """What a step leaves on the device: scalars, and the measurements that were due.
 
-    loss_sum and correct are sums over the `targets` targets of the step.
+    loss_sum and correct are sums over the `targets` targets of this process; the rest is the same on all processes.
     """
 
     loss_sum: Tensor
@@ -76,7 +79,9 @@ class StepNumbers:
     grad_norm: Tensor
     correct: Tensor | None = None
     gradients: Tensor | None = None
-    """mean, standard deviation and largest magnitude, then one norm per block (embedding first, head last)."""
+    """`Gradients.measure`: mean, standard deviation, largest magnitude, non-finite elements, then block norms."""
+    update: Tensor | None = None
+    """`Gradients.measure_update`: block norms of the parameters, then of their update."""
 
 
 @dataclass
@@ -86,8 +91,11 @@ class _Pending:
     lr: float
     data_ms: float
     has_accuracy: bool
+    lengths: dict[str, int]
+    """How many of `values` each measurement takes, in order."""
     values: Tensor
     begin: Mark
+    waits: Mark
     end: Mark
 
 
@@ -98,6 +106,12 @@ class _Window:
     losses: list[float] = field(default_factory=list)
     time_ms: float = 0.0
     data_ms: float = 0.0
+    ranks: list[tuple[list[float], list[float]]] = field(default_factory=list)
+    """Step time and time before waiting of every process, milliseconds, one pair a step."""
+
+
+# What a process tells the others with each step. Times are those of the step before: a step's own are not known yet.
+_TOLD = ("loss_sum", "targets", "correct", "step_ms", "before_wait_ms", "requests")
 
 
 class Telemetry:
@@ -108,17 +122,20 @@ class Telemetry:
         write: Callable[[events.Record], None],
         config: TelemetryConfig,
         scale: Scale,
+        world: World,
         device: torch.device,
         total_steps: int,
         totals: Totals,
     ) -> None:
-        self._write, self._config, self._scale = write, config, scale
+        self._write, self._config, self._scale, self._world = write, config, scale, world
         self._device, self._total_steps = device, total_steps
         self._cuda = device.type == "cuda"
         self.totals = totals
-        self._pending: deque[_Pending] = deque()
+        self._pending: _Pending | None = None
         self._window = _Window()
-        self._begin = self._mark()
+        self._begin = self._waits = self._mark()
+        self._times_ms = (math.nan, math.nan)
+        self._requests: dict[str, str] = {}
         self._process = psutil.Process()
         self._warned_of_mfu = False
 
@@ -131,26 +148,38 @@ class Telemetry:
         every = self._config.grad_stats_interval
         return every > 0 and step % every == 0 and self.logs(step)
 
-    def finish_step(self, step: int, tokens: int, lr: float, data_s: float, numbers: StepNumbers) -> None:
-        """Take a step's numbers; on CUDA those of the step before are read. Raises NonFiniteError."""
-        parts = [numbers.loss_sum, numbers.targets, numbers.grad_norm]
-        if numbers.correct is not None:
-            parts.append(numbers.correct)
-        values = torch.stack([part.detach().float() for part in parts])
-        if numbers.gradients is not None:
-            values = torch.cat((values, numbers.gradients))
+    def before_wait(self) -> None:
+        """Mark that this process has done what it can on its own: from here on a step waits for the others."""
+        if self._world.size > 1:
+            self._waits = self._mark()
+
+    def finish_step(
+        self, step: int, tokens: int, lr: float, data_s: float, numbers: StepNumbers, requests: dict[str, str]
+    ) -> None:
+        """Take a step's numbers and the requests met here; on CUDA those of the step before are read first.
+
+        Raises NonFiniteError, on all processes at the same step.
+        """
+        self.drain()
+        parts = {
+            "told": self._tell(numbers, requests),
+            "grad_norm": numbers.grad_norm,
+            "gradients": numbers.gradients,
+            "update": numbers.update,
+        }
+        present = {name: part.detach().float().reshape(-1) for name, part in parts.items() if part is not None}
+        values = torch.cat(list(present.values()))
         if self._cuda:
             values = torch.empty_like(values, device="cpu", pin_memory=True).copy_(values, non_blocking=True)
         end = self._mark()
-        self._pending.append(
-            _Pending(
-                step=step, tokens=tokens, lr=lr, data_ms=data_s * 1e3,
-                has_accuracy=numbers.correct is not None, values=values, begin=self._begin, end=end,
-            )
+        self._pending = _Pending(
+            step=step, tokens=tokens, lr=lr, data_ms=data_s * 1e3, has_accuracy=numbers.correct is not None,
+            lengths={name: len(part) for name, part in present.items()}, values=values,
+            begin=self._begin, waits=self._waits, end=end,
         )  # fmt: skip
-        self._begin = end
-        while len(self._pending) > (1 if self._cuda else 0):
-            self._read(self._pending.popleft())
+        self._begin = self._waits = end
+        if not self._cuda:
+            self.drain()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -159,10 +188,30 @@ class Telemetry:
         yield
         self._begin = self._mark()
 
+    @contextmanager
+    def excluded(self) -> Iterator[None]:
+        """Work of this process alone that is no part of a step: only its clock starts after."""
+        yield
+        self._begin = self._waits = self._mark()
+
     def drain(self) -> None:
         """Write what is still outstanding."""
-        while self._pending:
-            self._read(self._pending.popleft())
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self._read(pending)
+
+    def take_requests(self) -> dict[str, str]:
+        """Requests that every process has heard of since the last call, with their origins."""
+        taken, self._requests = self._requests, {}
+        return taken
+
+    def _tell(self, numbers: StepNumbers, requests: dict[str, str]) -> Tensor:
+        """`_TOLD` of every process as (processes, 6), on the device."""
+        mine = torch.stack(
+            [part.detach().float() for part in (numbers.loss_sum, numbers.targets, numbers.correct) if part is not None]
+        )
+        known = [0.0] * (numbers.correct is None) + [*self._times_ms, float(to_number(requests))]
+        return self._world.gather(torch.cat((mine, torch.tensor(known).to(mine.device, non_blocking=True))))
 
     def _mark(self) -> Mark:
         if not self._cuda:
@@ -171,20 +220,28 @@ class Telemetry:
         event.record()
         return event
 
-    def _elapsed_ms(self, pending: _Pending) -> float:
-        if isinstance(pending.begin, torch.cuda.Event) and isinstance(pending.end, torch.cuda.Event):
-            pending.end.synchronize()
-            return pending.begin.elapsed_time(pending.end)
-        return (pending.end - pending.begin) * 1e3
+    @staticmethod
+    def _elapsed_ms(begin: Mark, end: Mark) -> float:
+        if isinstance(begin, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
+            end.synchronize()
+            return begin.elapsed_time(end)
+        return (end - begin) * 1e3
 
     def _read(self, pending: _Pending) -> None:
-        elapsed_ms = self._elapsed_ms(pending)
-        loss_sum, targets, grad_norm, *others = pending.values.tolist()
-        loss = loss_sum / targets
+        elapsed_ms = self._elapsed_ms(pending.begin, pending.end)
+        self._times_ms = (elapsed_ms, self._elapsed_ms(pending.begin, pending.waits))
+        values = dict(zip(pending.lengths, pending.values.split(list(pending.lengths.values())), strict=True))
+        told = dict(zip(_TOLD, values["told"].view(-1, len(_TOLD)).T.tolist(), strict=True))
+        for number in told["requests"]:
+            self._requests |= from_number(int(number))
+        targets = sum(told["targets"])
+        loss, grad_norm = sum(told["loss_sum"]) / targets, float(values["grad_norm"])
         window, totals = self._window, self.totals
         window.losses.append(loss)
         window.time_ms += elapsed_ms
         window.data_ms += pending.data_ms
+        if not math.isnan(told["step_ms"][0]):
+            window.ranks.append((told["step_ms"], told["before_wait_ms"]))
         totals.training_time_s += elapsed_ms / 1e3
         totals.timed_steps += 1
         totals.last_loss = loss
@@ -193,19 +250,19 @@ class Telemetry:
             if problem is None and not math.isfinite(value):
                 problem = NonFiniteError(what, value, pending.step)
         if self.logs(pending.step) or problem is not None:
-            accuracy = others.pop(0) / targets if pending.has_accuracy else None
-            self._log(pending, accuracy, grad_norm, others)
+            accuracy = sum(told["correct"]) / targets if pending.has_accuracy else None
+            self._log(pending, accuracy, grad_norm, values)
             self._window = _Window()
         if problem is not None:
             self._write(problem.alert())
             raise problem
 
-    def _log(self, pending: _Pending, accuracy: float | None, grad_norm: float, stats: list[float]) -> None:
-        window, scale = self._window, self._scale
+    def _log(self, pending: _Pending, accuracy: float | None, grad_norm: float, values: dict[str, Tensor]) -> None:
+        window, scale, world = self._window, self._scale, self._world.size
         steps = len(window.losses)
         step_ms = window.time_ms / steps
         speed = scale.tokens_per_step / (step_ms / 1e3)
-        flops, world = scale.flops_per_token, scale.world_size
+        flops = scale.flops_per_token
         allocated, peak, reserved = self._memory()
         self.totals.peak_memory_gb = max(self.totals.peak_memory_gb, peak)
         record = events.Step(
@@ -225,18 +282,28 @@ class Telemetry:
             mem_reserved_gb=reserved,
             grad_norm=grad_norm,
         )
-        if stats:
-            record.grad_mean, record.grad_std, record.grad_max = stats[:3]
+        if world > 1 and window.ranks:
+            _add_slowest(record, window.ranks)
+        layers = events.Layers(step=pending.step)
+        if "gradients" in values:
+            mean, std, largest, non_finite, *layers.grad_norm = values["gradients"].tolist()
+            record.grad_mean, record.grad_std, record.grad_max = mean, std, largest
+            record.grad_nonfinite = int(non_finite)
+        if "update" in values:
+            _add_update(record, layers, values["update"])
         self._write(record)
-        if stats:
-            self._write(events.Layers(step=pending.step, grad_norm=stats[3:]))
+        if layers.grad_norm:
+            self._write(layers)
+        self._check_mfu(record)
+
+    def _check_mfu(self, record: events.Step) -> None:
         if record.mfu is not None and record.mfu > 1.0 and not self._warned_of_mfu:
             self._warned_of_mfu = True
             message = (
-                f"MFU is {record.mfu:.2f}, and more than 1 cannot be: the peak of {scale.peak_tflops:g} TFLOP/s is "
-                "wrong for this device. Set hardware.peak_tflops."
+                f"MFU is {record.mfu:.2f}, and more than 1 cannot be: the peak of {self._scale.peak_tflops:g} TFLOP/s "
+                "is wrong for this device. Set hardware.peak_tflops."
             )
-            self._write(events.Alert(level="warning", code="mfu_above_one", message=message, step=pending.step))
+            self._write(events.Alert(level="warning", code="mfu_above_one", message=message, step=record.step))
 
     def _memory(self) -> tuple[float, float, float | None]:
         """Allocated, peak and reserved GB: of the device, or on CPU of this process (reserved: None)."""
@@ -251,34 +318,19 @@ class Telemetry:
         return resident / GB, max(resident, largest) / GB, None
 
 
-class GradientStatistics:
-    """Mean, standard deviation and largest magnitude over all gradients, and a norm for each block."""
-
-    def __init__(self, named_parameters: Iterable[tuple[str, nn.Parameter]], n_layers: int) -> None:
-        named = list(named_parameters)
-        self._parameters = [parameter for _, parameter in named]
-        self._block_of = torch.tensor([_block(name, n_layers) for name, _ in named])
-        self._n_blocks = n_layers + 2
-
-    def measure(self) -> Tensor:
-        """Float32 (3 + n_layers + 2,) on the gradients' device: mean, std, max |g|, then the block norms."""
-        present = [(p.grad, i) for i, p in enumerate(self._parameters) if p.grad is not None]
-        gradients = [gradient for gradient, _ in present]
-        count = sum(gradient.numel() for gradient in gradients)
-        mean = torch.stack([gradient.sum() for gradient in gradients]).sum() / count
-        squares = torch.stack(torch._foreach_norm(gradients)).float().square()
-        # aminmax rather than the infinity norm, which is ten times slower on CPU.
-        extremes = [extreme for gradient in gradients for extreme in gradient.aminmax()]
-        largest = torch.stack(extremes).float().abs().max()
-        std = (squares.sum() / count - mean.square()).clamp(min=0).sqrt()
-        blocks = self._block_of[[index for _, index in present]].to(squares.device)
-        per_block = squares.new_zeros(self._n_blocks).index_add_(0, blocks, squares).sqrt()
-        return torch.cat((torch.stack((mean.float(), std, largest)), per_block))
+def _add_slowest(record: events.Step, ranks: list[tuple[list[float], list[float]]]) -> None:
+    """The longest step time of any process, and which one the others waited for: means over the window."""
+    step_ms, before_wait_ms = (
+        [sum(times) / len(ranks) for times in zip(*column, strict=True)] for column in zip(*ranks, strict=True)
+    )
+    record.step_time_max_ms = max(step_ms)
+    record.slowest_rank = max(range(len(before_wait_ms)), key=before_wait_ms.__getitem__)
+    record.rank_skew_ms = max(before_wait_ms) - min(before_wait_ms)
 
 
-def _block(name: str, n_layers: int) -> int:
-    """0 for the embedding, 1 … n_layers for the blocks, n_layers + 1 for the head."""
-    part, _, rest = name.partition(".")
-    if part == "blocks":
-        return int(rest.split(".", 1)[0]) + 1
-    return 0 if part == "embedding" else n_layers + 1
+def _add_update(record: events.Step, layers: events.Layers, norms: Tensor) -> None:
+    """Norms of parameters and of their update, of all and by block; the ratio is what an update changes a weight by."""
+    parameters, updates = norms.view(2, -1)
+    record.param_norm, record.update_norm = parameters.norm().item(), updates.norm().item()
+    layers.param_norm, layers.update_norm = parameters.tolist(), updates.tolist()
+    layers.update_ratio = (updates / parameters).tolist()

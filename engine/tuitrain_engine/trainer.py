@@ -18,15 +18,17 @@ from tuitrain.config import RunConfig
 from tuitrain_engine import checkpoint, describe, parallel, report, weights
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import DataError, Dataset, Prefetcher, open_dataset, save_tokenizer
+from tuitrain_engine.gradients import Gradients
 from tuitrain_engine.hardware import Machine, decide_attention, find_machine
 from tuitrain_engine.journal import Journal
 from tuitrain_engine.loss import LossOutput
 from tuitrain_engine.model import Transformer, initialise
 from tuitrain_engine.optim import build_optimizer
-from tuitrain_engine.parallel import World
+from tuitrain_engine.parallel import Distribution, World
 from tuitrain_engine.sampling import continue_text
+from tuitrain_engine.saving import Checkpoints
 from tuitrain_engine.schedule import lr_factor
-from tuitrain_engine.telemetry import GradientStatistics, NonFiniteError, Scale, StepNumbers, Telemetry, Totals
+from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Telemetry, Totals
 
 
 @dataclass
@@ -49,15 +51,17 @@ class Trainer:
     machine: Machine
     dataset: Dataset
     model: Transformer
+    distribution: Distribution
     forward: Callable[..., LossOutput]
     compiled: bool
     optimizer: Optimizer
-    gradients: GradientStatistics
+    gradients: Gradients
     progress: Progress
     val_losses: dict[int, float]
     journal: Journal
     console: report.Console
     telemetry: Telemetry
+    checkpoints: Checkpoints
     control: Control
     started: float
     """`time.monotonic()` when this attempt began."""
@@ -73,16 +77,18 @@ class Trainer:
         return self.config.accumulation(self.world.size)
 
 
-def prepare(run_dir: Path, config: RunConfig, journal: Journal, control: Control, *, resume: bool) -> Trainer:
+def prepare(
+    run_dir: Path, config: RunConfig, journal: Journal, control: Control, world: World, *, resume: bool
+) -> Trainer:
     """All that comes before the first step: seed, data, model, optimizer, checkpoint, `run` record, startup report.
 
     Raises ConfigError, DataError or CheckpointError, each with one sentence.
     """
-    started, world = time.monotonic(), World()
-    strategy = parallel.decide_strategy(config.parallel, world)
-    config.accumulation(world.size)
+    started = time.monotonic()
     machine = find_machine(config.train, config.hardware)
-    torch.manual_seed(config.train.seed)
+    config.accumulation(world.size)
+    # Dropout differs between processes, which see different sequences.
+    torch.manual_seed(config.train.seed + world.rank)
 
     dataset = open_dataset(
         config.data,
@@ -91,53 +97,77 @@ def prepare(run_dir: Path, config: RunConfig, journal: Journal, control: Control
         vocab_size=config.model.vocab_size,
         token_limit=config.total_steps * config.tokens_per_step,
     )
-    save_tokenizer(dataset.tokenizer, run_dir / "tokenizer")
+    if world.is_main:
+        save_tokenizer(dataset.tokenizer, run_dir / "tokenizer")
     config = config.with_vocab_size(config.model.vocab_size or dataset.vocab_size)
 
+    strategy = parallel.decide_strategy(
+        config, world, dtype=machine.dtype, device_type=machine.device.type, memory_gb=machine.memory_gb
+    )
     attention = decide_attention(config.model, machine)
     compiling = parallel.decide_compile(config.train.compile, machine.device)
-    model = build_model(config, machine.device)
-    forward = parallel.compile_model(model, compiling)
+    recompute = parallel.decide_recompute(config.parallel.activation_checkpointing)
+    distribution = Distribution(strategy.value, config, world, machine.device)
+    model = empty_model(config, dataset.tokenizer.end_of_document)
+    parallel.recompute_blocks(model, recompute.value)
+    parallel.compile_blocks(model, compiling)
+    distribution.shard(model)
+    fill_model(model, config, machine.device)
+    forward = distribution.replicate(model)
     optimizer = build_optimizer(model, config.optim, machine.device.type)
 
     progress, val_losses, initial = Progress(), {}, []
-    found = checkpoint.newest(run_dir) if resume else None
+    found = world.share(checkpoint.newest(run_dir)) if resume else None
     if found is not None:
-        progress = load_progress(checkpoint.load(found.path, model, optimizer))
+        progress = load_progress(checkpoint.load(found.path, model, optimizer, world))
         val_losses = journal.val_losses(up_to_step=progress.step)
     elif config.model.init_from is not None:
         initial = [weights.load_pretrained(model, config.model)]
 
     run = describe.run_record(
-        run_dir.name, config, machine, world, attention, compiling, attempt=journal.attempts() + 1
+        run_dir.name, config, machine, world, strategy, attention, compiling, attempt=journal.attempts() + 1
     )
     journal.write(run)
     terminal = report.stdout()
-    decisions = [*machine.decisions, attention, compiling, strategy, *initial]
+    decisions = [*machine.decisions, attention, compiling, strategy, recompute, *initial]
     decisions += describe.routine_decisions(config, optimizer, machine)
     if resume:
         decisions.append(describe.resume_decision(found))
-    terminal.print(report.startup_report(run, config, dataset.describe(), decisions, terminal))
-    journal.console = console = report.Console(config.total_steps, terminal, min(val_losses.values(), default=None))
+    if world.is_main:
+        terminal.print(report.startup_report(run, config, dataset.describe(), decisions, terminal))
+    console = report.Console(config.total_steps, terminal, min(val_losses.values(), default=None))
+    if world.is_main:
+        journal.console = console
 
     scale = Scale(
         tokens_per_step=config.tokens_per_step,
         flops_per_token=accounting.flops_per_token(config.model),
-        world_size=world.size,
         peak_tflops=machine.peak_tflops,
     )
-    telemetry = Telemetry(journal.write, config.telemetry, scale, machine.device, config.total_steps, progress.totals)
-    gradients = GradientStatistics(model.named_parameters(), config.model.n_layers)
+    telemetry = Telemetry(
+        journal.write, config.telemetry, scale, world, machine.device, config.total_steps, progress.totals
+    )
+    gradients = Gradients(model.named_parameters(), config.model.n_layers, distribution.shard_group)
     return Trainer(
-        run_dir, config, world, machine, dataset, model, forward, compiling.value == "on", optimizer, gradients,
-        progress, val_losses, journal, console, telemetry, control, started,
+        run_dir, config, world, machine, dataset, model, distribution, forward, compiling.value == "on", optimizer,
+        gradients, progress, val_losses, journal, console, telemetry,
+        Checkpoints(run_dir, config.checkpoint, world, journal, val_losses), control, started,
     )  # fmt: skip
 
 
-def build_model(config: RunConfig, device: torch.device) -> Transformer:
-    """The model with its initial values. It is made on the meta device: no memory is filled twice."""
+def build_model(config: RunConfig, device: torch.device, document_end: int | None = None) -> Transformer:
+    """The whole model with its initial values, on one device. document_end: the id that ends a document."""
+    return fill_model(empty_model(config, document_end), config, device)
+
+
+def empty_model(config: RunConfig, document_end: int | None) -> Transformer:
+    """The model without values, on the meta device: what is to become shards is never held whole."""
     with torch.device("meta"):
-        model = Transformer(config.model)
+        return Transformer(config.model, document_end)
+
+
+def fill_model(model: Transformer, config: RunConfig, device: torch.device) -> Transformer:
+    """Give an empty model its memory, or its shards theirs, and the initial values."""
     model.to_empty(device=device)
     initialise(model, config.train.seed)
     return model.train()
@@ -147,9 +177,9 @@ def train(t: Trainer) -> str | None:
     """Run the steps that are left. Returns what stopped them early (`SIGTERM`, `control file`), None at the end.
 
     The order at a step boundary: checkpoint before evaluation, since that may run out of memory.
-    Raises NonFiniteError.
+    Raises NonFiniteError, and SaveError when the last checkpoint could not be written.
     """
-    config, progress, total = t.config, t.progress, t.config.total_steps
+    config, progress, total, requests = t.config, t.progress, t.config.total_steps, dict[str, str]()
     t.control.wait_for_boundaries()
     with Prefetcher(t.dataset.train, batch_positions(t), t.machine.device) as batches:
         with t.telemetry.paused():
@@ -159,7 +189,7 @@ def train(t: Trainer) -> str | None:
         while progress.step < total:
             train_step(t, batches)
             step = progress.step
-            requests = t.control.poll()
+            requests = t.telemetry.take_requests()
             last = step == total
             save_due = last or bool(requests.keys() & {"checkpoint", "stop"}) or due(step, config.checkpoint.interval)
             eval_due = "eval" in requests or due(step, config.eval.interval, last)
@@ -172,13 +202,15 @@ def train(t: Trainer) -> str | None:
                         evaluate(t)
                     if sample_due:
                         write_sample(t)
-                    if save_due:
-                        discard_checkpoints(t)
                     for name, origin in requests.items():
                         t.journal.write(events.Control(request=name, result=f"done at step {step} ({origin})"))
+            if t.checkpoints.written:
+                with t.telemetry.excluded():
+                    t.checkpoints.finish()
             if "stop" in requests:
-                return requests["stop"]
-    return None
+                break
+    t.checkpoints.finish(final=True)
+    return requests.get("stop")
 
 
 def due(step: int, interval: int, last: bool = False) -> bool:
@@ -204,33 +236,41 @@ def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
         group["lr"] = group["base_lr"] * factor
 
     data_s, outputs = 0.0, []
-    for _ in range(t.accumulation):
+    for index in range(t.accumulation):
+        last = index == t.accumulation - 1
         asked = time.perf_counter()
         x, y = next(batches)
         data_s += time.perf_counter() - asked
-        with t.machine.autocast():
-            output = t.forward(x, y, logged)
-        (output.loss_sum / config.tokens_per_step).backward()
+        with t.distribution.micro_batch(last):
+            with t.machine.autocast():
+                output = t.forward(x, y, logged)
+            if last:
+                t.telemetry.before_wait()
+            # Gradients are averaged over the processes: times their number, their sum comes out.
+            (output.loss_sum / (config.tokens_per_step / t.world.size)).backward()
         outputs.append(output)
     loss_sum = add(output.loss_sum.detach() for output in outputs)
     targets = add(output.count for output in outputs)
     correct = add(output.correct for output in outputs if output.correct is not None) if logged else None
     if config.data.packing == "sample":
         # Padded positions are no targets: the mean is over the targets of the whole step, known only now.
-        scale_gradients(t.model, config.tokens_per_step / targets)
+        t.gradients.scale(config.tokens_per_step / t.world.sum(targets.clone()))
 
-    statistics = t.gradients.measure() if t.telemetry.wants_gradients(step) else None
-    parameters = list(t.model.parameters())
-    limit = config.train.grad_clip or math.inf
-    grad_norm = torch.nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
+    measured = t.telemetry.wants_gradients(step)
+    statistics = t.gradients.measure() if measured else None
+    grad_norm = t.gradients.clip(config.train.grad_clip or math.inf)
+    if measured:
+        t.gradients.remember()
     t.optimizer.step()
+    update = t.gradients.measure_update() if measured else None
     t.optimizer.zero_grad(set_to_none=True)
 
     progress.step = step
     progress.tokens += config.tokens_per_step
     progress.sequences += config.train.global_batch_size
-    numbers = StepNumbers(loss_sum, targets, grad_norm, correct, statistics)
-    t.telemetry.finish_step(step, progress.tokens, t.optimizer.param_groups[0]["lr"], data_s, numbers)
+    numbers = StepNumbers(loss_sum, targets, grad_norm, correct, statistics, update)
+    lr = t.optimizer.param_groups[0]["lr"]
+    t.telemetry.finish_step(step, progress.tokens, lr, data_s, numbers, t.control.poll())
 
 
 def add(parts: Iterator[Tensor]) -> Tensor:
@@ -239,11 +279,6 @@ def add(parts: Iterator[Tensor]) -> Tensor:
     for part in parts:
         total = total + part
     return total
-
-
-def scale_gradients(model: Transformer, factor: Tensor) -> None:
-    """Multiply all gradients by a scalar."""
-    torch._foreach_mul_([p.grad for p in model.parameters() if p.grad is not None], factor)
 
 
 def warm_up(t: Trainer) -> None:
@@ -267,18 +302,23 @@ def warm_up(t: Trainer) -> None:
 
 @torch.no_grad()
 def eval_loss(t: Trainer, steps: int) -> tuple[float, float]:
-    """Loss and accuracy over the first micro-batches of the held-out split, always the same."""
-    micro, device = t.config.train.micro_batch_size, t.machine.device
+    """Loss and accuracy over the first micro-batches of the held-out split, shared by the processes."""
+    micro, device, world = t.config.train.micro_batch_size, t.machine.device, t.world
+    count = min(steps, max(t.dataset.val.n_sequences // micro, 1))
+    sums = torch.zeros(3, device=device)
     t.model.eval()
-    outputs = []
-    for index in range(min(steps, max(t.dataset.val.n_sequences // micro, 1))):
-        x, y = (part.to(device, non_blocking=True) for part in t.dataset.val.batch(index * micro, micro))
+    for first in range(0, count, world.size):
+        index = first + world.rank
+        x, y = (part.to(device, non_blocking=True) for part in t.dataset.val.batch(index % count * micro, micro))
         with t.machine.autocast():
-            outputs.append(t.forward(x, y, True))
+            output = t.model(x, y, True)
+        # A process for which none is left runs along: a sharded model needs them all.
+        if index < count:
+            sums += torch.stack([part.float() for part in (output.loss_sum, output.correct, output.count)])
     t.model.train()
-    targets = float(add(output.count for output in outputs))
-    correct = add(output.correct for output in outputs if output.correct is not None)
-    return float(add(output.loss_sum for output in outputs)) / targets, float(correct) / targets
+    t.distribution.release()
+    loss_sum, correct, targets = world.sum(sums).tolist()
+    return loss_sum / targets, correct / targets
 
 
 def evaluate(t: Trainer) -> None:
@@ -299,7 +339,7 @@ def evaluate(t: Trainer) -> None:
     )
     if not math.isfinite(loss):
         # The weights were saved a moment ago; a resume from them would only diverge again.
-        checkpoint.discard(t.run_dir, t.progress.step)
+        t.checkpoints.discard(t.progress.step)
         problem = NonFiniteError("validation loss", loss, t.progress.step)
         t.journal.write(problem.alert())
         raise problem
@@ -308,49 +348,34 @@ def evaluate(t: Trainer) -> None:
 def write_sample(t: Trainer) -> None:
     """Let the model continue the prompt and write a `sample` record."""
     sampling = t.config.sampling
+    if not (t.world.is_main or t.distribution.sharded):
+        return
     try:
         with t.machine.autocast():
             text = continue_text(
                 t.model, t.dataset.tokenizer, sampling.prompt, max_tokens=sampling.max_tokens,
                 temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p,
-                seed=t.config.train.seed,
+                seed=t.config.train.seed, agree=t.world.agree if t.distribution.sharded else None,
             )  # fmt: skip
     except DataError as error:
         message = f"No text sample: sampling.prompt = {sampling.prompt!r} does not fit the tokenizer. {error}"
         t.journal.write(events.Alert(level="warning", code="sample_prompt", message=message, step=t.progress.step))
         return
+    t.distribution.release()
     t.journal.write(events.Sample(step=t.progress.step, prompt=sampling.prompt, text=text))
 
 
 def save_checkpoint(t: Trainer) -> None:
-    """Write the state of this step and a `checkpoint` record."""
-    started = time.perf_counter()
-    path = checkpoint.directory(t.run_dir, t.progress.step)
+    """Begin to write the state of this step."""
     totals = replace(t.progress.totals, wall_time_s=t.wall_time_s)
     state = {"progress": asdict(replace(t.progress, totals=totals)), "config": t.config.to_dict()}
-    checkpoint.save(path, t.model, t.optimizer, state)
-    t.journal.write(
-        events.Checkpoint(
-            step=t.progress.step,
-            path=path.relative_to(t.run_dir).as_posix(),
-            bytes=checkpoint.size_in_bytes(path),
-            duration_ms=(time.perf_counter() - started) * 1e3,
-        )
-    )
+    t.checkpoints.begin(t.progress.step, t.model, t.optimizer, state)
 
 
 def load_progress(state: dict[str, Any]) -> Progress:
     """The progress that `save_checkpoint` stored."""
     progress = state["progress"]
     return Progress(**{**progress, "totals": Totals(**progress["totals"])})
-
-
-def discard_checkpoints(t: Trainer) -> None:
-    """Keep the newest few, and the one with the lowest validation loss."""
-    losses = {found.step: t.val_losses.get(found.step, math.inf) for found in checkpoint.complete(t.run_dir)}
-    best = min(losses, key=lambda step: losses[step], default=None)
-    keep_best = t.config.checkpoint.keep_best and best is not None and losses[best] < math.inf
-    checkpoint.prune(t.run_dir, t.config.checkpoint.keep_last, best if keep_best else None)
 
 
 def summarise(t: Trainer) -> dict[str, Any]:

@@ -10,7 +10,10 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.support import write_run
 from tuitrain.launch import machine, preflight
+from tuitrain.launch import resume as resuming
 from tuitrain.launch.machine import Device, Machine
+from tuitrain.launch.resume import prepare_resume
+from tuitrain.runs import RunInfo
 
 
 @pytest.fixture
@@ -68,8 +71,11 @@ def test_a_source_that_is_not_there_is_noticed_before_the_start(cli: Cli, runs_d
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["gpt2-tiny", "--gpus", "2"], "one process"),
-        (["gpt2-tiny", "parallel.strategy=fsdp"], "one process"),
+        (["gpt2-tiny", "--gpus", "2"], "this would work: train.micro_batch_size=4"),
+        (["gpt2-tiny", "parallel.strategy=fsdp"], "this run has one"),
+        (["gpt2-tiny", "--strategy", "fspd"], "parallel.strategy = 'fspd'"),
+        (["gpt2-tiny", "--strategy", "single", "--gpus", "2", "train.micro_batch_size=4"], "is one process, not 2"),
+        (["--gpus", "2", "--", "true"], "--gpus: only for the engine's own"),
         (["gpt2-tiny", "--watch"], "needs a terminal"),
         (["gpt2-tiny", "--detach", "--foreground"], "exclude each other"),
         ([], "give a preset"),
@@ -97,6 +103,66 @@ def test_a_dry_run_prints_the_plan_and_the_command_and_starts_nothing(cli: Cli, 
     assert plan["fits"] is True
     assert "--run-dir" in plan["command"]
     assert not runs_dir.exists()
+
+
+def test_several_processes_on_the_cpu_are_planned_in_words(cli: Cli, runs_dir: Path, small_machine: None) -> None:
+    arguments = ("launch", "gpt2-tiny", "train.micro_batch_size=4", "--gpus", "2", "--dry-run")
+    text = cli(*arguments).out
+    assert "2 processes on the CPU, talking through gloo" in text
+    assert "4 × 1 micro-batches × 2 processes" in text
+    assert "-m tuitrain_engine.torchrun --standalone --nproc-per-node 2 -m tuitrain_engine train" in text
+    plan = cli(*arguments, "--json").json()
+    assert plan["strategy"] == "ddp"
+    assert "ddp needs" in plan["strategy_reason"]
+    assert plan["device"]["count"] == 2
+    assert cli(*arguments, "--strategy", "zero1", "--json").json()["strategy"] == "zero1"
+    assert not runs_dir.exists()
+
+
+def test_all_gpus_are_used_or_it_is_said(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    eight = Machine((Device("gpu", "NVIDIA H100 80GB HBM3", 85.0),) * 8, Device("cpu", "CPU", 25.3), 64)
+    monkeypatch.setattr(machine, "torch_is_cpu_only", lambda: False)
+    for module in (machine, preflight):
+        monkeypatch.setattr(module, "find_machine", lambda: eight)
+    all_of_them = cli("launch", "gpt2-124m", "--dry-run")
+    assert "8 × NVIDIA H100" in all_of_them.out
+    assert "GPUs are used" not in all_of_them.err
+    fewer = cli("launch", "gpt2-124m", "train.global_batch_size=48", "train.micro_batch_size=8", "--dry-run")
+    assert "6 of 8 GPUs are used" in fewer.err
+    assert "6 × NVIDIA H100" in fewer.out
+    assert "this machine has 8 GPUs" in cli("launch", "gpt2-124m", "--gpus", "16", "--dry-run").err
+
+
+def test_a_console_of_each_process_can_be_read(cli: Cli, runs_dir: Path) -> None:
+    info = RunInfo(name="two", created=1.0, launcher="torchrun", processes=2)
+    run = write_run(runs_dir, "two", info=info)
+    run.console_of(1).write_text("from rank 1\n", encoding="utf-8")
+    assert cli("logs", "two", "--rank", "1").out == "from rank 1\n"
+    assert "from rank 1" not in cli("logs", "two").out
+    missing = cli("logs", "two", "--rank", "2")
+    assert missing.code == 3
+    assert "processes 0 to 1" in missing.err
+
+
+def test_a_resumed_run_takes_the_processes_it_had_unless_told(
+    cli: Cli, runs_dir: Path, small_machine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = RunInfo(name="two", created=1.0, launcher="torchrun", processes=2)
+    overrides = ("train.max_steps=100", "train.micro_batch_size=4")
+    run = write_run(runs_dir, "two", overrides=overrides, steps=50, status="stopped", info=info)
+    (run.checkpoints / "step-00000050").mkdir(parents=True)
+    (run.checkpoints / "step-00000050" / ".metadata").touch()
+    assert prepare_resume(run)[1].count == 2
+    assert prepare_resume(run, gpus=1)[1].count == 1
+    refused = cli("resume", "two", "--gpus", "3")
+    assert refused.code == 2
+    assert "train.global_batch_size" in refused.err
+    started: list[list[str]] = []
+    monkeypatch.setattr(resuming, "start", lambda run, command, label, *, processes: started.append(command))
+    config, processes = prepare_resume(run, ["parallel.strategy=fsdp"])
+    resuming.resume_run(run, config, processes.count)
+    assert "--nproc-per-node 2" in " ".join(started[0])
+    assert started[0][-1] == "--resume"
 
 
 def test_a_written_preset_is_a_configuration_file(cli: Cli, tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def test_a_dry_run_prints_a_model_that_does_not_fit_and_where_the_run_would_be(c
 
 
 def test_a_plan_tells_of_a_dataset_of_the_hub_that_is_cut(cli: Cli) -> None:
-    result = cli("plan", "gpt2-124m", "data.source=hf:some/name", "train.token_budget=10B")
-    assert "at most 200 M tokens of it are read (data.max_tokens sets another limit)" in result.out
+    result = cli("plan", "gpt2-124m", "data.source=hf:some/name", "train.token_budget=10B", "data.max_tokens=200M")
+    assert "at most 200 M tokens of it are read (data.max_tokens)" in result.out
     assert "50.3 times or more" in result.out
     assert "at most" not in cli("plan", "gpt2-tiny", "data.source=hf:some/name").out
 
@@ -102,8 +102,8 @@ def test_a_resumed_run_is_started_with_its_whole_path(
 ) -> None:
     write_run(runs_dir, "over")
     started: list[list[str]] = []
-    monkeypatch.setattr(resuming, "start", lambda run, command, label: started.append(command))
-    resuming.resume_run(RunDirectory(Path("runs/over")), load_config("gpt2-tiny"))
+    monkeypatch.setattr(resuming, "start", lambda run, command, label, *, processes: started.append(command))
+    resuming.resume_run(RunDirectory(Path("runs/over")), load_config("gpt2-tiny"), 1)
     assert str(runs_dir / "over") in started[0]
 
 

@@ -82,6 +82,7 @@ def test_defaults_follow_the_keys_they_depend_on() -> None:
         ("data.tokenizer=sentencepiece:5", "sentencepiece:5", "from 300 to 1000000"),
         ("train.max_steps=none", "train", "max_steps or token_budget must be set"),
         ("telemetry.profile_steps=x", "telemetry.profile_steps = 'x'", "such as 10-15"),
+        ("telemetry.profile_steps=15-10", "profile_steps = '15-10'", "not after the last"),
         ("name=a b", "name = 'a b'", "letters, digits"),
         ("foo", "'foo'", "write KEY=VALUE"),
         ("=3", "'=3'", "write KEY=VALUE"),

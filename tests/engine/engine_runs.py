@@ -56,16 +56,20 @@ def environment(run_dir: Path) -> dict[str, str]:
     return {**plain, "OMP_NUM_THREADS": "1", "TUITRAIN_CACHE_DIR": str(run_dir.parent / "cache")}
 
 
-def command(*arguments: str) -> list[str]:
-    """The engine's command line."""
-    return [sys.executable, "-m", "tuitrain_engine", *arguments]
+def command(*arguments: str, processes: int = 1) -> list[str]:
+    """The engine's command line; several processes are started by torchrun."""
+    engine = ["-m", "tuitrain_engine", *arguments]
+    if processes == 1:
+        return [sys.executable, *engine]
+    torchrun = ["-m", "tuitrain_engine.torchrun", "--standalone", "--nproc-per-node", str(processes)]
+    return [sys.executable, *torchrun, *engine]
 
 
-def run_engine(run_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_engine(run_dir: Path, *arguments: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
     """Run the engine to its end; by default `train`."""
     chosen = arguments or ("train",)
     return subprocess.run(
-        command(chosen[0], "--run-dir", str(run_dir), *chosen[1:]),
+        command(chosen[0], "--run-dir", str(run_dir), *chosen[1:], processes=processes),
         env=environment(run_dir), cwd=run_dir, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
 

@@ -17,9 +17,9 @@ def small_config(**changes: Any) -> ModelConfig:
     return ModelConfig(**{**SMALL, **changes})
 
 
-def small_model(seed: int = 0, **changes: Any) -> Transformer:
+def small_model(seed: int = 0, document_end: int | None = None, **changes: Any) -> Transformer:
     """The same, built, initialised and in evaluation mode."""
-    model = Transformer(small_config(**changes))
+    model = Transformer(small_config(**changes), document_end)
     initialise(model, seed)
     # Larger than trained models start with, so that every path moves the logits.
     with torch.no_grad():

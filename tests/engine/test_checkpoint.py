@@ -53,6 +53,33 @@ def test_what_is_saved_comes_back(tmp_path: Path, tied: bool) -> None:
     assert all(torch.equal(before[i][key], after[i][key]) for i in before for key in before[i])
 
 
+def test_training_goes_on_while_a_checkpoint_is_written(tmp_path: Path) -> None:
+    model, optimizer = make()
+    path = checkpoint.directory(tmp_path, 1)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    moments = [state["exp_avg"].clone() for state in optimizer.state.values()]
+    saving = checkpoint.start_saving(path, model, optimizer, {"step": 1})
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(7.0)
+        for state in optimizer.state.values():
+            state["exp_avg"].fill_(7.0)
+    checkpoint.finish_saving(path, saving)
+
+    other, other_optimizer = make()
+    checkpoint.load(path, other, other_optimizer)
+    assert all(torch.equal(a, b) for a, b in zip(before, other.parameters(), strict=True))
+    loaded = [state["exp_avg"] for state in other_optimizer.state.values()]
+    assert all(torch.equal(a, b) for a, b in zip(moments, loaded, strict=True))
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file where the directory should be", encoding="utf-8")
+    with pytest.raises(checkpoint.SaveError, match="step-00000001 could not be written") as raised:
+        checkpoint.save(checkpoint.directory(tmp_path, 1), *make(), {})
+    assert "Traceback" not in str(raised.value)
+
+
 def test_hyperparameters_come_from_the_new_optimizer_not_from_the_checkpoint(tmp_path: Path) -> None:
     path = saved(tmp_path, 1)
     model, optimizer = make()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tuitrain_engine.control import POLL_INTERVAL_S, Control
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuitrain_engine.control import ORIGINS, POLL_INTERVAL_S, REQUESTS, Control, from_number, to_number
 
 
 class Clock:
@@ -45,3 +48,17 @@ def test_a_request_made_before_the_start_counts_and_other_files_are_left_alone(t
         (directory / name).touch()
     assert Control(tmp_path, Clock()).poll() == {"checkpoint": "control file"}
     assert [path.name for path in directory.iterdir()] == ["notes.txt"]
+
+
+def test_only_the_main_process_takes_requests_from_files(tmp_path: Path) -> None:
+    control = Control(tmp_path, Clock(), reads_files=False)
+    (tmp_path / "control" / "stop").touch()
+    assert control.poll() == {}
+    assert (tmp_path / "control" / "stop").exists()
+
+
+@given(st.dictionaries(st.sampled_from(REQUESTS), st.sampled_from(ORIGINS)))
+def test_requests_survive_the_way_through_a_float32(requests: dict[str, str]) -> None:
+    number = to_number(requests)
+    assert number < 2**24
+    assert from_number(number) == requests

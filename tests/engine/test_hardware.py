@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
-from tuitrain.config import ConfigError, ModelConfig
-from tuitrain.config.sections import HardwareConfig, ParallelConfig, TrainConfig
-from tuitrain_engine.hardware import decide_attention, find_machine
-from tuitrain_engine.parallel import World, compile_model, decide_compile, decide_strategy
+from tuitrain.config import ConfigError, ModelConfig, RunConfig
+from tuitrain.config.sections import HardwareConfig, TrainConfig
+from tuitrain_engine import hardware
+from tuitrain_engine.hardware import Machine, decide_attention, decide_loss, find_machine, with_attention
+from tuitrain_engine.parallel import decide_compile
 from tuitrain_engine.system_monitor import GpuReader, SystemMonitor
 
 CPU = torch.device("cpu")
 
 
-def machine(peak: float | None = None, **train: object):
+def machine(peak: float | None = None, **train: object) -> Machine:
     return find_machine(TrainConfig(max_steps=1, device="cpu", **train), HardwareConfig(peak_tflops=peak))
+
+
+def shape(**changes: object) -> ModelConfig:
+    base = {"n_layers": 1, "d_model": 64, "n_heads": 4, "n_kv_heads": 2, "vocab_size": 16, "seq_len": 128}
+    return ModelConfig(**{**base, **changes})
 
 
 def test_a_cpu_has_no_peak_unless_one_is_given() -> None:
@@ -44,30 +52,80 @@ def test_cuda_without_cuda_is_told() -> None:
 
 
 def test_attention_auto_is_resolved_to_a_kernel() -> None:
-    model = ModelConfig(n_layers=1, d_model=32, n_heads=4, n_kv_heads=2, vocab_size=16, seq_len=8)
-    assert decide_attention(model, machine()).value in ("flash", "math")
+    decision = decide_attention(shape(), machine())
+    assert decision.value in ("flash", "math") and "torch's choice for float32" in decision.reason
+    assert decide_attention(shape(attention_backend="math"), machine()).value == "math"
     with pytest.raises(ConfigError, match="attention_backend"):
-        decide_attention(model.model_copy(update={"attention_backend": "cudnn"}), machine())
+        decide_attention(shape(attention_backend="cudnn"), machine())
+
+
+def test_masks_on_a_cpu_are_left_to_torch_and_the_reason_names_them() -> None:
+    decision = decide_attention(shape(window=16, document_mask=True), machine(), compiled=True)
+    assert decision.value in ("flash", "math")
+    assert "model.window and model.document_mask" in decision.reason and "flex has no backward" in decision.reason
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A GPU as far as decisions go; what torch would choose there cannot be asked here."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(hardware, "_sdpa_choice", lambda model, machine: "efficient")
+    return Machine(torch.device("cuda"), "H200", 141.0, "bfloat16", None, None, ())
+
+
+@pytest.mark.parametrize("masks", [{"window": 16}, {"document_mask": True}])
+def test_masks_in_a_compiled_model_on_a_gpu_are_flex(gpu: Machine, masks: dict[str, object]) -> None:
+    model = shape(**masks)
+    decision = decide_attention(model, gpu, compiled=True)
+    assert decision.value == "flex" and f"model.{next(iter(masks))}" in decision.reason
+    assert with_attention(model, decision).attention_backend == "flex"
+
+
+@pytest.mark.parametrize(
+    "changes, compiled, words",
+    [
+        ({}, False, "only with train.compile"),
+        ({"dropout": 0.1}, True, "has no dropout"),
+        ({"seq_len": 100}, True, "multiple of 128"),
+        ({"head_dim": 24}, True, "power of two"),
+        ({"head_dim": 8}, True, "power of two from 16"),
+    ],
+)
+def test_flex_is_not_chosen_where_it_may_not_suit(
+    gpu: Machine, changes: dict[str, object], compiled: bool, words: str
+) -> None:
+    model = shape(window=16, **changes)
+    decision = decide_attention(model, gpu, compiled)
+    assert decision.value == "efficient" and words in decision.reason
+    assert with_attention(model, decision).attention_backend == "auto"
+
+
+def test_flex_is_not_chosen_on_older_gpus_and_not_without_masks(gpu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert decide_attention(shape(), gpu, compiled=True).value == "efficient"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert "compute capability" in decide_attention(shape(window=16), gpu, compiled=True).reason
+
+
+def test_the_loss_is_made_in_chunks_where_its_logits_are_large() -> None:
+    small = RunConfig(model=shape(), train=TrainConfig(max_steps=1))
+    decision = decide_loss(small, machine())
+    assert (decision.value, decision.reason) == ("dense", "all logits of a micro-batch take 131 kB")
+    large = RunConfig(model=shape(vocab_size=151_936, seq_len=4096), train=TrainConfig(max_steps=1))
+    decision = decide_loss(large, dataclasses.replace(machine(), dtype="bfloat16"))
+    assert decision.value == "chunked"
+    assert decision.reason == "1,664 rows of logits at a time take 2.02 GB; all 32,768 would take 49.8 GB"
 
 
 def test_without_a_compiler_the_model_stays_eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     decision = decide_compile(True, CPU)
     assert decision.value == "off" and "g++" in decision.reason
-    model = torch.nn.Linear(2, 2)
-    assert compile_model(model, decision) is model
 
 
 def test_with_a_compiler_it_is_compiled_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if name == "clang++" else None)
     assert decide_compile(True, CPU).value == "on"
     assert decide_compile(False, CPU).value == "off"
-
-
-def test_strategies_that_need_more_processes_are_refused() -> None:
-    assert decide_strategy(ParallelConfig(), World()).value == "single"
-    with pytest.raises(ConfigError, match="needs several processes"):
-        decide_strategy(ParallelConfig(strategy="fsdp"), World())
 
 
 def test_the_monitor_writes_at_once_and_ends_when_closed() -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from model_shapes import random_tokens, small_model
+from torch._subclasses import FakeTensorMode
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from tuitrain_engine.loss import cross_entropy
+from tuitrain import accounting
+from tuitrain_engine.loss import chunked_cross_entropy, cross_entropy
 
 
 def example(ignored: int = 5) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -71,3 +77,135 @@ def test_the_models_loss_is_that_of_its_logits(tied_embeddings: bool) -> None:
     torch.testing.assert_close(output.loss_sum, expected)
     assert output.count.item() == 41
     assert output.correct is not None and output.correct.item() == (logits.argmax(-1) == targets).sum().item()
+
+
+CHUNKED = {"one row short of all": 39, "several, the last one short": 16, "one row": 1, "more than there are": 64}
+
+
+@pytest.mark.parametrize("rows", CHUNKED.values(), ids=CHUNKED.keys())
+@pytest.mark.parametrize("ignored", [0, 5, 40])
+def test_in_chunks_the_loss_its_gradients_and_the_hits_are_the_dense_ones(rows: int, ignored: int) -> None:
+    hidden, weight, targets = example(ignored)
+    targets[20:30] = (hidden @ weight.T).argmax(-1)[20:30] if ignored < 20 else -100
+    ours, theirs = ([t.clone().requires_grad_() for t in (hidden, weight)] for _ in range(2))
+    output = chunked_cross_entropy(*ours, targets, True, rows=rows)
+    expected = cross_entropy(*theirs, targets, True)
+    assert output.loss_sum.dtype == torch.float32
+    torch.testing.assert_close(output, expected)
+    # As the loop does it: the sum, divided by a number known beforehand.
+    (output.loss_sum / 40).backward()
+    (expected.loss_sum / 40).backward()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_torchs_own_chunked_loss_agrees() -> None:
+    if not hasattr(F, "linear_cross_entropy"):
+        pytest.skip("torch has one from 2.13 on")
+    hidden, weight, targets = example()
+    ours, theirs = ([t.clone().requires_grad_() for t in (hidden, weight)] for _ in range(2))
+    options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=16)
+    chunked_cross_entropy(*ours, targets, rows=16).loss_sum.backward()
+    F.linear_cross_entropy(*theirs, targets, reduction="sum", options=options).backward()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-5)
+
+
+def test_in_chunks_without_gradients_nothing_is_kept_for_a_backward_pass() -> None:
+    hidden, weight, targets = example()
+    weight.requires_grad_()
+    with torch.no_grad():
+        output = chunked_cross_entropy(hidden, weight, targets, True, rows=16)
+    assert not output.loss_sum.requires_grad
+    torch.testing.assert_close(output, cross_entropy(hidden, weight.detach(), targets, True))
+    assert chunked_cross_entropy(hidden, weight, targets, rows=16).correct is None
+
+
+def test_in_chunks_under_autocast_gradients_add_up_in_float32() -> None:
+    """The products are bfloat16 as in the dense loss; what is summed over chunks is not."""
+    hidden, weight, targets = example()
+    ours, theirs, exact = ([t.clone().requires_grad_() for t in (hidden, weight)] for _ in range(3))
+    with torch.autocast("cpu", torch.bfloat16):
+        output = chunked_cross_entropy(*ours, targets, True, rows=16)
+        expected = cross_entropy(*theirs, targets, True)
+    torch.testing.assert_close(output, expected)
+    cross_entropy(*exact, targets).loss_sum.backward()
+    output.loss_sum.backward()
+    expected.loss_sum.backward()
+    for one, other, reference in zip(ours, theirs, exact, strict=True):
+        assert one.grad.dtype == torch.float32
+        torch.testing.assert_close(one.grad, other.grad, rtol=2e-2, atol=2e-2)
+        assert (one.grad - reference.grad).norm() < 1.1 * (other.grad - reference.grad).norm()
+
+
+def test_in_chunks_a_second_backward_pass_is_refused() -> None:
+    hidden, weight, targets = example()
+    loss = chunked_cross_entropy(hidden.requires_grad_(), weight, targets, rows=16).loss_sum
+    loss.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        loss.backward()
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Chunks of 16 rows for every model, however small."""
+    monkeypatch.setattr("tuitrain_engine.loss.chunk_rows", lambda tokens, vocab_size: 16)
+    return 16
+
+
+@pytest.mark.parametrize("tied_embeddings", [False, True])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_model_with_chunks_has_the_dense_gradients(
+    tied_embeddings: bool, frozen: bool, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens, targets = random_tokens(2, 24), random_tokens(2, 24, seed=1)
+    targets[0, :7] = -100
+
+    def gradients() -> list[torch.Tensor | None]:
+        model = small_model(tied_embeddings=tied_embeddings, norm="rmsnorm", norm_bias=False)
+        model.head.weight.requires_grad_(not frozen)
+        for _ in range(2):
+            model(tokens, targets, with_accuracy=True).loss_sum.backward()
+        return [p.grad for p in model.parameters()]
+
+    chunked = gradients()
+    monkeypatch.undo()
+    torch.testing.assert_close(chunked, gradients(), rtol=1e-5, atol=1e-4)
+
+
+def test_a_compiled_head_makes_chunks_too(limit: int) -> None:
+    hidden, targets = torch.randn(2, 24, 32), random_tokens(2, 24)
+    losses, slopes = [], []
+    for compiled in (False, True):
+        head = small_model().head
+        forward = torch.compile(head, backend="aot_eager", dynamic=False) if compiled else head
+        output = forward(hidden, targets, True)
+        output.loss_sum.backward()
+        losses.append(output)
+        slopes.append([p.grad for p in head.parameters()])
+    torch.testing.assert_close(*losses)
+    torch.testing.assert_close(*slopes)
+
+
+class Sizes(TorchDispatchMode):
+    """Notes the elements of every tensor that is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        self.seen.extend(out.numel() for out in tree_leaves(result) if torch.is_tensor(out))
+        return result
+
+
+def test_the_full_logits_of_a_real_vocabulary_are_never_made() -> None:
+    tokens, vocab_size = 4096, 151_936
+    rows = accounting.chunk_rows(tokens, vocab_size)
+    assert rows is not None and rows < tokens / 2
+    # Fake tensors: shapes without memory.
+    with FakeTensorMode(), Sizes() as sizes:
+        hidden, weight = torch.randn(tokens, 8, requires_grad=True), torch.randn(vocab_size, 8, requires_grad=True)
+        cross_entropy(hidden, weight, torch.randint(vocab_size, (tokens,)), True).loss_sum.backward()
+    assert max(sizes.seen) == rows * vocab_size

@@ -11,8 +11,8 @@ from model_shapes import random_tokens, small_config, small_model
 from torch.nn import functional as F
 
 from tuitrain.config import ConfigError, load_config
-from tuitrain_engine.model import Transformer, check_backend, initialise
-from tuitrain_engine.model.attention import Context, causal_mask
+from tuitrain_engine.model import Transformer, initialise
+from tuitrain_engine.model.attention import Context
 from tuitrain_engine.model.gelu import gelu
 from tuitrain_engine.model.position import Rotary, rotate
 
@@ -56,15 +56,6 @@ def test_a_window_as_long_as_the_sequence_is_plain_attention() -> None:
     tokens = random_tokens(2, 24)
     with torch.no_grad():
         torch.testing.assert_close(small_model(window=24)(tokens), small_model()(tokens), rtol=0, atol=0)
-
-
-def test_masks_are_only_made_where_needed() -> None:
-    cpu = torch.device("cpu")
-    assert causal_mask(8, 0, None, cpu) is None
-    assert causal_mask(8, 0, 8, cpu) is None
-    assert causal_mask(1, 5, None, cpu) is None
-    assert causal_mask(2, 1, None, cpu).tolist() == [[True, True, False], [True, True, True]]  # type: ignore[union-attr]
-    assert causal_mask(1, 3, 2, cpu).tolist() == [[False, False, True, True]]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("qk_norm", [False, True])
@@ -284,31 +275,6 @@ def test_dropout_acts_in_training_only() -> None:
         torch.testing.assert_close(model(tokens), model(tokens), rtol=0, atol=0)
         model.train()
         assert not torch.allclose(model(tokens), model(tokens))
-
-
-@pytest.mark.parametrize("backend, window", [("flash", None), ("math", None), ("math", 5)])
-def test_backends_agree(backend: str, window: int | None) -> None:
-    shape = {"position": "rope", "n_kv_heads": 2, "window": window}
-    tokens = random_tokens(2, 24)
-    with torch.no_grad():
-        chosen, auto = small_model(attention_backend=backend, **shape)(tokens), small_model(**shape)(tokens)
-    torch.testing.assert_close(chosen, auto, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    "changes, device, words",
-    [
-        ({"attention_backend": "flex"}, None, "use auto"),
-        ({"attention_backend": "flash", "window": 4}, None, "model.window"),
-        ({"attention_backend": "cudnn"}, "cpu", "needs CUDA"),
-        ({"attention_backend": "efficient"}, "cpu", "needs CUDA"),
-    ],
-)
-def test_backends_that_cannot_run_are_refused_in_words(
-    changes: dict[str, object], device: str | None, words: str
-) -> None:
-    with pytest.raises(ConfigError, match=words):
-        check_backend(small_config(**changes), device)
 
 
 def test_a_model_needs_a_vocabulary_and_room_for_the_tokens() -> None:

@@ -8,11 +8,12 @@ import pytest
 import torch
 from model_shapes import random_tokens, small_model
 from torch import nn
-from torch.optim import SGD, AdamW
+from torch.optim import SGD, AdamW, Muon
 
 from tuitrain.config.sections import OptimConfig
 from tuitrain_engine.model import Transformer
-from tuitrain_engine.optim import MuonWithAdamW, build_optimizer
+from tuitrain_engine.muon import MuonWithAdamW, orthogonalise
+from tuitrain_engine.optim import build_optimizer
 
 NAMES = ["adamw", "muon", "sgd"]
 
@@ -120,3 +121,30 @@ def test_muon_takes_the_matrices_of_the_blocks_and_follows_the_rate_of_the_group
         group["lr"] = 0.0
     train_step(model, optimizer, 1)
     assert all(torch.equal(p, b) for p, b in zip(model.parameters(), before, strict=True))
+
+
+def test_muon_is_torchs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = ([nn.Parameter(torch.ones(shape)) for shape in ((9, 6), (6, 9), (1, 6), (40, 40))] for _ in range(2))
+    config = OptimConfig(name="muon", lr=0.02, weight_decay=0.1, momentum=0.9)
+    rest = nn.Parameter(torch.ones(3))
+    optimizer = MuonWithAdamW(ours, [{"params": [rest], "weight_decay": 0.0}], config, fused=True)
+    reference = Muon(theirs, lr=0.02, weight_decay=0.1, momentum=0.9, adjust_lr_fn="match_rms_adamw")
+    for _ in range(5):
+        for one, other in zip(ours, theirs, strict=True):
+            one.grad = torch.randn(one.shape, generator=generator)
+            other.grad = one.grad.clone()
+        optimizer.step()
+        reference.step()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+    assert torch.equal(rest, torch.ones(3))
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (16, 64), (64, 16)])
+def test_orthogonalised_matrices_have_singular_values_about_one(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1)).bfloat16()
+    before = torch.linalg.svdvals(matrix.float())
+    after = torch.linalg.svdvals(orthogonalise(matrix).float())
+    assert before.max() / before.min() > 2
+    assert after.max() < 1.3 and after.min() > 0.5

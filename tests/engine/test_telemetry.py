@@ -4,41 +4,54 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 import torch
-from torch import nn
 
 from tuitrain import events
 from tuitrain.accounting import FlopsPerToken
 from tuitrain.config.sections import TelemetryConfig
 from tuitrain_engine import telemetry as module
-from tuitrain_engine.telemetry import (
-    GradientStatistics,
-    NonFiniteError,
-    Scale,
-    StepNumbers,
-    Telemetry,
-    Totals,
-)
+from tuitrain_engine.parallel import World
+from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Telemetry, Totals
+
+
+class Pair(World):
+    """A world of two in which the other process always tells the same, whatever this one does."""
+
+    other = torch.tensor([])
+
+    def gather(self, values: torch.Tensor) -> torch.Tensor:
+        return torch.stack((values, self.other))
 
 
 class Bench:
     """A telemetry whose clock is set by hand and whose records are kept."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, peak: float | None = None, **config: int) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, peak: float | None = None, world: World | None = None, **config: int
+    ) -> None:
         self.now, self.records, self.totals = 0.0, [], Totals()
         monkeypatch.setattr(module.time, "perf_counter", lambda: self.now)
-        scale = Scale(1000, FlopsPerToken(matmul=2e9, attention=2e9), 1, peak)
+        scale = Scale(1000, FlopsPerToken(matmul=2e9, attention=2e9), peak)
         self.telemetry = Telemetry(
-            self.records.append, TelemetryConfig(**config), scale, torch.device("cpu"), 6, self.totals
+            self.records.append, TelemetryConfig(**config), scale, world or World(), torch.device("cpu"), 6, self.totals
         )
 
-    def step(self, number: int, seconds: float, loss: float, data_s: float = 0.0, norm: float = 0.5) -> None:
+    def step(
+        self,
+        number: int,
+        seconds: float,
+        loss: float,
+        data_s: float = 0.0,
+        norm: float = 0.5,
+        requests: dict[str, str] | None = None,
+    ) -> None:
         """One step of that duration and that mean loss over 10 targets, 4 of them right."""
         self.now += seconds
         accuracy = torch.tensor(4) if self.telemetry.logs(number) else None
         numbers = StepNumbers(torch.tensor(loss * 10), torch.tensor(10), torch.tensor(norm), accuracy)
-        self.telemetry.finish_step(number, number * 1000, 1e-3, data_s, numbers)
+        self.telemetry.finish_step(number, number * 1000, 1e-3, data_s, numbers, requests or {})
 
 
 def test_each_step_is_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,15 +115,39 @@ def test_a_utilisation_above_one_is_told_once(monkeypatch: pytest.MonkeyPatch) -
     assert [(alert.level, alert.code, alert.step) for alert in alerts] == [("warning", "mfu_above_one", 1)]
 
 
-def test_gradient_statistics_equal_those_of_the_flat_gradient() -> None:
-    torch.manual_seed(1)
-    shapes = {"embedding.token": (7, 3), "blocks.0.up": (3, 5), "blocks.1.up": (3, 5), "head.weight": (7, 3)}
-    parameters = {name: nn.Parameter(torch.zeros(shape)) for name, shape in shapes.items()}
-    for parameter in parameters.values():
-        parameter.grad = torch.randn_like(parameter)
-    unused = nn.Parameter(torch.zeros(2))
-    measured = GradientStatistics([*parameters.items(), ("head.norm", unused)], n_layers=2).measure()
-    flat = torch.cat([parameter.grad.flatten() for parameter in parameters.values()])
-    expected = torch.stack((flat.mean(), flat.std(correction=0), flat.abs().max()))
-    torch.testing.assert_close(measured[:3], expected)
-    torch.testing.assert_close(measured[3:], torch.stack([p.grad.norm() for p in parameters.values()]))
+def test_numbers_of_several_processes_become_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Pair(rank=0, size=2)
+    requests = module.to_number({"stop": "SIGTERM"})
+    # Loss sum, targets, hits; step time and time before waiting of the step before; requests.
+    Pair.other = torch.tensor([90.0, 30.0, 26.0, 1500.0, 700.0, float(requests)])
+    bench = Bench(monkeypatch, peak=10.0, world=world)
+    bench.step(1, 2.0, 1.0)
+    first = bench.records[0]
+    assert first.loss == pytest.approx((10 + 90) / 40) and first.accuracy == pytest.approx(30 / 40)
+    assert first.mfu == pytest.approx(0.1)
+    assert first.slowest_rank is msgspec.UNSET
+    assert bench.telemetry.take_requests() == {"stop": "SIGTERM"}
+    assert bench.telemetry.take_requests() == {}
+
+    bench.telemetry.before_wait()
+    bench.now += 0.5
+    bench.step(2, 1.0, 1.0)
+    second = bench.records[1]
+    # The first step took this process 2 s, and it never waited.
+    assert (second.step_time_max_ms, second.slowest_rank) == (2000, 1)
+    assert second.rank_skew_ms == pytest.approx(700)
+
+
+def test_norms_of_parameters_and_updates_give_their_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch)
+    bench.now += 1.0
+    numbers = StepNumbers(
+        torch.tensor(30.0), torch.tensor(10), torch.tensor(0.5), None,
+        gradients=torch.tensor([0.0, 1.0, 2.0, 3.0, 0.1, 0.2]), update=torch.tensor([3.0, 4.0, 0.3, 0.8]),
+    )  # fmt: skip
+    bench.telemetry.finish_step(1, 1000, 1e-3, 0.0, numbers, {})
+    step, layers = bench.records
+    assert (step.grad_mean, step.grad_std, step.grad_max, step.grad_nonfinite) == (0.0, 1.0, 2.0, 3)
+    assert step.param_norm == pytest.approx(5.0) and step.update_norm == pytest.approx(math.hypot(0.3, 0.8))
+    assert layers.grad_norm == pytest.approx([0.1, 0.2])
+    assert layers.param_norm == pytest.approx([3.0, 4.0]) and layers.update_ratio == pytest.approx([0.1, 0.2])

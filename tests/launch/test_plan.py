@@ -65,6 +65,9 @@ def test_relative_paths_of_data_become_absolute(tmp_path: Path, monkeypatch: pyt
     here = Path.cwd()
     assert with_absolute_paths(load_config("gpt2-tiny", ["data.source=a/*.txt"])).data.source == str(here / "a/*.txt")
     assert with_absolute_paths(load_config("gpt2-tiny", ["data.source=bin:d"])).data.source == f"bin:{here / 'd'}"
+    assert with_absolute_paths(load_config("gpt2-tiny", ["data.source=hf:./d"])).data.source == f"hf:{here / 'd'}"
+    mixed = load_config("gpt2-tiny", ['data.mixture={"stdlib"=0.7,"a.txt"=0.3}', "data.source=mixture"])
+    assert with_absolute_paths(mixed).data.mixture == {"stdlib": 0.7, str(here / "a.txt"): 0.3}
     for source in ("stdlib", "shakespeare", "hf:some/name", "/abs/a.txt"):
         config = load_config("gpt2-tiny", [f"data.source={source}"])
         assert with_absolute_paths(config) == config

@@ -39,12 +39,11 @@ def refusal(*overrides: str) -> tuple[str, int]:
         ("data.source=nowhere.txt", 3, "data.source = 'nowhere.txt'"),
         ("model.vocab_size=100", 2, "model.vocab_size = 100 is smaller than the vocabulary of data.tokenizer = 'byte'"),
         ("train.device=cuda", 2, "this machine has no CUDA device"),
-        ("model.attention_backend=flex", 2, "'flex' is not available yet"),
+        ("model.attention_backend=flex", 2, "needs CUDA: on CPU use auto, flash, math"),
+        ("train.float8=true", 2, "this run trains on the CPU"),
         ("model.attention_backend=cudnn", 2, "needs CUDA: on CPU use auto, flash, math"),
         ("model.attention_backend=efficient", 2, "needs CUDA"),
-        ("parallel.activation_checkpointing=full", 2, "not available yet"),
-        ("telemetry.profile_steps=10-15", 2, "not available yet"),
-        ("parallel.strategy=fsdp", 2, "not available yet"),
+        ("parallel.strategy=fsdp", 2, "needs several processes, and this run has one: start it with --gpus 2"),
     ],
 )
 def test_what_the_engine_would_refuse_is_refused_before_it_starts(override: str, code: int, words: str) -> None:
@@ -91,16 +90,33 @@ def test_a_gpu_runs_its_kernels_but_no_mask_in_flash(monkeypatch: pytest.MonkeyP
     preflight.check(load_config("gpt2-tiny", ["train.device=cuda", "model.attention_backend=cudnn"]))
     message, _ = refusal("train.device=cuda", "model.attention_backend=flash", "model.window=16")
     assert "model.window" in message
+    message, _ = refusal("train.device=cuda", "model.attention_backend=flash", "model.document_mask=true")
+    assert "model.document_mask" in message
+    flex = ("train.device=cuda", "model.attention_backend=flex")
+    preflight.check(load_config("gpt2-tiny", [*flex, "model.window=16", "model.document_mask=true"]))
+    assert "model.dropout" in refusal(*flex, "model.dropout=0.1")[0]
+    assert "model.head_dim" in refusal(*flex, "model.head_dim=8")[0]
     monkeypatch.setattr(preflight, "torch_is_cpu_only", lambda: True)
     assert "without CUDA" in refusal("train.device=cuda")[0]
 
 
+def test_float8_needs_its_package_and_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "find_machine", lambda: Machine((H100,), CPU, 2))
+    monkeypatch.setattr(preflight, "torch_is_cpu_only", lambda: False)
+    assert "train.dtype = bfloat16" in refusal("train.device=cuda", "train.float8=true", "train.dtype=float32")[0]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install 'tuitrain[float8]'" in refusal("train.device=cuda", "train.float8=true")[0]
+
+
 def test_a_plan_knows_how_far_a_dataset_of_the_hub_is_read() -> None:
-    long = make_plan(load_config("gpt2-124m", ["data.source=hf:some/name", "train.token_budget=10B"]), H100)
+    cut = ["data.source=hf:some/name", "data.max_tokens=200M", "train.token_budget=10B"]
+    long = make_plan(load_config("gpt2-124m", cut), H100)
     assert long.data_limit == 200_000_000
     assert long.least_epochs == pytest.approx(long.tokens / (200e6 * (1 - long.config.data.val_fraction)))
-    short = make_plan(load_config("gpt2-tiny", ["data.source=hf:some/name"]), CPU)
-    assert short.least_epochs is None
+    streamed = make_plan(load_config("gpt2-124m", ["data.source=hf:some/name", "train.token_budget=10B"]), H100)
+    assert (streamed.data_limit, streamed.least_epochs) == (None, None)
+    two = ['data.mixture={"stdlib"=2,"shakespeare"=1}', "data.source=mixture", "data.max_tokens=1000"]
+    assert make_plan(load_config("gpt2-tiny", two), CPU).data_limit == 2000
     own = make_plan(load_config("gpt2-tiny", ["data.source=stdlib", "data.max_tokens=1000"]), CPU)
     assert own.data_limit == 1000
     whole = make_plan(load_config("gpt2-tiny", ["data.source=stdlib", "data.max_tokens=none"]), CPU)

@@ -8,12 +8,13 @@ The order is a pure function of the seed and the sequence number, see loader.py.
 
 from tuitrain_engine.data.dataset import Dataset, open_dataset
 from tuitrain_engine.data.errors import DataError
-from tuitrain_engine.data.prefetch import Prefetcher, Split
+from tuitrain_engine.data.prefetch import FiniteSplit, Prefetcher, Split
 from tuitrain_engine.data.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
 
 __all__ = [
     "DataError",
     "Dataset",
+    "FiniteSplit",
     "Prefetcher",
     "Split",
     "Tokenizer",

@@ -1,4 +1,4 @@
-"""Existing nanoGPT data: `bin:DIR` with train.bin and val.bin, uint16, read in place.
+"""Existing nanoGPT data: `bin:DIR` with train.bin and val.bin, uint16 or uint32 ids, read in place.
 
 A meta.pkl beside them is not opened: it is a pickle, and loading one runs the code in it.
 """
@@ -10,6 +10,8 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
+
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.progress import Progress
 from tuitrain_engine.data.shards import TokenShards
@@ -17,36 +19,37 @@ from tuitrain_engine.data.shards import TokenShards
 _SCAN_TOKENS = 1 << 24
 
 
-def open_bins(spec: str, val_fraction: float, max_tokens: int | None) -> tuple[TokenShards, TokenShards]:
+def open_bins(spec: str, dtype: str, val_fraction: float, max_tokens: int | None) -> tuple[TokenShards, TokenShards]:
     """Train and validation ids of a directory; without a val.bin the last `val_fraction` of train.bin is held out.
 
     `max_tokens` takes only the first of the training ids. Raises DataError when there is no usable train.bin.
     """
     directory = Path(spec).expanduser().absolute()
-    train = _open(directory / "train.bin")
+    train = _open(directory / "train.bin", dtype)
     if (directory / "val.bin").exists():
-        val = _open(directory / "val.bin")
+        val = _open(directory / "val.bin", dtype)
     else:
         kept = int(train.tokens * (1 - val_fraction))
         path = [directory / "train.bin"]
-        train, val = TokenShards(path, "uint16", 0, kept), TokenShards(path, "uint16", kept)
+        train, val = TokenShards(path, dtype, 0, kept), TokenShards(path, dtype, kept)
     if max_tokens is not None:
         train.tokens = min(train.tokens, max_tokens)
     return train, val
 
 
-def largest_id(spec: str, cache: Path) -> int:
+def largest_id(spec: str, dtype: str, cache: Path) -> int:
     """The largest id in the .bin files of a directory; read once and remembered in `cache` until a file changes."""
     directory = Path(spec).expanduser().absolute()
     paths = [path for path in (directory / "train.bin", directory / "val.bin") if path.exists()]
-    facts = "\n".join(f"{path}\t{path.stat().st_size}\t{path.stat().st_mtime_ns}" for path in paths)
+    stats = [(path, path.stat()) for path in paths]
+    facts = "\n".join([dtype, *(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}" for path, stat in stats)])
     kept = cache / f"{hashlib.sha256(facts.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.json"
     if kept.exists():
         return int(json.loads(kept.read_text())["largest_id"])
     largest = 0
     with Progress(f"reading {directory.name}", sum(path.stat().st_size for path in paths)) as progress:
         for path in paths:
-            shards = _open(path)
+            shards = _open(path, dtype)
             for start in range(0, shards.tokens, _SCAN_TOKENS):
                 ids = shards.read(start, min(_SCAN_TOKENS, shards.tokens - start))
                 largest = max(largest, int(ids.max()))
@@ -58,10 +61,12 @@ def largest_id(spec: str, cache: Path) -> int:
     return largest
 
 
-def _open(path: Path) -> TokenShards:
+def _open(path: Path, dtype: str) -> TokenShards:
     if not path.is_file():
         raise DataError(f"data.source = 'bin:…': {path} does not exist; bin:DIR takes a directory with a train.bin.")
     size = path.stat().st_size
-    if size == 0 or size % 2:
-        raise DataError(f"{path} is not a file of uint16 ids: its size is {size:,} bytes.")
-    return TokenShards([path], "uint16")
+    if size == 0 or size % np.dtype(dtype).itemsize:
+        raise DataError(
+            f"{path} is not a file of {dtype} ids: its size is {size:,} bytes; data.bin_dtype sets another type."
+        )
+    return TokenShards([path], dtype)

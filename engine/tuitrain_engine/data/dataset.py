@@ -1,24 +1,21 @@
-"""`data` of a configuration, opened: a tokenizer, a training split and a held-out split."""
+"""`data` of a configuration, opened: a tokenizer, a training split and a held-out split, of one source or several."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
-
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tuitrain.config.sections import DataConfig
-from tuitrain.config.streaming import stream_limit
-from tuitrain_engine.data.bins import largest_id, open_bins
 from tuitrain_engine.data.errors import DataError
-from tuitrain_engine.data.loader import PackedSplit, SampleSplit
-from tuitrain_engine.data.prefetch import Split
-from tuitrain_engine.data.prepare import Prepared, cache_directory, prepare
-from tuitrain_engine.data.progress import human, megabytes
-from tuitrain_engine.data.shards import TokenShards, open_split
-from tuitrain_engine.data.sources import HuggingFaceSource, open_source
-from tuitrain_engine.data.tokenizers import IdTokenizer, Tokenizer
-from tuitrain_engine.data.vocabulary import given_tokenizer, learned
+from tuitrain_engine.data.mixture import FiniteMixture, MixtureSplit
+from tuitrain_engine.data.parts import Part, open_part, tokenizer_line
+from tuitrain_engine.data.prefetch import FiniteSplit, Split
+from tuitrain_engine.data.prepare import cache_directory, tokenizer_cache
+from tuitrain_engine.data.progress import human
+from tuitrain_engine.data.scatter import ScatteredSplit, world
+from tuitrain_engine.data.sources import MixedSource, open_source
+from tuitrain_engine.data.tokenizers import Tokenizer
+from tuitrain_engine.data.vocabulary import given_tokenizer, learn_tokenizer, learned
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Dataset:
 
     tokenizer: Tokenizer
     train: Split
-    val: Split
+    val: FiniteSplit
     lines: tuple[str, ...]
 
     @property
@@ -36,7 +33,7 @@ class Dataset:
         return self.tokenizer.vocab_size
 
     def describe(self) -> list[str]:
-        """Lines for the startup report: source, tokenizer, tokens, where the shards lie and whether they were made."""
+        """Lines for the startup report: sources, tokenizer, tokens, where the shards lie and whether they were made."""
         return list(self.lines)
 
 
@@ -46,114 +43,71 @@ def open_dataset(
     """Open the data of a run, tokenizing it first where the cache does not have it.
 
     `vocab_size` is model.vocab_size where it is set. `token_limit` is how many tokens the run will consume, where
-    that is known: no more than that is streamed from the Hub, and the report tells how often the run goes over its
-    data. Raises DataError with one sentence.
+    that is known: the report tells how often the run goes over its data. With several processes each calls this,
+    after torch.distributed is initialised; a source that is streamed is read by rank 0 alone, and `train.batch` is
+    then collective (see ScatteredSplit). Raises DataError with one sentence.
     """
-    if data.source.startswith("bin:"):
-        dataset = _open_bins(data, seq_len, seed)
-    else:
-        dataset = _open_text(data, seq_len, seed, token_limit)
-    if vocab_size is not None and vocab_size < dataset.vocab_size:
+    rank, size = world()
+    shares = data.shares
+    parts = _open_parts(data, seq_len, seed, reads_streams=rank == 0)
+    weights = list(shares.values())
+    tokenizer, single = parts[0].tokenizer, data.mixture is None
+    if vocab_size is not None and vocab_size < tokenizer.vocab_size:
         raise DataError(
             f"model.vocab_size ({vocab_size:,}) is smaller than the vocabulary of data.tokenizer = "
-            f"{data.tokenizer!r} ({dataset.vocab_size:,}): leave it unset or raise it."
+            f"{data.tokenizer!r} ({tokenizer.vocab_size:,}): leave it unset or raise it."
         )
-    if token_limit is not None and token_limit > 1.5 * dataset.train.tokens:
-        times = token_limit / dataset.train.tokens
-        line = f"epochs     the run's {human(token_limit)} tokens go over them {times:,.1f} times"
-        return replace(dataset, lines=(*dataset.lines, line))
-    return dataset
+    lines: list[str] = []
+    for part, share in zip(parts, weights, strict=True):
+        own = part.lines if single else (f"mixture    {share:.1%} of the sequences are of {part.name}", *part.lines)
+        lines += [*own, *_epochs(part, token_limit, share, always=not single)]
+    lines.insert(1 if single else 0, parts[0].tokenizer_line if single else tokenizer_line(data, tokenizer))
+
+    train: Split | None = parts[0].train
+    val = parts[0].val
+    if not single:
+        val = FiniteMixture({name: part.val for name, part in zip(shares, parts, strict=True)}, weights, seed)
+        trains = {name: part.train for name, part in zip(shares, parts, strict=True) if part.train is not None}
+        train = MixtureSplit(trains, weights, seed) if len(trains) == len(parts) else None
+    if size > 1 and any(map(data.streams, shares)):
+        train = ScatteredSplit(train if rank == 0 else None, seq_len)
+    assert train is not None
+    return Dataset(tokenizer, train, val, tuple(lines))
 
 
-def _open_text(data: DataConfig, seq_len: int, seed: int, token_limit: int | None) -> Dataset:
-    started = time.monotonic()
-    source = open_source(data, cache_directory() / "downloads")
-    limit, reason = data.max_tokens, "data.max_tokens"
-    if limit is None and isinstance(source, HuggingFaceSource):
-        limit, reason = stream_limit(token_limit), "data.max_tokens sets another limit"
-    prepared = prepare(source, data, limit)
-    splits = {}
-    for name in ("train", "val"):
-        shards, documents = open_split(prepared.directory, prepared.manifest, name)
-        padding = prepared.tokenizer.end_of_document or 0
-        splits[name] = _sequences(name, shards, documents, data, seq_len, padding, seed)
-    lines = _report(prepared, limit, reason, time.monotonic() - started)
-    train = splits["train"]
-    if isinstance(train, SampleSplit) and train.truncated:
-        lines.append(f"packing    sample: {train.truncated:,} of {train.n_sequences:,} documents cut at {seq_len:,}")
-    return Dataset(prepared.tokenizer, train, splits["val"], tuple(lines))
+def _open_parts(data: DataConfig, seq_len: int, seed: int, reads_streams: bool) -> list[Part]:
+    """Each source of the configuration, all with one tokenizer."""
+    if data.mixture is None:
+        return [open_part(data, seq_len, seed, reads_streams=reads_streams)]
+    each = [data.model_copy(update={"source": source, "mixture": None}) for source in data.mixture]
+    tokenizer = _common_tokenizer(data, each)
+    return [open_part(one, seq_len, seed, tokenizer, reads_streams=reads_streams) for one in each]
 
 
-def _sequences(
-    name: str,
-    shards: TokenShards,
-    documents: np.ndarray | None,
-    data: DataConfig,
-    seq_len: int,
-    padding: int,
-    seed: int,
-) -> Split:
-    """The split as sequences; raises DataError when it has none."""
-    order = seed if name == "train" else None
-    if data.packing == "sample":
-        if documents is None:
-            raise DataError("data.packing = 'sample' needs documents, and bin:DIR has only ids: use 'packed'.")
-        split = SampleSplit(shards, documents, seq_len, padding, order)
-        if split.n_sequences:
-            return split
-    elif shards.tokens > seq_len:
-        return PackedSplit(shards, seq_len, order)
-    which = "training" if name == "train" else "held-out"
-    remedy = "" if name == "train" else "raise data.val_fraction, "
-    raise DataError(
-        f"data.source = {data.source!r}: the {which} split has {shards.tokens:,} tokens, too few for one sequence "
-        f"(model.seq_len = {seq_len:,}): {remedy}lower model.seq_len or use more text."
-    )
+def _common_tokenizer(data: DataConfig, each: Sequence[DataConfig]) -> Tokenizer:
+    """The tokenizer of a mixture; a learned one learns from all the sources in their shares."""
+    ids = next((one.source for one in each if one.source.startswith("bin:")), None)
+    if ids is not None and (data.tokenizer == "byte" or learned(data.tokenizer)):
+        raise DataError(
+            f"data.mixture: the ids of {ids} were made elsewhere, not by data.tokenizer = {data.tokenizer!r}: "
+            "name the tokenizer that made them."
+        )
+    if not learned(data.tokenizer):
+        return given_tokenizer(data.tokenizer)
+    sources = [open_source(one, cache_directory() / "downloads") for one in each]
+    mixed = MixedSource(sources, list(data.shares.values()), data.max_tokens)
+    streamed = any(map(data.streams, data.shares))
+    return learn_tokenizer(data.tokenizer, mixed, tokenizer_cache(), None, streamed=streamed)
 
 
-def _report(prepared: Prepared, limit: int | None, reason: str, seconds: float) -> list[str]:
-    manifest, tokenizer = prepared.manifest, prepared.tokenizer
-    train, val = manifest.splits["train"], manifest.splits["val"]
-    tail = train.files == val.files
-    documents = train.documents if tail and train.documents == val.documents == 1 else train.documents + val.documents
-    held = "the tail of the text" if tail else f"{val.documents:,} documents held out"
-    end = tokenizer.end_of_document
-    limited = ""
-    if limit is not None and train.tokens + val.tokens >= limit:
-        limited = f", cut at {human(limit)} tokens ({reason})"
-    cache = f"tokenized in {seconds:.1f} s, kept" if prepared.built else "found"
-    return [
-        f"source     {manifest.source}: {documents:,} document{'s' if documents > 1 else ''}, "
-        f"{megabytes(manifest.source_bytes)} of text{limited}",
-        f"tokenizer  {manifest.tokenizer}: {tokenizer.vocab_size:,} ids, "
-        f"{'documents joined' if end is None else f'id {end} ends a document'}",
-        f"tokens     {human(train.tokens)} train, {human(val.tokens)} val ({held}), {manifest.dtype}",
-        f"shards     {cache} in {prepared.directory}",
-    ]
-
-
-def _open_bins(data: DataConfig, seq_len: int, seed: int) -> Dataset:
-    spec = data.source.removeprefix("bin:")
-    train, val = open_bins(spec, data.val_fraction, data.max_tokens)
-    size = largest_id(spec, cache_directory() / "bins") + 1
-    if data.tokenizer == "byte" or learned(data.tokenizer):
-        # The ids were made elsewhere: bytes or characters counted here would not be theirs.
-        tokenizer: Tokenizer = IdTokenizer(size)
-        about = f"none: the largest id gives {size:,} ids; text is shown as ids, unless data.tokenizer names theirs"
-    else:
-        tokenizer = given_tokenizer(data.tokenizer)
-        about = f"{data.tokenizer}: {tokenizer.vocab_size:,} ids, {size:,} in the files"
-        if size > tokenizer.vocab_size:
-            raise DataError(
-                f"{data.source} contains the id {size - 1:,}, which data.tokenizer = {data.tokenizer!r} "
-                f"({tokenizer.vocab_size:,} ids) does not have: name the tokenizer that made the files."
-            )
-    lines = (
-        f"source     {data.source}: memory-mapped, nothing copied",
-        f"tokenizer  {about}",
-        f"tokens     {human(train.tokens)} train, {human(val.tokens)} val, uint16",
-    )
-    sequences = [
-        _sequences(name, shards, None, data, seq_len, 0, seed) for name, shards in (("train", train), ("val", val))
-    ]
-    return Dataset(tokenizer, sequences[0], sequences[1], lines)
+def _epochs(part: Part, token_limit: int | None, share: float, always: bool) -> list[str]:
+    """How often a run goes over a source: always said for one of several, for a single one if it is more than once."""
+    tokens = part.train.tokens if part.train is not None else None
+    if token_limit is None or tokens is None:
+        return []
+    times = token_limit * share / tokens
+    if always:
+        return [
+            f"epochs     its share of the run, {human(token_limit * share)} tokens, goes over them {times:,.1f} times"
+        ]
+    return [f"epochs     the run's {human(token_limit)} tokens go over them {times:,.1f} times"] if times > 1.5 else []

@@ -72,7 +72,11 @@ def first_characters(pieces: Iterable[Piece], limit: int | None) -> Iterator[Pie
 
 
 def clean(text: str) -> str:
-    """The same text with lone surrogates, which no UTF-8 file can hold, replaced by `?`."""
+    """The same text with lone surrogates, which no UTF-8 file can hold, replaced by `?`, and NUL by U+FFFD.
+
+    NUL is what ends a document for the byte and char tokenizers: text must not be able to.
+    """
+    text = text.replace("\0", "\ufffd")
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -152,7 +156,7 @@ def _decoded(path: Path) -> Iterator[Piece]:
             raise DataError(f"{path} is not UTF-8 text (it contains NUL characters).")
         while text:
             following = _next_piece(file)
-            yield Piece(text, not following, utf8_size(text))
+            yield Piece(text.replace("\0", "\ufffd"), not following, utf8_size(text))
             text = following
 
 

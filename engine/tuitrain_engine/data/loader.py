@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import gcd
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -68,7 +68,18 @@ class Spread:
         return 0
 
 
-class PackedSplit:
+class NumberedSplit:
+    """A split whose sequences are known by number alone: there is no state."""
+
+    def state_at(self, sequences: int) -> dict[str, Any]:
+        """{}: the number says it all."""
+        return {}
+
+    def restore(self, state: dict[str, Any], sequences: int) -> None:
+        """Nothing to do."""
+
+
+class PackedSplit(NumberedSplit):
     """Sequences cut from the stream of documents, one after the other, across their ends.
 
     The cuts move by a random offset each epoch, so a token meets other contexts; less than two sequences at the
@@ -97,7 +108,7 @@ class PackedSplit:
         return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
 
-class SampleSplit:
+class SampleSplit(NumberedSplit):
     """One document a sequence: cut at seq_len, or padded, with targets of -100 where there is nothing to predict."""
 
     def __init__(

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -16,14 +16,40 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 class Split(Protocol):
     """Sequences by number."""
 
-    tokens: int
-    """Tokens in the split."""
-    n_sequences: int
-    """Sequences in one epoch."""
+    @property
+    def tokens(self) -> int | None:
+        """Tokens in the split; None: not known, as of a stream."""
+        ...
+
+    @property
+    def n_sequences(self) -> int | None:
+        """Sequences in one epoch; None: not known, or the sources of a mixture have epochs of their own."""
+        ...
 
     def batch(self, first: int, count: int) -> Batch:
         """Sequences `first` … `first + count`: ids and next ids, each (count, seq_len) int64 on the CPU."""
         ...
+
+    def state_at(self, sequences: int) -> dict[str, Any]:
+        """What `restore` needs, beyond the number, to go on with sequence number `sequences`: JSON-able.
+
+        `sequences` is where a recent call of `batch` began or ended, however far was read since. {} for shards.
+        """
+        ...
+
+    def restore(self, state: dict[str, Any], sequences: int) -> None:
+        """Go on with sequence number `sequences` from a state of `state_at`. Raises DataError when it does not fit."""
+        ...
+
+
+class FiniteSplit(Split, Protocol):
+    """A split whose size is known."""
+
+    @property
+    def tokens(self) -> int: ...
+
+    @property
+    def n_sequences(self) -> int: ...
 
 
 class Prefetcher:
@@ -33,6 +59,9 @@ class Prefetcher:
     CPU there is nothing to overlap with: a thread would take the cores the model computes on, so each batch is made
     when it is asked for. An error of the reading is raised where the batch is asked for. A context manager; `close`
     ends the thread.
+
+    The thread reads exactly `depth` batches more than were taken, also when it is closed: where reading is
+    collective, processes that took equally many batches have all read equally many, and none waits for another.
     """
 
     def __init__(
@@ -44,8 +73,10 @@ class Prefetcher:
     ) -> None:
         self._split, self._device = split, torch.device(device)
         self._positions = iter(positions)
-        self._closed = threading.Event()
-        self._queue: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=depth)
+        self._closed = False
+        self._queue: queue.SimpleQueue[Batch | BaseException] = queue.SimpleQueue()
+        self._granted = depth
+        self._permits = threading.Semaphore(depth)
         self._thread: threading.Thread | None = None
         if self._device.type != "cpu":
             self._thread = threading.Thread(target=self._read_ahead, name="prefetch", daemon=True)
@@ -55,7 +86,7 @@ class Prefetcher:
         return self
 
     def __next__(self) -> Batch:
-        if self._closed.is_set():
+        if self._closed:
             raise StopIteration
         if self._thread is None:
             return self._split.batch(*next(self._positions))
@@ -63,6 +94,8 @@ class Prefetcher:
         if isinstance(found, BaseException):
             self.close()
             raise found
+        self._granted += 1
+        self._permits.release()
         x, y = found
         return x.to(self._device, non_blocking=True), y.to(self._device, non_blocking=True)
 
@@ -72,29 +105,31 @@ class Prefetcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+        else:
+            # Another process may be gone, and a read that waits for it never end: the thread is left behind then.
+            self._granted = 0
+            self.close(timeout_s=1.0)
 
-    def close(self) -> None:
+    def close(self, timeout_s: float | None = None) -> None:
         """Stop reading ahead and wait for the thread to end; batches not yet taken are dropped."""
-        self._closed.set()
-        if self._thread is None:
-            return
-        while self._thread.is_alive():
-            # Room in the queue lets a waiting thread see that it is over.
-            try:
-                self._queue.get_nowait()
-            except queue.Empty:
-                self._thread.join(timeout=0.01)
+        self._closed = True
+        self._permits.release()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
 
     def _read_ahead(self) -> None:
+        made = 0
         try:
-            for first, count in self._positions:
-                x, y = self._split.batch(first, count)
+            while True:
+                self._permits.acquire()
+                if self._closed and made >= self._granted:
+                    return
+                x, y = self._split.batch(*next(self._positions))
+                made += 1
                 if self._device.type == "cuda":
                     x, y = x.pin_memory(), y.pin_memory()
                 self._queue.put((x, y))
-                if self._closed.is_set():
-                    return
-            self._queue.put(StopIteration())
-        except Exception as error:
+        except Exception as error:  # StopIteration too: the end of the positions
             self._queue.put(error)

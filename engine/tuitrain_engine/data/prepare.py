@@ -8,10 +8,11 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -32,7 +33,7 @@ from tuitrain_engine.data.shards import (
 )
 from tuitrain_engine.data.sources import Source
 from tuitrain_engine.data.tokenizers import CharTokenizer, Tokenizer, load_tokenizer, save_tokenizer
-from tuitrain_engine.data.vocabulary import given_tokenizer, learn_tokenizer, learned, tokenizer_identity
+from tuitrain_engine.data.vocabulary import learned, make_tokenizer, tokenizer_identity
 
 BATCH_BYTES = 8_000_000
 """Text that goes to the tokenizer at once; large enough for its threads, small enough for any memory."""
@@ -55,15 +56,34 @@ def cache_directory() -> Path:
     return Path(given).expanduser().absolute() if given else Path(platformdirs.user_cache_dir("tuitrain"))
 
 
-def prepare(source: Source, data: DataConfig, token_limit: int | None) -> Prepared:
-    """The shards of a source: from the cache, or tokenized now by one process while others wait. Raises DataError."""
+def tokenizer_cache() -> Path:
+    """Where learned tokenizers are kept."""
+    return cache_directory() / "tokenizers"
+
+
+def prepare(source: Source, data: DataConfig, tokenizer: Tokenizer | None = None) -> Prepared:
+    """The shards of a source, data.max_tokens of it at most, with a given tokenizer or the one that `data` names.
+
+    From the cache, or tokenized now by one process while others wait. Raises DataError.
+    """
+    request = {"val_fraction": data.val_fraction, "token_limit": data.max_tokens}
+    return obtain(request, source, data, tokenizer, lambda directory: _tokenize(directory, source, data, tokenizer))
+
+
+def obtain(
+    request: dict[str, Any],
+    source: Source,
+    data: DataConfig,
+    tokenizer: Tokenizer | None,
+    build: Callable[[Path], Manifest],
+) -> Prepared:
+    """The shards that `build` makes in a directory, from the cache where they were asked for by an equal request."""
+    identity = f"learned:{tokenizer.fingerprint}" if tokenizer and learned(data.tokenizer) else None
     request = {
         "format": FORMAT,
         "source": source.identity,
-        "tokenizer": tokenizer_identity(data.tokenizer),
-        "val_fraction": data.val_fraction,
-        "token_limit": token_limit,
-    }
+        "tokenizer": identity or tokenizer_identity(data.tokenizer),
+    } | request
     slug = re.sub(r"[^A-Za-z0-9]+", "-", f"{source.name}-{Path(data.tokenizer).name}").strip("-").lower()[:48]
     stem = f"{slug}-{_digest(json.dumps(request))[:10]}"
     root = cache_directory() / "datasets"
@@ -76,7 +96,7 @@ def prepare(source: Source, data: DataConfig, token_limit: int | None) -> Prepar
             manifest = read_manifest(directory)
             if manifest is None:
                 _say_why(root, stem, directory, source)
-                manifest = _build(directory, source, data, token_limit)
+                manifest = _build(directory, build)
                 built = True
     return Prepared(directory, manifest, load_tokenizer(directory / "tokenizer"), built)
 
@@ -107,14 +127,14 @@ def _say_why(root: Path, stem: str, directory: Path, source: Source) -> None:
         note(f"{source.name} has changed since it was tokenized: tokenizing it anew")
 
 
-def _build(directory: Path, source: Source, data: DataConfig, token_limit: int | None) -> Manifest:
-    """Tokenize into a directory beside the final one, which then takes its name in one step."""
+def _build(directory: Path, build: Callable[[Path], Manifest]) -> Manifest:
+    """Build in a directory beside the final one, which then takes its name in one step."""
     unfinished = directory.with_name(f"{directory.name}.unfinished")
     for stale in (unfinished, directory):
         shutil.rmtree(stale, ignore_errors=True)
     unfinished.mkdir()
     try:
-        manifest = _tokenize(unfinished, source, data, token_limit)
+        manifest = build(unfinished)
         write_manifest(unfinished, manifest)
         unfinished.rename(directory)
     except BaseException:
@@ -123,12 +143,10 @@ def _build(directory: Path, source: Source, data: DataConfig, token_limit: int |
     return manifest
 
 
-def _tokenize(directory: Path, source: Source, data: DataConfig, token_limit: int | None) -> Manifest:
-    started = time.monotonic()
-    if learned(data.tokenizer):
-        tokenizer = learn_tokenizer(data.tokenizer, source, cache_directory() / "tokenizers", token_limit)
-    else:
-        tokenizer = given_tokenizer(data.tokenizer)
+def _tokenize(directory: Path, source: Source, data: DataConfig, tokenizer: Tokenizer | None) -> Manifest:
+    started, token_limit = time.monotonic(), data.max_tokens
+    if tokenizer is None:
+        tokenizer = make_tokenizer(data.tokenizer, source, tokenizer_cache(), token_limit)
     dtype = dtype_for(tokenizer.vocab_size)
     train, val = ShardWriter(directory, "train", dtype), ShardWriter(directory, "val", dtype)
     with Progress(f"tokenizing {source.name}", source.size, token_limit) as progress:

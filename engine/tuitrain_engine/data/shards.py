@@ -45,6 +45,15 @@ class SplitManifest(msgspec.Struct, frozen=True):
     documents_file: str
 
 
+class HeldOut(msgspec.Struct, frozen=True):
+    """The documents of a stream that are held out: those before a position, in the dataset's own order."""
+
+    place: int
+    row: int
+    shards: int
+    """Shards that the dataset had then."""
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """What a directory of shards holds and what it was made from."""
 
@@ -63,6 +72,8 @@ class Manifest(msgspec.Struct, frozen=True):
     created: float
     seconds: float
     splits: dict[str, SplitManifest]
+    held_out: HeldOut | None = None
+    """Where the source is streamed: only a `val` split is here, and this tells what it is of."""
 
 
 def dtype_for(vocab_size: int) -> str:

@@ -9,7 +9,8 @@ import sys
 import sysconfig
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Protocol
 
@@ -21,12 +22,13 @@ from tuitrain_engine.data.files import (
     ROW_SUFFIXES,
     TEXT_SUFFIXES,
     Piece,
-    clean,
-    missing_column,
+    first_characters,
     read_pieces,
-    row_text,
     suffix,
+    utf8_size,
 )
+from tuitrain_engine.data.hub import HubDataset
+from tuitrain_engine.data.reader import DocumentStream, Patience
 
 SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -114,39 +116,51 @@ class ShakespeareSource:
 
 
 class HuggingFaceSource:
-    """Rows of a dataset on the Hugging Face Hub, streamed: nothing is stored but the tokens."""
+    """Rows of a dataset on the Hugging Face Hub or in a directory, in their own order, once."""
 
     size: int | None = None
 
-    def __init__(self, spec: str, split: str, text_column: str) -> None:
-        self._dataset, _, config = spec.partition(":")
-        self._config = config or None
-        self._split, self._text_column = split, text_column
-        self.name = f"hf:{spec}"
-        self.identity = f"hf:{spec}@{split}#{text_column}"
-        # The Hub is not asked: a prepared dataset must open without a network.
-        self.fingerprint = hashlib.sha256(self.identity.encode()).hexdigest()
+    def __init__(self, data: DataConfig) -> None:
+        self.dataset = HubDataset(data.source.removeprefix("hf:"), data.split, data.text_column)
+        self.patience = Patience(data.stall_timeout_s, data.max_retries)
+        self.name, self.identity = self.dataset.name, self.dataset.identity
+        self.fingerprint = self.dataset.fingerprint
 
     def pieces(self) -> Iterator[Piece]:
+        documents = DocumentStream(self.dataset, self.patience)
         try:
-            import datasets
-        except ImportError:
-            raise DataError(f"data.source = '{self.name}' needs one more package: `pip install datasets`.") from None
-        column = self._text_column
-        try:
-            rows = datasets.load_dataset(self._dataset, self._config, split=self._split, streaming=True)
-            for number, row in enumerate(rows):
-                where = f"{self.name}, row {number}"
-                if column not in row:
-                    raise missing_column(where, column, list(row))
-                text = clean(row_text(row[column], column, where))
-                yield Piece(text, True, len(text))
-        except DataError:
-            raise
-        except Exception as error:
-            # The Hub, its HTTP client and the file formats behind it share no base class.
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise DataError(f"{self.name} could not be streamed: {reason}") from error
+            for document in documents:
+                yield Piece(document.text, True, utf8_size(document.text))
+        finally:
+            documents.close()
+
+
+class MixedSource:
+    """Several sources, their text interleaved so that any beginning of it has them in their shares of bytes."""
+
+    size: int | None = None
+
+    def __init__(self, sources: Sequence[Source], shares: Sequence[float], limit: int | None) -> None:
+        """`limit`: characters of each source at most."""
+        self._parts, self._limit = list(zip(sources, shares, strict=True)), limit
+        self.name = " + ".join(source.name for source in sources)
+        self.identity = "\n".join(f"{share:.6f} of {source.identity}" for source, share in self._parts)
+        self.fingerprint = "\n".join(source.fingerprint for source in sources)
+
+    def pieces(self) -> Iterator[Piece]:
+        """The documents whole, each from the source that is furthest behind its share."""
+        running = [(share, first_characters(source.pieces(), self._limit)) for source, share in self._parts]
+        # Bytes taken per share; the number keeps equal ones apart.
+        behind = [(0.0, number) for number in range(len(running))]
+        while behind:
+            taken, number = heappop(behind)
+            share, pieces = running[number]
+            for piece in pieces:
+                yield piece
+                taken += piece.size / share
+                if piece.last:
+                    heappush(behind, (taken, number))
+                    break
 
 
 def open_source(data: DataConfig, downloads: Path) -> Source:
@@ -157,7 +171,7 @@ def open_source(data: DataConfig, downloads: Path) -> Source:
     if spec == "shakespeare":
         return ShakespeareSource(downloads)
     if spec.startswith("hf:"):
-        return HuggingFaceSource(spec.removeprefix("hf:"), data.split, data.text_column)
+        return HuggingFaceSource(data)
     absolute = Path(spec).expanduser().absolute()
     paths = _matching(absolute, spec)
     return FileSource(absolute.name or str(absolute), f"files:{absolute}", paths, data.text_column)
@@ -193,8 +207,8 @@ def _matching(absolute: Path, spec: str) -> list[Path]:
             return paths
         raise DataError(f"data.source = {spec!r}: no file matches.")
     raise DataError(
-        f"data.source = {spec!r}: no such file, directory or glob; other sources are stdlib, shakespeare, bin:DIR "
-        f"and hf:NAME[:CONFIG].{suggest(spec, ['stdlib', 'shakespeare'])}"
+        f"data.source = {spec!r}: no such file, directory or glob; other sources are stdlib, shakespeare, bin:DIR, "
+        f"hf:NAME[:CONFIG] and mixture.{suggest(spec, ['stdlib', 'shakespeare'])}"
     )
 
 

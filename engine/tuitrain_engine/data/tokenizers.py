@@ -20,6 +20,8 @@ from tuitrain_engine.data.errors import DataError
 INFO_FILE = "tokenizer_info.json"
 SENTENCEPIECE_FILE = "tokenizer.model"
 HUGGINGFACE_FILE = "tokenizer.json"
+REPLACEMENT = "\ufffd"
+"""Stands for a character that cannot be expressed."""
 _USUAL_ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>", "[SEP]")
 
 Ids = Sequence[int] | np.ndarray
@@ -84,30 +86,41 @@ class ByteTokenizer:
 
 
 class CharTokenizer:
-    """One id a character of the corpus, in code point order."""
+    """One id a character of the corpus, in code point order; NUL ends a document, if the corpus has several."""
 
     kind = "char"
 
-    def __init__(self, characters: str, end_of_document: int | None = None) -> None:
+    def __init__(self, characters: str, end_of_document: int | None = None, unknown: int | None = None) -> None:
+        """`unknown`: the id of every other character; None: another character is an error."""
         self.characters = characters
+        self.unknown = unknown
         self.vocab_size = len(characters)
         self.end_of_document = end_of_document
-        self.fingerprint = _digest("char", characters.encode("utf-8"))
+        self.fingerprint = _digest("char", characters.encode("utf-8") + (b"" if unknown is None else b"\0unknown"))
         self._code_points = np.frombuffer(characters.encode("utf-32-le"), dtype=np.uint32)
         self._ids = np.full(int(self._code_points.max(initial=0)) + 1, -1, dtype=np.int32)
         self._ids[self._code_points] = np.arange(self.vocab_size)
 
     @classmethod
-    def from_corpus(cls, characters: Iterable[str], several_documents: bool) -> CharTokenizer:
-        """The vocabulary of a corpus; NUL joins it to end documents where there are several."""
-        vocabulary = "".join(sorted({*characters, "\0"} if several_documents else set(characters)))
-        return cls(vocabulary, 0 if several_documents else None)
+    def from_corpus(
+        cls, characters: Iterable[str], several_documents: bool, replace_unknown: bool = False
+    ) -> CharTokenizer:
+        """The vocabulary of a corpus. NUL joins it to end documents where there are several.
+
+        U+FFFD joins it to stand for characters that may still come, where only a part of the corpus was looked at.
+        """
+        joining = ("\0" if several_documents else "") + (REPLACEMENT if replace_unknown else "")
+        vocabulary = "".join(sorted({*characters, *joining}))
+        unknown = vocabulary.index(REPLACEMENT) if replace_unknown else None
+        return cls(vocabulary, 0 if several_documents else None, unknown)
 
     def encode(self, text: str) -> np.ndarray:
         points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
         ids = self._ids.take(points, mode="clip")
         unknown = (ids < 0) | (points >= self._ids.size)
-        if unknown.any():
+        if self.unknown is not None:
+            ids[unknown] = self.unknown
+        elif unknown.any():
             character = chr(int(points[unknown][0]))
             raise DataError(f"The character {character!r} is not in the vocabulary: the corpus has no such character.")
         return ids.astype(np.int64)
@@ -230,7 +243,7 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
         "fingerprint": tokenizer.fingerprint,
     }
     if isinstance(tokenizer, CharTokenizer):
-        info["characters"] = tokenizer.characters
+        info |= {"characters": tokenizer.characters, "unknown": tokenizer.unknown}
     # The info comes last and each file appears at once: a directory with an info file is complete.
     for name, content in (tokenizer.files() | {INFO_FILE: json.dumps(info, indent=1).encode()}).items():
         partial = path / f".{name}.{os.getpid()}"
@@ -246,7 +259,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
         if kind == "byte":
             return ByteTokenizer()
         if kind == "char":
-            return CharTokenizer(info["characters"], info["end_of_document"])
+            return CharTokenizer(info["characters"], info["end_of_document"], info.get("unknown"))
         if kind == "ids":
             return IdTokenizer(info["vocab_size"])
         if kind == "sentencepiece":

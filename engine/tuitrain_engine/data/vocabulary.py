@@ -27,7 +27,7 @@ from tuitrain_engine.data.tokenizers import (
 )
 
 SAMPLE_BYTES = 32_000_000
-"""A SentencePiece vocabulary is learned from at most this much text, the first of the source."""
+"""A SentencePiece vocabulary, or the characters of a stream, are learned from so much text, the first of the source."""
 _LONGEST_LINE_BYTES = 1 << 16
 
 
@@ -46,6 +46,15 @@ def tokenizer_identity(spec: str) -> str:
     return f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
+def make_tokenizer(
+    spec: str, source: Source, cache: Path, token_limit: int | None, *, streamed: bool = False
+) -> Tokenizer:
+    """The tokenizer that `data.tokenizer` names, given or learned from the source. Raises DataError."""
+    if learned(spec):
+        return learn_tokenizer(spec, source, cache, token_limit, streamed=streamed)
+    return given_tokenizer(spec)
+
+
 def given_tokenizer(spec: str) -> Tokenizer:
     """A tokenizer that does not depend on the corpus. Raises DataError."""
     if spec == "byte":
@@ -62,13 +71,16 @@ def given_tokenizer(spec: str) -> Tokenizer:
     return SentencePieceTokenizer(path.read_bytes())
 
 
-def learn_tokenizer(spec: str, source: Source, cache: Path, token_limit: int | None) -> Tokenizer:
+def learn_tokenizer(
+    spec: str, source: Source, cache: Path, token_limit: int | None, *, streamed: bool = False
+) -> Tokenizer:
     """The vocabulary of a corpus: all its characters, or SentencePiece trained on the first of it and kept in `cache`.
 
-    `token_limit` is how much of the source will be used at most; characters beyond it are not looked at.
+    `token_limit` is how much of the source will be used at most; characters beyond it are not looked at. Of a corpus
+    that is `streamed` the first characters are looked at; each of the others becomes U+FFFD.
     """
     if spec == "char":
-        return _characters(source, token_limit)
+        return _characters(source, SAMPLE_BYTES if streamed else token_limit, streamed)
     key = hashlib.sha256(f"{spec}\n{source.identity}\n{source.fingerprint}".encode()).hexdigest()[:16]
     kept = cache / f"sentencepiece-{key}"
     if (kept / INFO_FILE).exists():
@@ -118,12 +130,14 @@ def _from_hub(name: str) -> Tokenizer:
     return HuggingFaceTokenizer(content, _end_token(config))
 
 
-def _characters(source: Source, limit: int | None) -> CharTokenizer:
+def _characters(source: Source, limit: int | None, streamed: bool) -> CharTokenizer:
     found: set[str] = set()
     documents = 0
     for piece in first_characters(source.pieces(), limit):
         found.update(piece.text)
         documents += piece.last and bool(piece.text)
+    if streamed:
+        return CharTokenizer.from_corpus(found, several_documents=True, replace_unknown=True)
     return CharTokenizer.from_corpus(found, several_documents=documents > 1)
 
 

@@ -1,16 +1,20 @@
-"""Causal self-attention: multi-head or grouped-query, with or without QK-norm, rotation and a sliding window."""
+"""Causal self-attention: multi-head or grouped-query, with or without QK-norm, rotation and masks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache as cached
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from tuitrain.config import ConfigError, ModelConfig
+from tuitrain_engine.model.cache import LayerCache
 from tuitrain_engine.model.norm import make_head_norm
 from tuitrain_engine.model.position import Rotation, rotate
 
@@ -21,44 +25,24 @@ _BACKENDS = {
     "math": SDPBackend.MATH,
 }
 _ON_CPU = ("auto", "flash", "math")
-
-
-class LayerCache:
-    """Keys and values of the positions one layer has seen, for generation; room for `capacity` of them."""
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.length = 0
-        self._keys: Tensor | None = None
-        self._values: Tensor | None = None
-
-    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store (B, T, n_kv_heads, head_dim) of new positions; returns all so far, the old ones first."""
-        if self._keys is None or self._values is None:
-            shape = (keys.shape[0], self.capacity, *keys.shape[2:])
-            self._keys, self._values = keys.new_empty(shape), values.new_empty(shape)
-        end = self.length + keys.shape[1]
-        if end > self.capacity:
-            raise ValueError(f"the cache holds {self.capacity} positions, {end} are needed")
-        self._keys[:, self.length : end] = keys
-        self._values[:, self.length : end] = values
-        self.length = end
-        return self._keys[:, :end], self._values[:, :end]
+FLEX_MIN_HEAD_DIM = 16
+"""Smallest head that FlexAttention's Triton kernel takes."""
 
 
 class Context(NamedTuple):
     """What every layer of one forward pass shares.
 
-    rotation: of the positions at hand, None unless position = rope. mask: (T, S) with True where a query may look, None
-    where plain causality (or, for a single query, everything) is meant.
+    rotation: of the positions at hand, None unless position = rope. mask: (T, S) or (B, 1, T, S) with True where a
+    query may look, None where plain causality (or, for a single query, everything) is meant; a BlockMask is one for
+    FlexAttention.
     """
 
     rotation: Rotation | None
-    mask: Tensor | None
+    mask: Tensor | BlockMask | None
 
 
 class Attention(nn.Module):
-    """Causal self-attention through `scaled_dot_product_attention`.
+    """Causal self-attention through `scaled_dot_product_attention` or FlexAttention, whichever the mask is for.
 
     Rows of `qkv.weight`: n_heads · head_dim of queries, then n_kv_heads · head_dim of keys, then as many of values.
     """
@@ -92,7 +76,16 @@ class Attention(nn.Module):
         y = self._attend(queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), context.mask)
         return self.dropout(self.output(y.transpose(1, 2).reshape(batch, length, -1)))
 
-    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | BlockMask | None) -> Tensor:
+        grouped = self.heads[0] != self.heads[1]
+        if isinstance(mask, BlockMask):
+            # Eagerly it holds all scores, which would not fit on a GPU; inside a compiled block it is part of that.
+            attend = _compiled_flex() if queries.is_cuda else flex_attention
+            return attend(queries, keys, values, block_mask=mask, enable_gqa=grouped)
+        if grouped and queries.is_cuda and (mask is not None or self.backend == "efficient"):
+            # Of the kernels that take a mask, the memory-efficient one does not know of groups.
+            keys, values = repeat_heads(keys, self.heads[0]), repeat_heads(values, self.heads[0])
+            grouped = False
         with kernel(self.backend):
             return F.scaled_dot_product_attention(
                 queries,
@@ -101,39 +94,61 @@ class Attention(nn.Module):
                 attn_mask=mask,
                 dropout_p=self.dropout.p if self.training else 0.0,
                 is_causal=mask is None and queries.shape[2] > 1,
-                enable_gqa=self.heads[0] != self.heads[1],
+                enable_gqa=grouped,
             )
 
 
-def causal_mask(length: int, start: int, window: int | None, device: torch.device) -> Tensor | None:
-    """(length, start + length) mask of queries at positions start …, or None where none is needed.
+@cached
+def _compiled_flex() -> Callable[..., Tensor]:
+    # Not at import: torch's compiler takes seconds to load.
+    return torch.compile(flex_attention, dynamic=False)
 
-    A query at position t sees positions max(0, t - window + 1) … t: with a window, itself counts as one.
-    """
-    total = start + length
-    windowed = window is not None and window < total
-    if not windowed and (start == 0 or length == 1):
-        return None
-    distance = torch.arange(start, total, device=device).unsqueeze(1) - torch.arange(total, device=device)
-    mask = distance >= 0
-    return mask & (distance < window) if window is not None else mask
+
+def repeat_heads(heads: Tensor, n_heads: int) -> Tensor:
+    """(B, n_kv_heads, T, head_dim) -> (B, n_heads, T, head_dim): each head once for every query head of its group."""
+    return heads.repeat_interleave(n_heads // heads.shape[1], dim=1)
 
 
 def kernel(backend: str) -> AbstractContextManager[None]:
-    """The context in which attention runs on this backend; `auto` leaves the choice to torch."""
-    return nullcontext() if backend == "auto" else sdpa_kernel(_BACKENDS[backend])
+    """The context in which SDPA runs on this backend; `auto` leaves the choice to torch, and so does `flex`.
+
+    Under flex only generation with a cache comes here: a single query gains nothing from blocks.
+    """
+    return sdpa_kernel(_BACKENDS[backend]) if backend in _BACKENDS else nullcontext()
+
+
+def needs_mask(config: ModelConfig) -> bool:
+    """Whether training needs more of a mask than plain causality."""
+    return config.attention_span < config.seq_len or config.document_mask
 
 
 def check_backend(config: ModelConfig, device_type: str | None = None) -> None:
-    """Raise ConfigError when the attention backend cannot run this model, or not on this type of device."""
+    """Raise ConfigError when the attention backend cannot run this model on this type of device; None: on any."""
     backend = config.attention_backend
+    if backend == "flash" and needs_mask(config) and device_type == "cuda":
+        key = "model.document_mask" if config.document_mask else "model.window"
+        raise ConfigError(
+            f"model.attention_backend = flash takes no mask, which {key} needs: use auto, flex, efficient or math."
+        )
     if backend == "flex":
-        raise ConfigError(
-            "model.attention_backend = flex is not available: use auto, which also runs sliding windows (model.window)."
-        )
-    if backend == "flash" and config.attention_span < config.seq_len and device_type != "cpu":
-        raise ConfigError(
-            "model.attention_backend = flash takes no mask, which model.window needs: use auto, efficient or math."
-        )
-    if device_type == "cpu" and backend not in _ON_CPU:
+        _check_flex(config, device_type)
+    elif device_type == "cpu" and backend not in _ON_CPU:
         raise ConfigError(f"model.attention_backend = {backend} needs CUDA: on CPU use {', '.join(_ON_CPU)}.")
+
+
+def _check_flex(config: ModelConfig, device_type: str | None) -> None:
+    if device_type == "cpu":
+        raise ConfigError(
+            "model.attention_backend = flex needs CUDA, since it has no backward pass on CPU: use auto, which runs "
+            "windows and document masks here too."
+        )
+    if config.dropout:
+        raise ConfigError(
+            f"model.attention_backend = flex has no dropout (model.dropout = {config.dropout:g}): set model.dropout=0 "
+            "or use auto."
+        )
+    if device_type == "cuda" and config.head_dim < FLEX_MIN_HEAD_DIM:
+        raise ConfigError(
+            f"model.attention_backend = flex needs model.head_dim of at least {FLEX_MIN_HEAD_DIM}, not "
+            f"{config.head_dim}: use auto."
+        )

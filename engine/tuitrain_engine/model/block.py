@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from tuitrain.config import ModelConfig
-from tuitrain_engine.model.attention import Attention, Context, LayerCache
+from tuitrain_engine.model.attention import Attention, Context
+from tuitrain_engine.model.cache import LayerCache
 from tuitrain_engine.model.feedforward import FeedForward
 from tuitrain_engine.model.norm import make_norm
 

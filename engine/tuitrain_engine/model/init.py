@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tuitrain_engine.model.transformer import Transformer
 
@@ -24,11 +25,19 @@ def initialise(model: Transformer, seed: int) -> None:
     """
     for name, parameter in model.named_parameters():
         if parameter.dim() >= 2:
-            parameter.copy_(_normal(parameter, name, seed, model.config.n_layers))
+            assign(parameter, _normal(parameter, name, seed, model.config.n_layers))
         else:
             parameter.fill_(0.0 if name.endswith("bias") else 1.0)
     if model.rotary is not None:
         model.rotary.fill()
+
+
+def assign(parameter: Tensor, value: Tensor) -> None:
+    """Copy a whole tensor, which every process has, into a parameter or into its shards; nothing is sent."""
+    if isinstance(parameter, DTensor):
+        value = value.to(device=parameter.device, dtype=parameter.dtype)
+        value = distribute_tensor(value, parameter.device_mesh, parameter.placements, src_data_rank=None)
+    parameter.copy_(value)
 
 
 def _normal(parameter: Tensor, name: str, seed: int, n_layers: int) -> Tensor:

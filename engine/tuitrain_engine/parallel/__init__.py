@@ -1,6 +1,20 @@
-"""How one module becomes a faster or a distributed one. Each function takes a module and returns it changed."""
+"""How one model becomes a faster or a distributed one: activation checkpointing, compilation, shards, copies."""
 
-from tuitrain_engine.parallel.compile import compile_model, decide_compile
-from tuitrain_engine.parallel.world import World, decide_strategy
+from tuitrain_engine.parallel.compile import compile_blocks, decide_compile
+from tuitrain_engine.parallel.peers import Peers
+from tuitrain_engine.parallel.recompute import decide_recompute, recompute_blocks
+from tuitrain_engine.parallel.strategy import Distribution, decide_strategy
+from tuitrain_engine.parallel.world import World, join_world, leave_world
 
-__all__ = ["World", "compile_model", "decide_compile", "decide_strategy"]
+__all__ = [
+    "Distribution",
+    "Peers",
+    "World",
+    "compile_blocks",
+    "decide_compile",
+    "decide_recompute",
+    "decide_strategy",
+    "join_world",
+    "leave_world",
+    "recompute_blocks",
+]

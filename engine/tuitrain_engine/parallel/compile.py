@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from typing import Any
 
 import torch
-from torch import nn
 
 from tuitrain_engine.decision import Decision
+from tuitrain_engine.model import Transformer
 
 CXX_COMPILERS = ("c++", "g++", "clang++")
 
@@ -19,16 +17,19 @@ def decide_compile(asked: bool, device: torch.device) -> Decision:
     if not asked:
         return Decision("compile", "off", "train.compile = false")
     if device.type == "cuda":
-        return Decision("compile", "on", "whole model, Triton kernels")
+        return Decision("compile", "on", "each block, Triton kernels")
     found = next((name for name in CXX_COMPILERS if shutil.which(name)), None)
     if found is None:
         return Decision("compile", "off", f"CPU kernels need a C++ compiler; none of {', '.join(CXX_COMPILERS)}")
-    return Decision("compile", "on", f"whole model, CPU kernels built by {found}")
+    return Decision("compile", "on", f"each block, CPU kernels built by {found}")
 
 
-def compile_model(model: nn.Module, decision: Decision) -> Callable[..., Any]:
-    """The forward pass to train with: compiled, or the module itself.
+def compile_blocks(model: Transformer, decision: Decision) -> None:
+    """Compile each block in place: alike as they are, one compilation serves them all, on any number of layers.
 
-    The module is left as it is, for text generation (whose lengths vary at each token) and checkpoints.
+    The blocks are what can be compiled under every strategy, since a shard is gathered before a block and given up
+    after it. Embedding, final norm and loss stay as they are.
     """
-    return torch.compile(model, dynamic=False) if decision.value == "on" else model
+    if decision.value == "on":
+        for block in model.blocks:
+            block.compile(dynamic=False)

@@ -16,11 +16,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import get_model_state_dict
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tuitrain.config import ConfigError, ModelConfig
 from tuitrain_engine.decision import Decision
-from tuitrain_engine.model import Transformer
+from tuitrain_engine.model import Transformer, assign
 from tuitrain_engine.weights.hf_config import config_from_hf
 from tuitrain_engine.weights.layouts import HEAD, Layout, Piece, layout_for
 
@@ -51,7 +50,7 @@ def load_pretrained(model: nn.Module, config: ModelConfig) -> Decision:
             pieces = _checked_pieces(layout, config, tensors)
             for name, parameter in get_model_state_dict(model).items():
                 source = "embedding.token.weight" if name not in pieces else name
-                _fill(parameter, _assemble(pieces[source], tensors))
+                assign(parameter, _assemble(pieces[source], tensors)[: parameter.shape[0]])
     except ConfigError as error:
         raise ConfigError(f"{origin}: {error}") from None
     reason = f"{layout.name} layout, safetensors"
@@ -222,6 +221,8 @@ def _refuse(names: Iterable[str], reason: str) -> None:
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Shapes of a model's parameters by name; of tied embeddings the one table goes by both its names."""
+    # The mask has none, and would ask for the token that ends a document.
+    config = config.model_copy(update={"document_mask": False})
     with torch.device("meta"):
         return {name: tuple(tensor.shape) for name, tensor in Transformer(config).state_dict().items()}
 
@@ -238,12 +239,3 @@ def _assemble(piece: Piece, tensors: Tensors) -> Tensor:
     parts = [tensors.read(name) for name in piece.theirs]
     whole = torch.cat(parts) if len(parts) > 1 else parts[0]
     return whole.t() if piece.transposed else whole
-
-
-def _fill(parameter: Tensor, value: Tensor) -> None:
-    value = value[: parameter.shape[0]]
-    if isinstance(parameter, DTensor):
-        # Everyone has read the whole tensor: each keeps its own part and nothing is sent.
-        value = value.to(device=parameter.device, dtype=parameter.dtype)
-        value = distribute_tensor(value, parameter.device_mesh, parameter.placements, src_data_rank=None)
-    parameter.copy_(value)

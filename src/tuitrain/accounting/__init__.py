@@ -1,24 +1,44 @@
 """The arithmetic of training: parameters, FLOPs per token, utilisation, memory, GPU peaks, time to a budget."""
 
 from tuitrain.accounting.budget import BudgetTime, time_to_budget
+from tuitrain.accounting.fit import (
+    Change,
+    capacity_per_process,
+    choose_strategy,
+    fitting_changes,
+    fitting_sentence,
+    size_text,
+)
 from tuitrain.accounting.flops import FlopsPerToken, achieved_tflops, flops_per_token, mfu
-from tuitrain.accounting.memory import MemoryEstimate, estimate_memory
+from tuitrain.accounting.logits import chunk_rows, dense_logits_bytes, logits_bytes
+from tuitrain.accounting.memory import MemoryEstimate, estimate_memory, shard_count, step_moments
 from tuitrain.accounting.parameters import ParameterCounts, count_parameters
 from tuitrain.accounting.peaks import GPUS, Gpu, find_gpu, peak_tflops
 
 __all__ = [
     "GPUS",
     "BudgetTime",
+    "Change",
     "FlopsPerToken",
     "Gpu",
     "MemoryEstimate",
     "ParameterCounts",
     "achieved_tflops",
+    "capacity_per_process",
+    "choose_strategy",
+    "chunk_rows",
     "count_parameters",
+    "dense_logits_bytes",
     "estimate_memory",
     "find_gpu",
+    "fitting_changes",
+    "fitting_sentence",
     "flops_per_token",
+    "logits_bytes",
     "mfu",
     "peak_tflops",
+    "shard_count",
+    "size_text",
+    "step_moments",
     "time_to_budget",
 ]

@@ -1,27 +1,28 @@
-"""How much memory a training process needs: an estimate from the shape, in bytes per device.
+"""How much memory a training process needs: an estimate from the shape and the strategy, in bytes per device.
 
-Weights, gradients and optimizer states are exact. Activations count the tensors that autograd keeps for the backward
-pass (after Korthikanti et al. 2022, section 4, for a fused attention that never holds the T × T scores); a test
-compares them with the bytes that a forward pass of each tiny preset really keeps.
+A step has three moments that can be its peak: the loss, when all activations are there; the last block's backward pass;
+and the optimizer's update, when activations are gone but every gradient is there. Weights, gradients and optimizer
+states are exact; `bench/memory.py` holds the sum against what is measured.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tuitrain.accounting.activations import FLOAT, blocks_bytes_per_token, edge_bytes_per_token
+from tuitrain.accounting.logits import logits_bytes
 from tuitrain.accounting.parameters import count_parameters, vocabulary
-from tuitrain.config import ModelConfig, RunConfig
-
-_FLOAT = 4
-_TOKEN_ID = 8
+from tuitrain.config import RunConfig
+from tuitrain.config.sections import ParallelConfig
 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes per device at the peak of a step.
+    """Bytes per device at the peak of a step; the parts add up to it, and what is not there at the peak is 0.
 
-    weights include their bfloat16 copies under autocast. activations: what the blocks, the norms and the embedding keep
-    for the backward pass. logits: the log-probabilities that are kept, and the logits or their gradient next to them.
+    weights include those gathered from other processes and their bfloat16 copies. activations: what the blocks, the
+    norms and the embedding keep for the backward pass. logits: what the loss holds of them. temporary: what one
+    operation or one statistic needs for a moment.
     """
 
     weights: int
@@ -29,102 +30,107 @@ class MemoryEstimate:
     optimizer: int
     activations: int
     logits: int
+    temporary: int
 
     @property
     def total(self) -> int:
         """All parts together."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.logits
+        return self.weights + self.gradients + self.optimizer + self.activations + self.logits + self.temporary
 
 
-def norm_bytes_per_token(model: ModelConfig, element: int, fused: bool) -> int:
-    """What one norm of the residual stream and the product behind it keep for a token.
+def shard_count(parallel: ParallelConfig, world_size: int, nodes: int = 1) -> int:
+    """Processes that hold one copy of what the strategy shards; 1 where each process has its own.
 
-    The norm keeps its float32 input and one (rmsnorm) or two (layernorm) statistics; the product keeps the norm's
-    output in the arithmetic's dtype. An rmsnorm without a fused kernel also keeps the normalised input.
+    hsdp shards over `shard_size` processes, by default those of a node.
     """
-    rms = model.norm == "rmsnorm"
-    held = _FLOAT * model.d_model + _FLOAT * (1 if rms else 2) + element * model.d_model
-    return held + (_FLOAT * model.d_model if rms and not fused else 0)
-
-
-def attention_bytes_per_token(model: ModelConfig, element: int, fused: bool) -> int:
-    """What one attention keeps for a token, without the norm in front of it.
-
-    The projected queries, keys and values stay as one tensor, since the values are a view of it. Rotated or normed
-    queries and keys are new tensors. QK-norm keeps a float32 input (its own copy under autocast), a statistic for each
-    head and, without a fused kernel, the normalised heads. The attended values are the output product's input; the
-    kernel adds one float32 log-sum-exp for each head.
-    """
-    q, k = model.n_heads * model.head_dim, model.n_kv_heads * model.head_dim
-    held = element * (q + 2 * k) + element * q + _FLOAT * model.n_heads
-    if model.position == "rope" or model.qk_norm:
-        held += element * (q + k)
-    if model.qk_norm:
-        held += _FLOAT * (model.n_heads + model.n_kv_heads)
-        held += _FLOAT * (q + k) * ((element != _FLOAT) + (not fused))
-    return held + (model.d_model if model.dropout else 0)
-
-
-def feedforward_bytes_per_token(model: ModelConfig, element: int) -> int:
-    """What one feed-forward unit keeps for a token, without the norm in front of it.
-
-    Two matrices: one tensor of the non-linearity (its input or its derivative) and the last product's input. A gate
-    adds its own projection and its activation. Dropout adds a mask of one byte an element.
-    """
-    return element * (4 if model.gated else 2) * model.d_ff + (model.d_model if model.dropout else 0)
-
-
-def block_bytes_per_token(model: ModelConfig, element: int, fused: bool = True) -> int:
-    """What one block keeps for each token until the backward pass; element is the arithmetic's bytes (4 or 2)."""
-    return (
-        2 * norm_bytes_per_token(model, element, fused)
-        + attention_bytes_per_token(model, element, fused)
-        + feedforward_bytes_per_token(model, element)
-    )
+    match parallel.strategy:
+        case "zero1" | "fsdp":
+            return world_size
+        case "hsdp":
+            return parallel.shard_size or max(world_size // nodes, 1)
+    return 1
 
 
 def estimate_memory(
-    config: RunConfig, *, dtype: str = "float32", world_size: int = 1, device_type: str = "cuda"
+    config: RunConfig, *, dtype: str = "float32", world_size: int = 1, device_type: str = "cuda", nodes: int = 1
 ) -> MemoryEstimate:
     """Memory of one process at the peak of a step. dtype is the arithmetic: float32 or bfloat16 (autocast).
 
     Master weights, gradients and moments are float32. device_type tells whether rmsnorm has a fused kernel (on CUDA it
-    has, on CPU not). Raises ValueError if vocab_size is unset.
+    has, on CPU not). strategy = auto counts as replicas. Raises ValueError if vocab_size is unset.
     """
+    moments = step_moments(config, dtype=dtype, world_size=world_size, device_type=device_type, nodes=nodes)
+    return max(moments.values(), key=lambda estimate: estimate.total)
+
+
+def step_moments(
+    config: RunConfig, *, dtype: str = "float32", world_size: int = 1, device_type: str = "cuda", nodes: int = 1
+) -> dict[str, MemoryEstimate]:
+    """The memory at the three moments of a step that can be its peak: loss, backward, update."""
     model, params = config.model, count_parameters(config.model)
-    element = 2 if dtype == "bfloat16" else _FLOAT
+    element, fused = (2 if dtype == "bfloat16" else FLOAT), device_type == "cuda"
     tokens = config.train.micro_batch_size * model.seq_len
-    shards = world_size if config.parallel.strategy in ("fsdp", "hsdp") else 1
-    optimizer_shards = world_size if config.parallel.strategy in ("zero1", "fsdp", "hsdp") else 1
-    fused = device_type == "cuda"
-    block = block_bytes_per_token(model, element, fused)
-    if config.parallel.activation_checkpointing == "full":
-        # The input of each block, and one whole block while it is computed again.
-        blocks = model.n_layers * _FLOAT * model.d_model + block
-    else:
-        blocks = model.n_layers * block
-    if model.norm_position == "pre":
-        edge = norm_bytes_per_token(model, element, fused)
-    else:
-        # No final norm; but the first block multiplies the embedding as it is.
-        edge = element * model.d_model
-    # Ids serve the embedding's backward pass, targets the loss's; embedding dropout keeps a mask.
-    ends = 2 * _TOKEN_ID + (model.d_model if model.dropout else 0)
-    return MemoryEstimate(
-        weights=_FLOAT * params.total // shards + (2 * params.matmul if dtype == "bfloat16" else 0),
-        gradients=_FLOAT * params.total // shards,
-        optimizer=_optimizer_bytes(config) // optimizer_shards,
-        activations=tokens * (blocks + edge + ends),
-        logits=tokens * vocabulary(model) * 2 * _FLOAT,
+    held = tokens * (
+        blocks_bytes_per_token(model, element, fused, config.parallel.activation_checkpointing)
+        + edge_bytes_per_token(model, element, fused)
     )
+    shards = shard_count(config.parallel, world_size, nodes)
+    at_rest = FLOAT * params.total // shards
+    accumulating = config.train.global_batch_size > config.train.micro_batch_size * world_size
+    optimizer = optimizer_bytes(config) // shards
+    during_step = _weights_during_step(config, element, at_rest)
+    before, after = _gradients(config, at_rest, world_size, accumulating)
+    # Statistics compare the weights with a copy from before the update.
+    statistics = at_rest if config.telemetry.grad_stats_interval else 0
+    return {
+        "loss": MemoryEstimate(during_step, before, optimizer, held, logits_bytes(tokens, vocabulary(model), element), 0),
+        "backward": MemoryEstimate(during_step, before, optimizer, held, 0, _working_bytes(config, element, tokens)),
+        "update": MemoryEstimate(at_rest, after, optimizer, 0, 0, statistics),
+    }
 
 
-def _optimizer_bytes(config: RunConfig) -> int:
+def _weights_during_step(config: RunConfig, element: int, at_rest: int) -> int:
+    """Weights in the forward and backward pass: those at rest, and what is gathered or cast for the products."""
+    params, strategy = count_parameters(config.model), config.parallel.strategy
+    if strategy == "zero1":
+        return at_rest + element * params.total
+    if strategy in ("fsdp", "hsdp"):
+        # The next block is gathered while one computes.
+        return at_rest + element * 2 * _largest_part(config)
+    return at_rest + (element * params.matmul if element != FLOAT else 0)
+
+
+def _gradients(config: RunConfig, at_rest: int, world_size: int, accumulating: bool) -> tuple[int, int]:
+    """Gradients when the last backward pass of a step begins, and after it."""
+    whole, strategy = FLOAT * count_parameters(config.model).total, config.parallel.strategy
+    if strategy in ("fsdp", "hsdp"):
+        return (at_rest if accumulating else 0) + FLOAT * _largest_part(config), at_rest
+    if strategy == "zero1":
+        return (whole if accumulating else FLOAT * _largest_part(config)), at_rest
+    # DDP's buckets, which the gradients are views of, stay from step to step.
+    buckets = strategy == "ddp" or (strategy == "auto" and world_size > 1)
+    return (whole if accumulating or buckets else 0), whole
+
+
+def _largest_part(config: RunConfig) -> int:
+    """Parameters of the largest part that is gathered at once: a block, or the embedding with a tied head."""
+    params, model = count_parameters(config.model), config.model
+    block = (params.attention + params.feedforward) // model.n_layers + 2 * model.d_model
+    return max(block, params.embedding + params.positions)
+
+
+def _working_bytes(config: RunConfig, element: int, tokens: int) -> int:
+    """Gradients of activations while a block goes backward: of the residual stream and inside the feed-forward unit."""
+    model = config.model
+    return tokens * (FLOAT * model.d_model + element * (2 if model.gated else 1) * model.d_ff)
+
+
+def optimizer_bytes(config: RunConfig) -> int:
     """adamw: two moments; sgd: one, with momentum; muon: one for the matrices of the blocks, two for the rest."""
     params = count_parameters(config.model)
     if config.optim.name == "muon":
         inside = params.matmul - params.embedding
-        return _FLOAT * (inside + 2 * (params.total - inside))
+        return FLOAT * (inside + 2 * (params.total - inside))
     if config.optim.name == "sgd":
-        return _FLOAT * params.total if config.optim.momentum else 0
-    return 2 * _FLOAT * params.total
+        return FLOAT * params.total if config.optim.momentum else 0
+    return 2 * FLOAT * params.total

@@ -39,6 +39,16 @@ def complete_gpu(incomplete: str) -> list[str]:
     return [gpu.name for gpu in GPUS if gpu.name.lower().startswith(incomplete.lower())]
 
 
+def complete_strategy(incomplete: str) -> list[str]:
+    """Values of parallel.strategy."""
+    from typing import get_args
+
+    from tuitrain.config.sections import ParallelConfig
+
+    names = get_args(ParallelConfig.model_fields["strategy"].annotation)
+    return [name for name in names if name.startswith(incomplete)]
+
+
 RUN_HELP = "A run: its id, a unique prefix, `latest`, a run directory or a metrics.jsonl."
 
 RunArgument = Annotated[
@@ -79,4 +89,29 @@ RunsDirOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+GpusOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Processes, one a GPU; on the CPU they talk through gloo. Default: all GPUs the batch divides over.",
+        show_default=False,
+    ),
+]
+StrategyOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="How they share the work: auto, single, ddp, zero1, fsdp or hsdp; the same as parallel.strategy=NAME.",
+        autocompletion=complete_strategy,
+        show_default=False,
+    ),
+]
+
+
+def with_strategy(overrides: list[str] | None, strategy: str | None) -> list[str]:
+    """The overrides, and --strategy as one more."""
+    return [*(overrides or []), *([f"parallel.strategy={strategy}"] if strategy else [])]
+
+
 ForceOption = Annotated[bool, typer.Option("--force", help="Start even if the model is estimated not to fit.")]

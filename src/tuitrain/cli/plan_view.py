@@ -26,6 +26,7 @@ def plan_facts(plan: Plan) -> list[tuple[str, str]]:
         ("run", f"{config.total_steps:,} steps, {units.count(plan.tokens)} tokens"),
         ("data", _data(plan)),
         ("device", _device(plan)),
+        ("strategy", f"{plan.strategy or NOT_AVAILABLE}: {plan.strategy_reason}"),
         ("memory", _memory(plan)),
         ("time", _time(plan)),
     ]
@@ -33,12 +34,12 @@ def plan_facts(plan: Plan) -> list[tuple[str, str]]:
 
 def _data(plan: Plan) -> str:
     data = plan.config.data
-    text = f"{data.source}, tokenizer {data.tokenizer}"
+    sources = [source if data.mixture is None else f"{share:.1%} {source}" for source, share in data.shares.items()]
+    text = f"{' + '.join(sources)}, tokenizer {data.tokenizer}"
     if plan.data_limit is None or plan.least_epochs is None:
         return text
-    why = "data.max_tokens" if data.max_tokens is not None else "data.max_tokens sets another limit"
     return (
-        f"{text}\nat most {units.count(plan.data_limit)} tokens of it are read ({why}): "
+        f"{text}\nat most {units.count(plan.data_limit)} tokens of it are read (data.max_tokens): "
         f"the run goes over them {plan.least_epochs:,.1f} times or more"
     )
 
@@ -75,9 +76,11 @@ def _size(size: int) -> str:
 
 
 def _device(plan: Plan) -> str:
-    kind = "RAM" if plan.device.kind == "cpu" else "memory"
     peak = f"peak {plan.peak_tflops:g} dense TFLOP/s" if plan.peak_tflops is not None else "peak unknown"
-    return f"{plan.gpus} × {plan.device.name}, {plan.device.memory_gb:.1f} GB {kind}, {plan.dtype}, {peak}"
+    if plan.device.kind != "cpu":
+        return f"{plan.gpus} × {plan.device.name}, {plan.device.memory_gb:.1f} GB memory, {plan.dtype}, {peak}"
+    where = plan.device.name if plan.gpus == 1 else f"{plan.gpus} processes on the CPU, talking through gloo"
+    return f"{where}, {plan.device.memory_gb:.1f} GB RAM, {plan.dtype}, {peak}"
 
 
 def _memory(plan: Plan) -> str:
@@ -86,8 +89,10 @@ def _memory(plan: Plan) -> str:
         return BY_DATA
     verdict = "fits" if plan.fits else "does NOT fit"
     each = " on each" if plan.gpus > 1 else ""
-    lines = [f"about {_size(memory.total).strip()}{each} of {plan.device.memory_gb:.1f} GB: {verdict}"]
-    lines += [f"{_size(size)}  {name}" for name, size in asdict(memory).items()]
+    lines = [f"about {_size(memory.total).strip()}{each} of {plan.memory_gb:.1f} GB: {verdict}"]
+    lines += [f"{_size(size)}  {name}" for name, size in asdict(memory).items() if size]
+    if plan.fits is False:
+        lines += [f"would fit: {change}" for change in plan.changes()]
     return "\n".join(lines)
 
 
@@ -118,10 +123,13 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "data_token_limit": plan.data_limit,
         "least_epochs": plan.least_epochs,
         "accumulation": plan.accumulation,
+        "strategy": plan.strategy,
+        "strategy_reason": plan.strategy_reason,
         "device": asdict(plan.device) | {"count": plan.gpus, "peak_tflops": plan.peak_tflops},
         "dtype": plan.dtype,
         "memory_bytes": asdict(memory) | {"total": memory.total} if memory else None,
         "fits": plan.fits,
+        "would_fit": [asdict(change) for change in plan.changes()] if plan.fits is False else [],
         "mfu": plan.mfu,
         "time": asdict(plan.budget) if plan.budget else None,
         "config": plan.config.to_dict(),

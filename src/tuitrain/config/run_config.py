@@ -150,7 +150,8 @@ def _optional(path: list[str]) -> bool:
     """Whether `none` at this key means unset rather than the word."""
     return ".".join(path) in {
         "model.vocab_size", "model.window", "model.rope_scaling", "model.init_from", "train.max_steps",
-        "train.token_budget", "data.max_tokens", "hardware.peak_tflops", "preset",
+        "train.token_budget", "data.max_tokens", "data.mixture", "hardware.peak_tflops", "parallel.shard_size",
+        "preset",
     }  # fmt: skip
 
 

@@ -115,8 +115,10 @@ class ModelConfig(Section):
     """Dropout probability after the embedding, attention and feed-forward."""
     window: int | None = Field(default=None, ge=1)
     """Sliding attention window in tokens. Unset: attend to the whole sequence."""
+    document_mask: bool = False
+    """Whether packed documents cannot see each other. Needs a tokenizer that ends documents with a token."""
     attention_backend: Literal["auto", "flash", "cudnn", "efficient", "math", "flex"] = "auto"
-    """Kernel of the attention product."""
+    """Kernel of the attention product. flex (FlexAttention) skips what a window or document mask hides; CUDA only."""
     init_from: str | None = Field(default=None, min_length=1)
     """Start from these weights: a directory in Hugging Face layout (config.json and safetensors) of a GPT-2, Llama or
     Qwen3 model, or hf:NAME on the Hub. Unset: random ones."""
@@ -161,27 +163,50 @@ class ModelConfig(Section):
         return "-".join(parts)
 
 
+def _default_source(data: dict[str, Any]) -> str:
+    return "mixture" if data.get("mixture") else "stdlib"
+
+
 class DataConfig(Section):
     """Where the text comes from and how it becomes tokens."""
 
-    source: str = Field(default="stdlib", min_length=1)
-    """stdlib (the source code of Python's standard library) · shakespeare · a file or glob
-    (.txt .jsonl .gz .zst .parquet …) · bin:DIR (nanoGPT's train.bin and val.bin) · hf:NAME[:CONFIG]."""
+    mixture: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    """Sources by the weight of each, its share of the training sequences: {"stdlib" = 0.7, "notes.jsonl" = 0.3}. Used
+    with source = mixture; every other key of this section holds for each of the sources. Unset: one source."""
+    source: str = Field(default_factory=_default_source, min_length=1)
+    """stdlib (the source code of Python's standard library) · shakespeare · a file or glob (.txt .jsonl .gz .zst
+    .parquet …) · bin:DIR (nanoGPT's train.bin and val.bin) · hf:NAME[:CONFIG] on the Hub, or hf:DIR: streamed while
+    training, or with max_tokens once into shards · mixture. Default: stdlib, or mixture where that is set."""
     tokenizer: str = Field(default="byte", min_length=1)
     """byte · char · sentencepiece:N (trained on the corpus) · a SentencePiece .model or a tokenizer.json · hf:NAME."""
     packing: Literal["packed", "sample"] = "packed"
     """packed: sequences are cut from the stream of documents; sample: one document a sequence, padded."""
     val_fraction: float = Field(default=0.05, gt=0, lt=0.5)
     """Share of the documents held out for evaluation (where the source has no split of its own)."""
+    val_tokens: Count = Field(default=1_000_000, ge=1)
+    """Tokens held out of a source that is streamed: its first documents. Where that would be more than a tenth of
+    the source, val_fraction of it is held out instead."""
     text_column: str = "text"
     """Field that holds the text in .jsonl, .parquet and Hugging Face sources."""
     split: str = "train"
     """Split of a Hugging Face source."""
     max_tokens: Count | None = Field(default=None, ge=1)
     """Stop tokenizing after about this many tokens. Unset: the whole source."""
+    stall_timeout_s: float = Field(default=120.0, gt=0, le=86400)
+    """Seconds without a row from a streamed source after which it is opened again where it was."""
+    max_retries: int = Field(default=5, ge=0, le=100)
+    """How often in a row a streamed source that fails or stalls is opened again: after 1, 2, 4 … seconds, up to 60."""
+    bin_dtype: Literal["uint16", "uint32"] = "uint16"
+    """Type of the ids in bin:DIR; vocabularies above 65,536 need uint32."""
 
     @model_validator(mode="after")
     def _consistent(self) -> DataConfig:
+        if self.mixture is not None and self.source != "mixture":
+            raise ValueError(f"mixture is set, but source = {self.source!r}: set source = mixture, or unset mixture")
+        if self.source == "mixture" and not self.mixture:
+            raise ValueError('source = mixture needs mixture, such as {"stdlib" = 0.7, "notes.jsonl" = 0.3}')
+        if "mixture" in (self.mixture or {}):
+            raise ValueError("mixture: a source named 'mixture' cannot be part of one")
         if self.tokenizer.startswith("sentencepiece:"):
             size = self.tokenizer.removeprefix("sentencepiece:")
             if not size.isdigit() or not 300 <= int(size) <= 1_000_000:
@@ -189,6 +214,17 @@ class DataConfig(Section):
                     f"tokenizer = {self.tokenizer!r}: sentencepiece:N takes a vocabulary size from 300 to 1000000"
                 )
         return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Each source with its share of the training sequences; the shares sum to 1."""
+        weights = self.mixture or {self.source: 1.0}
+        total = sum(weights.values())
+        return {source: weight / total for source, weight in weights.items()}
+
+    def streams(self, source: str) -> bool:
+        """Whether this source is read while training, rather than tokenized once into shards."""
+        return source.startswith("hf:") and self.max_tokens is None
 
 
 class OptimConfig(Section):
@@ -244,6 +280,8 @@ class TrainConfig(Section):
     """Arithmetic of the matrix products. auto: bfloat16 on CUDA, float32 on CPU."""
     compile: bool = True
     """torch.compile. On CPU used only where a C++ compiler is found."""
+    float8: bool = False
+    """Matrix products of the blocks in float8 through torchao; CUDA from compute capability 8.9, and bfloat16."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
     """Device to train on. auto: CUDA when there is one."""
     seed: int = Field(default=1337, ge=0, lt=2**63)
@@ -265,7 +303,11 @@ class ParallelConfig(Section):
     """How the work is spread over processes."""
 
     strategy: Literal["auto", "single", "ddp", "zero1", "fsdp", "hsdp"] = "auto"
-    """single: one process · ddp: replicas · zero1: sharded optimizer · fsdp: all sharded · hsdp: sharded in a node."""
+    """single: one process · ddp: replicas · zero1: sharded optimizer · fsdp: all sharded · hsdp: sharded in a node.
+    auto: by what fits the devices; the reason is printed."""
+    shard_size: int | None = Field(default=None, ge=1)
+    """Processes that hold one copy of the model together, with strategy = hsdp; it must divide their number.
+    Unset: the processes of a node."""
     activation_checkpointing: Literal["none", "selective", "full"] = "none"
     """Which activations are computed again in the backward pass instead of being held."""
 
@@ -318,8 +360,29 @@ class TelemetryConfig(Section):
     """Steps between gradient mean, standard deviation and maximum. 0: never."""
     system_interval_s: float = Field(default=5.0, gt=0, le=3600)
     """Seconds between `system` records, which are also the heartbeat."""
-    profile_steps: str = Field(default="", pattern=r"^(\d+-\d+)?$")
-    """Range of steps to profile, such as 10-15. Not available yet: leave it empty."""
+    profile_steps: str = Field(default="", pattern=r"^(\d{1,9}-\d{1,9})?$")
+    """Range of steps to profile, such as 10-15, both included: each process writes a trace for Perfetto to profile/
+    in the run directory. Empty: none."""
+    memory_history: bool = False
+    """Whether memory snapshots (on request, and when memory runs out) tell where in the code memory was taken. CUDA
+    only; costs a little speed."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TelemetryConfig:
+        steps = self.profiled_steps
+        if steps is not None and not 1 <= steps[0] <= steps[1]:
+            raise ValueError(
+                f"profile_steps = {self.profile_steps!r}: the first step must be at least 1 and not after the last"
+            )
+        return self
+
+    @property
+    def profiled_steps(self) -> tuple[int, int] | None:
+        """First and last step to profile, None for none."""
+        if not self.profile_steps:
+            return None
+        first, last = self.profile_steps.split("-")
+        return int(first), int(last)
 
 
 class HardwareConfig(Section):

@@ -121,16 +121,28 @@ class Step(Record, tag="step", kw_only=True):
     grad_mean: float | msgspec.UnsetType | None = msgspec.UNSET
     grad_std: float | msgspec.UnsetType | None = msgspec.UNSET
     grad_max: float | msgspec.UnsetType | None = msgspec.UNSET
+    grad_nonfinite: Whole | msgspec.UnsetType | None = msgspec.UNSET
+    """Elements of the gradient that are nan or infinite."""
+    param_norm: float | msgspec.UnsetType | None = msgspec.UNSET
+    """Norm of all parameters before the update."""
+    update_norm: float | msgspec.UnsetType | None = msgspec.UNSET
+    """Norm of what the optimizer changed."""
     step_time_max_ms: float | msgspec.UnsetType | None = msgspec.UNSET
+    """With several processes: the longest step time of any, up to the step before this one."""
     slowest_rank: Whole | msgspec.UnsetType | None = msgspec.UNSET
+    """The process that took longest until it could do nothing more without the others."""
+    rank_skew_ms: float | msgspec.UnsetType | None = msgspec.UNSET
+    """How much longer it took until then than the fastest."""
 
 
 class Layers(Record, tag="layers", kw_only=True):
-    """One number per block, embedding first, head last."""
+    """One number per block, embedding first, head last. update_ratio is update_norm / param_norm."""
 
     step: Whole
     grad_norm: list[float] = []
     update_ratio: list[float] = []
+    param_norm: list[float] = []
+    update_norm: list[float] = []
 
 
 class Eval(Record, tag="eval", kw_only=True):

@@ -22,6 +22,7 @@ import psutil
 
 from tuitrain.config import RunConfig
 from tuitrain.launch.console import ConsoleFollower
+from tuitrain.launch.machine import usable_cores
 from tuitrain.runs import RunDirectory, RunInfo, create_run_directory
 
 POLL_S = 0.1
@@ -36,9 +37,12 @@ class Label:
     notes: list[str] = field(default_factory=list)
 
 
-def train_command(run: RunDirectory, *, resume: bool = False) -> list[str]:
-    """The engine's command line for a run directory."""
-    command = [sys.executable, "-m", "tuitrain_engine", "train", "--run-dir", str(run.path)]
+def train_command(run: RunDirectory, *, processes: int = 1, resume: bool = False) -> list[str]:
+    """The engine's command line for a run directory; several processes are torchrun's to start and to watch."""
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "tuitrain_engine.torchrun", "--standalone", "--nproc-per-node", str(processes)]
+    command += ["-m", "tuitrain_engine", "train", "--run-dir", str(run.path)]
     return [*command, "--resume"] if resume else command
 
 
@@ -54,8 +58,11 @@ def new_run(runs_dir: Path, config: RunConfig) -> RunDirectory:
     return run
 
 
-def start(run: RunDirectory, command: Sequence[str], label: Label) -> subprocess.Popen[bytes]:
-    """Start a process that outlives this one and its terminal; raises OSError when it cannot be started."""
+def start(run: RunDirectory, command: Sequence[str], label: Label, *, processes: int = 1) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one and its terminal; raises OSError when it cannot be started.
+
+    processes: how many workers the command starts, of which each gets its share of the cores.
+    """
     started = time.time()
     with run.console.open("ab") as console:
         process = subprocess.Popen(
@@ -63,7 +70,7 @@ def start(run: RunDirectory, command: Sequence[str], label: Label) -> subprocess
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
-            env=process_environment(run),
+            env=process_environment(run, processes),
             start_new_session=True,
         )
     known = run.read_info()
@@ -76,7 +83,8 @@ def start(run: RunDirectory, command: Sequence[str], label: Label) -> subprocess
             pid_started=_started(process.pid),
             host=socket.gethostname(),
             command=list(command),
-            launcher="local",
+            launcher="torchrun" if processes > 1 else "local",
+            processes=processes,
             tags=label.tags,
             notes=label.notes,
         )
@@ -84,10 +92,14 @@ def start(run: RunDirectory, command: Sequence[str], label: Label) -> subprocess
     return process
 
 
-def process_environment(run: RunDirectory) -> dict[str, str]:
-    """The environment of a run's process: this one's, where the run is, and output that is not held back."""
+def process_environment(run: RunDirectory, processes: int = 1) -> dict[str, str]:
+    """The environment of a run's process: this one's, where the run is, and output that is not held back.
+
+    Several processes share the cores; torchrun would give each of them one thread, whatever there is.
+    """
     own = {"TUITRAIN_RUN_DIR": str(run.path), "TUITRAIN_RUN_ID": run.run_id, "PYTHONUNBUFFERED": "1"}
-    return {**os.environ, **own}
+    shared = {"OMP_NUM_THREADS": str(max(1, usable_cores() // processes))} if processes > 1 else {}
+    return {**shared, **os.environ, **own}
 
 
 def _started(pid: int) -> float | None:

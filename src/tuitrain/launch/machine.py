@@ -22,6 +22,11 @@ class Device:
     name: str
     memory_gb: float
 
+    @property
+    def type(self) -> str:
+        """torch's name for it: cuda or cpu."""
+        return "cpu" if self.kind == "cpu" else "cuda"
+
     def dtype(self, asked: str) -> str:
         """The arithmetic that `train.dtype` comes to here: auto is bfloat16 on a GPU, float32 on a CPU."""
         if asked != "auto":
@@ -47,6 +52,12 @@ def find_machine() -> Machine:
     """Look at this machine."""
     ram = psutil.virtual_memory().total / GB
     return Machine(find_gpus(), Device("cpu", "CPU", ram), psutil.cpu_count() or 1)
+
+
+def usable_cores() -> int:
+    """Physical cores this process may run on, as far as that is known; at least 1."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
+    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
 
 
 def find_gpus() -> tuple[Device, ...]:

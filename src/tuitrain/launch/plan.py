@@ -6,17 +6,20 @@ from dataclasses import dataclass
 
 from tuitrain.accounting import (
     BudgetTime,
+    Change,
     FlopsPerToken,
     MemoryEstimate,
     ParameterCounts,
+    capacity_per_process,
+    choose_strategy,
     count_parameters,
     estimate_memory,
+    fitting_changes,
     flops_per_token,
     peak_tflops,
     time_to_budget,
 )
 from tuitrain.config import RunConfig
-from tuitrain.config.streaming import stream_limit
 from tuitrain.launch.machine import GB, Device
 
 DEFAULT_MFU = 0.4
@@ -30,8 +33,8 @@ SHAKESPEARE_CHARACTERS = 65
 class Plan:
     """The arithmetic of one configuration on `gpus` devices of one kind. Unknown is None.
 
-    parameters, flops and memory are None while the vocabulary is decided by the data; budget is None while the
-    device's peak is unknown.
+    parameters, flops and memory are None while the vocabulary is decided by the data, and so is a strategy that is
+    left to be chosen; budget is None while the device's peak is unknown.
     """
 
     config: RunConfig
@@ -40,6 +43,8 @@ class Plan:
     dtype: str
     mfu: float
     accumulation: int
+    strategy: str | None
+    strategy_reason: str
     parameters: ParameterCounts | None
     flops: FlopsPerToken | None
     memory: MemoryEstimate | None
@@ -53,18 +58,23 @@ class Plan:
 
     @property
     def fits(self) -> bool | None:
-        """Whether one process fits the device's memory; None is unknown."""
-        if self.memory is None:
-            return None
-        return self.memory.total / GB <= self.device.memory_gb
+        """Whether a process fits its share of the memory; None is unknown."""
+        return None if self.memory is None else self.memory.total / GB <= self.memory_gb
+
+    @property
+    def memory_gb(self) -> float:
+        """Memory of one process: a GPU's, or its share of the RAM."""
+        return capacity_per_process(self.device.memory_gb, self.gpus, 1, self.device.type)
+
+    def changes(self) -> list[Change]:
+        """What would fit, cheapest in speed first."""
+        return fitting_changes(self.config, self.dtype, self.gpus, self.device.type, self.device.memory_gb * GB)[:3]
 
     @property
     def data_limit(self) -> int | None:
-        """Tokens that are read of the source at most, held-out ones included; None: all it has."""
+        """Tokens that are read of the data at most, held-out ones included; None: all there are."""
         data = self.config.data
-        if data.max_tokens is not None or not data.source.startswith("hf:"):
-            return data.max_tokens
-        return stream_limit(self.tokens)
+        return None if data.max_tokens is None else data.max_tokens * len(data.shares)
 
     @property
     def least_epochs(self) -> float | None:
@@ -95,18 +105,35 @@ def with_known_vocabulary(config: RunConfig) -> RunConfig:
 
 
 def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, mfu: float = DEFAULT_MFU) -> Plan:
-    """Plan a run on `gpus` processes, one device each. Raises ConfigError when the batch does not divide."""
+    """Plan a run on `gpus` processes of one machine, a device each. Raises ConfigError if the batch does not divide."""
     config = with_known_vocabulary(config)
     accumulation = config.accumulation(gpus)
     dtype = device.dtype(config.train.dtype)
     peak = config.hardware.peak_tflops or peak_tflops(device.name, dtype)
+    strategy, reason = planned_strategy(config, device, gpus)
     parameters = flops = memory = budget = None
     if config.model.vocab_size is not None:
         parameters, flops = count_parameters(config.model), flops_per_token(config.model)
+        parallel = config.parallel.model_copy(update={"strategy": strategy})
         memory = estimate_memory(
-            config, dtype=dtype, world_size=gpus, device_type="cpu" if device.kind == "cpu" else "cuda"
+            config.model_copy(update={"parallel": parallel}), dtype=dtype, world_size=gpus, device_type=device.type
         )
         if peak is not None:
             tokens = config.total_steps * config.tokens_per_step
             budget = time_to_budget(tokens, flops.full, peak_tflops=peak, mfu=mfu, gpus=gpus)
-    return Plan(config, device, gpus, dtype, mfu, accumulation, parameters, flops, memory, peak, budget)
+    return Plan(
+        config, device, gpus, dtype, mfu, accumulation, strategy, reason, parameters, flops, memory, peak, budget
+    )
+
+
+def planned_strategy(config: RunConfig, device: Device, gpus: int) -> tuple[str | None, str]:
+    """The strategy as the engine will choose it, and why; None while the vocabulary is decided by the data."""
+    asked = config.parallel.strategy
+    if asked != "auto":
+        return asked, f"parallel.strategy = {asked}"
+    if gpus > 1 and config.model.vocab_size is None:
+        return None, "chosen by memory once the vocabulary is known"
+    return choose_strategy(
+        config, dtype=device.dtype(config.train.dtype), world_size=gpus, nodes=1, device_type=device.type,
+        capacity_bytes=device.memory_gb * GB,
+    )  # fmt: skip

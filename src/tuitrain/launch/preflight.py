@@ -11,28 +11,36 @@ from typing import Any
 
 from tuitrain.config import RunConfig, all_presets, load_config
 from tuitrain.config.errors import nearest
+from tuitrain.config.source import source_path
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.machine import GB, Device, Machine, find_machine, torch_is_cpu_only, training_device
-from tuitrain.launch.plan import known_vocabulary, make_plan
+from tuitrain.launch.machine import GB, Machine, find_machine, torch_is_cpu_only, training_device
+from tuitrain.launch.plan import Plan, known_vocabulary, make_plan
+from tuitrain.launch.processes import Processes, choose_processes
 
 ENGINE_PACKAGES = ("tuitrain_engine", "torch")
 TOKENIZERS = "byte, char, sentencepiece:N, hf:NAME, a SentencePiece .model or a Hugging Face tokenizer.json"
 CPU_ATTENTION = ("auto", "flash", "math")
+FLEX_MIN_HEAD_DIM = 16
 
 
-def check(config: RunConfig, *, force: bool = False) -> None:
-    """Everything that can be checked without starting the engine; raises LaunchError. force skips the memory fit."""
+def check(config: RunConfig, *, gpus: int | None = None, force: bool = False) -> Processes:
+    """Everything that can be checked without starting the engine, and the processes to start it with.
+
+    gpus: as many as asked for; None: as many as there are and the batch divides over. force skips the memory fit.
+    Raises LaunchError.
+    """
     require_engine()
     machine = find_machine()
     _check_device(config, machine)
+    processes = choose_processes(config, machine, gpus)
     _check_attention(config, machine)
+    _check_float8(config, machine)
     _check_source(config)
     _check_tokenizer(config.data.tokenizer)
     _check_vocabulary(config)
     if not force:
-        check_memory(config, machine)
-    # Last: a large preset that asks for what is not there yet is first said not to fit.
-    _check_available(config)
+        check_memory(config, machine, processes.count)
+    return processes
 
 
 def require_engine() -> None:
@@ -41,24 +49,6 @@ def require_engine() -> None:
     if missing:
         raise LaunchError(
             f"The training engine is not installed ({', '.join(missing)} is missing): pip install 'tuitrain[engine]'."
-        )
-
-
-def _check_available(config: RunConfig) -> None:
-    """Raise LaunchError for what the configuration knows and this version does not do."""
-    if config.parallel.strategy not in ("auto", "single"):
-        raise LaunchError(
-            f"parallel.strategy = {config.parallel.strategy!r} is not available yet: this version trains in one "
-            "process; set it to 'auto' or 'single'."
-        )
-    if config.parallel.activation_checkpointing != "none":
-        raise LaunchError(
-            f"parallel.activation_checkpointing = {config.parallel.activation_checkpointing!r} is not available yet: "
-            "set it to 'none'."
-        )
-    if config.telemetry.profile_steps:
-        raise LaunchError(
-            f"telemetry.profile_steps = {config.telemetry.profile_steps!r} is not available yet: leave it empty."
         )
 
 
@@ -72,35 +62,69 @@ def _check_device(config: RunConfig, machine: Machine) -> None:
 def _check_attention(config: RunConfig, machine: Machine) -> None:
     backend, model = config.model.attention_backend, config.model
     on_cpu = training_device(config, machine).kind == "cpu"
-    if backend == "flex":
-        raise LaunchError(
-            "model.attention_backend = 'flex' is not available yet: use 'auto', which also runs windows (model.window)."
-        )
     if on_cpu and backend not in CPU_ATTENTION:
         raise LaunchError(f"model.attention_backend = {backend!r} needs CUDA: on CPU use {', '.join(CPU_ATTENTION)}.")
-    if backend == "flash" and model.attention_span < model.seq_len and not on_cpu:
+    if backend == "flash" and not on_cpu and (model.document_mask or model.attention_span < model.seq_len):
+        key = "model.document_mask" if model.document_mask else "model.window"
         raise LaunchError(
-            "model.attention_backend = 'flash' takes no mask, which model.window needs: use auto, efficient or math."
+            f"model.attention_backend = 'flash' takes no mask, which {key} needs: use auto, flex, efficient or math."
+        )
+    if backend == "flex" and model.dropout:
+        raise LaunchError(
+            f"model.attention_backend = 'flex' has no dropout (model.dropout = {model.dropout:g}): set model.dropout=0 "
+            "or use auto."
+        )
+    if backend == "flex" and model.head_dim < FLEX_MIN_HEAD_DIM:
+        raise LaunchError(
+            f"model.attention_backend = 'flex' needs model.head_dim of at least {FLEX_MIN_HEAD_DIM}, not "
+            f"{model.head_dim}: use auto."
         )
 
 
-def check_memory(config: RunConfig, machine: Machine) -> None:
-    """Raise LaunchError with the estimate and the presets that do fit, when this configuration does not."""
-    plan = make_plan(config, training_device(config, machine))
+def _check_float8(config: RunConfig, machine: Machine) -> None:
+    if not config.train.float8:
+        return
+    device = training_device(config, machine)
+    if device.kind == "cpu":
+        raise LaunchError(
+            "train.float8 needs a CUDA device of compute capability 8.9 or more, and this run trains on the CPU: set "
+            "train.float8=false."
+        )
+    if device.dtype(config.train.dtype) != "bfloat16":
+        raise LaunchError("train.float8 needs train.dtype = bfloat16, not float32: set one of the two.")
+    if importlib.util.find_spec("torchao") is None:
+        raise LaunchError("train.float8 needs torchao: pip install 'tuitrain[float8]', or set train.float8=false.")
+
+
+def check_memory(config: RunConfig, machine: Machine, gpus: int = 1) -> None:
+    """Raise LaunchError, with the settings and the presets that do fit, when this configuration does not."""
+    plan = make_plan(config, training_device(config, machine), gpus=gpus)
     if plan.fits is not False or plan.memory is None:
         return
     name = config.preset or config.name
     fitting = [preset for preset in all_presets() if fits(preset, machine)]
-    where = "one CPU process" if plan.device.kind == "cpu" else f"one {plan.device.name}"
+    how = f"micro-batch {config.train.micro_batch_size}, {plan.dtype}"
+    how += f", {plan.strategy}" if gpus > 1 else ""
+    changes = " or ".join(map(str, plan.changes())) or (
+        "none of a smaller micro-batch, activation checkpointing and sharding is enough"
+    )
     raise LaunchError(
-        f"{name} needs about {plan.memory.total / GB:.1f} GB on {where} (micro-batch {config.train.micro_batch_size}, "
-        f"{plan.dtype}); {_has(plan.device)} {plan.device.memory_gb:.1f} GB. Presets that fit: "
-        f"{', '.join(fitting) or 'none'}. A smaller train.micro_batch_size needs less; --force starts it all the same."
+        f"{name} needs about {plan.memory.total / GB:.1f} GB on {_where(plan)} ({how}); {_has(plan)}. "
+        f"What would fit: {changes}. Presets that fit: {', '.join(fitting) or 'none'}. --force starts it all the same."
     )
 
 
-def _has(device: Device) -> str:
-    return "this machine has" if device.kind == "cpu" else "it has"
+def _where(plan: Plan) -> str:
+    if plan.device.kind == "cpu":
+        return "one CPU process" if plan.gpus == 1 else f"each of {plan.gpus} CPU processes"
+    return f"one {plan.device.name}" if plan.gpus == 1 else f"each of {plan.gpus} × {plan.device.name}"
+
+
+def _has(plan: Plan) -> str:
+    if plan.device.kind != "cpu":
+        return f"it has {plan.device.memory_gb:.1f} GB"
+    share = f", {plan.memory_gb:.1f} GB for each" if plan.gpus > 1 else ""
+    return f"this machine has {plan.device.memory_gb:.1f} GB{share}"
 
 
 def fits(preset: str, machine: Machine) -> bool | None:
@@ -110,10 +134,11 @@ def fits(preset: str, machine: Machine) -> bool | None:
 
 
 def _check_source(config: RunConfig) -> None:
-    source = config.data.source
-    path = _source_path(source)
-    if path is not None and not (path.exists() or _matches(path.absolute())):
-        raise LaunchError(f"data.source = {source!r}: no such file or directory, and no file matches it.", exit_code=3)
+    for source in config.data.shares:
+        key = "data.source =" if config.data.mixture is None else "data.mixture:"
+        found = source_path(source)
+        if found is not None and not (found.path.exists() or _matches(found.path.absolute())):
+            raise LaunchError(f"{key} {source!r}: no such file or directory, and no file matches it.", exit_code=3)
 
 
 def _check_tokenizer(name: str) -> None:
@@ -155,26 +180,23 @@ def _matches(pattern: Path) -> bool:
     return next(Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))), None) is not None
 
 
-def _source_path(source: str) -> Path | None:
-    """The path that a source names, or None for sources that are none."""
-    if source in ("stdlib", "shakespeare") or source.startswith("hf:"):
-        return None
-    return Path(source.removeprefix("bin:")).expanduser()
+def _absolute(source: str) -> str:
+    """A source with its path, if it names one, made absolute."""
+    found = source_path(source)
+    return source if found is None else f"{found.prefix}{Path.cwd() / found.path}{found.suffix}"
 
 
 def with_absolute_paths(config: RunConfig) -> RunConfig:
     """The configuration with relative paths of data and weights made absolute: it then means the same from anywhere."""
-    updates: dict[str, str] = {}
-    path = _source_path(config.data.source)
-    if path is not None and not path.is_absolute():
-        prefix = "bin:" if config.data.source.startswith("bin:") else ""
-        updates["source"] = prefix + str(Path.cwd() / path)
+    updates: dict[str, Any] = {"source": _absolute(config.data.source)}
+    if config.data.mixture is not None:
+        updates["mixture"] = {_absolute(source): weight for source, weight in config.data.mixture.items()}
     tokenizer = Path(config.data.tokenizer).expanduser()
     if not tokenizer.is_absolute() and tokenizer.exists() and config.data.tokenizer not in ("byte", "char"):
         updates["tokenizer"] = str(Path.cwd() / tokenizer)
-    changed: dict[str, Any] = {"data": config.data.model_copy(update=updates)} if updates else {}
+    changed: dict[str, Any] = {"data": config.data.model_copy(update=updates)}
     origin = config.model.init_from
     if origin is not None and not origin.startswith("hf:"):
         weights = Path.cwd() / Path(origin).expanduser()
         changed["model"] = config.model.model_copy(update={"init_from": str(weights)})
-    return config.model_copy(update=changed) if changed else config
+    return config.model_copy(update=changed)

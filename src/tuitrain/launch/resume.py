@@ -10,6 +10,7 @@ from tuitrain.config import RunConfig, load_config
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import Label, start, train_command
+from tuitrain.launch.processes import Processes
 from tuitrain.runs import RunDirectory, Status, glance
 
 
@@ -19,10 +20,12 @@ def newest_checkpoint(run: RunDirectory) -> Path | None:
     return complete[-1] if complete else None
 
 
-def prepare_resume(run: RunDirectory, overrides: Sequence[str] = (), *, force: bool = False) -> RunConfig:
-    """Check that a run can go on and return its configuration with the overrides applied. Changes nothing.
+def prepare_resume(
+    run: RunDirectory, overrides: Sequence[str] = (), *, gpus: int | None = None, force: bool = False
+) -> tuple[RunConfig, Processes]:
+    """Check that a run can go on; its configuration with the overrides applied, and its processes. Changes nothing.
 
-    Raises LaunchError, ConfigError or FileNotFoundError.
+    gpus: None is as many as the run had. Raises LaunchError, ConfigError or FileNotFoundError.
     """
     if not run.config.exists():
         raise LaunchError(f"{run.run_id} has no config.toml: it was not started by this engine and cannot be resumed.")
@@ -38,11 +41,12 @@ def prepare_resume(run: RunDirectory, overrides: Sequence[str] = (), *, force: b
             f"{run.run_id} has done all its {config.total_steps:,} steps; to go further raise train.max_steps: "
             f"tuitrain resume {run.run_id} train.max_steps={2 * done}."
         )
-    preflight.check(config, force=force)
-    return config
+    if gpus is None and now.info is not None:
+        gpus = now.info.processes
+    return config, preflight.check(config, gpus=gpus, force=force)
 
 
-def resume_run(run: RunDirectory, config: RunConfig) -> subprocess.Popen[bytes]:
+def resume_run(run: RunDirectory, config: RunConfig, processes: int) -> subprocess.Popen[bytes]:
     """Write the configuration, drop requests that were meant for the earlier attempt, and start the engine."""
     run = RunDirectory(run.path.resolve(), run.log)
     temporary = run.config.with_name(".config.toml.new")
@@ -52,4 +56,4 @@ def resume_run(run: RunDirectory, config: RunConfig) -> subprocess.Popen[bytes]:
         request.unlink(missing_ok=True)
     info = run.read_info()
     label = Label(info.name, info.tags, info.notes) if info else Label(config.name)
-    return start(run, train_command(run, resume=True), label)
+    return start(run, train_command(run, processes=processes, resume=True), label, processes=processes)

@@ -58,9 +58,16 @@ def smoke_config(config: RunConfig) -> RunConfig:
 
 
 def run_smoke(
-    config: RunConfig, draw: Callable[[RunDirectory], Sequence[Path]], tell: Callable[[Check], object]
+    config: RunConfig,
+    draw: Callable[[RunDirectory], Sequence[Path]],
+    tell: Callable[[Check], object],
+    *,
+    processes: int = 1,
 ) -> SmokeResult:
-    """Run the checklist, telling each line as it is known. draw makes the figures of a run into its directory."""
+    """Run the checklist, telling each line as it is known. draw makes the figures of a run into its directory.
+
+    The training takes `processes` processes; what looks at the checkpoint afterwards takes one.
+    """
     runs_dir = Path(tempfile.mkdtemp(prefix="tuitrain-smoke-"))
     run = new_run(runs_dir, smoke_config(config))
     checks: list[Check] = []
@@ -70,7 +77,7 @@ def run_smoke(
         tell(check)
         return check.ok
 
-    if note(_train(run)):
+    if note(_train(run, processes)):
         history = load_history(run)
         for check in (_losses(history), _evaluation(history), _sample(history), _checkpoint(history)):
             note(check)
@@ -85,15 +92,16 @@ def run_smoke(
     return result
 
 
-def _train(run: RunDirectory) -> Check:
+def _train(run: RunDirectory, processes: int) -> Check:
     began = time.monotonic()
-    process = start(run, train_command(run), Label("smoke"))
+    process = start(run, train_command(run, processes=processes), Label("smoke"), processes=processes)
     code = follow(run, process, lambda text: None, foreground=True)
     seconds = time.monotonic() - began
     if code == 130:
         shutil.rmtree(run.path.parent)
         raise KeyboardInterrupt
-    detail = f"{STEPS} steps" if code == 0 else _reason(run.console, code)
+    done = f"{STEPS} steps" if processes == 1 else f"{STEPS} steps on {processes} processes"
+    detail = done if code == 0 else _reason(run.console, code)
     return Check("training", code == 0, detail, seconds)
 
 

@@ -44,15 +44,18 @@ def kill_run(run: RunDirectory, *, grace_s: float = 10.0, tell: Callable[[str], 
     if info is None or info.pid is None or process_alive(info) is None:
         host = info.host if info and info.host else "another machine"
         raise LaunchError(f"{run.run_id} runs on {host}: kill it there, or leave out --now to ask it to stop.")
-    process = psutil.Process(info.pid)
+    tree = _process_tree(info.pid)
     tell(f"{run.run_id}: SIGTERM to process {info.pid}; SIGKILL follows after {grace_s:g} s.")
+    # torchrun passes it on to its workers, each of which is in a session of its own.
     _signal_group(info.pid, signal.SIGTERM)
-    try:
-        process.wait(timeout=grace_s)
-    except psutil.TimeoutExpired:
+    _, alive = psutil.wait_procs(tree, timeout=grace_s)
+    if alive:
         tell(f"{run.run_id}: still there, SIGKILL.")
+        alive += [process for process in _process_tree(info.pid) if process not in alive]
         _signal_group(info.pid, signal.SIGKILL)
-        psutil.wait_procs([process], timeout=grace_s)
+        for process in alive:
+            _kill(process)
+        psutil.wait_procs(alive, timeout=grace_s)
     return glance(run).status
 
 
@@ -78,8 +81,24 @@ def _await_end(run: RunDirectory, timeout_s: float | None) -> Status:
         time.sleep(POLL_S)
 
 
+def _process_tree(pid: int) -> list[psutil.Process]:
+    """A process and all that came from it; empty when it is gone."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
+
+
 def _signal_group(pid: int, number: signal.Signals) -> None:
-    """Signal the run's whole session, so that its workers do not outlive it."""
+    """Signal the run's whole session, where it has one."""
     try:
         if os.getpgid(pid) == pid:
             os.killpg(pid, number)

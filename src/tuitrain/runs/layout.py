@@ -18,6 +18,7 @@ class RunInfo(msgspec.Struct, kw_only=True):
     """`run.json`: what the launcher knows. pid_started (Unix seconds) tells a reused pid from the engine's.
 
     started is when the newest attempt was launched: an `end` record older than that belongs to an earlier one.
+    launcher: `local` (one process) or `torchrun`, whose own pid this is, with `processes` workers below it.
     """
 
     name: str
@@ -28,6 +29,7 @@ class RunInfo(msgspec.Struct, kw_only=True):
     host: str | None = None
     command: list[str] = []
     launcher: str = "local"
+    processes: int = 1
     job_id: str | None = None
     tags: list[str] = []
     notes: list[str] = []
@@ -64,6 +66,10 @@ class RunDirectory:
     def console(self) -> Path:
         """stdout and stderr of the engine."""
         return self.path / "console.log"
+
+    def console_of(self, rank: int) -> Path:
+        """stdout and stderr of one of the engine's processes; rank 0 writes `console`."""
+        return self.path / f"console.{rank}.log" if rank else self.console
 
     @property
     def checkpoints(self) -> Path:

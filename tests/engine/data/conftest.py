@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.engine.data import hub
 from tuitrain.config.sections import DataConfig
-from tuitrain_engine.data import Dataset, open_dataset
+from tuitrain_engine.data import Dataset, open_dataset, reader
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +18,25 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = tmp_path / "cache"
     monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(directory))
     return directory
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network for Hugging Face's libraries, whatever they keep is below tmp_path, and retries come at once."""
+    import datasets
+    import huggingface_hub
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf-datasets")
+    monkeypatch.setattr(datasets.config, "HF_MODULES_CACHE", tmp_path / "hf-modules")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(reader, "FIRST_PAUSE_S", 0.001)
+
+
+@pytest.fixture(params=[hub.parquet_dataset, hub.jsonl_dataset], ids=["parquet", "jsonl"])
+def streamed(request: pytest.FixtureRequest, tmp_path: Path, offline: None) -> str:
+    """A source of 60 documents in five shards, read by `datasets`."""
+    return f"hf:{request.param(tmp_path / 'rows')}"
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from tests.engine.data import hub
 from tuitrain.config.sections import DataConfig
 from tuitrain_engine.data import DataError
 from tuitrain_engine.data import files as files_module
@@ -187,31 +188,29 @@ def test_shakespeare_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         documents("shakespeare", tmp_path)
 
 
-def test_the_hub_is_streamed_with_name_configuration_and_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def load_dataset(*names: object, **keys: object) -> list[dict[str, str]]:
-        asked.append((names, keys))
-        return [{"content": text} for text in DOCUMENTS]
-
-    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
-    assert documents("hf:org/set:part", text_column="content", split="validation") == DOCUMENTS
-    assert asked == [(("org/set", "part"), {"split": "validation", "streaming": True})]
-    with pytest.raises(DataError, match=r"row 0 has no 'text': set data\.text_column to one of content"):
-        documents("hf:org/set")
+def test_a_dataset_is_read_in_its_own_order(streamed: str) -> None:
+    assert [text for text in documents(streamed) if text] == hub.texts()
 
 
-def test_a_failing_hub_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load_dataset(*_: object, **__: object) -> None:
-        raise ConnectionError("cannot reach the Hub\nlong details")
-
-    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
-    with pytest.raises(DataError) as caught:
-        documents("hf:org/set")
-    assert str(caught.value) == "hf:org/set could not be streamed: cannot reach the Hub"
+def test_a_configuration_and_a_split_are_passed_on(tmp_path: Path, offline: None) -> None:
+    """A directory with a card that names configurations, as datasets of the Hub have."""
+    card = "configs:\n- config_name: big\n  data_files: big.jsonl\n- config_name: small\n  data_files:\n"
+    splits = "  - split: train\n    path: a.jsonl\n  - split: validation\n    path: b.jsonl\n"
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "README.md").write_text(f"---\n{card}{splits}---\n")
+    for name in ("big", "a", "b"):
+        (tmp_path / "set" / f"{name}.jsonl").write_text(json.dumps({"content": f"text of {name}"}))
+    found = documents(f"hf:{tmp_path / 'set'}:small", text_column="content", split="validation")
+    assert found == ["text of b"]
 
 
 def test_the_hub_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match="pip install datasets"):
         documents("hf:org/set")
+
+
+def test_a_row_cannot_end_its_document(tmp_path: Path) -> None:
+    path = tmp_path / "odd.jsonl"
+    path.write_text(json.dumps({"text": "a\0b"}) + "\n")
+    assert documents(path) == ["a\ufffdb"]

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from tuitrain.cli.options import ForceOption, JsonOption, OverridesArgument, RunsDirOption, complete_preset
+from tuitrain.cli.options import (
+    ForceOption,
+    GpusOption,
+    JsonOption,
+    OverridesArgument,
+    RunsDirOption,
+    StrategyOption,
+    complete_preset,
+    with_strategy,
+)
 from tuitrain.cli.output import is_terminal, print_facts, print_json, say
 
 if TYPE_CHECKING:
@@ -73,7 +82,8 @@ def launch(
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Ten steps that also evaluate, sample, save, load and draw.")
     ] = False,
-    gpus: Annotated[int, typer.Option(min=1, help="GPUs to train on; this version uses one process.")] = 1,
+    gpus: GpusOption = None,
+    strategy: StrategyOption = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
     runs_dir: RunsDirOption = None,
@@ -85,6 +95,7 @@ def launch(
       tuitrain launch my-run.toml --detach
       tuitrain launch qwen3-0.6b --dry-run
       tuitrain launch llama2-tiny --smoke
+      tuitrain launch llama2-1.3b --gpus 8 --strategy fsdp
       tuitrain launch --name mine -- python train.py --lr 3e-4
 
     Start a training run. It trains on when the terminal closes.
@@ -97,20 +108,20 @@ def launch(
 
     _one_way([("--detach", detach), ("--foreground", foreground), ("--watch", watch), ("--dry-run", dry_run),
               ("--smoke", smoke)])  # fmt: skip
-    if gpus > 1:
-        raise LaunchError("--gpus above 1 is not available yet: this version trains in one process.")
     if watch and not is_terminal():
         raise LaunchError("--watch needs a terminal; without one the run is followed as plain lines.")
     command = ctx.meta.get(COMMAND_KEY)
     if command is not None:
-        run, process = _start_wrapped(command, preset, name, tag, note, runs_dir, dry_run or smoke)
+        only_ours = [("--dry-run", dry_run), ("--smoke", smoke), ("--gpus", gpus), ("--strategy", strategy)]
+        refused = [flag for flag, given in only_ours if given]
+        run, process = _start_wrapped(command, preset, name, tag, note, runs_dir, refused)
     else:
-        config = _configuration(ctx, preset, overrides, name)
+        config = _configuration(ctx, preset, with_strategy(overrides, strategy), name)
         if dry_run:
-            return _dry_run(config, runs_dir, as_json)
+            return _dry_run(config, gpus, runs_dir, as_json)
         if smoke:
-            return _smoke(config, as_json, force)
-        run, process = _start(config, tag, note, runs_dir, force)
+            return _smoke(config, gpus, as_json, force)
+        run, process = _start(config, gpus, tag, note, runs_dir, force)
     return attend(run, process, detach=detach, foreground=foreground, as_json=as_json)
 
 
@@ -120,26 +131,34 @@ def _one_way(flags: list[tuple[str, bool]]) -> None:
         raise typer.BadParameter(f"{' and '.join(given)} exclude each other.")
 
 
-def _configuration(ctx: typer.Context, preset: str | None, overrides: list[str] | None, name: str | None) -> RunConfig:
+def _configuration(ctx: typer.Context, preset: str | None, overrides: list[str], name: str | None) -> RunConfig:
     from tuitrain.config import load_config
     from tuitrain.launch.preflight import with_absolute_paths
 
     if preset is None:
         raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
     named = [f"name={name}"] if name else []
-    return with_absolute_paths(load_config(preset, [*(overrides or []), *named]))
+    return with_absolute_paths(load_config(preset, [*overrides, *named]))
 
 
 def _start(
-    config: RunConfig, tags: list[str] | None, notes: list[str] | None, runs_dir: Path | None, force: bool
+    config: RunConfig,
+    gpus: int | None,
+    tags: list[str] | None,
+    notes: list[str] | None,
+    runs_dir: Path | None,
+    force: bool,
 ) -> tuple[RunDirectory, Popen[bytes]]:
     from tuitrain.launch import preflight
     from tuitrain.launch.local import Label, new_run, start, train_command
     from tuitrain.runs import runs_directory
 
-    preflight.check(config, force=force)
-    run = new_run(runs_directory(runs_dir), config)
-    return run, start(run, train_command(run), Label(config.name, tags or [], notes or []))
+    processes = preflight.check(config, gpus=gpus, force=force)
+    if processes.note:
+        say(processes.note)
+    run, label = new_run(runs_directory(runs_dir), config), Label(config.name, tags or [], notes or [])
+    command = train_command(run, processes=processes.count)
+    return run, start(run, command, label, processes=processes.count)
 
 
 def _start_wrapped(
@@ -149,7 +168,7 @@ def _start_wrapped(
     tags: list[str] | None,
     notes: list[str] | None,
     runs_dir: Path | None,
-    on_paper: bool,
+    refused: list[str],
 ) -> tuple[RunDirectory, Popen[bytes]]:
     import shutil
 
@@ -161,8 +180,8 @@ def _start_wrapped(
         raise LaunchError("There is no command after `--`.")
     if preset is not None:
         raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
-    if on_paper:
-        raise LaunchError("--dry-run and --smoke know only the engine's own configurations.")
+    if refused:
+        raise LaunchError(f"{' and '.join(refused)}: only for the engine's own configurations, not for a command.")
     if shutil.which(command[0]) is None:
         raise LaunchError(f"{command[0]}: no such command.", exit_code=3)
     label = Label(name or Path(command[0]).stem, tags or [], notes or [])
@@ -227,7 +246,7 @@ def _watch(run: RunDirectory) -> None:
     raise typer.Exit(code)
 
 
-def _dry_run(config: RunConfig, runs_dir: Path | None, as_json: bool) -> None:
+def _dry_run(config: RunConfig, gpus: int | None, runs_dir: Path | None, as_json: bool) -> None:
     import shlex
 
     from tuitrain.cli.plan_view import plan_facts, plan_json
@@ -238,24 +257,28 @@ def _dry_run(config: RunConfig, runs_dir: Path | None, as_json: bool) -> None:
     from tuitrain.runs import RunDirectory, runs_directory
 
     # The memory fit is part of what is printed.
-    preflight.check(config, force=True)
-    plan = make_plan(config, training_device(config, find_machine()))
+    processes = preflight.check(config, gpus=gpus, force=True)
+    plan = make_plan(config, training_device(config, find_machine()), gpus=processes.count)
     run = RunDirectory(runs_directory(runs_dir).absolute() / f"{config.name}-YYYYMMDD-HHMMSS-XXXX")
-    command = train_command(run)
+    command = train_command(run, processes=processes.count)
     if as_json:
         return print_json(plan_json(plan) | {"command": command})
+    if processes.note:
+        say(processes.note)
     print(f"{config.name}: nothing was started.\n")
     print_facts([*plan_facts(plan), ("command", shlex.join(command))])
     return None
 
 
-def _smoke(config: RunConfig, as_json: bool, force: bool) -> None:
+def _smoke(config: RunConfig, gpus: int | None, as_json: bool, force: bool) -> None:
     from dataclasses import asdict
 
     from tuitrain.launch import preflight
     from tuitrain.launch.smoke import Check, run_smoke
 
-    preflight.check(config, force=force)
+    processes = preflight.check(config, gpus=gpus, force=force)
+    if processes.note:
+        say(processes.note)
 
     def tell(check: Check) -> None:
         seconds = f"{check.seconds:6.1f} s" if check.seconds is not None else " " * 8
@@ -263,7 +286,7 @@ def _smoke(config: RunConfig, as_json: bool, force: bool) -> None:
         print(line.rstrip(), flush=True, file=sys.stderr if as_json else sys.stdout)
 
     say(f"smoke test of {config.name}: ten steps with evaluation, sample, checkpoint and figure")
-    result = run_smoke(config, _draw, tell)
+    result = run_smoke(config, _draw, tell, processes=processes.count)
     if as_json:
         print_json({"ok": result.ok, "checks": [asdict(check) for check in result.checks],
                     "kept": str(result.kept) if result.kept else None})  # fmt: skip

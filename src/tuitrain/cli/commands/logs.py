@@ -25,6 +25,7 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Go on with what comes, until the run is over.")
     ] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last lines; 0: all.")] = 0,
+    rank: Annotated[int, typer.Option(min=0, metavar="N", help="Of this process, in a run of several.")] = 0,
     grep: Annotated[
         str | None, typer.Option(metavar="REGEX", help="Only lines in which this is found; case counts.")
     ] = None,
@@ -36,6 +37,7 @@ def logs(
       tuitrain logs latest
       tuitrain logs latest -f -n 20
       tuitrain logs latest --grep 'val loss'
+      tuitrain logs latest --rank 1
 
     Console output of a run: its startup report and one line for each logged step.
     """
@@ -46,9 +48,12 @@ def logs(
         raise typer.BadParameter("--json and --follow exclude each other.")
     wanted = _pattern(grep)
     found = find_run(run, runs_directory(runs_dir))
+    path = found.console_of(rank)
+    if rank and not path.exists():
+        _require_rank(found, rank)
     if not follow or not glance(found).status.live:
-        found.console.stat()
-    console = ConsoleFollower(found.console)
+        path.stat()
+    console = ConsoleFollower(path)
     text = console.poll()
     known = [line for line in text.splitlines(keepends=True) if wanted.search(line)]
     shown = known[-lines:] if lines else known
@@ -59,6 +64,17 @@ def logs(
     if follow:
         _follow(found, console, wanted)
     return None
+
+
+def _require_rank(run: RunDirectory, rank: int) -> None:
+    """Raise LaunchError when the run has no such process."""
+    from tuitrain.launch import LaunchError
+
+    info = run.read_info()
+    count = info.processes if info else None
+    if count is not None and rank >= count:
+        ranks = "only process 0" if count == 1 else f"processes 0 to {count - 1}"
+        raise LaunchError(f"{run.run_id} has {ranks}, not {rank}.", exit_code=3)
 
 
 def _pattern(grep: str | None) -> re.Pattern[str]:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuitrain.cli.options import JsonOption, OverridesArgument, PresetArgument, complete_gpu
+from tuitrain.cli.options import (
+    JsonOption,
+    OverridesArgument,
+    PresetArgument,
+    StrategyOption,
+    complete_gpu,
+    with_strategy,
+)
 from tuitrain.cli.output import print_facts, print_json
 
 if TYPE_CHECKING:
@@ -22,7 +29,8 @@ def plan(
             metavar="NAME", help="Plan for this GPU, such as H100. Default: this machine.", autocompletion=complete_gpu
         ),
     ] = None,
-    gpus: Annotated[int, typer.Option(min=1, metavar="N", help="How many of them.")] = 1,
+    gpus: Annotated[int, typer.Option(min=1, metavar="N", help="How many of them, one process each.")] = 1,
+    strategy: StrategyOption = None,
     mfu: Annotated[
         float, typer.Option(min=0.01, max=1, metavar="X", help="Utilisation assumed for the time, 0 to 1.")
     ] = 0.4,
@@ -32,6 +40,7 @@ def plan(
     Examples:
       tuitrain plan qwen3-1.8b --gpu H100 --gpus 8
       tuitrain plan llama2-1.3b train.micro_batch_size=2 --gpu "RTX 4090" --mfu 0.35
+      tuitrain plan llama3-8b --gpu H200 --gpus 8 --strategy fsdp
       tuitrain plan my-run.toml --json
 
     Parameters, FLOPs per token, memory and time of a configuration. Nothing is started.
@@ -42,8 +51,10 @@ def plan(
     from tuitrain.config import load_config
     from tuitrain.launch.machine import find_machine, training_device
     from tuitrain.launch.plan import make_plan
+    from tuitrain.launch.processes import check_processes
 
-    config = load_config(preset, overrides or [])
+    config = load_config(preset, with_strategy(overrides, strategy))
+    check_processes(config, gpus)
     device = _named(gpu) if gpu else training_device(config, find_machine())
     made = make_plan(config, device, gpus=gpus, mfu=mfu)
     if as_json:

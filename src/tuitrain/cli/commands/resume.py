@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from tuitrain.cli.options import ForceOption, JsonOption, OverridesArgument, RunArgument, RunsDirOption
+from tuitrain.cli.options import (
+    ForceOption,
+    JsonOption,
+    OverridesArgument,
+    RunArgument,
+    RunsDirOption,
+    StrategyOption,
+    with_strategy,
+)
 
 
 def resume(
@@ -16,6 +24,13 @@ def resume(
     foreground: Annotated[
         bool, typer.Option("--foreground", "-f", help="Stay with it; Ctrl-C stops the run gracefully.")
     ] = False,
+    gpus: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Processes to go on with. Default: as many as it had.", show_default=False
+        ),
+    ] = None,
+    strategy: StrategyOption = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
     runs_dir: RunsDirOption = None,
@@ -24,8 +39,11 @@ def resume(
     Examples:
       tuitrain resume latest
       tuitrain resume gpt2-tiny-20260101-120000-9f3a train.max_steps=600
+      tuitrain resume latest --gpus 4 --strategy fsdp
 
     Continue a run from its newest complete checkpoint, in the same run directory and log.
+
+    It may go on with another number of processes or another strategy: the data comes in the same order.
     """
     from tuitrain.cli.commands.launch import attend
     from tuitrain.launch.preflight import with_absolute_paths
@@ -35,5 +53,6 @@ def resume(
     if detach and foreground:
         raise typer.BadParameter("--detach and --foreground exclude each other.")
     found = find_run(run, runs_directory(runs_dir))
-    config = with_absolute_paths(prepare_resume(found, overrides or [], force=force))
-    attend(found, resume_run(found, config), detach=detach, foreground=foreground, as_json=as_json)
+    config, processes = prepare_resume(found, with_strategy(overrides, strategy), gpus=gpus, force=force)
+    process = resume_run(found, with_absolute_paths(config), processes.count)
+    attend(found, process, detach=detach, foreground=foreground, as_json=as_json)

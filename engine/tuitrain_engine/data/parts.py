@@ -1,0 +1,193 @@
+"""One source of a run, opened: its tokenizer, its training and held-out splits, and what to say of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuitrain.config.sections import DataConfig
+from tuitrain_engine.data.bins import largest_id, open_bins
+from tuitrain_engine.data.errors import DataError
+from tuitrain_engine.data.held_out import prepare_held_out
+from tuitrain_engine.data.hub import HubDataset, Position
+from tuitrain_engine.data.loader import PackedSplit, SampleSplit
+from tuitrain_engine.data.prefetch import FiniteSplit, Split
+from tuitrain_engine.data.prepare import Prepared, cache_directory, prepare
+from tuitrain_engine.data.progress import human, megabytes
+from tuitrain_engine.data.reader import DocumentStream, Patience
+from tuitrain_engine.data.shards import HeldOut, TokenShards, open_split
+from tuitrain_engine.data.sources import HuggingFaceSource, open_source
+from tuitrain_engine.data.stream import ShuffledShards, StreamSplit, TokenStream
+from tuitrain_engine.data.tokenizers import IdTokenizer, Tokenizer
+from tuitrain_engine.data.vocabulary import given_tokenizer, learned
+
+
+@dataclass(frozen=True)
+class Part:
+    """A source of a run."""
+
+    name: str
+    tokenizer: Tokenizer
+    train: Split | None
+    """None for a stream on a process that does not read it."""
+    val: FiniteSplit
+    lines: tuple[str, ...]
+    """For the startup report: source, tokens, shards."""
+    tokenizer_line: str
+
+
+def open_part(
+    data: DataConfig, seq_len: int, seed: int, tokenizer: Tokenizer | None = None, *, reads_streams: bool = True
+) -> Part:
+    """Open `data.source`, with a given tokenizer or the one that `data` names. Raises DataError."""
+    if data.source.startswith("bin:"):
+        return _open_bins(data, seq_len, seed, tokenizer)
+    if data.streams(data.source):
+        return _open_stream(data, seq_len, seed, tokenizer, reads_streams)
+    started = time.monotonic()
+    source = open_source(data, cache_directory() / "downloads")
+    prepared = prepare(source, data, tokenizer)
+    padding = prepared.tokenizer.end_of_document or 0
+    train, val = (
+        _sequences(name, *open_split(prepared.directory, prepared.manifest, name), data, seq_len, padding, seed)
+        for name in ("train", "val")
+    )
+    lines = [*_corpus_lines(prepared, data.max_tokens), _shards_line(prepared, time.monotonic() - started)]
+    if isinstance(train, SampleSplit) and train.truncated:
+        lines.append(f"packing    sample: {train.truncated:,} of {train.n_sequences:,} documents cut at {seq_len:,}")
+    return Part(source.name, prepared.tokenizer, train, val, tuple(lines), tokenizer_line(data, prepared.tokenizer))
+
+
+def tokenizer_line(data: DataConfig, tokenizer: Tokenizer) -> str:
+    """The line of the startup report on the tokenizer."""
+    end = tokenizer.end_of_document
+    return (
+        f"tokenizer  {data.tokenizer}: {tokenizer.vocab_size:,} ids, "
+        f"{'documents joined' if end is None else f'id {end} ends a document'}"
+    )
+
+
+def _sequences(
+    name: str,
+    shards: TokenShards,
+    documents: np.ndarray | None,
+    data: DataConfig,
+    seq_len: int,
+    padding: int,
+    seed: int,
+) -> FiniteSplit:
+    """The split as sequences; raises DataError when it has none."""
+    order = seed if name == "train" else None
+    if data.packing == "sample":
+        if documents is None:
+            raise DataError("data.packing = 'sample' needs documents, and bin:DIR has only ids: use 'packed'.")
+        split = SampleSplit(shards, documents, seq_len, padding, order)
+        if split.n_sequences:
+            return split
+    elif shards.tokens > seq_len:
+        return PackedSplit(shards, seq_len, order)
+    which = "training" if name == "train" else "held-out"
+    held_by = "data.val_tokens or data.val_fraction" if data.streams(data.source) else "data.val_fraction"
+    remedy = "" if name == "train" else f"raise {held_by}, "
+    raise DataError(
+        f"data.source = {data.source!r}: the {which} split has {shards.tokens:,} tokens, too few for one sequence "
+        f"(model.seq_len = {seq_len:,}): {remedy}lower model.seq_len or use more text."
+    )
+
+
+def _corpus_lines(prepared: Prepared, limit: int | None) -> Sequence[str]:
+    manifest = prepared.manifest
+    train, val = manifest.splits["train"], manifest.splits["val"]
+    tail = train.files == val.files
+    documents = train.documents if tail and train.documents == val.documents == 1 else train.documents + val.documents
+    held = "the tail of the text" if tail else f"{val.documents:,} documents held out"
+    limited = ""
+    if limit is not None and train.tokens + val.tokens >= limit:
+        limited = f", cut at {human(limit)} tokens (data.max_tokens)"
+    return (
+        f"source     {manifest.source}: {documents:,} document{'s' if documents > 1 else ''}, "
+        f"{megabytes(manifest.source_bytes)} of text{limited}",
+        f"tokens     {human(train.tokens)} train, {human(val.tokens)} val ({held}), {manifest.dtype}",
+    )
+
+
+def _shards_line(prepared: Prepared, seconds: float) -> str:
+    return f"shards     {f'tokenized in {seconds:.1f} s, kept' if prepared.built else 'found'} in {prepared.directory}"
+
+
+def _open_stream(data: DataConfig, seq_len: int, seed: int, tokenizer: Tokenizer | None, reads_streams: bool) -> Part:
+    started = time.monotonic()
+    source = HuggingFaceSource(data)
+    prepared = prepare_held_out(source, data, tokenizer)
+    manifest, held_out, tokenizer = prepared.manifest, prepared.manifest.held_out, prepared.tokenizer
+    assert held_out is not None
+    padding = tokenizer.end_of_document or 0
+    val = _sequences("val", *open_split(prepared.directory, manifest, "val"), data, seq_len, padding, seed)
+    train = _stream_split(source, data, held_out, tokenizer, seq_len, seed) if reads_streams else None
+    shards = f"{held_out.shards:,} shards, each epoch in another order" if held_out.shards > 1 else "one shard"
+    documents = manifest.splits["val"].documents
+    held = f"the first {documents:,} documents" if documents > 1 else "the first document"
+    lines = (
+        f"source     {source.name}: streamed while training, {shards}",
+        f"tokens     train: all the stream has; {human(val.tokens)} val ({held}), {manifest.dtype}",
+        _shards_line(prepared, time.monotonic() - started),
+    )
+    return Part(source.name, tokenizer, train, val, lines, tokenizer_line(data, tokenizer))
+
+
+def _stream_split(
+    source: HuggingFaceSource, data: DataConfig, held_out: HeldOut, tokenizer: Tokenizer, seq_len: int, seed: int
+) -> StreamSplit:
+    dataset = HubDataset(data.source.removeprefix("hf:"), data.split, data.text_column)
+    dataset.expected_shards = held_out.shards
+    documents = DocumentStream(
+        dataset,
+        Patience(data.stall_timeout_s, data.max_retries),
+        order=ShuffledShards(seed),
+        held_out=Position(0, held_out.place, held_out.row),
+    )
+    of = {
+        "source": source.identity,
+        "tokenizer": tokenizer.fingerprint,
+        "seed": seed,
+        "shards": held_out.shards,
+        "held_out": [held_out.place, held_out.row],
+        "packing": data.packing,
+    }
+    return StreamSplit(
+        TokenStream(documents, tokenizer),
+        packed=data.packing == "packed",
+        seq_len=seq_len,
+        padding=tokenizer.end_of_document or 0,
+        of=of,
+    )
+
+
+def _open_bins(data: DataConfig, seq_len: int, seed: int, tokenizer: Tokenizer | None) -> Part:
+    spec = data.source.removeprefix("bin:")
+    train, val = open_bins(spec, data.bin_dtype, data.val_fraction, data.max_tokens)
+    size = largest_id(spec, data.bin_dtype, cache_directory() / "bins") + 1
+    if tokenizer is None and (data.tokenizer == "byte" or learned(data.tokenizer)):
+        # The ids were made elsewhere: bytes or characters counted here would not be theirs.
+        tokenizer = IdTokenizer(size)
+        about = f"none: the largest id gives {size:,} ids; text is shown as ids, unless data.tokenizer names theirs"
+    else:
+        tokenizer = tokenizer or given_tokenizer(data.tokenizer)
+        about = f"{data.tokenizer}: {tokenizer.vocab_size:,} ids, {size:,} in the files"
+        if size > tokenizer.vocab_size:
+            raise DataError(
+                f"{data.source} contains the id {size - 1:,}, which data.tokenizer = {data.tokenizer!r} "
+                f"({tokenizer.vocab_size:,} ids) does not have: name the tokenizer that made the files"
+                f"{' and their data.bin_dtype' if tokenizer.vocab_size > 1 << 16 else ''}."
+            )
+    lines = (
+        f"source     {data.source}: memory-mapped, nothing copied",
+        f"tokens     {human(train.tokens)} train, {human(val.tokens)} val, {data.bin_dtype}",
+    )
+    sequences = [
+        _sequences(name, shards, None, data, seq_len, 0, seed) for name, shards in (("train", train), ("val", val))
+    ]
+    return Part(data.source, tokenizer, sequences[0], sequences[1], lines, f"tokenizer  {about}")

@@ -1,0 +1,187 @@
+"""Documents of a dataset, read ahead by a thread; a stream that fails or stalls is opened again where it was."""
+
+from __future__ import annotations
+
+import atexit
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tuitrain_engine.data.errors import DataError
+from tuitrain_engine.data.hub import Document, HubDataset, Order, Position, first_line
+from tuitrain_engine.data.progress import note
+
+READ_AHEAD_ROWS = 256
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+"""Pause before the first retry in a row; each further one takes twice as long."""
+
+_LAST_WAIT_S = 5.0
+"""For a thread to end at the end of the process."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When a stream counts as stalled, and how often in a row it is opened again."""
+
+    stall_timeout_s: float
+    max_retries: int
+
+
+class _End:
+    """Comes after the last document."""
+
+
+class _Stalled(Exception):
+    """No row came for too long."""
+
+
+class _Reader:
+    """A thread that walks through a dataset from a position on, at most READ_AHEAD_ROWS documents ahead."""
+
+    def __init__(self, dataset: HubDataset, start: Position, order: Order | None, held_out: Position) -> None:
+        self._walk = (start, order, held_out)
+        self._dataset = dataset
+        self._items: queue.SimpleQueue[Document | _End | Exception] = queue.SimpleQueue()
+        self._room = threading.Semaphore(READ_AHEAD_ROWS)
+        self._closed = False
+        # Opening a dataset of many files takes minutes and has time limits of its own: the clock starts at its end.
+        self._last_row_at: float | None = None
+        self.n_shards = 0
+        # A daemon: a thread that hangs in a read can be left behind, but not ended.
+        self._thread = threading.Thread(target=self._run, name="read-rows", daemon=True)
+        self._thread.start()
+        _running.add(self)
+
+    def get(self, timeout_s: float) -> Document | _End | Exception:
+        """The next document, the end, or the error that ended the reading. Raises _Stalled."""
+        waited_since = time.monotonic()
+        while True:
+            try:
+                item = self._items.get(timeout=timeout_s)
+            except queue.Empty:
+                last = self._last_row_at
+                if last is not None and time.monotonic() - max(last, waited_since) >= timeout_s:
+                    raise _Stalled from None
+            else:
+                self._room.release()
+                return item
+
+    def close(self) -> None:
+        """Let the thread end as soon as it notices; what it read is dropped."""
+        self._closed = True
+        self._room.release()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread to end."""
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            opened = self._dataset.open()
+            self.n_shards = opened.num_shards
+            self._last_row_at = time.monotonic()
+            for item in self._dataset.walk(opened, *self._walk):
+                self._last_row_at = time.monotonic()
+                if item is not None:
+                    self._room.acquire()
+                    self._items.put(item)
+                if self._closed:
+                    return
+            self._items.put(_End())
+        except Exception as error:  # handed over: the Hub, its HTTP client and the file formats share no base class
+            self._items.put(error)
+
+
+_running: weakref.WeakSet[_Reader] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_readers() -> None:
+    """A thread inside Arrow while the interpreter goes away ends the process with SIGABRT: let them end before."""
+    readers = list(_running)
+    for reader in readers:
+        reader.close()
+    for reader in readers:
+        reader.join(_LAST_WAIT_S)
+
+
+class DocumentStream:
+    """An iterator over documents from a position on, that outlives errors and stalls."""
+
+    def __init__(
+        self,
+        dataset: HubDataset,
+        patience: Patience,
+        *,
+        order: Order | None = None,
+        held_out: Position = Position(),  # noqa: B008 - an immutable tuple
+        start: Position = Position(),  # noqa: B008
+    ) -> None:
+        """`order` and `held_out` as in HubDataset.walk: order None ends after one epoch."""
+        self.name = dataset.name
+        self._dataset, self._patience, self._order, self._held_out = dataset, patience, order, held_out
+        self.n_shards = 0
+        """Shards of the dataset, known from the first document on."""
+        self._start(start)
+
+    def __iter__(self) -> Iterator[Document]:
+        return self
+
+    def __next__(self) -> Document:
+        """The next document. Raises DataError when no retry is left, or for what no retry would mend."""
+        while not self._ended:
+            if self._reader is None:
+                self._reader = _Reader(self._dataset, self._position, self._order, self._held_out)
+            try:
+                item = self._reader.get(self._patience.stall_timeout_s)
+            except _Stalled:
+                self._retry(f"no row for {self._patience.stall_timeout_s:g} s")
+                continue
+            if isinstance(item, Document):
+                self._failures, self._position, self.n_shards = 0, item.after, self._reader.n_shards
+                return item
+            self.n_shards = self._reader.n_shards
+            if isinstance(item, _End):
+                self._ended = True
+            elif isinstance(item, DataError):
+                raise item
+            else:
+                self._retry(first_line(item), item)
+        raise StopIteration
+
+    def restart(self, position: Position) -> None:
+        """Go on from `position`."""
+        self.close()
+        self._start(position)
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _start(self, position: Position) -> None:
+        self._reader: _Reader | None = None
+        self._position, self._failures, self._ended = position, 0, False
+
+    def _retry(self, reason: str, cause: Exception | None = None) -> None:
+        """Close the stream, so that it is opened again where it was, after a pause; tells why."""
+        self.close()
+        self._failures += 1
+        name, most = self._dataset.name, self._patience.max_retries
+        if self._failures > most:
+            tried = f", after {most} retr{'y' if most == 1 else 'ies'}" if most else ""
+            raise DataError(
+                f"{name} could not be streamed: {reason}{tried}. A resume goes on from the last checkpoint; "
+                "data.max_retries and data.stall_timeout_s set how long to wait."
+            ) from cause
+        pause = min(FIRST_PAUSE_S * 2 ** (self._failures - 1), LONGEST_PAUSE_S)
+        epoch, place, row = self._position
+        note(
+            f"{name}: {reason}; retry {self._failures} of {most} in {pause:g} s, "
+            f"from epoch {epoch + 1}, shard {place + 1}, row {row + 1}"
+        )
+        time.sleep(pause)

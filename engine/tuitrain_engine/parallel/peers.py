@@ -1,0 +1,69 @@
+"""How the process that writes the log learns why another one ended: a sentence in a file of the run directory.
+
+A process that fails leaves the others waiting in a collective, some backends for minutes, and torchrun kills them
+before they could say why. The main process looks for such a file from a thread of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tuitrain_engine.parallel.world import World
+
+LOOK_EVERY_S = 0.5
+GRACE_S = 5.0
+"""How long the main process may take to notice by itself before it is ended from the outside."""
+
+
+class Peers:
+    """The other processes of an attempt, as far as failures go."""
+
+    def __init__(self, run_dir: Path, world: World) -> None:
+        attempt = os.environ.get("TORCHELASTIC_RUN_ID", "none")
+        self._directory, self._world = run_dir, world
+        self._stem = f".failed-{attempt}-rank-"
+        self._closing = threading.Event()
+
+    def report(self, sentence: str) -> None:
+        """Leave word that this process fails. The main one writes its own end."""
+        if not self._world.is_main:
+            path = self._directory / f"{self._stem}{self._world.rank}"
+            unfinished = path.with_name(f"{path.name}.tmp")
+            unfinished.write_text(sentence, encoding="utf-8")
+            unfinished.replace(path)
+
+    def failure(self, patience_s: float = 0.0) -> str | None:
+        """What another process failed of, naming it; waits a little for word of it."""
+        if self._world.size == 1:
+            return None
+        deadline = time.monotonic() + patience_s
+        while True:
+            for path in sorted(self._directory.glob(f"{self._stem}*")):
+                if path.suffix != ".tmp":
+                    rank, sentence = path.name.rpartition("-")[2], path.read_text(encoding="utf-8")
+                    path.unlink(missing_ok=True)
+                    return f"Process {rank}: {sentence}"
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(LOOK_EVERY_S / 5)
+
+    def watch(self, end: Callable[[str], None]) -> None:
+        """From a thread of the main process: when another one has failed and this one hangs, `end(sentence)`."""
+        if self._world.is_main and self._world.size > 1:
+            threading.Thread(target=self._watch, args=(end,), name="peers", daemon=True).start()
+
+    def close(self) -> None:
+        """No more watching: this process has noticed, or the run is over."""
+        self._closing.set()
+
+    def _watch(self, end: Callable[[str], None]) -> None:
+        while not self._closing.wait(LOOK_EVERY_S):
+            if next(self._directory.glob(f"{self._stem}*"), None) is not None and not self._closing.wait(GRACE_S):
+                sentence = self.failure()
+                if sentence is not None:
+                    end(sentence)
+                return

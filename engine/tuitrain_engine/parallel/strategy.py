@@ -1,0 +1,145 @@
+"""How the model is spread over processes: copies (ddp), or one copy in shards (zero1, fsdp, hsdp).
+
+Every strategy averages gradients over all processes; the loop multiplies the loss by their number, so that the sum
+over the global batch comes out.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from tuitrain import accounting
+from tuitrain.config import ConfigError, RunConfig
+from tuitrain_engine.decision import Decision
+from tuitrain_engine.model import Transformer
+from tuitrain_engine.parallel.world import World
+
+SHARDED = ("zero1", "fsdp", "hsdp")
+
+
+def decide_strategy(config: RunConfig, world: World, *, dtype: str, device_type: str, memory_gb: float) -> Decision:
+    """The strategy for these processes; auto chooses by memory. Raises ConfigError when it cannot be done."""
+    asked = config.parallel.strategy
+    if asked == "auto":
+        chosen, reason = accounting.choose_strategy(
+            config, dtype=dtype, world_size=world.size, nodes=world.nodes, device_type=device_type,
+            capacity_bytes=int(memory_gb * 1e9),
+        )  # fmt: skip
+    elif asked == "single" and world.size > 1:
+        raise ConfigError(
+            f"parallel.strategy = 'single' is one process, and this run has {world.size}: set it to 'auto', or start "
+            "one process."
+        )
+    elif asked != "single" and world.size == 1:
+        raise ConfigError(
+            f"parallel.strategy = {asked!r} needs several processes, and this run has one: start it with --gpus 2 or "
+            "more, or set it to 'auto'."
+        )
+    else:
+        chosen, reason = asked, "one process" if asked == "single" else f"parallel.strategy = {asked}"
+    if chosen == "hsdp":
+        size = shard_size(config, world)
+        reason += f"; {world.size // size} copies, each in {size} shards"
+    return Decision("strategy", chosen, reason)
+
+
+def shard_size(config: RunConfig, world: World) -> int:
+    """Processes that hold one copy of the model together under hsdp. Raises ConfigError when that does not divide."""
+    size = config.parallel.shard_size or world.local_size
+    if world.size % size:
+        raise ConfigError(f"parallel.shard_size ({size}) must divide the number of processes ({world.size}).")
+    return size
+
+
+class Distribution:
+    """One model over the processes of a run: made on the meta device, `shard`ed, filled, then `replicate`d."""
+
+    def __init__(self, strategy: str, config: RunConfig, world: World, device: torch.device) -> None:
+        self.strategy, self._world, self._device = strategy, world, device
+        self._mesh = self._make_mesh(config) if strategy in SHARDED else None
+        self._copies: DistributedDataParallel | None = None
+        self._model: nn.Module | None = None
+
+    def _make_mesh(self, config: RunConfig) -> DeviceMesh:
+        if self.strategy != "hsdp":
+            return init_device_mesh(self._device.type, (self._world.size,), mesh_dim_names=("shard",))
+        size = shard_size(config, self._world)
+        shape = (self._world.size // size, size)
+        return init_device_mesh(self._device.type, shape, mesh_dim_names=("replicate", "shard"))
+
+    @property
+    def shard_group(self) -> dist.ProcessGroup | None:
+        """The processes over which each parameter is sharded; None where each process holds it whole."""
+        return self._mesh.get_group("shard") if self._mesh is not None else None
+
+    @property
+    def sharded(self) -> bool:
+        """Whether a forward pass needs every process."""
+        return self._mesh is not None
+
+    def shard(self, model: Transformer) -> None:
+        """Turn the parameters, still without values, into shards: a block is the unit that is gathered.
+
+        zero1 is fsdp that keeps what it has gathered until the step's last backward pass, so that weights travel once
+        a step and only optimizer states (and the weights between steps) stay sharded.
+        """
+        self._model = model
+        if self._mesh is None:
+            return
+        keep = self.strategy == "zero1"
+        for block in model.blocks:
+            fully_shard(block, mesh=self._mesh, reshard_after_forward=not keep)
+        if model.config.tied_embeddings:
+            # One table in two modules: they are gathered together.
+            fully_shard([model.embedding, model.head], mesh=self._mesh, reshard_after_forward=False)
+        else:
+            fully_shard(model.embedding, mesh=self._mesh, reshard_after_forward=not keep)
+            fully_shard(model.head, mesh=self._mesh, reshard_after_forward=False)
+        fully_shard(model, mesh=self._mesh, reshard_after_forward=False)
+
+    def replicate(self, model: Transformer) -> Callable[..., Any]:
+        """The forward pass to train with; under ddp its backward pass averages the gradients."""
+        if self.strategy != "ddp":
+            return model
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):
+            # Its successor in torch 2.13 does not exist in 2.11, and still sends the buffers once.
+            self._copies = DistributedDataParallel(
+                model,
+                device_ids=[self._world.local_rank] if self._device.type == "cuda" else None,
+                broadcast_buffers=False,
+                gradient_as_bucket_view=True,
+            )
+        return self._copies
+
+    def micro_batch(self, last: bool) -> AbstractContextManager[Any]:
+        """The context of one micro-batch of a step: gradients travel once a step, with the last.
+
+        fsdp reduces them each time all the same, since holding them whole is what it avoids; hsdp does so within its
+        shards, and between the copies once.
+        """
+        if self._copies is not None:
+            return nullcontext() if last else self._copies.no_sync()
+        if isinstance(self._model, FSDPModule):
+            if self.strategy == "zero1":
+                self._model.set_requires_gradient_sync(last)
+                self._model.set_reshard_after_backward(last)
+            elif self.strategy == "hsdp":
+                self._model.set_requires_all_reduce(last)
+        return nullcontext()
+
+    def release(self) -> None:
+        """After forward passes without a backward one: give up what they have gathered."""
+        if self._mesh is not None and self._model is not None:
+            for module in self._model.modules():
+                if isinstance(module, FSDPModule):
+                    module.reshard()

@@ -1,0 +1,108 @@
+"""Looking closely at a few steps: traces by torch.profiler, and snapshots of the CUDA allocator.
+
+Traces open in https://ui.perfetto.dev or chrome://tracing, snapshots in https://pytorch.org/memory_viz.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import torch
+from torch.profiler import ProfilerAction, ProfilerActivity, profile
+
+_MAX_ENTRIES = 200_000
+"""Allocations and frees that a history holds, the newest: some hundred MB of file at most."""
+_CUDA_ONLY = "memory snapshots exist on CUDA only"
+
+
+class StepProfiler:
+    """Traces the steps from first to last, both included, as `DIRECTORY/steps-10-15.rank0.json.gz`.
+
+    The loop calls `before(step)` and `after(step)` around each step and `close` at its end. The step before the first
+    warms the profiler up and is not in the trace. Within the trace, steps count from 1 (`ProfilerStep#1` is the first;
+    from 0 where there was no step to warm up in).
+    """
+
+    def __init__(self, steps: tuple[int, int] | None, directory: Path, rank: int, device: torch.device) -> None:
+        self._steps, self._directory, self._rank, self._device = steps, directory, rank, device
+        self._profile: profile | None = None
+        self._traced = False
+
+    def before(self, step: int) -> None:
+        """To be called before each step: the profiler starts when its turn has come."""
+        if self._steps is None or self._profile is not None:
+            return
+        first, last = self._steps
+        if not first - 1 <= step <= last:
+            return
+
+        def action(count: int) -> ProfilerAction:
+            current = step + count
+            if current > last:
+                return ProfilerAction.NONE
+            if current == last:
+                return ProfilerAction.RECORD_AND_SAVE
+            return ProfilerAction.RECORD if current >= first else ProfilerAction.WARMUP
+
+        activities = [ProfilerActivity.CPU]
+        if self._device.type == "cuda":
+            activities.append(ProfilerActivity.CUDA)
+        self._profile = profile(activities=activities, schedule=action, record_shapes=True)
+        self._profile.start()
+
+    def ends(self, step: int) -> bool:
+        """Whether `after(step)` writes the trace, which takes seconds that belong to no step."""
+        return self._profile is not None and self._steps is not None and step == self._steps[1]
+
+    def after(self, step: int) -> Path | None:
+        """To be called after each step. Writes the trace after the last one and returns its path."""
+        if self._profile is None or self._steps is None:
+            return None
+        self._traced = step >= self._steps[0]
+        if self.ends(step):
+            return self.close()
+        self._profile.step()
+        return None
+
+    def close(self) -> Path | None:
+        """Write what was traced of an unfinished range, if anything was, and return its path."""
+        if self._profile is None or self._steps is None:
+            return None
+        path = self._directory / f"steps-{self._steps[0]}-{self._steps[1]}.rank{self._rank}.json.gz"
+        finished, self._profile, self._steps = self._profile, None, None
+        finished.stop()
+        if not self._traced:
+            return None
+        self._directory.mkdir(parents=True, exist_ok=True)
+        finished.export_chrome_trace(str(path))
+        return path
+
+
+def record_memory_history(device: torch.device) -> None:
+    """Let later snapshots tell where in the code memory was taken and given back. On CPU there is nothing to do."""
+    if device.type == "cuda":
+        torch.cuda.memory._record_memory_history(max_entries=_MAX_ENTRIES)
+
+
+def memory_snapshot(path: Path, device: torch.device) -> str:
+    """Write what the allocator of a CUDA device holds to `path`; returns a sentence that says what became of it."""
+    if device.type != "cuda":
+        return _CUDA_ONLY
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.cuda.memory._dump_snapshot(str(path))
+    return f"memory snapshot in {path}"
+
+
+def snapshot_on_out_of_memory(directory: Path, rank: int, device: torch.device) -> None:
+    """From now on write `DIRECTORY/memory-oom.rank0.pickle` when an allocation fails, before anything is freed."""
+    if device.type != "cuda":
+        return
+
+    def observe(_device: int, _asked: int, _total: int, _free: int) -> None:
+        # A full disk must not hide that memory ran out.
+        with contextlib.suppress(OSError):
+            memory_snapshot(directory / f"memory-oom.rank{rank}.pickle", device)
+
+    torch.cuda.init()
+    torch._C._cuda_attach_out_of_memory_observer(observe)

@@ -1,0 +1,102 @@
+"""The checkpoints of a running attempt: begun at a step boundary, written in the background, recorded, thinned out."""
+
+from __future__ import annotations
+
+import math
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from tuitrain import events
+from tuitrain.config.sections import CheckpointConfig
+from tuitrain_engine import checkpoint
+from tuitrain_engine.journal import Journal
+from tuitrain_engine.parallel import World
+
+
+@dataclass(frozen=True)
+class _Saving:
+    """A checkpoint on its way to the disk."""
+
+    step: int
+    path: Path
+    began: float
+    written: Future[Any]
+
+
+class Checkpoints:
+    """Writes one checkpoint at a time and keeps the newest few and the best.
+
+    val_losses: validation loss by step, which the loop goes on filling; the lowest of them is the best.
+    """
+
+    def __init__(
+        self, run_dir: Path, config: CheckpointConfig, world: World, journal: Journal, val_losses: dict[int, float]
+    ) -> None:
+        self._run_dir, self._config, self._world, self._journal = run_dir, config, world, journal
+        self._val_losses = val_losses
+        self._saving: _Saving | None = None
+
+    @property
+    def written(self) -> bool:
+        """Whether one was being written and now is, so that `finish` does not wait."""
+        return self._saving is not None and self._saving.written.done()
+
+    def begin(self, step: int, model: nn.Module, optimizer: Optimizer, loop_state: dict[str, Any]) -> None:
+        """Copy the state of this step and write it; with async_save the next steps do not wait for the disk."""
+        self.finish()
+        began, path = time.perf_counter(), checkpoint.directory(self._run_dir, step)
+        written = checkpoint.start_saving(path, model, optimizer, loop_state, self._world)
+        self._saving = _Saving(step, path, began, written)
+        if not self._config.async_save:
+            self.finish()
+
+    def finish(self, *, final: bool = False) -> None:
+        """Wait for what is being written, record it, and discard what need not stay.
+
+        A failure becomes an alert, since training can go on without; when it is final, SaveError is raised too.
+        """
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            try:
+                checkpoint.finish_saving(saving.path, saving.written)
+            except checkpoint.SaveError as error:
+                self._journal.write(
+                    events.Alert(level="critical", code="checkpoint_failed", message=str(error), step=saving.step)
+                )
+                if final:
+                    raise
+            else:
+                self._record(saving)
+        if self._world.is_main:
+            self._discard_old()
+
+    def discard(self, step: int) -> None:
+        """Delete the checkpoint of one step, if there is one."""
+        self.finish()
+        if self._world.is_main:
+            checkpoint.discard(self._run_dir, step)
+
+    def _record(self, saving: _Saving) -> None:
+        if self._world.is_main:
+            self._journal.write(
+                events.Checkpoint(
+                    step=saving.step,
+                    path=saving.path.relative_to(self._run_dir).as_posix(),
+                    bytes=checkpoint.size_in_bytes(saving.path),
+                    duration_ms=(time.perf_counter() - saving.began) * 1e3,
+                )
+            )
+
+    def _discard_old(self) -> None:
+        losses = {
+            found.step: self._val_losses.get(found.step, math.inf) for found in checkpoint.complete(self._run_dir)
+        }
+        best = min(losses, key=lambda step: losses[step], default=None)
+        keep_best = self._config.keep_best and best is not None and losses[best] < math.inf
+        checkpoint.prune(self._run_dir, self._config.keep_last, best if keep_best else None)

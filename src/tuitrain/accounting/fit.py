@@ -1,0 +1,162 @@
+"""Which strategy a run takes when it is left to us, and which settings make a run fit that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tuitrain.accounting.memory import estimate_memory
+from tuitrain.config import RunConfig
+
+GB = 1e9
+USABLE = 0.9
+"""Share of a device's memory that an estimate may fill: CUDA, NCCL and fragmentation take the rest."""
+
+
+def capacity_per_process(capacity_bytes: float, world_size: int, nodes: int, device_type: str) -> float:
+    """Memory of one process: a GPU's own, and its share of the machine's where it trains on the CPU."""
+    return capacity_bytes / max(world_size // nodes, 1) if device_type == "cpu" else capacity_bytes
+
+
+@dataclass(frozen=True)
+class Change:
+    """Settings that need less memory, and the bytes per device that a step then takes."""
+
+    settings: tuple[str, ...]
+    bytes: int
+
+    def __str__(self) -> str:
+        """Such as `train.micro_batch_size=4 (61.2 GB)`."""
+        return f"{' with '.join(self.settings)} ({size_text(self.bytes)})"
+
+
+def choose_strategy(
+    config: RunConfig, dtype: str, world_size: int, nodes: int, device_type: str, capacity_bytes: float | None
+) -> tuple[str, str]:
+    """The strategy that parallel.strategy = auto stands for, and why.
+
+    One process is single; else the first of ddp, zero1, hsdp (on several nodes) and fsdp whose estimate fills at most
+    USABLE of the device; fsdp when none does, ddp when the memory is unknown. capacity_bytes is the memory of a device,
+    which on the CPU its processes share. Raises ValueError if vocab_size is unset.
+    """
+    if world_size == 1:
+        return "single", "one process"
+    if capacity_bytes is None:
+        return "ddp", "the device's memory is unknown"
+    capacity = capacity_per_process(capacity_bytes, world_size, nodes, device_type)
+    tried = []
+    for strategy in ("ddp", "zero1", "hsdp", "fsdp") if nodes > 1 else ("ddp", "zero1", "fsdp"):
+        needed = _estimate(_with(config, {"parallel.strategy": strategy}), dtype, world_size, device_type, nodes)
+        tried.append(f"{strategy} needs {size_text(needed)}")
+        if needed <= USABLE * capacity:
+            return strategy, f"{', '.join(tried)} of {size_text(capacity)} for each process"
+    return "fsdp", f"none fits: {', '.join(tried)} of {size_text(capacity)} for each process"
+
+
+def size_text(size: float) -> str:
+    """Bytes as `61.2 GB`, or in MB where that would be 0.0."""
+    return f"{size / GB:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+
+
+def fitting_changes(
+    config: RunConfig,
+    dtype: str,
+    world_size: int,
+    device_type: str,
+    capacity_bytes: float,
+    nodes: int = 1,
+) -> list[Change]:
+    """Changes that would fit, cheapest in speed first; none that saves less than a tenth.
+
+    Where the estimate says that the run fits as it is, and it did not, they are those that need a tenth less. Raises
+    ValueError if vocab_size is unset.
+    """
+    if config.parallel.strategy == "auto":
+        chosen, _ = choose_strategy(config, dtype, world_size, nodes, device_type, capacity_bytes)
+        config = _with(config, {"parallel.strategy": chosen})
+    now = _estimate(config, dtype, world_size, device_type, nodes)
+    fitting = []
+    for change, processes in _candidates(config, world_size, device_type):
+        needed = _estimate(_with(config, change), dtype, processes, device_type, nodes)
+        if needed <= min(capacity_per_process(capacity_bytes, processes, nodes, device_type), 0.9 * now):
+            more = [f"--gpus {processes}"] if processes != world_size else []
+            fitting.append(Change((*more, *(f"{key}={value}" for key, value in change.items())), needed))
+    return _without_supersets(fitting)
+
+
+def fitting_sentence(
+    config: RunConfig,
+    dtype: str,
+    world_size: int,
+    device_type: str,
+    capacity_bytes: float,
+    nodes: int = 1,
+    most: int = 3,
+) -> str:
+    """The first few fitting changes as part of a sentence; empty when nothing would fit.
+
+    Such as `train.micro_batch_size=4 (61.2 GB) or parallel.activation_checkpointing=selective (70.4 GB)`.
+    """
+    changes = fitting_changes(config, dtype, world_size, device_type, capacity_bytes, nodes)[:most]
+    *others, last = [str(change) for change in changes] or [""]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _candidates(config: RunConfig, world_size: int, device_type: str) -> Iterator[tuple[dict[str, Any], int]]:
+    """Changes in the order of what they cost in speed, with the number of processes.
+
+    Smaller micro-batches cost little while they fill the device, selective checkpointing some percent, sharding what
+    the network costs, full checkpointing about a third of the forward pass's FLOPs again.
+    """
+    smaller: list[dict[str, Any]] = [{"train.micro_batch_size": size} for size in _smaller_micro_batches(config)]
+    modes = ("none", "selective", "full")
+    at = modes.index(config.parallel.activation_checkpointing)
+    selective, full = ([{"parallel.activation_checkpointing": mode}] for mode in ("selective", "full"))
+    recompute: list[dict[str, Any]] = [*(selective if at < 1 else []), *(full if at < 2 else [])]
+    order = ("single", "ddp", "zero1", "fsdp")
+    at = order.index(config.parallel.strategy) if config.parallel.strategy in order else len(order)
+    shard: list[dict[str, Any]] = [{"parallel.strategy": name} for name in order[max(at + 1, 2) :] if world_size > 1]
+
+    yield from ((change, world_size) for change in [*smaller[:1], *recompute[:1], *shard, *smaller[1:], *recompute[1:]])
+    for size in smaller:
+        for mode in recompute:
+            yield size | mode, world_size
+    for sharded in shard:
+        for mode in recompute:
+            yield sharded | mode, world_size
+            if smaller:
+                yield sharded | mode | smaller[-1], world_size
+    if device_type == "cpu":
+        # More processes would share the same memory.
+        return
+    for processes in (2, 4, 8, 16, 32, 64):
+        if processes > world_size and config.train.global_batch_size % (config.train.micro_batch_size * processes) == 0:
+            yield {"parallel.strategy": "fsdp"}, processes
+
+
+def _smaller_micro_batches(config: RunConfig) -> list[int]:
+    """Smaller micro-batches that divide the one asked for, and so any batch it divides; largest first."""
+    now = config.train.micro_batch_size
+    return [size for size in range(now // 2, 0, -1) if now % size == 0]
+
+
+def _without_supersets(changes: list[Change]) -> list[Change]:
+    """Leave out what only adds to a change that fits already, and smaller micro-batches than the largest that fits."""
+    kept: list[Change] = []
+    for change in changes:
+        keys = {setting.partition("=")[0] for setting in change.settings}
+        if not any({setting.partition("=")[0] for setting in known.settings} <= keys for known in kept):
+            kept.append(change)
+    return kept
+
+
+def _with(config: RunConfig, change: dict[str, Any]) -> RunConfig:
+    for key, value in change.items():
+        section, _, name = key.partition(".")
+        config = config.model_copy(update={section: getattr(config, section).model_copy(update={name: value})})
+    return config
+
+
+def _estimate(config: RunConfig, dtype: str, world_size: int, device_type: str, nodes: int) -> int:
+    return estimate_memory(config, dtype=dtype, world_size=world_size, device_type=device_type, nodes=nodes).total

@@ -1,0 +1,30 @@
+"""Names of data sources that mean a path on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class SourcePath(NamedTuple):
+    """A path, and what stands before and after it in the name of the source."""
+
+    prefix: str
+    path: Path
+    suffix: str = ""
+
+
+def source_path(source: str) -> SourcePath | None:
+    """The path that `data.source` (or a source of a mixture) names, `~` expanded; None for those that are no path.
+
+    After `hf:` comes NAME[:CONFIG] of a dataset on the Hub, or DIR[:CONFIG] if it begins with `/`, `.` or `~`.
+    """
+    if source in ("stdlib", "shakespeare", "mixture"):
+        return None
+    prefix = next((known for known in ("bin:", "hf:") if source.startswith(known)), "")
+    name = source.removeprefix(prefix)
+    if prefix == "hf:":
+        directory, colon, config = name.partition(":")
+        local = name.startswith(("/", ".", "~"))
+        return SourcePath(prefix, Path(directory).expanduser(), colon + config) if local else None
+    return SourcePath(prefix, Path(name).expanduser())

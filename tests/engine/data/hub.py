@@ -1,0 +1,46 @@
+"""Small local datasets that are read through the real `datasets`, and ways to spoil the reading."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+FILES, ROWS = 5, 12
+
+
+def text_of(file: int, row: int) -> str:
+    """A text that tells where it is from; lengths differ, and one is longer than several sequences."""
+    return f"<{file}.{row}>" + "abcdefghij" * ((file * 7 + row * 3) % 5 + (20 if (file, row) == (3, 4) else 0))
+
+
+def texts() -> list[str]:
+    """Every text, in the dataset's own order."""
+    return [text_of(file, row) for file in range(FILES) for row in range(ROWS)]
+
+
+def parquet_dataset(path: Path) -> Path:
+    """Five Parquet files of three row groups each, with one more column."""
+    path.mkdir()
+    for file in range(FILES):
+        table = pa.table({"text": [text_of(file, row) for row in range(ROWS)], "n": list(range(ROWS))})
+        pq.write_table(table, path / f"part-{file}.parquet", row_group_size=5)
+    return path
+
+
+def jsonl_dataset(path: Path) -> Path:
+    """The same texts as JSON Lines, with empty and null ones between them."""
+    path.mkdir()
+    for file in range(FILES):
+        rows = [row for number in range(ROWS) for row in ({"text": ""}, {"text": text_of(file, number)})]
+        lines = [json.dumps(row) for row in [*rows, {"text": None}]]
+        (path / f"part-{file}.jsonl").write_text("\n".join(lines) + "\n")
+    return path
+
+
+def documents_of(ids: list[int]) -> Iterator[str]:
+    """The documents in a stream of byte ids; the last one may be cut."""
+    return iter(bytes(ids).decode().split("\0"))

@@ -1,0 +1,64 @@
+"""One of the processes of test_data_processes: reads its part of each step as the trainer does, and rank 0 writes it all.
+
+Usage: two_processes.py REQUEST.json, with keys data, from, steps, state and out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from tuitrain.config.sections import DataConfig
+from tuitrain_engine.data import DataError, Prefetcher, open_dataset
+
+MICRO, ACCUMULATION, SEQ_LEN = 2, 3, 16
+
+
+def main(request: dict[str, Any]) -> None:
+    dist.init_process_group("gloo")
+    rank, size = dist.get_rank(), dist.get_world_size()
+    micro = MICRO * 2 // size
+    dataset = open_dataset(DataConfig(**request["data"]), seq_len=SEQ_LEN, seed=7, vocab_size=None)
+    first = request["from"]
+    dataset.train.restore(request["state"] if rank == 0 else {}, first)
+
+    def positions(steps: int) -> list[tuple[int, int]]:
+        starts = range(first, first + steps * micro * size * ACCUMULATION, micro * size)
+        return [(start + rank * micro, micro) for start in starts]
+
+    rows: dict[int, list[list[int]]] = {}
+    problem = ""
+    try:
+        for start, count in positions(request["steps"]):
+            x, y = dataset.train.batch(start, count)
+            rows |= {start + row: [x[row].tolist(), y[row].tolist()] for row in range(count)}
+    except DataError as error:
+        problem = str(error)
+    first += request["steps"] * micro * size * ACCUMULATION
+    state = {} if problem else dataset.train.state_at(first)
+    if not problem:
+        # A thread that is ahead when the loop is left early must not leave another process waiting.
+        with Prefetcher(dataset.train, positions(50), "meta") as batches:
+            for _ in range(3):
+                next(batches)
+    everyone: list[Any] = [None] * size
+    dist.all_gather_object(everyone, (rows, state, problem))
+    if rank == 0:
+        merged = {number: row for theirs, _, _ in everyone for number, row in theirs.items()}
+        result = {
+            "sequences": [merged[number] for number in sorted(merged)],
+            "states": [state for _, state, _ in everyone],
+            "problems": [problem for _, _, problem in everyone],
+        }
+        Path(request["out"]).write_text(json.dumps(result))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(json.loads(Path(sys.argv[1]).read_text()))

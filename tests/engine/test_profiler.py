@@ -1,0 +1,106 @@
+"""Traces of a range of steps, and memory snapshots."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from tuitrain_engine.profiler import (
+    StepProfiler,
+    memory_snapshot,
+    record_memory_history,
+    snapshot_on_out_of_memory,
+)
+
+CPU = torch.device("cpu")
+
+
+def run_steps(profiler: StepProfiler, steps: range) -> dict[int, Path]:
+    """A linear layer forward and backward in each step; the paths that `after` gave."""
+    layer, paths = nn.Linear(8, 8), {}
+    for step in steps:
+        profiler.before(step)
+        with torch.profiler.record_function(f"our step {step}"):
+            layer(torch.ones(4, 8)).sum().backward()
+        announced = profiler.ends(step)
+        path = profiler.after(step)
+        assert announced == (path is not None)
+        if path is not None:
+            paths[step] = path
+    return paths
+
+
+def events_of(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return json.load(file)["traceEvents"]
+
+
+def names(path: Path, start: str) -> set[str]:
+    return {event["name"] for event in events_of(path) if str(event.get("name", "")).startswith(start)}
+
+
+def test_a_trace_holds_the_steps_that_were_asked_for(tmp_path: Path) -> None:
+    paths = run_steps(StepProfiler((3, 5), tmp_path / "profile", 1, CPU), range(1, 9))
+    assert paths == {5: tmp_path / "profile" / "steps-3-5.rank1.json.gz"}
+    assert names(paths[5], "our step") == {"our step 3", "our step 4", "our step 5"}
+    assert names(paths[5], "ProfilerStep#") == {"ProfilerStep#1", "ProfilerStep#2", "ProfilerStep#3"}
+    products = [event for event in events_of(paths[5]) if event.get("name") == "aten::addmm"]
+    assert len(products) == 3
+    assert all([4, 8] in event["args"]["Input Dims"] for event in products)
+
+
+@pytest.mark.parametrize(
+    ("asked", "steps", "seen"),
+    [((1, 2), range(1, 5), {1, 2}), ((3, 6), range(5, 9), {5, 6}), ((4, 4), range(1, 6), {4})],
+    ids=["from the first step", "resumed within the range", "one step"],
+)
+def test_a_range_at_an_edge(tmp_path: Path, asked: tuple[int, int], steps: range, seen: set[int]) -> None:
+    (path,) = run_steps(StepProfiler(asked, tmp_path, 0, CPU), steps).values()
+    assert names(path, "our step") == {f"our step {step}" for step in seen}
+
+
+def test_a_run_that_stops_within_the_range_keeps_what_was_traced(tmp_path: Path) -> None:
+    profiler = StepProfiler((2, 9), tmp_path, 0, CPU)
+    assert run_steps(profiler, range(1, 4)) == {}
+    path = profiler.close()
+    assert path is not None and names(path, "our step") == {"our step 2", "our step 3"}
+    assert profiler.close() is None
+
+
+@pytest.mark.parametrize("asked", [None, (20, 30), (4, 5)], ids=["none", "never reached", "only warmed up"])
+def test_nothing_is_written_where_nothing_was_traced(tmp_path: Path, asked: tuple[int, int] | None) -> None:
+    profiler = StepProfiler(asked, tmp_path / "profile", 0, CPU)
+    assert run_steps(profiler, range(1, 4)) == {}
+    assert profiler.close() is None
+    assert not (tmp_path / "profile").exists()
+
+
+def test_without_cuda_a_snapshot_is_a_sentence(tmp_path: Path) -> None:
+    record_memory_history(CPU)
+    snapshot_on_out_of_memory(tmp_path, 0, CPU)
+    assert memory_snapshot(tmp_path / "memory.pickle", CPU) == "memory snapshots exist on CUDA only"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_snapshots_on_request_and_when_memory_runs_out(tmp_path: Path) -> None:
+    device = torch.device("cuda")
+    record_memory_history(device)
+    snapshot_on_out_of_memory(tmp_path, 0, device)
+    held = torch.empty(1 << 20, device=device)
+    path = tmp_path / "profile" / "memory.pickle"
+    assert str(path) in memory_snapshot(path, device)
+    with pytest.raises(torch.OutOfMemoryError):
+        torch.empty(1 << 45, dtype=torch.uint8, device=device)
+    for file in (path, tmp_path / "memory-oom.rank0.pickle"):
+        snapshot = pickle.loads(file.read_bytes())
+        assert sum(segment["allocated_size"] for segment in snapshot["segments"]) >= held.nbytes
+    torch.cuda.memory._record_memory_history(enabled=None)

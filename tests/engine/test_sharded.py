@@ -1,0 +1,67 @@
+"""Gradients and Muon over several processes under the real torchrun: the numbers of one process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sharded_worker as worker
+import torch
+import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+
+from tuitrain_engine.optim import build_optimizer
+
+
+def under_torchrun(folder: Path, strategy: str, name: str, processes: int) -> list[dict[str, object]]:
+    """What each process saw."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
+        worker.__file__, strategy, name, str(folder),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(folder / f"seen-{rank}.pt") for rank in range(processes)]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "name", "processes"),
+    [
+        ("zero1", "muon", 2),
+        ("ddp", "muon", 2),
+        ("fsdp", "adamw", 2),
+        pytest.param("fsdp", "muon", 4, marks=pytest.mark.slow),
+        pytest.param("hsdp", "muon", 4, marks=pytest.mark.slow),
+        pytest.param("fsdp", "sgd", 2, marks=pytest.mark.slow),
+        pytest.param("fsdp", "adamw", 3, marks=pytest.mark.slow),
+    ],
+)
+def test_several_processes_see_what_one_sees(tmp_path: Path, strategy: str, name: str, processes: int) -> None:
+    expected = worker.train("single", name)
+    seen = under_torchrun(tmp_path, strategy, name, processes)
+    for numbers in seen:
+        for key in ("parameters", "norms", "updates", "measured", "clipped"):
+            torch.testing.assert_close(numbers[key], expected[key], rtol=1e-5, atol=1e-6)
+        if name == "muon":
+            assert all(map(torch.equal, numbers["parameters"].values(), expected["parameters"].values()))
+        for key in ("broken", "broken_norm"):
+            torch.testing.assert_close(numbers[key], expected[key], rtol=1e-5, atol=1e-6, equal_nan=True)
+    # Replicas and shards agree to the last bit: nothing drifts.
+    for numbers in seen[1:]:
+        assert all(map(torch.equal, numbers["parameters"].values(), seen[0]["parameters"].values()))
+
+    model = worker.Model()
+    model.load_state_dict(seen[0]["parameters"])
+    optimizer = build_optimizer(model, worker.optimizer_config(name), "cpu")
+    state = get_optimizer_state_dict(model, optimizer, options=worker.FLAT)
+    dcp.load(state, checkpoint_id=tmp_path / "optimizer")
+    set_optimizer_state_dict(model, optimizer, state, options=worker.FLAT)
+    for continued, its_optimizer in ((expected["model"], expected["optimizer"]), (model, optimizer)):
+        continued(worker.batch(worker.STEPS)).backward()
+        its_optimizer.step()
+    for one, other in zip(model.parameters(), expected["model"].parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,127 @@
+"""The front of torchrun, with a small program in the engine's place: signals, exit codes, sentences."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tuitrain.launch.local import Label, start
+from tuitrain.launch.stop import kill_run
+from tuitrain.runs import RunDirectory, Status, create_run_directory, glance
+
+PATIENCE_S = 120.0
+WORKER = """
+import os, signal, sys, time
+rank, heard = int(os.environ["RANK"]), []
+def hear(number, frame):
+    heard.append(signal.Signals(number).name)
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, hear)
+print("up", flush=True)
+{body}
+while not set(heard) & {{"SIGINT", "SIGTERM"}}:
+    time.sleep(0.02)
+while not os.path.exists(os.environ["TUITRAIN_RUN_DIR"] + "/saved"):
+    time.sleep(0.02)
+print(rank, *heard, flush=True)
+sys.exit(130 if "SIGINT" in heard else 0)
+"""
+
+Begin = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return create_run_directory(tmp_path / "runs", "two")
+
+
+@pytest.fixture
+def begin(run: RunDirectory, tmp_path: Path) -> Iterator[Begin]:
+    """Start two workers with `body` in their middle, and wait until both are up; what is left at the end is killed."""
+    started: list[psutil.Process] = []
+
+    def start_workers(body: str = "", wait: bool = True) -> subprocess.Popen[bytes]:
+        worker = tmp_path / "worker.py"
+        worker.write_text(WORKER.format(body=body), encoding="utf-8")
+        options = ["--standalone", "--nproc-per-node", "2", str(worker)]
+        process = start(run, [sys.executable, "-m", "tuitrain_engine.torchrun", *options], Label("two"), processes=2)
+        started.append(psutil.Process(process.pid))
+        if wait:
+            wait_for(lambda: console(run).count("up") == 2)
+            started.extend(started[0].children())
+        return process
+
+    yield start_workers
+    for process in started:
+        if process.is_running():
+            process.kill()
+
+
+def console(run: RunDirectory) -> str:
+    return run.console.read_text(encoding="utf-8")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_reaches_every_worker_once_and_their_exit_code_is_the_runs(
+    run: RunDirectory, begin: Begin, number: signal.Signals, code: int
+) -> None:
+    process = begin()
+    os.kill(process.pid, signal.SIGUSR1)
+    os.kill(process.pid, number)
+    # They end when they have saved, and not before.
+    assert process.poll() is None
+    (run.path / "saved").touch()
+    assert process.wait(PATIENCE_S) == code
+    ends = [words for line in console(run).splitlines() if (words := line.split())[0] in "01"]
+    assert sorted(words[0] for words in ends) == ["0", "1"]
+    # One that ends with 130 is a failure to torchrun, which then asks the other one to end.
+    assert all(words.count("SIGUSR1") == words.count(number.name) == 1 for words in ends)
+    assert "Traceback" not in console(run)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_worker_that_fails_gives_its_exit_code_and_no_page(run: RunDirectory, begin: Begin, rank: int) -> None:
+    (run.path / "saved").touch()
+    run.console_of(1).write_text("reading\ndata.source = 'x' is not there.\n\n", encoding="utf-8")
+    process = begin(f"if rank == {rank}: sys.exit(2)", wait=False)
+    assert process.wait(PATIENCE_S) == 2
+    said = "Process 1 ended with exit code 2: data.source = 'x' is not there."
+    assert (said in console(run)) == (rank == 1)
+    assert "Traceback" not in console(run)
+    assert "torch" not in console(run)
+
+
+def test_a_worker_that_is_killed_is_told_in_one_sentence(run: RunDirectory, begin: Begin) -> None:
+    (run.path / "saved").touch()
+    process = begin("if rank == 1: os.kill(os.getpid(), signal.SIGKILL)", wait=False)
+    assert process.wait(PATIENCE_S) == 1
+    assert "Process 1 was killed by SIGKILL" in console(run)
+    assert "Traceback" not in console(run)
+
+
+def test_now_kills_the_workers_too(run: RunDirectory, begin: Begin) -> None:
+    process = begin()
+    assert glance(run).status is Status.STARTING
+    info = run.read_info()
+    assert info is not None
+    assert (info.launcher, info.processes, info.pid) == ("torchrun", 2, process.pid)
+    tree = psutil.Process(process.pid).children()
+    assert len(tree) == 2
+    assert kill_run(run, grace_s=0.3, tell=lambda text: None) is Status.CRASHED
+    _, alive = psutil.wait_procs(tree, timeout=PATIENCE_S)
+    assert not alive
