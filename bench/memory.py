@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", default=tiny, metavar="NAME")
     modes = ["none", "selective", "full"]
     parser.add_argument("--activation-checkpointing", nargs="+", default=["none"], choices=modes)
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="keys of the configuration to override")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="keys to override")
     options = parser.parse_args()
     pairs = [(name, mode) for name in options.presets for mode in options.activation_checkpointing]
     results = [row(name, mode, options.set) for name, mode in pairs]

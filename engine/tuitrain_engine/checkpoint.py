@@ -209,21 +209,21 @@ def start_saving(
     }
     writer = dcp.FileSystemWriter(path)
     return dcp.async_save(  # type: ignore[return-value]
-        state, storage_writer=writer, process_group=world.host_group, no_dist=world.size == 1
+        state, storage_writer=writer, process_group=world.saving_group, no_dist=world.size == 1
     )
 
 
-def finish_saving(path: Path, saving: Future[Any]) -> None:
-    """Wait until a checkpoint is complete. Raises SaveError."""
+def finish_saving(path: Path, saving: Future[Any], patience_s: float | None = None) -> None:
+    """Wait until a checkpoint is complete. Raises SaveError, also when that takes longer than `patience_s`."""
     try:
-        saving.result()
+        saving.result(patience_s)
+    except TimeoutError:
+        raise SaveError(f"The checkpoint {path.name} was not written within {patience_s:.0f} s.") from None
     except (dcp.api.CheckpointException, OSError, RuntimeError) as error:
         raise SaveError(f"The checkpoint {path.name} could not be written ({reason(error)}).") from None
 
 
-def save(
-    path: Path, model: nn.Module, optimizer: Optimizer, loop_state: dict[str, Any], world: World = _ALONE
-) -> None:
+def save(path: Path, model: nn.Module, optimizer: Optimizer, loop_state: dict[str, Any], world: World = _ALONE) -> None:
     """Write a checkpoint and wait for it. Raises SaveError."""
     finish_saving(path, start_saving(path, model, optimizer, loop_state, world))
 

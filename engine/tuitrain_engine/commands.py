@@ -9,13 +9,13 @@ import torch
 
 from tuitrain.config import RunConfig, load_config
 from tuitrain_engine import checkpoint, weights
+from tuitrain_engine.building import build_model
 from tuitrain_engine.checkpoint import CheckpointError, Found
 from tuitrain_engine.data import Tokenizer, load_tokenizer
 from tuitrain_engine.hardware import find_machine
 from tuitrain_engine.model import Transformer
 from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.sampling import continue_text
-from tuitrain_engine.trainer import build_model
 
 
 def sample(

@@ -36,9 +36,7 @@ class Control:
     before the engine started. The main process looks at the directory, five times a second at most.
     """
 
-    def __init__(
-        self, run_dir: Path, clock: Callable[[], float] = time.monotonic, *, reads_files: bool = True
-    ) -> None:
+    def __init__(self, run_dir: Path, clock: Callable[[], float] = time.monotonic, *, reads_files: bool = True) -> None:
         self.directory = run_dir / "control"
         self.directory.mkdir(parents=True, exist_ok=True)
         self._reads_files = reads_files

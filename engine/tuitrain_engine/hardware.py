@@ -179,19 +179,15 @@ def _sdpa_choice(model: ModelConfig, machine: Machine) -> str:
     return _SDPA_NAMES.get(SDPBackend(chosen), "sdpa")
 
 
-def decide_loss(config: RunConfig, machine: Machine) -> Decision:
+def decide_loss(config: RunConfig) -> Decision:
     """Whether the loss makes all logits of a micro-batch at once. Needs model.vocab_size."""
-    tokens, vocab_size = config.train.micro_batch_size * config.model.seq_len, config.model.vocab_size
-    assert vocab_size is not None
-    element = 2 if machine.dtype == "bfloat16" else 4
-    dense = bytes_text(accounting.dense_logits_bytes(tokens, vocab_size, element))
-    rows = accounting.chunk_rows(tokens, vocab_size)
+    assert config.model.vocab_size is not None
+    shape = config.train.micro_batch_size * config.model.seq_len, config.model.vocab_size
+    dense, held = bytes_text(accounting.dense_logits_bytes(*shape)), bytes_text(accounting.logits_bytes(*shape))
+    rows = accounting.chunk_rows(*shape)
     if rows is None:
-        return Decision("loss", "dense", f"all logits of a micro-batch take {dense}")
-    held = bytes_text(accounting.logits_bytes(tokens, vocab_size, element))
-    return Decision(
-        "loss", "chunked", f"{rows:,} rows of logits at a time take {held}; all {tokens:,} would take {dense}"
-    )
+        return Decision("loss", "dense", f"all logits of a micro-batch at once take {dense}")
+    return Decision("loss", "chunked", f"{rows:,} rows of logits at a time take {held}, all {shape[0]:,} {dense}")
 
 
 def _cpu_name() -> str:

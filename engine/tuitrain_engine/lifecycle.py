@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,9 +20,10 @@ from tuitrain_engine.journal import Journal
 from tuitrain_engine.parallel import Peers, World, join_world, leave_world
 from tuitrain_engine.system_monitor import SystemMonitor
 from tuitrain_engine.telemetry import NonFiniteError
-from tuitrain_engine.trainer import Trainer, prepare, summarise, train
+from tuitrain_engine.trainer import Trainer, prepare, train
 
 OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
+SAVING_PATIENCE_S = 300.0
 
 
 def run_attempt(run_dir: Path, *, resume: bool) -> int:
@@ -60,9 +62,7 @@ class Attempt:
         self.control.listen()
         self.peers.watch(self._abandon)
         try:
-            self.trainer = prepare(
-                self.run_dir, self.config, self.journal, self.control, self.world, resume=resume
-            )
+            self.trainer = prepare(self.run_dir, self.config, self.journal, self.control, self.world, resume=resume)
             if self.world.is_main:
                 self.monitor = SystemMonitor(self.journal.write, self.config.telemetry.system_interval_s)
             stopped_by = train(self.trainer)
@@ -97,19 +97,20 @@ class Attempt:
             self.journal.close()
 
     def _fail(self, sentence: str, code: int) -> int:
-        self.peers.report(sentence)
         print(sentence, file=sys.stderr)
         self._finish_checkpoint()
+        self.peers.report(sentence)
         return self._end("failed", sentence, code)
 
     def _finish_checkpoint(self) -> None:
-        """Let a checkpoint that is being written come to its end, where that does not need a process that is gone."""
-        if self.trainer is not None and self.world.size == 1:
-            self.trainer.checkpoints.finish()
+        """Let a checkpoint that is being written come to its end; another process may not be there to help."""
+        if self.trainer is not None:
+            self.trainer.checkpoints.finish(patience_s=None if self.world.size == 1 else SAVING_PATIENCE_S)
 
     def _abandon(self, sentence: str) -> None:
         """End from the outside: another process has failed and this one waits for it."""
         print(sentence, file=sys.stderr)
+        self._finish_checkpoint()
         self._end("failed", sentence, FAILURE)
         sys.stdout.flush()
         os._exit(FAILURE)
@@ -149,6 +150,26 @@ class Attempt:
             f"{start}: lower train.micro_batch_size (it is {micro}; the global batch stays as it is, by accumulation) "
             "or model.seq_len."
         )
+
+
+def summarise(t: Trainer) -> dict[str, Any]:
+    """The `end` record's summary. Means are over all timed steps of the run, earlier attempts included."""
+    totals, best_step = t.progress.totals, min(t.val_losses, key=lambda step: t.val_losses[step], default=None)
+    speed = None
+    if totals.training_time_s:
+        speed = totals.timed_steps * t.config.tokens_per_step / totals.training_time_s
+    flops = accounting.flops_per_token(t.config.model).full
+    return {
+        "final_loss": totals.last_loss,
+        "final_val_loss": t.val_losses[max(t.val_losses)] if t.val_losses else None,
+        "best_val_loss": t.val_losses[best_step] if best_step is not None else None,
+        "best_val_step": best_step,
+        "mean_mfu": speed and accounting.mfu(speed, flops, t.world.size, t.machine.peak_tflops),
+        "mean_tokens_per_sec": speed,
+        "training_time_s": totals.training_time_s,
+        "peak_memory_gb": totals.peak_memory_gb or None,
+        "wall_time_s": t.wall_time_s,
+    }
 
 
 def _is_lost_connection(error: Exception) -> bool:

@@ -37,7 +37,7 @@ def cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy
         return chunked_cross_entropy(hidden, weight, targets, with_accuracy, rows=rows)
     logits = F.linear(hidden, weight)
     loss_sum = F.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
-    correct = _count_correct(logits.detach(), targets) if with_accuracy else None
+    correct = count_correct(logits.detach(), targets) if with_accuracy else None
     return LossOutput(loss_sum, correct, (targets != IGNORE).sum())
 
 
@@ -50,8 +50,9 @@ def chunked_cross_entropy(
     in Liger Kernel (Hsu et al. 2024). The gradient of a logit is softmax minus one-hot, of its sum and not of a mean:
     so it is at most 1, and what is rounded to bfloat16 is not scaled. Weight gradients add up in float32.
 
-    torch's own `F.linear_cross_entropy` (from 2.13) was measured and is not used: its bfloat16 loss is summed and
-    returned in bfloat16, wrong in the third digit, and hits would need the products a second time (`bench/loss.py`).
+    torch's own `F.linear_cross_entropy` (from 2.13) was measured (`bench/loss.py`) and is not used. It sums and returns
+    a bfloat16 loss in bfloat16, wrong in the third digit. Hits would need the products again, so that a logged step
+    takes longer than ours, and its arithmetic would differ from that of a step that is not logged.
     """
     needs_gradients = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     if needs_gradients:
@@ -94,7 +95,7 @@ def _one_pass(
             part, wanted = hidden[start : start + rows].to(dtype), targets[start : start + rows]
             logits = F.linear(part, matrix)
             if with_accuracy:
-                correct += _count_correct(logits, wanted)
+                correct += count_correct(logits, wanted)
             logits = logits.float()
             log_probabilities = torch.log_softmax(logits, dim=-1)
             del logits
@@ -123,7 +124,7 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
         total += left @ right
 
 
-def _count_correct(logits: Tensor, targets: Tensor) -> Tensor:
+def count_correct(logits: Tensor, targets: Tensor) -> Tensor:
     """How many targets (N,) have the highest of their logits (N, V)."""
     if logits.dtype != torch.float32:
         # bfloat16 logits tie often, and a tie is no hit. No prediction equals -100, so an ignored target is none.

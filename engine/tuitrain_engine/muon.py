@@ -77,8 +77,11 @@ class MuonWithAdamW(Optimizer):
         gradients = [local_part(parameter.grad) for parameter in parameters]
         momenta = [local_part(self.state[parameter]["momentum_buffer"]) for parameter in parameters]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-        # Nesterov's: the gradient counts once more.
-        updates = [update.bfloat16() for update in torch._foreach_lerp(gradients, momenta, group["momentum"])]
+        # Nesterov's: the gradient counts once more. One after the other, so that no float32 copy of all of them exists.
+        updates = [
+            gradient.lerp(momentum, group["momentum"]).bfloat16()
+            for gradient, momentum in zip(gradients, momenta, strict=True)
+        ]
 
         updates = self._orthogonalise(updates, [parameter.shape for parameter in parameters])
         torch._foreach_mul_(

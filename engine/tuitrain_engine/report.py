@@ -19,7 +19,7 @@ LABEL_WIDTH = 14
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _LEVELS = {"info": "cyan", "warning": "yellow", "critical": "red"}
 # The fields of a step line that are left out first on a terminal too narrow for all of them.
-_EXPENDABLE = ("tflops", "accuracy", "lr", "memory", "mfu", "grad_norm", "step_time", "eta")
+_EXPENDABLE = ("tflops", "accuracy", "lr", "memory", "slowest", "mfu", "grad_norm", "step_time", "eta")
 
 Section = tuple[str, list[tuple[str, str]]]
 
@@ -218,10 +218,12 @@ class Console:
             "grad_norm": f"grad {number(record.grad_norm, '.2f'):>5}",
             "eta": f"ETA {duration(left)}",
         }
+        if isinstance(record.slowest_rank, int) and isinstance(record.rank_skew_ms, float):
+            fields["slowest"] = f"slowest rank {record.slowest_rank} +{milliseconds(record.rank_skew_ms)}"
         for name in _EXPENDABLE:
             if self._terminal.width is None or _length(fields) <= self._terminal.width:
                 break
-            del fields[name]
+            fields.pop(name, None)
         return "  ".join(fields.values())
 
     def _eval(self, record: events.Eval) -> str:

@@ -56,15 +56,16 @@ class Checkpoints:
         if not self._config.async_save:
             self.finish()
 
-    def finish(self, *, final: bool = False) -> None:
+    def finish(self, *, final: bool = False, patience_s: float | None = None) -> None:
         """Wait for what is being written, record it, and discard what need not stay.
 
         A failure becomes an alert, since training can go on without; when it is final, SaveError is raised too.
+        patience_s: how long to wait, where another process may be gone.
         """
         saving, self._saving = self._saving, None
         if saving is not None:
             try:
-                checkpoint.finish_saving(saving.path, saving.written)
+                checkpoint.finish_saving(saving.path, saving.written, patience_s)
             except checkpoint.SaveError as error:
                 self._journal.write(
                     events.Alert(level="critical", code="checkpoint_failed", message=str(error), step=saving.step)

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from collections import deque
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -67,17 +68,20 @@ def _sentence(rank: int, failure: ProcessFailure) -> str:
         return f"Process {rank} was killed by {name}{hint}."
     if rank == 0 or failure.exitcode == INTERRUPTED:
         return ""
-    return f"Process {rank} ended with exit code {failure.exitcode}: {_last_line(rank)}"
+    lines = _last_lines(f"console.{rank}.log", 1)
+    if lines and any(lines[0] in said for said in _last_lines("console.log", 100)):
+        return ""
+    return f"Process {rank} ended with exit code {failure.exitcode}: {lines[0] if lines else f'see console.{rank}.log'}"
 
 
-def _last_line(rank: int) -> str:
-    """The last line in the console of a worker, where the run directory is known and there is one."""
-    path = Path(os.environ.get("TUITRAIN_RUN_DIR", "")) / f"console.{rank}.log"
+def _last_lines(name: str, count: int) -> list[str]:
+    """The last lines with text of a console of the run; none where there is no run directory or no such file."""
+    path = Path(os.environ.get("TUITRAIN_RUN_DIR", "")) / name
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return list(deque((line.strip() for line in file if line.strip()), maxlen=count))
     except OSError:
-        lines = []
-    return next((line.strip() for line in reversed(lines) if line.strip()), f"see {path.name}")
+        return []
 
 
 def _pass_on(number: int, frame: FrameType | None) -> None:

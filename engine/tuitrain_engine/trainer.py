@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,18 @@ from torch.optim import Optimizer
 from tuitrain import accounting, events
 from tuitrain.config import RunConfig
 from tuitrain_engine import checkpoint, describe, parallel, report, weights
+from tuitrain_engine.building import empty_model, fill_model
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import DataError, Dataset, Prefetcher, open_dataset, save_tokenizer
+from tuitrain_engine.float8 import apply_float8
 from tuitrain_engine.gradients import Gradients
-from tuitrain_engine.hardware import Machine, decide_attention, find_machine
+from tuitrain_engine.hardware import Machine, decide_attention, decide_loss, find_machine, with_attention
 from tuitrain_engine.journal import Journal
 from tuitrain_engine.loss import LossOutput
-from tuitrain_engine.model import Transformer, initialise
+from tuitrain_engine.model import Transformer
 from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.parallel import Distribution, World
+from tuitrain_engine.profiler import StepProfiler, memory_snapshot, record_memory_history, snapshot_on_out_of_memory
 from tuitrain_engine.sampling import continue_text
 from tuitrain_engine.saving import Checkpoints
 from tuitrain_engine.schedule import lr_factor
@@ -61,6 +65,7 @@ class Trainer:
     journal: Journal
     console: report.Console
     telemetry: Telemetry
+    profiler: StepProfiler
     checkpoints: Checkpoints
     control: Control
     started: float
@@ -87,6 +92,9 @@ def prepare(
     started = time.monotonic()
     machine = find_machine(config.train, config.hardware)
     config.accumulation(world.size)
+    if config.telemetry.memory_history:
+        record_memory_history(machine.device)
+    snapshot_on_out_of_memory(run_dir / "profile", world.rank, machine.device)
     # Dropout differs between processes, which see different sequences.
     torch.manual_seed(config.train.seed + world.rank)
 
@@ -104,22 +112,25 @@ def prepare(
     strategy = parallel.decide_strategy(
         config, world, dtype=machine.dtype, device_type=machine.device.type, memory_gb=machine.memory_gb
     )
-    attention = decide_attention(config.model, machine)
     compiling = parallel.decide_compile(config.train.compile, machine.device)
+    attention = decide_attention(config.model, machine, compiling.value == "on")
     recompute = parallel.decide_recompute(config.parallel.activation_checkpointing)
     distribution = Distribution(strategy.value, config, world, machine.device)
-    model = empty_model(config, dataset.tokenizer.end_of_document)
+    model = empty_model(with_attention(config.model, attention), dataset.tokenizer.end_of_document)
+    float8 = [apply_float8(model, machine, compiled=compiling.value == "on")] if config.train.float8 else []
     parallel.recompute_blocks(model, recompute.value)
     parallel.compile_blocks(model, compiling)
     distribution.shard(model)
-    fill_model(model, config, machine.device)
+    fill_model(model, config.train.seed, machine.device)
     forward = distribution.replicate(model)
     optimizer = build_optimizer(model, config.optim, machine.device.type)
 
     progress, val_losses, initial = Progress(), {}, []
     found = world.share(checkpoint.newest(run_dir)) if resume else None
     if found is not None:
-        progress = load_progress(checkpoint.load(found.path, model, optimizer, world))
+        state = checkpoint.load(found.path, model, optimizer, world)
+        progress = load_progress(state)
+        dataset.train.restore(state.get("data", {}), progress.sequences)
         val_losses = journal.val_losses(up_to_step=progress.step)
     elif config.model.init_from is not None:
         initial = [weights.load_pretrained(model, config.model)]
@@ -129,7 +140,7 @@ def prepare(
     )
     journal.write(run)
     terminal = report.stdout()
-    decisions = [*machine.decisions, attention, compiling, strategy, recompute, *initial]
+    decisions = [*machine.decisions, *float8, attention, decide_loss(config), compiling, strategy, recompute, *initial]
     decisions += describe.routine_decisions(config, optimizer, machine)
     if resume:
         decisions.append(describe.resume_decision(found))
@@ -151,26 +162,9 @@ def prepare(
     return Trainer(
         run_dir, config, world, machine, dataset, model, distribution, forward, compiling.value == "on", optimizer,
         gradients, progress, val_losses, journal, console, telemetry,
+        StepProfiler(config.telemetry.profiled_steps, run_dir / "profile", world.rank, machine.device),
         Checkpoints(run_dir, config.checkpoint, world, journal, val_losses), control, started,
     )  # fmt: skip
-
-
-def build_model(config: RunConfig, device: torch.device, document_end: int | None = None) -> Transformer:
-    """The whole model with its initial values, on one device. document_end: the id that ends a document."""
-    return fill_model(empty_model(config, document_end), config, device)
-
-
-def empty_model(config: RunConfig, document_end: int | None) -> Transformer:
-    """The model without values, on the meta device: what is to become shards is never held whole."""
-    with torch.device("meta"):
-        return Transformer(config.model, document_end)
-
-
-def fill_model(model: Transformer, config: RunConfig, device: torch.device) -> Transformer:
-    """Give an empty model its memory, or its shards theirs, and the initial values."""
-    model.to_empty(device=device)
-    initialise(model, config.train.seed)
-    return model.train()
 
 
 def train(t: Trainer) -> str | None:
@@ -187,8 +181,11 @@ def train(t: Trainer) -> str | None:
             if progress.step == 0 and config.eval.interval:
                 evaluate(t)
         while progress.step < total:
+            t.profiler.before(progress.step + 1)
             train_step(t, batches)
             step = progress.step
+            with t.telemetry.excluded() if t.profiler.ends(step) else nullcontext():
+                t.profiler.after(step)
             requests = t.telemetry.take_requests()
             last = step == total
             save_due = last or bool(requests.keys() & {"checkpoint", "stop"}) or due(step, config.checkpoint.interval)
@@ -202,13 +199,14 @@ def train(t: Trainer) -> str | None:
                         evaluate(t)
                     if sample_due:
                         write_sample(t)
-                    for name, origin in requests.items():
-                        t.journal.write(events.Control(request=name, result=f"done at step {step} ({origin})"))
+            for name, origin in requests.items():
+                answer(t, name, origin)
             if t.checkpoints.written:
                 with t.telemetry.excluded():
                     t.checkpoints.finish()
             if "stop" in requests:
                 break
+    t.profiler.close()
     t.checkpoints.finish(final=True)
     return requests.get("stop")
 
@@ -287,7 +285,7 @@ def warm_up(t: Trainer) -> None:
     if not t.compiled and device.type == "cpu":
         return
     started = time.perf_counter()
-    x, y = (part.to(device) for part in t.dataset.train.batch(t.progress.sequences, config.train.micro_batch_size))
+    x, y = (part.to(device) for part in t.dataset.val.batch(0, config.train.micro_batch_size))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # Steps that are not logged have a graph of their own.
         for with_accuracy in (True,) if config.telemetry.log_interval == 1 else (True, False):
@@ -365,10 +363,24 @@ def write_sample(t: Trainer) -> None:
     t.journal.write(events.Sample(step=t.progress.step, prompt=sampling.prompt, text=text))
 
 
+def answer(t: Trainer, request: str, origin: str) -> None:
+    """Write what came of a request; a memory snapshot is taken here, by each process of its own device."""
+    step, result = t.progress.step, "done"
+    if request == "snapshot":
+        path = t.run_dir / "profile" / f"memory-step-{step}.rank{t.world.rank}.pickle"
+        with t.telemetry.excluded():
+            result = memory_snapshot(path, t.machine.device)
+    t.journal.write(events.Control(request=request, result=f"{result} at step {step} ({origin})"))
+
+
 def save_checkpoint(t: Trainer) -> None:
     """Begin to write the state of this step."""
     totals = replace(t.progress.totals, wall_time_s=t.wall_time_s)
-    state = {"progress": asdict(replace(t.progress, totals=totals)), "config": t.config.to_dict()}
+    state = {
+        "progress": asdict(replace(t.progress, totals=totals)),
+        "data": t.dataset.train.state_at(t.progress.sequences),
+        "config": t.config.to_dict(),
+    }
     t.checkpoints.begin(t.progress.step, t.model, t.optimizer, state)
 
 
@@ -376,23 +388,3 @@ def load_progress(state: dict[str, Any]) -> Progress:
     """The progress that `save_checkpoint` stored."""
     progress = state["progress"]
     return Progress(**{**progress, "totals": Totals(**progress["totals"])})
-
-
-def summarise(t: Trainer) -> dict[str, Any]:
-    """The `end` record's summary. Means are over all timed steps of the run, earlier attempts included."""
-    totals, best_step = t.progress.totals, min(t.val_losses, key=lambda step: t.val_losses[step], default=None)
-    speed = None
-    if totals.training_time_s:
-        speed = totals.timed_steps * t.config.tokens_per_step / totals.training_time_s
-    flops = accounting.flops_per_token(t.config.model).full
-    return {
-        "final_loss": totals.last_loss,
-        "final_val_loss": t.val_losses[max(t.val_losses)] if t.val_losses else None,
-        "best_val_loss": t.val_losses[best_step] if best_step is not None else None,
-        "best_val_step": best_step,
-        "mean_mfu": speed and accounting.mfu(speed, flops, t.world.size, t.machine.peak_tflops),
-        "mean_tokens_per_sec": speed,
-        "training_time_s": totals.training_time_s,
-        "peak_memory_gb": totals.peak_memory_gb or None,
-        "wall_time_s": t.wall_time_s,
-    }

@@ -38,7 +38,6 @@ def test_chunks_are_no_larger_than_dense_logits_may_be(tokens: int, vocab_size: 
 
 def test_bytes_of_qwen3s_vocabulary() -> None:
     tokens, vocab_size = 8 * 4096, 151_936
-    assert dense_logits_bytes(tokens, vocab_size) == 2 * 19_914_555_392
-    assert dense_logits_bytes(tokens, vocab_size, 2) == dense_logits_bytes(tokens, vocab_size) * 10 // 8
-    assert logits_bytes(tokens, vocab_size) == logits_bytes(tokens, vocab_size, 2) == 1664 * vocab_size * 8
-    assert logits_bytes(64, 65, 2) == dense_logits_bytes(64, 65, 2) == 64 * 65 * 10
+    assert dense_logits_bytes(tokens, vocab_size) == 3 * 19_914_555_392
+    assert logits_bytes(tokens, vocab_size) == 1664 * vocab_size * 8
+    assert logits_bytes(64, 65) == dense_logits_bytes(64, 65) == 64 * 65 * 12

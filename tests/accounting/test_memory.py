@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 import torch
 
-from tuitrain.accounting import count_parameters, estimate_memory
+from tuitrain.accounting import count_parameters, estimate_memory, step_moments
 from tuitrain.config import RunConfig, load_config
 from tuitrain_engine.model import Transformer, initialise
 from tuitrain_engine.optim import build_optimizer
@@ -45,9 +47,10 @@ def held_bytes(config: RunConfig) -> int:
 )
 def test_activations_are_those_a_forward_pass_keeps(name: str, overrides: list[str]) -> None:
     config = load_config(name, [*overrides, "train.micro_batch_size=2"])
-    estimate = estimate_memory(config, device_type="cpu")
-    # Half of the logits is their gradient, which does not exist before the backward pass.
-    assert estimate.activations + estimate.logits // 2 == pytest.approx(held_bytes(config), rel=0.02)
+    loss = step_moments(config, device_type="cpu")["loss"]
+    # Of the logits only the log-probabilities are there already.
+    log_probabilities = 4 * 2 * config.model.seq_len * config.model.vocab_size
+    assert loss.activations + log_probabilities == pytest.approx(held_bytes(config), rel=0.02)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
@@ -66,32 +69,63 @@ def test_optimizer_state_is_counted_exactly(optimizer: str) -> None:
 
 
 def test_weights_and_gradients_are_float32_and_bfloat16_adds_a_copy_of_the_matrices() -> None:
-    config = load_config("llama2-tiny")
+    config = load_config("llama2-tiny", ["train.micro_batch_size=1"])
     counts = count_parameters(config.model)
-    single, mixed = (estimate_memory(config, dtype=dtype) for dtype in ("float32", "bfloat16"))
+    single, mixed = (step_moments(config, dtype=dtype)["loss"] for dtype in ("float32", "bfloat16"))
     assert single.weights == single.gradients == mixed.gradients == 4 * counts.total
     assert mixed.weights == 4 * counts.total + 2 * counts.matmul
     assert mixed.activations < single.activations
 
 
+def test_gradients_are_there_at_the_loss_only_when_they_accumulate_or_stay_in_buckets() -> None:
+    def at_loss(strategy: str, micro: int) -> int:
+        overrides = [f"parallel.strategy={strategy}", f"train.micro_batch_size={micro}", "train.global_batch_size=8"]
+        return step_moments(load_config("llama2-tiny", overrides), world_size=2)["loss"].gradients
+
+    whole = 4 * count_parameters(load_config("llama2-tiny").model).total
+    assert at_loss("single", 8) == 0
+    assert at_loss("single", 2) == at_loss("ddp", 4) == at_loss("zero1", 2) == whole
+    assert at_loss("zero1", 4) < at_loss("fsdp", 2) < whole
+
+
 def test_sharding_divides_what_it_shards() -> None:
-    def estimate(strategy: str) -> tuple[int, int, int]:
-        memory = estimate_memory(load_config("llama2-tiny", [f"parallel.strategy={strategy}"]), world_size=4)
+    def update(strategy: str, *more: str) -> tuple[int, int, int]:
+        config = load_config("llama2-tiny", [f"parallel.strategy={strategy}", *more])
+        memory = step_moments(config, world_size=4, nodes=2)["update"]
         return memory.weights, memory.gradients, memory.optimizer
 
-    weights, gradients, optimizer = estimate("ddp")
-    assert estimate("zero1") == (weights, gradients, optimizer // 4)
-    assert estimate("fsdp") == (weights // 4, gradients // 4, optimizer // 4)
+    whole = update("ddp")
+    assert update("zero1") == update("fsdp") == tuple(part // 4 for part in whole)
+    assert update("hsdp") == update("hsdp", "parallel.shard_size=2") == tuple(part // 2 for part in whole)
+
+
+def test_each_strategy_needs_less_than_the_one_before_it() -> None:
+    totals = [
+        estimate_memory(load_config("llama3-8b", [f"parallel.strategy={name}"]), dtype="bfloat16", world_size=8).total
+        for name in ("ddp", "zero1", "fsdp")
+    ]
+    assert totals == sorted(totals, reverse=True)
+    assert totals[-1] < totals[0] / 2
+
+
+def test_the_update_is_the_peak_of_small_batches_and_holds_a_copy_for_the_statistics() -> None:
+    smallest = ["train.micro_batch_size=1", "train.global_batch_size=1"]
+    whole = 4 * count_parameters(load_config("gpt2-tiny").model).total
+    with_copy = estimate_memory(load_config("gpt2-tiny", smallest))
+    assert (with_copy.activations, with_copy.temporary, with_copy.total) == (0, whole, 5 * whole)
+    without = step_moments(load_config("gpt2-tiny", [*smallest, "telemetry.grad_stats_interval=0"]))["update"]
+    assert without.total == 4 * whole
 
 
 def test_checkpointing_activations_holds_less() -> None:
-    held = {
-        mode: estimate_memory(load_config("llama2-1.3b", [f"parallel.activation_checkpointing={mode}"])).activations
-        for mode in ("none", "full")
-    }
-    assert held["full"] < held["none"] / 4
+    none, selective, full = (
+        estimate_memory(load_config("llama2-1.3b", [f"parallel.activation_checkpointing={mode}"])).activations
+        for mode in ("none", "selective", "full")
+    )
+    assert full < selective < 0.8 * none
+    assert full < none / 4
 
 
 def test_the_total_is_the_sum_of_the_parts() -> None:
-    e = estimate_memory(load_config("gpt2-tiny"))
-    assert e.total == e.weights + e.gradients + e.optimizer + e.activations + e.logits
+    estimate = estimate_memory(load_config("gpt2-tiny"))
+    assert estimate.total == sum(asdict(estimate).values())

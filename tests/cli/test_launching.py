@@ -172,7 +172,7 @@ def test_a_written_preset_is_a_configuration_file(cli: Cli, tmp_path: Path) -> N
     assert plan["parameters"]["total"] == 842_496
 
 
-@pytest.mark.parametrize("command", ["checkpoint", "eval"])
+@pytest.mark.parametrize("command", ["checkpoint", "eval", "snapshot"])
 def test_only_a_live_run_can_be_asked(cli: Cli, runs_dir: Path, command: str) -> None:
     run = write_run(runs_dir, "over")
     result = cli(command, "over")

@@ -110,7 +110,7 @@ def test_diff_shows_what_differs(cli: Cli, two_runs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["status", "show", "logs", "stop", "resume", "checkpoint", "eval", "watch", "sample"]
+    "command", ["status", "show", "logs", "stop", "resume", "checkpoint", "eval", "snapshot", "watch", "sample"]
 )
 def test_a_run_that_is_not_there_is_one_sentence_and_exit_code_3(cli: Cli, two_runs: Path, command: str) -> None:
     result = cli(command, "lama2-tiny-20260102-120000-bbbb")

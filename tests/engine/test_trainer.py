@@ -17,8 +17,8 @@ from engine_runs import command, environment, make_run, of_type, read_log, run_e
 from tuitrain import accounting, events
 from tuitrain.config import load_config
 from tuitrain_engine import checkpoint
+from tuitrain_engine.building import build_model
 from tuitrain_engine.optim import build_optimizer
-from tuitrain_engine.trainer import build_model
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,14 @@ def test_what_the_engine_would_refuse_is_refused_before_it_starts(override: str,
     assert words in message
 
 
+def test_each_source_of_a_mixture_must_exist() -> None:
+    message, code = refusal("data.source=mixture", 'data.mixture={"stdlib"=1,"nowhere.txt"=2}')
+    assert code == 3
+    assert "data.mixture: 'nowhere.txt': no such file" in message
+    message, code = refusal("data.source=hf:./nowhere")
+    assert code == 3
+
+
 def test_a_trained_vocabulary_needs_its_rows() -> None:
     message, code = refusal("data.tokenizer=sentencepiece:5000", "model.vocab_size=4999")
     assert code == 2

@@ -106,6 +106,14 @@ def test_a_worker_that_fails_gives_its_exit_code_and_no_page(run: RunDirectory, 
     assert "torch" not in console(run)
 
 
+def test_what_rank_0_has_passed_on_is_not_said_again(run: RunDirectory, begin: Begin) -> None:
+    (run.path / "saved").touch()
+    run.console_of(1).write_text("It is too small.\n", encoding="utf-8")
+    run.console.write_text("Process 1: It is too small.\n", encoding="utf-8")
+    assert begin("if rank == 1: sys.exit(2)", wait=False).wait(PATIENCE_S) == 2
+    assert console(run).count("too small") == 1
+
+
 def test_a_worker_that_is_killed_is_told_in_one_sentence(run: RunDirectory, begin: Begin) -> None:
     (run.path / "saved").touch()
     process = begin("if rank == 1: os.kill(os.getpid(), signal.SIGKILL)", wait=False)

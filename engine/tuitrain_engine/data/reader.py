@@ -20,6 +20,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 
 _LAST_WAIT_S = 5.0
 """For a thread to end at the end of the process."""
+_SETTLE_S = 2.0
+"""Between leaving a file and the end of the process: Arrow's own threads still read ahead in it."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class _Reader:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        global _left_at
         try:
             opened = self._dataset.open()
             self.n_shards = opened.num_shards
@@ -89,23 +92,33 @@ class _Reader:
                     self._room.acquire()
                     self._items.put(item)
                 if self._closed:
-                    return
+                    break
             self._items.put(_End())
         except Exception as error:  # handed over: the Hub, its HTTP client and the file formats share no base class
             self._items.put(error)
+        finally:
+            _left_at = time.monotonic()
 
 
 _running: weakref.WeakSet[_Reader] = weakref.WeakSet()
+_left_at: float | None = None
+"""When a thread last ended, before the end of its file or after it."""
 
 
 @atexit.register
 def _end_readers() -> None:
-    """A thread inside Arrow while the interpreter goes away ends the process with SIGABRT: let them end before."""
+    """Let the threads end before the interpreter does.
+
+    A thread of Arrow's that gives back a Python buffer after that ends the process with SIGABRT
+    (github.com/apache/arrow/issues/45214), and there is no way to ask whether one still will.
+    """
     readers = list(_running)
     for reader in readers:
         reader.close()
     for reader in readers:
         reader.join(_LAST_WAIT_S)
+    if _left_at is not None:
+        time.sleep(max(0.0, _left_at + _SETTLE_S - time.monotonic()))
 
 
 class DocumentStream:

@@ -26,7 +26,9 @@ class World:
     local_rank: int = 0
     local_size: int = 1
     host_group: dist.ProcessGroup | None = None
-    """All processes, on their CPUs and apart from the training itself: a checkpoint may be written meanwhile."""
+    """All processes, on their CPUs."""
+    saving_group: dist.ProcessGroup | None = None
+    """The same once more, for the thread that writes checkpoints: two threads must not take turns on one group."""
 
     @property
     def is_main(self) -> bool:
@@ -90,7 +92,8 @@ def join_world(device_choice: str) -> World:
         dist.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE, device_id=device)
     else:
         dist.init_process_group("gloo", timeout=PATIENCE)
-    return World(rank, size, local_rank, int(os.environ["LOCAL_WORLD_SIZE"]), dist.new_group(backend="gloo"))
+    host, saving = (dist.new_group(backend="gloo", timeout=PATIENCE) for _ in range(2))
+    return World(rank, size, local_rank, int(os.environ["LOCAL_WORLD_SIZE"]), host, saving)
 
 
 def leave_world(world: World) -> None:

@@ -89,18 +89,15 @@ def selective_bytes_per_token(model: ModelConfig, element: int) -> int:
     return FLOAT * model.d_model + element * (products + q) + FLOAT * model.n_heads
 
 
-def blocks_bytes_per_token(model: ModelConfig, element: int, fused: bool, checkpointing: str) -> int:
-    """What all blocks keep, at the moment when the backward pass is in the last one.
-
-    With checkpointing that one block is computed again and held whole.
-    """
+def blocks_bytes_per_token(model: ModelConfig, element: int, fused: bool, checkpointing: str) -> tuple[int, int]:
+    """What all blocks keep until the backward pass, and what the last one, computed again, holds on top of that."""
     block = block_bytes_per_token(model, element, fused)
-    if checkpointing == "full":
-        return model.n_layers * FLOAT * model.d_model + block
-    if checkpointing == "selective":
-        # What selective keeps of the last block is among what the whole block holds.
-        return (model.n_layers - 1) * min(selective_bytes_per_token(model, element), block) + block
-    return model.n_layers * block
+    kept = {
+        "none": block,
+        "selective": min(selective_bytes_per_token(model, element), block),
+        "full": FLOAT * model.d_model,
+    }[checkpointing]
+    return model.n_layers * kept, block - kept
 
 
 def edge_bytes_per_token(model: ModelConfig, element: int, fused: bool) -> int:

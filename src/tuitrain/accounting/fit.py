@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -132,7 +133,8 @@ def _candidates(config: RunConfig, world_size: int, device_type: str) -> Iterato
         return
     for processes in (2, 4, 8, 16, 32, 64):
         if processes > world_size and config.train.global_batch_size % (config.train.micro_batch_size * processes) == 0:
-            yield {"parallel.strategy": "fsdp"}, processes
+            for mode in ({}, *recompute):
+                yield {"parallel.strategy": "fsdp", **mode}, processes
 
 
 def _smaller_micro_batches(config: RunConfig) -> list[int]:
@@ -145,10 +147,13 @@ def _without_supersets(changes: list[Change]) -> list[Change]:
     """Leave out what only adds to a change that fits already, and smaller micro-batches than the largest that fits."""
     kept: list[Change] = []
     for change in changes:
-        keys = {setting.partition("=")[0] for setting in change.settings}
-        if not any({setting.partition("=")[0] for setting in known.settings} <= keys for known in kept):
+        if not any(_keys(known) <= _keys(change) for known in kept):
             kept.append(change)
     return kept
+
+
+def _keys(change: Change) -> set[str]:
+    return {re.split("[= ]", setting)[0] for setting in change.settings}
 
 
 def _with(config: RunConfig, change: dict[str, Any]) -> RunConfig:

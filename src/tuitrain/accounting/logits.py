@@ -25,23 +25,18 @@ def chunk_rows(tokens: int, vocab_size: int) -> int | None:
     return -(-tokens // (chunks * _ROW_MULTIPLE)) * _ROW_MULTIPLE
 
 
-def logits_bytes(tokens: int, vocab_size: int, element: int = _FLOAT) -> int:
-    """Bytes of logits, and of what is made of them, that one process holds at once.
+def logits_bytes(tokens: int, vocab_size: int) -> int:
+    """Bytes of logits, and of what is made of them, that one process holds at once, at the end of the forward pass.
 
-    tokens are those of one micro-batch; element is the arithmetic's bytes, 4 (float32) or 2 (bfloat16 autocast). In
-    chunks: the float32 logits and log-probabilities of one chunk. The chunks leave the gradient of the head's weight
-    (vocab_size × d_model, float32) at the end of the forward pass already; it becomes the parameter's gradient and
-    counts there, except that with several micro-batches a step it is held next to the one accumulated so far.
+    tokens are those of one micro-batch. In chunks: logits and log-probabilities of one chunk, in float32. The chunks
+    leave the gradient of the head's weight (vocab_size × d_model, float32) at the end of the forward pass already. It
+    is not counted here, since it becomes the parameter's gradient; with several micro-batches a step it is held next to
+    the one accumulated so far.
     """
     rows = chunk_rows(tokens, vocab_size)
-    if rows is None:
-        return dense_logits_bytes(tokens, vocab_size, element)
-    return rows * vocab_size * 2 * _FLOAT
+    return dense_logits_bytes(tokens, vocab_size) if rows is None else rows * vocab_size * 2 * _FLOAT
 
 
-def dense_logits_bytes(tokens: int, vocab_size: int, element: int = _FLOAT) -> int:
-    """The same if all were made at once: log-probabilities, and next to them the logits or their gradient, in float32.
-
-    Under autocast the bfloat16 logits too.
-    """
-    return tokens * vocab_size * (2 * _FLOAT + (element if element < _FLOAT else 0))
+def dense_logits_bytes(tokens: int, vocab_size: int) -> int:
+    """The same if all are made at once: log-probabilities, their gradient and that of the logits, in float32."""
+    return tokens * vocab_size * 3 * _FLOAT

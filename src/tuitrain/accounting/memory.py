@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tuitrain.accounting.activations import FLOAT, blocks_bytes_per_token, edge_bytes_per_token
-from tuitrain.accounting.logits import logits_bytes
+from tuitrain.accounting.logits import chunk_rows, logits_bytes
 from tuitrain.accounting.parameters import count_parameters, vocabulary
 from tuitrain.config import RunConfig
 from tuitrain.config.sections import ParallelConfig
@@ -70,53 +70,78 @@ def step_moments(
     model, params = config.model, count_parameters(config.model)
     element, fused = (2 if dtype == "bfloat16" else FLOAT), device_type == "cuda"
     tokens = config.train.micro_batch_size * model.seq_len
-    held = tokens * (
-        blocks_bytes_per_token(model, element, fused, config.parallel.activation_checkpointing)
-        + edge_bytes_per_token(model, element, fused)
-    )
+    edge = edge_bytes_per_token(model, element, fused)
+    mode = config.parallel.activation_checkpointing
+    kept, recomputed = blocks_bytes_per_token(model, element, fused, mode)
     shards = shard_count(config.parallel, world_size, nodes)
     at_rest = FLOAT * params.total // shards
-    accumulating = config.train.global_batch_size > config.train.micro_batch_size * world_size
     optimizer = optimizer_bytes(config) // shards
-    during_step = _weights_during_step(config, element, at_rest)
-    before, after = _gradients(config, at_rest, world_size, accumulating)
-    # Statistics compare the weights with a copy from before the update.
-    statistics = at_rest if config.telemetry.grad_stats_interval else 0
-    return {
-        "loss": MemoryEstimate(during_step, before, optimizer, held, logits_bytes(tokens, vocabulary(model), element), 0),
-        "backward": MemoryEstimate(during_step, before, optimizer, held, 0, _working_bytes(config, element, tokens)),
-        "update": MemoryEstimate(at_rest, after, optimizer, 0, 0, statistics),
-    }
+    before, after = _gradients(config, at_rest, world_size)
+    # A chunked loss leaves the head's gradient at once, next to the one accumulated so far.
+    head = FLOAT * params.embedding if chunk_rows(tokens, vocabulary(model)) is not None else 0
+    at_loss = MemoryEstimate(
+        weights=_gathered(config, element, at_rest, at_loss=True),
+        gradients=before + head,
+        optimizer=optimizer,
+        activations=tokens * (kept + edge),
+        logits=logits_bytes(tokens, vocabulary(model)),
+        temporary=0,
+    )
+    in_last_block = MemoryEstimate(
+        weights=_gathered(config, element, at_rest, at_loss=False),
+        gradients=before + (FLOAT * params.embedding if before < FLOAT * params.total else 0),
+        optimizer=optimizer,
+        activations=tokens * (kept + recomputed + edge),
+        logits=0,
+        temporary=_working_bytes(config, element, tokens),
+    )
+    in_update = MemoryEstimate(at_rest, after, optimizer, 0, 0, _update_bytes(config, shards))
+    return {"loss": at_loss, "backward": in_last_block, "update": in_update}
 
 
-def _weights_during_step(config: RunConfig, element: int, at_rest: int) -> int:
-    """Weights in the forward and backward pass: those at rest, and what is gathered or cast for the products."""
+def _gathered(config: RunConfig, element: int, at_rest: int, *, at_loss: bool) -> int:
+    """Weights at the loss or in the backward pass: at rest, gathered, and cast for the products."""
     params, strategy = count_parameters(config.model), config.parallel.strategy
+    held = at_rest + (element * params.matmul if element != FLOAT else 0)
     if strategy == "zero1":
-        return at_rest + element * params.total
-    if strategy in ("fsdp", "hsdp"):
-        # The next block is gathered while one computes.
-        return at_rest + element * 2 * _largest_part(config)
-    return at_rest + (element * params.matmul if element != FLOAT else 0)
+        return held + FLOAT * params.total
+    if strategy not in ("fsdp", "hsdp"):
+        return held
+    # The next block is gathered while one computes. A tied table is one part with the head.
+    table = FLOAT * params.embedding
+    if at_loss:
+        return held + table + FLOAT * _block_parameters(config)
+    return held + (table if config.model.tied_embeddings else 0) + 2 * FLOAT * _block_parameters(config)
 
 
-def _gradients(config: RunConfig, at_rest: int, world_size: int, accumulating: bool) -> tuple[int, int]:
+def _gradients(config: RunConfig, at_rest: int, world_size: int) -> tuple[int, int]:
     """Gradients when the last backward pass of a step begins, and after it."""
-    whole, strategy = FLOAT * count_parameters(config.model).total, config.parallel.strategy
+    whole, strategy, train = FLOAT * count_parameters(config.model).total, config.parallel.strategy, config.train
+    accumulating = train.global_batch_size > train.micro_batch_size * world_size
     if strategy in ("fsdp", "hsdp"):
-        return (at_rest if accumulating else 0) + FLOAT * _largest_part(config), at_rest
+        return (at_rest if accumulating else 0) + FLOAT * _block_parameters(config), at_rest
     if strategy == "zero1":
-        return (whole if accumulating else FLOAT * _largest_part(config)), at_rest
+        return (whole if accumulating else FLOAT * _block_parameters(config)), at_rest
     # DDP's buckets, which the gradients are views of, stay from step to step.
     buckets = strategy == "ddp" or (strategy == "auto" and world_size > 1)
     return (whole if accumulating or buckets else 0), whole
 
 
-def _largest_part(config: RunConfig) -> int:
-    """Parameters of the largest part that is gathered at once: a block, or the embedding with a tied head."""
-    params, model = count_parameters(config.model), config.model
-    block = (params.attention + params.feedforward) // model.n_layers + 2 * model.d_model
-    return max(block, params.embedding + params.positions)
+def _block_parameters(config: RunConfig) -> int:
+    """Weights of one block, the unit that is gathered."""
+    params = count_parameters(config.model)
+    return (params.attention + params.feedforward + params.norms) // config.model.n_layers
+
+
+def _update_bytes(config: RunConfig, shards: int) -> int:
+    """What the optimizer's step needs besides its states: for the statistics a copy of the weights from before it.
+
+    Muon holds the update of each matrix in float32 and in bfloat16.
+    """
+    params = count_parameters(config.model)
+    copy = FLOAT * params.total if config.telemetry.grad_stats_interval else 0
+    updates = (FLOAT + 2) * (params.matmul - params.embedding) if config.optim.name == "muon" else 0
+    return (copy + updates) // shards
 
 
 def _working_bytes(config: RunConfig, element: int, tokens: int) -> int:

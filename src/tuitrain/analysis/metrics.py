@@ -63,6 +63,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("grad_mean", "gradient mean", "", units.scientific, None, panel="grad_stats"),
     Metric("grad_std", "gradient std", "", units.scientific, None, panel="grad_stats"),
     Metric("grad_max", "gradient max", "", units.scientific, None, panel="grad_stats"),
+    Metric("grad_nonfinite", "non-finite gradient elements", "", "{:.0f}".format, "lower", panel="grad_stats"),
+    Metric("param_norm", "parameter norm", "", "{:.4g}".format, None, panel="update"),
+    Metric("update_norm", "update norm", "", units.scientific, None, panel="update"),
+    Metric("step_time_max_ms", "longest step time of a rank", "ms", units.milliseconds, "lower", panel="ranks"),
+    Metric("rank_skew_ms", "wait for the slowest rank", "ms", units.milliseconds, "lower", panel="ranks"),
+    Metric("slowest_rank", "slowest rank", "", "{:.0f}".format, None, panel="ranks"),
     Metric("lr", "learning rate", "", units.scientific, None, panel="lr"),
     Metric("tokens", "tokens", "", units.count, None, panel="tokens"),
 )

@@ -29,7 +29,7 @@ from tuitrain.cli.commands import (
 )
 
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Train": ("launch", "stop", "resume", "checkpoint", "eval"),
+    "Train": ("launch", "stop", "resume", "checkpoint", "eval", "snapshot"),
     "Look": ("watch", "ls", "show", "status", "logs", "sample"),
     "Compare and export": ("compare", "diff", "export"),
     "Plan and set up": ("plan", "presets", "doctor", "schema"),
@@ -93,6 +93,7 @@ app.command("stop", short_help="End runs gracefully, with a checkpoint.")(stop.s
 app.command("resume", short_help="Continue a run from its newest checkpoint.")(resume.resume)
 app.command("checkpoint", short_help="Ask a live run for a checkpoint.")(checkpoint.checkpoint)
 app.command("eval", short_help="Ask a live run for an evaluation.")(checkpoint.evaluate)
+app.command("snapshot", short_help="Ask a live run what its GPU memory holds.")(checkpoint.snapshot)
 app.command("watch", short_help="The dashboard of one or several runs.")(watch.watch)
 app.command("ls", short_help="List runs.")(ls.ls)
 app.command("show", short_help="Everything about one run.")(show.show)

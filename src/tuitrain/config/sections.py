@@ -347,8 +347,8 @@ class CheckpointConfig(Section):
     """How many of the newest checkpoints stay."""
     keep_best: bool = True
     """Whether the checkpoint with the lowest validation loss stays too."""
-    async_save: bool = False
-    """Write in the background while training goes on. Not available yet: written before the next step."""
+    async_save: bool = True
+    """Write in the background while training goes on; the state is copied to host memory first."""
 
 
 class TelemetryConfig(Section):

@@ -105,12 +105,11 @@ def check_memory(config: RunConfig, machine: Machine, gpus: int = 1) -> None:
     fitting = [preset for preset in all_presets() if fits(preset, machine)]
     how = f"micro-batch {config.train.micro_batch_size}, {plan.dtype}"
     how += f", {plan.strategy}" if gpus > 1 else ""
-    changes = " or ".join(map(str, plan.changes())) or (
-        "none of a smaller micro-batch, activation checkpointing and sharding is enough"
-    )
+    changes = " or ".join(map(str, plan.changes()))
+    advice = f"It would with {changes}" if changes else "No micro-batch, checkpointing or sharding makes it fit"
     raise LaunchError(
         f"{name} needs about {plan.memory.total / GB:.1f} GB on {_where(plan)} ({how}); {_has(plan)}. "
-        f"What would fit: {changes}. Presets that fit: {', '.join(fitting) or 'none'}. --force starts it all the same."
+        f"{advice}. Presets that fit: {', '.join(fitting) or 'none'}. --force starts it all the same."
     )
 
 

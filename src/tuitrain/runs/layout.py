@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-REQUESTS = ("stop", "checkpoint", "eval")
+REQUESTS = ("stop", "checkpoint", "eval", "snapshot")
 
 
 class RunInfo(msgspec.Struct, kw_only=True):
@@ -95,7 +95,7 @@ class RunDirectory:
         temporary.replace(self.info)
 
     def request(self, name: str) -> None:
-        """Leave a request for the engine: stop, checkpoint or eval."""
+        """Leave a request for the engine: one of REQUESTS."""
         if name not in REQUESTS:
             raise ValueError(f"{name!r} is not a request; known: {', '.join(REQUESTS)}.")
         self.control.mkdir(parents=True, exist_ok=True)

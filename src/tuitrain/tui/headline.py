@@ -9,7 +9,7 @@ from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.progress import Progress, progress_of
 from tuitrain.events import Run
-from tuitrain.runs import Status
+from tuitrain.runs import Columns, Status
 from tuitrain.tui.panels import capacity_gb
 from tuitrain.tui.state import Board, RunView
 from tuitrain.tui.text import Line, Span, clean, crop, fit, join, line, spread, width
@@ -201,7 +201,7 @@ def _numbers(view: RunView) -> list[list[Item]]:
             item(5, "grad", None if steps.last("grad_norm") is None else f"{steps.last('grad_norm'):.3g}"),
             item(4, "lr", None if steps.last("lr") is None else metric("lr").text(steps.last("lr"))),
         ],
-        [(8, line(Span(machine(history.run), "quiet")))],
+        [(7, _slowest(history.run, steps)), (8, line(Span(machine(history.run), "quiet")))],
     ]
 
 
@@ -219,6 +219,16 @@ def _memory(view: RunView) -> Line:
         return line(Span(units.gigabytes(peak), "value"))
     full = "warn" if peak > 0.95 * capacity else "value"
     return line(Span(f"{peak:.3g}", full), Span(f" of {capacity:.3g} GB", "quiet"))
+
+
+def _slowest(run: Run | None, steps: Columns) -> Line:
+    """The process that the others wait for, and how long: `slowest rank 3 +12 ms`; empty for one process."""
+    rank, skew_ms = steps.last("slowest_rank"), steps.last("rank_skew_ms")
+    if run is None or run.parallel is None or run.parallel.world_size < 2 or rank is None or skew_ms is None:
+        return ()
+    step_ms = steps.last("step_time_ms")
+    role = "warn" if step_ms is not None and skew_ms > 0.1 * step_ms else "quiet"
+    return line(Span(f"slowest rank {rank:.0f} ", "quiet"), Span(f"+{units.milliseconds(skew_ms)}", role))
 
 
 def machine(run: Run | None) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.engine.data import hub
+
 from tuitrain.config.sections import DataConfig
 from tuitrain_engine.data import Dataset, open_dataset, reader
 

@@ -81,3 +81,18 @@ def test_samples_need_documents(opened: Opened, directory: Path) -> None:
 def test_a_vocabulary_smaller_than_the_ids_is_an_error(opened: Opened, directory: Path) -> None:
     with pytest.raises(DataError, match=r"model\.vocab_size \(64\)"):
         opened(f"bin:{directory}", vocab_size=64)
+
+
+def test_uint32_ids_are_read_where_the_configuration_says_so(opened: Opened, tmp_path: Path) -> None:
+    ids = (np.arange(1000) * 131 + 70_000).astype("<u4")
+    ids.tofile(tmp_path / "train.bin")
+    dataset = opened(f"bin:{tmp_path}", bin_dtype="uint32", val_fraction=0.1)
+    assert (dataset.train.tokens, dataset.val.tokens, dataset.vocab_size) == (900, 100, int(ids.max()) + 1)
+    x, y = dataset.train.batch(0, 5)
+    assert (x + 131 == y).all()
+    assert "uint32" in "\n".join(dataset.describe())
+    # The largest id of the same bytes read as uint16 is another one.
+    assert opened(f"bin:{tmp_path}").vocab_size <= 65_536
+    (tmp_path / "train.bin").write_bytes(b"123456")
+    with pytest.raises(DataError, match=r"not a file of uint32 ids: its size is 6 bytes; data\.bin_dtype"):
+        opened(f"bin:{tmp_path}", bin_dtype="uint32")

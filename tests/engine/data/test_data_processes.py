@@ -1,4 +1,4 @@
-"""Several processes read one stream: together exactly what one process reads, with a state that any number can use."""
+"""Two processes read one stream: together exactly what one process reads, with a state that either number can use."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.engine.data import hub, two_processes
 
+from tuitrain_engine.data import Dataset
+
+Opened = Callable[..., Dataset]
 ROOT = Path(__file__).parents[3]
-PER_STEP = 2 * two_processes.MICRO * two_processes.ACCUMULATION
+PER_STEP = two_processes.GLOBAL * two_processes.ACCUMULATION
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Path:
+def rows(tmp_path: Path, offline: None) -> Path:
     return hub.parquet_dataset(tmp_path / "rows")
 
 
-def run(tmp_path: Path, cache: Path, size: int, **request: Any) -> dict[str, Any]:
-    """What `size` processes under torchrun read."""
+def run_two(tmp_path: Path, cache: Path, **request: Any) -> dict[str, Any]:
+    """What two processes under torchrun read."""
     out, file = tmp_path / "out.json", tmp_path / "request.json"
-    file.write_text(json.dumps({"from": 0, "state": {}, "out": str(out), **request}))
+    file.write_text(json.dumps({"out": str(out), **request}))
     env = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
@@ -34,10 +37,9 @@ def run(tmp_path: Path, cache: Path, size: int, **request: Any) -> dict[str, Any
         "TUITRAIN_CACHE_DIR": str(cache),
         "PYTHONPATH": str(ROOT),
     }
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={size}"]
-    done = subprocess.run(
-        [*torchrun, two_processes.__file__, str(file)], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=240
-    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*torchrun, two_processes.__file__, str(file)]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(out.read_text())
     return result
@@ -45,27 +47,29 @@ def run(tmp_path: Path, cache: Path, size: int, **request: Any) -> dict[str, Any
 
 @pytest.mark.parametrize("packing", ["packed", "sample"])
 def test_two_processes_read_what_one_reads_and_either_goes_on_for_the_other(
-    tmp_path: Path, cache: Path, rows: Path, packing: str
+    opened: Opened, tmp_path: Path, cache: Path, rows: Path, packing: str
 ) -> None:
-    (tmp_path / "notes.txt").write_text("some other text\n" * 300)
-    mixture = {f"hf:{rows}": 2.0, str(tmp_path / "notes.txt"): 1.0}
-    data = {"mixture": mixture, "val_tokens": 40, "packing": "packed"} if packing == "packed" else {}
-    data = data or {"source": f"hf:{rows}", "val_tokens": 40, "packing": "sample"}
-    straight = run(tmp_path, cache, 1, data=data, steps=6)
-    assert len(straight["sequences"]) == 6 * PER_STEP
-    both = run(tmp_path, cache, 2, data=data, steps=3)
-    assert both["sequences"] == straight["sequences"][: 3 * PER_STEP]
+    """Three times the number of steps: one process, then two, then one again."""
+    data: dict[str, Any] = {"source": f"hf:{rows}", "val_tokens": 40, "packing": packing}
+    if packing == "packed":
+        (tmp_path / "notes.txt").write_text("some other text\n" * 300)
+        data |= {"source": "mixture", "mixture": {f"hf:{rows}": 2.0, str(tmp_path / "notes.txt"): 1.0}}
+    steps, part = 3, 3 * PER_STEP
+    straight, before, after = (opened(**data).train for _ in range(3))
+    x, y = straight.batch(0, 3 * part)
+    before.batch(0, part)
+    both = run_two(tmp_path, cache, data=data, steps=steps, first=part, state=before.state_at(part))
+    assert both["sequences"] == [list(pair) for pair in zip(x.tolist(), y.tolist(), strict=True)][part : 2 * part]
     assert both["states"][1] == {}
-    resumed = run(tmp_path, cache, 1, data=data, steps=3, state=both["states"][0], **{"from": 3 * PER_STEP})
-    assert resumed["sequences"] == straight["sequences"][3 * PER_STEP :]
-    assert resumed["states"] == straight["states"]
+    after.restore(both["states"][0], 2 * part)
+    assert after.batch(2 * part, part)[0].tolist() == x[2 * part :].tolist()
 
 
-def test_an_error_of_the_reading_process_reaches_all(tmp_path: Path, cache: Path, rows: Path) -> None:
+def test_an_error_of_the_reading_process_reaches_all(opened: Opened, tmp_path: Path, cache: Path, rows: Path) -> None:
     """The held-out documents are in the cache; then the dataset shrinks, which rank 0 sees as it begins to read."""
     data = {"source": f"hf:{rows}", "val_tokens": 40}
-    run(tmp_path, cache, 1, data=data, steps=1)
+    opened(**data)
     (rows / "part-4.parquet").unlink()
-    result = run(tmp_path, cache, 2, data=data, steps=1)
+    result = run_two(tmp_path, cache, data=data, steps=1, first=0, state={})
     assert "has changed: it has 4 shards, and had 5" in result["problems"][0]
     assert result["problems"][1] == result["problems"][0]

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-
 from tests.engine.data import hub
+
 from tuitrain.config.sections import DataConfig
 from tuitrain_engine.data import DataError
 from tuitrain_engine.data import files as files_module

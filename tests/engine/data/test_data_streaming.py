@@ -13,8 +13,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.engine.data import hub
+
 from tuitrain_engine.data import DataError, Dataset, Prefetcher, load_tokenizer, save_tokenizer, stream
 from tuitrain_engine.data.loader import IGNORED
 
@@ -68,7 +68,9 @@ def test_a_shard_is_read_in_its_own_order(opened: Opened, streamed: str) -> None
     for text in found:
         by_shard.setdefault(text[1], []).append(text)
     assert len(by_shard) == hub.FILES
-    assert all(texts == [text for text in hub.texts()[HELD_OUT:] if text[1] == shard] for shard, texts in by_shard.items())
+    assert all(
+        texts == [text for text in hub.texts()[HELD_OUT:] if text[1] == shard] for shard, texts in by_shard.items()
+    )
 
 
 def test_packed_sequences_join_without_gap(opened: Opened, streamed: str) -> None:
@@ -146,7 +148,7 @@ def test_a_state_of_other_data_is_refused(opened: Opened, streamed: str) -> None
     state = split.state_at(4)
     with pytest.raises(DataError, match=r"holds no position in the stream of hf:.*data\.source that it was trained on"):
         opened(streamed, **KEYS).train.restore({}, 4)
-    with pytest.raises(DataError, match="stands at sequence 4 of hf:.*and the run at 8"):
+    with pytest.raises(DataError, match=r"stands at sequence 4 of hf:.*and the run at 8"):
         opened(streamed, **KEYS).train.restore(state, 8)
     with pytest.raises(DataError, match=r"a stream with seed = 7, and this run streams with 9"):
         opened(streamed, seed=9, **KEYS).train.restore(state, 4)

@@ -1,6 +1,6 @@
-"""One of the processes of test_data_processes: reads its part of each step as the trainer does, and rank 0 writes it all.
+"""What each process of test_data_processes runs: it reads its part of each step as the trainer does.
 
-Usage: two_processes.py REQUEST.json, with keys data, from, steps, state and out.
+Usage: two_processes.py REQUEST.json, with keys data, first, steps, state and out.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import torch.distributed as dist
 from tuitrain.config.sections import DataConfig
 from tuitrain_engine.data import DataError, Prefetcher, open_dataset
 
-MICRO, ACCUMULATION, SEQ_LEN = 2, 3, 16
+GLOBAL, ACCUMULATION, SEQ_LEN = 4, 3, 16
 
 
 def main(request: dict[str, Any]) -> None:
     dist.init_process_group("gloo")
     rank, size = dist.get_rank(), dist.get_world_size()
-    micro = MICRO * 2 // size
+    micro = GLOBAL // size
     dataset = open_dataset(DataConfig(**request["data"]), seq_len=SEQ_LEN, seed=7, vocab_size=None)
-    first = request["from"]
+    first = request["first"]
     dataset.train.restore(request["state"] if rank == 0 else {}, first)
 
     def positions(steps: int) -> list[tuple[int, int]]:
-        starts = range(first, first + steps * micro * size * ACCUMULATION, micro * size)
+        starts = range(first, first + steps * GLOBAL * ACCUMULATION, GLOBAL)
         return [(start + rank * micro, micro) for start in starts]
 
     rows: dict[int, list[list[int]]] = {}
@@ -39,7 +39,7 @@ def main(request: dict[str, Any]) -> None:
             rows |= {start + row: [x[row].tolist(), y[row].tolist()] for row in range(count)}
     except DataError as error:
         problem = str(error)
-    first += request["steps"] * micro * size * ACCUMULATION
+    first += request["steps"] * GLOBAL * ACCUMULATION
     state = {} if problem else dataset.train.state_at(first)
     if not problem:
         # A thread that is ahead when the loop is left early must not leave another process waiting.

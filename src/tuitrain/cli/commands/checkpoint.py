@@ -1,4 +1,4 @@
-"""`tuitrain checkpoint` and `tuitrain eval`: requests to a live run."""
+"""`tuitrain checkpoint`, `tuitrain eval` and `tuitrain snapshot`: requests to a live run."""
 
 from __future__ import annotations
 
@@ -24,6 +24,18 @@ def evaluate(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOpt
     Ask a live run for an evaluation at its next step boundary.
     """
     _ask(run, "eval", as_json, runs_dir)
+
+
+def snapshot(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
+    """\b
+    Examples:
+      tuitrain snapshot latest
+
+    Ask a live run for a snapshot of its GPU memory, written to profile/ in the run directory.
+
+    It opens in https://pytorch.org/memory_viz; with telemetry.memory_history it tells where memory was taken.
+    """
+    _ask(run, "snapshot", as_json, runs_dir)
 
 
 def _ask(name: str, request: str, as_json: bool, runs_dir: RunsDirOption) -> None:

@@ -1,0 +1,88 @@
+"""What fits where: the strategy that is chosen, and the settings that are offered."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tuitrain.accounting import choose_strategy, estimate_memory, fitting_changes, fitting_sentence
+from tuitrain.config import RunConfig, load_config
+
+GB = 10**9
+
+
+def needed(name: str, world_size: int, *overrides: str) -> int:
+    return estimate_memory(load_config(name, overrides), dtype="bfloat16", world_size=world_size).total
+
+
+def choose(capacity: float | None, *, world_size: int = 8, nodes: int = 1, device: str = "cuda") -> tuple[str, str]:
+    return choose_strategy(load_config("llama3-8b"), "bfloat16", world_size, nodes, device, capacity)
+
+
+def test_the_first_strategy_that_leaves_a_tenth_free_is_chosen() -> None:
+    for strategy in ("ddp", "zero1", "fsdp"):
+        enough = needed("llama3-8b", 8, f"parallel.strategy={strategy}") / 0.9
+        chosen, reason = choose(enough * 1.001)
+        assert chosen == strategy
+        assert f"{strategy} needs {0.9 * enough / GB:.1f} GB" in reason
+        assert choose(enough * 0.999)[0] != strategy or strategy == "fsdp"
+
+
+def test_one_process_unknown_memory_and_none_that_fits_each_have_their_reason() -> None:
+    assert choose(None, world_size=1) == ("single", "one process")
+    assert choose(None) == ("ddp", "the device's memory is unknown")
+    chosen, reason = choose(5 * GB)
+    assert chosen == "fsdp"
+    assert reason.startswith("none fits")
+
+
+def test_several_nodes_shard_within_a_node_when_that_fits() -> None:
+    inside = needed("llama3-8b", 16, "parallel.strategy=hsdp", "parallel.shard_size=8") / 0.9
+    assert choose(inside * 1.001, world_size=16, nodes=2)[0] == "hsdp"
+    assert choose(inside * 0.98, world_size=16, nodes=2)[0] == "fsdp"
+
+
+def test_processes_on_a_cpu_share_its_memory() -> None:
+    config = load_config("gpt2-124m", ["train.micro_batch_size=1", "parallel.strategy=ddp"])
+    each = estimate_memory(config, world_size=4, device_type="cpu").total
+    asked = load_config("gpt2-124m", ["train.micro_batch_size=1"])
+    assert choose_strategy(asked, "float32", 4, 1, "cpu", 4 * each / 0.89)[0] == "ddp"
+    assert choose_strategy(asked, "float32", 4, 1, "cpu", 2 * each)[0] != "ddp"
+
+
+def applied(config: RunConfig, settings: tuple[str, ...]) -> tuple[RunConfig, int]:
+    count = next((int(text.removeprefix("--gpus ")) for text in settings if text.startswith("--gpus ")), 1)
+    return load_config(config.preset or "", [text for text in settings if not text.startswith("--gpus ")]), count
+
+
+@pytest.mark.parametrize("name", ["qwen3-1.8b", "llama3-8b", "gpt2-1.3b"])
+@pytest.mark.parametrize("capacity", [24 * GB, 48 * GB, 80 * GB])
+def test_every_change_fits_and_none_changes_nothing(name: str, capacity: int) -> None:
+    config = load_config(name)
+    now = estimate_memory(config, dtype="bfloat16").total
+    for change in fitting_changes(config, "bfloat16", 1, "cuda", capacity):
+        changed, count = applied(config, change.settings)
+        assert estimate_memory(changed, dtype="bfloat16", world_size=count).total == change.bytes
+        assert change.bytes <= min(capacity, 0.9 * now)
+        changed.accumulation(count)
+
+
+def test_out_of_memory_where_the_estimate_says_it_fits_still_gets_advice() -> None:
+    config = load_config("qwen3-1.8b")
+    changes = fitting_changes(config, "bfloat16", 1, "cuda", 1000 * GB)
+    assert changes[0].settings[0].startswith("train.micro_batch_size=")
+    assert any("parallel.activation_checkpointing=selective" in change.settings for change in changes)
+
+
+def test_the_sentence_names_settings_and_sizes_cheapest_first() -> None:
+    config = load_config("llama2-1.3b", ["train.micro_batch_size=8", "train.global_batch_size=64"])
+    text = fitting_sentence(config, "bfloat16", 1, "cuda", 40 * GB)
+    assert re.search(r"train\.micro_batch_size=\d \(\d+\.\d GB\)", text)
+    assert text.count(" or ") == 1
+    assert fitting_sentence(load_config("llama3-8b"), "bfloat16", 1, "cpu", GB) == ""
+
+
+def test_a_cpu_is_not_offered_more_processes() -> None:
+    for change in fitting_changes(load_config("qwen3-0.6b"), "float32", 1, "cpu", 16 * GB):
+        assert not any(setting.startswith("--gpus") for setting in change.settings)

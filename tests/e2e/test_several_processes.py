@@ -1,0 +1,122 @@
+"""Runs of two processes, started by the real torchrun: from launch to resume on another number of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import PATIENCE_S, Place
+from tuitrain.runs import RunDirectory, Status, glance, load_history
+
+pytestmark = pytest.mark.slow
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until it holds, and fail when it never does."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(place: Place) -> Iterator[None]:
+    """Kill whatever a failed test leaves training."""
+    yield
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(place.path) in part for part in process.info["cmdline"] or []):
+            process.kill()
+
+
+def micro(place: Place, steps: int, *more: str) -> list[str]:
+    return [*place.micro("llama2-tiny", steps, "train.micro_batch_size=2", *more)]
+
+
+def step_of(run: RunDirectory) -> int:
+    seen = glance(run).step
+    return seen.step if seen else 0
+
+
+def processes_of(run: RunDirectory) -> list[psutil.Process]:
+    info = run.read_info()
+    assert info is not None
+    assert info.pid is not None
+    launcher = psutil.Process(info.pid)
+    return [launcher, *launcher.children(recursive=True)]
+
+
+def test_two_processes_train_as_one_run_and_one_process_goes_on_with_it(place: Place) -> None:
+    done = place("launch", *micro(place, 10), "--gpus", "2", "--strategy", "fsdp", "--foreground", "--name", "two")
+    assert done.code == 0, done.out + done.err
+    run = place.runs[0]
+    info = run.read_info()
+    assert info is not None
+    assert (info.launcher, info.processes) == ("torchrun", 2)
+    assert run.console_of(1).exists()
+    record = load_history(run).run
+    assert record is not None
+    assert (record.parallel.strategy, record.parallel.world_size) == ("fsdp", 2)
+    assert place("logs", run.run_id, "--rank", "1").code == 0
+    # A strategy of several processes is no strategy of one.
+    refused = place("resume", run.run_id, "train.max_steps=15", "--gpus", "1", "--foreground")
+    assert refused.code == 2
+    assert "--strategy auto" in refused.err
+    more = ("train.max_steps=15", "--gpus", "1", "--strategy", "auto", "--foreground")
+    done = place("resume", run.run_id, *more)
+    assert done.code == 0, done.out + done.err
+    assert load_history(run).steps.series("loss")[0].tolist() == list(range(1, 16))
+    done = place("resume", run.run_id, "train.max_steps=20", "--foreground")
+    assert done.code == 0, done.out + done.err
+    assert step_of(run) == 20
+
+
+def test_stop_and_now_end_every_process(place: Place) -> None:
+    started = place("launch", *micro(place, 100_000), "--gpus", "2", "--detach", "--json")
+    assert started.code == 0, started.err
+    run = place.runs[0]
+    wait_for(lambda: step_of(run) > 0)
+    tree = processes_of(run)
+    assert place("ls", "-q", "--status", "running").out.split() == [run.run_id]
+    assert place("stop", run.run_id).code == 0
+    _, alive = psutil.wait_procs(tree, timeout=PATIENCE_S)
+    assert not alive
+    assert glance(run).status is Status.STOPPED
+    assert place("resume", run.run_id, "--detach").code == 0
+    step = step_of(run)
+    wait_for(lambda: step_of(run) > step)
+    tree = processes_of(run)
+    assert len(tree) >= 3
+    assert place("stop", run.run_id, "--now", "--grace", "60").code == 0
+    _, alive = psutil.wait_procs(tree, timeout=PATIENCE_S)
+    assert not alive
+
+
+def test_ctrl_c_saves_and_ends_with_130(place: Place) -> None:
+    command = place.command(["launch", *micro(place, 100_000), "--gpus", "2", "--foreground"])
+    before = len(place.runs)
+    launched = subprocess.Popen(
+        command, cwd=place.path, env=place.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: len(place.runs) > before and step_of(place.runs[0]) > 0)
+    os.kill(launched.pid, signal.SIGINT)
+    assert launched.wait(PATIENCE_S) == 130
+    run = place.runs[0]
+    assert glance(run).status is Status.STOPPED
+    assert list(run.checkpoints.glob("step-*/.metadata"))
+    assert "Traceback" not in run.console.read_text(encoding="utf-8")
+
+
+def test_what_is_wrong_is_said_once_in_a_sentence(place: Place) -> None:
+    (place.path / "empty.txt").write_text("x", encoding="utf-8")
+    arguments = micro(place, 10, f"data.source={place.path / 'empty.txt'}")
+    done = place("launch", *arguments, "--gpus", "2", "--foreground")
+    assert done.code == 2, done.out + done.err
+    assert "Traceback" not in done.out + done.err
+    assert done.out.count("too few for one sequence") == 1
+    assert glance(place.runs[0]).status is Status.FAILED
