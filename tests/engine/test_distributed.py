@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from engine_runs import command, environment, make_run, of_type, read_log, run_engine
+from engine_runs import WORDS, command, environment, make_run, of_type, read_log, run_engine
 
 from tuitrain import events
 from tuitrain.config import load_config
@@ -159,6 +161,24 @@ def test_activation_checkpointing_changes_no_number(runs: Runs, tmp_path: Path, 
     run_dir = make(tmp_path, mode, "fsdp", parallel={"activation_checkpointing": mode})
     train(run_dir, processes=2)
     assert_close(steps_of(run_dir), steps_of(runs("fsdp")), range(1, STEPS + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_streamed_run_resumes_exactly_on_any_number_of_processes(tmp_path: Path, processes: int) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    generator = random.Random(1)
+    for shard in range(3):
+        rows = [{"text": " ".join(generator.choices(WORDS, k=generator.randint(5, 60)))} for _ in range(60)]
+        (folder / f"part-{shard}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    straight = make(tmp_path, "straight", "ddp", data={"source": f"hf:{folder}", "val_tokens": 500})
+    train(straight, processes=2)
+    half = halfway(straight, tmp_path / "half")
+    config = load_config(str(half / "config.toml"), ["parallel.strategy=auto"])
+    (half / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    train(half, "--resume", processes=processes)
+    assert_close(steps_of(half, attempt=2), steps_of(straight), range(HALF + 1, STEPS + 1))
 
 
 def start(run_dir: Path) -> subprocess.Popen[str]:

@@ -107,7 +107,6 @@ def _epochs(part: Part, token_limit: int | None, share: float, always: bool) -> 
         return []
     times = token_limit * share / tokens
     if always:
-        return [
-            f"epochs     its share of the run, {human(token_limit * share)} tokens, goes over them {times:,.1f} times"
-        ]
+        often = f"{times:,.1f}" if times >= 0.1 else "less than 0.1"
+        return [f"epochs     its share of the run, {human(token_limit * share)} tokens, goes over them {often} times"]
     return [f"epochs     the run's {human(token_limit)} tokens go over them {times:,.1f} times"] if times > 1.5 else []
