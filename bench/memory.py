@@ -12,6 +12,7 @@ python bench/memory.py [--presets NAME …] [--activation-checkpointing none sel
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import tempfile
@@ -34,6 +35,8 @@ WINDOW = "measured steps"
 
 def measured_peak(config: RunConfig) -> tuple[int, RunConfig, str]:
     """Peak bytes of a few steps, with the configuration as it was run and its dtype."""
+    # What an earlier trainer leaves must not be released while this one is measured.
+    gc.collect()
     with peak_of_window() as (window, result), temporary_trainer(config) as trainer:
         # As in training, where a step of the log is always ahead: the optimizer's state is there from the second on.
         with steps_of(trainer) as step:

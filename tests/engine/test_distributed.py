@@ -221,3 +221,17 @@ def test_the_log_says_that_another_process_was_killed(tmp_path: Path) -> None:
     end = read_log(run_dir)[-1]
     assert isinstance(end, events.End) and end.status == "failed"
     assert "Traceback" not in errors and "Process 1" in errors
+
+
+@pytest.mark.slow
+def test_without_torchrun_the_processes_save_and_end(tmp_path: Path) -> None:
+    run_dir = make(tmp_path, "orphaned", "fsdp", train={"max_steps": 100_000})
+    process = start(run_dir)
+    workers = psutil.Process(process.pid).children()
+    process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
+    end = read_log(run_dir)[-1]
+    assert isinstance(end, events.End) and end.status == "stopped"
+    newest = checkpoint.newest(run_dir)
+    assert newest is not None and newest.step == end.step

@@ -1,12 +1,14 @@
 """How the process that writes the log learns why another one ended: a sentence in a file of the run directory.
 
 A process that fails leaves the others waiting in a collective, some backends for minutes, and torchrun kills them
-before they could say why. The main process looks for such a file from a thread of its own.
+before they could say why. The main process looks for such a file from a thread of its own. And every process looks
+whether torchrun is still there: without it nothing would end a process that hangs, nor tell a person that it trains.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +19,8 @@ from tuitrain_engine.parallel.world import World
 LOOK_EVERY_S = 0.5
 GRACE_S = 5.0
 """How long the main process may take to notice by itself before it is ended from the outside."""
+ORPHAN_GRACE_S = 120.0
+"""How long a process that torchrun has left alone may take to a step boundary and a checkpoint."""
 
 
 class Peers:
@@ -42,28 +46,36 @@ class Peers:
             return None
         deadline = time.monotonic() + patience_s
         while True:
-            for path in sorted(self._directory.glob(f"{self._stem}*")):
-                if path.suffix != ".tmp":
-                    rank, sentence = path.name.rpartition("-")[2], path.read_text(encoding="utf-8")
-                    path.unlink(missing_ok=True)
-                    return f"Process {rank}: {sentence}"
+            for path in self._words():
+                rank, sentence = path.name.rpartition("-")[2], path.read_text(encoding="utf-8")
+                path.unlink(missing_ok=True)
+                return f"Process {rank}: {sentence}"
             if time.monotonic() >= deadline:
                 return None
             time.sleep(LOOK_EVERY_S / 5)
 
     def watch(self, end: Callable[[str], None]) -> None:
-        """From a thread of the main process: when another one has failed and this one hangs, `end(sentence)`."""
-        if self._world.is_main and self._world.size > 1:
-            threading.Thread(target=self._watch, args=(end,), name="peers", daemon=True).start()
+        """Look from a thread: when another process has failed, or torchrun is gone, and this one hangs, `end(why)`."""
+        if self._world.size > 1:
+            threading.Thread(target=self._watch, args=(end, os.getppid()), name="peers", daemon=True).start()
 
     def close(self) -> None:
         """No more watching: this process has noticed, or the run is over."""
         self._closing.set()
 
-    def _watch(self, end: Callable[[str], None]) -> None:
+    def _watch(self, end: Callable[[str], None], parent: int) -> None:
         while not self._closing.wait(LOOK_EVERY_S):
-            if next(self._directory.glob(f"{self._stem}*"), None) is not None and not self._closing.wait(GRACE_S):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                if not self._closing.wait(ORPHAN_GRACE_S):
+                    end("torchrun, which started this run, is gone, and the run hung.")
+                return
+            if self._world.is_main and self._words() and not self._closing.wait(GRACE_S):
                 sentence = self.failure()
                 if sentence is not None:
                     end(sentence)
                 return
+
+    def _words(self) -> list[Path]:
+        """Files in which other processes have left word, by rank."""
+        return sorted(path for path in self._directory.glob(f"{self._stem}*") if path.suffix != ".tmp")

@@ -28,8 +28,8 @@ class Change:
     bytes: int
 
     def __str__(self) -> str:
-        """Such as `train.micro_batch_size=4 (61.2 GB)`."""
-        return f"{' with '.join(self.settings)} ({size_text(self.bytes)})"
+        """As on a command line, such as `--gpus 4 parallel.strategy=fsdp (61.2 GB)`."""
+        return f"{' '.join(self.settings)} ({size_text(self.bytes)})"
 
 
 def choose_strategy(
