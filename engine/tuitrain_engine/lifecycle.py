@@ -116,6 +116,8 @@ class Attempt:
         os._exit(FAILURE)
 
     def _end(self, status: str, reason: str | None, code: int) -> int:
+        # When one process fails torchrun sends SIGTERM to the others; it must not break off what is written here.
+        self.control.wait_for_boundaries()
         if self.monitor is not None:
             self.monitor.close()
         trainer, summary = self.trainer, {}

@@ -114,12 +114,14 @@ def prepare(
     )
     compiling = parallel.decide_compile(config.train.compile, machine.device)
     attention = decide_attention(config.model, machine, compiling.value == "on")
+    loss = decide_loss(config)
     recompute = parallel.decide_recompute(config.parallel.activation_checkpointing)
-    distribution = Distribution(strategy.value, config, world, machine.device)
+    distribution = Distribution(strategy.value, config, world, machine.device, machine.dtype)
     model = empty_model(with_attention(config.model, attention), dataset.tokenizer.end_of_document)
     float8 = [apply_float8(model, machine, compiled=compiling.value == "on")] if config.train.float8 else []
     parallel.recompute_blocks(model, recompute.value)
-    parallel.compile_blocks(model, compiling)
+    small = machine.device.type == "cpu" and not distribution.sharded and recompute.value == "none"
+    compiling = parallel.compile_parts(model, compiling, together=small, dense_loss=loss.value == "dense")
     distribution.shard(model)
     fill_model(model, config.train.seed, machine.device)
     forward = distribution.replicate(model)
@@ -140,7 +142,7 @@ def prepare(
     )
     journal.write(run)
     terminal = report.stdout()
-    decisions = [*machine.decisions, *float8, attention, decide_loss(config), compiling, strategy, recompute, *initial]
+    decisions = [*machine.decisions, *float8, attention, loss, compiling, strategy, recompute, *initial]
     decisions += describe.routine_decisions(config, optimizer, machine)
     if resume:
         decisions.append(describe.resume_decision(found))

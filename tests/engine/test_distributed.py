@@ -156,6 +156,22 @@ def test_every_process_resumes_with_its_own_random_state(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_bfloat16_is_close_to_one_process_in_bfloat16(tmp_path: Path, strategy: str) -> None:
+    one = make(
+        tmp_path, "one", "single", model={"qk_norm": True, "tied_embeddings": False}, train={"dtype": "bfloat16"}
+    )
+    two = make(
+        tmp_path, "two", strategy, model={"qk_norm": True, "tied_embeddings": False}, train={"dtype": "bfloat16"}
+    )
+    train(one, processes=1)
+    train(two, processes=2)
+    alone = steps_of(one)
+    for number, step in steps_of(two).items():
+        assert step.loss == pytest.approx(alone[number].loss, rel=5e-3), number
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["selective", "full"])
 def test_activation_checkpointing_changes_no_number(runs: Runs, tmp_path: Path, mode: str) -> None:
     run_dir = make(tmp_path, mode, "fsdp", parallel={"activation_checkpointing": mode})

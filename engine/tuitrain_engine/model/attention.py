@@ -63,11 +63,9 @@ class Attention(nn.Module):
         heads = self.qkv(x).view(batch, length, -1, self.head_dim)
         queries, keys, values = heads.split(self.heads, dim=2)
         if self.q_norm is not None and self.k_norm is not None:
-            # In float32 under autocast too, where the projections are bfloat16 and the norm's weight is not.
-            queries, keys = (
-                self.q_norm(queries.to(self.q_norm.weight.dtype)),
-                self.k_norm(keys.to(self.k_norm.weight.dtype)),
-            )
+            # In float32 under autocast too, where the projections are bfloat16.
+            wide = torch.promote_types(queries.dtype, torch.float32)
+            queries, keys = self.q_norm(queries.to(wide)), self.k_norm(keys.to(wide))
         if context.rotation is not None:
             queries, keys = rotate(queries, context.rotation), rotate(keys, context.rotation)
         queries, keys = queries.to(values.dtype), keys.to(values.dtype)

@@ -1,6 +1,6 @@
 """How one model becomes a faster or a distributed one: activation checkpointing, compilation, shards, copies."""
 
-from tuitrain_engine.parallel.compile import compile_blocks, decide_compile
+from tuitrain_engine.parallel.compile import compile_parts, decide_compile
 from tuitrain_engine.parallel.peers import Peers
 from tuitrain_engine.parallel.recompute import decide_recompute, recompute_blocks
 from tuitrain_engine.parallel.strategy import Distribution, decide_strategy
@@ -10,7 +10,7 @@ __all__ = [
     "Distribution",
     "Peers",
     "World",
-    "compile_blocks",
+    "compile_parts",
     "decide_compile",
     "decide_recompute",
     "decide_strategy",

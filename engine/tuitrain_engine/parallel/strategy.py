@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from tuitrain import accounting
@@ -64,8 +64,9 @@ def shard_size(config: RunConfig, world: World) -> int:
 class Distribution:
     """One model over the processes of a run: made on the meta device, `shard`ed, filled, then `replicate`d."""
 
-    def __init__(self, strategy: str, config: RunConfig, world: World, device: torch.device) -> None:
-        self.strategy, self._world, self._device = strategy, world, device
+    def __init__(self, strategy: str, config: RunConfig, world: World, device: torch.device, dtype: str) -> None:
+        """dtype is the arithmetic: float32 or bfloat16 (autocast)."""
+        self.strategy, self._world, self._device, self._dtype = strategy, world, device, dtype
         self._mesh = self._make_mesh(config) if strategy in SHARDED else None
         self._copies: DistributedDataParallel | None = None
         self._model: nn.Module | None = None
@@ -91,21 +92,27 @@ class Distribution:
         """Turn the parameters, still without values, into shards: a block is the unit that is gathered.
 
         zero1 is fsdp that keeps what it has gathered until the step's last backward pass, so that weights travel once
-        a step and only optimizer states (and the weights between steps) stay sharded.
+        a step and only optimizer states (and the weights between steps) stay sharded. Under bfloat16 arithmetic blocks
+        and head are gathered in bfloat16: half of the traffic, and no second copy for autocast. Shards, gradients that
+        are summed, and the table that the embedding reads stay float32.
         """
         self._model = model
         if self._mesh is None:
             return
-        keep = self.strategy == "zero1"
+        again = self.strategy != "zero1"
+        wide = MixedPrecisionPolicy(cast_forward_inputs=False)
+        narrow = wide
+        if self._dtype == "bfloat16":
+            narrow = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
         for block in model.blocks:
-            fully_shard(block, mesh=self._mesh, reshard_after_forward=not keep)
+            fully_shard(block, mesh=self._mesh, reshard_after_forward=again, mp_policy=narrow)
         if model.config.tied_embeddings:
             # One table in two modules: they are gathered together.
-            fully_shard([model.embedding, model.head], mesh=self._mesh, reshard_after_forward=False)
+            fully_shard([model.embedding, model.head], mesh=self._mesh, reshard_after_forward=False, mp_policy=wide)
         else:
-            fully_shard(model.embedding, mesh=self._mesh, reshard_after_forward=not keep)
-            fully_shard(model.head, mesh=self._mesh, reshard_after_forward=False)
-        fully_shard(model, mesh=self._mesh, reshard_after_forward=False)
+            fully_shard(model.embedding, mesh=self._mesh, reshard_after_forward=again, mp_policy=wide)
+            fully_shard(model.head, mesh=self._mesh, reshard_after_forward=False, mp_policy=narrow)
+        fully_shard(model, mesh=self._mesh, reshard_after_forward=False, mp_policy=wide)
 
     def replicate(self, model: Transformer) -> Callable[..., Any]:
         """The forward pass to train with; under ddp its backward pass averages the gradients."""

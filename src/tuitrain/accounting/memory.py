@@ -100,18 +100,23 @@ def step_moments(
 
 
 def _gathered(config: RunConfig, element: int, at_rest: int, *, at_loss: bool) -> int:
-    """Weights at the loss or in the backward pass: at rest, gathered, and cast for the products."""
+    """Weights at the loss or in the backward pass: at rest, and whole in the arithmetic's dtype.
+
+    Autocast casts the weights of products. Shards are gathered in that dtype already, but for the table that the
+    embedding reads; where that is the head's too, autocast casts it.
+    """
     params, strategy = count_parameters(config.model), config.parallel.strategy
-    held = at_rest + (element * params.matmul if element != FLOAT else 0)
-    if strategy == "zero1":
-        return held + FLOAT * params.total
-    if strategy not in ("fsdp", "hsdp"):
-        return held
-    # The next block is gathered while one computes. A tied table is one part with the head.
+    if strategy not in ("zero1", "fsdp", "hsdp"):
+        return at_rest + (element * params.matmul if element != FLOAT else 0)
+    tied, block = config.model.tied_embeddings, element * _block_parameters(config)
     table = FLOAT * params.embedding
+    head = table + (table // 2 if element != FLOAT else 0) if tied else element * params.embedding
+    if strategy == "zero1":
+        return at_rest + config.model.n_layers * block + head + (0 if tied else table)
+    # The next block is gathered while one computes. A tied table is one part with the head, and stays.
     if at_loss:
-        return held + table + FLOAT * _block_parameters(config)
-    return held + (table if config.model.tied_embeddings else 0) + 2 * FLOAT * _block_parameters(config)
+        return at_rest + head + block
+    return at_rest + (head if tied else 0) + 2 * block
 
 
 def _gradients(config: RunConfig, at_rest: int, world_size: int) -> tuple[int, int]:
