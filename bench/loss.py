@@ -32,9 +32,11 @@ def dense(hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool) 
     return cross_entropy(hidden, weight, targets, with_accuracy).loss_sum
 
 
-def ours(hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool, *, rows: int) -> Tensor:
-    """One pass over the chunks for loss, hits and gradients."""
-    return chunked_cross_entropy(hidden, weight, targets, with_accuracy, rows=rows).loss_sum
+def ours(
+    hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool, *, rows: int, fused: bool = False
+) -> Tensor:
+    """One pass over the chunks for loss, hits and gradients; fused: what is done to the logits is compiled."""
+    return chunked_cross_entropy(hidden, weight, targets, with_accuracy, rows=rows, fused=fused).loss_sum
 
 
 def torchs_own(hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool, *, rows: int) -> Tensor:
@@ -112,7 +114,11 @@ def main() -> None:
     hidden = torch.randn(options.tokens, options.width, device=device, requires_grad=True)
     weight = (torch.randn(options.vocabulary, options.width, device=device) * 0.05).requires_grad_()
     inputs = [hidden, weight, torch.randint(options.vocabulary, (options.tokens,), device=device)]
-    ways: dict[str, Loss] = {"all at once": dense, "chunks, ours": partial(ours, rows=options.rows)}
+    ways: dict[str, Loss] = {
+        "all at once": dense,
+        "chunks, ours": partial(ours, rows=options.rows),
+        "chunks, ours, compiled": partial(ours, rows=options.rows, fused=True),
+    }
     if hasattr(F, "linear_cross_entropy"):
         ways["chunks, torch's own"] = partial(torchs_own, rows=options.rows)
     print(

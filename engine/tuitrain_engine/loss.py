@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -26,15 +28,17 @@ class LossOutput(NamedTuple):
     count: Tensor
 
 
-def cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool = False) -> LossOutput:
+def cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool = False, *, fused: bool = False
+) -> LossOutput:
     """Cross entropy of hidden (N, D) times the head's weight (V, D) against targets (N,); -100 is left out.
 
     The product runs in the arithmetic at hand (bfloat16 under autocast), the softmax in float32. Where all (N, V)
-    logits would be large they are never held: `accounting.chunk_rows` decides.
+    logits would be large they are never held: `accounting.chunk_rows` decides. fused: compile what is done to a chunk.
     """
     rows = chunk_rows(hidden.shape[0], weight.shape[0])
     if rows is not None:
-        return chunked_cross_entropy(hidden, weight, targets, with_accuracy, rows=rows)
+        return chunked_cross_entropy(hidden, weight, targets, with_accuracy, rows=rows, fused=fused)
     logits = F.linear(hidden, weight)
     loss_sum = F.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
     correct = count_correct(logits.detach(), targets) if with_accuracy else None
@@ -42,7 +46,7 @@ def cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy
 
 
 def chunked_cross_entropy(
-    hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool = False, *, rows: int
+    hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool = False, *, rows: int, fused: bool = False
 ) -> LossOutput:
     """`cross_entropy` that makes `rows` rows of logits at a time.
 
@@ -55,32 +59,42 @@ def chunked_cross_entropy(
     takes longer than ours, and its arithmetic would differ from that of a step that is not logged.
     """
     needs_gradients = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
+    chunk = _compiled(_fused_chunk) if fused else _chunk
     if needs_gradients:
-        loss_sum, correct = _ChunkedCrossEntropy.apply(hidden, weight, targets, with_accuracy, rows)
+        loss_sum, correct = _ChunkedCrossEntropy.apply(hidden, weight, targets, with_accuracy, rows, chunk)
     else:
-        loss_sum, correct, _, _ = _one_pass(hidden, weight, targets, with_accuracy, rows, needs_gradients=False)
+        loss_sum, correct, _, _ = _one_pass(hidden, weight, targets, with_accuracy, rows, chunk, needs_gradients=False)
     return LossOutput(loss_sum, correct if with_accuracy else None, (targets != IGNORE).sum())
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool, rows: int
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool, rows: int, chunk: _Chunk
     ) -> tuple[Tensor, Tensor]:
-        loss_sum, correct, *gradients = _one_pass(hidden, weight, targets, with_accuracy, rows, needs_gradients=True)
+        loss_sum, correct, *gradients = _one_pass(
+            hidden, weight, targets, with_accuracy, rows, chunk, needs_gradients=True
+        )
         ctx.save_for_backward(*gradients)
         ctx.mark_non_differentiable(correct)
         return loss_sum, correct
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         # In place: the head's gradient is large. Autograd itself refuses to come here a second time.
         hidden_gradient, weight_gradient = ctx.saved_tensors
-        return hidden_gradient.mul_(scale), weight_gradient.mul_(scale), None, None, None
+        return hidden_gradient.mul_(scale), weight_gradient.mul_(scale), None, None, None, None
 
 
 def _one_pass(
-    hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool, rows: int, *, needs_gradients: bool
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    with_accuracy: bool,
+    rows: int,
+    chunk: _Chunk,
+    *,
+    needs_gradients: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Loss sum, hits (0 unless asked for) and the loss sum's gradients of hidden and weight."""
     device = hidden.device.type
@@ -89,31 +103,62 @@ def _one_pass(
     correct = torch.zeros((), dtype=torch.int64, device=hidden.device)
     hidden_gradient = torch.empty_like(hidden) if needs_gradients else None
     weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if needs_gradients else None
-    with torch.autocast(device, enabled=False):
+    with torch.autocast(device, enabled=False), torch.no_grad():
         matrix = weight.to(dtype)
         for start in range(0, hidden.shape[0], rows):
             part, wanted = hidden[start : start + rows].to(dtype), targets[start : start + rows]
-            logits = F.linear(part, matrix)
-            if with_accuracy:
-                correct += count_correct(logits, wanted)
-            logits = logits.float()
-            log_probabilities = torch.log_softmax(logits, dim=-1)
-            del logits
-            loss_sum += F.nll_loss(log_probabilities, wanted, ignore_index=IGNORE, reduction="sum")
-            if hidden_gradient is not None and weight_gradient is not None:
-                counts = (wanted != IGNORE).unsqueeze(1)
-                slope = _slope(log_probabilities, wanted).to(dtype)
-                hidden_gradient[start : start + rows] = (slope @ matrix) * counts
-                _add_product(weight_gradient, slope.t(), part * counts)
-                del slope
-            del log_probabilities
+            loss, hits, slope = chunk(F.linear(part, matrix), wanted, with_accuracy, needs_gradients)
+            loss_sum += loss
+            if hits is not None:
+                correct += hits
+            if slope is not None and hidden_gradient is not None and weight_gradient is not None:
+                hidden_gradient[start : start + rows] = slope @ matrix
+                _add_product(weight_gradient, slope.t(), part)
+            del slope
     return loss_sum, correct, hidden_gradient, None if weight_gradient is None else weight_gradient.to(weight.dtype)
 
 
-def _slope(log_probabilities: Tensor, targets: Tensor) -> Tensor:
-    """Softmax minus one-hot, (N, V), in place. Rows of ignored targets are meaningless: the caller leaves them out."""
+_Chunk = Callable[[Tensor, Tensor, bool, bool], tuple[Tensor, Tensor | None, Tensor | None]]
+"""Of logits (N, V), which it may overwrite, and targets (N,): loss sum, hits if asked for, and if asked for the loss's
+slope, softmax minus one-hot, (N, V) in the logits' dtype, 0 where the target is ignored."""
+
+
+def _chunk(
+    logits: Tensor, targets: Tensor, with_accuracy: bool, with_slope: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Operation by operation, in place where that saves memory."""
+    hits = count_correct(logits, targets) if with_accuracy else None
+    dtype = logits.dtype
+    log_probabilities = torch.log_softmax(logits, dim=-1, dtype=torch.float32)
+    del logits
+    loss = F.nll_loss(log_probabilities, targets, ignore_index=IGNORE, reduction="sum")
+    if not with_slope:
+        return loss, hits, None
     one = torch.full((1, 1), -1.0, device=targets.device).expand(len(targets), 1)
-    return log_probabilities.exp_().scatter_add_(1, targets.clamp(min=0).unsqueeze(1), one)
+    slope = log_probabilities.exp_().scatter_add_(1, targets.clamp(min=0).unsqueeze(1), one).to(dtype)
+    return loss, hits, slope.mul_((targets != IGNORE).unsqueeze(1))
+
+
+def _fused_chunk(
+    logits: Tensor, targets: Tensor, with_accuracy: bool, with_slope: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The same to be compiled: the logits are read twice and the slope written once, whatever lies between."""
+    wide, counts = logits.float(), targets != IGNORE
+    normaliser = torch.logsumexp(wide, dim=-1)
+    own = wide.gather(1, targets.clamp(min=0).unsqueeze(1)).squeeze(1)
+    loss = torch.where(counts, normaliser - own, 0.0).sum()
+    hits = (logits.argmax(dim=-1) == targets).sum() if with_accuracy else None
+    if not with_slope:
+        return loss, hits, None
+    one_hot = torch.arange(logits.shape[1], device=logits.device) == targets.unsqueeze(1)
+    slope = ((wide - normaliser.unsqueeze(1)).exp() - one_hot.float()) * counts.unsqueeze(1)
+    return loss, hits, slope.to(logits.dtype)
+
+
+@cache
+def _compiled(chunk: _Chunk) -> _Chunk:
+    # Not at import: torch's compiler takes seconds to load. The last chunk of a batch may be shorter.
+    return torch.compile(chunk, dynamic=False)
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from tuitrain import accounting
 from tuitrain_engine.loss import chunked_cross_entropy, cross_entropy
+from tuitrain_engine.parallel.compile import CXX_COMPILERS
 
 
 def example(ignored: int = 5) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -97,6 +99,25 @@ def test_in_chunks_the_loss_its_gradients_and_the_hits_are_the_dense_ones(rows: 
     (expected.loss_sum / 40).backward()
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, CXX_COMPILERS)), reason="compiling for the CPU needs a C++ compiler")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_chunks_give_the_same(dtype: torch.dtype) -> None:
+    hidden, weight, targets = example()
+    targets[20:30] = (hidden @ weight.T).argmax(-1)[20:30]
+    one, other = ([t.clone().requires_grad_() for t in (hidden, weight)] for _ in range(2))
+    results = []
+    for inputs, fused in ((one, False), (other, True)):
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            output = chunked_cross_entropy(*inputs, targets, True, rows=16, fused=fused)
+        output.loss_sum.backward()
+        results.append(output)
+    torch.testing.assert_close(*results)
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+    for left, right in zip(one, other, strict=True):
+        torch.testing.assert_close(left.grad, right.grad, rtol=tolerance, atol=tolerance)
 
 
 def test_torchs_own_chunked_loss_agrees() -> None:

@@ -23,6 +23,8 @@ class Head(nn.Module):
         assert config.vocab_size is not None
         self.norm = make_norm(config) if config.norm_position == "pre" else None
         self.weight = nn.Parameter(torch.empty(config.vocab_size, config.d_model))
+        self.fused_loss = False
+        """Whether what a chunked loss does to the logits is compiled."""
 
     def forward(self, x: Tensor, targets: Tensor | None = None, with_accuracy: bool = False) -> Tensor | LossOutput:
         """(B, T, d_model) -> logits (B, T, vocab_size), or with targets (B, T) their summed loss."""
@@ -30,4 +32,4 @@ class Head(nn.Module):
             x = self.norm(x)
         if targets is None:
             return F.linear(x, self.weight)
-        return cross_entropy(x.flatten(0, 1), self.weight, targets.flatten(), with_accuracy)
+        return cross_entropy(x.flatten(0, 1), self.weight, targets.flatten(), with_accuracy, fused=self.fused_loss)

@@ -28,9 +28,9 @@ def compile_parts(model: Transformer, decision: Decision, *, together: bool, den
     """Compile in place each block, the embedding, and the head where its loss is `dense_loss`; or all `together`.
 
     Blocks are alike, so one compilation serves them all, on any number of layers. Parts are also what can be compiled
-    when the model is sharded, since a part is gathered before it runs and given up after. A loss in chunks is one long
-    loop of large products, which has nothing to gain. One graph of the whole model is some percent faster where the
-    time goes into what lies between the products, and takes as many times longer to compile as there are blocks.
+    when the model is sharded, since a part is gathered before it runs and given up after. Of a loss in chunks only what
+    is done to the logits of a chunk is compiled. One graph of the whole model is some percent faster where the time
+    goes into what lies between the products, and takes as many times longer to compile as there are blocks.
     """
     if decision.value != "on":
         return decision
@@ -38,5 +38,6 @@ def compile_parts(model: Transformer, decision: Decision, *, together: bool, den
     parts = [model] if together else [*model.blocks, model.embedding, *([model.head] if dense_loss else [])]
     for part in parts:
         part.compile(dynamic=False)
+    model.head.fused_loss = not dense_loss
     how = "the whole model in one graph" if together else "each block"
     return Decision(decision.subject, decision.value, f"{how}, {decision.reason}")
