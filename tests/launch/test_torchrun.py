@@ -23,6 +23,7 @@ import os, signal, sys, time
 rank, heard = int(os.environ["RANK"]), []
 def hear(number, frame):
     heard.append(signal.Signals(number).name)
+    os.write(1, f"heard {{heard[-1]}}\\n".encode())
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
     signal.signal(number, hear)
 print("up", flush=True)
@@ -82,6 +83,8 @@ def test_a_signal_reaches_every_worker_once_and_their_exit_code_is_the_runs(
 ) -> None:
     process = begin()
     os.kill(process.pid, signal.SIGUSR1)
+    # Of two signals that wait at once Python hears the lower number first.
+    wait_for(lambda: console(run).count("heard SIGUSR1") == 2)
     os.kill(process.pid, number)
     # They end when they have saved, and not before.
     assert process.poll() is None
