@@ -7,6 +7,10 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Literal
+
+from tuitrain_engine.control import Control, StopRequested
+from tuitrain_engine.peers import Peers
 
 USAGE, NOT_FOUND, INTERRUPTED = 2, 3, 130
 
@@ -21,16 +25,56 @@ def main(arguments: list[str] | None = None) -> int:
     if not (options.run_dir / "config.toml").is_file():
         print(f"{options.run_dir} is no run directory: it has no config.toml.", file=sys.stderr)
         return NOT_FOUND
-    _redirect_output(options.run_dir)
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if size > 1 and rank > 0:
+        _redirect_output(options.run_dir, rank)
+    if options.command == "train":
+        return _train(options.run_dir, rank, size, resume=options.resume)
+    return _other(options)
+
+
+def _train(run_dir: Path, rank: int, size: int, *, resume: bool) -> int:
+    """Train; signals and the end of torchrun are heard from here on, long before torch is imported."""
+    control, peers = Control(run_dir, reads_files=rank == 0), Peers(run_dir, rank, size)
+    peers.watch()
+    try:
+        control.listen()
+        from tuitrain.config import ConfigError
+        from tuitrain_engine import lifecycle
+
+        try:
+            return lifecycle.run_attempt(run_dir, control, peers, resume=resume)
+        except lifecycle.AlreadyTrainedError as error:
+            print(error, file=sys.stderr)
+            return USAGE
+        except ConfigError as error:
+            peers.report(str(error))
+            print(error, file=sys.stderr)
+            _write_end(run_dir, rank, "failed", str(error))
+            return USAGE
+    except StopRequested as request:
+        _write_end(run_dir, rank, "stopped", f"stopped by {request} before the first step")
+        return INTERRUPTED if control.interrupted else 0
+
+
+def _write_end(run_dir: Path, rank: int, status: Literal["stopped", "failed"], reason: str) -> None:
+    """The `end` record of an attempt that had not begun."""
+    if rank == 0:
+        from tuitrain import events
+
+        with events.EventWriter(run_dir / "metrics.jsonl") as log:
+            log.write(events.End(status=status, reason=reason))
+
+
+def _other(options: argparse.Namespace) -> int:
+    """The commands that are not training."""
     # torch takes seconds to import; a wrong command line need not wait for it.
     from tuitrain.config import ConfigError
-    from tuitrain_engine import commands, lifecycle
+    from tuitrain_engine import commands
     from tuitrain_engine.checkpoint import CheckpointError
     from tuitrain_engine.data import DataError
 
     try:
-        if options.command == "train":
-            return lifecycle.run_attempt(options.run_dir, resume=options.resume)
         if options.command == "check-checkpoint":
             commands.check_checkpoint(options.run_dir)
         elif options.command == "export-weights":
@@ -54,15 +98,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _redirect_output(run_dir: Path) -> None:
+def _redirect_output(run_dir: Path, rank: int) -> None:
     """What a process other than the first prints goes to console.N.log, whoever prints it, C++ libraries included."""
-    rank = os.environ.get("RANK", "0")
-    if rank != "0" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        console = os.open(run_dir / f"console.{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-            os.dup2(console, stream.fileno())
-        os.close(console)
+    console = os.open(run_dir / f"console.{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(console, stream.fileno())
+    os.close(console)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -34,6 +34,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.optim import Optimizer
 
+from tuitrain_engine.formatting import bytes_text
 from tuitrain_engine.parallel import World
 
 _NAME = re.compile(r"step-(\d{8,})")
@@ -94,7 +95,23 @@ def complete(run_dir: Path) -> list[Found]:
 
 def newest(run_dir: Path) -> Found | None:
     """The newest checkpoint whose index can be read and whose files are all there in full length."""
-    return next((found for found in reversed(complete(run_dir)) if _is_whole(found.path)), None)
+    return next((found for found in reversed(complete(run_dir)) if is_whole(found.path)), None)
+
+
+def clear_after(run_dir: Path, step: int) -> None:
+    """Before a run goes on from `step`: away with what was being written, and aside with later, damaged checkpoints.
+
+    Otherwise they would count among the newest that stay.
+    """
+    for path in (run_dir / "checkpoints").glob("step-*"):
+        if not (path / ".metadata").is_file():
+            shutil.rmtree(path)
+    for found in complete(run_dir):
+        if found.step > step:
+            aside = found.path.with_name(f"damaged-{found.path.name}")
+            if aside.exists():
+                shutil.rmtree(aside)
+            found.path.rename(aside)
 
 
 def at_step(run_dir: Path, step: int) -> Found | None:
@@ -135,7 +152,8 @@ def _delete(path: Path) -> None:
     shutil.rmtree(path)
 
 
-def _is_whole(path: Path) -> bool:
+def is_whole(path: Path) -> bool:
+    """Whether the index can be read and all files have the length that it says."""
     try:
         stored = read_index(path).storage_data or {}
     except CheckpointError:
@@ -220,7 +238,10 @@ def finish_saving(path: Path, saving: Future[Any], patience_s: float | None = No
     except TimeoutError:
         raise SaveError(f"The checkpoint {path.name} was not written within {patience_s:.0f} s.") from None
     except (dcp.api.CheckpointException, OSError, RuntimeError) as error:
-        raise SaveError(f"The checkpoint {path.name} could not be written ({reason(error)}).") from None
+        free = bytes_text(shutil.disk_usage(path.parent.parent).free)
+        raise SaveError(
+            f"The checkpoint {path.name} could not be written, with {free} free on its disk ({reason(error)})."
+        ) from None
 
 
 def save(path: Path, model: nn.Module, optimizer: Optimizer, loop_state: dict[str, Any], world: World = _ALONE) -> None:

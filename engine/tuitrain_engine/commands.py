@@ -81,6 +81,8 @@ def check_checkpoint(run_dir: Path) -> None:
 
 def _find(run_dir: Path, step: int | None) -> Found:
     found = checkpoint.newest(run_dir) if step is None else checkpoint.at_step(run_dir, step)
+    if found is not None and not checkpoint.is_whole(found.path):
+        raise CheckpointError(f"{found.path} is damaged: its files are shorter than its index says.")
     if found is not None:
         return found
     steps = ", ".join(str(item.step) for item in checkpoint.complete(run_dir))

@@ -130,8 +130,6 @@ def _every(interval: int, never: str = "never") -> str:
     return never if interval == 0 else "every step" if interval == 1 else f"every {interval} steps"
 
 
-def resume_decision(found: Found | None) -> Decision:
+def resume_decision(found: Found) -> Decision:
     """Where an attempt that continues a run starts."""
-    if found is None:
-        return Decision("resume", "step 0", "there is no complete checkpoint")
     return Decision("resume", f"step {found.step}", f"{found.path.name} is the newest complete checkpoint")

@@ -8,6 +8,10 @@ from tuitrain import events
 from tuitrain_engine.report import Console
 
 
+class JournalError(OSError):
+    """The log cannot be written; the message names it and says why."""
+
+
 class Journal:
     """Writes records to the log of a run directory and, once there is a console, prints their lines.
 
@@ -20,9 +24,12 @@ class Journal:
         self._log = events.EventWriter(self.path) if writes else None
 
     def write(self, record: events.Record) -> None:
-        """Append a record."""
+        """Append a record. Raises JournalError."""
         if self._log is not None:
-            self._log.write(record)
+            try:
+                self._log.write(record)
+            except OSError as error:
+                raise JournalError(f"{self.path} cannot be written: {error.strerror}.") from None
         if self.console is not None:
             self.console.show(record)
 

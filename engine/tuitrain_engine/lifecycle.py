@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
+import threading
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -15,86 +17,119 @@ from tuitrain.config import ConfigError, RunConfig, load_config
 from tuitrain_engine import report
 from tuitrain_engine.checkpoint import CheckpointError, SaveError
 from tuitrain_engine.control import Control, StopRequested
-from tuitrain_engine.data import DataError
-from tuitrain_engine.journal import Journal
-from tuitrain_engine.parallel import Peers, World, join_world, leave_world
+from tuitrain_engine.data import DataError, load_tokenizer
+from tuitrain_engine.hardware import find_machine
+from tuitrain_engine.journal import Journal, JournalError
+from tuitrain_engine.parallel import World, join_world, leave_world
+from tuitrain_engine.peers import Peers
 from tuitrain_engine.system_monitor import SystemMonitor
 from tuitrain_engine.telemetry import NonFiniteError
 from tuitrain_engine.trainer import Trainer, prepare, train
 
-OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
+OK, FAILURE, USAGE, NOT_FOUND, INTERRUPTED = 0, 1, 2, 3, 130
 SAVING_PATIENCE_S = 300.0
 
 
-def run_attempt(run_dir: Path, *, resume: bool) -> int:
+class AlreadyTrainedError(RuntimeError):
+    """Another engine trains this run; nothing may be written to its log."""
+
+
+def run_attempt(run_dir: Path, control: Control, peers: Peers, *, resume: bool) -> int:
     """Train the run in this directory and return the exit code. Its config.toml must exist.
 
-    Raises ConfigError when that cannot be read, or the processes do not suit this machine; from then on every end of
-    the attempt is in the log.
+    Raises ConfigError when that cannot be read or the processes do not suit this machine, AlreadyTrainedError when
+    another process trains this run; from then on every end of the attempt is in the log.
     """
     config = load_config(str(run_dir / "config.toml"))
+    if peers.is_main:
+        _lock(run_dir)
     world = join_world(config.train.device)
-    code = Attempt(run_dir, config, world).run(resume)
+    code = Attempt(run_dir, config, world, control, peers).run(resume)
     if world.size > 1:
         # After a failure the others may hang in a collective. And at an ordinary exit gloo aborts now and then, since
         # its threads outlive the objects that own them; by now everything is written.
         if code in (OK, INTERRUPTED):
             leave_world(world)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        _leave_at_once(code)
     return code
+
+
+def _lock(run_dir: Path) -> None:
+    """Keep a second engine off this run for as long as this process lives; the launcher looks at the lock too."""
+    file = os.open(run_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AlreadyTrainedError(f"{run_dir} is being trained by another process: stop that one first.") from None
+    except OSError:
+        # Some network file systems know no locks.
+        os.close(file)
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class Attempt:
     """One attempt at a run, on one of its processes."""
 
-    def __init__(self, run_dir: Path, config: RunConfig, world: World) -> None:
-        self.run_dir, self.config, self.world = run_dir, config, world
-        self.control = Control(run_dir, reads_files=world.is_main)
+    def __init__(self, run_dir: Path, config: RunConfig, world: World, control: Control, peers: Peers) -> None:
+        self.run_dir, self.config, self.world, self.control, self.peers = run_dir, config, world, control, peers
         self.journal = Journal(run_dir, writes=world.is_main)
-        self.peers = Peers(run_dir, world)
         self.monitor: SystemMonitor | None = None
         self.trainer: Trainer | None = None
+        self._ending, self._ended = threading.Lock(), False
+        peers.abandon = self._abandon
 
     def run(self, resume: bool) -> int:
         """Train, and turn whatever ends it into an `end` record and an exit code."""
-        self.control.listen()
-        self.peers.watch(self._abandon)
         try:
             self.trainer = prepare(self.run_dir, self.config, self.journal, self.control, self.world, resume=resume)
+            self.peers.training = True
             if self.world.is_main:
                 self.monitor = SystemMonitor(self.journal.write, self.config.telemetry.system_interval_s)
             stopped_by = train(self.trainer)
             if stopped_by is None:
                 return self._end("completed", None, OK)
-            return self._end("stopped", f"stopped by {stopped_by}", INTERRUPTED if self.control.interrupted else OK)
+            return self._end("stopped", self._why_stopped(stopped_by), INTERRUPTED if self.control.interrupted else OK)
         except StopRequested as request:
             elsewhere = self.peers.failure()
             if elsewhere is not None:
                 return self._fail(elsewhere, FAILURE)
             code = INTERRUPTED if self.control.interrupted else OK
-            return self._end("stopped", f"stopped by {request} before the next checkpoint", code)
-        except (ConfigError, DataError, CheckpointError) as error:
+            return self._end("stopped", f"{self._why_stopped(str(request))} before the next checkpoint", code)
+        except CheckpointError as error:
+            return self._fail(str(error), NOT_FOUND)
+        except (ConfigError, DataError) as error:
             return self._fail(str(error), USAGE)
-        except (NonFiniteError, SaveError) as error:
+        except (NonFiniteError, SaveError, JournalError) as error:
             return self._fail(str(error), FAILURE)
         except Exception as error:
-            if _is_out_of_memory(error):
-                return self._fail(self._memory_sentence(), FAILURE)
-            elsewhere = self.peers.failure(patience_s=2.0)
-            if elsewhere is None and self.world.size > 1 and _is_lost_connection(error):
-                elsewhere = (
-                    "Another process of this run is gone without a word: it may have been killed; its console.N.log "
-                    "in the run directory tells how far it came."
-                )
-            if elsewhere is not None:
-                return self._fail(elsewhere, FAILURE)
-            traceback.print_exc()
-            return self._fail(f"{type(error).__name__}: {error}", FAILURE)
+            sentence = self._sentence(error)
+            if sentence is None:
+                traceback.print_exc()
+                sentence = f"{type(error).__name__}: {error}"
+            return self._fail(sentence, FAILURE)
         finally:
             self.peers.close()
             self.journal.close()
+
+    def _why_stopped(self, by: str) -> str:
+        return "torchrun, which started the run, is gone: stopped" if self.peers.orphaned else f"stopped by {by}"
+
+    def _sentence(self, error: Exception) -> str | None:
+        """What happened, where that is known and not a fault of the program."""
+        if _is_out_of_memory(error):
+            return self._memory_sentence()
+        elsewhere = self.peers.failure(patience_s=2.0)
+        if elsewhere is None and self.world.size > 1 and _is_lost_connection(error):
+            return (
+                "Another process of this run is gone without a word: it may have been killed. The console of its rank "
+                "in the run directory tells how far it came."
+            )
+        return elsewhere
 
     def _fail(self, sentence: str, code: int) -> int:
         print(sentence, file=sys.stderr)
@@ -112,10 +147,16 @@ class Attempt:
         print(sentence, file=sys.stderr)
         self._finish_checkpoint()
         self._end("failed", sentence, FAILURE)
-        sys.stdout.flush()
-        os._exit(FAILURE)
+        _leave_at_once(FAILURE)
 
     def _end(self, status: str, reason: str | None, code: int) -> int:
+        with self._ending:
+            if not self._ended:
+                self._ended = True
+                self._write_end(status, reason)
+        return code
+
+    def _write_end(self, status: str, reason: str | None) -> None:
         # When one process fails torchrun sends SIGTERM to the others; it must not break off what is written here.
         self.control.wait_for_boundaries()
         if self.monitor is not None:
@@ -130,28 +171,37 @@ class Attempt:
             tokens=trainer.progress.tokens if trainer else None,
             summary=summary,
         )
-        self.journal.write(end)
+        try:
+            self.journal.write(end)
+        except JournalError as error:
+            print(error, file=sys.stderr)
         terminal = report.stdout()
         if trainer is not None and self.world.is_main:
             terminal.print(report.summary_text(end, str(self.run_dir), terminal))
-        return code
 
     def _memory_sentence(self) -> str:
-        step = f" at step {self.trainer.progress.step + 1}" if self.trainer else ""
-        trainer, start = self.trainer, f"Out of memory{step}"
-        if trainer is not None:
-            machine = trainer.machine
+        """That memory ran out, and what would fit by the accounting."""
+        start = f"Out of memory at step {self.trainer.progress.step + 1}" if self.trainer else "Out of memory"
+        try:
+            config = self._resolved_config()
+            machine = find_machine(config.train, config.hardware)
             fitting = accounting.fitting_sentence(
-                trainer.config, machine.dtype, self.world.size, machine.device.type, machine.memory_gb * 1e9,
-                self.world.nodes,
-            )  # fmt: skip
-            if fitting:
-                return f"{start}. By the accounting these fit: {fitting}."
-        micro = self.config.train.micro_batch_size
+                config, machine.dtype, self.world.size, machine.device.type, machine.memory_gb * 1e9, self.world.nodes
+            )
+        except (ConfigError, DataError, OSError, ValueError):
+            return f"{start}, before the vocabulary was known: use less text at once, or a smaller model."
+        if fitting:
+            return f"{start}. By the accounting these fit: {fitting}."
         return (
-            f"{start}: lower train.micro_batch_size (it is {micro}; the global batch stays as it is, by accumulation) "
-            "or model.seq_len."
+            f"{start}, and by the accounting nothing fits: take a smaller model, a shorter model.seq_len or more GPUs."
         )
+
+    def _resolved_config(self) -> RunConfig:
+        """The configuration with the size of the vocabulary, also while the trainer is still being prepared."""
+        if self.trainer is not None:
+            return self.trainer.config
+        tokenizer = load_tokenizer(self.run_dir / "tokenizer")
+        return self.config.with_vocab_size(self.config.model.vocab_size or tokenizer.vocab_size)
 
 
 def summarise(t: Trainer) -> dict[str, Any]:

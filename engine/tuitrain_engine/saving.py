@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -41,6 +42,13 @@ class Checkpoints:
         self._run_dir, self._config, self._world, self._journal = run_dir, config, world, journal
         self._val_losses = val_losses
         self._saving: _Saving | None = None
+        # A thread that ends the run from outside must wait for the same checkpoint, not pass it by.
+        self._finishing = threading.RLock()
+
+    @property
+    def pending(self) -> bool:
+        """Whether one is still being written."""
+        return self._saving is not None
 
     @property
     def written(self) -> bool:
@@ -62,20 +70,33 @@ class Checkpoints:
         A failure becomes an alert, since training can go on without; when it is final, SaveError is raised too.
         patience_s: how long to wait, where another process may be gone.
         """
-        saving, self._saving = self._saving, None
-        if saving is not None:
-            try:
-                checkpoint.finish_saving(saving.path, saving.written, patience_s)
-            except checkpoint.SaveError as error:
-                self._journal.write(
-                    events.Alert(level="critical", code="checkpoint_failed", message=str(error), step=saving.step)
-                )
-                if final:
-                    raise
-            else:
-                self._record(saving)
-        if self._world.is_main:
-            self._discard_old()
+        if not self._finishing.acquire(timeout=-1 if patience_s is None else patience_s):
+            return
+        try:
+            saving = self._saving
+            if saving is not None:
+                self._finish(saving, final, patience_s)
+            if self._world.is_main:
+                self._discard_old()
+        finally:
+            self._finishing.release()
+
+    def _finish(self, saving: _Saving, final: bool, patience_s: float | None) -> None:
+        try:
+            checkpoint.finish_saving(saving.path, saving.written, patience_s)
+        except checkpoint.SaveError as error:
+            if self._world.is_main and saving.written.done():
+                # What there is of it only takes up room, and may be why there was none.
+                checkpoint.discard(self._run_dir, saving.step)
+            self._journal.write(
+                events.Alert(level="critical", code="checkpoint_failed", message=str(error), step=saving.step)
+            )
+            if final:
+                raise
+        else:
+            self._record(saving)
+        finally:
+            self._saving = None
 
     def discard(self, step: int) -> None:
         """Delete the checkpoint of one step, if there is one."""

@@ -18,6 +18,7 @@ from tuitrain import accounting, events
 from tuitrain.config import RunConfig
 from tuitrain_engine import checkpoint, describe, parallel, report, weights
 from tuitrain_engine.building import empty_model, fill_model
+from tuitrain_engine.checkpoint import CheckpointError
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import DataError, Dataset, Prefetcher, open_dataset, save_tokenizer
 from tuitrain_engine.float8 import apply_float8
@@ -129,11 +130,15 @@ def prepare(
 
     progress, val_losses, initial = Progress(), {}, []
     found = world.share(checkpoint.newest(run_dir)) if resume else None
+    if resume and found is None:
+        raise CheckpointError(f"{run_dir / 'checkpoints'} has no whole checkpoint to go on from: launch a new run.")
     if found is not None:
         state = checkpoint.load(found.path, model, optimizer, world)
         progress = load_progress(state)
         dataset.train.restore(state.get("data", {}), progress.sequences)
         val_losses = journal.val_losses(up_to_step=progress.step)
+        if world.is_main:
+            checkpoint.clear_after(run_dir, progress.step)
     elif config.model.init_from is not None:
         initial = [weights.load_pretrained(model, config.model)]
 
@@ -144,7 +149,7 @@ def prepare(
     terminal = report.stdout()
     decisions = [*machine.decisions, *float8, attention, loss, compiling, strategy, recompute, *initial]
     decisions += describe.routine_decisions(config, optimizer, machine)
-    if resume:
+    if found is not None:
         decisions.append(describe.resume_decision(found))
     if world.is_main:
         terminal.print(report.startup_report(run, config, dataset.describe(), decisions, terminal))
@@ -201,16 +206,21 @@ def train(t: Trainer) -> str | None:
                         evaluate(t)
                     if sample_due:
                         write_sample(t)
-            for name, origin in requests.items():
-                answer(t, name, origin)
             if t.checkpoints.written:
                 with t.telemetry.excluded():
                     t.checkpoints.finish()
             if "stop" in requests:
                 break
+            for name, origin in requests.items():
+                answer(t, name, origin)
+            requests = {}
     t.profiler.close()
     t.checkpoints.finish(final=True)
-    return requests.get("stop")
+    # On CUDA what came with the last step is only known now; all of it is done.
+    requests |= t.telemetry.take_requests()
+    for name, origin in requests.items():
+        answer(t, name, origin)
+    return requests.get("stop") if progress.step < total else None
 
 
 def due(step: int, interval: int, last: bool = False) -> bool:
@@ -367,7 +377,7 @@ def write_sample(t: Trainer) -> None:
 
 def answer(t: Trainer, request: str, origin: str) -> None:
     """Write what came of a request; a memory snapshot is taken here, by each process of its own device."""
-    step, result = t.progress.step, "done"
+    step, result = t.progress.step, "begun" if request == "checkpoint" and t.checkpoints.pending else "done"
     if request == "snapshot":
         path = t.run_dir / "profile" / f"memory-step-{step}.rank{t.world.rank}.pickle"
         with t.telemetry.excluded():

@@ -169,6 +169,79 @@ def test_resume_equals_a_straight_run_bit_for_bit(tmp_path: Path) -> None:
     assert all(torch.equal(left[key], right[key]) for key in left)
 
 
+def truncate(run_dir: Path, step: int) -> None:
+    """Cut the data files of a checkpoint in half, as a full disk or a crash does."""
+    for path in checkpoint.directory(run_dir, step).glob("*.distcp"):
+        os.truncate(path, path.stat().st_size // 2)
+
+
+def test_a_damaged_checkpoint_takes_no_good_ones_place(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, train={"max_steps": 4}, checkpoint={"interval": 2, "keep_last": 2})
+    assert run_engine(run_dir).returncode == 0
+    truncate(run_dir, 4)
+    half_written = checkpoint.directory(run_dir, 3)
+    half_written.mkdir()
+    config = load_config(str(run_dir / "config.toml"), ["train.max_steps=6", "checkpoint.keep_last=1"])
+    (run_dir / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    process = run_engine(run_dir, "train", "--resume")
+    assert process.returncode == 0, process.stderr
+    assert "step-00000002 is the newest complete checkpoint" in " ".join(process.stdout.split())
+    newest = checkpoint.newest(run_dir)
+    assert newest is not None and newest.step == 6
+    assert not half_written.exists()
+    assert (run_dir / "checkpoints" / "damaged-step-00000004").is_dir() or checkpoint.at_step(run_dir, 4)
+
+
+def test_without_a_whole_checkpoint_a_resume_fails_and_nothing_is_lost(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, train={"max_steps": 2}, checkpoint={"interval": 2})
+    assert run_engine(run_dir).returncode == 0
+    truncate(run_dir, 2)
+    before = [record for record in read_log(run_dir) if isinstance(record, events.Step)]
+    process = run_engine(run_dir, "train", "--resume")
+    assert process.returncode == 3
+    assert "no whole checkpoint" in process.stderr and "Traceback" not in process.stderr
+    assert of_type(read_log(run_dir), events.Step) == before
+    assert checkpoint.directory(run_dir, 2).is_dir()
+    sample = run_engine(run_dir, "sample", "--prompt", "x", "--step", "2")
+    assert sample.returncode == 3 and "damaged" in sample.stderr
+
+
+def test_a_second_engine_on_a_run_is_refused_and_writes_nothing(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, train={"max_steps": 100_000})
+    process = started(run_dir)
+    second = run_engine(run_dir, "train", "--resume")
+    assert second.returncode == 2 and "by another process" in second.stderr
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    records = read_log(run_dir)
+    assert len(of_type(records, events.Run)) == len(of_type(records, events.End)) == 1
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 0), ("SIGINT", 130)])
+def test_a_stop_while_the_engine_is_imported_is_heard(tmp_path: Path, name: str, code: int) -> None:
+    run_dir = make_run(tmp_path)
+    process = subprocess.Popen(
+        command("train", "--run-dir", str(run_dir)),
+        env=environment(run_dir), cwd=run_dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    # Signals are heard at once; importing torch takes seconds after that.
+    while not _listens(process.pid):
+        assert process.poll() is None
+    process.send_signal(getattr(signal, name))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    end = read_log(run_dir)[-1]
+    assert isinstance(end, events.End) and end.status == "stopped" and name in end.reason
+    assert "Traceback" not in errors
+
+
+def _listens(pid: int) -> bool:
+    """Whether a process has a handler for SIGTERM."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
 def test_a_diverging_run_stops_with_an_alert_that_names_the_step(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path, optim={"lr": 1e2, "name": "sgd"}, train={"max_steps": 200, "grad_clip": 0.0})
     process = run_engine(run_dir)

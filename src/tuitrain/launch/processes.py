@@ -89,8 +89,8 @@ def _check_strategy(config: RunConfig, count: int) -> None:
         )
     if strategy not in ("auto", "single") and count == 1:
         raise LaunchError(
-            f"parallel.strategy = {strategy!r} needs several processes, and this run has one: start it with --gpus 2 "
-            "or more, or set it to 'auto' (--strategy auto)."
+            f"parallel.strategy = {strategy!r} needs several processes, and this run has one: set it to 'auto' "
+            "(--strategy auto), or start it with --gpus 2 or more."
         )
     if strategy == "hsdp" and count % shard_count(config.parallel, count):
         sizes = [str(size) for size in range(2, count + 1) if count % size == 0]

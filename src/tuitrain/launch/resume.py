@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuitrain.config import RunConfig, load_config
+from tuitrain.config import RunConfig, difference, load_config
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import Label, start, train_command
 from tuitrain.launch.processes import Processes
-from tuitrain.runs import RunDirectory, Status, glance
+from tuitrain.runs import Glance, RunDirectory, Status, glance, lock_held
+from tuitrain.runs.status import process_alive
+
+CHANGEABLE_IN_MODEL = {
+    "attention_backend", "dropout", "window", "document_mask", "norm_eps", "rope_theta", "rope_scaling", "seq_len"
+}  # fmt: skip
+"""Keys of `model` that no weight depends on; seq_len is one only without learned positions."""
+FIXED_ELSEWHERE = {"data.tokenizer", "optim.name"}
+"""What the ids and the optimizer's state in a checkpoint mean."""
+EXIT_PATIENCE_S = 10.0
+"""How long a process may take to go after it has written its `end` record."""
 
 
 def newest_checkpoint(run: RunDirectory) -> Path | None:
-    """The newest complete checkpoint: one whose `.metadata` exists."""
+    """The newest checkpoint that was written to its end: one whose `.metadata` exists.
+
+    Whether its files are whole is for the engine to find out: it goes back to an older one where they are not, and
+    fails with a sentence and exit code 3 when none is.
+    """
     complete = sorted(path.parent for path in run.checkpoints.glob("step-*/.metadata"))
     return complete[-1] if complete else None
 
@@ -25,16 +40,17 @@ def prepare_resume(
 ) -> tuple[RunConfig, Processes]:
     """Check that a run can go on; its configuration with the overrides applied, and its processes. Changes nothing.
 
-    gpus: None is as many as the run had. Raises LaunchError, ConfigError or FileNotFoundError.
+    gpus: None is as many as the run had. Raises LaunchError, also for overrides that the checkpoint does not go with,
+    ConfigError or FileNotFoundError.
     """
     if not run.config.exists():
         raise LaunchError(f"{run.run_id} has no config.toml: it was not started by this engine and cannot be resumed.")
     now = glance(run)
-    if now.status.live:
-        raise LaunchError(f"{run.run_id} is {now.status}: stop it first, with `tuitrain stop {run.run_id}`.")
+    _check_is_over(run, now)
     if newest_checkpoint(run) is None:
         raise LaunchError(f"{run.run_id} has no complete checkpoint to continue from.", exit_code=3)
     config = load_config(str(run.config), overrides)
+    _check_changes(load_config(str(run.config)), config)
     done = now.end.step if now.end else None
     if now.status is Status.COMPLETED and done is not None and done >= config.total_steps:
         raise LaunchError(
@@ -46,11 +62,63 @@ def prepare_resume(
     return config, preflight.check(config, gpus=gpus, force=force)
 
 
+def _check_is_over(run: RunDirectory, now: Glance) -> None:
+    """Raise LaunchError while a process of the run may still write to its log or its checkpoints."""
+    if now.status.live and process_alive(now.info) is not False:
+        raise LaunchError(f"{run.run_id} is {now.status}: stop it first, with `tuitrain stop {run.run_id}`.")
+    deadline = time.monotonic() + (0.0 if now.status.live else EXIT_PATIENCE_S)
+    while lock_held(run.lock):
+        if time.monotonic() >= deadline:
+            how = "although its launcher is gone" if now.status.live else f"although it is {now.status}"
+            raise LaunchError(
+                f"{run.run_id} is still training {how}: stop it first, with `tuitrain stop {run.run_id}`, or with "
+                f"`tuitrain stop {run.run_id} --now`."
+            )
+        time.sleep(POLL_S)
+
+
+def _check_changes(before: RunConfig, after: RunConfig) -> None:
+    """Raise LaunchError when a key changes without which the checkpoint's weights or state mean nothing."""
+    changes = {
+        key: values
+        for key, values in difference(*(preflight.with_absolute_paths(config) for config in (before, after))).items()
+        if key in FIXED_ELSEWHERE or (key.startswith("model.") and not _may_change(key, after))
+    }
+    if not changes:
+        return
+    told = " and ".join(f"{key} = {_text(new)} (it was {_text(old)})" for key, (old, new) in changes.items())
+    raise LaunchError(
+        f"A resumed run goes on with the weights and the optimizer of its checkpoint, which do not go with {told}: "
+        "leave that out, or launch a new run."
+    )
+
+
+def _may_change(key: str, config: RunConfig) -> bool:
+    name = key.split(".")[1]
+    return name in CHANGEABLE_IN_MODEL and not (name == "seq_len" and config.model.position == "learned")
+
+
+def _text(value: object) -> str:
+    return "unset" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _keep_config(run: RunDirectory, text: str) -> None:
+    """Keep the configuration of the steps so far next to the new one, where they differ."""
+    if run.config.read_text(encoding="utf-8") != text:
+        number = 1 + len(list(run.path.glob("config.earlier-*.toml")))
+        run.config.replace(run.path / f"config.earlier-{number}.toml")
+
+
 def resume_run(run: RunDirectory, config: RunConfig, processes: int) -> subprocess.Popen[bytes]:
-    """Write the configuration, drop requests that were meant for the earlier attempt, and start the engine."""
+    """Write the configuration, drop requests that were meant for the earlier attempt, and start the engine.
+
+    An earlier configuration that differs stays there as config.earlier-1.toml and so on.
+    """
     run = RunDirectory(run.path.resolve(), run.log)
     temporary = run.config.with_name(".config.toml.new")
-    temporary.write_text(config.to_toml(), encoding="utf-8")
+    text = config.to_toml()
+    temporary.write_text(text, encoding="utf-8")
+    _keep_config(run, text)
     temporary.replace(run.config)
     for request in run.control.glob("*"):
         request.unlink(missing_ok=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import psutil
 
@@ -36,27 +37,51 @@ def stop_run(
 
 
 def kill_run(run: RunDirectory, *, grace_s: float = 10.0, tell: Callable[[str], object] = print) -> Status:
-    """SIGTERM, and SIGKILL if the process still lives after grace_s seconds. Only on the machine it runs on."""
+    """SIGTERM, and SIGKILL if the process still lives after grace_s seconds. Only on the machine it runs on.
+
+    Where the process that was started is gone and the engine trains on, its processes are known by their environment.
+    """
     now = glance(run)
     if not _is_live(run, now, tell):
         return now.status
     info = now.info
-    if info is None or info.pid is None or process_alive(info) is None:
+    alive = process_alive(info)
+    if info is None or info.pid is None or alive is None:
         host = info.host if info and info.host else "another machine"
         raise LaunchError(f"{run.run_id} runs on {host}: kill it there, or leave out --now to ask it to stop.")
-    tree = _process_tree(info.pid)
-    tell(f"{run.run_id}: SIGTERM to process {info.pid}; SIGKILL follows after {grace_s:g} s.")
+    if alive:
+        _kill_launched(run, info.pid, grace_s, tell)
+    else:
+        _kill_orphans(run, grace_s, tell)
+    return glance(run).status
+
+
+def _kill_launched(run: RunDirectory, pid: int, grace_s: float, tell: Callable[[str], object]) -> None:
+    tree = _process_tree(pid)
+    tell(f"{run.run_id}: SIGTERM to process {pid}; SIGKILL follows after {grace_s:g} s.")
     # torchrun passes it on to its workers, each of which is in a session of its own.
-    _signal_group(info.pid, signal.SIGTERM)
+    _signal_group(pid, signal.SIGTERM)
     _, alive = psutil.wait_procs(tree, timeout=grace_s)
     if alive:
         tell(f"{run.run_id}: still there, SIGKILL.")
-        alive += [process for process in _process_tree(info.pid) if process not in alive]
-        _signal_group(info.pid, signal.SIGKILL)
-        for process in alive:
-            _kill(process)
+        alive += [process for process in _process_tree(pid) if process not in alive]
+        _signal_group(pid, signal.SIGKILL)
+        _signal_each(alive, signal.SIGKILL)
         psutil.wait_procs(alive, timeout=grace_s)
-    return glance(run).status
+
+
+def _kill_orphans(run: RunDirectory, grace_s: float, tell: Callable[[str], object]) -> None:
+    processes = _processes_of(run)
+    if not processes:
+        raise LaunchError(f"{run.run_id} is still training, but its processes cannot be found from here.", exit_code=1)
+    numbers = ", ".join(str(process.pid) for process in processes)
+    tell(f"{run.run_id}: its launcher is gone; SIGTERM to {numbers}; SIGKILL follows after {grace_s:g} s.")
+    _signal_each(processes, signal.SIGTERM)
+    _, alive = psutil.wait_procs(processes, timeout=grace_s)
+    if alive:
+        tell(f"{run.run_id}: still there, SIGKILL.")
+        _signal_each(alive, signal.SIGKILL)
+        psutil.wait_procs(alive, timeout=grace_s)
 
 
 def _is_live(run: RunDirectory, now: Glance, tell: Callable[[str], object]) -> bool:
@@ -90,11 +115,22 @@ def _process_tree(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _kill(process: psutil.Process) -> None:
-    try:
-        process.kill()
-    except psutil.NoSuchProcess:
-        return
+def _processes_of(run: RunDirectory) -> list[psutil.Process]:
+    """The processes that were started with this run in their environment, other than this one."""
+    found = []
+    for process in psutil.process_iter(["environ"]):
+        directory = (process.info["environ"] or {}).get("TUITRAIN_RUN_DIR")
+        if directory and process.pid != os.getpid() and Path(directory).resolve() == run.path.resolve():
+            found.append(process)
+    return found
+
+
+def _signal_each(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except psutil.NoSuchProcess:
+            continue
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

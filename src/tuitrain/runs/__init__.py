@@ -14,6 +14,7 @@ from tuitrain.runs.follow import (
 from tuitrain.runs.glance import Glance, glance
 from tuitrain.runs.history import BrokenLine, RunHistory
 from tuitrain.runs.layout import RunDirectory, RunInfo, create_run_directory, new_run_id
+from tuitrain.runs.lock import lock_held
 from tuitrain.runs.status import Status, derive_status
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "list_runs",
     "load_histories",
     "load_history",
+    "lock_held",
     "new_run_id",
     "runs_directory",
 ]

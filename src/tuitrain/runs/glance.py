@@ -60,7 +60,7 @@ def glance(directory: RunDirectory, now: float | None = None) -> Glance:
                 evaluation = record
             case End():
                 end = record
-    status = derive_status(info, end, last_time, step is not None, now)
+    status = derive_status(info, end, last_time, step is not None, now, lock=directory.lock)
     return Glance(directory, info, status, run, step, evaluation, end, last_time)
 
 

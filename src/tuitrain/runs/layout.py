@@ -53,6 +53,11 @@ class RunDirectory:
         return self.path / "config.toml"
 
     @property
+    def lock(self) -> Path:
+        """What the engine's first process holds locked as long as it lives."""
+        return self.path / ".lock"
+
+    @property
     def info(self) -> Path:
         """The launcher's facts."""
         return self.path / "run.json"

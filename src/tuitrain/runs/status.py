@@ -5,11 +5,13 @@ from __future__ import annotations
 import enum
 import socket
 import time
+from pathlib import Path
 
 import psutil
 
 from tuitrain.events import End
 from tuitrain.runs.layout import RunInfo
+from tuitrain.runs.lock import lock_held
 
 STALLED_AFTER_S = 120.0
 """Silence of a living process after which it counts as stalled; the heartbeat comes every few seconds."""
@@ -64,9 +66,18 @@ def _is_wrapped(info: RunInfo | None) -> bool:
 
 
 def derive_status(
-    info: RunInfo | None, end: End | None, last_time: float | None, has_steps: bool, now: float | None = None
+    info: RunInfo | None,
+    end: End | None,
+    last_time: float | None,
+    has_steps: bool,
+    now: float | None = None,
+    *,
+    lock: Path | None = None,
 ) -> Status:
-    """Status from the newest attempt's `end` record, the newest record's time and the launcher's facts."""
+    """Status from the newest attempt's `end` record, the newest record's time and the launcher's facts.
+
+    lock: the run's lock. While it is held the engine trains on, also when the process that was started is gone.
+    """
     started = info.started if info is not None else None
     if end is not None and (started is None or end.time >= started):
         return Status(end.status)
@@ -77,6 +88,8 @@ def derive_status(
     alive = process_alive(info)
     # Somebody else's program need not log steps: it runs as soon as its process does.
     begun = has_steps or _is_wrapped(info)
+    if alive is False and lock is not None and lock_held(lock):
+        alive = True
     if alive is False:
         return Status.CRASHED
     if alive:

@@ -82,7 +82,8 @@ class _Source:
             problem = f"cannot read the log: {error.strerror or error} ({error.filename or 'standard input'})"
         self._take_in(batch)
         info = self.directory.read_info() if self.directory else None
-        status = derive_status(info, self.end, self.last_time, self.has_steps)
+        lock = self.directory.lock if self.directory else None
+        status = derive_status(info, self.end, self.last_time, self.has_steps, lock=lock)
         # The age of a silence is on the screen, so each minute of it is news.
         silent = int(time.time() - (self.last_time or 0.0)) // 60 if status is Status.STALLED else 0
         known, self.told = self.told, (status, self.console, problem, silent)

@@ -49,7 +49,8 @@ def view_of(run: RunDirectory | RunHistory, index: int) -> RunView:
     else:
         directory, history = run, drain(LogFollower(run.metrics), RunHistory())
     info = directory.read_info() if directory else None
-    status = derive_status(info, history.end, history.last_time, len(history.steps) > 0, time.time())
+    lock = directory.lock if directory else None
+    status = derive_status(info, history.end, history.last_time, len(history.steps) > 0, time.time(), lock=lock)
     return RunView(index, directory, history, status, loaded=True)
 
 

@@ -14,35 +14,40 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tuitrain_engine.parallel.world import World
-
 LOOK_EVERY_S = 0.5
 GRACE_S = 5.0
 """How long the main process may take to notice by itself before it is ended from the outside."""
 ORPHAN_GRACE_S = 120.0
-"""How long a process that torchrun has left alone may take to a step boundary and a checkpoint."""
+"""How long a process that torchrun has left alone may take to a step boundary and a checkpoint, once it trains."""
 
 
 class Peers:
-    """The other processes of an attempt, as far as failures go."""
+    """The other processes of an attempt, as far as failures go. Made before anything slow is done."""
 
-    def __init__(self, run_dir: Path, world: World) -> None:
+    def __init__(self, run_dir: Path, rank: int, size: int) -> None:
         attempt = os.environ.get("TORCHELASTIC_RUN_ID", "none")
-        self._directory, self._world = run_dir, world
+        self._directory, self._rank, self._size = run_dir, rank, size
         self._stem = f".failed-{attempt}-rank-"
+        self._parent = os.getppid()
         self._closing = threading.Event()
+        self.abandon: Callable[[str], None] = _exit
+        """What ends this process from the thread, given the reason."""
+        self.training = False
+        """Whether there is something to save."""
+        self.orphaned = False
+        """Whether torchrun is gone."""
 
     def report(self, sentence: str) -> None:
         """Leave word that this process fails. The main one writes its own end."""
-        if not self._world.is_main:
-            path = self._directory / f"{self._stem}{self._world.rank}"
+        if self._rank > 0:
+            path = self._directory / f"{self._stem}{self._rank}"
             unfinished = path.with_name(f"{path.name}.tmp")
             unfinished.write_text(sentence, encoding="utf-8")
             unfinished.replace(path)
 
     def failure(self, patience_s: float = 0.0) -> str | None:
         """What another process failed of, naming it; waits a little for word of it."""
-        if self._world.size == 1:
+        if self._size == 1:
             return None
         deadline = time.monotonic() + patience_s
         while True:
@@ -54,28 +59,43 @@ class Peers:
                 return None
             time.sleep(LOOK_EVERY_S / 5)
 
-    def watch(self, end: Callable[[str], None]) -> None:
-        """Look from a thread: when another process has failed, or torchrun is gone, and this one hangs, `end(why)`."""
-        if self._world.size > 1:
-            threading.Thread(target=self._watch, args=(end, os.getppid()), name="peers", daemon=True).start()
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the log."""
+        return self._rank == 0
+
+    def watch(self) -> None:
+        """Look from a thread: when another process has failed, or torchrun is gone, and this one hangs, `abandon`."""
+        if self._size > 1:
+            threading.Thread(target=self._watch, name="peers", daemon=True).start()
 
     def close(self) -> None:
         """No more watching: this process has noticed, or the run is over."""
         self._closing.set()
+        if self._rank == 0:
+            for path in self._directory.glob(".failed-*"):
+                path.unlink(missing_ok=True)
 
-    def _watch(self, end: Callable[[str], None], parent: int) -> None:
+    def _watch(self) -> None:
         while not self._closing.wait(LOOK_EVERY_S):
-            if os.getppid() != parent:
+            if os.getppid() != self._parent:
+                self.orphaned = True
                 os.kill(os.getpid(), signal.SIGTERM)
-                if not self._closing.wait(ORPHAN_GRACE_S):
-                    end("torchrun, which started this run, is gone, and the run hung.")
+                if not self._closing.wait(ORPHAN_GRACE_S if self.training else GRACE_S):
+                    self.abandon("torchrun, which started this run, is gone, and the run hung.")
                 return
-            if self._world.is_main and self._words() and not self._closing.wait(GRACE_S):
+            if self._rank == 0 and self._words() and not self._closing.wait(GRACE_S):
                 sentence = self.failure()
                 if sentence is not None:
-                    end(sentence)
+                    self.abandon(sentence)
                 return
 
     def _words(self) -> list[Path]:
         """Files in which other processes have left word, by rank."""
         return sorted(path for path in self._directory.glob(f"{self._stem}*") if path.suffix != ".tmp")
+
+
+def _exit(why: str) -> None:
+    """Before there is a log to write: the reason on the console, and out."""
+    os.write(2, f"{why}\n".encode())
+    os._exit(1)
