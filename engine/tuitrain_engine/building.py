@@ -1,11 +1,29 @@
-"""A model from its configuration: first without values, then, whole or in shards, with the initial ones."""
+"""What a run is built of: its tokenizer, and its model, first without values, then whole or in shards with them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
-from tuitrain.config import ModelConfig, RunConfig
+from tuitrain.config import ConfigError, ModelConfig, RunConfig
+from tuitrain_engine.data import Tokenizer, load_tokenizer, save_tokenizer
 from tuitrain_engine.model import Transformer, initialise
+
+
+def keep_tokenizer(tokenizer: Tokenizer, directory: Path, *, check: bool, write: bool) -> None:
+    """Save the run's tokenizer, by the process that may `write`; or `check` that it is the one already there.
+
+    Raises ConfigError when it is another: ids would mean something else from there on.
+    """
+    if check:
+        if load_tokenizer(directory).fingerprint != tokenizer.fingerprint:
+            raise ConfigError(
+                "data.tokenizer is not the one this run was trained with, or its corpus has changed, and its ids would "
+                "mean something else: resume with the tokenizer as it was."
+            )
+    elif write:
+        save_tokenizer(tokenizer, directory)
 
 
 def build_model(config: RunConfig, device: torch.device, document_end: int | None = None) -> Transformer:

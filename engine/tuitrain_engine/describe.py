@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
@@ -14,6 +15,7 @@ from tuitrain.config import RunConfig
 from tuitrain_engine.checkpoint import Found
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.hardware import Machine
+from tuitrain_engine.journal import Journal
 from tuitrain_engine.parallel import World
 
 
@@ -128,6 +130,16 @@ def _log_reason(machine: Machine) -> str:
 
 def _every(interval: int, never: str = "never") -> str:
     return never if interval == 0 else "every step" if interval == 1 else f"every {interval} steps"
+
+
+def warn_of_other_data(journal: Journal, before: dict[str, Any], config: RunConfig, step: int) -> None:
+    """An alert when a run goes on with other data than its checkpoint was trained on."""
+    after = config.data.model_dump(mode="json", exclude_none=True)
+    keys = ("source", "mixture", "packing", "text_column", "split", "val_fraction", "max_tokens")
+    changed = [f"data.{key}: {before.get(key)} → {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
+    if changed:
+        message = f"The run goes on with other data than before ({'; '.join(changed)})."
+        journal.write(events.Alert(level="warning", code="data_changed", message=message, step=step))
 
 
 def resume_decision(found: Found) -> Decision:

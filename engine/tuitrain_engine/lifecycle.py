@@ -103,7 +103,8 @@ class Attempt:
         except CheckpointError as error:
             return self._fail(str(error), NOT_FOUND)
         except (ConfigError, DataError) as error:
-            return self._fail(str(error), USAGE)
+            # While it trains the configuration is no more to blame: trying again may help.
+            return self._fail(str(error), FAILURE if self.peers.training else USAGE)
         except (NonFiniteError, SaveError, JournalError) as error:
             return self._fail(str(error), FAILURE)
         except Exception as error:

@@ -27,7 +27,8 @@ class StepProfiler:
     def __init__(self, steps: tuple[int, int] | None, directory: Path, rank: int, device: torch.device) -> None:
         self._steps, self._directory, self._rank, self._device = steps, directory, rank, device
         self._profile: profile | None = None
-        self._traced = False
+        self._traced: int | None = None
+        """The last step that is in the trace."""
 
     def before(self, step: int) -> None:
         """To be called before each step: the profiler starts when its turn has come."""
@@ -59,7 +60,7 @@ class StepProfiler:
         """To be called after each step. Writes the trace after the last one and returns its path."""
         if self._profile is None or self._steps is None:
             return None
-        self._traced = step >= self._steps[0]
+        self._traced = step if step >= self._steps[0] else None
         if self.ends(step):
             return self.close()
         self._profile.step()
@@ -69,10 +70,10 @@ class StepProfiler:
         """Write what was traced of an unfinished range, if anything was, and return its path."""
         if self._profile is None or self._steps is None:
             return None
-        path = self._directory / f"steps-{self._steps[0]}-{self._steps[1]}.rank{self._rank}.json.gz"
+        path = self._directory / f"steps-{self._steps[0]}-{self._traced}.rank{self._rank}.json.gz"
         finished, self._profile, self._steps = self._profile, None, None
         finished.stop()
-        if not self._traced:
+        if self._traced is None:
             return None
         self._directory.mkdir(parents=True, exist_ok=True)
         finished.export_chrome_trace(str(path))

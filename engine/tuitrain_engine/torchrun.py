@@ -3,7 +3,8 @@
 Starting and watching the workers is torchrun's own work, `torch.distributed.run`. Two things differ. SIGINT, SIGTERM
 and SIGUSR1 are passed on to the workers, once each, and nothing else happens: torchrun itself would begin to count down
 to SIGKILL, while a worker may be writing a large checkpoint. And a worker that failed has said why in one sentence;
-this process ends with that worker's exit code and without a page about it.
+this process ends with that worker's exit code and without a page about it. Where the workers are gone and rank 0 has
+written no `end` record, as when a signal killed one of them, it is written here.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from tuitrain.events import End, EventWriter
+
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 LEFT_TO_TORCHRUN = "SIGQUIT"
 FAILURE, INTERRUPTED = 1, 130
+ASKED_TO_END = (INTERRUPTED, -signal.SIGINT, -signal.SIGTERM)
+"""Exit codes of a worker that somebody interrupted; negative ones are of signals it did not listen for yet."""
+END_MARK = b'{"type":"end"'
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.disable(logging.ERROR)
     given = sys.argv[1:] if arguments is None else arguments
     options = torchrun.parse_args([f"--signals-to-handle={LEFT_TO_TORCHRUN}", *given])
+    log = _log()
+    before = log.stat().st_size if log is not None and log.exists() else 0
     try:
         torchrun.run(options)
     except ChildFailedError as error:
@@ -46,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
         sentence = _sentence(rank, failure)
         if sentence:
             print(sentence, file=sys.stderr, flush=True)
+        if log is not None and not _has_end(log, before):
+            _write_end(log, failure.exitcode, sentence or _last_words(rank, failure.exitcode))
         return failure.exitcode if failure.exitcode > 0 else FAILURE
     return 0
 
@@ -74,6 +84,36 @@ def _sentence(rank: int, failure: ProcessFailure) -> str:
     return f"Process {rank} ended with exit code {failure.exitcode}: {lines[0] if lines else f'see console.{rank}.log'}"
 
 
+def _last_words(rank: int, code: int) -> str:
+    """The last line a worker printed, which is its reason to end."""
+    lines = _last_lines(f"console.{rank}.log" if rank else "console.log", 1)
+    return lines[0] if lines else f"Process {rank} ended with exit code {code}."
+
+
+def _log() -> Path | None:
+    """The log of the run, which need not exist yet; None where this is no run."""
+    directory = os.environ.get("TUITRAIN_RUN_DIR")
+    return Path(directory) / "metrics.jsonl" if directory else None
+
+
+def _has_end(log: Path, start: int) -> bool:
+    """Whether an `end` record was written after this many bytes of the log: what is before them is no news of ours."""
+    try:
+        with log.open("rb") as file:
+            file.seek(start)
+            return any(line.startswith(END_MARK) for line in file)
+    except FileNotFoundError:
+        return False
+
+
+def _write_end(log: Path, code: int, reason: str) -> None:
+    try:
+        with EventWriter(log) as writer:
+            writer.write(End(status="stopped" if code in ASKED_TO_END else "failed", reason=reason))
+    except OSError as error:
+        print(f"{log} cannot be written: {error.strerror}.", file=sys.stderr, flush=True)
+
+
 def _last_lines(name: str, count: int) -> list[str]:
     """The last lines with text of a console of the run; none where there is no run directory or no such file."""
     path = Path(os.environ.get("TUITRAIN_RUN_DIR", "")) / name
@@ -85,6 +125,7 @@ def _last_lines(name: str, count: int) -> list[str]:
 
 
 def _pass_on(number: int, frame: FrameType | None) -> None:
+    """Pass a signal on to the workers; while there are none, there is nothing to save yet and SIGUSR1 is dropped."""
     workers = psutil.Process().children()
     if not workers and number != signal.SIGUSR1:
         raise SystemExit(INTERRUPTED if number == signal.SIGINT else FAILURE)

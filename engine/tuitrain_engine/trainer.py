@@ -6,9 +6,8 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,10 +16,10 @@ from torch.optim import Optimizer
 from tuitrain import accounting, events
 from tuitrain.config import RunConfig
 from tuitrain_engine import checkpoint, describe, parallel, report, weights
-from tuitrain_engine.building import empty_model, fill_model
+from tuitrain_engine.building import empty_model, fill_model, keep_tokenizer
 from tuitrain_engine.checkpoint import CheckpointError
 from tuitrain_engine.control import Control
-from tuitrain_engine.data import DataError, Dataset, Prefetcher, open_dataset, save_tokenizer
+from tuitrain_engine.data import DataError, Dataset, Prefetcher, open_dataset
 from tuitrain_engine.float8 import apply_float8
 from tuitrain_engine.gradients import Gradients
 from tuitrain_engine.hardware import Machine, decide_attention, decide_loss, find_machine, with_attention
@@ -30,20 +29,11 @@ from tuitrain_engine.model import Transformer
 from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.parallel import Distribution, World
 from tuitrain_engine.profiler import StepProfiler, memory_snapshot, record_memory_history, snapshot_on_out_of_memory
+from tuitrain_engine.progress import Progress
 from tuitrain_engine.sampling import continue_text
 from tuitrain_engine.saving import Checkpoints
 from tuitrain_engine.schedule import lr_factor
-from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Telemetry, Totals
-
-
-@dataclass
-class Progress:
-    """How far the run is. With the tensors, this is all that a resume needs; sequences is the data position."""
-
-    step: int = 0
-    tokens: int = 0
-    sequences: int = 0
-    totals: Totals = field(default_factory=Totals)
+from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Telemetry
 
 
 @dataclass
@@ -88,7 +78,8 @@ def prepare(
 ) -> Trainer:
     """All that comes before the first step: seed, data, model, optimizer, checkpoint, `run` record, startup report.
 
-    Raises ConfigError, DataError or CheckpointError, each with one sentence.
+    A resume changes nothing in the run directory before it is certain. Raises ConfigError, DataError or
+    CheckpointError, each with one sentence.
     """
     started = time.monotonic()
     machine = find_machine(config.train, config.hardware)
@@ -106,8 +97,7 @@ def prepare(
         vocab_size=config.model.vocab_size,
         token_limit=config.total_steps * config.tokens_per_step,
     )
-    if world.is_main:
-        save_tokenizer(dataset.tokenizer, run_dir / "tokenizer")
+    keep_tokenizer(dataset.tokenizer, run_dir / "tokenizer", check=resume, write=world.is_main)
     config = config.with_vocab_size(config.model.vocab_size or dataset.vocab_size)
 
     strategy = parallel.decide_strategy(
@@ -134,7 +124,7 @@ def prepare(
         raise CheckpointError(f"{run_dir / 'checkpoints'} has no whole checkpoint to go on from: launch a new run.")
     if found is not None:
         state = checkpoint.load(found.path, model, optimizer, world)
-        progress = load_progress(state)
+        progress = Progress.from_state(state["progress"])
         dataset.train.restore(state.get("data", {}), progress.sequences)
         val_losses = journal.val_losses(up_to_step=progress.step)
         if world.is_main:
@@ -146,6 +136,8 @@ def prepare(
         run_dir.name, config, machine, world, strategy, attention, compiling, attempt=journal.attempts() + 1
     )
     journal.write(run)
+    if found is not None:
+        describe.warn_of_other_data(journal, state["config"]["data"], config, progress.step)
     terminal = report.stdout()
     decisions = [*machine.decisions, *float8, attention, loss, compiling, strategy, recompute, *initial]
     decisions += describe.routine_decisions(config, optimizer, machine)
@@ -387,16 +379,9 @@ def answer(t: Trainer, request: str, origin: str) -> None:
 
 def save_checkpoint(t: Trainer) -> None:
     """Begin to write the state of this step."""
-    totals = replace(t.progress.totals, wall_time_s=t.wall_time_s)
     state = {
-        "progress": asdict(replace(t.progress, totals=totals)),
+        "progress": t.progress.to_state(t.wall_time_s),
         "data": t.dataset.train.state_at(t.progress.sequences),
         "config": t.config.to_dict(),
     }
     t.checkpoints.begin(t.progress.step, t.model, t.optimizer, state)
-
-
-def load_progress(state: dict[str, Any]) -> Progress:
-    """The progress that `save_checkpoint` stored."""
-    progress = state["progress"]
-    return Progress(**{**progress, "totals": Totals(**progress["totals"])})

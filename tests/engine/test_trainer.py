@@ -181,8 +181,7 @@ def test_a_damaged_checkpoint_takes_no_good_ones_place(tmp_path: Path) -> None:
     truncate(run_dir, 4)
     half_written = checkpoint.directory(run_dir, 3)
     half_written.mkdir()
-    config = load_config(str(run_dir / "config.toml"), ["train.max_steps=6", "checkpoint.keep_last=1"])
-    (run_dir / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    configure(run_dir, "train.max_steps=6", "checkpoint.keep_last=1")
     process = run_engine(run_dir, "train", "--resume")
     assert process.returncode == 0, process.stderr
     assert "step-00000002 is the newest complete checkpoint" in " ".join(process.stdout.split())
@@ -204,6 +203,29 @@ def test_without_a_whole_checkpoint_a_resume_fails_and_nothing_is_lost(tmp_path:
     assert checkpoint.directory(run_dir, 2).is_dir()
     sample = run_engine(run_dir, "sample", "--prompt", "x", "--step", "2")
     assert sample.returncode == 3 and "damaged" in sample.stderr
+
+
+def test_a_resume_with_other_data_warns_and_with_another_tokenizer_is_refused(finished, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(finished[0], run_dir)
+    tokenizer = sorted((path.name, path.read_bytes()) for path in (run_dir / "tokenizer").iterdir())
+    configure(run_dir, "data.tokenizer=char", "model.vocab_size=256", "train.max_steps=6")
+    refused = run_engine(run_dir, "train", "--resume")
+    assert refused.returncode == 2 and "data.tokenizer" in refused.stderr and "Traceback" not in refused.stderr
+    assert tokenizer == sorted((path.name, path.read_bytes()) for path in (run_dir / "tokenizer").iterdir())
+
+    configure(run_dir, "data.tokenizer=byte", "data.packing=sample", "data.val_fraction=0.2")
+    process = run_engine(run_dir, "train", "--resume")
+    assert process.returncode == 0, process.stderr
+    alerts = of_type(read_log(run_dir), events.Alert)
+    assert [alert.code for alert in alerts] == ["data_changed"]
+    assert "data.packing: packed → sample" in alerts[0].message
+
+
+def configure(run_dir: Path, *overrides: str) -> None:
+    """Change the configuration of a run."""
+    config = load_config(str(run_dir / "config.toml"), overrides)
+    (run_dir / "config.toml").write_text(config.to_toml(), encoding="utf-8")
 
 
 def test_a_second_engine_on_a_run_is_refused_and_writes_nothing(tmp_path: Path) -> None:

@@ -86,13 +86,17 @@ def test_in_the_foreground_signals_are_passed_on(run: RunDirectory, start_progra
     process = start_program(
         "import signal, time\n"
         "def stop(*_):\n    print('stopping', flush=True); raise SystemExit(130)\n"
-        "signal.signal(signal.SIGINT, stop)\nprint('ready', flush=True)\nwhile True: time.sleep(1)"
+        "signal.signal(signal.SIGINT, stop)\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: print('saving', flush=True))\n"
+        "print('ready', flush=True)\nwhile True: time.sleep(1)"
     )
     heard: list[str] = []
 
     def hear(text: str) -> None:
         heard.append(text)
         if "ready" in text:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        if "saving" in text:
             os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
@@ -172,6 +176,28 @@ def test_a_request_to_stop_reaches_any_program_as_sigterm(run: RunDirectory) -> 
     wait_for(lambda: run.console.exists() and b"up" in run.console.read_bytes())
     assert stop_run(run, timeout_s=PATIENCE_S, tell=lambda text: None) is Status.STOPPED
     process.wait(PATIENCE_S)
+
+
+def test_a_checkpoint_that_is_asked_for_by_signal_does_not_end_a_program(run: RunDirectory) -> None:
+    source = (
+        "import signal; signal.signal(signal.SIGUSR1, lambda *_: print('saving', flush=True))\n"
+        "print('up', flush=True)\nsignal.pause()"
+    )
+    process = wrapped(run, source)
+    wait_for(lambda: run.console.exists() and b"up" in run.console.read_bytes())
+    # Its launcher listens as soon as it has started the program, or a moment later.
+    wait_for(lambda: catches(process.pid, signal.SIGUSR1))
+    os.kill(process.pid, signal.SIGUSR1)
+    assert process.wait(PATIENCE_S) == 0
+    assert b"saving" in run.console.read_bytes()
+    assert glance(run).status is Status.COMPLETED
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal, as Linux tells."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    mask = next(line for line in lines if line.startswith("SigCgt:")).split()[1]
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def test_a_resumed_run_is_live_before_its_first_record(run: RunDirectory, start_program: Start) -> None:

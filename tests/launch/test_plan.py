@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,29 @@ H100 = Device("gpu", "NVIDIA H100 80GB HBM3", 85.0)
 
 def test_the_fit_is_the_estimate_against_the_device() -> None:
     config = load_config("qwen3-1.8b")
-    estimate = estimate_memory(config, dtype="bfloat16").total / 1e9
-    assert make_plan(config, Device("gpu", "x", estimate + 0.1)).fits
-    assert not make_plan(config, Device("gpu", "x", estimate - 0.1)).fits
+    enough = estimate_memory(config, dtype="bfloat16").total / 1e9 / 0.9
+    assert make_plan(config, Device("gpu", "x", enough + 0.1)).fits
+    assert not make_plan(config, Device("gpu", "x", enough - 0.1)).fits
+
+
+@pytest.mark.parametrize("kind", ["gpu", "cpu"])
+@pytest.mark.parametrize("share", [0.85, 0.95, 1.05])
+def test_the_fit_the_strategy_and_the_suggestions_have_one_limit(kind: str, share: float) -> None:
+    overrides = ["parallel.activation_checkpointing=none", "parallel.strategy=fsdp"]
+    dtype = Device(kind, "x", 1.0).dtype("auto")
+    fsdp = estimate_memory(
+        load_config("llama2-1.3b", overrides), dtype=dtype, world_size=4, device_type="cuda" if kind == "gpu" else "cpu"
+    )
+    processes = 4 if kind == "cpu" else 1
+    device = Device(kind, "x", processes * fsdp.total / 1e9 / share)
+    auto = make_plan(load_config("llama2-1.3b", [overrides[0]]), device, gpus=4)
+    assert auto.strategy == "fsdp"
+    assert auto.fits is (share < 0.9)
+    assert auto.strategy_reason.startswith("none fits") is not auto.fits
+    assert f"{auto.usable_gb:.1f} GB usable" in auto.strategy_reason
+    changes = auto.changes()
+    assert changes
+    assert all(change.bytes / 1e9 <= auto.usable_gb for change in changes)
 
 
 def test_a_gpu_trains_in_bfloat16_and_a_cpu_in_float32_unless_told() -> None:
@@ -49,7 +70,9 @@ def test_too_large_for_a_gpu_names_the_gpu() -> None:
     small = Machine((Device("gpu", "NVIDIA GeForce RTX 3090", 25.8),), CPU, 2)
     with pytest.raises(LaunchError, match="one NVIDIA GeForce RTX 3090") as error:
         check_memory(load_config("qwen3", ["train.device=cuda"]), small)
-    assert "25.8 GB" in str(error.value)
+    assert "it has 25.8 GB, 23.2 GB of it usable" in str(error.value)
+    offered = str(error.value).split("It would with ")[-1].split(". Presets")[0]
+    assert all(float(size) <= 23.2 for size in re.findall(r"\((\d+\.\d) GB\)", offered))
     assert fits("qwen3-tiny", small)
 
 

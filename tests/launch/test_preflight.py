@@ -43,7 +43,11 @@ def refusal(*overrides: str) -> tuple[str, int]:
         ("train.float8=true", 2, "this run trains on the CPU"),
         ("model.attention_backend=cudnn", 2, "needs CUDA: on CPU use auto, flash, math"),
         ("model.attention_backend=efficient", 2, "needs CUDA"),
-        ("parallel.strategy=fsdp", 2, "needs several processes, and this run has one: start it with --gpus 2"),
+        (
+            "parallel.strategy=fsdp",
+            2,
+            "needs several processes, and this run has one: set it to 'auto' (--strategy auto)",
+        ),
     ],
 )
 def test_what_the_engine_would_refuse_is_refused_before_it_starts(override: str, code: int, words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,9 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tuitrain.events import End, EventWriter
 from tuitrain.launch.local import Label, start
 from tuitrain.launch.stop import kill_run
 from tuitrain.runs import RunDirectory, Status, create_run_directory, glance
+from tuitrain_engine import torchrun
 
 PATIENCE_S = 120.0
 WORKER = """
@@ -32,7 +35,7 @@ while not set(heard) & {{"SIGINT", "SIGTERM"}}:
     time.sleep(0.02)
 while not os.path.exists(os.environ["TUITRAIN_RUN_DIR"] + "/saved"):
     time.sleep(0.02)
-print(rank, *heard, flush=True)
+os.write(1, f"{{rank}} {{' '.join(heard)}}\\n".encode())
 sys.exit(130 if "SIGINT" in heard else 0)
 """
 
@@ -123,6 +126,64 @@ def test_a_worker_that_is_killed_is_told_in_one_sentence(run: RunDirectory, begi
     assert process.wait(PATIENCE_S) == 1
     assert "Process 1 was killed by SIGKILL" in console(run)
     assert "Traceback" not in console(run)
+
+
+BEGIN = """
+if rank == 0:
+    from tuitrain.events import EventWriter, End, Step
+    log = EventWriter(os.environ["TUITRAIN_RUN_DIR"] + "/metrics.jsonl")
+"""
+DIE = "if rank == 0: os.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.mark.parametrize("body", [DIE, BEGIN + "    log.write(Step(step=1, loss=2.0))\n" + DIE])
+def test_the_reason_is_left_in_the_log_when_rank_0_could_not(run: RunDirectory, begin: Begin, body: str) -> None:
+    (run.path / "saved").touch()
+    assert begin(body, wait=False).wait(PATIENCE_S) == 1
+    seen = glance(run)
+    assert seen.status is Status.FAILED
+    assert seen.end is not None
+    assert str(seen.end.reason).startswith("Process 0 was killed by SIGKILL")
+
+
+def test_the_end_of_an_earlier_attempt_is_not_that_of_this_one(run: RunDirectory, begin: Begin) -> None:
+    with EventWriter(run.metrics) as log:
+        log.write(End(status="stopped"))
+    (run.path / "saved").touch()
+    assert begin("if rank == 0: sys.exit(2)", wait=False).wait(PATIENCE_S) == 2
+    ends = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
+    assert [end["status"] for end in ends] == ["stopped", "failed"]
+    assert ends[1]["reason"]
+    assert glance(run).status is Status.FAILED
+
+
+def test_what_rank_0_wrote_is_left_alone(run: RunDirectory, begin: Begin) -> None:
+    (run.path / "saved").touch()
+    body = BEGIN + "    log.write(End(status='failed', reason='mine'))\n    sys.exit(1)"
+    assert begin(body, wait=False).wait(PATIENCE_S) == 1
+    assert run.metrics.read_text(encoding="utf-8").count('"type":"end"') == 1
+    seen = glance(run).end
+    assert seen is not None
+    assert seen.reason == "mine"
+
+
+def test_an_interrupt_before_the_workers_listen_is_a_stop(run: RunDirectory, begin: Begin) -> None:
+    (run.path / "saved").touch()
+    assert begin("sys.exit(130)", wait=False).wait(PATIENCE_S) == 130
+    assert glance(run).status is Status.STOPPED
+
+
+def test_without_workers_a_checkpoint_is_not_asked_for_and_an_end_is_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Childless:
+        def children(self) -> list[psutil.Process]:
+            return []
+
+    monkeypatch.setattr(torchrun.psutil, "Process", Childless)
+    torchrun._pass_on(signal.SIGUSR1, None)
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 1)):
+        with pytest.raises(SystemExit) as end:
+            torchrun._pass_on(number, None)
+        assert end.value.code == code
 
 
 def test_now_kills_the_workers_too(run: RunDirectory, begin: Begin) -> None:

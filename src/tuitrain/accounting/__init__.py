@@ -8,6 +8,7 @@ from tuitrain.accounting.fit import (
     fitting_changes,
     fitting_sentence,
     size_text,
+    usable_bytes,
 )
 from tuitrain.accounting.flops import FlopsPerToken, achieved_tflops, flops_per_token, mfu
 from tuitrain.accounting.logits import chunk_rows, dense_logits_bytes, logits_bytes
@@ -41,4 +42,5 @@ __all__ = [
     "size_text",
     "step_moments",
     "time_to_budget",
+    "usable_bytes",
 ]

@@ -12,12 +12,20 @@ from tuitrain.config import RunConfig
 
 GB = 1e9
 USABLE = 0.9
-"""Share of a device's memory that an estimate may fill: CUDA, NCCL and fragmentation take the rest."""
+"""Share of the memory that an estimate may fill: CUDA, NCCL and fragmentation take the rest of a GPU's, the operating
+system and other programs that of a machine's."""
+LESS = 0.9
+"""Share of what a run needs that a change of its settings must come down to: estimates are no better than that."""
 
 
 def capacity_per_process(capacity_bytes: float, world_size: int, nodes: int, device_type: str) -> float:
     """Memory of one process: a GPU's own, and its share of the machine's where it trains on the CPU."""
     return capacity_bytes / max(world_size // nodes, 1) if device_type == "cpu" else capacity_bytes
+
+
+def usable_bytes(capacity_bytes: float) -> float:
+    """What an estimate may fill of this memory, a GPU's or a process's share of a machine's."""
+    return USABLE * capacity_bytes
 
 
 @dataclass(frozen=True)
@@ -37,22 +45,23 @@ def choose_strategy(
 ) -> tuple[str, str]:
     """The strategy that parallel.strategy = auto stands for, and why.
 
-    One process is single; else the first of ddp, zero1, hsdp (on several nodes) and fsdp whose estimate fills at most
-    USABLE of the device; fsdp when none does, ddp when the memory is unknown. capacity_bytes is the memory of a device,
-    which on the CPU its processes share. Raises ValueError if vocab_size is unset.
+    One process is single; else the first of ddp, zero1, hsdp (on several nodes) and fsdp whose estimate is within
+    usable_bytes; fsdp when none is, ddp when the memory is unknown. capacity_bytes is the memory of a device, which on
+    the CPU its processes share. Raises ValueError if vocab_size is unset.
     """
     if world_size == 1:
         return "single", "one process"
     if capacity_bytes is None:
         return "ddp", "the device's memory is unknown"
-    capacity = capacity_per_process(capacity_bytes, world_size, nodes, device_type)
+    usable = usable_bytes(capacity_per_process(capacity_bytes, world_size, nodes, device_type))
+    each = f"of {size_text(usable)} usable by each process"
     tried = []
     for strategy in ("ddp", "zero1", "hsdp", "fsdp") if nodes > 1 else ("ddp", "zero1", "fsdp"):
         needed = _estimate(_with(config, {"parallel.strategy": strategy}), dtype, world_size, device_type, nodes)
         tried.append(f"{strategy} needs {size_text(needed)}")
-        if needed <= USABLE * capacity:
-            return strategy, f"{', '.join(tried)} of {size_text(capacity)} for each process"
-    return "fsdp", f"none fits: {', '.join(tried)} of {size_text(capacity)} for each process"
+        if needed <= usable:
+            return strategy, f"{', '.join(tried)} {each}"
+    return "fsdp", f"none fits: {', '.join(tried)} {each}"
 
 
 def size_text(size: float) -> str:
@@ -68,9 +77,9 @@ def fitting_changes(
     capacity_bytes: float,
     nodes: int = 1,
 ) -> list[Change]:
-    """Changes that would fit, cheapest in speed first; none that saves less than a tenth.
+    """Changes that bring the estimate within usable_bytes, cheapest in speed first; each saves a tenth or more.
 
-    Where the estimate says that the run fits as it is, and it did not, they are those that need a tenth less. Raises
+    Where the estimate says that the run fits as it is, and it did not, they are those that save as much. Raises
     ValueError if vocab_size is unset.
     """
     if config.parallel.strategy == "auto":
@@ -80,7 +89,8 @@ def fitting_changes(
     fitting = []
     for change, processes in _candidates(config, world_size, device_type):
         needed = _estimate(_with(config, change), dtype, processes, device_type, nodes)
-        if needed <= min(capacity_per_process(capacity_bytes, processes, nodes, device_type), 0.9 * now):
+        usable = usable_bytes(capacity_per_process(capacity_bytes, processes, nodes, device_type))
+        if needed <= min(usable, LESS * now):
             more = [f"--gpus {processes}"] if processes != world_size else []
             fitting.append(Change((*more, *(f"{key}={value}" for key, value in change.items())), needed))
     return _without_supersets(fitting)

@@ -89,11 +89,16 @@ def _memory(plan: Plan) -> str:
         return BY_DATA
     verdict = "fits" if plan.fits else "does NOT fit"
     each = " on each" if plan.gpus > 1 else ""
-    lines = [f"about {_size(memory.total).strip()}{each} of {plan.memory_gb:.1f} GB: {verdict}"]
+    lines = [f"about {_size(memory.total).strip()}{each}, of {_usable(plan)}: {verdict}"]
     lines += [f"{_size(size)}  {name}" for name, size in asdict(memory).items() if size]
     if plan.fits is False:
         lines += [f"would fit: {change}" for change in plan.changes()]
     return "\n".join(lines)
+
+
+def _usable(plan: Plan) -> str:
+    share = f"{plan.usable_gb / plan.memory_gb:.0%}".replace("%", " %")
+    return f"{plan.usable_gb:.1f} GB usable ({share} of {plan.memory_gb:.1f} GB)"
 
 
 def _time(plan: Plan) -> str:
@@ -128,6 +133,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "device": asdict(plan.device) | {"count": plan.gpus, "peak_tflops": plan.peak_tflops},
         "dtype": plan.dtype,
         "memory_bytes": asdict(memory) | {"total": memory.total} if memory else None,
+        "usable_memory_bytes": round(plan.usable_gb * GB),
         "fits": plan.fits,
         "would_fit": [asdict(change) for change in plan.changes()] if plan.fits is False else [],
         "mfu": plan.mfu,

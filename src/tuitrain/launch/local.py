@@ -115,7 +115,8 @@ def follow(
     """Pass the console on to `write` until the process ends; returns its exit code (1 when a signal killed it).
 
     foreground: Ctrl-C, SIGTERM and a hang-up of the terminal are passed on to the process, which then stops
-    gracefully. Otherwise Ctrl-C raises KeyboardInterrupt here and the process trains on.
+    gracefully, and so is SIGUSR1, at which it saves. Otherwise Ctrl-C raises KeyboardInterrupt here and the process
+    trains on.
     """
     console = ConsoleFollower(run.console)
     with _passing_on_signals(process.pid) if foreground else nullcontext():
@@ -135,9 +136,9 @@ def _pass_on(console: ConsoleFollower, write: Callable[[str], object]) -> None:
 @contextmanager
 def _passing_on_signals(pid: int) -> Iterator[None]:
     def pass_on(number: int, frame: FrameType | None) -> None:
-        os.kill(pid, signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM if number == signal.SIGHUP else number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
     before = {number: signal.signal(number, pass_on) for number in numbers}
     try:
         yield

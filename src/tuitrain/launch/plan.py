@@ -18,6 +18,7 @@ from tuitrain.accounting import (
     flops_per_token,
     peak_tflops,
     time_to_budget,
+    usable_bytes,
 )
 from tuitrain.config import RunConfig
 from tuitrain.launch.machine import GB, Device
@@ -58,13 +59,18 @@ class Plan:
 
     @property
     def fits(self) -> bool | None:
-        """Whether a process fits its share of the memory; None is unknown."""
-        return None if self.memory is None else self.memory.total / GB <= self.memory_gb
+        """Whether a process fits what is usable of its memory; None is unknown."""
+        return None if self.memory is None else self.memory.total / GB <= self.usable_gb
 
     @property
     def memory_gb(self) -> float:
         """Memory of one process: a GPU's, or its share of the RAM."""
         return capacity_per_process(self.device.memory_gb, self.gpus, 1, self.device.type)
+
+    @property
+    def usable_gb(self) -> float:
+        """What the estimate of one process may fill of its memory."""
+        return usable_bytes(self.memory_gb)
 
     def changes(self) -> list[Change]:
         """What would fit, cheapest in speed first."""

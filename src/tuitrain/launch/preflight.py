@@ -121,9 +121,9 @@ def _where(plan: Plan) -> str:
 
 def _has(plan: Plan) -> str:
     if plan.device.kind != "cpu":
-        return f"it has {plan.device.memory_gb:.1f} GB"
-    share = f", {plan.memory_gb:.1f} GB for each" if plan.gpus > 1 else ""
-    return f"this machine has {plan.device.memory_gb:.1f} GB{share}"
+        return f"it has {plan.device.memory_gb:.1f} GB, {plan.usable_gb:.1f} GB of it usable"
+    each = " for each" if plan.gpus > 1 else ""
+    return f"this machine has {plan.device.memory_gb:.1f} GB, {plan.usable_gb:.1f} GB of it usable{each}"
 
 
 def fits(preset: str, machine: Machine) -> bool | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from tuitrain.config import RunConfig, difference, load_config
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.local import Label, start, train_command
+from tuitrain.launch.local import POLL_S, Label, start, train_command
 from tuitrain.launch.processes import Processes
 from tuitrain.runs import Glance, RunDirectory, Status, glance, lock_held
 from tuitrain.runs.status import process_alive
@@ -69,10 +70,11 @@ def _check_is_over(run: RunDirectory, now: Glance) -> None:
     deadline = time.monotonic() + (0.0 if now.status.live else EXIT_PATIENCE_S)
     while lock_held(run.lock):
         if time.monotonic() >= deadline:
-            how = "although its launcher is gone" if now.status.live else f"although it is {now.status}"
+            if not now.status.live:
+                raise LaunchError(f"{run.run_id} is {now.status}, but its process is still there: try again later.")
             raise LaunchError(
-                f"{run.run_id} is still training {how}: stop it first, with `tuitrain stop {run.run_id}`, or with "
-                f"`tuitrain stop {run.run_id} --now`."
+                f"{run.run_id} is still training although its launcher is gone: stop it first, with `tuitrain stop "
+                f"{run.run_id}` or `tuitrain stop {run.run_id} --now`."
             )
         time.sleep(POLL_S)
 
@@ -106,7 +108,7 @@ def _keep_config(run: RunDirectory, text: str) -> None:
     """Keep the configuration of the steps so far next to the new one, where they differ."""
     if run.config.read_text(encoding="utf-8") != text:
         number = 1 + len(list(run.path.glob("config.earlier-*.toml")))
-        run.config.replace(run.path / f"config.earlier-{number}.toml")
+        shutil.copyfile(run.config, run.path / f"config.earlier-{number}.toml")
 
 
 def resume_run(run: RunDirectory, config: RunConfig, processes: int) -> subprocess.Popen[bytes]:

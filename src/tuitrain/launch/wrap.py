@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
         return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, pass_on)
+    signal.signal(signal.SIGUSR1, lambda number, frame: program.send_signal(number))
     while program.poll() is None:
         if stop.exists():
             stop.unlink(missing_ok=True)

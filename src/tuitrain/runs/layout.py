@@ -76,6 +76,11 @@ class RunDirectory:
         """stdout and stderr of one of the engine's processes; rank 0 writes `console`."""
         return self.path / f"console.{rank}.log" if rank else self.console
 
+    def ranks_with_console(self) -> list[int]:
+        """Processes other than rank 0 that have a console, in any attempt."""
+        names = (path.name.split(".")[1] for path in self.path.glob("console.*.log"))
+        return sorted(int(name) for name in names if name.isdigit())
+
     @property
     def checkpoints(self) -> Path:
         """Directory of the checkpoints."""

@@ -1,4 +1,4 @@
-"""The lock of a run: the engine's first process holds `RUN/.lock` as long as it lives, whatever became of the others."""
+"""The lock of a run: the engine's first process holds `RUN/.lock` as long as it lives, whatever started it."""
 
 from __future__ import annotations
 

@@ -67,14 +67,22 @@ def logs(
 
 
 def _require_rank(run: RunDirectory, rank: int) -> None:
-    """Raise LaunchError when the run has no such process."""
+    """Raise LaunchError when the run neither has such a process nor the console of an earlier attempt's."""
     from tuitrain.launch import LaunchError
 
     info = run.read_info()
     count = info.processes if info else None
     if count is not None and rank >= count:
-        ranks = "only process 0" if count == 1 else f"processes 0 to {count - 1}"
-        raise LaunchError(f"{run.run_id} has {ranks}, not {rank}.", exit_code=3)
+        known = {0, *range(count), *run.ranks_with_console()}
+        raise LaunchError(f"{run.run_id} has {_named(sorted(known))}, not {rank}.", exit_code=3)
+
+
+def _named(ranks: list[int]) -> str:
+    if len(ranks) == 1:
+        return f"only process {ranks[0]}"
+    if ranks == list(range(len(ranks))) and len(ranks) > 2:
+        return f"processes 0 to {ranks[-1]}"
+    return f"processes {', '.join(map(str, ranks[:-1]))} and {ranks[-1]}"
 
 
 def _pattern(grep: str | None) -> re.Pattern[str]:

@@ -1,0 +1,202 @@
+"""What a run may be resumed with, and when."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.runs.lock_holder import HOLD, held
+from tests.support import write_run
+from tuitrain.config import load_config
+from tuitrain.launch import LaunchError, preflight
+from tuitrain.launch import resume as resuming
+from tuitrain.launch.local import Label, start
+from tuitrain.launch.machine import Device, Machine
+from tuitrain.launch.resume import prepare_resume, resume_run
+from tuitrain.launch.stop import kill_run, stop_run
+from tuitrain.runs import RunDirectory, RunInfo, Status, create_run_directory, glance, lock_held
+
+NO_PROCESS = 2**22 + 1
+PATIENCE_S = 30.0
+
+
+@pytest.fixture(autouse=True)
+def a_small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "find_machine", lambda: Machine((), Device("cpu", "CPU", 25.3), 2))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    """A stopped run that can be resumed."""
+    return resumable(tmp_path, "gpt2-tiny", "stopped")
+
+
+def resumable(
+    tmp_path: Path, preset: str = "gpt2-tiny", status: str | None = None, info: RunInfo | None = None
+) -> RunDirectory:
+    made = write_run(tmp_path, "mine", preset=preset, steps=50, status=status, info=info)
+    (made.checkpoints / "step-00000050").mkdir(parents=True)
+    (made.checkpoints / "step-00000050" / ".metadata").touch()
+    return made
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model.d_model=64", "model.d_model = 64 (it was 128)"),
+        ("model.n_layers=2", "model.n_layers = 2 (it was 4)"),
+        ("model.vocab_size=512", "model.vocab_size = 512 (it was 256)"),
+        ("model.vocab_size=none", "model.vocab_size = unset (it was 256)"),
+        ("model.norm_position=post", "model.norm_position = post (it was pre)"),
+        ("model.tied_embeddings=false", "model.tied_embeddings = false (it was true)"),
+        ("model.seq_len=64", "model.seq_len = 64 (it was 128)"),
+        ("model.init_from=hf:some/name", "model.init_from = hf:some/name (it was unset)"),
+        ("data.tokenizer=char", "data.tokenizer = char (it was byte)"),
+        ("optim.name=muon", "optim.name = muon (it was adamw)"),
+    ],
+)
+def test_what_the_checkpoint_does_not_go_with_is_refused_and_changes_nothing(
+    run: RunDirectory, override: str, words: str
+) -> None:
+    before = run.config.read_bytes()
+    with pytest.raises(LaunchError, match=r"leave that out, or launch a new run\.$") as caught:
+        prepare_resume(run, [override])
+    assert words in str(caught.value)
+    assert caught.value.exit_code == 2
+    assert run.config.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.attention_backend=math", "model.dropout=0.1", "model.window=16", "model.d_model=128", "optim.lr=1e-4",
+        "train.max_steps=900", "train.seed=3", "parallel.activation_checkpointing=full",
+    ],
+)  # fmt: skip
+def test_what_no_weight_depends_on_may_change(run: RunDirectory, override: str) -> None:
+    assert prepare_resume(run, [override])[0] == load_config(str(run.config), [override])
+
+
+def test_the_context_may_grow_where_positions_are_not_learned(tmp_path: Path) -> None:
+    run = resumable(tmp_path, "llama2-tiny", "stopped")
+    overrides = ["model.seq_len=512", "model.rope_theta=50000", "model.rope_scaling.factor=4"]
+    assert prepare_resume(run, overrides)[0].model.seq_len == 512
+
+
+def test_a_tokenizer_by_another_way_of_writing_its_path_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.model").touch()
+    run = resumable(tmp_path, "gpt2-tiny", "stopped")
+    text = load_config(str(run.config), [f"data.tokenizer={tmp_path / 'a.model'}"]).to_toml()
+    run.config.write_text(text, encoding="utf-8")
+    assert prepare_resume(run, ["data.tokenizer=a.model"])[1].count == 1
+
+
+def test_the_configuration_of_the_earlier_steps_is_kept(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resuming, "start", lambda run, command, label, *, processes: None)
+    first = run.config.read_bytes()
+    resume_run(run, load_config(str(run.config)), 1)
+    assert not list(run.path.glob("config.earlier-*"))
+    for steps in (400, 500):
+        resume_run(run, prepare_resume(run, [f"train.max_steps={steps}"])[0], 1)
+    assert (run.path / "config.earlier-1.toml").read_bytes() == first
+    limits = [load_config(str(path)).total_steps for path in (run.path / "config.earlier-2.toml", run.config)]
+    assert limits == [400, 500]
+
+
+def test_a_run_that_trains_without_its_launcher_is_not_resumed(tmp_path: Path) -> None:
+    info = RunInfo(name="mine", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
+    run = resumable(tmp_path, info=info)
+    with held(run.lock), pytest.raises(LaunchError, match="still training although its launcher is gone") as caught:
+        prepare_resume(run)
+    assert "`tuitrain stop mine`" in str(caught.value)
+    assert "--now" in str(caught.value)
+    assert prepare_resume(run)[1].count == 1
+
+
+def test_a_run_that_has_just_ended_may_take_a_moment_to_go(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    with held(run.lock) as process:
+        monkeypatch.setattr(resuming, "EXIT_PATIENCE_S", 0.0)
+        with pytest.raises(LaunchError, match="is stopped, but its process is still there"):
+            prepare_resume(run)
+        monkeypatch.setattr(resuming, "EXIT_PATIENCE_S", PATIENCE_S)
+        ending = threading.Timer(0.3, process.kill)
+        ending.start()
+        assert prepare_resume(run)[1].count == 1
+        ending.join()
+
+
+ORPHAN = (
+    HOLD.replace("sys.stdin.read()", "")
+    + """
+import time
+from tuitrain.events import EventWriter, End
+directory = os.environ["TUITRAIN_RUN_DIR"]
+while not os.path.exists(directory + "/control/stop"):
+    time.sleep(0.02)
+with EventWriter(directory + "/metrics.jsonl") as log:
+    log.write(End(status="stopped"))
+"""
+)
+
+
+@pytest.fixture
+def orphan(tmp_path: Path) -> Iterator[tuple[RunDirectory, psutil.Process]]:
+    """A run whose launcher was killed, and the worker that trains on."""
+    run = create_run_directory(tmp_path / "runs", "lost")
+    source = (
+        "import subprocess, sys, time\n"
+        f"subprocess.Popen([sys.executable, '-c', {ORPHAN!r}, {str(run.lock)!r}], start_new_session=True)\n"
+        "time.sleep(600)"
+    )
+    launcher = start(run, [sys.executable, "-c", source], Label("lost"))
+    wait_for(lambda: b"held" in run.console.read_bytes())
+    worker = psutil.Process(launcher.pid).children()[0]
+    os.kill(launcher.pid, signal.SIGKILL)
+    launcher.wait()
+    yield run, worker
+    if worker.is_running():
+        worker.kill()
+
+
+def test_an_orphan_is_asked_to_stop(orphan: tuple[RunDirectory, psutil.Process]) -> None:
+    run, worker = orphan
+    assert glance(run).status.live
+    assert stop_run(run, timeout_s=PATIENCE_S, tell=lambda text: None) is Status.STOPPED
+    psutil.wait_procs([worker], timeout=PATIENCE_S)
+    assert lock_held(run.lock) is False
+
+
+def test_an_orphan_is_killed_and_nobody_else(orphan: tuple[RunDirectory, psutil.Process]) -> None:
+    run, worker = orphan
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
+        # The launcher's pid is somebody else's by now.
+        info = run.read_info()
+        assert info is not None
+        info.pid, info.pid_started = bystander.pid, psutil.Process(bystander.pid).create_time() - 3600
+        run.write_info(info)
+        said: list[str] = []
+        assert kill_run(run, grace_s=PATIENCE_S, tell=said.append) is Status.CRASHED
+        assert str(worker.pid) in said[0]
+        assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+        assert bystander.poll() is None
+        bystander.kill()

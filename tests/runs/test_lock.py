@@ -1,0 +1,64 @@
+"""The lock that a living engine holds, and what it says of a run whose launcher is gone."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.runs.lock_holder import held
+from tests.support import write_run
+from tuitrain.runs import RunInfo, Status, glance, lock_held
+from tuitrain.runs.status import STALLED_AFTER_S
+
+NO_PROCESS = 2**22 + 1
+"""Above the largest pid that Linux gives."""
+
+
+def test_a_lock_is_held_as_long_as_its_process_lives(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    assert lock_held(lock) is False
+    assert not lock.exists()
+    with held(lock):
+        assert lock_held(lock) is True
+        assert lock_held(lock) is True
+    assert lock_held(lock) is False
+    assert lock.exists()
+
+
+def test_testing_leaves_the_lock_free(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    lock.touch()
+    assert lock_held(lock) is False
+    with lock.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_file_system_without_locks_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(file: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    (tmp_path / ".lock").touch()
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert lock_held(tmp_path / ".lock") is None
+
+
+def test_a_run_whose_launcher_is_gone_runs_while_the_lock_is_held(tmp_path: Path) -> None:
+    info = RunInfo(name="a", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
+    run = write_run(tmp_path, "a", status=None, info=info)
+    silent = time.time() + STALLED_AFTER_S + 60
+    assert glance(run).status is Status.CRASHED
+    with held(run.lock):
+        assert glance(run).status is Status.RUNNING
+        assert glance(run, now=silent).status is Status.STALLED
+    assert glance(run).status is Status.CRASHED
+
+
+def test_a_run_that_has_ended_has_ended_though_its_process_is_still_there(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "a", status="stopped")
+    with held(run.lock):
+        assert glance(run).status is Status.STOPPED
