@@ -66,6 +66,12 @@ class Control:
                 found.setdefault(name, "control file")
         return found
 
+    def asks_to_stop(self) -> str | None:
+        """Who asks for a stop, if anyone; the request stays for `poll`. From any thread."""
+        if "stop" in self._signalled:
+            return self._signalled["stop"]
+        return "control file" if self._reads_files and (self.directory / "stop").exists() else None
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if name == "SIGUSR1":

@@ -6,6 +6,7 @@ import fcntl
 import os
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ from tuitrain_engine.trainer import Trainer, prepare, train
 
 OK, FAILURE, USAGE, NOT_FOUND, INTERRUPTED = 0, 1, 2, 3, 130
 SAVING_PATIENCE_S = 300.0
+LOCK_PATIENCE_S = 1.0
 
 
 class AlreadyTrainedError(RuntimeError):
@@ -57,13 +59,23 @@ def run_attempt(run_dir: Path, control: Control, peers: Peers, *, resume: bool) 
 def _lock(run_dir: Path) -> None:
     """Keep a second engine off this run for as long as this process lives; the launcher looks at the lock too."""
     file = os.open(run_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise AlreadyTrainedError(f"{run_dir} is being trained by another process: stop that one first.") from None
-    except OSError:
-        # Some network file systems know no locks.
-        os.close(file)
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # One that only looks whether the run lives holds it for a moment.
+            if time.monotonic() >= deadline:
+                raise AlreadyTrainedError(
+                    f"{run_dir} is being trained by another process: stop that one first."
+                ) from None
+            time.sleep(LOCK_PATIENCE_S / 20)
+        except OSError:
+            # Some network file systems know no locks.
+            os.close(file)
+            return
+        else:
+            return
 
 
 def _leave_at_once(code: int) -> NoReturn:

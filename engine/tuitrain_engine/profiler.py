@@ -80,6 +80,13 @@ class StepProfiler:
         return path
 
 
+def prepare_snapshots(directory: Path, rank: int, device: torch.device, *, history: bool) -> None:
+    """Take a snapshot when memory runs out; with `history`, snapshots tell where in the code it was taken."""
+    if history:
+        record_memory_history(device)
+    snapshot_on_out_of_memory(directory, rank, device)
+
+
 def record_memory_history(device: torch.device) -> None:
     """Let later snapshots tell where in the code memory was taken and given back. On CPU there is nothing to do."""
     if device.type == "cuda":

@@ -19,7 +19,7 @@ from tuitrain_engine import checkpoint, describe, parallel, report, weights
 from tuitrain_engine.building import empty_model, fill_model, keep_tokenizer
 from tuitrain_engine.checkpoint import CheckpointError
 from tuitrain_engine.control import Control
-from tuitrain_engine.data import DataError, Dataset, Prefetcher, open_dataset
+from tuitrain_engine.data import DataError, Dataset, Prefetcher, ReadingStopped, open_dataset
 from tuitrain_engine.float8 import apply_float8
 from tuitrain_engine.gradients import Gradients
 from tuitrain_engine.hardware import Machine, decide_attention, decide_loss, find_machine, with_attention
@@ -28,7 +28,7 @@ from tuitrain_engine.loss import LossOutput
 from tuitrain_engine.model import Transformer
 from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.parallel import Distribution, World
-from tuitrain_engine.profiler import StepProfiler, memory_snapshot, record_memory_history, snapshot_on_out_of_memory
+from tuitrain_engine.profiler import StepProfiler, memory_snapshot, prepare_snapshots
 from tuitrain_engine.progress import Progress
 from tuitrain_engine.sampling import continue_text
 from tuitrain_engine.saving import Checkpoints
@@ -84,9 +84,7 @@ def prepare(
     started = time.monotonic()
     machine = find_machine(config.train, config.hardware)
     config.accumulation(world.size)
-    if config.telemetry.memory_history:
-        record_memory_history(machine.device)
-    snapshot_on_out_of_memory(run_dir / "profile", world.rank, machine.device)
+    prepare_snapshots(run_dir / "profile", world.rank, machine.device, history=config.telemetry.memory_history)
     # Dropout differs between processes, which see different sequences.
     torch.manual_seed(config.train.seed + world.rank)
 
@@ -96,6 +94,7 @@ def prepare(
         seed=config.train.seed,
         vocab_size=config.model.vocab_size,
         token_limit=config.total_steps * config.tokens_per_step,
+        should_stop=control.asks_to_stop,
     )
     keep_tokenizer(dataset.tokenizer, run_dir / "tokenizer", check=resume, write=world.is_main)
     config = config.with_vocab_size(config.model.vocab_size or dataset.vocab_size)
@@ -143,10 +142,9 @@ def prepare(
     decisions += describe.routine_decisions(config, optimizer, machine)
     if found is not None:
         decisions.append(describe.resume_decision(found))
-    if world.is_main:
-        terminal.print(report.startup_report(run, config, dataset.describe(), decisions, terminal))
     console = report.Console(config.total_steps, terminal, min(val_losses.values(), default=None))
     if world.is_main:
+        terminal.print(report.startup_report(run, config, dataset.describe(), decisions, terminal))
         journal.console = console
 
     scale = Scale(
@@ -181,7 +179,11 @@ def train(t: Trainer) -> str | None:
                 evaluate(t)
         while progress.step < total:
             t.profiler.before(progress.step + 1)
-            train_step(t, batches)
+            try:
+                train_step(t, batches)
+            except ReadingStopped as stop:
+                requests = give_up_step(t, stop.origin)
+                break
             step = progress.step
             with t.telemetry.excluded() if t.profiler.ends(step) else nullcontext():
                 t.profiler.after(step)
@@ -213,6 +215,16 @@ def train(t: Trainer) -> str | None:
     for name, origin in requests.items():
         answer(t, name, origin)
     return requests.get("stop") if progress.step < total else None
+
+
+def give_up_step(t: Trainer, origin: str) -> dict[str, str]:
+    """A stop while the data did not come: back to the last step boundary, which nothing has changed, and save that."""
+    t.control.poll()
+    t.optimizer.zero_grad(set_to_none=True)
+    t.distribution.release()
+    with t.telemetry.paused():
+        save_checkpoint(t)
+    return {"stop": origin}
 
 
 def due(step: int, interval: int, last: bool = False) -> bool:

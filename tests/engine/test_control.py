@@ -62,3 +62,12 @@ def test_requests_survive_the_way_through_a_float32(requests: dict[str, str]) ->
     number = to_number(requests)
     assert number < 2**24
     assert from_number(number) == requests
+
+
+def test_whether_a_stop_is_asked_for_can_be_seen_without_taking_it(tmp_path: Path) -> None:
+    control = Control(tmp_path, Clock())
+    assert control.asks_to_stop() is None
+    (tmp_path / "control" / "stop").touch()
+    assert control.asks_to_stop() == control.asks_to_stop() == "control file"
+    assert control.poll() == {"stop": "control file"}
+    assert control.asks_to_stop() is None

@@ -7,7 +7,7 @@ The order is a pure function of the seed and the sequence number, see loader.py.
 """
 
 from tuitrain_engine.data.dataset import Dataset, open_dataset
-from tuitrain_engine.data.errors import DataError
+from tuitrain_engine.data.errors import DataError, ReadingStopped
 from tuitrain_engine.data.prefetch import FiniteSplit, Prefetcher, Split
 from tuitrain_engine.data.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
 
@@ -16,6 +16,7 @@ __all__ = [
     "Dataset",
     "FiniteSplit",
     "Prefetcher",
+    "ReadingStopped",
     "Split",
     "Tokenizer",
     "load_tokenizer",

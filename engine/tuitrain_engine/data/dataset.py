@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tuitrain.config.sections import DataConfig
@@ -38,7 +38,13 @@ class Dataset:
 
 
 def open_dataset(
-    data: DataConfig, *, seq_len: int, seed: int, vocab_size: int | None, token_limit: int | None = None
+    data: DataConfig,
+    *,
+    seq_len: int,
+    seed: int,
+    vocab_size: int | None,
+    token_limit: int | None = None,
+    should_stop: Callable[[], str | None] | None = None,
 ) -> Dataset:
     """Open the data of a run, tokenizing it first where the cache does not have it.
 
@@ -46,10 +52,14 @@ def open_dataset(
     that is known: the report tells how often the run goes over its data. With several processes each calls this,
     after torch.distributed is initialised; a source that is streamed is read by rank 0 alone, and `train.batch` is
     then collective (see ScatteredSplit). Raises DataError with one sentence.
+
+    `should_stop` tells who asks for a stop (`SIGTERM`), None while no one does. While `train.batch` waits for the rows
+    of a stream, rank 0 calls it once a second, from whichever thread waits; if a stop is asked for, `train.batch`
+    raises ReadingStopped on every rank, and `train.state_at` still knows the steps before.
     """
     rank, size = world()
     shares = data.shares
-    parts = _open_parts(data, seq_len, seed, reads_streams=rank == 0)
+    parts = _open_parts(data, seq_len, seed, rank == 0, should_stop)
     weights = list(shares.values())
     tokenizer, single = parts[0].tokenizer, data.mixture is None
     if vocab_size is not None and vocab_size < tokenizer.vocab_size:
@@ -75,13 +85,17 @@ def open_dataset(
     return Dataset(tokenizer, train, val, tuple(lines))
 
 
-def _open_parts(data: DataConfig, seq_len: int, seed: int, reads_streams: bool) -> list[Part]:
+def _open_parts(
+    data: DataConfig, seq_len: int, seed: int, reads_streams: bool, should_stop: Callable[[], str | None] | None
+) -> list[Part]:
     """Each source of the configuration, all with one tokenizer."""
     if data.mixture is None:
-        return [open_part(data, seq_len, seed, reads_streams=reads_streams)]
+        return [open_part(data, seq_len, seed, reads_streams=reads_streams, should_stop=should_stop)]
     each = [data.model_copy(update={"source": source, "mixture": None}) for source in data.mixture]
     tokenizer = _common_tokenizer(data, each)
-    return [open_part(one, seq_len, seed, tokenizer, reads_streams=reads_streams) for one in each]
+    return [
+        open_part(one, seq_len, seed, tokenizer, reads_streams=reads_streams, should_stop=should_stop) for one in each
+    ]
 
 
 def _common_tokenizer(data: DataConfig, each: Sequence[DataConfig]) -> Tokenizer:

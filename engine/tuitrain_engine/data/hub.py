@@ -7,9 +7,15 @@ are lost when a run is resumed.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import itertools
+import json
+import os
+import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tuitrain.config.source import source_path
@@ -17,7 +23,7 @@ from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.files import missing_column, row_text
 
 if TYPE_CHECKING:
-    from datasets import IterableDataset
+    from datasets import DatasetBuilder, IterableDataset
 
 Order = Callable[[int, int], Iterable[int]]
 """The shards of an epoch, in the order they are read: from (number of shards, epoch)."""
@@ -52,10 +58,16 @@ class HubDataset:
         self._split, self._text_column = split, text_column
         name, _, config = spec.partition(":")
         local = source_path(self.name)
-        self._path = name if local is None else str(local.path.absolute())
+        self._directory = None if local is None else local.path.absolute()
+        self._path = name if self._directory is None else str(self._directory)
         self._config = config or None
         self.expected_shards: int | None = None
         """What a run that streams was set up with: positions mean nothing in a dataset of another number."""
+        self.contents: dict[str, str] = {}
+        """What is behind the name: `revision`, the commit on the Hub, or `files`, a digest of the names and sizes of
+        the files in a directory. Empty until it is opened (and where the Hub could not be asked); from then on, or
+        when a resume has set it, only that is read."""
+        self._files: list[str] = []
 
     def open(self) -> IterableDataset:
         """The rows, unread. Raises DataError for what trying again cannot mend, else what `datasets` raises."""
@@ -64,10 +76,11 @@ class HubDataset:
         except ImportError:
             raise DataError(f"data.source = '{self.name}' needs one more package: `pip install datasets`.") from None
         try:
-            opened = datasets.load_dataset(self._path, self._config, split=self._split, streaming=True)
+            builder = datasets.load_dataset_builder(self._path, self._config, revision=self.contents.get("revision"))
+            opened = builder.as_streaming_dataset(split=self._split)
         except (FileNotFoundError, ValueError, RuntimeError, NotImplementedError) as error:
             # No such dataset, configuration or split; no access; or one that needs code of its own.
-            raise DataError(f"{self.name} cannot be read: {first_line(error)}") from error
+            raise self._refused(str(error).strip(), first_line(error)) from error
         except OSError as error:
             if datasets.config.HF_HUB_OFFLINE:
                 raise DataError(f"{self.name} cannot be read: {first_line(error)}; HF_HUB_OFFLINE is set.") from error
@@ -77,7 +90,45 @@ class HubDataset:
                 f"{self.name} has changed: it has {opened.num_shards:,} shards, and had {self.expected_shards:,} when "
                 "documents of it were held out; a new run with another data.val_tokens holds them out anew."
             )
+        self._compare(builder)
         return opened
+
+    def check(self) -> None:
+        """Raise DataError when a directory does not hold what `contents` tells; what is on the Hub stays there."""
+        if self._directory is not None:
+            self.open()
+
+    def _refused(self, message: str, reason: str) -> DataError:
+        """The error for what `datasets` does not open, with the key that chooses a configuration or a split."""
+        split = re.match(r"Bad split: .*Available splits: (\[.*\])", message)
+        if split:
+            return DataError(f"data.split = {self._split!r} is not a split of {self.name}: it has {_names(split[1])}.")
+        config = re.search(r"not found\. Available: (\[.*\])|pick one among the available configs: (\[.*\])", message)
+        if config:
+            name = self.name.removesuffix(f":{self._config}")
+            given = f"there is no configuration {self._config!r}" if self._config else "it has several configurations"
+            return DataError(
+                f"data.source = '{self.name}': {given}; name one as {name}:CONFIG, of {_names(config[1] or config[2])}."
+            )
+        return DataError(f"{self.name} cannot be read: {reason}")
+
+    def _compare(self, builder: DatasetBuilder) -> None:
+        """Note what was opened; raises DataError when it is not what was read before."""
+        files = builder.config.data_files or {}
+        chosen = files.get(self._split) or [path for each in files.values() for path in each]
+        self._files = [str(path) for path in chosen]
+        if self._directory is not None:
+            contents = {"files": _digest(self._files, self._directory)} if self._files else {}
+        else:
+            # Of a module in the cache, as without a network, the hash is another kind.
+            known = re.fullmatch(r"[0-9a-f]{40}", builder.hash or "")
+            contents = {"revision": known[0]} if known else {}
+        if contents and self.contents.get("files") not in (None, contents.get("files")):
+            raise DataError(
+                f"{self.name} has changed since this run began to read it (its files have other names or sizes), so "
+                "its place in them is lost: put them back as they were, or start a new run."
+            )
+        self.contents = self.contents or contents
 
     def walk(
         self, dataset: IterableDataset, start: Position, order: Order | None, held_out: Position
@@ -113,11 +164,55 @@ class HubDataset:
 
     def _texts(self, dataset: IterableDataset, shard: int) -> Iterator[str]:
         column = self._text_column
-        for row, fields in enumerate(dataset.shard(dataset.num_shards, shard)):
+        rows = iter(dataset.shard(dataset.num_shards, shard))
+        for row in itertools.count():
             where = f"{self.name}, shard {shard}, row {row}"
+            try:
+                fields = next(rows, None)
+            except Exception as error:
+                if not self._damaged(error):
+                    raise
+                which = self._files[shard] if len(self._files) == dataset.num_shards else f"{self.name}, shard {shard}"
+                raise DataError(f"{which} cannot be read, it seems damaged: {first_line(error)}.") from error
+            if fields is None:
+                return
             if column not in fields:
                 raise missing_column(where, column, list(fields))
             yield row_text(fields[column], column, where)
+
+    def _damaged(self, error: Exception) -> bool:
+        """Whether it is the file, which the next try would find as it is, and not the way to it."""
+        from datasets.exceptions import DatasetBuildError
+        from pyarrow import ArrowInvalid
+
+        if isinstance(error, (ArrowInvalid, DatasetBuildError, UnicodeDecodeError)):
+            return True
+        if isinstance(error, json.JSONDecodeError):
+            # That of an HTTP client is an OSError as well: an answer, not a file.
+            return not isinstance(error, OSError)
+        if self._directory is None:
+            return False
+        # On a disk nothing is cut on the way. Errors of the system have a number; those of Arrow's decoders have none.
+        of_decoder = type(error) is OSError and error.errno is None
+        return of_decoder or isinstance(error, (ValueError, EOFError, zlib.error, gzip.BadGzipFile))
+
+
+def _names(listing: str) -> str:
+    """`a, b` of `['a', 'b']`."""
+    return ", ".join(re.findall(r"'([^']*)'", listing)) or "none"
+
+
+def _digest(files: list[str], directory: Path) -> str:
+    """SHA-256 of the names and sizes of files.
+
+    Not of their times: a copy put back, or another machine's, has others.
+    """
+    facts = []
+    for file in map(Path, files):
+        # A directory's own README may name files elsewhere, which only `datasets` can reach.
+        size = file.stat().st_size if file.is_file() else None
+        facts.append(f"{os.path.relpath(file, directory)}\t{size}")
+    return hashlib.sha256("\n".join(facts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def first_line(error: BaseException) -> str:

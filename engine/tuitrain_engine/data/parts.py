@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,13 +40,22 @@ class Part:
 
 
 def open_part(
-    data: DataConfig, seq_len: int, seed: int, tokenizer: Tokenizer | None = None, *, reads_streams: bool = True
+    data: DataConfig,
+    seq_len: int,
+    seed: int,
+    tokenizer: Tokenizer | None = None,
+    *,
+    reads_streams: bool = True,
+    should_stop: Callable[[], str | None] | None = None,
 ) -> Part:
-    """Open `data.source`, with a given tokenizer or the one that `data` names. Raises DataError."""
+    """Open `data.source`, with a given tokenizer or the one that `data` names. Raises DataError.
+
+    `should_stop` as in open_dataset.
+    """
     if data.source.startswith("bin:"):
         return _open_bins(data, seq_len, seed, tokenizer)
     if data.streams(data.source):
-        return _open_stream(data, seq_len, seed, tokenizer, reads_streams)
+        return _open_stream(data, seq_len, seed, tokenizer, reads_streams, should_stop)
     started = time.monotonic()
     source = open_source(data, cache_directory() / "downloads")
     prepared = prepare(source, data, tokenizer)
@@ -118,7 +127,14 @@ def _shards_line(prepared: Prepared, seconds: float) -> str:
     return f"shards     {f'tokenized in {seconds:.1f} s, kept' if prepared.built else 'found'} in {prepared.directory}"
 
 
-def _open_stream(data: DataConfig, seq_len: int, seed: int, tokenizer: Tokenizer | None, reads_streams: bool) -> Part:
+def _open_stream(
+    data: DataConfig,
+    seq_len: int,
+    seed: int,
+    tokenizer: Tokenizer | None,
+    reads_streams: bool,
+    should_stop: Callable[[], str | None] | None,
+) -> Part:
     started = time.monotonic()
     source = HuggingFaceSource(data)
     prepared = prepare_held_out(source, data, tokenizer)
@@ -126,7 +142,10 @@ def _open_stream(data: DataConfig, seq_len: int, seed: int, tokenizer: Tokenizer
     assert held_out is not None
     padding = tokenizer.end_of_document or 0
     val = _sequences("val", *open_split(prepared.directory, manifest, "val"), data, seq_len, padding, seed)
-    train = _stream_split(source, data, held_out, tokenizer, seq_len, seed) if reads_streams else None
+    train = None
+    if reads_streams:
+        patience = Patience(data.stall_timeout_s, data.max_retries, should_stop)
+        train = _stream_split(source, data, held_out, tokenizer, seq_len, seed, patience)
     shards = f"{held_out.shards:,} shards, each epoch in another order" if held_out.shards > 1 else "one shard"
     documents = manifest.splits["val"].documents
     held = f"the first {documents:,} documents" if documents > 1 else "the first document"
@@ -139,13 +158,19 @@ def _open_stream(data: DataConfig, seq_len: int, seed: int, tokenizer: Tokenizer
 
 
 def _stream_split(
-    source: HuggingFaceSource, data: DataConfig, held_out: HeldOut, tokenizer: Tokenizer, seq_len: int, seed: int
+    source: HuggingFaceSource,
+    data: DataConfig,
+    held_out: HeldOut,
+    tokenizer: Tokenizer,
+    seq_len: int,
+    seed: int,
+    patience: Patience,
 ) -> StreamSplit:
     dataset = HubDataset(data.source.removeprefix("hf:"), data.split, data.text_column)
     dataset.expected_shards = held_out.shards
     documents = DocumentStream(
         dataset,
-        Patience(data.stall_timeout_s, data.max_retries),
+        patience,
         order=ShuffledShards(seed),
         held_out=Position(0, held_out.place, held_out.row),
     )
@@ -158,6 +183,7 @@ def _stream_split(
         "packing": data.packing,
     }
     return StreamSplit(
+        dataset,
         TokenStream(documents, tokenizer),
         packed=data.packing == "packed",
         seq_len=seq_len,

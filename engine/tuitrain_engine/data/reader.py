@@ -7,16 +7,18 @@ import queue
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tuitrain_engine.data.errors import DataError
+from tuitrain_engine.data.errors import DataError, ReadingStopped
 from tuitrain_engine.data.hub import Document, HubDataset, Order, Position, first_line
 from tuitrain_engine.data.progress import note
 
 READ_AHEAD_ROWS = 256
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """Pause before the first retry in a row; each further one takes twice as long."""
+ASK_EVERY_S = 1.0
+"""While it waits, for rows or for a retry: whether a stop was asked for."""
 
 _LAST_WAIT_S = 5.0
 """For a thread to end at the end of the process."""
@@ -26,10 +28,28 @@ _SETTLE_S = 2.0
 
 @dataclass(frozen=True)
 class Patience:
-    """When a stream counts as stalled, and how often in a row it is opened again."""
+    """When a stream counts as stalled, how often in a row it is opened again, and what ends the waiting."""
 
     stall_timeout_s: float
     max_retries: int
+    should_stop: Callable[[], str | None] | None = None
+    """Who asks for a stop, None while no one does; called by the thread that waits."""
+
+    def ask(self) -> None:
+        """Raise ReadingStopped if a stop was asked for."""
+        origin = self.should_stop() if self.should_stop is not None else None
+        if origin is not None:
+            raise ReadingStopped(origin)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep. Raises ReadingStopped."""
+        end = time.monotonic() + seconds
+        while True:
+            self.ask()
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, ASK_EVERY_S))
 
 
 class _End:
@@ -57,16 +77,22 @@ class _Reader:
         self._thread.start()
         _running.add(self)
 
-    def get(self, timeout_s: float) -> Document | _End | Exception:
-        """The next document, the end, or the error that ended the reading. Raises _Stalled."""
+    def get(self, patience: Patience) -> Document | _End | Exception:
+        """The next document, the end, or the error that ended the reading. Raises _Stalled or ReadingStopped.
+
+        A row that is passed over is a sign of life too, as on the way to the position: the clock starts anew with it.
+        """
         waited_since = time.monotonic()
         while True:
+            left, last = patience.stall_timeout_s, self._last_row_at
+            if last is not None:
+                left -= time.monotonic() - max(last, waited_since)
+            if left <= 0:
+                raise _Stalled
             try:
-                item = self._items.get(timeout=timeout_s)
+                item = self._items.get(timeout=min(left, ASK_EVERY_S))
             except queue.Empty:
-                last = self._last_row_at
-                if last is not None and time.monotonic() - max(last, waited_since) >= timeout_s:
-                    raise _Stalled from None
+                patience.ask()
             else:
                 self._room.release()
                 return item
@@ -144,12 +170,16 @@ class DocumentStream:
         return self
 
     def __next__(self) -> Document:
-        """The next document. Raises DataError when no retry is left, or for what no retry would mend."""
+        """The next document.
+
+        Raises DataError when no retry is left, or for what no retry would mend; ReadingStopped when a stop is asked
+        for while it waits.
+        """
         while not self._ended:
             if self._reader is None:
                 self._reader = _Reader(self._dataset, self._position, self._order, self._held_out)
             try:
-                item = self._reader.get(self._patience.stall_timeout_s)
+                item = self._reader.get(self._patience)
             except _Stalled:
                 self._retry(f"no row for {self._patience.stall_timeout_s:g} s")
                 continue
@@ -197,4 +227,4 @@ class DocumentStream:
             f"{name}: {reason}; retry {self._failures} of {most} in {pause:g} s, "
             f"from epoch {epoch + 1}, shard {place + 1}, row {row + 1}"
         )
-        time.sleep(pause)
+        self._patience.pause(pause)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from tuitrain_engine.data.errors import DataError
+from tuitrain_engine.data.errors import DataError, ReadingStopped
 from tuitrain_engine.data.prefetch import Batch, Split
 
 _LONG = timedelta(days=7)
@@ -42,7 +42,7 @@ class ScatteredSplit:
     def batch(self, first: int, count: int) -> Batch:
         """Sequences `first` … `first + count`: ids and next ids, each (count, seq_len) int64 on the CPU.
 
-        Raises the DataError of rank 0 on every rank.
+        Raises the DataError or ReadingStopped of rank 0 on every rank.
         """
         first_of_all = first - self._rank * count
         parts: list[torch.Tensor] | None = None
@@ -52,11 +52,11 @@ class ScatteredSplit:
                 x, y = self._split.batch(first_of_all, count * self._size)
                 both = torch.stack([x, y], dim=1)
                 parts = list(both.view(self._size, count, 2, self._seq_len).unbind())
-            except DataError as error:
-                outcome = [str(error)]
+            except (DataError, ReadingStopped) as error:
+                outcome = [error]
         dist.broadcast_object_list(outcome, src=0, group=self._group)
-        if isinstance(outcome[0], str):
-            raise DataError(outcome[0])
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
         if outcome[0] != first_of_all:
             raise RuntimeError(f"rank {self._rank} asks for the sequences from {first_of_all}, rank 0 {outcome[0]}")
         mine = torch.empty(count, 2, self._seq_len, dtype=torch.int64)

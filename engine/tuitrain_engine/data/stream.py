@@ -3,7 +3,8 @@
     {"sequences": 96, "epoch": 0, "place": 3, "row": 41, "tokens": [17, 4, …], "of": {…}}
 
 is all there is to it: sequence 96 begins with the left-over `tokens`, after which come the documents from row 41 of
-the shard at place 3 of the order of epoch 0. `of` tells what was streamed, so that a state is not used for other data.
+the shard at place 3 of the order of epoch 0. `of` tells what was streamed, so that a state is not used for other data;
+its `contents` are those of HubDataset.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from tuitrain_engine.data.errors import DataError
-from tuitrain_engine.data.hub import Position
+from tuitrain_engine.data.errors import DataError, ReadingStopped
+from tuitrain_engine.data.hub import HubDataset, Position
 from tuitrain_engine.data.loader import IGNORED
 from tuitrain_engine.data.permutation import Permutation
 from tuitrain_engine.data.prefetch import Batch
@@ -24,8 +25,9 @@ from tuitrain_engine.data.reader import DocumentStream
 from tuitrain_engine.data.tokenizers import Tokenizer
 
 State = dict[str, Any]
-STATES_KEPT = 16
-"""Calls of `batch` whose beginning can still be asked for: more than a prefetcher is ahead of the loop."""
+STATES_KEPT = 1024
+"""Calls of `batch` whose beginning can still be asked for: more than the micro-batches of a step that is given up when
+the reading is stopped, and what a prefetcher is ahead of it."""
 _BATCH_DOCUMENTS, _BATCH_CHARACTERS = 64, 1_000_000
 """What goes to the tokenizer at once."""
 
@@ -84,9 +86,12 @@ class StreamSplit:
     tokens = None
     n_sequences = None
 
-    def __init__(self, stream: TokenStream, *, packed: bool, seq_len: int, padding: int, of: State) -> None:
-        """`of` is what a state must agree with: source, tokenizer and the like, by name."""
-        self._stream, self._packed, self._seq_len, self._padding, self._of = stream, packed, seq_len, padding, of
+    def __init__(
+        self, dataset: HubDataset, stream: TokenStream, *, packed: bool, seq_len: int, padding: int, of: State
+    ) -> None:
+        """`stream` is of `dataset`; `of` is what a state must agree with: source, tokenizer and the like, by name."""
+        self._dataset, self._stream, self._of = dataset, stream, of
+        self._packed, self._seq_len, self._padding = packed, seq_len, padding
         # The prefetcher's thread and the main one may both ask.
         self._lock = threading.Lock()
         self._go_to(0, _Mark(Position(), np.empty(0, np.uint32)))
@@ -95,7 +100,8 @@ class StreamSplit:
     def batch(self, first: int, count: int) -> Batch:
         """Sequences `first` … `first + count`: ids and next ids, each (count, seq_len) int64 on the CPU.
 
-        `first` is where the last call ended, or the beginning of a recent one, which is then read again.
+        `first` is where the last call ended, or the beginning of a recent one, which is then read again. Raises
+        DataError or ReadingStopped; neither loses a state, and what was asked for can be asked for again.
         """
         with self._lock:
             if first != self._next:
@@ -103,10 +109,16 @@ class StreamSplit:
                 self._stream.restart(self._mark.position)
             x = np.full((count, self._seq_len), self._padding, dtype=np.int64)
             y = np.full((count, self._seq_len), IGNORED, dtype=np.int64)
-            for row in range(count):
-                ids = self._next_packed() if self._packed else self._next_sample()
-                x[row, : len(ids) - 1] = ids[:-1]
-                y[row, : len(ids) - 1] = ids[1:]
+            begin = self._mark
+            try:
+                for row in range(count):
+                    ids = self._next_packed() if self._packed else self._next_sample()
+                    x[row, : len(ids) - 1] = ids[:-1]
+                    y[row, : len(ids) - 1] = ids[1:]
+            except (DataError, ReadingStopped):
+                self._mark = begin
+                self._stream.restart(begin.position)
+                raise
             self._next += count
             self._marks.pop(self._next, None)
             self._marks[self._next] = self._mark
@@ -117,7 +129,10 @@ class StreamSplit:
     def state_at(self, sequences: int) -> State:
         """What `restore` needs to go on with sequence number `sequences`, however far was read ahead; JSON-able."""
         position, left = self._known(sequences)
-        return {"sequences": sequences, **position._asdict(), "tokens": left.tolist(), "of": self._of}
+        # The beginning is the same place in whatever is behind the name.
+        contents = self._dataset.contents if position > Position() else {}
+        of = {**self._of, "contents": contents}
+        return {"sequences": sequences, **position._asdict(), "tokens": left.tolist(), "of": of}
 
     def restore(self, state: State, sequences: int) -> None:
         """Go on with sequence number `sequences`. Raises DataError when the state is missing or of other data."""
@@ -141,6 +156,9 @@ class StreamSplit:
                     f"{value!r}: resume with the data as it was, or start a new run."
                 )
         with self._lock:
+            if theirs.get("contents"):
+                self._dataset.contents = theirs["contents"]
+                self._dataset.check()
             position = Position(state["epoch"], state["place"], state["row"])
             self._go_to(sequences, _Mark(position, np.array(state["tokens"], dtype=np.uint32)))
             self._marks = {sequences: self._mark}

@@ -60,9 +60,12 @@ def opened() -> Callable[..., Dataset]:
         seed: int = 7,
         vocab_size: int | None = None,
         token_limit: int | None = None,
+        should_stop: Callable[[], str | None] | None = None,
         **keys: Any,
     ) -> Dataset:
         data = DataConfig(source=str(source), **keys)
-        return open_dataset(data, seq_len=seq_len, seed=seed, vocab_size=vocab_size, token_limit=token_limit)
+        return open_dataset(
+            data, seq_len=seq_len, seed=seed, vocab_size=vocab_size, token_limit=token_limit, should_stop=should_stop
+        )
 
     return open_

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 FILES, ROWS = 5, 12
 
@@ -44,3 +47,30 @@ def jsonl_dataset(path: Path) -> Path:
 def documents_of(ids: list[int]) -> Iterator[str]:
     """The documents in a stream of byte ids; the last one may be cut."""
     return iter(bytes(ids).decode().split("\0"))
+
+
+class Trouble:
+    """Lets `datasets` give rows until a certain one in all, and then fail or hang, for some of the times it is read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, times: int, hang: bool = False) -> None:
+        self.left, self.rows, self.times = at, 0, times
+        self.woken = threading.Event()
+        untroubled = threading.enumerate()
+        original = datasets.IterableDataset.__iter__
+
+        def rows(dataset: datasets.IterableDataset) -> Iterator[dict]:
+            for row in original(dataset):
+                if threading.current_thread() in untroubled:
+                    yield row
+                    continue
+                if self.left == 0 and self.times:
+                    self.times -= 1
+                    if hang:
+                        self.woken.wait(timeout=60)
+                        return
+                    raise ConnectionError("the connection was reset\nby peer")
+                self.left = max(self.left - 1, 0)
+                self.rows += 1
+                yield row
+
+        monkeypatch.setattr(datasets.IterableDataset, "__iter__", rows)

@@ -73,3 +73,11 @@ def test_an_error_of_the_reading_process_reaches_all(opened: Opened, tmp_path: P
     result = run_two(tmp_path, cache, data=data, steps=1, first=0, state={})
     assert "has changed: it has 4 shards, and had 5" in result["problems"][0]
     assert result["problems"][1] == result["problems"][0]
+
+
+def test_a_stop_while_the_stream_stalls_reaches_all(opened: Opened, tmp_path: Path, cache: Path, rows: Path) -> None:
+    data = {"source": f"hf:{rows}", "val_tokens": 40, "stall_timeout_s": 120}
+    opened(**data)
+    result = run_two(tmp_path, cache, data=data, steps=30, first=0, state={}, hang_at=100)
+    assert result["problems"] == ["stopped by SIGTERM"] * 2
+    assert len(result["sequences"]) >= two_processes.GLOBAL

@@ -121,7 +121,8 @@ def test_what_a_prefetcher_read_ahead_does_not_change_the_state(opened: Opened, 
         assert ahead.train.state_at(24) == plain.train.state_at(24)
 
 
-def test_recent_sequences_can_be_read_again(opened: Opened, streamed: str) -> None:
+def test_recent_sequences_can_be_read_again(opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "STATES_KEPT", 16)
     split = opened(streamed, **KEYS).train
     once = split.batch(0, 8)
     split.batch(8, 8)
@@ -130,6 +131,16 @@ def test_recent_sequences_can_be_read_again(opened: Opened, streamed: str) -> No
         split.batch(first, 8)
     with pytest.raises(ValueError, match="sequence 0 of a stream is not at hand"):
         split.state_at(0)
+
+
+def test_where_a_step_of_many_micro_batches_began_is_known(opened: Opened, streamed: str) -> None:
+    split = opened(streamed, **KEYS).train
+    first = split.batch(0, 1)
+    for number in range(1, 600):
+        split.batch(number, 1)
+    resumed = opened(streamed, **KEYS).train
+    resumed.restore(split.state_at(0), 0)
+    assert same(resumed.batch(0, 1), first)
 
 
 def test_a_long_document_is_left_over_whole(opened: Opened, streamed: str) -> None:
@@ -155,33 +166,6 @@ def test_a_state_of_other_data_is_refused(opened: Opened, streamed: str) -> None
     opened(streamed, **KEYS).train.restore({}, 0)
 
 
-class Trouble:
-    """Lets `datasets` give rows until a certain one in all, and then fail or hang, for some of the times it is read."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, times: int, hang: bool = False) -> None:
-        self.left, self.rows, self.times = at, 0, times
-        self.woken = threading.Event()
-        untroubled = threading.enumerate()
-        original = datasets.IterableDataset.__iter__
-
-        def rows(dataset: datasets.IterableDataset) -> Iterator[dict]:
-            for row in original(dataset):
-                if threading.current_thread() in untroubled:
-                    yield row
-                    continue
-                if self.left == 0 and self.times:
-                    self.times -= 1
-                    if hang:
-                        self.woken.wait(timeout=60)
-                        return
-                    raise ConnectionError("the connection was reset\nby peer")
-                self.left = max(self.left - 1, 0)
-                self.rows += 1
-                yield row
-
-        monkeypatch.setattr(datasets.IterableDataset, "__iter__", rows)
-
-
 @pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("at", [0, 1, 20, 47])
 def test_after_an_error_the_stream_goes_on_at_the_same_document(
@@ -194,7 +178,7 @@ def test_after_an_error_the_stream_goes_on_at_the_same_document(
 ) -> None:
     expected = opened(streamed, packing=packing, **KEYS).train.batch(0, 50)
     troubled = opened(streamed, packing=packing, max_retries=2, **KEYS)
-    trouble = Trouble(monkeypatch, at, times=2)
+    trouble = hub.Trouble(monkeypatch, at, times=2)
     assert same(troubled.train.batch(0, 50), expected)
     assert trouble.times == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "retry" in line]
@@ -208,7 +192,7 @@ def test_a_stalled_stream_is_opened_again(
 ) -> None:
     expected = opened(streamed, **KEYS).train.batch(0, 50)
     troubled = opened(streamed, **KEYS | {"stall_timeout_s": 0.2})
-    trouble = Trouble(monkeypatch, 20, times=1, hang=True)
+    trouble = hub.Trouble(monkeypatch, 20, times=1, hang=True)
     assert same(troubled.train.batch(0, 50), expected)
     trouble.woken.set()
     assert f"{streamed}: no row for 0.2 s; retry 1 of 5" in capsys.readouterr().err
@@ -218,7 +202,7 @@ def test_after_the_last_retry_it_gives_up_in_one_sentence(
     opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     troubled = opened(streamed, max_retries=3, **KEYS)
-    trouble = Trouble(monkeypatch, 20, times=100)
+    trouble = hub.Trouble(monkeypatch, 20, times=100)
     with pytest.raises(DataError) as caught:
         troubled.train.batch(0, 50)
     assert trouble.times == 96
@@ -314,12 +298,26 @@ def test_without_end_of_document_texts_are_joined(opened: Opened, streamed: str,
 def test_a_wrong_name_split_or_column_is_said_at_once(opened: Opened, streamed: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"hf:.*nowhere cannot be read: Couldn't find any data file"):
         opened(f"hf:{tmp_path / 'nowhere'}")
-    with pytest.raises(DataError, match=r"cannot be read: Bad split: test\. Available splits: \['train'\]"):
+    with pytest.raises(DataError, match=r"data\.split = 'test' is not a split of hf:.*rows: it has train\."):
         opened(streamed, split="test")
     with pytest.raises(DataError, match=r"shard 0, row 0 has no 'body': set data\.text_column to one of text"):
         opened(streamed, text_column="body")
     with pytest.raises(DataError, match=r"hf:some/name cannot be read: .*HF_HUB_OFFLINE is set"):
         opened("hf:some/name")
+
+
+def test_a_configuration_that_is_missing_or_unknown_is_named(opened: Opened, streamed: str) -> None:
+    directory = Path(streamed.removeprefix("hf:"))
+    suffix = sorted(directory.iterdir())[0].suffix
+    configs = [f"- config_name: part-{file}\n  data_files: part-{file}{suffix}\n" for file in (1, 2)]
+    (directory / "README.md").write_text(f"---\nconfigs:\n{''.join(configs)}---\n")
+    assert opened(f"{streamed}:part-2", **KEYS).describe()[0].endswith("one shard")
+    with pytest.raises(DataError, match=r"data\.source = 'hf:.*rows:3': there is no configuration '3'; name one as "):
+        opened(f"{streamed}:3")
+    with pytest.raises(
+        DataError, match=r"data\.source = 'hf:.*rows': it has several .*hf:.*rows:CONFIG, of part-1, part-2\."
+    ):
+        opened(streamed)
 
 
 def test_a_dataset_of_another_number_of_shards_is_refused(opened: Opened, streamed: str) -> None:

@@ -1,29 +1,58 @@
 """What each process of test_data_processes runs: it reads its part of each step as the trainer does.
 
-Usage: two_processes.py REQUEST.json, with keys data, first, steps, state and out.
+Usage: two_processes.py REQUEST.json, with keys data, first, steps, state and out; hang_at: rows after which the stream
+hangs and a stop is asked for.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import datasets
 import torch
 import torch.distributed as dist
 
 from tuitrain.config.sections import DataConfig
-from tuitrain_engine.data import DataError, Prefetcher, open_dataset
+from tuitrain_engine.data import DataError, Prefetcher, ReadingStopped, open_dataset
 
 GLOBAL, ACCUMULATION, SEQ_LEN = 4, 3, 16
+
+
+class Hang:
+    """The rows of every dataset, until a number of them was read; then none comes."""
+
+    def __init__(self, at: int) -> None:
+        self.left, self.reached, self.over = at, threading.Event(), threading.Event()
+        original = datasets.IterableDataset.__iter__
+
+        def rows(dataset: datasets.IterableDataset) -> Iterator[dict[str, Any]]:
+            for row in original(dataset):
+                if self.left == 0:
+                    self.reached.set()
+                    self.over.wait(60)
+                    return
+                self.left -= 1
+                yield row
+
+        datasets.IterableDataset.__iter__ = rows
+
+    def should_stop(self) -> str | None:
+        return "SIGTERM" if self.reached.is_set() else None
 
 
 def main(request: dict[str, Any]) -> None:
     dist.init_process_group("gloo")
     rank, size = dist.get_rank(), dist.get_world_size()
     micro = GLOBAL // size
-    dataset = open_dataset(DataConfig(**request["data"]), seq_len=SEQ_LEN, seed=7, vocab_size=None)
+    hang = Hang(request.get("hang_at", -1))
+    dataset = open_dataset(
+        DataConfig(**request["data"]), seq_len=SEQ_LEN, seed=7, vocab_size=None, should_stop=hang.should_stop
+    )
     first = request["first"]
     dataset.train.restore(request["state"] if rank == 0 else {}, first)
 
@@ -39,6 +68,9 @@ def main(request: dict[str, Any]) -> None:
             rows |= {start + row: [x[row].tolist(), y[row].tolist()] for row in range(count)}
     except DataError as error:
         problem = str(error)
+    except ReadingStopped as stop:
+        problem = f"stopped by {stop.origin}"
+    hang.over.set()
     first += request["steps"] * GLOBAL * ACCUMULATION
     state = {} if problem else dataset.train.state_at(first)
     if not problem:
