@@ -18,7 +18,12 @@ from tuitrain import accounting, events
 from tuitrain.config import load_config
 from tuitrain_engine import checkpoint
 from tuitrain_engine.building import build_model
+from tuitrain_engine.control import Control
+from tuitrain_engine.data import ReadingStopped
+from tuitrain_engine.journal import Journal
 from tuitrain_engine.optim import build_optimizer
+from tuitrain_engine.parallel import World
+from tuitrain_engine.trainer import prepare, train
 
 
 @pytest.fixture(scope="module")
@@ -372,3 +377,27 @@ def test_a_prompt_outside_of_the_vocabulary_does_not_stop_training(tmp_path: Pat
     assert process.returncode == 0, process.stderr
     alerts = of_type(read_log(run_dir), events.Alert)
     assert [alert.code for alert in alerts] == ["sample_prompt"]
+
+
+def test_a_stop_while_the_data_stalls_saves_the_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process: the stream's own waiting is tested with the data, here what the loop makes of it."""
+    monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
+    run_dir = make_run(tmp_path, train={"max_steps": 9}, checkpoint={"interval": 0}, eval={"interval": 0})
+    journal = Journal(run_dir)
+    config = load_config(str(run_dir / "config.toml"))
+    trainer = prepare(run_dir, config, journal, Control(run_dir), World(), resume=False)
+    batch, calls = trainer.dataset.train.batch, iter(range(100))
+
+    def stall(first: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        # Two micro-batches a step: the second one of the fourth step does not come.
+        if next(calls) == 7:
+            raise ReadingStopped("control file")
+        return batch(first, count)
+
+    monkeypatch.setattr(trainer.dataset.train, "batch", stall)
+    assert train(trainer) == "control file"
+    journal.close()
+    assert checkpoint.newest(run_dir).step == trainer.progress.step == 3
+    saved = model_tensors(run_dir, 3)
+    assert all(torch.equal(value, saved[name]) for name, value in trainer.model.state_dict().items())
+    assert [record.request for record in of_type(read_log(run_dir), events.Control)] == ["stop"]
