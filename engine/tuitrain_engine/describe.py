@@ -119,7 +119,21 @@ def routine_decisions(config: RunConfig, optimizer: Optimizer, machine: Machine)
         Decision("samples", _every(sampling.interval), f"{sampling.max_tokens} tokens after {sampling.prompt!r}"),
         Decision("checkpoints", _every(saving.interval, "at the end"), f"the last {saving.keep_last} stay{best}"),
         Decision("log", _every(config.telemetry.log_interval), _log_reason(machine)),
+        *_profile_decision(config),
     ]
+
+
+def _profile_decision(config: RunConfig) -> list[Decision]:
+    """Which steps are traced, where any are asked for; also that the run does not come so far."""
+    asked = config.telemetry.profiled_steps
+    if asked is None:
+        return []
+    steps = f"steps {asked[0]} to {asked[1]}"
+    if asked[0] > config.total_steps:
+        return [
+            Decision("profile", "never", f"telemetry.profile_steps asks for {steps}, the run has {config.total_steps}")
+        ]
+    return [Decision("profile", steps, "telemetry.profile_steps; a trace of each process in profile/")]
 
 
 def _log_reason(machine: Machine) -> str:
