@@ -74,6 +74,18 @@ def run_engine(run_dir: Path, *arguments: str, processes: int = 1) -> subprocess
     )  # fmt: skip
 
 
+def start_engine(run_dir: Path, processes: int = 1) -> subprocess.Popen[str]:
+    """The engine in the background, past its third step."""
+    process = subprocess.Popen(
+        command("train", "--run-dir", str(run_dir), processes=processes),
+        env=environment(run_dir), cwd=run_dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("step ") and " 3/" in line:
+            return process
+    raise AssertionError(process.stderr.read())
+
+
 def read_log(run_dir: Path) -> list[events.AnyRecord]:
     """Every record of the log; a broken line is an error."""
     lines = (run_dir / "metrics.jsonl").read_bytes().splitlines()

@@ -7,13 +7,12 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from engine_runs import WORDS, command, environment, make_run, of_type, read_log, run_engine
+from engine_runs import WORDS, make_run, of_type, read_log, run_engine, start_engine
 
 from tuitrain import events
 from tuitrain.config import load_config
@@ -197,23 +196,11 @@ def test_a_streamed_run_resumes_exactly_on_any_number_of_processes(tmp_path: Pat
     assert_close(steps_of(half, attempt=2), steps_of(straight), range(HALF + 1, STEPS + 1))
 
 
-def start(run_dir: Path) -> subprocess.Popen[str]:
-    """Two processes in the background, past their third step."""
-    process = subprocess.Popen(
-        command("train", "--run-dir", str(run_dir), processes=2),
-        env=environment(run_dir), cwd=run_dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    for line in process.stdout:
-        if line.startswith("step ") and " 3/" in line:
-            return process
-    raise AssertionError(process.stderr.read())
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "control file"])
 def test_a_stop_request_reaches_all_processes_at_one_boundary(tmp_path: Path, how: str) -> None:
     run_dir = make(tmp_path, "stopped", "zero1", train={"max_steps": 100_000})
-    process = start(run_dir)
+    process = start_engine(run_dir, processes=2)
     if how == "control file":
         (run_dir / "control" / "stop").touch()
     else:
@@ -229,7 +216,7 @@ def test_a_stop_request_reaches_all_processes_at_one_boundary(tmp_path: Path, ho
 @pytest.mark.slow
 def test_the_log_says_that_another_process_was_killed(tmp_path: Path) -> None:
     run_dir = make(tmp_path, "killed", "ddp", train={"max_steps": 100_000})
-    process = start(run_dir)
+    process = start_engine(run_dir, processes=2)
     workers = {worker.environ()["RANK"]: worker for worker in psutil.Process(process.pid).children()}
     workers["1"].kill()
     _, errors = process.communicate(timeout=120)
@@ -242,7 +229,7 @@ def test_the_log_says_that_another_process_was_killed(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_without_torchrun_the_processes_save_and_end(tmp_path: Path) -> None:
     run_dir = make(tmp_path, "orphaned", "fsdp", train={"max_steps": 100_000})
-    process = start(run_dir)
+    process = start_engine(run_dir, processes=2)
     workers = psutil.Process(process.pid).children()
     process.kill()
     _, alive = psutil.wait_procs(workers, timeout=60)

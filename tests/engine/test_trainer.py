@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from engine_runs import command, environment, make_run, of_type, read_log, run_engine
+from engine_runs import command, environment, make_run, of_type, read_log, run_engine, start_engine
 
 from tuitrain import accounting, events
 from tuitrain.config import load_config
@@ -235,7 +235,7 @@ def configure(run_dir: Path, *overrides: str) -> None:
 
 def test_a_second_engine_on_a_run_is_refused_and_writes_nothing(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path, train={"max_steps": 100_000})
-    process = started(run_dir)
+    process = start_engine(run_dir)
     second = run_engine(run_dir, "train", "--resume")
     assert second.returncode == 2 and "by another process" in second.stderr
     process.send_signal(signal.SIGTERM)
@@ -287,24 +287,12 @@ def test_a_diverging_run_stops_with_an_alert_that_names_the_step(tmp_path: Path)
     assert "Traceback" not in process.stderr
 
 
-def started(run_dir: Path, *arguments: str) -> subprocess.Popen[str]:
-    """The engine in the background, past its third step."""
-    process = subprocess.Popen(
-        command("train", "--run-dir", str(run_dir), *arguments),
-        env=environment(run_dir), cwd=run_dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    for line in process.stdout:
-        if line.startswith("step ") and " 3/" in line:
-            return process
-    raise AssertionError(process.stderr.read())
-
-
 @pytest.mark.parametrize(
     ("name", "code"), [("SIGTERM", 0), ("SIGINT", 130), ("stop", 0)], ids=["SIGTERM", "SIGINT", "control-file"]
 )
 def test_a_stop_request_saves_and_ends_the_run(tmp_path: Path, name: str, code: int) -> None:
     run_dir = make_run(tmp_path, train={"max_steps": 100_000}, checkpoint={"interval": 0})
-    process = started(run_dir)
+    process = start_engine(run_dir)
     if name == "stop":
         (run_dir / "control" / "stop").touch()
     else:
@@ -321,7 +309,7 @@ def test_a_stop_request_saves_and_ends_the_run(tmp_path: Path, name: str, code: 
 
 def test_checkpoint_and_eval_on_request(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path, train={"max_steps": 100_000}, checkpoint={"interval": 0}, eval={"interval": 0})
-    process = started(run_dir)
+    process = start_engine(run_dir)
     for request in ("checkpoint", "eval"):
         (run_dir / "control" / request).touch()
     answered = set()
