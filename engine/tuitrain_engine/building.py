@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from tuitrain.config import ConfigError, ModelConfig, RunConfig
+from tuitrain_engine import parallel
 from tuitrain_engine.data import Tokenizer, load_tokenizer, save_tokenizer
+from tuitrain_engine.decision import Decision
+from tuitrain_engine.float8 import apply_float8
+from tuitrain_engine.hardware import Machine, decide_attention, decide_loss, with_attention
+from tuitrain_engine.loss import LossOutput
 from tuitrain_engine.model import Transformer, initialise
+from tuitrain_engine.parallel import Distribution, World
 
 
 def keep_tokenizer(tokenizer: Tokenizer, directory: Path, *, check: bool, write: bool) -> None:
@@ -24,6 +32,47 @@ def keep_tokenizer(tokenizer: Tokenizer, directory: Path, *, check: bool, write:
             )
     elif write:
         save_tokenizer(tokenizer, directory)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model over the processes of a run, ready to train, and what was decided about it, by subject."""
+
+    model: Transformer
+    distribution: Distribution
+    forward: Callable[..., LossOutput]
+    decisions: dict[str, Decision]
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the forward pass is."""
+        return self.decisions["compile"].value == "on"
+
+
+def build_distributed(config: RunConfig, machine: Machine, world: World, document_end: int | None) -> Built:
+    """The model with its initial values, spread over the processes. Needs model.vocab_size.
+
+    The order is what makes it work: empty, float8, recomputation, compilation, shards, values, copies. Raises
+    ConfigError for what this machine or these processes cannot do.
+    """
+    strategy = parallel.decide_strategy(
+        config, world, dtype=machine.dtype, device_type=machine.device.type, memory_gb=machine.memory_gb
+    )
+    compiling = parallel.decide_compile(config.train.compile, machine.device)
+    compiled = compiling.value == "on"
+    attention = decide_attention(config.model, machine, compiled)
+    loss = decide_loss(config)
+    recompute = parallel.decide_recompute(config.parallel.activation_checkpointing)
+    distribution = Distribution(strategy.value, config, world, machine.device, machine.dtype)
+    model = empty_model(with_attention(config.model, attention), document_end)
+    float8 = [apply_float8(model, machine, compiled=compiled)] if config.train.float8 else []
+    parallel.recompute_blocks(model, recompute.value)
+    small = machine.device.type == "cpu" and not distribution.sharded and recompute.value == "none"
+    compiling = parallel.compile_parts(model, compiling, together=small, dense_loss=loss.value == "dense")
+    distribution.shard(model)
+    fill_model(model, config.train.seed, machine.device)
+    decisions = [*float8, attention, loss, compiling, strategy, recompute]
+    return Built(model, distribution, distribution.replicate(model), {each.subject: each for each in decisions})
 
 
 def build_model(config: RunConfig, device: torch.device, document_end: int | None = None) -> Transformer:

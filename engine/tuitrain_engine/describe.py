@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 import tuitrain
 from tuitrain import accounting, events
 from tuitrain.config import RunConfig
+from tuitrain_engine.building import Built
 from tuitrain_engine.checkpoint import Found
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.hardware import Machine
@@ -24,9 +25,7 @@ def run_record(
     config: RunConfig,
     machine: Machine,
     world: World,
-    strategy: Decision,
-    attention: Decision,
-    compiling: Decision,
+    built: Built,
     *,
     attempt: int,
 ) -> events.Run:
@@ -45,14 +44,14 @@ def run_record(
         token_budget=config.train.token_budget,
         hardware=machine.record(world.size),
         parallel=events.Parallel(
-            strategy=strategy.value,
+            strategy=built.decisions["strategy"].value,
             world_size=world.size,
             accumulation=config.accumulation(world.size),
             activation_checkpointing=config.parallel.activation_checkpointing,
         ),
-        attention_backend=attention.value,
+        attention_backend=built.decisions["attention"].value,
         dtype=machine.dtype,
-        compile=compiling.value == "on",
+        compile=built.compiled,
         software=software(),
     )
 

@@ -15,14 +15,13 @@ from torch.optim import Optimizer
 
 from tuitrain import accounting, events
 from tuitrain.config import RunConfig
-from tuitrain_engine import checkpoint, describe, parallel, report, weights
-from tuitrain_engine.building import empty_model, fill_model, keep_tokenizer
+from tuitrain_engine import checkpoint, describe, report, weights
+from tuitrain_engine.building import build_distributed, keep_tokenizer
 from tuitrain_engine.checkpoint import CheckpointError
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import DataError, Dataset, Prefetcher, ReadingStopped, open_dataset
-from tuitrain_engine.float8 import apply_float8
 from tuitrain_engine.gradients import Gradients
-from tuitrain_engine.hardware import Machine, decide_attention, decide_loss, find_machine, with_attention
+from tuitrain_engine.hardware import Machine, find_machine
 from tuitrain_engine.journal import Journal
 from tuitrain_engine.loss import LossOutput
 from tuitrain_engine.model import Transformer
@@ -99,22 +98,8 @@ def prepare(
     keep_tokenizer(dataset.tokenizer, run_dir / "tokenizer", check=resume, write=world.is_main)
     config = config.with_vocab_size(config.model.vocab_size or dataset.vocab_size)
 
-    strategy = parallel.decide_strategy(
-        config, world, dtype=machine.dtype, device_type=machine.device.type, memory_gb=machine.memory_gb
-    )
-    compiling = parallel.decide_compile(config.train.compile, machine.device)
-    attention = decide_attention(config.model, machine, compiling.value == "on")
-    loss = decide_loss(config)
-    recompute = parallel.decide_recompute(config.parallel.activation_checkpointing)
-    distribution = Distribution(strategy.value, config, world, machine.device, machine.dtype)
-    model = empty_model(with_attention(config.model, attention), dataset.tokenizer.end_of_document)
-    float8 = [apply_float8(model, machine, compiled=compiling.value == "on")] if config.train.float8 else []
-    parallel.recompute_blocks(model, recompute.value)
-    small = machine.device.type == "cpu" and not distribution.sharded and recompute.value == "none"
-    compiling = parallel.compile_parts(model, compiling, together=small, dense_loss=loss.value == "dense")
-    distribution.shard(model)
-    fill_model(model, config.train.seed, machine.device)
-    forward = distribution.replicate(model)
+    built = build_distributed(config, machine, world, dataset.tokenizer.end_of_document)
+    model = built.model
     optimizer = build_optimizer(model, config.optim, machine.device.type)
 
     progress, val_losses, initial = Progress(), {}, []
@@ -131,14 +116,12 @@ def prepare(
     elif config.model.init_from is not None:
         initial = [weights.load_pretrained(model, config.model)]
 
-    run = describe.run_record(
-        run_dir.name, config, machine, world, strategy, attention, compiling, attempt=journal.attempts() + 1
-    )
+    run = describe.run_record(run_dir.name, config, machine, world, built, attempt=journal.attempts() + 1)
     journal.write(run)
     if found is not None:
         describe.warn_of_other_data(journal, state["config"]["data"], config, progress.step)
     terminal = report.stdout()
-    decisions = [*machine.decisions, *float8, attention, loss, compiling, strategy, recompute, *initial]
+    decisions = [*machine.decisions, *built.decisions.values(), *initial]
     decisions += describe.routine_decisions(config, optimizer, machine)
     if found is not None:
         decisions.append(describe.resume_decision(found))
@@ -155,9 +138,9 @@ def prepare(
     telemetry = Telemetry(
         journal.write, config.telemetry, scale, world, machine.device, config.total_steps, progress.totals
     )
-    gradients = Gradients(model.named_parameters(), config.model.n_layers, distribution.shard_group)
+    gradients = Gradients(model.named_parameters(), config.model.n_layers, built.distribution.shard_group)
     return Trainer(
-        run_dir, config, world, machine, dataset, model, distribution, forward, compiling.value == "on", optimizer,
+        run_dir, config, world, machine, dataset, model, built.distribution, built.forward, built.compiled, optimizer,
         gradients, progress, val_losses, journal, console, telemetry,
         StepProfiler(config.telemetry.profiled_steps, run_dir / "profile", world.rank, machine.device),
         Checkpoints(run_dir, config.checkpoint, world, journal, val_losses), control, started,

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,14 @@ SHAPE = ("model.n_layers=1", "model.d_model=32", "model.n_heads=2", "model.n_kv_
          "model.d_ff=64", "model.seq_len=32", "train.global_batch_size=4", "train.micro_batch_size=4",
          "eval.steps=1", "eval.interval=5", "sampling.interval=5", "sampling.max_tokens=8", "checkpoint.interval=5",
          "telemetry.system_interval_s=0.5", "data.max_tokens=none")  # fmt: skip
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until it holds, and fail when it never does."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
 
 
 @dataclass(frozen=True)

@@ -5,24 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import psutil
 import pytest
 
-from tests.e2e.conftest import PATIENCE_S, Place
+from tests.e2e.conftest import PATIENCE_S, Place, wait_for
 from tuitrain.runs import RunDirectory, Status, glance, load_history
 
 pytestmark = pytest.mark.slow
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until it holds, and fail when it never does."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 @pytest.fixture(autouse=True)
