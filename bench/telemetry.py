@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from common import interleaved, median_ratio, print_table, steps_of, temporary_trainer
+from tuitrain.accounting import lr_factor
 from tuitrain.config import load_config
 from tuitrain_engine.data import Prefetcher
-from tuitrain_engine.schedule import lr_factor
 from tuitrain_engine.system_monitor import SystemMonitor
 from tuitrain_engine.trainer import Trainer, batch_positions
 
@@ -54,7 +54,7 @@ def main() -> None:
     total = (options.pairs + 1) * options.steps
     config = load_config(options.preset, [f"train.max_steps={total}", *options.overrides])
     with temporary_trainer(config) as observed, temporary_trainer(config) as bare, steps_of(observed) as with_telemetry:
-        monitor = SystemMonitor(observed.journal.write, config.telemetry.system_interval_s)
+        monitor = SystemMonitor(observed.journal.write, config.telemetry.system_interval_s, observed.run_dir)
         with Prefetcher(bare.dataset.train, batch_positions(bare), bare.machine.device) as batches:
             without = bare_step(bare, batches)
             interleaved(with_telemetry, without, 1, options.steps)
