@@ -1,15 +1,16 @@
 # make demo   train a small model on real text, with the live dashboard
 # make test   everything that must hold: style, types, layers, tests
 # make lint   the quick part of it
+# make screenshots   the pictures of docs/gallery.md, from a small model that is trained meanwhile
 #
 # Needs Python 3.11 or newer with venv. PYTHON chooses the interpreter, VENV where the environment lies.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := src engine tests bench
+SOURCES := src engine tests bench docs
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint screenshots clean
 
 demo: $(VENV)/.engine
 	$(BIN)/tuitrain launch llama2-tiny
@@ -22,6 +23,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+screenshots: $(VENV)/.engine
+	$(BIN)/python docs/make_gallery.py
 
 # A stamp for each set of dependencies: the second `make` finds it newer than what it was made from and installs nothing.
 $(VENV)/.engine: pyproject.toml constraints.txt | $(BIN)/python

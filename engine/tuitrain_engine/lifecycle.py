@@ -101,7 +101,12 @@ class Attempt:
             self.trainer = prepare(self.run_dir, self.config, self.journal, self.control, self.world, resume=resume)
             self.peers.training = True
             if self.world.is_main:
-                self.monitor = SystemMonitor(self.journal.write, self.config.telemetry.system_interval_s)
+                self.monitor = SystemMonitor(
+                    self.journal.write,
+                    self.config.telemetry.system_interval_s,
+                    self.run_dir,
+                    self.trainer.telemetry.rank_times,
+                )
             stopped_by = train(self.trainer)
             if stopped_by is None:
                 return self._end("completed", None, OK)

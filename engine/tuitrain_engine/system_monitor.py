@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
 
 import psutil
 
 from tuitrain import events
+from tuitrain_engine.gpu_reader import GpuReader
+from tuitrain_engine.rank_times import RankTimes
 
 GB = 1e9
+MB = 1e6
+# What goes through a bridge or its ends is counted at the real interface too.
+_LOCAL_INTERFACES = ("lo", "veth", "docker", "br-", "virbr")
 
 
 class SystemMonitor:
-    """Writes a `system` record at once and then every interval, until closed."""
+    """Writes a `system` record at once and then every interval, until closed.
 
-    def __init__(self, write: Callable[[events.Record], None], interval_s: float) -> None:
-        self._write, self._interval_s = write, interval_s
+    run_dir: whose file system is told of; rank_times: step times of the processes, where there are several.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[events.Record], None],
+        interval_s: float,
+        run_dir: Path,
+        rank_times: RankTimes | None = None,
+    ) -> None:
+        self._write, self._interval_s, self._run_dir, self._rank_times = write, interval_s, run_dir, rank_times
         self._host = socket.gethostname()
         self._gpus = GpuReader()
+        self._traffic = Traffic()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="system-monitor", daemon=True)
         psutil.cpu_percent()  # The first call only sets the mark that the next one measures from.
@@ -44,48 +60,55 @@ class SystemMonitor:
     def read(self) -> events.System:
         """The state of the machine now."""
         memory = psutil.virtual_memory()
-        return events.System(
+        record = events.System(
             host=self._host,
             cpu_percent=psutil.cpu_percent(),
             ram_used_gb=(memory.total - memory.available) / GB,
             ram_total_gb=memory.total / GB,
             gpus=self._gpus.read(),
         )
+        with suppress(OSError):  # the run directory is gone
+            disk = psutil.disk_usage(str(self._run_dir))
+            record.disk_used_gb, record.disk_total_gb = disk.used / GB, disk.total / GB
+        self._traffic.read(record)
+        times = self._rank_times.take() if self._rank_times is not None else None
+        if times is not None:
+            record.rank_step_ms, record.rank_busy_ms = times
+        return record
 
 
-class GpuReader:
-    """NVML's readings of each GPU; none where there is no NVML, and None for a value a GPU does not give."""
+class Traffic:
+    """Bytes per second to and from disks and network, between one reading and the next."""
 
     def __init__(self) -> None:
-        self._nvml: Any = None
-        self._handles: list[Any] = []
-        with suppress(ImportError):
-            import pynvml
+        self._before: dict[str, int] = {}
+        self._read_at = 0.0
 
-            self._nvml = pynvml
-            with suppress(pynvml.NVMLError):  # no driver, or no GPU
-                pynvml.nvmlInit()
-                count = pynvml.nvmlDeviceGetCount()
-                self._handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+    def read(self, record: events.System) -> None:
+        """Write the rates since the last call into the record; what is not known stays None."""
+        now, counters = time.monotonic(), _counters()
+        seconds = now - self._read_at
+        for key, value in counters.items():
+            # A counter that went back began anew: an interface or a disk is gone.
+            if key in self._before and seconds > 0 and value >= self._before[key]:
+                setattr(record, key, (value - self._before[key]) / seconds / MB)
+        self._before, self._read_at = counters, now
 
-    def read(self) -> list[events.Gpu]:
-        """One entry a GPU."""
-        return [self._read_one(index, handle) for index, handle in enumerate(self._handles)]
 
-    def _read_one(self, index: int, handle: Any) -> events.Gpu:
-        nvml, gpu = self._nvml, events.Gpu(index=index)
-        with suppress(nvml.NVMLError):
-            name = nvml.nvmlDeviceGetName(handle)
-            gpu.name = name.decode() if isinstance(name, bytes) else name
-        with suppress(nvml.NVMLError):
-            gpu.util_percent = float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-        with suppress(nvml.NVMLError):
-            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-            gpu.mem_used_gb, gpu.mem_total_gb = memory.used / GB, memory.total / GB
-        with suppress(nvml.NVMLError):
-            gpu.power_w = nvml.nvmlDeviceGetPowerUsage(handle) / 1e3
-        with suppress(nvml.NVMLError):
-            gpu.temp_c = float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
-        with suppress(nvml.NVMLError):
-            gpu.sm_clock_mhz = float(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))
-        return gpu
+def _counters() -> dict[str, int]:
+    """Bytes so far, by the key of the rate; without those that the machine does not count."""
+    found: dict[str, int] = {}
+    with suppress(OSError, RuntimeError):
+        disks = psutil.disk_io_counters()
+        if disks is not None:
+            found |= {"disk_read_mb_s": disks.read_bytes, "disk_write_mb_s": disks.write_bytes}
+    with suppress(OSError):
+        outside = [
+            counters
+            for name, counters in psutil.net_io_counters(pernic=True).items()
+            if not name.startswith(_LOCAL_INTERFACES)
+        ]
+        if outside:
+            found["net_sent_mb_s"] = sum(counters.bytes_sent for counters in outside)
+            found["net_recv_mb_s"] = sum(counters.bytes_recv for counters in outside)
+    return found

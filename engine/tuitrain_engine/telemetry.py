@@ -27,6 +27,7 @@ from tuitrain.accounting import FlopsPerToken
 from tuitrain.config.sections import TelemetryConfig
 from tuitrain_engine.control import from_number, to_number
 from tuitrain_engine.parallel import World
+from tuitrain_engine.rank_times import RankTimes
 
 GB = 1e9
 Mark = float | torch.cuda.Event
@@ -131,6 +132,7 @@ class Telemetry:
         self._device, self._total_steps = device, total_steps
         self._cuda = device.type == "cuda"
         self.totals = totals
+        self.rank_times = RankTimes()
         self._pending: _Pending | None = None
         self._window = _Window()
         self._begin = self._waits = self._mark()
@@ -242,6 +244,8 @@ class Telemetry:
         window.data_ms += pending.data_ms
         if not math.isnan(told["step_ms"][0]):
             window.ranks.append((told["step_ms"], told["before_wait_ms"]))
+            if self._world.size > 1:
+                self.rank_times.add(told["step_ms"], told["before_wait_ms"])
         totals.training_time_s += elapsed_ms / 1e3
         totals.timed_steps += 1
         totals.last_loss = loss

@@ -31,7 +31,6 @@ from tuitrain_engine.profiler import StepProfiler, memory_snapshot, prepare_snap
 from tuitrain_engine.progress import Progress
 from tuitrain_engine.sampling import continue_text
 from tuitrain_engine.saving import Checkpoints
-from tuitrain_engine.schedule import lr_factor
 from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Telemetry
 
 
@@ -228,7 +227,7 @@ def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
     """One optimizer step: accumulate micro-batches, clip, update, hand the numbers to telemetry."""
     config, progress, step = t.config, t.progress, t.progress.step + 1
     logged = t.telemetry.logs(step)
-    factor = lr_factor(progress.step, config.schedule, config.total_steps)
+    factor = accounting.lr_factor(progress.step, config.schedule, config.total_steps)
     for group in t.optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor
 

@@ -13,6 +13,8 @@ from tuitrain.analysis.compare import (
     compare_runs,
     config_difference,
     display_names,
+    equally_far,
+    shared_point,
 )
 from tuitrain.config import load_config
 from tuitrain.events import Architecture, Hardware, Parallel, Step
@@ -212,6 +214,34 @@ def test_a_run_that_did_not_reach_the_point_is_said_to_and_has_no_values() -> No
     comparison = compare_runs([("long", history(steps=10)), ("short", history(steps=5))], at=("tokens", 800.0))
     assert row(comparison, "final_loss").values == [2.0, None]
     assert comparison.verdict[0] == "short did not reach 800 tokens."
+
+
+def test_a_validation_loss_between_two_evaluations_is_called_interpolated() -> None:
+    runs = [("a", history(evals=((0, 4.0), (10, 2.0)))), ("b", history(evals=((0, 4.0), (5, 3.0), (10, 2.0))))]
+    titles = {found.metric.key: found.metric.title for found in compare_runs(runs, at=("step", 5.0)).metrics}
+    assert titles["final_val_loss"] == "validation loss, interpolated"
+    assert titles["final_perplexity"] == "validation perplexity, interpolated"
+    measured = {found.metric.key: found.metric.title for found in compare_runs(runs[1:], at=("step", 5.0)).metrics}
+    assert measured["final_val_loss"] == "validation loss"
+    assert row(compare_runs(runs), "final_val_loss").metric.title == "final validation loss"
+
+
+def test_the_farthest_point_that_all_have_reached() -> None:
+    long, short = history(steps=10), history(steps=6, tokens_per_step=200)
+    assert shared_point([long, short], "step") == ("step", 6.0)
+    assert shared_point([long, short], "tokens") == ("tokens", 1000.0)
+    assert shared_point([long, RunHistory()], "step") == ("step", 10.0)
+    assert shared_point([RunHistory()], "step") is None
+    assert shared_point([long, history(flops_per_token=None)], "flops") is None
+    assert not equally_far([long, short], ("step", 6.0))
+    assert equally_far([long, history()], ("step", 10.0))
+
+
+def test_a_run_that_says_nothing_of_its_configuration_differs_in_nothing() -> None:
+    runs = [("a", history()), ("b", history(config={"optim": {"lr": 0.2}})), ("c", RunHistory())]
+    config = {found.key: found.values for found in compare_runs(runs).config}
+    assert config["optim.lr"] == ["0.1", "0.2", "n/a"]
+    assert compare_runs([runs[0], runs[2]]).config == []
 
 
 def test_one_run_is_shown_without_a_verdict() -> None:

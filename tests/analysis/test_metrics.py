@@ -7,7 +7,7 @@ import pytest
 
 from tuitrain.analysis.metrics import METRICS, SUMMARY_METRICS, metric
 from tuitrain.analysis.summary import Summary
-from tuitrain.runs.history import EVAL_KEYS, STEP_KEYS
+from tuitrain.runs.history import EVAL_KEYS, STEP_KEYS, SYSTEM_KEYS
 
 
 def test_every_metric_is_declared_once() -> None:
@@ -20,7 +20,9 @@ def test_a_metric_is_a_number_that_exists(declared: object) -> None:
     known = {
         "step": STEP_KEYS,
         "eval": [{"loss": "val_loss"}.get(key, key) for key in EVAL_KEYS],
+        "system": SYSTEM_KEYS,
         "summary": [field.name for field in dataclasses.fields(Summary)],
+        "derived": ["compute_time_ms", "update_ratio"],
     }
     found = metric(declared.key)  # type: ignore[attr-defined]
     assert found.key in known[found.source]

@@ -36,6 +36,8 @@ def runs_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "runs"
     monkeypatch.setenv("TUITRAIN_RUNS_DIR", str(path))
     monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("TUITRAIN_CONFIG_DIR", str(tmp_path / "own-config"))
+    monkeypatch.setenv("TUITRAIN_STATE_DIR", str(tmp_path / "own-state"))
     monkeypatch.chdir(tmp_path)
     return path
 

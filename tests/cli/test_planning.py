@@ -68,9 +68,9 @@ def test_doctor_looks_at_everything_and_says_what_to_do(cli: Cli, monkeypatch: p
     assert "install" in findings["C++ compiler"]["advice"]
 
 
-def test_schema_describes_config_and_events(cli: Cli) -> None:
-    both = cli("schema").json()
-    assert set(both) == {"config", "events"}
-    assert both["config"]["properties"]["name"]["pattern"]
+def test_schema_describes_config_events_and_settings(cli: Cli) -> None:
+    found = cli("schema").json()
+    assert set(found) == {"config", "events", "settings"}
+    assert found["config"]["properties"]["name"]["pattern"]
     assert "Step" in cli("schema", "events").json()["$defs"]
-    assert cli("schema", "config").json() == both["config"]
+    assert cli("schema", "config").json() == found["config"]

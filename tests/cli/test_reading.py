@@ -8,7 +8,9 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.support import TINY, write_run
+from tuitrain.cli.commands import ls
 from tuitrain.config import load_config
+from tuitrain.runs import order
 
 
 @pytest.fixture
@@ -50,6 +52,43 @@ def test_ls_chooses_and_sorts(cli: Cli, two_runs: Path) -> None:
     assert len(cli("ls", "--tag", "test", "--json").json()) == 3
     assert cli("ls", "--tag", "other", "--json").json() == []
     assert cli("ls", "--status", "over").code == 2
+
+
+def test_ls_takes_a_query(cli: Cli, two_runs: Path) -> None:
+    gpt2, llama2 = "gpt2-tiny-20260101-120000-aaaa\n", "llama2-tiny-20260102-120000-bbbb\n"
+    assert cli("ls", "-q", "gpt2").out == gpt2
+    assert cli("ls", "-q", "loss<3.2", "status:completed").out == llama2
+    assert cli("ls", "-q", "status:completed -gpt2").out == llama2
+    assert cli("ls", "-q", "--", "-gpt2").out == llama2
+    assert cli("ls", "-q", "tok/s>450k", "--tag", "test").out == llama2
+    nothing = cli("ls", "tag:none")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "No run" in nothing.err
+    assert [row["name"] for row in cli("ls", "step>=100", "--json").json()] == ["llama2-tiny", "gpt2-tiny"]
+
+
+@pytest.mark.parametrize(("term", "told"), [("speed>3", "'speed' in speed>3 is no key"), ("mfu>40", "between 0 and 1")])
+def test_a_bad_query_is_one_sentence_and_exit_code_2(cli: Cli, two_runs: Path, term: str, told: str) -> None:
+    result = cli("ls", term)
+    assert (result.code, result.out) == (2, "")
+    assert told in " ".join(result.err.split())
+
+
+def test_the_sort_keys_are_those_of_the_list(cli: Cli, two_runs: Path) -> None:
+    assert ls.SORT_KEYS == order.SORT_KEYS
+    for key in ls.SORT_KEYS:
+        assert len(cli("ls", "-q", "--sort", key).out.split()) == 2, key
+
+
+def test_compare_takes_groups_of_runs(cli: Cli, two_runs: Path) -> None:
+    write_run(two_runs, "llama2-tiny-20260103-120000-cccc", floor=2.2, overrides=("train.seed=7",))
+    ids = cli("ls", "-q").out.split()
+    document = cli("compare", *ids, "--group-by", "preset", "--json").json()
+    assert list(map(len, document["groups"].values())) == [2, 1]
+    assert "mean ± std at step 50" in cli("compare", *ids, "--group-by", "model.ffn", "--at", "step=50").out
+    wrong = cli("compare", *ids, "--group-by", "model.fnn")
+    assert wrong.code == 2
+    assert "Did you mean 'model.ffn'?" in " ".join(wrong.err.split())
 
 
 def test_ls_of_nothing_says_how_to_start(cli: Cli) -> None:

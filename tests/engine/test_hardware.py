@@ -10,7 +10,6 @@ from tuitrain.config.sections import HardwareConfig, TrainConfig
 from tuitrain_engine import hardware
 from tuitrain_engine.hardware import Machine, decide_attention, decide_loss, find_machine, with_attention
 from tuitrain_engine.parallel import decide_compile
-from tuitrain_engine.system_monitor import GpuReader, SystemMonitor
 
 CPU = torch.device("cpu")
 
@@ -124,16 +123,3 @@ def test_with_a_compiler_it_is_compiled_where_asked_for(monkeypatch: pytest.Monk
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if name == "clang++" else None)
     assert decide_compile(True, CPU).value == "on"
     assert decide_compile(False, CPU).value == "off"
-
-
-def test_the_monitor_writes_at_once_and_ends_when_closed() -> None:
-    records: list[object] = []
-    monitor = SystemMonitor(records.append, interval_s=3600)
-    monitor.close()
-    (record,) = records
-    assert record.host and record.ram_total_gb > 0 and 0 <= record.cpu_percent <= 100
-
-
-def test_without_nvml_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pynvml", None)
-    assert GpuReader().read() == []

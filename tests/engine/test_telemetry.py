@@ -136,6 +136,7 @@ def test_numbers_of_several_processes_become_one_record(monkeypatch: pytest.Monk
     # The first step took this process 2 s, and it never waited.
     assert (second.step_time_max_ms, second.slowest_rank) == (2000, 1)
     assert second.rank_skew_ms == pytest.approx(700)
+    assert bench.telemetry.rank_times.take() == ([2000.0, 1500.0], [0.0, 700.0])
 
 
 def test_norms_of_parameters_and_updates_give_their_ratio(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from tests.support import write_run
 from tuitrain.events import AnyRecord, Eval, EventWriter, Run, Step, encode
-from tuitrain.runs import LogFollower, RunDirectory, RunHistory, StreamFollower, drain, load_history
+from tuitrain.runs import (
+    LogFollower,
+    RunDirectory,
+    RunHistory,
+    StreamFollower,
+    drain,
+    load_history,
+    newest_part,
+    read_part,
+)
 from tuitrain.runs.follow import LineParser
 
 
@@ -207,3 +216,49 @@ def test_unknown_records_of_a_later_version_are_skipped(log: Path) -> None:
     history = drain(LogFollower(log), RunHistory())
     assert len(history.evals) == 1
     assert not history.broken
+
+
+def long_log(tmp_path: Path, steps: int = 20_000) -> Path:
+    path = tmp_path / "metrics.jsonl"
+    with EventWriter(path) as log:
+        log.write(Run(time=0.0, run_id="a", name="a"))
+        for number in range(1, steps + 1):
+            log.write(Step(time=float(number), step=number, loss=1.0))
+    return path
+
+
+def test_the_newest_part_of_a_long_log_is_read_without_the_rest(tmp_path: Path) -> None:
+    path = long_log(tmp_path)
+    whole = path.read_bytes()
+    with path.open("ab") as file:
+        file.write(b'{"type":"step","ti')
+    found = newest_part(path)
+    assert found is not None
+    records, end = found
+    assert isinstance(records[0], Run)
+    seen = steps(records[1:])
+    assert seen == list(range(seen[0], 20_001))
+    assert 100 < len(seen) < 10_000
+    assert end == len(whole)
+    path.write_bytes(whole)
+    follower = LogFollower(path, start=end)
+    assert not follower.poll()
+    with EventWriter(path) as log:
+        log.write(Step(step=20_001))
+    assert steps(follower.poll().records) == [20_001]
+
+
+def test_a_short_log_and_a_missing_one_have_no_part_to_show_first(tmp_path: Path) -> None:
+    assert newest_part(long_log(tmp_path, 100)) is None
+    assert newest_part(tmp_path / "nothing.jsonl") is None
+
+
+def test_a_part_of_a_log_is_read_by_its_bytes(tmp_path: Path) -> None:
+    path = long_log(tmp_path, 1000)
+    offsets = [0]
+    for line in path.read_bytes().splitlines(keepends=True):
+        offsets.append(offsets[-1] + len(line))
+    history = read_part(path, offsets[500], offsets[600])
+    assert history.steps["step"][0] == 500
+    assert history.steps["step"][-1] >= 599
+    assert read_part(path, offsets[500], None).steps["step"][-1] == 1000

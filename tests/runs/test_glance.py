@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import importlib
+import math
+import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.support import run_record, step_record, write_run
+from tests.support import loss_at, run_record, step_record, write_run
 from tuitrain.config import load_config
 from tuitrain.events import End, Eval, EventWriter
-from tuitrain.runs import RunDirectory, Status, glance, load_history
+from tuitrain.runs import Glancer, RunDirectory, Status, glance, load_history
+from tuitrain.runs.curve import MOST_POINTS, Points, joined, resampled
 from tuitrain.runs.glance import HEAD_BYTES, SEARCH_BYTES, TAIL_BYTES
 
 MODULE = importlib.import_module("tuitrain.runs.glance")
@@ -81,3 +85,103 @@ def test_broken_and_torn_lines_do_no_harm(tmp_path: Path) -> None:
     seen = glance(run)
     assert seen.step is not None
     assert seen.step.step == 30
+
+
+def grown(run: RunDirectory, first: int, last: int, loss: float | None = None) -> None:
+    with EventWriter(run.metrics) as log:
+        for step in range(first, last + 1):
+            record = step_record(CONFIG, step, at=float(step))
+            log.write(record if loss is None else type(record)(time=record.time, step=step, loss=loss))
+
+
+def test_a_log_that_grows_is_read_on_and_not_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunDirectory(tmp_path / "a")
+    long_log(run, 2500, evaluations=[1000])
+    glancer = Glancer()
+    before = glancer.look(run)
+    monkeypatch.setattr(MODULE, "_anew", lambda *_: pytest.fail("read anew"))
+    assert glancer.look(run) is before
+    grown(run, 2501, 2510)
+    with run.metrics.open("ab") as log:
+        log.write(b'{"type":"eval","time":2510.5,"step":2510,"lo')
+    seen = glancer.look(run)
+    assert seen.step is not None
+    assert (seen.step.step, seen.curve[-1][0]) == (2510, 2510)
+    assert seen.evaluation == before.evaluation
+    with run.metrics.open("ab") as log:
+        log.write(b'ss":1.5}\n')
+    assert glancer.look(run).val_loss == 1.5
+
+
+def test_a_replaced_or_shortened_log_is_read_anew(tmp_path: Path) -> None:
+    run, glancer = write_run(tmp_path, steps=60), Glancer()
+    glancer.look(run)
+    run.metrics.unlink()
+    assert glancer.look(run).step is None
+    grown(run, 1, 5)
+    seen = glancer.look(run)
+    assert seen.step is not None
+    assert (seen.step.step, seen.run) == (5, None)
+
+
+def test_a_run_that_vanishes_is_forgotten(tmp_path: Path) -> None:
+    first, second = write_run(tmp_path, "a-20260101-120000-aaaa"), write_run(tmp_path, "b-20260101-120000-bbbb")
+    glancer = Glancer()
+    assert len(glancer.look_at([first, second])) == 2
+    shutil.rmtree(second.path)
+    gone = glancer.look_at([first, second])[1]
+    assert (gone.status, gone.step, gone.curve) == (Status.UNKNOWN, None, ())
+    assert [seen.directory for seen in glancer.look_at([first])] == [first]
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    run.info.write_text("{ not json", encoding="utf-8")
+    seen = glance(run)
+    assert seen.problem == "run.json cannot be read"
+    assert (seen.info, seen.tags, seen.status, seen.name) == (None, [], Status.COMPLETED, "llama2-tiny")
+    run.metrics.unlink()
+    run.metrics.mkdir()
+    assert "cannot read the log" in glance(run).problem
+
+
+@pytest.mark.parametrize("steps", [30, 4000])
+def test_the_curve_goes_from_the_first_to_the_newest_step(tmp_path: Path, steps: int) -> None:
+    curve = glance(write_run(tmp_path, steps=steps, overrides=("train.max_steps=10000",))).curve
+    assert len(curve) <= MOST_POINTS
+    assert curve[-1][0] == steps
+    assert [step for step, _ in curve] == sorted({step for step, _ in curve})
+    shape = resampled(curve, 12)
+    assert all(loss is not None for loss in shape)
+    # The ripple on the curve is 0.05 high.
+    assert all(later < earlier + 0.1 for earlier, later in pairwise(shape) if earlier and later)
+    assert shape[-1] == pytest.approx(loss_at(steps), abs=0.1)
+
+
+def test_a_curve_of_two_attempts_does_not_turn_back(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "a")
+    long_log(run, 2500, evaluations=[])
+    grown(run, 1000, 2000, loss=1.0)
+    curve = glance(run).curve
+    assert [step for step, _ in curve] == sorted({step for step, _ in curve})
+    assert curve[-1] == (2000, 1.0)
+    # Between the restart and the next place that was looked at nobody knows better.
+    assert all(loss == 1.0 for step, loss in curve if step > 1200)
+
+
+def test_a_loss_of_nan_is_in_the_curve() -> None:
+    points = tuple((step, math.nan if step > 5 else 2.0) for step in range(11))
+    assert [loss is not None and math.isfinite(loss) for loss in resampled(points, 11)] == [True] * 6 + [False] * 5
+
+
+def test_a_live_curve_stays_short_and_keeps_its_ends() -> None:
+    points: Points = ((0, 9.0),)
+    for step in range(1, 1000):
+        points = joined(points, [(step, 1.0)])
+        assert len(points) <= MOST_POINTS
+        assert (points[0][0], points[-1][0]) == (0, step)
+
+
+def test_a_curve_without_points_has_no_places() -> None:
+    assert resampled((), 8) == []
+    assert resampled(((7, 2.0),), 3) == [2.0, None, None]

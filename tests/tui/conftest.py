@@ -22,6 +22,13 @@ from tuitrain.tui.widgets.pane import Pane
 SIZES = [(80, 24), (120, 35), (200, 50)]
 
 
+@pytest.fixture(autouse=True)
+def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings and sessions of a test are its own."""
+    monkeypatch.setenv("TUITRAIN_CONFIG_DIR", str(tmp_path / "own-config"))
+    monkeypatch.setenv("TUITRAIN_STATE_DIR", str(tmp_path / "own-state"))
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     """A completed run of 100 steps."""

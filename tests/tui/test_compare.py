@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from textual.widgets import OptionList
+
+from tests.support import write_run
 from tests.tui.conftest import SIZES, chart, charts_in_sight, header, running, shown, until
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.screens.watch import WatchScreen
@@ -22,12 +26,12 @@ async def test_curves_deltas_and_config(two_runs: list[RunDirectory], size: tupl
         assert "●" in loss
         assert "▲" in loss
         if size[0] == 80:
-            await pilot.press("l")
+            await pilot.press("b")
             await pilot.pause()
         table = app.screen.query_one(Pane).text
         assert "throughput" in table
         assert "−50.0 %" in table
-        await pilot.press("l")
+        await pilot.press("b")
         await pilot.pause()
         assert "model.norm" in app.screen.query_one(Pane).text
         assert "layernorm" in app.screen.query_one(Pane).text
@@ -42,7 +46,7 @@ async def test_wide_enough_the_config_stands_beside_the_metrics(two_runs: list[R
 
 async def test_b_changes_the_baseline_and_x_the_axis(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
-        await pilot.press("b", "x")
+        await pilot.press("a", "x")
         assert "deltas against gpt2-tiny" in header(app)
         assert "+100.0 %" in shown(app)
         assert "tokens" in chart(app, "mfu").split("\n")[-1]
@@ -54,4 +58,122 @@ async def test_escape_goes_to_the_dashboard_of_the_same_runs(two_runs: list[RunD
         await until(pilot, lambda: isinstance(app.screen, WatchScreen))
         await until(pilot, lambda: "1 of 2" in header(app))
         await pilot.press("c")
+        await until(pilot, lambda: "deltas against" in header(app))
+
+
+async def test_x_goes_through_the_axes_that_runs_share_and_the_clock_is_none(two_runs: list[RunDirectory]) -> None:
+    async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
+        seen = [app.board.x]
+        for _ in range(4):
+            await pilot.press("x")
+            seen.append(app.board.x)
+        assert seen == ["step", "tokens", "time", "flops", "step"]
+        app.board.x = "clock"
+        await pilot.press("escape", "c")
+        await until(pilot, lambda: "deltas against" in header(app))
+        assert app.board.x == "time"
+
+
+async def test_runs_of_other_lengths_are_also_compared_where_all_have_come(tmp_path: Path) -> None:
+    long = write_run(tmp_path, "llama2-tiny-20260101-120000-aaaa", steps=100)
+    short = write_run(tmp_path, "gpt2-tiny-20260101-130000-bbbb", preset="gpt2-tiny", steps=60)
+    async with running("compare", [long, short], tmp_path) as (app, pilot):
+        table = app.screen.query_one(Pane).text
+        assert "at step 60, which all have reached" in table
+        # 60 lies between the evaluations at 50 and 75.
+        assert "validation loss, interpolated" in table
+        await pilot.press("x")
+        assert "at 123 k tokens, which all have reached" in app.screen.query_one(Pane).text
+
+
+async def test_runs_of_one_length_have_no_second_table(two_runs: list[RunDirectory]) -> None:
+    async with running("compare", two_runs, two_runs[0].path.parent) as (app, _):
+        assert "which all have reached" not in app.screen.query_one(Pane).text
+
+
+async def test_who_is_better_and_why_stands_at_the_top(two_runs: list[RunDirectory]) -> None:
+    async with running("compare", two_runs, two_runs[0].path.parent) as (app, _):
+        assert "llama2-tiny has the lower validation loss: 3." in header(app)
+        # Said once.
+        assert "lower validation loss" not in app.screen.query_one(Pane).text
+        assert "llama2-tiny is faster" in app.screen.query_one(Pane).text
+
+
+async def test_a_run_without_numbers_is_compared_too(two_runs: list[RunDirectory]) -> None:
+    empty = RunDirectory(two_runs[0].path.parent / "imported")
+    empty.path.mkdir()
+    empty.metrics.touch()
+    async with running("compare", [*two_runs, empty], empty.path.parent) as (app, pilot):
+        assert "■ imported" in header(app)
+        table = app.screen.query_one(Pane).text
+        assert "n/a" in table
+        assert "−50.0 %" in table
+        await pilot.press("a", "a")
+        assert "deltas against imported" in header(app)
+
+
+@pytest.fixture
+def seeds(tmp_path: Path) -> list[RunDirectory]:
+    """Two seeds of one learning rate, and two of another."""
+    return [
+        write_run(
+            tmp_path, f"llama2-tiny-20260101-12000{index}-abc{index}", floor=2.0 + index / 10,
+            overrides=(f"optim.lr={rate}", f"train.seed={index % 2}"),
+        )
+        for index, rate in enumerate((0.001, 0.001, 0.002, 0.002))
+    ]  # fmt: skip
+
+
+async def test_runs_of_one_value_are_taken_together(seeds: list[RunDirectory]) -> None:
+    async with running("compare", seeds, seeds[0].path.parent) as (app, pilot):
+        app.board.group_by = "optim.lr"
+        await pilot.press("x")
+        assert "● lr=0.001 (2 runs)" in header(app)
+        assert "▲ lr=0.002 (2 runs)" in header(app)
+        assert "lr=0.001 has the lower validation loss" in header(app)
+        assert "mean ± std at the end" in app.screen.query_one(Pane).text
+        loss = chart(app, "loss")
+        assert "mean ± std" in loss
+        body = "".join(loss.split("\n")[1:])
+        assert "●" in body
+        assert "▲" in body
+        await pilot.press("a")
+        assert "deltas against lr=0.002 (2 runs)" in header(app)
+
+
+async def test_glyphs_stand_for_the_names_of_many_runs(seeds: list[RunDirectory]) -> None:
+    async with running("compare", seeds, seeds[0].path.parent, (120, 35)) as (app, _):
+        table = app.screen.query_one(Pane).text
+        assert "final validation loss" in table
+        assert "abc2" not in table.split("final validation loss")[0].split("\n")[-2]
+        assert all(mark in table for mark in "●▲■◆")
+
+
+async def test_the_key_of_the_groups_is_chosen_from_what_differs(seeds: list[RunDirectory]) -> None:
+    async with running("compare", seeds, seeds[0].path.parent) as (app, pilot):
+        await pilot.press("m")
+        options = app.screen.query_one(OptionList)
+        assert [option.id for option in options.options] == [
+            "none", "tag", "preset", "name", "optim.lr", "train.seed",
+        ]  # fmt: skip
+        await pilot.press("down", "down", "down", "down", "down", "enter")
+        await until(pilot, lambda: "seed=0 (2 runs)" in header(app))
+        await pilot.press("m", "enter")
+        await until(pilot, lambda: "abc3" in header(app))
+        assert app.board.group_by == ""
+
+
+async def test_a_key_that_no_run_here_has_makes_no_groups(two_runs: list[RunDirectory]) -> None:
+    async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
+        app.board.group_by = "no.such.key"
+        await pilot.press("x")
+        assert "● llama2-tiny" in header(app)
+        assert "throughput" in app.screen.query_one(Pane).text
+
+
+@pytest.mark.parametrize("size", [(10, 3), (40, 10)])
+async def test_the_smallest_terminals_are_survived(two_runs: list[RunDirectory], size: tuple[int, int]) -> None:
+    async with running("compare", two_runs, two_runs[0].path.parent, size) as (app, pilot):
+        await pilot.press("b", "x", "a", "b", "z")
+        await pilot.resize_terminal(200, 50)
         await until(pilot, lambda: "deltas against" in header(app))

@@ -59,7 +59,7 @@ async def test_the_axes_stand_still_while_the_log_grows(tmp_path: Path) -> None:
 async def test_the_console_is_followed(tmp_path: Path) -> None:
     run = live(tmp_path)
     async with running("watch", [run], tmp_path) as (app, pilot):
-        await pilot.press("l")
+        await pilot.press("b")
         with run.console.open("a") as file:
             file.write("saving a checkpoint\n")
         await until(pilot, lambda: "saving a checkpoint" in app.screen.query_one(Pane).text)
@@ -87,7 +87,7 @@ async def test_a_broken_line_is_listed_and_passed_over(tmp_path: Path) -> None:
             file.write('{"type": "step", "oops\n')
         append(run, 11, 11)
         await until(pilot, lambda: "step 11 of" in header(app))
-        await pilot.press("l", "l")
+        await pilot.press("b", "b")
         assert "of the log: not valid JSON" in app.screen.query_one(Pane).text
 
 

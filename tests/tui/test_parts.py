@@ -14,14 +14,17 @@ from textual.theme import BUILTIN_THEMES
 
 from tests.support import write_run
 from tuitrain.tui import app as app_module
-from tuitrain.tui.actions import ACTIONS, Place, actions_of, footer
+from tuitrain.tui.actions import actions_of, foot
 from tuitrain.tui.app import TuitrainApp, run_app
 from tuitrain.tui.headline import bar
-from tuitrain.tui.layout import arrange
+from tuitrain.tui.layout import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, SELECTOR_ROWS, arrange
+from tuitrain.tui.registry import ACTIONS, Place
 from tuitrain.tui.screens.compare import CompareScreen
 from tuitrain.tui.screens.help import HelpScreen, help_lines
 from tuitrain.tui.screens.runs import RunsScreen
 from tuitrain.tui.screens.watch import WatchScreen
+from tuitrain.tui.selector import Settings, selector
+from tuitrain.tui.state import Board
 from tuitrain.tui.table import Column, table
 from tuitrain.tui.text import Span, clean, crop, fit, line, plain, spread, width, wrap
 from tuitrain.tui.theme import contrast, palette_of, terminal_palette
@@ -45,11 +48,13 @@ def test_no_key_means_two_things_on_a_screen(place: Place) -> None:
 
 
 def test_footer_and_help_come_from_the_registry() -> None:
-    assert plain(footer("watch", 200)).split()[:2] == ["q", "quit"]
-    assert "x axis" in plain(footer("watch", 200))
-    assert "x x" not in plain(footer("watch", 200))
-    assert width(footer("watch", 40)) <= 40
-    shown = "\n".join(plain(row) for row in help_lines("watch"))
+    navigation, keys = map(plain, foot("watch", 200, 50))
+    assert navigation.split()[:4] == ["1", "Watch", "2", "Runs"]
+    assert keys.split()[:2] == ["q", "quit"]
+    assert "x axis" in keys
+    (narrow,) = foot("watch", 40, 24)
+    assert width(narrow) <= 40
+    shown = " ".join(" ".join(plain(row) for row in help_lines("watch", ACTIONS, 60)).split())
     assert all(action.help in shown for action in ACTIONS if "watch" in action.places)
 
 
@@ -107,13 +112,64 @@ def test_a_table_drops_its_least_columns_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "charts", "columns"),
-    [((200, 50), 6, 3), ((120, 35), 6, 2), ((80, 24), 6, 1), ((200, 12), 6, 1), ((120, 35), 3, 3), ((80, 24), 3, 1)],
+    ("size", "sizes", "rows"),
+    [
+        ((200, 50), (1,) * 6, [[4, 4, 4], [4, 4, 4]]),
+        ((120, 35), (1,) * 6, [[6, 6], [6, 6], [6, 6]]),
+        ((120, 35), (1,) * 3, [[4, 4, 4]]),
+        ((300, 50), (1,) * 8, [[3, 3, 3, 3], [3, 3, 3, 3]]),
+        # Rows are about equally full, and filled to their end.
+        ((200, 50), (1,) * 4, [[6, 6], [6, 6]]),
+        ((200, 50), (1,) * 7, [[4, 4, 4], [4, 4, 4], [12]]),
+        ((200, 50), (2, 1, 1, 1, 1), [[8, 4], [4, 4, 4]]),
+        ((200, 50), (1, 3, 1), [[12], [12], [12]]),
+        ((200, 50), (1,), [[12]]),
+    ],
 )
-def test_the_arrangement_follows_the_size(size: tuple[int, int], charts: int, columns: int) -> None:
-    found = arrange(*size, charts, 0.3)
-    assert found.columns == columns
-    assert found.single == (columns == 1)
+def test_charts_share_the_rows(size: tuple[int, int], sizes: tuple[int, ...], rows: list[list[int]]) -> None:
+    found = arrange(*size, sizes, 0.3)
+    assert [[cell.span for cell in row] for row in found.rows] == rows
+    assert [cell.panel for row in found.rows for cell in row] == list(range(len(sizes)))
+    assert len(found.pages) == 1
+    assert not found.single
+
+
+@pytest.mark.parametrize(("size", "count"), [((80, 24), 6), ((80, 24), 3), ((10, 3), 1), ((200, 11), 6), ((1, 1), 12)])
+def test_where_there_is_little_room_one_thing_shows(size: tuple[int, int], count: int) -> None:
+    found = arrange(*size, (1,) * count, 0.3)
+    assert found.single
+    assert found.pane_rows == 0
+    assert [found.page_of(panel) for panel in range(count)] == list(range(count))
+
+
+@pytest.mark.parametrize("size", list(product((100, 120, 160, 200, 300), (20, 35, 50, 100))))
+@pytest.mark.parametrize("count", range(1, 13))
+def test_any_number_of_panels_has_room(size: tuple[int, int], count: int) -> None:
+    found = arrange(*size, (1,) * count, 0.3)
+    most = max(len(page) for page in found.pages)
+    assert sorted(cell.panel for row in found.rows for cell in row) == list(range(count))
+    assert all(sum(cell.span for cell in row) == GRID_UNITS for row in found.rows)
+    assert found.pane_rows + most * LEAST_CHART_ROWS + HEADER_ROWS + SELECTOR_ROWS <= size[1]
+    # No page is fuller than another by more than a row.
+    assert most - min(len(page) for page in found.pages) <= 1
+
+
+def test_up_and_down_go_to_the_panel_below() -> None:
+    found = arrange(200, 50, (2, 1, 1, 1, 1), 0.3)
+    assert [found.neighbour(panel, 1) for panel in range(5)] == [2, 4, 0, 0, 1]
+    assert [found.neighbour(panel, -1) for panel in range(5)] == [2, 4, 0, 0, 1]
+
+
+@pytest.mark.parametrize("cells", [10, 40, 80, 200])
+@pytest.mark.parametrize("panel", [0, 5, 11])
+def test_the_panel_that_is_on_is_in_the_selector(cells: int, panel: int) -> None:
+    panels = [f"Panel{n}" for n in range(12)]
+    shown = Settings(Board(), ["Samples", "Log"], None, panels, panel, "training", 0, 1)
+    found = selector(shown, cells)
+    assert any(span.text == f"Panel{panel}" and span.role == "on" for span in found)
+    if cells >= 40:
+        assert width(found) <= cells
+        assert "Log" in plain(found)
 
 
 def test_leaving_a_live_run_says_how_to_come_back(
@@ -146,5 +202,5 @@ def test_an_unknown_axis_is_refused(tmp_path: Path) -> None:
 def test_the_dashboard_imports_little() -> None:
     code = "import sys, tuitrain.tui.app, tuitrain.tui.screens.watch; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    for heavy in ("torch", "matplotlib", "pydantic", "pyarrow", "textual_plotext", "tuitrain.tui.screens.runs"):
+    for heavy in ("torch", "matplotlib", "pydantic", "pyarrow", "plotext", "tuitrain.tui.screens.runs"):
         assert heavy not in modules

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import numpy as np
@@ -11,13 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuitrain.tui.axes import Range, grown, labels, log_ticks, settled, ticks, time_label
-from tuitrain.tui.plot import Curve, Level, Plot, Points, draw
+from tuitrain.tui.axes import X_AXES, Range, XAxis, grown, labels, log_ticks, settled, ticks, time_label
+from tuitrain.tui.drawing import draw
+from tuitrain.tui.overlay import exact
+from tuitrain.tui.plot import SUPERSEDED, Curve, Level, Look, Mark, Plot, Points
 from tuitrain.tui.text import plain, width
+from tuitrain.tui.view import Memory
+from tuitrain.tui.xscale import XScale
 
 
 def text(plot: Plot, columns: int = 60, rows: int = 14) -> list[str]:
-    return [plain(line) for line in draw(plot, columns, rows)[0]]
+    return [plain(line) for line in draw(plot, columns, rows).lines]
 
 
 def curve(*values: float, **more: str) -> Curve:
@@ -42,7 +48,7 @@ def test_a_rising_line_rises() -> None:
 )
 def test_any_data_at_any_size_fills_exactly_its_cells(values: list[float], columns: int, rows: int, log: bool) -> None:
     values = [value if abs(value) < 1e100 or not math.isfinite(value) else 0.0 for value in values]
-    drawn, _ = draw(Plot("loss", "2.3", (curve(*values),), log=log), columns, rows)
+    drawn = draw(Plot("loss", "2.3", (curve(*values),), log=log), columns, rows).lines
     assert len(drawn) == rows
     assert {width(line) for line in drawn} == {columns}
 
@@ -183,3 +189,137 @@ def test_time_labels() -> None:
 def test_log_ticks_are_round_values() -> None:
     assert [round(10**p, 6) for p in log_ticks(Range(-4, 0), 5)] == [1e-4, 1e-3, 1e-2, 0.1, 1]
     assert len(log_ticks(Range(math.log10(2.1), math.log10(4.9)), 4)) >= 2
+
+
+def test_a_curve_that_grew_is_drawn_as_if_it_were_new() -> None:
+    rng = np.random.default_rng(3)
+    x, y = np.arange(1.0, 5001), rng.standard_normal(5000)
+    y[[7, 2500, 4990]] = math.nan, math.inf, math.nan
+    memory = Memory()
+    for count in (1, 2, 40, 41, 3000, 4980, 4995, 5000):
+        grown = Plot("loss", curves=(Curve(x[:count], y[:count], "run0", identity=("one",)),), clip=True)
+        lines = draw(grown, 60, 14, memory).lines
+    fresh = Memory()
+    fresh.whole.x, fresh.whole.y = memory.whole.x, memory.whole.y
+    fresh.fit(grown, Look())
+    fresh.whole.x, fresh.whole.y = memory.whole.x, memory.whole.y
+    assert lines == draw(grown, 60, 14, fresh).lines
+
+
+def test_another_curve_under_the_same_identity_is_not_mixed_with_the_old_one() -> None:
+    x = np.arange(1.0, 101)
+    memory = Memory()
+    draw(Plot("loss", curves=(Curve(x, x, "run0", identity=("one",)),)), 60, 14, memory)
+    other = Plot("loss", curves=(Curve(x, 100 - x, "run0", identity=("one",)),))
+    assert draw(other, 60, 14, memory).lines == draw(other, 60, 14).lines
+
+
+def test_zoomed_in_the_y_axis_adapts_and_the_line_goes_on_to_the_edges() -> None:
+    x = np.arange(0.0, 1001, 100)
+    plot = Plot("loss", curves=(Curve(x, x, "run0"),), growing=False)
+    rows = [plain(line) for line in draw(plot, 60, 14, look=Look(zoom=Range(410, 490))).lines]
+    assert "step 410–490" in rows[-1]
+    assert rows[1][1:4].strip(" ·") in ("", "490", "500")
+    body = [row[5:-2] for row in rows[1:-1]]
+    drawn = [index for row in body for index, cell in enumerate(row) if "⠀" < cell <= "⣿"]
+    assert min(drawn) == 0
+    assert max(drawn) >= len(body[0]) - 2
+
+
+def test_marks_never_hide_a_curve() -> None:
+    x = np.arange(1.0, 101)
+    flat = Plot("loss", curves=(Curve(x, np.zeros(100), "run0"),), from_zero=True)
+    marks = tuple(
+        Mark(at, kind, "quiet") for at, kind in ((20.0, "checkpoint"), (40.0, "restart"), (60.0, "alert"))
+    )  # fmt: skip
+    before, after = text(flat), text(replace(flat, marks=marks))
+    assert after != before
+    for old, new in zip(before[1:-1], after[1:-1], strict=True):
+        assert all(new[index] == char for index, char in enumerate(old) if "⠀" < char <= "⣿")
+    assert "┊" in "".join(after[1:-1])
+    assert "!" in "".join(after[1:-1])
+
+
+def test_what_has_no_number_is_marked_by_its_kind() -> None:
+    values = [1.0, 2.0, math.inf, 2.0, math.nan, 1.0, -math.inf, 1.5]
+    rows = text(Plot("loss", curves=(curve(*values),)))
+    assert "↑" in rows[1]
+    assert "×" in rows[-2]
+    assert "↓" in rows[-2]
+    assert "↓" in text(Plot("lr", curves=(curve(1.0, 0.1, 0.0, 0.1),), log=True))[-2]
+
+
+def test_superseded_curves_lie_below() -> None:
+    x = np.arange(1.0, 101)
+    newest = Curve(x, np.ones(100), "run0")
+    old = Curve(x, np.ones(100), SUPERSEDED)
+    for curves in ((old, newest), (newest, old)):
+        lines = draw(Plot("loss", curves=curves), 60, 14).lines
+        roles = {span.role for line in lines for span in line if any("⠀" < char <= "⣿" for char in span.text)}
+        assert roles == {"run0"}
+
+
+def test_several_runs_carry_their_glyphs_along_their_curves() -> None:
+    x = np.linspace(1, 100, 300)
+    curves = tuple(Curve(x, x * 0 + index, f"run{index}", f"run {index}", "●▲"[index]) for index in (0, 1))
+    body = "".join(text(Plot("loss", curves=curves), 90)[1:-1])
+    assert body.count("●") >= 3
+    assert body.count("▲") >= 3
+    alone = "".join(text(Plot("lr", curves=curves[:1]), 90)[1:-1])
+    assert alone.count("●") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(2.31415, "2.3142"), (412345.2, "412,345"), (2.91314e-4, "2.9131e-4"), (0.0, "0"), (math.nan, "nan")],
+)
+def test_values_at_the_crosshair_have_five_digits(value: float, expected: str) -> None:
+    assert exact(value) == expected
+
+
+def test_a_finished_run_has_no_value_beyond_its_end() -> None:
+    short, long = np.arange(1.0, 51), np.arange(1.0, 101)
+    curves = (Curve(short, short * 0 + 3, "run0", "a", "●"), Curve(long, long * 0 + 4, "run1", "b", "▲"))
+    plot = Plot("loss", curves=curves)
+    assert "● a 3.0000" in plain(draw(plot, 70, 12, look=Look(crosshair=30)).lines[0])
+    beyond = plain(draw(plot, 70, 12, look=Look(crosshair=80)).lines[0])
+    assert "▲ b 4.0000" in beyond
+    assert "●" not in beyond
+
+
+@pytest.mark.parametrize("axis", X_AXES)
+def test_places_and_cells_agree_on_every_axis(axis: XAxis) -> None:
+    low = 1.75e9 if axis == "clock" else 3.0
+    for log in (False, True):
+        if log and axis == "clock":
+            continue
+        ends = Range(math.log10(low), math.log10(low * 900)) if log else Range(low, low + 5e4)
+        scale = XScale(axis, ends, 57, log)
+        assert [scale.column(scale.value_at(column)) for column in range(57)] == list(range(57))
+        assert scale.ticks()
+        columns = [column for column, _ in scale.ticks()]
+        assert columns == sorted(columns)
+        assert scale.column(low * (0.5 if axis != "clock" else 0.9)) == -1
+
+
+def test_the_clock_is_round_in_local_time_also_after_it_was_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        # The clocks were put back at 01:00 UTC on 26 October 2025.
+        begin = datetime(2025, 10, 25, 10, tzinfo=UTC).timestamp()
+        ticks = XScale("clock", Range(begin, begin + 2 * 86400), 100).ticks()
+        assert {text for _, text in ticks} <= {"18:00", "12:00", "06:00", "26 Oct", "27 Oct"}
+        assert {"26 Oct", "27 Oct"} <= {text for _, text in ticks}
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+
+
+def test_only_what_is_new_is_read() -> None:
+    x, y = np.arange(1.0, 1001), np.sin(np.arange(1000.0) / 90)
+    memory = Memory()
+    before = draw(Plot("loss", curves=(Curve(x[:850], y[:850], "run0", identity=("one",)),)), 60, 14, memory)
+    y[:800] = 1e6  # Would stretch the y axis if it were looked at again.
+    after = draw(Plot("loss", curves=(Curve(x[:851], y[:851], "run0", identity=("one",)),)), 60, 14, memory)
+    assert [plain(line)[:40] for line in after.lines] == [plain(line)[:40] for line in before.lines]

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.support import write_run
 from tests.tui.conftest import SIZES, header, running, shown, until
-from tuitrain.runs import RunDirectory
+from tuitrain.events import EventWriter, Step
+from tuitrain.runs import RunDirectory, RunInfo
+from tuitrain.runs.editing import add_note, set_tags
+from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.screens.compare import CompareScreen
-from tuitrain.tui.screens.runs import RunsScreen
+from tuitrain.tui.screens.runs import FilterLine, RunsScreen
 from tuitrain.tui.screens.watch import WatchScreen
-from tuitrain.tui.theme import DARK, LIGHT
+from tuitrain.tui.theme import DARK, GLYPHS, LIGHT
+from tuitrain.tui.widgets.lines import Lines
+from tuitrain.tui.widgets.pane import Pane
+
+
+def rows(app: TuitrainApp) -> list[str]:
+    """The ids in the list, from the top."""
+    return [row.split("-2026")[0].split()[-1] for row in app.screen.query_one(Pane).text.split("\n") if "-2026" in row]
+
+
+def glyphs(app: TuitrainApp) -> dict[str, str]:
+    """The marks at the left of the list, by the id of their run."""
+    found = (row.split() for row in app.screen.query_one(Pane).text.split("\n"))
+    return {words[1]: words[0] for words in found if words and words[0] in GLYPHS}
+
+
+def heading(app: TuitrainApp) -> str:
+    return app.screen.query_one("#heading", Lines).text
+
+
+def about(app: TuitrainApp) -> str:
+    return app.screen.query_one("#about", Lines).text
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT])
@@ -20,10 +46,13 @@ from tuitrain.tui.theme import DARK, LIGHT
 async def test_every_run_has_its_row(two_runs: list[RunDirectory], size: tuple[int, int], theme: str) -> None:
     async with running("runs", [], two_runs[0].path.parent, size, theme) as (app, _):
         text = shown(app)
-        for word in ("2 runs", "llama2-tiny-20260101-120000-abcd", "✓ completed", "100", "status", "loss", "step"):
+        for word in ("2 runs", "llama2-tiny", "abcd", "✓ completed", "status", "loss curve", "▇", "33.3 %", "age"):
             assert word in text, word
         if size[0] >= 120:
-            for word in ("progress", "val loss", "MFU", "tok/s", "age", "33.3 %"):
+            for word in ("val loss", "MFU", "tok/s"):
+                assert word in text, word
+        if size[0] >= 200:
+            for word in ("llama2-tiny-20260101-120000-abcd", "step", "tokens", "tags", "parameters", "last alert"):
                 assert word in text, word
 
 
@@ -51,12 +80,14 @@ async def test_marked_runs_are_opened_or_compared_together(two_runs: list[RunDir
         await pilot.press("c")
         await until(pilot, lambda: bool(app._notifications))
         assert isinstance(app.screen, RunsScreen)
-        await pilot.press("space", "space")
-        assert shown(app).count("▪") == 2
+        await pilot.press("down", "space", "up", "space")
+        assert glyphs(app) == {"gpt2-tiny-20260101-130000-ef01": "▲", "llama2-tiny-20260101-120000-abcd": "●"}
         await pilot.press("c")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         await until(pilot, lambda: all(view.loaded for view in app.board.views))
-        assert {view.name for view in app.board.views} == {"llama2-tiny", "gpt2-tiny"}
+        # In the order of marking, so that each has the colour and the glyph it had in the list.
+        assert [view.name for view in app.board.views] == ["llama2-tiny", "gpt2-tiny"]
+        assert "● llama2-tiny" in header(app)
 
 
 async def test_the_cursor_stays_in_the_list(two_runs: list[RunDirectory]) -> None:
@@ -77,8 +108,139 @@ async def test_c_on_one_run_marks_it_in_the_list_of_its_own_directory(
     async with running("watch", two_runs[:1], tmp_path / "elsewhere") as (app, pilot):
         await pilot.press("c")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen) and "2 runs" in shown(app))
-        assert [row for row in shown(app).split("\n") if "▪" in row and two_runs[0].run_id in row]
-        assert shown(app).count("▪") == 1
+        assert glyphs(app) == {two_runs[0].run_id: "●"}
         await pilot.press("space", "c")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         assert {view.directory for view in app.board.views} == set(two_runs)
+
+
+@pytest.fixture
+def some_runs(tmp_path: Path) -> Path:
+    """Three runs: the oldest has the lowest loss, the newest the highest."""
+    for index, (name, floor) in enumerate((("low", 2.0), ("middle", 2.5), ("high", 3.0))):
+        created = 1.7e9 + index * 86400
+        write_run(
+            tmp_path, f"{name}-20260101-12000{index}-abc{index}", floor=floor, start=created,
+            overrides=(f"name={name}",), info=RunInfo(name=name, created=created, tags=["sweep"] if index else []),
+        )  # fmt: skip
+    return tmp_path
+
+
+async def test_the_filter_works_while_it_is_typed(some_runs: Path) -> None:
+    async with running("runs", [], some_runs) as (app, pilot):
+        await pilot.press("slash")
+        assert "words  status:  tag:" in about(app)
+        await pilot.press(*"tag:sweep")
+        assert rows(app) == ["high", "middle"]
+        assert "2 of 3 runs" in header(app)
+        assert "1 hidden" in header(app)
+        await pilot.press("space", *"loss<")
+        assert "loss< lacks a number" in about(app)
+        assert rows(app) == ["high", "middle"]
+        await pilot.press(*"3.8", "enter")
+        assert rows(app) == ["middle"]
+        assert not app.screen.query_one("#filter").display
+        assert "filter tag:sweep loss<3.8" in header(app)
+
+
+async def test_escape_clears_the_filter_and_stays_on_the_screen(some_runs: Path) -> None:
+    async with running("runs", [], some_runs) as (app, pilot):
+        await pilot.press("slash", *"nothing-like-this")
+        assert "None of the 3 runs is like that" in shown(app)
+        await pilot.press("escape")
+        assert rows(app) == ["high", "middle", "low"]
+        assert isinstance(app.screen, RunsScreen)
+        await pilot.press("slash", *"low", "enter", "slash")
+        assert app.screen.query_one(FilterLine).value == "low"
+
+
+async def test_an_unfinished_term_is_dropped_when_the_line_is_left(some_runs: Path) -> None:
+    async with running("runs", [], some_runs) as (app, pilot):
+        await pilot.press("slash", *"low", "space", *"loss<", "enter")
+        assert app.screen.query_one("#filter").display
+        await pilot.press("backspace", "backspace", "backspace", "backspace", "backspace", "enter")
+        assert not app.screen.query_one("#filter").display
+        assert rows(app) == ["low"]
+
+
+async def test_marks_survive_the_filter(some_runs: Path) -> None:
+    async with running("runs", [], some_runs) as (app, pilot):
+        await pilot.press("space", "slash", *"low", "enter", "space", "enter")
+        await until(pilot, lambda: isinstance(app.screen, WatchScreen))
+        assert [view.directory.run_id.split("-")[0] for view in app.board.views if view.directory] == ["high", "low"]
+
+
+async def test_runs_are_ordered_by_column_and_the_cursor_stays_on_its_run(some_runs: Path) -> None:
+    async with running("runs", [], some_runs) as (app, pilot):
+        screen = app.screen
+        assert isinstance(screen, RunsScreen)
+        assert "age ▲" in heading(app)
+        while "loss ▲" not in heading(app):
+            await pilot.press("o")
+        assert rows(app) == ["low", "middle", "high"]
+        assert screen.listed[screen.cursor].name == "high"
+        await pilot.press("O")
+        assert "loss ▼" in heading(app)
+        assert rows(app) == ["high", "middle", "low"]
+        assert screen.listed[screen.cursor].name == "high"
+
+
+async def test_a_click_on_a_heading_orders_and_turns_the_order(some_runs: Path) -> None:
+    async with running("runs", [], some_runs) as (app, pilot):
+        await pilot.click("#heading", offset=(heading(app).index("MFU"), 0))
+        assert "MFU ▼" in heading(app)
+        await pilot.click("#heading", offset=(heading(app).index("MFU"), 0))
+        assert "MFU ▲" in heading(app)
+
+
+async def test_order_and_filter_are_remembered(some_runs: Path) -> None:
+    async with running("runs", [], some_runs) as (app, pilot):
+        await pilot.press("o", "O", "slash", *"tag:sweep", "enter")
+        first = heading(app)
+    async with running("runs", [], some_runs) as (app, pilot):
+        assert heading(app) == first
+        assert "filter tag:sweep" in header(app)
+        assert rows(app) == ["middle", "high"]
+
+
+async def test_what_is_said_of_the_run_under_the_cursor(some_runs: Path) -> None:
+    async with running("runs", [], some_runs, (120, 35)) as (app, pilot):
+        await pilot.press("G")
+        assert about(app).strip().startswith("low-20260101-120000-abc0")
+        run = next(seen.directory for seen in app.board.glances or () if seen.name == "low")
+        set_tags(run, ["first"])
+        add_note(run, "a note \x1b[31mfrom a file")
+        await until(pilot, lambda: "#first" in about(app))
+        assert "a note from a file" in about(app)
+
+
+async def test_what_is_broken_is_listed_and_said(some_runs: Path) -> None:
+    broken = RunDirectory(some_runs / "broken-20260101-120000-ffff")
+    broken.path.mkdir()
+    broken.info.write_text("{ not json", encoding="utf-8")
+    broken.metrics.write_text("rubbish\n", encoding="utf-8")
+    empty = RunDirectory(some_runs / "empty-20260101-120000-eeee")
+    empty.path.mkdir()
+    empty.metrics.touch()
+    diverged = next(some_runs.glob("low-*"))
+    with EventWriter(diverged / "metrics.jsonl") as log:
+        for step in range(101, 400):
+            log.write(Step(time=1.7e9, step=step, loss=math.nan))
+    async with running("runs", [], some_runs) as (app, pilot):
+        assert set(rows(app)) == {"high", "middle", "low", "broken", "empty"}
+        text = shown(app)
+        assert "run.json cannot be read" in text
+        assert "×" in next(row for row in text.split("\n") if "low-2026" in row)
+        shutil.rmtree(diverged)
+        await until(pilot, lambda: "low" not in rows(app))
+        assert len(rows(app)) == 4
+
+
+@pytest.mark.parametrize("size", [(10, 3), (30, 6), (200, 12)])
+async def test_the_smallest_terminals_are_survived(some_runs: Path, size: tuple[int, int]) -> None:
+    async with running("runs", [], some_runs, size) as (app, pilot):
+        await pilot.press("down", "space", "o", "slash", *"low", "enter")
+        await pilot.resize_terminal(120, 35)
+        await pilot.pause()
+        assert rows(app) or "low abc0" in shown(app)
+        await pilot.resize_terminal(10, 3)

@@ -64,15 +64,13 @@ async def test_two_columns_at_120_and_one_chart_at_80(run: RunDirectory) -> None
         assert charts_in_sight(app) == ["lr"]
 
 
-async def test_x_goes_through_step_tokens_and_time(run: RunDirectory) -> None:
+async def test_x_goes_through_all_axes_and_back(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        assert "step" in chart(app, "loss").split("\n")[-1]
-        await pilot.press("x")
-        assert "tokens" in chart(app, "loss").split("\n")[-1]
-        await pilot.press("x")
-        assert "time" in chart(app, "lr").split("\n")[-1]
-        await pilot.press("x")
-        assert "step" in chart(app, "loss").split("\n")[-1]
+        seen = []
+        for _ in range(6):
+            seen.append(chart(app, "lr").split("\n")[-1].split()[1])
+            await pilot.press("x")
+        assert seen == ["step", "tokens", "training", "clock", "compute,", "step"]
 
 
 async def test_s_goes_through_the_smoothings_and_names_them(run: RunDirectory) -> None:
@@ -106,7 +104,7 @@ async def test_zoom_fills_the_screen_with_the_panel_in_focus(run: RunDirectory, 
         await pilot.press("right", "down", key)
         await pilot.pause()
         assert charts_in_sight(app) == ["grad_norm"]
-        assert len(chart(app, "grad_norm").split("\n")) == 50 - 4
+        assert len(chart(app, "grad_norm").split("\n")) == 50 - 5
         await pilot.press(key)
         await pilot.pause()
         assert len(charts_in_sight(app)) == 6
@@ -120,7 +118,7 @@ async def test_l_goes_through_the_tabs(run: RunDirectory, size: tuple[int, int])
         for _ in range(5):
             if pane.display:
                 texts.append(pane.text)
-            await pilot.press("l")
+            await pilot.press("b")
             await pilot.pause()
         assert any("step 100" in text and "def main(self):" in text for text in texts)
         assert any("tuitrain engine" in text for text in texts)
@@ -131,7 +129,7 @@ async def test_l_goes_through_the_tabs(run: RunDirectory, size: tuple[int, int])
 async def test_what_differs_from_the_preset_is_marked(tmp_path: Path) -> None:
     run = write_run(tmp_path, overrides=("optim.lr=0.0017", "train.max_steps=120"))
     async with running("watch", [run], tmp_path) as (app, pilot):
-        await pilot.press("l", "l", "l")
+        await pilot.press("b", "b", "b")
         marked = app.screen.query_one(Pane).text.split("•")[2:]
         differing = difference(load_config("llama2-tiny"), load_config(str(run.config)))
         assert {"optim.lr", "train.max_steps"} <= set(differing)
@@ -143,12 +141,8 @@ async def test_t_changes_the_colours_and_the_text_stays(run: RunDirectory) -> No
         before, palette = shown(app), app.palette
         await pilot.press("t")
         await pilot.pause()
-        assert app.theme == LIGHT
         assert app.palette["run0"] != palette["run0"]
         assert shown(app) == before
-        await pilot.press("t")
-        await pilot.pause()
-        assert app.palette["run0"] == palette["run0"]
 
 
 async def test_help_lists_the_keys_and_any_of_its_keys_closes_it(run: RunDirectory) -> None:
@@ -166,7 +160,7 @@ async def test_the_command_palette_finds_an_action(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await pilot.press("colon")
         await pilot.pause()
-        await pilot.press(*"logarithmic")
+        await pilot.press(*"logarithmic", "space", *"vertical")
         await app.workers.wait_for_complete()
         await pilot.pause(0.3)
         await pilot.press("down", "enter")
@@ -179,8 +173,8 @@ async def test_the_command_palette_finds_an_action(run: RunDirectory) -> None:
 
 async def test_a_click_on_the_footer_and_on_a_tab(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        footer = app.screen.query_one("#footer")
-        await pilot.click(footer, offset=(shown(app).split("\n")[-1].index("x axis"), 0))
+        footer = app.screen.query_one("#foot")
+        await pilot.click(footer, offset=(shown(app).split("\n")[-1].index("x axis"), 1))
         assert app.board.x == "tokens"
         await pilot.click("#selector", offset=(10, 0))
         await pilot.pause()
@@ -217,7 +211,7 @@ async def test_several_runs_share_the_charts(two_runs: list[RunDirectory]) -> No
         await pilot.press("n")
         assert "gpt2-tiny" in header(app)
         assert "2 of 2" in header(app)
-        await pilot.press("N")
+        await pilot.press("p")
         assert "1 of 2" in header(app)
 
 
@@ -274,7 +268,7 @@ async def test_before_the_first_step_it_says_what_the_run_does(tmp_path: Path) -
 @pytest.mark.parametrize("size", [(10, 3), (1, 1), (30, 8), (300, 12), (40, 100)])
 async def test_any_size_survives(run: RunDirectory, size: tuple[int, int]) -> None:
     async with running("watch", [run], run.path.parent, size) as (app, pilot):
-        await pilot.press("l", "z", "x", "right", "z", "l", "question_mark", "escape", "y")
+        await pilot.press("b", "z", "x", "right", "z", "b", "question_mark", "escape", "y")
         await pilot.resize_terminal(120, 35)
         await pilot.pause()
         assert "completed" in header(app)

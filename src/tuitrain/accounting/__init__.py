@@ -15,6 +15,7 @@ from tuitrain.accounting.logits import chunk_rows, dense_logits_bytes, logits_by
 from tuitrain.accounting.memory import MemoryEstimate, estimate_memory, shard_count, step_moments
 from tuitrain.accounting.parameters import ParameterCounts, count_parameters
 from tuitrain.accounting.peaks import GPUS, Gpu, find_gpu, peak_tflops
+from tuitrain.accounting.schedule import Schedule, lr_factor
 
 __all__ = [
     "GPUS",
@@ -24,6 +25,7 @@ __all__ = [
     "Gpu",
     "MemoryEstimate",
     "ParameterCounts",
+    "Schedule",
     "achieved_tflops",
     "capacity_per_process",
     "choose_strategy",
@@ -36,6 +38,7 @@ __all__ = [
     "fitting_sentence",
     "flops_per_token",
     "logits_bytes",
+    "lr_factor",
     "mfu",
     "peak_tflops",
     "shard_count",

@@ -9,7 +9,11 @@ CUDA they have, on the CPU not.
 
 from __future__ import annotations
 
-from tuitrain.config import ModelConfig
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tuitrain.config import ModelConfig
+
 
 FLOAT = 4
 TOKEN_ID = 8

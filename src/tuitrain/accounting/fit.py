@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuitrain.accounting.memory import estimate_memory
-from tuitrain.config import RunConfig
+
+if TYPE_CHECKING:
+    from tuitrain.config import RunConfig
 
 GB = 1e9
 USABLE = 0.9

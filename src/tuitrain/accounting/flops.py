@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tuitrain.accounting.parameters import count_parameters
-from tuitrain.config import ModelConfig
+
+if TYPE_CHECKING:
+    from tuitrain.config import ModelConfig
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,15 @@ states are exact; `bench/memory.py` holds the sum against what is measured.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tuitrain.accounting.activations import FLOAT, blocks_bytes_per_token, edge_bytes_per_token
 from tuitrain.accounting.logits import chunk_rows, logits_bytes
 from tuitrain.accounting.parameters import count_parameters, vocabulary
-from tuitrain.config import RunConfig
-from tuitrain.config.sections import ParallelConfig
+
+if TYPE_CHECKING:
+    from tuitrain.config import RunConfig
+    from tuitrain.config.sections import ParallelConfig
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tuitrain.config import ModelConfig
+if TYPE_CHECKING:
+    from tuitrain.config import ModelConfig
 
 
 @dataclass(frozen=True)

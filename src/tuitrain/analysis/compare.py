@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tuitrain.analysis.metrics import SUMMARY_METRICS, Metric
-from tuitrain.analysis.series import AXES, Axis
-from tuitrain.analysis.summary import Summary, summarize
+import numpy as np
+
+from tuitrain.analysis.metrics import NOT_AVAILABLE, SUMMARY_METRICS, Metric
+from tuitrain.analysis.series import AXES, Axis, eval_x_values, x_values
+from tuitrain.analysis.summary import SLACK, Summary, summarize
 from tuitrain.analysis.verdict import losses_are_comparable, verdict
 from tuitrain.config import flatten
 from tuitrain.events import Run
@@ -28,6 +30,7 @@ class MetricRow:
 
     deltas: relative change against the baseline, 0.1 is 10 % more; None for the baseline itself and wherever it means
     nothing. best: index of the best run, None when there is no better or no other. baseline: index of that run.
+    spreads, counts: of groups of runs, whose mean a value is, the standard deviation and how many runs have it.
     """
 
     metric: Metric
@@ -35,6 +38,18 @@ class MetricRow:
     deltas: list[float | None]
     best: int | None
     baseline: int = 0
+    spreads: list[float | None] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    def value_text(self, index: int) -> str:
+        """The value of a run with its unit, of a group with its spread: `47.2 ± 0.3 %`."""
+        text = self.metric.text(self.values[index])
+        spread = self.spreads[index] if self.spreads else None
+        if spread is None:
+            return text
+        about, unit = self.metric.text(spread), f" {self.metric.unit}"
+        both = len(unit) > 1 and text.endswith(unit) and about.endswith(unit)
+        return f"{text.removesuffix(unit)} ± {about}" if both else f"{text} ± {about}"
 
     def delta_text(self, index: int) -> str:
         """The difference of a run to the baseline as tables show it, empty where there is none.
@@ -64,7 +79,10 @@ class ConfigRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs side by side. at: the point of an axis at which they were compared, None for their ends."""
+    """Runs side by side, or groups of runs. at: the point of an axis at which they were compared, None for their ends.
+
+    groups: the names of the runs in each group; empty where each column is one run, which alone have summaries.
+    """
 
     names: list[str]
     baseline: int
@@ -73,6 +91,7 @@ class Comparison:
     metrics: list[MetricRow]
     config: list[ConfigRow]
     verdict: list[str]
+    groups: list[list[str]] = field(default_factory=list)
 
 
 def compare_runs(
@@ -93,7 +112,7 @@ def compare_runs(
     comparable = losses_are_comparable(histories)
     rows = [
         _metric_row(metric, summaries, baseline, ranked=comparable or metric.key not in LOSS_KEYS)
-        for metric in SUMMARY_METRICS
+        for metric in metrics_at(histories, point)
     ]
     return Comparison(
         names=names,
@@ -101,9 +120,50 @@ def compare_runs(
         at=point,
         summaries=summaries,
         metrics=[row for row in rows if any(value is not None for value in row.values)],
-        config=_differing([_described(history.run) for history in histories]),
+        config=_differing([described(history.run) for history in histories]),
         verdict=verdict(names, histories, summaries, point),
     )
+
+
+def shared_point(histories: Sequence[RunHistory], axis: Axis) -> tuple[Axis, float] | None:
+    """The farthest point of an axis that every run with steps has come to; None where there is none."""
+    ends = [_end(history, axis) for history in histories if len(history.steps)]
+    known = [end for end in ends if end is not None]
+    return (axis, min(known)) if known and len(known) == len(ends) else None
+
+
+def equally_far(histories: Sequence[RunHistory], point: tuple[Axis, float]) -> bool:
+    """Whether all runs end at this point, so that nothing is gained by comparing there."""
+    ends = [_end(history, point[0]) for history in histories if len(history.steps)]
+    return all(end is not None and end - point[1] <= SLACK * abs(point[1]) for end in ends)
+
+
+def _end(history: RunHistory, axis: Axis) -> float | None:
+    x = x_values(history, axis)
+    known = x[np.isfinite(x)]
+    return float(known[-1]) if len(known) else None
+
+
+def metrics_at(histories: Sequence[RunHistory], point: tuple[Axis, float] | None) -> list[Metric]:
+    """The metrics of a comparison. At a point nothing is final, and what no evaluation measured there says so."""
+    if point is None:
+        return list(SUMMARY_METRICS)
+    note = ", interpolated" if any(_between_evaluations(history, *point) for history in histories) else ""
+    return [
+        replace(metric, title=metric.title.removeprefix("final ") + note)
+        if metric.key in ("final_val_loss", "final_perplexity")
+        else metric
+        for metric in SUMMARY_METRICS
+    ]
+
+
+def _between_evaluations(history: RunHistory, axis: Axis, limit: float) -> bool:
+    """Whether the run's validation loss at a point lies between two evaluations, so that it is interpolated."""
+    x = eval_x_values(history, axis)
+    x = x[np.isfinite(x)]
+    if not len(x) or not x[0] < limit < x[-1]:
+        return False
+    return not bool((np.abs(x - limit) <= SLACK * abs(limit)).any())
 
 
 def as_axis(name: str) -> Axis:
@@ -139,7 +199,7 @@ def _metric_row(metric: Metric, summaries: Sequence[Summary], baseline: int, *, 
     deltas = [
         _relative(value, reference) if ranked and index != baseline else None for index, value in enumerate(values)
     ]
-    return MetricRow(metric, values, deltas, _best(metric, values) if ranked else None, baseline)
+    return MetricRow(metric, values, deltas, best_of(metric, values) if ranked else None, baseline)
 
 
 def _relative(value: float | None, reference: float | None) -> float | None:
@@ -148,7 +208,8 @@ def _relative(value: float | None, reference: float | None) -> float | None:
     return value / reference - 1
 
 
-def _best(metric: Metric, values: Sequence[float | None]) -> int | None:
+def best_of(metric: Metric, values: Sequence[float | None]) -> int | None:
+    """The index of the best value; None where there is no better, no other, or no single best."""
     known = [(value, index) for index, value in enumerate(values) if value is not None and math.isfinite(value)]
     if metric.better is None or len(known) < 2:
         return None
@@ -157,7 +218,7 @@ def _best(metric: Metric, values: Sequence[float | None]) -> int | None:
     return chosen[1] if sum(value == chosen[0] for value, _ in known) == 1 else None
 
 
-def _described(run: Run | None) -> dict[str, Any]:
+def described(run: Run | None) -> dict[str, Any]:
     """The config of a run, and what `auto` and the machine made of it."""
     facts = _flat_config(run)
     if run is None:
@@ -180,12 +241,16 @@ def _flat_config(source: Run | Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _differing(sides: Sequence[Mapping[str, Any]]) -> list[ConfigRow]:
+    """Keys in which those sides differ of which anything is known; of the others every value is `n/a`."""
     keys = dict.fromkeys(key for side in sides for key in side)
+    known = [side for side in sides if any(value is not None for value in side.values())]
     rows = []
     for key in keys:
-        values = [side.get(key) for side in sides]
+        values = [side.get(key) for side in known]
         if any(value != values[0] for value in values[1:]):
-            rows.append(ConfigRow(key, [config_text(value) for value in values]))
+            rows.append(
+                ConfigRow(key, [config_text(side.get(key)) if side in known else NOT_AVAILABLE for side in sides])
+            )
     return rows
 
 

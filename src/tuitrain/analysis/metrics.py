@@ -16,9 +16,10 @@ NOT_AVAILABLE = "n/a"
 class Metric:
     """A number that runs report.
 
-    key is the column of `RunHistory.steps` (or `.evals` for source "eval", or the field of `Summary` for source
-    "summary"); a stored value times `factor` is in `unit`, which is what axes show; `format` renders the stored value
-    with its unit. better: which way is good.
+    key is the column of `RunHistory.steps` (or for source "eval" of `.evals`, for "system" of `.system_columns`, for
+    "summary" the field of `Summary`; for "derived" it is made of others); a stored value times `factor` is in `unit`,
+    which is what axes show; `format` renders the stored value with its unit. better: which way is good; panel: the
+    panel of the dashboard it belongs to, where `part` is its name among others.
     """
 
     key: str
@@ -29,7 +30,8 @@ class Metric:
     scale: Literal["linear", "log"] = "linear"
     panel: str = ""
     factor: float = 1.0
-    source: Literal["step", "eval", "summary"] = "step"
+    source: Literal["step", "eval", "system", "summary", "derived"] = "step"
+    part: str = ""
 
     def text(self, value: float | None) -> str:
         """The value with its unit; unknown is `n/a`, and nan and inf are themselves."""
@@ -40,6 +42,11 @@ class Metric:
         return self.format(value)
 
     @property
+    def column(self) -> str:
+        """Its column in the table of its source."""
+        return "loss" if self.key == "val_loss" else self.key
+
+    @property
     def label(self) -> str:
         """Title and unit, as an axis or a panel is headed."""
         return f"{self.title}, {self.unit}" if self.unit else self.title
@@ -48,30 +55,41 @@ class Metric:
 METRICS: tuple[Metric, ...] = (
     Metric("loss", "loss", "", "{:.4f}".format, "lower", panel="loss"),
     Metric("val_loss", "validation loss", "", "{:.4f}".format, "lower", panel="loss", source="eval"),
-    Metric("perplexity", "perplexity", "", "{:.4g}".format, "lower", "log", panel="loss", source="eval"),
+    Metric("perplexity", "perplexity", "", "{:.4g}".format, "lower", "log", panel="perplexity", source="eval"),
     Metric("accuracy", "accuracy", "%", units.percent, "higher", panel="accuracy", factor=100),
     Metric("mfu", "MFU", "%", units.percent, "higher", panel="mfu", factor=100),
     Metric("mfu_causal", "MFU (causal)", "%", units.percent, "higher", panel="mfu", factor=100),
     Metric("tokens_per_sec", "throughput", "tok/s", units.rate, "higher", panel="throughput"),
     Metric("tflops", "achieved", "TFLOP/s", "{:.3g} TFLOP/s".format, "higher", panel="throughput"),
-    Metric("step_time_ms", "step time", "ms", units.milliseconds, "lower", panel="step_time"),
-    Metric("data_time_ms", "data time", "ms", units.milliseconds, "lower", panel="step_time"),
-    Metric("mem_allocated_gb", "memory allocated", "GB", units.gigabytes, None, panel="memory"),
-    Metric("mem_peak_gb", "peak memory", "GB", units.gigabytes, "lower", panel="memory"),
-    Metric("mem_reserved_gb", "memory reserved", "GB", units.gigabytes, None, panel="memory"),
+    Metric("step_time_ms", "step time", "ms", units.milliseconds, "lower", panel="step_time", part="step"),
+    Metric("data_time_ms", "data time", "ms", units.milliseconds, "lower", panel="step_time", part="data"),
+    Metric("compute_time_ms", "compute time", "ms", units.milliseconds, "lower", panel="step_time", source="derived",
+           part="compute"),
+    Metric("mem_allocated_gb", "memory allocated", "GB", units.gigabytes, None, panel="memory", part="allocated"),
+    Metric("mem_peak_gb", "peak memory", "GB", units.gigabytes, "lower", panel="memory", part="peak"),
+    Metric("mem_reserved_gb", "memory reserved", "GB", units.gigabytes, None, panel="memory", part="reserved"),
     Metric("grad_norm", "gradient norm", "", "{:.3g}".format, None, panel="grad_norm"),
-    Metric("grad_mean", "gradient mean", "", units.scientific, None, panel="grad_stats"),
-    Metric("grad_std", "gradient std", "", units.scientific, None, panel="grad_stats"),
-    Metric("grad_max", "gradient max", "", units.scientific, None, panel="grad_stats"),
+    Metric("grad_mean", "gradient mean", "", units.scientific, None, panel="grad_stats", part="|mean|"),
+    Metric("grad_std", "gradient std", "", units.scientific, None, panel="grad_stats", part="std"),
+    Metric("grad_max", "gradient max", "", units.scientific, None, panel="grad_stats", part="max"),
     Metric("grad_nonfinite", "non-finite gradient elements", "", "{:.0f}".format, "lower", panel="grad_stats"),
     Metric("param_norm", "parameter norm", "", "{:.4g}".format, None, panel="update"),
     Metric("update_norm", "update norm", "", units.scientific, None, panel="update"),
-    Metric("step_time_max_ms", "longest step time of a rank", "ms", units.milliseconds, "lower", panel="ranks"),
-    Metric("rank_skew_ms", "wait for the slowest rank", "ms", units.milliseconds, "lower", panel="ranks"),
+    Metric("update_ratio", "update-to-weight ratio", "", units.scientific, None, "log", panel="update",
+           source="derived"),
+    Metric("step_time_max_ms", "longest step time of a rank", "ms", units.milliseconds, "lower", panel="ranks",
+           part="longest"),
+    Metric("rank_skew_ms", "wait for the slowest rank", "ms", units.milliseconds, "lower", panel="ranks", part="skew"),
     Metric("slowest_rank", "slowest rank", "", "{:.0f}".format, None, panel="ranks"),
     Metric("lr", "learning rate", "", units.scientific, None, panel="lr"),
-    Metric("tokens", "tokens", "", units.count, None, panel="tokens"),
-)
+    Metric("tokens", "tokens", "", units.count, None),
+    Metric("gpu_util_percent", "GPU utilisation", "%", "{:.0f} %".format, "higher", panel="gpu_util", source="system"),
+    Metric("gpu_power_w", "GPU power", "W", "{:,.0f} W".format, None, panel="gpu_power", source="system"),
+    Metric("gpu_temp_c", "GPU temperature", "°C", "{:.0f} °C".format, "lower", panel="gpu_temp", source="system"),
+    Metric("gpu_mem_used_gb", "GPU memory", "GB", units.gigabytes, None, panel="gpu_memory", source="system"),
+    Metric("cpu_percent", "CPU", "%", "{:.0f} %".format, None, panel="cpu", source="system"),
+    Metric("ram_used_gb", "RAM", "GB", units.gigabytes, None, panel="ram", source="system"),
+)  # fmt: skip
 
 # What a whole run amounts to: means, totals and newest values, as `summarize` defines them.
 SUMMARY_METRICS: tuple[Metric, ...] = (

@@ -31,28 +31,31 @@ def steps_covered(steps: FloatArray) -> FloatArray:
     return np.concatenate(([max(1.0, min(steps[0], usual))], gaps))
 
 
-def step_seconds(history: RunHistory) -> FloatArray:
-    """Seconds of training that each row of `history.steps` stands for, nan where the log does not tell.
+def step_seconds(history: RunHistory, start: int = 0) -> FloatArray:
+    """Seconds of training that each row of `history.steps` from `start` on stands for, nan where the log is silent.
 
     step_time_ms times the steps covered; a row without it counts its tokens at its throughput.
     """
     steps = history.steps
-    covered = steps_covered(steps["step"])
-    seconds = steps["step_time_ms"] / 1000 * covered
+    numbers = steps["step"]
+    covered = np.diff(numbers[start - 1 :]) if start else steps_covered(numbers)
+    seconds = steps["step_time_ms"][start:] / 1000 * covered
     unknown = ~np.isfinite(seconds)
     if unknown.any():
         with np.errstate(divide="ignore", invalid="ignore"):
-            by_rate = tokens_covered(history) / steps["tokens_per_sec"]
+            by_rate = tokens_covered(history, start) / steps["tokens_per_sec"][start:]
         seconds[unknown] = np.where(np.isfinite(by_rate), by_rate, np.nan)[unknown]
     return seconds
 
 
-def tokens_covered(history: RunHistory) -> FloatArray:
-    """Tokens that each row of `history.steps` stands for, nan where the log does not tell."""
-    tokens, covered = history.steps["tokens"], steps_covered(history.steps["step"])
+def tokens_covered(history: RunHistory, start: int = 0) -> FloatArray:
+    """Tokens that each row of `history.steps` from `start` on stands for, nan where the log does not tell."""
+    tokens, numbers = history.steps["tokens"], history.steps["step"]
+    if start:
+        return np.diff(tokens[start - 1 :])
     if not len(tokens):
         return np.empty(0)
-    first = tokens[0] * covered[0] / history.steps["step"][0] if history.steps["step"][0] > 0 else np.nan
+    first = tokens[0] * steps_covered(numbers[:2])[0] / numbers[0] if numbers[0] > 0 else np.nan
     return np.concatenate(([first], np.diff(tokens)))
 
 

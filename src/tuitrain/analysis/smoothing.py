@@ -8,6 +8,8 @@ from tuitrain.runs import FloatArray
 
 # Below this the oldest points no longer reach the last bit of a float64 mean.
 _NEGLIGIBLE = 1e-20
+# So many values that the bias of an average of them is nothing.
+_MANY = 1 << 40
 
 
 def smooth(values: FloatArray, weight: float) -> FloatArray:
@@ -15,25 +17,50 @@ def smooth(values: FloatArray, weight: float) -> FloatArray:
 
     weight w lies in [0, 1); 0 returns the values. nan and inf enter no average, and the result is nan where they
     stand, so that a gap stays a gap. Raises ValueError for another weight.
-
-    The recurrence s_i = w s_(i-1) + x_i is solved by recursive doubling: after k rounds every element holds the sum
-    over its last 2^k points, so log2(n) additions of whole arrays do it.
     """
-    if not 0 <= weight < 1:
-        raise ValueError(f"A smoothing weight lies in [0, 1), not {weight}.")
-    if weight == 0 or not len(values):
-        return values
-    finite = np.isfinite(values)
-    if not finite.all():
-        smoothed = np.full(len(values), np.nan)
-        smoothed[finite] = smooth(values[finite], weight)
-        return smoothed
-    # Around the first value, so that a constant stays exactly constant.
-    total = values - values[0]
-    shift, decay = 1, weight
-    while shift < len(values) and decay > _NEGLIGIBLE:
-        total[shift:] += decay * total[:-shift]
-        shift, decay = 2 * shift, decay * decay
-    weights = (1 - weight ** np.arange(1, len(values) + 1, dtype=np.float64)) / (1 - weight)
-    result: FloatArray = values[0] + total / weights
-    return result
+    smoother = Smoother(weight)
+    return values if weight == 0 or not len(values) else smoother.extend(values)
+
+
+class Smoother:
+    """The same for a series that grows: what comes later is smoothed without a look at what came before."""
+
+    def __init__(self, weight: float) -> None:
+        if not 0 <= weight < 1:
+            raise ValueError(f"A smoothing weight lies in [0, 1), not {weight}.")
+        self.weight = weight
+        self._origin = 0.0
+        self._total = 0.0
+        self._count = 0
+
+    def resume(self, average: float) -> None:
+        """Go on from an average that holds many values, as when those that came after it are void."""
+        self._origin, self._total, self._count = average, 0.0, _MANY
+
+    def extend(self, values: FloatArray) -> FloatArray:
+        """The averages at these further values.
+
+        The recurrence t_i = w t_(i-1) + x_i is solved by recursive doubling: after k rounds every element holds the
+        sum over its last 2^k points, so log2(n) additions of whole arrays do it.
+        """
+        finite = np.isfinite(values)
+        if not finite.all():
+            smoothed = np.full(len(values), np.nan)
+            smoothed[finite] = self.extend(values[finite])
+            return smoothed
+        if not len(values):
+            return values
+        if not self._count:
+            # Around the first value, so that a constant stays exactly constant.
+            self._origin = float(values[0])
+        total = values - self._origin
+        total[0] += self.weight * self._total
+        shift, decay = 1, self.weight
+        while shift < len(values) and decay > _NEGLIGIBLE:
+            total[shift:] += decay * total[:-shift]
+            shift, decay = 2 * shift, decay * decay
+        counts = np.arange(self._count + 1, self._count + len(values) + 1, dtype=np.float64)
+        self._total, self._count = float(total[-1]), self._count + len(values)
+        weights = (1 - self.weight**counts) / (1 - self.weight)
+        result: FloatArray = self._origin + total / weights
+        return result

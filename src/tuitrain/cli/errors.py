@@ -20,9 +20,10 @@ def explain(error: Exception) -> Told | None:
     from tuitrain.export.errors import ExportError
     from tuitrain.launch import LaunchError
     from tuitrain.runs import RunNotFoundError
+    from tuitrain.runs.settings import SettingsError
 
     match error:
-        case ConfigError() | ExportError():
+        case ConfigError() | ExportError() | SettingsError():
             return Told(str(error), USAGE)
         case UnknownPresetError() | RunNotFoundError():
             return Told(str(error.args[0]), NOT_FOUND)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tuitrain.tui.axes import XAxis
+
 
 def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids of the runs that begin so, newest first."""
@@ -37,6 +39,13 @@ def complete_gpu(incomplete: str) -> list[str]:
     from tuitrain.accounting import GPUS
 
     return [gpu.name for gpu in GPUS if gpu.name.lower().startswith(incomplete.lower())]
+
+
+def complete_theme(incomplete: str) -> list[str]:
+    """The themes that come with tuitrain."""
+    from tuitrain.tui.settings import THEMES
+
+    return [name for name in THEMES if name.startswith(incomplete)]
 
 
 def complete_strategy(incomplete: str) -> list[str]:
@@ -87,6 +96,32 @@ RunsDirOption = Annotated[
         help="Where runs lie. Default: ./runs.",
         show_default=False,
     ),
+]
+XOption = Annotated[
+    XAxis | None,
+    typer.Option("--x", help="What the x axis shows. Default: as the last time, at first step.", show_default=False),
+]
+ThemeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--theme",
+        metavar="NAME",
+        help="Colours: dark, light, contrast, colour-blind, terminal and others.",
+        autocompletion=complete_theme,
+        show_default=False,
+    ),
+]
+RefreshOption = Annotated[
+    float | None,
+    typer.Option("--refresh", metavar="S", help="Seconds between two drawings. Default: 1.", show_default=False),
+]
+ReadonlyOption = Annotated[
+    bool | None,
+    typer.Option("--readonly", help="Only look: nothing can be done to a run or a file.", show_default=False),
+]
+AsciiOption = Annotated[
+    bool | None,
+    typer.Option("--ascii", help="Draw without braille and box characters.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 GpusOption = Annotated[

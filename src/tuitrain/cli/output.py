@@ -14,8 +14,13 @@ UNKNOWN = "n/a"
 
 
 def is_terminal() -> bool:
-    """Whether a full-screen program can be shown: a terminal on both ends that can move its cursor."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    """Whether a full-screen program can be shown: a terminal on both ends that can move its cursor, or a browser."""
+    return is_served() or (sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb")
+
+
+def is_served() -> bool:
+    """Whether textual-serve runs this command to show it in a browser."""
+    return os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
 
 
 def text_area() -> tuple[int, bool]:

@@ -1,9 +1,10 @@
 """The log's record types and the writer that appends them; any training loop may import this."""
 
-from tuitrain.events.codec import BrokenLineError, decode, encode, json_schema, spell_out
+from tuitrain.events.codec import BrokenLineError, decode, decode_lines, encode, json_schema, spell_out
 from tuitrain.events.records import (
     RECORD_TYPES,
     SCHEMA_VERSION,
+    THROTTLE_REASONS,
     Alert,
     AnyRecord,
     Architecture,
@@ -27,6 +28,7 @@ from tuitrain.events.writer import EventWriter
 __all__ = [
     "RECORD_TYPES",
     "SCHEMA_VERSION",
+    "THROTTLE_REASONS",
     "Alert",
     "AnyRecord",
     "Architecture",
@@ -47,6 +49,7 @@ __all__ = [
     "Step",
     "System",
     "decode",
+    "decode_lines",
     "encode",
     "json_schema",
     "spell_out",

@@ -96,7 +96,7 @@ class Run(Record, tag="run", kw_only=True):
     software: Software | None = None
 
 
-class Step(Record, tag="step", kw_only=True):
+class Step(Record, tag="step", kw_only=True, gc=False):
     """One optimizer step. tokens is cumulative over all ranks; mfu and accuracy lie in 0–1.
 
     What is measured at every step is always written, null when unknown; the keys after grad_norm are written
@@ -175,7 +175,7 @@ class Checkpoint(Record, tag="checkpoint", kw_only=True):
 
 
 class Gpu(msgspec.Struct, kw_only=True):
-    """Readings of one GPU."""
+    """Readings of one GPU; what the driver does not tell is None."""
 
     index: int
     name: str | None = None
@@ -183,18 +183,41 @@ class Gpu(msgspec.Struct, kw_only=True):
     mem_used_gb: float | None = None
     mem_total_gb: float | None = None
     power_w: float | None = None
+    power_limit_w: float | None = None
     temp_c: float | None = None
     sm_clock_mhz: float | None = None
+    mem_clock_mhz: float | None = None
+    throttle: list[str] | None = None
+    """Why the clocks are lower than they could be, of THROTTLE_REASONS; empty where nothing holds them back."""
+
+
+THROTTLE_REASONS = ("sw_power_cap", "hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake")
 
 
 class System(Record, tag="system", kw_only=True):
-    """Readings of the machine; also the heartbeat of the run."""
+    """Readings of the machine of the main process; also the heartbeat of the run.
+
+    Rates are means since the reading before, so the first of an attempt has none. MB is 10⁶ bytes.
+    """
 
     host: str
     cpu_percent: float | None = None
     ram_used_gb: float | None = None
     ram_total_gb: float | None = None
+    disk_used_gb: float | None = None
+    """Of the file system that the run directory is on."""
+    disk_total_gb: float | None = None
+    disk_read_mb_s: float | None = None
+    """Of all disks of the machine."""
+    disk_write_mb_s: float | None = None
+    net_sent_mb_s: float | None = None
+    """Over all network interfaces but the loopback and bridges; InfiniBand is none of them."""
+    net_recv_mb_s: float | None = None
     gpus: list[Gpu] = []
+    rank_step_ms: list[float] | msgspec.UnsetType = msgspec.UNSET
+    """With several processes: the mean step time of each since the reading before, by rank."""
+    rank_busy_ms: list[float] | msgspec.UnsetType = msgspec.UNSET
+    """The part of it until the process could do nothing more without the others."""
 
 
 class Alert(Record, tag="alert", kw_only=True):

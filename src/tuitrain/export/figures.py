@@ -47,11 +47,11 @@ def export_plots(
         out.mkdir(parents=True, exist_ok=True)
         for (directory, history), stem in zip(runs, _stems(runs), strict=True):
             figure = analysis_figure(history, directory.run_id, axis)
-            written += _save(figure, out, f"{stem}-analysis", formats, dpi)
+            written += save_figure(figure, out, f"{stem}-analysis", formats, dpi)
         if len(runs) > 1:
             named = list(zip(display_names(runs), (history for _, history in runs), strict=True))
             stem = comparison_stem([name for name, _ in named])
-            written += _save(comparison_figure(named, axis), out, stem, formats, dpi)
+            written += save_figure(comparison_figure(named, axis), out, stem, formats, dpi)
     return written
 
 
@@ -132,7 +132,8 @@ def subtitle(history: RunHistory) -> str:
     return "  ·  ".join(parts)
 
 
-def _save(figure: Figure, out: Path, stem: str, formats: Sequence[str], dpi: int) -> list[Path]:
+def save_figure(figure: Figure, out: Path, stem: str, formats: Sequence[str], dpi: int) -> list[Path]:
+    """Write `<stem>.<format>` for each format into a directory that is there; returns the files."""
     figure.set_dpi(dpi)
     # Laid out once for all formats; each save would do it again.
     if (layout := figure.get_layout_engine()) is not None:

@@ -52,12 +52,14 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
                 "unit": "" if row.metric.factor != 1 else row.metric.unit,
                 "better": row.metric.better,
                 "values": row.values,
+                **({"spreads": row.spreads, "counts": row.counts} if comparison.groups else {}),
                 "deltas": row.deltas,
                 "best": None if row.best is None else comparison.names[row.best],
             }
             for row in comparison.metrics
         ],
         "config": [{"key": row.key, "values": row.values} for row in comparison.config],
+        **({"groups": dict(zip(comparison.names, comparison.groups, strict=True))} if comparison.groups else {}),
         "verdict": comparison.verdict,
     }
 
@@ -72,7 +74,8 @@ def _heads(comparison: Comparison) -> list[str]:
 
 
 def _caption(comparison: Comparison) -> str:
-    return f"at {position(*comparison.at)}" if comparison.at else "at the end of each run"
+    where = f"at {position(*comparison.at)}" if comparison.at else "at the end of each run"
+    return f"mean ± std {where}" if comparison.groups else where
 
 
 def _as_table(comparison: Comparison, width: int, color: bool) -> str:
@@ -97,9 +100,9 @@ def _metric_table(comparison: Comparison) -> Table:
         grid.add_column(Text(head), justify="right", overflow="fold")
     for row in comparison.metrics:
         cells = [Text(row.metric.title)]
-        for index, value in enumerate(row.values):
+        for index in range(len(row.values)):
             best = row.best == index
-            cell = Text(row.metric.text(value), style="bold green" if best else "")
+            cell = Text(row.value_text(index), style="bold green" if best else "")
             cell.append(f" {BEST}" if best else "  ")
             if any(delta is not None for delta in row.deltas):
                 cell.append(f" {row.delta_text(index):>8}", style="dim")
@@ -133,7 +136,7 @@ def _as_markdown(comparison: Comparison) -> str:
 
 
 def _markdown_cell(row: MetricRow, index: int) -> str:
-    text = row.metric.text(row.values[index])
+    text = row.value_text(index)
     text = f"**{text}**" if row.best == index else text
     delta = row.delta_text(index)
     return f"{text} ({delta})" if delta else text
@@ -145,13 +148,18 @@ def _markdown_table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _as_csv(comparison: Comparison) -> str:
-    """One row for each metric, then one for each differing key; a column a run. Unknown is an empty cell."""
+    """One row for each metric, then one for each differing key; a column a run. Unknown is an empty cell.
+
+    Of groups the values are means, and rows of the kind `std` follow with their standard deviations.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["kind", "key", "unit", *comparison.names])
     for row in comparison.metrics:
         unit = "" if row.metric.factor != 1 else row.metric.unit
-        writer.writerow(["metric", row.metric.key, unit, *("" if value is None else value for value in row.values)])
+        kinds = [("metric", row.values)] + ([("std", row.spreads)] if comparison.groups else [])
+        for kind, values in kinds:
+            writer.writerow([kind, row.metric.key, unit, *("" if value is None else value for value in values)])
     for difference in comparison.config:
         writer.writerow(["config", difference.key, "", *difference.values])
     return file.getvalue()

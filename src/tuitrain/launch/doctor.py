@@ -17,6 +17,7 @@ import psutil
 from tuitrain import __version__
 from tuitrain.accounting import find_gpu
 from tuitrain.launch.machine import GB, find_gpus, torch_is_cpu_only
+from tuitrain.runs.settings import settings_files, user_file
 
 ENGINE_PACKAGES = ("torch", "sentencepiece", "tokenizers", "safetensors", "pyarrow", "zstandard")
 NEEDED_BY_ENGINE = ("torch",)
@@ -44,6 +45,7 @@ def examine(runs_dir: Path) -> list[Finding]:
         _terminal(),
         _writable("cache", cache_directory()),
         _writable("runs", runs_dir.absolute()),
+        _settings(),
     ]
 
 
@@ -51,6 +53,12 @@ def cache_directory() -> Path:
     """Where tokenized data is kept: $TUITRAIN_CACHE_DIR, else the user's cache directory."""
     given = os.environ.get("TUITRAIN_CACHE_DIR")
     return Path(given).expanduser().absolute() if given else Path(platformdirs.user_cache_dir("tuitrain"))
+
+
+def _settings() -> Finding:
+    """The settings files that are read. SettingsError says what is wrong with one."""
+    found = [str(file.path) for file in settings_files()]
+    return Finding("ok", "settings", ", ".join(found) or f"none; yours would be {user_file()}")
 
 
 def _package(name: str) -> Finding:

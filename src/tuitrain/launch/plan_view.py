@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tuitrain.analysis import units
+from tuitrain.analysis.facts import flops_text, memory_parts, parameter_parts
 from tuitrain.analysis.metrics import NOT_AVAILABLE
 from tuitrain.launch.machine import GB
 from tuitrain.launch.plan import Plan
@@ -48,26 +49,16 @@ def _parameters(plan: Plan) -> str:
     counts = plan.parameters
     if counts is None:
         return BY_DATA
-    parts = [
-        ("embedding", counts.embedding),
-        ("positions", counts.positions),
-        ("attention", counts.attention),
-        ("feed-forward", counts.feedforward),
-        ("norms", counts.norms),
-        ("head", counts.head),
-    ]
     width = len(f"{counts.total:,}")
     lines = [f"{counts.total:>{width},} ({units.count(counts.non_embedding)} without embeddings)"]
-    lines += [f"{number:>{width},}  {name}" for name, number in parts if number]
+    lines += [f"{number:>{width},}  {name}" for name, number in parameter_parts(counts)]
     if not counts.head:
         lines.append(f"{'tied':>{width}}  head")
     return "\n".join(lines)
 
 
 def _flops(plan: Plan) -> str:
-    if plan.flops is None:
-        return BY_DATA
-    return f"{units.flop(plan.flops.full)} ({units.flop(plan.flops.causal)} with the causal mask halved)"
+    return BY_DATA if plan.flops is None else flops_text(plan.flops.full, plan.flops.causal) or BY_DATA
 
 
 def _size(size: int) -> str:
@@ -90,7 +81,7 @@ def _memory(plan: Plan) -> str:
     verdict = "fits" if plan.fits else "does NOT fit"
     each = " on each" if plan.gpus > 1 else ""
     lines = [f"about {_size(memory.total).strip()}{each}, of {_usable(plan)}: {verdict}"]
-    lines += [f"{_size(size)}  {name}" for name, size in asdict(memory).items() if size]
+    lines += [f"{_size(size)}  {name}" for name, size in memory_parts(memory)]
     if plan.fits is False:
         lines += [f"would fit: {change}" for change in plan.changes()]
     return "\n".join(lines)

@@ -10,8 +10,10 @@ from tuitrain.runs.follow import (
     drain,
     load_histories,
     load_history,
+    newest_part,
+    read_part,
 )
-from tuitrain.runs.glance import Glance, glance
+from tuitrain.runs.glance import Glance, Glancer, glance
 from tuitrain.runs.history import BrokenLine, RunHistory
 from tuitrain.runs.layout import RunDirectory, RunInfo, create_run_directory, new_run_id
 from tuitrain.runs.lock import lock_held
@@ -24,6 +26,7 @@ __all__ = [
     "FloatArray",
     "Follower",
     "Glance",
+    "Glancer",
     "LogFollower",
     "RunDirectory",
     "RunHistory",
@@ -42,5 +45,7 @@ __all__ = [
     "load_history",
     "lock_held",
     "new_run_id",
+    "newest_part",
+    "read_part",
     "runs_directory",
 ]

@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 
 from tuitrain.runs.layout import RunDirectory
+from tuitrain.runs.settings import runs_dir_setting
 
 DEFAULT_RUNS_DIR = Path("runs")
 _STAMP = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}$")
@@ -19,8 +20,9 @@ class RunNotFoundError(LookupError):
 
 
 def runs_directory(flag: Path | None = None) -> Path:
-    """Where runs lie: the flag, `TUITRAIN_RUNS_DIR`, or ./runs."""
-    return flag or Path(os.environ.get("TUITRAIN_RUNS_DIR") or DEFAULT_RUNS_DIR)
+    """Where runs lie: the flag, `TUITRAIN_RUNS_DIR`, `runs_dir` of the settings files, or ./runs."""
+    variable = os.environ.get("TUITRAIN_RUNS_DIR")
+    return flag or (Path(variable) if variable else runs_dir_setting() or DEFAULT_RUNS_DIR)
 
 
 def come_back_command(command: str, run: RunDirectory) -> str:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tuitrain.events import AnyRecord, BrokenLineError, decode
+from tuitrain.events import AnyRecord, BrokenLineError, Run, decode, decode_lines
 from tuitrain.runs.history import BrokenLine, RunHistory
 from tuitrain.runs.layout import RunDirectory
 
 CHUNK_BYTES = 4 << 20
+LONG_BYTES = 2 << 20
+"""A longer log takes too long to be read before its newest part is shown."""
+NEWEST_BYTES = 512 << 10
 _MEMORY_BYTES = 64
 
 
@@ -21,13 +24,17 @@ _MEMORY_BYTES = 64
 class Batch:
     """What one poll found. reset: the file was replaced or cut short, so everything known before is void.
 
-    more: the chunk limit was reached and the next poll has further records at once.
+    more: the chunk limit was reached and the next poll has further records at once. start, end: the bytes that were
+    read; size: how large the file was.
     """
 
     records: tuple[AnyRecord, ...] = ()
     broken: tuple[BrokenLine, ...] = ()
     reset: bool = False
     more: bool = False
+    start: int = 0
+    end: int = 0
+    size: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.records or self.broken or self.reset)
@@ -49,10 +56,17 @@ class LineParser:
 
     def feed(self, data: bytes) -> tuple[tuple[AnyRecord, ...], tuple[BrokenLine, ...]]:
         """Records and broken lines in these bytes, in their order."""
-        *lines, self._partial = (self._partial + data).split(b"\n")
+        whole, newline, partial = (self._partial + data).rpartition(b"\n")
+        self._partial = partial
+        if not newline:
+            return (), ()
+        quickly = decode_lines(whole)
+        if quickly is not None:
+            self._line += whole.count(b"\n") + 1
+            return tuple(quickly), ()
         records: list[AnyRecord] = []
         broken: list[BrokenLine] = []
-        for line in lines:
+        for line in whole.split(b"\n"):
             self._line += 1
             if not line.strip():
                 continue
@@ -67,14 +81,14 @@ class LineParser:
 
 
 class LogFollower:
-    """Follows one file. A file that is missing, or vanishes, is waited for."""
+    """Follows one file from `start`, the first byte of a line. A file that is missing, or vanishes, is waited for."""
 
-    def __init__(self, path: Path, chunk_bytes: int = CHUNK_BYTES) -> None:
+    def __init__(self, path: Path, chunk_bytes: int = CHUNK_BYTES, start: int = 0) -> None:
         self.path = path
         self._chunk_bytes = chunk_bytes
         self._parser = LineParser()
         self._inode: int | None = None
-        self._offset = 0
+        self._offset = start
         self._tail = b""
 
     def poll(self) -> Batch:
@@ -89,11 +103,13 @@ class LogFollower:
             if reset:
                 self._parser, self._offset, self._tail = LineParser(), 0, b""
             self._inode = status.st_ino
-            data = os.pread(file.fileno(), self._chunk_bytes, self._offset)
+            start = self._offset
+            data = os.pread(file.fileno(), self._chunk_bytes, start)
         self._offset += len(data)
         self._tail = (self._tail + data)[-_MEMORY_BYTES:]
         records, broken = self._parser.feed(data)
-        return Batch(records, broken, reset, more=len(data) == self._chunk_bytes)
+        more = len(data) == self._chunk_bytes
+        return Batch(records, broken, reset, more, start, self._offset, status.st_size)
 
     def _was_replaced(self, file: int, status: os.stat_result) -> bool:
         """Whether this is not the file that was read before: another inode, shorter, or rewritten in place."""
@@ -121,6 +137,39 @@ class StreamFollower:
         self.ended = not data
         records, broken = self._parser.feed(data or b"\n")
         return Batch(records, broken, more=not self.ended)
+
+
+def newest_part(path: Path) -> tuple[tuple[AnyRecord, ...], int] | None:
+    """What a long log says of the run, and its newest records; and where its last whole line ends.
+
+    None for a log that is read quickly as a whole, or is not there.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return None
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= LONG_BYTES:
+            return None
+        head = file.read(NEWEST_BYTES)
+        file.seek(size - NEWEST_BYTES)
+        tail = file.read(NEWEST_BYTES)
+    begin, end = tail.find(b"\n") + 1, tail.rfind(b"\n") + 1
+    first, _ = LineParser().feed(head)
+    newest, _ = LineParser().feed(tail[begin:end])
+    told = tuple(record for record in first if isinstance(record, Run))
+    return (*told[:1], *newest), size - NEWEST_BYTES + end
+
+
+def read_part(path: Path, start: int, end: int | None) -> RunHistory:
+    """The records in a part of a log: from byte `start`, the first of a line, to about `end`, or as far as it goes."""
+    follower, history = LogFollower(path, start=start), RunHistory()
+    while True:
+        batch = follower.poll()
+        history.absorb(batch.records)
+        if not batch.more or (end is not None and batch.end >= end):
+            return history
 
 
 def drain(follower: Follower, history: RunHistory) -> RunHistory:

@@ -26,6 +26,13 @@ from tuitrain.runs.columns import Columns, numeric_fields
 STEP_KEYS = numeric_fields(Step)
 EVAL_KEYS = numeric_fields(Eval)
 
+SYSTEM_KEYS = (
+    "time", "step", "cpu_percent", "ram_used_gb", "gpu_util_percent", "gpu_power_w", "gpu_mem_used_gb", "gpu_temp_c",
+)  # fmt: skip
+"""One row for each `system` record: mean utilisation, total power, largest memory and temperature of its GPUs."""
+SYSTEMS_KEPT = 600
+LAYERS_KEPT = 2048
+
 _Stepped = TypeVar("_Stepped", Sample, Checkpoint, Layers)
 
 
@@ -55,7 +62,10 @@ class RunHistory:
         self.alerts: list[Alert] = []
         self.controls: list[Control] = []
         self.layers: list[Layers] = []
+        """At most LAYERS_KEPT over the whole run: every second one goes when there are more."""
         self.systems: list[System] = []
+        """The newest SYSTEMS_KEPT readings; `system_columns` has all, summed up."""
+        self.system_columns = Columns(SYSTEM_KEYS)
         self.end: End | None = None
         self.broken: list[BrokenLine] = []
         self.last_time: float | None = None
@@ -100,6 +110,8 @@ class RunHistory:
             if isinstance(record, Run):
                 self._absorb_steps(pending)
                 pending = []
+            if isinstance(record, System):
+                self._absorb_system(record, float(pending[-1].step) if pending else self.steps.last("step"))
             self._absorb_other(record)
         self._absorb_steps(pending)
         self.broken.extend(broken)
@@ -134,21 +146,49 @@ class RunHistory:
                 self._supersede(self.evals, record.step)
                 self.evals.extend([record])
             case Sample():
-                self.samples = [*_before(self.samples, record.step), record]
+                self._absorb_sample(record)
             case Checkpoint():
-                self.checkpoints = [*_before(self.checkpoints, record.step), record]
+                _add(self.checkpoints, record)
             case Layers():
-                if self.layers and self.layers[-1].step >= record.step:
-                    self.layers = _before(self.layers, record.step)
-                self.layers.append(record)
+                _add(self.layers, record)
+                if len(self.layers) > LAYERS_KEPT:
+                    del self.layers[1::2]
             case Alert():
                 self.alerts.append(record)
             case Control():
                 self.controls.append(record)
-            case System():
-                self.systems.append(record)
             case End():
                 self.end = record
+
+    def _absorb_sample(self, record: Sample) -> None:
+        """One more; those of later steps, and of this step to this prompt, an earlier attempt left."""
+        while self.samples and self.samples[-1].step > record.step:
+            self.samples.pop()
+        same = (record.step, record.prompt)
+        at = next((i for i in range(len(self.samples) - 1, -1, -1) if self.samples[i].step < record.step), -1) + 1
+        self.samples[at:] = [kept for kept in self.samples[at:] if (kept.step, kept.prompt) != same]
+        self.samples.append(record)
+
+    def _absorb_system(self, record: System, step: float | None) -> None:
+        self.systems.append(record)
+        del self.systems[:-SYSTEMS_KEPT]
+        gpus = {
+            "gpu_util_percent": [gpu.util_percent for gpu in record.gpus],
+            "gpu_power_w": [gpu.power_w for gpu in record.gpus],
+            "gpu_mem_used_gb": [gpu.mem_used_gb for gpu in record.gpus],
+            "gpu_temp_c": [gpu.temp_c for gpu in record.gpus],
+        }
+        known = {key: [value for value in values if value is not None] for key, values in gpus.items()}
+        self.system_columns.append_row(
+            time=record.time,
+            step=0.0 if step is None else step,
+            cpu_percent=record.cpu_percent,
+            ram_used_gb=record.ram_used_gb,
+            gpu_util_percent=_mean(known["gpu_util_percent"]),
+            gpu_power_w=sum(known["gpu_power_w"]) if known["gpu_power_w"] else None,
+            gpu_mem_used_gb=max(known["gpu_mem_used_gb"], default=None),
+            gpu_temp_c=max(known["gpu_temp_c"], default=None),
+        )
 
     def _seen(self, time: float) -> None:
         self.last_time = time if self.last_time is None else max(self.last_time, time)
@@ -160,5 +200,12 @@ class RunHistory:
         return table.cut(row) if row < len(table) else None
 
 
-def _before(records: list[_Stepped], step: int) -> list[_Stepped]:
-    return [record for record in records if record.step < step]
+def _add(records: list[_Stepped], record: _Stepped) -> None:
+    """Append a record; those from its step on, which an earlier attempt left, go."""
+    while records and records[-1].step >= record.step:
+        records.pop()
+    records.append(record)
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 from textual.app import App
+from textual.driver import Driver
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.theme import Theme
 
-from tuitrain.runs import Follower, RunDirectory, RunHistory, come_back_command
+from tuitrain.events import Alert
+from tuitrain.runs import Follower, RunDirectory, come_back_command
+from tuitrain.tui.actions import actions_for
+from tuitrain.tui.alarm import Alarm
 from tuitrain.tui.axes import X_AXES, XAxis
-from tuitrain.tui.feed import Arrived, Feed, Listed, Troubled, Update
-from tuitrain.tui.state import Board, RunView
-from tuitrain.tui.theme import DARK, LIGHT, Palette, palette_of
+from tuitrain.tui.feed import Arrived, Detailed, Feed, Listed, Part, Troubled
+from tuitrain.tui.refresh import Link, Pace, timed
+from tuitrain.tui.registry import ACTIONS, SCREENS, Place
+from tuitrain.tui.session import last_screen, last_settings, remember, restore, session_of
+from tuitrain.tui.settings import THEMES, Found, Settings, load_settings
+from tuitrain.tui.source import Update
+from tuitrain.tui.state import SMOOTHINGS, Board, RunView
+from tuitrain.tui.text import clean
+from tuitrain.tui.theme import DARK, Palette, palette_of
+from tuitrain.tui.themes import SHIPPED
+from tuitrain.tui.tracks import Detail, Tracks
 
-ScreenName = Literal["watch", "runs", "compare"]
-REDRAW_S = 1.0
+DEFAULTS = Settings()
+SAVE_S = 5.0
+NOTICE_S = 10.0
+MOST_NOTICES = 3
+DETAIL_BYTES = 128 << 20
+"""The largest part of a log that is read again to show all of its rows."""
 
 
 def _provider() -> Any:
@@ -33,40 +51,83 @@ class TuitrainApp(App[None]):
     COMMANDS: ClassVar = {_provider}
     COMMAND_PALETTE_BINDING = "ctrl+p"
     TITLE = "tuitrain"
+    CSS = ".-ascii #box { border: ascii $primary; }"
 
     def __init__(
         self,
-        screen: ScreenName,
+        screen: Place | None,
         runs: Sequence[RunDirectory],
         runs_dir: Path,
         *,
         stream: Follower | None = None,
-        x: XAxis = "step",
+        x: XAxis | None = None,
         baseline: int = 0,
+        settings: Settings = DEFAULTS,
+        given: Collection[str] = (),
     ) -> None:
-        super().__init__()
-        self.theme = DARK
-        self.palette: Palette = palette_of(self.current_theme)
+        self.link = Link()
+        """The way to the terminal; the driver asks for it before anything else is there."""
+        # Without colours the terminal's own are the only ones.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.runs_dir = _home(runs, runs_dir)
-        self.board = Board(x=x, baseline=baseline)
+        self.session = session_of(self.runs_dir)
+        """What is remembered from one visit to the next."""
+        self.settings = settings = last_settings(self.session, settings, given)
+        self._given = {name: getattr(settings, name) for name in given}
+        self.actions = actions_for(settings.keys, settings.readonly)
+        """What a person can do here, with the keys for it."""
+        for theme in SHIPPED:
+            self.register_theme(theme)
+        self.set_class(settings.ascii, "-ascii")
+        self.theme = settings.theme if settings.theme in self.available_themes else DARK
+        if self.no_color:
+            self.theme = self._given["theme"] = "terminal"
+        self.palette: Palette = palette_of(self.current_theme)
+        self.board = Board(x=x or settings.x, baseline=baseline, smoothing=settings.smoothing)
+        restore(self.session, self.board)
         self.feed = Feed(self.post_message)
-        self._first = screen
+        self.pace = Pace(settings.refresh_s)
+        self._alarm = Alarm()
+        self._place: Place = screen or last_screen(self.session)
         self._generation = 0
         self._screens: dict[str, Screen[None]] = {}
+        self._asked: dict[int, Part] = {}
         self._drawn_at = 0.0
         self._redraw_pending = False
+        self._session_problem_told = False
         self._follow(runs, stream)
 
+    def get_driver_class(self) -> type[Driver]:
+        from tuitrain.tui.driver import thrifty
+
+        return timed(thrifty(super().get_driver_class()), self.link)
+
     def on_mount(self) -> None:
+        self.set_keymap({action: ",".join(keys) for action, keys in self.settings.keys.items()})
+        self.set_interval(SAVE_S, self._save_session)
         self.palette = palette_of(self.current_theme)
         self.theme_changed_signal.subscribe(self, self._on_theme)
-        self.push_screen(self._screen(self._first))
-        self.feed.start()
+        # What the first look finds is there before the first picture.
+        found = self.feed.begin()
+        if found is not None:
+            self.on_arrived(found)
+        self.push_screen(self._screen(self._place))
 
     def on_unmount(self) -> None:
         self.feed.stop()
+        self._save_session()
 
-    def _screen(self, name: str) -> Screen[None]:
+    def _save_session(self) -> None:
+        """Keep how things are looked at; say once if that is not possible."""
+        remember(self.session, self.board, self.theme, self._place, self._given)
+        for screen in self._screens.values():
+            _call(screen, "remember")
+        self.session.save()
+        if self.session.problem and not self._session_problem_told:
+            self._session_problem_told = True
+            self.notify(self.session.problem, markup=False)
+
+    def _screen(self, name: Place) -> Screen[None]:
         """The screen of this name, made when it is first asked for."""
         if name not in self._screens:
             self._screens[name] = _make_screen(name)
@@ -74,13 +135,14 @@ class TuitrainApp(App[None]):
             self.install_screen(self._screens[name], name)
         return self._screens[name]
 
-    def show_screen(self, name: ScreenName) -> None:
+    def show_screen(self, name: Place) -> None:
         """Go to a screen."""
+        self._place = name
         wanted = self._screen(name)
         if self.screen is not wanted:
             self.switch_screen(wanted)
 
-    def open_runs(self, runs: Sequence[RunDirectory], screen: ScreenName) -> None:
+    def open_runs(self, runs: Sequence[RunDirectory], screen: Place) -> None:
         """Show these runs in place of the present ones."""
         if [view.directory for view in self.board.views] != list(runs):
             self._follow(runs, None)
@@ -102,7 +164,7 @@ class TuitrainApp(App[None]):
         if present is None or present.path.resolve() not in paths or len(runs) < 2:
             self.notify("There is no other run here.")
             return
-        self.open_runs([runs[(paths.index(present.path.resolve()) + by) % len(runs)]], "watch")
+        self.open_runs([runs[(paths.index(present.path.resolve()) + by) % len(runs)]], self._place)
         self._draw()
 
     def _follow(self, runs: Sequence[RunDirectory], stream: Follower | None) -> None:
@@ -112,24 +174,76 @@ class TuitrainApp(App[None]):
             board.views.append(RunView(len(board.views)))
         board.focused = 0
         board.baseline = min(board.baseline, max(len(board.views) - 1, 0))
+        self._alarm.forget()
         self._generation = self.feed.follow(runs, stream)
 
     def on_arrived(self, message: Arrived) -> None:
         """Take in what the feed found. News of runs that are no longer on the screen is dropped."""
+        self.feed.taken()
         if message.generation != self._generation:
             return
+        done = False
         for update in message.updates:
-            self._absorb(self.board.views[update.index], update)
-        reading_on = any(update.batch.more for update in message.updates)
-        self._redraw_soon(at_once=not reading_on and any(update.batch for update in message.updates))
+            view = self.board.views[update.index]
+            reading = view.loading is not None or not view.loaded
+            self._absorb(view, update)
+            done |= reading and view.loaded and view.loading is None
+        self._redraw_soon(at_once=done)
 
     def _absorb(self, view: RunView, update: Update) -> None:
         if update.batch.reset:
-            view.history = RunHistory()
+            view.start_again()
             self._forget_axes()
-        view.history.absorb(update.batch.records, update.batch.broken)
+        if update.newest is not None:
+            view.show_newest(update.newest)
+        view.absorb(update.batch, (weight for weight in {*SMOOTHINGS, self.board.smoothing} if weight))
+        if view.loading is not None:
+            view.history.absorb(update.ahead.records)
+        view.loaded_to(update.loading)
         view.status, view.console, view.problem = update.status, update.console, update.problem
-        view.loaded = view.loaded or not update.batch.more
+        view.loaded = view.loaded or not (update.batch.more or update.newest)
+        self._hear(view, update)
+
+    def _hear(self, view: RunView, update: Update) -> None:
+        known = view.loaded or update.newest is not None
+        records = [*update.ahead.records, *(update.batch.records if update.loading is None else ())]
+        self._ring(view, self._alarm.hear(view.index, records, loaded=known, last_time=view.history.last_time))
+
+    def _ring(self, view: RunView, alerts: Sequence[Alert]) -> None:
+        """Say what has just been alerted, with one ring of the terminal's bell."""
+        for alert in alerts[-MOST_NOTICES:]:
+            severity: SeverityLevel = "error" if alert.level == "critical" else "warning"
+            self.notify(clean(alert.message), title=view.name, severity=severity, timeout=NOTICE_S, markup=False)
+        if alerts and self.settings.bell:
+            self.bell()
+
+    def on_detailed(self, message: Detailed) -> None:
+        """Take in all records of the part that is zoomed in."""
+        self._asked.pop(message.index, None)
+        if message.generation == self._generation:
+            part = message.part
+            self.board.views[message.index].tracks.detail = Detail(part.low, part.high, Tracks(message.history))
+            self._draw()
+
+    def look_closely(self) -> None:
+        """See that charts which are zoomed into thinned history get all rows of what they show."""
+        board = self.board
+        for view in board.views:
+            tracks, zoom = view.tracks, board.zoom
+            if tracks.thinned_until is None:
+                continue
+            low, high = (0.0, 0.0) if zoom is None else (tracks.steps_at(board.x, x) for x in (zoom.low, zoom.high))
+            if tracks.detail is not None and not tracks.detail.low <= low < high <= tracks.detail.high:
+                tracks.detail = None
+            if zoom is None or tracks.detail is not None or low > tracks.thinned_until or view.directory is None:
+                continue
+            # With as much again on both sides, so that a small move needs no further reading.
+            margin = high - low
+            part = Part(low - margin, high + margin, *tracks.bytes_of(low - margin, high + margin))
+            small = part.end is not None and part.end - part.start <= DETAIL_BYTES
+            if small and self._asked.get(view.index) != part:
+                self._asked[view.index] = part
+                self.feed.want(self._generation, view.index, view.directory, part)
 
     def on_listed(self, message: Listed) -> None:
         """Take in the new list of runs."""
@@ -141,20 +255,25 @@ class TuitrainApp(App[None]):
         self.notify(message.problem, severity="error")
 
     def _redraw_soon(self, at_once: bool) -> None:
-        """Draw at most once a second, now if the last time is long enough ago."""
-        if self._redraw_pending:
-            return
-        wait = self._drawn_at + REDRAW_S - time.monotonic()
-        if wait <= 0:
+        """Draw at most once in a refresh interval, which grows on a slow line: now if the last time is long ago."""
+        wait = self._drawn_at + self.pace.interval - time.monotonic()
+        if at_once or wait <= 0:
             self._draw()
-        else:
+        elif not self._redraw_pending:
             self._redraw_pending = True
             self.set_timer(wait, self._draw)
 
     def _draw(self) -> None:
+        self.pace.drawn(self.link.take())
+        if self.link.stuck:
+            self._redraw_pending = True
+            self.set_timer(self.pace.interval, self._draw)
+            return
         self._redraw_pending = False
         self._drawn_at = time.monotonic()
-        _call(self.screen, "draw")
+        # News may still come in while the app is left and its screens are taken apart.
+        if self.is_running and self.screen_stack:
+            _call(self.screen, "draw")
 
     def _forget_axes(self) -> None:
         for screen in self._screens.values():
@@ -170,8 +289,17 @@ class TuitrainApp(App[None]):
         self.exit()
 
     def action_next_theme(self) -> None:
-        """Dark to light and back."""
-        self.theme = LIGHT if self.current_theme.dark else DARK
+        """The next of our own themes."""
+        names = list(THEMES)
+        place = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(place + 1) % len(names)]
+        self.notify(self.theme, title="theme", timeout=2)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing is done to a run or a file where the dashboard is only for reading."""
+        if self.settings.readonly and action in _ACTS:
+            return False
+        return super().check_action(action, parameters)
 
     def action_help(self) -> None:
         """The keys of the present screen."""
@@ -180,6 +308,53 @@ class TuitrainApp(App[None]):
         place = getattr(self.screen, "place", None)
         if place is not None:
             self.push_screen(HelpScreen(place))
+
+    def action_runs(self) -> None:
+        self.show_screen("runs")
+
+    def action_show_watch(self) -> None:
+        self.show_screen("watch" if self.board.views else "runs")
+
+    def action_show_runs(self) -> None:
+        self.show_screen("runs")
+
+    def action_show_compare(self) -> None:
+        if len(self.board.views) > 1:
+            self.show_screen("compare")
+            return
+        view = self.board.view
+        self.board.marked = [view.directory.run_id] if view and view.directory else []
+        self.show_screen("runs")
+        self.notify("Mark other runs with space, then press c.", title="Compare")
+
+    def action_show_system(self) -> None:
+        self.show_screen("system")
+
+    def action_show_samples(self) -> None:
+        self.show_screen("samples")
+
+    def action_show_logs(self) -> None:
+        self.show_screen("logs")
+
+    def action_show_config(self) -> None:
+        self.show_screen("config")
+
+    def action_show_launch(self) -> None:
+        self.show_screen("launch")
+
+    def action_choose_screen(self) -> None:
+        """All screens in a box, for the mouse and for whoever forgot their numbers."""
+        from tuitrain.tui.screens.dialogs import Choice
+
+        options = [(name, f"{number}  {title:<9} {text}") for number, (name, title, text) in enumerate(SCREENS, 1)]
+        self.push_screen(Choice("screens", options), self._go)
+
+    async def _go(self, name: str | None) -> None:
+        if name is not None:
+            await self.run_action(f"show_{name}")
+
+
+_ACTS = frozenset(action.id for action in ACTIONS if action.acts)
 
 
 def _home(runs: Sequence[RunDirectory], runs_dir: Path) -> Path:
@@ -195,38 +370,38 @@ def _call(screen: object, method: str) -> None:
         found()
 
 
-def _make_screen(name: str) -> Screen[None]:
-    if name == "watch":
-        from tuitrain.tui.screens.watch import WatchScreen
+def _make_screen(name: Place) -> Screen[None]:
+    """Each screen's module is imported when the screen is first shown."""
+    from importlib import import_module
 
-        return WatchScreen()
-    if name == "compare":
-        from tuitrain.tui.screens.compare import CompareScreen
-
-        return CompareScreen()
-    from tuitrain.tui.screens.runs import RunsScreen
-
-    return RunsScreen()
+    module = import_module(f"tuitrain.tui.screens.{name}")
+    return cast("Screen[None]", getattr(module, f"{name.capitalize()}Screen")())
 
 
 def run_app(
-    screen: ScreenName,
+    screen: Place | None,
     runs: Sequence[RunDirectory],
     runs_dir: Path,
     *,
     stream: Follower | None = None,
-    x: str = "step",
+    x: str | None = None,
     baseline: str | None = None,
+    group_by: str = "",
+    found: Found | None = None,
 ) -> int:
-    """Show a screen until the user leaves it; returns the exit code.
+    """Show a screen until the user leaves it; returns the exit code. screen: None is the one that was left last.
 
+    found: the settings; by default those of files and variables. Raises SettingsError.
     After watching a run that is still live it prints how to come back. baseline: the id of one of the runs.
+    group_by: a configuration key or `tag`, for the compare screen.
     """
-    if x not in X_AXES:
+    if x is not None and x not in X_AXES:
         raise ValueError(f"The x axis is one of {', '.join(X_AXES)}, not {x!r}.")
     ids = [run.run_id for run in runs]
     index = ids.index(baseline) if baseline in ids else 0
-    app = TuitrainApp(screen, runs, runs_dir, stream=stream, x=x, baseline=index)
+    settings, given = found or load_settings({"x": x})
+    app = TuitrainApp(screen, runs, runs_dir, stream=stream, x=x, baseline=index, settings=settings, given=given)
+    app.board.group_by = group_by
     app.run()
     for view in app.board.views:
         if view.status.live and view.directory is not None:

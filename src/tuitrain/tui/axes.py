@@ -6,8 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-XAxis = Literal["step", "tokens", "time"]
-X_AXES: tuple[XAxis, ...] = ("step", "tokens", "time")
+XAxis = Literal["step", "tokens", "time", "clock", "flops"]
+X_AXES: tuple[XAxis, ...] = ("step", "tokens", "time", "clock", "flops")
+X_TITLES: dict[XAxis, str] = {
+    "step": "step",
+    "tokens": "tokens",
+    "time": "training time",
+    "clock": "clock",
+    "flops": "compute, FLOP",
+}
 
 _TIME_STEPS = (
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200,
@@ -60,7 +67,7 @@ def grown(previous: Range | None, low: float, high: float, *, steady: bool = Tru
     low = 0.0 if 0 <= low < 0.2 * high else low
     if not steady:
         return Range(low, high)
-    step = time_step(high - low, 10) if axis == "time" else round_step(high - low, 10)
+    step = time_step(high - low, 10) if axis in ("time", "clock") else round_step(high - low, 10)
     return Range(low, max(math.ceil(high / step - 1e-9) * step, low + step))
 
 

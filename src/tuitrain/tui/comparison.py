@@ -1,10 +1,16 @@
-"""The comparison of runs as lines: who takes part, the table of metrics, the table of differing config keys."""
+"""The comparison of runs as lines: who takes part, who is better, metrics with deltas, differing config keys."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import zip_longest
 
-from tuitrain.analysis.compare import Comparison, MetricRow, compare_runs
+from tuitrain.analysis.compare import Comparison, MetricRow, compare_runs, equally_far, shared_point
+from tuitrain.analysis.groups import Member, group_runs
+from tuitrain.analysis.series import Axis
+from tuitrain.analysis.verdict import position
+from tuitrain.runs import RunHistory
 from tuitrain.tui.headline import STATUS_MARKS, STATUS_ROLES
 from tuitrain.tui.state import Board, names
 from tuitrain.tui.table import Column, table
@@ -13,38 +19,123 @@ from tuitrain.tui.text import Line, Span, clean, crop, fit, join, line, width, w
 from tuitrain.tui.theme import glyph, run_role
 
 _LEAST_CONFIG_CELLS = 60
+_METRIC_CELLS = 24
+"""Cells that the names of the metrics need beside the columns of the runs."""
+_AT_THE_SAME = (
+    "final_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy", "training_time_s",
+    "total_tokens", "total_flops",
+)  # fmt: skip
+"""What is worth knowing of runs at the same point."""
+_REMEMBERED = 8
+
+_made: dict[tuple[object, ...], Comparison | None] = {}
+
+
+def grouped(board: Board) -> Comparison | None:
+    """The groups of the runs against that of the baseline; None where there are none, or no run has the key."""
+    return _remembered(board, f"end {board.group_by}", partial(_in_groups, board)) if board.group_by else None
+
+
+def _in_groups(
+    board: Board, runs: Sequence[tuple[str, RunHistory]], baseline: int, at: tuple[Axis, float] | None = None
+) -> Comparison | None:
+    infos = [view.directory.read_info() if view.directory else None for view in board.views]
+    members = [
+        Member(name, history, info.tags if info else ()) for (name, history), info in zip(runs, infos, strict=True)
+    ]
+    try:
+        return group_runs(members, board.group_by, baseline=baseline, at=at)
+    except ValueError:
+        return None
 
 
 def comparison_of(board: Board) -> Comparison:
-    """The runs on the screen against the baseline."""
+    """The runs on the screen, or their groups, against the baseline."""
+    if (groups := grouped(board)) is not None:
+        return groups
+    found = _remembered(board, "end", lambda runs, baseline: compare_runs(runs, baseline=baseline))
+    assert found is not None
+    return found
+
+
+def comparison_at_shared(board: Board) -> Comparison | None:
+    """The same at the farthest point of the axis that all runs have come to; None where all end there, or none is."""
+
+    def make(runs: Sequence[tuple[str, RunHistory]], baseline: int) -> Comparison | None:
+        histories = [history for _, history in runs]
+        point = shared_point(histories, compare_axis(board))
+        if point is None or equally_far(histories, point):
+            return None
+        groups = _in_groups(board, runs, baseline, point) if board.group_by else None
+        return groups or compare_runs(runs, baseline=baseline, at=point)
+
+    return _remembered(board, f"{compare_axis(board)} {board.group_by}", make)
+
+
+def compare_axis(board: Board) -> Axis:
+    """The axis on which runs are aligned. The clock aligns nothing: runs of different days have no time in common."""
+    return "time" if board.x == "clock" else board.x
+
+
+def _remembered(
+    board: Board, kind: str, make: Callable[[Sequence[tuple[str, RunHistory]], int], Comparison | None]
+) -> Comparison | None:
+    """What was made of these runs, until there is news of one."""
     runs = [(name, view.history) for name, view in zip(names(board.views), board.views, strict=True)]
-    return compare_runs(runs, baseline=min(board.baseline, len(runs) - 1))
+    baseline = min(board.baseline, len(runs) - 1)
+    news = ((name, id(each), len(each.steps), len(each.evals), each.last_time) for name, each in runs)
+    key = (kind, baseline, *news)
+    if key not in _made:
+        if len(_made) >= _REMEMBERED:
+            _made.clear()
+        _made[key] = make(runs, baseline)
+    return _made[key]
 
 
-def title_lines(board: Board, cells: int) -> list[Line]:
-    """The runs with colour, glyph, status and step; below, what deltas are taken against."""
+def title_lines(board: Board, cells: int, next_key: str) -> list[Line]:
+    """The runs with colour, glyph, status and step; below, what deltas are taken against and who is better."""
     if not board.views:
         return [fit(line(" ", Span("no runs to compare", "quiet")), cells), fit((), cells)]
-    labels = names(board.views)
+    compared = grouped(board)
     for long in (True, False):
-        groups = []
-        for view, name in zip(board.views, labels, strict=True):
-            mark = STATUS_MARKS.get(view.status, "●")
-            step = view.history.step
-            groups.append(
-                line(
-                    Span(f"{glyph(view.index)} ", run_role(view.index)),
-                    Span(name, "run.name"),
-                    Span(f" {mark} {view.status}" if long else f" {mark}", STATUS_ROLES[view.status]),
-                    Span("" if step is None or not long else f" · step {step:,}", "quiet"),
-                )
-            )
+        if compared is not None:
+            groups = [
+                line(Span(f"{mark} ", role), Span(clean(name), "run.name"))
+                for mark, role, name in _heads(board, compared)
+            ]
+        else:
+            groups = [_participant(board, index, long) for index in range(len(board.views))]
         first = line(" ", *join(groups, line("    " if long else "  ")))
-        if sum(len(span.text) for span in first) <= cells:
+        if width(first) <= cells:
             break
-    base = labels[min(board.baseline, len(labels) - 1)]
-    second = line(" ", Span("deltas against ", "quiet"), Span(base, "value"), Span(" (b: next)", "quiet"))
-    return [fit(first, cells), fit(second, cells)]
+    return [fit(first, cells), fit(_second_line(board, next_key), cells)]
+
+
+def _heads(board: Board, compared: Comparison) -> list[tuple[str, str, str]]:
+    """Glyph, role and name of each run or group."""
+    indices = range(len(compared.groups)) if compared.groups else [view.index for view in board.views]
+    return [(glyph(index), run_role(index), name) for index, name in zip(indices, compared.names, strict=True)]
+
+
+def _participant(board: Board, index: int, long: bool) -> Line:
+    view = board.views[index]
+    mark, step = STATUS_MARKS.get(view.status, "●"), view.history.step
+    reading = "" if view.loading is None else f" · reading {100 * view.loading:.0f} %"
+    return line(
+        Span(f"{glyph(view.index)} ", run_role(view.index)),
+        Span(names(board.views)[index], "run.name"),
+        Span(f" {mark} {view.status}" if long else f" {mark}", STATUS_ROLES[view.status]),
+        Span("" if step is None or not long else f" · step {step:,}", "quiet"),
+        Span(reading, "warn"),
+    )
+
+
+def _second_line(board: Board, next_key: str) -> Line:
+    """What deltas are taken against, and the first sentence of the verdict."""
+    compared = comparison_of(board)
+    base = compared.names[compared.baseline]
+    left = line(" ", Span("deltas against ", "quiet"), Span(base, "value"), Span(f" ({next_key}: next)", "quiet"))
+    return (*left, Span("   "), Span(clean(compared.verdict[0]), "value")) if compared.verdict else left
 
 
 def metrics_lines(board: Board, cells: int) -> list[Line]:
@@ -52,9 +143,11 @@ def metrics_lines(board: Board, cells: int) -> list[Line]:
     if not board.views:
         return [line(" ", Span("nothing to compare", "quiet"))]
     compared = comparison_of(board)
-    lines = [line(" ", row) for sentence in compared.verdict for row in wrap(clean(sentence), cells - 2)]
+    # A first sentence that stands whole in the header is not said again.
+    said = 1 if width(_second_line(board, " ")) <= cells else 0
+    lines = [line(" ", row) for sentence in compared.verdict[said:] for row in wrap(clean(sentence), cells - 2)]
     lines += [()] if lines else []
-    metrics = _metrics_table(board, compared, cells - 2)
+    metrics = _metrics_table(board, compared, comparison_at_shared(board), cells - 2)
     left = max(width(row) for row in metrics) + 4
     room = cells - left - 1
     if room < _LEAST_CONFIG_CELLS:
@@ -64,14 +157,24 @@ def metrics_lines(board: Board, cells: int) -> list[Line]:
     return [*lines, *(line(" ", *fit(metric, left), *differing) for metric, differing in rows)]
 
 
-def _metrics_table(board: Board, compared: Comparison, cells: int) -> list[Line]:
-    columns = [Column("metric")]
-    for index, name in enumerate(compared.names):
-        columns.append(Column(f"{glyph(board.views[index].index)} {name}", right=True, longest=32))
+def _metrics_table(board: Board, compared: Comparison, shared: Comparison | None, cells: int) -> list[Line]:
+    """The metrics at the ends of the runs, then those at the farthest point that all have reached."""
+    columns = [Column("mean ± std at the end" if compared.groups else "at the end of each run")]
+    heads = _heads(board, compared)
+    # Where names do not fit, a glyph stands for its run: the header says which is which.
+    named = _METRIC_CELLS + sum(len(name) + 4 for _, _, name in heads) <= cells
+    for index, (mark, role, name) in enumerate(heads):
+        title = f"{mark} {name}" if named else mark
+        columns.append(Column(title, right=True, longest=32, role=role))
         if index != compared.baseline:
             columns.append(Column("Δ", right=True, rank=1))
-    heading, body = table(columns, [_metric_row(row, compared.baseline) for row in compared.metrics], cells)
-    return [heading, *body]
+    rows = [_metric_row(row, compared.baseline) for row in compared.metrics]
+    same = [row for row in shared.metrics if row.metric.key in _AT_THE_SAME] if shared is not None else []
+    heading, body = table(columns, [*rows, *(_metric_row(row, compared.baseline) for row in same)], cells)
+    if shared is None or shared.at is None:
+        return [heading, *body]
+    point = line(Span(f"at {position(*shared.at)}, which all have reached", "quiet"))
+    return [heading, *body[: len(rows)], (), crop(point, cells), *body[len(rows) :]]
 
 
 def _metric_row(row: MetricRow, baseline: int) -> list[Line]:
@@ -79,7 +182,7 @@ def _metric_row(row: MetricRow, baseline: int) -> list[Line]:
     for index, value in enumerate(row.values):
         best = index == row.best
         role = "quiet" if value is None else "good" if best else "value"
-        cells.append(line(Span(row.metric.text(value), role)))
+        cells.append(line(Span(row.value_text(index), role)))
         if index != baseline:
             cells.append(line(Span(row.delta_text(index), "quiet")))
     return cells
@@ -96,8 +199,7 @@ def _config_table(board: Board, compared: Comparison, cells: int) -> list[Line]:
     if not compared.config:
         return [line(Span("all runs have the same configuration", "quiet"))]
     columns = [Column("config")]
-    for view, name in zip(board.views, compared.names, strict=True):
-        columns.append(Column(f"{glyph(view.index)} {name}", longest=36))
+    columns += [Column(f"{mark} {name}", longest=36, role=role) for mark, role, name in _heads(board, compared)]
     rows = []
     for row in compared.config:
         base = row.values[compared.baseline]

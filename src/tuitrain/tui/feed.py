@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from textual.message import Message
 
-from tuitrain.events import End, Run, Step
-from tuitrain.runs import Batch, Follower, Glance, LogFollower, RunDirectory, Status, derive_status, glance, list_runs
+from tuitrain.runs import Follower, Glance, Glancer, LogFollower, RunDirectory, RunHistory, list_runs, read_part
+from tuitrain.tui.source import Source, Update
 
-POLL_S = 0.5
+POLL_S = 0.25
 LIST_S = 2.0
-CONSOLE_BYTES = 128 << 10
-CONSOLE_LINES = 1000
+FIRST_LOOK_S = 0.3
+"""How long the first picture waits for data."""
+PATIENCE_S = 2.0
+"""How long the thread waits for the screen to take in what it sent before it reads on."""
 
 
 @dataclass(frozen=True)
-class Update:
-    """What is new about one run: its place on the screen, its records, and what else changed."""
+class Part:
+    """A part of a log: the steps it holds, and where; end None is as far as it goes."""
 
-    index: int
-    batch: Batch
-    status: Status
-    console: tuple[str, ...]
-    problem: str
+    low: float
+    high: float
+    start: int
+    end: int | None
 
 
 class Arrived(Message):
@@ -38,6 +39,17 @@ class Arrived(Message):
         super().__init__()
         self.generation = generation
         self.updates = updates
+
+
+class Detailed(Message):
+    """All records of a part of a thinned run, for the steps from low to high."""
+
+    def __init__(self, generation: int, index: int, part: Part, history: RunHistory) -> None:
+        super().__init__()
+        self.generation = generation
+        self.index = index
+        self.part = part
+        self.history = history
 
 
 class Listed(Message):
@@ -56,76 +68,6 @@ class Troubled(Message):
         self.problem = problem
 
 
-@dataclass
-class _Source:
-    """What the thread remembers of one run, to tell its status and to see what changed."""
-
-    index: int
-    directory: RunDirectory | None
-    follower: Follower
-    end: End | None = None
-    last_time: float | None = None
-    has_steps: bool = False
-    console_mark: tuple[int, int] | None = None
-    told: tuple[Status, tuple[str, ...], str, int] | None = None
-    console: tuple[str, ...] = field(default=())
-
-    def poll(self) -> Update | None:
-        """What is new; None when nothing is."""
-        batch, problem = Batch(), ""
-        try:
-            batch = self.follower.poll()
-            self._read_console()
-            if self.last_time is not None and self.directory and not self.directory.metrics.exists():
-                problem = "the log is gone; waiting for it"
-        except OSError as error:
-            problem = f"cannot read the log: {error.strerror or error} ({error.filename or 'standard input'})"
-        self._take_in(batch)
-        info = self.directory.read_info() if self.directory else None
-        lock = self.directory.lock if self.directory else None
-        status = derive_status(info, self.end, self.last_time, self.has_steps, lock=lock)
-        # The age of a silence is on the screen, so each minute of it is news.
-        silent = int(time.time() - (self.last_time or 0.0)) // 60 if status is Status.STALLED else 0
-        known, self.told = self.told, (status, self.console, problem, silent)
-        if not batch and known == self.told:
-            return None
-        return Update(self.index, batch, status, self.console, problem)
-
-    def _take_in(self, batch: Batch) -> None:
-        if batch.reset:
-            self.end, self.last_time, self.has_steps = None, None, False
-        for record in batch.records:
-            self.last_time = max(self.last_time or record.time, record.time)
-            if isinstance(record, Run):
-                self.end = None
-            elif isinstance(record, End):
-                self.end = record
-            elif isinstance(record, Step):
-                self.has_steps = True
-
-    def _read_console(self) -> None:
-        """The last part of the console log, if it changed."""
-        if self.directory is None:
-            return
-        try:
-            status = self.directory.console.stat()
-        except FileNotFoundError:
-            return
-        mark = (status.st_size, status.st_mtime_ns)
-        if mark == self.console_mark:
-            return
-        self.console_mark = mark
-        with self.directory.console.open("rb") as file:
-            file.seek(max(0, status.st_size - CONSOLE_BYTES), os.SEEK_SET)
-            data = file.read(CONSOLE_BYTES)
-        lines = data.decode("utf-8", "replace").split("\n")
-        if status.st_size > CONSOLE_BYTES:
-            lines = lines[1:]
-        # A progress bar overwrites its line: what counts is what stands there last.
-        shown = [text.rstrip("\r").rpartition("\r")[2] for text in lines]
-        self.console = tuple(shown[:-1] if shown and not shown[-1] else shown)[-CONSOLE_LINES:]
-
-
 class Feed(threading.Thread):
     """Polls until it is stopped. It only sends messages and writes nobody's state."""
 
@@ -136,18 +78,32 @@ class Feed(threading.Thread):
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._generation = 0
-        self._sources: tuple[_Source, ...] = ()
+        self._sources: tuple[Source, ...] = ()
         self._list_dir: Path | None = None
-        self._listed: dict[RunDirectory, tuple[tuple[int, ...], Glance]] = {}
+        self._glancer = Glancer()
         self._list_told: tuple[int, tuple[Glance, ...]] | None = None
+        self._taken = threading.Event()
+        self._shown = threading.Event()
+        self._first: queue.SimpleQueue[Arrived | None] = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[tuple[int, int, RunDirectory, Part]] = queue.SimpleQueue()
         self.polls = 0
         """How often the runs were polled so far."""
 
+    def begin(self) -> Arrived | None:
+        """Start the thread. Gives what its first look finds, for the first picture, unless that takes too long."""
+        self.start()
+        try:
+            return self._first.get(timeout=FIRST_LOOK_S)
+        except queue.Empty:
+            return None
+        finally:
+            self._shown.set()
+
     def follow(self, runs: Sequence[RunDirectory], stream: Follower | None = None) -> int:
         """Follow these runs from their beginning, in place of the present ones; returns the new generation."""
-        sources = [_Source(index, run, LogFollower(run.metrics)) for index, run in enumerate(runs)]
+        sources = [Source(index, run, LogFollower(run.metrics)) for index, run in enumerate(runs)]
         if stream is not None:
-            sources.append(_Source(len(sources), None, stream))
+            sources.append(Source(len(sources), None, stream))
         with self._lock:
             self._generation += 1
             self._sources = tuple(sources)
@@ -160,15 +116,27 @@ class Feed(threading.Thread):
         self._list_dir, self._list_told = runs_dir, None
         self._wake.set()
 
+    def want(self, generation: int, index: int, run: RunDirectory, part: Part) -> None:
+        """Read a part of a log with all its rows; a Detailed message brings it."""
+        self._wanted.put((generation, index, run, part))
+        self._wake.set()
+
+    def taken(self) -> None:
+        """Say that the last message was taken in: only then is more read, so that nothing piles up."""
+        self._taken.set()
+
     def stop(self) -> None:
         """End the thread after the poll it is in."""
         self._stopped.set()
         self._wake.set()
+        self._taken.set()
 
     def run(self) -> None:
         listed_at = 0.0
+        self._look_first()
         while not self._stopped.is_set():
             self._wake.clear()
+            self._read_parts()
             more = self._poll_runs()
             directory = self._list_dir
             if directory is not None and (self._list_told is None or time.monotonic() - listed_at >= LIST_S):
@@ -177,19 +145,47 @@ class Feed(threading.Thread):
             if not more:
                 self._wake.wait(POLL_S)
 
+    def _look_first(self) -> None:
+        """One poll whose message goes to whoever called `begin`, or if that was too slow the way of all others."""
+        message = self._poll_once()
+        if not self._shown.is_set():
+            self._first.put(message)
+            self._shown.wait()
+            message = None if self._first.empty() else self._first.get()
+        if message is not None and not self._stopped.is_set():
+            self._send(message)
+
     def _poll_runs(self) -> bool:
         """Poll every run once; returns whether one has more to read at once."""
+        message = self._poll_once()
+        more = message is not None and any(update.batch.more or update.newest for update in message.updates)
+        if message is not None and not self._stopped.is_set():
+            self._taken.clear()
+            self._send(message)
+            if more:
+                self._taken.wait(PATIENCE_S)
+        self.polls += 1
+        return more
+
+    def _poll_once(self) -> Arrived | None:
         with self._lock:
             generation, sources = self._generation, self._sources
         updates = tuple(update for update in (source.poll() for source in sources) if update is not None)
-        if updates and not self._stopped.is_set():
-            self._send(Arrived(generation, updates))
-        self.polls += 1
-        return any(update.batch.more for update in updates)
+        return Arrived(generation, updates) if updates else None
+
+    def _read_parts(self) -> None:
+        while not self._wanted.empty():
+            generation, index, run, part = self._wanted.get()
+            try:
+                history = read_part(run.metrics, part.start, part.end)
+            except OSError as error:
+                self._send(Troubled(f"cannot read {run.metrics}: {error.strerror or error}"))
+                continue
+            self._send(Detailed(generation, index, part, history))
 
     def _poll_list(self, runs_dir: Path) -> None:
         try:
-            glances = tuple(self._glance(run) for run in list_runs(runs_dir))
+            glances = self._glancer.look_at(list_runs(runs_dir))
         except OSError as error:
             self._send(Troubled(f"cannot list {runs_dir}: {error.strerror or error}"))
             return
@@ -198,19 +194,3 @@ class Feed(threading.Thread):
         if told != self._list_told and not self._stopped.is_set():
             self._list_told = told
             self._send(Listed(glances))
-
-    def _glance(self, run: RunDirectory) -> Glance:
-        """A look at a run, remembered while its files do not change and it has ended."""
-        marks = []
-        for path in (run.metrics, run.info):
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                continue
-            marks += [status.st_ino, status.st_size, status.st_mtime_ns]
-        mark = tuple(marks)
-        known = self._listed.get(run)
-        if known is None or known[0] != mark or known[1].end is None:
-            known = (mark, glance(run))
-            self._listed[run] = known
-        return known[1]

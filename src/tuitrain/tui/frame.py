@@ -11,10 +11,11 @@ from rich.color import ColorSystem
 from tuitrain.runs import RunDirectory, RunHistory, derive_status, drain
 from tuitrain.runs.follow import LogFollower
 from tuitrain.tui.axes import XAxis
+from tuitrain.tui.drawing import draw
 from tuitrain.tui.headline import header
 from tuitrain.tui.layout import HEADER_ROWS
-from tuitrain.tui.panels import PANELS
-from tuitrain.tui.plot import draw
+from tuitrain.tui.panels import OVERVIEW
+from tuitrain.tui.plot import Plot
 from tuitrain.tui.state import Board, RunView
 from tuitrain.tui.tabs import alert_count, alerts
 from tuitrain.tui.text import Line, Span, line
@@ -62,13 +63,14 @@ def frame_lines(board: Board, width: int, height: int, color: bool) -> list[Line
         lines += header(board, width)
     board.focused = 0
     columns = 3 if width >= 150 else 2 if width >= 100 else 1
-    rows = -(-len(PANELS) // columns)
+    rows = -(-len(OVERVIEW) // columns)
     each_rows = max(LEAST_ROWS, min(MOST_ROWS, (height - HEADER_ROWS - 2) // rows))
-    for first in range(0, len(PANELS), columns):
+    for first in range(0, len(OVERVIEW), columns):
         charts = []
-        for column, panel in enumerate(PANELS[first : first + columns]):
+        for column, panel in enumerate(OVERVIEW[first : first + columns]):
             cells = width * (column + 1) // columns - width * column // columns
             plot = panel.build(board)
+            assert isinstance(plot, Plot), "The overview has no heat map."
             if not color:
                 # Raw and smoothed curve differ by their colour alone.
                 plot = replace(plot, curves=tuple(curve for curve in plot.curves if curve.name != "raw"))

@@ -60,7 +60,7 @@ def _first(board: Board, view: RunView, cells: int, now: float) -> Line:
     forms = [(bar_cells, long) for long in (True, False) for bar_cells in (40, 24, 16, 10)] + [(6, False), (0, False)]
     for bar_cells, long in forms:
         name = _name(board, view, long)
-        tokens = _tokens(progress, long)
+        tokens = _tokens(view, progress, long)
         times = _times(view, progress, now)
         groups = [name, _steps(progress, bar_cells), tokens, times]
         found = spread(groups, cells)
@@ -105,10 +105,11 @@ def _per_cent(fraction: float) -> str:
     return units.percent(fraction if fraction == 1 else min(fraction, 0.999))
 
 
-def _tokens(progress: Progress, long: bool) -> Line:
+def _tokens(view: RunView, progress: Progress, long: bool) -> Line:
     if progress.tokens is None:
         return ()
-    spans = [Span(units.count(progress.tokens), "value")]
+    done = units.count(progress.tokens)
+    spans = [Span(view.blanks_after("tokens", done)), Span(done, "value")]
     if progress.token_budget:
         spans.append(Span(f" of {units.count(progress.token_budget)}", "quiet"))
     spans.append(Span(" tokens" if long else " tok", "quiet"))
@@ -116,11 +117,13 @@ def _tokens(progress: Progress, long: bool) -> Line:
 
 
 def _times(view: RunView, progress: Progress, now: float) -> Line:
+    if view.loading is not None:
+        return line(Span(f"loading {min(int(100 * view.loading), 99)} %", "accent"))
     if view.status is Status.STALLED and view.history.last_time is not None:
         return line(Span(f"silent for {units.duration(now - view.history.last_time)}", "warn"))
     if view.status.live:
         eta = "n/a" if progress.eta_s is None else units.duration(progress.eta_s)
-        return line(Span("ETA ", "quiet"), Span(eta, "value"))
+        return line(Span("ETA ", "quiet"), Span(eta, "value"), view.blanks_after("ETA", eta))
     if progress.elapsed_s is None:
         return ()
     return line(
@@ -177,7 +180,8 @@ def _numbers(view: RunView) -> list[list[Item]]:
         if text is None:
             return rank, ()
         known = "quiet" if text == "n/a" else role
-        return rank, line(Span(f"{name} ", "quiet") if name else "", Span(text, known), Span(unit, "quiet"))
+        blanks = view.blanks_after(name or unit, text)
+        return rank, line(Span(f"{name} ", "quiet") if name else "", Span(text, known), Span(unit + blanks, "quiet"))
 
     loss, perplexity = steps.last("loss"), evals.last("perplexity")
     broken = "bad" if loss is not None and not math.isfinite(loss) else "value"

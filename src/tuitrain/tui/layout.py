@@ -1,41 +1,129 @@
-"""How a screen of charts and tabs shares its cells."""
+"""How a screen of charts and tabs shares its cells: rows of panels, pages of rows, a pane below."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 HEADER_ROWS = 2
 SELECTOR_ROWS = 1
-FOOTER_ROWS = 1
 LEAST_CHART_ROWS = 9
+LEAST_PANE_ROWS = 3
+GRID_UNITS = 12
+"""Units a row is wide: one to four charts, or a wide one beside a narrow one, share it without a rest."""
+MOST_SIZE = 3
+"""Most columns a panel takes."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A panel in its row: its number, and how many of the GRID_UNITS it is wide."""
+
+    panel: int
+    span: int
+
+
+Row = tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """columns × rows of charts, and the rows of the pane below; `single`: one thing at a time, chart or tab."""
+    """Pages of rows of panels; `pane_rows` below them; `single`: there is room for one chart or one tab at a time."""
 
-    columns: int
-    rows: int
-    pane_rows: int
+    pages: tuple[tuple[Row, ...], ...]
+    pane_rows: int = 0
+    single: bool = False
 
     @property
-    def single(self) -> bool:
-        """Whether there is room for only one chart or one tab."""
-        return self.columns * self.rows == 1
+    def columns(self) -> int:
+        """Panels in the fullest row."""
+        return max((len(row) for row in self.rows), default=1)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of all pages."""
+        return [row for page in self.pages for row in page]
+
+    def page_of(self, panel: int) -> int:
+        """The page a panel is on."""
+        pages = enumerate(self.pages)
+        return next((n for n, page in pages if any(cell.panel == panel for row in page for cell in row)), 0)
+
+    def neighbour(self, panel: int, by: int) -> int:
+        """The panel nearest to this one, `by` rows below (negative: above); after the last row comes the first."""
+        rows = self.rows
+        at = next((n for n, row in enumerate(rows) if any(cell.panel == panel for cell in row)), None)
+        if at is None:
+            return panel
+        middle = _middles(rows[at])[panel]
+        middles = _middles(rows[(at + by) % len(rows)])
+        return min(middles, key=lambda other: abs(middles[other] - middle))
 
 
-def arrange(width: int, height: int, charts: int, pane_share: float) -> Arrangement:
-    """The arrangement for a terminal of width × height; the pane gets about `pane_share` of what charts can spare."""
-    columns = _columns(width, charts)
-    rows = -(-charts // columns)
-    free = height - HEADER_ROWS - SELECTOR_ROWS - FOOTER_ROWS
-    if columns == 1 or free < rows * LEAST_CHART_ROWS:
-        return Arrangement(1, 1, 0)
-    pane = min(int(free * pane_share), free - rows * LEAST_CHART_ROWS)
-    return Arrangement(columns, rows, pane if pane >= 3 else 0)
+def _middles(row: Row) -> dict[int, float]:
+    """Where the middle of each panel of a row is, in units."""
+    found, start = {}, 0
+    for cell in row:
+        found[cell.panel] = start + cell.span / 2
+        start += cell.span
+    return found
 
 
-def _columns(width: int, charts: int) -> int:
-    if charts <= 3:
-        return charts if width >= 36 * charts else 1
+def arrange(width: int, height: int, sizes: Sequence[int], pane_share: float) -> Arrangement:
+    """The arrangement of panels of these sizes (in columns) for width × height cells above the foot.
+
+    The pane gets `pane_share` of what the charts can spare. Rows that do not fit go to further pages, as evenly as
+    they can.
+    """
+    columns = _columns(width, sum(sizes))
+    free = height - HEADER_ROWS - SELECTOR_ROWS
+    fitting = free // LEAST_CHART_ROWS
+    if fitting < (1 if columns > 1 else 3):
+        return Arrangement(tuple(((Cell(panel, GRID_UNITS),),) for panel in range(len(sizes))), single=True)
+    rows = _rows(sizes, columns)
+    pages = tuple(tuple(rows[n] for n in part) for part in _shares(len(rows), -(-len(rows) // fitting)))
+    most = max((len(page) for page in pages), default=0)
+    pane = min(int(free * pane_share), free - most * LEAST_CHART_ROWS)
+    return Arrangement(pages, pane if pane >= LEAST_PANE_ROWS else 0)
+
+
+def _columns(width: int, wanted: int) -> int:
+    """Columns of charts for a width, when `wanted` of them would be of use."""
+    if wanted <= 3:
+        return max(wanted, 1) if width >= 36 * wanted else 1
+    if width >= 240 and wanted > 6:
+        return 4
     return 3 if width >= 150 else 2 if width >= 100 else 1
+
+
+def _rows(sizes: Sequence[int], columns: int) -> list[Row]:
+    """Panels in order in as few rows as they need, the rows about equally full, each filled to its end."""
+    sizes = [min(size, columns) for size in sizes]
+    count = len(_filled(sizes, columns))
+    # The narrowest rows that are no more than that: eight panels in three columns are 3, 3, 2, and four are 2, 2.
+    narrowest = next(
+        limit for limit in range(max(sizes, default=1), columns + 1) if len(_filled(sizes, limit)) == count
+    )
+    return [_stretched(row, sizes) for row in _filled(sizes, narrowest)]
+
+
+def _filled(sizes: Sequence[int], columns: int) -> list[list[int]]:
+    rows: list[list[int]] = []
+    room = 0
+    for panel, size in enumerate(sizes):
+        if size > room:
+            rows.append([])
+            room = columns
+        rows[-1].append(panel)
+        room -= size
+    return rows
+
+
+def _stretched(row: Sequence[int], sizes: Sequence[int]) -> Row:
+    total = sum(sizes[panel] for panel in row)
+    return tuple(Cell(panel, GRID_UNITS * sizes[panel] // total) for panel in row)
+
+
+def _shares(count: int, parts: int) -> list[range]:
+    """0 … count - 1 in this many stretches of about equal length."""
+    return [range(count * part // parts, count * (part + 1) // parts) for part in range(parts)]

@@ -1,24 +1,35 @@
-"""The actions of the registry in Textual's command palette."""
+"""The actions of the registry, and the themes, in Textual's command palette."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from tuitrain.tui.actions import Action, Place, actions_of
+from tuitrain.tui.actions import actions_of
+from tuitrain.tui.registry import Action, Place
+from tuitrain.tui.settings import THEMES
+
+if TYPE_CHECKING:
+    from tuitrain.tui.app import TuitrainApp
 
 
 class ActionProvider(Provider):
-    """Offers every action of the screen by its title and its help."""
+    """Offers every action of the screen by its title and its help, and every theme by its name."""
 
     def _actions(self) -> list[Action]:
         place: Place | None = getattr(self.screen, "place", None)
-        return [action for action in actions_of(place) if action.id != "command_palette"] if place else []
+        if place is None:
+            return []
+        app = cast("TuitrainApp", self.app)
+        return [action for action in actions_of(place, app.actions) if action.id != "command_palette"]
 
     async def discover(self) -> Hits:
         for action in self._actions():
             yield DiscoveryHit(action.title, partial(self._run, action), help=f"{action.key_text}  {action.help}")
+        for name, about in THEMES.items():
+            yield DiscoveryHit(f"theme {name}", partial(self._take_theme, name), help=about)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
@@ -27,6 +38,15 @@ class ActionProvider(Provider):
             if score > 0:
                 title = matcher.highlight(action.title)
                 yield Hit(score, title, partial(self._run, action), help=f"{action.key_text}  {action.help}")
+        for name in self.app.available_themes:
+            wanted = f"theme {name}"
+            score = matcher.match(wanted)
+            if score > 0:
+                about = THEMES.get(name, "A theme of Textual's.")
+                yield Hit(score, matcher.highlight(wanted), partial(self._take_theme, name), help=about)
+
+    def _take_theme(self, name: str) -> None:
+        self.app.theme = name
 
     async def _run(self, action: Action) -> None:
         await self.screen.run_action(action.handler)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tuitrain.runs import Glance, RunDirectory, RunHistory, Status
-from tuitrain.tui.axes import XAxis
+from tuitrain.events import Step
+from tuitrain.runs import Batch, Glance, RunDirectory, RunHistory, Status
+from tuitrain.tui.axes import Range, XAxis
 from tuitrain.tui.text import clean
+from tuitrain.tui.tracks import Tracks
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97, 0.99)
 
@@ -18,11 +21,49 @@ class RunView:
     index: int
     directory: RunDirectory | None = None
     history: RunHistory = field(default_factory=RunHistory)
+    tracks: Tracks = field(init=False)
     status: Status = Status.UNKNOWN
     console: tuple[str, ...] = ()
     problem: str = ""
     loaded: bool = False
     """Whether the log has been read to its end at least once."""
+    loading: float | None = None
+    """How much of a long log was read, 0–1; until then `history` is its newest part alone, and charts have both."""
+
+    _widths: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tracks = Tracks(self.history)
+
+    def blanks_after(self, name: str, text: str) -> str:
+        """Blanks that give a changing text the width of its longest form so far: what stands beside it stands still."""
+        longest = self._widths[name] = max(self._widths.get(name, 0), len(text))
+        return " " * (longest - len(text))
+
+    def start_again(self) -> None:
+        """Know nothing of the run any more, as when its log was replaced."""
+        self.history = RunHistory()
+        self.tracks, self.loading = Tracks(self.history), None
+
+    def show_newest(self, newest: RunHistory) -> None:
+        """Show the newest part of a log while all of it is being read."""
+        self.history, self.loading = newest, 0.0
+        self.tracks = Tracks(RunHistory(), ahead=Tracks(newest))
+
+    def absorb(self, batch: Batch, smoothings: Iterable[float]) -> None:
+        """Take in further records of the log, read from its beginning."""
+        read = self.tracks.history
+        step = next((record.step for record in batch.records if isinstance(record, Step)), None)
+        if step is not None:
+            self.tracks.note_offset(batch.start, step)
+        read.absorb(batch.records, batch.broken)
+        self.tracks.thin(smoothings)
+
+    def loaded_to(self, share: float | None) -> None:
+        """How much of the log was read; None is all of it, and the charts and the rest show the same again."""
+        self.loading = share
+        if share is None and self.tracks.ahead is not None:
+            self.tracks.ahead, self.history = None, self.tracks.history
 
     @property
     def run_id(self) -> str:
@@ -49,12 +90,26 @@ class Board:
     views: list[RunView] = field(default_factory=list)
     focused: int = 0
     baseline: int = 0
+    group_by: str = ""
+    """The configuration key, or `tag`, whose values make groups of the compared runs; empty: each for itself."""
     x: XAxis = "step"
     smoothing: float = 0.9
     log: bool = False
+    """Whether the vertical axes are logarithmic."""
+    log_x: bool = False
+    clip: bool = True
+    """Whether outliers are left out of the vertical range."""
+    recent: bool = False
+    """Whether charts with room for it show the newest part beside the whole history."""
+    zoom: Range | None = None
+    """The part of the horizontal axis that is shown, in its units; None is all of it."""
+    zoom_follows: bool = False
+    """Whether that part moves with the end of the run."""
+    crosshair: float | None = None
+    """A place on the horizontal axis at which all charts show exact values."""
     glances: tuple[Glance, ...] | None = None
-    marked: set[str] = field(default_factory=set)
-    """Ids of the runs marked in the list."""
+    marked: list[str] = field(default_factory=list)
+    """Ids of the runs marked in the list, in the order of marking, which is that of their colours and glyphs."""
 
     @property
     def view(self) -> RunView | None:

@@ -28,6 +28,11 @@ class Tab:
     count: Callable[[Board], int] | None = None
     follow: bool = False
 
+    def title_of(self, board: Board) -> str:
+        """The title, with the number of things in it that want attention."""
+        count = self.count(board) if self.count else 0
+        return f"{self.title} {count}" if count else self.title
+
 
 def _nothing(text: str) -> list[Line]:
     return [line(" ", Span(text, "quiet"))]

@@ -10,18 +10,26 @@ if TYPE_CHECKING:
     from textual.color import Color
     from textual.theme import Theme
 
-DARK, LIGHT = "textual-dark", "textual-light"
+DARK, LIGHT = "dark", "light"
 
 RUN_COLOURS = 6
 """Colours that runs take in turn."""
 GLYPHS = "●▲■◆▼✚"
 """Marks that runs take in turn, so that they can be told apart without colour."""
+HEAT_LEVELS = 8
+"""Steps of the ramp of a heat map, `heat0` to `heat7`, each further from the background than the one before."""
+DECORATION = frozenset(("frame", "grid", "track", "cursor"))
+"""Roles that carry nothing to read: they may be fainter than 3 : 1."""
 
-# The first run takes the theme's own primary colour. Amber and red are left out: they mean trouble.
+# For themes that do not say. Amber and red are left out: they mean trouble.
 _HUES = ("#35c4a0", "#c678dd", "#9aa83a", "#4cb8e8", "#e58fb1")
 _VALIDATION = "#c678dd"
+_RAMP = ("#5b4b9f", "#3f6fb0", "#2f8fa8", "#2aa58a", "#5ab35c", "#9abb3a", "#d6bf3a", "#f2d64b")
 _CONTRAST = 4.5
-_FAINT_CONTRAST = 1.8
+_LEAST_CONTRAST = 3.0
+_TOP_HEAT = 15.0
+VISIBLE_BLANKS = frozenset({"on", "match", "cursor"})
+"""Roles in which a blank is seen: underlined, or with a background of their own."""
 
 
 class Palette:
@@ -50,7 +58,12 @@ def glyph(index: int) -> str:
 
 
 def palette_of(theme: Theme) -> Palette:
-    """The palette for a Textual theme, every text of it at least 4.5 : 1 against the background."""
+    """The palette for a Textual theme: text and curves at least 4.5 : 1 against the background, all else 3 : 1.
+
+    Frames, grid and tracks are decoration and fainter. A theme of the terminal's own colours is left to the terminal.
+    """
+    if theme.ansi:
+        return terminal_palette(True)
     from textual.color import Color
 
     background = Color.parse(theme.background or ("#121212" if theme.dark else "#e0e0e0"))
@@ -61,35 +74,44 @@ def palette_of(theme: Theme) -> Palette:
 
     quiet = _readable(background.blend(text, 0.55), background, _CONTRAST)
     accent = readable(theme.primary, "#0178d4")
-    validation = readable(_VALIDATION, _VALIDATION)
+    validation = readable(theme.variables.get("validation"), _VALIDATION)
+    warn = readable(theme.warning, "#d9902f")
+    bad = readable(theme.error, "#d0435f")
+    good = readable(theme.success, "#3fae63")
     colours: dict[str, Color] = {
-        "text": text,
-        "value": text,
-        "title": text,
-        "quiet": quiet,
-        "axis": quiet,
-        "frame": background.blend(text, 0.25),
-        "frame.focus": accent,
-        "grid": background.blend(text, 0.13),
-        "track": background.blend(text, 0.2),
-        "accent": accent,
-        "val": validation,
-        "level": background.blend(text, 0.5),
-        "good": readable(theme.success, "#3fae63"),
-        "warn": readable(theme.warning, "#d9902f"),
-        "bad": readable(theme.error, "#d0435f"),
-        "clip": _faint(readable(theme.warning, "#d9902f"), background, 3.0),
-    }
-    for index, colour in enumerate((accent, *(readable(hue, hue) for hue in _HUES))):
+        "text": text, "value": text, "quiet": quiet, "axis": quiet, "accent": accent, "val": validation,
+        "good": good, "warn": warn, "bad": bad,
+        "frame": background.blend(text, 0.25), "frame.focus": accent,
+        "grid": background.blend(text, 0.13), "track": background.blend(text, 0.2),
+        "level": _readable(background.blend(text, 0.5), background, _LEAST_CONTRAST),
+        "clip": _faint(warn, background), "superseded": _faint(text, background),
+        "mark.checkpoint": good, "mark.eval": validation, "mark.restart": warn, "mark.alert": bad, "crosshair": text,
+    }  # fmt: skip
+    hues = (theme.variables.get(f"run-{index}", hue) for index, hue in enumerate(_HUES, start=1))
+    for index, colour in enumerate((accent, *(readable(hue, hue) for hue in hues))):
         colours[run_role(index)] = colour
-        colours[f"{run_role(index)}.faint"] = _faint(colour, background, _FAINT_CONTRAST)
+        colours[f"{run_role(index)}.faint"] = _faint(colour, background)
+    colours.update(_ramp(background, min(contrast(text, background), _TOP_HEAT)))
     ground = background.rich_color
     styles = {role: Style(color=colour.rich_color, bgcolor=ground) for role, colour in colours.items()}
     for role, colour in (("title", text), ("run.name", text), ("key", accent), ("on", accent)):
         styles[role] = Style(color=colour.rich_color, bgcolor=ground, bold=True)
     styles["on"] += Style(underline=True)
+    styles["match"] = Style(color=ground, bgcolor=warn.rich_color, bold=True)
     styles["cursor"] = Style(bgcolor=background.blend(accent, 0.3).rich_color)
     return Palette(styles)
+
+
+def _ramp(background: Color, top: float) -> dict[str, Color]:
+    """The steps of a heat map: equal ratios of contrast with the background, from 3 to `top`."""
+    from textual.color import Color
+
+    return {
+        f"heat{level}": _at(
+            Color.parse(hue), background, _LEAST_CONTRAST * (top / _LEAST_CONTRAST) ** (level / (HEAT_LEVELS - 1))
+        )
+        for level, hue in enumerate(_RAMP)
+    }
 
 
 def terminal_palette(color: bool) -> Palette:
@@ -99,8 +121,11 @@ def terminal_palette(color: bool) -> Palette:
         "text": "", "value": "", "title": "bold", "run.name": "bold", "key": "bold", "on": "bold underline",
         "cursor": "reverse", "quiet": "dim", "axis": "dim", "frame": "dim", "frame.focus": "", "grid": "dim",
         "track": "dim", "accent": "cyan", "val": "magenta", "level": "dim", "good": "green", "warn": "yellow",
-        "bad": "red", "clip": "yellow",
+        "bad": "red", "clip": "yellow", "superseded": "dim", "mark.checkpoint": "green", "mark.eval": "magenta",
+        "mark.restart": "yellow", "mark.alert": "red", "crosshair": "bold", "match": "reverse",
     }  # fmt: skip
+    heat = ("dim blue", "blue", "cyan", "green", "bright_green", "yellow", "bright_yellow", "bright_red")
+    words.update({f"heat{level}": word for level, word in enumerate(heat)})
     for index, hue in enumerate(hues):
         words[run_role(index)] = hue
         words[f"{run_role(index)}.faint"] = f"dim {hue}"
@@ -135,10 +160,20 @@ def _readable(colour: Color, background: Color, ratio: float) -> Color:
     return towards
 
 
-def _faint(colour: Color, background: Color, ratio: float) -> Color:
-    """The colour, moved towards the background as far as the ratio allows."""
+def _faint(colour: Color, background: Color) -> Color:
+    """The colour, moved towards the background as far as 3 : 1 allows."""
     for part in range(18, -1, -1):
         moved = colour.blend(background, part / 20)
-        if contrast(moved, background) >= ratio:
+        if contrast(moved, background) >= _LEAST_CONTRAST:
             return moved
     return colour
+
+
+def _at(colour: Color, background: Color, ratio: float) -> Color:
+    """The colour, made darker or lighter until its contrast with the background is the ratio, or just above."""
+    from textual.color import Color as TextualColor
+
+    away = TextualColor.parse("#ffffff" if _luminance(background) < 0.2 else "#000000")
+    near = TextualColor.parse("#000000" if _luminance(background) < 0.2 else "#ffffff")
+    path = [colour.blend(near, 1 - part / 40) for part in range(40)] + [colour.blend(away, n / 40) for n in range(41)]
+    return next((moved for moved in path if contrast(moved, background) >= ratio), away)

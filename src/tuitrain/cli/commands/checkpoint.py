@@ -39,15 +39,12 @@ def snapshot(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOpt
 
 
 def _ask(name: str, request: str, as_json: bool, runs_dir: RunsDirOption) -> None:
-    from tuitrain.launch import LaunchError
-    from tuitrain.runs import find_run, glance, runs_directory
+    from tuitrain.launch.ask import ask_run
+    from tuitrain.runs import find_run, runs_directory
 
     run = find_run(name, runs_directory(runs_dir))
-    status = glance(run).status
-    if not status.live:
-        raise LaunchError(f"{run.run_id} is {status}: only a live run can be asked.", exit_code=1)
-    run.request(request)
+    asked = ask_run(run, request)
     if as_json:
         print_json({"run_id": run.run_id, "request": request})
     else:
-        print(f"{run.run_id}: {request} asked for; it comes at the next step boundary.")
+        print(asked)

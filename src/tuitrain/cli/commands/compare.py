@@ -6,16 +6,33 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tuitrain.cli.options import RUN_HELP, JsonOption, RunsArgument, RunsDirOption, complete_run
+from tuitrain.cli.options import (
+    RUN_HELP,
+    AsciiOption,
+    JsonOption,
+    ReadonlyOption,
+    RefreshOption,
+    RunsArgument,
+    RunsDirOption,
+    ThemeOption,
+    XOption,
+    complete_run,
+)
 from tuitrain.cli.output import is_terminal, text_area
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory, RunHistory
 
 
+def _complete_key(incomplete: str) -> list[str]:
+    from tuitrain.config import RunConfig, known_keys
+
+    return [key for key in ["tag", *known_keys(RunConfig)] if key.startswith(incomplete)]
+
+
 def compare(
     runs: RunsArgument,
-    x: Annotated[Literal["step", "tokens", "time"], typer.Option("--x", help="What the x axis shows.")] = "step",
+    x: XOption = None,
     at: Annotated[
         str | None,
         typer.Option(metavar="KEY=VALUE", help="Compare at this point instead of the end: tokens=1e9, step=500."),
@@ -25,11 +42,21 @@ def compare(
         typer.Option(metavar="RUN", help=f"Differences are to this run. Default: the first. {RUN_HELP}",
                      autocompletion=complete_run),
     ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option("--group-by", metavar="KEY",
+                     help="Take runs with the same value of a configuration key, or the same tags (`tag`), as one: "
+                          "mean ± standard deviation.", autocompletion=_complete_key),
+    ] = None,
     output_format: Annotated[
         Literal["table", "json", "markdown", "csv"] | None,
         typer.Option("--format", help="Print this instead of opening the compare screen."),
     ] = None,
     as_json: JsonOption = False,
+    theme: ThemeOption = None,
+    refresh: RefreshOption = None,
+    ascii_only: AsciiOption = None,
+    readonly: ReadonlyOption = None,
     runs_dir: RunsDirOption = None,
 ) -> None:  # fmt: skip
     """\b
@@ -37,10 +64,11 @@ def compare(
       tuitrain compare gpt2-tiny-2026 llama2-tiny-2026
       tuitrain compare RUN RUN RUN --baseline latest --x tokens
       tuitrain compare RUN RUN --at tokens=1e9 --format markdown
+      tuitrain compare $(tuitrain ls -q tag:sweep) --group-by optim.lr
 
     Runs side by side: final metrics, differences to a baseline, configuration keys that differ.
 
-    On a terminal the compare screen opens; elsewhere, or with --format, a table is printed.
+    On a terminal the compare screen opens; elsewhere, or with --format or --at, a table is printed.
     """
     from tuitrain.runs import find_run, runs_directory
 
@@ -52,9 +80,14 @@ def compare(
     point = _point(at)
     if output_format is None and not as_json and point is None and is_terminal():
         from tuitrain.tui.app import run_app
+        from tuitrain.tui.settings import load_settings
 
-        raise typer.Exit(run_app("compare", chosen, where, x=x, baseline=reference.run_id))
-    _print(chosen, reference, point, "json" if as_json else output_format or "table")
+        flags = {"x": x, "theme": theme, "refresh_s": refresh, "ascii": ascii_only, "readonly": readonly}
+        found = load_settings(flags)
+        raise typer.Exit(
+            run_app("compare", chosen, where, baseline=reference.run_id, group_by=group_by or "", found=found)
+        )
+    _print(chosen, reference, point, group_by, "json" if as_json else output_format or "table")
 
 
 def _point(at: str | None) -> tuple[str, float] | None:
@@ -89,8 +122,11 @@ def _require_reached(point: tuple[str, float], histories: list[RunHistory]) -> N
         )
 
 
-def _print(runs: list[RunDirectory], reference: RunDirectory, point: tuple[str, float] | None, form: str) -> None:
-    from tuitrain.analysis.compare import compare_runs, display_names
+def _print(
+    runs: list[RunDirectory], reference: RunDirectory, point: tuple[str, float] | None, group_by: str | None, form: str
+) -> None:
+    from tuitrain.analysis.compare import as_axis, compare_runs, display_names
+    from tuitrain.analysis.groups import Member, group_runs
     from tuitrain.export.tables import render_comparison
     from tuitrain.runs import load_histories
 
@@ -99,6 +135,17 @@ def _print(runs: list[RunDirectory], reference: RunDirectory, point: tuple[str, 
     baseline = next(index for index, run in enumerate(runs) if run.path == reference.path)
     if point is not None:
         _require_reached(point, [history for _, history in named])
-    comparison = compare_runs(named, baseline=baseline, at=point)
+    if group_by is None:
+        comparison = compare_runs(named, baseline=baseline, at=point)
+    else:
+        infos = [run.read_info() for run in runs]
+        members = [
+            Member(name, history, info.tags if info else ()) for (name, history), info in zip(named, infos, strict=True)
+        ]
+        try:
+            at = None if point is None else (as_axis(point[0]), point[1])
+            comparison = group_runs(members, group_by, baseline=baseline, at=at)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--group-by") from None
     width, color = text_area()
     print(render_comparison(comparison, form, width=width, color=color), end="")

@@ -149,16 +149,15 @@ def _start(
     runs_dir: Path | None,
     force: bool,
 ) -> tuple[RunDirectory, Popen[bytes]]:
-    from tuitrain.launch import preflight
-    from tuitrain.launch.local import Label, new_run, start, train_command
+    from tuitrain.launch.detached import start_run
+    from tuitrain.launch.local import Label
     from tuitrain.runs import runs_directory
 
-    processes = preflight.check(config, gpus=gpus, force=force)
-    if processes.note:
-        say(processes.note)
-    run, label = new_run(runs_directory(runs_dir), config), Label(config.name, tags or [], notes or [])
-    command = train_command(run, processes=processes.count)
-    return run, start(run, command, label, processes=processes.count)
+    label = Label(config.name, tags or [], notes or [])
+    started = start_run(config, runs_directory(runs_dir), label, gpus=gpus, force=force)
+    if started.note:
+        say(started.note)
+    return started.run, started.process
 
 
 def _start_wrapped(
@@ -249,11 +248,11 @@ def _watch(run: RunDirectory) -> None:
 def _dry_run(config: RunConfig, gpus: int | None, runs_dir: Path | None, as_json: bool) -> None:
     import shlex
 
-    from tuitrain.cli.plan_view import plan_facts, plan_json
     from tuitrain.launch import preflight
     from tuitrain.launch.local import train_command
     from tuitrain.launch.machine import find_machine, training_device
     from tuitrain.launch.plan import make_plan
+    from tuitrain.launch.plan_view import plan_facts, plan_json
     from tuitrain.runs import RunDirectory, runs_directory
 
     # The memory fit is part of what is printed.

@@ -12,9 +12,17 @@ from tuitrain.cli.output import STATUS_STYLES, Column, print_json, print_table, 
 
 if TYPE_CHECKING:
     from tuitrain.runs import Glance
+    from tuitrain.runs.query import Query
 
-SORT_KEYS = ("age", "name", "status", "step", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec")
-_LARGEST_FIRST = ("step", "tokens", "mfu", "tokens_per_sec")
+SORT_KEYS = (
+    "age", "name", "status", "step", "progress", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec", "params",
+)  # fmt: skip
+"""The keys of `tuitrain.runs.order`, which is not imported for the help alone."""
+QUERY_HELP = (
+    "Only runs of which all this holds: a word in the id, name, preset, tags or notes; KEY:VALUE of status, tag, name, "
+    "preset, model, host, strategy; KEY<NUMBER (also <= > >= = !=) of loss, val_loss, step, tokens, mfu, tok/s, "
+    "params, progress, age; -TERM for the opposite."
+)
 
 
 def _check_status(names: list[str] | None) -> list[str] | None:
@@ -31,6 +39,9 @@ def _check_sort(key: str) -> str:
 
 
 def ls(
+    query: Annotated[
+        list[str] | None, typer.Argument(metavar="[QUERY...]", help=QUERY_HELP, show_default=False)
+    ] = None,
     status: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,16 +70,20 @@ def ls(
       tuitrain ls
       tuitrain ls --status running --status stalled
       tuitrain ls --sort val_loss --limit 5
+      tuitrain ls status:live qwen
+      tuitrain ls 'loss<2.5 age<3d -tag:old'
       tuitrain stop $(tuitrain ls -q --status running)
 
-    List runs, newest first.
+    List runs, newest first. A query with `<` or `>` needs quotes; one that begins with `-` comes after `--`.
     """
     from tuitrain.runs import glance, list_runs, runs_directory
+    from tuitrain.runs.order import ordered
 
+    wanted = _query(query)
     where = runs_directory(runs_dir)
-    rows = [run_facts(glance(run)) for run in list_runs(where)]
-    rows = [row for row in rows if (not status or row["status"] in status) and set(tag or ()) <= set(row["tags"])]
-    rows = sorted(rows, key=lambda row: _order(row, sort))[:limit]
+    seen = wanted.chosen(glance(run) for run in list_runs(where))
+    seen = [run for run in seen if (not status or run.status in status) and set(tag or ()) <= set(run.tags)]
+    rows = [run_facts(run) for run in ordered(seen, sort)[:limit]]
     if as_json:
         print_json(rows)
     elif quiet:
@@ -76,10 +91,20 @@ def ls(
             print(row["run_id"])
     elif rows:
         _print(rows)
-    elif status or tag:
+    elif status or tag or wanted:
         say(f"No run in {where} matches.")
     else:
         say(f"There are no runs in {where}. Start one: tuitrain launch gpt2-tiny")
+
+
+def _query(words: list[str] | None) -> Query:
+    """One query of all arguments, each of which may hold several terms."""
+    from tuitrain.runs.query import QueryError, parse_query
+
+    try:
+        return parse_query(" ".join(words or ()))
+    except QueryError as error:
+        raise typer.BadParameter(str(error), param_hint="QUERY") from None
 
 
 def run_facts(seen: Glance) -> dict[str, Any]:
@@ -103,16 +128,6 @@ def run_facts(seen: Glance) -> dict[str, Any]:
         "tags": info.tags if info else [],
         "notes": info.notes if info else [],
     }
-
-
-def _order(row: dict[str, Any], key: str) -> tuple[bool, Any]:
-    """Unknown values last, whatever the direction."""
-    if key == "age":
-        return row["created"] is None, -(row["created"] or row["last_time"] or 0)
-    value = row[key]
-    if value is None or value != value:
-        return True, 0
-    return False, -value if key in _LARGEST_FIRST else value
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

@@ -47,10 +47,10 @@ def plan(
 
     The time is that of the token budget at the stated utilisation; measured runs tell the true one.
     """
-    from tuitrain.cli.plan_view import plan_facts, plan_json
     from tuitrain.config import load_config
     from tuitrain.launch.machine import find_machine, training_device
     from tuitrain.launch.plan import make_plan
+    from tuitrain.launch.plan_view import plan_facts, plan_json
     from tuitrain.launch.processes import check_processes
 
     config = load_config(preset, with_strategy(overrides, strategy))

@@ -11,8 +11,8 @@ from tuitrain.cli.output import print_json
 
 def schema(
     what: Annotated[
-        Literal["config", "events"] | None,
-        typer.Argument(help="Only this one. Default: an object with both.", show_default=False),
+        Literal["config", "events", "settings"] | None,
+        typer.Argument(help="Only this one. Default: an object with all.", show_default=False),
     ] = None,
 ) -> None:
     """\b
@@ -20,12 +20,18 @@ def schema(
       tuitrain schema
       tuitrain schema config > tuitrain-config.schema.json
       tuitrain schema events
+      tuitrain schema settings
 
-    JSON Schema of the configuration and of a line of metrics.jsonl.
+    JSON Schema of the configuration, of a line of metrics.jsonl, and of a settings file.
     """
     from tuitrain.config import RunConfig
     from tuitrain.events import json_schema
+    from tuitrain.tui.settings import settings_schema
 
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    schemas = {"config": dialect | RunConfig.model_json_schema(), "events": json_schema()}
+    schemas = {
+        "config": dialect | RunConfig.model_json_schema(),
+        "events": json_schema(),
+        "settings": dialect | settings_schema(),
+    }
     print_json(schemas[what] if what else schemas)

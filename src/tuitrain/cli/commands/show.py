@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
-from tuitrain.cli.output import UNKNOWN, print_facts, print_json
+from tuitrain.cli.output import print_facts, print_json
 
 if TYPE_CHECKING:
-    from tuitrain.events import Run
     from tuitrain.runs import RunDirectory, RunHistory
 
 
@@ -20,6 +19,7 @@ def show(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption 
 
     Everything about one run: what it is, its newest values, its summary, and how it differs from its preset.
     """
+    from tuitrain.analysis.facts import startup_facts
     from tuitrain.cli.commands.status import status_line
     from tuitrain.runs import find_run, glance, load_history, runs_directory
 
@@ -40,31 +40,6 @@ def _section(title: str, facts: list[tuple[str, str]]) -> None:
     if facts:
         print(f"\n{title}")
         print_facts(facts)
-
-
-def startup_facts(run: Run) -> list[tuple[str, str]]:
-    """What a run said of itself when it began."""
-    from tuitrain.analysis import units
-
-    shape, hardware, software = run.architecture, run.hardware, run.software
-    facts: list[tuple[str, str | None]] = [
-        ("architecture", shape.name if shape else None),
-        ("parameters", f"{shape.params_total:,}" if shape and shape.params_total is not None else None),
-        ("FLOPs per token", units.flop(run.flops_per_token) if run.flops_per_token is not None else None),
-        ("tokens per step", f"{run.tokens_per_step:,}" if run.tokens_per_step is not None else None),
-        ("steps", f"{run.total_steps:,}" if run.total_steps is not None else None),
-        ("token budget", units.count(run.token_budget) if run.token_budget is not None else None),
-        ("device", f"{hardware.count} × {hardware.device}" if hardware else None),
-        ("peak", f"{hardware.peak_tflops:g} TFLOP/s" if hardware and hardware.peak_tflops is not None else None),
-        ("arithmetic", run.dtype),
-        ("attention", run.attention_backend),
-        ("compiled", {True: "yes", False: "no", None: None}[run.compile]),
-        ("strategy", run.parallel.strategy if run.parallel else None),
-        ("torch", software.torch if software else None),
-        ("commit", software.git_commit if software else None),
-        ("attempt", str(run.attempt)),
-    ]
-    return [(name, UNKNOWN if text is None else text) for name, text in facts]
 
 
 def _newest(history: RunHistory) -> list[tuple[str, str]]:
@@ -90,17 +65,12 @@ def _summary(history: RunHistory) -> list[tuple[str, str]]:
 
 def preset_difference(run: RunDirectory) -> dict[str, tuple[Any, Any]]:
     """Keys that were changed from the preset a run started from: the preset's value and the run's."""
-    from tuitrain.config import UnknownPresetError, difference, load_config
+    from tuitrain.analysis.facts import changes_from_preset
+    from tuitrain.config import load_config
 
     if not run.config.exists():
         return {}
-    config = load_config(str(run.config))
-    if config.preset is None:
-        return {}
-    try:
-        return difference(load_config(config.preset), config)
-    except UnknownPresetError:
-        return {}
+    return changes_from_preset(load_config(str(run.config)).to_dict()) or {}
 
 
 def _from_preset(run: RunDirectory) -> list[tuple[str, str]]:

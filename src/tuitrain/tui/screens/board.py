@@ -2,67 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
-from textual import events
-from textual.app import ComposeResult
 from textual.containers import Container
-from textual.screen import Screen
+from textual.widget import Widget
 
-from tuitrain.tui.actions import Place, footer
-from tuitrain.tui.axes import X_AXES
-from tuitrain.tui.layout import Arrangement, arrange
+from tuitrain.tui.actions import foot_rows
+from tuitrain.tui.heat_map import HeatMap
+from tuitrain.tui.layout import GRID_UNITS, Arrangement, arrange
 from tuitrain.tui.panels import Panel
-from tuitrain.tui.state import SMOOTHINGS, Board
+from tuitrain.tui.plot import Plot
+from tuitrain.tui.screens.charting import ChartActions
+from tuitrain.tui.selector import Settings, selector
 from tuitrain.tui.tabs import Tab
-from tuitrain.tui.text import Line, Span, fit, join, line, width
+from tuitrain.tui.text import fit
 from tuitrain.tui.widgets.chart import Chart
+from tuitrain.tui.widgets.heat_chart import HeatChart
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
-if TYPE_CHECKING:
-    from tuitrain.tui.app import TuitrainApp
 
-
-class BoardScreen(Screen[None]):
+class BoardScreen(ChartActions):
     """Charts above, tabs below. A subclass says which, and what the header says."""
 
     DEFAULT_CSS = """
-    BoardScreen { layout: vertical; overflow: hidden; }
     BoardScreen #charts { layout: grid; width: 1fr; height: 1fr; overflow: hidden; }
-    BoardScreen Lines.bar { height: 1; overflow: hidden; }
-    BoardScreen #header { height: 2; overflow: hidden; }
     """
-    ENABLE_COMMAND_PALETTE = True
 
-    place: ClassVar[Place]
-    panels: ClassVar[tuple[Panel, ...]]
+    panels: tuple[Panel, ...]
     tabs: ClassVar[tuple[Tab, ...]]
     pane_share: ClassVar[float] = 0.3
 
-    app: TuitrainApp
-
     def __init__(self) -> None:
         super().__init__()
+        self.sizes: tuple[int, ...] = (1,) * len(self.panels)
+        """Columns that each panel takes."""
         self.focus_index = 0
         self.tab_index = 0
         self.tab_open = False
         self.zoomed = False
-        self.arrangement = Arrangement(1, 1, 0)
+        self.arrangement = Arrangement(())
 
-    def compose(self) -> ComposeResult:
-        yield Lines(id="header")
-        with Container(id="charts"):
-            for panel in self.panels:
-                yield Chart(panel.id)
+    def compose_body(self) -> Iterable[Widget]:
+        yield Container(*map(_widget, self.panels), id="charts")
         yield Lines(id="selector", classes="bar")
         yield Pane(id="pane")
-        yield Lines(id="footer", classes="bar")
-
-    @property
-    def board(self) -> Board:
-        """The state, which this screen only reads but for its settings."""
-        return self.app.board
 
     @property
     def charts(self) -> list[Chart]:
@@ -74,108 +59,78 @@ class BoardScreen(Screen[None]):
         """Whether one chart or one tab has the whole screen."""
         return self.arrangement.single or self.zoomed
 
-    def header_lines(self, cells: int) -> list[Line]:
-        """The two lines at the top."""
-        raise NotImplementedError
+    @property
+    def page(self) -> int:
+        """The page of charts that is shown, from 0: the one with the focus."""
+        return self.arrangement.page_of(self.focus_index)
 
-    def on_mount(self) -> None:
-        self.lay_out()
-
-    def on_resize(self, event: events.Resize) -> None:
-        self.lay_out()
-
-    def on_screen_resume(self) -> None:
-        self.lay_out()
+    async def show_panels(self, panels: Sequence[Panel], sizes: Sequence[int]) -> None:
+        """Show these panels in place of the present ones; the focus stays with its panel where that is among them."""
+        focused = self.panels[self.focus_index].id if self.panels else ""
+        self.panels, self.sizes = tuple(panels), tuple(sizes)
+        self.focus_index = next((n for n, panel in enumerate(panels) if panel.id == focused), 0)
+        container = self.query_one("#charts")
+        with self.app.batch_update():
+            await container.remove_children()
+            await container.mount(*map(_widget, panels))
+            self.lay_out()
 
     def lay_out(self) -> None:
         """Share the screen among charts and tabs, then draw all that is in sight."""
         size = self.app.size
-        self.arrangement = arrange(size.width, size.height, len(self.panels), self.pane_share)
+        rows = size.height - foot_rows(size.height)
+        self.arrangement = arrange(size.width, rows, self.sizes, self.pane_share)
         tab_alone = self.tab_open and (self.arrangement.single or not self.arrangement.pane_rows)
         one = self.single or tab_alone
         container = self.query_one("#charts")
         container.display = not tab_alone
-        container.styles.grid_size_columns = 1 if one else self.arrangement.columns
-        container.styles.grid_size_rows = 1 if one else self.arrangement.rows
-        for index, chart in enumerate(self.charts):
-            chart.display = not tab_alone and (not one or index == self.focus_index)
+        page = self.arrangement.pages[self.page] if self.arrangement.pages else ()
+        spans = {self.panels[cell.panel].id: cell.span for row in page for cell in row}
+        if one and self.panels:
+            spans = {self.panels[self.focus_index].id: GRID_UNITS}
+        container.styles.grid_size_columns = GRID_UNITS
+        container.styles.grid_size_rows = 1 if one else max(len(page), 1)
+        for chart in self.charts:
+            chart.display = not tab_alone and chart.panel in spans
+            chart.styles.column_span = spans.get(chart.panel, 1)
         pane = self.query_one(Pane)
         pane.display = tab_alone or (self.arrangement.pane_rows > 0 and not self.zoomed)
         pane.styles.height = "1fr" if tab_alone else self.arrangement.pane_rows
-        self.call_after_refresh(self.draw)
-        self.draw()
+        super().lay_out()
 
-    def draw(self) -> None:
-        """Draw what is in sight from the state. What did not change sends nothing to the terminal."""
-        if not self.is_mounted or not self.is_current:
-            return
-        cells = self.app.size.width
-        with self.app.batch_update():
-            self.query_one("#header", Lines).show(self.header_lines(cells))
-            for index, (panel, chart) in enumerate(zip(self.panels, self.charts, strict=True)):
-                if chart.display:
-                    selected = index == self.focus_index and len(self.panels) > 1 and not self.single
-                    chart.plot_data(panel.build(self.board), selected)
-            self.query_one("#selector", Lines).show([fit(self._selector(cells), cells)])
-            pane = self.query_one(Pane)
-            if pane.display:
-                tab = self.tabs[self.tab_index]
-                pane.show(tab.lines(self.board, cells - 1), follow=tab.follow)
-            self.query_one("#footer", Lines).show([fit(footer(self.place, cells), cells)])
-
-    def repaint(self) -> None:
-        """Draw everything again in new colours."""
-        for widget in (*self.query(Lines), *self.query(Pane)):
-            widget.repaint()
+    def draw_body(self, cells: int) -> None:
+        charts = {chart.panel: chart for chart in self.charts if chart.display}
+        for index, panel in enumerate(self.panels):
+            chart = charts.get(panel.id)
+            if chart is not None:
+                selected = index == self.focus_index and len(self.panels) > 1 and not self.single
+                _show(chart, panel.build(self.board), selected)
+        self.query_one("#selector", Lines).show([fit(selector(self._shown(), cells), cells)])
+        pane = self.query_one(Pane)
+        if pane.display:
+            tab = self.tabs[self.tab_index]
+            pane.show(tab.lines(self.board, cells - 1), follow=tab.follow)
 
     def forget_axes(self) -> None:
-        """Let all charts choose their ranges anew."""
         for chart in self.charts:
             chart.forget_axes()
 
-    def _selector(self, cells: int) -> Line:
-        """The line of tabs; where only one thing shows, the charts are in it too. Settings at its right."""
+    def layout_name(self) -> str:
+        """The name of the set of panels, for a screen that has several."""
+        return ""
+
+    def _shown(self) -> Settings:
         showing_tab = self.query_one(Pane).display
-        tabs = [
-            self._entry(self._tab_title(tab), showing_tab and index == self.tab_index, f"screen.show_tab({index})")
-            for index, tab in enumerate(self.tabs)
-        ]
-        bar = line(Span(" │ ", "frame"))
-        left: Line = line(" ", *join(tabs, line(Span("  "))))
-        if self.single:
-            shorts = [
-                self._entry(panel.short, not showing_tab and index == self.focus_index, f"screen.show_chart({index})")
-                for index, panel in enumerate(self.panels)
-            ]
-            left = line(" ", *join(shorts, line(Span("  "))), *bar, *join(tabs, line(Span("  "))))
-            if width(left) > cells - 1:
-                left = line(" ", *join(shorts, line(" ")), *bar, *join(tabs, line(" ")))
-        right = line(
-            Span(f"x {self.board.x} · smooth {self.board.smoothing:g}{' · log' if self.board.log else ''} ", "quiet")
+        return Settings(
+            board=self.board,
+            tabs=[tab.title_of(self.board) for tab in self.tabs],
+            tab=self.tab_index if showing_tab else None,
+            panels=[panel.short for panel in self.panels] if self.single else [],
+            panel=None if self.single and showing_tab else self.focus_index,
+            layout=self.layout_name(),
+            page=self.page,
+            pages=1 if self.single else len(self.arrangement.pages),
         )
-        room = cells - width(left) - width(right)
-        return (*left, Span(" " * room), *right) if room > 2 else left
-
-    def _entry(self, title: str, on: bool, action: str) -> Line:
-        return line(Span(title, "on" if on else "quiet", action))
-
-    def _tab_title(self, tab: Tab) -> str:
-        count = tab.count(self.board) if tab.count else 0
-        return f"{tab.title} {count}" if count else tab.title
-
-    def action_cycle_axis(self) -> None:
-        board = self.board
-        board.x = X_AXES[(X_AXES.index(board.x) + 1) % len(X_AXES)]
-        self.draw()
-
-    def action_cycle_smoothing(self) -> None:
-        board = self.board
-        board.smoothing = next((weight for weight in SMOOTHINGS if weight > board.smoothing), SMOOTHINGS[0])
-        self.draw()
-
-    def action_toggle_log(self) -> None:
-        self.board.log = not self.board.log
-        self.draw()
 
     def action_zoom(self) -> None:
         self.zoomed = not self.zoomed
@@ -205,8 +160,13 @@ class BoardScreen(Screen[None]):
             pane.scroll_home(animate=False)
 
     def action_show_chart(self, index: int) -> None:
-        self.focus_index, self.tab_open = index, False
-        self.lay_out()
+        self.tab_open = False
+        self._focus(index)
+
+    def action_next_page(self) -> None:
+        """The first panel of the next page of charts."""
+        page = self.arrangement.pages[(self.page + 1) % len(self.arrangement.pages)]
+        self._focus(page[0][0].panel)
 
     def action_focus_next(self) -> None:
         self._move(1)
@@ -214,47 +174,39 @@ class BoardScreen(Screen[None]):
     def action_focus_previous(self) -> None:
         self._move(-1)
 
-    def action_focus_below(self) -> None:
-        self._move(1 if self.single else self.arrangement.columns)
-
-    def action_focus_above(self) -> None:
-        self._move(-1 if self.single else -self.arrangement.columns)
+    def move_focus(self, columns: int, rows: int) -> None:
+        if rows and not self.single:
+            self._focus(self.arrangement.neighbour(self.focus_index, rows))
+        else:
+            self._move(columns + rows)
 
     def _move(self, by: int) -> None:
-        self.focus_index = (self.focus_index + by) % len(self.panels)
+        self._focus((self.focus_index + by) % max(len(self.panels), 1))
+
+    def _focus(self, index: int) -> None:
+        """Put a panel in focus, and its page in sight."""
+        page = self.page
+        self.focus_index = index
         self.tab_open = self.tab_open and not self.arrangement.single and self.arrangement.pane_rows > 0
-        if self.single:
+        if self.single or self.page != page or not self.query_one("#charts").display:
             self.lay_out()
         else:
             self.draw()
 
-    def action_next_run(self) -> None:
-        self._step_run(1)
-
-    def action_previous_run(self) -> None:
-        self._step_run(-1)
-
-    def _step_run(self, by: int) -> None:
-        self.app.focus_run(by)
-
-    def action_runs(self) -> None:
-        self.app.show_screen("runs")
-
-    def action_page_down(self) -> None:
-        self.query_one(Pane).scroll_page_down(animate=False)
-
-    def action_page_up(self) -> None:
-        self.query_one(Pane).scroll_page_up(animate=False)
-
-    def action_first(self) -> None:
-        self.query_one(Pane).scroll_home(animate=False)
-
-    def action_last(self) -> None:
-        self.query_one(Pane).scroll_end(animate=False)
-
     def on_chart_picked(self, event: Chart.Picked) -> None:
-        self.focus_index = self.charts.index(event.chart)
+        self.focus_index = next(n for n, panel in enumerate(self.panels) if panel.id == event.chart.panel)
         if event.twice:
             self.action_zoom()
         else:
             self.draw()
+
+
+def _widget(panel: Panel) -> Chart:
+    return HeatChart(panel.id) if panel.is_map else Chart(panel.id)
+
+
+def _show(chart: Chart, found: Plot | HeatMap, selected: bool) -> None:
+    if isinstance(chart, HeatChart) and isinstance(found, HeatMap):
+        chart.map_data(found, selected)
+    elif isinstance(found, Plot):
+        chart.plot_data(found, selected)

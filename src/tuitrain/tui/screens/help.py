@@ -1,39 +1,93 @@
-"""The keys of a screen, from the action registry."""
+"""The keys of a screen, from the action registry, grouped by what they are for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Container
 from textual.screen import ModalScreen
 
-from tuitrain.tui.actions import Place, actions_of, bindings, key_text
-from tuitrain.tui.text import Line, Span, align, line
+from tuitrain.tui.actions import actions_of, bindings
+from tuitrain.tui.columns import side_by_side
+from tuitrain.tui.registry import CHARTS, Action, Place, key_text
+from tuitrain.tui.text import Line, Span, align, line, wrap
 from tuitrain.tui.widgets.pane import Pane
 
 if TYPE_CHECKING:
     from tuitrain.tui.app import TuitrainApp
 
+LEAST_CELLS, MOST_CELLS = 66, 86
+"""Of a column."""
+KEY_CELLS = 19
+FRAME_CELLS = 4
 
-def help_lines(place: Place) -> list[Line]:
-    """One line for each action of a screen: its keys and what it does."""
-    rows = []
-    for action in actions_of(place):
-        keys = "  ".join(key_text(key) for key in action.keys)
-        rows.append(line(" ", Span(align(keys, 16), "key"), Span(action.help, "text")))
-    return rows
+_MOVING = frozenset((
+    "next_tab", "focus_next", "focus_previous", "go_right", "go_left", "focus_below", "focus_above", "cursor_down",
+    "cursor_up", "page_down", "page_up", "first", "last", "next_part", "previous_part",
+))  # fmt: skip
+_SCREENS = frozenset(("runs", "compare", "back", "choose_screen"))
+_RUN = frozenset(("next_run", "previous_run", "copy_value"))
+GROUPS = ("this screen", "charts", "run", "moving", "screens", "tuitrain")
+
+
+def group_of(action: Action) -> str:
+    """What an action is for: one of GROUPS."""
+    if action.id in _MOVING:
+        return "moving"
+    if action.id in _SCREENS or action.id.startswith("show_"):
+        return "screens"
+    if action.owner == "app":
+        return "tuitrain"
+    if set(action.places) <= set(CHARTS) and "watch" in action.places:
+        return "charts"
+    return "run" if action.id in _RUN or (action.acts and len(action.places) > 1) else "this screen"
+
+
+def help_lines(place: Place, actions: Sequence[Action], cells: int) -> list[Line]:
+    """The actions of a screen, each group under its name, in as many columns as fit."""
+    count = max(1, cells // LEAST_CELLS)
+    room = cells // count - KEY_CELLS - 2
+    blocks = []
+    for group in GROUPS:
+        found = [action for action in actions_of(place, actions) if group_of(action) == group]
+        if found:
+            rows = [row for action in found for row in _rows(action, room)]
+            blocks.append([line(Span(f" {group}", "title")), *rows, ()])
+    return side_by_side(blocks, cells, count)
+
+
+def _rows(action: Action, room: int) -> list[Line]:
+    """The keys, and what they do, over as many lines as that takes."""
+    keys = "  ".join(key_text(key) for key in action.keys)
+    text = f"{action.title}. {action.help}" if action.id.startswith("show_") else action.help
+    first, *rest = wrap(text, max(room, 12))
+    head = line(" ", Span(align(keys, KEY_CELLS), "key"), Span(first, "text"))
+    return [head, *(line(" " * (KEY_CELLS + 1), Span(text, "text")) for text in rest)]
 
 
 class HelpScreen(ModalScreen[None]):
-    """A box with the keys of the screen below it. Any key of its own, or a click, closes it."""
+    """A box with the keys of the screen below it. It scrolls; escape, `q`, `?` or a click closes it."""
 
-    BINDINGS: ClassVar = [*bindings("help"), ("q", "back"), ("question_mark", "back")]
+    BINDINGS: ClassVar = [
+        *bindings("help"),
+        Binding("q,question_mark,f1", "back", show=False),
+        Binding("down,j", "scroll('down')", show=False),
+        Binding("up,k", "scroll('up')", show=False),
+        Binding("pagedown,space", "scroll('page_down')", show=False),
+        Binding("pageup", "scroll('page_up')", show=False),
+        Binding("home,g", "scroll('home')", show=False),
+        Binding("end,G", "scroll('end')", show=False),
+    ]
     DEFAULT_CSS = """
     HelpScreen { align: center middle; background: $background 60%; }
-    HelpScreen #box { width: 76; max-width: 100%; height: auto; max-height: 100%; border: round $primary;
-                      border-title-color: $foreground; background: $background; padding: 1 1; }
-    HelpScreen Pane { height: auto; max-height: 100%; }
+    HelpScreen #box { max-width: 100%; height: auto; max-height: 100%; border: round $primary;
+                      border-title-color: $foreground; border-subtitle-color: $foreground; background: $background;
+                      padding: 0 1; }
+    HelpScreen Pane { max-height: 100%; }
     """
 
     app: TuitrainApp
@@ -44,14 +98,27 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         box = Container(id="box")
-        box.border_title = "keys"
+        box.border_title = f"keys: {self.place}"
         with box:
             yield Pane(id="keys")
 
     def on_mount(self) -> None:
-        lines = help_lines(self.place)
-        pane = self.query_one(Pane)
-        pane.styles.height = min(len(lines), max(1, self.app.size.height - 4))
+        self.lay_out()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.lay_out()
+
+    def lay_out(self) -> None:
+        """Fit the box to the terminal and to what is in it."""
+        width, height = self.app.size
+        # The last column is that of the scroll bar.
+        room = width - FRAME_CELLS
+        cells = min(room, 2 * MOST_CELLS + 1 if room > 2 * LEAST_CELLS else MOST_CELLS)
+        lines = help_lines(self.place, self.app.actions, max(cells - 1, 1))
+        box, pane = self.query_one("#box"), self.query_one(Pane)
+        box.styles.width = cells + FRAME_CELLS
+        pane.styles.height = min(len(lines), max(1, height - 2))
+        box.border_subtitle = "more below" if len(lines) > height - 2 else ""
         pane.show(lines)
 
     def draw(self) -> None:
@@ -66,3 +133,7 @@ class HelpScreen(ModalScreen[None]):
 
     def action_back(self) -> None:
         self.dismiss()
+
+    def action_scroll(self, where: str) -> None:
+        """Scroll the keys: down, up, page_down, page_up, home or end."""
+        getattr(self.query_one(Pane), f"scroll_{where}")(animate=False)

@@ -3,29 +3,73 @@
 from __future__ import annotations
 
 from tuitrain.tui.actions import bindings
-from tuitrain.tui.headline import header
-from tuitrain.tui.panels import PANELS
+from tuitrain.tui.panels import OVERVIEW, Layout, Layouts, Panel, panel_of
 from tuitrain.tui.screens.board import BoardScreen
+from tuitrain.tui.screens.exporting import PanelActions
 from tuitrain.tui.tabs import WATCH_TABS
-from tuitrain.tui.text import Line
 
 
-class WatchScreen(BoardScreen):
-    """Six charts, four tabs."""
+class WatchScreen(BoardScreen, PanelActions):
+    """The panels of a layout, four tabs."""
 
     BINDINGS = bindings("watch")
     place = "watch"
-    panels = PANELS
+    panels = OVERVIEW
     tabs = WATCH_TABS
 
-    def header_lines(self, cells: int) -> list[Line]:
-        return header(self.board, cells)
+    def __init__(self) -> None:
+        super().__init__()
+        self.layouts = Layouts(self.app.settings.layouts, self.app.session)
+        self.present = self.layouts.get(self.app.settings.layout)
+        """The layout that is shown."""
+        self.panels, self.sizes = _panels(self.present)
+        panel, tab = (self.app.session.get(f"watch.{name}") for name in ("panel", "tab"))
+        self.focus_index = next((n for n, each in enumerate(self.panels) if each.id == panel), 0)
+        self.tab_index = next((n for n, each in enumerate(self.tabs) if each.id == tab), 0)
+
+    def remember(self) -> None:
+        """Keep for the next visit which panel and which tab were in focus."""
+        if self.panels:
+            self.app.session.set("watch.panel", self.panels[self.focus_index].id)
+        self.app.session.set("watch.tab", self.tabs[self.tab_index].id)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        if self.layouts.problem:
+            self.app.notify(self.layouts.problem, severity="error", markup=False)
+
+    def layout_name(self) -> str:
+        return f"{self.present.name}*" if self.layouts.is_changed(self.present.name) else self.present.name
+
+    async def action_next_layout(self) -> None:
+        await self._show_layout(self.layouts.after(self.present.name))
+        self.layouts.choose(self.present.name)
+
+    async def action_show_layout(self, name: str) -> None:
+        """Show the layout of this name."""
+        await self._show_layout(self.layouts.get(name))
+        self.layouts.choose(self.present.name)
+
+    def action_edit_layout(self) -> None:
+        """Choose panels in a box; the layout is shown and remembered as it was left there."""
+        from tuitrain.tui.screens.panel_picker import PanelPicker
+
+        self.app.push_screen(PanelPicker(self.present, self.layouts), self._edited)
+
+    async def _edited(self, layout: Layout | None) -> None:
+        if layout is not None:
+            self.layouts.keep(layout)
+            await self._show_layout(self.layouts.get(layout.name))
+
+    async def _show_layout(self, layout: Layout) -> None:
+        self.present = layout
+        panels, sizes = _panels(layout)
+        self.zoomed = self.tab_open = False
+        await self.show_panels(panels, sizes)
 
     def action_compare(self) -> None:
-        if len(self.board.views) > 1:
-            self.app.show_screen("compare")
-            return
-        view = self.board.view
-        self.board.marked = {view.directory.run_id} if view and view.directory else set()
-        self.app.show_screen("runs")
-        self.app.notify("Mark other runs with space, then press c.", title="Compare")
+        self.app.action_show_compare()
+
+
+def _panels(layout: Layout) -> tuple[tuple[Panel, ...], tuple[int, ...]]:
+    return tuple(panel_of(name) for name, _ in layout.sizes), tuple(size for _, size in layout.sizes)

@@ -5,9 +5,15 @@ from __future__ import annotations
 from textual import events
 from textual.message import Message
 
-from tuitrain.tui.axes import Axes
-from tuitrain.tui.plot import Plot, draw
+from tuitrain.tui.axes import Range
+from tuitrain.tui.drawing import Area, draw
+from tuitrain.tui.plot import Look, Plot
+from tuitrain.tui.text import Line
+from tuitrain.tui.view import Memory, View, x_range
 from tuitrain.tui.widgets.lines import Lines
+
+_WHEEL = 0.8
+"""What one notch of the wheel leaves in sight."""
 
 
 class Chart(Lines):
@@ -23,35 +29,111 @@ class Chart(Lines):
             self.chart = chart
             self.twice = twice
 
+    class Pointed(Message):
+        """The mouse is over a place on the x axis."""
+
+        def __init__(self, chart: Chart, at: float) -> None:
+            super().__init__()
+            self.chart = chart
+            self.at = at
+
+    class Zoomed(Message):
+        """The wheel turned: `factor` of the range is to stay in sight, with `at` where it is."""
+
+        def __init__(self, chart: Chart, factor: float, at: float) -> None:
+            super().__init__()
+            self.chart = chart
+            self.factor = factor
+            self.at = at
+
+    class Dragged(Message):
+        """The canvas was pulled to the right by so many columns."""
+
+        def __init__(self, chart: Chart, columns: int) -> None:
+            super().__init__()
+            self.chart = chart
+            self.columns = columns
+
     def __init__(self, panel: str) -> None:
         super().__init__(id=f"chart-{panel}", classes="chart")
         self.panel = panel
         self.plot: Plot | None = None
         self.selected = False
-        self._axes: Axes | None = None
-        self._kept_for: tuple[str, bool, bool] | None = None
+        self.areas: tuple[Area, ...] = ()
+        """The canvases of the last drawing, with their horizontal axes."""
+        self._look = Look()
+        self._memory = Memory()
+        self._held: int | None = None
+        self._pulled = False
 
     def plot_data(self, plot: Plot, selected: bool) -> None:
-        """Draw this plot from now on."""
-        scales = (plot.x_axis, plot.log, plot.growing)
-        if scales != self._kept_for:
-            self._axes, self._kept_for = None, scales
+        """Draw this plot from now on, looked at as the board says where it has the board's x axis."""
+        board = self.app.board
+        shared = plot.x_axis == board.x
+        self._look = Look(
+            board.zoom if shared else None, board.crosshair if shared else None, board.log_x, board.recent
+        )  # fmt: skip
         self.plot, self.selected = plot, selected
-        self._draw()
+        self.remake()
 
     def forget_axes(self) -> None:
         """Choose the ranges anew at the next drawing, as for another run."""
-        self._axes = None
+        self._memory = Memory()
 
-    def _draw(self) -> None:
+    def make(self) -> tuple[Line, ...]:
         if self.plot is None or not self.size:
-            return
-        lines, self._axes = draw(self.plot, *self.size, before=self._axes, focus=self.selected)
-        self.show(lines)
+            return ()
+        lines, self.areas = draw(self.plot, *self.size, self._memory, self.selected, self._look)
+        return tuple(lines)
 
-    def on_resize(self, event: events.Resize) -> None:
-        super().on_resize(event)
-        self._draw()
+    @property
+    def whole(self) -> Range | None:
+        """All that the x axis can show, as the axis holds it; None without data."""
+        if self.plot is None or not self.plot.has_data or not self.areas:
+            return None
+        return x_range(self.plot, Look(log_x=self.areas[0].scale.log), View())
+
+    def place(self, column: int) -> float | None:
+        """The place on the x axis at a column of the widget; None beside the canvas."""
+        for area in self.areas:
+            if 0 <= column - area.left < area.scale.columns:
+                return area.scale.value_at(column - area.left)
+        return None
 
     async def on_click(self, event: events.Click) -> None:
+        if self._pulled:
+            self._pulled = False
+            return
+        self._point(event.x)
         self.post_message(self.Picked(self, event.chain > 1))
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        self._held, self._pulled = event.x, False
+        self.capture_mouse()
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        self._held = None
+        self.release_mouse()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._held is not None:
+            if event.x != self._held:
+                self.post_message(self.Dragged(self, event.x - self._held))
+                self._held, self._pulled = event.x, True
+        else:
+            self._point(event.x)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._wheel(event, _WHEEL)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._wheel(event, 1 / _WHEEL)
+
+    def _point(self, column: int) -> None:
+        if (at := self.place(column)) is not None:
+            self.post_message(self.Pointed(self, at))
+
+    def _wheel(self, event: events.MouseEvent, factor: float) -> None:
+        event.stop()
+        if (at := self.place(event.x)) is not None:
+            self.post_message(self.Zoomed(self, factor, at))

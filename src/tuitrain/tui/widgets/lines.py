@@ -8,33 +8,55 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tuitrain.tui.seven_bit import seven_bit
 from tuitrain.tui.text import Line, fit
+from tuitrain.tui.theme import VISIBLE_BLANKS
 
 if TYPE_CHECKING:
     from tuitrain.tui.app import TuitrainApp
 
 
 def strip_of(of: Line, app: TuitrainApp) -> Strip:
-    """A line in the colours of the app's theme."""
+    """A line in the colours of the app's theme, in seven-bit characters where the settings say so."""
     palette = app.palette
+    if app.settings.ascii:
+        return Strip([Segment(seven_bit(span.text), palette[span.role]) for span in of if span.text])
     return Strip([Segment(span.text, palette[span.role]) for span in of if span.text])
 
 
-def changed_cells(before: Line, after: Line) -> tuple[int, int] | None:
-    """First and one past the last cell in which two lines differ; None where they are equal."""
+_GAP = 6
+"""Cells that stayed the same and are sent again, since going past them takes as many bytes."""
+
+
+def changed_cells(before: Line, after: Line) -> list[tuple[int, int]]:
+    """First and one past the last cell of each part in which two lines differ."""
     if before == after:
-        return None
-    one = [(character, span.role) for span in before for character in span.text]
-    other = [(character, span.role) for span in after for character in span.text]
-    size = max(len(one), len(other), sum(cell_len(span.text) for span in (*before, *after)))
+        return []
+    one, other = _cells(before), _cells(after)
     if len(one) != len(other) or any(cell_len(span.text) != len(span.text) for span in (*before, *after)):
-        return 0, size
-    differing = [index for index, (left, right) in enumerate(zip(one, other, strict=True)) if left != right]
-    return (differing[0], differing[-1] + 1) if differing else None
+        return [(0, max(len(one), len(other), *(sum(cell_len(s.text) for s in each) for each in (before, after))))]
+    parts: list[tuple[int, int]] = []
+    for index, (left, right) in enumerate(zip(one, other, strict=True)):
+        if left == right:
+            continue
+        if parts and index - parts[-1][1] < _GAP:
+            parts[-1] = (parts[-1][0], index + 1)
+        else:
+            parts.append((index, index + 1))
+    return parts
+
+
+def _cells(of: Line) -> list[tuple[str, str]]:
+    """Character and role of each cell; a blank looks the same in most roles."""
+    return [
+        (character, "" if character == " " and span.role not in VISIBLE_BLANKS else span.role)
+        for span in of
+        for character in span.text
+    ]
 
 
 class Lines(Widget):
@@ -48,6 +70,7 @@ class Lines(Widget):
         super().__init__(id=id, classes=classes)
         self.lines: tuple[Line, ...] = ()
         self._strips: dict[int, Strip] = {}
+        self._made_for: Size | None = None
 
     @property
     def text(self) -> str:
@@ -62,10 +85,10 @@ class Lines(Widget):
             return
         regions = []
         for row, (old, new) in enumerate(zip(before, self.lines, strict=True)):
-            span = changed_cells(old, new)
-            if span is not None:
+            parts = changed_cells(old, new)
+            if parts:
                 self._strips.pop(row, None)
-                regions.append(Region(span[0], row, span[1] - span[0], 1))
+                regions += [Region(start, row, end - start, 1) for start, end in parts]
         if regions:
             self.refresh(*regions)
 
@@ -77,7 +100,21 @@ class Lines(Widget):
     def get_content_height(self, container: object, viewport: object, width: int) -> int:
         return len(self.lines)
 
+    def make(self) -> tuple[Line, ...]:
+        """The lines for the present size, for widgets that make their own; asked for before they are first drawn."""
+        return self.lines
+
+    def remake(self) -> None:
+        """Make the lines anew, as for other data. Without a size yet, that waits until they are drawn."""
+        if self.size:
+            self._made_for = self.size
+            self.show(self.make())
+
     def render_line(self, y: int) -> Strip:
+        if self._made_for != self.size:
+            self._made_for = self.size
+            self.lines = self.make()
+            self._strips.clear()
         if y >= len(self.lines):
             return Strip.blank(self.size.width, self.app.palette["text"])
         strip = self._strips.get(y)

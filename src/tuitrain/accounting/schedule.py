@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
-from tuitrain.config.sections import ScheduleConfig
+
+class Schedule(Protocol):
+    """The section `schedule` of a config."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def warmup_steps(self) -> int: ...
+    @property
+    def min_lr_ratio(self) -> float: ...
+    @property
+    def decay_fraction(self) -> float: ...
 
 
-def lr_factor(step: int, schedule: ScheduleConfig, total_steps: int) -> float:
+def lr_factor(step: int, schedule: Schedule, total_steps: int) -> float:
     """Learning rate of a step (0-based) divided by the peak.
 
     Warmup rises linearly to 1 at step warmup_steps - 1 and is never 0. After it: cosine and linear fall to

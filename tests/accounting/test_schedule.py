@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuitrain.accounting import lr_factor
 from tuitrain.config.sections import ScheduleConfig
-from tuitrain_engine.schedule import lr_factor
 
 NAMES = ["cosine", "linear", "constant", "wsd"]
 

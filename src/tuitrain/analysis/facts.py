@@ -1,0 +1,122 @@
+"""What a run is, in named lines of text: the same for `show`, `plan` and the dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from tuitrain.analysis import units
+from tuitrain.analysis.metrics import NOT_AVAILABLE
+
+if TYPE_CHECKING:
+    from tuitrain.accounting import MemoryEstimate, ParameterCounts
+    from tuitrain.events import Run
+
+Facts = list[tuple[str, str]]
+Changes = dict[str, tuple[Any, Any]]
+
+
+def startup_facts(run: Run) -> Facts:
+    """What a run said of itself when it began."""
+    shape, hardware, software = run.architecture, run.hardware, run.software
+    facts: list[tuple[str, str | None]] = [
+        ("architecture", shape.name if shape else None),
+        ("parameters", f"{shape.params_total:,}" if shape and shape.params_total is not None else None),
+        ("FLOPs per token", flops_text(run.flops_per_token, run.flops_per_token_causal)),
+        ("tokens per step", f"{run.tokens_per_step:,}" if run.tokens_per_step is not None else None),
+        ("steps", f"{run.total_steps:,}" if run.total_steps is not None else None),
+        ("token budget", units.count(run.token_budget) if run.token_budget is not None else None),
+        ("device", f"{hardware.count} × {hardware.device}" if hardware else None),
+        ("peak", f"{hardware.peak_tflops:g} TFLOP/s" if hardware and hardware.peak_tflops is not None else None),
+        ("arithmetic", run.dtype),
+        ("attention", run.attention_backend),
+        ("compiled", {True: "yes", False: "no", None: None}[run.compile]),
+        ("strategy", run.parallel.strategy if run.parallel else None),
+        ("torch", software.torch if software else None),
+        ("commit", software.git_commit if software else None),
+        ("attempt", str(run.attempt)),
+    ]
+    return [(name, NOT_AVAILABLE if text is None else text) for name, text in facts]
+
+
+def flops_text(full: float | None, causal: float | None) -> str | None:
+    """FLOPs per token in both conventions; None where unknown."""
+    if full is None:
+        return None
+    halved = f" ({units.flop(causal)} with the causal mask halved)" if causal is not None else ""
+    return f"{units.flop(full)}{halved}"
+
+
+def parameter_parts(counts: ParameterCounts) -> list[tuple[str, int]]:
+    """Parameters by what they are for, without the parts that a model does not have."""
+    parts = [
+        ("embedding", counts.embedding),
+        ("positions", counts.positions),
+        ("attention", counts.attention),
+        ("feed-forward", counts.feedforward),
+        ("norms", counts.norms),
+        ("head", counts.head),
+    ]
+    return [(name, number) for name, number in parts if number]
+
+
+def memory_parts(memory: MemoryEstimate) -> list[tuple[str, int]]:
+    """Bytes by what they are for, without the parts that are not there at the peak."""
+    return [(name, size) for name, size in asdict(memory).items() if size]
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
+    """Dotted keys of two configuration trees whose values differ, with both values; None is unset.
+
+    Left out: the names, and a vocabulary size that only the tokenizer has decided.
+    """
+    from tuitrain.config import flatten
+
+    left, right = flatten(before), flatten(after)
+    keys = [*left, *(key for key in right if key not in left)]
+    return {
+        key: (left.get(key), right.get(key))
+        for key in keys
+        if left.get(key) != right.get(key)
+        and key not in ("name", "preset")
+        and not (key == "model.vocab_size" and left.get(key) is None)
+    }
+
+
+def changes_from_preset(config: Mapping[str, Any]) -> Changes | None:
+    """How a run's configuration differs from the preset it names; None where that is not known here."""
+    preset = config.get("preset")
+    tree = preset_tree(preset) if isinstance(preset, str) else None
+    return None if tree is None else changes(tree, config)
+
+
+@lru_cache(maxsize=16)
+def preset_tree(name: str) -> Mapping[str, Any] | None:
+    """The resolved configuration of a preset; None for one that this version does not have."""
+    from tuitrain.config import ConfigError, UnknownPresetError, load_config
+
+    try:
+        return load_config(name).to_dict()
+    except (UnknownPresetError, ConfigError, FileNotFoundError):
+        return None
+
+
+def attempt_changes(attempts: Sequence[Run]) -> list[Changes]:
+    """For each attempt how its configuration differs from the attempt before; the first one has no changes."""
+    before = [attempts[0], *attempts] if attempts else []
+    return [changes(one.config, other.config) for one, other in zip(before, attempts, strict=False)]
+
+
+def value_text(value: Any) -> str:
+    """A value of a configuration as it stands in a table."""
+    if value is None:
+        return "unset"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and abs(value) >= 10_000:
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(value_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

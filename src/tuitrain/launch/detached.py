@@ -1,0 +1,34 @@
+"""One way to start a run of the engine on this machine: checked, labelled, and on its own."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuitrain.config import RunConfig
+from tuitrain.launch import preflight
+from tuitrain.launch.local import Label, new_run, start, train_command
+from tuitrain.runs import RunDirectory
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run that has been started, its process, and a sentence where it has fewer processes than there are GPUs."""
+
+    run: RunDirectory
+    process: subprocess.Popen[bytes]
+    note: str | None
+
+
+def start_run(
+    config: RunConfig, runs_dir: Path, label: Label, *, gpus: int | None = None, force: bool = False
+) -> Started:
+    """Check what can be checked, make the run's directory and start the engine in a session of its own.
+
+    Raises LaunchError when it cannot be started as it stands, OSError when no process or directory can be made.
+    """
+    processes = preflight.check(config, gpus=gpus, force=force)
+    run = new_run(runs_dir, config)
+    process = start(run, train_command(run, processes=processes.count), label, processes=processes.count)
+    return Started(run, process, processes.note)

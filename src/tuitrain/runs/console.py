@@ -1,0 +1,125 @@
+"""A console log of any size: only the lines asked for are read, forwards or backwards from a place in the file.
+
+A place is a byte offset. Nothing is indexed, so a file of gigabytes opens as fast as an empty one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+BLOCK = 64 << 10
+"""Bytes read at once; a line longer than this is shown as several."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleLine:
+    """One line: where it starts, where the next one starts, and its bytes without the line end."""
+
+    start: int
+    end: int
+    raw: bytes
+
+    @property
+    def text(self) -> str:
+        """What stands on the line: a progress bar overwrites it, so what was written last."""
+        return self.raw.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
+
+
+@dataclass(frozen=True)
+class ConsoleMark:
+    """What tells whether a file is another one, or has changed."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+class ConsoleFile:
+    """The console of one process. Every method raises OSError when the file cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def mark(self) -> ConsoleMark | None:
+        """The file's state now; None when there is none."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return ConsoleMark(status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def lines_from(self, start: int, count: int) -> list[ConsoleLine]:
+        """At most `count` lines from the one that starts at this byte on."""
+        found: list[ConsoleLine] = []
+        rest = b""
+        with self.path.open("rb") as file:
+            file.seek(start)
+            while len(found) < count:
+                data = file.read(BLOCK)
+                rest += data
+                lines = split(rest, start, last=not data)
+                found += lines
+                if not data:
+                    break
+                if lines:
+                    rest, start = rest[lines[-1].end - start :], lines[-1].end
+        return found[:count]
+
+    def lines_before(self, end: int, count: int) -> list[ConsoleLine]:
+        """At most `count` lines that end at this byte or before it, in the order of the file."""
+        found: list[ConsoleLine] = []
+        with self.path.open("rb") as file:
+            while len(found) < count and end > 0:
+                begin = max(0, end - BLOCK)
+                file.seek(begin)
+                data = file.read(end - begin)
+                if not data:
+                    break  # The file is shorter than it was.
+                lines = split(data, begin, last=True)
+                if begin > 0 and len(lines) > 1:
+                    # The first line of a block may have begun before it.
+                    lines = lines[1:]
+                found = lines + found
+                end = lines[0].start
+        return found[-count:]
+
+    def block_before(self, end: int, size: int) -> tuple[int, bytes]:
+        """Whole lines before this byte, about `size` bytes of them: where they start, and the bytes."""
+        begin = max(0, end - size)
+        with self.path.open("rb") as file:
+            file.seek(begin)
+            data = file.read(end - begin)
+        if begin == 0:
+            return 0, data
+        newline = data.find(b"\n", 0, len(data) - 1)
+        return begin + newline + 1, data[newline + 1 :]
+
+    def bytes_from(self, start: int, size: int) -> bytes:
+        """At most `size` bytes from this one on."""
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(size)
+
+    def last_line_start(self, end: int) -> int:
+        """Where a line that is not ended yet starts before this byte; the byte itself where all lines are ended."""
+        lines = self.lines_before(end, 1)
+        return lines[0].start if lines and lines[0].end - lines[0].start == len(lines[0].raw) else end
+
+
+def split(data: bytes, start: int, *, last: bool) -> list[ConsoleLine]:
+    """The lines of some bytes that lie at `start`. last: whether what has no line end yet is a line too."""
+    lines: list[ConsoleLine] = []
+    at = 0
+    while at < len(data):
+        newline = data.find(b"\n", at, at + BLOCK)
+        if newline >= 0:
+            lines.append(ConsoleLine(start + at, start + newline + 1, data[at:newline]))
+            at = newline + 1
+            continue
+        if len(data) - at < BLOCK and not last:
+            break
+        piece = data[at : at + BLOCK]
+        lines.append(ConsoleLine(start + at, start + at + len(piece), piece))
+        at += len(piece)
+    return lines

@@ -1,0 +1,34 @@
+"""The order of runs in a list, by one of the numbers it shows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from tuitrain.runs.glance import Glance
+from tuitrain.runs.query import number_of
+from tuitrain.runs.status import Status
+
+SORT_KEYS = (
+    "age", "name", "status", "step", "progress", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec", "params",
+)  # fmt: skip
+"""What runs can be ordered by."""
+LARGEST_FIRST = frozenset({"step", "progress", "tokens", "mfu", "tokens_per_sec", "params"})
+"""Keys of which the best is the largest."""
+_STATUSES = list(Status)
+
+
+def ordered(runs: Iterable[Glance], key: str, *, reverse: bool = False, now: float | None = None) -> list[Glance]:
+    """The runs by a key, best or newest first, or with `reverse` last; unknown and nan are last either way."""
+    at = time.time() if now is None else now
+    down = (key in LARGEST_FIRST) != reverse
+
+    def place(run: Glance) -> tuple[bool, float]:
+        value = float(_STATUSES.index(run.status)) if key == "status" else number_of(run, key, at)
+        if value is None or value != value:
+            return True, 0.0
+        return False, -value if down else value
+
+    if key == "name":
+        return sorted(runs, key=lambda run: run.name.lower(), reverse=reverse)
+    return sorted(runs, key=place)

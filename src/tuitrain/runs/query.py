@@ -1,0 +1,292 @@
+"""A small language to choose runs: `status:running qwen loss<2.5 -tag:old`.
+
+A query is terms with blanks between them, all of which must hold:
+
+    word            in the id, the name, the preset, a tag or a note
+    key:a,b         status, tag: one of these; name, preset, model, host, strategy: contains one of these
+    key<number      and <= > >= = !=; numbers may end in k, M, B, T or %, ages in s, m, h, d, w
+    -term           the opposite of a term
+    "…"             blanks and special characters as they are; \\" and \\\\ inside
+
+Case does not matter. A number that a run does not have satisfies no comparison.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tuitrain.runs.glance import Glance
+from tuitrain.runs.status import Status
+
+LIVE = "live"
+"""Besides the statuses: any of those under which more records may come."""
+
+_SCALES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "=": lambda a, b: a == b or math.isclose(a, b, rel_tol=1e-9) or (math.isnan(a) and math.isnan(b)),
+}  # fmt: skip
+_COMPARE["!="] = lambda a, b: not _COMPARE["="](a, b)
+
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_TERM = re.compile(rf'(?:{_QUOTED}|[^\s"])+', re.DOTALL)
+_KEY = re.compile(r"([A-Za-z][\w/.]*)(:|<=|>=|!=|<|>|=)")
+_VALUES = re.compile(rf'(?:{_QUOTED}|[^,"])+', re.DOTALL)
+_PIECES = re.compile(rf'{_QUOTED}|[^"]+', re.DOTALL)
+_NUMBER = re.compile(r"([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf|nan) ?([a-z%]*)", re.IGNORECASE)
+_PLAIN = re.compile(r'[^\s",:<>=!-][^\s",:<>=!]*')
+
+
+class QueryError(ValueError):
+    """A term that cannot be understood; the message names it and says what is known."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """Text somewhere in what people call a run."""
+
+    text: str
+    negated: bool = False
+
+    def holds(self, run: Glance, now: float) -> bool:
+        """Whether it is there, or with `negated` is not."""
+        return (self.text.lower() in _haystack(run)) != self.negated
+
+    def __str__(self) -> str:
+        return f"{'-' * self.negated}{_quoted(self.text)}"
+
+
+@dataclass(frozen=True)
+class Property:
+    """A text of a run that is, or contains, one of some values."""
+
+    key: str
+    values: tuple[str, ...]
+    negated: bool = False
+
+    def holds(self, run: Glance, now: float) -> bool:
+        """Whether it does, or with `negated` does not."""
+        found = [text.lower() for text in _TEXTS[self.key](run)]
+        wanted = [value.lower() for value in self.values]
+        if self.key == "status":
+            held = any(_means(value, run.status) for value in wanted)
+        elif self.key == "tag":
+            held = any(value in found for value in wanted)
+        else:
+            held = any(value in text for value in wanted for text in found)
+        return held != self.negated
+
+    def __str__(self) -> str:
+        return f"{'-' * self.negated}{self.key}:{','.join(map(_quoted, self.values))}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A number of a run against another. Shares lie in 0–1, ages are seconds."""
+
+    key: str
+    relation: str
+    number: float
+    negated: bool = False
+
+    def holds(self, run: Glance, now: float) -> bool:
+        """Whether it does, or with `negated` does not. An unknown number has no relation to any other."""
+        value = number_of(run, self.key, now)
+        return (value is not None and _COMPARE[self.relation](value, self.number)) != self.negated
+
+    def __str__(self) -> str:
+        short = f"{self.number:g}"
+        number = short if float(short) == self.number else repr(self.number)
+        return f"{'-' * self.negated}{self.key}{self.relation}{number}{'s' if self.key == 'age' else ''}"
+
+
+Term = Word | Property | Comparison
+
+
+@dataclass(frozen=True)
+class Query:
+    """Terms that must all hold; none holds for every run. Its text reads back as an equal query."""
+
+    terms: tuple[Term, ...] = ()
+
+    def matches(self, run: Glance, now: float | None = None) -> bool:
+        """Whether a run is among the chosen."""
+        at = time.time() if now is None else now
+        return all(term.holds(run, at) for term in self.terms)
+
+    def chosen(self, runs: Iterable[Glance], now: float | None = None) -> list[Glance]:
+        """The runs that match, in their order."""
+        at = time.time() if now is None else now
+        return [run for run in runs if self.matches(run, at)]
+
+    def without_half_a_key(self) -> Query:
+        """The query without a last word with which a key begins, as `los` on the way to `loss<2.5`."""
+        last = self.terms[-1] if self.terms else None
+        if isinstance(last, Word) and any(key.startswith(last.text.lower()) for key in (*_TEXTS, *NUMBERS, *_ALIASES)):
+            return Query(self.terms[:-1])
+        return self
+
+    def __bool__(self) -> bool:
+        return bool(self.terms)
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.terms))
+
+
+def parse_query(text: str) -> Query:
+    """The query that a text means. Raises QueryError, and nothing else, for one that means none."""
+    terms, place = [], 0
+    while place < len(text):
+        if text[place].isspace():
+            place += 1
+            continue
+        found = _TERM.match(text, place)
+        if found is None or text[found.end() : found.end() + 1] == '"':
+            raise QueryError(f"{text[place:]!r} opens a quotation and does not close it.")
+        terms.append(_term(found.group()))
+        place = found.end()
+    return Query(tuple(terms))
+
+
+def number_of(run: Glance, key: str, now: float) -> float | None:
+    """A number of a run by its key (one of NUMBERS); None is unknown."""
+    if key == "age":
+        return None if run.created is None else max(now - run.created, 0.0)
+    value = _NUMBERS[key](run)
+    return None if value is None else float(value)
+
+
+def _term(text: str) -> Term:
+    negated, body = text.startswith("-"), text.removeprefix("-")
+    if not body:
+        raise QueryError("'-' stands before what it negates, without a blank: -tag:old.")
+    found = _KEY.match(body)
+    if found is None:
+        word = _unquoted(body)
+        if not word.strip():
+            raise QueryError(f"{text} is an empty word.")
+        return Word(word, negated)
+    name, relation, rest = found[1].lower(), found[2], body[found.end() :]
+    key = _ALIASES.get(name, name)
+    if key not in _TEXTS and key not in NUMBERS:
+        raise QueryError(
+            f"{found[1]!r} in {text} is no key; known: {', '.join(TEXTS)} with a colon, {', '.join(NUMBERS)} with a "
+            f"number. Text with such a sign goes in quotes."
+        )
+    if (relation == ":") != (key in _TEXTS):
+        raise QueryError(_wrong_sign(text, key))
+    if relation == ":":
+        return Property(key, _values(text, key, rest), negated)
+    return Comparison(key, relation, _number(text, key, rest), negated)
+
+
+def _wrong_sign(text: str, key: str) -> str:
+    if key in _TEXTS:
+        return f"{text}: {key} is a text, so write {key}:VALUE, or -{key}:VALUE for all others."
+    return f"{text}: {key} is a number, so compare it with <, <=, >, >=, = or !=, as in {_EXAMPLES[key]}."
+
+
+def _values(text: str, key: str, rest: str) -> tuple[str, ...]:
+    values = tuple(_unquoted(value) for value in _VALUES.findall(rest))
+    if not values or rest.startswith(",") or rest.endswith(",") or not all(value.strip() for value in values):
+        raise QueryError(f"{text} lacks a value after {key}:.")
+    if key == "status":
+        known = [LIVE, *Status]
+        wrong = next((value for value in values if not any(name.startswith(value.lower()) for name in known)), None)
+        if wrong is not None:
+            raise QueryError(f"{wrong!r} in {text} is no status; known: {', '.join(known)}.")
+    return values
+
+
+def _number(text: str, key: str, rest: str) -> float:
+    found = _NUMBER.fullmatch(_unquoted(rest).strip())
+    if found is None:
+        raise QueryError(f"{text} lacks a number after its sign, as in {_EXAMPLES[key]}.")
+    value, unit = float(found[1].replace("_", "")), found[2].lower()
+    value = math.nan if math.isnan(value) else value
+    if key == "age":
+        if unit not in _SECONDS:
+            raise QueryError(f"{text} lacks a unit of time: s, m, h, d or w, as in {_EXAMPLES[key]}.")
+        return value * _SECONDS[unit]
+    if unit == "%" and key in SHARES:
+        value /= 100
+    elif unit in _SCALES:
+        value *= _SCALES[unit]
+    else:
+        raise QueryError(f"{text} ends in a unit that {key} does not have: write it as in {_EXAMPLES[key]}.")
+    if key in SHARES and abs(value) > 1:
+        raise QueryError(
+            f"{text} is more than all: {key} lies between 0 and 1, or 0% and 100%, as in {_EXAMPLES[key]}."
+        )
+    return value
+
+
+def _unquoted(text: str) -> str:
+    pieces = (
+        re.sub(r"\\(.)", r"\1", piece[1:-1], flags=re.DOTALL) if piece.startswith('"') else piece
+        for piece in _PIECES.findall(text)
+    )
+    return "".join(pieces)
+
+
+def _quoted(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _means(value: str, status: Status) -> bool:
+    """Whether a status is meant by its beginning. `live` stands for three of them."""
+    return status.startswith(value) or (status.live and LIVE.startswith(value))
+
+
+def _haystack(run: Glance) -> str:
+    return "\n".join((run.directory.run_id, run.name, *_TEXTS["preset"](run), *run.tags, *run.notes)).lower()
+
+
+def _config(run: Glance, key: str) -> list[str]:
+    value = run.run.config.get(key) if run.run is not None else None
+    return [value] if isinstance(value, str) else []
+
+
+def _known(value: str | None) -> list[str]:
+    return [] if value is None else [value]
+
+
+_TEXTS: dict[str, Callable[[Glance], list[str]]] = {
+    "status": lambda run: [str(run.status)],
+    "tag": lambda run: run.tags,
+    "name": lambda run: [run.name],
+    "preset": lambda run: _config(run, "preset"),
+    "model": lambda run: _known(run.run.architecture.name if run.run and run.run.architecture else None),
+    "host": lambda run: _known(run.info.host if run.info else None),
+    "strategy": lambda run: _known(run.run.parallel.strategy if run.run and run.run.parallel else None),
+}
+_NUMBERS: dict[str, Callable[[Glance], float | None]] = {
+    "loss": lambda run: run.loss,
+    "val_loss": lambda run: run.val_loss,
+    "step": lambda run: run.step.step if run.step else None,
+    "tokens": lambda run: run.step.tokens if run.step else None,
+    "mfu": lambda run: run.step.mfu if run.step else None,
+    "tokens_per_sec": lambda run: run.step.tokens_per_sec if run.step else None,
+    "params": lambda run: run.params,
+    "progress": lambda run: run.progress,
+}
+_ALIASES = {"tok/s": "tokens_per_sec", "tokens/s": "tokens_per_sec", "val": "val_loss", "tags": "tag"}
+_EXAMPLES = {
+    "loss": "loss<2.5", "val_loss": "val_loss<2.5", "step": "step>=10k", "tokens": "tokens>1B", "mfu": "mfu<40%",
+    "tokens_per_sec": "tok/s>400k", "params": "params>1B", "progress": "progress>50%", "age": "age<3d",
+}  # fmt: skip
+
+TEXTS: tuple[str, ...] = tuple(_TEXTS)
+"""Keys with a colon."""
+NUMBERS: tuple[str, ...] = (*_NUMBERS, "age")
+"""Keys that are compared."""
+SHARES = ("mfu", "progress")
+"""Numbers in 0–1, which may be written in per cent."""

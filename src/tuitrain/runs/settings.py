@@ -1,0 +1,101 @@
+"""The settings files: a project's `tuitrain.toml` and the user's `config.toml`. Flags and variables go before both."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT_FILE, USER_FILE = "tuitrain.toml", "config.toml"
+KEYS = ("runs_dir", "tui")
+"""What a settings file may hold: where runs lie, and the table about the screens."""
+
+MOST_LISTED = 12
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the message names the file, variable or flag, the key, and what to do."""
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """One file and what stands in it."""
+
+    path: Path
+    values: dict[str, Any]
+    of_project: bool
+
+
+def settings_files() -> list[SettingsFile]:
+    """The settings files that exist, the one that counts more first.
+
+    Raises SettingsError when one cannot be read or has a key that no settings file has.
+    """
+    found = [(path, True) for path in [find_project_file()] if path is not None]
+    user = user_file()
+    if user.is_file():
+        found.append((user, False))
+    return [SettingsFile(path, _read(path), of_project) for path, of_project in found]
+
+
+def find_project_file() -> Path | None:
+    """`tuitrain.toml` in the working directory or above it, up to the root of the git repository.
+
+    Outside of a repository only the working directory counts: who could write further up is not known.
+    """
+    here = Path.cwd()
+    above = (here, *here.parents)
+    root = next((place for place, directory in enumerate(above) if (directory / ".git").exists()), 0)
+    candidates = (directory / PROJECT_FILE for directory in above[: root + 1])
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def user_file() -> Path:
+    """The user's settings file: in $TUITRAIN_CONFIG_DIR, else where the XDG rules put it. It need not exist."""
+    given = os.environ.get("TUITRAIN_CONFIG_DIR")
+    if given:
+        return Path(given).expanduser() / USER_FILE
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("tuitrain", appauthor=False)) / USER_FILE
+
+
+def runs_dir_setting() -> Path | None:
+    """`runs_dir` of the settings files; a relative one of a project is relative to its file."""
+    for file in settings_files():
+        value = file.values.get("runs_dir")
+        if value is None:
+            continue
+        if not isinstance(value, str) or not value:
+            raise SettingsError(f"{file.path}: runs_dir = {value!r} is not valid: it should be a path in quotes.")
+        path = Path(value).expanduser()
+        return file.path.parent / path if file.of_project else path
+    return None
+
+
+def unknown_key(where: str, key: str, known: Iterable[str], prefix: str = "") -> SettingsError:
+    """The error about a key that does not exist, with the nearest one that does."""
+    names = list(known)
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
+    listed = f"Known: {', '.join(prefix + name for name in names)}." if len(names) <= MOST_LISTED else ""
+    hint = f"Did you mean {prefix + near[0]!r}?" if near else listed or "`tuitrain schema settings` lists them."
+    return SettingsError(f"{where}: {prefix}{key} is not a setting. {hint}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: it is not UTF-8 text.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}.") from error
+    for key in values:
+        if key not in KEYS:
+            raise unknown_key(str(path), key, KEYS)
+    return values

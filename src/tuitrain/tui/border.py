@@ -1,0 +1,102 @@
+"""The frame of a chart: title, legend or values at the crosshair above; the horizontal axis with its ticks below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuitrain.tui import axes as ax
+from tuitrain.tui.overlay import GAP, SIGNS, STAR
+from tuitrain.tui.plot import Mark, Plot
+from tuitrain.tui.text import Line, Span, crop, join, line, width
+from tuitrain.tui.xscale import XScale
+
+
+def top(plot: Plot, columns: int, frame: str, outliers: str = "", values: Sequence[Line] | None = None) -> Line:
+    """The upper border: title and newest value at the left, the legend at the right where there is room.
+
+    values: what stands at the crosshair, in place of newest value and legend.
+    """
+    title = [Span("╭ ", frame), Span(plot.title, "title")]
+    if plot.value and values is None:
+        title += [Span(" "), Span(plot.value, "value")]
+    title.append(Span(" ", frame))
+    left = tuple(title)
+    if width(left) > columns - 2:
+        left = (*crop(left, columns - 3), Span(" ", frame))
+    room = columns - width(left) - 4
+    right = legend(plot, room, outliers) if values is None else join(values, GAP)
+    if values is not None and width(right) > room:
+        right = crop(right, max(room, 0))
+    middle = columns - width(left) - width(right) - (3 if right else 1)
+    ending = (Span(" "), *right, Span(" ", frame)) if right else ()
+    return (*left, Span("─" * middle, frame), *ending, Span("╮", frame))
+
+
+def legend(plot: Plot, room: int, outliers: str) -> Line:
+    """Names with their marks, as many as fit; where those of several runs do not, their marks alone."""
+    named = sorted((curve for curve in plot.curves if curve.name), key=lambda curve: curve.role)
+    marks = [line(Span(curve.glyph or "─", curve.role)) for curve in named]
+    curves = [line(*mark, Span(f" {curve.name}", "quiet")) for mark, curve in zip(marks, named, strict=True)]
+    points = [line(Span(STAR, p.role), Span(f" {p.name}", "quiet")) for p in plot.points if p.name and len(p.x)]
+    notes = [line(Span(text, "quiet")) for text in (outliers, "log" if plot.log else "") if text]
+    levels = [line(Span("╌", v.role), Span(f" {v.name}", "quiet")) for v in plot.levels if v.name]
+    events = [line(Span(SIGNS[mark.kind], mark.role), Span(f" {mark.kind}", "quiet")) for mark in _kinds(plot.marks)]
+    several = sum(bool(curve.glyph) for curve in named) > 1
+    if several and width(join(curves, GAP)) > room:
+        curves = marks
+    # A level cannot be told without its name; what is smooth and what is raw can be seen.
+    ranked = [*curves, *points, *notes, *levels] if several else [*levels, *notes, *curves, *points]
+    ranked += events
+    kept = next(n for n in range(len(ranked), -1, -1) if width(join(ranked[:n], GAP)) <= max(room, 0))
+    shown = ranked[:kept]
+    return join((entry for entry in (*curves, *points, *notes, *levels, *events) if entry in shown), GAP)
+
+
+def _kinds(marks: Sequence[Mark]) -> list[Mark]:
+    """One mark of each kind."""
+    return list({mark.kind: mark for mark in marks}.values())
+
+
+class Bottom:
+    """The lower border. What is written first stays; what would touch it is left out."""
+
+    def __init__(self, columns: int, frame: str) -> None:
+        self._cells = ["─"] * (columns - 2)
+        self._roles = [frame] * (columns - 2)
+        self._taken = [False] * (columns - 2)
+        self._frame = frame
+
+    def write(self, start: int, text: str, role: str) -> bool:
+        """Write a text with a blank at each side, `start` counted from the corner; False where there is no room."""
+        first, last = start - 1, start + len(text) + 1
+        if first < 0 or last > len(self._cells) or any(self._taken[first:last]):
+            return False
+        for index, character in enumerate(f" {text} ", first):
+            self._cells[index], self._roles[index], self._taken[index] = character, role, True
+        return True
+
+    def scale(self, scale: XScale, left: int, crosshair: float | None) -> None:
+        """The ticks of an axis whose first cell is `left`, and the exact place of the crosshair."""
+        if crosshair is not None and (column := scale.column(crosshair)) >= 0:
+            text = scale.exact(crosshair)
+            # At the ends it moves aside so that it stays whole.
+            start = min(max(left + column - len(text) // 2, 1), len(self._cells) - len(text) - 1)
+            self.write(start, text, "value")
+        for column, text in scale.ticks():
+            self.write(min(left + column - len(text) // 2, len(self._cells) - len(text) - 1), text, "axis")
+
+    def title(self, scale: XScale, zoomed: bool) -> None:
+        """The name of the axis at the left, and while only a part of it is in sight which."""
+        name = ax.X_TITLES[scale.name] + (", log" if scale.log else "")
+        if not (zoomed and self.write(1, f"{name} {scale.in_sight()}", "accent")):
+            self.write(1, name, "quiet")
+
+    def line(self) -> Line:
+        """The border."""
+        spans: list[Span] = [Span("╰", self._frame)]
+        start = 0
+        for index in range(1, len(self._cells) + 1):
+            if index == len(self._cells) or self._roles[index] != self._roles[start]:
+                spans.append(Span("".join(self._cells[start:index]), self._roles[start]))
+                start = index
+        return (*spans, Span("╯", self._frame))

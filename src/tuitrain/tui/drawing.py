@@ -1,0 +1,221 @@
+"""A plot as lines of text: curves, axes and frame in a given number of cells.
+
+Pure functions without a terminal: the chart widget and `watch --once` draw with them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from tuitrain.analysis.decimate import pixel
+from tuitrain.tui import axes as ax
+from tuitrain.tui.axes import Range
+from tuitrain.tui.border import Bottom, top
+from tuitrain.tui.canvas import Canvas
+from tuitrain.tui.overlay import STAR, draw_crosshair, draw_glyphs, draw_marks, readout
+from tuitrain.tui.plot import Look, Plot
+from tuitrain.tui.raster import BLANK, Y_DOTS, Stroke, rasterize
+from tuitrain.tui.sight import BROKEN, scaled
+from tuitrain.tui.text import Line, Span, fit, line, wrap
+from tuitrain.tui.view import Memory, Seen, View, extent, lowest, outliers, see, x_range, y_range
+from tuitrain.tui.xscale import XScale
+
+_ROWS_WITH_NOTE = 8
+_LEAST_CANVAS = 8
+_COLUMNS_WITH_RECENT = 60
+"""A chart at least this wide can show its newest part beside the whole."""
+_RECENT, _MOST_RECENT = 0.1, 1 / 3
+"""Its share of the whole, and the most when that is too few points."""
+_RECENT_POINTS = 100
+_USUAL_GUTTER = 5
+"""Cells of the labels at the left and the blank after them, as a first guess."""
+
+
+class Area(NamedTuple):
+    """A canvas in the drawing: its first cell from the left, and its horizontal axis."""
+
+    left: int
+    scale: XScale
+
+
+class Drawing(NamedTuple):
+    """The lines of a chart and where its canvases are in them."""
+
+    lines: list[Line]
+    areas: tuple[Area, ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One canvas with its labels at the left."""
+
+    rows: list[Line]
+    gutter: int
+    scale: XScale
+    outliers: tuple[int, int]
+
+    @property
+    def columns(self) -> int:
+        return self.gutter + self.scale.columns
+
+
+def draw(
+    plot: Plot, columns: int, rows: int, memory: Memory | None = None, focus: bool = False, look: Look | None = None
+) -> Drawing:
+    """The chart in columns × rows cells with its frame. memory: of the last drawing, and for the next."""
+    if columns < 8 or rows < 3:
+        return Drawing([line(" " * max(columns, 0))] * max(rows, 0), ())
+    frame = "frame.focus" if focus else "frame"
+    if not plot.has_data:
+        return Drawing(_empty(plot, columns, rows, frame), ())
+    memory, look = memory or Memory(), look or Look()
+    look = replace(look, log_x=look.log_x and plot.x_axis != "clock" and lowest(plot, log=True) is not None)
+    memory.fit(plot, look)
+    noted = bool(plot.note) and rows >= _ROWS_WITH_NOTE
+    parts = _parts(plot, look, memory, columns - 3, rows - 2 - noted)
+    values = _readout(plot, look, parts, columns)
+    lines = [top(plot, columns, frame, _outliers(*parts[0].outliers), values)]
+    if noted:
+        lines.append((Span("│", frame), *fit(line(Span(f" {plot.note}", "quiet")), columns - 2), Span("│", frame)))
+    edge, right = Span("│", frame), (Span(" "), Span("│", frame))
+    lines += [(edge, *(span for row in together for span in row), *right)
+              for together in zip(*(part.rows for part in parts), strict=True)]  # fmt: skip
+    bottom = Bottom(columns, frame)
+    bottom.title(parts[0].scale, look.zoom is not None)
+    areas, left = [], 0
+    for part in parts:
+        bottom.scale(part.scale, left + part.gutter, look.crosshair)
+        areas.append(Area(1 + left + part.gutter, part.scale))
+        left += part.columns
+    lines.append(bottom.line())
+    return Drawing(lines, tuple(areas))
+
+
+def _readout(plot: Plot, look: Look, parts: list[_Part], columns: int) -> list[Line] | None:
+    """The values at the crosshair; None where it is off or out of sight."""
+    if look.crosshair is None:
+        return None
+    scale = next((part.scale for part in parts if part.scale.column(look.crosshair) >= 0), None)
+    return None if scale is None else readout(plot, look.crosshair, scale, columns - len(plot.title) - 8)
+
+
+def _parts(plot: Plot, look: Look, memory: Memory, columns: int, rows: int) -> list[_Part]:
+    """The canvas of the whole and, where that is wished for and fits, beside it the one of the newest part."""
+    if not look.recent or look.zoom is not None or columns < _COLUMNS_WITH_RECENT:
+        return [_part(plot, look, memory.whole, columns, rows)]
+    low, high = extent(plot, look.log_x)
+    start = min(high - _RECENT * (high - low), _place_from_end(plot, _RECENT_POINTS))
+    start = max(start, high - _MOST_RECENT * (high - low))
+    newest = ax.grown(memory.recent.x, start, high, steady=plot.growing, axis=plot.x_axis)
+    memory.recent.x = newest
+    recent = replace(look, zoom=newest, log_x=False)
+    wide = columns * 2 // 3
+    levels = tuple(replace(level, in_range=False) for level in plot.levels)
+    beside = _part(replace(plot, levels=levels), recent, memory.recent, columns - wide - 1, rows)
+    apart = replace(beside, rows=[(Span(" "), *row) for row in beside.rows], gutter=beside.gutter + 1)
+    return [_part(plot, look, memory.whole, wide, rows), apart]
+
+
+def _place_from_end(plot: Plot, count: int) -> float:
+    """Where the curve that reaches farthest has its last points begin."""
+    x = max((curve.x for curve in plot.parts if len(curve.x)), key=lambda x: float(x[-1]))
+    return float(x[-min(count, len(x))])
+
+
+def _part(plot: Plot, look: Look, view: View, columns: int, rows: int) -> _Part:
+    """One canvas in columns × rows cells, with the labels of its y axis at the left."""
+    view.tidy()
+    x = x_range(plot, look, view)
+    # The labels take room from the canvas, but the y range does not depend on its width: those of the last drawing
+    # have the right width nearly always.
+    gutter = _gutter(plot, view.y, rows, columns) if view.y is not None else min(_USUAL_GUTTER, columns - 1)
+    seen = see(plot, view, XScale(plot.x_axis, x, columns - gutter, look.log_x))
+    y = y_range(seen, view.y, look.zoom is not None)
+    if (needed := _gutter(plot, y, rows, columns)) != gutter:
+        gutter = needed
+        seen = see(plot, view, replace(seen.scale, columns=columns - gutter))
+    view.x, view.y = x, y
+    canvas = Canvas(seen.scale.columns, rows)
+    _draw_data(canvas, seen, y, look)
+    named = {_row(position, y, rows): text for position, text in _y_ticks(plot, y, rows)} if gutter else {}
+    lines = [
+        ((Span(named.get(row, "").rjust(gutter - 1) + " ", "axis"), *cells) if gutter else cells)
+        for row, cells in enumerate(canvas.lines())
+    ]
+    return _Part(lines, gutter, seen.scale, outliers(seen, y))
+
+
+def _gutter(plot: Plot, y: Range, rows: int, columns: int) -> int:
+    """The room for the labels of the y axis, with a blank at their right; none where the canvas would be too small."""
+    needed = max((len(text) for _, text in _y_ticks(plot, y, rows)), default=0) + 1
+    return needed if columns - needed >= _LEAST_CANVAS else 0
+
+
+def _draw_data(canvas: Canvas, seen: Seen, y: Range, look: Look) -> None:
+    plot, scale = seen.plot, seen.scale
+    for position, _ in _y_ticks(plot, y, canvas.rows):
+        canvas.fill(_row(position, y, canvas.rows), " ·", "grid")
+    for level in plot.levels:
+        position = float(scaled(np.array([level.y]), plot.log)[0])
+        if y.low <= position <= y.high:
+            canvas.fill(_row(position, y, canvas.rows), "╌", level.role)
+    strokes = []
+    for outline in seen.outlines:
+        # A point beyond the range is drawn at its edge.
+        heights = pixel(np.clip(outline.values, y.low, y.high), y.low, y.high, Y_DOTS * canvas.rows)
+        strokes.append(Stroke(outline.pixels, heights, outline.joined))
+    dots, owner = rasterize(strokes, canvas.columns, canvas.rows)
+    canvas.lay(dots, BLANK, owner, [curve.role for curve in plot.curves])
+    draw_marks(canvas, plot.marks, scale, owner)
+    if look.crosshair is not None:
+        draw_crosshair(canvas, look.crosshair, scale, owner)
+    draw_glyphs(canvas, plot.curves, owner)
+    for points in plot.points:
+        columns = scale.columns_of(points.x).tolist()
+        for column, value in zip(columns, scaled(points.y, plot.log).tolist(), strict=True):
+            if column >= 0 and math.isfinite(value):
+                canvas.put(column, _row(value, y, canvas.rows), STAR, points.role)
+    for curve, sight, stroke in zip(plot.curves, seen.sights, strokes, strict=True):
+        for kind, row in zip(range(len(BROKEN)), (canvas.rows - 1, 0, canvas.rows - 1), strict=True):
+            for column in np.flatnonzero(sight.broken[kind]).tolist():
+                canvas.put(column, row, BROKEN[kind], "bad")
+        if curve.glyph and len(stroke.x):
+            row = canvas.rows - 1 - int(stroke.y[-1]) // Y_DOTS
+            canvas.put(int(stroke.x[-1]) // 2, row, curve.glyph, curve.role)
+
+
+def _row(y: float, axis: Range, rows: int) -> int:
+    """The row of a value from the top; values outside lie at the edge."""
+    share = (min(max(y, axis.low), axis.high) - axis.low) / (axis.high - axis.low)
+    return rows - 1 - math.floor(round(0.5 + (Y_DOTS * rows - 1) * share, 8)) // Y_DOTS
+
+
+def _y_ticks(plot: Plot, axis: Range, rows: int) -> list[tuple[float, str]]:
+    """Positions on the axis with their labels, one for every three rows or so."""
+    count = max(2, rows // 3)
+    if not plot.log:
+        positions, step = ax.ticks(axis, count)
+        return list(zip(positions, ax.labels(positions, step), strict=True))
+    return [(p, ax.label(10**p, 10.0 ** (math.floor(p + 1e-9) - 1))) for p in ax.log_ticks(axis, count)]
+
+
+def _outliers(above: int, below: int) -> str:
+    """How many points lie beyond the y range, as `1 below`."""
+    return ", ".join(f"{count:,} {where}" for count, where in ((above, "above"), (below, "below")) if count)
+
+
+def _empty(plot: Plot, columns: int, rows: int, frame: str) -> list[Line]:
+    """The frame around a quiet sentence."""
+    inner = columns - 2
+    words = wrap(plot.empty, max(inner - 4, 2))[: rows - 2]
+    first = max(0, (rows - 2 - len(words)) // 2)
+    lines = [top(plot, columns, frame)]
+    for row in range(rows - 2):
+        text = words[row - first] if 0 <= row - first < len(words) else ""
+        lines.append((Span("│", frame), Span(text.center(inner), "quiet"), Span("│", frame)))
+    lines.append(line(Span("╰" + "─" * inner + "╯", frame)))
+    return lines

@@ -1,0 +1,147 @@
+"""A map of values as shaded cells: rows over an x axis, on a logarithmic scale, with its frame, labels and legend."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tuitrain.runs import FloatArray
+from tuitrain.tui import axes as ax
+from tuitrain.tui.axes import Range, XAxis
+from tuitrain.tui.border import Bottom, top
+from tuitrain.tui.canvas import Canvas
+from tuitrain.tui.drawing import Area, Drawing, draw
+from tuitrain.tui.plot import NO_DATA, Look, Plot
+from tuitrain.tui.text import Line, Span, line
+from tuitrain.tui.xscale import XScale
+
+SHADES = "··░░▒▒▓█"
+"""From the least to the largest, one for each of the theme's `heat` colours: seen also where there is no colour."""
+_BROKEN = "×"
+"""A value that is not finite."""
+_LEAST_DECADES = 0.5
+"""Values nearer together than this all look alike, as they should."""
+_LEAST_ROWS, _LEAST_COLUMNS = 4, 8
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Values (places × rows) at places x that never decrease; rows from the lowest to the highest, with their names."""
+
+    title: str
+    x: FloatArray = field(default_factory=lambda: np.empty(0))
+    values: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    rows: tuple[str, ...] = ()
+    value: str = ""
+    x_axis: XAxis = "step"
+    growing: bool = True
+    empty: str = NO_DATA
+
+    @property
+    def frame(self) -> Plot:
+        """A plot with nothing in it: what stands around the map."""
+        return Plot(self.title, self.value, x_axis=self.x_axis, growing=self.growing, empty=self.empty)
+
+
+def draw_heat_map(
+    heat: HeatMap, columns: int, rows: int, before: Range | None, focus: bool, look: Look
+) -> tuple[Drawing, Range | None]:
+    """The map in columns × rows cells with its frame, and its x range, for the next drawing."""
+    gutter = max((len(name) for name in heat.rows), default=0) + 1
+    if not len(heat.x) or rows < _LEAST_ROWS or columns - 3 - gutter < _LEAST_COLUMNS:
+        return draw(heat.frame, columns, rows, focus=focus), None
+    frame = "frame.focus" if focus else "frame"
+    x = look.zoom or ax.grown(before, float(heat.x[0]), float(heat.x[-1]), steady=heat.growing, axis=heat.x_axis)
+    scale = XScale(heat.x_axis, x, columns - 3 - gutter)
+    cells = _cells(heat, scale)
+    limits = _limits(cells)
+    canvas, labels = Canvas(scale.columns, rows - 2), [""] * (rows - 2)
+    for row, (low, high) in enumerate(reversed(_shares(len(heat.rows), canvas.rows))):
+        _shade(canvas, row, cells[low:high], limits)
+        # Where a row of the map is several rows high, the lowest of them has its name; the top is always named.
+        labels[row] = heat.rows[low if row else high - 1]
+        if row and labels[row - 1] == labels[row]:
+            labels[row - 1] = ""
+    lines = [_top(heat, columns, frame, limits, look)]
+    edge, right = Span("│", frame), (Span(" "), Span("│", frame))
+    for label, drawn in zip(labels, canvas.lines(), strict=True):
+        lines.append((edge, Span(f"{label:>{gutter - 1}} ", "axis"), *drawn, *right))
+    bottom = Bottom(columns, frame)
+    bottom.title(scale, look.zoom is not None)
+    bottom.scale(scale, gutter, look.crosshair)
+    return Drawing([*lines, bottom.line()], (Area(1 + gutter, scale),)), x
+
+
+def _shares(count: int, rows: int) -> list[tuple[int, int]]:
+    """Which of `count` rows of the map each row of cells shows, from the lowest."""
+    lows = [row * count // rows for row in range(rows)]
+    return [(low, max(low + 1, (row + 1) * count // rows)) for row, low in enumerate(lows)]
+
+
+def _cells(heat: HeatMap, scale: XScale) -> FloatArray:
+    """log10 of the largest value of each row of the map in each column (rows × columns).
+
+    A column without a reading shows the one before; nan is where there is none, or a value that is not finite.
+    """
+    edges = np.linspace(scale.low, scale.high, scale.columns + 1)
+    first, last = np.searchsorted(heat.x, edges[:-1]), np.searchsorted(heat.x, edges[1:])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log10(heat.values)
+    logs[~np.isfinite(logs)] = np.nan
+    found = np.full((len(heat.rows), scale.columns), np.nan)
+    for column in range(scale.columns):
+        start, end = int(first[column]), int(last[column])
+        if column == scale.columns - 1:
+            end = int(np.searchsorted(heat.x, edges[-1], "right"))
+        if end > start:
+            # The maximum of numpy keeps nan, which must be seen.
+            found[:, column] = logs[start:end].max(axis=0)
+        elif start and edges[column] <= heat.x[-1]:
+            found[:, column] = logs[start - 1]
+        else:
+            found[:, column] = np.inf
+    return found
+
+
+def _limits(cells: FloatArray) -> Range:
+    """The range of the shades, log10: all values in sight but for outliers."""
+    finite = cells[np.isfinite(cells)]
+    if not len(finite):
+        return Range(-1.0, 0.0)
+    low, high = (float(value) for value in np.percentile(finite, (1, 99)))
+    missing = _LEAST_DECADES - (high - low)
+    return Range(low - missing / 2, high + missing / 2) if missing > 0 else Range(low, high)
+
+
+def _shade(canvas: Canvas, row: int, cells: FloatArray, limits: Range) -> None:
+    values = cells.max(axis=0)
+    levels = (values - limits.low) / (limits.high - limits.low) * len(SHADES)
+    for column, (value, level) in enumerate(zip(values.tolist(), levels.tolist(), strict=True)):
+        if math.isnan(value):
+            canvas.put(column, row, _BROKEN, "bad")
+        elif math.isfinite(value):
+            shade = min(max(int(level), 0), len(SHADES) - 1)
+            canvas.put(column, row, SHADES[shade], f"heat{shade}")
+
+
+def _top(heat: HeatMap, columns: int, frame: str, limits: Range, look: Look) -> Line:
+    """The upper border: the shades with what they stand for, or the largest value at the crosshair."""
+    if look.crosshair is not None:
+        row = int(np.searchsorted(heat.x, look.crosshair, "right")) - 1
+        values = heat.values[max(row, 0)]
+        if np.isfinite(values).any():
+            largest = int(np.nanargmax(values))
+            said = line(Span(f"largest {values[largest]:.3g}", "value"), Span(f" in {heat.rows[largest]}", "quiet"))
+            return top(heat.frame, columns, frame, values=[said])
+    shades = [Span(shade, f"heat{level}") for level, shade in enumerate(SHADES)]
+    legend = line(Span(f"{_power(limits.low)} ", "quiet"), *shades, Span(f" {_power(limits.high)}", "quiet"))
+    newest = line(Span(heat.value, "value")) if heat.value else ()
+    return top(heat.frame, columns, frame, values=[newest, legend])
+
+
+def _power(position: float) -> str:
+    """A value given by its log10, with one digit."""
+    value = 10**position
+    return ax.label(value, 10.0 ** math.floor(position))

@@ -1,0 +1,70 @@
+"""The user's own keys: their names as Textual knows them, and that no screen has one key for two actions."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuitrain.runs.settings import SettingsError, unknown_key
+from tuitrain.tui.registry import ACTIONS, EVERYWHERE, Action, Place
+
+_NAMES = {
+    "/": "slash", "\\": "backslash", "@": "at", "-": "minus", "+": "plus", "_": "underscore", " ": "space",
+    "esc": "escape", "return": "enter", "del": "delete", "page up": "pageup", "page down": "pagedown",
+    "←": "left", "→": "right", "↑": "up", "↓": "down",
+}  # fmt: skip
+"""Textual's names of keys where they are not those of Unicode, and other names that people use."""
+
+_KEY = re.compile(r"((ctrl|shift|alt|super|meta|hyper)\+)*\w+")
+
+
+def key_names(keys: Any) -> Any:
+    """A key, or a list of them, as a list of Textual's names; anything else as it is, to be refused."""
+    several = [keys] if isinstance(keys, str) else keys
+    return [key_name(key) if isinstance(key, str) else key for key in several] if isinstance(several, list) else keys
+
+
+def key_name(key: str) -> str:
+    """A key as Textual calls it: `?` is question_mark, `ctrl+/` is ctrl+slash."""
+    held, plus, last = key.rpartition("+") if len(key) > 1 and not key.endswith("++") else (key[:-2], key[:-1], key[-1])
+    last = _NAMES.get(last.lower(), last if len(last) == 1 else last.lower())
+    if len(last) == 1 and not last.isalnum():
+        last = re.sub(r"\W", "_", unicodedata.name(last, last).lower())
+    return f"{held.lower()}+{last}" if held and plus else last
+
+
+def check_keys(keys: Mapping[str, Sequence[str]], where: str) -> None:
+    """Raise SettingsError for an action that does not exist, for what is no key, and for a key that is taken.
+
+    where: the file and the table, for the message.
+    """
+    known = {action.id: action for action in ACTIONS}
+    for identity, names in keys.items():
+        if identity not in known:
+            file, _, table = where.rpartition(": ")
+            raise unknown_key(file, identity, known, f"{table}.")
+        if not names:
+            raise SettingsError(f"{where}.{identity} is empty: give the action a key, or leave it out.")
+        for name in names:
+            if not _KEY.fullmatch(name):
+                raise SettingsError(f'{where}.{identity}: {name!r} is not a key; write it like "x" or "ctrl+x".')
+    for place in EVERYWHERE:
+        _check_place(place, keys, where)
+
+
+def _check_place(place: Place, keys: Mapping[str, Sequence[str]], where: str) -> None:
+    taken: dict[str, Action] = {}
+    for action in ACTIONS:
+        if place not in action.places:
+            continue
+        for key in keys.get(action.id, action.keys):
+            other = taken.setdefault(key, action)
+            if other.id == action.id or not {other.id, action.id} & set(keys):
+                continue
+            changed, kept = (action, other) if action.id in keys else (other, action)
+            raise SettingsError(
+                f"{where}.{changed.id}: on the screen {place} the key {key!r} already is that of {kept.id}; "
+                f"give one of them another key."
+            )

@@ -1,0 +1,73 @@
+"""What happened along a run, as places on the x axis: checkpoints, evaluations, restarts, alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from tuitrain.runs import FloatArray, RunHistory
+from tuitrain.tui.plot import Mark, MarkKind
+from tuitrain.tui.state import Board, RunView
+from tuitrain.tui.text import clean
+
+_MOST = 16
+"""Of evaluations and of checkpoints: where there are more, only the newest is marked."""
+_MOST_ALERTS = 200
+_Event = tuple[float, MarkKind, str, str]
+"""Step, kind, role and text."""
+
+_kept: WeakKeyDictionary[RunHistory, tuple[tuple[object, ...], tuple[Mark, ...]]] = WeakKeyDictionary()
+
+
+def marks_of(board: Board) -> tuple[Mark, ...]:
+    """The marks of the run in focus on the axis of the board. They are made anew only when there are more."""
+    view = board.view
+    if view is None:
+        return ()
+    history = view.history
+    counts = len(history.evals), len(history.checkpoints), len(history.attempts), len(history.alerts)
+    # On another axis than the steps the newest ones find their place with the record after them.
+    reach = None if board.x == "step" else len(history.steps)
+    state = (id(view.tracks), board.x, len(history.steps.cuts), reach, counts)
+    known = _kept.get(history)
+    if known is None or known[0] != state:
+        known = _kept[history] = (state, _marks(view, board))
+    return known[1]
+
+
+def _marks(view: RunView, board: Board) -> tuple[Mark, ...]:
+    events = sorted(_events(view.history), key=lambda event: event[0])
+    places = view.tracks.place(board.x, np.array([step for step, *_ in events], dtype=np.float64))
+    return tuple(
+        Mark(float(x), kind, role, text)
+        for x, (_, kind, role, text) in zip(places, events, strict=True)
+        if np.isfinite(x)
+    )
+
+
+def _events(history: RunHistory) -> Iterator[_Event]:
+    evals = history.evals
+    first = 0 if len(evals) <= _MOST else len(evals) - 1
+    for step, loss in zip(evals["step"][first:].tolist(), evals["loss"][first:].tolist(), strict=True):
+        yield step, "eval", "mark.eval", f"evaluation {loss:.4f}"
+    for saved in history.checkpoints if len(history.checkpoints) <= _MOST else history.checkpoints[-1:]:
+        yield saved.step, "checkpoint", "mark.checkpoint", "checkpoint"
+    for run in history.attempts[1:]:
+        step = _step_at(history, run.time)
+        if step is not None:
+            yield step, "restart", "mark.restart", f"attempt {run.attempt}"
+    for alert in history.alerts[-_MOST_ALERTS:]:
+        step = float(alert.step) if alert.step is not None else _step_at(history, alert.time)
+        if step is not None:
+            yield step, "alert", "mark.alert", f"{alert.level}: {clean(alert.message)}"
+
+
+def _step_at(history: RunHistory, time: float) -> float | None:
+    """The first step that was done after a moment, or the newest; None before any."""
+    steps: FloatArray = history.steps["step"]
+    if not len(steps):
+        return None
+    row = int(np.searchsorted(history.steps["time"], time))
+    return float(steps[min(row, len(steps) - 1)])

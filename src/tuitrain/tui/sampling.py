@@ -1,0 +1,100 @@
+"""What the model wrote, as lines: one step's samples, and the strip of steps that have some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tuitrain.events import Sample
+from tuitrain.runs import RunHistory
+from tuitrain.tui.text import Line, Span, clean, line, width, wrap
+
+CHOSEN, OTHER = "●", "◆"
+
+
+def sample_steps(samples: Sequence[Sample]) -> list[int]:
+    """The steps that have samples, in their order."""
+    return sorted({sample.step for sample in samples})
+
+
+def sample_lines(samples: Sequence[Sample], step: int, cells: int) -> list[Line]:
+    """All samples of a step in the order they were written: prompt quiet, continuation plain."""
+    shown = [sample for sample in samples if sample.step == step]
+    lines: list[Line] = []
+    for number, sample in enumerate(shown, start=1):
+        if lines:
+            lines.append(())
+        if len(shown) > 1:
+            lines.append(line(Span(f"{number} of {len(shown)}", "quiet")))
+        lines += continued(sample.prompt, sample.text, cells)
+    return lines
+
+
+def continued(prompt: str, text: str, cells: int) -> list[Line]:
+    """A prompt and what follows it, wrapped to `cells` cells as one text."""
+    rows: list[Line] = []
+    left = len(prompt)
+    for paragraph in (prompt + text).rstrip("\n").split("\n"):
+        before, after = clean(paragraph[: max(left, 0)]), clean(paragraph[max(left, 0) :])
+        left -= len(paragraph) + 1
+        at = 0
+        whole = before + after
+        for row in wrap(whole, max(cells, 8)):
+            # Wrapping drops the spaces at which it breaks.
+            at = whole.index(row, at)
+            prompted = max(0, len(before) - at)
+            rows.append(line(Span(row[:prompted], "quiet"), Span(row[prompted:], "text")))
+            at += len(row)
+    return rows
+
+
+def heading(history: RunHistory, step: int, mark: str, role: str, cells: int) -> Line:
+    """The step, and how good the model was by then."""
+    found = line(Span(f"{mark} ", role), Span(f"step {step:,}", "title"))
+    for part in (_loss(history, step), _validation(history, step)):
+        if width(found) + width(part) + 3 <= cells:
+            found = (*found, Span("   "), *part) if part else found
+    return found
+
+
+def _loss(history: RunHistory, step: int) -> Line:
+    """The loss of that step, or of the newest one before it that the log tells."""
+    at, loss = _row(history.steps["step"], step), history.steps["loss"]
+    if at is None or not history.steps.present("loss")[at]:
+        return ()
+    there = int(history.steps["step"][at])
+    note = "" if there == step else f" at step {there:,}"
+    return line(Span("loss ", "quiet"), Span(f"{loss[at]:.3f}", "value"), Span(note, "quiet"))
+
+
+def _validation(history: RunHistory, step: int) -> Line:
+    at = _row(history.evals["step"], step)
+    if at is None or int(history.evals["step"][at]) != step:
+        return ()
+    return line(Span("val ", "quiet"), Span(f"{history.evals['loss'][at]:.3f}", "val"))
+
+
+def _row(steps: np.ndarray[tuple[int], np.dtype[np.float64]], step: int) -> int | None:
+    """The last row at this step or before it."""
+    row = int(np.searchsorted(steps, step, side="right")) - 1
+    return row if row >= 0 else None
+
+
+def strip(steps: Sequence[int], chosen: int, other: int | None, cells: int) -> Line:
+    """A mark for each step that has samples, as many around the chosen one as fit; a click chooses one."""
+    ends = f" {steps[0]:,} ", f" {steps[-1]:,} "
+    room = max(cells - len(ends[0]) - len(ends[1]) - 2, 3)
+    at = steps.index(chosen)
+    begin = max(0, min(at - room // 2, len(steps) - room))
+    marks: list[Span] = [Span("‹" if begin else " ", "quiet")]
+    for index in range(begin, min(begin + room, len(steps))):
+        action = f"screen.choose_step({steps[index]})"
+        if steps[index] == chosen:
+            marks.append(Span(CHOSEN, "accent", action))
+        elif steps[index] == other:
+            marks.append(Span(OTHER, "val", action))
+        else:
+            marks.append(Span("·", "quiet", action))
+    marks.append(Span("›" if begin + room < len(steps) else " ", "quiet"))
+    return line(Span(ends[0], "quiet"), *marks, Span(ends[1], "quiet"))

@@ -1,0 +1,187 @@
+"""What a user can set about the screens, and where it was set.
+
+A flag goes before a variable, that before the project's file, that before the user's, that before the default.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from tuitrain.runs.settings import SettingsError, settings_files, unknown_key
+from tuitrain.tui.axes import X_AXES, XAxis
+
+TABLE = "tui"
+"""The table of a settings file about the screens."""
+
+THEMES: dict[str, str] = {
+    "dark": "Light text on a dark ground.",
+    "light": "Dark text on a light ground.",
+    "contrast": "High contrast on black.",
+    "contrast-light": "High contrast on white.",
+    "colour-blind": "Hues that stay apart with any colour blindness, on a dark ground.",
+    "colour-blind-light": "Hues that stay apart with any colour blindness, on a light ground.",
+    "terminal": "The terminal's own sixteen colours and its background.",
+}
+"""The themes that come with tuitrain, in the order in which `t` goes through them."""
+
+_KEYS = 'a table of actions with a key or a list of keys, such as zoom = "z" or leave = ["q", "ctrl+q"]'
+_LAYOUTS = 'a table of names with lists of panels, such as mine = ["loss", "mfu"]'
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of the screens. keys: other keys for an action, by its id; layouts: own sets of panels, by name."""
+
+    theme: Annotated[str, Meta(description=f"one of {', '.join(THEMES)}, or a theme of Textual's, such as nord")] = (
+        "dark"
+    )
+    x: Annotated[XAxis, Meta(description=f"one of {', '.join(X_AXES)}")] = "step"
+    smoothing: Annotated[float, Meta(ge=0, lt=1, description="a number from 0 to below 1")] = 0.9
+    refresh_s: Annotated[float, Meta(ge=0.1, le=60, description="seconds, from 0.1 to 60")] = 1.0
+    layout: Annotated[str, Meta(description="the name of a layout, such as overview")] = "overview"
+    ascii: Annotated[bool, Meta(description="true or false")] = False
+    readonly: Annotated[bool, Meta(description="true or false")] = False
+    bell: Annotated[bool, Meta(description="true or false")] = True
+    keys: Annotated[dict[str, list[str]], Meta(description=_KEYS)] = {}
+    layouts: Annotated[dict[str, list[str]], Meta(description=_LAYOUTS)] = {}
+
+
+class Found(NamedTuple):
+    """The settings, and the names of those that a flag, a variable or a file has set: the session leaves them alone."""
+
+    settings: Settings
+    given: frozenset[str]
+
+
+_FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
+_VARIABLES = {f"TUITRAIN_{name.upper()}": name for name in _FIELDS if name not in ("keys", "layouts")}
+
+
+def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os.environ) -> Found:
+    """The settings that hold here. flags: by name of the setting; None is a flag that was not given.
+
+    Raises SettingsError. A screen that cannot show braille is found out unless `ascii` was set.
+    """
+    values: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for file in reversed(settings_files()):
+        table = file.values.get(TABLE, {})
+        if not isinstance(table, dict):
+            raise SettingsError(f"{file.path}: {TABLE} should be a table: write [{TABLE}] above its keys.")
+        for name, value in table.items():
+            if name not in _FIELDS:
+                raise unknown_key(str(file.path), name, _FIELDS, f"{TABLE}.")
+            checked = _checked(f"{file.path}: {TABLE}.{name}", name, value)
+            merged = name in ("keys", "layouts")
+            values[name] = {**values.get(name, {}), **checked} if merged else checked
+            origin[name] = f"{file.path}: {TABLE}.{name}"
+    for variable, name in _VARIABLES.items():
+        if environ.get(variable):
+            values[name] = _checked(variable, name, environ[variable], text=True)
+            origin[name] = variable
+    for name, value in flags.items():
+        if value is not None:
+            origin[name] = f"--{name.removesuffix('_s')}"
+            values[name] = _checked(origin[name], name, value)
+    if "theme" in values:
+        _check_theme(values["theme"], origin["theme"])
+    if "layout" in values or "layouts" in values:
+        _check_layouts(values.get("layouts", {}), values.get("layout"), origin)
+    if "keys" in values:
+        from tuitrain.tui.keymap import check_keys
+
+        check_keys(values["keys"], origin["keys"])
+    given = frozenset(values)
+    values.setdefault("ascii", not _speaks_unicode())
+    return Found(Settings(**values), given)
+
+
+def _checked(where: str, name: str, value: Any, *, text: bool = False) -> Any:
+    """The value as the setting's type; text: it comes from a variable, so it is read leniently."""
+    if name == "keys" and isinstance(value, dict):
+        from tuitrain.tui.keymap import key_names
+
+        value = {action: key_names(keys) for action, keys in value.items()}
+    try:
+        return msgspec.convert(value, _FIELDS[name].type, strict=not text)
+    except msgspec.ValidationError as error:
+        expected = _description(name)
+        raise SettingsError(f"{where} = {_shown(value)} is not valid: it should be {expected}.") from error
+
+
+def valid(name: str, value: Any) -> bool:
+    """Whether a value may be that of a setting."""
+    try:
+        msgspec.convert(value, _FIELDS[name].type)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def settings_schema() -> dict[str, Any]:
+    """JSON Schema of a settings file."""
+    from tuitrain.tui.registry import ACTIONS
+
+    screens = msgspec.json.schema(Settings)["$defs"]["Settings"]
+    key = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    about = {action.id: {**key, "description": action.help} for action in ACTIONS}
+    screens["properties"]["keys"] |= {"properties": about, "additionalProperties": False}
+    properties = {"runs_dir": {"type": "string", "description": "where runs lie"}, TABLE: screens}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _description(name: str) -> str:
+    schema = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"][name]
+    return str(schema["description"])
+
+
+def _shown(value: Any) -> str:
+    """A value as TOML writes it, as far as a sentence needs it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _check_theme(theme: str, where: str) -> None:
+    if theme in THEMES:
+        return
+    from textual.theme import BUILTIN_THEMES
+
+    if theme not in BUILTIN_THEMES:
+        raise SettingsError(f"{where} = {_shown(theme)} is not valid: it should be {_description('theme')}.")
+
+
+def _check_layouts(own: Mapping[str, list[str]], first: str | None, origin: Mapping[str, str]) -> None:
+    from tuitrain.tui.panels import PANELS
+    from tuitrain.tui.panels.layouts import OWN, SHIPPED, parse
+
+    for name, panels in own.items():
+        _, unknown = parse(panels)
+        if unknown or not panels:
+            known = ", ".join(panel.id for panel in PANELS)
+            wrong = f"there is no panel {', '.join(unknown)}" if unknown else "it has no panels"
+            raise SettingsError(f"{origin['layouts']}.{name}: {wrong}. Known: {known}; loss:2 is two columns wide.")
+    names = [*SHIPPED, *own, OWN]
+    if first is not None and first not in names:
+        raise SettingsError(f"{origin['layout']} = {_shown(first)} is not one of {', '.join(dict.fromkeys(names))}.")
+
+
+def _speaks_unicode() -> bool:
+    """Whether what is written to the terminal may hold braille and box characters."""
+    return "utf" in (getattr(sys.stdout, "encoding", None) or "ascii").lower()
+
+
+def state_directory() -> Path:
+    """Where sessions are kept: $TUITRAIN_STATE_DIR, else where the XDG rules put it. It need not exist."""
+    given = os.environ.get("TUITRAIN_STATE_DIR")
+    if given:
+        return Path(given).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("tuitrain", appauthor=False))

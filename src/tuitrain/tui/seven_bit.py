@@ -1,0 +1,53 @@
+"""The signs that screens are drawn with, in seven-bit characters: for terminals without braille and box drawing.
+
+Only signs are replaced, cell for cell. The letters of any language stay as they are.
+"""
+
+from __future__ import annotations
+
+from tuitrain.tui.raster import BLANK
+
+_SIGNS = {
+    "─━╌┄╴╶": "-", "│┃┊┆╎": "|", "╭╮╰╯┌┐└┘├┤┬┴┼": "+", "═": "=", "║": "|",
+    "●◉": "o", "○◌◯": "o", "▲△▴": "^", "▼▽▾": "v", "■▪": "#", "□▫☐": "=", "◆◇": "x", "✚": "+", "★☆": "*", "▵": "'",
+    "×✗✘☒": "x", "✓✔☑": "v", "·•∙": ".", "…": "~", "–—": "-", "≡": "=", "±": "~", "°": "'", "Δ": "d",
+    "←": "<", "→": ">", "↑": "^", "↓": "v", "↻": "R", "▸▶": ">", "◂◀": "<",
+    "█▉▊▋": "#", "▌▍▎▏▐▕": "|", "▓": "%", "▒": "+", "░": ":", "▀": "'",
+    "▁": "_", "▂": ".", "▃": ",", "▄": "-", "▅": "=", "▆": "+", "▇": "#", "≤": "<", "≥": ">", "≈": "~",
+}  # fmt: skip
+_FULL = 6
+"""Of eight dots so many look like a full cell."""
+
+
+def _braille(dots: int) -> str:
+    """The character most like a braille cell."""
+    left = [row for row, bit in enumerate((0x01, 0x02, 0x04, 0x40)) if dots & bit]
+    right = [row for row, bit in enumerate((0x08, 0x10, 0x20, 0x80)) if dots & bit]
+    rows = left + right
+    if not rows:
+        return " "
+    if len(rows) >= _FULL:
+        return "#"
+    if max(len(left), len(right)) >= 3:
+        return "|"
+    if left and right and abs(rise := sum(left) / len(left) - sum(right) / len(right)) >= 1.5:
+        return "/" if rise > 0 else "\\"
+    middle = sum(rows) / len(rows)
+    if max(rows) - min(rows) >= 2:
+        return ":"
+    if middle < 1:
+        return "'"
+    if middle <= 2:
+        return "-"
+    return "_" if middle > 2.5 and left and right else "."
+
+
+_TABLE = str.maketrans(
+    {character: plain for signs, plain in _SIGNS.items() for character in signs}
+    | {chr(BLANK + dots): _braille(dots) for dots in range(256)}
+)
+
+
+def seven_bit(text: str) -> str:
+    """The text with the signs of charts, frames and bars as seven-bit characters."""
+    return text if text.isascii() else text.translate(_TABLE)

@@ -1,0 +1,76 @@
+"""The line that `/` opens: what is typed is told at once."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widgets import Input, Static
+
+
+class SearchLine(Horizontal):
+    """Hidden until it is opened. Enter keeps the text and gives the keys back; escape takes it away."""
+
+    DEFAULT_CSS = """
+    SearchLine { height: 1; display: none; background: $background; }
+    SearchLine Static { width: 2; color: $primary; }
+    SearchLine Input { border: none; height: 1; padding: 0; width: 1fr; background: $background; }
+    SearchLine Input:focus { border: none; background: $background; }
+    """
+
+    class Typed(Message):
+        """The text is another one."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Closed(Message):
+        """The line is gone. text: what stays searched for, nothing after escape."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def compose(self) -> ComposeResult:
+        yield Static(" /")
+        yield Input(compact=True, select_on_focus=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody types."""
+        return bool(self.display)
+
+    @property
+    def text(self) -> str:
+        """What was typed."""
+        return self.query_one(Input).value
+
+    def open(self) -> None:
+        """Show the line and take the keys."""
+        self.display = True
+        self.query_one(Input).focus()
+
+    def close(self, *, keep: bool) -> None:
+        """Give the keys back; without `keep` the text is gone."""
+        line = self.query_one(Input)
+        if not keep:
+            with line.prevent(Input.Changed):
+                line.value = ""
+        self.display = False
+        self.screen.set_focus(None)
+        self.post_message(self.Closed(line.value))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Typed(event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.close(keep=True)
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key == "escape":
+            event.stop()
+            self.close(keep=False)

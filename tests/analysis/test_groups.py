@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from tests.analysis.histories import history
+from tuitrain.analysis.compare import Comparison, MetricRow, compare_runs
+from tuitrain.analysis.groups import Member, group_runs
+from tuitrain.export.tables import render_comparison
+
+
+def member(name: str, lr: float, seed: int, val: float, *, tags: tuple[str, ...] = (), **more: object) -> Member:
+    config = {"preset": "tiny", "optim": {"lr": lr}, "train": {"seed": seed}, "schedule": {"warmup_steps": 5}}
+    return Member(name, history(config=config, evals=((5, 9.0), (10, val)), **more), tags)  # type: ignore[arg-type]
+
+
+def sweep() -> list[Member]:
+    """Two learning rates, three seeds each: means 2.0 and 3.0, standard deviations 0.1 and 0.2."""
+    low = [member(f"a{seed}", 0.1, seed, val, tags=("x",)) for seed, val in enumerate((1.9, 2.0, 2.1))]
+    high = [member(f"b{seed}", 0.2, seed, val, tags=("y", "x")) for seed, val in enumerate((2.8, 3.0, 3.2))]
+    return [*low, *high]
+
+
+def row(comparison: Comparison, key: str) -> MetricRow:
+    return next(found for found in comparison.metrics if found.metric.key == key)
+
+
+def test_mean_and_standard_deviation_of_each_group_by_hand() -> None:
+    found = group_runs(sweep(), "optim.lr")
+    assert found.names == ["lr=0.1 (3 runs)", "lr=0.2 (3 runs)"]
+    assert found.groups == [["a0", "a1", "a2"], ["b0", "b1", "b2"]]
+    loss = row(found, "final_val_loss")
+    assert loss.values == pytest.approx([2.0, 3.0])
+    assert loss.spreads == pytest.approx([0.1, 0.2])
+    assert (loss.counts, loss.best) == ([3, 3], 0)
+    assert loss.deltas == [None, pytest.approx(0.5)]
+    assert loss.value_text(0) == "2.0000 ± 0.1000"
+    assert loss.delta_text(1) == "+50.0 %"
+
+
+def test_a_unit_is_written_once() -> None:
+    assert row(group_runs(sweep(), "optim.lr"), "mean_mfu").value_text(0) == "10.0 ± 0.0 %"
+
+
+def test_the_verdict_weighs_the_distance_of_the_means_by_their_spread() -> None:
+    # sqrt(0.01 / 3 + 0.04 / 3) = 0.129, so the means are 7.7 standard errors apart.
+    assert group_runs(sweep(), "optim.lr").verdict == [
+        "lr=0.1 has the lower validation loss: 2.0000 ± 0.1000 against 3.0000 ± 0.2000 of lr=0.2; the means are 7.7 "
+        "standard errors apart, more than chance explains."
+    ]
+    close = [*sweep()[:3], *(member(f"c{seed}", 0.3, seed, val) for seed, val in enumerate((1.9, 2.0, 2.2)))]
+    assert "which chance may explain" in group_runs(close, "optim.lr").verdict[0]
+    assert "single runs" in group_runs([sweep()[0], sweep()[3]], "optim.lr").verdict[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("lr", ["lr=0.1 (3 runs)", "lr=0.2 (3 runs)"]),
+        ("tag", ["x (3 runs)", "x y (3 runs)"]),
+        ("preset", ["preset=tiny (6 runs)"]),
+        ("seed", ["seed=0 (2 runs)", "seed=1 (2 runs)", "seed=2 (2 runs)"]),
+    ],
+)
+def test_what_runs_can_be_grouped_by(key: str, names: list[str]) -> None:
+    assert group_runs(sweep(), key).names == names
+
+
+def test_runs_without_the_key_or_without_tags_are_a_group_too() -> None:
+    members = [*sweep()[:1], Member("other", history(config={"optim": {}}))]
+    assert group_runs(members, "optim.lr").names == ["lr=0.1 (1 run)", "lr=– (1 run)"]
+    assert group_runs(members, "tag").names == ["x (1 run)", "no tags (1 run)"]
+
+
+@pytest.mark.parametrize(
+    ("key", "told"), [("optim.lrr", "Did you mean 'optim.lr'"), ("wishes", "No run has the key 'wishes'")]
+)
+def test_a_key_that_no_run_has_is_told(key: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        group_runs(sweep(), key)
+
+
+def test_the_end_of_several_keys_is_told_with_them() -> None:
+    members = [Member("a", history(config={"optim": {"name": "x", "eps": 1}, "norm": {"eps": 2}}))]
+    with pytest.raises(ValueError, match=r"'eps' is the end of 2 keys: optim.eps, norm.eps"):
+        group_runs(members, "eps")
+
+
+def test_the_baseline_is_the_group_of_that_run() -> None:
+    found = group_runs(sweep(), "optim.lr", baseline=4)
+    assert found.baseline == 1
+    assert row(found, "final_val_loss").deltas == [pytest.approx(-1 / 3), None]
+
+
+def test_keys_that_differ_show_the_values_of_each_group() -> None:
+    found = {each.key: each.values for each in group_runs(sweep(), "optim.lr").config}
+    assert found == {"optim.lr": ["0.1", "0.2"], "train.seed": ["0, 1, 2", "0, 1, 2"]}
+
+
+def test_one_diverged_seed_makes_the_mean_nan_and_is_not_the_best() -> None:
+    members = [*sweep(), member("a3", 0.1, 3, math.nan)]
+    loss = row(group_runs(members, "optim.lr"), "final_val_loss")
+    assert math.isnan(loss.values[0] or 0.0)
+    assert (loss.spreads[0], loss.best, loss.deltas) == (None, None, [None, None])
+
+
+def test_groups_are_compared_at_a_point_too() -> None:
+    found = group_runs(sweep(), "optim.lr", at=("step", 5.0))
+    assert row(found, "final_val_loss").values == [9.0, 9.0]
+    assert row(found, "total_tokens").values == [500.0, 500.0]
+
+
+def test_every_format_has_the_spread() -> None:
+    found = group_runs(sweep(), "optim.lr")
+    assert "mean ± std at the end of each run" in render_comparison(found, "table")
+    assert "2.0000 ± 0.1000 *" in render_comparison(found, "table")
+    assert "| **2.0000 ± 0.1000** | 3.0000 ± 0.2000 (+50.0 %) |" in render_comparison(found, "markdown")
+    lines = render_comparison(found, "csv").splitlines()
+    assert lines[0] == "kind,key,unit,lr=0.1 (3 runs),lr=0.2 (3 runs)"
+    std = next(line for line in lines if line.startswith("std,final_val_loss"))
+    assert [float(cell) for cell in std.split(",")[3:]] == pytest.approx([0.1, 0.2])
+    document = json.loads(render_comparison(found, "json"))
+    assert document["groups"] == {"lr=0.1 (3 runs)": ["a0", "a1", "a2"], "lr=0.2 (3 runs)": ["b0", "b1", "b2"]}
+    loss = next(each for each in document["metrics"] if each["key"] == "final_val_loss")
+    assert loss["spreads"] == pytest.approx([0.1, 0.2])
+
+
+def test_a_comparison_of_single_runs_has_no_word_of_groups() -> None:
+    found = compare_runs([(each.name, each.history) for each in sweep()])
+    document = json.loads(render_comparison(found, "json"))
+    assert "groups" not in document
+    assert "spreads" not in document["metrics"][0]
+    assert "std" not in render_comparison(found, "csv")

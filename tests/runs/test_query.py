@@ -1,0 +1,167 @@
+"""The language that chooses runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support import write_run
+from tuitrain.runs import Glance, RunInfo, Status, glance
+from tuitrain.runs.order import SORT_KEYS, ordered
+from tuitrain.runs.query import NUMBERS, TEXTS, Comparison, Property, Query, QueryError, Word, parse_query
+
+NOW = 1.7e9
+DAY = 86400.0
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Glance]:
+    where = tmp_path_factory.mktemp("runs")
+
+    def made(name: str, floor: float, tags: list[str], notes: list[str], created: float, **more: object) -> Glance:
+        info = RunInfo(name=name, created=created, tags=tags, notes=notes, host="node7")
+        more["overrides"] = (f"name={name}",)
+        run = write_run(where, f"{name}-20260101-120000-abcd", floor=floor, info=info, start=created, **more)  # type: ignore[arg-type]
+        return glance(run, NOW)
+
+    return {
+        "old": made("old", 3.0, ["baseline"], ["first try"], NOW - 10 * DAY, preset="gpt2-tiny"),
+        "new": made("new", 2.0, ["big batch", "lr"], ["Warm-up doubled"], NOW - 3600.0, status="stopped"),
+        "bare": replace(made("bare", 2.0, [], [], NOW - 60.0), step=None, evaluation=None, run=None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        ("", "old new bare"),
+        ("status:completed", "old bare"),
+        ("status:COMP", "old bare"),
+        ("status:stopped,completed", "old new bare"),
+        ("status:live", ""),
+        ("gpt2", "old"),
+        ("warm-UP", "new"),
+        ('"first try"', "old"),
+        ("-first", "new bare"),
+        ("tag:baseline", "old"),
+        ("tag:base", ""),
+        ('tag:"big batch"', "new"),
+        ("tag:lr,baseline", "old new"),
+        ("-tag:lr", "old bare"),
+        ("name:ne", "new"),
+        ("preset:llama", "new"),
+        ("model:4L", "old new"),
+        ("host:node", "old new bare"),
+        ("strategy:single", "old new"),
+        ("loss<3", "new"),
+        ("loss>=3", "old"),
+        ("-loss<3", "old bare"),
+        ("step=100", "old new"),
+        ("step!=100", ""),
+        ("tokens>100k", "old new"),
+        ("progress<50%", "old new"),
+        ("progress<0.3", ""),
+        ("mfu>0%", "old new"),
+        ("tok/s>300k", "old new"),
+        ("params<1B params>0.1M", "old new"),
+        ("age<2h", "new bare"),
+        ("age>1w", "old"),
+        ("loss=nan", ""),
+        ("val<3.2 status:stopped", "new"),
+    ],
+)
+def test_a_query_chooses(runs: dict[str, Glance], text: str, chosen: str) -> None:
+    query = parse_query(text)
+    assert [name for name, run in runs.items() if query.matches(run, NOW)] == chosen.split()
+    assert parse_query(str(query)) == query or "nan" in text
+
+
+def test_a_diverged_run_is_found_as_nan(runs: dict[str, Glance]) -> None:
+    step = runs["new"].step
+    assert step is not None
+    diverged = replace(runs["new"], step=type(step)(step=7, loss=math.nan))
+    assert parse_query("loss=nan").matches(diverged, NOW)
+    assert not parse_query("loss<3").matches(diverged, NOW)
+    assert not parse_query("loss>=3").matches(diverged, NOW)
+    assert parse_query("loss!=3").matches(diverged, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("colour:red", "known: status, tag, name, preset, model, host, strategy"),
+        ("qwen speed>3", "'speed' in speed>3 is no key"),
+        ("loss:3", "compare it with <"),
+        ("status=running", "write status:VALUE"),
+        ("status:done", "no status; known: live, starting, running"),
+        ("tag:", "lacks a value"),
+        ("tag:a,", "lacks a value"),
+        ("loss<", "lacks a number"),
+        ("loss<much", "lacks a number"),
+        ("loss<3h", "ends in a unit"),
+        ("age<3", "lacks a unit of time"),
+        ("mfu>40", "between 0 and 1"),
+        ('tag:"big', "does not close it"),
+        ("a - b", "'-'"),
+        ('""', "empty word"),
+    ],
+)
+def test_a_bad_term_is_named_in_one_sentence(text: str, told: str) -> None:
+    with pytest.raises(QueryError, match=r"^[^\n]*$") as error:
+        parse_query(text)
+    assert told in str(error.value)
+
+
+@given(st.text(alphabet=st.one_of(st.sampled_from('ab1 .:,<>=!-"\\%kMd'), st.characters()), max_size=40))
+def test_no_text_does_more_than_be_refused(text: str) -> None:
+    try:
+        query = parse_query(text)
+    except QueryError:
+        return
+    assert str(parse_query(str(query))) == str(query)
+
+
+_text = st.text(min_size=1, max_size=12).filter(lambda text: bool(text.strip()))
+_status = st.sampled_from(["live", *map(str, Status)])
+_share = st.floats(-1, 1)
+_terms = st.one_of(
+    st.builds(Word, _text, st.booleans()),
+    st.builds(
+        Property, st.sampled_from([key for key in TEXTS if key != "status"]),
+        st.lists(_text, min_size=1, max_size=3).map(tuple), st.booleans(),
+    ),
+    st.builds(Property, st.just("status"), st.lists(_status, min_size=1, max_size=3).map(tuple), st.booleans()),
+    st.builds(
+        Comparison, st.sampled_from([key for key in NUMBERS if key not in ("mfu", "progress")]),
+        st.sampled_from(["<", "<=", ">", ">=", "=", "!="]), st.floats(allow_nan=False), st.booleans(),
+    ),
+    st.builds(Comparison, st.sampled_from(["mfu", "progress"]), st.just("<="), _share, st.booleans()),
+)  # fmt: skip
+
+
+@given(st.lists(_terms, max_size=5).map(tuple))
+def test_the_text_of_a_query_reads_back_as_the_query(terms: tuple[Word | Property | Comparison, ...]) -> None:
+    assert parse_query(str(Query(terms))) == Query(terms)
+
+
+@pytest.mark.parametrize("key", SORT_KEYS)
+def test_unknown_numbers_are_last_in_either_order(runs: dict[str, Glance], key: str) -> None:
+    for reverse in (False, True):
+        names = [run.name for run in ordered(runs.values(), key, reverse=reverse, now=NOW)]
+        assert sorted(names) == sorted(run.name for run in runs.values())
+        if key not in ("name", "status", "age"):
+            assert names[-1] == runs["bare"].name
+
+
+def test_the_best_or_newest_is_first(runs: dict[str, Glance]) -> None:
+    def first(key: str, *, reverse: bool = False) -> Glance:
+        return ordered(runs.values(), key, reverse=reverse, now=NOW)[0]
+
+    assert first("loss") == runs["new"]
+    assert first("loss", reverse=True) == runs["old"]
+    assert first("age") == runs["bare"]
+    assert first("age", reverse=True) == runs["old"]

@@ -1,0 +1,335 @@
+"""What can be done to a run from the screens: stop, checkpoint, evaluate, tags, notes, export, copy, and nothing of it
+where the dashboard is only for reading."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input, OptionList
+
+from tests.support import write_run
+from tests.tui.conftest import running, shown, until
+from tuitrain.config import load_config
+from tuitrain.events import Checkpoint, Control, End, Eval, EventWriter
+from tuitrain.launch.detached import Started, start_run
+from tuitrain.launch.local import Label
+from tuitrain.runs import RunDirectory, Status, glance
+from tuitrain.tui.app import TuitrainApp
+from tuitrain.tui.screens.dialogs import Choice, Confirm, Prompt
+from tuitrain.tui.screens.help import HelpScreen
+from tuitrain.tui.settings import Settings
+
+MICRO = ("model.n_layers=1", "model.d_model=32", "model.n_heads=2", "model.n_kv_heads=2", "model.head_dim=16",
+         "model.d_ff=64", "model.seq_len=32", "train.global_batch_size=4", "train.micro_batch_size=4", "eval.steps=1",
+         "eval.interval=0", "sampling.interval=0", "checkpoint.interval=0", "train.compile=false",
+         "data.max_tokens=none")  # fmt: skip
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> RunDirectory:
+    """A run without an end whose last record is of this moment."""
+    return write_run(tmp_path, status=None)
+
+
+def told(app: TuitrainApp) -> str:
+    """All notifications there were."""
+    return "\n".join(notification.message for notification in app._notifications)
+
+
+async def hears(app: TuitrainApp, pilot: Pilot[None], words: str) -> None:
+    """Wait until a notification says so."""
+    await until(pilot, lambda: words in told(app))
+
+
+async def asks(app: TuitrainApp, pilot: Pilot[None], dialog: type) -> None:
+    """Wait until a dialog is there to be answered."""
+    await until(pilot, lambda: isinstance(app.screen, dialog))
+    await pilot.pause()
+
+
+@asynccontextmanager
+async def only_reading(screen: str, run: RunDirectory) -> AsyncIterator[tuple[TuitrainApp, Pilot[None]]]:
+    app = TuitrainApp(screen, [run], run.path.parent, settings=Settings(readonly=True))  # type: ignore[arg-type]
+    async with app.run_test(size=(200, 50)) as pilot:
+        await until(pilot, lambda: all(view.loaded for view in app.board.views))
+        await pilot.pause()
+        yield app, pilot
+
+
+def log(run: RunDirectory, record: object) -> None:
+    with EventWriter(run.metrics) as writer:
+        writer.write(record)  # type: ignore[arg-type]
+
+
+async def test_stop_asks_once_and_tells_what_came_of_it(live: RunDirectory) -> None:
+    async with running("watch", [live], live.path.parent) as (app, pilot):
+        await pilot.press("S")
+        await asks(app, pilot, Confirm)
+        assert "It is at step 100." in app.screen.question  # type: ignore[attr-defined]
+        assert f"tuitrain resume {live.run_id}" in app.screen.question  # type: ignore[attr-defined]
+        assert not list(live.control.iterdir())
+        await pilot.press("n")
+        await pilot.pause()
+        assert not list(live.control.iterdir())
+        await pilot.press("S")
+        await asks(app, pilot, Confirm)
+        await pilot.press("y")
+        await hears(app, pilot, "asked to stop at step 100; it writes a checkpoint first")
+        assert [path.name for path in live.control.iterdir()] == ["stop"]
+        log(live, End(status="stopped", reason="stop requested", step=104))
+        await hears(app, pilot, f"{live.run_id}: stopped at step 104, stop requested.")
+
+
+async def test_the_dialog_is_answered_by_mouse(live: RunDirectory) -> None:
+    async with running("watch", [live], live.path.parent) as (app, pilot):
+        await pilot.press("S")
+        await asks(app, pilot, Confirm)
+        await pilot.click("#keys", offset=(9, 0))
+        await until(pilot, lambda: not isinstance(app.screen, Confirm))
+        assert not list(live.control.iterdir())
+        await pilot.press("S")
+        await asks(app, pilot, Confirm)
+        await pilot.click("#keys", offset=(0, 0))
+        await hears(app, pilot, "asked to stop")
+
+
+@pytest.mark.parametrize(
+    ("key", "request_name", "record", "answer"),
+    [
+        ("K", "checkpoint", Checkpoint(step=101, path="checkpoints/step-00000101", bytes=2 * 10**9, duration_ms=1500),
+         "saved checkpoints/step-00000101, 2.00 GB in 1.50 s."),
+        ("E", "eval", Eval(step=101, loss=2.25), "evaluated at step 101: val loss 2.2500."),
+        ("E", "eval", Control(request="eval", result="refused: no held-out split"), "refused: no held-out split."),
+    ],
+)  # fmt: skip
+async def test_checkpoint_and_evaluation(
+    live: RunDirectory, key: str, request_name: str, record: object, answer: str
+) -> None:
+    async with running("watch", [live], live.path.parent) as (app, pilot):
+        await pilot.press(key)
+        await hears(app, pilot, f"{request_name} asked for; it comes at the next step boundary")
+        assert (live.control / request_name).exists()
+        log(live, Control(request=request_name, result="done at step 101 (control file)"))
+        log(live, record)
+        await hears(app, pilot, answer)
+
+
+@pytest.mark.parametrize("key", ["S", "K", "E"])
+async def test_a_run_that_is_over_is_not_asked(run: RunDirectory, key: str) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press(key)
+        await hears(app, pilot, f"{run.run_id} is completed: only a live run can be")
+        assert not isinstance(app.screen, Confirm)
+        assert not list(run.control.iterdir())
+
+
+async def test_on_the_list_the_marked_runs_are_stopped_at_once(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, f"{name}-20260101-120000-abcd", status=end)
+            for name, end in (("a", None), ("b", None), ("c", "completed"), ("d", None))]  # fmt: skip
+    async with running("runs", [], tmp_path) as (app, pilot):
+        app.board.marked = {run.run_id for run in runs[:3]}
+        await pilot.press("S")
+        await asks(app, pilot, Confirm)
+        question = app.screen.question  # type: ignore[attr-defined]
+        assert "Stop 2 runs?" in question
+        assert "1 of the 3 is over already" in question
+        await pilot.press("enter")
+        await until(pilot, lambda: all((run.control / "stop").exists() for run in runs[:2]))
+        assert not (runs[3].control / "stop").exists()
+
+
+async def test_tags_are_edited_in_a_line(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("T")
+        await asks(app, pilot, Prompt)
+        assert app.screen.query_one(Input).value == "test"
+        await pilot.press("space", *"best", "enter")
+        await hears(app, pilot, "tags test best")
+        await pilot.press("T")
+        await asks(app, pilot, Prompt)
+        await pilot.press(*"zzz", "escape")
+        await until(pilot, lambda: not isinstance(app.screen, Prompt))
+    info = run.read_info()
+    assert info is not None
+    assert info.tags == ["test", "best"]
+
+
+async def test_tags_of_marked_runs_change_where_they_are_shared(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, f"{name}-20260101-120000-abcd") for name in "ab"]
+    info = runs[1].read_info()
+    assert info is not None
+    info.tags.append("own")
+    runs[1].write_info(info)
+    async with running("runs", [], tmp_path) as (app, pilot):
+        app.board.marked = {run.run_id for run in runs}
+        await pilot.press("T")
+        await asks(app, pilot, Prompt)
+        field = app.screen.query_one(Input)
+        assert field.value == "test"
+        field.value = "new"
+        await pilot.press("enter")
+        await hears(app, pilot, "2 runs: tags new")
+    found = [each.read_info() for each in runs]
+    assert [set(each.tags) for each in found if each] == [{"new"}, {"own", "new"}]
+
+
+async def test_a_note_is_added(run: RunDirectory) -> None:
+    async with running("config", [run], run.path.parent) as (app, pilot):
+        for text in ("first", "then"):
+            await pilot.press("N")
+            await asks(app, pilot, Prompt)
+            await pilot.press(*text, "enter")
+            await until(pilot, lambda: not isinstance(app.screen, Prompt))
+            await until(pilot, lambda text=text: text in (run.read_info() or pytest.fail("no run.json")).notes)
+    info = run.read_info()
+    assert info is not None
+    assert info.notes == ["first", "then"]
+
+
+async def test_the_value_in_focus_and_the_id_are_copied(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("Y")
+        loss = app.board.views[0].history.steps.last("loss")
+        assert loss is not None
+        assert float(app.clipboard) == pytest.approx(loss, rel=1e-9)
+        assert f"copied loss: {app.clipboard}" in told(app)
+    async with running("runs", [], run.path.parent) as (app, pilot):
+        await pilot.press("Y")
+        assert app.clipboard == run.run_id
+
+
+@pytest.mark.parametrize("kind", ["svg", "png", "csv"])
+async def test_the_panel_in_focus_becomes_a_file(run: RunDirectory, kind: str) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("e")
+        await asks(app, pilot, Choice)
+        await pilot.press(kind[0])
+        out = run.path / "exports" / f"loss-step-100.{kind}"
+        await hears(app, pilot, f"wrote {out}")
+    assert out.stat().st_size > 1000
+    if kind == "csv":
+        with out.open(newline="") as file:
+            rows = list(csv.reader(file))
+        assert rows[0][0] == "step"
+        assert {"1", "50", "100"} <= {row[0] for row in rows[1:]}
+        assert sum(bool(row[1]) for row in rows[1:]) >= 100
+
+
+async def test_several_runs_are_exported_here_with_their_names(
+    two_runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
+        await pilot.press("x", "e")
+        await asks(app, pilot, Choice)
+        await pilot.press("down", "down", "enter")
+        await hears(app, pilot, "wrote ")
+    with (here / "tuitrain-loss-tokens.csv").open(newline="") as file:
+        head, *body = list(csv.reader(file))
+    assert head[0] == "tokens"
+    assert {"llama2-tiny", "gpt2-tiny"} <= set(head)
+    assert len(body) >= 100
+
+
+async def test_the_figure_is_made_and_its_path_copied_where_nothing_can_open_it(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 1 10.0.0.2 22")
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("O")
+        path = run.path / "figures" / f"{run.run_id}-analysis.png"
+        await until(pilot, lambda: app.clipboard == str(path), 60)
+        assert "no display here" in told(app)
+    assert path.exists()
+
+
+async def test_where_there_is_a_display_the_figure_is_opened(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("SSH_CONNECTION", "SSH_TTY"):
+        monkeypatch.delenv(name, raising=False)
+    opener = tmp_path / "bin" / "xdg-open"
+    opener.parent.mkdir()
+    opener.write_text(f'#!/bin/sh\necho "$1" > {tmp_path / "opened"}\n')
+    opener.chmod(0o755)
+    opener.with_name("open").symlink_to(opener)
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("PATH", f"{opener.parent}{os.pathsep}{os.environ['PATH']}")
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("O")
+        await until(pilot, lambda: "opened " in told(app), 60)
+    assert (tmp_path / "opened").read_text().strip().endswith("-analysis.png")
+
+
+@pytest.mark.parametrize("screen", ["watch", "runs", "config", "logs"])
+async def test_only_reading_no_key_no_click_and_no_command_acts(live: RunDirectory, screen: str) -> None:
+    async with only_reading(screen, live) as (app, pilot):
+        await pilot.press("S", "K", "E", "T", "N")
+        for name in ("stop_run", "checkpoint_run", "evaluate_run", "edit_tags", "edit_note", "export_panel"):
+            # As a click on a line of text and the command palette do it.
+            await app.screen.run_action(f"screen.{name}")
+        await pilot.pause(0.2)
+        assert app.screen is app._screens[screen]
+        assert not list(live.control.iterdir())
+        assert not (live.path / "exports").exists()
+        assert "stop" not in shown(app).split("\n")[-1].split()
+        await pilot.press("question_mark")
+        await asks(app, pilot, HelpScreen)
+        assert "checkpoint" not in shown(app)
+
+
+async def test_only_reading_the_palette_finds_no_stop(live: RunDirectory) -> None:
+    async with only_reading("watch", live) as (app, pilot):
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        await pilot.press(*"stop", "enter", "enter")
+        await pilot.pause(0.3)
+        found = (
+            [str(option.prompt) for option in app.screen.query_one(OptionList).options] if app.screen.is_modal else []
+        )
+        assert not any("Ask the run" in text for text in found)
+        assert not list(live.control.iterdir())
+
+
+@pytest.fixture
+def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
+    """A real engine that trains until it is asked to stop."""
+    monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    corpus = tmp_path / "text.txt"
+    corpus.write_text("def answer(question):\n    return 42\n" * 400)
+    config = load_config("llama2-tiny", [*MICRO, f"data.source={corpus}", "train.max_steps=10000000"])
+    started = start_run(config, tmp_path / "runs", Label("trains"))
+    yield started
+    started.process.terminate()
+    try:
+        started.process.wait(20)
+    except subprocess.TimeoutExpired:
+        started.process.kill()
+        started.process.wait()
+
+
+@pytest.mark.slow
+async def test_a_real_engine_evaluates_saves_and_stops(training: Started) -> None:
+    run = training.run
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await until(pilot, lambda: (app.board.views[0].history.step or 0) > 3, 90)
+        await pilot.press("E")
+        await until(pilot, lambda: "evaluated at step" in told(app), 60)
+        await pilot.press("K")
+        await until(pilot, lambda: "saved checkpoints/step-" in told(app), 60)
+        await pilot.press("S")
+        await asks(app, pilot, Confirm)
+        await pilot.press("y")
+        await until(pilot, lambda: f"{run.run_id}: stopped at step" in told(app), 60)
+    assert training.process.wait(30) == 0
+    assert glance(run).status is Status.STOPPED

@@ -1,0 +1,268 @@
+"""What keys and mouse do to the charts of the dashboard."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+
+from tests.support import PINNED, TINY, step_record, write_run
+from tests.tui.conftest import chart, charts_in_sight, running, until
+from tuitrain.config import load_config
+from tuitrain.events import EventWriter
+from tuitrain.runs import RunDirectory
+from tuitrain.tui.app import TuitrainApp
+from tuitrain.tui.axes import Range
+from tuitrain.tui.settings import Settings
+from tuitrain.tui.widgets.chart import Chart
+from tuitrain.tui.widgets.lines import Lines
+
+
+def top(app: TuitrainApp, panel: str) -> str:
+    return chart(app, panel).splitlines()[0]
+
+
+def bottom(app: TuitrainApp, panel: str) -> str:
+    return chart(app, panel).splitlines()[-1]
+
+
+async def mouse(pilot: Pilot[None], kind: type[events.MouseEvent], widget: Chart, column: int) -> None:
+    """A mouse event in the middle row of a chart."""
+    x, y = column, widget.size.height // 2
+    screen_x, screen_y = widget.region.x + x, widget.region.y + y
+    pilot.app.screen._forward_event(
+        kind(widget, x=screen_x, y=screen_y, delta_x=0, delta_y=0, button=1, shift=False, meta=False, ctrl=False,
+             screen_x=screen_x, screen_y=screen_y)
+    )  # fmt: skip
+    await pilot.pause()
+
+
+async def test_x_goes_through_all_axes_and_back(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        names = []
+        for _ in range(5):
+            names.append(bottom(app, "loss").strip("╰ ").split(" ─")[0].strip())
+            await pilot.press("x")
+        assert names == ["step", "tokens", "training time", "clock", "compute, FLOP"]
+        assert bottom(app, "loss").startswith("╰ step ")
+
+
+async def test_an_axis_that_the_log_knows_nothing_of_is_passed_over(run: RunDirectory) -> None:
+    lines = run.metrics.read_text(encoding="utf-8").splitlines()
+    first = json.loads(lines[0])
+    first["flops_per_token"] = first["flops_per_token_causal"] = None
+    run.metrics.write_text("\n".join([json.dumps(first), *lines[1:]]) + "\n", encoding="utf-8")
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("x", "x", "x")
+        assert app.board.x == "clock"
+        await pilot.press("x")
+        assert app.board.x == "step"
+
+
+async def test_the_clock_axis_is_local_time(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        async with running("watch", [run], run.path.parent) as (app, pilot):
+            await pilot.press("x", "x", "x")
+            ticks = re.findall(r"\d\d:\d\d:\d\d", bottom(app, "loss"))
+            began = app.board.views[0].history.steps["time"][0]
+            assert ticks
+            assert ticks[0][:2] == time.strftime("%H", time.localtime(began)) or ticks[0][3:] == "00:00"
+            assert time.localtime(began).tm_gmtoff == 19800
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+
+
+async def test_log_x_puts_decades_on_the_axis(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("X")
+        below = bottom(app, "loss")
+        assert "step, log" in below
+        assert " 10 " in below and " 100 " in below
+        await pilot.press("X")
+        assert "log" not in bottom(app, "loss")
+
+
+async def test_the_crosshair_tells_exact_values_in_all_panels(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("i")
+        losses = app.board.views[0].history.steps["loss"]
+        assert f"raw {losses[-1]:.4f}" in top(app, "loss")
+        assert "smooth 0.9 " in top(app, "loss")
+        for panel in charts_in_sight(app):
+            assert " 100 ╯" in bottom(app, panel)
+            assert "│ · " in chart(app, panel) or "│" in chart(app, panel).splitlines()[3][2:-1]
+        await pilot.press("left", "h", "shift+left")
+        at = app.board.crosshair
+        assert at is not None and 60 < at < 95
+        index = round(at) - 1
+        assert f"{losses[index]:.4f}" in top(app, "loss")
+        assert f" {at:,.0f} " in bottom(app, "grad_norm")
+        await pilot.press("l")
+        assert app.board.crosshair > at
+        focus = app.screen.focus_index  # type: ignore[attr-defined]
+        await pilot.press("escape", "right")
+        assert app.board.crosshair is None
+        assert "raw 2." not in top(app, "loss")
+        assert app.screen.focus_index == focus + 1  # type: ignore[attr-defined]
+
+
+async def test_the_crosshair_tells_runs_apart_by_their_glyphs(two_runs: list[RunDirectory]) -> None:
+    async with running("watch", two_runs, two_runs[0].path.parent) as (app, pilot):
+        await pilot.press("i", "shift+left")
+        values = re.findall(r"([●▲]) (?:\S+ )?(\d\.\d{4})", top(app, "loss"))
+        assert [glyph for glyph, _ in values] == ["●", "▲"]
+        assert abs(float(values[1][1]) - float(values[0][1]) - 0.6) < 0.1
+
+
+async def test_a_mark_near_the_crosshair_is_told(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        app.board.crosshair = 50.0
+        app.screen.draw()  # type: ignore[attr-defined]
+        await pilot.pause()
+        assert "checkpoint" in top(app, "loss")
+        assert "★ 3." in top(app, "loss")
+
+
+async def test_zoom_shows_a_part_of_the_axis_and_says_which(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        before = chart(app, "loss")
+        await pilot.press("plus")
+        zoom = app.board.zoom
+        assert zoom is not None and zoom.high == pytest.approx(100)
+        assert "step 50–100" in bottom(app, "loss") and "step 50–100" in bottom(app, "lr")
+        highest = float(chart(app, "loss").splitlines()[1][1:5].strip(" ·│") or 9)
+        assert highest < 4
+        await pilot.press("comma")
+        assert app.board.zoom is not None and app.board.zoom.low < zoom.low
+        await pilot.press("full_stop", "minus")
+        await pilot.press("0")
+        assert app.board.zoom is None
+        assert chart(app, "loss") == before
+
+
+async def test_zooming_out_or_panning_never_leaves_the_data(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("minus")
+        assert app.board.zoom is None
+        await pilot.press("plus", "plus", *["full_stop"] * 9)
+        assert app.board.zoom is not None and app.board.zoom.high <= 100
+        await pilot.press(*["comma"] * 20)
+        assert app.board.zoom is not None and app.board.zoom.low >= 0
+        await pilot.press(*["plus"] * 80)
+        assert app.board.zoom.high > app.board.zoom.low
+
+
+async def test_the_wheel_zooms_around_the_pointer_and_dragging_pans(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        widget = app.screen.query_one("#chart-loss", Chart)
+        column = widget.areas[0].left + 15
+        under = widget.place(column)
+        assert under is not None
+        await mouse(pilot, events.MouseScrollUp, widget, column)
+        await until(pilot, lambda: app.board.zoom is not None)
+        zoom = app.board.zoom
+        assert zoom is not None and zoom.low < under < zoom.high
+        assert widget.place(column) == pytest.approx(under, abs=3)  # The labels may have become wider.
+        await mouse(pilot, events.MouseDown, widget, column)
+        await mouse(pilot, events.MouseMove, widget, column - 8)
+        await mouse(pilot, events.MouseUp, widget, column - 8)
+        await until(pilot, lambda: app.board.zoom != zoom)
+        assert app.board.zoom is not None and app.board.zoom.low > zoom.low
+        assert app.board.zoom.high - app.board.zoom.low == pytest.approx(zoom.high - zoom.low)
+
+
+async def test_the_mouse_places_the_crosshair_while_it_is_on(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        widget = app.screen.query_one("#chart-mfu", Chart)
+        await mouse(pilot, events.MouseMove, widget, 30)
+        assert app.board.crosshair is None
+        await pilot.press("i")
+        await mouse(pilot, events.MouseMove, widget, 30)
+        await until(pilot, lambda: app.board.crosshair == widget.place(30))
+
+
+async def test_outliers_are_shown_on_request(run: RunDirectory) -> None:
+    text = run.metrics.read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in text]
+    at = next(index for index, row in enumerate(rows) if row.get("step") == 60 and row["type"] == "step")
+    rows[at]["tokens_per_sec"] = 5e6
+    run.metrics.write_text("\n".join(json.dumps(row) for row in rows) + "\n", encoding="utf-8")
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        assert "1 above" in top(app, "throughput")
+        await pilot.press("plus", "plus")
+        assert "above" not in top(app, "throughput")
+        await pilot.press("0", "o")
+        assert "above" not in top(app, "throughput")
+        assert "M │" in chart(app, "throughput") or "M " in chart(app, "throughput")
+
+
+async def test_w_shows_the_newest_part_beside_the_whole(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("w")
+        widget = app.screen.query_one("#chart-loss", Chart)
+        whole, recent = widget.areas
+        assert whole.scale.low == 0 and whole.scale.high == recent.scale.high == 100
+        assert 50 < recent.scale.low < 95
+        await pilot.press("w")
+        assert len(widget.areas) == 1
+
+
+async def test_a_range_at_the_end_of_a_live_run_follows_it(run: RunDirectory) -> None:
+    live = write_run(run.path.parent, "live-20260101-120000-0000", steps=40, status=None, start=time.time() - 45)
+    config = load_config(TINY, PINNED)
+    async with running("watch", [live], run.path.parent) as (app, pilot):
+        await pilot.press("plus")
+        zoom = app.board.zoom
+        assert zoom is not None
+        with EventWriter(live.metrics) as log:
+            for step in range(41, 61):
+                log.write(step_record(config, step, at=time.time()))
+        await until(pilot, lambda: app.board.zoom is not None and app.board.zoom.high >= 60)
+        assert app.board.zoom is not None
+        assert app.board.zoom.high - app.board.zoom.low == pytest.approx(zoom.high - zoom.low)
+
+
+async def test_a_range_in_the_past_stays(run: RunDirectory) -> None:
+    live = write_run(run.path.parent, "live-20260101-120000-0000", steps=40, status=None, start=time.time() - 45)
+    config = load_config(TINY, PINNED)
+    async with running("watch", [live], run.path.parent) as (app, pilot):
+        await pilot.press("plus", "plus", "comma", "comma", "comma", "comma")
+        zoom = app.board.zoom
+        assert zoom is not None and zoom.high < 40
+        with EventWriter(live.metrics) as log:
+            log.write(step_record(config, 41, at=time.time()))
+        await until(pilot, lambda: len(app.board.views[0].history.steps) == 41)
+        await asyncio.sleep(0)
+        assert app.board.zoom == zoom
+
+
+@pytest.mark.parametrize("size", [(10, 3), (30, 9), (80, 24), (200, 50)])
+async def test_everything_switched_on_survives_any_size(run: RunDirectory, size: tuple[int, int]) -> None:
+    async with running("watch", [run], run.path.parent, size) as (app, pilot):
+        await pilot.press("i", "w", "X", "y", "o", "left", "shift+right", "plus", "comma", "z", "minus", "0", "escape")
+        app.board.zoom = Range(10, 10.0001)
+        app.screen.draw()  # type: ignore[attr-defined]
+        await pilot.resize_terminal(61, 17)
+        await pilot.press("i", "right", "escape", "escape")
+        assert app.board.zoom is None
+        assert app.is_running
+
+
+async def test_seven_bits_are_enough_where_they_must_be(run: RunDirectory) -> None:
+    app = TuitrainApp("watch", [run], run.path.parent, settings=Settings(ascii=True))
+    async with app.run_test(size=(200, 50)) as pilot:
+        await until(pilot, lambda: all(view.loaded for view in app.board.views))
+        await pilot.press("i")
+        await pilot.pause()
+        for widget in app.screen.query(Lines):
+            rows = [widget.render_line(row).text for row in range(widget.size.height)]
+            assert all(row.isascii() for row in rows), widget.id
+        assert "+ loss --" in app.screen.query_one("#chart-loss", Chart).render_line(0).text

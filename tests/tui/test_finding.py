@@ -1,0 +1,109 @@
+"""What `/` finds: which lines, in what order, and while the file grows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tuitrain.runs.console import ConsoleFile
+from tuitrain.tui import finding
+from tuitrain.tui.finding import Query, Search, matching_lines, query_of
+from tuitrain.tui.text import plain
+
+
+def query(text: str) -> Query:
+    """The query for a text that is one."""
+    found = query_of(text)
+    assert found is not None
+    return found
+
+
+def searched(path: Path, text: str) -> Search:
+    """A search that has come to its end."""
+    search = Search(ConsoleFile(path), query(text), path.stat().st_size)
+    search.run()
+    return search
+
+
+def test_capitals_count_only_where_some_were_typed() -> None:
+    assert query("error").found_in("an ERROR") and query("error").found_in("an error")
+    assert query("Error").found_in("KeyError") and not query("Error").found_in("an error")
+    assert query_of("") is None
+
+
+def test_what_is_no_regular_expression_is_taken_as_it_stands() -> None:
+    assert not query("loss=2\\.[0-3]").literal and query("loss=2\\.[0-3]").found_in("loss=2.1")
+    assert query("f(x").literal and query("f(x").found_in("y = f(x)")
+
+
+def test_matches_are_set_off() -> None:
+    marked = query("o+").marked("foo bar o", "text")
+    assert plain(marked) == "foo bar o"
+    assert [span.text for span in marked if span.role == "match"] == ["oo", "o"]
+    assert plain(query("x*").marked("abc", "text")) == "abc"
+
+
+def test_lines_are_named_by_the_byte_they_start_at() -> None:
+    data = "é one\ntwo\n中 one\n".encode()
+    assert matching_lines(data, 100, query("one")) == [100, 111]
+    assert matching_lines(data, 0, query("two$")) == [7]
+    assert matching_lines(data, 0, query("one\\s+two")) == []
+
+
+def test_escape_sequences_and_what_was_overwritten_are_not_found() -> None:
+    data = b"\x1b[31mer\x1b[0mror\nerror\rfine\n"
+    assert matching_lines(data, 0, query("error")) == [0]
+    assert matching_lines(data, 0, query("31m")) == []
+
+
+@pytest.mark.parametrize("block", [100, 256 << 10])
+def test_neighbours_and_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(finding, "BLOCK", block)
+    path = tmp_path / "console.log"
+    path.write_text("".join(f"{number:03d} {'hit' if number % 10 == 0 else ''}\n" for number in range(200)))
+    search = searched(path, "hit")
+    # A line is 4 bytes and its end, and three more where it has the word.
+    places = [number * 5 + 3 * (number // 10) for number in range(0, 200, 10)]
+    assert len(search) == 20 and search.done
+    assert search.after(-1) == places[0] and search.before(10**6) == places[-1]
+    for index in range(1, 19):
+        assert search.before(places[index]) == places[index - 1]
+        assert search.after(places[index]) == places[index + 1]
+        assert search.from_the_end(places[index]) == 20 - index
+    assert search.before(places[0]) is None and search.after(places[-1]) is None
+
+
+def test_what_is_written_later_is_found_when_the_search_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "console.log"
+    path.write_text("a hit\nunfinished hi")
+    search = searched(path, "hit")
+    assert len(search) == 1
+    with path.open("a") as file:
+        file.write("t\nnothing\nhit again")
+    search.run()
+    assert len(search) == 3
+    search.run()
+    assert len(search) == 3
+    with path.open("a") as file:
+        file.write(" and on\n")
+    search.run()
+    assert len(search) == 3 and search.reached == path.stat().st_size
+
+
+def test_a_search_that_nobody_waits_for_ends(tmp_path: Path) -> None:
+    path = tmp_path / "console.log"
+    path.write_text("hit\n" * 1000)
+    search = Search(ConsoleFile(path), query("hit"), 4000)
+    search.cancel()
+    search.run()
+    assert len(search) == 0 and search.done
+
+
+def test_a_file_that_is_gone_ends_the_search_with_a_reason(tmp_path: Path) -> None:
+    path = tmp_path / "console.log"
+    path.write_text("hit\n")
+    search = Search(ConsoleFile(path), query("hit"), 4)
+    path.unlink()
+    search.run()
+    assert search.done and "cannot read the console" in search.problem

@@ -1,0 +1,317 @@
+"""The launch form: presets, keys, the plan, and starting a run from it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from tests.support import TINY
+from tests.tui.conftest import SIZES, shown, until
+from tuitrain.config import load_config
+from tuitrain.runs import glance, list_runs, load_history
+from tuitrain.tui.app import TuitrainApp
+from tuitrain.tui.screens.launch import LaunchScreen
+from tuitrain.tui.settings import Settings
+from tuitrain.tui.theme import DARK, LIGHT
+from tuitrain.tui.widgets.lines import Lines
+from tuitrain.tui.widgets.pane import Pane
+
+
+@asynccontextmanager
+async def form(
+    runs_dir: Path, size: tuple[int, int] = (200, 50), theme: str = DARK, settings: Settings | None = None
+) -> AsyncIterator[tuple[TuitrainApp, LaunchScreen, Pilot[None]]]:
+    """The launch screen with the presets read and the first of them worked out."""
+    app = TuitrainApp("launch", [], runs_dir, settings=settings or Settings())
+    app.theme = theme
+    async with app.run_test(size=size) as pilot:
+        screen = app.screen
+        assert isinstance(screen, LaunchScreen)
+        await worked_out(pilot, screen)
+        yield app, screen, pilot
+
+
+async def worked_out(pilot: Pilot[None], screen: LaunchScreen) -> None:
+    await pilot.pause()
+    await until(pilot, lambda: not screen.stale)
+    await pilot.pause()
+
+
+async def choose(pilot: Pilot[None], screen: LaunchScreen, preset: str = TINY) -> None:
+    """Find a preset and go to the form."""
+    screen.query_one("#find", Input).value = ""
+    await pilot.press(*(key_of(letter) for letter in preset), "enter")
+    await worked_out(pilot, screen)
+    assert screen.preset == preset
+
+
+def key_of(letter: str) -> str:
+    return {"-": "minus", ".": "full_stop", "=": "equals_sign", " ": "space", "_": "underscore",
+            "?": "question_mark", ":": "colon", "/": "slash"}.get(letter, letter)  # fmt: skip
+
+
+async def write(pilot: Pilot[None], text: str) -> None:
+    await pilot.press(*map(key_of, text))
+
+
+async def fill(pilot: Pilot[None], screen: LaunchScreen, key: str, value: str) -> None:
+    """Fill a key in by `key=value`."""
+    screen.query_one("#keys", Input).value = f"{key}={value}"
+    await pilot.press("enter")
+    await worked_out(pilot, screen)
+
+
+def head(screen: LaunchScreen) -> str:
+    return screen.query_one("#header", Lines).text
+
+
+def text(screen: LaunchScreen, pane: str) -> str:
+    return screen.query_one(f"#{pane}", Pane).text
+
+
+async def test_the_screen_is_there_before_the_presets(tmp_path: Path) -> None:
+    app = TuitrainApp("launch", [], tmp_path)
+    async with app.run_test(size=(200, 50)) as pilot:
+        assert isinstance(app.screen, LaunchScreen)
+        assert app.screen.recipes is None
+        assert "reading the presets" in text(app.screen, "list")
+        await until(pilot, lambda: app.screen.recipes is not None)  # type: ignore[attr-defined]
+
+
+async def test_typing_finds_presets_by_name_title_and_parts(tmp_path: Path) -> None:
+    async with form(tmp_path) as (_, screen, pilot):
+        assert "gpt2-tiny" in text(screen, "list")
+        for words, names in (("grouped tiny", ["llama3-tiny", "qwen3-tiny"]), ("qknorm 1.8", ["qwen3-1.8b"])):
+            screen.query_one("#find", Input).value = ""
+            await write(pilot, words)
+            await worked_out(pilot, screen)
+            assert [line.split()[0] for line in text(screen, "list").split("\n")] == names
+            assert screen.preset == names[0]
+        await write(pilot, "zzz")
+        await pilot.pause()
+        assert "no preset matches" in text(screen, "list")
+        assert screen.preset == "qwen3-1.8b"
+
+
+async def test_letters_in_a_field_do_nothing_else(tmp_path: Path) -> None:
+    async with form(tmp_path) as (app, screen, pilot):
+        await write(pilot, "qrt12?:/jkhlSKETNYx")
+        assert app.screen is screen
+        assert app.theme == DARK
+        assert screen.query_one("#find", Input).value == "qrt12?:/jkhlSKETNYx"
+        foot = screen.query_one("#foot", Lines).text
+        assert "ctrl+c quit" in foot
+        assert "ctrl+s start" in foot
+        assert " q " not in foot
+
+
+async def test_the_plan_follows_the_keys_and_the_errors_stand_at_them(tmp_path: Path) -> None:
+    async with form(tmp_path) as (_, screen, pilot):
+        await choose(pilot, screen)
+        await fill(pilot, screen, "train.max_steps", "40")
+        assert "40 steps" in text(screen, "plan")
+        await fill(pilot, screen, "optim.lr", "fast")
+        rows = text(screen, "form").split("\n")
+        at = next(index for index, row in enumerate(rows) if row.startswith(" • lr"))
+        assert "fast" in rows[at]
+        assert "was" in rows[at]
+        assert "optim.lr = 'fast' is not valid" in rows[at + 1]
+        assert "1 key is wrong" in head(screen)
+        await fill(pilot, screen, "optim.lr", "")
+        assert "optim.lr" not in screen.changes
+        assert "40 steps" in text(screen, "plan")
+
+
+async def test_a_key_is_edited_in_place_and_escape_takes_it_back(tmp_path: Path) -> None:
+    async with form(tmp_path) as (_, screen, pilot):
+        await choose(pilot, screen)
+        await write(pilot, "n_layers")
+        await pilot.press("enter")
+        edit = screen.query_one("#edit", Input)
+        assert edit.has_focus
+        assert edit.value == "4"
+        row = screen.query_one("#form", Pane)
+        assert edit.region.y == row.region.y + (row.cursor or 0)
+        await pilot.press("8")
+        await worked_out(pilot, screen)
+        assert "8L-" in text(screen, "plan")
+        await pilot.press("escape")
+        await worked_out(pilot, screen)
+        assert not edit.display
+        assert "4L-" in text(screen, "plan")
+        await pilot.press("enter", "6", "enter")
+        await worked_out(pilot, screen)
+        assert screen.changes == {"model.n_layers": "6"}
+        assert "model.n_layers=6" in head(screen)
+
+
+async def test_the_arrows_go_on_editing_and_tab_takes_a_completion(tmp_path: Path) -> None:
+    async with form(tmp_path) as (_, screen, pilot):
+        await choose(pilot, screen)
+        await write(pilot, "optim.")
+        await pilot.press("enter", "m")
+        await until(pilot, lambda: screen.query_one("#edit", Input)._suggestion == "muon")
+        await pilot.press("tab")
+        assert screen.changes["optim.name"] == "muon"
+        await pilot.press("down", "1", "down")
+        await worked_out(pilot, screen)
+        assert screen.changes == {"optim.name": "muon", "optim.lr": "1"}
+        assert screen.field_key == "optim.weight_decay"
+
+
+async def test_a_plan_for_another_machine(tmp_path: Path) -> None:
+    async with form(tmp_path) as (_, screen, pilot):
+        await choose(pilot, screen, "llama3-8b")
+        await fill(pilot, screen, "gpu", "H100")
+        await fill(pilot, screen, "gpus", "8")
+        await fill(pilot, screen, "parallel.strategy", "fsdp")
+        plan = text(screen, "plan")
+        assert "8 × H100" in plan
+        assert "dense TFLOP/s" in plan
+        assert "at 40.0 % MFU" in plan
+        assert "--gpus 8" in head(screen)
+        assert "parallel.strategy=fsdp" in head(screen)
+        await fill(pilot, screen, "gpu", "H10")
+        assert "Did you mean 'H100'?" in text(screen, "form")
+
+
+async def test_the_command_is_the_one_that_does_the_same(tmp_path: Path) -> None:
+    async with form(tmp_path) as (app, screen, pilot):
+        await choose(pilot, screen)
+        for key, value in (("train.max_steps", "7"), ("name", "mine"), ("tags", "a b"), ("note", "first try")):
+            await fill(pilot, screen, key, value)
+        wanted = "tuitrain launch llama2-tiny train.max_steps=7 --name mine --tag a --tag b --note 'first try'"
+        assert wanted in head(screen)
+        await pilot.press("ctrl+y")
+        assert app.clipboard == f"{wanted} --runs-dir {tmp_path}"
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT])
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_part_can_be_reached_at_every_size(tmp_path: Path, size: tuple[int, int], theme: str) -> None:
+    async with form(tmp_path, size, theme) as (app, screen, pilot):
+        seen = []
+        for _ in range(3):
+            seen.append(shown(app))
+            await pilot.press("tab")
+            await pilot.pause()
+        assert "llama2-tiny" in seen[0]
+        assert "token_budget" in seen[1]
+        assert "FLOPs per token" in seen[2]
+        everything_at_once = "token_budget" in seen[0] and "FLOPs per token" in seen[0]
+        assert everything_at_once == (size[0] >= 150)
+        assert screen.part == "presets"
+
+
+@pytest.mark.parametrize("size", [(10, 3), (1, 1), (30, 8), (300, 12)])
+async def test_any_size_survives(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with form(tmp_path, size) as (app, screen, pilot):
+        await pilot.press("down", "tab", "down", "enter", "1", "escape", "tab", "down")
+        await pilot.resize_terminal(120, 35)
+        await worked_out(pilot, screen)
+        assert "plan" in shown(app) or "architecture" in shown(app)
+
+
+async def test_the_mouse_chooses_a_preset_and_a_key(tmp_path: Path) -> None:
+    async with form(tmp_path) as (_, screen, pilot):
+        await pilot.click("#list", offset=(4, 2))
+        await worked_out(pilot, screen)
+        assert screen.preset == text(screen, "list").split("\n")[2].split()[0]
+        row = (
+            text(screen, "form")
+            .split("\n")
+            .index(next(each for each in text(screen, "form").split("\n") if each.split()[:1] == ["seed"]))
+        )
+        await pilot.click("#form", offset=(6, row))
+        await pilot.pause()
+        assert screen.query_one("#edit", Input).value == "1337"
+
+
+async def test_escape_leads_out(tmp_path: Path) -> None:
+    async with form(tmp_path) as (app, screen, pilot):
+        await pilot.press("tab", "a", "escape", "escape")
+        assert screen.part == "presets"
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen is not screen
+
+
+async def test_only_reading_starts_nothing(tmp_path: Path) -> None:
+    async with form(tmp_path, settings=Settings(readonly=True)) as (app, screen, pilot):
+        await choose(pilot, screen)
+        assert "ctrl+s" not in head(screen)
+        await pilot.press("ctrl+s")
+        await screen.run_action("screen.start_run")
+        await pilot.pause(0.1)
+        assert app.screen is screen
+        assert not list(tmp_path.glob("*/config.toml"))
+
+
+async def test_without_an_engine_it_plans_and_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuitrain.launch.preflight.ENGINE_PACKAGES", ("tuitrain_engine", "no_such_torch"))
+    async with form(tmp_path) as (app, screen, pilot):
+        await choose(pilot, screen)
+        assert "pip install 'tuitrain[engine]'" in " ".join(text(screen, "plan").split())
+        assert "FLOPs per token" in text(screen, "plan")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: len(app._notifications) > 0)
+        assert "no_such_torch is missing" in next(iter(app._notifications)).message
+        assert app.screen is screen
+        assert not list(tmp_path.iterdir())
+
+
+async def test_a_file_is_a_preset_too(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(load_config(TINY, ["train.max_steps=33"]).to_toml())
+    async with form(tmp_path / "runs") as (_, screen, pilot):
+        screen.query_one("#find", Input).value = str(path)
+        await worked_out(pilot, screen)
+        assert "33 steps" in text(screen, "plan")
+        screen.query_one("#find", Input).value = str(tmp_path / "none.toml")
+        await worked_out(pilot, screen)
+        assert "none.toml:Nosuchfile" in "".join(text(screen, "plan").split())
+
+
+def test_nothing_heavy_is_imported_before_the_form_is_asked_for() -> None:
+    import subprocess
+
+    code = "import sys, tuitrain.tui.screens.launch; print([m for m in ('pydantic', 'matplotlib') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+async def test_it_starts_a_run_that_trains_and_goes_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    corpus = tmp_path / "text.txt"
+    corpus.write_text("def answer(question):\n    return 42\n" * 400)
+    keys = {
+        "data.source": str(corpus), "data.max_tokens": "none", "train.max_steps": "3", "train.compile": "false",
+        "train.device": "cpu", "model.n_layers": "1", "model.seq_len": "32", "train.global_batch_size": "4",
+        "train.micro_batch_size": "4", "eval.steps": "1", "sampling.interval": "0", "name": "from-the-form",
+        "tags": "red blue", "note": "by hand",
+    }  # fmt: skip
+    async with form(tmp_path / "runs") as (app, screen, pilot):
+        await choose(pilot, screen)
+        for key, value in keys.items():
+            screen.set_field(key, value)
+        await worked_out(pilot, screen)
+        assert "✓ ready" in head(screen)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: app.screen is not screen)
+        assert app.board.view is not None
+        await until(pilot, lambda: app.board.view is not None and app.board.view.history.end is not None, 90)
+        for process in screen._processes:
+            assert process.wait(30) == 0
+    (run,) = list_runs(tmp_path / "runs")
+    info = glance(run).info
+    assert info is not None
+    assert (info.name, info.tags, info.notes) == ("from-the-form", ["red", "blue"], ["by hand"])
+    assert load_history(run).step == 3

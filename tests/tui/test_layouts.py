@@ -1,0 +1,230 @@
+"""The layouts of panels: going through them, changing them, finding them again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.tui.conftest import SIZES, chart, charts_in_sight, running, until
+from tests.tui.rich_run import records
+from tuitrain.events import EventWriter
+from tuitrain.runs import RunDirectory
+from tuitrain.tui.app import TuitrainApp
+from tuitrain.tui.heat_map import HeatMap
+from tuitrain.tui.panels import Panel
+from tuitrain.tui.panels.layouts import parse
+from tuitrain.tui.plot import Plot
+from tuitrain.tui.screens.panel_picker import PanelPicker
+from tuitrain.tui.screens.watch import WatchScreen
+from tuitrain.tui.settings import Settings
+from tuitrain.tui.state import Board
+from tuitrain.tui.theme import DARK, LIGHT
+
+
+@pytest.fixture
+def rich(tmp_path: Path) -> RunDirectory:
+    """The run with everything, on disk."""
+    run = RunDirectory(tmp_path / "a-20260101-000000-0000")
+    run.path.mkdir()
+    with EventWriter(run.metrics) as log:
+        for record in records():
+            log.write(record)
+    return run
+
+
+def selector(app: TuitrainApp) -> str:
+    return app.screen.query_one("#selector").text  # type: ignore[attr-defined, no-any-return]
+
+
+async def test_l_goes_through_the_layouts(rich: RunDirectory) -> None:
+    async with running("watch", [rich], rich.path.parent) as (app, pilot):
+        seen = {}
+        for _ in range(4):
+            await pilot.pause()
+            seen[selector(app).split(" · ")[0].split()[-1]] = charts_in_sight(app)
+            await pilot.press("L")
+        assert list(seen) == ["overview", "training", "performance", "system"]
+        assert seen["training"] == [
+            "loss", "perplexity", "accuracy", "lr", "grad_norm", "grad_stats", "update", "layers",
+        ]  # fmt: skip
+        assert seen["performance"] == ["mfu", "throughput", "step_time", "memory", "ranks", "gpu_util"]
+        assert seen["system"] == ["gpu_util", "gpu_power", "gpu_temp", "gpu_memory", "cpu", "ram"]
+        await pilot.pause()
+        assert "overview" in selector(app)
+
+
+async def test_the_loss_is_wide_in_the_layout_of_training(rich: RunDirectory) -> None:
+    async with running("watch", [rich], rich.path.parent) as (app, pilot):
+        await pilot.press("L")
+        await pilot.pause()
+        sizes = {panel: app.screen.query_one(f"#chart-{panel}").size.width for panel in ("loss", "perplexity")}
+        assert sizes["loss"] > 1.8 * sizes["perplexity"]
+
+
+async def test_charts_that_do_not_fit_are_on_another_page(rich: RunDirectory) -> None:
+    async with running("watch", [rich], rich.path.parent, (120, 35)) as (app, pilot):
+        await pilot.press("L")
+        await pilot.pause()
+        first = charts_in_sight(app)
+        assert "page 1 of 2" in selector(app)
+        await pilot.press(*["tab"] * len(first))
+        await pilot.pause()
+        assert "page 2 of 2" in selector(app)
+        assert not set(charts_in_sight(app)) & set(first)
+        assert "head" in chart(app, "layers")
+        column = selector(app).index("page 2")
+        await pilot.click("#selector", offset=(column, 0))
+        await pilot.pause()
+        assert charts_in_sight(app) == first
+
+
+async def test_only_what_is_in_sight_is_made(rich: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running("watch", [rich], rich.path.parent, (120, 35)) as (_, pilot):
+        await pilot.press("L", "z")
+        await pilot.pause()
+        made: list[str] = []
+        build = Panel.build
+
+        def noted(panel: Panel, board: Board) -> Plot | HeatMap:
+            made.append(panel.id)
+            return build(panel, board)
+
+        monkeypatch.setattr(Panel, "build", noted)
+        await pilot.press("s")
+        assert set(made) == {"loss"}
+
+
+async def cursor_to(app: TuitrainApp, pilot: Pilot[None], panel: str) -> None:
+    """Move the cursor of the picker to a panel."""
+    picker = app.screen
+    assert isinstance(picker, PanelPicker)
+    await pilot.press("home", *["j"] * picker.order.index(panel))
+
+
+async def test_a_changed_layout_is_there_the_next_time(rich: RunDirectory) -> None:
+    changed = ["throughput", "loss", "memory", "grad_norm", "lr", "gpu_power"]
+    async with running("watch", [rich], rich.path.parent) as (app, pilot):
+        await pilot.press("P")
+        await pilot.pause()
+        await cursor_to(app, pilot, "mfu")
+        await pilot.press("space")
+        await cursor_to(app, pilot, "throughput")
+        await pilot.press("K", "plus")
+        await cursor_to(app, pilot, "gpu_power")
+        await pilot.press("space", "enter")
+        await pilot.pause()
+        assert charts_in_sight(app) == changed
+        assert "overview*" in selector(app)
+        wide, usual = (app.screen.query_one(f"#chart-{panel}").size.width for panel in ("throughput", "loss"))
+        assert wide > 1.8 * usual
+    async with running("watch", [rich], rich.path.parent) as (app, pilot):
+        assert charts_in_sight(app) == changed
+        await pilot.press("P", "r", "enter")
+        await pilot.pause()
+        assert charts_in_sight(app) == ["loss", "mfu", "throughput", "memory", "grad_norm", "lr"]
+        assert "overview*" not in selector(app)
+
+
+async def test_the_last_layout_is_shown_again(rich: RunDirectory) -> None:
+    async with running("watch", [rich], rich.path.parent) as (_, pilot):
+        await pilot.press("L", "L")
+    async with running("watch", [rich], rich.path.parent) as (app, _):
+        assert "performance" in selector(app)
+
+
+async def test_an_own_layout_comes_after_the_others(rich: RunDirectory) -> None:
+    async with running("watch", [rich], rich.path.parent) as (app, pilot):
+        await pilot.press("P")
+        await pilot.pause()
+        await cursor_to(app, pilot, "loss")
+        await pilot.press("space", "o")
+        await pilot.pause()
+        assert "own" in selector(app)
+        assert charts_in_sight(app) == ["mfu", "throughput", "memory", "grad_norm", "lr"]
+        await pilot.press("L")
+        await pilot.pause()
+        assert charts_in_sight(app)[0] == "loss"
+        await pilot.press("L", "L", "L", "L")
+        await pilot.pause()
+        assert "own" in selector(app)
+
+
+async def test_escape_leaves_the_layout_as_it_is_and_an_empty_one_is_refused(rich: RunDirectory) -> None:
+    async with running("watch", [rich], rich.path.parent) as (app, pilot):
+        await pilot.press("P", "space", "J", "minus", "escape")
+        await pilot.pause()
+        assert charts_in_sight(app)[0] == "loss"
+        assert len(charts_in_sight(app)) == 6
+        await pilot.press("P")
+        await pilot.pause()
+        for panel in ("loss", "mfu", "throughput", "memory", "grad_norm", "lr"):
+            await cursor_to(app, pilot, panel)
+            await pilot.press("space")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, PanelPicker)
+
+
+async def test_a_click_switches_a_panel(rich: RunDirectory) -> None:
+    async with running("watch", [rich], rich.path.parent) as (app, pilot):
+        await pilot.press("P")
+        await pilot.pause()
+        await pilot.click("#panels", offset=(10, 1))
+        assert isinstance(app.screen, PanelPicker)
+        assert [name for name, _ in app.screen.chosen] == ["loss", "throughput", "memory", "grad_norm", "lr"]
+
+
+async def test_layouts_of_the_settings(rich: RunDirectory) -> None:
+    settings = Settings(layout="mine", layouts={"mine": ["grad_norm:2", "gpu_util", "happiness", "loss:9"]})
+    app = TuitrainApp("watch", [rich], rich.path.parent, settings=settings)
+    async with app.run_test(size=(200, 50)) as pilot:
+        await until(pilot, lambda: app.board.views[0].loaded)
+        await pilot.pause()
+        assert charts_in_sight(app) == ["grad_norm", "gpu_util"]
+        assert "mine" in selector(app)
+        (said,) = (note.message for note in app._notifications)
+        assert "tui.layouts.mine" in said
+        assert "happiness" in said
+        assert "loss:9" in said
+
+
+def test_panels_as_a_settings_file_names_them() -> None:
+    assert parse(["loss:2", "mfu"]) == ((("loss", 2), ("mfu", 1)), ())
+    assert parse(["loss:0", "los", "", "mfu:x"]) == ((), ("loss:0", "los", "", "mfu:x"))
+
+
+@pytest.mark.parametrize("kept", ["own", {"overview": "loss"}, {"overview": [["loss", "2"], [[], 1], 7]}, {"x": [[]]}])
+async def test_a_damaged_session_shows_the_usual_layout(rich: RunDirectory, kept: object) -> None:
+    async with running("watch", [rich], rich.path.parent) as (app, _):
+        app.session.set("layouts", kept)
+    async with running("watch", [rich], rich.path.parent) as (app, _):
+        assert charts_in_sight(app) == ["loss", "mfu", "throughput", "memory", "grad_norm", "lr"]
+
+
+@pytest.mark.parametrize("size", [(10, 3), (1, 1), (40, 12), (300, 60)])
+async def test_every_layout_and_the_picker_survive_every_size(rich: RunDirectory, size: tuple[int, int]) -> None:
+    async with running("watch", [rich], rich.path.parent, size) as (app, pilot):
+        for _ in range(4):
+            await pilot.press("L", "tab", "down", "up", "z", "z")
+        await pilot.press("P", "down", "space", "space", "escape")
+        await pilot.resize_terminal(200, 50)
+        await pilot.pause()
+        assert len(charts_in_sight(app)) == 6
+
+
+@pytest.mark.parametrize(("size", "theme"), [*((size, DARK) for size in SIZES), (SIZES[-1], LIGHT)])
+async def test_every_panel_of_every_layout_can_be_read(rich: RunDirectory, size: tuple[int, int], theme: str) -> None:
+    async with running("watch", [rich], rich.path.parent, size, theme) as (app, pilot):
+        for _ in range(4):
+            screen = app.screen
+            assert isinstance(screen, WatchScreen)
+            for panel in screen.panels:
+                await pilot.pause()
+                assert panel.id in charts_in_sight(app)
+                title = chart(app, panel.id).split("\n")[0]
+                assert title.strip("╭─╮ ")
+                assert "no data" not in chart(app, panel.id)
+                await pilot.press("tab")
+            await pilot.press("L")

@@ -1,0 +1,242 @@
+"""What each panel shows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.support import PINNED, run_record, step_record
+from tests.tui.rich_run import REACHED, RESTART, STEPS, TOTAL, records, view
+from tuitrain.analysis.metrics import METRICS
+from tuitrain.config import load_config
+from tuitrain.events import Eval, Step
+from tuitrain.runs import Status
+from tuitrain.tui.axes import X_AXES, Range
+from tuitrain.tui.drawing import draw
+from tuitrain.tui.heat_map import HeatMap, draw_heat_map
+from tuitrain.tui.panels import PANELS, Panel, panel_of
+from tuitrain.tui.plot import Look, Plot
+from tuitrain.tui.state import Board
+from tuitrain.tui.text import plain, width
+
+
+@pytest.fixture
+def board() -> Board:
+    """A live run with everything on the screen."""
+    return Board([view(records())])
+
+
+def plot_of(panel: str, board: Board) -> Plot:
+    found = panel_of(panel).build(board)
+    assert isinstance(found, Plot)
+    return found
+
+
+def names_of(plot: Plot) -> list[str]:
+    return [curve.name for curve in plot.curves if curve.name]
+
+
+def text_of(panel: Panel, board: Board, columns: int = 70, rows: int = 14) -> str:
+    found = panel.build(board)
+    if isinstance(found, HeatMap):
+        lines = draw_heat_map(found, columns, rows, None, False, Look())[0].lines
+    else:
+        lines = draw(found, columns, rows).lines
+    assert len(lines) == rows
+    assert {width(line) for line in lines} == {columns}
+    return "\n".join(map(plain, lines))
+
+
+def test_every_metric_of_a_panel_has_its_panel() -> None:
+    assert {metric.panel for metric in METRICS if metric.panel} == {panel.id for panel in PANELS} - {"layers"}
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.id)
+def test_every_panel_shows_a_run_that_reports_everything(panel: Panel, board: Board) -> None:
+    for axis in X_AXES:
+        board.x = axis
+        text = text_of(panel, board)
+        assert "n/a" not in text
+        assert "no data" not in text
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.id)
+def test_every_panel_shows_several_runs_and_none(panel: Panel) -> None:
+    several = Board([view(records(), index=0), view(records(world_size=1, gpus=0), Status.COMPLETED, index=1)])
+    assert "no data" not in text_of(panel, several)
+    assert "no data yet" in text_of(panel, Board())
+    assert "no data yet" in text_of(panel, Board([view([])]))
+
+
+@pytest.mark.parametrize(
+    ("panel", "reason"),
+    [
+        ("gpu_util", "n/a: this run has no accelerator"),
+        ("gpu_power", "n/a: this run has no accelerator"),
+        ("gpu_memory", "n/a: this run has no accelerator"),
+        ("cpu", "n/a: this run has no readings of its machine"),
+        ("ranks", "n/a: this run has one process, which waits for no other"),
+        ("grad_stats", "set telemetry.grad_stats_interval"),
+        ("update", "set telemetry.grad_stats_interval"),
+        ("layers", "set telemetry.grad_stats_interval"),
+    ],
+)
+def test_what_a_run_does_not_report_is_explained(panel: str, reason: str) -> None:
+    config = load_config("llama2-tiny", PINNED)
+    said = [run_record(config, "a", at=0.0), *(step_record(config, step, at=float(step)) for step in (1, 2, 3))]
+    text = text_of(panel_of(panel), Board([view(said)]), columns=90)
+    assert reason in " ".join(text.replace("│", " ").split())
+
+
+def test_a_live_run_says_how_its_loss_will_end(board: Board) -> None:
+    found = plot_of("loss", board)
+    assert any(name.startswith("ends at ") and "±" in name for name in names_of(found))
+    dashed = [curve for curve in found.curves if curve.role == "level"]
+    assert min(float(curve.x[0]) for curve in dashed) >= STEPS
+    assert max(float(curve.x[-1]) for curve in dashed) <= TOTAL
+    # What was measured keeps most of the room.
+    assert max(float(curve.x[-1]) for curve in dashed) <= 1.5 * STEPS + 1
+
+
+@pytest.mark.parametrize("axis", ["tokens", "time", "clock", "flops"])
+def test_the_projection_goes_on_along_every_axis(board: Board, axis: str) -> None:
+    board.x = axis  # type: ignore[assignment]
+    found = plot_of("loss", board)
+    now = max(float(curve.x[-1]) for curve in found.curves if curve.role == "run0")
+    dashed = [curve for curve in found.curves if curve.role == "level"]
+    assert dashed
+    assert all(float(curve.x[0]) > now for curve in dashed[1:])
+
+
+def test_a_finished_run_is_not_projected() -> None:
+    board = Board([view(records(), Status.COMPLETED)])
+    assert not any("ends at" in name for name in names_of(plot_of("loss", board)))
+
+
+def test_the_plan_of_the_learning_rate_goes_to_the_end(board: Board) -> None:
+    plan = next(curve for curve in plot_of("lr", board).curves if curve.name == "plan")
+    assert (plan.x[0], plan.x[-1]) == (1, TOTAL)
+    steps, measured = board.views[0].history.steps.series("lr")
+    assert np.interp(steps, plan.x, plan.y) == pytest.approx(measured, rel=0.02)
+
+
+def test_no_plan_that_the_run_does_not_follow() -> None:
+    said = records()
+    for record in said:
+        if isinstance(record, Step):
+            record.lr = 1e-3
+    assert "plan" not in names_of(plot_of("lr", Board([view(said)])))
+
+
+def test_the_time_of_a_step_is_split(board: Board) -> None:
+    board.smoothing = 0.0
+    newest = {curve.name: float(curve.y[-1]) for curve in plot_of("step_time", board).curves}
+    assert newest == {"step": 10.0, "compute": 7.0, "data": 1.0, "wait": 2.0}
+
+
+def test_an_unknown_part_of_a_step_is_not_drawn() -> None:
+    said = records(world_size=1)
+    for record in said:
+        if isinstance(record, Step):
+            record.data_time_ms = None
+    assert names_of(plot_of("step_time", Board([view(said)]))) == ["step"]
+    split = plot_of("step_time", Board([view(records(world_size=1))]))
+    assert [(curve.name, float(curve.y[-1])) for curve in split.curves] == [
+        ("step", 10.0), ("compute", 9.0), ("data", 1.0),
+    ]  # fmt: skip
+
+
+def test_perplexity_and_update_ratio_are_what_they_say(board: Board) -> None:
+    board.smoothing = 0.0
+    perplexity = plot_of("perplexity", board)
+    assert perplexity.curves[-1].y == pytest.approx(np.exp(board.views[0].history.steps["loss"]))
+    assert perplexity.points[0].y == pytest.approx([20.0] * 4)
+    ratio = plot_of("update", board)
+    assert ratio.curves[-1].y == pytest.approx(np.full(len(ratio.curves[-1].y), 1e-3))
+    assert ratio.value == "1.00e-3"
+
+
+def test_readings_of_the_machine(board: Board) -> None:
+    power, heat = plot_of("gpu_power", board), plot_of("gpu_temp", board)
+    assert power.value == "600 W"
+    assert set(power.curves[-1].y) == {600.0}
+    assert set(heat.curves[-1].y) == {61.0}
+    assert "of 512 GB" in text_of(panel_of("ram"), board)
+
+
+def test_what_a_later_attempt_did_again_lies_below(board: Board) -> None:
+    first = plot_of("loss", board).curves[0]
+    assert first.role == "superseded"
+    assert (first.x[0], first.x[-1]) == (RESTART, REACHED)
+
+
+def test_marks_say_what_happened(board: Board) -> None:
+    marks = plot_of("mfu", board).marks
+    assert [(mark.kind, mark.x) for mark in marks] == [
+        ("eval", 100), ("checkpoint", 100), ("eval", 200), ("checkpoint", 200), ("eval", 300), ("checkpoint", 300),
+        ("restart", 300), ("alert", 350), ("eval", 400), ("checkpoint", 400),
+    ]  # fmt: skip
+    assert {mark.text for mark in marks} >= {"attempt 2", "warning: Gradient norm 14.", "checkpoint"}
+    # Where stars say the same there are no marks of evaluations.
+    assert {mark.kind for mark in plot_of("loss", board).marks} == {"checkpoint", "restart", "alert"}
+    board.x = "tokens"
+    tokens = [mark.x for mark in plot_of("mfu", board).marks if mark.kind == "checkpoint"]
+    per_step = load_config("llama2-tiny", PINNED).tokens_per_step
+    assert tokens == pytest.approx([step * per_step for step in (100, 200, 300, 400)])
+
+
+def test_many_evaluations_do_not_fill_a_chart_with_marks() -> None:
+    said = [*records(), *(Eval(time=2000.0 + n, step=300 + n, loss=3.0) for n in range(100))]
+    marks = plot_of("mfu", Board([view(said)])).marks
+    assert [mark.x for mark in marks if mark.kind == "eval"] == [399]
+
+
+# The heat map.
+
+
+def heat(values: list[list[float]]) -> HeatMap:
+    x = np.arange(1.0, len(values) + 1)
+    return HeatMap("map", x, np.array(values), tuple(f"r{row}" for row in range(len(values[0]))))
+
+
+def cells_of(found: HeatMap, columns: int = 40, rows: int = 10, look: Look | None = None) -> list[str]:
+    lines = draw_heat_map(found, columns, rows, None, False, look or Look())[0].lines
+    assert {width(line) for line in lines} == {columns}
+    return [plain(line) for line in lines]
+
+
+def test_larger_values_are_darker() -> None:
+    rows = cells_of(heat([[1e-4, 1e-2, 1.0]] * 20))[1:-1]
+    named = {row[1:4].strip(): row[4:-2] for row in rows if row[1:4].strip()}
+    assert set(named["r0"].strip()) == {"·"}
+    assert set(named["r2"].strip()) == {"█"}
+    assert set(named["r1"].strip()) <= set("░▒▓")
+
+
+def test_a_value_that_is_not_finite_is_seen() -> None:
+    values = [[0.1, 1.0]] * 10 + [[math.nan, 1.0]] + [[0.1, 1.0]] * 10
+    assert sum("×" in row for row in cells_of(heat(values), rows=4)) == 1
+
+
+def test_every_block_is_in_sight_also_where_there_are_more_than_rows() -> None:
+    values = [[0.01] * 50 for _ in range(20)]
+    for at in range(20):
+        values[at][33] = 5.0
+    assert sum("█" in row for row in cells_of(heat(values), rows=8)[1:-1]) == 1
+
+
+def test_the_crosshair_names_the_largest_block() -> None:
+    top = cells_of(heat([[0.1, 2.5, 1.0]] * 20), columns=60, look=Look(crosshair=10.0))[0]
+    assert "largest 2.5" in top
+    assert "in r1" in top
+
+
+@pytest.mark.parametrize("size", [(8, 3), (9, 4), (20, 5), (200, 50), (1, 1), (0, 0)])
+def test_a_heat_map_survives_every_size(size: tuple[int, int], board: Board) -> None:
+    found = panel_of("layers").build(board)
+    assert isinstance(found, HeatMap)
+    for look in (Look(), Look(zoom=Range(100, 200)), Look(zoom=Range(5000, 6000)), Look(crosshair=5.0)):
+        lines = draw_heat_map(found, *size, None, False, look)[0].lines
+        assert len(lines) == size[1]

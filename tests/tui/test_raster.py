@@ -1,0 +1,105 @@
+"""Lines to braille, against plotext as the reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tuitrain.analysis.decimate import m4, pixel
+from tuitrain.runs import FloatArray
+from tuitrain.tui.raster import BLANK, Stroke, rasterize
+from tuitrain.tui.seven_bit import seven_bit
+
+COLUMNS, ROWS = 60, 14
+
+
+def stroke(y: FloatArray) -> Stroke:
+    """A whole series over the width of the canvas, decimated."""
+    columns = pixel(np.arange(float(len(y))), 0, max(len(y) - 1, 1), 2 * COLUMNS)
+    kept = m4(columns, y)
+    rows = pixel(y[kept], float(y.min()), float(y.max()) + 1e-12, 4 * ROWS)
+    return Stroke(columns[kept], rows, np.ones(max(len(kept) - 1, 0), dtype=bool))
+
+
+def cells(*strokes: Stroke) -> list[str]:
+    dots, _ = rasterize(strokes, COLUMNS, ROWS)
+    return ["".join(chr(BLANK + value) if value else " " for value in row) for row in dots.tolist()]
+
+
+def by_plotext(*strokes: Stroke) -> list[str]:
+    """The same lines drawn by plotext, whose limits are set to the pixels of the canvas."""
+    from plotext._date import date_class
+    from plotext._monitor import monitor_class
+
+    figure = monitor_class()
+    figure.set_date(date_class())
+    figure.set_size([COLUMNS, ROWS])
+    figure.set_frame(False)
+    figure.set_xticks([], [])
+    figure.set_yticks([], [])
+    figure.set_xlim(0, 2 * COLUMNS - 1)
+    figure.set_ylim(0, 4 * ROWS - 1)
+    for index, each in enumerate(strokes):
+        figure.draw(each.x.tolist(), each.y.tolist(), lines=True, marker="braille", color=index + 1)
+    figure.build_plot()
+    return ["".join(row) for row in reversed(figure.matrix.marker)]
+
+
+NOISE = np.random.default_rng(7)
+SHAPES = {
+    "falling": 2 + 8 * (np.arange(3000) + 10) ** -0.45,
+    "noise": NOISE.standard_normal(50_000),
+    "spike": np.where(np.arange(20_000) == 7777, 5.0, np.sin(np.arange(20_000) / 900)),
+    "steps": np.repeat([0.0, 3.0, 1.0, 2.0], 400),
+    "a few points": np.array([0.0, 5.0, 1.0, 4.0, 4.5]),
+    "one point": np.array([1.0]),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_cells_are_those_of_plotext(name: str) -> None:
+    drawn = stroke(SHAPES[name])
+    ours, theirs = "".join(cells(drawn)), "".join(by_plotext(drawn))
+    assert any(cell != " " for cell in ours)
+    # plotext walks in floating point, which now and then falls a hair short of a whole pixel.
+    assert sum(a != b for a, b in zip(ours, theirs, strict=True)) <= 2
+
+
+def test_a_later_line_lies_over_an_earlier_one() -> None:
+    below, above = stroke(SHAPES["noise"]), stroke(SHAPES["falling"])
+    _, owner = rasterize((below, above), COLUMNS, ROWS)
+    _, alone = rasterize((above,), COLUMNS, ROWS)
+    assert (owner[alone == 0] == 1).all()
+    assert (owner == 0).any()
+    ours, theirs = "".join(cells(below, above)), "".join(by_plotext(below, above))
+    assert sum(a != b for a, b in zip(ours, theirs, strict=True)) <= 2
+
+
+def test_a_gap_is_not_drawn_over() -> None:
+    x = np.array([0, 20, 60, 80])
+    gap = Stroke(x, np.zeros(4, dtype=np.intp), np.array([True, False, True]))
+    bottom = cells(gap)[-1]
+    assert bottom[:11].strip() and bottom[30:41].strip()
+    assert not bottom[11:30].strip()
+
+
+def test_nothing_is_an_empty_canvas() -> None:
+    empty = np.empty(0, dtype=np.intp)
+    dots, owner = rasterize((Stroke(empty, empty, np.empty(0, dtype=bool)),), 5, 3)
+    assert not dots.any()
+    assert (owner == -1).all()
+
+
+def test_every_sign_has_a_seven_bit_likeness_of_one_cell() -> None:
+    drawn = "".join(cells(stroke(SHAPES["noise"]))) + "╭─╮│╰╯╌┊●▲■◆▼✚★×✓✗▴▵▁▂▃▄▅▆▇█▌▏░▒▓←→↑↓…·"
+    assert seven_bit(drawn).isascii()
+    assert len(seven_bit(drawn)) == len(drawn)
+    assert seven_bit("Käse ●") == "Käse o"
+    assert seven_bit(chr(BLANK)) == " "
+
+
+def test_a_line_keeps_its_slope_in_seven_bits() -> None:
+    rising = stroke(np.arange(28.0)[: 2 * ROWS])
+    flat = Stroke(np.arange(20), np.full(20, 1, dtype=np.intp), np.ones(19, dtype=bool))
+    assert "_" in seven_bit(cells(flat)[-1]) or "-" in seven_bit(cells(flat)[-1])
+    assert len({seven_bit(row).rstrip() for row in cells(rising)}) == ROWS

@@ -1,0 +1,228 @@
+"""What is remembered between two visits, and that nothing depends on it; alerts that ring; slow lines."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import write_run
+from tests.tui.conftest import running, until
+from tuitrain.events import Alert, EventWriter
+from tuitrain.runs import RunDirectory
+from tuitrain.tui.alarm import Alarm
+from tuitrain.tui.app import TuitrainApp
+from tuitrain.tui.refresh import LONGEST_S, Link, Pace
+from tuitrain.tui.session import MOST_BYTES, Session, session_of
+from tuitrain.tui.settings import Settings
+
+
+def test_what_was_set_is_there_the_next_time(tmp_path: Path) -> None:
+    session = session_of(tmp_path / "runs")
+    assert session.get("layout", "overview") == "overview"
+    session.set("layout", {"panels": ["loss", "mfu"], "zoomed": None})
+    session.save()
+    assert session_of(tmp_path / "runs").get("layout") == {"panels": ["loss", "mfu"], "zoomed": None}
+    assert session_of(tmp_path / "other").get("layout") is None
+    assert session.path.is_relative_to(tmp_path / "own-state")
+    assert [path.name for path in session.path.parent.iterdir()] == [session.path.name], "nothing is left beside it"
+
+
+def test_nothing_is_written_that_did_not_change(tmp_path: Path) -> None:
+    session = session_of(tmp_path)
+    session.save()
+    assert not session.path.exists()
+    session.set("x", "time")
+    session.save()
+    session.path.unlink()
+    session.set("x", "time")
+    session.save()
+    assert not session.path.exists()
+
+
+def test_two_dashboards_keep_each_others_changes(tmp_path: Path) -> None:
+    one, other = session_of(tmp_path), session_of(tmp_path)
+    assert one.get("x") is other.get("x") is None
+    one.set("x", "time")
+    other.set("theme", "light")
+    one.save()
+    other.save()
+    assert json.loads(one.path.read_text()) == {"x": "time", "theme": "light"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b'"' + b"x" * MOST_BYTES + b'"'])
+def test_a_broken_file_is_ignored_with_one_sentence_and_replaced(content: bytes, tmp_path: Path) -> None:
+    session = session_of(tmp_path)
+    session.path.parent.mkdir(parents=True)
+    session.path.write_bytes(content)
+    assert session.get("x", "step") == "step"
+    assert session.problem.startswith(f"The last session is not restored: {session.path}: ")
+    session.set("x", "time")
+    session.save()
+    assert session_of(tmp_path).get("x") == "time"
+
+
+def test_a_place_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "own-state").write_text("a file where a directory should be")
+    session = session_of(tmp_path)
+    session.set("x", "time")
+    session.save()
+    assert session.get("x") == "time"
+    assert session.problem.startswith("The session is not kept")
+    assert Session(tmp_path).get("x") is None
+
+
+async def test_the_next_visit_looks_as_the_last_one_did(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        await pilot.press("x", "s", "y", "o", "t")
+        kept = (app.board.x, app.board.smoothing, app.board.log, app.board.clip, app.theme)
+        assert kept == ("tokens", 0.97, True, False, "light")
+        await pilot.press("tab", "tab", "b")
+        panel, tab = app._screens["watch"].focus_index, app._screens["watch"].tab_index  # type: ignore[attr-defined]
+        assert (panel, tab) == (2, 1)
+        await pilot.press("6")
+        await until(pilot, lambda: app.screen is app._screens["logs"])
+    app = TuitrainApp(None, [run], run.path.parent)
+    async with app.run_test() as pilot:
+        assert (app.board.x, app.board.smoothing, app.board.log, app.board.clip, app.theme) == kept
+        assert app.screen is app._screens["logs"]
+        await pilot.press("1")
+        assert (app.screen.focus_index, app.screen.tab_index) == (panel, tab)  # type: ignore[attr-defined]
+
+
+async def test_what_was_asked_for_goes_before_the_last_visit(run: RunDirectory) -> None:
+    session = session_of(run.path.parent)
+    session.set("x", "time")
+    session.set("theme", "light")
+    session.set("smoothing", "no number")
+    session.set("screen", "system")
+    session.save()
+    app = TuitrainApp("watch", [run], run.path.parent, settings=Settings(x="flops"), given={"x"})
+    async with app.run_test():
+        assert app.board.x == "flops"
+        assert app.theme == "light"
+        assert app.board.smoothing == Settings().smoothing
+        assert app.screen is app._screens["watch"]
+
+
+async def test_what_is_given_for_one_visit_is_not_kept_for_the_next(run: RunDirectory) -> None:
+    for keys, theme in (([], "dark"), (["t"], "contrast")):
+        settings = Settings(theme="light", x="time")
+        app = TuitrainApp("watch", [run], run.path.parent, settings=settings, given={"theme", "x"})
+        async with app.run_test() as pilot:
+            await pilot.press(*keys)
+        async with TuitrainApp("watch", [run], run.path.parent).run_test() as pilot:
+            assert (pilot.app.theme, session_of(run.path.parent).get("x", "step")) == (theme, "step")
+
+
+async def test_without_colours_the_theme_of_the_last_visit_is_kept(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as plain:
+        plain.setenv("NO_COLOR", "1")
+        app = TuitrainApp("watch", [run], run.path.parent)
+        async with app.run_test():
+            assert app.theme == "terminal"
+    assert session_of(run.path.parent).get("theme", "dark") == "dark"
+
+
+async def test_the_problem_with_a_session_is_said_once(run: RunDirectory) -> None:
+    path = session_of(run.path.parent).path
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        app._save_session()
+        app._save_session()
+        await pilot.pause()
+        said = [notice.message for notice in app._notifications if str(path) in notice.message]
+        assert len(said) == 1
+
+
+def alert(at: float, level: str = "warning") -> Alert:
+    return Alert(time=at, level=level, code="x", message="Loss [spike]", step=1)  # type: ignore[arg-type]
+
+
+def test_old_alerts_are_silent_and_new_ones_ring_once() -> None:
+    alarm = Alarm()
+    assert alarm.hear(0, [alert(1), alert(2)], loaded=False, last_time=2) == []
+    assert alarm.hear(0, [alert(3)], loaded=True, last_time=3) == []
+    new = alert(4)
+    assert alarm.hear(0, [new, alert(5, "info")], loaded=True, last_time=5) == [new]
+    assert alarm.hear(0, [alert(1), alert(3), new], loaded=True, last_time=5) == [], "the log was read again"
+    assert alarm.hear(1, [], loaded=True, last_time=None) == []
+    assert alarm.hear(1, [new], loaded=True, last_time=4) == [new], "a log that was empty"
+    alarm.forget()
+    assert alarm.hear(1, [alert(9)], loaded=True, last_time=9) == []
+
+
+@pytest.mark.parametrize("bell", [True, False])
+async def test_an_alert_that_arrives_rings_and_is_said(
+    bell: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rings: list[float] = []
+    monkeypatch.setattr(TuitrainApp, "bell", lambda self: rings.append(time.time()))
+    run = write_run(tmp_path, steps=10, status=None)
+    with EventWriter(run.metrics) as log:
+        log.write(alert(time.time() - 1))
+    app = TuitrainApp("watch", [run], tmp_path, settings=Settings(bell=bell))
+    async with app.run_test(size=(120, 35)) as pilot:
+        await until(pilot, lambda: all(view.loaded for view in app.board.views))
+        assert app.board.views[0].history.alerts
+        assert (rings, len(app._notifications)) == ([], 0)
+        with EventWriter(run.metrics) as log:
+            log.write(alert(time.time() + 1))
+            log.write(alert(time.time() + 2, "critical"))
+        await until(pilot, lambda: len(app._notifications) == 2)
+        assert [notice.severity for notice in app._notifications] == ["warning", "error"]
+        assert all(notice.message == "Loss [spike]" for notice in app._notifications)
+        assert len(rings) == (1 if bell else 0)
+
+
+class SlowFile:
+    """A file of which each write takes a while, by a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.each = 0.0
+        self.link: Link | None = None
+        self.stuck: list[bool] = []
+
+    def write(self, text: str) -> None:
+        self.now += self.each
+        assert self.link is not None
+        self.stuck.append(self.link.stuck)
+
+    def flush(self) -> None: ...
+
+    def fileno(self) -> int:
+        return 7
+
+
+def test_a_slow_line_is_drawn_on_less_often_and_a_quick_one_as_wished() -> None:
+    file = SlowFile()
+    link, pace = Link(lambda: file.now), Pace(1.0)
+    file.link = link.through(file)  # type: ignore[arg-type]
+    assert link.fileno() == 7
+
+    def frame(seconds: float) -> float:
+        file.each = seconds
+        link.write("frame")
+        link.flush()
+        pace.drawn(link.take())
+        return pace.interval
+
+    assert frame(0.001) == 1
+    assert file.stuck == [False]
+    assert frame(0.5) == 2, "for a second of writing three are free"
+    assert frame(30) == LONGEST_S
+    assert file.stuck[-1], "while it writes"
+    assert not link.stuck, "afterwards"
+    assert [frame(0), frame(0), frame(0)] == [2.5, 1.25, 1]
+
+
+def test_a_line_is_not_drawn_on_more_often_than_wished_even_if_that_is_seldom() -> None:
+    pace = Pace(30)
+    pace.drawn(60)
+    assert pace.interval == 30

@@ -1,0 +1,153 @@
+"""Curves that are kept up as a log grows: the same numbers as those computed from the whole, and bounded memory."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from tuitrain.analysis.series import x_at_steps
+from tuitrain.analysis.smoothing import smooth
+from tuitrain.analysis.summary import summarize
+from tuitrain.events import Run, Step
+from tuitrain.runs import RunHistory
+from tuitrain.tui.tracks import Tracks
+
+WEIGHTS = (0.6, 0.9, 0.97, 0.99)
+
+
+def records(first: int, last: int, seed: int = 0) -> list[Step]:
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=last + 1)
+    return [
+        Step(
+            time=1000.0 + 2 * step, step=step, tokens=64 * step, loss=2 + 5 / step + 0.1 * noise[step],
+            tokens_per_sec=100 + noise[step], step_time_ms=640 - noise[step], mfu=0.4 + 0.01 * noise[step],
+            grad_mean=noise[step] if step % 7 == 0 else None,
+        )
+        for step in range(first, last + 1)
+    ]  # fmt: skip
+
+
+def run() -> Run:
+    return Run(time=1000.0, run_id="a", name="a", flops_per_token=1e6)
+
+
+def grown(*parts: list[Step]) -> Tracks:
+    tracks = Tracks(RunHistory())
+    tracks.history.absorb([run()])
+    for part in parts:
+        tracks.history.absorb(part)
+        tracks.of("loss", "time", 0.9), tracks.of("grad_mean", "clock", 0.9), tracks.mean("mfu")
+    return tracks
+
+
+@pytest.mark.parametrize("cuts", [[1], [1, 2, 3], [50, 51, 400], [500]])
+def test_a_track_that_grew_is_the_one_made_at_once(cuts: list[int]) -> None:
+    ends = [0, *cuts, 500]
+    tracks = grown(*(records(a + 1, b) for a, b in pairwise(ends) if b > a))
+    whole = tracks.history
+    for key in ("loss", "grad_mean"):
+        steps, values = whole.steps.series(key)
+        for axis in ("step", "tokens", "time", "flops"):
+            track = tracks.of(key, axis, 0.9)
+            np.testing.assert_allclose(track.x, x_at_steps(whole, axis, steps), rtol=1e-12)
+            np.testing.assert_allclose(track.y, smooth(values, 0.9), rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(tracks.of("loss", "clock").x, whole.steps["time"])
+    summary = summarize(whole)
+    assert tracks.mean("mfu") == pytest.approx(summary.mean_mfu)
+    assert tracks.mean("tokens_per_sec") == pytest.approx(summary.mean_tokens_per_sec)
+    assert tracks.mean("tflops") is None
+
+
+def test_the_identity_stays_while_a_track_only_grows_and_changes_when_it_does_not() -> None:
+    tracks = grown(records(1, 50))
+    before = tracks.of("loss", "step", 0.9)
+    tracks.history.absorb(records(51, 60))
+    after = tracks.of("loss", "step", 0.9)
+    assert after.identity == before.identity
+    np.testing.assert_array_equal(after.y[:50], before.y)
+    tracks.history.absorb(records(40, 45, seed=1))
+    cut = tracks.of("loss", "step", 0.9)
+    assert cut.identity != before.identity
+    assert len(cut.x) == 45
+    np.testing.assert_allclose(cut.y, smooth(tracks.history.steps["loss"], 0.9), rtol=1e-6)
+
+
+def test_earlier_attempts_are_tracks_of_their_own() -> None:
+    tracks = grown(records(1, 50), records(31, 40, seed=1), records(21, 60, seed=2))
+    first, second = tracks.superseded("loss", "step")
+    assert (first.x[0], first.x[-1], second.x[0], second.x[-1]) == (31, 50, 21, 40)
+    assert tracks.superseded("mfu", "tokens")[0].x[0] == 31 * 64
+
+
+def test_a_clock_that_jumps_back_does_not_draw_backwards() -> None:
+    steps = records(1, 20)
+    steps[9].time -= 3600
+    track = grown(steps[:10], steps[10:]).of("loss", "clock")
+    assert (np.diff(track.x) >= 0).all()
+
+
+def thinned(limit: int, last: int, batch: int = 100) -> tuple[Tracks, Tracks]:
+    """The same run with bounded memory, and whole."""
+    small, whole = grown(), grown()
+    for start in range(0, last, batch):
+        for tracks in (small, whole):
+            tracks.history.absorb(records(start + 1, start + batch))
+        small.thin(WEIGHTS, limit)
+    return small, whole
+
+
+def test_a_long_run_is_held_in_bounded_memory_and_no_extreme_is_lost() -> None:
+    small, whole = thinned(2000, 20_000)
+    assert len(small.history.steps) <= 2000
+    assert small.thinned_until is not None
+    for key in ("loss", "mfu", "tokens_per_sec", "step_time_ms", "grad_mean"):
+        kept, all_values = small.of(key, "step").y, whole.of(key, "step").y
+        assert kept.min() == all_values.min()
+        assert kept.max() == all_values.max()
+    assert small.history.steps["step"][0] == 1
+    np.testing.assert_array_equal(small.history.steps["step"][-400:], np.arange(19_601, 20_001))
+
+
+def test_what_is_left_of_a_long_run_is_smoothed_and_placed_as_the_whole() -> None:
+    small, whole = thinned(2000, 20_000)
+    rows = small.history.steps["step"].astype(int) - 1
+    for weight in WEIGHTS:
+        expected = whole.of("loss", "step", weight).y[rows]
+        np.testing.assert_allclose(small.of("loss", "step", weight).y, expected, rtol=1e-6)
+    np.testing.assert_allclose(small.of("loss", "time").x, whole.of("loss", "time").x[rows], rtol=1e-9)
+    assert small.mean("mfu") == pytest.approx(whole.mean("mfu"))
+    assert small.mean("tokens_per_sec") == pytest.approx(whole.mean("tokens_per_sec"))
+
+
+def test_a_long_run_that_goes_back_goes_on_from_there() -> None:
+    small, whole = thinned(2000, 20_000)
+    for tracks in (small, whole):
+        tracks.history.absorb(records(19_901, 20_100, seed=1))
+    expected = whole.of("loss", "step", 0.9)
+    found = small.of("loss", "step", 0.9)
+    np.testing.assert_allclose(found.y[-150:], expected.y[-150:], rtol=1e-5)
+    np.testing.assert_allclose(small.of("loss", "time").x[-1], whole.of("loss", "time").x[-1], rtol=1e-9)
+
+
+def test_bytes_of_a_part_hold_it_and_something_before() -> None:
+    tracks = Tracks(RunHistory())
+    for number in range(10):
+        tracks.note_offset(1000 * number, 100 * number + 1)
+    assert tracks.bytes_of(350, 420) == (2000, 5000)
+    assert tracks.bytes_of(5, 2000) == (0, None)
+    tracks.note_offset(10_000, 401)
+    assert tracks.bytes_of(350, 420) == (2000, None)
+
+
+def test_the_newest_part_of_a_log_is_a_piece_of_its_own_until_all_is_read() -> None:
+    newest = grown(records(900, 1000))
+    tracks = Tracks(RunHistory(), ahead=newest)
+    assert [len(piece.x) for piece in tracks.pieces("loss", "step")] == [101]
+    tracks.history.absorb([run(), *records(1, 300)])
+    assert [piece.x[-1] for piece in tracks.pieces("loss", "tokens", 0.9)] == [300 * 64, 1000 * 64]
+    assert tracks.place("tokens", np.array([100.0, 950.0])).tolist() == [6400, 60800]
+    tracks.ahead = None
+    assert [piece.x[-1] for piece in tracks.pieces("loss", "step")] == [300]
