@@ -17,7 +17,7 @@ from tuitrain.config import load_config
 from tuitrain.events import EventWriter
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.axes import Range
+from tuitrain.tui.charts.axes import Range
 from tuitrain.tui.settings import Settings
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.lines import Lines

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tuitrain.runs.console import ConsoleFile
-from tuitrain.tui import finding
-from tuitrain.tui.finding import Query, Search, matching_lines, query_of
+from tuitrain.tui.content import finding
+from tuitrain.tui.content.finding import Query, Search, matching_lines, query_of
 from tuitrain.tui.text import plain
 
 

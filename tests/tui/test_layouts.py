@@ -12,10 +12,10 @@ from tests.tui.rich_run import records
 from tuitrain.events import EventWriter
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.heat_map import HeatMap
+from tuitrain.tui.charts.heat_map import HeatMap
+from tuitrain.tui.charts.plot import Plot
 from tuitrain.tui.panels import Panel
 from tuitrain.tui.panels.layouts import parse
-from tuitrain.tui.plot import Plot
 from tuitrain.tui.screens.panel_picker import PanelPicker
 from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.settings import Settings

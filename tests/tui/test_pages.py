@@ -14,8 +14,8 @@ from tuitrain.config import load_config
 from tuitrain.events import EventWriter, Gpu, Parallel, Sample, Software, System
 from tuitrain.runs import RunDirectory, RunHistory, RunInfo, Status
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.machine import machine_lines
-from tuitrain.tui.sampling import continued, sample_lines, strip
+from tuitrain.tui.content.machine import machine_lines
+from tuitrain.tui.content.sampling import continued, sample_lines, strip
 from tuitrain.tui.screens import config as config_screen
 from tuitrain.tui.state import RunView
 from tuitrain.tui.text import Line, plain, width

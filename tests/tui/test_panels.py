@@ -13,11 +13,11 @@ from tuitrain.analysis.metrics import METRICS
 from tuitrain.config import load_config
 from tuitrain.events import Eval, Step
 from tuitrain.runs import Status
-from tuitrain.tui.axes import X_AXES, Range
-from tuitrain.tui.drawing import draw
-from tuitrain.tui.heat_map import HeatMap, draw_heat_map
+from tuitrain.tui.charts.axes import X_AXES, Range
+from tuitrain.tui.charts.drawing import draw
+from tuitrain.tui.charts.heat_map import HeatMap, draw_heat_map
+from tuitrain.tui.charts.plot import Look, Plot
 from tuitrain.tui.panels import PANELS, Panel, panel_of
-from tuitrain.tui.plot import Look, Plot
 from tuitrain.tui.state import Board
 from tuitrain.tui.text import plain, width
 

@@ -16,16 +16,16 @@ from tests.support import write_run
 from tuitrain.tui import app as app_module
 from tuitrain.tui.actions import actions_of, foot
 from tuitrain.tui.app import TuitrainApp, run_app
-from tuitrain.tui.headline import bar
+from tuitrain.tui.content.headline import bar
+from tuitrain.tui.content.selector import Settings, selector
+from tuitrain.tui.content.table import Column, table
 from tuitrain.tui.layout import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, SELECTOR_ROWS, arrange
 from tuitrain.tui.registry import ACTIONS, Place
 from tuitrain.tui.screens.compare import CompareScreen
 from tuitrain.tui.screens.help import HelpScreen, help_lines
 from tuitrain.tui.screens.runs import RunsScreen
 from tuitrain.tui.screens.watch import WatchScreen
-from tuitrain.tui.selector import Settings, selector
 from tuitrain.tui.state import Board
-from tuitrain.tui.table import Column, table
 from tuitrain.tui.text import Span, clean, crop, fit, line, plain, spread, width, wrap
 from tuitrain.tui.theme import contrast, palette_of, terminal_palette
 

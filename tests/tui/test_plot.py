@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuitrain.tui.axes import X_AXES, Range, XAxis, grown, labels, log_ticks, settled, ticks, time_label
-from tuitrain.tui.drawing import draw
-from tuitrain.tui.overlay import exact
-from tuitrain.tui.plot import SUPERSEDED, Curve, Level, Look, Mark, Plot, Points
+from tuitrain.tui.charts.axes import X_AXES, Range, XAxis, grown, labels, log_ticks, settled, ticks, time_label
+from tuitrain.tui.charts.drawing import draw
+from tuitrain.tui.charts.overlay import exact
+from tuitrain.tui.charts.plot import SUPERSEDED, Curve, Level, Look, Mark, Plot, Points
+from tuitrain.tui.charts.view import Memory
+from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import plain, width
-from tuitrain.tui.view import Memory
-from tuitrain.tui.xscale import XScale
 
 
 def text(plot: Plot, columns: int = 60, rows: int = 14) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from tuitrain.analysis.decimate import m4, pixel
 from tuitrain.runs import FloatArray
-from tuitrain.tui.raster import BLANK, Stroke, rasterize
+from tuitrain.tui.charts.raster import BLANK, Stroke, rasterize
 from tuitrain.tui.seven_bit import seven_bit
 
 COLUMNS, ROWS = 60, 14

@@ -13,8 +13,8 @@ from tuitrain.analysis.summary import summarize
 from tuitrain.config import difference, load_config
 from tuitrain.events import End, EventWriter
 from tuitrain.runs import RunDirectory, RunInfo, load_history
+from tuitrain.tui.content.headline import header as headline
 from tuitrain.tui.frame import render_frame, view_of
-from tuitrain.tui.headline import header as headline
 from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.state import Board
 from tuitrain.tui.text import plain

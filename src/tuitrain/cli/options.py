@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tuitrain.tui.axes import XAxis
+from tuitrain.tui.charts.axes import XAxis
 
 
 def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-
 from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric
-from tuitrain.events import AnyRecord, BrokenLineError, Checkpoint, Control, End, Eval, decode
+from tuitrain.events import AnyRecord, Checkpoint, Control, End, Eval
 from tuitrain.launch.errors import LaunchError
-from tuitrain.runs import RunDirectory, Status, glance
+from tuitrain.runs import LogFollower, RunDirectory, Status, glance
 
 STILL_GOOD = ("done", "begun")
 """How the result of a request begins that was met; anything else is told as it is."""
@@ -32,12 +29,12 @@ class Answers:
 
     def __init__(self, run: RunDirectory, request: str) -> None:
         self.run, self.request = run, request
-        self._offset = run.metrics.stat().st_size if run.metrics.exists() else 0
-        self._partial = b""
+        size = run.metrics.stat().st_size if run.metrics.exists() else 0
+        self._follower = LogFollower(run.metrics, start=size)
 
     def poll(self) -> str | None:
         """A sentence once it is known what came of the request; None until then. Raises OSError."""
-        for record in self._records():
+        for record in self._follower.poll().records:
             told = self._told(record)
             if told is not None:
                 return f"{self.run.run_id}: {told}"
@@ -50,29 +47,6 @@ class Answers:
             return None
         lost = "its process is gone" if status is Status.CRASHED else f"it is {status}"
         return f"{self.run.run_id}: {lost}; nothing came of the {self.request} request."
-
-    def _records(self) -> Sequence[AnyRecord]:
-        try:
-            with self.run.metrics.open("rb") as file:
-                if os.fstat(file.fileno()).st_size < self._offset:
-                    # Replaced by a shorter log: what is in it now came later.
-                    self._offset, self._partial = 0, b""
-                file.seek(self._offset)
-                data = file.read()
-        except FileNotFoundError:
-            return []
-        self._offset += len(data)
-        *lines, self._partial = (self._partial + data).split(b"\n")
-        records = []
-        for line in lines:
-            try:
-                record = decode(line) if line.strip() else None
-            except BrokenLineError:
-                # The follower of the log reports it by its number.
-                continue
-            if record is not None:
-                records.append(record)
-        return records
 
     def _told(self, record: AnyRecord) -> str | None:
         match record:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from textual.app import App
 from textual.driver import Driver
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -18,10 +17,11 @@ from tuitrain.events import Alert
 from tuitrain.runs import Follower, RunDirectory, come_back_command
 from tuitrain.tui.actions import actions_for
 from tuitrain.tui.alarm import Alarm
-from tuitrain.tui.axes import X_AXES, XAxis
+from tuitrain.tui.charts.axes import X_AXES, XAxis
 from tuitrain.tui.feed import Arrived, Detailed, Feed, Listed, Part, Troubled
+from tuitrain.tui.navigation import Navigation
 from tuitrain.tui.refresh import Link, Pace, timed
-from tuitrain.tui.registry import ACTIONS, SCREENS, Place
+from tuitrain.tui.registry import ACTIONS, Place
 from tuitrain.tui.session import last_screen, last_settings, remember, restore, session_of
 from tuitrain.tui.settings import THEMES, Found, Settings, load_settings
 from tuitrain.tui.source import Update
@@ -45,7 +45,7 @@ def _provider() -> Any:
     return ActionProvider
 
 
-class TuitrainApp(App[None]):
+class TuitrainApp(Navigation):
     """Everything a screen shows comes from `board`, which only the handlers of the feed's messages fill."""
 
     COMMANDS: ClassVar = {_provider}
@@ -308,50 +308,6 @@ class TuitrainApp(App[None]):
         place = getattr(self.screen, "place", None)
         if place is not None:
             self.push_screen(HelpScreen(place))
-
-    def action_runs(self) -> None:
-        self.show_screen("runs")
-
-    def action_show_watch(self) -> None:
-        self.show_screen("watch" if self.board.views else "runs")
-
-    def action_show_runs(self) -> None:
-        self.show_screen("runs")
-
-    def action_show_compare(self) -> None:
-        if len(self.board.views) > 1:
-            self.show_screen("compare")
-            return
-        view = self.board.view
-        self.board.marked = [view.directory.run_id] if view and view.directory else []
-        self.show_screen("runs")
-        self.notify("Mark other runs with space, then press c.", title="Compare")
-
-    def action_show_system(self) -> None:
-        self.show_screen("system")
-
-    def action_show_samples(self) -> None:
-        self.show_screen("samples")
-
-    def action_show_logs(self) -> None:
-        self.show_screen("logs")
-
-    def action_show_config(self) -> None:
-        self.show_screen("config")
-
-    def action_show_launch(self) -> None:
-        self.show_screen("launch")
-
-    def action_choose_screen(self) -> None:
-        """All screens in a box, for the mouse and for whoever forgot their numbers."""
-        from tuitrain.tui.screens.dialogs import Choice
-
-        options = [(name, f"{number}  {title:<9} {text}") for number, (name, title, text) in enumerate(SCREENS, 1)]
-        self.push_screen(Choice("screens", options), self._go)
-
-    async def _go(self, name: str | None) -> None:
-        if name is not None:
-            await self.run_action(f"show_{name}")
 
 
 _ACTS = frozenset(action.id for action in ACTIONS if action.acts)

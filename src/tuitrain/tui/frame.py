@@ -10,14 +10,14 @@ from rich.color import ColorSystem
 
 from tuitrain.runs import RunDirectory, RunHistory, derive_status, drain
 from tuitrain.runs.follow import LogFollower
-from tuitrain.tui.axes import XAxis
-from tuitrain.tui.drawing import draw
-from tuitrain.tui.headline import header
+from tuitrain.tui.charts.axes import XAxis
+from tuitrain.tui.charts.drawing import draw
+from tuitrain.tui.charts.plot import Plot
+from tuitrain.tui.content.headline import header
+from tuitrain.tui.content.tabs import alert_count, alerts
 from tuitrain.tui.layout import HEADER_ROWS
 from tuitrain.tui.panels import OVERVIEW
-from tuitrain.tui.plot import Plot
 from tuitrain.tui.state import Board, RunView
-from tuitrain.tui.tabs import alert_count, alerts
 from tuitrain.tui.text import Line, Span, line
 from tuitrain.tui.theme import terminal_palette
 

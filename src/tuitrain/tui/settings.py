@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from tuitrain.runs.settings import SettingsError, settings_files, unknown_key
-from tuitrain.tui.axes import X_AXES, XAxis
+from tuitrain.tui.charts.axes import X_AXES, XAxis
 
 TABLE = "tui"
 """The table of a settings file about the screens."""

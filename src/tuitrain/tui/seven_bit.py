@@ -5,7 +5,7 @@ Only signs are replaced, cell for cell. The letters of any language stay as they
 
 from __future__ import annotations
 
-from tuitrain.tui.raster import BLANK
+from tuitrain.tui.charts.raster import BLANK
 
 _SIGNS = {
     "─━╌┄╴╶": "-", "│┃┊┆╎": "|", "╭╮╰╯┌┐└┘├┤┬┴┼": "+", "═": "=", "║": "|",

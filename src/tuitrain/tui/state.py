@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tuitrain.events import Step
 from tuitrain.runs import Batch, Glance, RunDirectory, RunHistory, Status
-from tuitrain.tui.axes import Range, XAxis
+from tuitrain.tui.charts.axes import Range, XAxis
 from tuitrain.tui.text import clean
 from tuitrain.tui.tracks import Tracks
 

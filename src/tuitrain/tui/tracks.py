@@ -17,7 +17,7 @@ from tuitrain.analysis.smoothing import Smoother
 from tuitrain.analysis.thinning import rows_to_keep
 from tuitrain.runs import FloatArray, RunHistory
 from tuitrain.runs.columns import BoolArray, Columns
-from tuitrain.tui.axes import XAxis
+from tuitrain.tui.charts.axes import XAxis
 
 ROWS_KEPT = 1 << 18
 """More rows than this are thinned: ten million steps then take as much memory as a quarter of a million."""

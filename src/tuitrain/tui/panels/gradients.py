@@ -8,10 +8,10 @@ import numpy as np
 
 from tuitrain.analysis.metrics import metric
 from tuitrain.events import Layers
-from tuitrain.tui.heat_map import HeatMap
+from tuitrain.tui.charts.heat_map import HeatMap
+from tuitrain.tui.charts.plot import NO_DATA, Level, Plot
 from tuitrain.tui.panels.limits import clip_level
 from tuitrain.tui.panels.parts import curves, has_steps, part, plot
-from tuitrain.tui.plot import NO_DATA, Level, Plot
 from tuitrain.tui.state import Board, RunView
 from tuitrain.tui.tracks import Track
 

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tuitrain.runs import FloatArray, RunHistory
-from tuitrain.tui.plot import Mark, MarkKind
+from tuitrain.tui.charts.plot import Mark, MarkKind
 from tuitrain.tui.state import Board, RunView
 from tuitrain.tui.text import clean
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tuitrain.analysis.metrics import metric
+from tuitrain.tui.charts.plot import NO_DATA, Level, Plot
 from tuitrain.tui.panels.limits import capacity_gb
 from tuitrain.tui.panels.parts import curves, declared, has_steps, plot, scaled
-from tuitrain.tui.plot import NO_DATA, Level, Plot
 from tuitrain.tui.state import Board
 from tuitrain.tui.theme import run_role
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from tuitrain.analysis.metrics import METRICS, Metric
 from tuitrain.runs import FloatArray
-from tuitrain.tui.axes import label
-from tuitrain.tui.heat_map import HeatMap
+from tuitrain.tui.charts.axes import label
+from tuitrain.tui.charts.heat_map import HeatMap
+from tuitrain.tui.charts.plot import NO_DATA, SUPERSEDED, Curve, Level, Plot, Points
 from tuitrain.tui.panels.happenings import marks_of
-from tuitrain.tui.plot import NO_DATA, SUPERSEDED, Curve, Level, Plot, Points
 from tuitrain.tui.state import Board, RunView, names
 from tuitrain.tui.theme import RUN_COLOURS, glyph, run_role
 from tuitrain.tui.tracks import Track

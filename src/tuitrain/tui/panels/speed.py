@@ -8,8 +8,8 @@ import numpy as np
 
 from tuitrain.analysis.metrics import metric
 from tuitrain.runs import FloatArray
+from tuitrain.tui.charts.plot import NO_DATA, Plot
 from tuitrain.tui.panels.parts import curves, declared, mean_level, part, plot, recorded
-from tuitrain.tui.plot import NO_DATA, Plot
 from tuitrain.tui.state import Board, RunView
 from tuitrain.tui.tracks import Track
 

@@ -12,8 +12,8 @@ from tuitrain.accounting import lr_factor
 from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.power_law import Projection, project_loss
 from tuitrain.runs import FloatArray, RunHistory
+from tuitrain.tui.charts.plot import Curve, Plot
 from tuitrain.tui.panels.parts import ahead, curves, plot, stars
-from tuitrain.tui.plot import Curve, Plot
 from tuitrain.tui.state import Board, RunView
 from tuitrain.tui.theme import run_role
 from tuitrain.tui.tracks import Track

@@ -9,13 +9,13 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from tuitrain.tui.actions import foot_rows
-from tuitrain.tui.heat_map import HeatMap
+from tuitrain.tui.charts.heat_map import HeatMap
+from tuitrain.tui.charts.plot import Plot
+from tuitrain.tui.content.selector import Settings, selector
+from tuitrain.tui.content.tabs import Tab
 from tuitrain.tui.layout import GRID_UNITS, Arrangement, arrange
 from tuitrain.tui.panels import Panel
-from tuitrain.tui.plot import Plot
 from tuitrain.tui.screens.charting import ChartActions
-from tuitrain.tui.selector import Settings, selector
-from tuitrain.tui.tabs import Tab
 from tuitrain.tui.text import fit
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.heat_chart import HeatChart

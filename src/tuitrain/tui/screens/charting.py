@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from tuitrain.tui.axes import X_AXES, Range, XAxis
+from tuitrain.tui.charts.axes import X_AXES, Range, XAxis
+from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.screens.page import PageScreen
 from tuitrain.tui.state import SMOOTHINGS
 from tuitrain.tui.widgets.chart import Chart
-from tuitrain.tui.xscale import XScale
 
 _ZOOM = 0.5
 """What one key press leaves in sight."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tuitrain.analysis.compare import compare_runs
 from tuitrain.analysis.series import AXES
 from tuitrain.tui.actions import bindings
-from tuitrain.tui.comparison import COMPARE_TABS, compare_axis, grouped, title_lines
-from tuitrain.tui.grouping import GROUPABLE_PANELS
+from tuitrain.tui.content.comparison import COMPARE_TABS, compare_axis, grouped, title_lines
+from tuitrain.tui.content.grouping import GROUPABLE_PANELS
 from tuitrain.tui.screens.board import BoardScreen
 from tuitrain.tui.screens.exporting import PanelActions
 from tuitrain.tui.state import names

@@ -11,9 +11,9 @@ from textual.worker import Worker, WorkerState
 
 from tuitrain.events import Run
 from tuitrain.tui.actions import bindings
-from tuitrain.tui.configuration import COLUMN_CELLS, config_lines, report_lines
-from tuitrain.tui.describing import Description, describe
-from tuitrain.tui.finding import Query, query_of
+from tuitrain.tui.content.configuration import COLUMN_CELLS, config_lines, report_lines
+from tuitrain.tui.content.describing import Description, describe
+from tuitrain.tui.content.finding import Query, query_of
 from tuitrain.tui.screens.acting import RunActions
 from tuitrain.tui.state import RunView
 from tuitrain.tui.text import Line, Span, line

@@ -16,8 +16,8 @@ import numpy as np
 
 from tuitrain.analysis.metrics import METRICS
 from tuitrain.runs import RunDirectory
-from tuitrain.tui.heat_map import HeatMap
-from tuitrain.tui.plot import Curve, Plot
+from tuitrain.tui.charts.heat_map import HeatMap
+from tuitrain.tui.charts.plot import Curve, Plot
 from tuitrain.tui.screens.acting import RunActions
 from tuitrain.tui.state import Board, names
 from tuitrain.tui.theme import run_role

@@ -12,7 +12,7 @@ from textual.containers import Container
 from textual.screen import ModalScreen
 
 from tuitrain.tui.actions import actions_of, bindings
-from tuitrain.tui.columns import side_by_side
+from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.registry import CHARTS, Action, Place, key_text
 from tuitrain.tui.text import Line, Span, align, line, wrap
 from tuitrain.tui.widgets.pane import Pane

@@ -12,8 +12,8 @@ from textual.widget import Widget
 from textual.widgets import Input
 from textual.widgets.input import Selection
 
-from tuitrain.tui import form
 from tuitrain.tui.actions import bindings, foot
+from tuitrain.tui.content import form
 from tuitrain.tui.screens.drafting import Drafting
 from tuitrain.tui.text import Line, Span, clean, crop, line, spread, width
 from tuitrain.tui.widgets.lines import Lines

@@ -9,10 +9,10 @@ from textual.widget import Widget
 from textual.worker import Worker
 
 from tuitrain.tui.actions import bindings
-from tuitrain.tui.finding import MOST_MATCHES, Query, Search, query_of
+from tuitrain.tui.content.finding import MOST_MATCHES, Query, Search, query_of
+from tuitrain.tui.content.tabs import alert_count, alerts
 from tuitrain.tui.screens.acting import RunActions
 from tuitrain.tui.state import RunView
-from tuitrain.tui.tabs import alert_count, alerts
 from tuitrain.tui.text import Line, Span, fit, join, line, width
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.log_view import LogView

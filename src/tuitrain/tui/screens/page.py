@@ -12,7 +12,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tuitrain.tui.actions import foot, foot_rows
-from tuitrain.tui.headline import header
+from tuitrain.tui.content.headline import header
 from tuitrain.tui.registry import Place
 from tuitrain.tui.state import Board
 from tuitrain.tui.text import Line, clean, fit

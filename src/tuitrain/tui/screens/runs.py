@@ -15,7 +15,16 @@ from tuitrain.runs import Glance, RunDirectory
 from tuitrain.runs.order import ordered
 from tuitrain.runs.query import Query, QueryError, parse_query
 from tuitrain.tui.actions import bindings, foot_rows
-from tuitrain.tui.listing import SORTS, Order, RunTable, chosen_line, detail_lines, note_line, query_hint, summary
+from tuitrain.tui.content.listing import (
+    SORTS,
+    Order,
+    RunTable,
+    chosen_line,
+    detail_lines,
+    note_line,
+    query_hint,
+    summary,
+)
 from tuitrain.tui.screens.acting import RunActions
 from tuitrain.tui.text import Line, Span, crop, fit, line
 from tuitrain.tui.widgets.lines import Lines

@@ -9,7 +9,7 @@ from textual.widget import Widget
 
 from tuitrain.events import Sample
 from tuitrain.tui.actions import bindings
-from tuitrain.tui.sampling import CHOSEN, OTHER, heading, sample_lines, sample_steps, strip
+from tuitrain.tui.content.sampling import CHOSEN, OTHER, heading, sample_lines, sample_steps, strip
 from tuitrain.tui.screens.acting import RunActions
 from tuitrain.tui.state import RunView
 from tuitrain.tui.text import Line, Span, fit, line, wrap

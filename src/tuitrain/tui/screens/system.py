@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from textual.widget import Widget
 
 from tuitrain.tui.actions import bindings
-from tuitrain.tui.machine import machine_lines
+from tuitrain.tui.content.machine import machine_lines
 from tuitrain.tui.screens.acting import RunActions
 from tuitrain.tui.widgets.pane import Pane
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tuitrain.tui.actions import bindings
+from tuitrain.tui.content.tabs import WATCH_TABS
 from tuitrain.tui.panels import OVERVIEW, Layout, Layouts, Panel, panel_of
 from tuitrain.tui.screens.board import BoardScreen
 from tuitrain.tui.screens.exporting import PanelActions
-from tuitrain.tui.tabs import WATCH_TABS
 
 
 class WatchScreen(BoardScreen, PanelActions):

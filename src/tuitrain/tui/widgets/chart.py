@@ -5,11 +5,11 @@ from __future__ import annotations
 from textual import events
 from textual.message import Message
 
-from tuitrain.tui.axes import Range
-from tuitrain.tui.drawing import Area, draw
-from tuitrain.tui.plot import Look, Plot
+from tuitrain.tui.charts.axes import Range
+from tuitrain.tui.charts.drawing import Area, draw
+from tuitrain.tui.charts.plot import Look, Plot
+from tuitrain.tui.charts.view import Memory, View, x_range
 from tuitrain.tui.text import Line
-from tuitrain.tui.view import Memory, View, x_range
 from tuitrain.tui.widgets.lines import Lines
 
 _WHEEL = 0.8

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tuitrain.tui.axes import Range
-from tuitrain.tui.heat_map import HeatMap, draw_heat_map
+from tuitrain.tui.charts.axes import Range
+from tuitrain.tui.charts.heat_map import HeatMap, draw_heat_map
 from tuitrain.tui.text import Line
 from tuitrain.tui.widgets.chart import Chart
 

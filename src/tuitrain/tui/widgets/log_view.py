@@ -11,7 +11,7 @@ from textual import events
 from textual.message import Message
 
 from tuitrain.runs.console import ConsoleFile, ConsoleLine, ConsoleMark
-from tuitrain.tui.finding import Query
+from tuitrain.tui.content.finding import Query
 from tuitrain.tui.text import Line, Span, clean, fit, line
 from tuitrain.tui.widgets.lines import Lines
 

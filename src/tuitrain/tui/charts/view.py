@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tuitrain.runs import FloatArray
-from tuitrain.tui import axes as ax
-from tuitrain.tui.axes import Range
-from tuitrain.tui.overlay import STAR
-from tuitrain.tui.plot import SUPERSEDED, Curve, Look, Plot, Points
-from tuitrain.tui.sight import Outline, Sight, Window, fences, scaled
-from tuitrain.tui.xscale import XScale
+from tuitrain.tui.charts import axes as ax
+from tuitrain.tui.charts.axes import Range
+from tuitrain.tui.charts.overlay import STAR
+from tuitrain.tui.charts.plot import SUPERSEDED, Curve, Look, Plot, Points
+from tuitrain.tui.charts.sight import Outline, Sight, Window, fences, scaled
+from tuitrain.tui.charts.xscale import XScale
 
 _LEAST_SPAN = 0.15
 """Least height of the y range, as a share of the largest value."""

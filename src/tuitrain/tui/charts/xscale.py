@@ -10,9 +10,9 @@ import numpy as np
 
 from tuitrain.analysis.decimate import IndexArray, pixel
 from tuitrain.runs import FloatArray
-from tuitrain.tui import axes as ax
-from tuitrain.tui.axes import Range, XAxis
-from tuitrain.tui.raster import X_DOTS
+from tuitrain.tui.charts import axes as ax
+from tuitrain.tui.charts.axes import Range, XAxis
+from tuitrain.tui.charts.raster import X_DOTS
 
 _TICK_CELLS = 9
 _DAY = 86400

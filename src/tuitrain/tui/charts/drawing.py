@@ -12,17 +12,17 @@ from typing import NamedTuple
 import numpy as np
 
 from tuitrain.analysis.decimate import pixel
-from tuitrain.tui import axes as ax
-from tuitrain.tui.axes import Range
-from tuitrain.tui.border import Bottom, top
-from tuitrain.tui.canvas import Canvas
-from tuitrain.tui.overlay import STAR, draw_crosshair, draw_glyphs, draw_marks, readout
-from tuitrain.tui.plot import Look, Plot
-from tuitrain.tui.raster import BLANK, Y_DOTS, Stroke, rasterize
-from tuitrain.tui.sight import BROKEN, scaled
+from tuitrain.tui.charts import axes as ax
+from tuitrain.tui.charts.axes import Range
+from tuitrain.tui.charts.border import Bottom, top
+from tuitrain.tui.charts.canvas import Canvas
+from tuitrain.tui.charts.overlay import STAR, draw_crosshair, draw_glyphs, draw_marks, readout
+from tuitrain.tui.charts.plot import Look, Plot
+from tuitrain.tui.charts.raster import BLANK, Y_DOTS, Stroke, rasterize
+from tuitrain.tui.charts.sight import BROKEN, scaled
+from tuitrain.tui.charts.view import Memory, Seen, View, extent, lowest, outliers, see, x_range, y_range
+from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import Line, Span, fit, line, wrap
-from tuitrain.tui.view import Memory, Seen, View, extent, lowest, outliers, see, x_range, y_range
-from tuitrain.tui.xscale import XScale
 
 _ROWS_WITH_NOTE = 8
 _LEAST_CANVAS = 8

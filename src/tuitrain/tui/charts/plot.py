@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tuitrain.runs import FloatArray
-from tuitrain.tui.axes import Range, XAxis
+from tuitrain.tui.charts.axes import Range, XAxis
 
 MarkKind = Literal["checkpoint", "eval", "restart", "alert"]
 

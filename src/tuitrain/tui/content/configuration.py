@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tuitrain.analysis.facts import Facts, value_text
-from tuitrain.tui.columns import side_by_side
-from tuitrain.tui.describing import Description
-from tuitrain.tui.finding import Query
+from tuitrain.tui.content.columns import side_by_side
+from tuitrain.tui.content.describing import Description
+from tuitrain.tui.content.finding import Query
 from tuitrain.tui.text import Line, Span, align, clean, line, wrap
 
 COLUMN_CELLS = 56

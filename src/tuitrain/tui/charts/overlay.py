@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuitrain.runs import FloatArray
-from tuitrain.tui.canvas import Canvas
-from tuitrain.tui.plot import Curve, Mark, MarkKind, Plot
+from tuitrain.tui.charts.canvas import Canvas
+from tuitrain.tui.charts.plot import Curve, Mark, MarkKind, Plot
+from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import Line, Span, join, line, width
-from tuitrain.tui.xscale import XScale
 
 STAR = "★"
 SIGNS: dict[MarkKind, str] = {"checkpoint": "▴", "eval": "▵", "restart": "┊", "alert": "!"}

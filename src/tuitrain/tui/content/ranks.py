@@ -6,7 +6,7 @@ from itertools import islice
 
 from tuitrain.analysis import units
 from tuitrain.events import System
-from tuitrain.tui.columns import side_by_side
+from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.state import RunView
 from tuitrain.tui.text import Line, Span, align, line, width
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tuitrain.analysis.decimate import IndexArray
 from tuitrain.runs import FloatArray
-from tuitrain.tui.axes import Range
+from tuitrain.tui.charts.axes import Range
 
 _SAMPLE = 4096
 """About so many values suffice for the percentiles that tell outliers."""

@@ -9,11 +9,11 @@ import numpy as np
 
 from tuitrain.analysis.metrics import Metric, metric
 from tuitrain.runs import FloatArray
-from tuitrain.tui.comparison import grouped
-from tuitrain.tui.heat_map import HeatMap
+from tuitrain.tui.charts.heat_map import HeatMap
+from tuitrain.tui.charts.plot import Curve, Plot
+from tuitrain.tui.content.comparison import grouped
 from tuitrain.tui.panels import COMPARE_PANELS
 from tuitrain.tui.panels.parts import Panel, plot, track_of
-from tuitrain.tui.plot import Curve, Plot
 from tuitrain.tui.state import Board, names
 from tuitrain.tui.theme import glyph, run_role
 from tuitrain.tui.tracks import Track

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuitrain.tui import axes as ax
-from tuitrain.tui.overlay import GAP, SIGNS, STAR
-from tuitrain.tui.plot import Mark, Plot
+from tuitrain.tui.charts import axes as ax
+from tuitrain.tui.charts.overlay import GAP, SIGNS, STAR
+from tuitrain.tui.charts.plot import Mark, Plot
+from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import Line, Span, crop, join, line, width
-from tuitrain.tui.xscale import XScale
 
 
 def top(plot: Plot, columns: int, frame: str, outliers: str = "", values: Sequence[Line] | None = None) -> Line:

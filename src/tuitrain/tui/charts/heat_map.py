@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tuitrain.runs import FloatArray
-from tuitrain.tui import axes as ax
-from tuitrain.tui.axes import Range, XAxis
-from tuitrain.tui.border import Bottom, top
-from tuitrain.tui.canvas import Canvas
-from tuitrain.tui.drawing import Area, Drawing, draw
-from tuitrain.tui.plot import NO_DATA, Look, Plot
+from tuitrain.tui.charts import axes as ax
+from tuitrain.tui.charts.axes import Range, XAxis
+from tuitrain.tui.charts.border import Bottom, top
+from tuitrain.tui.charts.canvas import Canvas
+from tuitrain.tui.charts.drawing import Area, Drawing, draw
+from tuitrain.tui.charts.plot import NO_DATA, Look, Plot
+from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import Line, Span, line
-from tuitrain.tui.xscale import XScale
 
 SHADES = "··░░▒▒▓█"
 """From the least to the largest, one for each of the theme's `heat` colours: seen also where there is no colour."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tuitrain.tui.columns import side_by_side
+from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.state import Board, RunView
 from tuitrain.tui.text import Line, Span, align, clean, line, wrap
 

@@ -9,8 +9,8 @@ from itertools import islice
 
 from tuitrain.analysis import units
 from tuitrain.events import Gpu, System
-from tuitrain.tui.meters import Readings, graph, meter, spark
-from tuitrain.tui.ranks import rank_lines
+from tuitrain.tui.content.meters import Readings, graph, meter, spark
+from tuitrain.tui.content.ranks import rank_lines
 from tuitrain.tui.state import RunView
 from tuitrain.tui.text import Line, Span, align, clean, join, line, width
 

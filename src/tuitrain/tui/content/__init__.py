@@ -1,0 +1,1 @@
+"""What stands on the screens as lines of text: headers, tables, lists, reports. Pure functions of the state."""
