@@ -77,16 +77,20 @@ class Columns:
             found = _column([getattr(records[0], key, None)] if len(records) == 1 else _values(records, key))
             if found is not None:
                 self._set(key, start, end, *found)
+            elif key in self._values:
+                self._leave_out(key, start, end)
         self._length = end
 
     def append_row(self, **values: float | None) -> None:
         """Append one row; a value that is None is absent."""
         start = self._length
         self._grow(start + 1)
-        for key, value in values.items():
+        for key in self.keys:
+            value = values.get(key)
             if value is not None:
-                self._known(key)
                 self._set(key, start, start + 1, np.array([value], dtype=np.float64), np.ones(1, dtype=bool))
+            elif key in self._values:
+                self._leave_out(key, start, start + 1)
         self._length = start + 1
 
     def cut(self, row: int) -> Columns:
@@ -94,10 +98,6 @@ class Columns:
         tail = self.where(np.arange(self._length) >= row)
         self._length = row
         self.cuts.append(row)
-        for key, present in self._present.items():
-            # Rows that come after are written only where they have a value.
-            present[row:] = False
-            self._values[key][row:] = np.nan
         self._find_newest()
         return tail
 
@@ -115,8 +115,11 @@ class Columns:
         """Append the rows of another table with the same keys."""
         start, end = self._length, self._length + len(other)
         self._grow(end)
-        for key in other._values:
-            self._set(key, start, end, other[key], other.present(key))
+        for key in self.keys:
+            if key in other._values:
+                self._set(key, start, end, other[key], other.present(key))
+            elif key in self._values:
+                self._leave_out(key, start, end)
         self._length = end
 
     def _known(self, key: str) -> None:
@@ -125,13 +128,18 @@ class Columns:
 
     def _set(self, key: str, start: int, end: int, values: FloatArray, present: BoolArray) -> None:
         if key not in self._values:
-            self._values[key] = np.full(self._capacity, np.nan)
-            self._present[key] = np.zeros(self._capacity, dtype=bool)
+            self._values[key] = np.empty(self._capacity)
+            self._present[key] = np.empty(self._capacity, dtype=bool)
+            self._leave_out(key, 0, start)
         self._values[key][start:end] = values
         self._present[key][start:end] = present
-        rows = np.flatnonzero(present)
+        rows = [-1] if present[-1:].all() and len(present) else np.flatnonzero(present)
         if len(rows):
             self._newest[key] = float(values[rows[-1]])
+
+    def _leave_out(self, key: str, start: int, end: int) -> None:
+        self._values[key][start:end] = np.nan
+        self._present[key][start:end] = False
 
     def _find_newest(self) -> None:
         """Note the newest value of each column again, after rows were taken out."""
@@ -146,8 +154,8 @@ class Columns:
             return
         self._capacity = max(length, 2 * self._capacity, 256)
         for key in self._values:
-            self._values[key] = _enlarged(self._values[key], self._length, self._capacity, np.nan)
-            self._present[key] = _enlarged(self._present[key], self._length, self._capacity, False)
+            self._values[key] = _enlarged(self._values[key], self._length, self._capacity)
+            self._present[key] = _enlarged(self._present[key], self._length, self._capacity)
 
 
 def _values(records: Sequence[Record], key: str) -> list[Any]:
@@ -174,8 +182,8 @@ def _column(raw: list[Any]) -> tuple[FloatArray, BoolArray] | None:
         return (np.array(values, dtype=np.float64), present) if present.any() else None
 
 
-def _enlarged(array: NDArray[_Scalar], length: int, capacity: int, fill: float) -> NDArray[_Scalar]:
-    larger = np.full(capacity, fill, dtype=array.dtype)
+def _enlarged(array: NDArray[_Scalar], length: int, capacity: int) -> NDArray[_Scalar]:
+    larger = np.empty(capacity, dtype=array.dtype)
     larger[:length] = array[:length]
     return larger
 

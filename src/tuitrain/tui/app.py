@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -112,6 +113,7 @@ class TuitrainApp(Navigation):
         if found is not None:
             self.on_arrived(found)
         self.push_screen(self._screen(self._place))
+        self.call_after_refresh(_collect_garbage)
 
     def on_unmount(self) -> None:
         self.feed.stop()
@@ -311,6 +313,12 @@ class TuitrainApp(Navigation):
 
 
 _ACTS = frozenset(action.id for action in ACTIONS if action.acts)
+
+
+def _collect_garbage() -> None:
+    """Look for garbage from now on, but never again among what is there at the start."""
+    gc.freeze()
+    gc.enable()
 
 
 def _home(runs: Sequence[RunDirectory], runs_dir: Path) -> Path:

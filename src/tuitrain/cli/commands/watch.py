@@ -112,6 +112,10 @@ def _newest_live(where: Path) -> list[RunDirectory]:
 
 
 def _dashboard(screen: Place | None, runs: list[RunDirectory], where: Path, found: Found) -> None:
+    import gc
+
+    # Nothing of what is imported and built for the first picture is garbage; the app turns the search on again.
+    gc.disable()
     from tuitrain.tui.app import run_app
 
     raise typer.Exit(run_app(screen, runs, where, found=found))
