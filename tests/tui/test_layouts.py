@@ -214,7 +214,8 @@ async def test_every_layout_and_the_picker_survive_every_size(rich: RunDirectory
         assert len(charts_in_sight(app)) == 6
 
 
-@pytest.mark.parametrize(("size", "theme"), [*((size, DARK) for size in SIZES), (SIZES[-1], LIGHT)])
+@pytest.mark.parametrize("theme", [DARK, LIGHT])
+@pytest.mark.parametrize("size", SIZES)
 async def test_every_panel_of_every_layout_can_be_read(rich: RunDirectory, size: tuple[int, int], theme: str) -> None:
     async with running("watch", [rich], rich.path.parent, size, theme) as (app, pilot):
         for _ in range(4):
