@@ -155,6 +155,7 @@ def test_hardly_different_runs_are_called_the_same() -> None:
     sentences = two(evals=((10, 2.001),)).verdict
     assert "one and two have practically the same validation loss: 2.0000 and 2.0010." in sentences
     assert any("equally fast" in sentence for sentence in sentences)
+    assert "two is faster: 30.0 k tok/s, 300× one (100 tok/s)." in two(step_ms=1000 / 300).verdict
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.support import write_run
+from tuitrain.cli.commands import launch as launching
 from tuitrain.launch import machine, preflight
 from tuitrain.launch import resume as resuming
 from tuitrain.launch.machine import Device, Machine
@@ -39,6 +40,22 @@ def test_a_wrong_key_or_value_is_one_sentence_and_leaves_nothing(
     assert sentence in result.err
     assert "Traceback" not in result.err
     assert not runs_dir.exists()
+
+
+def test_settings_that_the_dashboard_cannot_use_are_told_before_anything_starts(
+    cli: Cli, runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launching, "is_terminal", lambda: True)
+    (tmp_path / "tuitrain.toml").write_text("[tui]\nsmoothing = 2")
+    for words in (["llama2-tiny"], ["--", "true"]):
+        result = cli("launch", *words)
+        assert (result.code, result.out) == (2, "")
+        assert "tui.smoothing = 2 is not valid" in result.err
+        assert not runs_dir.exists()
+    run = write_run(runs_dir, status="stopped")
+    files = sorted(run.path.rglob("*"))
+    assert "tui.smoothing = 2 is not valid" in cli("resume", run.run_id).err
+    assert sorted(run.path.rglob("*")) == files
 
 
 def test_an_unknown_preset_or_file_is_not_found(cli: Cli, runs_dir: Path) -> None:

@@ -41,6 +41,67 @@ def test_x_of_a_settings_file_holds_for_a_frame_of_text(cli: Cli, tmp_path: Path
     assert cli("watch", run.run_id, "--once", "--x", "step").out == by_step
 
 
+def test_a_frame_of_text_has_the_layout_and_the_smoothing_of_the_settings(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run(tmp_path / "runs")
+    overview = cli("watch", run.run_id, "--once").out
+    assert "smooth 0.9" in overview
+    assert "step time" not in overview
+    performance = cli("watch", run.run_id, "--once", "--layout", "performance").out
+    assert "╭ step time" in performance and "╭ loss" not in performance
+    (tmp_path / "tuitrain.toml").write_text('[tui]\nlayout = "mine"\n[tui.layouts]\nmine = ["perplexity:2"]')
+    mine = cli("watch", run.run_id, "--once").out
+    assert "╭ perplexity" in mine and "╭ loss" not in mine
+    monkeypatch.setenv("TUITRAIN_SMOOTHING", "0")
+    assert "smooth" not in cli("watch", run.run_id, "--once", "--layout", "overview").out
+
+
+def test_one_frame_is_not_served(cli: Cli, tmp_path: Path) -> None:
+    result = cli("watch", write_run(tmp_path / "runs").run_id, "--once", "--serve")
+    assert (result.code, result.out) == (2, "")
+    assert "--once prints one frame of text, --serve shows pages: give one of them." in result.err
+
+
+@pytest.mark.parametrize("text", ["import sys\nprint(3)\n", "no newline", '[1]\n{"a": 2}\n', "\x00\x01\n\x02"])
+@pytest.mark.parametrize("flags", [["--once"], ["--serve"], []])
+def test_a_file_without_a_record_is_no_log(cli: Cli, tmp_path: Path, text: str, flags: list[str]) -> None:
+    file = tmp_path / "some.py"
+    file.write_text(text)
+    result = cli("watch", str(file), *flags)
+    assert (result.code, result.out) == (3, "")
+    assert result.err == f"tuitrain: {file} is not the log of a run: none of its lines is a record.\n"
+
+
+@pytest.mark.parametrize("text", ["", "\n", '{"type": "run", "ti', '{"type": "of tomorrow", "time": 1}\n'])
+def test_a_log_that_only_begins_is_watched(cli: Cli, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "log.jsonl"
+    file.write_text(text)
+    result = cli("watch", str(file), "--once")
+    assert result.code == 0
+    assert "no data yet" in result.out
+
+
+def test_a_log_may_have_lines_that_are_none_before_its_records(cli: Cli, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs")
+    file = tmp_path / "log.jsonl"
+    file.write_bytes(b"reading the corpus\n" + run.metrics.read_bytes())
+    assert "step 100 of 300" in cli("watch", str(file), "--once").out
+
+
+@pytest.mark.parametrize("command", [["ls"], ["watch"], ["watch", "--once"], ["watch", "--serve"]])
+def test_a_directory_of_runs_that_is_named_must_be_there(
+    cli: Cli, tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = cli(*command, "--runs-dir", str(tmp_path / "nowhere"))
+    assert (result.code, result.out) == (3, "")
+    assert result.err == f"tuitrain: --runs-dir: there is no directory {tmp_path}/nowhere.\n"
+    if "--serve" not in command:
+        assert cli(*command).code == 0, "that of a variable may come to be"
+        monkeypatch.delenv("TUITRAIN_RUNS_DIR")
+        assert cli(*command).code == 0, "and the default one"
+
+
 def test_without_textual_serve_it_says_what_to_install(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

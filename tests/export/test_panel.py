@@ -130,6 +130,22 @@ def test_a_heat_map(tmp_path: Path) -> None:
     assert first == ["1", "1", "2", "3"]
 
 
+def test_a_mean_has_a_band_and_two_columns(tmp_path: Path) -> None:
+    mean = Line(STEPS, 10 / STEPS, "run1", "lr=0.1 (2 runs)", "loss lr=0.1", std=1 / STEPS)
+    panel = replace(LOSS, lines=(mean,), stars=(), note="smoothed: EMA 0.9", clip=True)
+    head, first, *_ = rows(export_panel(panel, tmp_path / "loss.csv"))
+    assert head == ["step", "loss lr=0.1 mean", "loss lr=0.1 std"]
+    assert first == ["1", "10", "1"]
+    axes = drawn(panel)
+    band = axes.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (pytest.approx(0.09), pytest.approx(11))
+    assert axes.get_ylabel() == "smoothed: EMA 0.9"
+    # Only points are counted, not where the band ends.
+    above = int((mean.y > axes.get_ylim()[1]).sum())
+    assert above
+    assert any(text.get_text().startswith(f"{above} point") for text in axes.texts)
+
+
 def test_svg_and_png_are_written_with_their_directory(tmp_path: Path) -> None:
     svg = export_panel(LOSS, tmp_path / "a" / "loss.svg")
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import write_run
 from tuitrain.runs import RunDirectory, RunInfo, glance, list_runs
-from tuitrain.runs.editing import EditError, add_note, change_tags, normal_tags, set_notes, set_tags
+from tuitrain.runs.editing import EditError, add_note, change_tags, normal_tags, set_tags
 
 
 def test_tags_have_no_blanks_and_come_once() -> None:
@@ -23,13 +23,12 @@ def test_tags_are_set_added_and_taken_away(tmp_path: Path) -> None:
     assert glance(run).tags == ["x", "y"]
 
 
-def test_notes_are_added_below_one_another_and_replaced(tmp_path: Path) -> None:
+def test_notes_are_added_below_one_another(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     assert add_note(run, " first ") == ["first"]
     assert add_note(run, "  ") == ["first"]
     assert add_note(run, "second") == ["first", "second"]
-    assert set_notes(run, ["only", " "]) == ["only"]
-    assert glance(run).notes == ["only"]
+    assert glance(run).notes == ["first", "second"]
 
 
 def test_all_other_facts_stay_also_those_of_a_newer_version(tmp_path: Path) -> None:

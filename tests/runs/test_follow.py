@@ -17,7 +17,6 @@ from tuitrain.runs import (
     drain,
     load_history,
     newest_part,
-    read_part,
 )
 from tuitrain.runs.follow import LineParser
 
@@ -251,14 +250,3 @@ def test_the_newest_part_of_a_long_log_is_read_without_the_rest(tmp_path: Path) 
 def test_a_short_log_and_a_missing_one_have_no_part_to_show_first(tmp_path: Path) -> None:
     assert newest_part(long_log(tmp_path, 100)) is None
     assert newest_part(tmp_path / "nothing.jsonl") is None
-
-
-def test_a_part_of_a_log_is_read_by_its_bytes(tmp_path: Path) -> None:
-    path = long_log(tmp_path, 1000)
-    offsets = [0]
-    for line in path.read_bytes().splitlines(keepends=True):
-        offsets.append(offsets[-1] + len(line))
-    history = read_part(path, offsets[500], offsets[600])
-    assert history.steps["step"][0] == 500
-    assert history.steps["step"][-1] >= 599
-    assert read_part(path, offsets[500], None).steps["step"][-1] == 1000

@@ -96,3 +96,14 @@ def test_a_run_directory_tells_its_status(tmp_path: Path, process: subprocess.Po
     live = write_run(tmp_path, "a", status=None, info=info(process, created=time.time()))
     assert glance(live).status is Status.RUNNING
     assert glance(write_run(tmp_path, "b", status="failed")).status is Status.FAILED
+
+
+def test_records_from_the_future_do_not_keep_a_silent_run_alive(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.jsonl"
+    log.touch()
+    ahead = time.time() + 30 * 86400
+    assert derive_status(None, None, ahead, True, log=log) is Status.RUNNING
+    os.utime(log, (time.time() - 7200, time.time() - 7200))
+    assert derive_status(None, None, ahead, True, log=log) is Status.UNKNOWN
+    log.unlink()
+    assert derive_status(None, None, ahead, True, log=log) is Status.UNKNOWN

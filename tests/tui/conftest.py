@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -44,6 +45,13 @@ def two_runs(tmp_path: Path) -> list[RunDirectory]:
         start=time.time() - 500,
     )  # fmt: skip
     return [first, second]
+
+
+def forget(run: RunDirectory, *keys: str) -> None:
+    """Take these values out of the log of a run, as if it had never reported them."""
+    records = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    kept = ({key: value for key, value in record.items() if key not in keys} for record in records)
+    run.metrics.write_text("".join(json.dumps(record) + "\n" for record in kept))
 
 
 @asynccontextmanager

@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
+from textual.widgets._toast import Toast, ToastRack
 
 from tests.support import write_run
-from tests.tui.conftest import running, shown, until
+from tests.tui.conftest import forget, running, shown, until
 from tuitrain.config import load_config
 from tuitrain.events import Checkpoint, Control, End, Eval, EventWriter
 from tuitrain.launch.detached import Started, start_run
@@ -134,7 +136,7 @@ async def test_on_the_list_the_marked_runs_are_stopped_at_once(tmp_path: Path) -
     runs = [write_run(tmp_path, f"{name}-20260101-120000-abcd", status=end)
             for name, end in (("a", None), ("b", None), ("c", "completed"), ("d", None))]  # fmt: skip
     async with running("runs", [], tmp_path) as (app, pilot):
-        app.board.marked = {run.run_id for run in runs[:3]}
+        app.board.marked = [run.run_id for run in runs[:3]]
         await pilot.press("S")
         await asks(app, pilot, Confirm)
         question = app.screen.question  # type: ignore[attr-defined]
@@ -145,12 +147,65 @@ async def test_on_the_list_the_marked_runs_are_stopped_at_once(tmp_path: Path) -
         assert not (runs[3].control / "stop").exists()
 
 
+@pytest.mark.parametrize(("key", "request_name"), [("K", "checkpoint"), ("E", "eval")])
+async def test_on_the_list_the_marked_runs_are_asked_after_one_question(
+    tmp_path: Path, key: str, request_name: str
+) -> None:
+    runs = [write_run(tmp_path, f"{name}-20260101-120000-abcd", status=end)
+            for name, end in (("a", None), ("b", None), ("c", "completed"), ("d", None))]  # fmt: skip
+    async with running("runs", [], tmp_path) as (app, pilot):
+        app.board.marked = [run.run_id for run in runs[:3]]
+        await pilot.press(key)
+        await asks(app, pilot, Confirm)
+        question = app.screen.question  # type: ignore[attr-defined]
+        assert "2 runs?" in question
+        assert "1 of the 3 is over already" in question
+        assert not list(runs[0].control.iterdir())
+        await pilot.press("y")
+        await until(pilot, lambda: all((run.control / request_name).exists() for run in runs[:2]))
+        assert not (runs[3].control / request_name).exists()
+
+
+async def test_a_note_goes_to_all_marked_runs(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, f"{name}-20260101-120000-abcd") for name in "abc"]
+    async with running("runs", [], tmp_path) as (app, pilot):
+        app.board.marked = [run.run_id for run in runs[:2]]
+        await pilot.press("N")
+        await asks(app, pilot, Prompt)
+        assert app.screen.box_title == "note to 2 runs"  # type: ignore[attr-defined]
+        await pilot.press(*"same", "enter")
+        await hears(app, pilot, "2 runs: noted.")
+    found = [each.read_info() for each in runs]
+    assert [each.notes for each in found if each] == [["same"], ["same"], []]
+
+
+async def test_what_is_said_neither_covers_a_prompt_nor_stays_over_the_next_screen(run: RunDirectory) -> None:
+    app = TuitrainApp("watch", [run], run.path.parent)
+    async with app.run_test(size=(120, 35), notifications=True) as pilot:
+        await until(pilot, lambda: app.board.views[0].loaded)
+        app.notify("said before")
+        await pilot.press("T")
+        await asks(app, pilot, Prompt)
+        assert told(app) == ""
+        app.notify("said while it was open")
+        notices = app.screen.get_child_by_type(ToastRack)
+        await until(pilot, lambda: any(each.region for each in notices.walk_children(Toast)))
+        (notice,) = notices.walk_children(Toast)
+        assert notice.region.bottom <= app.screen.query_one("#box").region.y
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, Prompt))
+        assert "said while it was open" in told(app)
+        await pilot.press("6")
+        await until(pilot, lambda: app.screen is app._screens["logs"])
+        assert told(app) == ""
+
+
 async def test_tags_are_edited_in_a_line(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await pilot.press("T")
         await asks(app, pilot, Prompt)
-        assert app.screen.query_one(Input).value == "test"
-        await pilot.press("space", *"best", "enter")
+        assert app.screen.query_one(Input).value == "test "
+        await pilot.press(*"best", "enter")
         await hears(app, pilot, "tags test best")
         await pilot.press("T")
         await asks(app, pilot, Prompt)
@@ -168,11 +223,11 @@ async def test_tags_of_marked_runs_change_where_they_are_shared(tmp_path: Path) 
     info.tags.append("own")
     runs[1].write_info(info)
     async with running("runs", [], tmp_path) as (app, pilot):
-        app.board.marked = {run.run_id for run in runs}
+        app.board.marked = [run.run_id for run in runs]
         await pilot.press("T")
         await asks(app, pilot, Prompt)
         field = app.screen.query_one(Input)
-        assert field.value == "test"
+        assert field.value == "test "
         field.value = "new"
         await pilot.press("enter")
         await hears(app, pilot, "2 runs: tags new")
@@ -203,6 +258,21 @@ async def test_the_value_in_focus_and_the_id_are_copied(run: RunDirectory) -> No
     async with running("runs", [], run.path.parent) as (app, pilot):
         await pilot.press("Y")
         assert app.clipboard == run.run_id
+
+
+async def test_a_run_without_a_value_has_nothing_to_copy(tmp_path: Path) -> None:
+    known = write_run(tmp_path, "llama2-tiny-20260101-120000-abcd")
+    unknown = write_run(tmp_path, "gpt2-tiny-20260101-130000-ef01", preset="gpt2-tiny")
+    forget(unknown, "mfu")
+    async with running("watch", [known, unknown], tmp_path) as (app, pilot):
+        await pilot.press("right", "Y")
+        assert "of llama2-tiny: " in told(app)
+        copied = app.clipboard
+        app.clear_notifications()
+        await pilot.press("n", "Y")
+        assert app.board.focused == 1
+        assert app.clipboard == copied
+        assert "MFU of gpt2-tiny: n/a" in told(app)
 
 
 @pytest.mark.parametrize("kind", ["svg", "png", "csv"])
@@ -236,7 +306,7 @@ async def test_several_runs_are_exported_here_with_their_names(
     with (here / "tuitrain-loss-tokens.csv").open(newline="") as file:
         head, *body = list(csv.reader(file))
     assert head[0] == "tokens"
-    assert {"llama2-tiny", "gpt2-tiny"} <= set(head)
+    assert {"loss llama2-tiny", "loss gpt2-tiny"} <= set(head)
     assert len(body) >= 100
 
 
@@ -287,16 +357,23 @@ async def test_only_reading_no_key_no_click_and_no_command_acts(live: RunDirecto
         assert "checkpoint" not in shown(app)
 
 
+async def offered(app: TuitrainApp, pilot: Pilot[None], query: str) -> str:
+    """What the command palette finds."""
+    await pilot.press("ctrl+p")
+    await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+    found = app.screen.query_one(OptionList)
+    await until(pilot, lambda: len(found.options) > 20)
+    await pilot.press(*query)
+    await until(pilot, lambda: 0 < len(found.options) < 10)
+    await app.workers.wait_for_complete()
+    return "\n".join(str(option.prompt) for option in found.options)
+
+
 async def test_only_reading_the_palette_finds_no_stop(live: RunDirectory) -> None:
+    async with running("watch", [live], live.path.parent) as (app, pilot):
+        assert "Ask the run" in await offered(app, pilot, "stop")
     async with only_reading("watch", live) as (app, pilot):
-        await pilot.press("ctrl+p")
-        await pilot.pause()
-        await pilot.press(*"stop", "enter", "enter")
-        await pilot.pause(0.3)
-        found = (
-            [str(option.prompt) for option in app.screen.query_one(OptionList).options] if app.screen.is_modal else []
-        )
-        assert not any("Ask the run" in text for text in found)
+        assert "Ask the run" not in await offered(app, pilot, "stop")
         assert not list(live.control.iterdir())
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from tests.support import write_run
-from tests.tui.conftest import SIZES, chart, charts_in_sight, header, running, shown, until
+from tests.tui.conftest import SIZES, chart, charts_in_sight, forget, header, running, shown, until
+from tuitrain.export.panel import panel_figure
+from tuitrain.export.style import figure_style
 from tuitrain.runs import RunDirectory
+from tuitrain.tui.app import TuitrainApp
+from tuitrain.tui.charts.plot import Curve
+from tuitrain.tui.screens.dialogs import Choice
+from tuitrain.tui.screens.exporting import _as_panel, _whole
 from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.theme import DARK, LIGHT
+from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.pane import Pane
 
 
@@ -169,6 +179,88 @@ async def test_a_key_that_no_run_here_has_makes_no_groups(two_runs: list[RunDire
         await pilot.press("x")
         assert "● llama2-tiny" in header(app)
         assert "throughput" in app.screen.query_one(Pane).text
+
+
+def ranges_of_axes(app: TuitrainApp) -> set[tuple[float, float]]:
+    """The ranges of the horizontal axes in sight."""
+    scales = [each.areas[0].scale for each in app.screen.query(Chart) if each.areas]
+    return {(scale.low, scale.high) for scale in scales}
+
+
+@pytest.mark.parametrize("screen", ["compare", "watch"])
+@pytest.mark.parametrize("axis", ["step", "time", "clock"])
+async def test_all_charts_have_one_horizontal_axis(tmp_path: Path, screen: str, axis: str) -> None:
+    slow = write_run(tmp_path, "llama2-tiny-20260101-120000-aaaa", steps=200, tokens_per_sec=1e4, start=1e9)
+    quick = write_run(tmp_path, "gpt2-tiny-20260101-130000-bbbb", preset="gpt2-tiny", steps=60, start=1e9 + 50)
+    # Of the long run nothing is known of its speed.
+    forget(slow, "mfu", "mfu_causal", "tflops")
+    async with running(screen, [slow, quick], tmp_path) as (app, pilot):
+        while app.board.x != axis and not (axis == "clock" and screen == "compare"):
+            await pilot.press("x")
+        await pilot.pause()
+        assert len(ranges_of_axes(app)) == 1
+        await pilot.press("X", "i")
+        await pilot.pause()
+        assert len(ranges_of_axes(app)) == 1
+        assert "│" in "".join(row[1:-1] for row in chart(app, "mfu").split("\n")[1:-1])
+
+
+async def exported(app: TuitrainApp, pilot: Pilot[None], kind: str) -> Path:
+    """The file that the panel in focus is written to."""
+    await pilot.press("e")
+    await until(pilot, lambda: isinstance(app.screen, Choice))
+    await pilot.press(kind[0])
+    out = Path.cwd() / f"tuitrain-loss-{app.board.x}.{kind}"
+    await until(pilot, out.exists)
+    await app.workers.wait_for_complete()
+    return out
+
+
+async def test_groups_are_exported_as_means_with_deviations(
+    seeds: list[RunDirectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(seeds[0].path.parent)
+    async with running("compare", seeds, seeds[0].path.parent) as (app, pilot):
+        app.board.group_by = "optim.lr"
+        await pilot.press("x")
+        with (await exported(app, pilot, "csv")).open(newline="") as file:
+            head, *body = list(csv.reader(file))
+        groups = ("lr=0.001 (2 runs)", "lr=0.002 (2 runs)")
+        assert head == ["tokens", *(f"loss {group} {what}" for group in groups for what in ("mean", "std"))]
+        assert len(body) == 512
+        # The floors of the two losses of a group are 0.1 apart.
+        assert {row[2] for row in body if abs(float(row[2]) - 0.1 / 2**0.5) > 1e-9} == set()
+        plot = app.screen.panels[0].build(app.board)  # type: ignore[attr-defined]
+        panel = _as_panel(plot, app.board)
+    assert [each.name for each in panel.lines] == list(groups)
+    with figure_style():
+        axes = panel_figure(panel).axes[0]
+    assert len(axes.get_lines()) == len(axes.collections) == 2
+    for each, drawn, band in zip(panel.lines, axes.get_lines(), axes.collections, strict=True):
+        assert (np.diff(drawn.get_xdata()) > 0).all()
+        assert each.std is not None
+        edges = band.get_paths()[0].vertices[:, 1]
+        assert edges.max() == pytest.approx((each.y + each.std).max())
+        assert edges.min() == pytest.approx((each.y - each.std).min())
+
+
+def test_only_pieces_of_one_curve_are_joined() -> None:
+    def curve(*x: float, name: str = "") -> Curve:
+        return Curve(np.array(x), np.array(x), "run0", name)
+
+    assert [each.x.tolist() for each in _whole([curve(1, 2), curve(3, 4, name="a")])] == [[1, 2, 3, 4]]
+    assert len(_whole([curve(1, 2), curve(1, 2, name="a")])) == 2
+
+
+async def test_an_exported_figure_says_that_its_curves_are_smoothed(
+    two_runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(two_runs[0].path.parent)
+    async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
+        assert "smoothed: EMA 0.9" in (await exported(app, pilot, "svg")).read_text()
+        Path("tuitrain-loss-step.svg").unlink()
+        app.board.smoothing = 0.0
+        assert "smoothed" not in (await exported(app, pilot, "svg")).read_text()
 
 
 @pytest.mark.parametrize("size", [(10, 3), (40, 10)])

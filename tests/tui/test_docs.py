@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +12,25 @@ from types import ModuleType
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
+
+WORDS = {
+    "watch": ("running", "throughput", "gradient norm", "ETA"),
+    "training": ("perplexity", "update-to-weight ratio", "gradient norm by block"),
+    "performance": ("step time", "GPU utilisation"),
+    "zoom": ("raw", "Loss"),
+    "runs": ("status", "gpt2-tiny", "llama2-tiny"),
+    "compare": ("baseline", "gpt2-tiny", "llama2-tiny"),
+    "system": ("Machine", "network", "disk"),
+    "samples": ("compare older", "def"),
+    "logs": ("console", "following"),
+    "config": ("architecture", "changed from the preset"),
+    "launch": ("Launch", "tuitrain launch llama2-tiny", "parameters"),
+    "help": ("keys: watch", "Leave. Training goes on."),
+    "small": ("loss", "quit"),
+    "light": ("throughput", "loss"),
+    "colour-blind": ("baseline", "llama2-tiny"),
+}
+"""What each picture shows and no other screen has, as far as that can be."""
 
 
 def script(name: str) -> ModuleType:
@@ -36,3 +57,6 @@ def test_the_gallery_shows_every_screen_from_its_script() -> None:
         picture = (DOCS / "gallery" / f"{shot.name}.svg").read_text()
         assert picture.startswith("<svg"), shot.name
         assert len(picture) < 300_000, shot.name
+        seen = html.unescape(re.sub(r"<[^>]*>", " ", picture)).replace("\xa0", " ")
+        for word in WORDS[shot.name]:
+            assert word in seen, (shot.name, word)

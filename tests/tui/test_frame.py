@@ -8,8 +8,14 @@ import pytest
 from rich.cells import cell_len
 
 from tests.support import write_run
-from tuitrain.runs import RunDirectory, load_history
-from tuitrain.tui.frame import render_frame
+from tests.tui.rich_run import records
+from tuitrain.runs import RunDirectory, RunHistory, Status, load_history
+from tuitrain.tui.content.headline import header
+from tuitrain.tui.frame import render_frame, view_of
+from tuitrain.tui.layout import LEAST_CHART_ROWS
+from tuitrain.tui.panels import panel_of
+from tuitrain.tui.panels.layouts import SHIPPED, parse
+from tuitrain.tui.state import Board
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 35), (200, 50)])
@@ -48,7 +54,40 @@ def test_a_run_without_a_log_yet(tmp_path: Path) -> None:
     assert "no data yet" in text
 
 
-@pytest.mark.parametrize("width", [1, 7, 20])
-def test_a_narrow_pipe(tmp_path: Path, width: int) -> None:
-    text = render_frame([write_run(tmp_path)], width, 3, color=False)
-    assert "completed"[: max(0, width - 5)] in text
+@pytest.mark.parametrize(("width", "said"), [(1, ""), (7, " ✓ co"), (20, " ✓ completed  lla")])
+def test_a_narrow_pipe(tmp_path: Path, width: int, said: str) -> None:
+    rows = render_frame([write_run(tmp_path)], width, 3, color=False).split("\n")
+    assert max(map(cell_len, rows)) <= width
+    assert rows[0].startswith(said)
+    assert len(rows) > 6 * LEAST_CHART_ROWS, "every panel has its rows"
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("layout", SHIPPED)
+def test_every_layout_can_be_read(layout: str, width: int) -> None:
+    panels, _ = parse(SHIPPED[layout])
+    history = RunHistory()
+    history.absorb(records())
+    text = render_frame([history], width, 40, color=False, panels=panels)
+    assert max(map(cell_len, text.split("\n"))) <= width
+    board = Board([view_of(history, 0)])
+    for name, _ in panels:
+        title = panel_of(name).build(board).title
+        assert f"╭ {title} " in text, title
+    assert text.count("╭ ") == text.count("╰ ") == len(panels)
+    assert {cell_len(row) for row in text.split("\n") if row.startswith("╭")} == {width}, "rows are filled"
+
+
+def test_smoothing_is_that_of_the_settings(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    smooth, raw, more = (render_frame([run], 120, 40, color=False, smoothing=weight) for weight in (0.9, 0.0, 0.5))
+    assert "smooth 0.9" in smooth and "smooth" not in raw and "smooth 0.5" in more
+    assert len({smooth, raw, more}) == 3
+
+
+def test_what_a_starting_run_prints_is_no_statement_of_ours(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "new-20260101-000000-0000")
+    view = view_of(run, 0)
+    view.status, view.console = Status.STARTING, ("nothing to wait for",)
+    second = "".join(span.text for span in header(Board([view]), 100)[1])
+    assert second.strip() == "waiting for the first step · console: nothing to wait for"

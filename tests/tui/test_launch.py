@@ -11,11 +11,13 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.support import TINY
-from tests.tui.conftest import SIZES, shown, until
+from tests.support import TINY, write_run
+from tests.tui.conftest import SIZES, running, shown, until
 from tuitrain.config import load_config
+from tuitrain.launch.draft import Recipe
 from tuitrain.runs import glance, list_runs, load_history
 from tuitrain.tui.app import TuitrainApp
+from tuitrain.tui.content.form import sentence_lines
 from tuitrain.tui.screens.launch import LaunchScreen
 from tuitrain.tui.settings import Settings
 from tuitrain.tui.theme import DARK, LIGHT
@@ -99,6 +101,31 @@ async def test_typing_finds_presets_by_name_title_and_parts(tmp_path: Path) -> N
         assert screen.preset == "qwen3-1.8b"
 
 
+async def test_it_begins_with_the_preset_of_the_run_in_focus(tmp_path: Path) -> None:
+    run = write_run(tmp_path, preset="qwen3-tiny")
+    async with running("watch", [run], tmp_path) as (app, pilot):
+        await pilot.press("8")
+        await until(pilot, lambda: isinstance(app.screen, LaunchScreen) and not app.screen.stale)
+        assert app.screen.preset == "qwen3-tiny"  # type: ignore[attr-defined]
+
+
+async def test_it_begins_with_the_first_preset_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(machine: object) -> list[Recipe]:
+        return [Recipe(name, "", name, fits=name == "qwen3-tiny") for name in ("llama3-8b", "qwen3-tiny", TINY)]
+
+    monkeypatch.setattr("tuitrain.launch.draft.recipes", found)
+    async with form(tmp_path) as (_, screen, _):
+        assert screen.preset == "qwen3-tiny"
+
+
+def test_what_does_not_fit_ends_in_one_ellipsis() -> None:
+    for length in range(8, 40):
+        *_, last = sentence_lines(f"one {'x' * length} " + "word " * 40, length + 10, 3)
+        text = "".join(span.text for span in last)
+        assert text.endswith("…")
+        assert text.count("…") == 1
+
+
 async def test_letters_in_a_field_do_nothing_else(tmp_path: Path) -> None:
     async with form(tmp_path) as (app, screen, pilot):
         await write(pilot, "qrt12?:/jkhlSKETNYx")
@@ -121,7 +148,7 @@ async def test_the_plan_follows_the_keys_and_the_errors_stand_at_them(tmp_path: 
         at = next(index for index, row in enumerate(rows) if row.startswith(" • lr"))
         assert "fast" in rows[at]
         assert "was" in rows[at]
-        assert "optim.lr = 'fast' is not valid" in rows[at + 1]
+        assert "optim.lr = 'fast' is not valid: it should be a number." in rows[at + 1]
         assert "1 key is wrong" in head(screen)
         await fill(pilot, screen, "optim.lr", "")
         assert "optim.lr" not in screen.changes
@@ -215,7 +242,8 @@ async def test_any_size_survives(tmp_path: Path, size: tuple[int, int]) -> None:
         await pilot.press("down", "tab", "down", "enter", "1", "escape", "tab", "down")
         await pilot.resize_terminal(120, 35)
         await worked_out(pilot, screen)
-        assert "plan" in shown(app) or "architecture" in shown(app)
+        assert screen.preset
+        assert "FLOPs per token" in shown(app)
 
 
 async def test_the_mouse_chooses_a_preset_and_a_key(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from textual import events
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from tests.support import write_run
 from tests.tui.conftest import SIZES, running, shown, until
@@ -169,3 +170,14 @@ async def test_long_lines_wrap_and_no_character_is_lost(run: RunDirectory) -> No
         await until(pilot, lambda: "last" in shown(app))
         text = "".join(row[1:-1] for row in console(app).text.split("\n"))
         assert long.replace(" ", "") in text.replace(" ", "")
+
+
+@pytest.mark.parametrize("screen", ["logs", "runs"])
+async def test_what_is_typed_behind_the_slash_in_one_packet_is_typed(trained: RunDirectory, screen: str) -> None:
+    async with running(screen, [trained] if screen == "logs" else [], trained.path.parent) as (app, pilot):
+        place = app.screen
+        for key, letter in (("slash", "/"), ("E", "E"), ("r", "r"), ("1", "1")):
+            app.post_message(events.Key(key, letter))
+        await until(pilot, lambda: any(line.value == "Er1" for line in place.query(Input)))
+        assert app.screen is place
+    assert not list(trained.control.iterdir())

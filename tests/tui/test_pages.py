@@ -83,6 +83,24 @@ def test_one_gpu_has_room_for_its_past() -> None:
     assert "the last 16 m 30 s" in texts(lines)
 
 
+def test_gpus_stay_together_however_many_rows_there_are() -> None:
+    past = [reading(float(10 * index), [gpu(0), gpu(1)]) for index in range(100)]
+    lines = [plain(each) for each in machine_lines(view_of(*past), 199, 46, now=1000.0)]
+    first, second = (next(row for row, each in enumerate(lines) if each.split()[:1] == [name]) for name in "01")
+    assert second - first <= 6
+
+
+def test_without_a_capacity_there_is_no_empty_bar() -> None:
+    unlimited = gpu(0, mem_total_gb=None, power_limit_w=None)
+    row = next(
+        plain(each)
+        for each in machine_lines(view_of(reading(100.0, [unlimited])), 199, 46, now=105.0)
+        if "66.0 GB" in plain(each)
+    )
+    assert row.count("▇") > 20
+    assert "▁" not in row[row.index("%") :]
+
+
 def test_what_is_not_known_is_not_available() -> None:
     bare = System(time=100.0, host="node7", gpus=[Gpu(index=0)])
     text = texts(machine_lines(view_of(bare), 119, 31, now=100.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.charts.heat_map import HeatMap, draw_heat_map
 from tuitrain.tui.charts.plot import Look, Plot
 from tuitrain.tui.panels import PANELS, Panel, panel_of
+from tuitrain.tui.panels.parts import short
 from tuitrain.tui.state import Board
 from tuitrain.tui.text import plain, width
 
@@ -193,6 +195,36 @@ def test_many_evaluations_do_not_fill_a_chart_with_marks() -> None:
     assert [mark.x for mark in marks if mark.kind == "eval"] == [399]
 
 
+def test_a_loss_that_leapt_once_is_an_outlier() -> None:
+    said = records()
+    next(record for record in said if isinstance(record, Step) and record.step == 200).loss = 250.0
+    board = Board([view(said)])
+    for panel in ("loss", "perplexity"):
+        assert "1 above" in text_of(panel_of(panel), board)
+    board.clip = False
+    assert "above" not in text_of(panel_of("loss"), board)
+
+
+def test_an_infinite_loss_is_not_also_marked_as_not_a_number() -> None:
+    said = records()
+    next(record for record in said if isinstance(record, Step) and record.step == 200).loss = math.inf
+    for several in ((), (view(records(), index=1),)):
+        text = text_of(panel_of("loss"), Board([view(said), *several]))
+        assert "↑" in text
+        assert "×" not in text
+
+
+def test_a_machine_without_an_accelerator_has_no_memory_of_one() -> None:
+    config = load_config("llama2-tiny", PINNED)
+    said = [run_record(config, "a", at=0.0), step_record(config, 1, at=1.0)]
+    assert "capacity" not in text_of(panel_of("gpu_memory"), Board([view(said)]), columns=90)
+
+
+@pytest.mark.parametrize(("value", "text"), [(8.89e-3, "0.00889"), (2.47e-2, "0.0247"), (3.21e-4, "3.21e-4"), (0, "0")])
+def test_a_mean_is_written_as_its_axis_is(value: float, text: str) -> None:
+    assert short(value) == text
+
+
 # The heat map.
 
 
@@ -231,6 +263,14 @@ def test_the_crosshair_names_the_largest_block() -> None:
     top = cells_of(heat([[0.1, 2.5, 1.0]] * 20), columns=60, look=Look(crosshair=10.0))[0]
     assert "largest 2.5" in top
     assert "in r1" in top
+
+
+@pytest.mark.parametrize("columns", [30, 40, 50, 66, 100])
+def test_both_ends_of_the_scale_can_be_read(columns: int) -> None:
+    found = replace(heat([[0.01, 1.0, 0.3]] * 20), title="gradient norm by block", value="largest 0.3 in 11")
+    top = cells_of(found, columns=columns)[0]
+    assert "0.01 ··░░▒▒▓█ 1 ╮" in top
+    assert ("largest" in top) == (columns >= 66)
 
 
 @pytest.mark.parametrize("size", [(8, 3), (9, 4), (20, 5), (200, 50), (1, 1), (0, 0)])

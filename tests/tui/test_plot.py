@@ -13,7 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuitrain.tui.charts.axes import X_AXES, Range, XAxis, grown, labels, log_ticks, settled, ticks, time_label
+from tuitrain.tui.charts.axes import (
+    X_AXES,
+    Range,
+    XAxis,
+    grown,
+    labels,
+    log_labels,
+    log_ticks,
+    settled,
+    ticks,
+    time_label,
+)
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.charts.overlay import exact
 from tuitrain.tui.charts.plot import SUPERSEDED, Curve, Level, Look, Mark, Plot, Points
@@ -107,11 +118,44 @@ def test_a_short_legend_keeps_the_mean() -> None:
 
 def test_the_legend_of_several_runs_names_all_or_shows_their_marks() -> None:
     runs = tuple(
-        replace(curve(3, 2, 1, name=f"gpt2-tiny · {mark}", glyph=mark), role=f"run{index}")
+        replace(curve(3, 2, 1, name=f"gpt2-tiny · 00a{index}", glyph=mark), role=f"run{index}")
         for index, mark in enumerate("●▲■")
     )
+    marks = (Mark(2.0, "checkpoint", "quiet"),)
     assert all(run.name in text(Plot("loss", "2.31", runs), 90)[0] for run in runs)
-    assert "● ▲ ■" in " ".join(text(Plot("loss", "2.31", runs), 40)[0].split())
+    # What tells them apart goes before the names of events.
+    short = " ".join(text(Plot("loss", "2.31", runs, marks=marks), 46)[0].split())
+    assert "● 00a0 ▲ 00a1 ■ 00a2 ╮" in short
+    assert "● ▲ ■" in " ".join(text(Plot("loss", "2.31", runs), 32)[0].split())
+
+
+def test_a_spike_is_an_outlier_but_the_beginning_of_a_loss_is_none() -> None:
+    values = 3 + 7 * np.exp(-np.arange(1000.0) / 8)
+    values[500] = 400.0
+    plot = Plot("loss", curves=(curve(*values.tolist()),), clip=True, starts=True)
+    rows = text(plot)
+    assert "1 above" in rows[0]
+    assert any(row[1:4].strip() in ("8", "10") for row in rows[1:-1])
+    assert not any(row[1:4].strip() in ("15", "20") for row in rows[1:-1])
+    # Elsewhere such a beginning is left out like any other outlier.
+    assert "1 above" not in text(replace(plot, starts=False))[0]
+    assert "above" in text(replace(plot, starts=False))[0]
+
+
+def test_a_panel_without_data_has_no_legend() -> None:
+    marks, levels = (Mark(2.0, "checkpoint", "quiet"),), (Level(25.3, "clip", "capacity 25.3"),)
+    rows = text(Plot("GPU memory", marks=marks, levels=levels, log=True, empty="n/a: none"), 80)
+    assert rows[0] == "╭ GPU memory " + "─" * 66 + "╮"
+
+
+@pytest.mark.parametrize(("low", "high"), [(9.5e-4, 1.05e-3), (2.31, 2.33), (1000, 1040), (1e-4, 1)])
+def test_no_two_ticks_of_a_logarithmic_axis_read_the_same(low: float, high: float) -> None:
+    for count in (2, 4, 8, 12):
+        positions = log_ticks(Range(math.log10(low), math.log10(high)), count)
+        written = log_labels(positions)
+        assert len(set(written)) == len(written)
+    x = XScale("step", Range(math.log10(low), math.log10(high)), 80, log=True).ticks()
+    assert len({text for _, text in x}) == len(x)
 
 
 def test_a_note_stands_below_the_title_where_there_is_room() -> None:
@@ -181,9 +225,13 @@ def test_labels_are_human(low: float, high: float, count: int, expected: list[st
 
 
 def test_time_labels() -> None:
-    assert [time_label(s, step) for s, step in ((0, 60), (30, 10), (600, 300), (5400, 1800), (172800, 86400))] == [
-        "0", "30s", "10m", "1.5h", "2d",
+    pairs = ((0, 60), (30, 10), (75, 15), (600, 300), (5400, 1800), (7200, 1800), (172800, 86400), (648000, 216000))
+    assert [time_label(seconds, step) for seconds, step in pairs] == [
+        "0", "30s", "1m 15s", "10m", "1h 30m", "2h", "2d", "7d 12h",
     ]  # fmt: skip
+    assert [time_label(3600 + s, 15) for s in (0, 15, 75)] == ["1h", "1h 00m 15s", "1h 01m 15s"]
+    assert [time_label(60 + s, 0.25) for s in (0, 0.25, 1.5)] == ["1m", "1m 0.25s", "1m 1.5s"]
+    assert time_label(4567, 100) == "1h 16m 07s"
 
 
 def test_log_ticks_are_round_values() -> None:

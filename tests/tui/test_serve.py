@@ -57,13 +57,22 @@ async def test_the_dashboard_is_shown_in_a_browser(served: str) -> None:
         async with browser.get(served) as page:
             assert page.status == 200
             text = await page.text()
-            assert "<title>tuitrain</title>" in text or "tuitrain" in text
+            assert "<title>tuitrain</title>" in text
+            hosts = set(re.findall(r"(?:https?:|wss?:)?//([^/\"' ]+)", text))
+            assert hosts == {served.removeprefix("http://")}, "nothing of the page comes from elsewhere"
+            for part in re.findall(r"(?:src|href|url)[=(]\"(http[^\"]+)\"", text):
+                async with browser.get(part) as found:
+                    assert found.status == 200, part
             [address] = re.findall(r"ws://[^\"']+", text)
             assert address.startswith(served.replace("http", "ws"))
         async with browser.ws_connect(f"{address}?width=120&height=35", headers={"Origin": served}) as websocket:
             await websocket.send_json(["resize", {"width": 120, "height": 35}])
             text = await screen_of(websocket, ("completed", "loss", "step 100", "quit"))
             assert "stop" not in text.split("quit", 1)[1], "nothing can be done here"
+            await websocket.send_json(["stdin", "S"])
+            await screen_of(websocket, ("dashboard", "read-only."))
+            await websocket.send_json(["stdin", "?"])
+            await screen_of(websocket, ("keys:",))
 
 
 async def test_other_web_pages_are_refused(served: str) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from textual.screen import Screen
 
-from tests.tui.conftest import header, running, shown, until
+from tests.tui.conftest import SIZES, header, running, shown, until
 from tuitrain.runs import RunDirectory, runs_directory
 from tuitrain.runs.settings import SettingsError
 from tuitrain.tui.actions import actions_of
@@ -20,6 +20,7 @@ from tuitrain.tui.registry import ACTIONS, EVERYWHERE, Place, key_text
 from tuitrain.tui.screens.dialogs import Dialog
 from tuitrain.tui.screens.help import HelpScreen
 from tuitrain.tui.settings import THEMES, Settings, load_settings
+from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -116,7 +117,18 @@ def test_runs_dir_of_a_file_is_used_by_every_command(
         ("a = = 3", " is not TOML: Invalid value (at line 1, column 5)."),
         ('[tui.keys]\nzooom = "x"', "tui.keys.zooom is not a setting. Did you mean 'tui.keys.zoom'?"),
         ("[tui.keys]\nzoom = []", "tui.keys.zoom is empty"),
-        ("[tui.keys]\nzoom = 3", "tui.keys = {'zoom': 3} is not valid"),
+        (
+            "[tui.keys]\nzoom = 3",
+            'tui.keys.zoom = 3 is not valid: it should be a key or a list of keys, such as "z" or ["q", "ctrl+q"].',
+        ),
+        ("[tui.keys]\nzoom = [1]", "tui.keys.zoom = [1] is not valid"),
+        ('[tui.keys]\nzoom = {a = "b"}', "tui.keys.zoom = {…} is not valid"),
+        ("[tui]\nkeys = 3", "tui.keys = 3 is not valid: it should be a table of actions"),
+        ('[tui.layouts]\nmine = "loss"', 'tui.layouts.mine = "loss" is not valid: it should be a list of panels'),
+        ('[tui.keys]\nzoom = "pgup"', "tui.keys.zoom: 'pgup' is not a key; did you mean 'pageup'?"),
+        ('[tui.keys]\nzoom = "ctrl+spcae"', "tui.keys.zoom: 'ctrl+spcae' is not a key; did you mean 'ctrl+space'?"),
+        ('[tui.keys]\nzoom = "ctrl+nonsense"', "tui.keys.zoom: 'ctrl+nonsense' is not a key; write it like"),
+        ('[tui.keys]\nzoom = "strg+x"', "tui.keys.zoom: 'strg+x' is not a key; write it like"),
         ('[tui.keys]\nzoom = "a b"', "tui.keys.zoom: 'a b' is not a key"),
         (
             '[tui.keys]\nzoom = "?"',
@@ -191,11 +203,39 @@ async def test_when_reading_only_nothing_is_done_and_no_key_for_it_is_shown(run:
         await until(pilot, lambda: all(view.loaded for view in app.board.views))
         before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
         for action in acting:
-            await pilot.press(*action.keys)
-            assert not isinstance(app.screen, Dialog), action.id
+            for key in action.keys:
+                before_it = len(app._notifications)
+                await pilot.press(key)
+                await pilot.pause()
+                assert not isinstance(app.screen, Dialog), action.id
+                assert len(app._notifications) == before_it + 1, key
+        assert {each.message for each in app._notifications} == {"Nothing is done: this dashboard is read-only."}
         assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
         await pilot.press("question_mark")
         assert not any(action.help in shown(app) for action in acting)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("place", EVERYWHERE)
+async def test_every_screen_says_that_it_is_read_only(
+    place: Place, size: tuple[int, int], two_runs: list[RunDirectory]
+) -> None:
+    for readonly in (True, False):
+        app = TuitrainApp(place, two_runs, two_runs[0].path.parent, settings=Settings(readonly=readonly))
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            foot = app.screen.query_one("#foot", Lines).text.splitlines()
+            assert foot[0].endswith(" read-only ") == readonly
+            assert "1 Watch" in foot[0] or size[1] < 30, "the screens stay"
+
+
+async def test_own_keys_of_what_is_withheld_answer_too(run: RunDirectory) -> None:
+    app = TuitrainApp("watch", [run], run.path.parent, settings=Settings(readonly=True, keys={"stop_run": ["f9"]}))
+    async with app.run_test(size=(120, 35)) as pilot:
+        await pilot.press("S", "s")
+        assert not app._notifications
+        await pilot.press("f9")
+        assert len(app._notifications) == 1
 
 
 @pytest.mark.parametrize("place", EVERYWHERE)

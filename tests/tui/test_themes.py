@@ -16,14 +16,24 @@ from tests.tui.conftest import running, until
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.settings import THEMES, Settings
-from tuitrain.tui.theme import DECORATION, HEAT_LEVELS, RUN_COLOURS, Palette, contrast, palette_of, terminal_palette
+from tuitrain.tui.theme import (
+    DECORATION,
+    HEAT_LEVELS,
+    RUN_COLOURS,
+    Palette,
+    contrast,
+    glyph,
+    palette_of,
+    run_role,
+    terminal_palette,
+)
 from tuitrain.tui.themes import SHIPPED
 
 Array = npt.NDArray[np.float64]
 
 OURS = [theme for theme in SHIPPED if not theme.ansi]
 COLOUR_BLIND = [theme for theme in OURS if theme.name.startswith("colour-blind")]
-LEGIBLE = ("text", "value", "title", "quiet", "axis", "accent", "val", "good", "warn", "bad", "key", "on", "crosshair")
+LEGIBLE = ("text", "value", "title", "quiet", "axis", "accent", "val", "good", "warn", "bad", "key", "on")
 CURVES = [*(f"run{index}" for index in range(RUN_COLOURS)), "val"]
 
 # Machado, Oliveira, Fernandes 2009, severity 1: how linear RGB looks to somebody with that colour blindness.
@@ -92,6 +102,11 @@ def test_everything_stands_out_from_the_background(theme: Theme) -> None:
     assert contrast(background, Color.from_rich_color(palette["match"].bgcolor)) >= 4.5  # type: ignore[arg-type]
     cursor = Color.from_rich_color(palette["cursor"].bgcolor)  # type: ignore[arg-type]
     assert contrast(colour(palette, "text"), cursor) >= 4.5
+    for role in [*LEGIBLE, *CURVES]:
+        assert contrast(colour(palette, role), cursor) >= 3, role
+    assert contrast(cursor, background) >= 1.1
+    # The crosshair is a line to look past.
+    assert contrast(colour(palette, "crosshair"), background) < contrast(colour(palette, "quiet"), background)
 
 
 @pytest.mark.parametrize("theme", BUILTIN_THEMES.values(), ids=lambda theme: theme.name)
@@ -108,6 +123,11 @@ def test_textuals_own_themes_are_made_readable(theme: Theme) -> None:
 def test_no_two_curves_look_alike(theme: Theme) -> None:
     palette = palette_of(theme)
     assert least_distance([colour(palette, role) for role in CURVES], SEEN["normal"]) >= 0.07
+
+
+def test_thirty_six_runs_differ_in_colour_or_mark() -> None:
+    looks = {(run_role(index), glyph(index)) for index in range(36)}
+    assert len(looks) == 36
 
 
 @pytest.mark.parametrize("theme", COLOUR_BLIND, ids=lambda theme: theme.name)

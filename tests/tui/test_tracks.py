@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,16 +11,16 @@ import pytest
 from tuitrain.analysis.series import x_at_steps
 from tuitrain.analysis.smoothing import smooth
 from tuitrain.analysis.summary import summarize
-from tuitrain.events import Run, Step
+from tuitrain.events import EventWriter, Run, Step
 from tuitrain.runs import RunHistory
-from tuitrain.tui.tracks import Tracks
+from tuitrain.tui.tracks import Detail, Part, Tracks, read_closely
 
 WEIGHTS = (0.6, 0.9, 0.97, 0.99)
 
 
 def records(first: int, last: int, seed: int = 0) -> list[Step]:
     rng = np.random.default_rng(seed)
-    noise = rng.normal(size=last + 1)
+    noise = rng.normal(size=last + 1).tolist()
     return [
         Step(
             time=1000.0 + 2 * step, step=step, tokens=64 * step, loss=2 + 5 / step + 0.1 * noise[step],
@@ -135,11 +136,11 @@ def test_a_long_run_that_goes_back_goes_on_from_there() -> None:
 def test_bytes_of_a_part_hold_it_and_something_before() -> None:
     tracks = Tracks(RunHistory())
     for number in range(10):
-        tracks.note_offset(1000 * number, 100 * number + 1)
+        tracks.note_offset(1000 * number, 1000 * number + 1000, 100 * number + 1)
     assert tracks.bytes_of(350, 420) == (2000, 5000)
-    assert tracks.bytes_of(5, 2000) == (0, None)
-    tracks.note_offset(10_000, 401)
-    assert tracks.bytes_of(350, 420) == (2000, None)
+    assert tracks.bytes_of(5, 2000) == (0, 10_000)
+    tracks.note_offset(10_000, 11_000, 401)
+    assert tracks.bytes_of(350, 420) == (2000, 11_000)
 
 
 def test_the_newest_part_of_a_log_is_a_piece_of_its_own_until_all_is_read() -> None:
@@ -151,3 +152,30 @@ def test_the_newest_part_of_a_log_is_a_piece_of_its_own_until_all_is_read() -> N
     assert tracks.place("tokens", np.array([100.0, 950.0])).tolist() == [6400, 60800]
     tracks.ahead = None
     assert [piece.x[-1] for piece in tracks.pieces("loss", "step")] == [300]
+
+
+def test_a_part_is_read_again_with_all_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with EventWriter(path) as log:
+        log.write(run())
+        for record in records(1, 3000):
+            log.write(record)
+    small, whole = thinned(500, 3000)
+    part = Part(1000, 1400, *offsets_of(path, 900, 1400))
+    small.detail = Detail(part.low, part.high, read_closely(path, part, WEIGHTS))
+    small.detail.tracks.history.attempts = [run()]
+    for axis in ("step", "tokens", "time", "clock", "flops"):
+        found, expected = small.of("loss", axis, 0.6), whole.of("loss", axis, 0.6)
+        read = small.detail.tracks.history.steps["step"]
+        inside = (read >= 1000) & (read <= 1400)
+        np.testing.assert_allclose(found.x[inside], expected.x[999:1400], rtol=1e-4)
+        np.testing.assert_allclose(found.y[inside], expected.y[999:1400], rtol=1e-5)
+    assert found.whole
+    small.detail = None
+    assert not small.of("loss", "step").whole
+
+
+def offsets_of(path: Path, first: int, last: int) -> tuple[int, int]:
+    """Where the records of two steps begin in a log that starts with one other record."""
+    ends = np.cumsum([0, *(len(line) for line in path.read_bytes().splitlines(keepends=True))])
+    return int(ends[first]), int(ends[last + 1])

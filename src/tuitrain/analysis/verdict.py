@@ -151,7 +151,8 @@ def _on_speed(names: Sequence[str], histories: Sequence[RunHistory], summaries: 
         ratio = value / slower
         if ratio - 1 < NOTICEABLE:
             return f"{best} and {second} are equally fast{other}: {units.rate(value)} and {units.rate(slower)}."
-        return f"{best} is {fastest}{other}: {units.rate(value)}, {ratio:.2f}× {second} ({units.rate(slower)})."
+        times = f"{ratio:.2f}×" if ratio < 10 else f"{ratio:,.0f}×"
+        return f"{best} is {fastest}{other}: {units.rate(value)}, {times} {second} ({units.rate(slower)})."
 
     return _ranked(names, [summary.mean_tokens_per_sec for summary in summaries], lower=False, sentence=sentence)
 

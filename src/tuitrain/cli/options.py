@@ -97,6 +97,28 @@ RunsDirOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _check_runs_dir(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Refuse a flag with a directory that is not there; that of a variable or of a file may come to be."""
+    from tuitrain.runs import RunNotFoundError
+
+    source = ctx.get_parameter_source("runs_dir")
+    if path is not None and source is not None and source.name == "COMMANDLINE" and not path.exists():
+        raise RunNotFoundError(f"--runs-dir: there is no directory {path}.")
+    return path
+
+
+ExistingRunsDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--runs-dir",
+        envvar="TUITRAIN_RUNS_DIR",
+        help="Where runs lie. Default: ./runs.",
+        callback=_check_runs_dir,
+        show_default=False,
+    ),
+]
 XOption = Annotated[
     XAxis | None,
     typer.Option("--x", help="What the x axis shows. Default: as the last time, at first step.", show_default=False),

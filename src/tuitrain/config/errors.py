@@ -14,6 +14,20 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the key and what to do."""
 
 
+_WANTED = {
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "string_type": "text",
+}
+"""What a value should be, for the kinds of errors of which pydantic says how it read the value."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word most like `word`, or None when nothing is alike.
 
@@ -85,7 +99,7 @@ def explain(error: ValidationError, root: type[BaseModel], origin: str = "") -> 
         elif given == "none":
             text = f"{key} cannot be unset: give it a value."
         else:
-            message = detail["msg"].removeprefix("Input should be ")
+            message = _WANTED.get(kind) or detail["msg"].removeprefix("Input should be ")
             text = f"{key} = {given!r} is not valid: it should be {message}."
         if text not in sentences:
             sentences.append(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +36,16 @@ MARKS = {
 class Line:
     """A curve. role: `run0` … is a run's own colour, `run0.faint` the same drawn thin, anything else is grey.
 
-    Only what has a colour of a run is data, and is in the table of numbers.
+    Only what has a colour of a run is data, and is in the table of numbers. column: its head there; std: of a mean, the
+    standard deviation, drawn as a band to either side of it.
     """
 
     x: FloatArray
     y: FloatArray
     role: str
     name: str = ""
+    column: str = ""
+    std: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Stars:
     y: FloatArray
     role: str
     name: str = ""
+    column: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ class Panel:
     """What a panel shows. x in the unit of its axis: steps, tokens, seconds, Unix seconds, FLOP.
 
     levels: (y, name) of dashed lines; marks: (x, kind) of things that happened, by the kinds of `MARKS`; zoom: the part
-    of x in sight; clip: leave outliers out of the vertical range; as_map: the lines, all with the same x, are the rows
-    of a heat map.
+    of x in sight; clip: leave outliers out of the vertical range; note: what was done to the curves, beside the
+    vertical axis; as_map: the lines, all with the same x, are the rows of a heat map.
     """
 
     title: str
@@ -76,6 +80,7 @@ class Panel:
     log_y: bool = False
     from_zero: bool = False
     clip: bool = False
+    note: str = ""
     as_map: bool = False
 
     @property
@@ -114,8 +119,8 @@ def export_panel(panel: Panel, out: Path) -> Path:
 
 
 def _write_csv(panel: Panel, out: Path) -> None:
-    """A row for each x that anything has a value at, a column for each line and for each set of stars."""
-    parts = panel.numbers
+    """A row for each x that anything has a value at, a column for each line, each deviation and each set of stars."""
+    parts = _columns(panel)
     shown = [panel.in_sight(part.x) for part in parts]
     x = np.unique(np.concatenate([part.x[rows] for part, rows in zip(parts, shown, strict=True)]))
     columns: list[list[str]] = []
@@ -127,7 +132,7 @@ def _write_csv(panel: Panel, out: Path) -> None:
         columns.append(column)
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([CSV_X.get(panel.x_axis, panel.x_axis), *_column_names(panel)])
+        writer.writerow([CSV_X.get(panel.x_axis, panel.x_axis), *_column_names(panel, parts)])
         writer.writerows(zip(map(_number, x.tolist()), *columns, strict=True))
 
 
@@ -135,8 +140,20 @@ def _number(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
 
 
-def _column_names(panel: Panel) -> list[str]:
-    plain = [part.name or panel.title for part in panel.numbers]
+def _columns(panel: Panel) -> list[Line | Stars]:
+    """What is in the table, a standard deviation beside its mean."""
+    found: list[Line | Stars] = []
+    for part in panel.numbers:
+        if isinstance(part, Line) and part.std is not None:
+            head = part.column or part.name or panel.title
+            found += [replace(part, column=f"{head} mean"), replace(part, y=part.std, column=f"{head} std")]
+        else:
+            found.append(part)
+    return found
+
+
+def _column_names(panel: Panel, parts: Sequence[Line | Stars]) -> list[str]:
+    plain = [part.column or part.name or panel.title for part in parts]
     return [
         name if plain.index(name) == at else f"{name} {plain[: at + 1].count(name)}" for at, name in enumerate(plain)
     ]
@@ -156,6 +173,8 @@ def panel_figure(panel: Panel) -> Figure:
         return figure
     _draw(panel, axes, scale)
     remark = _scale_y(panel, axes)
+    if panel.note:
+        axes.set_ylabel(panel.note, fontsize=8.5, color=grey())
     _draw_marks(panel, axes, scale)
     _legend(panel, axes)
     if remark:
@@ -175,6 +194,9 @@ def _draw(panel: Panel, axes: Axes, scale: float) -> None:
             y = np.where(y > 0, y, np.nan)
         width = {"linewidth": 0.7, "alpha": 0.35, "zorder": 2} if each.role.endswith(".faint") else {"zorder": 4}
         axes.plot(*thin(x, y), color=_colour(each.role), label=each.name or "_", **width, **alone(int(rows.sum())))
+        if each.std is not None:
+            std = each.std[rows]
+            axes.fill_between(x, y - std, y + std, color=_colour(each.role), alpha=0.18, linewidth=0, zorder=2)
         _mark_non_finite(axes, x, each.y[rows])
     for stars in panel.stars:
         rows = panel.in_sight(stars.x)
@@ -290,7 +312,11 @@ def _scale_y(panel: Panel, axes: Axes) -> str:
         return ""
     if max((abs(limit) for limit in axes.get_ylim()), default=0.0) >= 1000:
         axes.yaxis.set_major_formatter(ScaledFormatter())
-    limits = level_limits(*_shown_y(panel)) if panel.clip else None
+    limits = level_limits(*_shown_y(panel), *_edges(panel)) if panel.clip else None
+    if limits is not None:
+        above = sum(int((y[np.isfinite(y)] > limits.high).sum()) for y in _shown_y(panel))
+        below = sum(int((y[np.isfinite(y)] < limits.low).sum()) for y in _shown_y(panel))
+        limits = replace(limits, above=above, below=below)
     if limits is not None:
         axes.set_ylim(limits.low, limits.high)
     elif panel.from_zero:
@@ -302,6 +328,12 @@ def _scale_y(panel: Panel, axes: Axes) -> str:
 
 def _shown_y(panel: Panel) -> Sequence[FloatArray]:
     return [part.y[panel.in_sight(part.x)] for part in panel.parts]
+
+
+def _edges(panel: Panel) -> list[FloatArray]:
+    """Where bands end, which the vertical range holds like points, but which are none."""
+    bands = [(each, each.std) for each in panel.lines if each.std is not None]
+    return [(each.y + sign * std)[panel.in_sight(each.x)] for each, std in bands for sign in (-1, 1)]
 
 
 def _legend(panel: Panel, axes: Axes) -> None:

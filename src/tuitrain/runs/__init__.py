@@ -11,7 +11,6 @@ from tuitrain.runs.follow import (
     load_histories,
     load_history,
     newest_part,
-    read_part,
 )
 from tuitrain.runs.glance import Glance, Glancer, glance
 from tuitrain.runs.history import BrokenLine, RunHistory
@@ -46,6 +45,5 @@ __all__ = [
     "lock_held",
     "new_run_id",
     "newest_part",
-    "read_part",
     "runs_directory",
 ]

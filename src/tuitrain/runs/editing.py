@@ -46,13 +46,6 @@ def add_note(run: RunDirectory, note: str) -> list[str]:
     return list(_change(run, lambda facts: facts | {"notes": [*facts.get("notes", []), *added]})["notes"])
 
 
-def set_notes(run: RunDirectory, notes: Iterable[str]) -> list[str]:
-    """Give the run these notes in place of its own; empty ones are left out. Raises EditError."""
-    wanted = [note.strip() for note in notes if note.strip()]
-    _change(run, lambda facts: facts | {"notes": wanted})
-    return wanted
-
-
 def _change(run: RunDirectory, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
     """Rewrite `run.json` from what it holds at that moment.
 

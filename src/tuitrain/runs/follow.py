@@ -162,16 +162,6 @@ def newest_part(path: Path) -> tuple[tuple[AnyRecord, ...], int] | None:
     return (*told[:1], *newest), size - NEWEST_BYTES + end
 
 
-def read_part(path: Path, start: int, end: int | None) -> RunHistory:
-    """The records in a part of a log: from byte `start`, the first of a line, to about `end`, or as far as it goes."""
-    follower, history = LogFollower(path, start=start), RunHistory()
-    while True:
-        batch = follower.poll()
-        history.absorb(batch.records)
-        if not batch.more or (end is not None and batch.end >= end):
-            return history
-
-
 def drain(follower: Follower, history: RunHistory) -> RunHistory:
     """Read all there is now into the history; a replaced file starts a new one. Returns the history."""
     while True:

@@ -129,7 +129,8 @@ class Glancer:
         """One run. As long as nothing about it changes, the very same glance."""
         log, info = self._log(directory), self._info(directory)
         known = self._seen.get(directory)
-        status = derive_status(info, log.end, log.last_time, log.step is not None, now, lock=directory.lock)
+        files = {"lock": directory.lock, "log": directory.metrics}
+        status = derive_status(info, log.end, log.last_time, log.step is not None, now, **files)
         problem = log.problem
         if info is None and self._infos[directory][0]:
             problem = problem or "run.json cannot be read"

@@ -32,6 +32,7 @@ SYSTEM_KEYS = (
 """One row for each `system` record: mean utilisation, total power, largest memory and temperature of its GPUs."""
 SYSTEMS_KEPT = 600
 LAYERS_KEPT = 2048
+BROKEN_KEPT = 200
 
 _Stepped = TypeVar("_Stepped", Sample, Checkpoint, Layers)
 
@@ -68,6 +69,8 @@ class RunHistory:
         self.system_columns = Columns(SYSTEM_KEYS)
         self.end: End | None = None
         self.broken: list[BrokenLine] = []
+        """The newest BROKEN_KEPT lines that could not be read; `broken_count` says how many there were."""
+        self.broken_count = 0
         self.last_time: float | None = None
         """Time of the newest record, Unix seconds: the heartbeat."""
 
@@ -114,7 +117,8 @@ class RunHistory:
                 self._absorb_system(record, float(pending[-1].step) if pending else self.steps.last("step"))
             self._absorb_other(record)
         self._absorb_steps(pending)
-        self.broken.extend(broken)
+        self.broken_count += len(broken)
+        self.broken = [*self.broken, *broken][-BROKEN_KEPT:] if broken else self.broken
 
     def _absorb_steps(self, steps: Sequence[Step]) -> None:
         if not steps:

@@ -13,6 +13,8 @@ from tuitrain.events import End
 from tuitrain.runs.layout import RunInfo
 from tuitrain.runs.lock import lock_held
 
+AHEAD_S = 120.0
+"""Clocks of two machines may differ by so much."""
 STALLED_AFTER_S = 120.0
 """Silence of a living process after which it counts as stalled; the heartbeat comes every few seconds."""
 LIVE_WITHIN_S = 60.0
@@ -61,6 +63,13 @@ def process_alive(info: RunInfo | None) -> bool | None:
     return not reused
 
 
+def _changed(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return None
+
+
 def _is_wrapped(info: RunInfo | None) -> bool:
     return info is not None and "tuitrain.launch.wrap" in info.command[:3]
 
@@ -73,18 +82,24 @@ def derive_status(
     now: float | None = None,
     *,
     lock: Path | None = None,
+    log: Path | None = None,
 ) -> Status:
     """Status from the newest attempt's `end` record, the newest record's time and the launcher's facts.
 
     lock: the run's lock. While it is held the engine trains on, also when the process that was started is gone.
+    log: where the records are; the time of its last change counts where records are from the future, as when a clock
+    jumped.
     """
+    now = time.time() if now is None else now
+    if last_time is not None and last_time > now + AHEAD_S and log is not None:
+        last_time = _changed(log)
     started = info.started if info is not None else None
     if end is not None and (started is None or end.time >= started):
         return Status(end.status)
     if started is not None and last_time is not None and last_time < started:
         # A resumed run whose new attempt has not written anything yet: what the log holds is an earlier one's.
         last_time, has_steps = started, False
-    age = None if last_time is None else (time.time() if now is None else now) - last_time
+    age = None if last_time is None else now - last_time
     alive = process_alive(info)
     # Somebody else's program need not log steps: it runs as soon as its process does.
     begun = has_steps or _is_wrapped(info)

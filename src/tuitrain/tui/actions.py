@@ -8,7 +8,7 @@ from dataclasses import replace
 from textual.binding import Binding
 
 from tuitrain.tui.registry import ACTIONS, SCREENS, Action, Place
-from tuitrain.tui.text import Line, Span, join, line, width
+from tuitrain.tui.text import Line, Span, fit, join, line, width
 
 ROWS_WITH_NAVIGATION = 30
 """A terminal at least this high has a line of its own for the screens."""
@@ -21,6 +21,12 @@ def actions_for(keys: Mapping[str, Sequence[str]], readonly: bool) -> tuple[Acti
         for action in ACTIONS
         if not (readonly and action.acts)
     )
+
+
+def withheld_keys(place: Place, keys: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """The keys of a screen that do nothing when only reading. keys: other keys for some actions, by id."""
+    acting = (action for action in actions_of(place, actions_for(keys, readonly=False)) if action.acts)
+    return frozenset(key for action in acting for key in action.keys)
 
 
 def actions_of(place: Place, actions: Sequence[Action] = ACTIONS) -> list[Action]:
@@ -38,12 +44,19 @@ def bindings(place: Place) -> list[Binding | tuple[str, str] | tuple[str, str, s
     ]
 
 
-def foot(place: Place, cells: int, rows: int, actions: Sequence[Action] = ACTIONS) -> list[Line]:
-    """The lowest lines of a screen: where there is room the screens, then the keys worth knowing."""
+def foot(
+    place: Place, cells: int, rows: int, actions: Sequence[Action] = ACTIONS, readonly: bool = False
+) -> list[Line]:
+    """The lowest lines of a screen: where there is room the screens, then the keys worth knowing.
+
+    readonly: the first of them ends with a word about it.
+    """
+    end = line(Span(" read-only ", "warn")) if readonly else ()
+    room = cells - width(end)
     if rows >= ROWS_WITH_NAVIGATION:
-        return [_navigation(place, cells), _keys(place, cells, actions)]
+        return [(*fit(_navigation(place, room), room), *end), _keys(place, cells, actions)]
     menu = line(Span(" ≡", "key", "app.choose_screen"))
-    return [(*menu, *_keys(place, cells - 2, actions))]
+    return [(*fit((*menu, *_keys(place, room - 2, actions)), room), *end)]
 
 
 def foot_rows(rows: int) -> int:

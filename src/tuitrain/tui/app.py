@@ -6,10 +6,13 @@ import gc
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from textual import events
 from textual.driver import Driver
+from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.theme import Theme
@@ -19,7 +22,7 @@ from tuitrain.runs import Follower, RunDirectory, come_back_command
 from tuitrain.tui.actions import actions_for
 from tuitrain.tui.alarm import Alarm
 from tuitrain.tui.charts.axes import X_AXES, XAxis
-from tuitrain.tui.feed import Arrived, Detailed, Feed, Listed, Part, Troubled
+from tuitrain.tui.feed import Arrived, Detailed, Feed, Listed, Troubled, Wanted
 from tuitrain.tui.navigation import Navigation
 from tuitrain.tui.refresh import Link, Pace, timed
 from tuitrain.tui.registry import ACTIONS, Place
@@ -30,14 +33,12 @@ from tuitrain.tui.state import SMOOTHINGS, Board, RunView
 from tuitrain.tui.text import clean
 from tuitrain.tui.theme import DARK, Palette, palette_of
 from tuitrain.tui.themes import SHIPPED
-from tuitrain.tui.tracks import Detail, Tracks
+from tuitrain.tui.tracks import Part
 
 DEFAULTS = Settings()
 SAVE_S = 5.0
 NOTICE_S = 10.0
 MOST_NOTICES = 3
-DETAIL_BYTES = 128 << 20
-"""The largest part of a log that is read again to show all of its rows."""
 
 
 def _provider() -> Any:
@@ -52,7 +53,6 @@ class TuitrainApp(Navigation):
     COMMANDS: ClassVar = {_provider}
     COMMAND_PALETTE_BINDING = "ctrl+p"
     TITLE = "tuitrain"
-    CSS = ".-ascii #box { border: ascii $primary; }"
 
     def __init__(
         self,
@@ -79,7 +79,6 @@ class TuitrainApp(Navigation):
         """What a person can do here, with the keys for it."""
         for theme in SHIPPED:
             self.register_theme(theme)
-        self.set_class(settings.ascii, "-ascii")
         self.theme = settings.theme if settings.theme in self.available_themes else DARK
         if self.no_color:
             self.theme = self._given["theme"] = "terminal"
@@ -97,6 +96,16 @@ class TuitrainApp(Navigation):
         self._redraw_pending = False
         self._session_problem_told = False
         self._follow(runs, stream)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        found = super().get_line_filters()
+        return [*found, self._seven_bit] if self.settings.ascii else found
+
+    @cached_property
+    def _seven_bit(self) -> LineFilter:
+        from tuitrain.tui.seven_bit_filter import SevenBit
+
+        return SevenBit()
 
     def get_driver_class(self) -> type[Driver]:
         from tuitrain.tui.driver import thrifty
@@ -142,6 +151,8 @@ class TuitrainApp(Navigation):
         self._place = name
         wanted = self._screen(name)
         if self.screen is not wanted:
+            # What was said of the last screen would cover this one.
+            self.clear_notifications()
             self.switch_screen(wanted)
 
     def open_runs(self, runs: Sequence[RunDirectory], screen: Place) -> None:
@@ -198,7 +209,7 @@ class TuitrainApp(Navigation):
             self._forget_axes()
         if update.newest is not None:
             view.show_newest(update.newest)
-        view.absorb(update.batch, (weight for weight in {*SMOOTHINGS, self.board.smoothing} if weight))
+        view.absorb(update.batch, self._smoothings)
         if view.loading is not None:
             view.history.absorb(update.ahead.records)
         view.loaded_to(update.loading)
@@ -223,29 +234,21 @@ class TuitrainApp(Navigation):
         """Take in all records of the part that is zoomed in."""
         self._asked.pop(message.index, None)
         if message.generation == self._generation:
-            part = message.part
-            self.board.views[message.index].tracks.detail = Detail(part.low, part.high, Tracks(message.history))
+            self.board.views[message.index].show_closely(message.part, message.tracks)
             self._draw()
 
     def look_closely(self) -> None:
         """See that charts which are zoomed into thinned history get all rows of what they show."""
-        board = self.board
-        for view in board.views:
-            tracks, zoom = view.tracks, board.zoom
-            if tracks.thinned_until is None:
-                continue
-            low, high = (0.0, 0.0) if zoom is None else (tracks.steps_at(board.x, x) for x in (zoom.low, zoom.high))
-            if tracks.detail is not None and not tracks.detail.low <= low < high <= tracks.detail.high:
-                tracks.detail = None
-            if zoom is None or tracks.detail is not None or low > tracks.thinned_until or view.directory is None:
-                continue
-            # With as much again on both sides, so that a small move needs no further reading.
-            margin = high - low
-            part = Part(low - margin, high + margin, *tracks.bytes_of(low - margin, high + margin))
-            small = part.end is not None and part.end - part.start <= DETAIL_BYTES
-            if small and self._asked.get(view.index) != part:
+        for view in self.board.views:
+            part = view.part_wanted(self.board.x, self.board.zoom)
+            if part is not None and view.directory is not None and self._asked.get(view.index) != part:
                 self._asked[view.index] = part
-                self.feed.want(self._generation, view.index, view.directory, part)
+                self.feed.want(Wanted(self._generation, view.index, view.directory, part, self._smoothings))
+
+    @property
+    def _smoothings(self) -> tuple[float, ...]:
+        """Every weight that a key can choose, and the one in use."""
+        return tuple({*SMOOTHINGS[1:], self.board.smoothing} - {0.0})
 
     def on_listed(self, message: Listed) -> None:
         """Take in the new list of runs."""
@@ -296,6 +299,21 @@ class TuitrainApp(Navigation):
         place = names.index(self.theme) if self.theme in names else -1
         self.theme = names[(place + 1) % len(names)]
         self.notify(self.theme, title="theme", timeout=2)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys that come in one packet with the one that opened a line are typed into it, and do not act on the run.
+
+        A line takes what is typed into it; a letter that comes by here was sent before the line had the focus.
+        """
+        if isinstance(event, events.Key) and event.is_forwarded and event.is_printable and event.character:
+            from textual.widgets import Input
+
+            line = self.focused
+            if isinstance(line, Input):
+                line.insert_text_at_cursor(event.character)
+                event.stop()
+                return
+        await super().on_event(event)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing is done to a run or a file where the dashboard is only for reading."""

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from textual.message import Message
 
-from tuitrain.runs import Follower, Glance, Glancer, LogFollower, RunDirectory, RunHistory, list_runs, read_part
+from tuitrain.runs import Follower, Glance, Glancer, LogFollower, RunDirectory, list_runs
 from tuitrain.tui.source import Source, Update
+from tuitrain.tui.tracks import Part, Tracks, read_closely
 
 POLL_S = 0.25
 LIST_S = 2.0
@@ -20,16 +21,6 @@ FIRST_LOOK_S = 0.3
 """How long the first picture waits for data."""
 PATIENCE_S = 2.0
 """How long the thread waits for the screen to take in what it sent before it reads on."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a log: the steps it holds, and where; end None is as far as it goes."""
-
-    low: float
-    high: float
-    start: int
-    end: int | None
 
 
 class Arrived(Message):
@@ -42,14 +33,14 @@ class Arrived(Message):
 
 
 class Detailed(Message):
-    """All records of a part of a thinned run, for the steps from low to high."""
+    """A part of a thinned run with all its rows."""
 
-    def __init__(self, generation: int, index: int, part: Part, history: RunHistory) -> None:
+    def __init__(self, generation: int, index: int, part: Part, tracks: Tracks) -> None:
         super().__init__()
         self.generation = generation
         self.index = index
         self.part = part
-        self.history = history
+        self.tracks = tracks
 
 
 class Listed(Message):
@@ -66,6 +57,17 @@ class Troubled(Message):
     def __init__(self, problem: str) -> None:
         super().__init__()
         self.problem = problem
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A part of a run's log that is to be read again, and the weights it will be smoothed with."""
+
+    generation: int
+    index: int
+    run: RunDirectory
+    part: Part
+    smoothings: tuple[float, ...]
 
 
 class Feed(threading.Thread):
@@ -85,7 +87,7 @@ class Feed(threading.Thread):
         self._taken = threading.Event()
         self._shown = threading.Event()
         self._first: queue.SimpleQueue[Arrived | None] = queue.SimpleQueue()
-        self._wanted: queue.SimpleQueue[tuple[int, int, RunDirectory, Part]] = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[Wanted] = queue.SimpleQueue()
         self.polls = 0
         """How often the runs were polled so far."""
 
@@ -116,9 +118,9 @@ class Feed(threading.Thread):
         self._list_dir, self._list_told = runs_dir, None
         self._wake.set()
 
-    def want(self, generation: int, index: int, run: RunDirectory, part: Part) -> None:
+    def want(self, wanted: Wanted) -> None:
         """Read a part of a log with all its rows; a Detailed message brings it."""
-        self._wanted.put((generation, index, run, part))
+        self._wanted.put(wanted)
         self._wake.set()
 
     def taken(self) -> None:
@@ -175,13 +177,14 @@ class Feed(threading.Thread):
 
     def _read_parts(self) -> None:
         while not self._wanted.empty():
-            generation, index, run, part = self._wanted.get()
+            wanted = self._wanted.get()
+            path = wanted.run.metrics
             try:
-                history = read_part(run.metrics, part.start, part.end)
+                tracks = read_closely(path, wanted.part, wanted.smoothings)
             except OSError as error:
-                self._send(Troubled(f"cannot read {run.metrics}: {error.strerror or error}"))
+                self._send(Troubled(f"cannot read {path}: {error.strerror or error}"))
                 continue
-            self._send(Detailed(generation, index, part, history))
+            self._send(Detailed(wanted.generation, wanted.index, wanted.part, tracks))
 
     def _poll_list(self, runs_dir: Path) -> None:
         try:

@@ -12,33 +12,42 @@ from tuitrain.runs import RunDirectory, RunHistory, derive_status, drain
 from tuitrain.runs.follow import LogFollower
 from tuitrain.tui.charts.axes import XAxis
 from tuitrain.tui.charts.drawing import draw
-from tuitrain.tui.charts.plot import Plot
+from tuitrain.tui.charts.heat_map import HeatMap, draw_heat_map
+from tuitrain.tui.charts.plot import Look, Plot
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.content.tabs import alert_count, alerts
-from tuitrain.tui.layout import HEADER_ROWS
-from tuitrain.tui.panels import OVERVIEW
+from tuitrain.tui.layout import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, Row, arrange
+from tuitrain.tui.panels import OVERVIEW, panel_of
+from tuitrain.tui.panels.layouts import Sizes
 from tuitrain.tui.state import Board, RunView
-from tuitrain.tui.text import Line, Span, line
+from tuitrain.tui.text import Line, Span, crop, line
 from tuitrain.tui.theme import terminal_palette
 
-LEAST_ROWS = 9
 MOST_ROWS = 16
+_OVERVIEW: Sizes = tuple((panel.id, 1) for panel in OVERVIEW)
 
 
 def render_frame(
-    runs: Sequence[RunDirectory | RunHistory], width: int, height: int, color: bool, *, x: XAxis = "step"
+    runs: Sequence[RunDirectory | RunHistory],
+    width: int,
+    height: int,
+    color: bool,
+    *,
+    x: XAxis = "step",
+    smoothing: float = 0.9,
+    panels: Sizes = _OVERVIEW,
 ) -> str:
     """Header, numbers, charts and alerts of these runs, no line wider than `width`, ending in a newline.
 
-    height is a wish: every panel is drawn, with at least 9 rows. color: with the terminal's sixteen colours; without,
-    the text holds no control codes.
+    height is a wish: every panel is drawn, with at least 9 rows. color: with the terminal's sixteen colours, whose
+    background is not known; without, the text holds no control codes. panels: ids with the columns each takes.
     """
-    board = Board([view_of(run, index) for index, run in enumerate(runs)], x=x)
+    board = Board([view_of(run, index) for index, run in enumerate(runs)], x=x, smoothing=smoothing)
     palette = terminal_palette(color)
     system = ColorSystem.STANDARD if color else None
     rows = [
         "".join(palette[span.role].render(span.text, color_system=system) for span in _stripped(each))
-        for each in frame_lines(board, width, height, color)
+        for each in frame_lines(board, width, height, color, panels)
     ]
     return "\n".join(rows) + "\n"
 
@@ -50,35 +59,51 @@ def view_of(run: RunDirectory | RunHistory, index: int) -> RunView:
     else:
         directory, history = run, drain(LogFollower(run.metrics), RunHistory())
     info = directory.read_info() if directory else None
-    lock = directory.lock if directory else None
-    status = derive_status(info, history.end, history.last_time, len(history.steps) > 0, time.time(), lock=lock)
+    lock, log = (directory.lock, directory.metrics) if directory else (None, None)
+    status = derive_status(
+        info, history.end, history.last_time, len(history.steps) > 0, time.time(), lock=lock, log=log
+    )
     return RunView(index, directory, history, status, loaded=True)
 
 
-def frame_lines(board: Board, width: int, height: int, color: bool) -> list[Line]:
+def frame_lines(board: Board, width: int, height: int, color: bool, panels: Sizes) -> list[Line]:
     """The frame: two lines of header for each run, the panels in as many columns as fit, the alerts."""
     lines: list[Line] = []
     for index in range(len(board.views)):
         board.focused = index
         lines += header(board, width)
     board.focused = 0
-    columns = 3 if width >= 150 else 2 if width >= 100 else 1
-    rows = -(-len(OVERVIEW) // columns)
-    each_rows = max(LEAST_ROWS, min(MOST_ROWS, (height - HEADER_ROWS - 2) // rows))
-    for first in range(0, len(OVERVIEW), columns):
-        charts = []
-        for column, panel in enumerate(OVERVIEW[first : first + columns]):
-            cells = width * (column + 1) // columns - width * column // columns
-            plot = panel.build(board)
-            assert isinstance(plot, Plot), "The overview has no heat map."
-            if not color:
-                # Raw and smoothed curve differ by their colour alone.
-                plot = replace(plot, curves=tuple(curve for curve in plot.curves if curve.name != "raw"))
-            charts.append(draw(plot, cells, each_rows)[0])
-        lines += [tuple(span for part in parts for span in part) for parts in zip(*charts, strict=True)]
+    # With room for all rows there is one page.
+    rows = arrange(width, LEAST_CHART_ROWS * (len(panels) + 3), [size for _, size in panels], 0.0).rows
+    each_rows = max(LEAST_CHART_ROWS, min(MOST_ROWS, (height - HEADER_ROWS - 2) // max(len(rows), 1)))
+    for row in rows:
+        lines += _drawn(board, row, panels, width, each_rows, color)
     if alert_count(board):
-        lines += [(), line(Span(" Alerts", "title")), *alerts(board, width)]
+        lines += [
+            (),
+            crop(line(Span(" Alerts", "title")), width),
+            *(crop(each, width) for each in alerts(board, width)),
+        ]
     return lines
+
+
+def _drawn(board: Board, row: Row, panels: Sizes, width: int, rows: int, color: bool) -> list[Line]:
+    """The charts of one row beside one another."""
+    charts, units = [], 0
+    for cell in row:
+        cells = width * (units + cell.span) // GRID_UNITS - width * units // GRID_UNITS
+        units += cell.span
+        charts.append(_chart(panel_of(panels[cell.panel][0]).build(board), cells, rows, color))
+    return [tuple(span for part in parts for span in part) for parts in zip(*charts, strict=True)]
+
+
+def _chart(plot: Plot | HeatMap, cells: int, rows: int, color: bool) -> list[Line]:
+    if isinstance(plot, HeatMap):
+        return draw_heat_map(plot, cells, rows, None, False, Look())[0].lines
+    if not color:
+        # Raw and smoothed curve differ by their colour alone.
+        plot = replace(plot, curves=tuple(curve for curve in plot.curves if curve.name != "raw"))
+    return draw(plot, cells, rows).lines
 
 
 def _stripped(of: Line) -> Line:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from textual.keys import Keys
 
 from tuitrain.runs.settings import SettingsError, unknown_key
 from tuitrain.tui.registry import ACTIONS, EVERYWHERE, Action, Place
@@ -17,7 +20,7 @@ _NAMES = {
 }  # fmt: skip
 """Textual's names of keys where they are not those of Unicode, and other names that people use."""
 
-_KEY = re.compile(r"((ctrl|shift|alt|super|meta|hyper)\+)*\w+")
+_HELD = frozenset(("ctrl", "shift", "alt", "super", "meta", "hyper"))
 
 
 def key_names(keys: Any) -> Any:
@@ -48,10 +51,36 @@ def check_keys(keys: Mapping[str, Sequence[str]], where: str) -> None:
         if not names:
             raise SettingsError(f"{where}.{identity} is empty: give the action a key, or leave it out.")
         for name in names:
-            if not _KEY.fullmatch(name):
-                raise SettingsError(f'{where}.{identity}: {name!r} is not a key; write it like "x" or "ctrl+x".')
+            if problem := _problem(name):
+                raise SettingsError(f"{where}.{identity}: {name!r} is not a key; {problem}")
     for place in EVERYWHERE:
         _check_place(place, keys, where)
+
+
+def _problem(name: str) -> str:
+    """What is wrong with a key that Textual never reports, with the nearest that it does; else nothing."""
+    *held, last = name.split("+")
+    known = _key_names()
+    if set(held) <= _HELD and (last in known or (len(last) == 1 and last.isalnum()) or _is_character(last)):
+        return ""
+    near = difflib.get_close_matches(last, known, n=1, cutoff=0.6) if last else []
+    kept = [each for each in held if each in _HELD]
+    return f"did you mean {'+'.join([*kept, *near])!r}?" if near else 'write it like "x", "ctrl+x" or "page up".'
+
+
+def _key_names() -> list[str]:
+    """Keys with a name: those that are no characters, and the punctuation of Latin keyboards."""
+    named = {key.value.rpartition("+")[2] for key in Keys}
+    punctuation = {key_name(chr(code)) for code in range(0x21, 0x180) if not chr(code).isalnum()}
+    return sorted(each for each in named | punctuation if re.fullmatch(r"\w{2,}", each))
+
+
+def _is_character(name: str) -> bool:
+    """Whether it is the Unicode name of a character, with underscores."""
+    try:
+        return unicodedata.lookup(name.replace("_", " ")).isprintable()
+    except KeyError:
+        return False
 
 
 def _check_place(place: Place, keys: Mapping[str, Sequence[str]], where: str) -> None:

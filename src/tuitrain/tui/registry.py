@@ -24,8 +24,6 @@ SCREENS: tuple[tuple[Place, str, str], ...] = (
 
 CHARTS: tuple[Place, ...] = ("watch", "compare")
 PAGES: tuple[Place, ...] = ("system", "samples", "logs", "config")
-RUN: tuple[Place, ...] = ("watch", *PAGES)
-"""Screens about the run in focus."""
 ACTING: tuple[Place, ...] = ("watch", "runs", *PAGES)
 """Screens on which something can be done to a run."""
 EVERYWHERE: tuple[Place, ...] = ("watch", "runs", "compare", *PAGES, "launch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual_serve.server import Server
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+TEMPLATES = Path(__file__).parent / "templates"
+"""Our own page: that of textual-serve asks another host for a font."""
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
@@ -57,7 +60,7 @@ def serve(command: Sequence[str], host: str, port: int) -> None:
     """Serve a command of ours, which shows a Textual app, until it is interrupted. OSError if the port is taken."""
     from aiohttp import web
 
-    server = DashboardServer(f"exec {shlex.join(command)}", host, port, title="tuitrain")
+    server = DashboardServer(f"exec {shlex.join(command)}", host, port, title="tuitrain", templates_path=TEMPLATES)
 
     def say(*_: object) -> None:
         print(f"{server.public_url}\nLeave with ctrl+c. Training goes on.", flush=True)

@@ -34,6 +34,12 @@ THEMES: dict[str, str] = {
 _KEYS = 'a table of actions with a key or a list of keys, such as zoom = "z" or leave = ["q", "ctrl+q"]'
 _LAYOUTS = 'a table of names with lists of panels, such as mine = ["loss", "mfu"]'
 
+_ENTRIES = {
+    "keys": 'a key or a list of keys, such as "z" or ["q", "ctrl+q"]',
+    "layouts": 'a list of panels, such as ["loss", "mfu"]',
+}
+"""What stands under a name in the two tables."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of the screens. keys: other keys for an action, by its id; layouts: own sets of panels, by name."""
@@ -108,11 +114,19 @@ def _checked(where: str, name: str, value: Any, *, text: bool = False) -> Any:
         from tuitrain.tui.keymap import key_names
 
         value = {action: key_names(keys) for action, keys in value.items()}
+    if name in _ENTRIES and isinstance(value, dict):
+        _check_entries(where, name, value)
     try:
         return msgspec.convert(value, _FIELDS[name].type, strict=not text)
     except msgspec.ValidationError as error:
         expected = _description(name)
         raise SettingsError(f"{where} = {_shown(value)} is not valid: it should be {expected}.") from error
+
+
+def _check_entries(where: str, name: str, table: dict[str, Any]) -> None:
+    for key, entry in table.items():
+        if not isinstance(entry, list) or not all(isinstance(each, str) for each in entry):
+            raise SettingsError(f"{where}.{key} = {_shown(entry)} is not valid: it should be {_ENTRIES[name]}.")
 
 
 def valid(name: str, value: Any) -> bool:
@@ -145,7 +159,9 @@ def _shown(value: Any) -> str:
     """A value as TOML writes it, as far as a sentence needs it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    if isinstance(value, dict):
+        return "{…}"
+    return f'"{value}"' if isinstance(value, str) else str(value).replace("'", '"')
 
 
 def _check_theme(theme: str, where: str) -> None:

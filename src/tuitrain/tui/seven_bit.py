@@ -12,8 +12,9 @@ _SIGNS = {
     "●◉": "o", "○◌◯": "o", "▲△▴": "^", "▼▽▾": "v", "■▪": "#", "□▫☐": "=", "◆◇": "x", "✚": "+", "★☆": "*", "▵": "'",
     "×✗✘☒": "x", "✓✔☑": "v", "·•∙": ".", "…": "~", "–—": "-", "≡": "=", "±": "~", "°": "'", "Δ": "d",
     "←": "<", "→": ">", "↑": "^", "↓": "v", "↻": "R", "▸▶": ">", "◂◀": "<",
-    "█▉▊▋": "#", "▌▍▎▏▐▕": "|", "▓": "%", "▒": "+", "░": ":", "▀": "'",
+    "█▉▊▋": "#", "▌▍▎▏▐▕": "|", "▓": "%", "▒": "+", "░": ":", "▀": "'", "▔": "-",
     "▁": "_", "▂": ".", "▃": ",", "▄": "-", "▅": "=", "▆": "+", "▇": "#", "≤": "<", "≥": ">", "≈": "~",
+    "🔎": "> ", "⏵": ">",
 }  # fmt: skip
 _FULL = 6
 """Of eight dots so many look like a full cell."""
@@ -43,7 +44,9 @@ def _braille(dots: int) -> str:
 
 
 _TABLE = str.maketrans(
-    {character: plain for signs, plain in _SIGNS.items() for character in signs}
+    # The other frames and blocks, as the widgets of Textual have them.
+    {chr(code): "+" if code < 0x2580 else "#" for code in range(0x2500, 0x25A0)}
+    | {character: plain for signs, plain in _SIGNS.items() for character in signs}
     | {chr(BLANK + dots): _braille(dots) for dots in range(256)}
 )
 

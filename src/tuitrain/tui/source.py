@@ -88,8 +88,8 @@ class Source:
         loading = (batch.end / max(batch.size, 1)) if self.ahead else None
         facts = self.facts_ahead if self.ahead else self.facts
         info = self.directory.read_info() if self.directory else None
-        lock = self.directory.lock if self.directory else None
-        status = derive_status(info, facts.end, facts.last_time, facts.has_steps, lock=lock)
+        lock, log = (self.directory.lock, self.directory.metrics) if self.directory else (None, None)
+        status = derive_status(info, facts.end, facts.last_time, facts.has_steps, lock=lock, log=log)
         # The age of a silence is on the screen, so each minute of it is news.
         silent = int(time.time() - (facts.last_time or 0.0)) // 60 if status is Status.STALLED else 0
         known, self.told = self.told, (status, self.console, problem, silent)

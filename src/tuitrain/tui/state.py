@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tuitrain.events import Step
 from tuitrain.runs import Batch, Glance, RunDirectory, RunHistory, Status
 from tuitrain.tui.charts.axes import Range, XAxis
 from tuitrain.tui.text import clean
-from tuitrain.tui.tracks import Tracks
+from tuitrain.tui.tracks import Detail, Part, Tracks
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97, 0.99)
+DETAIL_BYTES = 512 << 20
+"""The largest part of a log that is read again to show all of its rows."""
+CLOSE_BYTES = 32 << 20
+"""A part up to this size is read with as much again on both sides, so that a small move needs no further reading."""
 
 
 @dataclass
@@ -50,14 +54,35 @@ class RunView:
         self.history, self.loading = newest, 0.0
         self.tracks = Tracks(RunHistory(), ahead=Tracks(newest))
 
-    def absorb(self, batch: Batch, smoothings: Iterable[float]) -> None:
+    def absorb(self, batch: Batch, smoothings: Sequence[float]) -> None:
         """Take in further records of the log, read from its beginning."""
         read = self.tracks.history
         step = next((record.step for record in batch.records if isinstance(record, Step)), None)
         if step is not None:
-            self.tracks.note_offset(batch.start, step)
+            self.tracks.note_offset(batch.start, batch.end, step)
         read.absorb(batch.records, batch.broken)
         self.tracks.thin(smoothings)
+
+    def part_wanted(self, axis: XAxis, zoom: Range | None) -> Part | None:
+        """The part of the log to be read again so that charts zoomed into thinned history show all of its rows."""
+        tracks = self.tracks
+        if tracks.thinned_until is None:
+            return None
+        low, high = (0.0, 0.0) if zoom is None else (tracks.steps_at(axis, x) for x in (zoom.low, zoom.high))
+        if tracks.detail is not None and not tracks.detail.low <= low < high <= tracks.detail.high:
+            tracks.detail = None
+        if zoom is None or tracks.detail is not None or low > tracks.thinned_until:
+            return None
+        for margin, largest in ((high - low, CLOSE_BYTES), (0.0, DETAIL_BYTES)):
+            start, end = tracks.bytes_of(low - margin, high + margin)
+            if end - start <= largest:
+                return Part(low - margin, high + margin, start, end)
+        return None
+
+    def show_closely(self, part: Part, tracks: Tracks) -> None:
+        """Show this part with all its rows while it is what charts are zoomed into."""
+        tracks.history.attempts = tracks.history.attempts or self.tracks.history.attempts
+        self.tracks.detail = Detail(part.low, part.high, tracks)
 
     def loaded_to(self, share: float | None) -> None:
         """How much of the log was read; None is all of it, and the charts and the rest show the same again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.style import Style
@@ -25,9 +26,14 @@ DECORATION = frozenset(("frame", "grid", "track", "cursor"))
 _HUES = ("#35c4a0", "#c678dd", "#9aa83a", "#4cb8e8", "#e58fb1")
 _VALIDATION = "#c678dd"
 _RAMP = ("#5b4b9f", "#3f6fb0", "#2f8fa8", "#2aa58a", "#5ab35c", "#9abb3a", "#d6bf3a", "#f2d64b")
+ON_CURSOR = ("text", "value", "quiet", "axis", "accent", "val", "good", "warn", "bad",
+             *(f"run{index}" for index in range(RUN_COLOURS)))  # fmt: skip
+"""Roles that stand on a line with the cursor."""
 _CONTRAST = 4.5
 _LEAST_CONTRAST = 3.0
 _TOP_HEAT = 15.0
+_CURSOR_PARTS = 30
+"""The most of the accent in the background of a line with the cursor, in hundredths."""
 VISIBLE_BLANKS = frozenset({"on", "match", "cursor"})
 """Roles in which a blank is seen: underlined, or with a background of their own."""
 
@@ -53,8 +59,8 @@ def run_role(index: int) -> str:
 
 
 def glyph(index: int) -> str:
-    """The mark of the index-th run on the screen."""
-    return GLYPHS[index % len(GLYPHS)]
+    """The mark of the index-th run on the screen: after a round of colours the next mark, so that 36 runs differ."""
+    return GLYPHS[(index + index // RUN_COLOURS) % len(GLYPHS)]
 
 
 def palette_of(theme: Theme) -> Palette:
@@ -73,6 +79,7 @@ def palette_of(theme: Theme) -> Palette:
         return _readable(Color.parse(colour or fallback), background, _CONTRAST)
 
     quiet = _readable(background.blend(text, 0.55), background, _CONTRAST)
+    middle = _readable(background.blend(text, 0.5), background, _LEAST_CONTRAST)
     accent = readable(theme.primary, "#0178d4")
     validation = readable(theme.variables.get("validation"), _VALIDATION)
     warn = readable(theme.warning, "#d9902f")
@@ -83,9 +90,9 @@ def palette_of(theme: Theme) -> Palette:
         "good": good, "warn": warn, "bad": bad,
         "frame": background.blend(text, 0.25), "frame.focus": accent,
         "grid": background.blend(text, 0.13), "track": background.blend(text, 0.2),
-        "level": _readable(background.blend(text, 0.5), background, _LEAST_CONTRAST),
+        "level": middle,
         "clip": _faint(warn, background), "superseded": _faint(text, background),
-        "mark.checkpoint": good, "mark.eval": validation, "mark.restart": warn, "mark.alert": bad, "crosshair": text,
+        "mark.checkpoint": good, "mark.eval": validation, "mark.restart": warn, "mark.alert": bad, "crosshair": middle,
     }  # fmt: skip
     hues = (theme.variables.get(f"run-{index}", hue) for index, hue in enumerate(_HUES, start=1))
     for index, colour in enumerate((accent, *(readable(hue, hue) for hue in hues))):
@@ -98,7 +105,8 @@ def palette_of(theme: Theme) -> Palette:
         styles[role] = Style(color=colour.rich_color, bgcolor=ground, bold=True)
     styles["on"] += Style(underline=True)
     styles["match"] = Style(color=ground, bgcolor=warn.rich_color, bold=True)
-    styles["cursor"] = Style(bgcolor=background.blend(accent, 0.3).rich_color)
+    under = [colours[role] for role in ON_CURSOR]
+    styles["cursor"] = Style(bgcolor=_under(under, background, accent).rich_color)
     return Palette(styles)
 
 
@@ -122,7 +130,7 @@ def terminal_palette(color: bool) -> Palette:
         "cursor": "reverse", "quiet": "dim", "axis": "dim", "frame": "dim", "frame.focus": "", "grid": "dim",
         "track": "dim", "accent": "cyan", "val": "magenta", "level": "dim", "good": "green", "warn": "yellow",
         "bad": "red", "clip": "yellow", "superseded": "dim", "mark.checkpoint": "green", "mark.eval": "magenta",
-        "mark.restart": "yellow", "mark.alert": "red", "crosshair": "bold", "match": "reverse",
+        "mark.restart": "yellow", "mark.alert": "red", "crosshair": "dim", "match": "reverse",
     }  # fmt: skip
     heat = ("dim blue", "blue", "cyan", "green", "bright_green", "yellow", "bright_yellow", "bright_red")
     words.update({f"heat{level}": word for level, word in enumerate(heat)})
@@ -158,6 +166,15 @@ def _readable(colour: Color, background: Color, ratio: float) -> Color:
         if contrast(moved, background) >= ratio:
             return moved
     return towards
+
+
+def _under(texts: Sequence[Color], background: Color, accent: Color) -> Color:
+    """The background of a line with the cursor: as much of the accent as leaves its texts 3 : 1."""
+    for part in range(_CURSOR_PARTS, 0, -1):
+        blended = background.blend(accent, part / 100)
+        if all(contrast(text, blended) >= _LEAST_CONTRAST for text in texts):
+            return blended
+    return background
 
 
 def _faint(colour: Color, background: Color) -> Color:

@@ -7,15 +7,16 @@ of more rows than ROWS_KEPT gives up old ones that no picture needs; `Detail` ha
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from tuitrain.analysis.series import step_seconds, tokens_covered
 from tuitrain.analysis.smoothing import Smoother
 from tuitrain.analysis.thinning import rows_to_keep
-from tuitrain.runs import FloatArray, RunHistory
+from tuitrain.runs import FloatArray, LogFollower, RunHistory
 from tuitrain.runs.columns import BoolArray, Columns
 from tuitrain.tui.charts.axes import XAxis
 
@@ -26,11 +27,25 @@ _UNSMOOTHED = ("time", "step", "tokens", "lr")
 
 @dataclass(frozen=True)
 class Track:
-    """Points in the order of steps. While `identity` stays equal, x and y only ever grow at their end."""
+    """Points in the order of steps. While `identity` stays equal, x and y only ever grow at their end.
+
+    whole: whether all points are there, and not only those without which the picture would be another.
+    """
 
     x: FloatArray
     y: FloatArray
     identity: tuple[object, ...]
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a log: the steps it holds, and where it begins and ends, in bytes."""
+
+    low: float
+    high: float
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,8 @@ class _Smoothed(_Growing):
             return
         smoothed = np.full(len(values), np.nan)
         smoothed[present] = self._smoother.extend(values[present])
+        # A loss of inf is marked as that, also where only the smoothed curve is shown.
+        smoothed[np.isinf(values)] = values[np.isinf(values)]
         self.extend(smoothed)
 
 
@@ -103,6 +120,7 @@ class Tracks:
         self.thinned_until: float | None = None
         """The step up to which rows are missing; None while none are."""
         self._offsets: list[tuple[float, int]] = []
+        self._read_to = 0
         self._thinnings = 0
         self._forget()
 
@@ -137,7 +155,8 @@ class Tracks:
             found = part.of(key, axis, weight)
             if axis == "time":
                 numbers, _ = part.history.steps.series(key)
-                found = Track(self._own_place(axis, numbers[-len(found.x) :]), found.y, found.identity)
+                x = self._own_place(axis, numbers[-len(found.x) :])
+                found = replace(found, x=x)
             return found
         steps = self._settle()
         if not steps.has(key):
@@ -146,7 +165,8 @@ class Tracks:
         known = np.isfinite(x) & there
         if not known.all():
             x, y = x[known], y[known]
-        return Track(x, y, (id(self), key, axis, weight, self._cuts, self._thinnings))
+        identity = (id(self), key, axis, weight, self._cuts, self._thinnings)
+        return Track(x, y, identity, whole=self.thinned_until is None)
 
     def pieces(self, key: str, axis: XAxis, weight: float = 0.0) -> list[Track]:
         """The same, and while the log is being read its newest part as a piece of its own."""
@@ -284,25 +304,26 @@ class Tracks:
         both = np.isfinite(gained) & np.isfinite(spent)
         _add(self._means["tokens"], gained[both].sum(), spent[both].sum())
 
-    def note_offset(self, offset: int, step: float) -> None:
-        """Remember that the records from this byte of the log on begin with this step."""
+    def note_offset(self, start: int, end: int, step: float) -> None:
+        """Remember that the records from this byte of the log to that begin with this step."""
+        self._read_to = end
         while self._offsets and self._offsets[-1][0] >= step:
             self._offsets.pop()
-        self._offsets.append((step, offset))
+        self._offsets.append((step, start))
 
-    def bytes_of(self, low: float, high: float) -> tuple[int, int | None]:
-        """Where in the log the steps from low to high lie, with what their smoothing needs; None is its end."""
+    def bytes_of(self, low: float, high: float) -> tuple[int, int]:
+        """Where in the log the steps from low to high lie, with what their smoothing needs."""
         steps = [step for step, _ in self._offsets]
         first = max(0, bisect.bisect_right(steps, low) - 2)
         last = bisect.bisect_right(steps, high)
-        return self._offsets[first][1] if steps else 0, self._offsets[last][1] if last < len(steps) else None
+        return self._offsets[first][1] if steps else 0, self._offsets[last][1] if last < len(steps) else self._read_to
 
-    def thin(self, weights: Iterable[float], limit: int = ROWS_KEPT) -> None:
-        """Give up old rows when there are more than `limit`, three quarters of them.
+    def thin(self, weights: Sequence[float], limit: int | None = None) -> None:
+        """Give up old rows when there are more than `limit`, three quarters of them; unless given it is ROWS_KEPT.
 
         Times, means and what is smoothed with one of these weights stay those of all rows.
         """
-        steps = self._settle()
+        steps, limit = self._settle(), limit or ROWS_KEPT
         if len(steps) <= limit:
             return
         self._tell_time(steps)
@@ -327,3 +348,14 @@ class Tracks:
 def _add(sums: list[float], value: float, weight: float, at: int = 0) -> None:
     sums[at] += float(value)
     sums[at + 1] += float(weight)
+
+
+def read_closely(path: Path, part: Part, weights: Sequence[float]) -> Tracks:
+    """A part of a log with all its rows, as far as ROWS_KEPT allows. Raises OSError."""
+    tracks, follower = Tracks(RunHistory()), LogFollower(path, start=part.start)
+    while True:
+        batch = follower.poll()
+        tracks.history.absorb(batch.records)
+        tracks.thin(weights)
+        if not batch.more or batch.end >= part.end:
+            return tracks

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tuitrain.config import RunConfig
     from tuitrain.runs import RunDirectory
+    from tuitrain.tui.settings import Found
 
 COMMAND_KEY = "tuitrain.command"
 
@@ -110,6 +111,9 @@ def launch(
               ("--smoke", smoke)])  # fmt: skip
     if watch and not is_terminal():
         raise LaunchError("--watch needs a terminal; without one the run is followed as plain lines.")
+    found = None
+    if not (dry_run or smoke):
+        found = dashboard_settings(detach=detach, foreground=foreground, as_json=as_json)
     command = ctx.meta.get(COMMAND_KEY)
     if command is not None:
         only_ours = [("--dry-run", dry_run), ("--smoke", smoke), ("--gpus", gpus), ("--strategy", strategy)]
@@ -122,7 +126,7 @@ def launch(
         if smoke:
             return _smoke(config, gpus, as_json, force)
         run, process = _start(config, gpus, tag, note, runs_dir, force)
-    return attend(run, process, detach=detach, foreground=foreground, as_json=as_json)
+    return attend(run, process, found, detach=detach, foreground=foreground, as_json=as_json)
 
 
 def _one_way(flags: list[tuple[str, bool]]) -> None:
@@ -188,12 +192,29 @@ def _start_wrapped(
     return run, start(run, wrapped_command(run, command), label)
 
 
-def attend(run: RunDirectory, process: Popen[bytes], *, detach: bool, foreground: bool, as_json: bool) -> None:
-    """What a launch or a resume does after the start: return, follow plain lines, or open the dashboard."""
+def dashboard_settings(*, detach: bool, foreground: bool, as_json: bool) -> Found | None:
+    """The settings where a launch or a resume will open the dashboard, else None.
+
+    Raises SettingsError, so it is called before anything is started.
+    """
+    if detach or foreground or as_json or not is_terminal():
+        return None
+    from tuitrain.tui.settings import load_settings
+
+    return load_settings()
+
+
+def attend(
+    run: RunDirectory, process: Popen[bytes], found: Found | None, *, detach: bool, foreground: bool, as_json: bool
+) -> None:
+    """What a launch or a resume does after the start: return, follow plain lines, or open the dashboard.
+
+    found: what `dashboard_settings` returned.
+    """
     if detach:
         return _announce(run, process.pid, as_json)
-    if not foreground and not as_json and is_terminal():
-        return _watch(run)
+    if found is not None:
+        return _watch(run, found)
     say(f"run {run.run_id}")
     say(f"in  {run.path}")
     try:
@@ -234,11 +255,11 @@ def _what_next(run: RunDirectory) -> str:
     return f"Look: {come_back_command('watch', run)} · end it: {come_back_command('stop', run)}"
 
 
-def _watch(run: RunDirectory) -> None:
+def _watch(run: RunDirectory, found: Found) -> None:
     from tuitrain.runs import glance
     from tuitrain.tui.app import run_app
 
-    code = run_app("watch", [run], run.path.parent)
+    code = run_app("watch", [run], run.path.parent, found=found)
     status = glance(run).status
     if not status.live:
         print(f"{run.run_id}  {status}")

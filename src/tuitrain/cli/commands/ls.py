@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuitrain.cli.options import JsonOption, RunsDirOption
+from tuitrain.cli.options import ExistingRunsDirOption, JsonOption
 from tuitrain.cli.output import STATUS_STYLES, Column, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def ls(
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many runs.")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the ids.")] = False,
     as_json: JsonOption = False,
-    runs_dir: RunsDirOption = None,
+    runs_dir: ExistingRunsDirOption = None,
 ) -> None:
     """\b
     Examples:

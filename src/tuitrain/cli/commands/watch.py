@@ -12,10 +12,10 @@ import typer
 
 from tuitrain.cli.options import (
     AsciiOption,
+    ExistingRunsDirOption,
     OptionalRunsArgument,
     ReadonlyOption,
     RefreshOption,
-    RunsDirOption,
     ThemeOption,
     XOption,
 )
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FRAME_COLUMNS, FRAME_ROWS = 120, 40
 """Size of a frame that is not shown on a terminal."""
+LOOKED_AT_BYTES = 256 << 10
+"""What is read of a file to see whether it is a log."""
 
 
 def watch(
@@ -46,7 +48,7 @@ def watch(
     serve: Annotated[bool, typer.Option("--serve", help="Show the dashboard in a browser.")] = False,
     host: Annotated[str, typer.Option(help="With --serve: the address to listen at.")] = "localhost",
     port: Annotated[int, typer.Option(min=1, max=65535, help="With --serve: the port to listen at.")] = 8000,
-    runs_dir: RunsDirOption = None,
+    runs_dir: ExistingRunsDirOption = None,
 ) -> None:  # fmt: skip
     """\b
     Examples:
@@ -61,9 +63,11 @@ def watch(
 
     Several runs overlay. Without a RUN: the newest live run, else the list. Not on a terminal: one frame of text.
     """
-    from tuitrain.runs import find_run, runs_directory
+    from tuitrain.runs import runs_directory
     from tuitrain.tui.settings import load_settings
 
+    if serve and once:
+        raise typer.BadParameter("--once prints one frame of text, --serve shows pages: give one of them.")
     where = runs_directory(runs_dir)
     flags = {
         "x": x, "layout": layout, "theme": theme, "refresh_s": refresh, "ascii": ascii_only, "readonly": readonly,
@@ -72,15 +76,44 @@ def watch(
     if runs == ["-"]:
         if serve:
             raise typer.BadParameter("standard input can be read once only, not for each page.", param_hint="--serve")
-        return _watch_stream(once, found)
-    named = [find_run(name, where) for name in runs or []]
+        return _watch_stream(once, found, where)
+    named = [_find(name, where) for name in runs or []]
     if serve:
-        return _serve([*(runs or []), "--runs-dir", str(where), *_words(flags)], host, port)
+        # Each page looks for itself; a default place may come to be later.
+        place = ["--runs-dir", str(where)] if where.is_dir() else []
+        return _serve([*(runs or []), *place, *_words(flags)], host, port)
     chosen = named or _newest_live(where)
     if once or not is_terminal():
         return _frame(chosen, where, found)
     # Without a name it is the screen that was left last.
     return _dashboard("watch" if named else None if chosen else "runs", chosen, where, found)
+
+
+def _find(name: str, where: Path) -> RunDirectory:
+    """The run that somebody named. Raises RunNotFoundError, also for a file that is no log."""
+    from tuitrain.runs import RunNotFoundError, find_run
+
+    run = find_run(name, where)
+    if not _may_be_log(run.metrics):
+        raise RunNotFoundError(f"{run.metrics} is not the log of a run: none of its lines is a record.")
+    return run
+
+
+def _may_be_log(path: Path) -> bool:
+    """Whether any of the first lines of a file is a record, or it has no whole line yet."""
+    from tuitrain.events import BrokenLineError, decode
+
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        *lines, rest = file.read(LOOKED_AT_BYTES).split(b"\n")
+    for line in lines:
+        try:
+            decode(line)
+        except BrokenLineError:
+            continue
+        return True
+    return not any(map(bytes.strip, lines)) and rest.lstrip()[:1] in (b"", b"{")
 
 
 def _words(flags: dict[str, Any]) -> list[str]:
@@ -121,7 +154,7 @@ def _dashboard(screen: Place | None, runs: list[RunDirectory], where: Path, foun
     raise typer.Exit(run_app(screen, runs, where, found=found))
 
 
-def _watch_stream(once: bool, found: Found) -> None:
+def _watch_stream(once: bool, found: Found, where: Path) -> None:
     """Follow records on stdin; the keyboard is then read from the terminal itself."""
     import os
 
@@ -132,7 +165,7 @@ def _watch_stream(once: bool, found: Found) -> None:
         follower, history = StreamFollower(pipe), RunHistory()
         while not follower.ended:
             history = drain(follower, history)
-        return _print_frame([history], found)
+        return _print_frame([history], found, where)
     from tuitrain.tui.app import run_app
 
     os.dup2(os.open("/dev/tty", os.O_RDWR), sys.stdin.fileno())
@@ -147,14 +180,22 @@ def _frame(runs: list[RunDirectory], where: Path, found: Found) -> None:
         return ls(runs_dir=where)
     for run in runs:
         run.metrics.stat()
-    return _print_frame(runs, found)
+    return _print_frame(runs, found, where)
 
 
-def _print_frame(runs: Sequence[RunDirectory | RunHistory], found: Found) -> None:
+def _print_frame(runs: Sequence[RunDirectory | RunHistory], found: Found, where: Path) -> None:
     from tuitrain.tui.frame import render_frame
-    from tuitrain.tui.seven_bit import seven_bit
+    from tuitrain.tui.panels import Layouts
+    from tuitrain.tui.session import session_of
 
     width, color = text_area()
     height = shutil.get_terminal_size((FRAME_COLUMNS, FRAME_ROWS)).lines
-    text = render_frame(runs, width, height, color, x=found.settings.x)
-    print(seven_bit(text) if found.settings.ascii else text, end="")
+    settings = found.settings
+    # A layout is as it was last changed on the screen, where alone the own one can be made.
+    panels = Layouts(settings.layouts, session_of(where)).get(settings.layout).sizes
+    text = render_frame(runs, width, height, color, x=settings.x, smoothing=settings.smoothing, panels=panels)
+    if settings.ascii:
+        from tuitrain.tui.seven_bit import seven_bit
+
+        text = seven_bit(text)
+    print(text, end="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,8 @@ _TIME_STEPS = (
     86400, 172800, 432000, 864000, 1728000,
 )  # fmt: skip
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+_LEAST_STEP = 1e-5
+"""Of the mantissa of a label: finer ticks differ by the rounding of floating-point numbers alone."""
 _TIME_SUFFIXES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -120,7 +123,7 @@ def label(value: float, step: float) -> str:
             return _trim(value / scale, step / scale) + suffix
     if size < 0.01:
         power = math.floor(math.log10(abs(value)) + 1e-9)
-        mantissa = _trim(value / 10.0**power, max(step / 10.0**power, 0.01))
+        mantissa = _trim(value / 10.0**power, max(step / 10.0**power, _LEAST_STEP))
         return f"{mantissa}e{power}"
     return _trim(value, step)
 
@@ -139,12 +142,33 @@ def labels(values: list[float], step: float) -> list[str]:
     return ["0" if abs(v) < step * 1e-6 else f"{v / scale:.{digits}f}{suffix}" for v in values]
 
 
+def log_labels(positions: list[float], write: Callable[[float, float], str] = label) -> list[str]:
+    """Labels of a logarithmic axis for positions given as log10, with as many digits as tell them all apart."""
+    for digits in range(1, 6):
+        texts = [write(10**position, 10.0 ** (math.floor(position + 1e-9) - digits)) for position in positions]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
+
+
 def time_label(seconds: float, step: float) -> str:
-    """A duration on an axis: `30s`, `10m`, `1.5h`, `2d`."""
+    """A duration on an axis, as exact as its step: `30s`, `1m 15s`, `1h 30m`, `2d`."""
     if abs(seconds) < step * 1e-6:
         return "0"
-    size, suffix = next(((size, suffix) for size, suffix in _TIME_SUFFIXES if seconds >= size), (1, "s"))
-    return _trim(seconds / size, step / size) + suffix
+    # The smallest unit that the step needs.
+    least = next((size for size, _ in _TIME_SUFFIXES if step >= 10 * size or (step >= size and step % size == 0)), 1)
+    rest = round(seconds / least) * least if step >= 1 else round(seconds, _digits(step))
+    parts: list[tuple[float, str]] = []
+    for size, suffix in _TIME_SUFFIXES:
+        count = rest // size if size > 1 else rest
+        rest -= count * size
+        if parts or count:
+            parts.append((count, suffix))
+    while len(parts) > 1 and not parts[-1][0]:
+        parts.pop()
+    texts = [_trim(count, min(step, 1.0)) + suffix for count, suffix in parts]
+    # All but the first have two digits.
+    return " ".join([*texts[:1], *(f"{text:0>3}" for text in texts[1:])]) or "0"
 
 
 def _trim(value: float, step: float) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 from tuitrain.tui.charts import axes as ax
-from tuitrain.tui.charts.overlay import GAP, SIGNS, STAR
+from tuitrain.tui.charts.overlay import GAP, SIGNS, STAR, distinct
 from tuitrain.tui.charts.plot import Mark, Plot
 from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import Line, Span, crop, join, line, width
@@ -32,24 +34,35 @@ def top(plot: Plot, columns: int, frame: str, outliers: str = "", values: Sequen
     return (*left, Span("─" * middle, frame), *ending, Span("╮", frame))
 
 
+def room_for_values(title: str, columns: int) -> int:
+    """Cells at the right of a title in the upper border."""
+    return columns - cell_len(title) - 7
+
+
 def legend(plot: Plot, room: int, outliers: str) -> Line:
-    """Names with their marks, as many as fit; where those of several runs do not, their marks alone."""
-    named = sorted((curve for curve in plot.curves if curve.name), key=lambda curve: curve.role)
+    """Names with their marks, as many as fit; those of several runs in short, or their marks alone, so that all do."""
+    named = sorted((curve for curve in plot.curves if curve.name), key=lambda curve: (curve.order, curve.role))
     marks = [line(Span(curve.glyph or "─", curve.role)) for curve in named]
-    curves = [line(*mark, Span(f" {curve.name}", "quiet")) for mark, curve in zip(marks, named, strict=True)]
+    full = [curve.name for curve in named]
+    curves = _named(marks, full)
     points = [line(Span(STAR, p.role), Span(f" {p.name}", "quiet")) for p in plot.points if p.name and len(p.x)]
     notes = [line(Span(text, "quiet")) for text in (outliers, "log" if plot.log else "") if text]
     levels = [line(Span("╌", v.role), Span(f" {v.name}", "quiet")) for v in plot.levels if v.name]
     events = [line(Span(SIGNS[mark.kind], mark.role), Span(f" {mark.kind}", "quiet")) for mark in _kinds(plot.marks)]
     several = sum(bool(curve.glyph) for curve in named) > 1
-    if several and width(join(curves, GAP)) > room:
-        curves = marks
+    if several:
+        forms = (curves, _named(marks, distinct(full)), marks)
+        curves = next((form for form in forms if width(join(form, GAP)) <= room), marks)
     # A level cannot be told without its name; what is smooth and what is raw can be seen.
     ranked = [*curves, *points, *notes, *levels] if several else [*levels, *notes, *curves, *points]
     ranked += events
     kept = next(n for n in range(len(ranked), -1, -1) if width(join(ranked[:n], GAP)) <= max(room, 0))
     shown = ranked[:kept]
     return join((entry for entry in (*curves, *points, *notes, *levels, *events) if entry in shown), GAP)
+
+
+def _named(marks: Sequence[Line], names: Sequence[str]) -> list[Line]:
+    return [line(*mark, Span(f" {name}", "quiet")) for mark, name in zip(marks, names, strict=True)]
 
 
 def _kinds(marks: Sequence[Mark]) -> list[Mark]:

@@ -14,15 +14,15 @@ import numpy as np
 from tuitrain.analysis.decimate import pixel
 from tuitrain.tui.charts import axes as ax
 from tuitrain.tui.charts.axes import Range
-from tuitrain.tui.charts.border import Bottom, top
+from tuitrain.tui.charts.border import Bottom, room_for_values, top
 from tuitrain.tui.charts.canvas import Canvas
-from tuitrain.tui.charts.overlay import STAR, draw_crosshair, draw_glyphs, draw_marks, readout
+from tuitrain.tui.charts.overlay import GAP, STAR, draw_crosshair, draw_glyphs, draw_marks, readout, wrapped
 from tuitrain.tui.charts.plot import Look, Plot
 from tuitrain.tui.charts.raster import BLANK, Y_DOTS, Stroke, rasterize
 from tuitrain.tui.charts.sight import BROKEN, scaled
 from tuitrain.tui.charts.view import Memory, Seen, View, extent, lowest, outliers, see, x_range, y_range
 from tuitrain.tui.charts.xscale import XScale
-from tuitrain.tui.text import Line, Span, fit, line, wrap
+from tuitrain.tui.text import Line, Span, fit, join, line, wrap
 
 _ROWS_WITH_NOTE = 8
 _LEAST_CANVAS = 8
@@ -75,12 +75,18 @@ def draw(
     memory, look = memory or Memory(), look or Look()
     look = replace(look, log_x=look.log_x and plot.x_axis != "clock" and lowest(plot, log=True) is not None)
     memory.fit(plot, look)
-    noted = bool(plot.note) and rows >= _ROWS_WITH_NOTE
-    parts = _parts(plot, look, memory, columns - 3, rows - 2 - noted)
+    notes = [line(Span(plot.note, "quiet"))] if plot.note and rows >= _ROWS_WITH_NOTE else []
+    parts = _parts(plot, look, memory, columns - 3, rows - 2 - len(notes))
     values = _readout(plot, look, parts, columns)
-    lines = [top(plot, columns, frame, _outliers(*parts[0].outliers), values)]
-    if noted:
-        lines.append((Span("│", frame), *fit(line(Span(f" {plot.note}", "quiet")), columns - 2), Span("│", frame)))
+    if values is not None and rows >= _ROWS_WITH_NOTE:
+        # What does not fit into the border takes rows from the canvas.
+        values, *others = wrapped(values, room_for_values(plot.title, columns), columns - 4)
+        notes += [join(each, GAP) for each in others][: rows - _ROWS_WITH_NOTE + 1]
+        if others:
+            parts = _parts(plot, look, memory, columns - 3, rows - 2 - len(notes))
+    beyond = _outliers(*parts[0].outliers, whole=all(curve.whole for curve in plot.curves))
+    lines = [top(plot, columns, frame, beyond, values)]
+    lines += [(Span("│ ", frame), *fit(note, columns - 3), Span("│", frame)) for note in notes]
     edge, right = Span("│", frame), (Span(" "), Span("│", frame))
     lines += [(edge, *(span for row in together for span in row), *right)
               for together in zip(*(part.rows for part in parts), strict=True)]  # fmt: skip
@@ -100,7 +106,7 @@ def _readout(plot: Plot, look: Look, parts: list[_Part], columns: int) -> list[L
     if look.crosshair is None:
         return None
     scale = next((part.scale for part in parts if part.scale.column(look.crosshair) >= 0), None)
-    return None if scale is None else readout(plot, look.crosshair, scale, columns - len(plot.title) - 8)
+    return None if scale is None else readout(plot, look.crosshair, scale, room_for_values(plot.title, columns))
 
 
 def _parts(plot: Plot, look: Look, memory: Memory, columns: int, rows: int) -> list[_Part]:
@@ -200,12 +206,14 @@ def _y_ticks(plot: Plot, axis: Range, rows: int) -> list[tuple[float, str]]:
     if not plot.log:
         positions, step = ax.ticks(axis, count)
         return list(zip(positions, ax.labels(positions, step), strict=True))
-    return [(p, ax.label(10**p, 10.0 ** (math.floor(p + 1e-9) - 1))) for p in ax.log_ticks(axis, count)]
+    positions = ax.log_ticks(axis, count)
+    return list(zip(positions, ax.log_labels(positions), strict=True))
 
 
-def _outliers(above: int, below: int) -> str:
-    """How many points lie beyond the y range, as `1 below`."""
-    return ", ".join(f"{count:,} {where}" for count, where in ((above, "above"), (below, "below")) if count)
+def _outliers(above: int, below: int, whole: bool) -> str:
+    """How many points lie beyond the y range, as `1 below`; of a curve that is not whole at least so many."""
+    least = "" if whole else "≥ "
+    return ", ".join(f"{least}{count:,} {where}" for count, where in ((above, "above"), (below, "below")) if count)
 
 
 def _empty(plot: Plot, columns: int, rows: int, frame: str) -> list[Line]:
@@ -213,7 +221,8 @@ def _empty(plot: Plot, columns: int, rows: int, frame: str) -> list[Line]:
     inner = columns - 2
     words = wrap(plot.empty, max(inner - 4, 2))[: rows - 2]
     first = max(0, (rows - 2 - len(words)) // 2)
-    lines = [top(plot, columns, frame)]
+    # Levels and marks belong to curves; without any they would tell of nothing that can be seen.
+    lines = [top(Plot(plot.title, plot.value), columns, frame)]
     for row in range(rows - 2):
         text = words[row - first] if 0 <= row - first < len(words) else ""
         lines.append((Span("│", frame), Span(text.center(inner), "quiet"), Span("│", frame)))

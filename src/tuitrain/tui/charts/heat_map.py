@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tuitrain.runs import FloatArray
 from tuitrain.tui.charts import axes as ax
 from tuitrain.tui.charts.axes import Range, XAxis
-from tuitrain.tui.charts.border import Bottom, top
+from tuitrain.tui.charts.border import Bottom, room_for_values, top
 from tuitrain.tui.charts.canvas import Canvas
 from tuitrain.tui.charts.drawing import Area, Drawing, draw
+from tuitrain.tui.charts.overlay import GAP
 from tuitrain.tui.charts.plot import NO_DATA, Look, Plot
 from tuitrain.tui.charts.xscale import XScale
-from tuitrain.tui.text import Line, Span, line
+from tuitrain.tui.text import Line, Span, align, join, line, width
 
 SHADES = "··░░▒▒▓█"
 """From the least to the largest, one for each of the theme's `heat` colours: seen also where there is no colour."""
@@ -138,7 +139,12 @@ def _top(heat: HeatMap, columns: int, frame: str, limits: Range, look: Look) -> 
     shades = [Span(shade, f"heat{level}") for level, shade in enumerate(SHADES)]
     legend = line(Span(f"{_power(limits.low)} ", "quiet"), *shades, Span(f" {_power(limits.high)}", "quiet"))
     newest = line(Span(heat.value, "value")) if heat.value else ()
-    return top(heat.frame, columns, frame, values=[newest, legend])
+    room = room_for_values(heat.title, columns)
+    if width(join((newest, legend), GAP)) <= room:
+        return top(heat.frame, columns, frame, values=[newest, legend])
+    # Without its two ends the scale says nothing: the title gives way to it.
+    title = align(heat.title, min(len(heat.title), max(len(heat.title) + room - width(legend), 1)))
+    return top(replace(heat.frame, title=title), columns, frame, values=[legend])
 
 
 def _power(position: float) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +25,12 @@ _GLYPH_EVERY = 24
 """Columns between the glyphs along a curve."""
 _NEAR_COLUMNS = 2
 """So near to a star or a mark the crosshair tells it."""
+
+_FEW = 3
+"""Digits where there is no room for five."""
+_BRIEF = 4
+"""Of the forms of a readout of several runs the shortest that has names."""
+_WORD = re.compile(r"[^\s·_/-]+")
 
 Owner = NDArray[np.intp]
 
@@ -71,31 +80,81 @@ def draw_glyphs(canvas: Canvas, curves: Sequence[Curve], owner: Owner) -> None:
 def readout(plot: Plot, at: float, scale: XScale, room: int) -> list[Line]:
     """What stands at the crosshair: of each curve its nearest recorded point, near stars, near marks.
 
-    Names go with their values where there is room, otherwise only the signs of the curves.
+    Where there is little room, those of several runs give up marks and stars, then digits, then names; those of a run
+    alone first the names, which their colours tell too. What does not fit even so is for the caller to wrap.
     """
     column = scale.column(at)
     reach = (scale.value_at(column + _NEAR_COLUMNS) - scale.value_at(column - _NEAR_COLUMNS)) / 2
-    found: list[tuple[str, str, str, str]] = []
-    for curve in sorted(plot.curves, key=lambda curve: curve.role):
+    curves: list[_Reading] = []
+    near_stars: list[_Reading] = []
+    for curve in sorted(plot.curves, key=lambda curve: (curve.order, curve.role)):
         value = value_near(curve.x, curve.y, at)
         if value is not None:
-            found.append((curve.glyph or "─", curve.role, curve.name, exact(value)))
+            curves.append(_Reading(curve.glyph or "─", curve.role, curve.name, value))
     for points in plot.points:
         value = value_near(points.x, points.y, at, reach)
         if value is not None:
-            found.append((STAR, points.role, points.name, exact(value)))
+            near_stars.append(_Reading(STAR, points.role, points.name, value))
     near = {mark.text or mark.kind: mark for mark in plot.marks if abs(mark.x - at) <= reach}
     told = [line(Span(f"{SIGNS[mark.kind]} ", mark.role), Span(text, "quiet")) for text, mark in near.items()][-2:]
-    full = [_entry(sign, role, f"{name} " if name else "", value) for sign, role, name, value in found]
-    short = [_entry(sign, role, "", value) for sign, role, _, value in found]
-    for lines in ([*full, *told], [*short, *told], full, short):
-        if width(join(lines, GAP)) <= room:
-            return lines
-    return short
+    both = [*curves, *near_stars]
+    alone = sum(bool(curve.glyph) for curve in plot.curves) < 2
+    if alone:
+        forms = [
+            [*_entries(both), *told], [*_entries(both, named=False), *told], _entries(both),
+            _entries(both, named=False), _entries(curves, _FEW, named=False),
+        ]  # fmt: skip
+    else:
+        names = distinct([each.name for each in curves])
+        brief = [replace(each, name=name) for each, name in zip(curves, names, strict=True)]
+        forms = [
+            [*_entries(both), *told], _entries(both), _entries(curves), _entries(brief), _entries(brief, _FEW),
+            _entries(curves, named=False), _entries(curves, _FEW, named=False),
+        ]  # fmt: skip
+    fitting = next((form for form in forms if width(join(form, GAP)) <= room), None)
+    if fitting is None and not alone and width(join(forms[_BRIEF], GAP)) <= 2 * room:
+        # Wrapped to two rows all have their names.
+        return forms[_BRIEF]
+    return forms[-1] if fitting is None else fitting
 
 
-def _entry(sign: str, role: str, name: str, value: str) -> Line:
-    return line(Span(f"{sign} ", role), Span(name, "quiet"), Span(value, "value"))
+def wrapped(entries: Sequence[Line], first: int, others: int) -> list[list[Line]]:
+    """The entries in rows: the first row has `first` cells, the others `others` each."""
+    rows: list[list[Line]] = [[]]
+    for entry in entries:
+        room = others if len(rows) > 1 else first
+        if width(join((*rows[-1], entry), GAP)) > room:
+            rows.append([])
+        rows[-1].append(entry)
+    return rows
+
+
+@dataclass(frozen=True)
+class _Reading:
+    sign: str
+    role: str
+    name: str
+    value: float
+
+
+def _entries(readings: Sequence[_Reading], digits: int = 5, named: bool = True) -> list[Line]:
+    return [
+        line(
+            Span(f"{each.sign} ", each.role),
+            Span(f"{each.name} " if named and each.name else "", "quiet"),
+            Span(exact(each.value, digits), "value"),
+        )
+        for each in readings
+    ]
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Of each name its first word that no other name has; where there is none, the name: `gpt2`, `0001`."""
+    words = [_WORD.findall(name) for name in names]
+    holders = Counter(word for each in words for word in set(each))
+    return [
+        next((word for word in each if holders[word] == 1), name) for name, each in zip(names, words, strict=True)
+    ]  # fmt: skip
 
 
 def value_near(x: FloatArray, y: FloatArray, at: float, reach: float | None = None) -> float | None:
@@ -113,12 +172,12 @@ def value_near(x: FloatArray, y: FloatArray, at: float, reach: float | None = No
     return float(y[nearest]) if abs(float(x[nearest]) - at) <= reach else None
 
 
-def exact(value: float) -> str:
-    """A value with five digits: `2.3141`, `412,345`, `2.9131e-4`."""
+def exact(value: float, digits: int = 5) -> str:
+    """A value with five digits, or fewer: `2.3141`, `412,345`, `2.9131e-4`."""
     if not math.isfinite(value):
         return str(value)
     if abs(value) >= 1e15 or 0 < abs(value) < 1e-3:
-        mantissa, _, power = f"{value:.4e}".partition("e")
+        mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
         return f"{mantissa}e{int(power)}"
-    digits = max(0, 4 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:,.{digits}f}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:,.{decimals}f}"

@@ -26,6 +26,12 @@ class Curve:
     glyph: str = ""
     identity: tuple[object, ...] | None = None
     """While it stays equal, x and y only ever grow at their end, and drawing costs what the new points cost."""
+    order: int = 0
+    """Its place among the names and values of several, whichever of them lies on top."""
+    whole: bool = True
+    """Whether all points are there, and not only those without which it would look different."""
+    edge: bool = False
+    """Whether it is the lower or, after that, the upper edge of a band around the next curve that is none."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,16 @@ class Plot:
     levels: tuple[Level, ...] = ()
     marks: tuple[Mark, ...] = ()
     x_axis: XAxis = "step"
+    x_range: Range | None = None
+    """What the x axis reaches over at least: the same for all charts of the same runs, whatever each has values of."""
+    metric: str = ""
+    """The key of what the y axis shows in the registry of metrics; empty where it is in none."""
     log: bool = False
     from_zero: bool = False
     clip: bool = False
     """Leave outliers out of the y range; the legend says how many."""
+    starts: bool = False
+    """The first value of a curve is no outlier, however far from the others: so a loss begins."""
     growing: bool = True
     empty: str = NO_DATA
     note: str = ""

@@ -116,10 +116,13 @@ def lowest(plot: Plot, log: bool) -> float | None:
 
 
 def extent(plot: Plot, log: bool) -> tuple[float, float]:
-    """The first and the last x of a plot that has data."""
+    """The first and the last x of a plot that has data, and of what its axis reaches over at least."""
     high = max(float(part.x[-1]) for part in plot.parts if len(part.x))
     low = lowest(plot, log)
-    return (high if low is None else low), high
+    low = high if low is None else low
+    if plot.x_range is None:
+        return low, high
+    return low if log and plot.x_range.low <= 0 else min(low, plot.x_range.low), max(high, plot.x_range.high)
 
 
 def x_range(plot: Plot, look: Look, view: View) -> Range:
@@ -150,7 +153,7 @@ def y_range(seen: Seen, before: Range | None, zoomed: bool) -> Range:
         return Range(0, 1)
     bottom, top = min(float(each.min()) for each in values), max(float(each.max()) for each in values)
     if plot.clip:
-        bottom, top = _clipped(seen, others, bottom, top)
+        bottom, top = _clipped(seen, others, np.concatenate(values))
     least = _LEAST_SPAN_ZOOMED if zoomed else _LEAST_SPAN
     if plot.from_zero and not plot.log:
         bottom = min(bottom, 0.0)
@@ -161,15 +164,28 @@ def y_range(seen: Seen, before: Range | None, zoomed: bool) -> Range:
     return ax.settled(before, bottom, top)
 
 
-def _clipped(seen: Seen, others: Sequence[FloatArray], bottom: float, top: float) -> tuple[float, float]:
-    """The range without outliers."""
+def _clipped(seen: Seen, others: Sequence[FloatArray], values: FloatArray) -> tuple[float, float]:
+    """The range of the values that are no outliers."""
     margin = _LEAST_SPAN / 2
     found = [sight.fences(curve.y, margin) for curve, sight in zip(seen.plot.curves, seen.sights, strict=True)]
     found += [fences(value, margin) for value in others]
     known = [each for each in found if each is not None]
+    firsts = _first_values(seen) if seen.plot.starts else []
     if not known:
-        return bottom, top
-    return max(bottom, min(low for low, _ in known)), min(top, max(high for _, high in known))
+        return float(values.min()), float(values.max())
+    low, high = min([*(low for low, _ in known), *firsts]), max([*(high for _, high in known), *firsts])
+    inner = values[(values >= low) & (values <= high)]
+    return float(inner.min()), float(inner.max())
+
+
+def _first_values(seen: Seen) -> list[float]:
+    """Where each curve begins, if that is in sight."""
+    firsts = [
+        float(scaled(curve.y[:1], seen.plot.log)[0])
+        for curve, sight in zip(seen.plot.curves, seen.sights, strict=True)
+        if sight.first == 0 and sight.stop and curve.role != SUPERSEDED
+    ]
+    return [value for value in firsts if math.isfinite(value)]
 
 
 def outliers(seen: Seen, y: Range) -> tuple[int, int]:

@@ -72,7 +72,8 @@ class XScale:
         """Cells with their labels, from left to right."""
         count = max(2, self.columns // _TICK_CELLS)
         if self.log:
-            found = [(10**p, self._short(10**p, 10.0 ** math.floor(p))) for p in ax.log_ticks(self.range, count)]
+            positions = ax.log_ticks(self.range, count)
+            found = list(zip((10**p for p in positions), ax.log_labels(positions, self._short), strict=True))
         elif self.name == "clock":
             found = _clock_ticks(self.range, count)
         else:

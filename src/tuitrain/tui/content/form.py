@@ -107,7 +107,7 @@ def sentence_lines(text: str, cells: int, rows: int) -> list[Line]:
     """Quiet words in exactly so many rows."""
     shown = [line(Span(f" {row}", "quiet")) for row in wrap(clean(text), max(cells - 2, 10))]
     if len(shown) > rows:
-        shown = [*shown[: rows - 1], crop((*shown[rows - 1], Span("…" * cells, "quiet")), cells)]
+        shown = [*shown[: rows - 1], crop((*shown[rows - 1], Span(" …", "quiet")), cells)]
     return [*shown, *[line()] * (rows - len(shown))]
 
 

@@ -33,7 +33,7 @@ def _build(panel: Panel, board: Board) -> Plot | HeatMap:
     for number, (label, members) in enumerate(zip(compared.names, compared.groups, strict=True)):
         tracks = [track_of(views[name], about, board, board.smoothing) for name in members]
         curves += _band([track for track in tracks if len(track.x)], about, number, label, board.log_x)
-    found = plot(board, about, curves=tuple(curves), marks=(), clip=True)
+    found = plot(board, about, curves=tuple(curves), marks=(), clip=True, starts=panel.id == "loss")
     return replace(found, title=f"{about.label}, mean ± std", value="")
 
 
@@ -49,8 +49,8 @@ def _band(tracks: list[Track], about: Metric, number: int, label: str, log_x: bo
     values = np.stack([np.interp(x, track.x, track.y) for track in tracks]) * about.factor
     mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1)
     return [
-        Curve(x, mean - spread, f"{role}.faint"),
-        Curve(x, mean + spread, f"{role}.faint"),
+        Curve(x, mean - spread, f"{role}.faint", edge=True),
+        Curve(x, mean + spread, f"{role}.faint", edge=True),
         Curve(x, mean, role, label, mark),
     ]
 

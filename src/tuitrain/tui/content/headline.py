@@ -153,9 +153,10 @@ def _doing(view: RunView) -> str:
     if not view.status.live and view.history.end is not None:
         reason = clean(view.history.end.reason or "")
         return f"no steps{f': {reason}' if reason else ''}"
-    if said:
-        return said
-    return "waiting for the first step" if view.loaded else "reading the log"
+    if not view.loaded:
+        return "reading the log"
+    waiting = "no steps" if view.status is Status.CRASHED else "waiting for the first step"
+    return f"{waiting} · console: {said}" if said else waiting
 
 
 def _ending(view: RunView) -> Line:

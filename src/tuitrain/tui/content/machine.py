@@ -16,7 +16,7 @@ from tuitrain.tui.text import Line, Span, align, clean, join, line, width
 
 RECENT = 240
 """Readings looked at for graphs."""
-MOST_GPU_ROWS = 12
+MOST_GPU_ROWS = 6
 MOST_HOST_ROWS = 8
 LEAST_GRAPH_ROWS = 3
 """An entry with fewer rows has its graph beside it."""
@@ -155,7 +155,9 @@ def _gpu(gpu: Gpu, recent: Sequence[System], columns: Sequence[_Column], sizes: 
         if column.share is not None and room >= 3:
             # Where there are no rows for it, the recent past takes a part of the bar's room.
             beside = room // 2 if rows == 1 and room >= LEAST_SPARK_ROOM and column.title == "utilisation" else 0
-            first += meter(column.share(gpu), room - beside - bool(beside))
+            # Where it is unknown how much there is, there is no bar: an empty one would say that nothing is used.
+            share, bar = column.share(gpu), room - beside - bool(beside)
+            first += meter(share, bar) if share is not None else [Span(" " * bar)]
             if beside and column.value is not None:
                 values = [column.value(each) if each is not None else None for each in past]
                 first += [Span(" "), *spark(values, beside, 100.0)]

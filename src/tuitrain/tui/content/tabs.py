@@ -95,7 +95,7 @@ def alerts(board: Board, cells: int) -> list[Line]:
 def alert_count(board: Board) -> int:
     """Alerts, broken lines and reading problems of the run in focus."""
     view = board.view
-    return len(view.history.alerts) + len(view.history.broken) + bool(view.problem) if view else 0
+    return len(view.history.alerts) + view.history.broken_count + bool(view.problem) if view else 0
 
 
 def config(board: Board, cells: int) -> list[Line]:

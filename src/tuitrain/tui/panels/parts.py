@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tuitrain.analysis.metrics import METRICS, Metric
 from tuitrain.runs import FloatArray
-from tuitrain.tui.charts.axes import label
+from tuitrain.tui.charts.axes import Range, label
 from tuitrain.tui.charts.heat_map import HeatMap
 from tuitrain.tui.charts.plot import NO_DATA, SUPERSEDED, Curve, Level, Plot, Points
 from tuitrain.tui.panels.happenings import marks_of
@@ -65,7 +65,9 @@ def declared(board: Board, metrics: Sequence[Metric], empty: str = NO_DATA, **mo
 def part(view: RunView, number: int, about: Metric, track: Track) -> Curve:
     """One of several metrics of a run alone: each has its own hue and glyph, as runs have where there are several."""
     role = run_role((view.index + number) % RUN_COLOURS)
-    return Curve(track.x, track.y * about.factor, role, about.part or about.title, glyph(number), track.identity)
+    return Curve(
+        track.x, track.y * about.factor, role, about.part or about.title, glyph(number), track.identity, number
+    )
 
 
 def track_of(view: RunView, about: Metric, board: Board, weight: float = 0.0) -> Track:
@@ -96,9 +98,26 @@ def plot(board: Board, about: Metric, **more: Any) -> Plot:
         about.label if value is None else about.title,
         "" if value is None else about.text(value),
         x_axis=board.x,
+        x_range=shared_range(board),
+        metric=about.key,
         growing=any(each.status.live for each in board.views),
         **settings,
     )
+
+
+def shared_range(board: Board) -> Range | None:
+    """What the charts of several runs all reach over, also where some runs have no values; None of a run alone."""
+    if len(board.views) < 2:
+        return None
+    ends = [
+        view.tracks.place(board.x, view.history.steps["step"][[0, -1]])
+        for view in board.views
+        if len(view.history.steps)
+    ]
+    if board.x == "clock":
+        ends += [view.history.system_columns["time"][[0, -1]] for view in board.views if view.history.system]
+    known = [float(end) for pair in ends for end in pair if math.isfinite(end)]
+    return Range(min(known), max(known)) if known else None
 
 
 Derive = Callable[[RunView, Track], Track]
@@ -118,7 +137,8 @@ def curves(board: Board, about: Metric, smooth: bool = True, derive: Derive | No
         role = run_role(view.index)
         tracks = _pieces(view, about, board, weight, derive)
         if several:
-            found += _drawn(tracks, about, role, name, glyph(view.index))
+            drawn = _drawn(tracks, about, role, name, glyph(view.index))
+            found += [replace(curve, order=view.index) for curve in drawn]
         elif weight:
             found += _drawn(_pieces(view, about, board, 0.0, derive), about, f"{role}.faint", "raw")
             found += _drawn(tracks, about, role, f"smooth {weight:g}")
@@ -145,7 +165,7 @@ def _pieces(view: RunView, about: Metric, board: Board, weight: float, derive: D
 def scaled(track: Track, about: Metric, role: str, name: str = "", mark: str = "") -> Curve:
     """A curve in the unit of its metric."""
     y = track.y if about.factor == 1 else track.y * about.factor
-    return Curve(track.x, y, role, name, mark, track.identity)
+    return Curve(track.x, y, role, name, mark, track.identity, whole=track.whole)
 
 
 def _superseded(view: RunView, about: Metric, board: Board, derive: Derive | None) -> list[Curve]:
@@ -180,8 +200,10 @@ def mean_level(board: Board, about: Metric) -> tuple[Level, ...]:
 
 
 def short(value: float) -> str:
-    """Three digits, as an axis writes them."""
-    return label(value, 10.0 ** (math.floor(math.log10(abs(value))) - 2)) if value else "0"
+    """Three digits, as an axis writes them: with a power of ten only below a thousandth."""
+    if not value or 1e-3 <= abs(value) < 0.01:
+        return f"{value:.3g}"
+    return label(value, 10.0 ** (math.floor(math.log10(abs(value))) - 2))
 
 
 def ahead(view: RunView, board: Board, steps: FloatArray) -> FloatArray:

@@ -36,7 +36,7 @@ def loss(board: Board) -> Plot:
     found = list(curves(board, about))
     if len(board.views) == 1:
         found += _projected(board.views[0], board)
-    return plot(board, about, curves=tuple(found), points=stars(board, "loss"))
+    return plot(board, about, curves=tuple(found), points=stars(board, "loss"), clip=True, starts=True)
 
 
 def _projected(view: RunView, board: Board) -> list[Curve]:
@@ -87,7 +87,8 @@ def _exp(track: Track) -> Track:
 def accuracy(board: Board) -> Plot:
     """Share of the next tokens that were right, in training and in the evaluations."""
     about = metric("accuracy")
-    return plot(board, about, curves=curves(board, about), points=stars(board, "accuracy", about.factor))
+    return plot(board, about, curves=curves(board, about), points=stars(board, "accuracy", about.factor), clip=True,
+                starts=True)  # fmt: skip
 
 
 def learning_rate(board: Board) -> Plot:

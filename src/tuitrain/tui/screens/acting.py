@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tuitrain.launch.ask import Answers
     from tuitrain.runs import Glance
+    from tuitrain.tui.screens.dialogs import Prompt
 
 ANSWER_POLL_S = 0.4
 POLLS_BETWEEN_LOOKS = 12
@@ -60,20 +61,25 @@ class RunActions(PageScreen):
         if runs := self._some():
             self.beside(partial(self._stop, runs))
 
-    async def _stop(self, runs: Sequence[RunDirectory]) -> None:
-        from tuitrain.launch.ask import Answers
-        from tuitrain.launch.stop import stop_run
+    async def _live(self, runs: Sequence[RunDirectory], done: str) -> list[Glance]:
+        """Those of the runs that are live; without one it is said that no other can be `done`."""
         from tuitrain.runs import glance
-        from tuitrain.tui.screens.dialogs import Confirm
 
         seen = [await asyncio.to_thread(glance, run) for run in runs]
         live = [each for each in seen if each.status.live]
         if not live:
             alone = f"{runs[0].run_id} is {seen[0].status}"
             over = alone if len(runs) == 1 else f"None of the {len(runs)} runs is live"
-            self.tell(f"{over}: only a live run can be stopped.", trouble=True)
-            return
-        if not await self.app.push_screen_wait(Confirm("stop", _question(live, len(runs)))):
+            self.tell(f"{over}: only a live run can be {done}.", trouble=True)
+        return live
+
+    async def _stop(self, runs: Sequence[RunDirectory]) -> None:
+        from tuitrain.launch.ask import Answers
+        from tuitrain.launch.stop import stop_run
+        from tuitrain.tui.screens.dialogs import Confirm
+
+        live = await self._live(runs, "stopped")
+        if not live or not await self.app.push_screen_wait(Confirm("stop", _question(live, len(runs)))):
             return
         for each in live:
             answers = Answers(each.directory, "stop")
@@ -83,18 +89,26 @@ class RunActions(PageScreen):
             self.beside(partial(self._hear, answers))
 
     def action_checkpoint_run(self) -> None:
-        self._ask("checkpoint")
+        self._ask("checkpoint", "Save a checkpoint of")
 
     def action_evaluate_run(self) -> None:
-        self._ask("eval")
+        self._ask("eval", "Evaluate")
 
-    def _ask(self, request: str) -> None:
-        """Leave the request, say so, and later say what came of it."""
-        run = self.acting_on()
-        if run is None:
-            self._some()
-            return
-        self.beside(partial(self._request, run, request))
+    def _ask(self, request: str, does: str) -> None:
+        """Leave the request, say so, and later say what came of it; of several runs ask first."""
+        if runs := self._some():
+            self.beside(partial(self._request_all, runs, request, does))
+
+    async def _request_all(self, runs: Sequence[RunDirectory], request: str, does: str) -> None:
+        from tuitrain.tui.screens.dialogs import Confirm
+
+        live = await self._live(runs, "asked")
+        if len(runs) > 1 and live:
+            question = f"{does} {_those(live, len(runs))}"
+            if not await self.app.push_screen_wait(Confirm(request, question)):
+                return
+        for each in live:
+            self.beside(partial(self._request, each.directory, request))
 
     async def _request(self, run: RunDirectory, request: str) -> None:
         from tuitrain.launch.ask import Answers, ask_run
@@ -130,7 +144,9 @@ class RunActions(PageScreen):
         shared = [tag for tag in own[0] if all(tag in tags for tags in own)]
         about = "" if len(runs) == 1 else "These they share; what else each is tagged with stays."
         title = f"tags of {_named(runs)}"
-        line = await self.app.push_screen_wait(Prompt(title, " ".join(shared), "words with spaces between", about))
+        # With a blank at the end the next word is a further tag.
+        value = "".join(f"{tag} " for tag in shared)
+        line = await self._line(Prompt(title, value, "words with spaces between", about))
         if line is None:
             return
         wanted = normal_tags(line.replace(",", " ").split())
@@ -142,27 +158,30 @@ class RunActions(PageScreen):
                 await asyncio.to_thread(change_tags, run, wanted, gone)
         self.tell(f"{_named(runs)}: {'tags ' + ' '.join(wanted) if wanted else 'no tags'}.")
 
-    def action_edit_note(self) -> None:
-        """Add a note to the run in a line."""
-        run = self.acting_on()
-        if run is None:
-            self._some()
-            return
-        self.beside(partial(self._add_note, run))
+    async def _line(self, prompt: Prompt) -> str | None:
+        """What is typed at the foot of the screen, where notices of before would cover it."""
+        self.app.clear_notifications()
+        return await self.app.push_screen_wait(prompt)
 
-    async def _add_note(self, run: RunDirectory) -> None:
+    def action_edit_note(self) -> None:
+        """Add a note to the run in a line, or the same one to several."""
+        if runs := self._some():
+            self.beside(partial(self._add_note, runs))
+
+    async def _add_note(self, runs: Sequence[RunDirectory]) -> None:
         from tuitrain.runs.editing import add_note
         from tuitrain.tui.screens.dialogs import Prompt
 
-        info = await asyncio.to_thread(run.read_info)
+        info = await asyncio.to_thread(runs[0].read_info) if len(runs) == 1 else None
         before = "\n".join(clean(note) for note in info.notes[-5:]) if info else ""
-        text = await self.app.push_screen_wait(Prompt(f"note to {run.run_id}", hint="one line", about=before))
+        text = await self._line(Prompt(f"note to {_named(runs)}", hint="one line", about=before))
         if text and text.strip():
-            await asyncio.to_thread(add_note, run, text.strip())
-            self.tell(f"{run.run_id}: noted.")
+            for run in runs:
+                await asyncio.to_thread(add_note, run, text.strip())
+            self.tell(f"{_named(runs)}: noted.")
 
-    def value_in_focus(self) -> tuple[str, str] | None:
-        """What `copy` takes: what it is, and the text of it."""
+    def value_in_focus(self) -> tuple[str, str | None] | None:
+        """What `copy` takes: what it is, and the text of it, None where that is not known; None for nothing."""
         run = self.acting_on()
         return ("the id of the run", run.run_id) if run is not None else None
 
@@ -172,8 +191,12 @@ class RunActions(PageScreen):
         if found is None:
             self.tell("There is nothing to copy here.", trouble=True)
             return
-        self.app.copy_to_clipboard(found[1])
-        self.tell(f"copied {found[0]}: {found[1]}")
+        what, text = found
+        if text is None:
+            self.tell(f"{what}: n/a, nothing is copied.", trouble=True)
+            return
+        self.app.copy_to_clipboard(text)
+        self.tell(f"copied {what}: {text}")
 
     def _some(self) -> list[RunDirectory]:
         """The runs that are meant; without one it is said why nothing can be done."""
@@ -186,18 +209,27 @@ class RunActions(PageScreen):
 
 def _question(live: Sequence[Glance], asked: int) -> str:
     """What a stop will do to these runs."""
-    over = asked - len(live)
-    rest = f"\n{over} of the {asked} {'is' if over == 1 else 'are'} over already." if over else ""
     if len(live) > 1:
-        names = "\n".join(f"  {each.directory.run_id}" for each in live[:8])
-        more = f"\n  and {len(live) - 8} more" if len(live) > 8 else ""
-        return f"Stop {len(live)} runs?\n{names}{more}\nEach saves a checkpoint and ends.{rest}"
+        return f"Stop {_those(live, asked)}\nEach saves a checkpoint and ends."
+    rest = _over(live, asked)
     one = live[0]
     at = f" It is at step {one.step.step:,}." if one.step is not None else ""
     if not one.directory.config.exists():
         return f"Stop {one.directory.run_id}?{at}\nIts program gets SIGTERM.{rest}"
     how = f"It saves a checkpoint and ends; `tuitrain resume {one.directory.run_id}` continues it."
     return f"Stop {one.directory.run_id}?{at}\n{how}{rest}"
+
+
+def _those(live: Sequence[Glance], asked: int) -> str:
+    """The number of live runs with a question mark, their names in lines below, and how many others are over."""
+    names = "\n".join(f"  {each.directory.run_id}" for each in live[:8])
+    more = f"\n  and {len(live) - 8} more" if len(live) > 8 else ""
+    return f"{len(live)} run{'s'[: len(live) > 1]}?\n{names}{more}{_over(live, asked)}"
+
+
+def _over(live: Sequence[Glance], asked: int) -> str:
+    over = asked - len(live)
+    return f"\n{over} of the {asked} {'is' if over == 1 else 'are'} over already." if over else ""
 
 
 def _tags_of(run: RunDirectory) -> list[str]:

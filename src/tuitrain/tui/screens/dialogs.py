@@ -103,6 +103,7 @@ class Prompt(Dialog[str]):
     DEFAULT_CSS = """
     Prompt { align: left bottom; background: transparent; }
     Prompt #box { width: 1fr; }
+    Prompt ToastRack { dock: top; margin: 0; }
     Prompt Static { color: $foreground 65%; }
     """
 

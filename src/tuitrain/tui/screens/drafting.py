@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tuitrain.tui.screens.page import PageScreen
@@ -43,9 +43,16 @@ class Drafting(PageScreen):
     async def load(self) -> None:
         """Read the presets, in a thread: what that imports takes its time."""
         self.recipes, self.fields, self._machine = await asyncio.to_thread(_read)
-        if self.recipes:
-            self.preset = self.preset or self.recipes[0].name
+        if self.recipes and not self.preset:
+            self.preset = self._likely(self.recipes)
         self.changed()
+
+    def _likely(self, recipes: Sequence[Recipe]) -> str:
+        """The preset to begin with: that of the run in focus, else the first that fits this machine."""
+        run = self.board.view.history.run if self.board.view else None
+        used = run.config.get("preset") if run is not None else None
+        ranked = [each for each in recipes if each.name == used] or [each for each in recipes if each.fits] or recipes
+        return ranked[0].name
 
     @property
     def command(self) -> str:
@@ -116,8 +123,8 @@ class Drafting(PageScreen):
             return
         # Kept, so that a run that ends while the screens are open is no zombie's warning.
         self._processes.append(started.process)
-        self.tell(f"started {started.run.run_id}. {started.note or ''}".strip())
         self.app.open_runs([started.run], "watch")
+        self.tell(f"started {started.run.run_id}. {started.note or ''}".strip())
 
 
 def _read() -> tuple[list[Recipe], tuple[Field, ...], Machine]:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuitrain.analysis.metrics import METRICS
-from tuitrain.runs import RunDirectory
+from tuitrain.analysis.metrics import BY_KEY, METRICS, Metric
+from tuitrain.runs import FloatArray, RunDirectory
 from tuitrain.tui.charts.heat_map import HeatMap
-from tuitrain.tui.charts.plot import Curve, Plot
+from tuitrain.tui.charts.plot import Curve, Plot, Points
 from tuitrain.tui.screens.acting import RunActions
 from tuitrain.tui.state import Board, names
 from tuitrain.tui.theme import run_role
@@ -31,6 +31,8 @@ KINDS = (
     ("png", "PNG   a picture of 1520 × 880 pixels"),
     ("csv", "CSV   the numbers in sight, every point of them"),
 )
+_HEAD_CELLS, _GAP = 90, "  ·  "
+"""Letters that the line above a figure has room for, and what stands between the ids in it."""
 _DRAWING = threading.Lock()
 """Matplotlib's settings are of the whole process: one figure at a time."""
 
@@ -49,13 +51,13 @@ class PanelActions(RunActions):
         panel = next((each for each in panels if each.id == chart.panel), None)
         return panel.build(board) if panel is not None else None
 
-    def value_in_focus(self) -> tuple[str, str] | None:
+    def value_in_focus(self) -> tuple[str, str | None] | None:
         chart = self.panel_in_focus()
         plot = self.plot_of(chart, replace(self.board, smoothing=0.0)) if chart is not None else None
         if chart is None or not isinstance(plot, Plot):
             return None if chart is not None else super().value_in_focus()
-        newest = newest_value(plot, self.board)
-        return None if newest is None else (plot.title, newest)
+        whose = f" of {names(self.board.views)[self.board.focused]}" if len(self.board.views) > 1 else ""
+        return f"{_titled(plot)}{whose}", newest_value(plot, self.board)
 
     def action_export_panel(self) -> None:
         """Ask for the kind of file, then write it beside the run, or here when it shows several."""
@@ -75,14 +77,19 @@ class PanelActions(RunActions):
     async def _export(self, chart: Chart, kind: str) -> None:
         from tuitrain.export.errors import ExportError
 
-        board = replace(self.board, smoothing=0.0) if kind == "csv" else self.board
-        plot = self.plot_of(chart, board)
+        board = self.board
+        raw = self.plot_of(chart, replace(board, smoothing=0.0))
+        plot = raw if kind == "csv" else self.plot_of(chart, board)
         if plot is None:
             self.tell("That panel is not on the screen any more.", trouble=True)
             return
         out = _target(board, chart.panel, kind)
         try:
-            panel = _as_map(plot, board) if isinstance(plot, HeatMap) else _as_panel(plot, board)
+            if isinstance(plot, HeatMap):
+                panel = _as_map(plot, board)
+            else:
+                smoothed = isinstance(raw, Plot) and _smoothed(plot, raw)
+                panel = _as_panel(plot, board, f"smoothed: EMA {board.smoothing:g}" if smoothed else "")
             await asyncio.to_thread(_write, panel, out)
         except ExportError as error:
             self.tell(str(error), trouble=True)
@@ -113,11 +120,16 @@ class PanelActions(RunActions):
         self.tell(f"wrote {path}; there is no display here to open it on, so the path is copied")
 
 
+def _titled(plot: Plot) -> str:
+    """What a plot is of, without the unit."""
+    about = BY_KEY.get(plot.metric)
+    return about.title if about is not None and plot.title == about.label else plot.title
+
+
 def newest_value(plot: Plot, board: Board) -> str | None:
     """The newest finite number of the run in focus in a plot that is not smoothed; at the crosshair, the one there."""
     role = run_role(board.view.index) if board.view else ""
-    own = [curve for curve in plot.curves if curve.role == role] or list(plot.curves)
-    for curve in _whole(own):
+    for curve in _whole([curve for curve in plot.curves if curve.role == role]):
         known = np.flatnonzero(np.isfinite(curve.y))
         if len(known):
             row = known[-1] if board.crosshair is None else known[abs(curve.x[known] - board.crosshair).argmin()]
@@ -134,43 +146,94 @@ def _target(board: Board, panel: str, kind: str) -> Path:
     return Path.cwd() / f"tuitrain-{panel}-{board.x}.{kind}"
 
 
-def _as_panel(plot: Plot, board: Board) -> Panel:
-    """A plot of the terminal as the export room draws it."""
+def _as_panel(plot: Plot, board: Board, note: str = "") -> Panel:
+    """A plot of the terminal as the export room draws it. note: what was done to its curves."""
     from tuitrain.export import panel as export
 
-    labels = dict(zip((run_role(view.index) for view in board.views), names(board.views), strict=True))
-    several = len(board.views) > 1
-
-    def named(role: str, name: str) -> str:
-        """Of several runs every curve says whose it is."""
-        run = labels.get(role.partition(".")[0], "") if several else ""
-        return " ".join(dict.fromkeys(part for part in (run, name) if part))
-
-    zoom = board.zoom
+    zoom, naming = board.zoom, _Naming(plot, board)
     return export.Panel(
-        next((each.label for each in METRICS if each.title == plot.title), plot.title),
-        "  ·  ".join(view.run_id for view in board.views[:4]) + (" …" if len(board.views) > 4 else ""),
+        naming.title,
+        _head(board),
         plot.x_axis,
-        tuple(export.Line(each.x, each.y, each.role, named(each.role, each.name)) for each in _whole(plot.curves)),
         tuple(
-            export.Stars(each.x, each.y, each.role, named(each.role, each.name or "validation")) for each in plot.points
+            export.Line(each.x, each.y, each.role, naming.name(each), naming.column(each), std)
+            for each, std in _with_bands(_whole(plot.curves))
         ),
+        tuple(export.Stars(each.x, each.y, each.role, naming.name(each), naming.column(each)) for each in plot.points),
         tuple((level.y, level.name) for level in plot.levels if level.in_range),
         tuple((mark.x, mark.kind) for mark in plot.marks),
         zoom=None if zoom is None else (zoom.low, zoom.high),
         log_x=board.log_x,
         log_y=plot.log,
         from_zero=plot.from_zero,
-        clip=plot.clip and board.clip,
+        # A range of 98 % of the points would cut off the steep start of a loss.
+        clip=plot.clip and board.clip and not plot.starts,
+        note=note,
     )
 
 
+def _head(board: Board) -> str:
+    """The ids of the runs, as many as a figure is wide, and how many more there are."""
+    ids = [view.run_id for view in board.views]
+    shown = next(count for count in range(len(ids), -1, -1) if count < 2 or len(_GAP.join(ids[:count])) <= _HEAD_CELLS)
+    more = len(ids) - shown
+    return _GAP.join(ids[:shown]) + (f" and {more} more" if more else "")
+
+
+class _Naming:
+    """What the parts of a plot are called in the legend of a figure, and at the head of a column of numbers.
+
+    A column is headed by metric with unit, run, and the name of the curve where a run has several: `mfu_percent
+    qwen3-tiny`, `data_time_ms qwen3-tiny data`. A group stands in the place of a run.
+    """
+
+    def __init__(self, plot: Plot, board: Board) -> None:
+        self._about = BY_KEY.get(plot.metric)
+        self._parts = {
+            each.part or each.title: each
+            for each in METRICS
+            if self._about is not None and each.panel == self._about.panel
+        }
+        self._runs = dict(zip((run_role(view.index) for view in board.views), names(board.views), strict=True))
+        self._alone = names(board.views)[0] if len(board.views) == 1 else ""
+        known = self._about is not None and plot.title == self._about.title
+        self.title = self._about.label if known and self._about is not None else plot.title
+
+    def name(self, part: Curve | Points) -> str:
+        """Its own name; stars, and what has none among several runs, say whose they are."""
+        if isinstance(part, Points):
+            return self._joined("" if self._alone else self._run(part), part.name or "validation")
+        return part.name if part.name or self._alone else self._run(part)
+
+    def column(self, part: Curve | Points) -> str:
+        """The head of its column."""
+        if self._about is None:
+            return self.name(part)
+        if isinstance(part, Points):
+            return self._joined(f"val_{_heading(self._about)}", self._alone or self._run(part))
+        if not self._alone:
+            return self._joined(_heading(self._about), part.name or self._run(part))
+        return self._joined(_heading(self._parts.get(part.name, self._about)), self._alone, part.name)
+
+    def _run(self, part: Curve | Points) -> str:
+        return self._runs.get(part.role.partition(".")[0], "")
+
+    @staticmethod
+    def _joined(*words: str) -> str:
+        return " ".join(word for word in words if word)
+
+
+def _heading(about: Metric) -> str:
+    """The key of a metric, which ends in its unit where it has one."""
+    return f"{about.key}_percent" if about.unit == "%" and not about.key.endswith("percent") else about.key
+
+
 def _whole(curves: Sequence[Curve]) -> list[Curve]:
-    """Curves that are drawn in pieces, of which the last has the name, as one each."""
+    """Curves that are drawn in pieces, of which the last has the name, as one each: x goes on where it ended."""
     found: list[Curve] = []
     for each in curves:
         before = found[-1] if found else None
-        if before is not None and before.role == each.role and not before.name and each.role.startswith("run"):
+        if before is not None and _goes_on(before, each):
             x, y = np.concatenate((before.x, each.x)), np.concatenate((before.y, each.y))
             found[-1] = replace(each, x=x, y=y)
         else:
@@ -178,11 +241,44 @@ def _whole(curves: Sequence[Curve]) -> list[Curve]:
     return found
 
 
+def _goes_on(before: Curve, after: Curve) -> bool:
+    """Whether the second is a further piece of the first."""
+    if before.name or before.edge or before.role != after.role or not after.role.startswith("run"):
+        return False
+    return not len(before.x) or not len(after.x) or bool(before.x[-1] <= after.x[0])
+
+
+def _with_bands(curves: Sequence[Curve]) -> list[tuple[Curve, FloatArray | None]]:
+    """The curves without the edges of bands; half the distance of the edges goes with the curve between them."""
+    found: list[tuple[Curve, FloatArray | None]] = []
+    edges: list[Curve] = []
+    for each in curves:
+        if each.edge:
+            edges.append(each)
+            continue
+        low, high = edges if edges else (None, None)
+        found.append((each, None if low is None or high is None else (high.y - low.y) / 2))
+        edges = []
+    return found
+
+
+def _smoothed(plot: Plot, raw: Plot) -> bool:
+    """Whether any curve of a plot is another than in the same plot without smoothing."""
+    if len(plot.curves) != len(raw.curves):
+        return True
+    pairs = zip(plot.curves, raw.curves, strict=True)
+    return any(not np.array_equal(one.y, other.y, equal_nan=True) for one, other in pairs)
+
+
 def _as_map(heat: HeatMap, board: Board) -> Panel:
     """A heat map of the terminal as the export room draws it."""
     from tuitrain.export import panel as export
 
-    lines = tuple(export.Line(heat.x, heat.values[:, row], "run0", name) for row, name in enumerate(heat.rows))
+    run = names(board.views)[board.focused] if board.views else ""
+    lines = tuple(
+        export.Line(heat.x, heat.values[:, row], "run0", name, f"{heat.title} {run} {name}")
+        for row, name in enumerate(heat.rows)
+    )
     zoom = None if board.zoom is None else (board.zoom.low, board.zoom.high)
     head = board.view.run_id if board.view else ""
     return export.Panel(heat.title, head, heat.x_axis, lines, zoom=zoom, log_x=board.log_x, as_map=True)

@@ -98,7 +98,7 @@ class LaunchScreen(Drafting):
             replace(each, keys=form.without_letters(each.keys), footer=9 if each.id == "choose_screen" else each.footer)
             for each in self.app.actions
         ]
-        return foot(self.place, cells, rows, actions)
+        return foot(self.place, cells, rows, actions, self.app.settings.readonly)
 
     @property
     def found_recipes(self) -> list[Recipe]:

@@ -11,7 +11,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
-from tuitrain.tui.actions import foot, foot_rows
+from tuitrain.tui.actions import foot, foot_rows, withheld_keys
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.registry import Place
 from tuitrain.tui.state import Board
@@ -99,11 +99,16 @@ class PageScreen(Screen[None]):
 
     def foot_lines(self, cells: int, rows: int) -> list[Line]:
         """The keys at the foot."""
-        return foot(self.place, cells, rows, self.app.actions)
+        return foot(self.place, cells, rows, self.app.actions, self.app.settings.readonly)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the app does not allow, such as acting on a run while only reading, no key or click does."""
         return self.app.check_action(action, parameters)
+
+    def on_key(self, event: events.Key) -> None:
+        settings = self.app.settings
+        if settings.readonly and event.key in withheld_keys(self.place, settings.keys):
+            self.tell("Nothing is done: this dashboard is read-only.")
 
     def repaint(self) -> None:
         """Draw everything again in new colours."""

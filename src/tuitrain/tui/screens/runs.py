@@ -235,7 +235,8 @@ class RunsScreen(RunActions):
         self.query_one("#filter").display = True
         typing.value = self.query_text
         typing.cursor_position = len(typing.value)
-        typing.focus()
+        # At once: keys that came in the same packet must not act on a run.
+        self.set_focus(typing)
         self.draw()
 
     def action_clear_filter(self) -> None:

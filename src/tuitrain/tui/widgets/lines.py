@@ -12,7 +12,6 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tuitrain.tui.seven_bit import seven_bit
 from tuitrain.tui.text import Line, fit
 from tuitrain.tui.theme import VISIBLE_BLANKS
 
@@ -21,10 +20,8 @@ if TYPE_CHECKING:
 
 
 def strip_of(of: Line, app: TuitrainApp) -> Strip:
-    """A line in the colours of the app's theme, in seven-bit characters where the settings say so."""
+    """A line in the colours of the app's theme."""
     palette = app.palette
-    if app.settings.ascii:
-        return Strip([Segment(seven_bit(span.text), palette[span.role]) for span in of if span.text])
     return Strip([Segment(span.text, palette[span.role]) for span in of if span.text])
 
 

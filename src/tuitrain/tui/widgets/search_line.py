@@ -38,11 +38,6 @@ class SearchLine(Horizontal):
         yield Input(compact=True, select_on_focus=False)
 
     @property
-    def is_open(self) -> bool:
-        """Whether somebody types."""
-        return bool(self.display)
-
-    @property
     def text(self) -> str:
         """What was typed."""
         return self.query_one(Input).value
@@ -50,7 +45,8 @@ class SearchLine(Horizontal):
     def open(self) -> None:
         """Show the line and take the keys."""
         self.display = True
-        self.query_one(Input).focus()
+        # At once: keys that came in the same packet must not act on the run.
+        self.screen.set_focus(self.query_one(Input))
 
     def close(self, *, keep: bool) -> None:
         """Give the keys back; without `keep` the text is gone."""

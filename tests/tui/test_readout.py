@@ -1,0 +1,52 @@
+"""What stands at the crosshair of several runs, and what tells their names apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tuitrain.tui.charts.drawing import draw
+from tuitrain.tui.charts.overlay import distinct
+from tuitrain.tui.charts.plot import Curve, Look, Plot, Points
+from tuitrain.tui.text import plain, width
+from tuitrain.tui.theme import glyph
+
+
+def test_what_tells_names_apart() -> None:
+    assert distinct(["llama2-tiny · 0000", "llama2-tiny · 0001", "gpt2-124m"]) == ["0000", "0001", "gpt2"]
+    assert distinct(["gpt2-tiny", "gpt2-tiny lr"]) == ["gpt2-tiny", "lr"]
+
+
+def eight_runs() -> Plot:
+    x = np.arange(1.0, 101)
+    runs = (
+        Curve(x, x * 0 + 2 + index / 10, f"run{index % 6}", f"llama2-tiny · 000{index}", glyph(index), order=index)
+        for index in range(8)
+    )
+    stars = tuple(Points(np.array([30.0]), np.array([2.0]), f"run{index}") for index in range(6))
+    return Plot("loss", "2.31", tuple(runs), stars)
+
+
+@pytest.mark.parametrize("columns", [60, 66, 80, 120, 200])
+def test_the_crosshair_tells_the_values_of_all_runs(columns: int) -> None:
+    drawn = draw(eight_runs(), columns, 14, look=Look(crosshair=30)).lines
+    assert len(drawn) == 14
+    assert {width(line) for line in drawn} == {columns}
+    told = " ".join(" ".join(plain(line).strip("╭│╮─") for line in drawn[:2]).split())
+    for index in range(8):
+        values = (f"{glyph(index)} 2.{index}0", f"{glyph(index)} 000{index} 2.{index}0")
+        assert any(value in told for value in values), told
+    # Below the values there is a smaller chart, and none of its rows is hidden.
+    assert "╰ step" in plain(drawn[-1])
+
+
+def test_where_there_is_no_room_for_names_values_go_on_in_the_next_rows() -> None:
+    rows = text_at(eight_runs(), 34, 14, 30)
+    told = " ".join(rows[:4])
+    assert all(f"{glyph(index)} 2.{index}0" in told for index in range(8))
+    few = text_at(eight_runs(), 34, 5, 30)
+    assert len(few) == 5
+
+
+def text_at(plot: Plot, columns: int, rows: int, at: float) -> list[str]:
+    return [plain(line) for line in draw(plot, columns, rows, look=Look(crosshair=at)).lines]
