@@ -16,9 +16,9 @@ from typer.main import get_command
 
 from tests.cli.conftest import Cli
 from tests.support import write_run
-from tuitrain.cli.app import SECTIONS, app
+from tuitrain.cli.app import SECTIONS, command_line
 
-ROOT: Any = get_command(app)
+ROOT: Any = get_command(command_line())
 
 
 def walk(command: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -8,10 +8,10 @@ import sys
 
 def main() -> None:
     """Entry point of `tuitrain`: run a command, and turn what goes wrong into one sentence and an exit code."""
-    from tuitrain.cli.app import app
+    from tuitrain.cli.app import command_line
 
     try:
-        app(prog_name="tuitrain")
+        command_line(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="tuitrain")
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from tuitrain import __version__
-from tuitrain.cli.commands import (
-    checkpoint,
-    compare,
-    diff,
-    doctor,
-    export,
-    launch,
-    logs,
-    ls,
-    plan,
-    presets,
-    resume,
-    sample,
-    schema,
-    show,
-    status,
-    stop,
-    watch,
-)
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Train": ("launch", "stop", "resume", "checkpoint", "eval", "snapshot"),
@@ -34,6 +17,48 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Compare and export": ("compare", "diff", "export"),
     "Plan and set up": ("plan", "presets", "doctor", "schema"),
 }
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command and where its function is: a module of `tuitrain.cli.commands` and a name in it."""
+
+    name: str
+    module: str
+    function: str
+    help: str
+
+    def add_to(self, to: typer.Typer) -> None:
+        """Import the module, and add what it has to the table."""
+        module = import_module(f"tuitrain.cli.commands.{self.module}")
+        found = getattr(module, self.function)
+        if isinstance(found, typer.Typer):
+            to.add_typer(found, name=self.name, short_help=self.help)
+        else:
+            to.command(self.name, cls=getattr(module, "COMMAND_CLASS", None), short_help=self.help)(found)
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("launch", "launch", "launch", "Start a training run."),
+    Command("stop", "stop", "stop", "End runs gracefully, with a checkpoint."),
+    Command("resume", "resume", "resume", "Continue a run from its newest checkpoint."),
+    Command("checkpoint", "checkpoint", "checkpoint", "Ask a live run for a checkpoint."),
+    Command("eval", "checkpoint", "evaluate", "Ask a live run for an evaluation."),
+    Command("snapshot", "checkpoint", "snapshot", "Ask a live run what its GPU memory holds."),
+    Command("watch", "watch", "watch", "The dashboard of one or several runs."),
+    Command("ls", "ls", "ls", "List runs."),
+    Command("show", "show", "show", "Everything about one run."),
+    Command("status", "status", "status", "One line about a run, and an exit code; can wait for its end."),
+    Command("logs", "logs", "logs", "Console output of a run."),
+    Command("sample", "sample", "sample", "Generate text from a checkpoint."),
+    Command("compare", "compare", "compare", "Runs side by side: curves on a terminal, else a table."),
+    Command("diff", "diff", "diff", "Configuration keys in which two runs differ."),
+    Command("export", "export", "app", "Figures and numbers as files."),
+    Command("plan", "plan", "plan", "Parameters, FLOPs, memory and time of a configuration."),
+    Command("presets", "presets", "presets", "List the presets, or print one."),
+    Command("doctor", "doctor", "doctor", "What this machine has, and what is missing."),
+    Command("schema", "schema", "schema", "JSON Schema of the configuration and of the log."),
+)
 
 
 class SectionedGroup(TyperGroup):
@@ -54,24 +79,12 @@ class SectionedGroup(TyperGroup):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=100)) for name in names])
 
 
-app = typer.Typer(
-    name="tuitrain",
-    cls=SectionedGroup,
-    no_args_is_help=True,
-    # Plain text: rich help pages cost more than everything else that `--help` does.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"tuitrain {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
@@ -88,22 +101,19 @@ def root(
     """
 
 
-app.command("launch", cls=launch.LaunchCommand, short_help="Start a training run.")(launch.launch)
-app.command("stop", short_help="End runs gracefully, with a checkpoint.")(stop.stop)
-app.command("resume", short_help="Continue a run from its newest checkpoint.")(resume.resume)
-app.command("checkpoint", short_help="Ask a live run for a checkpoint.")(checkpoint.checkpoint)
-app.command("eval", short_help="Ask a live run for an evaluation.")(checkpoint.evaluate)
-app.command("snapshot", short_help="Ask a live run what its GPU memory holds.")(checkpoint.snapshot)
-app.command("watch", short_help="The dashboard of one or several runs.")(watch.watch)
-app.command("ls", short_help="List runs.")(ls.ls)
-app.command("show", short_help="Everything about one run.")(show.show)
-app.command("status", short_help="One line about a run, and an exit code; can wait for its end.")(status.status)
-app.command("logs", short_help="Console output of a run.")(logs.logs)
-app.command("sample", short_help="Generate text from a checkpoint.")(sample.sample)
-app.command("compare", short_help="Runs side by side: curves on a terminal, else a table.")(compare.compare)
-app.command("diff", short_help="Configuration keys in which two runs differ.")(diff.diff)
-app.add_typer(export.app, name="export", short_help="Figures and numbers as files.")
-app.command("plan", short_help="Parameters, FLOPs, memory and time of a configuration.")(plan.plan)
-app.command("presets", short_help="List the presets, or print one.")(presets.presets)
-app.command("doctor", short_help="What this machine has, and what is missing.")(doctor.doctor)
-app.command("schema", short_help="JSON Schema of the configuration and of the log.")(schema.schema)
+def command_line(wanted: str | None = None) -> typer.Typer:
+    """The command line; with the name of a command only that one, so that no other is imported."""
+    app = typer.Typer(
+        name="tuitrain",
+        cls=SectionedGroup,
+        no_args_is_help=True,
+        # Plain text: rich help pages cost more than everything else that `--help` does.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    app.callback()(root)
+    only = [command for command in COMMANDS if command.name == wanted]
+    for command in only or COMMANDS:
+        command.add_to(app)
+    return app

@@ -16,7 +16,7 @@ from tuitrain.runs.layout import RunDirectory
 CHUNK_BYTES = 4 << 20
 LONG_BYTES = 2 << 20
 """A longer log takes too long to be read before its newest part is shown."""
-NEWEST_BYTES = 512 << 10
+NEWEST_BYTES = 256 << 10
 _MEMORY_BYTES = 64
 
 
@@ -152,10 +152,11 @@ def newest_part(path: Path) -> tuple[tuple[AnyRecord, ...], int] | None:
         size = os.fstat(file.fileno()).st_size
         if size <= LONG_BYTES:
             return None
-        head = file.read(NEWEST_BYTES)
+        head = file.readline(LONG_BYTES)
         file.seek(size - NEWEST_BYTES)
         tail = file.read(NEWEST_BYTES)
     begin, end = tail.find(b"\n") + 1, tail.rfind(b"\n") + 1
+    # A log begins with what the run is; what a later attempt says of itself is in the newest part or far from it.
     first, _ = LineParser().feed(head)
     newest, _ = LineParser().feed(tail[begin:end])
     told = tuple(record for record in first if isinstance(record, Run))

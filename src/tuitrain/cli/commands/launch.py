@@ -55,6 +55,10 @@ class LaunchCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
+COMMAND_CLASS = LaunchCommand
+"""What the table of commands makes of `launch`."""
+
+
 def launch(
     ctx: typer.Context,
     preset: Annotated[

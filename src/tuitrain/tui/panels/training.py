@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tuitrain.accounting import lr_factor
 from tuitrain.analysis.metrics import metric
-from tuitrain.analysis.power_law import Projection, project_loss
 from tuitrain.runs import FloatArray, RunHistory
 from tuitrain.tui.charts.plot import Curve, Plot
 from tuitrain.tui.panels.parts import ahead, curves, plot, stars
 from tuitrain.tui.state import Board, RunView
 from tuitrain.tui.theme import run_role
 from tuitrain.tui.tracks import Track
+
+if TYPE_CHECKING:
+    from tuitrain.analysis.power_law import Projection
 
 _GROWTH = 1.02
 """A projection is made again when the run has this many times the records."""
@@ -67,6 +68,8 @@ def projection_of(view: RunView) -> Projection | None:
         steps, losses = history.steps.series("loss")
         schedule = _section(run.config, "schedule")
         warmup = schedule.get("warmup_steps")
+        from tuitrain.analysis.power_law import project_loss
+
         found = project_loss(steps, losses, run.total_steps, warmup if isinstance(warmup, int) else 0)
         known = _projections[history] = (cuts, count, found)
     return known[2]
@@ -120,6 +123,8 @@ def _planned(view: RunView, board: Board) -> list[Curve]:
     total = run.total_steps
 
     def factors(at: FloatArray) -> FloatArray:
+        from tuitrain.accounting import lr_factor
+
         return np.array([lr_factor(max(int(step) - 1, 0), section, total) for step in at])
 
     probes = np.array([len(steps) // 2, len(steps) - 1])
