@@ -10,7 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from rich.console import RenderableType
 from textual import events
+from textual._compositor import ChopsUpdate
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
@@ -23,6 +25,7 @@ from tuitrain.tui.actions import actions_for
 from tuitrain.tui.alarm import Alarm
 from tuitrain.tui.charts.axes import X_AXES, XAxis
 from tuitrain.tui.feed import Arrived, Detailed, Feed, Listed, Troubled, Wanted
+from tuitrain.tui.narrow import NarrowUpdate
 from tuitrain.tui.navigation import Navigation
 from tuitrain.tui.refresh import Link, Pace, timed
 from tuitrain.tui.registry import ACTIONS, Place
@@ -106,6 +109,9 @@ class TuitrainApp(Navigation):
         from tuitrain.tui.seven_bit_filter import SevenBit
 
         return SevenBit()
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        super()._display(screen, NarrowUpdate.of(renderable) if isinstance(renderable, ChopsUpdate) else renderable)
 
     def get_driver_class(self) -> type[Driver]:
         from tuitrain.tui.driver import thrifty
