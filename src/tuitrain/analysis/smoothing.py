@@ -8,6 +8,8 @@ from tuitrain.runs import FloatArray
 
 # Below this the oldest points no longer reach the last bit of a float64 mean.
 _NEGLIGIBLE = 1e-20
+# What stays in the processor's cache through all rounds.
+_AT_ONCE = 1 << 14
 # So many values that the bias of an average of them is nothing.
 _MANY = 1 << 40
 
@@ -43,6 +45,9 @@ class Smoother:
         The recurrence t_i = w t_(i-1) + x_i is solved by recursive doubling: after k rounds every element holds the
         sum over its last 2^k points, so log2(n) additions of whole arrays do it.
         """
+        if len(values) > _AT_ONCE:
+            starts = range(0, len(values), _AT_ONCE)
+            return np.concatenate([self.extend(values[start : start + _AT_ONCE]) for start in starts])
         finite = np.isfinite(values)
         if not finite.all():
             smoothed = np.full(len(values), np.nan)
