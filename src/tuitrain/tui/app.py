@@ -128,7 +128,14 @@ class TuitrainApp(Navigation):
         if found is not None:
             self.on_arrived(found)
         self.push_screen(self._screen(self._place))
-        self.call_after_refresh(_collect_garbage)
+        # Header first, then the charts, whose places must be known.
+        self.call_after_refresh(self.call_after_refresh, self._settled)
+
+    def _settled(self) -> None:
+        """The first picture is there: read on, and look for garbage, but never among what is there at the start."""
+        self.feed.drawn()
+        gc.freeze()
+        gc.enable()
 
     def on_unmount(self) -> None:
         self.feed.stop()
@@ -337,12 +344,6 @@ class TuitrainApp(Navigation):
 
 
 _ACTS = frozenset(action.id for action in ACTIONS if action.acts)
-
-
-def _collect_garbage() -> None:
-    """Look for garbage from now on, but never again among what is there at the start."""
-    gc.freeze()
-    gc.enable()
 
 
 def _home(runs: Sequence[RunDirectory], runs_dir: Path) -> Path:

@@ -86,6 +86,7 @@ class Feed(threading.Thread):
         self._list_told: tuple[int, tuple[Glance, ...]] | None = None
         self._taken = threading.Event()
         self._shown = threading.Event()
+        self._drawn = threading.Event()
         self._first: queue.SimpleQueue[Arrived | None] = queue.SimpleQueue()
         self._wanted: queue.SimpleQueue[Wanted] = queue.SimpleQueue()
         self.polls = 0
@@ -123,6 +124,10 @@ class Feed(threading.Thread):
         self._wanted.put(wanted)
         self._wake.set()
 
+    def drawn(self) -> None:
+        """Say that the first picture is on the terminal: until then reading on would only delay it."""
+        self._drawn.set()
+
     def taken(self) -> None:
         """Say that the last message was taken in: only then is more read, so that nothing piles up."""
         self._taken.set()
@@ -132,6 +137,7 @@ class Feed(threading.Thread):
         self._stopped.set()
         self._wake.set()
         self._taken.set()
+        self._drawn.set()
 
     def run(self) -> None:
         listed_at = 0.0
@@ -156,6 +162,7 @@ class Feed(threading.Thread):
             message = None if self._first.empty() else self._first.get()
         if message is not None and not self._stopped.is_set():
             self._send(message)
+        self._drawn.wait(PATIENCE_S)
 
     def _poll_runs(self) -> bool:
         """Poll every run once; returns whether one has more to read at once."""
