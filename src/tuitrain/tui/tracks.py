@@ -22,6 +22,8 @@ from tuitrain.tui.charts.axes import XAxis
 
 ROWS_KEPT = 1 << 18
 """More rows than this are thinned: ten million steps then take as much memory as a quarter of a million."""
+DETAIL_ROWS = 1 << 20
+"""So many rows of a part that is zoomed in are held, for as long as it is."""
 _UNSMOOTHED = ("time", "step", "tokens", "lr")
 
 
@@ -351,11 +353,11 @@ def _add(sums: list[float], value: float, weight: float, at: int = 0) -> None:
 
 
 def read_closely(path: Path, part: Part, weights: Sequence[float]) -> Tracks:
-    """A part of a log with all its rows, as far as ROWS_KEPT allows. Raises OSError."""
+    """A part of a log with all its rows, as far as DETAIL_ROWS allows. Raises OSError."""
     tracks, follower = Tracks(RunHistory()), LogFollower(path, start=part.start)
     while True:
         batch = follower.poll()
         tracks.history.absorb(batch.records)
-        tracks.thin(weights)
+        tracks.thin(weights, DETAIL_ROWS)
         if not batch.more or batch.end >= part.end:
             return tracks
