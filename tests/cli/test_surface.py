@@ -57,7 +57,7 @@ def test_the_examples_of_help_parse(cli: Cli, path: tuple[str, ...]) -> None:
         command, arguments = ROOT, words[words.index("tuitrain") + 1 :]
         while hasattr(command, "commands"):
             command, arguments = command.commands[arguments[0]], arguments[1:]
-        command.make_context(command.name, arguments)
+        assert command.make_context(command.name, arguments).command is command
 
 
 def test_every_command_stands_under_a_heading(cli: Cli) -> None:

@@ -86,7 +86,7 @@ def test_a_tokenizer_that_is_there_passes(tmp_path: Path, name: str) -> None:
     file.parent.mkdir(exist_ok=True)
     file.touch()
     given = file if file.parent == tmp_path else file.parent
-    preflight.check(load_config("gpt2-tiny", [f"data.tokenizer={given}"]))
+    assert preflight.check(load_config("gpt2-tiny", [f"data.tokenizer={given}"])).count == 1
 
 
 def test_a_tokenizer_directory_without_one_is_not_found(tmp_path: Path) -> None:

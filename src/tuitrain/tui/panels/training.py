@@ -65,11 +65,11 @@ def projection_of(view: RunView) -> Projection | None:
         return None
     known = _projections.get(history)
     if known is None or known[0] != cuts or count > known[1] * _GROWTH:
+        from tuitrain.analysis.power_law import project_loss
+
         steps, losses = history.steps.series("loss")
         schedule = _section(run.config, "schedule")
         warmup = schedule.get("warmup_steps")
-        from tuitrain.analysis.power_law import project_loss
-
         found = project_loss(steps, losses, run.total_steps, warmup if isinstance(warmup, int) else 0)
         known = _projections[history] = (cuts, count, found)
     return known[2]
