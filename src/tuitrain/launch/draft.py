@@ -125,11 +125,6 @@ class Outlook:
     errors: Mapping[str, str]
     obstacle: str | None
 
-    @property
-    def ready(self) -> bool:
-        """Whether it can be started."""
-        return self.config is not None and not self.errors and self.obstacle is None
-
 
 def outlook(draft: Draft, machine: Machine | None = None) -> Outlook:
     """Work the draft out, as `plan` and `launch` would. machine: this one, where it has been looked at already."""
