@@ -52,7 +52,10 @@ STEPS = st.builds(
 )  # fmt: skip
 RECORDS = st.one_of(
     STEPS,
-    st.builds(Eval, time=TIME, step=WHOLE, loss=NUMBER, split=TEXT, perplexity=st.none() | NUMBER),
+    st.builds(
+        Eval, time=TIME, step=WHOLE, loss=NUMBER, split=TEXT, perplexity=st.none() | NUMBER,
+        sequences=st.none() | WHOLE, split_fingerprint=st.none() | TEXT,
+    ),
     st.builds(Layers, time=TIME, step=WHOLE, grad_norm=st.lists(NUMBER, max_size=5)),
     st.builds(Sample, time=TIME, step=WHOLE, text=TEXT, prompt=TEXT),
     st.builds(

@@ -146,12 +146,20 @@ class Layers(Record, tag="layers", kw_only=True):
 
 
 class Eval(Record, tag="eval", kw_only=True):
-    """An evaluation on a split that is not trained on."""
+    """An evaluation on a split that is not trained on.
+
+    Two losses are of the same quantity only where split and split_fingerprint agree.
+    """
 
     step: Whole
     loss: float
     tokens: Whole | None = None
     split: str = "val"
+    """Its name."""
+    sequences: Whole | None = None
+    """How many sequences were evaluated, each once."""
+    split_fingerprint: str | None = None
+    """Identifies these very sequences; None: not known."""
     accuracy: float | None = None
     perplexity: float | None = None
     duration_ms: float | None = None
