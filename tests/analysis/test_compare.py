@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.analysis.histories import history
+from tests.analysis.histories import history, run_record
 from tests.support import write_run
 from tuitrain.analysis.compare import (
     Comparison,
     MetricRow,
+    best_of,
     compare_runs,
     config_difference,
     display_names,
     equally_far,
     shared_point,
 )
+from tuitrain.analysis.metrics import metric
 from tuitrain.config import load_config
 from tuitrain.events import Architecture, Hardware, Parallel, Step
 from tuitrain.runs import RunHistory, load_history
@@ -194,6 +196,30 @@ def test_different_data_is_a_caution() -> None:
 def test_different_hardware_is_said_with_the_speed() -> None:
     sentences = two(hardware=Hardware(device="Other"), step_ms=250.0).verdict
     assert "two is faster (on different hardware): 400 tok/s, 4.00× one (100 tok/s)." in sentences
+
+
+def test_speeds_that_differ_by_less_than_the_step_times_scatter_are_not_ranked() -> None:
+    def noisy(step_ms: float) -> RunHistory:
+        made = RunHistory()
+        made.absorb([run_record()])
+        made.absorb(
+            Step(time=float(n), step=n, tokens=100 * n, step_time_ms=step_ms * (0.8, 1.2)[n % 2], mfu=0.1 / step_ms)
+            for n in range(1, 101)
+        )
+        return made
+
+    comparison = compare_runs([("a", noisy(111.0)), ("b", noisy(100.0))])
+    assert comparison.verdict == [
+        "The speeds of b and a cannot be told apart: 1.00 k tok/s and 901 tok/s, and step times scatter by ±20.0 %."
+    ]
+    assert row(comparison, "mean_tokens_per_sec").best is None
+    assert "b is faster" in compare_runs([("a", noisy(200.0)), ("b", noisy(100.0))]).verdict[0]
+
+
+def test_values_that_read_alike_have_no_best() -> None:
+    about = metric("peak_memory_gb")
+    assert best_of(about, [0.3702, 0.3698]) is None
+    assert best_of(about, [0.38, 0.37]) == 1
 
 
 def test_a_diverged_run_is_named_first() -> None:

@@ -20,7 +20,7 @@ def test_a_run_of_round_numbers() -> None:
         token_budget=2000, budget_fraction=0.5, final_loss=2.0, last_loss=2.0, final_val_loss=2.0, final_val_step=8,
         best_val_loss=1.0, best_val_step=4, final_perplexity=math.exp(2), final_accuracy=0.5, mean_mfu=0.1,
         mean_mfu_causal=None, mean_tokens_per_sec=100.0, mean_step_time_ms=1000.0, mean_tflops=0.1, peak_memory_gb=3.0,
-        training_time_s=10.0, wall_time_s=10.0, total_flops=6e12, params_total=1000,
+        step_time_scatter=0.0, training_time_s=10.0, wall_time_s=10.0, total_flops=6e12, params_total=1000,
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ UNSET = "–"
 LOSS_KEYS = frozenset(
     {"final_loss", "last_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"}
 )
+SPEED_KEYS = frozenset({"mean_mfu", "mean_tokens_per_sec"})
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,8 @@ def _metric_row(metric: Metric, summaries: Sequence[Summary], baseline: int, *, 
     deltas = [
         _relative(value, reference) if ranked and index != baseline else None for index, value in enumerate(values)
     ]
-    return MetricRow(metric, values, deltas, best_of(metric, values) if ranked else None, baseline)
+    scatter = max(summary.step_time_scatter or 0.0 for summary in summaries)
+    return MetricRow(metric, values, deltas, best_of(metric, values, scatter) if ranked else None, baseline)
 
 
 def _relative(value: float | None, reference: float | None) -> float | None:
@@ -208,14 +210,19 @@ def _relative(value: float | None, reference: float | None) -> float | None:
     return value / reference - 1
 
 
-def best_of(metric: Metric, values: Sequence[float | None]) -> int | None:
-    """The index of the best value; None where there is no better, no other, or no single best."""
+def best_of(metric: Metric, values: Sequence[float | None], scatter: float = 0.0) -> int | None:
+    """The index of the best value.
+
+    None where there is no better and no other, where the two best read alike, and for a speed where they differ by less
+    than the relative scatter of the step times.
+    """
     known = [(value, index) for index, value in enumerate(values) if value is not None and math.isfinite(value)]
     if metric.better is None or len(known) < 2:
         return None
-    chosen = min(known) if metric.better == "lower" else max(known)
-    # Equal values have no best among them.
-    return chosen[1] if sum(value == chosen[0] for value, _ in known) == 1 else None
+    (best, index), (second, _) = sorted(known, reverse=metric.better == "higher")[:2]
+    if metric.text(best) == metric.text(second):
+        return None
+    return None if metric.key in SPEED_KEYS and abs(best - second) < scatter * abs(second) else index
 
 
 def described(run: Run | None) -> dict[str, Any]:

@@ -27,7 +27,8 @@ class Summary:
     final_loss and final_accuracy are means over the end of the run (see FINAL_RECORDS), of finite values where there
     are any; last_loss is the newest value as recorded. mean_tokens_per_sec is all tokens by all step time, mean_mfu is
     weighted by step time, so the two agree. training_time_s is the sum of the step times, wall_time_s the time from the
-    first record to the newest. peak_memory_gb is of one device, the highest.
+    first record to the newest. peak_memory_gb is of one device, the highest. step_time_scatter is half the range of the
+    middle 68 % of the step times, relative to their median: one standard deviation where they are normal.
     """
 
     name: str | None = None
@@ -50,6 +51,7 @@ class Summary:
     mean_mfu_causal: float | None = None
     mean_tokens_per_sec: float | None = None
     mean_step_time_ms: float | None = None
+    step_time_scatter: float | None = None
     mean_tflops: float | None = None
     peak_memory_gb: float | None = None
     training_time_s: float | None = None
@@ -94,6 +96,7 @@ def summarize(history: RunHistory, at: tuple[Axis, float] | None = None) -> Summ
         mean_mfu_causal=_weighted(steps["mfu_causal"][:rows], seconds),
         mean_tokens_per_sec=_rate(tokens_covered(history)[:rows], seconds, steps["tokens_per_sec"][:rows]),
         mean_step_time_ms=None if mean_step is None else 1000 * mean_step,
+        step_time_scatter=_scatter(steps["step_time_ms"][:rows]),
         mean_tflops=_weighted(steps["tflops"][:rows], seconds),
         peak_memory_gb=_highest(steps["mem_peak_gb"][:rows]),
         training_time_s=float(np.nansum(seconds)) if np.isfinite(seconds).any() else None,
@@ -207,6 +210,14 @@ def _mean_step_seconds(steps: FloatArray, seconds: FloatArray) -> float | None:
     known = np.isfinite(seconds)
     covered = float(steps_covered(steps)[known].sum())
     return float(seconds[known].sum()) / covered if covered > 0 else None
+
+
+def _scatter(values: FloatArray) -> float | None:
+    finite = values[np.isfinite(values)]
+    if len(finite) < 2:
+        return None
+    low, middle, high = np.quantile(finite, (0.16, 0.5, 0.84))
+    return float((high - low) / (2 * middle)) if middle > 0 else None
 
 
 def _wall_time(history: RunHistory) -> float | None:

@@ -147,24 +147,39 @@ def _on_speed(names: Sequence[str], histories: Sequence[RunHistory], summaries: 
     other = " (on different hardware)" if len(devices) > 1 else ""
     fastest = "faster" if len(names) == 2 else "the fastest"
 
+    scatter = step_time_scatter(names, summaries)
+
     def sentence(best: str, value: float, second: str, slower: float) -> str:
         ratio = value / slower
+        rates = f"{units.rate(value)} and {units.rate(slower)}"
         if ratio - 1 < NOTICEABLE:
-            return f"{best} and {second} are equally fast{other}: {units.rate(value)} and {units.rate(slower)}."
+            return f"{best} and {second} are equally fast{other}: {rates}."
+        if ratio - 1 < (noise := max(scatter[best], scatter[second])):
+            return (
+                f"The speeds of {best} and {second} cannot be told apart{other}: {rates}, "
+                f"and step times scatter by ±{units.percent(noise)}."
+            )
         times = f"{ratio:.2f}×" if ratio < 10 else f"{ratio:,.0f}×"
         return f"{best} is {fastest}{other}: {units.rate(value)}, {times} {second} ({units.rate(slower)})."
 
     return _ranked(names, [summary.mean_tokens_per_sec for summary in summaries], lower=False, sentence=sentence)
 
 
+def step_time_scatter(names: Sequence[str], summaries: Sequence[Summary]) -> dict[str, float]:
+    """The relative scatter of each run's step times: speeds that differ by less are not ranked. 0 where unknown."""
+    return {name: summary.step_time_scatter or 0.0 for name, summary in zip(names, summaries, strict=True)}
+
+
 def _on_utilisation(names: Sequence[str], summaries: Sequence[Summary]) -> list[str]:
-    """Who makes more of the hardware; nothing where the shown digits are the same."""
+    """Which run has the higher MFU; nothing where the shown digits are the same or the scatter is larger."""
     better = "better" if len(names) == 2 else "best"
+    scatter = step_time_scatter(names, summaries)
 
     def sentence(best: str, value: float, second: str, other: float) -> str:
         if value / other - 1 < NOTICEABLE:
             return f"{best} and {second} use the hardware equally well: {units.percent(value)} MFU."
-        if units.percent(value) == units.percent(other):
+        noise = max(scatter[best], scatter[second])
+        if value / other - 1 < noise or units.percent(value) == units.percent(other):
             return ""
         return (
             f"{best} uses the hardware {better}: {units.percent(value)} MFU against {units.percent(other)} of {second}."
