@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
 
@@ -29,6 +30,12 @@ from tuitrain.runs import RunDirectory, RunInfo
 TINY = "llama2-tiny"
 PINNED = ("train.max_steps=300", "train.global_batch_size=16", "train.micro_batch_size=16", "schedule.warmup_steps=20")
 """What the numbers in tests rest on, so that tuning a tiny preset changes none of them."""
+
+
+def unprivileged(*command: str) -> list[str]:
+    """A command that permissions hold for, also where root runs the tests."""
+    capabilities = "-dac_override,-dac_read_search"
+    return [*(["setpriv", f"--bounding-set={capabilities}"] if os.geteuid() == 0 else []), *command]
 
 
 def run_record(config: RunConfig, run_id: str, *, at: float, attempt: int = 1, peak: float | None = 312.0) -> Run:

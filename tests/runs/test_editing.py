@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support import write_run
-from tuitrain.runs import RunDirectory, RunInfo, glance, list_runs
-from tuitrain.runs.editing import EditError, add_note, change_tags, normal_tags, set_tags
+from tests.runs.lock_holder import held
+from tests.support import unprivileged, write_run
+from tuitrain.launch.local import start
+from tuitrain.runs import RunDirectory, RunInfo, editing, glance, list_runs
+from tuitrain.runs.editing import EditError, add_note, change_tags, normal_tags, remove_notes, set_tags
 
 
 def test_tags_have_no_blanks_and_come_once() -> None:
@@ -37,28 +41,85 @@ def test_all_other_facts_stay_also_those_of_a_newer_version(tmp_path: Path) -> N
     run.info.write_text(json.dumps(facts), encoding="utf-8")
     set_tags(run, ["t"])
     assert json.loads(run.info.read_bytes()) == facts | {"tags": ["t"]}
-    assert not list(run.path.glob(".run.json*"))
+    assert list(run.path.glob(".run.json*")) == [run.info_lock]
 
 
-def test_a_launcher_that_writes_at_the_same_moment_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run, resumed = write_run(tmp_path), False
-    plain = Path.write_bytes
+EDIT = """
+import sys
+from pathlib import Path
+from tuitrain.runs import RunDirectory
+from tuitrain.runs.editing import add_note, change_tags
+run, who = RunDirectory(Path(sys.argv[1])), sys.argv[2]
+sys.stdin.read()
+for number in range(25):
+    change_tags(run, add=[f"{who}-{number}"])
+    add_note(run, f"{who}-{number}")
+"""
 
-    def meanwhile(path: Path, data: bytes) -> int:
-        nonlocal resumed
-        written = plain(path, data)
-        if path.parent == run.path and not resumed:
-            resumed = True
-            plain(run.info, json.dumps(json.loads(run.info.read_bytes()) | {"pid": 4711}).encode())
-        return written
 
-    monkeypatch.setattr(Path, "write_bytes", meanwhile)
-    set_tags(run, ["t"])
+def test_several_processes_change_one_run_and_nothing_is_lost(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    editors = [
+        subprocess.Popen([sys.executable, "-c", EDIT, str(run.path), who], stdin=subprocess.PIPE) for who in "abcd"
+    ]
+    for editor in editors:
+        # All begin when they have imported what they need.
+        assert editor.stdin is not None
+        editor.stdin.close()
+    resumed = start(run, [sys.executable, "-c", ""], None)
+    assert [process.wait() for process in [resumed, *editors]] == [0] * 5
+    wanted = {f"{who}-{number}" for who in "abcd" for number in range(25)}
     info = run.read_info()
     assert info is not None
-    assert (info.pid, info.tags) == (4711, ["t"])
+    assert set(info.tags) == {*wanted, "test"}
+    assert sorted(info.notes) == sorted(wanted)
+    assert info.pid == resumed.pid
+
+
+def test_a_process_that_dies_while_it_changes_a_run_leaves_it_free_and_as_it_was(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    before = run.info.read_bytes()
+    script = (
+        "import os, sys; from pathlib import Path; from tuitrain.runs import RunDirectory\n"
+        "from tuitrain.runs.editing import edited_facts\n"
+        "with edited_facts(RunDirectory(Path(sys.argv[1]))) as facts: facts['tags'] = ['half']; os._exit(7)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(run.path)]).returncode == 7
+    assert run.info.read_bytes() == before
+    assert change_tags(run, add=["whole"]) == ["test", "whole"]
+
+
+def test_a_run_that_another_process_holds_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run(tmp_path)
+    monkeypatch.setattr(editing, "PATIENCE_S", 0.0)
+    with held(run.info_lock), pytest.raises(EditError, match=r"run.json is being changed by another process"):
+        add_note(run, "late")
+
+
+def test_in_a_directory_that_is_read_only_it_is_said_and_nothing_changes(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    before = run.info.read_bytes()
+    script = (
+        "import sys; from pathlib import Path; from tuitrain.runs import RunDirectory\n"
+        "from tuitrain.runs.editing import EditError, set_tags\n"
+        "try: set_tags(RunDirectory(Path(sys.argv[1])), ['t'])\n"
+        "except EditError as error: print(error)"
+    )
+    run.path.chmod(0o555)
+    done = subprocess.run(
+        unprivileged(sys.executable, "-c", script, str(run.path)), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{run.info} cannot be written: Permission denied.\n"
+    assert run.info.read_bytes() == before
+
+
+def test_notes_go_by_their_numbers(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    for text in ("one", "two", "three"):
+        add_note(run, text)
+    with pytest.raises(EditError, match=r"has 3 notes, and none with the number 4"):
+        remove_notes(run, [1, 4])
+    assert remove_notes(run, [1, 3]) == ["two"]
 
 
 def test_a_log_without_a_directory_has_no_place_for_tags(tmp_path: Path) -> None:

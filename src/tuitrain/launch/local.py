@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -22,8 +22,10 @@ import psutil
 
 from tuitrain.config import RunConfig
 from tuitrain.launch.console import ConsoleFollower
+from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.machine import usable_cores
-from tuitrain.runs import RunDirectory, RunInfo, create_run_directory
+from tuitrain.runs import RunDirectory, create_run_directory
+from tuitrain.runs.editing import EditError, edited_facts
 
 POLL_S = 0.1
 
@@ -58,14 +60,39 @@ def new_run(runs_dir: Path, config: RunConfig) -> RunDirectory:
     return run
 
 
-def start(run: RunDirectory, command: Sequence[str], label: Label, *, processes: int = 1) -> subprocess.Popen[bytes]:
+def start(
+    run: RunDirectory, command: Sequence[str], label: Label | None, *, processes: int = 1
+) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one and its terminal; raises OSError when it cannot be started.
 
-    processes: how many workers the command starts, of which each gets its share of the cores.
+    label: None leaves name, tags and notes of the run as they are. processes: how many workers the command starts, of
+    which each gets its share of the cores. Raises LaunchError, before anything is started, when run.json cannot be
+    written.
     """
-    started = time.time()
+    try:
+        # Locked over the start, so that what somebody tags meanwhile is not lost.
+        with edited_facts(run) as facts:
+            started = time.time()
+            process = _spawn(run, command, processes)
+            facts |= {} if label is None else asdict(label)
+            facts |= {
+                "started": started,
+                "pid": process.pid,
+                "pid_started": _started(process.pid),
+                "host": socket.gethostname(),
+                "command": list(command),
+                "launcher": "torchrun" if processes > 1 else "local",
+                "processes": processes,
+                "job_id": None,
+            }
+    except EditError as error:
+        raise LaunchError(str(error), exit_code=1) from None
+    return process
+
+
+def _spawn(run: RunDirectory, command: Sequence[str], processes: int) -> subprocess.Popen[bytes]:
     with run.console.open("ab") as console:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -73,23 +100,6 @@ def start(run: RunDirectory, command: Sequence[str], label: Label, *, processes:
             env=process_environment(run, processes),
             start_new_session=True,
         )
-    known = run.read_info()
-    run.write_info(
-        RunInfo(
-            name=label.name,
-            created=known.created if known else started,
-            started=started,
-            pid=process.pid,
-            pid_started=_started(process.pid),
-            host=socket.gethostname(),
-            command=list(command),
-            launcher="torchrun" if processes > 1 else "local",
-            processes=processes,
-            tags=label.tags,
-            notes=label.notes,
-        )
-    )
-    return process
 
 
 def process_environment(run: RunDirectory, processes: int = 1) -> dict[str, str]:

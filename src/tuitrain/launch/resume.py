@@ -11,7 +11,7 @@ from pathlib import Path
 from tuitrain.config import RunConfig, difference, load_config
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.local import POLL_S, Label, start, train_command
+from tuitrain.launch.local import POLL_S, start, train_command
 from tuitrain.launch.processes import Processes
 from tuitrain.runs import Glance, RunDirectory, Status, glance, lock_held
 from tuitrain.runs.status import process_alive
@@ -124,6 +124,4 @@ def resume_run(run: RunDirectory, config: RunConfig, processes: int) -> subproce
     temporary.replace(run.config)
     for request in run.control.glob("*"):
         request.unlink(missing_ok=True)
-    info = run.read_info()
-    label = Label(info.name, info.tags, info.notes) if info else Label(config.name)
-    return start(run, train_command(run, processes=processes, resume=True), label, processes=processes)
+    return start(run, train_command(run, processes=processes, resume=True), None, processes=processes)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import msgspec
 
 from tuitrain.runs.glance import glance
 from tuitrain.runs.layout import RunDirectory, RunInfo
+from tuitrain.runs.lock import LockedError, exclusive
 
-_ATTEMPTS = 20
+PATIENCE_S = 20.0
+"""How long another process may hold `run.json`, which takes milliseconds."""
 
 
 class EditError(ValueError):
@@ -40,6 +42,21 @@ def change_tags(run: RunDirectory, add: Iterable[str] = (), remove: Iterable[str
     return list(_change(run, changed)["tags"])
 
 
+def remove_notes(run: RunDirectory, numbers: Iterable[int]) -> list[str]:
+    """Take away notes by their numbers, the oldest being 1. Returns the others. Raises EditError."""
+    gone = set(numbers)
+
+    def changed(facts: dict[str, Any]) -> dict[str, Any]:
+        notes = facts.get("notes", [])
+        unknown = next((number for number in sorted(gone) if not 1 <= number <= len(notes)), None)
+        if unknown is not None:
+            count = "no notes" if not notes else "one note" if len(notes) == 1 else f"{len(notes)} notes"
+            raise EditError(f"{run.run_id} has {count}, and none with the number {unknown}.")
+        return facts | {"notes": [note for number, note in enumerate(notes, 1) if number not in gone]}
+
+    return list(_change(run, changed)["notes"])
+
+
 def add_note(run: RunDirectory, note: str) -> list[str]:
     """Add a note below the others; an empty one changes nothing. Returns all notes. Raises EditError."""
     added = [note.strip()] if note.strip() else []
@@ -47,40 +64,47 @@ def add_note(run: RunDirectory, note: str) -> list[str]:
 
 
 def _change(run: RunDirectory, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """Rewrite `run.json` from what it holds at that moment.
+    with edited_facts(run) as facts:
+        facts |= change(facts)
+    return facts
 
-    Keys that this version does not know stay. Where the file changes meanwhile, the change is made to what it says
-    then, so that the launcher's facts are not lost.
+
+@contextmanager
+def edited_facts(run: RunDirectory) -> Iterator[dict[str, Any]]:
+    """What `run.json` holds, to be changed in place; it is written back in one step when the block ends well.
+
+    Until then no other process, the launcher's included, can change it. Keys that this version does not know stay.
+    Raises EditError.
     """
-    for _ in range(_ATTEMPTS):
-        before = _bytes(run)
-        facts = change(_facts(run, before))
-        temporary = run.info.with_name(f".run.json.edit.{os.getpid()}")
-        try:
-            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
-            if _bytes(run) == before:
-                temporary.replace(run.info)
-                return facts
-        except OSError as error:
-            raise EditError(f"{run.info} cannot be written: {error.strerror or error}.") from None
-        finally:
-            temporary.unlink(missing_ok=True)
-    raise EditError(f"{run.info} is being rewritten all the time; nothing was changed.")
+    if not run.path.is_dir():
+        raise EditError(f"{run.log or run.path} is no run directory, so tags and notes have no place to be kept.")
+    with ExitStack() as lock:
+        with _told_as_sentences(run):
+            lock.enter_context(exclusive(run.info_lock, PATIENCE_S))
+        facts = _facts(run)
+        yield facts
+        with _told_as_sentences(run):
+            run.write_facts(facts)
 
 
-def _bytes(run: RunDirectory) -> bytes | None:
+@contextmanager
+def _told_as_sentences(run: RunDirectory) -> Iterator[None]:
     try:
-        return run.info.read_bytes()
+        yield
+    except LockedError:
+        raise EditError(f"{run.info} is being changed by another process; nothing was changed.") from None
+    except OSError as error:
+        raise EditError(f"{run.info} cannot be written: {error.strerror or error}.") from None
+
+
+def _facts(run: RunDirectory) -> dict[str, Any]:
+    """What `run.json` holds; where there is none, what the log says of the run."""
+    try:
+        data = run.info.read_bytes()
     except FileNotFoundError:
-        return None
+        return _new_facts(run)
     except OSError as error:
         raise EditError(f"{run.info} cannot be read: {error.strerror or error}.") from None
-
-
-def _facts(run: RunDirectory, data: bytes | None) -> dict[str, Any]:
-    """What `run.json` holds; where there is none, what the log says of the run."""
-    if data is None:
-        return _new_facts(run)
     try:
         msgspec.json.decode(data, type=RunInfo)
         facts: dict[str, Any] = msgspec.json.decode(data)
@@ -90,8 +114,6 @@ def _facts(run: RunDirectory, data: bytes | None) -> dict[str, Any]:
 
 
 def _new_facts(run: RunDirectory) -> dict[str, Any]:
-    if not run.path.is_dir():
-        raise EditError(f"{run.log or run.path} is no run directory, so tags and notes have no place to be kept.")
     seen = glance(run)
     facts: dict[str, Any] = msgspec.to_builtins(
         RunInfo(name=seen.name, created=seen.created or run.path.stat().st_mtime)

@@ -8,6 +8,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -63,6 +64,11 @@ class RunDirectory:
         return self.path / "run.json"
 
     @property
+    def info_lock(self) -> Path:
+        """What is held locked while the launcher's facts are changed."""
+        return self.path / ".run.json.lock"
+
+    @property
     def metrics(self) -> Path:
         """The log."""
         return self.log or self.path / "metrics.jsonl"
@@ -99,10 +105,17 @@ class RunDirectory:
             return None
 
     def write_info(self, info: RunInfo) -> None:
+        """Replace `run.json`, whatever it holds; to change it, see `editing.edited_facts`."""
+        self.write_facts(msgspec.to_builtins(info))
+
+    def write_facts(self, facts: dict[str, Any]) -> None:
         """Replace `run.json` in one step, so that no reader meets half of it."""
         temporary = self.info.with_name(f".run.json.{os.getpid()}")
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
-        temporary.replace(self.info)
+        try:
+            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
+            temporary.replace(self.info)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def request(self, name: str) -> None:
         """Leave a request for the engine: one of REQUESTS."""

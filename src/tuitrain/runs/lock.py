@@ -1,10 +1,54 @@
-"""The lock of a run: the engine's first process holds `RUN/.lock` as long as it lives, whatever started it."""
+"""Locks of a run, which end with the process that holds them.
+
+The engine's first process holds `RUN/.lock` as long as it lives, whatever started it. Who changes `run.json` holds a
+lock of its own for the moment.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+_POLL_S = 0.005
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What network file systems without locks answer."""
+
+
+class LockedError(Exception):
+    """Another process holds the lock."""
+
+
+@contextmanager
+def exclusive(path: Path, patience_s: float) -> Iterator[None]:
+    """Hold the lock on this file, which is made, to the end of the block. Threads exclude each other too.
+
+    A file system without locks excludes nobody. Raises OSError, and LockedError when it stays taken for patience_s.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _take(file, time.monotonic() + patience_s)
+        yield
+    finally:
+        os.close(file)
+
+
+def _take(file: int, deadline: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise LockedError from None
+            time.sleep(_POLL_S)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return None
 
 
 def lock_held(path: Path) -> bool | None:
