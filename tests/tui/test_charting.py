@@ -7,6 +7,7 @@ import json
 import re
 import time
 
+import numpy as np
 import pytest
 from textual import events
 from textual.command import CommandPalette
@@ -19,6 +20,8 @@ from tuitrain.events import EventWriter
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.charts.axes import Range
+from tuitrain.tui.charts.drawing import draw
+from tuitrain.tui.charts.plot import Curve, Look, Plot
 from tuitrain.tui.settings import Settings
 from tuitrain.tui.widgets.chart import Chart
 
@@ -219,6 +222,16 @@ async def test_w_shows_the_newest_part_beside_the_whole(run: RunDirectory) -> No
         assert 50 < recent.scale.low < 95
         await pilot.press("w")
         assert len(widget.areas) == 1
+
+
+def test_the_newest_part_is_of_what_was_measured_and_not_of_the_plan() -> None:
+    done, all_steps = np.arange(1.0, 101), np.arange(1.0, 301)
+    plan = Curve(all_steps, 1 / all_steps, "run0.faint", "plan", forecast=True)
+    whole, recent = draw(
+        Plot("learning rate", "", (plan, Curve(done, 1 / done, "run0"))), 100, 12, look=Look(recent=True)
+    ).areas
+    assert whole.scale.high == 300
+    assert recent.scale.high == 100
 
 
 async def test_a_range_at_the_end_of_a_live_run_follows_it(run: RunDirectory) -> None:

@@ -50,3 +50,15 @@ def test_where_there_is_no_room_for_names_values_go_on_in_the_next_rows() -> Non
 
 def text_at(plot: Plot, columns: int, rows: int, at: float) -> list[str]:
     return [plain(line) for line in draw(plot, columns, rows, look=Look(crosshair=at)).lines]
+
+
+def test_a_value_at_the_crosshair_has_the_digits_and_the_unit_of_its_metric() -> None:
+    def told(key: str, value: float) -> str:
+        points = np.arange(1.0, 101)
+        return text_at(Plot("t", "", (Curve(points, 0 * points + value, "run0"),), metric=key), 60, 14, 30)[0]
+
+    assert "─ 412 k tok/s " in told("tokens_per_sec", 412_345.678)
+    assert "─ 47.2 % " in told("mfu", 47.2345), "the value of a panel is in the unit of its axis"
+    assert "─ 63.1 GB " in told("mem_peak_gb", 63.1234)
+    assert "─ 2.3141 " in told("loss", 2.31412345)
+    assert "─ 412,346 " in told("", 412_345.678), "of what is not in the registry the unit is not known"

@@ -113,8 +113,10 @@ def _parts(plot: Plot, look: Look, memory: Memory, columns: int, rows: int) -> l
     """The canvas of the whole and, where that is wished for and fits, beside it the one of the newest part."""
     if not look.recent or look.zoom is not None or columns < _COLUMNS_WITH_RECENT:
         return [_part(plot, look, memory.whole, columns, rows)]
-    low, high = extent(plot, look.log_x)
-    start = min(high - _RECENT * (high - low), _place_from_end(plot, _RECENT_POINTS))
+    measured = replace(plot, curves=tuple(curve for curve in plot.curves if not curve.forecast))
+    measured = measured if measured.has_data else plot
+    low, high = extent(measured, look.log_x)
+    start = min(high - _RECENT * (high - low), _place_from_end(measured, _RECENT_POINTS))
     start = max(start, high - _MOST_RECENT * (high - low))
     newest = ax.grown(memory.recent.x, start, high, steady=plot.growing, axis=plot.x_axis)
     memory.recent.x = newest

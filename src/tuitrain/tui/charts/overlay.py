@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuitrain.analysis.metrics import BY_KEY
 from tuitrain.runs import FloatArray
 from tuitrain.tui.charts.canvas import Canvas
 from tuitrain.tui.charts.plot import Curve, Mark, MarkKind, Plot
@@ -84,6 +85,12 @@ def readout(plot: Plot, at: float, scale: XScale, room: int) -> list[Line]:
     alone first the names, which their colours tell too. What does not fit even so is for the caller to wrap.
     """
     column = scale.column(at)
+    about = BY_KEY.get(plot.metric)
+
+    def text(value: float, digits: int) -> str:
+        """With the digits and the unit of the metric, or where there is little room with fewer digits and no unit."""
+        return exact(value, digits) if about is None or digits == _FEW else about.text(value / about.factor)
+
     reach = (scale.value_at(column + _NEAR_COLUMNS) - scale.value_at(column - _NEAR_COLUMNS)) / 2
     curves: list[_Reading] = []
     near_stars: list[_Reading] = []
@@ -101,15 +108,16 @@ def readout(plot: Plot, at: float, scale: XScale, room: int) -> list[Line]:
     alone = sum(bool(curve.glyph) for curve in plot.curves) < 2
     if alone:
         forms = [
-            [*_entries(both), *told], [*_entries(both, named=False), *told], _entries(both),
-            _entries(both, named=False), _entries(curves, _FEW, named=False),
+            [*_entries(both, text), *told], [*_entries(both, text, named=False), *told], _entries(both, text),
+            _entries(both, text, named=False), _entries(curves, text, _FEW, named=False),
         ]  # fmt: skip
     else:
         names = distinct([each.name for each in curves])
         brief = [replace(each, name=name) for each, name in zip(curves, names, strict=True)]
         forms = [
-            [*_entries(both), *told], _entries(both), _entries(curves), _entries(brief), _entries(brief, _FEW),
-            _entries(curves, named=False), _entries(curves, _FEW, named=False),
+            [*_entries(both, text), *told], _entries(both, text), _entries(curves, text), _entries(brief, text),
+            _entries(brief, text, _FEW), _entries(curves, text, named=False),
+            _entries(curves, text, _FEW, named=False),
         ]  # fmt: skip
     fitting = next((form for form in forms if width(join(form, GAP)) <= room), None)
     if fitting is None and not alone and width(join(forms[_BRIEF], GAP)) <= 2 * room:
@@ -137,12 +145,14 @@ class _Reading:
     value: float
 
 
-def _entries(readings: Sequence[_Reading], digits: int = 5, named: bool = True) -> list[Line]:
+def _entries(
+    readings: Sequence[_Reading], text: Callable[[float, int], str], digits: int = 5, named: bool = True
+) -> list[Line]:
     return [
         line(
             Span(f"{each.sign} ", each.role),
             Span(f"{each.name} " if named and each.name else "", "quiet"),
-            Span(exact(each.value, digits), "value"),
+            Span(text(each.value, digits), "value"),
         )
         for each in readings
     ]

@@ -30,6 +30,8 @@ class Curve:
     """Its place among the names and values of several, whichever of them lies on top."""
     whole: bool = True
     """Whether all points are there, and not only those without which it would look different."""
+    forecast: bool = False
+    """Whether it shows what is planned or projected and not what was measured."""
     edge: bool = False
     """Whether it is the lower or, after that, the upper edge of a band around the next curve that is none."""
 

@@ -53,8 +53,9 @@ def _projected(view: RunView, board: Board) -> list[Curve]:
         return []
     name = f"ends at {law.value:.3f} ± {max(law.margin, 0.001):.3f}"
     return [
-        Curve(x[at : at + 2], y[at : at + 2], "level", name if at == 1 else "") for at in range(1, 2 * _DASHES, 2)
-    ]  # fmt: skip
+        Curve(x[at : at + 2], y[at : at + 2], "level", name if at == 1 else "", forecast=True)
+        for at in range(1, 2 * _DASHES, 2)
+    ]
 
 
 def projection_of(view: RunView) -> Projection | None:
@@ -137,7 +138,7 @@ def _planned(view: RunView, board: Board) -> list[Curve]:
     x = ahead(view, board, at)
     known = np.isfinite(x)
     plan = Track(x[known], (peaks[1] * factors(at))[known], ())
-    return [Curve(plan.x, plan.y, f"{run_role(view.index)}.faint", "plan")]
+    return [Curve(plan.x, plan.y, f"{run_role(view.index)}.faint", "plan", forecast=True)]
 
 
 def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
