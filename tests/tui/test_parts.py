@@ -26,7 +26,7 @@ from tuitrain.tui.screens.help import HelpScreen, help_lines
 from tuitrain.tui.screens.runs import RunsScreen
 from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.state import Board
-from tuitrain.tui.text import Span, clean, crop, fit, line, plain, spread, width, wrap
+from tuitrain.tui.text import Span, crop, fit, line, plain, spread, width, wrap
 from tuitrain.tui.theme import contrast, palette_of, terminal_palette
 
 SCREENS: dict[Place, type] = {
@@ -86,11 +86,6 @@ def test_lines_are_cut_and_filled_by_cells() -> None:
     assert plain(crop(line("abcdef"), 4)) == "abc…"
     assert plain(spread([line("a"), line("b"), line("c")], 9) or ()) == "a   b   c"
     assert spread([line("abc"), line("def")], 7) is None
-
-
-def test_text_of_files_cannot_move_the_cursor() -> None:
-    assert clean("a\x1b[2Jb\tc\x07\x9b") == "ab  c␇ "
-    assert clean("\x1b]0;title\x07x") == "x"
 
 
 def test_wrapping_keeps_every_word() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tuitrain.analysis.decimate import m4, pixel
+from tuitrain.events.seven_bit import seven_bit
 from tuitrain.runs import FloatArray
 from tuitrain.tui.charts.raster import BLANK, Stroke, rasterize
-from tuitrain.tui.seven_bit import seven_bit
 
 COLUMNS, ROWS = 60, 14
 

@@ -20,6 +20,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from tuitrain.events import Alert
+from tuitrain.events.text import clean
 from tuitrain.runs import Follower, RunDirectory, come_back_command
 from tuitrain.tui.actions import actions_for
 from tuitrain.tui.alarm import Alarm
@@ -33,7 +34,6 @@ from tuitrain.tui.session import last_screen, last_settings, remember, restore, 
 from tuitrain.tui.settings import THEMES, Found, Settings, load_settings
 from tuitrain.tui.source import Update
 from tuitrain.tui.state import SMOOTHINGS, Board, RunView
-from tuitrain.tui.text import clean
 from tuitrain.tui.theme import DARK, Palette, palette_of
 from tuitrain.tui.themes import SHIPPED
 from tuitrain.tui.tracks import Part

@@ -6,7 +6,7 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-from tuitrain.tui.seven_bit import seven_bit
+from tuitrain.events.seven_bit import seven_bit
 
 
 class SevenBit(LineFilter):

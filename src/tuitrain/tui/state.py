@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tuitrain.events import Step
+from tuitrain.events.text import clean
 from tuitrain.runs import Batch, Glance, RunDirectory, RunHistory, Status
 from tuitrain.tui.charts.axes import Range, XAxis
-from tuitrain.tui.text import clean
 from tuitrain.tui.tracks import Detail, Part, Tracks
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97, 0.99)

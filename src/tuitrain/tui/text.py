@@ -11,9 +11,6 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
-_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)")
-_CONTROL = {code: 0x2400 + code for code in range(32)} | {127: 0x2421} | dict.fromkeys(range(128, 160), " ")
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -96,13 +93,6 @@ def join(groups: Iterable[Line], between: Line) -> Line:
         if group:
             result += [*between, *group] if result else group
     return tuple(result)
-
-
-def clean(text: str) -> str:
-    """Text from a file, safe to draw: escape sequences removed, tabs widened, other control characters as symbols."""
-    if text.isprintable():
-        return text
-    return _ESCAPES.sub("", text).expandtabs(4).translate(_CONTROL)
 
 
 def wrap(text: str, cells: int) -> list[str]:

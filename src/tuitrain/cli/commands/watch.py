@@ -195,7 +195,7 @@ def _print_frame(runs: Sequence[RunDirectory | RunHistory], found: Found, where:
     panels = Layouts(settings.layouts, session_of(where)).get(settings.layout).sizes
     text = render_frame(runs, width, height, color, x=settings.x, smoothing=settings.smoothing, panels=panels)
     if settings.ascii:
-        from tuitrain.tui.seven_bit import seven_bit
+        from tuitrain.events.seven_bit import seven_bit
 
         text = seven_bit(text)
     print(text, end="")

@@ -10,12 +10,13 @@ from tuitrain.analysis.compare import Comparison, MetricRow, compare_runs, equal
 from tuitrain.analysis.groups import Member, group_runs
 from tuitrain.analysis.series import Axis
 from tuitrain.analysis.verdict import position
+from tuitrain.events.text import clean
 from tuitrain.runs import RunHistory
 from tuitrain.tui.content.headline import STATUS_MARKS, STATUS_ROLES
 from tuitrain.tui.content.table import Column, table
 from tuitrain.tui.content.tabs import Tab
 from tuitrain.tui.state import Board, names
-from tuitrain.tui.text import Line, Span, clean, crop, fit, join, line, width, wrap
+from tuitrain.tui.text import Line, Span, crop, fit, join, line, width, wrap
 from tuitrain.tui.theme import glyph, run_role
 
 _LEAST_CONFIG_CELLS = 60

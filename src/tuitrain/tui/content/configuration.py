@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tuitrain.analysis.facts import Facts, value_text
+from tuitrain.events.text import clean
 from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.content.describing import Description
 from tuitrain.tui.content.finding import Query
-from tuitrain.tui.text import Line, Span, align, clean, line, wrap
+from tuitrain.tui.text import Line, Span, align, line, wrap
 
 COLUMN_CELLS = 56
 """Where there is room for two columns of this width, the keys take two."""

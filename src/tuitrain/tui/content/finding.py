@@ -8,8 +8,9 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from operator import neg
 
+from tuitrain.events.text import clean
 from tuitrain.runs.console import ConsoleFile
-from tuitrain.tui.text import Line, Span, clean
+from tuitrain.tui.text import Line, Span
 
 BLOCK = 256 << 10
 """Bytes searched at once: the screen can draw between two blocks."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tuitrain.analysis import units
-from tuitrain.tui.text import Line, Span, align, clean, crop, line, wrap
+from tuitrain.events.text import clean
+from tuitrain.tui.text import Line, Span, align, crop, line, wrap
 
 if TYPE_CHECKING:
     from tuitrain.launch.draft import Field, Outlook, Recipe

@@ -9,10 +9,11 @@ from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.progress import Progress, progress_of
 from tuitrain.events import Run
+from tuitrain.events.text import clean
 from tuitrain.runs import Columns, Status
 from tuitrain.tui.panels import capacity_gb
 from tuitrain.tui.state import Board, RunView
-from tuitrain.tui.text import Line, Span, clean, crop, fit, join, line, spread, width
+from tuitrain.tui.text import Line, Span, crop, fit, join, line, spread, width
 from tuitrain.tui.theme import glyph, run_role
 
 STATUS_ROLES = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from tuitrain.analysis import units
 from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
+from tuitrain.events.text import clean
 from tuitrain.runs import Glance, Status
 from tuitrain.runs.curve import resampled
 from tuitrain.runs.query import NUMBERS, TEXTS
@@ -16,7 +17,7 @@ from tuitrain.tui.charts.sparkline import sparkline
 from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.content.headline import STATUS_MARKS, STATUS_ROLES, machine
 from tuitrain.tui.content.table import Column, Fitted, fit_columns, heading_line, row_line, widths_of
-from tuitrain.tui.text import Line, Span, align, clean, crop, join, line, wrap
+from tuitrain.tui.text import Line, Span, align, crop, join, line, wrap
 from tuitrain.tui.theme import glyph, run_role
 
 _FACT_CELLS = 12

@@ -9,10 +9,11 @@ from itertools import islice
 
 from tuitrain.analysis import units
 from tuitrain.events import Gpu, System
+from tuitrain.events.text import clean
 from tuitrain.tui.content.meters import Readings, graph, meter, spark
 from tuitrain.tui.content.ranks import rank_lines
 from tuitrain.tui.state import RunView
-from tuitrain.tui.text import Line, Span, align, clean, join, line, width
+from tuitrain.tui.text import Line, Span, align, join, line, width
 
 RECENT = 240
 """Readings looked at for graphs."""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tuitrain.events import Sample
+from tuitrain.events.text import clean
 from tuitrain.runs import RunHistory
-from tuitrain.tui.text import Line, Span, clean, line, width, wrap
+from tuitrain.tui.text import Line, Span, line, width, wrap
 
 CHOSEN, OTHER = "●", "◆"
 

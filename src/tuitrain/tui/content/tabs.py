@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from tuitrain.events.text import clean
 from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.state import Board, RunView
-from tuitrain.tui.text import Line, Span, align, clean, line, wrap
+from tuitrain.tui.text import Line, Span, align, line, wrap
 
 SAMPLES_SHOWN = 50
 _CONFIG_CELLS = 48

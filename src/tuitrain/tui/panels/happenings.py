@@ -7,10 +7,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from tuitrain.events.text import clean
 from tuitrain.runs import FloatArray, RunHistory
 from tuitrain.tui.charts.plot import Mark, MarkKind
 from tuitrain.tui.state import Board, RunView
-from tuitrain.tui.text import clean
 
 _MOST = 16
 """Of evaluations and of checkpoints: where there are more, only the newest is marked."""

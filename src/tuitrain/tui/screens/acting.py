@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tuitrain.events.text import clean
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.screens.page import PageScreen
-from tuitrain.tui.text import clean
 
 if TYPE_CHECKING:
     from textual.worker import Worker

@@ -12,10 +12,11 @@ from textual.widget import Widget
 from textual.widgets import Input
 from textual.widgets.input import Selection
 
+from tuitrain.events.text import clean
 from tuitrain.tui.actions import bindings, foot
 from tuitrain.tui.content import form
 from tuitrain.tui.screens.drafting import Drafting
-from tuitrain.tui.text import Line, Span, clean, crop, line, spread, width
+from tuitrain.tui.text import Line, Span, crop, line, spread, width
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 

@@ -11,11 +11,12 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
+from tuitrain.events.text import clean
 from tuitrain.tui.actions import foot, foot_rows, withheld_keys
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.registry import Place
 from tuitrain.tui.state import Board
-from tuitrain.tui.text import Line, clean, fit
+from tuitrain.tui.text import Line, fit
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 

@@ -10,9 +10,10 @@ from rich.cells import chop_cells
 from textual import events
 from textual.message import Message
 
+from tuitrain.events.text import clean
 from tuitrain.runs.console import ConsoleFile, ConsoleLine, ConsoleMark
 from tuitrain.tui.content.finding import Query
-from tuitrain.tui.text import Line, Span, clean, fit, line
+from tuitrain.tui.text import Line, Span, fit, line
 from tuitrain.tui.widgets.lines import Lines
 
 _BAD = re.compile(r"^Traceback|\b\w*(Error|Exception)\b|\b(ERROR|CRITICAL|FATAL)\b|^\s*(error|fatal|critical):")

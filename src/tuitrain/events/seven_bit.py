@@ -1,12 +1,10 @@
-"""The signs that screens are drawn with, in seven-bit characters: for terminals without braille and box drawing.
-
-Only signs are replaced, cell for cell. The letters of any language stay as they are.
-"""
+"""Characters of seven bits in place of the signs and letters that a terminal cannot show."""
 
 from __future__ import annotations
 
-from tuitrain.tui.charts.raster import BLANK
+import unicodedata
 
+_BRAILLE = 0x2800
 _SIGNS = {
     "─━╌┄╴╶": "-", "│┃┊┆╎": "|", "╭╮╰╯┌┐└┘├┤┬┴┼": "+", "═": "=", "║": "|",
     "●◉": "o", "○◌◯": "o", "▲△▴": "^", "▼▽▾": "v", "■▪": "#", "□▫☐": "=", "◆◇": "x", "✚": "+", "★☆": "*", "▵": "'",
@@ -14,7 +12,7 @@ _SIGNS = {
     "←": "<", "→": ">", "↑": "^", "↓": "v", "↻": "R", "▸▶": ">", "◂◀": "<",
     "█▉▊▋": "#", "▌▍▎▏▐▕": "|", "▓": "%", "▒": "+", "░": ":", "▀": "'", "▔": "-",
     "▁": "_", "▂": ".", "▃": ",", "▄": "-", "▅": "=", "▆": "+", "▇": "#", "≤": "<", "≥": ">", "≈": "~",
-    "🔎": "> ", "⏵": ">",
+    "🔎": "> ", "⏵": ">", "›": ">", "‹": "<", "−": "-", "µ": "u", "μ": "u", "≠": "#", "\u00a0": " ",
 }  # fmt: skip
 _FULL = 6
 """Of eight dots so many look like a full cell."""
@@ -47,10 +45,39 @@ _TABLE = str.maketrans(
     # The other frames and blocks, as the widgets of Textual have them.
     {chr(code): "+" if code < 0x2580 else "#" for code in range(0x2500, 0x25A0)}
     | {character: plain for signs, plain in _SIGNS.items() for character in signs}
-    | {chr(BLANK + dots): _braille(dots) for dots in range(256)}
+    | {chr(_BRAILLE + dots): _braille(dots) for dots in range(256)}
 )
 
 
 def seven_bit(text: str) -> str:
-    """The text with the signs of charts, frames and bars as seven-bit characters."""
+    """The text with the signs of charts, frames and bars as seven-bit characters, cell for cell; letters stay."""
     return text if text.isascii() else text.translate(_TABLE)
+
+
+def encodable(text: str, encoding: str) -> str:
+    """The text with what an encoding lacks replaced: signs by their likeness, letters by their base, else by "?"."""
+    if text.isascii():
+        return text
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(character if _in(character, encoding) else _likeness(character) for character in text)
+    return text
+
+
+def _in(character: str, encoding: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _likeness(character: str) -> str:
+    if character == "…":
+        return "..."
+    if ord(character) in _TABLE:
+        return str(_TABLE[ord(character)])
+    plain = unicodedata.normalize("NFKD", character)
+    kept = "".join(part for part in plain if part.isascii())
+    return kept or ("" if unicodedata.combining(character) else "?")
