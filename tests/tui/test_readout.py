@@ -9,12 +9,17 @@ from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.charts.overlay import distinct
 from tuitrain.tui.charts.plot import Curve, Look, Plot, Points
 from tuitrain.tui.text import plain, width
-from tuitrain.tui.theme import glyph
+from tuitrain.tui.theme import glyph, hollow_glyph
 
 
 def test_what_tells_names_apart() -> None:
     assert distinct(["llama2-tiny · 0000", "llama2-tiny · 0001", "gpt2-124m"]) == ["0000", "0001", "gpt2"]
     assert distinct(["gpt2-tiny", "gpt2-tiny lr"]) == ["gpt2-tiny", "lr"]
+    assert distinct(["lr1e-2", "lr1e-3", "lr3e-4"]) == ["lr1e-2", "lr1e-3", "lr3e-4"], "an exponent belongs to its name"
+    assert distinct(["lr-1", "lr-2", "wd-3"]) == ["1", "2", "3"], (
+        "of all names the same word, where it tells them apart"
+    )
+    assert distinct(["abcdefghijklmnop1", "abcdefghijklmnop2"]) == ["abcdef…klmnop1", "abcdef…klmnop2"]
 
 
 def eight_runs() -> Plot:
@@ -25,6 +30,19 @@ def eight_runs() -> Plot:
     )
     stars = tuple(Points(np.array([30.0]), np.array([2.0]), f"run{index}") for index in range(6))
     return Plot("loss", "2.31", tuple(runs), stars)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(38, 1), (60, 0)])
+def test_in_a_narrow_chart_the_names_of_the_runs_have_a_row_of_their_own(columns: int, rows: int) -> None:
+    x = np.arange(1.0, 101)
+    names = ("lr1e-2", "lr1e-3", "lr3e-4")
+    curves = tuple(Curve(x, x * 0 + n, f"run{n}", name, glyph(n), order=n) for n, name in enumerate(names))
+    evals = tuple(Points(x[::30], x[::30] * 0 + n, f"run{n}", glyph=hollow_glyph(n)) for n in range(3))
+    drawn = [plain(line) for line in draw(Plot("loss", "2.9165", curves, evals), columns, 14).lines]
+    assert len(drawn) == 14
+    assert "● lr1e-2  ▲ lr1e-3  ■ lr3e-4" in drawn[rows]
+    assert "○△□ validation" in drawn[0] or not rows
+    assert all(sign in "\n".join(drawn[1:]) for sign in "○△□"), "each run's validation has a mark of its own"
 
 
 @pytest.mark.parametrize("columns", [60, 66, 80, 120, 200])

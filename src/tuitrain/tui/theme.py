@@ -17,6 +17,8 @@ RUN_COLOURS = 6
 """Colours that runs take in turn."""
 GLYPHS = "●▲■◆▼✚"
 """Marks that runs take in turn, so that they can be told apart without colour."""
+HOLLOW_GLYPHS = "○△□◇▽✛"
+"""The same for their validation."""
 HEAT_LEVELS = 8
 """Steps of the ramp of a heat map, `heat0` to `heat7`, each further from the background than the one before."""
 DECORATION = frozenset(("frame", "grid", "track", "cursor"))
@@ -61,6 +63,11 @@ def run_role(index: int) -> str:
 def glyph(index: int) -> str:
     """The mark of the index-th run on the screen: after a round of colours the next mark, so that 36 runs differ."""
     return GLYPHS[(index + index // RUN_COLOURS) % len(GLYPHS)]
+
+
+def hollow_glyph(index: int) -> str:
+    """The mark of the validation of the index-th run, where there are several."""
+    return HOLLOW_GLYPHS[GLYPHS.index(glyph(index))]
 
 
 def palette_of(theme: Theme) -> Palette:

@@ -7,16 +7,24 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from tuitrain.tui.charts import axes as ax
-from tuitrain.tui.charts.overlay import GAP, SIGNS, STAR, distinct
-from tuitrain.tui.charts.plot import Mark, Plot
+from tuitrain.tui.charts.overlay import GAP, SIGNS, distinct, wrapped
+from tuitrain.tui.charts.plot import Curve, Mark, Plot
 from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import Line, Span, crop, join, line, width
 
 
-def top(plot: Plot, columns: int, frame: str, outliers: str = "", values: Sequence[Line] | None = None) -> Line:
+def top(
+    plot: Plot,
+    columns: int,
+    frame: str,
+    outliers: str = "",
+    values: Sequence[Line] | None = None,
+    runs_below: bool = False,
+) -> Line:
     """The upper border: title and newest value at the left, the legend at the right where there is room.
 
-    values: what stands at the crosshair, in place of newest value and legend.
+    values: what stands at the crosshair, in place of newest value and legend. runs_below: whether the names of the runs
+    are in `legend_rows`.
     """
     title = [Span("╭ ", frame), Span(plot.title, "title")]
     if plot.value and values is None:
@@ -26,7 +34,7 @@ def top(plot: Plot, columns: int, frame: str, outliers: str = "", values: Sequen
     if width(left) > columns - 2:
         left = (*crop(left, columns - 3), Span(" ", frame))
     room = columns - width(left) - 4
-    right = legend(plot, room, outliers) if values is None else join(values, GAP)
+    right = legend(plot, room, outliers, runs_below) if values is None else join(values, GAP)
     if values is not None and width(right) > room:
         right = crop(right, max(room, 0))
     middle = columns - width(left) - width(right) - (3 if right else 1)
@@ -39,26 +47,60 @@ def room_for_values(title: str, columns: int) -> int:
     return columns - cell_len(title) - 7
 
 
-def legend(plot: Plot, room: int, outliers: str) -> Line:
+def legend_rows(plot: Plot, columns: int) -> list[Line]:
+    """The names of several runs as rows below the title; empty where the upper border has room for them."""
+    named = _in_order(plot)
+    room = columns - cell_len(plot.title) - (cell_len(plot.value) + 1 if plot.value else 0) - 7
+    full, brief, _ = _forms(named)
+    if not _several(named) or any(width(join(form, GAP)) <= room for form in (full, brief)):
+        return []
+    inner = columns - 4
+    chosen = full if width(join(full, GAP)) <= inner else brief
+    return [join(row, GAP) for row in wrapped(chosen, inner, inner)]
+
+
+def legend(plot: Plot, room: int, outliers: str, runs_below: bool = False) -> Line:
     """Names with their marks, as many as fit; those of several runs in short, or their marks alone, so that all do."""
-    named = sorted((curve for curve in plot.curves if curve.name), key=lambda curve: (curve.order, curve.role))
-    marks = [line(Span(curve.glyph or "─", curve.role)) for curve in named]
-    full = [curve.name for curve in named]
-    curves = _named(marks, full)
-    points = [line(Span(STAR, p.role), Span(f" {p.name}", "quiet")) for p in plot.points if p.name and len(p.x)]
+    named = [] if runs_below else _in_order(plot)
+    several = runs_below or _several(named)
+    forms = _forms(named)
+    curves = forms[0]
+    points = _validation(plot)
     notes = [line(Span(text, "quiet")) for text in (outliers, "log" if plot.log else "") if text]
     levels = [line(Span("╌", v.role), Span(f" {v.name}", "quiet")) for v in plot.levels if v.name]
     events = [line(Span(SIGNS[mark.kind], mark.role), Span(f" {mark.kind}", "quiet")) for mark in _kinds(plot.marks)]
-    several = sum(bool(curve.glyph) for curve in named) > 1
     if several:
-        forms = (curves, _named(marks, distinct(full)), marks)
-        curves = next((form for form in forms if width(join(form, GAP)) <= room), marks)
+        curves = next((form for form in forms if width(join(form, GAP)) <= room), forms[-1])
     # A level cannot be told without its name; what is smooth and what is raw can be seen.
     ranked = [*curves, *points, *notes, *levels] if several else [*levels, *notes, *curves, *points]
     ranked += events
     kept = next(n for n in range(len(ranked), -1, -1) if width(join(ranked[:n], GAP)) <= max(room, 0))
     shown = ranked[:kept]
     return join((entry for entry in (*curves, *points, *notes, *levels, *events) if entry in shown), GAP)
+
+
+def _validation(plot: Plot) -> list[Line]:
+    """The marks of the single points: of a run alone with their name, of several all together."""
+    shown = [points for points in plot.points if len(points.x)]
+    of_runs = [Span(points.glyph, points.role) for points in shown if not points.name]
+    together = [line(*of_runs, Span(" validation", "quiet"))] if of_runs else []
+    return [line(Span(p.glyph, p.role), Span(f" {p.name}", "quiet")) for p in shown if p.name] + together
+
+
+def _in_order(plot: Plot) -> list[Curve]:
+    """The curves with a name, in the order of their runs."""
+    return sorted((curve for curve in plot.curves if curve.name), key=lambda curve: (curve.order, curve.role))
+
+
+def _several(named: Sequence[Curve]) -> bool:
+    return sum(bool(curve.glyph) for curve in named) > 1
+
+
+def _forms(named: Sequence[Curve]) -> tuple[list[Line], list[Line], list[Line]]:
+    """Entries with full names, with short ones, and the marks alone."""
+    marks = [line(Span(curve.glyph or "─", curve.role)) for curve in named]
+    full = [curve.name for curve in named]
+    return _named(marks, full), _named(marks, distinct(full)), marks
 
 
 def _named(marks: Sequence[Line], names: Sequence[str]) -> list[Line]:

@@ -14,9 +14,9 @@ import numpy as np
 from tuitrain.analysis.decimate import pixel
 from tuitrain.tui.charts import axes as ax
 from tuitrain.tui.charts.axes import Range
-from tuitrain.tui.charts.border import Bottom, room_for_values, top
+from tuitrain.tui.charts.border import Bottom, legend_rows, room_for_values, top
 from tuitrain.tui.charts.canvas import Canvas
-from tuitrain.tui.charts.overlay import GAP, STAR, draw_crosshair, draw_glyphs, draw_marks, readout, wrapped
+from tuitrain.tui.charts.overlay import GAP, draw_crosshair, draw_glyphs, draw_marks, readout, wrapped
 from tuitrain.tui.charts.plot import Look, Plot
 from tuitrain.tui.charts.raster import BLANK, Y_DOTS, Stroke, rasterize
 from tuitrain.tui.charts.sight import BROKEN, scaled
@@ -76,6 +76,8 @@ def draw(
     look = replace(look, log_x=look.log_x and plot.x_axis != "clock" and lowest(plot, log=True) is not None)
     memory.fit(plot, look)
     notes = [line(Span(plot.note, "quiet"))] if plot.note and rows >= _ROWS_WITH_NOTE else []
+    below = legend_rows(plot, columns) if look.crosshair is None and rows >= _ROWS_WITH_NOTE else []
+    notes += below
     parts = _parts(plot, look, memory, columns - 3, rows - 2 - len(notes))
     values = _readout(plot, look, parts, columns)
     if values is not None and rows >= _ROWS_WITH_NOTE:
@@ -85,7 +87,7 @@ def draw(
         if others:
             parts = _parts(plot, look, memory, columns - 3, rows - 2 - len(notes))
     beyond = _outliers(*parts[0].outliers, whole=all(curve.whole for curve in plot.curves))
-    lines = [top(plot, columns, frame, beyond, values)]
+    lines = [top(plot, columns, frame, beyond, values, runs_below=bool(below))]
     lines += [(Span("│ ", frame), *fit(note, columns - 3), Span("│", frame)) for note in notes]
     edge, right = Span("│", frame), (Span(" "), Span("│", frame))
     lines += [(edge, *(span for row in together for span in row), *right)
@@ -186,7 +188,7 @@ def _draw_data(canvas: Canvas, seen: Seen, y: Range, look: Look) -> None:
         columns = scale.columns_of(points.x).tolist()
         for column, value in zip(columns, scaled(points.y, plot.log).tolist(), strict=True):
             if column >= 0 and math.isfinite(value):
-                canvas.put(column, _row(value, y, canvas.rows), STAR, points.role)
+                canvas.put(column, _row(value, y, canvas.rows), points.glyph, points.role)
     for curve, sight, stroke in zip(plot.curves, seen.sights, strokes, strict=True):
         for kind, row in zip(range(len(BROKEN)), (canvas.rows - 1, 0, canvas.rows - 1), strict=True):
             for column in np.flatnonzero(sight.broken[kind]).tolist():

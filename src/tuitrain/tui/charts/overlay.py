@@ -18,7 +18,6 @@ from tuitrain.tui.charts.plot import Curve, Mark, MarkKind, Plot
 from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import Line, Span, join, line, width
 
-STAR = "★"
 SIGNS: dict[MarkKind, str] = {"checkpoint": "▴", "eval": "▵", "restart": "┊", "alert": "!"}
 GAP = line("  ")
 _RANKS: dict[MarkKind, int] = {"eval": 0, "checkpoint": 1, "restart": 2, "alert": 3}
@@ -31,7 +30,10 @@ _FEW = 3
 """Digits where there is no room for five."""
 _BRIEF = 4
 """Of the forms of a readout of several runs the shortest that has names."""
-_WORD = re.compile(r"[^\s·_/-]+")
+_WORD = re.compile(r"(?:[^\s·_/-]|(?<=\de)-(?=\d))+")
+"""A word of a name; `1e-3` is one."""
+_SHORT = 14
+"""Cells of a name that is shortened."""
 
 Owner = NDArray[np.intp]
 
@@ -101,7 +103,7 @@ def readout(plot: Plot, at: float, scale: XScale, room: int) -> list[Line]:
     for points in plot.points:
         value = value_near(points.x, points.y, at, reach)
         if value is not None:
-            near_stars.append(_Reading(STAR, points.role, points.name, value))
+            near_stars.append(_Reading(points.glyph, points.role, points.name, value))
     near = {mark.text or mark.kind: mark for mark in plot.marks if abs(mark.x - at) <= reach}
     told = [line(Span(f"{SIGNS[mark.kind]} ", mark.role), Span(text, "quiet")) for text, mark in near.items()][-2:]
     both = [*curves, *near_stars]
@@ -159,12 +161,25 @@ def _entries(
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Of each name its first word that no other name has; where there is none, the name: `gpt2`, `0001`."""
+    """Short forms of names that stay different: the word in which all differ, else of each a word no other name has.
+
+    `lr1e-2, lr1e-3`; `0001`. A name without such a word stays whole; what is long is shortened in the middle.
+    """
     words = [_WORD.findall(name) for name in names]
+    for place in range(min(map(len, words), default=0)):
+        if len({each[place] for each in words}) == len(words):
+            return _shortened([each[place] for each in words])
     holders = Counter(word for each in words for word in set(each))
-    return [
-        next((word for word in each if holders[word] == 1), name) for name, each in zip(names, words, strict=True)
-    ]  # fmt: skip
+    return _shortened(
+        [next((word for word in each if holders[word] == 1), name) for name, each in zip(names, words, strict=True)]
+    )
+
+
+def _shortened(names: list[str]) -> list[str]:
+    """Names with their middle left out where they are long, as long as they stay different."""
+    ends = _SHORT // 2
+    shorter = [name if len(name) <= _SHORT else f"{name[: ends - 1]}…{name[-ends:]}" for name in names]
+    return shorter if len(set(shorter)) == len(set(names)) else names
 
 
 def value_near(x: FloatArray, y: FloatArray, at: float, reach: float | None = None) -> float | None:

@@ -36,14 +36,19 @@ class Curve:
     """Whether it is the lower or, after that, the upper edge of a band around the next curve that is none."""
 
 
+STAR = "★"
+"""The mark of the validation of a run alone."""
+
+
 @dataclass(frozen=True)
 class Points:
-    """Single points, each a star, with x never decreasing."""
+    """Single points with x never decreasing, each drawn as `glyph`. Without a name they are the validation of a run."""
 
     x: FloatArray
     y: FloatArray
     role: str
     name: str = ""
+    glyph: str = STAR
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ import numpy as np
 from tuitrain.runs import FloatArray
 from tuitrain.tui.charts import axes as ax
 from tuitrain.tui.charts.axes import Range
-from tuitrain.tui.charts.overlay import STAR
-from tuitrain.tui.charts.plot import SUPERSEDED, Curve, Look, Plot, Points
+from tuitrain.tui.charts.plot import STAR, SUPERSEDED, Curve, Look, Plot, Points
 from tuitrain.tui.charts.sight import Outline, Sight, Window, fences, scaled
 from tuitrain.tui.charts.xscale import XScale
 
@@ -104,7 +103,7 @@ def _uncrowded(plot: Plot, scale: XScale) -> Plot:
         elif each.name:
             curves.append(Curve(each.x, each.y, each.role, each.name, STAR))
         else:
-            points.append(Points(each.x[::surplus], each.y[::surplus], each.role))
+            points.append(replace(each, x=each.x[::surplus], y=each.y[::surplus]))
     return replace(plot, curves=tuple(curves), points=tuple(points))
 
 

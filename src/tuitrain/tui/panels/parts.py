@@ -16,7 +16,7 @@ from tuitrain.tui.charts.heat_map import HeatMap
 from tuitrain.tui.charts.plot import NO_DATA, SUPERSEDED, Curve, Level, Plot, Points
 from tuitrain.tui.panels.happenings import marks_of
 from tuitrain.tui.state import Board, RunView, names
-from tuitrain.tui.theme import RUN_COLOURS, glyph, run_role
+from tuitrain.tui.theme import RUN_COLOURS, glyph, hollow_glyph, run_role
 from tuitrain.tui.tracks import Track
 
 
@@ -178,15 +178,17 @@ def _superseded(view: RunView, about: Metric, board: Board, derive: Derive | Non
 
 
 def stars(board: Board, column: str, factor: float = 1.0) -> tuple[Points, ...]:
-    """A column of the evaluations, one star for each."""
+    """A column of the evaluations, one point for each: a star of a run alone, of several the hollow mark of each."""
     several = len(board.views) > 1
     found = []
     for view in board.views:
         evals = view.history.evals
         x, y = view.tracks.place(board.x, evals["step"]), evals[column] * factor
         known = np.isfinite(x) & evals.present(column)
-        role, name = (run_role(view.index), "") if several else ("val", "validation")
-        found.append(Points(x[known], y[known], role, name))
+        if several:
+            found.append(Points(x[known], y[known], run_role(view.index), glyph=hollow_glyph(view.index)))
+        else:
+            found.append(Points(x[known], y[known], "val", "validation"))
     return tuple(found)
 
 
