@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from common import interleaved, median_ratio, print_table, steps_of, temporary_trainer
-from tuitrain_engine.trainer import Trainer, eval_loss
+from tuitrain_engine.trainer import Trainer
 
 BLOCK, BATCH, LR, MIN_LR, WARMUP, BETAS = 64, 12, 1e-3, 1e-4, 100, (0.9, 0.99)
 SHAPE = {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": BLOCK}
@@ -144,7 +144,7 @@ def compare(options: argparse.Namespace, compiled: bool) -> list[str]:
         if options.train:
             run(theirs.step, options.train - measured_steps), run(ours, options.train - measured_steps)
             count = min(200, trainer.dataset.val.n_sequences // BATCH)
-            losses = [f"{theirs.val_loss(trainer, count):.4f}", f"{eval_loss(trainer, count)[0]:.4f}"]
+            losses = [f"{theirs.val_loss(trainer, count):.4f}", f"{trainer.evaluator.measure(count * BATCH)[0]:.4f}"]
     tokens = BATCH * BLOCK
     their_speed, our_speed = (tokens / sorted(pair[side] for pair in pairs)[len(pairs) // 2] for side in (0, 1))
     mode = "compiled" if compiled else "eager"

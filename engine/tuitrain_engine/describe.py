@@ -100,7 +100,9 @@ def _git_commit() -> str | None:
     return answer.stdout.strip() or None
 
 
-def routine_decisions(config: RunConfig, optimizer: Optimizer, machine: Machine) -> list[Decision]:
+def routine_decisions(
+    config: RunConfig, optimizer: Optimizer, machine: Machine, evaluated_sequences: int
+) -> list[Decision]:
     """How optimizer, clipping, evaluation, samples, checkpoints and log are done."""
     optim, train = config.optim, config.train
     fused = "fused kernels" if optimizer.defaults.get("fused") else "torch's default kernels"
@@ -113,7 +115,7 @@ def routine_decisions(config: RunConfig, optimizer: Optimizer, machine: Machine)
         Decision(
             "evaluation",
             _every(evaluation.interval),
-            f"first, last and in between, {evaluation.steps} fixed batches of {train.micro_batch_size}",
+            f"first, last and in between; always the same {evaluated_sequences:,} held-out sequences",
         ),
         Decision("samples", _every(sampling.interval), f"{sampling.max_tokens} tokens after {sampling.prompt!r}"),
         Decision("checkpoints", _every(saving.interval, "at the end"), f"the last {saving.keep_last} stay{best}"),
@@ -155,6 +157,10 @@ def warn_of_other_data(journal: Journal, before: dict[str, Any], config: RunConf
         journal.write(events.Alert(level="warning", code="data_changed", message=message, step=step))
 
 
-def resume_decision(found: Found) -> Decision:
-    """Where an attempt that continues a run starts."""
-    return Decision("resume", f"step {found.step}", f"{found.path.name} is the newest complete checkpoint")
+def resume_decision(found: Found, *, compared: bool) -> Decision:
+    """Where an attempt that continues a run starts.
+
+    compared: whether its evaluations are of the same sequences as those before.
+    """
+    anew = "" if compared else "; other held-out sequences than before, so the best validation loss starts anew"
+    return Decision("resume", f"step {found.step}", f"{found.path.name} is the newest complete checkpoint{anew}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from tuitrain import events
@@ -40,23 +42,36 @@ class Journal:
 
     def attempts(self) -> int:
         """How many attempts the log has seen so far."""
-        return len(self._past(b'"type":"run"'))
+        return sum(isinstance(record, events.Run) for record in self._past("run"))
 
-    def val_losses(self, up_to_step: int) -> dict[int, float]:
-        """Validation loss by step, without what a resume from `up_to_step` supersedes."""
-        past = [record for record in self._past(b'"type":"eval"') if isinstance(record, events.Eval)]
-        return {record.step: record.loss for record in past if record.step <= up_to_step and record.split == "val"}
+    def evaluations(self, up_to_step: int) -> list[events.Eval]:
+        """Evaluations of the held-out split in the order of steps, as far as a resume from `up_to_step` keeps them.
 
-    def _past(self, mark: bytes) -> list[events.AnyRecord]:
-        found = []
+        An attempt supersedes what earlier ones wrote from its first record on; a loss that is no number is left out.
+        """
+        kept: dict[int, events.Eval] = {}
+        begins = False
+        for record in self._past("run", "step", "eval"):
+            if isinstance(record, events.Run):
+                begins = True
+                continue
+            assert isinstance(record, events.Step | events.Eval)
+            if begins:
+                kept = {step: each for step, each in kept.items() if step < record.step}
+                begins = False
+            if isinstance(record, events.Eval) and record.split == "val" and math.isfinite(record.loss):
+                kept[record.step] = record
+        return [kept[step] for step in sorted(kept) if step <= up_to_step]
+
+    def _past(self, *kinds: str) -> Iterator[events.AnyRecord]:
+        marks = tuple(f'"type":"{kind}"'.encode() for kind in kinds)
         with self.path.open("rb") as lines:
             for line in lines:
-                if mark not in line:
+                if not any(mark in line for mark in marks):
                     continue
                 try:
                     record = events.decode(line)
                 except events.BrokenLineError:
                     continue  # a torn line of an attempt that crashed; readers report it
-                if record is not None:
-                    found.append(record)
-        return found
+                if record is not None and record.__struct_config__.tag in kinds:
+                    yield record

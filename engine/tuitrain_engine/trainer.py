@@ -20,6 +20,7 @@ from tuitrain_engine.building import build_distributed, keep_tokenizer
 from tuitrain_engine.checkpoint import CheckpointError
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import DataError, Dataset, Prefetcher, ReadingStopped, open_dataset
+from tuitrain_engine.evaluation import Evaluator, sequences_to_evaluate
 from tuitrain_engine.gradients import Gradients
 from tuitrain_engine.hardware import Machine, find_machine
 from tuitrain_engine.journal import Journal
@@ -49,6 +50,7 @@ class Trainer:
     compiled: bool
     optimizer: Optimizer
     gradients: Gradients
+    evaluator: Evaluator
     progress: Progress
     val_losses: dict[int, float]
     journal: Journal
@@ -101,7 +103,7 @@ def prepare(
     model = built.model
     optimizer = build_optimizer(model, config.optim, machine.device.type)
 
-    progress, val_losses, initial = Progress(), {}, []
+    progress, state, evaluations, initial = Progress(), None, list[events.Eval](), []
     found = world.share(checkpoint.newest(run_dir)) if resume else None
     if resume and found is None:
         raise CheckpointError(f"{run_dir / 'checkpoints'} has no whole checkpoint to go on from: launch a new run.")
@@ -109,21 +111,25 @@ def prepare(
         state = checkpoint.load(found.path, model, optimizer, world)
         progress = Progress.from_state(state["progress"])
         dataset.train.restore(state.get("data", {}), progress.sequences)
-        val_losses = journal.val_losses(up_to_step=progress.step)
+        evaluations = journal.evaluations(up_to_step=progress.step)
         if world.is_main:
             checkpoint.clear_after(run_dir, progress.step)
     elif config.model.init_from is not None:
         initial = [weights.load_pretrained(model, config.model)]
 
+    sequences = sequences_to_evaluate(config, dataset, state and state["config"], evaluations)
+    evaluator = Evaluator(config, dataset, model, built.distribution, machine, world, sequences)
+    val_losses = {each.step: each.loss for each in evaluations if each.split_fingerprint == evaluator.fingerprint}
+
     run = describe.run_record(run_dir.name, config, machine, world, built, attempt=journal.attempts() + 1)
     journal.write(run)
-    if found is not None:
+    if state is not None:
         describe.warn_of_other_data(journal, state["config"]["data"], config, progress.step)
     terminal = report.stdout()
     decisions = [*machine.decisions, *built.decisions.values(), *initial]
-    decisions += describe.routine_decisions(config, optimizer, machine)
+    decisions += describe.routine_decisions(config, optimizer, machine, sequences)
     if found is not None:
-        decisions.append(describe.resume_decision(found))
+        decisions.append(describe.resume_decision(found, compared=bool(val_losses) or not evaluations))
     console = report.Console(config.total_steps, terminal, min(val_losses.values(), default=None))
     if world.is_main:
         terminal.print(report.startup_report(run, config, dataset.describe(), decisions, terminal))
@@ -140,7 +146,7 @@ def prepare(
     gradients = Gradients(model.named_parameters(), config.model.n_layers, built.distribution.shard_group)
     return Trainer(
         run_dir, config, world, machine, dataset, model, built.distribution, built.forward, built.compiled, optimizer,
-        gradients, progress, val_losses, journal, console, telemetry,
+        gradients, evaluator, progress, val_losses, journal, console, telemetry,
         StepProfiler(config.telemetry.profiled_steps, run_dir / "profile", world.rank, machine.device),
         Checkpoints(run_dir, config.checkpoint, world, journal, val_losses), control, started,
     )  # fmt: skip
@@ -289,38 +295,18 @@ def warm_up(t: Trainer) -> None:
         for with_accuracy in (True,) if config.telemetry.log_interval == 1 else (True, False):
             with t.machine.autocast():
                 t.forward(x, y, with_accuracy).loss_sum.backward()
-        t.optimizer.zero_grad(set_to_none=True)
+            # Before the next pass: a second set of gradients beside the first is more than any step holds.
+            t.optimizer.zero_grad(set_to_none=True)
         if config.eval.interval:
-            eval_loss(t, 1)
+            t.evaluator.measure(1)
     if t.compiled:
         t.console.note("compile", f"{time.perf_counter() - started:.1f} s, in no step's time")
-
-
-@torch.no_grad()
-def eval_loss(t: Trainer, steps: int) -> tuple[float, float]:
-    """Loss and accuracy over the first micro-batches of the held-out split, shared by the processes."""
-    micro, device, world = t.config.train.micro_batch_size, t.machine.device, t.world
-    count = min(steps, max(t.dataset.val.n_sequences // micro, 1))
-    sums = torch.zeros(3, device=device)
-    t.model.eval()
-    for first in range(0, count, world.size):
-        index = first + world.rank
-        x, y = (part.to(device, non_blocking=True) for part in t.dataset.val.batch(index % count * micro, micro))
-        with t.machine.autocast():
-            output = t.model(x, y, True)
-        # A process for which none is left runs along: a sharded model needs them all.
-        if index < count:
-            sums += torch.stack([part.float() for part in (output.loss_sum, output.correct, output.count)])
-    t.model.train()
-    t.distribution.release()
-    loss_sum, correct, targets = world.sum(sums).tolist()
-    return loss_sum / targets, correct / targets
 
 
 def evaluate(t: Trainer) -> None:
     """Measure on the held-out split and write an `eval` record. Raises NonFiniteError."""
     started = time.perf_counter()
-    loss, accuracy = eval_loss(t, t.config.eval.steps)
+    loss, accuracy = t.evaluator.measure()
     if math.isfinite(loss):
         t.val_losses[t.progress.step] = loss
     t.journal.write(
@@ -330,6 +316,8 @@ def evaluate(t: Trainer) -> None:
             loss=loss,
             accuracy=accuracy,
             perplexity=math.exp(loss) if loss < 700 else loss if math.isnan(loss) else math.inf,
+            sequences=t.evaluator.sequences,
+            split_fingerprint=t.evaluator.fingerprint,
             duration_ms=(time.perf_counter() - started) * 1e3,
         )
     )

@@ -389,3 +389,29 @@ def test_a_stop_while_the_data_stalls_saves_the_last_step(tmp_path: Path, monkey
     saved = model_tensors(run_dir, 3)
     assert all(torch.equal(value, saved[name]) for name, value in trainer.model.state_dict().items())
     assert [record.request for record in of_type(read_log(run_dir), events.Control)] == ["stop"]
+
+
+def test_a_resume_evaluates_the_same_sequences_or_begins_a_new_best(
+    finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, _ = finished
+    monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(source.parent / "cache"))
+    before = of_type(read_log(source), events.Eval)
+    assert {record.sequences for record in before} == {2 * 8}
+    assert len({record.split_fingerprint for record in before}) == 1
+
+    def resumed(name: str, *changes: str) -> tuple[int, dict[int, float], str]:
+        run_dir = tmp_path / name
+        shutil.copytree(source, run_dir)
+        config = load_config(str(run_dir / "config.toml"), [*changes, "train.max_steps=20"])
+        journal = Journal(run_dir)
+        trainer = prepare(run_dir, config, journal, Control(run_dir), World(), resume=True)
+        journal.close()
+        return trainer.evaluator.sequences, trainer.val_losses, capsys.readouterr().out
+
+    sequences, losses, text = resumed("batch", "train.global_batch_size=16", "train.micro_batch_size=2")
+    assert sequences == 16 and losses == {record.step: record.loss for record in before}
+    assert "starts anew" not in " ".join(text.split())
+    sequences, losses, text = resumed("steps", "eval.steps=3")
+    assert sequences == 24 and losses == {}
+    assert "best validation loss starts anew" in " ".join(text.split())

@@ -96,3 +96,8 @@ class FiniteMixture(MixtureSplit):
         self.tokens = sum(split.tokens for split in splits.values())
         sizes = [split.n_sequences for split in splits.values()]
         self.n_sequences = max(1, min(int(own * total / weight) for own, weight in zip(sizes, weights, strict=True)))
+        # A count may run ahead of its share by less than one a source.
+        while self.n_sequences > 1 and any(
+            count > own for count, own in zip(self._shares.counts(self.n_sequences), sizes, strict=True)
+        ):
+            self.n_sequences -= 1

@@ -318,7 +318,8 @@ class EvalConfig(Section):
     interval: int = Field(default=250, ge=0)
     """Steps between evaluations; one is also made before the first step and after the last. 0: never."""
     steps: int = Field(default=20, ge=1)
-    """Micro-batches of one evaluation; always the same ones."""
+    """Global batches of one evaluation: it covers this many times train.global_batch_size sequences of the held-out
+    split, at most all of it, and always the same ones. A resume keeps their number unless this is changed."""
 
 
 class SamplingConfig(Section):

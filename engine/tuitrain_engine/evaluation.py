@@ -1,0 +1,94 @@
+"""What a run is evaluated on: a fixed set of held-out sequences, and the mean loss over it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tuitrain import events
+from tuitrain.config import RunConfig
+from tuitrain_engine.data import Dataset
+from tuitrain_engine.hardware import Machine
+from tuitrain_engine.loss import IGNORE
+from tuitrain_engine.model import Transformer
+from tuitrain_engine.parallel import Distribution, World
+
+_HASHED_AT_ONCE = 64
+
+
+def sequences_to_evaluate(
+    config: RunConfig, dataset: Dataset, before: dict[str, Any] | None, past: Sequence[events.Eval]
+) -> int:
+    """How many sequences of the held-out split an evaluation covers: eval.steps global batches, at most the split.
+
+    A resume (`before`: the configuration it goes on from, `past`: its evaluations) keeps the number of its newest
+    evaluation unless eval.steps is another one: a new global batch size is no reason to measure something else.
+    """
+    asked = config.eval.steps * config.train.global_batch_size
+    if before is not None and past and past[-1].sequences and before["eval"]["steps"] == config.eval.steps:
+        asked = past[-1].sequences
+    return min(asked, dataset.val.n_sequences)
+
+
+@dataclass
+class Evaluator:
+    """Measures the model on the first `sequences` of the held-out split, each exactly once.
+
+    The result depends on neither the size of a micro-batch nor the number of processes, up to rounding.
+    """
+
+    config: RunConfig
+    dataset: Dataset
+    model: Transformer
+    distribution: Distribution
+    machine: Machine
+    world: World
+    sequences: int
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identifies the evaluated sequences by what they hold: ids, targets, their tokenizer, length and number."""
+        digest = hashlib.blake2b(digest_size=8)
+        shape = f"{self.dataset.tokenizer.fingerprint} {self.config.model.seq_len} {self.sequences}"
+        digest.update(shape.encode())
+        for first in range(0, self.sequences, _HASHED_AT_ONCE):
+            for part in self.dataset.val.batch(first, min(_HASHED_AT_ONCE, self.sequences - first)):
+                digest.update(part.numpy().astype(np.int32))
+        return digest.hexdigest()
+
+    @torch.no_grad()
+    def measure(self, sequences: int | None = None) -> tuple[float, float]:
+        """Loss (nats, the mean over all targets) and accuracy over the first `sequences`, by default all."""
+        count = self.sequences if sequences is None else sequences
+        micro, world, device = self.config.train.micro_batch_size, self.world, self.machine.device
+        sums = torch.zeros(3, device=device, dtype=torch.float64)
+        self.model.eval()
+        # A process for which no sequence is left runs along: a sharded model needs them all.
+        for start in range(0, count, micro * world.size):
+            first = start + world.rank * micro
+            x, y = self._batch(first, min(max(count - first, 0), micro))
+            with self.machine.autocast():
+                output = self.model(x, y, True)
+            sums += torch.stack([part.double() for part in (output.loss_sum, output.correct, output.count)])
+        self.model.train()
+        self.distribution.release()
+        loss_sum, correct, targets = world.sum(sums).tolist()
+        return loss_sum / targets, correct / targets
+
+    def _batch(self, first: int, count: int) -> tuple[Tensor, Tensor]:
+        """A whole micro-batch on the device of which only the first `count` sequences have targets.
+
+        So every batch has one shape, and a compiled model one graph.
+        """
+        micro = self.config.train.micro_batch_size
+        x, y = self.dataset.val.batch(first if count else 0, max(count, 1))
+        x = torch.cat((x, x[:1].expand(micro - len(x), -1)))
+        y = torch.cat((y[:count], y.new_full((micro - count, y.shape[1]), IGNORE)))
+        return x.to(self.machine.device, non_blocking=True), y.to(self.machine.device, non_blocking=True)
