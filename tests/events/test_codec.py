@@ -131,6 +131,34 @@ def test_numbers_that_json_lacks_are_spelled_as_words(word: str, number: float) 
     assert same(record.loss, number)
 
 
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        (b"NaN", math.nan), (b"Infinity", math.inf), (b"-Infinity", -math.inf), (b'"NaN"', math.nan),
+        (b'"-Infinity"', -math.inf), (b'"2.5"', 2.5), (b'"3"', 3.0), (b"3.0", 3.0),
+    ],
+)  # fmt: skip
+def test_numbers_as_other_programs_write_them_are_read(written: bytes, number: float) -> None:
+    record = decode(b'{"type": "step", "time": 1, "step": 4, "loss": %s}' % written)
+    assert isinstance(record, Step)
+    assert same(record.loss, number)
+
+
+@pytest.mark.parametrize("written", [b"10.0", b'"10"', b'"10.0"', b"1e1"])
+def test_a_whole_number_is_one_however_it_is_written(written: bytes) -> None:
+    record = decode(b'{"type":"step","time":1.5,"step":%s,"loss":NaN}' % written)
+    assert isinstance(record, Step)
+    assert (record.step, type(record.step), record.time) == (10, int, 1.5)
+
+
+def test_texts_and_free_tables_stay_what_they_are() -> None:
+    record = decode(b'{"type":"run","time":1,"run_id":"10","name":"nan","config":{"a":"3","b":1.0,"c":NaN}}')
+    assert isinstance(record, Run)
+    assert (record.run_id, record.name, record.config["a"], record.config["b"]) == ("10", "nan", "3", 1.0)
+    assert isinstance(record.config["b"], float)
+    assert math.isnan(record.config["c"])
+
+
 def test_absent_null_and_nan_are_three_things() -> None:
     absent, null, nan = (decode(encode(Step(step=1, grad_mean=value))) for value in (msgspec.UNSET, None, math.nan))
     assert isinstance(absent, Step)
@@ -159,6 +187,12 @@ def test_unknown_types_are_skipped_and_unknown_keys_ignored() -> None:
         b'{"type":"step"}',
         b'{"type":"step","step":1.5}',
         b'{"type":"step","step":-1}',
+        b'{"type":"step","step":"ten"}',
+        b'{"type":"step","step":""}',
+        b'{"type":"step","step":1,"loss":"1e400"}',
+        b'{"type":"step","step":"1_000"}',
+        b'{"type":"sample","step":1,"text":NaN}',
+        b'{"type":"step","step":1,"time":NaN}',
         b'{"type":"step","step":1' + b"0" * 400 + b"}",
         b'{"type":"step","step":1,"time":"nan"}',
         b'{"type":"eval","step":1,"loss":null}',

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -10,6 +12,11 @@ import msgspec
 from tuitrain.events.records import RECORD_TYPES, AnyRecord, Record
 
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_NUMBER = re.compile(
+    r"[+-]?(?:(?P<whole>\d{1,19})|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?)", re.ASCII | re.IGNORECASE
+)
+_EXACT = 2.0**53
+"""Up to here every whole float is the integer that was meant."""
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
@@ -63,10 +70,10 @@ def decode_lines(data: bytes) -> list[AnyRecord] | None:
 
 
 def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:
-    """Lines with non-finite numbers, unknown types and broken lines, told apart."""
+    """Lines with numbers that are written otherwise, unknown types and broken lines, told apart."""
     try:
-        tree = msgspec.json.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        tree = _tree(line)
+    except (ValueError, RecursionError):
         raise BrokenLineError(f"not valid JSON ({cause})") from None
     if not isinstance(tree, dict) or not isinstance(tree.get("type"), str):
         raise BrokenLineError("not an object with a 'type'")
@@ -79,6 +86,19 @@ def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:
     if not math.isfinite(record.time):
         raise BrokenLineError(f"its time is {record.time}")
     return record
+
+
+def _tree(line: bytes) -> Any:
+    """A line of JSON, also with the bare NaN, Infinity and -Infinity that Python writes unless told otherwise.
+
+    Raises ValueError, of which msgspec's and UnicodeDecodeError are kinds, or RecursionError.
+    """
+    try:
+        return msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        if b"NaN" not in line and b"Infinity" not in line:
+            raise
+        return json.loads(line.decode())
 
 
 def _is_finite(record: Record) -> bool:
@@ -117,13 +137,30 @@ def spell_out(value: Any) -> Any:
 
 
 def _read_numbers(value: Any, key: str = "") -> Any:
+    """The tree with numbers as such that stand in it as text, and whole floats as integers."""
     if isinstance(value, str):
-        return value if key in _TEXT_KEYS else NON_FINITE.get(value, value)
+        return value if key in _TEXT_KEYS else _number(value)
+    if isinstance(value, float):
+        return value if key in _TEXT_KEYS else _whole(value)
     if isinstance(value, dict) and key not in _TEXT_KEYS:
         return {name: _read_numbers(item, name) for name, item in value.items()}
     if isinstance(value, list):
         return [_read_numbers(item, key) for item in value]
     return value
+
+
+def _number(text: str) -> Any:
+    """The number that a text is, however nan and inf are spelled; the text where it is none."""
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        return text
+    number: int | float = int(text) if found["whole"] else float(text)
+    # What only rounds to infinity is out of range.
+    return text if math.isinf(number) and "inf" not in text.lower() else _whole(number)
+
+
+def _whole(number: float) -> int | float:
+    return int(number) if abs(number) <= _EXACT and float(number).is_integer() else number
 
 
 def json_schema() -> dict[str, Any]:
