@@ -83,6 +83,20 @@ def test_one_gpu_has_room_for_its_past() -> None:
     assert "the last 16 m 30 s" in texts(lines)
 
 
+def test_a_few_readings_fill_the_width_and_a_few_bytes_are_no_peak() -> None:
+    past = [
+        System(time=940.0 + 2 * at, host="node1", cpu_percent=90.0, net_recv_mb_s=0.0002 if at == 18 else 0.0,
+               net_sent_mb_s=0.0, disk_read_mb_s=0.0, disk_write_mb_s=5.0)
+        for at in range(21)
+    ]  # fmt: skip
+    lines = texts(machine_lines(view_of(*past), 119, 46, now=985.0)).splitlines()
+    at = {name: next(n for n, row in enumerate(lines) if row.startswith(f" {name}")) for name in ("CPU", "network")}
+    cpu = max(lines[at["CPU"] + 1 : at["network"]], key=len)
+    assert len(cpu.strip()) > 100, "the curve of 40 seconds goes from the left edge to the right one"
+    assert "up to 1.0 MB/s" in lines[at["network"]]
+    assert not "".join(lines[at["network"] + 1 : -1]).strip(), "200 bytes a second stay on the ground"
+
+
 def test_gpus_stay_together_however_many_rows_there_are() -> None:
     past = [reading(float(10 * index), [gpu(0), gpu(1)]) for index in range(100)]
     lines = [plain(each) for each in machine_lines(view_of(*past), 199, 46, now=1000.0)]

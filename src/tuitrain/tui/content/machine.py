@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ from tuitrain.tui.text import Line, Span, align, join, line, width
 RECENT = 240
 """Readings looked at for graphs."""
 MOST_GPU_ROWS = 6
-MOST_HOST_ROWS = 8
+MOST_HOST_ROWS = 12
 LEAST_GRAPH_ROWS = 3
 """An entry with fewer rows has its graph beside it."""
 LEAST_SPARK_ROOM = 12
 """Cells of a bar that can give half of them to the recent past."""
 OLD_S = 120.0
 """A reading older than this is told with its age: nothing is read any more, or not often."""
+LEAST_TRAFFIC_MB_S = 1.0
+"""The graphs of disk and network reach at least so high, so that a few bytes are no peak."""
 _GAP = 2
 _WORDS = {
     "sw_power_cap": "power cap",
@@ -244,12 +247,14 @@ def _host(newest: System, recent: Sequence[System], cells: int, rows: int) -> li
         gauge = meter(share, bar, role) if share is not None else line(Span(" " * bar))
         head = line(" ", Span(align(name, 9), "quiet"), *gauge, " ", Span(align(text, texts, right=True), "value"))
         head = (*head, Span(f"  {align(note, notes)}  ", "text"))
-        most = top or max((value for value in values if value is not None), default=0.0)
+        most = top or max(
+            [LEAST_TRAFFIC_MB_S, *(value for value in values if value is not None and math.isfinite(value))]
+        )
         beside = cells - width(head) - 2
         if rows < LEAST_GRAPH_ROWS:
             lines.append((*head, *spark(values, beside, most)) if beside >= 8 else head)
             continue
-        scale = "" if top or not most else f"highest {_megabytes(most)}"
+        scale = "" if top else f"up to {_megabytes(most)}"
         lines.append((*head, Span(align(scale, beside, right=True) if beside > 0 else "", "quiet")))
         lines += [line(Span(" " * 10), *row) for row in graph(values, cells - 12, rows - 1, most)]
     return lines

@@ -25,16 +25,15 @@ def meter(share: float | None, cells: int, role: str = "accent") -> Line:
 
 
 def spark(values: Readings, cells: int, top: float, role: str = "run0.faint") -> Line:
-    """The newest readings as columns, one a cell, the newest at the right, between 0 and `top`; a gap is unknown."""
-    shown = [*[None] * (cells - len(values)), *values[len(values) - cells if len(values) > cells else 0 :]]
+    """The newest readings as columns, the newest at the right, between 0 and `top`; a gap is unknown."""
+    shown = _spread(values, cells)
     heights = [0 if share is None else max(1, round(share * 8)) for share in (_share(value, top) for value in shown)]
     return line(Span("".join(_LOWER[height] for height in heights), role))
 
 
 def graph(values: Readings, cells: int, rows: int, top: float, role: str = "run0") -> list[Line]:
-    """The newest readings as a braille curve, two a cell, the newest at the right, between 0 and `top`."""
-    columns = 2 * cells
-    shown = [*[None] * (columns - len(values)), *values[len(values) - columns if len(values) > columns else 0 :]]
+    """The newest readings as a braille curve, the newest at the right, between 0 and `top`; two columns a cell."""
+    shown = _spread(values, 2 * cells)
     dots = [[0] * cells for _ in range(rows)]
     before: int | None = None
     for column, value in enumerate(shown):
@@ -49,6 +48,12 @@ def graph(values: Readings, cells: int, rows: int, top: float, role: str = "run0
                     dots[row][column // 2] |= _DOTS[column % 2][dot]
         before = height
     return [line(Span("".join(chr(0x2800 + bits) if bits else " " for bits in row), role)) for row in dots]
+
+
+def _spread(values: Readings, columns: int) -> list[float | None]:
+    """One reading a column, at most the newest `columns`; fewer are spread over all columns, each held to the next."""
+    newest = values[-columns:]
+    return [newest[column * len(newest) // columns] for column in range(columns)] if newest else [None] * columns
 
 
 def _share(value: float | None, top: float) -> float | None:
