@@ -63,10 +63,15 @@ def decode(line: bytes) -> AnyRecord | None:
 
 def decode_lines(data: bytes) -> list[AnyRecord] | None:
     """The records of whole lines at once, twice as quick as one by one; None when one of them needs a closer look."""
+    breaks = data.count(b"\n")
+    if data.count(b"}\n{") != breaks:
+        # Blank lines, and records that go over several lines, which msgspec would let pass.
+        return None
     try:
-        return _decoder.decode_lines(data)
+        records = _decoder.decode_lines(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+    return records if len(records) == breaks + 1 else None
 
 
 def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:
@@ -74,7 +79,8 @@ def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:
     try:
         tree = _tree(line)
     except (ValueError, RecursionError):
-        raise BrokenLineError(f"not valid JSON ({cause})") from None
+        out_of_range = "out of range" in str(cause)
+        raise BrokenLineError(str(cause) if out_of_range else f"not valid JSON ({cause})") from None
     if not isinstance(tree, dict) or not isinstance(tree.get("type"), str):
         raise BrokenLineError("not an object with a 'type'")
     if tree["type"] not in _KNOWN_TYPES:

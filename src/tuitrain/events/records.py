@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 SCHEMA_VERSION = 1
-# What a float64 column and an int64 file can hold.
+# What a float64 column and an int64 file can hold, and what has no more digits than a screen has room for.
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
@@ -26,17 +26,17 @@ class Architecture(msgspec.Struct, kw_only=True):
     """The network of a run and its parameter counts; unknown is None."""
 
     name: str
-    params_total: int | None = None
-    params_trainable: int | None = None
-    params_non_embedding: int | None = None
-    n_layers: int | None = None
-    d_model: int | None = None
-    n_heads: int | None = None
-    n_kv_heads: int | None = None
-    head_dim: int | None = None
-    d_ff: int | None = None
-    vocab_size: int | None = None
-    seq_len: int | None = None
+    params_total: Whole | None = None
+    params_trainable: Whole | None = None
+    params_non_embedding: Whole | None = None
+    n_layers: Whole | None = None
+    d_model: Whole | None = None
+    n_heads: Whole | None = None
+    n_kv_heads: Whole | None = None
+    head_dim: Whole | None = None
+    d_ff: Whole | None = None
+    vocab_size: Whole | None = None
+    seq_len: Whole | None = None
     norm: str | None = None
     norm_position: str | None = None
     position: str | None = None
@@ -85,9 +85,9 @@ class Run(Record, tag="run", kw_only=True):
     architecture: Architecture | None = None
     flops_per_token: float | None = None
     flops_per_token_causal: float | None = None
-    tokens_per_step: int | None = None
-    total_steps: int | None = None
-    token_budget: int | None = None
+    tokens_per_step: Whole | None = None
+    total_steps: Whole | None = None
+    token_budget: Whole | None = None
     hardware: Hardware | None = None
     parallel: Parallel | None = None
     attention_backend: str | None = None
@@ -178,7 +178,7 @@ class Checkpoint(Record, tag="checkpoint", kw_only=True):
 
     step: Whole
     path: str
-    bytes: int | None = None
+    bytes: Whole | None = None
     duration_ms: float | None = None
 
 

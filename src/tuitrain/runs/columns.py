@@ -31,7 +31,8 @@ class Columns:
         self._capacity = 0
         self._values: dict[str, FloatArray] = {}
         self._present: dict[str, BoolArray] = {}
-        self._newest: dict[str, float] = {}
+        self._newest: dict[str, float | None] = {}
+        """The newest value of each column, as far as it was asked for or came last."""
         self.cuts: list[int] = []
         """Lengths to which the table was cut, in their order: while there is no further one it only grows."""
 
@@ -54,7 +55,7 @@ class Columns:
 
     def has(self, key: str) -> bool:
         """Whether any row has a value for this key."""
-        return key in self._newest
+        return self.last(key) is not None
 
     def series(self, key: str, x: str = "step") -> tuple[FloatArray, FloatArray]:
         """The points (x, y) of rows that have both values."""
@@ -67,7 +68,10 @@ class Columns:
 
     def last(self, key: str) -> float | None:
         """The newest value of a column, or None when no row has one."""
-        return self._newest.get(key)
+        if key not in self._newest:
+            rows = np.flatnonzero(self._present[key][: self._length]) if key in self._values else np.empty(0, np.intp)
+            self._newest[key] = float(self._values[key][rows[-1]]) if len(rows) else None
+        return self._newest[key]
 
     def extend(self, records: Sequence[Record]) -> None:
         """Append one row for each record."""
@@ -95,20 +99,23 @@ class Columns:
 
     def cut(self, row: int) -> Columns:
         """Remove the rows from `row` on and return them as a table of their own."""
-        tail = self.where(np.arange(self._length) >= row)
-        self._length = row
+        tail = self._rows(slice(row, self._length), max(0, self._length - row))
+        self._length = min(row, self._length)
         self.cuts.append(row)
-        self._find_newest()
+        self._newest.clear()
         return tail
 
     def where(self, rows: BoolArray) -> Columns:
         """A table of its own with only the rows that are true."""
+        return self._rows(rows, int(rows.sum()))
+
+    def _rows(self, rows: BoolArray | slice, count: int) -> Columns:
+        """A table of its own with these rows, so many."""
         chosen = Columns(self.keys)
-        chosen._length = chosen._capacity = int(rows.sum())
+        chosen._length = chosen._capacity = count
         for key in self._values:
-            chosen._values[key] = self[key][rows]
-            chosen._present[key] = self.present(key)[rows]
-        chosen._find_newest()
+            chosen._values[key] = self[key][rows].copy()
+            chosen._present[key] = self.present(key)[rows].copy()
         return chosen
 
     def append_columns(self, other: Columns) -> None:
@@ -140,14 +147,6 @@ class Columns:
     def _leave_out(self, key: str, start: int, end: int) -> None:
         self._values[key][start:end] = np.nan
         self._present[key][start:end] = False
-
-    def _find_newest(self) -> None:
-        """Note the newest value of each column again, after rows were taken out."""
-        self._newest.clear()
-        for key in self._values:
-            rows = np.flatnonzero(self.present(key))
-            if len(rows):
-                self._newest[key] = float(self._values[key][rows[-1]])
 
     def _grow(self, length: int) -> None:
         if length <= self._capacity:

@@ -17,6 +17,8 @@ CHUNK_BYTES = 4 << 20
 LONG_BYTES = 2 << 20
 """A longer log takes too long to be read before its newest part is shown."""
 NEWEST_BYTES = 256 << 10
+LONGEST_LINE = 16 << 20
+"""Bytes; a record of a thousand layers has a hundredth of that."""
 _MEMORY_BYTES = 64
 
 
@@ -48,26 +50,48 @@ class Follower(Protocol):
 
 
 class LineParser:
-    """Turns bytes into records, keeping a partial last line until its newline comes."""
+    """Turns bytes into records, keeping a partial last line until its newline comes.
+
+    A line longer than LONGEST_LINE is a broken one, and not kept.
+    """
 
     def __init__(self) -> None:
-        self._partial = b""
+        self._partial = bytearray()
+        self._too_long = False
         self._line = 0
 
     def feed(self, data: bytes) -> tuple[tuple[AnyRecord, ...], tuple[BrokenLine, ...]]:
         """Records and broken lines in these bytes, in their order."""
-        whole, newline, partial = (self._partial + data).rpartition(b"\n")
-        self._partial = partial
-        if not newline:
+        end = data.rfind(b"\n")
+        if end < 0:
+            self._keep(data)
             return (), ()
-        quickly = decode_lines(whole)
+        whole = bytes(self._partial) + data[:end] if self._partial else data[:end]
+        too_long, self._too_long, self._partial = self._too_long, False, bytearray()
+        self._keep(data[end + 1 :])
+        quickly = decode_lines(whole) if not too_long and len(whole) <= LONGEST_LINE else None
         if quickly is not None:
-            self._line += whole.count(b"\n") + 1
+            self._line += len(quickly)
             return tuple(quickly), ()
+        return self._one_by_one(whole.split(b"\n"), too_long)
+
+    def _keep(self, partial: bytes) -> None:
+        """Keep the beginning of a line, or more of it."""
+        if not self._too_long:
+            self._partial += partial
+        if len(self._partial) > LONGEST_LINE:
+            self._too_long, self._partial = True, bytearray()
+
+    def _one_by_one(self, lines: list[bytes], too_long: bool) -> tuple[tuple[AnyRecord, ...], tuple[BrokenLine, ...]]:
+        """The same line by line. too_long: of the first one only the end is there."""
         records: list[AnyRecord] = []
         broken: list[BrokenLine] = []
-        for line in whole.split(b"\n"):
+        for line in lines:
             self._line += 1
+            if too_long or len(line) > LONGEST_LINE:
+                broken.append(BrokenLine(self._line, f"longer than {LONGEST_LINE >> 20} MiB"))
+                too_long = False
+                continue
             if not line.strip():
                 continue
             try:

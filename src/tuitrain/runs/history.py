@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -71,6 +73,9 @@ class RunHistory:
         self.broken: list[BrokenLine] = []
         """The newest BROKEN_KEPT lines that could not be read; `broken_count` says how many there were."""
         self.broken_count = 0
+        self._newest_step: int | None = None
+        self._early: list[Eval | Sample | Checkpoint | Layers] | None = None
+        """Results of an attempt that has not logged a step yet: they stay when that step supersedes others."""
         self.last_time: float | None = None
         """Time of the newest record, Unix seconds: the heartbeat."""
 
@@ -104,48 +109,45 @@ class RunHistory:
         return self.systems[-1] if self.systems else None
 
     def absorb(self, records: Iterable[AnyRecord], broken: Sequence[BrokenLine] = ()) -> None:
-        """Take in further records, in the order of the log."""
-        pending: list[Step] = []
+        """Take in further records, in the order of the log; in what portions they come makes no difference."""
+        arrivals = _Arrivals(self.steps, self.superseded_steps, self._newest_step)
+        newest_time = -math.inf if self.last_time is None else self.last_time
         for record in records:
+            if record.time > newest_time:
+                newest_time = self.last_time = record.time
             if isinstance(record, Step):
-                pending.append(record)
-                continue
-            if isinstance(record, Run):
-                self._absorb_steps(pending)
-                pending = []
-            if isinstance(record, System):
-                self._absorb_system(record, float(pending[-1].step) if pending else self.steps.last("step"))
-            self._absorb_other(record)
-        self._absorb_steps(pending)
+                supersedes = arrivals.add(record)
+                if supersedes or self._early is not None:
+                    self._begin_at(record.step, supersedes)
+            elif isinstance(record, Eval | Sample | Checkpoint | Layers):
+                if self._early is not None:
+                    self._early.append(record)
+                self._absorb_result(record)
+            else:
+                self._absorb_other(record, arrivals.newest)
+        arrivals.settle()
+        self._newest_step = arrivals.newest
         self.broken_count += len(broken)
         self.broken = [*self.broken, *broken][-BROKEN_KEPT:] if broken else self.broken
 
-    def _absorb_steps(self, steps: Sequence[Step]) -> None:
-        if not steps:
-            return
-        self._seen(max(record.time for record in steps))
-        numbers = np.array([record.step for record in steps])
-        restarts = (np.flatnonzero(np.diff(numbers) <= 0) + 1).tolist()
-        for start, end in zip([0, *restarts], [*restarts, len(steps)], strict=True):
-            superseded = self._supersede(self.steps, int(numbers[start]))
-            if superseded is not None:
-                self.superseded_steps.append_columns(superseded)
-                self._forget_results(int(numbers[start]), steps[start].time)
-            self.steps.extend(steps[start:end])
+    def _begin_at(self, step: int, supersedes: bool) -> None:
+        """Take note of a step that is the first of an attempt or goes back."""
+        early, self._early = self._early or [], None
+        if supersedes:
+            self._forget_results(step)
+            for result in early:
+                self._absorb_result(result)
 
-    def _forget_results(self, step: int, time: float) -> None:
-        """Drop what a superseded attempt left at this step or later: it was written before `time`."""
-        self.evals = self.evals.where((self.evals["step"] < step) | (self.evals["time"] >= time))
-        self.samples = [sample for sample in self.samples if sample.step < step or sample.time >= time]
-        self.checkpoints = [saved for saved in self.checkpoints if saved.step < step or saved.time >= time]
-        self.layers = [layers for layers in self.layers if layers.step < step or layers.time >= time]
+    def _forget_results(self, step: int) -> None:
+        """Drop what was left at this step or later."""
+        self._supersede(self.evals, step)
+        results: tuple[list[Any], ...] = (self.samples, self.checkpoints, self.layers)
+        for kept in results:
+            while kept and kept[-1].step >= step:
+                kept.pop()
 
-    def _absorb_other(self, record: AnyRecord) -> None:
-        self._seen(record.time)
+    def _absorb_result(self, record: Eval | Sample | Checkpoint | Layers) -> None:
         match record:
-            case Run():
-                self.attempts.append(record)
-                self.end = None
             case Eval():
                 self._supersede(self.evals, record.step)
                 self.evals.extend([record])
@@ -157,6 +159,16 @@ class RunHistory:
                 _add(self.layers, record)
                 if len(self.layers) > LAYERS_KEPT:
                     del self.layers[1::2]
+
+    def _absorb_other(self, record: AnyRecord, step: int | None) -> None:
+        """Take in a record that has no results. step: the newest one."""
+        match record:
+            case Run():
+                self.attempts.append(record)
+                self.end = None
+                self._early = []
+            case System():
+                self._absorb_system(record, step)
             case Alert():
                 self.alerts.append(record)
             case Control():
@@ -173,7 +185,7 @@ class RunHistory:
         self.samples[at:] = [kept for kept in self.samples[at:] if (kept.step, kept.prompt) != same]
         self.samples.append(record)
 
-    def _absorb_system(self, record: System, step: float | None) -> None:
+    def _absorb_system(self, record: System, step: int | None) -> None:
         self.systems.append(record)
         del self.systems[:-SYSTEMS_KEPT]
         gpus = {
@@ -185,7 +197,7 @@ class RunHistory:
         known = {key: [value for value in values if value is not None] for key, values in gpus.items()}
         self.system_columns.append_row(
             time=record.time,
-            step=0.0 if step is None else step,
+            step=float(step or 0),
             cpu_percent=record.cpu_percent,
             ram_used_gb=record.ram_used_gb,
             gpu_util_percent=_mean(known["gpu_util_percent"]),
@@ -194,14 +206,54 @@ class RunHistory:
             gpu_temp_c=max(known["gpu_temp_c"], default=None),
         )
 
-    def _seen(self, time: float) -> None:
-        self.last_time = time if self.last_time is None else max(self.last_time, time)
-
     @staticmethod
-    def _supersede(table: Columns, step: int) -> Columns | None:
-        """Take the rows from this step on out of the table; None when there are none."""
-        row = int(np.searchsorted(table["step"], step, side="left"))
-        return table.cut(row) if row < len(table) else None
+    def _supersede(table: Columns, step: int) -> None:
+        if len(table) and table["step"][-1] >= step:
+            table.cut(_row_of(table, step))
+
+
+class _Arrivals:
+    """Steps on their way into the table, which takes them in many at once; the outcome is as if it was one by one."""
+
+    def __init__(self, table: Columns, superseded: Columns, newest: int | None) -> None:
+        self.newest = newest
+        self._table, self._superseded = table, superseded
+        self._steps: list[Step] = []
+        self._dropped: list[Step] = []
+
+    def add(self, record: Step) -> bool:
+        """One more step. Returns whether it is of a restart: whatever was at its number or later is superseded."""
+        restarts = self.newest is not None and record.step <= self.newest
+        if restarts:
+            self._supersede(record.step)
+        self._steps.append(record)
+        self.newest = record.step
+        return restarts
+
+    def _supersede(self, step: int) -> None:
+        # Numbers are compared as the columns hold them.
+        at = bisect_left(self._steps, float(step), key=lambda record: float(record.step))
+        if not at and len(self._table) and self._table["step"][-1] >= step:
+            self._settle_dropped()
+            self._superseded.append_columns(self._table.cut(_row_of(self._table, step)))
+        self._dropped += self._steps[at:]
+        del self._steps[at:]
+
+    def settle(self) -> None:
+        """Put all that arrived where it belongs."""
+        self._settle_dropped()
+        if self._steps:
+            self._table.extend(self._steps)
+
+    def _settle_dropped(self) -> None:
+        if self._dropped:
+            self._superseded.extend(self._dropped)
+            self._dropped = []
+
+
+def _row_of(table: Columns, step: int) -> int:
+    """The first row at this step or a later one."""
+    return int(np.searchsorted(table["step"], step, side="left"))
 
 
 def _add(records: list[_Stepped], record: _Stepped) -> None:
