@@ -2,8 +2,8 @@
 
 Layout: `checkpoints/step-00001000/`, complete once `.metadata` exists in it (DCP writes that last). Everything in
 it is a tensor, the loop's own state included (as UTF-8 JSON in bytes), so nothing has to be unpickled to load it
-but DCP's index; that is read by an unpickler which knows DCP's record classes and nothing else. Loading a
-stranger's checkpoint therefore runs none of its code.
+but DCP's index (see `checkpoint_index`). Loading a stranger's checkpoint therefore runs none of its code.
+SHA256SUMS has the checksums of all files, written last of all; a checkpoint of an older version may have none.
 
 Every process writes what it holds, its random state included. What is read is cut to the shards of the reading
 processes, whatever their number and strategy.
@@ -12,13 +12,12 @@ processes, whatever their number and strategy.
 from __future__ import annotations
 
 import json
-import pickle
 import re
 import shutil
 import warnings
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,6 +33,8 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.optim import Optimizer
 
+from tuitrain_engine import checksums
+from tuitrain_engine.checkpoint_index import CheckpointError, covered, read_index
 from tuitrain_engine.formatting import bytes_text
 from tuitrain_engine.parallel import World
 
@@ -42,25 +43,7 @@ _ALONE = World()
 # DCP remarks that there is only one process, from whichever thread it works in.
 warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
 _FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
-_INDEX_CLASSES = {
-    ("torch", "Size"),
-    ("torch.serialization", "_get_layout"),
-    ("pathlib", "PosixPath"),
-    ("pathlib", "WindowsPath"),
-    ("pathlib._local", "PosixPath"),
-    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
-    *(
-        ("torch.distributed.checkpoint.metadata", name)
-        for name in (
-            "Metadata", "MetadataIndex", "StorageMeta", "TensorProperties", "TensorStorageMetadata",
-            "BytesStorageMetadata", "ChunkStorageMetadata", "_MEM_FORMAT_ENCODING",
-        )
-    ),
-}  # fmt: skip
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message names it and says why."""
+_WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.", "module.")
 
 
 class SaveError(RuntimeError):
@@ -94,8 +77,26 @@ def complete(run_dir: Path) -> list[Found]:
 
 
 def newest(run_dir: Path) -> Found | None:
-    """The newest checkpoint whose index can be read and whose files are all there in full length."""
-    return next((found for found in reversed(complete(run_dir)) if is_whole(found.path)), None)
+    """The newest whole checkpoint."""
+    return choose(run_dir)[0]
+
+
+def choose(run_dir: Path) -> tuple[Found | None, list[str]]:
+    """The newest whole checkpoint, and what is wrong with each newer one, a sentence each."""
+    damaged = []
+    for found in reversed(complete(run_dir)):
+        problem = damage(found.path)
+        if problem is None:
+            return found, damaged
+        damaged.append(problem)
+    return None, damaged
+
+
+def none_sentence(run_dir: Path, damaged: list[str]) -> str:
+    """That a run has no whole checkpoint; damaged: what is wrong with those it has."""
+    if not damaged:
+        return f"{run_dir} has no complete checkpoint."
+    return f"{run_dir} has no whole checkpoint. {' '.join(damaged)}"
 
 
 def clear_after(run_dir: Path, step: int) -> None:
@@ -152,46 +153,27 @@ def _delete(path: Path) -> None:
     shutil.rmtree(path)
 
 
-def is_whole(path: Path) -> bool:
-    """Whether the index can be read and all files have the length that it says."""
-    try:
-        stored = read_index(path).storage_data or {}
-    except CheckpointError:
-        return False
-    ends: dict[str, int] = {}
-    for info in stored.values():
-        ends[info.relative_path] = max(ends.get(info.relative_path, 0), info.offset + info.length)
-    return all((path / name).is_file() and (path / name).stat().st_size >= end for name, end in ends.items())
+def damage(path: Path) -> str | None:
+    """A sentence on what is wrong with a complete checkpoint; None when it is whole.
+
+    Its files must have their checksums, where there are some, and at least the length that the index says.
+    """
+    problem = checksums.problem(path)
+    if problem is None:
+        try:
+            stored = read_index(path).storage_data
+        except CheckpointError as error:
+            return str(error)
+        ends: dict[str, int] = {}
+        for info in stored.values():
+            ends[info.relative_path] = max(ends.get(info.relative_path, 0), info.offset + info.length)
+        short = [name for name, end in ends.items() if not _has_length(path / name, end)]
+        problem = f"{' and '.join(short)} is shorter than the index says" if short else None
+    return None if problem is None else f"{path} is damaged: {problem}."
 
 
-# ── the index ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class _IndexUnpickler(pickle.Unpickler):
-    """Knows DCP's record classes and torch's dtypes; anything else in the index is refused."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _INDEX_CLASSES:
-            return super().find_class(module, name)
-        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
-            return getattr(torch, name)
-        raise pickle.UnpicklingError(f"{module}.{name} has no place in the index of a checkpoint")
-
-
-def read_index(path: Path) -> Metadata:
-    """DCP's index of a checkpoint, read without running code from it. Raises CheckpointError."""
-    try:
-        with (path / ".metadata").open("rb") as file:
-            index = _IndexUnpickler(file).load()
-    except Exception as error:  # a pickle can fail in any way at all
-        raise CheckpointError(f"{path}: the index cannot be read ({error}).") from None
-    if not isinstance(index, Metadata):
-        raise CheckpointError(f"{path}: the index holds no checkpoint metadata.")
-    for info in (index.storage_data or {}).values():
-        inside = PurePosixPath(info.relative_path)
-        if inside.is_absolute() or ".." in inside.parts:
-            raise CheckpointError(f"{path}: the index points outside of the checkpoint ({info.relative_path}).")
-    return index
+def _has_length(path: Path, length: int) -> bool:
+    return path.is_file() and path.stat().st_size >= length
 
 
 class _SafeReader(dcp.FileSystemReader):
@@ -218,17 +200,32 @@ def start_saving(
     """
     if world.is_main and path.exists():
         _delete(path)
-    loop_state = world.share(loop_state)
     state = {
-        "model": get_model_state_dict(model),
-        "optimizer": _tensors(get_optimizer_state_dict(model, optimizer, options=_FLAT)),
+        "model": _untied(model),
         "rng": _random_state(world),
-        "loop": torch.frombuffer(bytearray(json.dumps(loop_state).encode()), dtype=torch.uint8),
+        "loop": _loop_tensor(world.share({"loop": loop_state, "optimizer": bool(optimizer.state)})),
     }
+    if optimizer.state:
+        # Before the first step there is no state, and torch would make one by a step, which AdamW counts.
+        state["optimizer"] = _tensors(get_optimizer_state_dict(model, optimizer, options=_FLAT))
     writer = dcp.FileSystemWriter(path)
-    return dcp.async_save(  # type: ignore[return-value]
+    written = dcp.async_save(
         state, storage_writer=writer, process_group=world.saving_group, no_dist=world.size == 1
-    )
+    )  # fmt: skip
+    return _then_checksums(path, written) if world.is_main else written  # type: ignore[arg-type, return-value]
+
+
+def _then_checksums(path: Path, written: Future[Any]) -> Future[Any]:
+    """What ends when the checkpoint is written and has its checksums."""
+
+    def work() -> None:
+        written.result()
+        checksums.write(path)
+
+    thread = ThreadPoolExecutor(1, thread_name_prefix="checksums")
+    done = thread.submit(work)
+    thread.shutdown(wait=False)
+    return done
 
 
 def finish_saving(path: Path, saving: Future[Any], patience_s: float | None = None) -> None:
@@ -256,25 +253,51 @@ def load(path: Path, model: nn.Module, optimizer: Optimizer, world: World = _ALO
     checkpoint belongs to another model or is damaged.
     """
     index = read_index(path)
-    optimizer_state = get_optimizer_state_dict(model, optimizer, options=_FLAT)
-    state = {
-        "model": get_model_state_dict(model),
-        "optimizer": _tensors(optimizer_state),
+    loop = {"loop": _empty_like(index, "loop", path)}
+    _read(loop, index, path, world)
+    loop_state, has_optimizer = _loop_state(loop["loop"], path)
+    state: dict[str, Any] = {
+        "model": _untied(model),
         "rng": {name: tensor for name, tensor in _random_state(world).items() if f"rng.{name}" in _keys(index)},
-        "loop": _empty_like(index, "loop", path),
     }
+    if has_optimizer:
+        optimizer_state = get_optimizer_state_dict(model, optimizer, options=_FLAT)
+        state["optimizer"] = _tensors(optimizer_state)
     _read(state, index, path, world)
-    set_model_state_dict(model, state["model"])
-    set_optimizer_state_dict(model, optimizer, {**optimizer_state, **state["optimizer"]}, options=_FLAT)
+    _set_model(model, state["model"])
+    if has_optimizer:
+        set_optimizer_state_dict(model, optimizer, {**optimizer_state, **state["optimizer"]}, options=_FLAT)
     _set_random_state(state["rng"])
-    return _loop_state(state["loop"])
+    return loop_state
 
 
 def load_model(path: Path, model: nn.Module) -> None:
     """Fill the parameters alone, to generate text. Raises CheckpointError."""
-    state = {"model": get_model_state_dict(model)}
+    state = {"model": _untied(model)}
     _read(state, read_index(path), path, _ALONE)
-    set_model_state_dict(model, state["model"])
+    _set_model(model, state["model"])
+
+
+def _tied(model: nn.Module) -> dict[str, str]:
+    """The further names of parameters that have several, each with the first one."""
+    first: dict[nn.Parameter, str] = {}
+    further = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        for wrapper in _WRAPPERS:
+            name = name.replace(wrapper, "")
+        if first.setdefault(parameter, name) != name:
+            further[name] = first[parameter]
+    return further
+
+
+def _untied(model: nn.Module) -> dict[str, Any]:
+    """The state of a model with each parameter under its first name only."""
+    further = _tied(model)
+    return {key: value for key, value in get_model_state_dict(model).items() if key not in further}
+
+
+def _set_model(model: nn.Module, state: dict[str, Any]) -> None:
+    set_model_state_dict(model, state | {name: state[first] for name, first in _tied(model).items()})
 
 
 def _read(state: dict[str, Any], index: Metadata, path: Path, world: World) -> None:
@@ -290,9 +313,11 @@ def _read(state: dict[str, Any], index: Metadata, path: Path, world: World) -> N
                     f"{path}: {key} has shape {list(stored.size)}, this run needs {list(tensor.shape)}: "
                     "the checkpoint is of another model."
                 )
+            if not covered(stored):
+                raise CheckpointError(f"{path} is damaged: the index has no place for a part of {key}.")
     try:
         dcp.load(state, storage_reader=_SafeReader(path), process_group=world.host_group, no_dist=world.size == 1)
-    except (dcp.api.CheckpointException, OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except (dcp.api.CheckpointException, Exception) as error:  # what is in the files may be anything
         raise CheckpointError(f"{path}: cannot be loaded ({reason(error)}).") from None
 
 
@@ -307,9 +332,22 @@ def _empty_like(index: Metadata, key: str, path: Path) -> Tensor:
     return torch.empty(stored.size, dtype=torch.uint8)
 
 
-def _loop_state(tensor: Tensor) -> dict[str, Any]:
-    state: dict[str, Any] = json.loads(bytes(tensor.tolist()).decode())
-    return state
+def _loop_tensor(content: dict[str, Any]) -> Tensor:
+    return torch.frombuffer(bytearray(json.dumps(content).encode()), dtype=torch.uint8)
+
+
+def _loop_state(tensor: Tensor, path: Path) -> tuple[dict[str, Any], bool]:
+    """The loop's state, and whether the optimizer had any."""
+    try:
+        content = json.loads(bytes(tensor.tolist()).decode())
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} is damaged: what it says of the loop cannot be read.")
+    if content.keys() == {"loop", "optimizer"}:
+        return content["loop"], content["optimizer"]
+    # Of an older version: the loop's state alone, and always with the optimizer's.
+    return content, True
 
 
 def _tensors(flat: dict[str, Any]) -> dict[str, Tensor]:

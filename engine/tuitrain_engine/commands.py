@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -80,15 +81,23 @@ def check_checkpoint(run_dir: Path) -> None:
 
 
 def _find(run_dir: Path, step: int | None) -> Found:
-    found = checkpoint.newest(run_dir) if step is None else checkpoint.at_step(run_dir, step)
-    if found is not None and not checkpoint.is_whole(found.path):
-        raise CheckpointError(f"{found.path} is damaged: its files are shorter than its index says.")
-    if found is not None:
+    """The checkpoint of a step, or the newest whole one; that newer ones are damaged is said on stderr."""
+    if step is None:
+        found, damaged = checkpoint.choose(run_dir)
+        if found is None:
+            raise CheckpointError(checkpoint.none_sentence(run_dir, damaged))
+        for sentence in damaged:
+            print(f"{sentence} {found.path.name} is taken instead.", file=sys.stderr)
         return found
-    steps = ", ".join(str(item.step) for item in checkpoint.complete(run_dir))
-    if step is not None and steps:
-        raise CheckpointError(f"{run_dir} has no checkpoint of step {step}; it has {steps}.")
-    raise CheckpointError(f"{run_dir} has no complete checkpoint.")
+    found = checkpoint.at_step(run_dir, step)
+    if found is None:
+        steps = ", ".join(str(item.step) for item in checkpoint.complete(run_dir))
+        has = f"no checkpoint of step {step}; it has {steps}" if steps else "no complete checkpoint"
+        raise CheckpointError(f"{run_dir} has {has}.")
+    problem = checkpoint.damage(found.path)
+    if problem is not None:
+        raise CheckpointError(problem)
+    return found
 
 
 def _load(run_dir: Path) -> tuple[RunConfig, Tokenizer]:

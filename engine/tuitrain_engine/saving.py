@@ -42,6 +42,8 @@ class Checkpoints:
         self._run_dir, self._config, self._world, self._journal = run_dir, config, world, journal
         self._val_losses = val_losses
         self._saving: _Saving | None = None
+        self._failure: checkpoint.SaveError | None = None
+        """Why the newest one that was begun is not there."""
         # A thread that ends the run from outside must wait for the same checkpoint, not pass it by.
         self._finishing = threading.RLock()
 
@@ -59,7 +61,11 @@ class Checkpoints:
         """Copy the state of this step and write it; with async_save the next steps do not wait for the disk."""
         self.finish()
         began, path = time.perf_counter(), checkpoint.directory(self._run_dir, step)
-        written = checkpoint.start_saving(path, model, optimizer, loop_state, self._world)
+        try:
+            written = checkpoint.start_saving(path, model, optimizer, loop_state, self._world)
+        except OSError as error:
+            written = Future()
+            written.set_exception(error)
         self._saving = _Saving(step, path, began, written)
         if not self._config.async_save:
             self.finish()
@@ -67,7 +73,8 @@ class Checkpoints:
     def finish(self, *, final: bool = False, patience_s: float | None = None) -> None:
         """Wait for what is being written, record it, and discard what need not stay.
 
-        A failure becomes an alert, since training can go on without; when it is final, SaveError is raised too.
+        A failure becomes an alert, since training can go on without. When it is final, SaveError is raised if the
+        newest one could not be written, whoever has waited for it.
         patience_s: how long to wait, where another process may be gone.
         """
         if not self._finishing.acquire(timeout=-1 if patience_s is None else patience_s):
@@ -75,13 +82,15 @@ class Checkpoints:
         try:
             saving = self._saving
             if saving is not None:
-                self._finish(saving, final, patience_s)
+                self._finish(saving, patience_s)
             if self._world.is_main:
                 self._discard_old()
+            if final and self._failure is not None:
+                raise self._failure
         finally:
             self._finishing.release()
 
-    def _finish(self, saving: _Saving, final: bool, patience_s: float | None) -> None:
+    def _finish(self, saving: _Saving, patience_s: float | None) -> None:
         try:
             checkpoint.finish_saving(saving.path, saving.written, patience_s)
         except checkpoint.SaveError as error:
@@ -91,9 +100,9 @@ class Checkpoints:
             self._journal.write(
                 events.Alert(level="critical", code="checkpoint_failed", message=str(error), step=saving.step)
             )
-            if final:
-                raise
+            self._failure = error
         else:
+            self._failure = None
             self._record(saving)
         finally:
             self._saving = None

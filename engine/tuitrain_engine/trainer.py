@@ -104,9 +104,9 @@ def prepare(
     optimizer = build_optimizer(model, config.optim, machine.device.type)
 
     progress, state, evaluations, initial = Progress(), None, list[events.Eval](), []
-    found = world.share(checkpoint.newest(run_dir)) if resume else None
+    found, damaged = world.share(checkpoint.choose(run_dir) if world.is_main else None) if resume else (None, [])
     if resume and found is None:
-        raise CheckpointError(f"{run_dir / 'checkpoints'} has no whole checkpoint to go on from: launch a new run.")
+        raise CheckpointError(f"{checkpoint.none_sentence(run_dir, damaged)} There is nothing to go on from.")
     if found is not None:
         state = checkpoint.load(found.path, model, optimizer, world)
         progress = Progress.from_state(state["progress"])
@@ -125,6 +125,9 @@ def prepare(
     journal.write(run)
     if state is not None:
         describe.warn_of_other_data(journal, state["config"]["data"], config, progress.step)
+        for sentence in damaged:
+            message = f"{sentence} The run goes on from {found.path.name}."
+            journal.write(events.Alert(level="warning", code="checkpoint_damaged", message=message, step=found.step))
     terminal = report.stdout()
     decisions = [*machine.decisions, *built.decisions.values(), *initial]
     decisions += describe.routine_decisions(config, optimizer, machine, sequences)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict import get_model_state_dict
 
-from tuitrain_engine import checkpoint
+from tuitrain.config.sections import OptimConfig
+from tuitrain_engine import checkpoint, checksums
 from tuitrain_engine.checkpoint import CheckpointError
+from tuitrain_engine.optim import build_optimizer
 
 
 def make(width: int = 4, tied: bool = False) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -163,3 +173,160 @@ def test_the_checkpoint_of_another_model_is_told_apart(tmp_path: Path) -> None:
     path = saved(tmp_path, 1)
     with pytest.raises(CheckpointError, match="another model"):
         checkpoint.load(path, *make(width=6))
+
+
+def without_checksums(path: Path) -> Path:
+    """As an older version wrote a checkpoint."""
+    (path / checksums.NAME).unlink()
+    return path
+
+
+def change_index(path: Path, change: Callable[[Metadata], None]) -> None:
+    """Rewrite the index of a checkpoint, as a fault or a stranger would."""
+    index = checkpoint.read_index(path)
+    change(index)
+    (path / ".metadata").write_bytes(pickle.dumps(index))
+
+
+def flip_bit(data: bytearray, at: random.Random) -> None:
+    data[at.randrange(len(data))] ^= 1 << at.randrange(8)
+
+
+def zero_block(data: bytearray, at: random.Random) -> None:
+    first = at.randrange(len(data) // 4096 + 1) * 4096
+    data[first : first + 4096] = bytes(len(data[first : first + 4096]))
+
+
+@pytest.mark.parametrize("fault", [flip_bit, zero_block])
+def test_a_single_flipped_bit_or_zeroed_block_anywhere_is_found(tmp_path: Path, fault: Callable[..., None]) -> None:
+    older, newer = saved(tmp_path, 1), saved(tmp_path, 2)
+    at = random.Random(4)
+    for file in sorted(newer.iterdir()):
+        whole = file.read_bytes()
+        for _ in range(40):
+            data = bytearray(whole)
+            while data == whole:
+                fault(data, at)
+            file.write_bytes(data)
+            found, damaged = checkpoint.choose(tmp_path)
+            assert found is not None and found.path == older
+            assert len(damaged) == 1 and f"{newer} is damaged" in damaged[0]
+        file.write_bytes(whole)
+    assert checkpoint.newest(tmp_path).path == newer
+
+
+def test_a_missing_file_is_damage(tmp_path: Path) -> None:
+    path = saved(tmp_path, 1)
+    data = next(path.glob("*.distcp"))
+    data.unlink()
+    assert f"{data.name} is missing" in checkpoint.damage(path)
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs sha256sum")
+def test_the_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
+    command = ["sha256sum", "--check", "--strict", checksums.NAME]
+    assert subprocess.run(command, cwd=saved(tmp_path, 1), capture_output=True).returncode == 0
+
+
+def test_a_checkpoint_without_checksums_still_loads(tmp_path: Path) -> None:
+    path = without_checksums(saved(tmp_path, 3))
+    assert checkpoint.newest(tmp_path).path == path
+    assert checkpoint.load(path, *make()) == {"step": 3}
+
+
+def first_tensor(index: Metadata) -> TensorStorageMetadata:
+    return index.state_dict_metadata["model.0.weight"]
+
+
+def drop_half(index: Metadata) -> None:
+    chunk = first_tensor(index).chunks[0]
+    chunk.sizes = torch.Size([chunk.sizes[0] // 2, *chunk.sizes[1:]])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda index: first_tensor(index).chunks.clear(), drop_half,
+     lambda index: first_tensor(index).chunks.append(first_tensor(index).chunks[0])],
+    ids=["no-chunks", "half", "twice"],
+)  # fmt: skip
+def test_values_that_the_index_does_not_cover_are_an_error(tmp_path: Path, change: Callable[[Metadata], None]) -> None:
+    path = without_checksums(saved(tmp_path, 1))
+    change_index(path, change)
+    for load in (lambda: checkpoint.load(path, *make()), lambda: checkpoint.load_model(path, make()[0])):
+        with pytest.raises(CheckpointError, match=r"no place for a part of model\.0\.weight"):
+            load()
+
+
+WRONG: list[Any] = [None, 7, "text", [], [3], {}, {"a": 1}, {1: 2}, ("x",), torch.Size([3]), torch.float32]
+
+
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+def test_wrong_types_in_the_index_are_one_sentence(tmp_path: Path, value: Any) -> None:
+    path = without_checksums(saved(tmp_path, 1))
+    whole = (path / ".metadata").read_bytes()
+
+    def places(index: Metadata) -> list[tuple[Any, str]]:
+        tensor, info = first_tensor(index), next(iter(index.storage_data.values()))
+        return [
+            (index, "state_dict_metadata"), (index, "storage_data"), (index, "planner_data"), (index, "storage_meta"),
+            (tensor, "size"), (tensor, "chunks"), (tensor, "properties"), (tensor.chunks[0], "sizes"),
+            (tensor.chunks[0], "offsets"), (tensor.properties, "dtype"), (info, "relative_path"), (info, "offset"),
+            (info, "length"),
+        ]  # fmt: skip
+
+    for number in range(len(places(checkpoint.read_index(path)))):
+        (path / ".metadata").write_bytes(whole)
+
+        def put(index: Metadata, number: int = number) -> None:
+            holder, name = places(index)[number]
+            object.__setattr__(holder, name, value)
+
+        change_index(path, put)
+        try:
+            checkpoint.load(path, *make())
+        except CheckpointError as error:
+            assert str(path) in str(error)
+        checkpoint.choose(tmp_path)
+
+
+def test_tied_weights_are_stored_once_and_may_have_been_stored_twice(tmp_path: Path) -> None:
+    model, optimizer = make(tied=True)
+    once = checkpoint.directory(tmp_path, 1)
+    checkpoint.save(once, model, optimizer, {})
+    names = checkpoint.read_index(once).state_dict_metadata
+    assert "model.0.weight" in names and "model.1.weight" not in names
+
+    twice = tmp_path / "twice"
+    dcp.save({"model": get_model_state_dict(model)}, checkpoint_id=twice, no_dist=True)
+    assert "model.1.weight" in checkpoint.read_index(twice).state_dict_metadata
+    other, _ = make(tied=True)
+    with torch.no_grad():
+        other[0].weight.zero_()
+    checkpoint.load_model(twice, other)
+    assert torch.equal(other[1].weight, model[0].weight) and other[1].weight is other[0].weight
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon", "sgd"])
+def test_saving_before_the_first_step_changes_nothing(tmp_path: Path, name: str) -> None:
+    config = OptimConfig(name=name)
+
+    def fresh() -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        model = nn.ModuleDict({"blocks": nn.Sequential(nn.Linear(8, 8)), "head": nn.Linear(8, 4)})
+        return model, build_optimizer(model, config, "cpu")
+
+    def trained(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+        for step in range(2):
+            inputs = torch.randn(4, 8, generator=torch.Generator().manual_seed(step))
+            model["head"](model["blocks"](inputs)).square().sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return [parameter.detach() for parameter in model.parameters()]
+
+    expected = trained(*fresh())
+    one, other = fresh(), fresh()
+    path = checkpoint.directory(tmp_path, 0)
+    checkpoint.save(path, *one, {})
+    checkpoint.load(path, *other)
+    for model, optimizer in (one, other):
+        assert all(torch.equal(a, b) for a, b in zip(trained(model, optimizer), expected, strict=True))

@@ -1,0 +1,67 @@
+"""How a run ends when its last checkpoint cannot be written: a limit on the size of files stands for a full disk."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from engine_runs import command, environment, make_run, of_type, read_log, run_engine, start_engine
+
+from tuitrain import events
+from tuitrain_engine import checkpoint
+
+LIMIT = 100_000
+"""More than the log and the token shards of such a run, less than its checkpoints."""
+
+
+def limit_files(pid: int, size: int = LIMIT) -> None:
+    """From here on no file of the process grows beyond this many bytes."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def assert_failed_to_save(run_dir: Path, process: subprocess.Popen[str] | subprocess.CompletedProcess[str]) -> None:
+    end = read_log(run_dir)[-1]
+    assert isinstance(end, events.End) and end.status == "failed"
+    assert f"step-{end.step:08d} could not be written" in end.reason
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "background"), [(0, True), (5, True), (0, False)], ids=["plain", "eval-too", "synchronous"]
+)
+def test_a_run_whose_last_checkpoint_cannot_be_written_has_failed(
+    tmp_path: Path, evaluations: int, background: bool
+) -> None:
+    run_dir = make_run(
+        tmp_path, eval={"interval": evaluations}, checkpoint={"interval": 2, "async_save": background},
+    )  # fmt: skip
+    process = subprocess.run(
+        command("train", "--run-dir", str(run_dir)), env=environment(run_dir), cwd=run_dir,
+        capture_output=True, text=True, timeout=240, preexec_fn=lambda: limit_files(0),
+    )  # fmt: skip
+    assert_failed_to_save(run_dir, process)
+    assert "Traceback" not in process.stderr
+    assert [alert.step for alert in of_type(read_log(run_dir), events.Alert)] == [2, 4, 5]
+    again = run_engine(run_dir, "train", "--resume")
+    assert again.returncode == 3 and "no complete checkpoint" in again.stderr
+
+
+@pytest.mark.parametrize("way", ["control file", "SIGTERM"])
+def test_a_stop_whose_checkpoint_cannot_be_written_has_failed(tmp_path: Path, way: str) -> None:
+    run_dir = make_run(tmp_path, train={"max_steps": 100_000}, checkpoint={"interval": 3}, eval={"interval": 0})
+    process = start_engine(run_dir)
+    for line in process.stdout:
+        if line.startswith("saved"):
+            break
+    limit_files(process.pid)
+    if way == "SIGTERM":
+        process.send_signal(signal.SIGTERM)
+    else:
+        (run_dir / "control" / "stop").touch()
+    process.communicate(timeout=60)
+    assert_failed_to_save(run_dir, process)
+    newest = checkpoint.newest(run_dir)
+    assert newest is not None and newest.step % 3 == 0
