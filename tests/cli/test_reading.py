@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,6 +137,18 @@ def test_logs_prints_the_end_the_whole_or_what_matches(cli: Cli, runs_dir: Path)
     assert cli("logs", "logged", "-f", "-n", "1").out == "three\n"
     assert cli("logs", "logged", "--json").json()["lines"] == ["one", "two", "three"]
     assert cli("logs", "logged", "--grep", "(").code == 2
+
+
+def test_the_last_lines_of_an_enormous_console_are_read_from_its_end(runs_dir: Path) -> None:
+    run = write_run(runs_dir, "logged")
+    with run.console.open("wb") as console:
+        console.truncate(4 << 30)
+        console.seek(0, 2)
+        console.write(b"\none\ntwo\nthree\n")
+    limited = "import resource as r, sys; r.setrlimit(r.RLIMIT_AS, (2 << 30, 2 << 30)); from tuitrain.cli import main; "
+    command = [sys.executable, "-c", f"{limited} main()", "logs", str(run.path), "-n", "2"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "two\nthree\n"), result.stderr
 
 
 def test_diff_shows_what_differs(cli: Cli, two_runs: Path) -> None:

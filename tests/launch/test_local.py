@@ -17,7 +17,7 @@ from tests.support import write_run
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter, Step
 from tuitrain.launch import LaunchError
-from tuitrain.launch.console import ConsoleFollower, last_lines
+from tuitrain.launch.console import ConsoleFollower
 from tuitrain.launch.local import Label, follow, new_run, start, train_command, wrapped_command
 from tuitrain.launch.stop import kill_run, stop_run
 from tuitrain.runs import RunDirectory, Status, create_run_directory, glance
@@ -217,8 +217,6 @@ def test_the_console_follower_waits_for_the_file_and_keeps_split_characters(tmp_
     assert follower.poll() == "é"
     path.write_bytes(b"x")
     assert follower.poll() == "x"
-    path.write_text("1\n2\n3\n", encoding="utf-8")
-    assert last_lines(path, 2) == ["2", "3"]
 
 
 def test_nothing_of_a_detached_run_is_left_behind(run: RunDirectory, start_program: Start) -> None:

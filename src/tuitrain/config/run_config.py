@@ -27,7 +27,10 @@ from tuitrain.config.sections import (
     TelemetryConfig,
     TrainConfig,
 )
+from tuitrain.files import read_regular
 
+MOST_BYTES = 1 << 20
+"""Of a configuration file."""
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -170,9 +173,9 @@ def validate(tree: Mapping[str, Any], origin: str = "") -> RunConfig:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The raw tree of a TOML file; raises ConfigError naming file and line, FileNotFoundError if absent."""
+    """The raw tree of a TOML file; raises ConfigError naming file and line, OSError where it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_regular(path, MOST_BYTES).decode())
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}.") from None
     except UnicodeDecodeError:

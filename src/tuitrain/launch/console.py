@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import codecs
-from collections import deque
 from pathlib import Path
+
+from tuitrain.files import open_regular
+
+CHUNK_BYTES = 4 << 20
 
 
 class ConsoleFollower:
@@ -19,20 +22,14 @@ class ConsoleFollower:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def poll(self) -> str:
-        """The new text; empty when there is none."""
+        """The new text, at most CHUNK_BYTES of it; empty when there is none."""
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 if file.seek(0, 2) < self._offset:
                     self._offset = 0
                 file.seek(self._offset)
-                data = file.read()
+                data = file.read(CHUNK_BYTES)
         except FileNotFoundError:
             return ""
         self._offset += len(data)
         return self._decoder.decode(data)
-
-
-def last_lines(path: Path, count: int) -> list[str]:
-    """The last `count` lines of a text file; raises FileNotFoundError."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return [line.rstrip("\n") for line in deque(file, maxlen=count)]

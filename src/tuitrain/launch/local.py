@@ -138,8 +138,7 @@ def follow(
 
 
 def _pass_on(console: ConsoleFollower, write: Callable[[str], object]) -> None:
-    text = console.poll()
-    if text:
+    while text := console.poll():
         write(text)
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuitrain.config import RunConfig, validate
-from tuitrain.launch.console import last_lines
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import Label, follow, new_run, process_environment, start, train_command
 from tuitrain.runs import RunDirectory, RunHistory, load_history
+from tuitrain.runs.console import ConsoleFile
 
 STEPS = 10
 INTERVAL = 5
@@ -156,5 +156,6 @@ def _figure(run: RunDirectory, draw: Callable[[RunDirectory], Sequence[Path]]) -
 
 
 def _reason(console: Path, code: int) -> str:
-    lines = [line for line in last_lines(console, 20) if line.strip()]
+    last = ConsoleFile(console).last_lines(20)
+    lines = [line.text for line in last if line.text.strip()]
     return lines[-1] if lines else f"exit code {code}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuitrain.files import open_regular
+
 BLOCK = 64 << 10
 """Bytes read at once; a line longer than this is shown as several."""
 
@@ -19,6 +21,11 @@ class ConsoleLine:
     start: int
     end: int
     raw: bytes
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has a line end: the last one may not yet, and a very long one comes in pieces without."""
+        return self.end - self.start > len(self.raw)
 
     @property
     def text(self) -> str:
@@ -53,7 +60,7 @@ class ConsoleFile:
         """At most `count` lines from the one that starts at this byte on."""
         found: list[ConsoleLine] = []
         rest = b""
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             file.seek(start)
             while len(found) < count:
                 data = file.read(BLOCK)
@@ -68,9 +75,10 @@ class ConsoleFile:
 
     def lines_before(self, end: int, count: int) -> list[ConsoleLine]:
         """At most `count` lines that end at this byte or before it, in the order of the file."""
-        found: list[ConsoleLine] = []
-        with self.path.open("rb") as file:
-            while len(found) < count and end > 0:
+        blocks: list[list[ConsoleLine]] = []
+        found = 0
+        with open_regular(self.path) as file:
+            while found < count and end > 0:
                 begin = max(0, end - BLOCK)
                 file.seek(begin)
                 data = file.read(end - begin)
@@ -80,14 +88,18 @@ class ConsoleFile:
                 if begin > 0 and len(lines) > 1:
                     # The first line of a block may have begun before it.
                     lines = lines[1:]
-                found = lines + found
-                end = lines[0].start
-        return found[-count:]
+                blocks.append(lines)
+                found, end = found + len(lines), lines[0].start
+        return [line for lines in reversed(blocks) for line in lines][-count:]
+
+    def last_lines(self, count: int) -> list[ConsoleLine]:
+        """At most the last `count` lines. Raises FileNotFoundError when there is no console."""
+        return self.lines_before(self.path.stat().st_size, count)
 
     def block_before(self, end: int, size: int) -> tuple[int, bytes]:
         """Whole lines before this byte, about `size` bytes of them: where they start, and the bytes."""
         begin = max(0, end - size)
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             file.seek(begin)
             data = file.read(end - begin)
         if begin == 0:
@@ -97,14 +109,14 @@ class ConsoleFile:
 
     def bytes_from(self, start: int, size: int) -> bytes:
         """At most `size` bytes from this one on."""
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             file.seek(start)
             return file.read(size)
 
     def last_line_start(self, end: int) -> int:
         """Where a line that is not ended yet starts before this byte; the byte itself where all lines are ended."""
         lines = self.lines_before(end, 1)
-        return lines[0].start if lines and lines[0].end - lines[0].start == len(lines[0].raw) else end
+        return lines[0].start if lines and not lines[0].ended else end
 
 
 def split(data: bytes, start: int, *, last: bool) -> list[ConsoleLine]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from tuitrain.files import read_regular
 from tuitrain.runs.glance import glance
-from tuitrain.runs.layout import RunDirectory, RunInfo
+from tuitrain.runs.layout import MOST_INFO_BYTES, RunDirectory, RunInfo
 from tuitrain.runs.lock import LockedError, exclusive
 
 PATIENCE_S = 20.0
@@ -100,7 +101,7 @@ def _told_as_sentences(run: RunDirectory) -> Iterator[None]:
 def _facts(run: RunDirectory) -> dict[str, Any]:
     """What `run.json` holds; where there is none, what the log says of the run."""
     try:
-        data = run.info.read_bytes()
+        data = read_regular(run.info, MOST_INFO_BYTES)
     except FileNotFoundError:
         return _new_facts(run)
     except OSError as error:
@@ -108,7 +109,7 @@ def _facts(run: RunDirectory) -> dict[str, Any]:
     try:
         msgspec.json.decode(data, type=RunInfo)
         facts: dict[str, Any] = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise EditError(f"{run.info} cannot be read ({error}), so tags and notes have no place: mend it.") from None
     return facts
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tuitrain.events import AnyRecord, BrokenLineError, Run, decode, decode_lines
+from tuitrain.files import open_regular
 from tuitrain.runs.history import BrokenLine, RunHistory
 from tuitrain.runs.layout import RunDirectory
 
@@ -118,7 +119,7 @@ class LogFollower:
     def poll(self) -> Batch:
         """Read what was appended since the last call, at most one chunk. Raises PermissionError and the like."""
         try:
-            file = self.path.open("rb", buffering=0)
+            file = open_regular(self.path)
         except FileNotFoundError:
             return Batch()
         with file:
@@ -169,19 +170,18 @@ def newest_part(path: Path) -> tuple[tuple[AnyRecord, ...], int] | None:
     None for a log that is read quickly as a whole, or is not there.
     """
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except FileNotFoundError:
         return None
     with file:
         size = os.fstat(file.fileno()).st_size
         if size <= LONG_BYTES:
             return None
-        head = file.readline(LONG_BYTES)
-        file.seek(size - NEWEST_BYTES)
-        tail = file.read(NEWEST_BYTES)
+        head = os.pread(file.fileno(), LONG_BYTES, 0).partition(b"\n")
+        tail = os.pread(file.fileno(), NEWEST_BYTES, size - NEWEST_BYTES)
     begin, end = tail.find(b"\n") + 1, tail.rfind(b"\n") + 1
     # A log begins with what the run is; what a later attempt says of itself is in the newest part or far from it.
-    first, _ = LineParser().feed(head)
+    first, _ = LineParser().feed(head[0] + head[1])
     newest, _ = LineParser().feed(tail[begin:end])
     told = tuple(record for record in first if isinstance(record, Run))
     return (*told[:1], *newest), size - NEWEST_BYTES + end

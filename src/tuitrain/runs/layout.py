@@ -8,10 +8,14 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from tuitrain.files import read_regular
+
+MOST_INFO_BYTES = 1 << 20
+"""Of `run.json`: what is larger was not written by a launcher."""
 REQUESTS = ("stop", "checkpoint", "eval", "snapshot")
 
 
@@ -25,7 +29,7 @@ class RunInfo(msgspec.Struct, kw_only=True):
     name: str
     created: float
     started: float | None = None
-    pid: int | None = None
+    pid: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
     pid_started: float | None = None
     host: str | None = None
     command: list[str] = []
@@ -100,8 +104,8 @@ class RunDirectory:
     def read_info(self) -> RunInfo | None:
         """The launcher's facts, or None when they are absent or unreadable: a log alone is enough to watch."""
         try:
-            return msgspec.json.decode(self.info.read_bytes(), type=RunInfo)
-        except (OSError, msgspec.MsgspecError):
+            return msgspec.json.decode(read_regular(self.info, MOST_INFO_BYTES), type=RunInfo)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 
     def write_info(self, info: RunInfo) -> None:

@@ -57,7 +57,7 @@ def lock_held(path: Path) -> bool | None:
     It is only tested, by taking it together with other readers for a moment, and a missing file is not made.
     """
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     except OSError:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from tuitrain.events import End, Run, Step
+from tuitrain.files import open_regular
 from tuitrain.runs import Batch, Follower, LogFollower, RunDirectory, RunHistory, Status, derive_status, newest_part
 
 CONSOLE_BYTES = 128 << 10
@@ -122,7 +123,7 @@ class Source:
         if mark == self.console_mark:
             return
         self.console_mark = mark
-        with self.directory.console.open("rb") as file:
+        with open_regular(self.directory.console) as file:
             file.seek(max(0, status.st_size - CONSOLE_BYTES), os.SEEK_SET)
             data = file.read(CONSOLE_BYTES)
         lines = data.decode("utf-8", "replace").split("\n")

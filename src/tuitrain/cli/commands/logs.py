@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +17,12 @@ from tuitrain.cli.output import print_json
 if TYPE_CHECKING:
     from tuitrain.launch.console import ConsoleFollower
     from tuitrain.runs import RunDirectory
+    from tuitrain.runs.console import ConsoleFile, ConsoleLine
 
 POLL_S = 0.2
+LINES_AT_ONCE = 1000
+LONGEST_LINE = 1 << 20
+"""Characters of a line without an end that are kept back until it has one."""
 
 
 def logs(
@@ -43,6 +49,7 @@ def logs(
     """
     from tuitrain.launch.console import ConsoleFollower
     from tuitrain.runs import find_run, glance, runs_directory
+    from tuitrain.runs.console import ConsoleFile
 
     if as_json and follow:
         raise typer.BadParameter("--json and --follow exclude each other.")
@@ -53,17 +60,34 @@ def logs(
         _require_rank(found, rank)
     if not follow or not glance(found).status.live:
         path.stat()
-    console = ConsoleFollower(path)
-    text = console.poll()
-    known = [line for line in text.splitlines(keepends=True) if wanted.search(line)]
-    shown = known[-lines:] if lines else known
+    size = path.stat().st_size if path.exists() else 0
+    known = _lines(ConsoleFile(path), size, lines, wanted)
     if as_json:
-        return print_json({"run_id": found.run_id, "lines": [line.rstrip("\n") for line in shown]})
-    sys.stdout.write("".join(shown))
+        return print_json({"run_id": found.run_id, "lines": [line.text for line in known]})
+    for line in known:
+        sys.stdout.write(line.text + ("\n" if line.ended else ""))
     sys.stdout.flush()
     if follow:
-        _follow(found, console, wanted)
+        _follow(found, ConsoleFollower(path, size), wanted)
     return None
+
+
+def _lines(console: ConsoleFile, size: int, last: int, wanted: re.Pattern[str]) -> Iterator[ConsoleLine]:
+    """The wanted lines among the first `size` bytes, or the last so many of them, which are looked for backwards."""
+    if last:
+        found: deque[ConsoleLine] = deque()
+        while size > 0 and len(found) < last:
+            block = console.lines_before(size, LINES_AT_ONCE)
+            if not block:
+                break
+            found.extendleft(line for line in reversed(block) if wanted.search(line.text))
+            size = block[0].start
+        yield from list(found)[-last:]
+        return
+    start = 0
+    while start < size and (block := console.lines_from(start, LINES_AT_ONCE)):
+        yield from (line for line in block if line.start < size and wanted.search(line.text))
+        start = block[-1].end
 
 
 def _require_rank(run: RunDirectory, rank: int) -> None:
@@ -104,6 +128,10 @@ def _follow(run: RunDirectory, console: ConsoleFollower, wanted: re.Pattern[str]
         for line in whole:
             if wanted.search(line):
                 print(line, flush=True)
+        if len(partial) > LONGEST_LINE:
+            # Nobody waits for the end of that.
+            print(partial if wanted.search(partial) else "", end="", flush=True)
+            partial = ""
         if live:
             time.sleep(POLL_S)
     if partial and wanted.search(partial):
