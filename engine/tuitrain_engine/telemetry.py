@@ -112,7 +112,7 @@ class _Window:
 
 
 # What a process tells the others with each step. Times are those of the step before: a step's own are not known yet.
-_TOLD = ("loss_sum", "targets", "correct", "step_ms", "before_wait_ms", "requests")
+_TOLD = ("loss_sum", "targets", "correct", "step_ms", "before_wait_ms", "requests", "saved")
 
 
 class Telemetry:
@@ -138,6 +138,7 @@ class Telemetry:
         self._begin = self._waits = self._mark()
         self._times_ms = (math.nan, math.nan)
         self._requests: dict[str, str] = {}
+        self._saved = False
         self._process = psutil.Process()
         self._warned_of_mfu = False
 
@@ -156,15 +157,24 @@ class Telemetry:
             self._waits = self._mark()
 
     def finish_step(
-        self, step: int, tokens: int, lr: float, data_s: float, numbers: StepNumbers, requests: dict[str, str]
+        self,
+        step: int,
+        tokens: int,
+        lr: float,
+        data_s: float,
+        numbers: StepNumbers,
+        requests: dict[str, str],
+        saved: bool = False,
     ) -> None:
         """Take a step's numbers and the requests met here; on CUDA those of the step before are read first.
+
+        saved: whether this process has written its part of the checkpoint that is under way.
 
         Raises NonFiniteError, on all processes at the same step.
         """
         self.drain()
         parts = {
-            "told": self._tell(numbers, requests),
+            "told": self._tell(numbers, requests, saved),
             "grad_norm": numbers.grad_norm,
             "gradients": numbers.gradients,
             "update": numbers.update,
@@ -185,15 +195,13 @@ class Telemetry:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Work that is no part of a step: records of finished steps are written first, the clock starts after."""
+        """Work that is no part of a step: records of finished steps are written first, the clock starts after.
+
+        Every process pauses at the same step boundary, whoever works: the clocks of all start when the last is done.
+        """
         self.drain()
         yield
-        self._begin = self._mark()
-
-    @contextmanager
-    def excluded(self) -> Iterator[None]:
-        """Work of this process alone that is no part of a step: only its clock starts after."""
-        yield
+        self._world.wait()
         self._begin = self._waits = self._mark()
 
     def drain(self) -> None:
@@ -207,12 +215,17 @@ class Telemetry:
         taken, self._requests = self._requests, {}
         return taken
 
-    def _tell(self, numbers: StepNumbers, requests: dict[str, str]) -> Tensor:
-        """`_TOLD` of every process as (processes, 6), on the device."""
+    def take_saved(self) -> bool:
+        """Whether every process knows, since the last call, that the main one has written its checkpoint."""
+        taken, self._saved = self._saved, False
+        return taken
+
+    def _tell(self, numbers: StepNumbers, requests: dict[str, str], saved: bool) -> Tensor:
+        """`_TOLD` of every process as (processes, 7), on the device."""
         mine = torch.stack(
             [part.detach().float() for part in (numbers.loss_sum, numbers.targets, numbers.correct) if part is not None]
         )
-        known = [0.0] * (numbers.correct is None) + [*self._times_ms, float(to_number(requests))]
+        known = [0.0] * (numbers.correct is None) + [*self._times_ms, float(to_number(requests)), float(saved)]
         return self._world.gather(torch.cat((mine, torch.tensor(known).to(mine.device, non_blocking=True))))
 
     def _mark(self) -> Mark:
@@ -236,6 +249,7 @@ class Telemetry:
         told = dict(zip(_TOLD, values["told"].view(-1, len(_TOLD)).T.tolist(), strict=True))
         for number in told["requests"]:
             self._requests |= from_number(int(number))
+        self._saved |= bool(told["saved"][0])
         targets = sum(told["targets"])
         loss, grad_norm = sum(told["loss_sum"]) / targets, float(values["grad_norm"])
         window, totals = self._window, self.totals

@@ -176,24 +176,24 @@ def train(t: Trainer) -> str | None:
                 requests = give_up_step(t, stop.origin)
                 break
             step = progress.step
-            with t.telemetry.excluded() if t.profiler.ends(step) else nullcontext():
+            with t.telemetry.paused() if t.profiler.ends(step) else nullcontext():
                 t.profiler.after(step)
             requests = t.telemetry.take_requests()
             last = step == total
             save_due = last or bool(requests.keys() & {"checkpoint", "stop"}) or due(step, config.checkpoint.interval)
             eval_due = "eval" in requests or due(step, config.eval.interval, last)
             sample_due = due(step, config.sampling.interval, last)
-            if save_due or eval_due or sample_due:
+            saved = t.telemetry.take_saved()
+            if saved or save_due or eval_due or sample_due:
                 with t.telemetry.paused():
+                    if saved:
+                        t.checkpoints.finish()
                     if save_due:
                         save_checkpoint(t)
                     if eval_due:
                         evaluate(t)
                     if sample_due:
                         write_sample(t)
-            if t.checkpoints.written:
-                with t.telemetry.excluded():
-                    t.checkpoints.finish()
             if "stop" in requests:
                 break
             for name, origin in requests.items():
@@ -275,7 +275,7 @@ def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
     progress.sequences += config.train.global_batch_size
     numbers = StepNumbers(loss_sum, targets, grad_norm, correct, statistics, update)
     lr = t.optimizer.param_groups[0]["lr"]
-    t.telemetry.finish_step(step, progress.tokens, lr, data_s, numbers, t.control.poll())
+    t.telemetry.finish_step(step, progress.tokens, lr, data_s, numbers, t.control.poll(), t.checkpoints.written)
 
 
 def add(parts: Iterator[Tensor]) -> Tensor:
@@ -357,7 +357,7 @@ def answer(t: Trainer, request: str, origin: str) -> None:
     step, result = t.progress.step, "begun" if request == "checkpoint" and t.checkpoints.pending else "done"
     if request == "snapshot":
         path = t.run_dir / "profile" / f"memory-step-{step}.rank{t.world.rank}.pickle"
-        with t.telemetry.excluded():
+        with t.telemetry.paused():
             result = memory_snapshot(path, t.machine.device)
     t.journal.write(events.Control(request=request, result=f"{result} at step {step} ({origin})"))
 
@@ -370,3 +370,5 @@ def save_checkpoint(t: Trainer) -> None:
         "config": t.config.to_dict(),
     }
     t.checkpoints.begin(t.progress.step, t.model, t.optimizer, state)
+    # What was told before is of the checkpoint before, and that is recorded now.
+    t.telemetry.take_saved()

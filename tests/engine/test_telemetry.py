@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
+import time
+from pathlib import Path
 
 import msgspec
 import pytest
 import torch
+import torch.distributed as dist
 
 from tuitrain import events
 from tuitrain.accounting import FlopsPerToken
@@ -118,8 +122,8 @@ def test_a_utilisation_above_one_is_told_once(monkeypatch: pytest.MonkeyPatch) -
 def test_numbers_of_several_processes_become_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
     world = Pair(rank=0, size=2)
     requests = module.to_number({"stop": "SIGTERM"})
-    # Loss sum, targets, hits; step time and time before waiting of the step before; requests.
-    Pair.other = torch.tensor([90.0, 30.0, 26.0, 1500.0, 700.0, float(requests)])
+    # Loss sum, targets, hits; step time and time before waiting of the step before; requests; a checkpoint written.
+    Pair.other = torch.tensor([90.0, 30.0, 26.0, 1500.0, 700.0, float(requests), 0.0])
     bench = Bench(monkeypatch, peak=10.0, world=world)
     bench.step(1, 2.0, 1.0)
     first = bench.records[0]
@@ -152,3 +156,37 @@ def test_norms_of_parameters_and_updates_give_their_ratio(monkeypatch: pytest.Mo
     assert step.param_norm == pytest.approx(5.0) and step.update_norm == pytest.approx(math.hypot(0.3, 0.8))
     assert layers.grad_norm == pytest.approx([0.1, 0.2])
     assert layers.param_norm == pytest.approx([3.0, 4.0]) and layers.update_ratio == pytest.approx([0.1, 0.2])
+
+
+def work_while_the_other_pauses(rank: int, folder: str) -> None:
+    """One of two processes: a step, a pause in which only the first has something to do, another step."""
+    store = dist.FileStore(f"{folder}/store", 2)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    records: list[events.Record] = []
+    world = World(rank, 2, rank, 2, host_group=dist.new_group(backend="gloo"))
+    scale = Scale(1000, FlopsPerToken(matmul=2e9, attention=2e9), None)
+    telemetry = Telemetry(records.append, TelemetryConfig(), scale, world, torch.device("cpu"), 6, Totals())
+    times = {}
+    for number in (1, 2):
+        telemetry.before_wait()
+        numbers = StepNumbers(torch.tensor(30.0), torch.tensor(10), torch.tensor(0.5), torch.tensor(4))
+        telemetry.finish_step(number, number * 1000, 1e-3, 0.0, numbers, {})
+        times[f"after {number}"] = time.perf_counter()
+        if number == 1:
+            with telemetry.paused():
+                if rank == 0:
+                    store.wait(["the other pauses"])
+                    time.sleep(0.3)
+                else:
+                    store.set("the other pauses", "1")
+                times["done"] = time.perf_counter()
+    times["step"] = records[1].step_time_ms / 1e3
+    Path(folder, f"{rank}.json").write_text(json.dumps(times))
+    dist.destroy_process_group()
+
+
+def test_the_step_after_a_pause_begins_when_the_last_process_is_done(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(work_while_the_other_pauses, args=(str(tmp_path),), nprocs=2)
+    working, waiting = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    # One clock for all processes of a machine.
+    assert waiting["after 2"] - waiting["step"] >= working["done"]

@@ -55,6 +55,11 @@ class World:
         dist.all_reduce(gathered)
         return gathered
 
+    def wait(self) -> None:
+        """Wait until every process has come here; a device still computes what it has been given."""
+        if self.size > 1:
+            dist.barrier(group=self.host_group)
+
     def agree(self, value: int) -> int:
         """What the main process has: for choices on which the others could differ by a rounding."""
         if self.size == 1:
