@@ -9,7 +9,9 @@ import sys
 def main() -> None:
     """Entry point of `tuitrain`: run a command, and turn what goes wrong into one sentence and an exit code."""
     from tuitrain.cli.app import command_line
+    from tuitrain.events.text import guard_output
 
+    guard_output()
     try:
         command_line(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="tuitrain")
     except KeyboardInterrupt:

@@ -42,8 +42,9 @@ def say(text: str) -> None:
 def print_json(value: Any) -> None:
     """Strict JSON on stdout; numbers that JSON lacks are the strings "nan", "inf" and "-inf"."""
     from tuitrain.events import spell_out
+    from tuitrain.events.text import ascii_json
 
-    print(json.dumps(spell_out(value), indent=2, ensure_ascii=False, allow_nan=False))
+    print(ascii_json(json.dumps(spell_out(value), indent=2, allow_nan=False)))
 
 
 def print_facts(facts: Iterable[tuple[str, str]], indent: str = "  ") -> None:
@@ -75,6 +76,9 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], styles
     from rich.table import Table
     from rich.text import Text
 
+    from tuitrain.events.text import clean, print_coloured
+
+    rows = [[clean(cell) for cell in row] for row in rows]
     widths = [max(len(column.title), *(len(row[at]) for row in rows), 0) for at, column in enumerate(columns)]
     shown = _that_fit(columns, widths)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -87,8 +91,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], styles
     console = Console(highlight=False, width=max(2 * len(widths) + sum(widths), 80))
     with console.capture() as capture:
         console.print(table)
-    for line in capture.get().splitlines():
-        print(line.rstrip())
+    print_coloured("\n".join(line.rstrip() for line in capture.get().split("\n")[:-1]))
 
 
 def _that_fit(columns: Sequence[Column], widths: Sequence[int]) -> list[int]:

@@ -138,6 +138,14 @@ def guard_output() -> None:
             setattr(sys, name, TerminalStream(stream))
 
 
+def stream_for_data() -> TextIO:
+    """Where data for a program go: exactly as they are into a pipe or a file, through the gate to a terminal."""
+    stream = sys.stdout
+    if isinstance(stream, TerminalStream) and not stream.isatty() and "utf" in stream.encoding.lower():
+        return stream.exact
+    return stream
+
+
 def print_coloured(text: str, stream: TextIO | None = None) -> None:
     """Print text with colours of our own in it; what it quotes has to be clean already."""
     stream = stream or sys.stdout

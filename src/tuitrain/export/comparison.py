@@ -13,6 +13,7 @@ from tuitrain.analysis.compare import compare_runs, display_names
 from tuitrain.analysis.summary import Summary, summarize
 from tuitrain.config import flatten
 from tuitrain.events import Run, spell_out
+from tuitrain.events.text import ascii_json
 from tuitrain.export.errors import ExportError
 from tuitrain.export.rows import Column, table
 from tuitrain.export.tables import render_comparison
@@ -35,7 +36,7 @@ _CURVES = {"train_loss": "loss", "val_loss": "val_loss", "tokens_per_sec": "toke
 def export_comparison(runs: Sequence[tuple[RunDirectory, RunHistory]], out: Path | None = None) -> str:
     """The comparison file as text, also written to `out` if given. Raises ExportError for no runs."""
     document = comparison_document(runs)
-    text = msgspec.json.format(msgspec.json.encode(spell_out(document)), indent=2).decode() + "\n"
+    text = ascii_json(msgspec.json.format(msgspec.json.encode(spell_out(document)), indent=2).decode()) + "\n"
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")

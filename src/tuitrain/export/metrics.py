@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, TextIO
 import msgspec
 
 from tuitrain.events import spell_out
+from tuitrain.events.text import ascii_json, stream_for_data
 from tuitrain.export.errors import ExportError
 from tuitrain.export.nested import nested_run
 from tuitrain.export.rows import iterate, table
@@ -47,7 +47,7 @@ def export_metrics(history: RunHistory, fmt: str, out: Path | None = None) -> Pa
 @contextmanager
 def _opened(out: Path | None) -> Iterator[TextIO]:
     if out is None:
-        yield sys.stdout
+        yield stream_for_data()
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", encoding="utf-8", newline="") as file:
@@ -65,12 +65,12 @@ def _write_csv(history: RunHistory, file: TextIO) -> None:
 def _write_jsonl(history: RunHistory, file: TextIO) -> None:
     """One object a row without absent values; nan and inf are spelled as in the log."""
     for row in iterate(table(history)):
-        file.write(msgspec.json.encode(spell_out(row)).decode() + "\n")
+        file.write(ascii_json(msgspec.json.encode(spell_out(row)).decode()) + "\n")
 
 
 def _write_nested(history: RunHistory, file: TextIO) -> None:
     encoded = msgspec.json.encode(spell_out(nested_run(history)))
-    file.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+    file.write(ascii_json(msgspec.json.format(encoded, indent=2).decode()) + "\n")
 
 
 _TEXT: dict[str, Callable[[RunHistory, TextIO], None]] = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import Any
 
-import msgspec
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +14,7 @@ from rich.text import Text
 from tuitrain.analysis.compare import Comparison, MetricRow
 from tuitrain.analysis.verdict import position
 from tuitrain.events import spell_out
+from tuitrain.events.text import ascii_json, clean
 from tuitrain.export.errors import ExportError
 
 FORMATS = ("table", "json", "markdown", "csv")
@@ -35,7 +36,7 @@ def render_comparison(comparison: Comparison, fmt: str = "table", width: int | N
         case "csv":
             return _as_csv(comparison)
         case "json":
-            return msgspec.json.format(msgspec.json.encode(spell_out(as_dict(comparison))), indent=2).decode() + "\n"
+            return ascii_json(json.dumps(spell_out(as_dict(comparison)), indent=2, allow_nan=False)) + "\n"
     raise ExportError(f"{fmt!r} is not a format of a comparison; known: {', '.join(FORMATS)}.")
 
 
@@ -68,7 +69,7 @@ def _heads(comparison: Comparison) -> list[str]:
     """Run names as column heads; of several the baseline is marked."""
     marked = len(comparison.names) > 1
     return [
-        f"{name} (baseline)" if marked and index == comparison.baseline else name
+        clean(f"{name} (baseline)" if marked and index == comparison.baseline else name)
         for index, name in enumerate(comparison.names)
     ]
 
@@ -83,7 +84,7 @@ def _as_table(comparison: Comparison, width: int, color: bool) -> str:
     if comparison.config:
         parts += [Text(), _config_table(comparison)]
     if comparison.verdict:
-        parts += [Text(), *(Text(sentence) for sentence in comparison.verdict)]
+        parts += [Text(), *(Text(clean(sentence)) for sentence in comparison.verdict)]
     file = io.StringIO()
     console = Console(
         file=file, width=width, force_terminal=color, no_color=not color, color_system="standard" if color else None,
@@ -99,7 +100,7 @@ def _metric_table(comparison: Comparison) -> Table:
     for head in _heads(comparison):
         grid.add_column(Text(head), justify="right", overflow="fold")
     for row in comparison.metrics:
-        cells = [Text(row.metric.title)]
+        cells = [Text(clean(row.metric.title))]
         for index in range(len(row.values)):
             best = row.best == index
             cell = Text(row.value_text(index), style="bold green" if best else "")
@@ -115,9 +116,9 @@ def _config_table(comparison: Comparison) -> Table:
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     grid.add_column("what differs", overflow="fold")
     for name in comparison.names:
-        grid.add_column(Text(name), justify="right", overflow="fold")
+        grid.add_column(Text(clean(name)), justify="right", overflow="fold")
     for row in comparison.config:
-        grid.add_row(Text(row.key), *(Text(value) for value in row.values))
+        grid.add_row(Text(clean(row.key)), *(Text(clean(value)) for value in row.values))
     return grid
 
 
@@ -131,7 +132,7 @@ def _as_markdown(comparison: Comparison) -> str:
         rows = [[f"`{row.key}`", *row.values] for row in comparison.config]
         lines += ["", *_markdown_table(["what differs", *comparison.names], rows)]
     if comparison.verdict:
-        lines += ["", *(f"- {sentence}" for sentence in comparison.verdict)]
+        lines += ["", *(f"- {clean(sentence)}" for sentence in comparison.verdict)]
     return "\n".join(lines) + "\n"
 
 
@@ -144,7 +145,7 @@ def _markdown_cell(row: MetricRow, index: int) -> str:
 
 def _markdown_table(head: list[str], rows: list[list[str]]) -> list[str]:
     rule = ["---", *("---:" for _ in head[1:])]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in (head, rule, *rows)]
+    return ["| " + " | ".join(clean(cell).replace("|", "\\|") for cell in row) + " |" for row in (head, rule, *rows)]
 
 
 def _as_csv(comparison: Comparison) -> str:

@@ -6,7 +6,6 @@ import gc
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -14,13 +13,11 @@ from rich.console import RenderableType
 from textual import events
 from textual._compositor import ChopsUpdate
 from textual.driver import Driver
-from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.theme import Theme
 
 from tuitrain.events import Alert
-from tuitrain.events.text import clean
 from tuitrain.runs import Follower, RunDirectory, come_back_command
 from tuitrain.tui.actions import actions_for
 from tuitrain.tui.alarm import Alarm
@@ -77,6 +74,7 @@ class TuitrainApp(Navigation):
         self.session = session_of(self.runs_dir)
         """What is remembered from one visit to the next."""
         self.settings = settings = last_settings(self.session, settings, given)
+        self.signs_in_ascii = bool(settings.ascii)
         self._given = {name: getattr(settings, name) for name in given}
         self.actions = actions_for(settings.keys, settings.readonly)
         """What a person can do here, with the keys for it."""
@@ -99,16 +97,6 @@ class TuitrainApp(Navigation):
         self._redraw_pending = False
         self._session_problem_told = False
         self._follow(runs, stream)
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        found = super().get_line_filters()
-        return [*found, self._seven_bit] if self.settings.ascii else found
-
-    @cached_property
-    def _seven_bit(self) -> LineFilter:
-        from tuitrain.tui.seven_bit_filter import SevenBit
-
-        return SevenBit()
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         super()._display(screen, NarrowUpdate.of(renderable) if isinstance(renderable, ChopsUpdate) else renderable)
@@ -149,7 +137,7 @@ class TuitrainApp(Navigation):
         self.session.save()
         if self.session.problem and not self._session_problem_told:
             self._session_problem_told = True
-            self.notify(self.session.problem, markup=False)
+            self.notify(self.session.problem)
 
     def _screen(self, name: Place) -> Screen[None]:
         """The screen of this name, made when it is first asked for."""
@@ -239,7 +227,7 @@ class TuitrainApp(Navigation):
         """Say what has just been alerted, with one ring of the terminal's bell."""
         for alert in alerts[-MOST_NOTICES:]:
             severity: SeverityLevel = "error" if alert.level == "critical" else "warning"
-            self.notify(clean(alert.message), title=view.name, severity=severity, timeout=NOTICE_S, markup=False)
+            self.notify(alert.message, title=view.name, severity=severity, timeout=NOTICE_S)
         if alerts and self.settings.bell:
             self.bell()
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from textual.app import App
-
+from tuitrain.tui.inert import InertApp
 from tuitrain.tui.registry import SCREENS, Place
 from tuitrain.tui.state import Board
 
 
-class Navigation(App[None]):
+class Navigation(InertApp):
     """The part of the app that knows its screens by name."""
 
     board: Board

@@ -11,14 +11,20 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
+from tuitrain.events.text import clean
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of a line. action: what a click on it does, as an action of the screen."""
+    """A piece of a line, inert whatever it is made of. action: what a click on it does, as an action of the screen."""
 
     text: str
     role: str = "text"
     action: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.text.isprintable():
+            object.__setattr__(self, "text", clean(self.text))
 
 
 Line = tuple[Span, ...]
@@ -65,6 +71,7 @@ def fit(of: Line, cells: int) -> Line:
 
 def align(text: str, cells: int, right: bool = False) -> str:
     """Text at exactly this width, at the left or at the right of it."""
+    text = clean(text)
     missing = cells - cell_len(text)
     if missing < 0:
         return set_cell_size(text, cells - 1) + "…" if cells > 0 else ""
@@ -98,7 +105,7 @@ def join(groups: Iterable[Line], between: Line) -> Line:
 def wrap(text: str, cells: int) -> list[str]:
     """One paragraph in rows of at most `cells` cells, broken at spaces where there are any."""
     rows: list[str] = []
-    for word in re.findall(r"\s*\S+|\s+$", text) or [""]:
+    for word in re.findall(r"\s*\S+|\s+$", clean(text)) or [""]:
         if rows and cell_len(rows[-1]) + cell_len(word) <= cells:
             rows[-1] += word
             continue

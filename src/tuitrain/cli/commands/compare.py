@@ -127,6 +127,7 @@ def _print(
 ) -> None:
     from tuitrain.analysis.compare import as_axis, compare_runs, display_names
     from tuitrain.analysis.groups import Member, group_runs
+    from tuitrain.events.text import print_coloured
     from tuitrain.export.tables import render_comparison
     from tuitrain.runs import load_histories
 
@@ -148,4 +149,5 @@ def _print(
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--group-by") from None
     width, color = text_area()
-    print(render_comparison(comparison, form, width=width, color=color), end="")
+    text = render_comparison(comparison, form, width=width, color=color).removesuffix("\n")
+    (print_coloured if form == "table" else print)(text)

@@ -30,14 +30,16 @@ def doctor(as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
         from rich.console import Console
         from rich.text import Text
 
+        from tuitrain.events.text import clean, print_coloured
+
         width = max(len(finding.name) for finding in findings)
-        console = Console(highlight=False, soft_wrap=True)
-        for finding in findings:
-            line = Text.assemble(
-                "  ", (f"{finding.level:<8}", _STYLES[finding.level]), f"{finding.name:<{width}}  {finding.detail}"
-            )
-            console.print(line)
-            if finding.advice:
-                console.print(f"{'':<{width + 12}}{finding.advice}")
+        console = Console(highlight=False, soft_wrap=True, markup=False)
+        with console.capture() as shown:
+            for finding in findings:
+                level = (f"{finding.level:<8}", _STYLES[finding.level])
+                console.print(Text.assemble("  ", level, clean(f"{finding.name:<{width}}  {finding.detail}")))
+                if finding.advice:
+                    console.print(clean(f"{'':<{width + 12}}{finding.advice}"))
+        print_coloured(shown.get().removesuffix("\n"))
     if any(finding.level == "missing" for finding in findings):
         raise typer.Exit(1)

@@ -184,6 +184,7 @@ def _frame(runs: list[RunDirectory], where: Path, found: Found) -> None:
 
 
 def _print_frame(runs: Sequence[RunDirectory | RunHistory], found: Found, where: Path) -> None:
+    from tuitrain.events.text import print_coloured
     from tuitrain.tui.frame import render_frame
     from tuitrain.tui.panels import Layouts
     from tuitrain.tui.session import session_of
@@ -198,4 +199,4 @@ def _print_frame(runs: Sequence[RunDirectory | RunHistory], found: Found, where:
         from tuitrain.events.seven_bit import seven_bit
 
         text = seven_bit(text)
-    print(text, end="")
+    print_coloured(text.removesuffix("\n"))

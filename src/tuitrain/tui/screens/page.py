@@ -11,7 +11,6 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
-from tuitrain.events.text import clean
 from tuitrain.tui.actions import foot, foot_rows, withheld_keys
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.registry import Place
@@ -94,9 +93,7 @@ class PageScreen(Screen[None]):
 
     def tell(self, sentence: str, *, trouble: bool = False) -> None:
         """Show a sentence for a while, on whatever screen is there by then."""
-        self.app.notify(
-            clean(sentence), severity="error" if trouble else "information", timeout=12 if trouble else 6, markup=False
-        )
+        self.app.notify(sentence, severity="error" if trouble else "information", timeout=12 if trouble else 6)
 
     def foot_lines(self, cells: int, rows: int) -> list[Line]:
         """The keys at the foot."""

@@ -8,6 +8,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container
+from textual.content import Content
 from textual.screen import ModalScreen
 
 from tuitrain.tui.layout import MOST_SIZE
@@ -71,7 +72,7 @@ class PanelPicker(ModalScreen["Layout | None"]):
 
     def compose(self) -> ComposeResult:
         box = Container(id="box")
-        box.border_title = f"panels of {self.layout_name}"
+        box.border_title = Content(f"panels of {self.layout_name}")
         with box:
             yield Pane(id="panels")
             yield Lines(id="keys")

@@ -36,7 +36,7 @@ class WatchScreen(BoardScreen, PanelActions):
     def on_mount(self) -> None:
         super().on_mount()
         if self.layouts.problem:
-            self.app.notify(self.layouts.problem, severity="error", markup=False)
+            self.app.notify(self.layouts.problem, severity="error")
 
     def layout_name(self) -> str:
         return f"{self.present.name}*" if self.layouts.is_changed(self.present.name) else self.present.name

@@ -1,0 +1,68 @@
+"""The gate between the screens and the terminal: all that Textual draws goes through it, its own widgets included."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from textual.app import App
+from textual.color import Color
+from textual.filter import LineFilter
+
+from tuitrain.events.seven_bit import encodable, seven_bit
+from tuitrain.events.text import clean, clean_lines
+
+
+class InertFilter(LineFilter):
+    """Replaces, cell for cell, what a terminal would obey and what it cannot show.
+
+    encoding: the terminal's. signs_in_ascii: whether charts and frames are drawn without braille and box characters.
+    """
+
+    def __init__(self, encoding: str, signs_in_ascii: bool) -> None:
+        super().__init__()
+        self._encoding = encoding
+        self._signs_in_ascii = signs_in_ascii
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return [Segment(self._shown(text), style, control) for text, style, control in segments]
+
+    def _shown(self, text: str) -> str:
+        if not text.isprintable():
+            text = "".join(map(_inert, text))
+        if self._signs_in_ascii:
+            text = seven_bit(text)
+        replaced = encodable(text, self._encoding)
+        return text if replaced == text else "".join(self._encodable(character) for character in text)
+
+    def _encodable(self, character: str) -> str:
+        return set_cell_size(encodable(character, self._encoding), cell_len(character))
+
+
+def _inert(character: str) -> str:
+    return character if character.isprintable() else set_cell_size(clean(character), cell_len(character))
+
+
+class InertApp(App[None]):
+    """An app in which text from elsewhere is only text: never a command to the terminal, never markup."""
+
+    signs_in_ascii = False
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), self._gate]
+
+    @cached_property
+    def _gate(self) -> LineFilter:
+        return InertFilter(getattr(sys.stdout, "encoding", None) or "utf-8", self.signs_in_ascii)
+
+    def notify(self, message: str, *, title: str = "", markup: bool = False, **options: Any) -> None:
+        """Show a sentence for a while."""
+        super().notify(clean(message), title=clean(title), markup=markup, **options)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy a text. It may be pasted into a terminal: nothing in it ends the paste or commands the terminal."""
+        super().copy_to_clipboard(clean_lines(text))
