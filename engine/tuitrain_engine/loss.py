@@ -45,6 +45,7 @@ def cross_entropy(
     return LossOutput(loss_sum, correct, (targets != IGNORE).sum())
 
 
+@torch.compiler.disable
 def chunked_cross_entropy(
     hidden: Tensor, weight: Tensor, targets: Tensor, with_accuracy: bool = False, *, rows: int, fused: bool = False
 ) -> LossOutput:
@@ -57,6 +58,9 @@ def chunked_cross_entropy(
     torch's own `F.linear_cross_entropy` (from 2.13) was measured (`bench/loss.py`) and is not used. It sums and returns
     a bfloat16 loss in bfloat16, wrong in the third digit. Hits would need the products again, so that a logged step
     takes longer than ours, and its arithmetic would differ from that of a step that is not logged.
+
+    A graph that is compiled breaks here: torch 2.11 compiles the function below into one with wrong gradients, without
+    a word.
     """
     needs_gradients = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     chunk = _compiled(_fused_chunk) if fused else _chunk

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 
 import pytest
 import torch
@@ -96,17 +95,16 @@ def test_flex_equals_sdpa(masks: dict[str, object], n_kv_heads: int) -> None:
 
 
 @quiet
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="CPU kernels need a C++ compiler")
 def test_flex_is_part_of_a_compiled_block_and_new_documents_are_no_new_graph() -> None:
-    # Learned positions: torch 2.13's C++ kernel drops the offset of a view when queries and keys are computed in the
-    # same graph. The Triton kernel is another one.
-    shape = {"position": "learned", "document_mask": True, "window": 9, "n_kv_heads": 2}
+    # Without code generation: torch 2.13's C++ kernel reads memory that nobody wrote where a sequence is no whole
+    # number of its blocks (on AVX2 always, on AVX-512 not), and drops the offset of rotated queries. Training never
+    # runs it, since flex needs CUDA; the Triton kernel is compared with the dense mask in test_gpu.py.
+    shape = {"position": "rope", "document_mask": True, "window": 9, "n_kv_heads": 2}
     auto, flex = (small_model(0, END, attention_backend=backend, **shape) for backend in ("auto", "flex"))
     torch._dynamo.reset()
     counters.clear()
     for block in flex.blocks:
-        block.compile(dynamic=False, fullgraph=True)
+        block.compile(backend="aot_eager", dynamic=False, fullgraph=True)
     with torch.no_grad():
         for seed in range(3):
             torch.testing.assert_close(flex(packed(seed)), auto(packed(seed)), rtol=1e-4, atol=1e-4)

@@ -139,11 +139,13 @@ def tanh_gelu(z: torch.Tensor) -> torch.Tensor:
     return z / 2 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
 
 
-def test_gelu_and_its_gradient_are_torchs() -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_gelu_and_its_gradient_are_torchs(compiled: bool) -> None:
+    mine = torch.compile(gelu, backend="aot_eager", dynamic=False) if compiled else gelu
     u = torch.cat((torch.linspace(-60, 60, 20_001), torch.tensor([0.0, 1e4, -1e4]))).requires_grad_()
     for ours, theirs in (
-        (gelu(u), F.gelu(u, approximate="tanh")),
-        (torch.autograd.grad(f(u).sum(), u)[0] for f in (gelu, lambda z: F.gelu(z, approximate="tanh"))),
+        (mine(u), F.gelu(u, approximate="tanh")),
+        (torch.autograd.grad(f(u).sum(), u)[0] for f in (mine, lambda z: F.gelu(z, approximate="tanh"))),
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=3e-6)
     with torch.no_grad():
@@ -164,6 +166,19 @@ def test_feedforward_units_compute_their_formula() -> None:
         else:
             inner = tanh_gelu(unit.gate(x)) * up
         torch.testing.assert_close(unit(x), unit.down(inner), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("ffn", ["gelu", "geglu"])
+def test_a_compiled_model_has_the_gradients_of_an_eager_one(ffn: str) -> None:
+    """On torch 2.11 too, which compiles some functions with a backward pass of their own into ones without gradient."""
+    tokens, targets, gradients = random_tokens(2, 24), random_tokens(2, 24, seed=1), []
+    for compiled in (False, True):
+        model = small_model(ffn=ffn, qk_norm=True)
+        if compiled:
+            model.compile(backend="aot_eager", dynamic=False)
+        model(tokens, targets).loss_sum.backward()
+        gradients.append([p.grad for p in model.parameters()])
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3)
 
 
 def test_gpt2_block_equals_torch_encoder_layer() -> None:
