@@ -71,7 +71,7 @@ def test_the_six_panels_have_their_titles_and_units(analysis: Figure) -> None:
         "Learning rate": "learning rate",
         "Tokens": "cumulative tokens",
         "Model FLOPs utilisation": "MFU, %",
-        "Throughput": "tokens/s",
+        "Throughput": "throughput, tokens/s",
         "Memory": "memory per device, GB",
     }
     assert {axes.get_xlabel() for axes in panels(analysis).values()} == {"step"}

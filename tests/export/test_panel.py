@@ -139,11 +139,12 @@ def test_a_mean_has_a_band_and_two_columns(tmp_path: Path) -> None:
     axes = drawn(panel)
     band = axes.collections[0].get_paths()[0].vertices
     assert (band[:, 1].min(), band[:, 1].max()) == (pytest.approx(0.09), pytest.approx(11))
-    assert axes.get_ylabel() == "smoothed: EMA 0.9"
+    assert axes.get_ylabel() == "loss"
+    assert any("smoothed: EMA 0.9" in text.get_text() for text in axes.texts)
     # Only points are counted, not where the band ends.
     above = int((mean.y > axes.get_ylim()[1]).sum())
     assert above
-    assert any(text.get_text().startswith(f"{above} point") for text in axes.texts)
+    assert any(f"{above} point" in text.get_text() for text in axes.texts)
 
 
 def test_svg_and_png_are_written_with_their_directory(tmp_path: Path) -> None:
@@ -159,3 +160,12 @@ def test_nothing_in_sight_is_said_and_nothing_is_written(tmp_path: Path) -> None
     with pytest.raises(ExportError, match="svg, png, csv"):
         export_panel(LOSS, tmp_path / "loss.pdf")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_runs_of_a_panel_differ_in_grey_and_stand_in_the_legend_in_their_order() -> None:
+    # The run in focus, here the first one, is drawn last and lies on top.
+    lines = tuple(Line(STEPS, STEPS * run, f"run{run}", f"run {run}") for run in (1, 2, 0))
+    axes = drawn(replace(LOSS, lines=lines, stars=(), levels=(), marks=()))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["run 0", "run 1", "run 2"]
+    plain, *dashed = (line.get_linestyle() for line in sorted(axes.lines[:3], key=lambda line: line.get_label()))
+    assert (plain, dashed) == ("-", ["--", "--"])

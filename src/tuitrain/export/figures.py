@@ -8,21 +8,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tuitrain.analysis import units
 from tuitrain.analysis.compare import as_axis, display_names
 from tuitrain.analysis.series import Axis
-from tuitrain.analysis.summary import summarize
+from tuitrain.analysis.summary import Summary, summarize
+from tuitrain.export import overlay
 from tuitrain.export.errors import ExportError
 from tuitrain.export.overlay import comparison_figure, listed
-from tuitrain.export.panels import PANELS, make_view, set_x, tokens_panel
-from tuitrain.export.style import figure_style, grey, ink, new_figure
+from tuitrain.export.panels import PANELS, make_view, set_x
+from tuitrain.export.style import Size, figure_style, font, grey, ink, new_figure
 from tuitrain.runs import RunDirectory, RunHistory
 
 FORMATS = ("png", "pdf", "svg")
 _YEAR_10000 = 253_402_300_800.0
 SIZE_INCHES = (13.0, 7.2)
+PANEL_INCHES = (6.5, 3.9)
 
 
 def export_plots(
@@ -32,35 +35,59 @@ def export_plots(
     dpi: int = 200,
     style: Path | None = None,
     x: str = "step",
+    *,
+    panels: Sequence[str] = (),
+    size: Size | None = None,
+    title: bool = True,
 ) -> list[Path]:
     """Write `<run_id>-analysis.<format>` for each run and, for several, the comparison; returns the files.
 
-    The comparison is called by the names of the runs: `gpt2-tiny-vs-llama2-tiny-comparison.<format>`.
+    The comparison is called by the names of the runs: `gpt2-tiny-vs-llama2-tiny-comparison.<format>`. panels: draw each
+    of these as a figure of its own in their place: `<run_id>-loss.<format>`, `gpt2-tiny-vs-llama2-tiny-loss.<format>`.
+    size: in inches, else the style's, else ours. title: whether names and titles stand above the curves.
 
-    Nothing is written unless everything can be: raises ExportError for no runs, a format, a style or a resolution
-    that cannot be used, and a run without numbers; ValueError for an unknown axis.
+    Nothing is written unless everything can be: raises ExportError for no runs, a format, a style, a panel or a
+    resolution that cannot be used, and a run without numbers; ValueError for an unknown axis.
     """
     axis = as_axis(x)
-    _check(runs, formats, dpi)
+    _check(runs, formats, dpi, panels)
     written: list[Path] = []
-    with figure_style(style):
+    with figure_style(style) as style_size:
+        size = size or style_size
         out.mkdir(parents=True, exist_ok=True)
+
+        def save(figure: Figure, stem: str) -> None:
+            written.extend(save_figure(figure, out, stem, formats, dpi))
+
         for (directory, history), stem in zip(runs, _stems(runs), strict=True):
-            figure = analysis_figure(history, directory.run_id, axis)
-            written += save_figure(figure, out, f"{stem}-analysis", formats, dpi)
+            if not panels:
+                save(analysis_figure(history, directory.run_id, axis, size, title=title), f"{stem}-analysis")
+            for name in (each for each in panels if each in PANELS):
+                save(panel_figure(history, name, axis, size or PANEL_INCHES, title=title), f"{stem}-{name}")
         if len(runs) > 1:
             named = list(zip(display_names(runs), (history for _, history in runs), strict=True))
-            stem = comparison_stem([name for name, _ in named])
-            written += save_figure(comparison_figure(named, axis), out, stem, formats, dpi)
+            names = [name for name, _ in named]
+            if not panels:
+                save(comparison_figure(named, axis, size, title=title), comparison_stem(names))
+            for name in (each for each in panels if each in overlay.PANELS):
+                figure = overlay.comparison_panel(named, name, axis, size or PANEL_INCHES, title=title)
+                save(figure, comparison_stem(names, name))
     return written
 
 
-def _check(runs: Sequence[tuple[RunDirectory, RunHistory]], formats: Sequence[str], dpi: int) -> None:
+def _check(
+    runs: Sequence[tuple[RunDirectory, RunHistory]], formats: Sequence[str], dpi: int, panels: Sequence[str]
+) -> None:
     if not runs:
         raise ExportError("There is nothing to draw: name at least one run.")
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise ExportError(f"{', '.join(unknown) or 'No format'} is not a figure format; known: {', '.join(FORMATS)}.")
+    drawn = {*PANELS, *(overlay.PANELS if len(runs) > 1 else ())}
+    for name in panels:
+        if name not in drawn:
+            several = " That panel compares several runs: name another one." if name in overlay.PANELS else ""
+            raise ExportError(f"{name!r} is not a panel of this figure; known: {', '.join(sorted(drawn))}.{several}")
     if not 10 <= dpi <= 2400:
         raise ExportError(f"A resolution of {dpi} dpi is out of range: 10 to 2400.")
     for directory, history in runs:
@@ -73,10 +100,10 @@ def can_be_drawn(history: RunHistory) -> bool:
     return bool(len(history.steps) or len(history.evals))
 
 
-def comparison_stem(names: Sequence[str]) -> str:
-    """The file name of a comparison, without its suffix, of at most 132 characters."""
+def comparison_stem(names: Sequence[str], kind: str = "comparison") -> str:
+    """The file name of a comparison, or of one panel of it, without its suffix, of at most 132 characters."""
     plain = [re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run" for name in names]
-    return f"{re.sub('[ …]+', '-', listed(plain, '-vs-', 120)).strip('-')}-comparison"
+    return f"{re.sub('[ …]+', '-', listed(plain, '-vs-', 120)).strip('-')}-{kind}"
 
 
 def _stems(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> list[str]:
@@ -90,27 +117,45 @@ def _stems(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> list[str]:
     return stems
 
 
-def analysis_figure(history: RunHistory, run_id: str, axis: Axis = "step") -> Figure:
+def analysis_figure(
+    history: RunHistory, run_id: str, axis: Axis = "step", size: Size | None = None, *, title: bool = True
+) -> Figure:
     """The six panels of one run: loss, learning rate, tokens; MFU, throughput, memory."""
-    figure = new_figure(*SIZE_INCHES, head=0.68)
-    view = make_view(history, summarize(history), axis)
-    steps = make_view(history, view.summary, "step")
-    for axes, draw in zip(figure.subplots(2, 3).flat, PANELS, strict=True):
-        # Tokens over tokens say nothing.
-        shown = steps if draw is tokens_panel and axis == "tokens" else view
-        set_x(axes, [shown])
-        draw(axes, shown)
-    _head(figure, history, run_id)
+    width, height = size or SIZE_INCHES
+    figure = new_figure(width, height, head=0.68 if title else 0.05)
+    summary = summarize(history)
+    for axes, name in zip(figure.subplots(2, 3).flat, PANELS, strict=True):
+        _draw(axes, history, summary, name, axis)
+    if title:
+        _head(figure, history, run_id, height)
     return figure
 
 
-def _head(figure: Figure, history: RunHistory, run_id: str) -> None:
+def panel_figure(history: RunHistory, name: str, axis: Axis, size: Size, *, title: bool = True) -> Figure:
+    """One of the PANELS of a run as a figure of its own."""
+    figure = new_figure(*size, head=0.02)
+    axes = figure.add_subplot()
+    _draw(axes, history, summarize(history), name, axis)
+    if not title:
+        axes.set_title("")
+    return figure
+
+
+def _draw(axes: Axes, history: RunHistory, summary: Summary, name: str, axis: Axis) -> None:
+    # Tokens over tokens say nothing.
+    view = make_view(history, summary, "step" if name == "tokens" and axis == "tokens" else axis)
+    set_x(axes, [view])
+    PANELS[name](axes, view)
+
+
+def _head(figure: Figure, history: RunHistory, run_id: str, height: float) -> None:
     run = history.run
     name = run.name if run else run_id
-    size = 15 if len(name) <= 40 else 11
-    figure.text(0.012, 0.978, name, fontsize=size, fontweight="bold", color=ink(), va="top")
-    figure.text(0.012, 0.935, subtitle(history), fontsize=9.5, color=grey(), va="top")
-    figure.text(0.988, 0.978, run_id, fontsize=8, color=grey(), va="top", ha="right")
+    size = font(15 if len(name) <= 40 else 11)
+    top, second = 1 - 0.16 / height, 1 - 0.47 / height
+    figure.text(0.012, top, name, fontsize=size, fontweight="bold", color=ink(), va="top")
+    figure.text(0.012, second, subtitle(history), fontsize=font(9.5), color=grey(), va="top")
+    figure.text(0.988, top, run_id, fontsize=font(8), color=grey(), va="top", ha="right")
 
 
 def subtitle(history: RunHistory) -> str:

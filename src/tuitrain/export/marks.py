@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from tuitrain.export.style import grey
+from tuitrain.export.style import font, grey
 from tuitrain.runs import FloatArray
 
 
 def say(axes: Axes, text: str) -> None:
     """A panel without data: the reason in its middle, no ticks."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=grey(), fontsize=9)
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=grey(), fontsize=font(9))
     axes.set_yticks([])
     axes.grid(False)
 
@@ -32,8 +33,8 @@ def note(axes: Axes, text: str, x: FloatArray, y: FloatArray) -> None:
         return
     right, top = _free_corner(axes, x, y)
     axes.text(
-        0.985 if right else 0.02, 0.97 if top else 0.03, text, transform=axes.transAxes, fontsize=7.5, color=grey(),
-        ha="right" if right else "left", va="top" if top else "bottom", zorder=7, linespacing=1.35,
+        0.985 if right else 0.02, 0.97 if top else 0.03, text, transform=axes.transAxes, fontsize=font(7.5),
+        color=grey(), ha="right" if right else "left", va="top" if top else "bottom", zorder=7, linespacing=1.35,
         bbox={"facecolor": axes.get_facecolor(), "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
     )  # fmt: skip
 
@@ -52,16 +53,17 @@ def _free_corner(axes: Axes, x: FloatArray, y: FloatArray) -> tuple[bool, bool]:
     return min(counts, key=lambda corner: counts[corner])
 
 
-def legend(axes: Axes) -> None:
-    """The legend in one line to the right of the title, where it covers no data."""
-    handles, labels = axes.get_legend_handles_labels()
+def legend(axes: Axes, handles: Sequence[Any] = (), labels: Sequence[str] = ()) -> None:
+    """The legend in one line to the right of the title, where it covers no data: of all that is named, unless given."""
+    if not handles:
+        handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
     crowded = len(handles) > 2
     axes.legend(
         handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(handles), borderaxespad=0.1,
         handlelength=1.1 if crowded else 1.6, handletextpad=0.4, columnspacing=0.8 if crowded else 1.1,
-        fontsize=8 if not crowded else 7.2 if len(handles) == 3 else 6.5,
+        fontsize=font(8 if not crowded else 7.2 if len(handles) == 3 else 6.5),
     )  # fmt: skip
 
 

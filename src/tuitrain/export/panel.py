@@ -64,8 +64,8 @@ class Panel:
     """What a panel shows. x in the unit of its axis: steps, tokens, seconds, Unix seconds, FLOP.
 
     levels: (y, name) of dashed lines; marks: (x, kind) of things that happened, by the kinds of `MARKS`; zoom: the part
-    of x in sight; clip: leave outliers out of the vertical range; note: what was done to the curves, beside the
-    vertical axis; as_map: the lines, all with the same x, are the rows of a heat map.
+    of x in sight; clip: leave outliers out of the vertical range; note: what was done to the curves, in a
+    corner; as_map: the lines, all with the same x, are the rows of a heat map.
     """
 
     title: str
@@ -161,39 +161,41 @@ def _column_names(panel: Panel, parts: Sequence[Line | Stars]) -> list[str]:
 
 def panel_figure(panel: Panel) -> Figure:
     """The panel as a figure, in the style that holds when it is called."""
-    from tuitrain.export.style import grey, new_figure
+    from tuitrain.export.style import font, grey, new_figure
 
     figure = new_figure(*SIZE_INCHES, head=0.3)
     axes = figure.add_subplot()
     axes.set_title(panel.title)
-    figure.text(0.012, 0.975, panel.head, fontsize=8.5, color=grey(), va="top")
+    figure.text(0.012, 0.975, panel.head, fontsize=font(8.5), color=grey(), va="top")
     scale = _scale_x(panel, axes)
     if panel.as_map:
         _draw_map(panel, axes, scale)
         return figure
     _draw(panel, axes, scale)
-    remark = _scale_y(panel, axes)
-    if panel.note:
-        axes.set_ylabel(panel.note, fontsize=8.5, color=grey())
+    remark = "\n".join(filter(None, (panel.note, _scale_y(panel, axes))))
+    axes.set_ylabel(panel.title)
     _draw_marks(panel, axes, scale)
     _legend(panel, axes)
     if remark:
-        axes.text(0.985, 0.97, remark, transform=axes.transAxes, fontsize=7.5, color=grey(), ha="right", va="top")
+        axes.text(0.985, 0.97, remark, transform=axes.transAxes, fontsize=font(7.5), color=grey(), ha="right", va="top")
     return figure
 
 
 def _draw(panel: Panel, axes: Axes, scale: float) -> None:
     from tuitrain.export.lines import thin
     from tuitrain.export.marks import alone
-    from tuitrain.export.style import grey
+    from tuitrain.export.style import grey, run_style
 
+    several = len({run for each in panel.lines if (run := _run_of(each.role)) is not None}) > 1
     for each in panel.lines:
+        run = _run_of(each.role)
         rows = panel.in_sight(each.x)
         x, y = each.x[rows] / scale, each.y[rows]
         if panel.log_y:
             y = np.where(y > 0, y, np.nan)
         width = {"linewidth": 0.7, "alpha": 0.35, "zorder": 2} if each.role.endswith(".faint") else {"zorder": 4}
-        axes.plot(*thin(x, y), color=_colour(each.role), label=each.name or "_", **width, **alone(int(rows.sum())))
+        style = run_style(run) if several and run is not None else {"color": _colour(each.role)}
+        axes.plot(*thin(x, y), label=each.name or "_", **style, **width, **alone(int(rows.sum())))
         if each.std is not None:
             std = each.std[rows]
             axes.fill_between(x, y - std, y + std, color=_colour(each.role), alpha=0.18, linewidth=0, zorder=2)
@@ -258,12 +260,17 @@ def _mark_non_finite(axes: Axes, x: FloatArray, y: FloatArray) -> None:
         )  # fmt: skip
 
 
+def _run_of(role: str) -> int | None:
+    """The number of the run that a role belongs to."""
+    run = role.partition(".")[0].removeprefix("run")
+    return int(run) if role.startswith("run") and run.isdigit() else None
+
+
 def _colour(role: str) -> str:
     from tuitrain.export.style import curve_colour, grey
 
-    run = role.partition(".")[0]
-    if run.startswith("run") and run.removeprefix("run").isdigit():
-        return curve_colour(int(run.removeprefix("run")))
+    if (run := _run_of(role)) is not None:
+        return curve_colour(run)
     return curve_colour(1) if role == "val" else grey()
 
 
@@ -337,11 +344,18 @@ def _edges(panel: Panel) -> list[FloatArray]:
 
 
 def _legend(panel: Panel, axes: Axes) -> None:
-    """In one line beside the title where it fits, else to the right of the chart."""
+    """In the order of the runs, in one line beside the title where it fits, else to the right of the chart."""
     from tuitrain.export.marks import legend
+    from tuitrain.export.style import font
 
-    _, names = axes.get_legend_handles_labels()
+    handles, names = axes.get_legend_handles_labels()
+    runs = {each.name: run for each in panel.parts if (run := _run_of(each.role)) is not None}
+    order = sorted(range(len(names)), key=lambda at: runs.get(names[at], len(names)))
+    handles, names = [handles[at] for at in order], [names[at] for at in order]
     if sum(map(len, names)) + len(panel.title) + 6 * len(names) <= 90:
-        legend(axes)
+        legend(axes, handles, names)
     else:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), ncols=-(-len(names) // _ROWS_IN_LEGEND), fontsize=7.5)
+        axes.legend(
+            handles, names, loc="upper left", bbox_to_anchor=(1.0, 1.0), ncols=-(-len(names) // _ROWS_IN_LEGEND),
+            fontsize=font(7.5),
+        )  # fmt: skip

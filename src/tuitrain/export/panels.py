@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from tuitrain.export.marks import absence, alone, legend, note, say
 from tuitrain.export.style import (
     ScaledFormatter,
     curve_colour,
+    font,
     format_x,
     ink,
     pale,
@@ -158,7 +159,7 @@ def _perplexity_scale(axes: Axes, limits: Limits) -> None:
     right.yaxis.set_major_locator(FixedLocator(round_ticks(float(low), float(high))))
     right.yaxis.set_minor_locator(NullLocator())
     right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: scaled(value) if value < 1e6 else times_ten(value)))
-    right.tick_params(labelsize=8)
+    right.tick_params(labelsize=font(8))
 
 
 def _exp(values: ArrayLike) -> FloatArray:
@@ -286,7 +287,7 @@ def _why_no_mfu(view: View) -> str:
 
 def throughput_panel(axes: Axes, view: View) -> None:
     """Tokens per second of all devices, with the mean."""
-    _level_panel(axes, view, "tokens_per_sec", "Throughput", "tokens/s", view.summary.mean_tokens_per_sec)
+    _level_panel(axes, view, "tokens_per_sec", "Throughput", "throughput, tokens/s", view.summary.mean_tokens_per_sec)
 
 
 def _level_panel(
@@ -340,7 +341,15 @@ def memory_panel(axes: Axes, view: View) -> None:
     legend(axes)
 
 
-PANELS = (loss_panel, lr_panel, tokens_panel, mfu_panel, throughput_panel, memory_panel)
+PANELS: dict[str, Callable[[Axes, View], None]] = {
+    "loss": loss_panel,
+    "lr": lr_panel,
+    "tokens": tokens_panel,
+    "mfu": mfu_panel,
+    "throughput": throughput_panel,
+    "memory": memory_panel,
+}
+"""The panels of the analysis figure by name, in their order."""
 
 
 def draw_curve(axes: Axes, x: FloatArray, y: FloatArray, colour: str, label: str) -> None:

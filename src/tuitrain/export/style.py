@@ -26,7 +26,8 @@ from tuitrain.export.errors import ExportError
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
 INK, GREY = "#222222", "#6B6B6B"
 CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, INK)
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)))
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
+MARKERS = "o^sDvP"
 
 RC: Mapping[str, Any] = {
     "figure.facecolor": "white",
@@ -82,20 +83,35 @@ _FOLLOWS = {
 }
 
 
+_FONT_SIZES = tuple(key for key, value in RC.items() if key.endswith("size") and isinstance(value, int | float))
+"""Sizes of text in RC, which grow with font.size where a style sheet sets only that."""
+
+Size = tuple[float, float]
+"""Width and height in inches."""
+
+
 @contextmanager
-def figure_style(style: Path | None = None) -> Iterator[None]:
-    """Matplotlib's settings for our figures; outside the block they are as before. Raises ExportError."""
+def figure_style(style: Path | None = None) -> Iterator[Size | None]:
+    """Matplotlib's settings for our figures; outside the block they are as before. Raises ExportError.
+
+    Yields the figure size that the style sets, None where it sets none.
+    """
     settings: Any = dict(matplotlib.rcParamsDefault.items())
     settings |= RC
+    size: Size | None = None
     if style is not None:
         asked = _read_style(style)
         for key, sources in _FOLLOWS.items():
             if source := next((source for source in sources if source in asked), None):
                 settings[key] = asked[source]
+        if "font.size" in asked:
+            factor = asked["font.size"] / RC["font.size"]
+            settings |= {key: RC[key] * factor for key in _FONT_SIZES}
         settings |= asked
+        size = tuple(asked["figure.figsize"]) if "figure.figsize" in asked else None
     del settings["backend"]
     with matplotlib.rc_context(settings):
-        yield
+        yield size
 
 
 def _read_style(style: Path) -> Mapping[str, Any]:
@@ -134,6 +150,11 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._messages.append(record.getMessage())
+
+
+def font(points: float) -> float:
+    """A text size of the house style in points, larger or smaller where a style sheet sets another font.size."""
+    return float(points * matplotlib.rcParams["font.size"] / RC["font.size"])
 
 
 def new_figure(width: float, height: float, head: float) -> Figure:
@@ -180,9 +201,17 @@ def curve_colour(index: int) -> str:
 
 
 def run_style(index: int) -> dict[str, Any]:
-    """Colour and dashes of the index-th run of a figure; with our colours they repeat after 21 runs."""
-    count = len(matplotlib.rcParams["axes.prop_cycle"].by_key().get("color", CYCLE))
-    return {"color": curve_colour(index), "linestyle": DASHES[index // count % len(DASHES)]}
+    """Colour and line style of the index-th run of a figure, so that curves differ in grey, too.
+
+    With our colours they repeat after 28 runs. A style sheet may set the line styles with the colours.
+    """
+    dashes = matplotlib.rcParams["axes.prop_cycle"].by_key().get("linestyle", DASHES)
+    return {"color": curve_colour(index), "linestyle": dashes[index % len(dashes)]}
+
+
+def run_marker(index: int) -> str:
+    """The marker of the index-th run where single points are drawn."""
+    return MARKERS[index % len(MARKERS)]
 
 
 _SCALES = ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k"), (1.0, ""))

@@ -40,6 +40,21 @@ def plots(
         Path | None, typer.Option(metavar="FILE", help="A matplotlib style sheet.", show_default=False)
     ] = None,
     x: Annotated[Literal["step", "tokens", "time"], typer.Option("--x", help="What the x axis shows.")] = "step",
+    panels: Annotated[
+        str | None,
+        typer.Option(
+            "--panel",
+            metavar="NAMES",
+            show_default=False,
+            help="Draw these panels as figures of their own: loss, lr, tokens, mfu, throughput, memory; of "
+            "several runs also val_loss.",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Width and height in inches, such as 3.3x2.5.", show_default=False),
+    ] = None,
+    title: Annotated[bool, typer.Option("--title/--no-title", help="Names and titles above the curves.")] = True,
     as_json: JsonOption = False,
     runs_dir: RunsDirOption = None,
 ) -> None:
@@ -47,6 +62,7 @@ def plots(
     Examples:
       tuitrain export plots latest
       tuitrain export plots RUN RUN --format png,pdf --out figures
+      tuitrain export plots RUN RUN --panel loss --format pdf --size 3.3x2.5 --no-title
       tuitrain export plots                       every run there is
 
     The six-panel analysis figure of each run and, with several, the comparison figure.
@@ -59,11 +75,27 @@ def plots(
     pairs = [(run, load_history(run)) for run in chosen]
     drawn = [(run, history) for run, history in pairs if can_be_drawn(history)]
     # When every run is empty, the export says what is wrong.
-    paths = export_plots(drawn or pairs, out, _formats(formats), dpi, style, x=x)
+    names = tuple(dict.fromkeys(name.strip() for name in (panels or "").split(",") if name.strip()))
+    paths = export_plots(
+        drawn or pairs, out, _formats(formats), dpi, style, x=x, panels=names, size=_size(size), title=title
+    )
     for run, history in pairs:
         if not can_be_drawn(history):
             say(f"{run.run_id} is left out: its log holds no step and no evaluation yet.")
     _print_paths(paths, as_json)
+
+
+def _size(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    try:
+        size = float(width), float(height)
+    except ValueError:
+        size = 0.0, 0.0
+    if not all(1 <= each <= 100 for each in size):
+        raise typer.BadParameter(f"{text!r} is not a size in inches of 1 to 100, such as 6.5x3.9.", param_hint="--size")
+    return size
 
 
 def _with_steps(runs: list[RunDirectory], where: Path) -> list[RunDirectory]:

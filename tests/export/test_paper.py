@@ -1,0 +1,120 @@
+"""Figures for a paper: single panels of any size, without a title, told apart in grey, in the style of a style file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.text import Text
+from typer.testing import CliRunner
+
+from tests.support import write_run
+from tuitrain.cli.commands.export import app
+from tuitrain.export.errors import ExportError
+from tuitrain.export.figures import export_plots, panel_figure
+from tuitrain.export.overlay import comparison_figure, comparison_panel
+from tuitrain.export.style import figure_style
+from tuitrain.runs import RunDirectory, RunHistory, load_history
+
+Pair = tuple[RunDirectory, RunHistory]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
+    path = tmp_path_factory.mktemp("runs")
+    runs = [
+        write_run(path, f"run{n}-20260101-12000{n}-abcd", floor=2.0 + n, overrides=(f"name=run{n}",)) for n in (0, 1)
+    ]
+    return [(run, load_history(run)) for run in runs]
+
+
+def named(two: list[Pair]) -> list[tuple[str, RunHistory]]:
+    return [(f"run{n}", history) for n, (_, history) in enumerate(two)]
+
+
+def words(artist: Figure | Axes) -> list[str]:
+    return [text.get_text() for text in artist.findobj(Text) if text.get_visible() and text.get_text()]
+
+
+def pdf_inches(path: Path) -> tuple[float, float]:
+    box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+) ?\]", path.read_bytes())
+    assert box is not None
+    return float(box[1]) / 72, float(box[2]) / 72
+
+
+def test_one_panel_is_a_file_of_its_own_in_the_size_that_was_asked_for(two: list[Pair], tmp_path: Path) -> None:
+    paths = export_plots(two, tmp_path, ("pdf",), panels=("loss", "val_loss"), size=(3.3, 2.5), title=False)
+    assert [path.name for path in paths] == [
+        "run0-20260101-120000-abcd-loss.pdf", "run1-20260101-120001-abcd-loss.pdf", "run0-vs-run1-loss.pdf",
+        "run0-vs-run1-val_loss.pdf",
+    ]  # fmt: skip
+    assert all(pdf_inches(path) == pytest.approx((3.3, 2.5)) for path in paths)
+
+
+def test_without_a_title_only_the_axes_speak(two: list[Pair]) -> None:
+    for title in (True, False):
+        with figure_style():
+            one = panel_figure(two[0][1], "throughput", "step", (3.3, 2.5), title=title)
+            several = comparison_panel(named(two), "loss", "step", (3.3, 2.5), title=title)
+            whole = comparison_figure(named(two), title=title)
+        assert ("Throughput" in words(one)) == title
+        assert ("Training loss" in words(several)) == title
+        assert ("run0, run1" in words(whole)) == title
+        assert "throughput, tokens/s" in words(one)
+        assert "loss, nats per token" in words(several)
+        assert {"run0", "run1"} <= set(words(whole)), "the legend stays"
+
+
+def test_runs_differ_in_grey_and_the_smoothing_is_said(two: list[Pair]) -> None:
+    with figure_style():
+        figure = comparison_figure(named(two))
+    for axes in figure.axes[:3]:
+        curves = [line for line in axes.lines if line.get_alpha() is None]
+        assert len(curves) == 2
+        assert curves[0].get_linestyle() != curves[1].get_linestyle()
+    markers = [line.get_marker() for line in figure.axes[1].lines]
+    assert len(set(markers)) == 2
+    assert "smoothed over 3 records" in words(figure.axes[0])
+    assert "smoothed over 3 records" in words(figure.axes[2])
+
+
+def test_a_tie_has_no_bold_winner(two: list[Pair]) -> None:
+    with figure_style():
+        table = comparison_figure(named(two)).axes[-1]
+    bold = {text.get_text() for text in table.texts if text.get_fontweight() == "bold"}
+    assert "63.1 GB" not in bold
+    assert bold, "the lower loss is bold"
+
+
+def test_the_style_file_decides_size_and_type(two: list[Pair], tmp_path: Path) -> None:
+    style = tmp_path / "paper.mplstyle"
+    style.write_text("figure.figsize: 5, 4\nfont.size: 18\n", encoding="utf-8")
+    (path,) = export_plots(two[:1], tmp_path, style=style, dpi=100)
+    assert imread(path).shape[:2] == (400, 500)
+    sizes = {}
+    for name, used in (("ours", None), ("theirs", style)):
+        with figure_style(used):
+            figure = panel_figure(two[0][1], "loss", "step", (6.0, 4.0))
+            sizes[name] = sorted(text.get_fontsize() for text in figure.findobj(Text) if text.get_text())
+    assert sizes["theirs"] == pytest.approx([2 * size for size in sizes["ours"]])
+    (path,) = export_plots(two[:1], tmp_path, style=style, dpi=100, size=(3.0, 2.0), panels=("lr",))
+    assert imread(path).shape[:2] == (200, 300), "an explicit size comes before that of the style"
+
+
+def test_a_panel_that_is_not_there_is_named_with_those_that_are(two: list[Pair], tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="'nonsense' is not a panel of this figure; known: loss, lr, memory, mfu"):
+        export_plots(two, tmp_path, panels=("nonsense",))
+    with pytest.raises(ExportError, match="compares several runs: name another one"):
+        export_plots(two[:1], tmp_path, panels=("val_loss",))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("size", ["3", "axb", "0x2", "3x1000"])
+def test_a_size_that_is_none_is_refused_in_one_sentence(two: list[Pair], size: str) -> None:
+    done = CliRunner().invoke(app, ["plots", str(two[0][0].path), "--size", size])
+    assert done.exit_code == 2
+    assert "is not a size in inches" in done.output
