@@ -6,13 +6,15 @@ A meta.pkl beside them is not opened: it is a pickle, and loading one runs the c
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from tuitrain.config.source import expanded, path_kind
 from tuitrain_engine.data.errors import DataError
+from tuitrain_engine.data.files import explained
 from tuitrain_engine.data.progress import Progress
 from tuitrain_engine.data.shards import TokenShards
 
@@ -24,7 +26,7 @@ def open_bins(spec: str, dtype: str, val_fraction: float, max_tokens: int | None
 
     `max_tokens` takes only the first of the training ids. Raises DataError when there is no usable train.bin.
     """
-    directory = Path(spec).expanduser().absolute()
+    directory = expanded(spec).absolute()
     train = _open(directory / "train.bin", dtype)
     if (directory / "val.bin").exists():
         val = _open(directory / "val.bin", dtype)
@@ -39,13 +41,13 @@ def open_bins(spec: str, dtype: str, val_fraction: float, max_tokens: int | None
 
 def largest_id(spec: str, dtype: str, cache: Path) -> int:
     """The largest id in the .bin files of a directory; read once and remembered in `cache` until a file changes."""
-    directory = Path(spec).expanduser().absolute()
+    directory = expanded(spec).absolute()
     paths = [path for path in (directory / "train.bin", directory / "val.bin") if path.exists()]
     stats = [(path, path.stat()) for path in paths]
     facts = "\n".join([dtype, *(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}" for path, stat in stats)])
-    kept = cache / f"{hashlib.sha256(facts.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.json"
-    if kept.exists():
-        return int(json.loads(kept.read_text())["largest_id"])
+    kept = cache / f"{hashlib.sha256(facts.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.txt"
+    with suppress(OSError, ValueError):
+        return int(kept.read_text())
     largest = 0
     with Progress(f"reading {directory.name}", sum(path.stat().st_size for path in paths)) as progress:
         for path in paths:
@@ -54,17 +56,22 @@ def largest_id(spec: str, dtype: str, cache: Path) -> int:
                 ids = shards.read(start, min(_SCAN_TOKENS, shards.tokens - start))
                 largest = max(largest, int(ids.max()))
                 progress.advance(ids.nbytes, len(ids))
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps({"largest_id": largest, "directory": str(directory)}))
-    partial.replace(kept)
+    # Where it cannot be remembered it is read again.
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(f".{os.getpid()}")
+        partial.write_text(str(largest))
+        partial.replace(kept)
     return largest
 
 
 def _open(path: Path, dtype: str) -> TokenShards:
-    if not path.is_file():
-        raise DataError(f"data.source = 'bin:…': {path} does not exist; bin:DIR takes a directory with a train.bin.")
-    size = path.stat().st_size
+    with explained(path):
+        kind = path_kind(path)
+        size = path.stat().st_size if kind else 0
+    if kind != "file":
+        missing = "does not exist" if kind is None else "is no file"
+        raise DataError(f"data.source = 'bin:…': {path} {missing}; bin:DIR takes a directory with a train.bin.")
     if size == 0 or size % np.dtype(dtype).itemsize:
         raise DataError(
             f"{path} is not a file of {dtype} ids: its size is {size:,} bytes; data.bin_dtype sets another type."

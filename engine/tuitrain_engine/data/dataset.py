@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tuitrain.config.sections import DataConfig
+from tuitrain_engine.data.cache import cache_directory, tokenizer_cache
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.mixture import FiniteMixture, MixtureSplit
 from tuitrain_engine.data.parts import Part, open_part, tokenizer_line
 from tuitrain_engine.data.prefetch import FiniteSplit, Split
-from tuitrain_engine.data.prepare import cache_directory, tokenizer_cache
 from tuitrain_engine.data.progress import human
 from tuitrain_engine.data.scatter import ScatteredSplit, world
 from tuitrain_engine.data.sources import MixedSource, open_source

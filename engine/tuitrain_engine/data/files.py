@@ -5,17 +5,21 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import itertools
 import json
-import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 from tuitrain_engine.data.errors import DataError
 
 PIECE_CHARS = 1 << 18
 """A longer plain-text document comes in pieces of about this many characters, cut after a line."""
+MAX_ROW_BYTES = 1 << 26
+"""A longer row is refused, so that no file, however small it is compressed, fills the memory."""
+_PARQUET_EXTRA = 1 << 20
+"""Bytes that a column has beside its values: lengths, levels, headers of pages."""
 COMPRESSIONS = (".gz", ".zst")
 # fmt: off
 TEXT_SUFFIXES = frozenset({
@@ -49,7 +53,7 @@ def read_pieces(path: Path, text_column: str) -> Iterator[Piece]:
     Raises DataError naming the file (and line or row) for anything that cannot be read as that.
     """
     kind = suffix(path)
-    with _explained(path):
+    with explained(path):
         if kind == ".parquet":
             yield from _parquet(path, text_column)
         elif kind in ROW_SUFFIXES:
@@ -95,62 +99,92 @@ def missing_column(where: str, column: str, known: list[str]) -> DataError:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """What goes wrong with a file, as a DataError that names it."""
     try:
         yield
     except DataError:
         raise
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text{_first_bad_byte(path)}: convert it (iconv -t utf-8).") from error
     except (OSError, EOFError) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from None
+        # Errors of the system have a number; those of the decoders have none.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+        raise DataError(f"{path} cannot be read, it is damaged or cut: {first_line(error)}.") from None
     except Exception as error:
         # The compressed formats and Parquet raise types of their own for a damaged file.
-        if type(error).__module__.split(".")[0] not in ("zstandard", "zlib", "pyarrow"):
+        if type(error).__module__.split(".")[0] not in ("zlib", "pyarrow"):
             raise
-        raise DataError(f"{path} cannot be read, it seems damaged: {str(error).splitlines()[0]}.") from None
+        raise DataError(f"{path} cannot be read, it is damaged or cut: {first_line(error)}.") from None
+
+
+def _integer(digits: str) -> int | float:
+    """Python refuses thousands of digits; the text beside them is none the worse for it."""
+    return int(digits) if len(digits) < 32 else float(digits)
+
+
+_json = json.JSONDecoder(parse_int=_integer)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises DataError for a file that holds none."""
+    with explained(path):
+        content = path.read_text(encoding="utf-8")
+    try:
+        tree = _json.decode(content)
+    except RecursionError:
+        raise DataError(f"{path} is nested too deeply to be read.") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not valid JSON: {error}.") from None
+    if not isinstance(tree, dict):
+        raise DataError(f"{path} is not a JSON object.")
+    return tree
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, in one line."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")
+
+
+def open_decompressed(file: IO[bytes], codec: str) -> io.BufferedReader:
+    """The decompressed bytes of a .zst or .bz2 file, every frame of it; a cut or damaged one raises OSError.
+
+    Unlike the readers of `zstandard` and `bz2`, which take the end of a file inside of a frame, or what follows a frame
+    and is none, for the end of the text.
+    """
+    from pyarrow import CompressedInputStream
+
+    return io.BufferedReader(CompressedInputStream(file, codec))
 
 
 def _open(path: Path) -> IO[bytes]:
     name = path.name.lower()
+    if name.endswith(COMPRESSIONS) and path.stat().st_size == 0:
+        raise EOFError("it is empty")
     if name.endswith(".gz"):
         return cast(IO[bytes], gzip.open(path, "rb"))
-    if name.endswith(".zst"):
-        import zstandard
-
-        return io.BufferedReader(zstandard.open(path, "rb"))
-    return path.open("rb")
+    return open_decompressed(path.open("rb"), "zstd") if name.endswith(".zst") else path.open("rb")
 
 
-class _Replacements:
-    """Error handler of the UTF-8 decoder: U+FFFD for what is not UTF-8, and how many bytes that were."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-
-    def __call__(self, error: UnicodeError) -> tuple[str, int]:
-        if not isinstance(error, UnicodeDecodeError):
-            raise error
-        self.bytes += error.end - error.start
-        return "\ufffd", error.end
-
-
-_replacements = _Replacements()
-codecs.register_error("tuitrain_replace", _replacements)
+def _first_bad_byte(path: Path) -> str:
+    """`, line 3, byte 0xe9 at 1,234`: where a file stops being UTF-8; nothing if that cannot be found."""
+    decoder, lines, read = codecs.getincrementaldecoder("utf-8")(), 1, 0
+    with suppress(Exception), _open(path) as file:
+        while block := file.read(PIECE_CHARS):
+            pending = len(decoder.getstate()[0])
+            try:
+                decoder.decode(block, final=len(block) < PIECE_CHARS)
+            except UnicodeDecodeError as error:
+                line = lines + error.object[: error.start].count(b"\n")
+                return f", line {line:,}, byte 0x{error.object[error.start]:02x} at {read - pending + error.start:,}"
+            lines, read = lines + block.count(b"\n"), read + len(block)
+    return ""
 
 
 def _text(path: Path) -> Iterator[Piece]:
-    replaced_before = _replacements.bytes
-    yield from _decoded(path)
-    replaced = _replacements.bytes - replaced_before
-    if replaced:
-        print(
-            f"{path}: {replaced:,} {'byte is' if replaced == 1 else 'bytes are'} not UTF-8, each is read as U+FFFD; "
-            "if the text has another encoding, convert it first (iconv -t utf-8).",
-            file=sys.stderr,
-        )
-
-
-def _decoded(path: Path) -> Iterator[Piece]:
-    with io.TextIOWrapper(_open(path), encoding="utf-8-sig", errors="tuitrain_replace", newline="") as file:
+    with io.TextIOWrapper(_open(path), encoding="utf-8-sig", newline="") as file:
         text = _next_piece(file)
         if "\0" in text[:4096]:
             raise DataError(f"{path} is not UTF-8 text (it contains NUL characters).")
@@ -172,14 +206,25 @@ def utf8_size(text: str) -> int:
 
 def _jsonl(path: Path, column: str) -> Iterator[Piece]:
     with _open(path) as file:
-        for number, line in enumerate(file, start=1):
+        for number in itertools.count(1):
+            line = file.readline(MAX_ROW_BYTES + 1)
+            if not line:
+                return
+            where = f"{path}:{number}"
+            if len(line) > MAX_ROW_BYTES:
+                raise _too_long(where)
             if line.isspace():
                 continue
-            where = f"{path}:{number}"
             try:
-                row = json.loads(line)
+                row = _json.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError as error:
+                bad = f"byte 0x{error.object[error.start]:02x} at {error.start:,} of the line"
+                raise DataError(f"{where} is not UTF-8 text ({bad}): convert the file (iconv -t utf-8).") from None
+            except RecursionError:
+                raise DataError(f"{where} is nested too deeply to be read.") from None
             except ValueError as error:
-                raise DataError(f"{where} is not valid JSON: {error}.") from None
+                cut = "" if line.endswith(b"\n") else "; the file ends in this line, so it seems cut"
+                raise DataError(f"{where} is not valid JSON: {error}{cut}.") from None
             if not isinstance(row, dict):
                 raise DataError(f"{where} is not a JSON object.")
             if column not in row:
@@ -187,15 +232,30 @@ def _jsonl(path: Path, column: str) -> Iterator[Piece]:
             yield Piece(row_text(row[column], column, where), True, len(line))
 
 
+def _too_long(where: str) -> DataError:
+    return DataError(f"{where} is longer than {MAX_ROW_BYTES >> 20} MiB: split it into several documents.")
+
+
 def _parquet(path: Path, column: str) -> Iterator[Piece]:
     from pyarrow.parquet import ParquetFile
 
     with ParquetFile(path) as table:
-        if column not in table.schema_arrow.names:
-            raise missing_column(str(path), column, table.schema_arrow.names)
+        names = table.schema_arrow.names
+        if column not in names:
+            raise missing_column(str(path), column, names)
         row = 0
-        for batch in table.iter_batches(batch_size=1024, columns=[column]):
-            for value in batch.column(0).to_pylist():
-                text = row_text(value, column, f"{path}, row {row}")
-                row += 1
-                yield Piece(text, True, utf8_size(text))
+        for number in range(table.num_row_groups):
+            group = table.metadata.row_group(number)
+            parts = (group.column(index) for index in range(group.num_columns))
+            size = sum(part.total_uncompressed_size for part in parts if part.path_in_schema == column)
+            if size > MAX_ROW_BYTES * group.num_rows + _PARQUET_EXTRA:
+                raise _too_long(f"{path}: one of the rows from {row} on")
+            at_once = max(1, min(256, MAX_ROW_BYTES * group.num_rows // max(size, 1)))
+            for batch in table.iter_batches(at_once, row_groups=[number], columns=[column]):
+                for value in batch.column(0):
+                    where = f"{path}, row {row}"
+                    text = row_text(value.as_py(), column, where)
+                    if len(text) > MAX_ROW_BYTES:
+                        raise _too_long(where)
+                    row += 1
+                    yield Piece(text, True, utf8_size(text))

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tuitrain.config.sections import DataConfig
+from tuitrain_engine.data.cache import tokenizer_cache
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.files import utf8_size
 from tuitrain_engine.data.hub import Position
-from tuitrain_engine.data.prepare import Prepared, obtain, tokenizer_cache
+from tuitrain_engine.data.prepare import Prepared, obtain
 from tuitrain_engine.data.progress import Progress
 from tuitrain_engine.data.reader import DocumentStream
 from tuitrain_engine.data.shards import FORMAT, HeldOut, Manifest, ShardWriter, SplitManifest, dtype_for
@@ -67,7 +68,7 @@ def _build(directory: Path, source: HuggingFaceSource, data: DataConfig, tokeniz
         token_limit=data.val_tokens,
         created=time.time(),
         seconds=time.monotonic() - started,
-        splits={"val": SplitManifest(held.tokens, number, 0, whole.files, whole.documents_file)},
+        splits={"val": SplitManifest(held.tokens, number, 0, whole.files, whole.documents_file, whole.documents_crc32)},
         held_out=HeldOut(held.after.place, held.after.row, documents.n_shards),
     )
 

@@ -15,12 +15,13 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tuitrain.config.source import source_path
 from tuitrain_engine.data.errors import DataError
-from tuitrain_engine.data.files import missing_column, row_text
+from tuitrain_engine.data.files import first_line, missing_column, open_decompressed, row_text
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder, IterableDataset
@@ -75,6 +76,7 @@ class HubDataset:
             import datasets
         except ImportError:
             raise DataError(f"data.source = '{self.name}' needs one more package: `pip install datasets`.") from None
+        _read_whole_frames()
         try:
             builder = datasets.load_dataset_builder(self._path, self._config, revision=self.contents.get("revision"))
             opened = builder.as_streaming_dataset(split=self._split)
@@ -197,6 +199,15 @@ class HubDataset:
         return of_decoder or isinstance(error, (ValueError, EOFError, zlib.error, gzip.BadGzipFile))
 
 
+@cache
+def _read_whole_frames() -> None:
+    """Let `datasets` read .zst and .bz2 so that a cut or damaged file is an error, as it already is for .gz."""
+    from fsspec.compression import register_compression
+
+    for name, codec, suffix in (("zstd", "zstd", "zst"), ("bz2", "bz2", "bz2")):
+        register_compression(name, lambda file, mode, codec=codec: open_decompressed(file, codec), suffix, force=True)
+
+
 def _names(listing: str) -> str:
     """`a, b` of `['a', 'b']`."""
     return ", ".join(re.findall(r"'([^']*)'", listing)) or "none"
@@ -213,9 +224,3 @@ def _digest(files: list[str], directory: Path) -> str:
         size = file.stat().st_size if file.is_file() else None
         facts.append(f"{os.path.relpath(file, directory)}\t{size}")
     return hashlib.sha256("\n".join(facts).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def first_line(error: BaseException) -> str:
-    """What an error of a library says, in one line."""
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")

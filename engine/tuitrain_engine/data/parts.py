@@ -10,12 +10,13 @@ import numpy as np
 
 from tuitrain.config.sections import DataConfig
 from tuitrain_engine.data.bins import largest_id, open_bins
+from tuitrain_engine.data.cache import cache_directory
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.held_out import prepare_held_out
 from tuitrain_engine.data.hub import HubDataset, Position
 from tuitrain_engine.data.loader import PackedSplit, SampleSplit
 from tuitrain_engine.data.prefetch import FiniteSplit, Split
-from tuitrain_engine.data.prepare import Prepared, cache_directory, prepare
+from tuitrain_engine.data.prepare import Prepared, prepare
 from tuitrain_engine.data.progress import human, megabytes
 from tuitrain_engine.data.reader import DocumentStream, Patience
 from tuitrain_engine.data.shards import HeldOut, TokenShards, open_split
@@ -213,6 +214,7 @@ def _open_bins(data: DataConfig, seq_len: int, seed: int, tokenizer: Tokenizer |
         f"source     {data.source}: memory-mapped, nothing copied",
         f"tokens     {human(train.tokens)} train, {human(val.tokens)} val, {data.bin_dtype}",
     )
+    train.vocab_size = val.vocab_size = tokenizer.vocab_size
     sequences = [
         _sequences(name, shards, None, data, seq_len, 0, seed) for name, shards in (("train", train), ("val", val))
     ]

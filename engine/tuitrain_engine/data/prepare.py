@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import time
@@ -15,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from filelock import FileLock, Timeout
 
 from tuitrain.config.sections import DataConfig
+from tuitrain_engine.data.cache import cache_directory, cache_errors, tokenizer_cache
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.files import Piece, first_characters
 from tuitrain_engine.data.progress import Progress, note
@@ -50,17 +49,6 @@ class Prepared:
     """Whether they were made just now, rather than found in the cache."""
 
 
-def cache_directory() -> Path:
-    """$TUITRAIN_CACHE_DIR, else the user's cache directory for tuitrain."""
-    given = os.environ.get("TUITRAIN_CACHE_DIR")
-    return Path(given).expanduser().absolute() if given else Path(platformdirs.user_cache_dir("tuitrain"))
-
-
-def tokenizer_cache() -> Path:
-    """Where learned tokenizers are kept."""
-    return cache_directory() / "tokenizers"
-
-
 def prepare(source: Source, data: DataConfig, tokenizer: Tokenizer | None = None) -> Prepared:
     """The shards of a source, data.max_tokens of it at most, with a given tokenizer or the one that `data` names.
 
@@ -88,17 +76,32 @@ def obtain(
     stem = f"{slug}-{_digest(json.dumps(request))[:10]}"
     root = cache_directory() / "datasets"
     directory = root / f"{stem}-{_digest(source.fingerprint)[:8]}"
+    found = _found(directory)
+    if found is None:
+        with cache_errors(directory):
+            root.mkdir(parents=True, exist_ok=True)
+            with _only_one(root / f"{directory.name}.lock", source.name):
+                found = _found(directory)
+                if found is None:
+                    _say_why(root, stem, directory, source)
+                    _build(directory, build)
+                    found = _found(directory, built=True)
+    if found is None:
+        raise DataError(f"{directory} was written and does not read back as it was: is the disk damaged?")
+    return found
+
+
+def _found(directory: Path, built: bool = False) -> Prepared | None:
+    """The shards in a directory; None when anything of them is missing or broken."""
     manifest = read_manifest(directory)
-    built = False
     if manifest is None:
-        root.mkdir(parents=True, exist_ok=True)
-        with _only_one(root / f"{directory.name}.lock", source.name):
-            manifest = read_manifest(directory)
-            if manifest is None:
-                _say_why(root, stem, directory, source)
-                manifest = _build(directory, build)
-                built = True
-    return Prepared(directory, manifest, load_tokenizer(directory / "tokenizer"), built)
+        return None
+    try:
+        tokenizer = load_tokenizer(directory / "tokenizer")
+    except DataError:
+        return None
+    whole = tokenizer.fingerprint == manifest.tokenizer_fingerprint
+    return Prepared(directory, manifest, tokenizer, built) if whole else None
 
 
 def _digest(text: str) -> str:
@@ -122,25 +125,25 @@ def _only_one(path: Path, name: str) -> Iterator[None]:
 
 def _say_why(root: Path, stem: str, directory: Path, source: Source) -> None:
     if directory.exists():
-        note(f"{directory} is incomplete: tokenizing {source.name} again")
+        note(f"{directory} is incomplete or damaged: tokenizing {source.name} again")
     elif any(read_manifest(path) for path in root.glob(f"{stem}-*") if path.is_dir()):
         note(f"{source.name} has changed since it was tokenized: tokenizing it anew")
 
 
-def _build(directory: Path, build: Callable[[Path], Manifest]) -> Manifest:
+def _build(directory: Path, build: Callable[[Path], Manifest]) -> None:
     """Build in a directory beside the final one, which then takes its name in one step."""
     unfinished = directory.with_name(f"{directory.name}.unfinished")
     for stale in (unfinished, directory):
+        if stale.is_file():
+            stale.unlink()
         shutil.rmtree(stale, ignore_errors=True)
     unfinished.mkdir()
     try:
-        manifest = build(unfinished)
-        write_manifest(unfinished, manifest)
+        write_manifest(unfinished, build(unfinished))
         unfinished.rename(directory)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    return manifest
 
 
 def _tokenize(directory: Path, source: Source, data: DataConfig, tokenizer: Tokenizer | None) -> Manifest:

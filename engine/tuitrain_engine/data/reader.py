@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tuitrain_engine.data.errors import DataError, ReadingStopped
-from tuitrain_engine.data.hub import Document, HubDataset, Order, Position, first_line
+from tuitrain_engine.data.files import first_line
+from tuitrain_engine.data.hub import Document, HubDataset, Order, Position
 from tuitrain_engine.data.progress import note
 
 READ_AHEAD_ROWS = 256

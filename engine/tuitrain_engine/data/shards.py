@@ -11,19 +11,26 @@ With fewer documents than it takes to hold whole ones out, both splits are range
 
 from __future__ import annotations
 
+import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import msgspec
 import numpy as np
 
+from tuitrain_engine.data.errors import DataError
+
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
+"""2: special tokens that stand in a text are text; shards have checksums."""
 SHARD_TOKENS = 100_000_000
 """Tokens in one shard file."""
+CHECKED_BYTES = 1 << 28
+"""Shards of so many bytes in all are compared with their checksums when they are opened; of larger ones, the sizes."""
 LARGEST_UINT16_VOCABULARY = 1 << 16
 
 
@@ -33,6 +40,7 @@ class ShardFile(msgspec.Struct, frozen=True):
     name: str
     tokens: int
     bytes: int
+    crc32: int
 
 
 class SplitManifest(msgspec.Struct, frozen=True):
@@ -43,6 +51,7 @@ class SplitManifest(msgspec.Struct, frozen=True):
     first_token: int
     files: list[ShardFile]
     documents_file: str
+    documents_crc32: int
 
 
 class HeldOut(msgspec.Struct, frozen=True):
@@ -66,7 +75,7 @@ class Manifest(msgspec.Struct, frozen=True):
     tokenizer_fingerprint: str
     vocab_size: int
     end_of_document: int | None
-    dtype: str
+    dtype: Literal["uint16", "uint32"]
     val_fraction: float
     token_limit: int | None
     created: float
@@ -76,7 +85,7 @@ class Manifest(msgspec.Struct, frozen=True):
     """Where the source is streamed: only a `val` split is here, and this tells what it is of."""
 
 
-def dtype_for(vocab_size: int) -> str:
+def dtype_for(vocab_size: int) -> Literal["uint16", "uint32"]:
     """The smallest type that holds every id: uint16, or uint32 above 65,536 ids."""
     return "uint16" if vocab_size <= LARGEST_UINT16_VOCABULARY else "uint32"
 
@@ -90,12 +99,34 @@ def read_manifest(directory: Path) -> Manifest | None:
     """The manifest of a directory; None when it is missing, of another format, or not true of the files there."""
     try:
         manifest = msgspec.json.decode((directory / MANIFEST).read_bytes(), type=Manifest)
-        files = {file.name: file for split in manifest.splits.values() for file in split.files}
-        whole = all((directory / name).stat().st_size == file.bytes for name, file in files.items())
-        indexed = all((directory / split.documents_file).exists() for split in manifest.splits.values())
-    except (OSError, msgspec.MsgspecError):
+        return manifest if manifest.format == FORMAT and _is_true(directory, manifest) else None
+    except (OSError, msgspec.MsgspecError, RecursionError):
         return None
-    return manifest if manifest.format == FORMAT and whole and indexed else None
+
+
+def _is_true(directory: Path, manifest: Manifest) -> bool:
+    """Whether the files are as the manifest says. Raises OSError."""
+    if manifest.splits.keys() != ({"val"} if manifest.held_out else {"train", "val"}):
+        return False
+    files = {file.name: file for split in manifest.splits.values() for file in split.files}
+    compare = sum(file.bytes for file in files.values()) <= CHECKED_BYTES
+    for name, file in files.items():
+        path, size = directory / name, file.tokens * np.dtype(manifest.dtype).itemsize
+        if path.stat().st_size != file.bytes or file.bytes != size or (compare and _crc32(path) != file.crc32):
+            return False
+    return all(
+        0 <= split.first_token <= split.first_token + split.tokens <= sum(file.tokens for file in split.files)
+        and _crc32(directory / split.documents_file) == split.documents_crc32
+        for split in manifest.splits.values()
+    )
+
+
+def _crc32(path: Path) -> int:
+    crc32 = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            crc32 = zlib.crc32(block, crc32)
+    return crc32
 
 
 class ShardWriter:
@@ -106,7 +137,7 @@ class ShardWriter:
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._files: list[ShardFile] = []
         self._file: IO[bytes] | None = None
-        self._in_file = 0
+        self._in_file = self._crc32 = 0
         self._starts = array("q")
         self._document_start = 0
         self.tokens = 0
@@ -122,7 +153,9 @@ class ShardWriter:
             if self._file is None:
                 self._file = (self._directory / self._name(len(self._files))).open("wb")
             part, ids = np.split(ids, [SHARD_TOKENS - self._in_file])
-            self._file.write(part.astype(self._dtype, copy=False).tobytes())
+            content = part.astype(self._dtype, copy=False).tobytes()
+            self._file.write(content)
+            self._crc32 = zlib.crc32(content, self._crc32)
             self._in_file += len(part)
             self.tokens += len(part)
             if self._in_file == SHARD_TOKENS:
@@ -140,7 +173,7 @@ class ShardWriter:
         self._end_file()
         name = f"{self._split}.documents.npy"
         np.save(self._directory / name, np.append(np.frombuffer(self._starts, dtype=np.int64), self.tokens))
-        return SplitManifest(self.tokens, self.documents, 0, self._files, name)
+        return SplitManifest(self.tokens, self.documents, 0, self._files, name, _crc32(self._directory / name))
 
     def _name(self, number: int) -> str:
         return f"{self._split}-{number:05d}.bin"
@@ -150,8 +183,8 @@ class ShardWriter:
             self._file.close()
             self._file = None
             size = self._in_file * self._dtype.itemsize
-            self._files.append(ShardFile(self._name(len(self._files)), self._in_file, size))
-            self._in_file = 0
+            self._files.append(ShardFile(self._name(len(self._files)), self._in_file, size, self._crc32))
+            self._in_file = self._crc32 = 0
 
 
 class TokenShards:
@@ -160,33 +193,68 @@ class TokenShards:
     Holds no tokens in memory; the operating system keeps what is read often.
     """
 
-    def __init__(self, paths: Sequence[Path], dtype: str, first_token: int = 0, tokens: int | None = None) -> None:
-        # np.memmap is slow to slice; a plain array over the same pages is not.
-        self._parts = [np.asarray(np.memmap(path, dtype=np.dtype(dtype).newbyteorder("<"), mode="r")) for path in paths]
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        dtype: str,
+        first_token: int = 0,
+        tokens: int | None = None,
+        vocab_size: int | None = None,
+    ) -> None:
+        """`vocab_size`: ids from there on are refused when they are read. Raises DataError."""
+        self._paths, self.vocab_size = paths, vocab_size
+        self._parts = [_mapped(path, np.dtype(dtype).newbyteorder("<")) for path in paths]
         self._starts = np.cumsum([0, *map(len, self._parts)]).tolist()
         self.first_token = first_token
         self.tokens: int = self._starts[-1] - first_token if tokens is None else tokens
 
     def read(self, start: int, length: int) -> np.ndarray:
-        """Ids `start` … `start + length` of the split (1-D, of the stored type); the caller stays inside it."""
+        """Ids `start` … `start + length` of the split (1-D, of the stored type); the caller stays inside it.
+
+        Raises DataError for a file that became shorter, and for ids outside of the vocabulary.
+        """
         start += self.first_token
         end = start + length
         number = bisect_right(self._starts, start) - 1
-        part = self._parts[number][start - self._starts[number] : end - self._starts[number]]
-        if len(part) == length:
-            return part
-        found = [part]
-        while (have := self._starts[number + 1]) < end:
+        found = []
+        while True:
+            begin = self._starts[number]
+            found.append(self._checked(number, self._parts[number][max(start - begin, 0) : end - begin]))
             number += 1
-            found.append(self._parts[number][: end - have])
-        return np.concatenate(found)
+            if self._starts[number] >= end:
+                return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def _checked(self, number: int, ids: np.ndarray) -> np.ndarray:
+        path = self._paths[number]
+        # To read past the end of a mapped file is the end of the process. One that is gone stays mapped.
+        with suppress(FileNotFoundError):
+            if path.stat().st_size < self._parts[number].nbytes:
+                raise DataError(f"{path} became shorter while it was read.")
+        if self.vocab_size is not None and len(ids) and (largest := int(ids.max())) >= self.vocab_size:
+            raise DataError(
+                f"{path} is damaged: it holds the id {largest:,}, and the vocabulary has {self.vocab_size:,}. Delete "
+                f"{path.parent} and start again: what was made from a source is then made anew."
+            )
+        return ids
+
+
+def _mapped(path: Path, dtype: np.dtype) -> np.ndarray:
+    try:
+        # np.memmap is slow to slice; a plain array over the same pages is not.
+        return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}.") from None
 
 
 def open_split(directory: Path, manifest: Manifest, name: str) -> tuple[TokenShards, np.ndarray]:
     """The ids of a split, and where its documents start in it with the end of the last (int64, documents + 1)."""
     split = manifest.splits[name]
     shards = TokenShards(
-        [directory / file.name for file in split.files], manifest.dtype, split.first_token, split.tokens
+        [directory / file.name for file in split.files],
+        manifest.dtype,
+        split.first_token,
+        split.tokens,
+        manifest.vocab_size,
     )
     starts = np.load(directory / split.documents_file, mmap_mode="r", allow_pickle=False)
     last = split.first_token + split.tokens

@@ -16,12 +16,15 @@ from typing import Protocol
 
 from tuitrain.config.errors import suggest
 from tuitrain.config.sections import DataConfig
+from tuitrain.config.source import expanded, path_kind
+from tuitrain_engine.data.cache import cache_errors
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.files import (
     COMPRESSIONS,
     ROW_SUFFIXES,
     TEXT_SUFFIXES,
     Piece,
+    explained,
     first_characters,
     read_pieces,
     suffix,
@@ -60,11 +63,11 @@ class FileSource:
 
     def __init__(self, name: str, identity: str, paths: list[Path], text_column: str) -> None:
         self.name = name
-        self._paths = paths
         self._text_column = text_column
         rows = any(suffix(path) in ROW_SUFFIXES for path in paths)
         self.identity = f"{identity}#{text_column}" if rows else identity
-        facts = [(path, path.stat()) for path in paths]
+        facts = [(path, _stat(path)) for path in paths]
+        self._sizes = {path: stat.st_size for path, stat in facts}
         # Names, sizes and times, not contents: a corpus of terabytes must not be read to see that it is unchanged.
         listing = "\n".join(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}" for path, stat in facts)
         self.fingerprint = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
@@ -72,8 +75,15 @@ class FileSource:
         self.size = None if opaque else sum(stat.st_size for _, stat in facts)
 
     def pieces(self) -> Iterator[Piece]:
-        for path in self._paths:
+        for path, size in self._sizes.items():
             yield from read_pieces(path, self._text_column)
+            if _stat(path).st_size < size:
+                raise DataError(f"{path} became shorter while it was read: start again when it is whole.")
+
+
+def _stat(path: Path) -> os.stat_result:
+    with explained(path):
+        return path.stat()
 
 
 class ShakespeareSource:
@@ -87,14 +97,28 @@ class ShakespeareSource:
         self._path = downloads / "tinyshakespeare.txt"
 
     def pieces(self) -> Iterator[Piece]:
-        if not self._path.exists():
-            self._download()
-        content = self._path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != SHAKESPEARE_SHA256:
-            raise DataError(f"{self._path} is not the tiny Shakespeare text (wrong SHA-256): delete it and try again.")
+        content = self._kept()
+        if content is None:
+            content = self._download()
+            self._keep(content)
         yield Piece(content.decode("utf-8"), True, len(content))
 
-    def _download(self) -> None:
+    def _kept(self) -> bytes | None:
+        """The copy in the cache; None when there is none, or not of this text."""
+        try:
+            content = self._path.read_bytes()
+        except OSError:
+            return None
+        return content if hashlib.sha256(content).hexdigest() == SHAKESPEARE_SHA256 else None
+
+    def _keep(self, content: bytes) -> None:
+        with cache_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._path.with_suffix(f".{os.getpid()}.part")
+            partial.write_bytes(content)
+            partial.replace(self._path)
+
+    def _download(self) -> bytes:
         try:
             with urllib.request.urlopen(SHAKESPEARE_URL, timeout=30) as response:
                 content = response.read(SHAKESPEARE_BYTES + 1)
@@ -109,10 +133,7 @@ class ShakespeareSource:
                 f"What {SHAKESPEARE_URL} returned is not the tiny Shakespeare text (wrong SHA-256): "
                 "pass a copy of it as data.source=PATH."
             )
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(f".{os.getpid()}.part")
-        partial.write_bytes(content)
-        partial.replace(self._path)
+        return content
 
 
 class HuggingFaceSource:
@@ -172,7 +193,7 @@ def open_source(data: DataConfig, downloads: Path) -> Source:
         return ShakespeareSource(downloads)
     if spec.startswith("hf:"):
         return HuggingFaceSource(data)
-    absolute = Path(spec).expanduser().absolute()
+    absolute = expanded(spec).absolute()
     paths = _matching(absolute, spec)
     return FileSource(absolute.name or str(absolute), f"files:{absolute}", paths, data.text_column)
 
@@ -190,19 +211,26 @@ def stdlib_source() -> FileSource:
 
 
 def _matching(absolute: Path, spec: str) -> list[Path]:
-    if absolute.is_file():
+    with explained(absolute):
+        kind = path_kind(absolute)
+    if kind == "file":
         return [absolute]
-    if absolute.is_dir():
-        paths = [path for path in sorted(absolute.rglob("*")) if _readable(path, absolute)]
+    if kind == "directory":
+        paths = _below(absolute)
         if not paths:
             raise DataError(
                 f"data.source = {spec!r}: no file below that directory is of a known kind "
                 "(.txt, .md, .py …, .jsonl, .parquet, or these with .gz or .zst); name others by a glob."
             )
         return paths
+    if kind == "other":
+        raise DataError(f"data.source = {spec!r} is neither a file nor a directory.")
     if glob.has_magic(spec):
         pattern = str(absolute.relative_to(absolute.anchor))
-        paths = [path for path in sorted(Path(absolute.anchor).glob(pattern)) if path.is_file()]
+        try:
+            paths = [path for path in sorted(Path(absolute.anchor).glob(pattern)) if path.is_file()]
+        except (ValueError, NotImplementedError, OSError) as error:
+            raise DataError(f"data.source = {spec!r} is not a usable pattern: {error}.") from None
         if paths:
             return paths
         raise DataError(f"data.source = {spec!r}: no file matches.")
@@ -210,6 +238,16 @@ def _matching(absolute: Path, spec: str) -> list[Path]:
         f"data.source = {spec!r}: no such file, directory or glob; other sources are stdlib, shakespeare, bin:DIR, "
         f"hf:NAME[:CONFIG] and mixture.{suggest(spec, ['stdlib', 'shakespeare'])}"
     )
+
+
+def _below(root: Path) -> list[Path]:
+    """The readable files below a directory, sorted. Raises DataError for a directory that cannot be read."""
+
+    def fail(error: OSError) -> None:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}.")
+
+    names = (Path(parent, name) for parent, _, files in os.walk(root, onerror=fail) for name in files)
+    return sorted(path for path in names if _readable(path, root))
 
 
 def _readable(path: Path, root: Path) -> bool:

@@ -7,8 +7,10 @@ A tokenizer is saved as a directory: `tokenizer_info.json` and, in the format it
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,13 +18,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from tuitrain_engine.data.errors import DataError
+from tuitrain_engine.data.files import explained, first_line, read_json
 
 INFO_FILE = "tokenizer_info.json"
 SENTENCEPIECE_FILE = "tokenizer.model"
 HUGGINGFACE_FILE = "tokenizer.json"
 REPLACEMENT = "\ufffd"
 """Stands for a character that cannot be expressed."""
-_USUAL_ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>", "[SEP]")
+USUAL_ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>", "[SEP]")
 
 Ids = Sequence[int] | np.ndarray
 
@@ -141,15 +144,20 @@ class SentencePieceTokenizer:
 
     kind = "sentencepiece"
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, name: str) -> None:
+        """`name`: of the file, for what is said of it. Raises DataError."""
         import sentencepiece
 
+        # Without a model the library makes a processor that fails whenever it is used.
+        self._processor = sentencepiece.SentencePieceProcessor()
         try:
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+            self._processor.LoadFromSerializedProto(model)
         except RuntimeError:
-            raise DataError("data.tokenizer: that file is not a SentencePiece model.") from None
+            raise DataError(f"data.tokenizer: {name} is not a SentencePiece model.") from None
         self._model = model
         self.vocab_size: int = self._processor.vocab_size()
+        if not self.vocab_size:
+            raise DataError(f"data.tokenizer: {name} is not a SentencePiece model.")
         end = self._processor.eos_id()
         self.end_of_document = end if end >= 0 else None
         self.fingerprint = _digest("sentencepiece", model)
@@ -169,32 +177,65 @@ class SentencePieceTokenizer:
 
 
 class HuggingFaceTokenizer:
-    """A `tokenizer.json`. Special tokens are never added by it: the end of a document is put by the shard writer."""
+    """A `tokenizer.json`. Its special tokens come from nowhere but the shard writer, which ends documents with one.
+
+    Where one stands in a text it is text, as the rest is; what may be added to a text, such as `[CLS]`, is not.
+    """
 
     kind = "huggingface"
 
-    def __init__(self, content: str, end_token: str | None = None) -> None:
+    def __init__(self, content: str, ends: Sequence[str | int], name: str) -> None:
+        """`ends`: the id or the tokens that may end a document, of which the first known one does.
+
+        `name`: of the file, for what is said of it. Raises DataError.
+        """
         import tokenizers
 
         try:
             self._tokenizer = tokenizers.Tokenizer.from_str(content)
         except Exception as error:  # the library raises bare Exception
-            raise DataError(f"data.tokenizer: that file is not a Hugging Face tokenizer.json ({error}).") from None
+            reason = first_line(error)
+            raise DataError(f"data.tokenizer: {name} is not a Hugging Face tokenizer.json ({reason}).") from None
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = True
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         self.vocab_size = max(vocabulary.values(), default=-1) + 1
-        ends = (end_token, *_USUAL_ENDS)
-        self.end_of_document = next((vocabulary[end] for end in ends if end in vocabulary), None)
+        tokens = {number: token for token, number in vocabulary.items()}
+        known = (vocabulary.get(end) if isinstance(end, str) else end for end in ends)
+        self.end_of_document = next((end for end in known if end in tokens), None)
+        special = {number for number, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
+        special |= {self.end_of_document} - {None}
+        self._special = np.isin(np.arange(self.vocab_size), list(special))
+        self._special_text = re.compile("|".join(re.escape(tokens[number]) for number in special) or r"(?!)")
         self._content = content
         self.fingerprint = _digest("huggingface", f"{self.end_of_document} {content}".encode())
 
     def encode(self, text: str) -> np.ndarray:
-        return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+        return self.encode_batch([text])[0].astype(np.int64)
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return [
+            self._encode_in_pieces(text) if self._special[ids].any() else ids
+            for text, ids in zip(texts, self._ids(texts), strict=True)
+        ]
+
+    def _ids(self, texts: Sequence[str]) -> list[np.ndarray]:
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
+
+    def _encode_in_pieces(self, text: str) -> np.ndarray:
+        """Ids of a text with special tokens in it, which some models look up like any other word.
+
+        Cut after the first character of each, it has none. Where nothing but the end of a document expresses a
+        character, as in a vocabulary without an unknown token of its own, the character is left out.
+        """
+        cuts, found = [0], self._special_text.search(text)
+        while found:
+            cuts.append(found.start() + 1)
+            found = self._special_text.search(text, cuts[-1])
+        ids = np.concatenate(self._ids([text[a:b] for a, b in itertools.pairwise([*cuts, len(text)])]))
+        return ids if self.end_of_document is None else ids[ids != self.end_of_document]
 
     def decode(self, ids: Ids) -> str:
         return str(self._tokenizer.decode(_known(ids, self.vocab_size).tolist(), skip_special_tokens=False))
@@ -252,25 +293,41 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer that save_tokenizer wrote into the directory `path`. Raises DataError if there is none."""
+    """The tokenizer that save_tokenizer wrote into the directory `path`.
+
+    Raises DataError if there is none, or it is not as it was written.
+    """
+    if not (path / INFO_FILE).exists():
+        raise DataError(f"{path} holds no tokenizer: {INFO_FILE} is missing.")
+    info = read_json(path / INFO_FILE)
     try:
-        info = json.loads((path / INFO_FILE).read_text(encoding="utf-8"))
-        kind = info["kind"]
-        if kind == "byte":
-            return ByteTokenizer()
-        if kind == "char":
-            return CharTokenizer(info["characters"], info["end_of_document"], info.get("unknown"))
-        if kind == "ids":
-            return IdTokenizer(info["vocab_size"])
-        if kind == "sentencepiece":
-            return SentencePieceTokenizer((path / SENTENCEPIECE_FILE).read_bytes())
-        if kind == "huggingface":
-            tokenizer = HuggingFaceTokenizer((path / HUGGINGFACE_FILE).read_text(encoding="utf-8"))
-            tokenizer.end_of_document = info["end_of_document"]
-            tokenizer.fingerprint = info["fingerprint"]
-            return tokenizer
-    except FileNotFoundError as error:
-        raise DataError(f"{path} holds no tokenizer: {error.filename} is missing.") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path / INFO_FILE} cannot be read as a tokenizer: {error}.") from None
+        tokenizer = _from_info(path, info)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path / INFO_FILE} cannot be read as a tokenizer: {first_line(error)}.") from None
+    if tokenizer.fingerprint != info.get("fingerprint"):
+        raise DataError(f"{path} is damaged: its tokenizer is not the one that was written.")
+    return tokenizer
+
+
+def _from_info(path: Path, info: dict[str, Any]) -> Tokenizer:
+    kind = info["kind"]
+    if kind == "byte":
+        return ByteTokenizer()
+    if kind == "char":
+        return CharTokenizer(info["characters"], info["end_of_document"], info.get("unknown"))
+    if kind == "ids":
+        return IdTokenizer(info["vocab_size"])
+    if kind == "sentencepiece":
+        file = path / SENTENCEPIECE_FILE
+        with explained(file):
+            model = file.read_bytes()
+        return SentencePieceTokenizer(model, str(file))
+    if kind == "huggingface":
+        file = path / HUGGINGFACE_FILE
+        with explained(file):
+            content = file.read_text(encoding="utf-8")
+        end = info["end_of_document"]
+        return HuggingFaceTokenizer(content, () if end is None else (end,), str(file))
     raise DataError(f"{path / INFO_FILE}: unknown kind of tokenizer {kind!r}.")

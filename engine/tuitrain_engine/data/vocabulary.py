@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tuitrain.config.errors import suggest
+from tuitrain.config.source import expanded, path_kind
+from tuitrain_engine.data.cache import cache_errors
 from tuitrain_engine.data.errors import DataError
-from tuitrain_engine.data.files import first_characters
+from tuitrain_engine.data.files import explained, first_characters, read_json
 from tuitrain_engine.data.progress import human, megabytes, note
 from tuitrain_engine.data.sources import Source
 from tuitrain_engine.data.tokenizers import (
     HUGGINGFACE_FILE,
     INFO_FILE,
+    USUAL_ENDS,
     ByteTokenizer,
     CharTokenizer,
     HuggingFaceTokenizer,
@@ -43,7 +46,8 @@ def tokenizer_identity(spec: str) -> str:
     path = _file(spec)
     if path.is_dir():
         return f"saved:{load_tokenizer(path).fingerprint}"
-    return f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    with explained(path):
+        return f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def make_tokenizer(
@@ -64,11 +68,14 @@ def given_tokenizer(spec: str) -> Tokenizer:
     path = _file(spec)
     if path.is_dir() and (path / INFO_FILE).exists():
         return load_tokenizer(path)
-    if path.suffix == ".json":
-        config = path.with_name("tokenizer_config.json")
-        end = _end_token(config.read_text(encoding="utf-8")) if config.exists() else None
-        return HuggingFaceTokenizer(path.read_text(encoding="utf-8"), end)
-    return SentencePieceTokenizer(path.read_bytes())
+    if path.suffix != ".json":
+        with explained(path):
+            model = path.read_bytes()
+        return SentencePieceTokenizer(model, str(path))
+    with explained(path):
+        content = path.read_text(encoding="utf-8")
+    config = path.with_name("tokenizer_config.json")
+    return HuggingFaceTokenizer(content, _ends(config) if config.exists() else USUAL_ENDS, str(path))
 
 
 def learn_tokenizer(
@@ -83,15 +90,18 @@ def learn_tokenizer(
         return _characters(source, SAMPLE_BYTES if streamed else token_limit, streamed)
     key = hashlib.sha256(f"{spec}\n{source.identity}\n{source.fingerprint}".encode()).hexdigest()[:16]
     kept = cache / f"sentencepiece-{key}"
-    if (kept / INFO_FILE).exists():
+    with suppress(DataError):
         return load_tokenizer(kept)
     tokenizer = _train_sentencepiece(int(spec.removeprefix("sentencepiece:")), source)
-    save_tokenizer(tokenizer, kept)
+    with cache_errors(kept):
+        save_tokenizer(tokenizer, kept)
     return tokenizer
 
 
 def _file(spec: str) -> Path:
-    path = Path(spec).expanduser()
+    path = expanded(spec)
+    with explained(path):
+        path_kind(path)
     if path.is_dir() and not (path / INFO_FILE).exists():
         path = path / HUGGINGFACE_FILE
     usable = path.is_dir() or (path.is_file() and path.suffix in (".model", ".json"))
@@ -103,10 +113,11 @@ def _file(spec: str) -> Path:
     return path
 
 
-def _end_token(config_json: str) -> str | None:
-    """The end-of-text token that a Hugging Face tokenizer_config.json names."""
-    token = json.loads(config_json).get("eos_token")
-    return token.get("content") if isinstance(token, dict) else token
+def _ends(config: Path) -> tuple[str, ...]:
+    """The tokens that may end a document: what a Hugging Face tokenizer_config.json names, then the usual ones."""
+    token = read_json(config).get("eos_token")
+    content = token.get("content") if isinstance(token, dict) else token
+    return (content, *USUAL_ENDS) if isinstance(content, str) else USUAL_ENDS
 
 
 def _from_hub(name: str) -> Tokenizer:
@@ -115,19 +126,22 @@ def _from_hub(name: str) -> Tokenizer:
 
     try:
         content = Path(hf_hub_download(name, HUGGINGFACE_FILE)).read_text(encoding="utf-8")
+        ends = USUAL_ENDS
         try:
-            config = Path(hf_hub_download(name, "tokenizer_config.json")).read_text(encoding="utf-8")
+            ends = _ends(Path(hf_hub_download(name, "tokenizer_config.json")))
         except LocalEntryNotFoundError:
             raise
         except EntryNotFoundError:
-            config = "{}"
+            pass
+    except DataError:
+        raise
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         raise DataError(
             f"data.tokenizer = 'hf:{name}' could not be fetched: {reason} "
             "Without a network, pass its tokenizer.json as data.tokenizer=PATH."
         ) from None
-    return HuggingFaceTokenizer(content, _end_token(config))
+    return HuggingFaceTokenizer(content, ends, f"hf:{name}")
 
 
 def _characters(source: Source, limit: int | None, streamed: bool) -> CharTokenizer:
@@ -178,7 +192,7 @@ def _train_sentencepiece(vocab_size: int, source: Source) -> SentencePieceTokeni
             f"data.tokenizer = 'sentencepiece:{vocab_size}' could not be trained on {megabytes(size)} of "
             f"{source.name} ({reason}): choose another size or use more text."
         ) from None
-    return SentencePieceTokenizer(model.getvalue())
+    return SentencePieceTokenizer(model.getvalue(), "what was trained")
 
 
 def _lines(source: Source, limit: int) -> Iterator[str]:

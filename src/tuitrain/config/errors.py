@@ -14,6 +14,17 @@ class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the key and what to do."""
 
 
+LONGEST_QUOTE = 200
+"""Characters of a value that a sentence repeats."""
+
+
+def quoted(value: object) -> str:
+    """A value as a sentence repeats it: its repr, the middle left out when it is very long."""
+    text = repr(value)
+    half = LONGEST_QUOTE // 2
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:half]}…{text[-half:]}"
+
+
 _WANTED = {
     "float_parsing": "a number",
     "float_type": "a number",

@@ -19,7 +19,7 @@ from tuitrain.accounting import find_gpu
 from tuitrain.launch.machine import GB, find_gpus, torch_is_cpu_only
 from tuitrain.runs.settings import settings_files, user_file
 
-ENGINE_PACKAGES = ("torch", "sentencepiece", "tokenizers", "safetensors", "pyarrow", "zstandard")
+ENGINE_PACKAGES = ("torch", "sentencepiece", "tokenizers", "safetensors", "pyarrow")
 NEEDED_BY_ENGINE = ("torch",)
 
 

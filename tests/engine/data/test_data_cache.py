@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -101,9 +102,83 @@ def test_damaged_shards_are_made_again(
     (directory,) = prepared_in(cache)
     os.truncate(directory / "train-00000.bin", 10)
     after = opened(corpus)
-    assert "is incomplete: tokenizing corpus again" in capsys.readouterr().err
+    assert "is incomplete or damaged: tokenizing corpus again" in capsys.readouterr().err
     assert after.train.tokens == before.train.tokens
     assert (directory / "train-00000.bin").stat().st_size == 2 * after.train.tokens
+
+
+def spoiled(content: bytes) -> list[bytes]:
+    return [b"", content[: len(content) // 2], b"\xff" * len(content), b"[" * 100_000]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["manifest.json", "train-00000.bin", "val-00000.bin", "train.documents.npy", "tokenizer/tokenizer_info.json"],
+)
+def test_whatever_is_broken_in_the_cache_is_made_anew(opened: Opened, corpus: Path, cache: Path, name: str) -> None:
+    before = opened(corpus, packing="sample").train.batch(0, 30)
+    (directory,) = prepared_in(cache)
+    for content in spoiled((directory / name).read_bytes()):
+        (directory / name).write_bytes(content)
+        after = opened(corpus, packing="sample")
+        assert any("tokenized in" in line for line in after.describe())
+        assert all((one == other).all() for one, other in zip(before, after.train.batch(0, 30), strict=True))
+    assert any("found in" in line for line in opened(corpus, packing="sample").describe())
+
+
+def test_a_kept_vocabulary_that_is_broken_is_learned_anew(opened: Opened, corpus: Path, cache: Path) -> None:
+    for number in range(100):
+        (corpus / f"words-{number}.txt").write_text(f"some other words, function_{number}(argument): return\n")
+    keys = {"tokenizer": "sentencepiece:300"}
+    before = opened(corpus, **keys)
+    (model,) = (cache / "tokenizers").glob("*/tokenizer.model")
+    content = model.read_bytes()
+    model.write_bytes(content[:100])
+    assert opened(corpus, val_fraction=0.2, **keys).tokenizer.fingerprint == before.tokenizer.fingerprint
+    assert model.read_bytes() == content
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_a_cache_that_takes_nothing_is_one_sentence_with_its_path(
+    opened: Opened, corpus: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(DataError) as caught:
+        opened(corpus)
+    assert str(cache) in str(caught.value)
+    assert os.strerror(number) in str(caught.value)
+    assert "TUITRAIN_CACHE_DIR" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_where_the_cache_should_be_is_one_sentence(opened: Opened, corpus: Path, cache: Path) -> None:
+    cache.write_text("not a directory")
+    with pytest.raises(DataError, match="TUITRAIN_CACHE_DIR names another directory"):
+        opened(corpus)
+
+
+def test_ids_outside_of_the_vocabulary_are_named_and_no_index_error(
+    opened: Opened, corpus: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of shards too large to be read at each start."""
+    monkeypatch.setattr(shards, "CHECKED_BYTES", 0)
+    opened(corpus)
+    (directory,) = prepared_in(cache)
+    file = directory / "train-00000.bin"
+    file.write_bytes(b"\xff" * file.stat().st_size)
+    with pytest.raises(DataError, match=r"train-00000\.bin is damaged: it holds the id 65,535, .* has 256\. Delete"):
+        opened(corpus).train.batch(0, 4)
+
+
+def test_shards_that_become_shorter_while_they_are_read_are_named(opened: Opened, corpus: Path, cache: Path) -> None:
+    dataset = opened(corpus)
+    (directory,) = prepared_in(cache)
+    os.truncate(directory / "train-00000.bin", 10)
+    with pytest.raises(DataError, match=r"train-00000\.bin became shorter while it was read"):
+        dataset.train.batch(0, 4)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DataError, MemoryError])

@@ -35,7 +35,7 @@ def run_two(tmp_path: Path, cache: Path, **request: Any) -> dict[str, Any]:
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(tmp_path / "hf"),
         "TUITRAIN_CACHE_DIR": str(cache),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*torchrun, two_processes.__file__, str(file)]

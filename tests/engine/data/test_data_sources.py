@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import sys
+import tracemalloc
 import types
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -113,14 +117,19 @@ def test_surrogates_of_json_do_not_reach_the_tokenizer(tmp_path: Path) -> None:
     assert documents(path) == ["a?b"]
 
 
-def test_bytes_that_are_not_utf8_are_replaced_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "latin.txt"
-    path.write_bytes(b"caf\xe9 cr\xe8me")
-    assert documents(path) == ["caf\ufffd cr\ufffdme"]
-    assert f"{path}: 2 bytes are not UTF-8" in capsys.readouterr().err
-    path.write_text("café \ufffd", encoding="utf-8")
-    assert documents(path) == ["café \ufffd"]
-    assert capsys.readouterr().err == ""
+@pytest.mark.parametrize("ending", ["", ".zst"])
+def test_text_that_is_not_utf8_is_refused_with_the_place(tmp_path: Path, ending: str) -> None:
+    good = "größe \ufffd\n".encode() * 60_000
+    path = compressed(tmp_path / f"latin.txt{ending}", good + b"caf\xe9 cr\xe8me")
+    with pytest.raises(DataError) as caught:
+        documents(path)
+    assert str(caught.value) == (
+        f"{path} is not UTF-8 text, line 60,001, byte 0xe9 at {len(good) + 3:,}: convert it (iconv -t utf-8)."
+    )
+    # A character that is cut at the end of the file.
+    path = compressed(tmp_path / f"cut.txt{ending}", good + "ö".encode()[:1])
+    with pytest.raises(DataError, match=f"byte 0xc3 at {len(good):,}"):
+        documents(path)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +141,20 @@ def test_bytes_that_are_not_utf8_are_replaced_and_counted(tmp_path: Path, capsys
         ("int.jsonl", b'{"text": 3}\n', "int.jsonl:1: 'text' holds int, not text"),
         ("binary.txt", b"\x7fELF\0\0\0", "binary.txt is not UTF-8 text"),
         ("broken.txt.gz", b"not gzip at all", "broken.txt.gz cannot be read"),
-        ("cut.txt.gz", gzip.compress(b"x" * 1000, mtime=0)[:-9], "cut.txt.gz cannot be read"),
         ("broken.txt.zst", b"not zstd at all", "broken.txt.zst cannot be read"),
+        ("empty.txt.zst", b"", "empty.txt.zst cannot be read"),
+        ("empty.txt.gz", b"", "empty.txt.gz cannot be read"),
+        (
+            "latin.jsonl",
+            b'{"text": "ok"}\n{"text": "caf\xe9"}\n',
+            "latin.jsonl:2 is not UTF-8 text (byte 0xe9 at 13",
+        ),
+        ("torn.jsonl", b'{"text": "ok"}\n{"text": "and th', "torn.jsonl:2 is not valid JSON"),
+        (
+            "deep.jsonl",
+            b'{"text": "ok"}\n{"x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}\n",
+            "deep.jsonl:2 is nested",
+        ),
         ("broken.parquet", b"not parquet at all", "broken.parquet cannot be read"),
     ],
 )
@@ -143,6 +164,120 @@ def test_a_broken_file_is_named(tmp_path: Path, name: str, content: bytes, sente
         documents(tmp_path / name)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert ("seems cut" in str(caught.value)) == (name == "torn.jsonl")
+
+
+def zstandard_frames(rows: bytes) -> bytes:
+    return b"".join(zstandard.compress(row) for row in rows.splitlines(keepends=True))
+
+
+def gzip_members(rows: bytes) -> bytes:
+    return b"".join(gzip.compress(row, mtime=0) for row in rows.splitlines(keepends=True))
+
+
+ROWS = b"".join(json.dumps({"text": f"row {number} of some"}).encode() + b"\n" for number in range(40))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("ending", "frames"), [(".zst", zstandard_frames), (".gz", gzip_members)])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:-1],
+        lambda content: content[:3],
+        lambda content: content + b"what follows is no frame",
+        lambda content: content[:800] + bytes(40) + content[840:],
+    ],
+    ids=["half", "last byte", "header", "trailing garbage", "zeroed"],
+)
+def test_a_compressed_file_that_is_cut_or_damaged_is_refused(
+    tmp_path: Path,
+    offline: None,
+    streamed: bool,
+    ending: str,
+    frames: Callable[[bytes], bytes],
+    spoil: Callable[[bytes], bytes],
+) -> None:
+    (tmp_path / "rows").mkdir()
+    path = tmp_path / "rows" / f"part.jsonl{ending}"
+    source = f"hf:{path.parent}" if streamed else path
+    path.write_bytes(frames(ROWS))
+    assert len([text for text in documents(source) if text]) == 40
+    path.write_bytes(spoil(frames(ROWS)))
+    with pytest.raises(DataError) as caught:
+        documents(source)
+    # What cannot even be opened by `datasets` is named by its directory.
+    assert str(path.parent if streamed else path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_parquet_file_that_is_cut_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"text": [f"row {number}" for number in range(1000)]}), path, row_group_size=100)
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(DataError, match=r"rows\.parquet cannot be read, it is damaged or cut"):
+        documents(path)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "book.txt"
+    path.write_text("a line\n" * 200_000)
+    pieces = open_source(DataConfig(source=str(path)), tmp_path).pieces()
+    next(pieces)
+    os.truncate(path, 700_000)
+    with pytest.raises(DataError, match=r"book\.txt became shorter while it was read"):
+        list(pieces)
+
+
+def test_a_row_beyond_all_measure_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "MAX_ROW_BYTES", 1 << 20)
+    long = "x" * (64 << 20)
+    path = compressed(tmp_path / "bomb.jsonl.gz", json.dumps({"text": long}).encode())
+    assert path.stat().st_size < 100_000
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"bomb\.jsonl\.gz:1 is longer than 1 MiB"):
+        documents(path)
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+    pq.write_table(pa.table({"text": ["short", long]}), tmp_path / "bomb.parquet", compression="zstd")
+    with pytest.raises(DataError, match=r"bomb\.parquet.* is longer than 1 MiB"):
+        documents(tmp_path / "bomb.parquet")
+
+
+def test_numbers_of_thousands_of_digits_beside_the_text_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "digits.jsonl"
+    path.write_text('{"text": "a", "id": ' + "9" * 5000 + "}\n")
+    assert documents(path) == ["a"]
+
+
+def test_a_directory_that_cannot_be_looked_into_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "a.txt").write_text("a")
+    (tmp_path / "closed").mkdir()
+    look = os.scandir
+
+    def scandir(path: object) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"closed cannot be read: Permission denied"):
+        documents(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [("~nobody-here/x", "no such home directory"), ("/tmp/" + "x" * 5000, "File name too long"), ("a**b/*", "pattern")],
+)
+def test_a_name_that_no_file_can_have_is_one_sentence(tmp_path: Path, source: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        documents(source)
 
 
 def test_a_parquet_file_without_the_column_lists_its_columns(tmp_path: Path) -> None:
@@ -183,8 +318,9 @@ def test_shakespeare_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Answer())
     with pytest.raises(DataError, match="not the tiny Shakespeare text"):
         documents("shakespeare", tmp_path)
+    # A damaged copy is fetched anew, not complained of.
     (tmp_path / "tinyshakespeare.txt").write_text("damaged")
-    with pytest.raises(DataError, match="wrong SHA-256"):
+    with pytest.raises(DataError, match=r"What https.* returned is not"):
         documents("shakespeare", tmp_path)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sentencepiece
 import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from tuitrain.config.sections import DataConfig
-from tuitrain_engine.data import DataError, load_tokenizer, save_tokenizer
+from tuitrain_engine.data import DataError, Dataset, load_tokenizer, save_tokenizer
 from tuitrain_engine.data.sources import open_source
 from tuitrain_engine.data.tokenizers import ByteTokenizer, CharTokenizer, IdTokenizer, Tokenizer
 from tuitrain_engine.data.vocabulary import given_tokenizer, learn_tokenizer, tokenizer_identity
@@ -149,6 +151,55 @@ def test_the_end_of_text_token_comes_from_the_tokenizers_own_configuration(tmp_p
         assert found.end_of_document == tokenizers.Tokenizer.from_file(str(path)).token_to_id("<fin>")
 
 
+def unigram_file(path: Path) -> Path:
+    """A model whose vocabulary, and not only its added tokens, has the end of a document."""
+    pieces = [("<unk>", 0.0), ("</s>", 0.0), *((character, -2.0) for character in "</s> abcdefghijklmnopqrtuvwxyz|_")]
+    tokenizer = tokenizers.Tokenizer(models.Unigram(pieces, unk_id=0))
+    tokenizer.add_special_tokens(["<unk>", "</s>"])
+    tokenizer.save(str(path))
+    return path
+
+
+def sentencepiece_file(path: Path) -> Path:
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([text.replace("\n", " ") for text in TRAINING]),
+        model_prefix=str(path.with_suffix("")),
+        model_type="bpe",
+        byte_fallback=True,
+        vocab_size=330,
+        control_symbols="<|endoftext|>",
+        minloglevel=2,
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "token"),
+    [
+        (huggingface_file, "tokenizer.json", "<|endoftext|>"),
+        (unigram_file, "tokenizer.json", "</s>"),
+        (sentencepiece_file, "sp.model", "</s>"),
+        (sentencepiece_file, "sp.model", "<|endoftext|>"),
+    ],
+)
+def test_a_special_token_in_a_text_is_text(
+    opened: Callable[..., Dataset], tmp_path: Path, make: Callable[[Path], Path], name: str, token: str
+) -> None:
+    """The id of the end of a document comes once for each document and never out of a text, or of a prompt."""
+    file = make(tmp_path / name)
+    rows = [f"row of {'a' * number} with {token} and {token}{token} in it" for number in range(1, 40)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    dataset = opened(tmp_path / "rows.jsonl", tokenizer=str(file), packing="sample", seq_len=300, val_fraction=0.1)
+    tokenizer = dataset.tokenizer
+    end = tokenizer.end_of_document
+    assert end is not None
+    x, y = dataset.train.batch(0, dataset.train.n_sequences)
+    assert (y == end).sum() == len(x) == 36
+    for ids in (tokenizer.encode(rows[0]), tokenizer.encode_batch(rows)[0]):
+        assert end not in ids
+        assert tokenizer.decode(ids).replace(" ", "").strip() == rows[0].replace(" ", "")
+
+
 def test_the_content_of_a_tokenizer_file_counts_not_its_name(tmp_path: Path) -> None:
     one, other = huggingface_file(tmp_path / "a.json"), huggingface_file(tmp_path / "b.json", end="<end>")
     assert tokenizer_identity(str(one)) != tokenizer_identity(str(other))
@@ -156,10 +207,11 @@ def test_the_content_of_a_tokenizer_file_counts_not_its_name(tmp_path: Path) -> 
     assert tokenizer_identity(str(one)) == tokenizer_identity(str(other))
 
 
+@pytest.mark.parametrize("content", [b"{}", b"", b"\xff\xfe\0", b"[" * 100_000])
 @pytest.mark.parametrize("name", ["bad.json", "bad.model"])
-def test_a_file_that_is_no_tokenizer_says_so(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("{}")
-    with pytest.raises(DataError, match=r"data\.tokenizer: that file is not a"):
+def test_a_file_that_is_no_tokenizer_says_so(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"{name} is not (a|UTF-8 text)"):
         given_tokenizer(str(tmp_path / name))
 
 
@@ -188,8 +240,24 @@ def test_a_directory_without_a_tokenizer_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="unknown kind of tokenizer 'new'"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer_info.json").write_text("{")
+    with pytest.raises(DataError, match=r"tokenizer_info\.json is not valid JSON"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_info.json").write_text('{"kind": "char"}')
     with pytest.raises(DataError, match="cannot be read as a tokenizer"):
         load_tokenizer(tmp_path)
+
+
+def test_a_saved_tokenizer_that_was_damaged_is_not_used(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    directory = tmp_path / "saved"
+    save_tokenizer(tokenizer, directory)
+    for file in directory.iterdir():
+        content = file.read_bytes()
+        for damaged in (b"", content[: len(content) // 2], b"\xff" * len(content)):
+            file.write_bytes(damaged)
+            with pytest.raises(DataError, match=str(directory)):
+                load_tokenizer(directory)
+        file.write_bytes(content)
+    assert load_tokenizer(directory).fingerprint == tokenizer.fingerprint
 
 
 def test_bare_ids_are_written_as_numbers(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""Where shards, learned tokenizers and downloads are kept, and what to say when nothing can be kept there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+from tuitrain.config.source import expanded
+from tuitrain_engine.data.errors import DataError
+
+
+def cache_directory() -> Path:
+    """$TUITRAIN_CACHE_DIR, else the user's cache directory for tuitrain."""
+    given = os.environ.get("TUITRAIN_CACHE_DIR")
+    return expanded(given).absolute() if given else Path(platformdirs.user_cache_dir("tuitrain"))
+
+
+def tokenizer_cache() -> Path:
+    """Where learned tokenizers are kept."""
+    return cache_directory() / "tokenizers"
+
+
+@contextmanager
+def cache_errors(path: Path) -> Iterator[None]:
+    """An OSError inside becomes a DataError that names the file, or `path`, and how to choose another cache."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"The cache cannot be used: {error.filename2 or error.filename or path}: {error.strerror or error}. "
+            "TUITRAIN_CACHE_DIR names another directory."
+        ) from None
