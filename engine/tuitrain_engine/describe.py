@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from typing import Any
 
 import torch
 from torch.optim import Optimizer
@@ -16,7 +15,6 @@ from tuitrain_engine.building import Built
 from tuitrain_engine.checkpoint import Found
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.hardware import Machine
-from tuitrain_engine.journal import Journal
 from tuitrain_engine.parallel import World
 
 
@@ -28,6 +26,7 @@ def run_record(
     built: Built,
     *,
     attempt: int,
+    total_steps: int,
 ) -> events.Run:
     """The first record of an attempt."""
     flops = accounting.flops_per_token(config.model)
@@ -40,7 +39,7 @@ def run_record(
         flops_per_token=flops.full,
         flops_per_token_causal=flops.causal,
         tokens_per_step=config.tokens_per_step,
-        total_steps=config.total_steps,
+        total_steps=total_steps,
         token_budget=config.train.token_budget,
         hardware=machine.record(world.size),
         parallel=events.Parallel(
@@ -101,7 +100,7 @@ def _git_commit() -> str | None:
 
 
 def routine_decisions(
-    config: RunConfig, optimizer: Optimizer, machine: Machine, evaluated_sequences: int
+    config: RunConfig, optimizer: Optimizer, machine: Machine, evaluated_sequences: int, total_steps: int
 ) -> list[Decision]:
     """How optimizer, clipping, evaluation, samples, checkpoints and log are done."""
     optim, train = config.optim, config.train
@@ -120,20 +119,18 @@ def routine_decisions(
         Decision("samples", _every(sampling.interval), f"{sampling.max_tokens} tokens after {sampling.prompt!r}"),
         Decision("checkpoints", _every(saving.interval, "at the end"), f"the last {saving.keep_last} stay{best}"),
         Decision("log", _every(config.telemetry.log_interval), _log_reason(machine)),
-        *_profile_decision(config),
+        *_profile_decision(config, total_steps),
     ]
 
 
-def _profile_decision(config: RunConfig) -> list[Decision]:
+def _profile_decision(config: RunConfig, total_steps: int) -> list[Decision]:
     """Which steps are traced, where any are asked for; also that the run does not come so far."""
     asked = config.telemetry.profiled_steps
     if asked is None:
         return []
     steps = f"steps {asked[0]} to {asked[1]}"
-    if asked[0] > config.total_steps:
-        return [
-            Decision("profile", "never", f"telemetry.profile_steps asks for {steps}, the run has {config.total_steps}")
-        ]
+    if asked[0] > total_steps:
+        return [Decision("profile", "never", f"telemetry.profile_steps asks for {steps}, the run has {total_steps}")]
     return [Decision("profile", steps, "telemetry.profile_steps; a trace of each process in profile/")]
 
 
@@ -145,16 +142,6 @@ def _log_reason(machine: Machine) -> str:
 
 def _every(interval: int, never: str = "never") -> str:
     return never if interval == 0 else "every step" if interval == 1 else f"every {interval} steps"
-
-
-def warn_of_other_data(journal: Journal, before: dict[str, Any], config: RunConfig, step: int) -> None:
-    """An alert when a run goes on with other data than its checkpoint was trained on."""
-    after = config.data.model_dump(mode="json", exclude_none=True)
-    keys = ("source", "mixture", "packing", "text_column", "split", "val_fraction", "max_tokens")
-    changed = [f"data.{key}: {before.get(key)} → {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
-    if changed:
-        message = f"The run goes on with other data than before ({'; '.join(changed)})."
-        journal.write(events.Alert(level="warning", code="data_changed", message=message, step=step))
 
 
 def resume_decision(found: Found, *, compared: bool) -> Decision:

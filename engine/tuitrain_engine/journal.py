@@ -63,6 +63,17 @@ class Journal:
                 kept[record.step] = record
         return [kept[step] for step in sorted(kept) if step <= up_to_step]
 
+    def written_at(self, step: int) -> frozenset[str]:
+        """Which of `eval`, `sample` and `checkpoint` were written of a step, since it was last trained."""
+        kinds: set[str] = set()
+        for record in self._past("step", "eval", "sample", "checkpoint"):
+            assert isinstance(record, events.Step | events.Eval | events.Sample | events.Checkpoint)
+            if isinstance(record, events.Step):
+                kinds = kinds if record.step > step else set()
+            elif record.step == step:
+                kinds.add(str(record.__struct_config__.tag))
+        return frozenset(kinds)
+
     def _past(self, *kinds: str) -> Iterator[events.AnyRecord]:
         marks = tuple(f'"type":"{kind}"'.encode() for kind in kinds)
         with self.path.open("rb") as lines:

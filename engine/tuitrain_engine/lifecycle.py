@@ -227,7 +227,7 @@ def summarise(t: Trainer) -> dict[str, Any]:
     totals, best_step = t.progress.totals, min(t.val_losses, key=lambda step: t.val_losses[step], default=None)
     speed = None
     if totals.training_time_s:
-        speed = totals.timed_steps * t.config.tokens_per_step / totals.training_time_s
+        speed = totals.timed_tokens / totals.training_time_s
     flops = accounting.flops_per_token(t.config.model).full
     return {
         "final_loss": totals.last_loss,

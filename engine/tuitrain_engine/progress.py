@@ -1,20 +1,26 @@
-"""How far a run is: the numbers that, with the tensors, are all that a resume needs."""
+"""How far a run is and how far it goes: the numbers that, with the tensors, are all that a resume needs."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from tuitrain.accounting import TokenPosition, lr_factor
+from tuitrain.config import RunConfig
 from tuitrain_engine.telemetry import Totals
 
 
 @dataclass
 class Progress:
-    """Steps done, tokens and sequences read by all processes; sequences is the data position."""
+    """Steps done, tokens and sequences read by all processes; sequences is the data position.
+
+    warmup_tokens are those of the warmup steps that are done.
+    """
 
     step: int = 0
     tokens: int = 0
     sequences: int = 0
+    warmup_tokens: int = 0
     totals: Totals = field(default_factory=Totals)
 
     def to_state(self, wall_time_s: float) -> dict[str, Any]:
@@ -22,6 +28,40 @@ class Progress:
         return asdict(replace(self, totals=replace(self.totals, wall_time_s=wall_time_s)))
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Progress:
-        """What `to_state` gave."""
-        return cls(**{**state, "totals": Totals(**state["totals"])})
+    def from_state(cls, state: dict[str, Any], config: dict[str, Any]) -> Progress:
+        """What `to_state` gave; `config` is the configuration at that time.
+
+        An older version left some numbers out; then all steps were of one size.
+        """
+        progress = cls(**{**state, "totals": Totals(**state["totals"])})
+        per_step = progress.tokens // max(progress.step, 1)
+        if "warmup_tokens" not in state:
+            progress.warmup_tokens = min(progress.step, config["schedule"]["warmup_steps"]) * per_step
+        if "timed_tokens" not in state["totals"]:
+            progress.totals.timed_tokens = progress.totals.timed_steps * per_step
+        return progress
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Where a run ends, as seen from where this attempt begins: earlier steps may have been of another size."""
+
+    steps: int
+    """All optimizer steps of the run, those done included."""
+    tokens: int
+    """All tokens that the run will have been trained on."""
+    by_tokens: bool
+    """Whether its token budget ends the run, and not train.max_steps."""
+
+    @classmethod
+    def of(cls, config: RunConfig, progress: Progress) -> Goal:
+        """The goal of a run that has come so far."""
+        train, steps = config.train, config.total_steps_from(progress.step, progress.tokens)
+        tokens = progress.tokens + max(steps - progress.step, 0) * config.tokens_per_step
+        return cls(steps, tokens, train.token_budget is not None and steps != train.max_steps)
+
+    def lr_factor(self, config: RunConfig, progress: Progress) -> float:
+        """Learning rate of the next step divided by its peak: the decay follows what the run ends by."""
+        per_step = config.tokens_per_step
+        position = TokenPosition(progress.tokens + per_step, progress.warmup_tokens, self.tokens, per_step)
+        return lr_factor(progress.step, config.schedule, self.steps, position if self.by_tokens else None)

@@ -55,12 +55,17 @@ class Terminal:
 
 
 def startup_report(
-    run: events.Run, config: RunConfig, data: Iterable[str], decisions: Iterable[Decision], terminal: Terminal
+    run: events.Run,
+    config: RunConfig,
+    total_tokens: int,
+    data: Iterable[str],
+    decisions: Iterable[Decision],
+    terminal: Terminal,
 ) -> str:
-    """What will be trained, on what, and each decision with its reason."""
+    """What will be trained, on what, and each decision with its reason. total_tokens: of the whole run."""
     software = run.software or events.Software()
     attempt = f", attempt {run.attempt}" if run.attempt > 1 else ""
-    sections = [_model(run, config), _hardware(run), _training(run, config)]
+    sections = [_model(run, config), _hardware(run), _training(run, config, total_tokens)]
     lines = [
         terminal.style(run.run_id, "bold") + attempt,
         f"tuitrain {software.tuitrain} · torch {software.torch} · Python {software.python}"
@@ -114,11 +119,10 @@ def _hardware(run: events.Run) -> Section:
     ]
 
 
-def _training(run: events.Run, config: RunConfig) -> Section:
+def _training(run: events.Run, config: RunConfig, tokens: int) -> Section:
     train, world = config.train, run.parallel.world_size if run.parallel else 1
     assert run.total_steps is not None and run.tokens_per_step is not None and run.flops_per_token is not None
     accumulation, processes = config.accumulation(world), f"{world} process{'es' if world > 1 else ''}"
-    tokens = run.total_steps * run.tokens_per_step
     budget = "no budget" if train.token_budget is None else f"budget {si(train.token_budget)}"
     return "Training", [
         ("tokens/step", f"{run.tokens_per_step:,} = {train.global_batch_size} sequences × {config.model.seq_len}"),

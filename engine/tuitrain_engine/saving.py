@@ -103,7 +103,7 @@ class Checkpoints:
             self._failure = error
         else:
             self._failure = None
-            self._record(saving)
+            self.record(saving.step, saving.path, (time.perf_counter() - saving.began) * 1e3)
         finally:
             self._saving = None
 
@@ -113,14 +113,15 @@ class Checkpoints:
         if self._world.is_main:
             checkpoint.discard(self._run_dir, step)
 
-    def _record(self, saving: _Saving) -> None:
+    def record(self, step: int, path: Path, duration_ms: float | None = None) -> None:
+        """Write that the checkpoint of a step is on disk."""
         if self._world.is_main:
             self._journal.write(
                 events.Checkpoint(
-                    step=saving.step,
-                    path=saving.path.relative_to(self._run_dir).as_posix(),
-                    bytes=checkpoint.size_in_bytes(saving.path),
-                    duration_ms=(time.perf_counter() - saving.began) * 1e3,
+                    step=step,
+                    path=path.relative_to(self._run_dir).as_posix(),
+                    bytes=checkpoint.size_in_bytes(path),
+                    duration_ms=duration_ms,
                 )
             )
 

@@ -62,6 +62,7 @@ class Totals:
 
     training_time_s: float = 0.0
     timed_steps: int = 0
+    timed_tokens: int = 0
     peak_memory_gb: float = 0.0
     wall_time_s: float = 0.0
     """Wall time of the attempts before this one, up to the checkpoint it continues from."""
@@ -262,6 +263,7 @@ class Telemetry:
                 self.rank_times.add(told["step_ms"], told["before_wait_ms"])
         totals.training_time_s += elapsed_ms / 1e3
         totals.timed_steps += 1
+        totals.timed_tokens += self._scale.tokens_per_step
         totals.last_loss = loss
         problem = None
         for what, value in (("loss", loss), ("gradient norm", grad_norm)):

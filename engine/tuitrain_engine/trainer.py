@@ -17,7 +17,6 @@ from tuitrain import accounting, events
 from tuitrain.config import RunConfig
 from tuitrain_engine import checkpoint, describe, report, weights
 from tuitrain_engine.building import build_distributed, keep_tokenizer
-from tuitrain_engine.checkpoint import CheckpointError
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import DataError, Dataset, Prefetcher, ReadingStopped, open_dataset
 from tuitrain_engine.evaluation import Evaluator, sequences_to_evaluate
@@ -29,7 +28,8 @@ from tuitrain_engine.model import Transformer
 from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.parallel import Distribution, World
 from tuitrain_engine.profiler import StepProfiler, memory_snapshot, prepare_snapshots
-from tuitrain_engine.progress import Progress
+from tuitrain_engine.progress import Goal, Progress
+from tuitrain_engine.resuming import Restored, restore
 from tuitrain_engine.sampling import continue_text
 from tuitrain_engine.saving import Checkpoints
 from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Telemetry
@@ -52,6 +52,8 @@ class Trainer:
     gradients: Gradients
     evaluator: Evaluator
     progress: Progress
+    goal: Goal
+    restored: Restored | None
     val_losses: dict[int, float]
     journal: Journal
     console: report.Console
@@ -103,39 +105,35 @@ def prepare(
     model = built.model
     optimizer = build_optimizer(model, config.optim, machine.device.type)
 
-    progress, state, evaluations, initial = Progress(), None, list[events.Eval](), []
-    found, damaged = world.share(checkpoint.choose(run_dir) if world.is_main else None) if resume else (None, [])
-    if resume and found is None:
-        raise CheckpointError(f"{checkpoint.none_sentence(run_dir, damaged)} There is nothing to go on from.")
-    if found is not None:
-        state = checkpoint.load(found.path, model, optimizer, world)
-        progress = Progress.from_state(state["progress"])
-        dataset.train.restore(state.get("data", {}), progress.sequences)
-        evaluations = journal.evaluations(up_to_step=progress.step)
-        if world.is_main:
-            checkpoint.clear_after(run_dir, progress.step)
+    restored, initial = None, []
+    if resume:
+        restored = restore(run_dir, config, world, model, optimizer, dataset, journal)
     elif config.model.init_from is not None:
         initial = [weights.load_pretrained(model, config.model)]
+    progress = restored.progress if restored else Progress()
+    goal = Goal.of(config, progress)
 
-    sequences = sequences_to_evaluate(config, dataset, state and state["config"], evaluations)
+    evaluations = restored.evaluations if restored else []
+    sequences = sequences_to_evaluate(config, dataset, restored and restored.config, evaluations)
     evaluator = Evaluator(config, dataset, model, built.distribution, machine, world, sequences)
     val_losses = {each.step: each.loss for each in evaluations if each.split_fingerprint == evaluator.fingerprint}
 
-    run = describe.run_record(run_dir.name, config, machine, world, built, attempt=journal.attempts() + 1)
+    if restored and world.is_main:
+        checkpoint.clear_after(run_dir, progress.step)
+    run = describe.run_record(
+        run_dir.name, config, machine, world, built, attempt=journal.attempts() + 1, total_steps=goal.steps
+    )
     journal.write(run)
-    if state is not None:
-        describe.warn_of_other_data(journal, state["config"]["data"], config, progress.step)
-        for sentence in damaged:
-            message = f"{sentence} The run goes on from {found.path.name}."
-            journal.write(events.Alert(level="warning", code="checkpoint_damaged", message=message, step=found.step))
+    for alert in restored.alerts() if restored else ():
+        journal.write(alert)
     terminal = report.stdout()
     decisions = [*machine.decisions, *built.decisions.values(), *initial]
-    decisions += describe.routine_decisions(config, optimizer, machine, sequences)
-    if found is not None:
-        decisions.append(describe.resume_decision(found, compared=bool(val_losses) or not evaluations))
-    console = report.Console(config.total_steps, terminal, min(val_losses.values(), default=None))
+    decisions += describe.routine_decisions(config, optimizer, machine, sequences, goal.steps)
+    if restored:
+        decisions.append(describe.resume_decision(restored.found, compared=bool(val_losses) or not evaluations))
+    console = report.Console(goal.steps, terminal, min(val_losses.values(), default=None))
     if world.is_main:
-        terminal.print(report.startup_report(run, config, dataset.describe(), decisions, terminal))
+        terminal.print(report.startup_report(run, config, goal.tokens, dataset.describe(), decisions, terminal))
         journal.console = console
 
     scale = Scale(
@@ -144,12 +142,12 @@ def prepare(
         peak_tflops=machine.peak_tflops,
     )
     telemetry = Telemetry(
-        journal.write, config.telemetry, scale, world, machine.device, config.total_steps, progress.totals
-    )
+        journal.write, config.telemetry, scale, world, machine.device, goal.steps, progress.totals
+    )  # fmt: skip
     gradients = Gradients(model.named_parameters(), config.model.n_layers, built.distribution.shard_group)
     return Trainer(
         run_dir, config, world, machine, dataset, model, built.distribution, built.forward, built.compiled, optimizer,
-        gradients, evaluator, progress, val_losses, journal, console, telemetry,
+        gradients, evaluator, progress, goal, restored, val_losses, journal, console, telemetry,
         StepProfiler(config.telemetry.profiled_steps, run_dir / "profile", world.rank, machine.device),
         Checkpoints(run_dir, config.checkpoint, world, journal, val_losses), control, started,
     )  # fmt: skip
@@ -161,13 +159,12 @@ def train(t: Trainer) -> str | None:
     The order at a step boundary: checkpoint before evaluation, since that may run out of memory.
     Raises NonFiniteError, and SaveError when the last checkpoint could not be written.
     """
-    config, progress, total, requests = t.config, t.progress, t.config.total_steps, dict[str, str]()
+    config, progress, total, requests = t.config, t.progress, t.goal.steps, dict[str, str]()
     t.control.wait_for_boundaries()
     with Prefetcher(t.dataset.train, batch_positions(t), t.machine.device) as batches:
         with t.telemetry.paused():
             warm_up(t)
-            if progress.step == 0 and config.eval.interval:
-                evaluate(t)
+            catch_up(t)
         while progress.step < total:
             t.profiler.before(progress.step + 1)
             try:
@@ -218,6 +215,27 @@ def give_up_step(t: Trainer, origin: str) -> dict[str, str]:
     return {"stop": origin}
 
 
+def catch_up(t: Trainer) -> None:
+    """What was due at the step that the run goes on from and is not in the log; in a new run the first evaluation.
+
+    It may have been killed between the checkpoint and the rest. The intervals are those of that time.
+    """
+    config, step = t.config, t.progress.step
+    before = t.restored.config if t.restored else config.to_dict()
+    written = t.restored.written if t.restored else frozenset()
+    last = step == t.goal.steps
+
+    def missing(kind: str, section: str) -> bool:
+        return kind not in written and due(step, before[section]["interval"], last)
+
+    if t.restored and "checkpoint" not in written:
+        t.checkpoints.record(step, t.restored.found.path)
+    if config.eval.interval and missing("eval", "eval"):
+        evaluate(t)
+    if config.sampling.interval and step and missing("sample", "sampling"):
+        write_sample(t)
+
+
 def due(step: int, interval: int, last: bool = False) -> bool:
     """Whether something done every `interval` steps is due; 0 is never."""
     return interval > 0 and (step % interval == 0 or last)
@@ -226,7 +244,7 @@ def due(step: int, interval: int, last: bool = False) -> bool:
 def batch_positions(t: Trainer) -> Iterator[tuple[int, int]]:
     """First sequence and count of each micro-batch this process reads, from where the run stands to its end."""
     micro, batch = t.config.train.micro_batch_size, t.config.train.global_batch_size
-    steps = t.config.total_steps - t.progress.step
+    steps = t.goal.steps - t.progress.step
     for first in range(t.progress.sequences, t.progress.sequences + steps * batch, batch):
         for index in range(t.accumulation):
             yield first + (index * t.world.size + t.world.rank) * micro, micro
@@ -236,7 +254,7 @@ def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
     """One optimizer step: accumulate micro-batches, clip, update, hand the numbers to telemetry."""
     config, progress, step = t.config, t.progress, t.progress.step + 1
     logged = t.telemetry.logs(step)
-    factor = accounting.lr_factor(progress.step, config.schedule, config.total_steps)
+    factor = t.goal.lr_factor(config, progress)
     for group in t.optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor
 
@@ -273,6 +291,8 @@ def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
     progress.step = step
     progress.tokens += config.tokens_per_step
     progress.sequences += config.train.global_batch_size
+    if step <= config.schedule.warmup_steps:
+        progress.warmup_tokens = progress.tokens
     numbers = StepNumbers(loss_sum, targets, grad_norm, correct, statistics, update)
     lr = t.optimizer.param_groups[0]["lr"]
     t.telemetry.finish_step(step, progress.tokens, lr, data_s, numbers, t.control.poll(), t.checkpoints.written)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuitrain.accounting import lr_factor
+from tuitrain.accounting import TokenPosition, lr_factor
 from tuitrain.config.sections import ScheduleConfig
 
 NAMES = ["cosine", "linear", "constant", "wsd"]
@@ -53,3 +53,28 @@ def test_factors_are_bounded_start_above_zero_and_fall_after_the_warmup(
     assert factors[0] > 0 or total == 1
     after = factors[max(warmup - 1, 0) :]
     assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(after))
+
+
+@given(
+    st.sampled_from(NAMES), st.integers(0, 50), st.integers(1, 200), st.integers(0, 250), st.integers(1, 10**7),
+    st.floats(0, 1), st.floats(0.01, 1),
+)  # fmt: skip
+def test_in_tokens_the_schedule_is_that_in_steps_while_all_steps_are_of_one_size(
+    name: str, warmup: int, total: int, step: int, per_step: int, minimum: float, decay: float
+) -> None:
+    section = schedule(name, warmup, minimum, decay)
+    position = TokenPosition((step + 1) * per_step, warmup * per_step, total * per_step, per_step)
+    assert lr_factor(step, section, total, position) == lr_factor(step, section, total)
+
+
+@pytest.mark.parametrize("name", ["cosine", "linear"])
+@pytest.mark.parametrize("per_step", [50, 200])
+def test_in_tokens_the_decay_goes_on_where_it_was_when_steps_change_their_size(name: str, per_step: int) -> None:
+    # 50 of 100 steps of 100 tokens are done, 10 of them warmup.
+    before = lr_factor(49, schedule(name), 100)
+    first, last = (TokenPosition(after, 1000, 10_000, per_step) for after in (5000 + per_step, 10_000))
+    left = 5000 // per_step
+    following = lr_factor(50, schedule(name), 50 + left, first)
+    assert following < before
+    assert before - following == pytest.approx((before - lr_factor(50, schedule(name), 100)) * per_step / 100, rel=0.1)
+    assert lr_factor(49 + left, schedule(name), 50 + left, last) == pytest.approx(0.1)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tuitrain.config import ConfigError, load_config
+from tuitrain.config import ConfigError, load_config, validate
 
 
 def failure(*overrides: str) -> str:
@@ -51,6 +51,17 @@ def test_none_unsets_what_may_be_unset() -> None:
     config = load_config("llama2-tiny", ["train.token_budget=1M", "train.max_steps=none"])
     assert config.train.max_steps is None
     assert config.total_steps == -(-1_000_000 // config.tokens_per_step)
+
+
+def test_what_is_left_of_a_token_budget_decides_the_steps_once_some_are_done() -> None:
+    tree = {"token_budget": 1000, "global_batch_size": 10, "micro_batch_size": 10}
+    config = validate({"model": {"seq_len": 10}, "train": tree})
+    assert config.total_steps == config.total_steps_from(5, 500) == 10
+    assert config.total_steps_from(20, 500) == 25
+    assert config.total_steps_from(3, 999) == 4
+    assert config.total_steps_from(3, 1000) == config.total_steps_from(3, 5000) == 3
+    bounded = validate({"model": {"seq_len": 10}, "train": tree | {"max_steps": 7}})
+    assert (bounded.total_steps_from(5, 500), bounded.total_steps_from(4, 900)) == (7, 5)
 
 
 def test_defaults_follow_the_keys_they_depend_on() -> None:

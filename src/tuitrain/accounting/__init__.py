@@ -15,7 +15,7 @@ from tuitrain.accounting.logits import chunk_rows, dense_logits_bytes, logits_by
 from tuitrain.accounting.memory import MemoryEstimate, estimate_memory, shard_count, step_moments
 from tuitrain.accounting.parameters import ParameterCounts, count_parameters
 from tuitrain.accounting.peaks import GPUS, Gpu, find_gpu, peak_tflops
-from tuitrain.accounting.schedule import Schedule, lr_factor
+from tuitrain.accounting.schedule import Schedule, TokenPosition, lr_factor
 
 __all__ = [
     "GPUS",
@@ -26,6 +26,7 @@ __all__ = [
     "MemoryEstimate",
     "ParameterCounts",
     "Schedule",
+    "TokenPosition",
     "achieved_tflops",
     "capacity_per_process",
     "choose_strategy",

@@ -61,11 +61,20 @@ class RunConfig(Section):
     @property
     def total_steps(self) -> int:
         """Optimizer steps of the whole run: max_steps or the token budget, whichever ends first."""
+        return self.total_steps_from(0, 0)
+
+    def total_steps_from(self, step: int, tokens: int) -> int:
+        """Optimizer steps of the whole run once `step` of them have been done, on `tokens` tokens.
+
+        It is less or more than `total_steps` where steps so far were of another size: max_steps counts steps, the token
+        budget tokens.
+        """
         limits = []
         if self.train.max_steps is not None:
             limits.append(self.train.max_steps)
         if self.train.token_budget is not None:
-            limits.append(-(-self.train.token_budget // self.tokens_per_step))
+            left = max(self.train.token_budget - tokens, 0)
+            limits.append(step + -(-left // self.tokens_per_step))
         return min(limits)
 
     def accumulation(self, world_size: int = 1) -> int:

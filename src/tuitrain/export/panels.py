@@ -256,7 +256,8 @@ def _token_target(view: View) -> tuple[float | None, str]:
     if run.token_budget:
         return float(run.token_budget), "budget"
     if run.total_steps and run.tokens_per_step:
-        return float(run.total_steps * run.tokens_per_step), "planned"
+        done, tokens = view.history.step or 0, view.history.tokens or 0
+        return float(tokens + max(run.total_steps - done, 0) * run.tokens_per_step), "planned"
     return None, ""
 
 

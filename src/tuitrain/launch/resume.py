@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuitrain.config import RunConfig, difference, load_config
+from tuitrain.config import RunConfig, load_config, resuming
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import POLL_S, start, train_command
@@ -16,12 +16,6 @@ from tuitrain.launch.processes import Processes
 from tuitrain.runs import Glance, RunDirectory, Status, glance, lock_held
 from tuitrain.runs.status import process_alive
 
-CHANGEABLE_IN_MODEL = {
-    "attention_backend", "dropout", "window", "document_mask", "norm_eps", "rope_theta", "rope_scaling", "seq_len"
-}  # fmt: skip
-"""Keys of `model` that no weight depends on; seq_len is one only without learned positions."""
-FIXED_ELSEWHERE = {"data.tokenizer", "optim.name"}
-"""What the ids and the optimizer's state in a checkpoint mean."""
 EXIT_PATIENCE_S = 10.0
 """How long a process may take to go after it has written its `end` record."""
 
@@ -80,28 +74,10 @@ def _check_is_over(run: RunDirectory, now: Glance) -> None:
 
 
 def _check_changes(before: RunConfig, after: RunConfig) -> None:
-    """Raise LaunchError when a key changes without which the checkpoint's weights or state mean nothing."""
-    changes = {
-        key: values
-        for key, values in difference(*(preflight.with_absolute_paths(config) for config in (before, after))).items()
-        if key in FIXED_ELSEWHERE or (key.startswith("model.") and not _may_change(key, after))
-    }
-    if not changes:
-        return
-    told = " and ".join(f"{key} = {_text(new)} (it was {_text(old)})" for key, (old, new) in changes.items())
-    raise LaunchError(
-        f"A resumed run goes on with the weights and the optimizer of its checkpoint, which do not go with {told}: "
-        "leave that out, or launch a new run."
-    )
-
-
-def _may_change(key: str, config: RunConfig) -> bool:
-    name = key.split(".")[1]
-    return name in CHANGEABLE_IN_MODEL and not (name == "seq_len" and config.model.position == "learned")
-
-
-def _text(value: object) -> str:
-    return "unset" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    """Raise LaunchError when a key changes that must not."""
+    refusal = resuming.refusal(resuming.changes(*map(preflight.with_absolute_paths, (before, after))))
+    if refusal:
+        raise LaunchError(refusal)
 
 
 def _keep_config(run: RunDirectory, text: str) -> None:

@@ -1,0 +1,88 @@
+"""Going on from a checkpoint: from which one, whether the configuration goes with it, what the log has of its step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch.optim import Optimizer
+
+from tuitrain import events
+from tuitrain.config import ConfigError, RunConfig, resuming, validate
+from tuitrain_engine import checkpoint
+from tuitrain_engine.checkpoint import CheckpointError, Found
+from tuitrain_engine.data import Dataset
+from tuitrain_engine.journal import Journal
+from tuitrain_engine.model import Transformer
+from tuitrain_engine.parallel import World
+from tuitrain_engine.progress import Progress
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a run goes on from."""
+
+    found: Found
+    damaged: list[str]
+    """What is wrong with newer checkpoints, a sentence each."""
+    config: dict[str, Any]
+    """The configuration that the checkpoint was written with."""
+    changes: list[resuming.Change]
+    progress: Progress
+    evaluations: list[events.Eval]
+    written: frozenset[str]
+    """Which of `eval`, `sample` and `checkpoint` the log has of the checkpoint's step."""
+
+    def alerts(self) -> Iterator[events.Alert]:
+        """What a person should know of this resume."""
+        step = self.progress.step
+        other = resuming.other_sequences(self.changes)
+        if other:
+            yield events.Alert(level="warning", code="data_changed", message=other, step=step)
+        for sentence in self.damaged:
+            message = f"{sentence} The run goes on from {self.found.path.name}."
+            yield events.Alert(level="warning", code="checkpoint_damaged", message=message, step=step)
+
+
+def restore(
+    run_dir: Path,
+    config: RunConfig,
+    world: World,
+    model: Transformer,
+    optimizer: Optimizer,
+    dataset: Dataset,
+    journal: Journal,
+) -> Restored:
+    """Fill model, optimizer and data position from the newest whole checkpoint. Changes nothing on disk.
+
+    Raises CheckpointError when there is none, ConfigError when the configuration does not go with it.
+    """
+    found, damaged = world.share(checkpoint.choose(run_dir) if world.is_main else None)
+    if found is None:
+        raise CheckpointError(f"{checkpoint.none_sentence(run_dir, damaged)} There is nothing to go on from.")
+    state = checkpoint.load(found.path, model, optimizer, world)
+    changes = _changes(state["config"], config)
+    refusal = resuming.refusal(changes)
+    if refusal:
+        raise ConfigError(refusal)
+    progress = Progress.from_state(state["progress"], state["config"])
+    if progress.step > config.total_steps_from(progress.step, progress.tokens):
+        raise ConfigError(
+            f"No steps are left: {found.path.name} is the newest checkpoint, and train.max_steps = "
+            f"{config.train.max_steps}. Raise train.max_steps, or launch a new run."
+        )
+    dataset.train.restore(state.get("data", {}), progress.sequences)
+    evaluations, written = world.share(
+        (journal.evaluations(up_to_step=progress.step), journal.written_at(progress.step)) if world.is_main else None
+    )
+    return Restored(found, damaged, state["config"], changes, progress, evaluations, written)
+
+
+def _changes(before: dict[str, Any], after: RunConfig) -> list[resuming.Change]:
+    try:
+        return resuming.changes(validate(before), after)
+    except ConfigError:
+        # Of a version with other keys: its weights and its data still have to fit.
+        return []

@@ -1,0 +1,105 @@
+"""What may change when a run goes on from a checkpoint: a verdict for each key of the configuration.
+
+Application and engine both ask here, the one before anything is started, the other of the checkpoint itself.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tuitrain.config.run_config import RunConfig, difference
+
+
+class Verdict(enum.Enum):
+    """What becomes of a resume that changes a key; the value says why, where there is something to say."""
+
+    FREE = ""
+    OTHER_SEQUENCES = "what a sequence number of the training data stands for has changed"
+    """Said in an alert: the run reads on from its position, but in another order or in another text."""
+    STATE = "the weights and the optimizer of its checkpoint do not go with that"
+    HELD_OUT = "it would be evaluated on text that it was trained on"
+
+    @property
+    def refused(self) -> bool:
+        """Whether the resume is refused."""
+        return self in (Verdict.STATE, Verdict.HELD_OUT)
+
+
+_VERDICTS = {
+    "model": Verdict.STATE,
+    "model.attention_backend": Verdict.FREE,
+    "model.document_mask": Verdict.FREE,
+    "model.dropout": Verdict.FREE,
+    "model.norm_eps": Verdict.FREE,
+    "model.rope_scaling": Verdict.FREE,
+    "model.rope_theta": Verdict.FREE,
+    "model.window": Verdict.FREE,
+    "model.seq_len": Verdict.OTHER_SEQUENCES,
+    "data": Verdict.OTHER_SEQUENCES,
+    "data.tokenizer": Verdict.STATE,
+    "data.bin_dtype": Verdict.STATE,
+    "data.val_fraction": Verdict.HELD_OUT,
+    "data.val_tokens": Verdict.HELD_OUT,
+    "data.max_retries": Verdict.FREE,
+    "data.stall_timeout_s": Verdict.FREE,
+    "train.seed": Verdict.OTHER_SEQUENCES,
+    "optim.name": Verdict.STATE,
+}
+"""By key, or by section for the keys that are not named; every other key may change freely."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A key that a resume changes. None stands for unset."""
+
+    key: str
+    before: Any
+    after: Any
+    verdict: Verdict
+
+
+def changes(before: RunConfig, after: RunConfig) -> list[Change]:
+    """The keys that differ, each with its verdict."""
+    return [
+        Change(key, old, new, _verdict(key, after)) for key, (old, new) in difference(before, after).items()
+    ]  # fmt: skip
+
+
+def refusal(found: Iterable[Change]) -> str | None:
+    """One sentence when some of these changes are refused, else None."""
+    refused = [change for change in found if change.verdict.refused]
+    if not refused:
+        return None
+    told = " and ".join(f"{each.key} = {_text(each.after)} (it was {_text(each.before)})" for each in refused)
+    reasons = " and ".join(dict.fromkeys(each.verdict.value for each in refused))
+    return f"The run cannot go on with {told}, since {reasons}: leave that out, or launch a new run."
+
+
+def other_sequences(found: Iterable[Change]) -> str | None:
+    """A sentence when some of these changes give sequence numbers another meaning, else None."""
+    told = [
+        f"{each.key}: {_text(each.before)} → {_text(each.after)}"
+        for each in found
+        if each.verdict is Verdict.OTHER_SEQUENCES
+    ]
+    if not told:
+        return None
+    return (
+        f"The run goes on with other data than before ({'; '.join(told)}): {Verdict.OTHER_SEQUENCES.value}, so of the "
+        "present epoch some text may come again and some not at all."
+    )
+
+
+def _verdict(key: str, after: RunConfig) -> Verdict:
+    if key == "model.seq_len" and after.model.position == "learned":
+        return Verdict.STATE
+    while key not in _VERDICTS and "." in key:
+        key = key.rpartition(".")[0]
+    return _VERDICTS.get(key, Verdict.FREE)
+
+
+def _text(value: object) -> str:
+    return "unset" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
