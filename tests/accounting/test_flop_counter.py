@@ -63,7 +63,7 @@ def shapes(draw: st.DrawFn) -> ModelConfig:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(shapes())
 def test_counted_parameters_of_any_shape(model: ModelConfig) -> None:
     assert built_parameters(model) == count_parameters(model).total

@@ -70,7 +70,7 @@ async def running(
         yield app, pilot
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for a condition; the test fails if it does not come true in time."""
     async with asyncio.timeout(seconds):
         while not condition():

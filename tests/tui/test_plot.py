@@ -50,7 +50,7 @@ def test_a_rising_line_rises() -> None:
     assert positions == sorted(positions, reverse=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.floats(allow_nan=True, allow_infinity=True, width=64), max_size=40),
     st.integers(1, 90),

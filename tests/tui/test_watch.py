@@ -6,9 +6,10 @@ import math
 from pathlib import Path
 
 import pytest
+from textual.command import CommandList
 
 from tests.support import PINNED, run_record, step_record, write_run
-from tests.tui.conftest import SIZES, chart, charts_in_sight, header, running, shown
+from tests.tui.conftest import SIZES, chart, charts_in_sight, header, running, shown, until
 from tuitrain.analysis.summary import summarize
 from tuitrain.config import difference, load_config
 from tuitrain.events import End, EventWriter
@@ -161,14 +162,10 @@ async def test_the_command_palette_finds_an_action(run: RunDirectory) -> None:
         await pilot.press("colon")
         await pilot.pause()
         await pilot.press(*"logarithmic", "space", *"vertical")
-        await app.workers.wait_for_complete()
-        await pilot.pause(0.3)
+        hits = app.screen.query_one(CommandList)
+        await until(pilot, lambda: "ogarithmic" in str(hits.options[0].prompt) if hits.options else False)
         await pilot.press("down", "enter")
-        for _ in range(100):
-            if app.board.log:
-                break
-            await pilot.pause(0.02)
-        assert app.board.log
+        await until(pilot, lambda: app.board.log)
 
 
 async def test_a_click_on_the_footer_and_on_a_tab(run: RunDirectory) -> None:
@@ -191,11 +188,7 @@ async def test_a_double_click_zooms(run: RunDirectory) -> None:
 async def test_n_opens_the_next_run_and_q_leaves(two_runs: list[RunDirectory]) -> None:
     async with running("watch", two_runs[:1], two_runs[0].path.parent) as (app, pilot):
         await pilot.press("n")
-        for _ in range(200):
-            if "gpt2-tiny" in header(app):
-                break
-            await pilot.pause(0.02)
-        assert "gpt2-tiny" in header(app)
+        await until(pilot, lambda: "gpt2-tiny" in header(app))
         await pilot.press("q")
     assert app.return_code in (0, None)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tuitrain_engine.data.permutation import Permutation
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(n=st.integers(1, 5000), seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 10**6))
 def test_every_place_comes_exactly_once(n: int, seed: int, epoch: int) -> None:
     places = Permutation(n, seed, epoch)(np.arange(n))
