@@ -12,7 +12,7 @@ from typing import Literal
 from tuitrain_engine.control import Control, StopRequested
 from tuitrain_engine.peers import Peers
 
-USAGE, NOT_FOUND, INTERRUPTED = 2, 3, 130
+FAILURE, USAGE, NOT_FOUND, INTERRUPTED = 1, 2, 3, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
             # A sample may hold any character, and a log that is followed must not lag behind.
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     if not (options.run_dir / "config.toml").is_file():
-        print(f"{options.run_dir} is no run directory: it has no config.toml.", file=sys.stderr)
+        print(f"tuitrain: {options.run_dir} is no run directory: it has no config.toml.", file=sys.stderr)
         return NOT_FOUND
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if size > 1 and rank > 0:
@@ -70,6 +70,7 @@ def _other(options: argparse.Namespace) -> int:
     """The commands that are not training."""
     # torch takes seconds to import; a wrong command line need not wait for it.
     from tuitrain.config import ConfigError
+    from tuitrain.files import os_error_text
     from tuitrain_engine import commands
     from tuitrain_engine.checkpoint import CheckpointError
     from tuitrain_engine.data import DataError
@@ -88,11 +89,17 @@ def _other(options: argparse.Namespace) -> int:
                 top_k=options.top_k, top_p=options.top_p, seed=options.seed, step=options.step, as_json=options.json,
             )  # fmt: skip
     except CheckpointError as error:
-        print(error, file=sys.stderr)
+        print(f"tuitrain: {error}", file=sys.stderr)
         return NOT_FOUND
     except (ConfigError, DataError) as error:
-        print(error, file=sys.stderr)
+        print(f"tuitrain: {error}", file=sys.stderr)
         return USAGE
+    except OSError as error:
+        told = os_error_text(error)
+        if told is None:
+            raise
+        print(f"tuitrain: {told}", file=sys.stderr)
+        return FAILURE
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

@@ -98,7 +98,7 @@ def test_a_source_that_is_not_there_is_noticed_before_the_start(cli: Cli, runs_d
         ([], "give a preset"),
         (["--"], "no command after"),
         (["gpt2-tiny", "--", "true"], "not both"),
-        (["gpt2-tiny", "--slurm"], "No such option"),
+        (["gpt2-tiny", "--slurm"], "--slurm: there is no such option"),
     ],
 )
 def test_what_cannot_be_asked_for_is_said_with_exit_code_2(

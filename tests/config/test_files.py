@@ -117,3 +117,27 @@ def test_the_architecture_name_tells_what_is_in_it() -> None:
     config = load_config("llama-124m")
     assert config.model.architecture_name == "12L-12H-768D-RoPE-RMS-SwiGLU-PreNorm"
     assert load_config("qwen3").model.architecture_name == "24L-16H/8KV-2048D-RoPE-RMS-QKNorm-SwiGLU-PreNorm"
+
+
+def test_an_unknown_section_is_named_first_and_what_it_was_meant_to_hold_is_not_missed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[model]\nn_layers = "x"\n[trian]\nmax_steps = 3\n', encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(str(file))
+    assert str(caught.value).splitlines() == [
+        f"{file}: trian is not a key of the configuration. Did you mean 'train'?",
+        f"{file}: model.n_layers = 'x' is not valid: it should be a whole number.",
+    ]
+    assert caught.value.key == "trian"
+
+
+def test_what_is_wrong_in_a_file_names_it_and_what_is_wrong_beside_it_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[train]\nmax_steps = 3\n[model]\nnorm = "none"\nn_heads = "x"\n', encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(str(file), ["model.n_heads=y", "optim.betas=[1]"])
+    assert sorted(str(caught.value).splitlines()) == [
+        f"{file}: model.norm = 'none' is not one of layernorm, rmsnorm.",
+        "model.n_heads = 'y' is not valid: it should be a whole number.",
+        "optim.betas = [1] is not valid: it should be two numbers, such as [0.9, 0.95].",
+    ]

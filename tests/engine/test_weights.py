@@ -12,6 +12,7 @@ import pytest
 import torch
 from engine_runs import command, environment, make_run, of_type, read_log, run_engine
 from safetensors.torch import load_file
+from tests.support import unprivileged
 from torch import distributed as dist
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
@@ -188,10 +189,18 @@ def test_a_run_goes_on_from_the_exported_weights_of_another(finished: Path, tmp_
     assert run_engine(run_dir, "train", "--resume").returncode == 0
 
 
-def test_export_says_in_one_sentence_what_is_wrong(finished: Path) -> None:
+def test_export_says_in_one_sentence_what_is_wrong(finished: Path, tmp_path: Path) -> None:
     process = run_engine(finished, "export-weights", "--out", str(finished))
     assert process.returncode == 2
-    assert "not an empty directory" in process.stderr and process.stderr.strip().count("\n") == 0
+    assert process.stderr == f"tuitrain: {finished} is not an empty directory: name a new one with --out.\n"
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    for out in (closed, closed / "below"):
+        command = [sys.executable, "-m", "tuitrain.cli", "export", "weights", str(finished), "--out", str(out)]
+        process = subprocess.run(
+            unprivileged(*command), env=environment(finished), capture_output=True, text=True, timeout=240
+        )
+        assert (process.returncode, process.stderr) == (1, f"tuitrain: {out}: permission denied.\n")
 
 
 def test_a_hub_name_without_a_network_is_one_sentence(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_runs_dir_of_a_file_is_used_by_every_command(
         ("[tui]\nsmoothing = 1", "tui.smoothing = 1 is not valid"),
         ("[tui]\nrefresh_s = 0", "tui.refresh_s = 0 is not valid: it should be seconds, from 0.1 to 60."),
         ('[tui]\nx = "weeks"', "one of step, tokens, time, clock, flops."),
-        ('[tui]\nlayout = "foo"', 'tui.layout = "foo" is not one of overview, training, performance, system, own.'),
+        ('[tui]\nlayout = "foo"', 'tui.layout = "foo" is not one of overview, training, performance, system.'),
         ('[tui.layouts]\nmine = ["loss", "los"]', "tui.layouts.mine: there is no panel los. Known: loss, "),
         ("[tui.layouts]\nmine = []", "tui.layouts.mine: it has no panels."),
         ('[tui]\ntheme = "drak"', "one of dark, light, contrast"),
@@ -148,9 +148,9 @@ def test_a_bad_setting_is_one_sentence_with_the_file_and_the_key(text: str, said
 def test_a_bad_variable_or_flag_is_named(project: Path) -> None:
     with pytest.raises(SettingsError, match=r'^TUITRAIN_SMOOTHING = "high" is not valid'):
         load_settings(environ={"TUITRAIN_SMOOTHING": "high"})
-    with pytest.raises(SettingsError, match=r"^--refresh = 0 is not valid"):
+    with pytest.raises(SettingsError, match=r"^--refresh: 0 is not valid"):
         load_settings({"refresh_s": 0})
-    with pytest.raises(SettingsError, match=r'^--theme = "pink" is not valid'):
+    with pytest.raises(SettingsError, match=r'^--theme: "pink" is not valid'):
         load_settings({"theme": "pink"})
 
 

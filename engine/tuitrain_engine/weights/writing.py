@@ -5,15 +5,20 @@ In one file, or in three (body, embeddings, output head) with the index that mak
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from tuitrain.config import ConfigError, ModelConfig, RunConfig
+from tuitrain.files import writing
 from tuitrain_engine.data import Tokenizer
 from tuitrain_engine.data.tokenizers import HUGGINGFACE_FILE
 from tuitrain_engine.model import Transformer
@@ -26,10 +31,17 @@ BODY_FILE, EMBEDDINGS_FILE, HEAD_FILE = "body.safetensors", "embeddings.safetens
 
 
 def check_export(model: ModelConfig, out: Path) -> Layout:
-    """The layout to write. Raises ConfigError for a model that none holds, and for a directory with something in it."""
+    """The layout to write, into a directory that is there then.
+
+    Raises ConfigError for a model that no layout holds, and for a directory with something in it, and OSError for one
+    that cannot be made or written to.
+    """
     layout = layout_for(model)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} is not an empty directory: name a new one with --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(out))
     return layout
 
 
@@ -41,7 +53,6 @@ def export_weights(
     config.json is written last: a directory that has it is complete. Raises ConfigError as `check_export` does.
     """
     layout = check_export(config.model, out)
-    out.mkdir(parents=True, exist_ok=True)
     tensors = _their_tensors(layout, model, DTYPES[dtype])
     if split:
         head = tensors[HEAD] if HEAD in tensors else tensors[layout.embedding].clone()
@@ -55,7 +66,8 @@ def export_weights(
     contents["generation_config.json"] = _json(_generation_config(config, tokenizer))
     contents[CONFIG_FILE] = _json(config_to_hf(layout, config.model, dtype, tokenizer.end_of_document))
     for name, content in contents.items():
-        (out / name).write_bytes(content)
+        with writing(out / name):
+            (out / name).write_bytes(content)
     paths = [out / name for name in (*names, *contents)]
     for path in paths:
         # safetensors makes its files private; they are no more so than the rest.
@@ -93,7 +105,13 @@ def _write_split(tensors: dict[str, Tensor], layout: Layout, out: Path) -> list[
 
 def _save(tensors: dict[str, Tensor], path: Path) -> None:
     # transformers refuses a file that does not say which framework wrote it.
-    save_file(tensors, path, metadata={"format": "pt"})
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        code = re.search(r"os error (\d+)", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from None
 
 
 def _generation_config(config: RunConfig, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -13,12 +13,14 @@ def main() -> None:
 
     guard_output()
     try:
-        command_line(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="tuitrain")
+        code = command_line(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="tuitrain", standalone_mode=False)
+        # Here, since at the exit of the interpreter a full disk would be no sentence.
+        sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # The reader of a pipe has gone, as with `| head`: nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(1)
     except Exception as error:
         from tuitrain.cli.errors import explain
@@ -26,5 +28,13 @@ def main() -> None:
         told = explain(error)
         if told is None:
             raise
-        print(f"tuitrain: {told.message}", file=sys.stderr)
+        sys.stderr.write(told.message)
+        if isinstance(error, OSError) and error.filename is None:
+            # Of standard output, which would fail again at the exit.
+            _drop_output()
         sys.exit(told.exit_code)
+    sys.exit(code)
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

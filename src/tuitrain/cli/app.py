@@ -64,14 +64,6 @@ COMMANDS: tuple[Command, ...] = (
 class SectionedGroup(TyperGroup):
     """The list of commands, under headings."""
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; newer versions of typer put the kind of the error before the sentence about it."""
-        try:
-            return super().invoke(ctx)
-        except typer.BadParameter as error:
-            error.message = error.message.removeprefix("Value error, ")
-            raise
-
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write one section of the help page for each heading."""
         for title, names in SECTIONS.items():

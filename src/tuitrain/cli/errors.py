@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import errno
+from typing import Any, NamedTuple
 
-FAILURE, USAGE, NOT_FOUND = 1, 2, 3
+import typer
+
+FAILURE, USAGE, NOT_FOUND, INTERRUPTED = 1, 2, 3, 130
+
+CLICK_ERROR = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
+"""What is wrong with a command line; some versions of typer bring a click of their own."""
+
+_NUMBERS = {
+    "a valid integer, unable to parse string as an integer": "a whole number",
+    "a valid number, unable to parse string as a number": "a number",
+}
+"""How pydantic says what typer's numbers should be, and how a person would."""
 
 
 class Told(NamedTuple):
-    """What to print and what to exit with."""
+    """What to print on stderr, and what to exit with."""
 
     message: str
     exit_code: int
@@ -18,22 +30,67 @@ def explain(error: Exception) -> Told | None:
     """The sentence for an error that a user can do something about; None for one that is a fault of the program."""
     from tuitrain.config import ConfigError, UnknownPresetError
     from tuitrain.export.errors import ExportError
+    from tuitrain.files import os_error_text
     from tuitrain.launch import LaunchError
     from tuitrain.runs import RunNotFoundError
+    from tuitrain.runs.editing import EditError
     from tuitrain.runs.settings import SettingsError
 
     match error:
         case ConfigError() | ExportError() | SettingsError():
-            return Told(str(error), USAGE)
+            return _told(str(error), USAGE)
         case UnknownPresetError() | RunNotFoundError():
-            return Told(str(error.args[0]), NOT_FOUND)
+            return _told(str(error.args[0]), NOT_FOUND)
         case LaunchError():
-            return Told(str(error), error.exit_code)
-        case FileNotFoundError():
-            return Told(f"{error.filename}: no such file or directory.", NOT_FOUND)
-        case PermissionError():
-            return Told(f"{error.filename}: permission denied.", USAGE)
-        case OSError() if error.strerror:
-            where = f"{error.filename}: " if error.filename else ""
-            return Told(f"{where}{error.strerror}.", FAILURE)
-    return None
+            return _told(str(error), error.exit_code)
+        case EditError():
+            return _told(str(error), FAILURE)
+        case typer.Abort():
+            return Told("", INTERRUPTED)
+        case OSError(errno=errno.ENOSPC, filename=None):
+            # Files are named where they are written.
+            return _told("standard output: no space is left on the disk.", FAILURE)
+        case OSError() if text := os_error_text(error):
+            return _told(text, NOT_FOUND if isinstance(error, FileNotFoundError) else FAILURE)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return Told(f"{error}\n", USAGE)
+    return _told(_usage_text(error), USAGE) if isinstance(error, CLICK_ERROR) else None
+
+
+def _told(sentences: str, exit_code: int) -> Told:
+    """One sentence a line, each in the program's name."""
+    return Told("".join(f"tuitrain: {sentence}\n" for sentence in sentences.splitlines()), exit_code)
+
+
+def _usage_text(error: Any) -> str:
+    """What is wrong with the words of a command line: the option or argument first, then what to do."""
+    from tuitrain.config.errors import suggest
+
+    context = getattr(error, "ctx", None)
+    told, message = f"`{context.command_path if context else 'tuitrain'} --help`", str(error.format_message())
+    match type(error).__name__:
+        case "MissingParameter":
+            return f"{_parameter(error)}: it is missing; {told} shows examples."
+        case "NoSuchOption":
+            near = suggest(error.option_name, [str(name) for name in error.possibilities or ()])
+            return f"{error.option_name}: there is no such option.{near or f' {told} lists them.'}"
+        case "BadOptionUsage":
+            return f"{error.option_name}: {'it needs a value' if 'requires' in message else message.rstrip('.')}."
+        case "BadParameter":
+            text = error.message.removeprefix("Value error, ").removeprefix("Input should be ")
+            if text != error.message and error.message.startswith("Input should be "):
+                text = f"it should be {_NUMBERS.get(text, text)}"
+            where = _parameter(error)
+            return f"{where}{': ' if where else ''}{text}{'' if text.endswith(('.', '?')) else '.'}"
+    if "unexpected extra argument" in message:
+        words = message[message.rindex("(") + 1 : -1]
+        return f"{words}: this command does not take so many words; {told} shows examples."
+    return f"{message.rstrip('.')}{'' if message.endswith('?') else f'; {told} shows examples.'}"
+
+
+def _parameter(error: Any) -> str:
+    """The option or argument that is wrong, as it is written; empty where it is none alone."""
+    if error.param_hint or error.param is None:
+        return str(error.param_hint or "").replace("'", "")
+    options = [name for name in error.param.opts if name.startswith("-")]
+    return ", ".join(options) or str(error.param.metavar or error.param.name)

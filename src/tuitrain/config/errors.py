@@ -11,7 +11,14 @@ from pydantic.fields import FieldInfo
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message names the key and what to do."""
+    """A configuration that cannot be used; the message names the key and what to do.
+
+    key: the dotted key or section that the message, or its first line, is about; None where it is about none.
+    """
+
+    def __init__(self, message: str, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 LONGEST_QUOTE = 200
@@ -37,6 +44,8 @@ _WANTED = {
     "string_type": "text",
 }
 """What a value should be, for the kinds of errors of which pydantic says how it read the value."""
+
+_COUNTS = {2: "two", 3: "three", 4: "four"}
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -79,43 +88,68 @@ def _section(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def explain(error: ValidationError, root: type[BaseModel], origin: str = "") -> ConfigError:
+def explain(
+    error: ValidationError, root: type[BaseModel], origin: str = "", elsewhere: Iterable[str] = ()
+) -> ConfigError:
     """Turn pydantic's findings into sentences, one a line, each naming the dotted key.
 
-    A default that depends on another key is skipped while that key is wrong: only causes are told.
+    Only causes are told, unknown keys first: a default that depends on a wrong key is skipped, and so is what an
+    unknown section was meant to hold. origin: the file that the keys are from, but for those of `elsewhere`.
     """
-    sentences: list[str] = []
-    for detail in error.errors():
-        kind, context = detail["type"], detail.get("ctx", {})
-        if kind == "default_factory_not_called":
-            continue
+    overridden = list(elsewhere)
+    details = [detail for detail in error.errors() if detail["type"] != "default_factory_not_called"]
+    details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
+    meant = {nearest(str(detail["loc"][0]), root.model_fields) for detail in details if len(detail["loc"]) == 1
+             and detail["type"] == "extra_forbidden"}  # fmt: skip
+    sentences: dict[str, str] = {}
+    for detail in details:
         key = ".".join(str(part) for part in detail["loc"])
-        given = detail.get("input")
-        if kind == "extra_forbidden":
-            text = _unknown(key, root)
-        elif kind == "literal_error":
+        if key in meant:
+            continue
+        from_elsewhere = any(f"{a}.".startswith(f"{b}.") for each in overridden for a, b in ((each, key), (key, each)))
+        where = f"{origin}: " if origin and not from_elsewhere else ""
+        text, key = _sentence(detail, key, root)
+        sentences.setdefault(where + text, key)
+    return ConfigError("\n".join(sentences), next(iter(sentences.values())) or None)
+
+
+def _sentence(detail: Any, key: str, root: type[BaseModel]) -> tuple[str, str]:
+    """What one finding says, and the key that it is about."""
+    kind, context, given = detail["type"], detail.get("ctx", {}), detail.get("input")
+    whole = ".".join(part for part in detail["loc"] if isinstance(part, str))
+    if kind == "missing" and whole != key:
+        # An element of a list.
+        kind, key = "tuple_type", whole
+    match kind:
+        case "extra_forbidden":
+            return _unknown(key, root), key
+        case "literal_error":
             allowed = context.get("expected", "").replace("'", "").replace(" or ", ", ")
             hint = suggest(str(given), allowed.split(", "))
-            text = f"{key} = {given!r} is not one of {allowed}.{hint}"
-        elif kind == "value_error":
-            text = f"{key}: {context['error']}." if key else f"{context['error']}."
-        elif kind == "model_type":
-            text = f"{key} is a section: set one of its keys, such as {_example(root, key)}."
-        elif kind == "missing":
-            text = f"{key} is missing."
-        elif kind == "string_pattern_mismatch":
-            text = f"{key} = {given!r} is not valid. {_description(root, key)}".rstrip()
-        elif kind == "tuple_type":
-            text = f"{key} = {given!r} is not valid: it should be a list, such as [0.9, 0.95]."
-        elif given == "none":
-            text = f"{key} cannot be unset: give it a value."
-        else:
-            message = _WANTED.get(kind) or detail["msg"].removeprefix("Input should be ")
-            text = f"{key} = {given!r} is not valid: it should be {message}."
-        if text not in sentences:
-            sentences.append(text)
-    where = f"{origin}: " if origin else ""
-    return ConfigError("\n".join(where + sentence for sentence in sentences))
+            return f"{key} = {given!r} is not one of {allowed}.{hint}", key
+        case "value_error":
+            return f"{key}: {context['error']}." if key else f"{context['error']}.", key
+        case "model_type":
+            return f"{key} is a section: set one of its keys, such as {_example(root, key)}.", key
+        case "missing":
+            return f"{key} is missing.", key
+        case "string_pattern_mismatch":
+            return f"{key} = {given!r} is not valid. {_description(root, key)}".rstrip(), key
+        case "tuple_type" | "too_long":
+            shown = list(given) if isinstance(given, tuple) else given
+            return f"{key} = {shown!r} is not valid: it should be {_wanted_list(root, key)}.", key
+    if given == "none":
+        return f"{key} cannot be unset: give it a value.", key
+    message = _WANTED.get(kind) or detail["msg"].removeprefix("Input should be ")
+    return f"{key} = {given!r} is not valid: it should be {message}.", key
+
+
+def _wanted_list(root: type[BaseModel], key: str) -> str:
+    """Of a key with a list of fixed length: how many numbers, and its default as an example."""
+    field = field_at(root, key.split("."))
+    if field is None or not isinstance(field.default, tuple):
+        return "a list"
+    return f"{_COUNTS.get(len(field.default), len(field.default))} numbers, such as {list(field.default)}"
 
 
 def field_at(root: type[BaseModel], path: Iterable[str]) -> FieldInfo | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date, time
@@ -27,7 +28,7 @@ from tuitrain.config.sections import (
     TelemetryConfig,
     TrainConfig,
 )
-from tuitrain.files import read_regular
+from tuitrain.files import near_path, read_regular
 
 MOST_BYTES = 1 << 20
 """Of a configuration file."""
@@ -86,7 +87,8 @@ class RunConfig(Section):
         if self.train.global_batch_size % per_pass:
             raise ConfigError(
                 f"train.global_batch_size ({self.train.global_batch_size}) must be a multiple of "
-                f"train.micro_batch_size × processes ({self.train.micro_batch_size} × {world_size})."
+                f"train.micro_batch_size × processes ({self.train.micro_batch_size} × {world_size}).",
+                key="train.global_batch_size",
             )
         return self.train.global_batch_size // per_pass
 
@@ -143,7 +145,7 @@ def apply_overrides(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str,
         for part in path[:-1]:
             below = table.setdefault(part, {})
             if not isinstance(below, dict):
-                raise ConfigError(f"{override!r}: {part} is a value, not a section.")
+                raise ConfigError(f"{override!r}: {part} is a value, not a section.", key=part)
             table = below
         if value == "none" and _optional(path):
             table.pop(path[-1], None)
@@ -171,20 +173,27 @@ def _copy(tree: dict[str, Any]) -> dict[str, Any]:
     return {key: _copy(value) if isinstance(value, dict) else value for key, value in tree.items()}
 
 
-def validate(tree: Mapping[str, Any], origin: str = "") -> RunConfig:
-    """Check a raw tree; raises ConfigError with one sentence for each thing that is wrong."""
+def validate(tree: Mapping[str, Any], origin: str = "", elsewhere: Iterable[str] = ()) -> RunConfig:
+    """Check a raw tree; raises ConfigError with one sentence for each thing that is wrong.
+
+    origin: the file that the keys are from, but for those of `elsewhere`.
+    """
     complete = dict(tree)
     complete.setdefault("train", {})
     try:
         return RunConfig.model_validate(complete)
     except ValidationError as error:
-        raise explain(error, RunConfig, origin) from None
+        raise explain(error, RunConfig, origin, elsewhere) from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The raw tree of a TOML file; raises ConfigError naming file and line, OSError where it cannot be read."""
     try:
         return tomllib.loads(read_regular(path, MOST_BYTES).decode())
+    except FileNotFoundError as error:
+        near = near_path(path)
+        reason = f"no such file. Did you mean {str(near)!r}?" if near else error.strerror
+        raise FileNotFoundError(errno.ENOENT, reason, str(path)) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}.") from None
     except UnicodeDecodeError:
@@ -196,17 +205,19 @@ def load_config(preset_or_file: str, overrides: Iterable[str] = ()) -> RunConfig
 
     Raises ConfigError (bad key or value), presets.UnknownPresetError or FileNotFoundError.
     """
+    overrides, origin = list(overrides), ""
     if preset_or_file.endswith(".toml") or "/" in preset_or_file:
         path = Path(preset_or_file).expanduser()
         if path.is_dir():
             path = path / "config.toml"
-        tree = read_toml(path)
+        tree, origin = read_toml(path), str(path)
         tree.pop("about", None)
         tree.setdefault("name", _safe_name(path.stem if path.stem != "config" else path.parent.name))
     else:
         preset = presets.find(preset_or_file)
         tree = preset.tree() | {"name": preset.name, "preset": preset.name}
-    return validate(apply_overrides(tree, overrides))
+    tree = apply_overrides(tree, overrides)
+    return validate(tree, origin, [".".join(parse_override(override)[0]) for override in overrides])
 
 
 def _safe_name(text: str) -> str:

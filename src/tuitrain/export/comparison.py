@@ -17,6 +17,7 @@ from tuitrain.events.text import ascii_json
 from tuitrain.export.errors import ExportError
 from tuitrain.export.rows import Column, table
 from tuitrain.export.tables import render_comparison
+from tuitrain.files import writing
 from tuitrain.runs import RunDirectory, RunHistory
 
 # The names this file has always had for what the configuration calls otherwise.
@@ -39,7 +40,8 @@ def export_comparison(runs: Sequence[tuple[RunDirectory, RunHistory]], out: Path
     text = ascii_json(msgspec.json.format(msgspec.json.encode(spell_out(document)), indent=2).decode()) + "\n"
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
+        with writing(out):
+            out.write_text(text, encoding="utf-8")
     return text
 
 

@@ -20,6 +20,7 @@ from tuitrain.export.errors import ExportError
 from tuitrain.export.overlay import comparison_figure, listed
 from tuitrain.export.panels import PANELS, make_view, set_x
 from tuitrain.export.style import Size, figure_style, font, grey, ink, new_figure
+from tuitrain.files import writing
 from tuitrain.runs import RunDirectory, RunHistory
 
 FORMATS = ("png", "pdf", "svg")
@@ -187,7 +188,8 @@ def save_figure(figure: Figure, out: Path, stem: str, formats: Sequence[str], dp
     paths = []
     for name in dict.fromkeys(formats):
         path = out / f"{stem}.{name}"
-        figure.savefig(path, format=name, dpi=dpi, metadata=_METADATA[name])
+        with writing(path):
+            figure.savefig(path, format=name, dpi=dpi, metadata=_METADATA[name])
         paths.append(path)
     return paths
 

@@ -15,6 +15,7 @@ from tuitrain.events.text import ascii_json, stream_for_data
 from tuitrain.export.errors import ExportError
 from tuitrain.export.nested import nested_run
 from tuitrain.export.rows import iterate, table
+from tuitrain.files import writing
 from tuitrain.runs import RunHistory
 
 FORMATS = ("csv", "jsonl", "json", "parquet", "tensorboard")
@@ -37,10 +38,11 @@ def export_metrics(history: RunHistory, fmt: str, out: Path | None = None) -> Pa
     if out is None:
         raise ExportError(f"{fmt} cannot go to standard output: name a file with --out.")
     out.parent.mkdir(parents=True, exist_ok=True)
-    if fmt == "parquet":
-        _write_parquet(history, out)
-    else:
-        _write_tensorboard(history, out)
+    with writing(out):
+        if fmt == "parquet":
+            _write_parquet(history, out)
+        else:
+            _write_tensorboard(history, out)
     return out
 
 
@@ -50,7 +52,7 @@ def _opened(out: Path | None) -> Iterator[TextIO]:
         yield stream_for_data()
         return
     out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("w", encoding="utf-8", newline="") as file:
+    with writing(out), out.open("w", encoding="utf-8", newline="") as file:
         yield file
 
 

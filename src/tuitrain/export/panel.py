@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tuitrain.export.errors import ExportError
+from tuitrain.files import writing
 from tuitrain.runs import FloatArray
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _write_csv(panel: Panel, out: Path) -> None:
         for place, value in zip(places.tolist(), part.y[rows].tolist(), strict=True):
             column[place] = _number(value)
         columns.append(column)
-    with out.open("w", encoding="utf-8", newline="") as file:
+    with writing(out), out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([CSV_X.get(panel.x_axis, panel.x_axis), *_column_names(panel, parts)])
         writer.writerows(zip(map(_number, x.tolist()), *columns, strict=True))

@@ -7,6 +7,7 @@ on, so that a run looks the same on disk however it was started.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from types import FrameType
 import psutil
 
 from tuitrain.config import RunConfig
+from tuitrain.files import writing
 from tuitrain.launch.console import ConsoleFollower
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.machine import usable_cores
@@ -54,9 +56,14 @@ def wrapped_command(run: RunDirectory, command: Sequence[str]) -> list[str]:
 
 
 def new_run(runs_dir: Path, config: RunConfig) -> RunDirectory:
-    """A run directory with the resolved configuration in it."""
+    """A run directory with the resolved configuration in it. Raises OSError, and then leaves none."""
     run = create_run_directory(runs_dir.absolute(), config.name)
-    run.config.write_text(config.to_toml(), encoding="utf-8")
+    try:
+        with writing(run.config):
+            run.config.write_text(config.to_toml(), encoding="utf-8")
+    except OSError:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
     return run
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuitrain.config import RunConfig, load_config, resuming
+from tuitrain.files import writing
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import POLL_S, start, train_command
@@ -95,7 +96,8 @@ def resume_run(run: RunDirectory, config: RunConfig, processes: int) -> subproce
     run = RunDirectory(run.path.resolve(), run.log)
     temporary = run.config.with_name(".config.toml.new")
     text = config.to_toml()
-    temporary.write_text(text, encoding="utf-8")
+    with writing(run.config):
+        temporary.write_text(text, encoding="utf-8")
     _keep_config(run, text)
     temporary.replace(run.config)
     for request in run.control.glob("*"):

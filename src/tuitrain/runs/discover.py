@@ -8,6 +8,7 @@ import re
 import shlex
 from pathlib import Path
 
+from tuitrain.files import near_path
 from tuitrain.runs.layout import RunDirectory
 from tuitrain.runs.settings import runs_dir_setting
 
@@ -82,7 +83,9 @@ def find_run(name: str, runs_dir: Path) -> RunDirectory:
     if path.is_dir() and _holds_run(path):
         return RunDirectory(path.resolve())
     if "/" in name:
-        raise RunNotFoundError(f"{name} is neither a run directory nor a log file.")
+        near = near_path(path)
+        hint = f" Did you mean {str(near)!r}?" if near else ""
+        raise RunNotFoundError(f"{name} is neither a run directory nor a log file.{hint}")
     return _by_prefix(name, runs_dir)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tuitrain.files import read_regular
+from tuitrain.files import read_regular, writing
 
 MOST_INFO_BYTES = 1 << 20
 """Of `run.json`: what is larger was not written by a launcher."""
@@ -116,7 +116,8 @@ class RunDirectory:
         """Replace `run.json` in one step, so that no reader meets half of it."""
         temporary = self.info.with_name(f".run.json.{os.getpid()}")
         try:
-            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
+            with writing(self.info):
+                temporary.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
             temporary.replace(self.info)
         finally:
             temporary.unlink(missing_ok=True)

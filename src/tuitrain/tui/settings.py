@@ -120,7 +120,7 @@ def _checked(where: str, name: str, value: Any, *, text: bool = False) -> Any:
         return msgspec.convert(value, _FIELDS[name].type, strict=not text)
     except msgspec.ValidationError as error:
         expected = _description(name)
-        raise SettingsError(f"{where} = {_shown(value)} is not valid: it should be {expected}.") from error
+        raise SettingsError(f"{_given(where, value)} is not valid: it should be {expected}.") from error
 
 
 def _check_entries(where: str, name: str, table: dict[str, Any]) -> None:
@@ -155,6 +155,11 @@ def _description(name: str) -> str:
     return str(schema["description"])
 
 
+def _given(where: str, value: Any) -> str:
+    """A flag, variable or key with the value that it has."""
+    return f"{where}{': ' if where.startswith('--') else ' = '}{_shown(value)}"
+
+
 def _shown(value: Any) -> str:
     """A value as TOML writes it, as far as a sentence needs it."""
     if isinstance(value, bool):
@@ -170,7 +175,7 @@ def _check_theme(theme: str, where: str) -> None:
     from textual.theme import BUILTIN_THEMES
 
     if theme not in BUILTIN_THEMES:
-        raise SettingsError(f"{where} = {_shown(theme)} is not valid: it should be {_description('theme')}.")
+        raise SettingsError(f"{_given(where, theme)} is not valid: it should be {_description('theme')}.")
 
 
 def _check_layouts(own: Mapping[str, list[str]], first: str | None, origin: Mapping[str, str]) -> None:
@@ -183,9 +188,10 @@ def _check_layouts(own: Mapping[str, list[str]], first: str | None, origin: Mapp
             known = ", ".join(panel.id for panel in PANELS)
             wrong = f"there is no panel {', '.join(unknown)}" if unknown else "it has no panels"
             raise SettingsError(f"{origin['layouts']}.{name}: {wrong}. Known: {known}; loss:2 is two columns wide.")
-    names = [*SHIPPED, *own, OWN]
-    if first is not None and first not in names:
-        raise SettingsError(f"{origin['layout']} = {_shown(first)} is not one of {', '.join(dict.fromkeys(names))}.")
+    # The one that is made on the screen may not exist yet, so it is taken and not offered.
+    if first is not None and first not in (*SHIPPED, *own, OWN):
+        known = ", ".join(dict.fromkeys([*SHIPPED, *own]))
+        raise SettingsError(f"{_given(origin['layout'], first)} is not one of {known}.")
 
 
 def _speaks_unicode() -> bool:

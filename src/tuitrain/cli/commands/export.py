@@ -70,15 +70,13 @@ def plots(
     from tuitrain.export.figures import can_be_drawn, export_plots
     from tuitrain.runs import find_run, list_runs, load_history, runs_directory
 
-    where = runs_directory(runs_dir)
+    where, wanted = runs_directory(runs_dir), _formats(formats)
     chosen = [find_run(name, where) for name in runs] if runs else _with_steps(list_runs(where), where)
     pairs = [(run, load_history(run)) for run in chosen]
     drawn = [(run, history) for run, history in pairs if can_be_drawn(history)]
     # When every run is empty, the export says what is wrong.
     names = tuple(dict.fromkeys(name.strip() for name in (panels or "").split(",") if name.strip()))
-    paths = export_plots(
-        drawn or pairs, out, _formats(formats), dpi, style, x=x, panels=names, size=_size(size), title=title
-    )
+    paths = export_plots(drawn or pairs, out, wanted, dpi, style, x=x, panels=names, size=_size(size), title=title)
     for run, history in pairs:
         if not can_be_drawn(history):
             say(f"{run.run_id} is left out: its log holds no step and no evaluation yet.")

@@ -73,5 +73,5 @@ def _named(name: str) -> Device:
     found = gpu_by_name(name)
     if found is None:
         known = [gpu.name for gpu in GPUS]
-        raise LaunchError(f"--gpu {name!r} is not known.{suggest(name, known)} Known: {', '.join(known)}.")
+        raise LaunchError(f"--gpu: {name!r} is not known.{suggest(name, known)} Known: {', '.join(known)}.")
     return found
