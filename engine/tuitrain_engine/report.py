@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from tuitrain import events
+from tuitrain import accounting, events
 from tuitrain.config import RunConfig
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.formatting import UNKNOWN, bytes_text, duration, milliseconds, number, si
@@ -123,21 +123,17 @@ def _training(run: events.Run, config: RunConfig, tokens: int) -> Section:
     train, world = config.train, run.parallel.world_size if run.parallel else 1
     assert run.total_steps is not None and run.tokens_per_step is not None and run.flops_per_token is not None
     accumulation, processes = config.accumulation(world), f"{world} process{'es' if world > 1 else ''}"
+    bound = "at most " if config.model.document_mask else ""
     budget = "no budget" if train.token_budget is None else f"budget {si(train.token_budget)}"
     return "Training", [
         ("tokens/step", f"{run.tokens_per_step:,} = {train.global_batch_size} sequences × {config.model.seq_len}"),
         ("batch", f"{train.micro_batch_size} sequences × {accumulation} accumulated × {processes}"),
         ("steps", f"{run.total_steps:,} = {si(tokens)} tokens, {budget}"),
-        ("FLOPs/token", f"{si(run.flops_per_token, 'FLOP')}, {si(run.flops_per_token_causal, 'FLOP')} causal"),
+        ("FLOPs/token", f"{si(run.flops_per_token, 'FLOP')}, {bound}{si(run.flops_per_token_causal, 'FLOP')} causal"),
         ("whole run", si(tokens * run.flops_per_token, "FLOP")),
-        ("schedule", f"{config.schedule.name}, warmup {config.schedule.warmup_steps} steps, "
-         f"from {config.optim.lr:g} to {config.optim.lr * _floor(config):g}"),
+        ("schedule", accounting.schedule_text(config, run.total_steps)),
         ("seed", f"{train.seed}"),
     ]  # fmt: skip
-
-
-def _floor(config: RunConfig) -> float:
-    return 1.0 if config.schedule.name == "constant" else config.schedule.min_lr_ratio
 
 
 def _decisions(decisions: list[Decision], terminal: Terminal) -> list[str]:

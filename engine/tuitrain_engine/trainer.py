@@ -135,6 +135,8 @@ def prepare(
     if world.is_main:
         terminal.print(report.startup_report(run, config, goal.tokens, dataset.describe(), decisions, terminal))
         journal.console = console
+    for sentence in accounting.schedule_warnings(config, goal.steps):
+        journal.write(events.Alert(level="warning", code="schedule", message=sentence, step=progress.step))
 
     scale = Scale(
         tokens_per_step=config.tokens_per_step,

@@ -48,6 +48,17 @@ def test_a_window_shortens_the_attention_term_only() -> None:
     assert flops_per_token(preset("llama2-1.3b", window=9999)) == whole
 
 
+@pytest.mark.parametrize("window", [1, 64, 128, 255, 256])
+def test_the_causal_count_is_of_the_keys_that_the_mask_lets_through(window: int) -> None:
+    length = 256
+    flops = flops_per_token(preset("llama2-1.3b", seq_len=length, window=window))
+    keys = sum(min(position + 1, window) for position in range(length)) / length
+    counted = (flops.causal - flops.matmul) / (12 * 18 * 2304)
+    # The formula leaves out the half key that a token's own position adds.
+    assert counted == pytest.approx(keys, abs=0.51)
+    assert counted == pytest.approx(window - window**2 / (2 * length))
+
+
 def test_grouped_queries_change_the_projections_only() -> None:
     grouped, full = (flops_per_token(preset("llama3-2.2b", n_kv_heads=n)) for n in (8, 16))
     assert grouped.attention == full.attention

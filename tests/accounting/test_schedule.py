@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuitrain.accounting import TokenPosition, lr_factor
-from tuitrain.config.sections import ScheduleConfig
+from tuitrain.accounting import TokenPosition, lr_factor, schedule_text, schedule_warnings
+from tuitrain.config import RunConfig
+from tuitrain.config.sections import OptimConfig, ScheduleConfig, TrainConfig
 
 NAMES = ["cosine", "linear", "constant", "wsd"]
 
@@ -78,3 +79,33 @@ def test_in_tokens_the_decay_goes_on_where_it_was_when_steps_change_their_size(n
     assert following < before
     assert before - following == pytest.approx((before - lr_factor(50, schedule(name), 100)) * per_step / 100, rel=0.1)
     assert lr_factor(49 + left, schedule(name), 50 + left, last) == pytest.approx(0.1)
+
+
+def run(**section: object) -> RunConfig:
+    return RunConfig(schedule=ScheduleConfig(**section), optim=OptimConfig(lr=0.002), train=TrainConfig(max_steps=1))
+
+
+@given(
+    name=st.sampled_from(NAMES), warmup=st.integers(0, 60), steps=st.integers(1, 60),
+    minimum=st.floats(0, 1), decay=st.floats(0.01, 1),
+)  # fmt: skip
+def test_the_text_tells_the_learning_rate_of_the_last_step(
+    name: str, warmup: int, steps: int, minimum: float, decay: float
+) -> None:
+    config = run(name=name, warmup_steps=warmup, min_lr_ratio=minimum, decay_fraction=decay)
+    last = 0.002 * lr_factor(steps - 1, config.schedule, steps)
+    assert f"{last:g}" in schedule_text(config, steps)
+    assert ("only the warmup" in schedule_text(config, steps)) == (warmup >= steps)
+
+
+def test_a_run_too_short_for_its_schedule_is_warned_of() -> None:
+    assert schedule_warnings(run(warmup_steps=10), 20) == []
+    (sentence,) = schedule_warnings(run(warmup_steps=200), 20)
+    assert "to 0.0002 of optim.lr = 0.002" in sentence and "never decays" in sentence
+    (sentence,) = schedule_warnings(run(warmup_steps=20), 20)
+    assert "to 0.002 of optim.lr = 0.002" in sentence
+    (sentence,) = schedule_warnings(run(name="wsd", warmup_steps=90, decay_fraction=0.2), 100)
+    assert "leaves 10 of the 20 steps" in sentence
+    (sentence,) = schedule_warnings(run(name="wsd", warmup_steps=9, decay_fraction=0.001), 100)
+    assert "less than one step" in sentence
+    assert "stays until step 80" in schedule_text(run(name="wsd", warmup_steps=9, decay_fraction=0.2), 100)

@@ -90,6 +90,8 @@ def test_defaults_follow_the_keys_they_depend_on() -> None:
         ("train.max_steps.x=5", "max_steps", "is a value, not a section"),
         ("model.head_dim=33", "head_dim (33)", "must be even"),
         ("model.n_kv_heads=3", "n_kv_heads (3)", "must be a multiple"),
+        ("model.n_heads=3", "n_heads (3) must divide d_model (128)", "unless head_dim is set"),
+        ("model.n_heads=128", "n_heads (128) must divide d_model (128)", "at least 2 wide"),
         ("train.global_batch_size=7", "global_batch_size (7)", "must be a multiple of micro_batch_size (16)"),
         ("data.tokenizer=sentencepiece:5", "sentencepiece:5", "from 300 to 1000000"),
         ("train.max_steps=none", "train", "max_steps or token_budget must be set"),

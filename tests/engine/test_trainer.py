@@ -415,3 +415,18 @@ def test_a_resume_evaluates_the_same_sequences_or_begins_a_new_best(
     sequences, losses, text = resumed("steps", "eval.steps=3")
     assert sequences == 24 and losses == {}
     assert "best validation loss starts anew" in " ".join(text.split())
+
+
+def test_a_warmup_as_long_as_the_run_is_told_where_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
+    run_dir = make_run(tmp_path, schedule={"warmup_steps": 50})
+    journal = Journal(run_dir)
+    prepare(run_dir, load_config(str(run_dir / "config.toml")), journal, Control(run_dir), World(), resume=False)
+    journal.close()
+    (alert,) = of_type(read_log(run_dir), events.Alert)
+    assert (alert.level, alert.code) == ("warning", "schedule")
+    assert "to 0.001 of optim.lr = 0.01" in alert.message
+    text = " ".join(capsys.readouterr().out.split())
+    assert "it ends at 0.001 in step 5" in text and alert.message in text

@@ -15,7 +15,7 @@ from tuitrain.accounting.logits import chunk_rows, dense_logits_bytes, logits_by
 from tuitrain.accounting.memory import MemoryEstimate, estimate_memory, shard_count, step_moments
 from tuitrain.accounting.parameters import ParameterCounts, count_parameters
 from tuitrain.accounting.peaks import GPUS, Gpu, find_gpu, peak_tflops
-from tuitrain.accounting.schedule import Schedule, TokenPosition, lr_factor
+from tuitrain.accounting.schedule import Schedule, TokenPosition, lr_factor, schedule_text, schedule_warnings
 
 __all__ = [
     "GPUS",
@@ -42,6 +42,8 @@ __all__ = [
     "lr_factor",
     "mfu",
     "peak_tflops",
+    "schedule_text",
+    "schedule_warnings",
     "shard_count",
     "size_text",
     "step_moments",

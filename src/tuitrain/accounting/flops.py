@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 class FlopsPerToken:
     """FLOPs to train on one token (forward and backward), without recomputation.
 
-    full is the headline convention (the causal mask is not discounted), causal halves the attention product.
+    full is the headline convention (the causal mask is not discounted), causal counts the keys that the mask lets
+    through: an upper bound where documents are masked too, since how long they are is known from the data only.
     """
 
     matmul: float
     attention: float
+    visible: float = 0.5
+    """Share of the attention product that the causal mask and the window let through."""
 
     @property
     def full(self) -> float:
@@ -28,8 +31,8 @@ class FlopsPerToken:
 
     @property
     def causal(self) -> float:
-        """The same with half of the attention term, as a causal kernel does it."""
-        return self.matmul + self.attention / 2
+        """The same with the visible share of the attention term, as a kernel that skips the rest does it."""
+        return self.matmul + self.attention * self.visible
 
 
 def flops_per_token(model: ModelConfig) -> FlopsPerToken:
@@ -37,8 +40,11 @@ def flops_per_token(model: ModelConfig) -> FlopsPerToken:
 
     n_heads are the query heads: grouped queries change the projections only.
     """
-    attention = 12 * model.n_layers * model.n_heads * model.head_dim * model.attention_span
-    return FlopsPerToken(matmul=6.0 * count_parameters(model).matmul, attention=float(attention))
+    span = model.attention_span
+    attention = 12 * model.n_layers * model.n_heads * model.head_dim * span
+    # The mean number of visible keys is T / 2, or w − w² / (2 T) with a window w < T: as a share of T, or of w.
+    visible = 1 - span / (2 * model.seq_len)
+    return FlopsPerToken(6.0 * count_parameters(model).matmul, float(attention), visible)
 
 
 def achieved_tflops(tokens_per_sec: float, flops: float, world_size: int) -> float:

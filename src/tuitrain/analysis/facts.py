@@ -45,8 +45,8 @@ def flops_text(full: float | None, causal: float | None) -> str | None:
     """FLOPs per token in both conventions; None where unknown."""
     if full is None:
         return None
-    halved = f" ({units.flop(causal)} with the causal mask halved)" if causal is not None else ""
-    return f"{units.flop(full)}{halved}"
+    masked = f" ({units.flop(causal)} with the mask counted)" if causal is not None else ""
+    return f"{units.flop(full)}{masked}"
 
 
 def parameter_parts(counts: ParameterCounts) -> list[tuple[str, int]]:

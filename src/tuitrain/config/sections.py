@@ -125,6 +125,11 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:
+        if "head_dim" not in self.model_fields_set and (self.d_model % self.n_heads or self.d_model < 2 * self.n_heads):
+            raise ValueError(
+                f"n_heads ({self.n_heads}) must divide d_model ({self.d_model}) into heads at least 2 wide, unless "
+                "head_dim is set"
+            )
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"n_heads ({self.n_heads}) must be a multiple of n_kv_heads ({self.n_kv_heads})")
         if self.position == "rope" and self.head_dim % 2:

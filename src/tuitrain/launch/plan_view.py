@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from tuitrain.accounting import schedule_text, schedule_warnings
 from tuitrain.analysis import units
 from tuitrain.analysis.facts import flops_text, memory_parts, parameter_parts
 from tuitrain.analysis.metrics import NOT_AVAILABLE
@@ -16,7 +17,7 @@ BY_DATA = f"{NOT_AVAILABLE}: the vocabulary is decided by the data; set model.vo
 
 def plan_facts(plan: Plan) -> list[tuple[str, str]]:
     """Named lines of text, from the architecture to the hours."""
-    config = plan.config
+    config, steps = plan.config, plan.config.total_steps
     batch = f"{config.train.global_batch_size} sequences × {config.model.seq_len:,} tokens"
     passes = f"{config.train.micro_batch_size} × {plan.accumulation} micro-batches × {plan.gpus} process"
     return [
@@ -24,7 +25,8 @@ def plan_facts(plan: Plan) -> list[tuple[str, str]]:
         ("parameters", _parameters(plan)),
         ("FLOPs per token", _flops(plan)),
         ("step", f"{config.tokens_per_step:,} tokens ({batch}; {passes}{'es' if plan.gpus > 1 else ''})"),
-        ("run", f"{config.total_steps:,} steps, {units.count(plan.tokens)} tokens"),
+        ("run", f"{steps:,} steps, {units.count(plan.tokens)} tokens"),
+        ("schedule", "\n".join([schedule_text(config, steps), *schedule_warnings(config, steps)])),
         ("data", _data(plan)),
         ("device", _device(plan)),
         ("strategy", f"{plan.strategy or NOT_AVAILABLE}: {plan.strategy_reason}"),
@@ -115,6 +117,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "tokens_per_step": plan.config.tokens_per_step,
         "total_steps": plan.config.total_steps,
         "tokens": plan.tokens,
+        "schedule": schedule_text(plan.config, plan.config.total_steps),
+        "warnings": schedule_warnings(plan.config, plan.config.total_steps),
         "token_budget": plan.config.train.token_budget,
         "data_token_limit": plan.data_limit,
         "least_epochs": plan.least_epochs,
