@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from tests.support import write_run
 from tuitrain.cli.commands.export import app
 from tuitrain.export.errors import ExportError
-from tuitrain.export.figures import export_plots, panel_figure
+from tuitrain.export.figures import analysis_figure, export_plots, panel_figure, save_figure
 from tuitrain.export.overlay import comparison_figure, comparison_panel
 from tuitrain.export.style import figure_style
 from tuitrain.runs import RunDirectory, RunHistory, load_history
@@ -103,6 +103,18 @@ def test_the_style_file_decides_size_and_type(two: list[Pair], tmp_path: Path) -
     assert sizes["theirs"] == pytest.approx([2 * size for size in sizes["ours"]])
     (path,) = export_plots(two[:1], tmp_path, style=style, dpi=100, size=(3.0, 2.0), panels=("lr",))
     assert imread(path).shape[:2] == (200, 300), "an explicit size comes before that of the style"
+
+
+def test_in_a_small_figure_the_legend_goes_into_the_panel_and_not_over_its_title(
+    two: list[Pair], tmp_path: Path
+) -> None:
+    with figure_style():
+        figure = analysis_figure(two[0][1], "x", size=(7.0, 4.0))
+        save_figure(figure, tmp_path, "small", ("png",), 100)
+        for axes in figure.axes:
+            if (legend := axes.get_legend()) and (title := axes.get_title(loc="left")):
+                (text,) = [each for each in axes.findobj(Text) if each.get_text() == title]
+                assert not legend.get_window_extent().overlaps(text.get_window_extent()), title
 
 
 def test_a_panel_that_is_not_there_is_named_with_those_that_are(two: list[Pair], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tuitrain.analysis.summary import Summary, summarize
 from tuitrain.export import overlay
 from tuitrain.export.errors import ExportError
 from tuitrain.export.overlay import comparison_figure, listed
+from tuitrain.export.marks import part_title_and_legend
 from tuitrain.export.panels import PANELS, make_view, set_x
 from tuitrain.export.style import Size, figure_style, font, grey, ink, new_figure
 from tuitrain.files import writing
@@ -184,6 +185,8 @@ def save_figure(figure: Figure, out: Path, stem: str, formats: Sequence[str], dp
     # Laid out once for all formats; each save would do it again.
     if (layout := figure.get_layout_engine()) is not None:
         layout.execute(figure)
+        for axes in figure.axes:
+            part_title_and_legend(axes)
         figure.set_layout_engine("none")
     paths = []
     for name in dict.fromkeys(formats):

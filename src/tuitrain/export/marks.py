@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 from tuitrain.export.style import font, grey
 from tuitrain.runs import FloatArray
@@ -65,6 +66,20 @@ def legend(axes: Axes, handles: Sequence[Any] = (), labels: Sequence[str] = ()) 
         handlelength=1.1 if crowded else 1.6, handletextpad=0.4, columnspacing=0.8 if crowded else 1.1,
         fontsize=font(8 if not crowded else 7.2 if len(handles) == 3 else 6.5),
     )  # fmt: skip
+
+
+def part_title_and_legend(axes: Axes) -> None:
+    """Move the legend into the axes where it would touch the title. The layout of the figure must be done."""
+    legend, title = axes.get_legend(), axes.get_title(loc="left")
+    if legend is None or not title:
+        return
+    (text,) = axes.findobj(
+        lambda each: isinstance(each, Text) and each.get_text() == title and not each.get_rotation()
+    )[:1]
+    if legend.get_window_extent().overlaps(text.get_window_extent()):
+        legend.set_loc("best")
+        legend.set_bbox_to_anchor(None)
+        legend.set_ncols(1)
 
 
 def alone(points: int) -> dict[str, Any]:
