@@ -17,8 +17,8 @@ from tuitrain.analysis.series import Axis
 from tuitrain.analysis.summary import Summary, summarize
 from tuitrain.export import overlay
 from tuitrain.export.errors import ExportError
-from tuitrain.export.overlay import comparison_figure, listed
 from tuitrain.export.marks import part_title_and_legend
+from tuitrain.export.overlay import comparison_figure, listed
 from tuitrain.export.panels import PANELS, make_view, set_x
 from tuitrain.export.style import Size, figure_style, font, grey, ink, new_figure
 from tuitrain.files import writing

@@ -73,9 +73,8 @@ def part_title_and_legend(axes: Axes) -> None:
     legend, title = axes.get_legend(), axes.get_title(loc="left")
     if legend is None or not title:
         return
-    (text,) = axes.findobj(
-        lambda each: isinstance(each, Text) and each.get_text() == title and not each.get_rotation()
-    )[:1]
+    # The title of the vertical axis, which may read the same, is turned.
+    (text,) = [each for each in axes.findobj(Text) if each.get_text() == title and not each.get_rotation()][:1]
     if legend.get_window_extent().overlaps(text.get_window_extent()):
         legend.set_loc("best")
         legend.set_bbox_to_anchor(None)
