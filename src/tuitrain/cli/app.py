@@ -14,6 +14,7 @@ from tuitrain import __version__
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Train": ("launch", "stop", "resume", "checkpoint", "eval", "snapshot"),
     "Look": ("watch", "ls", "show", "status", "logs", "sample"),
+    "Keep": ("tag", "note", "rm"),
     "Compare and export": ("compare", "diff", "export"),
     "Plan and set up": ("plan", "presets", "doctor", "schema"),
 }
@@ -51,6 +52,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("status", "status", "status", "One line about a run, and an exit code; can wait for its end."),
     Command("logs", "logs", "logs", "Console output of a run."),
     Command("sample", "sample", "sample", "Generate text from a checkpoint."),
+    Command("tag", "tag", "tag", "Tags of a run: add, take away, list."),
+    Command("note", "tag", "note", "Notes of a run: add, take away, list."),
+    Command("rm", "rm", "rm", "Remove runs and all that is in their directories."),
     Command("compare", "compare", "compare", "Runs side by side: curves on a terminal, else a table."),
     Command("diff", "diff", "diff", "Configuration keys in which two runs differ."),
     Command("export", "export", "app", "Figures and numbers as files."),

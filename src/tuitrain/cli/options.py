@@ -18,6 +18,14 @@ def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
     return [name for name in [*(run.run_id for run in runs), "latest"] if name.startswith(incomplete)]
 
 
+def complete_tag(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Tags of the runs that are there."""
+    from tuitrain.runs import list_runs, runs_directory
+
+    infos = [run.read_info() for run in list_runs(runs_directory(ctx.params.get("runs_dir")))]
+    return sorted({tag for info in infos if info for tag in info.tags if tag.startswith(incomplete)})
+
+
 def complete_preset(incomplete: str) -> list[str]:
     """Names and aliases of the presets that begin so."""
     from tuitrain.config import all_presets

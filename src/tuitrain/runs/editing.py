@@ -18,7 +18,7 @@ PATIENCE_S = 20.0
 
 
 class EditError(ValueError):
-    """A run whose tags and notes cannot be changed; the message says why."""
+    """A run that cannot be changed or removed; the message says why."""
 
 
 def normal_tags(tags: Iterable[str]) -> list[str]:

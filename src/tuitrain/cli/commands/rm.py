@@ -1,0 +1,54 @@
+"""`tuitrain rm`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tuitrain.cli.options import JsonOption, RunsArgument, RunsDirOption
+from tuitrain.cli.output import print_json, say
+
+
+def rm(
+    runs: RunsArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain rm llama2-tiny-20260101-120000-9f3a
+      tuitrain rm $(tuitrain ls -q status:failed) --yes
+
+    Remove runs with all that is in their directories: log, console, checkpoints.
+
+    A live run is never removed, nor a log that lies elsewhere. Without a terminal --yes has to be given.
+    """
+    from tuitrain.accounting import size_text
+    from tuitrain.launch import LaunchError
+    from tuitrain.runs import find_run, runs_directory
+    from tuitrain.runs.removing import prepare_removal, remove_run
+
+    where = runs_directory(runs_dir)
+    found = {run.path.resolve(): run for run in (find_run(name, where) for name in runs)}
+    # All are looked at before the first is removed.
+    removals = [prepare_removal(run, where) for run in found.values()]
+    for removal in removals:
+        at = "" if removal.seen.step is None else f"step {removal.seen.step.step:,}, "
+        say(f"{removal.run.path}  {removal.seen.status}, {at}{size_text(removal.bytes)}")
+    size = size_text(sum(removal.bytes for removal in removals))
+    what = removals[0].run.run_id if len(removals) == 1 else f"these {len(removals)} runs"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise LaunchError(f"--yes: without a terminal it has to be given to remove {what} ({size}).")
+        if not typer.confirm(f"Remove {what} for good ({size})?", err=True):
+            say("Nothing was removed.")
+            raise typer.Exit(1)
+    for removal in removals:
+        remove_run(removal.run)
+    if as_json:
+        print_json([{"run_id": r.run.run_id, "path": str(r.run.path.absolute()), "bytes": r.bytes} for r in removals])
+    else:
+        say(f"Removed {what}, {size}.")
