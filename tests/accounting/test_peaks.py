@@ -18,6 +18,14 @@ PRODUCTS = {
     "NVIDIA GeForce RTX 5090": 209.5,
     "NVIDIA RTX 6000 Ada Generation": 364,
     "NVIDIA L40S": 362,
+    "NVIDIA L40": 181.05,
+    "NVIDIA L4": 121,
+    "NVIDIA A10G": 70,
+    "NVIDIA H20": 148,
+    "NVIDIA H20-3e": 148,
+    "NVIDIA H800": 989,
+    "NVIDIA H800 PCIe": 756,
+    "NVIDIA B300 SXM6 AC": 2250,
     "NVIDIA H100 80GB HBM3": 989,
     "NVIDIA H100 NVL": 835,
     "NVIDIA H100 PCIe": 756,
@@ -28,7 +36,10 @@ PRODUCTS = {
     "AMD Instinct MI300X": 1307,
     "AMD Instinct MI325X": 1307,
 }
-UNKNOWN = ["NVIDIA L40", "NVIDIA A10", "NVIDIA A1000", "NVIDIA H20", "Tesla T4", "RTX 4090 D", "A100X", "cpu", ""]
+UNKNOWN = [
+    "NVIDIA L40G", "NVIDIA L20", "NVIDIA A10", "NVIDIA A1000", "NVIDIA H2000", "NVIDIA GB300", "Tesla T4", "RTX 4090 D",
+    "A100X", "cpu", "",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("product, peak", PRODUCTS.items())

@@ -27,6 +27,20 @@ def test_plan_says_at_which_utilisation(cli: Cli) -> None:
     assert "10.3 GFLOP" in text
 
 
+def test_plan_of_what_does_not_fit_has_no_time_and_says_what_would_on_these_gpus_or_that_nothing_does(cli: Cli) -> None:
+    nothing = cli("plan", "llama3-8b", "--gpu", "RTX 4090", "--gpus", "4")
+    assert nothing.code == 1
+    assert "no micro-batch, checkpointing or sharding makes it fit 4 × RTX 4090" in nothing.out
+    assert "would fit on more: --gpus 16" in nothing.out and "would fit: " not in nothing.out
+    assert nothing.out.split("time")[-1].strip() == "n/a: it does not fit"
+    something = cli("plan", "qwen3-1.8b", "train.micro_batch_size=32", "--gpu", "RTX 4090", "--gpus", "4")
+    assert something.code == 1 and "would fit: " in something.out and "no micro-batch" not in something.out
+    found = cli("plan", "llama3-8b", "--gpu", "RTX 4090", "--gpus", "4", "--json")
+    assert found.code == 1
+    assert (found.json()["time"], found.json()["would_fit"]) == (None, [])
+    assert found.json()["would_fit_on_more"][0]["settings"][0] == "--gpus 16"
+
+
 def test_plan_of_an_unknown_gpu_offers_the_nearest(cli: Cli) -> None:
     result = cli("plan", "gpt2-124m", "--gpu", "H1000")
     assert result.code == 2

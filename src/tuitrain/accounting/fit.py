@@ -37,6 +37,11 @@ class Change:
     settings: tuple[str, ...]
     bytes: int
 
+    @property
+    def more_gpus(self) -> bool:
+        """Whether it takes more GPUs than there are to be."""
+        return self.settings[0].startswith("--gpus ")
+
     def __str__(self) -> str:
         """As on a command line, such as `--gpus 4 parallel.strategy=fsdp (61.2 GB)`."""
         return f"{' '.join(self.settings)} ({size_text(self.bytes)})"

@@ -26,6 +26,8 @@ from tuitrain.launch.machine import GB, Device
 DEFAULT_MFU = 0.4
 """Utilisation assumed where nobody states one; well-tuned dense models reach 0.4 to 0.5 on one node."""
 
+NOTHING_FITS = "no micro-batch, checkpointing or sharding makes it fit"
+
 SHAKESPEARE_CHARACTERS = 65
 """Distinct characters of the tiny Shakespeare text, whose checksum is fixed."""
 
@@ -35,7 +37,7 @@ class Plan:
     """The arithmetic of one configuration on `gpus` devices of one kind. Unknown is None.
 
     parameters, flops and memory are None while the vocabulary is decided by the data, and so is a strategy that is
-    left to be chosen; budget is None while the device's peak is unknown.
+    left to be chosen; budget is None where the device's peak is unknown or the run does not fit.
     """
 
     config: RunConfig
@@ -72,9 +74,10 @@ class Plan:
         """What the estimate of one process may fill of its memory."""
         return usable_bytes(self.memory_gb)
 
-    def changes(self) -> list[Change]:
-        """What would fit, cheapest in speed first."""
-        return fitting_changes(self.config, self.dtype, self.gpus, self.device.type, self.device.memory_gb * GB)[:3]
+    def changes(self, *, more_gpus: bool = False) -> list[Change]:
+        """Up to three changes that would fit on these GPUs, cheapest in speed first; or those that take more GPUs."""
+        found = fitting_changes(self.config, self.dtype, self.gpus, self.device.type, self.device.memory_gb * GB)
+        return [change for change in found if change.more_gpus == more_gpus][:3]
 
     @property
     def data_limit(self) -> int | None:
@@ -124,7 +127,8 @@ def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, mfu: float = 
         memory = estimate_memory(
             config.model_copy(update={"parallel": parallel}), dtype=dtype, world_size=gpus, device_type=device.type
         )
-        if peak is not None:
+        fits = memory.total <= usable_bytes(capacity_per_process(device.memory_gb * GB, gpus, 1, device.type))
+        if peak is not None and fits:
             tokens = config.total_steps * config.tokens_per_step
             budget = time_to_budget(tokens, flops.full, peak_tflops=peak, mfu=mfu, gpus=gpus)
     return Plan(

@@ -10,7 +10,7 @@ from tuitrain.analysis import units
 from tuitrain.analysis.facts import flops_text, memory_parts, parameter_parts
 from tuitrain.analysis.metrics import NOT_AVAILABLE
 from tuitrain.launch.machine import GB
-from tuitrain.launch.plan import Plan
+from tuitrain.launch.plan import NOTHING_FITS, Plan
 
 BY_DATA = f"{NOT_AVAILABLE}: the vocabulary is decided by the data; set model.vocab_size to plan with it"
 
@@ -71,9 +71,13 @@ def _size(size: int) -> str:
 def _device(plan: Plan) -> str:
     peak = f"peak {plan.peak_tflops:g} dense TFLOP/s" if plan.peak_tflops is not None else "peak unknown"
     if plan.device.kind != "cpu":
-        return f"{plan.gpus} × {plan.device.name}, {plan.device.memory_gb:.1f} GB memory, {plan.dtype}, {peak}"
+        return f"{_devices(plan)}, {plan.device.memory_gb:.1f} GB memory, {plan.dtype}, {peak}"
     where = plan.device.name if plan.gpus == 1 else f"{plan.gpus} processes on the CPU, talking through gloo"
     return f"{where}, {plan.device.memory_gb:.1f} GB RAM, {plan.dtype}, {peak}"
+
+
+def _devices(plan: Plan) -> str:
+    return plan.device.name if plan.device.kind == "cpu" else f"{plan.gpus} × {plan.device.name}"
 
 
 def _memory(plan: Plan) -> str:
@@ -85,7 +89,8 @@ def _memory(plan: Plan) -> str:
     lines = [f"about {_size(memory.total).strip()}{each}, of {_usable(plan)}: {verdict}"]
     lines += [f"{_size(size)}  {name}" for name, size in memory_parts(memory)]
     if plan.fits is False:
-        lines += [f"would fit: {change}" for change in plan.changes()]
+        lines += [f"would fit: {change}" for change in plan.changes()] or [f"{NOTHING_FITS} {_devices(plan)}"]
+        lines += [f"would fit on more: {change}" for change in plan.changes(more_gpus=True)]
     return "\n".join(lines)
 
 
@@ -95,6 +100,8 @@ def _usable(plan: Plan) -> str:
 
 
 def _time(plan: Plan) -> str:
+    if plan.fits is False:
+        return f"{NOT_AVAILABLE}: it does not fit"
     if plan.budget is None:
         return f"{NOT_AVAILABLE}: the device's peak is unknown; set hardware.peak_tflops" if plan.flops else BY_DATA
     budget = plan.budget
@@ -103,6 +110,10 @@ def _time(plan: Plan) -> str:
         f"{units.duration(budget.seconds)} at {units.percent(plan.mfu)} MFU ({units.rate(budget.tokens_per_sec)}, "
         f"{hours} GPU-hours)"
     )
+
+
+def _changes(plan: Plan, *, more_gpus: bool = False) -> list[dict[str, Any]]:
+    return [asdict(change) for change in plan.changes(more_gpus=more_gpus)] if plan.fits is False else []
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -130,7 +141,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "memory_bytes": asdict(memory) | {"total": memory.total} if memory else None,
         "usable_memory_bytes": round(plan.usable_gb * GB),
         "fits": plan.fits,
-        "would_fit": [asdict(change) for change in plan.changes()] if plan.fits is False else [],
+        "would_fit": _changes(plan),
+        "would_fit_on_more": _changes(plan, more_gpus=True),
         "mfu": plan.mfu,
         "time": asdict(plan.budget) if plan.budget else None,
         "config": plan.config.to_dict(),

@@ -14,7 +14,7 @@ from tuitrain.config.errors import nearest
 from tuitrain.config.source import source_path
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.machine import GB, Machine, find_machine, torch_is_cpu_only, training_device
-from tuitrain.launch.plan import Plan, known_vocabulary, make_plan
+from tuitrain.launch.plan import NOTHING_FITS, Plan, known_vocabulary, make_plan
 from tuitrain.launch.processes import Processes, choose_processes
 
 ENGINE_PACKAGES = ("tuitrain_engine", "torch")
@@ -105,8 +105,10 @@ def check_memory(config: RunConfig, machine: Machine, gpus: int = 1) -> None:
     fitting = [preset for preset in all_presets() if fits(preset, machine)]
     how = f"micro-batch {config.train.micro_batch_size}, {plan.dtype}"
     how += f", {plan.strategy}" if gpus > 1 else ""
-    changes = " or ".join(map(str, plan.changes()))
-    advice = f"It would with {changes}" if changes else "No micro-batch, checkpointing or sharding makes it fit"
+    here, more = (" or ".join(map(str, plan.changes(more_gpus=more))) for more in (False, True))
+    advice = f"It would with {here}" if here else NOTHING_FITS.capitalize()
+    if more and not here:
+        advice += f"; more of these GPUs would: {more}"
     raise LaunchError(
         f"{name} needs about {plan.memory.total / GB:.1f} GB on {_where(plan)} ({how}); {_has(plan)}. "
         f"{advice}. Presets that fit: {', '.join(fitting) or 'none'}. --force starts it all the same."

@@ -45,7 +45,8 @@ def plan(
 
     Parameters, FLOPs per token, memory and time of a configuration. Nothing is started.
 
-    The time is that of the token budget at the stated utilisation; measured runs tell the true one.
+    The time is that of the token budget at the stated utilisation; measured runs tell the true one. What does not fit
+    has no time: what would is said, and the exit code is 1.
     """
     from tuitrain.config import load_config
     from tuitrain.launch.machine import find_machine, training_device
@@ -58,10 +59,12 @@ def plan(
     device = _named(gpu) if gpu else training_device(config, find_machine())
     made = make_plan(config, device, gpus=gpus, mfu=mfu)
     if as_json:
-        return print_json(plan_json(made))
-    print(config.name)
-    print_facts(plan_facts(made))
-    return None
+        print_json(plan_json(made))
+    else:
+        print(config.name)
+        print_facts(plan_facts(made))
+    if made.fits is False:
+        raise typer.Exit(1)
 
 
 def _named(name: str) -> Device:
