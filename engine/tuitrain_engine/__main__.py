@@ -29,11 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     if size > 1 and rank > 0:
         _redirect_output(options.run_dir, rank)
     if options.command == "train":
-        return _train(options.run_dir, rank, size, resume=options.resume)
+        return _train(options.run_dir, rank, size, resume=options.resume, asked=options.config)
     return _other(options)
 
 
-def _train(run_dir: Path, rank: int, size: int, *, resume: bool) -> int:
+def _train(run_dir: Path, rank: int, size: int, *, resume: bool, asked: Path | None) -> int:
     """Train; signals and the end of torchrun are heard from here on, long before torch is imported."""
     control, peers = Control(run_dir, reads_files=rank == 0), Peers(run_dir, rank, size)
     peers.watch()
@@ -43,7 +43,7 @@ def _train(run_dir: Path, rank: int, size: int, *, resume: bool) -> int:
         from tuitrain_engine import lifecycle
 
         try:
-            return lifecycle.run_attempt(run_dir, control, peers, resume=resume)
+            return lifecycle.run_attempt(run_dir, control, peers, resume=resume, asked=asked)
         except lifecycle.AlreadyTrainedError as error:
             print(error, file=sys.stderr)
             return USAGE
@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train the run in a directory")
     train.add_argument("--resume", action="store_true", help="continue from its newest complete checkpoint")
+    train.add_argument("--config", type=Path, help="another configuration to resume with, which becomes the run's")
     sample = commands.add_parser("sample", help="continue a text with a checkpoint")
     sample.add_argument("--prompt", required=True)
     sample.add_argument("--max-tokens", type=int)

@@ -36,16 +36,22 @@ class AlreadyTrainedError(RuntimeError):
     """Another engine trains this run; nothing may be written to its log."""
 
 
-def run_attempt(run_dir: Path, control: Control, peers: Peers, *, resume: bool) -> int:
+def run_attempt(run_dir: Path, control: Control, peers: Peers, *, resume: bool, asked: Path | None = None) -> int:
     """Train the run in this directory and return the exit code. Its config.toml must exist.
+
+    asked: a file with the configuration to resume with, which is deleted; it becomes the run's once the checkpoint is
+    known to go with it.
 
     Raises ConfigError when that cannot be read or the processes do not suit this machine, AlreadyTrainedError when
     another process trains this run; from then on every end of the attempt is in the log.
     """
-    config = load_config(str(run_dir / "config.toml"))
+    config = load_config(str(asked or run_dir / "config.toml"))
     if peers.is_main:
         _lock(run_dir)
     world = join_world(config.train.device)
+    if asked is not None and world.is_main:
+        # By now all processes have read it.
+        asked.unlink(missing_ok=True)
     code = Attempt(run_dir, config, world, control, peers).run(resume)
     if world.size > 1:
         # After a failure the others may hang in a collective. And at an ordinary exit gloo aborts now and then, since

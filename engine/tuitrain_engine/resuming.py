@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from tuitrain import events
-from tuitrain.config import ConfigError, RunConfig, resuming, validate
+from tuitrain.config import ConfigError, RunConfig, load_config, resuming, validate
 from tuitrain_engine import checkpoint
 from tuitrain_engine.checkpoint import CheckpointError, Found
 from tuitrain_engine.data import Dataset
@@ -78,6 +79,18 @@ def restore(
         (journal.evaluations(up_to_step=progress.step), journal.written_at(progress.step)) if world.is_main else None
     )
     return Restored(found, damaged, state["config"], changes, progress, evaluations, written)
+
+
+def keep_config(run_dir: Path, config: RunConfig) -> None:
+    """Make a configuration the run's; the one before, where it differs, stays as config.earlier-1.toml and so on."""
+    path = run_dir / "config.toml"
+    if load_config(str(path)) == config:
+        return
+    number = 1 + len(list(run_dir.glob("config.earlier-*.toml")))
+    shutil.copyfile(path, run_dir / f"config.earlier-{number}.toml")
+    unfinished = path.with_name(".config.toml.new")
+    unfinished.write_text(config.to_toml(), encoding="utf-8")
+    unfinished.replace(path)
 
 
 def _changes(before: dict[str, Any], after: RunConfig) -> list[resuming.Change]:

@@ -29,7 +29,7 @@ from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.parallel import Distribution, World
 from tuitrain_engine.profiler import StepProfiler, memory_snapshot, prepare_snapshots
 from tuitrain_engine.progress import Goal, Progress
-from tuitrain_engine.resuming import Restored, restore
+from tuitrain_engine.resuming import Restored, keep_config, restore
 from tuitrain_engine.sampling import continue_text
 from tuitrain_engine.saving import Checkpoints
 from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Telemetry
@@ -99,7 +99,7 @@ def prepare(
         should_stop=control.asks_to_stop,
     )
     keep_tokenizer(dataset.tokenizer, run_dir / "tokenizer", check=resume, write=world.is_main)
-    config = config.with_vocab_size(config.model.vocab_size or dataset.vocab_size)
+    asked, config = config, config.with_vocab_size(config.model.vocab_size or dataset.vocab_size)
 
     built = build_distributed(config, machine, world, dataset.tokenizer.end_of_document)
     model = built.model
@@ -120,6 +120,7 @@ def prepare(
 
     if restored and world.is_main:
         checkpoint.clear_after(run_dir, progress.step)
+        keep_config(run_dir, asked)
     run = describe.run_record(
         run_dir.name, config, machine, world, built, attempt=journal.attempts() + 1, total_steps=goal.steps
     )

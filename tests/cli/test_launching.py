@@ -187,10 +187,9 @@ def test_a_resumed_run_takes_the_processes_it_had_unless_told(
     assert "train.global_batch_size" in refused.err
     started: list[list[str]] = []
     monkeypatch.setattr(resuming, "start", lambda run, command, label, *, processes: started.append(command))
-    config, processes = prepare_resume(run, ["parallel.strategy=fsdp"])
-    resuming.resume_run(run, config, processes.count)
+    resuming.resume_run(run, ["parallel.strategy=fsdp"])
     assert "--nproc-per-node 2" in " ".join(started[0])
-    assert started[0][-1] == "--resume"
+    assert "--resume" in started[0]
 
 
 def test_a_written_preset_is_a_configuration_file(cli: Cli, tmp_path: Path) -> None:

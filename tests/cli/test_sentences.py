@@ -12,7 +12,6 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.support import write_run
-from tuitrain.config import load_config
 from tuitrain.launch import resume as resuming
 from tuitrain.launch.local import wrapped_command
 from tuitrain.runs import RunDirectory, RunInfo, create_run_directory
@@ -100,10 +99,12 @@ def test_a_program_of_somebody_else_runs_from_the_start_and_promises_no_checkpoi
 def test_a_resumed_run_is_started_with_its_whole_path(
     runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_run(runs_dir, "over")
+    run = write_run(runs_dir, "over")
+    (run.checkpoints / "step-00000050").mkdir(parents=True)
+    (run.checkpoints / "step-00000050" / ".metadata").touch()
     started: list[list[str]] = []
     monkeypatch.setattr(resuming, "start", lambda run, command, label, *, processes: started.append(command))
-    resuming.resume_run(RunDirectory(Path("runs/over")), load_config("gpt2-tiny"), 1)
+    resuming.resume_run(RunDirectory(Path("runs/over")))
     assert str(runs_dir / "over") in started[0]
 
 

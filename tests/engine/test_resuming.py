@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -80,12 +81,24 @@ def test_a_token_budget_counts_what_is_trained_when_the_batch_changes(
 def test_what_a_sequence_means_is_refused_or_said(halfway: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "other"
     shutil.copytree(halfway, run_dir)
-    configure(run_dir, "data.val_fraction=0.2")
-    process = run_engine(run_dir, "train", "--resume")
+    first = (run_dir / "config.toml").read_bytes()
+
+    def resume(*overrides: str) -> subprocess.CompletedProcess[str]:
+        asked = run_dir / "asked.toml"
+        asked.write_text(load_config(str(run_dir / "config.toml"), overrides).to_toml(), encoding="utf-8")
+        process = run_engine(run_dir, "train", "--resume", "--config", str(asked))
+        assert not asked.exists()
+        return process
+
+    process = resume("data.val_fraction=0.2")
     assert process.returncode == 2 and "data.val_fraction = 0.2 (it was 0.1)" in process.stderr
-    configure(run_dir, "data.val_fraction=0.1", "model.seq_len=32", "train.seed=2")
-    process = run_engine(run_dir, "train", "--resume")
+    # The next attempt is not asked to go on with what was refused.
+    assert (run_dir / "config.toml").read_bytes() == first
+
+    process = resume("model.seq_len=32", "train.seed=2")
     assert process.returncode == 0, process.stderr
+    assert (run_dir / "config.earlier-1.toml").read_bytes() == first
+    assert load_config(str(run_dir / "config.toml")).model.seq_len == 32
     records = newest_attempt(run_dir)
     (alert,) = of_type(records, events.Alert)
     assert alert.code == "data_changed"

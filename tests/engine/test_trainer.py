@@ -219,7 +219,7 @@ def test_a_resume_with_other_data_warns_and_with_another_tokenizer_is_refused(fi
     assert refused.returncode == 2 and "data.tokenizer" in refused.stderr and "Traceback" not in refused.stderr
     assert tokenizer == sorted((path.name, path.read_bytes()) for path in (run_dir / "tokenizer").iterdir())
 
-    configure(run_dir, "data.tokenizer=byte", "data.packing=sample", "data.val_fraction=0.2")
+    configure(run_dir, "data.tokenizer=byte", "data.packing=sample")
     process = run_engine(run_dir, "train", "--resume")
     assert process.returncode == 0, process.stderr
     alerts = of_type(read_log(run_dir), events.Alert)

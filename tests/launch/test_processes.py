@@ -93,9 +93,8 @@ def test_several_processes_are_started_by_torchrun_and_share_the_cores(
 ) -> None:
     run = create_run_directory(tmp_path, "mine")
     assert "tuitrain_engine.torchrun" not in train_command(run)
-    command = " ".join(train_command(run, processes=4, resume=True))
+    command = " ".join(train_command(run, processes=4))
     assert "-m tuitrain_engine.torchrun --standalone --nproc-per-node 4 -m tuitrain_engine train --run-dir" in command
-    assert command.endswith("--resume")
     monkeypatch.setattr("tuitrain.launch.local.usable_cores", lambda: 9)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert process_environment(run, 4)["OMP_NUM_THREADS"] == "2"

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,7 @@ from tuitrain.launch import LaunchError, preflight
 from tuitrain.launch import resume as resuming
 from tuitrain.launch.local import Label, start
 from tuitrain.launch.machine import Device, Machine
+from tuitrain.launch.processes import Processes
 from tuitrain.launch.resume import prepare_resume, resume_run
 from tuitrain.launch.stop import kill_run, stop_run
 from tuitrain.runs import RunDirectory, RunInfo, Status, create_run_directory, glance, lock_held
@@ -112,16 +114,101 @@ def test_a_tokenizer_by_another_way_of_writing_its_path_is_the_same(
     assert prepare_resume(run, ["data.tokenizer=a.model"])[1].count == 1
 
 
-def test_the_configuration_of_the_earlier_steps_is_kept(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resuming, "start", lambda run, command, label, *, processes: None)
+def test_the_engine_is_handed_the_configuration_and_the_run_keeps_its_own_until_then(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(resuming, "start", lambda run, command, label, *, processes: started.append(command))
     first = run.config.read_bytes()
-    resume_run(run, load_config(str(run.config)), 1)
-    assert not list(run.path.glob("config.earlier-*"))
-    for steps in (400, 500):
-        resume_run(run, prepare_resume(run, [f"train.max_steps={steps}"])[0], 1)
-    assert (run.path / "config.earlier-1.toml").read_bytes() == first
-    limits = [load_config(str(path)).total_steps for path in (run.path / "config.earlier-2.toml", run.config)]
-    assert limits == [400, 500]
+    run.request("eval")
+    resume_run(run, ["train.max_steps=400"])
+    assert run.config.read_bytes() == first and not list(run.control.iterdir())
+    (command,) = started
+    assert "--resume" in command
+    assert load_config(command[command.index("--config") + 1]).total_steps == 400
+
+
+@pytest.mark.parametrize(
+    ("status", "overrides", "words"),
+    [
+        ("stopped", ["train.max_steps=10"], "train.max_steps = 10"),
+        ("stopped", ["train.max_steps=50"], "train.max_steps = 50"),
+        ("completed", ["train.max_steps=50"], "train.max_steps = 50"),
+        (None, ["train.max_steps=10"], "train.max_steps = 10"),
+        ("stopped", ["train.max_steps=none", "train.token_budget=100"], "train.token_budget = 100"),
+        ("failed", ["train.max_steps=50"], "train.max_steps = 50"),
+    ],
+)
+def test_without_a_step_left_a_resume_is_refused_and_changes_nothing(
+    tmp_path: Path, status: str | None, overrides: list[str], words: str
+) -> None:
+    info = RunInfo(name="mine", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
+    run = resumable(tmp_path, "gpt2-tiny", status, info)
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with pytest.raises(LaunchError, match="has no steps left: its newest checkpoint is of step 50") as caught:
+        resume_run(run, overrides)
+    assert words in str(caught.value) and caught.value.exit_code == 2
+    after = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and path != run.start_lock}
+    assert after == before
+
+
+def test_a_run_whose_last_checkpoints_are_lost_goes_on_from_the_newest_there_is(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "mine", preset="gpt2-tiny", overrides=("train.max_steps=100",), status="completed")
+    for step in (20, 40, 100_000_000):
+        (run.checkpoints / f"step-{step:08d}").mkdir(parents=True)
+    for step in (20, 40):
+        (run.checkpoints / f"step-{step:08d}" / ".metadata").touch()
+    assert resuming.newest_checkpoint(run) == run.checkpoints / "step-00000040"
+    assert prepare_resume(run)[0].total_steps == 100
+    (run.checkpoints / "step-100000000" / ".metadata").touch()
+    assert resuming.newest_checkpoint(run) == run.checkpoints / "step-100000000"
+
+
+@pytest.mark.parametrize("status", ["failed", None])
+def test_a_run_that_died_after_its_last_checkpoint_may_make_up_for_what_is_missing(
+    tmp_path: Path, status: str | None
+) -> None:
+    info = RunInfo(name="mine", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
+    run = resumable(tmp_path, "gpt2-tiny", status, info)
+    run.config.write_text(load_config(str(run.config), ["train.max_steps=50"]).to_toml(), encoding="utf-8")
+    assert prepare_resume(run)[0].total_steps == 50
+
+
+def test_what_is_left_of_a_token_budget_counts_when_the_batch_changes(run: RunDirectory) -> None:
+    per_step = load_config(str(run.config)).tokens_per_step
+    budget = ["train.max_steps=none", f"train.token_budget={80 * per_step}"]
+    # At the doubled batch the whole budget is 40 steps; 50 of the smaller ones are done.
+    prepare_resume(run, [*budget, "train.global_batch_size=32"])
+    with pytest.raises(LaunchError, match="has no steps left"):
+        prepare_resume(run, ["train.max_steps=none", f"train.token_budget={50 * per_step}"])
+
+
+def test_a_stop_reaches_the_attempt_that_is_being_started(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    checking, go_on = threading.Event(), threading.Event()
+
+    def slow_check(*arguments: object, **options: object) -> Processes:
+        checking.set()
+        assert go_on.wait(PATIENCE_S)
+        return Processes(1)
+
+    engine = "import sys, time, pathlib\nstop = pathlib.Path(sys.argv[1])\nwhile not stop.exists(): time.sleep(0.02)"
+    monkeypatch.setattr(preflight, "check", slow_check)
+    monkeypatch.setattr(
+        resuming, "train_command", lambda run, processes: [sys.executable, "-c", engine, str(run.control / "stop")]
+    )
+    with ThreadPoolExecutor() as pool:
+        resumed = pool.submit(resume_run, run)
+        assert checking.wait(PATIENCE_S)
+        said: list[str] = []
+        stopped = pool.submit(stop_run, run, timeout_s=PATIENCE_S, tell=said.append)
+        with pytest.raises(LaunchError, match="is being started by another process"):
+            resume_run(run)
+        assert not stopped.done()
+        go_on.set()
+        assert resumed.result(PATIENCE_S).process.wait(PATIENCE_S) == 0
+        # This stand-in for an engine writes no `end` record.
+        assert stopped.result(PATIENCE_S) is Status.CRASHED
+    assert "asked to stop" in said[0]
 
 
 def test_a_run_that_trains_without_its_launcher_is_not_resumed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuitrain.config import RunConfig
 from tuitrain.launch import preflight
-from tuitrain.launch.local import Label, new_run, start, train_command
+from tuitrain.launch.local import Label, new_run, start, starting, train_command
 from tuitrain.runs import RunDirectory
 
 
@@ -30,5 +30,6 @@ def start_run(
     """
     processes = preflight.check(config, gpus=gpus, force=force)
     run = new_run(runs_dir, config)
-    process = start(run, train_command(run, processes=processes.count), label, processes=processes.count)
+    with starting(run):
+        process = start(run, train_command(run, processes=processes.count), label, processes=processes.count)
     return Started(run, process, processes.note)

@@ -28,8 +28,11 @@ from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.machine import usable_cores
 from tuitrain.runs import RunDirectory, create_run_directory
 from tuitrain.runs.editing import EditError, edited_facts
+from tuitrain.runs.lock import LockedError, exclusive
 
 POLL_S = 0.1
+START_PATIENCE_S = 1.0
+"""One that only looks whether a run is being started holds the lock for a moment."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,12 @@ class Label:
     notes: list[str] = field(default_factory=list)
 
 
-def train_command(run: RunDirectory, *, processes: int = 1, resume: bool = False) -> list[str]:
+def train_command(run: RunDirectory, *, processes: int = 1) -> list[str]:
     """The engine's command line for a run directory; several processes are torchrun's to start and to watch."""
     command = [sys.executable]
     if processes > 1:
         command += ["-m", "tuitrain_engine.torchrun", "--standalone", "--nproc-per-node", str(processes)]
-    command += ["-m", "tuitrain_engine", "train", "--run-dir", str(run.path)]
-    return [*command, "--resume"] if resume else command
+    return [*command, "-m", "tuitrain_engine", "train", "--run-dir", str(run.path)]
 
 
 def wrapped_command(run: RunDirectory, command: Sequence[str]) -> list[str]:
@@ -65,6 +67,19 @@ def new_run(runs_dir: Path, config: RunConfig) -> RunDirectory:
         shutil.rmtree(run.path, ignore_errors=True)
         raise
     return run
+
+
+@contextmanager
+def starting(run: RunDirectory) -> Iterator[None]:
+    """To be held while a process of the run is being started: `stop` waits for it, and another start is refused.
+
+    Raises LaunchError when another process holds it.
+    """
+    try:
+        with exclusive(run.start_lock, START_PATIENCE_S):
+            yield
+    except LockedError:
+        raise LaunchError(f"{run.run_id} is being started by another process.", exit_code=1) from None
 
 
 def start(
@@ -127,15 +142,22 @@ def _started(pid: int) -> float | None:
 
 
 def follow(
-    run: RunDirectory, process: subprocess.Popen[bytes], write: Callable[[str], object], *, foreground: bool
+    run: RunDirectory,
+    process: subprocess.Popen[bytes],
+    write: Callable[[str], object],
+    *,
+    foreground: bool,
+    console_bytes: int = 0,
 ) -> int:
     """Pass the console on to `write` until the process ends; returns its exit code (1 when a signal killed it).
+
+    console_bytes: how much of the console is of earlier attempts, and is left out.
 
     foreground: Ctrl-C, SIGTERM and a hang-up of the terminal are passed on to the process, which then stops
     gracefully, and so is SIGUSR1, at which it saves. Otherwise Ctrl-C raises KeyboardInterrupt here and the process
     trains on.
     """
-    console = ConsoleFollower(run.console)
+    console = ConsoleFollower(run.console, console_bytes)
     with _passing_on_signals(process.pid) if foreground else nullcontext():
         while process.poll() is None:
             _pass_on(console, write)

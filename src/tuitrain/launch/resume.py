@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tuitrain.config import RunConfig, load_config, resuming
 from tuitrain.files import writing
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.local import POLL_S, start, train_command
+from tuitrain.launch.local import POLL_S, start, starting, train_command
 from tuitrain.launch.processes import Processes
 from tuitrain.runs import Glance, RunDirectory, Status, glance, lock_held
 from tuitrain.runs.status import process_alive
 
+ASKED_CONFIG = ".config.asked.toml"
+"""Where the configuration of a resume lies until the engine has read it."""
 EXIT_PATIENCE_S = 10.0
 """How long a process may take to go after it has written its `end` record."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run that goes on: its process, the checkpoint it was started from, and what its console held before, bytes."""
+
+    process: subprocess.Popen[bytes]
+    checkpoint: Path
+    console_bytes: int
 
 
 def newest_checkpoint(run: RunDirectory) -> Path | None:
@@ -27,8 +38,12 @@ def newest_checkpoint(run: RunDirectory) -> Path | None:
     Whether its files are whole is for the engine to find out: it goes back to an older one where they are not, and
     fails with a sentence and exit code 3 when none is.
     """
-    complete = sorted(path.parent for path in run.checkpoints.glob("step-*/.metadata"))
-    return complete[-1] if complete else None
+    complete = [path.parent for path in run.checkpoints.glob("step-*/.metadata") if path.parent.name[5:].isdecimal()]
+    return max(complete, key=_step_of, default=None)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))
 
 
 def prepare_resume(
@@ -43,19 +58,40 @@ def prepare_resume(
         raise LaunchError(f"{run.run_id} has no config.toml: it was not started by this engine and cannot be resumed.")
     now = glance(run)
     _check_is_over(run, now)
-    if newest_checkpoint(run) is None:
+    found = newest_checkpoint(run)
+    if found is None:
         raise LaunchError(f"{run.run_id} has no complete checkpoint to continue from.", exit_code=3)
-    config = load_config(str(run.config), overrides)
-    _check_changes(load_config(str(run.config)), config)
-    done = now.end.step if now.end else None
-    if now.status is Status.COMPLETED and done is not None and done >= config.total_steps:
-        raise LaunchError(
-            f"{run.run_id} has done all its {config.total_steps:,} steps; to go further raise train.max_steps: "
-            f"tuitrain resume {run.run_id} train.max_steps={2 * done}."
-        )
+    before, config = load_config(str(run.config)), load_config(str(run.config), overrides)
+    _check_changes(before, config)
+    _check_steps_left(now, before, config, _step_of(found))
     if gpus is None and now.info is not None:
         gpus = now.info.processes
     return config, preflight.check(config, gpus=gpus, force=force)
+
+
+def _check_steps_left(now: Glance, before: RunConfig, config: RunConfig, done: int) -> None:
+    """Raise LaunchError when nothing is left to do after `done` steps, those of the newest checkpoint.
+
+    A run that was killed after its last checkpoint may lack what was due beside it, and may go on to make up for it.
+    """
+    per_step = (now.run.tokens_per_step if now.run else None) or before.tokens_per_step
+    newest = now.step
+    tokens = done * per_step
+    if newest is not None and newest.tokens is not None:
+        tokens = newest.tokens - (newest.step - done) * per_step
+    total = config.total_steps_from(done, tokens)
+    unfinished = now.status in (Status.FAILED, Status.CRASHED) and before.total_steps_from(done, tokens) == done
+    if total > done or (total == done and unfinished):
+        return
+    run_id, steps, budget = now.directory.run_id, config.train.max_steps, config.train.token_budget
+    if steps is not None and steps <= done:
+        limit, more = f"train.max_steps = {steps:,}", f"train.max_steps={2 * done}"
+    else:
+        limit, more = f"train.token_budget = {budget:,}", f"train.token_budget={2 * tokens}"
+    raise LaunchError(
+        f"{run_id} has no steps left: its newest checkpoint is of step {done:,}, and {limit}; to go further raise it: "
+        f"tuitrain resume {run_id} {more}."
+    )
 
 
 def _check_is_over(run: RunDirectory, now: Glance) -> None:
@@ -81,25 +117,25 @@ def _check_changes(before: RunConfig, after: RunConfig) -> None:
         raise LaunchError(refusal)
 
 
-def _keep_config(run: RunDirectory, text: str) -> None:
-    """Keep the configuration of the steps so far next to the new one, where they differ."""
-    if run.config.read_text(encoding="utf-8") != text:
-        number = 1 + len(list(run.path.glob("config.earlier-*.toml")))
-        shutil.copyfile(run.config, run.path / f"config.earlier-{number}.toml")
+def resume_run(
+    run: RunDirectory, overrides: Sequence[str] = (), *, gpus: int | None = None, force: bool = False
+) -> Resumed:
+    """Start the engine on the newest checkpoint of a run that is over. Raises as `prepare_resume` does, and OSError.
 
-
-def resume_run(run: RunDirectory, config: RunConfig, processes: int) -> subprocess.Popen[bytes]:
-    """Write the configuration, drop requests that were meant for the earlier attempt, and start the engine.
-
-    An earlier configuration that differs stays there as config.earlier-1.toml and so on.
+    The configuration with the overrides is handed to the engine, which makes it the run's when it is certain that the
+    checkpoint goes with it. Requests that were meant for the earlier attempt are dropped.
     """
-    run = RunDirectory(run.path.resolve(), run.log)
-    temporary = run.config.with_name(".config.toml.new")
-    text = config.to_toml()
-    with writing(run.config):
-        temporary.write_text(text, encoding="utf-8")
-    _keep_config(run, text)
-    temporary.replace(run.config)
-    for request in run.control.glob("*"):
-        request.unlink(missing_ok=True)
-    return start(run, train_command(run, processes=processes, resume=True), None, processes=processes)
+    with starting(run):
+        config, processes = prepare_resume(run, overrides, gpus=gpus, force=force)
+        run = RunDirectory(run.path.resolve(), run.log)
+        found = newest_checkpoint(run)
+        assert found is not None
+        for request in run.control.glob("*"):
+            request.unlink(missing_ok=True)
+        asked = run.path / ASKED_CONFIG
+        with writing(asked):
+            asked.write_text(preflight.with_absolute_paths(config).to_toml(), encoding="utf-8")
+        console_bytes = run.console.stat().st_size if run.console.exists() else 0
+        command = [*train_command(run, processes=processes.count), "--resume", "--config", str(asked)]
+        process = start(run, command, None, processes=processes.count)
+    return Resumed(process, found, console_bytes)

@@ -11,20 +11,28 @@ from pathlib import Path
 import psutil
 
 from tuitrain.launch.errors import LaunchError
-from tuitrain.runs import Glance, RunDirectory, Status, glance
+from tuitrain.runs import Glance, RunDirectory, Status, glance, lock_held
 from tuitrain.runs.status import process_alive
 
 POLL_S = 0.2
 
 
+def when_started(run: RunDirectory, timeout_s: float | None) -> Glance:
+    """The run once nobody is about to start it: a stop is meant for that process too."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while lock_held(run.start_lock) and (deadline is None or time.monotonic() < deadline):
+        time.sleep(POLL_S)
+    return glance(run)
+
+
 def stop_run(
     run: RunDirectory, *, wait: bool = True, timeout_s: float | None = None, tell: Callable[[str], object] = print
 ) -> Status:
-    """Ask a run for a checkpoint and its end, and wait until it is over.
+    """Ask a run for a checkpoint and its end, and wait until it is over. One that is just being started is asked too.
 
     Returns the status it ended with. Raises LaunchError when its process is gone, or when timeout_s passes first.
     """
-    now = glance(run)
+    now = when_started(run, timeout_s)
     if not _is_live(run, now, tell):
         return now.status
     run.request("stop")
@@ -41,7 +49,7 @@ def kill_run(run: RunDirectory, *, grace_s: float = 10.0, tell: Callable[[str], 
 
     Where the process that was started is gone and the engine trains on, its processes are known by their environment.
     """
-    now = glance(run)
+    now = when_started(run, grace_s)
     if not _is_live(run, now, tell):
         return now.status
     info = now.info

@@ -63,6 +63,11 @@ class RunDirectory:
         return self.path / ".lock"
 
     @property
+    def start_lock(self) -> Path:
+        """What a launcher holds locked while it starts a process of the run."""
+        return self.path / ".start.lock"
+
+    @property
     def info(self) -> Path:
         """The launcher's facts."""
         return self.path / "run.json"

@@ -180,7 +180,7 @@ def _start_wrapped(
     import shutil
 
     from tuitrain.launch import LaunchError
-    from tuitrain.launch.local import Label, start, wrapped_command
+    from tuitrain.launch.local import Label, start, starting, wrapped_command
     from tuitrain.runs import create_run_directory, runs_directory
 
     if not command:
@@ -193,7 +193,8 @@ def _start_wrapped(
         raise LaunchError(f"{command[0]}: no such command.", exit_code=3)
     label = Label(name or Path(command[0]).stem, tags or [], notes or [])
     run = create_run_directory(runs_directory(runs_dir).absolute(), label.name)
-    return run, start(run, wrapped_command(run, command), label)
+    with starting(run):
+        return run, start(run, wrapped_command(run, command), label)
 
 
 def dashboard_settings(*, detach: bool, foreground: bool, as_json: bool) -> Found | None:
@@ -209,11 +210,18 @@ def dashboard_settings(*, detach: bool, foreground: bool, as_json: bool) -> Foun
 
 
 def attend(
-    run: RunDirectory, process: Popen[bytes], found: Found | None, *, detach: bool, foreground: bool, as_json: bool
+    run: RunDirectory,
+    process: Popen[bytes],
+    found: Found | None,
+    *,
+    detach: bool,
+    foreground: bool,
+    as_json: bool,
+    console_bytes: int = 0,
 ) -> None:
     """What a launch or a resume does after the start: return, follow plain lines, or open the dashboard.
 
-    found: what `dashboard_settings` returned.
+    found: what `dashboard_settings` returned. console_bytes: how much of the console is of earlier attempts.
     """
     if detach:
         return _announce(run, process.pid, as_json)
@@ -222,7 +230,7 @@ def attend(
     say(f"run {run.run_id}")
     say(f"in  {run.path}")
     try:
-        code = _follow(run, process, foreground, to_stderr=as_json)
+        code = _follow(run, process, foreground, to_stderr=as_json, console_bytes=console_bytes)
     except KeyboardInterrupt:
         say(f"\nTraining goes on. {_what_next(run)}")
         raise
@@ -233,7 +241,7 @@ def attend(
     raise typer.Exit(code)
 
 
-def _follow(run: RunDirectory, process: Popen[bytes], foreground: bool, to_stderr: bool) -> int:
+def _follow(run: RunDirectory, process: Popen[bytes], foreground: bool, to_stderr: bool, console_bytes: int) -> int:
     from tuitrain.launch.local import follow
 
     stream = sys.stderr if to_stderr else sys.stdout
@@ -242,7 +250,7 @@ def _follow(run: RunDirectory, process: Popen[bytes], foreground: bool, to_stder
         stream.write(text)
         stream.flush()
 
-    return follow(run, process, write, foreground=foreground)
+    return follow(run, process, write, foreground=foreground, console_bytes=console_bytes)
 
 
 def _announce(run: RunDirectory, pid: int, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from tuitrain.cli.options import (
     StrategyOption,
     with_strategy,
 )
+from tuitrain.cli.output import say
 
 
 def resume(
@@ -46,14 +47,16 @@ def resume(
     It may go on with another number of processes or another strategy: the data comes in the same order.
     """
     from tuitrain.cli.commands.launch import attend, dashboard_settings
-    from tuitrain.launch.preflight import with_absolute_paths
-    from tuitrain.launch.resume import prepare_resume, resume_run
+    from tuitrain.launch.resume import resume_run
     from tuitrain.runs import find_run, runs_directory
 
     if detach and foreground:
         raise typer.BadParameter("--detach and --foreground exclude each other.")
     settings = dashboard_settings(detach=detach, foreground=foreground, as_json=as_json)
     found = find_run(run, runs_directory(runs_dir))
-    config, processes = prepare_resume(found, with_strategy(overrides, strategy), gpus=gpus, force=force)
-    process = resume_run(found, with_absolute_paths(config), processes.count)
-    attend(found, process, settings, detach=detach, foreground=foreground, as_json=as_json)
+    resumed = resume_run(found, with_strategy(overrides, strategy), gpus=gpus, force=force)
+    say(f"{found.run_id} goes on from {resumed.checkpoint.name}.")
+    attend(
+        found, resumed.process, settings, detach=detach, foreground=foreground, as_json=as_json,
+        console_bytes=resumed.console_bytes,
+    )  # fmt: skip

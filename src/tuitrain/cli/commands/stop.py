@@ -29,13 +29,13 @@ def stop(
 
     End runs gracefully: a checkpoint, an `end` event, exit. `tuitrain resume` continues them.
     """
-    from tuitrain.launch.stop import kill_run, stop_run
-    from tuitrain.runs import find_run, glance, runs_directory
+    from tuitrain.launch.stop import kill_run, stop_run, when_started
+    from tuitrain.runs import find_run, runs_directory
 
     found = [find_run(name, runs_directory(runs_dir)) for name in runs]
     ended, was_live = {}, set()
     for run in found:
-        if glance(run).status.live:
+        if when_started(run, timeout).status.live:
             was_live.add(run.run_id)
         if now:
             ended[run.run_id] = kill_run(run, grace_s=grace, tell=say)
