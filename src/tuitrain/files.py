@@ -1,4 +1,4 @@
-"""Reading files that somebody else may have put there: only regular ones, and only so much of them.
+"""Files that somebody else may have put there: only regular ones are read, and only so much and so deep.
 
 And what to say when a file cannot be read or written.
 """
@@ -8,12 +8,17 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 import stat
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
+MOST_LEVELS = 20
+"""Of a TOML file: tables in tables, and parts of a dotted key."""
+_ENDLESS_KEY = re.compile(r"(?:[^\s.=#]{1,64}[ \t]{0,8}\.[ \t]{0,8}){200}")
 _KINDS = {
     stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a directory",
@@ -94,3 +99,42 @@ def writing(path: Path) -> Iterator[None]:
         if error.filename is None:
             error.filename = str(path)
         raise
+
+
+def expanded(name: str) -> Path:
+    """The path with `~` expanded. Raises FileNotFoundError when there is no such home directory."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        raise FileNotFoundError(errno.ENOENT, "there is no such home directory", name) from None
+
+
+def path_kind(path: Path) -> Literal["file", "directory", "other"] | None:
+    """What is at a path, links followed; None for nothing. Raises OSError when that cannot be told.
+
+    Path.exists() and its like take a path that may not be looked at for one where nothing is.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return "file" if stat.S_ISREG(mode) else "directory" if stat.S_ISDIR(mode) else "other"
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tree of a TOML text. Raises ValueError, with the reason, also for one beyond all measure."""
+    # tomllib takes the square of the number of a key's parts.
+    if _ENDLESS_KEY.search(text):
+        raise ValueError(f"a key has more than {MOST_LEVELS} parts")
+    too_deep = ValueError(f"it is nested more than {MOST_LEVELS} levels deep")
+    try:
+        tree = tomllib.loads(text)
+    except RecursionError:
+        raise too_deep from None
+    level: list[Any] = [tree]
+    for _ in range(MOST_LEVELS):
+        inside = (value.values() if isinstance(value, dict) else value for value in level)
+        level = [part for values in inside for part in values if isinstance(part, dict | list)]
+    if level:
+        raise too_deep
+    return tree

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuitrain.config import ConfigError, all_presets, difference, known_keys, load_config, validate
+from tuitrain.config import ConfigError, all_presets, difference, flatten, known_keys, load_config, validate
 from tuitrain.config.errors import field_at
 from tuitrain.config.run_config import RunConfig
 
@@ -52,6 +52,52 @@ def test_the_resolved_file_of_a_preset_loads_as_the_same_configuration(name: str
     file.write_text(config.to_toml(), encoding="utf-8")
     assert load_config(str(file)) == config
     assert load_config(f"{tmp_path}/") == config
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("x = " + "[" * 5000 + "]" * 5000, "nested more than 20 levels deep"),
+        ("x = " + "{a=" * 5000 + "1" + "}" * 5000, "nested more than 20 levels deep"),
+        ("a." * 50_000 + "a = 1", "a key has more than 20 parts"),
+        ("a . " * 50_000 + "a = 1", "a key has more than 20 parts"),
+        ("[" + "a." * 50_000 + "a]", "a key has more than 20 parts"),
+        ("x = " + "[[" * 15 + "]]" * 15, "nested more than 20 levels deep"),
+        ("x = " + "9" * 5000, "digits"),
+        ("a" * 100_000 + " = 1", "is not a key of the configuration"),
+        ("[train]\nmax_steps = '" + "a" * 100_000 + "'", "train.max_steps = 'aaa"),
+    ],
+)
+def test_a_file_beyond_all_measure_is_one_short_sentence(tmp_path: Path, content: str, words: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(str(file))
+    assert words in str(caught.value)
+    assert all(len(line) < 1500 for line in str(caught.value).splitlines())
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["a." * 50_000 + "a=1", "a" * 100_000 + "=1", "train.max_steps=" + "[" * 5000, "train.max_steps=" + "9" * 5000,
+     "model.n_layers." + "a." * 10 + "a=1", "x" * 100_000],
+)  # fmt: skip
+def test_an_override_beyond_all_measure_is_one_short_sentence(override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("gpt2-tiny", [override])
+    assert len(str(caught.value)) < 1500
+    assert "\n" not in str(caught.value)
+
+
+def test_tables_of_a_log_are_flattened_however_deep_they_are() -> None:
+    tree: dict[str, Any] = {"leaf": 1}
+    for _ in range(3000):
+        tree = {"a": tree, "b": 2}
+    flat = flatten(tree)
+    assert len(flat) == 3001
+    assert flat["a." * 3000 + "leaf"] == 1
+    assert flatten({"a": {"x": 1, "y": {}}, "b": 2}) == {"a.x": 1, "b": 2}
+    assert list(flatten({"b": {"z": 1, "y": 2}, "a": 3})) == ["b.z", "b.y", "a"]
 
 
 def test_a_file_without_a_name_gets_one_that_is_safe(tmp_path: Path) -> None:

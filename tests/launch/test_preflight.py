@@ -74,6 +74,7 @@ def test_a_trained_vocabulary_needs_its_rows() -> None:
 
 def test_ids_made_elsewhere_have_a_vocabulary_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "bins").mkdir()
+    (tmp_path / "bins" / "train.bin").write_bytes(bytes(100_000))
     config = load_config("gpt2-tiny", ["data.source=bin:bins", "model.vocab_size=65"])
     preflight.check(config)
     unset = load_config("gpt2-tiny", ["data.source=bin:bins", "model.vocab_size=none"])
@@ -84,7 +85,7 @@ def test_ids_made_elsewhere_have_a_vocabulary_of_their_own(tmp_path: Path) -> No
 def test_a_tokenizer_that_is_there_passes(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
-    file.touch()
+    file.write_text('{"model": {}, "kind": "byte"}')
     given = file if file.parent == tmp_path else file.parent
     assert preflight.check(load_config("gpt2-tiny", [f"data.tokenizer={given}"])).count == 1
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tuitrain.config.source import expanded, path_kind
+from tuitrain.files import path_kind
 from tuitrain_engine.data.errors import DataError
-from tuitrain_engine.data.files import explained
+from tuitrain_engine.data.files import absolute_path, explained
 from tuitrain_engine.data.progress import Progress
 from tuitrain_engine.data.shards import TokenShards
 
@@ -26,7 +26,7 @@ def open_bins(spec: str, dtype: str, val_fraction: float, max_tokens: int | None
 
     `max_tokens` takes only the first of the training ids. Raises DataError when there is no usable train.bin.
     """
-    directory = expanded(spec).absolute()
+    directory = absolute_path(spec)
     train = _open(directory / "train.bin", dtype)
     if (directory / "val.bin").exists():
         val = _open(directory / "val.bin", dtype)
@@ -41,7 +41,7 @@ def open_bins(spec: str, dtype: str, val_fraction: float, max_tokens: int | None
 
 def largest_id(spec: str, dtype: str, cache: Path) -> int:
     """The largest id in the .bin files of a directory; read once and remembered in `cache` until a file changes."""
-    directory = expanded(spec).absolute()
+    directory = absolute_path(spec)
     paths = [path for path in (directory / "train.bin", directory / "val.bin") if path.exists()]
     stats = [(path, path.stat()) for path in paths]
     facts = "\n".join([dtype, *(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}" for path, stat in stats)])

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import platformdirs
 
-from tuitrain.config.source import expanded
+from tuitrain.files import expanded
 from tuitrain_engine.data.errors import DataError
 
 
 def cache_directory() -> Path:
     """$TUITRAIN_CACHE_DIR, else the user's cache directory for tuitrain."""
     given = os.environ.get("TUITRAIN_CACHE_DIR")
-    return expanded(given).absolute() if given else Path(platformdirs.user_cache_dir("tuitrain"))
+    if not given:
+        return Path(platformdirs.user_cache_dir("tuitrain"))
+    with cache_errors(Path(given)):
+        return expanded(given).absolute()
 
 
 def tokenizer_cache() -> Path:

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
+from tuitrain.config.corpus import COMPRESSIONS, ROW_SUFFIXES, suffix
+from tuitrain.files import expanded
 from tuitrain_engine.data.errors import DataError
 
 PIECE_CHARS = 1 << 18
@@ -20,16 +22,6 @@ MAX_ROW_BYTES = 1 << 26
 """A longer row is refused, so that no file, however small it is compressed, fills the memory."""
 _PARQUET_EXTRA = 1 << 20
 """Bytes that a column has beside its values: lengths, levels, headers of pages."""
-COMPRESSIONS = (".gz", ".zst")
-# fmt: off
-TEXT_SUFFIXES = frozenset({
-    ".txt", ".text", ".md", ".rst", ".tex", ".html", ".xml", ".csv", ".tsv", ".json", ".yaml", ".yml",
-    ".toml", ".py", ".pyi", ".sh", ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".rs", ".go", ".java", ".kt",
-    ".scala", ".js", ".jsx", ".ts", ".tsx", ".css", ".rb", ".php", ".pl", ".lua", ".r", ".jl", ".hs",
-    ".ml", ".swift", ".sql", ".lean", ".f90",
-})
-# fmt: on
-ROW_SUFFIXES = frozenset({".jsonl", ".ndjson", ".parquet"})
 
 
 class Piece(NamedTuple):
@@ -39,12 +31,6 @@ class Piece(NamedTuple):
     last: bool
     size: int
     """Bytes of text read for it."""
-
-
-def suffix(path: Path) -> str:
-    """What kind of file it is: the lower-case suffix below any compression."""
-    name = Path(path.name.lower())
-    return Path(name.stem).suffix if name.suffix in COMPRESSIONS else name.suffix
 
 
 def read_pieces(path: Path, text_column: str) -> Iterator[Piece]:
@@ -146,6 +132,12 @@ def first_line(error: BaseException) -> str:
     """What an error of a library says, in one line."""
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__).rstrip(".")
+
+
+def absolute_path(name: str) -> Path:
+    """The path with `~` expanded. Raises DataError."""
+    with explained(Path(name)):
+        return expanded(name).absolute()
 
 
 def open_decompressed(file: IO[bytes], codec: str) -> io.BufferedReader:

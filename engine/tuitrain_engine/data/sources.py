@@ -14,20 +14,18 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Protocol
 
+from tuitrain.config.corpus import COMPRESSIONS, KINDS, ROW_SUFFIXES, suffix, text_files
 from tuitrain.config.errors import suggest
 from tuitrain.config.sections import DataConfig
-from tuitrain.config.source import expanded, path_kind
+from tuitrain.files import path_kind
 from tuitrain_engine.data.cache import cache_errors
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.files import (
-    COMPRESSIONS,
-    ROW_SUFFIXES,
-    TEXT_SUFFIXES,
     Piece,
+    absolute_path,
     explained,
     first_characters,
     read_pieces,
-    suffix,
     utf8_size,
 )
 from tuitrain_engine.data.hub import HubDataset
@@ -193,7 +191,7 @@ def open_source(data: DataConfig, downloads: Path) -> Source:
         return ShakespeareSource(downloads)
     if spec.startswith("hf:"):
         return HuggingFaceSource(data)
-    absolute = expanded(spec).absolute()
+    absolute = absolute_path(spec)
     paths = _matching(absolute, spec)
     return FileSource(absolute.name or str(absolute), f"files:{absolute}", paths, data.text_column)
 
@@ -216,11 +214,14 @@ def _matching(absolute: Path, spec: str) -> list[Path]:
     if kind == "file":
         return [absolute]
     if kind == "directory":
-        paths = _below(absolute)
+        try:
+            paths = sorted(text_files(absolute))
+        except OSError as error:
+            raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from None
         if not paths:
             raise DataError(
-                f"data.source = {spec!r}: no file below that directory is of a known kind "
-                "(.txt, .md, .py …, .jsonl, .parquet, or these with .gz or .zst); name others by a glob."
+                f"data.source = {spec!r}: no file below that directory is of a known kind ({KINDS}); name others by "
+                "a glob."
             )
         return paths
     if kind == "other":
@@ -238,18 +239,3 @@ def _matching(absolute: Path, spec: str) -> list[Path]:
         f"data.source = {spec!r}: no such file, directory or glob; other sources are stdlib, shakespeare, bin:DIR, "
         f"hf:NAME[:CONFIG] and mixture.{suggest(spec, ['stdlib', 'shakespeare'])}"
     )
-
-
-def _below(root: Path) -> list[Path]:
-    """The readable files below a directory, sorted. Raises DataError for a directory that cannot be read."""
-
-    def fail(error: OSError) -> None:
-        raise DataError(f"{error.filename} cannot be read: {error.strerror}.")
-
-    names = (Path(parent, name) for parent, _, files in os.walk(root, onerror=fail) for name in files)
-    return sorted(path for path in names if _readable(path, root))
-
-
-def _readable(path: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return not hidden and suffix(path) in TEXT_SUFFIXES | ROW_SUFFIXES and path.is_file()

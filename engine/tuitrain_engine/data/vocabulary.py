@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from tuitrain.config.errors import suggest
-from tuitrain.config.source import expanded, path_kind
+from tuitrain.files import path_kind
 from tuitrain_engine.data.cache import cache_errors
 from tuitrain_engine.data.errors import DataError
-from tuitrain_engine.data.files import explained, first_characters, read_json
+from tuitrain_engine.data.files import absolute_path, explained, first_characters, read_json
 from tuitrain_engine.data.progress import human, megabytes, note
 from tuitrain_engine.data.sources import Source
 from tuitrain_engine.data.tokenizers import (
@@ -99,7 +99,7 @@ def learn_tokenizer(
 
 
 def _file(spec: str) -> Path:
-    path = expanded(spec)
+    path = absolute_path(spec)
     with explained(path):
         path_kind(path)
     if path.is_dir() and not (path / INFO_FILE).exists():

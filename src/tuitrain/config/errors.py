@@ -25,11 +25,15 @@ LONGEST_QUOTE = 200
 """Characters of a value that a sentence repeats."""
 
 
-def quoted(value: object) -> str:
-    """A value as a sentence repeats it: its repr, the middle left out when it is very long."""
-    text = repr(value)
+def shortened(text: str) -> str:
+    """The text, without its middle when it is very long."""
     half = LONGEST_QUOTE // 2
     return text if len(text) <= LONGEST_QUOTE else f"{text[:half]}…{text[-half:]}"
+
+
+def quoted(value: object) -> str:
+    """A value as a sentence repeats it: its repr, shortened."""
+    return shortened(repr(value))
 
 
 _WANTED = {
@@ -53,6 +57,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
     A dotted key is also looked for by its last part, since the right key in the wrong section is the usual slip.
     """
+    if len(word) > LONGEST_QUOTE:
+        return None
     candidates = list(known)
     tail = word.rsplit(".", 1)[-1]
     tails = {key.rsplit(".", 1)[-1]: key for key in reversed(candidates)}
@@ -126,7 +132,7 @@ def _sentence(detail: Any, key: str, root: type[BaseModel]) -> tuple[str, str]:
         case "literal_error":
             allowed = context.get("expected", "").replace("'", "").replace(" or ", ", ")
             hint = suggest(str(given), allowed.split(", "))
-            return f"{key} = {given!r} is not one of {allowed}.{hint}", key
+            return f"{key} = {quoted(given)} is not one of {allowed}.{hint}", key
         case "value_error":
             return f"{key}: {context['error']}." if key else f"{context['error']}.", key
         case "model_type":
@@ -134,14 +140,14 @@ def _sentence(detail: Any, key: str, root: type[BaseModel]) -> tuple[str, str]:
         case "missing":
             return f"{key} is missing.", key
         case "string_pattern_mismatch":
-            return f"{key} = {given!r} is not valid. {_description(root, key)}".rstrip(), key
+            return f"{key} = {quoted(given)} is not valid. {_description(root, key)}".rstrip(), key
         case "tuple_type" | "too_long":
             shown = list(given) if isinstance(given, tuple) else given
-            return f"{key} = {shown!r} is not valid: it should be {_wanted_list(root, key)}.", key
+            return f"{key} = {quoted(shown)} is not valid: it should be {_wanted_list(root, key)}.", key
     if given == "none":
         return f"{key} cannot be unset: give it a value.", key
     message = _WANTED.get(kind) or detail["msg"].removeprefix("Input should be ")
-    return f"{key} = {given!r} is not valid: it should be {message}.", key
+    return f"{key} = {quoted(given)} is not valid: it should be {message}.", key
 
 
 def _wanted_list(root: type[BaseModel], key: str) -> str:
@@ -172,12 +178,12 @@ def _unknown(key: str, root: type[BaseModel]) -> str:
     keys = known_keys(root)
     match = nearest(key, keys if "." in key else [*root.model_fields, *keys])
     if match:
-        return f"{key} is not a key of the configuration. Did you mean {match!r}?"
+        return f"{shortened(key)} is not a key of the configuration. Did you mean {match!r}?"
     section = key.split(".", 1)[0]
     inside = [known for known in keys if known.startswith(section + ".")] or [
         known for known in root.model_fields if known not in ("name", "preset")
     ]
-    return f"{key} is not a key of the configuration. Known: {', '.join(inside)}."
+    return f"{shortened(key)} is not a key of the configuration. Known: {', '.join(inside)}."
 
 
 def _example(root: type[BaseModel], key: str) -> str:

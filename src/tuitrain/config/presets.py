@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tuitrain.config.errors import suggest
+from tuitrain.config.errors import quoted, suggest
 
 
 class UnknownPresetError(LookupError):
@@ -57,6 +57,6 @@ def find(name: str) -> Preset:
             return preset
     names = [*known, *(alias for preset in known.values() for alias in preset.aliases)]
     raise UnknownPresetError(
-        f"No preset is named {name!r}.{suggest(name, names)} `tuitrain presets` lists them; "
+        f"No preset is named {quoted(name)}.{suggest(name, names)} `tuitrain presets` lists them; "
         "a file is given by its path, such as ./my-run.toml."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date, time
 from pathlib import Path
@@ -13,7 +12,7 @@ import tomli_w
 from pydantic import Field, ValidationError
 
 from tuitrain.config import presets
-from tuitrain.config.errors import ConfigError, explain, field_at
+from tuitrain.config.errors import ConfigError, explain, field_at, quoted
 from tuitrain.config.sections import (
     CheckpointConfig,
     DataConfig,
@@ -28,7 +27,7 @@ from tuitrain.config.sections import (
     TelemetryConfig,
     TrainConfig,
 )
-from tuitrain.files import near_path, read_regular
+from tuitrain.files import MOST_LEVELS, expanded, near_path, parse_toml, read_regular
 
 MOST_BYTES = 1 << 20
 """Of a configuration file."""
@@ -108,11 +107,14 @@ class RunConfig(Section):
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested tables as one dict of dotted keys, in their order."""
     flat: dict[str, Any] = {}
-    for key, value in tree.items():
+    # Not a call for each level: a log may hold more of them than Python's stack.
+    waiting: list[tuple[str, Any]] = [(prefix + key, value) for key, value in reversed(list(tree.items()))]
+    while waiting:
+        name, value = waiting.pop()
         if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{key}."))
+            waiting += ((f"{name}.{key}", inner) for key, inner in reversed(list(value.items())))
         else:
-            flat[prefix + key] = value
+            flat[name] = value
     return flat
 
 
@@ -124,12 +126,14 @@ def parse_override(text: str) -> tuple[list[str], Any]:
     key, equals, raw = text.partition("=")
     key = key.strip()
     if not equals or not key or not all(key.split(".")):
-        raise ConfigError(f"{text!r} is not an override: write KEY=VALUE, such as train.max_steps=200.")
+        raise ConfigError(f"{quoted(text)} is not an override: write KEY=VALUE, such as train.max_steps=200.")
     raw = raw.strip()
     path = key.split(".")
+    if len(path) > MOST_LEVELS:
+        raise ConfigError(f"{quoted(key)} is not a key of the configuration.")
     try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {raw}")["value"]
+    except ValueError:
         return path, raw
     if isinstance(value, date | time) or (not isinstance(value, str) and _holds_text(path)):
         return path, raw
@@ -145,7 +149,7 @@ def apply_overrides(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str,
         for part in path[:-1]:
             below = table.setdefault(part, {})
             if not isinstance(below, dict):
-                raise ConfigError(f"{override!r}: {part} is a value, not a section.", key=part)
+                raise ConfigError(f"{quoted(override)}: {part} is a value, not a section.", key=part)
             table = below
         if value == "none" and _optional(path):
             table.pop(path[-1], None)
@@ -189,25 +193,25 @@ def validate(tree: Mapping[str, Any], origin: str = "", elsewhere: Iterable[str]
 def read_toml(path: Path) -> dict[str, Any]:
     """The raw tree of a TOML file; raises ConfigError naming file and line, OSError where it cannot be read."""
     try:
-        return tomllib.loads(read_regular(path, MOST_BYTES).decode())
+        return parse_toml(read_regular(path, MOST_BYTES).decode())
     except FileNotFoundError as error:
         near = near_path(path)
         reason = f"no such file. Did you mean {str(near)!r}?" if near else error.strerror
         raise FileNotFoundError(errno.ENOENT, reason, str(path)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}.") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8 text.") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}.") from None
 
 
 def load_config(preset_or_file: str, overrides: Iterable[str] = ()) -> RunConfig:
     """The configuration named by a preset or a TOML file, with overrides applied.
 
-    Raises ConfigError (bad key or value), presets.UnknownPresetError or FileNotFoundError.
+    Raises ConfigError (bad key or value), presets.UnknownPresetError, or OSError where the file cannot be read.
     """
     overrides, origin = list(overrides), ""
     if preset_or_file.endswith(".toml") or "/" in preset_or_file:
-        path = Path(preset_or_file).expanduser()
+        path = expanded(preset_or_file)
         if path.is_dir():
             path = path / "config.toml"
         tree, origin = read_toml(path), str(path)

@@ -175,7 +175,7 @@ def _default_source(data: dict[str, Any]) -> str:
 class DataConfig(Section):
     """Where the text comes from and how it becomes tokens."""
 
-    mixture: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    mixture: dict[str, Annotated[float, Field(gt=0, le=1e9)]] | None = None
     """Sources by the weight of each, its share of the training sequences: {"stdlib" = 0.7, "notes.jsonl" = 0.3}. Used
     with source = mixture; every other key of this section holds for each of the sources. Unset: one source."""
     source: str = Field(default_factory=_default_source, min_length=1)

@@ -87,7 +87,7 @@ def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:
         return None
     try:
         record: AnyRecord = msgspec.convert(_read_numbers(tree), AnyRecord)
-    except (msgspec.MsgspecError, OverflowError, ValueError) as error:
+    except (msgspec.MsgspecError, OverflowError, ValueError, RecursionError) as error:
         raise BrokenLineError(str(error)) from None
     if not math.isfinite(record.time):
         raise BrokenLineError(f"its time is {record.time}")

@@ -16,6 +16,7 @@ import psutil
 
 from tuitrain import __version__
 from tuitrain.accounting import find_gpu
+from tuitrain.files import expanded
 from tuitrain.launch.machine import GB, find_gpus, torch_is_cpu_only
 from tuitrain.runs.settings import settings_files, user_file
 
@@ -52,7 +53,7 @@ def examine(runs_dir: Path) -> list[Finding]:
 def cache_directory() -> Path:
     """Where tokenized data is kept: $TUITRAIN_CACHE_DIR, else the user's cache directory."""
     given = os.environ.get("TUITRAIN_CACHE_DIR")
-    return Path(given).expanduser().absolute() if given else Path(platformdirs.user_cache_dir("tuitrain"))
+    return expanded(given).absolute() if given else Path(platformdirs.user_cache_dir("tuitrain"))
 
 
 def _settings() -> Finding:

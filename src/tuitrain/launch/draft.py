@@ -141,7 +141,7 @@ def outlook(draft: Draft, machine: Machine | None = None) -> Outlook:
     if not found.errors and not draft.option("gpu"):
         try:
             preflight.check(preflight.with_absolute_paths(config), gpus=gpus, force=bool(force))
-        except LaunchError as error:
+        except (LaunchError, OSError) as error:
             obstacle = str(error)
     return Outlook(config, plan, values, found.errors, obstacle)
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from tuitrain.config import RunConfig, all_presets, load_config
-from tuitrain.config.errors import nearest
 from tuitrain.config.source import source_path
+from tuitrain.files import expanded
+from tuitrain.launch.corpus import check_data, check_tokenizer
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.machine import GB, Machine, find_machine, torch_is_cpu_only, training_device
 from tuitrain.launch.plan import NOTHING_FITS, Plan, known_vocabulary, make_plan
 from tuitrain.launch.processes import Processes, choose_processes
 
 ENGINE_PACKAGES = ("tuitrain_engine", "torch")
-TOKENIZERS = "byte, char, sentencepiece:N, hf:NAME, a SentencePiece .model or a Hugging Face tokenizer.json"
 CPU_ATTENTION = ("auto", "flash", "math")
 FLEX_MIN_HEAD_DIM = 16
 
@@ -35,8 +35,8 @@ def check(config: RunConfig, *, gpus: int | None = None, force: bool = False) ->
     processes = choose_processes(config, machine, gpus)
     _check_attention(config, machine)
     _check_float8(config, machine)
-    _check_source(config)
-    _check_tokenizer(config.data.tokenizer)
+    check_data(config)
+    check_tokenizer(config.data.tokenizer)
     _check_vocabulary(config)
     if not force:
         check_memory(config, machine, processes.count)
@@ -134,40 +134,6 @@ def fits(preset: str, machine: Machine) -> bool | None:
     return make_plan(config, training_device(config, machine)).fits
 
 
-def _check_source(config: RunConfig) -> None:
-    for source in config.data.shares:
-        key = "data.source =" if config.data.mixture is None else "data.mixture:"
-        found = source_path(source)
-        if found is not None and not (found.path.exists() or _matches(found.path.absolute())):
-            raise LaunchError(f"{key} {source!r}: no such file or directory, and no file matches it.", exit_code=3)
-
-
-def _check_tokenizer(name: str) -> None:
-    if name in ("byte", "char") or name.startswith(("sentencepiece:", "hf:")):
-        return
-    path = Path(name).expanduser()
-    file = path / "tokenizer.json" if path.is_dir() and not (path / "tokenizer_info.json").exists() else path
-    if file.is_dir() or (file.is_file() and file.suffix in (".model", ".json")):
-        return
-    if not file.exists() and ("/" in name or file.suffix in (".model", ".json")):
-        raise LaunchError(f"data.tokenizer = {name!r}: {file} does not exist. It takes {TOKENIZERS}.", exit_code=3)
-    raise LaunchError(f"data.tokenizer = {name!r} is none of {TOKENIZERS}.{_meant_tokenizer(name)}")
-
-
-def _meant_tokenizer(name: str) -> str:
-    word, _, size = name.partition(":")
-    match nearest(word, ("byte", "char", "sentencepiece", "hf")):
-        case "sentencepiece":
-            meant = f"sentencepiece:{size or 32000}"
-        case "hf" if size:
-            meant = f"hf:{size}"
-        case "byte" | "char" as known:
-            meant = known
-        case _:
-            return ""
-    return f" Did you mean {meant!r}?"
-
-
 def _check_vocabulary(config: RunConfig) -> None:
     size, rows = known_vocabulary(config), config.model.vocab_size
     if size is not None and rows is not None and rows < size:
@@ -175,10 +141,6 @@ def _check_vocabulary(config: RunConfig) -> None:
             f"model.vocab_size = {rows:,} is smaller than the vocabulary of data.tokenizer = "
             f"{config.data.tokenizer!r} ({size:,}): leave it unset (model.vocab_size=none) or raise it."
         )
-
-
-def _matches(pattern: Path) -> bool:
-    return next(Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))), None) is not None
 
 
 def _absolute(source: str) -> str:
@@ -192,12 +154,12 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
     updates: dict[str, Any] = {"source": _absolute(config.data.source)}
     if config.data.mixture is not None:
         updates["mixture"] = {_absolute(source): weight for source, weight in config.data.mixture.items()}
-    tokenizer = Path(config.data.tokenizer).expanduser()
+    tokenizer = expanded(config.data.tokenizer)
     if not tokenizer.is_absolute() and tokenizer.exists() and config.data.tokenizer not in ("byte", "char"):
         updates["tokenizer"] = str(Path.cwd() / tokenizer)
     changed: dict[str, Any] = {"data": config.data.model_copy(update=updates)}
     origin = config.model.init_from
     if origin is not None and not origin.startswith("hf:"):
-        weights = Path.cwd() / Path(origin).expanduser()
+        weights = Path.cwd() / expanded(origin)
         changed["model"] = config.model.model_copy(update={"init_from": str(weights)})
     return config.model_copy(update=changed)

@@ -8,7 +8,7 @@ import re
 import shlex
 from pathlib import Path
 
-from tuitrain.files import near_path
+from tuitrain.files import expanded, near_path
 from tuitrain.runs.layout import RunDirectory
 from tuitrain.runs.settings import runs_dir_setting
 
@@ -75,7 +75,7 @@ def find_run(name: str, runs_dir: Path) -> RunDirectory:
         if not runs:
             raise RunNotFoundError(f"There are no runs in {runs_dir}. Start one with `tuitrain launch gpt2-tiny`.")
         return runs[0]
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_file():
         if path.name == "metrics.jsonl":
             return RunDirectory(path.parent.resolve(), path)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tuitrain.files import expanded, parse_toml
 
 PROJECT_FILE, USER_FILE = "tuitrain.toml", "config.toml"
 KEYS = ("runs_dir", "tui")
@@ -58,7 +59,7 @@ def user_file() -> Path:
     """The user's settings file: in $TUITRAIN_CONFIG_DIR, else where the XDG rules put it. It need not exist."""
     given = os.environ.get("TUITRAIN_CONFIG_DIR")
     if given:
-        return Path(given).expanduser() / USER_FILE
+        return expanded(given) / USER_FILE
     import platformdirs
 
     return Path(platformdirs.user_config_dir("tuitrain", appauthor=False)) / USER_FILE
@@ -72,7 +73,7 @@ def runs_dir_setting() -> Path | None:
             continue
         if not isinstance(value, str) or not value:
             raise SettingsError(f"{file.path}: runs_dir = {value!r} is not valid: it should be a path in quotes.")
-        path = Path(value).expanduser()
+        path = expanded(value)
         return file.path.parent / path if file.of_project else path
     return None
 
@@ -88,12 +89,12 @@ def unknown_key(where: str, key: str, known: Iterable[str], prefix: str = "") ->
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: it is not UTF-8 text.") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise SettingsError(f"{path} is not TOML: {error}.") from error
     for key in values:
         if key not in KEYS:

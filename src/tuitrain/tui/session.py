@@ -69,7 +69,7 @@ class Session:
             return {}
         except OSError as error:
             self.problem = f"The last session is not restored: {self.path}: {error.strerror or error}."
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self.problem = f"The last session is not restored: {self.path}: {error}."
         return {}
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from tuitrain.files import expanded
 from tuitrain.runs.settings import SettingsError, settings_files, unknown_key
 from tuitrain.tui.charts.axes import X_AXES, XAxis
 
@@ -203,7 +204,7 @@ def state_directory() -> Path:
     """Where sessions are kept: $TUITRAIN_STATE_DIR, else where the XDG rules put it. It need not exist."""
     given = os.environ.get("TUITRAIN_STATE_DIR")
     if given:
-        return Path(given).expanduser()
+        return expanded(given)
     import platformdirs
 
     return Path(platformdirs.user_state_dir("tuitrain", appauthor=False))
