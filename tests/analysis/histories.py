@@ -40,10 +40,11 @@ def history(
     made = RunHistory()
     made.absorb([run_record(**changes)])
     rate = 1000 * tokens_per_step / step_ms
-    made.absorb(
+    records: list[Step | Eval] = [
         Step(time=float(step), step=step, tokens=step * tokens_per_step, loss=loss, accuracy=0.5, lr=0.1,
              step_time_ms=step_ms, tokens_per_sec=rate, mfu=rate / 1000, tflops=rate / 1000, mem_peak_gb=3.0)
         for step in range(every, steps + 1, every)
-    )  # fmt: skip
-    made.absorb(Eval(time=step + 0.5, step=step, tokens=step * tokens_per_step, loss=value) for step, value in evals)
+    ]  # fmt: skip
+    records += [Eval(time=step + 0.5, step=step, tokens=step * tokens_per_step, loss=value) for step, value in evals]
+    made.absorb(sorted(records, key=lambda record: record.time))
     return made

@@ -10,12 +10,12 @@ import pytest
 
 from tests.support import loss_at, run_record, step_record, write_run
 from tuitrain.config import load_config
-from tuitrain.events import End, Eval, EventWriter
-from tuitrain.runs import Glancer, RunDirectory, Status, glance, load_history
+from tuitrain.events import End, Eval, EventWriter, Record, System
+from tuitrain.runs import Glancer, RunDirectory, RunInfo, Status, glance, load_history
 from tuitrain.runs.curve import MOST_POINTS, Points, joined, resampled
-from tuitrain.runs.glance import HEAD_BYTES, SEARCH_BYTES, TAIL_BYTES
+from tuitrain.runs.newest import HEAD_BYTES, SEARCH_BYTES, TAIL_BYTES
 
-MODULE = importlib.import_module("tuitrain.runs.glance")
+MODULE = importlib.import_module("tuitrain.runs.newest")
 CONFIG = load_config("llama2-tiny")
 
 
@@ -61,6 +61,61 @@ def test_an_old_evaluation_is_not_taken_for_the_newest(tmp_path: Path, monkeypat
     run = RunDirectory(tmp_path / "a")
     long_log(run, 2500, evaluations=[100, 1000])
     assert glance(run).evaluation is None
+
+
+def grow(run: RunDirectory, *records: Record) -> None:
+    with EventWriter(run.metrics) as log:
+        for record in records:
+            log.write(record)
+
+
+@pytest.mark.parametrize("reached", [95, 950])
+def test_an_evaluation_that_a_resume_superseded_is_not_the_newest(tmp_path: Path, reached: int) -> None:
+    run, glancer = RunDirectory(tmp_path / "a"), Glancer()
+    long_log(run, reached, evaluations=[10, 50, 90, 900])
+    assert glancer.look(run).val_loss == {95: 0.09, 950: 0.9}[reached]
+    again = [step_record(CONFIG, step, at=0.0) for step in (51, 52, 53)]
+    grow(run, run_record(CONFIG, run.run_id, at=0.0, attempt=2), *again)
+    for seen in (glancer.look(run), glance(run)):
+        assert (seen.val_loss, seen.step and seen.step.step) == (0.05, 53)
+    assert load_history(run).evals.last("loss") == 0.05
+
+
+def test_splits_are_told_apart_in_a_long_log_too(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "a")
+    long_log(run, 1000, evaluations=[100])
+    grow(run, *(Eval(step=step, split="train", loss=9.0) for step in (500, 1000)), *(
+        step_record(CONFIG, step, at=0.0) for step in range(1001, 1200)
+    ))  # fmt: skip
+    assert glance(run).val_loss == load_history(run).evals.last("loss") == 0.1
+
+
+def test_readings_of_the_machine_alone_do_not_hide_the_newest_step(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "a")
+    long_log(run, 1000, evaluations=[100])
+    grow(run, *(System(host="h" * 100) for _ in range(1000)))
+    seen = glance(run)
+    assert (seen.step and seen.step.step, seen.val_loss) == (1000, 0.1)
+
+
+def test_the_newest_attempt_is_known_also_in_the_middle_of_a_long_log(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "a")
+    long_log(run, 500, evaluations=[])
+    at = run.metrics.stat().st_size
+    run.write_info(RunInfo(name="a", created=0.0, log_bytes=at))
+    again = run_record(load_config("llama2-tiny", ["train.max_steps=7777"]), run.run_id, at=0.0, attempt=2)
+    grow(run, again, *(step_record(CONFIG, step, at=0.0) for step in range(501, 1500)))
+    seen = glance(run)
+    assert (seen.run and seen.run.total_steps, seen.run and seen.run.attempt) == (7777, 2)
+
+
+def test_lines_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    short, long = write_run(tmp_path, "a"), RunDirectory(tmp_path / "b")
+    long_log(long, 2500, evaluations=[2400])
+    for run in (short, long):
+        with run.metrics.open("ab") as log:
+            log.write(b'{"type":"step","step":"ten"}\n' * 3)
+    assert [(seen.broken_lines, seen.every_line_read) for seen in map(glance, (short, long))] == [(3, True), (3, False)]
 
 
 def test_the_end_of_an_attempt_that_was_resumed_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,55 @@ def test_a_third_attempt_supersedes_the_second() -> None:
     assert len(history.superseded_steps) == 70
 
 
+@pytest.mark.parametrize("clock", [-3600.0, 0.0, 3600.0])
+def test_what_supersedes_what_does_not_depend_on_clocks(clock: float) -> None:
+    history = RunHistory()
+    history.absorb([run(1, 0.0), *steps(1, 100, 0.0)])
+    history.absorb([Eval(time=float(at), step=at, loss=4.0) for at in (25, 50, 75, 100)])
+    history.absorb([run(2, 200.0 + clock), Eval(time=201.0 + clock, step=50, loss=3.0), *steps(51, 60, 200.0 + clock)])
+    assert [(each.step, each.loss) for each in history.evaluations] == [(25, 4.0), (50, 3.0)]
+
+
+def evaluated(*records: tuple[str, int, float]) -> RunHistory:
+    history = RunHistory()
+    history.absorb([Eval(step=step, split=split, loss=loss) for split, step, loss in records])
+    return history
+
+
+@pytest.mark.parametrize(
+    ("splits", "validation"),
+    [
+        (["train", "val"], "val"), (["val", "train"], "val"), (["wiki", "code", "val"], "val"),
+        (["wiki", "code"], "wiki"), (["train", "valid"], "valid"), (["test"], "test"), (["train"], "train"), ([], None),
+    ],
+)  # fmt: skip
+def test_evaluations_are_told_apart_by_split(splits: list[str], validation: str | None) -> None:
+    history = evaluated(
+        *((split, step, number + step / 100) for step in (0, 25) for number, split in enumerate(splits))
+    )
+    assert history.validation_split == validation
+    assert set(history.splits) == set(splits)
+    assert history.splits[:1] == ([validation] if validation else [])
+    for number, split in enumerate(splits):
+        assert history.evals_of(split)["loss"].tolist() == [number, number + 0.25]
+    assert history.evals["loss"].tolist() == (history.evals_of(validation)["loss"].tolist() if validation else [])
+
+
+def test_a_restart_supersedes_the_evaluations_of_each_split_for_itself() -> None:
+    history = evaluated(("val", 25, 3.0), ("wiki", 25, 5.0), ("val", 50, 2.0), ("wiki", 50, 4.0))
+    history.absorb([run(2, 0.0), Eval(step=25, split="wiki", loss=6.0)])
+    assert history.evals_of("val")["step"].tolist() == [25, 50]
+    assert history.evals_of("wiki")["loss"].tolist() == [6.0]
+    history.absorb(steps(26, 27, 0.0))
+    assert history.evals_of("val")["step"].tolist() == [25]
+
+
+def test_steps_after_an_end_whose_run_record_is_lost_are_of_another_attempt() -> None:
+    history = RunHistory()
+    history.absorb([run(1, 0.0), *steps(1, 3, 0.0), End(time=4.0, status="stopped"), *steps(4, 5, 10.0)])
+    assert history.end is None
+
+
 def test_a_resume_that_goes_straight_on_supersedes_nothing() -> None:
     history = RunHistory()
     history.absorb([run(1, 0.0), *steps(1, 10, 0.0), Eval(time=10.0, step=10, loss=1.0), run(2, 100.0)])
@@ -96,10 +145,10 @@ def test_an_empty_history_knows_nothing() -> None:
     assert unknown == (None,) * 6
 
 
-def test_the_heartbeat_is_the_newest_time_in_any_order() -> None:
+def test_the_heartbeat_is_the_time_of_the_last_record_also_when_the_clock_was_set_back() -> None:
     history = RunHistory()
     history.absorb([Step(time=50.0, step=1), Step(time=40.0, step=2), Eval(time=45.0, step=2, loss=1.0)])
-    assert history.last_time == 50.0
+    assert history.last_time == 45.0
 
 
 @given(st.lists(st.integers(1, 30), max_size=60))

@@ -77,10 +77,34 @@ def test_nothing_at_all_is_unknown() -> None:
     assert derive_status(None, None, None, False, NOW) is Status.UNKNOWN
 
 
-def test_the_end_of_an_earlier_attempt_does_not_end_a_resumed_run(process: subprocess.Popen[bytes]) -> None:
-    facts = info(process, started=NOW - 10)
-    assert derive_status(facts, End(time=NOW - 500, status="stopped"), NOW - 500, True, NOW) is Status.STARTING
-    assert derive_status(facts, End(time=NOW - 1, status="stopped"), NOW - 1, True, NOW) is Status.STOPPED
+@pytest.mark.parametrize("clock", [-3600, 0, 3600])
+def test_a_resume_is_starting_until_its_first_record_whatever_clocks_say(
+    process: subprocess.Popen[bytes], clock: float
+) -> None:
+    end = End(time=NOW + clock, status="stopped")
+    facts = info(process, started=NOW - 1000, log_bytes=1000)
+    assert derive_status(facts, end, end.time, True, NOW, log_bytes=1000) is Status.STARTING
+    assert derive_status(facts, end, end.time, True, NOW, log_bytes=1200) is Status.STOPPED
+    # A log that was made shorter by hand is not the one that was launched on.
+    assert derive_status(facts, end, end.time, True, NOW, log_bytes=900) is Status.STOPPED
+
+
+@pytest.mark.parametrize("clock", [-3600, 0, 3600])
+def test_an_end_record_counts_whatever_clocks_say(clock: float) -> None:
+    facts = info(started=NOW, pid=2**22 + 1, pid_started=NOW, log_bytes=0)
+    assert derive_status(facts, End(time=NOW + clock, status="completed"), NOW, True, NOW, log_bytes=500) == "completed"
+
+
+def test_a_resume_that_died_before_its_first_record_crashed() -> None:
+    facts = info(started=NOW, pid=2**22 + 1, pid_started=NOW, log_bytes=1000)
+    end = End(time=NOW - 100, status="stopped")
+    assert derive_status(facts, end, end.time, True, NOW, log_bytes=1000) is Status.CRASHED
+
+
+def test_of_a_log_that_cannot_be_read_nobody_says_that_the_run_crashed() -> None:
+    facts = info(pid=2**22 + 1, pid_started=NOW)
+    assert derive_status(facts, None, None, False, NOW) is Status.CRASHED
+    assert derive_status(facts, None, None, False, NOW, readable=False) is Status.UNKNOWN
 
 
 def test_exit_codes_are_those_of_the_contract() -> None:

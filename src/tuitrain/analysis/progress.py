@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tuitrain.analysis.summary import wall_time_s
 from tuitrain.runs import RunHistory
 
 RECENT_STEPS = 200
@@ -39,14 +40,7 @@ def progress_of(history: RunHistory) -> Progress:
         done = tokens or 0
         fraction = min(done / budget, 1.0)
         eta = _remaining(history, "tokens", budget - done)
-    return Progress(step, total, tokens, budget, fraction, eta, _elapsed(history))
-
-
-def _elapsed(history: RunHistory) -> float | None:
-    """Seconds from the first record to the newest."""
-    if history.started is None or history.last_time is None:
-        return None
-    return max(0.0, history.last_time - history.started)
+    return Progress(step, total, tokens, budget, fraction, eta, wall_time_s(history))
 
 
 def _remaining(history: RunHistory, key: str, missing: float) -> float | None:
@@ -59,7 +53,8 @@ def _remaining(history: RunHistory, key: str, missing: float) -> float | None:
     times, done = history.steps.series("time", "time")[1], history.steps[key]
     recent = min(RECENT_STEPS, len(times))
     if history.run is not None:
-        recent = min(recent, int((times >= history.run.time).sum()))
+        first = history.attempt_steps[-1]
+        recent = 0 if first is None else min(recent, int((history.steps["step"] >= first).sum()))
     if recent >= 2:
         seconds, units = times[-1] - times[-recent], done[-1] - done[-recent]
         if seconds > 0 and units > 0:

@@ -100,7 +100,7 @@ def summarize(history: RunHistory, at: tuple[Axis, float] | None = None) -> Summ
         mean_tflops=_weighted(steps["tflops"][:rows], seconds),
         peak_memory_gb=_highest(steps["mem_peak_gb"][:rows]),
         training_time_s=float(np.nansum(seconds)) if np.isfinite(seconds).any() else None,
-        wall_time_s=_wall_time(history) if at is None else None,
+        wall_time_s=wall_time_s(history) if at is None else None,
         total_flops=tokens * per_token if tokens is not None and per_token is not None else None,
         params_total=architecture.params_total if architecture else None,
     )
@@ -220,10 +220,11 @@ def _scatter(values: FloatArray) -> float | None:
     return float((high - low) / (2 * middle)) if middle > 0 else None
 
 
-def _wall_time(history: RunHistory) -> float | None:
-    if history.started is None or history.last_time is None:
+def wall_time_s(history: RunHistory) -> float | None:
+    """Seconds from the first record to the newest; None where the clock was set back by more than that."""
+    if history.started is None or history.last_time is None or history.last_time < history.started:
         return None
-    return max(0.0, history.last_time - history.started)
+    return history.last_time - history.started
 
 
 def _whole(value: float | None) -> int | None:

@@ -29,6 +29,7 @@ from tuitrain.launch.machine import usable_cores
 from tuitrain.runs import RunDirectory, create_run_directory
 from tuitrain.runs.editing import EditError, edited_facts
 from tuitrain.runs.lock import LockedError, exclusive
+from tuitrain.runs.newest import end_of_lines
 
 POLL_S = 0.1
 START_PATIENCE_S = 1.0
@@ -94,11 +95,12 @@ def start(
     try:
         # Locked over the start, so that what somebody tags meanwhile is not lost.
         with edited_facts(run) as facts:
-            started = time.time()
+            started, log_bytes = time.time(), end_of_lines(run.metrics)
             process = _spawn(run, command, processes)
             facts |= {} if label is None else asdict(label)
             facts |= {
                 "started": started,
+                "log_bytes": log_bytes,
                 "pid": process.pid,
                 "pid_started": _started(process.pid),
                 "host": socket.gethostname(),

@@ -115,6 +115,8 @@ class LogFollower:
         self._inode: int | None = None
         self._offset = start
         self._tail = b""
+        self.end_of_lines = start
+        """Where the last whole line that was read ends, in bytes."""
 
     def poll(self) -> Batch:
         """Read what was appended since the last call, at most one chunk. Raises PermissionError and the like."""
@@ -126,10 +128,12 @@ class LogFollower:
             status = os.fstat(file.fileno())
             reset = self._was_replaced(file.fileno(), status)
             if reset:
-                self._parser, self._offset, self._tail = LineParser(), 0, b""
+                self._parser, self._offset, self._tail, self.end_of_lines = LineParser(), 0, b"", 0
             self._inode = status.st_ino
             start = self._offset
             data = os.pread(file.fileno(), self._chunk_bytes, start)
+        if newline := data.rfind(b"\n") + 1:
+            self.end_of_lines = start + newline
         self._offset += len(data)
         self._tail = (self._tail + data)[-_MEMORY_BYTES:]
         records, broken = self._parser.feed(data)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +22,7 @@ from tuitrain.events import (
     System,
 )
 from tuitrain.runs.columns import Columns, numeric_fields
+from tuitrain.runs.results import VALIDATION, RunResults, validation_split
 
 STEP_KEYS = numeric_fields(Step)
 EVAL_KEYS = numeric_fields(Eval)
@@ -35,8 +34,6 @@ SYSTEM_KEYS = (
 SYSTEMS_KEPT = 600
 LAYERS_KEPT = 2048
 BROKEN_KEPT = 200
-
-_Stepped = TypeVar("_Stepped", Sample, Checkpoint, Layers)
 
 
 @dataclass(frozen=True)
@@ -52,20 +49,17 @@ class RunHistory:
 
     When a later attempt starts again at an earlier step, the records from that step on move to
     `superseded_steps`: they happened, but the run did not keep them. Its evaluations, samples and checkpoints from
-    that step on are dropped.
+    that step on are dropped. `evals` are those of the validation split; `evals_of` has those of any.
     """
 
     def __init__(self) -> None:
         self.attempts: list[Run] = []
+        self.attempt_steps: list[int | None] = []
+        """The first step of each attempt; None of one that has none."""
         self.steps = Columns(STEP_KEYS)
         self.superseded_steps = Columns(STEP_KEYS)
-        self.evals = Columns(EVAL_KEYS)
-        self.samples: list[Sample] = []
-        self.checkpoints: list[Checkpoint] = []
         self.alerts: list[Alert] = []
         self.controls: list[Control] = []
-        self.layers: list[Layers] = []
-        """At most LAYERS_KEPT over the whole run: every second one goes when there are more."""
         self.systems: list[System] = []
         """The newest SYSTEMS_KEPT readings; `system_columns` has all, summed up."""
         self.system_columns = Columns(SYSTEM_KEYS)
@@ -74,10 +68,10 @@ class RunHistory:
         """The newest BROKEN_KEPT lines that could not be read; `broken_count` says how many there were."""
         self.broken_count = 0
         self._newest_step: int | None = None
-        self._early: list[Eval | Sample | Checkpoint | Layers] | None = None
-        """Results of an attempt that has not logged a step yet: they stay when that step supersedes others."""
+        self._results = RunResults()
+        self._eval_tables: dict[str, Columns] = {}
         self.last_time: float | None = None
-        """Time of the newest record, Unix seconds: the heartbeat."""
+        """Time of the last record, Unix seconds: the heartbeat."""
 
     @property
     def run(self) -> Run | None:
@@ -104,6 +98,57 @@ class RunHistory:
         return None if last is None else int(last)
 
     @property
+    def splits(self) -> list[str]:
+        """The splits that were evaluated, the validation split first."""
+        first = self.validation_split
+        return sorted(self._results.splits, key=lambda split: split != first)
+
+    @property
+    def validation_split(self) -> str | None:
+        """The split whose loss is the validation loss: `val`, else the only or first other; None without any."""
+        return validation_split(self._results.splits)
+
+    @property
+    def evaluations(self) -> Sequence[Eval]:
+        """The evaluations of the validation split in the order of their steps."""
+        return self._results.evaluations(self.validation_split)
+
+    @property
+    def evaluation(self) -> Eval | None:
+        """The newest evaluation of the validation split."""
+        found = self.evaluations
+        return found[-1] if found else None
+
+    @property
+    def evals(self) -> Columns:
+        """The evaluations of the validation split as a table. It must not be written to."""
+        return self.evals_of(self.validation_split or VALIDATION)
+
+    def evals_of(self, split: str) -> Columns:
+        """The evaluations of a split as a table. It must not be written to."""
+        known = self._eval_tables.get(split)
+        if known is None:
+            known = self._eval_tables[split] = Columns(EVAL_KEYS)
+            if records := self._results.evaluations(split):
+                known.extend(records)
+        return known
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The texts that the model wrote."""
+        return self._results.samples.records
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        """The checkpoints that were completed."""
+        return self._results.checkpoints.records
+
+    @property
+    def layers(self) -> list[Layers]:
+        """At most LAYERS_KEPT over the whole run: every second one goes when there are more."""
+        return self._results.layers.records
+
+    @property
     def system(self) -> System | None:
         """The newest readings of the machine."""
         return self.systems[-1] if self.systems else None
@@ -111,62 +156,47 @@ class RunHistory:
     def absorb(self, records: Iterable[AnyRecord], broken: Sequence[BrokenLine] = ()) -> None:
         """Take in further records, in the order of the log; in what portions they come makes no difference."""
         arrivals = _Arrivals(self.steps, self.superseded_steps, self._newest_step)
-        newest_time = -math.inf if self.last_time is None else self.last_time
+        results, record = self._results, None
         for record in records:
-            if record.time > newest_time:
-                newest_time = self.last_time = record.time
             if isinstance(record, Step):
-                supersedes = arrivals.add(record)
-                if supersedes or self._early is not None:
-                    self._begin_at(record.step, supersedes)
+                arrivals.add(record)
+                if record.step < results.least_step:
+                    self._begin_at(record.step)
+                results.least_step = record.step
             elif isinstance(record, Eval | Sample | Checkpoint | Layers):
-                if self._early is not None:
-                    self._early.append(record)
                 self._absorb_result(record)
             else:
                 self._absorb_other(record, arrivals.newest)
         arrivals.settle()
         self._newest_step = arrivals.newest
+        self.last_time = record.time if record is not None else self.last_time
         self.broken_count += len(broken)
         self.broken = [*self.broken, *broken][-BROKEN_KEPT:] if broken else self.broken
 
-    def _begin_at(self, step: int, supersedes: bool) -> None:
-        """Take note of a step that is the first of an attempt or goes back."""
-        early, self._early = self._early or [], None
-        if supersedes:
-            self._forget_results(step)
-            for result in early:
-                self._absorb_result(result)
-
-    def _forget_results(self, step: int) -> None:
-        """Drop what was left at this step or later."""
-        self._supersede(self.evals, step)
-        results: tuple[list[Any], ...] = (self.samples, self.checkpoints, self.layers)
-        for kept in results:
-            while kept and kept[-1].step >= step:
-                kept.pop()
+    def _begin_at(self, step: int) -> None:
+        """Take note of the first step of an attempt, or one that goes back."""
+        self._results.restart(step)
+        self._eval_tables.clear()
+        # Steps after an end are of a later attempt, also where its first record cannot be read.
+        self.end = None
+        if self.attempts and self.attempt_steps[-1] is None:
+            self.attempt_steps[-1] = step
 
     def _absorb_result(self, record: Eval | Sample | Checkpoint | Layers) -> None:
-        match record:
-            case Eval():
-                self._supersede(self.evals, record.step)
-                self.evals.extend([record])
-            case Sample():
-                self._absorb_sample(record)
-            case Checkpoint():
-                _add(self.checkpoints, record)
-            case Layers():
-                _add(self.layers, record)
-                if len(self.layers) > LAYERS_KEPT:
-                    del self.layers[1::2]
+        self._results.add(record)
+        if isinstance(record, Eval):
+            self._eval_tables.pop(record.split, None)
+        elif len(self.layers) > LAYERS_KEPT:
+            self._results.layers.thin()
 
     def _absorb_other(self, record: AnyRecord, step: int | None) -> None:
         """Take in a record that has no results. step: the newest one."""
         match record:
             case Run():
                 self.attempts.append(record)
+                self.attempt_steps.append(None)
                 self.end = None
-                self._early = []
+                self._results.begin()
             case System():
                 self._absorb_system(record, step)
             case Alert():
@@ -175,15 +205,7 @@ class RunHistory:
                 self.controls.append(record)
             case End():
                 self.end = record
-
-    def _absorb_sample(self, record: Sample) -> None:
-        """One more; those of later steps, and of this step to this prompt, an earlier attempt left."""
-        while self.samples and self.samples[-1].step > record.step:
-            self.samples.pop()
-        same = (record.step, record.prompt)
-        at = next((i for i in range(len(self.samples) - 1, -1, -1) if self.samples[i].step < record.step), -1) + 1
-        self.samples[at:] = [kept for kept in self.samples[at:] if (kept.step, kept.prompt) != same]
-        self.samples.append(record)
+                self._results.begin()
 
     def _absorb_system(self, record: System, step: int | None) -> None:
         self.systems.append(record)
@@ -206,11 +228,6 @@ class RunHistory:
             gpu_temp_c=max(known["gpu_temp_c"], default=None),
         )
 
-    @staticmethod
-    def _supersede(table: Columns, step: int) -> None:
-        if len(table) and table["step"][-1] >= step:
-            table.cut(_row_of(table, step))
-
 
 class _Arrivals:
     """Steps on their way into the table, which takes them in many at once; the outcome is as if it was one by one."""
@@ -221,14 +238,12 @@ class _Arrivals:
         self._steps: list[Step] = []
         self._dropped: list[Step] = []
 
-    def add(self, record: Step) -> bool:
-        """One more step. Returns whether it is of a restart: whatever was at its number or later is superseded."""
-        restarts = self.newest is not None and record.step <= self.newest
-        if restarts:
+    def add(self, record: Step) -> None:
+        """One more step. Whatever was at its number or later is superseded."""
+        if self.newest is not None and record.step <= self.newest:
             self._supersede(record.step)
         self._steps.append(record)
         self.newest = record.step
-        return restarts
 
     def _supersede(self, step: int) -> None:
         # Numbers are compared as the columns hold them.
@@ -254,13 +269,6 @@ class _Arrivals:
 def _row_of(table: Columns, step: int) -> int:
     """The first row at this step or a later one."""
     return int(np.searchsorted(table["step"], step, side="left"))
-
-
-def _add(records: list[_Stepped], record: _Stepped) -> None:
-    """Append a record; those from its step on, which an earlier attempt left, go."""
-    while records and records[-1].step >= record.step:
-        records.pop()
-    records.append(record)
 
 
 def _mean(values: list[float]) -> float | None:

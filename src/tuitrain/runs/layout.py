@@ -22,13 +22,15 @@ REQUESTS = ("stop", "checkpoint", "eval", "snapshot")
 class RunInfo(msgspec.Struct, kw_only=True):
     """`run.json`: what the launcher knows. pid_started (Unix seconds) tells a reused pid from the engine's.
 
-    started is when the newest attempt was launched: an `end` record older than that belongs to an earlier one.
+    started is when the newest attempt was launched, log_bytes where the last line of the log ended then: the lines
+    before are of earlier attempts, and as long as none follows the newest one has not written a record yet.
     launcher: `local` (one process) or `torchrun`, whose own pid this is, with `processes` workers below it.
     """
 
     name: str
     created: float
     started: float | None = None
+    log_bytes: int | None = None
     pid: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
     pid_started: float | None = None
     host: str | None = None

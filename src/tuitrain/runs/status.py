@@ -83,22 +83,24 @@ def derive_status(
     *,
     lock: Path | None = None,
     log: Path | None = None,
+    log_bytes: int | None = None,
+    readable: bool = True,
 ) -> Status:
     """Status from the newest attempt's `end` record, the newest record's time and the launcher's facts.
 
     lock: the run's lock. While it is held the engine trains on, also when the process that was started is gone.
     log: where the records are; the time of its last change counts where records are from the future, as when a clock
-    jumped.
+    jumped. log_bytes: where the last whole line that was read ends. readable: whether it could be.
     """
     now = time.time() if now is None else now
     if last_time is not None and last_time > now + AHEAD_S and log is not None:
         last_time = _changed(log)
-    started = info.started if info is not None else None
-    if end is not None and (started is None or end.time >= started):
+    silent = _has_yet_to_write(info, log_bytes)
+    if silent:
+        # All that the log holds is of earlier attempts.
+        end, last_time, has_steps = None, info.started if info is not None else None, False
+    if end is not None:
         return Status(end.status)
-    if started is not None and last_time is not None and last_time < started:
-        # A resumed run whose new attempt has not written anything yet: what the log holds is an earlier one's.
-        last_time, has_steps = started, False
     age = None if last_time is None else now - last_time
     alive = process_alive(info)
     # Somebody else's program need not log steps: it runs as soon as its process does.
@@ -106,11 +108,20 @@ def derive_status(
     if alive is False and lock is not None and lock_held(lock):
         alive = True
     if alive is False:
-        return Status.CRASHED
+        return Status.CRASHED if readable else Status.UNKNOWN
     if alive:
-        if age is not None and age > STALLED_AFTER_S:
+        # Reading data and compiling may take as long as they need.
+        if age is not None and age > STALLED_AFTER_S and not silent:
             return Status.STALLED
         return Status.RUNNING if begun else Status.STARTING
     if age is not None and age <= LIVE_WITHIN_S:
         return Status.RUNNING if begun else Status.STARTING
     return Status.UNKNOWN
+
+
+def _has_yet_to_write(info: RunInfo | None, log_bytes: int | None) -> bool:
+    """Whether the newest attempt was launched and has not written a record: the log has the lines that it had then.
+
+    A log that is shorter is not the one that was launched on.
+    """
+    return info is not None and info.log_bytes is not None and log_bytes == info.log_bytes

@@ -55,13 +55,15 @@ def render_frame(
 def view_of(run: RunDirectory | RunHistory, index: int) -> RunView:
     """A run as the screens hold it, with all that its log says now."""
     if isinstance(run, RunHistory):
-        directory, history = None, run
+        directory, history, read = None, run, None
     else:
-        directory, history = run, drain(LogFollower(run.metrics), RunHistory())
+        follower = LogFollower(run.metrics)
+        directory, history = run, drain(follower, RunHistory())
+        read = follower.end_of_lines
     info = directory.read_info() if directory else None
     lock, log = (directory.lock, directory.metrics) if directory else (None, None)
     status = derive_status(
-        info, history.end, history.last_time, len(history.steps) > 0, time.time(), lock=lock, log=log
+        info, history.end, history.last_time, len(history.steps) > 0, time.time(), lock=lock, log=log, log_bytes=read
     )
     return RunView(index, directory, history, status, loaded=True)
 

@@ -45,13 +45,13 @@ class Facts:
         if batch.reset:
             self.end, self.last_time, self.has_steps = None, None, False
         for record in batch.records:
-            self.last_time = max(self.last_time or record.time, record.time)
+            self.last_time = record.time
             if isinstance(record, Run):
                 self.end = None
             elif isinstance(record, End):
                 self.end = record
             elif isinstance(record, Step):
-                self.has_steps = True
+                self.has_steps, self.end = True, None
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Source:
 
     def poll(self) -> Update | None:
         """What is new; None when nothing is."""
-        batch, ahead, problem, newest = NOTHING, NOTHING, "", None
+        batch, ahead, problem, newest, readable = NOTHING, NOTHING, "", None, True
         try:
             newest = None if self.begun else self._begin()
             if newest is None:
@@ -81,6 +81,7 @@ class Source:
             if self.facts.last_time is not None and self.directory and not self.directory.metrics.exists():
                 problem = "the log is gone; waiting for it"
         except OSError as error:
+            readable = False
             problem = f"cannot read the log: {error.strerror or error} ({error.filename or 'standard input'})"
         self.facts.take_in(batch)
         self.facts_ahead.take_in(ahead)
@@ -88,9 +89,13 @@ class Source:
             self.ahead = None
         loading = (batch.end / max(batch.size, 1)) if self.ahead else None
         facts = self.facts_ahead if self.ahead else self.facts
+        follower = self.ahead or self.follower
+        read = follower.end_of_lines if isinstance(follower, LogFollower) else None
         info = self.directory.read_info() if self.directory else None
         lock, log = (self.directory.lock, self.directory.metrics) if self.directory else (None, None)
-        status = derive_status(info, facts.end, facts.last_time, facts.has_steps, lock=lock, log=log)
+        status = derive_status(
+            info, facts.end, facts.last_time, facts.has_steps, lock=lock, log=log, log_bytes=read, readable=readable
+        )
         # The age of a silence is on the screen, so each minute of it is news.
         silent = int(time.time() - (facts.last_time or 0.0)) // 60 if status is Status.STALLED else 0
         known, self.told = self.told, (status, self.console, problem, silent)

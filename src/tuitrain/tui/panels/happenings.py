@@ -54,10 +54,9 @@ def _events(history: RunHistory) -> Iterator[_Event]:
         yield step, "eval", "mark.eval", f"evaluation {loss:.4f}"
     for saved in history.checkpoints if len(history.checkpoints) <= _MOST else history.checkpoints[-1:]:
         yield saved.step, "checkpoint", "mark.checkpoint", "checkpoint"
-    for run in history.attempts[1:]:
-        step = _step_at(history, run.time)
-        if step is not None:
-            yield step, "restart", "mark.restart", f"attempt {run.attempt}"
+    for run, begun in zip(history.attempts[1:], history.attempt_steps[1:], strict=True):
+        if begun is not None:
+            yield float(begun), "restart", "mark.restart", f"attempt {run.attempt}"
     for alert in history.alerts[-_MOST_ALERTS:]:
         step = float(alert.step) if alert.step is not None else _step_at(history, alert.time)
         if step is not None:

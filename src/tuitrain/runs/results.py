@@ -1,0 +1,132 @@
+"""What a run wrote beside its steps, without what a later attempt did again: evaluations, samples, checkpoints, layers.
+
+What supersedes what is decided by the order of the records in the log; clocks are not asked, since they may be set back
+during a run, and another machine may go on with it.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Generic, TypeVar
+
+from tuitrain.events import Checkpoint, Eval, Layers, Sample
+
+VALIDATION, TRAINING = "val", "train"
+"""The names of the split that is held out, and of the one that is trained on."""
+
+R = TypeVar("R", Eval, Sample, Checkpoint, Layers)
+_STEP = attrgetter("step")
+
+
+@dataclass
+class Results(Generic[R]):
+    """Records of one kind in the order of their steps.
+
+    A record takes the place of those at its step and later ones. With `several_of`, the name of a field, it takes
+    only the place of those of its own step that have the same value there.
+    """
+
+    several_of: str | None = None
+    records: list[R] = field(default_factory=list)
+    earlier: int = 0
+    """How many of them, at the front, were written before the newest restart."""
+
+    def add(self, record: R) -> None:
+        """Take in one more record."""
+        records = self.records
+        while records and records[-1].step > record.step:
+            records.pop()
+        start = len(records)
+        while start and records[start - 1].step == record.step:
+            start -= 1
+        kept = [self._differ(other, record) for other in records[start:]]
+        self.earlier = min(self.earlier, start) + sum(kept[: max(self.earlier - start, 0)])
+        records[start:] = [other for other, keep in zip(records[start:], kept, strict=True) if keep]
+        records.append(record)
+
+    def begin(self) -> None:
+        """What comes now is of another attempt."""
+        self.earlier = len(self.records)
+
+    def restart(self, step: int) -> None:
+        """The new attempt begins with this step: what the ones before it left from there on goes."""
+        first = bisect_left(self.records, step, hi=self.earlier, key=_STEP)
+        del self.records[first : self.earlier]
+        self.earlier = first
+
+    def thin(self) -> None:
+        """Leave out every second record."""
+        self.earlier = (self.earlier + 1) // 2
+        del self.records[1::2]
+
+    def _differ(self, one: R, other: R) -> bool:
+        return self.several_of is not None and getattr(one, self.several_of) != getattr(other, self.several_of)
+
+
+@dataclass
+class RunResults:
+    """All results of a run. `evals` are told apart by split, in the order in which the splits came to be.
+
+    least_step: a step below it is a restart, as is the first one after a `run` or an `end` record. What an attempt
+    wrote before its first step is its own, and stays.
+    """
+
+    evals: dict[str, Results[Eval]] = field(default_factory=dict)
+    samples: Results[Sample] = field(default_factory=lambda: Results("prompt"))
+    checkpoints: Results[Checkpoint] = field(default_factory=Results)
+    layers: Results[Layers] = field(default_factory=Results)
+    least_step: float = math.inf
+
+    def begin(self) -> None:
+        """An attempt has begun or ended: what comes now is of another one."""
+        self.least_step = math.inf
+        for results in self._all():
+            results.begin()
+
+    def restart(self, step: int) -> None:
+        """The first step of an attempt, or one that goes back."""
+        if self.least_step < math.inf:
+            self.begin()
+        for results in self._all():
+            results.restart(step)
+        self.least_step = step
+
+    def add(self, record: Eval | Sample | Checkpoint | Layers) -> None:
+        """Take in a result."""
+        match record:
+            case Eval():
+                self.evals.setdefault(record.split, Results()).add(record)
+            case Sample():
+                self.samples.add(record)
+            case Checkpoint():
+                self.checkpoints.add(record)
+            case Layers():
+                self.layers.add(record)
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that have evaluations, the first seen first."""
+        return [split for split, results in self.evals.items() if results.records]
+
+    def evaluations(self, split: str | None) -> list[Eval]:
+        """The evaluations of a split in the order of their steps; none of a split that is not known."""
+        results = self.evals.get(split) if split is not None else None
+        return results.records if results is not None else []
+
+    def _all(self) -> tuple[Results[Eval] | Results[Sample] | Results[Checkpoint] | Results[Layers], ...]:
+        return (*self.evals.values(), self.samples, self.checkpoints, self.layers)
+
+
+def validation_split(splits: Iterable[str]) -> str | None:
+    """The split whose loss is the validation loss: `val`, else the first of the others, `train` only where it is alone.
+
+    None without any.
+    """
+    known = list(splits)
+    if VALIDATION in known:
+        return VALIDATION
+    return next((split for split in known if split != TRAINING), known[0] if known else None)
