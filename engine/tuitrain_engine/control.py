@@ -10,8 +10,13 @@ from pathlib import Path
 from types import FrameType
 
 REQUESTS = ("stop", "checkpoint", "eval", "snapshot")
-ORIGINS = ("control file", "SIGINT", "SIGTERM", "SIGUSR1")
+SIGNALS = {
+    "SIGINT": "stop", "SIGTERM": "stop", "SIGHUP": "stop", "SIGQUIT": "stop", "SIGUSR2": "stop", "SIGUSR1": "checkpoint"
+}  # fmt: skip
+"""What each signal asks for. Schedulers send SIGUSR1 or SIGUSR2 before the time is over, a terminal SIGHUP."""
+ORIGINS = ("control file", *SIGNALS)
 POLL_INTERVAL_S = 0.2
+_PLACES = 1 + len(ORIGINS)
 
 
 class StopRequested(BaseException):
@@ -20,13 +25,21 @@ class StopRequested(BaseException):
 
 def to_number(requests: dict[str, str]) -> int:
     """Requests with their origins as one small number, which processes can exchange with a step's other numbers."""
-    return sum(1 << REQUESTS.index(name) * len(ORIGINS) + ORIGINS.index(at) for name, at in requests.items())
+    return sum((1 + ORIGINS.index(at)) * _PLACES ** REQUESTS.index(name) for name, at in requests.items())
 
 
 def from_number(number: int) -> dict[str, str]:
-    """The requests that `to_number` wrote; of several origins of a request the last one stays."""
-    pairs = [(name, origin) for name in REQUESTS for origin in ORIGINS]
-    return {name: origin for bit, (name, origin) in enumerate(pairs) if number >> bit & 1}
+    """The requests that `to_number` wrote."""
+    digits = {name: number // _PLACES**place % _PLACES for place, name in enumerate(REQUESTS)}
+    return {name: ORIGINS[digit - 1] for name, digit in digits.items() if digit}
+
+
+def listen_to(name: str, handler: Callable[[int, FrameType | None], None]) -> None:
+    """Handle a signal, but leave SIGHUP and SIGQUIT ignored where they were, as under `nohup`. Main thread only."""
+    number = signal.Signals[name]
+    if name in ("SIGHUP", "SIGQUIT") and signal.getsignal(number) is signal.SIG_IGN:
+        return
+    signal.signal(number, handler)
 
 
 class Control:
@@ -48,9 +61,9 @@ class Control:
         self._at_boundary_only = False
 
     def listen(self) -> None:
-        """Take over SIGINT, SIGTERM (stop) and SIGUSR1 (checkpoint). Main thread only."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self._on_signal)
+        """Take over the SIGNALS. Main thread only."""
+        for name in SIGNALS:
+            listen_to(name, self._on_signal)
 
     def wait_for_boundaries(self) -> None:
         """From here on a signal waits for the next step boundary; only a second Ctrl-C does not."""
@@ -74,8 +87,8 @@ class Control:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if name == "SIGUSR1":
-            self._signalled["checkpoint"] = name
+        if SIGNALS[name] != "stop":
+            self._signalled[SIGNALS[name]] = name
             return
         second = name == "SIGINT" and self.interrupted
         self.interrupted = self.interrupted or name == "SIGINT"

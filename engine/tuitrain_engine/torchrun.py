@@ -1,10 +1,10 @@
 """torchrun with quieter manners: `python -m tuitrain_engine.torchrun [torchrun's options] -m MODULE …`.
 
-Starting and watching the workers is torchrun's own work, `torch.distributed.run`. Two things differ. SIGINT, SIGTERM
-and SIGUSR1 are passed on to the workers, once each, and nothing else happens: torchrun itself would begin to count down
-to SIGKILL, while a worker may be writing a large checkpoint. And a worker that failed has said why in one sentence;
-this process ends with that worker's exit code and without a page about it. Where the workers are gone and rank 0 has
-written no `end` record, as when a signal killed one of them, it is written here.
+Starting and watching the workers is torchrun's own work, `torch.distributed.run`. Two things differ. The signals that
+the engine knows are passed on to the workers, once each, and nothing else happens: torchrun itself would begin to count
+down to SIGKILL, while a worker may be writing a large checkpoint. And a worker that failed has said why in one
+sentence; this process ends with that worker's exit code and without a page about it. Where the workers are gone and
+rank 0 has written no `end` record, as when a signal killed one of them, it is written here.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from typing import TYPE_CHECKING
 import psutil
 
 from tuitrain.events import End, EventWriter
+from tuitrain_engine.control import SIGNALS, listen_to
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
-PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-LEFT_TO_TORCHRUN = "SIGQUIT"
+LEFT_TO_TORCHRUN = "SIGVTALRM"
+"""It takes one at least; nobody sends this one."""
 FAILURE, INTERRUPTED = 1, 130
-ASKED_TO_END = (INTERRUPTED, -signal.SIGINT, -signal.SIGTERM)
+ASKED_TO_END = (INTERRUPTED, *(-signal.Signals[name] for name, request in SIGNALS.items() if request == "stop"))
 """Exit codes of a worker that somebody interrupted; negative ones are of signals it did not listen for yet."""
 END_MARK = b'{"type":"end"'
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run torchrun and return the exit code: 0, the failed worker's, or 1 when a signal killed one."""
-    for number in PASSED_ON:
-        signal.signal(number, _pass_on)
+    for name in SIGNALS:
+        listen_to(name, _pass_on)
     # torch takes seconds to import; the signals must be heard from the start.
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -125,10 +126,13 @@ def _last_lines(name: str, count: int) -> list[str]:
 
 
 def _pass_on(number: int, frame: FrameType | None) -> None:
-    """Pass a signal on to the workers; while there are none, there is nothing to save yet and SIGUSR1 is dropped."""
-    workers = psutil.Process().children()
-    if not workers and number != signal.SIGUSR1:
-        raise SystemExit(INTERRUPTED if number == signal.SIGINT else FAILURE)
+    """Pass a signal on to the workers; while there are none, there is nothing to save yet and only a stop counts."""
+    workers, name = psutil.Process().children(), signal.Signals(number).name
+    if not workers and SIGNALS[name] == "stop":
+        log = _log()
+        if log is not None:
+            _write_end(log, INTERRUPTED, f"stopped by {name} before the first step")
+        raise SystemExit(INTERRUPTED if number == signal.SIGINT else 0)
     for worker in workers:
         try:
             worker.send_signal(number)

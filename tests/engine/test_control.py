@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuitrain_engine.control import ORIGINS, POLL_INTERVAL_S, REQUESTS, Control, from_number, to_number
+from tuitrain_engine.control import ORIGINS, POLL_INTERVAL_S, REQUESTS, SIGNALS, Control, from_number, to_number
 
 
 class Clock:
@@ -62,6 +64,23 @@ def test_requests_survive_the_way_through_a_float32(requests: dict[str, str]) ->
     number = to_number(requests)
     assert number < 2**24
     assert from_number(number) == requests
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["plain", "nohup"])
+def test_signals_are_requests_and_a_hangup_that_is_ignored_stays_ignored(tmp_path: Path, ignored: bool) -> None:
+    before = {name: signal.getsignal(signal.Signals[name]) for name in SIGNALS}
+    try:
+        if ignored:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        control = Control(tmp_path, Clock())
+        control.listen()
+        control.wait_for_boundaries()
+        for name, request in SIGNALS.items():
+            signal.raise_signal(signal.Signals[name])
+            assert control.poll() == ({} if ignored and name == "SIGHUP" else {request: name})
+    finally:
+        for name, handler in before.items():
+            signal.signal(signal.Signals[name], handler)
 
 
 def test_whether_a_stop_is_asked_for_can_be_seen_without_taking_it(tmp_path: Path) -> None:

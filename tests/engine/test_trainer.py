@@ -288,7 +288,9 @@ def test_a_diverging_run_stops_with_an_alert_that_names_the_step(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("name", "code"), [("SIGTERM", 0), ("SIGINT", 130), ("stop", 0)], ids=["SIGTERM", "SIGINT", "control-file"]
+    ("name", "code"),
+    [("SIGTERM", 0), ("SIGINT", 130), ("SIGHUP", 0), ("stop", 0)],
+    ids=["SIGTERM", "SIGINT", "SIGHUP", "control-file"],
 )
 def test_a_stop_request_saves_and_ends_the_run(tmp_path: Path, name: str, code: int) -> None:
     run_dir = make_run(tmp_path, train={"max_steps": 100_000}, checkpoint={"interval": 0})

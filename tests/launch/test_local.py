@@ -178,6 +178,27 @@ def test_a_request_to_stop_reaches_any_program_as_sigterm(run: RunDirectory) -> 
     process.wait(PATIENCE_S)
 
 
+@pytest.mark.parametrize("ignored", [False, True], ids=["plain", "nohup"])
+def test_a_hangup_ends_any_program_unless_it_was_started_to_ignore_it(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, ignored: bool
+) -> None:
+    source = "import time; print('up', flush=True)\nwhile True: time.sleep(1)"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN) if ignored else None
+    try:
+        process = wrapped(run, source)
+    finally:
+        if ignored:
+            signal.signal(signal.SIGHUP, before)
+    wait_for(lambda: run.console.exists() and b"up" in run.console.read_bytes())
+    wait_for(lambda: catches(process.pid, signal.SIGTERM) and catches(process.pid, signal.SIGUSR2))
+    os.kill(process.pid, signal.SIGHUP)
+    if ignored:
+        assert not catches(process.pid, signal.SIGHUP)
+        os.kill(process.pid, signal.SIGTERM)
+    process.wait(PATIENCE_S)
+    assert glance(run).status is Status.STOPPED
+
+
 def test_a_checkpoint_that_is_asked_for_by_signal_does_not_end_a_program(run: RunDirectory) -> None:
     source = (
         "import signal; signal.signal(signal.SIGUSR1, lambda *_: print('saving', flush=True))\n"

@@ -27,11 +27,11 @@ rank, heard = int(os.environ["RANK"]), []
 def hear(number, frame):
     heard.append(signal.Signals(number).name)
     os.write(1, f"heard {{heard[-1]}}\\n".encode())
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
     signal.signal(number, hear)
 print("up", flush=True)
 {body}
-while not set(heard) & {{"SIGINT", "SIGTERM"}}:
+while not set(heard) - {{"SIGUSR1"}}:
     time.sleep(0.02)
 while not os.path.exists(os.environ["TUITRAIN_RUN_DIR"] + "/saved"):
     time.sleep(0.02)
@@ -80,7 +80,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGQUIT, 0)])
 def test_a_signal_reaches_every_worker_once_and_their_exit_code_is_the_runs(
     run: RunDirectory, begin: Begin, number: signal.Signals, code: int
 ) -> None:
@@ -173,17 +173,24 @@ def test_an_interrupt_before_the_workers_listen_is_a_stop(run: RunDirectory, beg
     assert glance(run).status is Status.STOPPED
 
 
-def test_without_workers_a_checkpoint_is_not_asked_for_and_an_end_is_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_workers_a_checkpoint_is_not_asked_for_and_an_end_is_at_once(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Childless:
         def children(self) -> list[psutil.Process]:
             return []
 
     monkeypatch.setattr(torchrun.psutil, "Process", Childless)
+    monkeypatch.setenv("TUITRAIN_RUN_DIR", str(run.path))
     torchrun._pass_on(signal.SIGUSR1, None)
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 1)):
-        with pytest.raises(SystemExit) as end:
+    assert not run.metrics.exists()
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)):
+        with pytest.raises(SystemExit) as exit:
             torchrun._pass_on(number, None)
-        assert end.value.code == code
+        assert exit.value.code == code
+        end = glance(run).end
+        assert end is not None
+        assert (end.status, end.reason) == ("stopped", f"stopped by {number.name} before the first step")
 
 
 def test_now_kills_the_workers_too(run: RunDirectory, begin: Begin) -> None:

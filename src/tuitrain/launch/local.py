@@ -155,9 +155,9 @@ def follow(
 
     console_bytes: how much of the console is of earlier attempts, and is left out.
 
-    foreground: Ctrl-C, SIGTERM and a hang-up of the terminal are passed on to the process, which then stops
-    gracefully, and so is SIGUSR1, at which it saves. Otherwise Ctrl-C raises KeyboardInterrupt here and the process
-    trains on.
+    foreground: Ctrl-C, SIGTERM, SIGQUIT, SIGUSR2 and a hang-up of the terminal are passed on to the process, which then
+    stops gracefully, and so is SIGUSR1, at which it saves. Otherwise Ctrl-C raises KeyboardInterrupt here and the
+    process trains on.
     """
     console = ConsoleFollower(run.console, console_bytes)
     with _passing_on_signals(process.pid) if foreground else nullcontext():
@@ -178,7 +178,10 @@ def _passing_on_signals(pid: int) -> Iterator[None]:
     def pass_on(number: int, frame: FrameType | None) -> None:
         os.kill(pid, signal.SIGTERM if number == signal.SIGHUP else number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        # It is where the launcher runs under nohup.
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, pass_on) for number in numbers}
     try:
         yield

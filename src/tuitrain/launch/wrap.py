@@ -38,9 +38,12 @@ def main(arguments: list[str]) -> int:
         print(f"{command[0]} cannot be started: {error.strerror}.", file=sys.stderr)
         _finish(run, "failed", f"{command[0]} cannot be started: {error.strerror}")
         return 1
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, pass_on)
-    signal.signal(signal.SIGUSR1, lambda number, frame: program.send_signal(number))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        # What is ignored from the start, as under nohup, the program ignores too.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, pass_on)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda number, frame: program.send_signal(number))
     while program.poll() is None:
         if stop.exists():
             stop.unlink(missing_ok=True)
