@@ -29,11 +29,15 @@ screenshots: $(VENV)/.engine
 
 # A stamp for each set of dependencies: the second `make` finds it newer than what it was made from and installs nothing.
 $(VENV)/.engine: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[engine]'
+	@echo "Installing tuitrain with its training engine into $(VENV), once: what is fetched, and how large it is, follows."
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[engine]'
+	@echo "Installed: $(VENV) takes $$(du -sh $(VENV) | cut -f1)."
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "Installing tuitrain with all that its tests need into $(VENV), once: what is fetched, and how large it is, follows."
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "Installed: $(VENV) takes $$(du -sh $(VENV) | cut -f1)."
 	@touch $@ $(VENV)/.engine
 
 $(BIN)/python:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tuitrain import events
-from tuitrain_engine.report import Console
+from tuitrain_engine.report import Console, stdout
+
+STAGE_EVERY_S, STAGE_EVERY_AT_MOST_S = 5.0, 60.0
+"""Seconds between records of how much of a stage is done, at first and later."""
 
 
 class JournalError(OSError):
@@ -24,6 +28,7 @@ class Journal:
         self.path = run_dir / "metrics.jsonl"
         self.console: Console | None = None
         self._log = events.EventWriter(self.path) if writes else None
+        self._stage_began = self._stage_told = time.monotonic()
 
     def write(self, record: events.Record) -> None:
         """Append a record. Raises JournalError."""
@@ -34,6 +39,21 @@ class Journal:
                 raise JournalError(f"{self.path} cannot be written: {error.strerror}.") from None
         if self.console is not None:
             self.console.show(record)
+
+    def begin_stage(self, stage: str) -> None:
+        """Tell what is done next, on the way to the first step. Raises JournalError."""
+        self._stage_began = self._stage_told = time.monotonic()
+        self.write(events.Stage(stage=stage))
+        if self._log is not None:
+            stdout().print(f"{'start':<8}  {stage}")
+
+    def tell_progress(self, stage: str, done: float | None) -> None:
+        """Tell how much of a stage is done (0–1), now and then; the longer it takes, the more rarely."""
+        now = time.monotonic()
+        pause = min(max(STAGE_EVERY_S, (now - self._stage_began) / 20), STAGE_EVERY_AT_MOST_S)
+        if self._stage_told == self._stage_began or now - self._stage_told >= pause:
+            self._stage_told = now
+            self.write(events.Stage(stage=stage, done=done))
 
     def close(self) -> None:
         """Close the log."""

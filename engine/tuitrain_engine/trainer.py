@@ -18,7 +18,7 @@ from tuitrain.config import RunConfig
 from tuitrain_engine import checkpoint, describe, report, weights
 from tuitrain_engine.building import build_distributed, keep_tokenizer
 from tuitrain_engine.control import Control
-from tuitrain_engine.data import DataError, Dataset, Prefetcher, ReadingStopped, open_dataset
+from tuitrain_engine.data import DataError, Dataset, Prefetcher, ReadingStopped, open_dataset, progress_told_to
 from tuitrain_engine.evaluation import Evaluator, sequences_to_evaluate
 from tuitrain_engine.gradients import Gradients
 from tuitrain_engine.hardware import Machine, find_machine
@@ -90,25 +90,30 @@ def prepare(
     # Dropout differs between processes, which see different sequences.
     torch.manual_seed(config.train.seed + world.rank)
 
-    dataset = open_dataset(
-        config.data,
-        seq_len=config.model.seq_len,
-        seed=config.train.seed,
-        vocab_size=config.model.vocab_size,
-        token_limit=config.total_steps * config.tokens_per_step,
-        should_stop=control.asks_to_stop,
-    )
+    journal.begin_stage("reading the data")
+    with progress_told_to(journal.tell_progress):
+        dataset = open_dataset(
+            config.data,
+            seq_len=config.model.seq_len,
+            seed=config.train.seed,
+            vocab_size=config.model.vocab_size,
+            token_limit=config.total_steps * config.tokens_per_step,
+            should_stop=control.asks_to_stop,
+        )
     keep_tokenizer(dataset.tokenizer, run_dir / "tokenizer", check=resume, write=world.is_main)
     asked, config = config, config.with_vocab_size(config.model.vocab_size or dataset.vocab_size)
 
+    journal.begin_stage("building the model")
     built = build_distributed(config, machine, world, dataset.tokenizer.end_of_document)
     model = built.model
     optimizer = build_optimizer(model, config.optim, machine.device.type)
 
     restored, initial = None, []
     if resume:
+        journal.begin_stage("loading the checkpoint")
         restored = restore(run_dir, config, world, model, optimizer, dataset, journal)
     elif config.model.init_from is not None:
+        journal.begin_stage(f"loading the weights of {config.model.init_from}")
         initial = [weights.load_pretrained(model, config.model)]
     progress = restored.progress if restored else Progress()
     goal = Goal.of(config, progress)
@@ -168,6 +173,8 @@ def train(t: Trainer) -> str | None:
         with t.telemetry.paused():
             warm_up(t)
             catch_up(t)
+            if progress.step < total:
+                t.journal.begin_stage("first step")
         while progress.step < total:
             t.profiler.before(progress.step + 1)
             try:
@@ -234,6 +241,7 @@ def catch_up(t: Trainer) -> None:
     if t.restored and "checkpoint" not in written:
         t.checkpoints.record(step, t.restored.found.path)
     if config.eval.interval and missing("eval", "eval"):
+        t.journal.begin_stage("evaluating")
         evaluate(t)
     if config.sampling.interval and step and missing("sample", "sampling"):
         write_sample(t)
@@ -314,6 +322,7 @@ def warm_up(t: Trainer) -> None:
     config, device = t.config, t.machine.device
     if not t.compiled and device.type == "cpu":
         return
+    t.journal.begin_stage("compiling" if t.compiled else "loading the kernels")
     started = time.perf_counter()
     x, y = (part.to(device) for part in t.dataset.val.batch(0, config.train.micro_batch_size))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

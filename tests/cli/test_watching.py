@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.support import write_run
+from tuitrain.events import End, EventWriter, Stage
 from tuitrain.tui.registry import ACTIONS
 from tuitrain.tui.settings import Settings
 
@@ -126,3 +127,20 @@ def test_doctor_says_which_settings_files_are_read(cli: Cli, tmp_path: Path) -> 
     assert found() == f"none; yours would be {tmp_path}/own-config/config.toml"
     (tmp_path / "tuitrain.toml").write_text("[tui]\nbell = false")
     assert found() == f"{tmp_path}/tuitrain.toml"
+
+
+def test_a_run_before_its_first_step_says_what_it_does(cli: Cli, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs")
+    before = run.metrics.read_bytes()
+    with EventWriter(run.metrics) as log:
+        log.write(Stage(stage="loading the checkpoint"))
+    # A resume: what the attempts before left is still there.
+    assert cli("status", run.run_id).out.startswith(f"starting  {run.run_id}  loading the checkpoint  step 100")
+    frame = cli("watch", run.run_id, "--once").out
+    assert "starting" in frame and "loading the checkpoint" in frame
+    run.metrics.write_bytes(before)
+    with EventWriter(run.metrics) as log:
+        log.write(Stage(stage="tokenizing corpus.txt", done=0.5))
+        log.write(End(status="stopped"))
+    assert "tokenizing" not in cli("status", run.run_id).out
+    assert cli("status", run.run_id).out.startswith("stopped")

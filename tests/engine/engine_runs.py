@@ -87,9 +87,10 @@ def start_engine(run_dir: Path, processes: int = 1) -> subprocess.Popen[str]:
 
 
 def read_log(run_dir: Path) -> list[events.AnyRecord]:
-    """Every record of the log; a broken line is an error."""
+    """Every record of the log but the stages of the preparation; a broken line is an error."""
     lines = (run_dir / "metrics.jsonl").read_bytes().splitlines()
-    return [record for line in lines if (record := events.decode(line)) is not None]
+    records = [events.decode(line) for line in lines]
+    return [record for record in records if record is not None and not isinstance(record, events.Stage)]
 
 
 def of_type(records: list[events.AnyRecord], kind: type) -> list:

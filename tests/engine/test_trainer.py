@@ -17,9 +17,11 @@ from engine_runs import command, environment, make_run, of_type, read_log, run_e
 from tuitrain import accounting, events
 from tuitrain.config import load_config
 from tuitrain_engine import checkpoint
+from tuitrain_engine import journal as journal_module
 from tuitrain_engine.building import build_model
 from tuitrain_engine.control import Control
-from tuitrain_engine.data import ReadingStopped
+from tuitrain_engine.data import ReadingStopped, progress_told_to
+from tuitrain_engine.data.progress import Progress as DataProgress
 from tuitrain_engine.journal import Journal
 from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.parallel import World
@@ -71,6 +73,37 @@ def test_a_run_completes_and_its_log_tells_everything(finished) -> None:
     assert len(of_type(records, events.Layers)[0].grad_norm) == 4
     assert len(of_type(records, events.System)) >= 1
     assert (end.status, end.step, end.tokens) == ("completed", 5, 640)
+
+
+def test_the_log_and_the_console_tell_what_is_done_before_the_first_step(finished) -> None:
+    run_dir, process = finished
+    records = list(map(events.decode, (run_dir / "metrics.jsonl").read_bytes().splitlines()))
+    stages = [record.stage for record in of_type(records, events.Stage)]
+    assert stages == ["reading the data", "building the model", "evaluating", "first step"]
+    kinds = [type(record) for record in records]
+    assert kinds.index(events.Run) == 2 and kinds.index(events.Step) > max(
+        index for index, kind in enumerate(kinds) if kind is events.Stage
+    )
+    told = [line.split(maxsplit=1)[1] for line in process.stdout.splitlines() if line.startswith("start ")]
+    assert told == stages
+
+
+def test_a_long_preparation_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(journal_module.time, "monotonic", lambda: now)
+    journal = Journal(tmp_path)
+    journal.begin_stage("reading the data")
+    with progress_told_to(journal.tell_progress), DataProgress("tokenizing corpus.txt", total_bytes=3600) as progress:
+        for _ in range(3600):
+            now += 1.0
+            progress.advance(1, 1)
+    journal.close()
+    first, *told = map(events.decode, (tmp_path / "metrics.jsonl").read_bytes().splitlines())
+    assert (first.stage, first.done) == ("reading the data", None)
+    assert {record.stage for record in told} == {"tokenizing corpus.txt"}
+    shares = [record.done for record in told]
+    assert shares == sorted(shares) and shares[0] < 0.002 and shares[-1] > 0.97
+    assert 60 <= len(told) <= 200, "soon at first, later once a minute"
 
 
 def test_the_numbers_of_a_step_agree_with_each_other(finished) -> None:

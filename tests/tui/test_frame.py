@@ -90,4 +90,4 @@ def test_what_a_starting_run_prints_is_no_statement_of_ours(tmp_path: Path) -> N
     view = view_of(run, 0)
     view.status, view.console = Status.STARTING, ("nothing to wait for",)
     second = "".join(span.text for span in header(Board([view]), 100)[1])
-    assert second.strip() == "waiting for the first step · console: nothing to wait for"
+    assert second.strip() == "starting the engine · console: nothing to wait for"

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support import PINNED, run_record, step_record, write_run
 from tests.tui.conftest import chart, header, running, shown, until
 from tuitrain.config import load_config
-from tuitrain.events import Alert, End, EventWriter, Sample
+from tuitrain.events import Alert, End, EventWriter, Sample, Stage
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.feed import Troubled
 from tuitrain.tui.widgets.pane import Pane
@@ -169,3 +169,21 @@ async def test_a_problem_with_the_list_is_shown_and_not_fatal(tmp_path: Path) ->
     async with running("runs", [], tmp_path) as (app, pilot):
         app.post_message(Troubled("cannot list runs: Permission denied"))
         await until(pilot, lambda: any("Permission denied" in str(each.message) for each in app._notifications))
+
+
+async def test_until_the_first_step_header_and_panels_say_what_the_run_does(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "a-20260101-000000-0000")
+    with EventWriter(run.metrics) as log:
+        log.write(Stage(stage="tokenizing \x1b[31mcorpus.txt", done=0.427))
+    async with running("watch", [run], tmp_path) as (app, pilot):
+        assert "◌ starting" in header(app) and "tokenizing corpus.txt, 42.7 %" in header(app)
+        for panel in ("loss", "mfu", "throughput", "memory", "grad_norm", "lr"):
+            assert "tokenizing corpus.txt, 42.7 %" in chart(app, panel), panel
+        assert "no data yet" not in shown(app)
+        with EventWriter(run.metrics) as log:
+            log.write(run_record(CONFIG, run.run_id, at=time.time()))
+            log.write(Stage(stage="first step"))
+        await until(pilot, lambda: "first step" in header(app))
+        append(run, 1, 3)
+        await until(pilot, lambda: "step 3 of 300" in header(app))
+        assert "● running" in header(app) and "first step" not in shown(app)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from rich.console import Console
@@ -14,6 +16,23 @@ BAR_AFTER_S = 1.0
 """Work shorter than this shows no bar."""
 LINE_EVERY_S = 2.0
 """Seconds between plain lines; work shorter than this prints none."""
+
+
+Listener = Callable[[str, float | None], None]
+_listeners: list[Listener] = []
+
+
+@contextlib.contextmanager
+def progress_told_to(listener: Listener) -> Iterator[None]:
+    """While this lasts, work that shows its progress tells it to `listener` too: its label and the share done, 0–1.
+
+    The share is None where the whole is not known. It is told every LINE_EVERY_S seconds at most.
+    """
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 def note(text: str) -> None:
@@ -46,7 +65,7 @@ class Progress:
         self.total_bytes, self.total_tokens = total_bytes, total_tokens
         self.bytes = self.tokens = 0
         self._console = Console(stderr=True)
-        self._started = self._shown = time.monotonic()
+        self._started = self._shown = self._told = time.monotonic()
         self._bar: RichProgress | None = None
 
     def __enter__(self) -> Progress:
@@ -63,6 +82,10 @@ class Progress:
         self.bytes += size
         self.tokens += tokens
         now = time.monotonic()
+        if now - self._told >= LINE_EVERY_S:
+            self._told = now
+            for listener in _listeners:
+                listener(self.label, self._fraction())
         if self._console.is_terminal:
             self._show_bar(now)
         elif now - self._shown >= LINE_EVERY_S:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tuitrain.analysis import units
 from tuitrain.analysis.summary import wall_time_s
-from tuitrain.runs import RunHistory
+from tuitrain.events import Stage
+from tuitrain.events.text import clean
+from tuitrain.runs import RunHistory, Status
 
 RECENT_STEPS = 200
 """Records over which the present pace is taken: long enough to hold evaluations, short enough to notice a change."""
@@ -22,6 +25,21 @@ class Progress:
     fraction: float | None
     eta_s: float | None
     elapsed_s: float | None
+
+
+def stage_text(stage: Stage) -> str:
+    """What a run does before its first step, and how much of it is done: `tokenizing corpus.txt, 43 %`."""
+    done = f", {units.percent(min(max(stage.done, 0.0), 0.999))}" if stage.done is not None else ""
+    return clean(stage.stage) + done
+
+
+def preparation(history: RunHistory, status: Status) -> str | None:
+    """What a live run does on the way to its first step; None where it has made one, or does not tell."""
+    if not status.live:
+        return None
+    if history.stage is not None:
+        return stage_text(history.stage)
+    return "starting the engine" if status is Status.STARTING and history.last_time is None else None
 
 
 def progress_of(history: RunHistory) -> Progress:

@@ -20,6 +20,7 @@ from tuitrain.events.records import (
     Run,
     Sample,
     Software,
+    Stage,
     Step,
     System,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "Run",
     "Sample",
     "Software",
+    "Stage",
     "Step",
     "System",
     "decode",

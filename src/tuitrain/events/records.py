@@ -96,6 +96,17 @@ class Run(Record, tag="run", kw_only=True):
     software: Software | None = None
 
 
+class Stage(Record, tag="stage", kw_only=True):
+    """What an attempt does before its first step: it lasts until the next such record, a `step` or an `end`.
+
+    The stages before the configuration is complete come before the `run` record. done: how much of it, 0–1; None where
+    that is not known.
+    """
+
+    stage: str
+    done: float | None = None
+
+
 class Step(Record, tag="step", kw_only=True, gc=False):
     """One optimizer step. tokens is cumulative over all ranks; mfu and accuracy lie in 0–1.
 
@@ -254,7 +265,7 @@ class End(Record, tag="end", kw_only=True):
     summary: dict[str, Any] = {}
 
 
-AnyRecord = Run | Step | Layers | Eval | Sample | Checkpoint | System | Alert | Control | End
+AnyRecord = Run | Stage | Step | Layers | Eval | Sample | Checkpoint | System | Alert | Control | End
 RECORD_TYPES: tuple[type[Record], ...] = (
-    Run, Step, Layers, Eval, Sample, Checkpoint, System, Alert, Control, End,
+    Run, Stage, Step, Layers, Eval, Sample, Checkpoint, System, Alert, Control, End,
 )  # fmt: skip

@@ -181,11 +181,12 @@ def newest_part(path: Path) -> tuple[tuple[AnyRecord, ...], int] | None:
         size = os.fstat(file.fileno()).st_size
         if size <= LONG_BYTES:
             return None
-        head = os.pread(file.fileno(), LONG_BYTES, 0).partition(b"\n")
+        head = os.pread(file.fileno(), LONG_BYTES, 0)
         tail = os.pread(file.fileno(), NEWEST_BYTES, size - NEWEST_BYTES)
     begin, end = tail.find(b"\n") + 1, tail.rfind(b"\n") + 1
-    # A log begins with what the run is; what a later attempt says of itself is in the newest part or far from it.
-    first, _ = LineParser().feed(head[0] + head[1])
+    # A log begins with what the run is, after stages of its preparation; what a later attempt says of itself is in the
+    # newest part or far from it.
+    first, _ = LineParser().feed(head[: head.find(b"\n", max(head.find(b'"type":"run"'), 0)) + 1])
     newest, _ = LineParser().feed(tail[begin:end])
     told = tuple(record for record in first if isinstance(record, Run))
     return (*told[:1], *newest), size - NEWEST_BYTES + end

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuitrain.events import Alert, End, Eval, Run, Step
+from tuitrain.events import Alert, End, Eval, Run, Stage, Step
 from tuitrain.runs.curve import Points
 from tuitrain.runs.layout import RunDirectory, RunInfo
 from tuitrain.runs.newest import NewestFacts, read_newest
@@ -35,6 +35,8 @@ class Glance:
     problem: str = ""
     broken_lines: int = 0
     every_line_read: bool = True
+    stage: Stage | None = None
+    """What the newest attempt does, until its first step."""
 
     @property
     def name(self) -> str:
@@ -120,7 +122,7 @@ class Glancer:
             problem = problem or "run.json cannot be read"
         seen = Glance(
             directory, info, status, log.run, log.step, log.evaluation, log.end, log.last_time, log.alert, log.curve,
-            problem, log.broken, log.whole,
+            problem, log.broken, log.whole, log.stage,
         )  # fmt: skip
         known = self._seen.get(directory)
         if seen != known:

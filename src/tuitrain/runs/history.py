@@ -18,6 +18,7 @@ from tuitrain.events import (
     Layers,
     Run,
     Sample,
+    Stage,
     Step,
     System,
 )
@@ -64,6 +65,8 @@ class RunHistory:
         """The newest SYSTEMS_KEPT readings; `system_columns` has all, summed up."""
         self.system_columns = Columns(SYSTEM_KEYS)
         self.end: End | None = None
+        self.stage: Stage | None = None
+        """What the newest attempt does, until its first step."""
         self.broken: list[BrokenLine] = []
         """The newest BROKEN_KEPT lines that could not be read; `broken_count` says how many there were."""
         self.broken_count = 0
@@ -90,6 +93,11 @@ class RunHistory:
         """The newest step."""
         last = self.steps.last("step")
         return None if last is None else int(last)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the newest attempt has made a step."""
+        return len(self.steps) > 0 and self.stage is None
 
     @property
     def tokens(self) -> int | None:
@@ -163,6 +171,7 @@ class RunHistory:
                 if record.step < results.least_step:
                     self._begin_at(record.step)
                 results.least_step = record.step
+                self.stage = None
             elif isinstance(record, Eval | Sample | Checkpoint | Layers):
                 self._absorb_result(record)
             else:
@@ -197,6 +206,8 @@ class RunHistory:
                 self.attempt_steps.append(None)
                 self.end = None
                 self._results.begin()
+            case Stage():
+                self.stage, self.end = record, None
             case System():
                 self._absorb_system(record, step)
             case Alert():
@@ -204,7 +215,7 @@ class RunHistory:
             case Control():
                 self.controls.append(record)
             case End():
-                self.end = record
+                self.end, self.stage = record, None
                 self._results.begin()
 
     def _absorb_system(self, record: System, step: int | None) -> None:

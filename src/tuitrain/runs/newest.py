@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from tuitrain.events import Alert, Checkpoint, End, Eval, Layers, Run, Sample, Step
+from tuitrain.events import Alert, Checkpoint, End, Eval, Layers, Run, Sample, Stage, Step
 from tuitrain.files import open_regular
 from tuitrain.runs.curve import Points, joined, looked_up, points_of
 from tuitrain.runs.follow import LineParser
@@ -31,6 +31,7 @@ class Records:
     def __init__(self) -> None:
         self.run: Run | None = None
         self.end: End | None = None
+        self.stage: Stage | None = None
         self.alert: Alert | None = None
         self.last_time: float | None = None
         self.results = RunResults()
@@ -52,8 +53,10 @@ class Records:
                 case Run():
                     self.run, self.end = record, None
                     self.results.begin()
+                case Stage():
+                    self.stage, self.end = record, None
                 case End():
-                    self.end = record
+                    self.end, self.stage = record, None
                     self.results.begin()
                 case Alert():
                     self.alert = record
@@ -62,7 +65,7 @@ class Records:
 
     def _absorb_step(self, record: Step) -> None:
         # Steps after an end are of a later attempt, also where its first record cannot be read.
-        self.end = None
+        self.end = self.stage = None
         if record.step < self.results.least_step:
             self.results.restart(record.step)
         self.results.least_step = record.step
@@ -106,7 +109,8 @@ class NewestFacts:
         records, head = self.records, self.head
         self.run = records.run or self.launched or head.run
         self.step = records.newest_step()
-        self.begun = bool(records.steps or head.steps)
+        self.stage = records.stage
+        self.begun = bool(records.steps or head.steps) and self.stage is None
         self.evaluation = self._evaluation()
         self.end, self.alert = records.end, records.alert
         self.last_time = head.last_time if records.last_time is None else records.last_time

@@ -95,8 +95,7 @@ def derive_status(
     now = time.time() if now is None else now
     if last_time is not None and last_time > now + AHEAD_S and log is not None:
         last_time = _changed(log)
-    silent = _has_yet_to_write(info, log_bytes)
-    if silent:
+    if _has_yet_to_write(info, log_bytes):
         # All that the log holds is of earlier attempts.
         end, last_time, has_steps = None, info.started if info is not None else None, False
     if end is not None:
@@ -111,7 +110,7 @@ def derive_status(
         return Status.CRASHED if readable else Status.UNKNOWN
     if alive:
         # Reading data and compiling may take as long as they need.
-        if age is not None and age > STALLED_AFTER_S and not silent:
+        if age is not None and age > STALLED_AFTER_S and begun:
             return Status.STALLED
         return Status.RUNNING if begun else Status.STARTING
     if age is not None and age <= LIVE_WITHIN_S:

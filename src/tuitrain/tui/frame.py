@@ -63,7 +63,7 @@ def view_of(run: RunDirectory | RunHistory, index: int) -> RunView:
     info = directory.read_info() if directory else None
     lock, log = (directory.lock, directory.metrics) if directory else (None, None)
     status = derive_status(
-        info, history.end, history.last_time, len(history.steps) > 0, time.time(), lock=lock, log=log, log_bytes=read
+        info, history.end, history.last_time, history.has_begun, time.time(), lock=lock, log=log, log_bytes=read
     )
     return RunView(index, directory, history, status, loaded=True)
 

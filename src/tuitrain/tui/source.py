@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from tuitrain.events import End, Run, Step
+from tuitrain.events import End, Run, Stage, Step
 from tuitrain.files import open_regular
 from tuitrain.runs import Batch, Follower, LogFollower, RunDirectory, RunHistory, Status, derive_status, newest_part
 
@@ -50,6 +50,8 @@ class Facts:
                 self.end = None
             elif isinstance(record, End):
                 self.end = record
+            elif isinstance(record, Stage):
+                self.end, self.has_steps = None, False
             elif isinstance(record, Step):
                 self.has_steps, self.end = True, None
 

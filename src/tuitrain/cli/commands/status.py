@@ -57,8 +57,11 @@ def status_line(seen: Glance) -> str:
     """Status, id, step, loss, validation loss, why it ended, and when it was last heard of."""
     from tuitrain.analysis import units
     from tuitrain.analysis.metrics import metric
+    from tuitrain.analysis.progress import stage_text
 
     parts = [str(seen.status), seen.directory.run_id]
+    if seen.stage is not None and seen.status.live:
+        parts.append(stage_text(seen.stage))
     if seen.step is not None:
         total = f" of {seen.run.total_steps:,}" if seen.run and seen.run.total_steps else ""
         parts += [f"step {seen.step.step:,}{total}", f"loss {metric('loss').text(seen.step.loss)}"]

@@ -7,7 +7,7 @@ import time
 
 from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric
-from tuitrain.analysis.progress import Progress, progress_of
+from tuitrain.analysis.progress import Progress, preparation, progress_of
 from tuitrain.events import Run
 from tuitrain.events.text import clean
 from tuitrain.runs import Columns, Status
@@ -137,7 +137,7 @@ def _second(view: RunView, cells: int) -> Line:
     if view.problem:
         return crop(line(Span(view.problem, "bad")), cells)
     steps = view.history.steps
-    if not len(steps):
+    if not len(steps) or (view.status.live and view.history.stage is not None):
         return crop(line(Span(_doing(view), "quiet")), cells)
     groups = _numbers(view)
     ending = _ending(view)
@@ -149,14 +149,17 @@ def _second(view: RunView, cells: int) -> Line:
 
 
 def _doing(view: RunView) -> str:
-    """One sentence about a run without steps."""
+    """What a run without steps does, or why it has none."""
     said = next((clean(text).strip() for text in reversed(view.console) if text.strip()), "")
     if not view.status.live and view.history.end is not None:
         reason = clean(view.history.end.reason or "")
         return f"no steps{f': {reason}' if reason else ''}"
     if not view.loaded:
         return "reading the log"
-    waiting = "no steps" if view.status is Status.CRASHED else "waiting for the first step"
+    waiting = preparation(view.history, view.status)
+    if view.history.stage is not None and waiting:
+        return waiting
+    waiting = waiting or ("no steps" if view.status is Status.CRASHED else "waiting for the first step")
     return f"{waiting} · console: {said}" if said else waiting
 
 

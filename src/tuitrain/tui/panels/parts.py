@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tuitrain.analysis.metrics import METRICS, Metric
+from tuitrain.analysis.progress import preparation
 from tuitrain.runs import FloatArray
 from tuitrain.tui.charts.axes import Range, label
 from tuitrain.tui.charts.heat_map import HeatMap
@@ -44,7 +45,9 @@ class Panel:
 
     def build(self, board: Board) -> Plot | HeatMap:
         """What there is to draw now."""
-        return self.special(board) if self.special else declared(board, self.metrics, self.empty(board))
+        built = self.special(board) if self.special else declared(board, self.metrics, self.empty(board))
+        doing = preparation(board.view.history, board.view.status) if board.view else None
+        return replace(built, empty=doing) if doing and built.empty == NO_DATA else built
 
 
 def declared(board: Board, metrics: Sequence[Metric], empty: str = NO_DATA, **more: Any) -> Plot:
