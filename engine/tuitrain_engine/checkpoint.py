@@ -128,9 +128,8 @@ def prune(run_dir: Path, keep_last: int, best_step: int | None) -> None:
             _delete(found.path)
 
 
-def discard(run_dir: Path, step: int) -> None:
-    """Delete the checkpoint of one step, if there is one."""
-    path = directory(run_dir, step)
+def discard(path: Path) -> None:
+    """Delete a checkpoint, if it is there."""
     if path.exists():
         _delete(path)
 
@@ -235,10 +234,14 @@ def finish_saving(path: Path, saving: Future[Any], patience_s: float | None = No
     except TimeoutError:
         raise SaveError(f"The checkpoint {path.name} was not written within {patience_s:.0f} s.") from None
     except (dcp.api.CheckpointException, OSError, RuntimeError) as error:
-        free = bytes_text(shutil.disk_usage(path.parent.parent).free)
-        raise SaveError(
-            f"The checkpoint {path.name} could not be written, with {free} free on its disk ({reason(error)})."
-        ) from None
+        raise SaveError(f"The checkpoint {path.name} could not be written{_free(path)} ({reason(error)}).") from None
+
+
+def _free(path: Path) -> str:
+    try:
+        return f", with {bytes_text(shutil.disk_usage(path.parent.parent).free)} free on its disk"
+    except OSError:
+        return f", and {path.parent.parent} is not there"
 
 
 def save(path: Path, model: nn.Module, optimizer: Optimizer, loop_state: dict[str, Any], world: World = _ALONE) -> None:

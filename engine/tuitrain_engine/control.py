@@ -6,8 +6,11 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+
+from tuitrain.files import FollowedDirectory, GoneError
 
 REQUESTS = ("stop", "checkpoint", "eval", "snapshot")
 SIGNALS = {
@@ -46,12 +49,13 @@ class Control:
     """Collects requests and hands them over at a step boundary.
 
     `control/stop`, `checkpoint`, `eval` and `snapshot` are empty files; deleting one takes the request, also one left
-    before the engine started. The main process looks at the directory, five times a second at most.
+    before the engine started. The main process looks at the directory, five times a second at most. Where it is
+    missing there are no requests; it is made again.
     """
 
     def __init__(self, run_dir: Path, clock: Callable[[], float] = time.monotonic, *, reads_files: bool = True) -> None:
-        self.directory = run_dir / "control"
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self._run_dir = FollowedDirectory(run_dir)
+        self.directory.mkdir(exist_ok=True)
         self._reads_files = reads_files
         self.interrupted = False
         """Whether Ctrl-C asked for the end."""
@@ -59,6 +63,11 @@ class Control:
         self._next_look = clock()
         self._signalled: dict[str, str] = {}
         self._at_boundary_only = False
+
+    @property
+    def directory(self) -> Path:
+        """Where requests are left. Raises GoneError when the run directory was removed."""
+        return self._run_dir.path / "control"
 
     def listen(self) -> None:
         """Take over the SIGNALS. Main thread only."""
@@ -70,7 +79,10 @@ class Control:
         self._at_boundary_only = True
 
     def poll(self) -> dict[str, str]:
-        """Requests since the last poll, each with its origin (`control file`, `SIGTERM`)."""
+        """Requests since the last poll, each with its origin (`control file`, `SIGTERM`).
+
+        Raises GoneError when the run directory was removed.
+        """
         found, self._signalled = self._signalled, {}
         now = self._clock()
         if self._reads_files and now >= self._next_look:
@@ -83,7 +95,11 @@ class Control:
         """Who asks for a stop, if anyone; the request stays for `poll`. From any thread."""
         if "stop" in self._signalled:
             return self._signalled["stop"]
-        return "control file" if self._reads_files and (self.directory / "stop").exists() else None
+        try:
+            return "control file" if self._reads_files and (self.directory / "stop").exists() else None
+        except GoneError:
+            # `poll` reports it.
+            return None
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
@@ -97,9 +113,15 @@ class Control:
             raise StopRequested(name)
 
     def _take_files(self) -> list[str]:
-        with os.scandir(self.directory) as entries:
-            present = {entry.name for entry in entries}
-        taken = [name for name in REQUESTS if name in present]
-        for name in taken:
-            (self.directory / name).unlink(missing_ok=True)
+        directory = self.directory
+        try:
+            with os.scandir(directory) as entries:
+                present = {entry.name for entry in entries}
+            taken = [name for name in REQUESTS if name in present]
+            for name in taken:
+                (directory / name).unlink(missing_ok=True)
+        except OSError:
+            with suppress(OSError):
+                directory.mkdir()
+            return []
         return taken

@@ -15,6 +15,7 @@ import torch
 
 from tuitrain import accounting, events
 from tuitrain.config import ConfigError, RunConfig, load_config
+from tuitrain.files import GoneError
 from tuitrain_engine import report
 from tuitrain_engine.checkpoint import CheckpointError, SaveError
 from tuitrain_engine.control import Control, StopRequested
@@ -128,7 +129,7 @@ class Attempt:
         except (ConfigError, DataError) as error:
             # While it trains the configuration is no more to blame: trying again may help.
             return self._fail(str(error), FAILURE if self.peers.training else USAGE)
-        except (NonFiniteError, SaveError, JournalError) as error:
+        except (NonFiniteError, SaveError, JournalError, GoneError) as error:
             return self._fail(str(error), FAILURE)
         except Exception as error:
             sentence = self._sentence(error)

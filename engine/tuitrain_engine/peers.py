@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 LOOK_EVERY_S = 0.5
@@ -42,8 +43,9 @@ class Peers:
         if self._rank > 0:
             path = self._directory / f"{self._stem}{self._rank}"
             unfinished = path.with_name(f"{path.name}.tmp")
-            unfinished.write_text(sentence, encoding="utf-8")
-            unfinished.replace(path)
+            with suppress(OSError):  # the run directory is elsewhere by now
+                unfinished.write_text(sentence, encoding="utf-8")
+                unfinished.replace(path)
 
     def failure(self, patience_s: float = 0.0) -> str | None:
         """What another process failed of, naming it; waits a little for word of it."""

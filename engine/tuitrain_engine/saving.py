@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch.optim import Optimizer
 
 from tuitrain import events
 from tuitrain.config.sections import CheckpointConfig
+from tuitrain.files import FollowedDirectory, GoneError
 from tuitrain_engine import checkpoint
 from tuitrain_engine.journal import Journal
 from tuitrain_engine.parallel import World
@@ -39,7 +41,7 @@ class Checkpoints:
     def __init__(
         self, run_dir: Path, config: CheckpointConfig, world: World, journal: Journal, val_losses: dict[int, float]
     ) -> None:
-        self._run_dir, self._config, self._world, self._journal = run_dir, config, world, journal
+        self._run_dir, self._config, self._world, self._journal = FollowedDirectory(run_dir), config, world, journal
         self._val_losses = val_losses
         self._saving: _Saving | None = None
         self._failure: checkpoint.SaveError | None = None
@@ -60,7 +62,7 @@ class Checkpoints:
     def begin(self, step: int, model: nn.Module, optimizer: Optimizer, loop_state: dict[str, Any]) -> None:
         """Copy the state of this step and write it; with async_save the next steps do not wait for the disk."""
         self.finish()
-        began, path = time.perf_counter(), checkpoint.directory(self._run_dir, step)
+        began, path = time.perf_counter(), checkpoint.directory(self._run_dir.path, step)
         try:
             written = checkpoint.start_saving(path, model, optimizer, loop_state, self._world)
         except OSError as error:
@@ -84,7 +86,8 @@ class Checkpoints:
             if saving is not None:
                 self._finish(saving, patience_s)
             if self._world.is_main:
-                self._discard_old()
+                with suppress(GoneError):
+                    self._discard_old()
             if final and self._failure is not None:
                 raise self._failure
         finally:
@@ -96,14 +99,14 @@ class Checkpoints:
         except checkpoint.SaveError as error:
             if self._world.is_main and saving.written.done():
                 # What there is of it only takes up room, and may be why there was none.
-                checkpoint.discard(self._run_dir, saving.step)
+                checkpoint.discard(saving.path)
             self._journal.write(
                 events.Alert(level="critical", code="checkpoint_failed", message=str(error), step=saving.step)
             )
             self._failure = error
         else:
             self._failure = None
-            self.record(saving.step, saving.path, (time.perf_counter() - saving.began) * 1e3)
+            self.record(saving.step, (time.perf_counter() - saving.began) * 1e3)
         finally:
             self._saving = None
 
@@ -111,24 +114,25 @@ class Checkpoints:
         """Delete the checkpoint of one step, if there is one."""
         self.finish()
         if self._world.is_main:
-            checkpoint.discard(self._run_dir, step)
+            checkpoint.discard(checkpoint.directory(self._run_dir.path, step))
 
-    def record(self, step: int, path: Path, duration_ms: float | None = None) -> None:
+    def record(self, step: int, duration_ms: float | None = None) -> None:
         """Write that the checkpoint of a step is on disk."""
         if self._world.is_main:
+            run_dir = self._run_dir.path
+            path = checkpoint.directory(run_dir, step)
             self._journal.write(
                 events.Checkpoint(
                     step=step,
-                    path=path.relative_to(self._run_dir).as_posix(),
+                    path=path.relative_to(run_dir).as_posix(),
                     bytes=checkpoint.size_in_bytes(path),
                     duration_ms=duration_ms,
                 )
             )
 
     def _discard_old(self) -> None:
-        losses = {
-            found.step: self._val_losses.get(found.step, math.inf) for found in checkpoint.complete(self._run_dir)
-        }
+        run_dir = self._run_dir.path
+        losses = {found.step: self._val_losses.get(found.step, math.inf) for found in checkpoint.complete(run_dir)}
         best = min(losses, key=lambda step: losses[step], default=None)
         keep_best = self._config.keep_best and best is not None and losses[best] < math.inf
-        checkpoint.prune(self._run_dir, self._config.keep_last, best if keep_best else None)
+        checkpoint.prune(run_dir, self._config.keep_last, best if keep_best else None)

@@ -239,7 +239,7 @@ def catch_up(t: Trainer) -> None:
         return kind not in written and due(step, before[section]["interval"], last)
 
     if t.restored and "checkpoint" not in written:
-        t.checkpoints.record(step, t.restored.found.path)
+        t.checkpoints.record(step)
     if config.eval.interval and missing("eval", "eval"):
         t.journal.begin_stage("evaluating")
         evaluate(t)

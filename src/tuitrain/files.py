@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import difflib
 import errno
+import fcntl
 import os
 import re
 import stat
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -138,3 +139,46 @@ def parse_toml(text: str) -> dict[str, Any]:
     if level:
         raise too_deep
     return tree
+
+
+class GoneError(OSError):
+    """A directory is not there any more, under any name; the message is a sentence."""
+
+
+class FollowedDirectory:
+    """A directory that stays known when it is renamed."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError when it is not there."""
+        self._path = path.absolute()
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    @property
+    def path(self) -> Path:
+        """Where it is now. Raises GoneError when it was removed."""
+        if not self._is_at(self._path):
+            moved = _name_of(self._file)
+            if moved is None or not self._is_at(moved):
+                raise GoneError(f"{self._path} was removed.")
+            self._path = moved
+        return self._path
+
+    def _is_at(self, path: Path) -> bool:
+        try:
+            return os.path.samestat(path.stat(), os.fstat(self._file))
+        except OSError:
+            return False
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):
+            os.close(self._file)
+
+
+def _name_of(file: int) -> Path | None:
+    """The present path of an open file, where the system tells."""
+    try:
+        if hasattr(fcntl, "F_GETPATH"):
+            return Path(os.fsdecode(fcntl.fcntl(file, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
+        return Path(f"/proc/self/fd/{file}").readlink()
+    except OSError:
+        return None

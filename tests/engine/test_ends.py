@@ -1,8 +1,12 @@
-"""How a run ends when its last checkpoint cannot be written: a limit on the size of files stands for a full disk."""
+"""How a run ends when its last checkpoint cannot be written, or when its directory is taken away.
+
+A limit on the size of files stands for a full disk.
+"""
 
 from __future__ import annotations
 
 import resource
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -65,3 +69,30 @@ def test_a_stop_whose_checkpoint_cannot_be_written_has_failed(tmp_path: Path, wa
     assert_failed_to_save(run_dir, process)
     newest = checkpoint.newest(run_dir)
     assert newest is not None and newest.step % 3 == 0
+
+
+def test_a_run_goes_on_without_its_control_directory_and_under_another_name(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, train={"max_steps": 100_000}, checkpoint={"interval": 0}, eval={"interval": 0})
+    process = start_engine(run_dir)
+    (run_dir / "control").rmdir()
+    while not (run_dir / "control").is_dir():
+        assert process.poll() is None
+    moved = run_dir.rename(tmp_path / "moved")
+    (moved / "control" / "stop").touch()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and errors == ""
+    end = read_log(moved)[-1]
+    assert isinstance(end, events.End) and end.status == "stopped"
+    newest = checkpoint.newest(moved)
+    assert newest is not None and newest.step == end.step
+    assert not run_dir.exists()
+
+
+def test_a_run_whose_directory_is_removed_ends_with_one_sentence(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, train={"max_steps": 100_000}, checkpoint={"interval": 0}, eval={"interval": 0})
+    process = start_engine(run_dir)
+    shutil.rmtree(run_dir)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors == f"{run_dir} was removed.\n"
+    assert not run_dir.exists()

@@ -178,6 +178,15 @@ def test_a_request_to_stop_reaches_any_program_as_sigterm(run: RunDirectory) -> 
     process.wait(PATIENCE_S)
 
 
+def test_a_program_whose_run_directory_is_renamed_is_still_asked_to_stop(run: RunDirectory) -> None:
+    process = wrapped(run, "import time; print('up', flush=True)\nwhile True: time.sleep(1)")
+    wait_for(lambda: run.console.exists() and b"up" in run.console.read_bytes())
+    moved = RunDirectory(run.path.rename(run.path.with_name("moved")))
+    assert stop_run(moved, timeout_s=PATIENCE_S, tell=lambda text: None) is Status.STOPPED
+    process.wait(PATIENCE_S)
+    assert not run.path.exists()
+
+
 @pytest.mark.parametrize("ignored", [False, True], ids=["plain", "nohup"])
 def test_a_hangup_ends_any_program_unless_it_was_started_to_ignore_it(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch, ignored: bool

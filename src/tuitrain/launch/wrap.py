@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Literal
 
 from tuitrain.events import End, EventWriter
+from tuitrain.files import FollowedDirectory, GoneError
 from tuitrain.runs import RunDirectory, glance
 
 POLL_S = 0.2
@@ -23,8 +24,7 @@ POLL_S = 0.2
 
 def main(arguments: list[str]) -> int:
     """Run the command and return its exit code."""
-    run, command = RunDirectory(Path(arguments[0])), arguments[1:]
-    stop = run.control / "stop"
+    home, command = FollowedDirectory(Path(arguments[0])), arguments[1:]
     asked_to_stop = False
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
         program = subprocess.Popen(command)
     except OSError as error:
         print(f"{command[0]} cannot be started: {error.strerror}.", file=sys.stderr)
-        _finish(run, "failed", f"{command[0]} cannot be started: {error.strerror}")
+        _finish(home, "failed", f"{command[0]} cannot be started: {error.strerror}")
         return 1
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         # What is ignored from the start, as under nohup, the program ignores too.
@@ -45,21 +45,34 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda number, frame: program.send_signal(number))
     while program.poll() is None:
-        if stop.exists():
-            stop.unlink(missing_ok=True)
+        if _asked_to_stop(home):
             pass_on(signal.SIGTERM, None)
         time.sleep(POLL_S)
     code = program.returncode
     if asked_to_stop:
-        _finish(run, "stopped", "asked to stop")
+        _finish(home, "stopped", "asked to stop")
     elif code == 0:
-        _finish(run, "completed", "the command ended with exit code 0")
+        _finish(home, "completed", "the command ended with exit code 0")
     else:
-        _finish(run, "failed", f"signal {-code} ended the command" if code < 0 else f"exit code {code}")
+        _finish(home, "failed", f"signal {-code} ended the command" if code < 0 else f"exit code {code}")
     return code if code >= 0 else 1
 
 
-def _finish(run: RunDirectory, status: Literal["completed", "stopped", "failed"], reason: str) -> None:
+def _asked_to_stop(home: FollowedDirectory) -> bool:
+    """Whether there was a request to stop; it is taken."""
+    try:
+        (home.path / "control" / "stop").unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _finish(home: FollowedDirectory, status: Literal["completed", "stopped", "failed"], reason: str) -> None:
+    try:
+        run = RunDirectory(home.path)
+    except GoneError as error:
+        print(error, file=sys.stderr)
+        return
     known = glance(run)
     if known.end is not None:
         return
