@@ -8,9 +8,45 @@ import pytest
 from tests.analysis.histories import history, run_record
 from tests.support import write_run
 from tuitrain.accounting import mfu
-from tuitrain.analysis.summary import Summary, perplexity, summarize
+from tuitrain.analysis.summary import SplitOutcome, Summary, perplexity, split_outcomes, summarize
 from tuitrain.events import Eval, Step
 from tuitrain.runs import RunHistory, load_history
+
+
+def evaluated(*records: Eval) -> RunHistory:
+    made = RunHistory()
+    made.absorb(records)
+    return made
+
+
+def test_a_best_is_of_the_sequences_of_the_newest_evaluation() -> None:
+    made = evaluated(
+        Eval(step=10, loss=0.5, split_fingerprint="old"),
+        Eval(step=20, loss=3.0, split_fingerprint="new"),
+        Eval(step=30, loss=2.0, split_fingerprint="new"),
+        Eval(step=40, loss=2.5, split_fingerprint="new"),
+    )
+    made.absorb(Step(step=step, loss=1.0) for step in range(1, 41))
+    summary = summarize(made)
+    assert (summary.final_val_loss, summary.best_val_loss, summary.best_val_step) == (2.5, 2.0, 30)
+    assert summarize(made, ("step", 30.0)).best_val_loss == 2.0
+
+
+def test_what_came_of_each_split() -> None:
+    made = evaluated(
+        Eval(step=10, loss=4.0, split="train"), Eval(step=10, loss=3.0), Eval(step=20, loss=1.0, split="train"),
+        Eval(step=20, loss=math.nan),
+    )  # fmt: skip
+    outcomes = split_outcomes(made)
+    assert list(outcomes) == ["val", "train"]
+    assert outcomes["train"] == SplitOutcome(1.0, 20, 1.0, 20)
+    assert (outcomes["val"].final_step, outcomes["val"].best, outcomes["val"].best_step) == (20, 3.0, 10)
+
+
+def test_a_wall_time_that_a_clock_made_negative_is_unknown() -> None:
+    made = history()
+    made.absorb([Step(time=-3600.0, step=11)])
+    assert summarize(made).wall_time_s is None
 
 
 def test_a_run_of_round_numbers() -> None:

@@ -51,6 +51,13 @@ def test_csv_has_a_row_for_each_step_and_each_evaluation(odd: RunHistory, capsys
     ]
 
 
+def test_each_split_has_columns_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    made = RunHistory()
+    made.absorb(Eval(time=1.0, step=5, split=split, loss=loss) for split, loss in (("train", 1.0), ("val", 2.0)))
+    assert export_metrics(made, "csv") is None
+    assert capsys.readouterr().out.splitlines() == ["step,time,val_loss,eval/train/loss", "5,1.0,2.0,1.0"]
+
+
 def test_json_lines_are_strict_and_leave_out_what_is_absent(odd: RunHistory, tmp_path: Path) -> None:
     out = export_metrics(odd, "jsonl", tmp_path / "deep" / "run.jsonl")
     assert out is not None

@@ -79,7 +79,7 @@ def test_what_supersedes_what_does_not_depend_on_clocks(clock: float) -> None:
     history.absorb([run(1, 0.0), *steps(1, 100, 0.0)])
     history.absorb([Eval(time=float(at), step=at, loss=4.0) for at in (25, 50, 75, 100)])
     history.absorb([run(2, 200.0 + clock), Eval(time=201.0 + clock, step=50, loss=3.0), *steps(51, 60, 200.0 + clock)])
-    assert [(each.step, each.loss) for each in history.evaluations] == [(25, 4.0), (50, 3.0)]
+    assert [(each.step, each.loss) for each in history.evaluations_of("val")] == [(25, 4.0), (50, 3.0)]
 
 
 def evaluated(*records: tuple[str, int, float]) -> RunHistory:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tuitrain.analysis.facts import unread_lines
 from tuitrain.analysis.metrics import NOT_AVAILABLE, SUMMARY_METRICS, Metric
-from tuitrain.analysis.series import AXES, Axis, eval_x_values, x_values
+from tuitrain.analysis.series import AXES, Axis, validation_curve, x_values
 from tuitrain.analysis.summary import SLACK, Summary, summarize
 from tuitrain.analysis.verdict import losses_are_comparable, verdict
 from tuitrain.config import flatten
@@ -93,6 +94,8 @@ class Comparison:
     config: list[ConfigRow]
     verdict: list[str]
     groups: list[list[str]] = field(default_factory=list)
+    broken_lines: list[int] = field(default_factory=list)
+    """How many lines of the logs of each column could not be read."""
 
 
 def compare_runs(
@@ -122,8 +125,18 @@ def compare_runs(
         summaries=summaries,
         metrics=[row for row in rows if any(value is not None for value in row.values)],
         config=_differing([described(history.run) for history in histories]),
-        verdict=verdict(names, histories, summaries, point),
+        verdict=[*unread_sentences(names, histories), *verdict(names, histories, summaries, point)],
+        broken_lines=[history.broken_count for history in histories],
     )
+
+
+def unread_sentences(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]:
+    """A caution for each run of whose log not every line could be read."""
+    return [
+        f"{name}: {unread_lines(history.broken_count)}, so its numbers may be incomplete."
+        for name, history in zip(names, histories, strict=True)
+        if history.broken_count
+    ]
 
 
 def shared_point(histories: Sequence[RunHistory], axis: Axis) -> tuple[Axis, float] | None:
@@ -160,7 +173,7 @@ def metrics_at(histories: Sequence[RunHistory], point: tuple[Axis, float] | None
 
 def _between_evaluations(history: RunHistory, axis: Axis, limit: float) -> bool:
     """Whether the run's validation loss at a point lies between two evaluations, so that it is interpolated."""
-    x = eval_x_values(history, axis)
+    x, _ = validation_curve(history, axis)
     x = x[np.isfinite(x)]
     if not len(x) or not x[0] < limit < x[-1]:
         return False

@@ -41,6 +41,14 @@ def startup_facts(run: Run) -> Facts:
     return [(name, NOT_AVAILABLE if text is None else text) for name, text in facts]
 
 
+def unread_lines(count: int, every_line_read: bool = True) -> str:
+    """How many lines of a log could not be read, as a clause; empty for none."""
+    if not count:
+        return ""
+    least = "" if every_line_read else "at least "
+    return f"{least}{count:,} line{'s' if count > 1 else ''} of the log cannot be read"
+
+
 def flops_text(full: float | None, causal: float | None) -> str | None:
     """FLOPs per token in both conventions; None where unknown."""
     if full is None:

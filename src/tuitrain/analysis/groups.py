@@ -18,6 +18,7 @@ from tuitrain.analysis.compare import (
     config_text,
     described,
     metrics_at,
+    unread_sentences,
 )  # fmt: skip
 from tuitrain.analysis.metrics import Metric
 from tuitrain.analysis.series import Axis
@@ -72,7 +73,8 @@ def group_runs(
         summaries=[],
         metrics=rows,
         config=_differing([[facts[place] for place in group] for group in places]),
-        verdict=_verdict(names, rows),
+        verdict=[*unread_sentences([member.name for member in members], histories), *_verdict(names, rows)],
+        broken_lines=[sum(histories[place].broken_count for place in group) for group in places],
         groups=[[members[place].name for place in group] for group in places],
     )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
+from tuitrain.events import Eval
 from tuitrain.runs import FloatArray, RunHistory
+from tuitrain.runs.columns import BoolArray
 
 Axis = Literal["step", "tokens", "time", "flops"]
 AXES: tuple[Axis, ...] = ("step", "tokens", "time", "flops")
@@ -99,6 +102,21 @@ def _starts_at_the_beginning(history: RunHistory) -> bool:
     """Whether the first record is the first of its run, and not of a log that begins later."""
     steps = history.steps["step"]
     return bool(steps_covered(steps)[0] >= steps[0])
+
+
+def validation_curve(history: RunHistory, axis: Axis) -> tuple[FloatArray, FloatArray]:
+    """x and loss of the evaluations that measure what the newest one of the validation split does; x may be nan.
+
+    Those of other sequences are left out: neither is one of them a best, nor is a value between them one of either.
+    """
+    split = history.validation_split
+    rows = comparable(history.evaluations_of(split))
+    return eval_x_values(history, axis)[rows], history.evals["loss"][rows]
+
+
+def comparable(evaluations: Sequence[Eval]) -> BoolArray:
+    """Which evaluations of a split are of the same sequences as the newest, as far as the log tells."""
+    return np.array([each.split_fingerprint == evaluations[-1].split_fingerprint for each in evaluations], dtype=bool)
 
 
 def eval_x_values(history: RunHistory, axis: Axis) -> FloatArray:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tuitrain.analysis.series import Axis, eval_x_values, step_seconds, steps_covered, tokens_covered, x_values
+from tuitrain.analysis.series import (
+    Axis,
+    comparable,
+    step_seconds,
+    steps_covered,
+    tokens_covered,
+    validation_curve,
+    x_values,
+)
+from tuitrain.events import Eval
 from tuitrain.runs import FloatArray, RunHistory
-
-BoolArray = NDArray[np.bool_]
+from tuitrain.runs.columns import BoolArray
 
 FINAL_SHARE = 0.05
 FINAL_RECORDS = 50
@@ -25,7 +33,8 @@ class Summary:
     """The outcome of a run. Unknown is None; a loss that ended as nan is nan.
 
     final_loss and final_accuracy are means over the end of the run (see FINAL_RECORDS), of finite values where there
-    are any; last_loss is the newest value as recorded. mean_tokens_per_sec is all tokens by all step time, mean_mfu is
+    are any; last_loss is the newest value as recorded. The best validation loss is the lowest that was measured on the
+    sequences of the newest evaluation. mean_tokens_per_sec is all tokens by all step time, mean_mfu is
     weighted by step time, so the two agree. training_time_s is the sum of the step times, wall_time_s the time from the
     first record to the newest. peak_memory_gb is of one device, the highest. step_time_scatter is half the range of the
     middle 68 % of the step times, relative to their median: one standard deviation where they are normal.
@@ -72,7 +81,7 @@ def summarize(history: RunHistory, at: tuple[Axis, float] | None = None) -> Summ
     tokens = _last(steps["tokens"][:rows])
     budget = run.token_budget if run else None
     per_token = run.flops_per_token if run else None
-    validation = _validation(history, at) if rows or at is None else _Validation()
+    validation = _validation(history, at) if rows or at is None else SplitOutcome()
     mean_step = _mean_step_seconds(steps["step"][:rows], seconds)
     architecture = run.architecture if run else None
     return Summary(
@@ -114,30 +123,42 @@ def perplexity(loss: float | None) -> float | None:
 
 
 @dataclass(frozen=True)
-class _Validation:
+class SplitOutcome:
+    """Newest and lowest loss of a split, the lowest among evaluations of the same sequences as the newest."""
+
     final: float | None = None
     final_step: int | None = None
     best: float | None = None
     best_step: int | None = None
 
 
-def _validation(history: RunHistory, at: tuple[Axis, float] | None) -> _Validation:
-    steps, losses = history.evals["step"], history.evals["loss"]
-    if not len(losses):
-        return _Validation()
-    reached = np.isfinite(losses)
-    final: float | None = float(losses[-1])
-    final_step: int | None = int(steps[-1])
-    if at is not None:
-        axis, limit = at
-        x = eval_x_values(history, axis)
-        reached &= x <= limit + SLACK * abs(limit)
-        final, final_step = value_at(x, losses, limit), None
-    rows = np.flatnonzero(reached)
+def split_outcomes(history: RunHistory) -> dict[str, SplitOutcome]:
+    """What came of each split that was evaluated, the validation split first."""
+    return {split: _outcome(history.evaluations_of(split)) for split in history.splits}
+
+
+def _outcome(evaluations: Sequence[Eval]) -> SplitOutcome:
+    if not evaluations:
+        return SplitOutcome()
+    newest = evaluations[-1]
+    alike = [each for each, same in zip(evaluations, comparable(evaluations), strict=True) if same]
+    best = min((each for each in alike if math.isfinite(each.loss)), key=lambda each: each.loss, default=None)
+    return SplitOutcome(newest.loss, newest.step, best.loss if best else None, best.step if best else None)
+
+
+def _validation(history: RunHistory, at: tuple[Axis, float] | None) -> SplitOutcome:
+    """What came of the validation split, or was known of it at a point of an axis."""
+    if at is None:
+        return _outcome(history.evaluations_of(history.validation_split))
+    axis, limit = at
+    steps, _ = validation_curve(history, "step")
+    x, losses = validation_curve(history, axis)
+    final = value_at(x, losses, limit)
+    rows = np.flatnonzero(np.isfinite(losses) & (x <= limit + SLACK * abs(limit)))
     if not len(rows):
-        return _Validation(final, final_step)
+        return SplitOutcome(final)
     best = rows[np.argmin(losses[rows])]
-    return _Validation(final, final_step, float(losses[best]), int(steps[best]))
+    return SplitOutcome(final, None, float(losses[best]), int(steps[best]))
 
 
 def value_at(x: FloatArray, y: FloatArray, wanted: float) -> float | None:

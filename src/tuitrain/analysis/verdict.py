@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tuitrain.analysis import units
-from tuitrain.analysis.series import AXIS_TITLES, Axis, eval_x_values
+from tuitrain.analysis.series import AXIS_TITLES, Axis, validation_curve
 from tuitrain.analysis.summary import Summary, value_at
 from tuitrain.runs import RunHistory
 
@@ -98,7 +98,11 @@ def _different_tokens(names: Sequence[str], histories: Sequence[RunHistory]) -> 
 def _on_data(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]:
     sources = [_config(history, "source") for history in histories]
     if len({source for source in sources if source is not None}) < 2:
-        return []
+        newest = [history.evaluation for history in histories]
+        held_out = {(each.split, each.split_fingerprint) for each in newest if each is not None}
+        if len({split for split, _ in held_out}) < 2 and len({mark for _, mark in held_out} - {None}) < 2:
+            return []
+        return ["They are evaluated on different sequences, so read their validation losses with care."]
     which = ", ".join(f"{name} {source or 'unknown'}" for name, source in zip(names, sources, strict=True))
     return [f"They are trained and evaluated on different data, so read their losses with care: {which}."]
 
@@ -111,7 +115,7 @@ def _on_loss(
     losses = [summary.final_val_loss for summary in summaries]
     if at is None and (common := _common_tokens(histories)) is not None:
         where = f" at the same {units.count(common)} tokens"
-        losses = [value_at(eval_x_values(history, "tokens"), history.evals["loss"], common) for history in histories]
+        losses = [value_at(*validation_curve(history, "tokens"), common) for history in histories]
     kind = "validation loss"
     if sum(loss is not None for loss in losses) < 2:
         losses, kind, where = [summary.final_loss for summary in summaries], "training loss", where if at else ""
@@ -133,8 +137,8 @@ def _common_tokens(histories: Sequence[RunHistory]) -> float | None:
     """The largest token count that every run with evaluations has evaluated up to; None when all ends are equal."""
     ends = []
     for history in histories:
-        x = eval_x_values(history, "tokens")
-        x = x[np.isfinite(x) & np.isfinite(history.evals["loss"])]
+        x, losses = validation_curve(history, "tokens")
+        x = x[np.isfinite(x) & np.isfinite(losses)]
         if len(x):
             ends.append(float(x[-1]))
     if len(ends) < 2 or max(ends) - min(ends) <= 1e-6 * max(ends):

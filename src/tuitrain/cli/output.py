@@ -8,7 +8,10 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from tuitrain.runs import RunHistory
 
 UNKNOWN = "n/a"
 
@@ -37,6 +40,15 @@ def text_area() -> tuple[int, bool]:
 def say(text: str) -> None:
     """Talk to the person, on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def say_unread(runs: Iterable[tuple[str, RunHistory]]) -> None:
+    """Name, on stderr, the runs of whose logs not every line could be read."""
+    from tuitrain.analysis.facts import unread_lines
+
+    for name, history in runs:
+        if history.broken_count:
+            say(f"{name}: {unread_lines(history.broken_count)}; `tuitrain show {name}` says which.")
 
 
 def print_json(value: Any) -> None:

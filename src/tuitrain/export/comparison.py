@@ -61,6 +61,7 @@ def comparison_document(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> dict
                 "timestamp": now,
                 "hyperparameters": _hyperparameters(history.run),
                 "training_metrics": _curves(history),
+                "broken_lines": history.broken_count,
                 "final_metrics": _final_metrics(history, summarize(history)),
             }
             for name, (directory, history) in zip(names, runs, strict=True)
@@ -98,7 +99,8 @@ def _with_nulls(column: Column) -> list[Any]:
 
 def _final_metrics(history: RunHistory, summary: Summary) -> dict[str, Any]:
     steps = history.steps
-    step_ms, eval_ms = steps.last("step_time_ms"), history.evals.last("duration_ms")
+    newest = history.evaluation
+    step_ms, eval_ms = steps.last("step_time_ms"), newest.duration_ms if newest is not None else None
     train, validation = summary.final_loss, summary.final_val_loss
     found = {
         "final_iteration": summary.step,

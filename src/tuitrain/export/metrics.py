@@ -29,7 +29,7 @@ def export_metrics(history: RunHistory, fmt: str, out: Path | None = None) -> Pa
     """
     if fmt not in FORMATS:
         raise ExportError(f"{fmt!r} is not a format of metrics; known: {', '.join(FORMATS)}.")
-    if not len(history.steps) and not len(history.evals):
+    if not len(history.steps) and not history.splits:
         raise ExportError("The log holds no step and no evaluation yet: there are no metrics to export.")
     if fmt in _TEXT:
         with _opened(out) as file:
@@ -103,6 +103,8 @@ _TAGS = {"mem": "memory", "grad": "gradients", "val": "validation"}
 
 def _tag(key: str) -> str:
     """TensorBoard groups by what stands before the slash: `validation/loss`, `memory/peak_gb`, `train/loss`."""
+    if key.startswith("eval/"):
+        return key
     head, _, tail = key.partition("_")
     return f"{_TAGS[head]}/{tail}" if head in _TAGS and tail else f"train/{key}"
 

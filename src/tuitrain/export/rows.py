@@ -11,12 +11,7 @@ from numpy.typing import NDArray
 from tuitrain.runs import Columns, FloatArray, RunHistory
 
 WHOLE_NUMBERS = frozenset({"step", "tokens", "slowest_rank"})
-_EVAL_KEYS = {
-    "loss": "val_loss",
-    "accuracy": "val_accuracy",
-    "perplexity": "val_perplexity",
-    "duration_ms": "val_time_ms",
-}
+_EVAL_KEYS = {"loss": "loss", "accuracy": "accuracy", "perplexity": "perplexity", "duration_ms": "time_ms"}
 
 
 @dataclass(frozen=True)
@@ -37,25 +32,33 @@ def table(history: RunHistory) -> list[Column]:
     """Columns of all kept records in the order of steps; columns without any value are left out.
 
     Evaluations stand in the row of their step as val_loss, val_accuracy, val_perplexity and val_time_ms; one at a step
-    without a record, such as the one before the first, has a row of its own with its time and tokens.
+    without a record, such as the one before the first, has a row of its own with its time and tokens. Those of a split
+    other than the validation split stand in columns of their own: eval/wiki/loss for one that is called wiki.
     """
-    steps = np.union1d(history.steps["step"], history.evals["step"])
+    evals = {_prefix(split, history): history.evals_of(split) for split in history.splits}
+    steps = np.unique(np.concatenate([history.steps["step"], *(rows["step"] for rows in evals.values())]))
     from_steps = np.searchsorted(steps, history.steps["step"])
-    from_evals = np.searchsorted(steps, history.evals["step"])
+    from_evals = {prefix: np.searchsorted(steps, rows["step"]) for prefix, rows in evals.items()}
     columns = [Column("step", steps, np.ones(len(steps), dtype=bool))]
     for key in history.steps.keys:
         if key == "step":
             continue
         column = _empty(key, len(steps))
         if key in ("time", "tokens"):
-            _fill(column, from_evals, history.evals, key)
+            for prefix, rows in reversed(evals.items()):
+                _fill(column, from_evals[prefix], rows, key)
         _fill(column, from_steps, history.steps, key)
         columns.append(column)
-    for key, name in _EVAL_KEYS.items():
-        column = _empty(name, len(steps))
-        _fill(column, from_evals, history.evals, key)
-        columns.append(column)
+    for prefix, rows in evals.items():
+        for key, name in _EVAL_KEYS.items():
+            column = _empty(f"{prefix}{name}", len(steps))
+            _fill(column, from_evals[prefix], rows, key)
+            columns.append(column)
     return [column for column in columns if column.present.any()]
+
+
+def _prefix(split: str, history: RunHistory) -> str:
+    return "val_" if split == history.validation_split else f"eval/{split}/"
 
 
 def _empty(key: str, length: int) -> Column:

@@ -61,6 +61,7 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
         ],
         "config": [{"key": row.key, "values": row.values} for row in comparison.config],
         **({"groups": dict(zip(comparison.names, comparison.groups, strict=True))} if comparison.groups else {}),
+        "broken_lines": comparison.broken_lines,
         "verdict": comparison.verdict,
     }
 

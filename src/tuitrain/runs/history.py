@@ -117,15 +117,14 @@ class RunHistory:
         return validation_split(self._results.splits)
 
     @property
-    def evaluations(self) -> Sequence[Eval]:
-        """The evaluations of the validation split in the order of their steps."""
-        return self._results.evaluations(self.validation_split)
-
-    @property
     def evaluation(self) -> Eval | None:
         """The newest evaluation of the validation split."""
-        found = self.evaluations
+        found = self.evaluations_of(self.validation_split)
         return found[-1] if found else None
+
+    def evaluations_of(self, split: str | None) -> Sequence[Eval]:
+        """The evaluations of a split in the order of their steps."""
+        return self._results.evaluations(split)
 
     @property
     def evals(self) -> Columns:

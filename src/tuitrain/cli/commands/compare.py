@@ -18,7 +18,7 @@ from tuitrain.cli.options import (
     XOption,
     complete_run,
 )
-from tuitrain.cli.output import is_terminal, text_area
+from tuitrain.cli.output import is_terminal, say_unread, text_area
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory, RunHistory
@@ -148,6 +148,9 @@ def _print(
             comparison = group_runs(members, group_by, baseline=baseline, at=at)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--group-by") from None
+    if form == "csv":
+        # The other forms say it themselves.
+        say_unread((run.run_id, history) for run, history in pairs)
     width, color = text_area()
     text = render_comparison(comparison, form, width=width, color=color).removesuffix("\n")
     (print_coloured if form == "table" else print)(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tuitrain.cli.options import JsonOption, OptionalRunsArgument, RunArgument, RunsArgument, RunsDirOption
-from tuitrain.cli.output import print_json, say
+from tuitrain.cli.output import print_json, say, say_unread
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory
@@ -77,6 +77,7 @@ def plots(
     # When every run is empty, the export says what is wrong.
     names = tuple(dict.fromkeys(name.strip() for name in (panels or "").split(",") if name.strip()))
     paths = export_plots(drawn or pairs, out, wanted, dpi, style, x=x, panels=names, size=_size(size), title=title)
+    say_unread((run.run_id, history) for run, history in pairs)
     for run, history in pairs:
         if not can_be_drawn(history):
             say(f"{run.run_id} is left out: its log holds no step and no evaluation yet.")
@@ -146,7 +147,10 @@ def metrics(
     from tuitrain.export.metrics import export_metrics
     from tuitrain.runs import find_run, load_history, runs_directory
 
-    written = export_metrics(load_history(find_run(run, runs_directory(runs_dir))), metrics_format, out)
+    found = find_run(run, runs_directory(runs_dir))
+    history = load_history(found)
+    written = export_metrics(history, metrics_format, out)
+    say_unread([(found.run_id, history)])
     if written is not None:
         print(written)
 
@@ -172,6 +176,7 @@ def comparison(
     where = runs_directory(runs_dir)
     pairs = [(run, load_history(run)) for run in (find_run(name, where) for name in runs)]
     text = export_comparison(pairs, out)
+    say_unread((run.run_id, history) for run, history in pairs)
     print(text if out is None else f"{out}\n", end="")
 
 

@@ -108,8 +108,11 @@ def _query(words: list[str] | None) -> Query:
 
 
 def run_facts(seen: Glance) -> dict[str, Any]:
-    """A run at a glance as plain values: what `ls --json` and `status --json` print. Unknown is null."""
-    run, step, evaluation, info = seen.run, seen.step, seen.evaluation, seen.info
+    """A run at a glance as plain values: what `ls --json` and `status --json` print. Unknown is null.
+
+    broken_lines: lines that could not be read; where every_line_read is false, at least so many.
+    """
+    run, step, info = seen.run, seen.step, seen.info
     return {
         "run_id": seen.directory.run_id,
         "path": str(seen.directory.path.absolute()),
@@ -118,10 +121,13 @@ def run_facts(seen: Glance) -> dict[str, Any]:
         "step": step.step if step else None,
         "total_steps": run.total_steps if run else None,
         "tokens": step.tokens if step else None,
-        "loss": step.loss if step else None,
-        "val_loss": evaluation.loss if evaluation else None,
+        "loss": seen.loss,
+        "val_loss": seen.val_loss,
         "mfu": step.mfu if step else None,
         "tokens_per_sec": step.tokens_per_sec if step else None,
+        "broken_lines": seen.broken_lines,
+        "every_line_read": seen.every_line_read,
+        "problem": seen.problem or None,
         "reason": seen.end.reason if seen.end else None,
         "created": info.created if info else None,
         "last_time": seen.last_time,
@@ -132,6 +138,7 @@ def run_facts(seen: Glance) -> dict[str, Any]:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     from tuitrain.analysis import units
+    from tuitrain.analysis.facts import unread_lines
     from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
 
     now = time.time()
@@ -146,6 +153,9 @@ def _print(rows: list[dict[str, Any]]) -> None:
     def age(row: dict[str, Any]) -> str:
         seen = row["created"] or row["last_time"]
         return NOT_AVAILABLE if seen is None else units.age(now - seen)
+
+    def trouble(row: dict[str, Any]) -> str:
+        return row["problem"] or unread_lines(row["broken_lines"], row["every_line_read"])
 
     columns = [
         Column("id"),
@@ -164,4 +174,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
          text(row, "val_loss"), text(row, "mfu"), text(row, "tokens_per_sec").removesuffix(" tok/s"), age(row)]
         for row in rows
     ]  # fmt: skip
+    if any(map(trouble, rows)):
+        columns.append(Column("problem", rank=1))
+        cells = [[*cell, trouble(row)] for cell, row in zip(cells, rows, strict=True)]
     print_table(columns, cells, [STATUS_STYLES[row["status"]] for row in rows])

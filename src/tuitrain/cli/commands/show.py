@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import print_facts, print_json
 
 if TYPE_CHECKING:
-    from tuitrain.runs import RunDirectory, RunHistory
+    from tuitrain.runs import Glance, RunDirectory, RunHistory
+
+MOST_UNREAD = 5
 
 
 def show(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
@@ -24,15 +27,18 @@ def show(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption 
     from tuitrain.runs import find_run, glance, load_history, runs_directory
 
     found = find_run(run, runs_directory(runs_dir))
-    seen, history = glance(found), load_history(found)
+    history = load_history(found)
+    seen = replace(glance(found), broken_lines=history.broken_count, every_line_read=True)
     if as_json:
-        return print_json(_as_json(found, history))
+        return print_json(_as_json(seen, history))
     print(status_line(seen))
     if history.run is not None:
         _section("run", startup_facts(history.run))
     _section("newest values", _newest(history))
     _section("summary", _summary(history))
+    _section("evaluations", _evaluations(history))
     _section("differs from its preset", _from_preset(found))
+    _section("lines of the log that cannot be read", _unread(history))
     return None
 
 
@@ -47,8 +53,10 @@ def _newest(history: RunHistory) -> list[tuple[str, str]]:
 
     facts = [("step", f"{history.step:,}")] if history.step is not None else []
     for metric in METRICS:
-        column = "loss" if metric.key == "val_loss" else metric.key
-        value = (history.evals if metric.source == "eval" else history.steps).last(column)
+        if metric.source == "eval":
+            value = getattr(history.evaluation, metric.column, None)
+        else:
+            value = history.steps.last(metric.key)
         if value is not None:
             facts.append((metric.title, metric.text(value)))
     return facts
@@ -61,6 +69,31 @@ def _summary(history: RunHistory) -> list[tuple[str, str]]:
     summary = summarize(history)
     values = [(metric, getattr(summary, metric.key)) for metric in SUMMARY_METRICS]
     return [(metric.title, metric.text(value)) for metric, value in values if value is not None]
+
+
+def _evaluations(history: RunHistory) -> list[tuple[str, str]]:
+    """Newest and best loss of each split, where there are others than `val`."""
+    from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
+    from tuitrain.analysis.summary import split_outcomes
+
+    def text(loss: float | None, step: int | None) -> str:
+        return NOT_AVAILABLE if loss is None or step is None else f"{metric('val_loss').text(loss)} at step {step:,}"
+
+    if history.splits in ([], ["val"]):
+        return []
+    return [
+        (split, f"{text(each.final, each.final_step)}, best {text(each.best, each.best_step)}")
+        for split, each in split_outcomes(history).items()
+    ]
+
+
+def _unread(history: RunHistory) -> list[tuple[str, str]]:
+    """The newest lines that are no records, and why."""
+    shown = history.broken[-MOST_UNREAD:]
+    more = history.broken_count - len(shown)
+    return [(f"line {line.number:,}", line.reason) for line in shown] + (
+        [(f"{more:,} more", "before these")] if more else []
+    )
 
 
 def preset_difference(run: RunDirectory) -> dict[str, tuple[Any, Any]]:
@@ -80,19 +113,19 @@ def _from_preset(run: RunDirectory) -> list[tuple[str, str]]:
     return [(key, f"{text(before)} → {text(after)}") for key, (before, after) in preset_difference(run).items()]
 
 
-def _as_json(run: RunDirectory, history: RunHistory) -> dict[str, Any]:
+def _as_json(seen: Glance, history: RunHistory) -> dict[str, Any]:
     from dataclasses import asdict
 
     import msgspec
 
-    from tuitrain.analysis.summary import summarize
+    from tuitrain.analysis.summary import split_outcomes, summarize
     from tuitrain.cli.commands.ls import run_facts
-    from tuitrain.runs import glance
 
     newest = {key: history.steps.last(key) for key in history.steps.keys if history.steps.has(key)}
-    return run_facts(glance(run)) | {
+    return run_facts(seen) | {
         "run": msgspec.to_builtins(history.run),
         "newest": newest | {"step": history.step, "tokens": history.tokens},
         "summary": asdict(summarize(history)),
-        "config_difference": preset_difference(run),
+        "evaluations": {split: asdict(outcome) for split, outcome in split_outcomes(history).items()},
+        "config_difference": preset_difference(seen.directory),
     }

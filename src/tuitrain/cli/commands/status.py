@@ -56,6 +56,7 @@ def _wait(run: RunDirectory, timeout: float | None) -> Glance:
 def status_line(seen: Glance) -> str:
     """Status, id, step, loss, validation loss, why it ended, and when it was last heard of."""
     from tuitrain.analysis import units
+    from tuitrain.analysis.facts import unread_lines
     from tuitrain.analysis.metrics import metric
     from tuitrain.analysis.progress import stage_text
 
@@ -64,7 +65,7 @@ def status_line(seen: Glance) -> str:
         parts.append(stage_text(seen.stage))
     if seen.step is not None:
         total = f" of {seen.run.total_steps:,}" if seen.run and seen.run.total_steps else ""
-        parts += [f"step {seen.step.step:,}{total}", f"loss {metric('loss').text(seen.step.loss)}"]
+        parts += [f"step {seen.step.step:,}{total}", f"loss {metric('loss').text(seen.loss)}"]
     if seen.evaluation is not None:
         parts.append(f"val {metric('val_loss').text(seen.evaluation.loss)}")
     if seen.end is not None and seen.end.reason:
@@ -72,4 +73,5 @@ def status_line(seen: Glance) -> str:
     if seen.last_time is not None:
         age = units.age(time.time() - seen.last_time)
         parts.append("now" if age == "now" else f"{age} ago")
+    parts += [text for text in (seen.problem, unread_lines(seen.broken_lines, seen.every_line_read)) if text]
     return "  ".join(parts)

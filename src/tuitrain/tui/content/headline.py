@@ -179,7 +179,7 @@ Item = tuple[int, Line]
 
 def _numbers(view: RunView) -> list[list[Item]]:
     history = view.history
-    steps, evals = history.steps, history.evals
+    steps, evaluation = history.steps, history.evaluation
 
     def item(rank: int, name: str, text: str | None, unit: str = "", role: str = "value") -> Item:
         if text is None:
@@ -188,7 +188,7 @@ def _numbers(view: RunView) -> list[list[Item]]:
         blanks = view.blanks_after(name or unit, text)
         return rank, line(Span(f"{name} ", "quiet") if name else "", Span(text, known), Span(unit + blanks, "quiet"))
 
-    loss, perplexity = steps.last("loss"), evals.last("perplexity")
+    loss, perplexity = steps.last("loss"), evaluation.perplexity if evaluation else None
     broken = "bad" if loss is not None and not math.isfinite(loss) else "value"
     mfu = steps.last("mfu")
     impossible = "warn" if mfu is not None and mfu > 1 else "value"
@@ -196,7 +196,7 @@ def _numbers(view: RunView) -> list[list[Item]]:
     return [
         [
             item(0, "loss", _short(loss), role=broken),
-            item(2, "val", _short(evals.last("loss")) if len(evals) else None, role="val"),
+            item(2, "val", _short(evaluation.loss) if evaluation else None, role="val"),
             item(7, "ppl", None if perplexity is None else f"{perplexity:.4g}"),
             item(8, "acc", None if steps.last("accuracy") is None else metric("accuracy").text(steps.last("accuracy"))),
         ],

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tuitrain.analysis import units
+from tuitrain.analysis.facts import unread_lines
 from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
 from tuitrain.events.text import clean
 from tuitrain.runs import Glance, Status
@@ -132,7 +133,7 @@ def _values(seen: Glance, mark: int | None, shape: _Shape, age: str, ascii_only:
     curve = sparkline(
         resampled(seen.curve, shape.curve), "accent" if seen.status.live else "quiet", ascii_only=ascii_only
     )
-    about = Span(clean(seen.problem), "bad") if seen.problem else Span(" ".join(map(clean, seen.tags)), "quiet")
+    about = _problem(seen) or Span(" ".join(map(clean, seen.tags)), "quiet")
     return [
         line(" ") if mark is None else line(Span(glyph(mark), run_role(mark))),
         label(seen, shape.ids),
@@ -148,6 +149,14 @@ def _values(seen: Glance, mark: int | None, shape: _Shape, age: str, ascii_only:
         line(Span(age, "quiet")),
         line(about),
     ]
+
+
+def _problem(seen: Glance) -> Span | None:
+    """What of the run cannot be read; None where all can."""
+    if seen.problem:
+        return Span(clean(seen.problem), "bad")
+    unread = unread_lines(seen.broken_lines, seen.every_line_read)
+    return Span(unread, "warn") if unread else None
 
 
 def label(seen: Glance, long: bool) -> Line:
@@ -227,8 +236,8 @@ def query_hint(cells: int) -> Line:
 def note_line(seen: Glance, cells: int) -> Line:
     """One line about the run under the cursor: its id, then what is worth saying most."""
     parts = [line(Span(clean(seen.directory.run_id), "run.name"))]
-    if seen.problem:
-        parts.append(line(Span(clean(seen.problem), "bad")))
+    if problem := _problem(seen):
+        parts.append(line(problem))
     if seen.tags:
         parts.append(line(Span(" ".join(f"#{clean(tag)}" for tag in seen.tags), "accent")))
     if seen.notes:
@@ -291,8 +300,8 @@ def _said(seen: Glance, cells: int) -> list[Line]:
         rows += _facts_below("last alert", [line(Span(text, _alert_role(seen))) for text in said])
     if seen.end is not None and seen.end.reason:
         rows += _facts_below("ended", [line(row) for row in wrap(clean(seen.end.reason), room)])
-    if seen.problem:
-        rows.append(_fact("unread", [line(Span(clean(seen.problem), "bad"))]))
+    if problem := _problem(seen):
+        rows.append(_fact("unread", [line(problem)]))
     return rows
 
 

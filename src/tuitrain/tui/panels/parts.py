@@ -85,7 +85,7 @@ def newest(view: RunView, about: Metric) -> float | None:
     if about.source == "system":
         return view.history.system_columns.last(about.key)
     if about.source == "eval":
-        return view.history.evals.last(about.column)
+        return getattr(view.history.evaluation, about.column, None)
     return view.history.steps.last(about.key)
 
 
