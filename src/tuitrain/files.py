@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import errno
 import fcntl
+import json
 import os
 import re
 import stat
@@ -139,6 +140,25 @@ def parse_toml(text: str) -> dict[str, Any]:
     if level:
         raise too_deep
     return tree
+
+
+def parse_json(text: str) -> dict[str, Any]:
+    """The object in a JSON text. Raises ValueError, with the reason, also for one beyond all measure."""
+    try:
+        tree = _json.decode(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(tree, dict):
+        raise ValueError("it is not an object")
+    return tree
+
+
+def _integer(digits: str) -> int | float:
+    # Python refuses to read thousands of digits; what stands beside them is none the worse for it.
+    return int(digits) if len(digits) < 32 else float(digits)
+
+
+_json = json.JSONDecoder(parse_int=_integer)
 
 
 class GoneError(OSError):

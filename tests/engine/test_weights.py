@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sentencepiece
 import torch
 from engine_runs import command, environment, make_run, of_type, read_log, run_engine
 from safetensors.torch import load_file
@@ -23,7 +24,10 @@ from weight_models import GPT2, LLAMA, MODELS, assert_same, export, load, logits
 from tuitrain import events
 from tuitrain.config import ModelConfig, validate
 from tuitrain_engine import weights
-from tuitrain_engine.data.tokenizers import HuggingFaceTokenizer
+from tuitrain_engine.data import Tokenizer
+from tuitrain_engine.data.files import Piece
+from tuitrain_engine.data.tokenizers import ByteTokenizer, CharTokenizer, HuggingFaceTokenizer, IdTokenizer
+from tuitrain_engine.data.vocabulary import given_tokenizer, learn_tokenizer
 from tuitrain_engine.model import Transformer
 
 
@@ -110,7 +114,7 @@ def test_a_tokenizer_json_comes_along(tmp_path: Path) -> None:
     words = {word: number for number, word in enumerate(["<|endoftext|>", "def", "return", "x"])}
     original = Tokenizer(models.WordLevel(words, unk_token="x"))
     original.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = HuggingFaceTokenizer(original.to_str())
+    tokenizer = HuggingFaceTokenizer(original.to_str(), ("<|endoftext|>",), "tokenizer.json")
     model = make_model(make_config(**LLAMA))
     config = validate({"model": model.config.model_dump(exclude_none=True), "train": {"max_steps": 1}})
     paths = weights.export_weights(model, config, tokenizer, tmp_path / "out", dtype="float32", split=False)
@@ -120,6 +124,54 @@ def test_a_tokenizer_json_comes_along(tmp_path: Path) -> None:
     assert read("def x return")["input_ids"] == tokenizer.encode("def x return").tolist()
     assert read.eos_token == "<|endoftext|>" and read.eos_token_id == 0
     assert theirs(tmp_path / "out").generation_config.eos_token_id == 0
+
+
+class Corpus:
+    """Lines with what a tokenizer may trip over."""
+
+    name = identity = fingerprint = "corpus"
+    size = None
+    text = "def f(x):\n    return x + 1\t  # naïve größe 三 😀 </s>\r\n"
+
+    def pieces(self) -> Iterator[Piece]:
+        for number in range(300):
+            yield Piece(f"{self.text} word_{number} {number}\n", True, 70)
+
+
+@pytest.mark.parametrize("kind", ["byte", "char", "char with others", "sentencepiece"])
+@pytest.mark.parametrize("name", ["gpt2", "llama-gqa-llama3"])
+def test_auto_tokenizer_gives_the_ids_of_the_run(tmp_path: Path, name: str, kind: str) -> None:
+    corpus = Corpus()
+    tokenizer: Tokenizer = ByteTokenizer()
+    if kind.startswith("char"):
+        tokenizer = CharTokenizer.from_corpus(corpus.text + "word_0123456789", True, kind == "char with others")
+    elif kind == "sentencepiece":
+        tokenizer = learn_tokenizer("sentencepiece:330", corpus, tmp_path / "kept", None)
+    config = make_config(**MODELS[name])
+    whole = validate({"model": config.model_dump(exclude_none=True), "train": {"max_steps": 1}})
+    weights.export_weights(make_model(config), whole, tokenizer, tmp_path / "out", dtype="float32", split=False)
+    read = AutoTokenizer.from_pretrained(tmp_path / "out")
+    for text in (corpus.text, f"  two  words {corpus.text * 50}", "1 2", "", "\n"):
+        assert read(text)["input_ids"] == tokenizer.encode(text).tolist()
+        assert read.decode(read(text)["input_ids"]) == text
+    assert theirs(tmp_path / "out").generation_config.eos_token_id == tokenizer.end_of_document
+
+
+def test_a_tokenizer_that_transformers_cannot_read_alike_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make_config(**MODELS["gpt2"])
+    whole = validate({"model": config.model_dump(exclude_none=True), "train": {"max_steps": 1}})
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([piece.text for piece in Corpus().pieces()]), model_prefix=str(tmp_path / "unigram"),
+        model_type="unigram", vocab_size=60, hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
+    unigram = given_tokenizer(str(tmp_path / "unigram.model"))
+    for tokenizer, words in ((unigram, "AutoTokenizer cannot read tokenizer.model"), (IdTokenizer(50), "on ids alone")):
+        out = tmp_path / tokenizer.kind
+        paths = weights.export_weights(make_model(config), whole, tokenizer, out, dtype="float32", split=False)
+        assert words in capsys.readouterr().err
+        assert not {"tokenizer.json", "tokenizer_config.json"} & {path.name for path in paths}
 
 
 # ── sharded, and in whole runs ───────────────────────────────────────────────────────────────────────────

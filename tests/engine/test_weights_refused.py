@@ -37,6 +37,26 @@ def refusal(config: ModelConfig, origin: Path | str) -> str:
     return text
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"[" * 100_000, b'{"model_type": ' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}", b"\xff\xfe", b"[1]",
+     b'{"model_type": "' + b"x" * 100_000 + b'"}', b'{"model_type": "llama", "hidden_size": ' + b"9" * 5000 + b"}"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors.index.json"])
+def test_a_foreign_file_beyond_all_measure_is_one_short_sentence(tmp_path: Path, name: str, content: bytes) -> None:
+    config = make_config(**LLAMA)
+    export(make_model(config), tmp_path / "out")
+    (tmp_path / "out" / name).write_bytes(content)
+    if name != "config.json":
+        (tmp_path / "out" / "model.safetensors").unlink()
+    assert len(refusal(config, tmp_path / "out")) < 1000
+
+
+@pytest.mark.parametrize("origin", ["~nobody-here/x", "/tmp/" + "x" * 5000])
+def test_a_name_that_no_directory_can_have_is_one_sentence(origin: str) -> None:
+    refusal(make_config(**LLAMA), origin)
+
+
 # ── older files ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -6,14 +6,13 @@ import codecs
 import gzip
 import io
 import itertools
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from tuitrain.config.corpus import COMPRESSIONS, ROW_SUFFIXES, suffix
-from tuitrain.files import expanded
+from tuitrain.files import expanded, parse_json
 from tuitrain_engine.data.errors import DataError
 
 PIECE_CHARS = 1 << 18
@@ -105,27 +104,14 @@ def explained(path: Path) -> Iterator[None]:
         raise DataError(f"{path} cannot be read, it is damaged or cut: {first_line(error)}.") from None
 
 
-def _integer(digits: str) -> int | float:
-    """Python refuses thousands of digits; the text beside them is none the worse for it."""
-    return int(digits) if len(digits) < 32 else float(digits)
-
-
-_json = json.JSONDecoder(parse_int=_integer)
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises DataError for a file that holds none."""
     with explained(path):
         content = path.read_text(encoding="utf-8")
     try:
-        tree = _json.decode(content)
-    except RecursionError:
-        raise DataError(f"{path} is nested too deeply to be read.") from None
+        return parse_json(content)
     except ValueError as error:
         raise DataError(f"{path} is not valid JSON: {error}.") from None
-    if not isinstance(tree, dict):
-        raise DataError(f"{path} is not a JSON object.")
-    return tree
 
 
 def first_line(error: BaseException) -> str:
@@ -208,17 +194,13 @@ def _jsonl(path: Path, column: str) -> Iterator[Piece]:
             if line.isspace():
                 continue
             try:
-                row = _json.decode(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                row = parse_json(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except UnicodeDecodeError as error:
                 bad = f"byte 0x{error.object[error.start]:02x} at {error.start:,} of the line"
                 raise DataError(f"{where} is not UTF-8 text ({bad}): convert the file (iconv -t utf-8).") from None
-            except RecursionError:
-                raise DataError(f"{where} is nested too deeply to be read.") from None
             except ValueError as error:
                 cut = "" if line.endswith(b"\n") else "; the file ends in this line, so it seems cut"
                 raise DataError(f"{where} is not valid JSON: {error}{cut}.") from None
-            if not isinstance(row, dict):
-                raise DataError(f"{where} is not a JSON object.")
             if column not in row:
                 raise missing_column(where, column, list(row))
             yield Piece(row_text(row[column], column, where), True, len(line))

@@ -175,6 +175,24 @@ class SentencePieceTokenizer:
     def files(self) -> dict[str, bytes]:
         return {SENTENCEPIECE_FILE: self._model}
 
+    @property
+    def unknown_piece(self) -> str:
+        """What stands for text that no piece expresses."""
+        return str(self._processor.id_to_piece(self._processor.unk_id()))
+
+    def pieces(self) -> list[tuple[str, float | None]]:
+        """Each piece by its id, with the score of those that are text."""
+        model = self._processor
+        return [
+            (
+                model.id_to_piece(number),
+                None
+                if model.is_control(number) or model.is_unknown(number) or model.is_byte(number)
+                else model.get_score(number),
+            )
+            for number in range(self.vocab_size)
+        ]
+
 
 class HuggingFaceTokenizer:
     """A `tokenizer.json`. Its special tokens come from nowhere but the shard writer, which ends documents with one.

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tuitrain.config import ConfigError, ModelConfig
+from tuitrain.config.errors import quoted, shortened
+from tuitrain.files import os_error_text, parse_json, read_regular
 from tuitrain_engine.weights.layouts import GPT2, LAYOUTS, QWEN3, Layout
 
 CONFIG_FILE = "config.json"
+MOST_CONFIG_BYTES = 1 << 26
+"""Of config.json, and of an index of weights."""
 _ROPE_KEYS = {
     "factor": "factor",
     "low_freq_factor": "low_freq_factor",
@@ -84,23 +88,24 @@ def config_from_hf(directory: Path) -> dict[str, Any]:
     """
     path = directory / CONFIG_FILE
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = parse_json(read_regular(path, MOST_CONFIG_BYTES).decode())
     except FileNotFoundError:
         raise ConfigError(f"{directory} has no {CONFIG_FILE}: it is no Hugging Face model.") from None
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from None
-    kind = tree.get("model_type") if isinstance(tree, dict) else None
+        reason = os_error_text(error) if isinstance(error, OSError) else f"{path} cannot be read: {error}."
+        raise ConfigError(str(reason)) from None
+    kind = tree.get("model_type")
     layout = next((layout for layout in LAYOUTS if layout.model_type == kind), None)
     if layout is None:
         known = ", ".join(layout.model_type for layout in LAYOUTS)
-        raise ConfigError(f"{path}: model_type = {kind!r} is not one of {known}.")
+        raise ConfigError(f"{path}: model_type = {quoted(kind)} is not one of {known}.")
     try:
         return _from_gpt2(tree) if layout is GPT2 else _from_llama(tree, layout)
     except KeyError as error:
         raise ConfigError(f"{path}: {error.args[0]} is missing.") from None
     except _Foreign as error:
         raise ConfigError(f"{path}: {error}, which this engine does not have.") from None
-    except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ConfigError(f"{path}: a value is not what it should be ({error}).") from None
 
 
@@ -112,7 +117,7 @@ def _only(tree: dict[str, Any], key: str, *allowed: object) -> None:
     """Raise _Foreign unless the key has one of these values; the first is what a missing key means."""
     value = tree.get(key, allowed[0])
     if value not in allowed:
-        raise _Foreign(f"{key} = {json.dumps(value)}")
+        raise _Foreign(f"{key} = {shortened(json.dumps(value))}")
 
 
 def _from_gpt2(tree: dict[str, Any]) -> dict[str, Any]:
@@ -161,10 +166,11 @@ def _window(tree: dict[str, Any]) -> int | None:
     if not tree.get("use_sliding_window") or tree.get("sliding_window") is None:
         return None
     layers, full = tree["num_hidden_layers"], tree.get("max_window_layers", 28)
-    kinds = tree.get("layer_types") or [f"{'full' if i < full else 'sliding'}_attention" for i in range(layers)]
-    if set(kinds) == {"full_attention"}:
+    there = {"full_attention": full > 0, "sliding_attention": full < layers}
+    kinds = set(tree.get("layer_types") or [kind for kind in there if there[kind]])
+    if kinds == {"full_attention"}:
         return None
-    if set(kinds) != {"sliding_attention"}:
+    if kinds != {"sliding_attention"}:
         raise _Foreign("a window in only some of the layers")
     window: int = tree["sliding_window"]
     return window
@@ -179,5 +185,5 @@ def _rope(tree: dict[str, Any]) -> dict[str, Any]:
     if kind == "llama3":
         found["rope_scaling"] = {ours: rope[theirs] for ours, theirs in _ROPE_KEYS.items()}
     elif kind != "default":
-        raise _Foreign(f"rope_type = {json.dumps(kind)}")
+        raise _Foreign(f"rope_type = {shortened(json.dumps(kind))}")
     return found

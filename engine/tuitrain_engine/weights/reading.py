@@ -5,7 +5,6 @@ Only safetensors are read: a pickle can run code when it is loaded.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -18,9 +17,11 @@ from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import get_model_state_dict
 
 from tuitrain.config import ConfigError, ModelConfig
+from tuitrain.config.errors import shortened
+from tuitrain.files import expanded, parse_json, path_kind, read_regular
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.model import Transformer, assign
-from tuitrain_engine.weights.hf_config import config_from_hf
+from tuitrain_engine.weights.hf_config import MOST_CONFIG_BYTES, config_from_hf
 from tuitrain_engine.weights.layouts import HEAD, Layout, Piece, layout_for
 
 WEIGHTS_FILE = "model.safetensors"
@@ -61,8 +62,12 @@ def find(name: str) -> Path:
     """The directory that `model.init_from` names, downloaded first for hf:NAME. Raises ConfigError."""
     if name.startswith("hf:"):
         return _download(name.removeprefix("hf:"))
-    path = Path(name).expanduser()
-    if not path.is_dir():
+    try:
+        path = expanded(name)
+        kind = path_kind(path)
+    except OSError as error:
+        raise ConfigError(f"{error.strerror}.") from None
+    if kind != "directory":
         raise ConfigError("no such directory; give one in Hugging Face layout, or hf:NAME.")
     return path
 
@@ -106,7 +111,7 @@ def _zero_bias(key: str, ours: dict[str, Any]) -> bool:
 def _text(value: object) -> str:
     if isinstance(value, dict):
         return " ".join(f"{key} {number:g}" for key, number in value.items())
-    return str(value).lower() if isinstance(value, bool) else "none" if value is None else str(value)
+    return str(value).lower() if isinstance(value, bool) else "none" if value is None else shortened(str(value))
 
 
 class Tensors:
@@ -125,7 +130,7 @@ class Tensors:
                         self._readers[name] = reader.get_slice, stored
         except (SafetensorError, OSError) as error:
             self._stack.close()
-            raise ConfigError(f"{path.name} is not a readable safetensors file ({error}).") from None
+            raise ConfigError(f"{path.name} is not a readable safetensors file ({shortened(str(error))}).") from None
 
     def __enter__(self) -> Self:
         return self
@@ -164,7 +169,7 @@ def _files(directory: Path) -> list[Path]:
         return [directory / WEIGHTS_FILE]
     if index.is_file():
         try:
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            names = sorted(set(parse_json(read_regular(index, MOST_CONFIG_BYTES).decode())["weight_map"].values()))
             # Names alone: an index may not point out of its directory.
             paths = [directory / name for name in names if Path(name).name == name and name.endswith(".safetensors")]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -20,9 +20,10 @@ from torch import Tensor
 from tuitrain.config import ConfigError, ModelConfig, RunConfig
 from tuitrain.files import writing
 from tuitrain_engine.data import Tokenizer
-from tuitrain_engine.data.tokenizers import HUGGINGFACE_FILE
+from tuitrain_engine.data.progress import note
 from tuitrain_engine.model import Transformer
 from tuitrain_engine.weights.hf_config import CONFIG_FILE, config_to_hf
+from tuitrain_engine.weights.hf_tokenizer import tokenizer_files
 from tuitrain_engine.weights.layouts import HEAD, Layout, layout_for
 from tuitrain_engine.weights.reading import INDEX_FILE, WEIGHTS_FILE, parameter_shapes
 
@@ -60,9 +61,9 @@ def export_weights(
     else:
         _save(tensors, out / WEIGHTS_FILE)
         names = [WEIGHTS_FILE]
-    contents = tokenizer.files()
-    if HUGGINGFACE_FILE in contents:
-        contents["tokenizer_config.json"] = _json(_tokenizer_config(tokenizer, config.model.seq_len))
+    contents, problem = tokenizer_files(tokenizer, config.model.seq_len)
+    if problem is not None:
+        note(problem)
     contents["generation_config.json"] = _json(_generation_config(config, tokenizer))
     contents[CONFIG_FILE] = _json(config_to_hf(layout, config.model, dtype, tokenizer.end_of_document))
     for name, content in contents.items():
@@ -121,12 +122,6 @@ def _generation_config(config: RunConfig, tokenizer: Tokenizer) -> dict[str, Any
     if sampling.temperature > 0:
         tree |= {"temperature": sampling.temperature, "top_k": sampling.top_k, "top_p": sampling.top_p}
     return tree
-
-
-def _tokenizer_config(tokenizer: Tokenizer, seq_len: int) -> dict[str, Any]:
-    end = tokenizer.end_of_document
-    tree: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": seq_len}
-    return tree if end is None else tree | {"eos_token": tokenizer.decode([end])}
 
 
 def _json(tree: dict[str, Any]) -> bytes:

@@ -136,7 +136,7 @@ def test_text_that_is_not_utf8_is_refused_with_the_place(tmp_path: Path, ending:
     ("name", "content", "sentence"),
     [
         ("bad.jsonl", b'{"text": "ok"}\n{"text": \n', "bad.jsonl:2 is not valid JSON"),
-        ("list.jsonl", b"[1]\n", "list.jsonl:1 is not a JSON object"),
+        ("list.jsonl", b"[1]\n", "list.jsonl:1 is not valid JSON: it is not an object"),
         ("key.jsonl", b'{"body": "x"}\n', "key.jsonl:1 has no 'text': set data.text_column to one of body"),
         ("int.jsonl", b'{"text": 3}\n', "int.jsonl:1: 'text' holds int, not text"),
         ("binary.txt", b"\x7fELF\0\0\0", "binary.txt is not UTF-8 text"),
@@ -153,7 +153,7 @@ def test_text_that_is_not_utf8_is_refused_with_the_place(tmp_path: Path, ending:
         (
             "deep.jsonl",
             b'{"text": "ok"}\n{"x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}\n",
-            "deep.jsonl:2 is nested",
+            "deep.jsonl:2 is not valid JSON: it is nested too deeply",
         ),
         ("broken.parquet", b"not parquet at all", "broken.parquet cannot be read"),
     ],
