@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.support import write_run
-from tuitrain.runs import RunDirectory, RunInfo
+from tuitrain.runs import RunDirectory, RunInfo, newest
 
 Line = dict[str, Any]
 
@@ -92,6 +92,16 @@ def test_two_splits_are_told_apart_in_whatever_order_they_are_written(cli: Cli, 
     assert [row["run_id"] for row in cli("ls", "val_loss<2.5", "--json").json()] == []
     rows = {row["key"]: row for row in cli("compare", "a", "b", "--json").json()["metrics"]}
     assert [round(value, 4) for value in rows["final_val_loss"]["values"]] == [2.5333, 2.5333]
+
+
+def test_what_ls_does_not_look_for_in_a_very_long_log_show_knows(
+    cli: Cli, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newest, "SEARCH_BYTES", 0)
+    write_log(RunDirectory(runs_dir / "a"), *two_splits(("train", "val")), *([b" " * 1000] * 200))
+    assert cli("ls", "--json").json()[0]["val_loss"] is None
+    assert "step 100  loss 3.0000  val 2.5333" in cli("show", "a").out
+    assert round(cli("show", "a", "--json").json()["val_loss"], 4) == 2.5333
 
 
 def test_of_a_log_that_cannot_be_read_the_commands_say_that(cli: Cli, runs_dir: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tuitrain.events import Alert, End, Eval, Run, Stage, Step
 from tuitrain.runs.curve import Points
+from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory, RunInfo
-from tuitrain.runs.newest import NewestFacts, read_newest
+from tuitrain.runs.newest import KEYS, NewestFacts, read_newest
 from tuitrain.runs.status import Status, derive_status
 
 
@@ -93,6 +95,16 @@ def glance(directory: RunDirectory, now: float | None = None) -> Glance:
     What is in neither part, such as the newest evaluation, is looked for backwards through at most 8 MB.
     """
     return Glancer().look(directory, now)
+
+
+def with_history(seen: Glance, history: RunHistory) -> Glance:
+    """The same with what the whole log says, also where its ends leave something open."""
+    values: dict[str, Any] = {key: history.steps.last(key) for key in KEYS} | {"tokens": history.tokens}
+    step = None if history.step is None else Step(time=history.last_time or 0.0, step=history.step, **values)
+    return replace(
+        seen, run=history.run, step=step, evaluation=history.evaluation, broken_lines=history.broken_count,
+        every_line_read=True,
+    )  # fmt: skip
 
 
 class Glancer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
@@ -25,12 +24,13 @@ def show(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption 
     from tuitrain.analysis.facts import startup_facts
     from tuitrain.cli.commands.status import status_line
     from tuitrain.runs import find_run, glance, load_history, runs_directory
+    from tuitrain.runs.glance import with_history
 
     found = find_run(run, runs_directory(runs_dir))
     history = load_history(found)
-    seen = replace(glance(found), broken_lines=history.broken_count, every_line_read=True)
+    seen = with_history(glance(found), history)
     if as_json:
-        return print_json(_as_json(seen, history))
+        return print_json(full_facts(seen, history))
     print(status_line(seen))
     if history.run is not None:
         _section("run", startup_facts(history.run))
@@ -113,7 +113,8 @@ def _from_preset(run: RunDirectory) -> list[tuple[str, str]]:
     return [(key, f"{text(before)} → {text(after)}") for key, (before, after) in preset_difference(run).items()]
 
 
-def _as_json(seen: Glance, history: RunHistory) -> dict[str, Any]:
+def full_facts(seen: Glance, history: RunHistory) -> dict[str, Any]:
+    """Everything about one run as plain values: what `show --json` prints. Unknown is null."""
     from dataclasses import asdict
 
     import msgspec
