@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuitrain.analysis import units
+from tuitrain.analysis.metrics import metric
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,12 @@ def test_other_units() -> None:
     assert units.percent(0.472) == "47.2 %"
     assert [units.milliseconds(value) for value in (84.2, 1270)] == ["84.2 ms", "1.27 s"]
     assert [units.gigabytes(value) for value in (63.14, 0.481)] == ["63.1 GB", "0.48 GB"]
+
+
+def test_numbers_and_durations_that_nothing_has_stay_short() -> None:
+    assert units.count(2**63 - 1) == "9.22e18"
+    assert units.flop(3e20) == "3.00e20 FLOP"
+    assert units.duration(1e18) == units.age(-1e300) == units.duration(float("nan")) == "n/a"
+    assert units.moment(1e18, "%Y") == units.moment(-1.0, "%Y") == "n/a"
+    assert metric("loss").text(1e308) == "1e+308"
+    assert metric("lr").text(5e-324) == "4.94e-324"

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
+from tests.extremes import extreme_history
 from tests.support import write_run
 from tuitrain.events import Eval, Step
 from tuitrain.export.errors import ExportError
@@ -150,3 +152,18 @@ def test_what_cannot_be_exported_is_told(history: RunHistory, tmp_path: Path) ->
     file.touch()
     with pytest.raises(ExportError, match="needs a directory"):
         export_metrics(history, "tensorboard", file)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("fmt", ["csv", "jsonl", "json", "parquet", "tensorboard"])
+def test_any_numbers_are_written(fmt: str, seed: int, tmp_path: Path) -> None:
+    assert export_metrics(extreme_history(seed), fmt, tmp_path / "out") == tmp_path / "out"
+
+
+def test_the_largest_count_is_written_as_it_is(tmp_path: Path) -> None:
+    history = RunHistory()
+    history.absorb([Step(time=1.0, step=2**63 - 1, tokens=2**63 - 1, loss=1.0)])
+    export_metrics(history, "csv", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8").count("9223372036854775807") == 2
+    export_metrics(history, "parquet", tmp_path / "out.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "out.parquet")["step"].to_pylist() == [2**63 - 1]

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
 
+from tests.extremes import extreme_history
 from tests.support import PINNED, run_record, write_run
 from tuitrain.config import load_config
 from tuitrain.events import Eval, Run, Step
@@ -405,3 +406,10 @@ def test_neither_pyplot_nor_a_window_system_is_touched() -> None:
         "import tuitrain.export.figures; assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_numbers_make_a_figure(seed: int, tmp_path: Path) -> None:
+    history = extreme_history(seed)
+    for axis in ("step", "time"):
+        assert export_plots([(RunDirectory(tmp_path), history)], tmp_path, dpi=30, x=axis)

@@ -78,9 +78,9 @@ def test_the_identity_stays_while_a_track_only_grows_and_changes_when_it_does_no
 
 def test_earlier_attempts_are_tracks_of_their_own() -> None:
     tracks = grown(records(1, 50), records(31, 40, seed=1), records(21, 60, seed=2))
-    first, second = tracks.superseded("loss", "step")
+    (first, second), _ = tracks.superseded("loss", "step")
     assert (first.x[0], first.x[-1], second.x[0], second.x[-1]) == (31, 50, 21, 40)
-    assert tracks.superseded("mfu", "tokens")[0].x[0] == 31 * 64
+    assert tracks.superseded("mfu", "tokens")[0][0].x[0] == 31 * 64
 
 
 def test_a_clock_that_jumps_back_does_not_draw_backwards() -> None:

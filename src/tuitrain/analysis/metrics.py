@@ -9,7 +9,9 @@ from typing import Literal
 
 from tuitrain.analysis import units
 
-NOT_AVAILABLE = "n/a"
+NOT_AVAILABLE = units.UNKNOWN
+_MOST_CHARACTERS = 24
+"""Of a value in full; a larger number is written with a power of ten."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Metric:
             return NOT_AVAILABLE
         if not math.isfinite(value):
             return str(value)
-        return self.format(value)
+        text = self.format(value)
+        return text if len(text) <= _MOST_CHARACTERS else f"{value * self.factor:.3g} {self.unit}".rstrip()
 
     @property
     def column(self) -> str:

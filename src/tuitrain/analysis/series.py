@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tuitrain.events import Eval
 from tuitrain.runs import FloatArray, RunHistory
@@ -19,6 +20,9 @@ AXIS_TITLES: dict[Axis, str] = {
     "time": "training time",
     "flops": "compute, FLOP",
 }
+
+MOST_STEP_SECONDS = 1e9
+"""Thirty years."""
 
 
 def steps_covered(steps: FloatArray) -> FloatArray:
@@ -37,18 +41,25 @@ def steps_covered(steps: FloatArray) -> FloatArray:
 def step_seconds(history: RunHistory, start: int = 0) -> FloatArray:
     """Seconds of training that each row of `history.steps` from `start` on stands for, nan where the log is silent.
 
-    step_time_ms times the steps covered; a row without it counts its tokens at its throughput.
+    step_time_ms times the steps covered; a row without it counts its tokens at its throughput. A step that took less
+    than no time, or more than MOST_STEP_SECONDS, counts as one of which nothing is known.
     """
     steps = history.steps
     numbers = steps["step"]
     covered = np.diff(numbers[start - 1 :]) if start else steps_covered(numbers)
-    seconds = steps["step_time_ms"][start:] / 1000 * covered
-    unknown = ~np.isfinite(seconds)
+    with np.errstate(over="ignore"):
+        seconds = steps["step_time_ms"][start:] / 1000 * covered
+    unknown = ~_can_be(seconds)
     if unknown.any():
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             by_rate = tokens_covered(history, start) / steps["tokens_per_sec"][start:]
-        seconds[unknown] = np.where(np.isfinite(by_rate), by_rate, np.nan)[unknown]
+        seconds[unknown] = np.where(_can_be(by_rate), by_rate, np.nan)[unknown]
     return seconds
+
+
+def _can_be(seconds: FloatArray) -> NDArray[np.bool_]:
+    """Which of these durations a record can stand for."""
+    return (seconds >= 0) & (seconds <= MOST_STEP_SECONDS)
 
 
 def tokens_covered(history: RunHistory, start: int = 0) -> FloatArray:
@@ -62,6 +73,16 @@ def tokens_covered(history: RunHistory, start: int = 0) -> FloatArray:
     return np.concatenate(([first], np.diff(tokens)))
 
 
+def rising(values: FloatArray, limit: float = np.inf, start: float = 0.0) -> FloatArray:
+    """A column as an axis: never decreasing from `start` on, and nan where a value is below 0, at the limit or past it.
+
+    Counts and clocks that go back would draw a curve backwards.
+    """
+    usable = (values >= 0) & (values < limit)
+    risen = np.maximum.accumulate(np.where(usable, np.fmax(values, start), start))
+    return np.where(usable, risen, np.nan)
+
+
 def x_values(history: RunHistory, axis: Axis) -> FloatArray:
     """The x of each row of `history.steps`; nan where it is not known.
 
@@ -71,8 +92,10 @@ def x_values(history: RunHistory, axis: Axis) -> FloatArray:
     """
     steps = history.steps
     match axis:
-        case "step" | "tokens":
+        case "step":
             return steps[axis]
+        case "tokens":
+            return rising(steps[axis])
         case "time":
             seconds = step_seconds(history)
             if not np.isfinite(seconds).any():
@@ -80,7 +103,7 @@ def x_values(history: RunHistory, axis: Axis) -> FloatArray:
             return np.cumsum(np.nan_to_num(seconds))
         case "flops":
             per_token = history.run.flops_per_token if history.run else None
-            return steps["tokens"] * (np.nan if per_token is None else per_token)
+            return rising(steps["tokens"]) * (per_token if per_token is not None and per_token > 0 else np.nan)
     raise ValueError(f"{axis!r} is not an x axis; known: {', '.join(AXES)}.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tuitrain.analysis.limits import LARGEST
 from tuitrain.runs import FloatArray
 
 # Below this the oldest points no longer reach the last bit of a float64 mean.
@@ -48,7 +49,8 @@ class Smoother:
         if len(values) > _AT_ONCE:
             starts = range(0, len(values), _AT_ONCE)
             return np.concatenate([self.extend(values[start : start + _AT_ONCE]) for start in starts])
-        finite = np.isfinite(values)
+        # What no chart can hold would also be all that is left of a sum.
+        finite = np.abs(values) <= LARGEST
         if not finite.all():
             smoothed = np.full(len(values), np.nan)
             smoothed[finite] = self.extend(values[finite])

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-import math
+import time
+
+from tuitrain.events import usable_time
+
+UNKNOWN = "n/a"
+_MOST_PLAIN = 1e15
+"""From here on numbers have a power of ten."""
+_MOST_SECONDS = 1e11
+"""Three thousand years: a longer duration comes from a clock that is wrong."""
 
 _SCALES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 def count(value: float) -> str:
-    """Three significant digits with k, M, B or T: `81.7 B`, `412 k`, `950`."""
+    """Three significant digits with k, M, B or T: `81.7 B`, `412 k`, `950`; `9.22e18` past 1000 T."""
+    if abs(value) > _MOST_PLAIN:
+        return scientific(value)
     for scale, suffix in _SCALES:
         # 999,950 is 1.00 M, not 1,000 k: the boundary is where three digits would round up.
         if abs(value) >= scale * 0.9995:
             return f"{_three_digits(value / scale)} {suffix}"
     return f"{value:.0f}"
+
+
+def moment(seconds: float, pattern: str) -> str:
+    """A moment in local time, written as strftime does; `n/a` for a number that is no Unix time."""
+    return time.strftime(pattern, time.localtime(seconds)) if usable_time(seconds) else UNKNOWN
 
 
 def rate(value: float) -> str:
@@ -23,7 +38,8 @@ def rate(value: float) -> str:
 
 def flop(value: float) -> str:
     """FLOPs take SI prefixes, a thousand million is giga and not billion: `10.3 GFLOP`."""
-    return count(value).replace("B", "G") + "FLOP"
+    number, _, prefix = count(value).replace("B", "G").partition(" ")
+    return f"{number} {prefix}FLOP"
 
 
 def percent(value: float) -> str:
@@ -49,8 +65,8 @@ def gigabytes(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """The two largest parts of a duration: `1 d 04 h`, `3 m 20 s`, `12 s`; below 10 s two digits: `1.2 s`."""
-    if not math.isfinite(seconds):
-        return "n/a"
+    if not abs(seconds) < _MOST_SECONDS:
+        return UNKNOWN
     if 0 < round(seconds, 2) < 9.95:
         return f"{round(seconds, 2):.2g} s"
     whole = max(0, round(seconds))
@@ -66,6 +82,8 @@ def duration(seconds: float) -> str:
 
 def age(seconds: float) -> str:
     """The largest part of a duration: `3 d`, `2 h`, `5 m`, `now`."""
+    if not abs(seconds) < _MOST_SECONDS:
+        return UNKNOWN
     whole = max(0, round(seconds))
     for size, suffix in ((86400, "d"), (3600, "h"), (60, "m")):
         if whole >= size:

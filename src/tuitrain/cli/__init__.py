@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 
 def main() -> None:
@@ -12,6 +13,8 @@ def main() -> None:
     from tuitrain.events.text import guard_output
 
     guard_output()
+    # A log may hold any number; what overflows is infinite and shown as that.
+    warnings.simplefilter("ignore", RuntimeWarning)
     try:
         code = command_line(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="tuitrain", standalone_mode=False)
         # Here, since at the exit of the interpreter a full disk would be no sentence.

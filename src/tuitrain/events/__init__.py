@@ -2,6 +2,7 @@
 
 from tuitrain.events.codec import BrokenLineError, decode, decode_lines, encode, json_schema, spell_out
 from tuitrain.events.records import (
+    LATEST_TIME,
     RECORD_TYPES,
     SCHEMA_VERSION,
     THROTTLE_REASONS,
@@ -23,10 +24,12 @@ from tuitrain.events.records import (
     Stage,
     Step,
     System,
+    usable_time,
 )
 from tuitrain.events.writer import EventWriter
 
 __all__ = [
+    "LATEST_TIME",
     "RECORD_TYPES",
     "SCHEMA_VERSION",
     "THROTTLE_REASONS",
@@ -55,4 +58,5 @@ __all__ = [
     "encode",
     "json_schema",
     "spell_out",
+    "usable_time",
 ]

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from tuitrain.events.records import RECORD_TYPES, AnyRecord, Record
+from tuitrain.events.records import LATEST_MILLISECONDS, LATEST_TIME, RECORD_TYPES, AnyRecord, Record
 
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _NUMBER = re.compile(
@@ -55,10 +55,12 @@ def decode(line: bytes) -> AnyRecord | None:
 
     Raises BrokenLineError when the line is not JSON or lacks what its type needs.
     """
+    record: AnyRecord | None
     try:
-        return _decoder.decode(line)
+        record = _decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        return _decode_slowly(line, error)
+        record = _decode_slowly(line, error)
+    return None if record is None else _in_seconds(record)
 
 
 def decode_lines(data: bytes) -> list[AnyRecord] | None:
@@ -71,7 +73,17 @@ def decode_lines(data: bytes) -> list[AnyRecord] | None:
         records = _decoder.decode_lines(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+    for record in records:
+        if record.time >= LATEST_TIME:
+            _in_seconds(record)
     return records if len(records) == breaks + 1 else None
+
+
+def _in_seconds(record: AnyRecord) -> AnyRecord:
+    """The record with a time that is in milliseconds as seconds."""
+    if LATEST_TIME <= record.time < LATEST_MILLISECONDS:
+        record.time /= 1000
+    return record
 
 
 def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:

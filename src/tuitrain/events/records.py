@@ -16,6 +16,17 @@ SCHEMA_VERSION = 1
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
+LATEST_TIME = 1e11
+"""Unix seconds of the year 5138: a time at or past it, or below 0, is not one. From here to LATEST_MILLISECONDS it is
+one in milliseconds, which reading turns into seconds."""
+LATEST_MILLISECONDS = 1e13
+
+
+def usable_time(time: float) -> bool:
+    """Whether a number can be a time in Unix seconds."""
+    return 0 <= time < LATEST_TIME
+
+
 class Record(msgspec.Struct, kw_only=True, tag_field="type"):
     """What every record has."""
 

@@ -91,8 +91,9 @@ def _write_parquet(history: RunHistory, out: Path) -> None:
         raise ExportError("Parquet needs pyarrow: pip install 'tuitrain[formats]'.") from None
     arrays: dict[str, Any] = {}
     for column in table(history):
-        array = pyarrow.array(column.values, mask=~column.present)
-        arrays[column.key] = array.cast(pyarrow.int64()) if column.whole else array
+        values = column.numbers() if column.whole else column.values
+        kind = pyarrow.int64() if column.whole else pyarrow.float64()
+        arrays[column.key] = pyarrow.array(values, kind, mask=~column.present)
     run = history.run
     about = {"run_id": run.run_id, "name": run.name} if run else {}
     pyarrow.parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(about), out)

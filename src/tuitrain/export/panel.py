@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tuitrain.analysis.limits import drawable
 from tuitrain.export.errors import ExportError
 from tuitrain.files import writing
 from tuitrain.runs import FloatArray
@@ -164,6 +165,11 @@ def panel_figure(panel: Panel) -> Figure:
     """The panel as a figure, in the style that holds when it is called."""
     from tuitrain.export.style import font, grey, new_figure
 
+    panel = replace(
+        panel,
+        lines=tuple(replace(each, y=drawable(each.y)) for each in panel.lines),
+        stars=tuple(replace(each, y=drawable(each.y)) for each in panel.stars),
+    )
     figure = new_figure(*SIZE_INCHES, head=0.3)
     axes = figure.add_subplot()
     axes.set_title(panel.title)

@@ -14,9 +14,11 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from numpy.typing import ArrayLike
 
 from tuitrain.analysis import units
+from tuitrain.analysis.limits import LARGEST, drawable
 from tuitrain.analysis.metrics import metric
-from tuitrain.analysis.series import Axis, eval_x_values, x_at_steps, x_values
+from tuitrain.analysis.series import Axis, eval_x_values, rising, x_at_steps, x_values
 from tuitrain.analysis.summary import Summary
+from tuitrain.analysis.superseded import superseded_label, superseded_pieces
 from tuitrain.export.lines import Limits, level_limits, loss_limits, smoothed, smoothing_window, thin
 from tuitrain.export.marks import absence, alone, legend, note, say
 from tuitrain.export.style import (
@@ -50,17 +52,17 @@ class View:
     @property
     def x(self) -> FloatArray:
         """The x of each row of the steps table."""
-        return x_values(self.history, self.axis) / self.scale
+        return drawable(x_values(self.history, self.axis)) / self.scale
 
     def points(self, key: str) -> tuple[FloatArray, FloatArray]:
         """(x, y) of the step records that have this key, y in the unit of its metric."""
         rows = self.history.steps.present(key)
-        return self.x[rows], self.history.steps[key][rows] * metric(key).factor
+        return self.x[rows], drawable(self.history.steps[key][rows] * metric(key).factor)
 
     def evaluations(self) -> tuple[FloatArray, FloatArray]:
         """(x, loss) of the evaluations whose place is known."""
         x = eval_x_values(self.history, self.axis) / self.scale
-        return x[np.isfinite(x)], self.history.evals["loss"][np.isfinite(x)]
+        return x[np.isfinite(x)], drawable(self.history.evals["loss"][np.isfinite(x)])
 
     def x_of_step(self, step: float) -> float:
         """Where a step is on the axis; nan outside of the log."""
@@ -128,10 +130,11 @@ def _draw_superseded(axes: Axes, view: View) -> None:
     if view.axis == "flops":
         per_token = view.history.run.flops_per_token if view.history.run else None
         x = x * (math.nan if per_token is None else per_token)
-    label = "superseded"
-    starts = np.flatnonzero(np.diff(gone["step"]) <= 0) + 1
-    for part in np.split(np.arange(len(gone)), starts):
-        axes.plot(*thin(x[part], gone["loss"][part]), color=pale(), linewidth=0.7, zorder=1, label=label)
+    pieces, count = superseded_pieces(view.history)
+    label = superseded_label(len(pieces), count)
+    for rows in pieces:
+        places, losses = drawable(rising(x[rows])), drawable(gone["loss"][rows])
+        axes.plot(*thin(places, losses), color=pale(), linewidth=0.7, zorder=1, label=label)
         label = "_superseded"
 
 
@@ -301,7 +304,7 @@ def _level_panel(
         say(axes, absence(metric(key).title, values))
         return
     draw_curve(axes, x, values, curve_colour(0), "_curve")
-    if mean is not None:
+    if mean is not None and abs(mean) < LARGEST:
         axes.axhline(mean * metric(key).factor, color=curve_colour(1), label=f"mean {metric(key).text(mean)}", **MEAN)
         legend(axes)
     lines = [*remark.splitlines(), *([f"{limits.note} the range"] if limits.note else [])]

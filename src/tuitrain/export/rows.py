@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from tuitrain.runs import Columns, FloatArray, RunHistory
 
 WHOLE_NUMBERS = frozenset({"step", "tokens", "slowest_rank"})
+_MOST_WHOLE = 2**63 - 1
+"""The largest that a log holds; a column of floats rounds it up."""
 _EVAL_KEYS = {"loss": "loss", "accuracy": "accuracy", "perplexity": "perplexity", "duration_ms": "time_ms"}
 
 
@@ -26,6 +28,10 @@ class Column:
     def whole(self) -> bool:
         """Whether its numbers are counts."""
         return self.key in WHOLE_NUMBERS
+
+    def numbers(self) -> list[int | float]:
+        """Its values, counts as integers."""
+        return [_number(self, value) for value in self.values.tolist()]
 
 
 def table(history: RunHistory) -> list[Column]:
@@ -73,13 +79,10 @@ def _fill(column: Column, rows: NDArray[np.intp], source: Columns, key: str) -> 
 
 def iterate(columns: list[Column]) -> Iterator[dict[str, int | float]]:
     """The rows as dicts that hold only the values that are there."""
-    lists = [
-        (column.key, [_number(column, value) for value in column.values.tolist()], column.present.tolist())
-        for column in columns
-    ]
+    lists = [(column.key, column.numbers(), column.present.tolist()) for column in columns]
     for row in range(len(columns[0].values) if columns else 0):
         yield {key: values[row] for key, values, present in lists if present[row]}
 
 
 def _number(column: Column, value: float) -> int | float:
-    return int(value) if column.whole and np.isfinite(value) else value
+    return min(int(value), _MOST_WHOLE) if column.whole and np.isfinite(value) else value

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tuitrain.analysis.series import step_seconds, tokens_covered
+from tuitrain.analysis.limits import drawable
+from tuitrain.analysis.series import rising, step_seconds, tokens_covered
 from tuitrain.analysis.smoothing import Smoother
+from tuitrain.analysis.superseded import superseded_label, superseded_pieces
 from tuitrain.analysis.thinning import rows_to_keep
+from tuitrain.events import LATEST_TIME
 from tuitrain.runs import FloatArray, LogFollower, RunHistory
 from tuitrain.runs.columns import BoolArray, Columns
 from tuitrain.tui.charts.axes import XAxis
@@ -87,6 +90,31 @@ class _Growing:
         self.length = min(self.length, row)
 
 
+class _Rising(_Growing):
+    """A column as an axis: never decreasing, and nan where a value is below 0, at the limit or past it."""
+
+    def __init__(self, limit: float = np.inf) -> None:
+        super().__init__()
+        self._limit = limit
+        self._highest = 0.0
+        self.unusable = 0
+        """How many values are nan."""
+
+    def cut(self, row: int) -> None:
+        super().cut(row)
+        self._highest = float(np.fmax.reduce(self.values, initial=0.0))
+        self.unusable = int(np.isnan(self.values).sum())
+
+    def catch_up(self, column: FloatArray) -> None:
+        new = column[self.length :]
+        if not len(new):
+            return
+        places = rising(new, self._limit, self._highest)
+        self._highest = float(np.fmax.reduce(places, initial=self._highest))
+        self.unusable += int(np.isnan(places).sum())
+        self.extend(places)
+
+
 class _Smoothed(_Growing):
     """A smoothed column, one value for each row of the table; nan where the row has none."""
 
@@ -102,7 +130,7 @@ class _Smoothed(_Growing):
             self._smoother.resume(float(self.values[known[-1]]))
 
     def catch_up(self, table: Columns, key: str) -> None:
-        values, present = table[key][self.length :], table.present(key)[self.length :]
+        values, present = drawable(table[key][self.length :]), table.present(key)[self.length :]
         if not len(values):
             return
         smoothed = np.full(len(values), np.nan)
@@ -130,7 +158,8 @@ class Tracks:
         self._cuts = len(self.history.steps.cuts)
         self._smoothed: dict[tuple[str, float], _Smoothed] = {}
         self._seconds = _Growing()
-        self._clock = _Growing()
+        self._clock = _Rising(LATEST_TIME)
+        self._tokens = _Rising()
         self._means: dict[str, list[float]] = {}
         self._summed = 0
 
@@ -146,7 +175,7 @@ class Tracks:
             # What was thinned cannot be gone through again. The means keep what was superseded.
             row = min(steps.cuts[self._cuts :])
             self._cuts, self._summed = len(steps.cuts), min(self._summed, row)
-            for array in (self._seconds, self._clock, *self._smoothed.values()):
+            for array in (self._seconds, self._clock, self._tokens, *self._smoothed.values()):
                 array.cut(row)
         return steps
 
@@ -183,19 +212,21 @@ class Tracks:
         values, there = table[key], table.present(key)
         x = table["time"] if axis == "clock" else self.place(axis, table["step"])
         known = np.isfinite(x) & there
+        if axis == "clock":
+            known &= (x >= 0) & (x < LATEST_TIME)
         return Track(np.maximum.accumulate(x[known]), values[known], (id(self), "system", key, axis, self._cuts))
 
-    def superseded(self, key: str, axis: XAxis) -> list[Track]:
-        """The metric in earlier attempts, as far as a later one did their steps again: one track for each."""
-        steps, values = self.history.superseded_steps.series(key)
-        ends = [*(np.flatnonzero(np.diff(steps) <= 0) + 1).tolist(), len(steps)]
+    def superseded(self, key: str, axis: XAxis) -> tuple[list[Track], str]:
+        """The metric in earlier attempts, as far as a later one did their steps again: a track for each; their name."""
+        table = self.history.superseded_steps
+        pieces, count = superseded_pieces(self.history)
         tracks = []
-        for start, end in zip([0, *ends], ends, strict=False):
-            x = self.place(axis, steps[start:end])
-            known = np.isfinite(x)
-            identity = (id(self), "superseded", key, axis, start, end)
-            tracks.append(Track(x[known], values[start:end][known], identity))
-        return [track for track in tracks if len(track.x)]
+        for rows in pieces if table.has(key) else ():
+            x = self.place(axis, table["step"][rows])
+            known = np.isfinite(x) & table.present(key)[rows]
+            identity = (id(self), "superseded", key, axis, rows.start, rows.stop)
+            tracks.append(Track(x[known], table[key][rows][known], identity))
+        return [track for track in tracks if len(track.x)], superseded_label(len(pieces), count)
 
     def place(self, axis: XAxis, steps: FloatArray) -> FloatArray:
         """Where steps lie on an axis, between records by interpolation; nan outside the log, but step 0 is at 0."""
@@ -234,16 +265,25 @@ class Tracks:
     def _rows(self, axis: XAxis) -> FloatArray:
         """The place of each row on an axis, never decreasing."""
         steps = self._settle()
-        if axis in ("step", "tokens"):
+        if axis == "step":
             return steps[axis]
-        if axis == "flops":
+        if axis in ("tokens", "flops"):
+            self._tokens.catch_up(steps["tokens"])
+            if axis == "tokens":
+                return self._tokens.values
             per_token = self.history.run.flops_per_token if self.history.run else None
-            return steps["tokens"] * (np.nan if per_token is None else per_token)
+            return self._tokens.values * (per_token if per_token is not None and per_token > 0 else np.nan)
         if axis == "clock":
-            self._tell_clock(steps)
+            # A clock that was set back must not draw the curve backwards.
+            self._clock.catch_up(steps["time"])
             return self._clock.values
         self._tell_time(steps)
         return self._seconds.values
+
+    def without_clock(self) -> int:
+        """How many records have no usable time."""
+        self._rows("clock")
+        return self._clock.unusable
 
     def _tell_time(self, steps: Columns) -> None:
         done = self._seconds.length
@@ -255,14 +295,6 @@ class Tracks:
             self._seconds.extend(seconds)
             return
         self._seconds.extend((0.0 if np.isnan(before) else before) + np.cumsum(np.nan_to_num(seconds)))
-
-    def _tell_clock(self, steps: Columns) -> None:
-        done = self._clock.length
-        if done < len(steps):
-            times = steps["time"][done:]
-            earliest = self._clock.values[-1] if done else times[0]
-            # A clock that was set back must not draw the curve backwards.
-            self._clock.extend(np.maximum.accumulate(np.maximum(times, earliest)))
 
     def _column(self, key: str, weight: float) -> FloatArray:
         steps = self.history.steps
@@ -329,7 +361,8 @@ class Tracks:
         if len(steps) <= limit:
             return
         self._tell_time(steps)
-        self._tell_clock(steps)
+        self._clock.catch_up(steps["time"])
+        self._tokens.catch_up(steps["tokens"])
         self._sum_up(steps)
         for key in steps.keys:
             if key not in _UNSMOOTHED and steps.has(key):
@@ -341,7 +374,7 @@ class Tracks:
         self.thinned_until = float(steps["step"][old - 1])
         self.history.steps = steps.where(keep)
         self.history.steps.cuts = steps.cuts
-        for array in (self._seconds, self._clock, *self._smoothed.values()):
+        for array in (self._seconds, self._clock, self._tokens, *self._smoothed.values()):
             array.keep(keep)
         self._summed = len(self.history.steps)
         self._thinnings += 1

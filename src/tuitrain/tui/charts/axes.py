@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from tuitrain.analysis.limits import SMALLEST
+
 XAxis = Literal["step", "tokens", "time", "clock", "flops"]
 X_AXES: tuple[XAxis, ...] = ("step", "tokens", "time", "clock", "flops")
 X_TITLES: dict[XAxis, str] = {
@@ -24,6 +26,10 @@ _TIME_STEPS = (
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 _LEAST_STEP = 1e-5
 """Of the mantissa of a label: finer ticks differ by the rounding of floating-point numbers alone."""
+_MOST_PLAIN = 1e15
+"""From here on labels have a power of ten."""
+LEAST_SHARE = 1e-9
+"""The smallest range, as a share of its largest value: beyond it the numbers have no more digits."""
 _TIME_SUFFIXES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -46,6 +52,8 @@ class Axes:
 def round_step(span: float, ticks: int) -> float:
     """The smallest of 1, 2, 2.5 or 5 times a power of ten that needs at most `ticks` steps for the span."""
     rough = span / max(ticks, 1)
+    if not 0 < rough < math.inf:
+        return 1.0
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
 
@@ -65,8 +73,8 @@ def grown(previous: Range | None, low: float, high: float, *, steady: bool = Tru
     """
     if previous is not None and previous.low <= low and high <= previous.high and steady:
         return previous
-    if high <= low:
-        return Range(low, low + 1)
+    if high - low <= LEAST_SHARE * max(abs(low), abs(high)):
+        return Range(low, low + max(1.0, LEAST_SHARE * abs(low)))
     low = 0.0 if 0 <= low < 0.2 * high else low
     if not steady:
         return Range(low, high)
@@ -80,7 +88,7 @@ def settled(previous: Range | None, low: float, high: float) -> Range:
         used = (high - low) / (previous.high - previous.low)
         if used >= 0.4:
             return previous
-    if high <= low:
+    if high - low <= LEAST_SHARE * max(abs(low), abs(high)):
         margin = abs(low) * 0.1 or 1.0
         low, high = low - margin, high + margin
     step = round_step(high - low, 8)
@@ -115,13 +123,13 @@ def _at(factors: tuple[float, ...], axis: Range) -> list[float]:
 
 def label(value: float, step: float) -> str:
     """A tick as short as its step allows: `2.5k`, `0.02`, `3e-4`."""
-    if abs(value) <= step * 1e-6:
+    if abs(value) <= max(step * 1e-6, SMALLEST):
         return "0"
     size = max(abs(value), step)
     for scale, suffix in _SUFFIXES:
-        if size >= scale:
+        if _MOST_PLAIN > size >= scale:
             return _trim(value / scale, step / scale) + suffix
-    if size < 0.01:
+    if size < 0.01 or size >= _MOST_PLAIN:
         power = math.floor(math.log10(abs(value)) + 1e-9)
         mantissa = _trim(value / 10.0**power, max(step / 10.0**power, _LEAST_STEP))
         return f"{mantissa}e{power}"
@@ -131,7 +139,7 @@ def label(value: float, step: float) -> str:
 def labels(values: list[float], step: float) -> list[str]:
     """Labels of one axis, all with the same power of ten where they are small."""
     largest = max((abs(value) for value in values), default=0.0)
-    if 0 < largest < 0.01:
+    if 0 < largest < 0.01 or largest >= _MOST_PLAIN:
         power = math.floor(math.log10(largest) + 1e-9)
         return [
             "0" if abs(value) < step * 1e-6 else f"{_trim(value / 10.0**power, step / 10.0**power)}e{power}"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuitrain.analysis.decimate import IndexArray
+from tuitrain.analysis.limits import drawable
 from tuitrain.runs import FloatArray
 from tuitrain.tui.charts.axes import Range
 
@@ -46,6 +47,7 @@ class Window:
 
 def scaled(values: FloatArray, log: bool) -> FloatArray:
     """Values as an axis holds them; what has no logarithm is -inf, as if it lay below every axis."""
+    values = drawable(values)
     if not log:
         return values
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -104,14 +106,14 @@ class Sight:
         self._total, self._end = len(x), (float(x[-1]), float(y[-1]))
         if self.stop <= self._open:
             return
-        part_x, part_y = x[self._open : self.stop], y[self._open : self.stop]
-        drawable = np.isfinite(part_y) & (part_y > 0) if window.log_y else np.isfinite(part_y)
+        part_x, part_y = x[self._open : self.stop], drawable(y[self._open : self.stop])
+        usable = np.isfinite(part_y) & (part_y > 0) if window.log_y else np.isfinite(part_y)
         gaps = np.zeros(len(part_y), dtype=np.intp)
         places = np.arange(self._open, self.stop)
-        if not drawable.all():
-            self._mark(part_x[~drawable], part_y[~drawable])
-            gaps = np.cumsum(~drawable)[drawable]
-            part_x, part_y, places = part_x[drawable], part_y[drawable], places[drawable]
+        if not usable.all():
+            self._mark(part_x[~usable], part_y[~usable])
+            gaps = np.cumsum(~usable)[usable]
+            part_x, part_y, places = part_x[usable], part_y[usable], places[usable]
         if not len(part_y):
             return
         columns, starts, ends = _columns(part_x, self._edges)

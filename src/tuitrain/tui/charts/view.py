@@ -138,7 +138,8 @@ def x_range(plot: Plot, look: Look, view: View) -> Range:
 
 
 def _log_range(low: float, high: float) -> Range:
-    return Range(math.log10(low), math.log10(high if high > low else low * 2))
+    first = math.log10(low)
+    return Range(first, max(math.log10(high if high > low else low * 2), first + ax.LEAST_SHARE))
 
 
 def y_range(seen: Seen, before: Range | None, zoomed: bool) -> Range:

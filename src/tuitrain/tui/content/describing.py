@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tuitrain.analysis import units
 from tuitrain.analysis.facts import (
     Changes,
     Facts,
@@ -208,4 +208,4 @@ def _attempts(attempts: list[Run]) -> Facts:
 
 
 def _clock(seconds: float) -> str:
-    return time.strftime("%d %b %Y %H:%M:%S", time.localtime(seconds))
+    return units.moment(seconds, "%d %b %Y %H:%M:%S")

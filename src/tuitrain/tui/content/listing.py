@@ -286,7 +286,7 @@ def _facts(seen: Glance, cells: int) -> list[Line]:
 def _launched(seen: Glance) -> str | None:
     if seen.info is None:
         return None
-    at = time.strftime("%d %b %Y %H:%M", time.localtime(seen.info.created))
+    at = units.moment(seen.info.created, "%d %b %Y %H:%M")
     return f"{at} on {seen.info.host}" if seen.info.host else at
 
 

@@ -72,9 +72,9 @@ def section(title: str, cells: int, note: str = "") -> Line:
 def _title(view: RunView, newest: System, cells: int, now: float) -> Line:
     """Which machine, and when: a run that has ended, or is far away, has readings of then and there."""
     age = max(0.0, now - newest.time)
-    clock = time.strftime("%H:%M:%S", time.localtime(newest.time))
+    clock = units.moment(newest.time, "%H:%M:%S")
     if age > OLD_S or not view.status.live:
-        day = time.strftime("%d %b ", time.localtime(newest.time)) if age > 86400 / 2 else ""
+        day = units.moment(newest.time, "%d %b ") if age > 86400 / 2 else ""
         read = Span(f"as of {units.age(age)} ago, {day}{clock}", "warn" if view.status.live else "text")
     else:
         read = Span(f"read at {clock}", "quiet")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from tuitrain.analysis import units
 from tuitrain.events.text import clean
 from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.state import Board, RunView
@@ -83,7 +83,7 @@ def alerts(board: Board, cells: int) -> list[Line]:
     for alert in reversed(view.history.alerts):
         role = _LEVELS[alert.level]
         at = f"step {alert.step:,}" if alert.step is not None else ""
-        clock = time.strftime("%d %b %H:%M:%S", time.localtime(alert.time))
+        clock = units.moment(alert.time, "%d %b %H:%M:%S")
         head = line(" ", Span(align(alert.level, 9), role), Span(f"{clock}  ", "quiet"), Span(align(at, 14), "quiet"))
         rows = wrap(clean(alert.message), max(cells - 42, 20))
         lines.append((*head, *line(rows[0])))

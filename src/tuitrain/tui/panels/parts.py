@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tuitrain.analysis.limits import LARGEST, SMALLEST
 from tuitrain.analysis.metrics import METRICS, Metric
 from tuitrain.analysis.progress import preparation
 from tuitrain.runs import FloatArray
@@ -97,6 +98,10 @@ def plot(board: Board, about: Metric, **more: Any) -> Plot:
         # Stars say where the evaluations were.
         settings["marks"] = tuple(mark for mark in settings["marks"] if mark.kind != "eval")
     settings["clip"] = settings.get("clip", False) and board.clip
+    lost = sum(view.tracks.without_clock() for view in board.views) if board.x == "clock" else 0
+    if lost:
+        sentence = f"{lost:,} records have no usable time and are left out"
+        settings["note"], settings["empty"] = settings.get("note") or sentence, sentence
     return Plot(
         about.label if value is None else about.title,
         "" if value is None else about.text(value),
@@ -175,9 +180,9 @@ def _superseded(view: RunView, about: Metric, board: Board, derive: Derive | Non
     """What earlier attempts did of the steps that a later one did again."""
     if about.source != "step":
         return []
-    tracks = view.tracks.superseded(about.key, board.x)
+    tracks, name = view.tracks.superseded(about.key, board.x)
     derived = [derive(view, track) for track in tracks] if derive else tracks
-    return _drawn([track for track in derived if len(track.x)], about, SUPERSEDED, "superseded")
+    return _drawn([track for track in derived if len(track.x)], about, SUPERSEDED, name)
 
 
 def stars(board: Board, column: str, factor: float = 1.0) -> tuple[Points, ...]:
@@ -201,12 +206,14 @@ def mean_level(board: Board, about: Metric) -> tuple[Level, ...]:
     if mean is None:
         return ()
     mean *= about.factor
+    if not math.isfinite(mean):
+        return ()
     return (Level(mean, "level", f"mean {short(mean)}"),)
 
 
 def short(value: float) -> str:
     """Three digits, as an axis writes them: with a power of ten only below a thousandth."""
-    if not value or 1e-3 <= abs(value) < 0.01:
+    if not SMALLEST <= abs(value) <= LARGEST or 1e-3 <= abs(value) < 0.01:
         return f"{value:.3g}"
     return label(value, 10.0 ** (math.floor(math.log10(abs(value))) - 2))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tuitrain.tui.charts.axes import X_AXES, Range, XAxis
+from tuitrain.tui.charts.axes import LEAST_SHARE, X_AXES, Range, XAxis
 from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.screens.page import PageScreen
 from tuitrain.tui.state import SMOOTHINGS
@@ -18,8 +18,6 @@ _FOLLOWING_ROOM = 0.1
 """The part of a range that follows the end of a run which stays free for what comes."""
 _JUMP = 10
 """Columns that the crosshair moves with shift."""
-_LEAST_SHARE = 1e-9
-"""The smallest range, as a share of its largest value: beyond it the numbers have no more digits."""
 
 
 class ChartActions(PageScreen):
@@ -184,7 +182,7 @@ class ChartActions(PageScreen):
             return
         low = min(max(low, whole.low), whole.high - span)
         ends = (10**low, 10 ** (low + span)) if scale.log else (low, low + span)
-        if ends[1] - ends[0] > _LEAST_SHARE * max(abs(ends[0]), abs(ends[1])):
+        if ends[1] - ends[0] > LEAST_SHARE * max(abs(ends[0]), abs(ends[1])):
             end = self._end()
             self.board.zoom = Range(*ends)
             self.board.zoom_follows = end is not None and ends[0] < end <= ends[1]

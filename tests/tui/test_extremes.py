@@ -1,0 +1,125 @@
+"""No number in a log ends a chart: what cannot be drawn is at the edge, or left out and counted."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.extremes import extreme_history
+from tuitrain.events import Eval, Step
+from tuitrain.runs import RunHistory
+from tuitrain.tui.charts.axes import X_AXES, Range
+from tuitrain.tui.charts.drawing import Drawing, draw
+from tuitrain.tui.charts.heat_map import HeatMap, draw_heat_map
+from tuitrain.tui.charts.plot import Curve, Look, Plot
+from tuitrain.tui.content.headline import header
+from tuitrain.tui.frame import view_of
+from tuitrain.tui.panels.catalog import PANELS, panel_of
+from tuitrain.tui.state import Board
+from tuitrain.tui.text import plain
+
+
+def zoomed(plot: Plot, look: Look, drawn: Drawing, times: int) -> Drawing:
+    """The chart after so many zooms into its middle, each with a crosshair."""
+    for _ in range(times):
+        if not drawn.areas:
+            break
+        scale = drawn.areas[0].scale
+        zoom = Range(scale.value_at(scale.columns // 3), scale.value_at(scale.columns // 2))
+        if not zoom.low < zoom.high:
+            break
+        drawn = draw(plot, 100, 12, look=replace(look, zoom=zoom, crosshair=zoom.low))
+    return drawn
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_panel_is_drawn_over_every_axis(seed: int) -> None:
+    history, of = extreme_history(seed), random.Random(seed)
+    view = view_of(history, 0)
+    for x in X_AXES:
+        board = Board([view], x=x, log=of.random() < 0.5)
+        assert header(board, 120)
+        for panel in PANELS:
+            plot = panel.build(board)
+            if isinstance(plot, HeatMap):
+                draw_heat_map(plot, 60, 12, None, False, Look())
+                continue
+            look = Look(log_x=of.random() < 0.5, recent=of.random() < 0.3)
+            drawn = draw(plot, 100, 12, look=look)
+            assert {len(plain(line)) for line in drawn.lines} == {100}
+            zoomed(plot, look, drawn, 3)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("values", [(5e-324, 1e-323), (1e308, -1e308), (1.0, 1e308), (1e308, 1e308), (1e16, 1e16 + 2)])
+def test_the_values_that_can_be_drawn_are_and_the_others_are_marked(values: tuple[float, float], log: bool) -> None:
+    x, y = np.arange(20.0), np.array([*values] * 10)
+    drawn = draw(Plot("loss", curves=(Curve(x, y, "run0"),), log=log), 60, 12)
+    text = "\n".join(plain(line) for line in drawn.lines)
+    assert ("↑" in text) == (max(values) > 1e150)
+    assert any(0x2800 < ord(character) < 0x2900 for character in text) == (min(np.abs(values)) < 1e150) or log
+
+
+def test_steps_near_the_end_of_integers_can_be_zoomed_to_where_numbers_end() -> None:
+    history = RunHistory()
+    history.absorb([Step(time=1.0, step=2**60 + 500 * n, loss=1.0 + n % 7) for n in range(300)])
+    plot = panel_of("loss").build(Board([view_of(history, 0)], smoothing=0.0))
+    assert isinstance(plot, Plot)
+    drawn = zoomed(plot, Look(), draw(plot, 100, 12), 40)
+    assert drawn.areas[0].scale.low < drawn.areas[0].scale.high
+
+
+def test_records_whose_time_is_none_are_left_out_of_the_clock_and_counted() -> None:
+    history = RunHistory()
+    history.absorb([Step(time=1.7e9 + n if n % 3 else 1e18, step=n + 1, loss=1.0) for n in range(30)])
+    plot = panel_of("loss").build(Board([view_of(history, 0)], x="clock", smoothing=0.0))
+    assert isinstance(plot, Plot)
+    assert len(plot.curves[-1].x) == 20
+    assert plot.note == "10 records have no usable time and are left out"
+
+
+@pytest.mark.parametrize("time", [1e13, 1e18, 1e300, -1.0])
+def test_a_clock_that_is_none_is_said_to_be_and_the_other_axes_work(time: float) -> None:
+    history = RunHistory()
+    history.absorb([Step(time=time, step=n + 1, loss=1.0, tokens=n, step_time_ms=10.0) for n in range(30)])
+    history.absorb([Eval(time=time, step=30, loss=1.0)])
+    for x in X_AXES:
+        plot = panel_of("lr" if x == "clock" else "loss").build(Board([view_of(history, 0)], x=x, smoothing=0.0))
+        assert isinstance(plot, Plot)
+        if x in ("step", "tokens", "time"):
+            assert len(plot.curves[-1].x) == 30
+    plot = panel_of("loss").build(Board([view_of(history, 0)], x="clock"))
+    text = "\n".join(plain(line) for line in draw(plot, 80, 12).lines) if isinstance(plot, Plot) else ""
+    assert "30 records have no usable time" in text
+
+
+@pytest.mark.parametrize("unusable", [2.0**63, 1e308, -5.0])
+def test_a_step_time_that_none_can_be_does_not_end_the_axis_of_training_time(unusable: float) -> None:
+    history = RunHistory()
+    history.absorb([Step(time=1.0, step=n, loss=1.0, step_time_ms=unusable if n == 5 else 10.0) for n in range(1, 21)])
+    plot = panel_of("loss").build(Board([view_of(history, 0)], x="time", smoothing=0.0))
+    assert isinstance(plot, Plot)
+    assert len(plot.curves[-1].x) == 20
+    assert plot.curves[-1].x[-1] == pytest.approx(0.19)
+
+
+def test_one_extreme_value_is_marked_and_smoothing_goes_on_without_it() -> None:
+    history = RunHistory()
+    history.absorb([Step(time=1.0, step=n, loss=1e308 if n == 5 else 2.0) for n in range(1, 21)])
+    plot = panel_of("loss").build(Board([view_of(history, 0)], smoothing=0.9))
+    assert isinstance(plot, Plot)
+    smooth = plot.curves[-1].y
+    assert smooth[4] == float("inf")
+    assert np.delete(smooth, 4).tolist() == [2.0] * 19
+
+
+def test_of_thousands_of_restarts_the_newest_pieces_are_drawn_and_the_rest_is_counted() -> None:
+    history = RunHistory()
+    history.absorb([Step(time=1.0, step=n, loss=1.0) for n in range(5000, 0, -1)])
+    plot = panel_of("loss").build(Board([view_of(history, 0)]))
+    assert isinstance(plot, Plot)
+    assert len(plot.curves) < 40
+    assert any(curve.name == "superseded, the newest 24 of 4,999 pieces" for curve in plot.curves)
