@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import subprocess
 
@@ -107,7 +108,7 @@ def routine_decisions(
     fused = "fused kernels" if optimizer.defaults.get("fused") else "torch's default kernels"
     decay = f"weight decay {optim.weight_decay:g} on matrices only"
     evaluation, sampling, saving = config.eval, config.sampling, config.checkpoint
-    best = ", and the best" if saving.keep_best else ""
+    best = ", and the best of those evaluated" if saving.keep_best and evaluation.interval else ""
     return [
         Decision("optimizer", optim.name, f"{fused}, {decay}, betas {optim.betas[0]:g} and {optim.betas[1]:g}"),
         Decision("clipping", f"{train.grad_clip:g}" if train.grad_clip else "off", "global norm of all gradients"),
@@ -119,8 +120,19 @@ def routine_decisions(
         Decision("samples", _every(sampling.interval), f"{sampling.max_tokens} tokens after {sampling.prompt!r}"),
         Decision("checkpoints", _every(saving.interval, "at the end"), f"the last {saving.keep_last} stay{best}"),
         Decision("log", _every(config.telemetry.log_interval), _log_reason(machine)),
+        *_gradients_decision(config),
         *_profile_decision(config, total_steps),
     ]
+
+
+def _gradients_decision(config: RunConfig) -> list[Decision]:
+    """How often gradients are measured, where the log makes it more rarely than asked for."""
+    telemetry = config.telemetry
+    asked, found = telemetry.grad_stats_interval, math.lcm(telemetry.grad_stats_interval, telemetry.log_interval)
+    if found == asked:
+        return []
+    reason = f"telemetry.grad_stats_interval = {asked} goes with the steps that are logged"
+    return [Decision("gradients", _every(found), reason)]
 
 
 def _profile_decision(config: RunConfig, total_steps: int) -> list[Decision]:

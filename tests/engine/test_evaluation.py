@@ -13,6 +13,7 @@ from engine_runs import make_run
 
 from tuitrain import events
 from tuitrain.config import load_config
+from tuitrain_engine import describe
 from tuitrain_engine.control import Control
 from tuitrain_engine.data.mixture import FiniteMixture
 from tuitrain_engine.journal import Journal
@@ -82,6 +83,17 @@ def test_warm_up_holds_one_set_of_gradients(tmp_path: Path, monkeypatch: pytest.
         # One graph with and one without accuracy, then the one of an evaluation.
         assert held == [False] * 3
         assert all(parameter.grad is None for parameter in trainer.model.parameters())
+
+
+def test_gradients_measured_more_rarely_than_asked_for_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
+    for interval, told in ((4, False), (3, True)):
+        with prepared(tmp_path, telemetry={"log_interval": 2, "grad_stats_interval": interval}) as trainer:
+            found = describe.routine_decisions(trainer.config, trainer.optimizer, trainer.machine, 8, 5)
+        gradients = [decision.value for decision in found if decision.subject == "gradients"]
+        assert gradients == (["every 6 steps"] if told else [])
 
 
 def write_log(path: Path, *records: events.Record) -> Journal:
