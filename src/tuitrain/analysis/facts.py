@@ -102,12 +102,15 @@ def changes_from_preset(config: Mapping[str, Any]) -> Changes | None:
 
 @lru_cache(maxsize=16)
 def preset_tree(name: str) -> Mapping[str, Any] | None:
-    """The resolved configuration of a preset; None for one that this version does not have."""
-    from tuitrain.config import ConfigError, UnknownPresetError, load_config
+    """The resolved configuration of a preset; None for one that this version does not have.
+
+    The name comes from a log: unlike one on a command line it is never the path of a file.
+    """
+    from tuitrain.config import UnknownPresetError, find_preset, load_config
 
     try:
-        return load_config(name).to_dict()
-    except (UnknownPresetError, ConfigError, FileNotFoundError):
+        return load_config(find_preset(name).name).to_dict()
+    except UnknownPresetError:
         return None
 
 

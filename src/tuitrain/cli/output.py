@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -90,12 +90,13 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], styles
 
     from tuitrain.events.text import clean, print_coloured
 
+    columns = [replace(column, title=clean(column.title)) for column in columns]
     rows = [[clean(cell) for cell in row] for row in rows]
     widths = [max(len(column.title), *(len(row[at]) for row in rows), 0) for at, column in enumerate(columns)]
     shown = _that_fit(columns, widths)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for at in shown:
-        table.add_column(columns[at].title, justify=columns[at].justify, no_wrap=True)
+        table.add_column(Text(columns[at].title), justify=columns[at].justify, no_wrap=True)
     for number, row in enumerate(rows):
         style = styles[number] if styles else ""
         cells = [Text(row[at], style=style if columns[at].title == "status" else "") for at in shown]

@@ -82,7 +82,7 @@ def file_name(text: str) -> str:
     return name or "unnamed"
 
 
-def terminal_encoding(stream: TextIO) -> str:
+def terminal_encoding(stream: TextIO | None) -> str:
     """The encoding of what reads a stream. Python writes UTF-8 in the locales C and POSIX, which know ASCII only."""
     encoding = getattr(stream, "encoding", None) or "ascii"
     chosen = (sys.flags.utf8_mode and os.environ.get("PYTHONUTF8") == "1") or os.environ.get("PYTHONIOENCODING")

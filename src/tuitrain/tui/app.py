@@ -380,7 +380,7 @@ def run_app(
     app = TuitrainApp(screen, runs, runs_dir, stream=stream, x=x, baseline=index, settings=settings, given=given)
     app.board.group_by = group_by
     app.run()
-    for view in app.board.views:
+    for view in app.board.views if not app.return_code else ():
         if view.status.live and view.directory is not None:
             print(f"training goes on: {come_back_command('watch', view.directory)}")
     return app.return_code or 0

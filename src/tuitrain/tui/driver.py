@@ -1,11 +1,13 @@
-"""The terminal driver, which says each colour once: Textual names both colours of every piece of text it writes.
+"""The terminal driver, which gives the terminal back when the program is ended, and says each colour once.
 
-Over a slow link that is most of what travels. The picture is the same; `Thrift` is tested against a terminal emulator.
+Textual names both colours of every piece of text it writes. Over a slow link that is most of
+what travels. The picture is the same; `Thrift` is tested against a terminal emulator.
 """
 
 from __future__ import annotations
 
 import re
+import signal
 from typing import TYPE_CHECKING, Any
 
 from textual.drivers.linux_driver import LinuxDriver
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 # Moving the cursor, hiding and showing it, and synchronised output leave the colours alone.
 _TOKEN = re.compile(r"\x1b\[([0-9;]*)m|(\x1b\[\d+;\d+H|\x1b\[\?(?:25|2026)[hl])|([^\x1b]+)|(\x1b)")
+LEAVE_S = 5
+"""After so many seconds a program that was asked to end is ended."""
 _PLAIN: tuple[str, str, tuple[str, ...]] = ("", "", ())
 
 
@@ -92,6 +96,22 @@ class ThriftyDriver(LinuxDriver):
 
     def write(self, data: str) -> None:
         super().write(self._thrift(data))
+
+    def start_application_mode(self) -> None:
+        """Take the terminal; from here on a signal that ends the program gives it back first."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores SIGHUP
+                self._loop.add_signal_handler(number, self._leave, number)
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def _leave(self, number: signal.Signals) -> None:
+        # Writing to a terminal that is gone can block for ever.
+        signal.alarm(LEAVE_S)
+        self._app.exit(return_code=128 + number)
+
+    def close(self) -> None:
+        super().close()
+        signal.alarm(0)
 
 
 def thrifty(driver: type[Driver]) -> type[Driver]:

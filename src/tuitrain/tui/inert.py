@@ -14,7 +14,7 @@ from textual.color import Color
 from textual.filter import LineFilter
 
 from tuitrain.events.seven_bit import encodable, seven_bit
-from tuitrain.events.text import clean, clean_lines
+from tuitrain.events.text import clean, clean_lines, terminal_encoding
 
 
 class InertFilter(LineFilter):
@@ -57,7 +57,8 @@ class InertApp(App[None]):
 
     @cached_property
     def _gate(self) -> LineFilter:
-        return InertFilter(getattr(sys.stdout, "encoding", None) or "utf-8", self.signs_in_ascii)
+        # While an app runs, `sys.stdout` is Textual's.
+        return InertFilter(terminal_encoding(sys.__stdout__), self.signs_in_ascii)
 
     def notify(self, message: str, *, title: str = "", markup: bool = False, **options: Any) -> None:
         """Show a sentence for a while."""

@@ -92,10 +92,10 @@ class RunView:
 
     @property
     def run_id(self) -> str:
-        """The run's id, from its log or from its directory."""
+        """The run's id, from its log or from its directory, as it is shown."""
         if self.history.run is not None:
-            return self.history.run.run_id
-        return self.directory.run_id if self.directory else "standard input"
+            return clean(self.history.run.run_id)
+        return clean(self.directory.run_id) if self.directory else "standard input"
 
     @property
     def name(self) -> str:

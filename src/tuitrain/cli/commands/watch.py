@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from tuitrain.cli.options import (
     ThemeOption,
     XOption,
 )
-from tuitrain.cli.output import is_terminal, text_area
+from tuitrain.cli.output import is_terminal, say, text_area
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory, RunHistory
@@ -83,6 +84,9 @@ def watch(
         place = ["--runs-dir", str(where)] if where.is_dir() else []
         return _serve([*(runs or []), *place, *_words(flags)], host, port)
     chosen = named or _newest_live(where)
+    if not once and sys.stdin.isatty() and sys.stdout.isatty() and not is_terminal():
+        term = os.environ.get("TERM") or "not set"
+        say(f"One frame only: the dashboard needs a terminal that can move its cursor, and TERM is {term}.")
     if once or not is_terminal():
         return _frame(chosen, where, found)
     # Without a name it is the screen that was left last.
@@ -156,7 +160,6 @@ def _dashboard(screen: Place | None, runs: list[RunDirectory], where: Path, foun
 
 def _watch_stream(once: bool, found: Found, where: Path) -> None:
     """Follow records on stdin; the keyboard is then read from the terminal itself."""
-    import os
 
     from tuitrain.runs import RunHistory, StreamFollower, drain
 

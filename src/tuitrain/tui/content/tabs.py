@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from tuitrain.analysis import units
+from tuitrain.analysis.facts import changes_from_preset, value_text
 from tuitrain.events.text import clean
 from tuitrain.tui.content.columns import side_by_side
-from tuitrain.tui.state import Board, RunView
+from tuitrain.tui.state import Board
 from tuitrain.tui.text import Line, Span, align, line, wrap
 
 SAMPLES_SHOWN = 50
@@ -105,67 +105,33 @@ def config(board: Board, cells: int) -> list[Line]:
     if view is None or view.history.run is None or not view.history.run.config:
         return _nothing("no configuration in the log")
     values = _flat(view.history.run.config)
-    changed = _changed(view, values)
+    changed = changes_from_preset(view.history.run.config)
     count = max(1, cells // _CONFIG_CELLS)
     room = (cells - 2) // count - _CONFIG_KEY_CELLS - 4
     sections: dict[str, list[Line]] = {}
     for key, value in values.items():
         section, _, name = key.rpartition(".")
         rows = sections.setdefault(section or "run", [])
-        role, mark = ("accent", "• ") if key in changed else ("value", "  ")
-        for text in wrap(clean(_shown(value)), room):
+        role, mark = ("accent", "• ") if changed and key in changed else ("value", "  ")
+        for text in wrap(value_text(value), room):
             rows.append(line(Span(mark, "accent"), Span(align(name, _CONFIG_KEY_CELLS), "quiet"), Span(text, role)))
             name, mark = "", "  "
     blocks = [[line(Span(f"  {name}", "title")), *rows, ()] for name, rows in sections.items()]
     lines = side_by_side(blocks, cells - 2, count)
     preset = values.get("preset")
     if preset:
-        note = f"• changed from the preset {preset}" if changed else f"as in the preset {preset}"
+        if changed is None:
+            note = f"the preset {preset} is not known here"
+        else:
+            note = f"• changed from the preset {preset}" if changed else f"as in the preset {preset}"
         lines = [line(" ", Span(note, "quiet")), (), *lines]
     return lines
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and abs(value) >= 10_000:
-        return f"{value:,}"
-    if isinstance(value, list):
-        return ", ".join(map(_shown, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _flat(tree: dict[str, Any]) -> dict[str, Any]:
     from tuitrain.config import flatten
 
     return flatten(tree)
-
-
-def _changed(view: RunView, values: dict[str, Any]) -> set[str]:
-    preset = values.get("preset")
-    original = _preset_values(preset) if isinstance(preset, str) else None
-    if original is None:
-        return set()
-    keys = [*values, *(key for key in original if key not in values)]
-    # The vocabulary size of a preset is unset until the tokenizer is known.
-    return {
-        key
-        for key in keys
-        if values.get(key) != original.get(key)
-        and key not in ("name", "preset")
-        and not (key == "model.vocab_size" and key not in original)
-    }
-
-
-@lru_cache(maxsize=16)
-def _preset_values(name: str) -> dict[str, Any] | None:
-    """The flat values of a preset; None for one that this version does not have."""
-    from tuitrain.config import ConfigError, UnknownPresetError, flatten, load_config
-
-    try:
-        return flatten(load_config(name).to_dict())
-    except (UnknownPresetError, ConfigError, FileNotFoundError):
-        return None
 
 
 WATCH_TABS: tuple[Tab, ...] = (
