@@ -1,371 +1,348 @@
-"""Speed, utilisation and memory of the engine on one GPU, beside the GPU's own best matrix product and nanoGPT.
+"""Speed, utilisation and memory of the engine on one GPU: the rows of docs/performance-log.md, most telling first.
 
-    python bench/gpu.py --out DIR [--nanogpt NANOGPT_CHECKOUT] [--minutes 10] [--preset NAME …] [KEY=VALUE …]
-    python bench/gpu.py --out DIR --tiny          # the same on small shapes: proves on a CPU that the script works
+    python bench/gpu.py --out DIR [--nanogpt MODEL.PY] [--minutes 9.5] [--row NAME …]
+    python bench/gpu.py --out DIR --tiny          # all rows on small shapes: proves on a CPU that the script works
 
-Each preset is stepped by the engine's own train_step on random tokens: with each attention backend, with and without
-compilation, with and without telemetry (pair by pair on one model). DIR/gpu.md and DIR/gpu.json are written anew after
-each row, so that a run that is cut off leaves what it has; started again with the same DIR it goes on where it was.
-A row that runs out of memory is tried once more with half the micro-batch; what cannot run says why in its row.
+Each row runs in a process of its own, so that neither its memory nor its end touches another. DIR/gpu.md and
+DIR/gpu.json are written anew after each row. Started again with the same DIR the script goes on: a row that is done is
+not run again, one that died is tried once more after all others, one that the total time cut off as if it had not run.
+Needs torch from 2.11 on and what the engine needs, but neither textual nor plotext.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
-import io
 import json
 import os
 import platform
+import shutil
+import signal
 import statistics
+import subprocess
+import sys
 import tempfile
-import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from common import interleaved, median_ratio, print_table, steps_of, synchronise, temporary_trainer, time_steps
-from nanogpt import NanoGPT
-from telemetry import bare_step
-from tuitrain import accounting, events
-from tuitrain.config import ConfigError, RunConfig, load_config
-from tuitrain_engine.data import Prefetcher
-from tuitrain_engine.trainer import Trainer, batch_positions
+from gpu_table import Outcome, Results
 
-# Sequences of a micro-batch that fit 139 GB with room to spare.
-MICRO_BATCH = {"gpt2-124m": 32, "qwen3-0.6b": 8, "qwen3-1.8b": 16, "llama3-2.2b": 12}
-TINY = {"gpt2-tiny": 8, "qwen3-tiny": 8, "llama3-tiny": 8}
-BACKENDS = ("flash", "cudnn", "efficient", "flex")
-HEADER = (
-    "preset", "attention", "compile", "telemetry", "batch", "tokens/s", "TFLOP/s", "MFU", "MFU causal", "of product",
-    "peak GB", "note",
-)  # fmt: skip
-TOKENS = 4_000_000
-PAIRS = 6
-
-
-@dataclass(frozen=True)
-class Case:
-    """What one row measures."""
-
-    preset: str
-    attention: str = "auto"
-    compiled: bool = True
-
-
-Work = Callable[[Case, int], "list[Row]"]
-"""A case and its micro-batch -> what was measured."""
+REPOSITORY = Path(__file__).parents[1]
+TOKENS = 2_000_000
+LEAST_S = 15.0  # with less time left no row is started
+TINY = {"qwen3-1.8b": "qwen3-tiny", "gpt2-124m": "gpt2-tiny", "llama3-2.2b": "llama3-tiny"}
+# Layers cost compilation where blocks are compiled together, as on the CPU.
+TINY_OVERRIDES = ("model.n_layers=2", "model.dropout=0")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured; None where there is nothing to tell. note: a ratio, or why there is no number."""
+    """What is measured: `kind` names the function, limit_s is its time."""
 
-    preset: str
-    attention: str
-    compiled: bool
-    telemetry: bool
-    batch: str = ""
-    tokens_per_sec: float | None = None
-    tflops: float | None = None
-    mfu: float | None = None
-    mfu_causal: float | None = None
-    peak_gb: float | None = None
-    note: str = ""
+    name: str
+    kind: str = "steps"
+    preset: str = ""
+    micro: int = 0
+    accumulation: int = 1
+    overrides: tuple[str, ...] = ()
+    limit_s: float = 90.0
 
 
-class Results:
-    """The table, kept on disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.facts: dict[str, Any] = {}
-        self.rows: list[Row] = []
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "gpu.json").exists():
-            kept = json.loads((folder / "gpu.json").read_text(encoding="utf-8"))
-            self.facts, self.rows = kept["facts"], [Row(**row) for row in kept["rows"]]
-
-    def has(self, case: Case) -> bool:
-        """Whether an earlier run has measured this."""
-        key = (case.preset, case.attention, case.compiled)
-        return any((row.preset, row.attention.split(" ")[0], row.compiled) == key for row in self.rows)
-
-    def add(self, row: Row) -> None:
-        """Take a row and write everything."""
-        self.rows.append(row)
-        print("  ".join(cell for cell in self.cells(row) if cell), flush=True)
-        self.write()
-
-    def write(self) -> None:
-        """Write both files."""
-        kept = {"facts": self.facts, "rows": [asdict(row) for row in self.rows]}
-        self._replace("gpu.json", json.dumps(kept, indent=1))
-        lines = [f"- {key}: {value}" for key, value in self.facts.items()]
-        table = [HEADER, ["---"] * len(HEADER), *(self.cells(row) for row in self.rows)]
-        lines += ["", *("| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |" for cells in table)]
-        self._replace("gpu.md", "\n".join(lines) + "\n")
-
-    def _replace(self, name: str, text: str) -> None:
-        half = self._folder / f"{name}.partial"
-        half.write_text(text, encoding="utf-8")
-        half.replace(self._folder / name)
-
-    def cells(self, row: Row) -> list[str]:
-        """A row as text."""
-        product = self.facts.get("best bf16 product, TFLOP/s")
-        share = row.tflops / product if row.tflops and product else None
-        return [
-            row.preset, row.attention, "on" if row.compiled else "off", "on" if row.telemetry else "off", row.batch,
-            _number(row.tokens_per_sec, ",.0f"), _number(row.tflops, ".4g"), _number(row.mfu, ".1%"),
-            _number(row.mfu_causal, ".1%"), _number(share, ".1%"), _number(row.peak_gb, ".1f"), row.note,
-        ]  # fmt: skip
+ROWS = (
+    Row("clocks and power", "clocks", limit_s=60),
+    Row("qwen3-1.8b", preset="qwen3-1.8b", micro=16),
+    Row("qwen3-1.8b, accumulated", preset="qwen3-1.8b", micro=2, accumulation=8),
+    Row("gpt2-124m", preset="gpt2-124m", micro=32),
+    Row("gpt2-124m, vocabulary 50,304", preset="gpt2-124m", micro=32, overrides=("model.vocab_size=50304",)),
+    Row("nanoGPT as gpt2-124m", "nanogpt", preset="gpt2-124m", micro=32),
+    Row("llama3-2.2b", preset="llama3-2.2b", micro=12),
+    Row("qwen3-1.8b, flash", preset="qwen3-1.8b", micro=16, overrides=("model.attention_backend=flash",)),
+    Row("a run of qwen3-1.8b", "run", preset="qwen3-1.8b", micro=16, limit_s=240),
+    Row("attention kernels agree", "agreement", limit_s=180),
+)
 
 
-def _number(value: float | None, form: str) -> str:
-    return "n/a" if value is None else format(value, form)
+# ── what is measured, each in a process of its own ───────────────────────────────────────────────────────
 
 
-# ── what is measured ─────────────────────────────────────────────────────────────────────────────────────
+def measure_clocks(row: Row, options: argparse.Namespace) -> dict[str, Any]:
+    """The fastest bf16 matrix product, and clocks and power at rest and while it runs."""
+    import torch
 
+    from common import time_steps
 
-def best_product(tiny: bool) -> tuple[float, str]:
-    """TFLOP/s and shape of the fastest bf16 matrix product of a sweep."""
+    at_rest = gpu_state()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    sizes = (256, 512) if tiny else (4096, 8192, 12288, 16384)
-    shapes = [(n, n, n) for n in sizes] + ([] if tiny else [(32768, 2048, 6144), (32768, 6144, 2048)])
-    speeds = {}
-    for m, k, n in shapes:
-        a, b = (torch.randn(shape, device=device, dtype=torch.bfloat16) for shape in ((m, k), (k, n)))
+    speeds: dict[str, float] = {}
+    for size in (256, 512) if options.tiny else (4096, 8192, 12288, 16384):
+        a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
         product = lambda a=a, b=b: a @ b  # noqa: E731
         time_steps(product, 5)
-        seconds = statistics.median(time_steps(product, 10) for _ in range(5))
-        speeds[m, k, n] = 2 * m * k * n / seconds / 1e12
+        seconds = statistics.median(time_steps(product, 20) for _ in range(5))
+        speeds[f"{size}³"] = round(2 * size**3 / seconds / 1e12, 3)
+    for _ in range(200 if device == "cuda" else 1):
+        product()
+    loaded = gpu_state()
     best = max(speeds, key=lambda shape: speeds[shape])
-    return speeds[best], " × ".join(map(str, best))
+    return {
+        "TFLOP/s": speeds[best], "its shape": best, "at rest": at_rest, "loaded": loaded,
+        "device": torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()} CPU",
+        "torch": torch.__version__, "python": platform.python_version(),
+    }  # fmt: skip
 
 
-def configuration(case: Case, micro: int, accumulation: int, options: argparse.Namespace) -> RunConfig:
-    """The preset on random tokens, one process, no evaluation, samples or checkpoints."""
-    data = random_tokens(options.scratch, vocabulary(case.preset))
-    return load_config(
-        case.preset,
-        [
-            f"data.source=bin:{data}", "data.bin_dtype=uint32", "data.tokenizer=byte", "data.max_tokens=none",
-            f"train.micro_batch_size={micro}", f"train.global_batch_size={micro * accumulation}",
-            "train.max_steps=1000000", "train.token_budget=none", f"train.compile={str(case.compiled).lower()}",
-            f"model.attention_backend={case.attention}", "parallel.strategy=single", "eval.interval=0",
-            "sampling.interval=0", *options.overrides,
-        ],
+def gpu_state() -> str | None:
+    """Clocks, power and temperature as nvidia-smi says them; None without one."""
+    fields = "clocks.sm,clocks.mem,power.draw,power.limit,temperature.gpu"
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", "--id=0"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    return None
+
+
+def measure_steps(row: Row, options: argparse.Namespace) -> dict[str, Any]:
+    """The engine's own train_step on random tokens."""
+    from common import steps_of, temporary_trainer
+
+    started = time.monotonic()
+    with temporary_trainer(configuration(row, options)) as trainer, steps_of(trainer) as step:
+        ready = time.monotonic() - started
+        record = json.loads((trainer.run_dir / "metrics.jsonl").read_bytes().splitlines()[0])
+        attention = str(record["attention_backend"])
+        measured = rate(row, trainer.config, step, options.seconds, trainer.machine.peak_tflops)
+    return measured | {"ready after s": ready, "attention": attention}
+
+
+def measure_nanogpt(row: Row, options: argparse.Namespace) -> dict[str, Any]:
+    """nanoGPT's model of the same shape, stepped as its train.py does."""
+    import torch
+
+    from nanogpt import NanoGPT
+    from tuitrain import accounting
+
+    config = configuration(row, options)
+    model, every = config.model, config.telemetry.log_interval
+    # Its train.py rounds GPT-2's 50,257 up; ids stay below both.
+    vocab_size = -(-model.vocab_size // 64) * 64
+    shape = {"n_layer": model.n_layers, "n_head": model.n_heads, "n_embd": model.d_model, "block_size": model.seq_len}
+    ids = np.fromfile(random_tokens(options.out, model.vocab_size) / "train.bin", dtype=np.uint32)
+    started = time.monotonic()
+    theirs = NanoGPT(options.nanogpt, ids, vocab_size, 10**6, True, every, shape, row.micro)
+    theirs.step()
+    ready = time.monotonic() - started
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    measured = rate(row, config, theirs.step, options.seconds, accounting.peak_tflops(name, "bfloat16"))
+    return measured | {"ready after s": ready}
+
+
+def rate(row: Row, config: Any, step: Callable[[], None], seconds: float, peak: float | None) -> dict[str, Any]:
+    """Median of three times so many seconds, after three steps that are not counted."""
+    import torch
+
+    from common import time_steps
+    from tuitrain import accounting
+
+    for _ in range(3):
+        step()
+    count = max(round(seconds / 3 / time_steps(step, 1)), 2)
+    each = statistics.median(time_steps(step, count) for _ in range(3))
+    flops, speed = accounting.flops_per_token(config.model), config.tokens_per_step / each
+    return {
+        "batch": f"{row.micro} × {row.accumulation}", "tokens/s": speed, "ms/step": each * 1e3,
+        "TFLOP/s": accounting.achieved_tflops(speed, flops.full, 1), "MFU": accounting.mfu(speed, flops.full, 1, peak),
+        "MFU causal": accounting.mfu(speed, flops.causal, 1, peak), "gpu": gpu_state(),
+        "peak GB": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None,
+    }  # fmt: skip
+
+
+def measure_run(row: Row, options: argparse.Namespace) -> dict[str, Any]:
+    """A run by the engine's command: start-up, the stall of saving, trace, evaluation and sample. Its log stays."""
+    folder = options.out / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    extra = (
+        "train.max_steps=14", "telemetry.profile_steps=9-10", "checkpoint.interval=7", "checkpoint.keep_last=1",
+        "checkpoint.keep_best=false", "eval.interval=14", "eval.steps=2", "sampling.interval=14",
+        "sampling.prompt=the", "sampling.max_tokens=64", "telemetry.system_interval_s=1",
     )  # fmt: skip
+    (folder / "config.toml").write_text(configuration(row, options, *extra).to_toml(), encoding="utf-8")
+    command, began = [sys.executable, "-m", "tuitrain_engine", "train", "--run-dir", str(folder)], time.time()
+    with (folder / "console.log").open("w") as console:
+        code = subprocess.run(command, stdout=console, stderr=subprocess.STDOUT).returncode
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    if code:
+        raise RuntimeError(" ".join((folder / "console.log").read_text(encoding="utf-8").split())[-300:])
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_bytes().splitlines()]
+    of = {kind: [each for each in records if each["type"] == kind] for kind in ("run", "step", "eval", "checkpoint")}
+    steps, first, saved = {each["step"]: each for each in of["step"]}, of["step"][0], of["checkpoint"][0]
+    usual = statistics.median(step["step_time_ms"] for step in of["step"]) / 1e3
+    # The record of step 7 is written before it is saved; that of step 9, on CUDA, when step 10 has been issued.
+    late = usual if options.on_cuda else 0.0
+    stall = steps[9]["time"] - steps[7]["time"] - (steps[8]["step_time_ms"] + steps[9]["step_time_ms"]) / 1e3 - late
+    return {
+        "batch": f"{row.micro} × {row.accumulation}", "ms/step": usual * 1e3, "MFU": steps[6]["mfu"],
+        "peak GB": max(step["mem_peak_gb"] for step in of["step"]), "ready after s": of["run"][0]["time"] - began,
+        "first step after s": round(first["time"] - first["step_time_ms"] / 1e3 - began, 1),
+        "saving stalls for s": round(max(stall, 0.0), 2), "written after s": round(saved["duration_ms"] / 1e3, 2),
+        "checkpoint GB": round(saved["bytes"] / 1e9, 3), "evaluation s": round(of["eval"][-1]["duration_ms"] / 1e3, 2),
+        "traces": ", ".join(path.name for path in sorted((folder / "profile").glob("*"))),
+    }  # fmt: skip
 
 
-def vocabulary(preset: str) -> int:
-    """Rows of the preset's embedding."""
-    size = load_config(preset).model.vocab_size
-    assert size is not None
-    return size
+def measure_agreement(row: Row, options: argparse.Namespace) -> dict[str, Any]:
+    """tests/engine/test_gpu.py: the last line of pytest, and what failed."""
+    tests = REPOSITORY / "tests/engine/test_gpu.py"
+    command = [sys.executable, "-m", "pytest", "-v", "-c", os.devnull, "--rootdir", str(REPOSITORY), "--noconftest",
+               "-p", "no:cacheprovider", "-k", "kernels_agree", str(tests)]  # fmt: skip
+    report = options.out / "agreement.txt"
+    with report.open("w") as file:
+        code = subprocess.run(command, cwd=REPOSITORY, stdout=file, stderr=subprocess.STDOUT).returncode
+    lines = report.read_text(encoding="utf-8").strip().splitlines() or [""]
+    if code:
+        raise RuntimeError(" ".join(line for line in lines if line.startswith("FAILED")) or lines[-1])
+    return {"pytest": lines[-1].strip("= ")}
 
 
-def random_tokens(scratch: Path, vocab_size: int) -> Path:
+def configuration(row: Row, options: argparse.Namespace, *extra: str) -> Any:
+    """The preset on random tokens, one process, without evaluation, samples or checkpoints."""
+    from tuitrain.config import load_config
+
+    preset, tiny = (TINY[row.preset], TINY_OVERRIDES) if options.tiny else (row.preset, ())
+    changes = [*tiny, *row.overrides]
+    data = random_tokens(options.out, load_config(preset, changes).model.vocab_size)
+    changes += [
+        f"data.source=bin:{data}", "data.bin_dtype=uint32", "data.tokenizer=byte", "data.max_tokens=none",
+        f"train.micro_batch_size={row.micro}", f"train.global_batch_size={row.micro * row.accumulation}",
+        "train.max_steps=1000000", "train.token_budget=none", "parallel.strategy=single", "eval.interval=0",
+        "sampling.interval=0", *extra,
+    ]  # fmt: skip
+    return load_config(preset, changes)
+
+
+def random_tokens(out: Path, vocab_size: int) -> Path:
     """A directory with a train.bin and a val.bin of random ids."""
-    folder = scratch / str(vocab_size)
+    folder = (out / "tokens" / str(vocab_size)).resolve()
     if not folder.exists():
-        folder.mkdir()
+        folder.mkdir(parents=True)
         ids = np.random.default_rng(0).integers(vocab_size, size=TOKENS, dtype=np.uint32)
         ids.tofile(folder / "train.bin")
-        ids[: TOKENS // 20].tofile(folder / "val.bin")
+        ids[: TOKENS // 10].tofile(folder / "val.bin")
     return folder
 
 
-def measure(case: Case, micro: int, options: argparse.Namespace) -> list[Row]:
-    """The engine's speed; for the first case of a preset also the speed without telemetry."""
-    config = configuration(case, micro, options.accumulation, options)
-    with temporary_trainer(config) as trainer, steps_of(trainer) as step:
-        chosen = attention_of(trainer)
-        attention = case.attention if chosen == case.attention else f"{case.attention} ({chosen})"
-        batch = f"{micro} × {options.accumulation}"
-        note = "" if trainer.compiled == case.compiled else "not compiled: nothing here to compile with"
-        row = Row(case.preset, attention, case.compiled, telemetry=True, batch=batch, note=note)
-        count = settle(step, options.seconds)
-        rows = [rated(row, trainer, statistics.median(time_steps(step, count) for _ in range(3)))]
-        if torch.cuda.is_available():
-            rows = [replace(rows[0], peak_gb=torch.cuda.max_memory_allocated() / 1e9)]
-        if case == Case(case.preset):
-            with Prefetcher(trainer.dataset.train, batch_positions(trainer), trainer.machine.device) as batches:
-                without = bare_step(trainer, batches)
-                settle(without, 0)
-                pairs = interleaved(step, without, PAIRS, max(count // 2, 1))
-            bare = rated(replace(row, telemetry=False), trainer, statistics.median(pair[1] for pair in pairs))
-            rows.append(replace(bare, note=f"telemetry costs {median_ratio(pairs) - 1:+.2%}, median of {PAIRS} pairs"))
-    return rows
+MEASURES = {
+    "clocks": measure_clocks, "steps": measure_steps, "nanogpt": measure_nanogpt, "run": measure_run,
+    "agreement": measure_agreement,
+}  # fmt: skip
 
 
-def against_nanogpt(preset: str, micro: int, options: argparse.Namespace) -> list[Row]:
-    """nanoGPT's model of the same shape, stepped as its train.py does, pair by pair with ours."""
-    config = configuration(Case(preset), micro, 1, options)
-    model = config.model
-    # Its train.py rounds GPT-2's 50,257 up; ids stay below both.
-    vocab_size = -(-vocabulary(preset) // 64) * 64
-    shape = {"n_layer": model.n_layers, "n_head": model.n_heads, "n_embd": model.d_model, "block_size": model.seq_len}
-    ids = np.fromfile(random_tokens(options.scratch, vocabulary(preset)) / "train.bin", dtype=np.uint32)
-    every = config.telemetry.log_interval
-    with temporary_trainer(config) as trainer, steps_of(trainer) as ours:
-        theirs = NanoGPT(options.nanogpt, ids, vocab_size, 10**6, True, every, shape, micro)
-        settle(ours, 0)
-        count = settle(theirs.step, options.seconds)
-        pairs = interleaved(theirs.step, ours, PAIRS, max(count // 2, 1))
-        note = f"tuitrain is {median_ratio(pairs):.2f} × as fast, median of {PAIRS} pairs"
-        row = Row("nanoGPT", f"as {preset}", compiled=True, telemetry=True, batch=f"{micro} × 1", note=note)
-        return [rated(row, trainer, statistics.median(pair[0] for pair in pairs))]
+def measure_here(options: argparse.Namespace) -> None:
+    """In a row's own process: measure it and leave the result, or why there is none, in a file."""
+    import torch
 
-
-def settle(step: Callable[[], None], seconds: float) -> int:
-    """Steps that are not counted, and how many of them take about `seconds`."""
-    for _ in range(3):
-        step()
-    return max(round(seconds / 3 / time_steps(step, 2)), 2)
-
-
-def rated(row: Row, trainer: Trainer, seconds: float) -> Row:
-    """The row with what a step of so many seconds amounts to."""
-    flops, peak = accounting.flops_per_token(trainer.config.model), trainer.machine.peak_tflops
-    speed = trainer.config.tokens_per_step / seconds
-    return replace(
-        row,
-        tokens_per_sec=speed,
-        tflops=accounting.achieved_tflops(speed, flops.full, 1),
-        mfu=accounting.mfu(speed, flops.full, 1, peak),
-        mfu_causal=accounting.mfu(speed, flops.causal, 1, peak),
-    )
-
-
-def attention_of(trainer: Trainer) -> str:
-    """The backend that the `run` record names."""
-    first = (trainer.run_dir / "metrics.jsonl").read_bytes().splitlines()[0]
-    record = events.decode(first)
-    assert isinstance(record, events.Run)
-    return str(record.attention_backend)
+    options.on_cuda = torch.cuda.is_available()
+    row = Row(**json.loads(options.measure))
+    try:
+        found = {"measured": MEASURES[row.kind](row, options)}
+    except torch.OutOfMemoryError:
+        found = {"out_of_memory": True, "error": f"out of memory with micro-batch {row.micro}"}
+    except Exception as error:  # whatever one row fails with, the others are wanted
+        found = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
+    options.result.write_text(json.dumps(found), encoding="utf-8")
 
 
 # ── the rows, one after the other ────────────────────────────────────────────────────────────────────────
 
 
-def attempt(case: Case, micro: int, work: Work) -> list[Row]:
-    """The rows of a case, or one that says why there is none. Out of memory: once more with half the micro-batch."""
-    note = ""
-    for sequences in (micro, micro // 2):
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                rows = work(case, sequences)
-        except torch.OutOfMemoryError:
-            note = f"out of memory with micro-batch {sequences}"
-        except Exception as error:  # whatever one row fails with, the others are wanted
-            kind = "" if isinstance(error, ConfigError) else f"{type(error).__name__}: "
-            note = " ".join(f"{kind}{error}".split())[:200]
-            break
-        else:
-            return [replace(row, note="; ".join(filter(None, (row.note, note)))) for row in rows]
-        finally:
-            release_memory()
-    return [Row(case.preset, case.attention, case.compiled, telemetry=True, note=note)]
+def run_row(row: Row, options: argparse.Namespace, limit_s: float) -> tuple[dict[str, Any], bool]:
+    """What the row's process leaves, and whether it ran past its limit."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        command = [sys.executable, __file__, "--out", str(options.out), "--measure", json.dumps(asdict(row))]
+        command += ["--result", str(result), "--seconds", str(options.seconds), *["--tiny"] * options.tiny]
+        command += ["--nanogpt", str(options.nanogpt)] if options.nanogpt else []
+        with (options.out / "console.log").open("a") as console:
+            process = subprocess.Popen(command, stdout=console, stderr=console, start_new_session=True)
+            try:
+                code = process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                return {"error": f"ran past {limit_s:.0f} s"}, True
+        if result.exists():
+            return json.loads(result.read_text(encoding="utf-8")), False
+        return {"error": f"its process ended with {code}; console.log tells more"}, False
 
 
-def release_memory() -> None:
-    """Let the next row start with an empty device and its own peak."""
-    torch._dynamo.reset()
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-
-
-def cases(presets: list[str]) -> list[Case]:
-    """The most telling first: each preset as it comes, then its backends, then without compilation."""
-    first = [Case(preset) for preset in presets]
-    backends = [Case(preset, backend) for backend in BACKENDS for preset in presets]
-    return [*first, *backends, *(Case(preset, compiled=False) for preset in presets)]
-
-
-def facts_of(options: argparse.Namespace) -> dict[str, Any]:
-    """What the numbers were measured on, and with which settings."""
-    speed, shape = best_product(options.tiny)
-    release_memory()
-    return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU",
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "best bf16 product, TFLOP/s": round(speed, 2),
-        "its shape": shape,
-        "overrides": " ".join(options.overrides) or "none",
-    }
+def run_all(results: Results, options: argparse.Namespace, deadline: float) -> None:
+    """Run what the results lack, until the time is up."""
+    rows = {row.name: row for row in ROWS if row.kind != "nanogpt" or options.nanogpt is not None}
+    for row in map(rows.__getitem__, results.left([name for name in rows if not options.row or name in options.row])):
+        earlier = results.rows.get(row.name)
+        attempts = earlier.attempts + 1 if earlier and earlier.status == "died" else 1
+        started, notes, found, late = time.monotonic(), [], dict[str, Any](), False
+        if deadline - started < LEAST_S:
+            print(f"Time is up before {row.name}; the same command goes on with it.")
+            return
+        results.set(row.name, Outcome("running", attempts))
+        micro = 4 if options.tiny and row.micro > 4 else row.micro
+        for size in (micro, micro // 2):
+            here = Row(**{**asdict(row), "micro": size})
+            left = deadline - time.monotonic()
+            found, late = run_row(here, options, min(row.limit_s - (time.monotonic() - started), left))
+            notes += [found["error"]] if "error" in found else []
+            if not found.get("out_of_memory") or size < 2:
+                break
+        cut_off = late and time.monotonic() >= deadline - 1
+        status = "cut off" if cut_off else "done" if "measured" in found else "died"
+        measured = found.get("measured", {})
+        if row.kind == "clocks" and measured:
+            results.facts |= {
+                "date": f"{datetime.now(UTC):%Y-%m-%d}",
+                "best bf16 product, TFLOP/s": measured["TFLOP/s"],
+            }
+            results.facts |= {key: measured.pop(key) for key in ("device", "torch", "python")}
+        seconds = time.monotonic() - started
+        results.set(row.name, Outcome(status, attempts, round(seconds, 1), "; ".join(notes), measured))
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder of gpu.md and gpu.json")
-    parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT")
-    parser.add_argument("--minutes", type=float, default=30, help="start no row that may end later than this")
-    parser.add_argument("--preset", action="append", help="only these; may be repeated")
-    parser.add_argument("--micro", action="append", default=[], metavar="PRESET=N", help="another micro-batch")
-    parser.add_argument("--accumulation", type=int, default=1, help="micro-batches of a step")
-    parser.add_argument("--seconds", type=float, default=6, help="measured time of a row")
+    parser.add_argument("--out", type=Path, required=True, help="folder of gpu.md, gpu.json and what the run leaves")
+    parser.add_argument("--nanogpt", type=Path, metavar="MODEL.PY", help="nanoGPT's model.py; without it no such row")
+    parser.add_argument("--minutes", type=float, default=9.5, help="the time for all rows together")
+    parser.add_argument("--row", action="append", choices=[row.name for row in ROWS], help="only this; may be repeated")
+    parser.add_argument("--seconds", type=float, help="measured time of a row; default 6, with --tiny 0.3")
     parser.add_argument("--tiny", action="store_true", help="small shapes")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="for every row; needs a folder of its own")
-    return parser.parse_args()
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.seconds = options.seconds or (0.3 if options.tiny else 6.0)
+    return options
 
 
 def main() -> None:
     """Measure, write and print the table."""
-    options, started = parse(), time.monotonic()
-    results = Results(options.out)
-    if not results.facts:
-        results.facts = facts_of(options)
-        results.write()
-    for key, value in results.facts.items():
-        print(f"{key}: {value}", flush=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        options.scratch = Path(scratch)
-        os.environ["TUITRAIN_CACHE_DIR"] = scratch
-        run(results, options, started + 60 * options.minutes)
-    print()
-    shown = [results.cells(row) for row in results.rows]
-    print_table(list(HEADER), [[*cells[:-1], textwrap.shorten(cells[-1], 70)] for cells in shown])
-
-
-def run(results: Results, options: argparse.Namespace, deadline: float) -> None:
-    """Measure what the results lack, until the time is up."""
-    micro = dict(TINY if options.tiny else MICRO_BATCH)
-    micro |= {name: int(number) for name, _, number in (text.partition("=") for text in options.micro)}
-    presets = options.preset or list(TINY if options.tiny else MICRO_BATCH)
-    work: list[tuple[Case, Work]] = [(case, partial(measure, options=options)) for case in cases(presets)]
-    if options.nanogpt:
-        shape = presets[0]
-        micro["nanoGPT"] = micro[shape]
-        theirs: Work = lambda case, sequences: against_nanogpt(shape, sequences, options)  # noqa: E731
-        work.insert(1, (Case("nanoGPT", "as"), theirs))
-    work = [(case, function) for case, function in work if not results.has(case)]
-    longest = 0.0
-    for index, (case, function) in enumerate(work):
-        began = time.monotonic()
-        if began + longest > deadline:
-            print(f"Time is up: {len(work) - index} cases are left; the same command goes on with them.")
-            return
-        for row in attempt(case, micro[case.preset], function):
-            results.add(row)
-        # After an error that a device does not recover from, this ends the run: the next one goes on.
-        synchronise()
-        longest = max(longest, time.monotonic() - began)
+    options = parse()
+    if options.measure:
+        return measure_here(options)
+    deadline = time.monotonic() + 60 * options.minutes
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        os.environ.setdefault(name, "expandable_segments:True")
+    paths = [str(REPOSITORY / part) for part in ("src", "engine", "tests")]
+    os.environ["PYTHONPATH"] = os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ["TUITRAIN_CACHE_DIR"] = str((options.out / "cache").resolve())
+    run_all(Results(options.out), options, deadline)
+    shutil.rmtree(options.out / "tokens", ignore_errors=True)
+    print(f"\n{(options.out / 'gpu.md').read_text(encoding='utf-8')}")
+    return None
 
 
 if __name__ == "__main__":

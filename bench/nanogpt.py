@@ -52,13 +52,13 @@ def our_config(data: Path, steps: int, compiled: bool, log_interval: int) -> dic
 
 
 class NanoGPT:
-    """nanoGPT's model with the training step of its train.py, on one process, `every` so many steps one line."""
+    """The model of nanoGPT's model.py with the step of its train.py, on one process, `every` so many steps one line."""
 
     def __init__(
-        self, repo: Path, ids: np.ndarray, vocab_size: int, total: int, compiled: bool, every: int,
+        self, source: Path, ids: np.ndarray, vocab_size: int, total: int, compiled: bool, every: int,
         shape: dict[str, int] = SHAPE, batch: int = BATCH,
     ) -> None:  # fmt: skip
-        module = _import(repo / "model.py")
+        module = _import(source)
         torch.manual_seed(1337)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         settings = module.GPTConfig(vocab_size=vocab_size, bias=False, dropout=0.0, **shape)
@@ -122,7 +122,7 @@ class NanoGPT:
 def _import(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("nanogpt_model", path)
     if spec is None or spec.loader is None or not path.exists():
-        sys.exit(f"{path} does not exist: --repo takes a checkout of nanoGPT.")
+        sys.exit(f"{path} does not exist: a checkout of nanoGPT has it.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -137,7 +137,7 @@ def compare(options: argparse.Namespace, compiled: bool) -> list[str]:
     total = max(options.train, measured_steps)
     config = our_config(options.data.resolve(), total, compiled, options.log_interval)
     with temporary_trainer(config) as trainer, steps_of(trainer) as ours:
-        theirs = NanoGPT(options.repo, ids, len(characters), total, compiled, options.log_interval)
+        theirs = NanoGPT(options.repo / "model.py", ids, len(characters), total, compiled, options.log_interval)
         run(theirs.step, options.steps), run(ours, options.steps)
         pairs = interleaved(theirs.step, ours, options.pairs, options.steps)
         losses = ["", ""]

@@ -14,6 +14,8 @@ from torch.profiler import ProfilerAction, ProfilerActivity, profile
 _MAX_ENTRIES = 200_000
 """Allocations and frees that a history holds, the newest: some hundred MB of file at most."""
 _CUDA_ONLY = "memory snapshots exist on CUDA only"
+_out_of_memory: list[tuple[Path, torch.device]] = []
+"""The snapshot to write when memory runs out; empty until the observer is attached."""
 
 
 class StepProfiler:
@@ -103,14 +105,21 @@ def memory_snapshot(path: Path, device: torch.device) -> str:
 
 
 def snapshot_on_out_of_memory(directory: Path, rank: int, device: torch.device) -> None:
-    """From now on write `DIRECTORY/memory-oom.rank0.pickle` when an allocation fails, before anything is freed."""
+    """From now on write `DIRECTORY/memory-oom.rank0.pickle` when an allocation fails, before anything is freed.
+
+    Called again, that directory takes the place of the earlier one: one snapshot is written.
+    """
     if device.type != "cuda":
         return
+    path = directory / f"memory-oom.rank{rank}.pickle"
+    if not _out_of_memory:
+        torch.cuda.init()
+        # torch has no way to take an observer off again.
+        torch._C._cuda_attach_out_of_memory_observer(_observe_out_of_memory)
+    _out_of_memory[:] = [(path, device)]
 
-    def observe(_device: int, _asked: int, _total: int, _free: int) -> None:
-        # A full disk must not hide that memory ran out.
-        with contextlib.suppress(OSError):
-            memory_snapshot(directory / f"memory-oom.rank{rank}.pickle", device)
 
-    torch.cuda.init()
-    torch._C._cuda_attach_out_of_memory_observer(observe)
+def _observe_out_of_memory(_device: int, _asked: int, _total: int, _free: int) -> None:
+    # A full disk must not hide that memory ran out.
+    with contextlib.suppress(OSError):
+        memory_snapshot(*_out_of_memory[0])

@@ -82,6 +82,23 @@ def test_nothing_is_written_where_nothing_was_traced(tmp_path: Path, asked: tupl
     assert not (tmp_path / "profile").exists()
 
 
+def test_a_later_trainer_of_the_process_takes_the_snapshot_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch takes no observer off again: one for each trainer would dump the same memory several times."""
+    observers: list[Any] = []
+    dumped: list[str] = []
+    monkeypatch.setattr("tuitrain_engine.profiler._out_of_memory", [])
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    monkeypatch.setattr(torch._C, "_cuda_attach_out_of_memory_observer", observers.append, raising=False)
+    monkeypatch.setattr(torch.cuda.memory, "_dump_snapshot", dumped.append)
+    for name in ("first", "second"):
+        snapshot_on_out_of_memory(tmp_path / name, 0, torch.device("cuda"))
+    for observe in observers:
+        observe(0, 1, 2, 3)
+    assert dumped == [str(tmp_path / "second/memory-oom.rank0.pickle")]
+
+
 def test_without_cuda_a_snapshot_is_a_sentence(tmp_path: Path) -> None:
     record_memory_history(CPU)
     snapshot_on_out_of_memory(tmp_path, 0, CPU)
