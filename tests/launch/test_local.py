@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import write_run
 from tuitrain.config import load_config
-from tuitrain.events import EventWriter, Step
+from tuitrain.events import End, EventWriter, Record, Run, Step
 from tuitrain.launch import LaunchError
 from tuitrain.launch.console import ConsoleFollower
 from tuitrain.launch.local import Label, follow, new_run, start, train_command, wrapped_command
@@ -230,11 +230,28 @@ def catches(pid: int, number: signal.Signals) -> bool:
     return bool(int(mask, 16) >> (number - 1) & 1)
 
 
-def test_a_resumed_run_is_live_before_its_first_record(run: RunDirectory, start_program: Start) -> None:
-    with EventWriter(run.metrics) as log:
-        log.write(Step(step=1, loss=1.0, time=time.time() - 1000))
+@pytest.mark.parametrize("clock", [-1000.0, 1000.0])
+def test_a_resumed_run_is_live_before_its_first_record_whatever_the_clock_of_the_log(
+    run: RunDirectory, start_program: Start, clock: float
+) -> None:
+    def write(*records: Record, end: bytes = b"") -> None:
+        with EventWriter(run.metrics) as log:
+            for record in records:
+                log.write(record)
+        with run.metrics.open("ab") as file:
+            file.write(end)
+
+    write(Step(step=1, loss=1.0, time=time.time() + clock), end=b'{"type":"st')
+    write(End(status="completed", time=time.time() + clock))
+    assert glance(run).status is Status.COMPLETED
     start_program("import time\nwhile True: time.sleep(1)")
     assert glance(run).status is Status.STARTING
+    write(end=b'{"type":"run"')
+    assert glance(run).status is Status.STARTING, "half a record is none"
+    write(Run(run_id="a", name="a", attempt=2), Step(step=2, loss=1.0))
+    assert glance(run).status is Status.RUNNING
+    write(End(status="completed", time=time.time() + clock))
+    assert glance(run).status is Status.COMPLETED
 
 
 def test_the_console_follower_waits_for_the_file_and_keeps_split_characters(tmp_path: Path) -> None:

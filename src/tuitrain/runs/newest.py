@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from tuitrain.events import Alert, Checkpoint, End, Eval, Layers, Run, Sample, Stage, Step
+from tuitrain.events import Alert, End, Eval, Run, Stage, Step
 from tuitrain.files import open_regular
 from tuitrain.runs.curve import Points, joined, looked_up, points_of
 from tuitrain.runs.follow import LineParser
@@ -48,7 +48,7 @@ class Records:
             match record:
                 case Step():
                     self._absorb_step(record)
-                case Eval() | Sample() | Checkpoint() | Layers():
+                case Eval():
                     self.results.add(record)
                 case Run():
                     self.run, self.end = record, None

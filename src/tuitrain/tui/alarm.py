@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from tuitrain.events import Alert, Record
 
 
 class Alarm:
-    """Remembers, for each run on the screen, up to when its alerts are known, in the time of the run's own log.
+    """Remembers which alerts of each run on the screen are known, so that those of a log that is read again are silent.
 
-    So neither old alerts of a run that is opened ring, nor those of history that is read later, nor those of a log
-    that is read again.
+    Clocks are not asked: after one was set back, alerts would be taken for old ones.
     """
 
     def __init__(self) -> None:
-        self._known_until: dict[int, float] = {}
+        self._known: dict[int, set[tuple[object, ...]]] = {}
+        self._loaded: set[int] = set()
 
     def forget(self) -> None:
         """Other runs are on the screen now."""
-        self._known_until.clear()
+        self._known.clear()
+        self._loaded.clear()
 
-    def hear(self, index: int, records: Sequence[Record], *, loaded: bool, last_time: float | None) -> list[Alert]:
+    def hear(self, index: int, records: Sequence[Record], *, loaded: bool) -> list[Alert]:
         """The alerts among new records of the index-th run that ring. Those that only inform do not.
 
-        loaded: whether the log has been read to its end once; last_time: the newest time in it.
+        loaded: whether the log has been read to its end once; what was read until then is old.
         """
-        if index not in self._known_until:
+        known = self._known.setdefault(index, set())
+        found = []
+        for record in records:
+            if (
+                isinstance(record, Alert)
+                and (told := (record.time, record.code, record.step, record.message)) not in known
+            ):
+                known.add(told)
+                found.append(record)
+        if index not in self._loaded:
             if loaded:
-                self._known_until[index] = -math.inf if last_time is None else last_time
+                self._loaded.add(index)
             return []
-        until = self._known_until[index]
-        found = [
-            record for record in records if isinstance(record, Alert) and record.time > until and record.level != "info"
-        ]
-        self._known_until[index] = max([until, *(alert.time for alert in found)])
-        return found
+        return [alert for alert in found if alert.level != "info"]

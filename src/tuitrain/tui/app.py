@@ -211,17 +211,15 @@ class TuitrainApp(Navigation):
         if update.newest is not None:
             view.show_newest(update.newest)
         view.absorb(update.batch, self._smoothings)
+        # Of a long log that is still being read from its beginning, what is new comes to its newest part.
+        arrived = update.batch.records if view.loading is None else update.ahead.records
         if view.loading is not None:
             view.history.absorb(update.ahead.records)
         view.loaded_to(update.loading)
         view.status, view.console, view.problem = update.status, update.console, update.problem
         view.loaded = view.loaded or not (update.batch.more or update.newest)
-        self._hear(view, update)
-
-    def _hear(self, view: RunView, update: Update) -> None:
         known = view.loaded or update.newest is not None
-        records = [*update.ahead.records, *(update.batch.records if update.loading is None else ())]
-        self._ring(view, self._alarm.hear(view.index, records, loaded=known, last_time=view.history.last_time))
+        self._ring(view, self._alarm.hear(view.index, arrived, loaded=known))
 
     def _ring(self, view: RunView, alerts: Sequence[Alert]) -> None:
         """Say what has just been alerted, with one ring of the terminal's bell."""
