@@ -413,3 +413,23 @@ def test_any_numbers_make_a_figure(seed: int, tmp_path: Path) -> None:
     history = extreme_history(seed)
     for axis in ("step", "time"):
         assert export_plots([(RunDirectory(tmp_path), history)], tmp_path, dpi=30, x=axis)
+
+
+HOSTILE = "$\\frac{1}{0$ _$x_{$ \x1b[31m\x00\x07 日本 \ud83d"
+
+
+@pytest.mark.filterwarnings("error")
+def test_texts_of_a_log_are_drawn_as_they_are_and_without_a_warning(tmp_path: Path) -> None:
+    """What matplotlib would take for mathematics, control characters, and signs that the font lacks."""
+    runs = [pair(tmp_path, f"{name} $x_{{$\n\x1b]0;t\x07", floor=2.0 + index) for index, name in enumerate("ab")]
+    for _, history in runs:
+        run = history.run
+        assert run is not None and run.architecture is not None and run.hardware is not None
+        run.name = run.architecture.name = run.hardware.device = HOSTILE
+    written = export_plots(runs, tmp_path / "out", ("svg",))
+    assert len(written) == 3
+    assert all(path.parent == tmp_path / "out" and path.name.isprintable() and " " not in path.name for path in written)
+    for path in written:
+        text = path.read_text(encoding="utf-8")
+        ElementTree.fromstring(text)
+        assert "$\\frac{1}{0$ _$x_{$ ␀␇ 日本 �" in text

@@ -169,3 +169,13 @@ def test_the_runs_of_a_panel_differ_in_grey_and_stand_in_the_legend_in_their_ord
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["run 0", "run 1", "run 2"]
     plain, *dashed = (line.get_linestyle() for line in sorted(axes.lines[:3], key=lambda line: line.get_label()))
     assert (plain, dashed) == ("-", ["--", "--"])
+
+
+def test_names_are_text_in_legends_titles_and_ticks(tmp_path: Path) -> None:
+    hostile = "$\\frac{1}{0$ \x1b[31m\x00"
+    lines = tuple(replace(line, name=f"{line.name} {hostile}") for line in LOSS.lines)
+    panel = replace(LOSS, title=hostile, head=hostile, lines=lines, levels=((1.0, hostile),), note=hostile)
+    for each in (panel, replace(panel, as_map=True)):
+        svg = export_panel(each, tmp_path / "panel.svg").read_text(encoding="utf-8")
+        ElementTree.fromstring(svg)
+        assert "$\\frac{1}{0$ ␀" in svg

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from tuitrain.analysis import units
 from tuitrain.analysis.compare import as_axis, display_names
 from tuitrain.analysis.series import Axis
 from tuitrain.analysis.summary import Summary, summarize
+from tuitrain.events.text import file_name
 from tuitrain.export import overlay
 from tuitrain.export.errors import ExportError
 from tuitrain.export.marks import part_title_and_legend
 from tuitrain.export.overlay import comparison_figure, listed
 from tuitrain.export.panels import PANELS, make_view, set_x
-from tuitrain.export.style import Size, figure_style, font, grey, ink, new_figure
+from tuitrain.export.style import Size, figure_style, font, grey, ink, make_inert, new_figure
 from tuitrain.files import writing
 from tuitrain.runs import RunDirectory, RunHistory
 
@@ -104,7 +106,7 @@ def can_be_drawn(history: RunHistory) -> bool:
 
 def comparison_stem(names: Sequence[str], kind: str = "comparison") -> str:
     """The file name of a comparison, or of one panel of it, without its suffix, of at most 132 characters."""
-    plain = [re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run" for name in names]
+    plain = [file_name(name) for name in names]
     return f"{re.sub('[ …]+', '-', listed(plain, '-vs-', 120)).strip('-')}-{kind}"
 
 
@@ -112,9 +114,9 @@ def _stems(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> list[str]:
     """A file name for each run: its id, numbered where two directories have the same name."""
     stems: list[str] = []
     for directory, _ in runs:
-        stem, number = directory.run_id, 2
+        stem, number = file_name(directory.run_id), 2
         while stem in stems:
-            stem, number = f"{directory.run_id}-{number}", number + 1
+            stem, number = f"{file_name(directory.run_id)}-{number}", number + 1
         stems.append(stem)
     return stems
 
@@ -182,6 +184,14 @@ def subtitle(history: RunHistory) -> str:
 def save_figure(figure: Figure, out: Path, stem: str, formats: Sequence[str], dpi: int) -> list[Path]:
     """Write `<stem>.<format>` for each format into a directory that is there; returns the files."""
     figure.set_dpi(dpi)
+    make_inert(figure)
+    with warnings.catch_warnings():
+        # A sign that the font lacks is drawn as a box; there is nothing to tell.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        return _save(figure, out, stem, formats, dpi)
+
+
+def _save(figure: Figure, out: Path, stem: str, formats: Sequence[str], dpi: int) -> list[Path]:
     # Laid out once for all formats; each save would do it again.
     if (layout := figure.get_layout_engine()) is not None:
         layout.execute(figure)

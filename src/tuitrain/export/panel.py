@@ -240,6 +240,8 @@ def _draw_map(panel: Panel, axes: Axes, scale: float) -> None:
     """Rows over x as colours, logarithmic where every value is above zero."""
     from matplotlib.colors import LogNorm
 
+    from tuitrain.export.style import tick_text
+
     rows = panel.in_sight(panel.lines[0].x)
     x = panel.lines[0].x[rows] / scale
     values = np.array([each.y[rows] for each in panel.lines])
@@ -251,7 +253,7 @@ def _draw_map(panel: Panel, axes: Axes, scale: float) -> None:
     axes.figure.colorbar(mesh, ax=axes, pad=0.01)
     axes.grid(False)
     every = max(1, -(-len(panel.lines) // 16))
-    axes.set_yticks(range(0, len(panel.lines), every), [each.name for each in panel.lines[::every]])
+    axes.set_yticks(range(0, len(panel.lines), every), [tick_text(each.name) for each in panel.lines[::every]])
 
 
 def _mark_non_finite(axes: Axes, x: FloatArray, y: FloatArray) -> None:

@@ -13,13 +13,16 @@ import numpy as np
 from cycler import cycler
 from matplotlib import style as styles
 from matplotlib.axis import Axis as MatplotlibAxis
+from matplotlib.axis import Tick
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 from matplotlib.ticker import Formatter, FuncFormatter, NullFormatter
 
 from tuitrain.analysis.series import AXIS_TITLES, Axis
+from tuitrain.events.text import clean, clean_lines
 from tuitrain.export.errors import ExportError
 
 # Okabe and Ito's palette, distinguishable with every kind of colour blindness, without the yellow that paper swallows.
@@ -165,6 +168,21 @@ def new_figure(width: float, height: float, head: float) -> Figure:
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+def make_inert(figure: Figure) -> None:
+    """Draw every text of a figure as it is, without mathematics and control characters; labels of ticks are our own."""
+    ticks = {id(label) for tick in figure.findobj(Tick) for label in (tick.label1, tick.label2)}
+    ticks |= {id(axis.get_offset_text()) for axis in figure.findobj(MatplotlibAxis)}
+    for text in figure.findobj(Text):
+        if id(text) not in ticks:
+            text.set_text(clean_lines(text.get_text()))
+            text.set_parse_math(False)
+
+
+def tick_text(text: str) -> str:
+    """A text from elsewhere as the label of a tick, in which a dollar sign is one."""
+    return clean(text).replace("$", r"\$")
 
 
 def page() -> str:

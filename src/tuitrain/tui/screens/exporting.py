@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tuitrain.analysis.metrics import BY_KEY, METRICS, Metric
+from tuitrain.events.text import file_name
 from tuitrain.runs import FloatArray, RunDirectory
 from tuitrain.tui.charts.heat_map import HeatMap
 from tuitrain.tui.charts.plot import Curve, Plot, Points
@@ -139,7 +140,7 @@ def newest_value(plot: Plot, board: Board) -> str | None:
 
 def _target(board: Board, panel: str, kind: str) -> Path:
     """`<run>/exports/<panel>-<x>-<step>.<kind>` for one run with a directory, else `./tuitrain-<panel>-<x>.<kind>`."""
-    view = board.view
+    view, panel = board.view, file_name(panel)
     if len(board.views) == 1 and view is not None and view.directory is not None and view.directory.path.is_dir():
         step = view.history.step
         return view.directory.path / "exports" / f"{panel}-{board.x}-{step if step is not None else 0}.{kind}"
