@@ -29,6 +29,7 @@ class Journal:
         self.console: Console | None = None
         self._log = events.EventWriter(self.path) if writes else None
         self._stage_began = self._stage_told = time.monotonic()
+        self._stage = ""
 
     def write(self, record: events.Record) -> None:
         """Append a record. Raises JournalError."""
@@ -43,6 +44,7 @@ class Journal:
     def begin_stage(self, stage: str) -> None:
         """Tell what is done next, on the way to the first step. Raises JournalError."""
         self._stage_began = self._stage_told = time.monotonic()
+        self._stage = stage
         self.write(events.Stage(stage=stage))
         if self._log is not None:
             stdout().print(f"{'start':<8}  {stage}")
@@ -51,8 +53,8 @@ class Journal:
         """Tell how much of a stage is done (0–1), now and then; the longer it takes, the more rarely."""
         now = time.monotonic()
         pause = min(max(STAGE_EVERY_S, (now - self._stage_began) / 20), STAGE_EVERY_AT_MOST_S)
-        if self._stage_told == self._stage_began or now - self._stage_told >= pause:
-            self._stage_told = now
+        if stage != self._stage or now - self._stage_told >= pause:
+            self._stage, self._stage_told = stage, now
             self.write(events.Stage(stage=stage, done=done))
 
     def close(self) -> None:

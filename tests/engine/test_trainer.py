@@ -22,6 +22,7 @@ from tuitrain_engine.building import build_model
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import ReadingStopped, progress_told_to
 from tuitrain_engine.data.progress import Progress as DataProgress
+from tuitrain_engine.data.progress import note_stage
 from tuitrain_engine.journal import Journal
 from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.parallel import World
@@ -94,12 +95,17 @@ def test_a_long_preparation_tells_how_far_it_is(tmp_path: Path, monkeypatch: pyt
     journal = Journal(tmp_path)
     journal.begin_stage("reading the data")
     with progress_told_to(journal.tell_progress), DataProgress("tokenizing corpus.txt", total_bytes=3600) as progress:
+        note_stage("waiting for another process")
         for _ in range(3600):
             now += 1.0
             progress.advance(1, 1)
     journal.close()
-    first, *told = map(events.decode, (tmp_path / "metrics.jsonl").read_bytes().splitlines())
-    assert (first.stage, first.done) == ("reading the data", None)
+    records = list(map(events.decode, (tmp_path / "metrics.jsonl").read_bytes().splitlines()))
+    first, told = records[:2], records[2:]
+    assert [(stage.stage, stage.done) for stage in first] == [
+        ("reading the data", None),
+        ("waiting for another process", None),
+    ]
     assert {record.stage for record in told} == {"tokenizing corpus.txt"}
     shares = [record.done for record in told]
     assert shares == sorted(shares) and shares[0] < 0.002 and shares[-1] > 0.97

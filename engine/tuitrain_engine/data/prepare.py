@@ -20,7 +20,7 @@ from tuitrain.config.sections import DataConfig
 from tuitrain_engine.data.cache import cache_directory, cache_errors, tokenizer_cache
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.files import Piece, first_characters
-from tuitrain_engine.data.progress import Progress, note
+from tuitrain_engine.data.progress import Progress, note, note_stage
 from tuitrain_engine.data.shards import (
     FORMAT,
     Manifest,
@@ -115,7 +115,7 @@ def _only_one(path: Path, name: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        note(f"{name} is being tokenized by another process; waiting for it")
+        note_stage(f"{name} is being tokenized by another process; waiting for it")
         lock.acquire()
     try:
         yield

@@ -40,6 +40,17 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def note_stage(text: str) -> None:
+    """A line about work that takes long and cannot tell how far it is; who listens to progress hears of it too."""
+    note(text)
+    _tell(text, None)
+
+
+def _tell(label: str, done: float | None) -> None:
+    for listener in _listeners:
+        listener(label, done)
+
+
 def human(count: float) -> str:
     """`950`, `12.3 k`, `4.1 M`, `2.05 B`: a count in three digits."""
     for limit, unit in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
@@ -84,8 +95,7 @@ class Progress:
         now = time.monotonic()
         if now - self._told >= LINE_EVERY_S:
             self._told = now
-            for listener in _listeners:
-                listener(self.label, self._fraction())
+            _tell(self.label, self._fraction())
         if self._console.is_terminal:
             self._show_bar(now)
         elif now - self._shown >= LINE_EVERY_S:

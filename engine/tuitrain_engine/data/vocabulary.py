@@ -14,7 +14,7 @@ from tuitrain.files import path_kind
 from tuitrain_engine.data.cache import cache_errors
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.files import absolute_path, explained, first_characters, read_json
-from tuitrain_engine.data.progress import human, megabytes, note
+from tuitrain_engine.data.progress import human, megabytes, note_stage
 from tuitrain_engine.data.sources import Source
 from tuitrain_engine.data.tokenizers import (
     HUGGINGFACE_FILE,
@@ -163,7 +163,7 @@ def _train_sentencepiece(vocab_size: int, source: Source) -> SentencePieceTokeni
     if not sample:
         raise DataError(f"The source {source.name} has no text to learn a vocabulary from.")
     size = sum(map(len, sample))
-    note(f"training a SentencePiece vocabulary of {human(vocab_size)} on {megabytes(size)} of {source.name}")
+    note_stage(f"training a SentencePiece vocabulary of {human(vocab_size)} on {megabytes(size)} of {source.name}")
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
