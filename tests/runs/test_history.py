@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuitrain.events import AnyRecord, Checkpoint, End, Eval, Layers, Run, Sample, Step
+from tuitrain.events import Alert, AnyRecord, Checkpoint, End, Eval, Layers, Run, Sample, Step
 from tuitrain.runs import Columns, RunHistory
 
 
@@ -114,6 +114,13 @@ def test_a_restart_supersedes_the_evaluations_of_each_split_for_itself() -> None
     assert history.evals_of("wiki")["loss"].tolist() == [6.0]
     history.absorb(steps(26, 27, 0.0))
     assert history.evals_of("val")["step"].tolist() == [25]
+
+
+def test_an_alert_without_a_step_is_of_the_newest_one_whatever_its_clock() -> None:
+    history = RunHistory()
+    alerts = [Alert(time=at, level="info", code="c", message="m", step=step) for at, step in ((-9.0, None), (1e9, 2))]
+    history.absorb([alerts[0], *steps(1, 5, 0.0), *alerts])
+    assert history.alert_steps == [None, 5, 2]
 
 
 def test_steps_after_an_end_whose_run_record_is_lost_are_of_another_attempt() -> None:

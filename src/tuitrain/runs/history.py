@@ -60,6 +60,8 @@ class RunHistory:
         self.steps = Columns(STEP_KEYS)
         self.superseded_steps = Columns(STEP_KEYS)
         self.alerts: list[Alert] = []
+        self.alert_steps: list[int | None] = []
+        """The step of each alert: its own, else the newest when it came; None before any."""
         self.controls: list[Control] = []
         self.systems: list[System] = []
         """The newest SYSTEMS_KEPT readings; `system_columns` has all, summed up."""
@@ -211,6 +213,7 @@ class RunHistory:
                 self._absorb_system(record, step)
             case Alert():
                 self.alerts.append(record)
+                self.alert_steps.append(step if record.step is None else record.step)
             case Control():
                 self.controls.append(record)
             case End():

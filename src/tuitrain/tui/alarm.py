@@ -28,14 +28,12 @@ class Alarm:
         loaded: whether the log has been read to its end once; what was read until then is old.
         """
         known = self._known.setdefault(index, set())
-        found = []
+        found: list[Alert] = []
         for record in records:
-            if (
-                isinstance(record, Alert)
-                and (told := (record.time, record.code, record.step, record.message)) not in known
-            ):
+            if isinstance(record, Alert):
+                told = record.time, record.code, record.step, record.message
+                found += [] if told in known else [record]
                 known.add(told)
-                found.append(record)
         if index not in self._loaded:
             if loaded:
                 self._loaded.add(index)

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tuitrain.events.text import clean
-from tuitrain.runs import FloatArray, RunHistory
+from tuitrain.runs import RunHistory
 from tuitrain.tui.charts.plot import Mark, MarkKind
 from tuitrain.tui.state import Board, RunView
 
@@ -57,16 +57,7 @@ def _events(history: RunHistory) -> Iterator[_Event]:
     for run, begun in zip(history.attempts[1:], history.attempt_steps[1:], strict=True):
         if begun is not None:
             yield float(begun), "restart", "mark.restart", f"attempt {run.attempt}"
-    for alert in history.alerts[-_MOST_ALERTS:]:
-        step = float(alert.step) if alert.step is not None else _step_at(history, alert.time)
-        if step is not None:
-            yield step, "alert", "mark.alert", f"{alert.level}: {clean(alert.message)}"
-
-
-def _step_at(history: RunHistory, time: float) -> float | None:
-    """The first step that was done after a moment, or the newest; None before any."""
-    steps: FloatArray = history.steps["step"]
-    if not len(steps):
-        return None
-    row = int(np.searchsorted(history.steps["time"], time))
-    return float(steps[min(row, len(steps) - 1)])
+    alerts = zip(history.alerts[-_MOST_ALERTS:], history.alert_steps[-_MOST_ALERTS:], strict=True)
+    for alert, at in alerts:
+        if at is not None:
+            yield float(at), "alert", "mark.alert", f"{alert.level}: {clean(alert.message)}"
