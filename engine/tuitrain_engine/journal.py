@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tuitrain import events
@@ -27,6 +27,8 @@ class Journal:
     def __init__(self, run_dir: Path, *, writes: bool = True) -> None:
         self.path = run_dir / "metrics.jsonl"
         self.console: Console | None = None
+        self.make_room: Callable[[], bool] = lambda: False
+        """Called when a record cannot be written; whether it is worth another try."""
         self._log = events.EventWriter(self.path) if writes else None
         self._stage_began = self._stage_told = time.monotonic()
         self._stage = ""
@@ -34,10 +36,7 @@ class Journal:
     def write(self, record: events.Record) -> None:
         """Append a record. Raises JournalError."""
         if self._log is not None:
-            try:
-                self._log.write(record)
-            except OSError as error:
-                raise JournalError(f"{self.path} cannot be written: {error.strerror}.") from None
+            self._append(self._log, record)
         if self.console is not None:
             self.console.show(record)
 
@@ -56,6 +55,14 @@ class Journal:
         if stage != self._stage or now - self._stage_told >= pause:
             self._stage, self._stage_told = stage, now
             self.write(events.Stage(stage=stage, done=done))
+
+    def _append(self, log: events.EventWriter, record: events.Record) -> None:
+        try:
+            log.write(record)
+        except OSError as error:
+            if not self.make_room():
+                raise JournalError(f"{self.path} cannot be written: {error.strerror}.") from None
+            self._append(log, record)
 
     def close(self) -> None:
         """Close the log."""

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -86,8 +87,9 @@ def _lock(run_dir: Path) -> None:
 
 
 def _leave_at_once(code: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     os._exit(code)
 
 
@@ -134,7 +136,7 @@ class Attempt:
         except Exception as error:
             sentence = self._sentence(error)
             if sentence is None:
-                traceback.print_exc()
+                report.stderr().print(traceback.format_exc())
                 sentence = f"{type(error).__name__}: {error}"
             return self._fail(sentence, FAILURE)
         finally:
@@ -157,7 +159,7 @@ class Attempt:
         return elsewhere
 
     def _fail(self, sentence: str, code: int) -> int:
-        print(sentence, file=sys.stderr)
+        report.stderr().print(sentence)
         self._finish_checkpoint()
         self.peers.report(sentence)
         return self._end("failed", sentence, code)
@@ -165,23 +167,27 @@ class Attempt:
     def _finish_checkpoint(self) -> None:
         """Let a checkpoint that is being written come to its end; another process may not be there to help."""
         if self.trainer is not None:
-            self.trainer.checkpoints.finish(patience_s=None if self.world.size == 1 else SAVING_PATIENCE_S)
+            # Where the log cannot be written that has been, or will be, said.
+            with suppress(JournalError):
+                self.trainer.checkpoints.finish(patience_s=None if self.world.size == 1 else SAVING_PATIENCE_S)
 
     def _abandon(self, sentence: str) -> None:
         """End from the outside: another process has failed and this one waits for it."""
-        print(sentence, file=sys.stderr)
+        report.stderr().print(sentence)
         self._finish_checkpoint()
         self._end("failed", sentence, FAILURE)
         _leave_at_once(FAILURE)
 
     def _end(self, status: str, reason: str | None, code: int) -> int:
+        """Write the `end` record once; returns the exit code, a failure's where the record could not be written."""
         with self._ending:
             if not self._ended:
                 self._ended = True
-                self._write_end(status, reason)
+                if not self._write_end(status, reason) and code == OK:
+                    return FAILURE
         return code
 
-    def _write_end(self, status: str, reason: str | None) -> None:
+    def _write_end(self, status: str, reason: str | None) -> bool:
         # When one process fails torchrun sends SIGTERM to the others; it must not break off what is written here.
         self.control.wait_for_boundaries()
         if self.monitor is not None:
@@ -199,10 +205,12 @@ class Attempt:
         try:
             self.journal.write(end)
         except JournalError as error:
-            print(error, file=sys.stderr)
+            report.stderr().print(str(error))
+            return False
         terminal = report.stdout()
         if trainer is not None and self.world.is_main:
             terminal.print(report.summary_text(end, str(self.run_dir), terminal))
+        return True
 
     def _memory_sentence(self) -> str:
         """That memory ran out, and what would fit by the accounting."""

@@ -7,6 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -47,8 +48,9 @@ class Terminal:
         return f"\x1b[{';'.join(_STYLES[name] for name in names)}m{text}\x1b[0m"
 
     def print(self, text: str) -> None:
-        """Print and flush."""
-        print(text, file=self.stream, flush=True)
+        """Print and flush. What cannot be printed, as on a full disk, is no reason to end."""
+        with suppress(OSError):
+            print(text, file=self.stream, flush=True)
 
 
 # ── the startup report ───────────────────────────────────────────────────────────────────────────────────
@@ -285,3 +287,8 @@ def summary_text(end: events.End, run_dir: str, terminal: Terminal) -> str:
 def stdout() -> Terminal:
     """The console of this process."""
     return Terminal.of(sys.stdout)
+
+
+def stderr() -> Terminal:
+    """Where it says what is wrong."""
+    return Terminal.of(sys.stderr)

@@ -46,6 +46,7 @@ class Checkpoints:
         self._saving: _Saving | None = None
         self._failure: checkpoint.SaveError | None = None
         """Why the newest one that was begun is not there."""
+        journal.make_room = self._make_room
         # A thread that ends the run from outside must wait for the same checkpoint, not pass it by.
         self._finishing = threading.RLock()
 
@@ -97,18 +98,26 @@ class Checkpoints:
         try:
             checkpoint.finish_saving(saving.path, saving.written, patience_s)
         except checkpoint.SaveError as error:
+            self._saving, self._failure = None, error
             if self._world.is_main and saving.written.done():
                 # What there is of it only takes up room, and may be why there was none.
                 checkpoint.discard(saving.path)
             self._journal.write(
                 events.Alert(level="critical", code="checkpoint_failed", message=str(error), step=saving.step)
             )
-            self._failure = error
         else:
-            self._failure = None
+            self._saving = self._failure = None
             self.record(saving.step, (time.perf_counter() - saving.began) * 1e3)
-        finally:
-            self._saving = None
+
+    def _make_room(self) -> bool:
+        """While the log cannot be written: whether a checkpoint that was being written has failed and made room.
+
+        On a full disk it is what took the last of it.
+        """
+        if self._saving is None or threading.current_thread() is not threading.main_thread():
+            return False
+        self.finish()
+        return self._failure is not None
 
     def discard(self, step: int) -> None:
         """Delete the checkpoint of one step, if there is one."""

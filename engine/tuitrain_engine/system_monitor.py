@@ -50,10 +50,9 @@ class SystemMonitor:
 
     def _run(self) -> None:
         while True:
-            try:
+            # Where the log cannot be written to, the loop meets the same error; it reports it, or makes room.
+            with suppress(OSError):
                 self._write(self.read())
-            except OSError:
-                return  # The log cannot be written to; the loop meets the same error and reports it.
             if self._closing.wait(self._interval_s):
                 return
 

@@ -77,8 +77,14 @@ def test_a_stopped_run_goes_on_from_where_it_stopped(place: Place) -> None:
     stopped_at = step_of(run)
     done = place("resume", run_id, f"train.max_steps={stopped_at + 5}", "--foreground")
     assert done.code == 0, done.out
+    assert f"goes on from step-{stopped_at:08d}" in done.err
+    # What the first attempt printed is not printed again.
+    assert "/100000" not in done.out and f" {stopped_at + 5}/{stopped_at + 5}" in done.out
     status = place("status", run_id, "--json").json()
     assert (status["status"], status["step"]) == ("completed", stopped_at + 5)
+    again = place("resume", run_id, f"train.max_steps={stopped_at}", "--foreground")
+    assert again.code == 2 and "has no steps left" in again.err
+    assert place("status", run_id, "--json").json() | {"age_s": 0} == status | {"age_s": 0}
     assert place("show", run_id, "--json").json()["run"]["attempt"] == 2
 
 

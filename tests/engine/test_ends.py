@@ -5,6 +5,7 @@ A limit on the size of files stands for a full disk.
 
 from __future__ import annotations
 
+import errno
 import resource
 import shutil
 import signal
@@ -15,7 +16,10 @@ import pytest
 from engine_runs import command, environment, make_run, of_type, read_log, run_engine, start_engine
 
 from tuitrain import events
-from tuitrain_engine import checkpoint
+from tuitrain_engine import checkpoint, lifecycle
+from tuitrain_engine.control import Control
+from tuitrain_engine.journal import Journal, JournalError
+from tuitrain_engine.peers import Peers
 
 LIMIT = 100_000
 """More than the log and the token shards of such a run, less than its checkpoints."""
@@ -96,3 +100,44 @@ def test_a_run_whose_directory_is_removed_ends_with_one_sentence(tmp_path: Path)
     assert process.returncode == 1
     assert errors == f"{run_dir} was removed.\n"
     assert not run_dir.exists()
+
+
+def test_a_record_that_cannot_be_written_is_tried_again_where_room_was_made(tmp_path: Path) -> None:
+    journal, before = Journal(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def make_room() -> bool:
+        had_none = resource.getrlimit(resource.RLIMIT_FSIZE) != before
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        return had_none
+
+    try:
+        limit_files(0, 10)
+        with pytest.raises(JournalError, match=r"metrics\.jsonl cannot be written: File too large"):
+            journal.write(events.Step(step=1))
+        journal.make_room = make_room
+        journal.write(events.Step(step=2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        journal.close()
+    torn, whole = (tmp_path / "metrics.jsonl").read_bytes().splitlines()
+    assert len(torn) == 10
+    record = events.decode(whole)
+    assert isinstance(record, events.Step) and record.step == 2
+
+
+def test_a_run_whose_end_cannot_be_written_does_not_exit_as_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
+    run_dir = make_run(tmp_path, train={"max_steps": 1}, eval={"interval": 0}, sampling={"interval": 0})
+    write = events.EventWriter.write
+
+    def full(log: events.EventWriter, record: events.Record) -> None:
+        if isinstance(record, events.End):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(log, record)
+
+    monkeypatch.setattr(events.EventWriter, "write", full)
+    assert lifecycle.run_attempt(run_dir, Control(run_dir), Peers(run_dir, 0, 1), resume=False) == 1
+    assert "metrics.jsonl cannot be written: No space left on device" in capsys.readouterr().err
+    assert not of_type(read_log(run_dir), events.End)

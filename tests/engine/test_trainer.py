@@ -229,6 +229,8 @@ def test_a_damaged_checkpoint_takes_no_good_ones_place(tmp_path: Path) -> None:
     process = run_engine(run_dir, "train", "--resume")
     assert process.returncode == 0, process.stderr
     assert "step-00000002 is the newest complete checkpoint" in " ".join(process.stdout.split())
+    (alert,) = of_type(read_log(run_dir), events.Alert)
+    assert alert.code == "checkpoint_damaged" and "step-00000004 is damaged" in alert.message
     newest = checkpoint.newest(run_dir)
     assert newest is not None and newest.step == 6
     assert not half_written.exists()
@@ -396,6 +398,16 @@ def test_sample_and_check_checkpoint_work_without_the_corpus(finished, tmp_path:
     assert sample.returncode == 0, sample.stderr
     answer = json.loads(sample.stdout)
     assert answer["step"] == 4 and answer["prompt"] == "def "
+    # With a bit of the newest one flipped, the one before it is taken, and that is said.
+    data = next(checkpoint.directory(run_dir, 5).glob("*.distcp"))
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.write_bytes(content)
+    older = run_engine(run_dir, "sample", "--prompt", "def ", "--max-tokens", "5", "--json")
+    assert older.returncode == 0 and json.loads(older.stdout) == answer
+    assert "step-00000005 is damaged" in older.stderr and "step-00000004 is taken instead" in older.stderr
+    export = run_engine(run_dir, "export-weights", "--step", "5", "--out", str(tmp_path / "weights"))
+    assert export.returncode == 3 and "step-00000005 is damaged" in export.stderr
     absent = run_engine(run_dir, "sample", "--prompt", "x", "--step", "77")
     assert absent.returncode == 3 and "4, 5" in absent.stderr
 

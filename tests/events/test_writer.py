@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import resource
 import threading
 from pathlib import Path
 
 import pytest
 
 from tuitrain.events import BrokenLineError, EventWriter, Step, decode
+from tuitrain.events.codec import encode
 
 
 def steps(path: Path) -> list[int]:
@@ -75,3 +77,23 @@ def test_closing_twice_does_no_harm_and_writing_after_it_is_an_error(tmp_path: P
     log.close()
     with pytest.raises(OSError, match=r"."):
         log.write(Step(step=1))
+
+
+def test_a_line_that_a_full_disk_cut_is_ended_before_the_next_one(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk."""
+    path = tmp_path / "metrics.jsonl"
+    whole = encode(Step(step=1, time=1.0))
+    with EventWriter(path) as log:
+        log.write(Step(step=1, time=1.0))
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 10, before[1]))
+        try:
+            for _ in range(2):
+                with pytest.raises(OSError, match="too large"):
+                    log.write(Step(step=2, time=2.0))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        log.write(Step(step=2, time=2.0))
+    lines = path.read_bytes().split(b"\n")
+    assert [lines[0] + b"\n", lines[-2] + b"\n"] == [whole, encode(Step(step=2, time=2.0))]
+    assert len(lines) == 4 and len(lines[1]) == 10

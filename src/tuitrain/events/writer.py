@@ -22,18 +22,22 @@ class EventWriter:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
+        self._torn = False
         self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             os.write(self._file, b"\n")
 
     def write(self, record: Record) -> None:
-        """Append one record as one line."""
+        """Append one record as one line; what an earlier write left of a line, as on a full disk, is ended first."""
         line = encode(record)
         with self._lock:
-            written = os.write(self._file, line)
-            while written < len(line):
-                written += os.write(self._file, line[written:])
+            line, written = b"\n" + line if self._torn else line, 0
+            try:
+                while written < len(line):
+                    written += os.write(self._file, line[written:])
+            finally:
+                self._torn = written < len(line) and (self._torn or written > 0)
 
     def close(self) -> None:
         """Close the file; closing twice does no harm."""
