@@ -131,12 +131,12 @@ def test_a_smoke_test_checks_everything_and_leaves_no_run(place: Place) -> None:
 
 
 def test_a_failing_smoke_test_says_what_failed_and_keeps_the_run(place: Place) -> None:
-    # Only the engine reads the file, so only the run itself can find out.
-    (place.path / "broken.json").write_text("{", encoding="utf-8")
+    # Only the engine builds a tokenizer of the file, so only the run itself can find out.
+    (place.path / "broken.json").write_text('{"model": {}}', encoding="utf-8")
     done = place("launch", *place.micro("gpt2-tiny", 10, "data.tokenizer=broken.json"), "--smoke")
     assert done.code == 1
     assert "FAILED" in done.out
-    assert "data.tokenizer: that file is not a Hugging Face tokenizer.json" in done.out
+    assert "broken.json is not a Hugging Face tokenizer.json" in done.out
     kept = done.err.split("kept for a look: ")[1].strip()
     assert RunDirectory(place.path / kept).console.exists()
 

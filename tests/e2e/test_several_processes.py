@@ -104,8 +104,9 @@ def test_ctrl_c_saves_and_ends_with_130(place: Place) -> None:
 
 
 def test_what_is_wrong_is_said_once_in_a_sentence(place: Place) -> None:
-    (place.path / "empty.txt").write_text("x", encoding="utf-8")
-    arguments = micro(place, 10, f"data.source={place.path / 'empty.txt'}")
+    # As many bytes as a sequence, but not as many characters: only the engine can tell.
+    (place.path / "short.jsonl").write_text('{"text": "short"}\n' * 4, encoding="utf-8")
+    arguments = micro(place, 10, f"data.source={place.path / 'short.jsonl'}")
     done = place("launch", *arguments, "--gpus", "2", "--foreground")
     assert done.code == 2, done.out + done.err
     assert "Traceback" not in done.out + done.err
