@@ -26,18 +26,6 @@ def bytes_text(size: int) -> str:
     return si(float(size), "B")
 
 
-def duration(seconds: float | None) -> str:
-    """0:07, 12:34, 5:06:07, 3d 04h."""
-    if seconds is None:
-        return UNKNOWN
-    total = round(seconds)
-    minutes, second = divmod(total, 60)
-    hours, minute = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours // 24}d {hours % 24:02d}h"
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-
-
 def milliseconds(value: float | None) -> str:
     """`61.2 ms`, `1.27 s`."""
     if value is None:

@@ -50,6 +50,7 @@ class Machine:
         """The `hardware` part of the `run` record."""
         return events.Hardware(
             device=self.name,
+            device_type=self.device.type,
             count=count,
             peak_tflops=self.peak_tflops,
             peak_source=self.peak_source,

@@ -192,10 +192,11 @@ class Attempt:
         self.control.wait_for_boundaries()
         if self.monitor is not None:
             self.monitor.close()
-        trainer, summary = self.trainer, {}
+        trainer, summary, now = self.trainer, {}, time.time()
         if trainer is not None:
-            summary = summarise(trainer)
+            summary = summarise(trainer, now)
         end = events.End(
+            time=now,
             status=status,  # type: ignore[arg-type]
             reason=reason,
             step=trainer.progress.step if trainer else None,
@@ -237,8 +238,11 @@ class Attempt:
         return self.config.with_vocab_size(self.config.model.vocab_size or tokenizer.vocab_size)
 
 
-def summarise(t: Trainer) -> dict[str, Any]:
-    """The `end` record's summary. Means are over all timed steps of the run, earlier attempts included."""
+def summarise(t: Trainer, now: float) -> dict[str, Any]:
+    """The `end` record's summary at this moment, in Unix seconds.
+
+    Means are over all timed steps of the run, earlier attempts included.
+    """
     totals, best_step = t.progress.totals, min(t.val_losses, key=lambda step: t.val_losses[step], default=None)
     speed = None
     if totals.training_time_s:
@@ -253,7 +257,7 @@ def summarise(t: Trainer) -> dict[str, Any]:
         "mean_tokens_per_sec": speed,
         "training_time_s": totals.training_time_s,
         "peak_memory_gb": totals.peak_memory_gb or None,
-        "wall_time_s": t.wall_time_s,
+        "wall_time_s": totals.wall_time_s + max(0.0, now - t.started),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tuitrain.accounting import TokenPosition, lr_factor
@@ -23,9 +23,9 @@ class Progress:
     warmup_tokens: int = 0
     totals: Totals = field(default_factory=Totals)
 
-    def to_state(self, wall_time_s: float) -> dict[str, Any]:
-        """As JSON, for a checkpoint; wall_time_s is the run's so far, earlier attempts included."""
-        return asdict(replace(self, totals=replace(self.totals, wall_time_s=wall_time_s)))
+    def to_state(self) -> dict[str, Any]:
+        """As JSON, for a checkpoint."""
+        return asdict(self)
 
     @classmethod
     def from_state(cls, state: dict[str, Any], config: dict[str, Any]) -> Progress:

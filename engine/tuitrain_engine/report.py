@@ -6,15 +6,17 @@ import os
 import shutil
 import sys
 import textwrap
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
 
 from tuitrain import accounting, events
+from tuitrain.accounting import RECENT_RECORDS, duration_text, seconds_left
 from tuitrain.config import RunConfig
 from tuitrain_engine.decision import Decision
-from tuitrain_engine.formatting import UNKNOWN, bytes_text, duration, milliseconds, number, si
+from tuitrain_engine.formatting import UNKNOWN, bytes_text, milliseconds, number, si
 
 LABEL_WIDTH = 14
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -173,7 +175,8 @@ class Console:
 
     def __init__(self, total_steps: int, terminal: Terminal, best_val_loss: float | None = None) -> None:
         self._total, self._terminal = total_steps, terminal
-        self._step_ms: float | None = None
+        self._recent = deque[tuple[float, int]](maxlen=RECENT_RECORDS)
+        """Time and step of the newest records of this attempt."""
         self._best = float("inf") if best_val_loss is None else best_val_loss
 
     def note(self, tag: str, text: str) -> None:
@@ -200,10 +203,10 @@ class Console:
                 self._terminal.print(f"{'request':<8}  {record.request}: {record.result}")
 
     def _step(self, record: events.Step) -> str:
-        if record.step_time_ms is not None:
-            before = self._step_ms if self._step_ms is not None else record.step_time_ms
-            self._step_ms = 0.9 * before + 0.1 * record.step_time_ms
-        left = (self._total - record.step) * self._step_ms / 1e3 if self._step_ms is not None else None
+        self._recent.append((record.time, record.step))
+        times, steps = zip(*self._recent, strict=True)
+        each = None if record.step_time_ms is None else record.step_time_ms / 1e3
+        left = seconds_left(self._total - record.step, times, steps, each)
         mfu = UNKNOWN if record.mfu is None else f"{record.mfu:.1%}"
         accuracy = UNKNOWN if record.accuracy is None else f"{record.accuracy:.1%}"
         memory = f"{number(record.mem_allocated_gb, '.2f')}/{number(record.mem_peak_gb, '.2f')} GB"
@@ -218,7 +221,7 @@ class Console:
             "tflops": f"{_tflops(record.tflops):>5} TFLOP/s",
             "memory": f"mem {memory}",
             "grad_norm": f"grad {number(record.grad_norm, '.2f'):>5}",
-            "eta": f"ETA {duration(left)}",
+            "eta": f"ETA {duration_text(left)}",
         }
         if isinstance(record.slowest_rank, int) and isinstance(record.rank_skew_ms, float):
             fields["slowest"] = f"slowest rank {record.slowest_rank} +{milliseconds(record.rank_skew_ms)}"
@@ -276,7 +279,7 @@ def summary_text(end: events.End, run_dir: str, terminal: Terminal) -> str:
         ("loss", number(s.get("final_loss"), ".4f")),
         ("val loss", number(s.get("final_val_loss"), ".4f") + (best if s.get("best_val_loss") is not None else "")),
         ("steps", f"{number(end.step, ',d')}, {si(end.tokens)} tokens"),
-        ("time", f"{duration(s.get('training_time_s'))} in steps, {duration(s.get('wall_time_s'))} in all"),
+        ("time", f"{duration_text(s.get('training_time_s'))} in steps, {duration_text(s.get('wall_time_s'))} in all"),
         ("speed", f"{si(s.get('mean_tokens_per_sec'))} tok/s, MFU {UNKNOWN if mfu is None else f'{mfu:.1%}'}"),
         ("peak memory", f"{number(s.get('peak_memory_gb'), '.2f')} GB"),
         ("run", run_dir),

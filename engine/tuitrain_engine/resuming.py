@@ -75,8 +75,10 @@ def restore(
             f"{config.train.max_steps}. Raise train.max_steps, or launch a new run."
         )
     dataset.train.restore(state.get("data", {}), progress.sequences)
-    evaluations, written = world.share(
-        (journal.evaluations(up_to_step=progress.step), journal.written_at(progress.step)) if world.is_main else None
+    evaluations, written, progress.totals.wall_time_s = world.share(
+        (journal.evaluations(up_to_step=progress.step), journal.written_at(progress.step), journal.wall_time_s())
+        if world.is_main
+        else None
     )
     return Restored(found, damaged, state["config"], changes, progress, evaluations, written)
 

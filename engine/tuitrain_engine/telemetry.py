@@ -65,7 +65,7 @@ class Totals:
     timed_tokens: int = 0
     peak_memory_gb: float = 0.0
     wall_time_s: float = 0.0
-    """Wall time of the attempts before this one, up to the checkpoint it continues from."""
+    """Wall time of the attempts before this one, of each from its first record to its last."""
     last_loss: float | None = None
 
 

@@ -62,12 +62,7 @@ class Trainer:
     checkpoints: Checkpoints
     control: Control
     started: float
-    """`time.monotonic()` when this attempt began."""
-
-    @property
-    def wall_time_s(self) -> float:
-        """Seconds since the run began, without the time between attempts."""
-        return self.progress.totals.wall_time_s + time.monotonic() - self.started
+    """Unix seconds of the `run` record of this attempt."""
 
     @property
     def accumulation(self) -> int:
@@ -83,7 +78,6 @@ def prepare(
     A resume changes nothing in the run directory before it is certain. Raises ConfigError, DataError or
     CheckpointError, each with one sentence.
     """
-    started = time.monotonic()
     machine = find_machine(config.train, config.hardware)
     config.accumulation(world.size)
     prepare_snapshots(run_dir / "profile", world.rank, machine.device, history=config.telemetry.memory_history)
@@ -157,7 +151,7 @@ def prepare(
         run_dir, config, world, machine, dataset, model, built.distribution, built.forward, built.compiled, optimizer,
         gradients, evaluator, progress, goal, restored, val_losses, journal, console, telemetry,
         StepProfiler(config.telemetry.profiled_steps, run_dir / "profile", world.rank, machine.device),
-        Checkpoints(run_dir, config.checkpoint, world, journal, val_losses), control, started,
+        Checkpoints(run_dir, config.checkpoint, world, journal, val_losses), control, run.time,
     )  # fmt: skip
 
 
@@ -397,7 +391,7 @@ def answer(t: Trainer, request: str, origin: str) -> None:
 def save_checkpoint(t: Trainer) -> None:
     """Begin to write the state of this step."""
     state = {
-        "progress": t.progress.to_state(t.wall_time_s),
+        "progress": t.progress.to_state(),
         "data": t.dataset.train.state_at(t.progress.sequences),
         "config": t.config.to_dict(),
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import pytest
 import torch
 
@@ -128,4 +126,4 @@ def test_checkpointing_activations_holds_less() -> None:
 
 def test_the_total_is_the_sum_of_the_parts() -> None:
     estimate = estimate_memory(load_config("gpt2-tiny"))
-    assert estimate.total == sum(asdict(estimate).values())
+    assert estimate.total == sum(estimate.parts.values())

@@ -54,6 +54,27 @@ def test_reading_commands_agree_about_the_run(place: Place, first: Done, second:
     assert "saved" in place("logs", "gpt2", "--grep", "saved").out
 
 
+def test_all_tell_the_same_time_and_memory(place: Place, first: Done) -> None:
+    took = re.search(r"^ +time +(.*) in steps, (.*) in all$", first.out, re.MULTILINE)
+    memory = re.search(r"^ +peak memory +(.*)$", first.out, re.MULTILINE)
+    assert took is not None and memory is not None
+    shown = place("show", "gpt2").out
+    assert f"  training time          {took[1]}\n" in shown
+    assert f"  wall time              {took[2]}\n" in shown
+    assert f"  the process, measured peak  {memory[1]}\n" in shown
+    assert f"  took {took[2]}  " in place("status", "gpt2").out
+    first_line, second_line = place("watch", "gpt2", "--once").out.splitlines()[:2]
+    assert first_line.endswith(f"took {took[2]}")
+    assert f"process {memory[1]}" in second_line
+    run = place("show", "gpt2", "--json").json()
+    for told in (run, place("status", "gpt2", "--json").json(), place("ls", "--json").json()[-1]):
+        assert told["wall_time_s"] == pytest.approx(run["summary"]["wall_time_s"])
+    planned = place("plan", str(place.runs[-1].config)).out
+    estimate = re.search(r"estimate for a step +(\S+ MB), (.*)$", shown, re.MULTILINE)
+    assert estimate is not None
+    assert f"{float(estimate[1][:-3]):.1f}" in planned and estimate[2] in planned
+
+
 def test_the_loss_fell(place: Place, first: Done) -> None:
     losses = [float(text) for text in re.findall(r"^step .*?loss +([\d.]+)", first.out, re.MULTILINE)]
     assert losses[-1] < losses[0]

@@ -12,13 +12,16 @@ from tuitrain.accounting.fit import (
 )
 from tuitrain.accounting.flops import FlopsPerToken, achieved_tflops, flops_per_token, mfu
 from tuitrain.accounting.logits import chunk_rows, dense_logits_bytes, logits_bytes
-from tuitrain.accounting.memory import MemoryEstimate, estimate_memory, shard_count, step_moments
+from tuitrain.accounting.memory import MOMENTS, MemoryEstimate, estimate_memory, shard_count, step_moments
+from tuitrain.accounting.pace import RECENT_RECORDS, duration_text, seconds_left
 from tuitrain.accounting.parameters import ParameterCounts, count_parameters
 from tuitrain.accounting.peaks import GPUS, Gpu, find_gpu, peak_tflops
 from tuitrain.accounting.schedule import Schedule, TokenPosition, lr_factor, schedule_text, schedule_warnings
 
 __all__ = [
     "GPUS",
+    "MOMENTS",
+    "RECENT_RECORDS",
     "BudgetTime",
     "Change",
     "FlopsPerToken",
@@ -33,6 +36,7 @@ __all__ = [
     "chunk_rows",
     "count_parameters",
     "dense_logits_bytes",
+    "duration_text",
     "estimate_memory",
     "find_gpu",
     "fitting_changes",
@@ -44,6 +48,7 @@ __all__ = [
     "peak_tflops",
     "schedule_text",
     "schedule_warnings",
+    "seconds_left",
     "shard_count",
     "size_text",
     "step_moments",

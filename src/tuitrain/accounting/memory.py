@@ -7,7 +7,7 @@ states are exact; `bench/memory.py` holds the sum against what is measured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from tuitrain.accounting.activations import FLOAT, blocks_bytes_per_token, edge_bytes_per_token
@@ -19,13 +19,17 @@ if TYPE_CHECKING:
     from tuitrain.config.sections import ParallelConfig
 
 
+MOMENTS = {"loss": "at the loss", "backward": "in the backward pass", "update": "in the optimizer's update"}
+"""The moments of a step that can be its peak, in words."""
+
+
 @dataclass(frozen=True)
 class MemoryEstimate:
     """Bytes per device at the peak of a step; the parts add up to it, and what is not there at the peak is 0.
 
-    weights include those gathered from other processes and their bfloat16 copies. activations: what the blocks, the
-    norms and the embedding keep for the backward pass. logits: what the loss holds of them. temporary: what one
-    operation or one statistic needs for a moment.
+    weights include those gathered from other processes and their bfloat16 copies. gradients: those that are there at
+    that moment. activations: what the blocks, the norms and the embedding keep for the backward pass. logits: what the
+    loss holds of them. temporary: what one operation or one statistic needs for a moment.
     """
 
     weights: int
@@ -34,11 +38,18 @@ class MemoryEstimate:
     activations: int
     logits: int
     temporary: int
+    moment: str = ""
+    """Which moment of a step this is: a key of MOMENTS."""
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """The parts by their names."""
+        return {name: size for name, size in asdict(self).items() if name != "moment"}
 
     @property
     def total(self) -> int:
         """All parts together."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.logits + self.temporary
+        return sum(self.parts.values())
 
 
 def shard_count(parallel: ParallelConfig, world_size: int, nodes: int = 1) -> int:
@@ -99,7 +110,8 @@ def step_moments(
         temporary=_working_bytes(config, element, tokens),
     )
     in_update = MemoryEstimate(at_rest, after, optimizer, 0, 0, _update_bytes(config, shards))
-    return {"loss": at_loss, "backward": in_last_block, "update": in_update}
+    moments = {"loss": at_loss, "backward": in_last_block, "update": in_update}
+    return {name: replace(estimate, moment=name) for name, estimate in moments.items()}
 
 
 def _gathered(config: RunConfig, element: int, at_rest: int, *, at_loss: bool) -> int:

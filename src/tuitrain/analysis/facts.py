@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from tuitrain.analysis.metrics import NOT_AVAILABLE
 if TYPE_CHECKING:
     from tuitrain.accounting import MemoryEstimate, ParameterCounts
     from tuitrain.events import Run
+    from tuitrain.runs import RunHistory
 
 Facts = list[tuple[str, str]]
 Changes = dict[str, tuple[Any, Any]]
@@ -71,8 +71,67 @@ def parameter_parts(counts: ParameterCounts) -> list[tuple[str, int]]:
 
 
 def memory_parts(memory: MemoryEstimate) -> list[tuple[str, int]]:
-    """Bytes by what they are for, without the parts that are not there at the peak."""
-    return [(name, size) for name, size in asdict(memory).items() if size]
+    """Bytes by what they are for, without the parts that are not there at the peak.
+
+    Before the update only some gradients are there, and they are called so.
+    """
+    some = "gradients so far" if memory.moment != "update" else "gradients"
+    return [(some if name == "gradients" else name, size) for name, size in memory.parts.items() if size]
+
+
+def estimated_memory(run: Run) -> MemoryEstimate | None:
+    """What the accounting says of a run that has begun; None where its configuration or its vocabulary is unknown."""
+    from tuitrain.accounting import estimate_memory
+    from tuitrain.config import ConfigError, validate
+
+    try:
+        config = validate(run.config)
+    except ConfigError:
+        return None
+    if config.model.vocab_size is None:
+        return None
+    parallel = run.parallel
+    if parallel is not None and config.parallel.strategy == "auto":
+        chosen = config.parallel.model_copy(update={"strategy": parallel.strategy})
+        config = config.model_copy(update={"parallel": chosen})
+    return estimate_memory(
+        config,
+        dtype=run.dtype or "float32",
+        world_size=parallel.world_size if parallel is not None else 1,
+        device_type="cpu" if on_cpu(run) else "cuda",
+    )
+
+
+def on_cpu(run: Run | None) -> bool:
+    """Whether a run trains on the CPU, so that its measured memory is that of the process, Python and torch included.
+
+    Logs of earlier versions do not say; there it is what is no GPU by its name.
+    """
+    if run is None or run.hardware is None:
+        return False
+    if run.hardware.device_type is not None:
+        return run.hardware.device_type == "cpu"
+    from tuitrain.accounting import find_gpu
+
+    name = run.hardware.device
+    return find_gpu(name) is None and not name.startswith(("NVIDIA", "AMD Instinct"))
+
+
+def memory_facts(history: RunHistory) -> Facts:
+    """The estimate by its parts, what was measured, and what there is; each called what it is."""
+    from tuitrain.accounting import MOMENTS, size_text
+
+    run, facts = history.run, list[tuple[str, str]]()
+    estimate = estimated_memory(run) if run is not None else None
+    if estimate is not None:
+        facts.append(("estimate for a step", f"{size_text(estimate.total)}, {MOMENTS[estimate.moment]}"))
+        facts += [(f"  {name}", size_text(size)) for name, size in memory_parts(estimate)]
+    if (measured := history.steps.last("mem_peak_gb")) is not None:
+        whose = "the process, measured peak" if on_cpu(run) else "GPU, measured peak"
+        facts.append((whose, units.gigabytes(measured)))
+    if run is not None and run.hardware is not None and run.hardware.memory_gb is not None:
+        facts.append(("the machine has" if on_cpu(run) else "the GPU has", units.gigabytes(run.hardware.memory_gb)))
+    return facts
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:

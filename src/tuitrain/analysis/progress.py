@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tuitrain.accounting import RECENT_RECORDS, seconds_left
 from tuitrain.analysis import units
-from tuitrain.analysis.summary import wall_time_s
 from tuitrain.events import Stage
 from tuitrain.events.text import clean
-from tuitrain.runs import RunHistory, Status
-
-RECENT_STEPS = 200
-"""Records over which the present pace is taken: long enough to hold evaluations, short enough to notice a change."""
+from tuitrain.runs import Glance, RunHistory, Status
 
 
 @dataclass(frozen=True)
@@ -58,27 +56,41 @@ def progress_of(history: RunHistory) -> Progress:
         done = tokens or 0
         fraction = min(done / budget, 1.0)
         eta = _remaining(history, "tokens", budget - done)
-    return Progress(step, total, tokens, budget, fraction, eta, wall_time_s(history))
+    return Progress(step, total, tokens, budget, fraction, eta, history.wall_time_s)
+
+
+def progress_seen(seen: Glance) -> Progress:
+    """The same of a run that was only glanced at."""
+    run, step = seen.run, seen.step
+    total, budget = (run.total_steps, run.token_budget) if run else (None, None)
+    eta: float | None = None
+    times = [time for time, _, _ in seen.recent]
+    if total:
+        eta = _seconds_left("step", total - (step.step if step else 0), times, [each for _, each, _ in seen.recent],
+                            step.step_time_ms if step else None)  # fmt: skip
+    elif budget:
+        eta = _seconds_left("tokens", budget - (step.tokens or 0 if step else 0), times,
+                            [each for _, _, each in seen.recent], step.tokens_per_sec if step else None)  # fmt: skip
+    return Progress(
+        step.step if step else None, total, step.tokens if step else None, budget, seen.progress, eta, seen.wall_time_s
+    )
 
 
 def _remaining(history: RunHistory, key: str, missing: float) -> float | None:
-    """Seconds until `missing` more units are done, at the wall-clock pace of the newest attempt's last records.
-
-    The clock of the records counts, not step_time_ms, since evaluations and checkpoints take their time too.
-    """
-    if missing <= 0:
-        return 0.0
-    times, done = history.steps.series("time", "time")[1], history.steps[key]
-    recent = min(RECENT_STEPS, len(times))
+    """Seconds until `missing` more steps or tokens are done, at the pace of the newest attempt's last records."""
+    steps = history.steps
+    recent = min(RECENT_RECORDS, len(steps))
     if history.run is not None:
         first = history.attempt_steps[-1]
-        recent = 0 if first is None else min(recent, int((history.steps["step"] >= first).sum()))
-    if recent >= 2:
-        seconds, units = times[-1] - times[-recent], done[-1] - done[-recent]
-        if seconds > 0 and units > 0:
-            return float(missing * seconds / units)
-    if key == "step":
-        step_ms = history.steps.last("step_time_ms")
-        return missing * step_ms / 1000 if step_ms and step_ms > 0 else None
-    rate = history.steps.last("tokens_per_sec")
-    return missing / rate if rate and rate > 0 else None
+        recent = 0 if first is None else min(recent, int((steps["step"] >= first).sum()))
+    rows = slice(len(steps) - recent, None)
+    value = steps.last("step_time_ms" if key == "step" else "tokens_per_sec")
+    return _seconds_left(key, missing, steps["time"][rows].tolist(), steps[key][rows].tolist(), value)
+
+
+def _seconds_left(
+    key: str, missing: float, times: Sequence[float], done: Sequence[float], newest: float | None
+) -> float | None:
+    """newest: of steps the newest step's milliseconds, of tokens how many a second."""
+    each = None if not newest else newest / 1e3 if key == "step" else 1 / newest
+    return seconds_left(missing, times, done, each)

@@ -35,9 +35,10 @@ class Summary:
     final_loss and final_accuracy are means over the end of the run (see FINAL_RECORDS), of finite values where there
     are any; last_loss is the newest value as recorded. The best validation loss is the lowest that was measured on the
     sequences of the newest evaluation. mean_tokens_per_sec is all tokens by all step time, mean_mfu is
-    weighted by step time, so the two agree. training_time_s is the sum of the step times, wall_time_s the time from the
-    first record to the newest. peak_memory_gb is of one device, the highest. step_time_scatter is half the range of the
-    middle 68 % of the step times, relative to their median: one standard deviation where they are normal.
+    weighted by step time, so the two agree. training_time_s is the sum of the step times, wall_time_s the time of the
+    attempts, of each from its first record to its last. peak_memory_gb is of one device, the highest. step_time_scatter
+    is half the range of the middle 68 % of the step times, relative to their median: one standard deviation where they
+    are normal.
     """
 
     name: str | None = None
@@ -109,7 +110,7 @@ def summarize(history: RunHistory, at: tuple[Axis, float] | None = None) -> Summ
         mean_tflops=_weighted(steps["tflops"][:rows], seconds),
         peak_memory_gb=_highest(steps["mem_peak_gb"][:rows]),
         training_time_s=float(np.nansum(seconds)) if np.isfinite(seconds).any() else None,
-        wall_time_s=wall_time_s(history) if at is None else None,
+        wall_time_s=history.wall_time_s if at is None else None,
         total_flops=tokens * per_token if tokens is not None and per_token is not None else None,
         params_total=architecture.params_total if architecture else None,
     )
@@ -239,13 +240,6 @@ def _scatter(values: FloatArray) -> float | None:
         return None
     low, middle, high = np.quantile(finite, (0.16, 0.5, 0.84))
     return float((high - low) / (2 * middle)) if middle > 0 else None
-
-
-def wall_time_s(history: RunHistory) -> float | None:
-    """Seconds from the first record to the newest; None where the clock was set back by more than that."""
-    if history.started is None or history.last_time is None or history.last_time < history.started:
-        return None
-    return history.last_time - history.started
 
 
 def _whole(value: float | None) -> int | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 
+from tuitrain.accounting.pace import MOST_SECONDS
+from tuitrain.accounting.pace import duration_text as duration
 from tuitrain.events import usable_time
+
+__all__ = ["duration"]
 
 UNKNOWN = "n/a"
 _MOST_PLAIN = 1e15
 """From here on numbers have a power of ten."""
-_MOST_SECONDS = 1e11
-"""Three thousand years: a longer duration comes from a clock that is wrong."""
 
 _SCALES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
@@ -63,26 +65,9 @@ def gigabytes(value: float) -> str:
     return f"{value:.1f} GB" if value >= 10 else f"{value:.2f} GB"
 
 
-def duration(seconds: float) -> str:
-    """The two largest parts of a duration: `1 d 04 h`, `3 m 20 s`, `12 s`; below 10 s two digits: `1.2 s`."""
-    if not abs(seconds) < _MOST_SECONDS:
-        return UNKNOWN
-    if 0 < round(seconds, 2) < 9.95:
-        return f"{round(seconds, 2):.2g} s"
-    whole = max(0, round(seconds))
-    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
-    if days:
-        return f"{days} d {hours:02d} h"
-    if hours:
-        return f"{hours} h {minutes:02d} m"
-    if minutes:
-        return f"{minutes} m {whole % 60:02d} s"
-    return f"{whole} s"
-
-
 def age(seconds: float) -> str:
     """The largest part of a duration: `3 d`, `2 h`, `5 m`, `now`."""
-    if not abs(seconds) < _MOST_SECONDS:
+    if not abs(seconds) < MOST_SECONDS:
         return UNKNOWN
     whole = max(0, round(seconds))
     for size, suffix in ((86400, "d"), (3600, "h"), (60, "m")):

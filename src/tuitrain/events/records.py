@@ -60,6 +60,8 @@ class Hardware(msgspec.Struct, kw_only=True):
     """The devices of a run. peak_tflops is of one device, dense, in the training dtype."""
 
     device: str
+    device_type: str | None = None
+    """torch's name for it: cuda or cpu."""
     count: int = 1
     peak_tflops: float | None = None
     peak_source: str | None = None

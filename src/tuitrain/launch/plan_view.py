@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from tuitrain.accounting import schedule_text, schedule_warnings
+from tuitrain.accounting import MOMENTS, schedule_text, schedule_warnings
 from tuitrain.analysis import units
 from tuitrain.analysis.facts import flops_text, memory_parts, parameter_parts
 from tuitrain.analysis.metrics import NOT_AVAILABLE
@@ -86,7 +86,8 @@ def _memory(plan: Plan) -> str:
         return BY_DATA
     verdict = "fits" if plan.fits else "does NOT fit"
     each = " on each" if plan.gpus > 1 else ""
-    lines = [f"about {_size(memory.total).strip()}{each}, of {_usable(plan)}: {verdict}"]
+    when = MOMENTS[memory.moment]
+    lines = [f"about {_size(memory.total).strip()}{each} {when} (estimate), of {_usable(plan)}: {verdict}"]
     lines += [f"{_size(size)}  {name}" for name, size in memory_parts(memory)]
     if plan.fits is False:
         lines += [f"would fit: {change}" for change in plan.changes()] or [f"{NOTHING_FITS} {_devices(plan)}"]
@@ -138,7 +139,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "strategy_reason": plan.strategy_reason,
         "device": asdict(plan.device) | {"count": plan.gpus, "peak_tflops": plan.peak_tflops},
         "dtype": plan.dtype,
-        "memory_bytes": asdict(memory) | {"total": memory.total} if memory else None,
+        "memory_bytes": memory.parts | {"total": memory.total} if memory else None,
         "usable_memory_bytes": round(plan.usable_gb * GB),
         "fits": plan.fits,
         "would_fit": _changes(plan),

@@ -39,6 +39,10 @@ class Glance:
     every_line_read: bool = True
     stage: Stage | None = None
     """What the newest attempt does, until its first step."""
+    recent: tuple[tuple[float, int, float], ...] = ()
+    """Time, step and tokens of the newest steps of this attempt, for its pace."""
+    wall_time_s: float | None = None
+    """Seconds that the run took, without the time between its attempts."""
 
     @property
     def name(self) -> str:
@@ -99,11 +103,13 @@ def glance(directory: RunDirectory, now: float | None = None) -> Glance:
 
 def with_history(seen: Glance, history: RunHistory) -> Glance:
     """The same with what the whole log says, also where its ends leave something open."""
-    values: dict[str, Any] = {key: history.steps.last(key) for key in KEYS} | {"tokens": history.tokens}
+    values: dict[str, Any] = {key: history.steps.last(key) for key in (*KEYS, "step_time_ms")} | {
+        "tokens": history.tokens
+    }
     step = None if history.step is None else Step(time=history.last_time or 0.0, step=history.step, **values)
     return replace(
         seen, run=history.run, step=step, evaluation=history.evaluation, broken_lines=history.broken_count,
-        every_line_read=True,
+        every_line_read=True, wall_time_s=history.wall_time_s,
     )  # fmt: skip
 
 
@@ -134,7 +140,7 @@ class Glancer:
             problem = problem or "run.json cannot be read"
         seen = Glance(
             directory, info, status, log.run, log.step, log.evaluation, log.end, log.last_time, log.alert, log.curve,
-            problem, log.broken, log.whole, log.stage,
+            problem, log.broken, log.whole, log.stage, log.recent, log.wall_time_s,
         )  # fmt: skip
         known = self._seen.get(directory)
         if seen != known:

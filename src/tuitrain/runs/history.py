@@ -77,6 +77,10 @@ class RunHistory:
         self._eval_tables: dict[str, Columns] = {}
         self.last_time: float | None = None
         """Time of the last record, Unix seconds: the heartbeat."""
+        self._earlier_s = 0.0
+        """Wall time of the attempts before the newest one."""
+        self._last_of_attempt: float | None = None
+        """Time of the last record but for stages, which come before the `run` record of their attempt."""
 
     @property
     def run(self) -> Run | None:
@@ -89,6 +93,16 @@ class RunHistory:
         if self.attempts:
             return self.attempts[0].time
         return float(self.steps["time"][0]) if len(self.steps) else None
+
+    @property
+    def wall_time_s(self) -> float | None:
+        """Seconds that the run took: of each attempt from its first record to its last, without the time between them.
+
+        None where that is unknown, as when the clock was set back by more than that.
+        """
+        first = self.run.time if self.run is not None else self.started
+        last = self._last_of_attempt
+        return None if first is None or last is None or last < first else self._earlier_s + last - first
 
     @property
     def step(self) -> int | None:
@@ -165,7 +179,7 @@ class RunHistory:
     def absorb(self, records: Iterable[AnyRecord], broken: Sequence[BrokenLine] = ()) -> None:
         """Take in further records, in the order of the log; in what portions they come makes no difference."""
         arrivals = _Arrivals(self.steps, self.superseded_steps, self._newest_step)
-        results, record = self._results, None
+        results, record, last = self._results, None, self._last_of_attempt
         for record in records:
             if isinstance(record, Step):
                 arrivals.add(record)
@@ -176,9 +190,12 @@ class RunHistory:
             elif isinstance(record, Eval | Sample | Checkpoint | Layers):
                 self._absorb_result(record)
             else:
-                self._absorb_other(record, arrivals.newest)
+                self._absorb_other(record, arrivals.newest, last)
+            if not isinstance(record, Stage):
+                last = record.time
         arrivals.settle()
         self._newest_step = arrivals.newest
+        self._last_of_attempt = last
         self.last_time = record.time if record is not None else self.last_time
         self.broken_count += len(broken)
         self.broken = [*self.broken, *broken][-BROKEN_KEPT:] if broken else self.broken
@@ -199,10 +216,12 @@ class RunHistory:
         elif len(self.layers) > LAYERS_KEPT:
             self._results.layers.thin()
 
-    def _absorb_other(self, record: AnyRecord, step: int | None) -> None:
-        """Take in a record that has no results. step: the newest one."""
+    def _absorb_other(self, record: AnyRecord, step: int | None, last: float | None) -> None:
+        """Take in a record that has no results. step: the newest one. last: when the attempt's last record was."""
         match record:
             case Run():
+                if self.run is not None and last is not None:
+                    self._earlier_s += max(0.0, last - self.run.time)
                 self.attempts.append(record)
                 self.attempt_steps.append(None)
                 self.end = None

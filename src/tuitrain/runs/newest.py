@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from tuitrain.accounting import RECENT_RECORDS
 from tuitrain.events import Alert, End, Eval, Run, Stage, Step
 from tuitrain.files import open_regular
 from tuitrain.runs.curve import Points, joined, looked_up, points_of
@@ -38,20 +40,32 @@ class Records:
         self.steps: list[Step] = []
         """The newest of those that were not superseded."""
         self.broken = 0
+        self.attempt_step: int | None = None
+        """The first step of the newest attempt, where its beginning is among the records."""
+        self.last_of_attempt: float | None = None
+        """Time of the last record but for stages, which come before the `run` record of their attempt."""
+        self.earlier_s = 0.0
+        """Wall time of the attempts before the newest one."""
+        self._begins = False
 
     def absorb(self, data: bytes) -> list[Step]:
         """Take in whole lines. Returns the steps among them."""
         records, broken = LineParser().feed(data)
         self.broken += len(broken)
         for record in records:
-            self.last_time = record.time
+            self.last_time, before = record.time, self.last_of_attempt
+            if not isinstance(record, Stage):
+                self.last_of_attempt = record.time
             match record:
                 case Step():
                     self._absorb_step(record)
                 case Eval():
                     self.results.add(record)
                 case Run():
+                    if self.run is not None and before is not None:
+                        self.earlier_s += max(0.0, before - self.run.time)
                     self.run, self.end = record, None
+                    self._begins = True
                     self.results.begin()
                 case Stage():
                     self.stage, self.end = record, None
@@ -66,12 +80,25 @@ class Records:
     def _absorb_step(self, record: Step) -> None:
         # Steps after an end are of a later attempt, also where its first record cannot be read.
         self.end = self.stage = None
+        if self._begins:
+            self._begins, self.attempt_step = False, record.step
         if record.step < self.results.least_step:
             self.results.restart(record.step)
         self.results.least_step = record.step
         while self.steps and self.steps[-1].step >= record.step:
             self.steps.pop()
         self.steps.append(record)
+
+    def recent(self) -> tuple[tuple[float, int, float], ...]:
+        """Time, step and tokens of the newest steps of the newest attempt, at most RECENT_RECORDS."""
+        if self._begins:
+            return ()
+        first = self.attempt_step or 0
+        return tuple(
+            (each.time, each.step, each.tokens if each.tokens is not None else math.nan)
+            for each in self.steps[-RECENT_RECORDS:]
+            if each.step >= first
+        )
 
     def value(self, key: str) -> float | None:
         """The newest value of a key of the steps."""
@@ -115,6 +142,15 @@ class NewestFacts:
         self.end, self.alert = records.end, records.alert
         self.last_time = head.last_time if records.last_time is None else records.last_time
         self.broken = head.broken + records.broken
+        self.recent = records.recent()
+        self.wall_time_s = self._wall_time_s()
+
+    def _wall_time_s(self) -> float | None:
+        """Of several attempts it takes every line to know how long each was."""
+        last, known = self.records.last_of_attempt, self.run is not None and (self.whole or self.run.attempt == 1)
+        if self.run is None or last is None or last < self.run.time or not known:
+            return None
+        return self.records.earlier_s + last - self.run.time
 
     def _evaluation(self) -> Eval | None:
         splits = dict.fromkeys([*self.head.results.splits, *self.records.results.splits])

@@ -112,7 +112,10 @@ def run_facts(seen: Glance) -> dict[str, Any]:
 
     broken_lines: lines that could not be read; where every_line_read is false, at least so many.
     """
+    from tuitrain.analysis.progress import progress_seen
+
     run, step, info = seen.run, seen.step, seen.info
+    progress = progress_seen(seen)
     return {
         "run_id": seen.directory.run_id,
         "path": str(seen.directory.path.absolute()),
@@ -125,6 +128,8 @@ def run_facts(seen: Glance) -> dict[str, Any]:
         "val_loss": seen.val_loss,
         "mfu": step.mfu if step else None,
         "tokens_per_sec": step.tokens_per_sec if step else None,
+        "eta_s": progress.eta_s if seen.status.live else None,
+        "wall_time_s": progress.elapsed_s,
         "broken_lines": seen.broken_lines,
         "every_line_read": seen.every_line_read,
         "problem": seen.problem or None,

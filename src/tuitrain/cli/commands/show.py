@@ -21,7 +21,7 @@ def show(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption 
 
     Everything about one run: what it is, its newest values, its summary, and how it differs from its preset.
     """
-    from tuitrain.analysis.facts import startup_facts
+    from tuitrain.analysis.facts import memory_facts, startup_facts
     from tuitrain.cli.commands.status import status_line
     from tuitrain.runs import find_run, glance, load_history, runs_directory
     from tuitrain.runs.glance import with_history
@@ -36,6 +36,7 @@ def show(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption 
         _section("run", startup_facts(history.run))
     _section("newest values", _newest(history))
     _section("summary", _summary(history))
+    _section("memory on each device", memory_facts(history))
     _section("evaluations", _evaluations(history))
     _section("differs from its preset", _from_preset(found))
     _section("lines of the log that cannot be read", _unread(history))
@@ -63,12 +64,14 @@ def _newest(history: RunHistory) -> list[tuple[str, str]]:
 
 
 def _summary(history: RunHistory) -> list[tuple[str, str]]:
+    from tuitrain.analysis import units
     from tuitrain.analysis.metrics import SUMMARY_METRICS
     from tuitrain.analysis.summary import summarize
 
     summary = summarize(history)
     values = [(metric, getattr(summary, metric.key)) for metric in SUMMARY_METRICS]
-    return [(metric.title, metric.text(value)) for metric, value in values if value is not None]
+    facts = [(metric.title, metric.text(value)) for metric, value in values if value is not None]
+    return [*facts, *([] if summary.wall_time_s is None else [("wall time", units.duration(summary.wall_time_s))])]
 
 
 def _evaluations(history: RunHistory) -> list[tuple[str, str]]:

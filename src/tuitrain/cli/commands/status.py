@@ -54,11 +54,11 @@ def _wait(run: RunDirectory, timeout: float | None) -> Glance:
 
 
 def status_line(seen: Glance) -> str:
-    """Status, id, step, loss, validation loss, why it ended, and when it was last heard of."""
+    """Status, id, step, loss, validation loss, why it ended, the time it takes, and when it was last heard of."""
     from tuitrain.analysis import units
     from tuitrain.analysis.facts import unread_lines
     from tuitrain.analysis.metrics import metric
-    from tuitrain.analysis.progress import stage_text
+    from tuitrain.analysis.progress import progress_seen, stage_text
 
     parts = [str(seen.status), seen.directory.run_id]
     if seen.stage is not None and seen.status.live:
@@ -70,6 +70,11 @@ def status_line(seen: Glance) -> str:
         parts.append(f"val {metric('val_loss').text(seen.evaluation.loss)}")
     if seen.end is not None and seen.end.reason:
         parts.append(seen.end.reason)
+    progress = progress_seen(seen)
+    if seen.status.live:
+        parts.append(f"ETA {units.duration(progress.eta_s)}")
+    elif progress.elapsed_s is not None:
+        parts.append(f"took {units.duration(progress.elapsed_s)}")
     if seen.last_time is not None:
         age = units.age(time.time() - seen.last_time)
         parts.append("now" if age == "now" else f"{age} ago")

@@ -13,15 +13,13 @@ from tuitrain.analysis.facts import (
     attempt_changes,
     changes_from_preset,
     flops_text,
-    memory_parts,
+    memory_facts,
     parameter_parts,
     value_text,
 )
 from tuitrain.analysis.metrics import NOT_AVAILABLE
 from tuitrain.events import Run
 from tuitrain.runs import RunHistory, RunInfo
-
-GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def describe(history: RunHistory, info: RunInfo | None) -> Description:
         ("architecture", _architecture(run)),
         ("parameters", _parameters(run)),
         ("arithmetic", _arithmetic(run)),
-        ("memory on each device", _memory(run, history)),
+        ("memory on each device", memory_facts(history)),
         ("software", _software(run)),
         ("start", _start(run, info, history)),
         ("attempts", _attempts(history.attempts)),
@@ -143,31 +141,6 @@ def _arithmetic(run: Run) -> Facts:
 
 def _processes(count: int) -> str:
     return f"{count:,} processes" if count > 1 else "1 process"
-
-
-def _memory(run: Run, history: RunHistory) -> Facts:
-    """The estimate by parts, held against what was measured."""
-    from tuitrain.accounting import estimate_memory
-
-    config, facts = _config(run), list[tuple[str, str | None]]()
-    measured = history.steps.last("mem_peak_gb")
-    if config is not None and config.model.vocab_size is not None:
-        size = run.parallel.world_size if run.parallel is not None else 1
-        on_cpu = run.hardware is not None and run.hardware.device.lower().startswith("cpu")
-        estimate = estimate_memory(
-            config, dtype=run.dtype or "float32", world_size=size, device_type="cpu" if on_cpu else "cuda"
-        )
-        facts.append(("estimate", _bytes(estimate.total)))
-        facts += [(f"  {name}", _bytes(number)) for name, number in memory_parts(estimate)]
-    if measured is not None:
-        facts.append(("measured peak", _bytes(measured * GB)))
-    if run.hardware is not None and run.hardware.memory_gb is not None:
-        facts.append(("capacity", _bytes(run.hardware.memory_gb * GB)))
-    return _known(facts)
-
-
-def _bytes(number: float) -> str:
-    return f"{number / 1e9:.2f} GB" if number >= 1e8 else f"{number / 1e6:.2f} MB"
 
 
 def _software(run: Run) -> Facts:

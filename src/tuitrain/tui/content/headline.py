@@ -6,6 +6,7 @@ import math
 import time
 
 from tuitrain.analysis import units
+from tuitrain.analysis.facts import on_cpu
 from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.progress import Progress, preparation, progress_of
 from tuitrain.events import Run
@@ -226,6 +227,8 @@ def _memory(view: RunView) -> Line:
         return line(Span("memory ", "quiet"), Span("n/a", "quiet"))
     if capacity is None:
         return line(Span(units.gigabytes(peak), "value"))
+    if on_cpu(view.history.run):
+        return line(Span("process ", "quiet"), Span(units.gigabytes(peak), "value"))
     full = "warn" if peak > 0.95 * capacity else "value"
     return line(Span(f"{peak:.3g}", full), Span(f" of {capacity:.3g} GB", "quiet"))
 
