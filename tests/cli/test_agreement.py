@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,11 +23,12 @@ from tuitrain.cli.commands.status import status_line
 from tuitrain.export.comparison import comparison_document
 from tuitrain.export.metrics import export_metrics
 from tuitrain.export.tables import as_dict
-from tuitrain.runs import Glancer, RunDirectory, RunHistory, RunInfo, glance, load_history
+from tuitrain.runs import Glancer, LogFollower, RunDirectory, RunHistory, RunInfo, glance, load_history
 from tuitrain.runs.glance import with_history
 from tuitrain.runs.newest import HEAD_BYTES, TAIL_BYTES
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.frame import render_frame, view_of
+from tuitrain.tui.source import Source
 from tuitrain.tui.state import Board
 from tuitrain.tui.text import plain
 
@@ -47,6 +49,7 @@ class Attempt:
     splits: tuple[str, ...]
     fingerprint: str | None
     clock: float
+    staged: bool
     announced: bool
     end: str | None
 
@@ -60,6 +63,7 @@ attempts = st.builds(
     splits=st.lists(st.sampled_from(["val", "train", "wiki", "code"]), max_size=3, unique=True).map(tuple),
     fingerprint=st.sampled_from([None, "a", "b"]),
     clock=st.sampled_from([0.0, 3600.0, -3600.0]),
+    staged=st.booleans(),
     announced=st.booleans(),
     end=st.sampled_from([None, "completed", "stopped"]),
 )
@@ -72,6 +76,8 @@ def records(tries: list[Attempt], rates: dict[str, int], seed: int) -> Iterator[
     for attempt in tries:
         first = max(newest - attempt.back, 0) + 1
         time += attempt.clock
+        if attempt.staged:
+            yield {"type": "stage", "time": time, "stage": "reading data"}
         if attempt.announced:
             number += 1
             yield {
@@ -112,7 +118,9 @@ def write(run: RunDirectory, lines: list[Line | bytes], width: int, torn: bytes)
             line = json.dumps(line | {"padding": "x" * width}).encode()
         data += line + b"\n"
     run.metrics.write_bytes(data + torn)
-    run.write_info(RunInfo(name="a", created=1.7e9, started=1.7e9, log_bytes=launched))
+    # Of a process that cannot be asked, or of one that is gone.
+    pid, host = (2**22 + 1, socket.gethostname()) if len(lines) % 2 else (None, None)
+    run.write_info(RunInfo(name="a", created=1.7e9, started=1.7e9, log_bytes=launched, pid=pid, host=host))
 
 
 def expected(lines: list[Line | bytes]) -> tuple[float | None, float | None]:
@@ -181,7 +189,7 @@ def shown(value: float | None, digits: int) -> str | None:
     return None if value is None else f"{value:.{digits}f}"
 
 
-LONG = Attempt(0, 40, 9, False, ("val", "train"), "a", 0.0, True, None)
+LONG = Attempt(0, 40, 9, False, ("val", "train"), "a", 0.0, False, True, None)
 RATES = {"loss": 0, "tokens": 0, "mfu": 0, "tokens_per_sec": 0, "broken": 0}
 
 
@@ -210,6 +218,7 @@ def test_all_commands_show_the_same_numbers(
             log.write(whole[len(whole) // 2 :])
         seen, history = glance(run), load_history(run)
         view = view_of(run, 0)
+        update = Source(0, run, LogFollower(run.metrics)).poll()
         top = "\n".join(plain(line) for line in header(Board([view]), 300))
         frame = render_frame([run], 300, 40, False)
         read_on, ls = run_facts(glancer.look(run)), run_facts(seen)
@@ -247,7 +256,15 @@ def test_all_commands_show_the_same_numbers(
     for key in ("mfu", "tokens_per_sec"):
         assert same({"ls": ls[key], "read on": read_on[key], "show": newest.get(key)})
     assert same({"ls": ls["total_steps"], "read on": read_on["total_steps"], "show": summary["total_steps"]})
-    assert same({"ls": ls["status"], "read on": read_on["status"], "show": show["status"], "watch": str(view.status)})
+    assert same(
+        {
+            "ls": ls["status"],
+            "read on": read_on["status"],
+            "show": show["status"],
+            "watch --once": str(view.status),
+            "watch": update and str(update.status),
+        }
+    )
     assert summary["attempts"] == sum(isinstance(line, dict) and line["type"] == "run" for line in lines)
     broken = sum(isinstance(line, bytes) for line in lines)
     assert same({"log": broken, "show": show["broken_lines"], "compare": compare["broken_lines"][0],
