@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from tests.support import write_run
+from tuitrain.tui.serve import DashboardServer
 
 
 def free_port() -> int:
@@ -29,15 +30,19 @@ def served(tmp_path: Path) -> Iterator[str]:
     run = write_run(tmp_path / "runs")
     port = free_port()
     words = ["watch", run.run_id, "--runs-dir", str(run.path.parent), "--serve", "--readonly", "--port", str(port)]
-    server = subprocess.Popen([sys.executable, "-m", "tuitrain.cli", *words], stdout=subprocess.PIPE, text=True)
+    with (tmp_path / "errors").open("w") as errors:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tuitrain.cli", *words], stdout=subprocess.PIPE, stderr=errors, text=True
+        )
     assert server.stdout is not None
     address = server.stdout.readline().strip()
-    assert address == f"http://localhost:{port}"
+    assert re.fullmatch(rf"http://localhost:{port}/\?token=[\w-]{{43}}", address)
     try:
         yield address
     finally:
         server.terminate()
         server.communicate(timeout=20)
+    assert "Traceback" not in (tmp_path / "errors").read_text()
 
 
 async def screen_of(websocket: aiohttp.ClientWebSocketResponse, words: tuple[str, ...]) -> str:
@@ -53,19 +58,22 @@ async def screen_of(websocket: aiohttp.ClientWebSocketResponse, words: tuple[str
 
 
 async def test_the_dashboard_is_shown_in_a_browser(served: str) -> None:
+    origin = served.partition("/?")[0]
     async with aiohttp.ClientSession() as browser:
         async with browser.get(served) as page:
             assert page.status == 200
+            assert "token" not in str(page.url), "the token is in a cookie now"
+            assert page.headers["Referrer-Policy"] == "no-referrer"
             text = await page.text()
             assert "<title>tuitrain</title>" in text
             hosts = set(re.findall(r"(?:https?:|wss?:)?//([^/\"' ]+)", text))
-            assert hosts == {served.removeprefix("http://")}, "nothing of the page comes from elsewhere"
+            assert hosts == {origin.removeprefix("http://")}, "nothing of the page comes from elsewhere"
             for part in re.findall(r"(?:src|href|url)[=(]\"(http[^\"]+)\"", text):
                 async with browser.get(part) as found:
                     assert found.status == 200, part
             [address] = re.findall(r"ws://[^\"']+", text)
-            assert address.startswith(served.replace("http", "ws"))
-        async with browser.ws_connect(f"{address}?width=120&height=35", headers={"Origin": served}) as websocket:
+            assert address.startswith(origin.replace("http", "ws"))
+        async with browser.ws_connect(f"{address}?width=120&height=35", headers={"Origin": origin}) as websocket:
             await websocket.send_json(["resize", {"width": 120, "height": 35}])
             text = await screen_of(websocket, ("completed", "loss", "step 100", "quit"))
             assert "stop" not in text.split("quit", 1)[1], "nothing can be done here"
@@ -75,15 +83,65 @@ async def test_the_dashboard_is_shown_in_a_browser(served: str) -> None:
             await screen_of(websocket, ("keys:",))
 
 
-async def test_other_web_pages_are_refused(served: str) -> None:
+async def status_of(address: str, headers: dict[str, str], *, websocket: bool) -> int:
     async with aiohttp.ClientSession() as browser:
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await browser.ws_connect(f"{served}/ws", headers={"Origin": "http://elsewhere.example"})
-        assert refused.value.status == 403
-        rebound = {"Host": "elsewhere.example", "Origin": "http://elsewhere.example"}
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await browser.ws_connect(f"{served}/ws", headers=rebound)
-        assert refused.value.status == 403
-        port = served.rpartition(":")[2]
-        async with browser.get(served, headers={"Host": f"127.0.0.1:{port}"}) as page:
-            assert f"ws://127.0.0.1:{port}/ws" in await page.text()
+        if not websocket:
+            async with browser.get(address, headers=headers, allow_redirects=False) as page:
+                text = await page.text()
+                assert page.status != 403 or (text.count("\n") == 1 and "<" not in text), "one line"
+                return page.status
+        try:
+            async with browser.ws_connect(address, headers=headers):
+                return 101
+        except aiohttp.WSServerHandshakeError as refused:
+            return refused.status
+
+
+async def test_only_its_own_address_with_the_token_opens_it(served: str) -> None:
+    origin, _, token = served.partition("/?")
+    port = int(origin.rpartition(":")[2])
+    for path, open_status in (("/", 303), ("/ws", 101)):
+
+        async def status(query: str, _path: str = path, _websocket: bool = path == "/ws", **headers: str) -> int:
+            return await status_of(f"{origin}{_path}?{query}", headers, websocket=_websocket)
+
+        for name in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", f"LOCALHOST:{port}"):
+            assert await status(token, Host=name) == open_status, name
+        for name in (
+            f"127.0.0.1:{port}.evil.com", f"evil.com:{port}", "localhost", f"localhost:{port + 1}", f"10.0.0.1:{port}",
+            f"localhost.evil.com:{port}", f"evil.com#localhost:{port}", f"a@localhost:{port}", "", "[::1", ":", "\x80",
+        ):  # fmt: skip
+            assert await status(token, Host=name) == 403, name
+        assert await status(token, Origin=origin) == open_status
+        for other in ("http://elsewhere.example", "null", f"https://localhost:{port}", f"{origin}.evil.com", ""):
+            assert await status(token, Origin=other) == 403, other
+        for wrong in ("", "token=", "token=x", f"{token}x", f"{token[:-1]}", "token=%ff%00"):
+            assert await status(wrong) == 403, wrong
+        assert await status("", Cookie=f"tuitrain-{port}=x") == 403
+        assert await status("", Cookie=f"tuitrain-{port}={token.removeprefix('token=')}") == {"/": 200}.get(path, 101)
+
+
+@pytest.mark.parametrize(
+    ("host", "accepted", "refused"),
+    [
+        ("0.0.0.0", ("localhost:80", "10.1.2.3:80", "10.1.2.3", "[fe80::1]:80", socket.gethostname()), ("evil.com",)),
+        ("gpu7.lab", ("gpu7.lab:80", "GPU7.lab"), ("gpu7.lab.evil.com:80", "gpu7.lab:81", "gpu7")),
+        ("localhost", ("127.0.0.1", "localhost:80"), ("10.1.2.3:80", socket.gethostname())),
+    ],
+)
+def test_which_names_a_server_for_other_machines_has(
+    host: str, accepted: tuple[str, ...], refused: tuple[str, ...]
+) -> None:
+    server = DashboardServer("true", host, 80)
+    assert [name for name in accepted if not server.is_own_host(name)] == []
+    assert [name for name in refused if server.is_own_host(name)] == []
+
+
+async def test_nothing_that_is_sent_to_it_makes_it_print_a_traceback(served: str) -> None:
+    port = int(re.findall(r":(\d+)/", served)[0])
+    for request in (b"GET / HTTP/1.1\r\nHost: 127.0.0.1:%d.evil.com\r\n\r\n" % port, b"\x16\x03\x01\r\n\r\n",
+                    b"GET http://[x/ HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):  # fmt: skip
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        assert re.match(rb"HTTP/1\.[01] 40[03] ", await reader.readline())
+        writer.close()

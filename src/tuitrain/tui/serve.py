@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
+import ipaddress
+import logging
+import re
+import secrets
 import shlex
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +23,29 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 """Our own page: that of textual-serve asks another host for a font."""
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+_HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+}
+"""The token stays out of caches and of other sites' logs, and no other page shows this one in a frame."""
 
 
 class DashboardServer(Server):
-    """textual-serve, whose page works under whatever name it is reached by, and is not open to other web pages."""
+    """textual-serve, opened by its own address with its token, and by nothing else."""
+
+    def __init__(self, command: str, host: str, port: int) -> None:
+        super().__init__(command, host, port, title="tuitrain", templates_path=TEMPLATES)
+        self._token = secrets.token_urlsafe(32)
+        self._cookie = f"tuitrain-{port}"
+        self._names = LOOPBACK if host in LOOPBACK else {*LOOPBACK, host, socket.gethostname(), socket.getfqdn()}
+
+    @property
+    def address(self) -> str:
+        """What opens the dashboard in a browser."""
+        name = socket.gethostname() if _is_any_address(self.host) else self.host
+        return f"http://{f'[{name}]' if ':' in name else name}:{self.port}/?token={self._token}"
 
     async def on_startup(self, app: web.Application) -> None:
         """Textual's own server says who it is; where it listens is said once it does."""
@@ -29,40 +54,83 @@ class DashboardServer(Server):
         from aiohttp import web
 
         @web.middleware
-        async def same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if not self._is_ours(request.host, request.headers.get("Origin")):
-                raise web.HTTPForbidden(text="This dashboard is opened by its own address only.")
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            hosts = request.headers.getall("Host", [])
+            if len(hosts) != 1 or not self.is_own_host(hosts[0]):
+                raise web.HTTPForbidden(text="This dashboard is opened by its own address only.\n")
+            if any(origin != f"http://{hosts[0]}" for origin in request.headers.getall("Origin", [])):
+                raise web.HTTPForbidden(text="Other web pages cannot use this dashboard.\n")
+            by_address = self._is_token(request.query.get("token", ""))
+            if not by_address and not self._is_token(request.cookies.get(self._cookie, "")):
+                raise web.HTTPForbidden(
+                    text="Open the address that `tuitrain watch --serve` printed, with its token.\n"
+                )
+            if by_address and request.path == "/":
+                # The token goes from the address into a cookie, where neither the history nor a screenshot shows it.
+                answer = web.HTTPSeeOther(request.rel_url.without_query_params("token"))
+                answer.set_cookie(self._cookie, self._token, httponly=True, samesite="Lax")
+                raise answer
             return await handler(request)
 
+        async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+            response.headers.update(_HEADERS)
+
         app = await super()._make_app()
-        app.middlewares.append(same_origin)
+        app.middlewares.append(guard)
+        app.on_response_prepare.append(add_headers)
         return app
 
-    def _is_ours(self, host: str, origin: str | None) -> bool:
-        """Whether a request does not come from another web page, which a browser would let press keys here.
+    def is_own_host(self, host: str) -> bool:
+        """Whether a Host header is one of this server: its port, and a name of it that no name server made up.
 
-        A server for this machine alone also refuses other names of it, which a hostile name server could make up.
+        Such names are those of the loopback interface; where the server listens at others too, also the name it was
+        given, the machine's own, and every IP address.
         """
-        from yarl import URL
+        found = _HOST.fullmatch(host)
+        if found is None or int(found["port"] or 80) != self.port:
+            return False
+        name = found["name"].strip("[]").lower()
+        return name in {each.lower() for each in self._names} or (self.host not in LOOPBACK and _is_ip_address(name))
 
-        asked = URL(f"http://{host}")
-        same = origin is None or URL(origin).authority == asked.authority
-        return same and (self.host not in LOOPBACK or asked.host in LOOPBACK)
+    def _is_token(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode("utf-8", "replace"), self._token.encode())
 
     async def handle_index(self, request: web.Request) -> web.StreamResponse:
         """The page, with addresses as the browser knows them: through a tunnel they are not those of this machine."""
-        self.public_url = f"{request.scheme}://{request.host}"
+        self.public_url = f"http://{request.host}"
         page: web.StreamResponse = await super().handle_index(request)
         return page
+
+
+def _is_ip_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_any_address(host: str) -> bool:
+    return _is_ip_address(host) and ipaddress.ip_address(host).is_unspecified
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """What is not HTTP is the fault of who sent it, and worth one line."""
+    from aiohttp.http_exceptions import HttpProcessingError
+
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.exc_info = None
+    return True
 
 
 def serve(command: Sequence[str], host: str, port: int) -> None:
     """Serve a command of ours, which shows a Textual app, until it is interrupted. OSError if the port is taken."""
     from aiohttp import web
 
-    server = DashboardServer(f"exec {shlex.join(command)}", host, port, title="tuitrain", templates_path=TEMPLATES)
+    server = DashboardServer(f"exec {shlex.join(command)}", host, port)
 
     def say(*_: object) -> None:
-        print(f"{server.public_url}\nLeave with ctrl+c. Training goes on.", flush=True)
+        print(f"{server.address}\nLeave with ctrl+c. Training goes on.", flush=True)
 
+    logging.getLogger("aiohttp.server").addFilter(_without_traceback)
     web.run_app(server._make_app(), host=host, port=port, print=say, access_log=None)

@@ -138,7 +138,7 @@ def _serve(arguments: list[str], host: str, port: int) -> None:
             f"{missing} is not installed: pip install 'tuitrain[serve]'.", param_hint="--serve"
         ) from error
     if host not in LOOPBACK and "--readonly" not in arguments:
-        print("Whoever reaches this address can stop runs; --readonly takes that away.", file=sys.stderr)
+        say("Whoever has this address and its token can stop runs; --readonly takes that away.")
     serve([sys.executable, "-m", "tuitrain.cli", "watch", *arguments], host, port)
 
 
