@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import write_run
 from tuitrain.files import read_regular
-from tuitrain.runs import LogFollower, RunDirectory, load_history
+from tuitrain.runs import Glancer, LogFollower, RunDirectory, list_runs, load_history
 from tuitrain.runs.console import ConsoleFile
 
 
@@ -46,6 +46,19 @@ def test_launcher_facts_and_consoles_that_are_no_files_are_not_read(kind: str, t
     assert run.read_info() is None
     with pytest.raises(OSError, match=f"it is {kind}, not a regular file"):
         ConsoleFile(run.console).lines_from(0, 1)
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_the_other_runs_of_a_list_are_there_beside_one_whose_files_are_none(kind: str, tmp_path: Path) -> None:
+    good = write_run(tmp_path, "good")
+    odd, facts = RunDirectory(tmp_path / "odd"), write_run(tmp_path, "facts")
+    odd.path.mkdir()
+    ODD[kind](odd.metrics)
+    ODD[kind](facts.info)
+    seen = {each.directory.run_id: each for each in Glancer().look_at(list_runs(tmp_path))}
+    assert seen[good.run_id].step is not None
+    assert seen["odd"].problem == f"cannot read the log: it is {kind}, not a regular file"
+    assert seen["facts"].problem == "run.json cannot be read"
 
 
 def test_launcher_facts_of_any_size_or_depth_are_not_read(tmp_path: Path) -> None:

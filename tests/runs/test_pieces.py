@@ -105,3 +105,11 @@ def test_a_line_without_an_end_is_given_up_and_counted(piece: int) -> None:
         broken += found[1]
     assert len(records) == 2
     assert [line.number for line in broken] == [2]
+
+
+def test_many_texts_of_one_step_are_kept_by_prompt() -> None:
+    history = RunHistory()
+    history.absorb([Sample(time=1.0, step=5, text="old", prompt=str(number)) for number in range(3000)])
+    history.absorb([Sample(time=1.0, step=5, text="new", prompt="7"), Sample(time=1.0, step=5, text="x", prompt="y")])
+    assert len(history.samples) == 3001
+    assert [sample.text for sample in history.samples if sample.prompt == "7"] == ["new"]

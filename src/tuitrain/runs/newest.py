@@ -13,7 +13,7 @@ from tuitrain.accounting import RECENT_RECORDS
 from tuitrain.events import Alert, End, Eval, Run, Stage, Step
 from tuitrain.files import open_regular
 from tuitrain.runs.curve import Points, joined, looked_up, points_of
-from tuitrain.runs.follow import LineParser
+from tuitrain.runs.follow import LONGEST_LINE, LineParser
 from tuitrain.runs.results import VALIDATION, RunResults, validation_split
 
 HEAD_BYTES = 64 << 10
@@ -241,13 +241,13 @@ def _search_back(file: int, facts: NewestFacts, head: bytes, size: int) -> None:
 
 def _first_lines(file: int, least: int) -> bytes:
     """Whole lines at the beginning of a file: at least so many bytes, if it has them."""
-    data = os.pread(file, least, 0)
-    while more := os.pread(file, TAIL_BYTES, len(data)):
+    data = bytearray(os.pread(file, least, 0))
+    while len(data) <= LONGEST_LINE and (more := os.pread(file, TAIL_BYTES, len(data))):
         end = more.find(b"\n") + 1
         data += more[:end] if end else more
         if end:
             break
-    return _lines(data)
+    return _lines(bytes(data))
 
 
 def _run_at(file: int, offset: int) -> Run | None:

@@ -34,12 +34,19 @@ class Results(Generic[R]):
     records: list[R] = field(default_factory=list)
     earlier: int = 0
     """How many of them, at the front, were written before the newest restart."""
+    _step: int = -1
+    _values: set[object] = field(default_factory=set)
+    """What the records of the newest step, `_step`, have in the field `several_of`, and perhaps more that is gone."""
 
     def add(self, record: R) -> None:
         """Take in one more record."""
         records = self.records
         while records and records[-1].step > record.step:
             records.pop()
+        if self._is_new_beside(record):
+            self.earlier = min(self.earlier, len(records))
+            records.append(record)
+            return
         start = len(records)
         while start and records[start - 1].step == record.step:
             start -= 1
@@ -47,6 +54,22 @@ class Results(Generic[R]):
         self.earlier = min(self.earlier, start) + sum(kept[: max(self.earlier - start, 0)])
         records[start:] = [other for other, keep in zip(records[start:], kept, strict=True) if keep]
         records.append(record)
+
+    def _is_new_beside(self, record: R) -> bool:
+        """Whether it takes the place of none of its own step: told without a look at all of them."""
+        if self.several_of is None:
+            return False
+        if not self.records or self.records[-1].step != record.step or self._step != record.step:
+            self._step, self._values = record.step, set()
+            for other in reversed(self.records):
+                if other.step != record.step:
+                    break
+                self._values.add(getattr(other, self.several_of))
+        value = getattr(record, self.several_of)
+        if value in self._values:
+            return False
+        self._values.add(value)
+        return True
 
     def begin(self) -> None:
         """What comes now is of another attempt."""
