@@ -265,9 +265,12 @@ def test_a_resume_with_other_data_warns_and_with_another_tokenizer_is_refused(fi
     configure(run_dir, "data.tokenizer=byte", "data.packing=sample")
     process = run_engine(run_dir, "train", "--resume")
     assert process.returncode == 0, process.stderr
-    alerts = of_type(read_log(run_dir), events.Alert)
+    records = read_log(run_dir)
+    alerts = of_type(records, events.Alert)
     assert [alert.code for alert in alerts] == ["data_changed"]
     assert "data.packing: packed → sample" in alerts[0].message
+    # The best so far was of other held-out sequences.
+    assert records[-1].summary["best_val_step"] == 6
 
 
 def configure(run_dir: Path, *overrides: str) -> None:

@@ -107,7 +107,7 @@ def test_a_tokenizer_by_another_way_of_writing_its_path_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.model").touch()
+    (tmp_path / "a.model").write_bytes(b"pieces")
     run = resumable(tmp_path, "gpt2-tiny", "stopped")
     text = load_config(str(run.config), [f"data.tokenizer={tmp_path / 'a.model'}"]).to_toml()
     run.config.write_text(text, encoding="utf-8")
