@@ -54,6 +54,7 @@ def test_the_other_runs_of_a_list_are_there_beside_one_whose_files_are_none(kind
     odd, facts = RunDirectory(tmp_path / "odd"), write_run(tmp_path, "facts")
     odd.path.mkdir()
     ODD[kind](odd.metrics)
+    facts.info.unlink()
     ODD[kind](facts.info)
     seen = {each.directory.run_id: each for each in Glancer().look_at(list_runs(tmp_path))}
     assert seen[good.run_id].step is not None
