@@ -49,8 +49,12 @@ class Built:
         return self.decisions["compile"].value == "on"
 
 
-def build_distributed(config: RunConfig, machine: Machine, world: World, document_end: int | None) -> Built:
+def build_distributed(
+    config: RunConfig, machine: Machine, world: World, document_end: int | None, *, seed: int | None
+) -> Built:
     """The model with its initial values, spread over the processes. Needs model.vocab_size.
+
+    seed: of the initial values; None where others are loaded into it.
 
     The order is what makes it work: empty, float8, recomputation, compilation, shards, values, copies. Raises
     ConfigError for what this machine or these processes cannot do.
@@ -70,14 +74,14 @@ def build_distributed(config: RunConfig, machine: Machine, world: World, documen
     small = machine.device.type == "cpu" and not distribution.sharded and recompute.value == "none"
     compiling = parallel.compile_parts(model, compiling, together=small, dense_loss=loss.value == "dense")
     distribution.shard(model)
-    fill_model(model, config.train.seed, machine.device)
+    fill_model(model, seed, machine.device)
     decisions = [*float8, attention, loss, compiling, strategy, recompute]
     return Built(model, distribution, distribution.replicate(model), {each.subject: each for each in decisions})
 
 
 def build_model(config: RunConfig, device: torch.device, document_end: int | None = None) -> Transformer:
-    """The whole model with its initial values, on one device. document_end: the id that ends a document."""
-    return fill_model(empty_model(config.model, document_end), config.train.seed, device)
+    """The whole model on one device, for values to be loaded into. document_end: the id that ends a document."""
+    return fill_model(empty_model(config.model, document_end), None, device)
 
 
 def empty_model(config: ModelConfig, document_end: int | None) -> Transformer:
@@ -86,7 +90,7 @@ def empty_model(config: ModelConfig, document_end: int | None) -> Transformer:
         return Transformer(config, document_end)
 
 
-def fill_model(model: Transformer, seed: int, device: torch.device) -> Transformer:
+def fill_model(model: Transformer, seed: int | None, device: torch.device) -> Transformer:
     """Give an empty model its memory, or its shards theirs, and the initial values."""
     model.to_empty(device=device)
     initialise(model, seed)

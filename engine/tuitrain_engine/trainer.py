@@ -98,7 +98,8 @@ def prepare(
     asked, config = config, config.with_vocab_size(config.model.vocab_size or dataset.vocab_size)
 
     journal.begin_stage("building the model")
-    built = build_distributed(config, machine, world, dataset.tokenizer.end_of_document)
+    seed = config.train.seed if not resume and config.model.init_from is None else None
+    built = build_distributed(config, machine, world, dataset.tokenizer.end_of_document, seed=seed)
     model = built.model
     optimizer = build_optimizer(model, config.optim, machine.device.type)
 

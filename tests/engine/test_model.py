@@ -237,6 +237,19 @@ def test_initial_values_depend_on_the_seed_alone() -> None:
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert not torch.equal(one["embedding.token.weight"], other["embedding.token.weight"])
     assert not torch.equal(one["blocks.0.feedforward.up.weight"], one["blocks.1.feedforward.up.weight"])
+    # A run that is started again on a CPU starts with what it started with, in later versions too.
+    start = torch.tensor([0.0199, 0.0451, -0.0311])
+    torch.testing.assert_close(one["embedding.token.weight"][0, :3], start, rtol=0, atol=1e-4)
+
+
+def test_what_is_loaded_next_is_not_drawn_first() -> None:
+    model = Transformer(small_config(position="rope", bias=True))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(7)
+    initialise(model, None)
+    for name, parameter in model.named_parameters():
+        assert torch.all(parameter == (7 if parameter.dim() > 1 else 0 if name.endswith("bias") else 1)), name
 
 
 def test_the_meta_device_leads_to_the_same_model() -> None:

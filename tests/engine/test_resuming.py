@@ -148,6 +148,8 @@ def test_a_checkpoint_before_the_first_step_resumes_as_a_fresh_start_does(
             monkeypatch.setattr(trainer.dataset.train, "batch", stall)
             assert train(trainer) == "control file"
             assert [found.step for found in checkpoint.complete(run_dir)] == [0]
+            # What the checkpoint fills is not drawn before.
+            monkeypatch.setattr("tuitrain_engine.model.init._normal", None)
         trainer = prepared(resume=stalls)
         assert train(trainer) is None
         assert [each.step for each in of_type(read_log(run_dir), events.Eval)] == [0, 2, 3]

@@ -1,4 +1,4 @@
-"""Initial values: GPT-2's scheme, the same numbers on every device."""
+"""Initial values: GPT-2's scheme, drawn where the model lies."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ _RESIDUAL = ("attention.output.weight", "feedforward.down.weight")
 
 
 @torch.no_grad()
-def initialise(model: Transformer, seed: int) -> None:
-    """Fill every parameter and table of a model in place.
+def initialise(model: Transformer, seed: int | None) -> None:
+    """Fill every parameter and table of a model in place; seed None leaves the matrices to what is loaded next.
 
     Matrices: normal with standard deviation 0.02, those that write to the residual stream 0.02 / sqrt(2 · n_layers), so
-    that its variance does not grow with depth (Radford et al. 2019). Norm weights 1, biases 0. Each matrix has a CPU
-    generator of its own, seeded from `seed` and its name: neither device, nor order, nor another layer's shape matters.
+    that its variance does not grow with depth (Radford et al. 2019). Norm weights 1, biases 0. Each matrix has a
+    generator of its own, seeded from `seed` and its name: neither order, nor shards, nor another layer's shape matters.
+    It is that of the model's device, so a CPU and a GPU start with other numbers.
     """
     for name, parameter in model.named_parameters():
         if parameter.dim() >= 2:
+            if seed is None:
+                continue
             assign(parameter, _normal(parameter, name, seed, model.config.n_layers))
         else:
             parameter.fill_(0.0 if name.endswith("bias") else 1.0)
@@ -43,5 +46,7 @@ def assign(parameter: Tensor, value: Tensor) -> None:
 def _normal(parameter: Tensor, name: str, seed: int, n_layers: int) -> Tensor:
     std = STD / math.sqrt(2 * n_layers) if name.endswith(_RESIDUAL) else STD
     digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
-    generator = torch.Generator("cpu").manual_seed(int.from_bytes(digest, "little") >> 1)
-    return torch.empty(parameter.shape, dtype=torch.float32, device="cpu").normal_(0.0, std, generator=generator)
+    generator = torch.Generator(parameter.device).manual_seed(int.from_bytes(digest, "little") >> 1)
+    return torch.empty(parameter.shape, dtype=torch.float32, device=parameter.device).normal_(
+        0.0, std, generator=generator
+    )

@@ -25,6 +25,8 @@ from tuitrain_engine.model import Transformer
 from tuitrain_engine.parallel.world import World
 
 SHARDED = ("zero1", "fsdp", "hsdp")
+BUCKET_MB = 100
+"""Gradients that ddp sends at once; its default of 25 is less than one large block has."""
 
 
 def decide_strategy(config: RunConfig, world: World, *, dtype: str, device_type: str, memory_gb: float) -> Decision:
@@ -118,6 +120,10 @@ class Distribution:
         """The forward pass to train with; under ddp its backward pass averages the gradients."""
         if self.strategy != "ddp":
             return model
+        import torch._dynamo.config
+
+        # Otherwise torch cuts each compiled block at the borders of the buckets, into five graphs and more.
+        torch._dynamo.config.optimize_ddp = False
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             # Its successor in torch 2.13 does not exist in 2.11, and still sends the buffers once.
             self._copies = DistributedDataParallel(
@@ -125,6 +131,7 @@ class Distribution:
                 device_ids=[self._world.local_rank] if self._device.type == "cuda" else None,
                 broadcast_buffers=False,
                 gradient_as_bucket_view=True,
+                bucket_cap_mb=BUCKET_MB,
             )
         return self._copies
 
