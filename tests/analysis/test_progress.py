@@ -33,6 +33,14 @@ def test_one_step_gives_an_estimate_from_its_own_time() -> None:
     assert progress_of(made).eta_s == pytest.approx(99 * step_ms / 1000)
 
 
+@pytest.mark.parametrize("clock", [-90_000.0, 0.0])
+def test_the_pace_of_a_resumed_run_is_its_own_also_on_a_clock_that_is_behind(clock: float) -> None:
+    made = history(40, start=100_000.0)
+    made.absorb([run_record(CONFIG, "a", at=200_000.0 + clock, attempt=2)])
+    made.absorb([step_record(CONFIG, step, at=200_000.0 + clock + step) for step in range(31, 51)])
+    assert progress_of(made).eta_s == pytest.approx(50)
+
+
 def test_the_night_between_two_attempts_does_not_count() -> None:
     made = history(40)
     made.absorb([run_record(CONFIG, "a", at=90_000.0, attempt=2)])

@@ -15,6 +15,7 @@ from tuitrain.files import open_regular
 from tuitrain.runs.curve import Points, joined, looked_up, points_of
 from tuitrain.runs.follow import LONGEST_LINE, LineParser
 from tuitrain.runs.results import VALIDATION, RunResults, validation_split
+from tuitrain.runs.status import Liveness
 
 HEAD_BYTES = 64 << 10
 TAIL_BYTES = 64 << 10
@@ -32,10 +33,8 @@ class Records:
 
     def __init__(self) -> None:
         self.run: Run | None = None
-        self.end: End | None = None
-        self.stage: Stage | None = None
+        self.live = Liveness()
         self.alert: Alert | None = None
-        self.last_time: float | None = None
         self.results = RunResults()
         self.steps: list[Step] = []
         """The newest of those that were not superseded."""
@@ -53,7 +52,8 @@ class Records:
         records, broken = LineParser().feed(data)
         self.broken += len(broken)
         for record in records:
-            self.last_time, before = record.time, self.last_of_attempt
+            self.live.take(record)
+            before = self.last_of_attempt
             if not isinstance(record, Stage):
                 self.last_of_attempt = record.time
             match record:
@@ -64,13 +64,9 @@ class Records:
                 case Run():
                     if self.run is not None and before is not None:
                         self.earlier_s += max(0.0, before - self.run.time)
-                    self.run, self.end = record, None
-                    self._begins = True
+                    self.run, self._begins = record, True
                     self.results.begin()
-                case Stage():
-                    self.stage, self.end = record, None
                 case End():
-                    self.end, self.stage = record, None
                     self.results.begin()
                 case Alert():
                     self.alert = record
@@ -78,8 +74,6 @@ class Records:
         return [record for record in records if isinstance(record, Step)]
 
     def _absorb_step(self, record: Step) -> None:
-        # Steps after an end are of a later attempt, also where its first record cannot be read.
-        self.end = self.stage = None
         if self._begins:
             self._begins, self.attempt_step = False, record.step
         if record.step < self.results.least_step:
@@ -136,11 +130,11 @@ class NewestFacts:
         records, head = self.records, self.head
         self.run = records.run or self.launched or head.run
         self.step = records.newest_step()
-        self.stage = records.stage
-        self.begun = bool(records.steps or head.steps) and self.stage is None
+        self.stage = records.live.stage
+        self.begun = (records.live.has_steps or head.live.has_steps) and self.stage is None
         self.evaluation = self._evaluation()
-        self.end, self.alert = records.end, records.alert
-        self.last_time = head.last_time if records.last_time is None else records.last_time
+        self.end, self.alert = records.live.end, records.alert
+        self.last_time = head.live.last_time if records.live.last_time is None else records.live.last_time
         self.broken = head.broken + records.broken
         self.recent = records.recent()
         self.wall_time_s = self._wall_time_s()

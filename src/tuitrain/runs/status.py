@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 import socket
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from tuitrain.events import End
+from tuitrain.events import AnyRecord, End, Run, Stage, Step
 from tuitrain.runs.layout import RunInfo
 from tuitrain.runs.lock import lock_held
 
@@ -45,6 +46,35 @@ class Status(enum.StrEnum):
             return 101
         codes = {Status.COMPLETED: 0, Status.FAILED: 100, Status.CRASHED: 100, Status.STOPPED: 103}
         return codes.get(self, 1)
+
+
+@dataclass
+class Liveness:
+    """What the records of a log say of whether its run lives, taken in in their order."""
+
+    end: End | None = None
+    stage: Stage | None = None
+    last_time: float | None = None
+    has_steps: bool = False
+
+    def take(self, record: AnyRecord) -> None:
+        """Take in one more record."""
+        self.last_time = record.time
+        match record:
+            case Step():
+                # Steps after an end are of a later attempt, also where its first record cannot be read.
+                self.end, self.stage, self.has_steps = None, None, True
+            case Run():
+                self.end = None
+            case Stage():
+                self.end, self.stage = None, record
+            case End():
+                self.end, self.stage = record, None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the newest attempt has made a step."""
+        return self.has_steps and self.stage is None
 
 
 def process_alive(info: RunInfo | None) -> bool | None:

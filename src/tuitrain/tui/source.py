@@ -6,9 +6,9 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from tuitrain.events import End, Run, Stage, Step
 from tuitrain.files import open_regular
 from tuitrain.runs import Batch, Follower, LogFollower, RunDirectory, RunHistory, Status, derive_status, newest_part
+from tuitrain.runs.status import Liveness
 
 CONSOLE_BYTES = 128 << 10
 CONSOLE_LINES = 1000
@@ -34,38 +34,15 @@ class Update:
 
 
 @dataclass
-class Facts:
-    """What the newest records say about whether a run lives."""
-
-    end: End | None = None
-    last_time: float | None = None
-    has_steps: bool = False
-
-    def take_in(self, batch: Batch) -> None:
-        if batch.reset:
-            self.end, self.last_time, self.has_steps = None, None, False
-        for record in batch.records:
-            self.last_time = record.time
-            if isinstance(record, Run):
-                self.end = None
-            elif isinstance(record, End):
-                self.end = record
-            elif isinstance(record, Stage):
-                self.end, self.has_steps = None, False
-            elif isinstance(record, Step):
-                self.has_steps, self.end = True, None
-
-
-@dataclass
 class Source:
     """What the thread remembers of one run, to tell its status and to see what changed."""
 
     index: int
     directory: RunDirectory | None
     follower: Follower
-    facts: Facts = field(default_factory=Facts)
+    live: Liveness = field(default_factory=Liveness)
     ahead: LogFollower | None = None
-    facts_ahead: Facts = field(default_factory=Facts)
+    live_ahead: Liveness = field(default_factory=Liveness)
     begun: bool = False
     console_mark: tuple[int, int] | None = None
     told: tuple[Status, tuple[str, ...], str, int] | None = None
@@ -80,26 +57,26 @@ class Source:
                 batch = self.follower.poll()
                 ahead = self.ahead.poll() if self.ahead else NOTHING
             self._read_console()
-            if self.facts.last_time is not None and self.directory and not self.directory.metrics.exists():
+            if self.live.last_time is not None and self.directory and not self.directory.metrics.exists():
                 problem = "the log is gone; waiting for it"
         except OSError as error:
             readable = False
             problem = f"cannot read the log: {error.strerror or error} ({error.filename or 'standard input'})"
-        self.facts.take_in(batch)
-        self.facts_ahead.take_in(ahead)
+        self.live = _taken(self.live, batch)
+        self.live_ahead = _taken(self.live_ahead, ahead)
         if newest is None and not batch.more:
             self.ahead = None
         loading = (batch.end / max(batch.size, 1)) if self.ahead else None
-        facts = self.facts_ahead if self.ahead else self.facts
+        live = self.live_ahead if self.ahead else self.live
         follower = self.ahead or self.follower
         read = follower.end_of_lines if isinstance(follower, LogFollower) else None
         info = self.directory.read_info() if self.directory else None
         lock, log = (self.directory.lock, self.directory.metrics) if self.directory else (None, None)
         status = derive_status(
-            info, facts.end, facts.last_time, facts.has_steps, lock=lock, log=log, log_bytes=read, readable=readable
+            info, live.end, live.last_time, live.begun, lock=lock, log=log, log_bytes=read, readable=readable
         )
         # The age of a silence is on the screen, so each minute of it is news.
-        silent = int(time.time() - (facts.last_time or 0.0)) // 60 if status is Status.STALLED else 0
+        silent = int(time.time() - (live.last_time or 0.0)) // 60 if status is Status.STALLED else 0
         known, self.told = self.told, (status, self.console, problem, silent)
         if not batch and not ahead and newest is None and known == self.told:
             return None
@@ -113,7 +90,7 @@ class Source:
             return None
         records, end = found
         self.ahead = LogFollower(self.directory.metrics, start=end) if self.directory else None
-        self.facts_ahead.take_in(Batch(records))
+        self.live_ahead = _taken(self.live_ahead, Batch(records))
         history = RunHistory()
         history.absorb(records)
         return history
@@ -139,3 +116,11 @@ class Source:
         # A progress bar overwrites its line: what counts is what stands there last.
         shown = [text.rstrip("\r").rpartition("\r")[2] for text in lines]
         self.console = tuple(shown[:-1] if shown and not shown[-1] else shown)[-CONSOLE_LINES:]
+
+
+def _taken(live: Liveness, batch: Batch) -> Liveness:
+    """What is known with the records of a batch; a log that was replaced begins anew."""
+    live = Liveness() if batch.reset else live
+    for record in batch.records:
+        live.take(record)
+    return live
