@@ -6,9 +6,11 @@ import argparse
 import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from tuitrain.files import os_error_text
 from tuitrain_engine.control import Control, StopRequested
 from tuitrain_engine.peers import Peers
 
@@ -18,6 +20,17 @@ FAILURE, USAGE, NOT_FOUND, INTERRUPTED = 1, 2, 3, 130
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except OSError as error:
+        sentence = os_error_text(error)
+        if sentence is None:
+            raise
+        print(f"tuitrain: {sentence}", file=sys.stderr)
+        return FAILURE
+
+
+def _run(options: argparse.Namespace) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A sample may hold any character, and a log that is followed must not lag behind.
@@ -52,6 +65,12 @@ def _train(run_dir: Path, rank: int, size: int, *, resume: bool, asked: Path | N
             print(error, file=sys.stderr)
             _write_end(run_dir, rank, "failed", str(error))
             return USAGE
+        except OSError as error:
+            reason = os_error_text(error) or str(error)
+            with suppress(OSError):
+                peers.report(reason)
+                _write_end(run_dir, rank, "failed", reason)
+            raise
     except StopRequested as request:
         _write_end(run_dir, rank, "stopped", f"stopped by {request} before the first step")
         return INTERRUPTED if control.interrupted else 0
@@ -70,7 +89,6 @@ def _other(options: argparse.Namespace) -> int:
     """The commands that are not training."""
     # torch takes seconds to import; a wrong command line need not wait for it.
     from tuitrain.config import ConfigError
-    from tuitrain.files import os_error_text
     from tuitrain_engine import commands
     from tuitrain_engine.checkpoint import CheckpointError
     from tuitrain_engine.data import DataError
@@ -94,12 +112,6 @@ def _other(options: argparse.Namespace) -> int:
     except (ConfigError, DataError) as error:
         print(f"tuitrain: {error}", file=sys.stderr)
         return USAGE
-    except OSError as error:
-        told = os_error_text(error)
-        if told is None:
-            raise
-        print(f"tuitrain: {told}", file=sys.stderr)
-        return FAILURE
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

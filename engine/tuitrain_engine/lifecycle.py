@@ -16,7 +16,7 @@ import torch
 
 from tuitrain import accounting, events
 from tuitrain.config import ConfigError, RunConfig, load_config
-from tuitrain.files import GoneError
+from tuitrain.files import GoneError, os_error_text
 from tuitrain_engine import report
 from tuitrain_engine.checkpoint import CheckpointError, SaveError
 from tuitrain_engine.control import Control, StopRequested
@@ -156,7 +156,7 @@ class Attempt:
                 "Another process of this run is gone without a word: it may have been killed. The console of its rank "
                 "in the run directory tells how far it came."
             )
-        return elsewhere
+        return elsewhere or (os_error_text(error) if isinstance(error, OSError) else None)
 
     def _fail(self, sentence: str, code: int) -> int:
         report.stderr().print(sentence)

@@ -75,8 +75,10 @@ class Peers:
         """No more watching: this process has noticed, or the run is over."""
         self._closing.set()
         if self._rank == 0:
-            for path in self._directory.glob(".failed-*"):
-                path.unlink(missing_ok=True)
+            # Nothing is lost when they stay.
+            with suppress(OSError):
+                for path in self._directory.glob(".failed-*"):
+                    path.unlink(missing_ok=True)
 
     def _watch(self) -> None:
         while not self._closing.wait(LOOK_EVERY_S):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.file_operations import ERRORS, operations
 from tests.support import write_run
+from tuitrain.cli.errors import explain
 from tuitrain.config import load_config
 from tuitrain.events import End, EventWriter, Record, Run, Step
-from tuitrain.launch import LaunchError
+from tuitrain.launch import LaunchError, detached, preflight
 from tuitrain.launch.console import ConsoleFollower
 from tuitrain.launch.local import Label, follow, new_run, start, train_command, wrapped_command
 from tuitrain.launch.stop import kill_run, stop_run
@@ -271,3 +275,36 @@ def test_nothing_of_a_detached_run_is_left_behind(run: RunDirectory, start_progr
     kill_run(run, grace_s=PATIENCE_S, tell=lambda text: None)
     process.wait(PATIENCE_S)
     assert not psutil.pid_exists(process.pid)
+
+
+def test_no_refusal_of_the_file_system_is_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each operation of a start refused in turn: the command names a path, and leaves neither process nor directory."""
+    sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
+    monkeypatch.setattr(detached, "train_command", lambda run, **_: sleeping)
+    monkeypatch.setattr(preflight, "require_engine", lambda: None)
+    config, runs_dir = load_config("gpt2-tiny"), tmp_path / "runs"
+
+    def start_one() -> None:
+        process = detached.start_run(config, runs_dir, Label("name")).process
+        process.kill()
+        process.wait()
+
+    monkeypatch.setattr(operations, "seen", [])
+    monkeypatch.setattr(operations, "below", str(tmp_path))
+    start_one()
+    seen = list(dict.fromkeys(operations.seen))
+    assert len(seen) >= 6
+    for operation, code in zip(seen, itertools.cycle(ERRORS), strict=False):
+        shutil.rmtree(runs_dir, ignore_errors=True)
+        operations.refused, operations.hits = (operation, code), 0
+        try:
+            start_one()
+        except Exception as error:
+            operations.refused = None
+            told = explain(error)
+            assert told is not None, (operation, error)
+            assert str(tmp_path) in told.message
+            assert not runs_dir.exists() or not list(runs_dir.iterdir())
+        assert operations.hits, operation
+        operations.refused = None
+        assert not [child for child in psutil.Process().children() if child.cmdline() == sleeping]

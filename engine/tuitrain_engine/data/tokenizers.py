@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tuitrain.files import writing
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.files import explained, first_line, read_json
 
@@ -306,7 +307,8 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     # The info comes last and each file appears at once: a directory with an info file is complete.
     for name, content in (tokenizer.files() | {INFO_FILE: json.dumps(info, indent=1).encode()}).items():
         partial = path / f".{name}.{os.getpid()}"
-        partial.write_bytes(content)
+        with writing(partial):
+            partial.write_bytes(content)
         partial.replace(path / name)
 
 

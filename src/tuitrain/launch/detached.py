@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuitrain.config import RunConfig
 from tuitrain.launch import preflight
+from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import Label, new_run, start, starting, train_command
 from tuitrain.runs import RunDirectory
 
@@ -26,10 +28,15 @@ def start_run(
 ) -> Started:
     """Check what can be checked, make the run's directory and start the engine in a session of its own.
 
-    Raises LaunchError when it cannot be started as it stands, OSError when no process or directory can be made.
+    Raises LaunchError when it cannot be started as it stands, OSError when no process or directory can be made; then
+    there is no run directory either.
     """
     processes = preflight.check(config, gpus=gpus, force=force)
     run = new_run(runs_dir, config)
-    with starting(run):
-        process = start(run, train_command(run, processes=processes.count), label, processes=processes.count)
+    try:
+        with starting(run):
+            process = start(run, train_command(run, processes=processes.count), label, processes=processes.count)
+    except (LaunchError, OSError):
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
     return Started(run, process, processes.note)

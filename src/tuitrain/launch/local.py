@@ -89,9 +89,9 @@ def start(
     """Start a process that outlives this one and its terminal; raises OSError when it cannot be started.
 
     label: None leaves name, tags and notes of the run as they are. processes: how many workers the command starts, of
-    which each gets its share of the cores. Raises LaunchError, before anything is started, when run.json cannot be
-    written.
+    which each gets its share of the cores. Raises LaunchError when run.json cannot be written; no process is left then.
     """
+    process = None
     try:
         # Locked over the start, so that what somebody tags meanwhile is not lost.
         with edited_facts(run) as facts:
@@ -110,6 +110,10 @@ def start(
                 "job_id": None,
             }
     except EditError as error:
+        if process is not None:
+            # Nobody would find it.
+            process.kill()
+            process.wait()
         raise LaunchError(str(error), exit_code=1) from None
     return process
 

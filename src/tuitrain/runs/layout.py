@@ -145,12 +145,19 @@ def new_run_id(name: str, now: float | None = None) -> str:
 
 
 def create_run_directory(runs_dir: Path, name: str) -> RunDirectory:
-    """Make the directory of a new run under runs_dir; the id is new even for runs of the same second."""
+    """Make the directory of a new run under runs_dir; the id is new even for runs of the same second.
+
+    Raises OSError, and then leaves none.
+    """
     while True:
         run = RunDirectory(runs_dir / new_run_id(name))
         try:
             run.path.mkdir(parents=True)
         except FileExistsError:
             continue
-        run.control.mkdir()
+        try:
+            run.control.mkdir()
+        except OSError:
+            run.path.rmdir()
+            raise
         return run
