@@ -122,6 +122,16 @@ def test_a_run_directory_tells_its_status(tmp_path: Path, process: subprocess.Po
     assert glance(write_run(tmp_path, "b", status="failed")).status is Status.FAILED
 
 
+def test_a_clock_that_is_behind_makes_no_run_silent_whose_log_grows(
+    tmp_path: Path, process: subprocess.Popen[bytes]
+) -> None:
+    log = tmp_path / "metrics.jsonl"
+    log.touch()
+    now, facts = time.time(), info(process)
+    assert derive_status(facts, None, now - 3600, True, now, log=log) is Status.RUNNING
+    assert derive_status(facts, None, now - 3600, True, now + STALLED_AFTER_S + 60, log=log) is Status.STALLED
+
+
 def test_records_from_the_future_do_not_keep_a_silent_run_alive(tmp_path: Path) -> None:
     log = tmp_path / "metrics.jsonl"
     log.touch()

@@ -120,7 +120,8 @@ def derive_status(
 
     lock: the run's lock. While it is held the engine trains on, also when the process that was started is gone.
     log: where the records are; the time of its last change counts where records are from the future, as when a clock
-    jumped. log_bytes: where the last whole line that was read ends. readable: whether it could be.
+    jumped, and a living process whose log changes is not silent, whatever its clock says.
+    log_bytes: where the last whole line that was read ends. readable: whether it could be.
     """
     now = time.time() if now is None else now
     if last_time is not None and last_time > now + AHEAD_S and log is not None:
@@ -139,8 +140,10 @@ def derive_status(
     if alive is False:
         return Status.CRASHED if readable else Status.UNKNOWN
     if alive:
+        changed = _changed(log) if log is not None else None
+        silent_s = min((now - heard for heard in (last_time, changed) if heard is not None), default=0.0)
         # Reading data and compiling may take as long as they need.
-        if age is not None and age > STALLED_AFTER_S and begun:
+        if silent_s > STALLED_AFTER_S and begun:
             return Status.STALLED
         return Status.RUNNING if begun else Status.STARTING
     if age is not None and age <= LIVE_WITHIN_S:
