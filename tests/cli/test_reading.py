@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.support import TINY, write_run
 from tuitrain.cli.commands import ls
+from tuitrain.cli.output import Column, print_table
 from tuitrain.config import load_config
 from tuitrain.runs import order
 
@@ -137,6 +138,11 @@ def test_logs_prints_the_end_the_whole_or_what_matches(cli: Cli, runs_dir: Path)
     assert cli("logs", "logged", "-f", "-n", "1").out == "three\n"
     assert cli("logs", "logged", "--json").json()["lines"] == ["one", "two", "three"]
     assert cli("logs", "logged", "--grep", "(").code == 2
+
+
+def test_columns_stand_under_one_another_also_with_wide_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([Column("name"), Column("loss", "right")], [["模型", "2.5"], ["gpt2", "12.25"]])
+    assert capsys.readouterr().out == "name   loss\n模型    2.5\ngpt2  12.25\n"
 
 
 def test_the_last_lines_of_an_enormous_console_are_read_from_its_end(runs_dir: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -82,29 +82,51 @@ class Column:
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
     """A table as wide as it needs to be; on a terminal, columns are left out until it fits.
 
-    styles has one rich style for each row's first cell that holds a status word, or is empty.
+    styles has one rich style for each row's cell in the column `status`, or is empty. Rich's own tables take a dozen
+    times as long, which shows with thousands of rows.
     """
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from rich.cells import cell_len
 
     from tuitrain.events.text import clean, print_coloured
 
     columns = [replace(column, title=clean(column.title)) for column in columns]
     rows = [[clean(cell) for cell in row] for row in rows]
-    widths = [max(len(column.title), *(len(row[at]) for row in rows), 0) for at, column in enumerate(columns)]
+    widths = [max(cell_len(text) for text in (column.title, *(row[at] for row in rows)))
+              for at, column in enumerate(columns)]  # fmt: skip
     shown = _that_fit(columns, widths)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for at in shown:
-        table.add_column(Text(columns[at].title), justify=columns[at].justify, no_wrap=True)
+    painted = _painter()
+
+    def line(cells: Sequence[str], styles: Sequence[str]) -> str:
+        found = []
+        for at in shown:
+            blanks = " " * (widths[at] - cell_len(cells[at]))
+            text = painted(cells[at], styles[at])
+            found.append(blanks + text if columns[at].justify == "right" else text + blanks)
+        return "  ".join(found).rstrip()
+
+    plain = [""] * len(columns)
+    lines = [line([column.title for column in columns], ["bold"] * len(columns))]
     for number, row in enumerate(rows):
         style = styles[number] if styles else ""
-        cells = [Text(row[at], style=style if columns[at].title == "status" else "") for at in shown]
-        table.add_row(*cells)
-    console = Console(highlight=False, width=max(2 * len(widths) + sum(widths), 80))
-    with console.capture() as capture:
-        console.print(table)
-    print_coloured("\n".join(line.rstrip() for line in capture.get().split("\n")[:-1]))
+        lines.append(line(row, [style if column.title == "status" else "" for column in columns] if style else plain))
+    print_coloured("\n".join(lines))
+
+
+def _painter() -> Callable[[str, str], str]:
+    """What puts a text into a rich style, as far as the output has colours."""
+    from rich.console import COLOR_SYSTEMS, Console
+    from rich.style import Style
+
+    console = Console()
+    system = COLOR_SYSTEMS.get(console.color_system or "")
+
+    def painted(text: str, style: str) -> str:
+        if not style or system is None:
+            return text
+        parsed = Style.parse(style)
+        return (parsed.without_color if console.no_color else parsed).render(text, color_system=system)
+
+    return painted
 
 
 def _that_fit(columns: Sequence[Column], widths: Sequence[int]) -> list[int]:
