@@ -16,7 +16,10 @@ from typer.main import get_command
 
 from tests.cli.conftest import Cli
 from tests.support import write_run
+from tuitrain.cli import main
 from tuitrain.cli.app import SECTIONS, command_line
+from tuitrain.cli.completion import PLOT_PANELS, complete_override
+from tuitrain.cli.output import STATUS_STYLES
 
 ROOT: Any = get_command(command_line())
 
@@ -103,6 +106,50 @@ def test_shells_complete_runs_presets_and_keys(runs_dir: Path) -> None:
     assert complete("tuitrain launch qwen3-t", 2, runs_dir) == ["qwen3-tiny"]
     assert complete("tuitrain launch gpt2 train.max", 3, runs_dir) == ["train.max_steps="]
     assert complete("tuitrain sta", 1, runs_dir) == ["status"]
+    assert complete("tuitrain watch --layout pe", 3, runs_dir) == ["performance"]
+    assert complete("tuitrain watch --theme colour", 3, runs_dir) == ["colour-blind", "colour-blind-light"]
+    assert complete("tuitrain export plots --panel loss,m", 4, runs_dir) == ["loss,mfu", "loss,memory"]
+    assert complete("tuitrain tag latest te", 3, runs_dir) == ["test"]
+
+
+@pytest.mark.parametrize(
+    ("words", "current", "offered"),
+    [
+        # bash cuts the word at = and :, and replaces what comes behind.
+        ("tuitrain launch gpt2 model.norm =", 4, ["layernorm", "rmsnorm"]),
+        ("tuitrain launch gpt2 model.norm = la", 5, ["layernorm"]),
+        ("tuitrain launch gpt2 train.compile = t", 5, ["true"]),
+        ("tuitrain launch gpt2 parallel.strategy = hs", 5, ["hsdp"]),
+        ("tuitrain launch gpt2 model.window = n", 5, ["none"]),
+        ("tuitrain ls stat", 2, ["status:"]),
+        ("tuitrain ls status :", 3, [*STATUS_STYLES, "live"]),
+        ("tuitrain ls status : fa", 4, ["failed"]),
+        ("tuitrain ls tag : t", 4, ["test"]),
+        ("tuitrain ls -- -stat", 3, ["-status:"]),
+        ("tuitrain ls val", 2, ["val_loss"]),
+    ],
+)
+def test_shells_complete_values_and_terms(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, current: int,
+    offered: list[str],
+) -> None:  # fmt: skip
+    write_run(runs_dir, "gpt2-tiny-20260101-120000-aaaa", preset="gpt2-tiny")
+    for name, value in {"_TUITRAIN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(current)}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().out.split() == offered
+
+
+def test_other_shells_complete_the_whole_word() -> None:
+    assert complete_override("model.norm=la") == ["model.norm=layernorm"]
+    assert complete_override("checkpoint.async_save=") == ["checkpoint.async_save=true", "checkpoint.async_save=false"]
+
+
+def test_the_offered_panels_are_those_of_the_figures() -> None:
+    from tuitrain.export.panels import PANELS
+
+    assert set(PLOT_PANELS) == {*PANELS, "val_loss"}
 
 
 def test_completion_installs_itself(tmp_path: Path) -> None:

@@ -13,6 +13,10 @@ def main() -> None:
     from tuitrain.events.text import guard_output
 
     guard_output()
+    if os.environ.get("_TUITRAIN_COMPLETE") == "complete_bash":
+        from tuitrain.cli.completion import complete_in_bash
+
+        return complete_in_bash(lambda: command_line()(prog_name="tuitrain"))
     # A log may hold any number; what overflows is infinite and shown as that.
     warnings.simplefilter("ignore", RuntimeWarning)
     try:

@@ -7,64 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tuitrain.cli.completion import complete_override, complete_preset, complete_run, complete_strategy, complete_theme
 from tuitrain.tui.charts.axes import XAxis
-
-
-def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Ids of the runs that begin so, newest first."""
-    from tuitrain.runs import list_runs, runs_directory
-
-    runs = list_runs(runs_directory(ctx.params.get("runs_dir")))
-    return [name for name in [*(run.run_id for run in runs), "latest"] if name.startswith(incomplete)]
-
-
-def complete_tag(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Tags of the runs that are there."""
-    from tuitrain.runs import list_runs, runs_directory
-
-    infos = [run.read_info() for run in list_runs(runs_directory(ctx.params.get("runs_dir")))]
-    return sorted({tag for info in infos if info for tag in info.tags if tag.startswith(incomplete)})
-
-
-def complete_preset(incomplete: str) -> list[str]:
-    """Names and aliases of the presets that begin so."""
-    from tuitrain.config import all_presets
-
-    known = all_presets().values()
-    names = [preset.name for preset in known] + [alias for preset in known for alias in preset.aliases]
-    return sorted(name for name in names if name.startswith(incomplete))
-
-
-def complete_override(incomplete: str) -> list[str]:
-    """Keys of the configuration that begin so."""
-    from tuitrain.config import RunConfig, known_keys
-
-    return [f"{key}=" for key in known_keys(RunConfig) if key.startswith(incomplete)]
-
-
-def complete_gpu(incomplete: str) -> list[str]:
-    """GPUs whose peak is known."""
-    from tuitrain.accounting import GPUS
-
-    return [gpu.name for gpu in GPUS if gpu.name.lower().startswith(incomplete.lower())]
-
-
-def complete_theme(incomplete: str) -> list[str]:
-    """The themes that come with tuitrain."""
-    from tuitrain.tui.settings import THEMES
-
-    return [name for name in THEMES if name.startswith(incomplete)]
-
-
-def complete_strategy(incomplete: str) -> list[str]:
-    """Values of parallel.strategy."""
-    from typing import get_args
-
-    from tuitrain.config.sections import ParallelConfig
-
-    names = get_args(ParallelConfig.model_fields["strategy"].annotation)
-    return [name for name in names if name.startswith(incomplete)]
-
 
 RUN_HELP = "A run: its id, a unique prefix, `latest`, a run directory or a metrics.jsonl."
 

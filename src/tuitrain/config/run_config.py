@@ -151,7 +151,7 @@ def apply_overrides(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str,
             if not isinstance(below, dict):
                 raise ConfigError(f"{quoted(override)}: {part} is a value, not a section.", key=part)
             table = below
-        if value == "none" and _optional(path):
+        if value == "none" and optional(path):
             table.pop(path[-1], None)
         else:
             table[path[-1]] = value
@@ -164,7 +164,7 @@ def _holds_text(path: list[str]) -> bool:
     return field is not None and str in (field.annotation, *get_args(field.annotation))
 
 
-def _optional(path: list[str]) -> bool:
+def optional(path: list[str]) -> bool:
     """Whether `none` at this key means unset rather than the word."""
     return ".".join(path) in {
         "model.vocab_size", "model.window", "model.rope_scaling", "model.init_from", "train.max_steps",

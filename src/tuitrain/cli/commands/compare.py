@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tuitrain.cli.completion import complete_run
 from tuitrain.cli.options import (
     RUN_HELP,
     AsciiOption,
@@ -16,7 +17,6 @@ from tuitrain.cli.options import (
     RunsDirOption,
     ThemeOption,
     XOption,
-    complete_run,
 )
 from tuitrain.cli.output import is_terminal, say_unread, text_area
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuitrain.cli.options import RUN_HELP, JsonOption, RunArgument, RunsDirOption, complete_run
+from tuitrain.cli.completion import complete_run
+from tuitrain.cli.options import RUN_HELP, JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import Column, print_json, print_table, say
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tuitrain.cli.completion import complete_panel
 from tuitrain.cli.options import JsonOption, OptionalRunsArgument, RunArgument, RunsArgument, RunsDirOption
 from tuitrain.cli.output import print_json, say, say_unread
 
@@ -45,6 +46,7 @@ def plots(
         typer.Option(
             "--panel",
             metavar="NAMES",
+            autocompletion=complete_panel,
             show_default=False,
             help="Draw these panels as figures of their own: loss, lr, tokens, mfu, throughput, memory; of "
             "several runs also val_loss.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from tuitrain.cli.completion import complete_preset
 from tuitrain.cli.options import (
     ForceOption,
     GpusOption,
@@ -16,7 +17,6 @@ from tuitrain.cli.options import (
     OverridesArgument,
     RunsDirOption,
     StrategyOption,
-    complete_preset,
     with_strategy,
 )
 from tuitrain.cli.output import is_terminal, print_facts, print_json, say

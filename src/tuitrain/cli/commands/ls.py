@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuitrain.cli.completion import complete_query, complete_tag
 from tuitrain.cli.options import ExistingRunsDirOption, JsonOption
 from tuitrain.cli.output import STATUS_STYLES, Column, print_json, print_table, say
 
@@ -40,7 +41,8 @@ def _check_sort(key: str) -> str:
 
 def ls(
     query: Annotated[
-        list[str] | None, typer.Argument(metavar="[QUERY...]", help=QUERY_HELP, show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[QUERY...]", help=QUERY_HELP, autocompletion=complete_query, show_default=False),
     ] = None,
     status: Annotated[
         list[str] | None,
@@ -50,7 +52,9 @@ def ls(
             callback=_check_status,
         ),
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Only runs with this tag; may be repeated.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Only runs with this tag; may be repeated.", autocompletion=complete_tag)
+    ] = None,
     sort: Annotated[
         str,
         typer.Option(

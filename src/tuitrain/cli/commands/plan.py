@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuitrain.cli.options import (
-    JsonOption,
-    OverridesArgument,
-    PresetArgument,
-    StrategyOption,
-    complete_gpu,
-    with_strategy,
-)
+from tuitrain.cli.completion import complete_gpu
+from tuitrain.cli.options import JsonOption, OverridesArgument, PresetArgument, StrategyOption, with_strategy
 from tuitrain.cli.output import print_facts, print_json
 
 if TYPE_CHECKING:

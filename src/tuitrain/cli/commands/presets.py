@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tuitrain.cli.options import JsonOption, complete_preset
+from tuitrain.cli.completion import complete_preset
+from tuitrain.cli.options import JsonOption
 from tuitrain.cli.output import UNKNOWN, Column, print_json, print_table
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption, complete_tag
+from tuitrain.cli.completion import complete_tag
+from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import print_json, say
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tuitrain.cli.completion import complete_layout
 from tuitrain.cli.options import (
     AsciiOption,
     ExistingRunsDirOption,
@@ -40,6 +41,7 @@ def watch(
     layout: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The set of panels: overview, training, performance, system, your own.",
+                     autocompletion=complete_layout,
                      show_default=False),
     ] = None,
     theme: ThemeOption = None,
