@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from tuitrain.accounting import chunk_rows
 
 IGNORE = -100
+_TILE = 128
 """Target of a position that predicts nothing."""
 
 
@@ -106,12 +107,13 @@ def _one_pass(
     loss_sum = torch.zeros((), dtype=torch.float32, device=hidden.device)
     correct = torch.zeros((), dtype=torch.int64, device=hidden.device)
     hidden_gradient = torch.empty_like(hidden) if needs_gradients else None
-    weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if needs_gradients else None
     with torch.autocast(device, enabled=False), torch.no_grad():
-        matrix = weight.to(dtype)
+        matrix = _in_whole_tiles(weight.to(dtype))
+        weight_gradient = torch.zeros_like(matrix, dtype=torch.float32) if needs_gradients else None
         for start in range(0, hidden.shape[0], rows):
             part, wanted = hidden[start : start + rows].to(dtype), targets[start : start + rows]
-            loss, hits, slope = chunk(F.linear(part, matrix), wanted, with_accuracy, needs_gradients)
+            # Held by the chunk alone, which gives them up when it has what it needs.
+            loss, hits, slope = chunk(_logits(part, matrix, len(weight)), wanted, with_accuracy, needs_gradients)
             loss_sum += loss
             if hits is not None:
                 correct += hits
@@ -119,7 +121,29 @@ def _one_pass(
                 hidden_gradient[start : start + rows] = slope @ matrix
                 _add_product(weight_gradient, slope.t(), part)
             del slope
-    return loss_sum, correct, hidden_gradient, None if weight_gradient is None else weight_gradient.to(weight.dtype)
+    if weight_gradient is not None:
+        weight_gradient = weight_gradient[: len(weight)].to(weight.dtype)
+    return loss_sum, correct, hidden_gradient, weight_gradient
+
+
+def _logits(hidden: Tensor, matrix: Tensor, vocab_size: int) -> Tensor:
+    """The logits (N, V); of what the matrix has beyond the vocabulary they say that it never comes."""
+    logits = F.linear(hidden, matrix)
+    logits[:, vocab_size:] = -torch.inf
+    return logits
+
+
+def _in_whole_tiles(matrix: Tensor) -> Tensor:
+    """(V, D), or where rows of 0 make its products faster (V rounded up, D).
+
+    Tensor cores take bfloat16 in tiles; a row of an odd number of logits, as GPT-2's 50,257, is aligned to none.
+    """
+    missing = -len(matrix) % _TILE
+    return F.pad(matrix, (0, 0, 0, missing)) if missing and _tiled(matrix) else matrix
+
+
+def _tiled(matrix: Tensor) -> bool:
+    return matrix.is_cuda and matrix.dtype == torch.bfloat16
 
 
 _Chunk = Callable[[Tensor, Tensor, bool, bool], tuple[Tensor, Tensor | None, Tensor | None]]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from tuitrain.config import ConfigError
 from tuitrain_engine.model import Transformer, check_backend
-from tuitrain_engine.model.attention import repeat_heads
+from tuitrain_engine.model.attention import generating, kernel, repeat_heads
 from tuitrain_engine.model.masks import block_mask, dense_mask, documents
 
 CPU = torch.device("cpu")
@@ -121,6 +121,14 @@ def test_generation_sees_what_training_saw(backend: str, masks: dict[str, object
     with torch.no_grad():
         cached = torch.cat([model(piece, cache=cache) for piece in tokens.split(pieces, dim=1)], dim=1)
         torch.testing.assert_close(cached, model(tokens), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", ["auto", "cudnn", "flex"])
+def test_a_gpu_generates_without_plans_for_each_number_of_keys(backend: str) -> None:
+    with kernel(generating(backend, "cuda")):
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+        assert torch.backends.cuda.flash_sdp_enabled() and torch.backends.cuda.math_sdp_enabled()
+    assert generating("math", "cuda") == "math" and generating(backend, "cpu") == backend
 
 
 @pytest.mark.parametrize("backend, window", [("flash", None), ("flash", 5), ("math", None), ("math", 5)])

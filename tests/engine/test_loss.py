@@ -120,6 +120,26 @@ def test_compiled_chunks_give_the_same(dtype: torch.dtype) -> None:
         torch.testing.assert_close(left.grad, right.grad, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("ignored", [0, 5, 40])
+def test_a_vocabulary_rounded_up_inside_of_the_products_changes_nothing(
+    dtype: torch.dtype, ignored: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden, weight, targets = example(ignored)
+    one, other = ([t.clone().requires_grad_() for t in (hidden, weight)] for _ in range(2))
+    results = []
+    for inputs, tiled in ((one, False), (other, True)):
+        monkeypatch.setattr("tuitrain_engine.loss._tiled", lambda matrix, tiled=tiled: tiled)
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            output = chunked_cross_entropy(*inputs, targets, True, rows=16)
+        output.loss_sum.backward()
+        results.append(output)
+    torch.testing.assert_close(*results)
+    for left, right in zip(one, other, strict=True):
+        assert right.grad.shape == right.shape
+        torch.testing.assert_close(left.grad, right.grad, rtol=1e-5, atol=1e-5)
+
+
 def test_torchs_own_chunked_loss_agrees() -> None:
     if not hasattr(F, "linear_cross_entropy"):
         pytest.skip("torch has one from 2.13 on")

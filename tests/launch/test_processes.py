@@ -102,3 +102,17 @@ def test_several_processes_are_started_by_torchrun_and_share_the_cores(
     assert "OMP_NUM_THREADS" not in process_environment(run)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert process_environment(run, 4)["OMP_NUM_THREADS"] == "7"
+
+
+def test_memory_on_a_gpu_grows_in_segments_unless_the_user_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run_directory(tmp_path, "mine")
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
+    assert process_environment(run)["PYTORCH_ALLOC_CONF"] == "expandable_segments:True"
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "backend:cudaMallocAsync")
+    assert process_environment(run)["PYTORCH_ALLOC_CONF"] == "backend:cudaMallocAsync"
+    monkeypatch.delenv("PYTORCH_ALLOC_CONF")
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "backend:cudaMallocAsync")
+    assert "PYTORCH_ALLOC_CONF" not in process_environment(run)

@@ -23,6 +23,7 @@ _BACKENDS = {
     "cudnn": SDPBackend.CUDNN_ATTENTION,
     "efficient": SDPBackend.EFFICIENT_ATTENTION,
     "math": SDPBackend.MATH,
+    "generation": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH],
 }
 _ON_CPU = ("auto", "flash", "math")
 FLEX_MIN_HEAD_DIM = 16
@@ -71,20 +72,23 @@ class Attention(nn.Module):
         queries, keys = queries.to(values.dtype), keys.to(values.dtype)
         if cache is not None:
             keys, values = cache.append(keys, values)
-        y = self._attend(queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), context.mask)
+        backend = self.backend if cache is None else generating(self.backend, queries.device.type)
+        y = self._attend(queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), context.mask, backend)
         return self.dropout(self.output(y.transpose(1, 2).reshape(batch, length, -1)))
 
-    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | BlockMask | None) -> Tensor:
+    def _attend(
+        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | BlockMask | None, backend: str
+    ) -> Tensor:
         grouped = self.heads[0] != self.heads[1]
         if isinstance(mask, BlockMask):
             # Eagerly it holds all scores, which would not fit on a GPU; inside a compiled block it is part of that.
             attend = _compiled_flex() if queries.is_cuda else flex_attention
             return attend(queries, keys, values, block_mask=mask, enable_gqa=grouped)
-        if grouped and queries.is_cuda and (mask is not None or self.backend == "efficient"):
+        if grouped and queries.is_cuda and (mask is not None or backend == "efficient"):
             # Of the kernels that take a mask, the memory-efficient one does not know of groups.
             keys, values = repeat_heads(keys, self.heads[0]), repeat_heads(values, self.heads[0])
             grouped = False
-        with kernel(self.backend):
+        with kernel(backend):
             return F.scaled_dot_product_attention(
                 queries,
                 keys,
@@ -113,6 +117,14 @@ def kernel(backend: str) -> AbstractContextManager[None]:
     Under flex only generation with a cache comes here: a single query gains nothing from blocks.
     """
     return sdpa_kernel(_BACKENDS[backend]) if backend in _BACKENDS else nullcontext()
+
+
+def generating(backend: str, device_type: str) -> str:
+    """The backend to generate with, a token at a time.
+
+    Not cuDNN, which on CUDA would make a plan for each number of keys, a second for each token at first.
+    """
+    return "generation" if device_type == "cuda" and backend in ("auto", "cudnn", "flex") else backend
 
 
 def needs_mask(config: ModelConfig) -> bool:
