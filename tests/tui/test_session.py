@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import write_run
 from tests.tui.conftest import running, until
-from tuitrain.events import Alert, EventWriter
+from tuitrain.events import Alert, EventWriter, Step
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.alarm import Alarm
 from tuitrain.tui.app import TuitrainApp
@@ -228,3 +228,33 @@ def test_a_line_is_not_drawn_on_more_often_than_wished_even_if_that_is_seldom() 
     pace = Pace(30)
     pace.drawn(60)
     assert pace.interval == 30
+
+
+NAMES = (
+    "theme", "x", "smoothing", "layout", "log", "log_x", "clip", "recent", "layouts", "watch.panel", "watch.tab",
+    "runs.sort", "runs.reverse", "runs.filter",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("junk", [[], {"overview": [["loss", 2.5], [[], 1]]}, "\x1b[31m", 1e308, None])
+async def test_no_remembered_view_prevents_a_start(junk: object, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs", steps=5)
+    session = session_of(tmp_path / "runs")
+    session.path.parent.mkdir(parents=True)
+    session.path.write_text(json.dumps(dict.fromkeys(NAMES, junk) | {"screen": junk}), encoding="utf-8")
+    for screen in ("watch", "runs"):
+        async with running(screen, [run], tmp_path / "runs") as (app, _):
+            assert app.screen.is_mounted
+
+
+@pytest.mark.parametrize("x", ["clock", "time"])
+async def test_a_remembered_axis_that_a_log_has_no_numbers_for_is_shown_all_the_same(x: str, tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "runs/odd")
+    with EventWriter(run.metrics) as log:
+        log.write(Step(time=1e18, step=1, loss=1.0, step_time_ms=2.0**63))
+        log.write(Step(time=1e300, step=2, loss=1.0, step_time_ms=1e308))
+    session = session_of(tmp_path / "runs")
+    session.path.parent.mkdir(parents=True)
+    session.path.write_text(json.dumps({"x": x}), encoding="utf-8")
+    async with running("watch", [run], tmp_path / "runs") as (app, _):
+        assert app.board.x == x

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tuitrain.files import read_regular
 from tuitrain.tui.registry import PAGES, Place
 from tuitrain.tui.settings import Settings, state_directory, valid
 from tuitrain.tui.state import Board
@@ -60,11 +61,7 @@ class Session:
 
     def _read(self) -> dict[str, Any]:
         try:
-            with self.path.open("rb") as file:
-                data = file.read(MOST_BYTES + 1)
-            if len(data) > MOST_BYTES:
-                raise ValueError("it is too large")
-            return msgspec.json.decode(data, type=dict[str, Any])
+            return msgspec.json.decode(read_regular(self.path, MOST_BYTES), type=dict[str, Any])
         except FileNotFoundError:
             return {}
         except OSError as error:
