@@ -116,7 +116,7 @@ class Control:
         directory = self.directory
         try:
             with os.scandir(directory) as entries:
-                present = {entry.name for entry in entries}
+                present = {entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)}
             taken = [name for name in REQUESTS if name in present]
             for name in taken:
                 (directory / name).unlink(missing_ok=True)

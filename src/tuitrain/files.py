@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+LONGEST_QUOTE = 200
+"""Characters of a value or a path that a sentence repeats."""
 MOST_LEVELS = 20
 """Of a TOML file: tables in tables, and parts of a dotted key."""
 _ENDLESS_KEY = re.compile(r"(?:[^\s.=#]{1,64}[ \t]{0,8}\.[ \t]{0,8}){200}")
@@ -79,6 +81,12 @@ def near_path(path: Path) -> Path | None:
     return path.with_name(matches[0]) if matches else None
 
 
+def shortened(text: str) -> str:
+    """The text, without its middle when it is very long."""
+    half = LONGEST_QUOTE // 2
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:half]}…{text[-half:]}"
+
+
 def os_error_text(error: OSError) -> str | None:
     """The sentence for an error of the operating system: the path, and what is wrong; None where it gives no reason."""
     reason, code = error.strerror, error.errno
@@ -88,7 +96,7 @@ def os_error_text(error: OSError) -> str | None:
         reason = _REASONS.get(code, reason)
     path = error.filename2 or error.filename
     # A descriptor is no path.
-    where = f"{os.fsdecode(path)}: " if isinstance(path, str | bytes | os.PathLike) else ""
+    where = f"{shortened(os.fsdecode(path))}: " if isinstance(path, str | bytes | os.PathLike) else ""
     return f"{where}{reason[0].lower() if where else reason[0]}{reason[1:]}{'' if reason.endswith(('.', '?')) else '.'}"
 
 
@@ -133,13 +141,18 @@ def parse_toml(text: str) -> dict[str, Any]:
         tree = tomllib.loads(text)
     except RecursionError:
         raise too_deep from None
-    level: list[Any] = [tree]
-    for _ in range(MOST_LEVELS):
-        inside = (value.values() if isinstance(value, dict) else value for value in level)
-        level = [part for values in inside for part in values if isinstance(part, dict | list)]
-    if level:
+    if deeper_than(MOST_LEVELS, tree):
         raise too_deep
     return tree
+
+
+def deeper_than(levels: int, tree: dict[str, Any]) -> bool:
+    """Whether dicts and lists are nested more than so many levels deep; however deep, it does not recurse."""
+    level: list[Any] = [tree]
+    for _ in range(levels):
+        inside = (value.values() if isinstance(value, dict) else value for value in level)
+        level = [part for values in inside for part in values if isinstance(part, dict | list)]
+    return bool(level)
 
 
 def parse_json(text: str) -> dict[str, Any]:

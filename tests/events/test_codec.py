@@ -22,6 +22,7 @@ from tuitrain.events import (
     Sample,
     Step,
     System,
+    codec,
     decode,
     encode,
     json_schema,
@@ -113,6 +114,25 @@ def test_no_json_can_make_the_parser_raise_anything_else(kind: str, keys: dict[s
     tree = {**keys, "type": kind, "step": value, "loss": value, "time": value, "config": value, "gpus": [value]}
     decoded(json.dumps(tree).encode())
     decoded(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize("levels", [101, 900, 50_000])
+@pytest.mark.parametrize(
+    "place",
+    ['{"type": "run", "time": 1, "run_id": "r", "name": "n", "config": ', '{"type": "end", "time": 1, "summary": '],
+)
+def test_a_table_nested_beyond_all_measure_makes_a_line_broken(place: str, levels: int) -> None:
+    """What has been read can be written again, whatever writes it."""
+
+    def nested(levels: int) -> bytes:
+        return (place + '{"a": ' * levels + "1" + "}" * levels + "}").encode()
+
+    assert decode(nested(100)) is not None
+    assert codec.decode_lines(nested(100)) is not None
+    line = nested(levels)
+    with pytest.raises(BrokenLineError):
+        decode(line)
+    assert codec.decode_lines(line) is None
 
 
 @given(STEPS, st.data())

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tuitrain.config import ConfigError, ModelConfig
-from tuitrain.config.errors import quoted, shortened
-from tuitrain.files import os_error_text, parse_json, read_regular
+from tuitrain.config.errors import quoted
+from tuitrain.files import os_error_text, parse_json, read_regular, shortened
 from tuitrain_engine.weights.layouts import GPT2, LAYOUTS, QWEN3, Layout
 
 CONFIG_FILE = "config.json"

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import get_model_state_dict
 
 from tuitrain.config import ConfigError, ModelConfig
-from tuitrain.config.errors import shortened
-from tuitrain.files import expanded, parse_json, path_kind, read_regular
+from tuitrain.files import expanded, parse_json, path_kind, read_regular, shortened
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.model import Transformer, assign
 from tuitrain_engine.weights.hf_config import MOST_CONFIG_BYTES, config_from_hf

@@ -9,6 +9,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from tuitrain.files import LONGEST_QUOTE, shortened
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the key and what to do.
@@ -19,16 +21,6 @@ class ConfigError(ValueError):
     def __init__(self, message: str, key: str | None = None) -> None:
         super().__init__(message)
         self.key = key
-
-
-LONGEST_QUOTE = 200
-"""Characters of a value that a sentence repeats."""
-
-
-def shortened(text: str) -> str:
-    """The text, without its middle when it is very long."""
-    half = LONGEST_QUOTE // 2
-    return text if len(text) <= LONGEST_QUOTE else f"{text[:half]}…{text[-half:]}"
 
 
 def quoted(value: object) -> str:

@@ -9,12 +9,15 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from tuitrain.events.records import LATEST_MILLISECONDS, LATEST_TIME, RECORD_TYPES, AnyRecord, Record
+from tuitrain.events.records import LATEST_MILLISECONDS, LATEST_TIME, RECORD_TYPES, AnyRecord, End, Record, Run
+from tuitrain.files import deeper_than
 
 NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _NUMBER = re.compile(
     r"[+-]?(?:(?P<whole>\d{1,19})|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?)", re.ASCII | re.IGNORECASE
 )
+MOST_LEVELS = 100
+"""Of the tables in a record."""
 _EXACT = 2.0**53
 """Up to here every whole float is the integer that was meant."""
 
@@ -60,6 +63,8 @@ def decode(line: bytes) -> AnyRecord | None:
         record = _decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         record = _decode_slowly(line, error)
+    if _is_too_deep(record):
+        raise BrokenLineError(f"nested more than {MOST_LEVELS} levels deep")
     return None if record is None else _in_seconds(record)
 
 
@@ -76,6 +81,8 @@ def decode_lines(data: bytes) -> list[AnyRecord] | None:
     for record in records:
         if record.time >= LATEST_TIME:
             _in_seconds(record)
+        if _is_too_deep(record):
+            return None
     return records if len(records) == breaks + 1 else None
 
 
@@ -84,6 +91,12 @@ def _in_seconds(record: AnyRecord) -> AnyRecord:
     if LATEST_TIME <= record.time < LATEST_MILLISECONDS:
         record.time /= 1000
     return record
+
+
+def _is_too_deep(record: AnyRecord | None) -> bool:
+    """Whether a free-form table of it is nested beyond what can be written again."""
+    table = record.config if isinstance(record, Run) else record.summary if isinstance(record, End) else {}
+    return deeper_than(MOST_LEVELS, table)
 
 
 def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:

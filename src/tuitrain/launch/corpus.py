@@ -16,10 +16,10 @@ import msgspec
 
 from tuitrain.config import RunConfig
 from tuitrain.config.corpus import COMPRESSIONS, KINDS, ROW_SUFFIXES, suffix, text_files
-from tuitrain.config.errors import nearest, quoted, shortened
+from tuitrain.config.errors import nearest, quoted
 from tuitrain.config.sections import DataConfig
 from tuitrain.config.source import source_path
-from tuitrain.files import expanded, open_regular, path_kind, read_regular
+from tuitrain.files import expanded, open_regular, path_kind, read_regular, shortened
 from tuitrain.launch.errors import LaunchError
 
 MOST_FILES = 10_000
