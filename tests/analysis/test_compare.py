@@ -19,7 +19,7 @@ from tuitrain.analysis.compare import (
 )
 from tuitrain.analysis.metrics import metric
 from tuitrain.config import load_config
-from tuitrain.events import Architecture, Hardware, Parallel, Step
+from tuitrain.events import Architecture, Eval, Hardware, Parallel, Step
 from tuitrain.runs import RunHistory, load_history
 
 
@@ -39,6 +39,28 @@ def test_values_deltas_and_the_best_by_hand() -> None:
     assert (loss.values, loss.deltas, loss.best) == ([2.0, 1.0], [None, -0.5], 1)
     assert (speed.values, speed.deltas, speed.best) == ([100.0, 200.0], [None, 1.0], 1)
     assert (parameters.values, parameters.deltas, parameters.best) == ([1000.0, 1000.0], [None, 0.0], None)
+
+
+def on_sequences(mark: str | None, split: str = "val") -> RunHistory:
+    made = history()
+    made.absorb([Eval(time=11.0, step=10, loss=2.0, split=split, split_fingerprint=mark)])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "cautions"),
+    [
+        (on_sequences("a"), on_sequences("b"), 1),
+        (on_sequences("a", "wiki"), on_sequences("a", "code"), 1),
+        (on_sequences("a"), on_sequences("a"), 0),
+        (on_sequences(None), on_sequences("a"), 0),
+    ],
+)
+def test_losses_on_different_sequences_are_to_be_read_with_care(
+    one: RunHistory, other: RunHistory, cautions: int
+) -> None:
+    said = compare_runs([("one", one), ("two", other)]).verdict
+    assert sum("different sequences" in sentence for sentence in said) == cautions
 
 
 def test_differences_are_shown_in_per_cent_points_or_as_a_ratio() -> None:

@@ -94,6 +94,28 @@ def test_two_splits_are_told_apart_in_whatever_order_they_are_written(cli: Cli, 
     assert [round(value, 4) for value in rows["final_val_loss"]["values"]] == [2.5333, 2.5333]
 
 
+def test_after_a_resume_from_an_earlier_checkpoint_every_command_names_the_evaluation_that_still_counts(
+    cli: Cli, runs_dir: Path
+) -> None:
+    def evaluation(step: int, loss: float) -> Line:
+        return {"type": "eval", "time": 1.0, "step": step, "loss": loss}
+
+    reached = steps()[:96]
+    for at, loss in ((90, 2.3163), (50, 2.7270)):
+        reached.insert(at + 1, evaluation(at, loss))
+    again = {"type": "run", "time": 0.0, "run_id": "a", "name": "a", "attempt": 2}
+    write_log(RunDirectory(runs_dir / "a"), *reached, again, *steps()[51:54])
+    shown = cli("show", "a", "--json").json()
+    assert (shown["step"], shown["val_loss"], shown["summary"]["best_val_loss"]) == (53, 2.7270, 2.7270)
+    for command in (("ls",), ("status", "a"), ("show", "a"), ("compare", "a", "--format", "table")):
+        out = cli(*command).out
+        assert "2.7270" in out
+        assert "2.3163" not in out
+    assert "val 2.727" in cli("watch", "a", "--once").out
+    assert cli("ls", "val_loss<2.7", "--json").json() == []
+    assert len(cli("ls", "val_loss<2.8", "--json").json()) == 1
+
+
 def test_what_ls_does_not_look_for_in_a_very_long_log_show_knows(
     cli: Cli, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
