@@ -119,7 +119,10 @@ def test_no_json_can_make_the_parser_raise_anything_else(kind: str, keys: dict[s
 @pytest.mark.parametrize("levels", [101, 900, 50_000])
 @pytest.mark.parametrize(
     "place",
-    ['{"type": "run", "time": 1, "run_id": "r", "name": "n", "config": ', '{"type": "end", "time": 1, "summary": '],
+    [
+        '{"type": "run", "time": 1, "run_id": "r", "name": "n", "config": ',
+        '{"type": "end", "time": 1, "status": "completed", "summary": ',
+    ],
 )
 def test_a_table_nested_beyond_all_measure_makes_a_line_broken(place: str, levels: int) -> None:
     """What has been read can be written again, whatever writes it."""
