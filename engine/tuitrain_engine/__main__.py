@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from tuitrain.events.text import clean, clean_lines, guard_output
 from tuitrain.files import os_error_text
 from tuitrain_engine.control import Control, StopRequested
 from tuitrain_engine.peers import Peers
@@ -26,17 +27,20 @@ def main(arguments: list[str] | None = None) -> int:
         sentence = os_error_text(error)
         if sentence is None:
             raise
-        print(f"tuitrain: {sentence}", file=sys.stderr)
+        print(clean(f"tuitrain: {sentence}"), file=sys.stderr)
         return FAILURE
 
 
 def _run(options: argparse.Namespace) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A sample may hold any character, and a log that is followed must not lag behind.
-            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
+    if options.command == "train":
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # The console is a file in UTF-8, and a log that is followed must not lag behind.
+                stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
+    else:
+        guard_output()
     if not (options.run_dir / "config.toml").is_file():
-        print(f"tuitrain: {options.run_dir} is no run directory: it has no config.toml.", file=sys.stderr)
+        print(clean(f"tuitrain: {options.run_dir} is no run directory: it has no config.toml."), file=sys.stderr)
         return NOT_FOUND
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if size > 1 and rank > 0:
@@ -58,11 +62,11 @@ def _train(run_dir: Path, rank: int, size: int, *, resume: bool, asked: Path | N
         try:
             return lifecycle.run_attempt(run_dir, control, peers, resume=resume, asked=asked)
         except lifecycle.AlreadyTrainedError as error:
-            print(error, file=sys.stderr)
+            print(clean_lines(str(error)), file=sys.stderr)
             return USAGE
         except ConfigError as error:
             peers.report(str(error))
-            print(error, file=sys.stderr)
+            print(clean_lines(str(error)), file=sys.stderr)
             _write_end(run_dir, rank, "failed", str(error))
             return USAGE
         except OSError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from tuitrain.config import RunConfig, load_config
+from tuitrain.events.text import ascii_json
 from tuitrain_engine import checkpoint, weights
 from tuitrain_engine.building import build_model
 from tuitrain_engine.checkpoint import CheckpointError, Found
@@ -50,7 +51,7 @@ def sample(
             seed=config.train.seed if seed is None else seed,
         )
     if as_json:
-        print(json.dumps({"step": found.step, "prompt": prompt, "text": text}, ensure_ascii=False))
+        print(ascii_json(json.dumps({"step": found.step, "prompt": prompt, "text": text})))
     else:
         print(prompt + text)
 
@@ -66,7 +67,7 @@ def export_weights(run_dir: Path, out: Path, *, step: int | None, split: bool, d
     model.to_empty(device="cpu")
     checkpoint.load_model(found.path, model)
     paths = [str(path) for path in weights.export_weights(model, config, tokenizer, out, dtype=dtype, split=split)]
-    print(json.dumps(paths, indent=2, ensure_ascii=False) if as_json else "\n".join(paths))
+    print(ascii_json(json.dumps(paths, indent=2)) if as_json else "\n".join(paths))
 
 
 def check_checkpoint(run_dir: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from tuitrain import accounting, events
 from tuitrain.accounting import RECENT_RECORDS, duration_text, seconds_left
 from tuitrain.config import RunConfig
+from tuitrain.events.text import clean, clean_coloured, clean_lines
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.formatting import UNKNOWN, bytes_text, milliseconds, number, si
 
@@ -47,12 +48,12 @@ class Terminal:
         """The text in a colour or weight, where colour is on."""
         if not self.colour or not names:
             return text
-        return f"\x1b[{';'.join(_STYLES[name] for name in names)}m{text}\x1b[0m"
+        return f"\x1b[{';'.join(_STYLES[name] for name in names)}m{clean(text)}\x1b[0m"
 
     def print(self, text: str) -> None:
-        """Print and flush. What cannot be printed, as on a full disk, is no reason to end."""
+        """Print and flush, inert. What cannot be printed, as on a full disk, is no reason to end."""
         with suppress(OSError):
-            print(text, file=self.stream, flush=True)
+            print((clean_coloured if self.colour else clean_lines)(text), file=self.stream, flush=True)
 
 
 # ── the startup report ───────────────────────────────────────────────────────────────────────────────────
@@ -144,8 +145,8 @@ def _decisions(decisions: list[Decision], terminal: Terminal) -> list[str]:
     widest = min(max(len(decision.value) for decision in decisions), 22)
     lines = []
     for decision in decisions:
-        head = f"  {decision.subject:<{LABEL_WIDTH}}{decision.value:<{widest}}  "
-        wrapped = textwrap.wrap(decision.reason, max(_width(terminal) - len(head), 24))
+        head = f"  {decision.subject:<{LABEL_WIDTH}}{clean(decision.value):<{widest}}  "
+        wrapped = textwrap.wrap(clean(decision.reason), max(_width(terminal) - len(head), 24))
         lines.append(head + terminal.style(wrapped[0] if wrapped else "", "dim"))
         lines += [" " * len(head) + terminal.style(text, "dim") for text in wrapped[1:]]
     return lines
@@ -154,9 +155,9 @@ def _decisions(decisions: list[Decision], terminal: Terminal) -> list[str]:
 def _row(label: str, text: str, terminal: Terminal) -> list[str]:
     indent = " " * (LABEL_WIDTH + 2)
     return textwrap.wrap(
-        text,
+        clean(text),
         _width(terminal),
-        initial_indent=f"  {label:<{LABEL_WIDTH}}",
+        initial_indent=f"  {clean(label):<{LABEL_WIDTH}}",
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
@@ -181,7 +182,7 @@ class Console:
 
     def note(self, tag: str, text: str) -> None:
         """Print a line that belongs to no record."""
-        self._terminal.print(f"{tag:<8}  {text}")
+        self._terminal.print(f"{tag:<8}  {clean(text)}")
 
     def show(self, record: events.Record) -> None:
         """Print the record's line; records without one (run, system, layers) print nothing."""
@@ -200,7 +201,7 @@ class Console:
                     self._terminal.style(f"{record.level:<8}  {record.message}", _LEVELS[record.level])
                 )
             case events.Control():
-                self._terminal.print(f"{'request':<8}  {record.request}: {record.result}")
+                self._terminal.print(f"{'request':<8}  {clean(record.request)}: {clean(record.result)}")
 
     def _step(self, record: events.Step) -> str:
         self._recent.append((record.time, record.step))
@@ -251,7 +252,7 @@ class Console:
             self._terminal.print(f"{'':<8}  │ {shown}")
 
     def _line(self, tag: str, step: int, text: str) -> None:
-        self._terminal.print(f"{tag:<8}  {self._count(step)}  {text}".rstrip())
+        self._terminal.print(f"{tag:<8}  {self._count(step)}  {clean(text)}".rstrip())
 
     def _count(self, step: int) -> str:
         return f"{step:>{len(str(self._total))}}/{self._total}"
@@ -271,7 +272,7 @@ def _length(fields: dict[str, str]) -> int:
 def summary_text(end: events.End, run_dir: str, terminal: Terminal) -> str:
     """The last block of the console."""
     colour = {"completed": "green", "stopped": "yellow", "failed": "red"}[end.status]
-    title = terminal.style(end.status, "bold", colour) + (f": {end.reason}" if end.reason else "")
+    title = terminal.style(end.status, "bold", colour) + (f": {clean(end.reason)}" if end.reason else "")
     s: dict[str, Any] = end.summary
     best = f", best {number(s.get('best_val_loss'), '.4f')} at step {number(s.get('best_val_step'), 'd')}"
     mfu = s.get("mean_mfu")
@@ -282,7 +283,7 @@ def summary_text(end: events.End, run_dir: str, terminal: Terminal) -> str:
         ("time", f"{duration_text(s.get('training_time_s'))} in steps, {duration_text(s.get('wall_time_s'))} in all"),
         ("speed", f"{si(s.get('mean_tokens_per_sec'))} tok/s, MFU {UNKNOWN if mfu is None else f'{mfu:.1%}'}"),
         ("peak memory", f"{number(s.get('peak_memory_gb'), '.2f')} GB"),
-        ("run", run_dir),
+        ("run", clean(run_dir)),
     ]
     return "\n".join(["", title, *(f"  {label:<{LABEL_WIDTH}}{text}" for label, text in rows)])
 

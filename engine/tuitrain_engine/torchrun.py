@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from tuitrain.events import End, EventWriter
+from tuitrain.events.text import clean, clean_lines
 from tuitrain_engine.control import SIGNALS, listen_to
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         rank, failure = first_failure(error.failures)
         sentence = _sentence(rank, failure)
         if sentence:
-            print(sentence, file=sys.stderr, flush=True)
+            print(clean_lines(sentence), file=sys.stderr, flush=True)
         if log is not None and not _has_end(log, before):
             _write_end(log, failure.exitcode, sentence or _last_words(rank, failure.exitcode))
         return failure.exitcode if failure.exitcode > 0 else FAILURE
@@ -112,7 +113,7 @@ def _write_end(log: Path, code: int, reason: str) -> None:
         with EventWriter(log) as writer:
             writer.write(End(status="stopped" if code in ASKED_TO_END else "failed", reason=reason))
     except OSError as error:
-        print(f"{log} cannot be written: {error.strerror}.", file=sys.stderr, flush=True)
+        print(clean(f"{log} cannot be written: {error.strerror}."), file=sys.stderr, flush=True)
 
 
 def _last_lines(name: str, count: int) -> list[str]:

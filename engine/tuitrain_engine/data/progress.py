@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from tuitrain.events.text import clean, clean_lines
+
 BAR_AFTER_S = 1.0
 """Work shorter than this shows no bar."""
 LINE_EVERY_S = 2.0
@@ -37,7 +39,7 @@ def progress_told_to(listener: Listener) -> Iterator[None]:
 
 def note(text: str) -> None:
     """One line for the person who waits."""
-    print(text, file=sys.stderr, flush=True)
+    print(clean_lines(text), file=sys.stderr, flush=True)
 
 
 def note_stage(text: str) -> None:
@@ -115,9 +117,9 @@ class Progress:
         if self._bar is None:
             if now - self._started < BAR_AFTER_S:
                 return
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[counts]}"))
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[counts]}"))
             self._bar = RichProgress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
-            self._bar.add_task(self.label, total=None, counts="")
+            self._bar.add_task(clean(self.label), total=None, counts="")
             self._bar.start()
         fraction = self._fraction()
         total = None if fraction is None else 1.0
