@@ -74,10 +74,10 @@ class Place:
         """The command line of `tuitrain ARG …` in this environment."""
         return [sys.executable, "-m", "tuitrain.cli", *arguments]
 
-    def __call__(self, *arguments: str) -> Done:
-        """Run `tuitrain ARG …` without a terminal."""
+    def __call__(self, *arguments: str, **variables: str) -> Done:
+        """Run `tuitrain ARG …` without a terminal, with these environment variables besides."""
         done = subprocess.run(
-            self.command(arguments), cwd=self.path, env=self.environment, stdin=subprocess.DEVNULL,
+            self.command(arguments), cwd=self.path, env={**self.environment, **variables}, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, errors="replace", timeout=PATIENCE_S,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)

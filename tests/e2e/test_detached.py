@@ -75,8 +75,10 @@ def test_a_stopped_run_goes_on_from_where_it_stopped(place: Place) -> None:
     assert place("stop", run_id).code == 0
     assert place("status", run_id).code == 103
     stopped_at = step_of(run)
-    done = place("resume", run_id, f"train.max_steps={stopped_at + 5}", "--foreground")
+    # An output that cannot show every character of the console does not part the command from its run.
+    done = place("resume", run_id, f"train.max_steps={stopped_at + 5}", "--foreground", PYTHONIOENCODING="ascii")
     assert done.code == 0, done.out
+    assert done.out.isascii()
     assert f"goes on from step-{stopped_at:08d}" in done.err
     # What the first attempt printed is not printed again.
     assert "/100000" not in done.out and f" {stopped_at + 5}/{stopped_at + 5}" in done.out
@@ -88,14 +90,21 @@ def test_a_stopped_run_goes_on_from_where_it_stopped(place: Place) -> None:
     assert place("show", run_id, "--json").json()["run"]["attempt"] == 2
 
 
-def interrupted_launch(place: Place, *options: str) -> tuple[subprocess.Popen[bytes], bytes]:
-    """A long run, launched and sent Ctrl-C after its first step; the ended process and what it said on stderr."""
+def interrupted_launch(
+    place: Place, *options: str, output: int = subprocess.DEVNULL
+) -> tuple[subprocess.Popen[bytes], bytes]:
+    """A long run, launched and sent Ctrl-C after its first step; the ended process and what it said on stderr.
+
+    Where the output is a pipe, nobody reads it.
+    """
     before = len(place.runs)
     process = subprocess.Popen(
         place.command(["launch", *place.micro("hybrid-tiny", 100_000), *options]),
-        cwd=place.path, env=place.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        cwd=place.path, env=place.environment, stdin=subprocess.DEVNULL, stdout=output,
         stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
+    if process.stdout is not None:
+        process.stdout.close()
     wait_for(lambda: len(place.runs) > before and step_of(place.runs[0]) > 0)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE_S)
@@ -103,7 +112,8 @@ def interrupted_launch(place: Place, *options: str) -> tuple[subprocess.Popen[by
 
 
 def test_ctrl_c_in_the_foreground_stops_gracefully_with_130(place: Place) -> None:
-    process, said = interrupted_launch(place, "--foreground")
+    """Also where nobody reads the output any more, as with `| head`: the command stays with its run."""
+    process, said = interrupted_launch(place, "--foreground", output=subprocess.PIPE)
     assert process.returncode == 130
     assert b"Traceback" not in said
     assert glance(place.runs[0]).status == "stopped"

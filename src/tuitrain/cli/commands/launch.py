@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -247,8 +248,14 @@ def _follow(run: RunDirectory, process: Popen[bytes], foreground: bool, to_stder
     stream = sys.stderr if to_stderr else sys.stdout
 
     def write(text: str) -> None:
-        stream.write(text)
-        stream.flush()
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            if not foreground:
+                raise
+            # Nobody reads on, as with `| head`; the run stays tied to this command.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
     return follow(run, process, write, foreground=foreground, console_bytes=console_bytes)
 
