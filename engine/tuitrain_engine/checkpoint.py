@@ -335,6 +335,8 @@ def _empty_like(index: Metadata, key: str, path: Path) -> Tensor:
     stored = _keys(index).get(key)
     if not isinstance(stored, TensorStorageMetadata):
         raise CheckpointError(f"{path}: {key} is missing; this is not a checkpoint of a training run.")
+    if len(stored.size) != 1 or stored.size[0] > size_in_bytes(path):
+        raise CheckpointError(f"{path} is damaged: the index gives {key} the shape {list(stored.size)}.")
     return torch.empty(stored.size, dtype=torch.uint8)
 
 
@@ -352,8 +354,10 @@ def _loop_state(tensor: Tensor, path: Path) -> tuple[dict[str, Any], bool]:
         raise CheckpointError(f"{path} is damaged: what it says of the loop cannot be read.")
     if content.keys() == {"loop", "optimizer"}:
         return content["loop"], content["optimizer"]
-    # Of an older version: the loop's state alone, and always with the optimizer's.
-    return content, True
+    # Of an older version: the loop's state alone, and always with the optimizer's, which before the first step was not
+    # what a fresh optimizer has.
+    progress = content.get("progress")
+    return content, not (isinstance(progress, dict) and progress.get("step") == 0)
 
 
 def _tensors(flat: dict[str, Any]) -> dict[str, Tensor]:

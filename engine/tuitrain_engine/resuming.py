@@ -64,11 +64,15 @@ def restore(
     if found is None:
         raise CheckpointError(f"{checkpoint.none_sentence(run_dir, damaged)} There is nothing to go on from.")
     state = checkpoint.load(found.path, model, optimizer, world)
-    changes = _changes(state["config"], config)
+    try:
+        before = state["config"]
+        progress = Progress.from_state(state["progress"], before)
+    except (AttributeError, KeyError, TypeError):
+        raise CheckpointError(f"{found.path} is damaged: it does not say how far the run was.") from None
+    changes = _changes(before, config)
     refusal = resuming.refusal(changes)
     if refusal:
         raise ConfigError(refusal)
-    progress = Progress.from_state(state["progress"], state["config"])
     if progress.step > config.total_steps_from(progress.step, progress.tokens):
         raise ConfigError(
             f"No steps are left: {found.path.name} is the newest checkpoint, and train.max_steps = "
@@ -80,7 +84,7 @@ def restore(
         if world.is_main
         else None
     )
-    return Restored(found, damaged, state["config"], changes, progress, evaluations, written)
+    return Restored(found, damaged, before, changes, progress, evaluations, written)
 
 
 def keep_config(run_dir: Path, config: RunConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import random
@@ -16,7 +17,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 from torch import nn
 from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
-from torch.distributed.checkpoint.state_dict import get_model_state_dict
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, get_optimizer_state_dict
 
 from tuitrain.config.sections import OptimConfig
 from tuitrain_engine import checkpoint, checksums
@@ -232,6 +233,38 @@ def test_a_checkpoint_without_checksums_still_loads(tmp_path: Path) -> None:
     path = without_checksums(saved(tmp_path, 3))
     assert checkpoint.newest(tmp_path).path == path
     assert checkpoint.load(path, *make()) == {"step": 3}
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_checkpoint_of_an_older_version_still_loads(tmp_path: Path, step: int) -> None:
+    """The loop's state alone, tied weights twice, no checksums; before the first step AdamW's counter was 1."""
+    model, optimizer = make(tied=True)
+    if step == 0:
+        optimizer.state.clear()
+    flat = get_optimizer_state_dict(model, optimizer, options=StateDictOptions(flatten_optimizer_state_dict=True))
+    loop = {"progress": {"step": step}}
+    path = checkpoint.directory(tmp_path, step)
+    old = {
+        "model": get_model_state_dict(model),
+        "optimizer": {key: value for key, value in flat.items() if isinstance(value, torch.Tensor)},
+        "rng": {"0.cpu": torch.get_rng_state()},
+        "loop": torch.frombuffer(bytearray(json.dumps(loop).encode()), dtype=torch.uint8),
+    }
+    dcp.save(old, checkpoint_id=path, no_dist=True)
+    assert checkpoint.newest(tmp_path).path == path
+    other = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4, bias=False))
+    other[1].weight = other[0].weight
+    fresh = torch.optim.AdamW(other.parameters(), lr=0.1)
+    assert checkpoint.load(path, other, fresh) == loop
+    assert torch.equal(other[1].weight, model[0].weight)
+    assert [state["step"].item() for state in fresh.state.values()] == [1.0] * (2 * step)
+
+
+def test_an_index_that_asks_for_more_than_there_is_takes_no_memory(tmp_path: Path) -> None:
+    path = without_checksums(saved(tmp_path, 1))
+    change_index(path, lambda index: setattr(index.state_dict_metadata["loop"], "size", torch.Size([1 << 50])))
+    with pytest.raises(CheckpointError, match="is damaged: the index gives loop the shape"):
+        checkpoint.load(path, *make())
 
 
 def first_tensor(index: Metadata) -> TensorStorageMetadata:
