@@ -348,7 +348,7 @@ def _loop_state(tensor: Tensor, path: Path) -> tuple[dict[str, Any], bool]:
     """The loop's state, and whether the optimizer had any."""
     try:
         content = json.loads(bytes(tensor.tolist()).decode())
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} is damaged: what it says of the loop cannot be read.")

@@ -19,7 +19,12 @@ from tuitrain.runs import RunDirectory, RunInfo, create_run_directory
 
 @pytest.mark.parametrize(
     ("override", "code"),
-    [("data.source=nothere.txt", 3), ("data.tokenizer=sentencepeice:300", 2), ("model.attention_backend=flex", 2)],
+    [
+        ("data.source=nothere.txt", 3),
+        ("data.source=hf:", 2),
+        ("data.tokenizer=sentencepeice:300", 2),
+        ("model.attention_backend=flex", 2),
+    ],
 )
 def test_a_dry_run_fails_as_the_launch_would(cli: Cli, runs_dir: Path, override: str, code: int) -> None:
     dry, real = cli("launch", "gpt2-tiny", override, "--dry-run"), cli("launch", "gpt2-tiny", override)

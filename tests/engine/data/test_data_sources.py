@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.engine.data import hub
 
 from tuitrain.config.sections import DataConfig
@@ -350,3 +352,31 @@ def test_a_row_cannot_end_its_document(tmp_path: Path) -> None:
     path = tmp_path / "odd.jsonl"
     path.write_text(json.dumps({"text": "a\0b"}) + "\n")
     assert documents(path) == ["a\ufffdb"]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.lists(
+            st.sampled_from([b'{"text": ', b'"a"', b"}", b"\n", b"[", b"\xff", b"\x00", b"1e999", b"\xef\xbb\xbf"])
+        ).map(b"".join),
+    ),
+    st.sampled_from([".txt", ".jsonl", ".parquet"]),
+    st.sampled_from(["", ".gz", ".zst"]),
+    st.booleans(),
+)
+def test_whatever_is_in_a_file_is_text_or_one_sentence_with_its_name(
+    tmp_path: Path, content: bytes, suffix: str, ending: str, packed: bool
+) -> None:
+    path = tmp_path / f"any{suffix}{ending}"
+    path.write_bytes(content)
+    if packed:
+        compressed(path, content)
+    try:
+        found = documents(path)
+    except DataError as error:
+        assert str(path) in str(error)
+        assert "\n" not in str(error)
+    else:
+        assert "\0" not in "".join(found)
