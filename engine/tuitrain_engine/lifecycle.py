@@ -151,6 +151,11 @@ class Attempt:
         if _is_out_of_memory(error):
             return self._memory_sentence()
         elsewhere = self.peers.failure(patience_s=2.0)
+        if elsewhere is None and self.world.size > 1 and "Timed out waiting" in str(error):
+            return (
+                f"A step waited more than parallel.timeout_s = {self.config.parallel.timeout_s:g} s for another "
+                "process of this run, which hangs or whose data does not come. The console of its rank may tell more."
+            )
         if elsewhere is None and self.world.size > 1 and _is_lost_connection(error):
             return (
                 "Another process of this run is gone without a word: it may have been killed. The console of its rank "

@@ -163,6 +163,7 @@ def train(t: Trainer) -> str | None:
     Raises NonFiniteError, and SaveError when the last checkpoint could not be written.
     """
     config, progress, total, requests = t.config, t.progress, t.goal.steps, dict[str, str]()
+    first = progress.step + 1
     t.control.wait_for_boundaries()
     with Prefetcher(t.dataset.train, batch_positions(t), t.machine.device) as batches:
         with t.telemetry.paused():
@@ -178,6 +179,8 @@ def train(t: Trainer) -> str | None:
                 requests = give_up_step(t, stop.origin)
                 break
             step = progress.step
+            if step == first:
+                t.distribution.limit_waiting(config.parallel.timeout_s)
             with t.telemetry.paused() if t.profiler.ends(step) else nullcontext():
                 t.profiler.after(step)
             requests = t.telemetry.take_requests()

@@ -230,6 +230,21 @@ def test_the_log_says_that_another_process_was_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_process_that_hangs_fails_the_run_after_the_time_that_is_set(tmp_path: Path) -> None:
+    run_dir = make(tmp_path, "hangs", "ddp", train={"max_steps": 100_000}, parallel={"timeout_s": 10})
+    process = start_engine(run_dir, processes=2)
+    workers = {worker.environ()["RANK"]: worker for worker in psutil.Process(process.pid).children()}
+    workers["1"].suspend()
+    psutil.wait_procs([workers["0"]], timeout=120)
+    workers["1"].resume()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    end = read_log(run_dir)[-1]
+    assert isinstance(end, events.End) and end.status == "failed"
+    assert "parallel.timeout_s = 10 s" in end.reason and "Traceback" not in errors
+
+
+@pytest.mark.slow
 def test_without_torchrun_the_processes_save_and_end(tmp_path: Path) -> None:
     run_dir = make(tmp_path, "orphaned", "fsdp", train={"max_steps": 100_000})
     process = start_engine(run_dir, processes=2)

@@ -18,12 +18,12 @@ from tuitrain_engine.parallel import Distribution, World, strategy
 
 
 @pytest.fixture
-def one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def one_process(tmp_path: Path) -> Iterator[None]:
     """A process group of this process alone, and torch's settings as they are by default."""
-    monkeypatch.setattr(torch._dynamo.config, "optimize_ddp", True)
     torch._dynamo.reset()
     dist.init_process_group("gloo", store=dist.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
-    yield
+    with torch._dynamo.config.patch(optimize_ddp=True):
+        yield
     dist.destroy_process_group()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -150,6 +151,14 @@ class Distribution:
             elif self.strategy == "hsdp":
                 self._model.set_requires_all_reduce(last)
         return nullcontext()
+
+    def limit_waiting(self, seconds: float) -> None:
+        """From now on a step fails where this process waits longer for the others; before, `world.PATIENCE` holds."""
+        if self._world.size == 1:
+            return
+        for group in (dist.group.WORLD, *(self._mesh.get_all_groups() if self._mesh is not None else ())):
+            # Without a public name, and what torch's own torchtitan calls.
+            dist.distributed_c10d._set_pg_timeout(timedelta(seconds=seconds), group)
 
     def release(self) -> None:
         """After forward passes without a backward one: give up what they have gathered."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from tuitrain.config import ConfigError
 
 PATIENCE = timedelta(minutes=30)
-"""How long a process waits for the others: one of them may be reading a slow disk, or compiling."""
+"""How long a process waits for the others outside of steps and in the first one: some may compile, or read slowly."""
 
 
 @dataclass(frozen=True)
