@@ -51,7 +51,8 @@ def sample(
             seed=config.train.seed if seed is None else seed,
         )
     if as_json:
-        print(ascii_json(json.dumps({"step": found.step, "prompt": prompt, "text": text})))
+        answer = {"run_id": run_dir.name, "step": found.step, "prompt": prompt, "text": text}
+        print(ascii_json(json.dumps(answer)))
     else:
         print(prompt + text)
 

@@ -165,7 +165,7 @@ def same(values: dict[str, Any]) -> bool:
 
 
 def metric_of(document: dict[str, Any], key: str) -> float | None:
-    return next((row["values"][0] for row in document["metrics"] if row["key"] == key), None)
+    return next((row["values"]["a"] for row in document["metrics"] if row["key"] == key), None)
 
 
 def exported(history: RunHistory, path: Path) -> dict[str, float | None]:
@@ -267,7 +267,7 @@ def test_all_commands_show_the_same_numbers(
     )
     assert summary["attempts"] == sum(isinstance(line, dict) and line["type"] == "run" for line in lines)
     broken = sum(isinstance(line, bytes) for line in lines)
-    assert same({"log": broken, "show": show["broken_lines"], "compare": compare["broken_lines"][0],
+    assert same({"log": broken, "show": show["broken_lines"], "compare": compare["broken_lines"]["a"],
                  "export comparison": final["broken_lines"]})  # fmt: skip
     assert ls["broken_lines"] == broken if ls["every_line_read"] else ls["broken_lines"] <= broken
     assert ls["every_line_read"] or len(whole) > HEAD_BYTES + TAIL_BYTES

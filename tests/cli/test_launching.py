@@ -216,7 +216,7 @@ def test_stopping_what_is_over_says_so(cli: Cli, runs_dir: Path) -> None:
     result = cli("stop", "over")
     assert result.code == 0
     assert "already completed" in result.err
-    assert cli("stop", "over", "--json").json() == {"over": "completed"}
+    assert cli("stop", "over", "--json").json() == [{"run_id": "over", "status": "completed"}]
 
 
 def test_resuming_what_cannot_go_on_says_why(cli: Cli, runs_dir: Path) -> None:

@@ -65,7 +65,7 @@ def test_plan_knows_the_vocabulary_from_the_name_of_the_tokenizer_or_says_it_doe
 def test_presets_lists_all_and_prints_one(cli: Cli) -> None:
     rows = cli("presets", "--json").json()
     assert [row["name"] for row in rows] == list(all_presets())
-    assert next(row for row in rows if row["name"] == "llama3-8b")["parameters"] == 8_030_261_248
+    assert next(row for row in rows if row["name"] == "llama3-8b")["parameters"]["total"] == 8_030_261_248
     table = cli("presets").out
     assert all(name in table for name in all_presets())
     assert tomllib.loads(cli("presets", "qwen3").out)["model"]["n_layers"] == 24
@@ -82,9 +82,10 @@ def test_doctor_looks_at_everything_and_says_what_to_do(cli: Cli, monkeypatch: p
     assert "install" in findings["C++ compiler"]["advice"]
 
 
-def test_schema_describes_config_events_and_settings(cli: Cli) -> None:
+def test_schema_describes_config_events_settings_and_json(cli: Cli) -> None:
     found = cli("schema").json()
-    assert set(found) == {"config", "events", "settings"}
+    assert set(found) == {"config", "events", "settings", "json"}
     assert found["config"]["properties"]["name"]["pattern"]
+    assert "RunFacts" in found["json"]["$defs"]
     assert "Step" in cli("schema", "events").json()["$defs"]
     assert cli("schema", "config").json() == found["config"]

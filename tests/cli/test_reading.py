@@ -160,7 +160,9 @@ def test_the_last_lines_of_an_enormous_console_are_read_from_its_end(runs_dir: P
 def test_diff_shows_what_differs(cli: Cli, two_runs: Path) -> None:
     result = cli("diff", "gpt2", "llama2", "--json")
     assert result.code == 0
-    assert result.json()["model.norm"] == ["layernorm", "rmsnorm"]
+    assert result.json()["model.norm"] == {
+        "gpt2-tiny-20260101-120000-aaaa": "layernorm", "llama2-tiny-20260102-120000-bbbb": "rmsnorm"
+    }  # fmt: skip
     assert "model.seq_len" not in result.json()
     assert "model.seq_len" in cli("diff", "gpt2", "llama2", "--all", "--json").json()
     assert cli("diff", "gpt2", "llama2", "--exit-code").code == 1
@@ -216,4 +218,7 @@ def test_a_log_file_alone_is_a_run(cli: Cli, two_runs: Path, tmp_path: Path) -> 
     log = tmp_path / "copied.jsonl"
     log.write_bytes((two_runs / "gpt2-tiny-20260101-120000-aaaa" / "metrics.jsonl").read_bytes())
     assert cli("status", str(log)).code == 0
-    assert cli("diff", str(log), "llama2", "--json").json()["model.ffn"] == ["gelu", "swiglu"]
+    assert cli("diff", str(log), "llama2", "--json").json()["model.ffn"] == {
+        "copied": "gelu",
+        "llama2-tiny-20260102-120000-bbbb": "swiglu",
+    }

@@ -95,7 +95,9 @@ def test_compare_and_diff_show_what_differs(place: Place, second: Done) -> None:
     assert place("compare", "gpt2", "other", "--json").code == 0
     assert place("compare", "gpt2", "other", "--format", "markdown", "--at", "step=10").code == 0
     assert place("compare", "gpt2", "other", "--at", "steps=10").code == 2
-    assert place("diff", "gpt2", "other", "--json").json()["model.ffn"] == ["gelu", "swiglu"]
+    assert place("diff", "gpt2", "other", "--json").json()["model.ffn"] == {
+        place.runs[-1].run_id: "gelu", place.runs[0].run_id: "swiglu"
+    }  # fmt: skip
 
 
 def test_figures_are_written_for_both_and_for_the_comparison(place: Place, second: Done) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from engine_runs import environment, make_run, run_engine
 from model_shapes import small_model
 
+from tuitrain.cli.json_output import check_output
 from tuitrain_engine.generate import choose, generate
 
 PROBABILITIES = torch.tensor([0.15, 0.5, 0.1, 0.25])
@@ -61,6 +61,6 @@ def test_the_command_and_the_configuration_take_top_p(tmp_path: Path) -> None:
             [*sample, *options], env=environment(run_dir), capture_output=True, text=True, timeout=120
         )
         assert process.returncode == 0, process.stderr
-        return json.loads(process.stdout)["text"]
+        return check_output("sample", process.stdout).text
 
     assert text() != text("--top-p", "1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from weight_models import GPT2, LLAMA, MODELS, assert_same, export, load, logits_of, make_config, make_model, theirs
 
 from tuitrain import events
+from tuitrain.cli.json_output import check_output
 from tuitrain.config import ModelConfig, validate
 from tuitrain_engine import weights
 from tuitrain_engine.data import Tokenizer
@@ -226,7 +226,7 @@ def test_a_run_goes_on_from_the_exported_weights_of_another(finished: Path, tmp_
         env=environment(finished), capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
-    assert all(Path(path).is_file() for path in json.loads(process.stdout))
+    assert all(Path(path).is_file() for path in check_output("export", process.stdout))
     before = losses(finished)
     run_dir = make_run(
         tmp_path, model={**RUN, "init_from": str(out)}, data={"source": str(finished.parent / "corpus.txt")}

@@ -72,13 +72,14 @@ def test_csv_holds_the_stored_values(comparison: Comparison) -> None:
 
 
 def test_json_is_the_whole_comparison(comparison: Comparison) -> None:
-    document = json.loads(render_comparison(comparison, "json"))
-    assert document["runs"] == comparison.names
-    assert document["baseline"] == "gpt2-tiny"
+    ids = ["gpt2-tiny-1", "llama2-tiny-2"]
+    document = json.loads(render_comparison(comparison, "json", run_ids=ids))
+    assert document["runs"] == dict(zip(ids, comparison.names, strict=True))
+    assert document["baseline"] == "gpt2-tiny-1"
     loss = next(row for row in document["metrics"] if row["key"] == "final_loss")
-    assert loss["best"] == "llama2-tiny [best]"
-    assert loss["values"] == [summary.final_loss for summary in comparison.summaries]
-    assert loss["deltas"][0] is None
+    assert loss["best"] == "llama2-tiny-2"
+    assert list(loss["values"].values()) == [summary.final_loss for summary in comparison.summaries]
+    assert loss["deltas"]["gpt2-tiny-1"] is None
     assert document["verdict"] == comparison.verdict
 
 

@@ -49,6 +49,10 @@ def test_the_list_of_keys_is_that_of_the_registry() -> None:
     assert script("make_keys").page() == (DOCS / "keys.md").read_text(), "run python docs/make_keys.py"
 
 
+def test_the_page_about_json_is_that_of_the_models() -> None:
+    assert script("make_json").page() == (DOCS / "json.md").read_text(), "run python docs/make_json.py"
+
+
 def test_the_gallery_shows_every_screen_from_its_script() -> None:
     made = script("make_gallery")
     assert made.page() == (DOCS / "gallery.md").read_text(), "run make screenshots"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -22,8 +23,16 @@ DEFAULT_WIDTH = 120
 BEST = "*"
 
 
-def render_comparison(comparison: Comparison, fmt: str = "table", width: int | None = None, color: bool = False) -> str:
+def render_comparison(
+    comparison: Comparison,
+    fmt: str = "table",
+    width: int | None = None,
+    color: bool = False,
+    run_ids: Sequence[str] = (),
+) -> str:
     """The comparison in a format, with a newline at its end. width (columns) and color are for the table.
+
+    run_ids: of the runs, by which json has their values.
 
     The table and Markdown show values with their units, csv and json the values as stored. Raises ExportError for an
     unknown format.
@@ -36,15 +45,21 @@ def render_comparison(comparison: Comparison, fmt: str = "table", width: int | N
         case "csv":
             return _as_csv(comparison)
         case "json":
-            return ascii_json(json.dumps(spell_out(as_dict(comparison)), indent=2, allow_nan=False)) + "\n"
+            return ascii_json(json.dumps(spell_out(as_dict(comparison, run_ids)), indent=2, allow_nan=False)) + "\n"
     raise ExportError(f"{fmt!r} is not a format of a comparison; known: {', '.join(FORMATS)}.")
 
 
-def as_dict(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as plain data."""
+def as_dict(comparison: Comparison, run_ids: Sequence[str] = ()) -> dict[str, Any]:
+    """The comparison as plain data, by run id; by the names of runs or groups where no ids tell them apart."""
+    unique = len(set(run_ids)) == len(comparison.names) and not comparison.groups
+    keys = list(run_ids) if unique else comparison.names
+
+    def by_run(values: Sequence[Any]) -> dict[str, Any]:
+        return dict(zip(keys, values, strict=True))
+
     return {
-        "runs": comparison.names,
-        "baseline": comparison.names[comparison.baseline],
+        "runs": by_run(comparison.names),
+        "baseline": keys[comparison.baseline],
         "at": None if comparison.at is None else {comparison.at[0]: comparison.at[1]},
         "metrics": [
             {
@@ -52,16 +67,16 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
                 "title": row.metric.title,
                 "unit": "" if row.metric.factor != 1 else row.metric.unit,
                 "better": row.metric.better,
-                "values": row.values,
-                **({"spreads": row.spreads, "counts": row.counts} if comparison.groups else {}),
-                "deltas": row.deltas,
-                "best": None if row.best is None else comparison.names[row.best],
+                "values": by_run(row.values),
+                **({"spreads": by_run(row.spreads), "counts": by_run(row.counts)} if comparison.groups else {}),
+                "deltas": by_run(row.deltas),
+                "best": None if row.best is None else keys[row.best],
             }
             for row in comparison.metrics
         ],
-        "config": [{"key": row.key, "values": row.values} for row in comparison.config],
-        **({"groups": dict(zip(comparison.names, comparison.groups, strict=True))} if comparison.groups else {}),
-        "broken_lines": comparison.broken_lines,
+        "config": [{"key": row.key, "values": by_run(row.values)} for row in comparison.config],
+        **({"groups": by_run(comparison.groups)} if comparison.groups else {}),
+        "broken_lines": by_run(comparison.broken_lines) if comparison.broken_lines else {},
         "verdict": comparison.verdict,
     }
 

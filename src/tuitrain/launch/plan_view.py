@@ -117,13 +117,24 @@ def _changes(plan: Plan, *, more_gpus: bool = False) -> list[dict[str, Any]]:
     return [asdict(change) for change in plan.changes(more_gpus=more_gpus)] if plan.fits is False else []
 
 
+def parameters_json(plan: Plan) -> dict[str, int] | None:
+    """Parameters by their parts; null while the vocabulary is unknown."""
+    counts = plan.parameters
+    return asdict(counts) | {"non_embedding": counts.non_embedding} if counts else None
+
+
+def memory_json(plan: Plan) -> dict[str, int] | None:
+    """Bytes of the estimate by their parts."""
+    return plan.memory.parts | {"total": plan.memory.total} if plan.memory else None
+
+
 def plan_json(plan: Plan) -> dict[str, Any]:
     """The same as plain values; unknown is null, memory is in bytes."""
-    counts, flops, memory = plan.parameters, plan.flops, plan.memory
+    flops = plan.flops
     return {
         "name": plan.config.name,
         "architecture": plan.config.model.architecture_name,
-        "parameters": asdict(counts) | {"non_embedding": counts.non_embedding} if counts else None,
+        "parameters": parameters_json(plan),
         "flops_per_token": flops.full if flops else None,
         "flops_per_token_causal": flops.causal if flops else None,
         "tokens_per_step": plan.config.tokens_per_step,
@@ -139,7 +150,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "strategy_reason": plan.strategy_reason,
         "device": asdict(plan.device) | {"count": plan.gpus, "peak_tflops": plan.peak_tflops},
         "dtype": plan.dtype,
-        "memory_bytes": memory.parts | {"total": memory.total} if memory else None,
+        "memory_bytes": memory_json(plan),
         "usable_memory_bytes": round(plan.usable_gb * GB),
         "fits": plan.fits,
         "would_fit": _changes(plan),

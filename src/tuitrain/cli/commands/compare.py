@@ -152,5 +152,5 @@ def _print(
         # The other forms say it themselves.
         say_unread((run.run_id, history) for run, history in pairs)
     width, color = text_area()
-    text = render_comparison(comparison, form, width=width, color=color).removesuffix("\n")
+    text = render_comparison(comparison, form, width, color, [run.run_id for run in runs]).removesuffix("\n")
     (print_coloured if form == "table" else print)(text)

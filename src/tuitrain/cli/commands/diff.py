@@ -40,7 +40,9 @@ def diff(
     same = {key for key in keys if first.get(key) == second.get(key)}
     shown = keys if everything else [key for key in keys if key not in same]
     if as_json:
-        print_json({key: [first.get(key), second.get(key)] for key in shown})
+        ids = [run.run_id for run in found]
+        values = ([first.get(key), second.get(key)] for key in shown)
+        print_json({key: dict(zip(ids, pair, strict=True)) for key, pair in zip(shown, values, strict=True)})
     elif not shown:
         say("No keys differ.")
     else:

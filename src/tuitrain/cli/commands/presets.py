@@ -46,6 +46,7 @@ def _rows() -> list[dict[str, Any]]:
     from tuitrain.config import all_presets, load_config
     from tuitrain.launch.machine import find_machine, training_device
     from tuitrain.launch.plan import make_plan
+    from tuitrain.launch.plan_view import memory_json, parameters_json
 
     machine = find_machine()
     rows = []
@@ -58,8 +59,8 @@ def _rows() -> list[dict[str, Any]]:
                 "aliases": list(preset.aliases),
                 "title": preset.title,
                 "architecture": config.model.architecture_name,
-                "parameters": plan.parameters.total if plan.parameters else None,
-                "memory_bytes": plan.memory.total if plan.memory else None,
+                "parameters": parameters_json(plan),
+                "memory_bytes": memory_json(plan),
                 "fits": plan.fits,
             }
         )
@@ -85,8 +86,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
             [
                 row["name"],
                 ", ".join(row["aliases"]),
-                units.count(row["parameters"]) if row["parameters"] is not None else UNKNOWN,
-                units.gigabytes(row["memory_bytes"] / 1e9) if row["memory_bytes"] is not None else UNKNOWN,
+                units.count(row["parameters"]["total"]) if row["parameters"] is not None else UNKNOWN,
+                units.gigabytes(row["memory_bytes"]["total"] / 1e9) if row["memory_bytes"] is not None else UNKNOWN,
                 words[row["fits"]],
                 row["architecture"],
                 row["title"],

@@ -11,7 +11,7 @@ from tuitrain.cli.output import print_json
 
 def schema(
     what: Annotated[
-        Literal["config", "events", "settings"] | None,
+        Literal["config", "events", "settings", "json"] | None,
         typer.Argument(help="Only this one. Default: an object with all.", show_default=False),
     ] = None,
 ) -> None:
@@ -21,9 +21,11 @@ def schema(
       tuitrain schema config > tuitrain-config.schema.json
       tuitrain schema events
       tuitrain schema settings
+      tuitrain schema json
 
-    JSON Schema of the configuration, of a line of metrics.jsonl, and of a settings file.
+    JSON Schema of the configuration, of a line of metrics.jsonl, of a settings file, and of what --json prints.
     """
+    from tuitrain.cli.json_output import json_output_schema
     from tuitrain.config import RunConfig
     from tuitrain.events import json_schema
     from tuitrain.tui.settings import settings_schema
@@ -33,5 +35,6 @@ def schema(
         "config": dialect | RunConfig.model_json_schema(),
         "events": json_schema(),
         "settings": dialect | settings_schema(),
+        "json": dialect | json_output_schema(),
     }
     print_json(schemas[what] if what else schemas)

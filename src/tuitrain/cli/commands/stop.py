@@ -42,7 +42,7 @@ def stop(
         else:
             ended[run.run_id] = stop_run(run, wait=wait, timeout_s=timeout, tell=say)
     if as_json:
-        print_json(ended)
+        print_json([{"run_id": run_id, "status": status} for run_id, status in ended.items()])
     else:
         for run_id, status in ended.items():
             # Of a run that was over already this has been said.
