@@ -17,6 +17,7 @@ import shutil
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
+from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -212,9 +214,27 @@ def start_saving(
         state["optimizer"] = _tensors(get_optimizer_state_dict(model, optimizer, options=_FLAT))
     writer = dcp.FileSystemWriter(path)
     written = dcp.async_save(
-        state, storage_writer=writer, process_group=world.saving_group, no_dist=world.size == 1
+        state,
+        storage_writer=writer,
+        async_stager=stager(next(model.parameters()).device.type),
+        process_group=world.saving_group,
+        no_dist=world.size == 1,
     )  # fmt: skip
     return _then_checksums(path, written) if world.is_main else written  # type: ignore[arg-type, return-value]
+
+
+@cache
+def stager(device_type: str) -> DefaultStager | None:
+    """What copies the state to the CPU; None is torch's own, into new memory.
+
+    From CUDA into pinned memory that is kept for the next checkpoint: into new, pageable memory it is several times as
+    slow. One checkpoint at a time is written, so none is overwritten. A stager of torch 2.11 works only once.
+    """
+    if device_type != "cuda" or torch.__version__ < (2, 13):
+        return None
+    return DefaultStager(
+        StagingOptions(True, use_shared_memory=False, use_async_staging=False, use_non_blocking_copy=False)
+    )
 
 
 def _then_checksums(path: Path, written: Future[Any]) -> Future[Any]:

@@ -363,3 +363,19 @@ def test_saving_before_the_first_step_changes_nothing(tmp_path: Path, name: str)
     checkpoint.load(path, *other)
     for model, optimizer in (one, other):
         assert all(torch.equal(a, b) for a, b in zip(trained(model, optimizer), expected, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:Ignoring pin_memory flag")
+def test_on_a_gpu_memory_for_the_copy_is_kept_from_one_checkpoint_to_the_next() -> None:
+    assert checkpoint.stager("cpu") is None
+    kept, weight = checkpoint.stager("cuda"), torch.ones(8)
+    if kept is None:
+        pytest.skip("torch's stager can be used again from 2.13 on")
+    first = kept.stage({"model": {"weight": weight}, "loop": torch.zeros(3)})
+    place = first["model"]["weight"].data_ptr()
+    weight.add_(1)
+    # The state of the loop has another length each time, and the optimizer has none before the first step.
+    second = kept.stage({"model": {"weight": weight}, "loop": torch.zeros(5), "optimizer": {"moment": weight * 2}})
+    assert second["model"]["weight"].data_ptr() == place
+    assert second["model"]["weight"].tolist() == [2.0] * 8 and second["optimizer"]["moment"].tolist() == [4.0] * 8
+    assert len(second["loop"]) == 5
