@@ -23,16 +23,9 @@ _SEQUENCE = re.compile(
 _OWN_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 # Control characters become the signs that stand for them; what directs the writing or is invisible goes.
 _INVISIBLE = "\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
-_UNWANTED = re.compile(f"[{_INVISIBLE}]")
-_SIGNS: dict[int, int | str] = {
-    **{code: 0x2400 + code for code in range(32)},
-    0x7F: 0x2421,
-    **dict.fromkeys(range(0x80, 0xA0), " "),
-    0x2028: 0x240A,
-    0x2029: 0x240A,
-    **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
-}
-_SIGNS_OF_LINES = {code: sign for code, sign in _SIGNS.items() if code not in (0x09, 0x0A)}
+_OTHERS = rf"\x7f-\x9f\u2028\u2029\ud800-\udfff{_INVISIBLE}"
+_OBEYED = re.compile(rf"[\x00-\x1f{_OTHERS}]")
+_OBEYED_IN_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f{_OTHERS}]")
 _LONGEST_NAME_BYTES = 120
 
 
@@ -44,15 +37,26 @@ def clean(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return _UNWANTED.sub("", _SEQUENCE.sub("", text)).expandtabs(4).translate(_SIGNS)
+    return _OBEYED.sub(_sign, _SEQUENCE.sub("", text).expandtabs(4))
 
 
 def clean_lines(text: str) -> str:
     """As `clean`, for several lines: line ends and tabs stay. A carriage return, as of a progress bar, ends a line."""
-    if text.isprintable():
+    if _OBEYED_IN_LINES.search(text) is None:
         return text
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _UNWANTED.sub("", _SEQUENCE.sub("", text)).translate(_SIGNS_OF_LINES)
+    return _OBEYED_IN_LINES.sub(_sign, _SEQUENCE.sub("", text))
+
+
+def _sign(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code < 0xA0:
+        return "\u2421" if code == 0x7F else " "
+    if code in (0x2028, 0x2029):
+        return "\u240a"
+    return "\ufffd" if 0xD800 <= code < 0xE000 else ""
 
 
 def clean_coloured(text: str) -> str:

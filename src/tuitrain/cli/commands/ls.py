@@ -80,6 +80,7 @@ def ls(
 
     List runs, newest first. A query with `<` or `>` needs quotes; one that begins with `-` comes after `--`.
     """
+    from tuitrain.events.text import clean
     from tuitrain.runs import glance, list_runs, runs_directory
     from tuitrain.runs.order import ordered
 
@@ -92,7 +93,7 @@ def ls(
         print_json(rows)
     elif quiet:
         for row in rows:
-            print(row["run_id"])
+            print(clean(row["run_id"]))
     elif rows:
         _print(rows)
     elif status or tag or wanted:

@@ -59,6 +59,7 @@ def status_line(seen: Glance) -> str:
     from tuitrain.analysis.facts import unread_lines
     from tuitrain.analysis.metrics import metric
     from tuitrain.analysis.progress import progress_seen, stage_text
+    from tuitrain.events.text import clean
 
     parts = [str(seen.status), seen.directory.run_id]
     if seen.stage is not None and seen.status.live:
@@ -79,4 +80,4 @@ def status_line(seen: Glance) -> str:
         age = units.age(time.time() - seen.last_time)
         parts.append("now" if age == "now" else f"{age} ago")
     parts += [text for text in (seen.problem, unread_lines(seen.broken_lines, seen.every_line_read)) if text]
-    return "  ".join(parts)
+    return clean("  ".join(parts))
