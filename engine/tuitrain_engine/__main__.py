@@ -95,7 +95,7 @@ def _other(options: argparse.Namespace) -> int:
     from tuitrain.config import ConfigError
     from tuitrain_engine import commands
     from tuitrain_engine.checkpoint import CheckpointError
-    from tuitrain_engine.data import DataError
+    from tuitrain_engine.data import CacheError, DataError
 
     try:
         if options.command == "check-checkpoint":
@@ -115,7 +115,7 @@ def _other(options: argparse.Namespace) -> int:
         return NOT_FOUND
     except (ConfigError, DataError) as error:
         print(f"tuitrain: {error}", file=sys.stderr)
-        return USAGE
+        return FAILURE if isinstance(error, CacheError) else USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

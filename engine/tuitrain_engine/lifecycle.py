@@ -20,7 +20,7 @@ from tuitrain.files import GoneError, os_error_text
 from tuitrain_engine import report
 from tuitrain_engine.checkpoint import CheckpointError, SaveError
 from tuitrain_engine.control import Control, StopRequested
-from tuitrain_engine.data import DataError, load_tokenizer
+from tuitrain_engine.data import CacheError, DataError, load_tokenizer
 from tuitrain_engine.hardware import find_machine
 from tuitrain_engine.journal import Journal, JournalError
 from tuitrain_engine.parallel import World, join_world, leave_world
@@ -130,7 +130,7 @@ class Attempt:
             return self._fail(str(error), NOT_FOUND)
         except (ConfigError, DataError) as error:
             # While it trains the configuration is no more to blame: trying again may help.
-            return self._fail(str(error), FAILURE if self.peers.training else USAGE)
+            return self._fail(str(error), FAILURE if self.peers.training or isinstance(error, CacheError) else USAGE)
         except (NonFiniteError, SaveError, JournalError, GoneError) as error:
             return self._fail(str(error), FAILURE)
         except Exception as error:

@@ -100,6 +100,17 @@ def test_a_full_disk_is_a_sentence_with_the_path(cli: Cli, runs_dir: Path, comma
     assert result.err == "tuitrain: /dev/full: no space is left on the disk: free some, or write elsewhere.\n"
 
 
+def test_a_cache_that_cannot_be_used_is_a_sentence_with_the_path_and_a_failure(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no-directory").touch()
+    monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "no-directory"))
+    result = cli("launch", "gpt2-tiny", "train.max_steps=1")
+    assert result.code == 1
+    assert f"The cache cannot be used: {tmp_path / 'no-directory'}" in result.out
+    assert "Traceback" not in result.out
+
+
 def test_a_full_standard_output_is_one_too(runs_dir: Path) -> None:
     write_run(runs_dir, "one", steps=2)
     with Path("/dev/full").open("w") as full:

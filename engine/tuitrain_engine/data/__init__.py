@@ -7,12 +7,13 @@ The order is a pure function of the seed and the sequence number, see loader.py.
 """
 
 from tuitrain_engine.data.dataset import Dataset, open_dataset
-from tuitrain_engine.data.errors import DataError, ReadingStopped
+from tuitrain_engine.data.errors import CacheError, DataError, ReadingStopped
 from tuitrain_engine.data.prefetch import FiniteSplit, Prefetcher, Split
 from tuitrain_engine.data.progress import progress_told_to
 from tuitrain_engine.data.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
 
 __all__ = [
+    "CacheError",
     "DataError",
     "Dataset",
     "FiniteSplit",

@@ -10,7 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from tuitrain.files import expanded
-from tuitrain_engine.data.errors import DataError
+from tuitrain_engine.data.errors import CacheError
 
 
 def cache_directory() -> Path:
@@ -29,11 +29,11 @@ def tokenizer_cache() -> Path:
 
 @contextmanager
 def cache_errors(path: Path) -> Iterator[None]:
-    """An OSError inside becomes a DataError that names the file, or `path`, and how to choose another cache."""
+    """An OSError inside becomes a CacheError that names the file, or `path`, and how to choose another cache."""
     try:
         yield
     except OSError as error:
-        raise DataError(
+        raise CacheError(
             f"The cache cannot be used: {error.filename2 or error.filename or path}: {error.strerror or error}. "
             "TUITRAIN_CACHE_DIR names another directory."
         ) from None

@@ -7,6 +7,10 @@ class DataError(ValueError):
     """A source, tokenizer or corpus that cannot be used; the message names the key or file and what to do."""
 
 
+class CacheError(DataError):
+    """A cache that cannot be read or written, whatever the configuration asks for."""
+
+
 class ReadingStopped(Exception):
     """A stop was asked for while the reading waited for rows; what was read before is at hand, and so is its state."""
 
