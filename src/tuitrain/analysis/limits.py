@@ -12,11 +12,15 @@ LARGEST, SMALLEST = 1e150, 1e-150
 def drawable(values: FloatArray) -> FloatArray:
     """The values with what is larger than LARGEST as inf, what is smaller than SMALLEST as 0; nan stays.
 
-    A copy is made only where there is such a value.
+    A copy is made only where there is such a value, a 0 or an inf.
     """
-    sizes = np.abs(values)
-    large, small = (sizes > LARGEST) & (sizes < np.inf), (sizes < SMALLEST) & (sizes > 0)
-    if not large.any() and not small.any():
+    if values.dtype != np.float64:
+        # Whatever fewer bits can hold, a chart can.
         return values
-    bounded = np.where(large, np.copysign(np.inf, values), values)
-    return np.where(small, 0.0, bounded)
+    sizes = np.abs(values)
+    small = sizes < SMALLEST
+    if small.any():
+        values = np.where(small, 0.0, values)
+    # A nan is not larger, and inf stays what it is.
+    large = sizes > LARGEST
+    return np.where(large, np.copysign(np.inf, values), values) if large.any() else values

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuitrain.analysis.decimate import IndexArray
-from tuitrain.analysis.limits import drawable
+from tuitrain.analysis.limits import LARGEST, SMALLEST, drawable
 from tuitrain.runs import FloatArray
 from tuitrain.tui.charts.axes import Range
 
@@ -52,6 +52,11 @@ def scaled(values: FloatArray, log: bool) -> FloatArray:
         return values
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(values > 0, np.log10(values), np.where(np.isnan(values), np.nan, -np.inf))
+
+
+def _largest(values: FloatArray) -> float:
+    """LARGEST, or the largest number that these can be."""
+    return float(np.finfo(np.float32).max) if values.dtype == np.float32 else LARGEST
 
 
 class Outline(NamedTuple):
@@ -106,8 +111,12 @@ class Sight:
         self._total, self._end = len(x), (float(x[-1]), float(y[-1]))
         if self.stop <= self._open:
             return
-        part_x, part_y = x[self._open : self.stop], drawable(y[self._open : self.stop])
-        usable = np.isfinite(part_y) & (part_y > 0) if window.log_y else np.isfinite(part_y)
+        part_x, part_y = x[self._open : self.stop], y[self._open : self.stop]
+        # As `drawable` has it, at the cost of one look; what is too small becomes 0 among the four values below.
+        usable = np.abs(part_y) <= _largest(part_y)
+        if window.log_y:
+            # Of fewer bits SMALLEST is 0.
+            usable &= (part_y > 0) & (part_y >= SMALLEST)
         gaps = np.zeros(len(part_y), dtype=np.intp)
         places = np.arange(self._open, self.stop)
         if not usable.all():
@@ -127,7 +136,7 @@ class Sight:
 
     def _mark(self, x: FloatArray, y: FloatArray) -> None:
         columns = np.searchsorted(self._edges, x, "right") // 2
-        for kind, found in enumerate((np.isnan(y), np.isposinf(y), y <= 0)):
+        for kind, found in enumerate((np.isnan(y), y > _largest(y), (y <= 0) | (y < SMALLEST))):
             self.broken[kind, columns[found]] = True
 
     def outline(self, x: FloatArray, y: FloatArray) -> Outline:
@@ -163,9 +172,11 @@ class Sight:
         if self._limits != (low, high):
             self._limits, self._counted, self._above, self._below = (low, high), self.first, 0, 0
         if self.stop > self._counted:
-            new = scaled(y[self._counted : self.stop], self.window.log_y)
-            self._above += int(((new > high) & (new < np.inf)).sum())
-            self._below += int(((new < low) & (new > -np.inf)).sum())
+            new = y[self._counted : self.stop]
+            new = scaled(new, True) if self.window.log_y else new
+            largest = _largest(new)
+            self._above += int(((new > high) & (new <= largest)).sum())
+            self._below += int(((new < low) & (new >= -largest)).sum())
             self._counted = self.stop
         return self._above, self._below
 
