@@ -113,15 +113,15 @@ class Sight:
             return
         part_x, part_y = x[self._open : self.stop], y[self._open : self.stop]
         # As `drawable` has it, at the cost of one look; what is too small becomes 0 among the four values below.
-        usable = np.abs(part_y) <= _largest(part_y)
+        usable: NDArray[np.bool_] = np.abs(part_y) <= _largest(part_y)
         if window.log_y:
             # Of fewer bits SMALLEST is 0.
-            usable &= (part_y > 0) & (part_y >= SMALLEST)
-        gaps = np.zeros(len(part_y), dtype=np.intp)
-        places = np.arange(self._open, self.stop)
+            usable = usable & (part_y > 0) & (part_y >= SMALLEST)
+        gaps: IndexArray = np.zeros(len(part_y), dtype=np.intp)
+        places: IndexArray = np.arange(self._open, self.stop)
         if not usable.all():
             self._mark(part_x[~usable], part_y[~usable])
-            gaps = np.cumsum(~usable)[usable]
+            gaps = np.cumsum(~usable, dtype=np.intp)[usable]
             part_x, part_y, places = part_x[usable], part_y[usable], places[usable]
         if not len(part_y):
             return
