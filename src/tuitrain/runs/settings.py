@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tuitrain.files import expanded, parse_toml
+from tuitrain.files import expanded, parse_toml, read_regular
 
+MOST_BYTES = 1 << 20
+"""Of a settings file."""
 PROJECT_FILE, USER_FILE = "tuitrain.toml", "config.toml"
 KEYS = ("runs_dir", "tui")
 """What a settings file may hold: where runs lie, and the table about the screens."""
@@ -89,7 +91,7 @@ def unknown_key(where: str, key: str, known: Iterable[str], prefix: str = "") ->
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = parse_toml(path.read_text(encoding="utf-8"))
+        values = parse_toml(read_regular(path, MOST_BYTES).decode())
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
