@@ -13,6 +13,7 @@ from tests.support import TINY, write_run
 from tuitrain.cli.commands import ls
 from tuitrain.cli.output import Column, print_table
 from tuitrain.config import load_config
+from tuitrain.events import EventWriter, Run, Step
 from tuitrain.runs import order
 
 
@@ -138,6 +139,16 @@ def test_logs_prints_the_end_the_whole_or_what_matches(cli: Cli, runs_dir: Path)
     assert cli("logs", "logged", "-f", "-n", "1").out == "three\n"
     assert cli("logs", "logged", "--json").json()["lines"] == ["one", "two", "three"]
     assert cli("logs", "logged", "--grep", "(").code == 2
+
+
+def test_enormous_numbers_do_not_stretch_a_list(cli: Cli, runs_dir: Path) -> None:
+    with EventWriter(runs_dir / "odd/metrics.jsonl") as log:
+        log.write(Run(run_id="odd", name="odd", total_steps=2**63 - 1))
+        log.write(Step(step=2**63 - 1, loss=1e308))
+    out = cli("ls").out
+    assert "9.22e18/9.22e18" in out
+    assert "1e+308" in out
+    assert max(map(len, out.splitlines())) < 120
 
 
 def test_columns_stand_under_one_another_also_with_wide_characters(capsys: pytest.CaptureFixture[str]) -> None:

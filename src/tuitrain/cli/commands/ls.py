@@ -19,6 +19,7 @@ SORT_KEYS = (
     "age", "name", "status", "step", "progress", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec", "params",
 )  # fmt: skip
 """The keys of `tuitrain.runs.order`, which is not imported for the help alone."""
+MOST_IN_FULL = 10**15
 QUERY_HELP = (
     "Only runs of which all this holds: a word in the id, name, preset, tags or notes; KEY:VALUE of status, tag, name, "
     "preset, model, host, strategy; KEY<NUMBER (also <= > >= = !=) of loss, val_loss, step, tokens, mfu, tok/s, "
@@ -157,8 +158,10 @@ def _print(rows: list[dict[str, Any]]) -> None:
         return metric(key).text(row[key]) if row[key] is not None else NOT_AVAILABLE
 
     def steps(row: dict[str, Any]) -> str:
-        total = f"/{row['total_steps']:,}" if row["total_steps"] else ""
-        return NOT_AVAILABLE if row["step"] is None else f"{row['step']:,}{total}"
+        known = [row["step"], row["total_steps"] or None]
+        # In full, but for numbers that would stretch every row.
+        texts = [units.count(n) if n >= MOST_IN_FULL else f"{n:,}" for n in known if n is not None]
+        return NOT_AVAILABLE if row["step"] is None else "/".join(texts)
 
     def age(row: dict[str, Any]) -> str:
         seen = row["created"] or row["last_time"]
