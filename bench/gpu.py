@@ -113,8 +113,8 @@ def measure_steps(row: Row, options: argparse.Namespace) -> dict[str, Any]:
     started = time.monotonic()
     with temporary_trainer(configuration(row, options)) as trainer, steps_of(trainer) as step:
         ready = time.monotonic() - started
-        record = json.loads((trainer.run_dir / "metrics.jsonl").read_bytes().splitlines()[0])
-        attention = str(record["attention_backend"])
+        records = map(json.loads, (trainer.run_dir / "metrics.jsonl").read_bytes().splitlines())
+        attention = next(record["attention_backend"] for record in records if record["type"] == "run")
         measured = rate(row, trainer.config, step, options.seconds, trainer.machine.peak_tflops)
     return measured | {"ready after s": ready, "attention": attention}
 
