@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tuitrain_engine", description="The engine of tuitrain.")
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train the run in a directory")
-    train.add_argument("--resume", action="store_true", help="continue from its newest complete checkpoint")
+    train.add_argument("--resume", action="store_true", help="continue from its newest whole checkpoint")
     train.add_argument("--config", type=Path, help="another configuration to resume with, which becomes the run's")
     sample = commands.add_parser("sample", help="continue a text with a checkpoint")
     sample.add_argument("--prompt", required=True)

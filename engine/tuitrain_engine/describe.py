@@ -108,6 +108,8 @@ def routine_decisions(
     fused = "fused kernels" if optimizer.defaults.get("fused") else "torch's default kernels"
     decay = f"weight decay {optim.weight_decay:g} on matrices only"
     evaluation, sampling, saving = config.eval, config.sampling, config.checkpoint
+    when = "first, last and in between" if evaluation.interval else "only when asked for"
+    text = f"{sampling.max_tokens} tokens after {sampling.prompt!r}" if sampling.interval else "sampling.interval = 0"
     best = ", and the best of those evaluated" if saving.keep_best and evaluation.interval else ""
     return [
         Decision("optimizer", optim.name, f"{fused}, {decay}, betas {optim.betas[0]:g} and {optim.betas[1]:g}"),
@@ -115,9 +117,9 @@ def routine_decisions(
         Decision(
             "evaluation",
             _every(evaluation.interval),
-            f"first, last and in between; always the same {evaluated_sequences:,} held-out sequences",
+            f"{when}; always the same {evaluated_sequences:,} held-out sequences",
         ),
-        Decision("samples", _every(sampling.interval), f"{sampling.max_tokens} tokens after {sampling.prompt!r}"),
+        Decision("samples", _every(sampling.interval), text),
         Decision("checkpoints", _every(saving.interval, "at the end"), f"the last {saving.keep_last} stay{best}"),
         Decision("log", _every(config.telemetry.log_interval), _log_reason(machine)),
         *_gradients_decision(config),
@@ -162,4 +164,4 @@ def resume_decision(found: Found, *, compared: bool) -> Decision:
     compared: whether its evaluations are of the same sequences as those before.
     """
     anew = "" if compared else "; other held-out sequences than before, so the best validation loss starts anew"
-    return Decision("resume", f"step {found.step}", f"{found.path.name} is the newest complete checkpoint{anew}")
+    return Decision("resume", f"step {found.step}", f"{found.path.name} is the newest whole checkpoint{anew}")

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from tuitrain.accounting import chunk_rows
 
 IGNORE = -100
-_TILE = 128
 """Target of a position that predicts nothing."""
+_TILE = 128
+"""A matrix product is fast with a multiple of so many rows."""
 
 
 class LossOutput(NamedTuple):

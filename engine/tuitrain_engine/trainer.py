@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import torch
@@ -281,9 +282,9 @@ def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
             # Gradients are averaged over the processes: times their number, their sum comes out.
             (output.loss_sum / (config.tokens_per_step / t.world.size)).backward()
         outputs.append(output)
-    loss_sum = add(output.loss_sum.detach() for output in outputs)
-    targets = add(output.count for output in outputs)
-    correct = add(output.correct for output in outputs if output.correct is not None) if logged else None
+    loss_sum = reduce(torch.add, (output.loss_sum.detach() for output in outputs))
+    targets = reduce(torch.add, (output.count for output in outputs))
+    correct = reduce(torch.add, (output.correct for output in outputs)) if logged else None
     if config.data.packing == "sample":
         # Padded positions are no targets: the mean is over the targets of the whole step, known only now.
         t.gradients.scale(config.tokens_per_step / t.world.sum(targets.clone()))
@@ -305,14 +306,6 @@ def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
     numbers = StepNumbers(loss_sum, targets, grad_norm, correct, statistics, update)
     lr = t.optimizer.param_groups[0]["lr"]
     t.telemetry.finish_step(step, progress.tokens, lr, data_s, numbers, t.control.poll(), t.checkpoints.written)
-
-
-def add(parts: Iterator[Tensor]) -> Tensor:
-    """Sum of scalars, on their device."""
-    total = next(parts)
-    for part in parts:
-        total = total + part
-    return total
 
 
 def warm_up(t: Trainer) -> None:

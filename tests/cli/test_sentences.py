@@ -13,7 +13,7 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.support import write_run
 from tuitrain.launch import resume as resuming
-from tuitrain.launch.local import wrapped_command
+from tuitrain.launch.local import Label, start, wrapped_command
 from tuitrain.runs import RunDirectory, RunInfo, create_run_directory
 
 
@@ -99,6 +99,22 @@ def test_a_program_of_somebody_else_runs_from_the_start_and_promises_no_checkpoi
     assert "checkpoint" not in stopped.err
     write_run(runs_dir, "engine", status=None)
     assert "writes a checkpoint first" in cli("stop", "engine", "--no-wait").err
+
+
+def test_a_stop_that_ends_in_a_failure_is_one(cli: Cli, runs_dir: Path) -> None:
+    run = create_run_directory(runs_dir, "mine")
+    source = (
+        "import os, time; from tuitrain.events import EventWriter, End\n"
+        "run = os.environ['TUITRAIN_RUN_DIR']\n"
+        "while not os.path.exists(run + '/control/stop'): time.sleep(0.05)\n"
+        "with EventWriter(run + '/metrics.jsonl') as log: log.write(End(status='failed', reason='The disk is full.'))"
+    )
+    process = start(run, [sys.executable, "-c", source], Label("mine"))
+    result = cli("stop", "mine")
+    process.wait()
+    assert result.code == 1
+    assert "failed: The disk is full." in result.err
+    assert cli("stop", "mine").code == 0
 
 
 def test_a_resumed_run_is_started_with_its_whole_path(

@@ -194,7 +194,7 @@ def test_resume_equals_a_straight_run_bit_for_bit(tmp_path: Path) -> None:
     (checkpoint.directory(half, 8) / ".metadata").unlink()
     process = run_engine(half, "train", "--resume")
     assert process.returncode == 0, process.stderr
-    assert "newest complete checkpoint" in process.stdout
+    assert "newest whole checkpoint" in process.stdout
     summary = read_log(half)[-1].summary
     assert summary["wall_time_s"] >= summary["training_time_s"]
     assert summary["wall_time_s"] == pytest.approx(load_history(RunDirectory(half)).wall_time_s)
@@ -230,7 +230,7 @@ def test_a_damaged_checkpoint_takes_no_good_ones_place(tmp_path: Path) -> None:
     configure(run_dir, "train.max_steps=6", "checkpoint.keep_last=1")
     process = run_engine(run_dir, "train", "--resume")
     assert process.returncode == 0, process.stderr
-    assert "step-00000002 is the newest complete checkpoint" in " ".join(process.stdout.split())
+    assert "step-00000002 is the newest whole checkpoint" in " ".join(process.stdout.split())
     (alert,) = of_type(read_log(run_dir), events.Alert)
     assert alert.code == "checkpoint_damaged" and "step-00000004 is damaged" in alert.message
     newest = checkpoint.newest(run_dir)

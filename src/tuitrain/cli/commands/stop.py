@@ -27,10 +27,11 @@ def stop(
       tuitrain stop gpt2-tiny-20260101-120000-9f3a --timeout 60
       tuitrain stop latest --now
 
-    End runs gracefully: a checkpoint, an `end` event, exit. `tuitrain resume` continues them.
+    End runs gracefully: a checkpoint, an `end` event, exit. `tuitrain resume` continues them. Exit code 1 when one
+    failed or crashed instead, as where its checkpoint could not be written.
     """
     from tuitrain.launch.stop import kill_run, stop_run, when_started
-    from tuitrain.runs import find_run, runs_directory
+    from tuitrain.runs import Status, find_run, glance, runs_directory
 
     found = [find_run(name, runs_directory(runs_dir)) for name in runs]
     ended, was_live = {}, set()
@@ -48,3 +49,12 @@ def stop(
             # Of a run that was over already this has been said.
             if run_id in was_live:
                 print(f"{run_id}  {status}")
+    # Killing one leaves it crashed, as asked.
+    bad = (Status.FAILED,) if now else (Status.FAILED, Status.CRASHED)
+    failed = [run for run in found if run.run_id in was_live and ended[run.run_id] in bad]
+    for run in failed:
+        end = glance(run).end
+        reason = end.reason if end and end.reason else f"`tuitrain logs {run.run_id}` tells more."
+        say(f"{run.run_id} {ended[run.run_id]}: {reason}")
+    if failed:
+        raise typer.Exit(1)
