@@ -96,9 +96,9 @@ def test_flex_equals_sdpa(masks: dict[str, object], n_kv_heads: int) -> None:
 
 @quiet
 def test_flex_is_part_of_a_compiled_block_and_new_documents_are_no_new_graph() -> None:
-    # Without code generation: torch 2.13's C++ kernel reads memory that nobody wrote where a sequence is no whole
-    # number of its blocks (on AVX2 always, on AVX-512 not), and drops the offset of rotated queries. Training never
-    # runs it, since flex needs CUDA; the Triton kernel is compared with the dense mask in test_gpu.py.
+    # Without code generation: torch 2.13's C++ kernel gives wrong values for this length on AVX2, other ones each time
+    # (on AVX-512 right ones), and drops the offset of rotated queries. Training never runs it, since flex needs CUDA;
+    # the Triton kernel is compared with the dense mask in test_gpu.py.
     shape = {"position": "rope", "document_mask": True, "window": 9, "n_kv_heads": 2}
     auto, flex = (small_model(0, END, attention_backend=backend, **shape) for backend in ("auto", "flex"))
     torch._dynamo.reset()

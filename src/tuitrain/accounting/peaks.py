@@ -29,11 +29,11 @@ GPUS: tuple[Gpu, ...] = (
     Gpu("RTX 5090", 209.5, 34.2, r"(?:rtx )?5090"),
     Gpu("RTX 6000 Ada", 364.0, 51.5, r"(?:rtx )?6000 ada(?: generation)?"),
     Gpu("L40S", 362.0, 48.3, r"l40s"),
-    # NVIDIA's data sheets of L40, L4 and A10G: 181.05, 121 and 70 dense; 362.1, 242 and 140 are with sparsity.
+    # Dense; L40 after a copy of NVIDIA's data sheet (362.1 with sparsity). L4 and A10G are still to be checked there.
     Gpu("L40", 181.05, 48.3, r"l40"),
     Gpu("L4", 121.0, 24.2, r"l4"),
     Gpu("A10G", 70.0, 24.1, r"a10g"),
-    # The H800 is an H100 with a slower NVLink (data sheet: 1,979 SXM and 1,513 PCIe with sparsity); the H20 has 148.
+    # H800 (SXM) and H20 after published tables of others; the H800 PCIe is taken to be an H100 PCIe.
     Gpu("H800 PCIe", 756.0, 85.5, rf"h800[ -]pcie{_MEMORY}"),
     Gpu("H800", 989.0, 85.5, rf"h800(?:[ -]sxm5?)?{_MEMORY}"),
     Gpu("H20-3e", 148.0, 150.7, r"h20-3e"),
@@ -44,7 +44,7 @@ GPUS: tuple[Gpu, ...] = (
     Gpu("H200 NVL", 836.0, 150.7, rf"h200[ -]nvl{_MEMORY}"),
     Gpu("H200", 989.0, 150.7, rf"h200(?:[ -]sxm5?)?{_MEMORY}"),
     Gpu("B200", 2250.0, 192.0, rf"b200{_MEMORY}"),
-    # HGX B300: 36 PFLOP/s for eight with sparsity. More than a B200 has only its float4.
+    # After https://glennklockwood.com/garden/processors/B300: as a B200, but for float4.
     Gpu("B300", 2250.0, 288.0, rf"b300(?: sxm6(?: ac)?)?{_MEMORY}"),
     Gpu("GB200", 2500.0, 192.0, rf"gb200{_MEMORY}"),
     Gpu("MI300X", 1307.0, 206.1, r"mi300x(?: oam)?"),
