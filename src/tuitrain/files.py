@@ -150,6 +150,8 @@ def deeper_than(levels: int, tree: dict[str, Any]) -> bool:
     """Whether dicts and lists are nested more than so many levels deep; however deep, it does not recurse."""
     level: list[Any] = [tree]
     for _ in range(levels):
+        if not level:
+            return False
         inside = (value.values() if isinstance(value, dict) else value for value in level)
         level = [part for values in inside for part in values if isinstance(part, dict | list)]
     return bool(level)

@@ -85,7 +85,7 @@ def decode_lines(data: bytes) -> list[AnyRecord] | None:
     # Checked over all records at once: a loop over them takes as long as the decoding.
     if max(map(_TIME, records), default=0.0) >= LATEST_TIME:
         records = [_in_seconds(record) for record in records]
-    if not _WITH_TABLES.isdisjoint(map(type, records)) and any(map(_is_too_deep, records)):
+    if any(_is_too_deep(record) for record in records if type(record) in _WITH_TABLES):
         return None
     return records if len(records) == breaks + 1 else None
 

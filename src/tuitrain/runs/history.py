@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter, lt
 
 import numpy as np
 
@@ -32,6 +34,7 @@ SYSTEM_KEYS = (
     "time", "step", "cpu_percent", "ram_used_gb", "gpu_util_percent", "gpu_power_w", "gpu_mem_used_gb", "gpu_temp_c",
 )  # fmt: skip
 """One row for each `system` record: mean utilisation, total power, largest memory and temperature of its GPUs."""
+_STEP = attrgetter("step")
 SYSTEMS_KEPT = 600
 LAYERS_KEPT = 2048
 BROKEN_KEPT = 200
@@ -179,26 +182,38 @@ class RunHistory:
     def absorb(self, records: Iterable[AnyRecord], broken: Sequence[BrokenLine] = ()) -> None:
         """Take in further records, in the order of the log; in what portions they come makes no difference."""
         arrivals = _Arrivals(self.steps, self.superseded_steps, self._newest_step)
-        results, record, last = self._results, None, self._last_of_attempt
-        for record in records:
-            if isinstance(record, Step):
-                arrivals.add(record)
-                if record.step < results.least_step:
-                    self._begin_at(record.step)
-                results.least_step = record.step
-                self.stage = None
-            elif isinstance(record, Eval | Sample | Checkpoint | Layers):
-                self._absorb_result(record)
-            else:
-                self._absorb_other(record, arrivals.newest, last)
-            if not isinstance(record, Stage):
-                last = record.time
+        record: AnyRecord | None = None
+        last = self._last_of_attempt
+        for kind, group in groupby(records, type):
+            if kind is Step:
+                steps = [record for record in group if isinstance(record, Step)]
+                self._absorb_steps(steps, arrivals)
+                record, last = steps[-1], steps[-1].time
+                continue
+            for record in group:
+                if isinstance(record, Eval | Sample | Checkpoint | Layers):
+                    self._absorb_result(record)
+                else:
+                    self._absorb_other(record, arrivals.newest, last)
+                if not isinstance(record, Stage):
+                    last = record.time
         arrivals.settle()
         self._newest_step = arrivals.newest
         self._last_of_attempt = last
         self.last_time = record.time if record is not None else self.last_time
         self.broken_count += len(broken)
         self.broken = [*self.broken, *broken][-BROKEN_KEPT:] if broken else self.broken
+
+    def _absorb_steps(self, steps: list[Step], arrivals: _Arrivals) -> None:
+        """Take in steps that stand next to each other in the log; those that only count up all at once."""
+        results, numbers = self._results, list(map(_STEP, steps))
+        counts_up = all(map(lt, numbers, numbers[1:])) and (arrivals.newest is None or arrivals.newest < numbers[0])
+        for part in [steps] if counts_up else [[step] for step in steps]:
+            arrivals.add(part)
+            if part[0].step < results.least_step:
+                self._begin_at(part[0].step)
+            results.least_step = part[-1].step
+        self.stage = None
 
     def _begin_at(self, step: int) -> None:
         """Take note of the first step of an attempt, or one that goes back."""
@@ -270,12 +285,12 @@ class _Arrivals:
         self._steps: list[Step] = []
         self._dropped: list[Step] = []
 
-    def add(self, record: Step) -> None:
-        """One more step. Whatever was at its number or later is superseded."""
-        if self.newest is not None and record.step <= self.newest:
-            self._supersede(record.step)
-        self._steps.append(record)
-        self.newest = record.step
+    def add(self, steps: list[Step]) -> None:
+        """Further steps that count up. Whatever was at the number of the first or later is superseded."""
+        if self.newest is not None and steps[0].step <= self.newest:
+            self._supersede(steps[0].step)
+        self._steps += steps
+        self.newest = steps[-1].step
 
     def _supersede(self, step: int) -> None:
         # Numbers are compared as the columns hold them.
