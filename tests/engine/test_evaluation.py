@@ -96,6 +96,15 @@ def test_gradients_measured_more_rarely_than_asked_for_are_told(
         assert gradients == (["every 6 steps"] if told else [])
 
 
+def test_evaluations_and_samples_that_are_off_are_told_as_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
+    with prepared(tmp_path, eval={"interval": 0}, sampling={"interval": 0}) as trainer:
+        found = describe.routine_decisions(trainer.config, trainer.optimizer, trainer.machine, 8, 5)
+    told = {decision.subject: (decision.value, decision.reason) for decision in found}
+    assert told["evaluation"] == ("never", "only when asked for; always the same 8 held-out sequences")
+    assert told["samples"] == ("never", "sampling.interval = 0")
+
+
 def write_log(path: Path, *records: events.Record) -> Journal:
     with events.EventWriter(path / "metrics.jsonl") as log:
         for record in records:

@@ -316,8 +316,7 @@ class ParallelConfig(Section):
     activation_checkpointing: Literal["none", "selective", "full"] = "none"
     """Which activations are computed again in the backward pass instead of being held."""
     timeout_s: float = Field(default=900.0, gt=0, le=86400)
-    """Seconds that a process waits for the others in a step, from the second one on, before the run fails. The default
-    outlasts a source that is streamed, stalls and is opened again as often as data.max_retries says."""
+    """Seconds a process waits for the others in a step, from the second on. 900 outlasts a stream that stalls."""
 
 
 class EvalConfig(Section):
