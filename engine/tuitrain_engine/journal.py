@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tuitrain import events
@@ -13,9 +12,6 @@ from tuitrain_engine.report import Console, stdout
 
 STAGE_EVERY_S, STAGE_EVERY_AT_MOST_S = 5.0, 60.0
 """Seconds between records of how much of a stage is done, at first and later."""
-
-_TORN_LINES = 3
-"""At the end of an attempt that crashed at most so many lines are no records."""
 
 
 class JournalError(OSError):
@@ -108,26 +104,21 @@ class Journal:
         return frozenset(kinds)
 
     def wall_time_s(self) -> float:
-        """Seconds of the attempts so far, of each from its first record to its last."""
-        seconds, begin, newest = 0.0, None, deque[bytes](maxlen=_TORN_LINES + 1)
-        with self.path.open("rb") as lines:
-            for line in lines:
-                if b'"type":"run"' in line and isinstance(record := _decoded(line), events.Run):
-                    seconds += _span(begin, newest)
-                    begin = record.time
-                if b'"type":"stage"' not in line:
-                    # Stages come before the `run` record of their attempt.
-                    newest.append(line)
-        return seconds + _span(begin, newest)
+        """Seconds of the attempts so far."""
+        wall_time = events.WallTime()
+        for record in self._past():
+            wall_time.absorb(record)
+        return wall_time.seconds() or 0.0
 
     def _past(self, *kinds: str) -> Iterator[events.AnyRecord]:
+        """The records so far, all or those of some kinds."""
         marks = tuple(f'"type":"{kind}"'.encode() for kind in kinds)
         with self.path.open("rb") as lines:
             for line in lines:
-                if not any(mark in line for mark in marks):
+                if kinds and not any(mark in line for mark in marks):
                     continue
                 record = _decoded(line)
-                if record is not None and record.__struct_config__.tag in kinds:
+                if record is not None and (not kinds or record.__struct_config__.tag in kinds):
                     yield record
 
 
@@ -137,9 +128,3 @@ def _decoded(line: bytes) -> events.AnyRecord | None:
         return events.decode(line)
     except events.BrokenLineError:
         return None
-
-
-def _span(begin: float | None, lines: Iterable[bytes]) -> float:
-    """Seconds from the beginning of an attempt to its last record, which is among these lines."""
-    last = next((record for line in reversed(list(lines)) if (record := _decoded(line)) is not None), None)
-    return max(0.0, last.time - begin) if begin is not None and last is not None else 0.0

@@ -26,6 +26,7 @@ from tuitrain.events.records import (
     System,
     usable_time,
 )
+from tuitrain.events.wall_time import WallTime
 from tuitrain.events.writer import EventWriter
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Stage",
     "Step",
     "System",
+    "WallTime",
     "decode",
     "decode_lines",
     "encode",

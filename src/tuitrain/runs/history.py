@@ -23,6 +23,7 @@ from tuitrain.events import (
     Stage,
     Step,
     System,
+    WallTime,
 )
 from tuitrain.runs.columns import Columns, numeric_fields
 from tuitrain.runs.results import VALIDATION, RunResults, validation_split
@@ -80,10 +81,7 @@ class RunHistory:
         self._eval_tables: dict[str, Columns] = {}
         self.last_time: float | None = None
         """Time of the last record, Unix seconds: the heartbeat."""
-        self._earlier_s = 0.0
-        """Wall time of the attempts before the newest one."""
-        self._last_of_attempt: float | None = None
-        """Time of the last record but for stages, which come before the `run` record of their attempt."""
+        self._wall_time = WallTime()
 
     @property
     def run(self) -> Run | None:
@@ -99,13 +97,8 @@ class RunHistory:
 
     @property
     def wall_time_s(self) -> float | None:
-        """Seconds that the run took: of each attempt from its first record to its last, without the time between them.
-
-        None where that is unknown, as when the clock was set back by more than that.
-        """
-        first = self.run.time if self.run is not None else self.started
-        last = self._last_of_attempt
-        return None if first is None or last is None or last < first else self._earlier_s + last - first
+        """Seconds that the run took, without the time between attempts; None where that is unknown."""
+        return self._wall_time.seconds(self.started)
 
     @property
     def step(self) -> int | None:
@@ -183,23 +176,21 @@ class RunHistory:
         """Take in further records, in the order of the log; in what portions they come makes no difference."""
         arrivals = _Arrivals(self.steps, self.superseded_steps, self._newest_step)
         record: AnyRecord | None = None
-        last = self._last_of_attempt
         for kind, group in groupby(records, type):
             if kind is Step:
                 steps = [record for record in group if isinstance(record, Step)]
                 self._absorb_steps(steps, arrivals)
-                record, last = steps[-1], steps[-1].time
+                record = steps[-1]
+                self._wall_time.absorb(record)
                 continue
             for record in group:
                 if isinstance(record, Eval | Sample | Checkpoint | Layers):
                     self._absorb_result(record)
                 else:
-                    self._absorb_other(record, arrivals.newest, last)
-                if not isinstance(record, Stage):
-                    last = record.time
+                    self._absorb_other(record, arrivals.newest)
+                self._wall_time.absorb(record)
         arrivals.settle()
         self._newest_step = arrivals.newest
-        self._last_of_attempt = last
         self.last_time = record.time if record is not None else self.last_time
         self.broken_count += len(broken)
         self.broken = [*self.broken, *broken][-BROKEN_KEPT:] if broken else self.broken
@@ -231,12 +222,10 @@ class RunHistory:
         elif len(self.layers) > LAYERS_KEPT:
             self._results.layers.thin()
 
-    def _absorb_other(self, record: AnyRecord, step: int | None, last: float | None) -> None:
-        """Take in a record that has no results. step: the newest one. last: when the attempt's last record was."""
+    def _absorb_other(self, record: AnyRecord, step: int | None) -> None:
+        """Take in a record that has no results. step: the newest one."""
         match record:
             case Run():
-                if self.run is not None and last is not None:
-                    self._earlier_s += max(0.0, last - self.run.time)
                 self.attempts.append(record)
                 self.attempt_steps.append(None)
                 self.end = None

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tuitrain.accounting import RECENT_RECORDS
-from tuitrain.events import Alert, End, Eval, Run, Stage, Step
+from tuitrain.events import Alert, End, Eval, Run, Step, WallTime
 from tuitrain.files import open_regular
 from tuitrain.runs.curve import Points, joined, looked_up, points_of
 from tuitrain.runs.follow import LONGEST_LINE, LineParser
@@ -41,10 +41,7 @@ class Records:
         self.broken = 0
         self.attempt_step: int | None = None
         """The first step of the newest attempt, where its beginning is among the records."""
-        self.last_of_attempt: float | None = None
-        """Time of the last record but for stages, which come before the `run` record of their attempt."""
-        self.earlier_s = 0.0
-        """Wall time of the attempts before the newest one."""
+        self.wall_time = WallTime()
         self._begins = False
 
     def absorb(self, data: bytes) -> list[Step]:
@@ -53,17 +50,13 @@ class Records:
         self.broken += len(broken)
         for record in records:
             self.live.take(record)
-            before = self.last_of_attempt
-            if not isinstance(record, Stage):
-                self.last_of_attempt = record.time
+            self.wall_time.absorb(record)
             match record:
                 case Step():
                     self._absorb_step(record)
                 case Eval():
                     self.results.add(record)
                 case Run():
-                    if self.run is not None and before is not None:
-                        self.earlier_s += max(0.0, before - self.run.time)
                     self.run, self._begins = record, True
                     self.results.begin()
                 case End():
@@ -141,10 +134,8 @@ class NewestFacts:
 
     def _wall_time_s(self) -> float | None:
         """Of several attempts it takes every line to know how long each was."""
-        last, known = self.records.last_of_attempt, self.run is not None and (self.whole or self.run.attempt == 1)
-        if self.run is None or last is None or last < self.run.time or not known:
-            return None
-        return self.records.earlier_s + last - self.run.time
+        known = self.run is not None and (self.whole or self.run.attempt == 1)
+        return self.records.wall_time.seconds(self.run.time) if self.run is not None and known else None
 
     def _evaluation(self) -> Eval | None:
         splits = dict.fromkeys([*self.head.results.splits, *self.records.results.splits])

@@ -1,0 +1,46 @@
+"""How long a run took by its log: one rule for the engine and for the readers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuitrain.events.records import AnyRecord, End, Run, Stage, Step
+
+
+@dataclass
+class WallTime:
+    """Seconds of the attempts of a log, of each from its `run` record to its last, without the time between them.
+
+    What follows an `end`, or the stages that follow steps, is of an attempt that has not begun: its `run` record is
+    still to come, or never came.
+    """
+
+    _first: float | None = None
+    _last: float | None = None
+    _earlier_s: float = 0.0
+    _has_steps: bool = False
+    _is_over: bool = False
+
+    def absorb(self, record: AnyRecord) -> None:
+        """Take in the next record of the log; of steps in a row the last one is enough."""
+        if isinstance(record, Step):
+            self._last, self._has_steps, self._is_over = record.time, True, False
+        elif isinstance(record, Run):
+            if self._first is not None and self._last is not None:
+                self._earlier_s += max(0.0, self._last - self._first)
+            self._first = self._last = record.time
+            self._has_steps = self._is_over = False
+        elif isinstance(record, Stage):
+            self._is_over = self._is_over or self._has_steps
+        elif not self._is_over:
+            self._last, self._is_over = record.time, isinstance(record, End)
+
+    def seconds(self, first: float | None = None) -> float | None:
+        """The sum so far; `first`: when the newest attempt began, where its `run` record is not among the records.
+
+        None where it is unknown, as when the clock was set back by more than that.
+        """
+        first = first if self._first is None else self._first
+        if first is None or self._last is None or self._last < first:
+            return None
+        return self._earlier_s + self._last - first
