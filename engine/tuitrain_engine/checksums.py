@@ -37,6 +37,10 @@ def problem(directory: Path) -> str | None:
     if missing is not None:
         return f"{missing} is missing"
     try:
+        # File managers and network file systems leave hidden files anywhere.
+        unlisted = sorted(path.name for path in directory.glob("[!.]*") if path.name not in (NAME, *expected))
+        if unlisted:
+            return f"{NAME} does not have {' and '.join(unlisted)}"
         found = _sums(directory, list(expected))
     except OSError as error:
         return f"{error.filename} cannot be read ({error.strerror})"

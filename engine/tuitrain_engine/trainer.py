@@ -126,8 +126,6 @@ def prepare(
         run_dir.name, config, machine, world, built, attempt=journal.attempts() + 1, total_steps=goal.steps
     )
     journal.write(run)
-    for alert in restored.alerts() if restored else ():
-        journal.write(alert)
     terminal = report.stdout()
     decisions = [*machine.decisions, *built.decisions.values(), *initial]
     decisions += describe.routine_decisions(config, optimizer, machine, sequences, goal.steps)
@@ -137,6 +135,8 @@ def prepare(
     if world.is_main:
         terminal.print(report.startup_report(run, config, goal.tokens, dataset.describe(), decisions, terminal))
         journal.console = console
+    for alert in restored.alerts() if restored else ():
+        journal.write(alert)
     for sentence in accounting.schedule_warnings(config, goal.steps):
         journal.write(events.Alert(level="warning", code="schedule", message=sentence, step=progress.step))
 

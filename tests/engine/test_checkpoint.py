@@ -223,6 +223,13 @@ def test_a_missing_file_is_damage(tmp_path: Path) -> None:
     assert f"{data.name} is missing" in checkpoint.damage(path)
 
 
+def test_a_file_that_has_no_checksum_while_others_have_is_damage(tmp_path: Path) -> None:
+    path = saved(tmp_path, 1)
+    sums = path / checksums.NAME
+    sums.write_text("".join(sums.read_text().splitlines(keepends=True)[:-1]))
+    assert "does not have __0_0.distcp" in checkpoint.damage(path)
+
+
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs sha256sum")
 def test_the_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
     command = ["sha256sum", "--check", "--strict", checksums.NAME]

@@ -233,6 +233,7 @@ def test_a_damaged_checkpoint_takes_no_good_ones_place(tmp_path: Path) -> None:
     assert "step-00000002 is the newest whole checkpoint" in " ".join(process.stdout.split())
     (alert,) = of_type(read_log(run_dir), events.Alert)
     assert alert.code == "checkpoint_damaged" and "step-00000004 is damaged" in alert.message
+    assert f"warning   {alert.message}" in process.stdout
     newest = checkpoint.newest(run_dir)
     assert newest is not None and newest.step == 6
     assert not half_written.exists()
