@@ -72,9 +72,9 @@ def _require_regular(status: os.stat_result, path: Path) -> None:
 
 
 def near_path(path: Path) -> Path | None:
-    """A path in the same directory whose name is alike; None when there is none."""
+    """Another path in the same directory whose name is alike; None when there is none."""
     try:
-        names = [each.name for each in path.parent.iterdir()]
+        names = [each.name for each in path.parent.iterdir() if each.name != path.name]
     except (OSError, ValueError):
         return None
     matches = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
@@ -154,7 +154,9 @@ def deeper_than(levels: int, tree: dict[str, Any]) -> bool:
             return False
         inside = (value.values() if isinstance(value, dict) else value for value in level)
         level = [part for values in inside for part in values if isinstance(part, dict | list)]
-    return bool(level)
+        if not level:
+            return False
+    return True
 
 
 def parse_json(text: str) -> dict[str, Any]:

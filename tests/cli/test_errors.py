@@ -119,3 +119,23 @@ def test_a_full_standard_output_is_one_too(runs_dir: Path) -> None:
             env={**os.environ, "TUITRAIN_RUNS_DIR": str(runs_dir)},
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "tuitrain: standard output: no space is left on the disk.\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["ls", "export metrics one --out closed.csv"])
+def test_a_stream_that_is_closed_stops_no_command(runs_dir: Path, closed: str, command: str) -> None:
+    write_run(runs_dir, "one", steps=2)
+    log = (runs_dir / "one" / "metrics.jsonl").read_bytes()
+    shell = f'exec "$0" -m tuitrain.cli {command} --runs-dir {runs_dir} {closed}'
+    done = subprocess.run(["sh", "-c", shell, sys.executable], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (runs_dir / "one" / "metrics.jsonl").read_bytes() == log
+
+
+def test_a_pipe_in_place_of_a_file_is_said_to_be_one(cli: Cli, runs_dir: Path) -> None:
+    run = write_run(runs_dir, "one", steps=2)
+    (run.path / "console.log").unlink()
+    os.mkfifo(run.path / "console.log")
+    os.mkfifo("pipe")
+    assert "console.log: it is a named pipe, not a regular file." in cli("logs", "one").err
+    assert cli("show", "./pipe").err == "tuitrain: ./pipe is neither a run directory nor a log file.\n"

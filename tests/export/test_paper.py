@@ -93,7 +93,7 @@ def test_a_tie_has_no_bold_winner(two: list[Pair]) -> None:
 def test_the_style_file_decides_size_and_type(two: list[Pair], tmp_path: Path) -> None:
     style = tmp_path / "paper.mplstyle"
     style.write_text("figure.figsize: 5, 4\nfont.size: 18\n", encoding="utf-8")
-    (path,) = export_plots(two[:1], tmp_path, style=style, dpi=100)
+    (path,) = export_plots(two[:1], tmp_path, style=style, dpi=100, panels=("loss",))
     assert imread(path).shape[:2] == (400, 500)
     sizes = {}
     for name, used in (("ours", None), ("theirs", style)):
@@ -115,6 +115,31 @@ def test_in_a_small_figure_the_legend_goes_into_the_panel_and_not_over_its_title
             if (legend := axes.get_legend()) and (title := axes.get_title(loc="left")):
                 (text,) = [each for each in axes.findobj(Text) if each.get_text() == title]
                 assert not legend.get_window_extent().overlaps(text.get_window_extent()), title
+
+
+@pytest.mark.parametrize("panel", ["loss", "mfu", "throughput"])
+def test_the_legend_of_a_small_panel_covers_no_words(two: list[Pair], tmp_path: Path, panel: str) -> None:
+    with figure_style():
+        for figure in (
+            comparison_panel(named(two), panel, "step", (3.3, 2.5), title=False),
+            panel_figure(two[0][1], panel, "step", (3.0, 2.0)),
+        ):
+            before = [text.get_text() for axes in figure.axes for text in axes.texts]
+            save_figure(figure, tmp_path, panel, ("png",), 100)
+            for axes in figure.axes:
+                legend = axes.get_legend()
+                for text in axes.texts if legend else ():
+                    assert not legend.get_window_extent().overlaps(text.get_window_extent()), text.get_text()
+            assert set(before) <= set(words(figure)), "what was said is still said"
+
+
+def test_a_size_without_room_for_the_curves_is_refused_in_one_sentence(
+    two: list[Pair], tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    with pytest.raises(ExportError, match="2x1 inches leave no room for the curves of run0-"):
+        export_plots(two, tmp_path, size=(2.0, 1.0))
+    assert not list(tmp_path.iterdir())
+    assert not recwarn.list
 
 
 def test_a_panel_that_is_not_there_is_named_with_those_that_are(two: list[Pair], tmp_path: Path) -> None:

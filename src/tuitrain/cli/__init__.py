@@ -9,6 +9,7 @@ import warnings
 
 def main() -> None:
     """Entry point of `tuitrain`: run a command, and turn what goes wrong into one sentence and an exit code."""
+    _open_closed_streams()
     from tuitrain.cli.app import command_line
     from tuitrain.events.text import guard_output
 
@@ -41,6 +42,15 @@ def main() -> None:
             _drop_output()
         sys.exit(told.exit_code)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Lead closed standard streams, as after `>&-`, nowhere: else the next file opened would be one of them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(nowhere, True)
+            setattr(sys, name, os.fdopen(nowhere, mode))
 
 
 def _drop_output() -> None:

@@ -99,8 +99,12 @@ def _in_seconds(record: AnyRecord) -> AnyRecord:
 
 def _is_too_deep(record: AnyRecord | None) -> bool:
     """Whether a free-form table of it is nested beyond what can be written again."""
-    table = record.config if isinstance(record, Run) else record.summary if isinstance(record, End) else {}
-    return deeper_than(MOST_LEVELS, table)
+    match record:
+        case Run():
+            return deeper_than(MOST_LEVELS, record.config)
+        case End():
+            return deeper_than(MOST_LEVELS, record.summary)
+    return False
 
 
 def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:

@@ -19,7 +19,7 @@ from tuitrain.analysis.summary import Summary, summarize
 from tuitrain.events.text import file_name
 from tuitrain.export import overlay
 from tuitrain.export.errors import ExportError
-from tuitrain.export.marks import part_title_and_legend
+from tuitrain.export.marks import place_legend
 from tuitrain.export.overlay import comparison_figure, listed
 from tuitrain.export.panels import PANELS, make_view, set_x
 from tuitrain.export.style import Size, figure_style, font, grey, ink, make_inert, new_figure
@@ -51,7 +51,8 @@ def export_plots(
     size: in inches, else the style's, else ours. title: whether names and titles stand above the curves.
 
     Nothing is written unless everything can be: raises ExportError for no runs, a format, a style, a panel or a
-    resolution that cannot be used, and a run without numbers; ValueError for an unknown axis.
+    resolution that cannot be used, and a run without numbers; ValueError for an unknown axis. Only a size that leaves
+    the curves no room is found out when they are drawn.
     """
     axis = as_axis(x)
     _check(runs, formats, dpi, panels)
@@ -188,7 +189,15 @@ def save_figure(figure: Figure, out: Path, stem: str, formats: Sequence[str], dp
     with warnings.catch_warnings():
         # A sign that the font lacks is drawn as a box; there is nothing to tell.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        return _save(figure, out, stem, formats, dpi)
+        warnings.filterwarnings("error", "constrained_layout not applied")
+        try:
+            return _save(figure, out, stem, formats, dpi)
+        except UserWarning:
+            width, height = figure.get_size_inches()
+            raise ExportError(
+                f"{width:g}x{height:g} inches leave no room for the curves of {stem}: --size sets a larger size, "
+                "--panel draws one panel."
+            ) from None
 
 
 def _save(figure: Figure, out: Path, stem: str, formats: Sequence[str], dpi: int) -> list[Path]:
@@ -196,7 +205,7 @@ def _save(figure: Figure, out: Path, stem: str, formats: Sequence[str], dpi: int
     if (layout := figure.get_layout_engine()) is not None:
         layout.execute(figure)
         for axes in figure.axes:
-            part_title_and_legend(axes)
+            place_legend(axes)
         figure.set_layout_engine("none")
     paths = []
     for name in dict.fromkeys(formats):

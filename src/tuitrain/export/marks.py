@@ -68,17 +68,25 @@ def legend(axes: Axes, handles: Sequence[Any] = (), labels: Sequence[str] = ()) 
     )  # fmt: skip
 
 
-def part_title_and_legend(axes: Axes) -> None:
-    """Move the legend into the axes where it would touch the title. The layout of the figure must be done."""
+def place_legend(axes: Axes) -> None:
+    """Move the legend into the axes where it would touch the title, and put the note above it where it covers that.
+
+    The layout of the figure must be done.
+    """
     legend, title = axes.get_legend(), axes.get_title(loc="left")
-    if legend is None or not title:
+    if legend is None:
         return
     # The title of the vertical axis, which may read the same, is turned.
-    (text,) = [each for each in axes.findobj(Text) if each.get_text() == title and not each.get_rotation()][:1]
-    if legend.get_window_extent().overlaps(text.get_window_extent()):
+    texts = [each for each in axes.findobj(Text) if title and each.get_text() == title and not each.get_rotation()]
+    if any(legend.get_window_extent().overlaps(text.get_window_extent()) for text in texts[:1]):
         legend.set_loc("best")
         legend.set_bbox_to_anchor(None)
         legend.set_ncols(1)
+    for text in list(axes.texts):
+        if legend.get_window_extent().overlaps(text.get_window_extent()):
+            legend.set_title(text.get_text(), prop={"size": text.get_fontsize()})
+            legend.get_title().set_color(text.get_color())
+            text.remove()
 
 
 def alone(points: int) -> dict[str, Any]:

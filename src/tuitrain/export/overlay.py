@@ -85,7 +85,10 @@ def comparison_panel(
     _draw_panel(axes, name, _views(runs, comparison, axis), comparison)
     if not title:
         axes.set_title("")
-    axes.legend(_handles(len(runs)), comparison.names, loc="best", fontsize=font(8), handlelength=2.8)
+    axes.legend(
+        _handles(len(runs)), comparison.names, loc="best", fontsize=font(8), handlelength=2.8, frameon=True,
+        facecolor=axes.get_facecolor(), framealpha=0.75, edgecolor="none",
+    )  # fmt: skip
     return figure
 
 

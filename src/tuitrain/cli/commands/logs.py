@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -47,6 +48,7 @@ def logs(
 
     Console output of a run: its startup report and one line for each logged step.
     """
+    from tuitrain.files import open_regular
     from tuitrain.launch.console import ConsoleFollower
     from tuitrain.runs import find_run, glance, runs_directory
     from tuitrain.runs.console import ConsoleFile
@@ -58,9 +60,10 @@ def logs(
     path = found.console_of(rank)
     if rank and not path.exists():
         _require_rank(found, rank)
-    if not follow or not glance(found).status.live:
-        path.stat()
-    size = path.stat().st_size if path.exists() else 0
+    size = 0
+    if path.exists() or not follow or not glance(found).status.live:
+        with open_regular(path) as file:
+            size = file.seek(0, os.SEEK_END)
     known = _lines(ConsoleFile(path), size, lines, wanted)
     if as_json:
         return print_json({"run_id": found.run_id, "lines": [line.text for line in known]})
