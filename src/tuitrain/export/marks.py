@@ -84,7 +84,7 @@ def place_legend(axes: Axes) -> None:
         legend.set_ncols(1)
     for text in list(axes.texts):
         if legend.get_window_extent().overlaps(text.get_window_extent()):
-            legend.set_title(text.get_text(), prop={"size": text.get_fontsize()})
+            legend.set_title(text.get_text(), prop=text.get_fontproperties())
             legend.get_title().set_color(text.get_color())
             text.remove()
 
