@@ -20,8 +20,10 @@ class Terminal:
     """A terminal of 120 by 35 cells on which a command runs."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        # readline, which pytest imports, leaves another size in the environment of pytest's workers.
+        inherited = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
         self.child = pexpect.spawn(
-            command[0], list(command[1:]), dimensions=(35, 120), env={**os.environ, **(environment or {})}
+            command[0], list(command[1:]), dimensions=(35, 120), env={**inherited, **(environment or {})}
         )
         self.raw = b""
         self._screen = pyte.Screen(120, 35)

@@ -305,7 +305,7 @@ async def test_a_file_is_a_preset_too(tmp_path: Path) -> None:
         assert "33 steps" in text(screen, "plan")
         screen.query_one("#find", Input).value = str(tmp_path / "none.toml")
         await worked_out(pilot, screen)
-        assert "none.toml:Nosuchfile" in "".join(text(screen, "plan").split())
+        assert "none.toml:nosuchfile" in "".join(text(screen, "plan").split())
 
 
 def test_nothing_heavy_is_imported_before_the_form_is_asked_for() -> None:
