@@ -8,6 +8,7 @@ Nothing divides by two, and two parameters have a single row: the second process
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -138,6 +139,8 @@ def main() -> None:
     dcp.save(get_optimizer_state_dict(model, optimizer, options=FLAT), checkpoint_id=folder / "optimizer")
     torch.save(seen, folder / f"seen-{rank}.pt")
     dist.destroy_process_group()
+    # As the engine does: at the interpreter's own end a thread of gloo that is still running aborts the process.
+    os._exit(0)
 
 
 if __name__ == "__main__":
