@@ -8,8 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 from tuitrain import events
-from tuitrain.config import validate
+from tuitrain.config import load_config, validate
+from tuitrain_engine import checkpoint
+from tuitrain_engine.building import build_model
+from tuitrain_engine.optim import build_optimizer
 
 WORDS = ("def", "return", "for", "in", "if", "else", "while", "class", "self", "value", "index", "print", "range")
 
@@ -96,3 +101,23 @@ def read_log(run_dir: Path) -> list[events.AnyRecord]:
 def of_type(records: list[events.AnyRecord], kind: type) -> list:
     """The records of one type."""
     return [record for record in records if isinstance(record, kind)]
+
+
+def configure(run_dir: Path, *overrides: str) -> None:
+    """Change the configuration of a run."""
+    config = load_config(str(run_dir / "config.toml"), overrides)
+    (run_dir / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+
+
+def model_tensors(run_dir: Path, step: int) -> dict[str, torch.Tensor]:
+    """The parameters and optimizer moments of a checkpoint."""
+    config = load_config(str(run_dir / "config.toml")).with_vocab_size(256)
+    model = build_model(config, torch.device("cpu"))
+    optimizer = build_optimizer(model, config.optim, "cpu")
+    checkpoint.load(checkpoint.directory(run_dir, step), model, optimizer)
+    moments = {
+        f"{number}.{name}": value
+        for number, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+    return {**model.state_dict(), **moments}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
-from engine_runs import make_run, of_type, read_log, run_engine
+from engine_runs import configure, make_run, model_tensors, of_type, read_log, run_engine
 
 from tuitrain import events
 from tuitrain.config import load_config
+from tuitrain.runs import RunDirectory, load_history
 from tuitrain_engine import checkpoint
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import ReadingStopped
@@ -20,12 +22,6 @@ from tuitrain_engine.parallel import World
 from tuitrain_engine.trainer import Trainer, prepare, train
 
 BUDGET, PER_STEP = 1280, 128
-
-
-def configure(run_dir: Path, *overrides: str) -> None:
-    """Change the configuration of a run."""
-    config = load_config(str(run_dir / "config.toml"), overrides)
-    (run_dir / "config.toml").write_text(config.to_toml(), encoding="utf-8")
 
 
 def newest_attempt(run_dir: Path) -> list[events.AnyRecord]:
@@ -158,3 +154,76 @@ def test_a_checkpoint_before_the_first_step_resumes_as_a_fresh_start_does(
     straight, resumed = trained("straight", stalls=False), trained("resumed", stalls=True)
     for left, right in zip(straight.model.parameters(), resumed.model.parameters(), strict=True):
         assert torch.equal(left, right)
+
+
+def test_resume_equals_a_straight_run_bit_for_bit(tmp_path: Path) -> None:
+    straight = make_run(
+        tmp_path, "straight", model={"dropout": 0.1}, train={"max_steps": 8}, checkpoint={"interval": 4}
+    )
+    assert run_engine(straight).returncode == 0
+    half = tmp_path / "half"
+    shutil.copytree(straight, half)
+    checkpoint.prune(half, 1, None)
+    shutil.copytree(checkpoint.directory(straight, 4), checkpoint.directory(half, 4))
+    # Step 8 was being written when the machine went down.
+    (checkpoint.directory(half, 8) / ".metadata").unlink()
+    process = run_engine(half, "train", "--resume")
+    assert process.returncode == 0, process.stderr
+    assert "newest whole checkpoint" in process.stdout
+    summary = read_log(half)[-1].summary
+    assert summary["wall_time_s"] >= summary["training_time_s"]
+    assert summary["wall_time_s"] == pytest.approx(load_history(RunDirectory(half)).wall_time_s)
+
+    records = read_log(half)
+    assert [run.attempt for run in of_type(records, events.Run)] == [1, 2]
+    first = {step.step: step for step in of_type(read_log(straight), events.Step)}
+    start = next(i for i, record in enumerate(records) if isinstance(record, events.Run) and record.attempt == 2)
+    resumed = of_type(records[start:], events.Step)
+    assert [step.step for step in resumed] == [5, 6, 7, 8]
+    for step in resumed:
+        expected = first[step.step]
+        assert (step.loss, step.grad_norm, step.lr, step.accuracy, step.tokens) == (
+            expected.loss, expected.grad_norm, expected.lr, expected.accuracy, expected.tokens
+        )  # fmt: skip
+    left, right = model_tensors(straight, 8), model_tensors(half, 8)
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[key], right[key]) for key in left)
+
+
+def truncate(run_dir: Path, step: int) -> None:
+    """Cut the data files of a checkpoint in half, as a full disk or a crash does."""
+    for path in checkpoint.directory(run_dir, step).glob("*.distcp"):
+        os.truncate(path, path.stat().st_size // 2)
+
+
+def test_a_damaged_checkpoint_takes_no_good_ones_place(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, train={"max_steps": 4}, checkpoint={"interval": 2, "keep_last": 2})
+    assert run_engine(run_dir).returncode == 0
+    truncate(run_dir, 4)
+    half_written = checkpoint.directory(run_dir, 3)
+    half_written.mkdir()
+    configure(run_dir, "train.max_steps=6", "checkpoint.keep_last=1")
+    process = run_engine(run_dir, "train", "--resume")
+    assert process.returncode == 0, process.stderr
+    assert "step-00000002 is the newest whole checkpoint" in " ".join(process.stdout.split())
+    (alert,) = of_type(read_log(run_dir), events.Alert)
+    assert alert.code == "checkpoint_damaged" and "step-00000004 is damaged" in alert.message
+    assert f"warning   {alert.message}" in process.stdout
+    newest = checkpoint.newest(run_dir)
+    assert newest is not None and newest.step == 6
+    assert not half_written.exists()
+    assert (run_dir / "checkpoints" / "damaged-step-00000004").is_dir() or checkpoint.at_step(run_dir, 4)
+
+
+def test_without_a_whole_checkpoint_a_resume_fails_and_nothing_is_lost(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, train={"max_steps": 2}, checkpoint={"interval": 2})
+    assert run_engine(run_dir).returncode == 0
+    truncate(run_dir, 2)
+    before = [record for record in read_log(run_dir) if isinstance(record, events.Step)]
+    process = run_engine(run_dir, "train", "--resume")
+    assert process.returncode == 3
+    assert "no whole checkpoint" in process.stderr and "Traceback" not in process.stderr
+    assert of_type(read_log(run_dir), events.Step) == before
+    assert checkpoint.directory(run_dir, 2).is_dir()
+    sample = run_engine(run_dir, "sample", "--prompt", "x", "--step", "2")
+    assert sample.returncode == 3 and "damaged" in sample.stderr
