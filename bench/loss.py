@@ -22,7 +22,9 @@ from torch.nn import functional as F
 
 from common import print_table, synchronise
 from memory import peak_of_window
-from tuitrain_engine.loss import chunked_cross_entropy, count_correct, cross_entropy
+from tuitrain_engine.chunked_loss import chunked_cross_entropy
+from tuitrain_engine.loss import cross_entropy
+from tuitrain_engine.loss_output import count_correct
 
 Loss = Callable[[Tensor, Tensor, Tensor, bool], Tensor]
 

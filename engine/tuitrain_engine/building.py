@@ -14,7 +14,7 @@ from tuitrain_engine.data import Tokenizer, load_tokenizer, save_tokenizer
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.float8 import apply_float8
 from tuitrain_engine.hardware import Machine, decide_attention, decide_loss, with_attention
-from tuitrain_engine.loss import LossOutput
+from tuitrain_engine.loss_output import LossOutput
 from tuitrain_engine.model import Transformer, initialise
 from tuitrain_engine.parallel import Distribution, World
 

@@ -16,7 +16,7 @@ from tuitrain import events
 from tuitrain.config import RunConfig
 from tuitrain_engine.data import Dataset
 from tuitrain_engine.hardware import Machine
-from tuitrain_engine.loss import IGNORE
+from tuitrain_engine.loss_output import IGNORE
 from tuitrain_engine.model import Transformer
 from tuitrain_engine.parallel import Distribution, World
 

@@ -24,7 +24,7 @@ from tuitrain_engine.evaluation import Evaluator, sequences_to_evaluate
 from tuitrain_engine.gradients import Gradients
 from tuitrain_engine.hardware import Machine, find_machine
 from tuitrain_engine.journal import Journal
-from tuitrain_engine.loss import LossOutput
+from tuitrain_engine.loss_output import LossOutput
 from tuitrain_engine.model import Transformer
 from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.parallel import Distribution, World

@@ -14,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tuitrain import accounting
-from tuitrain_engine.loss import chunked_cross_entropy, cross_entropy
+from tuitrain_engine.chunked_loss import chunked_cross_entropy
+from tuitrain_engine.loss import cross_entropy
 from tuitrain_engine.parallel.compile import CXX_COMPILERS
 
 
@@ -129,7 +130,7 @@ def test_a_vocabulary_rounded_up_inside_of_the_products_changes_nothing(
     one, other = ([t.clone().requires_grad_() for t in (hidden, weight)] for _ in range(2))
     results = []
     for inputs, tiled in ((one, False), (other, True)):
-        monkeypatch.setattr("tuitrain_engine.loss._tiled", lambda matrix, tiled=tiled: tiled)
+        monkeypatch.setattr("tuitrain_engine.chunked_loss._tiled", lambda matrix, tiled=tiled: tiled)
         with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
             output = chunked_cross_entropy(*inputs, targets, True, rows=16)
         output.loss_sum.backward()

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tuitrain.config import ModelConfig
-from tuitrain_engine.loss import LossOutput, cross_entropy
+from tuitrain_engine.loss import cross_entropy
+from tuitrain_engine.loss_output import LossOutput
 from tuitrain_engine.model.norm import make_norm
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask
 
 from tuitrain.config import ConfigError, ModelConfig
-from tuitrain_engine.loss import LossOutput
+from tuitrain_engine.loss_output import LossOutput
 from tuitrain_engine.model.attention import Context, check_backend
 from tuitrain_engine.model.block import Block
 from tuitrain_engine.model.cache import Cache
