@@ -65,8 +65,9 @@ class Totals:
     timed_tokens: int = 0
     peak_memory_gb: float = 0.0
     wall_time_s: float = 0.0
-    """Wall time of the attempts before this one, of each from its first record to its last."""
+    """Of the attempts before this one."""
     last_loss: float | None = None
+    """That of the newest `step` record."""
 
 
 @dataclass
@@ -264,7 +265,6 @@ class Telemetry:
         totals.training_time_s += elapsed_ms / 1e3
         totals.timed_steps += 1
         totals.timed_tokens += self._scale.tokens_per_step
-        totals.last_loss = loss
         problem = None
         for what, value in (("loss", loss), ("gradient norm", grad_norm)):
             if problem is None and not math.isfinite(value):
@@ -311,6 +311,7 @@ class Telemetry:
             record.grad_nonfinite = int(non_finite)
         if "update" in values:
             _add_update(record, layers, values["update"])
+        self.totals.last_loss = record.loss
         self._write(record)
         if layers.grad_norm:
             self._write(layers)
