@@ -34,8 +34,10 @@ def test_a_dry_run_fails_as_the_launch_would(cli: Cli, runs_dir: Path, override:
 
 
 def test_a_dry_run_prints_a_model_that_does_not_fit_and_where_the_run_would_be(cli: Cli, runs_dir: Path) -> None:
-    result = cli("launch", "llama3-8b", "parallel.activation_checkpointing=none", "--dry-run", "--json")
-    assert result.code == 0
+    arguments = ("launch", "llama3-8b", "parallel.activation_checkpointing=none", "--dry-run", "--json")
+    result = cli(*arguments)
+    assert result.code == 2 and "llama3-8b needs about" in result.err
+    assert cli(*arguments, "--force").code == 0
     assert result.json()["fits"] is False
     assert f"{runs_dir}/llama3-8b-" in " ".join(result.json()["command"])
 

@@ -127,7 +127,7 @@ def launch(
     else:
         config = _configuration(ctx, preset, with_strategy(overrides, strategy), name)
         if dry_run:
-            return _dry_run(config, gpus, runs_dir, as_json)
+            return _dry_run(config, gpus, runs_dir, as_json, force)
         if smoke:
             return _smoke(config, gpus, as_json, force)
         run, process = _start(config, gpus, tag, note, runs_dir, force)
@@ -285,7 +285,7 @@ def _watch(run: RunDirectory, found: Found) -> None:
     raise typer.Exit(code)
 
 
-def _dry_run(config: RunConfig, gpus: int | None, runs_dir: Path | None, as_json: bool) -> None:
+def _dry_run(config: RunConfig, gpus: int | None, runs_dir: Path | None, as_json: bool, force: bool) -> None:
     import shlex
 
     from tuitrain.launch import preflight
@@ -295,18 +295,20 @@ def _dry_run(config: RunConfig, gpus: int | None, runs_dir: Path | None, as_json
     from tuitrain.launch.plan_view import plan_facts, plan_json
     from tuitrain.runs import RunDirectory, runs_directory
 
-    # The memory fit is part of what is printed.
-    processes = preflight.check(config, gpus=gpus, force=True)
-    plan = make_plan(config, training_device(config, find_machine()), gpus=processes.count)
+    # The memory fit is part of what is printed, and only then a reason to fail, as the launch would.
+    machine, processes = find_machine(), preflight.check(config, gpus=gpus, force=True)
+    plan = make_plan(config, training_device(config, machine), gpus=processes.count)
     run = RunDirectory(runs_directory(runs_dir).absolute() / f"{config.name}-YYYYMMDD-HHMMSS-XXXX")
     command = train_command(run, processes=processes.count)
     if as_json:
-        return print_json(plan_json(plan) | {"command": command})
-    if processes.note:
-        say(processes.note)
-    print(f"{config.name}: nothing was started.\n")
-    print_facts([*plan_facts(plan), ("command", shlex.join(command))])
-    return None
+        print_json(plan_json(plan) | {"command": command})
+    else:
+        if processes.note:
+            say(processes.note)
+        print(f"{config.name}: nothing was started.\n")
+        print_facts([*plan_facts(plan), ("command", shlex.join(command))])
+    if not force:
+        preflight.check_memory(config, machine, processes.count)
 
 
 def _smoke(config: RunConfig, gpus: int | None, as_json: bool, force: bool) -> None:
