@@ -60,6 +60,8 @@ def test_other_units() -> None:
 def test_numbers_and_durations_that_nothing_has_stay_short() -> None:
     assert units.count(2**63 - 1) == "9.22e18"
     assert units.flop(3e20) == "3.00e20 FLOP"
+    assert [units.scientific(value) for value in (math.inf, -math.inf, math.nan)] == ["inf", "-inf", "nan"]
+    assert units.flop(math.inf) == "inf FLOP"
     assert units.duration(1e18) == units.age(-1e300) == units.duration(float("nan")) == "n/a"
     assert units.moment(1e18, "%Y") == units.moment(-1.0, "%Y") == "n/a"
     assert metric("loss").text(1e308) == "1e+308"

@@ -92,7 +92,8 @@ def evaluated(*records: tuple[str, int, float]) -> RunHistory:
     ("splits", "validation"),
     [
         (["train", "val"], "val"), (["val", "train"], "val"), (["wiki", "code", "val"], "val"),
-        (["wiki", "code"], "wiki"), (["train", "valid"], "valid"), (["test"], "test"), (["train"], "train"), ([], None),
+        (["wiki", "code"], "wiki"), (["train", "valid"], "valid"), (["test"], "test"), (["train"], "train"),
+        ([""], ""), ([], None),
     ],
 )  # fmt: skip
 def test_evaluations_are_told_apart_by_split(splits: list[str], validation: str | None) -> None:
@@ -101,10 +102,11 @@ def test_evaluations_are_told_apart_by_split(splits: list[str], validation: str 
     )
     assert history.validation_split == validation
     assert set(history.splits) == set(splits)
-    assert history.splits[:1] == ([validation] if validation else [])
+    assert history.splits[:1] == ([] if validation is None else [validation])
     for number, split in enumerate(splits):
         assert history.evals_of(split)["loss"].tolist() == [number, number + 0.25]
-    assert history.evals["loss"].tolist() == (history.evals_of(validation)["loss"].tolist() if validation else [])
+    own = [] if validation is None else history.evals_of(validation)["loss"].tolist()
+    assert history.evals["loss"].tolist() == own
 
 
 def test_a_restart_supersedes_the_evaluations_of_each_split_for_itself() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -37,10 +38,10 @@ def zoomed(plot: Plot, look: Look, drawn: Drawing, times: int) -> Drawing:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_every_panel_is_drawn_over_every_axis(seed: int) -> None:
-    history, of = extreme_history(seed), random.Random(seed)
-    view = view_of(history, 0)
-    for x in X_AXES:
-        board = Board([view], x=x, log=of.random() < 0.5)
+    of = random.Random(seed)
+    views = [view_of(extreme_history(seed), 0), view_of(extreme_history(seed + 100), 1)]
+    for x, several in product(X_AXES, (False, True)):
+        board = Board(views if several else views[:1], x=x, log=of.random() < 0.5)
         assert header(board, 120)
         for panel in PANELS:
             plot = panel.build(board)

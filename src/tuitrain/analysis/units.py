@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from tuitrain.accounting.pace import MOST_SECONDS
@@ -50,7 +51,9 @@ def percent(value: float) -> str:
 
 
 def scientific(value: float) -> str:
-    """Three significant digits and a power of ten: `3.00e-4`."""
+    """Three significant digits and a power of ten: `3.00e-4`; `inf`, `-inf` and `nan` as they are."""
+    if not math.isfinite(value):
+        return str(value)
     mantissa, _, power = f"{value:.2e}".partition("e")
     return f"{mantissa}e{int(power)}" if value else "0"
 

@@ -141,7 +141,8 @@ class RunHistory:
     @property
     def evals(self) -> Columns:
         """The evaluations of the validation split as a table. It must not be written to."""
-        return self.evals_of(self.validation_split or VALIDATION)
+        split = self.validation_split
+        return self.evals_of(VALIDATION if split is None else split)
 
     def evals_of(self, split: str) -> Columns:
         """The evaluations of a split as a table. It must not be written to."""

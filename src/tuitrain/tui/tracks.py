@@ -210,11 +210,13 @@ class Tracks:
         """Readings of the machine over an axis: a column of `RunHistory.system_columns`."""
         table = self.history.system_columns
         values, there = table[key], table.present(key)
-        x = table["time"] if axis == "clock" else self.place(axis, table["step"])
+        x = self.system_clock() if axis == "clock" else self.place(axis, table["step"])
         known = np.isfinite(x) & there
-        if axis == "clock":
-            known &= (x >= 0) & (x < LATEST_TIME)
         return Track(np.maximum.accumulate(x[known]), values[known], (id(self), "system", key, axis, self._cuts))
+
+    def system_clock(self) -> FloatArray:
+        """When the machine was read: never decreasing, nan for times that are none."""
+        return rising(self.history.system_columns["time"], LATEST_TIME)
 
     def superseded(self, key: str, axis: XAxis) -> tuple[list[Track], str]:
         """The metric in earlier attempts, as far as a later one did their steps again: a track for each; their name."""

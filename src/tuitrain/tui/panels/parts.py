@@ -123,7 +123,7 @@ def shared_range(board: Board) -> Range | None:
         if len(view.history.steps)
     ]
     if board.x == "clock":
-        ends += [view.history.system_columns["time"][[0, -1]] for view in board.views if view.history.system]
+        ends += [view.tracks.system_clock()[[0, -1]] for view in board.views if view.history.system]
     known = [float(end) for pair in ends for end in pair if math.isfinite(end)]
     return Range(min(known), max(known)) if known else None
 
