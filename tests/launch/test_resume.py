@@ -71,7 +71,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         ("model.seq_len=64", "model.seq_len = 64 (it was 128)"),
         ("model.init_from=hf:some/name", "model.init_from = hf:some/name (it was unset)"),
         ("data.tokenizer=char", "data.tokenizer = char (it was byte)"),
-        ("data.val_fraction=0.2", "data.val_fraction = 0.2 (it was 0.05), since it would be evaluated on text"),
+        ("data.val_fraction=0.2", "data.val_fraction = 0.2 (it was 0.05), since it could be evaluated on text"),
         ("optim.name=muon", "optim.name = muon (it was adamw)"),
     ],
 )

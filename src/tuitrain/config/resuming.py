@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuitrain.config.run_config import RunConfig, difference
+from tuitrain.config.sections import DataConfig
 
 
 class Verdict(enum.Enum):
@@ -20,7 +21,7 @@ class Verdict(enum.Enum):
     OTHER_SEQUENCES = "what a sequence number of the training data stands for has changed"
     """Said in an alert: the run reads on from its position, but in another order or in another text."""
     STATE = "the weights and the optimizer of its checkpoint do not go with that"
-    HELD_OUT = "it would be evaluated on text that it was trained on"
+    HELD_OUT = "it could be evaluated on text that it was trained on"
 
     @property
     def refused(self) -> bool:
@@ -64,8 +65,8 @@ class Change:
 def changes(before: RunConfig, after: RunConfig) -> list[Change]:
     """The keys that differ, each with its verdict."""
     return [
-        Change(key, old, new, _verdict(key, after)) for key, (old, new) in difference(before, after).items()
-    ]  # fmt: skip
+        Change(key, old, new, _verdict(key, before, after)) for key, (old, new) in difference(before, after).items()
+    ]
 
 
 def refusal(found: Iterable[Change]) -> str | None:
@@ -93,12 +94,24 @@ def other_sequences(found: Iterable[Change]) -> str | None:
     )
 
 
-def _verdict(key: str, after: RunConfig) -> Verdict:
+def _verdict(key: str, before: RunConfig, after: RunConfig) -> Verdict:
     if key == "model.seq_len" and after.model.position == "learned":
         return Verdict.STATE
+    if key == "data.max_tokens" and not _only_adds_text(before.data, after.data):
+        return Verdict.HELD_OUT
     while key not in _VERDICTS and "." in key:
         key = key.rpartition(".")[0]
     return _VERDICTS.get(key, Verdict.FREE)
+
+
+def _only_adds_text(before: DataConfig, after: DataConfig) -> bool:
+    """Whether another data.max_tokens holds out none of the text that was trained on.
+
+    The end of a text may be held out: of less text it is a part that was trained on. Of a stream it is the beginning.
+    """
+    both = before.shares.keys() & after.shares.keys()
+    more = after.max_tokens is None or (before.max_tokens is not None and after.max_tokens > before.max_tokens)
+    return not both or (more and all(before.streams(source) == after.streams(source) for source in both))
 
 
 def _text(value: object) -> str:
