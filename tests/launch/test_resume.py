@@ -137,6 +137,7 @@ def test_the_engine_is_handed_the_configuration_and_the_run_keeps_its_own_until_
         (None, ["train.max_steps=10"], "train.max_steps = 10"),
         ("stopped", ["train.max_steps=none", "train.token_budget=100"], "train.token_budget = 100"),
         ("failed", ["train.max_steps=50"], "train.max_steps = 50"),
+        ("stopped", ["train.max_steps=50", "train.token_budget=100"], "train.max_steps=100 train.token_budget="),
     ],
 )
 def test_without_a_step_left_a_resume_is_refused_and_changes_nothing(

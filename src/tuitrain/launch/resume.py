@@ -83,14 +83,17 @@ def _check_steps_left(now: Glance, before: RunConfig, config: RunConfig, done: i
     unfinished = now.status in (Status.FAILED, Status.CRASHED) and before.total_steps_from(done, tokens) == done
     if total > done or (total == done and unfinished):
         return
-    run_id, steps, budget = now.directory.run_id, config.train.max_steps, config.train.token_budget
-    if steps is not None and steps <= done:
-        limit, more = f"train.max_steps = {steps:,}", f"train.max_steps={2 * done}"
-    else:
-        limit, more = f"train.token_budget = {budget:,}", f"train.token_budget={2 * tokens}"
+    run_id, train = now.directory.run_id, config.train
+    reached = {
+        key: (limit, 2 * spent)
+        for key, limit, spent in (("max_steps", train.max_steps, done), ("token_budget", train.token_budget, tokens))
+        if limit is not None and limit <= spent
+    }
+    limits = " and ".join(f"train.{key} = {limit:,}" for key, (limit, _) in reached.items())
+    more = " ".join(f"train.{key}={twice}" for key, (_, twice) in reached.items())
     raise LaunchError(
-        f"{run_id} has no steps left: its newest checkpoint is of step {done:,}, and {limit}; to go further raise it: "
-        f"tuitrain resume {run_id} {more}."
+        f"{run_id} has no steps left: its newest checkpoint is of step {done:,}, and {limits}; to go further raise "
+        f"that: tuitrain resume {run_id} {more}."
     )
 
 
