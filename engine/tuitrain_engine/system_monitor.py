@@ -17,6 +17,8 @@ from tuitrain_engine.rank_times import RankTimes
 
 GB = 1e9
 MB = 1e6
+LEAST_CPU_S = 0.1
+"""psutil counts in hundredths of a second: over less than this it says 0 % or 100 %."""
 # What goes through a bridge or its ends is counted at the real interface too.
 _LOCAL_INTERFACES = ("lo", "veth", "docker", "br-", "virbr")
 
@@ -41,6 +43,7 @@ class SystemMonitor:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="system-monitor", daemon=True)
         psutil.cpu_percent()  # The first call only sets the mark that the next one measures from.
+        self._cpu_read_at = time.monotonic()
         self._thread.start()
 
     def close(self) -> None:
@@ -61,7 +64,7 @@ class SystemMonitor:
         memory = psutil.virtual_memory()
         record = events.System(
             host=self._host,
-            cpu_percent=psutil.cpu_percent(),
+            cpu_percent=self._cpu_percent(),
             ram_used_gb=(memory.total - memory.available) / GB,
             ram_total_gb=memory.total / GB,
             gpus=self._gpus.read(),
@@ -74,6 +77,14 @@ class SystemMonitor:
         if times is not None:
             record.rank_step_ms, record.rank_busy_ms = times
         return record
+
+    def _cpu_percent(self) -> float | None:
+        """Of the time since the last reading; None where that is too short to tell."""
+        now = time.monotonic()
+        if now - self._cpu_read_at < LEAST_CPU_S:
+            return None
+        self._cpu_read_at = now
+        return psutil.cpu_percent()
 
 
 class Traffic:

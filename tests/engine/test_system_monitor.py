@@ -110,11 +110,22 @@ def test_the_monitor_writes_at_once_and_ends_when_closed(tmp_path: Path) -> None
     monitor.close()
     (record,) = records
     assert isinstance(record, events.System)
-    assert record.host and record.ram_total_gb > 0 and 0 <= record.cpu_percent <= 100
+    assert record.host and record.ram_total_gb > 0
     assert 0 < record.disk_used_gb <= record.disk_total_gb
     # A rate needs two readings, and one process has no ranks to tell apart.
-    assert record.disk_read_mb_s is None and record.net_sent_mb_s is None
+    assert record.cpu_percent is None and record.disk_read_mb_s is None and record.net_sent_mb_s is None
     assert record.rank_step_ms is msgspec.UNSET
+
+
+def test_the_use_of_the_cpu_is_that_since_the_reading_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(module.psutil, "cpu_percent", lambda: 55.0)
+    records: list[events.Record] = []
+    monitor = SystemMonitor(records.append, 3600, tmp_path)
+    monitor.close()
+    now += 2.0
+    assert (records[0].cpu_percent, monitor.read().cpu_percent, monitor.read().cpu_percent) == (None, 55.0, None)
 
 
 def test_a_run_directory_that_is_gone_leaves_the_disk_unknown(tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ def main() -> None:
     from tuitrain.events.text import guard_output
 
     guard_output()
-    if os.environ.get("_TUITRAIN_COMPLETE") == "complete_bash":
-        from tuitrain.cli.completion import complete_in_bash
-
-        return complete_in_bash(lambda: command_line()(prog_name="tuitrain"))
     # A log may hold any number; what overflows is infinite and shown as that.
     warnings.simplefilter("ignore", RuntimeWarning)
     try:
+        if os.environ.get("_TUITRAIN_COMPLETE") == "complete_bash":
+            from tuitrain.cli.completion import complete_in_bash
+
+            return complete_in_bash(lambda: command_line()(prog_name="tuitrain"))
         code = command_line(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="tuitrain", standalone_mode=False)
         # Here, since at the exit of the interpreter a full disk would be no sentence.
         sys.stdout.flush()
