@@ -124,7 +124,7 @@ def test_every_format_has_the_spread() -> None:
     document = json.loads(render_comparison(found, "json"))
     assert document["groups"] == {"lr=0.1 (3 runs)": ["a0", "a1", "a2"], "lr=0.2 (3 runs)": ["b0", "b1", "b2"]}
     loss = next(each for each in document["metrics"] if each["key"] == "final_val_loss")
-    assert loss["spreads"] == pytest.approx([0.1, 0.2])
+    assert loss["spreads"] == pytest.approx({"lr=0.1 (3 runs)": 0.1, "lr=0.2 (3 runs)": 0.2})
 
 
 def test_a_comparison_of_single_runs_has_no_word_of_groups() -> None:

@@ -181,6 +181,13 @@ def test_diff_shows_what_differs(cli: Cli, two_runs: Path) -> None:
     assert "model.norm" in cli("diff", "gpt2", "llama2").out
 
 
+def test_diff_tells_runs_of_one_id_apart_by_their_paths(cli: Cli, tmp_path: Path) -> None:
+    paths = [write_run(tmp_path / part, "same", steps=2, overrides=(f"optim.lr={lr}",)).path.resolve()
+             for part, lr in (("here", 0.1), ("there", 0.2))]  # fmt: skip
+    assert cli("diff", *map(str, paths), "--json").json() == {"optim.lr": {str(paths[0]): 0.1, str(paths[1]): 0.2}}
+    assert all(str(path) in cli("diff", *map(str, paths)).out for path in paths)
+
+
 @pytest.mark.parametrize(
     "command", ["status", "show", "logs", "stop", "resume", "checkpoint", "eval", "snapshot", "watch", "sample"]
 )

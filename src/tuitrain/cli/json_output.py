@@ -310,7 +310,10 @@ OUTPUTS: dict[str, Any] = {
     "show": Show,
     "logs": Logs,
     "compare": Comparison,
-    "diff": Annotated[dict[str, dict[str, Any]], Field(description="By key, then by run id: the values that differ.")],
+    "diff": Annotated[
+        dict[str, dict[str, Any]],
+        Field(description="By key, then by run id, or by path where two runs have one id: the values that differ."),
+    ],
     "tag": Tags,
     "note": Notes,
     "rm": list[Removed],

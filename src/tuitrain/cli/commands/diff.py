@@ -39,16 +39,17 @@ def diff(
     keys = [*first, *(key for key in second if key not in first)]
     same = {key for key in keys if first.get(key) == second.get(key)}
     shown = keys if everything else [key for key in keys if key not in same]
+    # Runs of two directories may have the same id.
+    names = [run.run_id if found[0].run_id != found[1].run_id else str(run.path) for run in found]
     if as_json:
-        ids = [run.run_id for run in found]
         values = ([first.get(key), second.get(key)] for key in shown)
-        print_json({key: dict(zip(ids, pair, strict=True)) for key, pair in zip(shown, values, strict=True)})
+        print_json({key: dict(zip(names, pair, strict=True)) for key, pair in zip(shown, values, strict=True)})
     elif not shown:
         say("No keys differ.")
     else:
         from tuitrain.analysis.compare import config_text
 
-        columns = [Column("key"), Column(found[0].run_id), Column(found[1].run_id)]
+        columns = [Column("key"), *(Column(name) for name in names)]
         print_table(columns, [[key, config_text(first.get(key)), config_text(second.get(key))] for key in shown])
     raise typer.Exit(1 if exit_code and len(same) < len(keys) else 0)
 
