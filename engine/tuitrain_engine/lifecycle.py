@@ -172,8 +172,8 @@ class Attempt:
     def _finish_checkpoint(self) -> None:
         """Let a checkpoint that is being written come to its end; another process may not be there to help."""
         if self.trainer is not None:
-            # Where the log cannot be written that has been, or will be, said.
-            with suppress(JournalError):
+            # Where the log cannot be written or the directory is gone, that has been, or will be, said.
+            with suppress(JournalError, GoneError):
                 self.trainer.checkpoints.finish(patience_s=None if self.world.size == 1 else SAVING_PATIENCE_S)
 
     def _abandon(self, sentence: str) -> None:
