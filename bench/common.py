@@ -28,6 +28,7 @@ def temporary_trainer(tree: dict[str, Any] | RunConfig) -> Iterator[Trainer]:
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         run_dir = Path(folder) / "run"
         run_dir.mkdir()
+        (run_dir / "config.toml").write_text(config.to_toml(), encoding="utf-8")
         journal = Journal(run_dir)
         trainer = prepare(run_dir, config, journal, Control(run_dir), World(), resume=False)
         warm_up(trainer)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from tuitrain import accounting
 from tuitrain.config import ConfigError, ModelConfig, RunConfig
 from tuitrain_engine import parallel
 from tuitrain_engine.data import Tokenizer, load_tokenizer, save_tokenizer
@@ -32,6 +33,22 @@ def keep_tokenizer(tokenizer: Tokenizer, directory: Path, *, check: bool, write:
             )
     elif write:
         save_tokenizer(tokenizer, directory)
+
+
+def decide_micro_batch(
+    config: RunConfig, vocab_size: int, machine: Machine, world: World
+) -> tuple[RunConfig, list[Decision]]:
+    """The configuration with a number where train.micro_batch_size is auto, and that decision.
+
+    vocab_size: the tokenizer's, which counts where the configuration names none.
+    """
+    if config.train.micro_batch_size != "auto":
+        return config, []
+    size, reason = accounting.choose_micro_batch(
+        config.with_vocab_size(config.model.vocab_size or vocab_size), machine.dtype, world.size, world.nodes,
+        machine.device.type, machine.memory_gb * 1e9,
+    )  # fmt: skip
+    return config.with_micro_batch(size), [Decision("micro-batch", str(size), reason)]
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class Evaluator:
     def measure(self, sequences: int | None = None) -> tuple[float, float]:
         """Loss (nats, the mean over all targets) and accuracy over the first `sequences`, by default all."""
         count = self.sequences if sequences is None else sequences
-        micro, world, device = self.config.train.micro_batch_size, self.world, self.machine.device
+        micro, world, device = self.config.train.micro_batch, self.world, self.machine.device
         sums = torch.zeros(3, device=device, dtype=torch.float64)
         self.model.eval()
         # A process for which no sequence is left runs along: a sharded model needs them all.
@@ -87,7 +87,7 @@ class Evaluator:
 
         So every batch has one shape, and a compiled model one graph.
         """
-        micro = self.config.train.micro_batch_size
+        micro = self.config.train.micro_batch
         x, y = self.dataset.val.batch(first if count else 0, max(count, 1))
         x = torch.cat((x, x[:1].expand(micro - len(x), -1)))
         y = torch.cat((y[:count], y.new_full((micro - count, y.shape[1]), IGNORE)))

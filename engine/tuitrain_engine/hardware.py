@@ -183,7 +183,7 @@ def _sdpa_choice(model: ModelConfig, machine: Machine) -> str:
 def decide_loss(config: RunConfig) -> Decision:
     """Whether the loss makes all logits of a micro-batch at once. Needs model.vocab_size."""
     assert config.model.vocab_size is not None
-    shape = config.train.micro_batch_size * config.model.seq_len, config.model.vocab_size
+    shape = config.train.micro_batch * config.model.seq_len, config.model.vocab_size
     dense, held = bytes_text(accounting.dense_logits_bytes(*shape)), bytes_text(accounting.logits_bytes(*shape))
     rows = accounting.chunk_rows(*shape)
     if rows is None:

@@ -18,10 +18,11 @@ from tuitrain import accounting, events
 from tuitrain.config import ConfigError, RunConfig, load_config
 from tuitrain.files import GoneError, os_error_text
 from tuitrain_engine import report
+from tuitrain_engine.building import decide_micro_batch
 from tuitrain_engine.checkpoint import CheckpointError, SaveError
 from tuitrain_engine.control import Control, StopRequested
 from tuitrain_engine.data import CacheError, DataError, load_tokenizer
-from tuitrain_engine.hardware import find_machine
+from tuitrain_engine.hardware import Machine, find_machine
 from tuitrain_engine.journal import Journal, JournalError
 from tuitrain_engine.parallel import World, join_world, leave_world
 from tuitrain_engine.peers import Peers
@@ -222,8 +223,8 @@ class Attempt:
         """That memory ran out, and what would fit by the accounting."""
         start = f"Out of memory at step {self.trainer.progress.step + 1}" if self.trainer else "Out of memory"
         try:
-            config = self._resolved_config()
-            machine = find_machine(config.train, config.hardware)
+            machine = find_machine(self.config.train, self.config.hardware)
+            config = self._resolved_config(machine)
             fitting = accounting.fitting_sentence(
                 config, machine.dtype, self.world.size, machine.device.type, machine.memory_gb * 1e9, self.world.nodes
             )
@@ -235,12 +236,13 @@ class Attempt:
             f"{start}, and by the accounting nothing fits: take a smaller model, a shorter model.seq_len or more GPUs."
         )
 
-    def _resolved_config(self) -> RunConfig:
-        """The configuration with the size of the vocabulary, also while the trainer is still being prepared."""
+    def _resolved_config(self, machine: Machine) -> RunConfig:
+        """The configuration with vocabulary and micro-batch, also while the trainer is still being prepared."""
         if self.trainer is not None:
             return self.trainer.config
         tokenizer = load_tokenizer(self.run_dir / "tokenizer")
-        return self.config.with_vocab_size(self.config.model.vocab_size or tokenizer.vocab_size)
+        config, _ = decide_micro_batch(self.config, tokenizer.vocab_size, machine, self.world)
+        return config.with_vocab_size(config.model.vocab_size or tokenizer.vocab_size)
 
 
 def summarise(t: Trainer, now: float) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def _training(run: events.Run, config: RunConfig, tokens: int) -> Section:
     budget = "no budget" if train.token_budget is None else f"budget {si(train.token_budget)}"
     return "Training", [
         ("tokens/step", f"{run.tokens_per_step:,} = {train.global_batch_size} sequences × {config.model.seq_len}"),
-        ("batch", f"{train.micro_batch_size} sequences × {accumulation} accumulated × {processes}"),
+        ("batch", f"{train.micro_batch} sequences × {accumulation} accumulated × {processes}"),
         ("steps", f"{run.total_steps:,} = {si(tokens)} tokens, {budget}"),
         ("FLOPs/token", f"{si(run.flops_per_token, 'FLOP')}, {bound}{si(run.flops_per_token_causal, 'FLOP')} causal"),
         ("whole run", si(tokens * run.flops_per_token, "FLOP")),

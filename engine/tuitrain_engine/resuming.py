@@ -87,13 +87,17 @@ def restore(
     return Restored(found, damaged, before, changes, progress, evaluations, written)
 
 
-def keep_config(run_dir: Path, config: RunConfig) -> None:
-    """Make a configuration the run's; the one before, where it differs, stays as config.earlier-1.toml and so on."""
+def keep_config(run_dir: Path, config: RunConfig, *, earlier: bool) -> None:
+    """Make a configuration the run's, where it differs from what config.toml has.
+
+    earlier: whether that one was trained with; then it stays as config.earlier-1.toml and so on.
+    """
     path = run_dir / "config.toml"
     if load_config(str(path)) == config:
         return
-    number = 1 + len(list(run_dir.glob("config.earlier-*.toml")))
-    shutil.copyfile(path, run_dir / f"config.earlier-{number}.toml")
+    if earlier:
+        number = 1 + len(list(run_dir.glob("config.earlier-*.toml")))
+        shutil.copyfile(path, run_dir / f"config.earlier-{number}.toml")
     unfinished = path.with_name(".config.toml.new")
     unfinished.write_text(config.to_toml(), encoding="utf-8")
     unfinished.replace(path)

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from tuitrain import accounting, events
 from tuitrain.config import RunConfig
 from tuitrain_engine import checkpoint, describe, report, weights
-from tuitrain_engine.building import build_distributed, keep_tokenizer
+from tuitrain_engine.building import build_distributed, decide_micro_batch, keep_tokenizer
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import DataError, Dataset, Prefetcher, ReadingStopped, open_dataset, progress_told_to
 from tuitrain_engine.evaluation import Evaluator, sequences_to_evaluate
@@ -80,7 +80,7 @@ def prepare(
     CheckpointError, each with one sentence.
     """
     machine = find_machine(config.train, config.hardware)
-    config.accumulation(world.size)
+    config.with_least_micro_batch().accumulation(world.size)
     prepare_snapshots(run_dir / "profile", world.rank, machine.device, history=config.telemetry.memory_history)
     # Dropout differs between processes, which see different sequences.
     torch.manual_seed(config.train.seed + world.rank)
@@ -96,7 +96,9 @@ def prepare(
             should_stop=control.asks_to_stop,
         )
     keep_tokenizer(dataset.tokenizer, run_dir / "tokenizer", check=resume, write=world.is_main)
-    asked, config = config, config.with_vocab_size(config.model.vocab_size or dataset.vocab_size)
+    # Devices may differ: the main process decides for all.
+    asked, chosen = world.share(decide_micro_batch(config, dataset.vocab_size, machine, world))
+    config = asked.with_vocab_size(asked.model.vocab_size or dataset.vocab_size)
 
     journal.begin_stage("building the model")
     seed = config.train.seed if not resume and config.model.init_from is None else None
@@ -119,15 +121,16 @@ def prepare(
     evaluator = Evaluator(config, dataset, model, built.distribution, machine, world, sequences)
     val_losses = {each.step: each.loss for each in evaluations if each.split_fingerprint == evaluator.fingerprint}
 
-    if restored and world.is_main:
-        checkpoint.clear_after(run_dir, progress.step)
-        keep_config(run_dir, asked)
+    if world.is_main:
+        if restored:
+            checkpoint.clear_after(run_dir, progress.step)
+        keep_config(run_dir, asked, earlier=restored is not None)
     run = describe.run_record(
         run_dir.name, config, machine, world, built, attempt=journal.attempts() + 1, total_steps=goal.steps
     )
     journal.write(run)
     terminal = report.stdout()
-    decisions = [*machine.decisions, *built.decisions.values(), *initial]
+    decisions = [*machine.decisions, *chosen, *built.decisions.values(), *initial]
     decisions += describe.routine_decisions(config, optimizer, machine, sequences, goal.steps)
     if restored:
         decisions.append(describe.resume_decision(restored.found, compared=bool(val_losses) or not evaluations))
@@ -253,7 +256,7 @@ def due(step: int, interval: int, last: bool = False) -> bool:
 
 def batch_positions(t: Trainer) -> Iterator[tuple[int, int]]:
     """First sequence and count of each micro-batch this process reads, from where the run stands to its end."""
-    micro, batch = t.config.train.micro_batch_size, t.config.train.global_batch_size
+    micro, batch = t.config.train.micro_batch, t.config.train.global_batch_size
     steps = t.goal.steps - t.progress.step
     for first in range(t.progress.sequences, t.progress.sequences + steps * batch, batch):
         for index in range(t.accumulation):
@@ -315,7 +318,7 @@ def warm_up(t: Trainer) -> None:
         return
     t.journal.begin_stage("compiling" if t.compiled else "loading the kernels")
     started = time.perf_counter()
-    x, y = (part.to(device) for part in t.dataset.val.batch(0, config.train.micro_batch_size))
+    x, y = (part.to(device) for part in t.dataset.val.batch(0, config.train.micro_batch))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # Steps that are not logged have a graph of their own.
         for with_accuracy in (True,) if config.telemetry.log_interval == 1 else (True, False):

@@ -5,19 +5,31 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tuitrain.accounting import choose_strategy, estimate_memory, fitting_changes, fitting_sentence, usable_bytes
+from tuitrain.accounting import (
+    choose_micro_batch,
+    choose_strategy,
+    estimate_memory,
+    fitting_changes,
+    fitting_sentence,
+    usable_bytes,
+)
 from tuitrain.config import RunConfig, load_config
 
 GB = 10**9
 
 
+ONE = "train.micro_batch_size=1"
+
+
 def needed(name: str, world_size: int, *overrides: str) -> int:
-    return estimate_memory(load_config(name, overrides), dtype="bfloat16", world_size=world_size).total
+    return estimate_memory(load_config(name, [ONE, *overrides]), dtype="bfloat16", world_size=world_size).total
 
 
 def choose(capacity: float | None, *, world_size: int = 8, nodes: int = 1, device: str = "cuda") -> tuple[str, str]:
-    return choose_strategy(load_config("llama3-8b"), "bfloat16", world_size, nodes, device, capacity)
+    return choose_strategy(load_config("llama3-8b", [ONE]), "bfloat16", world_size, nodes, device, capacity)
 
 
 def test_the_first_strategy_that_leaves_a_tenth_free_is_chosen() -> None:
@@ -44,22 +56,23 @@ def test_several_nodes_shard_within_a_node_when_that_fits() -> None:
 
 
 def test_processes_on_a_cpu_share_its_memory() -> None:
-    config = load_config("gpt2-124m", ["train.micro_batch_size=1", "parallel.strategy=ddp"])
+    config = load_config("gpt2-124m", [ONE, "parallel.strategy=ddp"])
     each = estimate_memory(config, world_size=4, device_type="cpu").total
-    asked = load_config("gpt2-124m", ["train.micro_batch_size=1"])
+    asked = load_config("gpt2-124m", [ONE])
     assert choose_strategy(asked, "float32", 4, 1, "cpu", 4 * each / 0.89)[0] == "ddp"
     assert choose_strategy(asked, "float32", 4, 1, "cpu", 2 * each)[0] != "ddp"
 
 
 def applied(config: RunConfig, settings: tuple[str, ...]) -> tuple[RunConfig, int]:
     count = next((int(text.removeprefix("--gpus ")) for text in settings if text.startswith("--gpus ")), 1)
+    settings = (f"train.micro_batch_size={config.train.micro_batch}", *settings)
     return load_config(config.preset or "", [text for text in settings if not text.startswith("--gpus ")]), count
 
 
-@pytest.mark.parametrize("name", ["qwen3-1.8b", "llama3-8b", "gpt2-1.3b"])
+@pytest.mark.parametrize(("name", "micro"), [("qwen3-1.8b", 2), ("llama3-8b", 1), ("gpt2-1.3b", 4)])
 @pytest.mark.parametrize("capacity", [24 * GB, 48 * GB, 80 * GB])
-def test_every_change_fits_and_none_changes_nothing(name: str, capacity: int) -> None:
-    config = load_config(name)
+def test_every_change_fits_and_none_changes_nothing(name: str, micro: int, capacity: int) -> None:
+    config = load_config(name, [f"train.micro_batch_size={micro}"])
     now = estimate_memory(config, dtype="bfloat16").total
     for change in fitting_changes(config, "bfloat16", 1, "cuda", capacity):
         changed, count = applied(config, change.settings)
@@ -69,7 +82,7 @@ def test_every_change_fits_and_none_changes_nothing(name: str, capacity: int) ->
 
 
 def test_out_of_memory_where_the_estimate_says_it_fits_still_gets_advice() -> None:
-    config = load_config("qwen3-1.8b")
+    config = load_config("qwen3-1.8b", ["train.micro_batch_size=2"])
     changes = fitting_changes(config, "bfloat16", 1, "cuda", 1000 * GB)
     assert changes[0].settings[0].startswith("train.micro_batch_size=")
     assert any("parallel.activation_checkpointing=selective" in change.settings for change in changes)
@@ -80,9 +93,52 @@ def test_the_sentence_names_settings_and_sizes_cheapest_first() -> None:
     text = fitting_sentence(config, "bfloat16", 1, "cuda", 40 * GB)
     assert re.search(r"train\.micro_batch_size=\d \(\d+\.\d GB\)", text)
     assert text.count(" or ") == 1
-    assert fitting_sentence(load_config("llama3-8b"), "bfloat16", 1, "cpu", GB) == ""
+    assert fitting_sentence(load_config("llama3-8b", [ONE]), "bfloat16", 1, "cpu", GB) == ""
 
 
 def test_a_cpu_is_not_offered_more_processes() -> None:
-    for change in fitting_changes(load_config("qwen3-0.6b"), "float32", 1, "cpu", 16 * GB):
+    for change in fitting_changes(
+        load_config("qwen3-0.6b", ["train.micro_batch_size=4"]), "float32", 1, "cpu", 16 * GB
+    ):
         assert not any(setting.startswith("--gpus") for setting in change.settings)
+
+
+@given(
+    batch=st.integers(1, 300),
+    world_size=st.sampled_from([1, 2, 3, 4]),
+    strategy=st.sampled_from(["ddp", "zero1", "fsdp", "auto"]),
+    device=st.sampled_from(["cpu", "cuda"]),
+    capacity=st.floats(1e6, 4e9),
+)
+def test_auto_is_the_largest_micro_batch_that_divides_and_fits(
+    batch: int, world_size: int, strategy: str, device: str, capacity: float
+) -> None:
+    asked = [f"train.global_batch_size={batch}", f"parallel.strategy={strategy if world_size > 1 else 'single'}"]
+    config = load_config("llama2-tiny", [*asked, "train.micro_batch_size=auto"])
+    size, reason = choose_micro_batch(config, "float32", world_size, 1, device, capacity)
+    usable = usable_bytes(capacity / world_size if device == "cpu" else capacity)
+    dividing = [each for each in range(1, batch + 1) if batch % (each * world_size) == 0]
+    allowed = [each for each in dividing if device == "cuda" or each <= 16]
+
+    def needed(micro: int, name: str) -> int:
+        changed = load_config("llama2-tiny", [asked[0], f"train.micro_batch_size={micro}", f"parallel.strategy={name}"])
+        return estimate_memory(changed, world_size=world_size, device_type=device).total
+
+    chosen = "single" if world_size == 1 else strategy
+    if chosen == "auto":
+        one = config.with_least_micro_batch()
+        chosen, _ = choose_strategy(one, "float32", world_size, 1, device, capacity)
+        decided, _ = choose_strategy(config.with_micro_batch(size), "float32", world_size, 1, device, capacity)
+        assert decided == chosen
+    assert not any(needed(each, chosen) <= usable for each in allowed if each > size)
+    if reason.startswith("the largest"):
+        assert size in allowed
+        assert needed(size, chosen) <= usable
+    else:
+        assert reason.startswith("not even one sequence fits 90 % of ")
+        assert size == 1
+
+
+def test_an_enormous_batch_does_not_stretch_the_choice() -> None:
+    config = load_config("llama2-tiny", ["train.global_batch_size=1000000000000", "train.micro_batch_size=auto"])
+    assert choose_micro_batch(config, "float32", 1, 1, "cuda", 1e18)[0] == 4096

@@ -143,6 +143,7 @@ def test_shells_complete_values_and_terms(
 
 def test_other_shells_complete_the_whole_word() -> None:
     assert complete_override("model.norm=la") == ["model.norm=layernorm"]
+    assert complete_override("train.micro_batch_size=") == ["train.micro_batch_size=auto"]
     assert complete_override("checkpoint.async_save=") == ["checkpoint.async_save=true", "checkpoint.async_save=false"]
 
 

@@ -93,6 +93,8 @@ def test_defaults_follow_the_keys_they_depend_on() -> None:
         ("model.n_heads=3", "n_heads (3) must divide d_model (128)", "unless head_dim is set"),
         ("model.n_heads=128", "n_heads (128) must divide d_model (128)", "at least 2 wide"),
         ("train.global_batch_size=7", "global_batch_size (7)", "must be a multiple of micro_batch_size (16)"),
+        ("train.micro_batch_size=autoo", "train.micro_batch_size: 'autoo'", "neither auto nor a whole number of 1"),
+        ("train.micro_batch_size=0", "train.micro_batch_size: 0", "neither auto nor a whole number of 1 or more."),
         ("data.tokenizer=sentencepiece:5", "sentencepiece:5", "from 300 to 1000000"),
         ("train.max_steps=none", "train", "max_steps or token_budget must be set"),
         ("telemetry.profile_steps=x", "telemetry.profile_steps = 'x'", "such as 10-15"),

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import PATIENCE_S, Place, wait_for
+from tuitrain.config import load_config
 from tuitrain.runs import RunDirectory, Status, glance, load_history
 
 pytestmark = pytest.mark.slow
@@ -26,7 +27,7 @@ def nothing_left_running(place: Place) -> Iterator[None]:
 
 
 def micro(place: Place, steps: int, *more: str) -> list[str]:
-    return [*place.micro("llama2-tiny", steps, "train.micro_batch_size=2", *more)]
+    return [*place.micro("llama2-tiny", steps, "train.micro_batch_size=auto", *more)]
 
 
 def step_of(run: RunDirectory) -> int:
@@ -53,6 +54,7 @@ def test_two_processes_train_as_one_run_and_one_process_goes_on_with_it(place: P
     record = load_history(run).run
     assert record is not None
     assert (record.parallel.strategy, record.parallel.world_size) == ("fsdp", 2)
+    assert record.config["train"]["micro_batch_size"] == 2
     assert place("logs", run.run_id, "--rank", "1").code == 0
     # A strategy of several processes is no strategy of one.
     refused = place("resume", run.run_id, "train.max_steps=15", "--gpus", "1", "--foreground")
@@ -62,6 +64,8 @@ def test_two_processes_train_as_one_run_and_one_process_goes_on_with_it(place: P
     done = place("resume", run.run_id, *more)
     assert done.code == 0, done.out + done.err
     assert load_history(run).steps.series("loss")[0].tolist() == list(range(1, 16))
+    # One process could take more at once; the run keeps what was decided.
+    assert load_config(str(run.config)).train.micro_batch_size == 2
     done = place("resume", run.run_id, "train.max_steps=20", "--foreground")
     assert done.code == 0, done.out + done.err
     assert step_of(run) == 20

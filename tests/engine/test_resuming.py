@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from engine_runs import configure, make_run, model_tensors, of_type, read_log, r
 
 from tuitrain import events
 from tuitrain.config import load_config
+from tuitrain.config.sections import HardwareConfig
 from tuitrain.runs import RunDirectory, load_history
 from tuitrain_engine import checkpoint
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import ReadingStopped
+from tuitrain_engine.hardware import find_machine
 from tuitrain_engine.journal import Journal
 from tuitrain_engine.parallel import World
 from tuitrain_engine.trainer import Trainer, prepare, train
@@ -227,3 +230,32 @@ def test_without_a_whole_checkpoint_a_resume_fails_and_nothing_is_lost(tmp_path:
     assert checkpoint.directory(run_dir, 2).is_dir()
     sample = run_engine(run_dir, "sample", "--prompt", "x", "--step", "2")
     assert sample.returncode == 3 and "damaged" in sample.stderr
+
+
+def test_auto_becomes_a_number_before_the_first_step_and_a_resume_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = make_run(tmp_path, train={"micro_batch_size": "auto", "global_batch_size": 24})
+    process = run_engine(run_dir)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "micro-batch 12 the largest up to 16 that fits 90 % of" in " ".join(process.stdout.split())
+    (run,) = of_type(read_log(run_dir), events.Run)
+    assert (run.config["train"]["micro_batch_size"], run.parallel.accumulation) == (12, 2)
+    assert load_config(str(run_dir / "config.toml")).train.micro_batch_size == 12
+    assert not list(run_dir.glob("config.earlier-*"))
+
+    monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
+    less = replace(find_machine(load_config(str(run_dir / "config.toml")).train, HardwareConfig()), memory_gb=1e-4)
+    monkeypatch.setattr("tuitrain_engine.trainer.find_machine", lambda *_: less)
+
+    def resumed(*changes: str) -> int:
+        config = load_config(str(run_dir / "config.toml"), [*changes, "train.max_steps=9"])
+        journal = Journal(run_dir)
+        trainer = prepare(run_dir, config, journal, Control(run_dir), World(), resume=True)
+        journal.close()
+        assert load_config(str(run_dir / "config.toml")).train == trainer.config.train
+        return trainer.config.train.micro_batch
+
+    assert resumed() == 12
+    assert resumed("train.micro_batch_size=auto") == 1
+    assert "not even one sequence fits 90 % of 0.1 MB" in " ".join(capsys.readouterr().out.split())

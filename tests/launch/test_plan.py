@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from tuitrain.accounting import estimate_memory
-from tuitrain.config import load_config
+from tuitrain.config import ConfigError, load_config
 from tuitrain.launch import LaunchError
+from tuitrain.launch.draft import Draft, outlook
 from tuitrain.launch.machine import Device, Machine, gpu_by_name, training_device
 from tuitrain.launch.plan import make_plan
+from tuitrain.launch.plan_view import plan_facts, plan_json
 from tuitrain.launch.preflight import check_memory, fits, require_engine, with_absolute_paths
 from tuitrain.launch.smoke import smoke_config
 
@@ -20,7 +22,7 @@ H100 = Device("gpu", "NVIDIA H100 80GB HBM3", 85.0)
 
 
 def test_the_fit_is_the_estimate_against_the_device() -> None:
-    config = load_config("qwen3-1.8b")
+    config = load_config("qwen3-1.8b", ["train.micro_batch_size=2"])
     enough = estimate_memory(config, dtype="bfloat16").total / 1e9 / 0.9
     assert make_plan(config, Device("gpu", "x", enough + 0.1)).fits
     assert not make_plan(config, Device("gpu", "x", enough - 0.1)).fits
@@ -29,14 +31,14 @@ def test_the_fit_is_the_estimate_against_the_device() -> None:
 @pytest.mark.parametrize("kind", ["gpu", "cpu"])
 @pytest.mark.parametrize("share", [0.85, 0.95, 1.05])
 def test_the_fit_the_strategy_and_the_suggestions_have_one_limit(kind: str, share: float) -> None:
-    overrides = ["parallel.activation_checkpointing=none", "parallel.strategy=fsdp"]
+    overrides = ["parallel.activation_checkpointing=none", "train.micro_batch_size=5", "parallel.strategy=fsdp"]
     dtype = Device(kind, "x", 1.0).dtype("auto")
     fsdp = estimate_memory(
         load_config("llama2-1.3b", overrides), dtype=dtype, world_size=4, device_type="cuda" if kind == "gpu" else "cpu"
     )
     processes = 4 if kind == "cpu" else 1
     device = Device(kind, "x", processes * fsdp.total / 1e9 / share)
-    auto = make_plan(load_config("llama2-1.3b", [overrides[0]]), device, gpus=4)
+    auto = make_plan(load_config("llama2-1.3b", overrides[:2]), device, gpus=4)
     assert auto.strategy == "fsdp"
     assert auto.fits is (share < 0.9)
     assert auto.strategy_reason.startswith("none fits") is not auto.fits
@@ -44,6 +46,49 @@ def test_the_fit_the_strategy_and_the_suggestions_have_one_limit(kind: str, shar
     changes = auto.changes()
     assert changes
     assert all(change.bytes / 1e9 <= auto.usable_gb for change in changes)
+
+
+def test_a_plan_has_the_micro_batch_that_the_engine_will_choose_and_says_why() -> None:
+    config = load_config("gpt2-124m")
+    assert config.train.micro_batch_size == "auto"
+    for device, gpus in ((H100, 1), (H100, 8), (CPU, 2), (CPU, 1)):
+        plan = make_plan(config, device, gpus=gpus)
+        micro = plan.config.train.micro_batch
+        assert plan.fits and plan.accumulation == plan.config.accumulation(gpus)
+        (told,) = [text for label, text in plan_facts(plan) if label == "micro-batch"]
+        assert told.startswith(f"{micro}, chosen: the largest ")
+        assert f"that fits 90 % of {plan.memory_gb:.1f} GB" in told
+        assert (plan_json(plan)["micro_batch_size"], plan_json(plan)["accumulation"]) == (micro, plan.accumulation)
+    assert micro == 16
+    named = make_plan(load_config("gpt2-124m", ["train.micro_batch_size=4"]), H100)
+    assert named.config.train.micro_batch == 4 and named.micro_batch_reason is None
+    assert "micro-batch" not in dict(plan_facts(named))
+
+
+def test_a_micro_batch_is_not_known_before_the_vocabulary_is() -> None:
+    unknown = load_config("gpt2-124m", ["model.vocab_size=none", "data.tokenizer=char"])
+    plan = make_plan(unknown, H100)
+    assert "n/a: chosen by memory once the vocabulary is known" in dict(plan_facts(plan))["micro-batch"]
+    assert plan_json(plan)["micro_batch_size"] is plan_json(plan)["accumulation"] is None
+
+
+def test_a_batch_that_the_processes_do_not_divide_is_refused_whatever_the_micro_batch() -> None:
+    with pytest.raises(ConfigError, match="must be a multiple of"):
+        make_plan(load_config("gpt2-124m"), H100, gpus=3)
+
+
+def test_what_does_not_fit_with_one_sequence_either_is_refused_as_ever() -> None:
+    plan = make_plan(load_config("llama3-8b"), H100)
+    assert (plan.fits, plan.config.train.micro_batch) == (False, 1)
+    with pytest.raises(LaunchError, match=r"micro-batch 1, bfloat16"):
+        check_memory(load_config("llama3-8b", ["train.device=cuda"]), Machine((H100,), CPU, 2))
+
+
+def test_a_form_shows_auto_and_plans_with_the_number() -> None:
+    seen = outlook(Draft("gpt2-124m", {"gpu": "H100"}))
+    assert seen.values["train.micro_batch_size"] == "auto"
+    assert seen.plan is not None and seen.plan.config.train.micro_batch > 16
+    assert "train.micro_batch_size" in outlook(Draft("gpt2-124m", {"train.micro_batch_size": "autoo"})).errors
 
 
 def test_a_gpu_trains_in_bfloat16_and_a_cpu_in_float32_unless_told() -> None:

@@ -39,6 +39,13 @@ def test_all_gpus_that_the_batch_divides_over_are_used(batch: int, micro: int, c
         assert f"{count} of 8 GPUs" in chosen.note
 
 
+def test_a_micro_batch_that_is_left_to_be_chosen_goes_with_every_number_that_divides_the_batch() -> None:
+    asked = load_config("gpt2-tiny", ["train.global_batch_size=12", "train.micro_batch_size=auto"])
+    assert choose_processes(asked, EIGHT, None).count == 6
+    with pytest.raises(LaunchError, match=r"this would work: --gpus 3, --gpus 4, train\.global_batch_size=15"):
+        check_processes(asked, 5)
+
+
 def test_the_cpu_gets_one_process_unless_told() -> None:
     assert choose_processes(config(8, 4), ALONE, None).count == 1
     assert choose_processes(config(8, 4), ALONE, 2).count == 2

@@ -4,6 +4,7 @@ from tuitrain.accounting.budget import BudgetTime, time_to_budget
 from tuitrain.accounting.fit import (
     Change,
     capacity_per_process,
+    choose_micro_batch,
     choose_strategy,
     fitting_changes,
     fitting_sentence,
@@ -32,6 +33,7 @@ __all__ = [
     "TokenPosition",
     "achieved_tflops",
     "capacity_per_process",
+    "choose_micro_batch",
     "choose_strategy",
     "chunk_rows",
     "count_parameters",

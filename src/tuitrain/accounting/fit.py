@@ -1,4 +1,4 @@
-"""Which strategy a run takes when it is left to us, and which settings make a run fit that does not."""
+"""Which strategy and micro-batch a run takes where they are auto, and which settings make a run fit that does not."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ GB = 1e9
 USABLE = 0.9
 """Share of the memory that an estimate may fill: CUDA, NCCL and fragmentation take the rest of a GPU's, the operating
 system and other programs that of a machine's."""
+LARGEST_MICRO_BATCH = {"cuda": 4096, "cpu": 16}
+"""Most sequences that auto takes: on a CPU more make a step no faster."""
 LESS = 0.9
 """Share of what a run needs that a change of its settings must come down to: estimates are no better than that."""
 
@@ -69,6 +71,31 @@ def choose_strategy(
         if needed <= usable:
             return strategy, f"{', '.join(tried)} {each}"
     return "fsdp", f"none fits: {', '.join(tried)} {each}"
+
+
+def choose_micro_batch(
+    config: RunConfig, dtype: str, world_size: int, nodes: int, device_type: str, capacity_bytes: float
+) -> tuple[int, str]:
+    """The micro-batch that train.micro_batch_size = auto stands for, and why.
+
+    The largest that divides the batch of a process and whose estimate is within usable_bytes, at most
+    LARGEST_MICRO_BATCH; 1 when none is. parallel.strategy = auto is what it would be for one sequence, since a larger
+    micro-batch is worth less than what sharding costs. Raises ValueError if vocab_size is unset.
+    """
+    if config.parallel.strategy == "auto":
+        one = config.with_least_micro_batch()
+        strategy, _ = choose_strategy(one, dtype, world_size, nodes, device_type, capacity_bytes)
+        config = _with(config, {"parallel.strategy": strategy})
+    capacity = capacity_per_process(capacity_bytes, world_size, nodes, device_type)
+    most, share = LARGEST_MICRO_BATCH[device_type], f"{USABLE:.0%} of {size_text(capacity)}".replace("%", " %")
+    for size in range(min(most, config.train.global_batch_size), 0, -1):
+        if config.train.global_batch_size % (size * world_size):
+            continue
+        needed = _estimate(_with(config, {"train.micro_batch_size": size}), dtype, world_size, device_type, nodes)
+        if needed <= usable_bytes(capacity):
+            limit = f" up to {most}" if device_type == "cpu" else ""
+            return size, f"the largest{limit} that fits {share} (estimate {size_text(needed)})"
+    return 1, f"not even one sequence fits {share}"
 
 
 def size_text(size: float) -> str:
@@ -149,14 +176,14 @@ def _candidates(config: RunConfig, world_size: int, device_type: str) -> Iterato
         # More processes would share the same memory.
         return
     for processes in (2, 4, 8, 16, 32, 64):
-        if processes > world_size and config.train.global_batch_size % (config.train.micro_batch_size * processes) == 0:
+        if processes > world_size and config.train.global_batch_size % (config.train.micro_batch * processes) == 0:
             for mode in ({}, *recompute):
                 yield {"parallel.strategy": "fsdp", **mode}, processes
 
 
 def _smaller_micro_batches(config: RunConfig) -> list[int]:
     """Smaller micro-batches that divide the one asked for, and so any batch it divides; largest first."""
-    now = config.train.micro_batch_size
+    now = config.train.micro_batch
     return [size for size in range(now // 2, 0, -1) if now % size == 0]
 
 

@@ -71,7 +71,8 @@ def estimate_memory(
     """Memory of one process at the peak of a step. dtype is the arithmetic: float32 or bfloat16 (autocast).
 
     Master weights, gradients and moments are float32. device_type tells whether rmsnorm has a fused kernel (on CUDA it
-    has, on CPU not). strategy = auto counts as replicas. Raises ValueError if vocab_size is unset.
+    has, on CPU not). strategy = auto counts as replicas. Raises ValueError if vocab_size is unset or
+    micro_batch_size is auto.
     """
     moments = step_moments(config, dtype=dtype, world_size=world_size, device_type=device_type, nodes=nodes)
     return max(moments.values(), key=lambda estimate: estimate.total)
@@ -83,7 +84,7 @@ def step_moments(
     """The memory at the three moments of a step that can be its peak: loss, backward, update."""
     model, params = config.model, count_parameters(config.model)
     element, fused = (2 if dtype == "bfloat16" else FLOAT), device_type == "cuda"
-    tokens = config.train.micro_batch_size * model.seq_len
+    tokens = config.train.micro_batch * model.seq_len
     edge = edge_bytes_per_token(model, element, fused)
     mode = config.parallel.activation_checkpointing
     kept, recomputed = blocks_bytes_per_token(model, element, fused, mode)
@@ -137,7 +138,7 @@ def _gathered(config: RunConfig, element: int, at_rest: int, *, at_loss: bool) -
 def _gradients(config: RunConfig, at_rest: int, world_size: int) -> tuple[int, int]:
     """Gradients when the last backward pass of a step begins, and after it."""
     whole, strategy, train = FLOAT * count_parameters(config.model).total, config.parallel.strategy, config.train
-    accumulating = train.global_batch_size > train.micro_batch_size * world_size
+    accumulating = train.global_batch_size > train.micro_batch * world_size
     if strategy in ("fsdp", "hsdp"):
         return (at_rest if accumulating else 0) + FLOAT * _block_parameters(config), at_rest
     if strategy == "zero1":

@@ -88,7 +88,7 @@ def estimated_memory(run: Run) -> MemoryEstimate | None:
         config = validate(run.config)
     except ConfigError:
         return None
-    if config.model.vocab_size is None:
+    if config.model.vocab_size is None or config.train.micro_batch_size == "auto":
         return None
     parallel = run.parallel
     if parallel is not None and config.parallel.strategy == "auto":
@@ -137,7 +137,7 @@ def memory_facts(history: RunHistory) -> Facts:
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
     """Dotted keys of two configuration trees whose values differ, with both values; None is unset.
 
-    Left out: the names, and a vocabulary size that only the tokenizer has decided.
+    Left out: the names, and what was left to be decided and now is: the vocabulary size and the micro-batch.
     """
     from tuitrain.config import flatten
 
@@ -148,7 +148,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
         for key in keys
         if left.get(key) != right.get(key)
         and key not in ("name", "preset")
-        and not (key == "model.vocab_size" and left.get(key) is None)
+        and (key, left.get(key)) not in (("model.vocab_size", None), ("train.micro_batch_size", "auto"))
     }
 
 

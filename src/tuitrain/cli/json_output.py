@@ -266,7 +266,9 @@ class Plan(_Object):
     token_budget: int | None
     data_token_limit: int | None
     least_epochs: float | None
-    accumulation: int
+    micro_batch_size: int | None
+    micro_batch_reason: str | None
+    accumulation: int | None
     strategy: str | None
     strategy_reason: str
     device: Device

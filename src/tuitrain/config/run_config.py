@@ -80,13 +80,13 @@ class RunConfig(Section):
     def accumulation(self, world_size: int = 1) -> int:
         """Micro-batches one process runs for a step: global / (micro × processes).
 
-        Raises ConfigError when that does not divide.
+        Raises ConfigError when that does not divide, ValueError while the micro-batch is auto.
         """
-        per_pass = self.train.micro_batch_size * world_size
+        per_pass = self.train.micro_batch * world_size
         if self.train.global_batch_size % per_pass:
             raise ConfigError(
                 f"train.global_batch_size ({self.train.global_batch_size}) must be a multiple of "
-                f"train.micro_batch_size × processes ({self.train.micro_batch_size} × {world_size}).",
+                f"train.micro_batch_size × processes ({self.train.micro_batch} × {world_size}).",
                 key="train.global_batch_size",
             )
         return self.train.global_batch_size // per_pass
@@ -94,6 +94,14 @@ class RunConfig(Section):
     def with_vocab_size(self, vocab_size: int) -> RunConfig:
         """The same configuration with the embedding table's size filled in."""
         return self.model_copy(update={"model": self.model.model_copy(update={"vocab_size": vocab_size})})
+
+    def with_micro_batch(self, size: int) -> RunConfig:
+        """The same configuration with this micro-batch."""
+        return self.model_copy(update={"train": self.train.model_copy(update={"micro_batch_size": size})})
+
+    def with_least_micro_batch(self) -> RunConfig:
+        """With one sequence where the micro-batch is auto: it divides whatever batch another one divides."""
+        return self.with_micro_batch(1) if self.train.micro_batch_size == "auto" else self
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dict without unset keys: what config.toml and the `run` record hold."""

@@ -5,27 +5,11 @@ Every key has a type, bounds and a docstring; `tuitrain schema` prints them all.
 
 from __future__ import annotations
 
-import math
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-_MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
-
-
-def parse_count(value: object) -> object:
-    """Read `81.7B`, `300M` or `1_000` as an integer; leave anything else to the type check."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?(?:e[0-9]+)?)\s*([kmbt]?)\s*", value.lower())
-    if not match:
-        return value
-    count = float(match[1].replace("_", "").replace(",", "")) * _MULTIPLIERS[match[2]]
-    return round(count) if math.isfinite(count) else value
-
-
-Count = Annotated[int, BeforeValidator(parse_count)]
+from tuitrain.config.numbers import Count, CountOrAuto
 
 
 class Section(BaseModel):
@@ -277,8 +261,9 @@ class TrainConfig(Section):
     """Stop after this many tokens; `81.7B` is understood. With max_steps set too, whichever comes first."""
     global_batch_size: int = Field(default=32, ge=1)
     """Sequences in one optimizer step, over all processes."""
-    micro_batch_size: int = Field(default=8, ge=1)
-    """Sequences in one forward pass of one process; accumulation follows from it."""
+    micro_batch_size: CountOrAuto = 8
+    """Sequences in one forward pass of one process; accumulation follows from it. auto: as many as fit by the memory
+    estimate, on a CPU at most 16; a run decides once, and its configuration then holds the number."""
     grad_clip: float = Field(default=1.0, ge=0)
     """Largest allowed global gradient norm; 0 switches clipping off."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -296,12 +281,19 @@ class TrainConfig(Section):
     def _consistent(self) -> TrainConfig:
         if self.max_steps is None and self.token_budget is None:
             raise ValueError("max_steps or token_budget must be set")
-        if self.global_batch_size % self.micro_batch_size:
+        if self.micro_batch_size != "auto" and self.global_batch_size % self.micro_batch_size:
             raise ValueError(
                 f"global_batch_size ({self.global_batch_size}) must be a multiple of "
                 f"micro_batch_size ({self.micro_batch_size})"
             )
         return self
+
+    @property
+    def micro_batch(self) -> int:
+        """micro_batch_size, once it is a number. Raises ValueError while it is auto."""
+        if self.micro_batch_size == "auto":
+            raise ValueError("train.micro_batch_size is auto and has not been decided")
+        return self.micro_batch_size
 
 
 class ParallelConfig(Section):

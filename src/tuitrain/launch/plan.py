@@ -11,6 +11,7 @@ from tuitrain.accounting import (
     MemoryEstimate,
     ParameterCounts,
     capacity_per_process,
+    choose_micro_batch,
     choose_strategy,
     count_parameters,
     estimate_memory,
@@ -36,8 +37,10 @@ SHAKESPEARE_CHARACTERS = 65
 class Plan:
     """The arithmetic of one configuration on `gpus` devices of one kind. Unknown is None.
 
-    parameters, flops and memory are None while the vocabulary is decided by the data, and so is a strategy that is
-    left to be chosen; budget is None where the device's peak is unknown or the run does not fit.
+    parameters, flops and memory are None while the vocabulary is decided by the data, and so are a strategy and an
+    accumulation that are left to be chosen; budget is None where the device's peak is unknown or the run does not fit.
+    config has the micro-batch that auto comes to, where that is known, and micro_batch_reason tells why; it is None
+    where the configuration names one.
     """
 
     config: RunConfig
@@ -45,7 +48,8 @@ class Plan:
     gpus: int
     dtype: str
     mfu: float
-    accumulation: int
+    accumulation: int | None
+    micro_batch_reason: str | None
     strategy: str | None
     strategy_reason: str
     parameters: ParameterCounts | None
@@ -116,7 +120,9 @@ def with_known_vocabulary(config: RunConfig) -> RunConfig:
 def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, mfu: float = DEFAULT_MFU) -> Plan:
     """Plan a run on `gpus` processes of one machine, a device each. Raises ConfigError if the batch does not divide."""
     config = with_known_vocabulary(config)
-    accumulation = config.accumulation(gpus)
+    config.with_least_micro_batch().accumulation(gpus)
+    config, micro_batch_reason = _with_micro_batch(config, device, gpus)
+    accumulation = None if config.train.micro_batch_size == "auto" else config.accumulation(gpus)
     dtype = device.dtype(config.train.dtype)
     peak = config.hardware.peak_tflops or peak_tflops(device.name, dtype)
     strategy, reason = planned_strategy(config, device, gpus)
@@ -132,8 +138,22 @@ def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, mfu: float = 
             tokens = config.total_steps * config.tokens_per_step
             budget = time_to_budget(tokens, flops.full, peak_tflops=peak, mfu=mfu, gpus=gpus)
     return Plan(
-        config, device, gpus, dtype, mfu, accumulation, strategy, reason, parameters, flops, memory, peak, budget
-    )
+        config, device, gpus, dtype, mfu, accumulation, micro_batch_reason, strategy, reason, parameters, flops, memory,
+        peak, budget,
+    )  # fmt: skip
+
+
+def _with_micro_batch(config: RunConfig, device: Device, gpus: int) -> tuple[RunConfig, str | None]:
+    """The configuration with the micro-batch that the engine will choose, and why; as it is where it names one."""
+    if config.train.micro_batch_size != "auto":
+        return config, None
+    if config.model.vocab_size is None:
+        return config, "chosen by memory once the vocabulary is known"
+    size, reason = choose_micro_batch(
+        config, dtype=device.dtype(config.train.dtype), world_size=gpus, nodes=1, device_type=device.type,
+        capacity_bytes=device.memory_gb * GB,
+    )  # fmt: skip
+    return config.with_micro_batch(size), reason
 
 
 def planned_strategy(config: RunConfig, device: Device, gpus: int) -> tuple[str | None, str]:

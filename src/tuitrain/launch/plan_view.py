@@ -19,12 +19,14 @@ def plan_facts(plan: Plan) -> list[tuple[str, str]]:
     """Named lines of text, from the architecture to the hours."""
     config, steps = plan.config, plan.config.total_steps
     batch = f"{config.train.global_batch_size} sequences × {config.model.seq_len:,} tokens"
-    passes = f"{config.train.micro_batch_size} × {plan.accumulation} micro-batches × {plan.gpus} process"
+    processes = f"{plan.gpus} process{'es' if plan.gpus > 1 else ''}"
+    passes = f"{config.train.micro_batch} × {plan.accumulation} micro-batches × " if plan.accumulation else ""
     return [
         ("architecture", config.model.architecture_name),
         ("parameters", _parameters(plan)),
         ("FLOPs per token", _flops(plan)),
-        ("step", f"{config.tokens_per_step:,} tokens ({batch}; {passes}{'es' if plan.gpus > 1 else ''})"),
+        ("step", f"{config.tokens_per_step:,} tokens ({batch}; {passes}{processes})"),
+        *_micro_batch(plan),
         ("run", f"{steps:,} steps, {units.count(plan.tokens)} tokens"),
         ("schedule", "\n".join([schedule_text(config, steps), *schedule_warnings(config, steps)])),
         ("data", _data(plan)),
@@ -33,6 +35,14 @@ def plan_facts(plan: Plan) -> list[tuple[str, str]]:
         ("memory", _memory(plan)),
         ("time", _time(plan)),
     ]
+
+
+def _micro_batch(plan: Plan) -> list[tuple[str, str]]:
+    """The micro-batch and why, where the configuration leaves it to be chosen."""
+    if plan.micro_batch_reason is None:
+        return []
+    size = f"{plan.config.train.micro_batch}, chosen" if plan.accumulation else NOT_AVAILABLE
+    return [("micro-batch", f"{size}: {plan.micro_batch_reason}")]
 
 
 def _data(plan: Plan) -> str:
@@ -145,6 +155,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "token_budget": plan.config.train.token_budget,
         "data_token_limit": plan.data_limit,
         "least_epochs": plan.least_epochs,
+        "micro_batch_size": plan.config.train.micro_batch_size if plan.accumulation else None,
+        "micro_batch_reason": plan.micro_batch_reason,
         "accumulation": plan.accumulation,
         "strategy": plan.strategy,
         "strategy_reason": plan.strategy_reason,

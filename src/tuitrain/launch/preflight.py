@@ -103,7 +103,7 @@ def check_memory(config: RunConfig, machine: Machine, gpus: int = 1) -> None:
         return
     name = config.preset or config.name
     fitting = [preset for preset in all_presets() if fits(preset, machine)]
-    how = f"micro-batch {config.train.micro_batch_size}, {plan.dtype}"
+    how = f"micro-batch {plan.config.train.micro_batch}, {plan.dtype}"
     how += f", {plan.strategy}" if gpus > 1 else ""
     here, more = (" or ".join(map(str, plan.changes(more_gpus=more))) for more in (False, True))
     advice = f"It would with {here}" if here else NOTHING_FITS.capitalize()

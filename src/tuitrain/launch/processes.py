@@ -41,18 +41,18 @@ def choose_processes(config: RunConfig, machine: Machine, asked: int | None) -> 
     check_processes(config, count)
     if count == there:
         return Processes(count)
-    train = config.train
+    train = config.with_least_micro_batch().train
     return Processes(
         count,
         f"{count} of {there} GPUs are used: train.global_batch_size ({train.global_batch_size}) is no multiple of "
-        f"train.micro_batch_size × processes ({train.micro_batch_size} × {there}).",
+        f"train.micro_batch_size × processes ({train.micro_batch} × {there}).",
     )
 
 
 def dividing_counts(config: RunConfig, most: int) -> list[int]:
     """Numbers of processes up to `most` over which the global batch divides."""
-    train = config.train
-    passes = train.global_batch_size // train.micro_batch_size
+    train = config.with_least_micro_batch().train
+    passes = train.global_batch_size // train.micro_batch
     return [count for count in range(1, most + 1) if passes % count == 0]
 
 
@@ -63,20 +63,20 @@ def check_processes(config: RunConfig, count: int) -> None:
 
 
 def _check_batch(config: RunConfig, count: int) -> None:
-    train = config.train
-    if train.global_batch_size % (train.micro_batch_size * count) == 0:
+    train = config.with_least_micro_batch().train
+    if train.global_batch_size % (train.micro_batch * count) == 0:
         return
     works = [f"--gpus {number}" for number in dividing_counts(config, count) if number > 1][-2:]
-    sizes = [size for size in range(train.micro_batch_size - 1, 0, -1) if train.global_batch_size % (size * count) == 0]
+    sizes = [size for size in range(train.micro_batch - 1, 0, -1) if train.global_batch_size % (size * count) == 0]
     if sizes:
         works.append(f"train.micro_batch_size={sizes[0]}")
     else:
         # The nearest larger batch that divides.
-        per_pass = train.micro_batch_size * count
+        per_pass = train.micro_batch * count
         works.append(f"train.global_batch_size={-(-train.global_batch_size // per_pass) * per_pass}")
     raise LaunchError(
         f"train.global_batch_size ({train.global_batch_size}) must be a multiple of train.micro_batch_size × processes "
-        f"({train.micro_batch_size} × {count}); this would work: {', '.join(works)}."
+        f"({train.micro_batch} × {count}); this would work: {', '.join(works)}."
     )
 
 

@@ -95,7 +95,7 @@ def _point(at: str | None) -> tuple[str, float] | None:
     if at is None:
         return None
     from tuitrain.analysis.series import AXES
-    from tuitrain.config.sections import parse_count
+    from tuitrain.config.numbers import parse_count
 
     key, _, text = at.partition("=")
     try:

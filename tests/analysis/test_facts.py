@@ -1,0 +1,13 @@
+"""How a run's configuration differs from that of its preset."""
+
+from __future__ import annotations
+
+from tuitrain.analysis.facts import changes_from_preset
+from tuitrain.config import load_config
+
+
+def test_what_a_run_has_decided_itself_is_no_difference_from_its_preset() -> None:
+    decided = load_config("gpt2-124m", ["train.max_steps=5"]).with_micro_batch(32)
+    assert changes_from_preset(decided.to_dict()) == {"train.max_steps": (None, 5)}
+    named = load_config("gpt2-tiny", ["train.micro_batch_size=4"])
+    assert changes_from_preset(named.to_dict()) == {"train.micro_batch_size": (8, 4)}
