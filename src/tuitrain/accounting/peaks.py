@@ -29,7 +29,7 @@ GPUS: tuple[Gpu, ...] = (
     Gpu("RTX 5090", 209.5, 34.2, r"(?:rtx )?5090"),
     Gpu("RTX 6000 Ada", 364.0, 51.5, r"(?:rtx )?6000 ada(?: generation)?"),
     Gpu("L40S", 362.0, 48.3, r"l40s"),
-    # Dense; L40 after a copy of NVIDIA's data sheet (362.1 with sparsity). L4 and A10G are still to be checked there.
+    # Dense; L40 and L4 after copies of NVIDIA's data sheets (362.1 and 242 with sparsity). A10G is to be checked there.
     Gpu("L40", 181.05, 48.3, r"l40"),
     Gpu("L4", 121.0, 24.2, r"l4"),
     Gpu("A10G", 70.0, 24.1, r"a10g"),
