@@ -412,6 +412,7 @@ def test_neither_pyplot_nor_a_window_system_is_touched() -> None:
 def test_any_numbers_make_a_figure(seed: int, tmp_path: Path) -> None:
     history = extreme_history(seed)
     for axis in ("step", "time"):
+        # A number of hundreds of digits would leave the curves no room, which is an error.
         assert export_plots([(RunDirectory(tmp_path), history)], tmp_path, dpi=30, x=axis)
 
 

@@ -109,11 +109,11 @@ def _loss_note(view: View, limits: Limits, window: int) -> str:
     summary = view.summary
     if summary.best_val_loss is not None:
         at = "" if summary.best_val_step is None else f" at step {summary.best_val_step:,}"
-        lines.append(f"best validation {summary.best_val_loss:.3f}{at}")
+        lines.append(f"best validation {metric('best_val_loss').text(summary.best_val_loss)}{at}")
     if summary.final_loss is not None:
-        lines.append(f"training, mean of the end {summary.final_loss:.3f}")
+        lines.append(f"training, mean of the end {metric('final_loss').text(summary.final_loss)}")
     if summary.last_loss is not None:
-        lines.append(f"last training loss {summary.last_loss:.3f}")
+        lines.append(f"last training loss {metric('last_loss').text(summary.last_loss)}")
     if window > 1:
         lines.append(f"smoothed over {window} records")
     if limits.note:
