@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyte
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.style import Style
 
@@ -37,6 +37,7 @@ def _visible(cell: pyte.screens.Char) -> object:
 
 
 @given(st.lists(PIECES, max_size=25), st.integers(0, 25))
+@example(["\x1b[4;31m", "\x1b[24;39m", "\x1b[4ma\x1b[0m"], 0)
 def test_the_screen_is_the_same(pieces: list[str], cut: int) -> None:
     thrift = Thrift()
     written = thrift("".join(pieces[:cut])) + thrift("".join(pieces[cut:]))

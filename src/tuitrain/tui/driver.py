@@ -22,6 +22,11 @@ LEAVE_S = 5
 """After so many seconds a program that was asked to end is ended."""
 _PLAIN: tuple[str, str, tuple[str, ...]] = ("", "", ())
 
+_ENDS = {
+    "22": ("1", "2"), "23": ("3",), "24": ("4", "21"), "25": ("5", "6"), "27": ("7",), "28": ("8",), "29": ("9",),
+}  # fmt: skip
+"""Codes that end a style, and those that begin it."""
+
 
 class Thrift:
     """Leaves out of a stream of text and escape sequences the colours that the terminal already has."""
@@ -80,6 +85,8 @@ def _read(style: tuple[str, str, tuple[str, ...]], codes: str) -> tuple[str, str
             fore = "" if code == "39" else code
         elif code == "49" or (code.startswith("4") and len(code) == 2) or code.startswith("10"):
             back = "" if code == "49" else code
+        elif code in _ENDS:
+            styles = tuple(style for style in styles if style not in _ENDS[code])
         elif code not in styles:
             styles = (*styles, code)
     return fore, back, styles
