@@ -24,6 +24,7 @@ from weight_models import (
 )
 
 from tuitrain.config import ConfigError, ModelConfig
+from tuitrain.files import shortened
 from tuitrain_engine import weights
 from tuitrain_engine.model import Transformer
 
@@ -33,7 +34,7 @@ def refusal(config: ModelConfig, origin: Path | str) -> str:
     with pytest.raises(ConfigError) as error:
         load(config, origin)
     text = str(error.value)
-    assert text.startswith(f"model.init_from = {origin}: ") and "\n" not in text
+    assert text.startswith(f"model.init_from = {shortened(str(origin))}: ") and "\n" not in text
     return text
 
 
@@ -54,7 +55,7 @@ def test_a_foreign_file_beyond_all_measure_is_one_short_sentence(tmp_path: Path,
 
 @pytest.mark.parametrize("origin", ["~nobody-here/x", "/tmp/" + "x" * 5000])
 def test_a_name_that_no_directory_can_have_is_one_sentence(origin: str) -> None:
-    refusal(make_config(**LLAMA), origin)
+    assert len(refusal(make_config(**LLAMA), origin)) < 1000
 
 
 # ── older files ──────────────────────────────────────────────────────────────────────────────────────────

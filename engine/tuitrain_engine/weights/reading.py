@@ -41,7 +41,7 @@ def load_pretrained(model: nn.Module, config: ModelConfig) -> Decision:
     of another model.
     """
     assert config.init_from is not None
-    origin = f"model.init_from = {config.init_from}"
+    origin = f"model.init_from = {shortened(config.init_from)}"
     try:
         directory = find(config.init_from)
         differing = _compare(config_from_hf(directory), config)
