@@ -20,9 +20,9 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from tuitrain.runs import RunDirectory, glance, list_runs
+from tuitrain.runs import RunDirectory, list_runs, read_snapshot
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.registry import Place
+from tuitrain.tui.registry import ScreenName
 from tuitrain.tui.settings import Settings
 
 DOCS = Path(__file__).resolve().parent
@@ -38,7 +38,7 @@ class Shot:
     """One picture: which screen, what is pressed on it, and the sentence about it."""
 
     name: str
-    screen: Place
+    screen: ScreenName
     about: str
     keys: tuple[str, ...] = ()
     size: tuple[int, int] = WIDE
@@ -79,7 +79,7 @@ def trained() -> Iterator[list[RunDirectory]]:
              "--note", "a first look")  # fmt: skip
     runs = list_runs(RUNS)
     try:
-        while (step := glance(runs[0]).step) is None or step.step < STEPS_BEFORE:
+        while (step := read_snapshot(runs[0]).step) is None or step.step < STEPS_BEFORE:
             time.sleep(0.5)
         yield runs
     finally:
@@ -89,7 +89,7 @@ def trained() -> Iterator[list[RunDirectory]]:
 async def settled(app: TuitrainApp, pilot: Pilot[None]) -> None:
     """Wait until what is asked for has been read and drawn."""
     async with asyncio.timeout(60):
-        while not all(view.loaded for view in app.board.views):
+        while not all(view.loaded for view in app.state.runs):
             await pilot.pause(0.05)
     await pilot.pause(2.5)
 

@@ -207,7 +207,7 @@ def start_saving(
     state = {
         "model": _untied(model),
         "rng": _random_state(world),
-        "loop": _loop_tensor(world.share({"loop": loop_state, "optimizer": bool(optimizer.state)})),
+        "loop": _loop_tensor(world.broadcast_object({"loop": loop_state, "optimizer": bool(optimizer.state)})),
     }
     if optimizer.state:
         # Before the first step there is no state, and torch would make one by a step, which AdamW counts.

@@ -60,7 +60,7 @@ def restore(
 
     Raises CheckpointError when there is none, ConfigError when the configuration does not go with it.
     """
-    found, damaged = world.share(checkpoint.choose(run_dir) if world.is_main else None)
+    found, damaged = world.broadcast_object(checkpoint.choose(run_dir) if world.is_main else None)
     if found is None:
         raise CheckpointError(f"{checkpoint.none_sentence(run_dir, damaged)} There is nothing to go on from.")
     state = checkpoint.load(found.path, model, optimizer, world)
@@ -79,7 +79,7 @@ def restore(
             f"{config.train.max_steps}. Raise train.max_steps, or launch a new run."
         )
     dataset.train.restore(state.get("data", {}), progress.sequences)
-    evaluations, written, progress.totals.wall_time_s = world.share(
+    evaluations, written, progress.totals.wall_time_s = world.broadcast_object(
         (journal.evaluations(up_to_step=progress.step), journal.written_at(progress.step), journal.wall_time_s())
         if world.is_main
         else None

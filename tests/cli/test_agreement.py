@@ -23,14 +23,14 @@ from tuitrain.cli.commands.status import status_line
 from tuitrain.export.comparison import comparison_document
 from tuitrain.export.metrics import export_metrics
 from tuitrain.export.tables import as_dict
-from tuitrain.runs import Glancer, LogFollower, RunDirectory, RunHistory, RunInfo, glance, load_history
-from tuitrain.runs.glance import with_history
+from tuitrain.runs import LogFollower, RunDirectory, RunHistory, RunInfo, SnapshotReader, load_history, read_snapshot
 from tuitrain.runs.newest import HEAD_BYTES, TAIL_BYTES
+from tuitrain.runs.snapshot import with_history
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.frame import render_frame, view_of
 from tuitrain.tui.source import Source
-from tuitrain.tui.state import Board
 from tuitrain.tui.text import plain
+from tuitrain.tui.view_state import ViewState
 
 Line = dict[str, Any]
 KEYS = ("loss", "tokens", "mfu", "tokens_per_sec")
@@ -211,17 +211,17 @@ def test_all_commands_show_the_same_numbers(
         run = RunDirectory(Path(directory) / "a")
         write(run, lines, width, torn)
         whole = run.metrics.read_bytes()
-        glancer = Glancer()
+        snapshot_reader = SnapshotReader()
         run.metrics.write_bytes(whole[: len(whole) // 2])
-        glancer.look(run)
+        snapshot_reader.look(run)
         with run.metrics.open("ab") as log:
             log.write(whole[len(whole) // 2 :])
-        seen, history = glance(run), load_history(run)
+        seen, history = read_snapshot(run), load_history(run)
         view = view_of(run, 0)
         update = Source(0, run, LogFollower(run.metrics)).poll()
-        top = "\n".join(plain(line) for line in header(Board([view]), 300))
+        top = "\n".join(plain(line) for line in header(ViewState([view]), 300))
         frame = render_frame([run], 300, 40, False)
-        read_on, ls = run_facts(glancer.look(run)), run_facts(seen)
+        read_on, ls = run_facts(snapshot_reader.look(run)), run_facts(seen)
         show = full_facts(with_history(seen, history), history)
         compare = as_dict(compare_runs([("a", history)]))
         final = comparison_document([(run, history)])["runs"][0]

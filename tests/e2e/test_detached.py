@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import PATIENCE_S, Place, wait_for
-from tuitrain.runs import RunDirectory, glance
+from tuitrain.runs import RunDirectory, read_snapshot
 from tuitrain.runs.status import process_alive
 
 
@@ -28,7 +28,7 @@ def nothing_left_running(place: Place) -> Iterator[None]:
 
 def step_of(run: RunDirectory) -> int:
     """The newest step in the log."""
-    seen = glance(run).step
+    seen = read_snapshot(run).step
     return seen.step if seen else 0
 
 
@@ -116,7 +116,7 @@ def test_ctrl_c_in_the_foreground_stops_gracefully_with_130(place: Place) -> Non
     process, said = interrupted_launch(place, "--foreground", output=subprocess.PIPE)
     assert process.returncode == 130
     assert b"Traceback" not in said
-    assert glance(place.runs[0]).status == "stopped"
+    assert read_snapshot(place.runs[0]).status == "stopped"
 
 
 def test_ctrl_c_while_following_leaves_the_run_training(place: Place) -> None:

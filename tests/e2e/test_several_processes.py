@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import PATIENCE_S, Place, wait_for
 from tuitrain.config import load_config
-from tuitrain.runs import RunDirectory, Status, glance, load_history
+from tuitrain.runs import RunDirectory, Status, load_history, read_snapshot
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ def micro(place: Place, steps: int, *more: str) -> list[str]:
 
 
 def step_of(run: RunDirectory) -> int:
-    seen = glance(run).step
+    seen = read_snapshot(run).step
     return seen.step if seen else 0
 
 
@@ -81,7 +81,7 @@ def test_stop_and_now_end_every_process(place: Place) -> None:
     assert place("stop", run.run_id).code == 0
     _, alive = psutil.wait_procs(tree, timeout=PATIENCE_S)
     assert not alive
-    assert glance(run).status is Status.STOPPED
+    assert read_snapshot(run).status is Status.STOPPED
     assert place("resume", run.run_id, "--detach").code == 0
     step = step_of(run)
     wait_for(lambda: step_of(run) > step)
@@ -102,7 +102,7 @@ def test_ctrl_c_saves_and_ends_with_130(place: Place) -> None:
     os.kill(launched.pid, signal.SIGINT)
     assert launched.wait(PATIENCE_S) == 130
     run = place.runs[0]
-    assert glance(run).status is Status.STOPPED
+    assert read_snapshot(run).status is Status.STOPPED
     assert list(run.checkpoints.glob("step-*/.metadata"))
     assert "Traceback" not in run.console.read_text(encoding="utf-8")
 
@@ -115,4 +115,4 @@ def test_what_is_wrong_is_said_once_in_a_sentence(place: Place) -> None:
     assert done.code == 2, done.out + done.err
     assert "Traceback" not in done.out + done.err
     assert done.out.count("too few for one sequence") == 1
-    assert glance(place.runs[0]).status is Status.FAILED
+    assert read_snapshot(place.runs[0]).status is Status.FAILED

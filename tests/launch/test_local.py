@@ -24,7 +24,7 @@ from tuitrain.launch import LaunchError, detached, preflight
 from tuitrain.launch.console import ConsoleFollower
 from tuitrain.launch.local import Label, follow, new_run, start, train_command, wrapped_command
 from tuitrain.launch.stop import kill_run, stop_run
-from tuitrain.runs import RunDirectory, Status, create_run_directory, glance
+from tuitrain.runs import RunDirectory, Status, create_run_directory, read_snapshot
 
 PATIENCE_S = 30.0
 
@@ -159,7 +159,7 @@ def test_any_program_is_a_run_and_its_end_is_logged(run: RunDirectory, code: int
         f"raise SystemExit({code})"
     )
     assert wrapped(run, source).wait(PATIENCE_S) == code
-    seen = glance(run)
+    seen = read_snapshot(run)
     assert seen.status is status
     assert seen.end is not None
     assert seen.end.step == 4
@@ -171,7 +171,7 @@ def test_a_program_that_logs_its_own_end_keeps_it(run: RunDirectory) -> None:
         "with EventWriter(os.environ['TUITRAIN_RUN_DIR'] + '/metrics.jsonl') as log: log.write(End(status='stopped'))"
     )
     assert wrapped(run, source).wait(PATIENCE_S) == 0
-    assert glance(run).status is Status.STOPPED
+    assert read_snapshot(run).status is Status.STOPPED
     assert run.metrics.read_bytes().count(b"\n") == 1
 
 
@@ -209,7 +209,7 @@ def test_a_hangup_ends_any_program_unless_it_was_started_to_ignore_it(
         assert not catches(process.pid, signal.SIGHUP)
         os.kill(process.pid, signal.SIGTERM)
     process.wait(PATIENCE_S)
-    assert glance(run).status is Status.STOPPED
+    assert read_snapshot(run).status is Status.STOPPED
 
 
 def test_a_checkpoint_that_is_asked_for_by_signal_does_not_end_a_program(run: RunDirectory) -> None:
@@ -224,7 +224,7 @@ def test_a_checkpoint_that_is_asked_for_by_signal_does_not_end_a_program(run: Ru
     os.kill(process.pid, signal.SIGUSR1)
     assert process.wait(PATIENCE_S) == 0
     assert b"saving" in run.console.read_bytes()
-    assert glance(run).status is Status.COMPLETED
+    assert read_snapshot(run).status is Status.COMPLETED
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
@@ -247,15 +247,15 @@ def test_a_resumed_run_is_live_before_its_first_record_whatever_the_clock_of_the
 
     write(Step(step=1, loss=1.0, time=time.time() + clock), end=b'{"type":"st')
     write(End(status="completed", time=time.time() + clock))
-    assert glance(run).status is Status.COMPLETED
+    assert read_snapshot(run).status is Status.COMPLETED
     start_program("import time\nwhile True: time.sleep(1)")
-    assert glance(run).status is Status.STARTING
+    assert read_snapshot(run).status is Status.STARTING
     write(end=b'{"type":"run"')
-    assert glance(run).status is Status.STARTING, "half a record is none"
+    assert read_snapshot(run).status is Status.STARTING, "half a record is none"
     write(Run(run_id="a", name="a", attempt=2), Step(step=2, loss=1.0))
-    assert glance(run).status is Status.RUNNING
+    assert read_snapshot(run).status is Status.RUNNING
     write(End(status="completed", time=time.time() + clock))
-    assert glance(run).status is Status.COMPLETED
+    assert read_snapshot(run).status is Status.COMPLETED
 
 
 def test_the_console_follower_waits_for_the_file_and_keeps_split_characters(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 from tuitrain.accounting import estimate_memory
 from tuitrain.config import ConfigError, load_config
 from tuitrain.launch import LaunchError
-from tuitrain.launch.draft import Draft, outlook
 from tuitrain.launch.machine import Device, Machine, gpu_by_name, training_device
 from tuitrain.launch.plan import make_plan
 from tuitrain.launch.plan_view import plan_facts, plan_json
 from tuitrain.launch.preflight import check_memory, fits, require_engine, with_absolute_paths
+from tuitrain.launch.request import LaunchRequest, preview
 from tuitrain.launch.smoke import smoke_config
 
 CPU = Device("cpu", "CPU", 25.3)
@@ -85,10 +85,10 @@ def test_what_does_not_fit_with_one_sequence_either_is_refused_as_ever() -> None
 
 
 def test_a_form_shows_auto_and_plans_with_the_number() -> None:
-    seen = outlook(Draft("gpt2-124m", {"gpu": "H100"}))
+    seen = preview(LaunchRequest("gpt2-124m", {"gpu": "H100"}))
     assert seen.values["train.micro_batch_size"] == "auto"
     assert seen.plan is not None and seen.plan.config.train.micro_batch > 16
-    assert "train.micro_batch_size" in outlook(Draft("gpt2-124m", {"train.micro_batch_size": "autoo"})).errors
+    assert "train.micro_batch_size" in preview(LaunchRequest("gpt2-124m", {"train.micro_batch_size": "autoo"})).errors
 
 
 def test_a_gpu_trains_in_bfloat16_and_a_cpu_in_float32_unless_told() -> None:

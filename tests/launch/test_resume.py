@@ -26,7 +26,7 @@ from tuitrain.launch.machine import Device, Machine
 from tuitrain.launch.processes import Processes
 from tuitrain.launch.resume import prepare_resume, resume_run
 from tuitrain.launch.stop import kill_run, stop_run
-from tuitrain.runs import RunDirectory, RunInfo, Status, create_run_directory, glance, lock_held
+from tuitrain.runs import RunDirectory, RunInfo, Status, create_run_directory, lock_held, read_snapshot
 
 NO_PROCESS = 2**22 + 1
 PATIENCE_S = 30.0
@@ -269,7 +269,7 @@ def orphan(tmp_path: Path) -> Iterator[tuple[RunDirectory, psutil.Process]]:
 
 def test_an_orphan_is_asked_to_stop(orphan: tuple[RunDirectory, psutil.Process]) -> None:
     run, worker = orphan
-    assert glance(run).status.live
+    assert read_snapshot(run).status.live
     assert stop_run(run, timeout_s=PATIENCE_S, tell=lambda text: None) is Status.STOPPED
     psutil.wait_procs([worker], timeout=PATIENCE_S)
     assert lock_held(run.lock) is False

@@ -17,7 +17,7 @@ import pytest
 from tuitrain.events import End, EventWriter
 from tuitrain.launch.local import Label, start
 from tuitrain.launch.stop import kill_run
-from tuitrain.runs import RunDirectory, Status, create_run_directory, glance
+from tuitrain.runs import RunDirectory, Status, create_run_directory, read_snapshot
 from tuitrain_engine import torchrun
 
 PATIENCE_S = 120.0
@@ -141,7 +141,7 @@ DIE = "if rank == 0: os.kill(os.getpid(), signal.SIGKILL)"
 def test_the_reason_is_left_in_the_log_when_rank_0_could_not(run: RunDirectory, begin: Begin, body: str) -> None:
     (run.path / "saved").touch()
     assert begin(body, wait=False).wait(PATIENCE_S) == 1
-    seen = glance(run)
+    seen = read_snapshot(run)
     assert seen.status is Status.FAILED
     assert seen.end is not None
     assert str(seen.end.reason).startswith("Process 0 was killed by SIGKILL")
@@ -155,7 +155,7 @@ def test_the_end_of_an_earlier_attempt_is_not_that_of_this_one(run: RunDirectory
     ends = [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
     assert [end["status"] for end in ends] == ["stopped", "failed"]
     assert ends[1]["reason"]
-    assert glance(run).status is Status.FAILED
+    assert read_snapshot(run).status is Status.FAILED
 
 
 def test_what_rank_0_wrote_is_left_alone(run: RunDirectory, begin: Begin) -> None:
@@ -163,7 +163,7 @@ def test_what_rank_0_wrote_is_left_alone(run: RunDirectory, begin: Begin) -> Non
     body = BEGIN + "    log.write(End(status='failed', reason='mine'))\n    sys.exit(1)"
     assert begin(body, wait=False).wait(PATIENCE_S) == 1
     assert run.metrics.read_text(encoding="utf-8").count('"type":"end"') == 1
-    seen = glance(run).end
+    seen = read_snapshot(run).end
     assert seen is not None
     assert seen.reason == "mine"
 
@@ -171,7 +171,7 @@ def test_what_rank_0_wrote_is_left_alone(run: RunDirectory, begin: Begin) -> Non
 def test_an_interrupt_before_the_workers_listen_is_a_stop(run: RunDirectory, begin: Begin) -> None:
     (run.path / "saved").touch()
     assert begin("sys.exit(130)", wait=False).wait(PATIENCE_S) == 130
-    assert glance(run).status is Status.STOPPED
+    assert read_snapshot(run).status is Status.STOPPED
 
 
 def test_without_workers_a_checkpoint_is_not_asked_for_and_an_end_is_at_once(
@@ -189,14 +189,14 @@ def test_without_workers_a_checkpoint_is_not_asked_for_and_an_end_is_at_once(
         with pytest.raises(SystemExit) as exit:
             torchrun._pass_on(number, None)
         assert exit.value.code == code
-        end = glance(run).end
+        end = read_snapshot(run).end
         assert end is not None
         assert (end.status, end.reason) == ("stopped", f"stopped by {number.name} before the first step")
 
 
 def test_now_kills_the_workers_too(run: RunDirectory, begin: Begin) -> None:
     process = begin()
-    assert glance(run).status is Status.STARTING
+    assert read_snapshot(run).status is Status.STARTING
     info = run.read_info()
     assert info is not None
     assert (info.launcher, info.processes, info.pid) == ("torchrun", 2, process.pid)

@@ -12,7 +12,7 @@ import pytest
 from tests.runs.lock_holder import held
 from tests.support import unprivileged, write_run
 from tuitrain.launch.local import start
-from tuitrain.runs import RunDirectory, RunInfo, editing, glance, list_runs
+from tuitrain.runs import RunDirectory, RunInfo, editing, list_runs, read_snapshot
 from tuitrain.runs.editing import EditError, add_note, change_tags, normal_tags, remove_notes, set_tags
 
 
@@ -24,7 +24,7 @@ def test_tags_are_set_added_and_taken_away(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     assert set_tags(run, ["x", "two words"]) == ["x", "two-words"]
     assert change_tags(run, add=["y", "x"], remove=["two words"]) == ["x", "y"]
-    assert glance(run).tags == ["x", "y"]
+    assert read_snapshot(run).tags == ["x", "y"]
 
 
 def test_notes_are_added_below_one_another(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_notes_are_added_below_one_another(tmp_path: Path) -> None:
     assert add_note(run, " first ") == ["first"]
     assert add_note(run, "  ") == ["first"]
     assert add_note(run, "second") == ["first", "second"]
-    assert glance(run).notes == ["first", "second"]
+    assert read_snapshot(run).notes == ["first", "second"]
 
 
 def test_all_other_facts_stay_also_those_of_a_newer_version(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import write_run
 from tuitrain.files import read_regular
-from tuitrain.runs import Glancer, LogFollower, RunDirectory, list_runs, load_history
+from tuitrain.runs import LogFollower, RunDirectory, SnapshotReader, list_runs, load_history
 from tuitrain.runs.console import ConsoleFile
 
 
@@ -56,7 +56,7 @@ def test_the_other_runs_of_a_list_are_there_beside_one_whose_files_are_none(kind
     ODD[kind](odd.metrics)
     facts.info.unlink()
     ODD[kind](facts.info)
-    seen = {each.directory.run_id: each for each in Glancer().look_at(list_runs(tmp_path))}
+    seen = {each.directory.run_id: each for each in SnapshotReader().look_at(list_runs(tmp_path))}
     assert seen[good.run_id].step is not None
     assert seen["odd"].problem == f"cannot read the log: it is {kind}, not a regular file"
     assert seen["facts"].problem == "run.json cannot be read"

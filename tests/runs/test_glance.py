@@ -11,7 +11,7 @@ import pytest
 from tests.support import loss_at, run_record, step_record, write_run
 from tuitrain.config import load_config
 from tuitrain.events import End, Eval, EventWriter, Record, System
-from tuitrain.runs import Glancer, RunDirectory, RunInfo, Status, glance, load_history
+from tuitrain.runs import RunDirectory, RunInfo, SnapshotReader, Status, load_history, read_snapshot
 from tuitrain.runs.curve import MOST_POINTS, Points, joined, resampled
 from tuitrain.runs.newest import HEAD_BYTES, SEARCH_BYTES, TAIL_BYTES
 
@@ -22,7 +22,7 @@ CONFIG = load_config("llama2-tiny")
 @pytest.mark.parametrize("steps", [1, 100, 700, 800, 1000, 4000])
 def test_a_glance_tells_the_same_as_the_whole_log(tmp_path: Path, steps: int) -> None:
     run = write_run(tmp_path, steps=steps, overrides=("train.max_steps=10000",))
-    seen, history = glance(run), load_history(run)
+    seen, history = read_snapshot(run), load_history(run)
     assert seen.run == history.run
     assert seen.end == history.end
     assert seen.last_time == history.last_time
@@ -51,7 +51,7 @@ def test_the_newest_evaluation_is_found_wherever_it_lies(tmp_path: Path, newest:
     run = RunDirectory(tmp_path / "a")
     long_log(run, 2500, evaluations=[100, 200, newest])
     assert HEAD_BYTES + TAIL_BYTES < run.metrics.stat().st_size < SEARCH_BYTES
-    evaluation = glance(run).evaluation
+    evaluation = read_snapshot(run).evaluation
     assert evaluation is not None
     assert evaluation.step == newest
 
@@ -60,7 +60,7 @@ def test_an_old_evaluation_is_not_taken_for_the_newest(tmp_path: Path, monkeypat
     monkeypatch.setattr(MODULE, "SEARCH_BYTES", 2 * TAIL_BYTES)
     run = RunDirectory(tmp_path / "a")
     long_log(run, 2500, evaluations=[100, 1000])
-    assert glance(run).evaluation is None
+    assert read_snapshot(run).evaluation is None
 
 
 def grow(run: RunDirectory, *records: Record) -> None:
@@ -71,12 +71,12 @@ def grow(run: RunDirectory, *records: Record) -> None:
 
 @pytest.mark.parametrize("reached", [95, 950])
 def test_an_evaluation_that_a_resume_superseded_is_not_the_newest(tmp_path: Path, reached: int) -> None:
-    run, glancer = RunDirectory(tmp_path / "a"), Glancer()
+    run, snapshot_reader = RunDirectory(tmp_path / "a"), SnapshotReader()
     long_log(run, reached, evaluations=[10, 50, 90, 900])
-    assert glancer.look(run).val_loss == {95: 0.09, 950: 0.9}[reached]
+    assert snapshot_reader.look(run).val_loss == {95: 0.09, 950: 0.9}[reached]
     again = [step_record(CONFIG, step, at=0.0) for step in (51, 52, 53)]
     grow(run, run_record(CONFIG, run.run_id, at=0.0, attempt=2), *again)
-    for seen in (glancer.look(run), glance(run)):
+    for seen in (snapshot_reader.look(run), read_snapshot(run)):
         assert (seen.val_loss, seen.step and seen.step.step) == (0.05, 53)
     assert load_history(run).evals.last("loss") == 0.05
 
@@ -87,14 +87,14 @@ def test_splits_are_told_apart_in_a_long_log_too(tmp_path: Path) -> None:
     grow(run, *(Eval(step=step, split="train", loss=9.0) for step in (500, 1000)), *(
         step_record(CONFIG, step, at=0.0) for step in range(1001, 1200)
     ))  # fmt: skip
-    assert glance(run).val_loss == load_history(run).evals.last("loss") == 0.1
+    assert read_snapshot(run).val_loss == load_history(run).evals.last("loss") == 0.1
 
 
 def test_readings_of_the_machine_alone_do_not_hide_the_newest_step(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "a")
     long_log(run, 1000, evaluations=[100])
     grow(run, *(System(host="h" * 100) for _ in range(1000)))
-    seen = glance(run)
+    seen = read_snapshot(run)
     assert (seen.step and seen.step.step, seen.val_loss) == (1000, 0.1)
 
 
@@ -105,7 +105,7 @@ def test_the_newest_attempt_is_known_also_in_the_middle_of_a_long_log(tmp_path: 
     run.write_info(RunInfo(name="a", created=0.0, log_bytes=at))
     again = run_record(load_config("llama2-tiny", ["train.max_steps=7777"]), run.run_id, at=0.0, attempt=2)
     grow(run, again, *(step_record(CONFIG, step, at=0.0) for step in range(501, 1500)))
-    seen = glance(run)
+    seen = read_snapshot(run)
     assert (seen.run and seen.run.total_steps, seen.run and seen.run.attempt) == (7777, 2)
 
 
@@ -115,7 +115,10 @@ def test_lines_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     for run in (short, long):
         with run.metrics.open("ab") as log:
             log.write(b'{"type":"step","step":"ten"}\n' * 3)
-    assert [(seen.broken_lines, seen.every_line_read) for seen in map(glance, (short, long))] == [(3, True), (3, False)]
+    assert [(seen.broken_lines, seen.every_line_read) for seen in map(read_snapshot, (short, long))] == [
+        (3, True),
+        (3, False),
+    ]
 
 
 def test_the_end_of_an_attempt_that_was_resumed_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,11 +127,11 @@ def test_the_end_of_an_attempt_that_was_resumed_is_no_end(tmp_path: Path, monkey
     # The head ends between the `end` record and the `run` record of the second attempt.
     text = run.metrics.read_bytes()
     monkeypatch.setattr(MODULE, "HEAD_BYTES", text.index(b"\n", text.index(b'{"type":"end"')))
-    assert glance(run).end is None
+    assert read_snapshot(run).end is None
 
 
 def test_a_run_without_a_log_is_seen_too(tmp_path: Path) -> None:
-    seen = glance(RunDirectory(tmp_path / "nothing"))
+    seen = read_snapshot(RunDirectory(tmp_path / "nothing"))
     assert (seen.run, seen.step, seen.evaluation, seen.end, seen.last_time) == (None,) * 5
     assert (seen.name, seen.status) == ("nothing", Status.UNKNOWN)
 
@@ -137,7 +140,7 @@ def test_broken_and_torn_lines_do_no_harm(tmp_path: Path) -> None:
     run = write_run(tmp_path, steps=30, status=None)
     with run.metrics.open("ab") as log:
         log.write(b'rubbish\n{"type":"step","st')
-    seen = glance(run)
+    seen = read_snapshot(run)
     assert seen.step is not None
     assert seen.step.step == 30
 
@@ -152,57 +155,57 @@ def grown(run: RunDirectory, first: int, last: int, loss: float | None = None) -
 def test_a_log_that_grows_is_read_on_and_not_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunDirectory(tmp_path / "a")
     long_log(run, 2500, evaluations=[1000])
-    glancer = Glancer()
-    before = glancer.look(run)
+    snapshot_reader = SnapshotReader()
+    before = snapshot_reader.look(run)
     monkeypatch.setattr(MODULE, "_anew", lambda *_: pytest.fail("read anew"))
-    assert glancer.look(run) is before
+    assert snapshot_reader.look(run) is before
     grown(run, 2501, 2510)
     with run.metrics.open("ab") as log:
         log.write(b'{"type":"eval","time":2510.5,"step":2510,"lo')
-    seen = glancer.look(run)
+    seen = snapshot_reader.look(run)
     assert seen.step is not None
     assert (seen.step.step, seen.curve[-1][0]) == (2510, 2510)
     assert seen.evaluation == before.evaluation
     with run.metrics.open("ab") as log:
         log.write(b'ss":1.5}\n')
-    assert glancer.look(run).val_loss == 1.5
+    assert snapshot_reader.look(run).val_loss == 1.5
 
 
 def test_a_replaced_or_shortened_log_is_read_anew(tmp_path: Path) -> None:
-    run, glancer = write_run(tmp_path, steps=60), Glancer()
-    glancer.look(run)
+    run, snapshot_reader = write_run(tmp_path, steps=60), SnapshotReader()
+    snapshot_reader.look(run)
     run.metrics.unlink()
-    assert glancer.look(run).step is None
+    assert snapshot_reader.look(run).step is None
     grown(run, 1, 5)
-    seen = glancer.look(run)
+    seen = snapshot_reader.look(run)
     assert seen.step is not None
     assert (seen.step.step, seen.run) == (5, None)
 
 
 def test_a_run_that_vanishes_is_forgotten(tmp_path: Path) -> None:
     first, second = write_run(tmp_path, "a-20260101-120000-aaaa"), write_run(tmp_path, "b-20260101-120000-bbbb")
-    glancer = Glancer()
-    assert len(glancer.look_at([first, second])) == 2
+    snapshot_reader = SnapshotReader()
+    assert len(snapshot_reader.look_at([first, second])) == 2
     shutil.rmtree(second.path)
-    gone = glancer.look_at([first, second])[1]
+    gone = snapshot_reader.look_at([first, second])[1]
     assert (gone.status, gone.step, gone.curve) == (Status.UNKNOWN, None, ())
-    assert [seen.directory for seen in glancer.look_at([first])] == [first]
+    assert [seen.directory for seen in snapshot_reader.look_at([first])] == [first]
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     run.info.write_text("{ not json", encoding="utf-8")
-    seen = glance(run)
+    seen = read_snapshot(run)
     assert seen.problem == "run.json cannot be read"
     assert (seen.info, seen.tags, seen.status, seen.name) == (None, [], Status.COMPLETED, "llama2-tiny")
     run.metrics.unlink()
     run.metrics.mkdir()
-    assert "cannot read the log" in glance(run).problem
+    assert "cannot read the log" in read_snapshot(run).problem
 
 
 @pytest.mark.parametrize("steps", [30, 4000])
 def test_the_curve_goes_from_the_first_to_the_newest_step(tmp_path: Path, steps: int) -> None:
-    curve = glance(write_run(tmp_path, steps=steps, overrides=("train.max_steps=10000",))).curve
+    curve = read_snapshot(write_run(tmp_path, steps=steps, overrides=("train.max_steps=10000",))).curve
     assert len(curve) <= MOST_POINTS
     assert curve[-1][0] == steps
     assert [step for step, _ in curve] == sorted({step for step, _ in curve})
@@ -217,7 +220,7 @@ def test_a_curve_of_two_attempts_does_not_turn_back(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "a")
     long_log(run, 2500, evaluations=[])
     grown(run, 1000, 2000, loss=1.0)
-    curve = glance(run).curve
+    curve = read_snapshot(run).curve
     assert [step for step, _ in curve] == sorted({step for step, _ in curve})
     assert curve[-1] == (2000, 1.0)
     # Between the restart and the next place that was looked at nobody knows better.

@@ -12,7 +12,7 @@ import pytest
 
 from tests.runs.lock_holder import held
 from tests.support import write_run
-from tuitrain.runs import RunInfo, Status, glance, lock_held
+from tuitrain.runs import RunInfo, Status, lock_held, read_snapshot
 from tuitrain.runs.status import STALLED_AFTER_S
 
 NO_PROCESS = 2**22 + 1
@@ -51,14 +51,14 @@ def test_a_run_whose_launcher_is_gone_runs_while_the_lock_is_held(tmp_path: Path
     info = RunInfo(name="a", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
     run = write_run(tmp_path, "a", status=None, info=info)
     silent = time.time() + STALLED_AFTER_S + 60
-    assert glance(run).status is Status.CRASHED
+    assert read_snapshot(run).status is Status.CRASHED
     with held(run.lock):
-        assert glance(run).status is Status.RUNNING
-        assert glance(run, now=silent).status is Status.STALLED
-    assert glance(run).status is Status.CRASHED
+        assert read_snapshot(run).status is Status.RUNNING
+        assert read_snapshot(run, now=silent).status is Status.STALLED
+    assert read_snapshot(run).status is Status.CRASHED
 
 
 def test_a_run_that_has_ended_has_ended_though_its_process_is_still_there(tmp_path: Path) -> None:
     run = write_run(tmp_path, "a", status="stopped")
     with held(run.lock):
-        assert glance(run).status is Status.STOPPED
+        assert read_snapshot(run).status is Status.STOPPED

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import write_run
-from tuitrain.runs import Glance, RunInfo, Status, glance
+from tuitrain.runs import RunInfo, RunSnapshot, Status, read_snapshot
 from tuitrain.runs.order import SORT_KEYS, ordered
 from tuitrain.runs.query import NUMBERS, TEXTS, Comparison, Property, Query, QueryError, Word, parse_query
 
@@ -19,14 +19,14 @@ DAY = 86400.0
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Glance]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunSnapshot]:
     where = tmp_path_factory.mktemp("runs")
 
-    def made(name: str, floor: float, tags: list[str], notes: list[str], created: float, **more: object) -> Glance:
+    def made(name: str, floor: float, tags: list[str], notes: list[str], created: float, **more: object) -> RunSnapshot:
         info = RunInfo(name=name, created=created, tags=tags, notes=notes, host="node7")
         more["overrides"] = (f"name={name}",)
         run = write_run(where, f"{name}-20260101-120000-abcd", floor=floor, info=info, start=created, **more)  # type: ignore[arg-type]
-        return glance(run, NOW)
+        return read_snapshot(run, NOW)
 
     return {
         "old": made("old", 3.0, ["baseline"], ["first try"], NOW - 10 * DAY, preset="gpt2-tiny"),
@@ -74,13 +74,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Glance]:
         ("val<3.2 status:stopped", "new"),
     ],
 )
-def test_a_query_chooses(runs: dict[str, Glance], text: str, chosen: str) -> None:
+def test_a_query_chooses(runs: dict[str, RunSnapshot], text: str, chosen: str) -> None:
     query = parse_query(text)
     assert [name for name, run in runs.items() if query.matches(run, NOW)] == chosen.split()
     assert parse_query(str(query)) == query or "nan" in text
 
 
-def test_a_diverged_run_is_found_as_nan(runs: dict[str, Glance]) -> None:
+def test_a_diverged_run_is_found_as_nan(runs: dict[str, RunSnapshot]) -> None:
     step = runs["new"].step
     assert step is not None
     diverged = replace(runs["new"], step=type(step)(step=7, loss=math.nan))
@@ -149,7 +149,7 @@ def test_the_text_of_a_query_reads_back_as_the_query(terms: tuple[Word | Propert
 
 
 @pytest.mark.parametrize("key", SORT_KEYS)
-def test_unknown_numbers_are_last_in_either_order(runs: dict[str, Glance], key: str) -> None:
+def test_unknown_numbers_are_last_in_either_order(runs: dict[str, RunSnapshot], key: str) -> None:
     for reverse in (False, True):
         names = [run.name for run in ordered(runs.values(), key, reverse=reverse, now=NOW)]
         assert sorted(names) == sorted(run.name for run in runs.values())
@@ -157,8 +157,8 @@ def test_unknown_numbers_are_last_in_either_order(runs: dict[str, Glance], key: 
             assert names[-1] == runs["bare"].name
 
 
-def test_the_best_or_newest_is_first(runs: dict[str, Glance]) -> None:
-    def first(key: str, *, reverse: bool = False) -> Glance:
+def test_the_best_or_newest_is_first(runs: dict[str, RunSnapshot]) -> None:
+    def first(key: str, *, reverse: bool = False) -> RunSnapshot:
         return ordered(runs.values(), key, reverse=reverse, now=NOW)[0]
 
     assert first("loss") == runs["new"]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import write_run
 from tuitrain.events import End
-from tuitrain.runs import RunInfo, Status, derive_status, glance
+from tuitrain.runs import RunInfo, Status, derive_status, read_snapshot
 from tuitrain.runs.status import LIVE_WITHIN_S, STALLED_AFTER_S
 
 NOW = 1_800_000_000.0
@@ -118,8 +118,8 @@ def test_exit_codes_are_those_of_the_contract() -> None:
 
 def test_a_run_directory_tells_its_status(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
     live = write_run(tmp_path, "a", status=None, info=info(process, created=time.time()))
-    assert glance(live).status is Status.RUNNING
-    assert glance(write_run(tmp_path, "b", status="failed")).status is Status.FAILED
+    assert read_snapshot(live).status is Status.RUNNING
+    assert read_snapshot(write_run(tmp_path, "b", status="failed")).status is Status.FAILED
 
 
 def test_a_clock_that_is_behind_makes_no_run_silent_whose_log_grows(

@@ -63,9 +63,9 @@ async def running(
     app.theme = theme
     async with app.run_test(size=size) as pilot:
         if screen == "runs":
-            await until(pilot, lambda: app.board.glances is not None)
+            await until(pilot, lambda: app.state.snapshots is not None)
         else:
-            await until(pilot, lambda: all(view.loaded for view in app.board.views))
+            await until(pilot, lambda: all(view.loaded for view in app.state.runs))
         await pilot.pause()
         yield app, pilot
 

@@ -7,7 +7,7 @@ from tuitrain.accounting import lr_factor
 from tuitrain.config import load_config
 from tuitrain.events import Alert, AnyRecord, Checkpoint, Eval, Gpu, Layers, Parallel, System
 from tuitrain.runs import RunHistory, Status
-from tuitrain.tui.state import RunView
+from tuitrain.tui.view_state import RunView
 
 STEPS, RESTART, REACHED, TOTAL = 400, 300, 360, 1000
 BLOCKS = 6

@@ -22,7 +22,7 @@ from tuitrain.config import load_config
 from tuitrain.events import Checkpoint, Control, End, Eval, EventWriter
 from tuitrain.launch.detached import Started, start_run
 from tuitrain.launch.local import Label
-from tuitrain.runs import RunDirectory, Status, glance
+from tuitrain.runs import RunDirectory, Status, read_snapshot
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.screens.dialogs import Choice, Confirm, Prompt
 from tuitrain.tui.screens.help import HelpScreen
@@ -60,7 +60,7 @@ async def asks(app: TuitrainApp, pilot: Pilot[None], dialog: type) -> None:
 async def only_reading(screen: str, run: RunDirectory) -> AsyncIterator[tuple[TuitrainApp, Pilot[None]]]:
     app = TuitrainApp(screen, [run], run.path.parent, settings=Settings(readonly=True))  # type: ignore[arg-type]
     async with app.run_test(size=(200, 50)) as pilot:
-        await until(pilot, lambda: all(view.loaded for view in app.board.views))
+        await until(pilot, lambda: all(view.loaded for view in app.state.runs))
         await pilot.pause()
         yield app, pilot
 
@@ -136,7 +136,7 @@ async def test_on_the_list_the_marked_runs_are_stopped_at_once(tmp_path: Path) -
     runs = [write_run(tmp_path, f"{name}-20260101-120000-abcd", status=end)
             for name, end in (("a", None), ("b", None), ("c", "completed"), ("d", None))]  # fmt: skip
     async with running("runs", [], tmp_path) as (app, pilot):
-        app.board.marked = [run.run_id for run in runs[:3]]
+        app.state.marked = [run.run_id for run in runs[:3]]
         await pilot.press("S")
         await asks(app, pilot, Confirm)
         question = app.screen.question  # type: ignore[attr-defined]
@@ -154,7 +154,7 @@ async def test_on_the_list_the_marked_runs_are_asked_after_one_question(
     runs = [write_run(tmp_path, f"{name}-20260101-120000-abcd", status=end)
             for name, end in (("a", None), ("b", None), ("c", "completed"), ("d", None))]  # fmt: skip
     async with running("runs", [], tmp_path) as (app, pilot):
-        app.board.marked = [run.run_id for run in runs[:3]]
+        app.state.marked = [run.run_id for run in runs[:3]]
         await pilot.press(key)
         await asks(app, pilot, Confirm)
         question = app.screen.question  # type: ignore[attr-defined]
@@ -169,7 +169,7 @@ async def test_on_the_list_the_marked_runs_are_asked_after_one_question(
 async def test_a_note_goes_to_all_marked_runs(tmp_path: Path) -> None:
     runs = [write_run(tmp_path, f"{name}-20260101-120000-abcd") for name in "abc"]
     async with running("runs", [], tmp_path) as (app, pilot):
-        app.board.marked = [run.run_id for run in runs[:2]]
+        app.state.marked = [run.run_id for run in runs[:2]]
         await pilot.press("N")
         await asks(app, pilot, Prompt)
         assert app.screen.box_title == "note to 2 runs"  # type: ignore[attr-defined]
@@ -182,7 +182,7 @@ async def test_a_note_goes_to_all_marked_runs(tmp_path: Path) -> None:
 async def test_what_is_said_neither_covers_a_prompt_nor_stays_over_the_next_screen(run: RunDirectory) -> None:
     app = TuitrainApp("watch", [run], run.path.parent)
     async with app.run_test(size=(120, 35), notifications=True) as pilot:
-        await until(pilot, lambda: app.board.views[0].loaded)
+        await until(pilot, lambda: app.state.runs[0].loaded)
         app.notify("said before")
         await pilot.press("T")
         await asks(app, pilot, Prompt)
@@ -223,7 +223,7 @@ async def test_tags_of_marked_runs_change_where_they_are_shared(tmp_path: Path) 
     info.tags.append("own")
     runs[1].write_info(info)
     async with running("runs", [], tmp_path) as (app, pilot):
-        app.board.marked = [run.run_id for run in runs]
+        app.state.marked = [run.run_id for run in runs]
         await pilot.press("T")
         await asks(app, pilot, Prompt)
         field = app.screen.query_one(Input)
@@ -251,7 +251,7 @@ async def test_a_note_is_added(run: RunDirectory) -> None:
 async def test_the_value_in_focus_and_the_id_are_copied(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await pilot.press("Y")
-        loss = app.board.views[0].history.steps.last("loss")
+        loss = app.state.runs[0].history.steps.last("loss")
         assert loss is not None
         assert float(app.clipboard) == pytest.approx(loss, rel=1e-9)
         assert f"copied loss: {app.clipboard}" in told(app)
@@ -270,7 +270,7 @@ async def test_a_run_without_a_value_has_nothing_to_copy(tmp_path: Path) -> None
         copied = app.clipboard
         app.clear_notifications()
         await pilot.press("n", "Y")
-        assert app.board.focused == 1
+        assert app.state.focused == 1
         assert app.clipboard == copied
         assert "MFU of gpt2-tiny: n/a" in told(app)
 
@@ -399,7 +399,7 @@ def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starte
 async def test_a_real_engine_evaluates_saves_and_stops(training: Started) -> None:
     run = training.run
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        await until(pilot, lambda: (app.board.views[0].history.step or 0) > 3, 90)
+        await until(pilot, lambda: (app.state.runs[0].history.step or 0) > 3, 90)
         await pilot.press("E")
         await until(pilot, lambda: "evaluated at step" in told(app), 60)
         await pilot.press("K")
@@ -409,4 +409,4 @@ async def test_a_real_engine_evaluates_saves_and_stops(training: Started) -> Non
         await pilot.press("y")
         await until(pilot, lambda: f"{run.run_id}: stopped at step" in told(app), 60)
     assert training.process.wait(30) == 0
-    assert glance(run).status is Status.STOPPED
+    assert read_snapshot(run).status is Status.STOPPED

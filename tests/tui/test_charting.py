@@ -17,11 +17,11 @@ from tests.support import PINNED, TINY, step_record, write_run
 from tests.tui.conftest import chart, charts_in_sight, running, until
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter
+from tuitrain.plots.axes import Range
+from tuitrain.plots.model import ChartOptions, Curve, Plot
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.charts.axes import Range
 from tuitrain.tui.charts.drawing import draw
-from tuitrain.tui.charts.plot import Curve, Look, Plot
 from tuitrain.tui.settings import Settings
 from tuitrain.tui.widgets.chart import Chart
 
@@ -62,9 +62,9 @@ async def test_an_axis_that_the_log_knows_nothing_of_is_passed_over(run: RunDire
     run.metrics.write_text("\n".join([json.dumps(first), *lines[1:]]) + "\n", encoding="utf-8")
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await pilot.press("x", "x", "x")
-        assert app.board.x == "clock"
+        assert app.state.x == "clock"
         await pilot.press("x")
-        assert app.board.x == "step"
+        assert app.state.x == "step"
 
 
 async def test_the_clock_axis_is_local_time(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ async def test_the_clock_axis_is_local_time(run: RunDirectory, monkeypatch: pyte
         async with running("watch", [run], run.path.parent) as (app, pilot):
             await pilot.press("x", "x", "x")
             ticks = re.findall(r"\d\d:\d\d:\d\d", bottom(app, "loss"))
-            began = app.board.views[0].history.steps["time"][0]
+            began = app.state.runs[0].history.steps["time"][0]
             assert ticks
             seconds = [sum(int(part) * size for part, size in zip(tick.split(":"), (3600, 60, 1), strict=True))
                        for tick in ticks]  # fmt: skip
@@ -100,23 +100,23 @@ async def test_log_x_puts_decades_on_the_axis(run: RunDirectory) -> None:
 async def test_the_crosshair_tells_exact_values_in_all_panels(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await pilot.press("i")
-        losses = app.board.views[0].history.steps["loss"]
+        losses = app.state.runs[0].history.steps["loss"]
         assert f"raw {losses[-1]:.4f}" in top(app, "loss")
         assert "smooth 0.9 " in top(app, "loss")
         for panel in charts_in_sight(app):
             assert " 100 ╯" in bottom(app, panel)
             assert any(row[-3] == "│" for row in chart(app, panel).splitlines()), panel
         await pilot.press("left", "h", "shift+left")
-        at = app.board.crosshair
+        at = app.state.crosshair
         assert at is not None and 60 < at < 95
         index = round(at) - 1
         assert f"{losses[index]:.4f}" in top(app, "loss")
         assert f" {at:,.0f} " in bottom(app, "grad_norm")
         await pilot.press("l")
-        assert app.board.crosshair > at
+        assert app.state.crosshair > at
         focus = app.screen.focus_index  # type: ignore[attr-defined]
         await pilot.press("escape", "right")
-        assert app.board.crosshair is None
+        assert app.state.crosshair is None
         assert "raw 2." not in top(app, "loss")
         assert app.screen.focus_index == focus + 1  # type: ignore[attr-defined]
 
@@ -131,7 +131,7 @@ async def test_the_crosshair_tells_runs_apart_by_their_glyphs(two_runs: list[Run
 
 async def test_a_mark_near_the_crosshair_is_told(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        app.board.crosshair = 50.0
+        app.state.crosshair = 50.0
         app.screen.draw()  # type: ignore[attr-defined]
         await pilot.pause()
         assert "checkpoint" in top(app, "loss")
@@ -142,29 +142,29 @@ async def test_zoom_shows_a_part_of_the_axis_and_says_which(run: RunDirectory) -
     async with running("watch", [run], run.path.parent) as (app, pilot):
         before = chart(app, "loss")
         await pilot.press("plus")
-        zoom = app.board.zoom
+        zoom = app.state.zoom
         assert zoom is not None and zoom.high == pytest.approx(100)
         assert "step 50–100" in bottom(app, "loss") and "step 50–100" in bottom(app, "lr")
         highest = float(chart(app, "loss").splitlines()[1][1:5].strip(" ·│") or 9)
         assert highest < 4
         await pilot.press("comma")
-        assert app.board.zoom is not None and app.board.zoom.low < zoom.low
+        assert app.state.zoom is not None and app.state.zoom.low < zoom.low
         await pilot.press("full_stop", "minus")
         await pilot.press("0")
-        assert app.board.zoom is None
+        assert app.state.zoom is None
         assert chart(app, "loss") == before
 
 
 async def test_zooming_out_or_panning_never_leaves_the_data(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await pilot.press("minus")
-        assert app.board.zoom is None
+        assert app.state.zoom is None
         await pilot.press("plus", "plus", *["full_stop"] * 9)
-        assert app.board.zoom is not None and app.board.zoom.high <= 100
+        assert app.state.zoom is not None and app.state.zoom.high <= 100
         await pilot.press(*["comma"] * 20)
-        assert app.board.zoom is not None and app.board.zoom.low >= 0
+        assert app.state.zoom is not None and app.state.zoom.low >= 0
         await pilot.press(*["plus"] * 80)
-        assert app.board.zoom.high > app.board.zoom.low
+        assert app.state.zoom.high > app.state.zoom.low
 
 
 async def test_the_wheel_zooms_around_the_pointer_and_dragging_pans(run: RunDirectory) -> None:
@@ -174,26 +174,26 @@ async def test_the_wheel_zooms_around_the_pointer_and_dragging_pans(run: RunDire
         under = widget.place(column)
         assert under is not None
         await mouse(pilot, events.MouseScrollUp, widget, column)
-        await until(pilot, lambda: app.board.zoom is not None)
-        zoom = app.board.zoom
+        await until(pilot, lambda: app.state.zoom is not None)
+        zoom = app.state.zoom
         assert zoom is not None and zoom.low < under < zoom.high
         assert widget.place(column) == pytest.approx(under, abs=3)  # The labels may have become wider.
         await mouse(pilot, events.MouseDown, widget, column)
         await mouse(pilot, events.MouseMove, widget, column - 8)
         await mouse(pilot, events.MouseUp, widget, column - 8)
-        await until(pilot, lambda: app.board.zoom != zoom)
-        assert app.board.zoom is not None and app.board.zoom.low > zoom.low
-        assert app.board.zoom.high - app.board.zoom.low == pytest.approx(zoom.high - zoom.low)
+        await until(pilot, lambda: app.state.zoom != zoom)
+        assert app.state.zoom is not None and app.state.zoom.low > zoom.low
+        assert app.state.zoom.high - app.state.zoom.low == pytest.approx(zoom.high - zoom.low)
 
 
 async def test_the_mouse_places_the_crosshair_while_it_is_on(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         widget = app.screen.query_one("#chart-mfu", Chart)
         await mouse(pilot, events.MouseMove, widget, 30)
-        assert app.board.crosshair is None
+        assert app.state.crosshair is None
         await pilot.press("i")
         await mouse(pilot, events.MouseMove, widget, 30)
-        await until(pilot, lambda: app.board.crosshair == widget.place(30))
+        await until(pilot, lambda: app.state.crosshair == widget.place(30))
 
 
 async def test_outliers_are_shown_on_request(run: RunDirectory) -> None:
@@ -228,7 +228,7 @@ def test_the_newest_part_is_of_what_was_measured_and_not_of_the_plan() -> None:
     done, all_steps = np.arange(1.0, 101), np.arange(1.0, 301)
     plan = Curve(all_steps, 1 / all_steps, "run0.faint", "plan", forecast=True)
     whole, recent = draw(
-        Plot("learning rate", "", (plan, Curve(done, 1 / done, "run0"))), 100, 12, look=Look(recent=True)
+        Plot("learning rate", "", (plan, Curve(done, 1 / done, "run0"))), 100, 12, options=ChartOptions(recent=True)
     ).areas
     assert whole.scale.high == 300
     assert recent.scale.high == 100
@@ -239,14 +239,14 @@ async def test_a_range_at_the_end_of_a_live_run_follows_it(run: RunDirectory) ->
     config = load_config(TINY, PINNED)
     async with running("watch", [live], run.path.parent) as (app, pilot):
         await pilot.press("plus")
-        zoom = app.board.zoom
+        zoom = app.state.zoom
         assert zoom is not None
         with EventWriter(live.metrics) as log:
             for step in range(41, 61):
                 log.write(step_record(config, step, at=time.time()))
-        await until(pilot, lambda: app.board.zoom is not None and app.board.zoom.high >= 60)
-        assert app.board.zoom is not None
-        assert app.board.zoom.high - app.board.zoom.low == pytest.approx(zoom.high - zoom.low)
+        await until(pilot, lambda: app.state.zoom is not None and app.state.zoom.high >= 60)
+        assert app.state.zoom is not None
+        assert app.state.zoom.high - app.state.zoom.low == pytest.approx(zoom.high - zoom.low)
 
 
 async def test_a_range_in_the_past_stays(run: RunDirectory) -> None:
@@ -254,31 +254,31 @@ async def test_a_range_in_the_past_stays(run: RunDirectory) -> None:
     config = load_config(TINY, PINNED)
     async with running("watch", [live], run.path.parent) as (app, pilot):
         await pilot.press("plus", "plus", "comma", "comma", "comma", "comma")
-        zoom = app.board.zoom
+        zoom = app.state.zoom
         assert zoom is not None and zoom.high < 40
         with EventWriter(live.metrics) as log:
             log.write(step_record(config, 41, at=time.time()))
-        await until(pilot, lambda: len(app.board.views[0].history.steps) == 41)
+        await until(pilot, lambda: len(app.state.runs[0].history.steps) == 41)
         await asyncio.sleep(0)
-        assert app.board.zoom == zoom
+        assert app.state.zoom == zoom
 
 
 @pytest.mark.parametrize("size", [(10, 3), (30, 9), (80, 24), (200, 50)])
 async def test_everything_switched_on_survives_any_size(run: RunDirectory, size: tuple[int, int]) -> None:
     async with running("watch", [run], run.path.parent, size) as (app, pilot):
         await pilot.press("i", "w", "X", "y", "o", "left", "shift+right", "plus", "comma", "z", "minus", "0", "escape")
-        app.board.zoom = Range(10, 10.0001)
+        app.state.zoom = Range(10, 10.0001)
         app.screen.draw()  # type: ignore[attr-defined]
         await pilot.resize_terminal(61, 17)
         await pilot.press("i", "right", "escape", "escape")
-        assert app.board.zoom is None
+        assert app.state.zoom is None
         assert app.is_running
 
 
 async def test_seven_bits_are_enough_where_they_must_be(run: RunDirectory) -> None:
     app = TuitrainApp("watch", [run], run.path.parent, settings=Settings(ascii=True))
     async with app.run_test(size=(200, 50), notifications=True) as pilot:
-        await until(pilot, lambda: all(view.loaded for view in app.board.views))
+        await until(pilot, lambda: all(view.loaded for view in app.state.runs))
         await pilot.press("i")
         await pilot.pause()
         assert in_seven_bits(app)

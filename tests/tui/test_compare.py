@@ -14,11 +14,11 @@ from tests.support import write_run
 from tests.tui.conftest import SIZES, chart, charts_in_sight, forget, header, running, shown, until
 from tuitrain.export.panel import panel_figure
 from tuitrain.export.style import figure_style
+from tuitrain.plots.model import Curve
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.charts.plot import Curve
 from tuitrain.tui.screens.dialogs import Choice
-from tuitrain.tui.screens.exporting import _as_panel, _whole
+from tuitrain.tui.screens.export_actions import _as_panel, _whole
 from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.theme import DARK, LIGHT
 from tuitrain.tui.widgets.chart import Chart
@@ -73,15 +73,15 @@ async def test_escape_goes_to_the_dashboard_of_the_same_runs(two_runs: list[RunD
 
 async def test_x_goes_through_the_axes_that_runs_share_and_the_clock_is_none(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
-        seen = [app.board.x]
+        seen = [app.state.x]
         for _ in range(4):
             await pilot.press("x")
-            seen.append(app.board.x)
+            seen.append(app.state.x)
         assert seen == ["step", "tokens", "time", "flops", "step"]
-        app.board.x = "clock"
+        app.state.x = "clock"
         await pilot.press("escape", "c")
         await until(pilot, lambda: "deltas against" in header(app))
-        assert app.board.x == "time"
+        assert app.state.x == "time"
 
 
 async def test_runs_of_other_lengths_are_also_compared_where_all_have_come(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def seeds(tmp_path: Path) -> list[RunDirectory]:
 
 async def test_runs_of_one_value_are_taken_together(seeds: list[RunDirectory]) -> None:
     async with running("compare", seeds, seeds[0].path.parent) as (app, pilot):
-        app.board.group_by = "optim.lr"
+        app.state.group_by = "optim.lr"
         await pilot.press("x")
         assert "● lr=0.001 (2 runs)" in header(app)
         assert "▲ lr=0.002 (2 runs)" in header(app)
@@ -170,12 +170,12 @@ async def test_the_key_of_the_groups_is_chosen_from_what_differs(seeds: list[Run
         await until(pilot, lambda: "seed=0 (2 runs)" in header(app))
         await pilot.press("m", "enter")
         await until(pilot, lambda: "abc3" in header(app))
-        assert app.board.group_by == ""
+        assert app.state.group_by == ""
 
 
 async def test_a_key_that_no_run_here_has_makes_no_groups(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
-        app.board.group_by = "no.such.key"
+        app.state.group_by = "no.such.key"
         await pilot.press("x")
         assert "● llama2-tiny" in header(app)
         assert "throughput" in app.screen.query_one(Pane).text
@@ -195,7 +195,7 @@ async def test_all_charts_have_one_horizontal_axis(tmp_path: Path, screen: str, 
     # Of the long run nothing is known of its speed.
     forget(slow, "mfu", "mfu_causal", "tflops")
     async with running(screen, [slow, quick], tmp_path) as (app, pilot):
-        while app.board.x != axis and not (axis == "clock" and screen == "compare"):
+        while app.state.x != axis and not (axis == "clock" and screen == "compare"):
             await pilot.press("x")
         await pilot.pause()
         assert len(ranges_of_axes(app)) == 1
@@ -210,7 +210,7 @@ async def exported(app: TuitrainApp, pilot: Pilot[None], kind: str) -> Path:
     await pilot.press("e")
     await until(pilot, lambda: isinstance(app.screen, Choice))
     await pilot.press(kind[0])
-    out = Path.cwd() / f"tuitrain-loss-{app.board.x}.{kind}"
+    out = Path.cwd() / f"tuitrain-loss-{app.state.x}.{kind}"
     await until(pilot, out.exists)
     await app.workers.wait_for_complete()
     return out
@@ -221,7 +221,7 @@ async def test_groups_are_exported_as_means_with_deviations(
 ) -> None:
     monkeypatch.chdir(seeds[0].path.parent)
     async with running("compare", seeds, seeds[0].path.parent) as (app, pilot):
-        app.board.group_by = "optim.lr"
+        app.state.group_by = "optim.lr"
         await pilot.press("x")
         with (await exported(app, pilot, "csv")).open(newline="") as file:
             head, *body = list(csv.reader(file))
@@ -230,8 +230,8 @@ async def test_groups_are_exported_as_means_with_deviations(
         assert len(body) == 512
         # The floors of the two losses of a group are 0.1 apart.
         assert {row[2] for row in body if abs(float(row[2]) - 0.1 / 2**0.5) > 1e-9} == set()
-        plot = app.screen.panels[0].build(app.board)  # type: ignore[attr-defined]
-        panel = _as_panel(plot, app.board)
+        plot = app.screen.panels[0].build(app.state)  # type: ignore[attr-defined]
+        panel = _as_panel(plot, app.state)
     assert [each.name for each in panel.lines] == list(groups)
     with figure_style():
         axes = panel_figure(panel).axes[0]
@@ -259,7 +259,7 @@ async def test_an_exported_figure_says_that_its_curves_are_smoothed(
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
         assert "smoothed: EMA 0.9" in (await exported(app, pilot, "svg")).read_text()
         Path("tuitrain-loss-step.svg").unlink()
-        app.board.smoothing = 0.0
+        app.state.smoothing = 0.0
         assert "smoothed" not in (await exported(app, pilot, "svg")).read_text()
 
 

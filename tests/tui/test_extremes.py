@@ -11,19 +11,19 @@ import pytest
 
 from tests.extremes import extreme_history
 from tuitrain.events import Eval, Step
+from tuitrain.plots.axes import X_AXES, Range
+from tuitrain.plots.model import ChartOptions, Curve, HeatMap, Plot
+from tuitrain.plots.panels.catalog import PANELS, panel_of
 from tuitrain.runs import RunHistory
-from tuitrain.tui.charts.axes import X_AXES, Range
 from tuitrain.tui.charts.drawing import Drawing, draw
-from tuitrain.tui.charts.heat_map import HeatMap, draw_heat_map
-from tuitrain.tui.charts.plot import Curve, Look, Plot
+from tuitrain.tui.charts.heat_map import draw_heat_map
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.frame import view_of
-from tuitrain.tui.panels.catalog import PANELS, panel_of
-from tuitrain.tui.state import Board
 from tuitrain.tui.text import plain
+from tuitrain.tui.view_state import ViewState
 
 
-def zoomed(plot: Plot, look: Look, drawn: Drawing, times: int) -> Drawing:
+def zoomed(plot: Plot, options: ChartOptions, drawn: Drawing, times: int) -> Drawing:
     """The chart after so many zooms into its middle, each with a crosshair."""
     for _ in range(times):
         if not drawn.areas:
@@ -32,7 +32,7 @@ def zoomed(plot: Plot, look: Look, drawn: Drawing, times: int) -> Drawing:
         zoom = Range(scale.value_at(scale.columns // 3), scale.value_at(scale.columns // 2))
         if not zoom.low < zoom.high:
             break
-        drawn = draw(plot, 100, 12, look=replace(look, zoom=zoom, crosshair=zoom.low))
+        drawn = draw(plot, 100, 12, options=replace(options, zoom=zoom, crosshair=zoom.low))
     return drawn
 
 
@@ -41,17 +41,17 @@ def test_every_panel_is_drawn_over_every_axis(seed: int) -> None:
     of = random.Random(seed)
     views = [view_of(extreme_history(seed), 0), view_of(extreme_history(seed + 100), 1)]
     for x, several in product(X_AXES, (False, True)):
-        board = Board(views if several else views[:1], x=x, log=of.random() < 0.5)
-        assert header(board, 120)
+        state = ViewState(views if several else views[:1], x=x, log=of.random() < 0.5)
+        assert header(state, 120)
         for panel in PANELS:
-            plot = panel.build(board)
+            plot = panel.build(state)
             if isinstance(plot, HeatMap):
-                draw_heat_map(plot, 60, 12, None, False, Look())
+                draw_heat_map(plot, 60, 12, None, False, ChartOptions())
                 continue
-            look = Look(log_x=of.random() < 0.5, recent=of.random() < 0.3)
-            drawn = draw(plot, 100, 12, look=look)
+            options = ChartOptions(log_x=of.random() < 0.5, recent=of.random() < 0.3)
+            drawn = draw(plot, 100, 12, options=options)
             assert {len(plain(line)) for line in drawn.lines} == {100}
-            zoomed(plot, look, drawn, 3)
+            zoomed(plot, options, drawn, 3)
 
 
 @pytest.mark.parametrize("log", [False, True])
@@ -67,16 +67,16 @@ def test_the_values_that_can_be_drawn_are_and_the_others_are_marked(values: tupl
 def test_steps_near_the_end_of_integers_can_be_zoomed_to_where_numbers_end() -> None:
     history = RunHistory()
     history.absorb([Step(time=1.0, step=2**60 + 500 * n, loss=1.0 + n % 7) for n in range(300)])
-    plot = panel_of("loss").build(Board([view_of(history, 0)], smoothing=0.0))
+    plot = panel_of("loss").build(ViewState([view_of(history, 0)], smoothing=0.0))
     assert isinstance(plot, Plot)
-    drawn = zoomed(plot, Look(), draw(plot, 100, 12), 40)
+    drawn = zoomed(plot, ChartOptions(), draw(plot, 100, 12), 40)
     assert drawn.areas[0].scale.low < drawn.areas[0].scale.high
 
 
 def test_records_whose_time_is_none_are_left_out_of_the_clock_and_counted() -> None:
     history = RunHistory()
     history.absorb([Step(time=1.7e9 + n if n % 3 else 1e18, step=n + 1, loss=1.0) for n in range(30)])
-    plot = panel_of("loss").build(Board([view_of(history, 0)], x="clock", smoothing=0.0))
+    plot = panel_of("loss").build(ViewState([view_of(history, 0)], x="clock", smoothing=0.0))
     assert isinstance(plot, Plot)
     assert len(plot.curves[-1].x) == 20
     assert plot.note == "10 records have no usable time and are left out"
@@ -88,11 +88,11 @@ def test_a_clock_that_is_none_is_said_to_be_and_the_other_axes_work(time: float)
     history.absorb([Step(time=time, step=n + 1, loss=1.0, tokens=n, step_time_ms=10.0) for n in range(30)])
     history.absorb([Eval(time=time, step=30, loss=1.0)])
     for x in X_AXES:
-        plot = panel_of("lr" if x == "clock" else "loss").build(Board([view_of(history, 0)], x=x, smoothing=0.0))
+        plot = panel_of("lr" if x == "clock" else "loss").build(ViewState([view_of(history, 0)], x=x, smoothing=0.0))
         assert isinstance(plot, Plot)
         if x in ("step", "tokens", "time"):
             assert len(plot.curves[-1].x) == 30
-    plot = panel_of("loss").build(Board([view_of(history, 0)], x="clock"))
+    plot = panel_of("loss").build(ViewState([view_of(history, 0)], x="clock"))
     text = "\n".join(plain(line) for line in draw(plot, 80, 12).lines) if isinstance(plot, Plot) else ""
     assert "30 records have no usable time" in text
 
@@ -101,7 +101,7 @@ def test_a_clock_that_is_none_is_said_to_be_and_the_other_axes_work(time: float)
 def test_a_step_time_that_none_can_be_does_not_end_the_axis_of_training_time(unusable: float) -> None:
     history = RunHistory()
     history.absorb([Step(time=1.0, step=n, loss=1.0, step_time_ms=unusable if n == 5 else 10.0) for n in range(1, 21)])
-    plot = panel_of("loss").build(Board([view_of(history, 0)], x="time", smoothing=0.0))
+    plot = panel_of("loss").build(ViewState([view_of(history, 0)], x="time", smoothing=0.0))
     assert isinstance(plot, Plot)
     assert len(plot.curves[-1].x) == 20
     assert plot.curves[-1].x[-1] == pytest.approx(0.19)
@@ -110,7 +110,7 @@ def test_a_step_time_that_none_can_be_does_not_end_the_axis_of_training_time(unu
 def test_one_extreme_value_is_marked_and_smoothing_goes_on_without_it() -> None:
     history = RunHistory()
     history.absorb([Step(time=1.0, step=n, loss=1e308 if n == 5 else 2.0) for n in range(1, 21)])
-    plot = panel_of("loss").build(Board([view_of(history, 0)], smoothing=0.9))
+    plot = panel_of("loss").build(ViewState([view_of(history, 0)], smoothing=0.9))
     assert isinstance(plot, Plot)
     smooth = plot.curves[-1].y
     assert smooth[4] == float("inf")
@@ -120,7 +120,7 @@ def test_one_extreme_value_is_marked_and_smoothing_goes_on_without_it() -> None:
 def test_of_thousands_of_restarts_the_newest_pieces_are_drawn_and_the_rest_is_counted() -> None:
     history = RunHistory()
     history.absorb([Step(time=1.0, step=n, loss=1.0) for n in range(5000, 0, -1)])
-    plot = panel_of("loss").build(Board([view_of(history, 0)]))
+    plot = panel_of("loss").build(ViewState([view_of(history, 0)]))
     assert isinstance(plot, Plot)
     assert len(plot.curves) < 40
     assert any(curve.name == "superseded, the newest 24 of 4,999 pieces" for curve in plot.curves)

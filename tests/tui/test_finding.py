@@ -8,7 +8,7 @@ import pytest
 
 from tuitrain.runs.console import ConsoleFile
 from tuitrain.tui.content import finding
-from tuitrain.tui.content.finding import Query, Search, matching_lines, query_of
+from tuitrain.tui.content.console_search import Query, Search, matching_lines, query_of
 from tuitrain.tui.text import plain
 
 

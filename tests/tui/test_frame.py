@@ -9,13 +9,13 @@ from rich.cells import cell_len
 
 from tests.support import write_run
 from tests.tui.rich_run import records
+from tuitrain.plots.panels import panel_of
 from tuitrain.runs import RunDirectory, RunHistory, Status, load_history
+from tuitrain.tui.arrangement import LEAST_CHART_ROWS
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.frame import render_frame, view_of
-from tuitrain.tui.layout import LEAST_CHART_ROWS
-from tuitrain.tui.panels import panel_of
-from tuitrain.tui.panels.layouts import SHIPPED, parse
-from tuitrain.tui.state import Board
+from tuitrain.tui.layouts import SHIPPED, parse
+from tuitrain.tui.view_state import ViewState
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 35), (200, 50)])
@@ -70,9 +70,9 @@ def test_every_layout_can_be_read(layout: str, width: int) -> None:
     history.absorb(records())
     text = render_frame([history], width, 40, color=False, panels=panels)
     assert max(map(cell_len, text.split("\n"))) <= width
-    board = Board([view_of(history, 0)])
+    state = ViewState([view_of(history, 0)])
     for name, _ in panels:
-        title = panel_of(name).build(board).title
+        title = panel_of(name).build(state).title
         assert f"╭ {title} " in text, title
     assert text.count("╭ ") == text.count("╰ ") == len(panels)
     assert {cell_len(row) for row in text.split("\n") if row.startswith("╭")} == {width}, "rows are filled"
@@ -89,5 +89,5 @@ def test_what_a_starting_run_prints_is_no_statement_of_ours(tmp_path: Path) -> N
     run = RunDirectory(tmp_path / "new-20260101-000000-0000")
     view = view_of(run, 0)
     view.status, view.console = Status.STARTING, ("nothing to wait for",)
-    second = "".join(span.text for span in header(Board([view]), 100)[1])
+    second = "".join(span.text for span in header(ViewState([view]), 100)[1])
     assert second.strip() == "starting the engine · console: nothing to wait for"

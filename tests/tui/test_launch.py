@@ -14,8 +14,8 @@ from textual.widgets import Input
 from tests.support import TINY, write_run
 from tests.tui.conftest import SIZES, running, shown, until
 from tuitrain.config import load_config
-from tuitrain.launch.draft import Recipe
-from tuitrain.runs import glance, list_runs, load_history
+from tuitrain.launch.request import PresetInfo
+from tuitrain.runs import list_runs, load_history, read_snapshot
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.content.form import sentence_lines
 from tuitrain.tui.screens.launch import LaunchScreen
@@ -81,9 +81,9 @@ async def test_the_screen_is_there_before_the_presets(tmp_path: Path) -> None:
     app = TuitrainApp("launch", [], tmp_path)
     async with app.run_test(size=(200, 50)) as pilot:
         assert isinstance(app.screen, LaunchScreen)
-        assert app.screen.recipes is None
+        assert app.screen.preset_infos is None
         assert "reading the presets" in text(app.screen, "list")
-        await until(pilot, lambda: app.screen.recipes is not None)  # type: ignore[attr-defined]
+        await until(pilot, lambda: app.screen.preset_infos is not None)  # type: ignore[attr-defined]
 
 
 async def test_typing_finds_presets_by_name_title_and_parts(tmp_path: Path) -> None:
@@ -110,10 +110,10 @@ async def test_it_begins_with_the_preset_of_the_run_in_focus(tmp_path: Path) -> 
 
 
 async def test_it_begins_with_the_first_preset_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(machine: object) -> list[Recipe]:
-        return [Recipe(name, "", name, fits=name == "qwen3-tiny") for name in ("llama3-8b", "qwen3-tiny", TINY)]
+    def found(machine: object) -> list[PresetInfo]:
+        return [PresetInfo(name, "", name, fits=name == "qwen3-tiny") for name in ("llama3-8b", "qwen3-tiny", TINY)]
 
-    monkeypatch.setattr("tuitrain.launch.draft.recipes", found)
+    monkeypatch.setattr("tuitrain.launch.request.preset_infos", found)
     async with form(tmp_path) as (_, screen, _):
         assert screen.preset == "qwen3-tiny"
 
@@ -334,12 +334,12 @@ async def test_it_starts_a_run_that_trains_and_goes_to_it(tmp_path: Path, monkey
         assert "✓ ready" in head(screen)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: app.screen is not screen)
-        assert app.board.view is not None
-        await until(pilot, lambda: app.board.view is not None and app.board.view.history.end is not None, 90)
+        assert app.state.run is not None
+        await until(pilot, lambda: app.state.run is not None and app.state.run.history.end is not None, 90)
         for process in screen._processes:
             assert process.wait(30) == 0
     (run,) = list_runs(tmp_path / "runs")
-    info = glance(run).info
+    info = read_snapshot(run).info
     assert info is not None
     assert (info.name, info.tags, info.notes) == ("from-the-form", ["red", "blue"], ["by hand"])
     assert load_history(run).step == 3

@@ -10,17 +10,16 @@ from textual.pilot import Pilot
 from tests.tui.conftest import SIZES, chart, charts_in_sight, running, until
 from tests.tui.rich_run import records
 from tuitrain.events import EventWriter
+from tuitrain.plots.model import HeatMap, Plot
+from tuitrain.plots.panels import Panel
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.charts.heat_map import HeatMap
-from tuitrain.tui.charts.plot import Plot
-from tuitrain.tui.panels import Panel
-from tuitrain.tui.panels.layouts import parse
+from tuitrain.tui.layouts import parse
 from tuitrain.tui.screens.panel_picker import PanelPicker
 from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.settings import Settings
-from tuitrain.tui.state import Board
 from tuitrain.tui.theme import DARK, LIGHT
+from tuitrain.tui.view_state import ViewState
 
 
 @pytest.fixture
@@ -87,9 +86,9 @@ async def test_only_what_is_in_sight_is_made(rich: RunDirectory, monkeypatch: py
         made: list[str] = []
         build = Panel.build
 
-        def noted(panel: Panel, board: Board) -> Plot | HeatMap:
+        def noted(panel: Panel, state: ViewState) -> Plot | HeatMap:
             made.append(panel.id)
-            return build(panel, board)
+            return build(panel, state)
 
         monkeypatch.setattr(Panel, "build", noted)
         await pilot.press("s")
@@ -180,7 +179,7 @@ async def test_layouts_of_the_settings(rich: RunDirectory) -> None:
     settings = Settings(layout="mine", layouts={"mine": ["grad_norm:2", "gpu_util", "happiness", "loss:9"]})
     app = TuitrainApp("watch", [rich], rich.path.parent, settings=settings)
     async with app.run_test(size=(200, 50)) as pilot:
-        await until(pilot, lambda: app.board.views[0].loaded)
+        await until(pilot, lambda: app.state.runs[0].loaded)
         await pilot.pause()
         assert charts_in_sight(app) == ["grad_norm", "gpu_util"]
         assert "mine" in selector(app)

@@ -101,7 +101,7 @@ async def test_a_rotated_log_starts_again(tmp_path: Path) -> None:
             log.write(step_record(CONFIG, 3, at=time.time()))
         fresh.replace(run.metrics)
         await until(pilot, lambda: "step 3 of" in header(app))
-        assert len(app.board.views[0].history.steps) == 1
+        assert len(app.state.runs[0].history.steps) == 1
 
 
 async def test_a_truncated_log_starts_again(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ async def test_a_truncated_log_starts_again(tmp_path: Path) -> None:
     async with running("watch", [run], tmp_path) as (app, pilot):
         lines = run.metrics.read_bytes().split(b"\n")
         run.metrics.write_bytes(b"\n".join(lines[:6]) + b"\n")
-        await until(pilot, lambda: app.board.views[0].history.step == 3)
+        await until(pilot, lambda: app.state.runs[0].history.step == 3)
         await until(pilot, lambda: "step 3 of" in header(app))
 
 
@@ -153,7 +153,7 @@ async def test_a_resumed_run_goes_back_without_a_zigzag(tmp_path: Path) -> None:
             log.write(run_record(CONFIG, run.run_id, at=time.time(), attempt=2))
         append(run, 31, 40)
         await until(pilot, lambda: "step 40 of" in header(app))
-        assert len(app.board.views[0].history.steps) == 40
+        assert len(app.state.runs[0].history.steps) == 40
 
 
 async def test_nothing_is_drawn_while_nothing_changes(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from tuitrain.events import EventWriter, Gpu, Parallel, Sample, Software, System
 from tuitrain.runs import RunDirectory, RunHistory, RunInfo, Status
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.content.machine import machine_lines
-from tuitrain.tui.content.sampling import continued, sample_lines, strip
+from tuitrain.tui.content.samples import continued, sample_lines, strip
 from tuitrain.tui.screens import config as config_screen
-from tuitrain.tui.state import RunView
 from tuitrain.tui.text import Line, plain, width
 from tuitrain.tui.theme import DARK, LIGHT
+from tuitrain.tui.view_state import RunView
 from tuitrain.tui.widgets.pane import Pane
 
 TINY_SIZES = [(10, 3), (30, 8)]

@@ -16,33 +16,33 @@ from tests.support import write_run
 from tuitrain.tui import app as app_module
 from tuitrain.tui.actions import actions_of, foot
 from tuitrain.tui.app import TuitrainApp, run_app
+from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, SELECTOR_ROWS, arrange
 from tuitrain.tui.content.headline import bar
 from tuitrain.tui.content.selector import Settings, selector
 from tuitrain.tui.content.table import Column, table
-from tuitrain.tui.layout import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, SELECTOR_ROWS, arrange
-from tuitrain.tui.registry import ACTIONS, Place
+from tuitrain.tui.registry import ACTIONS, ScreenName
 from tuitrain.tui.screens.compare import CompareScreen
 from tuitrain.tui.screens.help import HelpScreen, help_lines
 from tuitrain.tui.screens.runs import RunsScreen
 from tuitrain.tui.screens.watch import WatchScreen
-from tuitrain.tui.state import Board
 from tuitrain.tui.text import Span, crop, fit, line, plain, spread, width, wrap
 from tuitrain.tui.theme import contrast, palette_of, terminal_palette
+from tuitrain.tui.view_state import ViewState
 
-SCREENS: dict[Place, type] = {
+SCREENS: dict[ScreenName, type] = {
     "watch": WatchScreen, "runs": RunsScreen, "compare": CompareScreen, "help": HelpScreen,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("place", SCREENS)
-def test_every_action_of_a_screen_has_its_method(place: Place) -> None:
+def test_every_action_of_a_screen_has_its_method(place: ScreenName) -> None:
     for action in actions_of(place):
         owner = SCREENS[place] if action.owner == "screen" else TuitrainApp
         assert callable(getattr(owner, f"action_{action.id}", None)), action.id
 
 
 @pytest.mark.parametrize("place", SCREENS)
-def test_no_key_means_two_things_on_a_screen(place: Place) -> None:
+def test_no_key_means_two_things_on_a_screen(place: ScreenName) -> None:
     keys = [key for action in actions_of(place) for key in action.keys]
     assert len(keys) == len(set(keys))
 
@@ -159,7 +159,7 @@ def test_up_and_down_go_to_the_panel_below() -> None:
 @pytest.mark.parametrize("panel", [0, 5, 11])
 def test_the_panel_that_is_on_is_in_the_selector(cells: int, panel: int) -> None:
     panels = [f"Panel{n}" for n in range(12)]
-    shown = Settings(Board(), ["Samples", "Log"], None, panels, panel, "training", 0, 1)
+    shown = Settings(ViewState(), ["Samples", "Log"], None, panels, panel, "training", 0, 1)
     found = selector(shown, cells)
     assert any(span.text == f"Panel{panel}" and span.role == "on" for span in found)
     if cells >= 40:
@@ -174,11 +174,11 @@ def test_leaving_a_live_run_says_how_to_come_back(
     done = write_run(tmp_path, "gpt2-tiny-20260101-120000-0000", preset="gpt2-tiny")
 
     def leave_at_once(app: TuitrainApp) -> None:
-        from tuitrain.runs import glance
+        from tuitrain.runs import read_snapshot
 
-        for view in app.board.views:
+        for view in app.state.runs:
             assert view.directory is not None
-            view.status = glance(view.directory).status
+            view.status = read_snapshot(view.directory).status
 
     monkeypatch.setattr(app_module.TuitrainApp, "run", leave_at_once)
     monkeypatch.setenv("TUITRAIN_RUNS_DIR", str(tmp_path))

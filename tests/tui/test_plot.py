@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuitrain.tui.charts.axes import (
+from tuitrain.plots.axes import (
     X_AXES,
     Range,
     XAxis,
@@ -25,11 +25,11 @@ from tuitrain.tui.charts.axes import (
     ticks,
     time_label,
 )
+from tuitrain.plots.model import SUPERSEDED, ChartOptions, Curve, Level, Mark, Plot, Points
+from tuitrain.plots.prepared import ChartCache
+from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.charts.overlay import exact
-from tuitrain.tui.charts.plot import SUPERSEDED, Curve, Level, Look, Mark, Plot, Points
-from tuitrain.tui.charts.view import Memory
-from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import plain, width
 
 
@@ -245,29 +245,29 @@ def test_a_curve_that_grew_is_drawn_as_if_it_were_new() -> None:
     rng = np.random.default_rng(3)
     x, y = np.arange(1.0, 5001), rng.standard_normal(5000)
     y[[7, 2500, 4990]] = math.nan, math.inf, math.nan
-    memory = Memory()
+    cache = ChartCache()
     for count in (1, 2, 40, 41, 3000, 4980, 4995, 5000):
         grown = Plot("loss", curves=(Curve(x[:count], y[:count], "run0", identity=("one",)),), clip=True)
-        lines = draw(grown, 60, 14, memory).lines
-    fresh = Memory()
-    fresh.whole.x, fresh.whole.y = memory.whole.x, memory.whole.y
-    fresh.fit(grown, Look())
-    fresh.whole.x, fresh.whole.y = memory.whole.x, memory.whole.y
+        lines = draw(grown, 60, 14, cache).lines
+    fresh = ChartCache()
+    fresh.whole.x, fresh.whole.y = cache.whole.x, cache.whole.y
+    fresh.fit(grown, ChartOptions())
+    fresh.whole.x, fresh.whole.y = cache.whole.x, cache.whole.y
     assert lines == draw(grown, 60, 14, fresh).lines
 
 
 def test_another_curve_under_the_same_identity_is_not_mixed_with_the_old_one() -> None:
     x = np.arange(1.0, 101)
-    memory = Memory()
-    draw(Plot("loss", curves=(Curve(x, x, "run0", identity=("one",)),)), 60, 14, memory)
+    cache = ChartCache()
+    draw(Plot("loss", curves=(Curve(x, x, "run0", identity=("one",)),)), 60, 14, cache)
     other = Plot("loss", curves=(Curve(x, 100 - x, "run0", identity=("one",)),))
-    assert draw(other, 60, 14, memory).lines == draw(other, 60, 14).lines
+    assert draw(other, 60, 14, cache).lines == draw(other, 60, 14).lines
 
 
 def test_zoomed_in_the_y_axis_adapts_and_the_line_goes_on_to_the_edges() -> None:
     x = np.arange(0.0, 1001, 100)
     plot = Plot("loss", curves=(Curve(x, x, "run0"),), growing=False)
-    rows = [plain(line) for line in draw(plot, 60, 14, look=Look(zoom=Range(410, 490))).lines]
+    rows = [plain(line) for line in draw(plot, 60, 14, options=ChartOptions(zoom=Range(410, 490))).lines]
     assert "step 410–490" in rows[-1]
     assert rows[1][1:4].strip(" ·") in ("", "490", "500")
     body = [row[5:-2] for row in rows[1:-1]]
@@ -331,8 +331,8 @@ def test_a_finished_run_has_no_value_beyond_its_end() -> None:
     short, long = np.arange(1.0, 51), np.arange(1.0, 101)
     curves = (Curve(short, short * 0 + 3, "run0", "a", "●"), Curve(long, long * 0 + 4, "run1", "b", "▲"))
     plot = Plot("loss", curves=curves)
-    assert "● a 3.0000" in plain(draw(plot, 70, 12, look=Look(crosshair=30)).lines[0])
-    beyond = plain(draw(plot, 70, 12, look=Look(crosshair=80)).lines[0])
+    assert "● a 3.0000" in plain(draw(plot, 70, 12, options=ChartOptions(crosshair=30)).lines[0])
+    beyond = plain(draw(plot, 70, 12, options=ChartOptions(crosshair=80)).lines[0])
     assert "▲ b 4.0000" in beyond
     assert "●" not in beyond
 
@@ -368,8 +368,8 @@ def test_the_clock_is_round_in_local_time_also_after_it_was_changed(monkeypatch:
 
 def test_only_what_is_new_is_read() -> None:
     x, y = np.arange(1.0, 1001), np.sin(np.arange(1000.0) / 90)
-    memory = Memory()
-    before = draw(Plot("loss", curves=(Curve(x[:850], y[:850], "run0", identity=("one",)),)), 60, 14, memory)
+    cache = ChartCache()
+    before = draw(Plot("loss", curves=(Curve(x[:850], y[:850], "run0", identity=("one",)),)), 60, 14, cache)
     y[:800] = 1e6  # Would stretch the y axis if it were looked at again.
-    after = draw(Plot("loss", curves=(Curve(x[:851], y[:851], "run0", identity=("one",)),)), 60, 14, memory)
+    after = draw(Plot("loss", curves=(Curve(x[:851], y[:851], "run0", identity=("one",)),)), 60, 14, cache)
     assert [plain(line)[:40] for line in after.lines] == [plain(line)[:40] for line in before.lines]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tuitrain.plots.model import ChartOptions, Curve, Plot, Points
+from tuitrain.plots.roles import glyph, hollow_glyph
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.charts.overlay import distinct
-from tuitrain.tui.charts.plot import Curve, Look, Plot, Points
 from tuitrain.tui.text import plain, width
-from tuitrain.tui.theme import glyph, hollow_glyph
 
 
 def test_what_tells_names_apart() -> None:
@@ -47,7 +47,7 @@ def test_in_a_narrow_chart_the_names_of_the_runs_have_a_row_of_their_own(columns
 
 @pytest.mark.parametrize("columns", [60, 66, 80, 120, 200])
 def test_the_crosshair_tells_the_values_of_all_runs(columns: int) -> None:
-    drawn = draw(eight_runs(), columns, 14, look=Look(crosshair=30)).lines
+    drawn = draw(eight_runs(), columns, 14, options=ChartOptions(crosshair=30)).lines
     assert len(drawn) == 14
     assert {width(line) for line in drawn} == {columns}
     told = " ".join(" ".join(plain(line).strip("╭│╮─") for line in drawn[:2]).split())
@@ -67,7 +67,7 @@ def test_where_there_is_no_room_for_names_values_go_on_in_the_next_rows() -> Non
 
 
 def text_at(plot: Plot, columns: int, rows: int, at: float) -> list[str]:
-    return [plain(line) for line in draw(plot, columns, rows, look=Look(crosshair=at)).lines]
+    return [plain(line) for line in draw(plot, columns, rows, options=ChartOptions(crosshair=at)).lines]
 
 
 def test_a_value_at_the_crosshair_has_the_digits_and_the_unit_of_its_metric() -> None:

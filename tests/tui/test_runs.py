@@ -11,13 +11,14 @@ import pytest
 from tests.support import write_run
 from tests.tui.conftest import SIZES, header, running, shown, until
 from tuitrain.events import EventWriter, Step
+from tuitrain.plots.roles import GLYPHS
 from tuitrain.runs import RunDirectory, RunInfo
 from tuitrain.runs.editing import add_note, set_tags
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.screens.compare import CompareScreen
 from tuitrain.tui.screens.runs import FilterLine, RunsScreen
 from tuitrain.tui.screens.watch import WatchScreen
-from tuitrain.tui.theme import DARK, GLYPHS, LIGHT
+from tuitrain.tui.theme import DARK, LIGHT
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
@@ -68,7 +69,7 @@ async def test_enter_opens_the_run_under_the_cursor(two_runs: list[RunDirectory]
     async with running("runs", [], two_runs[0].path.parent) as (app, pilot):
         await pilot.press("down", "enter")
         await until(pilot, lambda: isinstance(app.screen, WatchScreen) and "llama2-tiny" in header(app))
-        assert len(app.board.views) == 1
+        assert len(app.state.runs) == 1
         await pilot.press("r")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await pilot.press("escape")
@@ -84,9 +85,9 @@ async def test_marked_runs_are_opened_or_compared_together(two_runs: list[RunDir
         assert glyphs(app) == {"gpt2-tiny-20260101-130000-ef01": "▲", "llama2-tiny-20260101-120000-abcd": "●"}
         await pilot.press("c")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
-        await until(pilot, lambda: all(view.loaded for view in app.board.views))
+        await until(pilot, lambda: all(view.loaded for view in app.state.runs))
         # In the order of marking, so that each has the colour and the glyph it had in the list.
-        assert [view.name for view in app.board.views] == ["llama2-tiny", "gpt2-tiny"]
+        assert [view.name for view in app.state.runs] == ["llama2-tiny", "gpt2-tiny"]
         assert "● llama2-tiny" in header(app)
 
 
@@ -111,7 +112,7 @@ async def test_c_on_one_run_marks_it_in_the_list_of_its_own_directory(
         assert glyphs(app) == {two_runs[0].run_id: "●"}
         await pilot.press("space", "c")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
-        assert {view.directory for view in app.board.views} == set(two_runs)
+        assert {view.directory for view in app.state.runs} == set(two_runs)
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ async def test_marks_survive_the_filter(some_runs: Path) -> None:
     async with running("runs", [], some_runs) as (app, pilot):
         await pilot.press("space", "slash", *"low", "enter", "space", "enter")
         await until(pilot, lambda: isinstance(app.screen, WatchScreen))
-        assert [view.directory.run_id.split("-")[0] for view in app.board.views if view.directory] == ["high", "low"]
+        assert [view.directory.run_id.split("-")[0] for view in app.state.runs if view.directory] == ["high", "low"]
 
 
 async def test_runs_are_ordered_by_column_and_the_cursor_stays_on_its_run(some_runs: Path) -> None:
@@ -207,7 +208,7 @@ async def test_what_is_said_of_the_run_under_the_cursor(some_runs: Path) -> None
     async with running("runs", [], some_runs, (120, 35)) as (app, pilot):
         await pilot.press("G")
         assert about(app).strip().startswith("low-20260101-120000-abc0")
-        run = next(seen.directory for seen in app.board.glances or () if seen.name == "low")
+        run = next(seen.directory for seen in app.state.snapshots or () if seen.name == "low")
         set_tags(run, ["first"])
         add_note(run, "a note \x1b[31mfrom a file")
         await until(pilot, lambda: "#first" in about(app))

@@ -77,7 +77,7 @@ def test_a_place_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> No
 async def test_the_next_visit_looks_as_the_last_one_did(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await pilot.press("x", "s", "y", "o", "t")
-        kept = (app.board.x, app.board.smoothing, app.board.log, app.board.clip, app.theme)
+        kept = (app.state.x, app.state.smoothing, app.state.log, app.state.clip, app.theme)
         assert kept == ("tokens", 0.97, True, False, "light")
         await pilot.press("tab", "tab", "b")
         panel, tab = app._screens["watch"].focus_index, app._screens["watch"].tab_index  # type: ignore[attr-defined]
@@ -86,7 +86,7 @@ async def test_the_next_visit_looks_as_the_last_one_did(run: RunDirectory) -> No
         await until(pilot, lambda: app.screen is app._screens["logs"])
     app = TuitrainApp(None, [run], run.path.parent)
     async with app.run_test() as pilot:
-        assert (app.board.x, app.board.smoothing, app.board.log, app.board.clip, app.theme) == kept
+        assert (app.state.x, app.state.smoothing, app.state.log, app.state.clip, app.theme) == kept
         assert app.screen is app._screens["logs"]
         await pilot.press("1")
         assert (app.screen.focus_index, app.screen.tab_index) == (panel, tab)  # type: ignore[attr-defined]
@@ -101,9 +101,9 @@ async def test_what_was_asked_for_goes_before_the_last_visit(run: RunDirectory) 
     session.save()
     app = TuitrainApp("watch", [run], run.path.parent, settings=Settings(x="flops"), given={"x"})
     async with app.run_test():
-        assert app.board.x == "flops"
+        assert app.state.x == "flops"
         assert app.theme == "light"
-        assert app.board.smoothing == Settings().smoothing
+        assert app.state.smoothing == Settings().smoothing
         assert app.screen is app._screens["watch"]
 
 
@@ -170,8 +170,8 @@ async def test_an_alert_that_arrives_rings_and_is_said(
         log.write(alert(time.time() - 1))
     app = TuitrainApp("watch", [run], tmp_path, settings=Settings(bell=bell))
     async with app.run_test(size=(120, 35)) as pilot:
-        await until(pilot, lambda: all(view.loaded for view in app.board.views))
-        assert app.board.views[0].history.alerts
+        await until(pilot, lambda: all(view.loaded for view in app.state.runs))
+        assert app.state.runs[0].history.alerts
         assert (rings, len(app._notifications)) == ([], 0)
         with EventWriter(run.metrics) as log:
             log.write(alert(time.time() + 1))
@@ -257,4 +257,4 @@ async def test_a_remembered_axis_that_a_log_has_no_numbers_for_is_shown_all_the_
     session.path.parent.mkdir(parents=True)
     session.path.write_text(json.dumps({"x": x}), encoding="utf-8")
     async with running("watch", [run], tmp_path / "runs") as (app, _):
-        assert app.board.x == x
+        assert app.state.x == x

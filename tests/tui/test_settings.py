@@ -16,7 +16,7 @@ from tuitrain.runs.settings import SettingsError
 from tuitrain.tui.actions import actions_of
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.keymap import key_name
-from tuitrain.tui.registry import ACTIONS, EVERYWHERE, Place, key_text
+from tuitrain.tui.registry import ACTIONS, EVERYWHERE, ScreenName, key_text
 from tuitrain.tui.screens.dialogs import Dialog
 from tuitrain.tui.screens.help import HelpScreen
 from tuitrain.tui.settings import THEMES, Settings, load_settings
@@ -178,12 +178,12 @@ async def test_own_keys_work_and_are_shown(run: RunDirectory) -> None:
     settings = Settings(keys={"cycle_smoothing": ["y"], "toggle_log": ["s"], "help": ["f8"], "leave": ["Q"]})
     app = TuitrainApp("watch", [run], run.path.parent, settings=settings)
     async with app.run_test(size=(200, 50)) as pilot:
-        await until(pilot, lambda: all(view.loaded for view in app.board.views))
+        await until(pilot, lambda: all(view.loaded for view in app.state.runs))
         assert " Q quit" in shown(app)
         await pilot.press("s")
-        assert app.board.log
+        assert app.state.log
         await pilot.press("y")
-        assert app.board.smoothing == 0.97
+        assert app.state.smoothing == 0.97
         await pilot.press("q", "question_mark")
         assert app.is_running
         assert not isinstance(app.screen, HelpScreen)
@@ -200,7 +200,7 @@ async def test_when_reading_only_nothing_is_done_and_no_key_for_it_is_shown(run:
     acting = [action for action in ACTIONS if action.acts and "watch" in action.places]
     assert {"stop_run", "export_panel", "edit_note"} <= {action.id for action in acting}
     async with app.run_test(size=(200, 50)) as pilot:
-        await until(pilot, lambda: all(view.loaded for view in app.board.views))
+        await until(pilot, lambda: all(view.loaded for view in app.state.runs))
         before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
         for action in acting:
             for key in action.keys:
@@ -218,7 +218,7 @@ async def test_when_reading_only_nothing_is_done_and_no_key_for_it_is_shown(run:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("place", EVERYWHERE)
 async def test_every_screen_says_that_it_is_read_only(
-    place: Place, size: tuple[int, int], two_runs: list[RunDirectory]
+    place: ScreenName, size: tuple[int, int], two_runs: list[RunDirectory]
 ) -> None:
     for readonly in (True, False):
         app = TuitrainApp(place, two_runs, two_runs[0].path.parent, settings=Settings(readonly=readonly))
@@ -239,11 +239,11 @@ async def test_own_keys_of_what_is_withheld_answer_too(run: RunDirectory) -> Non
 
 
 @pytest.mark.parametrize("place", EVERYWHERE)
-async def test_every_key_of_a_screen_can_be_pressed(place: Place, two_runs: list[RunDirectory]) -> None:
+async def test_every_key_of_a_screen_can_be_pressed(place: ScreenName, two_runs: list[RunDirectory]) -> None:
     """Arrows, vim keys and all others; what opens is closed. What changes a run or a file has tests of its own."""
     app = TuitrainApp(place, two_runs, two_runs[0].path.parent, settings=Settings(readonly=True))
     async with app.run_test(size=(120, 35)) as pilot:
-        await until(pilot, lambda: all(view.loaded for view in app.board.views))
+        await until(pilot, lambda: all(view.loaded for view in app.state.runs))
         for action in app.actions:
             if place not in action.places or action.id == "leave":
                 continue

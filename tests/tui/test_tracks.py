@@ -12,8 +12,8 @@ from tuitrain.analysis.series import x_at_steps
 from tuitrain.analysis.smoothing import smooth
 from tuitrain.analysis.summary import summarize
 from tuitrain.events import EventWriter, Run, Step
+from tuitrain.plots.series import Detail, Part, RunSeries, read_closely
 from tuitrain.runs import RunHistory
-from tuitrain.tui.tracks import Detail, Part, Tracks, read_closely
 
 WEIGHTS = (0.6, 0.9, 0.97, 0.99)
 
@@ -35,67 +35,67 @@ def run() -> Run:
     return Run(time=1000.0, run_id="a", name="a", flops_per_token=1e6)
 
 
-def grown(*parts: list[Step]) -> Tracks:
-    tracks = Tracks(RunHistory())
-    tracks.history.absorb([run()])
+def grown(*parts: list[Step]) -> RunSeries:
+    all_series = RunSeries(RunHistory())
+    all_series.history.absorb([run()])
     for part in parts:
-        tracks.history.absorb(part)
-        tracks.of("loss", "time", 0.9), tracks.of("grad_mean", "clock", 0.9), tracks.mean("mfu")
-    return tracks
+        all_series.history.absorb(part)
+        all_series.of("loss", "time", 0.9), all_series.of("grad_mean", "clock", 0.9), all_series.mean("mfu")
+    return all_series
 
 
 @pytest.mark.parametrize("cuts", [[1], [1, 2, 3], [50, 51, 400], [500]])
 def test_a_track_that_grew_is_the_one_made_at_once(cuts: list[int]) -> None:
     ends = [0, *cuts, 500]
-    tracks = grown(*(records(a + 1, b) for a, b in pairwise(ends) if b > a))
-    whole = tracks.history
+    all_series = grown(*(records(a + 1, b) for a, b in pairwise(ends) if b > a))
+    whole = all_series.history
     for key in ("loss", "grad_mean"):
         steps, values = whole.steps.series(key)
         for axis in ("step", "tokens", "time", "flops"):
-            track = tracks.of(key, axis, 0.9)
-            np.testing.assert_allclose(track.x, x_at_steps(whole, axis, steps), rtol=1e-12)
-            np.testing.assert_allclose(track.y, smooth(values, 0.9), rtol=1e-6, atol=1e-7)
-    np.testing.assert_array_equal(tracks.of("loss", "clock").x, whole.steps["time"])
+            series = all_series.of(key, axis, 0.9)
+            np.testing.assert_allclose(series.x, x_at_steps(whole, axis, steps), rtol=1e-12)
+            np.testing.assert_allclose(series.y, smooth(values, 0.9), rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(all_series.of("loss", "clock").x, whole.steps["time"])
     summary = summarize(whole)
-    assert tracks.mean("mfu") == pytest.approx(summary.mean_mfu)
-    assert tracks.mean("tokens_per_sec") == pytest.approx(summary.mean_tokens_per_sec)
-    assert tracks.mean("tflops") is None
+    assert all_series.mean("mfu") == pytest.approx(summary.mean_mfu)
+    assert all_series.mean("tokens_per_sec") == pytest.approx(summary.mean_tokens_per_sec)
+    assert all_series.mean("tflops") is None
 
 
 def test_the_identity_stays_while_a_track_only_grows_and_changes_when_it_does_not() -> None:
-    tracks = grown(records(1, 50))
-    before = tracks.of("loss", "step", 0.9)
-    tracks.history.absorb(records(51, 60))
-    after = tracks.of("loss", "step", 0.9)
+    all_series = grown(records(1, 50))
+    before = all_series.of("loss", "step", 0.9)
+    all_series.history.absorb(records(51, 60))
+    after = all_series.of("loss", "step", 0.9)
     assert after.identity == before.identity
     np.testing.assert_array_equal(after.y[:50], before.y)
-    tracks.history.absorb(records(40, 45, seed=1))
-    cut = tracks.of("loss", "step", 0.9)
+    all_series.history.absorb(records(40, 45, seed=1))
+    cut = all_series.of("loss", "step", 0.9)
     assert cut.identity != before.identity
     assert len(cut.x) == 45
-    np.testing.assert_allclose(cut.y, smooth(tracks.history.steps["loss"], 0.9), rtol=1e-6)
+    np.testing.assert_allclose(cut.y, smooth(all_series.history.steps["loss"], 0.9), rtol=1e-6)
 
 
 def test_earlier_attempts_are_tracks_of_their_own() -> None:
-    tracks = grown(records(1, 50), records(31, 40, seed=1), records(21, 60, seed=2))
-    (first, second), _ = tracks.superseded("loss", "step")
+    all_series = grown(records(1, 50), records(31, 40, seed=1), records(21, 60, seed=2))
+    (first, second), _ = all_series.superseded("loss", "step")
     assert (first.x[0], first.x[-1], second.x[0], second.x[-1]) == (31, 50, 21, 40)
-    assert tracks.superseded("mfu", "tokens")[0][0].x[0] == 31 * 64
+    assert all_series.superseded("mfu", "tokens")[0][0].x[0] == 31 * 64
 
 
 def test_a_clock_that_jumps_back_does_not_draw_backwards() -> None:
     steps = records(1, 20)
     steps[9].time -= 3600
-    track = grown(steps[:10], steps[10:]).of("loss", "clock")
-    assert (np.diff(track.x) >= 0).all()
+    series = grown(steps[:10], steps[10:]).of("loss", "clock")
+    assert (np.diff(series.x) >= 0).all()
 
 
-def thinned(limit: int, last: int, batch: int = 100) -> tuple[Tracks, Tracks]:
+def thinned(limit: int, last: int, batch: int = 100) -> tuple[RunSeries, RunSeries]:
     """The same run with bounded memory, and whole."""
     small, whole = grown(), grown()
     for start in range(0, last, batch):
-        for tracks in (small, whole):
-            tracks.history.absorb(records(start + 1, start + batch))
+        for all_series in (small, whole):
+            all_series.history.absorb(records(start + 1, start + batch))
         small.thin(WEIGHTS, limit)
     return small, whole
 
@@ -125,8 +125,8 @@ def test_what_is_left_of_a_long_run_is_smoothed_and_placed_as_the_whole() -> Non
 
 def test_a_long_run_that_goes_back_goes_on_from_there() -> None:
     small, whole = thinned(2000, 20_000)
-    for tracks in (small, whole):
-        tracks.history.absorb(records(19_901, 20_100, seed=1))
+    for all_series in (small, whole):
+        all_series.history.absorb(records(19_901, 20_100, seed=1))
     expected = whole.of("loss", "step", 0.9)
     found = small.of("loss", "step", 0.9)
     np.testing.assert_allclose(found.y[-150:], expected.y[-150:], rtol=1e-5)
@@ -134,24 +134,24 @@ def test_a_long_run_that_goes_back_goes_on_from_there() -> None:
 
 
 def test_bytes_of_a_part_hold_it_and_something_before() -> None:
-    tracks = Tracks(RunHistory())
+    all_series = RunSeries(RunHistory())
     for number in range(10):
-        tracks.note_offset(1000 * number, 1000 * number + 1000, 100 * number + 1)
-    assert tracks.bytes_of(350, 420) == (2000, 5000)
-    assert tracks.bytes_of(5, 2000) == (0, 10_000)
-    tracks.note_offset(10_000, 11_000, 401)
-    assert tracks.bytes_of(350, 420) == (2000, 11_000)
+        all_series.note_offset(1000 * number, 1000 * number + 1000, 100 * number + 1)
+    assert all_series.bytes_of(350, 420) == (2000, 5000)
+    assert all_series.bytes_of(5, 2000) == (0, 10_000)
+    all_series.note_offset(10_000, 11_000, 401)
+    assert all_series.bytes_of(350, 420) == (2000, 11_000)
 
 
 def test_the_newest_part_of_a_log_is_a_piece_of_its_own_until_all_is_read() -> None:
     newest = grown(records(900, 1000))
-    tracks = Tracks(RunHistory(), ahead=newest)
-    assert [len(piece.x) for piece in tracks.pieces("loss", "step")] == [101]
-    tracks.history.absorb([run(), *records(1, 300)])
-    assert [piece.x[-1] for piece in tracks.pieces("loss", "tokens", 0.9)] == [300 * 64, 1000 * 64]
-    assert tracks.place("tokens", np.array([100.0, 950.0])).tolist() == [6400, 60800]
-    tracks.ahead = None
-    assert [piece.x[-1] for piece in tracks.pieces("loss", "step")] == [300]
+    all_series = RunSeries(RunHistory(), ahead=newest)
+    assert [len(piece.x) for piece in all_series.pieces("loss", "step")] == [101]
+    all_series.history.absorb([run(), *records(1, 300)])
+    assert [piece.x[-1] for piece in all_series.pieces("loss", "tokens", 0.9)] == [300 * 64, 1000 * 64]
+    assert all_series.place("tokens", np.array([100.0, 950.0])).tolist() == [6400, 60800]
+    all_series.ahead = None
+    assert [piece.x[-1] for piece in all_series.pieces("loss", "step")] == [300]
 
 
 def test_a_part_is_read_again_with_all_its_rows(tmp_path: Path) -> None:
@@ -163,10 +163,10 @@ def test_a_part_is_read_again_with_all_its_rows(tmp_path: Path) -> None:
     small, whole = thinned(500, 3000)
     part = Part(1000, 1400, *offsets_of(path, 900, 1400))
     small.detail = Detail(part.low, part.high, read_closely(path, part, WEIGHTS))
-    small.detail.tracks.history.attempts = [run()]
+    small.detail.series.history.attempts = [run()]
     for axis in ("step", "tokens", "time", "clock", "flops"):
         found, expected = small.of("loss", axis, 0.6), whole.of("loss", axis, 0.6)
-        read = small.detail.tracks.history.steps["step"]
+        read = small.detail.series.history.steps["step"]
         inside = (read >= 1000) & (read <= 1400)
         np.testing.assert_allclose(found.x[inside], expected.x[999:1400], rtol=1e-4)
         np.testing.assert_allclose(found.y[inside], expected.y[999:1400], rtol=1e-5)

@@ -17,9 +17,9 @@ from tuitrain.runs import RunDirectory, RunInfo, load_history
 from tuitrain.tui.content.headline import header as headline
 from tuitrain.tui.frame import render_frame, view_of
 from tuitrain.tui.screens.watch import WatchScreen
-from tuitrain.tui.state import Board
 from tuitrain.tui.text import plain
 from tuitrain.tui.theme import DARK, LIGHT
+from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.pane import Pane
 
 
@@ -165,14 +165,14 @@ async def test_the_command_palette_finds_an_action(run: RunDirectory) -> None:
         hits = app.screen.query_one(CommandList)
         await until(pilot, lambda: "ogarithmic" in str(hits.options[0].prompt) if hits.options else False)
         await pilot.press("down", "enter")
-        await until(pilot, lambda: app.board.log)
+        await until(pilot, lambda: app.state.log)
 
 
 async def test_a_click_on_the_footer_and_on_a_tab(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         footer = app.screen.query_one("#foot")
         await pilot.click(footer, offset=(shown(app).split("\n")[-1].index("x axis"), 1))
-        assert app.board.x == "tokens"
+        assert app.state.x == "tokens"
         await pilot.click("#selector", offset=(10, 0))
         await pilot.pause()
         assert "tuitrain engine" in app.screen.query_one(Pane).text
@@ -313,7 +313,7 @@ async def test_without_peak_and_rate_the_mfu_panel_says_what_to_do(tmp_path: Pat
 
 def test_an_mfu_above_100_per_cent_stands_out(tmp_path: Path) -> None:
     def role(run: RunDirectory, text: str) -> str:
-        spans = [span for row in headline(Board([view_of(run, 0)]), 200) for span in row]
+        spans = [span for row in headline(ViewState([view_of(run, 0)]), 200) for span in row]
         return next(span.role for span in spans if span.text == text)
 
     assert role(_log(tmp_path, {"mfu": 1.2}), "120.0 %") == "warn"
@@ -330,7 +330,7 @@ def test_a_reason_of_several_lines_keeps_the_header_at_two(tmp_path: Path) -> No
     run = _log(tmp_path)
     with EventWriter(run.metrics) as log:
         log.write(End(time=1.0, status="failed", reason="out of memory\nTraceback", step=0))
-    rows = [plain(row) for row in headline(Board([view_of(run, 0)]), 120)]
+    rows = [plain(row) for row in headline(ViewState([view_of(run, 0)]), 120)]
     assert len(rows) == 2
     assert "out of memory" in rows[1]
     assert "\n" not in rows[1]

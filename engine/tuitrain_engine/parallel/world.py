@@ -60,7 +60,7 @@ class World:
         if self.size > 1:
             dist.barrier(group=self.host_group)
 
-    def agree(self, value: int) -> int:
+    def broadcast_int(self, value: int) -> int:
         """What the main process has: for choices on which the others could differ by a rounding."""
         if self.size == 1:
             return value
@@ -68,7 +68,7 @@ class World:
         dist.broadcast(chosen, src=0, group=self.host_group)
         return int(chosen)
 
-    def share(self, value: Any) -> Any:
+    def broadcast_object(self, value: Any) -> Any:
         """The main process's object, small and made of plain values, on every process."""
         if self.size == 1:
             return value

@@ -9,7 +9,7 @@ from tuitrain.accounting import RECENT_RECORDS, seconds_left
 from tuitrain.analysis import units
 from tuitrain.events import Stage
 from tuitrain.events.text import clean
-from tuitrain.runs import Glance, RunHistory, Status
+from tuitrain.runs import RunHistory, RunSnapshot, Status
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def progress_of(history: RunHistory) -> Progress:
     return Progress(step, total, tokens, budget, fraction, eta, history.wall_time_s)
 
 
-def progress_seen(seen: Glance) -> Progress:
+def progress_seen(seen: RunSnapshot) -> Progress:
     """The same of a run that was only glanced at."""
     run, step = seen.run, seen.step
     total, budget = (run.total_steps, run.token_budget) if run else (None, None)

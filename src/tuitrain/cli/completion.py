@@ -145,7 +145,7 @@ def complete_panel(incomplete: str) -> list[str]:
 def complete_layout(incomplete: str) -> list[str]:
     """The layouts that come with tuitrain, and those of the settings files."""
     from tuitrain.runs.settings import SettingsError, settings_files
-    from tuitrain.tui.panels.layouts import SHIPPED
+    from tuitrain.tui.layouts import SHIPPED
 
     names = dict.fromkeys(SHIPPED)
     try:

@@ -20,7 +20,7 @@ class _Object(BaseModel):
 
 
 class RunFacts(_Object):
-    """A run at a glance."""
+    """A run at a snapshot."""
 
     run_id: RunId
     path: str

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tuitrain.cli.completion import complete_override, complete_preset, complete_run, complete_strategy, complete_theme
-from tuitrain.tui.charts.axes import XAxis
+from tuitrain.plots.axes import XAxis
 
 RUN_HELP = "A run: its id, a unique prefix, `latest`, a run directory or a metrics.jsonl."
 

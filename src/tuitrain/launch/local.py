@@ -55,7 +55,7 @@ def train_command(run: RunDirectory, *, processes: int = 1) -> list[str]:
 
 def wrapped_command(run: RunDirectory, command: Sequence[str]) -> list[str]:
     """The command line that runs somebody else's training program as a run."""
-    return [sys.executable, "-m", "tuitrain.launch.wrap", str(run.path), *command]
+    return [sys.executable, "-m", "tuitrain.launch.external", str(run.path), *command]
 
 
 def new_run(runs_dir: Path, config: RunConfig) -> RunDirectory:

@@ -14,7 +14,7 @@ from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import POLL_S, start, starting, train_command
 from tuitrain.launch.processes import Processes
-from tuitrain.runs import Glance, RunDirectory, Status, glance, lock_held
+from tuitrain.runs import RunDirectory, RunSnapshot, Status, lock_held, read_snapshot
 from tuitrain.runs.status import process_alive
 
 ASKED_CONFIG = ".config.asked.toml"
@@ -56,7 +56,7 @@ def prepare_resume(
     """
     if not run.config.exists():
         raise LaunchError(f"{run.run_id} has no config.toml: it was not started by this engine and cannot be resumed.")
-    now = glance(run)
+    now = read_snapshot(run)
     _check_is_over(run, now)
     found = newest_checkpoint(run)
     if found is None:
@@ -69,7 +69,7 @@ def prepare_resume(
     return config, preflight.check(config, gpus=gpus, force=force)
 
 
-def _check_steps_left(now: Glance, before: RunConfig, config: RunConfig, done: int) -> None:
+def _check_steps_left(now: RunSnapshot, before: RunConfig, config: RunConfig, done: int) -> None:
     """Raise LaunchError when nothing is left to do after `done` steps, those of the newest checkpoint.
 
     A run that was killed after its last checkpoint may lack what was due beside it, and may go on to make up for it.
@@ -97,7 +97,7 @@ def _check_steps_left(now: Glance, before: RunConfig, config: RunConfig, done: i
     )
 
 
-def _check_is_over(run: RunDirectory, now: Glance) -> None:
+def _check_is_over(run: RunDirectory, now: RunSnapshot) -> None:
     """Raise LaunchError while a process of the run may still write to its log or its checkpoints."""
     if now.status.live and process_alive(now.info) is not False:
         raise LaunchError(f"{run.run_id} is {now.status}: stop it first, with `tuitrain stop {run.run_id}`.")

@@ -11,18 +11,18 @@ from pathlib import Path
 import psutil
 
 from tuitrain.launch.errors import LaunchError
-from tuitrain.runs import Glance, RunDirectory, Status, glance, lock_held
+from tuitrain.runs import RunDirectory, RunSnapshot, Status, lock_held, read_snapshot
 from tuitrain.runs.status import process_alive
 
 POLL_S = 0.2
 
 
-def when_started(run: RunDirectory, timeout_s: float | None) -> Glance:
+def when_started(run: RunDirectory, timeout_s: float | None) -> RunSnapshot:
     """The run once nobody is about to start it: a stop is meant for that process too."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while lock_held(run.start_lock) and (deadline is None or time.monotonic() < deadline):
         time.sleep(POLL_S)
-    return glance(run)
+    return read_snapshot(run)
 
 
 def stop_run(
@@ -61,7 +61,7 @@ def kill_run(run: RunDirectory, *, grace_s: float = 10.0, tell: Callable[[str], 
         _kill_launched(run, info.pid, grace_s, tell)
     else:
         _kill_orphans(run, grace_s, tell)
-    return glance(run).status
+    return read_snapshot(run).status
 
 
 def _kill_launched(run: RunDirectory, pid: int, grace_s: float, tell: Callable[[str], object]) -> None:
@@ -92,7 +92,7 @@ def _kill_orphans(run: RunDirectory, grace_s: float, tell: Callable[[str], objec
         psutil.wait_procs(alive, timeout=grace_s)
 
 
-def _is_live(run: RunDirectory, now: Glance, tell: Callable[[str], object]) -> bool:
+def _is_live(run: RunDirectory, now: RunSnapshot, tell: Callable[[str], object]) -> bool:
     if now.status is Status.CRASHED:
         pid = now.info.pid if now.info else None
         raise LaunchError(f"{run.run_id} is not running: its process {pid} is gone without an end record.", exit_code=1)
@@ -106,7 +106,7 @@ def _is_live(run: RunDirectory, now: Glance, tell: Callable[[str], object]) -> b
 def _await_end(run: RunDirectory, timeout_s: float | None) -> Status:
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
-        status = glance(run).status
+        status = read_snapshot(run).status
         if not status.live:
             return status
         if deadline is not None and time.monotonic() > deadline:

@@ -12,10 +12,10 @@ from tuitrain.runs.follow import (
     load_history,
     newest_part,
 )
-from tuitrain.runs.glance import Glance, Glancer, glance
 from tuitrain.runs.history import BrokenLine, RunHistory
 from tuitrain.runs.layout import RunDirectory, RunInfo, create_run_directory, new_run_id
 from tuitrain.runs.lock import lock_held
+from tuitrain.runs.snapshot import RunSnapshot, SnapshotReader, read_snapshot
 from tuitrain.runs.status import Status, derive_status
 
 __all__ = [
@@ -24,13 +24,13 @@ __all__ = [
     "Columns",
     "FloatArray",
     "Follower",
-    "Glance",
-    "Glancer",
     "LogFollower",
     "RunDirectory",
     "RunHistory",
     "RunInfo",
     "RunNotFoundError",
+    "RunSnapshot",
+    "SnapshotReader",
     "Status",
     "StreamFollower",
     "come_back_command",
@@ -38,12 +38,12 @@ __all__ = [
     "derive_status",
     "drain",
     "find_run",
-    "glance",
     "list_runs",
     "load_histories",
     "load_history",
     "lock_held",
     "new_run_id",
     "newest_part",
+    "read_snapshot",
     "runs_directory",
 ]

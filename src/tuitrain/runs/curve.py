@@ -1,4 +1,4 @@
-"""A curve of the loss at a glance: a few places of a log instead of all of it."""
+"""A curve of the loss at a snapshot: a few places of a log instead of all of it."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from tuitrain.files import read_regular
-from tuitrain.runs.glance import glance
 from tuitrain.runs.layout import MOST_INFO_BYTES, RunDirectory, RunInfo
 from tuitrain.runs.lock import LockedError, exclusive
+from tuitrain.runs.snapshot import read_snapshot
 
 PATIENCE_S = 20.0
 """How long another process may hold `run.json`, which takes milliseconds."""
@@ -115,7 +115,7 @@ def _facts(run: RunDirectory) -> dict[str, Any]:
 
 
 def _new_facts(run: RunDirectory) -> dict[str, Any]:
-    seen = glance(run)
+    seen = read_snapshot(run)
     facts: dict[str, Any] = msgspec.to_builtins(
         RunInfo(name=seen.name, created=seen.created or run.path.stat().st_mtime)
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from tuitrain.runs.glance import Glance
 from tuitrain.runs.query import number_of
+from tuitrain.runs.snapshot import RunSnapshot
 from tuitrain.runs.status import Status
 
 SORT_KEYS = (
@@ -18,12 +18,14 @@ LARGEST_FIRST = frozenset({"step", "progress", "tokens", "mfu", "tokens_per_sec"
 _STATUSES = list(Status)
 
 
-def ordered(runs: Iterable[Glance], key: str, *, reverse: bool = False, now: float | None = None) -> list[Glance]:
+def ordered(
+    runs: Iterable[RunSnapshot], key: str, *, reverse: bool = False, now: float | None = None
+) -> list[RunSnapshot]:
     """The runs by a key, best or newest first, or with `reverse` last; unknown and nan are last either way."""
     at = time.time() if now is None else now
     down = (key in LARGEST_FIRST) != reverse
 
-    def place(run: Glance) -> tuple[bool, float]:
+    def place(run: RunSnapshot) -> tuple[bool, float]:
         value = float(_STATUSES.index(run.status)) if key == "status" else number_of(run, key, at)
         if value is None or value != value:
             return True, 0.0

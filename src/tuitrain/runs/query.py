@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tuitrain.runs.glance import Glance
+from tuitrain.runs.snapshot import RunSnapshot
 from tuitrain.runs.status import Status
 
 LIVE = "live"
@@ -54,7 +54,7 @@ class Word:
     text: str
     negated: bool = False
 
-    def holds(self, run: Glance, now: float) -> bool:
+    def holds(self, run: RunSnapshot, now: float) -> bool:
         """Whether it is there, or with `negated` is not."""
         return (self.text.lower() in _haystack(run)) != self.negated
 
@@ -70,7 +70,7 @@ class Property:
     values: tuple[str, ...]
     negated: bool = False
 
-    def holds(self, run: Glance, now: float) -> bool:
+    def holds(self, run: RunSnapshot, now: float) -> bool:
         """Whether it does, or with `negated` does not."""
         found = [text.lower() for text in _TEXTS[self.key](run)]
         wanted = [value.lower() for value in self.values]
@@ -95,7 +95,7 @@ class Comparison:
     number: float
     negated: bool = False
 
-    def holds(self, run: Glance, now: float) -> bool:
+    def holds(self, run: RunSnapshot, now: float) -> bool:
         """Whether it does, or with `negated` does not. An unknown number has no relation to any other."""
         value = number_of(run, self.key, now)
         return (value is not None and _COMPARE[self.relation](value, self.number)) != self.negated
@@ -115,12 +115,12 @@ class Query:
 
     terms: tuple[Term, ...] = ()
 
-    def matches(self, run: Glance, now: float | None = None) -> bool:
+    def matches(self, run: RunSnapshot, now: float | None = None) -> bool:
         """Whether a run is among the chosen."""
         at = time.time() if now is None else now
         return all(term.holds(run, at) for term in self.terms)
 
-    def chosen(self, runs: Iterable[Glance], now: float | None = None) -> list[Glance]:
+    def chosen(self, runs: Iterable[RunSnapshot], now: float | None = None) -> list[RunSnapshot]:
         """The runs that match, in their order."""
         at = time.time() if now is None else now
         return [run for run in runs if self.matches(run, at)]
@@ -154,7 +154,7 @@ def parse_query(text: str) -> Query:
     return Query(tuple(terms))
 
 
-def number_of(run: Glance, key: str, now: float) -> float | None:
+def number_of(run: RunSnapshot, key: str, now: float) -> float | None:
     """A number of a run by its key (one of NUMBERS); None is unknown."""
     if key == "age":
         return None if run.created is None else max(now - run.created, 0.0)
@@ -246,11 +246,11 @@ def _means(value: str, status: Status) -> bool:
     return status.startswith(value) or (status.live and LIVE.startswith(value))
 
 
-def _haystack(run: Glance) -> str:
+def _haystack(run: RunSnapshot) -> str:
     return "\n".join((run.directory.run_id, run.name, *_TEXTS["preset"](run), *run.tags, *run.notes)).lower()
 
 
-def _config(run: Glance, key: str) -> list[str]:
+def _config(run: RunSnapshot, key: str) -> list[str]:
     value = run.run.config.get(key) if run.run is not None else None
     return [value] if isinstance(value, str) else []
 
@@ -259,7 +259,7 @@ def _known(value: str | None) -> list[str]:
     return [] if value is None else [value]
 
 
-_TEXTS: dict[str, Callable[[Glance], list[str]]] = {
+_TEXTS: dict[str, Callable[[RunSnapshot], list[str]]] = {
     "status": lambda run: [str(run.status)],
     "tag": lambda run: run.tags,
     "name": lambda run: [run.name],
@@ -268,7 +268,7 @@ _TEXTS: dict[str, Callable[[Glance], list[str]]] = {
     "host": lambda run: _known(run.info.host if run.info else None),
     "strategy": lambda run: _known(run.run.parallel.strategy if run.run and run.run.parallel else None),
 }
-_NUMBERS: dict[str, Callable[[Glance], float | None]] = {
+_NUMBERS: dict[str, Callable[[RunSnapshot], float | None]] = {
     "loss": lambda run: run.loss,
     "val_loss": lambda run: run.val_loss,
     "step": lambda run: run.step.step if run.step else None,

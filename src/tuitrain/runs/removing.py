@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuitrain.runs.editing import EditError
-from tuitrain.runs.glance import Glance, glance
 from tuitrain.runs.layout import RunDirectory
 from tuitrain.runs.lock import LockedError, exclusive, lock_held
+from tuitrain.runs.snapshot import RunSnapshot, read_snapshot
 
 
 @dataclass(frozen=True)
 class Removal:
     """A run that may be removed, what is known of it, and how much it takes on the disk."""
 
-    seen: Glance
+    seen: RunSnapshot
     bytes: int
 
     @property
@@ -38,7 +38,7 @@ def prepare_removal(run: RunDirectory, runs_dir: Path) -> Removal:
         raise EditError(f"{run.path} is a link to a run: remove the link, or the run where it lies.")
     if run.path.parent.resolve() != runs_dir.resolve():
         raise EditError(f"{run.path} does not lie in {runs_dir}: name the directory it lies in with --runs-dir.")
-    seen = glance(run)
+    seen = read_snapshot(run)
     if seen.info is None and seen.run is None:
         raise EditError(f"{run.path} is no directory of a run: it has neither a run.json nor a log that can be read.")
     if seen.status.live or lock_held(run.lock):

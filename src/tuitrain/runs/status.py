@@ -101,7 +101,7 @@ def _changed(path: Path) -> float | None:
 
 
 def _is_wrapped(info: RunInfo | None) -> bool:
-    return info is not None and "tuitrain.launch.wrap" in info.command[:3]
+    return info is not None and "tuitrain.launch.external" in info.command[:3]
 
 
 def derive_status(

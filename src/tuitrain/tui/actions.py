@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from textual.binding import Binding
 
-from tuitrain.tui.registry import ACTIONS, SCREENS, Action, Place
+from tuitrain.tui.registry import ACTIONS, SCREENS, Action, ScreenName
 from tuitrain.tui.text import Line, Span, fit, join, line, width
 
 ROWS_WITH_NAVIGATION = 30
@@ -23,18 +23,18 @@ def actions_for(keys: Mapping[str, Sequence[str]], readonly: bool) -> tuple[Acti
     )
 
 
-def withheld_keys(place: Place, keys: Mapping[str, Sequence[str]]) -> frozenset[str]:
+def withheld_keys(place: ScreenName, keys: Mapping[str, Sequence[str]]) -> frozenset[str]:
     """The keys of a screen that do nothing when only reading. keys: other keys for some actions, by id."""
     acting = (action for action in actions_of(place, actions_for(keys, readonly=False)) if action.acts)
     return frozenset(key for action in acting for key in action.keys)
 
 
-def actions_of(place: Place, actions: Sequence[Action] = ACTIONS) -> list[Action]:
+def actions_of(place: ScreenName, actions: Sequence[Action] = ACTIONS) -> list[Action]:
     """The actions of a screen, in the order of their declaration."""
     return [action for action in actions if place in action.places]
 
 
-def bindings(place: Place) -> list[Binding | tuple[str, str] | tuple[str, str, str]]:
+def bindings(place: ScreenName) -> list[Binding | tuple[str, str] | tuple[str, str, str]]:
     """Textual's bindings of a screen, with the id of the action, by which a key map changes them."""
     priority = ("tab", "shift+tab", "ctrl+c")
     return [
@@ -45,7 +45,7 @@ def bindings(place: Place) -> list[Binding | tuple[str, str] | tuple[str, str, s
 
 
 def foot(
-    place: Place, cells: int, rows: int, actions: Sequence[Action] = ACTIONS, readonly: bool = False
+    place: ScreenName, cells: int, rows: int, actions: Sequence[Action] = ACTIONS, readonly: bool = False
 ) -> list[Line]:
     """The lowest lines of a screen: where there is room the screens, then the keys worth knowing.
 
@@ -64,7 +64,7 @@ def foot_rows(rows: int) -> int:
     return 2 if rows >= ROWS_WITH_NAVIGATION else 1
 
 
-def _navigation(place: Place, cells: int) -> Line:
+def _navigation(place: ScreenName, cells: int) -> Line:
     """All screens with their numbers, the present one set off."""
     found: Line = ()
     for gap in ("   ", "  ", " "):
@@ -74,17 +74,17 @@ def _navigation(place: Place, cells: int) -> Line:
     return line(" ", *found)
 
 
-def numbered() -> list[tuple[int, tuple[Place, str, str]]]:
+def numbered() -> list[tuple[int, tuple[ScreenName, str, str]]]:
     """The screens with their numbers."""
     return list(enumerate(SCREENS, start=1))
 
 
-def _screen(name: Place, title: str, number: int, place: Place) -> Line:
+def _screen(name: ScreenName, title: str, number: int, place: ScreenName) -> Line:
     handler = f"app.show_{name}"
     return line(Span(str(number), "key", handler), Span(f" {title}", "on" if name == place else "quiet", handler))
 
 
-def _keys(place: Place, cells: int, actions: Sequence[Action]) -> Line:
+def _keys(place: ScreenName, cells: int, actions: Sequence[Action]) -> Line:
     """As many keys as fit, the less important ones left out first."""
     shown = sorted(
         (action for action in actions_of(place, actions) if action.footer and action.keys),

@@ -18,22 +18,22 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from tuitrain.events import Alert
+from tuitrain.plots.axes import X_AXES, XAxis
+from tuitrain.plots.series import Part
 from tuitrain.runs import Follower, RunDirectory, come_back_command
 from tuitrain.tui.actions import actions_for
 from tuitrain.tui.alarm import Alarm
-from tuitrain.tui.charts.axes import X_AXES, XAxis
 from tuitrain.tui.feed import Arrived, Detailed, Feed, Listed, Troubled, Wanted
 from tuitrain.tui.narrow import NarrowUpdate
 from tuitrain.tui.navigation import Navigation
 from tuitrain.tui.refresh import Link, Pace, timed
-from tuitrain.tui.registry import ACTIONS, Place
+from tuitrain.tui.registry import ACTIONS, ScreenName
 from tuitrain.tui.session import last_screen, last_settings, remember, restore, session_of
 from tuitrain.tui.settings import THEMES, Found, Settings, load_settings
 from tuitrain.tui.source import Update
-from tuitrain.tui.state import SMOOTHINGS, Board, RunView
 from tuitrain.tui.theme import DARK, Palette, palette_of
 from tuitrain.tui.themes import SHIPPED
-from tuitrain.tui.tracks import Part
+from tuitrain.tui.view_state import SMOOTHINGS, RunView, ViewState
 
 DEFAULTS = Settings()
 SAVE_S = 5.0
@@ -48,7 +48,7 @@ def _provider() -> Any:
 
 
 class TuitrainApp(Navigation):
-    """Everything a screen shows comes from `board`, which only the handlers of the feed's messages fill."""
+    """Everything a screen shows comes from `state`, which only the handlers of the feed's messages fill."""
 
     COMMANDS: ClassVar = {_provider}
     COMMAND_PALETTE_BINDING = "ctrl+p"
@@ -56,7 +56,7 @@ class TuitrainApp(Navigation):
 
     def __init__(
         self,
-        screen: Place | None,
+        screen: ScreenName | None,
         runs: Sequence[RunDirectory],
         runs_dir: Path,
         *,
@@ -84,12 +84,12 @@ class TuitrainApp(Navigation):
         if self.no_color:
             self.theme = self._given["theme"] = "terminal"
         self.palette: Palette = palette_of(self.current_theme)
-        self.board = Board(x=x or settings.x, baseline=baseline, smoothing=settings.smoothing)
-        restore(self.session, self.board)
+        self.state = ViewState(x=x or settings.x, baseline=baseline, smoothing=settings.smoothing)
+        restore(self.session, self.state)
         self.feed = Feed(self.post_message)
         self.pace = Pace(settings.refresh_s)
         self._alarm = Alarm()
-        self._place: Place = screen or last_screen(self.session)
+        self._place: ScreenName = screen or last_screen(self.session)
         self._generation = 0
         self._screens: dict[str, Screen[None]] = {}
         self._asked: dict[int, Part] = {}
@@ -131,7 +131,7 @@ class TuitrainApp(Navigation):
 
     def _save_session(self) -> None:
         """Keep how things are looked at; say once if that is not possible."""
-        remember(self.session, self.board, self.theme, self._place, self._given)
+        remember(self.session, self.state, self.theme, self._place, self._given)
         for screen in self._screens.values():
             _call(screen, "remember")
         self.session.save()
@@ -139,7 +139,7 @@ class TuitrainApp(Navigation):
             self._session_problem_told = True
             self.notify(self.session.problem)
 
-    def _screen(self, name: Place) -> Screen[None]:
+    def _screen(self, name: ScreenName) -> Screen[None]:
         """The screen of this name, made when it is first asked for."""
         if name not in self._screens:
             self._screens[name] = _make_screen(name)
@@ -147,7 +147,7 @@ class TuitrainApp(Navigation):
             self.install_screen(self._screens[name], name)
         return self._screens[name]
 
-    def show_screen(self, name: Place) -> None:
+    def show_screen(self, name: ScreenName) -> None:
         """Go to a screen."""
         self._place = name
         wanted = self._screen(name)
@@ -156,24 +156,24 @@ class TuitrainApp(Navigation):
             self.clear_notifications()
             self.switch_screen(wanted)
 
-    def open_runs(self, runs: Sequence[RunDirectory], screen: Place) -> None:
+    def open_runs(self, runs: Sequence[RunDirectory], screen: ScreenName) -> None:
         """Show these runs in place of the present ones."""
-        if [view.directory for view in self.board.views] != list(runs):
+        if [view.directory for view in self.state.runs] != list(runs):
             self._follow(runs, None)
             self._forget_axes()
         self.show_screen(screen)
 
     def focus_run(self, by: int) -> None:
         """Put the next run of the screen in focus; with only one, open its neighbour in the list of runs."""
-        board = self.board
-        if len(board.views) > 1:
-            board.focused = (board.focused + by) % len(board.views)
+        state = self.state
+        if len(state.runs) > 1:
+            state.focused = (state.focused + by) % len(state.runs)
             self._draw()
             return
         from tuitrain.runs import list_runs
 
         runs = list_runs(self.runs_dir)
-        present = board.view.directory if board.view else None
+        present = state.run.directory if state.run else None
         paths = [run.path.resolve() for run in runs]
         if present is None or present.path.resolve() not in paths or len(runs) < 2:
             self.notify("There is no other run here.")
@@ -182,12 +182,12 @@ class TuitrainApp(Navigation):
         self._draw()
 
     def _follow(self, runs: Sequence[RunDirectory], stream: Follower | None) -> None:
-        board = self.board
-        board.views = [RunView(index, run) for index, run in enumerate(runs)]
+        state = self.state
+        state.runs = [RunView(index, run) for index, run in enumerate(runs)]
         if stream is not None:
-            board.views.append(RunView(len(board.views)))
-        board.focused = 0
-        board.baseline = min(board.baseline, max(len(board.views) - 1, 0))
+            state.runs.append(RunView(len(state.runs)))
+        state.focused = 0
+        state.baseline = min(state.baseline, max(len(state.runs) - 1, 0))
         self._alarm.forget()
         self._generation = self.feed.follow(runs, stream)
 
@@ -198,7 +198,7 @@ class TuitrainApp(Navigation):
             return
         done = False
         for update in message.updates:
-            view = self.board.views[update.index]
+            view = self.state.runs[update.index]
             reading = view.loading is not None or not view.loaded
             self._absorb(view, update)
             done |= reading and view.loaded and view.loading is None
@@ -233,13 +233,13 @@ class TuitrainApp(Navigation):
         """Take in all records of the part that is zoomed in."""
         self._asked.pop(message.index, None)
         if message.generation == self._generation:
-            self.board.views[message.index].show_closely(message.part, message.tracks)
+            self.state.runs[message.index].show_closely(message.part, message.series)
             self._draw()
 
     def look_closely(self) -> None:
         """See that charts which are zoomed into thinned history get all rows of what they show."""
-        for view in self.board.views:
-            part = view.part_wanted(self.board.x, self.board.zoom)
+        for view in self.state.runs:
+            part = view.part_wanted(self.state.x, self.state.zoom)
             if part is not None and view.directory is not None and self._asked.get(view.index) != part:
                 self._asked[view.index] = part
                 self.feed.want(Wanted(self._generation, view.index, view.directory, part, self._smoothings))
@@ -247,11 +247,11 @@ class TuitrainApp(Navigation):
     @property
     def _smoothings(self) -> tuple[float, ...]:
         """Every weight that a key can choose, and the one in use."""
-        return tuple({*SMOOTHINGS[1:], self.board.smoothing} - {0.0})
+        return tuple({*SMOOTHINGS[1:], self.state.smoothing} - {0.0})
 
     def on_listed(self, message: Listed) -> None:
         """Take in the new list of runs."""
-        self.board.glances = message.glances
+        self.state.snapshots = message.snapshots
         self._draw()
 
     def on_troubled(self, message: Troubled) -> None:
@@ -345,7 +345,7 @@ def _call(screen: object, method: str) -> None:
         found()
 
 
-def _make_screen(name: Place) -> Screen[None]:
+def _make_screen(name: ScreenName) -> Screen[None]:
     """Each screen's module is imported when the screen is first shown."""
     from importlib import import_module
 
@@ -354,7 +354,7 @@ def _make_screen(name: Place) -> Screen[None]:
 
 
 def run_app(
-    screen: Place | None,
+    screen: ScreenName | None,
     runs: Sequence[RunDirectory],
     runs_dir: Path,
     *,
@@ -376,9 +376,9 @@ def run_app(
     index = ids.index(baseline) if baseline in ids else 0
     settings, given = found or load_settings({"x": x})
     app = TuitrainApp(screen, runs, runs_dir, stream=stream, x=x, baseline=index, settings=settings, given=given)
-    app.board.group_by = group_by
+    app.state.group_by = group_by
     app.run()
-    for view in app.board.views if not app.return_code else ():
+    for view in app.state.runs if not app.return_code else ():
         if view.status.live and view.directory is not None:
             print(f"training goes on: {come_back_command('watch', view.directory)}")
     return app.return_code or 0

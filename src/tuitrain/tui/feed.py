@@ -11,9 +11,9 @@ from pathlib import Path
 
 from textual.message import Message
 
-from tuitrain.runs import Follower, Glance, Glancer, LogFollower, RunDirectory, list_runs
+from tuitrain.plots.series import Part, RunSeries, read_closely
+from tuitrain.runs import Follower, LogFollower, RunDirectory, RunSnapshot, SnapshotReader, list_runs
 from tuitrain.tui.source import Source, Update
-from tuitrain.tui.tracks import Part, Tracks, read_closely
 
 POLL_S = 0.25
 LIST_S = 2.0
@@ -35,20 +35,20 @@ class Arrived(Message):
 class Detailed(Message):
     """A part of a thinned run with all its rows."""
 
-    def __init__(self, generation: int, index: int, part: Part, tracks: Tracks) -> None:
+    def __init__(self, generation: int, index: int, part: Part, all_series: RunSeries) -> None:
         super().__init__()
         self.generation = generation
         self.index = index
         self.part = part
-        self.tracks = tracks
+        self.series = all_series
 
 
 class Listed(Message):
     """The list of runs has changed."""
 
-    def __init__(self, glances: tuple[Glance, ...]) -> None:
+    def __init__(self, snapshots: tuple[RunSnapshot, ...]) -> None:
         super().__init__()
-        self.glances = glances
+        self.snapshots = snapshots
 
 
 class Troubled(Message):
@@ -82,8 +82,8 @@ class Feed(threading.Thread):
         self._generation = 0
         self._sources: tuple[Source, ...] = ()
         self._list_dir: Path | None = None
-        self._glancer = Glancer()
-        self._list_told: tuple[int, tuple[Glance, ...]] | None = None
+        self._snapshot_reader = SnapshotReader()
+        self._list_told: tuple[int, tuple[RunSnapshot, ...]] | None = None
         self._taken = threading.Event()
         self._shown = threading.Event()
         self._drawn = threading.Event()
@@ -187,20 +187,20 @@ class Feed(threading.Thread):
             wanted = self._wanted.get()
             path = wanted.run.metrics
             try:
-                tracks = read_closely(path, wanted.part, wanted.smoothings)
+                all_series = read_closely(path, wanted.part, wanted.smoothings)
             except OSError as error:
                 self._send(Troubled(f"cannot read {path}: {error.strerror or error}"))
                 continue
-            self._send(Detailed(wanted.generation, wanted.index, wanted.part, tracks))
+            self._send(Detailed(wanted.generation, wanted.index, wanted.part, all_series))
 
     def _poll_list(self, runs_dir: Path) -> None:
         try:
-            glances = self._glancer.look_at(list_runs(runs_dir))
+            snapshots = self._snapshot_reader.look_at(list_runs(runs_dir))
         except OSError as error:
             self._send(Troubled(f"cannot list {runs_dir}: {error.strerror or error}"))
             return
         # Ages are in the list, so each minute is news.
-        told = (int(time.time() // 60), glances)
+        told = (int(time.time() // 60), snapshots)
         if told != self._list_told and not self._stopped.is_set():
             self._list_told = told
-            self._send(Listed(glances))
+            self._send(Listed(snapshots))

@@ -8,20 +8,20 @@ from dataclasses import replace
 
 from rich.color import ColorSystem
 
+from tuitrain.plots.axes import XAxis
+from tuitrain.plots.model import ChartOptions, HeatMap, Plot
+from tuitrain.plots.panels import OVERVIEW, panel_of
 from tuitrain.runs import RunDirectory, RunHistory, derive_status, drain
 from tuitrain.runs.follow import LogFollower
-from tuitrain.tui.charts.axes import XAxis
+from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, Row, arrange
 from tuitrain.tui.charts.drawing import draw
-from tuitrain.tui.charts.heat_map import HeatMap, draw_heat_map
-from tuitrain.tui.charts.plot import Look, Plot
+from tuitrain.tui.charts.heat_map import draw_heat_map
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.content.tabs import alert_count, alerts
-from tuitrain.tui.layout import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, Row, arrange
-from tuitrain.tui.panels import OVERVIEW, panel_of
-from tuitrain.tui.panels.layouts import Sizes
-from tuitrain.tui.state import Board, RunView
+from tuitrain.tui.layouts import Sizes
 from tuitrain.tui.text import Line, Span, crop, line
 from tuitrain.tui.theme import terminal_palette
+from tuitrain.tui.view_state import RunView, ViewState
 
 MOST_ROWS = 16
 _OVERVIEW: Sizes = tuple((panel.id, 1) for panel in OVERVIEW)
@@ -42,12 +42,12 @@ def render_frame(
     height is a wish: every panel is drawn, with at least 9 rows. color: with the terminal's sixteen colours, whose
     background is not known; without, the text holds no control codes. panels: ids with the columns each takes.
     """
-    board = Board([view_of(run, index) for index, run in enumerate(runs)], x=x, smoothing=smoothing)
+    state = ViewState([view_of(run, index) for index, run in enumerate(runs)], x=x, smoothing=smoothing)
     palette = terminal_palette(color)
     system = ColorSystem.STANDARD if color else None
     rows = [
         "".join(palette[span.role].render(span.text, color_system=system) for span in _stripped(each))
-        for each in frame_lines(board, width, height, color, panels)
+        for each in frame_lines(state, width, height, color, panels)
     ]
     return "\n".join(rows) + "\n"
 
@@ -68,40 +68,40 @@ def view_of(run: RunDirectory | RunHistory, index: int) -> RunView:
     return RunView(index, directory, history, status, loaded=True)
 
 
-def frame_lines(board: Board, width: int, height: int, color: bool, panels: Sizes) -> list[Line]:
+def frame_lines(state: ViewState, width: int, height: int, color: bool, panels: Sizes) -> list[Line]:
     """The frame: two lines of header for each run, the panels in as many columns as fit, the alerts."""
     lines: list[Line] = []
-    for index in range(len(board.views)):
-        board.focused = index
-        lines += header(board, width)
-    board.focused = 0
+    for index in range(len(state.runs)):
+        state.focused = index
+        lines += header(state, width)
+    state.focused = 0
     # With room for all rows there is one page.
     rows = arrange(width, LEAST_CHART_ROWS * (len(panels) + 3), [size for _, size in panels], 0.0).rows
     each_rows = max(LEAST_CHART_ROWS, min(MOST_ROWS, (height - HEADER_ROWS - 2) // max(len(rows), 1)))
     for row in rows:
-        lines += _drawn(board, row, panels, width, each_rows, color)
-    if alert_count(board):
+        lines += _drawn(state, row, panels, width, each_rows, color)
+    if alert_count(state):
         lines += [
             (),
             crop(line(Span(" Alerts", "title")), width),
-            *(crop(each, width) for each in alerts(board, width)),
+            *(crop(each, width) for each in alerts(state, width)),
         ]
     return lines
 
 
-def _drawn(board: Board, row: Row, panels: Sizes, width: int, rows: int, color: bool) -> list[Line]:
+def _drawn(state: ViewState, row: Row, panels: Sizes, width: int, rows: int, color: bool) -> list[Line]:
     """The charts of one row beside one another."""
     charts, units = [], 0
     for cell in row:
         cells = width * (units + cell.span) // GRID_UNITS - width * units // GRID_UNITS
         units += cell.span
-        charts.append(_chart(panel_of(panels[cell.panel][0]).build(board), cells, rows, color))
+        charts.append(_chart(panel_of(panels[cell.panel][0]).build(state), cells, rows, color))
     return [tuple(span for part in parts for span in part) for parts in zip(*charts, strict=True)]
 
 
 def _chart(plot: Plot | HeatMap, cells: int, rows: int, color: bool) -> list[Line]:
     if isinstance(plot, HeatMap):
-        return draw_heat_map(plot, cells, rows, None, False, Look())[0].lines
+        return draw_heat_map(plot, cells, rows, None, False, ChartOptions())[0].lines
     if not color:
         # Raw and smoothed curve differ by their colour alone.
         plot = replace(plot, curves=tuple(curve for curve in plot.curves if curve.name != "raw"))

@@ -11,7 +11,7 @@ from typing import Any
 from textual.keys import Keys
 
 from tuitrain.runs.settings import SettingsError, unknown_key
-from tuitrain.tui.registry import ACTIONS, EVERYWHERE, Action, Place
+from tuitrain.tui.registry import ACTIONS, EVERYWHERE, Action, ScreenName
 
 _NAMES = {
     "/": "slash", "\\": "backslash", "@": "at", "-": "minus", "+": "plus", "_": "underscore", " ": "space",
@@ -83,7 +83,7 @@ def _is_character(name: str) -> bool:
         return False
 
 
-def _check_place(place: Place, keys: Mapping[str, Sequence[str]], where: str) -> None:
+def _check_place(place: ScreenName, keys: Mapping[str, Sequence[str]], where: str) -> None:
     taken: dict[str, Action] = {}
     for action in ACTIONS:
         if place not in action.places:

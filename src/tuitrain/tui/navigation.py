@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from tuitrain.tui.inert import InertApp
-from tuitrain.tui.registry import SCREENS, Place
-from tuitrain.tui.state import Board
+from tuitrain.tui.registry import SCREENS, ScreenName
+from tuitrain.tui.view_state import ViewState
 
 
 class Navigation(InertApp):
     """The part of the app that knows its screens by name."""
 
-    board: Board
+    state: ViewState
 
-    def show_screen(self, name: Place) -> None:
+    def show_screen(self, name: ScreenName) -> None:
         """Go to a screen."""
         raise NotImplementedError
 
@@ -20,17 +20,17 @@ class Navigation(InertApp):
         self.show_screen("runs")
 
     def action_show_watch(self) -> None:
-        self.show_screen("watch" if self.board.views else "runs")
+        self.show_screen("watch" if self.state.runs else "runs")
 
     def action_show_runs(self) -> None:
         self.show_screen("runs")
 
     def action_show_compare(self) -> None:
-        if len(self.board.views) > 1:
+        if len(self.state.runs) > 1:
             self.show_screen("compare")
             return
-        view = self.board.view
-        self.board.marked = [view.directory.run_id] if view and view.directory else []
+        view = self.state.run
+        self.state.marked = [view.directory.run_id] if view and view.directory else []
         self.show_screen("runs")
         self.notify("Mark other runs with space, then press c.", title="Compare")
 

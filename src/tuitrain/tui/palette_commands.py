@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from tuitrain.tui.actions import actions_of
-from tuitrain.tui.registry import Action, Place
+from tuitrain.tui.registry import Action, ScreenName
 from tuitrain.tui.settings import THEMES
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class ActionProvider(Provider):
     """Offers every action of the screen by its title and its help, and every theme by its name."""
 
     def _actions(self) -> list[Action]:
-        place: Place | None = getattr(self.screen, "place", None)
+        place: ScreenName | None = getattr(self.screen, "place", None)
         if place is None:
             return []
         app = cast("TuitrainApp", self.app)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Place = Literal["watch", "runs", "compare", "system", "samples", "logs", "config", "launch", "help"]
+ScreenName = Literal["watch", "runs", "compare", "system", "samples", "logs", "config", "launch", "help"]
 
-SCREENS: tuple[tuple[Place, str, str], ...] = (
+SCREENS: tuple[tuple[ScreenName, str, str], ...] = (
     ("watch", "Watch", "The dashboard of the run, or of several."),
     ("runs", "Runs", "The list of runs."),
     ("compare", "Compare", "The runs on the screen, or the marked ones, against each other."),
@@ -22,12 +22,12 @@ SCREENS: tuple[tuple[Place, str, str], ...] = (
 )
 """Every screen: its name, its title and what it is for. Its key is its number, from 1."""
 
-CHARTS: tuple[Place, ...] = ("watch", "compare")
-PAGES: tuple[Place, ...] = ("system", "samples", "logs", "config")
-ACTING: tuple[Place, ...] = ("watch", "runs", *PAGES)
+CHARTS: tuple[ScreenName, ...] = ("watch", "compare")
+PAGES: tuple[ScreenName, ...] = ("system", "samples", "logs", "config")
+ACTING: tuple[ScreenName, ...] = ("watch", "runs", *PAGES)
 """Screens on which something can be done to a run."""
-EVERYWHERE: tuple[Place, ...] = ("watch", "runs", "compare", *PAGES, "launch")
-LISTS: tuple[Place, ...] = ("runs", *PAGES, "launch")
+EVERYWHERE: tuple[ScreenName, ...] = ("watch", "runs", "compare", *PAGES, "launch")
+LISTS: tuple[ScreenName, ...] = ("runs", *PAGES, "launch")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Action:
     keys: tuple[str, ...]
     title: str
     help: str
-    places: tuple[Place, ...] = EVERYWHERE
+    places: tuple[ScreenName, ...] = EVERYWHERE
     footer: int = 0
     owner: Literal["screen", "app"] = "screen"
     acts: bool = False

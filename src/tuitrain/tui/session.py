@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from tuitrain.files import read_regular
-from tuitrain.tui.registry import PAGES, Place
+from tuitrain.tui.registry import PAGES, ScreenName
 from tuitrain.tui.settings import Settings, state_directory, valid
-from tuitrain.tui.state import Board
+from tuitrain.tui.view_state import ViewState
 
 MOST_BYTES = 1 << 20
 """A larger file is not one of ours, and reading it would hold up the first frame."""
@@ -92,24 +92,24 @@ def last_settings(session: Session, settings: Settings, given: Collection[str]) 
     return msgspec.structs.replace(settings, **found)
 
 
-def restore(session: Session, board: Board) -> None:
+def restore(session: Session, state: ViewState) -> None:
     """Look at the charts as the last time."""
     for name in _BOARD:
         value = session.get(name)
         if isinstance(value, bool):
-            setattr(board, name, value)
+            setattr(state, name, value)
 
 
-def last_screen(session: Session) -> Place:
+def last_screen(session: Session) -> ScreenName:
     """The screen of the run that was shown last."""
     return next((place for place in _PLACES if place == session.get("screen")), "watch")
 
 
-def remember(session: Session, board: Board, theme: str, screen: Place, given: Mapping[str, Any]) -> None:
+def remember(session: Session, state: ViewState, theme: str, screen: ScreenName, given: Mapping[str, Any]) -> None:
     """Keep how things are looked at now, but not what was given for this visit and has not been changed since."""
-    for name, value in (("theme", theme), ("x", board.x), ("smoothing", board.smoothing)):
+    for name, value in (("theme", theme), ("x", state.x), ("smoothing", state.smoothing)):
         if name not in given or given[name] != value:
             session.set(name, value)
     for name in _BOARD:
-        session.set(name, getattr(board, name))
+        session.set(name, getattr(state, name))
     session.set("screen", screen)

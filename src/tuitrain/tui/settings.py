@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Meta
 
 from tuitrain.files import expanded
+from tuitrain.plots.axes import X_AXES, XAxis
 from tuitrain.runs.settings import SettingsError, settings_files, unknown_key
-from tuitrain.tui.charts.axes import X_AXES, XAxis
 
 TABLE = "tui"
 """The table of a settings file about the screens."""
@@ -180,8 +180,8 @@ def _check_theme(theme: str, where: str) -> None:
 
 
 def _check_layouts(own: Mapping[str, list[str]], first: str | None, origin: Mapping[str, str]) -> None:
-    from tuitrain.tui.panels import PANELS
-    from tuitrain.tui.panels.layouts import OWN, SHIPPED, parse
+    from tuitrain.plots.panels import PANELS
+    from tuitrain.tui.layouts import OWN, SHIPPED, parse
 
     for name, panels in own.items():
         _, unknown = parse(panels)

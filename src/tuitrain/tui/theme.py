@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 
 from rich.style import Style
 
+from tuitrain.plots.roles import RUN_COLOURS, run_role
+
 if TYPE_CHECKING:
     from textual.color import Color
     from textual.theme import Theme
 
 DARK, LIGHT = "dark", "light"
 
-RUN_COLOURS = 6
-"""Colours that runs take in turn."""
-GLYPHS = "●▲■◆▼✚"
-"""Marks that runs take in turn, so that they can be told apart without colour."""
-HOLLOW_GLYPHS = "○△□◇▽✛"
-"""The same for their validation."""
 HEAT_LEVELS = 8
 """Steps of the ramp of a heat map, `heat0` to `heat7`, each further from the background than the one before."""
-DECORATION = frozenset(("frame", "grid", "track", "cursor"))
+DECORATION = frozenset(("frame", "grid", "series", "cursor"))
 """Roles that carry nothing to read: they may be fainter than 3 : 1."""
 
 # For themes that do not say. Amber and red are left out: they mean trouble.
@@ -55,21 +51,6 @@ class Palette:
         return frozenset(self._styles)
 
 
-def run_role(index: int) -> str:
-    """The role of the index-th run on the screen."""
-    return f"run{index % RUN_COLOURS}"
-
-
-def glyph(index: int) -> str:
-    """The mark of the index-th run on the screen: after a round of colours the next mark, so that 36 runs differ."""
-    return GLYPHS[(index + index // RUN_COLOURS) % len(GLYPHS)]
-
-
-def hollow_glyph(index: int) -> str:
-    """The mark of the validation of the index-th run, where there are several."""
-    return HOLLOW_GLYPHS[GLYPHS.index(glyph(index))]
-
-
 def palette_of(theme: Theme) -> Palette:
     """The palette for a Textual theme: text and curves at least 4.5 : 1 against the background, all else 3 : 1.
 
@@ -96,7 +77,7 @@ def palette_of(theme: Theme) -> Palette:
         "text": text, "value": text, "quiet": quiet, "axis": quiet, "accent": accent, "val": validation,
         "good": good, "warn": warn, "bad": bad,
         "frame": background.blend(text, 0.25), "frame.focus": accent,
-        "grid": background.blend(text, 0.13), "track": background.blend(text, 0.2),
+        "grid": background.blend(text, 0.13), "series": background.blend(text, 0.2),
         "level": middle,
         "clip": _faint(warn, background), "superseded": _faint(text, background),
         "mark.checkpoint": good, "mark.eval": validation, "mark.restart": warn, "mark.alert": bad, "crosshair": middle,
@@ -135,7 +116,7 @@ def terminal_palette(color: bool) -> Palette:
     words = {
         "text": "", "value": "", "title": "bold", "run.name": "bold", "key": "bold", "on": "bold underline",
         "cursor": "reverse", "quiet": "dim", "axis": "dim", "frame": "dim", "frame.focus": "", "grid": "dim",
-        "track": "dim", "accent": "cyan", "val": "magenta", "level": "dim", "good": "green", "warn": "yellow",
+        "series": "dim", "accent": "cyan", "val": "magenta", "level": "dim", "good": "green", "warn": "yellow",
         "bad": "red", "clip": "yellow", "superseded": "dim", "mark.checkpoint": "green", "mark.eval": "magenta",
         "mark.restart": "yellow", "mark.alert": "red", "crosshair": "dim", "match": "reverse",
     }  # fmt: skip

@@ -39,7 +39,7 @@ def snapshot(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOpt
 
 
 def _ask(name: str, request: str, as_json: bool, runs_dir: RunsDirOption) -> None:
-    from tuitrain.launch.ask import ask_run
+    from tuitrain.launch.requests import ask_run
     from tuitrain.runs import find_run, runs_directory
 
     run = find_run(name, runs_directory(runs_dir))

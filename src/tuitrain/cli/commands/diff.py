@@ -59,12 +59,12 @@ def flat_config(run: RunDirectory) -> dict[str, Any]:
     from tuitrain.config import flatten
     from tuitrain.config.run_config import read_toml
     from tuitrain.launch import LaunchError
-    from tuitrain.runs import glance
+    from tuitrain.runs import read_snapshot
 
     if run.config.exists():
         tree = read_toml(run.config)
     else:
-        logged = glance(run).run
+        logged = read_snapshot(run).run
         if logged is None or not logged.config:
             raise LaunchError(f"{run.run_id} has no configuration: neither a config.toml nor one in its log.", 3)
         tree = logged.config

@@ -101,9 +101,9 @@ def _size(text: str | None) -> tuple[float, float] | None:
 
 def _with_steps(runs: list[RunDirectory], where: Path) -> list[RunDirectory]:
     from tuitrain.launch import LaunchError
-    from tuitrain.runs import glance
+    from tuitrain.runs import read_snapshot
 
-    trained = [run for run in runs if glance(run).step is not None]
+    trained = [run for run in runs if read_snapshot(run).step is not None]
     if not trained:
         raise LaunchError(f"There are no runs with steps in {where}.", exit_code=3)
     return trained

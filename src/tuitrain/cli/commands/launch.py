@@ -236,9 +236,11 @@ def attend(
         say(f"\nTraining goes on. {_what_next(run)}")
         raise
     if as_json:
-        from tuitrain.runs import glance
+        from tuitrain.runs import read_snapshot
 
-        print_json({"run_id": run.run_id, "path": str(run.path), "status": glance(run).status, "exit_code": code})
+        print_json(
+            {"run_id": run.run_id, "path": str(run.path), "status": read_snapshot(run).status, "exit_code": code}
+        )
     raise typer.Exit(code)
 
 
@@ -275,11 +277,11 @@ def _what_next(run: RunDirectory) -> str:
 
 
 def _watch(run: RunDirectory, found: Found) -> None:
-    from tuitrain.runs import glance
+    from tuitrain.runs import read_snapshot
     from tuitrain.tui.app import run_app
 
     code = run_app("watch", [run], run.path.parent, found=found)
-    status = glance(run).status
+    status = read_snapshot(run).status
     if not status.live:
         print(f"{run.run_id}  {status}")
     raise typer.Exit(code)

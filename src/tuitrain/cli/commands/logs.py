@@ -50,7 +50,7 @@ def logs(
     """
     from tuitrain.files import open_regular
     from tuitrain.launch.console import ConsoleFollower
-    from tuitrain.runs import find_run, glance, runs_directory
+    from tuitrain.runs import find_run, read_snapshot, runs_directory
     from tuitrain.runs.console import ConsoleFile
 
     if as_json and follow:
@@ -61,7 +61,7 @@ def logs(
     if rank and not path.exists():
         _require_rank(found, rank)
     size = 0
-    if path.exists() or not follow or not glance(found).status.live:
+    if path.exists() or not follow or not read_snapshot(found).status.live:
         with open_regular(path) as file:
             size = file.seek(0, os.SEEK_END)
     known = _lines(ConsoleFile(path), size, lines, wanted)
@@ -120,13 +120,13 @@ def _pattern(grep: str | None) -> re.Pattern[str]:
 
 
 def _follow(run: RunDirectory, console: ConsoleFollower, wanted: re.Pattern[str]) -> None:
-    from tuitrain.runs import glance
+    from tuitrain.runs import read_snapshot
 
     partial = ""
     live = True
     while live:
         # Asked before reading, so that what came between the last look and the end is still printed.
-        live = glance(run).status.live
+        live = read_snapshot(run).status.live
         *whole, partial = (partial + console.poll()).split("\n")
         for line in whole:
             if wanted.search(line):

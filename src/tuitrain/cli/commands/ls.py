@@ -12,7 +12,7 @@ from tuitrain.cli.options import ExistingRunsDirOption, JsonOption
 from tuitrain.cli.output import STATUS_STYLES, Column, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tuitrain.runs import Glance
+    from tuitrain.runs import RunSnapshot
     from tuitrain.runs.query import Query
 
 SORT_KEYS = (
@@ -82,12 +82,12 @@ def ls(
     List runs, newest first. A query with `<` or `>` needs quotes; one that begins with `-` comes after `--`.
     """
     from tuitrain.events.text import clean
-    from tuitrain.runs import glance, list_runs, runs_directory
+    from tuitrain.runs import list_runs, read_snapshot, runs_directory
     from tuitrain.runs.order import ordered
 
     wanted = _query(query)
     where = runs_directory(runs_dir)
-    seen = wanted.chosen(glance(run) for run in list_runs(where))
+    seen = wanted.chosen(read_snapshot(run) for run in list_runs(where))
     seen = [run for run in seen if (not status or run.status in status) and set(tag or ()) <= set(run.tags)]
     rows = [run_facts(run) for run in ordered(seen, sort)[:limit]]
     if as_json:
@@ -113,8 +113,8 @@ def _query(words: list[str] | None) -> Query:
         raise typer.BadParameter(str(error), param_hint="QUERY") from None
 
 
-def run_facts(seen: Glance) -> dict[str, Any]:
-    """A run at a glance as plain values: what `ls --json` and `status --json` print. Unknown is null.
+def run_facts(seen: RunSnapshot) -> dict[str, Any]:
+    """A run at a snapshot as plain values: what `ls --json` and `status --json` print. Unknown is null.
 
     broken_lines: lines that could not be read; where every_line_read is false, at least so many.
     """

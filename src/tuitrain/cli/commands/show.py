@@ -8,7 +8,7 @@ from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import print_facts, print_json
 
 if TYPE_CHECKING:
-    from tuitrain.runs import Glance, RunDirectory, RunHistory
+    from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot
 
 MOST_UNREAD = 5
 
@@ -23,12 +23,12 @@ def show(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption 
     """
     from tuitrain.analysis.facts import memory_facts, startup_facts
     from tuitrain.cli.commands.status import status_line
-    from tuitrain.runs import find_run, glance, load_history, runs_directory
-    from tuitrain.runs.glance import with_history
+    from tuitrain.runs import find_run, load_history, read_snapshot, runs_directory
+    from tuitrain.runs.snapshot import with_history
 
     found = find_run(run, runs_directory(runs_dir))
     history = load_history(found)
-    seen = with_history(glance(found), history)
+    seen = with_history(read_snapshot(found), history)
     if as_json:
         return print_json(full_facts(seen, history))
     print(status_line(seen))
@@ -116,7 +116,7 @@ def _from_preset(run: RunDirectory) -> list[tuple[str, str]]:
     return [(key, f"{text(before)} → {text(after)}") for key, (before, after) in preset_difference(run).items()]
 
 
-def full_facts(seen: Glance, history: RunHistory) -> dict[str, Any]:
+def full_facts(seen: RunSnapshot, history: RunHistory) -> dict[str, Any]:
     """Everything about one run as plain values: what `show --json` prints. Unknown is null."""
     from dataclasses import asdict
 

@@ -11,7 +11,7 @@ from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import print_json
 
 if TYPE_CHECKING:
-    from tuitrain.runs import Glance, RunDirectory
+    from tuitrain.runs import RunDirectory, RunSnapshot
 
 POLL_S = 0.2
 
@@ -31,10 +31,10 @@ def status(
     One line about a run. Exit code: 0 completed, 100 failed or crashed, 101 running, 103 stopped, 1 unknown.
     """
     from tuitrain.cli.commands.ls import run_facts
-    from tuitrain.runs import find_run, glance, runs_directory
+    from tuitrain.runs import find_run, read_snapshot, runs_directory
 
     found = find_run(run, runs_directory(runs_dir))
-    seen = _wait(found, timeout) if wait else glance(found)
+    seen = _wait(found, timeout) if wait else read_snapshot(found)
     if as_json:
         print_json(run_facts(seen))
     else:
@@ -42,18 +42,18 @@ def status(
     raise typer.Exit(seen.status.exit_code)
 
 
-def _wait(run: RunDirectory, timeout: float | None) -> Glance:
-    from tuitrain.runs import glance
+def _wait(run: RunDirectory, timeout: float | None) -> RunSnapshot:
+    from tuitrain.runs import read_snapshot
 
     deadline = None if timeout is None else time.monotonic() + timeout
-    seen = glance(run)
+    seen = read_snapshot(run)
     while seen.status.live and (deadline is None or time.monotonic() < deadline):
         time.sleep(POLL_S)
-        seen = glance(run)
+        seen = read_snapshot(run)
     return seen
 
 
-def status_line(seen: Glance) -> str:
+def status_line(seen: RunSnapshot) -> str:
     """Status, id, step, loss, validation loss, why it ended, the time it takes, and when it was last heard of."""
     from tuitrain.analysis import units
     from tuitrain.analysis.facts import unread_lines

@@ -31,7 +31,7 @@ def stop(
     failed or crashed instead, as where its checkpoint could not be written.
     """
     from tuitrain.launch.stop import kill_run, stop_run, when_started
-    from tuitrain.runs import Status, find_run, glance, runs_directory
+    from tuitrain.runs import Status, find_run, read_snapshot, runs_directory
 
     found = [find_run(name, runs_directory(runs_dir)) for name in runs]
     ended, was_live = {}, set()
@@ -53,7 +53,7 @@ def stop(
     bad = (Status.FAILED,) if now else (Status.FAILED, Status.CRASHED)
     failed = [run for run in found if run.run_id in was_live and ended[run.run_id] in bad]
     for run in failed:
-        end = glance(run).end
+        end = read_snapshot(run).end
         reason = end.reason if end and end.reason else f"`tuitrain logs {run.run_id}` tells more."
         say(f"{run.run_id} {ended[run.run_id]}: {reason}")
     if failed:

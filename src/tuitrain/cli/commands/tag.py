@@ -31,7 +31,7 @@ def tag(
 
     Add tags to a run, take them away, or list them. Blanks inside a tag become dashes.
     """
-    from tuitrain.runs import find_run, glance, runs_directory
+    from tuitrain.runs import find_run, read_snapshot, runs_directory
     from tuitrain.runs.editing import change_tags, normal_tags
 
     if remove and not tags:
@@ -40,7 +40,7 @@ def tag(
     if tags and not wanted:
         raise typer.BadParameter("a tag needs at least one character that is no blank.", param_hint="TAG")
     found = find_run(run, runs_directory(runs_dir))
-    now = glance(found).tags
+    now = read_snapshot(found).tags
     if remove:
         for missing in [each for each in wanted if each not in now]:
             say(f"{found.run_id} has no tag {missing}.")
@@ -76,7 +76,7 @@ def note(
 
     Add a note to a run, list its notes, or take one away.
     """
-    from tuitrain.runs import find_run, glance, runs_directory
+    from tuitrain.runs import find_run, read_snapshot, runs_directory
     from tuitrain.runs.editing import add_note, remove_notes
 
     if text and remove:
@@ -87,7 +87,7 @@ def note(
     if text:
         notes = add_note(found, " ".join(text))
     else:
-        notes = remove_notes(found, remove) if remove else glance(found).notes
+        notes = remove_notes(found, remove) if remove else read_snapshot(found).notes
     if as_json:
         return print_json({"run_id": found.run_id, "notes": notes})
     for number, each in enumerate(notes, 1):

@@ -25,7 +25,7 @@ from tuitrain.cli.output import is_terminal, say, text_area
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory, RunHistory
-    from tuitrain.tui.registry import Place
+    from tuitrain.tui.registry import ScreenName
     from tuitrain.tui.settings import Found
 
 FRAME_COLUMNS, FRAME_ROWS = 120, 40
@@ -145,12 +145,12 @@ def _serve(arguments: list[str], host: str, port: int) -> None:
 
 
 def _newest_live(where: Path) -> list[RunDirectory]:
-    from tuitrain.runs import glance, list_runs
+    from tuitrain.runs import list_runs, read_snapshot
 
-    return next(([run] for run in list_runs(where) if glance(run).status.live), [])
+    return next(([run] for run in list_runs(where) if read_snapshot(run).status.live), [])
 
 
-def _dashboard(screen: Place | None, runs: list[RunDirectory], where: Path, found: Found) -> None:
+def _dashboard(screen: ScreenName | None, runs: list[RunDirectory], where: Path, found: Found) -> None:
     import gc
 
     # Nothing of what is imported and built for the first picture is garbage; the app turns the search on again.
@@ -191,7 +191,7 @@ def _frame(runs: list[RunDirectory], where: Path, found: Found) -> None:
 def _print_frame(runs: Sequence[RunDirectory | RunHistory], found: Found, where: Path) -> None:
     from tuitrain.events.text import print_coloured
     from tuitrain.tui.frame import render_frame
-    from tuitrain.tui.panels import Layouts
+    from tuitrain.tui.layouts import Layouts
     from tuitrain.tui.session import session_of
 
     width, color = text_area()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from tuitrain.tui.charts import axes as ax
+from tuitrain.plots import axes as ax
+from tuitrain.plots.model import Curve, Mark, Plot
+from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.overlay import GAP, SIGNS, distinct, wrapped
-from tuitrain.tui.charts.plot import Curve, Mark, Plot
-from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import Line, Span, crop, join, line, width
 
 
@@ -71,7 +71,7 @@ def legend(plot: Plot, room: int, outliers: str, runs_below: bool = False) -> Li
     events = [line(Span(SIGNS[mark.kind], mark.role), Span(f" {mark.kind}", "quiet")) for mark in _kinds(plot.marks)]
     if several:
         curves = next((form for form in forms if width(join(form, GAP)) <= room), forms[-1])
-    # A level cannot be told without its name; what is smooth and what is raw can be seen.
+    # A level cannot be told without its name; what is smooth and what is raw can be prepared.
     ranked = [*curves, *points, *notes, *levels] if several else [*levels, *notes, *curves, *points]
     ranked += events
     kept = next(n for n in range(len(ranked), -1, -1) if width(join(ranked[:n], GAP)) <= max(room, 0))

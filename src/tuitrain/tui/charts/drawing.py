@@ -12,16 +12,16 @@ from typing import NamedTuple
 import numpy as np
 
 from tuitrain.analysis.decimate import pixel
-from tuitrain.tui.charts import axes as ax
-from tuitrain.tui.charts.axes import Range
+from tuitrain.plots import axes as ax
+from tuitrain.plots.axes import Range
+from tuitrain.plots.decimated import BROKEN, scaled
+from tuitrain.plots.model import ChartOptions, Plot
+from tuitrain.plots.prepared import ChartCache, PreparedPlot, View, extent, lowest, outliers, prepare, x_range, y_range
+from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.border import Bottom, legend_rows, room_for_values, top
 from tuitrain.tui.charts.canvas import Canvas
 from tuitrain.tui.charts.overlay import GAP, draw_crosshair, draw_glyphs, draw_marks, readout, wrapped
-from tuitrain.tui.charts.plot import Look, Plot
 from tuitrain.tui.charts.raster import BLANK, Y_DOTS, Stroke, rasterize
-from tuitrain.tui.charts.sight import BROKEN, scaled
-from tuitrain.tui.charts.view import Memory, Seen, View, extent, lowest, outliers, see, x_range, y_range
-from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import Line, Span, fit, join, line, wrap
 
 _ROWS_WITH_NOTE = 8
@@ -64,28 +64,33 @@ class _Part:
 
 
 def draw(
-    plot: Plot, columns: int, rows: int, memory: Memory | None = None, focus: bool = False, look: Look | None = None
+    plot: Plot,
+    columns: int,
+    rows: int,
+    cache: ChartCache | None = None,
+    focus: bool = False,
+    options: ChartOptions | None = None,
 ) -> Drawing:
-    """The chart in columns × rows cells with its frame. memory: of the last drawing, and for the next."""
+    """The chart in columns × rows cells with its frame. cache: of the last drawing, and for the next."""
     if columns < 8 or rows < 3:
         return Drawing([line(" " * max(columns, 0))] * max(rows, 0), ())
     frame = "frame.focus" if focus else "frame"
     if not plot.has_data:
         return Drawing(_empty(plot, columns, rows, frame), ())
-    memory, look = memory or Memory(), look or Look()
-    look = replace(look, log_x=look.log_x and plot.x_axis != "clock" and lowest(plot, log=True) is not None)
-    memory.fit(plot, look)
+    cache, options = cache or ChartCache(), options or ChartOptions()
+    options = replace(options, log_x=options.log_x and plot.x_axis != "clock" and lowest(plot, log=True) is not None)
+    cache.fit(plot, options)
     notes = [line(Span(plot.note, "quiet"))] if plot.note and rows >= _ROWS_WITH_NOTE else []
-    below = legend_rows(plot, columns) if look.crosshair is None and rows >= _ROWS_WITH_NOTE else []
+    below = legend_rows(plot, columns) if options.crosshair is None and rows >= _ROWS_WITH_NOTE else []
     notes += below
-    parts = _parts(plot, look, memory, columns - 3, rows - 2 - len(notes))
-    values = _readout(plot, look, parts, columns)
+    parts = _parts(plot, options, cache, columns - 3, rows - 2 - len(notes))
+    values = _readout(plot, options, parts, columns)
     if values is not None and rows >= _ROWS_WITH_NOTE:
         # What does not fit into the border takes rows from the canvas.
         values, *others = wrapped(values, room_for_values(plot.title, columns), columns - 4)
         notes += [join(each, GAP) for each in others][: rows - _ROWS_WITH_NOTE + 1]
         if others:
-            parts = _parts(plot, look, memory, columns - 3, rows - 2 - len(notes))
+            parts = _parts(plot, options, cache, columns - 3, rows - 2 - len(notes))
     beyond = _outliers(*parts[0].outliers, whole=all(curve.whole for curve in plot.curves))
     lines = [top(plot, columns, frame, beyond, values, runs_below=bool(below))]
     lines += [(Span("│ ", frame), *fit(note, columns - 3), Span("│", frame)) for note in notes]
@@ -93,41 +98,41 @@ def draw(
     lines += [(edge, *(span for row in together for span in row), *right)
               for together in zip(*(part.rows for part in parts), strict=True)]  # fmt: skip
     bottom = Bottom(columns, frame)
-    bottom.title(parts[0].scale, look.zoom is not None)
+    bottom.title(parts[0].scale, options.zoom is not None)
     areas, left = [], 0
     for part in parts:
-        bottom.scale(part.scale, left + part.gutter, look.crosshair)
+        bottom.scale(part.scale, left + part.gutter, options.crosshair)
         areas.append(Area(1 + left + part.gutter, part.scale))
         left += part.columns
     lines.append(bottom.line())
     return Drawing(lines, tuple(areas))
 
 
-def _readout(plot: Plot, look: Look, parts: list[_Part], columns: int) -> list[Line] | None:
+def _readout(plot: Plot, options: ChartOptions, parts: list[_Part], columns: int) -> list[Line] | None:
     """The values at the crosshair; None where it is off or out of sight."""
-    if look.crosshair is None:
+    if options.crosshair is None:
         return None
-    scale = next((part.scale for part in parts if part.scale.column(look.crosshair) >= 0), None)
-    return None if scale is None else readout(plot, look.crosshair, scale, room_for_values(plot.title, columns))
+    scale = next((part.scale for part in parts if part.scale.column(options.crosshair) >= 0), None)
+    return None if scale is None else readout(plot, options.crosshair, scale, room_for_values(plot.title, columns))
 
 
-def _parts(plot: Plot, look: Look, memory: Memory, columns: int, rows: int) -> list[_Part]:
+def _parts(plot: Plot, options: ChartOptions, cache: ChartCache, columns: int, rows: int) -> list[_Part]:
     """The canvas of the whole and, where that is wished for and fits, beside it the one of the newest part."""
-    if not look.recent or look.zoom is not None or columns < _COLUMNS_WITH_RECENT:
-        return [_part(plot, look, memory.whole, columns, rows)]
+    if not options.recent or options.zoom is not None or columns < _COLUMNS_WITH_RECENT:
+        return [_part(plot, options, cache.whole, columns, rows)]
     measured = replace(plot, curves=tuple(curve for curve in plot.curves if not curve.forecast))
     measured = measured if measured.has_data else plot
-    low, high = extent(measured, look.log_x)
+    low, high = extent(measured, options.log_x)
     start = min(high - _RECENT * (high - low), _place_from_end(measured, _RECENT_POINTS))
     start = max(start, high - _MOST_RECENT * (high - low))
-    newest = ax.grown(memory.recent.x, start, high, steady=plot.growing, axis=plot.x_axis)
-    memory.recent.x = newest
-    recent = replace(look, zoom=newest, log_x=False)
+    newest = ax.grown(cache.recent.x, start, high, steady=plot.growing, axis=plot.x_axis)
+    cache.recent.x = newest
+    recent = replace(options, zoom=newest, log_x=False)
     wide = columns * 2 // 3
     levels = tuple(replace(level, in_range=False) for level in plot.levels)
-    beside = _part(replace(plot, levels=levels), recent, memory.recent, columns - wide - 1, rows)
+    beside = _part(replace(plot, levels=levels), recent, cache.recent, columns - wide - 1, rows)
     apart = replace(beside, rows=[(Span(" "), *row) for row in beside.rows], gutter=beside.gutter + 1)
-    return [_part(plot, look, memory.whole, wide, rows), apart]
+    return [_part(plot, options, cache.whole, wide, rows), apart]
 
 
 def _place_from_end(plot: Plot, count: int) -> float:
@@ -136,27 +141,27 @@ def _place_from_end(plot: Plot, count: int) -> float:
     return float(x[-min(count, len(x))])
 
 
-def _part(plot: Plot, look: Look, view: View, columns: int, rows: int) -> _Part:
+def _part(plot: Plot, options: ChartOptions, view: View, columns: int, rows: int) -> _Part:
     """One canvas in columns × rows cells, with the labels of its y axis at the left."""
     view.tidy()
-    x = x_range(plot, look, view)
+    x = x_range(plot, options, view)
     # The labels take room from the canvas, but the y range does not depend on its width: those of the last drawing
     # have the right width nearly always.
     gutter = _gutter(plot, view.y, rows, columns) if view.y is not None else min(_USUAL_GUTTER, columns - 1)
-    seen = see(plot, view, XScale(plot.x_axis, x, columns - gutter, look.log_x))
-    y = y_range(seen, view.y, look.zoom is not None)
+    prepared = prepare(plot, view, XScale(plot.x_axis, x, columns - gutter, options.log_x))
+    y = y_range(prepared, view.y, options.zoom is not None)
     if (needed := _gutter(plot, y, rows, columns)) != gutter:
         gutter = needed
-        seen = see(plot, view, replace(seen.scale, columns=columns - gutter))
+        prepared = prepare(plot, view, replace(prepared.scale, columns=columns - gutter))
     view.x, view.y = x, y
-    canvas = Canvas(seen.scale.columns, rows)
-    _draw_data(canvas, seen, y, look)
+    canvas = Canvas(prepared.scale.columns, rows)
+    _draw_data(canvas, prepared, y, options)
     named = {_row(position, y, rows): text for position, text in _y_ticks(plot, y, rows)} if gutter else {}
     lines = [
         ((Span(named.get(row, "").rjust(gutter - 1) + " ", "axis"), *cells) if gutter else cells)
         for row, cells in enumerate(canvas.lines())
     ]
-    return _Part(lines, gutter, seen.scale, outliers(seen, y))
+    return _Part(lines, gutter, prepared.scale, outliers(prepared, y))
 
 
 def _gutter(plot: Plot, y: Range, rows: int, columns: int) -> int:
@@ -165,8 +170,8 @@ def _gutter(plot: Plot, y: Range, rows: int, columns: int) -> int:
     return needed if columns - needed >= _LEAST_CANVAS else 0
 
 
-def _draw_data(canvas: Canvas, seen: Seen, y: Range, look: Look) -> None:
-    plot, scale = seen.plot, seen.scale
+def _draw_data(canvas: Canvas, prepared: PreparedPlot, y: Range, options: ChartOptions) -> None:
+    plot, scale = prepared.plot, prepared.scale
     for position, _ in _y_ticks(plot, y, canvas.rows):
         canvas.fill(_row(position, y, canvas.rows), " ·", "grid")
     for level in plot.levels:
@@ -174,22 +179,22 @@ def _draw_data(canvas: Canvas, seen: Seen, y: Range, look: Look) -> None:
         if y.low <= position <= y.high:
             canvas.fill(_row(position, y, canvas.rows), "╌", level.role)
     strokes = []
-    for outline in seen.outlines:
+    for outline in prepared.outlines:
         # A point beyond the range is drawn at its edge.
         heights = pixel(np.clip(outline.values, y.low, y.high), y.low, y.high, Y_DOTS * canvas.rows)
         strokes.append(Stroke(outline.pixels, heights, outline.joined))
     dots, owner = rasterize(strokes, canvas.columns, canvas.rows)
     canvas.lay(dots, BLANK, owner, [curve.role for curve in plot.curves])
     draw_marks(canvas, plot.marks, scale, owner)
-    if look.crosshair is not None:
-        draw_crosshair(canvas, look.crosshair, scale, owner)
+    if options.crosshair is not None:
+        draw_crosshair(canvas, options.crosshair, scale, owner)
     draw_glyphs(canvas, plot.curves, owner)
     for points in plot.points:
         columns = scale.columns_of(points.x).tolist()
         for column, value in zip(columns, scaled(points.y, plot.log).tolist(), strict=True):
             if column >= 0 and math.isfinite(value):
                 canvas.put(column, _row(value, y, canvas.rows), points.glyph, points.role)
-    for curve, sight, stroke in zip(plot.curves, seen.sights, strokes, strict=True):
+    for curve, sight, stroke in zip(plot.curves, prepared.decimated, strokes, strict=True):
         for kind, row in zip(range(len(BROKEN)), (canvas.rows - 1, 0, canvas.rows - 1), strict=True):
             for column in np.flatnonzero(sight.broken[kind]).tolist():
                 canvas.put(column, row, BROKEN[kind], "bad")
@@ -225,7 +230,7 @@ def _empty(plot: Plot, columns: int, rows: int, frame: str) -> list[Line]:
     inner = columns - 2
     words = wrap(plot.empty, max(inner - 4, 2))[: rows - 2]
     first = max(0, (rows - 2 - len(words)) // 2)
-    # Levels and marks belong to curves; without any they would tell of nothing that can be seen.
+    # Levels and marks belong to curves; without any they would tell of nothing that can be prepared.
     lines = [top(Plot(plot.title, plot.value), columns, frame)]
     for row in range(rows - 2):
         text = words[row - first] if 0 <= row - first < len(words) else ""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
+from tuitrain.plots import axes as ax
+from tuitrain.plots.axes import Range
+from tuitrain.plots.model import ChartOptions, HeatMap
+from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
-from tuitrain.tui.charts import axes as ax
-from tuitrain.tui.charts.axes import Range, XAxis
 from tuitrain.tui.charts.border import Bottom, room_for_values, top
 from tuitrain.tui.charts.canvas import Canvas
 from tuitrain.tui.charts.drawing import Area, Drawing, draw
 from tuitrain.tui.charts.overlay import GAP
-from tuitrain.tui.charts.plot import NO_DATA, Look, Plot
-from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import Line, Span, align, join, line, width
 
 SHADES = "··░░▒▒▓█"
-"""From the least to the largest, one for each of the theme's `heat` colours: seen also where there is no colour."""
+"""From the least to the largest, one for each of the theme's `heat` colours: prepared also where there is no colour."""
 _BROKEN = "×"
 """A value that is not finite."""
 _LEAST_DECADES = 0.5
@@ -27,34 +27,15 @@ _LEAST_DECADES = 0.5
 _LEAST_ROWS, _LEAST_COLUMNS = 4, 8
 
 
-@dataclass(frozen=True)
-class HeatMap:
-    """Values (places × rows) at places x that never decrease; rows from the lowest to the highest, with their names."""
-
-    title: str
-    x: FloatArray = field(default_factory=lambda: np.empty(0))
-    values: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
-    rows: tuple[str, ...] = ()
-    value: str = ""
-    x_axis: XAxis = "step"
-    growing: bool = True
-    empty: str = NO_DATA
-
-    @property
-    def frame(self) -> Plot:
-        """A plot with nothing in it: what stands around the map."""
-        return Plot(self.title, self.value, x_axis=self.x_axis, growing=self.growing, empty=self.empty)
-
-
 def draw_heat_map(
-    heat: HeatMap, columns: int, rows: int, before: Range | None, focus: bool, look: Look
+    heat: HeatMap, columns: int, rows: int, before: Range | None, focus: bool, options: ChartOptions
 ) -> tuple[Drawing, Range | None]:
     """The map in columns × rows cells with its frame, and its x range, for the next drawing."""
     gutter = max((len(name) for name in heat.rows), default=0) + 1
     if not len(heat.x) or rows < _LEAST_ROWS or columns - 3 - gutter < _LEAST_COLUMNS:
         return draw(heat.frame, columns, rows, focus=focus), None
     frame = "frame.focus" if focus else "frame"
-    x = look.zoom or ax.grown(before, float(heat.x[0]), float(heat.x[-1]), steady=heat.growing, axis=heat.x_axis)
+    x = options.zoom or ax.grown(before, float(heat.x[0]), float(heat.x[-1]), steady=heat.growing, axis=heat.x_axis)
     scale = XScale(heat.x_axis, x, columns - 3 - gutter)
     cells = _cells(heat, scale)
     limits = _limits(cells)
@@ -65,13 +46,13 @@ def draw_heat_map(
         labels[row] = heat.rows[low if row else high - 1]
         if row and labels[row - 1] == labels[row]:
             labels[row - 1] = ""
-    lines = [_top(heat, columns, frame, limits, look)]
+    lines = [_top(heat, columns, frame, limits, options)]
     edge, right = Span("│", frame), (Span(" "), Span("│", frame))
     for label, drawn in zip(labels, canvas.lines(), strict=True):
         lines.append((edge, Span(f"{label:>{gutter - 1}} ", "axis"), *drawn, *right))
     bottom = Bottom(columns, frame)
-    bottom.title(scale, look.zoom is not None)
-    bottom.scale(scale, gutter, look.crosshair)
+    bottom.title(scale, options.zoom is not None)
+    bottom.scale(scale, gutter, options.crosshair)
     return Drawing([*lines, bottom.line()], (Area(1 + gutter, scale),)), x
 
 
@@ -97,7 +78,7 @@ def _cells(heat: HeatMap, scale: XScale) -> FloatArray:
         if column == scale.columns - 1:
             end = int(np.searchsorted(heat.x, edges[-1], "right"))
         if end > start:
-            # The maximum of numpy keeps nan, which must be seen.
+            # The maximum of numpy keeps nan, which must be prepared.
             found[:, column] = logs[start:end].max(axis=0)
         elif start and edges[column] <= heat.x[-1]:
             found[:, column] = logs[start - 1]
@@ -127,10 +108,10 @@ def _shade(canvas: Canvas, row: int, cells: FloatArray, limits: Range) -> None:
             canvas.put(column, row, SHADES[shade], f"heat{shade}")
 
 
-def _top(heat: HeatMap, columns: int, frame: str, limits: Range, look: Look) -> Line:
+def _top(heat: HeatMap, columns: int, frame: str, limits: Range, options: ChartOptions) -> Line:
     """The upper border: the shades with what they stand for, or the largest value at the crosshair."""
-    if look.crosshair is not None:
-        row = int(np.searchsorted(heat.x, look.crosshair, "right")) - 1
+    if options.crosshair is not None:
+        row = int(np.searchsorted(heat.x, options.crosshair, "right")) - 1
         values = heat.values[max(row, 0)]
         if np.isfinite(values).any():
             largest = int(np.nanargmax(values))

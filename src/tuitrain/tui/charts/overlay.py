@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuitrain.analysis.metrics import BY_KEY
+from tuitrain.plots.model import Curve, Mark, MarkKind, Plot
+from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
 from tuitrain.tui.charts.canvas import Canvas
-from tuitrain.tui.charts.plot import Curve, Mark, MarkKind, Plot
-from tuitrain.tui.charts.xscale import XScale
 from tuitrain.tui.text import Line, Span, join, line, width
 
 SIGNS: dict[MarkKind, str] = {"checkpoint": "▴", "eval": "▵", "restart": "┊", "alert": "!"}

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuitrain.analysis.decimate import IndexArray
+from tuitrain.plots.decimated import X_DOTS
 
 BLANK = 0x2800
 """The code point of the braille cell without dots; its lowest eight bits are the dots."""
-X_DOTS, Y_DOTS = 2, 4
+Y_DOTS = 4
+"""Rows of dots of a braille character."""
 # The bit of each dot, by its row from the top and its column (Unicode, chapter 21.1).
 _BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint8)
 

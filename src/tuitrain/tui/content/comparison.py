@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import zip_longest
 
 from tuitrain.analysis.compare import Comparison, MetricRow, compare_runs, equally_far, shared_point
-from tuitrain.analysis.groups import Member, group_runs
 from tuitrain.analysis.series import Axis
 from tuitrain.analysis.verdict import position
 from tuitrain.events.text import clean
+from tuitrain.plots.groups import cached_comparison, group_members, grouped
+from tuitrain.plots.request import run_names
+from tuitrain.plots.roles import glyph, run_role
 from tuitrain.runs import RunHistory
 from tuitrain.tui.content.headline import STATUS_MARKS, STATUS_ROLES
 from tuitrain.tui.content.table import Column, table
 from tuitrain.tui.content.tabs import Tab
-from tuitrain.tui.state import Board, names
 from tuitrain.tui.text import Line, Span, crop, fit, join, line, width, wrap
-from tuitrain.tui.theme import glyph, run_role
+from tuitrain.tui.view_state import ViewState
 
 _LEAST_CONFIG_CELLS = 60
 _METRIC_CELLS = 24
@@ -27,141 +27,105 @@ _AT_THE_SAME = (
     "total_tokens", "total_flops",
 )  # fmt: skip
 """What is worth knowing of runs at the same point."""
-_REMEMBERED = 8
-
-_made: dict[tuple[object, ...], Comparison | None] = {}
 
 
-def grouped(board: Board) -> Comparison | None:
-    """The groups of the runs against that of the baseline; None where there are none, or no run has the key."""
-    return _remembered(board, f"end {board.group_by}", partial(_in_groups, board)) if board.group_by else None
-
-
-def _in_groups(
-    board: Board, runs: Sequence[tuple[str, RunHistory]], baseline: int, at: tuple[Axis, float] | None = None
-) -> Comparison | None:
-    infos = [view.directory.read_info() if view.directory else None for view in board.views]
-    members = [
-        Member(name, history, info.tags if info else ()) for (name, history), info in zip(runs, infos, strict=True)
-    ]
-    try:
-        return group_runs(members, board.group_by, baseline=baseline, at=at)
-    except ValueError:
-        return None
-
-
-def comparison_of(board: Board) -> Comparison:
+def comparison_of(state: ViewState) -> Comparison:
     """The runs on the screen, or their groups, against the baseline."""
-    if (groups := grouped(board)) is not None:
+    if (groups := grouped(state)) is not None:
         return groups
-    found = _remembered(board, "end", lambda runs, baseline: compare_runs(runs, baseline=baseline))
+    found = cached_comparison(state, "end", lambda runs, baseline: compare_runs(runs, baseline=baseline))
     assert found is not None
     return found
 
 
-def comparison_at_shared(board: Board) -> Comparison | None:
+def comparison_at_shared(state: ViewState) -> Comparison | None:
     """The same at the farthest point of the axis that all runs have come to; None where all end there, or none is."""
 
     def make(runs: Sequence[tuple[str, RunHistory]], baseline: int) -> Comparison | None:
         histories = [history for _, history in runs]
-        point = shared_point(histories, compare_axis(board))
+        point = shared_point(histories, compare_axis(state))
         if point is None or equally_far(histories, point):
             return None
-        groups = _in_groups(board, runs, baseline, point) if board.group_by else None
+        groups = group_members(state, runs, baseline, point) if state.group_by else None
         return groups or compare_runs(runs, baseline=baseline, at=point)
 
-    return _remembered(board, f"{compare_axis(board)} {board.group_by}", make)
+    return cached_comparison(state, f"{compare_axis(state)} {state.group_by}", make)
 
 
-def compare_axis(board: Board) -> Axis:
+def compare_axis(state: ViewState) -> Axis:
     """The axis on which runs are aligned. The clock aligns nothing: runs of different days have no time in common."""
-    return "time" if board.x == "clock" else board.x
+    return "time" if state.x == "clock" else state.x
 
 
-def _remembered(
-    board: Board, kind: str, make: Callable[[Sequence[tuple[str, RunHistory]], int], Comparison | None]
-) -> Comparison | None:
-    """What was made of these runs, until there is news of one."""
-    runs = [(name, view.history) for name, view in zip(names(board.views), board.views, strict=True)]
-    baseline = min(board.baseline, len(runs) - 1)
-    news = ((name, id(each), len(each.steps), len(each.evals), each.last_time) for name, each in runs)
-    key = (kind, baseline, *news)
-    if key not in _made:
-        if len(_made) >= _REMEMBERED:
-            _made.clear()
-        _made[key] = make(runs, baseline)
-    return _made[key]
-
-
-def title_lines(board: Board, cells: int, next_key: str) -> list[Line]:
+def title_lines(state: ViewState, cells: int, next_key: str) -> list[Line]:
     """The runs with colour, glyph, status and step; below, what deltas are taken against and who is better."""
-    if not board.views:
+    if not state.runs:
         return [fit(line(" ", Span("no runs to compare", "quiet")), cells), fit((), cells)]
-    compared = grouped(board)
+    compared = grouped(state)
     for long in (True, False):
         if compared is not None:
             groups = [
                 line(Span(f"{mark} ", role), Span(clean(name), "run.name"))
-                for mark, role, name in _heads(board, compared)
+                for mark, role, name in _heads(state, compared)
             ]
         else:
-            groups = [_participant(board, index, long) for index in range(len(board.views))]
+            groups = [_participant(state, index, long) for index in range(len(state.runs))]
         first = line(" ", *join(groups, line("    " if long else "  ")))
         if width(first) <= cells:
             break
-    return [fit(first, cells), fit(_second_line(board, next_key), cells)]
+    return [fit(first, cells), fit(_second_line(state, next_key), cells)]
 
 
-def _heads(board: Board, compared: Comparison) -> list[tuple[str, str, str]]:
+def _heads(state: ViewState, compared: Comparison) -> list[tuple[str, str, str]]:
     """Glyph, role and name of each run or group."""
-    indices = range(len(compared.groups)) if compared.groups else [view.index for view in board.views]
+    indices = range(len(compared.groups)) if compared.groups else [view.index for view in state.runs]
     return [(glyph(index), run_role(index), name) for index, name in zip(indices, compared.names, strict=True)]
 
 
-def _participant(board: Board, index: int, long: bool) -> Line:
-    view = board.views[index]
+def _participant(state: ViewState, index: int, long: bool) -> Line:
+    view = state.runs[index]
     mark, step = STATUS_MARKS.get(view.status, "●"), view.history.step
     reading = "" if view.loading is None else f" · reading {100 * view.loading:.0f} %"
     return line(
         Span(f"{glyph(view.index)} ", run_role(view.index)),
-        Span(names(board.views)[index], "run.name"),
+        Span(run_names(state.runs)[index], "run.name"),
         Span(f" {mark} {view.status}" if long else f" {mark}", STATUS_ROLES[view.status]),
         Span("" if step is None or not long else f" · step {step:,}", "quiet"),
         Span(reading, "warn"),
     )
 
 
-def _second_line(board: Board, next_key: str) -> Line:
+def _second_line(state: ViewState, next_key: str) -> Line:
     """What deltas are taken against, and the first sentence of the verdict."""
-    compared = comparison_of(board)
+    compared = comparison_of(state)
     base = compared.names[compared.baseline]
     left = line(" ", Span("deltas against ", "quiet"), Span(base, "value"), Span(f" ({next_key}: next)", "quiet"))
     return (*left, Span("   "), Span(clean(compared.verdict[0]), "value")) if compared.verdict else left
 
 
-def metrics_lines(board: Board, cells: int) -> list[Line]:
+def metrics_lines(state: ViewState, cells: int) -> list[Line]:
     """The verdict, then every metric of every run with its difference from the baseline; config beside it."""
-    if not board.views:
+    if not state.runs:
         return [line(" ", Span("nothing to compare", "quiet"))]
-    compared = comparison_of(board)
+    compared = comparison_of(state)
     # A first sentence that stands whole in the header is not said again.
-    said = 1 if width(_second_line(board, " ")) <= cells else 0
+    said = 1 if width(_second_line(state, " ")) <= cells else 0
     lines = [line(" ", row) for sentence in compared.verdict[said:] for row in wrap(clean(sentence), cells - 2)]
     lines += [()] if lines else []
-    metrics = _metrics_table(board, compared, comparison_at_shared(board), cells - 2)
+    metrics = _metrics_table(state, compared, comparison_at_shared(state), cells - 2)
     left = max(width(row) for row in metrics) + 4
     room = cells - left - 1
     if room < _LEAST_CONFIG_CELLS:
         return [*lines, *(line(" ", *row) for row in metrics)]
-    config = _config_table(board, compared, room)
+    config = _config_table(state, compared, room)
     rows = zip_longest(metrics, config, fillvalue=())
     return [*lines, *(line(" ", *fit(metric, left), *differing) for metric, differing in rows)]
 
 
-def _metrics_table(board: Board, compared: Comparison, shared: Comparison | None, cells: int) -> list[Line]:
+def _metrics_table(state: ViewState, compared: Comparison, shared: Comparison | None, cells: int) -> list[Line]:
     """The metrics at the ends of the runs, then those at the farthest point that all have reached."""
     columns = [Column("mean ± std at the end" if compared.groups else "at the end of each run")]
-    heads = _heads(board, compared)
+    heads = _heads(state, compared)
     # Where names do not fit, a glyph stands for its run: the header says which is which.
     named = _METRIC_CELLS + sum(len(name) + 4 for _, _, name in heads) <= cells
     for index, (mark, role, name) in enumerate(heads):
@@ -189,18 +153,18 @@ def _metric_row(row: MetricRow, baseline: int) -> list[Line]:
     return cells
 
 
-def config_lines(board: Board, cells: int) -> list[Line]:
+def config_lines(state: ViewState, cells: int) -> list[Line]:
     """The config keys in which the runs differ; what is not as in the baseline stands out."""
-    if not board.views:
+    if not state.runs:
         return [line(" ", Span("nothing to compare", "quiet"))]
-    return [line(" ", *row) for row in _config_table(board, comparison_of(board), cells - 2)]
+    return [line(" ", *row) for row in _config_table(state, comparison_of(state), cells - 2)]
 
 
-def _config_table(board: Board, compared: Comparison, cells: int) -> list[Line]:
+def _config_table(state: ViewState, compared: Comparison, cells: int) -> list[Line]:
     if not compared.config:
         return [line(Span("all runs have the same configuration", "quiet"))]
     columns = [Column("config")]
-    columns += [Column(f"{mark} {name}", longest=36, role=role) for mark, role, name in _heads(board, compared)]
+    columns += [Column(f"{mark} {name}", longest=36, role=role) for mark, role, name in _heads(state, compared)]
     rows = []
     for row in compared.config:
         base = row.values[compared.baseline]

@@ -8,8 +8,8 @@ from typing import Any
 from tuitrain.analysis.facts import Facts, value_text
 from tuitrain.events.text import clean
 from tuitrain.tui.content.columns import side_by_side
-from tuitrain.tui.content.describing import Description
-from tuitrain.tui.content.finding import Query
+from tuitrain.tui.content.console_search import Query
+from tuitrain.tui.content.run_details import Description
 from tuitrain.tui.text import Line, Span, align, line, wrap
 
 COLUMN_CELLS = 56

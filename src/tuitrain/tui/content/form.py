@@ -11,17 +11,17 @@ from tuitrain.events.text import clean
 from tuitrain.tui.text import Line, Span, align, crop, line, wrap
 
 if TYPE_CHECKING:
-    from tuitrain.launch.draft import Field, Outlook, Recipe
     from tuitrain.launch.plan import Plan
+    from tuitrain.launch.request import Field, LaunchPreview, PresetInfo
 
 KEY_CELLS = 27
 _NAME_CELLS = 16
 
 
-def preset_lines(recipes: Sequence[Recipe], cells: int) -> list[Line]:
+def preset_lines(preset_infos: Sequence[PresetInfo], cells: int) -> list[Line]:
     """A line for each preset: its name, its size, and whether it fits here; where there is room its title."""
     rows = []
-    for index, each in enumerate(recipes):
+    for index, each in enumerate(preset_infos):
         size = units.count(each.parameters) if each.parameters is not None else "n/a"
         fits = {True: Span("fits", "good"), False: Span("too big", "warn"), None: Span("n/a", "quiet")}[each.fits]
         parts = [
@@ -53,7 +53,7 @@ def matching(fields: Sequence[Field], text: str) -> list[Field]:
 
 def form_lines(
     fields: Sequence[Field],
-    outlook: Outlook | None,
+    preview: LaunchPreview | None,
     changes: Mapping[str, str],
     original: Mapping[str, str],
     cells: int,
@@ -62,7 +62,7 @@ def form_lines(
     lines: list[Line] = []
     place: dict[str, int] = {}
     section = ""
-    errors = outlook.errors if outlook is not None else {}
+    errors = preview.errors if preview is not None else {}
     if "" in errors:
         lines += [line(Span(row, "bad")) for row in wrap(f" {errors['']}", cells)]
     for number, each in enumerate(fields):
@@ -70,19 +70,19 @@ def form_lines(
             section = each.section
             lines.append(line(Span(f" {section}", "title")))
         place[each.key] = len(lines)
-        lines.append(crop(_row(each, outlook, changes, original, number), cells))
+        lines.append(crop(_row(each, preview, changes, original, number), cells))
         if each.key in errors:
             lines += [line(Span(f"     {row}", "bad")) for row in wrap(errors[each.key], max(cells - 6, 10))]
     return FormRows(tuple(lines), place)
 
 
 def _row(
-    each: Field, outlook: Outlook | None, changes: Mapping[str, str], original: Mapping[str, str], number: int
+    each: Field, preview: LaunchPreview | None, changes: Mapping[str, str], original: Mapping[str, str], number: int
 ) -> Line:
     changed = each.key in changes
-    known = outlook.values if outlook is not None else {}
+    known = preview.values if preview is not None else {}
     value = changes.get(each.key, known.get(each.key, original.get(each.key, "")))
-    wrong = outlook is not None and each.key in outlook.errors
+    wrong = preview is not None and each.key in preview.errors
     role = "bad" if wrong else "value" if changed or value not in ("", "none") else "quiet"
     action = f"screen.edit_field({number})"
     name = each.key.removeprefix(f"{each.section}.")
@@ -112,7 +112,7 @@ def sentence_lines(text: str, cells: int, rows: int) -> list[Line]:
     return [*shown, *[line()] * (rows - len(shown))]
 
 
-def plan_lines(outlook: Outlook | None, before: Plan, cells: int) -> list[Line]:
+def plan_lines(preview: LaunchPreview | None, before: Plan, cells: int) -> list[Line]:
     """The plan as `tuitrain plan` says it; above it why the run cannot be started, if it cannot.
 
     before: the newest plan there was, shown quiet while a key is wrong.
@@ -120,15 +120,15 @@ def plan_lines(outlook: Outlook | None, before: Plan, cells: int) -> list[Line]:
     from tuitrain.launch.plan_view import plan_facts
 
     lines: list[Line] = []
-    if outlook is None:
+    if preview is None:
         return lines
-    problems = [*outlook.errors.values(), *([outlook.obstacle] if outlook.obstacle else [])]
+    problems = [*preview.errors.values(), *([preview.obstacle] if preview.obstacle else [])]
     for problem in problems:
         lines += [line(Span(f" {row}", "bad")) for row in wrap(problem, max(cells - 2, 10))]
         lines.append(line())
-    for name, text in plan_facts(outlook.plan or before):
-        first = _role(name, outlook.plan)
-        lines += _fact(name, text, cells, first, "quiet" if outlook.plan is None else "text")
+    for name, text in plan_facts(preview.plan or before):
+        first = _role(name, preview.plan)
+        lines += _fact(name, text, cells, first, "quiet" if preview.plan is None else "text")
     return lines
 
 
@@ -152,16 +152,16 @@ def _fact(name: str, text: str, cells: int, first: str, other: str) -> list[Line
     return rows
 
 
-def status_line(outlook: Outlook | None, readonly: bool) -> Line:
+def status_line(preview: LaunchPreview | None, readonly: bool) -> Line:
     """Whether it could be started, in a line."""
-    if outlook is None:
+    if preview is None:
         return line(Span("… working it out", "quiet"))
-    if outlook.errors:
-        count = len(outlook.errors)
+    if preview.errors:
+        count = len(preview.errors)
         return line(Span(f"✗ {count} {'key is' if count == 1 else 'keys are'} wrong", "bad"))
-    if outlook.obstacle:
-        return line(Span(f"✗ {outlook.obstacle}", "bad"))
-    if outlook.plan is not None and outlook.plan.fits is False:
+    if preview.obstacle:
+        return line(Span(f"✗ {preview.obstacle}", "bad"))
+    if preview.plan is not None and preview.plan.fits is False:
         return line(Span("! it is estimated not to fit", "warn"))
     if readonly:
         return line(Span("✓ could be started, but this dashboard is only for reading", "quiet"))

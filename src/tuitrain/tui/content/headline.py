@@ -11,11 +11,11 @@ from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.progress import Progress, preparation, progress_of
 from tuitrain.events import Run
 from tuitrain.events.text import clean
+from tuitrain.plots.panels import capacity_gb
+from tuitrain.plots.roles import glyph, run_role
 from tuitrain.runs import Columns, Status
-from tuitrain.tui.panels import capacity_gb
-from tuitrain.tui.state import Board, RunView
 from tuitrain.tui.text import Line, Span, crop, fit, join, line, spread, width
-from tuitrain.tui.theme import glyph, run_role
+from tuitrain.tui.view_state import RunView, ViewState
 
 STATUS_ROLES = {
     Status.STARTING: "accent",
@@ -43,25 +43,25 @@ def bar(fraction: float, cells: int) -> Line:
     eighths = round(min(max(fraction, 0.0), 1.0) * cells * 8)
     full, rest = divmod(eighths, 8)
     done = "█" * full + (_PARTIAL[rest] if rest else "")
-    return line(Span(done, "accent"), Span("░" * (cells - len(done)), "track"))
+    return line(Span(done, "accent"), Span("░" * (cells - len(done)), "series"))
 
 
-def header(board: Board, cells: int, now: float | None = None) -> list[Line]:
+def header(state: ViewState, cells: int, now: float | None = None) -> list[Line]:
     """Both lines at this width, for the run in focus."""
-    view = board.view
+    view = state.run
     if view is None:
         return [fit(line(Span(" no run", "quiet")), cells), fit((), cells)]
-    first = _first(board, view, cells - 2, time.time() if now is None else now)
+    first = _first(state, view, cells - 2, time.time() if now is None else now)
     second = _second(view, cells - 2)
     return [fit(line(" ", *first), cells), fit(line(" ", *second), cells)]
 
 
-def _first(board: Board, view: RunView, cells: int, now: float) -> Line:
+def _first(state: ViewState, view: RunView, cells: int, now: float) -> Line:
     """Name, progress, tokens and time to the end; shorter and shorter forms until one fits."""
     progress = progress_of(view.history)
     forms = [(bar_cells, long) for long in (True, False) for bar_cells in (40, 24, 16, 10)] + [(6, False), (0, False)]
     for bar_cells, long in forms:
-        name = _name(board, view, long)
+        name = _name(state, view, long)
         tokens = _tokens(view, progress, long)
         times = _times(view, progress, now)
         groups = [name, _steps(progress, bar_cells), tokens, times]
@@ -72,20 +72,20 @@ def _first(board: Board, view: RunView, cells: int, now: float) -> Line:
             found = spread([name, _steps(progress, 0), times], cells) or spread([name, _steps(progress, 0)], cells)
         if found is not None:
             return found
-    return crop(_name(board, view, False), cells)
+    return crop(_name(state, view, False), cells)
 
 
-def _name(board: Board, view: RunView, long: bool) -> Line:
+def _name(state: ViewState, view: RunView, long: bool) -> Line:
     role = STATUS_ROLES[view.status]
     mark = STATUS_MARKS.get(view.status, "●")
     spans = [Span(f"{mark} {view.status}", role), Span("  ")]
-    if len(board.views) > 1:
+    if len(state.runs) > 1:
         spans.append(Span(f"{glyph(view.index)} ", run_role(view.index)))
     spans.append(Span(view.name, "run.name"))
     if long and not view.name.endswith(view.tail_of_id):
         spans.append(Span(f" · {view.tail_of_id}", "quiet"))
-    if len(board.views) > 1:
-        spans.append(Span(f"  {board.focused + 1} of {len(board.views)}", "quiet"))
+    if len(state.runs) > 1:
+        spans.append(Span(f"  {state.focused + 1} of {len(state.runs)}", "quiet"))
     return tuple(spans)
 
 

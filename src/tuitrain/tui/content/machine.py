@@ -13,8 +13,8 @@ from tuitrain.events import Gpu, System
 from tuitrain.events.text import clean
 from tuitrain.tui.content.meters import Readings, graph, meter, spark
 from tuitrain.tui.content.ranks import rank_lines
-from tuitrain.tui.state import RunView
 from tuitrain.tui.text import Line, Span, align, join, line, width
+from tuitrain.tui.view_state import RunView
 
 RECENT = 240
 """Readings looked at for graphs."""

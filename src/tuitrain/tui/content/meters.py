@@ -15,13 +15,13 @@ Readings = Sequence[float | None]
 
 
 def meter(share: float | None, cells: int, role: str = "accent") -> Line:
-    """A bar of exactly `cells` cells; an unknown share is an empty track. The number stands beside it.
+    """A bar of exactly `cells` cells; an unknown share is an empty series. The number stands beside it.
 
     Its cells are not full height, so that bars in rows one below another stay apart.
     """
     known = share is not None and math.isfinite(share)
     done = round(min(max(share, 0.0), 1.0) * cells) if known and share is not None else 0
-    return line(Span("▇" * done, role), Span("▁" * (cells - done), "track"))
+    return line(Span("▇" * done, role), Span("▁" * (cells - done), "series"))
 
 
 def spark(values: Readings, cells: int, top: float, role: str = "run0.faint") -> Line:

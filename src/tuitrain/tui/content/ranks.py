@@ -7,8 +7,8 @@ from itertools import islice
 from tuitrain.analysis import units
 from tuitrain.events import System
 from tuitrain.tui.content.columns import side_by_side
-from tuitrain.tui.state import RunView
 from tuitrain.tui.text import Line, Span, align, line, width
+from tuitrain.tui.view_state import RunView
 
 LOOKED_AT = 60
 """Of so many newest readings one may tell step times: a run that evaluates has none for a while."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuitrain.tui.state import Board
 from tuitrain.tui.text import Line, Span, join, line, width
+from tuitrain.tui.view_state import ViewState
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the line says. tab, panel: the one that is on; layout: the name of the set of panels; page: from 0."""
 
-    board: Board
+    state: ViewState
     tabs: Sequence[str]
     tab: int | None
     panels: Sequence[str]
@@ -69,14 +69,14 @@ def _entry(title: str, on: bool, action: str) -> Line:
 
 def _settings(shown: Settings) -> list[Line]:
     """How the charts are looked at, in full and shorter."""
-    board = shown.board
+    state = shown.state
     pages = (
         line(Span(f"page {shown.page + 1} of {shown.pages}", "accent", "screen.next_page")) if shown.pages > 1 else ()
     )
     layout = line(Span(shown.layout, "accent", "screen.next_layout")) if shown.layout else ()
-    axis = line(Span(f"x {board.x}", "quiet", "screen.cycle_axis"))
-    smooth = line(Span(f"smooth {board.smoothing:g}", "quiet", "screen.cycle_smoothing"))
-    log = line(Span("log y", "quiet", "screen.toggle_log")) if board.log else ()
+    axis = line(Span(f"x {state.x}", "quiet", "screen.cycle_axis"))
+    smooth = line(Span(f"smooth {state.smoothing:g}", "quiet", "screen.cycle_smoothing"))
+    log = line(Span("log y", "quiet", "screen.toggle_log")) if state.log else ()
     dot = line(Span(" · ", "quiet"))
     return [
         (*join(groups, dot), Span(" "))

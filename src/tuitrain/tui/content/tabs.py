@@ -10,8 +10,8 @@ from tuitrain.analysis import units
 from tuitrain.analysis.facts import changes_from_preset, value_text
 from tuitrain.events.text import clean
 from tuitrain.tui.content.columns import side_by_side
-from tuitrain.tui.state import Board
 from tuitrain.tui.text import Line, Span, align, line, wrap
+from tuitrain.tui.view_state import ViewState
 
 SAMPLES_SHOWN = 50
 _CONFIG_CELLS = 48
@@ -25,13 +25,13 @@ class Tab:
 
     id: str
     title: str
-    lines: Callable[[Board, int], list[Line]]
-    count: Callable[[Board], int] | None = None
+    lines: Callable[[ViewState, int], list[Line]]
+    count: Callable[[ViewState], int] | None = None
     follow: bool = False
 
-    def title_of(self, board: Board) -> str:
+    def title_of(self, state: ViewState) -> str:
         """The title, with the number of things in it that want attention."""
-        count = self.count(board) if self.count else 0
+        count = self.count(state) if self.count else 0
         return f"{self.title} {count}" if count else self.title
 
 
@@ -39,9 +39,9 @@ def _nothing(text: str) -> list[Line]:
     return [line(" ", Span(text, "quiet"))]
 
 
-def samples(board: Board, cells: int) -> list[Line]:
+def samples(state: ViewState, cells: int) -> list[Line]:
     """What the model wrote, the newest first: prompt quiet, continuation plain."""
-    view = board.view
+    view = state.run
     if view is None or not view.history.samples:
         return _nothing("no samples yet")
     lines: list[Line] = []
@@ -66,18 +66,18 @@ def _continued(prompt: str, text: str, cells: int) -> list[Line]:
     return rows
 
 
-def console(board: Board, cells: int) -> list[Line]:
+def console(state: ViewState, cells: int) -> list[Line]:
     """The end of the engine's output."""
-    view = board.view
+    view = state.run
     if view is None or not view.console:
         return _nothing("no console output")
     return [line(" ", clean(text)) for text in view.console]
 
 
-def alerts(board: Board, cells: int) -> list[Line]:
+def alerts(state: ViewState, cells: int) -> list[Line]:
     """What somebody should know, the newest first, and what could not be read."""
-    view = board.view
-    if view is None or not alert_count(board):
+    view = state.run
+    if view is None or not alert_count(state):
         return _nothing("no alerts")
     lines: list[Line] = [line(" ", Span("✗ ", "bad"), view.problem)] if view.problem else []
     for alert in reversed(view.history.alerts):
@@ -93,15 +93,15 @@ def alerts(board: Board, cells: int) -> list[Line]:
     return lines
 
 
-def alert_count(board: Board) -> int:
+def alert_count(state: ViewState) -> int:
     """Alerts, broken lines and reading problems of the run in focus."""
-    view = board.view
+    view = state.run
     return len(view.history.alerts) + view.history.broken_count + bool(view.problem) if view else 0
 
 
-def config(board: Board, cells: int) -> list[Line]:
+def config(state: ViewState, cells: int) -> list[Line]:
     """The configuration in as many columns as fit; what differs from the preset is marked."""
-    view = board.view
+    view = state.run
     if view is None or view.history.run is None or not view.history.run.config:
         return _nothing("no configuration in the log")
     values = _flat(view.history.run.config)

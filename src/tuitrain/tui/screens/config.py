@@ -12,11 +12,11 @@ from textual.worker import Worker, WorkerState
 from tuitrain.events import Run
 from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.configuration import COLUMN_CELLS, config_lines, report_lines
-from tuitrain.tui.content.describing import Description, describe
-from tuitrain.tui.content.finding import Query, query_of
-from tuitrain.tui.screens.acting import RunActions
-from tuitrain.tui.state import RunView
+from tuitrain.tui.content.console_search import Query, query_of
+from tuitrain.tui.content.run_details import Description, describe
+from tuitrain.tui.screens.run_actions import RunActions
 from tuitrain.tui.text import Line, Span, line
+from tuitrain.tui.view_state import RunView
 from tuitrain.tui.widgets.pane import Pane
 from tuitrain.tui.widgets.search_line import SearchLine
 
@@ -83,7 +83,7 @@ class ConfigScreen(RunActions):
         return [] if self.search_query is not None else report_lines(described.report, cells)
 
     def _reason(self) -> str:
-        view = self.board.view
+        view = self.state.run
         if view is None:
             return "No run is open."
         if view.history.run is None:
@@ -92,7 +92,7 @@ class ConfigScreen(RunActions):
 
     def _describe(self) -> None:
         """Describe the run in a thread, again when another attempt has begun or its first numbers have come."""
-        view = self.board.view
+        view = self.state.run
         run = view.history.run if view is not None else None
         measured = view.history.steps.has("mem_peak_gb") if view is not None else False
         before = self._made_of

@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 
 from tuitrain.tui.actions import actions_of, bindings
 from tuitrain.tui.content.columns import side_by_side
-from tuitrain.tui.registry import CHARTS, Action, Place, key_text
+from tuitrain.tui.registry import CHARTS, Action, ScreenName, key_text
 from tuitrain.tui.text import Line, Span, align, line, wrap
 from tuitrain.tui.widgets.pane import Pane
 
@@ -47,7 +47,7 @@ def group_of(action: Action) -> str:
     return "run" if action.id in _RUN or (action.acts and len(action.places) > 1) else "this screen"
 
 
-def help_lines(place: Place, actions: Sequence[Action], cells: int) -> list[Line]:
+def help_lines(place: ScreenName, actions: Sequence[Action], cells: int) -> list[Line]:
     """The actions of a screen, each group under its name, in as many columns as fit."""
     count = max(1, cells // LEAST_CELLS)
     room = cells // count - KEY_CELLS - 2
@@ -92,7 +92,7 @@ class HelpScreen(ModalScreen[None]):
 
     app: TuitrainApp
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ScreenName) -> None:
         super().__init__()
         self.place = place
 

@@ -15,13 +15,13 @@ from textual.widgets.input import Selection
 from tuitrain.events.text import clean
 from tuitrain.tui.actions import bindings, foot
 from tuitrain.tui.content import form
-from tuitrain.tui.screens.drafting import Drafting
+from tuitrain.tui.screens.launch_request import LaunchRequestScreen
 from tuitrain.tui.text import Line, Span, crop, line, spread, width
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
 if TYPE_CHECKING:
-    from tuitrain.launch.draft import Field, Recipe
+    from tuitrain.launch.request import Field, PresetInfo
 
 PARTS = ("presets", "form", "plan")
 HELP_ROWS = 3
@@ -29,7 +29,7 @@ _WIDE, _MIDDLE = 150, 100
 """Terminal columns from which all three parts, or two of them, stand beside each other."""
 
 
-class LaunchScreen(Drafting):
+class LaunchScreen(LaunchRequestScreen):
     """Presets, form, plan: side by side where there is room, else one at a time."""
 
     BINDINGS = bindings("launch")
@@ -86,7 +86,7 @@ class LaunchScreen(Drafting):
     # What is shown.
 
     def header_lines(self, cells: int) -> list[Line]:
-        status = form.status_line(None if self.stale else self.outlook, self.app.settings.readonly)
+        status = form.status_line(None if self.stale else self.preview, self.app.settings.readonly)
         button = () if self.app.settings.readonly else line(Span(" ctrl+s start ", "key", "screen.start_run"))
         name = line(Span(" Launch ", "title"), Span(clean(self.preset), "run.name"), "   ", *status)
         top = spread([crop(name, max(cells - width(button) - 2, 0)), button], cells) or crop(name, cells)
@@ -102,10 +102,10 @@ class LaunchScreen(Drafting):
         return foot(self.place, cells, rows, actions, self.app.settings.readonly)
 
     @property
-    def found_recipes(self) -> list[Recipe]:
+    def found_presets(self) -> list[PresetInfo]:
         """The presets that match what was typed."""
         words = self._input("find").value.lower().split()
-        return [each for each in self.recipes or () if each.matches(words)]
+        return [each for each in self.preset_infos or () if each.matches(words)]
 
     @property
     def found_fields(self) -> list[Field]:
@@ -127,14 +127,14 @@ class LaunchScreen(Drafting):
         self._draw_presets()
         self._draw_form()
         if (plan := self._pane("plan")).size:
-            plan.show(form.plan_lines(self.outlook, self.plan, plan.size.width - 1) if self.plan else [])
+            plan.show(form.plan_lines(self.preview, self.plan, plan.size.width - 1) if self.plan else [])
 
     def _draw_presets(self) -> None:
         pane = self._pane("list")
-        if self.recipes is None:
+        if self.preset_infos is None:
             pane.show([line(Span(" reading the presets", "quiet"))])
             return
-        found = self.found_recipes
+        found = self.found_presets
         names = [each.name for each in found]
         nothing = f" no preset matches; {self.preset} stays" if self.preset else " no preset matches"
         pane.show(form.preset_lines(found, pane.size.width - 1) or [line(Span(nothing, "quiet"))])
@@ -151,7 +151,7 @@ class LaunchScreen(Drafting):
             self._input("keys").suggester = SuggestFromList([f"{each.key}=" for each in self.fields])
         original = self.originals.get(self.preset, {})
         found = self.found_fields
-        self._rows = form.form_lines(found, self.outlook, self.changes, original, pane.size.width - 1)
+        self._rows = form.form_lines(found, self.preview, self.changes, original, pane.size.width - 1)
         pane.show(self._rows.lines or [line(Span(" no key matches", "quiet"))])
         _set_cursor(pane, self._rows.place.get(self.field_key))
         under = next((each for each in found if each.key == self.field_key), None)
@@ -218,7 +218,7 @@ class LaunchScreen(Drafting):
 
     def _step(self, by: int) -> None:
         if self.part == "presets":
-            names = [each.name for each in self.found_recipes]
+            names = [each.name for each in self.found_presets]
             if names:
                 at = names.index(self.preset) + by if self.preset in names else 0
                 self._choose(names[max(0, min(at, len(names) - 1))])
@@ -241,7 +241,7 @@ class LaunchScreen(Drafting):
             self.changed()
 
     def action_choose_preset(self, index: int) -> None:
-        name = self.found_recipes[index].name
+        name = self.found_presets[index].name
         if name == self.preset and self.part == "presets":
             self._show_part("form")
         else:
@@ -259,7 +259,7 @@ class LaunchScreen(Drafting):
         under = next((each for each in self.fields if each.key == self.field_key), None)
         if under is None or self.field_key not in self._rows.place:
             return
-        known = self.outlook.values if self.outlook is not None else self.originals.get(self.preset, {})
+        known = self.preview.values if self.preview is not None else self.originals.get(self.preset, {})
         value = self.changes.get(under.key, known.get(under.key, ""))
         self._before_edit = self.changes.get(under.key, "")
         edit = self._input("edit")
@@ -290,7 +290,7 @@ class LaunchScreen(Drafting):
 
     def _find(self, text: str) -> None:
         """The first preset that matches, or a file, is the chosen one."""
-        names = [each.name for each in self.found_recipes]
+        names = [each.name for each in self.found_presets]
         if text.endswith(".toml"):
             self.preset = text
             self.changed()

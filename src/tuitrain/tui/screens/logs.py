@@ -9,11 +9,11 @@ from textual.widget import Widget
 from textual.worker import Worker
 
 from tuitrain.tui.actions import bindings
-from tuitrain.tui.content.finding import MOST_MATCHES, Query, Search, query_of
+from tuitrain.tui.content.console_search import MOST_MATCHES, Query, Search, query_of
 from tuitrain.tui.content.tabs import alert_count, alerts
-from tuitrain.tui.screens.acting import RunActions
-from tuitrain.tui.state import RunView
+from tuitrain.tui.screens.run_actions import RunActions
 from tuitrain.tui.text import Line, Span, fit, join, line, width
+from tuitrain.tui.view_state import RunView
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.log_view import LogView
 from tuitrain.tui.widgets.pane import Pane
@@ -83,14 +83,14 @@ class LogsScreen(RunActions):
         super().lay_out()
 
     def draw_body(self, cells: int) -> None:
-        if self.board.view is not self._view:
-            self._view = self.board.view
+        if self.state.run is not self._view:
+            self._view = self.state.run
             self._find_ranks()
             self._open(0)
         pane = self.query_one("#alerts", Pane)
         pane.display, self.console.display = self.rank == ALERTS, self.rank != ALERTS
         if pane.display:
-            pane.show(alerts(self.board, cells - 1))
+            pane.show(alerts(self.state, cells - 1))
         else:
             self.console.draw()
             self._search_on()
@@ -112,14 +112,14 @@ class LogsScreen(RunActions):
             self._run_search(self.search)
 
     def _find_ranks(self) -> None:
-        directory = self.board.view.directory if self.board.view else None
+        directory = self.state.run.directory if self.state.run else None
         self.ranks = [0, *directory.ranks_with_console()] if directory is not None else [0]
 
     def _open(self, rank: int) -> None:
         self.rank = rank
         if rank == ALERTS:
             return
-        directory = self.board.view.directory if self.board.view else None
+        directory = self.state.run.directory if self.state.run else None
         self.console.open(directory.console_of(rank) if directory is not None else None)
         self._begin_search(self.console.query_shown)
 
@@ -173,7 +173,7 @@ class LogsScreen(RunActions):
 
     def _tabs(self, cells: int) -> Line:
         """The consoles and the alerts at the left; what is searched for and whether it follows at the right."""
-        count = alert_count(self.board)
+        count = alert_count(self.state)
         names = [(rank, "console" if len(self.ranks) == 1 else f"rank {rank}") for rank in self.ranks]
         names.append((ALERTS, f"alerts {count}" if count else "alerts"))
         shown = [

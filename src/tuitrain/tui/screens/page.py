@@ -13,9 +13,9 @@ from textual.widget import Widget
 
 from tuitrain.tui.actions import foot, foot_rows, withheld_keys
 from tuitrain.tui.content.headline import header
-from tuitrain.tui.registry import Place
-from tuitrain.tui.state import Board
+from tuitrain.tui.registry import ScreenName
 from tuitrain.tui.text import Line, fit
+from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
@@ -34,7 +34,7 @@ class PageScreen(Screen[None]):
     """
     ENABLE_COMMAND_PALETTE = True
 
-    place: ClassVar[Place]
+    place: ClassVar[ScreenName]
 
     app: TuitrainApp
 
@@ -49,16 +49,16 @@ class PageScreen(Screen[None]):
 
     def header_lines(self, cells: int) -> list[Line]:
         """The two lines at the top: the run in focus."""
-        return header(self.board, cells)
+        return header(self.state, cells)
 
     def draw_body(self, cells: int) -> None:
         """Draw the body from the state."""
         raise NotImplementedError
 
     @property
-    def board(self) -> Board:
+    def state(self) -> ViewState:
         """The state, which this screen only reads but for its settings."""
-        return self.app.board
+        return self.app.state
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class PageScreen(Screen[None]):
         """Let charts choose their ranges anew, as for another run."""
 
     def action_back(self) -> None:
-        self.app.show_screen("watch" if self.board.views else "runs")
+        self.app.show_screen("watch" if self.state.runs else "runs")
 
     def action_next_run(self) -> None:
         self.app.focus_run(1)

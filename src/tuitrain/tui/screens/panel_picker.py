@@ -11,9 +11,9 @@ from textual.containers import Container
 from textual.content import Content
 from textual.screen import ModalScreen
 
-from tuitrain.tui.layout import MOST_SIZE
-from tuitrain.tui.panels import PANELS, Layout, Layouts
-from tuitrain.tui.panels.layouts import OWN
+from tuitrain.plots.panels import PANELS
+from tuitrain.tui.arrangement import MOST_SIZE
+from tuitrain.tui.layouts import OWN, Layout, Layouts
 from tuitrain.tui.text import Line, Span, align, line
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane

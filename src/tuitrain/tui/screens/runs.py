@@ -11,11 +11,11 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input
 
-from tuitrain.runs import Glance, RunDirectory
+from tuitrain.runs import RunDirectory, RunSnapshot
 from tuitrain.runs.order import ordered
 from tuitrain.runs.query import Query, QueryError, parse_query
 from tuitrain.tui.actions import bindings, foot_rows
-from tuitrain.tui.content.listing import (
+from tuitrain.tui.content.run_table import (
     SORTS,
     Order,
     RunTable,
@@ -25,7 +25,7 @@ from tuitrain.tui.content.listing import (
     query_hint,
     summary,
 )
-from tuitrain.tui.screens.acting import RunActions
+from tuitrain.tui.screens.run_actions import RunActions
 from tuitrain.tui.text import Line, Span, crop, fit, line
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
@@ -71,7 +71,7 @@ class RunsScreen(RunActions):
         self.problem = ""
         """Why what stands in the filter line is no query; the list still shows what the last good one chose."""
         self.order = Order()
-        self.listed: list[Glance] = []
+        self.listed: list[RunSnapshot] = []
         """The runs in the list: those the filter lets through, in their order."""
         self._query = Query()
         self._under_cursor: RunDirectory | None = None
@@ -112,10 +112,10 @@ class RunsScreen(RunActions):
 
     def header_lines(self, cells: int) -> list[Line]:
         self._choose()
-        known = {seen.directory.run_id: seen for seen in self.glances}
-        marked = [(place, known.get(run_id)) for place, run_id in enumerate(self.board.marked)]
-        hidden = len(self.glances) - len(self.listed)
-        first = summary(self.app.board.glances, len(self.listed), str(self.app.runs_dir))
+        known = {seen.directory.run_id: seen for seen in self.snapshots}
+        marked = [(place, known.get(run_id)) for place, run_id in enumerate(self.state.marked)]
+        hidden = len(self.snapshots) - len(self.listed)
+        first = summary(self.app.state.snapshots, len(self.listed), str(self.app.runs_dir))
         query = str(self._query) if self.problem else self.query_text.strip()
         return [first, crop(chosen_line(query, hidden, marked), cells)]
 
@@ -123,9 +123,9 @@ class RunsScreen(RunActions):
         return self.listed[self.cursor].directory if self.listed else None
 
     @property
-    def glances(self) -> tuple[Glance, ...]:
+    def snapshots(self) -> tuple[RunSnapshot, ...]:
         """What is known of all runs of the directory."""
-        return self.app.board.glances or ()
+        return self.app.state.snapshots or ()
 
     def on_screen_resume(self) -> None:
         self.app.feed.watch_list(self.app.runs_dir)
@@ -136,20 +136,20 @@ class RunsScreen(RunActions):
 
     def _choose(self) -> None:
         """Which runs are listed and in what order; the cursor stays on its run."""
-        self.listed = ordered(self._query.chosen(self.glances), self.order.key, reverse=self.order.reverse)
+        self.listed = ordered(self._query.chosen(self.snapshots), self.order.key, reverse=self.order.reverse)
         places = {seen.directory: place for place, seen in enumerate(self.listed)}
         wanted = places.get(self._under_cursor, self.cursor) if self._under_cursor is not None else self.cursor
         self.cursor = max(0, min(wanted, len(self.listed) - 1))
 
     def draw_body(self, cells: int) -> None:
         """Draw the list from the state."""
-        marks = {run_id: place for place, run_id in enumerate(self.board.marked)}
+        marks = {run_id: place for place, run_id in enumerate(self.state.marked)}
         heading, rows = self._table.lines(self.listed, marks, cells - 2, self.order)
         shown = list(rows)
-        if not rows and self.app.board.glances is not None:
+        if not rows and self.app.state.snapshots is not None:
             nothing = "No runs here yet. Start one: tuitrain launch gpt2-tiny"
-            if self.glances:
-                nothing = f"None of the {len(self.glances)} runs is like that. / and escape show all again."
+            if self.snapshots:
+                nothing = f"None of the {len(self.snapshots)} runs is like that. / and escape show all again."
             shown = [line(), line(" ", Span(nothing, "quiet"))]
         self.query_one("#heading", Lines).show([fit(line(" ", *(heading if rows else ())), cells)])
         pane = self.query_one(Pane)
@@ -247,7 +247,7 @@ class RunsScreen(RunActions):
         event.stop()
         if self.query_one("#filter").display and event.value != self.query_text:
             self._apply(event.value)
-            if not self._query.chosen(self.glances):
+            if not self._query.chosen(self.snapshots):
                 self._query = self._query.without_half_a_key()
             self.draw()
 
@@ -279,7 +279,7 @@ class RunsScreen(RunActions):
 
     def action_mark(self) -> None:
         if self.listed:
-            marked, run_id = self.board.marked, self.listed[self.cursor].directory.run_id
+            marked, run_id = self.state.marked, self.listed[self.cursor].directory.run_id
             if run_id in marked:
                 marked.remove(run_id)
             else:
@@ -292,10 +292,10 @@ class RunsScreen(RunActions):
 
         What was marked and is no longer there is forgotten.
         """
-        known = {seen.directory.run_id: seen.directory for seen in self.glances}
-        self.board.marked = [run_id for run_id in self.board.marked if run_id in known]
+        known = {seen.directory.run_id: seen.directory for seen in self.snapshots}
+        self.state.marked = [run_id for run_id in self.state.marked if run_id in known]
         here = self.acting_on()
-        return [known[run_id] for run_id in self.board.marked] or ([here] if here is not None else [])
+        return [known[run_id] for run_id in self.state.marked] or ([here] if here is not None else [])
 
     def action_open(self) -> None:
         if chosen := self._chosen():

@@ -9,10 +9,10 @@ from textual.widget import Widget
 
 from tuitrain.events import Sample
 from tuitrain.tui.actions import bindings
-from tuitrain.tui.content.sampling import CHOSEN, OTHER, heading, sample_lines, sample_steps, strip
-from tuitrain.tui.screens.acting import RunActions
-from tuitrain.tui.state import RunView
+from tuitrain.tui.content.samples import CHOSEN, OTHER, heading, sample_lines, sample_steps, strip
+from tuitrain.tui.screens.run_actions import RunActions
 from tuitrain.tui.text import Line, Span, fit, line, wrap
+from tuitrain.tui.view_state import RunView
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
@@ -50,7 +50,7 @@ class SamplesScreen(RunActions):
     @property
     def samples(self) -> list[Sample]:
         """All samples of the run in focus."""
-        return self.board.view.history.samples if self.board.view is not None else []
+        return self.state.run.history.samples if self.state.run is not None else []
 
     def lay_out(self) -> None:
         size = self.app.size
@@ -62,7 +62,7 @@ class SamplesScreen(RunActions):
         super().lay_out()
 
     def draw_body(self, cells: int) -> None:
-        view, steps = self.board.view, sample_steps(self.samples)
+        view, steps = self.state.run, sample_steps(self.samples)
         if view is not self._view:
             self._view, self.chosen, self.other = view, None, None
         if view is None or not steps:

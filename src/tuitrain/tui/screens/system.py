@@ -9,7 +9,7 @@ from textual.widget import Widget
 
 from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.machine import machine_lines
-from tuitrain.tui.screens.acting import RunActions
+from tuitrain.tui.screens.run_actions import RunActions
 from tuitrain.tui.widgets.pane import Pane
 
 
@@ -27,7 +27,7 @@ class SystemScreen(RunActions):
         yield Pane(id="pane")
 
     def draw_body(self, cells: int) -> None:
-        pane, view = self.query_one(Pane), self.board.view
+        pane, view = self.query_one(Pane), self.state.run
         newest = view.history.system if view is not None else None
         # Readings come every few seconds, steps more often; the age is told in minutes.
         now = (id(view), view.status if view else None, newest, cells, pane.size.height, int(time.time() // 60))

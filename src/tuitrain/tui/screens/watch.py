@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from tuitrain.plots.panels import OVERVIEW, Panel, panel_of
 from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.tabs import WATCH_TABS
-from tuitrain.tui.panels import OVERVIEW, Layout, Layouts, Panel, panel_of
-from tuitrain.tui.screens.board import BoardScreen
-from tuitrain.tui.screens.exporting import PanelActions
+from tuitrain.tui.layouts import Layout, Layouts
+from tuitrain.tui.screens.chart_grid import ChartGridScreen
+from tuitrain.tui.screens.export_actions import PanelActions
 
 
-class WatchScreen(BoardScreen, PanelActions):
+class WatchScreen(ChartGridScreen, PanelActions):
     """The panels of a layout, four tabs."""
 
     BINDINGS = bindings("watch")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from textual import events
 from textual.message import Message
 
-from tuitrain.tui.charts.axes import Range
+from tuitrain.plots.axes import Range
+from tuitrain.plots.model import ChartOptions, Plot
+from tuitrain.plots.prepared import ChartCache, View, x_range
 from tuitrain.tui.charts.drawing import Area, draw
-from tuitrain.tui.charts.plot import Look, Plot
-from tuitrain.tui.charts.view import Memory, View, x_range
 from tuitrain.tui.text import Line
 from tuitrain.tui.widgets.lines import Lines
 
@@ -61,29 +61,29 @@ class Chart(Lines):
         self.selected = False
         self.areas: tuple[Area, ...] = ()
         """The canvases of the last drawing, with their horizontal axes."""
-        self._look = Look()
-        self._memory = Memory()
+        self._options = ChartOptions()
+        self._cache = ChartCache()
         self._held: int | None = None
         self._pulled = False
 
     def plot_data(self, plot: Plot, selected: bool) -> None:
-        """Draw this plot from now on, looked at as the board says where it has the board's x axis."""
-        board = self.app.board
-        shared = plot.x_axis == board.x
-        self._look = Look(
-            board.zoom if shared else None, board.crosshair if shared else None, board.log_x, board.recent
+        """Draw this plot from now on, looked at as the state says where it has the state's x axis."""
+        state = self.app.state
+        shared = plot.x_axis == state.x
+        self._options = ChartOptions(
+            state.zoom if shared else None, state.crosshair if shared else None, state.log_x, state.recent
         )  # fmt: skip
         self.plot, self.selected = plot, selected
         self.remake()
 
     def forget_axes(self) -> None:
         """Choose the ranges anew at the next drawing, as for another run."""
-        self._memory = Memory()
+        self._cache = ChartCache()
 
     def make(self) -> tuple[Line, ...]:
         if self.plot is None or not self.size:
             return ()
-        lines, self.areas = draw(self.plot, *self.size, self._memory, self.selected, self._look)
+        lines, self.areas = draw(self.plot, *self.size, self._cache, self.selected, self._options)
         return tuple(lines)
 
     @property
@@ -91,7 +91,7 @@ class Chart(Lines):
         """All that the x axis can show, as the axis holds it; None without data."""
         if self.plot is None or not self.plot.has_data or not self.areas:
             return None
-        return x_range(self.plot, Look(log_x=self.areas[0].scale.log), View())
+        return x_range(self.plot, ChartOptions(log_x=self.areas[0].scale.log), View())
 
     def place(self, column: int) -> float | None:
         """The place on the x axis at a column of the widget; None beside the canvas."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tuitrain.tui.charts.axes import Range
-from tuitrain.tui.charts.heat_map import HeatMap, draw_heat_map
+from tuitrain.plots.axes import Range
+from tuitrain.plots.model import HeatMap
+from tuitrain.tui.charts.heat_map import draw_heat_map
 from tuitrain.tui.text import Line
 from tuitrain.tui.widgets.chart import Chart
 
@@ -32,6 +33,6 @@ class HeatChart(Chart):
         if not self.size:
             return ()
         (lines, self.areas), self._range = draw_heat_map(
-            self.heat, *self.size, self._range, self.selected, self._look
+            self.heat, *self.size, self._range, self.selected, self._options
         )  # fmt: skip
         return tuple(lines)

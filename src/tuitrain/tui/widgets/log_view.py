@@ -12,7 +12,7 @@ from textual.message import Message
 
 from tuitrain.events.text import clean
 from tuitrain.runs.console import ConsoleFile, ConsoleLine, ConsoleMark
-from tuitrain.tui.content.finding import Query
+from tuitrain.tui.content.console_search import Query
 from tuitrain.tui.text import Line, Span, fit, line
 from tuitrain.tui.widgets.lines import Lines
 
@@ -22,7 +22,7 @@ WHEEL_ROWS = 3
 
 
 @dataclass(frozen=True, order=True, slots=True)
-class Place:
+class RowPosition:
     """A row of the wrapped log: the byte at which its line starts, and which row of the line it is."""
 
     start: int
@@ -33,7 +33,7 @@ class Place:
 class Row:
     """One row. text: the whole line's, of which this is `size` characters from `first` on; end: of the line's bytes."""
 
-    place: Place
+    place: RowPosition
     text: str
     first: int
     size: int
@@ -55,14 +55,14 @@ class LogView(Lines):
         self.query_shown: Query | None = None
         self.found: int | None = None
         """Where the line starts that a search went to last."""
-        self._place = Place(0)
+        self._place = RowPosition(0)
         self._page: list[Row] = []
         self._mark: ConsoleMark | None = None
 
     def open(self, path: Path | None) -> None:
         """Show another console, from its end."""
         self.file = ConsoleFile(path) if path is not None else None
-        self.follow, self.found, self._place, self._page, self._mark = True, None, Place(0), [], None
+        self.follow, self.found, self._place, self._page, self._mark = True, None, RowPosition(0), [], None
 
     @property
     def size_bytes(self) -> int:
@@ -107,13 +107,13 @@ class LogView(Lines):
         if self.file is None or mark is None:
             return "This run has no console output here."
         if before is not None and (mark.inode != before.inode or mark.size < before.size):
-            self.follow, self.found, self._place = True, None, Place(0)
+            self.follow, self.found, self._place = True, None, RowPosition(0)
         if not mark.size:
             return "The console is still empty."
         page = [] if self.follow else self._rows_from(self._place, height)
         if len(page) < height:
-            page = self._rows_before(Place(mark.size), height)
-        self._page, self._place = page, page[0].place if page else Place(0)
+            page = self._rows_before(RowPosition(mark.size), height)
+        self._page, self._place = page, page[0].place if page else RowPosition(0)
         return ""
 
     def _rows(self, lines: list[ConsoleLine]) -> list[Row]:
@@ -122,17 +122,17 @@ class LogView(Lines):
         for each in lines:
             text, first = clean(each.text), 0
             for part, piece in enumerate(chop_cells(text, cells) or [""]):
-                rows.append(Row(Place(each.start, part), text, first, len(piece), each.end))
+                rows.append(Row(RowPosition(each.start, part), text, first, len(piece), each.end))
                 first += len(piece)
         return rows
 
-    def _rows_from(self, place: Place, count: int) -> list[Row]:
+    def _rows_from(self, place: RowPosition, count: int) -> list[Row]:
         if self.file is None:
             return []
         rows = self._rows(self.file.lines_from(place.start, count + 1))
         return [row for row in rows if row.place >= place][:count]
 
-    def _rows_before(self, place: Place, count: int) -> list[Row]:
+    def _rows_before(self, place: RowPosition, count: int) -> list[Row]:
         if self.file is None:
             return []
         same = self._rows(self.file.lines_from(place.start, 1)) if place.part else []
@@ -151,7 +151,7 @@ class LogView(Lines):
         """The scrollbar, a cell a row: by bytes, since the lines are not counted."""
         first, last = self.in_sight
         size = self.size_bytes
-        if not self._page or (self._place == Place(0) and self._page[-1].end >= size):
+        if not self._page or (self._place == RowPosition(0) and self._page[-1].end >= size):
             return [(" ", "text")] * height
         length = max(1, round(height * (last - first) / size))
         top = height - length if self.follow else min(round(height * first / size), height - length)
@@ -176,7 +176,7 @@ class LogView(Lines):
 
     def to_start(self) -> None:
         """The first line of the file."""
-        self.follow, self._place = False, Place(0)
+        self.follow, self._place = False, RowPosition(0)
         self.draw()
 
     def to_end(self) -> None:
@@ -191,10 +191,10 @@ class LogView(Lines):
         if not self._page or not first <= start <= last:
             self.follow = False
             try:
-                rows = self._rows_before(Place(start), self.size.height // 3)
+                rows = self._rows_before(RowPosition(start), self.size.height // 3)
             except OSError:
                 rows = []
-            self._place = rows[0].place if rows else Place(start)
+            self._place = rows[0].place if rows else RowPosition(start)
         self.draw()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -215,7 +215,7 @@ class LogView(Lines):
         if self._page and self.file is not None and event.x == self.size.width - 1:
             target = self.size_bytes * event.y // max(self.size.height - 1, 1)
             self.follow = event.y >= self.size.height - 1
-            self._place = Place(self.file.last_line_start(target) if target else 0)
+            self._place = RowPosition(self.file.last_line_start(target) if target else 0)
             self.draw()
             self.post_message(self.Moved())
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
+from tuitrain.plots.axes import Range, XAxis
 from tuitrain.runs import FloatArray
-from tuitrain.tui.charts.axes import Range, XAxis
 
 MarkKind = Literal["checkpoint", "eval", "restart", "alert"]
 
@@ -110,7 +112,26 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Look:
+class HeatMap:
+    """Values (places × rows) at places x that never decrease; rows from the lowest to the highest, with their names."""
+
+    title: str
+    x: FloatArray = field(default_factory=lambda: np.empty(0))
+    values: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    rows: tuple[str, ...] = ()
+    value: str = ""
+    x_axis: XAxis = "step"
+    growing: bool = True
+    empty: str = NO_DATA
+
+    @property
+    def frame(self) -> Plot:
+        """A plot with nothing in it: what stands around the map."""
+        return Plot(self.title, self.value, x_axis=self.x_axis, growing=self.growing, empty=self.empty)
+
+
+@dataclass(frozen=True)
+class ChartOptions:
     """How charts are looked at, in units of the x axis. None of it changes what the data are.
 
     zoom: the part of the axis in sight; crosshair: where exact values are shown; recent: the newest part beside it all.

@@ -6,7 +6,7 @@ from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric
 from tuitrain.events import AnyRecord, Checkpoint, Control, End, Eval
 from tuitrain.launch.errors import LaunchError
-from tuitrain.runs import LogFollower, RunDirectory, Status, glance
+from tuitrain.runs import LogFollower, RunDirectory, Status, read_snapshot
 
 STILL_GOOD = ("done", "begun")
 """How the result of a request begins that was met; anything else is told as it is."""
@@ -17,14 +17,14 @@ def ask_run(run: RunDirectory, request: str) -> str:
 
     Raises LaunchError when the run is not live.
     """
-    status = glance(run).status
+    status = read_snapshot(run).status
     if not status.live:
         raise LaunchError(f"{run.run_id} is {status}: only a live run can be asked.", exit_code=1)
     run.request(request)
     return f"{run.run_id}: {request} asked for; it comes at the next step boundary."
 
 
-class Answers:
+class RequestMonitor:
     """Reads what a run writes to its log after this moment, to tell what came of a request."""
 
     def __init__(self, run: RunDirectory, request: str) -> None:
@@ -42,7 +42,7 @@ class Answers:
 
     def lost(self) -> str | None:
         """A sentence when the run is over without an answer; None while one may come."""
-        status = glance(self.run).status
+        status = read_snapshot(self.run).status
         if status.live:
             return None
         lost = "its process is gone" if status is Status.CRASHED else f"it is {status}"

@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
     from textual.worker import Worker
 
-    from tuitrain.launch.draft import Field, Outlook, Recipe
     from tuitrain.launch.machine import Machine
     from tuitrain.launch.plan import Plan
+    from tuitrain.launch.request import Field, LaunchPreview, PresetInfo
 
 DEBOUNCE_S = 0.12
 
 
-class Drafting(PageScreen):
+class LaunchRequestScreen(PageScreen):
     """The state of the form. Everything that reads files or works something out does so in a thread."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.recipes: list[Recipe] | None = None
+        self.preset_infos: list[PresetInfo] | None = None
         self.fields: tuple[Field, ...] = ()
         self.preset = ""
         self.changes: dict[str, str] = {}
-        self.outlook: Outlook | None = None
+        self.preview: LaunchPreview | None = None
         """The newest that is known; `stale` while it is worked out anew."""
         self.stale = True
         self.plan: Plan | None = None
@@ -42,45 +42,49 @@ class Drafting(PageScreen):
 
     async def load(self) -> None:
         """Read the presets, in a thread: what that imports takes its time."""
-        self.recipes, self.fields, self._machine = await asyncio.to_thread(_read)
-        if self.recipes and not self.preset:
-            self.preset = self._likely(self.recipes)
+        self.preset_infos, self.fields, self._machine = await asyncio.to_thread(_read)
+        if self.preset_infos and not self.preset:
+            self.preset = self._likely(self.preset_infos)
         self.changed()
 
-    def _likely(self, recipes: Sequence[Recipe]) -> str:
+    def _likely(self, preset_infos: Sequence[PresetInfo]) -> str:
         """The preset to begin with: that of the run in focus, else the first that fits this machine."""
-        run = self.board.view.history.run if self.board.view else None
+        run = self.state.run.history.run if self.state.run else None
         used = run.config.get("preset") if run is not None else None
-        ranked = [each for each in recipes if each.name == used] or [each for each in recipes if each.fits] or recipes
+        ranked = (
+            [each for each in preset_infos if each.name == used]
+            or [each for each in preset_infos if each.fits]
+            or preset_infos
+        )
         return ranked[0].name
 
     @property
     def command(self) -> str:
         """The command line that does the same."""
-        from tuitrain.launch.draft import Draft
+        from tuitrain.launch.request import LaunchRequest
         from tuitrain.runs import runs_directory
 
         usual = self.app.runs_dir.absolute() == runs_directory(None).absolute()
-        return Draft(self.preset, self.changes).command(None if usual else self.app.runs_dir)
+        return LaunchRequest(self.preset, self.changes).command(None if usual else self.app.runs_dir)
 
     def changed(self) -> None:
-        """Work the draft out anew, in a thread and not at each keystroke; what is on the screen stays until then."""
+        """Work the request out anew, in a thread and not at each keystroke; what is on the screen stays until then."""
         self.stale = True
         if self.fields:
             _: Worker[None] = self.run_worker(self._work_out, group="plan", exclusive=True)
         self.draw()
 
     async def _work_out(self) -> None:
-        from tuitrain.launch.draft import Draft, outlook
+        from tuitrain.launch.request import LaunchRequest, preview
 
         await asyncio.sleep(DEBOUNCE_S)
         preset = self.preset
         if preset not in self.originals:
-            plain = await asyncio.to_thread(outlook, Draft(preset), self._machine)
+            plain = await asyncio.to_thread(preview, LaunchRequest(preset), self._machine)
             if plain.config is not None:
                 self.originals[preset] = plain.values
-        self.outlook = await asyncio.to_thread(outlook, Draft(preset, dict(self.changes)), self._machine)
-        self.plan = self.outlook.plan or self.plan
+        self.preview = await asyncio.to_thread(preview, LaunchRequest(preset, dict(self.changes)), self._machine)
+        self.plan = self.preview.plan or self.plan
         self.stale = False
         self.draw()
 
@@ -104,12 +108,12 @@ class Drafting(PageScreen):
     async def _start(self) -> None:
         from tuitrain.config import ConfigError, UnknownPresetError
         from tuitrain.launch import LaunchError
-        from tuitrain.launch.draft import Draft, start
+        from tuitrain.launch.request import LaunchRequest, start
 
         problem: str | None = None
         started: Any = None
         try:
-            started = await asyncio.to_thread(start, Draft(self.preset, dict(self.changes)), self.app.runs_dir)
+            started = await asyncio.to_thread(start, LaunchRequest(self.preset, dict(self.changes)), self.app.runs_dir)
         except (ConfigError, LaunchError) as error:
             problem = str(error)
         except UnknownPresetError as error:
@@ -127,10 +131,10 @@ class Drafting(PageScreen):
         self.tell(f"started {started.run.run_id}. {started.note or ''}".strip())
 
 
-def _read() -> tuple[list[Recipe], tuple[Field, ...], Machine]:
+def _read() -> tuple[list[PresetInfo], tuple[Field, ...], Machine]:
     """The presets, what can be filled in, and this machine; from a thread."""
-    from tuitrain.launch.draft import fields, recipes
     from tuitrain.launch.machine import find_machine
+    from tuitrain.launch.request import fields, preset_infos
 
     machine = find_machine()
-    return recipes(machine), fields(), machine
+    return preset_infos(machine), fields(), machine

@@ -11,7 +11,8 @@ from tuitrain.analysis import units
 from tuitrain.analysis.facts import unread_lines
 from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
 from tuitrain.events.text import clean
-from tuitrain.runs import Glance, Status
+from tuitrain.plots.roles import glyph, run_role
+from tuitrain.runs import RunSnapshot, Status
 from tuitrain.runs.curve import resampled
 from tuitrain.runs.query import NUMBERS, TEXTS
 from tuitrain.tui.charts.sparkline import sparkline
@@ -19,7 +20,6 @@ from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.content.headline import STATUS_MARKS, STATUS_ROLES, machine
 from tuitrain.tui.content.table import Column, Fitted, fit_columns, heading_line, row_line, widths_of
 from tuitrain.tui.text import Line, Span, align, crop, join, line, wrap
-from tuitrain.tui.theme import glyph, run_role
 
 _FACT_CELLS = 12
 
@@ -85,15 +85,15 @@ class RunTable:
         self._rows: dict[str, _Row] = {}
 
     def lines(
-        self, glances: Sequence[Glance], marks: Mapping[str, int], cells: int, order: Order
+        self, snapshots: Sequence[RunSnapshot], marks: Mapping[str, int], cells: int, order: Order
     ) -> tuple[Line, list[Line]]:
         """The heading and one row for each run; a click on a row is `screen.choose(ID)`.
 
         marks: the place of each marked run on the charts, by its id.
         """
         now, shape = time.time(), _shape(cells)
-        rows = [self._row(seen, marks.get(seen.directory.run_id), shape, now) for seen in glances]
-        self._rows = {seen.directory.run_id: row for seen, row in zip(glances, rows, strict=True)}
+        rows = [self._row(seen, marks.get(seen.directory.run_id), shape, now) for seen in snapshots]
+        self._rows = {seen.directory.run_id: row for seen, row in zip(snapshots, rows, strict=True)}
         columns = [_headed(column, order) for column in _COLUMNS]
         columns[1] = replace(columns[1], longest=shape.run)
         fitted = fit_columns(columns, [row.widths for row in rows], cells)
@@ -105,7 +105,7 @@ class RunTable:
                 row.fitted = fitted
         return heading_line(columns, fitted), [row.drawn for row in rows]
 
-    def _row(self, seen: Glance, mark: int | None, shape: _Shape, now: float) -> _Row:
+    def _row(self, seen: RunSnapshot, mark: int | None, shape: _Shape, now: float) -> _Row:
         age = NOT_AVAILABLE if seen.created is None else units.age(now - seen.created)
         known = self._rows.get(seen.directory.run_id)
         made_of = (seen, mark, shape, age)
@@ -127,7 +127,7 @@ def _headed(column: Column, order: Order) -> Column:
     return replace(column, title=f"{column.title} {'▼' if falling else '▲'}", action=action, role="on")
 
 
-def _values(seen: Glance, mark: int | None, shape: _Shape, age: str, ascii_only: bool) -> list[Line]:
+def _values(seen: RunSnapshot, mark: int | None, shape: _Shape, age: str, ascii_only: bool) -> list[Line]:
     step = seen.step
     loss, rate, tokens = seen.loss, step.tokens_per_sec if step else None, step.tokens if step else None
     curve = sparkline(
@@ -151,7 +151,7 @@ def _values(seen: Glance, mark: int | None, shape: _Shape, age: str, ascii_only:
     ]
 
 
-def _problem(seen: Glance) -> Span | None:
+def _problem(seen: RunSnapshot) -> Span | None:
     """What of the run cannot be read; None where all can."""
     if seen.problem:
         return Span(clean(seen.problem), "bad")
@@ -159,7 +159,7 @@ def _problem(seen: Glance) -> Span | None:
     return Span(unread, "warn") if unread else None
 
 
-def label(seen: Glance, long: bool) -> Line:
+def label(seen: RunSnapshot, long: bool) -> Line:
     """The id of a run, or where there is less room its name and the end of the id, which tells it from others."""
     run_id, role = clean(seen.directory.run_id), "run.name" if seen.status.live else "text"
     name = clean(seen.name)
@@ -185,7 +185,7 @@ def _progress(fraction: float | None, cells: int, ascii_only: bool) -> Line:
     full, empty = "=-" if ascii_only else "━─"
     done = round(fraction * cells)
     return line(
-        Span(full * done, "accent"), Span(empty * (cells - done), "track"), Span(f"{_percent(fraction):>8}", "quiet")
+        Span(full * done, "accent"), Span(empty * (cells - done), "series"), Span(f"{_percent(fraction):>8}", "quiet")
     )
 
 
@@ -194,14 +194,14 @@ def _percent(fraction: float) -> str:
     return units.percent(fraction if fraction == 1 else min(fraction, 0.999))
 
 
-def summary(glances: tuple[Glance, ...] | None, shown: int, runs_dir: str) -> Line:
+def summary(snapshots: tuple[RunSnapshot, ...] | None, shown: int, runs_dir: str) -> Line:
     """How many runs there are, how many of them are shown, live or in trouble."""
-    if glances is None:
+    if snapshots is None:
         return line(" ", Span(f"reading {clean(runs_dir)}", "quiet"))
-    live = sum(each.status.live for each in glances)
-    failed = sum(each.status in (Status.FAILED, Status.CRASHED) for each in glances)
-    many = f"{len(glances)} run{'' if len(glances) == 1 else 's'}"
-    count = many if shown == len(glances) else f"{shown} of {many}"
+    live = sum(each.status.live for each in snapshots)
+    failed = sum(each.status in (Status.FAILED, Status.CRASHED) for each in snapshots)
+    many = f"{len(snapshots)} run{'' if len(snapshots) == 1 else 's'}"
+    count = many if shown == len(snapshots) else f"{shown} of {many}"
     spans = [Span(f" {count}", "title"), Span(f" in {clean(runs_dir)}", "quiet")]
     if live:
         spans.append(Span(f"   ● {live} live", "good"))
@@ -210,7 +210,7 @@ def summary(glances: tuple[Glance, ...] | None, shown: int, runs_dir: str) -> Li
     return tuple(spans)
 
 
-def chosen_line(query: str, hidden: int, marked: Sequence[tuple[int, Glance | None]]) -> Line:
+def chosen_line(query: str, hidden: int, marked: Sequence[tuple[int, RunSnapshot | None]]) -> Line:
     """The filter with what it hides, and the marked runs as they will look on the charts."""
     parts: list[Line] = []
     if query:
@@ -233,7 +233,7 @@ def query_hint(cells: int) -> Line:
     return crop(line(" ", *join((line(Span(word, "quiet")) for word in words), line("  "))), cells)
 
 
-def note_line(seen: Glance, cells: int) -> Line:
+def note_line(seen: RunSnapshot, cells: int) -> Line:
     """One line about the run under the cursor: its id, then what is worth saying most."""
     parts = [line(Span(clean(seen.directory.run_id), "run.name"))]
     if problem := _problem(seen):
@@ -249,7 +249,7 @@ def note_line(seen: Glance, cells: int) -> Line:
     return crop(line(" ", *join(parts, line("  "))), cells)
 
 
-def detail_lines(seen: Glance, cells: int) -> list[Line]:
+def detail_lines(seen: RunSnapshot, cells: int) -> list[Line]:
     """What is known of the run under the cursor, in two columns: what it is, and what people and alerts say of it."""
     size = cells // 2
     blocks = [_facts(seen, size - 2), _said(seen, size - 2)]
@@ -260,7 +260,7 @@ def detail_lines(seen: Glance, cells: int) -> list[Line]:
     return [crop(head, cells), *side_by_side(blocks, cells, 2)]
 
 
-def _facts(seen: Glance, cells: int) -> list[Line]:
+def _facts(seen: RunSnapshot, cells: int) -> list[Line]:
     run, step = seen.run, seen.step
     shape = run.architecture if run is not None else None
     tokens = None if step is None or step.tokens is None else units.count(step.tokens)
@@ -283,14 +283,14 @@ def _facts(seen: Glance, cells: int) -> list[Line]:
     ]
 
 
-def _launched(seen: Glance) -> str | None:
+def _launched(seen: RunSnapshot) -> str | None:
     if seen.info is None:
         return None
     at = units.moment(seen.info.created, "%d %b %Y %H:%M")
     return f"{at} on {seen.info.host}" if seen.info.host else at
 
 
-def _said(seen: Glance, cells: int) -> list[Line]:
+def _said(seen: RunSnapshot, cells: int) -> list[Line]:
     room = max(cells - _FACT_CELLS, 8)
     rows = [_fact("tags", [line(Span(" ".join(map(clean, seen.tags)) or "none", "accent" if seen.tags else "quiet"))])]
     notes = [line(row) for note in seen.notes[-3:] for row in wrap(clean(note), room)]
@@ -305,7 +305,7 @@ def _said(seen: Glance, cells: int) -> list[Line]:
     return rows
 
 
-def _alert_role(seen: Glance) -> str:
+def _alert_role(seen: RunSnapshot) -> str:
     level = seen.alert.level if seen.alert is not None else "info"
     return {"info": "quiet", "warning": "warn", "critical": "bad"}[level]
 

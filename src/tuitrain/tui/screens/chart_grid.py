@@ -8,14 +8,13 @@ from typing import ClassVar
 from textual.containers import Container
 from textual.widget import Widget
 
+from tuitrain.plots.model import HeatMap, Plot
+from tuitrain.plots.panels import Panel
 from tuitrain.tui.actions import foot_rows
-from tuitrain.tui.charts.heat_map import HeatMap
-from tuitrain.tui.charts.plot import Plot
+from tuitrain.tui.arrangement import GRID_UNITS, Arrangement, arrange
 from tuitrain.tui.content.selector import Settings, selector
 from tuitrain.tui.content.tabs import Tab
-from tuitrain.tui.layout import GRID_UNITS, Arrangement, arrange
-from tuitrain.tui.panels import Panel
-from tuitrain.tui.screens.charting import ChartActions
+from tuitrain.tui.screens.chart_actions import ChartActions
 from tuitrain.tui.text import fit
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.heat_chart import HeatChart
@@ -23,11 +22,11 @@ from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
 
-class BoardScreen(ChartActions):
+class ChartGridScreen(ChartActions):
     """Charts above, tabs below. A subclass says which, and what the header says."""
 
     DEFAULT_CSS = """
-    BoardScreen #charts { layout: grid; width: 1fr; height: 1fr; overflow: hidden; }
+    ChartGridScreen #charts { layout: grid; width: 1fr; height: 1fr; overflow: hidden; }
     """
 
     panels: tuple[Panel, ...]
@@ -105,12 +104,12 @@ class BoardScreen(ChartActions):
             chart = charts.get(panel.id)
             if chart is not None:
                 selected = index == self.focus_index and len(self.panels) > 1 and not self.single
-                _show(chart, panel.build(self.board), selected)
+                _show(chart, panel.build(self.state), selected)
         self.query_one("#selector", Lines).show([fit(selector(self._shown(), cells), cells)])
         pane = self.query_one(Pane)
         if pane.display:
             tab = self.tabs[self.tab_index]
-            pane.show(tab.lines(self.board, cells - 1), follow=tab.follow)
+            pane.show(tab.lines(self.state, cells - 1), follow=tab.follow)
 
     def forget_axes(self) -> None:
         for chart in self.charts:
@@ -123,8 +122,8 @@ class BoardScreen(ChartActions):
     def _shown(self) -> Settings:
         showing_tab = self.query_one(Pane).display
         return Settings(
-            board=self.board,
-            tabs=[tab.title_of(self.board) for tab in self.tabs],
+            state=self.state,
+            tabs=[tab.title_of(self.state) for tab in self.tabs],
             tab=self.tab_index if showing_tab else None,
             panels=[panel.short for panel in self.panels] if self.single else [],
             panel=None if self.single and showing_tab else self.focus_index,

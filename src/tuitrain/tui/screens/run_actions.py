@@ -14,8 +14,8 @@ from tuitrain.tui.screens.page import PageScreen
 if TYPE_CHECKING:
     from textual.worker import Worker
 
-    from tuitrain.launch.ask import Answers
-    from tuitrain.runs import Glance
+    from tuitrain.launch.requests import RequestMonitor
+    from tuitrain.runs import RunSnapshot
     from tuitrain.tui.screens.dialogs import Prompt
 
 ANSWER_POLL_S = 0.4
@@ -31,13 +31,13 @@ class RunActions(PageScreen):
 
     def acting_on(self) -> RunDirectory | None:
         """The run that is meant; None where there is none, or it has no directory."""
-        view = self.board.view
+        view = self.state.run
         return view.directory if view else None
 
     def targets(self) -> list[RunDirectory]:
         """The runs that are meant: on the list of runs all marked ones, if any."""
-        if self.place == "runs" and self.board.marked:
-            return [each.directory for each in self.board.glances or () if each.directory.run_id in self.board.marked]
+        if self.place == "runs" and self.state.marked:
+            return [each.directory for each in self.state.snapshots or () if each.directory.run_id in self.state.marked]
         run = self.acting_on()
         return [run] if run is not None else []
 
@@ -61,11 +61,11 @@ class RunActions(PageScreen):
         if runs := self._some():
             self.beside(partial(self._stop, runs))
 
-    async def _live(self, runs: Sequence[RunDirectory], done: str) -> list[Glance]:
+    async def _live(self, runs: Sequence[RunDirectory], done: str) -> list[RunSnapshot]:
         """Those of the runs that are live; without one it is said that no other can be `done`."""
-        from tuitrain.runs import glance
+        from tuitrain.runs import read_snapshot
 
-        seen = [await asyncio.to_thread(glance, run) for run in runs]
+        seen = [await asyncio.to_thread(read_snapshot, run) for run in runs]
         live = [each for each in seen if each.status.live]
         if not live:
             alone = f"{runs[0].run_id} is {seen[0].status}"
@@ -74,7 +74,7 @@ class RunActions(PageScreen):
         return live
 
     async def _stop(self, runs: Sequence[RunDirectory]) -> None:
-        from tuitrain.launch.ask import Answers
+        from tuitrain.launch.requests import RequestMonitor
         from tuitrain.launch.stop import stop_run
         from tuitrain.tui.screens.dialogs import Confirm
 
@@ -82,7 +82,7 @@ class RunActions(PageScreen):
         if not live or not await self.app.push_screen_wait(Confirm("stop", _question(live, len(runs)))):
             return
         for each in live:
-            answers = Answers(each.directory, "stop")
+            answers = RequestMonitor(each.directory, "stop")
             said: list[str] = []
             await asyncio.to_thread(stop_run, each.directory, wait=False, tell=said.append)
             self.tell(" ".join(said))
@@ -111,13 +111,13 @@ class RunActions(PageScreen):
             self.beside(partial(self._request, each.directory, request))
 
     async def _request(self, run: RunDirectory, request: str) -> None:
-        from tuitrain.launch.ask import Answers, ask_run
+        from tuitrain.launch.requests import RequestMonitor, ask_run
 
-        answers = Answers(run, request)
+        answers = RequestMonitor(run, request)
         self.tell(await asyncio.to_thread(ask_run, run, request))
         await self._hear(answers)
 
-    async def _hear(self, answers: Answers) -> None:
+    async def _hear(self, answers: RequestMonitor) -> None:
         """Wait until the log says what came of a request, and say it."""
         polls = 0
         while True:
@@ -202,12 +202,12 @@ class RunActions(PageScreen):
         """The runs that are meant; without one it is said why nothing can be done."""
         found = self.targets()
         if not found:
-            why = "it is read from standard input" if self.board.view else "none is chosen"
+            why = "it is read from standard input" if self.state.run else "none is chosen"
             self.tell(f"There is no run here that can be asked or labelled: {why}.", trouble=True)
         return found
 
 
-def _question(live: Sequence[Glance], asked: int) -> str:
+def _question(live: Sequence[RunSnapshot], asked: int) -> str:
     """What a stop will do to these runs."""
     if len(live) > 1:
         return f"Stop {_those(live, asked)}\nEach saves a checkpoint and ends."
@@ -220,14 +220,14 @@ def _question(live: Sequence[Glance], asked: int) -> str:
     return f"Stop {one.directory.run_id}?{at}\n{how}{rest}"
 
 
-def _those(live: Sequence[Glance], asked: int) -> str:
+def _those(live: Sequence[RunSnapshot], asked: int) -> str:
     """The number of live runs with a question mark, their names in lines below, and how many others are over."""
     names = "\n".join(f"  {each.directory.run_id}" for each in live[:8])
     more = f"\n  and {len(live) - 8} more" if len(live) > 8 else ""
     return f"{len(live)} run{'s'[: len(live) > 1]}?\n{names}{more}{_over(live, asked)}"
 
 
-def _over(live: Sequence[Glance], asked: int) -> str:
+def _over(live: Sequence[RunSnapshot], asked: int) -> str:
     over = asked - len(live)
     return f"\n{over} of the {asked} {'is' if over == 1 else 'are'} over already." if over else ""
 

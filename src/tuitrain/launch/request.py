@@ -73,7 +73,7 @@ def _words(annotation: Any) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Draft:
+class LaunchRequest:
     """What a person has filled in: a preset or TOML file, and texts by key; a key that is not there is the preset's."""
 
     preset: str
@@ -112,8 +112,8 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What a draft comes to. config and plan are None while something is wrong with it.
+class LaunchPreview:
+    """What a request comes to. config and plan are None while something is wrong with it.
 
     values: the text of every key; errors: sentences by the key they are about, "" for none; obstacle: why it cannot
     be started on this machine as it stands.
@@ -126,37 +126,37 @@ class Outlook:
     obstacle: str | None
 
 
-def outlook(draft: Draft, machine: Machine | None = None) -> Outlook:
-    """Work the draft out, as `plan` and `launch` would. machine: this one, where it has been looked at already."""
+def preview(request: LaunchRequest, machine: Machine | None = None) -> LaunchPreview:
+    """Work the request out, as `plan` and `launch` would. machine: this one, where it has been looked at already."""
     found = _Findings()
-    config = found.attempt(lambda: load_config(draft.preset, _named(draft)))
-    values = dict(draft.changes)
+    config = found.attempt(lambda: load_config(request.preset, _named(request)))
+    values = dict(request.changes)
     if config is None:
-        return Outlook(None, None, values, found.errors, None)
-    values = _texts(config) | {key: text for key, text in draft.changes.items() if key in _OPTION_KEYS}
-    gpus = found.attempt(lambda: _whole(draft.option("gpus")))
-    force = found.attempt(lambda: _yes(draft.option("force")))
-    plan = found.attempt(lambda: _plan(config, draft.option("gpu"), gpus, machine or find_machine()))
+        return LaunchPreview(None, None, values, found.errors, None)
+    values = _texts(config) | {key: text for key, text in request.changes.items() if key in _OPTION_KEYS}
+    gpus = found.attempt(lambda: _whole(request.option("gpus")))
+    force = found.attempt(lambda: _yes(request.option("force")))
+    plan = found.attempt(lambda: _plan(config, request.option("gpu"), gpus, machine or find_machine()))
     obstacle = None
-    if not found.errors and not draft.option("gpu"):
+    if not found.errors and not request.option("gpu"):
         try:
             preflight.check(preflight.with_absolute_paths(config), gpus=gpus, force=bool(force))
         except (LaunchError, OSError) as error:
             obstacle = str(error)
-    return Outlook(config, plan, values, found.errors, obstacle)
+    return LaunchPreview(config, plan, values, found.errors, obstacle)
 
 
-def start(draft: Draft, runs_dir: Path) -> Started:
+def start(request: LaunchRequest, runs_dir: Path) -> Started:
     """Start the run in a session of its own. Raises ConfigError, UnknownPresetError, LaunchError or OSError."""
-    config = preflight.with_absolute_paths(load_config(draft.preset, _named(draft)))
-    label = Label(config.name, draft.label.tags, draft.label.notes)
-    force = _yes(draft.option("force"))
-    return start_run(config, runs_dir, label, gpus=_whole(draft.option("gpus")), force=force)
+    config = preflight.with_absolute_paths(load_config(request.preset, _named(request)))
+    label = Label(config.name, request.label.tags, request.label.notes)
+    force = _yes(request.option("force"))
+    return start_run(config, runs_dir, label, gpus=_whole(request.option("gpus")), force=force)
 
 
-def _named(draft: Draft) -> list[str]:
-    name = draft.option("name")
-    return [*draft.overrides, *([f"name={name}"] if name else [])]
+def _named(request: LaunchRequest) -> list[str]:
+    name = request.option("name")
+    return [*request.overrides, *([f"name={name}"] if name else [])]
 
 
 def _plan(config: RunConfig, gpu: str, gpus: int | None, machine: Machine) -> Plan:
@@ -249,7 +249,7 @@ def value_text(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class PresetInfo:
     """A preset in a list: its name, a line about it, and what it comes to here; unknown is None."""
 
     name: str
@@ -263,7 +263,7 @@ class Recipe:
         return all(word in self.words for word in wanted)
 
 
-def recipes(machine: Machine) -> list[Recipe]:
+def preset_infos(machine: Machine) -> list[PresetInfo]:
     """All presets, each worked out for this machine."""
     found = []
     for preset in all_presets().values():
@@ -271,5 +271,5 @@ def recipes(machine: Machine) -> list[Recipe]:
         plan = make_plan(config, training_device(config, machine))
         words = " ".join((preset.name, *preset.aliases, preset.title, config.model.architecture_name)).lower()
         parameters = plan.parameters.total if plan.parameters else None
-        found.append(Recipe(preset.name, preset.title, words, parameters, plan.fits))
+        found.append(PresetInfo(preset.name, preset.title, words, parameters, plan.fits))
     return found

@@ -1,4 +1,4 @@
-"""Runs somebody else's training program as a run: `python -m tuitrain.launch.wrap RUN_DIR COMMAND …`.
+"""Runs somebody else's training program as a run: `python -m tuitrain.launch.external RUN_DIR COMMAND …`.
 
 The program finds TUITRAIN_RUN_DIR and TUITRAIN_RUN_ID in its environment and may write events with
 `tuitrain.events.EventWriter`. What it does not do itself is done here: a request to stop becomes SIGTERM, and a log
@@ -17,7 +17,7 @@ from typing import Literal
 
 from tuitrain.events import End, EventWriter
 from tuitrain.files import FollowedDirectory, GoneError
-from tuitrain.runs import RunDirectory, glance
+from tuitrain.runs import RunDirectory, read_snapshot
 
 POLL_S = 0.2
 
@@ -73,7 +73,7 @@ def _finish(home: FollowedDirectory, status: Literal["completed", "stopped", "fa
     except GoneError as error:
         print(error, file=sys.stderr)
         return
-    known = glance(run)
+    known = read_snapshot(run)
     if known.end is not None:
         return
     step = known.step.step if known.step else None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from tuitrain.tui.charts.axes import LEAST_SHARE, X_AXES, Range, XAxis
-from tuitrain.tui.charts.xscale import XScale
+from tuitrain.plots.axes import LEAST_SHARE, X_AXES, Range, XAxis
+from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.screens.page import PageScreen
-from tuitrain.tui.state import SMOOTHINGS
+from tuitrain.tui.view_state import SMOOTHINGS
 from tuitrain.tui.widgets.chart import Chart
 
 _ZOOM = 0.5
@@ -21,7 +21,7 @@ _JUMP = 10
 
 
 class ChartActions(PageScreen):
-    """The part of a screen with charts that changes how they are looked at: the settings on the board."""
+    """The part of a screen with charts that changes how they are looked at: the settings on the state."""
 
     focus_index: int = 0
     """Which chart is in focus."""
@@ -40,33 +40,33 @@ class ChartActions(PageScreen):
         super().draw()
 
     def action_cycle_axis(self) -> None:
-        board = self.board
-        now = X_AXES.index(board.x)
+        state = self.state
+        now = X_AXES.index(state.x)
         following = (*X_AXES[now + 1 :], *X_AXES[: now + 1])
         # A log without FLOPs, say, has nothing to show over them.
-        board.x = next((axis for axis in following if self._end(axis) is not None), following[0])
-        board.zoom = board.crosshair = None
+        state.x = next((axis for axis in following if self._end(axis) is not None), following[0])
+        state.zoom = state.crosshair = None
         self.draw()
 
     def action_cycle_smoothing(self) -> None:
-        board = self.board
-        board.smoothing = next((weight for weight in SMOOTHINGS if weight > board.smoothing), SMOOTHINGS[0])
+        state = self.state
+        state.smoothing = next((weight for weight in SMOOTHINGS if weight > state.smoothing), SMOOTHINGS[0])
         self.draw()
 
     def action_toggle_log(self) -> None:
-        self.board.log = not self.board.log
+        self.state.log = not self.state.log
         self.draw()
 
     def action_toggle_log_x(self) -> None:
-        self.board.log_x = not self.board.log_x
+        self.state.log_x = not self.state.log_x
         self.draw()
 
     def action_toggle_clip(self) -> None:
-        self.board.clip = not self.board.clip
+        self.state.clip = not self.state.clip
         self.draw()
 
     def action_toggle_recent(self) -> None:
-        self.board.recent = not self.board.recent
+        self.state.recent = not self.state.recent
         self.draw()
 
     def action_go_right(self) -> None:
@@ -85,24 +85,24 @@ class ChartActions(PageScreen):
 
     def action_crosshair(self) -> None:
         """Exact values at the newest point in sight, or none any more."""
-        board, scale = self.board, self._scale
-        if board.crosshair is not None:
-            board.crosshair = None
+        state, scale = self.state, self._scale
+        if state.crosshair is not None:
+            state.crosshair = None
         elif scale is not None:
             end = self._end()
-            board.crosshair = min(scale.high, scale.high if end is None else end)
+            state.crosshair = min(scale.high, scale.high if end is None else end)
         self.draw()
 
     def action_step_back(self) -> None:
         """Out of the crosshair, else out of the part of the axis that is zoomed in."""
-        if self.board.crosshair is not None:
-            self.board.crosshair = None
+        if self.state.crosshair is not None:
+            self.state.crosshair = None
         else:
-            self.board.zoom = None
+            self.state.zoom = None
         self.draw()
 
     def action_back(self) -> None:
-        if self.board.crosshair is None and self.board.zoom is None:
+        if self.state.crosshair is None and self.state.zoom is None:
             super().action_back()
         else:
             self.action_step_back()
@@ -122,7 +122,7 @@ class ChartActions(PageScreen):
             self._pan_by(_PAN)
 
     def action_whole_range(self) -> None:
-        self.board.zoom = None
+        self.state.zoom = None
         self.draw()
 
     def on_chart_zoomed(self, event: Chart.Zoomed) -> None:
@@ -134,7 +134,7 @@ class ChartActions(PageScreen):
             self._pan_by(-event.columns / event.chart.areas[0].scale.columns)
 
     def on_chart_pointed(self, event: Chart.Pointed) -> None:
-        if self.board.crosshair is not None:
+        if self.state.crosshair is not None:
             self._place_crosshair(event.at)
 
     @property
@@ -147,8 +147,8 @@ class ChartActions(PageScreen):
     def _end(self, axis: XAxis | None = None) -> float | None:
         """The place of the newest step of all runs on an axis, that of the charts if not said; None if unknown."""
         ends = [
-            float(view.tracks.place(axis or self.board.x, view.history.steps["step"][-1:])[0])
-            for view in self.board.views
+            float(view.series.place(axis or self.state.x, view.history.steps["step"][-1:])[0])
+            for view in self.state.runs
             if len(view.history.steps)
         ]
         return max((end for end in ends if math.isfinite(end)), default=None)
@@ -158,7 +158,7 @@ class ChartActions(PageScreen):
         scale = scale or self._scale
         if scale is None:
             return
-        places = (around, self.board.crosshair, self._end())
+        places = (around, self.state.crosshair, self._end())
         around = next((at for at in places if at is not None and scale.low < at <= scale.high), None)
         low, high = scale.range.low, scale.range.high
         middle = (low + high) / 2 if around is None else scale.position(around)
@@ -167,7 +167,7 @@ class ChartActions(PageScreen):
     def _pan_by(self, share: float) -> None:
         """Move by a share of what is in sight. All of the axis cannot be moved."""
         scale = self._scale
-        if scale is None or self.board.zoom is None:
+        if scale is None or self.state.zoom is None:
             return
         by = share * (scale.range.high - scale.range.low)
         self._show(scale, scale.range.low + by, scale.range.high + by)
@@ -177,15 +177,15 @@ class ChartActions(PageScreen):
         whole = self._whole(scale)
         span = high - low
         if span >= whole.high - whole.low:
-            self.board.zoom = None
+            self.state.zoom = None
             self.draw()
             return
         low = min(max(low, whole.low), whole.high - span)
         ends = (10**low, 10 ** (low + span)) if scale.log else (low, low + span)
         if ends[1] - ends[0] > LEAST_SHARE * max(abs(ends[0]), abs(ends[1])):
             end = self._end()
-            self.board.zoom = Range(*ends)
-            self.board.zoom_follows = end is not None and ends[0] < end <= ends[1]
+            self.state.zoom = Range(*ends)
+            self.state.zoom_follows = end is not None and ends[0] < end <= ends[1]
         self.draw()
 
     def _whole(self, scale: XScale) -> Range:
@@ -199,22 +199,22 @@ class ChartActions(PageScreen):
 
     def _follow_end(self) -> None:
         """Keep the end of a live run in sight where it was when the range was chosen; the range moves by steps."""
-        board = self.board
-        if board.zoom is None or not board.zoom_follows:
+        state = self.state
+        if state.zoom is None or not state.zoom_follows:
             return
         end = self._end()
-        if end is not None and end > board.zoom.high:
-            span = board.zoom.high - board.zoom.low
-            board.zoom = Range(end - (1 - _FOLLOWING_ROOM) * span, end + _FOLLOWING_ROOM * span)
+        if end is not None and end > state.zoom.high:
+            span = state.zoom.high - state.zoom.low
+            state.zoom = Range(end - (1 - _FOLLOWING_ROOM) * span, end + _FOLLOWING_ROOM * span)
 
     def _move_crosshair(self, columns: int) -> bool:
         """Move the crosshair by columns of the charts; False when it is off."""
-        scale, at = self._scale, self.board.crosshair
+        scale, at = self._scale, self.state.crosshair
         if scale is None or at is None:
             return False
         column = (scale.columns - 1 if at > scale.high else 0) if scale.column(at) < 0 else scale.column(at)
         beyond = column + columns
-        if self.board.zoom is not None and not 0 <= beyond < scale.columns:
+        if self.state.zoom is not None and not 0 <= beyond < scale.columns:
             self._pan_by(_PAN if columns > 0 else -_PAN)
             scale = self._scale or scale
             beyond = (scale.column(at) if scale.column(at) >= 0 else column) + columns
@@ -222,6 +222,6 @@ class ChartActions(PageScreen):
         return True
 
     def _place_crosshair(self, at: float) -> None:
-        if at != self.board.crosshair:
-            self.board.crosshair = at
+        if at != self.state.crosshair:
+            self.state.crosshair = at
             self.draw()

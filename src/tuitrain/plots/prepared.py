@@ -8,19 +8,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tuitrain.plots import axes as ax
+from tuitrain.plots.axes import Range
+from tuitrain.plots.decimated import DecimatedSeries, Outline, Window, fences, scaled
+from tuitrain.plots.model import STAR, SUPERSEDED, ChartOptions, Curve, Plot, Points
+from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
-from tuitrain.tui.charts import axes as ax
-from tuitrain.tui.charts.axes import Range
-from tuitrain.tui.charts.plot import STAR, SUPERSEDED, Curve, Look, Plot, Points
-from tuitrain.tui.charts.sight import Outline, Sight, Window, fences, scaled
-from tuitrain.tui.charts.xscale import XScale
 
 _LEAST_SPAN = 0.15
 """Least height of the y range, as a share of the largest value."""
 _LEAST_SPAN_ZOOMED = 0.01
 _CROWDED = 6
 """Columns a star needs for itself; where there are more stars than that, a line joins them."""
-_OLDEST_SIGHT = 4
+_OLDEST = 4
 """Sights not used for so many drawings are let go."""
 
 
@@ -30,61 +30,61 @@ class View:
 
     x: Range | None = None
     y: Range | None = None
-    _sights: dict[tuple[object, ...], tuple[Sight, int]] = field(default_factory=dict)
+    _decimated: dict[tuple[object, ...], tuple[DecimatedSeries, int]] = field(default_factory=dict)
     _drawings: int = 0
 
-    def sight(self, curve: Curve, window: Window) -> Sight:
+    def decimated(self, curve: Curve, window: Window) -> DecimatedSeries:
         """The sight of a curve with all its points taken in."""
         key = (curve.identity, window.pixels)
-        found, _ = self._sights.get(key, (None, 0)) if curve.identity else (None, 0)
+        found, _ = self._decimated.get(key, (None, 0)) if curve.identity else (None, 0)
         if found is None or found.window != window or not found.continues(curve.x, curve.y):
-            found = Sight(window)
-        found.take(curve.x, curve.y)
+            found = DecimatedSeries(window)
+        found.append(curve.x, curve.y)
         if curve.identity:
-            self._sights[key] = found, self._drawings
+            self._decimated[key] = found, self._drawings
         return found
 
     def tidy(self) -> None:
-        """Begin a drawing: let go of the sights that have not been drawn for a while."""
+        """Begin a drawing: let go of the decimated that have not been drawn for a while."""
         self._drawings += 1
-        old = [key for key, (_, used) in self._sights.items() if used < self._drawings - _OLDEST_SIGHT]
+        old = [key for key, (_, used) in self._decimated.items() if used < self._drawings - _OLDEST]
         for key in old:
-            del self._sights[key]
+            del self._decimated[key]
 
 
 @dataclass
-class Memory:
+class ChartCache:
     """What a chart keeps from a drawing to the next, so that axes stand still and only new points cost anything."""
 
     whole: View = field(default_factory=View)
     recent: View = field(default_factory=View)
     _kept_for: tuple[object, ...] = ()
 
-    def fit(self, plot: Plot, look: Look) -> None:
+    def fit(self, plot: Plot, options: ChartOptions) -> None:
         """Forget the ranges when the axes are others."""
-        axes = (plot.x_axis, plot.log, plot.growing, look.log_x, look.zoom is None)
+        axes = (plot.x_axis, plot.log, plot.growing, options.log_x, options.zoom is None)
         if axes != self._kept_for:
             self.whole.x = self.whole.y = self.recent.x = self.recent.y = None
             self._kept_for = axes
 
 
 @dataclass(frozen=True)
-class Seen:
+class PreparedPlot:
     """A plot on an axis: without crowded points, and of each of its curves the sight and the outline."""
 
     plot: Plot
     scale: XScale
-    sights: tuple[Sight, ...]
+    decimated: tuple[DecimatedSeries, ...]
     outlines: tuple[Outline, ...]
 
 
-def see(plot: Plot, view: View, scale: XScale) -> Seen:
+def prepare(plot: Plot, view: View, scale: XScale) -> PreparedPlot:
     """What of a plot is in sight on this axis."""
     drawn = _uncrowded(plot, scale)
     window = Window(scale.range, scale.pixels, scale.log, plot.log)
-    sights = tuple(view.sight(curve, window) for curve in drawn.curves)
-    outlines = tuple(sight.outline(curve.x, curve.y) for curve, sight in zip(drawn.curves, sights, strict=True))
-    return Seen(drawn, scale, sights, outlines)
+    decimated = tuple(view.decimated(curve, window) for curve in drawn.curves)
+    outlines = tuple(sight.outline(curve.x, curve.y) for curve, sight in zip(drawn.curves, decimated, strict=True))
+    return PreparedPlot(drawn, scale, decimated, outlines)
 
 
 def _uncrowded(plot: Plot, scale: XScale) -> Plot:
@@ -124,12 +124,12 @@ def extent(plot: Plot, log: bool) -> tuple[float, float]:
     return low if log and plot.x_range.low <= 0 else min(low, plot.x_range.low), max(high, plot.x_range.high)
 
 
-def x_range(plot: Plot, look: Look, view: View) -> Range:
+def x_range(plot: Plot, options: ChartOptions, view: View) -> Range:
     """The range of the x axis as the axis holds it, as near as possible to that of the last drawing."""
-    low, high = extent(plot, look.log_x)
-    if look.zoom is not None:
-        return _log_range(max(look.zoom.low, low / 2), look.zoom.high) if look.log_x else look.zoom
-    if not look.log_x:
+    low, high = extent(plot, options.log_x)
+    if options.zoom is not None:
+        return _log_range(max(options.zoom.low, low / 2), options.zoom.high) if options.log_x else options.zoom
+    if not options.log_x:
         return ax.grown(view.x, low, high, steady=plot.growing, axis=plot.x_axis)
     wanted = _log_range(low, high)
     if view.x is not None and view.x.low <= wanted.low and wanted.high <= view.x.high + 1e-9 and plot.growing:
@@ -142,18 +142,18 @@ def _log_range(low: float, high: float) -> Range:
     return Range(first, max(math.log10(high if high > low else low * 2), first + ax.LEAST_SHARE))
 
 
-def y_range(seen: Seen, before: Range | None, zoomed: bool) -> Range:
+def y_range(prepared: PreparedPlot, before: Range | None, zoomed: bool) -> Range:
     """A range that holds all finite values in sight, as near as possible to that of the last drawing."""
-    plot, scale = seen.plot, seen.scale
+    plot, scale = prepared.plot, prepared.scale
     others = [scaled(points.y[(points.x >= scale.low) & (points.x <= scale.high)], plot.log) for points in plot.points]
     others += [scaled(np.array([level.y]), plot.log) for level in plot.levels if level.in_range]
     others = [found for found in (value[np.isfinite(value)] for value in others) if len(found)]
-    values = [*others, *(outline.values for outline in seen.outlines if len(outline.values))]
+    values = [*others, *(outline.values for outline in prepared.outlines if len(outline.values))]
     if not values:
         return Range(0, 1)
     bottom, top = min(float(each.min()) for each in values), max(float(each.max()) for each in values)
     if plot.clip:
-        bottom, top = _clipped(seen, others, np.concatenate(values))
+        bottom, top = _clipped(prepared, others, np.concatenate(values))
     least = _LEAST_SPAN_ZOOMED if zoomed else _LEAST_SPAN
     if plot.from_zero and not plot.log:
         bottom = min(bottom, 0.0)
@@ -164,13 +164,15 @@ def y_range(seen: Seen, before: Range | None, zoomed: bool) -> Range:
     return ax.settled(before, bottom, top)
 
 
-def _clipped(seen: Seen, others: Sequence[FloatArray], values: FloatArray) -> tuple[float, float]:
+def _clipped(prepared: PreparedPlot, others: Sequence[FloatArray], values: FloatArray) -> tuple[float, float]:
     """The range of the values that are no outliers."""
     margin = _LEAST_SPAN / 2
-    found = [sight.fences(curve.y, margin) for curve, sight in zip(seen.plot.curves, seen.sights, strict=True)]
+    found = [
+        sight.fences(curve.y, margin) for curve, sight in zip(prepared.plot.curves, prepared.decimated, strict=True)
+    ]
     found += [fences(value, margin) for value in others]
     known = [each for each in found if each is not None]
-    firsts = _first_values(seen) if seen.plot.starts else []
+    firsts = _first_values(prepared) if prepared.plot.starts else []
     if not known:
         return float(values.min()), float(values.max())
     low, high = min([*(low for low, _ in known), *firsts]), max([*(high for _, high in known), *firsts])
@@ -178,22 +180,22 @@ def _clipped(seen: Seen, others: Sequence[FloatArray], values: FloatArray) -> tu
     return float(inner.min()), float(inner.max())
 
 
-def _first_values(seen: Seen) -> list[float]:
+def _first_values(prepared: PreparedPlot) -> list[float]:
     """Where each curve begins, if that is in sight."""
     firsts = [
-        float(scaled(curve.y[:1], seen.plot.log)[0])
-        for curve, sight in zip(seen.plot.curves, seen.sights, strict=True)
+        float(scaled(curve.y[:1], prepared.plot.log)[0])
+        for curve, sight in zip(prepared.plot.curves, prepared.decimated, strict=True)
         if sight.first == 0 and sight.stop and curve.role != SUPERSEDED
     ]
     return [value for value in firsts if math.isfinite(value)]
 
 
-def outliers(seen: Seen, y: Range) -> tuple[int, int]:
+def outliers(prepared: PreparedPlot, y: Range) -> tuple[int, int]:
     """How many recorded points in sight lie above and below the range: of each run its first curve."""
-    counted = [index for index, curve in enumerate(seen.plot.curves) if curve.role != SUPERSEDED]
+    counted = [index for index, curve in enumerate(prepared.plot.curves) if curve.role != SUPERSEDED]
     found = [
-        seen.sights[index].beyond(seen.plot.curves[index].y, y.low, y.high)
+        prepared.decimated[index].beyond(prepared.plot.curves[index].y, y.low, y.high)
         for index in counted
-        if index == counted[0] or (seen.plot.curves[index].glyph and seen.plot.curves[index].glyph != STAR)
+        if index == counted[0] or (prepared.plot.curves[index].glyph and prepared.plot.curves[index].glyph != STAR)
     ]
     return sum(above for above, _ in found), sum(below for _, below in found)

@@ -16,12 +16,12 @@ import numpy as np
 
 from tuitrain.analysis.metrics import BY_KEY, METRICS, Metric
 from tuitrain.events.text import file_name
+from tuitrain.plots.model import Curve, HeatMap, Plot, Points
+from tuitrain.plots.request import run_names
+from tuitrain.plots.roles import run_role
 from tuitrain.runs import FloatArray, RunDirectory
-from tuitrain.tui.charts.heat_map import HeatMap
-from tuitrain.tui.charts.plot import Curve, Plot, Points
-from tuitrain.tui.screens.acting import RunActions
-from tuitrain.tui.state import Board, names
-from tuitrain.tui.theme import run_role
+from tuitrain.tui.screens.run_actions import RunActions
+from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
 
 if TYPE_CHECKING:
@@ -46,19 +46,19 @@ class PanelActions(RunActions):
         charts = [chart for chart in self.query(Chart) if chart.display and chart.region]
         return next((chart for chart in charts if chart.selected), charts[0] if charts else None)
 
-    def plot_of(self, chart: Chart, board: Board) -> Plot | HeatMap | None:
+    def plot_of(self, chart: Chart, state: ViewState) -> Plot | HeatMap | None:
         """What a chart shows with these settings."""
         panels = getattr(self, "panels", ())
         panel = next((each for each in panels if each.id == chart.panel), None)
-        return panel.build(board) if panel is not None else None
+        return panel.build(state) if panel is not None else None
 
     def value_in_focus(self) -> tuple[str, str | None] | None:
         chart = self.panel_in_focus()
-        plot = self.plot_of(chart, replace(self.board, smoothing=0.0)) if chart is not None else None
+        plot = self.plot_of(chart, replace(self.state, smoothing=0.0)) if chart is not None else None
         if chart is None or not isinstance(plot, Plot):
             return None if chart is not None else super().value_in_focus()
-        whose = f" of {names(self.board.views)[self.board.focused]}" if len(self.board.views) > 1 else ""
-        return f"{_titled(plot)}{whose}", newest_value(plot, self.board)
+        whose = f" of {run_names(self.state.runs)[self.state.focused]}" if len(self.state.runs) > 1 else ""
+        return f"{_titled(plot)}{whose}", newest_value(plot, self.state)
 
     def action_export_panel(self) -> None:
         """Ask for the kind of file, then write it beside the run, or here when it shows several."""
@@ -78,19 +78,19 @@ class PanelActions(RunActions):
     async def _export(self, chart: Chart, kind: str) -> None:
         from tuitrain.export.errors import ExportError
 
-        board = self.board
-        raw = self.plot_of(chart, replace(board, smoothing=0.0))
-        plot = raw if kind == "csv" else self.plot_of(chart, board)
+        state = self.state
+        raw = self.plot_of(chart, replace(state, smoothing=0.0))
+        plot = raw if kind == "csv" else self.plot_of(chart, state)
         if plot is None:
             self.tell("That panel is not on the screen any more.", trouble=True)
             return
-        out = _target(board, chart.panel, kind)
+        out = _target(state, chart.panel, kind)
         try:
             if isinstance(plot, HeatMap):
-                panel = _as_map(plot, board)
+                panel = _as_map(plot, state)
             else:
                 smoothed = isinstance(raw, Plot) and _smoothed(plot, raw)
-                panel = _as_panel(plot, board, f"smoothed: EMA {board.smoothing:g}" if smoothed else "")
+                panel = _as_panel(plot, state, f"smoothed: EMA {state.smoothing:g}" if smoothed else "")
             await asyncio.to_thread(_write, panel, out)
         except ExportError as error:
             self.tell(str(error), trouble=True)
@@ -110,7 +110,7 @@ class PanelActions(RunActions):
         from tuitrain.export.errors import ExportError
 
         try:
-            path = await asyncio.to_thread(_draw_analysis, run, self.board.x)
+            path = await asyncio.to_thread(_draw_analysis, run, self.state.x)
         except ExportError as error:
             self.tell(str(error), trouble=True)
             return
@@ -127,34 +127,34 @@ def _titled(plot: Plot) -> str:
     return about.title if about is not None and plot.title == about.label else plot.title
 
 
-def newest_value(plot: Plot, board: Board) -> str | None:
+def newest_value(plot: Plot, state: ViewState) -> str | None:
     """The newest finite number of the run in focus in a plot that is not smoothed; at the crosshair, the one there."""
-    role = run_role(board.view.index) if board.view else ""
+    role = run_role(state.run.index) if state.run else ""
     for curve in _whole([curve for curve in plot.curves if curve.role == role]):
         known = np.flatnonzero(np.isfinite(curve.y))
         if len(known):
-            row = known[-1] if board.crosshair is None else known[abs(curve.x[known] - board.crosshair).argmin()]
+            row = known[-1] if state.crosshair is None else known[abs(curve.x[known] - state.crosshair).argmin()]
             return f"{float(curve.y[row]):.10g}"
     return None
 
 
-def _target(board: Board, panel: str, kind: str) -> Path:
+def _target(state: ViewState, panel: str, kind: str) -> Path:
     """`<run>/exports/<panel>-<x>-<step>.<kind>` for one run with a directory, else `./tuitrain-<panel>-<x>.<kind>`."""
-    view, panel = board.view, file_name(panel)
-    if len(board.views) == 1 and view is not None and view.directory is not None and view.directory.path.is_dir():
+    view, panel = state.run, file_name(panel)
+    if len(state.runs) == 1 and view is not None and view.directory is not None and view.directory.path.is_dir():
         step = view.history.step
-        return view.directory.path / "exports" / f"{panel}-{board.x}-{step if step is not None else 0}.{kind}"
-    return Path.cwd() / f"tuitrain-{panel}-{board.x}.{kind}"
+        return view.directory.path / "exports" / f"{panel}-{state.x}-{step if step is not None else 0}.{kind}"
+    return Path.cwd() / f"tuitrain-{panel}-{state.x}.{kind}"
 
 
-def _as_panel(plot: Plot, board: Board, note: str = "") -> Panel:
+def _as_panel(plot: Plot, state: ViewState, note: str = "") -> Panel:
     """A plot of the terminal as the export room draws it. note: what was done to its curves."""
     from tuitrain.export import panel as export
 
-    zoom, naming = board.zoom, _Naming(plot, board)
+    zoom, naming = state.zoom, _Naming(plot, state)
     return export.Panel(
         naming.title,
-        _head(board),
+        _head(state),
         plot.x_axis,
         tuple(
             export.Line(each.x, each.y, each.role, naming.name(each), naming.column(each), std)
@@ -164,18 +164,18 @@ def _as_panel(plot: Plot, board: Board, note: str = "") -> Panel:
         tuple((level.y, level.name) for level in plot.levels if level.in_range),
         tuple((mark.x, mark.kind) for mark in plot.marks),
         zoom=None if zoom is None else (zoom.low, zoom.high),
-        log_x=board.log_x,
+        log_x=state.log_x,
         log_y=plot.log,
         from_zero=plot.from_zero,
         # A range of 98 % of the points would cut off the steep start of a loss.
-        clip=plot.clip and board.clip and not plot.starts,
+        clip=plot.clip and state.clip and not plot.starts,
         note=note,
     )
 
 
-def _head(board: Board) -> str:
+def _head(state: ViewState) -> str:
     """The ids of the runs, as many as a figure is wide, and how many more there are."""
-    ids = [view.run_id for view in board.views]
+    ids = [view.run_id for view in state.runs]
     shown = next(count for count in range(len(ids), -1, -1) if count < 2 or len(_GAP.join(ids[:count])) <= _HEAD_CELLS)
     more = len(ids) - shown
     return _GAP.join(ids[:shown]) + (f" and {more} more" if more else "")
@@ -188,15 +188,15 @@ class _Naming:
     qwen3-tiny`, `data_time_ms qwen3-tiny data`. A group stands in the place of a run.
     """
 
-    def __init__(self, plot: Plot, board: Board) -> None:
+    def __init__(self, plot: Plot, state: ViewState) -> None:
         self._about = BY_KEY.get(plot.metric)
         self._parts = {
             each.part or each.title: each
             for each in METRICS
             if self._about is not None and each.panel == self._about.panel
         }
-        self._runs = dict(zip((run_role(view.index) for view in board.views), names(board.views), strict=True))
-        self._alone = names(board.views)[0] if len(board.views) == 1 else ""
+        self._runs = dict(zip((run_role(view.index) for view in state.runs), run_names(state.runs), strict=True))
+        self._alone = run_names(state.runs)[0] if len(state.runs) == 1 else ""
         known = self._about is not None and plot.title == self._about.title
         self.title = self._about.label if known and self._about is not None else plot.title
 
@@ -271,18 +271,18 @@ def _smoothed(plot: Plot, raw: Plot) -> bool:
     return any(not np.array_equal(one.y, other.y, equal_nan=True) for one, other in pairs)
 
 
-def _as_map(heat: HeatMap, board: Board) -> Panel:
+def _as_map(heat: HeatMap, state: ViewState) -> Panel:
     """A heat map of the terminal as the export room draws it."""
     from tuitrain.export import panel as export
 
-    run = names(board.views)[board.focused] if board.views else ""
+    run = run_names(state.runs)[state.focused] if state.runs else ""
     lines = tuple(
         export.Line(heat.x, heat.values[:, row], "run0", name, f"{heat.title} {run} {name}")
         for row, name in enumerate(heat.rows)
     )
-    zoom = None if board.zoom is None else (board.zoom.low, board.zoom.high)
-    head = board.view.run_id if board.view else ""
-    return export.Panel(heat.title, head, heat.x_axis, lines, zoom=zoom, log_x=board.log_x, as_map=True)
+    zoom = None if state.zoom is None else (state.zoom.low, state.zoom.high)
+    head = state.run.run_id if state.run else ""
+    return export.Panel(heat.title, head, heat.x_axis, lines, zoom=zoom, log_x=state.log_x, as_map=True)
 
 
 def _write(panel: Panel, out: Path) -> None:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from tuitrain.analysis.decimate import IndexArray
 from tuitrain.analysis.limits import LARGEST, SMALLEST, drawable
+from tuitrain.plots.axes import Range
 from tuitrain.runs import FloatArray
-from tuitrain.tui.charts.axes import Range
 
+X_DOTS = 2
+"""Pixels that a terminal cell is wide: the columns of a braille character."""
 _SAMPLE = 4096
 """About so many values suffice for the percentiles that tell outliers."""
 _REGROWN = 1.05
@@ -67,8 +69,8 @@ class Outline(NamedTuple):
     joined: NDArray[np.bool_]
 
 
-class Sight:
-    """A curve in a window. `take` reads only the points that came since; x never decreases and the past never changes.
+class DecimatedSeries:
+    """A curve in a window. `append` reads only the points added since; x never decreases, past points never change.
 
     Of each pixel column it keeps the first, lowest, highest and last value (M4, see `analysis.decimate`): which of
     the middle two comes first changes no pixel. broken[kind, cell]: columns with a point that cannot be drawn, by the
@@ -99,7 +101,7 @@ class Sight:
         last = self._total - 1
         return len(x) >= self._total and (last < 0 or _same(self._end, (float(x[last]), float(y[last]))))
 
-    def take(self, x: FloatArray, y: FloatArray) -> None:
+    def append(self, x: FloatArray, y: FloatArray) -> None:
         """Take in the points after those already taken in."""
         if len(x) == self._total:
             return

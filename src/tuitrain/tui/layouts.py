@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuitrain.tui.layout import MOST_SIZE
-from tuitrain.tui.panels.catalog import PANELS
+from tuitrain.plots.panels.catalog import PANELS
+from tuitrain.tui.arrangement import MOST_SIZE
 from tuitrain.tui.session import Session
 
 OWN = "own"

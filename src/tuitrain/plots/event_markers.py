@@ -8,9 +8,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tuitrain.events.text import clean
+from tuitrain.plots.model import Mark, MarkKind
+from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.runs import RunHistory
-from tuitrain.tui.charts.plot import Mark, MarkKind
-from tuitrain.tui.state import Board, RunView
 
 _MOST = 16
 """Of evaluations and of checkpoints: where there are more, only the newest is marked."""
@@ -21,25 +21,25 @@ _Event = tuple[float, MarkKind, str, str]
 _kept: WeakKeyDictionary[RunHistory, tuple[tuple[object, ...], tuple[Mark, ...]]] = WeakKeyDictionary()
 
 
-def marks_of(board: Board) -> tuple[Mark, ...]:
-    """The marks of the run in focus on the axis of the board. They are made anew only when there are more."""
-    view = board.view
+def marks_of(request: PlotRequest) -> tuple[Mark, ...]:
+    """The marks of the run in focus on the axis of the request. They are made anew only when there are more."""
+    view = request.run
     if view is None:
         return ()
     history = view.history
     counts = len(history.evals), len(history.checkpoints), len(history.attempts), len(history.alerts)
     # On another axis than the steps the newest ones find their place with the record after them.
-    reach = None if board.x == "step" else len(history.steps)
-    state = (id(view.tracks), board.x, len(history.steps.cuts), reach, counts)
+    reach = None if request.x == "step" else len(history.steps)
+    made_of = (id(view.series), request.x, len(history.steps.cuts), reach, counts)
     known = _kept.get(history)
-    if known is None or known[0] != state:
-        known = _kept[history] = (state, _marks(view, board))
+    if known is None or known[0] != made_of:
+        known = _kept[history] = (made_of, _marks(view, request))
     return known[1]
 
 
-def _marks(view: RunView, board: Board) -> tuple[Mark, ...]:
+def _marks(view: PlotRun, request: PlotRequest) -> tuple[Mark, ...]:
     events = sorted(_events(view.history), key=lambda event: event[0])
-    places = view.tracks.place(board.x, np.array([step for step, *_ in events], dtype=np.float64))
+    places = view.series.place(request.x, np.array([step for step, *_ in events], dtype=np.float64))
     return tuple(
         Mark(float(x), kind, role, text)
         for x, (_, kind, role, text) in zip(places, events, strict=True)

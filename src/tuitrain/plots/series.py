@@ -19,9 +19,9 @@ from tuitrain.analysis.smoothing import Smoother
 from tuitrain.analysis.superseded import superseded_label, superseded_pieces
 from tuitrain.analysis.thinning import rows_to_keep
 from tuitrain.events import LATEST_TIME
+from tuitrain.plots.axes import XAxis
 from tuitrain.runs import FloatArray, LogFollower, RunHistory
 from tuitrain.runs.columns import BoolArray, Columns
-from tuitrain.tui.charts.axes import XAxis
 
 ROWS_KEPT = 1 << 18
 """More rows than this are thinned: ten million steps then take as much memory as a quarter of a million."""
@@ -31,7 +31,7 @@ _UNSMOOTHED = ("time", "step", "tokens", "lr")
 
 
 @dataclass(frozen=True)
-class Track:
+class Series:
     """Points in the order of steps. While `identity` stays equal, x and y only ever grow at their end.
 
     whole: whether all points are there, and not only those without which the picture would be another.
@@ -59,7 +59,7 @@ class Detail:
 
     low: float
     high: float
-    tracks: Tracks
+    series: RunSeries
 
 
 class _Growing:
@@ -140,10 +140,10 @@ class _Smoothed(_Growing):
         self.extend(smoothed)
 
 
-class Tracks:
-    """All tracks of one history. ahead: those of the newest part of a log that is still being read."""
+class RunSeries:
+    """All all_series of one history. ahead: those of the newest part of a log that is still being read."""
 
-    def __init__(self, history: RunHistory, ahead: Tracks | None = None) -> None:
+    def __init__(self, history: RunHistory, ahead: RunSeries | None = None) -> None:
         self.history = history
         self.ahead = ahead
         self.detail: Detail | None = None
@@ -179,10 +179,10 @@ class Tracks:
                 array.cut(row)
         return steps
 
-    def of(self, key: str, axis: XAxis, weight: float = 0.0) -> Track:
+    def of(self, key: str, axis: XAxis, weight: float = 0.0) -> Series:
         """A metric of the steps over an axis, smoothed with a weight in [0, 1); 0 is raw."""
         if self.detail is not None:
-            part = self.detail.tracks
+            part = self.detail.series
             found = part.of(key, axis, weight)
             if axis == "time":
                 numbers, _ = part.history.steps.series(key)
@@ -191,44 +191,44 @@ class Tracks:
             return found
         steps = self._settle()
         if not steps.has(key):
-            return Track(np.empty(0), np.empty(0), ())
+            return Series(np.empty(0), np.empty(0), ())
         x, y, there = self._rows(axis), self._column(key, weight), steps.present(key)
         known = np.isfinite(x) & there
         if not known.all():
             x, y = x[known], y[known]
         identity = (id(self), key, axis, weight, self._cuts, self._thinnings)
-        return Track(x, y, identity, whole=self.thinned_until is None)
+        return Series(x, y, identity, whole=self.thinned_until is None)
 
-    def pieces(self, key: str, axis: XAxis, weight: float = 0.0) -> list[Track]:
+    def pieces(self, key: str, axis: XAxis, weight: float = 0.0) -> list[Series]:
         """The same, and while the log is being read its newest part as a piece of its own."""
         found = [self.of(key, axis, weight)]
         if self.ahead is not None and self.detail is None and axis != "time":
             found.append(self.ahead.of(key, axis, weight))
-        return [track for track in found if len(track.x)]
+        return [series for series in found if len(series.x)]
 
-    def system(self, key: str, axis: XAxis) -> Track:
+    def system(self, key: str, axis: XAxis) -> Series:
         """Readings of the machine over an axis: a column of `RunHistory.system_columns`."""
         table = self.history.system_columns
         values, there = table[key], table.present(key)
         x = self.system_clock() if axis == "clock" else self.place(axis, table["step"])
         known = np.isfinite(x) & there
-        return Track(np.maximum.accumulate(x[known]), values[known], (id(self), "system", key, axis, self._cuts))
+        return Series(np.maximum.accumulate(x[known]), values[known], (id(self), "system", key, axis, self._cuts))
 
     def system_clock(self) -> FloatArray:
         """When the machine was read: never decreasing, nan for times that are none."""
         return rising(self.history.system_columns["time"], LATEST_TIME)
 
-    def superseded(self, key: str, axis: XAxis) -> tuple[list[Track], str]:
-        """The metric in earlier attempts, as far as a later one did their steps again: a track for each; their name."""
+    def superseded(self, key: str, axis: XAxis) -> tuple[list[Series], str]:
+        """The metric in earlier attempts, as far as a later one did their steps again: a series each; their name."""
         table = self.history.superseded_steps
         pieces, count = superseded_pieces(self.history)
-        tracks = []
+        all_series = []
         for rows in pieces if table.has(key) else ():
             x = self.place(axis, table["step"][rows])
             known = np.isfinite(x) & table.present(key)[rows]
             identity = (id(self), "superseded", key, axis, rows.start, rows.stop)
-            tracks.append(Track(x[known], table[key][rows][known], identity))
-        return [track for track in tracks if len(track.x)], superseded_label(len(pieces), count)
+            all_series.append(Series(x[known], table[key][rows][known], identity))
+        return [series for series in all_series if len(series.x)], superseded_label(len(pieces), count)
 
     def place(self, axis: XAxis, steps: FloatArray) -> FloatArray:
         """Where steps lie on an axis, between records by interpolation; nan outside the log, but step 0 is at 0."""
@@ -387,12 +387,12 @@ def _add(sums: list[float], value: float, weight: float, at: int = 0) -> None:
     sums[at + 1] += float(weight)
 
 
-def read_closely(path: Path, part: Part, weights: Sequence[float]) -> Tracks:
+def read_closely(path: Path, part: Part, weights: Sequence[float]) -> RunSeries:
     """A part of a log with all its rows, as far as DETAIL_ROWS allows. Raises OSError."""
-    tracks, follower = Tracks(RunHistory()), LogFollower(path, start=part.start)
+    all_series, follower = RunSeries(RunHistory()), LogFollower(path, start=part.start)
     while True:
         batch = follower.poll()
-        tracks.history.absorb(batch.records)
-        tracks.thin(weights, DETAIL_ROWS)
+        all_series.history.absorb(batch.records)
+        all_series.thin(weights, DETAIL_ROWS)
         if not batch.more or batch.end >= part.end:
-            return tracks
+            return all_series

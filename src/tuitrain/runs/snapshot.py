@@ -1,4 +1,4 @@
-"""A run at a glance: what a list of runs shows, read from the two ends of the log and a few places between them."""
+"""A run at a snapshot: what a list of runs shows, read from the two ends of the log and a few places between them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuitrain.runs.status import Status, derive_status
 
 
 @dataclass(frozen=True)
-class Glance:
+class RunSnapshot:
     """The newest facts of a run; what the log does not say is None. problem: what of it cannot be read.
 
     step: the newest one, with the newest known loss, tokens and speed. evaluation: the newest on the validation split.
@@ -93,15 +93,15 @@ class Glance:
         return None
 
 
-def glance(directory: RunDirectory, now: float | None = None) -> Glance:
+def read_snapshot(directory: RunDirectory, now: float | None = None) -> RunSnapshot:
     """Look at a run: the first and the last part of its log and a few places between; a missing log is an empty one.
 
     What is in neither part, such as the newest evaluation, is looked for backwards through at most 8 MB.
     """
-    return Glancer().look(directory, now)
+    return SnapshotReader().look(directory, now)
 
 
-def with_history(seen: Glance, history: RunHistory) -> Glance:
+def with_history(seen: RunSnapshot, history: RunHistory) -> RunSnapshot:
     """The same with what the whole log says, also where its ends leave something open."""
     values: dict[str, Any] = {key: history.steps.last(key) for key in (*KEYS, "step_time_ms")} | {
         "tokens": history.tokens
@@ -113,22 +113,22 @@ def with_history(seen: Glance, history: RunHistory) -> Glance:
     )  # fmt: skip
 
 
-class Glancer:
+class SnapshotReader:
     """Looks at runs again and again, and reads no more of each than what came since it last did."""
 
     def __init__(self) -> None:
         self._logs: dict[RunDirectory, NewestFacts] = {}
         self._infos: dict[RunDirectory, tuple[tuple[int, ...], RunInfo | None]] = {}
-        self._seen: dict[RunDirectory, Glance] = {}
+        self._seen: dict[RunDirectory, RunSnapshot] = {}
 
-    def look_at(self, runs: Sequence[RunDirectory]) -> tuple[Glance, ...]:
+    def look_at(self, runs: Sequence[RunDirectory]) -> tuple[RunSnapshot, ...]:
         """All of them, in their order; what was known of others is forgotten."""
         for gone in self._seen.keys() - set(runs):
             del self._logs[gone], self._infos[gone], self._seen[gone]
         return tuple(self.look(run) for run in runs)
 
-    def look(self, directory: RunDirectory, now: float | None = None) -> Glance:
-        """One run. As long as nothing about it changes, the very same glance."""
+    def look(self, directory: RunDirectory, now: float | None = None) -> RunSnapshot:
+        """One run. As long as nothing about it changes, the very same snapshot."""
         info = self._info(directory)
         log = self._log(directory, info)
         status = derive_status(
@@ -138,7 +138,7 @@ class Glancer:
         problem = log.problem
         if info is None and self._infos[directory][0]:
             problem = problem or "run.json cannot be read"
-        seen = Glance(
+        seen = RunSnapshot(
             directory, info, status, log.run, log.step, log.evaluation, log.end, log.last_time, log.alert, log.curve,
             problem, log.broken, log.whole, log.stage, log.recent, log.wall_time_s,
         )  # fmt: skip

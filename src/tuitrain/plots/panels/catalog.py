@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tuitrain.tui.panels import gradients, machine, speed, training
-from tuitrain.tui.panels.parts import Panel
+from tuitrain.plots.panels import gradients, machine, speed, training
+from tuitrain.plots.panels.builders import Panel
 
 PANELS: tuple[Panel, ...] = (
     Panel("loss", "Loss", "training and validation loss, and where it is going", training.loss),

@@ -9,12 +9,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tuitrain.analysis.metrics import metric
+from tuitrain.plots.model import Curve, Plot
+from tuitrain.plots.panels.builders import ahead, curves, plot, stars
+from tuitrain.plots.request import PlotRequest, PlotRun
+from tuitrain.plots.roles import run_role
+from tuitrain.plots.series import Series
 from tuitrain.runs import FloatArray, RunHistory
-from tuitrain.tui.charts.plot import Curve, Plot
-from tuitrain.tui.panels.parts import ahead, curves, plot, stars
-from tuitrain.tui.state import Board, RunView
-from tuitrain.tui.theme import run_role
-from tuitrain.tui.tracks import Track
 
 if TYPE_CHECKING:
     from tuitrain.analysis.power_law import Projection
@@ -31,16 +31,16 @@ _SAME = 0.01
 _projections: WeakKeyDictionary[RunHistory, tuple[int, int, Projection | None]] = WeakKeyDictionary()
 
 
-def loss(board: Board) -> Plot:
+def loss(request: PlotRequest) -> Plot:
     """Training loss of every run, validation as stars; of a live run alone how it is expected to end."""
     about = metric("loss")
-    found = list(curves(board, about))
-    if len(board.views) == 1:
-        found += _projected(board.views[0], board)
-    return plot(board, about, curves=tuple(found), points=stars(board, "loss"), clip=True, starts=True)
+    found = list(curves(request, about))
+    if len(request.runs) == 1:
+        found += _projected(request.runs[0], request)
+    return plot(request, about, curves=tuple(found), points=stars(request, "loss"), clip=True, starts=True)
 
 
-def _projected(view: RunView, board: Board) -> list[Curve]:
+def _projected(view: PlotRun, request: PlotRequest) -> list[Curve]:
     """The fitted law beyond the newest step, dashed, with its end in the name of the first dash."""
     law = projection_of(view)
     last = view.history.step
@@ -48,7 +48,7 @@ def _projected(view: RunView, board: Board) -> list[Curve]:
         return []
     until = min(law.end, last * (1 + _LOOK_AHEAD))
     steps = np.linspace(last, until, 2 * _DASHES + 1)
-    x, y = ahead(view, board, steps), law.at(steps)
+    x, y = ahead(view, request, steps), law.at(steps)
     if not np.isfinite(x).all():
         return []
     name = f"ends at {law.value:.3f} ± {max(law.margin, 0.001):.3f}"
@@ -58,11 +58,11 @@ def _projected(view: RunView, board: Board) -> list[Curve]:
     ]
 
 
-def projection_of(view: RunView) -> Projection | None:
+def projection_of(view: PlotRun) -> Projection | None:
     """How the loss of a live run is expected to end; None for others, and where the records do not tell."""
     history = view.history
     run, count, cuts = history.run, len(history.steps), len(history.steps.cuts)
-    if not (view.status.live and view.loading is None and run and run.total_steps and count):
+    if not (view.status.live and view.loaded and run and run.total_steps and count):
         return None
     known = _projections.get(history)
     if known is None or known[0] != cuts or count > known[1] * _GROWTH:
@@ -76,36 +76,36 @@ def projection_of(view: RunView) -> Projection | None:
     return known[2]
 
 
-def perplexity(board: Board) -> Plot:
+def perplexity(request: PlotRequest) -> Plot:
     """exp(loss), and the perplexity of the evaluations as stars."""
     about = metric("perplexity")
-    found = curves(board, metric("loss"), derive=lambda view, track: _exp(track))
-    return plot(board, about, curves=found, points=stars(board, "perplexity"), clip=True)
+    found = curves(request, metric("loss"), derive=lambda view, series: _exp(series))
+    return plot(request, about, curves=found, points=stars(request, "perplexity"), clip=True)
 
 
-def _exp(track: Track) -> Track:
+def _exp(series: Series) -> Series:
     with np.errstate(over="ignore"):
-        return Track(track.x, np.exp(track.y), ("exp", *track.identity))
+        return Series(series.x, np.exp(series.y), ("exp", *series.identity))
 
 
-def accuracy(board: Board) -> Plot:
+def accuracy(request: PlotRequest) -> Plot:
     """Share of the next tokens that were right, in training and in the evaluations."""
     about = metric("accuracy")
-    return plot(board, about, curves=curves(board, about), points=stars(board, "accuracy", about.factor), clip=True,
-                starts=True)  # fmt: skip
+    points = stars(request, "accuracy", about.factor)
+    return plot(request, about, curves=curves(request, about), points=points, clip=True, starts=True)
 
 
-def learning_rate(board: Board) -> Plot:
+def learning_rate(request: PlotRequest) -> Plot:
     """The learning rate; of a run alone with the schedule it follows, to the end."""
     about = metric("lr")
-    found = curves(board, about, smooth=False)
-    if len(board.views) == 1:
+    found = curves(request, about, smooth=False)
+    if len(request.runs) == 1:
         named = tuple(Curve(each.x, each.y, each.role, "now", "●", each.identity) for each in found[-1:])
-        found = (*_planned(board.views[0], board), *found[:-1], *named)
-    return plot(board, about, curves=found, from_zero=True)
+        found = (*_planned(request.runs[0], request), *found[:-1], *named)
+    return plot(request, about, curves=found, from_zero=True)
 
 
-def _planned(view: RunView, board: Board) -> list[Curve]:
+def _planned(view: PlotRun, request: PlotRequest) -> list[Curve]:
     """The whole schedule, where the config tells it and the measured learning rates agree with it."""
     run = view.history.run
     steps, measured = view.history.steps.series("lr")
@@ -135,9 +135,9 @@ def _planned(view: RunView, board: Board) -> list[Curve]:
     # With the ends of its pieces, so that no corner is cut.
     corners = (section.warmup_steps, round(total * (1 - section.decay_fraction)))
     at = np.unique(np.concatenate((np.linspace(1, total, _PLAN_POINTS), np.clip(corners, 1, total))).round())
-    x = ahead(view, board, at)
+    x = ahead(view, request, at)
     known = np.isfinite(x)
-    plan = Track(x[known], (peaks[1] * factors(at))[known], ())
+    plan = Series(x[known], (peaks[1] * factors(at))[known], ())
     return [Curve(plan.x, plan.y, f"{run_role(view.index)}.faint", "plan", forecast=True)]
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuitrain.analysis.decimate import IndexArray, pixel
+from tuitrain.plots import axes as ax
+from tuitrain.plots.axes import Range, XAxis
+from tuitrain.plots.decimated import X_DOTS
 from tuitrain.runs import FloatArray
-from tuitrain.tui.charts import axes as ax
-from tuitrain.tui.charts.axes import Range, XAxis
-from tuitrain.tui.charts.raster import X_DOTS
 
 _TICK_CELLS = 9
 _DAY = 86400

@@ -1,0 +1,15 @@
+"""The panels of charts: which metrics each shows, how a run's history becomes its plot."""
+
+from tuitrain.plots.panels.builders import Panel
+from tuitrain.plots.panels.catalog import COMPARE_PANELS, OVERVIEW, PANELS, panel_of
+from tuitrain.plots.panels.levels import capacity_gb, clip_level
+
+__all__ = [
+    "COMPARE_PANELS",
+    "OVERVIEW",
+    "PANELS",
+    "Panel",
+    "capacity_gb",
+    "clip_level",
+    "panel_of",
+]

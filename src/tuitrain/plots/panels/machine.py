@@ -1,0 +1,63 @@
+"""Panels about the machine: memory of the accelerator, its use, power and temperature, and the host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tuitrain.analysis.metrics import metric
+from tuitrain.plots.model import NO_DATA, Level, Plot
+from tuitrain.plots.panels.builders import curves, declared, has_steps, plot, scaled
+from tuitrain.plots.panels.levels import capacity_gb
+from tuitrain.plots.request import PlotRequest
+from tuitrain.plots.roles import run_role
+
+NO_MEMORY = "n/a: this run has no accelerator memory to report"
+NO_GPU = "n/a: this run has no accelerator"
+
+
+def memory(request: PlotRequest) -> Plot:
+    """Memory of the process on its device, and what the device has."""
+    peak, allocated = metric("mem_peak_gb"), metric("mem_allocated_gb")
+    levels = _capacity(request)
+    if len(request.runs) != 1:
+        return plot(request, peak, curves=curves(request, peak, smooth=False), levels=levels, from_zero=True)
+    view = request.runs[0]
+    role = run_role(view.index)
+    parts = [
+        scaled(series, about, role + faint, "" if number else name)
+        for about, faint, name in ((peak, "", "peak"), (allocated, ".faint", "allocated"))
+        for number, series in enumerate(view.series.pieces(about.key, request.x))
+    ]
+    found = plot(request, peak, curves=tuple(parts), levels=levels, from_zero=True)
+    return replace(found, title="memory", empty=NO_MEMORY if has_steps(request) else NO_DATA)
+
+
+def gpu_memory(request: PlotRequest) -> Plot:
+    """Memory in use on the fullest GPU, by all processes, and what it has."""
+    about = metric("gpu_mem_used_gb")
+    return declared(request, (about,), no_gpu(request), levels=_capacity(request))
+
+
+def ram(request: PlotRequest) -> Plot:
+    """Memory of the host in use, and what it has."""
+    about = metric("ram_used_gb")
+    system = request.run.history.system if request.run else None
+    total = system.ram_total_gb if system else None
+    levels = () if total is None else (Level(total, "clip", f"of {total:.4g} GB", in_range=False),)
+    return declared(request, (about,), no_readings(request), levels=levels)
+
+
+def _capacity(request: PlotRequest) -> tuple[Level, ...]:
+    capacity = capacity_gb(request.run.history) if request.run else None
+    return () if capacity is None else (Level(capacity, "clip", f"capacity {capacity:.3g}"),)
+
+
+def no_gpu(request: PlotRequest) -> str:
+    """Why nothing is known of a GPU."""
+    seen = any(len(view.history.system_columns) for view in request.runs)
+    return NO_GPU if seen or has_steps(request) else NO_DATA
+
+
+def no_readings(request: PlotRequest) -> str:
+    """Why nothing is known of the machine."""
+    return "n/a: this run has no readings of its machine" if has_steps(request) else NO_DATA

@@ -1,0 +1,84 @@
+"""What charts are asked to show: the runs, the one in focus, and the options that all charts share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tuitrain.events.text import clean
+from tuitrain.plots.axes import Range, XAxis
+from tuitrain.plots.series import RunSeries
+from tuitrain.runs import RunDirectory, RunHistory, Status
+
+
+@dataclass
+class PlotRun:
+    """One run of a chart. index: of its colour and glyph."""
+
+    index: int
+    directory: RunDirectory | None = None
+    history: RunHistory = field(default_factory=RunHistory)
+    status: Status = Status.UNKNOWN
+    loaded: bool = False
+    """Whether the log has been read to its end at least once."""
+    series: RunSeries = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.series = RunSeries(self.history)
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, from its log or from its directory, without control characters."""
+        if self.history.run is not None:
+            return clean(self.history.run.run_id)
+        return clean(self.directory.run_id) if self.directory else "standard input"
+
+    @property
+    def name(self) -> str:
+        """The short name, or the id."""
+        return clean(self.history.run.name if self.history.run is not None else self.run_id)
+
+    @property
+    def tail_of_id(self) -> str:
+        """The last part of the id, which tells runs of one name apart."""
+        return self.run_id.rpartition("-")[2]
+
+
+@dataclass
+class PlotRequest:
+    """The runs of the charts and how they are shown."""
+
+    runs: Sequence[PlotRun] = ()
+    focused: int = 0
+    """Index of the run in focus."""
+    baseline: int = 0
+    """Index of the run that others are compared with."""
+    group_by: str = ""
+    """The configuration key, or `tag`, whose values make groups of the runs; empty: each run by itself."""
+    x: XAxis = "step"
+    smoothing: float = 0.9
+    """Weight of the moving average, 0 to below 1; 0 shows the values as they are."""
+    log: bool = False
+    """Whether the vertical axes are logarithmic."""
+    log_x: bool = False
+    clip: bool = True
+    """Whether outliers are left out of the vertical range."""
+    recent: bool = False
+    """Whether charts with room for it show the newest part beside the whole history."""
+    zoom: Range | None = None
+    """The part of the horizontal axis that is shown, in its units; None is all of it."""
+    crosshair: float | None = None
+    """The position on the horizontal axis at which all charts show exact values."""
+
+    @property
+    def run(self) -> PlotRun | None:
+        """The run in focus."""
+        return self.runs[self.focused] if self.runs else None
+
+
+def run_names(runs: Sequence[PlotRun]) -> list[str]:
+    """A name for each run that no other of these has."""
+    plain = [run.name for run in runs]
+    return [
+        name if plain.count(name) == 1 else f"{name} · {run.tail_of_id}" for name, run in zip(plain, runs, strict=True)
+    ]
