@@ -10,9 +10,9 @@ from tests.support import PINNED, run_record, step_record
 from tests.tui.conftest import chart, header, until
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter
+from tuitrain.plots import series
 from tuitrain.plots.axes import Range
 from tuitrain.runs import RunDirectory, follow
-from tuitrain.tui import all_series
 from tuitrain.tui.app import TuitrainApp
 
 STEPS = 6000
@@ -21,7 +21,7 @@ STEPS = 6000
 @pytest.fixture
 def long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     """A run of 6,000 steps, which counts as long, and of which 1,000 rows are kept."""
-    monkeypatch.setattr(all_series, "ROWS_KEPT", 1000)
+    monkeypatch.setattr(series, "ROWS_KEPT", 1000)
     monkeypatch.setattr(follow, "LONG_BYTES", 1 << 16)
     monkeypatch.setattr(follow, "NEWEST_BYTES", 1 << 15)
     monkeypatch.setattr(follow.LogFollower.__init__, "__defaults__", (1 << 18, 0))

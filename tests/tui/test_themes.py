@@ -13,18 +13,16 @@ from textual.theme import BUILTIN_THEMES, Theme
 from textual.widgets import Input, OptionList
 
 from tests.tui.conftest import running, until
+from tuitrain.plots.roles import RUN_COLOURS, glyph, run_role
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.settings import THEMES, Settings
 from tuitrain.tui.theme import (
     DECORATION,
     HEAT_LEVELS,
-    RUN_COLOURS,
     Palette,
     contrast,
-    glyph,
     palette_of,
-    run_role,
     terminal_palette,
 )
 from tuitrain.tui.themes import SHIPPED

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tuitrain.runs.console import ConsoleFile
-from tuitrain.tui.content import finding
+from tuitrain.tui.content import console_search
 from tuitrain.tui.content.console_search import Query, Search, matching_lines, query_of
 from tuitrain.tui.text import plain
 
@@ -59,7 +59,7 @@ def test_escape_sequences_and_what_was_overwritten_are_not_found() -> None:
 
 @pytest.mark.parametrize("block", [100, 256 << 10])
 def test_neighbours_and_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(finding, "BLOCK", block)
+    monkeypatch.setattr(console_search, "BLOCK", block)
     path = tmp_path / "console.log"
     path.write_text("".join(f"{number:03d} {'hit' if number % 10 == 0 else ''}\n" for number in range(200)))
     search = searched(path, "hit")
