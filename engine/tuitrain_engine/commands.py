@@ -12,7 +12,7 @@ from tuitrain.config import RunConfig, load_config
 from tuitrain.events.text import ascii_json
 from tuitrain_engine import checkpoint, weights
 from tuitrain_engine.building import build_model
-from tuitrain_engine.checkpoint import CheckpointError, Found
+from tuitrain_engine.checkpoint import CheckpointError, SavedCheckpoint
 from tuitrain_engine.data import Tokenizer, load_tokenizer
 from tuitrain_engine.hardware import find_machine
 from tuitrain_engine.model import Transformer
@@ -82,7 +82,7 @@ def check_checkpoint(run_dir: Path) -> None:
     print(f"ok: {found.path.name} loads into a new model and optimizer")
 
 
-def _find(run_dir: Path, step: int | None) -> Found:
+def _find(run_dir: Path, step: int | None) -> SavedCheckpoint:
     """The checkpoint of a step, or the newest whole one; that newer ones are damaged is said on stderr."""
     if step is None:
         found, damaged = checkpoint.choose(run_dir)

@@ -13,7 +13,7 @@ import tuitrain
 from tuitrain import accounting, events
 from tuitrain.config import RunConfig
 from tuitrain_engine.building import Built
-from tuitrain_engine.checkpoint import Found
+from tuitrain_engine.checkpoint import SavedCheckpoint
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.hardware import Machine
 from tuitrain_engine.parallel import World
@@ -158,7 +158,7 @@ def _every(interval: int, never: str = "never") -> str:
     return never if interval == 0 else "every step" if interval == 1 else f"every {interval} steps"
 
 
-def resume_decision(found: Found, *, compared: bool) -> Decision:
+def resume_decision(found: SavedCheckpoint, *, compared: bool) -> Decision:
     """Where an attempt that continues a run starts.
 
     compared: whether its evaluations are of the same sequences as those before.

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from tuitrain import events
 from tuitrain.config import ConfigError, RunConfig, load_config, resuming, validate
 from tuitrain_engine import checkpoint
-from tuitrain_engine.checkpoint import CheckpointError, Found
+from tuitrain_engine.checkpoint import CheckpointError, SavedCheckpoint
 from tuitrain_engine.data import Dataset
 from tuitrain_engine.journal import Journal
 from tuitrain_engine.model import Transformer
@@ -25,7 +25,7 @@ from tuitrain_engine.progress import Progress
 class Restored:
     """What a run goes on from."""
 
-    found: Found
+    found: SavedCheckpoint
     damaged: list[str]
     """What is wrong with newer checkpoints, a sentence each."""
     config: dict[str, Any]

@@ -18,6 +18,7 @@ from tuitrain import accounting, events
 from tuitrain.config import RunConfig
 from tuitrain_engine import checkpoint, describe, report, weights
 from tuitrain_engine.building import build_distributed, decide_micro_batch, keep_tokenizer
+from tuitrain_engine.checkpoint.manager import Checkpoints
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import DataError, Dataset, Prefetcher, ReadingStopped, open_dataset, progress_told_to
 from tuitrain_engine.evaluation import Evaluator, sequences_to_evaluate
@@ -32,7 +33,6 @@ from tuitrain_engine.profiler import StepProfiler, memory_snapshot, prepare_snap
 from tuitrain_engine.progress import Goal, Progress
 from tuitrain_engine.resuming import Restored, keep_config, restore
 from tuitrain_engine.sampling import continue_text
-from tuitrain_engine.saving import Checkpoints
 from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Telemetry
 
 
@@ -123,7 +123,7 @@ def prepare(
 
     if world.is_main:
         if restored:
-            checkpoint.clear_after(run_dir, progress.step)
+            checkpoint.discard_after(run_dir, progress.step)
         keep_config(run_dir, asked, earlier=restored is not None)
     run = describe.run_record(
         run_dir.name, config, machine, world, built, attempt=journal.attempts() + 1, total_steps=goal.steps

@@ -20,8 +20,8 @@ from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadat
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, get_optimizer_state_dict
 
 from tuitrain.config.sections import OptimConfig
-from tuitrain_engine import checkpoint, checksums
-from tuitrain_engine.checkpoint import CheckpointError
+from tuitrain_engine import checkpoint
+from tuitrain_engine.checkpoint import CheckpointError, checksums
 from tuitrain_engine.optim import build_optimizer
 
 

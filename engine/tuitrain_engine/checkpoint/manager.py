@@ -1,4 +1,4 @@
-"""The checkpoints of a running attempt: begun at a step boundary, written in the background, recorded, thinned out."""
+"""Manages the checkpoints of a running attempt: starts them at a step boundary, records them, prunes old ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tuitrain_engine.parallel import World
 
 @dataclass(frozen=True)
 class _Saving:
-    """A checkpoint on its way to the disk."""
+    """A checkpoint that is being written."""
 
     step: int
     path: Path
@@ -45,9 +45,9 @@ class Checkpoints:
         self._val_losses = val_losses
         self._saving: _Saving | None = None
         self._failure: checkpoint.SaveError | None = None
-        """Why the newest one that was begun is not there."""
+        """Why the newest checkpoint could not be written."""
         journal.make_room = self._make_room
-        # A thread that ends the run from outside must wait for the same checkpoint, not pass it by.
+        # A thread that ends the run must wait for the same checkpoint.
         self._finishing = threading.RLock()
 
     @property
@@ -100,7 +100,7 @@ class Checkpoints:
         except checkpoint.SaveError as error:
             self._saving, self._failure = None, error
             if self._world.is_main and saving.written.done():
-                # What there is of it only takes up room, and may be why there was none.
+                # The incomplete checkpoint takes up space, which may be what was missing.
                 checkpoint.discard(saving.path)
             self._journal.write(
                 events.Alert(level="critical", code="checkpoint_failed", message=str(error), step=saving.step)

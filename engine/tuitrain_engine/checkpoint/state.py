@@ -1,8 +1,8 @@
-"""Checkpoints: torch.distributed.checkpoint directories that hold tensors only.
+"""The state of a run in a checkpoint: a torch.distributed.checkpoint directory that holds tensors only.
 
 Layout: `checkpoints/step-00001000/`, complete once `.metadata` exists in it (DCP writes that last). Everything in
 it is a tensor, the loop's own state included (as UTF-8 JSON in bytes), so nothing has to be unpickled to load it
-but DCP's index (see `checkpoint_index`). Loading a stranger's checkpoint therefore runs none of its code.
+but DCP's index (see `checkpoint.index`). Loading a stranger's checkpoint therefore runs none of its code.
 SHA256SUMS has the checksums of all files, written last of all; a checkpoint of an older version may have none.
 
 Every process writes what it holds, its random state included. What is read is cut to the shards of the reading
@@ -12,11 +12,9 @@ processes, whatever their number and strategy.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,12 +33,12 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.optim import Optimizer
 
-from tuitrain_engine import checksums
-from tuitrain_engine.checkpoint_index import CheckpointError, covered, read_index
+from tuitrain_engine.checkpoint import checksums
+from tuitrain_engine.checkpoint.index import CheckpointError, covered, read_index
+from tuitrain_engine.checkpoint.storage import discard, size_in_bytes
 from tuitrain_engine.formatting import bytes_text
 from tuitrain_engine.parallel import World
 
-_NAME = re.compile(r"step-(\d{8,})")
 _ALONE = World()
 # DCP remarks that there is only one process, from whichever thread it works in.
 warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
@@ -50,134 +48,6 @@ _WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.", "module.")
 
 class SaveError(RuntimeError):
     """A checkpoint that could not be written; the message names it and says why."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """A complete checkpoint on disk."""
-
-    step: int
-    path: Path
-
-
-# ── on disk ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def directory(run_dir: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
-    return run_dir / "checkpoints" / f"step-{step:08d}"
-
-
-def complete(run_dir: Path) -> list[Found]:
-    """The complete checkpoints of a run, oldest first; half-written ones are left out."""
-    found = []
-    for path in (run_dir / "checkpoints").glob("step-*"):
-        match = _NAME.fullmatch(path.name)
-        if match and (path / ".metadata").is_file():
-            found.append(Found(int(match[1]), path))
-    return sorted(found, key=lambda item: item.step)
-
-
-def newest(run_dir: Path) -> Found | None:
-    """The newest whole checkpoint."""
-    return choose(run_dir)[0]
-
-
-def choose(run_dir: Path) -> tuple[Found | None, list[str]]:
-    """The newest whole checkpoint, and what is wrong with each newer one, a sentence each."""
-    damaged = []
-    for found in reversed(complete(run_dir)):
-        problem = damage(found.path)
-        if problem is None:
-            return found, damaged
-        damaged.append(problem)
-    return None, damaged
-
-
-def none_sentence(run_dir: Path, damaged: list[str]) -> str:
-    """That a run has no whole checkpoint; damaged: what is wrong with those it has."""
-    if not damaged:
-        return f"{run_dir} has no complete checkpoint."
-    return f"{run_dir} has no whole checkpoint. {' '.join(damaged)}"
-
-
-def clear_after(run_dir: Path, step: int) -> None:
-    """Before a run goes on from `step`: away with what was being written, and aside with later, damaged checkpoints.
-
-    Otherwise they would count among the newest that stay.
-    """
-    for path in (run_dir / "checkpoints").glob("step-*"):
-        if not (path / ".metadata").is_file():
-            shutil.rmtree(path)
-    for found in complete(run_dir):
-        if found.step > step:
-            aside = found.path.with_name(f"damaged-{found.path.name}")
-            if aside.exists():
-                shutil.rmtree(aside)
-            found.path.rename(aside)
-
-
-def at_step(run_dir: Path, step: int) -> Found | None:
-    """The complete checkpoint of one step."""
-    return next((found for found in complete(run_dir) if found.step == step), None)
-
-
-def prune(run_dir: Path, keep_last: int, best_step: int | None) -> None:
-    """Delete all but the newest `keep_last` and the best; the index goes first, so none is ever half-deleted."""
-    kept = complete(run_dir)
-    for found in kept[: max(len(kept) - keep_last, 0)]:
-        if found.step != best_step:
-            _delete(found.path)
-
-
-def discard(path: Path) -> None:
-    """Delete a checkpoint, if it is there."""
-    if path.exists():
-        _delete(path)
-
-
-def size_in_bytes(path: Path) -> int:
-    """Bytes of all files of a checkpoint."""
-    return sum(file.stat().st_size for file in path.iterdir())
-
-
-def reason(error: BaseException) -> str:
-    """What went wrong in DCP, without the traceback that it quotes: of several processes, the first one's error."""
-    failures = getattr(error, "failures", None)
-    if failures:
-        error = next(iter(failures.values()))[0]
-    if "inline_container" in str(error):
-        # So torch's writer of archives tells of a file that takes no more bytes.
-        return "a file took no more bytes"
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
-
-
-def _delete(path: Path) -> None:
-    (path / ".metadata").unlink(missing_ok=True)
-    shutil.rmtree(path)
-
-
-def damage(path: Path) -> str | None:
-    """A sentence on what is wrong with a complete checkpoint; None when it is whole.
-
-    Its files must have their checksums, where there are some, and at least the length that the index says.
-    """
-    problem = checksums.problem(path)
-    if problem is None:
-        try:
-            stored = read_index(path).storage_data
-        except CheckpointError as error:
-            return str(error)
-        ends: dict[str, int] = {}
-        for info in stored.values():
-            ends[info.relative_path] = max(ends.get(info.relative_path, 0), info.offset + info.length)
-        short = [name for name, end in ends.items() if not _has_length(path / name, end)]
-        problem = f"{' and '.join(short)} is shorter than the index says" if short else None
-    return None if problem is None else f"{path} is damaged: {problem}."
-
-
-def _has_length(path: Path, length: int) -> bool:
-    return path.is_file() and path.stat().st_size >= length
 
 
 class _SafeReader(dcp.FileSystemReader):
@@ -191,9 +61,6 @@ class _SafeReader(dcp.FileSystemReader):
         return index
 
 
-# ── writing and reading ──────────────────────────────────────────────────────────────────────────────────
-
-
 def start_saving(
     path: Path, model: nn.Module, optimizer: Optimizer, loop_state: dict[str, Any], world: World = _ALONE
 ) -> Future[Any]:
@@ -202,8 +69,8 @@ def start_saving(
     Training may go on at once. loop_state must be JSON, and the same on all processes. The future ends when every
     process has written its part, with an exception where one could not (`finish_saving` says it in words).
     """
-    if world.is_main and path.exists():
-        _delete(path)
+    if world.is_main:
+        discard(path)
     state = {
         "model": _untied(model),
         "rng": _random_state(world),
@@ -398,3 +265,14 @@ def _set_random_state(state: dict[str, Tensor]) -> None:
             torch.cuda.set_rng_state(tensor)
         else:
             torch.set_rng_state(tensor)
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong in DCP, without the traceback that it quotes: of several processes, the first one's error."""
+    failures = getattr(error, "failures", None)
+    if failures:
+        error = next(iter(failures.values()))[0]
+    if "inline_container" in str(error):
+        # So torch's writer of archives tells of a file that takes no more bytes.
+        return "a file took no more bytes"
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
