@@ -9,7 +9,7 @@ import pytest
 
 from tuitrain.config import RunConfig, load_config
 from tuitrain.launch import LaunchError
-from tuitrain.launch.local import process_environment, train_command
+from tuitrain.launch.local import SPIN_COUNT, process_environment, train_command
 from tuitrain.launch.machine import Device, Machine
 from tuitrain.launch.processes import check_processes, choose_processes
 from tuitrain.runs import create_run_directory
@@ -109,6 +109,19 @@ def test_several_processes_are_started_by_torchrun_and_share_the_cores(
     assert "OMP_NUM_THREADS" not in process_environment(run)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert process_environment(run, 4)["OMP_NUM_THREADS"] == "7"
+
+
+def test_threads_that_wait_do_not_spin_for_long_unless_the_user_sets_a_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run_directory(tmp_path, "mine")
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    assert process_environment(run)["GOMP_SPINCOUNT"] == str(SPIN_COUNT)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert "GOMP_SPINCOUNT" not in process_environment(run)
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    assert process_environment(run)["GOMP_SPINCOUNT"] == "7"
 
 
 def test_memory_on_a_gpu_grows_in_segments_unless_the_user_says_otherwise(

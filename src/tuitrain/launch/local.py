@@ -31,6 +31,8 @@ from tuitrain.runs.editing import EditError, edited_facts
 from tuitrain.runs.lock import LockedError, exclusive
 from tuitrain.runs.newest import end_of_lines
 
+SPIN_COUNT = 10_000
+"""How often libgomp's threads look for work before they sleep (GOMP_SPINCOUNT): `bench/threads.py` compares values."""
 POLL_S = 0.1
 START_PATIENCE_S = 1.0
 """One that only looks whether a run is being started holds the lock for a moment."""
@@ -134,10 +136,13 @@ def process_environment(run: RunDirectory, processes: int = 1) -> dict[str, str]
     """The environment of a run's process: this one's, where the run is, and output that is not held back.
 
     Several processes share the cores; torchrun would give each of them one thread, whatever there is. On a GPU torch
-    takes memory in segments that can grow, so that steps of other shapes (evaluation, text) leave fewer gaps.
+    takes memory in segments that can grow, so that steps of other shapes (evaluation, text) leave fewer gaps. What the
+    user has set stays.
     """
     own = {"TUITRAIN_RUN_DIR": str(run.path), "TUITRAIN_RUN_ID": run.run_id, "PYTHONUNBUFFERED": "1"}
     shared = {"OMP_NUM_THREADS": str(max(1, usable_cores() // processes))} if processes > 1 else {}
+    if "OMP_WAIT_POLICY" not in os.environ:
+        shared["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
     if "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:  # the older name of the same
         shared["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
     return {**shared, **os.environ, **own}
