@@ -81,9 +81,8 @@ def main() -> int:
             quiet[policy] += step_ms(options.preset, options.steps, policy)
             with busy_process():
                 busy[policy] += step_ms(options.preset, options.steps, policy)
-    print(
-        f"{options.preset}, {os.cpu_count()} cores, {platform.machine()}; {options.rounds} × {options.steps} steps, medians"
-    )
+    machine = f"{os.cpu_count()} cores, {platform.machine()}"
+    print(f"{options.preset}, {machine}; medians of {options.rounds} × {options.steps} steps")
     print(f"{'policy':<10}{'quiet, ms':>12}{'ratio':>8}{'beside, ms':>13}{'ratio':>8}")
     medians = {policy: (statistics.median(quiet[policy]), statistics.median(busy[policy])) for policy in chosen}
     for policy, (alone, beside) in medians.items():
