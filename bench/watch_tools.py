@@ -27,6 +27,7 @@ TIMEOUT_S = 120.0
 TWO_CURVES = re.compile("[\u2801-\u28ff][^\u2801-\u28ff]*│[^\u2801-\u28ff]*[\u2801-\u28ff]")
 LEET_STEP = re.compile(r"_step +(\d+)")
 OUR_STEP = re.compile(r"step ([\d,]+)")
+READING = re.compile(r"(?:reading|loading) +\d+ %")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def our_tool() -> Tool:
         "tuitrain", "tuitrain", Path(sys.executable),
         lambda run: [command, "watch", run],
         our_step,
-        lambda lines, last: our_step(lines) == last and not any("loading" in line for line in lines[:3]),
+        lambda lines, last: our_step(lines) == last and not any(READING.search(line) for line in lines[:3]),
     )  # fmt: skip
 
 

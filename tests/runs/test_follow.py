@@ -16,7 +16,6 @@ from tuitrain.runs import (
     StreamFollower,
     drain,
     load_history,
-    newest_part,
 )
 from tuitrain.runs.follow import LineParser
 
@@ -215,38 +214,3 @@ def test_unknown_records_of_a_later_version_are_skipped(log: Path) -> None:
     history = drain(LogFollower(log), RunHistory())
     assert len(history.evals) == 1
     assert not history.broken
-
-
-def long_log(tmp_path: Path, steps: int = 20_000) -> Path:
-    path = tmp_path / "metrics.jsonl"
-    with EventWriter(path) as log:
-        log.write(Run(time=0.0, run_id="a", name="a"))
-        for number in range(1, steps + 1):
-            log.write(Step(time=float(number), step=number, loss=1.0))
-    return path
-
-
-def test_the_newest_part_of_a_long_log_is_read_without_the_rest(tmp_path: Path) -> None:
-    path = long_log(tmp_path)
-    whole = path.read_bytes()
-    with path.open("ab") as file:
-        file.write(b'{"type":"step","ti')
-    found = newest_part(path)
-    assert found is not None
-    records, end = found
-    assert isinstance(records[0], Run)
-    seen = steps(records[1:])
-    assert seen == list(range(seen[0], 20_001))
-    assert 100 < len(seen) < 10_000
-    assert end == len(whole)
-    path.write_bytes(whole)
-    follower = LogFollower(path, start=end)
-    assert not follower.poll()
-    with EventWriter(path) as log:
-        log.write(Step(step=20_001))
-    assert steps(follower.poll().records) == [20_001]
-
-
-def test_a_short_log_and_a_missing_one_have_no_part_to_show_first(tmp_path: Path) -> None:
-    assert newest_part(long_log(tmp_path, 100)) is None
-    assert newest_part(tmp_path / "nothing.jsonl") is None

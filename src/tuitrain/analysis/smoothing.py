@@ -11,8 +11,6 @@ from tuitrain.runs import FloatArray
 _NEGLIGIBLE = 1e-20
 # What stays in the processor's cache through all rounds.
 _AT_ONCE = 1 << 14
-# So many values that the bias of an average of them is nothing.
-_MANY = 1 << 40
 
 
 def smooth(values: FloatArray, weight: float) -> FloatArray:
@@ -35,10 +33,6 @@ class Smoother:
         self._origin = 0.0
         self._total = 0.0
         self._count = 0
-
-    def resume(self, average: float) -> None:
-        """Go on from an average that holds many values, as when those that came after it are void."""
-        self._origin, self._total, self._count = average, 0.0, _MANY
 
     def extend(self, values: FloatArray) -> FloatArray:
         """The averages at these further values.

@@ -30,8 +30,6 @@ class Curve:
     """While it stays equal, x and y only ever grow at their end, and drawing costs what the new points cost."""
     order: int = 0
     """Its place among the names and values of several, whichever of them lies on top."""
-    whole: bool = True
-    """Whether all points are there, and not only those without which it would look different."""
     forecast: bool = False
     """Whether it shows what is planned or projected and not what was measured."""
     edge: bool = False

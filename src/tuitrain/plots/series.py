@@ -1,15 +1,11 @@
 """The numbers of one run as charts need them: a metric over an axis, raw or smoothed, kept up as the log grows.
 
-What is new costs what is new: smoothed values, places on the axes and means are carried on from where they were. A run
-of more rows than ROWS_KEPT gives up old ones that no picture needs; `Detail` has them all for a part that is zoomed in.
+New records cost only what they add: smoothed values, positions on the axes and means continue from where they were.
 """
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,49 +13,19 @@ from tuitrain.analysis.limits import drawable
 from tuitrain.analysis.series import rising, step_seconds, tokens_covered
 from tuitrain.analysis.smoothing import Smoother
 from tuitrain.analysis.superseded import superseded_label, superseded_pieces
-from tuitrain.analysis.thinning import rows_to_keep
 from tuitrain.events import LATEST_TIME
 from tuitrain.plots.axes import XAxis
-from tuitrain.runs import FloatArray, LogFollower, RunHistory
-from tuitrain.runs.columns import BoolArray, Columns
-
-ROWS_KEPT = 1 << 18
-"""More rows than this are thinned: ten million steps then take as much memory as a quarter of a million."""
-DETAIL_ROWS = 1 << 20
-"""So many rows of a part that is zoomed in are held, for as long as it is."""
-_UNSMOOTHED = ("time", "step", "tokens", "lr")
+from tuitrain.runs import FloatArray, RunHistory
+from tuitrain.runs.columns import Columns
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points in the order of steps. While `identity` stays equal, x and y only ever grow at their end.
-
-    whole: whether all points are there, and not only those without which the picture would be another.
-    """
+    """Points in the order of steps. While `identity` stays equal, x and y only ever grow at their end."""
 
     x: FloatArray
     y: FloatArray
     identity: tuple[object, ...]
-    whole: bool = True
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a log: the steps it holds, and where it begins and ends, in bytes."""
-
-    low: float
-    high: float
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Detail:
-    """A part of a thinned run with all its rows, for the steps from low to high."""
-
-    low: float
-    high: float
-    series: RunSeries
 
 
 class _Growing:
@@ -82,13 +48,6 @@ class _Growing:
         self._values[self.length : end] = values
         self.length = end
 
-    def keep(self, rows: BoolArray) -> None:
-        self._values = self.values[rows]
-        self.length = len(self._values)
-
-    def cut(self, row: int) -> None:
-        self.length = min(self.length, row)
-
 
 class _Rising(_Growing):
     """A column as an axis: never decreasing, and nan where a value is below 0, at the limit or past it."""
@@ -99,11 +58,6 @@ class _Rising(_Growing):
         self._highest = 0.0
         self.unusable = 0
         """How many values are nan."""
-
-    def cut(self, row: int) -> None:
-        super().cut(row)
-        self._highest = float(np.fmax.reduce(self.values, initial=0.0))
-        self.unusable = int(np.isnan(self.values).sum())
 
     def catch_up(self, column: FloatArray) -> None:
         new = column[self.length :]
@@ -123,12 +77,6 @@ class _Smoothed(_Growing):
         super().__init__(np.float32)
         self._smoother = Smoother(weight)
 
-    def cut(self, row: int) -> None:
-        super().cut(row)
-        known = np.flatnonzero(np.isfinite(self.values))
-        if len(known):
-            self._smoother.resume(float(self.values[known[-1]]))
-
     def catch_up(self, table: Columns, key: str) -> None:
         values, present = drawable(table[key][self.length :]), table.present(key)[self.length :]
         if not len(values):
@@ -141,17 +89,10 @@ class _Smoothed(_Growing):
 
 
 class RunSeries:
-    """All all_series of one history. ahead: those of the newest part of a log that is still being read."""
+    """All series of one history."""
 
-    def __init__(self, history: RunHistory, ahead: RunSeries | None = None) -> None:
+    def __init__(self, history: RunHistory) -> None:
         self.history = history
-        self.ahead = ahead
-        self.detail: Detail | None = None
-        self.thinned_until: float | None = None
-        """The step up to which rows are missing; None while none are."""
-        self._offsets: list[tuple[float, int]] = []
-        self._read_to = 0
-        self._thinnings = 0
         self._forget()
 
     def _forget(self) -> None:
@@ -169,26 +110,12 @@ class RunSeries:
         cut = len(steps.cuts) != self._cuts
         # The first row's share of the time depends on the second.
         begins = self._seconds.length == 1 and len(steps) > 1
-        if begins or (cut and self.thinned_until is None):
+        if begins or cut:
             self._forget()
-        elif cut:
-            # What was thinned cannot be gone through again. The means keep what was superseded.
-            row = min(steps.cuts[self._cuts :])
-            self._cuts, self._summed = len(steps.cuts), min(self._summed, row)
-            for array in (self._seconds, self._clock, self._tokens, *self._smoothed.values()):
-                array.cut(row)
         return steps
 
     def of(self, key: str, axis: XAxis, weight: float = 0.0) -> Series:
         """A metric of the steps over an axis, smoothed with a weight in [0, 1); 0 is raw."""
-        if self.detail is not None:
-            part = self.detail.series
-            found = part.of(key, axis, weight)
-            if axis == "time":
-                numbers, _ = part.history.steps.series(key)
-                x = self._own_place(axis, numbers[-len(found.x) :])
-                found = replace(found, x=x)
-            return found
         steps = self._settle()
         if not steps.has(key):
             return Series(np.empty(0), np.empty(0), ())
@@ -196,15 +123,7 @@ class RunSeries:
         known = np.isfinite(x) & there
         if not known.all():
             x, y = x[known], y[known]
-        identity = (id(self), key, axis, weight, self._cuts, self._thinnings)
-        return Series(x, y, identity, whole=self.thinned_until is None)
-
-    def pieces(self, key: str, axis: XAxis, weight: float = 0.0) -> list[Series]:
-        """The same, and while the log is being read its newest part as a piece of its own."""
-        found = [self.of(key, axis, weight)]
-        if self.ahead is not None and self.detail is None and axis != "time":
-            found.append(self.ahead.of(key, axis, weight))
-        return [series for series in found if len(series.x)]
+        return Series(x, y, (id(self), key, axis, weight, self._cuts))
 
     def system(self, key: str, axis: XAxis) -> Series:
         """Readings of the machine over an axis: a column of `RunHistory.system_columns`."""
@@ -232,12 +151,6 @@ class RunSeries:
 
     def place(self, axis: XAxis, steps: FloatArray) -> FloatArray:
         """Where steps lie on an axis, between records by interpolation; nan outside the log, but step 0 is at 0."""
-        if self.ahead is not None and axis != "step":
-            placed = self._own_place(axis, steps)
-            return np.where(np.isfinite(placed), placed, self.ahead.place(axis, steps))
-        return self._own_place(axis, steps)
-
-    def _own_place(self, axis: XAxis, steps: FloatArray) -> FloatArray:
         if axis == "step":
             return steps
         rows, numbers = self._rows(axis), self.history.steps["step"]
@@ -262,7 +175,7 @@ class RunSeries:
         """Whether the first record is the first of its run, and not of a log that begins later."""
         numbers = self.history.steps["step"][:2]
         usual = numbers[1] - numbers[0] if len(numbers) > 1 else numbers[0]
-        return bool(numbers[0] <= max(1.0, usual)) or self.thinned_until is not None
+        return bool(numbers[0] <= max(1.0, usual))
 
     def _rows(self, axis: XAxis) -> FloatArray:
         """The place of each row on an axis, never decreasing."""
@@ -340,59 +253,7 @@ class RunSeries:
         both = np.isfinite(gained) & np.isfinite(spent)
         _add(self._means["tokens"], gained[both].sum(), spent[both].sum())
 
-    def note_offset(self, start: int, end: int, step: float) -> None:
-        """Remember that the records from this byte of the log to that begin with this step."""
-        self._read_to = end
-        while self._offsets and self._offsets[-1][0] >= step:
-            self._offsets.pop()
-        self._offsets.append((step, start))
-
-    def bytes_of(self, low: float, high: float) -> tuple[int, int]:
-        """Where in the log the steps from low to high lie, with what their smoothing needs."""
-        steps = [step for step, _ in self._offsets]
-        first = max(0, bisect.bisect_right(steps, low) - 2)
-        last = bisect.bisect_right(steps, high)
-        return self._offsets[first][1] if steps else 0, self._offsets[last][1] if last < len(steps) else self._read_to
-
-    def thin(self, weights: Sequence[float], limit: int | None = None) -> None:
-        """Give up old rows when there are more than `limit`, three quarters of them; unless given it is ROWS_KEPT.
-
-        Times, means and what is smoothed with one of these weights stay those of all rows.
-        """
-        steps, limit = self._settle(), limit or ROWS_KEPT
-        if len(steps) <= limit:
-            return
-        self._tell_time(steps)
-        self._clock.catch_up(steps["time"])
-        self._tokens.catch_up(steps["tokens"])
-        self._sum_up(steps)
-        for key in steps.keys:
-            if key not in _UNSMOOTHED and steps.has(key):
-                for weight in weights:
-                    self._column(key, weight)
-        old = len(steps) - limit // 4
-        keep = np.ones(len(steps), dtype=bool)
-        keep[:old] = rows_to_keep(steps, old, limit // 4)
-        self.thinned_until = float(steps["step"][old - 1])
-        self.history.steps = steps.where(keep)
-        self.history.steps.cuts = steps.cuts
-        for array in (self._seconds, self._clock, self._tokens, *self._smoothed.values()):
-            array.keep(keep)
-        self._summed = len(self.history.steps)
-        self._thinnings += 1
-
 
 def _add(sums: list[float], value: float, weight: float, at: int = 0) -> None:
     sums[at] += float(value)
     sums[at + 1] += float(weight)
-
-
-def read_closely(path: Path, part: Part, weights: Sequence[float]) -> RunSeries:
-    """A part of a log with all its rows, as far as DETAIL_ROWS allows. Raises OSError."""
-    all_series, follower = RunSeries(RunHistory()), LogFollower(path, start=part.start)
-    while True:
-        batch = follower.poll()
-        all_series.history.absorb(batch.records)
-        all_series.thin(weights, DETAIL_ROWS)
-        if not batch.more or batch.end >= part.end:
-            return all_series

@@ -10,7 +10,6 @@ from tuitrain.runs.follow import (
     drain,
     load_histories,
     load_history,
-    newest_part,
 )
 from tuitrain.runs.history import BrokenLine, RunHistory
 from tuitrain.runs.layout import RunDirectory, RunInfo, create_run_directory, new_run_id
@@ -43,7 +42,6 @@ __all__ = [
     "load_history",
     "lock_held",
     "new_run_id",
-    "newest_part",
     "read_snapshot",
     "runs_directory",
 ]

@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tuitrain.events import AnyRecord, BrokenLineError, Run, decode, decode_lines
+from tuitrain.events import AnyRecord, BrokenLineError, decode, decode_lines
 from tuitrain.files import open_regular
 from tuitrain.runs.history import BrokenLine, RunHistory
 from tuitrain.runs.layout import RunDirectory
 
 CHUNK_BYTES = 4 << 20
-LONG_BYTES = 2 << 20
-"""A longer log takes too long to be read before its newest part is shown."""
-NEWEST_BYTES = 256 << 10
 LONGEST_LINE = 16 << 20
 """Bytes; a record of a thousand layers has a hundredth of that."""
 _MEMORY_BYTES = 64
@@ -166,30 +163,6 @@ class StreamFollower:
         self.ended = not data
         records, broken = self._parser.feed(data or b"\n")
         return Batch(records, broken, more=not self.ended)
-
-
-def newest_part(path: Path) -> tuple[tuple[AnyRecord, ...], int] | None:
-    """What a long log says of the run, and its newest records; and where its last whole line ends.
-
-    None for a log that is read quickly as a whole, or is not there.
-    """
-    try:
-        file = open_regular(path)
-    except FileNotFoundError:
-        return None
-    with file:
-        size = os.fstat(file.fileno()).st_size
-        if size <= LONG_BYTES:
-            return None
-        head = os.pread(file.fileno(), LONG_BYTES, 0)
-        tail = os.pread(file.fileno(), NEWEST_BYTES, size - NEWEST_BYTES)
-    begin, end = tail.find(b"\n") + 1, tail.rfind(b"\n") + 1
-    # A log begins with what the run is, after stages of its preparation; what a later attempt says of itself is in the
-    # newest part or far from it.
-    first, _ = LineParser().feed(head[: head.find(b"\n", max(head.find(b'"type":"run"'), 0)) + 1])
-    newest, _ = LineParser().feed(tail[begin:end])
-    told = tuple(record for record in first if isinstance(record, Run))
-    return (*told[:1], *newest), size - NEWEST_BYTES + end
 
 
 def drain(follower: Follower, history: RunHistory) -> RunHistory:

@@ -19,11 +19,10 @@ from textual.theme import Theme
 
 from tuitrain.events import Alert
 from tuitrain.plots.axes import X_AXES, XAxis
-from tuitrain.plots.series import Part
 from tuitrain.runs import Follower, RunDirectory, come_back_command
 from tuitrain.tui.actions import actions_for
 from tuitrain.tui.alarm import Alarm
-from tuitrain.tui.feed import Arrived, Detailed, Feed, Listed, Troubled, Wanted
+from tuitrain.tui.feed import Arrived, Feed, Listed, Troubled
 from tuitrain.tui.narrow import NarrowUpdate
 from tuitrain.tui.navigation import Navigation
 from tuitrain.tui.refresh import Link, Pace, timed
@@ -33,7 +32,7 @@ from tuitrain.tui.settings import THEMES, Found, Settings, load_settings
 from tuitrain.tui.source import Update
 from tuitrain.tui.theme import DARK, Palette, palette_of
 from tuitrain.tui.themes import SHIPPED
-from tuitrain.tui.view_state import SMOOTHINGS, RunView, ViewState
+from tuitrain.tui.view_state import RunView, ViewState
 
 DEFAULTS = Settings()
 SAVE_S = 5.0
@@ -92,7 +91,6 @@ class TuitrainApp(Navigation):
         self._place: ScreenName = screen or last_screen(self.session)
         self._generation = 0
         self._screens: dict[str, Screen[None]] = {}
-        self._asked: dict[int, Part] = {}
         self._drawn_at = 0.0
         self._redraw_pending = False
         self._session_problem_told = False
@@ -199,27 +197,16 @@ class TuitrainApp(Navigation):
         done = False
         for update in message.updates:
             view = self.state.runs[update.index]
-            reading = view.loading is not None or not view.loaded
+            reading = view.reading is not None or not view.loaded
             self._absorb(view, update)
-            done |= reading and view.loaded and view.loading is None
+            done |= reading and view.loaded and view.reading is None
         self._redraw_soon(at_once=done)
 
     def _absorb(self, view: RunView, update: Update) -> None:
         if update.batch.reset:
-            view.start_again()
             self._forget_axes()
-        if update.newest is not None:
-            view.show_newest(update.newest)
-        view.absorb(update.batch, self._smoothings)
-        # Of a long log that is still being read from its beginning, what is new comes to its newest part.
-        arrived = update.batch.records if view.loading is None else update.ahead.records
-        if view.loading is not None:
-            view.history.absorb(update.ahead.records)
-        view.loaded_to(update.loading)
-        view.status, view.console, view.problem = update.status, update.console, update.problem
-        view.loaded = view.loaded or not (update.batch.more or update.newest)
-        known = view.loaded or update.newest is not None
-        self._ring(view, self._alarm.hear(view.index, arrived, loaded=known))
+        view.absorb(update)
+        self._ring(view, self._alarm.hear(view.index, update.batch.records, loaded=view.loaded))
 
     def _ring(self, view: RunView, alerts: Sequence[Alert]) -> None:
         """Say what has just been alerted, with one ring of the terminal's bell."""
@@ -228,26 +215,6 @@ class TuitrainApp(Navigation):
             self.notify(alert.message, title=view.name, severity=severity, timeout=NOTICE_S)
         if alerts and self.settings.bell:
             self.bell()
-
-    def on_detailed(self, message: Detailed) -> None:
-        """Take in all records of the part that is zoomed in."""
-        self._asked.pop(message.index, None)
-        if message.generation == self._generation:
-            self.state.runs[message.index].show_closely(message.part, message.series)
-            self._draw()
-
-    def look_closely(self) -> None:
-        """See that charts which are zoomed into thinned history get all rows of what they show."""
-        for view in self.state.runs:
-            part = view.part_wanted(self.state.x, self.state.zoom)
-            if part is not None and view.directory is not None and self._asked.get(view.index) != part:
-                self._asked[view.index] = part
-                self.feed.want(Wanted(self._generation, view.index, view.directory, part, self._smoothings))
-
-    @property
-    def _smoothings(self) -> tuple[float, ...]:
-        """Every weight that a key can choose, and the one in use."""
-        return tuple({*SMOOTHINGS[1:], self.state.smoothing} - {0.0})
 
     def on_listed(self, message: Listed) -> None:
         """Take in the new list of runs."""

@@ -6,12 +6,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from textual.message import Message
 
-from tuitrain.plots.series import Part, RunSeries, read_closely
 from tuitrain.runs import Follower, LogFollower, RunDirectory, RunSnapshot, SnapshotReader, list_runs
 from tuitrain.tui.source import Source, Update
 
@@ -32,17 +30,6 @@ class Arrived(Message):
         self.updates = updates
 
 
-class Detailed(Message):
-    """A part of a thinned run with all its rows."""
-
-    def __init__(self, generation: int, index: int, part: Part, all_series: RunSeries) -> None:
-        super().__init__()
-        self.generation = generation
-        self.index = index
-        self.part = part
-        self.series = all_series
-
-
 class Listed(Message):
     """The list of runs has changed."""
 
@@ -57,17 +44,6 @@ class Troubled(Message):
     def __init__(self, problem: str) -> None:
         super().__init__()
         self.problem = problem
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A part of a run's log that is to be read again, and the weights it will be smoothed with."""
-
-    generation: int
-    index: int
-    run: RunDirectory
-    part: Part
-    smoothings: tuple[float, ...]
 
 
 class Feed(threading.Thread):
@@ -88,7 +64,6 @@ class Feed(threading.Thread):
         self._shown = threading.Event()
         self._drawn = threading.Event()
         self._first: queue.SimpleQueue[Arrived | None] = queue.SimpleQueue()
-        self._wanted: queue.SimpleQueue[Wanted] = queue.SimpleQueue()
         self.polls = 0
         """How often the runs were polled so far."""
 
@@ -119,11 +94,6 @@ class Feed(threading.Thread):
         self._list_dir, self._list_told = runs_dir, None
         self._wake.set()
 
-    def want(self, wanted: Wanted) -> None:
-        """Read a part of a log with all its rows; a Detailed message brings it."""
-        self._wanted.put(wanted)
-        self._wake.set()
-
     def drawn(self) -> None:
         """Say that the first picture is on the terminal: until then reading on would only delay it."""
         self._drawn.set()
@@ -144,7 +114,6 @@ class Feed(threading.Thread):
         self._look_first()
         while not self._stopped.is_set():
             self._wake.clear()
-            self._read_parts()
             more = self._poll_runs()
             directory = self._list_dir
             if directory is not None and (self._list_told is None or time.monotonic() - listed_at >= LIST_S):
@@ -167,7 +136,7 @@ class Feed(threading.Thread):
     def _poll_runs(self) -> bool:
         """Poll every run once; returns whether one has more to read at once."""
         message = self._poll_once()
-        more = message is not None and any(update.batch.more or update.newest for update in message.updates)
+        more = message is not None and any(update.batch.more for update in message.updates)
         if message is not None and not self._stopped.is_set():
             self._taken.clear()
             self._send(message)
@@ -181,17 +150,6 @@ class Feed(threading.Thread):
             generation, sources = self._generation, self._sources
         updates = tuple(update for update in (source.poll() for source in sources) if update is not None)
         return Arrived(generation, updates) if updates else None
-
-    def _read_parts(self) -> None:
-        while not self._wanted.empty():
-            wanted = self._wanted.get()
-            path = wanted.run.metrics
-            try:
-                all_series = read_closely(path, wanted.part, wanted.smoothings)
-            except OSError as error:
-                self._send(Troubled(f"cannot read {path}: {error.strerror or error}"))
-                continue
-            self._send(Detailed(wanted.generation, wanted.index, wanted.part, all_series))
 
     def _poll_list(self, runs_dir: Path) -> None:
         try:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from tuitrain.files import open_regular
-from tuitrain.runs import Batch, Follower, LogFollower, RunDirectory, RunHistory, Status, derive_status, newest_part
+from tuitrain.runs import Batch, Follower, LogFollower, RunDirectory, Status, derive_status, read_snapshot
 from tuitrain.runs.status import Liveness
 
 CONSOLE_BYTES = 128 << 10
@@ -17,83 +17,61 @@ NOTHING = Batch()
 
 @dataclass(frozen=True)
 class Update:
-    """What is new about one run: its place on the screen, its records, and what else changed.
-
-    A long log is read from its beginning, but its newest part is there at once: `newest` is a history of that alone,
-    `ahead` what came to it since. loading: how much of the log was read, 0–1; None when all of it was.
-    """
+    """What one poll of a run returned. index: of the run on the screen. problem: why its log cannot be read."""
 
     index: int
     batch: Batch
     status: Status
     console: tuple[str, ...]
     problem: str
-    newest: RunHistory | None = None
-    ahead: Batch = NOTHING
-    loading: float | None = None
 
 
 @dataclass
 class Source:
-    """What the thread remembers of one run, to tell its status and to see what changed."""
+    """What the thread keeps of one run, to derive its status and to notice changes."""
 
     index: int
     directory: RunDirectory | None
     follower: Follower
     live: Liveness = field(default_factory=Liveness)
-    ahead: LogFollower | None = None
-    live_ahead: Liveness = field(default_factory=Liveness)
-    begun: bool = False
     console_mark: tuple[int, int] | None = None
-    told: tuple[Status, tuple[str, ...], str, int] | None = None
+    posted: tuple[Status, tuple[str, ...], str, int] | None = None
     console: tuple[str, ...] = field(default=())
 
     def poll(self) -> Update | None:
         """What is new; None when nothing is."""
-        batch, ahead, problem, newest, readable = NOTHING, NOTHING, "", None, True
+        batch, problem, readable = NOTHING, "", True
         try:
-            newest = None if self.begun else self._begin()
-            if newest is None:
-                batch = self.follower.poll()
-                ahead = self.ahead.poll() if self.ahead else NOTHING
+            batch = self.follower.poll()
             self._read_console()
             if self.live.last_time is not None and self.directory and not self.directory.metrics.exists():
                 problem = "the log is gone; waiting for it"
         except OSError as error:
             readable = False
             problem = f"cannot read the log: {error.strerror or error} ({error.filename or 'standard input'})"
-        self.live = _taken(self.live, batch)
-        self.live_ahead = _taken(self.live_ahead, ahead)
-        if newest is None and not batch.more:
-            self.ahead = None
-        loading = (batch.end / max(batch.size, 1)) if self.ahead else None
-        live = self.live_ahead if self.ahead else self.live
-        follower = self.ahead or self.follower
-        read = follower.end_of_lines if isinstance(follower, LogFollower) else None
-        info = self.directory.read_info() if self.directory else None
-        lock, log = (self.directory.lock, self.directory.metrics) if self.directory else (None, None)
-        status = derive_status(
-            info, live.end, live.last_time, live.begun, lock=lock, log=log, log_bytes=read, readable=readable
-        )
+        if batch.reset:
+            self.live = Liveness()
+        for record in batch.records:
+            self.live.take(record)
+        status = self._status(batch, readable)
         # The age of a silence is on the screen, so each minute of it is news.
-        silent = int(time.time() - (live.last_time or 0.0)) // 60 if status is Status.STALLED else 0
-        known, self.told = self.told, (status, self.console, problem, silent)
-        if not batch and not ahead and newest is None and known == self.told:
+        silent = int(time.time() - (self.live.last_time or 0.0)) // 60 if status is Status.STALLED else 0
+        before, self.posted = self.posted, (status, self.console, problem, silent)
+        if not batch and before == self.posted:
             return None
-        return Update(self.index, batch, status, self.console, problem, newest, ahead, loading)
+        return Update(self.index, batch, status, self.console, problem)
 
-    def _begin(self) -> RunHistory | None:
-        """The newest part of a log that is too long to be read at once."""
-        self.begun = True
-        found = newest_part(self.directory.metrics) if self.directory else None
-        if found is None:
-            return None
-        records, end = found
-        self.ahead = LogFollower(self.directory.metrics, start=end) if self.directory else None
-        self.live_ahead = _taken(self.live_ahead, Batch(records))
-        history = RunHistory()
-        history.absorb(records)
-        return history
+    def _status(self, batch: Batch, readable: bool) -> Status:
+        if self.directory is None:
+            return derive_status(None, self.live.end, self.live.last_time, self.live.begun, readable=readable)
+        if batch.more:
+            # The records read so far are old ones: the end of the log says what the run does now.
+            return self.posted[0] if self.posted else read_snapshot(self.directory).status
+        live, read = self.live, self.follower.end_of_lines if isinstance(self.follower, LogFollower) else None
+        return derive_status(
+            self.directory.read_info(), live.end, live.last_time, live.begun,
+            lock=self.directory.lock, log=self.directory.metrics, log_bytes=read, readable=readable,
+        )  # fmt: skip
 
     def _read_console(self) -> None:
         """The last part of the console log, if it changed."""
@@ -116,11 +94,3 @@ class Source:
         # A progress bar overwrites its line: what counts is what stands there last.
         shown = [text.rstrip("\r").rpartition("\r")[2] for text in lines]
         self.console = tuple(shown[:-1] if shown and not shown[-1] else shown)[-CONSOLE_LINES:]
-
-
-def _taken(live: Liveness, batch: Batch) -> Liveness:
-    """What is known with the records of a batch; a log that was replaced begins anew."""
-    live = Liveness() if batch.reset else live
-    for record in batch.records:
-        live.take(record)
-    return live

@@ -162,18 +162,19 @@ def _drawn(all_series: Sequence[Series], about: Metric, role: str, name: str = "
 
 
 def _pieces(view: PlotRun, about: Metric, request: PlotRequest, weight: float, derive: Derive | None) -> list[Series]:
-    """The metric of one run: one series, or two while its log is still being read."""
-    all_series = [series_of(view, about, request)]
+    """The metric of one run, as a list of one series or none."""
     if about.source == "step":
-        all_series = view.series.pieces(about.key, request.x, weight)
-    derived = [derive(view, series) for series in all_series] if derive else all_series
-    return [series for series in derived if len(series.x)]
+        series = view.series.of(about.key, request.x, weight)
+    else:
+        series = series_of(view, about, request)
+    series = derive(view, series) if derive else series
+    return [series] if len(series.x) else []
 
 
 def scaled(series: Series, about: Metric, role: str, name: str = "", mark: str = "") -> Curve:
     """A curve in the unit of its metric."""
     y = series.y if about.factor == 1 else series.y * about.factor
-    return Curve(series.x, y, role, name, mark, series.identity, whole=series.whole)
+    return Curve(series.x, y, role, name, mark, series.identity)
 
 
 def _superseded(view: PlotRun, about: Metric, request: PlotRequest, derive: Derive | None) -> list[Curve]:

@@ -23,12 +23,12 @@ def memory(request: PlotRequest) -> Plot:
         return plot(request, peak, curves=curves(request, peak, smooth=False), levels=levels, from_zero=True)
     view = request.runs[0]
     role = run_role(view.index)
-    parts = [
-        scaled(series, about, role + faint, "" if number else name)
+    parts = tuple(
+        scaled(series, about, role + faint, name)
         for about, faint, name in ((peak, "", "peak"), (allocated, ".faint", "allocated"))
-        for number, series in enumerate(view.series.pieces(about.key, request.x))
-    ]
-    found = plot(request, peak, curves=tuple(parts), levels=levels, from_zero=True)
+        if len((series := view.series.of(about.key, request.x)).x)
+    )
+    found = plot(request, peak, curves=parts, levels=levels, from_zero=True)
     return replace(found, title="memory", empty=NO_MEMORY if has_steps(request) else NO_DATA)
 
 

@@ -91,7 +91,7 @@ def draw(
         notes += [join(each, GAP) for each in others][: rows - _ROWS_WITH_NOTE + 1]
         if others:
             parts = _parts(plot, options, cache, columns - 3, rows - 2 - len(notes))
-    beyond = _outliers(*parts[0].outliers, whole=all(curve.whole for curve in plot.curves))
+    beyond = _outliers(*parts[0].outliers)
     lines = [top(plot, columns, frame, beyond, values, runs_below=bool(below))]
     lines += [(Span("│ ", frame), *fit(note, columns - 3), Span("│", frame)) for note in notes]
     edge, right = Span("│", frame), (Span(" "), Span("│", frame))
@@ -219,10 +219,9 @@ def _y_ticks(plot: Plot, axis: Range, rows: int) -> list[tuple[float, str]]:
     return list(zip(positions, ax.log_labels(positions), strict=True))
 
 
-def _outliers(above: int, below: int, whole: bool) -> str:
-    """How many points lie beyond the y range, as `1 below`; of a curve that is not whole at least so many."""
-    least = "" if whole else "≥ "
-    return ", ".join(f"{least}{count:,} {where}" for count, where in ((above, "above"), (below, "below")) if count)
+def _outliers(above: int, below: int) -> str:
+    """How many points lie beyond the y range, as `1 below`."""
+    return ", ".join(f"{count:,} {where}" for count, where in ((above, "above"), (below, "below")) if count)
 
 
 def _empty(plot: Plot, columns: int, rows: int, frame: str) -> list[Line]:

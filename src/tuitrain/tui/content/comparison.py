@@ -85,7 +85,7 @@ def _heads(state: ViewState, compared: Comparison) -> list[tuple[str, str, str]]
 def _participant(state: ViewState, index: int, long: bool) -> Line:
     view = state.runs[index]
     mark, step = STATUS_MARKS.get(view.status, "●"), view.history.step
-    reading = "" if view.loading is None else f" · reading {100 * view.loading:.0f} %"
+    reading = "" if view.reading is None else f" · reading {100 * view.reading:.0f} %"
     return line(
         Span(f"{glyph(view.index)} ", run_role(view.index)),
         Span(run_names(state.runs)[index], "run.name"),

@@ -119,8 +119,8 @@ def _tokens(view: RunView, progress: Progress, long: bool) -> Line:
 
 
 def _times(view: RunView, progress: Progress, now: float) -> Line:
-    if view.loading is not None:
-        return line(Span(f"loading {min(int(100 * view.loading), 99)} %", "accent"))
+    if view.reading is not None:
+        return line(Span(f"reading {100 * view.reading:.0f} %", "accent"))
     if view.status is Status.STALLED and view.history.last_time is not None:
         return line(Span(f"silent for {units.duration(now - view.history.last_time)}", "warn"))
     if view.status.live:

@@ -98,7 +98,6 @@ class ChartGridScreen(ChartActions):
         super().lay_out()
 
     def draw_body(self, cells: int) -> None:
-        self.app.look_closely()
         charts = {chart.panel: chart for chart in self.charts if chart.display}
         for index, panel in enumerate(self.panels):
             chart = charts.get(panel.id)
