@@ -175,23 +175,23 @@ def test_what_a_later_attempt_did_again_lies_below(state: ViewState) -> None:
 
 
 def test_marks_say_what_happened(state: ViewState) -> None:
-    marks = plot_of("mfu", state).marks
+    marks = plot_of("mfu", state).markers
     assert [(mark.kind, mark.x) for mark in marks] == [
         ("eval", 100), ("checkpoint", 100), ("eval", 200), ("checkpoint", 200), ("eval", 300), ("checkpoint", 300),
         ("restart", 300), ("alert", 350), ("eval", 400), ("checkpoint", 400),
     ]  # fmt: skip
     assert {mark.text for mark in marks} >= {"attempt 2", "warning: Gradient norm 14.", "checkpoint"}
     # Where stars say the same there are no marks of evaluations.
-    assert {mark.kind for mark in plot_of("loss", state).marks} == {"checkpoint", "restart", "alert"}
+    assert {mark.kind for mark in plot_of("loss", state).markers} == {"checkpoint", "restart", "alert"}
     state.x = "tokens"
-    tokens = [mark.x for mark in plot_of("mfu", state).marks if mark.kind == "checkpoint"]
+    tokens = [mark.x for mark in plot_of("mfu", state).markers if mark.kind == "checkpoint"]
     per_step = load_config("llama2-tiny", PINNED).tokens_per_step
     assert tokens == pytest.approx([step * per_step for step in (100, 200, 300, 400)])
 
 
 def test_many_evaluations_do_not_fill_a_chart_with_marks() -> None:
     said = [*records(), *(Eval(time=2000.0 + n, step=300 + n, loss=3.0) for n in range(100))]
-    marks = plot_of("mfu", ViewState([view(said)])).marks
+    marks = plot_of("mfu", ViewState([view(said)])).markers
     assert [mark.x for mark in marks if mark.kind == "eval"] == [399]
 
 

@@ -25,7 +25,7 @@ from tuitrain.plots.axes import (
     ticks,
     time_label,
 )
-from tuitrain.plots.model import SUPERSEDED, ChartOptions, Curve, Level, Mark, Plot, Points
+from tuitrain.plots.model import SUPERSEDED, ChartOptions, Curve, Level, Marker, Plot, Points
 from tuitrain.plots.prepared import ChartCache
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.drawing import draw
@@ -121,10 +121,10 @@ def test_the_legend_of_several_runs_names_all_in_the_border_or_below_it() -> Non
         replace(curve(3, 2, 1, name=f"gpt2-tiny · 00a{index}", glyph=mark), role=f"run{index}")
         for index, mark in enumerate("●▲■")
     )
-    marks = (Mark(2.0, "checkpoint", "quiet"),)
+    marks = (Marker(2.0, "checkpoint", "quiet"),)
     assert all(run.name in text(Plot("loss", "2.31", runs), 90)[0] for run in runs)
     # What tells them apart goes before the names of events.
-    short = " ".join(text(Plot("loss", "2.31", runs, marks=marks), 46)[0].split())
+    short = " ".join(text(Plot("loss", "2.31", runs, markers=marks), 46)[0].split())
     assert "● 00a0 ▲ 00a1 ■ 00a2 ╮" in short
     border, below, *_ = text(Plot("loss", "2.31", runs), 32)
     assert "●" not in border
@@ -134,19 +134,19 @@ def test_the_legend_of_several_runs_names_all_in_the_border_or_below_it() -> Non
 def test_a_spike_is_an_outlier_but_the_beginning_of_a_loss_is_none() -> None:
     values = 3 + 7 * np.exp(-np.arange(1000.0) / 8)
     values[500] = 400.0
-    plot = Plot("loss", curves=(curve(*values.tolist()),), clip=True, starts=True)
+    plot = Plot("loss", curves=(curve(*values.tolist()),), clip=True, keep_first=True)
     rows = text(plot)
     assert "1 above" in rows[0]
     assert any(row[1:4].strip() in ("8", "10") for row in rows[1:-1])
     assert not any(row[1:4].strip() in ("15", "20") for row in rows[1:-1])
     # Elsewhere such a beginning is left out like any other outlier.
-    assert "1 above" not in text(replace(plot, starts=False))[0]
-    assert "above" in text(replace(plot, starts=False))[0]
+    assert "1 above" not in text(replace(plot, keep_first=False))[0]
+    assert "above" in text(replace(plot, keep_first=False))[0]
 
 
 def test_a_panel_without_data_has_no_legend() -> None:
-    marks, levels = (Mark(2.0, "checkpoint", "quiet"),), (Level(25.3, "clip", "capacity 25.3"),)
-    rows = text(Plot("GPU memory", marks=marks, levels=levels, log=True, empty="n/a: none"), 80)
+    marks, levels = (Marker(2.0, "checkpoint", "quiet"),), (Level(25.3, "clip", "capacity 25.3"),)
+    rows = text(Plot("GPU memory", markers=marks, levels=levels, log=True, empty="n/a: none"), 80)
     assert rows[0] == "╭ GPU memory " + "─" * 66 + "╮"
 
 
@@ -280,9 +280,9 @@ def test_marks_never_hide_a_curve() -> None:
     x = np.arange(1.0, 101)
     flat = Plot("loss", curves=(Curve(x, np.zeros(100), "run0"),), from_zero=True)
     marks = tuple(
-        Mark(at, kind, "quiet") for at, kind in ((20.0, "checkpoint"), (40.0, "restart"), (60.0, "alert"))
+        Marker(at, kind, "quiet") for at, kind in ((20.0, "checkpoint"), (40.0, "restart"), (60.0, "alert"))
     )  # fmt: skip
-    before, after = text(flat), text(replace(flat, marks=marks))
+    before, after = text(flat), text(replace(flat, markers=marks))
     assert after != before
     for old, new in zip(before[1:-1], after[1:-1], strict=True):
         assert all(new[index] == char for index, char in enumerate(old) if "⠀" < char <= "⣿")

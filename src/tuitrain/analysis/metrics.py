@@ -21,7 +21,7 @@ class Metric:
     key is the column of `RunHistory.steps` (or for source "eval" of `.evals`, for "system" of `.system_columns`, for
     "summary" the field of `Summary`; for "derived" it is made of others); a stored value times `factor` is in `unit`,
     which is what axes show; `format` renders the stored value with its unit. better: which way is good; panel: the
-    panel of the dashboard it belongs to, where `part` is its name among others.
+    panel of the dashboard it belongs to, where `legend` is its name beside others.
     """
 
     key: str
@@ -33,7 +33,7 @@ class Metric:
     panel: str = ""
     factor: float = 1.0
     source: Literal["step", "eval", "system", "summary", "derived"] = "step"
-    part: str = ""
+    legend: str = ""
 
     def text(self, value: float | None) -> str:
         """The value with its unit; unknown is `n/a`, and nan and inf are themselves."""
@@ -64,25 +64,26 @@ METRICS: tuple[Metric, ...] = (
     Metric("mfu_causal", "MFU (causal)", "%", units.percent, "higher", panel="mfu", factor=100),
     Metric("tokens_per_sec", "throughput", "tok/s", units.rate, "higher", panel="throughput"),
     Metric("tflops", "achieved", "TFLOP/s", "{:.3g} TFLOP/s".format, "higher", panel="throughput"),
-    Metric("step_time_ms", "step time", "ms", units.milliseconds, "lower", panel="step_time", part="step"),
-    Metric("data_time_ms", "data time", "ms", units.milliseconds, "lower", panel="step_time", part="data"),
+    Metric("step_time_ms", "step time", "ms", units.milliseconds, "lower", panel="step_time", legend="step"),
+    Metric("data_time_ms", "data time", "ms", units.milliseconds, "lower", panel="step_time", legend="data"),
     Metric("compute_time_ms", "compute time", "ms", units.milliseconds, "lower", panel="step_time", source="derived",
-           part="compute"),
-    Metric("mem_allocated_gb", "memory allocated", "GB", units.gigabytes, None, panel="memory", part="allocated"),
-    Metric("mem_peak_gb", "peak memory", "GB", units.gigabytes, "lower", panel="memory", part="peak"),
-    Metric("mem_reserved_gb", "memory reserved", "GB", units.gigabytes, None, panel="memory", part="reserved"),
+           legend="compute"),
+    Metric("mem_allocated_gb", "memory allocated", "GB", units.gigabytes, None, panel="memory", legend="allocated"),
+    Metric("mem_peak_gb", "peak memory", "GB", units.gigabytes, "lower", panel="memory", legend="peak"),
+    Metric("mem_reserved_gb", "memory reserved", "GB", units.gigabytes, None, panel="memory", legend="reserved"),
     Metric("grad_norm", "gradient norm", "", "{:.3g}".format, None, panel="grad_norm"),
-    Metric("grad_mean", "gradient mean", "", units.scientific, None, panel="grad_stats", part="|mean|"),
-    Metric("grad_std", "gradient std", "", units.scientific, None, panel="grad_stats", part="std"),
-    Metric("grad_max", "gradient max", "", units.scientific, None, panel="grad_stats", part="max"),
+    Metric("grad_mean", "gradient mean", "", units.scientific, None, panel="grad_stats", legend="|mean|"),
+    Metric("grad_std", "gradient std", "", units.scientific, None, panel="grad_stats", legend="std"),
+    Metric("grad_max", "gradient max", "", units.scientific, None, panel="grad_stats", legend="max"),
     Metric("grad_nonfinite", "non-finite gradient elements", "", "{:.0f}".format, "lower", panel="grad_stats"),
     Metric("param_norm", "parameter norm", "", "{:.4g}".format, None, panel="update"),
     Metric("update_norm", "update norm", "", units.scientific, None, panel="update"),
     Metric("update_ratio", "update-to-weight ratio", "", units.scientific, None, "log", panel="update",
            source="derived"),
     Metric("step_time_max_ms", "longest step time of a rank", "ms", units.milliseconds, "lower", panel="ranks",
-           part="longest"),
-    Metric("rank_skew_ms", "wait for the slowest rank", "ms", units.milliseconds, "lower", panel="ranks", part="skew"),
+           legend="longest"),
+    Metric("rank_skew_ms", "wait for the slowest rank", "ms", units.milliseconds, "lower", panel="ranks",
+           legend="skew"),
     Metric("slowest_rank", "slowest rank", "", "{:.0f}".format, None, panel="ranks"),
     Metric("lr", "learning rate", "", units.scientific, None, panel="lr"),
     Metric("tokens", "tokens", "", units.count, None),

@@ -8,20 +8,20 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tuitrain.events.text import clean
-from tuitrain.plots.model import Mark, MarkKind
+from tuitrain.plots.model import Marker, MarkerKind
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.runs import RunHistory
 
 _MOST = 16
 """Of evaluations and of checkpoints: where there are more, only the newest is marked."""
 _MOST_ALERTS = 200
-_Event = tuple[float, MarkKind, str, str]
+_Event = tuple[float, MarkerKind, str, str]
 """Step, kind, role and text."""
 
-_kept: WeakKeyDictionary[RunHistory, tuple[tuple[object, ...], tuple[Mark, ...]]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[RunHistory, tuple[tuple[object, ...], tuple[Marker, ...]]] = WeakKeyDictionary()
 
 
-def marks_of(request: PlotRequest) -> tuple[Mark, ...]:
+def event_markers(request: PlotRequest) -> tuple[Marker, ...]:
     """The marks of the run in focus on the axis of the request. They are made anew only when there are more."""
     view = request.run
     if view is None:
@@ -37,11 +37,11 @@ def marks_of(request: PlotRequest) -> tuple[Mark, ...]:
     return known[1]
 
 
-def _marks(view: PlotRun, request: PlotRequest) -> tuple[Mark, ...]:
+def _marks(view: PlotRun, request: PlotRequest) -> tuple[Marker, ...]:
     events = sorted(_events(view.history), key=lambda event: event[0])
     places = view.series.place(request.x, np.array([step for step, *_ in events], dtype=np.float64))
     return tuple(
-        Mark(float(x), kind, role, text)
+        Marker(float(x), kind, role, text)
         for x, (_, kind, role, text) in zip(places, events, strict=True)
         if np.isfinite(x)
     )
@@ -51,13 +51,13 @@ def _events(history: RunHistory) -> Iterator[_Event]:
     evals = history.evals
     first = 0 if len(evals) <= _MOST else len(evals) - 1
     for step, loss in zip(evals["step"][first:].tolist(), evals["loss"][first:].tolist(), strict=True):
-        yield step, "eval", "mark.eval", f"evaluation {loss:.4f}"
+        yield step, "eval", "marker.eval", f"evaluation {loss:.4f}"
     for saved in history.checkpoints if len(history.checkpoints) <= _MOST else history.checkpoints[-1:]:
-        yield saved.step, "checkpoint", "mark.checkpoint", "checkpoint"
+        yield saved.step, "checkpoint", "marker.checkpoint", "checkpoint"
     for run, begun in zip(history.attempts[1:], history.attempt_steps[1:], strict=True):
         if begun is not None:
-            yield float(begun), "restart", "mark.restart", f"attempt {run.attempt}"
+            yield float(begun), "restart", "marker.restart", f"attempt {run.attempt}"
     alerts = zip(history.alerts[-_MOST_ALERTS:], history.alert_steps[-_MOST_ALERTS:], strict=True)
     for alert, at in alerts:
         if at is not None:
-            yield float(at), "alert", "mark.alert", f"{alert.level}: {clean(alert.message)}"
+            yield float(at), "alert", "marker.alert", f"{alert.level}: {clean(alert.message)}"

@@ -77,7 +77,7 @@ def _build(panel: Panel, request: PlotRequest) -> Plot | HeatMap:
     for number, (label, members) in enumerate(zip(compared.names, compared.groups, strict=True)):
         all_series = [series_of(views[name], about, request, request.smoothing) for name in members]
         curves += _band([series for series in all_series if len(series.x)], about, number, label, request.log_x)
-    found = plot(request, about, curves=tuple(curves), marks=(), clip=True, starts=panel.id == "loss")
+    found = plot(request, about, curves=tuple(curves), markers=(), clip=True, keep_first=panel.id == "loss")
     return replace(found, title=f"{about.label}, mean ± std", value="")
 
 
@@ -92,12 +92,8 @@ def _band(all_series: list[Series], about: Metric, number: int, label: str, log_
     x: FloatArray = np.geomspace(low, high, _PLACES) if log_x and low > 0 else np.linspace(low, high, _PLACES)
     values = np.stack([np.interp(x, series.x, series.y) for series in all_series]) * about.factor
     mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1)
-    return [
-        Curve(x, mean - spread, f"{role}.faint", edge=True),
-        Curve(x, mean + spread, f"{role}.faint", edge=True),
-        Curve(x, mean, role, label, mark),
-    ]
+    return [Curve(x, mean, role, label, mark, std=spread)]
 
 
-GROUPABLE_PANELS: tuple[Panel, ...] = tuple(replace(panel, special=partial(_build, panel)) for panel in COMPARE_PANELS)
+GROUPABLE_PANELS: tuple[Panel, ...] = tuple(replace(panel, builder=partial(_build, panel)) for panel in COMPARE_PANELS)
 """The panels of the compare screen."""

@@ -10,7 +10,7 @@ import numpy as np
 from tuitrain.plots.axes import Range, XAxis
 from tuitrain.runs import FloatArray
 
-MarkKind = Literal["checkpoint", "eval", "restart", "alert"]
+MarkerKind = Literal["checkpoint", "eval", "restart", "alert"]
 
 NO_DATA = "no data yet"
 SUPERSEDED = "superseded"
@@ -32,8 +32,15 @@ class Curve:
     """Its place among the names and values of several, whichever of them lies on top."""
     forecast: bool = False
     """Whether it shows what is planned or projected and not what was measured."""
-    edge: bool = False
-    """Whether it is the lower or, after that, the upper edge of a band around the next curve that is none."""
+    std: FloatArray | None = None
+    """Of a mean the standard deviation at each x: a band of one deviation to either side is drawn."""
+
+    @property
+    def band(self) -> tuple[Curve, ...]:
+        """The lower and the upper edge of the band; empty without one."""
+        if self.std is None:
+            return ()
+        return tuple(Curve(self.x, self.y + side * self.std, f"{self.role}.faint") for side in (-1, 1))
 
 
 STAR = "★"
@@ -63,11 +70,11 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Mark:
-    """Something that happened at a place on the x axis; text: what the crosshair says of it."""
+class Marker:
+    """An event at a position of the x axis; text: its description at the crosshair."""
 
     x: float
-    kind: MarkKind
+    kind: MarkerKind
     role: str
     text: str = ""
 
@@ -81,7 +88,7 @@ class Plot:
     curves: tuple[Curve, ...] = ()
     points: tuple[Points, ...] = ()
     levels: tuple[Level, ...] = ()
-    marks: tuple[Mark, ...] = ()
+    markers: tuple[Marker, ...] = ()
     x_axis: XAxis = "step"
     x_range: Range | None = None
     """What the x axis reaches over at least: the same for all charts of the same runs, whatever each has values of."""
@@ -91,7 +98,7 @@ class Plot:
     from_zero: bool = False
     clip: bool = False
     """Leave outliers out of the y range; the legend says how many."""
-    starts: bool = False
+    keep_first: bool = False
     """The first value of a curve is no outlier, however far from the others: so a loss begins."""
     growing: bool = True
     empty: str = NO_DATA
@@ -99,14 +106,14 @@ class Plot:
     """A sentence below the title, where there are rows for it."""
 
     @property
-    def parts(self) -> tuple[Curve | Points, ...]:
+    def data(self) -> tuple[Curve | Points, ...]:
         """All that has points."""
         return (*self.curves, *self.points)
 
     @property
     def has_data(self) -> bool:
         """Whether there is any point to draw, finite or not."""
-        return any(len(part.x) for part in self.parts)
+        return any(len(part.x) for part in self.data)
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ class HeatMap:
     empty: str = NO_DATA
 
     @property
-    def frame(self) -> Plot:
+    def as_plot(self) -> Plot:
         """A plot with nothing in it: what stands around the map."""
         return Plot(self.title, self.value, x_axis=self.x_axis, growing=self.growing, empty=self.empty)
 

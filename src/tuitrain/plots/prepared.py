@@ -93,7 +93,8 @@ def _uncrowded(plot: Plot, scale: XScale) -> Plot:
     Those of one run alone have a name of their own and become a line; of several runs every so many-th stays. What an
     earlier attempt did comes first, under all else.
     """
-    curves = sorted(plot.curves, key=lambda curve: curve.role != SUPERSEDED)
+    curves = [part for curve in plot.curves for part in (*curve.band, curve)]
+    curves.sort(key=lambda curve: curve.role != SUPERSEDED)
     points: list[Points] = []
     for each in plot.points:
         in_sight = int(np.searchsorted(each.x, scale.high, "right") - np.searchsorted(each.x, scale.low))
@@ -109,14 +110,14 @@ def _uncrowded(plot: Plot, scale: XScale) -> Plot:
 
 def lowest(plot: Plot, log: bool) -> float | None:
     """The lowest x; on a logarithmic axis the lowest that it can show."""
-    firsts = [int(np.searchsorted(part.x, 0.0, "right")) if log else 0 for part in plot.parts]
-    found = [float(part.x[first]) for part, first in zip(plot.parts, firsts, strict=True) if first < len(part.x)]
+    firsts = [int(np.searchsorted(part.x, 0.0, "right")) if log else 0 for part in plot.data]
+    found = [float(part.x[first]) for part, first in zip(plot.data, firsts, strict=True) if first < len(part.x)]
     return min(found, default=None)
 
 
 def extent(plot: Plot, log: bool) -> tuple[float, float]:
     """The first and the last x of a plot that has data, and of what its axis reaches over at least."""
-    high = max(float(part.x[-1]) for part in plot.parts if len(part.x))
+    high = max(float(part.x[-1]) for part in plot.data if len(part.x))
     low = lowest(plot, log)
     low = high if low is None else low
     if plot.x_range is None:
@@ -172,7 +173,7 @@ def _clipped(prepared: PreparedPlot, others: Sequence[FloatArray], values: Float
     ]
     found += [fences(value, margin) for value in others]
     known = [each for each in found if each is not None]
-    firsts = _first_values(prepared) if prepared.plot.starts else []
+    firsts = _first_values(prepared) if prepared.plot.keep_first else []
     if not known:
         return float(values.min()), float(values.max())
     low, high = min([*(low for low, _ in known), *firsts]), max([*(high for _, high in known), *firsts])

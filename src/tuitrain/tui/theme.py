@@ -80,7 +80,8 @@ def palette_of(theme: Theme) -> Palette:
         "grid": background.blend(text, 0.13), "series": background.blend(text, 0.2),
         "level": middle,
         "clip": _faint(warn, background), "superseded": _faint(text, background),
-        "mark.checkpoint": good, "mark.eval": validation, "mark.restart": warn, "mark.alert": bad, "crosshair": middle,
+        "marker.checkpoint": good, "marker.eval": validation, "marker.restart": warn, "marker.alert": bad,
+        "crosshair": middle,
     }  # fmt: skip
     hues = (theme.variables.get(f"run-{index}", hue) for index, hue in enumerate(_HUES, start=1))
     for index, colour in enumerate((accent, *(readable(hue, hue) for hue in hues))):
@@ -117,8 +118,8 @@ def terminal_palette(color: bool) -> Palette:
         "text": "", "value": "", "title": "bold", "run.name": "bold", "key": "bold", "on": "bold underline",
         "cursor": "reverse", "quiet": "dim", "axis": "dim", "frame": "dim", "frame.focus": "", "grid": "dim",
         "series": "dim", "accent": "cyan", "val": "magenta", "level": "dim", "good": "green", "warn": "yellow",
-        "bad": "red", "clip": "yellow", "superseded": "dim", "mark.checkpoint": "green", "mark.eval": "magenta",
-        "mark.restart": "yellow", "mark.alert": "red", "crosshair": "dim", "match": "reverse",
+        "bad": "red", "clip": "yellow", "superseded": "dim", "marker.checkpoint": "green", "marker.eval": "magenta",
+        "marker.restart": "yellow", "marker.alert": "red", "crosshair": "dim", "match": "reverse",
     }  # fmt: skip
     heat = ("dim blue", "blue", "cyan", "green", "bright_green", "yellow", "bright_yellow", "bright_red")
     words.update({f"heat{level}": word for level, word in enumerate(heat)})

@@ -13,7 +13,7 @@ from tuitrain.analysis.limits import LARGEST, SMALLEST
 from tuitrain.analysis.metrics import METRICS, Metric
 from tuitrain.analysis.progress import preparation
 from tuitrain.plots.axes import Range, label
-from tuitrain.plots.event_markers import marks_of
+from tuitrain.plots.event_markers import event_markers
 from tuitrain.plots.model import NO_DATA, SUPERSEDED, Curve, HeatMap, Level, Plot, Points
 from tuitrain.plots.request import PlotRequest, PlotRun, run_names
 from tuitrain.plots.roles import RUN_COLOURS, glyph, hollow_glyph, run_role
@@ -23,18 +23,18 @@ from tuitrain.runs import FloatArray
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart of a screen. short: its name in the line of tabs; about: what it shows, in the list of panels.
+    """One chart of a screen. title: its name in the line of tabs; description: what it shows, in the list of panels.
 
-    A panel shows the metrics that name it in the registry. Without a function of its own, `build`, it draws them as
-    their declarations say.
+    A panel shows the metrics that name it in the registry. Without a `builder` it draws them as their declarations
+    say.
     """
 
     id: str
-    short: str
-    about: str
-    special: Callable[[PlotRequest], Plot | HeatMap] | None = None
+    title: str
+    description: str
+    builder: Callable[[PlotRequest], Plot | HeatMap] | None = None
     empty: Callable[[PlotRequest], str] = lambda request: NO_DATA
-    """Why there is nothing to show, for a panel without a function of its own."""
+    """The text shown without data, for a panel without a builder."""
     is_map: bool = False
     """Whether it is a heat map and not a plot."""
 
@@ -45,7 +45,7 @@ class Panel:
 
     def build(self, request: PlotRequest) -> Plot | HeatMap:
         """What there is to draw now."""
-        built = self.special(request) if self.special else declared(request, self.metrics, self.empty(request))
+        built = self.builder(request) if self.builder else declared(request, self.metrics, self.empty(request))
         doing = preparation(request.run.history, request.run.status) if request.run else None
         return replace(built, empty=doing) if doing and built.empty == NO_DATA else built
 
@@ -70,7 +70,7 @@ def part(view: PlotRun, number: int, about: Metric, series: Series) -> Curve:
     """One of several metrics of a run alone: each has its own hue and glyph, as runs have where there are several."""
     role = run_role((view.index + number) % RUN_COLOURS)
     return Curve(
-        series.x, series.y * about.factor, role, about.part or about.title, glyph(number), series.identity, number
+        series.x, series.y * about.factor, role, about.legend or about.title, glyph(number), series.identity, number
     )
 
 
@@ -93,10 +93,10 @@ def newest(view: PlotRun, about: Metric) -> float | None:
 def plot(request: PlotRequest, about: Metric, **more: Any) -> Plot:
     """A plot with the settings of the request, and the newest value of the run in focus in its title."""
     value = newest(request.run, about) if request.run else None
-    settings: dict[str, Any] = {"log": request.log or about.scale == "log", "marks": marks_of(request), **more}
+    settings: dict[str, Any] = {"log": request.log or about.scale == "log", "markers": event_markers(request), **more}
     if "points" in settings:
         # Stars say where the evaluations were.
-        settings["marks"] = tuple(mark for mark in settings["marks"] if mark.kind != "eval")
+        settings["markers"] = tuple(mark for mark in settings["markers"] if mark.kind != "eval")
     settings["clip"] = settings.get("clip", False) and request.clip
     lost = sum(view.series.without_clock() for view in request.runs) if request.x == "clock" else 0
     if lost:

@@ -37,7 +37,7 @@ def loss(request: PlotRequest) -> Plot:
     found = list(curves(request, about))
     if len(request.runs) == 1:
         found += _projected(request.runs[0], request)
-    return plot(request, about, curves=tuple(found), points=stars(request, "loss"), clip=True, starts=True)
+    return plot(request, about, curves=tuple(found), points=stars(request, "loss"), clip=True, keep_first=True)
 
 
 def _projected(view: PlotRun, request: PlotRequest) -> list[Curve]:
@@ -92,7 +92,7 @@ def accuracy(request: PlotRequest) -> Plot:
     """Share of the next tokens that were right, in training and in the evaluations."""
     about = metric("accuracy")
     points = stars(request, "accuracy", about.factor)
-    return plot(request, about, curves=curves(request, about), points=points, clip=True, starts=True)
+    return plot(request, about, curves=curves(request, about), points=points, clip=True, keep_first=True)
 
 
 def learning_rate(request: PlotRequest) -> Plot:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from tuitrain.plots import axes as ax
-from tuitrain.plots.model import Curve, Mark, Plot
+from tuitrain.plots.model import Curve, Marker, Plot
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.overlay import GAP, SIGNS, distinct, wrapped
 from tuitrain.tui.text import Line, Span, crop, join, line, width
@@ -68,7 +68,7 @@ def legend(plot: Plot, room: int, outliers: str, runs_below: bool = False) -> Li
     points = _validation(plot)
     notes = [line(Span(text, "quiet")) for text in (outliers, "log" if plot.log else "") if text]
     levels = [line(Span("╌", v.role), Span(f" {v.name}", "quiet")) for v in plot.levels if v.name]
-    events = [line(Span(SIGNS[mark.kind], mark.role), Span(f" {mark.kind}", "quiet")) for mark in _kinds(plot.marks)]
+    events = [line(Span(SIGNS[mark.kind], mark.role), Span(f" {mark.kind}", "quiet")) for mark in _kinds(plot.markers)]
     if several:
         curves = next((form for form in forms if width(join(form, GAP)) <= room), forms[-1])
     # A level cannot be told without its name; what is smooth and what is raw can be prepared.
@@ -107,7 +107,7 @@ def _named(marks: Sequence[Line], names: Sequence[str]) -> list[Line]:
     return [line(*mark, Span(f" {name}", "quiet")) for mark, name in zip(marks, names, strict=True)]
 
 
-def _kinds(marks: Sequence[Mark]) -> list[Mark]:
+def _kinds(marks: Sequence[Marker]) -> list[Marker]:
     """One mark of each kind."""
     return list({mark.kind: mark for mark in marks}.values())
 

@@ -20,7 +20,7 @@ from tuitrain.plots.prepared import ChartCache, PreparedPlot, View, extent, lowe
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.border import Bottom, legend_rows, room_for_values, top
 from tuitrain.tui.charts.canvas import Canvas
-from tuitrain.tui.charts.overlay import GAP, draw_crosshair, draw_glyphs, draw_marks, readout, wrapped
+from tuitrain.tui.charts.overlay import GAP, draw_crosshair, draw_glyphs, draw_markers, readout, wrapped
 from tuitrain.tui.charts.raster import BLANK, Y_DOTS, Stroke, rasterize
 from tuitrain.tui.text import Line, Span, fit, join, line, wrap
 
@@ -137,7 +137,7 @@ def _parts(plot: Plot, options: ChartOptions, cache: ChartCache, columns: int, r
 
 def _place_from_end(plot: Plot, count: int) -> float:
     """Where the curve that reaches farthest has its last points begin."""
-    x = max((curve.x for curve in plot.parts if len(curve.x)), key=lambda x: float(x[-1]))
+    x = max((curve.x for curve in plot.data if len(curve.x)), key=lambda x: float(x[-1]))
     return float(x[-min(count, len(x))])
 
 
@@ -185,7 +185,7 @@ def _draw_data(canvas: Canvas, prepared: PreparedPlot, y: Range, options: ChartO
         strokes.append(Stroke(outline.pixels, heights, outline.joined))
     dots, owner = rasterize(strokes, canvas.columns, canvas.rows)
     canvas.lay(dots, BLANK, owner, [curve.role for curve in plot.curves])
-    draw_marks(canvas, plot.marks, scale, owner)
+    draw_markers(canvas, plot.markers, scale, owner)
     if options.crosshair is not None:
         draw_crosshair(canvas, options.crosshair, scale, owner)
     draw_glyphs(canvas, plot.curves, owner)

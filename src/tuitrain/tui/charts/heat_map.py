@@ -33,7 +33,7 @@ def draw_heat_map(
     """The map in columns × rows cells with its frame, and its x range, for the next drawing."""
     gutter = max((len(name) for name in heat.rows), default=0) + 1
     if not len(heat.x) or rows < _LEAST_ROWS or columns - 3 - gutter < _LEAST_COLUMNS:
-        return draw(heat.frame, columns, rows, focus=focus), None
+        return draw(heat.as_plot, columns, rows, focus=focus), None
     frame = "frame.focus" if focus else "frame"
     x = options.zoom or ax.grown(before, float(heat.x[0]), float(heat.x[-1]), steady=heat.growing, axis=heat.x_axis)
     scale = XScale(heat.x_axis, x, columns - 3 - gutter)
@@ -116,16 +116,16 @@ def _top(heat: HeatMap, columns: int, frame: str, limits: Range, options: ChartO
         if np.isfinite(values).any():
             largest = int(np.nanargmax(values))
             said = line(Span(f"largest {values[largest]:.3g}", "value"), Span(f" in {heat.rows[largest]}", "quiet"))
-            return top(heat.frame, columns, frame, values=[said])
+            return top(heat.as_plot, columns, frame, values=[said])
     shades = [Span(shade, f"heat{level}") for level, shade in enumerate(SHADES)]
     legend = line(Span(f"{_power(limits.low)} ", "quiet"), *shades, Span(f" {_power(limits.high)}", "quiet"))
     newest = line(Span(heat.value, "value")) if heat.value else ()
     room = room_for_values(heat.title, columns)
     if width(join((newest, legend), GAP)) <= room:
-        return top(heat.frame, columns, frame, values=[newest, legend])
+        return top(heat.as_plot, columns, frame, values=[newest, legend])
     # Without its two ends the scale says nothing: the title gives way to it.
     title = align(heat.title, min(len(heat.title), max(len(heat.title) + room - width(legend), 1)))
-    return top(replace(heat.frame, title=title), columns, frame, values=[legend])
+    return top(replace(heat.as_plot, title=title), columns, frame, values=[legend])
 
 
 def _power(position: float) -> str:

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuitrain.analysis.metrics import BY_KEY
-from tuitrain.plots.model import Curve, Mark, MarkKind, Plot
+from tuitrain.plots.model import Curve, Marker, MarkerKind, Plot
 from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
 from tuitrain.tui.charts.canvas import Canvas
 from tuitrain.tui.text import Line, Span, join, line, width
 
-SIGNS: dict[MarkKind, str] = {"checkpoint": "▴", "eval": "▵", "restart": "┊", "alert": "!"}
+SIGNS: dict[MarkerKind, str] = {"checkpoint": "▴", "eval": "▵", "restart": "┊", "alert": "!"}
 GAP = line("  ")
-_RANKS: dict[MarkKind, int] = {"eval": 0, "checkpoint": 1, "restart": 2, "alert": 3}
+_RANKS: dict[MarkerKind, int] = {"eval": 0, "checkpoint": 1, "restart": 2, "alert": 3}
 _GLYPH_EVERY = 24
 """Columns between the glyphs along a curve."""
 _NEAR_COLUMNS = 2
@@ -38,12 +38,12 @@ _SHORT = 14
 Owner = NDArray[np.intp]
 
 
-def draw_marks(canvas: Canvas, marks: Sequence[Mark], scale: XScale, owner: Owner) -> None:
+def draw_markers(canvas: Canvas, marks: Sequence[Marker], scale: XScale, owner: Owner) -> None:
     """A sign at the bottom where no curve is, otherwise at the top; a restart is a dotted line between the curves."""
     if not marks:
         return
     columns = scale.columns_of(np.array([mark.x for mark in marks], dtype=np.float64))
-    shown: dict[int, Mark] = {}
+    shown: dict[int, Marker] = {}
     for column, mark in zip(columns.tolist(), marks, strict=True):
         # Of several in one column the most important one shows.
         if column >= 0 and (column not in shown or _RANKS[mark.kind] >= _RANKS[shown[column].kind]):
@@ -104,7 +104,7 @@ def readout(plot: Plot, at: float, scale: XScale, room: int) -> list[Line]:
         value = value_near(points.x, points.y, at, reach)
         if value is not None:
             near_stars.append(_Reading(points.glyph, points.role, points.name, value))
-    near = {mark.text or mark.kind: mark for mark in plot.marks if abs(mark.x - at) <= reach}
+    near = {mark.text or mark.kind: mark for mark in plot.markers if abs(mark.x - at) <= reach}
     told = [line(Span(f"{SIGNS[mark.kind]} ", mark.role), Span(text, "quiet")) for text, mark in near.items()][-2:]
     both = [*curves, *near_stars]
     alone = sum(bool(curve.glyph) for curve in plot.curves) < 2

@@ -124,7 +124,7 @@ class ChartGridScreen(ChartActions):
             state=self.state,
             tabs=[tab.title_of(self.state) for tab in self.tabs],
             tab=self.tab_index if showing_tab else None,
-            panels=[panel.short for panel in self.panels] if self.single else [],
+            panels=[panel.title for panel in self.panels] if self.single else [],
             panel=None if self.single and showing_tab else self.focus_index,
             layout=self.layout_name(),
             page=self.page,

@@ -19,7 +19,7 @@ from tuitrain.events.text import file_name
 from tuitrain.plots.model import Curve, HeatMap, Plot, Points
 from tuitrain.plots.request import run_names
 from tuitrain.plots.roles import run_role
-from tuitrain.runs import FloatArray, RunDirectory
+from tuitrain.runs import RunDirectory
 from tuitrain.tui.screens.run_actions import RunActions
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
@@ -157,18 +157,18 @@ def _as_panel(plot: Plot, state: ViewState, note: str = "") -> Panel:
         _head(state),
         plot.x_axis,
         tuple(
-            export.Line(each.x, each.y, each.role, naming.name(each), naming.column(each), std)
-            for each, std in _with_bands(_whole(plot.curves))
+            export.Line(each.x, each.y, each.role, naming.name(each), naming.column(each), each.std)
+            for each in _whole(plot.curves)
         ),
         tuple(export.Stars(each.x, each.y, each.role, naming.name(each), naming.column(each)) for each in plot.points),
         tuple((level.y, level.name) for level in plot.levels if level.in_range),
-        tuple((mark.x, mark.kind) for mark in plot.marks),
+        tuple((mark.x, mark.kind) for mark in plot.markers),
         zoom=None if zoom is None else (zoom.low, zoom.high),
         log_x=state.log_x,
         log_y=plot.log,
         from_zero=plot.from_zero,
         # A range of 98 % of the points would cut off the steep start of a loss.
-        clip=plot.clip and state.clip and not plot.starts,
+        clip=plot.clip and state.clip and not plot.keep_first,
         note=note,
     )
 
@@ -191,7 +191,7 @@ class _Naming:
     def __init__(self, plot: Plot, state: ViewState) -> None:
         self._about = BY_KEY.get(plot.metric)
         self._parts = {
-            each.part or each.title: each
+            each.legend or each.title: each
             for each in METRICS
             if self._about is not None and each.panel == self._about.panel
         }
@@ -244,23 +244,9 @@ def _whole(curves: Sequence[Curve]) -> list[Curve]:
 
 def _goes_on(before: Curve, after: Curve) -> bool:
     """Whether the second is a further piece of the first."""
-    if before.name or before.edge or before.role != after.role or not after.role.startswith("run"):
+    if before.name or before.std is not None or before.role != after.role or not after.role.startswith("run"):
         return False
     return not len(before.x) or not len(after.x) or bool(before.x[-1] <= after.x[0])
-
-
-def _with_bands(curves: Sequence[Curve]) -> list[tuple[Curve, FloatArray | None]]:
-    """The curves without the edges of bands; half the distance of the edges goes with the curve between them."""
-    found: list[tuple[Curve, FloatArray | None]] = []
-    edges: list[Curve] = []
-    for each in curves:
-        if each.edge:
-            edges.append(each)
-            continue
-        low, high = edges if edges else (None, None)
-        found.append((each, None if low is None or high is None else (high.y - low.y) / 2))
-        edges = []
-    return found
 
 
 def _smoothed(plot: Plot, raw: Plot) -> bool:

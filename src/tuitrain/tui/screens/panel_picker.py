@@ -111,7 +111,7 @@ class PanelPicker(ModalScreen["Layout | None"]):
         sizes = dict(self.chosen)
         lines = []
         for index, name in enumerate(self.order):
-            lines.append(_row(about[name].short, about[name].about, sizes.get(name), index))
+            lines.append(_row(about[name].title, about[name].description, sizes.get(name), index))
         pane.show(lines)
         pane.move_cursor(self.at)
         self.query_one("#keys", Lines).show([(), *keys])

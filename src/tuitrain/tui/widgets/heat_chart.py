@@ -23,7 +23,7 @@ class HeatChart(Chart):
         if (heat.x_axis, heat.growing) != self._kept_for:
             self._range, self._kept_for = None, (heat.x_axis, heat.growing)
         self.heat = heat
-        self.plot_data(heat.frame, selected)
+        self.plot_data(heat.as_plot, selected)
 
     def forget_axes(self) -> None:
         super().forget_axes()
