@@ -12,7 +12,7 @@ from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 from tests.support import write_run
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "tuitrain_engine", "textual", "matplotlib")
+HEAVY = ("torch", "tuitrain_engine", "textual", "matplotlib", "plotext")
 
 # Which heavy packages a command may load, for what it is there to do.
 HEADLESS = {
@@ -28,6 +28,7 @@ HEADLESS = {
     "compare first second --format table": (),
     "compare first second --json": (),
     "watch first --once": (),
+    "plot first -m lr --width 60": ("plotext",),
     "export metrics first --format csv --out out.csv": (),
     "export comparison first second --out comparison.json": (),
     "export plots first --out figures": ("matplotlib",),

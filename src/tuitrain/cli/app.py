@@ -15,7 +15,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Train": ("launch", "stop", "resume", "checkpoint", "eval", "snapshot"),
     "Look": ("watch", "ls", "show", "status", "logs", "sample"),
     "Keep": ("tag", "note", "rm"),
-    "Compare and export": ("compare", "diff", "export"),
+    "Compare and export": ("compare", "diff", "plot", "export"),
     "Plan and set up": ("plan", "presets", "doctor", "schema"),
 }
 
@@ -57,6 +57,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("rm", "rm", "rm", "Remove runs and all that is in their directories."),
     Command("compare", "compare", "compare", "Runs side by side: curves on a terminal, else a table."),
     Command("diff", "diff", "diff", "Configuration keys in which two runs differ."),
+    Command("plot", "plot", "plot", "Charts of runs as text, for a pipe or the scrollback."),
     Command("export", "export", "app", "Figures and numbers as files."),
     Command("plan", "plan", "plan", "Parameters, FLOPs, memory and time of a configuration."),
     Command("presets", "presets", "presets", "List the presets, or print one."),

@@ -142,6 +142,15 @@ def complete_panel(incomplete: str) -> list[str]:
     return [name for name in (f"{before}{comma}{panel}" for panel in PLOT_PANELS) if name.startswith(incomplete)]
 
 
+def complete_metric(incomplete: str) -> list[str]:
+    """Panels of the dashboard, and metrics of logs."""
+    from tuitrain.analysis.metrics import METRICS
+    from tuitrain.plots.panels import PANELS
+
+    names = dict.fromkeys([*(panel.id for panel in PANELS), *(metric.key for metric in METRICS)])
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def complete_layout(incomplete: str) -> list[str]:
     """The layouts that come with tuitrain, and those of the settings files."""
     from tuitrain.runs.settings import SettingsError, settings_files

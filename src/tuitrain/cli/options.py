@@ -97,6 +97,7 @@ AsciiOption = Annotated[
     bool | None,
     typer.Option("--ascii", help="Draw without braille and box characters.", show_default=False),
 ]
+NoPlotOption = Annotated[bool, typer.Option("--no-plot", help="Without the chart of the loss above the tables.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 GpusOption = Annotated[
     int | None,

@@ -31,10 +31,15 @@ def text_area() -> tuple[int, bool]:
 
     NO_COLOR, FORCE_COLOR and TERM=dumb have the last word on colour, COLUMNS on the width.
     """
+    return shutil.get_terminal_size((120, 40)).columns, has_colour()
+
+
+def has_colour() -> bool:
+    """Whether standard output shows colours. NO_COLOR, FORCE_COLOR and TERM=dumb have the last word."""
     from rich.console import Console
 
-    columns = shutil.get_terminal_size((120, 40)).columns
-    return columns, Console().color_system is not None
+    console = Console()
+    return console.color_system is not None and not console.no_color
 
 
 def say(text: str) -> None:

@@ -159,6 +159,16 @@ def log_labels(positions: list[float], write: Callable[[float, float], str] = la
     return texts
 
 
+def y_ticks(axis: Range, rows: int, log: bool) -> list[tuple[float, str]]:
+    """Positions on a vertical axis with their labels, about one for every three rows of text."""
+    count = max(2, rows // 3)
+    if log:
+        positions = log_ticks(axis, count)
+        return list(zip(positions, log_labels(positions), strict=True))
+    positions, step = ticks(axis, count)
+    return list(zip(positions, labels(positions, step), strict=True))
+
+
 def time_label(seconds: float, step: float) -> str:
     """A duration on an axis, as exact as its step: `30s`, `1m 15s`, `1h 30m`, `2d`."""
     if abs(seconds) < step * 1e-6:

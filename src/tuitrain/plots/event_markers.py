@@ -12,6 +12,7 @@ from tuitrain.plots.model import Marker, MarkerKind
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.runs import RunHistory
 
+SIGNS: dict[MarkerKind, str] = {"checkpoint": "▴", "eval": "▵", "restart": "┊", "alert": "!"}
 _MOST = 16
 """Of evaluations and of checkpoints: where there are more, only the newest is marked."""
 _MOST_ALERTS = 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -114,6 +114,11 @@ class Plot:
     def has_data(self) -> bool:
         """Whether there is any point to draw, finite or not."""
         return any(len(part.x) for part in self.data)
+
+    @property
+    def uncoloured(self) -> Plot:
+        """The same without the raw curve under a smoothed one, which differs from it by its colour alone."""
+        return replace(self, curves=tuple(curve for curve in self.curves if curve.name != "raw"))
 
 
 @dataclass(frozen=True)

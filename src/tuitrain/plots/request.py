@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tuitrain.events.text import clean
 from tuitrain.plots.axes import Range, XAxis
 from tuitrain.plots.series import RunSeries
-from tuitrain.runs import RunDirectory, RunHistory, Status
+from tuitrain.runs import RunDirectory, RunHistory, Status, load_history, read_snapshot
 
 
 @dataclass
@@ -42,6 +42,12 @@ class PlotRun:
     def tail_of_id(self) -> str:
         """The last part of the id, which tells runs of one name apart."""
         return self.run_id.rpartition("-")[2]
+
+
+def read_plot_run(directory: RunDirectory, index: int = 0, history: RunHistory | None = None) -> PlotRun:
+    """A run with all that its log says now, read unless it is given. Raises FileNotFoundError without a log."""
+    status = read_snapshot(directory).status
+    return PlotRun(index, directory, history or load_history(directory), status, loaded=True)
 
 
 @dataclass

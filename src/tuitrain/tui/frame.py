@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rich.color import ColorSystem
 
@@ -102,10 +101,7 @@ def _drawn(state: ViewState, row: Row, panels: Sizes, width: int, rows: int, col
 def _chart(plot: Plot | HeatMap, cells: int, rows: int, color: bool) -> list[Line]:
     if isinstance(plot, HeatMap):
         return draw_heat_map(plot, cells, rows, None, False, ChartOptions())[0].lines
-    if not color:
-        # Raw and smoothed curve differ by their colour alone.
-        plot = replace(plot, curves=tuple(curve for curve in plot.curves if curve.name != "raw"))
-    return draw(plot, cells, rows).lines
+    return draw(plot if color else plot.uncoloured, cells, rows).lines
 
 
 def _stripped(of: Line) -> Line:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.style import Style
 
 from tuitrain.plots.roles import RUN_COLOURS, run_role
+from tuitrain.plots.terminal import STYLES
 
 if TYPE_CHECKING:
     from textual.color import Color
@@ -113,20 +114,7 @@ def _ramp(background: Color, top: float) -> dict[str, Color]:
 
 def terminal_palette(color: bool) -> Palette:
     """The terminal's own sixteen colours, or no colours at all."""
-    hues = ("cyan", "green", "magenta", "blue", "bright_cyan", "bright_magenta")
-    words = {
-        "text": "", "value": "", "title": "bold", "run.name": "bold", "key": "bold", "on": "bold underline",
-        "cursor": "reverse", "quiet": "dim", "axis": "dim", "frame": "dim", "frame.focus": "", "grid": "dim",
-        "series": "dim", "accent": "cyan", "val": "magenta", "level": "dim", "good": "green", "warn": "yellow",
-        "bad": "red", "clip": "yellow", "superseded": "dim", "marker.checkpoint": "green", "marker.eval": "magenta",
-        "marker.restart": "yellow", "marker.alert": "red", "crosshair": "dim", "match": "reverse",
-    }  # fmt: skip
-    heat = ("dim blue", "blue", "cyan", "green", "bright_green", "yellow", "bright_yellow", "bright_red")
-    words.update({f"heat{level}": word for level, word in enumerate(heat)})
-    for index, hue in enumerate(hues):
-        words[run_role(index)] = hue
-        words[f"{run_role(index)}.faint"] = f"dim {hue}"
-    return Palette({role: Style.parse(word) if color else Style.null() for role, word in words.items()})
+    return Palette({role: Style.parse(word) if color else Style.null() for role, word in STYLES.items()})
 
 
 def contrast(one: Color, other: Color) -> float:

@@ -11,6 +11,7 @@ from tuitrain.cli.options import (
     RUN_HELP,
     AsciiOption,
     JsonOption,
+    NoPlotOption,
     ReadonlyOption,
     RefreshOption,
     RunsArgument,
@@ -53,6 +54,7 @@ def compare(
         typer.Option("--format", help="Print this instead of opening the compare screen."),
     ] = None,
     as_json: JsonOption = False,
+    no_plot: NoPlotOption = False,
     theme: ThemeOption = None,
     refresh: RefreshOption = None,
     ascii_only: AsciiOption = None,
@@ -68,8 +70,10 @@ def compare(
 
     Runs side by side: final metrics, differences to a baseline, configuration keys that differ.
 
-    On a terminal the compare screen opens; elsewhere, or with --format or --at, a table is printed.
+    On a terminal the compare screen opens; elsewhere, or with --format or --at, a table is printed, on a terminal below
+    a small chart of the losses.
     """
+    from tuitrain.events.text import print_coloured
     from tuitrain.runs import find_run, runs_directory
 
     where = runs_directory(runs_dir)
@@ -87,7 +91,16 @@ def compare(
         raise typer.Exit(
             run_app("compare", chosen, where, baseline=reference.run_id, group_by=group_by or "", found=found)
         )
-    _print(chosen, reference, point, group_by, "json" if as_json else output_format or "table")
+    form = "json" if as_json else output_format or "table"
+    text, pairs = _rendered(chosen, reference, point, group_by, form)
+    if form == "csv":
+        # The other forms say it themselves.
+        say_unread((run.run_id, history) for run, history in pairs)
+    if form == "table" and not no_plot:
+        from tuitrain.cli.charts import print_small_loss
+
+        print_small_loss(pairs, x or "step", group_by or "")
+    (print_coloured if form == "table" else print)(text)
 
 
 def _point(at: str | None) -> tuple[str, float] | None:
@@ -122,12 +135,12 @@ def _require_reached(point: tuple[str, float], histories: list[RunHistory]) -> N
         )
 
 
-def _print(
+def _rendered(
     runs: list[RunDirectory], reference: RunDirectory, point: tuple[str, float] | None, group_by: str | None, form: str
-) -> None:
+) -> tuple[str, list[tuple[RunDirectory, RunHistory]]]:
+    """The comparison in this form, and the runs with their logs."""
     from tuitrain.analysis.compare import as_axis, compare_runs, display_names
     from tuitrain.analysis.groups import Member, group_runs
-    from tuitrain.events.text import print_coloured
     from tuitrain.export.tables import render_comparison
     from tuitrain.runs import load_histories
 
@@ -148,9 +161,5 @@ def _print(
             comparison = group_runs(members, group_by, baseline=baseline, at=at)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--group-by") from None
-    if form == "csv":
-        # The other forms say it themselves.
-        say_unread((run.run_id, history) for run, history in pairs)
     width, color = text_area()
-    text = render_comparison(comparison, form, width, color, [run.run_id for run in runs]).removesuffix("\n")
-    (print_coloured if form == "table" else print)(text)
+    return render_comparison(comparison, form, width, color, [run.run_id for run in runs]).removesuffix("\n"), pairs

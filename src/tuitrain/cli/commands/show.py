@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
-from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
+from tuitrain.cli.options import JsonOption, NoPlotOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import print_facts, print_json
 
 if TYPE_CHECKING:
@@ -13,13 +14,17 @@ if TYPE_CHECKING:
 MOST_UNREAD = 5
 
 
-def show(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
+def show(
+    run: RunArgument, as_json: JsonOption = False, no_plot: NoPlotOption = False, runs_dir: RunsDirOption = None
+) -> None:
     """\b
     Examples:
       tuitrain show latest
       tuitrain show latest --json
 
     Everything about one run: what it is, its newest values, its summary, and how it differs from its preset.
+
+    On a terminal with a small chart of its loss.
     """
     from tuitrain.analysis.facts import memory_facts, startup_facts
     from tuitrain.cli.commands.status import status_line
@@ -32,6 +37,10 @@ def show(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption 
     if as_json:
         return print_json(full_facts(seen, history))
     print(status_line(seen))
+    if not no_plot and sys.stdout.isatty():
+        from tuitrain.cli.charts import print_small_loss
+
+        print_small_loss([(found, history)])
     if history.run is not None:
         _section("run", startup_facts(history.run))
     _section("newest values", _newest(history))

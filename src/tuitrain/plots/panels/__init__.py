@@ -3,6 +3,7 @@
 from tuitrain.plots.panels.builders import Panel
 from tuitrain.plots.panels.catalog import COMPARE_PANELS, OVERVIEW, PANELS, panel_of
 from tuitrain.plots.panels.levels import capacity_gb, clip_level
+from tuitrain.plots.panels.single import plot_of, recorded_metrics
 
 __all__ = [
     "COMPARE_PANELS",
@@ -12,4 +13,6 @@ __all__ = [
     "capacity_gb",
     "clip_level",
     "panel_of",
+    "plot_of",
+    "recorded_metrics",
 ]

@@ -78,6 +78,11 @@ def series_of(view: PlotRun, about: Metric, request: PlotRequest, weight: float 
     """The metric of one run over the axis of the request, smoothed where it is one of the steps."""
     if about.source == "system":
         return view.series.system(about.key, request.x)
+    if about.source == "eval":
+        evals = view.history.evals
+        x, y = view.series.place(request.x, evals["step"]), evals[about.column]
+        shown = np.isfinite(x) & evals.present(about.column)
+        return Series(x[shown], y[shown], ())
     return view.series.of(about.key, request.x, weight)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from tuitrain.plots import axes as ax
+from tuitrain.plots.event_markers import SIGNS
 from tuitrain.plots.model import Curve, Marker, Plot
 from tuitrain.plots.x_scale import XScale
-from tuitrain.tui.charts.overlay import GAP, SIGNS, distinct, wrapped
+from tuitrain.tui.charts.overlay import GAP, distinct, wrapped
 from tuitrain.tui.text import Line, Span, crop, join, line, width
 
 

@@ -156,7 +156,7 @@ def _part(plot: Plot, options: ChartOptions, view: View, columns: int, rows: int
     view.x, view.y = x, y
     canvas = Canvas(prepared.scale.columns, rows)
     _draw_data(canvas, prepared, y, options)
-    named = {_row(position, y, rows): text for position, text in _y_ticks(plot, y, rows)} if gutter else {}
+    named = {_row(position, y, rows): text for position, text in ax.y_ticks(y, rows, plot.log)} if gutter else {}
     lines = [
         ((Span(named.get(row, "").rjust(gutter - 1) + " ", "axis"), *cells) if gutter else cells)
         for row, cells in enumerate(canvas.lines())
@@ -166,13 +166,13 @@ def _part(plot: Plot, options: ChartOptions, view: View, columns: int, rows: int
 
 def _gutter(plot: Plot, y: Range, rows: int, columns: int) -> int:
     """The room for the labels of the y axis, with a blank at their right; none where the canvas would be too small."""
-    needed = max((len(text) for _, text in _y_ticks(plot, y, rows)), default=0) + 1
+    needed = max((len(text) for _, text in ax.y_ticks(y, rows, plot.log)), default=0) + 1
     return needed if columns - needed >= _LEAST_CANVAS else 0
 
 
 def _draw_data(canvas: Canvas, prepared: PreparedPlot, y: Range, options: ChartOptions) -> None:
     plot, scale = prepared.plot, prepared.scale
-    for position, _ in _y_ticks(plot, y, canvas.rows):
+    for position, _ in ax.y_ticks(y, canvas.rows, plot.log):
         canvas.fill(_row(position, y, canvas.rows), " ·", "grid")
     for level in plot.levels:
         position = float(scaled(np.array([level.y]), plot.log)[0])
@@ -207,16 +207,6 @@ def _row(y: float, axis: Range, rows: int) -> int:
     """The row of a value from the top; values outside lie at the edge."""
     share = (min(max(y, axis.low), axis.high) - axis.low) / (axis.high - axis.low)
     return rows - 1 - math.floor(round(0.5 + (Y_DOTS * rows - 1) * share, 8)) // Y_DOTS
-
-
-def _y_ticks(plot: Plot, axis: Range, rows: int) -> list[tuple[float, str]]:
-    """Positions on the axis with their labels, one for every three rows or so."""
-    count = max(2, rows // 3)
-    if not plot.log:
-        positions, step = ax.ticks(axis, count)
-        return list(zip(positions, ax.labels(positions, step), strict=True))
-    positions = ax.log_ticks(axis, count)
-    return list(zip(positions, ax.log_labels(positions), strict=True))
 
 
 def _outliers(above: int, below: int) -> str:

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuitrain.analysis.metrics import BY_KEY
+from tuitrain.plots.event_markers import SIGNS
 from tuitrain.plots.model import Curve, Marker, MarkerKind, Plot
 from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
 from tuitrain.tui.charts.canvas import Canvas
 from tuitrain.tui.text import Line, Span, join, line, width
 
-SIGNS: dict[MarkerKind, str] = {"checkpoint": "▴", "eval": "▵", "restart": "┊", "alert": "!"}
 GAP = line("  ")
 _RANKS: dict[MarkerKind, int] = {"eval": 0, "checkpoint": 1, "restart": 2, "alert": 3}
 _GLYPH_EVERY = 24

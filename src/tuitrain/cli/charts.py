@@ -1,0 +1,82 @@
+"""Charts as text on standard output, for `plot`, `show` and `compare`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tuitrain.cli.output import has_colour
+
+if TYPE_CHECKING:
+    from tuitrain.plots.axes import Range, XAxis
+    from tuitrain.plots.model import HeatMap, Plot
+    from tuitrain.plots.request import PlotRequest
+    from tuitrain.runs import RunDirectory, RunHistory
+
+_COLUMNS, _ROWS = 80, 18
+_LEAST_COLUMNS = 20
+_SMALL_COLUMNS, _SMALL_ROWS = 100, 12
+"""The most of the chart above a table."""
+
+
+def chart_area() -> tuple[int, int, bool]:
+    """Columns and rows of a chart, and whether it has colours: the terminal's width, or 80 columns without one."""
+    columns = shutil.get_terminal_size((_COLUMNS, 24)).columns
+    return max(columns, _LEAST_COLUMNS), _ROWS, has_colour()
+
+
+def request_of(
+    runs: Sequence[tuple[RunDirectory, RunHistory | None]], x: XAxis = "step", smoothing: float = 0.9, log: bool = False
+) -> PlotRequest:
+    """These runs in one chart. A history that is None is read; FileNotFoundError where there is no log."""
+    from tuitrain.plots.request import PlotRequest, read_plot_run
+
+    views = [read_plot_run(directory, index, history) for index, (directory, history) in enumerate(runs)]
+    return PlotRequest(views, x=x, smoothing=smoothing, log=log)
+
+
+def print_small_loss(runs: Sequence[tuple[RunDirectory, RunHistory]], x: XAxis = "step", group_by: str = "") -> None:
+    """A chart of the loss above a table, and a blank line; nothing without a terminal, or before the first step."""
+    from tuitrain.plots.groups import GROUPABLE_PANELS
+
+    columns, _, color = chart_area()
+    if sys.stdout.isatty() and any(len(history.steps) for _, history in runs):
+        request = request_of(runs, x)
+        request.group_by = group_by
+        print_charts([GROUPABLE_PANELS[0].build(request)], min(columns, _SMALL_COLUMNS), _SMALL_ROWS, color)
+        print()
+
+
+def newest_steps(request: PlotRequest, count: int) -> Range | None:
+    """The part of the x axis with the newest `count` steps of each run; None where that is everything."""
+    import numpy as np
+
+    from tuitrain.plots.axes import Range
+
+    ends: list[float] = []
+    for view in request.runs:
+        if (step := view.history.step) is not None:
+            ends += view.series.place(request.x, np.array([max(step - count + 1, 0), step], dtype=np.float64)).tolist()
+    known = [end for end in ends if np.isfinite(end)]
+    return Range(min(known), max(known)) if known and min(known) < max(known) else None
+
+
+def print_charts(
+    plots: Sequence[Plot | HeatMap],
+    columns: int,
+    rows: int,
+    color: bool,
+    *,
+    zoom: Range | None = None,
+    ascii_only: bool = False,
+) -> None:
+    """Print the charts one below the other. zoom: the part of the x axis that they show."""
+    from tuitrain.events.seven_bit import seven_bit
+    from tuitrain.events.text import print_coloured
+    from tuitrain.plots.model import ChartOptions
+    from tuitrain.plots.text import chart_text
+
+    text = "\n".join(chart_text(plot, columns, rows, color, ChartOptions(zoom)) for plot in plots)
+    print_coloured((seven_bit(text) if ascii_only else text).removesuffix("\n"))

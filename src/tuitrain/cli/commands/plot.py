@@ -1,0 +1,88 @@
+"""`tuitrain plot`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tuitrain.cli.completion import complete_metric
+from tuitrain.cli.options import AsciiOption, ExistingRunsDirOption, RunsArgument, XOption
+
+if TYPE_CHECKING:
+    from tuitrain.plots.model import HeatMap, Plot
+    from tuitrain.plots.request import PlotRequest
+
+_MOST_LISTED = 30
+
+
+def plot(
+    runs: RunsArgument,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("-m", "--metric", metavar="METRIC", autocompletion=complete_metric, show_default=False,
+                     help="What to draw: a metric of the log or a panel; again for a further chart. Default: loss."),
+    ] = None,
+    x: XOption = None,
+    log: Annotated[bool, typer.Option("--log", help="Logarithmic y axis.")] = False,
+    smooth: Annotated[
+        float | None,
+        typer.Option("--smooth", metavar="W", min=0, max=0.9999, show_default=False,
+                     help="Weight of the moving average, 0 for none. Default: 0.9."),
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option("--last", metavar="N", min=1, help="Only the newest N steps.", show_default=False)
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option("--width", metavar="N", min=20, max=1000, show_default=False,
+                     help="Columns. Default: the terminal's, or 80."),
+    ] = None,
+    height: Annotated[
+        int | None,
+        typer.Option("--height", metavar="N", min=6, max=500, show_default=False,
+                     help="Rows of each chart. Default: 18."),
+    ] = None,
+    ascii_only: AsciiOption = None,
+    runs_dir: ExistingRunsDirOption = None,
+) -> None:  # fmt: skip
+    """\b
+    Examples:
+      tuitrain plot latest
+      tuitrain plot latest -m grad_norm -m lr --last 1000
+      tuitrain plot RUN RUN -m loss --x tokens --log
+      tuitrain plot RUN --width 72 --height 14 > loss.txt
+
+    Charts as text, for the scrollback, a pipe, a log file or a commit message.
+
+    Several runs lie over one another in each chart. Without a terminal there are no colours.
+    """
+    from tuitrain.cli.charts import chart_area, newest_steps, print_charts, request_of
+    from tuitrain.runs import find_run, runs_directory
+    from tuitrain.tui.settings import load_settings
+
+    settings = load_settings({"x": x, "smoothing": smooth, "ascii": ascii_only}).settings
+    where = runs_directory(runs_dir)
+    chosen = {found.path: (found, None) for found in (find_run(name, where) for name in runs)}
+    request = request_of(list(chosen.values()), settings.x, settings.smoothing, log)
+    plots = [_plot(request, name) for name in metrics or ["loss"]]
+    columns, rows, color = chart_area()
+    zoom = None if last is None else newest_steps(request, last)
+    print_charts(plots, width or columns, height or rows, color, zoom=zoom, ascii_only=settings.ascii)
+
+
+def _plot(request: PlotRequest, name: str) -> Plot | HeatMap:
+    from tuitrain.config.errors import suggest
+    from tuitrain.plots.panels import PANELS, plot_of, recorded_metrics
+
+    try:
+        return plot_of(request, name)
+    except KeyError:
+        known = recorded_metrics(view.history for view in request.runs)
+        panels = [panel.id for panel in PANELS]
+        near = suggest(name, dict.fromkeys([*known, *panels]))
+        has = f"This log has {', '.join(known[:_MOST_LISTED])}" if known else "This log has no metrics yet"
+        more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
+        raise typer.BadParameter(
+            f"there is no metric {name!r}.{near} {has}{more}; panels are {', '.join(panels)}.", param_hint="-m"
+        ) from None

@@ -1,0 +1,259 @@
+"""A plot as lines of text, drawn with plotext. No other module imports plotext.
+
+plotext draws into braille cells and sets the axes around them. What to draw comes from the same model and the same
+limits as everywhere else, in dots of the canvas: plotext's own logarithm, limits, labels and dates have faults.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tuitrain.analysis.decimate import IndexArray, pixel
+from tuitrain.events.text import clean
+from tuitrain.plots import axes as ax
+from tuitrain.plots.axes import Range
+from tuitrain.plots.decimated import BROKEN, X_DOTS, scaled
+from tuitrain.plots.event_markers import SIGNS
+from tuitrain.plots.model import ChartOptions, HeatMap, Plot
+from tuitrain.plots.prepared import PreparedPlot, View, outliers, prepare, x_range, y_range
+from tuitrain.plots.terminal import Piece, TextLine, fit_line, line_width, render
+from tuitrain.plots.x_scale import XScale
+from tuitrain.runs import FloatArray
+
+LEAST_COLUMNS, LEAST_ROWS = 20, 6
+"""The smallest chart; anything smaller is blank."""
+NO_MAP = "this panel is a map of colours, which has no chart in text; `tuitrain watch` shows it"
+_Y_DOTS = 4
+"""Rows of dots of a braille character."""
+_ROWS_WITH_NAME = 9
+"""From this height on the x axis has its name below the ticks."""
+_GLYPH_EVERY = 24
+"""Columns between the glyphs along a curve."""
+_GAP = Piece("  ")
+
+
+def chart_text(plot: Plot | HeatMap, columns: int, rows: int, color: bool, options: ChartOptions | None = None) -> str:
+    """The chart as text, each line ending in a newline; color: with escape sequences, else without control codes."""
+    if isinstance(plot, Plot) and not color:
+        plot = plot.uncoloured
+    return render(draw_text(plot, columns, rows, options), color)
+
+
+def draw_text(plot: Plot | HeatMap, columns: int, rows: int, options: ChartOptions | None = None) -> list[TextLine]:
+    """The chart with title, legend and axes, as `rows` lines of exactly `columns` terminal cells."""
+    if columns < LEAST_COLUMNS or rows < LEAST_ROWS:
+        return [fit_line((), max(columns, 0))] * max(rows, 0)
+    if isinstance(plot, HeatMap):
+        plot = replace(plot.as_plot, empty=plot.empty if not len(plot.x) else NO_MAP)
+    if not plot.has_data:
+        return _without_data(plot, columns, rows)
+    options, view = options or ChartOptions(), View()
+    # Nothing is added to this text: the axes end where the data end.
+    plot = replace(plot, growing=False)
+    x = x_range(plot, options, view)
+    guess = prepare(plot, view, XScale(plot.x_axis, x, columns, options.log_x))
+    y = y_range(guess, None, options.zoom is not None)
+    head = _head(plot, outliers(guess, y), columns, max(1, rows // 4))
+    named = rows >= _ROWS_WITH_NAME
+    canvas_rows = rows - len(head) - 2 - named
+    ticks = ax.y_ticks(y, canvas_rows, plot.log)
+    gutter = max((len(text) for _, text in ticks), default=0)
+    prepared = prepare(plot, view, replace(guess.scale, columns=columns - gutter - 1))
+    figure = _Figure(prepared.scale.columns, canvas_rows)
+    _draw(figure, prepared, y, options)
+    figure.frame(prepared.scale, [(_row(at, y, canvas_rows), text) for at, text in ticks], gutter, named)
+    return [*head, *figure.lines()]
+
+
+def draw_canvas(prepared: PreparedPlot, y: Range, rows: int, options: ChartOptions) -> list[TextLine]:
+    """Only what lies between the axes, as `rows` lines of the width of the horizontal axis."""
+    figure = _Figure(prepared.scale.columns, rows)
+    _draw(figure, prepared, y, options)
+    return figure.lines()
+
+
+class _Figure:
+    """One chart of plotext whose axes count the dots of the canvas, from the left and from the bottom.
+
+    The colour of each role is a number, which stands for the role in the cells that plotext returns.
+    """
+
+    def __init__(self, columns: int, rows: int) -> None:
+        # Imported here: it takes 60 ms, which only commands that draw should pay.
+        from plotext._date import date_class
+        from plotext._monitor import monitor_class
+
+        self.columns, self.rows = columns, rows
+        self._size = [columns, rows]
+        self._roles = ["axis"]
+        self._chart = monitor_class()
+        self._chart.set_date(date_class())
+        self._chart.set_theme("clear")
+        self._chart.set_ticks_color(0)
+        self._chart.set_frame(False)
+        self._chart.set_xticks([], [])
+        self._chart.set_yticks([], [])
+        self._chart.set_xlim(0, X_DOTS * columns - 1)
+        self._chart.set_ylim(0, _Y_DOTS * rows - 1)
+
+    def line(self, x: IndexArray, y: IndexArray, role: str) -> None:
+        """Join points, given in dots, by a line."""
+        self._chart.draw(x.tolist(), y.tolist(), lines=True, marker="braille", color=self._colour(role))
+
+    def put(self, columns: ArrayLike, rows: ArrayLike, sign: str, role: str) -> None:
+        """Write a sign into cells, counted from the left and from the bottom."""
+        x, y = np.broadcast_arrays(self._x(columns), self._y(rows))
+        if x.size:
+            self._chart.draw(x.ravel().tolist(), y.ravel().tolist(), lines=False, marker=sign, color=self._colour(role))
+
+    def frame(self, scale: XScale, y_ticks: Sequence[tuple[int, str]], gutter: int, named: bool) -> None:
+        """Add the axes at the left and below. y_ticks: rows with labels, for which there are `gutter` columns."""
+        x_ticks = scale.ticks()
+        self._chart.set_xaxes(True, False)
+        self._chart.set_yaxes(True, False)
+        self._chart.set_xticks(self._x([at for at, _ in x_ticks]).tolist(), [text for _, text in x_ticks])
+        self._chart.set_yticks(self._y([at for at, _ in y_ticks]).tolist(), [text for _, text in y_ticks])
+        self._chart.set_xlabel(ax.X_TITLES[scale.name] + (", log" if scale.log else "") if named else None)
+        self._size = [self.columns + gutter + 1, self.rows + 2 + named]
+
+    def lines(self) -> list[TextLine]:
+        """Draw, once, and return the rows from the top. Blank cells take the role of what is left of them."""
+        self._chart.set_size(self._size)
+        self._chart.build_plot()
+        cells = self._chart.matrix
+        found = []
+        for signs, colours in zip(reversed(cells.marker), reversed(cells.fullground), strict=True):
+            texts, roles = [""], ["axis"]
+            for sign, colour in zip(signs, colours, strict=True):
+                role = roles[-1] if sign == " " else self._roles[colour] if isinstance(colour, int) else "text"
+                if role != roles[-1]:
+                    texts.append("")
+                    roles.append(role)
+                texts[-1] += sign
+            found.append(tuple(Piece(text, role) for text, role in zip(texts, roles, strict=True) if text))
+        return found
+
+    def _colour(self, role: str) -> int:
+        if role not in self._roles:
+            self._roles.append(role)
+        return self._roles.index(role)
+
+    def _x(self, columns: ArrayLike) -> FloatArray:
+        """Where the axis has the middle of a cell."""
+        return np.asarray(columns, dtype=np.float64) * (X_DOTS * self.columns - 1) / max(self.columns - 1, 1)
+
+    def _y(self, rows: ArrayLike) -> FloatArray:
+        return np.asarray(rows, dtype=np.float64) * (_Y_DOTS * self.rows - 1) / max(self.rows - 1, 1)
+
+
+def _draw(figure: _Figure, prepared: PreparedPlot, y: Range, options: ChartOptions) -> None:
+    """All that lies between the axes; what comes later lies on top."""
+    plot, scale = prepared.plot, prepared.scale
+    every = np.arange(figure.columns)
+    for position, _ in ax.y_ticks(y, figure.rows, plot.log):
+        figure.put(every[1::2], _row(position, y, figure.rows), "·", "grid")
+    for level in plot.levels:
+        position = float(scaled(np.array([level.y]), plot.log)[0])
+        if y.low <= position <= y.high:
+            figure.put(every, _row(position, y, figure.rows), "╌", level.role)
+    for marker in plot.markers:
+        column = scale.column(marker.x)
+        if column >= 0:
+            figure.put(
+                column, np.arange(figure.rows if marker.kind == "restart" else 1), SIGNS[marker.kind], marker.role
+            )
+    if options.crosshair is not None and (column := scale.column(options.crosshair)) >= 0:
+        figure.put(column, np.arange(figure.rows), "│", "crosshair")
+    dots = [pixel(np.clip(each.values, y.low, y.high), y.low, y.high, _Y_DOTS * figure.rows)
+            for each in prepared.outlines]  # fmt: skip
+    for curve, outline, heights in zip(plot.curves, prepared.outlines, dots, strict=True):
+        gaps = np.flatnonzero(~outline.joined) + 1
+        for x_part, y_part in zip(np.split(outline.pixels, gaps), np.split(heights, gaps), strict=True):
+            figure.line(x_part, y_part, curve.role)
+    _draw_glyphs(figure, prepared, dots)
+    for points in plot.points:
+        columns, values = scale.columns_of(points.x), scaled(points.y, plot.log)
+        shown = (columns >= 0) & np.isfinite(values)
+        figure.put(columns[shown], _rows(values[shown], y, figure.rows), points.glyph, points.role)
+    for curve_in_range in prepared.decimated:
+        for sign, columns, row in zip(BROKEN, curve_in_range.broken, (0, figure.rows - 1, 0), strict=True):
+            figure.put(np.flatnonzero(columns), row, sign, "bad")
+
+
+def _draw_glyphs(figure: _Figure, prepared: PreparedPlot, dots: Sequence[IndexArray]) -> None:
+    """The glyph of a curve at its end, and where there are several also along it: they differ without colour."""
+    marked = [
+        (curve, outline, heights)
+        for curve, outline, heights in zip(prepared.plot.curves, prepared.outlines, dots, strict=True)
+        if curve.glyph and len(heights)
+    ]
+    for index, (curve, outline, heights) in enumerate(marked):
+        columns = outline.pixels // X_DOTS
+        first = _GLYPH_EVERY // 4 + _GLYPH_EVERY * index // len(marked)
+        wished = np.arange(first, figure.columns, _GLYPH_EVERY) if len(marked) > 1 else np.empty(0, dtype=np.intp)
+        # The median of the points of a column is on the curve; a column without points has no glyph.
+        starts, ends = np.searchsorted(columns, wished), np.searchsorted(columns, wished, "right")
+        middles = ((starts + ends) // 2)[ends > starts]
+        places = np.append(middles, len(heights) - 1)
+        figure.put(columns[places], heights[places] // _Y_DOTS, curve.glyph, curve.role)
+
+
+def _rows(values: FloatArray, axis: Range, rows: int) -> IndexArray:
+    """The row of each value from the bottom; values outside the axis are at its edge."""
+    return np.asarray(pixel(np.clip(values, axis.low, axis.high), axis.low, axis.high, _Y_DOTS * rows) // _Y_DOTS)
+
+
+def _row(value: float, axis: Range, rows: int) -> int:
+    return int(_rows(np.array([value]), axis, rows)[0])
+
+
+def _head(plot: Plot, beyond: tuple[int, int], columns: int, most: int) -> list[TextLine]:
+    """Title, newest value and legend, in at most so many lines; a legend entry that does not fit is left out."""
+    title = [Piece(clean(plot.title), "title"), *([Piece(f" {clean(plot.value)}", "value")] if plot.value else [])]
+    lines: list[TextLine] = [fit_line(tuple(title), min(line_width(tuple(title)), columns))]
+    for entry in _legend(plot, beyond):
+        entry = fit_line(entry, min(line_width(entry), columns))
+        if line_width(lines[-1]) + len(_GAP.text) + line_width(entry) <= columns:
+            lines[-1] = (*lines[-1], _GAP, *entry)
+        elif len(lines) < most:
+            lines.append(entry)
+    if plot.note and len(lines) < most:
+        lines.append((Piece(clean(plot.note), "quiet"),))
+    return [fit_line(line, columns) for line in lines]
+
+
+def _legend(plot: Plot, beyond: tuple[int, int]) -> Iterable[TextLine]:
+    """An entry for everything that has a sign: curves, points, levels, what is not shown, marks."""
+
+    def entry(sign: str, role: str, name: str) -> TextLine:
+        return Piece(sign, role), Piece(f" {clean(name)}", "quiet")
+
+    for curve in sorted(plot.curves, key=lambda curve: (curve.order, curve.role)):
+        if curve.name:
+            yield entry(curve.glyph or "─", curve.role, curve.name)
+    shown = [points for points in plot.points if len(points.x)]
+    yield from (entry(points.glyph, points.role, points.name) for points in shown if points.name)
+    if unnamed := [Piece(points.glyph, points.role) for points in shown if not points.name]:
+        yield (*unnamed, Piece(" validation", "quiet"))
+    yield from (entry("╌", level.role, level.name) for level in plot.levels if level.name)
+    if plot.log:
+        yield (Piece("log", "quiet"),)
+    for count, where in zip(beyond, ("above", "below"), strict=True):
+        if count:
+            yield (Piece(f"{count:,} {where} the axis", "quiet"),)
+    for mark in {mark.kind: mark for mark in plot.markers}.values():
+        yield entry(SIGNS[marker.kind], mark.role, mark.kind)
+
+
+def _without_data(plot: Plot, columns: int, rows: int) -> list[TextLine]:
+    """The title, and why there is nothing to draw in the middle."""
+    sentence = textwrap.wrap(clean(plot.empty), columns - 4)[: rows - 2]
+    above = (rows - 1 - len(sentence)) // 2
+    body = [*[""] * above, *(f"{' ' * ((columns - len(row)) // 2)}{row}" for row in sentence)]
+    lines = [(Piece(clean(plot.title), "title"),), *((Piece(row, "quiet"),) for row in body)]
+    return [fit_line(line, columns) for line in [*lines, *[()] * (rows - len(lines))]]
