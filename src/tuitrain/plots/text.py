@@ -246,8 +246,8 @@ def _legend(plot: Plot, beyond: tuple[int, int]) -> Iterable[TextLine]:
     for count, where in zip(beyond, ("above", "below"), strict=True):
         if count:
             yield (Piece(f"{count:,} {where} the axis", "quiet"),)
-    for mark in {mark.kind: mark for mark in plot.markers}.values():
-        yield entry(SIGNS[marker.kind], mark.role, mark.kind)
+    for marker in {marker.kind: marker for marker in plot.markers}.values():
+        yield entry(SIGNS[marker.kind], marker.role, marker.kind)
 
 
 def _without_data(plot: Plot, columns: int, rows: int) -> list[TextLine]:
