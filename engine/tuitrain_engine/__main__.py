@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _train(run_dir: Path, rank: int, size: int, *, resume: bool, asked: Path | None) -> int:
-    """Train; signals and the end of torchrun are heard from here on, long before torch is imported."""
+    """Train; signals and the end of torchrun are handled from here on, before torch is imported."""
     control, peers = Control(run_dir, reads_files=rank == 0), Peers(run_dir, rank, size)
     peers.watch()
     try:
@@ -90,7 +90,7 @@ def _write_end(run_dir: Path, rank: int, status: Literal["stopped", "failed"], r
 
 
 def _other(options: argparse.Namespace) -> int:
-    """The commands that are not training."""
+    """The commands other than train."""
     # torch takes seconds to import; a wrong command line need not wait for it.
     from tuitrain.config import ConfigError
     from tuitrain_engine import commands
@@ -122,7 +122,7 @@ def _other(options: argparse.Namespace) -> int:
 
 
 def _redirect_output(run_dir: Path, rank: int) -> None:
-    """What a process other than the first prints goes to console.N.log, whoever prints it, C++ libraries included."""
+    """Redirect the output of a process other than the first to console.N.log, that of C++ libraries included."""
     console = os.open(run_dir / f"console.{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -1,4 +1,4 @@
-"""What a run is built of: its tokenizer, and its model, first without values, then whole or in shards with them."""
+"""Builds the tokenizer and the model of a run: first on the meta device, then whole or sharded, with values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tuitrain_engine.parallel import Distribution, World
 def keep_tokenizer(tokenizer: Tokenizer, directory: Path, *, check: bool, write: bool) -> None:
     """Save the run's tokenizer, by the process that may `write`; or `check` that it is the one already there.
 
-    Raises ConfigError when it is another: ids would mean something else from there on.
+    Raises ConfigError when it differs: token ids would change their meaning.
     """
     if check:
         if load_tokenizer(directory).fingerprint != tokenizer.fingerprint:
@@ -53,7 +53,7 @@ def decide_micro_batch(
 
 @dataclass(frozen=True)
 class Built:
-    """A model over the processes of a run, ready to train, and what was decided about it, by subject."""
+    """A model spread over the processes of a run, ready to train, and the decisions about it by subject."""
 
     model: Transformer
     distribution: Distribution
@@ -62,7 +62,7 @@ class Built:
 
     @property
     def compiled(self) -> bool:
-        """Whether the forward pass is."""
+        """Whether the forward pass is compiled."""
         return self.decisions["compile"].value == "on"
 
 
@@ -73,7 +73,7 @@ def build_distributed(
 
     seed: of the initial values; None where others are loaded into it.
 
-    The order is what makes it work: empty, float8, recomputation, compilation, shards, values, copies. Raises
+    The order matters: empty, float8, recomputation, compilation, shards, values, copies. Raises
     ConfigError for what this machine or these processes cannot do.
     """
     strategy = parallel.decide_strategy(
@@ -97,18 +97,18 @@ def build_distributed(
 
 
 def build_model(config: RunConfig, device: torch.device, document_end: int | None = None) -> Transformer:
-    """The whole model on one device, for values to be loaded into. document_end: the id that ends a document."""
+    """The whole model on one device, into which values are loaded. document_end: the id that ends a document."""
     return fill_model(empty_model(config.model, document_end), None, device)
 
 
 def empty_model(config: ModelConfig, document_end: int | None) -> Transformer:
-    """The model without values, on the meta device: what is to become shards is never held whole."""
+    """The model without values, on the meta device, so that a sharded model is never held whole."""
     with torch.device("meta"):
         return Transformer(config, document_end)
 
 
 def fill_model(model: Transformer, seed: int | None, device: torch.device) -> Transformer:
-    """Give an empty model its memory, or its shards theirs, and the initial values."""
+    """Allocate the memory of an empty model or of its shards, and set the initial values."""
     model.to_empty(device=device)
     initialise(model, seed)
     return model.train()

@@ -33,8 +33,7 @@ def chunked_cross_entropy(
     a bfloat16 loss in bfloat16, wrong in the third digit. Hits would need the products again, so that a logged step
     takes longer than ours, and its arithmetic would differ from that of a step that is not logged.
 
-    A graph that is compiled breaks here: torch 2.11 compiles the function below into one with wrong gradients, without
-    a word.
+    A compiled graph breaks here: torch 2.11 silently compiles the function below into one with wrong gradients.
     """
     needs_gradients = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     chunk = _compiled(_fused_chunk) if fused else _chunk
@@ -59,7 +58,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
-        # In place: the head's gradient is large. Autograd itself refuses to come here a second time.
+        # In place: the head's gradient is large. Autograd refuses a second backward pass.
         hidden_gradient, weight_gradient = ctx.saved_tensors
         return hidden_gradient.mul_(scale), weight_gradient.mul_(scale), None, None, None, None
 
@@ -85,7 +84,7 @@ def _one_pass(
         weight_gradient = torch.zeros_like(matrix, dtype=torch.float32) if needs_gradients else None
         for start in range(0, hidden.shape[0], rows):
             part, wanted = hidden[start : start + rows].to(dtype), targets[start : start + rows]
-            # Held by the chunk alone, which gives them up when it has what it needs.
+            # Only the chunk holds them, and frees them after use.
             loss, hits, slope = chunk(_logits(part, matrix, len(weight)), wanted, with_accuracy, needs_gradients)
             loss_sum += loss
             if hits is not None:
@@ -100,7 +99,7 @@ def _one_pass(
 
 
 def _logits(hidden: Tensor, matrix: Tensor, vocab_size: int) -> Tensor:
-    """The logits (N, V); of what the matrix has beyond the vocabulary they say that it never comes."""
+    """The logits (N, V); columns beyond the vocabulary are -inf."""
     logits = F.linear(hidden, matrix)
     logits[:, vocab_size:] = -torch.inf
     return logits

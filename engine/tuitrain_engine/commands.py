@@ -1,4 +1,4 @@
-"""What the engine does with a run besides training it: continue a text, export weights, prove a checkpoint."""
+"""Commands of the engine besides training: generate text, export weights, check that a checkpoint loads."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def export_weights(run_dir: Path, out: Path, *, step: int | None, split: bool, d
     """Write the weights of the newest checkpoint (or that of `step`) in Hugging Face layout; prints the paths."""
     found = _find(run_dir, step)
     config, tokenizer = _load(run_dir)
-    # Before anything is loaded: neither a shape without a layout nor a full directory should cost minutes.
+    # Checked before loading, which takes minutes.
     weights.check_export(config.model, out)
     with torch.device("meta"):
         model = Transformer(config.model, tokenizer.end_of_document)
@@ -72,7 +72,7 @@ def export_weights(run_dir: Path, out: Path, *, step: int | None, split: bool, d
 
 
 def check_checkpoint(run_dir: Path) -> None:
-    """Load the newest checkpoint into a new model and a new optimizer and say that it worked."""
+    """Load the newest checkpoint into a new model and a new optimizer; print that it loads."""
     found = _find(run_dir, None)
     config, tokenizer = _load(run_dir)
     machine = find_machine(config.train, config.hardware)
@@ -83,7 +83,7 @@ def check_checkpoint(run_dir: Path) -> None:
 
 
 def _find(run_dir: Path, step: int | None) -> SavedCheckpoint:
-    """The checkpoint of a step, or the newest whole one; that newer ones are damaged is said on stderr."""
+    """The checkpoint of a step, or the newest undamaged one; prints damaged newer ones on stderr."""
     if step is None:
         found, damaged = checkpoint.choose(run_dir)
         if found is None:

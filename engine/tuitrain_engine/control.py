@@ -16,14 +16,14 @@ REQUESTS = ("stop", "checkpoint", "eval", "snapshot")
 SIGNALS = {
     "SIGINT": "stop", "SIGTERM": "stop", "SIGHUP": "stop", "SIGQUIT": "stop", "SIGUSR2": "stop", "SIGUSR1": "checkpoint"
 }  # fmt: skip
-"""What each signal asks for. Schedulers send SIGUSR1 or SIGUSR2 before the time is over, a terminal SIGHUP."""
+"""The request of each signal. Schedulers send SIGUSR1 or SIGUSR2 before the time is over, a terminal SIGHUP."""
 ORIGINS = ("control file", *SIGNALS)
 POLL_INTERVAL_S = 0.2
 _PLACES = 1 + len(ORIGINS)
 
 
 class StopRequested(BaseException):
-    """The run shall end at once; raised only where there is nothing worth saving, or at the second Ctrl-C."""
+    """Ends the run at once: raised only where there is nothing to save, or at the second Ctrl-C."""
 
 
 def to_number(requests: dict[str, str]) -> int:
@@ -66,7 +66,7 @@ class Control:
 
     @property
     def directory(self) -> Path:
-        """Where requests are left. Raises GoneError when the run directory was removed."""
+        """The directory of the request files. Raises GoneError when the run directory was removed."""
         return self._run_dir.path / "control"
 
     def listen(self) -> None:
@@ -75,7 +75,7 @@ class Control:
             listen_to(name, self._on_signal)
 
     def wait_for_boundaries(self) -> None:
-        """From here on a signal waits for the next step boundary; only a second Ctrl-C does not."""
+        """Defer signals to the next step boundary; only a second Ctrl-C still interrupts."""
         self._at_boundary_only = True
 
     def poll(self) -> dict[str, str]:
@@ -92,7 +92,7 @@ class Control:
         return found
 
     def asks_to_stop(self) -> str | None:
-        """Who asks for a stop, if anyone; the request stays for `poll`. From any thread."""
+        """The origin of a pending stop request, or None; the request stays for `poll`. Thread-safe."""
         if "stop" in self._signalled:
             return self._signalled["stop"]
         try:

@@ -1,4 +1,4 @@
-"""What a run is, in words and in its `run` record."""
+"""Describes a run: its `run` record, and the sentences of the startup report."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _git_commit() -> str | None:
 def routine_decisions(
     config: RunConfig, optimizer: Optimizer, machine: Machine, evaluated_sequences: int, total_steps: int
 ) -> list[Decision]:
-    """How optimizer, clipping, evaluation, samples, checkpoints and log are done."""
+    """Settings of optimizer, clipping, evaluation, samples, checkpoints and log."""
     optim, train = config.optim, config.train
     fused = "fused kernels" if optimizer.defaults.get("fused") else "torch's default kernels"
     decay = f"weight decay {optim.weight_decay:g} on matrices only"
@@ -128,7 +128,7 @@ def routine_decisions(
 
 
 def _gradients_decision(config: RunConfig) -> list[Decision]:
-    """How often gradients are measured, where the log makes it more rarely than asked for."""
+    """How often gradients are measured, where the log interval makes it rarer than configured."""
     telemetry = config.telemetry
     asked, found = telemetry.grad_stats_interval, math.lcm(telemetry.grad_stats_interval, telemetry.log_interval)
     if found == asked:
@@ -138,7 +138,7 @@ def _gradients_decision(config: RunConfig) -> list[Decision]:
 
 
 def _profile_decision(config: RunConfig, total_steps: int) -> list[Decision]:
-    """Which steps are traced, where any are asked for; also that the run does not come so far."""
+    """The traced steps, if any are configured, or that the run ends before them."""
     asked = config.telemetry.profiled_steps
     if asked is None:
         return []
@@ -159,7 +159,7 @@ def _every(interval: int, never: str = "never") -> str:
 
 
 def resume_decision(found: SavedCheckpoint, *, compared: bool) -> Decision:
-    """Where an attempt that continues a run starts.
+    """The sentence on where a resumed attempt starts.
 
     compared: whether its evaluations are of the same sequences as those before.
     """

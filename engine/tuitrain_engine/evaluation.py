@@ -1,4 +1,4 @@
-"""What a run is evaluated on: a fixed set of held-out sequences, and the mean loss over it."""
+"""Evaluation: the mean loss over a fixed set of held-out sequences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sequences_to_evaluate(
 ) -> int:
     """How many sequences of the held-out split an evaluation covers: eval.steps global batches, at most the split.
 
-    A resume (`before`: the configuration it goes on from, `past`: its evaluations) keeps the number of its newest
+    A resume (`before`: its earlier configuration, `past`: its evaluations) keeps the number of its newest
     evaluation unless eval.steps is another one: a new global batch size is no reason to measure something else.
     """
     asked = config.eval.steps * config.train.global_batch_size
@@ -70,7 +70,7 @@ class Evaluator:
         micro, world, device = self.config.train.micro_batch, self.world, self.machine.device
         sums = torch.zeros(3, device=device, dtype=torch.float64)
         self.model.eval()
-        # A process for which no sequence is left runs along: a sharded model needs them all.
+        # A process without sequences still runs the forward pass, which a sharded model needs from all.
         for start in range(0, count, micro * world.size):
             first = start + world.rank * micro
             x, y = self._batch(first, min(max(count - first, 0), micro))

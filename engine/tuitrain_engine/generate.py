@@ -22,11 +22,11 @@ def generate(
     seed: int,
     top_p: float = 1.0,
     stop_token: int | None = None,
-    agree: Callable[[int], int] | None = None,
+    broadcast: Callable[[int], int] | None = None,
 ) -> list[int]:
     """Continue a prompt; returns the new tokens only, `stop_token` (which ends the text early) not among them.
 
-    agree: where several processes generate together, what makes them take the same token.
+    broadcast: of several processes that generate together, makes all take the main one's token.
 
     temperature 0 takes the most likely token; top_k 0 and top_p 1 draw from all. Draws depend on `seed` alone, not on
     the state of any other generator. Past seq_len the oldest tokens fall out of the context. Raises ValueError for an
@@ -38,12 +38,12 @@ def generate(
     was_training = model.training
     model.eval()
     try:
-        # Eagerly: every token has another shape, which compiled blocks would be compiled for again.
+        # Eager: every token has another shape, for which compiled blocks would be recompiled.
         with torch.compiler.set_stance("force_eager"):
             choose_next = partial(choose, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-            if agree is None:
+            if broadcast is None:
                 return _decode(model, prompt_tokens, max_tokens, choose_next, stop_token)
-            return _decode(model, prompt_tokens, max_tokens, lambda logits: agree(choose_next(logits)), stop_token)
+            return _decode(model, prompt_tokens, max_tokens, lambda logits: broadcast(choose_next(logits)), stop_token)
     finally:
         model.train(was_training)
 
@@ -61,7 +61,7 @@ def _decode(
     cache: Cache | None = None
     for _ in range(max_tokens):
         if cache is None or cache.length == seq_len:
-            # The start, or a full context: every token has moved by a position, so nothing held is of use.
+            # The start, or a full context: every token has moved by a position, so the cache is invalid.
             cache, unseen = model.new_cache(seq_len), tokens[-seq_len:]
         else:
             unseen = tokens[-1:]

@@ -1,4 +1,4 @@
-"""What NVML tells of each GPU."""
+"""Reads the state of each GPU through NVML."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class GpuReader:
         with suppress(nvml.NVMLError):
             gpu.mem_clock_mhz = float(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM))
         with suppress(nvml.NVMLError):
-            # The name from before "event reasons": every driver answers to it.
+            # The older name of "event reasons", which every driver supports.
             reasons = nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
             gpu.throttle = [word for word, bit in self._throttle_bits().items() if reasons & bit]
         return gpu
 
     def _throttle_bits(self) -> dict[str, int]:
-        """The bit of each reason that slows a GPU down; idling and clocks that somebody chose are none."""
+        """The bit of each reason that throttles a GPU; idling and clocks set by a user are not among them."""
         nvml = self._nvml
         bits = (
             nvml.nvmlClocksThrottleReasonSwPowerCap,

@@ -1,4 +1,4 @@
-"""What this machine is: device, product name, memory, peak, and the arithmetic that suits it."""
+"""Detects the device, its product name, memory and peak, and chooses the arithmetic."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Machine:
 
 
 def find_machine(train: TrainConfig, hardware: HardwareConfig) -> Machine:
-    """Look at this machine and decide. Raises ConfigError when the configuration asks for what it lacks."""
+    """Detect the hardware and decide. Raises ConfigError when the configuration asks for what it lacks."""
     device_choice = _decide_device(train.device)
     device = torch.device(device_choice.value)
     dtype_choice = _decide_dtype(train.dtype, device)
@@ -146,7 +146,7 @@ def _mask_names(model: ModelConfig) -> list[str]:
 def _flex_obstacle(model: ModelConfig, machine: Machine, compiled: bool) -> str | None:
     """Why auto does not take FlexAttention for these masks; None where it does.
 
-    Only shapes its kernel is made for are given to it unasked: whole blocks of 128 positions, heads of a power of two.
+    It is chosen automatically only for shapes that suit its kernel: whole blocks of 128 positions, power-of-two heads.
     """
     if machine.device.type != "cuda":
         return "has no backward pass on CPU"

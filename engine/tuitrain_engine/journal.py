@@ -1,4 +1,4 @@
-"""The engine's side of the log: every record goes through here, into `metrics.jsonl` and onto the console."""
+"""Writes every record of the engine to `metrics.jsonl` and its line to the console."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Journal:
         self.path = run_dir / "metrics.jsonl"
         self.console: Console | None = None
         self.make_room: Callable[[], bool] = lambda: False
-        """Called when a record cannot be written; whether it is worth another try."""
+        """Called when a record cannot be written; returns whether to try again."""
         self._log = events.EventWriter(self.path) if writes else None
         self._stage_began = self._stage_told = time.monotonic()
         self._stage = ""
@@ -41,7 +41,7 @@ class Journal:
             self.console.show(record)
 
     def begin_stage(self, stage: str) -> None:
-        """Tell what is done next, on the way to the first step. Raises JournalError."""
+        """Record which stage begins on the way to the first step. Raises JournalError."""
         self._stage_began = self._stage_told = time.monotonic()
         self._stage = stage
         self.write(events.Stage(stage=stage))
@@ -49,7 +49,7 @@ class Journal:
             stdout().print(f"{'start':<8}  {stage}")
 
     def tell_progress(self, stage: str, done: float | None) -> None:
-        """Tell how much of a stage is done (0–1), now and then; the longer it takes, the more rarely."""
+        """Record how much of a stage is done (0–1), more rarely the longer it takes."""
         now = time.monotonic()
         pause = min(max(STAGE_EVERY_S, (now - self._stage_began) / 20), STAGE_EVERY_AT_MOST_S)
         if stage != self._stage or now - self._stage_told >= pause:
@@ -70,7 +70,7 @@ class Journal:
             self._log.close()
 
     def attempts(self) -> int:
-        """How many attempts the log has seen so far."""
+        """The number of attempts in the log."""
         return sum(isinstance(record, events.Run) for record in self._past("run"))
 
     def evaluations(self, up_to_step: int) -> list[events.Eval]:

@@ -1,4 +1,4 @@
-"""A training attempt from start to `end` record: what goes wrong becomes one sentence, a status and an exit code."""
+"""A training attempt from start to `end` record: each failure becomes one sentence, a status and an exit code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LOCK_PATIENCE_S = 1.0
 
 
 class AlreadyTrainedError(RuntimeError):
-    """Another engine trains this run; nothing may be written to its log."""
+    """Another engine trains this run, so nothing may be written to its log."""
 
 
 def run_attempt(run_dir: Path, control: Control, peers: Peers, *, resume: bool, asked: Path | None = None) -> int:
@@ -66,14 +66,14 @@ def run_attempt(run_dir: Path, control: Control, peers: Peers, *, resume: bool, 
 
 
 def _lock(run_dir: Path) -> None:
-    """Keep a second engine off this run for as long as this process lives; the launcher looks at the lock too."""
+    """Lock the run against a second engine until this process ends; the launcher checks the lock too."""
     file = os.open(run_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     deadline = time.monotonic() + LOCK_PATIENCE_S
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            # One that only looks whether the run lives holds it for a moment.
+            # A reader that checks whether the run is live holds it for a moment.
             if time.monotonic() >= deadline:
                 raise AlreadyTrainedError(
                     f"{run_dir} is being trained by another process: stop that one first."
@@ -130,7 +130,7 @@ class Attempt:
         except CheckpointError as error:
             return self._fail(str(error), NOT_FOUND)
         except (ConfigError, DataError) as error:
-            # While it trains the configuration is no more to blame: trying again may help.
+            # Once it trains, the configuration is not the cause: a retry may help.
             return self._fail(str(error), FAILURE if self.peers.training or isinstance(error, CacheError) else USAGE)
         except (NonFiniteError, SaveError, JournalError, GoneError) as error:
             return self._fail(str(error), FAILURE)
@@ -155,7 +155,7 @@ class Attempt:
         if elsewhere is None and self.world.size > 1 and "Timed out waiting" in str(error):
             return (
                 f"A step waited more than parallel.timeout_s = {self.config.parallel.timeout_s:g} s for another "
-                "process of this run, which hangs or whose data does not come. The console of its rank may tell more."
+                "process of this run, which hangs or whose data does not come. See the console of its rank."
             )
         if elsewhere is None and self.world.size > 1 and _is_lost_connection(error):
             return (
@@ -171,14 +171,14 @@ class Attempt:
         return self._end("failed", sentence, code)
 
     def _finish_checkpoint(self) -> None:
-        """Let a checkpoint that is being written come to its end; another process may not be there to help."""
+        """Wait for a checkpoint that is being written; another process may be gone."""
         if self.trainer is not None:
-            # Where the log cannot be written or the directory is gone, that has been, or will be, said.
+            # That the log cannot be written or the directory is gone is reported elsewhere.
             with suppress(JournalError, GoneError):
                 self.trainer.checkpoints.finish(patience_s=None if self.world.size == 1 else SAVING_PATIENCE_S)
 
     def _abandon(self, sentence: str) -> None:
-        """End from the outside: another process has failed and this one waits for it."""
+        """End this process, which waits for another one that has failed."""
         report.stderr().print(sentence)
         self._finish_checkpoint()
         self._end("failed", sentence, FAILURE)
@@ -194,7 +194,7 @@ class Attempt:
         return code
 
     def _write_end(self, status: str, reason: str | None) -> bool:
-        # When one process fails torchrun sends SIGTERM to the others; it must not break off what is written here.
+        # When one process fails torchrun sends SIGTERM to the others; it must not interrupt this write.
         self.control.wait_for_boundaries()
         if self.monitor is not None:
             self.monitor.close()
@@ -220,7 +220,7 @@ class Attempt:
         return True
 
     def _memory_sentence(self) -> str:
-        """That memory ran out, and what would fit by the accounting."""
+        """The sentence that memory ran out, with the micro-batch that should fit."""
         start = f"Out of memory at step {self.trainer.progress.step + 1}" if self.trainer else "Out of memory"
         try:
             machine = find_machine(self.config.train, self.config.hardware)

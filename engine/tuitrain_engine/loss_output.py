@@ -1,4 +1,4 @@
-"""What a loss gives, and which targets count."""
+"""The output of a loss, and which targets count."""
 
 from __future__ import annotations
 

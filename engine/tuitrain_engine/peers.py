@@ -1,8 +1,8 @@
-"""How the process that writes the log learns why another one ended: a sentence in a file of the run directory.
+"""Passes on why a process failed: a sentence in a file of the run directory, for the process that writes the log.
 
 A process that fails leaves the others waiting in a collective, some backends for minutes, and torchrun kills them
 before they could say why. The main process looks for such a file from a thread of its own. And every process looks
-whether torchrun is still there: without it nothing would end a process that hangs, nor tell a person that it trains.
+whether torchrun is still there: without it nothing would end a process that hangs.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 
 LOOK_EVERY_S = 0.5
 GRACE_S = 5.0
-"""How long the main process may take to notice by itself before it is ended from the outside."""
+"""How long the main process may take to notice by itself before `abandon` ends it."""
 ORPHAN_GRACE_S = 120.0
 """How long a process that torchrun has left alone may take to a step boundary and a checkpoint, once it trains."""
 
 
 class Peers:
-    """The other processes of an attempt, as far as failures go. Made before anything slow is done."""
+    """Watches the other processes of an attempt for failures. Create it before any slow work."""
 
     def __init__(self, run_dir: Path, rank: int, size: int) -> None:
         attempt = os.environ.get("TORCHELASTIC_RUN_ID", "none")
@@ -32,14 +32,14 @@ class Peers:
         self._parent = os.getppid()
         self._closing = threading.Event()
         self.abandon: Callable[[str], None] = _exit
-        """What ends this process from the thread, given the reason."""
+        """Ends this process from the thread, given the reason."""
         self.training = False
         """Whether there is something to save."""
         self.orphaned = False
         """Whether torchrun is gone."""
 
     def report(self, sentence: str) -> None:
-        """Leave word that this process fails. The main one writes its own end."""
+        """Write why this process fails, for the main one, which writes its own end."""
         if self._rank > 0:
             path = self._directory / f"{self._stem}{self._rank}"
             unfinished = path.with_name(f"{path.name}.tmp")
@@ -48,7 +48,7 @@ class Peers:
                 unfinished.replace(path)
 
     def failure(self, patience_s: float = 0.0) -> str | None:
-        """What another process failed of, naming it; waits a little for word of it."""
+        """Why another process failed, naming it; waits a little for its file."""
         if self._size == 1:
             return None
         deadline = time.monotonic() + patience_s
@@ -67,12 +67,12 @@ class Peers:
         return self._rank == 0
 
     def watch(self) -> None:
-        """Look from a thread: when another process has failed, or torchrun is gone, and this one hangs, `abandon`."""
+        """Watch from a thread: `abandon` when another process has failed or torchrun is gone, and this one hangs."""
         if self._size > 1:
             threading.Thread(target=self._watch, name="peers", daemon=True).start()
 
     def close(self) -> None:
-        """No more watching: this process has noticed, or the run is over."""
+        """Stop watching: this process has noticed, or the run is over."""
         self._closing.set()
         if self._rank == 0:
             # Nothing is lost when they stay.
@@ -95,11 +95,11 @@ class Peers:
                 return
 
     def _words(self) -> list[Path]:
-        """Files in which other processes have left word, by rank."""
+        """The files of other processes that failed, by rank."""
         return sorted(path for path in self._directory.glob(f"{self._stem}*") if path.suffix != ".tmp")
 
 
 def _exit(why: str) -> None:
-    """Before there is a log to write: the reason on the console, and out."""
+    """Before the log exists: print the reason and exit."""
     os.write(2, f"{why}\n".encode())
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Looking closely at a few steps: traces by torch.profiler, and snapshots of the CUDA allocator.
+"""Traces of a few steps by torch.profiler, and snapshots of the CUDA allocator.
 
 Traces open in https://ui.perfetto.dev or chrome://tracing, snapshots in https://pytorch.org/memory_viz.
 """
@@ -33,7 +33,7 @@ class StepProfiler:
         """The last step that is in the trace."""
 
     def before(self, step: int) -> None:
-        """To be called before each step: the profiler starts when its turn has come."""
+        """Called before each step; starts the profiler at the first traced one."""
         if self._steps is None or self._profile is not None:
             return
         first, last = self._steps
@@ -59,7 +59,7 @@ class StepProfiler:
         return self._profile is not None and self._steps is not None and step == self._steps[1]
 
     def after(self, step: int) -> Path | None:
-        """To be called after each step. Writes the trace after the last one and returns its path."""
+        """Called after each step. Writes the trace after the last one and returns its path."""
         if self._profile is None or self._steps is None:
             return None
         self._traced = step if step >= self._steps[0] else None
@@ -83,20 +83,20 @@ class StepProfiler:
 
 
 def prepare_snapshots(directory: Path, rank: int, device: torch.device, *, history: bool) -> None:
-    """Take a snapshot when memory runs out; with `history`, snapshots tell where in the code it was taken."""
+    """Take a snapshot when memory runs out; with `history`, snapshots hold the stack of each allocation."""
     if history:
         record_memory_history(device)
     snapshot_on_out_of_memory(directory, rank, device)
 
 
 def record_memory_history(device: torch.device) -> None:
-    """Let later snapshots tell where in the code memory was taken and given back. On CPU there is nothing to do."""
+    """Record the stack of each allocation and free for later snapshots. Does nothing on CPU."""
     if device.type == "cuda":
         torch.cuda.memory._record_memory_history(max_entries=_MAX_ENTRIES)
 
 
 def memory_snapshot(path: Path, device: torch.device) -> str:
-    """Write what the allocator of a CUDA device holds to `path`; returns a sentence that says what became of it."""
+    """Write what the allocator of a CUDA device holds to `path`; returns a sentence on the result."""
     if device.type != "cuda":
         return _CUDA_ONLY
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def snapshot_on_out_of_memory(directory: Path, rank: int, device: torch.device) 
     path = directory / f"memory-oom.rank{rank}.pickle"
     if not _out_of_memory:
         torch.cuda.init()
-        # torch has no way to take an observer off again.
+        # torch cannot remove an observer.
         torch._C._cuda_attach_out_of_memory_observer(_observe_out_of_memory)
     _out_of_memory[:] = [(path, device)]
 

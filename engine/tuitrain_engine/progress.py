@@ -1,4 +1,4 @@
-"""How far a run is and how far it goes: the numbers that, with the tensors, are all that a resume needs."""
+"""Progress and goal of a run: with the tensors, all that a resume needs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Progress:
 
     @classmethod
     def from_state(cls, state: dict[str, Any], config: dict[str, Any]) -> Progress:
-        """What `to_state` gave; `config` is the configuration at that time.
+        """The inverse of `to_state`; `config` is the configuration at that time.
 
         An older version left some numbers out; then all steps were of one size.
         """
@@ -44,7 +44,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Goal:
-    """Where a run ends, as seen from where this attempt begins: earlier steps may have been of another size."""
+    """The goal of a run, computed where an attempt begins, since earlier steps may have had another size."""
 
     steps: int
     """All optimizer steps of the run, those done included."""
@@ -55,7 +55,7 @@ class Goal:
 
     @classmethod
     def of(cls, config: RunConfig, progress: Progress) -> Goal:
-        """The goal of a run that has come so far."""
+        """The goal of a run with this progress."""
         train, steps = config.train, config.total_steps_from(progress.step, progress.tokens)
         tokens = progress.tokens + max(steps - progress.step, 0) * config.tokens_per_step
         return cls(steps, tokens, train.token_budget is not None and steps != train.max_steps)

@@ -1,4 +1,4 @@
-"""Step times of every process, between the loop that learns them and the thread that writes them down."""
+"""Step times of every process, passed from the loop to the thread that writes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 class RankTimes:
-    """Sums over steps, which `take` turns into means and begins anew. Safe between threads."""
+    """Sums over steps; `take` returns their means and resets them. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""What a person reads on the console: the startup report, one line per record, the summary."""
+"""The console: the startup report, a line per record, the summary."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Section = tuple[str, list[tuple[str, str]]]
 
 @dataclass(frozen=True)
 class Terminal:
-    """Where lines go: whether it takes colour, and its width (None: not a terminal, lines are never cut)."""
+    """The output stream: whether it supports colour, and its width (None: not a terminal, lines are not cut)."""
 
     stream: TextIO
     colour: bool
@@ -172,7 +172,7 @@ def _width(terminal: Terminal) -> int:
 
 
 class Console:
-    """Prints a line for each record that a person wants to see."""
+    """Prints the line of each record that has one."""
 
     def __init__(self, total_steps: int, terminal: Terminal, best_val_loss: float | None = None) -> None:
         self._total, self._terminal = total_steps, terminal
@@ -294,5 +294,5 @@ def stdout() -> Terminal:
 
 
 def stderr() -> Terminal:
-    """Where it says what is wrong."""
+    """The console for errors."""
     return Terminal.of(sys.stderr)

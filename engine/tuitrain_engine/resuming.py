@@ -1,4 +1,4 @@
-"""Going on from a checkpoint: from which one, whether the configuration goes with it, what the log has of its step."""
+"""Resuming: which checkpoint, whether the configuration fits it, and what the log holds of its step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tuitrain_engine.progress import Progress
 
 @dataclass(frozen=True)
 class Restored:
-    """What a run goes on from."""
+    """The state that a run resumes from."""
 
     found: SavedCheckpoint
     damaged: list[str]
@@ -37,7 +37,7 @@ class Restored:
     """Which of `eval`, `sample` and `checkpoint` the log has of the checkpoint's step."""
 
     def alerts(self) -> Iterator[events.Alert]:
-        """What a person should know of this resume."""
+        """Sentences for the user about this resume."""
         step = self.progress.step
         other = resuming.other_sequences(self.changes)
         if other:
@@ -88,7 +88,7 @@ def restore(
 
 
 def keep_config(run_dir: Path, config: RunConfig, *, earlier: bool) -> None:
-    """Make a configuration the run's, where it differs from what config.toml has.
+    """Write a configuration to config.toml, if it differs.
 
     earlier: whether that one was trained with; then it stays as config.earlier-1.toml and so on.
     """

@@ -19,7 +19,7 @@ def continue_text(
     top_k: int,
     seed: int,
     top_p: float = 1.0,
-    agree: Callable[[int], int] | None = None,
+    broadcast: Callable[[int], int] | None = None,
 ) -> str:
     """What the model writes after the prompt; it may end early where the tokenizer has an end of document.
 
@@ -37,7 +37,7 @@ def continue_text(
         top_p=top_p,
         seed=seed,
         stop_token=tokenizer.end_of_document,
-        agree=agree,
+        broadcast=broadcast,
     )
     # Decoded together: the first new token's text may depend on the last one of the prompt.
     before, whole = tokenizer.decode(prompt_tokens), tokenizer.decode([*prompt_tokens, *tokens])

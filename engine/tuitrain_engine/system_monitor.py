@@ -26,7 +26,7 @@ _LOCAL_INTERFACES = ("lo", "veth", "docker", "br-", "virbr")
 class SystemMonitor:
     """Writes a `system` record at once and then every interval, until closed.
 
-    run_dir: whose file system is told of; rank_times: step times of the processes, where there are several.
+    run_dir: its file system is reported; rank_times: step times of the processes, where there are several.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class SystemMonitor:
         return record
 
     def _cpu_percent(self) -> float | None:
-        """Of the time since the last reading; None where that is too short to tell."""
+        """Over the time since the last reading; None where that is too short."""
         now = time.monotonic()
         if now - self._cpu_read_at < LEAST_CPU_S:
             return None

@@ -58,7 +58,7 @@ class Scale:
 
 @dataclass
 class Totals:
-    """What the whole run has amounted to; a checkpoint carries it on."""
+    """Totals of the whole run, kept in checkpoints."""
 
     training_time_s: float = 0.0
     timed_steps: int = 0
@@ -113,7 +113,7 @@ class _Window:
     """Step time and time before waiting of every process, milliseconds, one pair a step."""
 
 
-# What a process tells the others with each step. Times are those of the step before: a step's own are not known yet.
+# What processes exchange at each step. Times are those of the previous step: a step's own are not known yet.
 _TOLD = ("loss_sum", "targets", "correct", "step_ms", "before_wait_ms", "requests", "saved")
 
 
@@ -154,7 +154,7 @@ class Telemetry:
         return every > 0 and step % every == 0 and self.logs(step)
 
     def before_wait(self) -> None:
-        """Mark that this process has done what it can on its own: from here on a step waits for the others."""
+        """Mark that from here on the step waits for the other processes."""
         if self._world.size > 1:
             self._waits = self._mark()
 
@@ -213,7 +213,7 @@ class Telemetry:
             self._read(pending)
 
     def take_requests(self) -> dict[str, str]:
-        """Requests that every process has heard of since the last call, with their origins."""
+        """Requests known to every process since the last call, with their origins."""
         taken, self._requests = self._requests, {}
         return taken
 

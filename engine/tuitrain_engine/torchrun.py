@@ -1,9 +1,9 @@
-"""torchrun with quieter manners: `python -m tuitrain_engine.torchrun [torchrun's options] -m MODULE …`.
+"""torchrun with the engine's signal handling: `python -m tuitrain_engine.torchrun [torchrun's options] -m MODULE …`.
 
-Starting and watching the workers is torchrun's own work, `torch.distributed.run`. Two things differ. The signals that
-the engine knows are passed on to the workers, once each, and nothing else happens: torchrun itself would begin to count
-down to SIGKILL, while a worker may be writing a large checkpoint. And a worker that failed has said why in one
-sentence; this process ends with that worker's exit code and without a page about it. Where the workers are gone and
+torchrun itself (`torch.distributed.run`) starts and watches the workers. Two things differ from it. The signals that
+the engine handles are passed on to the workers, once each, and nothing else happens: torchrun itself would begin to
+count down to SIGKILL, while a worker may be writing a large checkpoint. And a worker that failed has printed the reason
+in one sentence; this process ends with that worker's exit code and prints no page about it. If the workers are gone and
 rank 0 has written no `end` record, as when a signal killed one of them, it is written here.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 LEFT_TO_TORCHRUN = "SIGVTALRM"
-"""It takes one at least; nobody sends this one."""
+"""torchrun needs at least one; no one sends this one."""
 FAILURE, INTERRUPTED = 1, 130
 ASKED_TO_END = (INTERRUPTED, *(-signal.Signals[name] for name, request in SIGNALS.items() if request == "stop"))
 """Exit codes of a worker that somebody interrupted; negative ones are of signals it did not listen for yet."""
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    # What torchrun logs about a failed worker is said below, shorter.
+    # torchrun's own report on a failed worker is replaced by the sentence below.
     logging.disable(logging.ERROR)
     given = sys.argv[1:] if arguments is None else arguments
     options = torchrun.parse_args([f"--signals-to-handle={LEFT_TO_TORCHRUN}", *given])
@@ -73,7 +73,7 @@ def first_failure(failures: dict[int, ProcessFailure]) -> tuple[int, ProcessFail
 
 
 def _sentence(rank: int, failure: ProcessFailure) -> str:
-    """What the console of rank 0 does not tell yet; empty for what its own process has said there."""
+    """The reason, if the console of rank 0 does not have it yet, else an empty string."""
     if failure.exitcode < 0:
         name = signal.Signals(-failure.exitcode).name
         hint = ": the machine may have run out of memory" if name == "SIGKILL" else ""

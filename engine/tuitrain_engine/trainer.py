@@ -1,4 +1,4 @@
-"""The training loop, from the configuration to the last step. The order of things is decided here and nowhere else."""
+"""The training loop, from the configuration to the last step. Only this module decides in which order things happen."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Trainer:
 def prepare(
     run_dir: Path, config: RunConfig, journal: Journal, control: Control, world: World, *, resume: bool
 ) -> Trainer:
-    """All that comes before the first step: seed, data, model, optimizer, checkpoint, `run` record, startup report.
+    """Everything before the first step: seed, data, model, optimizer, checkpoint, `run` record, startup report.
 
     A resume changes nothing in the run directory before it is certain. Raises ConfigError, DataError or
     CheckpointError, each with one sentence.
@@ -161,7 +161,7 @@ def prepare(
 
 
 def train(t: Trainer) -> str | None:
-    """Run the steps that are left. Returns what stopped them early (`SIGTERM`, `control file`), None at the end.
+    """Run the remaining steps. Returns what stopped them early (`SIGTERM`, `control file`), None at the end.
 
     The order at a step boundary: checkpoint before evaluation, since that may run out of memory.
     Raises NonFiniteError, and SaveError when the last checkpoint could not be written.
@@ -210,7 +210,7 @@ def train(t: Trainer) -> str | None:
             requests = {}
     t.profiler.close()
     t.checkpoints.finish(final=True)
-    # On CUDA what came with the last step is only known now; all of it is done.
+    # On CUDA the requests of the last step are only known now.
     requests |= t.telemetry.take_requests()
     for name, origin in requests.items():
         answer(t, name, origin)
@@ -218,7 +218,7 @@ def train(t: Trainer) -> str | None:
 
 
 def give_up_step(t: Trainer, origin: str) -> dict[str, str]:
-    """A stop while the data did not come: back to the last step boundary, which nothing has changed, and save that."""
+    """Stop while waiting for data: save the state of the last step boundary."""
     t.control.poll()
     t.optimizer.zero_grad(set_to_none=True)
     t.distribution.release()
@@ -228,7 +228,7 @@ def give_up_step(t: Trainer, origin: str) -> dict[str, str]:
 
 
 def catch_up(t: Trainer) -> None:
-    """What was due at the step that the run goes on from and is not in the log; in a new run the first evaluation.
+    """Do what was due at the step of the checkpoint and is not in the log; in a new run the first evaluation.
 
     It may have been killed between the checkpoint and the rest. The intervals are those of that time.
     """
@@ -368,7 +368,7 @@ def write_sample(t: Trainer) -> None:
             text = continue_text(
                 t.model, t.dataset.tokenizer, sampling.prompt, max_tokens=sampling.max_tokens,
                 temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p,
-                seed=t.config.train.seed, agree=t.world.agree if t.distribution.sharded else None,
+                seed=t.config.train.seed, broadcast=t.world.broadcast_int if t.distribution.sharded else None,
             )  # fmt: skip
     except DataError as error:
         message = f"No text sample: sampling.prompt = {sampling.prompt!r} does not fit the tokenizer. {error}"
@@ -379,7 +379,7 @@ def write_sample(t: Trainer) -> None:
 
 
 def answer(t: Trainer, request: str, origin: str) -> None:
-    """Write what came of a request; a memory snapshot is taken here, by each process of its own device."""
+    """Write the outcome of a request; a memory snapshot is taken here, by each process of its own device."""
     step, result = t.progress.step, "begun" if request == "checkpoint" and t.checkpoints.pending else "done"
     if request == "snapshot":
         path = t.run_dir / "profile" / f"memory-step-{step}.rank{t.world.rank}.pickle"
@@ -396,5 +396,5 @@ def save_checkpoint(t: Trainer) -> None:
         "config": t.config.to_dict(),
     }
     t.checkpoints.begin(t.progress.step, t.model, t.optimizer, state)
-    # What was told before is of the checkpoint before, and that is recorded now.
+    # An earlier notice was about the previous checkpoint, which is recorded now.
     t.telemetry.take_saved()

@@ -22,7 +22,7 @@ def write(directory: Path) -> None:
 
 
 def problem(directory: Path) -> str | None:
-    """What is not as it was written; None when all is, or when there are no checksums."""
+    """What differs from its checksum; None when nothing does, or when there are no checksums."""
     try:
         text = (directory / NAME).read_bytes().decode("ascii")
     except FileNotFoundError:

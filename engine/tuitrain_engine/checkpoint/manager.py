@@ -35,7 +35,7 @@ class _Saving:
 class Checkpoints:
     """Writes one checkpoint at a time and keeps the newest few and the best.
 
-    val_losses: validation loss by step, which the loop goes on filling; the lowest of them is the best.
+    val_losses: validation loss by step, which the loop keeps filling; the lowest is the best.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class Checkpoints:
             self.finish()
 
     def finish(self, *, final: bool = False, patience_s: float | None = None) -> None:
-        """Wait for what is being written, record it, and discard what need not stay.
+        """Wait for the checkpoint that is being written, record it, and prune old ones.
 
-        A failure becomes an alert, since training can go on without. When it is final, SaveError is raised if the
-        newest one could not be written, whoever has waited for it.
+        A failure becomes an alert, since training can continue. final: raise SaveError if the newest one could not be
+        written, even when an earlier call waited for it.
         patience_s: how long to wait, where another process may be gone.
         """
         if not self._finishing.acquire(timeout=-1 if patience_s is None else patience_s):
@@ -112,7 +112,7 @@ class Checkpoints:
     def _make_room(self) -> bool:
         """While the log cannot be written: whether a checkpoint that was being written has failed and made room.
 
-        On a full disk it is what took the last of it.
+        On a full disk the checkpoint took the last of it.
         """
         if self._saving is None or threading.current_thread() is not threading.main_thread():
             return False

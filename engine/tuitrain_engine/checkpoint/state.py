@@ -40,7 +40,7 @@ from tuitrain_engine.formatting import bytes_text
 from tuitrain_engine.parallel import World
 
 _ALONE = World()
-# DCP remarks that there is only one process, from whichever thread it works in.
+# DCP remarks that there is only one process, from any thread.
 warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
 _FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
 _WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.", "module.")
@@ -92,7 +92,7 @@ def start_saving(
 
 @cache
 def stager(device_type: str) -> DefaultStager | None:
-    """What copies the state to the CPU; None is torch's own, into new memory.
+    """The stager that copies the state to the CPU; None is torch's own, into new memory.
 
     From CUDA into pinned memory that is kept for the next checkpoint: into new, pageable memory it is several times as
     slow. One checkpoint at a time is written, so none is overwritten. A stager of torch 2.11 works only once.
@@ -105,7 +105,7 @@ def stager(device_type: str) -> DefaultStager | None:
 
 
 def _then_checksums(path: Path, written: Future[Any]) -> Future[Any]:
-    """What ends when the checkpoint is written and has its checksums."""
+    """A future that completes when the checkpoint and its checksums are written."""
 
     def work() -> None:
         written.result()
@@ -273,6 +273,6 @@ def reason(error: BaseException) -> str:
     if failures:
         error = next(iter(failures.values()))[0]
     if "inline_container" in str(error):
-        # So torch's writer of archives tells of a file that takes no more bytes.
+        # This is how torch's archive writer reports a full disk.
         return "a file took no more bytes"
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]

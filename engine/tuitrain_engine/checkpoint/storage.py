@@ -53,7 +53,7 @@ def choose(run_dir: Path) -> tuple[SavedCheckpoint | None, list[str]]:
 
 
 def none_sentence(run_dir: Path, damaged: list[str]) -> str:
-    """That a run has no whole checkpoint; damaged: what is wrong with those it has."""
+    """The sentence that a run has no undamaged checkpoint; damaged: what is wrong with those it has."""
     if not damaged:
         return f"{run_dir} has no complete checkpoint."
     return f"{run_dir} has no whole checkpoint. {' '.join(damaged)}"

@@ -53,7 +53,7 @@ def open_dataset(
     after torch.distributed is initialised; a source that is streamed is read by rank 0 alone, and `train.batch` is
     then collective (see ScatteredSplit). Raises DataError with one sentence.
 
-    `should_stop` tells who asks for a stop (`SIGTERM`), None while no one does. While `train.batch` waits for the rows
+    `should_stop` returns what asks for a stop (`SIGTERM`), or None. While `train.batch` waits for the rows
     of a stream, rank 0 calls it once a second, from whichever thread waits; if a stop is asked for, `train.batch`
     raises ReadingStopped on every rank, and `train.state_at` still knows the steps before.
     """
@@ -115,7 +115,7 @@ def _common_tokenizer(data: DataConfig, each: Sequence[DataConfig]) -> Tokenizer
 
 
 def _epochs(part: Part, token_limit: int | None, share: float, always: bool) -> list[str]:
-    """How often a run goes over a source: always said for one of several, for a single one if it is more than once."""
+    """The epochs of a run over a source: always for one of several, for a single one if it is more than one."""
     tokens = part.train.tokens if part.train is not None else None
     if token_limit is None or tokens is None:
         return []

@@ -1,4 +1,4 @@
-"""What goes wrong with data, in one sentence."""
+"""Errors of data, each with one sentence for the user."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ class ReadingStopped(Exception):
     """A stop was asked for while the reading waited for rows; what was read before is at hand, and so is its state."""
 
     def __init__(self, origin: str) -> None:
-        """`origin`: who asked, as the `should_stop` of open_dataset told, e.g. `SIGTERM`."""
+        """`origin`: what asked, as `should_stop` of open_dataset returned it, e.g. `SIGTERM`."""
         super().__init__(origin)
         self.origin = origin

@@ -1,4 +1,4 @@
-"""One source of a run, opened: its tokenizer, its training and held-out splits, and what to say of it."""
+"""One source of a run, opened: its tokenizer, its training and held-out splits, its lines of the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What generation remembers of the positions it has seen."""
+"""The key-value cache of generation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class LayerCache:
-    """Keys and values of the positions one layer has seen; room for `capacity` of them."""
+    """Keys and values of one layer, for up to `capacity` positions."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity

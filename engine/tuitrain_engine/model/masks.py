@@ -1,4 +1,4 @@
-"""Who may look at whom: causality, a sliding window, and documents that do not see each other."""
+"""Attention masks: causal, sliding window, and separate documents."""
 
 from __future__ import annotations
 

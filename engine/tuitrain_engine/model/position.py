@@ -1,4 +1,4 @@
-"""How the model knows the order of tokens: a learned table added to the embedding, or rotary embeddings."""
+"""Position encodings: a learned table added to the embedding, or rotary embeddings."""
 
 from __future__ import annotations
 

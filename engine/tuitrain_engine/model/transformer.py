@@ -89,7 +89,7 @@ class Transformer(nn.Module):
         return self.head(x, targets, with_accuracy)
 
     def _mask(self, tokens: Tensor, start: int, cache: Cache | None) -> Tensor | BlockMask | None:
-        """What tokens (B, T) at positions start … may look at; made once for all layers."""
+        """The attention mask of tokens (B, T) at positions start …; made once for all layers."""
         length, window, device = tokens.shape[1], self.config.window, tokens.device
         belongs = None
         if self.document_end is not None:

@@ -1,4 +1,4 @@
-"""How the model is spread over processes: copies (ddp), or one copy in shards (zero1, fsdp, hsdp).
+"""Parallel strategies: replicas of the model (ddp), or one model in shards (zero1, fsdp, hsdp).
 
 Every strategy averages gradients over all processes; the loop multiplies the loss by their number, so that the sum
 over the global batch comes out.
@@ -161,7 +161,7 @@ class Distribution:
             dist.distributed_c10d._set_pg_timeout(timedelta(seconds=seconds), group)
 
     def release(self) -> None:
-        """After forward passes without a backward one: give up what they have gathered."""
+        """Free gathered parameters after forward passes without a backward pass."""
         if self._mesh is not None and self._model is not None:
             for module in self._model.modules():
                 if isinstance(module, FSDPModule):

@@ -1,4 +1,4 @@
-"""Which processes train together, which of them this is, and what they tell each other outside of the model."""
+"""The processes of a run: their ranks, and the collectives outside of the model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class World:
     host_group: dist.ProcessGroup | None = None
     """All processes, on their CPUs."""
     saving_group: dist.ProcessGroup | None = None
-    """The same once more, for the thread that writes checkpoints: two threads must not take turns on one group."""
+    """A second group for the thread that writes checkpoints: two threads must not share one."""
 
     @property
     def is_main(self) -> bool:
@@ -56,12 +56,12 @@ class World:
         return gathered
 
     def wait(self) -> None:
-        """Wait until every process has come here; a device still computes what it has been given."""
+        """Wait until every process is here; the device continues its work."""
         if self.size > 1:
             dist.barrier(group=self.host_group)
 
     def broadcast_int(self, value: int) -> int:
-        """What the main process has: for choices on which the others could differ by a rounding."""
+        """The main process's value: for choices on which processes could differ by rounding."""
         if self.size == 1:
             return value
         chosen = torch.tensor(value)
@@ -78,7 +78,7 @@ class World:
 
 
 def join_world(device_choice: str) -> World:
-    """Meet the other processes that torchrun started, if any; `device_choice` is train.device.
+    """Join the process group that torchrun started, if any; `device_choice` is train.device.
 
     Raises ConfigError when this machine has fewer GPUs than processes.
     """
@@ -102,6 +102,6 @@ def join_world(device_choice: str) -> World:
 
 
 def leave_world(world: World) -> None:
-    """Part from the other processes at the end."""
+    """Leave the process group at the end."""
     if world.size > 1 and dist.is_initialized():
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Starting from somebody's weights: `model.init_from`, a Hugging Face directory or a name on the Hub.
+"""Loads pretrained weights: `model.init_from`, a Hugging Face directory or a name on the Hub.
 
 Only safetensors are read: a pickle can run code when it is loaded.
 """
@@ -35,7 +35,7 @@ _FREE = ("seq_len", "norm_eps", "rope_theta", "rope_scaling", "window")
 
 @torch.no_grad()
 def load_pretrained(model: nn.Module, config: ModelConfig) -> Decision:
-    """Fill a model, sharded or not, with the weights that `config.init_from` names; says what was loaded.
+    """Fill a model, sharded or not, with the weights that `config.init_from` names; returns what was loaded.
 
     One tensor at a time is held whole. Raises ConfigError, in one sentence, when there are no such weights or they are
     of another model.
