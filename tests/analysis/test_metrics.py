@@ -7,7 +7,13 @@ import pytest
 
 from tuitrain.analysis.metrics import METRICS, SUMMARY_METRICS, metric
 from tuitrain.analysis.summary import Summary
-from tuitrain.runs.history import EVAL_KEYS, STEP_KEYS, SYSTEM_KEYS
+from tuitrain.events import Eval, Gpu, Step, System
+from tuitrain.runs import RunHistory
+from tuitrain.runs.columns import numeric_fields
+
+READINGS = RunHistory()
+GPU = Gpu(index=0, util_percent=90, power_w=300, mem_used_gb=40, temp_c=60)
+READINGS.absorb([System(host="a", cpu_percent=1, ram_used_gb=1, gpus=[GPU])])
 
 
 def test_every_metric_is_declared_once() -> None:
@@ -18,9 +24,9 @@ def test_every_metric_is_declared_once() -> None:
 @pytest.mark.parametrize("declared", [*METRICS, *SUMMARY_METRICS], ids=lambda declared: declared.key)
 def test_a_metric_is_a_number_that_exists(declared: object) -> None:
     known = {
-        "step": STEP_KEYS,
-        "eval": [{"loss": "val_loss"}.get(key, key) for key in EVAL_KEYS],
-        "system": SYSTEM_KEYS,
+        "step": numeric_fields(Step),
+        "eval": [{"loss": "val_loss"}.get(key, key) for key in numeric_fields(Eval)],
+        "system": READINGS.system_columns.keys,
         "summary": [field.name for field in dataclasses.fields(Summary)],
         "derived": ["compute_time_ms", "update_ratio"],
     }

@@ -14,40 +14,61 @@ from tuitrain.runs import Columns
 KEYS = ("step", "loss", "mfu", "grad_mean")
 VALUES = st.one_of(st.none(), st.floats(0, 10), st.just(math.nan), st.just(math.inf))
 ROWS = st.lists(st.tuples(VALUES, VALUES, VALUES), max_size=6)
-DOINGS = st.lists(st.tuples(st.sampled_from(["extend", "append", "row", "cut"]), ROWS, st.integers(0, 8)), max_size=8)
+OPERATIONS = st.lists(
+    st.tuples(st.sampled_from(["extend", "append", "row", "cut"]), ROWS, st.integers(0, 8)), max_size=8
+)
 
 
-@given(DOINGS)
-def test_whatever_is_done_to_it_it_holds_the_rows_that_are_left(doings: list) -> None:
-    table, model, step = Columns(KEYS), [], 0
-    for doing, rows, number in doings:
+@given(OPERATIONS)
+def test_the_table_holds_the_rows_of_a_list_after_any_operations(operations: list) -> None:
+    table, model, step = Columns(), [], 0
+    for operation, rows, number in operations:
         records = [
             Step(step=step + index, loss=loss, mfu=mfu, **({} if mean is None else {"grad_mean": mean}))
             for index, (loss, mfu, mean) in enumerate(rows)
         ]
         step += len(rows)
-        if doing == "cut":
+        if operation == "cut":
             row = min(number, len(model))
             tail = table.cut(row)
             assert rows_of(tail) == model[row:]
             del model[row:]
             continue
-        if doing == "extend":
+        if operation == "extend":
             table.extend(records)
-        elif doing == "append":
-            other = Columns(KEYS)
+        elif operation == "append":
+            other = Columns()
             other.extend(records)
             table.append_columns(other)
         else:
             for record in records:
                 mean = record.grad_mean if isinstance(record.grad_mean, float) else None
-                table.append_row(step=float(record.step), loss=record.loss, mfu=record.mfu, grad_mean=mean)
+                row = {"step": float(record.step), "loss": record.loss, "mfu": record.mfu, "grad_mean": mean}
+                table.append_row(row)
         model += rows_of_records(records)
     assert rows_of(table) == model
     for index, key in enumerate(KEYS):
         known = [row[index] for row in model if row[index] != "absent"]
         assert table.has(key) == bool(known)
         assert shown(table.last(key)) == (known[-1] if known else "absent")
+        assert [shown(value) for value in table.points(key)[1]] == known
+        assert table.points(key)[0].tolist() == [at for at, row in enumerate(model) if row[index] != "absent"]
+
+
+def test_a_column_of_any_name_exists_from_its_first_value_on() -> None:
+    table = Columns()
+    for step in range(1000):
+        table.append_row({"step": float(step), "reward/mean": 0.5 * step if step in (10, 500) else None})
+    assert table.keys == ("step", "reward/mean")
+    assert [part.tolist() for part in table.series("reward/mean")] == [[10.0, 500.0], [5.0, 250.0]]
+    assert table.last("reward/mean") == 250.0
+    assert np.flatnonzero(table.present("reward/mean")).tolist() == [10, 500]
+    assert table["reward/mean"][500] == 250.0
+    assert np.isnan(table["reward/mean"][501])
+    table.cut(100)
+    assert table.last("reward/mean") == 5.0
+    table.cut(10)
+    assert not table.has("reward/mean")
 
 
 def rows_of_records(records: list[Step]) -> list[tuple[object, ...]]:

@@ -172,7 +172,7 @@ def test_steps_always_increase_and_none_is_lost(numbers: list[int]) -> None:
 
 
 def test_absent_values_are_left_out_of_a_series_and_measured_nan_is_not() -> None:
-    columns = Columns(("step", "loss"))
+    columns = Columns()
     columns.extend([Step(step=1, loss=2.0), Step(step=2), Step(step=3, loss=math.nan), Step(step=4, loss=math.inf)])
     x, y = columns.series("loss")
     assert x.tolist() == [1.0, 3.0, 4.0]
@@ -183,19 +183,10 @@ def test_absent_values_are_left_out_of_a_series_and_measured_nan_is_not() -> Non
     assert columns.last("loss") == math.inf
 
 
-def test_a_column_nobody_wrote_is_empty_and_an_unknown_one_too() -> None:
-    columns = Columns(("step", "loss"))
+def test_a_column_without_a_value_is_empty() -> None:
+    columns = Columns()
     columns.extend([Step(step=1)])
     assert not columns.has("loss")
     assert not columns.has("colour")
     assert columns.last("loss") is None
     assert [part.tolist() for part in columns.series("loss")] == [[], []]
-
-
-def test_rows_can_be_chosen() -> None:
-    columns = Columns(("step", "loss"))
-    columns.extend([Step(step=number, loss=float(number) if number % 2 else None) for number in range(6)])
-    chosen = columns.where(columns["step"] >= 3)
-    assert chosen["step"].tolist() == [3.0, 4.0, 5.0]
-    assert chosen.present("loss").tolist() == [True, False, True]
-    assert len(columns) == 6

@@ -46,7 +46,7 @@ def table(history: RunHistory) -> list[Column]:
     from_steps = np.searchsorted(steps, history.steps["step"])
     from_evals = {prefix: np.searchsorted(steps, rows["step"]) for prefix, rows in evals.items()}
     columns = [Column("step", steps, np.ones(len(steps), dtype=bool))]
-    for key in history.steps.keys:
+    for key in dict.fromkeys(("time", "tokens", *history.steps.keys)):
         if key == "step":
             continue
         column = _empty(key, len(steps))

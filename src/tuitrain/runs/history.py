@@ -25,16 +25,9 @@ from tuitrain.events import (
     System,
     WallTime,
 )
-from tuitrain.runs.columns import Columns, numeric_fields
+from tuitrain.runs.columns import Columns
 from tuitrain.runs.results import VALIDATION, RunResults, validation_split
 
-STEP_KEYS = numeric_fields(Step)
-EVAL_KEYS = numeric_fields(Eval)
-
-SYSTEM_KEYS = (
-    "time", "step", "cpu_percent", "ram_used_gb", "gpu_util_percent", "gpu_power_w", "gpu_mem_used_gb", "gpu_temp_c",
-)  # fmt: skip
-"""One row for each `system` record: mean utilisation, total power, largest memory and temperature of its GPUs."""
 _STEP = attrgetter("step")
 SYSTEMS_KEPT = 600
 LAYERS_KEPT = 2048
@@ -61,15 +54,16 @@ class RunHistory:
         self.attempts: list[Run] = []
         self.attempt_steps: list[int | None] = []
         """The first step of each attempt; None of one that has none."""
-        self.steps = Columns(STEP_KEYS)
-        self.superseded_steps = Columns(STEP_KEYS)
+        self.steps = Columns()
+        self.superseded_steps = Columns()
         self.alerts: list[Alert] = []
         self.alert_steps: list[int | None] = []
         """The step of each alert: its own, else the newest when it came; None before any."""
         self.controls: list[Control] = []
         self.systems: list[System] = []
         """The newest SYSTEMS_KEPT readings; `system_columns` has all, summed up."""
-        self.system_columns = Columns(SYSTEM_KEYS)
+        self.system_columns = Columns()
+        """One row for each reading: mean utilisation, total power, largest memory and temperature of its GPUs."""
         self.end: End | None = None
         self.stage: Stage | None = None
         """What the newest attempt does, until its first step."""
@@ -148,7 +142,7 @@ class RunHistory:
         """The evaluations of a split as a table. It must not be written to."""
         known = self._eval_tables.get(split)
         if known is None:
-            known = self._eval_tables[split] = Columns(EVAL_KEYS)
+            known = self._eval_tables[split] = Columns()
             if records := self._results.evaluations(split):
                 known.extend(records)
         return known
@@ -247,23 +241,20 @@ class RunHistory:
     def _absorb_system(self, record: System, step: int | None) -> None:
         self.systems.append(record)
         del self.systems[:-SYSTEMS_KEPT]
-        gpus = {
-            "gpu_util_percent": [gpu.util_percent for gpu in record.gpus],
-            "gpu_power_w": [gpu.power_w for gpu in record.gpus],
-            "gpu_mem_used_gb": [gpu.mem_used_gb for gpu in record.gpus],
-            "gpu_temp_c": [gpu.temp_c for gpu in record.gpus],
-        }
-        known = {key: [value for value in values if value is not None] for key, values in gpus.items()}
-        self.system_columns.append_row(
-            time=record.time,
-            step=float(step or 0),
-            cpu_percent=record.cpu_percent,
-            ram_used_gb=record.ram_used_gb,
-            gpu_util_percent=_mean(known["gpu_util_percent"]),
-            gpu_power_w=sum(known["gpu_power_w"]) if known["gpu_power_w"] else None,
-            gpu_mem_used_gb=max(known["gpu_mem_used_gb"], default=None),
-            gpu_temp_c=max(known["gpu_temp_c"], default=None),
-        )
+
+        def of_gpus(field: str) -> list[float]:
+            return [value for gpu in record.gpus if (value := getattr(gpu, field)) is not None]
+
+        self.system_columns.append_row({
+            "time": record.time,
+            "step": float(step or 0),
+            "cpu_percent": record.cpu_percent,
+            "ram_used_gb": record.ram_used_gb,
+            "gpu_util_percent": _mean(of_gpus("util_percent")),
+            "gpu_power_w": sum(power) if (power := of_gpus("power_w")) else None,
+            "gpu_mem_used_gb": max(of_gpus("mem_used_gb"), default=None),
+            "gpu_temp_c": max(of_gpus("temp_c"), default=None),
+        })  # fmt: skip
 
 
 class _Arrivals:
