@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -10,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from tuitrain.events.requests import REQUESTS, control_directory, is_requested, take_requests
 from tuitrain.files import FollowedDirectory, GoneError
 
-REQUESTS = ("stop", "checkpoint", "eval", "snapshot")
 SIGNALS = {
     "SIGINT": "stop", "SIGTERM": "stop", "SIGHUP": "stop", "SIGQUIT": "stop", "SIGUSR2": "stop", "SIGUSR1": "checkpoint"
 }  # fmt: skip
@@ -67,7 +66,7 @@ class Control:
     @property
     def directory(self) -> Path:
         """The directory of the request files. Raises GoneError when the run directory was removed."""
-        return self._run_dir.path / "control"
+        return control_directory(self._run_dir.path)
 
     def listen(self) -> None:
         """Take over the SIGNALS. Main thread only."""
@@ -96,7 +95,7 @@ class Control:
         if "stop" in self._signalled:
             return self._signalled["stop"]
         try:
-            return "control file" if self._reads_files and (self.directory / "stop").exists() else None
+            return "control file" if self._reads_files and is_requested(self._run_dir.path, "stop") else None
         except GoneError:
             # `poll` reports it.
             return None
@@ -113,15 +112,10 @@ class Control:
             raise StopRequested(name)
 
     def _take_files(self) -> list[str]:
-        directory = self.directory
+        run_dir = self._run_dir.path
         try:
-            with os.scandir(directory) as entries:
-                present = {entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)}
-            taken = [name for name in REQUESTS if name in present]
-            for name in taken:
-                (directory / name).unlink(missing_ok=True)
+            return take_requests(run_dir)
         except OSError:
             with suppress(OSError):
-                directory.mkdir()
+                control_directory(run_dir).mkdir()
             return []
-        return taken

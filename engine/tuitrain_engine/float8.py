@@ -7,7 +7,7 @@ import importlib.util
 import torch
 from torch import nn
 
-from tuitrain.config import ConfigError
+from tuitrain.config import ConfigError, requirements
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.hardware import Machine
 from tuitrain_engine.model import Transformer
@@ -34,15 +34,13 @@ def apply_float8(model: Transformer, machine: Machine, *, compiled: bool) -> Dec
 
 def check_float8(machine: Machine) -> None:
     """Raise ConfigError unless torchao is there and this machine multiplies float8 under bfloat16 autocast."""
-    if importlib.util.find_spec("torchao") is None:
-        raise ConfigError("train.float8 needs torchao: pip install 'tuitrain[float8]', or set train.float8=false.")
-    if machine.device.type != "cuda" or torch.cuda.get_device_capability(machine.device) < CAPABILITY:
+    installed = importlib.util.find_spec("torchao") is not None
+    requirements.check_float8(machine.device.type, machine.dtype, torchao=installed)
+    if torch.cuda.get_device_capability(machine.device) < CAPABILITY:
         raise ConfigError(
             f"train.float8 needs a CUDA device of compute capability 8.9 or more (Ada, Hopper, Blackwell), which "
             f"{machine.name} is not: set train.float8=false."
         )
-    if machine.dtype != "bfloat16":
-        raise ConfigError(f"train.float8 needs train.dtype = bfloat16, not {machine.dtype}: set one of the two.")
 
 
 def convert(model: Transformer, *, emulate: bool = False) -> tuple[int, int]:

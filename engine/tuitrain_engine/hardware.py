@@ -14,10 +14,10 @@ from torch.nn.attention import SDPBackend
 
 from tuitrain import accounting, events
 from tuitrain.config import ConfigError, ModelConfig, RunConfig
+from tuitrain.config.requirements import FLEX_MIN_HEAD_DIM, check_attention
 from tuitrain.config.sections import HardwareConfig, TrainConfig
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.formatting import bytes_text
-from tuitrain_engine.model.attention import FLEX_MIN_HEAD_DIM, check_backend, needs_mask
 
 GB = 1e9
 _SDPA_NAMES = {
@@ -120,13 +120,13 @@ def decide_attention(model: ModelConfig, machine: Machine, compiled: bool = Fals
 
     compiled: whether the blocks are. Raises ConfigError where the machine lacks the kernel asked for.
     """
-    check_backend(model, machine.device.type)
+    check_attention(model, machine.device.type)
     if model.attention_backend != "auto":
         return Decision("attention", model.attention_backend, f"model.attention_backend = {model.attention_backend}")
     chosen = f"torch's choice for {machine.dtype} on this device"
-    if not needs_mask(model):
+    if not model.masks:
         return Decision("attention", _sdpa_choice(model, machine), chosen)
-    masks = " and ".join(_mask_names(model))
+    masks = " and ".join(model.masks)
     obstacle = _flex_obstacle(model, machine, compiled)
     if obstacle is None:
         return Decision("attention", "flex", f"skips the blocks of scores that {masks} hides")
@@ -136,11 +136,6 @@ def decide_attention(model: ModelConfig, machine: Machine, compiled: bool = Fals
 def with_attention(model: ModelConfig, attention: Decision) -> ModelConfig:
     """The model to build: auto is flex where that was decided; between its own kernels torch chooses at each call."""
     return model.model_copy(update={"attention_backend": "flex"}) if attention.value == "flex" else model
-
-
-def _mask_names(model: ModelConfig) -> list[str]:
-    windowed = model.attention_span < model.seq_len
-    return ["model.window"] * windowed + ["model.document_mask"] * model.document_mask
 
 
 def _flex_obstacle(model: ModelConfig, machine: Machine, compiled: bool) -> str | None:
@@ -165,7 +160,7 @@ def _flex_obstacle(model: ModelConfig, machine: Machine, compiled: bool) -> str 
 def _sdpa_choice(model: ModelConfig, machine: Machine) -> str:
     """The name of the kernel that scaled_dot_product_attention picks for this model in training."""
     dtype = torch.bfloat16 if machine.dtype == "bfloat16" else torch.float32
-    length, masked = model.seq_len, needs_mask(model)
+    length, masked = model.seq_len, bool(model.masks)
     # As in the model: on CUDA groups are expanded next to a mask.
     grouped = model.n_heads != model.n_kv_heads and not (masked and machine.device.type == "cuda")
     kv_heads = model.n_kv_heads if grouped else model.n_heads

@@ -119,6 +119,24 @@ def test_each_mistake_gets_a_sentence_of_its_own() -> None:
     assert len(message.splitlines()) == 3
 
 
+def test_each_problem_carries_the_key_it_is_about() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("llama2-tiny", ["model.n_heads=3", "optim.lr=-1", "data.mixture=5", "model.d_modell=5"])
+    keys = [problem.key for problem in caught.value.problems]
+    assert sorted(map(str, keys)) == ["data.mixture", "model.d_modell", "optim.lr"]
+    assert caught.value.key == "model.d_modell"
+    for overrides, key in (
+        (["model.n_heads=3"], "model.n_heads"),
+        (["train.max_steps=none"], "train.max_steps"),
+        (["model.rope_scaling.high_freq_factor=0.5"], "model.rope_scaling.high_freq_factor"),
+        (["model=5"], "model"),
+        (["foo"], None),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_config("llama2-tiny", overrides)
+        assert caught.value.key == key
+
+
 def test_the_consequences_of_a_mistake_are_not_told() -> None:
     assert failure("model.d_model=abc").splitlines() == [
         "model.d_model = 'abc' is not valid: it should be a whole number."

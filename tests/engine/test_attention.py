@@ -11,7 +11,8 @@ from torch._dynamo.utils import counters
 from torch.nn import functional as F
 
 from tuitrain.config import ConfigError
-from tuitrain_engine.model import Transformer, check_backend
+from tuitrain.config.requirements import check_attention
+from tuitrain_engine.model import Transformer
 from tuitrain_engine.model.attention import generating, kernel, repeat_heads
 from tuitrain_engine.model.masks import block_mask, dense_mask, documents
 
@@ -169,9 +170,9 @@ def test_backends_that_cannot_run_are_refused_in_words(
     changes: dict[str, object], device: str | None, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        check_backend(small_config(**changes), device)
+        check_attention(small_config(**changes), device)
 
 
 @pytest.mark.parametrize("changes", [{"attention_backend": "flash", "window": 24}, {"attention_backend": "flex"}])
 def test_backends_that_can_run_pass(changes: dict[str, object]) -> None:
-    check_backend(small_config(head_dim=16, **changes), "cuda")
+    check_attention(small_config(head_dim=16, **changes), "cuda")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tuitrain.config import load_config
+from tuitrain.cli.errors import explain
+from tuitrain.config import ConfigError, load_config
 from tuitrain.launch import LaunchError, preflight
 from tuitrain.launch.machine import Device, Machine
 from tuitrain.launch.plan import make_plan
@@ -23,9 +24,12 @@ def without_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def refusal(*overrides: str) -> tuple[str, int]:
-    with pytest.raises(LaunchError) as caught:
+    """The message, and the exit code that a command ends with."""
+    with pytest.raises((LaunchError, ConfigError)) as caught:
         preflight.check(load_config("gpt2-tiny", overrides))
-    return str(caught.value), caught.value.exit_code
+    explained = explain(caught.value)
+    assert explained is not None
+    return str(caught.value), explained.exit_code
 
 
 @pytest.mark.parametrize(

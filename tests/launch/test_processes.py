@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tuitrain.config import RunConfig, load_config
+from tuitrain.config import ConfigError, RunConfig, load_config
+from tuitrain.config.requirements import check_processes
 from tuitrain.launch import LaunchError
 from tuitrain.launch.local import SPIN_COUNT, process_environment, train_command
 from tuitrain.launch.machine import Device, Machine
-from tuitrain.launch.processes import check_processes, choose_processes
+from tuitrain.launch.processes import choose_processes
 from tuitrain.runs import create_run_directory
 
 CPU = Device("cpu", "CPU", 25.3)
@@ -42,7 +43,7 @@ def test_all_gpus_that_the_batch_divides_over_are_used(batch: int, micro: int, c
 def test_a_micro_batch_that_is_left_to_be_chosen_goes_with_every_number_that_divides_the_batch() -> None:
     asked = load_config("gpt2-tiny", ["train.global_batch_size=12", "train.micro_batch_size=auto"])
     assert choose_processes(asked, EIGHT, None).count == 6
-    with pytest.raises(LaunchError, match=r"this would work: --gpus 3, --gpus 4, train\.global_batch_size=15"):
+    with pytest.raises(ConfigError, match=r"this would work: --gpus 3, --gpus 4, train\.global_batch_size=15"):
         check_processes(asked, 5)
 
 
@@ -65,7 +66,7 @@ def test_more_than_the_gpus_there_is_refused_with_their_number() -> None:
 
 @pytest.mark.parametrize(("batch", "micro", "count"), [(8, 8, 2), (12, 4, 2), (24, 4, 4), (5, 5, 3), (6, 1, 4)])
 def test_a_batch_that_does_not_divide_names_what_would_work(batch: int, micro: int, count: int) -> None:
-    with pytest.raises(LaunchError, match=r"train\.global_batch_size .* train\.micro_batch_size") as caught:
+    with pytest.raises(ConfigError, match=r"train\.global_batch_size .* train\.micro_batch_size") as caught:
         check_processes(config(batch, micro), count)
     advice = str(caught.value).split("this would work: ")[1]
     for setting, number in re.findall(r"(train\.\w+|--gpus)[= ](\d+)", advice):
@@ -78,20 +79,20 @@ def test_a_batch_that_does_not_divide_names_what_would_work(batch: int, micro: i
 
 @pytest.mark.parametrize("strategy", ["ddp", "zero1", "fsdp", "hsdp"])
 def test_strategies_of_several_processes_are_refused_for_one(strategy: str) -> None:
-    with pytest.raises(LaunchError, match="needs several processes") as caught:
+    with pytest.raises(ConfigError, match="needs several processes") as caught:
         check_processes(config(8, 4, f"parallel.strategy={strategy}"), 1)
     assert str(caught.value).index("--strategy auto") < str(caught.value).index("--gpus 2")
     check_processes(config(8, 4, f"parallel.strategy={strategy}"), 2)
 
 
 def test_single_is_refused_for_several() -> None:
-    with pytest.raises(LaunchError, match="one process, not 2"):
+    with pytest.raises(ConfigError, match="one process, not 2"):
         check_processes(config(8, 4, "parallel.strategy=single"), 2)
 
 
 def test_shards_divide_the_processes() -> None:
     check_processes(config(8, 1, "parallel.strategy=hsdp", "parallel.shard_size=2"), 4)
-    with pytest.raises(LaunchError, match=r"parallel\.shard_size = 3 .* \(4\): 2, 4 would"):
+    with pytest.raises(ConfigError, match=r"parallel\.shard_size = 3 .* \(4\): 2, 4 would"):
         check_processes(config(8, 1, "parallel.strategy=hsdp", "parallel.shard_size=3"), 4)
 
 

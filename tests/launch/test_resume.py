@@ -19,6 +19,7 @@ import pytest
 from tests.runs.lock_holder import HOLD, held
 from tests.support import write_run
 from tuitrain.config import load_config
+from tuitrain.events.checkpoints import complete_checkpoints
 from tuitrain.launch import LaunchError, preflight
 from tuitrain.launch import resume as resuming
 from tuitrain.launch.local import Label, start
@@ -159,10 +160,10 @@ def test_a_run_whose_last_checkpoints_are_lost_goes_on_from_the_newest_there_is(
         (run.checkpoints / f"step-{step:08d}").mkdir(parents=True)
     for step in (20, 40):
         (run.checkpoints / f"step-{step:08d}" / ".metadata").touch()
-    assert resuming.newest_checkpoint(run) == run.checkpoints / "step-00000040"
+    assert complete_checkpoints(run.path)[-1].path == run.checkpoints / "step-00000040"
     assert prepare_resume(run)[0].total_steps == 100
     (run.checkpoints / "step-100000000" / ".metadata").touch()
-    assert resuming.newest_checkpoint(run) == run.checkpoints / "step-100000000"
+    assert complete_checkpoints(run.path)[-1].path == run.checkpoints / "step-100000000"
 
 
 @pytest.mark.parametrize("status", ["failed", None])

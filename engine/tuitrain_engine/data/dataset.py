@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tuitrain.config.requirements import check_vocabulary
 from tuitrain.config.sections import DataConfig
 from tuitrain_engine.data.cache import cache_directory, tokenizer_cache
 from tuitrain_engine.data.errors import DataError
@@ -51,7 +52,7 @@ def open_dataset(
     `vocab_size` is model.vocab_size where it is set. `token_limit` is how many tokens the run will consume, where
     that is known: the report tells how often the run goes over its data. With several processes each calls this,
     after torch.distributed is initialised; a source that is streamed is read by rank 0 alone, and `train.batch` is
-    then collective (see ScatteredSplit). Raises DataError with one sentence.
+    then collective (see ScatteredSplit). Raises DataError, or ConfigError for a vocabulary larger than the model's.
 
     `should_stop` returns what asks for a stop (`SIGTERM`), or None. While `train.batch` waits for the rows
     of a stream, rank 0 calls it once a second, from whichever thread waits; if a stop is asked for, `train.batch`
@@ -62,11 +63,7 @@ def open_dataset(
     parts = _open_parts(data, seq_len, seed, rank == 0, should_stop)
     weights = list(shares.values())
     tokenizer, single = parts[0].tokenizer, data.mixture is None
-    if vocab_size is not None and vocab_size < tokenizer.vocab_size:
-        raise DataError(
-            f"model.vocab_size ({vocab_size:,}) is smaller than the vocabulary of data.tokenizer = "
-            f"{data.tokenizer!r} ({tokenizer.vocab_size:,}): leave it unset or raise it."
-        )
+    check_vocabulary(vocab_size, data.tokenizer, tokenizer.vocab_size)
     lines: list[str] = []
     for part, share in zip(parts, weights, strict=True):
         own = part.lines if single else (f"mixture    {share:.1%} of the sequences are of {part.name}", *part.lines)

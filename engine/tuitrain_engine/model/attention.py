@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from tuitrain.config import ConfigError, ModelConfig
+from tuitrain.config import ModelConfig
 from tuitrain_engine.model.cache import LayerCache
 from tuitrain_engine.model.norm import make_head_norm
 from tuitrain_engine.model.position import Rotation, rotate
@@ -25,9 +25,6 @@ _BACKENDS = {
     "math": SDPBackend.MATH,
     "generation": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH],
 }
-_ON_CPU = ("auto", "flash", "math")
-FLEX_MIN_HEAD_DIM = 16
-"""Smallest head that FlexAttention's Triton kernel takes."""
 
 
 class Context(NamedTuple):
@@ -125,40 +122,3 @@ def generating(backend: str, device_type: str) -> str:
     Not cuDNN, which on CUDA would make a plan for each number of keys, a second for each token at first.
     """
     return "generation" if device_type == "cuda" and backend in ("auto", "cudnn", "flex") else backend
-
-
-def needs_mask(config: ModelConfig) -> bool:
-    """Whether training needs more of a mask than plain causality."""
-    return config.attention_span < config.seq_len or config.document_mask
-
-
-def check_backend(config: ModelConfig, device_type: str | None = None) -> None:
-    """Raise ConfigError when the attention backend cannot run this model on this type of device; None: on any."""
-    backend = config.attention_backend
-    if backend == "flash" and needs_mask(config) and device_type == "cuda":
-        key = "model.document_mask" if config.document_mask else "model.window"
-        raise ConfigError(
-            f"model.attention_backend = flash takes no mask, which {key} needs: use auto, flex, efficient or math."
-        )
-    if backend == "flex":
-        _check_flex(config, device_type)
-    elif device_type == "cpu" and backend not in _ON_CPU:
-        raise ConfigError(f"model.attention_backend = {backend} needs CUDA: on CPU use {', '.join(_ON_CPU)}.")
-
-
-def _check_flex(config: ModelConfig, device_type: str | None) -> None:
-    if device_type == "cpu":
-        raise ConfigError(
-            "model.attention_backend = flex needs CUDA, since it has no backward pass on CPU: use auto, which runs "
-            "windows and document masks here too."
-        )
-    if config.dropout:
-        raise ConfigError(
-            f"model.attention_backend = flex has no dropout (model.dropout = {config.dropout:g}): set model.dropout=0 "
-            "or use auto."
-        )
-    if device_type == "cuda" and config.head_dim < FLEX_MIN_HEAD_DIM:
-        raise ConfigError(
-            f"model.attention_backend = flex needs model.head_dim of at least {FLEX_MIN_HEAD_DIM}, not "
-            f"{config.head_dim}: use auto."
-        )

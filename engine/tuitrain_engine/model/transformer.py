@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask
 
 from tuitrain.config import ConfigError, ModelConfig
+from tuitrain.config.requirements import check_attention
 from tuitrain_engine.loss_output import LossOutput
-from tuitrain_engine.model.attention import Context, check_backend
+from tuitrain_engine.model.attention import Context
 from tuitrain_engine.model.block import Block
 from tuitrain_engine.model.cache import Cache
 from tuitrain_engine.model.head import Head
@@ -30,7 +31,7 @@ class Transformer(nn.Module):
         super().__init__()
         if config.vocab_size is None:
             raise ConfigError("model.vocab_size is not set: it comes from the tokenizer, or set it.")
-        check_backend(config)
+        check_attention(config)
         if config.document_mask and document_end is None:
             raise ConfigError(
                 "model.document_mask needs a token that ends documents, which data.tokenizer lacks: choose another "

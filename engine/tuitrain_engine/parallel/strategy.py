@@ -20,7 +20,8 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from tuitrain import accounting
-from tuitrain.config import ConfigError, RunConfig
+from tuitrain.config import RunConfig
+from tuitrain.config.requirements import check_strategy
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.model import Transformer
 from tuitrain_engine.parallel.world import World
@@ -32,36 +33,15 @@ BUCKET_MB = 100
 
 def decide_strategy(config: RunConfig, world: World, *, dtype: str, device_type: str, memory_gb: float) -> Decision:
     """The strategy for these processes; auto chooses by memory. Raises ConfigError when it cannot be done."""
-    asked = config.parallel.strategy
-    if asked == "auto":
-        chosen, reason = accounting.choose_strategy(
-            config, dtype=dtype, world_size=world.size, nodes=world.nodes, device_type=device_type,
-            capacity_bytes=int(memory_gb * 1e9),
-        )  # fmt: skip
-    elif asked == "single" and world.size > 1:
-        raise ConfigError(
-            f"parallel.strategy = 'single' is one process, and this run has {world.size}: set it to 'auto', or start "
-            "one process."
-        )
-    elif asked != "single" and world.size == 1:
-        raise ConfigError(
-            f"parallel.strategy = {asked!r} needs several processes, and this run has one: start it with --gpus 2 or "
-            "more, or set it to 'auto'."
-        )
-    else:
-        chosen, reason = asked, "one process" if asked == "single" else f"parallel.strategy = {asked}"
+    chosen, reason = accounting.choose_strategy(
+        config, dtype=dtype, world_size=world.size, nodes=world.nodes, device_type=device_type,
+        capacity_bytes=int(memory_gb * 1e9),
+    )  # fmt: skip
+    check_strategy(config.parallel.model_copy(update={"strategy": chosen}), world.size, world.nodes)
     if chosen == "hsdp":
-        size = shard_size(config, world)
+        size = config.parallel.shard_processes(world.size, world.nodes)
         reason += f"; {world.size // size} copies, each in {size} shards"
     return Decision("strategy", chosen, reason)
-
-
-def shard_size(config: RunConfig, world: World) -> int:
-    """Processes that hold one copy of the model together under hsdp. Raises ConfigError when that does not divide."""
-    size = config.parallel.shard_size or world.local_size
-    if world.size % size:
-        raise ConfigError(f"parallel.shard_size ({size}) must divide the number of processes ({world.size}).")
-    return size
 
 
 class Distribution:
@@ -77,7 +57,7 @@ class Distribution:
     def _make_mesh(self, config: RunConfig) -> DeviceMesh:
         if self.strategy != "hsdp":
             return init_device_mesh(self._device.type, (self._world.size,), mesh_dim_names=("shard",))
-        size = shard_size(config, self._world)
+        size = config.parallel.shard_processes(self._world.size, self._world.nodes)
         shape = (self._world.size // size, size)
         return init_device_mesh(self._device.type, shape, mesh_dim_names=("replicate", "shard"))
 

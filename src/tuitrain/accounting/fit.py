@@ -52,12 +52,14 @@ class Change:
 def choose_strategy(
     config: RunConfig, dtype: str, world_size: int, nodes: int, device_type: str, capacity_bytes: float | None
 ) -> tuple[str, str]:
-    """The strategy that parallel.strategy = auto stands for, and why.
+    """The strategy of a run, and why: parallel.strategy, or what auto stands for.
 
-    One process is single; else the first of ddp, zero1, hsdp (on several nodes) and fsdp whose estimate is within
-    usable_bytes; fsdp when none is, ddp when the memory is unknown. capacity_bytes is the memory of a device, which on
-    the CPU its processes share. Raises ValueError if vocab_size is unset.
+    Under auto one process is single; else it is the first of ddp, zero1, hsdp (on several nodes) and fsdp whose
+    estimate is within usable_bytes; fsdp when none is, ddp when the memory is unknown. capacity_bytes is the memory of
+    a device, which on the CPU its processes share. Raises ValueError if vocab_size is needed and unset.
     """
+    if config.parallel.strategy != "auto":
+        return config.parallel.strategy, f"parallel.strategy = {config.parallel.strategy}"
     if world_size == 1:
         return "single", "one process"
     if capacity_bytes is None:
@@ -82,10 +84,9 @@ def choose_micro_batch(
     LARGEST_MICRO_BATCH; 1 when none is. parallel.strategy = auto is what it would be for one sequence, since a larger
     micro-batch is worth less than what sharding costs. Raises ValueError if vocab_size is unset.
     """
-    if config.parallel.strategy == "auto":
-        one = config.with_least_micro_batch()
-        strategy, _ = choose_strategy(one, dtype, world_size, nodes, device_type, capacity_bytes)
-        config = _with(config, {"parallel.strategy": strategy})
+    one = config.with_least_micro_batch()
+    strategy, _ = choose_strategy(one, dtype, world_size, nodes, device_type, capacity_bytes)
+    config = _with(config, {"parallel.strategy": strategy})
     capacity = capacity_per_process(capacity_bytes, world_size, nodes, device_type)
     most, share = LARGEST_MICRO_BATCH[device_type], f"{USABLE:.0%} of {size_text(capacity)}".replace("%", " %")
     for size in range(min(most, config.train.global_batch_size), 0, -1):
@@ -116,9 +117,8 @@ def fitting_changes(
     Where the estimate says that the run fits as it is, and it did not, they are those that save as much. Raises
     ValueError if vocab_size is unset.
     """
-    if config.parallel.strategy == "auto":
-        chosen, _ = choose_strategy(config, dtype, world_size, nodes, device_type, capacity_bytes)
-        config = _with(config, {"parallel.strategy": chosen})
+    chosen, _ = choose_strategy(config, dtype, world_size, nodes, device_type, capacity_bytes)
+    config = _with(config, {"parallel.strategy": chosen})
     now = _estimate(config, dtype, world_size, device_type, nodes)
     fitting = []
     for change, processes in _candidates(config, world_size, device_type):

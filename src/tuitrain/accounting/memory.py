@@ -53,15 +53,12 @@ class MemoryEstimate:
 
 
 def shard_count(parallel: ParallelConfig, world_size: int, nodes: int = 1) -> int:
-    """Processes that hold one copy of what the strategy shards; 1 where each process has its own.
-
-    hsdp shards over `shard_size` processes, by default those of a node.
-    """
+    """Processes that hold one copy of what the strategy shards; 1 where each process has its own."""
     match parallel.strategy:
         case "zero1" | "fsdp":
             return world_size
         case "hsdp":
-            return parallel.shard_size or max(world_size // nodes, 1)
+            return parallel.shard_processes(world_size, nodes)
     return 1
 
 

@@ -1,10 +1,10 @@
-"""One clear sentence for every way in which a configuration can be wrong."""
+"""Errors of a configuration: a sentence for each problem, and the key it is about."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -12,23 +12,40 @@ from pydantic.fields import FieldInfo
 from tuitrain.files import LONGEST_QUOTE, shortened
 
 
+class Problem(NamedTuple):
+    """A sentence that says what is wrong and what to do, and the dotted key or section it is about, if any."""
+
+    message: str
+    key: str | None = None
+
+
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message names the key and what to do.
+    """A configuration that cannot be used, for one or several problems; the text has one sentence a line."""
 
-    key: the dotted key or section that the message, or its first line, is about; None where it is about none.
-    """
+    def __init__(self, message: str = "", key: str | None = None, *, problems: Iterable[Problem] = ()) -> None:
+        self.problems = tuple(problems) or (Problem(message, key),)
+        super().__init__("\n".join(problem.message for problem in self.problems))
 
-    def __init__(self, message: str, key: str | None = None) -> None:
-        super().__init__(message)
+    @property
+    def key(self) -> str | None:
+        """The key of the first problem."""
+        return self.problems[0].key
+
+
+class SectionError(ValueError):
+    """Raised by the validator of a section: the key within the section, and what is wrong, written after the key."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(problem)
         self.key = key
 
 
 def quoted(value: object) -> str:
-    """A value as a sentence repeats it: its repr, shortened."""
+    """A value for an error message: its repr, shortened."""
     return shortened(repr(value))
 
 
-_WANTED = {
+_EXPECTED = {
     "float_parsing": "a number",
     "float_type": "a number",
     "int_parsing": "a whole number",
@@ -39,15 +56,15 @@ _WANTED = {
     "dict_type": "a table",
     "string_type": "text",
 }
-"""What a value should be, for the kinds of errors of which pydantic says how it read the value."""
+"""What a value should be, by pydantic's type of error, where pydantic's own message describes how it parsed it."""
 
 _COUNTS = {2: "two", 3: "three", 4: "four"}
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like `word`, or None when nothing is alike.
+    """The known word most similar to `word`, or None.
 
-    A dotted key is also looked for by its last part, since the right key in the wrong section is the usual slip.
+    A dotted key is also compared by its last part: the right key in the wrong section is the most frequent mistake.
     """
     if len(word) > LONGEST_QUOTE:
         return None
@@ -65,13 +82,13 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """` Did you mean …?`, or nothing when nothing is alike."""
+    """` Did you mean …?` with the most similar known word, or an empty text."""
     match = nearest(word, known)
     return f" Did you mean {match!r}?" if match else ""
 
 
 def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Every dotted key below a pydantic model, sections expanded."""
+    """Every dotted key of a pydantic model, sections expanded."""
     keys = []
     for name, field in model.model_fields.items():
         inner = _section(field.annotation)
@@ -89,30 +106,30 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 def explain(
     error: ValidationError, root: type[BaseModel], origin: str = "", elsewhere: Iterable[str] = ()
 ) -> ConfigError:
-    """Turn pydantic's findings into sentences, one a line, each naming the dotted key.
+    """The ConfigError for pydantic's errors: a sentence for each, unknown keys first.
 
-    Only causes are told, unknown keys first: a default that depends on a wrong key is skipped, and so is what an
-    unknown section was meant to hold. origin: the file that the keys are from, but for those of `elsewhere`.
+    Consequences are left out: a default that depends on a wrong key, and the keys of a section that was misspelled.
+    origin: the file that the keys are from, except those of `elsewhere`.
     """
     overridden = list(elsewhere)
     details = [detail for detail in error.errors() if detail["type"] != "default_factory_not_called"]
     details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
-    meant = {nearest(str(detail["loc"][0]), root.model_fields) for detail in details if len(detail["loc"]) == 1
-             and detail["type"] == "extra_forbidden"}  # fmt: skip
-    sentences: dict[str, str] = {}
+    misspelled = {nearest(str(detail["loc"][0]), root.model_fields) for detail in details if len(detail["loc"]) == 1
+                  and detail["type"] == "extra_forbidden"}  # fmt: skip
+    problems: dict[str, Problem] = {}
     for detail in details:
         key = ".".join(str(part) for part in detail["loc"])
-        if key in meant:
+        if key in misspelled:
             continue
         from_elsewhere = any(f"{a}.".startswith(f"{b}.") for each in overridden for a, b in ((each, key), (key, each)))
         where = f"{origin}: " if origin and not from_elsewhere else ""
         text, key = _sentence(detail, key, root)
-        sentences.setdefault(where + text, key)
-    return ConfigError("\n".join(sentences), next(iter(sentences.values())) or None)
+        problems.setdefault(text, Problem(where + text, key or None))
+    return ConfigError(problems=problems.values())
 
 
 def _sentence(detail: Any, key: str, root: type[BaseModel]) -> tuple[str, str]:
-    """What one finding says, and the key that it is about."""
+    """The sentence for one of pydantic's errors, and the key it is about."""
     kind, context, given = detail["type"], detail.get("ctx", {}), detail.get("input")
     whole = ".".join(part for part in detail["loc"] if isinstance(part, str))
     if kind == "missing" and whole != key:
@@ -125,6 +142,9 @@ def _sentence(detail: Any, key: str, root: type[BaseModel]) -> tuple[str, str]:
             allowed = context.get("expected", "").replace("'", "").replace(" or ", ", ")
             hint = suggest(str(given), allowed.split(", "))
             return f"{key} = {quoted(given)} is not one of {allowed}.{hint}", key
+        case "value_error" if isinstance(error := context["error"], SectionError):
+            key = f"{key}.{error.key}"
+            return f"{key} {error}.", key
         case "value_error":
             return f"{key}: {context['error']}." if key else f"{context['error']}.", key
         case "model_type":
@@ -135,15 +155,15 @@ def _sentence(detail: Any, key: str, root: type[BaseModel]) -> tuple[str, str]:
             return f"{key} = {quoted(given)} is not valid. {_description(root, key)}".rstrip(), key
         case "tuple_type" | "too_long":
             shown = list(given) if isinstance(given, tuple) else given
-            return f"{key} = {quoted(shown)} is not valid: it should be {_wanted_list(root, key)}.", key
+            return f"{key} = {quoted(shown)} is not valid: it should be {_expected_list(root, key)}.", key
     if given == "none":
         return f"{key} cannot be unset: give it a value.", key
-    message = _WANTED.get(kind) or detail["msg"].removeprefix("Input should be ")
+    message = _EXPECTED.get(kind) or detail["msg"].removeprefix("Input should be ")
     return f"{key} = {quoted(given)} is not valid: it should be {message}.", key
 
 
-def _wanted_list(root: type[BaseModel], key: str) -> str:
-    """Of a key with a list of fixed length: how many numbers, and its default as an example."""
+def _expected_list(root: type[BaseModel], key: str) -> str:
+    """The length of a key's list, with its default as an example."""
     field = field_at(root, key.split("."))
     if field is None or not isinstance(field.default, tuple):
         return "a list"
@@ -151,7 +171,7 @@ def _wanted_list(root: type[BaseModel], key: str) -> str:
 
 
 def field_at(root: type[BaseModel], path: Iterable[str]) -> FieldInfo | None:
-    """The field that a path of keys leads to, or None when there is none."""
+    """The field at a path of keys, or None."""
     field: FieldInfo | None = None
     model: type[BaseModel] | None = root
     for part in path:
@@ -161,7 +181,7 @@ def field_at(root: type[BaseModel], path: Iterable[str]) -> FieldInfo | None:
 
 
 def _description(root: type[BaseModel], key: str) -> str:
-    """The docstring of a field, in one line."""
+    """The docstring of a key, in one line."""
     field = field_at(root, key.split("."))
     return " ".join((field.description or "").split()) if field else ""
 

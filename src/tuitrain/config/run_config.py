@@ -80,16 +80,30 @@ class RunConfig(Section):
     def accumulation(self, world_size: int = 1) -> int:
         """Micro-batches one process runs for a step: global / (micro × processes).
 
-        Raises ConfigError when that does not divide, ValueError while the micro-batch is auto.
+        Raises ConfigError, with numbers that divide, when these do not; ValueError while the micro-batch is auto.
         """
-        per_pass = self.train.micro_batch * world_size
-        if self.train.global_batch_size % per_pass:
-            raise ConfigError(
-                f"train.global_batch_size ({self.train.global_batch_size}) must be a multiple of "
-                f"train.micro_batch_size × processes ({self.train.micro_batch} × {world_size}).",
-                key="train.global_batch_size",
-            )
-        return self.train.global_batch_size // per_pass
+        batch, micro = self.train.global_batch_size, self.train.micro_batch
+        per_pass = micro * world_size
+        if batch % per_pass == 0:
+            return batch // per_pass
+        works = [f"--gpus {count}" for count in self.process_counts(world_size) if count > 1][-2:]
+        sizes = [size for size in range(micro - 1, 0, -1) if batch % (size * world_size) == 0]
+        works.append(
+            f"train.micro_batch_size={sizes[0]}"
+            if sizes
+            else f"train.global_batch_size={-(-batch // per_pass) * per_pass}"
+        )
+        raise ConfigError(
+            f"train.global_batch_size ({batch}) must be a multiple of train.micro_batch_size × processes "
+            f"({micro} × {world_size}); this would work: {', '.join(works)}.",
+            "train.global_batch_size",
+        )
+
+    def process_counts(self, most: int) -> list[int]:
+        """The numbers of processes up to `most` over which the global batch divides."""
+        train = self.with_least_micro_batch().train
+        passes = train.global_batch_size // train.micro_batch
+        return [count for count in range(1, most + 1) if passes % count == 0]
 
     def with_vocab_size(self, vocab_size: int) -> RunConfig:
         """The same configuration with the embedding table's size filled in."""

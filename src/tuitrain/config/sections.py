@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tuitrain.config.errors import SectionError
 from tuitrain.config.numbers import Count, CountOrAuto
 
 
@@ -48,9 +49,8 @@ class RopeScaling(Section):
     @model_validator(mode="after")
     def _consistent(self) -> RopeScaling:
         if self.high_freq_factor <= self.low_freq_factor:
-            raise ValueError(
-                f"high_freq_factor ({self.high_freq_factor:g}) must be above low_freq_factor ({self.low_freq_factor:g})"
-            )
+            low, high = self.low_freq_factor, self.high_freq_factor
+            raise SectionError("high_freq_factor", f"({high:g}) must be above low_freq_factor ({low:g})")
         return self
 
 
@@ -110,18 +110,19 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:
         if "head_dim" not in self.model_fields_set and (self.d_model % self.n_heads or self.d_model < 2 * self.n_heads):
-            raise ValueError(
-                f"n_heads ({self.n_heads}) must divide d_model ({self.d_model}) into heads at least 2 wide, unless "
-                "head_dim is set"
+            raise SectionError(
+                "n_heads",
+                f"({self.n_heads}) must divide d_model ({self.d_model}) into heads at least 2 wide, unless head_dim is "
+                "set",
             )
         if self.n_heads % self.n_kv_heads:
-            raise ValueError(f"n_heads ({self.n_heads}) must be a multiple of n_kv_heads ({self.n_kv_heads})")
+            raise SectionError("n_heads", f"({self.n_heads}) must be a multiple of n_kv_heads ({self.n_kv_heads})")
         if self.position == "rope" and self.head_dim % 2:
-            raise ValueError(f"head_dim ({self.head_dim}) must be even for position = rope")
+            raise SectionError("head_dim", f"({self.head_dim}) must be even for position = rope")
         if self.position != "rope" and self.rope_scaling is not None:
-            raise ValueError(f"rope_scaling needs position = rope, not {self.position}")
+            raise SectionError("rope_scaling", f"needs position = rope, not {self.position}")
         if self.norm == "rmsnorm" and self.norm_bias:
-            raise ValueError("norm_bias must be false for norm = rmsnorm")
+            raise SectionError("norm_bias", "must be false for norm = rmsnorm")
         return self
 
     @property
@@ -133,6 +134,12 @@ class ModelConfig(Section):
     def attention_span(self) -> int:
         """T_att: how many positions a token can attend to, min(window, seq_len)."""
         return min(self.window or self.seq_len, self.seq_len)
+
+    @property
+    def masks(self) -> list[str]:
+        """The keys that make attention need more of a mask than plain causality."""
+        windowed = self.attention_span < self.seq_len
+        return ["model.window"] * windowed + ["model.document_mask"] * self.document_mask
 
     @property
     def architecture_name(self) -> str:
@@ -191,17 +198,17 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _consistent(self) -> DataConfig:
         if self.mixture is not None and self.source != "mixture":
-            raise ValueError(f"mixture is set, but source = {self.source!r}: set source = mixture, or unset mixture")
+            problem = f"is set, but source = {self.source!r}: set source = mixture, or unset mixture"
+            raise SectionError("mixture", problem)
         if self.source == "mixture" and not self.mixture:
-            raise ValueError('source = mixture needs mixture, such as {"stdlib" = 0.7, "notes.jsonl" = 0.3}')
+            raise SectionError("source", '= mixture needs mixture, such as {"stdlib" = 0.7, "notes.jsonl" = 0.3}')
         if "mixture" in (self.mixture or {}):
-            raise ValueError("mixture: a source named 'mixture' cannot be part of one")
+            raise SectionError("mixture", "cannot hold a source named 'mixture'")
         if self.tokenizer.startswith("sentencepiece:"):
             size = self.tokenizer.removeprefix("sentencepiece:")
             if not size.isdigit() or not 300 <= int(size) <= 1_000_000:
-                raise ValueError(
-                    f"tokenizer = {self.tokenizer!r}: sentencepiece:N takes a vocabulary size from 300 to 1000000"
-                )
+                problem = f"= {self.tokenizer!r}: sentencepiece:N takes a vocabulary size from 300 to 1000000"
+                raise SectionError("tokenizer", problem)
         return self
 
     @property
@@ -235,7 +242,7 @@ class OptimConfig(Section):
     @model_validator(mode="after")
     def _consistent(self) -> OptimConfig:
         if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas must both lie in [0, 1), not {list(self.betas)}")
+            raise SectionError("betas", f"must both lie in [0, 1), not {list(self.betas)}")
         return self
 
 
@@ -280,12 +287,10 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
         if self.max_steps is None and self.token_budget is None:
-            raise ValueError("max_steps or token_budget must be set")
+            raise SectionError("max_steps", "or token_budget must be set")
         if self.micro_batch_size != "auto" and self.global_batch_size % self.micro_batch_size:
-            raise ValueError(
-                f"global_batch_size ({self.global_batch_size}) must be a multiple of "
-                f"micro_batch_size ({self.micro_batch_size})"
-            )
+            problem = f"({self.global_batch_size}) must be a multiple of micro_batch_size ({self.micro_batch_size})"
+            raise SectionError("global_batch_size", problem)
         return self
 
     @property
@@ -309,6 +314,10 @@ class ParallelConfig(Section):
     """Which activations are computed again in the backward pass instead of being held."""
     timeout_s: float = Field(default=900.0, gt=0, le=86400)
     """Seconds a process waits for the others in a step, from the second on. 900 outlasts a stream that stalls."""
+
+    def shard_processes(self, processes: int, nodes: int = 1) -> int:
+        """Processes that hold one copy of the model together under hsdp: shard_size, by default those of a node."""
+        return self.shard_size or max(processes // nodes, 1)
 
 
 class EvalConfig(Section):
@@ -371,9 +380,8 @@ class TelemetryConfig(Section):
     def _consistent(self) -> TelemetryConfig:
         steps = self.profiled_steps
         if steps is not None and not 1 <= steps[0] <= steps[1]:
-            raise ValueError(
-                f"profile_steps = {self.profile_steps!r}: the first step must be at least 1 and not after the last"
-            )
+            problem = f"= {self.profile_steps!r}: the first step must be at least 1 and not after the last"
+            raise SectionError("profile_steps", problem)
         return self
 
     @property

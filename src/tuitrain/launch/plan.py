@@ -158,10 +158,7 @@ def _with_micro_batch(config: RunConfig, device: Device, gpus: int) -> tuple[Run
 
 def planned_strategy(config: RunConfig, device: Device, gpus: int) -> tuple[str | None, str]:
     """The strategy as the engine will choose it, and why; None while the vocabulary is decided by the data."""
-    asked = config.parallel.strategy
-    if asked != "auto":
-        return asked, f"parallel.strategy = {asked}"
-    if gpus > 1 and config.model.vocab_size is None:
+    if config.parallel.strategy == "auto" and gpus > 1 and config.model.vocab_size is None:
         return None, "chosen by memory once the vocabulary is known"
     return choose_strategy(
         config, dtype=device.dtype(config.train.dtype), world_size=gpus, nodes=1, device_type=device.type,

@@ -1,33 +1,37 @@
-"""A run that is being put together: a preset, changes to it, and what they come to, before anything is started."""
+"""A launch request: a preset with changes to it, its preview, and its start."""
 
 from __future__ import annotations
 
 import json
-import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from tuitrain.accounting import GPUS
 from tuitrain.config import ConfigError, RunConfig, UnknownPresetError, all_presets, flatten, known_keys, load_config
-from tuitrain.config.errors import field_at, suggest
+from tuitrain.config.errors import Problem, field_at, suggest
+from tuitrain.config.requirements import check_processes
+from tuitrain.files import os_error_text
 from tuitrain.launch import preflight
 from tuitrain.launch.detached import Started, start_run
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import Label
 from tuitrain.launch.machine import Device, Machine, find_machine, gpu_by_name, training_device
 from tuitrain.launch.plan import Plan, make_plan
-from tuitrain.launch.processes import check_processes, choose_processes
+from tuitrain.launch.processes import choose_processes
 
 UNSET = "none"
-"""How an optional key without a value is written."""
+"""The text of an optional key without a value."""
+USER_ERRORS = (ConfigError, LaunchError, UnknownPresetError, OSError)
+"""Errors that a user can correct."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Field:
-    """Something that can be filled in. choices: the words it takes, where it takes only these."""
+    """A key of the configuration or an option of `launch`. choices: its values, where it takes only these."""
 
     key: str
     section: str
@@ -43,7 +47,7 @@ OPTIONS: tuple[Field, ...] = (
     Field("gpu", "run", "Plan for this GPU. It changes nothing about the run. Empty: this machine.",
           tuple(gpu.name for gpu in GPUS)),
 )  # fmt: skip
-"""What is not in the configuration; `launch` and `plan` have flags of these names."""
+"""Options of `launch` and `plan` that are not in the configuration."""
 _OPTION_KEYS = frozenset(option.key for option in OPTIONS)
 _FIRST = ("name", "parallel.strategy")
 _SECTIONS = ("train", "optim", "schedule", "model", "data", "parallel", "eval", "sampling", "checkpoint", "telemetry",
@@ -51,7 +55,7 @@ _SECTIONS = ("train", "optim", "schedule", "model", "data", "parallel", "eval", 
 
 
 def fields() -> tuple[Field, ...]:
-    """Everything that can be filled in: what a run is called and where it runs, then the configuration by section."""
+    """All fields: the name of the run and where it runs, then the configuration by section."""
     config = {key: _config_field(key) for key in known_keys(RunConfig) if key != "preset"}
     first = [config.pop(key) for key in _FIRST]
     run = [Field(each.key, "run", each.doc, each.choices) for each in first]
@@ -60,13 +64,13 @@ def fields() -> tuple[Field, ...]:
 
 
 def _config_field(key: str) -> Field:
-    found = field_at(RunConfig, key.split("."))
-    doc = " ".join((found.description or "").split()) if found else ""
-    return Field(key, key.partition(".")[0], doc, _words(found.annotation) if found else ())
+    info = field_at(RunConfig, key.split("."))
+    assert info is not None
+    return Field(key, key.partition(".")[0], " ".join((info.description or "").split()), _choices(info.annotation))
 
 
-def _words(annotation: Any) -> tuple[str, ...]:
-    """The words a type takes: those of a Literal, or true and false."""
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """The values of a Literal, or true and false of a bool."""
     if annotation is bool:
         return ("true", "false")
     return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
@@ -74,49 +78,43 @@ def _words(annotation: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class LaunchRequest:
-    """What a person has filled in: a preset or TOML file, and texts by key; a key that is not there is the preset's."""
+    """A preset or TOML file, and texts by key that replace its values."""
 
     preset: str
     changes: Mapping[str, str] = field(default_factory=dict)
 
     def option(self, key: str) -> str:
-        """The text of something that is not in the configuration."""
+        """The text of an option that is not in the configuration."""
         return self.changes.get(key, "").strip()
 
     @property
     def overrides(self) -> list[str]:
-        """The changes to the configuration, as `key=value`; the name is an option of the command line."""
+        """The changes to the configuration, as `key=value`, without the name."""
         return [f"{key}={text}" for key, text in self.changes.items() if key not in _OPTION_KEYS and key != "name"]
 
-    @property
-    def label(self) -> Label:
-        """What the run is called."""
-        note = self.option("note")
-        return Label(self.changes.get("name") or "run", self.option("tags").split(), [note] if note else [])
+    def config(self) -> RunConfig:
+        """The configuration. Raises ConfigError, UnknownPresetError or OSError."""
+        name = self.option("name")
+        return load_config(self.preset, [*self.overrides, *([f"name={name}"] if name else [])])
 
     def command(self, runs_dir: Path | None = None) -> str:
         """The command line that starts the same run."""
-        words = ["tuitrain", "launch", self.preset, *self.overrides]
-        for key in ("name", "gpus"):
-            if self.option(key):
-                words += [f"--{key}", self.option(key)]
-        for tag in self.option("tags").split():
-            words += ["--tag", tag]
-        if self.option("note"):
-            words += ["--note", self.option("note")]
-        if self.option("force") == "yes":
-            words.append("--force")
-        if runs_dir is not None:
-            words += ["--runs-dir", str(runs_dir)]
-        return shlex.join(words)
+        values = [
+            ("name", self.option("name")), ("gpus", self.option("gpus")),
+            *(("tag", tag) for tag in self.option("tags").split()), ("note", self.option("note")),
+        ]  # fmt: skip
+        options = [word for name, text in values if text for word in (f"--{name}", text)]
+        force = ["--force"] * (self.option("force") == "yes")
+        directory = [] if runs_dir is None else ["--runs-dir", str(runs_dir)]
+        return shlex.join(["tuitrain", "launch", self.preset, *self.overrides, *options, *force, *directory])
 
 
 @dataclass(frozen=True)
 class LaunchPreview:
-    """What a request comes to. config and plan are None while something is wrong with it.
+    """The preview of a launch request. config and plan are None while something is wrong with it.
 
-    values: the text of every key; errors: sentences by the key they are about, "" for none; obstacle: why it cannot
-    be started on this machine as it stands.
+    values: the text of every key; errors: sentences by the key they are about, "" for none; obstacle: why this machine
+    cannot start the run.
     """
 
     config: RunConfig | None
@@ -127,36 +125,34 @@ class LaunchPreview:
 
 
 def preview(request: LaunchRequest, machine: Machine | None = None) -> LaunchPreview:
-    """Work the request out, as `plan` and `launch` would. machine: this one, where it has been looked at already."""
-    found = _Findings()
-    config = found.attempt(lambda: load_config(request.preset, _named(request)))
-    values = dict(request.changes)
+    """The preview of a request, as `plan` and `launch` would report it. machine: this one, if known already."""
+    errors: dict[str, str] = {}
+    config = _attempt(request.config, errors)
     if config is None:
-        return LaunchPreview(None, None, values, found.errors, None)
+        return LaunchPreview(None, None, dict(request.changes), errors, None)
     values = _texts(config) | {key: text for key, text in request.changes.items() if key in _OPTION_KEYS}
-    gpus = found.attempt(lambda: _whole(request.option("gpus")))
-    force = found.attempt(lambda: _yes(request.option("force")))
-    plan = found.attempt(lambda: _plan(config, request.option("gpu"), gpus, machine or find_machine()))
+    gpus = _attempt(lambda: _process_count(request.option("gpus")), errors)
+    force = _attempt(lambda: _yes(request.option("force")), errors)
+    plan = _attempt(lambda: _plan(config, request.option("gpu"), gpus, machine or find_machine()), errors)
     obstacle = None
-    if not found.errors and not request.option("gpu"):
+    if not errors and not request.option("gpu"):
         try:
             preflight.check(preflight.with_absolute_paths(config), gpus=gpus, force=bool(force))
-        except (LaunchError, OSError) as error:
+        except USER_ERRORS as error:
             obstacle = str(error)
-    return LaunchPreview(config, plan, values, found.errors, obstacle)
+    return LaunchPreview(config, plan, values, errors, obstacle)
 
 
 def start(request: LaunchRequest, runs_dir: Path) -> Started:
-    """Start the run in a session of its own. Raises ConfigError, UnknownPresetError, LaunchError or OSError."""
-    config = preflight.with_absolute_paths(load_config(request.preset, _named(request)))
-    label = Label(config.name, request.label.tags, request.label.notes)
-    force = _yes(request.option("force"))
-    return start_run(config, runs_dir, label, gpus=_whole(request.option("gpus")), force=force)
-
-
-def _named(request: LaunchRequest) -> list[str]:
-    name = request.option("name")
-    return [*request.overrides, *([f"name={name}"] if name else [])]
+    """Start the run in a session of its own. Raises LaunchError."""
+    try:
+        config = preflight.with_absolute_paths(request.config())
+        note = request.option("note")
+        label = Label(config.name, request.option("tags").split(), [note] if note else [])
+        force = _yes(request.option("force"))
+        return start_run(config, runs_dir, label, gpus=_process_count(request.option("gpus")), force=force)
+    except USER_ERRORS as error:
+        raise LaunchError("\n".join(problem.message for problem in _problems(error))) from None
 
 
 def _plan(config: RunConfig, gpu: str, gpus: int | None, machine: Machine) -> Plan:
@@ -168,62 +164,59 @@ def _plan(config: RunConfig, gpu: str, gpus: int | None, machine: Machine) -> Pl
 
 
 def _device(name: str) -> Device:
-    found = gpu_by_name(name)
-    if found is None:
-        raise LaunchError(f"gpu = {name!r} is not known.{suggest(name, [gpu.name for gpu in GPUS])}")
-    return found
+    device = gpu_by_name(name)
+    if device is None:
+        hint = suggest(name, [gpu.name for gpu in GPUS])
+        raise LaunchError(f"gpu = {name!r} is not known.{hint}", key="gpu")
+    return device
 
 
-def _whole(text: str) -> int | None:
+def _process_count(text: str) -> int | None:
     if not text:
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise LaunchError(f"gpus = {text!r} is not valid: a number of processes, 1 or more.")
+        raise LaunchError(f"gpus = {text!r} is not valid: a number of processes, 1 or more.", key="gpus")
     return int(text)
 
 
 def _yes(text: str) -> bool:
     if text not in ("", "no", "yes"):
-        raise LaunchError(f"force = {text!r} is not one of no, yes.")
+        raise LaunchError(f"force = {text!r} is not one of no, yes.", key="force")
     return text == "yes"
 
 
-class _Findings:
-    """Sentences about what is wrong, each at the key it is about."""
+def _attempt(work: Callable[[], T], errors: dict[str, str]) -> T | None:
+    """The result of `work`; None when it raises one of USER_ERRORS, whose sentences are added to `errors` by key."""
+    try:
+        return work()
+    except USER_ERRORS as error:
+        for message, key in _problems(error):
+            name = _field_key(key or "")
+            errors[name] = f"{errors[name]} {message}" if name in errors else message
+    return None
 
-    def __init__(self) -> None:
-        self.errors: dict[str, str] = {}
-        self._keys = {*known_keys(RunConfig), *_OPTION_KEYS}
 
-    def attempt(self, work: Any) -> Any:
-        """What it gives; None when it raises one of the errors that a user can do something about."""
-        try:
-            return work()
-        except (ConfigError, LaunchError) as error:
-            for sentence in str(error).splitlines():
-                self._note(sentence)
-        except UnknownPresetError as error:
-            self._note(str(error.args[0]))
-        except OSError as error:
-            self._note(f"{error.filename}: {error.strerror or error}.")
-        return None
+def _problems(error: Exception) -> Sequence[Problem]:
+    match error:
+        case ConfigError():
+            return error.problems
+        case LaunchError():
+            return [Problem(str(error), error.key)]
+        case OSError():
+            return [Problem(os_error_text(error) or str(error))]
+    return [Problem(str(error.args[0]))]
 
-    def _note(self, sentence: str) -> None:
-        key = self._key(sentence)
-        self.errors[key] = f"{self.errors[key]} {sentence}" if key in self.errors else sentence
 
-    def _key(self, sentence: str) -> str:
-        """The first key that a sentence names, with its section or after `section:`; nothing when it names none."""
-        section = re.match(r"([a-z_]+): ", sentence)
-        for word in re.findall(r"[a-z_]+(?:\.[a-z_]+)*", sentence):
-            for key in (word, f"{section[1]}.{word}" if section else "", word.removeprefix("--")):
-                if key in self._keys:
-                    return key
-        return ""
+def _field_key(key: str) -> str:
+    """The field of a key, or of a part of it such as data.mixture.stdlib; "" where there is none."""
+    known = {*known_keys(RunConfig), *_OPTION_KEYS}
+    while key and key not in known:
+        key = key.rpartition(".")[0]
+    return key
 
 
 def _texts(config: RunConfig) -> dict[str, str]:
-    """Every key of a configuration as it would be typed."""
+    """The text of every key, as a user would type it."""
     tree = config.model_dump(mode="json")
     mixture = tree["data"].pop("mixture")
     flat = flatten(tree)
@@ -234,7 +227,7 @@ def _texts(config: RunConfig) -> dict[str, str]:
 
 
 def value_text(value: object) -> str:
-    """A value as it would be typed after `key=`."""
+    """A value as a user would type it after `key=`."""
     if value is None:
         return UNSET
     if isinstance(value, bool):
@@ -250,7 +243,7 @@ def value_text(value: object) -> str:
 
 @dataclass(frozen=True)
 class PresetInfo:
-    """A preset in a list: its name, a line about it, and what it comes to here; unknown is None."""
+    """A preset in a list, with its parameters and whether it fits this machine; unknown is None."""
 
     name: str
     title: str
@@ -258,18 +251,18 @@ class PresetInfo:
     parameters: int | None = None
     fits: bool | None = None
 
-    def matches(self, wanted: Iterable[str]) -> bool:
+    def matches(self, words: Iterable[str]) -> bool:
         """Whether every word is in its name, its other names, its title or its architecture."""
-        return all(word in self.words for word in wanted)
+        return all(word in self.words for word in words)
 
 
 def preset_infos(machine: Machine) -> list[PresetInfo]:
-    """All presets, each worked out for this machine."""
-    found = []
+    """All presets, each planned for this machine."""
+    infos = []
     for preset in all_presets().values():
         config = load_config(preset.name)
         plan = make_plan(config, training_device(config, machine))
         words = " ".join((preset.name, *preset.aliases, preset.title, config.model.architecture_name)).lower()
         parameters = plan.parameters.total if plan.parameters else None
-        found.append(PresetInfo(preset.name, preset.title, words, parameters, plan.fits))
-    return found
+        infos.append(PresetInfo(preset.name, preset.title, words, parameters, plan.fits))
+    return infos

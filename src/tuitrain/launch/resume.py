@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tuitrain.config import RunConfig, load_config, resuming
+from tuitrain.events.checkpoints import complete_checkpoints
+from tuitrain.events.requests import take_requests
 from tuitrain.files import writing
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
@@ -32,20 +35,6 @@ class Resumed:
     console_bytes: int
 
 
-def newest_checkpoint(run: RunDirectory) -> Path | None:
-    """The newest checkpoint that was written to its end: one whose `.metadata` exists.
-
-    Whether its files are whole is for the engine to find out: it goes back to an older one where they are not, and
-    fails with a sentence and exit code 3 when none is.
-    """
-    complete = [path.parent for path in run.checkpoints.glob("step-*/.metadata") if path.parent.name[5:].isdecimal()]
-    return max(complete, key=_step_of, default=None)
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("step-"))
-
-
 def prepare_resume(
     run: RunDirectory, overrides: Sequence[str] = (), *, gpus: int | None = None, force: bool = False
 ) -> tuple[RunConfig, Processes]:
@@ -58,12 +47,12 @@ def prepare_resume(
         raise LaunchError(f"{run.run_id} has no config.toml: it was not started by this engine and cannot be resumed.")
     now = read_snapshot(run)
     _check_is_over(run, now)
-    found = newest_checkpoint(run)
-    if found is None:
+    checkpoints = complete_checkpoints(run.path)
+    if not checkpoints:
         raise LaunchError(f"{run.run_id} has no complete checkpoint to continue from.", exit_code=3)
     before, config = load_config(str(run.config)), load_config(str(run.config), overrides)
     _check_changes(before, config)
-    _check_steps_left(now, before, config, _step_of(found))
+    _check_steps_left(now, before, config, checkpoints[-1].step)
     if gpus is None and now.info is not None:
         gpus = now.info.processes
     return config, preflight.check(config, gpus=gpus, force=force)
@@ -131,14 +120,13 @@ def resume_run(
     with starting(run):
         config, processes = prepare_resume(run, overrides, gpus=gpus, force=force)
         run = RunDirectory(run.path.resolve(), run.log)
-        found = newest_checkpoint(run)
-        assert found is not None
-        for request in run.control.glob("*"):
-            request.unlink(missing_ok=True)
+        checkpoint = complete_checkpoints(run.path)[-1].path
+        with suppress(FileNotFoundError):
+            take_requests(run.path)
         asked = run.path / ASKED_CONFIG
         with writing(asked):
             asked.write_text(preflight.with_absolute_paths(config).to_toml(), encoding="utf-8")
         console_bytes = run.console.stat().st_size if run.console.exists() else 0
         command = [*train_command(run, processes=processes.count), "--resume", "--config", str(asked)]
         process = start(run, command, None, processes=processes.count)
-    return Resumed(process, found, console_bytes)
+    return Resumed(process, checkpoint, console_bytes)

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from tuitrain.events.requests import control_directory, write_request
 from tuitrain.files import read_regular, writing
 
 MOST_INFO_BYTES = 1 << 20
 """Of `run.json`: what is larger was not written by a launcher."""
-REQUESTS = ("stop", "checkpoint", "eval", "snapshot")
 
 
 class RunInfo(msgspec.Struct, kw_only=True):
@@ -106,7 +106,7 @@ class RunDirectory:
     @property
     def control(self) -> Path:
         """Directory of the requests to the engine."""
-        return self.path / "control"
+        return control_directory(self.path)
 
     def read_info(self) -> RunInfo | None:
         """The launcher's facts, or None when they are absent or unreadable: a log alone is enough to watch."""
@@ -130,11 +130,8 @@ class RunDirectory:
             temporary.unlink(missing_ok=True)
 
     def request(self, name: str) -> None:
-        """Leave a request for the engine: one of REQUESTS."""
-        if name not in REQUESTS:
-            raise ValueError(f"{name!r} is not a request; known: {', '.join(REQUESTS)}.")
-        self.control.mkdir(parents=True, exist_ok=True)
-        (self.control / name).touch()
+        """Write a request to the engine, one of `events.requests.REQUESTS`. Raises ValueError for another, OSError."""
+        write_request(self.path, name)
 
 
 def new_run_id(name: str, now: float | None = None) -> str:

@@ -205,14 +205,14 @@ def weights(
     import subprocess
     import sys
 
+    from tuitrain.events.checkpoints import complete_checkpoints
     from tuitrain.launch import LaunchError
     from tuitrain.launch.preflight import require_engine
-    from tuitrain.launch.resume import newest_checkpoint
     from tuitrain.runs import find_run, runs_directory
 
     require_engine()
     found = find_run(run, runs_directory(runs_dir))
-    if newest_checkpoint(found) is None:
+    if not complete_checkpoints(found.path):
         raise LaunchError(f"{found.run_id} has no complete checkpoint to export.", exit_code=3)
     command = [sys.executable, "-m", "tuitrain_engine", "export-weights", f"--run-dir={found.path}", f"--out={out}"]
     command += [f"--dtype={dtype}", *([] if step is None else [f"--step={step}"])]

@@ -43,10 +43,10 @@ def plan(
     has no time: what would is said, and the exit code is 1.
     """
     from tuitrain.config import load_config
+    from tuitrain.config.requirements import check_processes
     from tuitrain.launch.machine import find_machine, training_device
     from tuitrain.launch.plan import make_plan
     from tuitrain.launch.plan_view import plan_facts, plan_json
-    from tuitrain.launch.processes import check_processes
 
     config = load_config(preset, with_strategy(overrides, strategy))
     check_processes(config, gpus)

@@ -35,14 +35,14 @@ def sample(
     import sys
 
     from tuitrain.config import load_config
+    from tuitrain.events.checkpoints import complete_checkpoints
     from tuitrain.launch import LaunchError
     from tuitrain.launch.preflight import require_engine
-    from tuitrain.launch.resume import newest_checkpoint
     from tuitrain.runs import find_run, runs_directory
 
     require_engine()
     found = find_run(run, runs_directory(runs_dir))
-    if newest_checkpoint(found) is None:
+    if not complete_checkpoints(found.path):
         raise LaunchError(f"{found.run_id} has no complete checkpoint to sample from.", exit_code=3)
     if prompt is None:
         prompt = load_config(str(found.config)).sampling.prompt

@@ -1,0 +1,50 @@
+"""Requests to a running engine: empty files in `control/` of the run directory.
+
+The application writes them; the engine, or the process that runs an external program, takes them at a step boundary.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+REQUESTS = ("stop", "checkpoint", "eval", "snapshot")
+
+
+def control_directory(run_dir: Path) -> Path:
+    """The directory of the requests to a run."""
+    return run_dir / "control"
+
+
+def write_request(run_dir: Path, name: str) -> None:
+    """Write a request, one of REQUESTS. Raises ValueError for any other name, and OSError."""
+    if name not in REQUESTS:
+        raise ValueError(f"{name!r} is not a request; known: {', '.join(REQUESTS)}.")
+    directory = control_directory(run_dir)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / name).touch()
+
+
+def is_requested(run_dir: Path, name: str) -> bool:
+    """Whether a request was written and not yet taken."""
+    return (control_directory(run_dir) / name).exists()
+
+
+def take_request(run_dir: Path, name: str) -> bool:
+    """Delete a request; returns whether there was one. Raises OSError where it cannot be deleted."""
+    try:
+        (control_directory(run_dir) / name).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def take_requests(run_dir: Path) -> list[str]:
+    """Delete the requests and return their names, in the order of REQUESTS. Raises OSError without a directory."""
+    directory = control_directory(run_dir)
+    with os.scandir(directory) as entries:
+        present = {entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)}
+    names = [name for name in REQUESTS if name in present]
+    for name in names:
+        (directory / name).unlink(missing_ok=True)
+    return names
