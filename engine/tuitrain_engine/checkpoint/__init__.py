@@ -1,5 +1,8 @@
 """Checkpoints of a run: writing and loading the state, choosing among those on disk, discarding old ones."""
 
+from tuitrain.events.checkpoints import SavedCheckpoint
+from tuitrain.events.checkpoints import checkpoint_directory as directory
+from tuitrain.events.checkpoints import complete_checkpoints as complete
 from tuitrain_engine.checkpoint.index import CheckpointError, read_index
 from tuitrain_engine.checkpoint.state import (
     SaveError,
@@ -11,12 +14,9 @@ from tuitrain_engine.checkpoint.state import (
     start_saving,
 )
 from tuitrain_engine.checkpoint.storage import (
-    SavedCheckpoint,
     at_step,
     choose,
-    complete,
     damage,
-    directory,
     discard,
     discard_after,
     newest,

@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
+from tuitrain.events.checkpoints import INDEX, SavedCheckpoint, complete_checkpoints
 from tuitrain_engine.checkpoint import checksums
 from tuitrain_engine.checkpoint.index import CheckpointError, read_index
-
-_NAME = re.compile(r"step-(\d{8,})")
-
-
-@dataclass(frozen=True)
-class SavedCheckpoint:
-    """A complete checkpoint on disk."""
-
-    step: int
-    path: Path
-
-
-def directory(run_dir: Path, step: int) -> Path:
-    """The directory of the checkpoint of a step."""
-    return run_dir / "checkpoints" / f"step-{step:08d}"
-
-
-def complete(run_dir: Path) -> list[SavedCheckpoint]:
-    """The complete checkpoints of a run, oldest first; half-written ones are left out."""
-    checkpoints = []
-    for path in (run_dir / "checkpoints").glob("step-*"):
-        match = _NAME.fullmatch(path.name)
-        if match and (path / ".metadata").is_file():
-            checkpoints.append(SavedCheckpoint(int(match[1]), path))
-    return sorted(checkpoints, key=lambda item: item.step)
 
 
 def newest(run_dir: Path) -> SavedCheckpoint | None:
@@ -44,7 +18,7 @@ def newest(run_dir: Path) -> SavedCheckpoint | None:
 def choose(run_dir: Path) -> tuple[SavedCheckpoint | None, list[str]]:
     """The newest whole checkpoint, and what is wrong with each newer one, a sentence each."""
     damaged = []
-    for saved in reversed(complete(run_dir)):
+    for saved in reversed(complete_checkpoints(run_dir)):
         problem = damage(saved.path)
         if problem is None:
             return saved, damaged
@@ -65,9 +39,9 @@ def discard_after(run_dir: Path, step: int) -> None:
     Otherwise `prune` would count them among the newest.
     """
     for path in (run_dir / "checkpoints").glob("step-*"):
-        if not (path / ".metadata").is_file():
+        if not (path / INDEX).is_file():
             shutil.rmtree(path)
-    for saved in complete(run_dir):
+    for saved in complete_checkpoints(run_dir):
         if saved.step > step:
             aside = saved.path.with_name(f"damaged-{saved.path.name}")
             if aside.exists():
@@ -77,12 +51,12 @@ def discard_after(run_dir: Path, step: int) -> None:
 
 def at_step(run_dir: Path, step: int) -> SavedCheckpoint | None:
     """The complete checkpoint of one step."""
-    return next((saved for saved in complete(run_dir) if saved.step == step), None)
+    return next((saved for saved in complete_checkpoints(run_dir) if saved.step == step), None)
 
 
 def prune(run_dir: Path, keep_last: int, best_step: int | None) -> None:
     """Delete all but the newest `keep_last` and the best; the index goes first, so none is ever half-deleted."""
-    kept = complete(run_dir)
+    kept = complete_checkpoints(run_dir)
     for saved in kept[: max(len(kept) - keep_last, 0)]:
         if saved.step != best_step:
             _delete(saved.path)
@@ -100,7 +74,7 @@ def size_in_bytes(path: Path) -> int:
 
 
 def _delete(path: Path) -> None:
-    (path / ".metadata").unlink(missing_ok=True)
+    (path / INDEX).unlink(missing_ok=True)
     shutil.rmtree(path)
 
 
