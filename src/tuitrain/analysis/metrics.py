@@ -57,7 +57,7 @@ class Metric:
 
 METRICS: tuple[Metric, ...] = (
     Metric("loss", "loss", "", "{:.4f}".format, "lower", panel="loss"),
-    Metric("val_loss", "validation loss", "", "{:.4f}".format, "lower", panel="loss", source="eval"),
+    Metric("val_loss", "validation loss", "", "{:.4f}".format, "lower", panel="val_loss", source="eval"),
     Metric("perplexity", "perplexity", "", "{:.4g}".format, "lower", "log", panel="perplexity", source="eval"),
     Metric("accuracy", "accuracy", "%", units.percent, "higher", panel="accuracy", factor=100),
     Metric("mfu", "MFU", "%", units.percent, "higher", panel="mfu", factor=100),
@@ -86,7 +86,7 @@ METRICS: tuple[Metric, ...] = (
            legend="skew"),
     Metric("slowest_rank", "slowest rank", "", "{:.0f}".format, None, panel="ranks"),
     Metric("lr", "learning rate", "", units.scientific, None, panel="lr"),
-    Metric("tokens", "tokens", "", units.count, None),
+    Metric("tokens", "tokens", "", units.count, None, panel="tokens"),
     Metric("gpu_util_percent", "GPU utilisation", "%", "{:.0f} %".format, "higher", panel="gpu_util", source="system"),
     Metric("gpu_power_w", "GPU power", "W", "{:,.0f} W".format, None, panel="gpu_power", source="system"),
     Metric("gpu_temp_c", "GPU temperature", "°C", "{:.0f} °C".format, "lower", panel="gpu_temp", source="system"),

@@ -7,6 +7,9 @@ import numpy as np
 from tuitrain.analysis.limits import LARGEST
 from tuitrain.runs import FloatArray
 
+CENTRED = 1.0
+"""In place of a weight: the centred average of `smooth_centred`."""
+
 # Below this the oldest points no longer reach the last bit of a float64 mean.
 _NEGLIGIBLE = 1e-20
 # What stays in the processor's cache through all rounds.
@@ -21,6 +24,21 @@ def smooth(values: FloatArray, weight: float) -> FloatArray:
     """
     smoother = Smoother(weight)
     return values if weight == 0 or not len(values) else smoother.extend(values)
+
+
+def centred_window(points: int) -> int:
+    """How many of so many points the centred average spans: 1 %, at most 1,000; 1 leaves them as they are."""
+    return min(max(points // 100, 1 if points < 20 else 3), 1000)
+
+
+def smooth_centred(values: FloatArray) -> FloatArray:
+    """A moving average run forwards and then backwards, which does not lag behind its points. nan and inf become nan.
+
+    The weight of each run is that of a window of `centred_window` points.
+    """
+    weight = 1 - 1 / centred_window(int(np.isfinite(values).sum()))
+    backwards: FloatArray = smooth(smooth(values, weight)[::-1], weight)[::-1]
+    return backwards
 
 
 class Smoother:

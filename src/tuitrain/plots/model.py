@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -13,6 +14,8 @@ from tuitrain.runs import FloatArray
 MarkerKind = Literal["checkpoint", "eval", "restart", "alert"]
 
 NO_DATA = "no data yet"
+RAW = "raw"
+"""The name of the curve that is drawn again smoothed."""
 SUPERSEDED = "superseded"
 """The role of what an earlier attempt did and a later one did again: it lies under all else."""
 
@@ -34,6 +37,8 @@ class Curve:
     """Whether it shows what is planned or projected and not what was measured."""
     std: FloatArray | None = None
     """Of a mean the standard deviation at each x: a band of one deviation to either side is drawn."""
+    smoothing: float = 0.0
+    """Below 1 the weight of the moving average that y is, from 1 on the records of a centred one; 0 is as recorded."""
 
     @property
     def band(self) -> tuple[Curve, ...]:
@@ -56,6 +61,8 @@ class Points:
     role: str
     name: str = ""
     glyph: str = STAR
+    order: int = 0
+    """Index of the run among several."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,23 @@ class Level:
     name: str = ""
     in_range: bool = True
     """Whether the y axis stretches to show it; otherwise it shows only where the data reach it."""
+
+
+@dataclass(frozen=True)
+class VerticalLine:
+    """A dashed vertical line of a figure; the live charts do not draw it."""
+
+    x: float
+    name: str
+
+
+@dataclass(frozen=True)
+class SecondAxis:
+    """A second scale for the same curves at the right of a figure: `forward` of the values of the first, vectorised."""
+
+    title: str
+    forward: Callable[[FloatArray], FloatArray]
+    inverse: Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -104,6 +128,10 @@ class Plot:
     empty: str = NO_DATA
     note: str = ""
     """A sentence below the title, where there are rows for it."""
+    notes: tuple[str, ...] = ()
+    """Sentences in a corner of a figure."""
+    vertical_lines: tuple[VerticalLine, ...] = ()
+    second_axis: SecondAxis | None = None
 
     @property
     def data(self) -> tuple[Curve | Points, ...]:

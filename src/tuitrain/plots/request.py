@@ -21,6 +21,8 @@ class PlotRun:
     status: Status = Status.UNKNOWN
     loaded: bool = False
     """Whether the log has been read to its end at least once."""
+    label: str = ""
+    """A name to show in place of the one in the log."""
     series: RunSeries = field(init=False)
 
     def __post_init__(self) -> None:
@@ -35,8 +37,8 @@ class PlotRun:
 
     @property
     def name(self) -> str:
-        """The short name, or the id."""
-        return clean(self.history.run.name if self.history.run is not None else self.run_id)
+        """The label, or the short name, or the id."""
+        return clean(self.label or (self.history.run.name if self.history.run is not None else self.run_id))
 
     @property
     def tail_of_id(self) -> str:
@@ -63,12 +65,14 @@ class PlotRequest:
     """The configuration key, or `tag`, whose values make groups of the runs; empty: each run by itself."""
     x: XAxis = "step"
     smoothing: float = 0.9
-    """Weight of the moving average, 0 to below 1; 0 shows the values as they are."""
+    """Weight of the moving average, 0 to below 1; 0 shows the values as they are. CENTRED is that of figures."""
     log: bool = False
     """Whether the vertical axes are logarithmic."""
     log_x: bool = False
     clip: bool = True
     """Whether outliers are left out of the vertical range."""
+    for_figure: bool = False
+    """Whether plots have the notes and names of a figure that stands alone, and no markers of events."""
     recent: bool = False
     """Whether charts with room for it show the newest part beside the whole history."""
     zoom: Range | None = None

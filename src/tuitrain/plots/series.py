@@ -11,7 +11,7 @@ import numpy as np
 
 from tuitrain.analysis.limits import drawable
 from tuitrain.analysis.series import rising, step_seconds, tokens_covered
-from tuitrain.analysis.smoothing import Smoother
+from tuitrain.analysis.smoothing import CENTRED, Smoother, centred_window, smooth_centred
 from tuitrain.analysis.superseded import superseded_label, superseded_pieces
 from tuitrain.events import LATEST_TIME
 from tuitrain.plots.axes import XAxis
@@ -26,6 +26,8 @@ class Series:
     x: FloatArray
     y: FloatArray
     identity: tuple[object, ...]
+    smoothing: float = 0.0
+    """As `Curve.smoothing`."""
 
 
 class _Growing:
@@ -115,15 +117,19 @@ class RunSeries:
         return steps
 
     def of(self, key: str, axis: XAxis, weight: float = 0.0) -> Series:
-        """A metric of the steps over an axis, smoothed with a weight in [0, 1); 0 is raw."""
+        """A metric of the steps over an axis, smoothed with a weight in [0, 1), or CENTRED; 0 is raw."""
         steps = self._settle()
         if not steps.has(key):
             return Series(np.empty(0), np.empty(0), ())
-        x, y, there = self._rows(axis), self._column(key, weight), steps.present(key)
+        x, y, there = self._rows(axis), self._column(key, 0.0 if weight == CENTRED else weight), steps.present(key)
         known = np.isfinite(x) & there
         if not known.all():
             x, y = x[known], y[known]
-        return Series(x, y, (id(self), key, axis, weight, self._cuts))
+        if weight == CENTRED:
+            window = centred_window(int(np.isfinite(y).sum()))
+            identity = (id(self), key, axis, "centred", len(x), self._cuts)
+            return Series(x, smooth_centred(y), identity, window if window > 1 else 0.0)
+        return Series(x, y, (id(self), key, axis, weight, self._cuts), weight)
 
     def system(self, key: str, axis: XAxis) -> Series:
         """Readings of the machine over an axis: a column of `RunHistory.system_columns`."""

@@ -14,7 +14,7 @@ from tuitrain.analysis.metrics import METRICS, Metric
 from tuitrain.analysis.progress import preparation
 from tuitrain.plots.axes import Range, label
 from tuitrain.plots.event_markers import event_markers
-from tuitrain.plots.model import NO_DATA, SUPERSEDED, Curve, HeatMap, Level, Plot, Points
+from tuitrain.plots.model import NO_DATA, RAW, SUPERSEDED, Curve, HeatMap, Level, Plot, Points
 from tuitrain.plots.request import PlotRequest, PlotRun, run_names
 from tuitrain.plots.roles import RUN_COLOURS, glyph, hollow_glyph, run_role
 from tuitrain.plots.series import Series
@@ -70,8 +70,9 @@ def part(view: PlotRun, number: int, about: Metric, series: Series) -> Curve:
     """One of several metrics of a run alone: each has its own hue and glyph, as runs have where there are several."""
     role = run_role((view.index + number) % RUN_COLOURS)
     return Curve(
-        series.x, series.y * about.factor, role, about.legend or about.title, glyph(number), series.identity, number
-    )
+        series.x, series.y * about.factor, role, about.legend or about.title, glyph(number), series.identity, number,
+        smoothing=series.smoothing,
+    )  # fmt: skip
 
 
 def series_of(view: PlotRun, about: Metric, request: PlotRequest, weight: float = 0.0) -> Series:
@@ -99,7 +100,9 @@ def plot(request: PlotRequest, about: Metric, **more: Any) -> Plot:
     """A plot with the settings of the request, and the newest value of the run in focus in its title."""
     value = newest(request.run, about) if request.run else None
     settings: dict[str, Any] = {"log": request.log or about.scale == "log", "markers": event_markers(request), **more}
-    if "points" in settings:
+    if request.for_figure:
+        settings["markers"] = ()
+    elif "points" in settings:
         # Stars say where the evaluations were.
         settings["markers"] = tuple(mark for mark in settings["markers"] if mark.kind != "eval")
     settings["clip"] = settings.get("clip", False) and request.clip
@@ -136,50 +139,50 @@ def shared_range(request: PlotRequest) -> Range | None:
 Derive = Callable[[PlotRun, Series], Series]
 
 
-def curves(request: PlotRequest, about: Metric, smooth: bool = True, derive: Derive | None = None) -> tuple[Curve, ...]:
+def curves(
+    request: PlotRequest,
+    about: Metric,
+    smooth: bool = True,
+    derive: Derive | None = None,
+    name: str = "",
+    raw: bool = False,
+) -> tuple[Curve, ...]:
     """The metric of every run: alone raw and smoothed, several only smoothed, each with its glyph.
 
-    What earlier attempts did of a run alone lies below. derive: makes what is shown of the metric of a run.
+    What earlier attempts did of a run alone lies below. derive: makes what is shown of the metric of a run. name: of
+    the curve in a figure of one run. raw: with the raw curves of several runs.
     """
     weight = request.smoothing if smooth and about.source == "step" else 0.0
     several = len(request.runs) > 1
     found = [] if several or not request.runs else _superseded(request.runs[0], about, request, derive)
     # The run in focus lies on top.
     pairs = zip(request.runs, run_names(request.runs), strict=True)
-    for view, name in sorted(pairs, key=lambda pair: pair[0] is request.run):
+    for view, run_name in sorted(pairs, key=lambda pair: pair[0] is request.run):
         role = run_role(view.index)
-        all_series = _pieces(view, about, request, weight, derive)
+        series = _derived(view, about, request, weight, derive)
+        if not len(series.x):
+            continue
+        if series.smoothing and (raw or not several):
+            recorded = _derived(view, about, request, 0.0, derive)
+            found.append(scaled(recorded, about, f"{role}.faint", "" if request.for_figure else RAW))
         if several:
-            drawn = _drawn(all_series, about, role, name, glyph(view.index))
-            found += [replace(curve, order=view.index) for curve in drawn]
-        elif weight:
-            found += _drawn(_pieces(view, about, request, 0.0, derive), about, f"{role}.faint", "raw")
-            found += _drawn(all_series, about, role, f"smooth {weight:g}")
+            found.append(replace(scaled(series, about, role, run_name, glyph(view.index)), order=view.index))
         else:
-            found += _drawn(all_series, about, role)
+            label = name if request.for_figure else f"smooth {weight:g}" if weight else ""
+            found.append(scaled(series, about, role, label))
     return tuple(found)
 
 
-def _drawn(all_series: Sequence[Series], about: Metric, role: str, name: str = "", mark: str = "") -> list[Curve]:
-    """Pieces of one curve, the last with its name and its glyph."""
-    rest, last = all_series[:-1], all_series[-1:]
-    return [*(scaled(series, about, role) for series in rest), *(scaled(t, about, role, name, mark) for t in last)]
-
-
-def _pieces(view: PlotRun, about: Metric, request: PlotRequest, weight: float, derive: Derive | None) -> list[Series]:
-    """The metric of one run, as a list of one series or none."""
-    if about.source == "step":
-        series = view.series.of(about.key, request.x, weight)
-    else:
-        series = series_of(view, about, request)
-    series = derive(view, series) if derive else series
-    return [series] if len(series.x) else []
+def _derived(view: PlotRun, about: Metric, request: PlotRequest, weight: float, derive: Derive | None) -> Series:
+    """The metric of one run, or what is derived of it."""
+    series = series_of(view, about, request, weight)
+    return derive(view, series) if derive else series
 
 
 def scaled(series: Series, about: Metric, role: str, name: str = "", mark: str = "") -> Curve:
     """A curve in the unit of its metric."""
     y = series.y if about.factor == 1 else series.y * about.factor
-    return Curve(series.x, y, role, name, mark, series.identity)
+    return Curve(series.x, y, role, name, mark, series.identity, smoothing=series.smoothing)
 
 
 def _superseded(view: PlotRun, about: Metric, request: PlotRequest, derive: Derive | None) -> list[Curve]:
@@ -188,7 +191,9 @@ def _superseded(view: PlotRun, about: Metric, request: PlotRequest, derive: Deri
         return []
     all_series, name = view.series.superseded(about.key, request.x)
     derived = [derive(view, series) for series in all_series] if derive else all_series
-    return _drawn([series for series in derived if len(series.x)], about, SUPERSEDED, name)
+    drawn = [series for series in derived if len(series.x)]
+    # The last has the name of them all.
+    return [scaled(each, about, SUPERSEDED, name if each is drawn[-1] else "") for each in drawn]
 
 
 def stars(request: PlotRequest, column: str, factor: float = 1.0) -> tuple[Points, ...]:
@@ -200,7 +205,8 @@ def stars(request: PlotRequest, column: str, factor: float = 1.0) -> tuple[Point
         x, y = view.series.place(request.x, evals["step"]), evals[column] * factor
         known = np.isfinite(x) & evals.present(column)
         if several:
-            found.append(Points(x[known], y[known], run_role(view.index), glyph=hollow_glyph(view.index)))
+            mark = hollow_glyph(view.index)
+            found.append(Points(x[known], y[known], run_role(view.index), glyph=mark, order=view.index))
         else:
             found.append(Points(x[known], y[known], "val", "validation"))
     return tuple(found)
@@ -211,10 +217,10 @@ def mean_level(request: PlotRequest, about: Metric) -> tuple[Level, ...]:
     mean = request.runs[0].series.mean(about.key) if len(request.runs) == 1 else None
     if mean is None:
         return ()
-    mean *= about.factor
-    if not math.isfinite(mean):
+    y = mean * about.factor
+    if not math.isfinite(y):
         return ()
-    return (Level(mean, "level", f"mean {short(mean)}"),)
+    return (Level(y, "level", f"mean {about.text(mean) if request.for_figure else short(y)}"),)
 
 
 def short(value: float) -> str:

@@ -7,9 +7,11 @@ from tuitrain.plots.panels.builders import Panel
 
 PANELS: tuple[Panel, ...] = (
     Panel("loss", "Loss", "training and validation loss, and where it is going", training.loss),
+    Panel("val_loss", "Val loss", "loss of the evaluations", training.validation_loss),
     Panel("perplexity", "Perplexity", "exp(loss), in training and validation", training.perplexity),
     Panel("accuracy", "Accuracy", "share of the next tokens that are right", training.accuracy),
     Panel("lr", "LR", "learning rate and its schedule", training.learning_rate),
+    Panel("tokens", "Tokens", "tokens so far, against the budget", training.tokens),
     Panel("mfu", "MFU", "model FLOPs utilisation", speed.mfu),
     Panel("throughput", "Speed", "tokens per second", speed.throughput),
     Panel("step_time", "Step", "time of a step: compute, data, wait", speed.step_time),

@@ -57,7 +57,8 @@ def _by_weights(view: PlotRun, updates: Series, request: PlotRequest) -> Series:
     weights = view.series.of("param_norm", request.x)
     if not len(weights.x):
         return Series(np.empty(0), np.empty(0), ())
-    return Series(updates.x, updates.y / np.interp(updates.x, weights.x, weights.y), ("ratio", *updates.identity))
+    ratios = updates.y / np.interp(updates.x, weights.x, weights.y)
+    return replace(updates, y=ratios, identity=("ratio", *updates.identity))
 
 
 def layers(request: PlotRequest) -> HeatMap:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric
 from tuitrain.plots.model import NO_DATA, Level, Plot
 from tuitrain.plots.panels.builders import curves, declared, has_steps, plot, scaled
@@ -49,7 +50,10 @@ def ram(request: PlotRequest) -> Plot:
 
 def _capacity(request: PlotRequest) -> tuple[Level, ...]:
     capacity = capacity_gb(request.run.history) if request.run else None
-    return () if capacity is None else (Level(capacity, "clip", f"capacity {capacity:.3g}"),)
+    if capacity is None:
+        return ()
+    text = units.gigabytes(capacity) if request.for_figure else f"{capacity:.3g}"
+    return (Level(capacity, "clip", f"capacity {text}"),)
 
 
 def no_gpu(request: PlotRequest) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tuitrain.analysis.metrics import metric
+from tuitrain.events import Run
 from tuitrain.plots.model import NO_DATA, Plot
 from tuitrain.plots.panels.builders import curves, declared, mean_level, part, plot, recorded
 from tuitrain.plots.request import PlotRequest, PlotRun
@@ -23,15 +24,28 @@ def mfu(request: PlotRequest) -> Plot:
     about = metric("mfu")
     run = request.run.history.run if request.run else None
     known = run is None or run.hardware is None or run.hardware.peak_tflops is not None
-    if not known and not recorded(request, "mfu") and recorded(request, "tflops"):
+    reason = why_no_mfu(run)
+    if (not known or request.for_figure) and not recorded(request, "mfu") and recorded(request, "tflops"):
         about = metric("tflops")
         return plot(
-            request, about, curves=curves(request, about), levels=mean_level(request, about), clip=True, note=NO_MFU
-        )
-    empty = NO_DATA if known else NO_PEAK
+            request, about, curves=curves(request, about), levels=mean_level(request, about), clip=True, note=NO_MFU,
+            notes=(reason,),
+        )  # fmt: skip
+    empty = reason if request.for_figure else NO_DATA if known else NO_PEAK
     return plot(
         request, about, curves=curves(request, about), levels=mean_level(request, about), clip=True, empty=empty
     )
+
+
+def why_no_mfu(run: Run | None) -> str:
+    """The reason why a log of steps without MFU has none."""
+    if run is None or run.hardware is None:
+        return "MFU n/a: the log does not say on what it ran"
+    if run.hardware.peak_tflops is None:
+        return f"MFU n/a: the peak of {run.hardware.device} is not known; hardware.peak_tflops sets it"
+    if run.flops_per_token is None:
+        return "MFU n/a: the FLOPs per token are not known"
+    return "MFU n/a: no step records it"
 
 
 def throughput(request: PlotRequest) -> Plot:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -9,15 +11,25 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tuitrain.analysis.metrics import metric
-from tuitrain.plots.model import Curve, Plot
+from tuitrain.analysis.summary import summarize
+from tuitrain.analysis.verdict import losses_are_comparable
+from tuitrain.plots.model import Curve, Level, Plot, SecondAxis, VerticalLine
 from tuitrain.plots.panels.builders import ahead, curves, plot, stars
-from tuitrain.plots.request import PlotRequest, PlotRun
-from tuitrain.plots.roles import run_role
+from tuitrain.plots.request import PlotRequest, PlotRun, run_names
+from tuitrain.plots.roles import glyph, run_role
 from tuitrain.plots.series import Series
 from tuitrain.runs import FloatArray, RunHistory
 
 if TYPE_CHECKING:
     from tuitrain.analysis.power_law import Projection
+
+NOT_COMPARABLE = "different tokenizers: losses per token are not comparable between runs"
+
+PERPLEXITY = SecondAxis(
+    "perplexity",
+    lambda loss: np.exp(np.clip(loss, -700, 700)),
+    lambda perplexity: np.log(np.clip(perplexity, 1e-300, None)),
+)
 
 _GROWTH = 1.02
 """A projection is made again when the run has this many times the records."""
@@ -34,10 +46,45 @@ _projections: WeakKeyDictionary[RunHistory, tuple[int, int, Projection | None]] 
 def loss(request: PlotRequest) -> Plot:
     """Training loss of every run, validation as stars; of a live run alone how it is expected to end."""
     about = metric("loss")
-    found = list(curves(request, about))
-    if len(request.runs) == 1:
+    found = list(curves(request, about, name="training", raw=request.for_figure))
+    alone = len(request.runs) == 1
+    if alone:
         found += _projected(request.runs[0], request)
-    return plot(request, about, curves=tuple(found), points=stars(request, "loss"), clip=True, keep_first=True)
+    return plot(
+        request, about, curves=tuple(found), points=stars(request, "loss"), clip=True, keep_first=True,
+        notes=_loss_notes(request), second_axis=PERPLEXITY if alone else None,
+    )  # fmt: skip
+
+
+def _loss_notes(request: PlotRequest) -> tuple[str, ...]:
+    """The outcome of a run alone; of several whether their losses can be compared."""
+    if not request.for_figure:
+        return ()
+    if len(request.runs) != 1:
+        return () if losses_are_comparable([view.history for view in request.runs]) else (NOT_COMPARABLE,)
+    summary = summarize(request.runs[0].history)
+    at = "" if summary.best_val_step is None else f" at step {summary.best_val_step:,}"
+    outcomes = (
+        ("best validation", "best_val_loss", at),
+        ("training, mean of the end", "final_loss", ""),
+        ("last training loss", "last_loss", ""),
+    )
+    values = [(words, metric(key), getattr(summary, key), after) for words, key, after in outcomes]
+    return tuple(f"{words} {each.text(value)}{after}" for words, each, value, after in values if value is not None)
+
+
+def validation_loss(request: PlotRequest) -> Plot:
+    """The loss of the evaluations as a curve with their marks on it."""
+    about = metric("val_loss")
+    points, several = stars(request, "loss"), len(request.runs) > 1
+    found = tuple(
+        Curve(each.x, each.y, run_role(view.index), name if several else "", glyph(view.index) if several else "",
+              order=each.order)
+        for view, name, each in zip(request.runs, run_names(request.runs), points, strict=True)
+        if len(each.x)
+    )  # fmt: skip
+    notes = _loss_notes(request) if several else ()
+    return plot(request, about, curves=found, points=points, clip=True, keep_first=True, notes=notes)
 
 
 def _projected(view: PlotRun, request: PlotRequest) -> list[Curve]:
@@ -79,30 +126,74 @@ def projection_of(view: PlotRun) -> Projection | None:
 def perplexity(request: PlotRequest) -> Plot:
     """exp(loss), and the perplexity of the evaluations as stars."""
     about = metric("perplexity")
-    found = curves(request, metric("loss"), derive=lambda view, series: _exp(series))
+    found = curves(request, metric("loss"), derive=lambda view, series: _exp(series), name="training")
     return plot(request, about, curves=found, points=stars(request, "perplexity"), clip=True)
 
 
 def _exp(series: Series) -> Series:
     with np.errstate(over="ignore"):
-        return Series(series.x, np.exp(series.y), ("exp", *series.identity))
+        return replace(series, y=np.exp(series.y), identity=("exp", *series.identity))
 
 
 def accuracy(request: PlotRequest) -> Plot:
     """Share of the next tokens that were right, in training and in the evaluations."""
     about = metric("accuracy")
     points = stars(request, "accuracy", about.factor)
-    return plot(request, about, curves=curves(request, about), points=points, clip=True, keep_first=True)
+    found = curves(request, about, name="training")
+    return plot(request, about, curves=found, points=points, clip=True, keep_first=True)
 
 
 def learning_rate(request: PlotRequest) -> Plot:
     """The learning rate; of a run alone with the schedule it follows, to the end."""
     about = metric("lr")
     found = curves(request, about, smooth=False)
+    if request.for_figure:
+        lines, notes = _warmup_end(request)
+        return plot(request, about, curves=found, from_zero=True, vertical_lines=lines, notes=notes)
     if len(request.runs) == 1:
         named = tuple(Curve(each.x, each.y, each.role, "now", "●", each.identity) for each in found[-1:])
         found = (*_planned(request.runs[0], request), *found[:-1], *named)
     return plot(request, about, curves=found, from_zero=True)
+
+
+def _warmup_end(request: PlotRequest) -> tuple[tuple[VerticalLine, ...], tuple[str, ...]]:
+    """The end of the warmup of a run alone: as a line, or as a sentence where the axis does not reach it."""
+    run = request.runs[0].history.run if len(request.runs) == 1 else None
+    steps = _section(run.config, "schedule").get("warmup_steps") if run else None
+    if not isinstance(steps, int) or steps <= 0:
+        return (), ()
+    x = float(request.runs[0].series.place(request.x, np.array([float(steps)]))[0])
+    if math.isfinite(x):
+        return (VerticalLine(x, f"end of warmup, step {steps:,}"),), ()
+    return (), (f"the warmup ends at step {steps:,}",)
+
+
+def tokens(request: PlotRequest) -> Plot:
+    """Cumulative tokens; of a run alone against its budget, or else the tokens of all its steps."""
+    about = metric("tokens")
+    found = plot(request, about, curves=curves(request, about, smooth=False), from_zero=True)
+    done = request.runs[0].history.tokens if len(request.runs) == 1 else None
+    if not done:
+        return found
+    target, kind = _token_target(request.runs[0].history)
+    if not target:
+        return replace(found, notes=(f"{about.text(done)} (no budget is set)",))
+    level = Level(target, "level", f"{kind} {about.text(target)}", in_range=target <= 5 * done)
+    share = f"{about.text(done)} of {about.text(target)} ({kind}): {100 * done / target:.3g} %"
+    return replace(found, value=f"{about.text(done)}, {100 * done / target:.3g} %", levels=(level,), notes=(share,))
+
+
+def _token_target(history: RunHistory) -> tuple[float | None, str]:
+    """The tokens that a run is to train on, and whether they are its budget or follow from its planned steps."""
+    run = history.run
+    if run is None:
+        return None, ""
+    if run.token_budget:
+        return float(run.token_budget), "budget"
+    if run.total_steps and run.tokens_per_step:
+        remaining = max(run.total_steps - (history.step or 0), 0)
+        return float((history.tokens or 0) + remaining * run.tokens_per_step), "planned"
+    return None, ""
 
 
 def _planned(view: PlotRun, request: PlotRequest) -> list[Curve]:
