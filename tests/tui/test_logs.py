@@ -10,7 +10,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.support import write_run
-from tests.tui.conftest import SIZES, running, shown, until
+from tests.tui.conftest import SIZES, running, until
+from tests.tui.screen import screen_text as shown
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.screens.logs import LogsScreen
@@ -113,7 +114,7 @@ async def test_what_is_not_there_is_not_found(trained: RunDirectory) -> None:
         await until(pilot, lambda: "KeyError" in shown(app))
         await typed(pilot, "zebra(")
         await until(pilot, lambda: "not found" in shown(app))
-        assert "as it stands" in shown(app)
+        assert "no regular expression" in shown(app)
 
 
 async def test_lines_that_come_while_searching_are_counted(trained: RunDirectory) -> None:

@@ -25,7 +25,7 @@ def config_lines(described: Description, cells: int, *, everything: bool, query:
     # What the preset sets and this run does not is a difference too.
     gone = [key for key in changed or {} if key not in values]
     keys = [key for key in (*values, *gone) if everything or changed is None or key in changed]
-    keys = [key for key in keys if query is None or query.found_in(key)]
+    keys = [key for key in keys if query is None or query.matches(key)]
     count = max(1, cells // COLUMN_CELLS)
     room = cells // count - (2 if count > 1 else 0)
     name_cells = min(max((len(key.rpartition(".")[2]) for key in keys), default=0) + 1, max(room // 2, 8))

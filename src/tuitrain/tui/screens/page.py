@@ -125,20 +125,30 @@ class PageScreen(Screen[None]):
     def action_previous_run(self) -> None:
         self.app.focus_run(-1)
 
+    def scrolled(self) -> Iterable[Widget]:
+        """The widgets that the keys scroll."""
+        return self.query(Pane)
+
     def action_page_down(self) -> None:
-        self.query_one(Pane).scroll_page_down(animate=False)
+        for widget in self.scrolled():
+            widget.scroll_page_down(animate=False)
 
     def action_page_up(self) -> None:
-        self.query_one(Pane).scroll_page_up(animate=False)
+        for widget in self.scrolled():
+            widget.scroll_page_up(animate=False)
 
     def action_first(self) -> None:
-        self.query_one(Pane).scroll_home(animate=False)
+        for widget in self.scrolled():
+            widget.scroll_home(animate=False)
 
     def action_last(self) -> None:
-        self.query_one(Pane).scroll_end(animate=False)
+        for widget in self.scrolled():
+            widget.scroll_end(animate=False)
 
     def action_cursor_down(self) -> None:
-        self.query_one(Pane).scroll_down(animate=False)
+        for widget in self.scrolled():
+            widget.scroll_down(animate=False)
 
     def action_cursor_up(self) -> None:
-        self.query_one(Pane).scroll_up(animate=False)
+        for widget in self.scrolled():
+            widget.scroll_up(animate=False)

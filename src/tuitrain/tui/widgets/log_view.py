@@ -1,39 +1,45 @@
-"""A console log in sight: the lines on the screen are read from the file when they are drawn, and no others."""
+"""A console log: the rows on the screen are read from the file when they are drawn, and no others."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from rich.cells import chop_cells
-from textual import events
+from textual import events, work
 from textual.message import Message
+from textual.worker import Worker, get_current_worker
 
 from tuitrain.events.text import clean
 from tuitrain.runs.console import ConsoleFile, ConsoleLine, ConsoleMark
-from tuitrain.tui.content.console_search import Query
+from tuitrain.tui.content.console_search import Query, Search
 from tuitrain.tui.text import Line, Span, fit, line
 from tuitrain.tui.widgets.lines import Lines
 
 _BAD = re.compile(r"^Traceback|\b\w*(Error|Exception)\b|\b(ERROR|CRITICAL|FATAL)\b|^\s*(error|fatal|critical):")
 _WARN = re.compile(r"\b\w*Warning\b|\b(WARN|WARNING)\b|^\s*warn(ing)?:")
 WHEEL_ROWS = 3
+POLL_S = 1.0
+"""Interval at which the file is checked for changes."""
+SEARCH_POLL_S = 0.1
+"""Interval at which the matches are read while a search runs."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class RowPosition:
-    """A row of the wrapped log: the byte at which its line starts, and which row of the line it is."""
+    """A row of the wrapped log: the byte at which its line starts, and the index of the row in its line."""
 
     start: int
-    part: int = 0
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row. text: the whole line's, of which this is `size` characters from `first` on; end: of the line's bytes."""
+    """`size` characters from `first` on of the text of a line, whose bytes end at `end`."""
 
-    place: RowPosition
+    position: RowPosition
     text: str
     first: int
     size: int
@@ -41,28 +47,41 @@ class Row:
 
 
 class LogView(Lines):
-    """Rows of a console around a place; while it follows, the last ones."""
+    """Rows of a console from a position on; with `follow` the last ones. Its matches of a search are marked."""
 
     DEFAULT_CSS = "LogView { height: 1fr; width: 1fr; overflow: hidden; }"
 
-    class Moved(Message):
-        """Somebody scrolled by mouse."""
+    class Changed(Message):
+        """The position, `follow` or the state of the search may have changed."""
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, LogView.Changed)
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.file: ConsoleFile | None = None
         self.follow = True
         self.query_shown: Query | None = None
-        self.found: int | None = None
-        """Where the line starts that a search went to last."""
-        self._place = RowPosition(0)
-        self._page: list[Row] = []
+        self.search: Search | None = None
+        self.match: int | None = None
+        """The start of the line that the search went to last."""
+        self._pending: Literal[-1, 0, 1] = 0
+        """Direction of a match that is not found yet: 1 below, -1 above."""
+        self._worker: Worker[None] | None = None
+        self._searched_size = 0
+        self._position = RowPosition(0)
+        self._rows: list[Row] = []
         self._mark: ConsoleMark | None = None
 
+    def on_mount(self) -> None:
+        self.set_interval(POLL_S, self._poll)
+        self._search_timer = self.set_interval(SEARCH_POLL_S, self._show_matches, pause=True)
+
     def open(self, path: Path | None) -> None:
-        """Show another console, from its end."""
+        """Show another console, from its end, with the same query."""
         self.file = ConsoleFile(path) if path is not None else None
-        self.follow, self.found, self._place, self._page, self._mark = True, None, RowPosition(0), [], None
+        self.follow, self._position, self._rows, self._mark = True, RowPosition(0), [], None
+        self.start_search(self.query_shown)
 
     @property
     def size_bytes(self) -> int:
@@ -70,20 +89,12 @@ class LogView(Lines):
         return self._mark.size if self._mark else 0
 
     @property
-    def has_changed(self) -> bool:
-        """Whether the file is another one than was drawn. A file that cannot be read has not changed."""
-        try:
-            return self.file is not None and self.file.mark() != self._mark
-        except OSError:
-            return False
-
-    @property
-    def in_sight(self) -> tuple[int, int]:
-        """The bytes at which the first and the last line in sight start."""
-        return (self._page[0].place.start, self._page[-1].place.start) if self._page else (0, 0)
+    def range(self) -> tuple[int, int]:
+        """The bytes at which the first and the last line on the screen start."""
+        return (self._rows[0].position.start, self._rows[-1].position.start) if self._rows else (0, 0)
 
     def draw(self) -> None:
-        """Read what is in sight and show it."""
+        """Read the rows on the screen and show them."""
         cells, height = self.size
         if not cells or not height:
             return
@@ -92,109 +103,185 @@ class LogView(Lines):
         except OSError as error:
             problem = f"cannot read {self.file.path if self.file else 'the console'}: {error.strerror or error}"
         if problem:
-            self._page = []
+            self._rows = []
             self.show([fit(line(" ", Span(problem, "quiet")), cells), *[fit((), cells)] * (height - 1)])
-            return
-        thumb = self._thumb(height)
-        rows = [self._line(row, cells - 2) for row in self._page]
-        rows += [()] * (height - len(rows))
-        self.show([(*fit(row, cells - 1), Span(*thumb[index])) for index, row in enumerate(rows)])
+        else:
+            rows = [self._line(row) for row in self._rows]
+            rows += [()] * (height - len(rows))
+            thumb = self._scrollbar(height)
+            self.show([(*fit(row, cells - 1), mark) for row, mark in zip(rows, thumb, strict=True)])
+            self._continue_search()
+        self.post_message(self.Changed())
 
     def _read(self, height: int) -> str:
-        """Fill the page; returns why there is nothing to show."""
+        """Read the rows on the screen; returns why there are none."""
         mark = self.file.mark() if self.file is not None else None
         before, self._mark = self._mark, mark
         if self.file is None or mark is None:
             return "This run has no console output here."
         if before is not None and (mark.inode != before.inode or mark.size < before.size):
-            self.follow, self.found, self._place = True, None, RowPosition(0)
+            self.follow, self.match, self._position = True, None, RowPosition(0)
         if not mark.size:
             return "The console is still empty."
-        page = [] if self.follow else self._rows_from(self._place, height)
-        if len(page) < height:
-            page = self._rows_before(RowPosition(mark.size), height)
-        self._page, self._place = page, page[0].place if page else RowPosition(0)
+        rows = [] if self.follow else self._rows_from(self._position, height)
+        if len(rows) < height:
+            rows = self._rows_before(RowPosition(mark.size), height)
+        self._rows, self._position = rows, rows[0].position if rows else RowPosition(0)
         return ""
 
-    def _rows(self, lines: list[ConsoleLine]) -> list[Row]:
+    def _wrapped(self, lines: list[ConsoleLine]) -> list[Row]:
         rows: list[Row] = []
         cells = max(self.size.width - 2, 2)
         for each in lines:
             text, first = clean(each.text), 0
-            for part, piece in enumerate(chop_cells(text, cells) or [""]):
-                rows.append(Row(RowPosition(each.start, part), text, first, len(piece), each.end))
+            for index, piece in enumerate(chop_cells(text, cells) or [""]):
+                rows.append(Row(RowPosition(each.start, index), text, first, len(piece), each.end))
                 first += len(piece)
         return rows
 
-    def _rows_from(self, place: RowPosition, count: int) -> list[Row]:
+    def _rows_from(self, position: RowPosition, count: int) -> list[Row]:
+        rows = self._wrapped(self.file.lines_from(position.start, count + 1)) if self.file is not None else []
+        return [row for row in rows if row.position >= position][:count]
+
+    def _rows_before(self, position: RowPosition, count: int) -> list[Row]:
         if self.file is None:
             return []
-        rows = self._rows(self.file.lines_from(place.start, count + 1))
-        return [row for row in rows if row.place >= place][:count]
+        rows = self._wrapped(self.file.lines_before(position.start, count))
+        if position.index:
+            rows += self._wrapped(self.file.lines_from(position.start, 1))
+        return [row for row in rows if row.position < position][-count:]
 
-    def _rows_before(self, place: RowPosition, count: int) -> list[Row]:
-        if self.file is None:
-            return []
-        same = self._rows(self.file.lines_from(place.start, 1)) if place.part else []
-        rows = self._rows(self.file.lines_before(place.start, count))
-        return [*rows, *(row for row in same if row.place < place)][-count:]
-
-    def _line(self, row: Row, cells: int) -> Line:
+    def _line(self, row: Row) -> Line:
         role = level_role(row.text)
-        mark = Span("▌", "accent") if row.place.start == self.found else Span(" ")
-        query = self.query_shown
-        if query is None:
-            return (mark, Span(row.text[row.first : row.first + row.size], role))
-        return (mark, *_part(query.marked(row.text, role), row.first, row.size))
+        mark = Span("▌", "accent") if row.position.start == self.match else Span(" ")
+        spans = self.query_shown.marked(row.text, role) if self.query_shown is not None else line(Span(row.text, role))
+        return (mark, *_characters(spans, row.first, row.size))
 
-    def _thumb(self, height: int) -> list[tuple[str, str]]:
-        """The scrollbar, a cell a row: by bytes, since the lines are not counted."""
-        first, last = self.in_sight
+    def _scrollbar(self, height: int) -> list[Span]:
+        """The scrollbar, a cell for each row: by bytes, since the lines are not counted."""
+        first, last = self.range
         size = self.size_bytes
-        if not self._page or (self._place == RowPosition(0) and self._page[-1].end >= size):
-            return [(" ", "text")] * height
+        if not self._rows or (self._position == RowPosition(0) and self._rows[-1].end >= size):
+            return [Span(" ")] * height
         length = max(1, round(height * (last - first) / size))
         top = height - length if self.follow else min(round(height * first / size), height - length)
-        return [("┃", "level") if top <= row < top + length else ("│", "grid") for row in range(height)]
+        return [Span("┃", "level") if top <= row < top + length else Span("│", "grid") for row in range(height)]
 
     def scroll_rows(self, by: int) -> None:
         """Rows down, or up where negative. Upwards it no longer follows."""
-        if not self._page:
+        if not self._rows:
             return
         try:
             if by < 0:
-                rows = self._rows_before(self._place, -by)
+                rows = self._rows_before(self._position, -by)
                 if not rows:
                     return
-                self.follow, self._place = False, rows[0].place
+                self.follow, self._position = False, rows[0].position
             elif not self.follow:
-                rows = self._rows_from(self._place, by + 1)
-                self._place = rows[-1].place if rows else self._place
+                rows = self._rows_from(self._position, by + 1)
+                self._position = rows[-1].position if rows else self._position
         except OSError:
-            return  # Drawing says why.
+            pass  # Drawing shows the reason.
         self.draw()
 
-    def to_start(self) -> None:
-        """The first line of the file."""
-        self.follow, self._place = False, RowPosition(0)
+    def scroll_down(self, **_: Any) -> None:
+        self.scroll_rows(1)
+
+    def scroll_up(self, **_: Any) -> None:
+        self.scroll_rows(-1)
+
+    def scroll_page_down(self, **_: Any) -> None:
+        self.scroll_rows(max(self.size.height - 1, 1))
+
+    def scroll_page_up(self, **_: Any) -> None:
+        self.scroll_rows(-max(self.size.height - 1, 1))
+
+    def scroll_home(self, **_: Any) -> None:
+        self.follow, self._position = False, RowPosition(0)
         self.draw()
 
-    def to_end(self) -> None:
-        """The end, and stay there."""
+    def scroll_end(self, **_: Any) -> None:
+        """Go to the end, and follow it."""
         self.follow = True
         self.draw()
 
-    def to_line(self, start: int) -> None:
-        """Bring the line that starts at this byte into sight and mark it."""
-        self.found = start
-        first, last = self.in_sight
-        if not self._page or not first <= start <= last:
+    def start_search(self, query: Query | None) -> None:
+        """Search for a query and go to its newest match; None ends the search."""
+        self.workers.cancel_node(self)
+        self.query_shown, self.search, self.match, self._pending, self._worker = query, None, None, 0, None
+        if query is None or self.file is None:
+            return
+        try:
+            mark = self.file.mark()
+            self.search = Search(self.file, query, mark.size) if mark is not None else None
+        except OSError:
+            return  # Drawing shows the reason.
+        if self.search is not None:
+            self._pending = -1
+            self._run(self.search)
+
+    def _run(self, search: Search) -> None:
+        self._worker, self._searched_size = self._search(search), self.size_bytes
+        self._search_timer.resume()
+
+    @work(thread=True, exit_on_error=False)
+    def _search(self, search: Search) -> None:
+        worker = get_current_worker()
+        search.run(lambda: worker.is_cancelled)
+
+    def _continue_search(self) -> None:
+        """Search what was written since the search ended; search a file anew that is shorter than before."""
+        if self.search is None or self._worker is None or not self._worker.is_finished:
+            return
+        if self.size_bytes < self.search.searched_bytes:
+            self.start_search(self.search.query)
+        elif self.size_bytes != self._searched_size:
+            self._run(self.search)
+
+    def _poll(self) -> None:
+        """Draw if the file has changed."""
+        try:
+            changed = self.file is not None and self.screen.is_current and self.file.mark() != self._mark
+        except OSError:
+            return
+        if changed and self.display:
+            self.draw()
+
+    def _show_matches(self) -> None:
+        """While a search runs: draw its count, and go to the match in the pending direction."""
+        # Checked before the matches are read: the thread may find one and end in between.
+        if self._worker is None or self._worker.is_finished:
+            self._search_timer.pause()
+        if self._pending:
+            self.to_match(self._pending)
+        self.draw()
+
+    def to_match(self, direction: Literal[-1, 0, 1]) -> bool:
+        """Go to the next match below (1) or above (-1), as soon as it is found; returns False if there is none."""
+        if self.search is None:
+            return False
+        first, last = self.range
+        if direction < 0:
+            # The first match may be on the screen.
+            start = self.search.before(self.match if self.match is not None else last + 1)
+        else:
+            start = self.search.after(self.match if self.match is not None else first - 1)
+        self._pending = direction if start is None and not self.search.done else 0
+        if start is not None:
+            self._to_line(start)
+        return start is not None or bool(self._pending)
+
+    def _to_line(self, start: int) -> None:
+        """Mark the line that starts at this byte, and scroll to it if it is not on the screen."""
+        self.match = start
+        first, last = self.range
+        if not self._rows or not first <= start <= last:
             self.follow = False
             try:
                 rows = self._rows_before(RowPosition(start), self.size.height // 3)
             except OSError:
                 rows = []
-            self._place = rows[0].place if rows else RowPosition(start)
+            self._position = rows[0].position if rows else RowPosition(start)
         self.draw()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -204,35 +291,29 @@ class LogView(Lines):
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
         self.scroll_rows(WHEEL_ROWS)
-        self.post_message(self.Moved())
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
         self.scroll_rows(-WHEEL_ROWS)
-        self.post_message(self.Moved())
 
     async def on_click(self, event: events.Click) -> None:
-        if self._page and self.file is not None and event.x == self.size.width - 1:
+        if self._rows and self.file is not None and event.x == self.size.width - 1:
             target = self.size_bytes * event.y // max(self.size.height - 1, 1)
             self.follow = event.y >= self.size.height - 1
-            self._place = RowPosition(self.file.last_line_start(target) if target else 0)
+            self._position = RowPosition(self.file.last_line_start(target) if target else 0)
             self.draw()
-            self.post_message(self.Moved())
 
 
 def level_role(text: str) -> str:
-    """The role of a line of output: trouble stands out."""
-    if _BAD.search(text):
-        return "bad"
-    return "warn" if _WARN.search(text) else "text"
+    """The role of a line of output: `bad` for errors, `warn` for warnings."""
+    return "bad" if _BAD.search(text) else "warn" if _WARN.search(text) else "text"
 
 
-def _part(of: Line, first: int, size: int) -> Line:
+def _characters(of: Line, first: int, size: int) -> Line:
     """The characters of a line from `first` on, `size` of them."""
-    found: list[Span] = []
+    spans: list[Span] = []
     for span in of:
-        piece = span.text[max(first, 0) : max(first + size, 0)]
-        if piece:
-            found.append(Span(piece, span.role))
+        if piece := span.text[max(first, 0) : max(first + size, 0)]:
+            spans.append(Span(piece, span.role))
         first -= len(span.text)
-    return tuple(found)
+    return tuple(spans)
