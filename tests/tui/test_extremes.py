@@ -15,8 +15,8 @@ from tuitrain.plots.axes import X_AXES, Range
 from tuitrain.plots.model import ChartOptions, Curve, HeatMap, Plot
 from tuitrain.plots.panels.catalog import PANELS, panel_of
 from tuitrain.runs import RunHistory
-from tuitrain.tui.charts.drawing import Drawing, draw
-from tuitrain.tui.charts.heat_map import draw_heat_map
+from tuitrain.tui.charts.border import Drawing
+from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.frame import view_of
 from tuitrain.tui.text import plain
@@ -46,7 +46,7 @@ def test_every_panel_is_drawn_over_every_axis(seed: int) -> None:
         for panel in PANELS:
             plot = panel.build(state)
             if isinstance(plot, HeatMap):
-                draw_heat_map(plot, 60, 12, None, False, ChartOptions())
+                draw(plot, 60, 12)
                 continue
             options = ChartOptions(log_x=of.random() < 0.5, recent=of.random() < 0.3)
             drawn = draw(plot, 100, 12, options=options)

@@ -19,7 +19,6 @@ from tuitrain.plots.panels import PANELS, Panel, panel_of
 from tuitrain.plots.panels.builders import short
 from tuitrain.runs import Status
 from tuitrain.tui.charts.drawing import draw
-from tuitrain.tui.charts.heat_map import draw_heat_map
 from tuitrain.tui.text import plain, width
 from tuitrain.tui.view_state import ViewState
 
@@ -42,10 +41,7 @@ def names_of(plot: Plot) -> list[str]:
 
 def text_of(panel: Panel, state: ViewState, columns: int = 70, rows: int = 14) -> str:
     found = panel.build(state)
-    if isinstance(found, HeatMap):
-        lines = draw_heat_map(found, columns, rows, None, False, ChartOptions())[0].lines
-    else:
-        lines = draw(found, columns, rows).lines
+    lines = draw(found, columns, rows).lines
     assert len(lines) == rows
     assert {width(line) for line in lines} == {columns}
     return "\n".join(map(plain, lines))
@@ -234,7 +230,7 @@ def heat(values: list[list[float]]) -> HeatMap:
 
 
 def cells_of(found: HeatMap, columns: int = 40, rows: int = 10, options: ChartOptions | None = None) -> list[str]:
-    lines = draw_heat_map(found, columns, rows, None, False, options or ChartOptions())[0].lines
+    lines = draw(found, columns, rows, options=options).lines
     assert {width(line) for line in lines} == {columns}
     return [plain(line) for line in lines]
 
@@ -283,5 +279,5 @@ def test_a_heat_map_survives_every_size(size: tuple[int, int], state: ViewState)
         ChartOptions(zoom=Range(5000, 6000)),
         ChartOptions(crosshair=5.0),
     ):
-        lines = draw_heat_map(found, *size, None, False, options)[0].lines
+        lines = draw(found, *size, options=options).lines
         assert len(lines) == size[1]

@@ -13,20 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuitrain.plots.axes import (
-    X_AXES,
-    Range,
-    XAxis,
-    grown,
-    labels,
-    log_labels,
-    log_ticks,
-    settled,
-    ticks,
-    time_label,
-)
+from tuitrain.plots.axes import X_AXES, Range, XAxis
+from tuitrain.plots.limits import steady_x, steady_y
 from tuitrain.plots.model import SUPERSEDED, ChartOptions, Curve, Level, Marker, Plot, Points
-from tuitrain.plots.prepared import ChartCache
+from tuitrain.plots.ticks import log_labels, log_positions, time_label, y_ticks
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.charts.overlay import exact
@@ -153,7 +143,7 @@ def test_a_panel_without_data_has_no_legend() -> None:
 @pytest.mark.parametrize(("low", "high"), [(9.5e-4, 1.05e-3), (2.31, 2.33), (1000, 1040), (1e-4, 1)])
 def test_no_two_ticks_of_a_logarithmic_axis_read_the_same(low: float, high: float) -> None:
     for count in (2, 4, 8, 12):
-        positions = log_ticks(Range(math.log10(low), math.log10(high)), count)
+        positions = log_positions(Range(math.log10(low), math.log10(high)), count)
         written = log_labels(positions)
         assert len(set(written)) == len(written)
     x = XScale("step", Range(math.log10(low), math.log10(high)), 80, log=True).ticks()
@@ -197,19 +187,19 @@ def test_a_level_far_from_the_data_does_not_press_them_flat() -> None:
 
 
 def test_x_grows_by_round_steps_and_stands_still_between() -> None:
-    first = grown(None, 1, 83)
+    first = steady_x(None, 1, 83)
     assert first == Range(0, 90)
-    assert grown(first, 1, 89) is first
-    assert grown(first, 1, 91) == Range(0, 100)
-    assert grown(first, 1, 300, steady=False) == Range(0, 300)
+    assert steady_x(first, 1, 89) is first
+    assert steady_x(first, 1, 91) == Range(0, 100)
+    assert steady_x(first, 1, 300, grows=False) == Range(0, 300)
 
 
 def test_y_stays_until_it_must_change() -> None:
-    first = settled(None, 2.1, 4.9)
+    first = steady_y(None, 2.1, 4.9)
     assert (first.low, first.high) == (2.0, 5.0)
-    assert settled(first, 2.3, 4.0) is first
-    assert settled(first, 2.3, 5.2) != first
-    assert settled(first, 2.3, 2.5) != first
+    assert steady_y(first, 2.3, 4.0) is first
+    assert steady_y(first, 2.3, 5.2) != first
+    assert steady_y(first, 2.3, 2.5) != first
 
 
 @pytest.mark.parametrize(
@@ -223,7 +213,7 @@ def test_y_stays_until_it_must_change() -> None:
     ],
 )
 def test_labels_are_human(low: float, high: float, count: int, expected: list[str]) -> None:
-    assert labels(*ticks(Range(low, high), count)) == expected
+    assert [text for _, text in y_ticks(Range(low, high), count)] == expected
 
 
 def test_time_labels() -> None:
@@ -237,31 +227,32 @@ def test_time_labels() -> None:
 
 
 def test_log_ticks_are_round_values() -> None:
-    assert [round(10**p, 6) for p in log_ticks(Range(-4, 0), 5)] == [1e-4, 1e-3, 1e-2, 0.1, 1]
-    assert len(log_ticks(Range(math.log10(2.1), math.log10(4.9)), 4)) >= 2
+    assert [round(10**p, 6) for p in log_positions(Range(-4, 0), 5)] == [1e-4, 1e-3, 1e-2, 0.1, 1]
+    assert len(log_positions(Range(math.log10(2.1), math.log10(4.9)), 4)) >= 2
 
 
-def test_a_curve_that_grew_is_drawn_as_if_it_were_new() -> None:
+def test_axes_stand_still_while_a_curve_grows() -> None:
     rng = np.random.default_rng(3)
-    x, y = np.arange(1.0, 5001), rng.standard_normal(5000)
+    x, y = np.arange(1.0, 5001), rng.uniform(2, 3, 5000)
     y[[7, 2500, 4990]] = math.nan, math.inf, math.nan
-    cache = ChartCache()
-    for count in (1, 2, 40, 41, 3000, 4980, 4995, 5000):
-        grown = Plot("loss", curves=(Curve(x[:count], y[:count], "run0", identity=("one",)),), clip=True)
-        lines = draw(grown, 60, 14, cache).lines
-    fresh = ChartCache()
-    fresh.whole.x, fresh.whole.y = cache.whole.x, cache.whole.y
-    fresh.fit(grown, ChartOptions())
-    fresh.whole.x, fresh.whole.y = cache.whole.x, cache.whole.y
-    assert lines == draw(grown, 60, 14, fresh).lines
+
+    def grown(count: int) -> Plot:
+        return Plot("loss", curves=(Curve(x[:count], y[:count], "run0"),))
+
+    before = draw(grown(4100), 60, 14)
+    for count in range(4101, 4500, 20):
+        after = draw(grown(count), 60, 14, before)
+        assert after.areas[0].limits == before.areas[0].limits
+        before = after
+    assert draw(grown(4501), 60, 14, before).areas[0].limits.x == Range(0, 5000)
 
 
-def test_another_curve_under_the_same_identity_is_not_mixed_with_the_old_one() -> None:
+def test_ranges_are_not_kept_for_other_axes() -> None:
     x = np.arange(1.0, 101)
-    cache = ChartCache()
-    draw(Plot("loss", curves=(Curve(x, x, "run0", identity=("one",)),)), 60, 14, cache)
-    other = Plot("loss", curves=(Curve(x, 100 - x, "run0", identity=("one",)),))
-    assert draw(other, 60, 14, cache).lines == draw(other, 60, 14).lines
+    linear = Plot("loss", curves=(Curve(x, x, "run0"),))
+    before = draw(linear, 60, 14)
+    for other in (replace(linear, log=True), replace(linear, growing=False), replace(linear, x_axis="tokens")):
+        assert draw(other, 60, 14, before).lines == draw(other, 60, 14).lines
 
 
 def test_zoomed_in_the_y_axis_adapts_and_the_line_goes_on_to_the_edges() -> None:
@@ -364,12 +355,3 @@ def test_the_clock_is_round_in_local_time_also_after_it_was_changed(monkeypatch:
     finally:
         monkeypatch.delenv("TZ")
         time.tzset()
-
-
-def test_only_what_is_new_is_read() -> None:
-    x, y = np.arange(1.0, 1001), np.sin(np.arange(1000.0) / 90)
-    cache = ChartCache()
-    before = draw(Plot("loss", curves=(Curve(x[:850], y[:850], "run0", identity=("one",)),)), 60, 14, cache)
-    y[:800] = 1e6  # Would stretch the y axis if it were looked at again.
-    after = draw(Plot("loss", curves=(Curve(x[:851], y[:851], "run0", identity=("one",)),)), 60, 14, cache)
-    assert [plain(line)[:40] for line in after.lines] == [plain(line)[:40] for line in before.lines]

@@ -5,24 +5,28 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tuitrain.analysis.decimate import m4, pixel
+from tuitrain.analysis.decimate import pixel
 from tuitrain.events.seven_bit import seven_bit
+from tuitrain.plots.axes import Range
+from tuitrain.plots.model import Curve
+from tuitrain.plots.strokes import Stroke, stroke
+from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
-from tuitrain.tui.charts.raster import BLANK, Stroke, rasterize
+from tuitrain.tui.charts.raster import BLANK, rasterize
 
 COLUMNS, ROWS = 60, 14
+UNIT = Range(0.0, 1.0)
 
 
-def stroke(y: FloatArray) -> Stroke:
-    """A whole series over the width of the canvas, decimated."""
-    columns = pixel(np.arange(float(len(y))), 0, max(len(y) - 1, 1), 2 * COLUMNS)
-    kept = m4(columns, y)
-    rows = pixel(y[kept], float(y.min()), float(y.max()) + 1e-12, 4 * ROWS)
-    return Stroke(columns[kept], rows, np.ones(max(len(kept) - 1, 0), dtype=bool))
+def across(y: FloatArray) -> Stroke:
+    """A whole series over the width and the height of the canvas."""
+    heights = (y - y.min()) / (float(np.ptp(y)) or 1.0)
+    ends = Range(0.0, float(max(len(y) - 1, 1)))
+    return stroke(Curve(np.arange(float(len(y))), heights, "run0"), XScale("step", ends, COLUMNS), log_y=False)
 
 
 def cells(*strokes: Stroke) -> list[str]:
-    dots, _ = rasterize(strokes, COLUMNS, ROWS)
+    dots, _ = rasterize(strokes, UNIT, COLUMNS, ROWS)
     return ["".join(chr(BLANK + value) if value else " " for value in row) for row in dots.tolist()]
 
 
@@ -40,7 +44,8 @@ def by_plotext(*strokes: Stroke) -> list[str]:
     figure.set_xlim(0, 2 * COLUMNS - 1)
     figure.set_ylim(0, 4 * ROWS - 1)
     for index, each in enumerate(strokes):
-        figure.draw(each.x.tolist(), each.y.tolist(), lines=True, marker="braille", color=index + 1)
+        heights = pixel(each.y, UNIT.low, UNIT.high, 4 * ROWS)
+        figure.draw(each.x.tolist(), heights.tolist(), lines=True, marker="braille", color=index + 1)
     figure.build_plot()
     return ["".join(row) for row in reversed(figure.matrix.marker)]
 
@@ -58,7 +63,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_cells_are_those_of_plotext(name: str) -> None:
-    drawn = stroke(SHAPES[name])
+    drawn = across(SHAPES[name])
     ours, theirs = "".join(cells(drawn)), "".join(by_plotext(drawn))
     assert any(cell != " " for cell in ours)
     # plotext walks in floating point, which now and then falls a hair short of a whole pixel.
@@ -66,9 +71,9 @@ def test_cells_are_those_of_plotext(name: str) -> None:
 
 
 def test_a_later_line_lies_over_an_earlier_one() -> None:
-    below, above = stroke(SHAPES["noise"]), stroke(SHAPES["falling"])
-    _, owner = rasterize((below, above), COLUMNS, ROWS)
-    _, alone = rasterize((above,), COLUMNS, ROWS)
+    below, above = across(SHAPES["noise"]), across(SHAPES["falling"])
+    _, owner = rasterize((below, above), UNIT, COLUMNS, ROWS)
+    _, alone = rasterize((above,), UNIT, COLUMNS, ROWS)
     assert (owner[alone == 0] == 1).all()
     assert (owner == 0).any()
     ours, theirs = "".join(cells(below, above)), "".join(by_plotext(below, above))
@@ -76,22 +81,23 @@ def test_a_later_line_lies_over_an_earlier_one() -> None:
 
 
 def test_a_gap_is_not_drawn_over() -> None:
-    x = np.array([0, 20, 60, 80])
-    gap = Stroke(x, np.zeros(4, dtype=np.intp), np.array([True, False, True]))
+    y = np.zeros(81)
+    y[21:60] = np.nan
+    gap = stroke(Curve(np.arange(81.0), y, "run0"), XScale("step", Range(0, 119), COLUMNS), log_y=False)
     bottom = cells(gap)[-1]
     assert bottom[:11].strip() and bottom[30:41].strip()
     assert not bottom[11:30].strip()
 
 
 def test_nothing_is_an_empty_canvas() -> None:
-    empty = np.empty(0, dtype=np.intp)
-    dots, owner = rasterize((Stroke(empty, empty, np.empty(0, dtype=bool)),), 5, 3)
+    empty = stroke(Curve(np.empty(0), np.empty(0), "run0"), XScale("step", UNIT, 5), log_y=False)
+    dots, owner = rasterize((empty,), UNIT, 5, 3)
     assert not dots.any()
     assert (owner == -1).all()
 
 
 def test_every_sign_has_a_seven_bit_likeness_of_one_cell() -> None:
-    drawn = "".join(cells(stroke(SHAPES["noise"]))) + "╭─╮│╰╯╌┊●▲■◆▼✚★×✓✗▴▵▁▂▃▄▅▆▇█▌▏░▒▓←→↑↓…·"
+    drawn = "".join(cells(across(SHAPES["noise"]))) + "╭─╮│╰╯╌┊●▲■◆▼✚★×✓✗▴▵▁▂▃▄▅▆▇█▌▏░▒▓←→↑↓…·"
     assert seven_bit(drawn).isascii()
     assert len(seven_bit(drawn)) == len(drawn)
     assert seven_bit("Käse ●") == "Käse o"
@@ -99,7 +105,7 @@ def test_every_sign_has_a_seven_bit_likeness_of_one_cell() -> None:
 
 
 def test_a_line_keeps_its_slope_in_seven_bits() -> None:
-    rising = stroke(np.arange(28.0)[: 2 * ROWS])
-    flat = Stroke(np.arange(20), np.full(20, 1, dtype=np.intp), np.ones(19, dtype=bool))
+    rising = across(np.arange(2.0 * ROWS))
+    flat = stroke(Curve(np.arange(20.0), np.zeros(20), "run0"), XScale("step", Range(0, 119), COLUMNS), log_y=False)
     assert "_" in seven_bit(cells(flat)[-1]) or "-" in seven_bit(cells(flat)[-1])
     assert len({seven_bit(row).rstrip() for row in cells(rising)}) == ROWS

@@ -139,6 +139,12 @@ class Plot:
         return (*self.curves, *self.points)
 
     @property
+    def lines(self) -> tuple[Curve, ...]:
+        """The lines from the lowest to the topmost: superseded ones first, the edges of a band before its curve."""
+        every = [line for curve in self.curves for line in (*curve.band, curve)]
+        return tuple(sorted(every, key=lambda line: line.role != SUPERSEDED))
+
+    @property
     def has_data(self) -> bool:
         """Whether there is any point to draw, finite or not."""
         return any(len(part.x) for part in self.data)

@@ -15,14 +15,14 @@ from numpy.typing import ArrayLike
 
 from tuitrain.analysis.decimate import IndexArray, pixel
 from tuitrain.events.text import clean
-from tuitrain.plots import axes as ax
-from tuitrain.plots.axes import Range
-from tuitrain.plots.decimated import BROKEN, X_DOTS, scaled
+from tuitrain.plots.axes import X_TITLES, Range
 from tuitrain.plots.event_markers import SIGNS
-from tuitrain.plots.model import ChartOptions, HeatMap, Plot
-from tuitrain.plots.prepared import PreparedPlot, View, outliers, prepare, x_range, y_range
+from tuitrain.plots.limits import Limits, limits, scaled
+from tuitrain.plots.model import ChartOptions, Curve, HeatMap, Plot
+from tuitrain.plots.strokes import BROKEN_SIGNS, stroke, uncrowded
 from tuitrain.plots.terminal import Piece, TextLine, fit_line, line_width, render
-from tuitrain.plots.x_scale import XScale
+from tuitrain.plots.ticks import Tick, y_ticks
+from tuitrain.plots.x_scale import X_DOTS, XScale
 from tuitrain.runs import FloatArray
 
 LEAST_COLUMNS, LEAST_ROWS = 20, 6
@@ -52,29 +52,31 @@ def draw_text(plot: Plot | HeatMap, columns: int, rows: int, options: ChartOptio
         plot = replace(plot.as_plot, empty=plot.empty if not len(plot.x) else NO_MAP)
     if not plot.has_data:
         return _without_data(plot, columns, rows)
-    options, view = options or ChartOptions(), View()
+    options = options or ChartOptions()
     # Nothing is added to this text: the axes end where the data end.
     plot = replace(plot, growing=False)
-    x = x_range(plot, options, view)
-    guess = prepare(plot, view, XScale(plot.x_axis, x, columns, options.log_x))
-    y = y_range(guess, None, options.zoom is not None)
-    head = _head(plot, outliers(guess, y), columns, max(1, rows // 4))
+    shown = limits(plot, options)
+    head = _head(plot, shown, columns, max(1, rows // 4))
     named = rows >= _ROWS_WITH_NAME
     canvas_rows = rows - len(head) - 2 - named
-    ticks = ax.y_ticks(y, canvas_rows, plot.log)
+    ticks = _y_ticks(plot, shown.y, canvas_rows)
     gutter = max((len(text) for _, text in ticks), default=0)
-    prepared = prepare(plot, view, replace(guess.scale, columns=columns - gutter - 1))
-    figure = _Figure(prepared.scale.columns, canvas_rows)
-    _draw(figure, prepared, y, options)
-    figure.frame(prepared.scale, [(_row(at, y, canvas_rows), text) for at, text in ticks], gutter, named)
+    scale = XScale(plot.x_axis, shown.x, columns - gutter - 1, shown.log_x)
+    figure = _Figure(scale.columns, canvas_rows)
+    _draw(figure, plot, scale, shown.y, options)
+    figure.frame(scale, [(_row(at, shown.y, canvas_rows), text) for at, text in ticks], gutter, named)
     return [*head, *figure.lines()]
 
 
-def draw_canvas(prepared: PreparedPlot, y: Range, rows: int, options: ChartOptions) -> list[TextLine]:
+def draw_canvas(plot: Plot, scale: XScale, y: Range, rows: int, options: ChartOptions) -> list[TextLine]:
     """Only what lies between the axes, as `rows` lines of the width of the horizontal axis."""
-    figure = _Figure(prepared.scale.columns, rows)
-    _draw(figure, prepared, y, options)
+    figure = _Figure(scale.columns, rows)
+    _draw(figure, plot, scale, y, options)
     return figure.lines()
+
+
+def _y_ticks(plot: Plot, y: Range, rows: int) -> list[Tick]:
+    return y_ticks(y, max(2, rows // 3), plot.log)
 
 
 class _Figure:
@@ -118,7 +120,7 @@ class _Figure:
         self._chart.set_yaxes(True, False)
         self._chart.set_xticks(self._x([at for at, _ in x_ticks]).tolist(), [text for _, text in x_ticks])
         self._chart.set_yticks(self._y([at for at, _ in y_ticks]).tolist(), [text for _, text in y_ticks])
-        self._chart.set_xlabel(ax.X_TITLES[scale.name] + (", log" if scale.log else "") if named else None)
+        self._chart.set_xlabel(X_TITLES[scale.name] + (", log" if scale.log else "") if named else None)
         self._size = [self.columns + gutter + 1, self.rows + 2 + named]
 
     def lines(self) -> list[TextLine]:
@@ -151,11 +153,11 @@ class _Figure:
         return np.asarray(rows, dtype=np.float64) * (_Y_DOTS * self.rows - 1) / max(self.rows - 1, 1)
 
 
-def _draw(figure: _Figure, prepared: PreparedPlot, y: Range, options: ChartOptions) -> None:
+def _draw(figure: _Figure, plot: Plot, scale: XScale, y: Range, options: ChartOptions) -> None:
     """All that lies between the axes; what comes later lies on top."""
-    plot, scale = prepared.plot, prepared.scale
+    plot = uncrowded(plot, scale)
     every = np.arange(figure.columns)
-    for position, _ in ax.y_ticks(y, figure.rows, plot.log):
+    for position, _ in _y_ticks(plot, y, figure.rows):
         figure.put(every[1::2], _row(position, y, figure.rows), "·", "grid")
     for level in plot.levels:
         position = float(scaled(np.array([level.y]), plot.log)[0])
@@ -169,31 +171,30 @@ def _draw(figure: _Figure, prepared: PreparedPlot, y: Range, options: ChartOptio
             )
     if options.crosshair is not None and (column := scale.column(options.crosshair)) >= 0:
         figure.put(column, np.arange(figure.rows), "│", "crosshair")
-    dots = [pixel(np.clip(each.values, y.low, y.high), y.low, y.high, _Y_DOTS * figure.rows)
-            for each in prepared.outlines]  # fmt: skip
-    for curve, outline, heights in zip(plot.curves, prepared.outlines, dots, strict=True):
-        gaps = np.flatnonzero(~outline.joined) + 1
-        for x_part, y_part in zip(np.split(outline.pixels, gaps), np.split(heights, gaps), strict=True):
+    strokes = [(curve, stroke(curve, scale, plot.log)) for curve in plot.lines]
+    dots = [
+        (curve, drawn.x, pixel(np.clip(drawn.y, y.low, y.high), y.low, y.high, _Y_DOTS * figure.rows))
+        for curve, drawn in strokes
+    ]
+    for (_, drawn), (curve, across, heights) in zip(strokes, dots, strict=True):
+        gaps = np.flatnonzero(~drawn.joined) + 1
+        for x_part, y_part in zip(np.split(across, gaps), np.split(heights, gaps), strict=True):
             figure.line(x_part, y_part, curve.role)
-    _draw_glyphs(figure, prepared, dots)
+    _draw_glyphs(figure, dots)
     for points in plot.points:
         columns, values = scale.columns_of(points.x), scaled(points.y, plot.log)
         shown = (columns >= 0) & np.isfinite(values)
         figure.put(columns[shown], _rows(values[shown], y, figure.rows), points.glyph, points.role)
-    for curve_in_range in prepared.decimated:
-        for sign, columns, row in zip(BROKEN, curve_in_range.broken, (0, figure.rows - 1, 0), strict=True):
+    for _, drawn in strokes:
+        for sign, columns, row in zip(BROKEN_SIGNS, drawn.broken, (0, figure.rows - 1, 0), strict=True):
             figure.put(np.flatnonzero(columns), row, sign, "bad")
 
 
-def _draw_glyphs(figure: _Figure, prepared: PreparedPlot, dots: Sequence[IndexArray]) -> None:
+def _draw_glyphs(figure: _Figure, dots: Sequence[tuple[Curve, IndexArray, IndexArray]]) -> None:
     """The glyph of a curve at its end, and where there are several also along it: they differ without colour."""
-    marked = [
-        (curve, outline, heights)
-        for curve, outline, heights in zip(prepared.plot.curves, prepared.outlines, dots, strict=True)
-        if curve.glyph and len(heights)
-    ]
-    for index, (curve, outline, heights) in enumerate(marked):
-        columns = outline.pixels // X_DOTS
+    marked = [each for each in dots if each[0].glyph and len(each[1])]
+    for index, (curve, across, heights) in enumerate(marked):
+        columns = across // X_DOTS
         first = _GLYPH_EVERY // 4 + _GLYPH_EVERY * index // len(marked)
         wished = np.arange(first, figure.columns, _GLYPH_EVERY) if len(marked) > 1 else np.empty(0, dtype=np.intp)
         # The median of the points of a column is on the curve; a column without points has no glyph.
@@ -212,11 +213,11 @@ def _row(value: float, axis: Range, rows: int) -> int:
     return int(_rows(np.array([value]), axis, rows)[0])
 
 
-def _head(plot: Plot, beyond: tuple[int, int], columns: int, most: int) -> list[TextLine]:
+def _head(plot: Plot, shown: Limits, columns: int, most: int) -> list[TextLine]:
     """Title, newest value and legend, in at most so many lines; a legend entry that does not fit is left out."""
     title = [Piece(clean(plot.title), "title"), *([Piece(f" {clean(plot.value)}", "value")] if plot.value else [])]
     lines: list[TextLine] = [fit_line(tuple(title), min(line_width(tuple(title)), columns))]
-    for entry in _legend(plot, beyond):
+    for entry in _legend(plot, shown):
         entry = fit_line(entry, min(line_width(entry), columns))
         if line_width(lines[-1]) + len(_GAP.text) + line_width(entry) <= columns:
             lines[-1] = (*lines[-1], _GAP, *entry)
@@ -227,7 +228,7 @@ def _head(plot: Plot, beyond: tuple[int, int], columns: int, most: int) -> list[
     return [fit_line(line, columns) for line in lines]
 
 
-def _legend(plot: Plot, beyond: tuple[int, int]) -> Iterable[TextLine]:
+def _legend(plot: Plot, limits: Limits) -> Iterable[TextLine]:
     """An entry for everything that has a sign: curves, points, levels, what is not shown, marks."""
 
     def entry(sign: str, role: str, name: str) -> TextLine:
@@ -243,7 +244,7 @@ def _legend(plot: Plot, beyond: tuple[int, int]) -> Iterable[TextLine]:
     yield from (entry("╌", level.role, level.name) for level in plot.levels if level.name)
     if plot.log:
         yield (Piece("log", "quiet"),)
-    for count, where in zip(beyond, ("above", "below"), strict=True):
+    for count, where in ((limits.above, "above"), (limits.below, "below")):
         if count:
             yield (Piece(f"{count:,} {where} the axis", "quiet"),)
     for marker in {marker.kind: marker for marker in plot.markers}.values():

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from rich.color import ColorSystem
 
 from tuitrain.plots.axes import XAxis
-from tuitrain.plots.model import ChartOptions, HeatMap, Plot
+from tuitrain.plots.model import HeatMap, Plot
 from tuitrain.plots.panels import OVERVIEW, panel_of
 from tuitrain.runs import RunDirectory, RunHistory, derive_status, drain
 from tuitrain.runs.follow import LogFollower
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, Row, arrange
 from tuitrain.tui.charts.drawing import draw
-from tuitrain.tui.charts.heat_map import draw_heat_map
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.content.tabs import alert_count, alerts
 from tuitrain.tui.layouts import Sizes
@@ -99,9 +98,7 @@ def _drawn(state: ViewState, row: Row, panels: Sizes, width: int, rows: int, col
 
 
 def _chart(plot: Plot | HeatMap, cells: int, rows: int, color: bool) -> list[Line]:
-    if isinstance(plot, HeatMap):
-        return draw_heat_map(plot, cells, rows, None, False, ChartOptions())[0].lines
-    return draw(plot if color else plot.uncoloured, cells, rows).lines
+    return draw(plot.uncoloured if isinstance(plot, Plot) and not color else plot, cells, rows).lines
 
 
 def _stripped(of: Line) -> Line:

@@ -12,12 +12,13 @@ import numpy as np
 from tuitrain.analysis.limits import LARGEST, SMALLEST
 from tuitrain.analysis.metrics import METRICS, Metric
 from tuitrain.analysis.progress import preparation
-from tuitrain.plots.axes import Range, label
+from tuitrain.plots.axes import Range
 from tuitrain.plots.event_markers import event_markers
 from tuitrain.plots.model import NO_DATA, RAW, SUPERSEDED, Curve, HeatMap, Level, Plot, Points
 from tuitrain.plots.request import PlotRequest, PlotRun, run_names
 from tuitrain.plots.roles import RUN_COLOURS, glyph, hollow_glyph, run_role
 from tuitrain.plots.series import Series
+from tuitrain.plots.ticks import label
 from tuitrain.runs import FloatArray
 
 

@@ -3,15 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from tuitrain.plots import axes as ax
+from tuitrain.plots.axes import X_TITLES
 from tuitrain.plots.event_markers import SIGNS
-from tuitrain.plots.model import Curve, Marker, Plot
+from tuitrain.plots.limits import Limits
+from tuitrain.plots.model import Curve, Plot
+from tuitrain.plots.ticks import range_text
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.overlay import GAP, distinct, wrapped
-from tuitrain.tui.text import Line, Span, crop, join, line, width
+from tuitrain.tui.text import Line, Span, crop, join, line, width, wrap
+
+
+class Area(NamedTuple):
+    """A canvas in the drawing: its first cell from the left, its horizontal axis, the limits of its axes."""
+
+    left: int
+    scale: XScale
+    limits: Limits
+
+
+class Drawing(NamedTuple):
+    """The lines of a chart, its canvases, and the kinds of axes for which their ranges can be kept."""
+
+    lines: list[Line]
+    areas: tuple[Area, ...] = ()
+    axes: tuple[object, ...] = ()
+
+
+def enclosed(content: Line, frame: str) -> Line:
+    """A row between the left and the right border."""
+    return (Span("│", frame), *content, Span("│", frame))
+
+
+def draw_empty(plot: Plot, columns: int, rows: int, frame: str) -> Drawing:
+    """The frame around the sentence that is shown without data."""
+    inner = columns - 2
+    words = wrap(plot.empty, max(inner - 4, 2))[: rows - 2]
+    first = max(0, (rows - 2 - len(words)) // 2)
+    # Levels and markers belong to curves: without any there is no legend.
+    lines = [top(Plot(plot.title, plot.value), columns, frame)]
+    for row in range(rows - 2):
+        text = words[row - first] if 0 <= row - first < len(words) else ""
+        lines.append(enclosed((Span(text.center(inner), "quiet"),), frame))
+    return Drawing([*lines, line(Span("╰" + "─" * inner + "╯", frame))])
 
 
 def top(
@@ -69,10 +106,11 @@ def legend(plot: Plot, room: int, outliers: str, runs_below: bool = False) -> Li
     points = _validation(plot)
     notes = [line(Span(text, "quiet")) for text in (outliers, "log" if plot.log else "") if text]
     levels = [line(Span("╌", v.role), Span(f" {v.name}", "quiet")) for v in plot.levels if v.name]
-    events = [line(Span(SIGNS[mark.kind], mark.role), Span(f" {mark.kind}", "quiet")) for mark in _kinds(plot.markers)]
+    kinds = {marker.kind: marker for marker in plot.markers}.values()
+    events = [line(Span(SIGNS[mark.kind], mark.role), Span(f" {mark.kind}", "quiet")) for mark in kinds]
     if several:
         curves = next((form for form in forms if width(join(form, GAP)) <= room), forms[-1])
-    # A level cannot be told without its name; what is smooth and what is raw can be prepared.
+    # A level cannot be told without its name; which curve is smooth and which is raw can be seen.
     ranked = [*curves, *points, *notes, *levels] if several else [*levels, *notes, *curves, *points]
     ranked += events
     kept = next(n for n in range(len(ranked), -1, -1) if width(join(ranked[:n], GAP)) <= max(room, 0))
@@ -108,11 +146,6 @@ def _named(marks: Sequence[Line], names: Sequence[str]) -> list[Line]:
     return [line(*mark, Span(f" {name}", "quiet")) for mark, name in zip(marks, names, strict=True)]
 
 
-def _kinds(marks: Sequence[Marker]) -> list[Marker]:
-    """One mark of each kind."""
-    return list({mark.kind: mark for mark in marks}.values())
-
-
 class Bottom:
     """The lower border. What is written first stays; what would touch it is left out."""
 
@@ -143,8 +176,8 @@ class Bottom:
 
     def title(self, scale: XScale, zoomed: bool) -> None:
         """The name of the axis at the left, and while only a part of it is in sight which."""
-        name = ax.X_TITLES[scale.name] + (", log" if scale.log else "")
-        if not (zoomed and self.write(1, f"{name} {scale.in_sight()}", "accent")):
+        name = X_TITLES[scale.name] + (", log" if scale.log else "")
+        if not (zoomed and self.write(1, f"{name} {range_text(scale.name, scale.values)}", "accent")):
             self.write(1, name, "quiet")
 
     def line(self) -> Line:

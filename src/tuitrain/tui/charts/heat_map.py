@@ -7,53 +7,55 @@ from dataclasses import replace
 
 import numpy as np
 
-from tuitrain.plots import axes as ax
 from tuitrain.plots.axes import Range
+from tuitrain.plots.limits import Limits, steady_x
 from tuitrain.plots.model import ChartOptions, HeatMap
+from tuitrain.plots.ticks import label
 from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
-from tuitrain.tui.charts.border import Bottom, room_for_values, top
+from tuitrain.tui.charts.border import Area, Bottom, Drawing, draw_empty, enclosed, room_for_values, top
 from tuitrain.tui.charts.canvas import Canvas
-from tuitrain.tui.charts.drawing import Area, Drawing, draw
 from tuitrain.tui.charts.overlay import GAP
 from tuitrain.tui.text import Line, Span, align, join, line, width
 
 SHADES = "··░░▒▒▓█"
-"""From the least to the largest, one for each of the theme's `heat` colours: prepared also where there is no colour."""
+"""From the least to the largest, one for each of the theme's `heat` colours: visible also without colour."""
 _BROKEN = "×"
 """A value that is not finite."""
-_LEAST_DECADES = 0.5
+_MIN_DECADES = 0.5
 """Values nearer together than this all look alike, as they should."""
-_LEAST_ROWS, _LEAST_COLUMNS = 4, 8
+_MIN_ROWS, _MIN_COLUMNS = 4, 8
 
 
 def draw_heat_map(
-    heat: HeatMap, columns: int, rows: int, before: Range | None, focus: bool, options: ChartOptions
-) -> tuple[Drawing, Range | None]:
-    """The map in columns × rows cells with its frame, and its x range, for the next drawing."""
+    heat: HeatMap, columns: int, rows: int, before: Drawing | None, frame: str, options: ChartOptions
+) -> Drawing:
+    """The map in columns × rows cells with its frame. before: the last drawing, whose x range is kept if it fits."""
     gutter = max((len(name) for name in heat.rows), default=0) + 1
-    if not len(heat.x) or rows < _LEAST_ROWS or columns - 3 - gutter < _LEAST_COLUMNS:
-        return draw(heat.as_plot, columns, rows, focus=focus), None
-    frame = "frame.focus" if focus else "frame"
-    x = options.zoom or ax.grown(before, float(heat.x[0]), float(heat.x[-1]), steady=heat.growing, axis=heat.x_axis)
+    if not len(heat.x) or rows < _MIN_ROWS or columns - 3 - gutter < _MIN_COLUMNS:
+        return draw_empty(heat.as_plot, columns, rows, frame)
+    axes = (heat.x_axis, heat.growing)
+    kept = before.areas[0].limits.x if before is not None and before.axes == axes and before.areas else None
+    ends = float(heat.x[0]), float(heat.x[-1])
+    x = options.zoom or steady_x(kept, *ends, grows=heat.growing, axis=heat.x_axis)
     scale = XScale(heat.x_axis, x, columns - 3 - gutter)
     cells = _cells(heat, scale)
-    limits = _limits(cells)
+    shades = _shade_range(cells)
     canvas, labels = Canvas(scale.columns, rows - 2), [""] * (rows - 2)
     for row, (low, high) in enumerate(reversed(_shares(len(heat.rows), canvas.rows))):
-        _shade(canvas, row, cells[low:high], limits)
+        _shade(canvas, row, cells[low:high], shades)
         # Where a row of the map is several rows high, the lowest of them has its name; the top is always named.
         labels[row] = heat.rows[low if row else high - 1]
         if row and labels[row - 1] == labels[row]:
             labels[row - 1] = ""
-    lines = [_top(heat, columns, frame, limits, options)]
-    edge, right = Span("│", frame), (Span(" "), Span("│", frame))
-    for label, drawn in zip(labels, canvas.lines(), strict=True):
-        lines.append((edge, Span(f"{label:>{gutter - 1}} ", "axis"), *drawn, *right))
+    lines = [_top(heat, columns, frame, shades, options)]
+    for name, drawn in zip(labels, canvas.lines(), strict=True):
+        lines.append(enclosed((Span(f"{name:>{gutter - 1}} ", "axis"), *drawn, Span(" ")), frame))
     bottom = Bottom(columns, frame)
     bottom.title(scale, options.zoom is not None)
     bottom.scale(scale, gutter, options.crosshair)
-    return Drawing([*lines, bottom.line()], (Area(1 + gutter, scale),)), x
+    area = Area(1 + gutter, scale, Limits(x, Range(0, len(heat.rows))))
+    return Drawing([*lines, bottom.line()], (area,), axes)
 
 
 def _shares(count: int, rows: int) -> list[tuple[int, int]]:
@@ -78,7 +80,7 @@ def _cells(heat: HeatMap, scale: XScale) -> FloatArray:
         if column == scale.columns - 1:
             end = int(np.searchsorted(heat.x, edges[-1], "right"))
         if end > start:
-            # The maximum of numpy keeps nan, which must be prepared.
+            # The maximum of numpy keeps nan, which must be visible.
             found[:, column] = logs[start:end].max(axis=0)
         elif start and edges[column] <= heat.x[-1]:
             found[:, column] = logs[start - 1]
@@ -87,13 +89,13 @@ def _cells(heat: HeatMap, scale: XScale) -> FloatArray:
     return found
 
 
-def _limits(cells: FloatArray) -> Range:
+def _shade_range(cells: FloatArray) -> Range:
     """The range of the shades, log10: all values in sight but for outliers."""
     finite = cells[np.isfinite(cells)]
     if not len(finite):
         return Range(-1.0, 0.0)
     low, high = (float(value) for value in np.percentile(finite, (1, 99)))
-    missing = _LEAST_DECADES - (high - low)
+    missing = _MIN_DECADES - (high - low)
     return Range(low - missing / 2, high + missing / 2) if missing > 0 else Range(low, high)
 
 
@@ -131,4 +133,4 @@ def _top(heat: HeatMap, columns: int, frame: str, limits: Range, options: ChartO
 def _power(position: float) -> str:
     """A value given by its log10, with one digit."""
     value = 10**position
-    return ax.label(value, 10.0 ** math.floor(position))
+    return label(value, 10.0 ** math.floor(position))

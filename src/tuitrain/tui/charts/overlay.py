@@ -24,7 +24,7 @@ _RANKS: dict[MarkerKind, int] = {"eval": 0, "checkpoint": 1, "restart": 2, "aler
 _GLYPH_EVERY = 24
 """Columns between the glyphs along a curve."""
 _NEAR_COLUMNS = 2
-"""So near to a star or a mark the crosshair tells it."""
+"""At most so far from the crosshair are the points and markers that the readout names."""
 
 _FEW = 3
 """Digits where there is no room for five."""
@@ -38,25 +38,25 @@ _SHORT = 14
 Owner = NDArray[np.intp]
 
 
-def draw_markers(canvas: Canvas, marks: Sequence[Marker], scale: XScale, owner: Owner) -> None:
+def draw_markers(canvas: Canvas, markers: Sequence[Marker], scale: XScale, owner: Owner) -> None:
     """A sign at the bottom where no curve is, otherwise at the top; a restart is a dotted line between the curves."""
-    if not marks:
+    if not markers:
         return
-    columns = scale.columns_of(np.array([mark.x for mark in marks], dtype=np.float64))
+    columns = scale.columns_of(np.array([marker.x for marker in markers], dtype=np.float64))
     shown: dict[int, Marker] = {}
-    for column, mark in zip(columns.tolist(), marks, strict=True):
+    for column, marker in zip(columns.tolist(), markers, strict=True):
         # Of several in one column the most important one shows.
-        if column >= 0 and (column not in shown or _RANKS[mark.kind] >= _RANKS[shown[column].kind]):
-            shown[column] = mark
-    for column, mark in shown.items():
+        if column >= 0 and (column not in shown or _RANKS[marker.kind] >= _RANKS[shown[column].kind]):
+            shown[column] = marker
+    for column, marker in shown.items():
         free = np.flatnonzero(owner[:, column] < 0).tolist()
-        if mark.kind == "restart":
+        if marker.kind == "restart":
             for row in free:
-                canvas.put(column, row, SIGNS[mark.kind], mark.role)
+                canvas.put(column, row, SIGNS[marker.kind], marker.role)
         elif free and free[-1] == canvas.rows - 1:
-            canvas.put(column, canvas.rows - 1, SIGNS[mark.kind], mark.role)
+            canvas.put(column, canvas.rows - 1, SIGNS[marker.kind], marker.role)
         elif free and free[0] == 0:
-            canvas.put(column, 0, SIGNS[mark.kind], mark.role)
+            canvas.put(column, 0, SIGNS[marker.kind], marker.role)
 
 
 def draw_crosshair(canvas: Canvas, at: float, scale: XScale, owner: Owner) -> None:
@@ -104,20 +104,20 @@ def readout(plot: Plot, at: float, scale: XScale, room: int) -> list[Line]:
         value = value_near(points.x, points.y, at, reach)
         if value is not None:
             near_stars.append(_Reading(points.glyph, points.role, points.name, value))
-    near = {mark.text or mark.kind: mark for mark in plot.markers if abs(mark.x - at) <= reach}
-    told = [line(Span(f"{SIGNS[mark.kind]} ", mark.role), Span(text, "quiet")) for text, mark in near.items()][-2:]
+    near = {marker.text or marker.kind: marker for marker in plot.markers if abs(marker.x - at) <= reach}
+    events = [line(Span(f"{SIGNS[each.kind]} ", each.role), Span(text, "quiet")) for text, each in near.items()][-2:]
     both = [*curves, *near_stars]
     alone = sum(bool(curve.glyph) for curve in plot.curves) < 2
     if alone:
         forms = [
-            [*_entries(both, text), *told], [*_entries(both, text, named=False), *told], _entries(both, text),
+            [*_entries(both, text), *events], [*_entries(both, text, named=False), *events], _entries(both, text),
             _entries(both, text, named=False), _entries(curves, text, _FEW, named=False),
         ]  # fmt: skip
     else:
         names = distinct([each.name for each in curves])
         brief = [replace(each, name=name) for each, name in zip(curves, names, strict=True)]
         forms = [
-            [*_entries(both, text), *told], _entries(both, text), _entries(curves, text), _entries(brief, text),
+            [*_entries(both, text), *events], _entries(both, text), _entries(curves, text), _entries(brief, text),
             _entries(brief, text, _FEW), _entries(curves, text, named=False),
             _entries(curves, text, _FEW, named=False),
         ]  # fmt: skip

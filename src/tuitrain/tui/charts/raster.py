@@ -7,13 +7,14 @@ cells are the same but where plotext's floating-point walk falls a hair short of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuitrain.analysis.decimate import IndexArray
-from tuitrain.plots.decimated import X_DOTS
+from tuitrain.analysis.decimate import IndexArray, pixel
+from tuitrain.plots.axes import Range
+from tuitrain.plots.strokes import Stroke
+from tuitrain.plots.x_scale import X_DOTS
 
 BLANK = 0x2800
 """The code point of the braille cell without dots; its lowest eight bits are the dots."""
@@ -23,27 +24,21 @@ Y_DOTS = 4
 _BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint8)
 
 
-@dataclass(frozen=True)
-class Stroke:
-    """A curve in pixels, x from the left and y from the bottom; joined[i]: whether point i + 1 continues point i."""
-
-    x: IndexArray
-    y: IndexArray
-    joined: NDArray[np.bool_]
-
-
-def rasterize(strokes: Sequence[Stroke], columns: int, rows: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+def rasterize(
+    strokes: Sequence[Stroke], y_range: Range, columns: int, rows: int
+) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
     """The dots of each cell and which stroke they belong to, -1 for none; both rows × columns, row 0 on top.
 
-    A cell belongs to the last stroke that passes through it, and shows that stroke alone.
+    A cell belongs to the last stroke that passes through it, and shows that stroke alone. A point beyond the range is
+    drawn at its edge.
     """
     owner = np.full(rows * columns, -1, dtype=np.intp)
     filled = [(index, stroke) for index, stroke in enumerate(strokes) if len(stroke.x)]
     if not filled:
         return np.zeros((rows, columns), dtype=np.uint8), owner.reshape(rows, columns)
-    walked = [_walk(stroke) for _, stroke in filled]
+    walked = [_walk(stroke, y_range, Y_DOTS * rows) for _, stroke in filled]
     x = np.concatenate([each[0] for each in walked])
-    y = 4 * rows - 1 - np.concatenate([each[1] for each in walked])
+    y = Y_DOTS * rows - 1 - np.concatenate([each[1] for each in walked])
     own = np.repeat([index for index, _ in filled], [len(each[0]) for each in walked])
     cells = (y // Y_DOTS) * columns + x // X_DOTS
     owner[cells] = own  # Of several values for one cell the last one stays.
@@ -54,9 +49,10 @@ def rasterize(strokes: Sequence[Stroke], columns: int, rows: int) -> tuple[NDArr
     return grid.sum(axis=(1, 3), dtype=np.uint8), owner.reshape(rows, columns)
 
 
-def _walk(stroke: Stroke) -> tuple[IndexArray, IndexArray]:
-    """Every pixel of a stroke, in order; pixels in which a segment ends come once."""
-    dx, dy = np.diff(stroke.x), np.diff(stroke.y)
+def _walk(stroke: Stroke, y_range: Range, pixels: int) -> tuple[IndexArray, IndexArray]:
+    """Every pixel of a stroke, in order, y from the bottom; pixels in which a segment ends come once."""
+    heights = pixel(np.clip(stroke.y, y_range.low, y_range.high), y_range.low, y_range.high, pixels)
+    dx, dy = np.diff(stroke.x), np.diff(heights)
     steps = np.maximum(np.abs(dx), np.abs(dy))
     # A point that nothing continues stands for itself, and so does the last one.
     counts = np.append(np.where(stroke.joined, steps, 1), 1)
@@ -65,5 +61,5 @@ def _walk(stroke: Stroke) -> tuple[IndexArray, IndexArray]:
     along = np.arange(len(segment)) - np.repeat(np.cumsum(counts) - counts, counts)
     divisor = divisor[segment]
     x = stroke.x[segment] + along * np.append(dx, 0)[segment] // divisor
-    y = stroke.y[segment] + along * np.append(dy, 0)[segment] // divisor
+    y = heights[segment] + along * np.append(dy, 0)[segment] // divisor
     return x, y

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from tuitrain.plots.axes import LEAST_SHARE, X_AXES, Range, XAxis
+from tuitrain.plots.axes import X_AXES, Range, XAxis
+from tuitrain.plots.limits import SMALLEST_SHARE
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.screens.page import PageScreen
 from tuitrain.tui.view_state import SMOOTHINGS
@@ -182,7 +183,7 @@ class ChartActions(PageScreen):
             return
         low = min(max(low, whole.low), whole.high - span)
         ends = (10**low, 10 ** (low + span)) if scale.log else (low, low + span)
-        if ends[1] - ends[0] > LEAST_SHARE * max(abs(ends[0]), abs(ends[1])):
+        if ends[1] - ends[0] > SMALLEST_SHARE * max(abs(ends[0]), abs(ends[1])):
             end = self._end()
             self.state.zoom = Range(*ends)
             self.state.zoom_follows = end is not None and ends[0] < end <= ends[1]

@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual.containers import Container
 from textual.widget import Widget
 
-from tuitrain.plots.model import HeatMap, Plot
 from tuitrain.plots.panels import Panel
 from tuitrain.tui.actions import foot_rows
 from tuitrain.tui.arrangement import GRID_UNITS, Arrangement, arrange
@@ -17,7 +16,6 @@ from tuitrain.tui.content.tabs import Tab
 from tuitrain.tui.screens.chart_actions import ChartActions
 from tuitrain.tui.text import fit
 from tuitrain.tui.widgets.chart import Chart
-from tuitrain.tui.widgets.heat_chart import HeatChart
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
@@ -44,7 +42,7 @@ class ChartGridScreen(ChartActions):
         self.arrangement = Arrangement(())
 
     def compose_body(self) -> Iterable[Widget]:
-        yield Container(*map(_widget, self.panels), id="charts")
+        yield Container(*(Chart(panel.id) for panel in self.panels), id="charts")
         yield Lines(id="selector", classes="bar")
         yield Pane(id="pane")
 
@@ -71,7 +69,7 @@ class ChartGridScreen(ChartActions):
         container = self.query_one("#charts")
         with self.app.batch_update():
             await container.remove_children()
-            await container.mount(*map(_widget, panels))
+            await container.mount(*(Chart(panel.id) for panel in panels))
             self.lay_out()
 
     def lay_out(self) -> None:
@@ -103,7 +101,7 @@ class ChartGridScreen(ChartActions):
             chart = charts.get(panel.id)
             if chart is not None:
                 selected = index == self.focus_index and len(self.panels) > 1 and not self.single
-                _show(chart, panel.build(self.state), selected)
+                chart.show_plot(panel.build(self.state), selected)
         self.query_one("#selector", Lines).show([fit(selector(self._shown(), cells), cells)])
         pane = self.query_one(Pane)
         if pane.display:
@@ -198,14 +196,3 @@ class ChartGridScreen(ChartActions):
             self.action_zoom()
         else:
             self.draw()
-
-
-def _widget(panel: Panel) -> Chart:
-    return HeatChart(panel.id) if panel.is_map else Chart(panel.id)
-
-
-def _show(chart: Chart, found: Plot | HeatMap, selected: bool) -> None:
-    if isinstance(chart, HeatChart) and isinstance(found, HeatMap):
-        chart.map_data(found, selected)
-    elif isinstance(found, Plot):
-        chart.plot_data(found, selected)

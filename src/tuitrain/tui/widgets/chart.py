@@ -6,9 +6,10 @@ from textual import events
 from textual.message import Message
 
 from tuitrain.plots.axes import Range
-from tuitrain.plots.model import ChartOptions, Plot
-from tuitrain.plots.prepared import ChartCache, View, x_range
-from tuitrain.tui.charts.drawing import Area, draw
+from tuitrain.plots.limits import x_range
+from tuitrain.plots.model import ChartOptions, HeatMap, Plot
+from tuitrain.tui.charts.border import Area, Drawing
+from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.text import Line
 from tuitrain.tui.widgets.lines import Lines
 
@@ -57,17 +58,15 @@ class Chart(Lines):
     def __init__(self, panel: str) -> None:
         super().__init__(id=f"chart-{panel}", classes="chart")
         self.panel = panel
-        self.plot: Plot | None = None
+        self.plot: Plot | HeatMap | None = None
         self.selected = False
-        self.areas: tuple[Area, ...] = ()
-        """The canvases of the last drawing, with their horizontal axes."""
+        self._drawing = Drawing([])
         self._options = ChartOptions()
-        self._cache = ChartCache()
         self._held: int | None = None
         self._pulled = False
 
-    def plot_data(self, plot: Plot, selected: bool) -> None:
-        """Draw this plot from now on, looked at as the state says where it has the state's x axis."""
+    def show_plot(self, plot: Plot | HeatMap, selected: bool) -> None:
+        """Draw this plot from now on, with the options of the state where it has the state's x axis."""
         state = self.app.state
         shared = plot.x_axis == state.x
         self._options = ChartOptions(
@@ -78,20 +77,25 @@ class Chart(Lines):
 
     def forget_axes(self) -> None:
         """Choose the ranges anew at the next drawing, as for another run."""
-        self._cache = ChartCache()
+        self._drawing = Drawing([])
 
     def make(self) -> tuple[Line, ...]:
         if self.plot is None or not self.size:
             return ()
-        lines, self.areas = draw(self.plot, *self.size, self._cache, self.selected, self._options)
-        return tuple(lines)
+        self._drawing = draw(self.plot, *self.size, self._drawing, self.selected, self._options)
+        return tuple(self._drawing.lines)
+
+    @property
+    def areas(self) -> tuple[Area, ...]:
+        """The canvases of the last drawing, with their axes."""
+        return self._drawing.areas
 
     @property
     def whole(self) -> Range | None:
         """All that the x axis can show, as the axis holds it; None without data."""
-        if self.plot is None or not self.plot.has_data or not self.areas:
+        if not isinstance(self.plot, Plot) or not self.plot.has_data or not self.areas:
             return None
-        return x_range(self.plot, ChartOptions(log_x=self.areas[0].scale.log), View())
+        return x_range(self.plot, ChartOptions(log_x=self.areas[0].scale.log))
 
     def place(self, column: int) -> float | None:
         """The place on the x axis at a column of the widget; None beside the canvas."""

@@ -1,0 +1,101 @@
+"""Curves reduced to what draws the same line in a given number of cells (M4 decimation)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuitrain.analysis.decimate import IndexArray
+from tuitrain.analysis.limits import LARGEST, SMALLEST
+from tuitrain.plots.limits import crossings, scaled, visible
+from tuitrain.plots.model import STAR, Curve, Plot, Points
+from tuitrain.plots.x_scale import X_DOTS, XScale
+from tuitrain.runs import FloatArray
+
+BROKEN_SIGNS = ("×", "↑", "↓")
+"""The signs of nan, of inf, and of -inf or what has no logarithm."""
+_POINT_COLUMNS = 6
+"""Columns a single point needs for itself; where there are more points than that, a line joins them."""
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A line in pixel columns: x in pixels from the left, y as the axis holds it.
+
+    joined[i]: whether point i + 1 continues point i. broken[kind, cell]: the cells with a value that cannot be drawn,
+    by the kinds of `BROKEN_SIGNS`.
+    """
+
+    x: IndexArray
+    y: FloatArray
+    joined: NDArray[np.bool_]
+    broken: NDArray[np.bool_]
+
+
+def stroke(curve: Curve, scale: XScale, log_y: bool) -> Stroke:
+    """The part of a curve within an axis, its way in and out of sight included.
+
+    Of each pixel column it has the first, lowest, highest and last value (M4, see `analysis.decimate`): which of the
+    middle two comes first changes no pixel.
+    """
+    edges, values = scale.edges, scale.values
+    broken = np.zeros((len(BROKEN_SIGNS), scale.columns), dtype=bool)
+    part = slice(*visible(curve.x, values))
+    x, y = curve.x[part], curve.y[part]
+    gaps = np.zeros(0, dtype=np.intp)
+    lowest = SMALLEST if log_y else -LARGEST
+    if len(y) and not (lowest <= float(y.min()) and float(y.max()) <= LARGEST):
+        y = y.astype(np.float64)
+        drawable = (y >= lowest) & (y <= LARGEST)
+        cells = np.searchsorted(edges, x, "right") // X_DOTS
+        for kind, found in enumerate((np.isnan(y), y > LARGEST, y < lowest)):
+            broken[kind, cells[found]] = True
+        gaps = np.cumsum(~drawable, dtype=np.intp)[drawable]
+        x, y = x[drawable], y[drawable]
+    pixels, heights = np.zeros(0, dtype=np.intp), np.zeros(0)
+    joined = np.zeros(0, dtype=bool)
+    if len(y):
+        columns, starts, ends = _columns(x, edges)
+        extremes = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
+        heights = scaled(np.stack((y[starts], *extremes, y[ends - 1]), axis=1).ravel().astype(np.float64), log_y)
+        pixels = np.repeat(columns, 4)
+        joined = np.ones(len(pixels) - 1, dtype=bool)
+        if len(gaps):
+            # A gap between the last point of a column and the first of the next interrupts the line.
+            joined[3::4] = gaps[starts[1:]] == gaps[ends[:-1] - 1]
+    low, high = crossings(curve, scale.range, scale.log, log_y)
+    if low is not None:
+        joined = np.insert(joined, 0, True)[: len(pixels)]
+        pixels, heights = np.insert(pixels, 0, 0), np.insert(heights, 0, low)
+    if high is not None:
+        joined = np.append(joined, True)[: len(pixels)]
+        pixels, heights = np.append(pixels, scale.pixels - 1), np.append(heights, high)
+    return Stroke(pixels, heights, joined, broken)
+
+
+def _columns(x: FloatArray, edges: FloatArray) -> tuple[IndexArray, IndexArray, IndexArray]:
+    """The pixel columns that have points, and of each the first point and the one past its last."""
+    inner = np.searchsorted(x, edges)
+    starts, ends = np.concatenate(([0], inner)), np.concatenate((inner, [len(x)]))
+    columns = np.flatnonzero(ends > starts)
+    return columns, starts[columns], ends[columns]
+
+
+def uncrowded(plot: Plot, scale: XScale) -> Plot:
+    """The plot with points that would hide the curves joined to a line that ends in a star, or thinned out.
+
+    Those of one run alone have a name of their own and become a line; of several runs every so many-th stays.
+    """
+    curves, points = list(plot.curves), list[Points]()
+    for each in plot.points:
+        first, stop = visible(each.x, scale.values)
+        every = -(-(stop - first) * _POINT_COLUMNS // scale.columns)
+        if every <= 1:
+            points.append(each)
+        elif each.name:
+            curves.append(Curve(each.x, each.y, each.role, each.name, STAR))
+        else:
+            points.append(replace(each, x=each.x[::every], y=each.y[::every]))
+    return replace(plot, curves=tuple(curves), points=tuple(points))
