@@ -1,4 +1,4 @@
-"""What the model wrote, as lines: one step's samples, and the strip of steps that have some."""
+"""The samples of a run as lines: those of one step, and the strip of the steps that have samples."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ CHOSEN, OTHER = "●", "◆"
 
 
 def sample_steps(samples: Sequence[Sample]) -> list[int]:
-    """The steps that have samples, in their order."""
+    """The steps that have samples, ascending."""
     return sorted({sample.step for sample in samples})
 
 
 def sample_lines(samples: Sequence[Sample], step: int, cells: int) -> list[Line]:
     """All samples of a step in the order they were written: prompt quiet, continuation plain."""
-    shown = [sample for sample in samples if sample.step == step]
+    chosen = [sample for sample in samples if sample.step == step]
     lines: list[Line] = []
-    for number, sample in enumerate(shown, start=1):
+    for number, sample in enumerate(chosen, start=1):
         if lines:
             lines.append(())
-        if len(shown) > 1:
-            lines.append(line(Span(f"{number} of {len(shown)}", "quiet")))
+        if len(chosen) > 1:
+            lines.append(line(Span(f"{number} of {len(chosen)}", "quiet")))
         lines += continued(sample.prompt, sample.text, cells)
     return lines
 
@@ -51,32 +51,32 @@ def continued(prompt: str, text: str, cells: int) -> list[Line]:
 
 
 def heading(history: RunHistory, step: int, mark: str, role: str, cells: int) -> Line:
-    """The step, and how good the model was by then."""
-    found = line(Span(f"{mark} ", role), Span(f"step {step:,}", "title"))
-    for part in (_loss(history, step), _validation(history, step)):
-        if width(found) + width(part) + 3 <= cells:
-            found = (*found, Span("   "), *part) if part else found
-    return found
+    """The step, and its loss and validation loss where they fit."""
+    head = line(Span(f"{mark} ", role), Span(f"step {step:,}", "title"))
+    for part in (_loss(history, step), _validation_loss(history, step)):
+        if part and width(head) + width(part) + 3 <= cells:
+            head = (*head, Span("   "), *part)
+    return head
 
 
 def _loss(history: RunHistory, step: int) -> Line:
-    """The loss of that step, or of the newest one before it that the log tells."""
-    at, loss = _row(history.steps["step"], step), history.steps["loss"]
-    if at is None or not history.steps.present("loss")[at]:
+    """The loss of the step, or of the newest one before it that the log has."""
+    row = _last_row(history.steps["step"], step)
+    if row is None or not history.steps.present("loss")[row]:
         return ()
-    there = int(history.steps["step"][at])
-    note = "" if there == step else f" at step {there:,}"
-    return line(Span("loss ", "quiet"), Span(f"{loss[at]:.3f}", "value"), Span(note, "quiet"))
+    logged = int(history.steps["step"][row])
+    note = "" if logged == step else f" at step {logged:,}"
+    return line(Span("loss ", "quiet"), Span(f"{history.steps['loss'][row]:.3f}", "value"), Span(note, "quiet"))
 
 
-def _validation(history: RunHistory, step: int) -> Line:
-    at = _row(history.evals["step"], step)
-    if at is None or int(history.evals["step"][at]) != step:
+def _validation_loss(history: RunHistory, step: int) -> Line:
+    row = _last_row(history.evals["step"], step)
+    if row is None or int(history.evals["step"][row]) != step:
         return ()
-    return line(Span("val ", "quiet"), Span(f"{history.evals['loss'][at]:.3f}", "val"))
+    return line(Span("val ", "quiet"), Span(f"{history.evals['loss'][row]:.3f}", "val"))
 
 
-def _row(steps: np.ndarray[tuple[int], np.dtype[np.float64]], step: int) -> int | None:
+def _last_row(steps: np.ndarray[tuple[int], np.dtype[np.float64]], step: int) -> int | None:
     """The last row at this step or before it."""
     row = int(np.searchsorted(steps, step, side="right")) - 1
     return row if row >= 0 else None

@@ -10,6 +10,7 @@ from tuitrain.analysis import units
 from tuitrain.analysis.facts import changes_from_preset, value_text
 from tuitrain.events.text import clean
 from tuitrain.tui.content.columns import side_by_side
+from tuitrain.tui.content.samples import continued
 from tuitrain.tui.text import Line, Span, align, line, wrap
 from tuitrain.tui.view_state import ViewState
 
@@ -49,21 +50,8 @@ def samples(state: ViewState, cells: int) -> list[Line]:
         if lines:
             lines.append(())
         lines.append(line(" ", Span(f"step {sample.step:,}", "accent")))
-        lines += _continued(sample.prompt, sample.text, cells - 4)
+        lines += [line("   ", *row) for row in continued(sample.prompt, sample.text, cells - 4)]
     return lines
-
-
-def _continued(prompt: str, text: str, cells: int) -> list[Line]:
-    rows: list[Line] = []
-    left = len(prompt)
-    for paragraph in (prompt + text).rstrip("\n").split("\n"):
-        before, after = paragraph[: max(left, 0)], paragraph[max(left, 0) :]
-        left -= len(paragraph) + 1
-        prompted = len(clean(before))
-        for row in wrap(clean(before) + clean(after), max(cells, 8)):
-            rows.append(line("   ", Span(row[: max(prompted, 0)], "quiet"), row[max(prompted, 0) :]))
-            prompted -= len(row)
-    return rows
 
 
 def console(state: ViewState, cells: int) -> list[Line]:

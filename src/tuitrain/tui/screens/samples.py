@@ -1,10 +1,12 @@
-"""What the model wrote, step by step: one step beside another."""
+"""The samples of a run by step: those of one step beside those of another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
-from textual.containers import Container
+from textual.containers import Container, Vertical
+from textual.reactive import reactive
 from textual.widget import Widget
 
 from tuitrain.events import Sample
@@ -16,124 +18,101 @@ from tuitrain.tui.view_state import RunView
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
-SIDE_BY_SIDE_CELLS = 100
-STACKED_ROWS = 12
-"""A body with fewer rows shows only the chosen step."""
+NONE_YET = "No samples yet: a run writes them every sampling.interval steps."
 
 
 class SamplesScreen(RunActions):
-    """The chosen step, which is the newest until somebody chooses, and another one to compare it with."""
+    """The chosen step, by default the newest, and another step to compare it with."""
 
     BINDINGS = bindings("samples")
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (12, "-high")]
     DEFAULT_CSS = """
-    SamplesScreen #sides { layout: grid; grid-gutter: 0 2; padding: 0 1; overflow: hidden; }
-    SamplesScreen .side { height: 1fr; width: 1fr; overflow: hidden; }
+    SamplesScreen #sides { layout: grid; grid-size: 1 2; grid-gutter: 0 2; padding: 0 1; overflow: hidden; }
+    SamplesScreen.-low #sides { grid-size: 1 1; }
+    SamplesScreen.-wide #sides { grid-size: 2 1; }
+    SamplesScreen.-narrow.-low #right-side { display: none; }
     """
     place = "samples"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.chosen: int | None = None
-        """None: the newest step, whichever that is."""
-        self.other: int | None = None
-        """None: the step before the chosen one."""
-        self._view: RunView | None = None
+    chosen: reactive[tuple[RunView, int] | None] = reactive(None, repaint=False)
+    """The run and its chosen step; None is the newest step."""
+    other: reactive[tuple[RunView, int] | None] = reactive(None, repaint=False)
+    """The run and the step to compare with; None is the step before the chosen one."""
 
     def compose_body(self) -> Iterable[Widget]:
         yield Lines(id="strip", classes="bar")
         yield Container(
-            Container(Lines(id="left-head", classes="bar"), Pane(id="left"), classes="side", id="left-side"),
-            Container(Lines(id="right-head", classes="bar"), Pane(id="right"), classes="side", id="right-side"),
+            *(
+                Vertical(Lines(id=f"{side}-head", classes="bar"), Pane(id=side), id=f"{side}-side")
+                for side in ("left", "right")
+            ),
             id="sides",
         )
 
     @property
-    def samples(self) -> list[Sample]:
+    def samples(self) -> Sequence[Sample]:
         """All samples of the run in focus."""
-        return self.state.run.history.samples if self.state.run is not None else []
-
-    def lay_out(self) -> None:
-        size = self.app.size
-        sides = self.query_one("#sides").styles
-        beside = size.width >= SIDE_BY_SIDE_CELLS
-        sides.grid_size_columns = 2 if beside else 1
-        sides.grid_size_rows = 1 if beside or size.height < STACKED_ROWS else 2
-        self.query_one("#right-side").display = beside or size.height >= STACKED_ROWS
-        super().lay_out()
+        return self.state.run.history.samples if self.state.run is not None else ()
 
     def draw_body(self, cells: int) -> None:
         view, steps = self.state.run, sample_steps(self.samples)
-        if view is not self._view:
-            self._view, self.chosen, self.other = view, None, None
+        room = max(self.query_one("#left", Pane).size.width - 2, 8)
         if view is None or not steps:
-            self._say_nothing(cells)
+            self.query_one("#strip", Lines).show([fit((), cells)])
+            self._draw_side("left", (), [line(Span(row, "quiet")) for row in wrap(NONE_YET, room)])
+            self._draw_side("right", (), [])
             return
         chosen, other = self._pair(steps)
         self.query_one("#strip", Lines).show([fit(strip(steps, chosen, other, cells), cells)])
-        self._side("left", self._heading(view, chosen, CHOSEN, "accent"), self._texts("left", chosen))
-        if other is None:
-            head = line(Span("no other step to compare with", "quiet"))
-            self._side("right", head, [])
-        else:
-            self._side("right", self._heading(view, other, OTHER, "val"), self._texts("right", other))
+        for side, step, mark, role in (("left", chosen, CHOSEN, "accent"), ("right", other, OTHER, "val")):
+            if step is None:
+                self._draw_side(side, line(Span("no other step to compare with", "quiet")), [])
+            else:
+                head = heading(view.history, step, mark, role, room)
+                self._draw_side(side, head, sample_lines(self.samples, step, room))
 
-    def _say_nothing(self, cells: int) -> None:
-        self.query_one("#strip", Lines).show([fit((), cells)])
-        text = "No samples yet: a run writes them every sampling.interval steps."
-        self._side("left", (), [line(Span(row, "quiet")) for row in wrap(text, self._room("left"))])
-        self._side("right", (), [])
-
-    def _pair(self, steps: list[int]) -> tuple[int, int | None]:
-        """The chosen step and the other one, as far as the run still has them."""
-        if self.chosen not in steps:
-            self.chosen = None
-        if self.other not in steps:
-            self.other = None
-        chosen = self.chosen if self.chosen is not None else steps[-1]
-        if self.other is not None and self.other != chosen:
-            return chosen, self.other
-        at = steps.index(chosen)
-        return chosen, steps[at - 1] if at else (steps[1] if len(steps) > 1 else None)
-
-    def _room(self, side: str) -> int:
-        return max(self.query_one(f"#{side}", Pane).size.width - 2, 8)
-
-    def _heading(self, view: RunView, step: int, mark: str, role: str) -> Line:
-        return heading(view.history, step, mark, role, self._room("left"))
-
-    def _texts(self, side: str, step: int) -> list[Line]:
-        return sample_lines(self.samples, step, self._room(side))
-
-    def _side(self, side: str, head: Line, texts: list[Line]) -> None:
+    def _draw_side(self, side: str, head: Line, texts: list[Line]) -> None:
         pane = self.query_one(f"#{side}", Pane)
         self.query_one(f"#{side}-head", Lines).show([fit(head, pane.size.width)])
         pane.show(texts)
 
-    def _move(self, by: int) -> None:
-        """Choose a neighbouring step; past the newest one it follows the run again."""
-        steps = sample_steps(self.samples)
-        if not steps:
-            return
-        chosen, _ = self._pair(steps)
-        index = max(0, min(steps.index(chosen) + by, len(steps) - 1))
-        # What it is compared with stays, once somebody chose it.
-        self.chosen = steps[index] if index < len(steps) - 1 else None
-        self._begin()
+    def _pair(self, steps: list[int]) -> tuple[int, int | None]:
+        """The chosen step and the other one, as far as the run has them; None without another step."""
+        chosen, other = self._step_of(self.chosen), self._step_of(self.other)
+        if chosen not in steps:
+            chosen = steps[-1]
+        if other in steps and other != chosen:
+            return chosen, other
+        index = steps.index(chosen)
+        return chosen, steps[index - 1] if index else (steps[1] if len(steps) > 1 else None)
 
-    def _move_other(self, by: int) -> None:
-        steps = sample_steps(self.samples)
-        if len(steps) < 2:
-            return
-        chosen, other = self._pair(steps)
-        rest = [step for step in steps if step != chosen]
-        index = rest.index(other) if other in rest else 0
-        self.other = rest[max(0, min(index + by, len(rest) - 1))]
-        self._begin()
+    def _step_of(self, choice: tuple[RunView, int] | None) -> int | None:
+        return choice[1] if choice is not None and choice[0] is self.state.run else None
 
-    def _begin(self) -> None:
-        self.draw()
-        for pane in self.query(Pane):
-            pane.scroll_home(animate=False)
+    def watch_chosen(self) -> None:
+        self._draw_from_start()
+
+    def watch_other(self) -> None:
+        self._draw_from_start()
+
+    def _draw_from_start(self) -> None:
+        if self.is_mounted:
+            self.draw()
+            self.action_first()
+
+    def _move(self, by: int, *, other: bool = False) -> None:
+        """Choose a neighbouring step, or one to compare with. The newest chosen step follows the run again."""
+        steps, view = sample_steps(self.samples), self.state.run
+        if view is None or not steps:
+            return
+        chosen, compared = self._pair(steps)
+        if not other:
+            index = max(0, min(steps.index(chosen) + by, len(steps) - 1))
+            self.chosen = (view, steps[index]) if index < len(steps) - 1 else None
+        elif compared is not None:
+            rest = [step for step in steps if step != chosen]
+            self.other = view, rest[max(0, min(rest.index(compared) + by, len(rest) - 1))]
 
     def action_older(self) -> None:
         self._move(-1)
@@ -142,35 +121,11 @@ class SamplesScreen(RunActions):
         self._move(1)
 
     def action_older_other(self) -> None:
-        self._move_other(-1)
+        self._move(-1, other=True)
 
     def action_newer_other(self) -> None:
-        self._move_other(1)
+        self._move(1, other=True)
 
     def action_choose_step(self, step: int) -> None:
-        self.chosen = step
-        self._begin()
-
-    def action_page_down(self) -> None:
-        for pane in self.query(Pane):
-            pane.scroll_page_down(animate=False)
-
-    def action_page_up(self) -> None:
-        for pane in self.query(Pane):
-            pane.scroll_page_up(animate=False)
-
-    def action_first(self) -> None:
-        for pane in self.query(Pane):
-            pane.scroll_home(animate=False)
-
-    def action_last(self) -> None:
-        for pane in self.query(Pane):
-            pane.scroll_end(animate=False)
-
-    def action_cursor_down(self) -> None:
-        for pane in self.query(Pane):
-            pane.scroll_down(animate=False)
-
-    def action_cursor_up(self) -> None:
-        for pane in self.query(Pane):
-            pane.scroll_up(animate=False)
+        if self.state.run is not None:
+            self.chosen = self.state.run, step
