@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 from textual.containers import Container, Vertical
 from textual.reactive import reactive
@@ -25,8 +24,8 @@ class SamplesScreen(RunActions):
     """The chosen step, by default the newest, and another step to compare it with."""
 
     BINDINGS = bindings("samples")
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (12, "-high")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (12, "-high")]  # noqa: RUF012
     DEFAULT_CSS = """
     SamplesScreen #sides { layout: grid; grid-size: 1 2; grid-gutter: 0 2; padding: 0 1; overflow: hidden; }
     SamplesScreen.-low #sides { grid-size: 1 1; }
