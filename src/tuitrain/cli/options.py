@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -88,6 +88,10 @@ ThemeOption = Annotated[
 RefreshOption = Annotated[
     float | None,
     typer.Option("--refresh", metavar="S", help="Seconds between two drawings. Default: 1.", show_default=False),
+]
+ChartsOption = Annotated[
+    Literal["braille", "plotext"] | None,
+    typer.Option("--charts", help="What draws the charts. Default: braille.", show_default=False),
 ]
 ReadonlyOption = Annotated[
     bool | None,

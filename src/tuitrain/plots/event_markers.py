@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from tuitrain.events.text import clean
 from tuitrain.plots.model import Marker, MarkerKind
 from tuitrain.plots.request import PlotRequest, PlotRun
+from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import RunHistory
 
 SIGNS: dict[MarkerKind, str] = {"checkpoint": "▴", "eval": "▵", "restart": "┊", "alert": "!"}
+_RANKS: dict[MarkerKind, int] = {"eval": 0, "checkpoint": 1, "restart": 2, "alert": 3}
 _MOST = 16
 """Of evaluations and of checkpoints: where there are more, only the newest is marked."""
 _MOST_ALERTS = 200
@@ -62,3 +64,13 @@ def _events(history: RunHistory) -> Iterator[_Event]:
     for alert, at in alerts:
         if at is not None:
             yield float(at), "alert", "marker.alert", f"{alert.level}: {clean(alert.message)}"
+
+
+def markers_by_column(markers: Sequence[Marker], scale: XScale) -> dict[int, Marker]:
+    """The marker to draw in each column of an axis: of several the most important, of equal ones the last."""
+    columns = scale.columns_of(np.array([marker.x for marker in markers], dtype=np.float64))
+    shown: dict[int, Marker] = {}
+    for column, marker in zip(columns.tolist(), markers, strict=True):
+        if column >= 0 and (column not in shown or _RANKS[marker.kind] >= _RANKS[shown[column].kind]):
+            shown[column] = marker
+    return shown

@@ -178,10 +178,12 @@ class HeatMap:
 class ChartOptions:
     """How charts are looked at, in units of the x axis. None of it changes what the data are.
 
-    zoom: the part of the axis in sight; crosshair: where exact values are shown; recent: the newest part beside it all.
+    zoom: the part of the axis in sight; crosshair: where exact values are shown; recent: the newest part beside it all;
+    plotext: draw with plotext and not with the rasteriser.
     """
 
     zoom: Range | None = None
     crosshair: float | None = None
     log_x: bool = False
     recent: bool = False
+    plotext: bool = False

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from tuitrain.analysis.decimate import IndexArray, pixel
 from tuitrain.events.text import clean
 from tuitrain.plots.axes import X_TITLES, Range
-from tuitrain.plots.event_markers import SIGNS
+from tuitrain.plots.event_markers import SIGNS, markers_by_column
 from tuitrain.plots.limits import Limits, limits, scaled
 from tuitrain.plots.model import ChartOptions, Curve, HeatMap, Plot
 from tuitrain.plots.strokes import BROKEN_SIGNS, stroke, uncrowded
@@ -34,6 +34,8 @@ _ROWS_WITH_NAME = 9
 """From this height on the x axis has its name below the ticks."""
 _GLYPH_EVERY = 24
 """Columns between the glyphs along a curve."""
+_BACKGROUND = " ·╌"
+"""Signs that are no part of a curve."""
 _GAP = Piece("  ")
 
 
@@ -93,6 +95,8 @@ class _Figure:
         self.columns, self.rows = columns, rows
         self._size = [columns, rows]
         self._roles = ["axis"]
+        self._markers: list[tuple[int, str, int]] = []
+        self._glyphs: list[tuple[int, str, int]] = []
         self._chart = monitor_class()
         self._chart.set_date(date_class())
         self._chart.set_theme("clear")
@@ -113,6 +117,14 @@ class _Figure:
         if x.size:
             self._chart.draw(x.ravel().tolist(), y.ravel().tolist(), lines=False, marker=sign, color=self._colour(role))
 
+    def mark(self, column: int, sign: str, role: str) -> None:
+        """Write a sign into the lowest cell of a column, or where a curve is there into the highest."""
+        self._markers.append((column, sign, self._colour(role)))
+
+    def label(self, column: int, sign: str, role: str) -> None:
+        """Write a sign on the line of this role, where nothing lies over it in this column."""
+        self._glyphs.append((column, sign, self._colour(role)))
+
     def frame(self, scale: XScale, y_ticks: Sequence[tuple[int, str]], gutter: int, named: bool) -> None:
         """Add the axes at the left and below. y_ticks: rows with labels, for which there are `gutter` columns."""
         x_ticks = scale.ticks()
@@ -127,6 +139,7 @@ class _Figure:
         """Draw, once, and return the rows from the top. Blank cells take the role of what is left of them."""
         self._chart.set_size(self._size)
         self._chart.build_plot()
+        self._write_signs()
         cells = self._chart.matrix
         found = []
         for signs, colours in zip(reversed(cells.marker), reversed(cells.fullground), strict=True):
@@ -139,6 +152,22 @@ class _Figure:
                 texts[-1] += sign
             found.append(tuple(Piece(text, role) for text, role in zip(texts, roles, strict=True) if text))
         return found
+
+    def _write_signs(self) -> None:
+        """Write what depends on the cells that the lines take."""
+        cells = self._chart.matrix
+        left, bottom = self._size[0] - self.columns, self._size[1] - self.rows
+        for column, sign, colour in self._glyphs:
+            column += left
+            rows = [row for row in reversed(range(bottom, bottom + self.rows))
+                    if cells.fullground[row][column] == colour and _is_line(cells.marker[row][column])]  # fmt: skip
+            if rows:
+                cells.insert_element(column, rows[len(rows) // 2], sign, colour)
+        for column, sign, colour in self._markers:
+            ends = (bottom, bottom + self.rows - 1)
+            free = [row for row in ends if cells.marker[row][left + column] in _BACKGROUND]
+            if free:
+                cells.insert_element(left + column, free[0], sign, colour)
 
     def _colour(self, role: str) -> int:
         if role not in self._roles:
@@ -163,12 +192,11 @@ def _draw(figure: _Figure, plot: Plot, scale: XScale, y: Range, options: ChartOp
         position = float(scaled(np.array([level.y]), plot.log)[0])
         if y.low <= position <= y.high:
             figure.put(every, _row(position, y, figure.rows), "╌", level.role)
-    for marker in plot.markers:
-        column = scale.column(marker.x)
-        if column >= 0:
-            figure.put(
-                column, np.arange(figure.rows if marker.kind == "restart" else 1), SIGNS[marker.kind], marker.role
-            )
+    for column, marker in markers_by_column(plot.markers, scale).items():
+        if marker.kind == "restart":
+            figure.put(column, np.arange(figure.rows), SIGNS[marker.kind], marker.role)
+        else:
+            figure.mark(column, SIGNS[marker.kind], marker.role)
     if options.crosshair is not None and (column := scale.column(options.crosshair)) >= 0:
         figure.put(column, np.arange(figure.rows), "│", "crosshair")
     strokes = [(curve, stroke(curve, scale, plot.log)) for curve in plot.lines]
@@ -180,7 +208,6 @@ def _draw(figure: _Figure, plot: Plot, scale: XScale, y: Range, options: ChartOp
         gaps = np.flatnonzero(~drawn.joined) + 1
         for x_part, y_part in zip(np.split(across, gaps), np.split(heights, gaps), strict=True):
             figure.line(x_part, y_part, curve.role)
-    _draw_glyphs(figure, dots)
     for points in plot.points:
         columns, values = scale.columns_of(points.x), scaled(points.y, plot.log)
         shown = (columns >= 0) & np.isfinite(values)
@@ -188,20 +215,21 @@ def _draw(figure: _Figure, plot: Plot, scale: XScale, y: Range, options: ChartOp
     for _, drawn in strokes:
         for sign, columns, row in zip(BROKEN_SIGNS, drawn.broken, (0, figure.rows - 1, 0), strict=True):
             figure.put(np.flatnonzero(columns), row, sign, "bad")
+    _draw_glyphs(figure, dots)
 
 
 def _draw_glyphs(figure: _Figure, dots: Sequence[tuple[Curve, IndexArray, IndexArray]]) -> None:
     """The glyph of a curve at its end, and where there are several also along it: they differ without colour."""
     marked = [each for each in dots if each[0].glyph and len(each[1])]
-    for index, (curve, across, heights) in enumerate(marked):
-        columns = across // X_DOTS
-        first = _GLYPH_EVERY // 4 + _GLYPH_EVERY * index // len(marked)
-        wished = np.arange(first, figure.columns, _GLYPH_EVERY) if len(marked) > 1 else np.empty(0, dtype=np.intp)
-        # The median of the points of a column is on the curve; a column without points has no glyph.
-        starts, ends = np.searchsorted(columns, wished), np.searchsorted(columns, wished, "right")
-        middles = ((starts + ends) // 2)[ends > starts]
-        places = np.append(middles, len(heights) - 1)
-        figure.put(columns[places], heights[places] // _Y_DOTS, curve.glyph, curve.role)
+    for number, (curve, across, heights) in enumerate(marked):
+        first = _GLYPH_EVERY // 4 + _GLYPH_EVERY * number // len(marked)
+        for column in range(first, figure.columns, _GLYPH_EVERY) if len(marked) > 1 else ():
+            figure.label(column, curve.glyph, curve.role)
+        figure.put(across[-1] // X_DOTS, heights[-1] // _Y_DOTS, curve.glyph, curve.role)
+
+
+def _is_line(sign: str) -> bool:
+    return "\u2800" < sign <= "\u28ff"
 
 
 def _rows(values: FloatArray, axis: Range, rows: int) -> IndexArray:

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -32,6 +32,9 @@ THEMES: dict[str, str] = {
 }
 """The themes that come with tuitrain, in the order in which `t` goes through them."""
 
+Charts = Literal["braille", "plotext"]
+CHARTS: tuple[Charts, ...] = ("braille", "plotext")
+
 _KEYS = 'a table of actions with a key or a list of keys, such as zoom = "z" or leave = ["q", "ctrl+q"]'
 _LAYOUTS = 'a table of names with lists of panels, such as mine = ["loss", "mfu"]'
 
@@ -52,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     smoothing: Annotated[float, Meta(ge=0, lt=1, description="a number from 0 to below 1")] = 0.9
     refresh_s: Annotated[float, Meta(ge=0.1, le=60, description="seconds, from 0.1 to 60")] = 1.0
     layout: Annotated[str, Meta(description="the name of a layout, such as overview")] = "overview"
+    charts: Annotated[Charts, Meta(description=f"what draws the charts: {' or '.join(CHARTS)}")] = "braille"
     ascii: Annotated[bool, Meta(description="true or false")] = False
     readonly: Annotated[bool, Meta(description="true or false")] = False
     bell: Annotated[bool, Meta(description="true or false")] = True

@@ -14,6 +14,7 @@ import typer
 from tuitrain.cli.completion import complete_layout
 from tuitrain.cli.options import (
     AsciiOption,
+    ChartsOption,
     ExistingRunsDirOption,
     OptionalRunsArgument,
     ReadonlyOption,
@@ -46,6 +47,7 @@ def watch(
     ] = None,
     theme: ThemeOption = None,
     refresh: RefreshOption = None,
+    charts: ChartsOption = None,
     ascii_only: AsciiOption = None,
     readonly: ReadonlyOption = None,
     serve: Annotated[bool, typer.Option("--serve", help="Show the dashboard in a browser.")] = False,
@@ -73,7 +75,8 @@ def watch(
         raise typer.BadParameter("--once prints one frame of text, --serve shows pages: give one of them.")
     where = runs_directory(runs_dir)
     flags = {
-        "x": x, "layout": layout, "theme": theme, "refresh_s": refresh, "ascii": ascii_only, "readonly": readonly,
+        "x": x, "layout": layout, "theme": theme, "refresh_s": refresh, "charts": charts, "ascii": ascii_only,
+        "readonly": readonly,
     }  # fmt: skip
     found = load_settings(flags)
     if runs == ["-"]:
@@ -199,7 +202,16 @@ def _print_frame(runs: Sequence[RunDirectory | RunHistory], found: Found, where:
     settings = found.settings
     # A layout is as it was last changed on the screen, where alone the own one can be made.
     panels = Layouts(settings.layouts, session_of(where)).get(settings.layout).sizes
-    text = render_frame(runs, width, height, color, x=settings.x, smoothing=settings.smoothing, panels=panels)
+    text = render_frame(
+        runs,
+        width,
+        height,
+        color,
+        x=settings.x,
+        smoothing=settings.smoothing,
+        panels=panels,
+        plotext=settings.charts == "plotext",
+    )
     if settings.ascii:
         from tuitrain.events.seven_bit import seven_bit
 

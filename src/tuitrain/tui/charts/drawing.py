@@ -15,6 +15,7 @@ from tuitrain.plots.axes import Range
 from tuitrain.plots.limits import Limits, extent, has_log_x, limits, scaled, steady_x
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
 from tuitrain.plots.strokes import BROKEN_SIGNS, stroke, uncrowded
+from tuitrain.plots.text import draw_canvas
 from tuitrain.plots.ticks import y_ticks
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.border import Area, Bottom, Drawing, draw_empty, enclosed, legend_rows, room_for_values, top
@@ -119,12 +120,15 @@ def _canvas(
     if columns - gutter < _MIN_CANVAS:
         gutter = 0
     scale = XScale(plot.x_axis, shown.x, columns - gutter, shown.log_x)
-    canvas = Canvas(scale.columns, rows)
-    for position, _ in ticks:
-        canvas.fill(_row(position, shown.y, rows), " ·", "grid")
-    _draw_data(canvas, uncrowded(plot, scale), scale, shown.y, options)
+    if options.plotext:
+        drawn = [tuple(Span(*piece) for piece in cells) for cells in draw_canvas(plot, scale, shown.y, rows, options)]
+    else:
+        canvas = Canvas(scale.columns, rows)
+        for position, _ in ticks:
+            canvas.fill(_row(position, shown.y, rows), " ·", "grid")
+        _draw_data(canvas, uncrowded(plot, scale), scale, shown.y, options)
+        drawn = canvas.lines()
     labels = {_row(position, shown.y, rows): text for position, text in ticks}
-    drawn = canvas.lines()
     if gutter:
         drawn = [(Span(labels.get(n, "").rjust(gutter - 1) + " ", "axis"), *cells) for n, cells in enumerate(drawn)]
     return Area(left + gutter, scale, shown), drawn

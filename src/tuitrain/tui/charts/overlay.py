@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuitrain.analysis.metrics import BY_KEY
-from tuitrain.plots.event_markers import SIGNS
-from tuitrain.plots.model import Curve, Marker, MarkerKind, Plot
+from tuitrain.plots.event_markers import SIGNS, markers_by_column
+from tuitrain.plots.model import Curve, Marker, Plot
 from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
 from tuitrain.tui.charts.canvas import Canvas
 from tuitrain.tui.text import Line, Span, join, line, width
 
 GAP = line("  ")
-_RANKS: dict[MarkerKind, int] = {"eval": 0, "checkpoint": 1, "restart": 2, "alert": 3}
 _GLYPH_EVERY = 24
 """Columns between the glyphs along a curve."""
 _NEAR_COLUMNS = 2
@@ -40,15 +39,7 @@ Owner = NDArray[np.intp]
 
 def draw_markers(canvas: Canvas, markers: Sequence[Marker], scale: XScale, owner: Owner) -> None:
     """A sign at the bottom where no curve is, otherwise at the top; a restart is a dotted line between the curves."""
-    if not markers:
-        return
-    columns = scale.columns_of(np.array([marker.x for marker in markers], dtype=np.float64))
-    shown: dict[int, Marker] = {}
-    for column, marker in zip(columns.tolist(), markers, strict=True):
-        # Of several in one column the most important one shows.
-        if column >= 0 and (column not in shown or _RANKS[marker.kind] >= _RANKS[shown[column].kind]):
-            shown[column] = marker
-    for column, marker in shown.items():
+    for column, marker in markers_by_column(markers, scale).items():
         free = np.flatnonzero(owner[:, column] < 0).tolist()
         if marker.kind == "restart":
             for row in free:

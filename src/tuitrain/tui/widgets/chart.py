@@ -70,7 +70,8 @@ class Chart(Lines):
         state = self.app.state
         shared = plot.x_axis == state.x
         self._options = ChartOptions(
-            state.zoom if shared else None, state.crosshair if shared else None, state.log_x, state.recent
+            state.zoom if shared else None, state.crosshair if shared else None, state.log_x, state.recent,
+            plotext=self.app.settings.charts == "plotext",
         )  # fmt: skip
         self.plot, self.selected = plot, selected
         self.remake()
