@@ -17,6 +17,7 @@ from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.theme import DARK
 from tuitrain.tui.widgets.chart import Chart
+from tuitrain.tui.widgets.dashboard import Dashboard
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
@@ -95,6 +96,11 @@ def chart(app: TuitrainApp, panel: str) -> str:
 def charts_in_sight(app: TuitrainApp) -> list[str]:
     """The panels of the charts that are displayed."""
     return [each.panel for each in app.screen.query(Chart) if each.region.area and each.is_on_screen]
+
+
+def dashboard(app: TuitrainApp) -> Dashboard:
+    """The grid of charts of the screen."""
+    return app.screen.query_one(Dashboard)
 
 
 def header(app: TuitrainApp) -> str:

@@ -14,7 +14,7 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 
 from tests.support import PINNED, TINY, step_record, write_run
-from tests.tui.conftest import chart, charts_in_sight, running, until
+from tests.tui.conftest import chart, charts_in_sight, dashboard, running, until
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter
 from tuitrain.plots.axes import Range
@@ -114,11 +114,11 @@ async def test_the_crosshair_tells_exact_values_in_all_panels(run: RunDirectory)
         assert f" {at:,.0f} " in bottom(app, "grad_norm")
         await pilot.press("l")
         assert app.state.crosshair > at
-        focus = app.screen.focus_index  # type: ignore[attr-defined]
+        focus = dashboard(app).focus_index
         await pilot.press("escape", "right")
         assert app.state.crosshair is None
         assert "raw 2." not in top(app, "loss")
-        assert app.screen.focus_index == focus + 1  # type: ignore[attr-defined]
+        assert dashboard(app).focus_index == focus + 1
 
 
 async def test_the_crosshair_tells_runs_apart_by_their_glyphs(two_runs: list[RunDirectory]) -> None:
@@ -131,7 +131,7 @@ async def test_the_crosshair_tells_runs_apart_by_their_glyphs(two_runs: list[Run
 
 async def test_a_mark_near_the_crosshair_is_told(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        app.state.crosshair = 50.0
+        app.state.set_crosshair(50.0)
         app.screen.draw()  # type: ignore[attr-defined]
         await pilot.pause()
         assert "checkpoint" in top(app, "loss")
@@ -267,7 +267,7 @@ async def test_a_range_in_the_past_stays(run: RunDirectory) -> None:
 async def test_everything_switched_on_survives_any_size(run: RunDirectory, size: tuple[int, int]) -> None:
     async with running("watch", [run], run.path.parent, size) as (app, pilot):
         await pilot.press("i", "w", "X", "y", "o", "left", "shift+right", "plus", "comma", "z", "minus", "0", "escape")
-        app.state.zoom = Range(10, 10.0001)
+        app.state.show_range(Range(10, 10.0001))
         app.screen.draw()  # type: ignore[attr-defined]
         await pilot.resize_terminal(61, 17)
         await pilot.press("i", "right", "escape", "escape")

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from tests.support import write_run
-from tests.tui.conftest import SIZES, chart, charts_in_sight, forget, header, running, shown, until
+from tests.tui.conftest import SIZES, chart, charts_in_sight, dashboard, forget, header, running, shown, until
 from tuitrain.export.panel import panel_figure
 from tuitrain.export.style import figure_style
 from tuitrain.plots.model import Curve
@@ -230,7 +230,7 @@ async def test_groups_are_exported_as_means_with_deviations(
         assert len(body) == 512
         # The floors of the two losses of a group are 0.1 apart.
         assert {row[2] for row in body if abs(float(row[2]) - 0.1 / 2**0.5) > 1e-9} == set()
-        plot = app.screen.panels[0].build(app.state)  # type: ignore[attr-defined]
+        plot = dashboard(app).panels[0].build(app.state)
         panel = _as_panel(plot, app.state)
     assert [each.name for each in panel.lines] == list(groups)
     with figure_style():

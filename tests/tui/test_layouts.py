@@ -220,7 +220,7 @@ async def test_every_panel_of_every_layout_can_be_read(rich: RunDirectory, size:
         for _ in range(4):
             screen = app.screen
             assert isinstance(screen, WatchScreen)
-            for panel in screen.panels:
+            for panel in screen.charts.panels:
                 await pilot.pause()
                 assert panel.id in charts_in_sight(app)
                 title = chart(app, panel.id).split("\n")[0]

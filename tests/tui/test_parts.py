@@ -28,6 +28,7 @@ from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.text import Span, crop, fit, line, plain, spread, width, wrap
 from tuitrain.tui.theme import contrast, palette_of, terminal_palette
 from tuitrain.tui.view_state import ViewState
+from tuitrain.tui.widgets.dashboard import Dashboard
 
 SCREENS: dict[ScreenName, type] = {
     "watch": WatchScreen, "runs": RunsScreen, "compare": CompareScreen, "help": HelpScreen,
@@ -37,7 +38,7 @@ SCREENS: dict[ScreenName, type] = {
 @pytest.mark.parametrize("place", SCREENS)
 def test_every_action_of_a_screen_has_its_method(place: ScreenName) -> None:
     for action in actions_of(place):
-        owner = SCREENS[place] if action.owner == "screen" else TuitrainApp
+        owner = {"screen": SCREENS[place], "charts": Dashboard, "app": TuitrainApp}[action.owner]
         assert callable(getattr(owner, f"action_{action.id}", None)), action.id
 
 

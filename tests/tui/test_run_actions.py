@@ -196,7 +196,7 @@ async def test_what_is_said_neither_covers_a_prompt_nor_stays_over_the_next_scre
         await until(pilot, lambda: not isinstance(app.screen, Prompt))
         assert "said while it was open" in told(app)
         await pilot.press("6")
-        await until(pilot, lambda: app.screen is app._screens["logs"])
+        await until(pilot, lambda: app.screen is app.get_screen("logs"))
         assert told(app) == ""
 
 
@@ -348,7 +348,7 @@ async def test_only_reading_no_key_no_click_and_no_command_acts(live: RunDirecto
             # As a click on a line of text and the command palette do it.
             await app.screen.run_action(f"screen.{name}")
         await pilot.pause(0.2)
-        assert app.screen is app._screens[screen]
+        assert app.screen is app.get_screen(screen)
         assert not list(live.control.iterdir())
         assert not (live.path / "exports").exists()
         assert "stop" not in shown(app).split("\n")[-1].split()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import write_run
-from tests.tui.conftest import running, until
+from tests.tui.conftest import dashboard, running, until
 from tuitrain.events import Alert, EventWriter, Step
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.alarm import Alarm
@@ -80,16 +80,16 @@ async def test_the_next_visit_looks_as_the_last_one_did(run: RunDirectory) -> No
         kept = (app.state.x, app.state.smoothing, app.state.log, app.state.clip, app.theme)
         assert kept == ("tokens", 0.97, True, False, "light")
         await pilot.press("tab", "tab", "b")
-        panel, tab = app._screens["watch"].focus_index, app._screens["watch"].tab_index  # type: ignore[attr-defined]
+        panel, tab = dashboard(app).focus_index, dashboard(app).tab_index
         assert (panel, tab) == (2, 1)
         await pilot.press("6")
-        await until(pilot, lambda: app.screen is app._screens["logs"])
+        await until(pilot, lambda: app.screen is app.get_screen("logs"))
     app = TuitrainApp(None, [run], run.path.parent)
     async with app.run_test() as pilot:
         assert (app.state.x, app.state.smoothing, app.state.log, app.state.clip, app.theme) == kept
-        assert app.screen is app._screens["logs"]
+        assert app.screen is app.get_screen("logs")
         await pilot.press("1")
-        assert (app.screen.focus_index, app.screen.tab_index) == (panel, tab)  # type: ignore[attr-defined]
+        assert (dashboard(app).focus_index, dashboard(app).tab_index) == (panel, tab)
 
 
 async def test_what_was_asked_for_goes_before_the_last_visit(run: RunDirectory) -> None:
@@ -104,7 +104,7 @@ async def test_what_was_asked_for_goes_before_the_last_visit(run: RunDirectory) 
         assert app.state.x == "flops"
         assert app.theme == "light"
         assert app.state.smoothing == Settings().smoothing
-        assert app.screen is app._screens["watch"]
+        assert app.screen is app.get_screen("watch")
 
 
 async def test_what_is_given_for_one_visit_is_not_kept_for_the_next(run: RunDirectory) -> None:

@@ -20,6 +20,7 @@ from tuitrain.tui.registry import ACTIONS, EVERYWHERE, ScreenName, key_text
 from tuitrain.tui.screens.dialogs import Dialog
 from tuitrain.tui.screens.help import HelpScreen
 from tuitrain.tui.settings import THEMES, Settings, load_settings
+from tuitrain.tui.widgets.dashboard import Dashboard
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
@@ -262,7 +263,7 @@ async def test_every_key_of_a_screen_can_be_pressed(place: ScreenName, two_runs:
 def test_every_action_has_its_handler() -> None:
     for action in ACTIONS:
         for place in action.places:
-            owner = TuitrainApp if action.owner == "app" else _screen_class(place)
+            owner = {"screen": _screen_class(place), "charts": Dashboard, "app": TuitrainApp}[action.owner]
             assert callable(getattr(owner, f"action_{action.id}", None)), (place, action.id)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
-from tuitrain.tui.registry import ACTIONS, SCREENS, Action, ScreenName
+from tuitrain.tui.registry import ACTIONS, SCREENS, Action, Owner, ScreenName
 from tuitrain.tui.text import Line, Span, fit, join, line, width
 
 ROWS_WITH_NAVIGATION = 30
@@ -34,13 +34,17 @@ def actions_of(place: ScreenName, actions: Sequence[Action] = ACTIONS) -> list[A
     return [action for action in actions if place in action.places]
 
 
-def bindings(place: ScreenName) -> list[Binding | tuple[str, str] | tuple[str, str, str]]:
-    """Textual's bindings of a screen, with the id of the action, by which a key map changes them."""
+def bindings(place: ScreenName, *owners: Owner) -> list[BindingType]:
+    """Textual's bindings of a screen, or of its charts, with the id of the action, by which a key map changes them.
+
+    owners: whose actions; by default those of the screen and of the app.
+    """
     priority = ("tab", "shift+tab", "ctrl+c")
     return [
         Binding(key, action.handler, action.title, show=False, priority=key in priority, id=action.id)
         for action in actions_of(place)
         for key in action.keys
+        if action.owner in (owners or ("screen", "app"))
     ]
 
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from tuitrain.tui.actions import actions_of
-from tuitrain.tui.registry import Action, ScreenName
+from tuitrain.tui.registry import Action
+from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.settings import THEMES
-
-if TYPE_CHECKING:
-    from tuitrain.tui.app import TuitrainApp
 
 
 class ActionProvider(Provider):
     """Offers every action of the screen by its title and its help, and every theme by its name."""
 
     def _actions(self) -> list[Action]:
-        place: ScreenName | None = getattr(self.screen, "place", None)
-        if place is None:
+        screen = self.screen
+        if not isinstance(screen, BaseScreen):
             return []
-        app = cast("TuitrainApp", self.app)
-        return [action for action in actions_of(place, app.actions) if action.id != "command_palette"]
+        offered = actions_of(screen.screen_name, screen.app.actions)
+        return [action for action in offered if action.id != "command_palette"]
 
     async def discover(self) -> Hits:
         for action in self._actions():

@@ -1,14 +1,17 @@
 """The action registry: each thing a key can do is declared once; bindings, footer, help, palette and key map read it.
 
-The handler of an action is the method `action_<id>` of the screen, or of the app for what every screen shares.
+The handler of an action is the method `action_<id>` of its owner: the screen, the charts (on a screen with
+charts they have the focus), or the app for what every screen shares.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 ScreenName = Literal["watch", "runs", "compare", "system", "samples", "logs", "config", "launch", "help"]
+
+Owner = Literal["screen", "charts", "app"]
 
 SCREENS: tuple[tuple[ScreenName, str, str], ...] = (
     ("watch", "Watch", "The dashboard of the run, or of several."),
@@ -44,13 +47,13 @@ class Action:
     help: str
     places: tuple[ScreenName, ...] = EVERYWHERE
     footer: int = 0
-    owner: Literal["screen", "app"] = "screen"
+    owner: Owner = "screen"
     acts: bool = False
 
     @property
     def handler(self) -> str:
-        """The action as Textual resolves it: `screen.zoom` is the method `action_zoom` of the screen."""
-        return f"{self.owner}.{self.id}"
+        """The action as Textual resolves it: `screen.sort` is the method `action_sort` of the screen."""
+        return f"{'focused' if self.owner == 'charts' else self.owner}.{self.id}"
 
     @property
     def key_text(self) -> str:
@@ -76,30 +79,34 @@ ACTIONS: tuple[Action, ...] = (
     Action("leave", ("q", "ctrl+c"), "quit", "Leave. Training goes on.", footer=1, owner="app"),
     Action("help", ("question_mark", "f1"), "help", "Show the keys.", footer=2, owner="app"),
     # Charts.
-    Action("cycle_axis", ("x",), "axis", "Horizontal axis: step, tokens, time, clock, FLOPs.", CHARTS, 3),
-    Action("cycle_smoothing", ("s",), "smooth", "Smoothing of the curves: 0, 0.6, 0.9, 0.97, 0.99.", CHARTS, 4),
-    Action("toggle_log", ("y",), "log y", "Logarithmic vertical axis.", CHARTS, 5),
-    Action("toggle_log_x", ("X",), "log x", "Logarithmic horizontal axis.", CHARTS),
-    Action("toggle_clip", ("o",), "outliers", "Leave outliers out of the vertical range, or show them.", CHARTS),
-    Action("toggle_recent", ("w",), "window", "Beside the whole history the newest part of it.", CHARTS),
-    Action("zoom", ("z", "enter"), "zoom", "The panel in focus alone, and back.", CHARTS, 6),
-    Action("crosshair", ("i",), "crosshair", "Exact values at one place, in all panels; arrows move it.", CHARTS, 7),
-    Action("zoom_in", ("plus", "equals_sign"), "zoom in", "A smaller part of the horizontal axis.", CHARTS),
-    Action("zoom_out", ("minus",), "zoom out", "A larger part of the horizontal axis.", CHARTS),
-    Action("pan_left", ("shift+left", "comma"), "pan left", "Move the part that is shown to the left.", CHARTS),
-    Action("pan_right", ("shift+right", "full_stop"), "pan right", "Move the part that is shown to the right.", CHARTS),
-    Action("whole_range", ("0",), "whole range", "All of the horizontal axis again.", CHARTS),
+    *(replace(each, owner="charts") for each in (
+        Action("cycle_axis", ("x",), "axis", "Horizontal axis: step, tokens, time, clock, FLOPs.", CHARTS, 3),
+        Action("cycle_smoothing", ("s",), "smooth", "Smoothing of the curves: 0, 0.6, 0.9, 0.97, 0.99.", CHARTS, 4),
+        Action("toggle_log", ("y",), "log y", "Logarithmic vertical axis.", CHARTS, 5),
+        Action("toggle_log_x", ("X",), "log x", "Logarithmic horizontal axis.", CHARTS),
+        Action("toggle_clip", ("o",), "outliers", "Leave outliers out of the vertical range, or show them.", CHARTS),
+        Action("toggle_recent", ("w",), "window", "Beside the whole history the newest part of it.", CHARTS),
+        Action("zoom", ("z", "enter"), "zoom", "The panel in focus alone, and back.", CHARTS, 6),
+        Action("crosshair", ("i",), "crosshair", "Exact values at one place, in all panels; arrows move it.",
+               CHARTS, 7),
+        Action("zoom_in", ("plus", "equals_sign"), "zoom in", "A smaller part of the horizontal axis.", CHARTS),
+        Action("zoom_out", ("minus",), "zoom out", "A larger part of the horizontal axis.", CHARTS),
+        Action("pan_left", ("shift+left", "comma"), "pan left", "Move the part that is shown to the left.", CHARTS),
+        Action("pan_right", ("shift+right", "full_stop"), "pan right", "Move the part that is shown to the right.",
+               CHARTS),
+        Action("whole_range", ("0",), "whole range", "All of the horizontal axis again.", CHARTS),
+        Action("next_tab", ("b",), "tabs", "Next tab below the charts.", CHARTS, 9),
+        Action("focus_next", ("tab",), "next panel", "Next panel.", CHARTS),
+        Action("focus_previous", ("shift+tab",), "previous panel", "Previous panel.", CHARTS),
+        Action("go_right", ("right", "l"), "right", "Panel to the right, or the crosshair.", CHARTS),
+        Action("go_left", ("left", "h"), "left", "Panel to the left, or the crosshair.", CHARTS),
+        Action("focus_below", ("down", "j"), "panel below", "Panel below.", CHARTS),
+        Action("focus_above", ("up", "k"), "panel above", "Panel above.", CHARTS),
+    )),
     Action("step_back", ("escape",), "step back", "Leave the crosshair, then the part that is zoomed in.", ("watch",)),
     Action("next_layout", ("L",), "layout", "Next layout: overview, training, performance, system, your own.",
            ("watch",), 8),
     Action("edit_layout", ("P",), "panels", "Choose the panels, their order and their size.", ("watch",)),
-    Action("next_tab", ("b",), "tabs", "Next tab below the charts.", CHARTS, 9),
-    Action("focus_next", ("tab",), "next panel", "Next panel.", CHARTS),
-    Action("focus_previous", ("shift+tab",), "previous panel", "Previous panel.", CHARTS),
-    Action("go_right", ("right", "l"), "right", "Panel to the right, or the crosshair.", CHARTS),
-    Action("go_left", ("left", "h"), "left", "Panel to the left, or the crosshair.", CHARTS),
-    Action("focus_below", ("down", "j"), "panel below", "Panel below.", CHARTS),
-    Action("focus_above", ("up", "k"), "panel above", "Panel above.", CHARTS),
     Action("export_panel", ("e",), "export", "Write the panel in focus as SVG, PNG or CSV.", CHARTS, 12, acts=True),
     Action("open_figure", ("O",), "figure", "Make the figure of the run and open it.", CHARTS, acts=True),
     Action("copy_value", ("Y",), "copy", "Copy the value of the panel, or the id of the run.", ("watch", "runs")),

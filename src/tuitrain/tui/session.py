@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from tuitrain.files import read_regular
-from tuitrain.tui.registry import PAGES, ScreenName
-from tuitrain.tui.settings import Settings, state_directory, valid
-from tuitrain.tui.view_state import ViewState
+from tuitrain.files import expanded, read_regular
 
 MOST_BYTES = 1 << 20
 """A larger file is not one of ours, and reading it would hold up the first frame."""
@@ -77,39 +73,11 @@ def session_of(runs_dir: Path) -> Session:
     return Session(state_directory() / "sessions" / f"{hashlib.sha256(resolved.encode()).hexdigest()[:16]}.json")
 
 
-_SETTINGS = ("theme", "x", "smoothing", "layout")
-_BOARD = ("log", "log_x", "clip", "recent")
-_PLACES = ("watch", *PAGES)
+def state_directory() -> Path:
+    """Where sessions are kept: $TUITRAIN_STATE_DIR, else where the XDG rules put it. It need not exist."""
+    given = os.environ.get("TUITRAIN_STATE_DIR")
+    if given:
+        return expanded(given)
+    import platformdirs
 
-
-def last_settings(session: Session, settings: Settings, given: Collection[str]) -> Settings:
-    """The settings, but as they were last for those that no flag, variable or file gives."""
-    found = {}
-    for name in _SETTINGS:
-        value = session.get(name)
-        if name not in given and value is not None and valid(name, value):
-            found[name] = value
-    return msgspec.structs.replace(settings, **found)
-
-
-def restore(session: Session, state: ViewState) -> None:
-    """Look at the charts as the last time."""
-    for name in _BOARD:
-        value = session.get(name)
-        if isinstance(value, bool):
-            setattr(state, name, value)
-
-
-def last_screen(session: Session) -> ScreenName:
-    """The screen of the run that was shown last."""
-    return next((place for place in _PLACES if place == session.get("screen")), "watch")
-
-
-def remember(session: Session, state: ViewState, theme: str, screen: ScreenName, given: Mapping[str, Any]) -> None:
-    """Keep how things are looked at now, but not what was given for this visit and has not been changed since."""
-    for name, value in (("theme", theme), ("x", state.x), ("smoothing", state.smoothing)):
-        if name not in given or given[name] != value:
-            session.set(name, value)
-    for name in _BOARD:
-        session.set(name, getattr(state, name))
-    session.set("screen", screen)
+    return Path(platformdirs.user_state_dir("tuitrain", appauthor=False))

@@ -8,13 +8,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
-from tuitrain.files import expanded
 from tuitrain.plots.axes import X_AXES, XAxis
 from tuitrain.runs.settings import SettingsError, settings_files, unknown_key
 
@@ -202,13 +200,3 @@ def _check_layouts(own: Mapping[str, list[str]], first: str | None, origin: Mapp
 def _speaks_unicode() -> bool:
     """Whether what is written to the terminal may hold braille and box characters."""
     return "utf" in (getattr(sys.stdout, "encoding", None) or "ascii").lower()
-
-
-def state_directory() -> Path:
-    """Where sessions are kept: $TUITRAIN_STATE_DIR, else where the XDG rules put it. It need not exist."""
-    given = os.environ.get("TUITRAIN_STATE_DIR")
-    if given:
-        return expanded(given)
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("tuitrain", appauthor=False))

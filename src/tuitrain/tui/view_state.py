@@ -1,15 +1,21 @@
-"""What the screens show: the runs on the screen and how they are looked at. Only the app's handlers write it."""
+"""What the screens show: the runs on the screen and the options of the charts. `ViewState` alone writes it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
+from tuitrain.plots.axes import Range, XAxis
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.plots.series import RunSeries
-from tuitrain.runs import RunHistory, RunSnapshot
+from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot
 from tuitrain.tui.source import Update
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97, 0.99)
+FOLLOWING_MARGIN = 0.1
+"""The part of a range that follows the end of a run which stays free for new steps."""
 
 
 @dataclass
@@ -40,9 +46,16 @@ class RunView(PlotRun):
         self.status, self.console, self.problem = update.status, update.console, update.problem
 
 
+Option = Literal["log", "log_x", "clip", "recent"]
+"""The options of charts that are on or off."""
+
+
 @dataclass
 class ViewState(PlotRequest):
-    """All that the screens show: the runs, the one in focus, the options of the charts, the list of runs."""
+    """All that the screens show: the runs, the one in focus, the options of the charts, the list of runs.
+
+    Its methods are the only writers; screens call them from handlers of keys, clicks and messages, never while drawing.
+    """
 
     runs: list[RunView] = field(default_factory=list)
     zoom_follows: bool = False
@@ -50,8 +63,102 @@ class ViewState(PlotRequest):
     snapshots: tuple[RunSnapshot, ...] | None = None
     marked: list[str] = field(default_factory=list)
     """Ids of the runs marked in the list, in the order of marking, which is that of their colours and glyphs."""
+    generation: int = 0
+    """Counts the changes of what the charts show the data of: their axes are chosen anew after each."""
 
     @property
     def run(self) -> RunView | None:
         """The run in focus."""
         return self.runs[self.focused] if self.runs else None
+
+    def show_runs(self, runs: Sequence[RunDirectory], stream: bool = False) -> None:
+        """Show these runs in place of the present ones, and what standard input brings if it is one of them."""
+        self.runs = [RunView(index, run) for index, run in enumerate(runs)]
+        if stream:
+            self.runs.append(RunView(len(self.runs)))
+        self.focused = 0
+        self.baseline = min(self.baseline, max(len(self.runs) - 1, 0))
+        self.reset_axes()
+
+    def reset_axes(self) -> None:
+        """Let the charts choose their axes anew."""
+        self.generation += 1
+
+    def focus_next(self, by: int) -> None:
+        """Put the run `by` places after the one in focus in focus; after the last comes the first."""
+        self.focused = (self.focused + by) % len(self.runs)
+
+    def set_snapshots(self, snapshots: tuple[RunSnapshot, ...]) -> None:
+        """Show this list of runs."""
+        self.snapshots = snapshots
+
+    def mark(self, run_ids: Sequence[str]) -> None:
+        """Mark these runs in the list and no others."""
+        self.marked = list(run_ids)
+
+    def toggle_mark(self, run_id: str) -> None:
+        """Mark a run, or take its mark away."""
+        self.mark([each for each in self.marked if each != run_id] if run_id in self.marked else [*self.marked, run_id])
+
+    def set_baseline(self, index: int) -> None:
+        """Compare the other runs with this one."""
+        self.baseline = index
+
+    def set_group_by(self, key: str) -> None:
+        """Group the runs by the values of a configuration key or by `tag`; empty: not at all."""
+        self.group_by = key
+        self.reset_axes()
+
+    def set_axis(self, axis: XAxis) -> None:
+        """Show the runs over this axis; over another one than before all of it."""
+        if axis != self.x:
+            self.x, self.zoom, self.crosshair = axis, None, None
+
+    def next_axis(self, axes: Sequence[XAxis]) -> None:
+        """The next of these axes over which there is anything to show: a log without FLOPs has nothing over them."""
+        position = axes.index(self.x) if self.x in axes else -1
+        following = (*axes[position + 1 :], *axes[: position + 1])
+        self.x = next((axis for axis in following if self.newest_x(axis) is not None), following[0])
+        self.zoom = self.crosshair = None
+
+    def next_smoothing(self) -> None:
+        """The next weight of the moving average; after the largest comes none."""
+        self.smoothing = next((weight for weight in SMOOTHINGS if weight > self.smoothing), SMOOTHINGS[0])
+
+    def toggle(self, option: Option) -> None:
+        """Turn an option of the charts on or off."""
+        setattr(self, option, not getattr(self, option))
+
+    def newest_x(self, axis: XAxis | None = None) -> float | None:
+        """The newest step of all runs on an axis, by default that of the charts; None if unknown."""
+        ends = [
+            float(view.series.place(axis or self.x, view.history.steps["step"][-1:])[0])
+            for view in self.runs
+            if len(view.history.steps)
+        ]
+        return max((end for end in ends if math.isfinite(end)), default=None)
+
+    def show_range(self, shown: Range | None) -> None:
+        """Zoom into a part of the horizontal axis; None: show all of it."""
+        newest = self.newest_x()
+        self.zoom = shown
+        self.zoom_follows = shown is not None and newest is not None and shown.low < newest <= shown.high
+
+    def follow_newest(self) -> None:
+        """Keep the end of a live run in sight where it was when the range was chosen; the range moves by steps."""
+        newest = self.newest_x() if self.zoom is not None and self.zoom_follows else None
+        if self.zoom is not None and newest is not None and newest > self.zoom.high:
+            span = self.zoom.high - self.zoom.low
+            self.zoom = Range(newest - (1 - FOLLOWING_MARGIN) * span, newest + FOLLOWING_MARGIN * span)
+
+    def set_crosshair(self, x: float | None) -> None:
+        """Show exact values at this position of the horizontal axis; None: no longer."""
+        self.crosshair = x
+
+    def step_back(self) -> bool:
+        """Leave the crosshair, else the part of the axis that is zoomed in; False when there is neither."""
+        if self.crosshair is not None:
+            self.crosshair = None
+            return True
+        zoomed, self.zoom = self.zoom is not None, None
+        return zoomed

@@ -25,8 +25,8 @@ class Settings:
 
 def selector(shown: Settings, cells: int) -> Line:
     """The line: what fits of the panels around the one that is on, then the tabs, then the settings at the right."""
-    tabs = [_entry(title, at == shown.tab, f"screen.show_tab({at})") for at, title in enumerate(shown.tabs)]
-    panels = [_entry(name, at == shown.panel, f"screen.show_chart({at})") for at, name in enumerate(shown.panels)]
+    tabs = [_entry(title, at == shown.tab, f"focused.show_tab({at})") for at, title in enumerate(shown.tabs)]
+    panels = [_entry(name, at == shown.panel, f"focused.show_chart({at})") for at, name in enumerate(shown.panels)]
     left: Line = ()
     for gap in (line("  "), line(" ")):
         left = line(" ", *join([join(panels, gap), join(tabs, gap)], line(Span(" │ ", "frame"))))
@@ -58,8 +58,8 @@ def _within(entries: Sequence[Line], low: int, high: int, cells: int) -> bool:
 
 
 def _cut(entries: Sequence[Line], low: int, high: int) -> Line:
-    before = [line(Span("◂", "key", "screen.focus_previous"))] if low > 0 else []
-    after = [line(Span("▸", "key", "screen.focus_next"))] if high < len(entries) else []
+    before = [line(Span("◂", "key", "focused.focus_previous"))] if low > 0 else []
+    after = [line(Span("▸", "key", "focused.focus_next"))] if high < len(entries) else []
     return join([*before, *entries[low:high], *after], line(" "))
 
 
@@ -71,12 +71,12 @@ def _settings(shown: Settings) -> list[Line]:
     """How the charts are looked at, in full and shorter."""
     state = shown.state
     pages = (
-        line(Span(f"page {shown.page + 1} of {shown.pages}", "accent", "screen.next_page")) if shown.pages > 1 else ()
+        line(Span(f"page {shown.page + 1} of {shown.pages}", "accent", "focused.next_page")) if shown.pages > 1 else ()
     )
     layout = line(Span(shown.layout, "accent", "screen.next_layout")) if shown.layout else ()
-    axis = line(Span(f"x {state.x}", "quiet", "screen.cycle_axis"))
-    smooth = line(Span(f"smooth {state.smoothing:g}", "quiet", "screen.cycle_smoothing"))
-    log = line(Span("log y", "quiet", "screen.toggle_log")) if state.log else ()
+    axis = line(Span(f"x {state.x}", "quiet", "focused.cycle_axis"))
+    smooth = line(Span(f"smooth {state.smoothing:g}", "quiet", "focused.cycle_smoothing"))
+    log = line(Span("log y", "quiet", "focused.toggle_log")) if state.log else ()
     dot = line(Span(" · ", "quiet"))
     return [
         (*join(groups, dot), Span(" "))

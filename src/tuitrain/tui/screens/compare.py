@@ -2,47 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from textual.widget import Widget
+
 from tuitrain.analysis.compare import compare_runs
 from tuitrain.analysis.series import AXES
 from tuitrain.plots.groups import GROUPABLE_PANELS, grouped
 from tuitrain.plots.request import run_names
 from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.comparison import COMPARE_TABS, compare_axis, title_lines
-from tuitrain.tui.screens.chart_grid import ChartGridScreen
 from tuitrain.tui.screens.export_actions import PanelActions
 from tuitrain.tui.text import Line
+from tuitrain.tui.widgets.dashboard import Dashboard
 
 
-class CompareScreen(ChartGridScreen, PanelActions):
+class CompareScreen(PanelActions):
     """Three charts, and two tables as tabs. The runs are aligned on step, tokens, training time or FLOPs."""
 
     BINDINGS = bindings("compare")
-    place = "compare"
-    panels = GROUPABLE_PANELS
-    tabs = COMPARE_TABS
-    pane_share = 0.62
+    screen_name = "compare"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.charts = Dashboard(GROUPABLE_PANELS, COMPARE_TABS, pane_share=0.62, axes=AXES)
+
+    def compose_body(self) -> Iterable[Widget]:
+        yield self.charts
 
     def header_lines(self, cells: int) -> list[Line]:
         key = next((action.key_text for action in self.app.actions if action.id == "next_baseline"), "")
         return title_lines(self.state, cells, key)
 
     def on_screen_resume(self) -> None:
-        self.state.x = compare_axis(self.state)
-        super().on_screen_resume()
+        self.state.set_axis(compare_axis(self.state))
 
-    def action_cycle_axis(self) -> None:
-        self.state.x = AXES[(AXES.index(compare_axis(self.state)) + 1) % len(AXES)]
-        self.state.zoom = self.state.crosshair = None
-        self.draw()
+    def lay_out(self) -> None:
+        self.charts.lay_out()
+        super().lay_out()
+
+    def draw_body(self, cells: int) -> None:
+        self.charts.draw()
+
+    def action_back(self) -> None:
+        """Leave the crosshair, then the part of the axis that is zoomed in, then the screen."""
+        if self.state.step_back():
+            self.app.redraw()
+        else:
+            super().action_back()
 
     def action_next_baseline(self) -> None:
         state, groups = self.state, grouped(self.state)
         if groups is None:
-            state.baseline = (state.baseline + 1) % max(len(state.runs), 1)
+            state.set_baseline((state.baseline + 1) % max(len(state.runs), 1))
         else:
             following = groups.groups[(groups.baseline + 1) % len(groups.groups)]
-            state.baseline = run_names(state.runs).index(following[0])
-        self.draw()
+            state.set_baseline(run_names(state.runs).index(following[0]))
+        self.app.redraw()
 
     def action_group_runs(self) -> None:
         """Choose by what runs are taken together."""
@@ -55,6 +71,5 @@ class CompareScreen(ChartGridScreen, PanelActions):
 
     def _group(self, key: str | None) -> None:
         if key is not None:
-            self.state.group_by = "" if key == "none" else key
-            self.forget_axes()
-            self.draw()
+            self.state.set_group_by("" if key == "none" else key)
+            self.app.redraw()

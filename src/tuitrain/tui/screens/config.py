@@ -46,7 +46,7 @@ class ConfigScreen(RunActions):
     DEFAULT_CSS = """
     ConfigScreen #sides { height: 1fr; overflow: hidden; padding: 0 0 0 1; }
     """
-    place = "config"
+    screen_name = "config"
 
     def __init__(self) -> None:
         super().__init__()

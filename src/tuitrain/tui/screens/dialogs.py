@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -14,11 +14,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.text import Span, line
 from tuitrain.tui.widgets.lines import Lines
-
-if TYPE_CHECKING:
-    from tuitrain.tui.app import TuitrainApp
 
 Answer = TypeVar("Answer")
 
@@ -37,7 +35,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     Dialog OptionList { height: auto; max-height: 20; border: none; background: $background; padding: 0; }
     """
 
-    app: TuitrainApp
+    app: BaseApp
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -52,11 +50,6 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     def compose_box(self) -> ComposeResult:
         """What is in the box."""
         raise NotImplementedError
-
-    def repaint(self) -> None:
-        """Draw everything again in new colours."""
-        for widget in self.query(Lines):
-            widget.repaint()
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is self:

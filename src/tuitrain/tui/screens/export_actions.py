@@ -23,6 +23,7 @@ from tuitrain.runs import RunDirectory
 from tuitrain.tui.screens.run_actions import RunActions
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
+from tuitrain.tui.widgets.dashboard import Dashboard
 
 if TYPE_CHECKING:
     from tuitrain.export.panel import Panel
@@ -41,15 +42,15 @@ _DRAWING = threading.Lock()
 class PanelActions(RunActions):
     """Actions on `panel_in_focus()`, which a screen with charts knows."""
 
+    charts: Dashboard
+
     def panel_in_focus(self) -> Chart | None:
         """The chart that stands out, or the only one in sight."""
-        charts = [chart for chart in self.query(Chart) if chart.display and chart.region]
-        return next((chart for chart in charts if chart.selected), charts[0] if charts else None)
+        return self.charts.focused_chart
 
     def plot_of(self, chart: Chart, state: ViewState) -> Plot | HeatMap | None:
         """What a chart shows with these settings."""
-        panels = getattr(self, "panels", ())
-        panel = next((each for each in panels if each.id == chart.panel), None)
+        panel = self.charts.panel(chart)
         return panel.build(state) if panel is not None else None
 
     def value_in_focus(self) -> tuple[str, str | None] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -12,13 +12,11 @@ from textual.containers import Container
 from textual.screen import ModalScreen
 
 from tuitrain.tui.actions import actions_of, bindings
+from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.registry import CHARTS, Action, ScreenName, key_text
 from tuitrain.tui.text import Line, Span, align, line, wrap
 from tuitrain.tui.widgets.pane import Pane
-
-if TYPE_CHECKING:
-    from tuitrain.tui.app import TuitrainApp
 
 LEAST_CELLS, MOST_CELLS = 66, 86
 """Of a column."""
@@ -90,15 +88,15 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen Pane { max-height: 100%; }
     """
 
-    app: TuitrainApp
+    app: BaseApp
 
     def __init__(self, place: ScreenName) -> None:
         super().__init__()
-        self.place = place
+        self.screen_name = place
 
     def compose(self) -> ComposeResult:
         box = Container(id="box")
-        box.border_title = f"keys: {self.place}"
+        box.border_title = f"keys: {self.screen_name}"
         with box:
             yield Pane(id="keys")
 
@@ -114,19 +112,12 @@ class HelpScreen(ModalScreen[None]):
         # The last column is that of the scroll bar.
         room = width - FRAME_CELLS
         cells = min(room, 2 * MOST_CELLS + 1 if room > 2 * LEAST_CELLS else MOST_CELLS)
-        lines = help_lines(self.place, self.app.actions, max(cells - 1, 1))
+        lines = help_lines(self.screen_name, self.app.actions, max(cells - 1, 1))
         box, pane = self.query_one("#box"), self.query_one(Pane)
         box.styles.width = cells + FRAME_CELLS
         pane.styles.height = min(len(lines), max(1, height - 2))
         box.border_subtitle = "more below" if len(lines) > height - 2 else ""
         pane.show(lines)
-
-    def draw(self) -> None:
-        """The keys do not change while they are shown."""
-
-    def repaint(self) -> None:
-        """Draw everything again in new colours."""
-        self.query_one(Pane).repaint()
 
     def on_click(self) -> None:
         self.dismiss()

@@ -33,7 +33,7 @@ class LaunchScreen(LaunchRequestScreen):
     """Presets, form, plan: side by side where there is room, else one at a time."""
 
     BINDINGS = bindings("launch")
-    place = "launch"
+    screen_name = "launch"
     DEFAULT_CSS = """
     LaunchScreen #parts { height: 1fr; }
     LaunchScreen .part { height: 1fr; width: 1fr; border: round $foreground 25%; border-title-color: $foreground;
@@ -69,7 +69,6 @@ class LaunchScreen(LaunchRequestScreen):
         yield Horizontal(presets, keys, plan, id="parts")
 
     def on_mount(self) -> None:
-        super().on_mount()
         for field in self.query(Input):
             # A cursor that blinks would send something twice a second for ever.
             field.cursor_blink = False
@@ -99,7 +98,7 @@ class LaunchScreen(LaunchRequestScreen):
             replace(each, keys=form.without_letters(each.keys), footer=9 if each.id == "choose_screen" else each.footer)
             for each in self.app.actions
         ]
-        return foot(self.place, cells, rows, actions, self.app.settings.readonly)
+        return foot(self.screen_name, cells, rows, actions, self.app.settings.readonly)
 
     @property
     def found_presets(self) -> list[PresetInfo]:
@@ -342,4 +341,4 @@ def _set_cursor(pane: Pane, row: int | None) -> None:
         pane.move_cursor(row)
     elif pane.cursor is not None:
         pane.cursor = None
-        pane.repaint()
+        pane.refresh()

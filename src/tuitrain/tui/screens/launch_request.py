@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tuitrain.tui.screens.page import PageScreen
+from tuitrain.tui.screens.page import BaseScreen
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEBOUNCE_S = 0.12
 
 
-class LaunchRequestScreen(PageScreen):
+class LaunchRequestScreen(BaseScreen):
     """The state of the form. Everything that reads files or works something out does so in a thread."""
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ class LogsScreen(RunActions):
     BINDINGS = bindings("logs")
     DEFAULT_CSS = "LogsScreen Horizontal { height: 1; }"
     AUTO_FOCUS = ""
-    place = "logs"
+    screen_name = "logs"
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,9 +1,14 @@
-"""What all screens have in common: a header, a body, the keys, and that nothing is drawn that is out of sight."""
+"""What all screens have in common: two lines of header, a body, the keys; nothing is drawn that is out of sight.
+
+A screen is a BaseScreen. It yields its widgets from `compose_body` and shows the state in them in `draw_body`, which
+changes nothing else. The app publishes `state_changed`; an action changes the state through the methods of ViewState
+and calls `self.app.redraw()`. Charts come as one widget, `Dashboard`, which has the focus and so its own keys.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -11,7 +16,9 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
+from tuitrain.runs import RunDirectory
 from tuitrain.tui.actions import foot, foot_rows, withheld_keys
+from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.registry import ScreenName
 from tuitrain.tui.text import Line, fit
@@ -19,24 +26,23 @@ from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
-if TYPE_CHECKING:
-    from tuitrain.tui.app import TuitrainApp
 
-
-class PageScreen(Screen[None]):
-    """Two lines of header, a body, and the keys. A subclass says what the body is and draws it."""
+class BaseScreen(Screen[None]):
+    """Header, body and keys of the screen `screen_name`."""
 
     DEFAULT_CSS = """
-    PageScreen { layout: vertical; overflow: hidden; }
-    PageScreen Lines.bar { height: 1; overflow: hidden; }
-    PageScreen #header { height: 2; overflow: hidden; }
-    PageScreen #foot { height: 1; overflow: hidden; }
+    BaseScreen { layout: vertical; overflow: hidden; }
+    BaseScreen Lines.bar { height: 1; overflow: hidden; }
+    BaseScreen #header { height: 2; overflow: hidden; }
+    BaseScreen #foot { height: 1; overflow: hidden; }
     """
-    ENABLE_COMMAND_PALETTE = True
 
-    place: ClassVar[ScreenName]
+    screen_name: ClassVar[ScreenName]
+    app: BaseApp
 
-    app: TuitrainApp
+    def __init__(self) -> None:
+        super().__init__()
+        self._laid_out: Size | None = None
 
     def compose(self) -> ComposeResult:
         yield Lines(id="header")
@@ -44,28 +50,36 @@ class PageScreen(Screen[None]):
         yield Lines(id="foot")
 
     def compose_body(self) -> Iterable[Widget]:
-        """The widgets between header and foot."""
-        raise NotImplementedError
+        """The widgets between header and foot; none unless a screen has some."""
+        return ()
 
     def header_lines(self, cells: int) -> list[Line]:
-        """The two lines at the top: the run in focus."""
+        """The two lines at the top: by default the run in focus."""
         return header(self.state, cells)
 
     def draw_body(self, cells: int) -> None:
-        """Draw the body from the state."""
-        raise NotImplementedError
+        """Show the state in the widgets of the body, on a terminal `cells` wide."""
+
+    def foot_lines(self, cells: int, rows: int) -> list[Line]:
+        """The keys at the foot."""
+        return foot(self.screen_name, cells, rows, self.app.actions, self.app.settings.readonly)
 
     @property
     def state(self) -> ViewState:
-        """The state, which this screen only reads but for its settings."""
+        """The state of the app."""
         return self.app.state
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._laid_out: Size | None = None
+    def selected_runs(self) -> list[RunDirectory]:
+        """The runs that actions are for: by default the one in focus; none if it has no directory."""
+        directory = self.state.run.directory if self.state.run is not None else None
+        return [directory] if directory is not None else []
 
     def on_mount(self) -> None:
+        self.app.state_changed.subscribe(self, self._on_state_changed, immediate=True)
         self.lay_out()
+
+    def _on_state_changed(self, _: ViewState) -> None:
+        self.draw()
 
     def on_resize(self, event: events.Resize) -> None:
         if self.app.size != self._laid_out:
@@ -95,26 +109,14 @@ class PageScreen(Screen[None]):
         """Show a sentence for a while, on whatever screen is there by then."""
         self.app.notify(sentence, severity="error" if trouble else "information", timeout=12 if trouble else 6)
 
-    def foot_lines(self, cells: int, rows: int) -> list[Line]:
-        """The keys at the foot."""
-        return foot(self.place, cells, rows, self.app.actions, self.app.settings.readonly)
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the app does not allow, such as acting on a run while only reading, no key or click does."""
         return self.app.check_action(action, parameters)
 
     def on_key(self, event: events.Key) -> None:
         settings = self.app.settings
-        if settings.readonly and event.key in withheld_keys(self.place, settings.keys):
+        if settings.readonly and event.key in withheld_keys(self.screen_name, settings.keys):
             self.tell("Nothing is done: this dashboard is read-only.")
-
-    def repaint(self) -> None:
-        """Draw everything again in new colours."""
-        for widget in (*self.query(Lines), *self.query(Pane)):
-            widget.repaint()
-
-    def forget_axes(self) -> None:
-        """Let charts choose their ranges anew, as for another run."""
 
     def action_back(self) -> None:
         self.app.show_screen("watch" if self.state.runs else "runs")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -13,13 +13,11 @@ from textual.screen import ModalScreen
 
 from tuitrain.plots.panels import PANELS
 from tuitrain.tui.arrangement import MOST_SIZE
+from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.layouts import OWN, Layout, Layouts
 from tuitrain.tui.text import Line, Span, align, line
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
-
-if TYPE_CHECKING:
-    from tuitrain.tui.app import TuitrainApp
 
 _KEYS = (
     (("space", "switch"), "on or off"),
@@ -60,7 +58,7 @@ class PanelPicker(ModalScreen["Layout | None"]):
     PanelPicker Lines { height: auto; }
     """
 
-    app: TuitrainApp
+    app: BaseApp
 
     def __init__(self, layout: Layout, layouts: Layouts) -> None:
         super().__init__()
@@ -82,14 +80,6 @@ class PanelPicker(ModalScreen["Layout | None"]):
 
     def on_resize(self, event: events.Resize) -> None:
         self._show()
-
-    def draw(self) -> None:
-        """What runs report does not change what is shown here."""
-
-    def repaint(self) -> None:
-        """Draw everything again in new colours."""
-        for widget in (*self.query(Lines), *self.query(Pane)):
-            widget.repaint()
 
     @property
     def order(self) -> list[str]:

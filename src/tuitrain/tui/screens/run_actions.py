@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tuitrain.events.text import clean
 from tuitrain.runs import RunDirectory
-from tuitrain.tui.screens.page import PageScreen
+from tuitrain.tui.screens.page import BaseScreen
 
 if TYPE_CHECKING:
     from textual.worker import Worker
@@ -23,7 +23,7 @@ POLLS_BETWEEN_LOOKS = 12
 """Polls of the log after which the run's status is looked at too: whoever is gone does not answer."""
 
 
-class RunActions(PageScreen):
+class RunActions(BaseScreen):
     """Actions on `acting_on()`, the run in focus or under the cursor, and on marked runs where there are any.
 
     What touches files happens in threads: a network file system may take its time.
@@ -36,7 +36,7 @@ class RunActions(PageScreen):
 
     def targets(self) -> list[RunDirectory]:
         """The runs that are meant: on the list of runs all marked ones, if any."""
-        if self.place == "runs" and self.state.marked:
+        if self.screen_name == "runs" and self.state.marked:
             return [each.directory for each in self.state.snapshots or () if each.directory.run_id in self.state.marked]
         run = self.acting_on()
         return [run] if run is not None else []

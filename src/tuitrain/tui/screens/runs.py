@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding
@@ -15,6 +15,7 @@ from tuitrain.runs import RunDirectory, RunSnapshot
 from tuitrain.runs.order import ordered
 from tuitrain.runs.query import Query, QueryError, parse_query
 from tuitrain.tui.actions import bindings, foot_rows
+from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.run_table import (
     SORTS,
     Order,
@@ -29,9 +30,6 @@ from tuitrain.tui.screens.run_actions import RunActions
 from tuitrain.tui.text import Line, Span, crop, fit, line
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
-
-if TYPE_CHECKING:
-    from tuitrain.tui.app import TuitrainApp
 
 DETAIL_ROWS, ROWS_WITH_DETAIL, CELLS_WITH_DETAIL = 10, 40, 110
 EXAMPLE = "status:running qwen loss<2.5 -tag:old age<3d"
@@ -59,10 +57,10 @@ class RunsScreen(RunActions):
     RunsScreen #filter-prompt { width: 10; height: 1; }
     RunsScreen #about { height: 1; overflow: hidden; }
     """
-    place = "runs"
+    screen_name = "runs"
     AUTO_FOCUS = ""
 
-    app: TuitrainApp
+    app: BaseApp
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +86,6 @@ class RunsScreen(RunActions):
     def on_mount(self) -> None:
         self._table = RunTable(self.app.settings.ascii)
         self._restore()
-        super().on_mount()
 
     def _restore(self) -> None:
         """Order and filter as they were at the last visit."""
@@ -129,7 +126,6 @@ class RunsScreen(RunActions):
 
     def on_screen_resume(self) -> None:
         self.app.feed.watch_list(self.app.runs_dir)
-        super().on_screen_resume()
 
     def on_screen_suspend(self) -> None:
         self.app.feed.watch_list(None)
@@ -279,11 +275,7 @@ class RunsScreen(RunActions):
 
     def action_mark(self) -> None:
         if self.listed:
-            marked, run_id = self.state.marked, self.listed[self.cursor].directory.run_id
-            if run_id in marked:
-                marked.remove(run_id)
-            else:
-                marked.append(run_id)
+            self.state.toggle_mark(self.listed[self.cursor].directory.run_id)
             self._to(self.cursor + 1)
             self.draw()
 
@@ -293,7 +285,7 @@ class RunsScreen(RunActions):
         What was marked and is no longer there is forgotten.
         """
         known = {seen.directory.run_id: seen.directory for seen in self.snapshots}
-        self.state.marked = [run_id for run_id in self.state.marked if run_id in known]
+        self.state.mark([run_id for run_id in self.state.marked if run_id in known])
         here = self.acting_on()
         return [known[run_id] for run_id in self.state.marked] or ([here] if here is not None else [])
 

@@ -32,7 +32,7 @@ class SamplesScreen(RunActions):
     SamplesScreen.-wide #sides { grid-size: 2 1; }
     SamplesScreen.-narrow.-low #right-side { display: none; }
     """
-    place = "samples"
+    screen_name = "samples"
 
     chosen: reactive[tuple[RunView, int] | None] = reactive(None, repaint=False)
     """The run and its chosen step; None is the newest step."""

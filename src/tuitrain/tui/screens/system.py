@@ -17,7 +17,7 @@ class SystemScreen(RunActions):
     """One pane that shares out its rows."""
 
     BINDINGS = bindings("system")
-    place = "system"
+    screen_name = "system"
 
     def __init__(self) -> None:
         super().__init__()

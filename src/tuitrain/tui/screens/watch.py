@@ -2,45 +2,67 @@
 
 from __future__ import annotations
 
-from tuitrain.plots.panels import OVERVIEW, Panel, panel_of
+from collections.abc import Iterable
+
+from textual.widget import Widget
+
+from tuitrain.plots.panels import Panel, panel_of
 from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.tabs import WATCH_TABS
 from tuitrain.tui.layouts import Layout, Layouts
-from tuitrain.tui.screens.chart_grid import ChartGridScreen
 from tuitrain.tui.screens.export_actions import PanelActions
+from tuitrain.tui.widgets.dashboard import Dashboard
 
 
-class WatchScreen(ChartGridScreen, PanelActions):
+class WatchScreen(PanelActions):
     """The panels of a layout, four tabs."""
 
     BINDINGS = bindings("watch")
-    place = "watch"
-    panels = OVERVIEW
-    tabs = WATCH_TABS
+    screen_name = "watch"
 
     def __init__(self) -> None:
         super().__init__()
         self.layouts = Layouts(self.app.settings.layouts, self.app.session)
         self.present = self.layouts.get(self.app.settings.layout)
         """The layout that is shown."""
-        self.panels, self.sizes = _panels(self.present)
+        panels, sizes = _panels(self.present)
+        self.charts = Dashboard(panels, WATCH_TABS, sizes=sizes, layout_name=self._layout_name)
         panel, tab = (self.app.session.get(f"watch.{name}") for name in ("panel", "tab"))
-        self.focus_index = next((n for n, each in enumerate(self.panels) if each.id == panel), 0)
-        self.tab_index = next((n for n, each in enumerate(self.tabs) if each.id == tab), 0)
+        index = next((n for n, each in enumerate(panels) if each.id == panel), 0)
+        self.charts.set_reactive(Dashboard.focus_index, index)
+        index = next((n for n, each in enumerate(WATCH_TABS) if each.id == tab), 0)
+        self.charts.set_reactive(Dashboard.tab_index, index)
 
-    def remember(self) -> None:
-        """Keep for the next visit which panel and which tab were in focus."""
-        if self.panels:
-            self.app.session.set("watch.panel", self.panels[self.focus_index].id)
-        self.app.session.set("watch.tab", self.tabs[self.tab_index].id)
+    def compose_body(self) -> Iterable[Widget]:
+        yield self.charts
 
     def on_mount(self) -> None:
-        super().on_mount()
+        for name in ("focus_index", "tab_index"):
+            self.watch(self.charts, name, self._remember, init=False)
         if self.layouts.problem:
             self.app.notify(self.layouts.problem, severity="error")
 
-    def layout_name(self) -> str:
+    def _remember(self) -> None:
+        """Keep for the next visit which panel and which tab are in focus."""
+        if self.charts.panels:
+            self.app.session.set("watch.panel", self.charts.panels[self.charts.focus_index].id)
+        self.app.session.set("watch.tab", WATCH_TABS[self.charts.tab_index].id)
+
+    @property
+    def _layout_name(self) -> str:
         return f"{self.present.name}*" if self.layouts.is_changed(self.present.name) else self.present.name
+
+    def lay_out(self) -> None:
+        self.charts.lay_out()
+        super().lay_out()
+
+    def draw_body(self, cells: int) -> None:
+        self.charts.draw()
+
+    def action_step_back(self) -> None:
+        """Leave the crosshair, else the part of the axis that is zoomed in."""
+        self.state.step_back()
+        self.app.redraw()
 
     async def action_next_layout(self) -> None:
         await self._show_layout(self.layouts.after(self.present.name))
@@ -64,12 +86,10 @@ class WatchScreen(ChartGridScreen, PanelActions):
 
     async def _show_layout(self, layout: Layout) -> None:
         self.present = layout
-        panels, sizes = _panels(layout)
-        self.zoomed = self.tab_open = False
-        await self.show_panels(panels, sizes)
+        await self.charts.show_panels(*_panels(layout), self._layout_name)
 
-    def action_compare(self) -> None:
-        self.app.action_show_compare()
+    async def action_compare(self) -> None:
+        await self.run_action("app.show_compare")
 
 
 def _panels(layout: Layout) -> tuple[tuple[Panel, ...], tuple[int, ...]]:

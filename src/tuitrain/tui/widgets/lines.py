@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -12,14 +11,12 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.text import Line, fit
-from tuitrain.tui.theme import VISIBLE_BLANKS
-
-if TYPE_CHECKING:
-    from tuitrain.tui.app import TuitrainApp
+from tuitrain.tui.theme import VISIBLE_BLANKS, Palette
 
 
-def strip_of(of: Line, app: TuitrainApp) -> Strip:
+def strip_of(of: Line, app: BaseApp) -> Strip:
     """A line in the colours of the app's theme."""
     palette = app.palette
     return Strip([Segment(span.text, palette[span.role]) for span in of if span.text])
@@ -61,13 +58,14 @@ class Lines(Widget):
 
     DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
 
-    app: TuitrainApp
+    app: BaseApp
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.lines: tuple[Line, ...] = ()
         self._strips: dict[int, Strip] = {}
         self._made_for: Size | None = None
+        self._palette: Palette | None = None
 
     @property
     def text(self) -> str:
@@ -78,7 +76,8 @@ class Lines(Widget):
         """Show these lines in place of the present ones."""
         before, self.lines = self.lines, tuple(lines)
         if len(before) != len(self.lines):
-            self.repaint()
+            self._strips.clear()
+            self.refresh(layout=self.styles.height is not None and self.styles.height.is_auto)
             return
         regions = []
         for row, (old, new) in enumerate(zip(before, self.lines, strict=True)):
@@ -88,11 +87,6 @@ class Lines(Widget):
                 regions += [Region(start, row, end - start, 1) for start, end in parts]
         if regions:
             self.refresh(*regions)
-
-    def repaint(self) -> None:
-        """Draw everything again, as after a change of colours."""
-        self._strips.clear()
-        self.refresh(layout=self.styles.height is not None and self.styles.height.is_auto)
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:
         return len(self.lines)
@@ -111,6 +105,10 @@ class Lines(Widget):
         if self._made_for != self.size:
             self._made_for = self.size
             self.lines = self.make()
+            self._strips.clear()
+        palette = self.app.palette
+        if palette is not self._palette:
+            self._palette = palette
             self._strips.clear()
         if y >= len(self.lines):
             return Strip.blank(self.size.width, self.app.palette["text"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from textual import events
@@ -11,11 +10,9 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.text import Line, fit
 from tuitrain.tui.widgets.lines import action_at, changed_cells, strip_of
-
-if TYPE_CHECKING:
-    from tuitrain.tui.app import TuitrainApp
 
 
 class Pane(ScrollView, can_focus=False):
@@ -26,7 +23,7 @@ class Pane(ScrollView, can_focus=False):
            scrollbar-background: $background; scrollbar-color: $foreground 25%; }
     """
 
-    app: TuitrainApp
+    app: BaseApp
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -60,10 +57,6 @@ class Pane(ScrollView, can_focus=False):
             self.scroll_to(y=row, animate=False)
         elif rows and row >= top + rows:
             self.scroll_to(y=row - rows + 1, animate=False)
-
-    def repaint(self) -> None:
-        """Draw everything again, as after a change of colours."""
-        self.refresh()
 
     def _refresh_rows(self, rows: Sequence[int | None]) -> None:
         top = self.scroll_offset.y

@@ -1,55 +1,85 @@
-"""What the screens with charts have in common: header, charts, tabs, footer, and the keys that move among them."""
+"""A grid of charts with tabs below it: which panels are shown, which has the focus, which tab is open."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
-from textual.containers import Container
-from textual.widget import Widget
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+from textual.reactive import reactive
 
 from tuitrain.plots.panels import Panel
 from tuitrain.tui.actions import foot_rows
 from tuitrain.tui.arrangement import GRID_UNITS, Arrangement, arrange
+from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.selector import Settings, selector
 from tuitrain.tui.content.tabs import Tab
-from tuitrain.tui.screens.chart_actions import ChartActions
 from tuitrain.tui.text import fit
+from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
 
-class ChartGridScreen(ChartActions):
-    """Charts above, tabs below. A subclass says which, and what the header says."""
+class ChartGrid(Vertical, can_focus=True):
+    """Charts above, tabs below. It has the focus, and so the keys, of the screen that it is on.
 
-    DEFAULT_CSS = """
-    ChartGridScreen #charts { layout: grid; width: 1fr; height: 1fr; overflow: hidden; }
+    sizes: the columns that each panel takes; pane_share: the share of the spare rows that the tabs get; layout_name:
+    what the line above the tabs calls the set of panels.
     """
 
-    panels: tuple[Panel, ...]
-    tabs: ClassVar[tuple[Tab, ...]]
-    pane_share: ClassVar[float] = 0.3
+    DEFAULT_CSS = """
+    ChartGrid { height: 1fr; overflow: hidden; }
+    ChartGrid #charts { layout: grid; width: 1fr; height: 1fr; overflow: hidden; }
+    ChartGrid #selector { height: 1; overflow: hidden; }
+    """
 
-    def __init__(self) -> None:
+    app: BaseApp
+    focus_index = reactive(0, repaint=False)
+    """The panel with the focus."""
+    tab_index = reactive(0, repaint=False)
+    """The tab that is shown when one is."""
+
+    def __init__(
+        self,
+        panels: Sequence[Panel],
+        tabs: Sequence[Tab],
+        *,
+        sizes: Sequence[int] = (),
+        pane_share: float = 0.3,
+        layout_name: str = "",
+    ) -> None:
         super().__init__()
-        self.sizes: tuple[int, ...] = (1,) * len(self.panels)
-        """Columns that each panel takes."""
-        self.focus_index = 0
-        self.tab_index = 0
+        self.panels = tuple(panels)
+        self.sizes = tuple(sizes) or (1,) * len(self.panels)
+        self.tabs = tuple(tabs)
+        self.pane_share = pane_share
+        self.layout_name = layout_name
         self.tab_open = False
         self.zoomed = False
         self.arrangement = Arrangement(())
+        self._generation = 0
 
-    def compose_body(self) -> Iterable[Widget]:
+    def compose(self) -> ComposeResult:
         yield Container(*(Chart(panel.id) for panel in self.panels), id="charts")
-        yield Lines(id="selector", classes="bar")
+        yield Lines(id="selector")
         yield Pane(id="pane")
+
+    @property
+    def state(self) -> ViewState:
+        """The state of the app."""
+        return self.app.state
 
     @property
     def charts(self) -> list[Chart]:
         """All charts in their order."""
         return list(self.query(Chart))
+
+    @property
+    def focused_chart(self) -> Chart | None:
+        """The chart that has the focus, else the first one in sight; None while a tab has the screen."""
+        charts = [chart for chart in self.charts if chart.display and chart.region]
+        return next((chart for chart in charts if chart.selected), charts[0] if charts else None)
 
     @property
     def single(self) -> bool:
@@ -61,22 +91,26 @@ class ChartGridScreen(ChartActions):
         """The page of charts that is shown, from 0: the one with the focus."""
         return self.arrangement.page_of(self.focus_index)
 
-    async def show_panels(self, panels: Sequence[Panel], sizes: Sequence[int]) -> None:
+    def panel(self, chart: Chart) -> Panel | None:
+        """The panel that a chart shows; None when it is not shown any more."""
+        return next((each for each in self.panels if each.id == chart.panel), None)
+
+    async def show_panels(self, panels: Sequence[Panel], sizes: Sequence[int], layout_name: str) -> None:
         """Show these panels in place of the present ones; the focus stays with its panel where that is among them."""
         focused = self.panels[self.focus_index].id if self.panels else ""
-        self.panels, self.sizes = tuple(panels), tuple(sizes)
+        self.panels, self.sizes, self.layout_name = tuple(panels), tuple(sizes), layout_name
+        self.zoomed = self.tab_open = False
         self.focus_index = next((n for n, panel in enumerate(panels) if panel.id == focused), 0)
         container = self.query_one("#charts")
         with self.app.batch_update():
             await container.remove_children()
             await container.mount(*(Chart(panel.id) for panel in panels))
-            self.lay_out()
+            self.rearrange()
 
     def lay_out(self) -> None:
-        """Share the screen among charts and tabs, then draw all that is in sight."""
+        """Share the screen among charts and tabs."""
         size = self.app.size
-        rows = size.height - foot_rows(size.height)
-        self.arrangement = arrange(size.width, rows, self.sizes, self.pane_share)
+        self.arrangement = arrange(size.width, size.height - foot_rows(size.height), self.sizes, self.pane_share)
         tab_alone = self.tab_open and (self.arrangement.single or not self.arrangement.pane_rows)
         one = self.single or tab_alone
         container = self.query_one("#charts")
@@ -93,38 +127,39 @@ class ChartGridScreen(ChartActions):
         pane = self.query_one(Pane)
         pane.display = tab_alone or (self.arrangement.pane_rows > 0 and not self.zoomed)
         pane.styles.height = "1fr" if tab_alone else self.arrangement.pane_rows
-        super().lay_out()
 
-    def draw_body(self, cells: int) -> None:
-        charts = {chart.panel: chart for chart in self.charts if chart.display}
-        for index, panel in enumerate(self.panels):
-            chart = charts.get(panel.id)
-            if chart is not None:
+    def rearrange(self) -> None:
+        """Share the screen anew and draw: now, and when the widgets have their new sizes."""
+        self.lay_out()
+        self.app.redraw()
+        self.call_after_refresh(self.app.redraw)
+
+    def draw(self) -> None:
+        """Draw the charts and the tab that are in sight."""
+        reset = self._generation != self.state.generation
+        self._generation = self.state.generation
+        for index, (panel, chart) in enumerate(zip(self.panels, self.charts, strict=False)):
+            if reset:
+                chart.forget_axes()
+            if chart.display:
                 selected = index == self.focus_index and len(self.panels) > 1 and not self.single
                 chart.show_plot(panel.build(self.state), selected)
-        self.query_one("#selector", Lines).show([fit(selector(self._shown(), cells), cells)])
+        width = self.app.size.width
+        self.query_one("#selector", Lines).show([fit(selector(self._settings(), width), width)])
         pane = self.query_one(Pane)
         if pane.display:
             tab = self.tabs[self.tab_index]
-            pane.show(tab.lines(self.state, cells - 1), follow=tab.follow)
+            pane.show(tab.lines(self.state, width - 1), follow=tab.follow)
 
-    def forget_axes(self) -> None:
-        for chart in self.charts:
-            chart.forget_axes()
-
-    def layout_name(self) -> str:
-        """The name of the set of panels, for a screen that has several."""
-        return ""
-
-    def _shown(self) -> Settings:
-        showing_tab = self.query_one(Pane).display
+    def _settings(self) -> Settings:
+        tab_shown = self.query_one(Pane).display
         return Settings(
             state=self.state,
             tabs=[tab.title_of(self.state) for tab in self.tabs],
-            tab=self.tab_index if showing_tab else None,
+            tab=self.tab_index if tab_shown else None,
             panels=[panel.title for panel in self.panels] if self.single else [],
-            panel=None if self.single and showing_tab else self.focus_index,
-            layout=self.layout_name(),
+            panel=None if self.single and tab_shown else self.focus_index,
+            layout=self.layout_name,
             page=self.page,
             pages=1 if self.single else len(self.arrangement.pages),
         )
@@ -132,14 +167,13 @@ class ChartGridScreen(ChartActions):
     def action_zoom(self) -> None:
         self.zoomed = not self.zoomed
         self.tab_open = False
-        self.lay_out()
+        self.rearrange()
 
     def action_next_tab(self) -> None:
         if self.query_one(Pane).display:
-            self.tab_index += 1
-            if self.tab_index == len(self.tabs):
-                self.tab_index = 0
-                self.tab_open = False
+            # After the last tab the charts have the screen again, and the first tab is the next.
+            self.tab_open = self.tab_open and self.tab_index + 1 < len(self.tabs)
+            self.tab_index = (self.tab_index + 1) % len(self.tabs)
         else:
             self.tab_open, self.zoomed = True, False
         self._tab_changed()
@@ -149,7 +183,7 @@ class ChartGridScreen(ChartActions):
         self._tab_changed()
 
     def _tab_changed(self) -> None:
-        self.lay_out()
+        self.rearrange()
         pane = self.query_one(Pane)
         if self.tabs[self.tab_index].follow:
             self.call_after_refresh(pane.scroll_end, animate=False)
@@ -158,41 +192,45 @@ class ChartGridScreen(ChartActions):
 
     def action_show_chart(self, index: int) -> None:
         self.tab_open = False
-        self._focus(index)
+        self._focus_panel(index)
 
     def action_next_page(self) -> None:
         """The first panel of the next page of charts."""
         page = self.arrangement.pages[(self.page + 1) % len(self.arrangement.pages)]
-        self._focus(page[0][0].panel)
+        self._focus_panel(page[0][0].panel)
 
     def action_focus_next(self) -> None:
-        self._move(1)
+        self.move_focus(1, 0)
 
     def action_focus_previous(self) -> None:
-        self._move(-1)
+        self.move_focus(-1, 0)
+
+    def action_focus_below(self) -> None:
+        self.move_focus(0, 1)
+
+    def action_focus_above(self) -> None:
+        self.move_focus(0, -1)
 
     def move_focus(self, columns: int, rows: int) -> None:
+        """Go to a panel beside, below or above the one in focus."""
         if rows and not self.single:
-            self._focus(self.arrangement.neighbour(self.focus_index, rows))
+            self._focus_panel(self.arrangement.neighbour(self.focus_index, rows))
         else:
-            self._move(columns + rows)
+            self._focus_panel((self.focus_index + columns + rows) % max(len(self.panels), 1))
 
-    def _move(self, by: int) -> None:
-        self._focus((self.focus_index + by) % max(len(self.panels), 1))
-
-    def _focus(self, index: int) -> None:
+    def _focus_panel(self, index: int) -> None:
         """Put a panel in focus, and its page in sight."""
         page = self.page
         self.focus_index = index
         self.tab_open = self.tab_open and not self.arrangement.single and self.arrangement.pane_rows > 0
         if self.single or self.page != page or not self.query_one("#charts").display:
-            self.lay_out()
+            self.rearrange()
         else:
-            self.draw()
+            self.app.redraw()
 
     def on_chart_picked(self, event: Chart.Picked) -> None:
         self.focus_index = next(n for n, panel in enumerate(self.panels) if panel.id == event.chart.panel)
         if event.twice:
             self.action_zoom()
         else:
-            self.draw()
+            self.app.redraw()

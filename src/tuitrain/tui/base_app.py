@@ -1,0 +1,265 @@
+"""The application without its screens: it owns the state, the session and the feed, and tells screens when to draw.
+
+Screens and widgets import this module; `app` adds the screens to it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events
+from textual.driver import Driver
+from textual.notifications import SeverityLevel
+from textual.signal import Signal
+from textual.widgets import Input
+
+from tuitrain.events import Alert
+from tuitrain.plots.axes import XAxis
+from tuitrain.runs import Follower, RunDirectory, list_runs
+from tuitrain.tui.actions import actions_for
+from tuitrain.tui.alarm import Alarm
+from tuitrain.tui.feed import Arrived, Feed, Listed, Troubled
+from tuitrain.tui.inert import InertApp
+from tuitrain.tui.refresh import Link, Pace, timed
+from tuitrain.tui.registry import ACTIONS, ScreenName
+from tuitrain.tui.remembered import last_screen, last_settings, remember, restore
+from tuitrain.tui.session import session_of
+from tuitrain.tui.settings import THEMES, Settings
+from tuitrain.tui.source import Update
+from tuitrain.tui.theme import DARK, Palette, palette_of
+from tuitrain.tui.themes import SHIPPED
+from tuitrain.tui.view_state import RunView, ViewState
+
+DEFAULTS = Settings()
+SAVE_S = 5.0
+NOTICE_S = 10.0
+MOST_NOTICES = 3
+_ACTING = frozenset(action.id for action in ACTIONS if action.acts)
+
+
+class BaseApp(InertApp):
+    """Everything a screen shows comes from `state`, which only handlers of messages and actions change."""
+
+    TITLE = "tuitrain"
+    COMMAND_PALETTE_BINDING: ClassVar[str] = "ctrl+p"
+
+    def __init__(
+        self,
+        screen: ScreenName | None,
+        runs: Sequence[RunDirectory],
+        runs_dir: Path,
+        *,
+        stream: Follower | None = None,
+        x: XAxis | None = None,
+        baseline: int = 0,
+        settings: Settings = DEFAULTS,
+        given: Collection[str] = (),
+    ) -> None:
+        self.link = Link()
+        """The way to the terminal; the driver asks for it before anything else is there."""
+        # Without colours the terminal's own are the only ones.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.runs_dir = _home(runs, runs_dir)
+        self.session = session_of(self.runs_dir)
+        """What is remembered from one visit to the next."""
+        self.settings = settings = last_settings(self.session, settings, given)
+        self.signs_in_ascii = bool(settings.ascii)
+        self._given = {name: getattr(settings, name) for name in given}
+        self.actions = actions_for(settings.keys, settings.readonly)
+        """What a person can do here, with the keys for it."""
+        for theme in SHIPPED:
+            self.register_theme(theme)
+        self.theme = settings.theme if settings.theme in self.available_themes else DARK
+        if self.no_color:
+            self.theme = self._given["theme"] = "terminal"
+        self.state = ViewState(x=x or settings.x, baseline=baseline, smoothing=settings.smoothing)
+        restore(self.session, self.state)
+        self.feed = Feed(self.post_message)
+        self.state_changed: Signal[ViewState] = Signal(self, "state_changed")
+        """Published when what the screens show has changed, at most once in a refresh interval."""
+        self.pace = Pace(settings.refresh_s)
+        self._palettes: dict[str, Palette] = {}
+        self._alarm = Alarm()
+        self._screen_name: ScreenName = screen or last_screen(self.session)
+        self._generation = 0
+        self._drawn_at = 0.0
+        self._redraw_pending = False
+        self._session_problem_shown = False
+        self._follow(runs, stream)
+
+    @property
+    def palette(self) -> Palette:
+        """The style of each role in the present theme."""
+        if self.theme not in self._palettes:
+            self._palettes[self.theme] = palette_of(self.current_theme)
+        return self._palettes[self.theme]
+
+    def get_driver_class(self) -> type[Driver]:
+        from tuitrain.tui.driver import thrifty
+
+        return timed(thrifty(super().get_driver_class()), self.link)
+
+    def on_mount(self) -> None:
+        self.set_keymap({action: ",".join(keys) for action, keys in self.settings.keys.items()})
+        self.set_interval(SAVE_S, self._save_session)
+        # The first frame shows what the first poll reads.
+        first = self.feed.begin()
+        if first is not None:
+            self.on_arrived(first)
+        self.push_screen(self._screen_name)
+        # Header first, then the charts, whose sizes must be known.
+        self.call_after_refresh(self.call_after_refresh, self._first_frame_drawn)
+
+    def _first_frame_drawn(self) -> None:
+        """Let the feed read on; freeze start-up objects, then enable the garbage collector."""
+        self.feed.drawn()
+        gc.freeze()
+        gc.enable()
+
+    def on_unmount(self) -> None:
+        self.feed.stop()
+        self._save_session()
+
+    def _save_session(self) -> None:
+        """Keep the options of the screens; if that is not possible, say so once."""
+        remember(self.session, self.state, self.theme, self._screen_name, self._given)
+        self.session.save()
+        if self.session.problem and not self._session_problem_shown:
+            self._session_problem_shown = True
+            self.notify(self.session.problem)
+
+    def show_screen(self, name: ScreenName) -> None:
+        """Go to a screen."""
+        self._screen_name = name
+        if self.screen is not self.get_screen(name):
+            # Notices about the last screen would cover this one.
+            self.clear_notifications()
+            self.switch_screen(name)
+
+    def open_runs(self, runs: Sequence[RunDirectory], screen: ScreenName) -> None:
+        """Show these runs in place of the present ones."""
+        if [view.directory for view in self.state.runs] != list(runs):
+            self._follow(runs, None)
+        self.show_screen(screen)
+
+    def focus_run(self, by: int) -> None:
+        """Put the next run of the screen in focus; with only one, open its neighbour in the list of runs."""
+        state = self.state
+        if len(state.runs) > 1:
+            state.focus_next(by)
+            self._draw()
+            return
+        runs = list_runs(self.runs_dir)
+        present = state.run.directory if state.run else None
+        paths = [run.path.resolve() for run in runs]
+        if present is None or present.path.resolve() not in paths or len(runs) < 2:
+            self.notify("There is no other run here.")
+            return
+        self.open_runs([runs[(paths.index(present.path.resolve()) + by) % len(runs)]], self._screen_name)
+        self._draw()
+
+    def _follow(self, runs: Sequence[RunDirectory], stream: Follower | None) -> None:
+        self.state.show_runs(runs, stream is not None)
+        self._alarm.forget()
+        self._generation = self.feed.follow(runs, stream)
+
+    def on_arrived(self, message: Arrived) -> None:
+        """Add what the feed has read. Records of runs that are no longer on the screen are dropped."""
+        self.feed.taken()
+        if message.generation != self._generation:
+            return
+        done = False
+        for update in message.updates:
+            view = self.state.runs[update.index]
+            reading = view.reading is not None or not view.loaded
+            self._absorb(view, update)
+            done |= reading and view.loaded and view.reading is None
+        self.state.follow_newest()
+        self._redraw_soon(at_once=done)
+
+    def _absorb(self, view: RunView, update: Update) -> None:
+        if update.batch.reset:
+            self.state.reset_axes()
+        view.absorb(update)
+        self._ring(view, self._alarm.hear(view.index, update.batch.records, loaded=view.loaded))
+
+    def _ring(self, view: RunView, alerts: Sequence[Alert]) -> None:
+        """Show new alerts as notices, with one ring of the terminal's bell."""
+        for alert in alerts[-MOST_NOTICES:]:
+            severity: SeverityLevel = "error" if alert.level == "critical" else "warning"
+            self.notify(alert.message, title=view.name, severity=severity, timeout=NOTICE_S)
+        if alerts and self.settings.bell:
+            self.bell()
+
+    def on_listed(self, message: Listed) -> None:
+        """Show the new list of runs."""
+        self.state.set_snapshots(message.snapshots)
+        self._draw()
+
+    def on_troubled(self, message: Troubled) -> None:
+        """Say what could not be read; the rest goes on."""
+        self.notify(message.problem, severity="error")
+
+    def _redraw_soon(self, at_once: bool) -> None:
+        """Draw now, or after the rest of the refresh interval, which grows on a slow line."""
+        wait = self._drawn_at + self.pace.interval - time.monotonic()
+        if at_once or wait <= 0:
+            self._draw()
+        elif not self._redraw_pending:
+            self._redraw_pending = True
+            self.set_timer(wait, self._draw)
+
+    def redraw(self) -> None:
+        """Draw the state as it is now."""
+        self.state_changed.publish(self.state)
+
+    def _draw(self) -> None:
+        self.pace.drawn(self.link.take())
+        if self.link.stuck:
+            self._redraw_pending = True
+            self.set_timer(self.pace.interval, self._draw)
+            return
+        self._redraw_pending = False
+        self._drawn_at = time.monotonic()
+        self.redraw()
+
+    def action_leave(self) -> None:
+        """Leave the app. Training is another process and goes on."""
+        self.exit()
+
+    def action_next_theme(self) -> None:
+        """The next of our own themes."""
+        names = list(THEMES)
+        position = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(position + 1) % len(names)]
+        self.notify(self.theme, title="theme", timeout=2)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Type keys that arrive together with the key that opened a line into that line.
+
+        An input consumes what is typed into it; a letter that bubbles up to here came before the input had the focus.
+        """
+        if isinstance(event, events.Key) and event.is_forwarded and event.is_printable and event.character:
+            line = self.focused
+            if isinstance(line, Input):
+                line.insert_text_at_cursor(event.character)
+                event.stop()
+                return
+        await super().on_event(event)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Refuse actions on runs and files where the dashboard is read-only."""
+        if self.settings.readonly and action in _ACTING:
+            return False
+        return super().check_action(action, parameters)
+
+
+def _home(runs: Sequence[RunDirectory], runs_dir: Path) -> Path:
+    """The directory whose runs the list shows: the one asked for, unless all runs on the screen lie elsewhere."""
+    parents = [run.path.resolve().parent for run in runs]
+    return runs_dir if not parents or runs_dir.resolve() in parents else parents[0]

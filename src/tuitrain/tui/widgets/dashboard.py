@@ -1,0 +1,177 @@
+"""The keys and the mouse of a grid of charts: axes, smoothing, zoom and pan, the crosshair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuitrain.plots.axes import X_AXES, Range, XAxis
+from tuitrain.plots.limits import SMALLEST_SHARE
+from tuitrain.plots.panels import Panel
+from tuitrain.plots.x_scale import XScale
+from tuitrain.tui.actions import bindings
+from tuitrain.tui.content.tabs import Tab
+from tuitrain.tui.view_state import Option
+from tuitrain.tui.widgets.chart import Chart
+from tuitrain.tui.widgets.chart_grid import ChartGrid
+
+_ZOOM = 0.5
+"""What one key press leaves in sight."""
+_PAN = 0.25
+"""How far one key press moves, as a share of what is in sight."""
+_JUMP = 10
+"""Columns that the crosshair moves with shift."""
+
+
+class Dashboard(ChartGrid):
+    """A grid of charts over a horizontal axis that all of them share. axes: those that can be chosen."""
+
+    BINDINGS = bindings("watch", "charts")
+
+    def __init__(
+        self,
+        panels: Sequence[Panel],
+        tabs: Sequence[Tab],
+        *,
+        sizes: Sequence[int] = (),
+        pane_share: float = 0.3,
+        layout_name: str = "",
+        axes: Sequence[XAxis] = X_AXES,
+    ) -> None:
+        super().__init__(panels, tabs, sizes=sizes, pane_share=pane_share, layout_name=layout_name)
+        self._axes = axes
+
+    def action_cycle_axis(self) -> None:
+        self.state.next_axis(self._axes)
+        self.app.redraw()
+
+    def action_cycle_smoothing(self) -> None:
+        self.state.next_smoothing()
+        self.app.redraw()
+
+    def _toggle(self, option: Option) -> None:
+        self.state.toggle(option)
+        self.app.redraw()
+
+    def action_toggle_log(self) -> None:
+        self._toggle("log")
+
+    def action_toggle_log_x(self) -> None:
+        self._toggle("log_x")
+
+    def action_toggle_clip(self) -> None:
+        self._toggle("clip")
+
+    def action_toggle_recent(self) -> None:
+        self._toggle("recent")
+
+    def action_go_right(self) -> None:
+        if not self._move_crosshair(1):
+            self.move_focus(1, 0)
+
+    def action_go_left(self) -> None:
+        if not self._move_crosshair(-1):
+            self.move_focus(-1, 0)
+
+    def action_crosshair(self) -> None:
+        """Exact values at the newest point in sight, or none any more."""
+        scale, newest = self._scale, self.state.newest_x()
+        if self.state.crosshair is not None:
+            self._set_crosshair(None)
+        elif scale is not None:
+            self._set_crosshair(scale.high if newest is None else min(scale.high, newest))
+
+    def action_zoom_in(self) -> None:
+        self._zoom_by(_ZOOM)
+
+    def action_zoom_out(self) -> None:
+        self._zoom_by(1 / _ZOOM)
+
+    def action_pan_left(self) -> None:
+        if not self._move_crosshair(-_JUMP):
+            self._pan_by(-_PAN)
+
+    def action_pan_right(self) -> None:
+        if not self._move_crosshair(_JUMP):
+            self._pan_by(_PAN)
+
+    def action_whole_range(self) -> None:
+        self._show_range(None)
+
+    def on_chart_zoomed(self, event: Chart.Zoomed) -> None:
+        if event.chart.areas:
+            self._zoom_by(event.factor, event.at, event.chart.areas[0].scale)
+
+    def on_chart_dragged(self, event: Chart.Dragged) -> None:
+        if event.chart.areas:
+            self._pan_by(-event.columns / event.chart.areas[0].scale.columns)
+
+    def on_chart_pointed(self, event: Chart.Pointed) -> None:
+        if self.state.crosshair is not None:
+            self._set_crosshair(event.at)
+
+    @property
+    def _scale(self) -> XScale | None:
+        """The horizontal axis of the chart in focus; where that has none, of any other."""
+        charts = self.charts
+        ranked = [*charts[self.focus_index : self.focus_index + 1], *charts]
+        return next((each.areas[0].scale for each in ranked if each.display and each.areas), None)
+
+    def _zoom_by(self, factor: float, around: float | None = None, scale: XScale | None = None) -> None:
+        """Show this share of what is in sight, around a position: the crosshair, the newest point, the middle."""
+        scale = scale or self._scale
+        if scale is None:
+            return
+        positions = (around, self.state.crosshair, self.state.newest_x())
+        around = next((x for x in positions if x is not None and scale.low < x <= scale.high), None)
+        low, high = scale.range.low, scale.range.high
+        middle = (low + high) / 2 if around is None else scale.position(around)
+        self._show(scale, middle - (middle - low) * factor, middle + (high - middle) * factor)
+
+    def _pan_by(self, share: float) -> None:
+        """Move by a share of what is in sight. All of the axis cannot be moved."""
+        scale = self._scale
+        if scale is not None and self.state.zoom is not None:
+            by = share * (scale.range.high - scale.range.low)
+            self._show(scale, scale.range.low + by, scale.range.high + by)
+
+    def _show(self, scale: XScale, low: float, high: float) -> None:
+        """Show a range in the units of the scale, within what there is; all there is ends the zoom."""
+        whole = self._whole(scale)
+        span = high - low
+        if span >= whole.high - whole.low:
+            self._show_range(None)
+            return
+        low = min(max(low, whole.low), whole.high - span)
+        ends = (10**low, 10 ** (low + span)) if scale.log else (low, low + span)
+        if ends[1] - ends[0] > SMALLEST_SHARE * max(abs(ends[0]), abs(ends[1])):
+            self._show_range(Range(*ends))
+
+    def _show_range(self, shown: Range | None) -> None:
+        self.state.show_range(shown)
+        self.app.redraw()
+
+    def _whole(self, scale: XScale) -> Range:
+        """All that the axis can show, in the units of the scale."""
+        ranges = [whole for chart in self.charts if chart.display and (whole := chart.whole) is not None]
+        if not ranges:
+            return scale.range
+        return Range(min(each.low for each in ranges), max(each.high for each in ranges))
+
+    def _move_crosshair(self, columns: int) -> bool:
+        """Move the crosshair by columns of the charts; False when it is off."""
+        scale, x = self._scale, self.state.crosshair
+        if scale is None or x is None:
+            return False
+        column = (scale.columns - 1 if x > scale.high else 0) if scale.column(x) < 0 else scale.column(x)
+        beyond = column + columns
+        if self.state.zoom is not None and not 0 <= beyond < scale.columns:
+            self._pan_by(_PAN if columns > 0 else -_PAN)
+            scale = self._scale or scale
+            beyond = (scale.column(x) if scale.column(x) >= 0 else column) + columns
+        self._set_crosshair(scale.value_at(min(max(beyond, 0), scale.columns - 1)))
+        return True
+
+    def _set_crosshair(self, x: float | None) -> None:
+        if x != self.state.crosshair:
+            self.state.set_crosshair(x)
+            self.app.redraw()
