@@ -29,7 +29,7 @@ from tuitrain.launch.machine import usable_cores
 from tuitrain.runs import RunDirectory, create_run_directory
 from tuitrain.runs.editing import EditError, edited_facts
 from tuitrain.runs.lock import LockedError, exclusive
-from tuitrain.runs.newest import end_of_lines
+from tuitrain.runs.log_ends import end_of_lines
 
 SPIN_COUNT = 10_000
 """How often libgomp's threads look for work before they sleep (GOMP_SPINCOUNT): `bench/threads.py` compares values."""
