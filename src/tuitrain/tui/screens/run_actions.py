@@ -84,7 +84,7 @@ class RunActions(BaseScreen):
         for each in live:
             answers = RequestMonitor(each.directory, "stop")
             said: list[str] = []
-            await asyncio.to_thread(stop_run, each.directory, wait=False, tell=said.append)
+            await asyncio.to_thread(stop_run, each.directory, wait=False, report=said.append)
             self.tell(" ".join(said))
             self.beside(partial(self._hear, answers))
 
@@ -111,10 +111,10 @@ class RunActions(BaseScreen):
             self.beside(partial(self._request, each.directory, request))
 
     async def _request(self, run: RunDirectory, request: str) -> None:
-        from tuitrain.launch.requests import RequestMonitor, ask_run
+        from tuitrain.launch.requests import RequestMonitor, send_request
 
         answers = RequestMonitor(run, request)
-        self.tell(await asyncio.to_thread(ask_run, run, request))
+        self.tell(await asyncio.to_thread(send_request, run, request))
         await self._hear(answers)
 
     async def _hear(self, answers: RequestMonitor) -> None:
@@ -126,7 +126,7 @@ class RunActions(BaseScreen):
                 self.tell(told)
                 return
             polls += 1
-            if polls % POLLS_BETWEEN_LOOKS == 0 and (lost := await asyncio.to_thread(answers.lost)):
+            if polls % POLLS_BETWEEN_LOOKS == 0 and (lost := await asyncio.to_thread(answers.poll_status)):
                 told = await asyncio.to_thread(answers.poll)
                 self.tell(told or lost, trouble=told is None)
                 return
