@@ -57,7 +57,7 @@ def newest_steps(request: PlotRequest, count: int) -> Range | None:
     ends: list[float] = []
     for view in request.runs:
         if (step := view.history.step) is not None:
-            ends += view.series.place(request.x, np.array([max(step - count + 1, 0), step], dtype=np.float64)).tolist()
+            ends += view.series.x_at(request.x, np.array([max(step - count + 1, 0), step], dtype=np.float64)).tolist()
     known = [end for end in ends if np.isfinite(end)]
     return Range(min(known), max(known)) if known and min(known) < max(known) else None
 
