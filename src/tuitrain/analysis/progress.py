@@ -27,7 +27,7 @@ class Progress:
 
 def stage_text(stage: Stage) -> str:
     """What a run does before its first step, and how much of it is done: `tokenizing corpus.txt, 43 %`."""
-    done = f", {units.percent(min(max(stage.done, 0.0), 0.999))}" if stage.done is not None else ""
+    done = f", {units.progress(min(stage.done, 0.999))}" if stage.done is not None else ""
     return clean(stage.stage) + done
 
 
