@@ -38,14 +38,15 @@ def request_of(
     return PlotRequest(views, x=x, smoothing=smoothing, log=log)
 
 
-def print_small_loss(runs: Sequence[tuple[RunDirectory, RunHistory]], x: XAxis = "step", group_by: str = "") -> None:
-    """A chart of the loss above a table, and a blank line; nothing without a terminal, or before the first step."""
+def print_small_loss(runs: Sequence[tuple[RunDirectory, RunHistory]], x: XAxis = "step", group_by: str = "") -> bool:
+    """Print a small chart of the loss; returns False where there is no terminal or no step yet, and prints nothing."""
     columns, _, color = chart_area()
-    if sys.stdout.isatty() and any(len(history.steps) for _, history in runs):
-        request = request_of(runs, x)
-        request.group_by = group_by
-        print_charts([build("loss", request)], min(columns, _SMALL_COLUMNS), _SMALL_ROWS, color)
-        print()
+    if not (sys.stdout.isatty() and any(len(history.steps) for _, history in runs)):
+        return False
+    request = request_of(runs, x)
+    request.group_by = group_by
+    print_charts([build("loss", request)], min(columns, _SMALL_COLUMNS), _SMALL_ROWS, color)
+    return True
 
 
 def newest_steps(request: PlotRequest, count: int) -> Range | None:
