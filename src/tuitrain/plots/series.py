@@ -1,6 +1,6 @@
 """The numbers of one run as charts need them: any metric over any axis, recorded or smoothed.
 
-New records cost only what they add: smoothed values and positions on the axes continue from where they were.
+Smoothing costs only what new records add; positions on the axes are computed again when there are more of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from tuitrain.analysis.limits import drawable
 from tuitrain.analysis.metrics import BY_KEY, Metric, metric_of
-from tuitrain.analysis.series import rising, step_seconds
+from tuitrain.analysis.series import interpolated, rising, step_seconds, x_values
 from tuitrain.analysis.smoothing import CENTRED, Smoother, centred_window, smooth_centred
 from tuitrain.analysis.summary import mean_over_time
 from tuitrain.analysis.superseded import superseded_label, superseded_pieces
@@ -24,6 +24,8 @@ from tuitrain.runs.columns import Columns
 if TYPE_CHECKING:
     from tuitrain.analysis.power_law import Projection
 
+_PRECISION: type[np.floating] = np.float32
+"""Of smoothed values: seven digits are plenty for a curve, and every metric has one."""
 _REFIT = 1.02
 """The law of the loss is fitted again when the run has this many times the records."""
 
@@ -40,60 +42,24 @@ class Series:
 NO_SERIES = Series(np.empty(0), np.empty(0))
 
 
-class _Growing:
-    """An array that grows at its end."""
-
-    def __init__(self, dtype: type[np.floating] = np.float64) -> None:
-        self._values = np.empty(0, dtype=dtype)
-        self.length = 0
-
-    @property
-    def values(self) -> FloatArray:
-        return self._values[: self.length]
-
-    def extend(self, values: FloatArray) -> None:
-        end = self.length + len(values)
-        if end > len(self._values):
-            larger = np.empty(max(end, 2 * len(self._values), 256), dtype=self._values.dtype)
-            larger[: self.length] = self.values
-            self._values = larger
-        self._values[self.length : end] = values
-        self.length = end
-
-
-class _Rising(_Growing):
-    """A column as an axis: never decreasing, and nan where a value is below 0, at the limit or past it."""
-
-    def __init__(self, limit: float = np.inf) -> None:
-        super().__init__()
-        self._limit = limit
-        self._highest = 0.0
-        self.unusable = 0
-        """How many values are nan."""
-
-    def catch_up(self, column: FloatArray) -> None:
-        new = column[self.length :]
-        if not len(new):
-            return
-        positions = rising(new, self._limit, self._highest)
-        self._highest = float(np.fmax.reduce(positions, initial=self._highest))
-        self.unusable += int(np.isnan(positions).sum())
-        self.extend(positions)
-
-
-class _Smoothed(_Growing):
-    """The moving average of a metric, one for each recorded value; nan and inf stay where they are."""
+class _Smoothed:
+    """The moving average of a metric, one for each recorded value; it goes on as the values grow at their end."""
 
     def __init__(self, weight: float) -> None:
-        # Seven digits are plenty for a curve, and there is one of these for every metric.
-        super().__init__(np.float32)
+        self._values = np.empty(0, dtype=_PRECISION)
+        self._length = 0
         self._smoother = Smoother(weight)
 
-    def catch_up(self, values: FloatArray) -> None:
-        new = drawable(values[self.length :])
-        if len(new):
-            # A loss of inf is marked as that, also where only the smoothed curve is shown.
-            self.extend(np.where(np.isinf(new), new, self._smoother.extend(new)))
+    def of(self, values: FloatArray) -> FloatArray:
+        """The averages at these values, of which those passed before are the beginning. nan and inf stay."""
+        start, self._length = self._length, len(values)
+        if self._length > len(self._values):
+            larger = np.empty(max(self._length, 2 * len(self._values)), dtype=_PRECISION)
+            larger[:start] = self._values[:start]
+            self._values = larger
+        new = drawable(values[start:])
+        self._values[start : self._length] = np.where(np.isinf(new), new, self._smoother.extend(new))
+        return self._values[: self._length]
 
 
 class RunSeries:
@@ -106,20 +72,15 @@ class RunSeries:
     def _reset(self) -> None:
         self._cuts = len(self.history.steps.cuts)
         self._smoothed: dict[tuple[str, float], _Smoothed] = {}
-        self._spent = _Growing()
-        self._seconds = _Growing()
-        self._clock = _Rising(LATEST_TIME)
-        self._tokens = _Rising()
+        self._columns: dict[str, FloatArray] = {}
+        """Positions on the axes and seconds spent, for each row of the steps; computed again when there are more."""
         self._projection: tuple[int, Projection | None] | None = None
 
     def _steps(self) -> Columns:
         """The table of the steps, after a reset where rows were removed from it."""
-        steps = self.history.steps
-        # The first row's share of the time depends on the second.
-        second = self._seconds.length == 1 and len(steps) > 1
-        if second or len(steps.cuts) != self._cuts:
+        if len(self.history.steps.cuts) != self._cuts:
             self._reset()
-        return steps
+        return self.history.steps
 
     def of(self, name: str, axis: XAxis, weight: float = 0.0) -> Series:
         """A metric over an axis, by the name it has in the log; empty where the log has no value of it.
@@ -142,9 +103,7 @@ class RunSeries:
         if len(rows) < len(steps):
             x = x[rows]
         if 0 < weight < CENTRED:
-            smoothed = self._smoothed.setdefault((name, weight), _Smoothed(weight))
-            smoothed.catch_up(y)
-            y = smoothed.values
+            y = self._smoothed.setdefault((name, weight), _Smoothed(weight)).of(y)
         if axis != "step" and not (known := np.isfinite(x)).all():
             x, y = x[known], y[known]
         if weight == CENTRED:
@@ -197,63 +156,38 @@ class RunSeries:
         """The positions of steps on an axis, between records interpolated; nan outside the log, but step 0 is at 0."""
         if axis == "step":
             return steps
-        positions, numbers = self._positions(axis), self.history.steps["step"]
-        known = np.isfinite(positions)
-        if not known.any():
-            return np.full(len(steps), np.nan)
-        if not known.all():
-            positions, numbers = positions[known], numbers[known]
-        x = np.interp(steps, numbers, positions, left=np.nan, right=np.nan)
-        if axis != "clock" and numbers[0] > 0 and self._from_the_beginning():
-            early = steps < numbers[0]
-            x[early] = np.interp(steps[early], [0.0, numbers[0]], [0.0, positions[0]], left=np.nan)
-        return x
-
-    def _from_the_beginning(self) -> bool:
-        """Whether the first record is the first of its run, and not of a log that begins later."""
-        numbers = self.history.steps["step"][:2]
-        usual = numbers[1] - numbers[0] if len(numbers) > 1 else numbers[0]
-        return bool(numbers[0] <= max(1.0, usual))
+        return interpolated(self.history, self._positions(axis), steps, from_zero=axis != "clock")
 
     def _positions(self, axis: XAxis) -> FloatArray:
         """The position of each row on an axis, never decreasing; nan where it is not known."""
-        steps = self._steps()
-        match axis:
-            case "step":
-                return steps["step"]
+        return self._steps()["step"] if axis == "step" else self._column(axis)
+
+    def _column(self, name: str) -> FloatArray:
+        """A column of positions, or that of the seconds which each row stands for."""
+        steps, kept = self._steps(), self._columns.get(name)
+        if kept is None or len(kept) != len(steps):
+            kept = self._columns[name] = self._compute(name)
+        return kept
+
+    def _compute(self, name: str) -> FloatArray:
+        match name:
+            case "seconds":
+                return step_seconds(self.history)
             case "clock":
                 # A clock that was set back must not draw the curve backwards.
-                self._clock.catch_up(steps["time"])
-                return self._clock.values
+                return rising(self.history.steps["time"], LATEST_TIME)
             case "time":
-                return self._training_time(steps)
-        self._tokens.catch_up(steps["tokens"])
-        if axis == "tokens":
-            return self._tokens.values
-        per_token = self.history.run.flops_per_token if self.history.run else None
-        return self._tokens.values * (per_token if per_token is not None and per_token > 0 else np.nan)
-
-    def _training_time(self, steps: Columns) -> FloatArray:
-        """Seconds of training up to each row; nan until the log tells any."""
-        done = self._seconds.length
-        if done < len(steps):
-            seconds = step_seconds(self.history, done)
-            self._spent.extend(seconds)
-            before = float(self._seconds.values[-1]) if done else np.nan
-            if np.isfinite(seconds).any() or np.isfinite(before):
-                seconds = np.nan_to_num(before) + np.cumsum(np.nan_to_num(seconds))
-            self._seconds.extend(seconds)
-        return self._seconds.values
+                seconds = self._column("seconds")
+                return np.cumsum(np.nan_to_num(seconds)) if np.isfinite(seconds).any() else seconds
+        return x_values(self.history, "tokens" if name == "tokens" else "flops")
 
     def mean(self, name: str) -> float | None:
         """The mean of a metric of the steps over the run, as `analysis.summary.mean_over_time`."""
-        self._positions("time")
-        return mean_over_time(self.history, name, self._spent.values)
+        return mean_over_time(self.history, name, self._column("seconds"))
 
     def untimed_records(self) -> int:
         """How many records of steps have no usable time."""
-        self._positions("clock")
-        return self._clock.unusable
+        return int(np.isnan(self._column("clock")).sum())
 
     def projected_loss(self) -> Projection | None:
         """How the loss is expected to end; None where the records do not tell.
