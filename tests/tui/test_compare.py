@@ -11,7 +11,8 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from tests.support import write_run
-from tests.tui.conftest import SIZES, chart, charts_in_sight, dashboard, forget, header, running, shown, until
+from tests.tui.conftest import SIZES, chart, charts_in_sight, dashboard, forget, header, running, until
+from tests.tui.screen import screen_text
 from tuitrain.export.panel import panel_figure
 from tuitrain.export.style import figure_style
 from tuitrain.plots.model import Curve
@@ -22,7 +23,6 @@ from tuitrain.tui.screens.export_actions import _as_panel, _whole
 from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.theme import DARK, LIGHT
 from tuitrain.tui.widgets.chart import Chart
-from tuitrain.tui.widgets.pane import Pane
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT])
@@ -38,27 +38,27 @@ async def test_curves_deltas_and_config(two_runs: list[RunDirectory], size: tupl
         if size[0] == 80:
             await pilot.press("b")
             await pilot.pause()
-        table = app.screen.query_one(Pane).text
+        table = screen_text(app)
         assert "throughput" in table
         assert "−50.0 %" in table
         await pilot.press("b")
         await pilot.pause()
-        assert "model.norm" in app.screen.query_one(Pane).text
-        assert "layernorm" in app.screen.query_one(Pane).text
+        assert "model.norm" in screen_text(app)
+        assert "layernorm" in screen_text(app)
 
 
 async def test_wide_enough_the_config_stands_beside_the_metrics(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, _):
         assert charts_in_sight(app) == ["loss", "mfu", "throughput"]
-        assert "mean throughput" in shown(app)
-        assert "model.norm" in shown(app)
+        assert "mean throughput" in screen_text(app)
+        assert "model.norm" in screen_text(app)
 
 
 async def test_b_changes_the_baseline_and_x_the_axis(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
         await pilot.press("a", "x")
         assert "deltas against gpt2-tiny" in header(app)
-        assert "+100.0 %" in shown(app)
+        assert "+100.0 %" in screen_text(app)
         assert "tokens" in chart(app, "mfu").split("\n")[-1]
 
 
@@ -88,25 +88,24 @@ async def test_runs_of_other_lengths_are_also_compared_where_all_have_come(tmp_p
     long = write_run(tmp_path, "llama2-tiny-20260101-120000-aaaa", steps=100)
     short = write_run(tmp_path, "gpt2-tiny-20260101-130000-bbbb", preset="gpt2-tiny", steps=60)
     async with running("compare", [long, short], tmp_path) as (app, pilot):
-        table = app.screen.query_one(Pane).text
-        assert "at step 60, which all have reached" in table
+        table = screen_text(app)
+        assert "at step 60, reached by all" in table
         # 60 lies between the evaluations at 50 and 75.
         assert "validation loss, interpolated" in table
         await pilot.press("x")
-        assert "at 123 k tokens, which all have reached" in app.screen.query_one(Pane).text
+        assert "at 123 k tokens, reached by all" in screen_text(app)
 
 
 async def test_runs_of_one_length_have_no_second_table(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, _):
-        assert "which all have reached" not in app.screen.query_one(Pane).text
+        assert "reached by all" not in screen_text(app)
 
 
 async def test_who_is_better_and_why_stands_at_the_top(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, _):
         assert "llama2-tiny has the lower validation loss: 3." in header(app)
-        # Said once.
-        assert "lower validation loss" not in app.screen.query_one(Pane).text
-        assert "llama2-tiny is faster" in app.screen.query_one(Pane).text
+        assert screen_text(app).count("lower validation loss") == 1
+        assert "llama2-tiny is faster" in screen_text(app)
 
 
 async def test_a_run_without_numbers_is_compared_too(two_runs: list[RunDirectory]) -> None:
@@ -115,7 +114,7 @@ async def test_a_run_without_numbers_is_compared_too(two_runs: list[RunDirectory
     empty.metrics.touch()
     async with running("compare", [*two_runs, empty], empty.path.parent) as (app, pilot):
         assert "■ imported" in header(app)
-        table = app.screen.query_one(Pane).text
+        table = screen_text(app)
         assert "n/a" in table
         assert "−50.0 %" in table
         await pilot.press("a", "a")
@@ -141,7 +140,7 @@ async def test_runs_of_one_value_are_taken_together(seeds: list[RunDirectory]) -
         assert "● lr=0.001 (2 runs)" in header(app)
         assert "▲ lr=0.002 (2 runs)" in header(app)
         assert "lr=0.001 has the lower validation loss" in header(app)
-        assert "mean ± std at the end" in app.screen.query_one(Pane).text
+        assert "mean ± std at the end" in screen_text(app)
         loss = chart(app, "loss")
         assert "mean ± std" in loss
         body = "".join(loss.split("\n")[1:])
@@ -153,7 +152,7 @@ async def test_runs_of_one_value_are_taken_together(seeds: list[RunDirectory]) -
 
 async def test_glyphs_stand_for_the_names_of_many_runs(seeds: list[RunDirectory]) -> None:
     async with running("compare", seeds, seeds[0].path.parent, (120, 35)) as (app, _):
-        table = app.screen.query_one(Pane).text
+        table = screen_text(app)
         assert "final validation loss" in table
         assert "abc2" not in table.split("final validation loss")[0].split("\n")[-2]
         assert all(mark in table for mark in "●▲■◆")
@@ -178,7 +177,7 @@ async def test_a_key_that_no_run_here_has_makes_no_groups(two_runs: list[RunDire
         app.state.group_by = "no.such.key"
         await pilot.press("x")
         assert "● llama2-tiny" in header(app)
-        assert "throughput" in app.screen.query_one(Pane).text
+        assert "throughput" in screen_text(app)
 
 
 def ranges_of_axes(app: TuitrainApp) -> set[tuple[float, float]]:

@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 
 from tests.tui.conftest import SIZES, chart, charts_in_sight, running, until
 from tests.tui.rich_run import records
+from tests.tui.screen import screen_lines
 from tuitrain.events import EventWriter
 from tuitrain.plots.model import HeatMap, Plot
 from tuitrain.plots.panels import Panel
@@ -20,6 +21,7 @@ from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.settings import Settings
 from tuitrain.tui.theme import DARK, LIGHT
 from tuitrain.tui.view_state import ViewState
+from tuitrain.tui.widgets.chart_tabs import ChartTabs
 
 
 @pytest.fixture
@@ -34,7 +36,8 @@ def rich(tmp_path: Path) -> RunDirectory:
 
 
 def selector(app: TuitrainApp) -> str:
-    return app.screen.query_one("#selector").text  # type: ignore[attr-defined, no-any-return]
+    """The row below the charts."""
+    return screen_lines(app)[app.screen.query_one(ChartTabs).region.y]
 
 
 async def test_l_goes_through_the_layouts(rich: RunDirectory) -> None:
@@ -74,7 +77,7 @@ async def test_charts_that_do_not_fit_are_on_another_page(rich: RunDirectory) ->
         assert not set(charts_in_sight(app)) & set(first)
         assert "head" in chart(app, "layers")
         column = selector(app).index("page 2")
-        await pilot.click("#selector", offset=(column, 0))
+        await pilot.click(ChartTabs, offset=(column, 0))
         await pilot.pause()
         assert charts_in_sight(app) == first
 
@@ -228,3 +231,12 @@ async def test_every_panel_of_every_layout_can_be_read(rich: RunDirectory, size:
                 assert "no data" not in chart(app, panel.id)
                 await pilot.press("tab")
             await pilot.press("L")
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 50)])
+async def test_the_panel_that_has_the_screen_is_named_below_it(rich: RunDirectory, size: tuple[int, int]) -> None:
+    async with running("watch", [rich], rich.path.parent, size) as (app, pilot):
+        await pilot.press("L", "z", "shift+tab")
+        assert isinstance(app.screen, WatchScreen)
+        panel = app.screen.charts.panels[app.screen.charts.focus_index]
+        await until(pilot, lambda: panel.title in selector(app) and "Config" in selector(app))

@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 
 from tests.support import PINNED, run_record, step_record, write_run
-from tests.tui.conftest import chart, header, running, shown, until
+from tests.tui.conftest import chart, header, running, until
+from tests.tui.screen import screen_text
 from tuitrain.config import load_config
 from tuitrain.events import Alert, End, EventWriter, Sample, Stage
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.feed import Troubled
-from tuitrain.tui.widgets.pane import Pane
 
 CONFIG = load_config("llama2-tiny", PINNED)
 
@@ -41,8 +41,8 @@ async def test_a_growing_log_moves_header_chart_and_tabs(tmp_path: Path) -> None
             log.write(End(time=time.time(), status="stopped", reason="stop requested", step=60))
         await until(pilot, lambda: "■ stopped" in header(app))
         assert "stop requested" in header(app)
-        assert "class Robot:" in app.screen.query_one(Pane).text
-        assert "Alerts 2" in shown(app)
+        assert "class Robot:" in screen_text(app)
+        assert "Alerts 2" in screen_text(app)
 
 
 async def test_the_axes_stand_still_while_the_log_grows(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ async def test_the_console_is_followed(tmp_path: Path) -> None:
         await pilot.press("b")
         with run.console.open("a") as file:
             file.write("saving a checkpoint\n")
-        await until(pilot, lambda: "saving a checkpoint" in app.screen.query_one(Pane).text)
+        await until(pilot, lambda: "saving a checkpoint" in screen_text(app))
 
 
 async def test_a_torn_line_waits_for_its_end(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ async def test_a_torn_line_waits_for_its_end(tmp_path: Path) -> None:
         line = run.metrics.read_bytes()[len(whole) :]
         run.metrics.write_bytes(whole + line[:40])
         await until(pilot, lambda: "step 11 of" in header(app))
-        assert "Alerts 1" in shown(app)
+        assert "Alerts 1" in screen_text(app)
         with run.metrics.open("ab") as file:
             file.write(line[40:])
         await until(pilot, lambda: "step 12 of" in header(app))
@@ -88,7 +88,7 @@ async def test_a_broken_line_is_listed_and_passed_over(tmp_path: Path) -> None:
         append(run, 11, 11)
         await until(pilot, lambda: "step 11 of" in header(app))
         await pilot.press("b", "b")
-        assert "of the log: not valid JSON" in app.screen.query_one(Pane).text
+        assert "of the log: not valid JSON" in screen_text(app)
 
 
 async def test_a_rotated_log_starts_again(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_a_log_that_vanishes_leaves_what_is_known(tmp_path: Path) -> None:
         run.console.unlink()
         await until(pilot, lambda: "the log is gone; waiting for it" in header(app))
         assert "step 10 of" in header(app)
-        assert "Alerts 2" in shown(app)
+        assert "Alerts 2" in screen_text(app)
         run.metrics.write_bytes(content)
         append(run, 11, 11)
         await until(pilot, lambda: "step 11 of" in header(app))
@@ -179,11 +179,11 @@ async def test_until_the_first_step_header_and_panels_say_what_the_run_does(tmp_
         assert "◌ starting" in header(app) and "tokenizing corpus.txt, 42.7 %" in header(app)
         for panel in ("loss", "mfu", "throughput", "memory", "grad_norm", "lr"):
             assert "tokenizing corpus.txt, 42.7 %" in chart(app, panel), panel
-        assert "no data yet" not in shown(app)
+        assert "no data yet" not in screen_text(app)
         with EventWriter(run.metrics) as log:
             log.write(run_record(CONFIG, run.run_id, at=time.time()))
             log.write(Stage(stage="first step"))
         await until(pilot, lambda: "first step" in header(app))
         append(run, 1, 3)
         await until(pilot, lambda: "step 3 of 300" in header(app))
-        assert "● running" in header(app) and "first step" not in shown(app)
+        assert "● running" in header(app) and "first step" not in screen_text(app)

@@ -18,7 +18,6 @@ from tuitrain.tui.actions import actions_of, foot
 from tuitrain.tui.app import TuitrainApp, run_app
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, SELECTOR_ROWS, arrange
 from tuitrain.tui.content.headline import bar
-from tuitrain.tui.content.selector import Settings, selector
 from tuitrain.tui.content.table import Column, table
 from tuitrain.tui.registry import ACTIONS, ScreenName
 from tuitrain.tui.screens.compare import CompareScreen
@@ -27,7 +26,6 @@ from tuitrain.tui.screens.runs import RunsScreen
 from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.text import Span, crop, fit, line, plain, spread, width, wrap
 from tuitrain.tui.theme import contrast, palette_of, terminal_palette
-from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.dashboard import Dashboard
 
 SCREENS: dict[ScreenName, type] = {
@@ -154,18 +152,6 @@ def test_up_and_down_go_to_the_panel_below() -> None:
     found = arrange(200, 50, (2, 1, 1, 1, 1), 0.3)
     assert [found.neighbour(panel, 1) for panel in range(5)] == [2, 4, 0, 0, 1]
     assert [found.neighbour(panel, -1) for panel in range(5)] == [2, 4, 0, 0, 1]
-
-
-@pytest.mark.parametrize("cells", [10, 40, 80, 200])
-@pytest.mark.parametrize("panel", [0, 5, 11])
-def test_the_panel_that_is_on_is_in_the_selector(cells: int, panel: int) -> None:
-    panels = [f"Panel{n}" for n in range(12)]
-    shown = Settings(ViewState(), ["Samples", "Log"], None, panels, panel, "training", 0, 1)
-    found = selector(shown, cells)
-    assert any(span.text == f"Panel{panel}" and span.role == "on" for span in found)
-    if cells >= 40:
-        assert width(found) <= cells
-        assert "Log" in plain(found)
 
 
 def test_leaving_a_live_run_says_how_to_come_back(

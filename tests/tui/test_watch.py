@@ -9,7 +9,8 @@ import pytest
 from textual.command import CommandList
 
 from tests.support import PINNED, run_record, step_record, write_run
-from tests.tui.conftest import SIZES, chart, charts_in_sight, header, running, shown, until
+from tests.tui.conftest import SIZES, chart, charts_in_sight, header, running, until
+from tests.tui.screen import screen_text
 from tuitrain.analysis.summary import summarize
 from tuitrain.config import difference, load_config
 from tuitrain.events import End, EventWriter
@@ -20,7 +21,7 @@ from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.text import plain
 from tuitrain.tui.theme import DARK, LIGHT
 from tuitrain.tui.view_state import ViewState
-from tuitrain.tui.widgets.pane import Pane
+from tuitrain.tui.widgets.chart_tabs import ChartTabs
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT])
@@ -32,7 +33,7 @@ async def test_the_numbers_of_the_run_are_there(run: RunDirectory, size: tuple[i
             assert word in top, word
         assert all(len(row) == size[0] for row in top.split("\n"))
         assert "★" in chart(app, "loss")
-        assert "quit" in shown(app)
+        assert "quit" in screen_text(app)
 
 
 async def test_all_panels_at_200_columns(run: RunDirectory) -> None:
@@ -45,7 +46,7 @@ async def test_all_panels_at_200_columns(run: RunDirectory) -> None:
         assert "allocated" in chart(app, "memory")
         assert "clip 1" in chart(app, "grad_norm")
         assert "● now" in chart(app, "lr")
-        text = shown(app)
+        text = screen_text(app)
         assert "all steps done" in text
         assert "A100-SXM4-80GB single bf16 flash compiled" in text
         assert "return 100" in text
@@ -114,11 +115,9 @@ async def test_zoom_fills_the_screen_with_the_panel_in_focus(run: RunDirectory, 
 @pytest.mark.parametrize("size", [(200, 50), (80, 24)])
 async def test_l_goes_through_the_tabs(run: RunDirectory, size: tuple[int, int]) -> None:
     async with running("watch", [run], run.path.parent, size) as (app, pilot):
-        pane = app.screen.query_one(Pane)
         texts = []
         for _ in range(5):
-            if pane.display:
-                texts.append(pane.text)
+            texts.append(screen_text(app))
             await pilot.press("b")
             await pilot.pause()
         assert any("step 100" in text and "def main(self):" in text for text in texts)
@@ -129,9 +128,10 @@ async def test_l_goes_through_the_tabs(run: RunDirectory, size: tuple[int, int])
 
 async def test_what_differs_from_the_preset_is_marked(tmp_path: Path) -> None:
     run = write_run(tmp_path, overrides=("optim.lr=0.0017", "train.max_steps=120"))
-    async with running("watch", [run], tmp_path) as (app, pilot):
+    async with running("watch", [run], tmp_path, (200, 100)) as (app, pilot):
         await pilot.press("b", "b", "b")
-        marked = app.screen.query_one(Pane).text.split("•")[2:]
+        await pilot.pause()
+        marked = screen_text(app).split("•")[2:]
         differing = difference(load_config("llama2-tiny"), load_config(str(run.config)))
         assert {"optim.lr", "train.max_steps"} <= set(differing)
         assert sorted(part.split()[0] for part in marked) == sorted(key.split(".")[1] for key in differing)
@@ -139,11 +139,11 @@ async def test_what_differs_from_the_preset_is_marked(tmp_path: Path) -> None:
 
 async def test_t_changes_the_colours_and_the_text_stays(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        before, palette = shown(app), app.palette
+        before, palette = screen_text(app), app.palette
         await pilot.press("t")
         await pilot.pause()
         assert app.palette["run0"] != palette["run0"]
-        assert shown(app) == before
+        assert screen_text(app) == before
 
 
 async def test_help_lists_the_keys_and_any_of_its_keys_closes_it(run: RunDirectory) -> None:
@@ -151,7 +151,7 @@ async def test_help_lists_the_keys_and_any_of_its_keys_closes_it(run: RunDirecto
         for key in ("escape", "q", "question_mark"):
             await pilot.press("question_mark")
             await pilot.pause()
-            assert "Smoothing of the curves" in shown(app)
+            assert "Smoothing of the curves" in screen_text(app)
             await pilot.press(key)
             await pilot.pause()
             assert isinstance(app.screen, WatchScreen)
@@ -171,11 +171,11 @@ async def test_the_command_palette_finds_an_action(run: RunDirectory) -> None:
 async def test_a_click_on_the_footer_and_on_a_tab(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         footer = app.screen.query_one("#foot")
-        await pilot.click(footer, offset=(shown(app).split("\n")[-1].index("x axis"), 1))
+        await pilot.click(footer, offset=(screen_text(app).split("\n")[-1].index("x axis"), 1))
         assert app.state.x == "tokens"
-        await pilot.click("#selector", offset=(10, 0))
+        await pilot.click(ChartTabs, offset=(10, 0))
         await pilot.pause()
-        assert "tuitrain engine" in app.screen.query_one(Pane).text
+        assert "tuitrain engine" in screen_text(app)
 
 
 async def test_a_double_click_zooms(run: RunDirectory) -> None:
@@ -255,7 +255,7 @@ async def test_before_the_first_step_it_says_what_the_run_does(tmp_path: Path) -
     async with running("watch", [run], tmp_path) as (app, _):
         assert "tokenizing  70 %" in header(app)
         assert "no data yet" in chart(app, "loss")
-        assert "\x1b" not in shown(app)
+        assert "\x1b" not in screen_text(app)
 
 
 @pytest.mark.parametrize("size", [(10, 3), (1, 1), (30, 8), (300, 12), (40, 100)])

@@ -7,14 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tuitrain.config import source
+import platformdirs
+
+from tuitrain.files import expanded
 from tuitrain_engine.data.errors import CacheError
 
 
 def cache_directory() -> Path:
-    """The directory of all caches. Raises CacheError when TUITRAIN_CACHE_DIR names no usable path."""
-    with cache_errors(Path(os.environ.get("TUITRAIN_CACHE_DIR", ""))):
-        return source.cache_directory()
+    """$TUITRAIN_CACHE_DIR, else the user's cache directory for tuitrain."""
+    given = os.environ.get("TUITRAIN_CACHE_DIR")
+    if not given:
+        return Path(platformdirs.user_cache_dir("tuitrain"))
+    with cache_errors(Path(given)):
+        return expanded(given).absolute()
 
 
 def tokenizer_cache() -> Path:

@@ -1,4 +1,4 @@
-"""Output of the commands: data to stdout, messages to stderr, colours where the terminal has them."""
+"""Writing to the terminal: data to stdout, talk to stderr, colour only where it is wanted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def has_colour() -> bool:
 
 
 def say(text: str) -> None:
-    """Print a message on stderr."""
+    """Talk to the person, on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -65,7 +65,7 @@ def print_json(value: Any) -> None:
 
 
 def print_facts(facts: Iterable[tuple[str, str]], indent: str = "  ") -> None:
-    """Print names and values in two aligned columns; a value may have several lines."""
+    """Two aligned columns: what it is, and what it comes to."""
     pairs = list(facts)
     width = max((len(name) for name, _ in pairs), default=0)
     for name, text in pairs:
@@ -102,12 +102,12 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], styles
     painted = _painter()
 
     def line(cells: Sequence[str], styles: Sequence[str]) -> str:
-        texts = []
+        found = []
         for at in shown:
             blanks = " " * (widths[at] - cell_len(cells[at]))
             text = painted(cells[at], styles[at])
-            texts.append(blanks + text if columns[at].justify == "right" else text + blanks)
-        return "  ".join(texts).rstrip()
+            found.append(blanks + text if columns[at].justify == "right" else text + blanks)
+        return "  ".join(found).rstrip()
 
     plain = [""] * len(columns)
     lines = [line([column.title for column in columns], ["bold"] * len(columns))]
@@ -118,7 +118,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], styles
 
 
 def _painter() -> Callable[[str, str], str]:
-    """A function that gives a text a rich style, as far as the output has colours."""
+    """What puts a text into a rich style, as far as the output has colours."""
     from rich.console import COLOR_SYSTEMS, Console
     from rich.style import Style
 

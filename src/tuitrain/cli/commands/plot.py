@@ -72,12 +72,11 @@ def plot(
 
 
 def _plot(request: PlotRequest, name: str) -> Plot | HeatMap:
-    from tuitrain.cli.charts import build
     from tuitrain.config.errors import suggest
-    from tuitrain.plots.panels import PANELS, recorded_metrics
+    from tuitrain.plots.panels import PANELS, plot_of, recorded_metrics
 
     try:
-        return build(name, request)
+        return plot_of(request, name)
     except KeyError:
         known = recorded_metrics(view.history for view in request.runs)
         panels = [panel.id for panel in PANELS]

@@ -1,9 +1,8 @@
-"""The comparison of runs as lines: who takes part, who is better, metrics with deltas, differing config keys."""
+"""The comparison of runs: the runs in the header, the verdict, and the tables of metrics and of config keys."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
 
 from tuitrain.analysis.compare import Comparison, MetricRow, compare_runs, equally_far, shared_point
 from tuitrain.analysis.series import Axis
@@ -14,32 +13,32 @@ from tuitrain.plots.request import run_names
 from tuitrain.plots.roles import glyph, run_role
 from tuitrain.runs import RunHistory
 from tuitrain.tui.content.headline import STATUS_MARKS, STATUS_ROLES
-from tuitrain.tui.content.table import Column, table
-from tuitrain.tui.content.tabs import Tab
-from tuitrain.tui.text import Line, Span, crop, fit, join, line, width, wrap
+from tuitrain.tui.text import Line, Span, fit, join, line, width, wrap
 from tuitrain.tui.view_state import ViewState
+from tuitrain.tui.widgets.table import Cells, Column
 
-_LEAST_CONFIG_CELLS = 60
+LEAST_CONFIG_CELLS = 60
+"""Cells that the table of config keys needs beside the metrics."""
 _METRIC_CELLS = 24
 """Cells that the names of the metrics need beside the columns of the runs."""
-_AT_THE_SAME = (
+_AT_SHARED_POINT = (
     "final_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy", "training_time_s",
     "total_tokens", "total_flops",
 )  # fmt: skip
-"""What is worth knowing of runs at the same point."""
+"""The keys of the metrics that are compared at the farthest point that all runs have reached."""
 
 
 def comparison_of(state: ViewState) -> Comparison:
     """The runs on the screen, or their groups, against the baseline."""
     if (groups := grouped(state)) is not None:
         return groups
-    found = cached_comparison(state, "end", lambda runs, baseline: compare_runs(runs, baseline=baseline))
-    assert found is not None
-    return found
+    compared = cached_comparison(state, "end", lambda runs, baseline: compare_runs(runs, baseline=baseline))
+    assert compared is not None
+    return compared
 
 
 def comparison_at_shared(state: ViewState) -> Comparison | None:
-    """The same at the farthest point of the axis that all runs have come to; None where all end there, or none is."""
+    """The same at the farthest point of the axis that all runs have reached; None where all end there, or none is."""
 
     def make(runs: Sequence[tuple[str, RunHistory]], baseline: int) -> Comparison | None:
         histories = [history for _, history in runs]
@@ -103,78 +102,60 @@ def _second_line(state: ViewState, next_key: str) -> Line:
     return (*left, Span("   "), Span(clean(compared.verdict[0]), "value")) if compared.verdict else left
 
 
-def metrics_lines(state: ViewState, cells: int) -> list[Line]:
-    """The verdict, then every metric of every run with its difference from the baseline; config beside it."""
+def verdict_lines(state: ViewState, cells: int) -> list[Line]:
+    """The sentences of the verdict, without the first one where the header shows all of it."""
     if not state.runs:
         return [line(" ", Span("nothing to compare", "quiet"))]
-    compared = comparison_of(state)
-    # A first sentence that stands whole in the header is not said again.
-    said = 1 if width(_second_line(state, " ")) <= cells else 0
-    lines = [line(" ", row) for sentence in compared.verdict[said:] for row in wrap(clean(sentence), cells - 2)]
-    lines += [()] if lines else []
-    metrics = _metrics_table(state, compared, comparison_at_shared(state), cells - 2)
-    left = max(width(row) for row in metrics) + 4
-    room = cells - left - 1
-    if room < _LEAST_CONFIG_CELLS:
-        return [*lines, *(line(" ", *row) for row in metrics)]
-    config = _config_table(state, compared, room)
-    rows = zip_longest(metrics, config, fillvalue=())
-    return [*lines, *(line(" ", *fit(metric, left), *differing) for metric, differing in rows)]
+    first = 1 if width(_second_line(state, " ")) <= cells else 0
+    sentences = comparison_of(state).verdict[first:]
+    lines = [line(" ", row) for sentence in sentences for row in wrap(clean(sentence), cells - 2)]
+    return [*lines, ()] if lines else []
 
 
-def _metrics_table(state: ViewState, compared: Comparison, shared: Comparison | None, cells: int) -> list[Line]:
-    """The metrics at the ends of the runs, then those at the farthest point that all have reached."""
-    columns = [Column("mean ± std at the end" if compared.groups else "at the end of each run")]
+def metrics_table(state: ViewState, cells: int) -> tuple[list[Column], dict[str, Cells]]:
+    """Columns and rows of the metrics at the ends of the runs, then at the farthest point that all have reached.
+
+    Each run has its value and its difference from the baseline; the best value is drawn as good.
+    """
+    compared, shared = comparison_of(state), comparison_at_shared(state)
+    columns = [Column("metric", "mean ± std at the end" if compared.groups else "at the end of each run")]
     heads = _heads(state, compared)
-    # Where names do not fit, a glyph stands for its run: the header says which is which.
+    # Where the names do not fit, a glyph stands for its run, as in the header.
     named = _METRIC_CELLS + sum(len(name) + 4 for _, _, name in heads) <= cells
     for index, (mark, role, name) in enumerate(heads):
-        title = f"{mark} {name}" if named else mark
-        columns.append(Column(title, right=True, longest=32, role=role))
+        columns.append(Column(str(index), f"{mark} {name}" if named else mark, right=True, longest=32, role=role))
         if index != compared.baseline:
-            columns.append(Column("Δ", right=True, rank=1))
-    rows = [_metric_row(row, compared.baseline) for row in compared.metrics]
-    same = [row for row in shared.metrics if row.metric.key in _AT_THE_SAME] if shared is not None else []
-    heading, body = table(columns, [*rows, *(_metric_row(row, compared.baseline) for row in same)], cells)
-    if shared is None or shared.at is None:
-        return [heading, *body]
-    point = line(Span(f"at {position(*shared.at)}, which all have reached", "quiet"))
-    return [heading, *body[: len(rows)], (), crop(point, cells), *body[len(rows) :]]
+            columns.append(Column(f"delta {index}", "Δ", right=True, rank=1))
+    rows = {f"end {row.metric.key}": _metric_row(row, compared.baseline) for row in compared.metrics}
+    if shared is not None and shared.at is not None:
+        point = line(Span(f"at {position(*shared.at)}, reached by all", "quiet"))
+        rows |= {"": [()] * len(columns), "shared": [point, *[()] * (len(columns) - 1)]}
+        same = (row for row in shared.metrics if row.metric.key in _AT_SHARED_POINT)
+        rows |= {f"shared {row.metric.key}": _metric_row(row, compared.baseline) for row in same}
+    return columns, rows
 
 
-def _metric_row(row: MetricRow, baseline: int) -> list[Line]:
+def _metric_row(row: MetricRow, baseline: int) -> Cells:
     cells = [line(Span(row.metric.title, "quiet"))]
     for index, value in enumerate(row.values):
-        best = index == row.best
-        role = "quiet" if value is None else "good" if best else "value"
+        role = "quiet" if value is None else "good" if index == row.best else "value"
         cells.append(line(Span(row.value_text(index), role)))
         if index != baseline:
             cells.append(line(Span(row.delta_text(index), "quiet")))
     return cells
 
 
-def config_lines(state: ViewState, cells: int) -> list[Line]:
-    """The config keys in which the runs differ; what is not as in the baseline stands out."""
-    if not state.runs:
-        return [line(" ", Span("nothing to compare", "quiet"))]
-    return [line(" ", *row) for row in _config_table(state, comparison_of(state), cells - 2)]
-
-
-def _config_table(state: ViewState, compared: Comparison, cells: int) -> list[Line]:
+def config_table(state: ViewState) -> tuple[list[Column], dict[str, Cells]]:
+    """Columns and rows of the config keys in which the runs differ; values other than the baseline's stand out."""
+    compared = comparison_of(state)
+    columns = [Column("key", "config")]
     if not compared.config:
-        return [line(Span("all runs have the same configuration", "quiet"))]
-    columns = [Column("config")]
-    columns += [Column(f"{mark} {name}", longest=36, role=role) for mark, role, name in _heads(state, compared)]
-    rows = []
+        return columns, {"": [line(Span("all runs have the same configuration", "quiet"))]}
+    for index, (mark, role, name) in enumerate(_heads(state, compared)):
+        columns.append(Column(str(index), f"{mark} {name}", longest=36, role=role))
+    rows: dict[str, Cells] = {}
     for row in compared.config:
         base = row.values[compared.baseline]
-        shown = [line(Span(clean(value), "value" if value == base else "accent")) for value in row.values]
-        rows.append([line(Span(row.key, "quiet")), *shown])
-    heading, body = table(columns, rows, cells)
-    return [crop(each, cells) for each in (heading, *body)]
-
-
-COMPARE_TABS: tuple[Tab, ...] = (
-    Tab("metrics", "Metrics", metrics_lines),
-    Tab("config", "Config", config_lines),
-)
+        values = [line(Span(clean(value), "value" if value == base else "accent")) for value in row.values]
+        rows[row.key] = [line(Span(row.key, "quiet")), *values]
+    return columns, rows

@@ -1,9 +1,10 @@
-"""The two lines at the top: is it alive, how far, how long; then the numbers of this moment."""
+"""The two lines at the top: status, progress and time of the run in focus; then its newest numbers."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 
 from tuitrain.analysis import units
 from tuitrain.analysis.facts import on_cpu
@@ -57,22 +58,21 @@ def header(state: ViewState, cells: int, now: float | None = None) -> list[Line]
 
 
 def _first(state: ViewState, view: RunView, cells: int, now: float) -> Line:
-    """Name, progress, tokens and time to the end; shorter and shorter forms until one fits."""
+    """Name, progress, tokens and time to the end, in the longest form that fits."""
     progress = progress_of(view.history)
-    forms = [(bar_cells, long) for long in (True, False) for bar_cells in (40, 24, 16, 10)] + [(6, False), (0, False)]
-    for bar_cells, long in forms:
-        name = _name(state, view, long)
-        tokens = _tokens(view, progress, long)
-        times = _times(view, progress, now)
-        groups = [name, _steps(progress, bar_cells), tokens, times]
-        found = spread(groups, cells)
-        if found is None and bar_cells == 6:
-            found = spread([name, _steps(progress, 6), times], cells)
-        if found is None and not bar_cells:
-            found = spread([name, _steps(progress, 0), times], cells) or spread([name, _steps(progress, 0)], cells)
-        if found is not None:
-            return found
-    return crop(_name(state, view, False), cells)
+    name, times = _name(state, view, False), _times(view, progress, now)
+
+    def forms() -> Iterator[list[Line]]:
+        for long in (True, False):
+            for bar_cells in (40, 24, 16, 10):
+                yield [_name(state, view, long), _steps(progress, bar_cells), _tokens(view, progress, long), times]
+        for bar_cells in (6, 0):
+            yield [name, _steps(progress, bar_cells), _tokens(view, progress, False), times]
+            yield [name, _steps(progress, bar_cells), times]
+        yield [name, _steps(progress, 0)]
+
+    fitting = (spread(form, cells) for form in forms())
+    return next((each for each in fitting if each is not None), crop(name, cells))
 
 
 def _name(state: ViewState, view: RunView, long: bool) -> Line:
@@ -98,8 +98,13 @@ def _steps(progress: Progress, bar_cells: int) -> Line:
     if progress.fraction is not None:
         if bar_cells:
             spans += [Span(" "), *bar(progress.fraction, bar_cells)]
-        spans.append(Span(f" {units.progress(progress.fraction)}", "value"))
+        spans.append(Span(f" {_per_cent(progress.fraction)}", "value"))
     return tuple(spans)
+
+
+def _per_cent(fraction: float) -> str:
+    # 99.97 % is not yet 100 %.
+    return units.percent(fraction if fraction == 1 else min(fraction, 0.999))
 
 
 def _tokens(view: RunView, progress: Progress, long: bool) -> Line:
@@ -145,8 +150,8 @@ def _second(view: RunView, cells: int) -> Line:
 
 
 def _doing(view: RunView) -> str:
-    """What a run without steps does, or why it has none."""
-    said = next((clean(text).strip() for text in reversed(view.console) if text.strip()), "")
+    """What a run without steps is doing, or why it has none."""
+    printed = next((clean(text).strip() for text in reversed(view.console) if text.strip()), "")
     if not view.status.live and view.history.end is not None:
         reason = clean(view.history.end.reason or "")
         return f"no steps{f': {reason}' if reason else ''}"
@@ -156,11 +161,11 @@ def _doing(view: RunView) -> str:
     if view.history.stage is not None and waiting:
         return waiting
     waiting = waiting or ("no steps" if view.status is Status.CRASHED else "waiting for the first step")
-    return f"{waiting} · console: {said}" if said else waiting
+    return f"{waiting} · console: {printed}" if printed else waiting
 
 
 def _ending(view: RunView) -> Line:
-    """Why a run ended, when that is worth saying."""
+    """The reason why a run ended; empty without one."""
     if view.status is Status.CRASHED:
         return line(Span("the process is gone and left no end record; see Log", "bad"))
     end = view.history.end
@@ -170,43 +175,41 @@ def _ending(view: RunView) -> Line:
 
 
 Item = tuple[int, Line]
-"""A rank (0 stays longest) and what it shows."""
+"""A rank (0 stays longest) and a line."""
 
 
 def _numbers(view: RunView) -> list[list[Item]]:
-    history = view.history
-    steps, evaluation = history.steps, history.evaluation
+    """The newest numbers in groups; an item without a value is empty."""
+    steps, evaluation = view.history.steps, view.history.evaluation
 
     def item(rank: int, name: str, text: str | None, unit: str = "", role: str = "value") -> Item:
         if text is None:
             return rank, ()
-        known = "quiet" if text == "n/a" else role
         blanks = view.blanks_after(name or unit, text)
-        return rank, line(Span(f"{name} ", "quiet") if name else "", Span(text, known), Span(unit + blanks, "quiet"))
+        value = Span(text, "quiet" if text == units.UNKNOWN else role)
+        return rank, line(Span(f"{name} ", "quiet") if name else "", value, Span(unit + blanks, "quiet"))
 
-    loss, perplexity = steps.last("loss"), evaluation.perplexity if evaluation else None
-    broken = "bad" if loss is not None and not math.isfinite(loss) else "value"
-    mfu = steps.last("mfu")
-    impossible = "warn" if mfu is not None and mfu > 1 else "value"
-    step_ms = steps.last("step_time_ms")
+    def last(key: str) -> str | None:
+        value = steps.last(key)
+        return None if value is None else metric(key).text(value)
+
+    loss, mfu = steps.last("loss"), steps.last("mfu")
+    perplexity = evaluation.perplexity if evaluation else None
     return [
         [
-            item(0, "loss", _short(loss), role=broken),
+            item(0, "loss", _short(loss), role="value" if loss is None or math.isfinite(loss) else "bad"),
             item(2, "val", _short(evaluation.loss) if evaluation else None, role="val"),
-            item(7, "ppl", None if perplexity is None else f"{perplexity:.4g}"),
-            item(8, "acc", None if steps.last("accuracy") is None else metric("accuracy").text(steps.last("accuracy"))),
+            item(7, "ppl", None if perplexity is None else metric("perplexity").text(perplexity)),
+            item(8, "acc", last("accuracy")),
         ],
         [
-            item(1, "MFU", metric("mfu").text(mfu), role=impossible),
+            item(1, "MFU", metric("mfu").text(mfu), role="warn" if mfu is not None and mfu > 1 else "value"),
             item(1, "", metric("tokens_per_sec").text(steps.last("tokens_per_sec"))),
-            item(6, "", None if step_ms is None else units.milliseconds(step_ms), "/step"),
+            item(6, "", last("step_time_ms"), "/step"),
         ],
         [(3, _memory(view))],
-        [
-            item(5, "grad", None if steps.last("grad_norm") is None else f"{steps.last('grad_norm'):.3g}"),
-            item(4, "lr", None if steps.last("lr") is None else metric("lr").text(steps.last("lr"))),
-        ],
-        [(7, _slowest(history.run, steps)), (8, line(Span(machine(history.run), "quiet")))],
+        [item(5, "grad", last("grad_norm")), item(4, "lr", last("lr"))],
+        [(7, _slowest(view.history.run, steps)), (8, line(Span(machine(view.history.run), "quiet")))],
     ]
 
 
@@ -258,7 +261,7 @@ def _packed(groups: list[list[Item]], cells: int) -> Line:
     """As many items as fit, the highest ranks left out first."""
     for limit in range(9, -1, -1):
         lines = [join((shown for rank, shown in group if rank <= limit), line("  ")) for group in groups]
-        found = join(lines, line(Span(" │ ", "frame")))
-        if width(found) <= cells:
-            return found
-    return crop(found, cells)
+        packed = join(lines, line(Span(" │ ", "frame")))
+        if width(packed) <= cells:
+            break
+    return crop(packed, cells)

@@ -1,13 +1,9 @@
-"""The tabs below the charts: samples, console log, alerts, configuration. Each turns a run into lines."""
+"""The content of the tabs below the charts as lines: samples, console, alerts, configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 from tuitrain.analysis import units
-from tuitrain.analysis.facts import changes_from_preset
+from tuitrain.analysis.facts import changes_from_preset, value_text
 from tuitrain.events.text import clean
 from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.content.samples import continued
@@ -20,31 +16,15 @@ _CONFIG_KEY_CELLS = 22
 _LEVELS = {"info": "quiet", "warning": "warn", "critical": "bad"}
 
 
-@dataclass(frozen=True)
-class Tab:
-    """One tab: its lines at a width. count: how many things in it want attention; follow: whether it grows below."""
-
-    id: str
-    title: str
-    lines: Callable[[ViewState, int], list[Line]]
-    count: Callable[[ViewState], int] | None = None
-    follow: bool = False
-
-    def title_of(self, state: ViewState) -> str:
-        """The title, with the number of things in it that want attention."""
-        count = self.count(state) if self.count else 0
-        return f"{self.title} {count}" if count else self.title
-
-
-def _nothing(text: str) -> list[Line]:
+def _note(text: str) -> list[Line]:
     return [line(" ", Span(text, "quiet"))]
 
 
 def samples(state: ViewState, cells: int) -> list[Line]:
-    """What the model wrote, the newest first: prompt quiet, continuation plain."""
+    """The samples of the model, the newest first: prompt quiet, continuation plain."""
     view = state.run
     if view is None or not view.history.samples:
-        return _nothing("no samples yet")
+        return _note("no samples yet")
     lines: list[Line] = []
     for sample in reversed(view.history.samples[-SAMPLES_SHOWN:]):
         if lines:
@@ -58,15 +38,15 @@ def console(state: ViewState, cells: int) -> list[Line]:
     """The end of the engine's output."""
     view = state.run
     if view is None or not view.console:
-        return _nothing("no console output")
+        return _note("no console output")
     return [line(" ", clean(text)) for text in view.console]
 
 
 def alerts(state: ViewState, cells: int) -> list[Line]:
-    """What somebody should know, the newest first, and what could not be read."""
+    """The alerts, the newest first, and the lines of the log that could not be read."""
     view = state.run
     if view is None or not alert_count(state):
-        return _nothing("no alerts")
+        return _note("no alerts")
     lines: list[Line] = [line(" ", Span("✗ ", "bad"), view.problem)] if view.problem else []
     for alert in reversed(view.history.alerts):
         role = _LEVELS[alert.level]
@@ -91,8 +71,11 @@ def config(state: ViewState, cells: int) -> list[Line]:
     """The configuration in as many columns as fit; what differs from the preset is marked."""
     view = state.run
     if view is None or view.history.run is None or not view.history.run.config:
-        return _nothing("no configuration in the log")
-    values = _flat(view.history.run.config)
+        return _note("no configuration in the log")
+    # Imported here: pydantic takes longer than the first picture may.
+    from tuitrain.config import flatten
+
+    values = flatten(view.history.run.config)
     changed = changes_from_preset(view.history.run.config)
     count = max(1, cells // _CONFIG_CELLS)
     room = (cells - 2) // count - _CONFIG_KEY_CELLS - 4
@@ -101,7 +84,7 @@ def config(state: ViewState, cells: int) -> list[Line]:
         section, _, name = key.rpartition(".")
         rows = sections.setdefault(section or "run", [])
         role, mark = ("accent", "• ") if changed and key in changed else ("value", "  ")
-        for text in wrap(units.config_value(value), room):
+        for text in wrap(value_text(value), room):
             rows.append(line(Span(mark, "accent"), Span(align(name, _CONFIG_KEY_CELLS), "quiet"), Span(text, role)))
             name, mark = "", "  "
     blocks = [[line(Span(f"  {name}", "title")), *rows, ()] for name, rows in sections.items()]
@@ -114,17 +97,3 @@ def config(state: ViewState, cells: int) -> list[Line]:
             note = f"• changed from the preset {preset}" if changed else f"as in the preset {preset}"
         lines = [line(" ", Span(note, "quiet")), (), *lines]
     return lines
-
-
-def _flat(tree: dict[str, Any]) -> dict[str, Any]:
-    from tuitrain.config import flatten
-
-    return flatten(tree)
-
-
-WATCH_TABS: tuple[Tab, ...] = (
-    Tab("samples", "Samples", samples),
-    Tab("log", "Log", console, follow=True),
-    Tab("alerts", "Alerts", alerts, alert_count),
-    Tab("config", "Config", config),
-)

@@ -11,10 +11,17 @@ from tuitrain.analysis.series import AXES
 from tuitrain.plots.groups import GROUPABLE_PANELS, grouped
 from tuitrain.plots.request import run_names
 from tuitrain.tui.actions import bindings
-from tuitrain.tui.content.comparison import COMPARE_TABS, compare_axis, title_lines
+from tuitrain.tui.content.comparison import compare_axis, title_lines
 from tuitrain.tui.screens.export_actions import PanelActions
 from tuitrain.tui.text import Line
+from tuitrain.tui.widgets.compare_tab import CompareTab
 from tuitrain.tui.widgets.dashboard import Dashboard
+from tuitrain.tui.widgets.tab_content import ChartTab
+
+COMPARE_TABS = (
+    ChartTab("metrics", "Metrics", lambda: CompareTab("metrics", metrics=True)),
+    ChartTab("config", "Config", lambda: CompareTab("config", metrics=False)),
+)
 
 
 class CompareScreen(PanelActions):
@@ -43,6 +50,9 @@ class CompareScreen(PanelActions):
 
     def draw_body(self, cells: int) -> None:
         self.charts.draw()
+
+    def scrolled(self) -> Iterable[Widget]:
+        return [self.charts.tab_content]
 
     def action_back(self) -> None:
         """Leave the crosshair, then the part of the axis that is zoomed in, then the screen."""

@@ -8,10 +8,18 @@ from textual.widget import Widget
 
 from tuitrain.plots.panels import Panel, panel_of
 from tuitrain.tui.actions import bindings
-from tuitrain.tui.content.tabs import WATCH_TABS
+from tuitrain.tui.content.tabs import alert_count, alerts, config, console, samples
 from tuitrain.tui.layouts import Layout, Layouts
 from tuitrain.tui.screens.export_actions import PanelActions
 from tuitrain.tui.widgets.dashboard import Dashboard
+from tuitrain.tui.widgets.tab_content import ChartTab, LinesTab
+
+WATCH_TABS = (
+    ChartTab("samples", "Samples", lambda: LinesTab(samples, "samples")),
+    ChartTab("log", "Log", lambda: LinesTab(console, "log", follow=True)),
+    ChartTab("alerts", "Alerts", lambda: LinesTab(alerts, "alerts"), alert_count),
+    ChartTab("config", "Config", lambda: LinesTab(config, "config")),
+)
 
 
 class WatchScreen(PanelActions):
@@ -58,6 +66,9 @@ class WatchScreen(PanelActions):
 
     def draw_body(self, cells: int) -> None:
         self.charts.draw()
+
+    def scrolled(self) -> Iterable[Widget]:
+        return [self.charts.tab_content]
 
     def action_step_back(self) -> None:
         """Leave the crosshair, else the part of the axis that is zoomed in."""

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.reactive import reactive
+from textual.widgets import ContentSwitcher
 
 from tuitrain.plots.panels import Panel
 from tuitrain.tui.actions import foot_rows
 from tuitrain.tui.arrangement import GRID_UNITS, Arrangement, arrange
 from tuitrain.tui.base_app import BaseApp
-from tuitrain.tui.content.selector import Settings, selector
-from tuitrain.tui.content.tabs import Tab
-from tuitrain.tui.text import fit
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
-from tuitrain.tui.widgets.lines import Lines
-from tuitrain.tui.widgets.pane import Pane
+from tuitrain.tui.widgets.chart_tabs import ChartTabs, Selection
+from tuitrain.tui.widgets.tab_content import ChartTab, TabContent
 
 
 class ChartGrid(Vertical, can_focus=True):
@@ -31,7 +29,6 @@ class ChartGrid(Vertical, can_focus=True):
     DEFAULT_CSS = """
     ChartGrid { height: 1fr; overflow: hidden; }
     ChartGrid #charts { layout: grid; width: 1fr; height: 1fr; overflow: hidden; }
-    ChartGrid #selector { height: 1; overflow: hidden; }
     """
 
     app: BaseApp
@@ -43,7 +40,7 @@ class ChartGrid(Vertical, can_focus=True):
     def __init__(
         self,
         panels: Sequence[Panel],
-        tabs: Sequence[Tab],
+        tabs: Sequence[ChartTab],
         *,
         sizes: Sequence[int] = (),
         pane_share: float = 0.3,
@@ -62,8 +59,8 @@ class ChartGrid(Vertical, can_focus=True):
 
     def compose(self) -> ComposeResult:
         yield Container(*(Chart(panel.id) for panel in self.panels), id="charts")
-        yield Lines(id="selector")
-        yield Pane(id="pane")
+        yield ChartTabs()
+        yield ContentSwitcher(*(tab.content() for tab in self.tabs), initial=self.tabs[self.tab_index].id)
 
     @property
     def state(self) -> ViewState:
@@ -80,6 +77,11 @@ class ChartGrid(Vertical, can_focus=True):
         """The chart that has the focus, else the first one in sight; None while a tab has the screen."""
         charts = [chart for chart in self.charts if chart.display and chart.region]
         return next((chart for chart in charts if chart.selected), charts[0] if charts else None)
+
+    @property
+    def tab_content(self) -> TabContent:
+        """The content of the tab that is shown when one is."""
+        return self.query_one(ContentSwitcher).get_child_by_id(self.tabs[self.tab_index].id, TabContent)
 
     @property
     def single(self) -> bool:
@@ -124,7 +126,7 @@ class ChartGrid(Vertical, can_focus=True):
         for chart in self.charts:
             chart.display = not tab_alone and chart.panel in spans
             chart.styles.column_span = spans.get(chart.panel, 1)
-        pane = self.query_one(Pane)
+        pane = self.query_one(ContentSwitcher)
         pane.display = tab_alone or (self.arrangement.pane_rows > 0 and not self.zoomed)
         pane.styles.height = "1fr" if tab_alone else self.arrangement.pane_rows
 
@@ -144,18 +146,14 @@ class ChartGrid(Vertical, can_focus=True):
             if chart.display:
                 selected = index == self.focus_index and len(self.panels) > 1 and not self.single
                 chart.show_plot(panel.build(self.state), selected)
-        width = self.app.size.width
-        self.query_one("#selector", Lines).show([fit(selector(self._settings(), width), width)])
-        pane = self.query_one(Pane)
-        if pane.display:
-            tab = self.tabs[self.tab_index]
-            pane.show(tab.lines(self.state, width - 1), follow=tab.follow)
+        self.query_one(ChartTabs).show(self._selection(), self.state, self.app.size.width)
+        if self.query_one(ContentSwitcher).display:
+            self.tab_content.draw_state(self.state)
 
-    def _settings(self) -> Settings:
-        tab_shown = self.query_one(Pane).display
-        return Settings(
-            state=self.state,
-            tabs=[tab.title_of(self.state) for tab in self.tabs],
+    def _selection(self) -> Selection:
+        tab_shown = self.query_one(ContentSwitcher).display
+        return Selection(
+            tabs=[tab.title_for(self.state) for tab in self.tabs],
             tab=self.tab_index if tab_shown else None,
             panels=[panel.title for panel in self.panels] if self.single else [],
             panel=None if self.single and tab_shown else self.focus_index,
@@ -164,13 +162,23 @@ class ChartGrid(Vertical, can_focus=True):
             pages=1 if self.single else len(self.arrangement.pages),
         )
 
+    def watch_tab_index(self, index: int) -> None:
+        if self.is_mounted:
+            self.query_one(ContentSwitcher).current = self.tabs[index].id
+
+    def on_chart_tabs_picked(self, event: ChartTabs.Picked) -> None:
+        if event.kind == "tab":
+            self.action_show_tab(event.index)
+        else:
+            self.action_show_chart(event.index)
+
     def action_zoom(self) -> None:
         self.zoomed = not self.zoomed
         self.tab_open = False
         self.rearrange()
 
     def action_next_tab(self) -> None:
-        if self.query_one(Pane).display:
+        if self.query_one(ContentSwitcher).display:
             # After the last tab the charts have the screen again, and the first tab is the next.
             self.tab_open = self.tab_open and self.tab_index + 1 < len(self.tabs)
             self.tab_index = (self.tab_index + 1) % len(self.tabs)
@@ -184,11 +192,11 @@ class ChartGrid(Vertical, can_focus=True):
 
     def _tab_changed(self) -> None:
         self.rearrange()
-        pane = self.query_one(Pane)
-        if self.tabs[self.tab_index].follow:
-            self.call_after_refresh(pane.scroll_end, animate=False)
+        content = self.tab_content
+        if content.follow:
+            self.call_after_refresh(content.scroll_end, animate=False)
         else:
-            pane.scroll_home(animate=False)
+            content.scroll_home(animate=False)
 
     def action_show_chart(self, index: int) -> None:
         self.tab_open = False

@@ -9,10 +9,10 @@ from tuitrain.plots.limits import SMALLEST_SHARE
 from tuitrain.plots.panels import Panel
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.actions import bindings
-from tuitrain.tui.content.tabs import Tab
 from tuitrain.tui.view_state import Option
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.chart_grid import ChartGrid
+from tuitrain.tui.widgets.tab_content import ChartTab
 
 _ZOOM = 0.5
 """What one key press leaves in sight."""
@@ -30,7 +30,7 @@ class Dashboard(ChartGrid):
     def __init__(
         self,
         panels: Sequence[Panel],
-        tabs: Sequence[Tab],
+        tabs: Sequence[ChartTab],
         *,
         sizes: Sequence[int] = (),
         pane_share: float = 0.3,

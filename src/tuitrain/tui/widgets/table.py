@@ -73,6 +73,13 @@ def fit_columns(columns: Sequence[Column], widths: Sequence[int], cells: int) ->
     return sizes
 
 
+def table_width(columns: Sequence[Column], rows: Mapping[str, Cells]) -> int:
+    """The cells of a table in which every column is as wide as its widest cell."""
+    widths = [max((width(cells[index]) for cells in rows.values()), default=0) for index in range(len(columns))]
+    sizes = fit_columns(columns, widths, cells=1 << 20)
+    return sum(sizes.values()) + GAP * len(sizes)
+
+
 class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
     """Rows by key, with a cursor that stays on its row. Only cells that changed are drawn again.
 
