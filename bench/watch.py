@@ -4,7 +4,8 @@
 
 Rows, by the names that --only takes: `start` (first charts, all loaded, peak memory of 100,000 steps × 12 metrics),
 `live` (CPU and bytes at a step a second; record written → on the screen at three rates), `write` (100,000 records from
-the training process) and, with --large, `large` (1,000,000 steps × 4 metrics, once; LEET takes minutes).
+the training process), `charts` (CPU of drawing six panels again, with the rasteriser and with plotext, in this process)
+and, with --large, `large` (1,000,000 steps × 4 metrics, once; LEET takes minutes).
 
 What counts, for both tools alike. First charts: two curves in braille beside each other. Loaded: LEET says that the run
 is finished, which is the last record of its file; tuitrain shows the last step and no longer that it is loading.
@@ -35,6 +36,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+import watch_charts
 from watch_run import METRICS
 from watch_tools import Bench, Live, Start, Tool, leet_tools, our_tool, say
 
@@ -186,7 +188,21 @@ def write(plan: Plan) -> list[Row]:
     return [Row(row.what, row.leet, row.ours, row.goal, middle[OURS] <= 2)]
 
 
-MEASURED: dict[str, Callable[[Plan], list[Row]]] = {"start": start, "live": live, "write": write, "large": large}
+def charts(plan: Plan) -> list[Row]:
+    """What a redraw of six panels costs with either of `charts`, one after the other."""
+    repeats = max(plan.repeats, 3) * 10
+    ours, plotext = (watch_charts.redraw_ms(each, repeats) for each in (False, True))
+    what = (
+        f"redraw of {watch_charts.PANELS} panels of {watch_charts.COLUMNS}×{watch_charts.ROWS}, "
+        f"two noisy curves of {watch_charts.POINTS} points each: CPU"
+    )
+    told = f'{number(ours)} ms; with `charts = "plotext"` {number(plotext)} ms ({number(plotext / ours)} ×)'
+    return [Row(what, NOT_MEASURED, told, "under 10 ms", ours < 10)]
+
+
+MEASURED: dict[str, Callable[[Plan], list[Row]]] = {
+    "start": start, "live": live, "write": write, "charts": charts, "large": large,
+}  # fmt: skip
 
 
 def report(rows: Sequence[Row], leet: Path | None, repeats: int) -> str:

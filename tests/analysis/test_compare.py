@@ -123,7 +123,7 @@ def test_only_differing_keys_are_listed_and_names_are_no_difference() -> None:
     comparison = two(config=second)
     assert [(found.key, found.values) for found in comparison.config] == [
         ("optim.lr", ["0.1", "0.2"]),
-        ("optim.betas", ["–", "[0.9, 0.95]"]),
+        ("optim.betas", ["unset", "[0.9, 0.95]"]),
     ]
 
 

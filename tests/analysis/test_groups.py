@@ -70,7 +70,7 @@ def test_what_runs_can_be_grouped_by(key: str, names: list[str]) -> None:
 
 def test_runs_without_the_key_or_without_tags_are_a_group_too() -> None:
     members = [*sweep()[:1], Member("other", history(config={"optim": {}}))]
-    assert group_runs(members, "optim.lr").names == ["lr=0.1 (1 run)", "lr=– (1 run)"]
+    assert group_runs(members, "optim.lr").names == ["lr=0.1 (1 run)", "lr=unset (1 run)"]
     assert group_runs(members, "tag").names == ["x (1 run)", "no tags (1 run)"]
 
 

@@ -24,7 +24,7 @@ from tuitrain.export.comparison import comparison_document
 from tuitrain.export.metrics import export_metrics
 from tuitrain.export.tables import as_dict
 from tuitrain.runs import LogFollower, RunDirectory, RunHistory, RunInfo, SnapshotReader, load_history, read_snapshot
-from tuitrain.runs.newest import HEAD_BYTES, TAIL_BYTES
+from tuitrain.runs.log_ends import HEAD_BYTES, TAIL_BYTES
 from tuitrain.runs.snapshot import with_history
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.frame import render_frame, view_of
@@ -213,7 +213,7 @@ def test_all_commands_show_the_same_numbers(
         whole = run.metrics.read_bytes()
         snapshot_reader = SnapshotReader()
         run.metrics.write_bytes(whole[: len(whole) // 2])
-        snapshot_reader.look(run)
+        snapshot_reader.read(run)
         with run.metrics.open("ab") as log:
             log.write(whole[len(whole) // 2 :])
         seen, history = read_snapshot(run), load_history(run)
@@ -221,7 +221,7 @@ def test_all_commands_show_the_same_numbers(
         update = Source(0, run, LogFollower(run.metrics)).poll()
         top = "\n".join(plain(line) for line in header(ViewState([view]), 300))
         frame = render_frame([run], 300, 40, False)
-        read_on, ls = run_facts(snapshot_reader.look(run)), run_facts(seen)
+        read_on, ls = run_facts(snapshot_reader.read(run)), run_facts(seen)
         show = full_facts(with_history(seen, history), history)
         compare = as_dict(compare_runs([("a", history)]))
         final = comparison_document([(run, history)])["runs"][0]

@@ -136,5 +136,5 @@ def test_a_point_that_no_run_has_come_to_is_refused(cli: Cli, runs_dir: Path) ->
     write_run(runs_dir, "two", steps=20)
     result = cli("compare", "one", "two", "--at", "step=99")
     assert result.code == 2
-    assert "no run has come to step = 99; the farthest is at 20" in " ".join(result.err.split())
+    assert "no run has reached step = 99; the farthest is at 20" in " ".join(result.err.split())
     assert cli("compare", "one", "two", "--at", "step=20").code == 0

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.support import write_run
-from tuitrain.runs import RunDirectory, RunInfo, newest
+from tuitrain.runs import RunDirectory, RunInfo, log_ends
 
 Line = dict[str, Any]
 
@@ -119,7 +119,7 @@ def test_after_a_resume_from_an_earlier_checkpoint_every_command_names_the_evalu
 def test_what_ls_does_not_look_for_in_a_very_long_log_show_knows(
     cli: Cli, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(newest, "SEARCH_BYTES", 0)
+    monkeypatch.setattr(log_ends, "SEARCH_BYTES", 0)
     write_log(RunDirectory(runs_dir / "a"), *two_splits(("train", "val")), *([b" " * 1000] * 200))
     assert cli("ls", "--json").json()[0]["val_loss"] is None
     assert "step 100  loss 3.0000  val 2.5333" in cli("show", "a").out

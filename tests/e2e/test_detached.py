@@ -147,7 +147,7 @@ def test_a_failing_smoke_test_says_what_failed_and_keeps_the_run(place: Place) -
     assert done.code == 1
     assert "FAILED" in done.out
     assert "broken.json is not a Hugging Face tokenizer.json" in done.out
-    kept = done.err.split("kept for a look: ")[1].strip()
+    kept = done.err.split("was kept: ")[1].strip()
     assert RunDirectory(place.path / kept).console.exists()
 
 

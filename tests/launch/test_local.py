@@ -121,7 +121,7 @@ def test_now_kills_even_what_ignores_the_first_signal(run: RunDirectory, start_p
     )
     wait_for(lambda: run.console.read_bytes() == b"up\n")
     said: list[str] = []
-    assert kill_run(run, grace_s=0.3, tell=said.append) is Status.CRASHED
+    assert kill_run(run, grace_s=0.3, report=said.append) is Status.CRASHED
     assert not psutil.pid_exists(process.pid)
     assert "SIGKILL" in said[-1]
 
@@ -135,7 +135,7 @@ def test_a_dead_process_is_said_to_be_dead(run: RunDirectory, start_program: Sta
 def test_a_stop_that_takes_too_long_says_what_helps(run: RunDirectory, start_program: Start) -> None:
     start_program("import time\nwhile True: time.sleep(1)")
     with pytest.raises(LaunchError, match="--now kills it"):
-        stop_run(run, timeout_s=0.1, tell=lambda text: None)
+        stop_run(run, timeout_s=0.1, report=lambda text: None)
     assert (run.control / "stop").exists()
 
 
@@ -143,7 +143,7 @@ def test_a_run_elsewhere_can_be_asked_but_not_killed(tmp_path: Path) -> None:
     run = write_run(tmp_path, "far", status=None)
     with pytest.raises(LaunchError, match="leave out --now"):
         kill_run(run)
-    assert stop_run(run, wait=False, tell=lambda text: None).live
+    assert stop_run(run, wait=False, report=lambda text: None).live
 
 
 def wrapped(run: RunDirectory, source: str) -> subprocess.Popen[bytes]:
@@ -178,7 +178,7 @@ def test_a_program_that_logs_its_own_end_keeps_it(run: RunDirectory) -> None:
 def test_a_request_to_stop_reaches_any_program_as_sigterm(run: RunDirectory) -> None:
     process = wrapped(run, "import time; print('up', flush=True)\nwhile True: time.sleep(1)")
     wait_for(lambda: run.console.exists() and b"up" in run.console.read_bytes())
-    assert stop_run(run, timeout_s=PATIENCE_S, tell=lambda text: None) is Status.STOPPED
+    assert stop_run(run, timeout_s=PATIENCE_S, report=lambda text: None) is Status.STOPPED
     process.wait(PATIENCE_S)
 
 
@@ -186,7 +186,7 @@ def test_a_program_whose_run_directory_is_renamed_is_still_asked_to_stop(run: Ru
     process = wrapped(run, "import time; print('up', flush=True)\nwhile True: time.sleep(1)")
     wait_for(lambda: run.console.exists() and b"up" in run.console.read_bytes())
     moved = RunDirectory(run.path.rename(run.path.with_name("moved")))
-    assert stop_run(moved, timeout_s=PATIENCE_S, tell=lambda text: None) is Status.STOPPED
+    assert stop_run(moved, timeout_s=PATIENCE_S, report=lambda text: None) is Status.STOPPED
     process.wait(PATIENCE_S)
     assert not run.path.exists()
 
@@ -272,7 +272,7 @@ def test_the_console_follower_waits_for_the_file_and_keeps_split_characters(tmp_
 
 def test_nothing_of_a_detached_run_is_left_behind(run: RunDirectory, start_program: Start) -> None:
     process = start_program("import time\nwhile True: time.sleep(1)")
-    kill_run(run, grace_s=PATIENCE_S, tell=lambda text: None)
+    kill_run(run, grace_s=PATIENCE_S, report=lambda text: None)
     process.wait(PATIENCE_S)
     assert not psutil.pid_exists(process.pid)
 

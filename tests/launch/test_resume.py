@@ -202,7 +202,7 @@ def test_a_stop_reaches_the_attempt_that_is_being_started(run: RunDirectory, mon
         resumed = pool.submit(resume_run, run)
         assert checking.wait(PATIENCE_S)
         said: list[str] = []
-        stopped = pool.submit(stop_run, run, timeout_s=PATIENCE_S, tell=said.append)
+        stopped = pool.submit(stop_run, run, timeout_s=PATIENCE_S, report=said.append)
         with pytest.raises(LaunchError, match="is being started by another process"):
             resume_run(run)
         assert not stopped.done()
@@ -225,10 +225,10 @@ def test_a_run_that_trains_without_its_launcher_is_not_resumed(tmp_path: Path) -
 
 def test_a_run_that_has_just_ended_may_take_a_moment_to_go(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     with held(run.lock) as process:
-        monkeypatch.setattr(resuming, "EXIT_PATIENCE_S", 0.0)
+        monkeypatch.setattr(resuming, "EXIT_TIMEOUT_S", 0.0)
         with pytest.raises(LaunchError, match="is stopped, but its process is still there"):
             prepare_resume(run)
-        monkeypatch.setattr(resuming, "EXIT_PATIENCE_S", PATIENCE_S)
+        monkeypatch.setattr(resuming, "EXIT_TIMEOUT_S", PATIENCE_S)
         ending = threading.Timer(0.3, process.kill)
         ending.start()
         assert prepare_resume(run)[1].count == 1
@@ -271,7 +271,7 @@ def orphan(tmp_path: Path) -> Iterator[tuple[RunDirectory, psutil.Process]]:
 def test_an_orphan_is_asked_to_stop(orphan: tuple[RunDirectory, psutil.Process]) -> None:
     run, worker = orphan
     assert read_snapshot(run).status.live
-    assert stop_run(run, timeout_s=PATIENCE_S, tell=lambda text: None) is Status.STOPPED
+    assert stop_run(run, timeout_s=PATIENCE_S, report=lambda text: None) is Status.STOPPED
     psutil.wait_procs([worker], timeout=PATIENCE_S)
     assert lock_held(run.lock) is False
 
@@ -285,7 +285,7 @@ def test_an_orphan_is_killed_and_nobody_else(orphan: tuple[RunDirectory, psutil.
         info.pid, info.pid_started = bystander.pid, psutil.Process(bystander.pid).create_time() - 3600
         run.write_info(info)
         said: list[str] = []
-        assert kill_run(run, grace_s=PATIENCE_S, tell=said.append) is Status.CRASHED
+        assert kill_run(run, grace_s=PATIENCE_S, report=said.append) is Status.CRASHED
         assert str(worker.pid) in said[0]
         assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
         assert bystander.poll() is None

@@ -202,6 +202,6 @@ def test_now_kills_the_workers_too(run: RunDirectory, begin: Begin) -> None:
     assert (info.launcher, info.processes, info.pid) == ("torchrun", 2, process.pid)
     tree = psutil.Process(process.pid).children()
     assert len(tree) == 2
-    assert kill_run(run, grace_s=0.3, tell=lambda text: None) is Status.CRASHED
+    assert kill_run(run, grace_s=0.3, report=lambda text: None) is Status.CRASHED
     _, alive = psutil.wait_procs(tree, timeout=PATIENCE_S)
     assert not alive

@@ -56,7 +56,7 @@ def test_the_other_runs_of_a_list_are_there_beside_one_whose_files_are_none(kind
     ODD[kind](odd.metrics)
     facts.info.unlink()
     ODD[kind](facts.info)
-    seen = {each.directory.run_id: each for each in SnapshotReader().look_at(list_runs(tmp_path))}
+    seen = {each.directory.run_id: each for each in SnapshotReader().read_all(list_runs(tmp_path))}
     assert seen[good.run_id].step is not None
     assert seen["odd"].problem == f"cannot read the log: it is {kind}, not a regular file"
     assert seen["facts"].problem == "run.json cannot be read"

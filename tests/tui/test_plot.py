@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tuitrain.analysis.units import exact
 from tuitrain.plots.axes import X_AXES, Range, XAxis
 from tuitrain.plots.limits import steady_x, steady_y
 from tuitrain.plots.model import SUPERSEDED, ChartOptions, Curve, Level, Marker, Plot, Points
 from tuitrain.plots.ticks import log_labels, log_positions, time_label, y_ticks
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.drawing import draw
-from tuitrain.tui.charts.overlay import exact
 from tuitrain.tui.text import plain, width
 
 

@@ -7,19 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import platformdirs
-
-from tuitrain.files import expanded
+from tuitrain.config import source
 from tuitrain_engine.data.errors import CacheError
 
 
 def cache_directory() -> Path:
-    """$TUITRAIN_CACHE_DIR, else the user's cache directory for tuitrain."""
-    given = os.environ.get("TUITRAIN_CACHE_DIR")
-    if not given:
-        return Path(platformdirs.user_cache_dir("tuitrain"))
-    with cache_errors(Path(given)):
-        return expanded(given).absolute()
+    """The directory of all caches. Raises CacheError when TUITRAIN_CACHE_DIR names no usable path."""
+    with cache_errors(Path(os.environ.get("TUITRAIN_CACHE_DIR", ""))):
+        return source.cache_directory()
 
 
 def tokenizer_cache() -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tuitrain.analysis import units
 from tuitrain.analysis.facts import unread_lines
 from tuitrain.analysis.metrics import NOT_AVAILABLE, SUMMARY_METRICS, Metric
 from tuitrain.analysis.series import AXES, Axis, validation_curve, x_values
@@ -19,7 +20,6 @@ from tuitrain.config import flatten
 from tuitrain.events import Run
 from tuitrain.runs import RunDirectory, RunHistory
 
-UNSET = "–"
 LOSS_KEYS = frozenset(
     {"final_loss", "last_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"}
 )
@@ -268,20 +268,6 @@ def _differing(sides: Sequence[Mapping[str, Any]]) -> list[ConfigRow]:
     for key in keys:
         values = [side.get(key) for side in known]
         if any(value != values[0] for value in values[1:]):
-            rows.append(
-                ConfigRow(key, [config_text(side.get(key)) if side in known else NOT_AVAILABLE for side in sides])
-            )
+            texts = [units.config_value(side.get(key)) if side in known else NOT_AVAILABLE for side in sides]
+            rows.append(ConfigRow(key, texts))
     return rows
-
-
-def config_text(value: Any) -> str:
-    """A configuration value as tables show it, close to how TOML writes it; None is `unset`."""
-    if value is None:
-        return UNSET
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(config_text(item) for item in value)}]"
-    return str(value)

@@ -177,16 +177,3 @@ def attempt_changes(attempts: Sequence[Run]) -> list[Changes]:
     """For each attempt how its configuration differs from the attempt before; the first one has no changes."""
     before = [attempts[0], *attempts] if attempts else []
     return [changes(one.config, other.config) for one, other in zip(before, attempts, strict=False)]
-
-
-def value_text(value: Any) -> str:
-    """A value of a configuration as it stands in a table."""
-    if value is None:
-        return "unset"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and abs(value) >= 10_000:
-        return f"{value:,}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(value_text, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)

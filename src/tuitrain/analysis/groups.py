@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tuitrain.analysis import units
 from tuitrain.analysis.compare import (
     LOSS_KEYS,
     Comparison,
     ConfigRow,
     MetricRow,
     best_of,
-    config_text,
     described,
     metrics_at,
     unread_sentences,
@@ -104,7 +104,7 @@ def _resolve(key: str, facts: Sequence[Mapping[str, Any]]) -> str:
 def _label(key: str, member: Member, facts: Mapping[str, Any]) -> str:
     if key == TAG:
         return " ".join(sorted(member.tags)) or "no tags"
-    return f"{key.rpartition('.')[2]}={config_text(facts.get(key))}"
+    return f"{key.rpartition('.')[2]}={units.config_value(facts.get(key))}"
 
 
 def _row(about: Metric, groups: Sequence[Sequence[Summary]], baseline: int, *, ranked: bool) -> MetricRow:
@@ -139,7 +139,7 @@ def _differing(groups: Sequence[Sequence[Mapping[str, Any]]]) -> list[ConfigRow]
     keys = dict.fromkeys(key for group in groups for facts in group for key in facts)
     rows = []
     for key in keys:
-        texts = [list(dict.fromkeys(config_text(facts.get(key)) for facts in group)) for group in groups]
+        texts = [list(dict.fromkeys(units.config_value(facts.get(key)) for facts in group)) for group in groups]
         if len({text for group in texts for text in group}) > 1:
             rows.append(ConfigRow(key, [_some(group) for group in texts]))
     return rows

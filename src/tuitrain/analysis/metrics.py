@@ -120,3 +120,8 @@ BY_KEY: dict[str, Metric] = {metric.key: metric for metric in (*METRICS, *SUMMAR
 def metric(key: str) -> Metric:
     """The declaration of a metric; raises KeyError for a key nobody declared."""
     return BY_KEY[key]
+
+
+def metric_of(name: str) -> Metric:
+    """The declaration of a metric; of a name that nobody declared a plain one: no unit, a linear scale."""
+    return BY_KEY.get(name) or Metric(name, name, "", "{:.4g}".format)

@@ -109,22 +109,26 @@ def x_values(history: RunHistory, axis: Axis) -> FloatArray:
 
 def x_at_steps(history: RunHistory, axis: Axis, wanted: FloatArray) -> FloatArray:
     """The x of given steps, between records by interpolation; nan outside the log, but step 0 is at 0."""
-    if axis == "step":
-        return wanted
-    steps, x = history.steps["step"], x_values(history, axis)
-    known = np.isfinite(x)
+    return wanted if axis == "step" else interpolated(history, x_values(history, axis), wanted)
+
+
+def interpolated(history: RunHistory, x: FloatArray, wanted: FloatArray, from_zero: bool = True) -> FloatArray:
+    """The x of given steps, where `x` is that of each row of `history.steps`; nan where it is not known.
+
+    from_zero: step 0 is at 0, and steps before the first record lie between, unless the log begins in the middle of a
+    run.
+    """
+    steps, known = history.steps["step"], np.isfinite(x)
     if not known.any():
         return np.full(len(wanted), np.nan)
-    steps, x = steps[known], x[known]
-    if steps[0] > 0 and _starts_at_the_beginning(history):
-        steps, x = np.concatenate(([0.0], steps)), np.concatenate(([0.0], x))
-    return np.interp(wanted, steps, x, left=np.nan, right=np.nan)
-
-
-def _starts_at_the_beginning(history: RunHistory) -> bool:
-    """Whether the first record is the first of its run, and not of a log that begins later."""
-    steps = history.steps["step"]
-    return bool(steps_covered(steps)[0] >= steps[0])
+    if not known.all():
+        steps, x = steps[known], x[known]
+    found = np.interp(wanted, steps, x, left=np.nan, right=np.nan)
+    usual = steps[1] - steps[0] if len(steps) > 1 else steps[0]
+    if from_zero and 0 < steps[0] <= max(1.0, usual):
+        early = wanted < steps[0]
+        found[early] = np.interp(wanted[early], [0.0, steps[0]], [0.0, x[0]], left=np.nan)
+    return found
 
 
 def validation_curve(history: RunHistory, axis: Axis) -> tuple[FloatArray, FloatArray]:

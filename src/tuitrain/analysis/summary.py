@@ -212,6 +212,9 @@ def _highest(values: FloatArray) -> float | None:
 
 def _weighted(values: FloatArray, weights: FloatArray) -> float | None:
     """Mean of the finite values, weighted where weights are known."""
+    if len(values) and weights.min() > 0 and math.isfinite(mean := float(np.average(values, weights=weights))):
+        # All are finite and have a weight: this needs fewer passes over them.
+        return mean
     finite = np.isfinite(values)
     if not finite.any():
         return None
@@ -226,6 +229,17 @@ def _rate(tokens: FloatArray, seconds: FloatArray, rates: FloatArray) -> float |
     both = np.isfinite(tokens) & np.isfinite(seconds)
     total = float(seconds[both].sum())
     return float(tokens[both].sum()) / total if total > 0 else _weighted(rates, seconds)
+
+
+def mean_over_time(history: RunHistory, key: str, seconds: FloatArray | None = None) -> float | None:
+    """The mean of a metric over the run, each record weighted by the time it stands for, as `summarize` has it.
+
+    Of tokens_per_sec it is all tokens by all seconds. None without a finite value. seconds: `step_seconds` if known.
+    """
+    seconds = step_seconds(history) if seconds is None else seconds
+    if key == "tokens_per_sec":
+        return _rate(tokens_covered(history), seconds, history.steps[key])
+    return _weighted(history.steps[key], seconds)
 
 
 def _mean_step_seconds(steps: FloatArray, seconds: FloatArray) -> float | None:

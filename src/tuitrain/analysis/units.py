@@ -1,9 +1,10 @@
-"""Numbers as people read them: counts, rates, durations, sizes."""
+"""Values as text: counts, rates, durations, sizes, shares, exact numbers, values of a configuration."""
 
 from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 from tuitrain.accounting.pace import MOST_SECONDS
 from tuitrain.accounting.pace import duration_text as duration
@@ -50,11 +51,26 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def scientific(value: float) -> str:
-    """Three significant digits and a power of ten: `3.00e-4`; `inf`, `-inf` and `nan` as they are."""
+def progress(fraction: float) -> str:
+    """A share of work as per cent, which is 100 % only when all is done."""
+    return percent(fraction if fraction == 1 else min(max(fraction, 0.0), 0.999))
+
+
+def exact(value: float, digits: int = 5) -> str:
+    """A number with so many significant digits: `2.3141`, `412,345`, `2.9131e-4`."""
     if not math.isfinite(value):
         return str(value)
-    mantissa, _, power = f"{value:.2e}".partition("e")
+    if abs(value) >= _MOST_PLAIN or 0 < abs(value) < 1e-3:
+        return scientific(value, digits)
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:,.{decimals}f}"
+
+
+def scientific(value: float, digits: int = 3) -> str:
+    """Significant digits and a power of ten: `3.00e-4`; `inf`, `-inf` and `nan` as they are."""
+    if not math.isfinite(value):
+        return str(value)
+    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
     return f"{mantissa}e{int(power)}" if value else "0"
 
 
@@ -77,6 +93,19 @@ def age(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size} {suffix}"
     return f"{whole} s" if whole > 4 else "now"
+
+
+def config_value(value: Any) -> str:
+    """A value of a configuration, close to how TOML writes it; None is `unset`."""
+    if value is None:
+        return "unset"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(config_value(item) for item in value)}]"
+    return str(value)
 
 
 def _three_digits(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tuitrain.cli.output import has_colour
@@ -37,16 +38,15 @@ def request_of(
     return PlotRequest(views, x=x, smoothing=smoothing, log=log)
 
 
-def print_small_loss(runs: Sequence[tuple[RunDirectory, RunHistory]], x: XAxis = "step", group_by: str = "") -> None:
-    """A chart of the loss above a table, and a blank line; nothing without a terminal, or before the first step."""
-    from tuitrain.plots.groups import GROUPABLE_PANELS
-
+def print_small_loss(runs: Sequence[tuple[RunDirectory, RunHistory]], x: XAxis = "step", group_by: str = "") -> bool:
+    """Print a small chart of the loss; returns False where there is no terminal or no step yet, and prints nothing."""
     columns, _, color = chart_area()
-    if sys.stdout.isatty() and any(len(history.steps) for _, history in runs):
-        request = request_of(runs, x)
-        request.group_by = group_by
-        print_charts([GROUPABLE_PANELS[0].build(request)], min(columns, _SMALL_COLUMNS), _SMALL_ROWS, color)
-        print()
+    if not (sys.stdout.isatty() and any(len(history.steps) for _, history in runs)):
+        return False
+    request = request_of(runs, x)
+    request.group_by = group_by
+    print_charts([build("loss", request)], min(columns, _SMALL_COLUMNS), _SMALL_ROWS, color)
+    return True
 
 
 def newest_steps(request: PlotRequest, count: int) -> Range | None:
@@ -58,9 +58,28 @@ def newest_steps(request: PlotRequest, count: int) -> Range | None:
     ends: list[float] = []
     for view in request.runs:
         if (step := view.history.step) is not None:
-            ends += view.series.place(request.x, np.array([max(step - count + 1, 0), step], dtype=np.float64)).tolist()
+            ends += view.series.x_at(request.x, np.array([max(step - count + 1, 0), step], dtype=np.float64)).tolist()
     known = [end for end in ends if np.isfinite(end)]
     return Range(min(known), max(known)) if known and min(known) < max(known) else None
+
+
+def build(panel: str, request: PlotRequest) -> Plot | HeatMap:
+    """A panel or a metric of these runs; KeyError where it is neither.
+
+    Of several runs without the newest value and the events of one, since here none is in focus.
+    """
+    from tuitrain.analysis.metrics import BY_KEY
+    from tuitrain.plots.groups import GROUPABLE_PANELS
+    from tuitrain.plots.model import Plot
+    from tuitrain.plots.panels import plot_of
+
+    grouped = next((each for each in GROUPABLE_PANELS if each.id == panel and request.group_by), None)
+    plot = grouped.build(request) if grouped else plot_of(request, panel)
+    if not isinstance(plot, Plot) or len(request.runs) < 2:
+        return plot
+    metric = BY_KEY.get(plot.metric)
+    title = metric.label if metric is not None and plot.title == metric.title else plot.title
+    return replace(plot, title=title, value="", markers=())
 
 
 def print_charts(

@@ -1,4 +1,4 @@
-"""Writing to the terminal: data to stdout, talk to stderr, colour only where it is wanted."""
+"""Output of the commands: data to stdout, messages to stderr, colours where the terminal has them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def has_colour() -> bool:
 
 
 def say(text: str) -> None:
-    """Talk to the person, on stderr."""
+    """Print a message on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -65,7 +65,7 @@ def print_json(value: Any) -> None:
 
 
 def print_facts(facts: Iterable[tuple[str, str]], indent: str = "  ") -> None:
-    """Two aligned columns: what it is, and what it comes to."""
+    """Print names and values in two aligned columns; a value may have several lines."""
     pairs = list(facts)
     width = max((len(name) for name, _ in pairs), default=0)
     for name, text in pairs:
@@ -102,12 +102,12 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], styles
     painted = _painter()
 
     def line(cells: Sequence[str], styles: Sequence[str]) -> str:
-        found = []
+        texts = []
         for at in shown:
             blanks = " " * (widths[at] - cell_len(cells[at]))
             text = painted(cells[at], styles[at])
-            found.append(blanks + text if columns[at].justify == "right" else text + blanks)
-        return "  ".join(found).rstrip()
+            texts.append(blanks + text if columns[at].justify == "right" else text + blanks)
+        return "  ".join(texts).rstrip()
 
     plain = [""] * len(columns)
     lines = [line([column.title for column in columns], ["bold"] * len(columns))]
@@ -118,7 +118,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], styles
 
 
 def _painter() -> Callable[[str, str], str]:
-    """What puts a text into a rich style, as far as the output has colours."""
+    """A function that gives a text a rich style, as far as the output has colours."""
     from rich.console import COLOR_SYSTEMS, Console
     from rich.style import Style
 

@@ -1,4 +1,4 @@
-"""Which files are text: a rule that the launcher and the engine share."""
+"""Which files are text: a rule of the launcher and the engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = ".txt, .md, .py …, .jsonl, .parquet, or these with .gz or .zst"
 
 
 def suffix(path: Path) -> str:
-    """What kind of file it is: the lower-case suffix below any compression."""
+    """The kind of a file: its lower-case suffix without that of a compression."""
     name = Path(path.name.lower())
     return Path(name.stem).suffix if name.suffix in COMPRESSIONS else name.suffix
 
@@ -28,7 +28,7 @@ def suffix(path: Path) -> str:
 def text_files(root: Path) -> Iterator[Path]:
     """The files of a known kind below a directory, hidden ones left out, in no order.
 
-    Raises OSError for a directory below it that cannot be read: it is not passed over in silence.
+    Raises OSError for a directory below it that cannot be read.
     """
 
     def fail(error: OSError) -> None:

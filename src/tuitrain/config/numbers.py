@@ -1,4 +1,4 @@
-"""Numbers as they are typed: `81.7B` for a count, `auto` for one that is left to be chosen."""
+"""Types of numbers in a configuration: counts such as `81.7B`, and `auto`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parse_count(value: object) -> object:
 
 
 def _in_one_sentence(value: object, check: ValidatorFunctionWrapHandler) -> object:
-    """Otherwise pydantic has one for the number and one for the word."""
+    """One error for both alternatives; pydantic reports one for the number and one for the word."""
     try:
         return check(value)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""The presets: one TOML file per recipe, shipped with the package."""
+"""The presets: one TOML file each, shipped with the package."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tuitrain.config.errors import quoted, suggest
 
 
 class UnknownPresetError(LookupError):
-    """No preset has that name; the message lists the nearest."""
+    """No preset has that name; the message suggests the most similar one."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A recipe: its name, one line about it, other names it answers to, and its file."""
+    """A preset: its name, a line that describes it, its other names, and its file."""
 
     name: str
     title: str
@@ -32,7 +32,7 @@ class Preset:
 
 
 def directory() -> Path:
-    """Where the presets lie: inside an installed wheel, or in the repository of an editable install."""
+    """The directory of the presets: in an installed wheel, or in the repository of an editable install."""
     packaged = Path(__file__).parent.parent / "_presets"
     return packaged if packaged.is_dir() else Path(__file__).parents[3] / "presets"
 
@@ -40,11 +40,11 @@ def directory() -> Path:
 @cache
 def all_presets() -> dict[str, Preset]:
     """Every preset by name, in the order of names."""
-    found = {}
+    presets = {}
     for path in sorted(directory().glob("*.toml")):
         about = tomllib.loads(path.read_text(encoding="utf-8")).get("about", {})
-        found[path.stem] = Preset(path.stem, about.get("title", ""), tuple(about.get("aliases", ())), path)
-    return found
+        presets[path.stem] = Preset(path.stem, about.get("title", ""), tuple(about.get("aliases", ())), path)
+    return presets
 
 
 def find(name: str) -> Preset:

@@ -1,6 +1,6 @@
-"""What may change when a run goes on from a checkpoint: a verdict for each key of the configuration.
+"""Which keys may change when a run resumes from a checkpoint.
 
-Application and engine both ask here, the one before anything is started, the other of the checkpoint itself.
+The launcher checks this against config.toml before it starts the engine, the engine against the checkpoint.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tuitrain.config.sections import DataConfig
 
 
 class Verdict(enum.Enum):
-    """What becomes of a resume that changes a key; the value says why, where there is something to say."""
+    """Whether a resume may change a key; the value is the reason, where there is one."""
 
     FREE = ""
     OTHER_SEQUENCES = "what a sequence number of the training data stands for has changed"
-    """Said in an alert: the run reads on from its position, but in another order or in another text."""
+    """Reported in an alert: the run continues at its position, but in another order or another text."""
     STATE = "the weights and the optimizer of its checkpoint do not go with that"
     HELD_OUT = "it could be evaluated on text that it was trained on"
 
@@ -49,7 +49,7 @@ _VERDICTS = {
     "train.seed": Verdict.OTHER_SEQUENCES,
     "optim.name": Verdict.STATE,
 }
-"""By key, or by section for the keys that are not named; every other key may change freely."""
+"""By key, or by section for keys that are not listed; every other key may change freely."""
 
 
 @dataclass(frozen=True)
@@ -69,27 +69,27 @@ def changes(before: RunConfig, after: RunConfig) -> list[Change]:
     ]
 
 
-def refusal(found: Iterable[Change]) -> str | None:
-    """One sentence when some of these changes are refused, else None."""
-    refused = [change for change in found if change.verdict.refused]
+def refusal(changes: Iterable[Change]) -> str | None:
+    """A sentence when some of these changes are refused, else None."""
+    refused = [change for change in changes if change.verdict.refused]
     if not refused:
         return None
-    told = " and ".join(f"{each.key} = {_text(each.after)} (it was {_text(each.before)})" for each in refused)
+    listed = " and ".join(f"{each.key} = {_text(each.after)} (it was {_text(each.before)})" for each in refused)
     reasons = " and ".join(dict.fromkeys(each.verdict.value for each in refused))
-    return f"The run cannot go on with {told}, since {reasons}: leave that out, or launch a new run."
+    return f"The run cannot go on with {listed}, since {reasons}: leave that out, or launch a new run."
 
 
-def other_sequences(found: Iterable[Change]) -> str | None:
+def other_sequences(changes: Iterable[Change]) -> str | None:
     """A sentence when some of these changes give sequence numbers another meaning, else None."""
-    told = [
+    listed = "; ".join(
         f"{each.key}: {_text(each.before)} → {_text(each.after)}"
-        for each in found
+        for each in changes
         if each.verdict is Verdict.OTHER_SEQUENCES
-    ]
-    if not told:
+    )
+    if not listed:
         return None
     return (
-        f"The run goes on with other data than before ({'; '.join(told)}): {Verdict.OTHER_SEQUENCES.value}, so of the "
+        f"The run goes on with other data than before ({listed}): {Verdict.OTHER_SEQUENCES.value}, so of the "
         "present epoch some text may come again and some not at all."
     )
 
@@ -107,7 +107,7 @@ def _verdict(key: str, before: RunConfig, after: RunConfig) -> Verdict:
 def _only_adds_text(before: DataConfig, after: DataConfig) -> bool:
     """Whether another data.max_tokens holds out none of the text that was trained on.
 
-    The end of a text may be held out: of less text it is a part that was trained on. Of a stream it is the beginning.
+    The end of a text is held out: the end of less text was trained on. Of a stream the beginning is held out.
     """
     both = before.shares.keys() & after.shares.keys()
     more = after.max_tokens is None or (before.max_tokens is not None and after.max_tokens > before.max_tokens)

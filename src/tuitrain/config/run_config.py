@@ -1,11 +1,13 @@
-"""A whole run configuration: read from a preset or TOML file, overridden by key=value, written back."""
+"""The configuration of a run: read from a preset or TOML file, overridden by key=value, written as TOML."""
 
 from __future__ import annotations
 
+import copy
 import errno
 from collections.abc import Iterable, Mapping
 from datetime import date, time
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args
 
 import tomli_w
@@ -30,17 +32,17 @@ from tuitrain.config.sections import (
 from tuitrain.files import MOST_LEVELS, expanded, near_path, parse_toml, read_regular
 
 MOST_BYTES = 1 << 20
-"""Of a configuration file."""
+"""Largest size of a configuration file."""
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
 class RunConfig(Section):
-    """Everything a run is asked to be."""
+    """All keys of a run, by section."""
 
     name: str = Field(default="run", pattern=NAME_PATTERN)
     """Short name of the run; letters, digits, dot, dash and underscore."""
     preset: str | None = None
-    """Preset the configuration started from, for `show` to list the differences."""
+    """Preset that the configuration is based on; `show` lists the differences."""
     model: ModelConfig = Field(default_factory=ModelConfig)
     data: DataConfig = Field(default_factory=DataConfig)
     optim: OptimConfig = Field(default_factory=OptimConfig)
@@ -64,10 +66,10 @@ class RunConfig(Section):
         return self.total_steps_from(0, 0)
 
     def total_steps_from(self, step: int, tokens: int) -> int:
-        """Optimizer steps of the whole run once `step` of them have been done, on `tokens` tokens.
+        """Optimizer steps of the whole run after `step` steps on `tokens` tokens.
 
-        It is less or more than `total_steps` where steps so far were of another size: max_steps counts steps, the token
-        budget tokens.
+        It differs from `total_steps` where steps so far were of another size: max_steps counts steps, the token budget
+        tokens.
         """
         limits = []
         if self.train.max_steps is not None:
@@ -114,27 +116,27 @@ class RunConfig(Section):
         return self.model_copy(update={"train": self.train.model_copy(update={"micro_batch_size": size})})
 
     def with_least_micro_batch(self) -> RunConfig:
-        """With one sequence where the micro-batch is auto: it divides whatever batch another one divides."""
+        """The same configuration with one sequence where the micro-batch is auto: 1 divides any batch."""
         return self.with_micro_batch(1) if self.train.micro_batch_size == "auto" else self
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested dict without unset keys: what config.toml and the `run` record hold."""
+        """Nested dict of plain values without unset keys, as in config.toml and the `run` record."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def to_toml(self) -> str:
-        """The resolved configuration as TOML; `tuitrain launch` accepts it as it is."""
+        """The resolved configuration as TOML, which `tuitrain launch` reads."""
         return tomli_w.dumps(self.to_dict())
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested tables as one dict of dotted keys, in their order."""
     flat: dict[str, Any] = {}
-    # Not a call for each level: a log may hold more of them than Python's stack.
-    waiting: list[tuple[str, Any]] = [(prefix + key, value) for key, value in reversed(list(tree.items()))]
-    while waiting:
-        name, value = waiting.pop()
+    # Without recursion: a log may have more levels than Python's stack.
+    pending: list[tuple[str, Any]] = [(prefix + key, value) for key, value in reversed(list(tree.items()))]
+    while pending:
+        name, value = pending.pop()
         if isinstance(value, Mapping):
-            waiting += ((f"{name}.{key}", inner) for key, inner in reversed(list(value.items())))
+            pending += ((f"{name}.{key}", inner) for key, inner in reversed(list(value.items())))
         else:
             flat[name] = value
     return flat
@@ -143,7 +145,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def parse_override(text: str) -> tuple[list[str], Any]:
     """Split `section.key=value` into its path and its value, read as TOML where it is TOML, else as text.
 
-    A key that holds text takes the words as they are, `name=2026-01-01` or `sampling.prompt=1e5`, quoted or not.
+    A key of type text takes the characters after `=`: `name=2026-01-01`, `sampling.prompt=1e5`. Raises ConfigError.
     """
     key, equals, raw = text.partition("=")
     key = key.strip()
@@ -157,14 +159,14 @@ def parse_override(text: str) -> tuple[list[str], Any]:
         value = parse_toml(f"value = {raw}")["value"]
     except ValueError:
         return path, raw
-    if isinstance(value, date | time) or (not isinstance(value, str) and _holds_text(path)):
+    if isinstance(value, date | time) or (not isinstance(value, str) and _is_text(path)):
         return path, raw
     return path, value
 
 
 def apply_overrides(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """A copy of the raw tree with each `section.key=value` set; the last one wins."""
-    result = _copy(tree)
+    result = copy.deepcopy(tree)
     for override in overrides:
         path, value = parse_override(override)
         table = result
@@ -180,29 +182,22 @@ def apply_overrides(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str,
     return result
 
 
-def _holds_text(path: list[str]) -> bool:
+def _is_text(path: list[str]) -> bool:
     """Whether the key at this path takes a string."""
     field = field_at(RunConfig, path)
     return field is not None and str in (field.annotation, *get_args(field.annotation))
 
 
 def optional(path: list[str]) -> bool:
-    """Whether `none` at this key means unset rather than the word."""
-    return ".".join(path) in {
-        "model.vocab_size", "model.window", "model.rope_scaling", "model.init_from", "train.max_steps",
-        "train.token_budget", "data.max_tokens", "data.mixture", "hardware.peak_tflops", "parallel.shard_size",
-        "preset",
-    }  # fmt: skip
-
-
-def _copy(tree: dict[str, Any]) -> dict[str, Any]:
-    return {key: _copy(value) if isinstance(value, dict) else value for key, value in tree.items()}
+    """Whether the key at this path may be unset, so that `none` means unset rather than the word."""
+    field = field_at(RunConfig, path)
+    return field is not None and NoneType in get_args(field.annotation)
 
 
 def validate(tree: Mapping[str, Any], origin: str = "", elsewhere: Iterable[str] = ()) -> RunConfig:
-    """Check a raw tree; raises ConfigError with one sentence for each thing that is wrong.
+    """The configuration of a raw tree. Raises ConfigError with one sentence for each problem.
 
-    origin: the file that the keys are from, but for those of `elsewhere`.
+    origin: the file that the keys are from, except those of `elsewhere`.
     """
     complete = dict(tree)
     complete.setdefault("train", {})

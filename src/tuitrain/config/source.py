@@ -1,15 +1,18 @@
-"""Names of data sources that mean a path on this machine."""
+"""Data sources that name a path on this machine, and the directory that caches are in."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
+
+import platformdirs
 
 from tuitrain.files import expanded
 
 
 class SourcePath(NamedTuple):
-    """A path, and what stands before and after it in the name of the source."""
+    """A path, with the parts of the source's name before and after it."""
 
     prefix: str
     path: Path
@@ -17,7 +20,7 @@ class SourcePath(NamedTuple):
 
 
 def source_path(source: str) -> SourcePath | None:
-    """The path that `data.source` (or a source of a mixture) names, `~` expanded; None for those that are no path.
+    """The path that `data.source` (or a source of a mixture) names, `~` expanded; None where it names none.
 
     After `hf:` comes NAME[:CONFIG] of a dataset on the Hub, or DIR[:CONFIG] if it begins with `/`, `.` or `~`.
     Raises FileNotFoundError where there is no such home directory.
@@ -31,3 +34,9 @@ def source_path(source: str) -> SourcePath | None:
         local = name.startswith(("/", ".", "~"))
         return SourcePath(prefix, expanded(directory), colon + config) if local else None
     return SourcePath(prefix, expanded(name))
+
+
+def cache_directory() -> Path:
+    """The directory of tokenized data: $TUITRAIN_CACHE_DIR, else the user's cache directory. Raises OSError."""
+    value = os.environ.get("TUITRAIN_CACHE_DIR")
+    return expanded(value).absolute() if value else Path(platformdirs.user_cache_dir("tuitrain"))

@@ -1,4 +1,4 @@
-"""Following console.log: the text that a run's process printed, as it comes."""
+"""Following a console log: the text that a run's process appends to it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ CHUNK_BYTES = 4 << 20
 
 
 class ConsoleFollower:
-    """Reads what was appended to a console log since the last call; a missing file is waited for.
+    """Reads what was appended to a console log since the last call.
 
-    A file that became shorter is read again from its start.
+    A file that became shorter is read again from its start; a missing one has no text yet.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
@@ -22,7 +22,7 @@ class ConsoleFollower:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def poll(self) -> str:
-        """The new text, at most CHUNK_BYTES of it; empty when there is none."""
+        """The new text, decoded from at most CHUNK_BYTES; empty when there is none."""
         try:
             with open_regular(self.path) as file:
                 if file.seek(0, 2) < self._offset:

@@ -1,4 +1,4 @@
-"""One way to start a run of the engine on this machine: checked, labelled, and on its own."""
+"""Start a run of the engine on this machine: check it, make its directory, start a detached process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuitrain.runs import RunDirectory
 
 @dataclass(frozen=True)
 class Started:
-    """A run that has been started, its process, and a sentence where it has fewer processes than there are GPUs."""
+    """A started run, its process, and a note where it has fewer processes than there are GPUs."""
 
     run: RunDirectory
     process: subprocess.Popen[bytes]
@@ -26,10 +26,10 @@ class Started:
 def start_run(
     config: RunConfig, runs_dir: Path, label: Label, *, gpus: int | None = None, force: bool = False
 ) -> Started:
-    """Check what can be checked, make the run's directory and start the engine in a session of its own.
+    """Run the preflight checks, make the run's directory and start the engine in a session of its own.
 
-    Raises LaunchError when it cannot be started as it stands, OSError when no process or directory can be made; then
-    there is no run directory either.
+    Raises LaunchError or ConfigError when a check fails, OSError when no process or directory can be made. No run
+    directory is left then.
     """
     processes = preflight.check(config, gpus=gpus, force=force)
     run = new_run(runs_dir, config)

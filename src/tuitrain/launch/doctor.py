@@ -1,4 +1,4 @@
-"""What this machine has for training and for looking at it, each with what to do when it is not there."""
+"""What this machine has for training and for the dashboard, with advice where something is missing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
 import psutil
 
 from tuitrain import __version__
 from tuitrain.accounting import find_gpu
-from tuitrain.files import expanded
+from tuitrain.config.source import cache_directory
 from tuitrain.launch.machine import GB, find_gpus, torch_is_cpu_only
 from tuitrain.runs.settings import settings_files, user_file
 
@@ -26,7 +25,7 @@ NEEDED_BY_ENGINE = ("torch",)
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, how it is, and what to do if it is not well."""
+    """One line of the report: a component, its state, and advice where it is not ok."""
 
     level: Literal["ok", "warn", "missing"]
     name: str
@@ -35,7 +34,7 @@ class Finding:
 
 
 def examine(runs_dir: Path) -> list[Finding]:
-    """Look at everything. Nothing of the engine is imported."""
+    """All findings. Nothing of the engine is imported."""
     return [
         Finding("ok", "python", f"{platform.python_version()} at {sys.executable}"),
         Finding("ok", "tuitrain", __version__),
@@ -50,16 +49,10 @@ def examine(runs_dir: Path) -> list[Finding]:
     ]
 
 
-def cache_directory() -> Path:
-    """Where tokenized data is kept: $TUITRAIN_CACHE_DIR, else the user's cache directory."""
-    given = os.environ.get("TUITRAIN_CACHE_DIR")
-    return expanded(given).absolute() if given else Path(platformdirs.user_cache_dir("tuitrain"))
-
-
 def _settings() -> Finding:
-    """The settings files that are read. SettingsError says what is wrong with one."""
-    found = [str(file.path) for file in settings_files()]
-    return Finding("ok", "settings", ", ".join(found) or f"none; yours would be {user_file()}")
+    """The settings files that are read. Raises SettingsError for a file with an error."""
+    paths = [str(file.path) for file in settings_files()]
+    return Finding("ok", "settings", ", ".join(paths) or f"none; yours would be {user_file()}")
 
 
 def _package(name: str) -> Finding:
@@ -84,9 +77,8 @@ def _gpus() -> list[Finding]:
         else:
             findings.append(Finding("ok", f"GPU {index}", f"{detail}, peak {known.bf16_tflops:g} TFLOP/s dense bf16"))
     if torch_is_cpu_only():
-        findings.append(
-            Finding("warn", "CUDA", "this torch was built for the CPU only", "install a CUDA build of torch")
-        )
+        detail, advice = "this torch was built for the CPU only", "install a CUDA build of torch"
+        findings.append(Finding("warn", "CUDA", detail, advice))
     return findings
 
 
@@ -97,12 +89,10 @@ def _cpu() -> Finding:
 
 
 def _compiler() -> Finding:
-    found = next(
-        (path for name in (os.environ.get("CXX"), "c++", "g++", "clang++") if name and (path := shutil.which(name))),
-        None,
-    )
-    if found:
-        return Finding("ok", "C++ compiler", found)
+    names = (os.environ.get("CXX"), "c++", "g++", "clang++")
+    path = next((path for name in names if name and (path := shutil.which(name))), None)
+    if path:
+        return Finding("ok", "C++ compiler", path)
     return Finding("warn", "C++ compiler", "none", "train.compile stays off on the CPU; install g++ or clang++")
 
 
@@ -116,9 +106,8 @@ def _terminal() -> Finding:
     if "utf" not in sys.stdout.encoding.lower():
         return Finding("warn", "terminal", detail, "charts are drawn with braille: set a UTF-8 locale")
     if kind == "dumb" or size.columns < 80 or size.lines < 24:
-        return Finding(
-            "warn", "terminal", detail, "the dashboard wants at least 80×24 and a terminal that moves its cursor"
-        )
+        advice = "the dashboard needs at least 80×24 and a terminal that moves its cursor"
+        return Finding("warn", "terminal", detail, advice)
     return Finding("ok", "terminal", detail)
 
 

@@ -1,7 +1,7 @@
-"""Starting a run on this machine: its own session, its output in console.log, its facts in run.json.
+"""Starting a process of a run on this machine: its own session, its output in console.log, its metadata in run.json.
 
-There is one way to start a process, detached. In the foreground the launcher follows the console and passes signals
-on, so that a run looks the same on disk however it was started.
+Every process is started detached. In the foreground the launcher follows the console and forwards signals, so that a
+run looks the same on disk however it was started.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from tuitrain.launch.machine import usable_cores
 from tuitrain.runs import RunDirectory, create_run_directory
 from tuitrain.runs.editing import EditError, edited_facts
 from tuitrain.runs.lock import LockedError, exclusive
-from tuitrain.runs.newest import end_of_lines
+from tuitrain.runs.log_ends import end_of_lines
 
 SPIN_COUNT = 10_000
 """How often libgomp's threads look for work before they sleep (GOMP_SPINCOUNT): `bench/threads.py` compares values."""
 POLL_S = 0.1
-START_PATIENCE_S = 1.0
-"""One that only looks whether a run is being started holds the lock for a moment."""
+START_TIMEOUT_S = 1.0
+"""Time to wait for the start lock: a process that only tests it holds it for a moment."""
 
 
 @dataclass(frozen=True)
 class Label:
-    """What a person calls a run: only for reading."""
+    """Name, tags and notes that a user gave a run."""
 
     name: str
     tags: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Label:
 
 
 def train_command(run: RunDirectory, *, processes: int = 1) -> list[str]:
-    """The engine's command line for a run directory; several processes are torchrun's to start and to watch."""
+    """The engine's command line for a run directory; torchrun starts and monitors several processes."""
     command = [sys.executable]
     if processes > 1:
         command += ["-m", "tuitrain_engine.torchrun", "--standalone", "--nproc-per-node", str(processes)]
@@ -56,12 +56,12 @@ def train_command(run: RunDirectory, *, processes: int = 1) -> list[str]:
 
 
 def wrapped_command(run: RunDirectory, command: Sequence[str]) -> list[str]:
-    """The command line that runs somebody else's training program as a run."""
+    """The command line that runs an external training program as a run."""
     return [sys.executable, "-m", "tuitrain.launch.external", str(run.path), *command]
 
 
 def new_run(runs_dir: Path, config: RunConfig) -> RunDirectory:
-    """A run directory with the resolved configuration in it. Raises OSError, and then leaves none."""
+    """Make a run directory with the resolved configuration in it. Raises OSError, and then leaves none."""
     run = create_run_directory(runs_dir.absolute(), config.name)
     try:
         with writing(run.config):
@@ -74,12 +74,12 @@ def new_run(runs_dir: Path, config: RunConfig) -> RunDirectory:
 
 @contextmanager
 def starting(run: RunDirectory) -> Iterator[None]:
-    """To be held while a process of the run is being started: `stop` waits for it, and another start is refused.
+    """The start lock, held while a process of the run is being started: `stop` waits for it.
 
     Raises LaunchError when another process holds it.
     """
     try:
-        with exclusive(run.start_lock, START_PATIENCE_S):
+        with exclusive(run.start_lock, START_TIMEOUT_S):
             yield
     except LockedError:
         raise LaunchError(f"{run.run_id} is being started by another process.", exit_code=1) from None
@@ -88,14 +88,15 @@ def starting(run: RunDirectory) -> Iterator[None]:
 def start(
     run: RunDirectory, command: Sequence[str], label: Label | None, *, processes: int = 1
 ) -> subprocess.Popen[bytes]:
-    """Start a process that outlives this one and its terminal; raises OSError when it cannot be started.
+    """Start a process that outlives this one and its terminal, and write its metadata to run.json.
 
-    label: None leaves name, tags and notes of the run as they are. processes: how many workers the command starts, of
-    which each gets its share of the cores. Raises LaunchError when run.json cannot be written; no process is left then.
+    label: None keeps name, tags and notes of the run. processes: the number of workers that the command starts; each
+    gets its share of the cores. Raises OSError when the process cannot be started, LaunchError when run.json cannot be
+    written; no process is left then.
     """
     process = None
     try:
-        # Locked over the start, so that what somebody tags meanwhile is not lost.
+        # Locked during the start, so that tags set meanwhile are not lost.
         with edited_facts(run) as facts:
             started, log_bytes = time.time(), end_of_lines(run.metrics)
             process = _spawn(run, command, processes)
@@ -113,7 +114,7 @@ def start(
             }
     except EditError as error:
         if process is not None:
-            # Nobody would find it.
+            # Without run.json no command could find the process.
             process.kill()
             process.wait()
         raise LaunchError(str(error), exit_code=1) from None
@@ -133,11 +134,11 @@ def _spawn(run: RunDirectory, command: Sequence[str], processes: int) -> subproc
 
 
 def process_environment(run: RunDirectory, processes: int = 1) -> dict[str, str]:
-    """The environment of a run's process: this one's, where the run is, and output that is not held back.
+    """The environment of a run's process: this one's, the run's directory and id, and unbuffered output.
 
-    Several processes share the cores; torchrun would give each of them one thread, whatever there is. On a GPU torch
-    takes memory in segments that can grow, so that steps of other shapes (evaluation, text) leave fewer gaps. What the
-    user has set stays.
+    Several processes share the cores; torchrun would give each of them one thread. On a GPU torch allocates segments
+    that can grow, so that steps of other shapes (evaluation, text) fragment the memory less. Variables that the user
+    has set are kept.
     """
     own = {"TUITRAIN_RUN_DIR": str(run.path), "TUITRAIN_RUN_ID": run.run_id, "PYTHONUNBUFFERED": "1"}
     shared = {"OMP_NUM_THREADS": str(max(1, usable_cores() // processes))} if processes > 1 else {}
@@ -163,38 +164,34 @@ def follow(
     foreground: bool,
     console_bytes: int = 0,
 ) -> int:
-    """Pass the console on to `write` until the process ends; returns its exit code (1 when a signal killed it).
+    """Call `write` with the text of the console until the process ends; returns its exit code, 1 after a signal.
 
-    console_bytes: how much of the console is of earlier attempts, and is left out.
-
-    foreground: Ctrl-C, SIGTERM, SIGQUIT, SIGUSR2 and a hang-up of the terminal are passed on to the process, which then
-    stops gracefully, and so is SIGUSR1, at which it saves. Otherwise Ctrl-C raises KeyboardInterrupt here and the
-    process trains on.
+    console_bytes: size of the console from earlier attempts, which is skipped. foreground: SIGINT, SIGTERM, SIGQUIT,
+    SIGUSR2 and SIGHUP are forwarded to the process, which then stops gracefully, and SIGUSR1, at which it saves.
+    Otherwise Ctrl-C raises KeyboardInterrupt here and the training continues.
     """
     console = ConsoleFollower(run.console, console_bytes)
-    with _passing_on_signals(process.pid) if foreground else nullcontext():
-        while process.poll() is None:
-            _pass_on(console, write)
-            time.sleep(POLL_S)
-    _pass_on(console, write)
+    with _forwarded_signals(process.pid) if foreground else nullcontext():
+        running = True
+        while running:
+            # What is written until the end of the process is read after it.
+            running = process.poll() is None
+            while text := console.poll():
+                write(text)
+            time.sleep(POLL_S if running else 0)
     return process.returncode if process.returncode >= 0 else 1
 
 
-def _pass_on(console: ConsoleFollower, write: Callable[[str], object]) -> None:
-    while text := console.poll():
-        write(text)
-
-
 @contextmanager
-def _passing_on_signals(pid: int) -> Iterator[None]:
-    def pass_on(number: int, frame: FrameType | None) -> None:
+def _forwarded_signals(pid: int) -> Iterator[None]:
+    def forward(number: int, frame: FrameType | None) -> None:
         os.kill(pid, signal.SIGTERM if number == signal.SIGHUP else number)
 
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        # It is where the launcher runs under nohup.
+        # It is ignored under nohup.
         numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, pass_on) for number in numbers}
+    before = {number: signal.signal(number, forward) for number in numbers}
     try:
         yield
     finally:

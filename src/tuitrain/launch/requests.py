@@ -1,4 +1,4 @@
-"""Asking a live run for something at its next step boundary, and hearing what came of it."""
+"""Requests to a live run, which it fulfils at its next step boundary, and the answers in its log."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tuitrain.events import AnyRecord, Checkpoint, Control, End, Eval
 from tuitrain.launch.errors import LaunchError
 from tuitrain.runs import LogFollower, RunDirectory, Status, read_snapshot
 
-STILL_GOOD = ("done", "begun")
-"""How the result of a request begins that was met; anything else is told as it is."""
+ACCEPTED = ("done", "begun")
+"""First words of the result of a request that was accepted."""
 
 
-def ask_run(run: RunDirectory, request: str) -> str:
-    """Leave a request (`checkpoint`, `eval`, `snapshot`); returns the sentence that says so.
+def send_request(run: RunDirectory, request: str) -> str:
+    """Write a request (`checkpoint`, `eval`, `snapshot`); returns a sentence that confirms it.
 
     Raises LaunchError when the run is not live.
     """
@@ -25,7 +25,7 @@ def ask_run(run: RunDirectory, request: str) -> str:
 
 
 class RequestMonitor:
-    """Reads what a run writes to its log after this moment, to tell what came of a request."""
+    """Reads what a run appends to its log from now on, for the answer to a request."""
 
     def __init__(self, run: RunDirectory, request: str) -> None:
         self.run, self.request = run, request
@@ -33,38 +33,35 @@ class RequestMonitor:
         self._follower = LogFollower(run.metrics, start=size)
 
     def poll(self) -> str | None:
-        """A sentence once it is known what came of the request; None until then. Raises OSError."""
-        for record in self._follower.poll().records:
-            told = self._told(record)
-            if told is not None:
-                return f"{self.run.run_id}: {told}"
-        return None
+        """A sentence with the answer once it is in the log; None until then. Raises OSError."""
+        answers = map(self._answer, self._follower.poll().records)
+        return next((f"{self.run.run_id}: {answer}" for answer in answers if answer is not None), None)
 
-    def lost(self) -> str | None:
-        """A sentence when the run is over without an answer; None while one may come."""
+    def poll_status(self) -> str | None:
+        """A sentence when the run is over, so that no answer will follow; None while one may."""
         status = read_snapshot(self.run).status
         if status.live:
             return None
-        lost = "its process is gone" if status is Status.CRASHED else f"it is {status}"
-        return f"{self.run.run_id}: {lost}; nothing came of the {self.request} request."
+        reason = "its process is gone" if status is Status.CRASHED else f"it is {status}"
+        return f"{self.run.run_id}: {reason}; nothing came of the {self.request} request."
 
-    def _told(self, record: AnyRecord) -> str | None:
+    def _answer(self, record: AnyRecord) -> str | None:
         match record:
             case End():
                 at = "" if record.step is None else f" at step {record.step:,}"
                 return f"{record.status}{at}{f', {record.reason}' if record.reason else ''}."
             case Checkpoint() if self.request == "checkpoint":
                 size = "" if record.bytes is None else f", {_size(record.bytes)}"
-                took = "" if record.duration_ms is None else f" in {units.milliseconds(record.duration_ms)}"
-                return f"saved {record.path}{size}{took}."
+                duration = "" if record.duration_ms is None else f" in {units.milliseconds(record.duration_ms)}"
+                return f"saved {record.path}{size}{duration}."
             case Eval() if self.request == "eval":
                 loss = metric("val_loss").text(record.loss)
                 return f"evaluated at step {record.step:,}: {record.split} loss {loss}."
-            case Control() if record.request == self.request and not record.result.startswith(STILL_GOOD):
+            case Control() if record.request == self.request and not record.result.startswith(ACCEPTED):
                 return f"{record.request}: {record.result}."
         return None
 
 
 def _size(count: int) -> str:
-    """Bytes in the unit in which they are not zero."""
+    """Bytes in a unit in which they are not zero."""
     return units.gigabytes(count / 1e9) if count >= 1e8 else f"{count / 1e6:.3g} MB"

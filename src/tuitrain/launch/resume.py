@@ -1,4 +1,4 @@
-"""Continuing a run from its newest valid checkpoint, in the same directory and the same log."""
+"""Resuming a run from its newest valid checkpoint, in the same directory and the same log."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tuitrain.launch.processes import Processes
 from tuitrain.runs import RunDirectory, RunSnapshot, Status, lock_held, read_snapshot
 from tuitrain.runs.status import process_alive
 
-ASKED_CONFIG = ".config.asked.toml"
-"""Where the configuration of a resume lies until the engine has read it."""
-EXIT_PATIENCE_S = 10.0
-"""How long a process may take to go after it has written its `end` record."""
+RESUME_CONFIG = ".config.asked.toml"
+"""File with the configuration of a resume, until the engine has made it the run's."""
+EXIT_TIMEOUT_S = 10.0
+"""Time for a process to exit after it has written its `end` record."""
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """A run that goes on: its process, the checkpoint it was started from, and what its console held before, bytes."""
+    """A resumed run: its process, the checkpoint it was started from, and the size of its console before, in bytes."""
 
     process: subprocess.Popen[bytes]
     checkpoint: Path
@@ -38,41 +38,44 @@ class Resumed:
 def prepare_resume(
     run: RunDirectory, overrides: Sequence[str] = (), *, gpus: int | None = None, force: bool = False
 ) -> tuple[RunConfig, Processes]:
-    """Check that a run can go on; its configuration with the overrides applied, and its processes. Changes nothing.
+    """Check that a run can be resumed; returns its configuration with the overrides, and its processes.
 
-    gpus: None is as many as the run had. Raises LaunchError, also for overrides that the checkpoint does not go with,
-    ConfigError or FileNotFoundError.
+    Writes nothing. gpus: None is as many as the run had. Raises LaunchError, also for overrides that do not suit the
+    checkpoint, ConfigError or FileNotFoundError.
     """
     if not run.config.exists():
         raise LaunchError(f"{run.run_id} has no config.toml: it was not started by this engine and cannot be resumed.")
-    now = read_snapshot(run)
-    _check_is_over(run, now)
+    snapshot = read_snapshot(run)
+    _check_is_over(run, snapshot)
     checkpoints = complete_checkpoints(run.path)
     if not checkpoints:
         raise LaunchError(f"{run.run_id} has no complete checkpoint to continue from.", exit_code=3)
     before, config = load_config(str(run.config)), load_config(str(run.config), overrides)
-    _check_changes(before, config)
-    _check_steps_left(now, before, config, checkpoints[-1].step)
-    if gpus is None and now.info is not None:
-        gpus = now.info.processes
+    refusal = resuming.refusal(resuming.changes(*map(preflight.with_absolute_paths, (before, config))))
+    if refusal:
+        raise LaunchError(refusal)
+    _check_steps_left(snapshot, before, config, checkpoints[-1].step)
+    if gpus is None and snapshot.info is not None:
+        gpus = snapshot.info.processes
     return config, preflight.check(config, gpus=gpus, force=force)
 
 
-def _check_steps_left(now: RunSnapshot, before: RunConfig, config: RunConfig, done: int) -> None:
-    """Raise LaunchError when nothing is left to do after `done` steps, those of the newest checkpoint.
+def _check_steps_left(snapshot: RunSnapshot, before: RunConfig, config: RunConfig, done: int) -> None:
+    """Raise LaunchError when no steps are left after `done`, the step of the newest checkpoint.
 
-    A run that was killed after its last checkpoint may lack what was due beside it, and may go on to make up for it.
+    A run that was killed after its last checkpoint may lack the evaluation or sample of that step, and may be resumed
+    for them.
     """
-    per_step = (now.run.tokens_per_step if now.run else None) or before.tokens_per_step
-    newest = now.step
+    per_step = (snapshot.run.tokens_per_step if snapshot.run else None) or before.tokens_per_step
+    newest = snapshot.step
     tokens = done * per_step
     if newest is not None and newest.tokens is not None:
         tokens = newest.tokens - (newest.step - done) * per_step
     total = config.total_steps_from(done, tokens)
-    unfinished = now.status in (Status.FAILED, Status.CRASHED) and before.total_steps_from(done, tokens) == done
+    unfinished = snapshot.status in (Status.FAILED, Status.CRASHED) and before.total_steps_from(done, tokens) == done
     if total > done or (total == done and unfinished):
         return
-    run_id, train = now.directory.run_id, config.train
+    run_id, train = snapshot.directory.run_id, config.train
     reached = {
         key: (limit, 2 * spent)
         for key, limit, spent in (("max_steps", train.max_steps, done), ("token_budget", train.token_budget, tokens))
@@ -86,27 +89,21 @@ def _check_steps_left(now: RunSnapshot, before: RunConfig, config: RunConfig, do
     )
 
 
-def _check_is_over(run: RunDirectory, now: RunSnapshot) -> None:
+def _check_is_over(run: RunDirectory, snapshot: RunSnapshot) -> None:
     """Raise LaunchError while a process of the run may still write to its log or its checkpoints."""
-    if now.status.live and process_alive(now.info) is not False:
-        raise LaunchError(f"{run.run_id} is {now.status}: stop it first, with `tuitrain stop {run.run_id}`.")
-    deadline = time.monotonic() + (0.0 if now.status.live else EXIT_PATIENCE_S)
+    status, stop = snapshot.status, f"`tuitrain stop {run.run_id}`"
+    if status.live and process_alive(snapshot.info) is not False:
+        raise LaunchError(f"{run.run_id} is {status}: stop it first, with {stop}.")
+    deadline = time.monotonic() + (0.0 if status.live else EXIT_TIMEOUT_S)
     while lock_held(run.lock):
         if time.monotonic() >= deadline:
-            if not now.status.live:
-                raise LaunchError(f"{run.run_id} is {now.status}, but its process is still there: try again later.")
+            if not status.live:
+                raise LaunchError(f"{run.run_id} is {status}, but its process is still there: try again later.")
             raise LaunchError(
-                f"{run.run_id} is still training although its launcher is gone: stop it first, with `tuitrain stop "
-                f"{run.run_id}` or `tuitrain stop {run.run_id} --now`."
+                f"{run.run_id} is still training although its launcher is gone: stop it first, with {stop} or "
+                f"`tuitrain stop {run.run_id} --now`."
             )
         time.sleep(POLL_S)
-
-
-def _check_changes(before: RunConfig, after: RunConfig) -> None:
-    """Raise LaunchError when a key changes that must not."""
-    refusal = resuming.refusal(resuming.changes(*map(preflight.with_absolute_paths, (before, after))))
-    if refusal:
-        raise LaunchError(refusal)
 
 
 def resume_run(
@@ -114,8 +111,8 @@ def resume_run(
 ) -> Resumed:
     """Start the engine on the newest checkpoint of a run that is over. Raises as `prepare_resume` does, and OSError.
 
-    The configuration with the overrides is handed to the engine, which makes it the run's when it is certain that the
-    checkpoint goes with it. Requests that were meant for the earlier attempt are dropped.
+    The engine gets the configuration with the overrides, and makes it the run's once it has loaded the checkpoint.
+    Requests to the earlier attempt are deleted.
     """
     with starting(run):
         config, processes = prepare_resume(run, overrides, gpus=gpus, force=force)
@@ -123,10 +120,10 @@ def resume_run(
         checkpoint = complete_checkpoints(run.path)[-1].path
         with suppress(FileNotFoundError):
             take_requests(run.path)
-        asked = run.path / ASKED_CONFIG
-        with writing(asked):
-            asked.write_text(preflight.with_absolute_paths(config).to_toml(), encoding="utf-8")
+        path = run.path / RESUME_CONFIG
+        with writing(path):
+            path.write_text(preflight.with_absolute_paths(config).to_toml(), encoding="utf-8")
         console_bytes = run.console.stat().st_size if run.console.exists() else 0
-        command = [*train_command(run, processes=processes.count), "--resume", "--config", str(asked)]
+        command = [*train_command(run, processes=processes.count), "--resume", "--config", str(path)]
         process = start(run, command, None, processes=processes.count)
     return Resumed(process, checkpoint, console_bytes)

@@ -1,4 +1,4 @@
-"""Proving a configuration before it is queued: ten steps that also evaluate, sample, save, load and draw."""
+"""The smoke test of a configuration: ten steps that also evaluate, sample, save, load and draw."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,19 +34,19 @@ class Check:
 
 @dataclass(frozen=True)
 class SmokeResult:
-    """The checklist, and the run directory, which is kept only when something failed."""
+    """The checklist, and the run directory, which is kept only when a check failed."""
 
     checks: tuple[Check, ...]
     kept: Path | None
 
     @property
     def ok(self) -> bool:
-        """Whether everything worked."""
+        """Whether all checks passed."""
         return all(check.ok for check in self.checks)
 
 
 def smoke_config(config: RunConfig) -> RunConfig:
-    """The same run cut down to ten steps, with an evaluation, a sample and a checkpoint each five."""
+    """The same run cut down to ten steps, with an evaluation, a sample and a checkpoint every five."""
     tree = config.to_dict()
     tree["train"].pop("token_budget", None)
     tree["train"]["max_steps"] = STEPS
@@ -60,82 +60,71 @@ def smoke_config(config: RunConfig) -> RunConfig:
 def run_smoke(
     config: RunConfig,
     draw: Callable[[RunDirectory], Sequence[Path]],
-    tell: Callable[[Check], object],
+    report: Callable[[Check], object],
     *,
     processes: int = 1,
 ) -> SmokeResult:
-    """Run the checklist, telling each line as it is known. draw makes the figures of a run into its directory.
+    """Run the checklist and report each check as it ends. draw writes the figures of a run and returns their paths.
 
-    The training takes `processes` processes; what looks at the checkpoint afterwards takes one.
+    The training takes `processes` processes; the checks of the checkpoint take one.
     """
     runs_dir = Path(tempfile.mkdtemp(prefix="tuitrain-smoke-"))
     run = new_run(runs_dir, smoke_config(config))
-    checks: list[Check] = []
-
-    def note(check: Check) -> bool:
+    checks = []
+    for check in _checks(run, config.sampling.prompt, draw, processes):
         checks.append(check)
-        tell(check)
-        return check.ok
-
-    if note(_train(run, processes)):
-        history = load_history(run)
-        for check in (_losses(history), _evaluation(history), _sample(history), _checkpoint(history)):
-            note(check)
-        note(_engine(run, "checkpoint loads again", "check-checkpoint"))
-        note(
-            _engine(run, "text from the checkpoint", "sample", "--prompt", config.sampling.prompt, "--max-tokens", "8")
-        )
-        note(_figure(run, draw))
+        report(check)
     result = SmokeResult(tuple(checks), kept=None if all(check.ok for check in checks) else run.path)
-    if result.kept is None:
+    if result.ok:
         shutil.rmtree(runs_dir)
     return result
 
 
+def _checks(
+    run: RunDirectory, prompt: str, draw: Callable[[RunDirectory], Sequence[Path]], processes: int
+) -> Iterator[Check]:
+    training = _train(run, processes)
+    yield training
+    if not training.ok:
+        return
+    yield from _log_checks(load_history(run))
+    yield _engine_check(run, "checkpoint loads again", "check-checkpoint")
+    yield _engine_check(run, "text from the checkpoint", "sample", "--prompt", prompt, "--max-tokens", "8")
+    yield _figure(run, draw)
+
+
 def _train(run: RunDirectory, processes: int) -> Check:
-    began = time.monotonic()
+    start_time = time.monotonic()
     process = start(run, train_command(run, processes=processes), Label("smoke"), processes=processes)
     code = follow(run, process, lambda text: None, foreground=True)
-    seconds = time.monotonic() - began
     if code == 130:
         shutil.rmtree(run.path.parent)
         raise KeyboardInterrupt
-    done = f"{STEPS} steps" if processes == 1 else f"{STEPS} steps on {processes} processes"
-    detail = done if code == 0 else _reason(run.console, code)
-    return Check("training", code == 0, detail, seconds)
+    steps = f"{STEPS} steps" if processes == 1 else f"{STEPS} steps on {processes} processes"
+    detail = steps if code == 0 else _last_line(run.console) or f"exit code {code}"
+    return Check("training", code == 0, detail, time.monotonic() - start_time)
 
 
-def _losses(history: RunHistory) -> Check:
+def _log_checks(history: RunHistory) -> Iterator[Check]:
+    """Whether the log has what such a run writes."""
     losses = history.steps.series("loss")[1].tolist()
-    ok = len(losses) == STEPS and all(map(math.isfinite, losses))
+    finite = len(losses) == STEPS and all(map(math.isfinite, losses))
     detail = f"{losses[0]:.3f} → {losses[-1]:.3f}" if losses else "no step was logged"
-    return Check("losses are finite", ok, detail)
+    yield Check("losses are finite", finite, detail)
+    missing = "none in the log"
+    loss, samples, checkpoints = history.evals.last("loss"), len(history.samples), history.checkpoints
+    yield Check("evaluation", loss is not None, missing if loss is None else f"loss {loss:.3f}")
+    yield Check("text samples", samples > 0, f"{samples} in the log" if samples else missing)
+    size = checkpoints[-1].bytes if checkpoints else None
+    written = f"{len(checkpoints)} written{'' if size is None else f', {size / 1e6:.1f} MB'}"
+    yield Check("checkpoints", bool(checkpoints), written if checkpoints else missing)
 
 
-def _evaluation(history: RunHistory) -> Check:
-    loss = history.evals.last("loss")
-    return Check("evaluation", loss is not None, f"loss {loss:.3f}" if loss is not None else "none in the log")
-
-
-def _sample(history: RunHistory) -> Check:
-    count = len(history.samples)
-    return Check("text samples", count > 0, f"{count} in the log" if count else "none in the log")
-
-
-def _checkpoint(history: RunHistory) -> Check:
-    if not history.checkpoints:
-        return Check("checkpoints", False, "none in the log")
-    newest = history.checkpoints[-1]
-    size = f", {newest.bytes / 1e6:.1f} MB" if newest.bytes is not None else ""
-    return Check("checkpoints", True, f"{len(history.checkpoints)} written{size}")
-
-
-def _engine(run: RunDirectory, name: str, *arguments: str) -> Check:
-    """Call the engine on the finished run; what it prints last is the reason when it fails."""
-    began = time.monotonic()
-    command = [sys.executable, "-m", "tuitrain_engine", arguments[0], "--run-dir", str(run.path), *arguments[1:]]
+def _engine_check(run: RunDirectory, name: str, command: str, *arguments: str) -> Check:
+    """Run a command of the engine on the finished run; the detail is the last line that it prints."""
+    start_time = time.monotonic()
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "tuitrain_engine", command, "--run-dir", str(run.path), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -143,19 +132,18 @@ def _engine(run: RunDirectory, name: str, *arguments: str) -> Check:
         env=process_environment(run),
     )
     lines = (done.stderr if done.returncode else done.stdout).strip().splitlines() or ["nothing printed"]
-    return Check(name, done.returncode == 0, lines[-1][:100], time.monotonic() - began)
+    return Check(name, done.returncode == 0, lines[-1][:100], time.monotonic() - start_time)
 
 
 def _figure(run: RunDirectory, draw: Callable[[RunDirectory], Sequence[Path]]) -> Check:
-    began = time.monotonic()
+    start_time = time.monotonic()
     try:
         paths = draw(run)
     except (OSError, ValueError, LookupError, LaunchError) as error:
-        return Check("figure", False, str(error), time.monotonic() - began)
-    return Check("figure", bool(paths), ", ".join(path.name for path in paths), time.monotonic() - began)
+        return Check("figure", False, str(error), time.monotonic() - start_time)
+    return Check("figure", bool(paths), ", ".join(path.name for path in paths), time.monotonic() - start_time)
 
 
-def _reason(console: Path, code: int) -> str:
-    last = ConsoleFile(console).last_lines(20)
-    lines = [line.text for line in last if line.text.strip()]
-    return lines[-1] if lines else f"exit code {code}"
+def _last_line(console: Path) -> str | None:
+    """The last line of a console that has text."""
+    return next((line.text for line in reversed(ConsoleFile(console).last_lines(20)) if line.text.strip()), None)

@@ -1,69 +1,52 @@
-"""What happened along a run, as places on the x axis: checkpoints, evaluations, restarts, alerts."""
+"""Events of a run as markers on the x axis: checkpoints, evaluations, restarts, alerts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from tuitrain.events.text import clean
 from tuitrain.plots.model import Marker, MarkerKind
-from tuitrain.plots.request import PlotRequest, PlotRun
+from tuitrain.plots.request import PlotRequest
 from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import RunHistory
 
 SIGNS: dict[MarkerKind, str] = {"checkpoint": "▴", "eval": "▵", "restart": "┊", "alert": "!"}
 _RANKS: dict[MarkerKind, int] = {"eval": 0, "checkpoint": 1, "restart": 2, "alert": 3}
-_MOST = 16
+_MAX_EVENTS = 16
 """Of evaluations and of checkpoints: where there are more, only the newest is marked."""
-_MOST_ALERTS = 200
-_Event = tuple[float, MarkerKind, str, str]
-"""Step, kind, role and text."""
-
-_kept: WeakKeyDictionary[RunHistory, tuple[tuple[object, ...], tuple[Marker, ...]]] = WeakKeyDictionary()
+_MAX_ALERTS = 200
 
 
 def event_markers(request: PlotRequest) -> tuple[Marker, ...]:
-    """The marks of the run in focus on the axis of the request. They are made anew only when there are more."""
-    view = request.run
-    if view is None:
+    """The events of the run in focus on the axis of the request, in the order of their steps."""
+    if request.run is None:
         return ()
-    history = view.history
-    counts = len(history.evals), len(history.checkpoints), len(history.attempts), len(history.alerts)
-    # On another axis than the steps the newest ones find their place with the record after them.
-    reach = None if request.x == "step" else len(history.steps)
-    made_of = (id(view.series), request.x, len(history.steps.cuts), reach, counts)
-    known = _kept.get(history)
-    if known is None or known[0] != made_of:
-        known = _kept[history] = (made_of, _marks(view, request))
-    return known[1]
-
-
-def _marks(view: PlotRun, request: PlotRequest) -> tuple[Marker, ...]:
-    events = sorted(_events(view.history), key=lambda event: event[0])
-    places = view.series.place(request.x, np.array([step for step, *_ in events], dtype=np.float64))
+    events = sorted(_events(request.run.history), key=lambda event: event[0])
+    positions = request.run.series.x_at(request.x, np.array([step for step, *_ in events], dtype=np.float64))
     return tuple(
-        Marker(float(x), kind, role, text)
-        for x, (_, kind, role, text) in zip(places, events, strict=True)
+        Marker(x, kind, f"marker.{kind}", text)
+        for x, (_, kind, text) in zip(positions.tolist(), events, strict=True)
         if np.isfinite(x)
     )
 
 
-def _events(history: RunHistory) -> Iterator[_Event]:
+def _events(history: RunHistory) -> Iterator[tuple[float, MarkerKind, str]]:
+    """Step, kind and description of each."""
     evals = history.evals
-    first = 0 if len(evals) <= _MOST else len(evals) - 1
+    first = 0 if len(evals) <= _MAX_EVENTS else len(evals) - 1
     for step, loss in zip(evals["step"][first:].tolist(), evals["loss"][first:].tolist(), strict=True):
-        yield step, "eval", "marker.eval", f"evaluation {loss:.4f}"
-    for saved in history.checkpoints if len(history.checkpoints) <= _MOST else history.checkpoints[-1:]:
-        yield saved.step, "checkpoint", "marker.checkpoint", "checkpoint"
-    for run, begun in zip(history.attempts[1:], history.attempt_steps[1:], strict=True):
-        if begun is not None:
-            yield float(begun), "restart", "marker.restart", f"attempt {run.attempt}"
-    alerts = zip(history.alerts[-_MOST_ALERTS:], history.alert_steps[-_MOST_ALERTS:], strict=True)
+        yield step, "eval", f"evaluation {loss:.4f}"
+    for saved in history.checkpoints if len(history.checkpoints) <= _MAX_EVENTS else history.checkpoints[-1:]:
+        yield saved.step, "checkpoint", "checkpoint"
+    for run, first_step in zip(history.attempts[1:], history.attempt_steps[1:], strict=True):
+        if first_step is not None:
+            yield float(first_step), "restart", f"attempt {run.attempt}"
+    alerts = zip(history.alerts[-_MAX_ALERTS:], history.alert_steps[-_MAX_ALERTS:], strict=True)
     for alert, at in alerts:
         if at is not None:
-            yield float(at), "alert", "marker.alert", f"{alert.level}: {clean(alert.message)}"
+            yield float(at), "alert", f"{alert.level}: {clean(alert.message)}"
 
 
 def markers_by_column(markers: Sequence[Marker], scale: XScale) -> dict[int, Marker]:

@@ -29,8 +29,6 @@ class Curve:
     role: str
     name: str = ""
     glyph: str = ""
-    identity: tuple[object, ...] | None = None
-    """While it stays equal, x and y only ever grow at their end, and drawing costs what the new points cost."""
     order: int = 0
     """Its place among the names and values of several, whichever of them lies on top."""
     forecast: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -87,22 +87,24 @@ class Columns:
 
     def extend(self, records: Sequence[Record]) -> None:
         """Append one row for each of these records of one type: its numeric fields."""
-        for key in numeric_fields(type(records[0])) if records else ():
-            values, present = _numbers(list(map(attrgetter(key), records)))
-            self._append(key, self._length, values, present)
+        for key, field in _getters(type(records[0])) if records else ():
+            values, present = _numbers(list(map(field, records)))
+            if len(values):
+                self._append(key, values, self._length if present is None else self._length + present)
         self._length += len(records)
 
     def append_row(self, values: Mapping[str, float | None]) -> None:
         """Append one row; a value that is None is absent."""
         for key, value in values.items():
             if value is not None:
-                self._append(key, self._length, np.array([value], dtype=np.float64), None)
+                self._append(key, np.array([value], dtype=np.float64), self._length)
         self._length += 1
 
     def append_columns(self, other: Columns) -> None:
         """Append the rows of another table."""
         for key in other.keys:
-            self._append(key, self._length, other[key], other.present(key))
+            rows, values = other.points(key)
+            self._append(key, values, self._length + rows)
         self._length += len(other)
 
     def cut(self, row: int) -> Columns:
@@ -112,36 +114,29 @@ class Columns:
         for key, column in list(self._columns.items()):
             rows, values = column.cut(row)
             if len(values):
-                tail._columns[key] = _Column(rows - row, values)
+                tail._append(key, values, rows - row)
             if not column.count:
                 del self._columns[key]
         self._length = min(row, self._length)
         self.cuts.append(row)
         return tail
 
-    def _append(self, key: str, start: int, values: FloatArray, present: BoolArray | None) -> None:
-        """Append values to a column, for rows from `start` on. present: which of them are there; None is all."""
-        rows = np.arange(start, start + len(values))
-        if present is not None and not present.all():
-            rows, values = rows[present], values[present]
-        if not len(values):
-            return
-        if key in self._columns:
-            self._columns[key].extend(rows, values)
-        else:
-            self._columns[key] = _Column(rows, values)
+    def _append(self, key: str, values: FloatArray, rows: RowArray | int) -> None:
+        """Append values to a column, for these rows or for consecutive ones from a row on."""
+        if key not in self._columns:
+            self._columns[key] = _Column(rows if isinstance(rows, int) else int(rows[0]))
+        self._columns[key].extend(values, rows)
 
 
 class _Column:
     """The values of one metric and the rows they belong to, which rise."""
 
-    def __init__(self, rows: RowArray, values: FloatArray) -> None:
+    def __init__(self, first: int) -> None:
         self.count = 0
-        self._first = int(rows[0])
+        self._first = first
         self._values = np.empty(0)
         self._rows: RowArray | None = None
         """None as long as the rows are consecutive."""
-        self.extend(rows, values)
 
     @property
     def values(self) -> FloatArray:
@@ -153,13 +148,16 @@ class _Column:
             return np.arange(self._first, self._first + self.count)
         return self._rows[: self.count]
 
-    def extend(self, rows: RowArray, values: FloatArray) -> None:
+    def extend(self, values: FloatArray, rows: RowArray | int) -> None:
+        """Append values for these rows or for consecutive ones from a row on."""
         end = self.count + len(values)
-        if self._rows is None and int(rows[-1]) - self._first + 1 > end:
+        if not isinstance(rows, int) and int(rows[-1]) - int(rows[0]) + 1 == len(rows):
+            rows = int(rows[0])
+        if self._rows is None and not (isinstance(rows, int) and rows == self._first + self.count):
             self._rows = self.rows
         if self._rows is not None:
             self._rows = _with_room(self._rows, self.count, end)
-            self._rows[self.count : end] = rows
+            self._rows[self.count : end] = np.arange(rows, rows + len(values)) if isinstance(rows, int) else rows
         self._values = _with_room(self._values, self.count, end)
         self._values[self.count : end] = values
         self.count = end
@@ -182,17 +180,21 @@ def _with_room(values: NDArray[_Scalar], count: int, needed: int) -> NDArray[_Sc
     return larger
 
 
-def _numbers(raw: list[Any]) -> tuple[FloatArray, BoolArray | None]:
-    """The values, and which of them are there; None is all."""
+def _numbers(raw: list[Any]) -> tuple[FloatArray, RowArray | None]:
+    """The values that are there, and their places in the list; None is all of it."""
     try:
         # Of floats only: ten times quicker than through numpy.
         return np.frombuffer(array("d", raw)), None
     except TypeError:
         if raw.count(raw[0]) == len(raw):
             return np.empty(0), None
-        present = [isinstance(value, float | int) for value in raw]
-        values = [value if there else None for value, there in zip(raw, present, strict=True)]
-        return np.array(values, dtype=np.float64), np.array(present)
+        present = [place for place, value in enumerate(raw) if isinstance(value, float | int)]
+        return np.array([raw[place] for place in present], dtype=np.float64), np.array(present, dtype=np.intp)
+
+
+@cache
+def _getters(kind: type[Record]) -> list[tuple[str, Callable[[Record], Any]]]:
+    return [(key, attrgetter(key)) for key in numeric_fields(kind)]
 
 
 @cache

@@ -6,7 +6,8 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 
-from tuitrain.events import BrokenLineError, Step, decode
+from tuitrain.events import Step
+from tuitrain.runs.follow import LineParser
 
 PLACES = 24
 """Places of a long log that are looked at, evenly spread over its bytes."""
@@ -29,9 +30,10 @@ def looked_up(file: int, size: int) -> Points:
     found = []
     for place in range(PLACES):
         start = (size - PLACE_BYTES) * place // (PLACES - 1)
-        # The first line is torn unless it begins the file; a torn last one is no JSON.
-        lines = os.pread(file, PLACE_BYTES, max(start, 0)).split(b"\n")[1 if start > 0 else 0 :]
-        found.append(_point([step for line in lines if (step := _step(line)) is not None]))
+        data = os.pread(file, PLACE_BYTES, max(start, 0))
+        # The first line is torn unless it begins the file.
+        records, _ = LineParser().feed(data[data.find(b"\n") + 1 if start > 0 else 0 :])
+        found.append(_point([record for record in records if isinstance(record, Step)]))
     return joined((), (point for point in found if point is not None))
 
 
@@ -88,11 +90,3 @@ def _point(steps: Sequence[Step]) -> tuple[int, float] | None:
 def _mean(losses: Sequence[float]) -> float:
     finite = [loss for loss in losses if math.isfinite(loss)]
     return sum(finite) / len(finite) if finite else math.nan
-
-
-def _step(line: bytes) -> Step | None:
-    try:
-        record = decode(line)
-    except BrokenLineError:
-        return None
-    return record if isinstance(record, Step) else None

@@ -24,15 +24,14 @@ _MEMORY_BYTES = 64
 class Batch:
     """What one poll found. reset: the file was replaced or cut short, so everything known before is void.
 
-    more: the chunk limit was reached and the next poll has further records at once. start, end: the bytes that were
-    read; size: how large the file was.
+    more: the chunk limit was reached and the next poll has further records at once. end: where
+    the bytes that were read end; size: how large the file was.
     """
 
     records: tuple[AnyRecord, ...] = ()
     broken: tuple[BrokenLine, ...] = ()
     reset: bool = False
     more: bool = False
-    start: int = 0
     end: int = 0
     size: int = 0
 
@@ -126,16 +125,20 @@ class LogFollower:
             reset = self._was_replaced(file.fileno(), status)
             if reset:
                 self._parser, self._offset, self._tail, self.end_of_lines = LineParser(), 0, b"", 0
-            self._inode = status.st_ino
             start = self._offset
             data = os.pread(file.fileno(), self._chunk_bytes, start)
+            self._offset += len(data)
+            self.remember(file.fileno())
         if newline := data.rfind(b"\n") + 1:
             self.end_of_lines = start + newline
-        self._offset += len(data)
-        self._tail = (self._tail + data)[-_MEMORY_BYTES:]
         records, broken = self._parser.feed(data)
         more = len(data) == self._chunk_bytes
-        return Batch(records, broken, reset, more, start, self._offset, status.st_size)
+        return Batch(records, broken, reset, more, self._offset, status.st_size)
+
+    def remember(self, file: int) -> None:
+        """Take this open file, up to the byte that was read last, for the one that is followed."""
+        self._inode = os.fstat(file).st_ino
+        self._tail = os.pread(file, min(_MEMORY_BYTES, self._offset), max(0, self._offset - _MEMORY_BYTES))
 
     def _was_replaced(self, file: int, status: os.stat_result) -> bool:
         """Whether this is not the file that was read before: another inode, shorter, or rewritten in place."""

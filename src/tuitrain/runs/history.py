@@ -10,6 +10,7 @@ from operator import attrgetter, lt
 
 import numpy as np
 
+from tuitrain.accounting import RECENT_RECORDS
 from tuitrain.events import (
     Alert,
     AnyRecord,
@@ -92,7 +93,20 @@ class RunHistory:
     @property
     def wall_time_s(self) -> float | None:
         """Seconds that the run took, without the time between attempts; None where that is unknown."""
-        return self._wall_time.seconds(self.started)
+        return self.wall_time_since(self.started)
+
+    def wall_time_since(self, started: float | None) -> float | None:
+        """The same for a log whose first `run` record, of these Unix seconds, may not have been read."""
+        return self._wall_time.seconds(started)
+
+    def recent_steps(self) -> tuple[tuple[float, float, float], ...]:
+        """(time, step, tokens) of the newest steps of the newest attempt, at most RECENT_RECORDS; nan is unknown."""
+        first = self.attempt_steps[-1] if self.attempts else 0
+        if first is None:
+            return ()
+        rows = slice(max(0, len(self.steps) - RECENT_RECORDS), None)
+        columns = (self.steps[key][rows].tolist() for key in ("time", "step", "tokens"))
+        return tuple(row for row in zip(*columns, strict=True) if row[1] >= first)
 
     @property
     def step(self) -> int | None:

@@ -11,7 +11,7 @@ from tuitrain.events import Alert, End, Eval, Run, Stage, Step
 from tuitrain.runs.curve import Points
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory, RunInfo
-from tuitrain.runs.newest import KEYS, NewestFacts, read_newest
+from tuitrain.runs.log_ends import KEYS, LogEnds, read_log_ends
 from tuitrain.runs.status import Status, derive_status
 
 
@@ -39,7 +39,7 @@ class RunSnapshot:
     every_line_read: bool = True
     stage: Stage | None = None
     """What the newest attempt does, until its first step."""
-    recent: tuple[tuple[float, int, float], ...] = ()
+    recent: tuple[tuple[float, float, float], ...] = ()
     """Time, step and tokens of the newest steps of this attempt, for its pace."""
     wall_time_s: float | None = None
     """Seconds that the run took, without the time between its attempts."""
@@ -94,72 +94,79 @@ class RunSnapshot:
 
 
 def read_snapshot(directory: RunDirectory, now: float | None = None) -> RunSnapshot:
-    """Look at a run: the first and the last part of its log and a few places between; a missing log is an empty one.
+    """Read the first and the last part of a log and a few places between; a missing log is an empty one.
 
-    What is in neither part, such as the newest evaluation, is looked for backwards through at most 8 MB.
+    What is in neither part, such as the newest evaluation, is searched for backwards through at most 8 MB.
     """
-    return SnapshotReader().look(directory, now)
+    return SnapshotReader().read(directory, now)
 
 
-def with_history(seen: RunSnapshot, history: RunHistory) -> RunSnapshot:
+def with_history(snapshot: RunSnapshot, history: RunHistory) -> RunSnapshot:
     """The same with what the whole log says, also where its ends leave something open."""
-    values: dict[str, Any] = {key: history.steps.last(key) for key in (*KEYS, "step_time_ms")} | {
-        "tokens": history.tokens
-    }
-    step = None if history.step is None else Step(time=history.last_time or 0.0, step=history.step, **values)
     return replace(
-        seen, run=history.run, step=step, evaluation=history.evaluation, broken_lines=history.broken_count,
-        every_line_read=True, wall_time_s=history.wall_time_s,
+        snapshot, run=history.run, step=_newest_step(history), evaluation=history.evaluation,
+        broken_lines=history.broken_count, every_line_read=True, wall_time_s=history.wall_time_s,
     )  # fmt: skip
 
 
+def _newest_step(history: RunHistory) -> Step | None:
+    """The newest step, with the newest value of each key where its own record has none."""
+    if history.step is None:
+        return None
+    values: dict[str, Any] = {key: history.steps.last(key) for key in (*KEYS, "step_time_ms")}
+    values["tokens"] = history.tokens
+    return Step(time=history.steps.last("time") or 0.0, step=history.step, **values)
+
+
 class SnapshotReader:
-    """Looks at runs again and again, and reads no more of each than what came since it last did."""
+    """Reads runs again and again, and of each only what was written since the last time."""
 
     def __init__(self) -> None:
-        self._logs: dict[RunDirectory, NewestFacts] = {}
+        self._logs: dict[RunDirectory, LogEnds] = {}
         self._infos: dict[RunDirectory, tuple[tuple[int, ...], RunInfo | None]] = {}
-        self._seen: dict[RunDirectory, RunSnapshot] = {}
+        self._snapshots: dict[RunDirectory, RunSnapshot] = {}
 
-    def look_at(self, runs: Sequence[RunDirectory]) -> tuple[RunSnapshot, ...]:
-        """All of them, in their order; what was known of others is forgotten."""
-        for gone in self._seen.keys() - set(runs):
-            del self._logs[gone], self._infos[gone], self._seen[gone]
-        return tuple(self.look(run) for run in runs)
+    def read_all(self, runs: Sequence[RunDirectory]) -> tuple[RunSnapshot, ...]:
+        """A snapshot of each, in their order; other runs are forgotten."""
+        for gone in self._snapshots.keys() - set(runs):
+            del self._logs[gone], self._infos[gone], self._snapshots[gone]
+        return tuple(self.read(run) for run in runs)
 
-    def look(self, directory: RunDirectory, now: float | None = None) -> RunSnapshot:
-        """One run. As long as nothing about it changes, the very same snapshot."""
+    def read(self, directory: RunDirectory, now: float | None = None) -> RunSnapshot:
+        """A snapshot of one run. As long as nothing about it changes, the very same one."""
         info = self._info(directory)
         log = self._log(directory, info)
+        tail = log.tail
         status = derive_status(
-            info, log.end, log.last_time, log.begun, now, lock=directory.lock, log=directory.metrics,
-            log_bytes=log.offset, readable=not log.problem,
+            info, tail.end, log.last_time, log.has_begun, now, lock=directory.lock, log=directory.metrics,
+            log_bytes=log.end_of_lines, readable=not log.problem,
         )  # fmt: skip
         problem = log.problem
         if info is None and self._infos[directory][0]:
             problem = problem or "run.json cannot be read"
-        seen = RunSnapshot(
-            directory, info, status, log.run, log.step, log.evaluation, log.end, log.last_time, log.alert, log.curve,
-            problem, log.broken, log.whole, log.stage, log.recent, log.wall_time_s,
+        snapshot = RunSnapshot(
+            directory, info, status, log.run, _newest_step(tail), log.evaluation, tail.end, log.last_time,
+            tail.alerts[-1] if tail.alerts else None, log.curve, problem, log.head.broken_count + tail.broken_count,
+            log.whole, tail.stage, tail.recent_steps(), log.wall_time_s,
         )  # fmt: skip
-        known = self._seen.get(directory)
-        if seen != known:
-            self._seen[directory] = known = seen
-        return known
+        before = self._snapshots.get(directory)
+        if snapshot != before:
+            self._snapshots[directory] = before = snapshot
+        return before
 
     def _info(self, directory: RunDirectory) -> RunInfo | None:
         mark = _mark(directory.info)
-        known = self._infos.get(directory)
-        if known is None or known[0] != mark:
-            known = self._infos[directory] = (mark, directory.read_info())
-        return known[1]
+        before = self._infos.get(directory)
+        if before is None or before[0] != mark:
+            before = self._infos[directory] = (mark, directory.read_info())
+        return before[1]
 
-    def _log(self, directory: RunDirectory, info: RunInfo | None) -> NewestFacts:
-        known = self._logs.get(directory)
-        if known is None or _mark(directory.metrics) != known.mark or known.problem:
+    def _log(self, directory: RunDirectory, info: RunInfo | None) -> LogEnds:
+        before = self._logs.get(directory)
+        if before is None or _mark(directory.metrics) != before.mark or before.problem:
             launched_at = info.log_bytes if info is not None else None
-            known = self._logs[directory] = read_newest(directory.metrics, known or NewestFacts(), launched_at)
-        return known
+            before = self._logs[directory] = read_log_ends(directory.metrics, before or LogEnds(), launched_at)
+        return before
 
 
 def _mark(path: Path) -> tuple[int, ...]:

@@ -153,7 +153,7 @@ class Feed(threading.Thread):
 
     def _poll_list(self, runs_dir: Path) -> None:
         try:
-            snapshots = self._snapshot_reader.look_at(list_runs(runs_dir))
+            snapshots = self._snapshot_reader.read_all(list_runs(runs_dir))
         except OSError as error:
             self._send(Troubled(f"cannot list {runs_dir}: {error.strerror or error}"))
             return

@@ -132,7 +132,7 @@ class ViewState(PlotRequest):
     def newest_x(self, axis: XAxis | None = None) -> float | None:
         """The newest step of all runs on an axis, by default that of the charts; None if unknown."""
         ends = [
-            float(view.series.place(axis or self.x, view.history.steps["step"][-1:])[0])
+            float(view.series.x_at(axis or self.x, view.history.steps["step"][-1:])[0])
             for view in self.runs
             if len(view.history.steps)
         ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tuitrain.config import ConfigError
 from tuitrain_engine.data import DataError, Dataset, bins
 
 Opened = Callable[..., Dataset]
@@ -79,7 +80,7 @@ def test_samples_need_documents(opened: Opened, directory: Path) -> None:
 
 
 def test_a_vocabulary_smaller_than_the_ids_is_an_error(opened: Opened, directory: Path) -> None:
-    with pytest.raises(DataError, match=r"model\.vocab_size \(64\)"):
+    with pytest.raises(ConfigError, match=r"model\.vocab_size = 64 "):
         opened(f"bin:{directory}", vocab_size=64)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from tuitrain.config import ConfigError
 from tuitrain.config.sections import DataConfig
 from tuitrain_engine.data import DataError, Dataset, open_dataset, prepare, progress, shards
 from tuitrain_engine.data.shards import ShardWriter, TokenShards, dtype_for
@@ -325,7 +326,7 @@ def test_progress_is_a_bar_on_a_terminal(
 
 
 def test_a_vocabulary_too_large_for_the_model_names_both_numbers_and_the_key(opened: Opened, corpus: Path) -> None:
-    with pytest.raises(DataError, match=r"model\.vocab_size \(100\).*data\.tokenizer = 'byte' \(256\)"):
+    with pytest.raises(ConfigError, match=r"model\.vocab_size = 100 .*data\.tokenizer = 'byte' \(256\)"):
         opened(corpus, vocab_size=100)
     assert opened(corpus, vocab_size=300).vocab_size == 256
 

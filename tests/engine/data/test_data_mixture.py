@@ -163,7 +163,7 @@ def test_ids_made_elsewhere_need_the_name_of_their_tokenizer(
         (['data.mixture={"stdlib"=1}'], "mixture is set, but source = 'stdlib': set source = mixture"),
         (["data.source=mixture"], "source = mixture needs mixture"),
         (["data.source=mixture", 'data.mixture={"stdlib"=0}'], "data.mixture.stdlib = 0 is not valid"),
-        (["data.source=mixture", 'data.mixture={"mixture"=1}'], "cannot be part of one"),
+        (["data.source=mixture", 'data.mixture={"mixture"=1}'], "cannot hold a source named"),
     ],
 )
 def test_a_mixture_that_means_nothing_is_refused(overrides: list[str], sentence: str) -> None:

@@ -39,11 +39,11 @@ def snapshot(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOpt
 
 
 def _ask(name: str, request: str, as_json: bool, runs_dir: RunsDirOption) -> None:
-    from tuitrain.launch.requests import ask_run
+    from tuitrain.launch.requests import send_request
     from tuitrain.runs import find_run, runs_directory
 
     run = find_run(name, runs_directory(runs_dir))
-    asked = ask_run(run, request)
+    asked = send_request(run, request)
     if as_json:
         print_json({"run_id": run.run_id, "request": request})
     else:

@@ -76,35 +76,36 @@ def compare(
     from tuitrain.events.text import print_coloured
     from tuitrain.runs import find_run, runs_directory
 
-    where = runs_directory(runs_dir)
-    chosen = [find_run(name, where) for name in runs]
-    reference = chosen[0] if baseline is None else find_run(baseline, where)
-    if all(run.path != reference.path for run in chosen):
-        chosen.insert(0, reference)
+    directory = runs_directory(runs_dir)
+    compared = [find_run(name, directory) for name in runs]
+    reference = compared[0] if baseline is None else find_run(baseline, directory)
+    if all(run.path != reference.path for run in compared):
+        compared.insert(0, reference)
     point = _point(at)
     if output_format is None and not as_json and point is None and is_terminal():
         from tuitrain.tui.app import run_app
         from tuitrain.tui.settings import load_settings
 
         flags = {"x": x, "theme": theme, "refresh_s": refresh, "ascii": ascii_only, "readonly": readonly}
-        found = load_settings(flags)
+        settings = load_settings(flags)
         raise typer.Exit(
-            run_app("compare", chosen, where, baseline=reference.run_id, group_by=group_by or "", found=found)
+            run_app("compare", compared, directory, baseline=reference.run_id, group_by=group_by or "", found=settings)
         )
     form = "json" if as_json else output_format or "table"
-    text, pairs = _rendered(chosen, reference, point, group_by, form)
+    text, pairs = _rendered(compared, reference, point, group_by, form)
     if form == "csv":
         # The other forms say it themselves.
         say_unread((run.run_id, history) for run, history in pairs)
     if form == "table" and not no_plot:
         from tuitrain.cli.charts import print_small_loss
 
-        print_small_loss(pairs, x or "step", group_by or "")
+        if print_small_loss(pairs, x or "step", group_by or ""):
+            print()
     (print_coloured if form == "table" else print)(text)
 
 
 def _point(at: str | None) -> tuple[str, float] | None:
-    """`tokens=1e9` as axis and value; counts such as 300M are understood."""
+    """`tokens=1e9` as axis and value; the value may be a count such as 300M. Raises BadParameter."""
     if at is None:
         return None
     from tuitrain.analysis.series import AXES
@@ -117,13 +118,14 @@ def _point(at: str | None) -> tuple[str, float] | None:
         value = float("nan")
     if key not in AXES or not value >= 0:
         raise typer.BadParameter(
-            f"{at!r} is no point: write {', '.join(AXES[:-1])} or {AXES[-1]}, =, and a number, such as tokens=300M.",
+            f"{at!r} is not valid: write KEY=NUMBER with one of {', '.join(AXES)} as KEY, such as tokens=300M.",
             param_hint="--at",
         )
     return key, value
 
 
 def _require_reached(point: tuple[str, float], histories: list[RunHistory]) -> None:
+    """Raise BadParameter when no run has reached this point."""
     from tuitrain.analysis.compare import as_axis
     from tuitrain.analysis.series import x_values
 
@@ -131,7 +133,7 @@ def _require_reached(point: tuple[str, float], histories: list[RunHistory]) -> N
     ends = [float(positions[-1]) for positions in (x_values(h, as_axis(axis)) for h in histories) if len(positions)]
     if max(ends, default=0.0) < value:
         raise typer.BadParameter(
-            f"no run has come to {axis} = {value:g}; the farthest is at {max(ends, default=0.0):g}.", param_hint="--at"
+            f"no run has reached {axis} = {value:g}; the farthest is at {max(ends, default=0.0):g}.", param_hint="--at"
         )
 
 

@@ -47,10 +47,10 @@ def diff(
     elif not shown:
         say("No keys differ.")
     else:
-        from tuitrain.analysis.compare import config_text
+        from tuitrain.analysis.units import config_value
 
         columns = [Column("key"), *(Column(name) for name in names)]
-        print_table(columns, [[key, config_text(first.get(key)), config_text(second.get(key))] for key in shown])
+        print_table(columns, [[key, config_value(first.get(key)), config_value(second.get(key))] for key in shown])
     raise typer.Exit(1 if exit_code and len(same) < len(keys) else 0)
 
 

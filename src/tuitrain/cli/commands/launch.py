@@ -323,18 +323,18 @@ def _smoke(config: RunConfig, gpus: int | None, as_json: bool, force: bool) -> N
     if processes.note:
         say(processes.note)
 
-    def tell(check: Check) -> None:
+    def report(check: Check) -> None:
         seconds = f"{check.seconds:6.1f} s" if check.seconds is not None else " " * 8
         line = f"  {'ok' if check.ok else 'FAILED':<6}  {check.name:<24} {seconds}  {check.detail}"
         print(line.rstrip(), flush=True, file=sys.stderr if as_json else sys.stdout)
 
     say(f"smoke test of {config.name}: ten steps with evaluation, sample, checkpoint and figure")
-    result = run_smoke(config, _draw, tell, processes=processes.count)
+    result = run_smoke(config, _draw, report, processes=processes.count)
     if as_json:
         print_json({"ok": result.ok, "checks": [asdict(check) for check in result.checks],
                     "kept": str(result.kept) if result.kept else None})  # fmt: skip
     if result.kept is not None:
-        say(f"The run was kept for a look: {result.kept}")
+        say(f"The run directory was kept: {result.kept}")
     raise typer.Exit(0 if result.ok else 1)
 
 

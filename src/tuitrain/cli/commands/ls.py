@@ -118,10 +118,10 @@ def run_facts(seen: RunSnapshot) -> dict[str, Any]:
 
     broken_lines: lines that could not be read; where every_line_read is false, at least so many.
     """
-    from tuitrain.analysis.progress import progress_seen
+    from tuitrain.analysis.progress import progress_of_snapshot
 
     run, step, info = seen.run, seen.step, seen.info
-    progress = progress_seen(seen)
+    progress = progress_of_snapshot(seen)
     return {
         "run_id": seen.directory.run_id,
         "path": str(seen.directory.path.absolute()),

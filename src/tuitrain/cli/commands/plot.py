@@ -72,11 +72,12 @@ def plot(
 
 
 def _plot(request: PlotRequest, name: str) -> Plot | HeatMap:
+    from tuitrain.cli.charts import build
     from tuitrain.config.errors import suggest
-    from tuitrain.plots.panels import PANELS, plot_of, recorded_metrics
+    from tuitrain.plots.panels import PANELS, recorded_metrics
 
     try:
-        return plot_of(request, name)
+        return build(name, request)
     except KeyError:
         known = recorded_metrics(view.history for view in request.runs)
         panels = [panel.id for panel in PANELS]

@@ -11,7 +11,7 @@ from tuitrain.cli.output import print_facts, print_json
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot
 
-MOST_UNREAD = 5
+MAX_UNREAD_SHOWN = 5
 
 
 def show(
@@ -31,45 +31,42 @@ def show(
     from tuitrain.runs import find_run, load_history, read_snapshot, runs_directory
     from tuitrain.runs.snapshot import with_history
 
-    found = find_run(run, runs_directory(runs_dir))
-    history = load_history(found)
-    seen = with_history(read_snapshot(found), history)
+    directory = find_run(run, runs_directory(runs_dir))
+    history = load_history(directory)
+    snapshot = with_history(read_snapshot(directory), history)
     if as_json:
-        return print_json(full_facts(seen, history))
-    print(status_line(seen))
+        return print_json(full_facts(snapshot, history))
+    print(status_line(snapshot))
     if not no_plot and sys.stdout.isatty():
         from tuitrain.cli.charts import print_small_loss
 
-        print_small_loss([(found, history)])
-    if history.run is not None:
-        _section("run", startup_facts(history.run))
-    _section("newest values", _newest(history))
-    _section("summary", _summary(history))
-    _section("memory on each device", memory_facts(history))
-    _section("evaluations", _evaluations(history))
-    _section("differs from its preset", _from_preset(found))
-    _section("lines of the log that cannot be read", _unread(history))
+        print()
+        print_small_loss([(directory, history)])
+    sections = {
+        "run": [] if history.run is None else startup_facts(history.run),
+        "newest values": _newest_values(history),
+        "summary": _summary(history),
+        "memory on each device": memory_facts(history),
+        "evaluations": _evaluations(history),
+        "differs from its preset": _differences(directory),
+        "lines of the log that cannot be read": _unread_lines(history),
+    }
+    for title, rows in sections.items():
+        if rows:
+            print(f"\n{title}")
+            print_facts(rows)
     return None
 
 
-def _section(title: str, facts: list[tuple[str, str]]) -> None:
-    if facts:
-        print(f"\n{title}")
-        print_facts(facts)
-
-
-def _newest(history: RunHistory) -> list[tuple[str, str]]:
+def _newest_values(history: RunHistory) -> list[tuple[str, str]]:
     from tuitrain.analysis.metrics import METRICS
 
-    facts = [("step", f"{history.step:,}")] if history.step is not None else []
+    rows = [("step", f"{history.step:,}")] if history.step is not None else []
     for metric in METRICS:
-        if metric.source == "eval":
-            value = getattr(history.evaluation, metric.column, None)
-        else:
-            value = history.steps.last(metric.key)
-        if value is not None:
-            facts.append((metric.title, metric.text(value)))
-    return facts
+        table = history.evals if metric.source == "eval" else history.steps
+        if (value := table.last(metric.column)) is not None:
+            rows.append((metric.title, metric.text(value)))
+    return rows
 
 
 def _summary(history: RunHistory) -> list[tuple[str, str]]:
@@ -79,8 +76,8 @@ def _summary(history: RunHistory) -> list[tuple[str, str]]:
 
     summary = summarize(history)
     values = [(metric, getattr(summary, metric.key)) for metric in SUMMARY_METRICS]
-    facts = [(metric.title, metric.text(value)) for metric, value in values if value is not None]
-    return [*facts, *([] if summary.wall_time_s is None else [("wall time", units.duration(summary.wall_time_s))])]
+    rows = [(metric.title, metric.text(value)) for metric, value in values if value is not None]
+    return [*rows, *([] if summary.wall_time_s is None else [("wall time", units.duration(summary.wall_time_s))])]
 
 
 def _evaluations(history: RunHistory) -> list[tuple[str, str]]:
@@ -99,9 +96,9 @@ def _evaluations(history: RunHistory) -> list[tuple[str, str]]:
     ]
 
 
-def _unread(history: RunHistory) -> list[tuple[str, str]]:
-    """The newest lines that are no records, and why."""
-    shown = history.broken[-MOST_UNREAD:]
+def _unread_lines(history: RunHistory) -> list[tuple[str, str]]:
+    """The last lines that are not records, and why."""
+    shown = history.broken[-MAX_UNREAD_SHOWN:]
     more = history.broken_count - len(shown)
     return [(f"line {line.number:,}", line.reason) for line in shown] + (
         [(f"{more:,} more", "before these")] if more else []
@@ -118,14 +115,14 @@ def preset_difference(run: RunDirectory) -> dict[str, tuple[Any, Any]]:
     return changes_from_preset(load_config(str(run.config)).to_dict()) or {}
 
 
-def _from_preset(run: RunDirectory) -> list[tuple[str, str]]:
+def _differences(run: RunDirectory) -> list[tuple[str, str]]:
     def text(value: Any) -> str:
         return "unset" if value is None else str(value)
 
     return [(key, f"{text(before)} → {text(after)}") for key, (before, after) in preset_difference(run).items()]
 
 
-def full_facts(seen: RunSnapshot, history: RunHistory) -> dict[str, Any]:
+def full_facts(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Any]:
     """Everything about one run as plain values: what `show --json` prints. Unknown is null."""
     from dataclasses import asdict
 
@@ -135,10 +132,10 @@ def full_facts(seen: RunSnapshot, history: RunHistory) -> dict[str, Any]:
     from tuitrain.cli.commands.ls import run_facts
 
     newest = {key: history.steps.last(key) for key in history.steps.keys if history.steps.has(key)}
-    return run_facts(seen) | {
+    return run_facts(snapshot) | {
         "run": msgspec.to_builtins(history.run),
         "newest": newest | {"step": history.step, "tokens": history.tokens},
         "summary": asdict(summarize(history)),
         "evaluations": {split: asdict(outcome) for split, outcome in split_outcomes(history).items()},
-        "config_difference": preset_difference(seen.directory),
+        "config_difference": preset_difference(snapshot.directory),
     }

@@ -58,7 +58,7 @@ def status_line(seen: RunSnapshot) -> str:
     from tuitrain.analysis import units
     from tuitrain.analysis.facts import unread_lines
     from tuitrain.analysis.metrics import metric
-    from tuitrain.analysis.progress import progress_seen, stage_text
+    from tuitrain.analysis.progress import progress_of_snapshot, stage_text
     from tuitrain.events.text import clean
 
     parts = [str(seen.status), seen.directory.run_id]
@@ -71,7 +71,7 @@ def status_line(seen: RunSnapshot) -> str:
         parts.append(f"val {metric('val_loss').text(seen.evaluation.loss)}")
     if seen.end is not None and seen.end.reason:
         parts.append(seen.end.reason)
-    progress = progress_seen(seen)
+    progress = progress_of_snapshot(seen)
     if seen.status.live:
         parts.append(f"ETA {units.duration(progress.eta_s)}")
     elif progress.elapsed_s is not None:

@@ -39,9 +39,9 @@ def stop(
         if when_started(run, timeout).status.live:
             was_live.add(run.run_id)
         if now:
-            ended[run.run_id] = kill_run(run, grace_s=grace, tell=say)
+            ended[run.run_id] = kill_run(run, grace_s=grace, report=say)
         else:
-            ended[run.run_id] = stop_run(run, wait=wait, timeout_s=timeout, tell=say)
+            ended[run.run_id] = stop_run(run, wait=wait, timeout_s=timeout, report=say)
     if as_json:
         print_json([{"run_id": run_id, "status": status} for run_id, status in ended.items()])
     else:

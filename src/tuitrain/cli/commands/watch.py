@@ -27,12 +27,12 @@ from tuitrain.cli.output import is_terminal, say, text_area
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory, RunHistory
     from tuitrain.tui.registry import ScreenName
-    from tuitrain.tui.settings import Found
+    from tuitrain.tui.settings import Found as LoadedSettings
 
 FRAME_COLUMNS, FRAME_ROWS = 120, 40
 """Size of a frame that is not shown on a terminal."""
-LOOKED_AT_BYTES = 256 << 10
-"""What is read of a file to see whether it is a log."""
+PROBE_BYTES = 256 << 10
+"""How much of a file is read to decide whether it is a log."""
 
 
 def watch(
@@ -73,36 +73,36 @@ def watch(
 
     if serve and once:
         raise typer.BadParameter("--once prints one frame of text, --serve shows pages: give one of them.")
-    where = runs_directory(runs_dir)
+    directory = runs_directory(runs_dir)
     flags = {
         "x": x, "layout": layout, "theme": theme, "refresh_s": refresh, "charts": charts, "ascii": ascii_only,
         "readonly": readonly,
     }  # fmt: skip
-    found = load_settings(flags)
+    settings = load_settings(flags)
     if runs == ["-"]:
         if serve:
             raise typer.BadParameter("standard input can be read once only, not for each page.", param_hint="--serve")
-        return _watch_stream(once, found, where)
-    named = [_find(name, where) for name in runs or []]
+        return _watch_stream(once, settings, directory)
+    named = [_find_log(name, directory) for name in runs or []]
     if serve:
-        # Each page looks for itself; a default place may come to be later.
-        place = ["--runs-dir", str(where)] if where.is_dir() else []
-        return _serve([*(runs or []), *place, *_words(flags)], host, port)
-    chosen = named or _newest_live(where)
+        # Each page is a process of its own. The default directory need not exist yet.
+        option = ["--runs-dir", str(directory)] if directory.is_dir() else []
+        return _serve([*(runs or []), *option, *_command_line(flags)], host, port)
+    shown = named or _newest_live(directory)
     if not once and sys.stdin.isatty() and sys.stdout.isatty() and not is_terminal():
         term = os.environ.get("TERM") or "not set"
         say(f"One frame only: the dashboard needs a terminal that can move its cursor, and TERM is {term}.")
     if once or not is_terminal():
-        return _frame(chosen, where, found)
-    # Without a name it is the screen that was left last.
-    return _dashboard("watch" if named else None if chosen else "runs", chosen, where, found)
+        return _frame(shown, directory, settings)
+    # Without a name it opens the screen that was open last.
+    return _dashboard("watch" if named else None if shown else "runs", shown, directory, settings)
 
 
-def _find(name: str, where: Path) -> RunDirectory:
-    """The run that somebody named. Raises RunNotFoundError, also for a file that is no log."""
+def _find_log(name: str, directory: Path) -> RunDirectory:
+    """The run with this name. Raises RunNotFoundError, also for a file that is not a log."""
     from tuitrain.runs import RunNotFoundError, find_run
 
-    run = find_run(name, where)
+    run = find_run(name, directory)
     if not _may_be_log(run.metrics):
         raise RunNotFoundError(f"{run.metrics} is not the log of a run: none of its lines is a record.")
     return run
@@ -115,7 +115,7 @@ def _may_be_log(path: Path) -> bool:
     if not path.is_file():
         return True
     with path.open("rb") as file:
-        *lines, rest = file.read(LOOKED_AT_BYTES).split(b"\n")
+        *lines, rest = file.read(PROBE_BYTES).split(b"\n")
     for line in lines:
         try:
             decode(line)
@@ -125,8 +125,8 @@ def _may_be_log(path: Path) -> bool:
     return not any(map(bytes.strip, lines)) and rest.lstrip()[:1] in (b"", b"{")
 
 
-def _words(flags: dict[str, Any]) -> list[str]:
-    """The flags that were given, as words of a command line."""
+def _command_line(flags: dict[str, Any]) -> list[str]:
+    """The flags that were given, as arguments of a command line."""
     words: list[str] = []
     for name, value in flags.items():
         flag = f"--{name.removesuffix('_s')}"
@@ -147,25 +147,24 @@ def _serve(arguments: list[str], host: str, port: int) -> None:
     serve([sys.executable, "-m", "tuitrain.cli", "watch", *arguments], host, port)
 
 
-def _newest_live(where: Path) -> list[RunDirectory]:
+def _newest_live(directory: Path) -> list[RunDirectory]:
     from tuitrain.runs import list_runs, read_snapshot
 
-    return next(([run] for run in list_runs(where) if read_snapshot(run).status.live), [])
+    return next(([run] for run in list_runs(directory) if read_snapshot(run).status.live), [])
 
 
-def _dashboard(screen: ScreenName | None, runs: list[RunDirectory], where: Path, found: Found) -> None:
+def _dashboard(screen: ScreenName | None, runs: list[RunDirectory], directory: Path, settings: LoadedSettings) -> None:
     import gc
 
-    # Nothing of what is imported and built for the first picture is garbage; the app turns the search on again.
+    # What is imported and built for the first frame stays in use; the app enables the collector again after it.
     gc.disable()
     from tuitrain.tui.app import run_app
 
-    raise typer.Exit(run_app(screen, runs, where, found=found))
+    raise typer.Exit(run_app(screen, runs, directory, found=settings))
 
 
-def _watch_stream(once: bool, found: Found, where: Path) -> None:
-    """Follow records on stdin; the keyboard is then read from the terminal itself."""
-
+def _watch_stream(once: bool, settings: LoadedSettings, directory: Path) -> None:
+    """Follow records on standard input; keys are then read from the terminal."""
     from tuitrain.runs import RunHistory, StreamFollower, drain
 
     pipe = os.dup(sys.stdin.fileno())
@@ -173,25 +172,25 @@ def _watch_stream(once: bool, found: Found, where: Path) -> None:
         follower, history = StreamFollower(pipe), RunHistory()
         while not follower.ended:
             history = drain(follower, history)
-        return _print_frame([history], found, where)
+        return _print_frame([history], directory, settings)
     from tuitrain.tui.app import run_app
 
     os.dup2(os.open("/dev/tty", os.O_RDWR), sys.stdin.fileno())
-    raise typer.Exit(run_app("watch", [], Path(), stream=StreamFollower(pipe), found=found))
+    raise typer.Exit(run_app("watch", [], Path(), stream=StreamFollower(pipe), found=settings))
 
 
-def _frame(runs: list[RunDirectory], where: Path, found: Found) -> None:
-    """One frame of text; without a run, the list."""
+def _frame(runs: list[RunDirectory], directory: Path, settings: LoadedSettings) -> None:
+    """One frame of text; without runs, the list."""
     if not runs:
         from tuitrain.cli.commands.ls import ls
 
-        return ls(runs_dir=where)
+        return ls(runs_dir=directory)
     for run in runs:
         run.metrics.stat()
-    return _print_frame(runs, found, where)
+    return _print_frame(runs, directory, settings)
 
 
-def _print_frame(runs: Sequence[RunDirectory | RunHistory], found: Found, where: Path) -> None:
+def _print_frame(runs: Sequence[RunDirectory | RunHistory], directory: Path, loaded: LoadedSettings) -> None:
     from tuitrain.events.text import print_coloured
     from tuitrain.tui.frame import render_frame
     from tuitrain.tui.layouts import Layouts
@@ -199,19 +198,13 @@ def _print_frame(runs: Sequence[RunDirectory | RunHistory], found: Found, where:
 
     width, color = text_area()
     height = shutil.get_terminal_size((FRAME_COLUMNS, FRAME_ROWS)).lines
-    settings = found.settings
-    # A layout is as it was last changed on the screen, where alone the own one can be made.
-    panels = Layouts(settings.layouts, session_of(where)).get(settings.layout).sizes
+    settings = loaded.settings
+    # The session has the layouts as they were last changed in the dashboard.
+    panels = Layouts(settings.layouts, session_of(directory)).get(settings.layout).sizes
     text = render_frame(
-        runs,
-        width,
-        height,
-        color,
-        x=settings.x,
-        smoothing=settings.smoothing,
-        panels=panels,
+        runs, width, height, color, x=settings.x, smoothing=settings.smoothing, panels=panels,
         plotext=settings.charts == "plotext",
-    )
+    )  # fmt: skip
     if settings.ascii:
         from tuitrain.events.seven_bit import seven_bit
 

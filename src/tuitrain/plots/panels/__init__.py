@@ -1,9 +1,8 @@
 """The panels of charts: which metrics each shows, how a run's history becomes its plot."""
 
 from tuitrain.plots.panels.builders import Panel
-from tuitrain.plots.panels.catalog import COMPARE_PANELS, OVERVIEW, PANELS, panel_of
+from tuitrain.plots.panels.catalog import COMPARE_PANELS, OVERVIEW, PANELS, panel_of, plot_of, recorded_metrics
 from tuitrain.plots.panels.levels import capacity_gb, clip_level
-from tuitrain.plots.panels.single import plot_of, recorded_metrics
 
 __all__ = [
     "COMPARE_PANELS",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tuitrain.analysis.limits import LARGEST, SMALLEST
-from tuitrain.analysis.metrics import METRICS, Metric
+from tuitrain.analysis.metrics import METRICS, Metric, metric_of
 from tuitrain.analysis.progress import preparation
 from tuitrain.plots.axes import Range
 from tuitrain.plots.event_markers import event_markers
@@ -21,13 +21,16 @@ from tuitrain.plots.series import Series
 from tuitrain.plots.ticks import label
 from tuitrain.runs import FloatArray
 
+_PACE_RECORDS = 200
+"""The newest records whose pace tells where steps to come lie on an axis."""
+
 
 @dataclass(frozen=True)
 class Panel:
     """One chart of a screen. title: its name in the line of tabs; description: what it shows, in the list of panels.
 
-    A panel shows the metrics that name it in the registry. Without a `builder` it draws them as their declarations
-    say.
+    A panel shows the metrics that name it in the registry, else the one whose name is its id. Without a `builder` it
+    draws them as their declarations say.
     """
 
     id: str
@@ -36,13 +39,11 @@ class Panel:
     builder: Callable[[PlotRequest], Plot | HeatMap] | None = None
     empty: Callable[[PlotRequest], str] = lambda request: NO_DATA
     """The text shown without data, for a panel without a builder."""
-    is_map: bool = False
-    """Whether it is a heat map and not a plot."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What the registry assigns to this panel."""
-        return tuple(metric for metric in METRICS if metric.panel == self.id)
+        """What the panel shows."""
+        return tuple(metric for metric in METRICS if metric.panel == self.id) or (metric_of(self.id),)
 
     def build(self, request: PlotRequest) -> Plot | HeatMap:
         """What there is to draw now."""
@@ -54,69 +55,49 @@ class Panel:
 def declared(request: PlotRequest, metrics: Sequence[Metric], empty: str = NO_DATA, **more: Any) -> Plot:
     """The plot of metrics by their declarations alone: one of every run, or of a run alone each with a glyph."""
     first = metrics[0]
+    more = {"clip": first.source != "system", **more}
     if first.source == "system":
-        # What a machine does is seen against all that it could do.
+        # The use of a machine is seen against all that it has.
         more = {"from_zero": True, "levels": (Level(100.0, "grid"),) if first.unit == "%" else (), **more}
     if len(metrics) == 1 or len(request.runs) != 1:
         return plot(request, first, curves=curves(request, first), empty=empty, **more)
-    view = request.runs[0]
-    parts = [
-        part(view, number, about, series_of(view, about, request, request.smoothing))
-        for number, about in enumerate(metrics)
+    run = request.runs[0]
+    beside = [
+        curve_beside(run, number, metric, run.series.of(metric.key, request.x, request.smoothing))
+        for number, metric in enumerate(metrics)
     ]
-    return plot(request, first, curves=tuple(curve for curve in parts if len(curve.x)), empty=empty, **more)
+    return plot(request, first, curves=tuple(curve for curve in beside if len(curve.x)), empty=empty, **more)
 
 
-def part(view: PlotRun, number: int, about: Metric, series: Series) -> Curve:
+def curve_beside(run: PlotRun, number: int, metric: Metric, series: Series) -> Curve:
     """One of several metrics of a run alone: each has its own hue and glyph, as runs have where there are several."""
-    role = run_role((view.index + number) % RUN_COLOURS)
+    role = run_role((run.index + number) % RUN_COLOURS)
     return Curve(
-        series.x, series.y * about.factor, role, about.legend or about.title, glyph(number), series.identity, number,
+        series.x, series.y * metric.factor, role, metric.legend or metric.title, glyph(number), number,
         smoothing=series.smoothing,
     )  # fmt: skip
 
 
-def series_of(view: PlotRun, about: Metric, request: PlotRequest, weight: float = 0.0) -> Series:
-    """The metric of one run over the axis of the request, smoothed where it is one of the steps."""
-    if about.source == "system":
-        return view.series.system(about.key, request.x)
-    if about.source == "eval":
-        evals = view.history.evals
-        x, y = view.series.place(request.x, evals["step"]), evals[about.column]
-        shown = np.isfinite(x) & evals.present(about.column)
-        return Series(x[shown], y[shown], ())
-    return view.series.of(about.key, request.x, weight)
-
-
-def newest(view: PlotRun, about: Metric) -> float | None:
-    """The newest value of a metric of one run."""
-    if about.source == "system":
-        return view.history.system_columns.last(about.key)
-    if about.source == "eval":
-        return getattr(view.history.evaluation, about.column, None)
-    return view.history.steps.last(about.key)
-
-
-def plot(request: PlotRequest, about: Metric, **more: Any) -> Plot:
+def plot(request: PlotRequest, metric: Metric, **more: Any) -> Plot:
     """A plot with the settings of the request, and the newest value of the run in focus in its title."""
-    value = newest(request.run, about) if request.run else None
-    settings: dict[str, Any] = {"log": request.log or about.scale == "log", "markers": event_markers(request), **more}
+    value = request.run.series.newest(metric) if request.run else None
+    settings: dict[str, Any] = {"log": request.log or metric.scale == "log", "markers": event_markers(request), **more}
     if request.for_figure:
         settings["markers"] = ()
     elif "points" in settings:
-        # Stars say where the evaluations were.
-        settings["markers"] = tuple(mark for mark in settings["markers"] if mark.kind != "eval")
+        # The points are where the evaluations were.
+        settings["markers"] = tuple(marker for marker in settings["markers"] if marker.kind != "eval")
     settings["clip"] = settings.get("clip", False) and request.clip
-    lost = sum(view.series.without_clock() for view in request.runs) if request.x == "clock" else 0
+    lost = sum(run.series.untimed_records() for run in request.runs) if request.x == "clock" else 0
     if lost:
         sentence = f"{lost:,} records have no usable time and are left out"
         settings["note"], settings["empty"] = settings.get("note") or sentence, sentence
     return Plot(
-        about.label if value is None else about.title,
-        "" if value is None else about.text(value),
+        metric.label if value is None else metric.title,
+        "" if value is None else metric.text(value),
         x_axis=request.x,
         x_range=shared_range(request),
-        metric=about.key,
+        metric=metric.key,
         growing=any(each.status.live for each in request.runs),
         **settings,
     )
@@ -127,12 +108,10 @@ def shared_range(request: PlotRequest) -> Range | None:
     if len(request.runs) < 2:
         return None
     ends = [
-        view.series.place(request.x, view.history.steps["step"][[0, -1]])
-        for view in request.runs
-        if len(view.history.steps)
+        run.series.x_at(request.x, run.history.steps["step"][[0, -1]]) for run in request.runs if len(run.history.steps)
     ]
     if request.x == "clock":
-        ends += [view.series.system_clock()[[0, -1]] for view in request.runs if view.history.system]
+        ends += [run.series.reading_times()[[0, -1]] for run in request.runs if run.history.system]
     known = [float(end) for pair in ends for end in pair if math.isfinite(end)]
     return Range(min(known), max(known)) if known else None
 
@@ -142,7 +121,7 @@ Derive = Callable[[PlotRun, Series], Series]
 
 def curves(
     request: PlotRequest,
-    about: Metric,
+    metric: Metric,
     smooth: bool = True,
     derive: Derive | None = None,
     name: str = "",
@@ -153,75 +132,68 @@ def curves(
     What earlier attempts did of a run alone lies below. derive: makes what is shown of the metric of a run. name: of
     the curve in a figure of one run. raw: with the raw curves of several runs.
     """
-    weight = request.smoothing if smooth and about.source == "step" else 0.0
+    weight = request.smoothing if smooth else 0.0
     several = len(request.runs) > 1
-    found = [] if several or not request.runs else _superseded(request.runs[0], about, request, derive)
+    drawn = [] if several or not request.runs else _superseded(request.runs[0], metric, request, derive)
     # The run in focus lies on top.
     pairs = zip(request.runs, run_names(request.runs), strict=True)
-    for view, run_name in sorted(pairs, key=lambda pair: pair[0] is request.run):
-        role = run_role(view.index)
-        series = _derived(view, about, request, weight, derive)
+    for run, run_name in sorted(pairs, key=lambda pair: pair[0] is request.run):
+        role = run_role(run.index)
+        series = _derived(run, metric, request, weight, derive)
         if not len(series.x):
             continue
         if series.smoothing and (raw or not several):
-            recorded = _derived(view, about, request, 0.0, derive)
-            found.append(scaled(recorded, about, f"{role}.faint", "" if request.for_figure else RAW))
+            recorded = _derived(run, metric, request, 0.0, derive)
+            drawn.append(curve_of(recorded, metric, f"{role}.faint", "" if request.for_figure else RAW))
         if several:
-            found.append(replace(scaled(series, about, role, run_name, glyph(view.index)), order=view.index))
+            drawn.append(replace(curve_of(series, metric, role, run_name, glyph(run.index)), order=run.index))
         else:
-            label = name if request.for_figure else f"smooth {weight:g}" if weight else ""
-            found.append(scaled(series, about, role, label))
-    return tuple(found)
+            label = name if request.for_figure else f"smooth {weight:g}" if series.smoothing else ""
+            drawn.append(curve_of(series, metric, role, label))
+    return tuple(drawn)
 
 
-def _derived(view: PlotRun, about: Metric, request: PlotRequest, weight: float, derive: Derive | None) -> Series:
+def _derived(run: PlotRun, metric: Metric, request: PlotRequest, weight: float, derive: Derive | None) -> Series:
     """The metric of one run, or what is derived of it."""
-    series = series_of(view, about, request, weight)
-    return derive(view, series) if derive else series
+    series = run.series.of(metric.key, request.x, weight)
+    return derive(run, series) if derive else series
 
 
-def scaled(series: Series, about: Metric, role: str, name: str = "", mark: str = "") -> Curve:
+def curve_of(series: Series, metric: Metric, role: str, name: str = "", glyph: str = "") -> Curve:
     """A curve in the unit of its metric."""
-    y = series.y if about.factor == 1 else series.y * about.factor
-    return Curve(series.x, y, role, name, mark, series.identity, smoothing=series.smoothing)
+    y = series.y if metric.factor == 1 else series.y * metric.factor
+    return Curve(series.x, y, role, name, glyph, smoothing=series.smoothing)
 
 
-def _superseded(view: PlotRun, about: Metric, request: PlotRequest, derive: Derive | None) -> list[Curve]:
-    """What earlier attempts did of the steps that a later one did again."""
-    if about.source != "step":
-        return []
-    all_series, name = view.series.superseded(about.key, request.x)
-    derived = [derive(view, series) for series in all_series] if derive else all_series
-    drawn = [series for series in derived if len(series.x)]
+def _superseded(run: PlotRun, metric: Metric, request: PlotRequest, derive: Derive | None) -> list[Curve]:
+    """What earlier attempts recorded of the steps that a later one repeated."""
+    pieces, name = run.series.superseded(metric.key, request.x)
+    pieces = [each for each in (derive(run, piece) if derive else piece for piece in pieces) if len(each.x)]
     # The last has the name of them all.
-    return [scaled(each, about, SUPERSEDED, name if each is drawn[-1] else "") for each in drawn]
+    return [curve_of(each, metric, SUPERSEDED, name if each is pieces[-1] else "") for each in pieces]
 
 
-def stars(request: PlotRequest, column: str, factor: float = 1.0) -> tuple[Points, ...]:
+def validation_points(request: PlotRequest, column: str, factor: float = 1.0) -> tuple[Points, ...]:
     """A column of the evaluations, one point for each: a star of a run alone, of several the hollow mark of each."""
     several = len(request.runs) > 1
-    found = []
-    for view in request.runs:
-        evals = view.history.evals
-        x, y = view.series.place(request.x, evals["step"]), evals[column] * factor
+    points = []
+    for run in request.runs:
+        evals = run.history.evals
+        x, y = run.series.x_at(request.x, evals["step"]), evals[column] * factor
         known = np.isfinite(x) & evals.present(column)
+        each = Points(x[known], y[known], "val", "validation")
         if several:
-            mark = hollow_glyph(view.index)
-            found.append(Points(x[known], y[known], run_role(view.index), glyph=mark, order=view.index))
-        else:
-            found.append(Points(x[known], y[known], "val", "validation"))
-    return tuple(found)
+            each = replace(each, role=run_role(run.index), name="", glyph=hollow_glyph(run.index), order=run.index)
+        points.append(each)
+    return tuple(points)
 
 
-def mean_level(request: PlotRequest, about: Metric) -> tuple[Level, ...]:
+def mean_level(request: PlotRequest, metric: Metric) -> tuple[Level, ...]:
     """The mean over the whole run, of one run alone; the same as in every table."""
-    mean = request.runs[0].series.mean(about.key) if len(request.runs) == 1 else None
-    if mean is None:
+    mean = request.runs[0].series.mean(metric.key) if len(request.runs) == 1 else None
+    if mean is None or not math.isfinite(y := mean * metric.factor):
         return ()
-    y = mean * about.factor
-    if not math.isfinite(y):
-        return ()
-    return (Level(y, "level", f"mean {about.text(mean) if request.for_figure else short(y)}"),)
+    return (Level(y, "level", f"mean {metric.text(mean) if request.for_figure else short(y)}"),)
 
 
 def short(value: float) -> str:
@@ -231,26 +203,23 @@ def short(value: float) -> str:
     return label(value, 10.0 ** (math.floor(math.log10(abs(value))) - 2))
 
 
-def ahead(view: PlotRun, request: PlotRequest, steps: FloatArray) -> FloatArray:
+def x_ahead(run: PlotRun, request: PlotRequest, steps: FloatArray) -> FloatArray:
     """Where steps lie on the axis, those still to come at the pace of the newest records; nan where that is unknown."""
-    x = view.series.place(request.x, steps)
-    done = view.history.steps["step"]
+    x = run.series.x_at(request.x, steps)
+    done = run.history.steps["step"]
     if request.x == "step" or len(done) < 2:
         return x
     last, before = float(done[-1]), float(done[max(len(done) - _PACE_RECORDS, 0)])
-    at_last, at_before = view.series.place(request.x, np.array([last, before]))
+    at_last, at_before = run.series.x_at(request.x, np.array([last, before]))
     pace = (at_last - at_before) / (last - before)
     return np.where(steps > last, at_last + (steps - last) * pace, x)
 
 
-_PACE_RECORDS = 200
-
-
 def has_steps(request: PlotRequest) -> bool:
     """Whether any run has done a step."""
-    return any(len(view.history.steps) for view in request.runs)
+    return any(len(run.history.steps) for run in request.runs)
 
 
 def recorded(request: PlotRequest, key: str) -> bool:
     """Whether any run has a value of this metric of the steps."""
-    return any(view.history.steps.last(key) is not None for view in request.runs)
+    return any(run.history.steps.last(key) is not None for run in request.runs)

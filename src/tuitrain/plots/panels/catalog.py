@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+from tuitrain.analysis.metrics import BY_KEY, METRICS, metric_of
+from tuitrain.plots.model import HeatMap, Plot
 from tuitrain.plots.panels import gradients, machine, speed, training
 from tuitrain.plots.panels.builders import Panel
+from tuitrain.plots.request import PlotRequest
+from tuitrain.runs import RunHistory
+
+_POSITIONS = frozenset({"step", "time"})
+"""Columns of every table that say where its rows belong."""
 
 PANELS: tuple[Panel, ...] = (
     Panel("loss", "Loss", "training and validation loss, and where it is going", training.loss),
@@ -20,7 +29,7 @@ PANELS: tuple[Panel, ...] = (
     Panel("grad_norm", "Gradient", "gradient norm, with the clip level", gradients.grad_norm),
     Panel("grad_stats", "Elements", "mean, std and max of the gradient", gradients.grad_stats),
     Panel("update", "Update", "norm of an update by that of the weights", gradients.update_ratio),
-    Panel("layers", "Blocks", "gradient norm of each block, as a heat map", gradients.layers, is_map=True),
+    Panel("layers", "Blocks", "gradient norm of each block, as a heat map", gradients.layers),
     Panel("gpu_util", "GPU", "utilisation of the GPUs", empty=machine.no_gpu),
     Panel("gpu_power", "Power", "power of all GPUs together", empty=machine.no_gpu),
     Panel("gpu_temp", "Heat", "temperature of the hottest GPU", empty=machine.no_gpu),
@@ -32,9 +41,36 @@ PANELS: tuple[Panel, ...] = (
 _BY_ID = {panel.id: panel for panel in PANELS}
 
 
-def panel_of(identity: str) -> Panel:
-    """The panel with an id; raises KeyError for another."""
-    return _BY_ID[identity]
+def panel_of(name: str) -> Panel:
+    """The panel with this id, else one that shows the metric of this name, whether the registry declares it or not.
+
+    A metric that is computed from others is shown by the panel it belongs to.
+    """
+    metric = metric_of(name)
+    if name in _BY_ID or metric.source == "derived":
+        return _BY_ID.get(name) or _BY_ID[metric.panel]
+    return Panel(name, metric.title, metric.label)
+
+
+def plot_of(request: PlotRequest, name: str) -> Plot | HeatMap:
+    """The plot of the panel with this id or of the metric of this name; KeyError where no log has such a metric."""
+    known = name in _BY_ID or (name in BY_KEY and metric_of(name).source != "summary")
+    if not known and name not in recorded_metrics(run.history for run in request.runs):
+        raise KeyError(name)
+    return panel_of(name).build(request)
+
+
+def recorded_metrics(histories: Iterable[RunHistory]) -> list[str]:
+    """The names that any of these logs has values of: the declared ones in their order, then the others."""
+    present = dict.fromkeys(key for history in histories for key in _columns(history))
+    declared = [metric.key for metric in METRICS if metric.key in present]
+    return [*declared, *(key for key in present if key not in declared)]
+
+
+def _columns(history: RunHistory) -> Iterator[str]:
+    for table in (history.steps, history.system_columns):
+        yield from (key for key in table.keys if key not in _POSITIONS)
+    yield from ("val_loss" if key == "loss" else key for key in history.evals.keys if key not in _POSITIONS)
 
 
 OVERVIEW: tuple[Panel, ...] = tuple(map(panel_of, ("loss", "mfu", "throughput", "memory", "grad_norm", "lr")))

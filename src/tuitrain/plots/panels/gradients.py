@@ -6,72 +6,72 @@ from dataclasses import replace
 
 import numpy as np
 
-from tuitrain.analysis.metrics import metric
+from tuitrain.analysis.metrics import metric_of
 from tuitrain.events import Layers
 from tuitrain.plots.model import NO_DATA, HeatMap, Level, Plot
-from tuitrain.plots.panels.builders import curves, has_steps, part, plot
+from tuitrain.plots.panels.builders import curve_beside, curves, has_steps, plot
 from tuitrain.plots.panels.levels import clip_level
 from tuitrain.plots.request import PlotRequest, PlotRun
-from tuitrain.plots.series import Series
+from tuitrain.plots.series import NO_SERIES, Series
 
 NO_STATS = "n/a: this run measures no gradient statistics; set telemetry.grad_stats_interval"
 
 
 def grad_norm(request: PlotRequest) -> Plot:
     """The norm before clipping, and the level at which it is clipped."""
-    about = metric("grad_norm")
+    metric = metric_of("grad_norm")
     clip = clip_level(request.run.history) if request.run else None
     # The level shows only where the norms come near it: far above them it would press the curve flat.
     levels = () if not clip else (Level(clip, "clip", f"clip {clip:g}", in_range=False),)
-    return plot(request, about, curves=curves(request, about), levels=levels, clip=True)
+    return plot(request, metric, curves=curves(request, metric), levels=levels, clip=True)
 
 
 def grad_stats(request: PlotRequest) -> Plot:
     """Mean, standard deviation and largest element, by size: they lie decades apart."""
-    spread = metric("grad_std")
+    spread = metric_of("grad_std")
     if len(request.runs) != 1:
         return plot(request, spread, curves=curves(request, spread), empty=_missing(request))
-    view = request.runs[0]
+    run = request.runs[0]
     parts = []
     for number, key in enumerate(("grad_std", "grad_max", "grad_mean")):
-        series = view.series.of(key, request.x)
+        series = run.series.of(key, request.x)
         if len(series.x):
-            size = Series(series.x, np.abs(series.y), series.identity)
-            parts.append(part(view, number, metric(key), size))
+            size = Series(series.x, np.abs(series.y))
+            parts.append(curve_beside(run, number, metric_of(key), size))
     found = plot(request, spread, curves=tuple(parts), log=True, empty=_missing(request))
     return replace(found, title="gradient elements", value=f"std {found.value}" if found.value else "")
 
 
 def update_ratio(request: PlotRequest) -> Plot:
     """Norm of an update by the norm of the weights; about 1e-3 is usual."""
-    about = metric("update_ratio")
-    found = curves(request, metric("update_norm"), derive=lambda view, series: _by_weights(view, series, request))
-    view = request.run
-    update, weight = (view.history.steps.last(key) if view else None for key in ("update_norm", "param_norm"))
-    value = about.text(update / weight) if update is not None and weight else ""
-    return replace(plot(request, about, curves=found, empty=_missing(request)), value=value)
+    metric = metric_of("update_ratio")
+    found = curves(request, metric_of("update_norm"), derive=lambda run, series: _by_weights(run, series, request))
+    run = request.run
+    update, weight = (run.history.steps.last(key) if run else None for key in ("update_norm", "param_norm"))
+    value = metric.text(update / weight) if update is not None and weight else ""
+    return replace(plot(request, metric, curves=found, empty=_missing(request)), value=value)
 
 
-def _by_weights(view: PlotRun, updates: Series, request: PlotRequest) -> Series:
+def _by_weights(run: PlotRun, updates: Series, request: PlotRequest) -> Series:
     """Norms of updates by the norm of the weights at the same places; nothing where that is not known."""
-    weights = view.series.of("param_norm", request.x)
+    weights = run.series.of("param_norm", request.x)
     if not len(weights.x):
-        return Series(np.empty(0), np.empty(0), ())
-    ratios = updates.y / np.interp(updates.x, weights.x, weights.y)
-    return replace(updates, y=ratios, identity=("ratio", *updates.identity))
+        return NO_SERIES
+    with np.errstate(all="ignore"):
+        return replace(updates, y=updates.y / np.interp(updates.x, weights.x, weights.y))
 
 
 def layers(request: PlotRequest) -> HeatMap:
     """The gradient norm of each block over time, of the run in focus."""
-    view = request.run
+    run = request.run
     empty = HeatMap("gradient norm by block", x_axis=request.x, empty=_missing(request))
-    records = [each for each in view.history.layers if each.grad_norm] if view else []
-    if view is None or not records:
+    records = [each for each in run.history.layers if each.grad_norm] if run else []
+    if run is None or not records:
         return empty
     # A run continued with another number of blocks cannot share the map.
     count = len(records[-1].grad_norm)
     records = [each for each in records if len(each.grad_norm) == count]
-    x = view.series.place(request.x, np.array([each.step for each in records], dtype=np.float64))
+    x = run.series.x_at(request.x, np.array([each.step for each in records], dtype=np.float64))
     known = np.isfinite(x)
     values = np.array([each.grad_norm for each in records], dtype=np.float64)
     newest = records[-1]
@@ -81,7 +81,7 @@ def layers(request: PlotRequest) -> HeatMap:
         values=values[known],
         rows=_names(count),
         value=_largest(newest),
-        growing=view.status.live,
+        growing=run.status.live,
     )
 
 

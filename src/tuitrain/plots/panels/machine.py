@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tuitrain.analysis import units
-from tuitrain.analysis.metrics import metric
+from tuitrain.analysis.metrics import metric_of
 from tuitrain.plots.model import NO_DATA, Level, Plot
-from tuitrain.plots.panels.builders import curves, declared, has_steps, plot, scaled
+from tuitrain.plots.panels.builders import curve_of, curves, declared, has_steps, plot
 from tuitrain.plots.panels.levels import capacity_gb
 from tuitrain.plots.request import PlotRequest
 from tuitrain.plots.roles import run_role
@@ -18,16 +18,16 @@ NO_GPU = "n/a: this run has no accelerator"
 
 def memory(request: PlotRequest) -> Plot:
     """Memory of the process on its device, and what the device has."""
-    peak, allocated = metric("mem_peak_gb"), metric("mem_allocated_gb")
+    peak, allocated = metric_of("mem_peak_gb"), metric_of("mem_allocated_gb")
     levels = _capacity(request)
     if len(request.runs) != 1:
         return plot(request, peak, curves=curves(request, peak, smooth=False), levels=levels, from_zero=True)
-    view = request.runs[0]
-    role = run_role(view.index)
+    run = request.runs[0]
+    role = run_role(run.index)
     parts = tuple(
-        scaled(series, about, role + faint, name)
-        for about, faint, name in ((peak, "", "peak"), (allocated, ".faint", "allocated"))
-        if len((series := view.series.of(about.key, request.x)).x)
+        curve_of(series, metric, role + faint, name)
+        for metric, faint, name in ((peak, "", "peak"), (allocated, ".faint", "allocated"))
+        if len((series := run.series.of(metric.key, request.x)).x)
     )
     found = plot(request, peak, curves=parts, levels=levels, from_zero=True)
     return replace(found, title="memory", empty=NO_MEMORY if has_steps(request) else NO_DATA)
@@ -35,17 +35,17 @@ def memory(request: PlotRequest) -> Plot:
 
 def gpu_memory(request: PlotRequest) -> Plot:
     """Memory in use on the fullest GPU, by all processes, and what it has."""
-    about = metric("gpu_mem_used_gb")
-    return declared(request, (about,), no_gpu(request), levels=_capacity(request))
+    metric = metric_of("gpu_mem_used_gb")
+    return declared(request, (metric,), no_gpu(request), levels=_capacity(request))
 
 
 def ram(request: PlotRequest) -> Plot:
     """Memory of the host in use, and what it has."""
-    about = metric("ram_used_gb")
+    metric = metric_of("ram_used_gb")
     system = request.run.history.system if request.run else None
     total = system.ram_total_gb if system else None
     levels = () if total is None else (Level(total, "clip", f"of {total:.4g} GB", in_range=False),)
-    return declared(request, (about,), no_readings(request), levels=levels)
+    return declared(request, (metric,), no_readings(request), levels=levels)
 
 
 def _capacity(request: PlotRequest) -> tuple[Level, ...]:
@@ -58,7 +58,7 @@ def _capacity(request: PlotRequest) -> tuple[Level, ...]:
 
 def no_gpu(request: PlotRequest) -> str:
     """Why nothing is known of a GPU."""
-    seen = any(len(view.history.system_columns) for view in request.runs)
+    seen = any(len(run.history.system_columns) for run in request.runs)
     return NO_GPU if seen or has_steps(request) else NO_DATA
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from tuitrain.analysis.metrics import metric
+from tuitrain.analysis.metrics import metric_of
 from tuitrain.events import Run
 from tuitrain.plots.model import NO_DATA, Plot
-from tuitrain.plots.panels.builders import curves, declared, mean_level, part, plot, recorded
+from tuitrain.plots.panels.builders import curve_beside, curves, declared, mean_level, plot, recorded
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.plots.series import Series
 from tuitrain.runs import FloatArray
@@ -21,19 +21,19 @@ ONE_PROCESS = "n/a: this run has one process, which waits for no other"
 
 def mfu(request: PlotRequest) -> Plot:
     """MFU; where no peak is known to relate it to, the achieved TFLOP/s."""
-    about = metric("mfu")
-    run = request.run.history.run if request.run else None
-    known = run is None or run.hardware is None or run.hardware.peak_tflops is not None
-    reason = why_no_mfu(run)
+    metric = metric_of("mfu")
+    record = request.run.history.run if request.run else None
+    known = record is None or record.hardware is None or record.hardware.peak_tflops is not None
+    reason = why_no_mfu(record)
     if (not known or request.for_figure) and not recorded(request, "mfu") and recorded(request, "tflops"):
-        about = metric("tflops")
+        metric = metric_of("tflops")
         return plot(
-            request, about, curves=curves(request, about), levels=mean_level(request, about), clip=True, note=NO_MFU,
+            request, metric, curves=curves(request, metric), levels=mean_level(request, metric), clip=True, note=NO_MFU,
             notes=(reason,),
         )  # fmt: skip
     empty = reason if request.for_figure else NO_DATA if known else NO_PEAK
     return plot(
-        request, about, curves=curves(request, about), levels=mean_level(request, about), clip=True, empty=empty
+        request, metric, curves=curves(request, metric), levels=mean_level(request, metric), clip=True, empty=empty
     )
 
 
@@ -50,8 +50,8 @@ def why_no_mfu(run: Run | None) -> str:
 
 def throughput(request: PlotRequest) -> Plot:
     """Tokens per second of all processes, and their mean."""
-    about = metric("tokens_per_sec")
-    return plot(request, about, curves=curves(request, about), levels=mean_level(request, about), clip=True)
+    metric = metric_of("tokens_per_sec")
+    return plot(request, metric, curves=curves(request, metric), levels=mean_level(request, metric), clip=True)
 
 
 def step_time(request: PlotRequest) -> Plot:
@@ -59,19 +59,19 @@ def step_time(request: PlotRequest) -> Plot:
 
     Computing is what the other two leave; the wait for the slowest process is what is known of communication.
     """
-    whole = metric("step_time_ms")
+    whole = metric_of("step_time_ms")
     if len(request.runs) != 1:
         return plot(request, whole, curves=curves(request, whole), clip=True)
-    view = request.runs[0]
+    run = request.runs[0]
     step, data, wait = (
-        view.series.of(key, request.x, request.smoothing) for key in ("step_time_ms", "data_time_ms", "rank_skew_ms")
+        run.series.of(key, request.x, request.smoothing) for key in ("step_time_ms", "data_time_ms", "rank_skew_ms")
     )
-    parts = [part(view, 0, whole, step)]
+    parts = [curve_beside(run, 0, whole, step)]
     if len(step.x) and len(data.x):
-        parts.append(part(view, 1, metric("compute_time_ms"), _rest(step, data, wait)))
+        parts.append(curve_beside(run, 1, metric_of("compute_time_ms"), _rest(step, data, wait)))
     for number, (key, series) in enumerate((("data_time_ms", data), ("rank_skew_ms", wait)), start=2):
         if len(series.x):
-            parts.append(part(view, number, metric(key), series))
+            parts.append(curve_beside(run, number, metric_of(key), series))
     shown = tuple(replace(each, name="wait") if each.name == "skew" else each for each in parts if len(each.x))
     return plot(request, whole, curves=shown, from_zero=True, clip=True)
 
@@ -81,7 +81,7 @@ def _rest(step: Series, data: Series, wait: Series) -> Series:
     x = wait.x if len(wait.x) else step.x
     of_step, of_data = (_at(series, x) for series in (step, data))
     rest = of_step - of_data - (wait.y if len(wait.x) else 0.0)
-    return Series(x, rest, ("rest", *step.identity, *wait.identity))
+    return Series(x, rest)
 
 
 def _at(series: Series, x: FloatArray) -> FloatArray:
@@ -93,21 +93,21 @@ def _at(series: Series, x: FloatArray) -> FloatArray:
 
 def ranks(request: PlotRequest) -> Plot:
     """The slowest process: its step time, and how long the fastest waits for it."""
-    metrics = metric("rank_skew_ms"), metric("step_time_max_ms")
+    metrics = metric_of("rank_skew_ms"), metric_of("step_time_max_ms")
     found = declared(request, metrics, ONE_PROCESS if _alone(request) else NO_DATA, clip=True)
     if len(request.runs) != 1:
         return found
     return replace(found, title="ranks" if found.has_data else "ranks, ms", value=_slowest(request.runs[0]))
 
 
-def _slowest(view: PlotRun) -> str:
-    rank, skew = view.history.steps.last("slowest_rank"), view.history.steps.last("rank_skew_ms")
+def _slowest(run: PlotRun) -> str:
+    rank, skew = run.history.steps.last("slowest_rank"), run.history.steps.last("rank_skew_ms")
     if rank is None or skew is None:
         return ""
-    return f"slowest {rank:.0f}, +{metric('rank_skew_ms').text(skew)}"
+    return f"slowest {rank:.0f}, +{metric_of('rank_skew_ms').text(skew)}"
 
 
 def _alone(request: PlotRequest) -> bool:
     """Whether no run on the screen has more than one process."""
-    runs = [view.history.run for view in request.runs]
+    runs = [run.history.run for run in request.runs]
     return bool(runs) and all(run and run.parallel and run.parallel.world_size == 1 for run in runs)

@@ -5,23 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import numpy as np
 
-from tuitrain.analysis.metrics import metric
+from tuitrain.analysis.metrics import metric_of
 from tuitrain.analysis.summary import summarize
 from tuitrain.analysis.verdict import losses_are_comparable
 from tuitrain.plots.model import Curve, Level, Plot, SecondAxis, VerticalLine
-from tuitrain.plots.panels.builders import ahead, curves, plot, stars
+from tuitrain.plots.panels.builders import curves, plot, validation_points, x_ahead
 from tuitrain.plots.request import PlotRequest, PlotRun, run_names
 from tuitrain.plots.roles import glyph, run_role
 from tuitrain.plots.series import Series
 from tuitrain.runs import FloatArray, RunHistory
-
-if TYPE_CHECKING:
-    from tuitrain.analysis.power_law import Projection
 
 NOT_COMPARABLE = "different tokenizers: losses per token are not comparable between runs"
 
@@ -31,8 +27,6 @@ PERPLEXITY = SecondAxis(
     lambda perplexity: np.log(np.clip(perplexity, 1e-300, None)),
 )
 
-_GROWTH = 1.02
-"""A projection is made again when the run has this many times the records."""
 _LOOK_AHEAD = 0.5
 """How far a projection is drawn, as a share of what has been measured, so that this keeps most of the room."""
 _DASHES = 16
@@ -40,18 +34,16 @@ _PLAN_POINTS = 240
 _SAME = 0.01
 """A plan whose learning rates differ by more than this share from the measured ones is not that of the run."""
 
-_projections: WeakKeyDictionary[RunHistory, tuple[int, int, Projection | None]] = WeakKeyDictionary()
-
 
 def loss(request: PlotRequest) -> Plot:
     """Training loss of every run, validation as stars; of a live run alone how it is expected to end."""
-    about = metric("loss")
-    found = list(curves(request, about, name="training", raw=request.for_figure))
+    metric = metric_of("loss")
+    found = list(curves(request, metric, name="training", raw=request.for_figure))
     alone = len(request.runs) == 1
     if alone:
         found += _projected(request.runs[0], request)
     return plot(
-        request, about, curves=tuple(found), points=stars(request, "loss"), clip=True, keep_first=True,
+        request, metric, curves=tuple(found), points=validation_points(request, "loss"), clip=True, keep_first=True,
         notes=_loss_notes(request), second_axis=PERPLEXITY if alone else None,
     )  # fmt: skip
 
@@ -61,7 +53,7 @@ def _loss_notes(request: PlotRequest) -> tuple[str, ...]:
     if not request.for_figure:
         return ()
     if len(request.runs) != 1:
-        return () if losses_are_comparable([view.history for view in request.runs]) else (NOT_COMPARABLE,)
+        return () if losses_are_comparable([run.history for run in request.runs]) else (NOT_COMPARABLE,)
     summary = summarize(request.runs[0].history)
     at = "" if summary.best_val_step is None else f" at step {summary.best_val_step:,}"
     outcomes = (
@@ -69,33 +61,33 @@ def _loss_notes(request: PlotRequest) -> tuple[str, ...]:
         ("training, mean of the end", "final_loss", ""),
         ("last training loss", "last_loss", ""),
     )
-    values = [(words, metric(key), getattr(summary, key), after) for words, key, after in outcomes]
+    values = [(words, metric_of(key), getattr(summary, key), after) for words, key, after in outcomes]
     return tuple(f"{words} {each.text(value)}{after}" for words, each, value, after in values if value is not None)
 
 
 def validation_loss(request: PlotRequest) -> Plot:
     """The loss of the evaluations as a curve with their marks on it."""
-    about = metric("val_loss")
-    points, several = stars(request, "loss"), len(request.runs) > 1
+    metric = metric_of("val_loss")
+    points, several = validation_points(request, "loss"), len(request.runs) > 1
     found = tuple(
-        Curve(each.x, each.y, run_role(view.index), name if several else "", glyph(view.index) if several else "",
+        Curve(each.x, each.y, run_role(run.index), name if several else "", glyph(run.index) if several else "",
               order=each.order)
-        for view, name, each in zip(request.runs, run_names(request.runs), points, strict=True)
+        for run, name, each in zip(request.runs, run_names(request.runs), points, strict=True)
         if len(each.x)
     )  # fmt: skip
     notes = _loss_notes(request) if several else ()
-    return plot(request, about, curves=found, points=points, clip=True, keep_first=True, notes=notes)
+    return plot(request, metric, curves=found, points=points, clip=True, keep_first=True, notes=notes)
 
 
-def _projected(view: PlotRun, request: PlotRequest) -> list[Curve]:
+def _projected(run: PlotRun, request: PlotRequest) -> list[Curve]:
     """The fitted law beyond the newest step, dashed, with its end in the name of the first dash."""
-    law = projection_of(view)
-    last = view.history.step
+    law = run.series.projected_loss() if run.status.live and run.loaded else None
+    last = run.history.step
     if law is None or last is None:
         return []
     until = min(law.end, last * (1 + _LOOK_AHEAD))
     steps = np.linspace(last, until, 2 * _DASHES + 1)
-    x, y = ahead(view, request, steps), law.at(steps)
+    x, y = x_ahead(run, request, steps), law.at(steps)
     if not np.isfinite(x).all():
         return []
     name = f"ends at {law.value:.3f} ± {max(law.margin, 0.001):.3f}"
@@ -105,64 +97,46 @@ def _projected(view: PlotRun, request: PlotRequest) -> list[Curve]:
     ]
 
 
-def projection_of(view: PlotRun) -> Projection | None:
-    """How the loss of a live run is expected to end; None for others, and where the records do not tell."""
-    history = view.history
-    run, count, cuts = history.run, len(history.steps), len(history.steps.cuts)
-    if not (view.status.live and view.loaded and run and run.total_steps and count):
-        return None
-    known = _projections.get(history)
-    if known is None or known[0] != cuts or count > known[1] * _GROWTH:
-        from tuitrain.analysis.power_law import project_loss
-
-        steps, losses = history.steps.series("loss")
-        schedule = _section(run.config, "schedule")
-        warmup = schedule.get("warmup_steps")
-        found = project_loss(steps, losses, run.total_steps, warmup if isinstance(warmup, int) else 0)
-        known = _projections[history] = (cuts, count, found)
-    return known[2]
-
-
 def perplexity(request: PlotRequest) -> Plot:
     """exp(loss), and the perplexity of the evaluations as stars."""
-    about = metric("perplexity")
-    found = curves(request, metric("loss"), derive=lambda view, series: _exp(series), name="training")
-    return plot(request, about, curves=found, points=stars(request, "perplexity"), clip=True)
+    metric = metric_of("perplexity")
+    found = curves(request, metric_of("loss"), derive=lambda run, series: _exp(series), name="training")
+    return plot(request, metric, curves=found, points=validation_points(request, "perplexity"), clip=True)
 
 
 def _exp(series: Series) -> Series:
     with np.errstate(over="ignore"):
-        return replace(series, y=np.exp(series.y), identity=("exp", *series.identity))
+        return replace(series, y=np.exp(series.y))
 
 
 def accuracy(request: PlotRequest) -> Plot:
     """Share of the next tokens that were right, in training and in the evaluations."""
-    about = metric("accuracy")
-    points = stars(request, "accuracy", about.factor)
-    found = curves(request, about, name="training")
-    return plot(request, about, curves=found, points=points, clip=True, keep_first=True)
+    metric = metric_of("accuracy")
+    points = validation_points(request, "accuracy", metric.factor)
+    found = curves(request, metric, name="training")
+    return plot(request, metric, curves=found, points=points, clip=True, keep_first=True)
 
 
 def learning_rate(request: PlotRequest) -> Plot:
     """The learning rate; of a run alone with the schedule it follows, to the end."""
-    about = metric("lr")
-    found = curves(request, about, smooth=False)
+    metric = metric_of("lr")
+    found = curves(request, metric, smooth=False)
     if request.for_figure:
         lines, notes = _warmup_end(request)
-        return plot(request, about, curves=found, from_zero=True, vertical_lines=lines, notes=notes)
+        return plot(request, metric, curves=found, from_zero=True, vertical_lines=lines, notes=notes)
     if len(request.runs) == 1:
-        named = tuple(Curve(each.x, each.y, each.role, "now", "●", each.identity) for each in found[-1:])
+        named = tuple(replace(each, name="now", glyph="●") for each in found[-1:])
         found = (*_planned(request.runs[0], request), *found[:-1], *named)
-    return plot(request, about, curves=found, from_zero=True)
+    return plot(request, metric, curves=found, from_zero=True)
 
 
 def _warmup_end(request: PlotRequest) -> tuple[tuple[VerticalLine, ...], tuple[str, ...]]:
     """The end of the warmup of a run alone: as a line, or as a sentence where the axis does not reach it."""
-    run = request.runs[0].history.run if len(request.runs) == 1 else None
-    steps = _section(run.config, "schedule").get("warmup_steps") if run else None
+    record = request.runs[0].history.run if len(request.runs) == 1 else None
+    steps = _section(record.config, "schedule").get("warmup_steps") if record else None
     if not isinstance(steps, int) or steps <= 0:
         return (), ()
-    x = float(request.runs[0].series.place(request.x, np.array([float(steps)]))[0])
+    x = float(request.runs[0].series.x_at(request.x, np.array([float(steps)]))[0])
     if math.isfinite(x):
         return (VerticalLine(x, f"end of warmup, step {steps:,}"),), ()
     return (), (f"the warmup ends at step {steps:,}",)
@@ -170,38 +144,38 @@ def _warmup_end(request: PlotRequest) -> tuple[tuple[VerticalLine, ...], tuple[s
 
 def tokens(request: PlotRequest) -> Plot:
     """Cumulative tokens; of a run alone against its budget, or else the tokens of all its steps."""
-    about = metric("tokens")
-    found = plot(request, about, curves=curves(request, about, smooth=False), from_zero=True)
+    metric = metric_of("tokens")
+    found = plot(request, metric, curves=curves(request, metric, smooth=False), from_zero=True)
     done = request.runs[0].history.tokens if len(request.runs) == 1 else None
     if not done:
         return found
     target, kind = _token_target(request.runs[0].history)
     if not target:
-        return replace(found, notes=(f"{about.text(done)} (no budget is set)",))
-    level = Level(target, "level", f"{kind} {about.text(target)}", in_range=target <= 5 * done)
-    share = f"{about.text(done)} of {about.text(target)} ({kind}): {100 * done / target:.3g} %"
-    return replace(found, value=f"{about.text(done)}, {100 * done / target:.3g} %", levels=(level,), notes=(share,))
+        return replace(found, notes=(f"{metric.text(done)} (no budget is set)",))
+    level = Level(target, "level", f"{kind} {metric.text(target)}", in_range=target <= 5 * done)
+    share = f"{metric.text(done)} of {metric.text(target)} ({kind}): {100 * done / target:.3g} %"
+    return replace(found, value=f"{metric.text(done)}, {100 * done / target:.3g} %", levels=(level,), notes=(share,))
 
 
 def _token_target(history: RunHistory) -> tuple[float | None, str]:
     """The tokens that a run is to train on, and whether they are its budget or follow from its planned steps."""
-    run = history.run
-    if run is None:
+    record = history.run
+    if record is None:
         return None, ""
-    if run.token_budget:
-        return float(run.token_budget), "budget"
-    if run.total_steps and run.tokens_per_step:
-        remaining = max(run.total_steps - (history.step or 0), 0)
-        return float((history.tokens or 0) + remaining * run.tokens_per_step), "planned"
+    if record.token_budget:
+        return float(record.token_budget), "budget"
+    if record.total_steps and record.tokens_per_step:
+        remaining = max(record.total_steps - (history.step or 0), 0)
+        return float((history.tokens or 0) + remaining * record.tokens_per_step), "planned"
     return None, ""
 
 
-def _planned(view: PlotRun, request: PlotRequest) -> list[Curve]:
+def _planned(run: PlotRun, request: PlotRequest) -> list[Curve]:
     """The whole schedule, where the config tells it and the measured learning rates agree with it."""
-    run = view.history.run
-    steps, measured = view.history.steps.series("lr")
-    schedule = _section(run.config, "schedule") if run else {}
-    if run is None or not run.total_steps or not len(steps) or not view.status.live:
+    record = run.history.run
+    steps, measured = run.history.steps.series("lr")
+    schedule = _section(record.config, "schedule") if record else {}
+    if record is None or not record.total_steps or not len(steps) or not run.status.live:
         return []
     try:
         section = SimpleNamespace(
@@ -212,7 +186,7 @@ def _planned(view: PlotRun, request: PlotRequest) -> list[Curve]:
         )
     except (KeyError, TypeError, ValueError):
         return []
-    total = run.total_steps
+    total = record.total_steps
 
     def factors(at: FloatArray) -> FloatArray:
         from tuitrain.accounting import lr_factor
@@ -226,10 +200,10 @@ def _planned(view: PlotRun, request: PlotRequest) -> list[Curve]:
     # With the ends of its pieces, so that no corner is cut.
     corners = (section.warmup_steps, round(total * (1 - section.decay_fraction)))
     at = np.unique(np.concatenate((np.linspace(1, total, _PLAN_POINTS), np.clip(corners, 1, total))).round())
-    x = ahead(view, request, at)
+    x = x_ahead(run, request, at)
     known = np.isfinite(x)
-    plan = Series(x[known], (peaks[1] * factors(at))[known], ())
-    return [Curve(plan.x, plan.y, f"{run_role(view.index)}.faint", "plan", forecast=True)]
+    y = peaks[1] * factors(at)
+    return [Curve(x[known], y[known], f"{run_role(run.index)}.faint", "plan", forecast=True)]
 
 
 def _section(config: dict[str, Any], name: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tuitrain.analysis import units
 from tuitrain.analysis.metrics import BY_KEY
 from tuitrain.plots.event_markers import SIGNS, markers_by_column
 from tuitrain.plots.model import Curve, Marker, Plot
@@ -82,7 +82,7 @@ def readout(plot: Plot, at: float, scale: XScale, room: int) -> list[Line]:
 
     def text(value: float, digits: int) -> str:
         """With the digits and the unit of the metric, or where there is little room with fewer digits and no unit."""
-        return exact(value, digits) if about is None or digits == _FEW else about.text(value / about.factor)
+        return units.exact(value, digits) if about is None or digits == _FEW else about.text(value / about.factor)
 
     reach = (scale.value_at(column + _NEAR_COLUMNS) - scale.value_at(column - _NEAR_COLUMNS)) / 2
     curves: list[_Reading] = []
@@ -186,14 +186,3 @@ def value_near(x: FloatArray, y: FloatArray, at: float, reach: float | None = No
         neighbour = max(after, 1) if len(x) > 1 else 0
         reach = abs(float(x[neighbour] - x[neighbour - 1])) if after in (0, len(x) - 1) else float("inf")
     return float(y[nearest]) if abs(float(x[nearest]) - at) <= reach else None
-
-
-def exact(value: float, digits: int = 5) -> str:
-    """A value with five digits, or fewer: `2.3141`, `412,345`, `2.9131e-4`."""
-    if not math.isfinite(value):
-        return str(value)
-    if abs(value) >= 1e15 or 0 < abs(value) < 1e-3:
-        mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
-        return f"{mantissa}e{int(power)}"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:,.{decimals}f}"

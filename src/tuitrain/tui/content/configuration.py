@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tuitrain.analysis.facts import Facts, value_text
+from tuitrain.analysis.facts import Facts
+from tuitrain.analysis.units import config_value
 from tuitrain.events.text import clean
 from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.content.console_search import Query
@@ -69,9 +70,9 @@ def _entry(
     marked = query.marked(name, "quiet") if query is not None else line(Span(name, "quiet"))
     room = max(cells - name_cells - 2, _LEAST_VALUE_CELLS)
     if change is None:
-        rows = [line(Span(text, "value")) for text in _wrapped(value_text(value), room)]
+        rows = [line(Span(text, "value")) for text in _wrapped(config_value(value), room)]
     else:
-        was, now = clean(value_text(change[0])), clean(value_text(change[1]))
+        was, now = clean(config_value(change[0])), clean(config_value(change[1]))
         if len(was) + len(now) + 3 <= room:
             rows = [line(Span(was, "quiet"), Span(" → ", "quiet"), Span(now, "accent"))]
         else:

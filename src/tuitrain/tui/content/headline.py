@@ -98,13 +98,8 @@ def _steps(progress: Progress, bar_cells: int) -> Line:
     if progress.fraction is not None:
         if bar_cells:
             spans += [Span(" "), *bar(progress.fraction, bar_cells)]
-        spans.append(Span(f" {_per_cent(progress.fraction)}", "value"))
+        spans.append(Span(f" {units.progress(progress.fraction)}", "value"))
     return tuple(spans)
-
-
-def _per_cent(fraction: float) -> str:
-    # 99.97 % is not yet 100 %.
-    return units.percent(fraction if fraction == 1 else min(fraction, 0.999))
 
 
 def _tokens(view: RunView, progress: Progress, long: bool) -> Line:

@@ -15,7 +15,6 @@ from tuitrain.analysis.facts import (
     flops_text,
     memory_facts,
     parameter_parts,
-    value_text,
 )
 from tuitrain.analysis.metrics import NOT_AVAILABLE
 from tuitrain.events import Run
@@ -174,7 +173,7 @@ def _attempts(attempts: list[Run]) -> Facts:
         return []
     facts: Facts = []
     for run, changed in zip(attempts, attempt_changes(attempts), strict=True):
-        told = [f"{key} {value_text(was)} → {value_text(now)}" for key, (was, now) in changed.items()]
+        told = [f"{key} {units.config_value(was)} → {units.config_value(now)}" for key, (was, now) in changed.items()]
         said = "\n".join(told) if told else ("" if run is attempts[0] else "nothing changed")
         facts.append((f"{run.attempt}", "\n".join(part for part in (_clock(run.time), said) if part)))
     return facts

@@ -185,13 +185,10 @@ def _progress(fraction: float | None, cells: int, ascii_only: bool) -> Line:
     full, empty = "=-" if ascii_only else "━─"
     done = round(fraction * cells)
     return line(
-        Span(full * done, "accent"), Span(empty * (cells - done), "series"), Span(f"{_percent(fraction):>8}", "quiet")
+        Span(full * done, "accent"),
+        Span(empty * (cells - done), "series"),
+        Span(f"{units.progress(fraction):>8}", "quiet"),
     )
-
-
-def _percent(fraction: float) -> str:
-    """What is not quite done is not called 100 %."""
-    return units.percent(fraction if fraction == 1 else min(fraction, 0.999))
 
 
 def summary(snapshots: tuple[RunSnapshot, ...] | None, shown: int, runs_dir: str) -> Line:

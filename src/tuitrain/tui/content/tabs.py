@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tuitrain.analysis import units
-from tuitrain.analysis.facts import changes_from_preset, value_text
+from tuitrain.analysis.facts import changes_from_preset
 from tuitrain.events.text import clean
 from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.content.samples import continued
@@ -84,7 +84,7 @@ def config(state: ViewState, cells: int) -> list[Line]:
         section, _, name = key.rpartition(".")
         rows = sections.setdefault(section or "run", [])
         role, mark = ("accent", "• ") if changed and key in changed else ("value", "  ")
-        for text in wrap(value_text(value), room):
+        for text in wrap(units.config_value(value), room):
             rows.append(line(Span(mark, "accent"), Span(align(name, _CONFIG_KEY_CELLS), "quiet"), Span(text, role)))
             name, mark = "", "  "
     blocks = [[line(Span(f"  {name}", "title")), *rows, ()] for name, rows in sections.items()]

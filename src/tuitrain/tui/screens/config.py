@@ -14,7 +14,7 @@ from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.configuration import COLUMN_CELLS, config_lines, report_lines
 from tuitrain.tui.content.console_search import Query, query_of
 from tuitrain.tui.content.run_details import Description, describe
-from tuitrain.tui.screens.run_actions import RunActions
+from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, line
 from tuitrain.tui.view_state import RunView
 from tuitrain.tui.widgets.pane import Pane
@@ -38,7 +38,7 @@ def _left_cells(cells: int) -> int:
     return max(cells // 2, min(2 * COLUMN_CELLS + 12, cells - 72))
 
 
-class ConfigScreen(RunActions):
+class ConfigScreen(BaseScreen):
     """Two panes, or one."""
 
     BINDINGS = bindings("config")

@@ -20,7 +20,7 @@ from tuitrain.plots.model import Curve, HeatMap, Plot, Points
 from tuitrain.plots.request import run_names
 from tuitrain.plots.roles import run_role
 from tuitrain.runs import RunDirectory
-from tuitrain.tui.screens.run_actions import RunActions
+from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.dashboard import Dashboard
@@ -39,7 +39,7 @@ _DRAWING = threading.Lock()
 """Matplotlib's settings are of the whole process: one figure at a time."""
 
 
-class PanelActions(RunActions):
+class PanelActions(BaseScreen):
     """Actions on `panel_in_focus()`, which a screen with charts knows."""
 
     charts: Dashboard
@@ -53,11 +53,11 @@ class PanelActions(RunActions):
         panel = self.charts.panel(chart)
         return panel.build(state) if panel is not None else None
 
-    def value_in_focus(self) -> tuple[str, str | None] | None:
+    def copied_value(self) -> tuple[str, str | None] | None:
         chart = self.panel_in_focus()
         plot = self.plot_of(chart, replace(self.state, smoothing=0.0)) if chart is not None else None
         if chart is None or not isinstance(plot, Plot):
-            return None if chart is not None else super().value_in_focus()
+            return None if chart is not None else super().copied_value()
         whose = f" of {run_names(self.state.runs)[self.state.focused]}" if len(self.state.runs) > 1 else ""
         return f"{_titled(plot)}{whose}", newest_value(plot, self.state)
 
@@ -72,7 +72,7 @@ class PanelActions(RunActions):
 
         def chosen(kind: str | None) -> None:
             if kind is not None:
-                self.beside(partial(self._export, chart, kind))
+                self.run_actions.run(partial(self._export, chart, kind))
 
         self.app.push_screen(Choice(f"export {chart.panel}", KINDS), chosen)
 
@@ -100,12 +100,12 @@ class PanelActions(RunActions):
 
     def action_open_figure(self) -> None:
         """Draw the analysis figure of the run in focus, and open it where there is a display."""
-        run = self.acting_on()
+        run = self.current_run()
         if run is None:
             self.tell("There is no figure of what is read from standard input.", trouble=True)
             return
         self.tell(f"drawing the figure of {run.run_id}")
-        self.beside(partial(self._figure, run))
+        self.run_actions.run(partial(self._figure, run))
 
     async def _figure(self, run: RunDirectory) -> None:
         from tuitrain.export.errors import ExportError

@@ -12,7 +12,7 @@ from textual.widgets import Tabs
 from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.console_search import MOST_MATCHES, query_of
 from tuitrain.tui.content.tabs import alert_count, alerts
-from tuitrain.tui.screens.run_actions import RunActions
+from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, join, line, width
 from tuitrain.tui.view_state import RunView
 from tuitrain.tui.widgets.lines import Lines
@@ -27,7 +27,7 @@ LEAST_COUNTED = 5
 """Where there are so many processes, their number is shown: not all of their tabs may fit."""
 
 
-class LogsScreen(RunActions):
+class LogsScreen(BaseScreen):
     """The console of one process at a time, or the alerts."""
 
     BINDINGS = bindings("logs")

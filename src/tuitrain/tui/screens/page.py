@@ -7,7 +7,8 @@ and calls `self.app.redraw()`. Charts come as one widget, `Dashboard`, which has
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import ClassVar
 
 from textual import events
@@ -21,6 +22,7 @@ from tuitrain.tui.actions import foot, foot_rows, withheld_keys
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.registry import ScreenName
+from tuitrain.tui.screens.run_actions import RunActions
 from tuitrain.tui.text import Line, fit
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.lines import Lines
@@ -42,6 +44,7 @@ class BaseScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.run_actions = RunActions(self.app, self.tell)
         self._laid_out: Size | None = None
 
     def compose(self) -> ComposeResult:
@@ -69,10 +72,19 @@ class BaseScreen(Screen[None]):
         """The state of the app."""
         return self.app.state
 
+    def current_run(self) -> RunDirectory | None:
+        """The run in focus or under the cursor; None where there is none, or it has no directory."""
+        return self.state.run.directory if self.state.run is not None else None
+
     def selected_runs(self) -> list[RunDirectory]:
-        """The runs that actions are for: by default the one in focus; none if it has no directory."""
-        directory = self.state.run.directory if self.state.run is not None else None
-        return [directory] if directory is not None else []
+        """The runs that actions are for: by default the current one."""
+        run = self.current_run()
+        return [run] if run is not None else []
+
+    def copied_value(self) -> tuple[str, str | None] | None:
+        """Name and text of what `copy` copies, None for a text that is not known; None for nothing."""
+        run = self.current_run()
+        return ("the id of the run", run.run_id) if run is not None else None
 
     def on_mount(self) -> None:
         self.app.state_changed.subscribe(self, self._on_state_changed, immediate=True)
@@ -117,6 +129,35 @@ class BaseScreen(Screen[None]):
         settings = self.app.settings
         if settings.readonly and event.key in withheld_keys(self.screen_name, settings.keys):
             self.tell("Nothing is done: this dashboard is read-only.")
+
+    def _on_selected(self, act: Callable[[list[RunDirectory]], None]) -> None:
+        """Call an action with the selected runs, or say why there are none."""
+        if runs := self.selected_runs():
+            act(runs)
+            return
+        reason = "it is read from standard input" if self.state.run else "none is chosen"
+        self.tell(f"There is no run here that can be asked or labelled: {reason}.", trouble=True)
+
+    def action_stop_run(self) -> None:
+        self._on_selected(self.run_actions.stop)
+
+    def action_checkpoint_run(self) -> None:
+        self._on_selected(partial(self.run_actions.request, request="checkpoint", verb="Save a checkpoint of"))
+
+    def action_evaluate_run(self) -> None:
+        self._on_selected(partial(self.run_actions.request, request="eval", verb="Evaluate"))
+
+    def action_edit_tags(self) -> None:
+        self._on_selected(self.run_actions.edit_tags)
+
+    def action_edit_note(self) -> None:
+        self._on_selected(self.run_actions.add_note)
+
+    def action_copy_value(self) -> None:
+        if (value := self.copied_value()) is None:
+            self.tell("There is nothing to copy here.", trouble=True)
+        else:
+            self.run_actions.copy(*value)
 
     def action_back(self) -> None:
         self.app.show_screen("watch" if self.state.runs else "runs")

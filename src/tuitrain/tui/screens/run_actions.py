@@ -1,15 +1,15 @@
-"""What can be done to a run from a screen: stop, checkpoint, evaluate, tags, note, and copying what it is called."""
+"""Actions on runs: stop, checkpoint, evaluate, edit tags, add a note, copy a value."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tuitrain.events.text import clean
 from tuitrain.runs import RunDirectory
-from tuitrain.tui.screens.page import BaseScreen
+from tuitrain.tui.base_app import BaseApp
 
 if TYPE_CHECKING:
     from textual.worker import Worker
@@ -18,218 +18,186 @@ if TYPE_CHECKING:
     from tuitrain.runs import RunSnapshot
     from tuitrain.tui.screens.dialogs import Prompt
 
-ANSWER_POLL_S = 0.4
-POLLS_BETWEEN_LOOKS = 12
-"""Polls of the log after which the run's status is looked at too: whoever is gone does not answer."""
+POLL_S = 0.4
+POLLS_PER_STATUS = 12
+"""Polls of the log after which the run's status is read too: a run whose process is gone writes no answer."""
 
 
-class RunActions(BaseScreen):
-    """Actions on `acting_on()`, the run in focus or under the cursor, and on marked runs where there are any.
+class Notify(Protocol):
+    """Shows a sentence for a while. trouble: as an error."""
 
-    What touches files happens in threads: a network file system may take its time.
+    def __call__(self, sentence: str, *, trouble: bool = False) -> None: ...
+
+
+class RunActions:
+    """Actions on the runs they are given; each shows its result as a notification.
+
+    They run as workers of the app, so that they go on when another screen is shown, and use files in threads, since a
+    network file system may be slow. What they import is loaded with the first action: it costs start-up time.
     """
 
-    def acting_on(self) -> RunDirectory | None:
-        """The run that is meant; None where there is none, or it has no directory."""
-        view = self.state.run
-        return view.directory if view else None
+    def __init__(self, app: BaseApp, notify: Notify) -> None:
+        self._app = app
+        self._notify = notify
 
-    def targets(self) -> list[RunDirectory]:
-        """The runs that are meant: on the list of runs all marked ones, if any."""
-        if self.screen_name == "runs" and self.state.marked:
-            return [each.directory for each in self.state.snapshots or () if each.directory.run_id in self.state.marked]
-        run = self.acting_on()
-        return [run] if run is not None else []
+    def run(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Start a coroutine as a worker of the app; errors that a user can correct are shown."""
+        _: Worker[None] = self._app.run_worker(partial(self._report_errors, work), group="acting")
 
-    def beside(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Let it run beside the screen. Its fate is the app's: it goes on when another screen is shown."""
-        _: Worker[None] = self.app.run_worker(partial(self._careful, work), group="acting")
-
-    async def _careful(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _report_errors(self, work: Callable[[], Awaitable[None]]) -> None:
         from tuitrain.launch import LaunchError
         from tuitrain.runs.editing import EditError
 
         try:
             await work()
         except (LaunchError, EditError) as error:
-            self.tell(str(error), trouble=True)
+            self._notify(str(error), trouble=True)
         except OSError as error:
-            self.tell(f"{error.filename or 'the run'}: {error.strerror or error}.", trouble=True)
+            self._notify(f"{error.filename or 'the run'}: {error.strerror or error}.", trouble=True)
 
-    def action_stop_run(self) -> None:
-        """Ask once, saying what will happen; then leave the request."""
-        if runs := self._some():
-            self.beside(partial(self._stop, runs))
-
-    async def _live(self, runs: Sequence[RunDirectory], done: str) -> list[RunSnapshot]:
-        """Those of the runs that are live; without one it is said that no other can be `done`."""
-        from tuitrain.runs import read_snapshot
-
-        seen = [await asyncio.to_thread(read_snapshot, run) for run in runs]
-        live = [each for each in seen if each.status.live]
-        if not live:
-            alone = f"{runs[0].run_id} is {seen[0].status}"
-            over = alone if len(runs) == 1 else f"None of the {len(runs)} runs is live"
-            self.tell(f"{over}: only a live run can be {done}.", trouble=True)
-        return live
+    def stop(self, runs: Sequence[RunDirectory]) -> None:
+        """Request the end of the runs, after a confirmation that says what will happen."""
+        self.run(partial(self._stop, runs))
 
     async def _stop(self, runs: Sequence[RunDirectory]) -> None:
         from tuitrain.launch.requests import RequestMonitor
         from tuitrain.launch.stop import stop_run
-        from tuitrain.tui.screens.dialogs import Confirm
 
         live = await self._live(runs, "stopped")
-        if not live or not await self.app.push_screen_wait(Confirm("stop", _question(live, len(runs)))):
+        if not live or not await self._confirmed("stop", _stop_question(live, len(runs))):
             return
         for each in live:
-            answers = RequestMonitor(each.directory, "stop")
-            said: list[str] = []
-            await asyncio.to_thread(stop_run, each.directory, wait=False, tell=said.append)
-            self.tell(" ".join(said))
-            self.beside(partial(self._hear, answers))
+            monitor = RequestMonitor(each.directory, "stop")
+            sentences: list[str] = []
+            await asyncio.to_thread(stop_run, each.directory, wait=False, report=sentences.append)
+            self._notify(" ".join(sentences))
+            self.run(partial(self._report_answer, monitor))
 
-    def action_checkpoint_run(self) -> None:
-        self._ask("checkpoint", "Save a checkpoint of")
+    def request(self, runs: Sequence[RunDirectory], request: str, verb: str) -> None:
+        """Send a request and later show the answer; of several runs after a question that begins with `verb`."""
+        self.run(partial(self._request_all, runs, request, verb))
 
-    def action_evaluate_run(self) -> None:
-        self._ask("eval", "Evaluate")
-
-    def _ask(self, request: str, does: str) -> None:
-        """Leave the request, say so, and later say what came of it; of several runs ask first."""
-        if runs := self._some():
-            self.beside(partial(self._request_all, runs, request, does))
-
-    async def _request_all(self, runs: Sequence[RunDirectory], request: str, does: str) -> None:
-        from tuitrain.tui.screens.dialogs import Confirm
-
+    async def _request_all(self, runs: Sequence[RunDirectory], request: str, verb: str) -> None:
         live = await self._live(runs, "asked")
-        if len(runs) > 1 and live:
-            question = f"{does} {_those(live, len(runs))}"
-            if not await self.app.push_screen_wait(Confirm(request, question)):
-                return
+        if len(runs) > 1 and live and not await self._confirmed(request, f"{verb} {_list_of(live, len(runs))}"):
+            return
         for each in live:
-            self.beside(partial(self._request, each.directory, request))
+            self.run(partial(self._request, each.directory, request))
 
     async def _request(self, run: RunDirectory, request: str) -> None:
-        from tuitrain.launch.requests import RequestMonitor, ask_run
+        from tuitrain.launch.requests import RequestMonitor, send_request
 
-        answers = RequestMonitor(run, request)
-        self.tell(await asyncio.to_thread(ask_run, run, request))
-        await self._hear(answers)
+        monitor = RequestMonitor(run, request)
+        self._notify(await asyncio.to_thread(send_request, run, request))
+        await self._report_answer(monitor)
 
-    async def _hear(self, answers: RequestMonitor) -> None:
-        """Wait until the log says what came of a request, and say it."""
+    async def _report_answer(self, monitor: RequestMonitor) -> None:
+        """Show the answer to a request, or that the run is over without one."""
         polls = 0
-        while True:
-            await asyncio.sleep(ANSWER_POLL_S)
-            if told := await asyncio.to_thread(answers.poll):
-                self.tell(told)
-                return
+        while not (answer := await asyncio.to_thread(monitor.poll)):
             polls += 1
-            if polls % POLLS_BETWEEN_LOOKS == 0 and (lost := await asyncio.to_thread(answers.lost)):
-                told = await asyncio.to_thread(answers.poll)
-                self.tell(told or lost, trouble=told is None)
+            if polls % POLLS_PER_STATUS == 0 and (problem := await asyncio.to_thread(monitor.poll_status)):
+                # The answer may have been written between the last poll and the end.
+                answer = await asyncio.to_thread(monitor.poll)
+                self._notify(answer or problem, trouble=answer is None)
                 return
+            await asyncio.sleep(POLL_S)
+        self._notify(answer)
 
-    def action_edit_tags(self) -> None:
-        """Edit the tags of the run in a line; of several, those they share."""
-        if runs := self._some():
-            self.beside(partial(self._edit_tags, runs))
+    async def _live(self, runs: Sequence[RunDirectory], done: str) -> list[RunSnapshot]:
+        """The live ones of the runs; where none is, a notification says that only a live run can be `done`."""
+        from tuitrain.runs import read_snapshot
+
+        snapshots = [await asyncio.to_thread(read_snapshot, run) for run in runs]
+        live = [each for each in snapshots if each.status.live]
+        if not live and runs:
+            one = f"{runs[0].run_id} is {snapshots[0].status}"
+            over = one if len(runs) == 1 else f"None of the {len(runs)} runs is live"
+            self._notify(f"{over}: only a live run can be {done}.", trouble=True)
+        return live
+
+    async def _confirmed(self, title: str, question: str) -> bool:
+        from tuitrain.tui.screens.dialogs import Confirm
+
+        answer = await self._app.push_screen_wait(Confirm(title, question))
+        return answer is True
+
+    def edit_tags(self, runs: Sequence[RunDirectory]) -> None:
+        """Edit the tags of a run in a line, or those that several runs share."""
+        self.run(partial(self._edit_tags, runs))
 
     async def _edit_tags(self, runs: Sequence[RunDirectory]) -> None:
         from tuitrain.runs.editing import change_tags, normal_tags, set_tags
         from tuitrain.tui.screens.dialogs import Prompt
 
-        own = [await asyncio.to_thread(_tags_of, run) for run in runs]
-        shared = [tag for tag in own[0] if all(tag in tags for tags in own)]
-        about = "" if len(runs) == 1 else "These they share; what else each is tagged with stays."
-        title = f"tags of {_named(runs)}"
-        # With a blank at the end the next word is a further tag.
+        tags = [await asyncio.to_thread(_tags_of, run) for run in runs]
+        shared = [tag for tag in tags[0] if all(tag in each for each in tags)]
+        about = "" if len(runs) == 1 else "The tags that all of them have; further tags of each stay."
+        # A blank at the end separates the next tag.
         value = "".join(f"{tag} " for tag in shared)
-        line = await self._line(Prompt(title, value, "words with spaces between", about))
-        if line is None:
+        text = await self._typed(Prompt(f"tags of {_named(runs)}", value, "words with spaces between", about))
+        if text is None:
             return
-        wanted = normal_tags(line.replace(",", " ").split())
+        new = normal_tags(text.replace(",", " ").split())
         if len(runs) == 1:
-            await asyncio.to_thread(set_tags, runs[0], wanted)
+            await asyncio.to_thread(set_tags, runs[0], new)
         else:
-            gone = [tag for tag in shared if tag not in wanted]
+            removed = [tag for tag in shared if tag not in new]
             for run in runs:
-                await asyncio.to_thread(change_tags, run, wanted, gone)
-        self.tell(f"{_named(runs)}: {'tags ' + ' '.join(wanted) if wanted else 'no tags'}.")
+                await asyncio.to_thread(change_tags, run, new, removed)
+        self._notify(f"{_named(runs)}: {'tags ' + ' '.join(new) if new else 'no tags'}.")
 
-    async def _line(self, prompt: Prompt) -> str | None:
-        """What is typed at the foot of the screen, where notices of before would cover it."""
-        self.app.clear_notifications()
-        return await self.app.push_screen_wait(prompt)
-
-    def action_edit_note(self) -> None:
-        """Add a note to the run in a line, or the same one to several."""
-        if runs := self._some():
-            self.beside(partial(self._add_note, runs))
+    def add_note(self, runs: Sequence[RunDirectory]) -> None:
+        """Add a note, typed in a line, to the runs."""
+        self.run(partial(self._add_note, runs))
 
     async def _add_note(self, runs: Sequence[RunDirectory]) -> None:
         from tuitrain.runs.editing import add_note
         from tuitrain.tui.screens.dialogs import Prompt
 
         info = await asyncio.to_thread(runs[0].read_info) if len(runs) == 1 else None
-        before = "\n".join(clean(note) for note in info.notes[-5:]) if info else ""
-        text = await self._line(Prompt(f"note to {_named(runs)}", hint="one line", about=before))
+        notes = "\n".join(clean(note) for note in info.notes[-5:]) if info else ""
+        text = await self._typed(Prompt(f"note to {_named(runs)}", hint="one line", about=notes))
         if text and text.strip():
             for run in runs:
                 await asyncio.to_thread(add_note, run, text.strip())
-            self.tell(f"{_named(runs)}: noted.")
+            self._notify(f"{_named(runs)}: noted.")
 
-    def value_in_focus(self) -> tuple[str, str | None] | None:
-        """What `copy` takes: what it is, and the text of it, None where that is not known; None for nothing."""
-        run = self.acting_on()
-        return ("the id of the run", run.run_id) if run is not None else None
+    async def _typed(self, prompt: Prompt) -> str | None:
+        """The text that is typed into a prompt; notifications, which would cover it, are removed first."""
+        self._app.clear_notifications()
+        return await self._app.push_screen_wait(prompt)
 
-    def action_copy_value(self) -> None:
-        """To the clipboard of the terminal, which OSC 52 reaches through SSH too."""
-        found = self.value_in_focus()
-        if found is None:
-            self.tell("There is nothing to copy here.", trouble=True)
-            return
-        what, text = found
+    def copy(self, name: str, text: str | None) -> None:
+        """Copy a text to the clipboard of the terminal, over SSH too (OSC 52); None is a value that is not known."""
         if text is None:
-            self.tell(f"{what}: n/a, nothing is copied.", trouble=True)
+            self._notify(f"{name}: n/a, nothing is copied.", trouble=True)
             return
-        self.app.copy_to_clipboard(text)
-        self.tell(f"copied {what}: {text}")
-
-    def _some(self) -> list[RunDirectory]:
-        """The runs that are meant; without one it is said why nothing can be done."""
-        found = self.targets()
-        if not found:
-            why = "it is read from standard input" if self.state.run else "none is chosen"
-            self.tell(f"There is no run here that can be asked or labelled: {why}.", trouble=True)
-        return found
+        self._app.copy_to_clipboard(text)
+        self._notify(f"copied {name}: {text}")
 
 
-def _question(live: Sequence[RunSnapshot], asked: int) -> str:
-    """What a stop will do to these runs."""
+def _stop_question(live: Sequence[RunSnapshot], total: int) -> str:
     if len(live) > 1:
-        return f"Stop {_those(live, asked)}\nEach saves a checkpoint and ends."
-    rest = _over(live, asked)
-    one = live[0]
-    at = f" It is at step {one.step.step:,}." if one.step is not None else ""
-    if not one.directory.config.exists():
-        return f"Stop {one.directory.run_id}?{at}\nIts program gets SIGTERM.{rest}"
-    how = f"It saves a checkpoint and ends; `tuitrain resume {one.directory.run_id}` continues it."
-    return f"Stop {one.directory.run_id}?{at}\n{how}{rest}"
+        return f"Stop {_list_of(live, total)}\nEach saves a checkpoint and ends."
+    run, step = live[0].directory, live[0].step
+    at = f" It is at step {step.step:,}." if step is not None else ""
+    how = f"It saves a checkpoint and ends; `tuitrain resume {run.run_id}` continues it."
+    if not run.config.exists():
+        how = "Its program gets SIGTERM."
+    return f"Stop {run.run_id}?{at}\n{how}{_over(live, total)}"
 
 
-def _those(live: Sequence[RunSnapshot], asked: int) -> str:
-    """The number of live runs with a question mark, their names in lines below, and how many others are over."""
+def _list_of(live: Sequence[RunSnapshot], total: int) -> str:
+    """The number of live runs with a question mark, their names in lines below, and how many of `total` are over."""
     names = "\n".join(f"  {each.directory.run_id}" for each in live[:8])
     more = f"\n  and {len(live) - 8} more" if len(live) > 8 else ""
-    return f"{len(live)} run{'s'[: len(live) > 1]}?\n{names}{more}{_over(live, asked)}"
+    return f"{len(live)} run{'s'[: len(live) > 1]}?\n{names}{more}{_over(live, total)}"
 
 
-def _over(live: Sequence[RunSnapshot], asked: int) -> str:
-    over = asked - len(live)
-    return f"\n{over} of the {asked} {'is' if over == 1 else 'are'} over already." if over else ""
+def _over(live: Sequence[RunSnapshot], total: int) -> str:
+    over = total - len(live)
+    return f"\n{over} of the {total} {'is' if over == 1 else 'are'} over already." if over else ""
 
 
 def _tags_of(run: RunDirectory) -> list[str]:

@@ -26,7 +26,7 @@ from tuitrain.tui.content.run_table import (
     query_hint,
     summary,
 )
-from tuitrain.tui.screens.run_actions import RunActions
+from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, crop, fit, line
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
@@ -48,7 +48,7 @@ class FilterLine(Input):
     """
 
 
-class RunsScreen(RunActions):
+class RunsScreen(BaseScreen):
     """All runs of the directory; the list refreshes itself, and the cursor stays on its run."""
 
     BINDINGS = bindings("runs")
@@ -116,8 +116,13 @@ class RunsScreen(RunActions):
         query = str(self._query) if self.problem else self.query_text.strip()
         return [first, crop(chosen_line(query, hidden, marked), cells)]
 
-    def acting_on(self) -> RunDirectory | None:
+    def current_run(self) -> RunDirectory | None:
         return self.listed[self.cursor].directory if self.listed else None
+
+    def selected_runs(self) -> list[RunDirectory]:
+        """All marked runs, if any, else the one under the cursor."""
+        marked = self.state.marked
+        return [each.directory for each in self.snapshots if each.directory.run_id in marked] or super().selected_runs()
 
     @property
     def snapshots(self) -> tuple[RunSnapshot, ...]:
@@ -286,7 +291,7 @@ class RunsScreen(RunActions):
         """
         known = {seen.directory.run_id: seen.directory for seen in self.snapshots}
         self.state.mark([run_id for run_id in self.state.marked if run_id in known])
-        here = self.acting_on()
+        here = self.current_run()
         return [known[run_id] for run_id in self.state.marked] or ([here] if here is not None else [])
 
     def action_open(self) -> None:

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from tuitrain.events import Sample
 from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.samples import CHOSEN, OTHER, heading, sample_lines, sample_steps, strip
-from tuitrain.tui.screens.run_actions import RunActions
+from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, fit, line, wrap
 from tuitrain.tui.view_state import RunView
 from tuitrain.tui.widgets.lines import Lines
@@ -20,7 +20,7 @@ from tuitrain.tui.widgets.pane import Pane
 NONE_YET = "No samples yet: a run writes them every sampling.interval steps."
 
 
-class SamplesScreen(RunActions):
+class SamplesScreen(BaseScreen):
     """The chosen step, by default the newest, and another step to compare it with."""
 
     BINDINGS = bindings("samples")

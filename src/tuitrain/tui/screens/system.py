@@ -9,11 +9,11 @@ from textual.widget import Widget
 
 from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.machine import machine_lines
-from tuitrain.tui.screens.run_actions import RunActions
+from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.widgets.pane import Pane
 
 
-class SystemScreen(RunActions):
+class SystemScreen(BaseScreen):
     """One pane that shares out its rows."""
 
     BINDINGS = bindings("system")

@@ -13,14 +13,14 @@ from tuitrain.config import load_config
 from tuitrain.events import End, Eval, EventWriter, Record, System
 from tuitrain.runs import RunDirectory, RunInfo, SnapshotReader, Status, load_history, read_snapshot
 from tuitrain.runs.curve import MOST_POINTS, Points, joined, resampled
-from tuitrain.runs.newest import HEAD_BYTES, SEARCH_BYTES, TAIL_BYTES
+from tuitrain.runs.log_ends import HEAD_BYTES, SEARCH_BYTES, TAIL_BYTES
 
-MODULE = importlib.import_module("tuitrain.runs.newest")
+MODULE = importlib.import_module("tuitrain.runs.log_ends")
 CONFIG = load_config("llama2-tiny")
 
 
 @pytest.mark.parametrize("steps", [1, 100, 700, 800, 1000, 4000])
-def test_a_glance_tells_the_same_as_the_whole_log(tmp_path: Path, steps: int) -> None:
+def test_a_snapshot_tells_the_same_as_the_whole_log(tmp_path: Path, steps: int) -> None:
     run = write_run(tmp_path, steps=steps, overrides=("train.max_steps=10000",))
     seen, history = read_snapshot(run), load_history(run)
     assert seen.run == history.run
@@ -73,10 +73,10 @@ def grow(run: RunDirectory, *records: Record) -> None:
 def test_an_evaluation_that_a_resume_superseded_is_not_the_newest(tmp_path: Path, reached: int) -> None:
     run, snapshot_reader = RunDirectory(tmp_path / "a"), SnapshotReader()
     long_log(run, reached, evaluations=[10, 50, 90, 900])
-    assert snapshot_reader.look(run).val_loss == {95: 0.09, 950: 0.9}[reached]
+    assert snapshot_reader.read(run).val_loss == {95: 0.09, 950: 0.9}[reached]
     again = [step_record(CONFIG, step, at=0.0) for step in (51, 52, 53)]
     grow(run, run_record(CONFIG, run.run_id, at=0.0, attempt=2), *again)
-    for seen in (snapshot_reader.look(run), read_snapshot(run)):
+    for seen in (snapshot_reader.read(run), read_snapshot(run)):
         assert (seen.val_loss, seen.step and seen.step.step) == (0.05, 53)
     assert load_history(run).evals.last("loss") == 0.05
 
@@ -156,28 +156,28 @@ def test_a_log_that_grows_is_read_on_and_not_anew(tmp_path: Path, monkeypatch: p
     run = RunDirectory(tmp_path / "a")
     long_log(run, 2500, evaluations=[1000])
     snapshot_reader = SnapshotReader()
-    before = snapshot_reader.look(run)
-    monkeypatch.setattr(MODULE, "_anew", lambda *_: pytest.fail("read anew"))
-    assert snapshot_reader.look(run) is before
+    before = snapshot_reader.read(run)
+    monkeypatch.setattr(MODULE, "_read_anew", lambda *_: pytest.fail("read anew"))
+    assert snapshot_reader.read(run) is before
     grown(run, 2501, 2510)
     with run.metrics.open("ab") as log:
         log.write(b'{"type":"eval","time":2510.5,"step":2510,"lo')
-    seen = snapshot_reader.look(run)
+    seen = snapshot_reader.read(run)
     assert seen.step is not None
     assert (seen.step.step, seen.curve[-1][0]) == (2510, 2510)
     assert seen.evaluation == before.evaluation
     with run.metrics.open("ab") as log:
         log.write(b'ss":1.5}\n')
-    assert snapshot_reader.look(run).val_loss == 1.5
+    assert snapshot_reader.read(run).val_loss == 1.5
 
 
 def test_a_replaced_or_shortened_log_is_read_anew(tmp_path: Path) -> None:
     run, snapshot_reader = write_run(tmp_path, steps=60), SnapshotReader()
-    snapshot_reader.look(run)
+    snapshot_reader.read(run)
     run.metrics.unlink()
-    assert snapshot_reader.look(run).step is None
+    assert snapshot_reader.read(run).step is None
     grown(run, 1, 5)
-    seen = snapshot_reader.look(run)
+    seen = snapshot_reader.read(run)
     assert seen.step is not None
     assert (seen.step.step, seen.run) == (5, None)
 
@@ -185,11 +185,11 @@ def test_a_replaced_or_shortened_log_is_read_anew(tmp_path: Path) -> None:
 def test_a_run_that_vanishes_is_forgotten(tmp_path: Path) -> None:
     first, second = write_run(tmp_path, "a-20260101-120000-aaaa"), write_run(tmp_path, "b-20260101-120000-bbbb")
     snapshot_reader = SnapshotReader()
-    assert len(snapshot_reader.look_at([first, second])) == 2
+    assert len(snapshot_reader.read_all([first, second])) == 2
     shutil.rmtree(second.path)
-    gone = snapshot_reader.look_at([first, second])[1]
+    gone = snapshot_reader.read_all([first, second])[1]
     assert (gone.status, gone.step, gone.curve) == (Status.UNKNOWN, None, ())
-    assert [seen.directory for seen in snapshot_reader.look_at([first])] == [first]
+    assert [seen.directory for seen in snapshot_reader.read_all([first])] == [first]
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
