@@ -25,7 +25,7 @@ from tuitrain.events import (
     Step,
     System,
 )
-from tuitrain.runs import RunDirectory, RunInfo
+from tuitrain.runs import RunDirectory, RunMetadata
 
 TINY = "llama2-tiny"
 PINNED = ("train.max_steps=300", "train.global_batch_size=16", "train.micro_batch_size=16", "schedule.warmup_steps=20")
@@ -113,7 +113,7 @@ def write_run(
     floor: float = 2.0,
     status: str | None = "completed",
     start: float | None = None,
-    info: RunInfo | None = None,
+    info: RunMetadata | None = None,
     tokens_per_sec: float = 4e5,
 ) -> RunDirectory:
     """A run directory with `steps` steps, evaluations each 25, samples each 50; status None leaves it unfinished."""
@@ -123,7 +123,7 @@ def write_run(
     run.control.mkdir()
     run.config.write_text(config.to_toml(), encoding="utf-8")
     begin = time.time() - steps - 5 if start is None else start
-    run.write_info(info or RunInfo(name=config.name, created=begin, launcher="local", tags=["test"]))
+    run.write_metadata(info or RunMetadata(name=config.name, created=begin, launcher="local", tags=["test"]))
     run.console.write_text("tuitrain engine\nstep 1\n", encoding="utf-8")
     with EventWriter(run.metrics) as log:
         log.write(run_record(config, run_id, at=begin))

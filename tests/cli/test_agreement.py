@@ -17,13 +17,21 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tuitrain.analysis.compare import compare_runs
-from tuitrain.cli.commands.ls import run_facts
-from tuitrain.cli.commands.show import full_facts
+from tuitrain.cli.commands.ls import run_json
+from tuitrain.cli.commands.show import full_json
 from tuitrain.cli.commands.status import status_line
 from tuitrain.export.comparison import comparison_document
 from tuitrain.export.metrics import export_metrics
 from tuitrain.export.tables import as_dict
-from tuitrain.runs import LogFollower, RunDirectory, RunHistory, RunInfo, SnapshotReader, load_history, read_snapshot
+from tuitrain.runs import (
+    LogFollower,
+    RunDirectory,
+    RunHistory,
+    RunMetadata,
+    SnapshotReader,
+    load_history,
+    read_snapshot,
+)
 from tuitrain.runs.log_ends import HEAD_BYTES, TAIL_BYTES
 from tuitrain.runs.snapshot import with_history
 from tuitrain.tui.content.headline import header
@@ -120,7 +128,7 @@ def write(run: RunDirectory, lines: list[Line | bytes], width: int, torn: bytes)
     run.metrics.write_bytes(data + torn)
     # Of a process that cannot be asked, or of one that is gone.
     pid, host = (2**22 + 1, socket.gethostname()) if len(lines) % 2 else (None, None)
-    run.write_info(RunInfo(name="a", created=1.7e9, started=1.7e9, log_bytes=launched, pid=pid, host=host))
+    run.write_metadata(RunMetadata(name="a", created=1.7e9, started=1.7e9, log_bytes=launched, pid=pid, host=host))
 
 
 def expected(lines: list[Line | bytes]) -> tuple[float | None, float | None]:
@@ -221,8 +229,8 @@ def test_all_commands_show_the_same_numbers(
         update = Source(0, run, LogFollower(run.metrics)).poll()
         top = "\n".join(plain(line) for line in header(ViewState([view]), 300))
         frame = render_frame([run], 300, 40, False)
-        read_on, ls = run_facts(snapshot_reader.read(run)), run_facts(seen)
-        show = full_facts(with_history(seen, history), history)
+        read_on, ls = run_json(snapshot_reader.read(run)), run_json(seen)
+        show = full_json(with_history(seen, history), history)
         compare = as_dict(compare_runs([("a", history)]))
         final = comparison_document([(run, history)])["runs"][0]
         metrics = exported(history, run.path / "metrics.out")

@@ -14,7 +14,7 @@ from tuitrain.launch import machine, preflight
 from tuitrain.launch import resume as resuming
 from tuitrain.launch.machine import Device, Machine
 from tuitrain.launch.resume import prepare_resume
-from tuitrain.runs import RunInfo
+from tuitrain.runs import RunMetadata
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_all_gpus_are_used_or_it_is_said(cli: Cli, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_console_of_each_process_can_be_read(cli: Cli, runs_dir: Path) -> None:
-    info = RunInfo(name="two", created=1.0, launcher="torchrun", processes=2)
+    info = RunMetadata(name="two", created=1.0, launcher="torchrun", processes=2)
     run = write_run(runs_dir, "two", info=info)
     run.console_of(1).write_text("from rank 1\n", encoding="utf-8")
     assert cli("logs", "two", "--rank", "1").out == "from rank 1\n"
@@ -164,7 +164,7 @@ def test_a_console_of_each_process_can_be_read(cli: Cli, runs_dir: Path) -> None
 
 
 def test_consoles_of_an_attempt_with_more_processes_can_still_be_read(cli: Cli, runs_dir: Path) -> None:
-    run = write_run(runs_dir, "one", info=RunInfo(name="one", created=1.0))
+    run = write_run(runs_dir, "one", info=RunMetadata(name="one", created=1.0))
     assert "one has only process 0, not 7" in cli("logs", "one", "--rank", "7").err
     for rank in (1, 2, 3):
         run.console_of(rank).write_text(f"from rank {rank}\n", encoding="utf-8")
@@ -177,7 +177,7 @@ def test_consoles_of_an_attempt_with_more_processes_can_still_be_read(cli: Cli, 
 def test_a_resumed_run_takes_the_processes_it_had_unless_told(
     cli: Cli, runs_dir: Path, small_machine: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    info = RunInfo(name="two", created=1.0, launcher="torchrun", processes=2)
+    info = RunMetadata(name="two", created=1.0, launcher="torchrun", processes=2)
     overrides = ("train.max_steps=100", "train.micro_batch_size=4")
     run = write_run(runs_dir, "two", overrides=overrides, steps=50, status="stopped", info=info)
     (run.checkpoints / "step-00000050").mkdir(parents=True)

@@ -14,7 +14,7 @@ from tests.cli.conftest import Cli
 from tests.support import write_run
 from tuitrain.launch import resume as resuming
 from tuitrain.launch.local import Label, start, wrapped_command
-from tuitrain.runs import RunDirectory, RunInfo, create_run_directory
+from tuitrain.runs import RunDirectory, RunMetadata, create_run_directory
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_a_run_that_is_over_is_told_once(cli: Cli, runs_dir: Path) -> None:
 def test_a_program_of_somebody_else_runs_from_the_start_and_promises_no_checkpoint(cli: Cli, runs_dir: Path) -> None:
     run = create_run_directory(runs_dir, "mine")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        run.write_info(
-            RunInfo(name="mine", created=1.0, started=1.0, pid=child.pid, host=socket.gethostname(),
+        run.write_metadata(
+            RunMetadata(name="mine", created=1.0, started=1.0, pid=child.pid, host=socket.gethostname(),
                     pid_started=psutil.Process(child.pid).create_time(), command=wrapped_command(run, ["train"]))
         )  # fmt: skip
         status = cli("status", "mine")

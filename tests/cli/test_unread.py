@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.support import write_run
-from tuitrain.runs import RunDirectory, RunInfo, log_ends
+from tuitrain.runs import RunDirectory, RunMetadata, log_ends
 
 Line = dict[str, Any]
 
@@ -127,7 +127,7 @@ def test_what_ls_does_not_look_for_in_a_very_long_log_show_knows(
 
 
 def test_of_a_log_that_cannot_be_read_the_commands_say_that(cli: Cli, runs_dir: Path) -> None:
-    run = write_run(runs_dir, "a", info=RunInfo(name="a", created=1.0, pid=2**22 + 1, host=os.uname().nodename))
+    run = write_run(runs_dir, "a", info=RunMetadata(name="a", created=1.0, pid=2**22 + 1, host=os.uname().nodename))
     run.metrics.chmod(0)
     if os.access(run.metrics, os.R_OK):
         # Root reads all.

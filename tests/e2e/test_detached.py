@@ -21,7 +21,7 @@ def nothing_left_running(place: Place) -> Iterator[None]:
     """Kill whatever a failed test leaves training."""
     yield
     for run in place.runs:
-        info = run.read_info()
+        info = run.read_metadata()
         if info is not None and info.pid is not None and process_alive(info):
             psutil.Process(info.pid).kill()
 

@@ -36,7 +36,7 @@ def step_of(run: RunDirectory) -> int:
 
 
 def processes_of(run: RunDirectory) -> list[psutil.Process]:
-    info = run.read_info()
+    info = run.read_metadata()
     assert info is not None
     assert info.pid is not None
     launcher = psutil.Process(info.pid)
@@ -47,7 +47,7 @@ def test_two_processes_train_as_one_run_and_one_process_goes_on_with_it(place: P
     done = place("launch", *micro(place, 10), "--gpus", "2", "--strategy", "fsdp", "--foreground", "--name", "two")
     assert done.code == 0, done.out + done.err
     run = place.runs[0]
-    info = run.read_info()
+    info = run.read_metadata()
     assert info is not None
     assert (info.launcher, info.processes) == ("torchrun", 2)
     assert run.console_of(1).exists()

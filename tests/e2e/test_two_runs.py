@@ -35,7 +35,7 @@ def test_without_a_terminal_a_launch_prints_plain_progress_lines_and_exits_0(fir
 
 def test_the_run_directory_is_complete_and_launches_again(place: Place, first: Done) -> None:
     run = place.runs[-1]
-    info = run.read_info()
+    info = run.read_metadata()
     assert info is not None
     assert (info.tags, info.notes) == (["left"], ["a small one"])
     assert load_config(str(run.config)).train.max_steps == 20

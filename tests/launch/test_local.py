@@ -66,7 +66,7 @@ def test_a_run_has_its_own_session_its_console_and_its_facts(run: RunDirectory, 
     session, directory = run.console.read_text(encoding="utf-8").split()
     assert int(session) == process.pid != os.getsid(0)
     assert directory == str(run.path)
-    info = run.read_info()
+    info = run.read_metadata()
     assert info is not None
     assert (info.pid, info.name, info.tags, info.notes) == (process.pid, "mine", ["a"], ["b"])
     assert info.command[0] == sys.executable

@@ -12,7 +12,7 @@ from tuitrain.config import ConfigError, load_config
 from tuitrain.launch import LaunchError
 from tuitrain.launch.machine import Device, Machine, gpu_by_name, training_device
 from tuitrain.launch.plan import make_plan
-from tuitrain.launch.plan_view import plan_facts, plan_json
+from tuitrain.launch.plan_view import plan_json, plan_rows
 from tuitrain.launch.preflight import check_memory, fits, require_engine, with_absolute_paths
 from tuitrain.launch.request import LaunchRequest, preview
 from tuitrain.launch.smoke import smoke_config
@@ -55,20 +55,20 @@ def test_a_plan_has_the_micro_batch_that_the_engine_will_choose_and_says_why() -
         plan = make_plan(config, device, gpus=gpus)
         micro = plan.config.train.micro_batch
         assert plan.fits and plan.accumulation == plan.config.accumulation(gpus)
-        (told,) = [text for label, text in plan_facts(plan) if label == "micro-batch"]
+        (told,) = [text for label, text in plan_rows(plan) if label == "micro-batch"]
         assert told.startswith(f"{micro}, chosen: the largest ")
         assert f"that fits 90 % of {plan.memory_gb:.1f} GB" in told
         assert (plan_json(plan)["micro_batch_size"], plan_json(plan)["accumulation"]) == (micro, plan.accumulation)
     assert micro == 16
     named = make_plan(load_config("gpt2-124m", ["train.micro_batch_size=4"]), H100)
     assert named.config.train.micro_batch == 4 and named.micro_batch_reason is None
-    assert "micro-batch" not in dict(plan_facts(named))
+    assert "micro-batch" not in dict(plan_rows(named))
 
 
 def test_a_micro_batch_is_not_known_before_the_vocabulary_is() -> None:
     unknown = load_config("gpt2-124m", ["model.vocab_size=none", "data.tokenizer=char"])
     plan = make_plan(unknown, H100)
-    assert "n/a: chosen by memory once the vocabulary is known" in dict(plan_facts(plan))["micro-batch"]
+    assert "n/a: chosen by memory once the vocabulary is known" in dict(plan_rows(plan))["micro-batch"]
     assert plan_json(plan)["micro_batch_size"] is plan_json(plan)["accumulation"] is None
 
 

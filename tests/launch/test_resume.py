@@ -27,7 +27,7 @@ from tuitrain.launch.machine import Device, Machine
 from tuitrain.launch.processes import Processes
 from tuitrain.launch.resume import prepare_resume, resume_run
 from tuitrain.launch.stop import kill_run, stop_run
-from tuitrain.runs import RunDirectory, RunInfo, Status, create_run_directory, lock_held, read_snapshot
+from tuitrain.runs import RunDirectory, RunMetadata, Status, create_run_directory, lock_held, read_snapshot
 
 NO_PROCESS = 2**22 + 1
 PATIENCE_S = 30.0
@@ -45,7 +45,7 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 def resumable(
-    tmp_path: Path, preset: str = "gpt2-tiny", status: str | None = None, info: RunInfo | None = None
+    tmp_path: Path, preset: str = "gpt2-tiny", status: str | None = None, info: RunMetadata | None = None
 ) -> RunDirectory:
     made = write_run(tmp_path, "mine", preset=preset, steps=50, status=status, info=info)
     (made.checkpoints / "step-00000050").mkdir(parents=True)
@@ -144,7 +144,7 @@ def test_the_engine_is_handed_the_configuration_and_the_run_keeps_its_own_until_
 def test_without_a_step_left_a_resume_is_refused_and_changes_nothing(
     tmp_path: Path, status: str | None, overrides: list[str], words: str
 ) -> None:
-    info = RunInfo(name="mine", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
+    info = RunMetadata(name="mine", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
     run = resumable(tmp_path, "gpt2-tiny", status, info)
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     with pytest.raises(LaunchError, match="has no steps left: its newest checkpoint is of step 50") as caught:
@@ -170,7 +170,7 @@ def test_a_run_whose_last_checkpoints_are_lost_goes_on_from_the_newest_there_is(
 def test_a_run_that_died_after_its_last_checkpoint_may_make_up_for_what_is_missing(
     tmp_path: Path, status: str | None
 ) -> None:
-    info = RunInfo(name="mine", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
+    info = RunMetadata(name="mine", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
     run = resumable(tmp_path, "gpt2-tiny", status, info)
     run.config.write_text(load_config(str(run.config), ["train.max_steps=50"]).to_toml(), encoding="utf-8")
     assert prepare_resume(run)[0].total_steps == 50
@@ -214,7 +214,7 @@ def test_a_stop_reaches_the_attempt_that_is_being_started(run: RunDirectory, mon
 
 
 def test_a_run_that_trains_without_its_launcher_is_not_resumed(tmp_path: Path) -> None:
-    info = RunInfo(name="mine", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
+    info = RunMetadata(name="mine", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
     run = resumable(tmp_path, info=info)
     with held(run.lock), pytest.raises(LaunchError, match="still training although its launcher is gone") as caught:
         prepare_resume(run)
@@ -280,10 +280,10 @@ def test_an_orphan_is_killed_and_nobody_else(orphan: tuple[RunDirectory, psutil.
     run, worker = orphan
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
         # The launcher's pid is somebody else's by now.
-        info = run.read_info()
+        info = run.read_metadata()
         assert info is not None
         info.pid, info.pid_started = bystander.pid, psutil.Process(bystander.pid).create_time() - 3600
-        run.write_info(info)
+        run.write_metadata(info)
         said: list[str] = []
         assert kill_run(run, grace_s=PATIENCE_S, report=said.append) is Status.CRASHED
         assert str(worker.pid) in said[0]

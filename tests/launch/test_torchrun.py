@@ -197,7 +197,7 @@ def test_without_workers_a_checkpoint_is_not_asked_for_and_an_end_is_at_once(
 def test_now_kills_the_workers_too(run: RunDirectory, begin: Begin) -> None:
     process = begin()
     assert read_snapshot(run).status is Status.STARTING
-    info = run.read_info()
+    info = run.read_metadata()
     assert info is not None
     assert (info.launcher, info.processes, info.pid) == ("torchrun", 2, process.pid)
     tree = psutil.Process(process.pid).children()

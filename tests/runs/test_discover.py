@@ -8,9 +8,9 @@ import pytest
 from tests.support import write_run
 from tuitrain.runs import (
     RunDirectory,
-    RunInfo,
+    RunMetadata,
     RunNotFoundError,
-    come_back_command,
+    command_for,
     create_run_directory,
     find_run,
     list_runs,
@@ -24,7 +24,7 @@ from tuitrain.runs import (
 def runs(tmp_path: Path) -> Path:
     runs_dir = tmp_path / "runs"
     for number, run_id in enumerate(["gpt2-tiny-20260101-100000-aaaa", "gpt2-tiny-20260101-110000-bbbb", "llama-1"]):
-        write_run(runs_dir, run_id, steps=2, info=RunInfo(name=run_id, created=1000.0 + number))
+        write_run(runs_dir, run_id, steps=2, info=RunMetadata(name=run_id, created=1000.0 + number))
     return runs_dir
 
 
@@ -67,7 +67,7 @@ def test_a_log_may_lie_anywhere_under_any_name(runs: Path, tmp_path: Path) -> No
 
 def test_a_run_that_has_only_been_launched_is_one(tmp_path: Path) -> None:
     run = create_run_directory(tmp_path, "new")
-    run.write_info(RunInfo(name="new", created=1.0))
+    run.write_metadata(RunMetadata(name="new", created=1.0))
     assert list_runs(tmp_path) == [run]
     assert find_run(str(run.path), Path("elsewhere")).path == run.path
 
@@ -106,7 +106,7 @@ def test_launch_facts_that_cannot_be_read_hide_no_run(runs: Path) -> None:
     broken.mkdir()
     (broken / "run.json").write_text("{")
     assert "broken" in [run.run_id for run in list_runs(runs)]
-    assert RunDirectory(broken).read_info() is None
+    assert RunDirectory(broken).read_metadata() is None
 
 
 def test_the_runs_directory_is_the_flag_the_environment_or_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,9 +137,9 @@ def test_a_request_is_an_empty_file_and_an_unknown_one_an_error(tmp_path: Path) 
 
 
 def test_launch_facts_survive_their_file(tmp_path: Path) -> None:
-    run, facts = RunDirectory(tmp_path), RunInfo(name="a", created=1.5, pid=3, tags=["x"], notes=["y"])
-    run.write_info(facts)
-    assert run.read_info() == facts
+    run, facts = RunDirectory(tmp_path), RunMetadata(name="a", created=1.5, pid=3, tags=["x"], notes=["y"])
+    run.write_metadata(facts)
+    assert run.read_metadata() == facts
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
@@ -165,11 +165,11 @@ def test_a_command_that_comes_back_finds_its_run(runs: Path, tmp_path: Path, mon
     run = find_run("llama-1", runs)
     monkeypatch.delenv("TUITRAIN_RUNS_DIR", raising=False)
     monkeypatch.chdir(runs.parent)
-    assert come_back_command("watch", run) == "tuitrain watch llama-1"
+    assert command_for("watch", run) == "tuitrain watch llama-1"
     monkeypatch.chdir(runs)
-    assert come_back_command("stop", run) == f"tuitrain stop llama-1 --runs-dir {runs}"
+    assert command_for("stop", run) == f"tuitrain stop llama-1 --runs-dir {runs}"
     monkeypatch.setenv("TUITRAIN_RUNS_DIR", str(runs))
-    assert come_back_command("watch", run) == "tuitrain watch llama-1"
+    assert command_for("watch", run) == "tuitrain watch llama-1"
     bare = tmp_path / "my log.jsonl"
     bare.touch()
-    assert come_back_command("watch", find_run(str(bare), runs)) == f"tuitrain watch '{bare}'"
+    assert command_for("watch", find_run(str(bare), runs)) == f"tuitrain watch '{bare}'"

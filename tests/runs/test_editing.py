@@ -12,7 +12,7 @@ import pytest
 from tests.runs.lock_holder import held
 from tests.support import unprivileged, write_run
 from tuitrain.launch.local import start
-from tuitrain.runs import RunDirectory, RunInfo, editing, list_runs, read_snapshot
+from tuitrain.runs import RunDirectory, RunMetadata, editing, list_runs, read_snapshot
 from tuitrain.runs.editing import EditError, add_note, change_tags, normal_tags, remove_notes, set_tags
 
 
@@ -36,7 +36,7 @@ def test_notes_are_added_below_one_another(tmp_path: Path) -> None:
 
 
 def test_all_other_facts_stay_also_those_of_a_newer_version(tmp_path: Path) -> None:
-    run = write_run(tmp_path, info=RunInfo(name="a", created=1.0, pid=7, host="node1", command=["x"]))
+    run = write_run(tmp_path, info=RunMetadata(name="a", created=1.0, pid=7, host="node1", command=["x"]))
     facts = json.loads(run.info.read_bytes()) | {"color": "blue"}
     run.info.write_text(json.dumps(facts), encoding="utf-8")
     set_tags(run, ["t"])
@@ -69,7 +69,7 @@ def test_several_processes_change_one_run_and_nothing_is_lost(tmp_path: Path) ->
     resumed = start(run, [sys.executable, "-c", ""], None)
     assert [process.wait() for process in [resumed, *editors]] == [0] * 5
     wanted = {f"{who}-{number}" for who in "abcd" for number in range(25)}
-    info = run.read_info()
+    info = run.read_metadata()
     assert info is not None
     assert set(info.tags) == {*wanted, "test"}
     assert sorted(info.notes) == sorted(wanted)
@@ -81,8 +81,8 @@ def test_a_process_that_dies_while_it_changes_a_run_leaves_it_free_and_as_it_was
     before = run.info.read_bytes()
     script = (
         "import os, sys; from pathlib import Path; from tuitrain.runs import RunDirectory\n"
-        "from tuitrain.runs.editing import edited_facts\n"
-        "with edited_facts(RunDirectory(Path(sys.argv[1]))) as facts: facts['tags'] = ['half']; os._exit(7)"
+        "from tuitrain.runs.editing import edited_metadata\n"
+        "with edited_metadata(RunDirectory(Path(sys.argv[1]))) as facts: facts['tags'] = ['half']; os._exit(7)"
     )
     assert subprocess.run([sys.executable, "-c", script, str(run.path)]).returncode == 7
     assert run.info.read_bytes() == before
@@ -134,7 +134,7 @@ def test_a_directory_without_facts_gets_them_from_its_log(tmp_path: Path) -> Non
     run = write_run(tmp_path)
     run.info.unlink()
     add_note(run, "found")
-    info = run.read_info()
+    info = run.read_metadata()
     assert info is not None
     assert (info.name, info.notes) == ("llama2-tiny", ["found"])
     assert list_runs(tmp_path) == [run]

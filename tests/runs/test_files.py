@@ -43,7 +43,7 @@ def test_launcher_facts_and_consoles_that_are_no_files_are_not_read(kind: str, t
     run = RunDirectory(tmp_path)
     ODD[kind](run.info)
     ODD[kind](run.console)
-    assert run.read_info() is None
+    assert run.read_metadata() is None
     with pytest.raises(OSError, match=f"it is {kind}, not a regular file"):
         ConsoleFile(run.console).lines_from(0, 1)
 
@@ -65,9 +65,9 @@ def test_the_other_runs_of_a_list_are_there_beside_one_whose_files_are_none(kind
 def test_launcher_facts_of_any_size_or_depth_are_not_read(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     run.info.write_text('{"name": "a", "created": 1, "x": "' + "y" * (2 << 20) + '"}', encoding="utf-8")
-    assert run.read_info() is None
+    assert run.read_metadata() is None
     run.info.write_text('{"name": "a", "created": 1, "x": ' + "[" * 100_000 + "]" * 100_000 + "}", encoding="utf-8")
-    assert run.read_info() is None
+    assert run.read_metadata() is None
 
 
 def test_a_link_to_a_file_is_read(tmp_path: Path) -> None:

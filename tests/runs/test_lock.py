@@ -12,7 +12,7 @@ import pytest
 
 from tests.runs.lock_holder import held
 from tests.support import write_run
-from tuitrain.runs import RunInfo, Status, lock_held, read_snapshot
+from tuitrain.runs import RunMetadata, Status, lock_held, read_snapshot
 from tuitrain.runs.status import STALLED_AFTER_S
 
 NO_PROCESS = 2**22 + 1
@@ -48,7 +48,7 @@ def test_a_file_system_without_locks_tells_nothing(tmp_path: Path, monkeypatch: 
 
 
 def test_a_run_whose_launcher_is_gone_runs_while_the_lock_is_held(tmp_path: Path) -> None:
-    info = RunInfo(name="a", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
+    info = RunMetadata(name="a", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
     run = write_run(tmp_path, "a", status=None, info=info)
     silent = time.time() + STALLED_AFTER_S + 60
     assert read_snapshot(run).status is Status.CRASHED

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import write_run
-from tuitrain.runs import RunInfo, RunSnapshot, Status, read_snapshot
+from tuitrain.runs import RunMetadata, RunSnapshot, Status, read_snapshot
 from tuitrain.runs.order import SORT_KEYS, ordered
 from tuitrain.runs.query import NUMBERS, TEXTS, Comparison, Property, Query, QueryError, Word, parse_query
 
@@ -23,7 +23,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunSnapshot]:
     where = tmp_path_factory.mktemp("runs")
 
     def made(name: str, floor: float, tags: list[str], notes: list[str], created: float, **more: object) -> RunSnapshot:
-        info = RunInfo(name=name, created=created, tags=tags, notes=notes, host="node7")
+        info = RunMetadata(name=name, created=created, tags=tags, notes=notes, host="node7")
         more["overrides"] = (f"name={name}",)
         run = write_run(where, f"{name}-20260101-120000-abcd", floor=floor, info=info, start=created, **more)  # type: ignore[arg-type]
         return read_snapshot(run, NOW)

@@ -11,7 +11,7 @@ import pytest
 from tests.support import loss_at, run_record, step_record, write_run
 from tuitrain.config import load_config
 from tuitrain.events import End, Eval, EventWriter, Record, System
-from tuitrain.runs import RunDirectory, RunInfo, SnapshotReader, Status, load_history, read_snapshot
+from tuitrain.runs import RunDirectory, RunMetadata, SnapshotReader, Status, load_history, read_snapshot
 from tuitrain.runs.curve import MOST_POINTS, Points, joined, resampled
 from tuitrain.runs.log_ends import HEAD_BYTES, SEARCH_BYTES, TAIL_BYTES
 
@@ -102,7 +102,7 @@ def test_the_newest_attempt_is_known_also_in_the_middle_of_a_long_log(tmp_path: 
     run = RunDirectory(tmp_path / "a")
     long_log(run, 500, evaluations=[])
     at = run.metrics.stat().st_size
-    run.write_info(RunInfo(name="a", created=0.0, log_bytes=at))
+    run.write_metadata(RunMetadata(name="a", created=0.0, log_bytes=at))
     again = run_record(load_config("llama2-tiny", ["train.max_steps=7777"]), run.run_id, at=0.0, attempt=2)
     grow(run, again, *(step_record(CONFIG, step, at=0.0) for step in range(501, 1500)))
     seen = read_snapshot(run)

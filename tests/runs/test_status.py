@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import write_run
 from tuitrain.events import End
-from tuitrain.runs import RunInfo, Status, derive_status, read_snapshot
+from tuitrain.runs import RunMetadata, Status, derive_status, read_snapshot
 from tuitrain.runs.status import LIVE_WITHIN_S, STALLED_AFTER_S
 
 NOW = 1_800_000_000.0
@@ -28,11 +28,11 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
     child.communicate()
 
 
-def info(process: subprocess.Popen[bytes] | None = None, **facts: object) -> RunInfo:
+def info(process: subprocess.Popen[bytes] | None = None, **facts: object) -> RunMetadata:
     known: dict[str, object] = {"name": "a", "created": NOW - 1000, "host": socket.gethostname()}
     if process is not None:
         known |= {"pid": process.pid, "pid_started": psutil.Process(process.pid).create_time()}
-    return RunInfo(**(known | facts))  # type: ignore[arg-type]
+    return RunMetadata(**(known | facts))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("status", ["completed", "stopped", "failed"])

@@ -12,7 +12,7 @@ from tests.support import run_record, write_run
 from tests.tui.conftest import SIZES, running, shown, until
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter, Gpu, Parallel, Sample, Software, System
-from tuitrain.runs import RunDirectory, RunHistory, RunInfo, Status
+from tuitrain.runs import RunDirectory, RunHistory, RunMetadata, Status
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.content.machine import machine_lines
 from tuitrain.tui.content.samples import continued, sample_lines, strip
@@ -152,7 +152,7 @@ def test_several_processes_without_times_say_so() -> None:
 @pytest.fixture
 def trained(tmp_path: Path) -> RunDirectory:
     """A completed run of two processes with eight GPUs and many samples."""
-    info = RunInfo(name="tiny", created=0.0, host="node7", command=["tuitrain", "launch", "tiny"], processes=2)
+    info = RunMetadata(name="tiny", created=0.0, host="node7", command=["tuitrain", "launch", "tiny"], processes=2)
     run = write_run(tmp_path, overrides=("optim.lr=0.01", "model.norm=layernorm"), info=info)
     with EventWriter(run.metrics) as log:
         log.write(reading(time.time(), [gpu(index) for index in range(8)]))

@@ -175,7 +175,7 @@ async def test_a_note_goes_to_all_marked_runs(tmp_path: Path) -> None:
         assert app.screen.box_title == "note to 2 runs"  # type: ignore[attr-defined]
         await pilot.press(*"same", "enter")
         await hears(app, pilot, "2 runs: noted.")
-    found = [each.read_info() for each in runs]
+    found = [each.read_metadata() for each in runs]
     assert [each.notes for each in found if each] == [["same"], ["same"], []]
 
 
@@ -211,17 +211,17 @@ async def test_tags_are_edited_in_a_line(run: RunDirectory) -> None:
         await asks(app, pilot, Prompt)
         await pilot.press(*"zzz", "escape")
         await until(pilot, lambda: not isinstance(app.screen, Prompt))
-    info = run.read_info()
+    info = run.read_metadata()
     assert info is not None
     assert info.tags == ["test", "best"]
 
 
 async def test_tags_of_marked_runs_change_where_they_are_shared(tmp_path: Path) -> None:
     runs = [write_run(tmp_path, f"{name}-20260101-120000-abcd") for name in "ab"]
-    info = runs[1].read_info()
+    info = runs[1].read_metadata()
     assert info is not None
     info.tags.append("own")
-    runs[1].write_info(info)
+    runs[1].write_metadata(info)
     async with running("runs", [], tmp_path) as (app, pilot):
         app.state.marked = [run.run_id for run in runs]
         await pilot.press("T")
@@ -231,7 +231,7 @@ async def test_tags_of_marked_runs_change_where_they_are_shared(tmp_path: Path) 
         field.value = "new"
         await pilot.press("enter")
         await hears(app, pilot, "2 runs: tags new")
-    found = [each.read_info() for each in runs]
+    found = [each.read_metadata() for each in runs]
     assert [set(each.tags) for each in found if each] == [{"new"}, {"own", "new"}]
 
 
@@ -242,8 +242,8 @@ async def test_a_note_is_added(run: RunDirectory) -> None:
             await asks(app, pilot, Prompt)
             await pilot.press(*text, "enter")
             await until(pilot, lambda: not isinstance(app.screen, Prompt))
-            await until(pilot, lambda text=text: text in (run.read_info() or pytest.fail("no run.json")).notes)
-    info = run.read_info()
+            await until(pilot, lambda text=text: text in (run.read_metadata() or pytest.fail("no run.json")).notes)
+    info = run.read_metadata()
     assert info is not None
     assert info.notes == ["first", "then"]
 

@@ -12,7 +12,7 @@ from tests.support import write_run
 from tests.tui.conftest import SIZES, header, running, shown, until
 from tuitrain.events import EventWriter, Step
 from tuitrain.plots.roles import GLYPHS
-from tuitrain.runs import RunDirectory, RunInfo
+from tuitrain.runs import RunDirectory, RunMetadata
 from tuitrain.runs.editing import add_note, set_tags
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.screens.compare import CompareScreen
@@ -122,7 +122,7 @@ def some_runs(tmp_path: Path) -> Path:
         created = 1.7e9 + index * 86400
         write_run(
             tmp_path, f"{name}-20260101-12000{index}-abc{index}", floor=floor, start=created,
-            overrides=(f"name={name}",), info=RunInfo(name=name, created=created, tags=["sweep"] if index else []),
+            overrides=(f"name={name}",), info=RunMetadata(name=name, created=created, tags=["sweep"] if index else []),
         )  # fmt: skip
     return tmp_path
 

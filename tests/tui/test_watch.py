@@ -14,7 +14,7 @@ from tests.tui.screen import screen_text
 from tuitrain.analysis.summary import summarize
 from tuitrain.config import difference, load_config
 from tuitrain.events import End, EventWriter
-from tuitrain.runs import RunDirectory, RunInfo, load_history
+from tuitrain.runs import RunDirectory, RunMetadata, load_history
 from tuitrain.tui.content.headline import header as headline
 from tuitrain.tui.frame import render_frame, view_of
 from tuitrain.tui.screens.watch import WatchScreen
@@ -250,7 +250,7 @@ async def test_a_failed_run_says_why(tmp_path: Path) -> None:
 async def test_before_the_first_step_it_says_what_the_run_does(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "a-20260101-000000-0000")
     run.path.mkdir()
-    run.write_info(RunInfo(name="a", created=0.0))
+    run.write_metadata(RunMetadata(name="a", created=0.0))
     run.console.write_text("reading the corpus\n\x1b[32mtokenizing\x1b[0m  10 %\rtokenizing  70 %\n")
     async with running("watch", [run], tmp_path) as (app, _):
         assert "tokenizing  70 %" in header(app)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tuitrain.analysis import units
-from tuitrain.analysis.facts import unread_lines
+from tuitrain.analysis.description import unread_lines
 from tuitrain.analysis.metrics import NOT_AVAILABLE, SUMMARY_METRICS, Metric
 from tuitrain.analysis.series import AXES, Axis, validation_curve, x_values
 from tuitrain.analysis.summary import SLACK, Summary, summarize

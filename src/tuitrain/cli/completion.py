@@ -57,7 +57,7 @@ def complete_tag(ctx: typer.Context, incomplete: str) -> list[str]:
     """Tags of the runs that are there."""
     from tuitrain.runs import list_runs, runs_directory
 
-    infos = [run.read_info() for run in list_runs(runs_directory(ctx.params.get("runs_dir")))]
+    infos = [run.read_metadata() for run in list_runs(runs_directory(ctx.params.get("runs_dir")))]
     return sorted({tag for info in infos if info for tag in info.tags if tag.startswith(incomplete)})
 
 

@@ -49,7 +49,7 @@ def say(text: str) -> None:
 
 def say_unread(runs: Iterable[tuple[str, RunHistory]]) -> None:
     """Name, on stderr, the runs of whose logs not every line could be read."""
-    from tuitrain.analysis.facts import unread_lines
+    from tuitrain.analysis.description import unread_lines
 
     for name, history in runs:
         if history.broken_count:
@@ -64,7 +64,7 @@ def print_json(value: Any) -> None:
     print(ascii_json(json.dumps(spell_out(value), indent=2, allow_nan=False)))
 
 
-def print_facts(facts: Iterable[tuple[str, str]], indent: str = "  ") -> None:
+def print_rows(facts: Iterable[tuple[str, str]], indent: str = "  ") -> None:
     """Print names and values in two aligned columns; a value may have several lines."""
     pairs = list(facts)
     width = max((len(name) for name, _ in pairs), default=0)

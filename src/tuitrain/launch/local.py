@@ -27,7 +27,7 @@ from tuitrain.launch.console import ConsoleFollower
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.machine import usable_cores
 from tuitrain.runs import RunDirectory, create_run_directory
-from tuitrain.runs.editing import EditError, edited_facts
+from tuitrain.runs.editing import EditError, edited_metadata
 from tuitrain.runs.lock import LockedError, exclusive
 from tuitrain.runs.log_ends import end_of_lines
 
@@ -97,7 +97,7 @@ def start(
     process = None
     try:
         # Locked during the start, so that tags set meanwhile are not lost.
-        with edited_facts(run) as facts:
+        with edited_metadata(run) as facts:
             started, log_bytes = time.time(), end_of_lines(run.metrics)
             process = _spawn(run, command, processes)
             facts |= {} if label is None else asdict(label)

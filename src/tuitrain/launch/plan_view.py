@@ -7,7 +7,7 @@ from typing import Any
 
 from tuitrain.accounting import MOMENTS, schedule_text, schedule_warnings
 from tuitrain.analysis import units
-from tuitrain.analysis.facts import flops_text, memory_parts, parameter_parts
+from tuitrain.analysis.description import flops_text, memory_parts, parameter_parts
 from tuitrain.analysis.metrics import NOT_AVAILABLE
 from tuitrain.launch.machine import GB
 from tuitrain.launch.plan import NOTHING_FITS, Plan
@@ -15,7 +15,7 @@ from tuitrain.launch.plan import NOTHING_FITS, Plan
 BY_DATA = f"{NOT_AVAILABLE}: the vocabulary is decided by the data; set model.vocab_size to plan with it"
 
 
-def plan_facts(plan: Plan) -> list[tuple[str, str]]:
+def plan_rows(plan: Plan) -> list[tuple[str, str]]:
     """Named lines of text, from the architecture to the hours."""
     config, steps = plan.config, plan.config.total_steps
     batch = f"{config.train.global_batch_size} sequences × {config.model.seq_len:,} tokens"

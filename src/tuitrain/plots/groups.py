@@ -37,7 +37,7 @@ def grouped(request: PlotRequest) -> Comparison | None:
 def group_members(
     request: PlotRequest, runs: Sequence[tuple[str, RunHistory]], baseline: int, at: tuple[Axis, float] | None = None
 ) -> Comparison | None:
-    infos = [run.directory.read_info() if run.directory else None for run in request.runs]
+    infos = [run.directory.read_metadata() if run.directory else None for run in request.runs]
     members = [
         Member(name, history, info.tags if info else ()) for (name, history), info in zip(runs, infos, strict=True)
     ]

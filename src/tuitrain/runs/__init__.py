@@ -1,7 +1,7 @@
 """A run on disk: its directory, its status, its growing log, its columns of numbers."""
 
 from tuitrain.runs.columns import Columns, FloatArray
-from tuitrain.runs.discover import RunNotFoundError, come_back_command, find_run, list_runs, runs_directory
+from tuitrain.runs.discover import RunNotFoundError, command_for, find_run, list_runs, runs_directory
 from tuitrain.runs.follow import (
     Batch,
     Follower,
@@ -12,7 +12,7 @@ from tuitrain.runs.follow import (
     load_history,
 )
 from tuitrain.runs.history import BrokenLine, RunHistory
-from tuitrain.runs.layout import RunDirectory, RunInfo, create_run_directory, new_run_id
+from tuitrain.runs.layout import RunDirectory, RunMetadata, create_run_directory, new_run_id
 from tuitrain.runs.lock import lock_held
 from tuitrain.runs.snapshot import RunSnapshot, SnapshotReader, read_snapshot
 from tuitrain.runs.status import Status, derive_status
@@ -26,13 +26,13 @@ __all__ = [
     "LogFollower",
     "RunDirectory",
     "RunHistory",
-    "RunInfo",
+    "RunMetadata",
     "RunNotFoundError",
     "RunSnapshot",
     "SnapshotReader",
     "Status",
     "StreamFollower",
-    "come_back_command",
+    "command_for",
     "create_run_directory",
     "derive_status",
     "drain",

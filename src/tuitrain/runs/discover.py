@@ -26,7 +26,7 @@ def runs_directory(flag: Path | None = None) -> Path:
     return flag or (Path(variable) if variable else runs_dir_setting() or DEFAULT_RUNS_DIR)
 
 
-def come_back_command(command: str, run: RunDirectory) -> str:
+def command_for(command: str, run: RunDirectory) -> str:
     """`tuitrain watch ID` and the like, with the directory where it would not be found without."""
     if run.log is not None and not _holds_run(run.path):
         return shlex.join(["tuitrain", command, str(run.log)])
@@ -54,7 +54,7 @@ def _holds_run(path: Path) -> bool:
 
 
 def _created(run: RunDirectory) -> tuple[float, str]:
-    info = run.read_info()
+    info = run.read_metadata()
     if info is not None:
         return info.created, run.run_id
     for path in (run.config, run.metrics, run.path):

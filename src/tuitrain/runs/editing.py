@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tuitrain.files import read_regular
-from tuitrain.runs.layout import MOST_INFO_BYTES, RunDirectory, RunInfo
+from tuitrain.runs.layout import MOST_INFO_BYTES, RunDirectory, RunMetadata
 from tuitrain.runs.lock import LockedError, exclusive
 from tuitrain.runs.snapshot import read_snapshot
 
@@ -65,13 +65,13 @@ def add_note(run: RunDirectory, note: str) -> list[str]:
 
 
 def _change(run: RunDirectory, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    with edited_facts(run) as facts:
+    with edited_metadata(run) as facts:
         facts |= change(facts)
     return facts
 
 
 @contextmanager
-def edited_facts(run: RunDirectory) -> Iterator[dict[str, Any]]:
+def edited_metadata(run: RunDirectory) -> Iterator[dict[str, Any]]:
     """What `run.json` holds, to be changed in place; it is written back in one step when the block ends well.
 
     Until then no other process, the launcher's included, can change it. Keys that this version does not know stay.
@@ -85,7 +85,7 @@ def edited_facts(run: RunDirectory) -> Iterator[dict[str, Any]]:
         facts = _facts(run)
         yield facts
         with _told_as_sentences(run):
-            run.write_facts(facts)
+            run.write_values(facts)
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def _facts(run: RunDirectory) -> dict[str, Any]:
     except OSError as error:
         raise EditError(f"{run.info} cannot be read: {error.strerror or error}.") from None
     try:
-        msgspec.json.decode(data, type=RunInfo)
+        msgspec.json.decode(data, type=RunMetadata)
         facts: dict[str, Any] = msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise EditError(f"{run.info} cannot be read ({error}), so tags and notes have no place: mend it.") from None
@@ -117,6 +117,6 @@ def _facts(run: RunDirectory) -> dict[str, Any]:
 def _new_facts(run: RunDirectory) -> dict[str, Any]:
     seen = read_snapshot(run)
     facts: dict[str, Any] = msgspec.to_builtins(
-        RunInfo(name=seen.name, created=seen.created or run.path.stat().st_mtime)
+        RunMetadata(name=seen.name, created=seen.created or run.path.stat().st_mtime)
     )
     return facts

@@ -1,4 +1,4 @@
-"""The directory of a run: where its files are, the launcher's facts about it, and the name it gets."""
+"""The directory of a run: where its files are, the run's metadata about it, and the name it gets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_INFO_BYTES = 1 << 20
 """Of `run.json`: what is larger was not written by a launcher."""
 
 
-class RunInfo(msgspec.Struct, kw_only=True):
+class RunMetadata(msgspec.Struct, kw_only=True):
     """`run.json`: what the launcher knows. pid_started (Unix seconds) tells a reused pid from the engine's.
 
     started is when the newest attempt was launched, log_bytes where the last line of the log ended then: the lines
@@ -71,12 +71,12 @@ class RunDirectory:
 
     @property
     def info(self) -> Path:
-        """The launcher's facts."""
+        """The run's metadata."""
         return self.path / "run.json"
 
     @property
     def info_lock(self) -> Path:
-        """What is held locked while the launcher's facts are changed."""
+        """What is held locked while the run's metadata are changed."""
         return self.path / ".run.json.lock"
 
     @property
@@ -108,18 +108,18 @@ class RunDirectory:
         """Directory of the requests to the engine."""
         return control_directory(self.path)
 
-    def read_info(self) -> RunInfo | None:
-        """The launcher's facts, or None when they are absent or unreadable: a log alone is enough to watch."""
+    def read_metadata(self) -> RunMetadata | None:
+        """The run's metadata, or None when they are absent or unreadable: a log alone is enough to watch."""
         try:
-            return msgspec.json.decode(read_regular(self.info, MOST_INFO_BYTES), type=RunInfo)
+            return msgspec.json.decode(read_regular(self.info, MOST_INFO_BYTES), type=RunMetadata)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 
-    def write_info(self, info: RunInfo) -> None:
-        """Replace `run.json`, whatever it holds; to change it, see `editing.edited_facts`."""
-        self.write_facts(msgspec.to_builtins(info))
+    def write_metadata(self, info: RunMetadata) -> None:
+        """Replace `run.json`, whatever it holds; to change it, see `editing.edited_metadata`."""
+        self.write_values(msgspec.to_builtins(info))
 
-    def write_facts(self, facts: dict[str, Any]) -> None:
+    def write_values(self, facts: dict[str, Any]) -> None:
         """Replace `run.json` in one step, so that no reader meets half of it."""
         temporary = self.info.with_name(f".run.json.{os.getpid()}")
         try:

@@ -10,7 +10,7 @@ from typing import Any
 from tuitrain.events import Alert, End, Eval, Run, Stage, Step
 from tuitrain.runs.curve import Points
 from tuitrain.runs.history import RunHistory
-from tuitrain.runs.layout import RunDirectory, RunInfo
+from tuitrain.runs.layout import RunDirectory, RunMetadata
 from tuitrain.runs.log_ends import KEYS, LogEnds, read_log_ends
 from tuitrain.runs.status import Status, derive_status
 
@@ -24,7 +24,7 @@ class RunSnapshot:
     """
 
     directory: RunDirectory
-    info: RunInfo | None
+    info: RunMetadata | None
     status: Status
     run: Run | None
     step: Step | None
@@ -123,7 +123,7 @@ class SnapshotReader:
 
     def __init__(self) -> None:
         self._logs: dict[RunDirectory, LogEnds] = {}
-        self._infos: dict[RunDirectory, tuple[tuple[int, ...], RunInfo | None]] = {}
+        self._infos: dict[RunDirectory, tuple[tuple[int, ...], RunMetadata | None]] = {}
         self._snapshots: dict[RunDirectory, RunSnapshot] = {}
 
     def read_all(self, runs: Sequence[RunDirectory]) -> tuple[RunSnapshot, ...]:
@@ -154,14 +154,14 @@ class SnapshotReader:
             self._snapshots[directory] = before = snapshot
         return before
 
-    def _info(self, directory: RunDirectory) -> RunInfo | None:
+    def _info(self, directory: RunDirectory) -> RunMetadata | None:
         mark = _mark(directory.info)
         before = self._infos.get(directory)
         if before is None or before[0] != mark:
-            before = self._infos[directory] = (mark, directory.read_info())
+            before = self._infos[directory] = (mark, directory.read_metadata())
         return before[1]
 
-    def _log(self, directory: RunDirectory, info: RunInfo | None) -> LogEnds:
+    def _log(self, directory: RunDirectory, info: RunMetadata | None) -> LogEnds:
         before = self._logs.get(directory)
         if before is None or _mark(directory.metrics) != before.mark or before.problem:
             launched_at = info.log_bytes if info is not None else None

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from tuitrain.events import AnyRecord, End, Run, Stage, Step
-from tuitrain.runs.layout import RunInfo
+from tuitrain.runs.layout import RunMetadata
 from tuitrain.runs.lock import lock_held
 
 AHEAD_S = 120.0
@@ -77,7 +77,7 @@ class Liveness:
         return self.has_steps and self.stage is None
 
 
-def process_alive(info: RunInfo | None) -> bool | None:
+def process_alive(info: RunMetadata | None) -> bool | None:
     """Whether the engine's process lives; None when that cannot be told from this machine."""
     if info is None or info.pid is None or info.host != socket.gethostname():
         return None
@@ -100,12 +100,12 @@ def _changed(path: Path) -> float | None:
         return None
 
 
-def _is_wrapped(info: RunInfo | None) -> bool:
+def _is_wrapped(info: RunMetadata | None) -> bool:
     return info is not None and "tuitrain.launch.external" in info.command[:3]
 
 
 def derive_status(
-    info: RunInfo | None,
+    info: RunMetadata | None,
     end: End | None,
     last_time: float | None,
     has_steps: bool,
@@ -116,7 +116,7 @@ def derive_status(
     log_bytes: int | None = None,
     readable: bool = True,
 ) -> Status:
-    """Status from the newest attempt's `end` record, the newest record's time and the launcher's facts.
+    """Status from the newest attempt's `end` record, the newest record's time and the run's metadata.
 
     lock: the run's lock. While it is held the engine trains on, also when the process that was started is gone.
     log: where the records are; the time of its last change counts where records are from the future, as when a clock
@@ -151,7 +151,7 @@ def derive_status(
     return Status.UNKNOWN
 
 
-def _has_yet_to_write(info: RunInfo | None, log_bytes: int | None) -> bool:
+def _has_yet_to_write(info: RunMetadata | None, log_bytes: int | None) -> bool:
     """Whether the newest attempt was launched and has not written a record: the log has the lines that it had then.
 
     A log that is shorter is not the one that was launched on.

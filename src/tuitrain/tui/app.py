@@ -11,7 +11,7 @@ from textual.command import Provider
 from textual.screen import Screen
 
 from tuitrain.plots.axes import X_AXES
-from tuitrain.runs import Follower, RunDirectory, come_back_command
+from tuitrain.runs import Follower, RunDirectory, command_for
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.registry import SCREENS, ScreenName
 from tuitrain.tui.screens.page import BaseScreen
@@ -119,5 +119,5 @@ def run_app(
     app.run()
     for view in app.state.runs if not app.return_code else ():
         if view.status.live and view.directory is not None:
-            print(f"training goes on: {come_back_command('watch', view.directory)}")
+            print(f"training goes on: {command_for('watch', view.directory)}")
     return app.return_code or 0

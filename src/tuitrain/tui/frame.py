@@ -60,7 +60,7 @@ def view_of(run: RunDirectory | RunHistory, index: int) -> RunView:
         follower = LogFollower(run.metrics)
         directory, history = run, drain(follower, RunHistory())
         read = follower.end_of_lines
-    info = directory.read_info() if directory else None
+    info = directory.read_metadata() if directory else None
     lock, log = (directory.lock, directory.metrics) if directory else (None, None)
     status = derive_status(
         info, history.end, history.last_time, history.has_begun, time.time(), lock=lock, log=log, log_bytes=read

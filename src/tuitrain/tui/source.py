@@ -69,7 +69,7 @@ class Source:
             return self.posted[0] if self.posted else read_snapshot(self.directory).status
         live, read = self.live, self.follower.end_of_lines if isinstance(self.follower, LogFollower) else None
         return derive_status(
-            self.directory.read_info(), live.end, live.last_time, live.begun,
+            self.directory.read_metadata(), live.end, live.last_time, live.begun,
             lock=self.directory.lock, log=self.directory.metrics, log_bytes=read, readable=readable,
         )  # fmt: skip
 

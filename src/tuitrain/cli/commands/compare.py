@@ -154,7 +154,7 @@ def _rendered(
     if group_by is None:
         comparison = compare_runs(named, baseline=baseline, at=point)
     else:
-        infos = [run.read_info() for run in runs]
+        infos = [run.read_metadata() for run in runs]
         members = [
             Member(name, history, info.tags if info else ()) for (name, history), info in zip(named, infos, strict=True)
         ]

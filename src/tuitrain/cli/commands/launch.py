@@ -20,7 +20,7 @@ from tuitrain.cli.options import (
     StrategyOption,
     with_strategy,
 )
-from tuitrain.cli.output import is_terminal, print_facts, print_json, say
+from tuitrain.cli.output import is_terminal, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -271,9 +271,9 @@ def _announce(run: RunDirectory, pid: int, as_json: bool) -> None:
 
 
 def _what_next(run: RunDirectory) -> str:
-    from tuitrain.runs import come_back_command
+    from tuitrain.runs import command_for
 
-    return f"Look: {come_back_command('watch', run)} · end it: {come_back_command('stop', run)}"
+    return f"Look: {command_for('watch', run)} · end it: {command_for('stop', run)}"
 
 
 def _watch(run: RunDirectory, found: Found) -> None:
@@ -294,7 +294,7 @@ def _dry_run(config: RunConfig, gpus: int | None, runs_dir: Path | None, as_json
     from tuitrain.launch.local import train_command
     from tuitrain.launch.machine import find_machine, training_device
     from tuitrain.launch.plan import make_plan
-    from tuitrain.launch.plan_view import plan_facts, plan_json
+    from tuitrain.launch.plan_view import plan_json, plan_rows
     from tuitrain.runs import RunDirectory, runs_directory
 
     # The memory fit is part of what is printed, and only then a reason to fail, as the launch would.
@@ -308,7 +308,7 @@ def _dry_run(config: RunConfig, gpus: int | None, runs_dir: Path | None, as_json
         if processes.note:
             say(processes.note)
         print(f"{config.name}: nothing was started.\n")
-        print_facts([*plan_facts(plan), ("command", shlex.join(command))])
+        print_rows([*plan_rows(plan), ("command", shlex.join(command))])
     if not force:
         preflight.check_memory(config, machine, processes.count)
 

@@ -97,7 +97,7 @@ def _require_rank(run: RunDirectory, rank: int) -> None:
     """Raise LaunchError when the run neither has such a process nor the console of an earlier attempt's."""
     from tuitrain.launch import LaunchError
 
-    info = run.read_info()
+    info = run.read_metadata()
     count = info.processes if info else None
     if count is not None and rank >= count:
         known = {0, *range(count), *run.ranks_with_console()}

@@ -89,7 +89,7 @@ def ls(
     where = runs_directory(runs_dir)
     seen = wanted.chosen(read_snapshot(run) for run in list_runs(where))
     seen = [run for run in seen if (not status or run.status in status) and set(tag or ()) <= set(run.tags)]
-    rows = [run_facts(run) for run in ordered(seen, sort)[:limit]]
+    rows = [run_json(run) for run in ordered(seen, sort)[:limit]]
     if as_json:
         print_json(rows)
     elif quiet:
@@ -113,7 +113,7 @@ def _query(words: list[str] | None) -> Query:
         raise typer.BadParameter(str(error), param_hint="QUERY") from None
 
 
-def run_facts(seen: RunSnapshot) -> dict[str, Any]:
+def run_json(seen: RunSnapshot) -> dict[str, Any]:
     """A run at a snapshot as plain values: what `ls --json` and `status --json` print. Unknown is null.
 
     broken_lines: lines that could not be read; where every_line_read is false, at least so many.
@@ -149,7 +149,7 @@ def run_facts(seen: RunSnapshot) -> dict[str, Any]:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     from tuitrain.analysis import units
-    from tuitrain.analysis.facts import unread_lines
+    from tuitrain.analysis.description import unread_lines
     from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
 
     now = time.time()

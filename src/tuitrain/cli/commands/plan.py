@@ -8,7 +8,7 @@ import typer
 
 from tuitrain.cli.completion import complete_gpu
 from tuitrain.cli.options import JsonOption, OverridesArgument, PresetArgument, StrategyOption, with_strategy
-from tuitrain.cli.output import print_facts, print_json
+from tuitrain.cli.output import print_json, print_rows
 
 if TYPE_CHECKING:
     from tuitrain.launch.machine import Device
@@ -46,7 +46,7 @@ def plan(
     from tuitrain.config.requirements import check_processes
     from tuitrain.launch.machine import find_machine, training_device
     from tuitrain.launch.plan import make_plan
-    from tuitrain.launch.plan_view import plan_facts, plan_json
+    from tuitrain.launch.plan_view import plan_json, plan_rows
 
     config = load_config(preset, with_strategy(overrides, strategy))
     check_processes(config, gpus)
@@ -56,7 +56,7 @@ def plan(
         print_json(plan_json(made))
     else:
         print(config.name)
-        print_facts(plan_facts(made))
+        print_rows(plan_rows(made))
     if made.fits is False:
         raise typer.Exit(1)
 

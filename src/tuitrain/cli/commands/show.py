@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tuitrain.cli.options import JsonOption, NoPlotOption, RunArgument, RunsDirOption
-from tuitrain.cli.output import print_facts, print_json
+from tuitrain.cli.output import print_json, print_rows
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot
@@ -26,7 +26,7 @@ def show(
 
     On a terminal with a small chart of its loss.
     """
-    from tuitrain.analysis.facts import memory_facts, startup_facts
+    from tuitrain.analysis.description import memory_rows, startup_rows
     from tuitrain.cli.commands.status import status_line
     from tuitrain.runs import find_run, load_history, read_snapshot, runs_directory
     from tuitrain.runs.snapshot import with_history
@@ -35,7 +35,7 @@ def show(
     history = load_history(directory)
     snapshot = with_history(read_snapshot(directory), history)
     if as_json:
-        return print_json(full_facts(snapshot, history))
+        return print_json(full_json(snapshot, history))
     print(status_line(snapshot))
     if not no_plot and sys.stdout.isatty():
         from tuitrain.cli.charts import print_small_loss
@@ -43,10 +43,10 @@ def show(
         print()
         print_small_loss([(directory, history)])
     sections = {
-        "run": [] if history.run is None else startup_facts(history.run),
+        "run": [] if history.run is None else startup_rows(history.run),
         "newest values": _newest_values(history),
         "summary": _summary(history),
-        "memory on each device": memory_facts(history),
+        "memory on each device": memory_rows(history),
         "evaluations": _evaluations(history),
         "differs from its preset": _differences(directory),
         "lines of the log that cannot be read": _unread_lines(history),
@@ -54,7 +54,7 @@ def show(
     for title, rows in sections.items():
         if rows:
             print(f"\n{title}")
-            print_facts(rows)
+            print_rows(rows)
     return None
 
 
@@ -107,7 +107,7 @@ def _unread_lines(history: RunHistory) -> list[tuple[str, str]]:
 
 def preset_difference(run: RunDirectory) -> dict[str, tuple[Any, Any]]:
     """Keys that were changed from the preset a run started from: the preset's value and the run's."""
-    from tuitrain.analysis.facts import changes_from_preset
+    from tuitrain.analysis.description import changes_from_preset
     from tuitrain.config import load_config
 
     if not run.config.exists():
@@ -122,17 +122,17 @@ def _differences(run: RunDirectory) -> list[tuple[str, str]]:
     return [(key, f"{text(before)} → {text(after)}") for key, (before, after) in preset_difference(run).items()]
 
 
-def full_facts(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Any]:
+def full_json(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Any]:
     """Everything about one run as plain values: what `show --json` prints. Unknown is null."""
     from dataclasses import asdict
 
     import msgspec
 
     from tuitrain.analysis.summary import split_outcomes, summarize
-    from tuitrain.cli.commands.ls import run_facts
+    from tuitrain.cli.commands.ls import run_json
 
     newest = {key: history.steps.last(key) for key in history.steps.keys if history.steps.has(key)}
-    return run_facts(snapshot) | {
+    return run_json(snapshot) | {
         "run": msgspec.to_builtins(history.run),
         "newest": newest | {"step": history.step, "tokens": history.tokens},
         "summary": asdict(summarize(history)),

@@ -30,13 +30,13 @@ def status(
 
     One line about a run. Exit code: 0 completed, 100 failed or crashed, 101 running, 103 stopped, 1 unknown.
     """
-    from tuitrain.cli.commands.ls import run_facts
+    from tuitrain.cli.commands.ls import run_json
     from tuitrain.runs import find_run, read_snapshot, runs_directory
 
     found = find_run(run, runs_directory(runs_dir))
     seen = _wait(found, timeout) if wait else read_snapshot(found)
     if as_json:
-        print_json(run_facts(seen))
+        print_json(run_json(seen))
     else:
         print(status_line(seen))
     raise typer.Exit(seen.status.exit_code)
@@ -56,7 +56,7 @@ def _wait(run: RunDirectory, timeout: float | None) -> RunSnapshot:
 def status_line(seen: RunSnapshot) -> str:
     """Status, id, step, loss, validation loss, why it ended, the time it takes, and when it was last heard of."""
     from tuitrain.analysis import units
-    from tuitrain.analysis.facts import unread_lines
+    from tuitrain.analysis.description import unread_lines
     from tuitrain.analysis.metrics import metric
     from tuitrain.analysis.progress import progress_of_snapshot, stage_text
     from tuitrain.events.text import clean

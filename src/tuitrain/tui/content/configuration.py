@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tuitrain.analysis.facts import Facts
+from tuitrain.analysis.description import Rows
 from tuitrain.analysis.units import config_value
 from tuitrain.events.text import clean
 from tuitrain.tui.content.columns import side_by_side
@@ -88,7 +88,7 @@ def _wrapped(text: str, cells: int) -> list[str]:
     return [row for paragraph in text.split("\n") for row in wrap(clean(paragraph), max(cells, 2))]
 
 
-def report_lines(report: Sequence[tuple[str, Facts]], cells: int) -> list[Line]:
+def report_lines(report: Sequence[tuple[str, Rows]], cells: int) -> list[Line]:
     """The report, section by section."""
     names = max((len(name) for _, facts in report for name, _ in facts), default=0)
     name_cells = min(names + 2, max(cells // 2, 8))

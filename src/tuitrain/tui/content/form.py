@@ -117,7 +117,7 @@ def plan_lines(preview: LaunchPreview | None, before: Plan, cells: int) -> list[
 
     before: the newest plan there was, shown quiet while a key is wrong.
     """
-    from tuitrain.launch.plan_view import plan_facts
+    from tuitrain.launch.plan_view import plan_rows
 
     lines: list[Line] = []
     if preview is None:
@@ -126,7 +126,7 @@ def plan_lines(preview: LaunchPreview | None, before: Plan, cells: int) -> list[
     for problem in problems:
         lines += [line(Span(f" {row}", "bad")) for row in wrap(problem, max(cells - 2, 10))]
         lines.append(line())
-    for name, text in plan_facts(preview.plan or before):
+    for name, text in plan_rows(preview.plan or before):
         first = _role(name, preview.plan)
         lines += _fact(name, text, cells, first, "quiet" if preview.plan is None else "text")
     return lines

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 from tuitrain.analysis import units
-from tuitrain.analysis.facts import on_cpu
+from tuitrain.analysis.description import on_cpu
 from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.progress import Progress, preparation, progress_of
 from tuitrain.events import Run

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tuitrain.analysis import units
-from tuitrain.analysis.facts import (
+from tuitrain.analysis.description import (
     Changes,
-    Facts,
+    Rows,
     attempt_changes,
     changes_from_preset,
     flops_text,
-    memory_facts,
+    memory_rows,
     parameter_parts,
 )
 from tuitrain.analysis.metrics import NOT_AVAILABLE
 from tuitrain.events import Run
-from tuitrain.runs import RunHistory, RunInfo
+from tuitrain.runs import RunHistory, RunMetadata
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Description:
     values: Mapping[str, Any] = field(default_factory=dict)
     changed: Changes | None = None
     preset: str | None = None
-    report: tuple[tuple[str, Facts], ...] = ()
+    report: tuple[tuple[str, Rows], ...] = ()
 
 
-def describe(history: RunHistory, info: RunInfo | None) -> Description:
-    """The description of a run from its log and the launcher's facts. Takes a moment: not for every drawing."""
+def describe(history: RunHistory, info: RunMetadata | None) -> Description:
+    """The description of a run from its log and the run's metadata. Takes a moment: not for every drawing."""
     from tuitrain.config import flatten
 
     run = history.run
@@ -43,7 +43,7 @@ def describe(history: RunHistory, info: RunInfo | None) -> Description:
         ("architecture", _architecture(run)),
         ("parameters", _parameters(run)),
         ("arithmetic", _arithmetic(run)),
-        ("memory on each device", memory_facts(history)),
+        ("memory on each device", memory_rows(history)),
         ("software", _software(run)),
         ("start", _start(run, info, history)),
         ("attempts", _attempts(history.attempts)),
@@ -66,11 +66,11 @@ def _config(run: Run) -> Any:
         return None
 
 
-def _known(facts: list[tuple[str, str | None]]) -> Facts:
+def _known(facts: list[tuple[str, str | None]]) -> Rows:
     return [(name, NOT_AVAILABLE if text is None else text) for name, text in facts]
 
 
-def _architecture(run: Run) -> Facts:
+def _architecture(run: Run) -> Rows:
     shape = run.architecture
     if shape is None:
         return []
@@ -97,7 +97,7 @@ def _architecture(run: Run) -> Facts:
     )
 
 
-def _parameters(run: Run) -> Facts:
+def _parameters(run: Run) -> Rows:
     from tuitrain.accounting import count_parameters
 
     shape, config = run.architecture, _config(run)
@@ -114,7 +114,7 @@ def _parameters(run: Run) -> Facts:
     return _known([(name, None if number is None else f"{number:,}") for name, number in numbers])
 
 
-def _arithmetic(run: Run) -> Facts:
+def _arithmetic(run: Run) -> Rows:
     hardware, parallel = run.hardware, run.parallel
     peak = None
     if hardware is not None and hardware.peak_tflops is not None:
@@ -142,7 +142,7 @@ def _processes(count: int) -> str:
     return f"{count:,} processes" if count > 1 else "1 process"
 
 
-def _software(run: Run) -> Facts:
+def _software(run: Run) -> Rows:
     software = run.software
     if software is None:
         return []
@@ -150,7 +150,7 @@ def _software(run: Run) -> Facts:
     return _known([*((name, getattr(software, name)) for name in names), ("git commit", software.git_commit)])
 
 
-def _start(run: Run, info: RunInfo | None, history: RunHistory) -> Facts:
+def _start(run: Run, info: RunMetadata | None, history: RunHistory) -> Rows:
     """Where and how it was started."""
     host = info.host if info is not None and info.host else (history.system.host if history.system else None)
     facts: list[tuple[str, str | None]] = [("run", run.run_id), ("host", host)]
@@ -167,11 +167,11 @@ def _start(run: Run, info: RunInfo | None, history: RunHistory) -> Facts:
     return _known(facts)
 
 
-def _attempts(attempts: list[Run]) -> Facts:
+def _attempts(attempts: list[Run]) -> Rows:
     """Each attempt with what was changed for it; nothing for a run of one."""
     if len(attempts) < 2:
         return []
-    facts: Facts = []
+    facts: Rows = []
     for run, changed in zip(attempts, attempt_changes(attempts), strict=True):
         told = [f"{key} {units.config_value(was)} → {units.config_value(now)}" for key, (was, now) in changed.items()]
         said = "\n".join(told) if told else ("" if run is attempts[0] else "nothing changed")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tuitrain.analysis import units
-from tuitrain.analysis.facts import unread_lines
+from tuitrain.analysis.description import unread_lines
 from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
 from tuitrain.events.text import clean
 from tuitrain.plots.roles import glyph, run_role

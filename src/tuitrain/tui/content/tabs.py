@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tuitrain.analysis import units
-from tuitrain.analysis.facts import changes_from_preset
+from tuitrain.analysis.description import changes_from_preset
 from tuitrain.events.text import clean
 from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.content.samples import continued

@@ -106,7 +106,7 @@ class ConfigScreen(BaseScreen):
             return
 
         def work() -> None:
-            info = view.directory.read_info() if view.directory is not None else None
+            info = view.directory.read_metadata() if view.directory is not None else None
             described = describe(view.history, info)
             self.app.call_from_thread(self._take, made_of, described)
 

@@ -155,7 +155,7 @@ class RunActions:
         from tuitrain.runs.editing import add_note
         from tuitrain.tui.screens.dialogs import Prompt
 
-        info = await asyncio.to_thread(runs[0].read_info) if len(runs) == 1 else None
+        info = await asyncio.to_thread(runs[0].read_metadata) if len(runs) == 1 else None
         notes = "\n".join(clean(note) for note in info.notes[-5:]) if info else ""
         text = await self._typed(Prompt(f"note to {_named(runs)}", hint="one line", about=notes))
         if text and text.strip():
@@ -201,7 +201,7 @@ def _over(live: Sequence[RunSnapshot], total: int) -> str:
 
 
 def _tags_of(run: RunDirectory) -> list[str]:
-    info = run.read_info()
+    info = run.read_metadata()
     return list(info.tags) if info else []
 
 

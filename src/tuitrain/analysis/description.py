@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from tuitrain.events import Run
     from tuitrain.runs import RunHistory
 
-Facts = list[tuple[str, str]]
+Rows = list[tuple[str, str]]
 Changes = dict[str, tuple[Any, Any]]
 
 
-def startup_facts(run: Run) -> Facts:
+def startup_rows(run: Run) -> Rows:
     """What a run said of itself when it began."""
     shape, hardware, software = run.architecture, run.hardware, run.software
     facts: list[tuple[str, str | None]] = [
@@ -117,7 +117,7 @@ def on_cpu(run: Run | None) -> bool:
     return find_gpu(name) is None and not name.startswith(("NVIDIA", "AMD Instinct"))
 
 
-def memory_facts(history: RunHistory) -> Facts:
+def memory_rows(history: RunHistory) -> Rows:
     """The estimate by its parts, what was measured, and what there is; each called what it is."""
     from tuitrain.accounting import MOMENTS, size_text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuitrain.analysis.facts import changes_from_preset
+from tuitrain.analysis.description import changes_from_preset
 from tuitrain.config import load_config
 
 
