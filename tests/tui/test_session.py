@@ -14,7 +14,6 @@ from tuitrain.events import Alert, EventWriter, Step
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.alarm import Alarm
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.refresh import LONGEST_S, Link, Pace
 from tuitrain.tui.session import MOST_BYTES, Session, session_of
 from tuitrain.tui.settings import Settings
 
@@ -180,54 +179,6 @@ async def test_an_alert_that_arrives_rings_and_is_said(
         assert [notice.severity for notice in app._notifications] == ["warning", "error"]
         assert all(notice.message == "Loss [spike]" for notice in app._notifications)
         assert len(rings) == (1 if bell else 0)
-
-
-class SlowFile:
-    """A file of which each write takes a while, by a clock of its own."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.each = 0.0
-        self.link: Link | None = None
-        self.stuck: list[bool] = []
-
-    def write(self, text: str) -> None:
-        self.now += self.each
-        assert self.link is not None
-        self.stuck.append(self.link.stuck)
-
-    def flush(self) -> None: ...
-
-    def fileno(self) -> int:
-        return 7
-
-
-def test_a_slow_line_is_drawn_on_less_often_and_a_quick_one_as_wished() -> None:
-    file = SlowFile()
-    link, pace = Link(lambda: file.now), Pace(1.0)
-    file.link = link.through(file)  # type: ignore[arg-type]
-    assert link.fileno() == 7
-
-    def frame(seconds: float) -> float:
-        file.each = seconds
-        link.write("frame")
-        link.flush()
-        pace.drawn(link.take())
-        return pace.interval
-
-    assert frame(0.001) == 1
-    assert file.stuck == [False]
-    assert frame(0.5) == 2, "for a second of writing three are free"
-    assert frame(30) == LONGEST_S
-    assert file.stuck[-1], "while it writes"
-    assert not link.stuck, "afterwards"
-    assert [frame(0), frame(0), frame(0)] == [2.5, 1.25, 1]
-
-
-def test_a_line_is_not_drawn_on_more_often_than_wished_even_if_that_is_seldom() -> None:
-    pace = Pace(30)
-    pace.drawn(60)
-    assert pace.interval == 30
 
 
 NAMES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -117,6 +118,7 @@ def run_app(
     app = TuitrainApp(screen, runs, runs_dir, stream=stream, x=x, baseline=index, settings=settings, given=given)
     app.state.set_group_by(group_by)
     app.run()
+    signal.alarm(0)
     for view in app.state.runs if not app.return_code else ():
         if view.status.live and view.directory is not None:
             print(f"training goes on: {command_for('watch', view.directory)}")

@@ -5,8 +5,12 @@ Screens and widgets import this module; `app` adds the screens to it.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
+import select
+import signal
+import sys
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -23,9 +27,9 @@ from tuitrain.plots.axes import XAxis
 from tuitrain.runs import Follower, RunDirectory, list_runs
 from tuitrain.tui.actions import actions_for
 from tuitrain.tui.alarm import Alarm
+from tuitrain.tui.driver import TerminalCells, changed_cells_only
 from tuitrain.tui.feed import Arrived, Feed, Listed, Troubled
 from tuitrain.tui.inert import InertApp
-from tuitrain.tui.refresh import Link, Pace, timed
 from tuitrain.tui.registry import ACTIONS, ScreenName
 from tuitrain.tui.remembered import last_screen, last_settings, remember, restore
 from tuitrain.tui.session import session_of
@@ -38,6 +42,8 @@ from tuitrain.tui.view_state import RunView, ViewState
 DEFAULTS = Settings()
 SAVE_S = 5.0
 NOTICE_S = 10.0
+LEAVE_S = 5
+"""Seconds after which a program that was asked to end is ended."""
 MOST_NOTICES = 3
 _ACTING = frozenset(action.id for action in ACTIONS if action.acts)
 
@@ -60,8 +66,7 @@ class BaseApp(InertApp):
         settings: Settings = DEFAULTS,
         given: Collection[str] = (),
     ) -> None:
-        self.link = Link()
-        """The way to the terminal; the driver asks for it before anything else is there."""
+        self._cells = TerminalCells()
         # Without colours the terminal's own are the only ones.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.runs_dir = _home(runs, runs_dir)
@@ -82,7 +87,6 @@ class BaseApp(InertApp):
         self.feed = Feed(self.post_message)
         self.state_changed: Signal[ViewState] = Signal(self, "state_changed")
         """Published when what the screens show has changed, at most once in a refresh interval."""
-        self.pace = Pace(settings.refresh_s)
         self._palettes: dict[str, Palette] = {}
         self._alarm = Alarm()
         self._screen_name: ScreenName = screen or last_screen(self.session)
@@ -100,9 +104,21 @@ class BaseApp(InertApp):
         return self._palettes[self.theme]
 
     def get_driver_class(self) -> type[Driver]:
-        from tuitrain.tui.driver import thrifty
+        return changed_cells_only(super().get_driver_class(), self._cells)
 
-        return timed(thrifty(super().get_driver_class()), self.link)
+    def on_load(self) -> None:
+        """From here on a signal that ends the program gives the terminal back first."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if not self.is_headless and signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores SIGHUP
+                asyncio.get_running_loop().add_signal_handler(number, self._leave_on_signal, number)
+
+    def _leave_on_signal(self, number: signal.Signals) -> None:
+        # Writing to a terminal that is gone can block for ever.
+        signal.alarm(LEAVE_S)
+        self.exit(return_code=128 + number)
+
+    def on_resize(self) -> None:
+        self._cells.forget()
 
     def on_mount(self) -> None:
         self.set_keymap({action: ",".join(keys) for action, keys in self.settings.keys.items()})
@@ -206,8 +222,8 @@ class BaseApp(InertApp):
         self.notify(message.problem, severity="error")
 
     def _redraw_soon(self, at_once: bool) -> None:
-        """Draw now, or after the rest of the refresh interval, which grows on a slow line."""
-        wait = self._drawn_at + self.pace.interval - time.monotonic()
+        """Draw now, or after the rest of the refresh interval."""
+        wait = self._drawn_at + self.settings.refresh_s - time.monotonic()
         if at_once or wait <= 0:
             self._draw()
         elif not self._redraw_pending:
@@ -219,14 +235,20 @@ class BaseApp(InertApp):
         self.state_changed.publish(self.state)
 
     def _draw(self) -> None:
-        self.pace.drawn(self.link.take())
-        if self.link.stuck:
-            self._redraw_pending = True
-            self.set_timer(self.pace.interval, self._draw)
-            return
-        self._redraw_pending = False
-        self._drawn_at = time.monotonic()
-        self.redraw()
+        """Draw, unless the terminal has not taken the last frame yet: then after another interval."""
+        self._redraw_pending = not self._terminal_ready
+        if self._redraw_pending:
+            self.set_timer(self.settings.refresh_s, self._draw)
+        else:
+            self._drawn_at = time.monotonic()
+            self.redraw()
+
+    @property
+    def _terminal_ready(self) -> bool:
+        """Whether writing would not wait, as it does while a slow link is full."""
+        if self.is_headless or sys.__stderr__ is None:
+            return True
+        return bool(select.select([], [sys.__stderr__], [], 0)[1])
 
     def action_leave(self) -> None:
         """Leave the app. Training is another process and goes on."""

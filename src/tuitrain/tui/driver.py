@@ -1,126 +1,136 @@
-"""The terminal driver, which gives the terminal back when the program is ended, and says each colour once.
+"""The terminal driver, which writes only the cells that change, as curses does.
 
-Textual names both colours of every piece of text it writes. Over a slow link that is most of
-what travels. The picture is the same; `Thrift` is tested against a terminal emulator.
+Textual writes each changed part of a line from the left edge of its widget on, with both colours at every piece of
+text: over a slow link that is most of what travels. The terminal shows the same, which is tested against an emulator.
 """
 
 from __future__ import annotations
 
 import re
-import signal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
+from rich.cells import cell_len
+from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 
-if TYPE_CHECKING:
-    from textual.app import App
-    from textual.driver import Driver
+_TOKEN = re.compile(
+    r"\x1b\[(?P<style>[0-9;]*)m"
+    r"|\x1b\[(?P<row>\d+);(?P<column>\d+)H"
+    r"|(?P<mode>\x1b\[\?(?:25|2026)[hl])"  # the cursor is shown or not, synchronised output
+    r"|(?P<feed>\n)"
+    r"|(?P<text>[^\x00-\x1f\x7f]+)"
+    r"|(?P<other>\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]P_^X].*?(?:\x07|\x1b\\)|.)?|.)",
+    re.S,
+)
+_GAP = 4
+"""Cells that stayed the same and are written again, since moving past them takes as many bytes."""
 
-# Moving the cursor, hiding and showing it, and synchronised output leave the colours alone.
-_TOKEN = re.compile(r"\x1b\[([0-9;]*)m|(\x1b\[\d+;\d+H|\x1b\[\?(?:25|2026)[hl])|([^\x1b]+)|(\x1b)")
-LEAVE_S = 5
-"""After so many seconds a program that was asked to end is ended."""
-_PLAIN: tuple[str, str, tuple[str, ...]] = ("", "", ())
-
-_ENDS = {
-    "22": ("1", "2"), "23": ("3",), "24": ("4", "21"), "25": ("5", "6"), "27": ("7",), "28": ("8",), "29": ("9",),
-}  # fmt: skip
-"""Codes that end a style, and those that begin it."""
+Cell = tuple[str, str]
+"""A character and the codes of its style (SGR: ECMA-48 8.3.117)."""
+_RIGHT_HALF: Cell = "", ""
+"""The second cell of a wide character."""
 
 
-class Thrift:
-    """Leaves out of a stream of text and escape sequences the colours that the terminal already has."""
+class TerminalCells:
+    """The cells that a terminal shows. Called with text and escape sequences it returns what changes the cells.
+
+    A sequence that is not known here is written as it is; all cells are written again after it.
+    """
 
     def __init__(self) -> None:
-        self._wanted = self._there = _PLAIN
+        self._rows: dict[int, list[Cell | None]] = {}
+        self._position: tuple[int, int] | None = None
+        """Row and column of what is written next; None: not known."""
+        self._cursor: tuple[int, int] | None = None
+        """Where the cursor of the terminal is."""
+        self._style = self._terminal_style = ""
 
-    def __call__(self, text: str) -> str:
-        """The same for the eye, in fewer bytes. A sequence that is not known here finds the colours it expects."""
+    def forget(self) -> None:
+        """Write every cell again that is drawn from now on, as after a change of the terminal's size."""
+        self._rows.clear()
+        self._cursor = None
+
+    def __call__(self, data: str) -> str:
         out: list[str] = []
-        for match in _TOKEN.finditer(text):
-            if match[1] is not None:
-                self._wanted = _read(self._wanted, match[1])
-            elif match[2] is not None:
-                out.append(match[2])
-            elif match[3] is not None:
-                out += (self._change(match[3]), match[3])
+        for token in _TOKEN.finditer(data):
+            kind = token.lastgroup
+            if kind == "style":
+                codes = token["style"]
+                self._style = "" if codes in ("", "0") else f"{self._style};{codes}" if self._style else codes
+            elif kind == "column":
+                self._position = int(token["row"]), int(token["column"])
+            elif kind == "text" and self._position is not None and all(map(cell_len, token["text"])):
+                self._put(*self._position, token["text"], out)
+            elif kind == "mode":
+                out.append(token[0])
             else:
-                out += (self._change(""), match[4])
+                self._prepare(out)
+                out.append(token[0])
+                self._position = None
+                if kind != "feed":
+                    self.forget()
+        if out and self._position is not None:
+            self._prepare(out)
         return "".join(out)
 
-    def _change(self, text: str) -> str:
-        """The sequence from the colours that are there to those that are wanted; blanks need no foreground."""
-        wanted, there = self._wanted, self._there
-        if wanted == there:
-            return ""
-        if text.isspace() and not wanted[2] and not there[2] and "\n" not in text:
-            wanted = (there[0], wanted[1], wanted[2])
-        fore, back, styles = wanted
-        codes: list[str] = []
-        if any(style not in styles for style in there[2]):
-            codes, there = ["0"], _PLAIN
-        codes += [style for style in styles if style not in there[2]]
-        if fore != there[0]:
-            codes.append(fore or "39")
-        if back != there[1]:
-            codes.append(back or "49")
-        self._there = wanted
-        return f"\x1b[{';'.join(codes)}m" if codes else ""
+    def _put(self, row: int, column: int, text: str, out: list[str]) -> None:
+        """Write those cells of a text that the terminal does not show yet."""
+        style = self._style
+        new: list[Cell] = []
+        for character in text:
+            new.append((character, style))
+            if not character.isascii() and cell_len(character) == 2:
+                new.append(_RIGHT_HALF)
+        shown = self._rows.setdefault(row, [])
+        shown += [None] * (column + len(new) - len(shown))
+        for start, end in _differences(new, shown[column : column + len(new)]):
+            self._position = row, column + start
+            self._prepare(out)
+            out += [character for character, _ in new[start:end]]
+            self._cursor = row, column + end
+            if shown[column + start] == _RIGHT_HALF:
+                # Half of a wide character is overwritten: a terminal clears the other half.
+                shown[column + start - 1] = None
+            shown[column + start : column + end] = new[start:end]
+        self._position = row, column + len(new)
+
+    def _prepare(self, out: list[str]) -> None:
+        """Move the cursor of the terminal to the position and give it the style."""
+        if self._position is not None and self._position != self._cursor:
+            row, column = self._cursor = self._position
+            out.append(f"\x1b[{row};{column}H")
+        if self._style != self._terminal_style:
+            self._terminal_style = self._style
+            out.append(f"\x1b[0;{self._style}m" if self._style else "\x1b[m")
 
 
-def _read(style: tuple[str, str, tuple[str, ...]], codes: str) -> tuple[str, str, tuple[str, ...]]:
-    """The style after a sequence of codes (SGR: ECMA-48 8.3.117)."""
-    fore, back, styles = style
-    rest = (codes or "0").split(";")
-    while rest:
-        code = rest.pop(0).lstrip("0") or "0"
-        if code in ("38", "48"):
-            count = 4 if rest[:1] == ["2"] else 2
-            colour = ";".join([code, *rest[:count]])
-            rest = rest[count:]
-            fore, back = (colour, back) if code == "38" else (fore, colour)
-        elif code == "0":
-            fore, back, styles = _PLAIN
-        elif code == "39" or (code.startswith(("3", "9")) and len(code) == 2):
-            fore = "" if code == "39" else code
-        elif code == "49" or (code.startswith("4") and len(code) == 2) or code.startswith("10"):
-            back = "" if code == "49" else code
-        elif code in _ENDS:
-            styles = tuple(style for style in styles if style not in _ENDS[code])
-        elif code not in styles:
-            styles = (*styles, code)
-    return fore, back, styles
+def _differences(new: list[Cell], old: list[Cell | None]) -> Iterator[tuple[int, int]]:
+    """Start and end of each run of cells that differ; short gaps are taken in, wide characters not cut."""
+    if new == old:
+        return
+    start = end = -1
+    for index, (one, other) in enumerate(zip(new, old, strict=True)):
+        if one == other:
+            continue
+        if start >= 0 and index - end > _GAP:
+            yield start, end
+            start = -1
+        if start < 0:
+            start = index - (one == _RIGHT_HALF)
+        end = index + 1
+        if end < len(new) and new[end] == _RIGHT_HALF:
+            end += 1
+    yield start, end
 
 
-class ThriftyDriver(LinuxDriver):
-    """Textual's driver for terminals, thrifty with colours."""
+def changed_cells_only(driver: type[Driver], cells: TerminalCells) -> type[Driver]:
+    """The driver for terminals, writing through `cells`; any other, as for a browser or a test, as it is."""
+    if driver is not LinuxDriver:
+        return driver
 
-    def __init__(
-        self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
-    ) -> None:
-        super().__init__(app, debug=debug, mouse=mouse, size=size)
-        self._thrift = Thrift()
+    class ChangedCellsDriver(LinuxDriver):
+        def write(self, data: str) -> None:
+            if written := cells(data):
+                super().write(written)
 
-    def write(self, data: str) -> None:
-        super().write(self._thrift(data))
-
-    def start_application_mode(self) -> None:
-        """Take the terminal; from here on a signal that ends the program gives it back first."""
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores SIGHUP
-                self._loop.add_signal_handler(number, self._leave, number)
-        super().start_application_mode()  # type: ignore[no-untyped-call]
-
-    def _leave(self, number: signal.Signals) -> None:
-        # Writing to a terminal that is gone can block for ever.
-        signal.alarm(LEAVE_S)
-        self._app.exit(return_code=128 + number)
-
-    def close(self) -> None:
-        super().close()
-        signal.alarm(0)
-
-
-def thrifty(driver: type[Driver]) -> type[Driver]:
-    """The thrifty driver in place of Textual's for terminals; any other, as for a browser or a test, as it is."""
-    return ThriftyDriver if driver is LinuxDriver else driver
+    return ChangedCellsDriver

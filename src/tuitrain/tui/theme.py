@@ -33,8 +33,6 @@ _LEAST_CONTRAST = 3.0
 _TOP_HEAT = 15.0
 _CURSOR_PARTS = 30
 """The most of the accent in the background of a line with the cursor, in hundredths."""
-VISIBLE_BLANKS = frozenset({"on", "match", "cursor"})
-"""Roles in which a blank is seen: underlined, or with a background of their own."""
 
 
 class Palette:

@@ -285,7 +285,6 @@ class LogView(Lines):
         self.draw()
 
     def on_resize(self, event: events.Resize) -> None:
-        super().on_resize(event)
         self.draw()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:

@@ -11,8 +11,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tuitrain.tui.base_app import BaseApp
-from tuitrain.tui.text import Line, fit
-from tuitrain.tui.widgets.lines import action_at, changed_cells, strip_of
+from tuitrain.tui.text import Line, fit, plain
+from tuitrain.tui.widgets.lines import action_at, strip_of
 
 
 class Pane(ScrollView, can_focus=False):
@@ -33,7 +33,7 @@ class Pane(ScrollView, can_focus=False):
     @property
     def text(self) -> str:
         """All lines, without colours."""
-        return "\n".join("".join(span.text for span in each) for each in self.lines)
+        return "\n".join(map(plain, self.lines))
 
     def show(self, lines: Sequence[Line], *, follow: bool = False) -> None:
         """Show these lines. follow: stay at the end if that is where the pane was."""
@@ -43,8 +43,7 @@ class Pane(ScrollView, can_focus=False):
             self.virtual_size = Size(self.size.width, len(self.lines))
             self.refresh()
         else:
-            changed = [row for row, (a, b) in enumerate(zip(before, self.lines, strict=True)) if changed_cells(a, b)]
-            self._refresh_rows(changed)
+            self._refresh_rows([row for row, line in enumerate(self.lines) if line != before[row]])
         if follow and at_end:
             self.scroll_end(animate=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.style import Style
 from rich.text import Text
@@ -14,11 +14,9 @@ from textual.coordinate import Coordinate
 from textual.geometry import Region
 from textual.widgets import DataTable
 
+from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.text import Line, Span, line, width
 from tuitrain.tui.theme import Palette
-
-if TYPE_CHECKING:
-    from tuitrain.tui.app import TuitrainApp
 
 GAP = 2
 """Cells between two columns: the padding of a cell on both sides."""
@@ -95,7 +93,7 @@ class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
     }
     """
 
-    app: TuitrainApp
+    app: BaseApp
 
     _updating = False
 
@@ -133,6 +131,9 @@ class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
             self._build(sizes)
         else:
             self._update(before, changed)
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.repaint())
 
     def repaint(self) -> None:
         """Draw everything again in new colours."""
