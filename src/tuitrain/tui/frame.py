@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.color import ColorSystem
 
@@ -74,9 +75,7 @@ def frame_lines(
     """The frame: two lines of header for each run, the panels in as many columns as fit, the alerts."""
     lines: list[Line] = []
     for index in range(len(state.runs)):
-        state.focused = index
-        lines += header(state, width)
-    state.focused = 0
+        lines += header(replace(state, focused=index), width)
     # With room for all rows there is one page.
     rows = arrange(width, LEAST_CHART_ROWS * (len(panels) + 3), [size for _, size in panels], 0.0).rows
     each_rows = max(LEAST_CHART_ROWS, min(MOST_ROWS, (height - HEADER_ROWS - 2) // max(len(rows), 1)))
