@@ -12,10 +12,10 @@ from tuitrain.plots.groups import cached_comparison, group_members, grouped
 from tuitrain.plots.request import run_names
 from tuitrain.plots.roles import glyph, run_role
 from tuitrain.runs import RunHistory
+from tuitrain.tui.content.cells import Cells, Column
 from tuitrain.tui.content.headline import STATUS_MARKS, STATUS_ROLES
 from tuitrain.tui.text import Line, Span, fit, join, line, width, wrap
 from tuitrain.tui.view_state import ViewState
-from tuitrain.tui.widgets.table import Cells, Column
 
 LEAST_CONFIG_CELLS = 60
 """Cells that the table of config keys needs beside the metrics."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Self
 
@@ -15,6 +14,8 @@ from textual.geometry import Region
 from textual.widgets import DataTable
 
 from tuitrain.tui.base_app import BaseApp
+from tuitrain.tui.content.cells import Cells as Cells
+from tuitrain.tui.content.cells import Column as Column
 from tuitrain.tui.text import Line, Span, line, width
 from tuitrain.tui.theme import Palette
 
@@ -24,25 +25,6 @@ LEAST_CELLS = 4
 ROWS_AT_ONCE = 200
 """Rows that are added before the screen is drawn; further ones follow in parts of this size."""
 NEXT_PART_S = 0.02
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column. rank: the higher ones are left out first where the table is too wide; 0 always stays.
-
-    right: whether cells are aligned to the right; longest: the most cells it takes.
-    """
-
-    key: str
-    title: str = ""
-    right: bool = False
-    rank: int = 0
-    longest: int = 60
-    role: str = "quiet"
-
-
-Cells = Sequence[Line]
-"""The cells of a row, one for each column."""
 
 
 def rich_text(of: Line, palette: Palette, *, right: bool = False) -> Text:
