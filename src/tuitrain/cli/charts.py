@@ -50,17 +50,20 @@ def print_small_loss(runs: Sequence[tuple[RunDirectory, RunHistory]], x: XAxis =
 
 
 def newest_steps(request: PlotRequest, count: int) -> Range | None:
-    """The part of the x axis with the newest `count` steps of each run; None where that is everything."""
+    """The part of the x axis with the newest `count` steps of each run; None where no run has more."""
     import numpy as np
 
     from tuitrain.plots.axes import Range
 
     ends: list[float] = []
-    for view in request.runs:
-        if (step := view.history.step) is not None:
-            ends += view.series.x_at(request.x, np.array([max(step - count + 1, 0), step], dtype=np.float64)).tolist()
-    known = [end for end in ends if np.isfinite(end)]
-    return Range(min(known), max(known)) if known and min(known) < max(known) else None
+    is_part = False
+    for run in request.runs:
+        if len(steps := run.history.steps["step"]):
+            first = max(steps[0], steps[-1] - count + 1)
+            is_part = is_part or first > steps[0]
+            ends += run.series.x_at(request.x, np.array([first, steps[-1]])).tolist()
+    ends = [end for end in ends if np.isfinite(end)]
+    return Range(min(ends), max(ends)) if is_part and ends and min(ends) < max(ends) else None
 
 
 def build(panel: str, request: PlotRequest) -> Plot | HeatMap:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuitrain.cli.completion import complete_metric
-from tuitrain.cli.options import AsciiOption, ExistingRunsDirOption, RunsArgument, XOption
+from tuitrain.cli.options import AsciiOption, ExistingRunsDirOption, RunsArgument
+from tuitrain.plots.axes import XAxis
 
 if TYPE_CHECKING:
     from tuitrain.plots.model import HeatMap, Plot
@@ -23,7 +24,10 @@ def plot(
         typer.Option("-m", "--metric", metavar="METRIC", autocompletion=complete_metric, show_default=False,
                      help="What to draw: a metric of the log or a panel; again for a further chart. Default: loss."),
     ] = None,
-    x: XOption = None,
+    x: Annotated[
+        XAxis | None,
+        typer.Option("--x", help="What the x axis shows. Default: step, or `x` of the settings.", show_default=False),
+    ] = None,
     log: Annotated[bool, typer.Option("--log", help="Logarithmic y axis.")] = False,
     smooth: Annotated[
         float | None,
@@ -31,7 +35,7 @@ def plot(
                      help="Weight of the moving average, 0 for none. Default: 0.9."),
     ] = None,
     last: Annotated[
-        int | None, typer.Option("--last", metavar="N", min=1, help="Only the newest N steps.", show_default=False)
+        int | None, typer.Option("--last", metavar="N", min=2, help="Only the newest N steps.", show_default=False)
     ] = None,
     width: Annotated[
         int | None,
@@ -58,13 +62,14 @@ def plot(
     Several runs lie over one another in each chart. Without a terminal there are no colours.
     """
     from tuitrain.cli.charts import chart_area, newest_steps, print_charts, request_of
-    from tuitrain.runs import find_run, runs_directory
+    from tuitrain.cli.lookup import find_log
+    from tuitrain.runs import runs_directory
     from tuitrain.tui.settings import load_settings
 
     settings = load_settings({"x": x, "smoothing": smooth, "ascii": ascii_only}).settings
     where = runs_directory(runs_dir)
-    chosen = {found.path: (found, None) for found in (find_run(name, where) for name in runs)}
-    request = request_of(list(chosen.values()), settings.x, settings.smoothing, log)
+    directories = {found.metrics: found for found in (find_log(name, where) for name in runs)}
+    request = request_of([(each, None) for each in directories.values()], settings.x, settings.smoothing, log)
     plots = [_plot(request, name) for name in metrics or ["loss"]]
     columns, rows, color = chart_area()
     zoom = None if last is None else newest_steps(request, last)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuitrain.cli.completion import complete_layout
+from tuitrain.cli.lookup import find_log
 from tuitrain.cli.options import (
     AsciiOption,
     ChartsOption,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 FRAME_COLUMNS, FRAME_ROWS = 120, 40
 """Size of a frame that is not shown on a terminal."""
-PROBE_BYTES = 256 << 10
-"""How much of a file is read to decide whether it is a log."""
 
 
 def watch(
@@ -83,7 +82,7 @@ def watch(
         if serve:
             raise typer.BadParameter("standard input can be read once only, not for each page.", param_hint="--serve")
         return _watch_stream(once, settings, directory)
-    named = [_find_log(name, directory) for name in runs or []]
+    named = [find_log(name, directory) for name in runs or []]
     if serve:
         # Each page is a process of its own. The default directory need not exist yet.
         option = ["--runs-dir", str(directory)] if directory.is_dir() else []
@@ -96,33 +95,6 @@ def watch(
         return _frame(shown, directory, settings)
     # Without a name it opens the screen that was open last.
     return _dashboard("watch" if named else None if shown else "runs", shown, directory, settings)
-
-
-def _find_log(name: str, directory: Path) -> RunDirectory:
-    """The run with this name. Raises RunNotFoundError, also for a file that is not a log."""
-    from tuitrain.runs import RunNotFoundError, find_run
-
-    run = find_run(name, directory)
-    if not _may_be_log(run.metrics):
-        raise RunNotFoundError(f"{run.metrics} is not the log of a run: none of its lines is a record.")
-    return run
-
-
-def _may_be_log(path: Path) -> bool:
-    """Whether any of the first lines of a file is a record, or it has no whole line yet."""
-    from tuitrain.events import BrokenLineError, decode
-
-    if not path.is_file():
-        return True
-    with path.open("rb") as file:
-        *lines, rest = file.read(PROBE_BYTES).split(b"\n")
-    for line in lines:
-        try:
-            decode(line)
-        except BrokenLineError:
-            continue
-        return True
-    return not any(map(bytes.strip, lines)) and rest.lstrip()[:1] in (b"", b"{")
 
 
 def _command_line(flags: dict[str, Any]) -> list[str]:
