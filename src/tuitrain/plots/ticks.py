@@ -40,12 +40,15 @@ def x_ticks(axis: XAxis, shown: Range, count: int, log: bool = False) -> list[Ti
 
 
 def y_ticks(shown: Range, count: int, log: bool = False) -> list[Tick]:
-    """About `count` ticks of a vertical axis, from the lowest."""
+    """About `count` ticks of a vertical axis, from the lowest; at least two, since a single one says nothing of scale."""
     if log:
         positions = log_positions(shown, count)
         return list(zip(positions, log_labels(positions), strict=True))
     step = round_step(shown.span, count)
     positions = positions_at(shown, step)
+    if len(positions) < 2:
+        step = round_step(shown.span, 2 * count)
+        positions = positions_at(shown, step)
     return list(zip(positions, labels(positions, step), strict=True))
 
 
