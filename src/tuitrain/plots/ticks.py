@@ -40,7 +40,7 @@ def x_ticks(axis: XAxis, shown: Range, count: int, log: bool = False) -> list[Ti
 
 
 def y_ticks(shown: Range, count: int, log: bool = False) -> list[Tick]:
-    """About `count` ticks of a vertical axis, from the lowest; at least two, since a single one says nothing of scale."""
+    """About `count` ticks of a vertical axis, from the lowest; two or more, so that they show the scale."""
     if log:
         positions = log_positions(shown, count)
         return list(zip(positions, log_labels(positions), strict=True))
