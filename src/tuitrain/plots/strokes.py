@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tuitrain.analysis.decimate import IndexArray
 from tuitrain.analysis.limits import LARGEST, SMALLEST
+from tuitrain.plots.axes import Range
 from tuitrain.plots.limits import crossings, scaled, visible
 from tuitrain.plots.model import STAR, Curve, Plot, Points
 from tuitrain.plots.x_scale import X_DOTS, XScale
@@ -83,15 +84,17 @@ def _columns(x: FloatArray, edges: FloatArray) -> tuple[IndexArray, IndexArray, 
     return columns, starts[columns], ends[columns]
 
 
-def uncrowded(plot: Plot, scale: XScale) -> Plot:
+def uncrowded(plot: Plot, shown: Range, columns: int) -> Plot:
     """The plot with points that would hide the curves joined to a line that ends in a star, or thinned out.
+
+    shown: the range of x, in the unit of its axis, that is drawn in so many columns.
 
     Those of one run alone have a name of their own and become a line; of several runs every so many-th stays.
     """
     curves, points = list(plot.curves), list[Points]()
     for each in plot.points:
-        first, stop = visible(each.x, scale.values)
-        every = -(-(stop - first) * _POINT_COLUMNS // scale.columns)
+        first, stop = visible(each.x, shown)
+        every = -(-(stop - first) * _POINT_COLUMNS // max(columns, 1))
         if every <= 1:
             points.append(each)
         elif each.name:

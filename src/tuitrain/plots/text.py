@@ -184,7 +184,7 @@ class _Figure:
 
 def _draw(figure: _Figure, plot: Plot, scale: XScale, y: Range, options: ChartOptions) -> None:
     """All that lies between the axes; what comes later lies on top."""
-    plot = uncrowded(plot, scale)
+    plot = uncrowded(plot, scale.values, scale.columns)
     every = np.arange(figure.columns)
     for position, _ in _y_ticks(plot, y, figure.rows):
         figure.put(every[1::2], _row(position, y, figure.rows), "·", "grid")

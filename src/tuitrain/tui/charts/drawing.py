@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from tuitrain.plots.axes import Range
-from tuitrain.plots.limits import Limits, extent, has_log_x, limits, scaled, steady_x
+from tuitrain.plots.limits import Limits, extent, has_log_x, limits, scaled, steady_x, x_range
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
 from tuitrain.plots.strokes import BROKEN_SIGNS, stroke, uncrowded
 from tuitrain.plots.text import draw_canvas
@@ -32,6 +32,8 @@ _COLUMNS_WITH_RECENT = 60
 _RECENT, _MAX_RECENT = 0.1, 1 / 3
 """Its share of the whole, and the most when that is too few points."""
 _RECENT_POINTS = 100
+_USUAL_GUTTER = 5
+"""Cells of the labels at the left and the blank after them, as a first guess."""
 
 
 def draw(
@@ -89,9 +91,9 @@ def _canvases(
     """The canvas of the whole and, where that is asked for and fits, beside it the one of the newest part."""
     before = kept[0] if kept else None
     if not options.recent or options.zoom is not None or columns < _COLUMNS_WITH_RECENT:
-        return [_canvas(plot, options, limits(plot, options, before), 1, columns, rows)]
+        return [_canvas(plot, options, before, 1, columns, rows)]
     wide = columns * 2 // 3
-    whole = _canvas(plot, options, limits(plot, options, before), 1, wide, rows)
+    whole = _canvas(plot, options, before, 1, wide, rows)
     measured = replace(plot, curves=tuple(curve for curve in plot.curves if not curve.forecast))
     measured = measured if measured.has_data else plot
     low, high = extent(measured, has_log_x(plot, options))
@@ -101,7 +103,7 @@ def _canvases(
     newest = steady_x(before.x if before else None, start, high, grows=plot.growing, axis=plot.x_axis)
     recent = replace(options, zoom=newest, log_x=False)
     beside = replace(plot, levels=tuple(replace(level, in_range=False) for level in plot.levels))
-    area, drawn = _canvas(beside, recent, limits(beside, recent, before), wide + 2, columns - wide - 1, rows)
+    area, drawn = _canvas(beside, recent, before, wide + 2, columns - wide - 1, rows)
     return [whole, (area, [(Span(" "), *row) for row in drawn])]
 
 
@@ -112,21 +114,25 @@ def _position_from_end(plot: Plot, count: int) -> float:
 
 
 def _canvas(
-    plot: Plot, options: ChartOptions, shown: Limits, left: int, columns: int, rows: int
+    plot: Plot, options: ChartOptions, kept: Limits | None, left: int, columns: int, rows: int
 ) -> tuple[Area, list[Line]]:
     """One canvas in columns × rows cells from cell `left` on, with the labels of its y axis at the left."""
+    x = x_range(plot, options, kept.x if kept else None).values(has_log_x(plot, options))
+    # A line that joins points counts for the y range, whose labels take room from the canvas.
+    shown = limits(uncrowded(plot, x, columns - _USUAL_GUTTER), options, kept)
     ticks = y_ticks(shown.y, max(2, rows // 3), plot.log)
     gutter = max((len(text) for _, text in ticks), default=0) + 1
     if columns - gutter < _MIN_CANVAS:
         gutter = 0
     scale = XScale(plot.x_axis, shown.x, columns - gutter, shown.log_x)
+    plot = uncrowded(plot, x, scale.columns)
     if options.plotext:
         drawn = [tuple(Span(*piece) for piece in cells) for cells in draw_canvas(plot, scale, shown.y, rows, options)]
     else:
         canvas = Canvas(scale.columns, rows)
         for position, _ in ticks:
             canvas.fill(_row(position, shown.y, rows), " ·", "grid")
-        _draw_data(canvas, uncrowded(plot, scale), scale, shown.y, options)
+        _draw_data(canvas, plot, scale, shown.y, options)
         drawn = canvas.lines()
     labels = {_row(position, shown.y, rows): text for position, text in ticks}
     if gutter:
