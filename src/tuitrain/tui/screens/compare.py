@@ -15,7 +15,7 @@ from tuitrain.tui.content.comparison import compare_axis, title_lines
 from tuitrain.tui.screens.export_actions import PanelActions
 from tuitrain.tui.text import Line
 from tuitrain.tui.widgets.compare_tab import CompareTab
-from tuitrain.tui.widgets.dashboard import Dashboard
+from tuitrain.tui.widgets.dashboard import CHARTS_CSS, Dashboard
 from tuitrain.tui.widgets.tab_content import ChartTab
 
 COMPARE_TABS = (
@@ -28,6 +28,7 @@ class CompareScreen(PanelActions):
     """Three charts, and two tables as tabs. The runs are aligned on step, tokens, training time or FLOPs."""
 
     BINDINGS = bindings("compare")
+    CSS_PATH = CHARTS_CSS
     screen_name = "compare"
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ class LogsScreen(BaseScreen):
     """The console of one process at a time, or the alerts."""
 
     BINDINGS = bindings("logs")
-    DEFAULT_CSS = "LogsScreen Horizontal { height: 1; }"
+    CSS_PATH = ["../styles/tabs.tcss", "../styles/logs.tcss"]  # noqa: RUF012
     AUTO_FOCUS = ""
     screen_name = "logs"
 
@@ -42,7 +42,7 @@ class LogsScreen(BaseScreen):
         self._view: RunView | None = None
 
     def compose_body(self) -> Iterable[Widget]:
-        yield Horizontal(TabLine(id="ranks"), Lines(id="status"), classes="bar")
+        yield Horizontal(TabLine(id="ranks"), Lines(id="status"), id="tabs")
         yield LogView(id="console")
         yield Pane(id="alerts")
         yield SearchLine()

@@ -17,6 +17,10 @@ from tuitrain.tui.view_state import RunView
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
+WIDE_CELLS = 100
+"""A terminal this wide has both steps beside each other."""
+LOW_ROWS = 12
+"""A narrower one with fewer rows shows the chosen step alone."""
 NONE_YET = "No samples yet: a run writes them every sampling.interval steps."
 
 
@@ -24,14 +28,7 @@ class SamplesScreen(BaseScreen):
     """The chosen step, by default the newest, and another step to compare it with."""
 
     BINDINGS = bindings("samples")
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (12, "-high")]  # noqa: RUF012
-    DEFAULT_CSS = """
-    SamplesScreen #sides { layout: grid; grid-size: 1 2; grid-gutter: 0 2; padding: 0 1; overflow: hidden; }
-    SamplesScreen.-low #sides { grid-size: 1 1; }
-    SamplesScreen.-wide #sides { grid-size: 2 1; }
-    SamplesScreen.-narrow.-low #right-side { display: none; }
-    """
+    CSS_PATH = "../styles/samples.tcss"
     screen_name = "samples"
 
     chosen: reactive[tuple[RunView, int] | None] = reactive(None, repaint=False)
@@ -53,6 +50,11 @@ class SamplesScreen(BaseScreen):
     def samples(self) -> Sequence[Sample]:
         """All samples of the run in focus."""
         return self.state.run.history.samples if self.state.run is not None else ()
+
+    def lay_out(self) -> None:
+        self.set_class(self.app.size.width >= WIDE_CELLS, "-wide")
+        self.set_class(self.app.size.height < LOW_ROWS, "-low")
+        super().lay_out()
 
     def draw_body(self, cells: int) -> None:
         view, steps = self.state.run, sample_steps(self.samples)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 from textual.widget import Widget
@@ -14,23 +13,14 @@ from tuitrain.tui.widgets.pane import Pane
 
 
 class SystemScreen(BaseScreen):
-    """One pane that shares out its rows."""
+    """The newest readings of the machine in one pane, whose rows they share."""
 
     BINDINGS = bindings("system")
     screen_name = "system"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._drawn: object = None
 
     def compose_body(self) -> Iterable[Widget]:
         yield Pane(id="pane")
 
     def draw_body(self, cells: int) -> None:
-        pane, view = self.query_one(Pane), self.state.run
-        newest = view.history.system if view is not None else None
-        # Readings come every few seconds, steps more often; the age is told in minutes.
-        now = (id(view), view.status if view else None, newest, cells, pane.size.height, int(time.time() // 60))
-        if now != self._drawn:
-            self._drawn = now
-            pane.show(machine_lines(view, cells - 1, pane.size.height))
+        pane = self.query_one(Pane)
+        pane.show(machine_lines(self.state.run, cells - 1, pane.size.height))

@@ -11,7 +11,7 @@ from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.tabs import alert_count, alerts, config, console, samples
 from tuitrain.tui.layouts import Layout, Layouts
 from tuitrain.tui.screens.export_actions import PanelActions
-from tuitrain.tui.widgets.dashboard import Dashboard
+from tuitrain.tui.widgets.dashboard import CHARTS_CSS, Dashboard
 from tuitrain.tui.widgets.tab_content import ChartTab, LinesTab
 
 WATCH_TABS = (
@@ -26,6 +26,7 @@ class WatchScreen(PanelActions):
     """The panels of a layout, four tabs."""
 
     BINDINGS = bindings("watch")
+    CSS_PATH = CHARTS_CSS
     screen_name = "watch"
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.reactive import reactive
-from textual.widgets import ContentSwitcher
+from textual.widgets import ContentSwitcher, Tabs
 
 from tuitrain.plots.panels import Panel
 from tuitrain.tui.actions import foot_rows
@@ -15,7 +15,7 @@ from tuitrain.tui.arrangement import GRID_UNITS, Arrangement, arrange
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
-from tuitrain.tui.widgets.chart_tabs import ChartTabs, Selection
+from tuitrain.tui.widgets.chart_tabs import ChartTabs, chart_options
 from tuitrain.tui.widgets.tab_content import ChartTab, TabContent
 
 
@@ -146,31 +146,27 @@ class ChartGrid(Vertical, can_focus=True):
             if chart.display:
                 selected = index == self.focus_index and len(self.panels) > 1 and not self.single
                 chart.show_plot(panel.build(self.state), selected)
-        self.query_one(ChartTabs).show(self._selection(), self.state, self.app.size.width)
-        if self.query_one(ContentSwitcher).display:
-            self.tab_content.draw_state(self.state)
-
-    def _selection(self) -> Selection:
         tab_shown = self.query_one(ContentSwitcher).display
-        return Selection(
-            tabs=[tab.title_for(self.state) for tab in self.tabs],
-            tab=self.tab_index if tab_shown else None,
-            panels=[panel.title for panel in self.panels] if self.single else [],
-            panel=None if self.single and tab_shown else self.focus_index,
-            layout=self.layout_name,
-            page=self.page,
-            pages=1 if self.single else len(self.arrangement.pages),
+        if tab_shown:
+            self.tab_content.draw_state(self.state)
+        self.query_one(ChartTabs).show(
+            [tab.title_for(self.state) for tab in self.tabs],
+            self.tab_index if tab_shown else None,
+            [panel.title for panel in self.panels] if self.single else [],
+            None if self.single and tab_shown else self.focus_index,
+            chart_options(self.state, self.layout_name, self.page, 1 if self.single else len(self.arrangement.pages)),
         )
 
     def watch_tab_index(self, index: int) -> None:
         if self.is_mounted:
             self.query_one(ContentSwitcher).current = self.tabs[index].id
 
-    def on_chart_tabs_picked(self, event: ChartTabs.Picked) -> None:
-        if event.kind == "tab":
-            self.action_show_tab(event.index)
+    def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
+        kind, _, index = (event.tab.id or "").partition("-")
+        if kind == "tab":
+            self.action_show_tab(int(index))
         else:
-            self.action_show_chart(event.index)
+            self.action_show_chart(int(index))
 
     def action_zoom(self) -> None:
         self.zoomed = not self.zoomed

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.message import Message
-from textual.widgets import Static, Tabs
+from textual.widgets import Static
 
 from tuitrain.tui.text import Line, Span, join, line, width
 from tuitrain.tui.view_state import ViewState
@@ -19,80 +17,44 @@ PADDING = 2
 """Cells of a tab beside its title."""
 
 
-@dataclass(frozen=True)
-class Selection:
-    """What the row shows. tab, panel: the index of the active one or None; page: from 0, of `pages`."""
-
-    tabs: Sequence[str]
-    tab: int | None
-    panels: Sequence[str]
-    panel: int | None
-    layout: str
-    page: int
-    pages: int
-
-
 class ChartTabs(Horizontal):
-    """Panels, tabs and options in one row."""
+    """Panels, tabs and options in one row. A click on a tab posts `TabActivated` with its id, as `tab-0` or `panel-0`.
 
-    DEFAULT_CSS = """
-    ChartTabs { height: 1; overflow: hidden; }
-    ChartTabs Static#bar { width: 1; color: $foreground 25%; }
-    ChartTabs #space { width: 1fr; }
+    The tabs have all of their cells; the panels and the options have what fits.
     """
 
-    class Picked(Message):
-        """A tab or a panel was clicked."""
-
-        def __init__(self, kind: str, index: int) -> None:
-            super().__init__()
-            self.kind = kind
-            """`tab` or `panel`."""
-            self.index = index
-
     def compose(self) -> ComposeResult:
-        yield TabLine(id="panels")
+        yield TabLine(id="panel")
         yield Static("│", id="bar")
-        yield TabLine(id="tabs")
+        yield TabLine(id="tab")
         yield Static(id="space")
         yield Lines(id="options")
 
-    def show(self, selection: Selection, state: ViewState, cells: int) -> None:
-        """Show the row on a terminal `cells` wide: the tabs whole, what fits of the panels and the options."""
-        room = cells - self._show_tabs("tabs", selection.tabs, selection.tab, cells)
-        bar = self.query_one("#bar")
-        bar.display = bool(selection.panels)
-        room -= self._show_tabs("panels", selection.panels, selection.panel, room - 1) + bar.display
-        options = next((each for each in _options(selection, state) if width(each) < room), ())
+    def show(
+        self, tabs: Sequence[str], tab: int | None, panels: Sequence[str], panel: int | None, options: Sequence[Line]
+    ) -> None:
+        """Show the titles of tabs and panels, the active ones by index, and the first form of the options that fits."""
+        room = self.app.size.width - 1
+        for kind, titles, active in (("tab", tabs, tab), ("panel", panels, panel)):
+            row = self.query_one(f"#{kind}", TabLine)
+            cells = max(min(sum(len(title) + PADDING for title in titles), room), 0)
+            room -= cells
+            row.display, row.styles.width = bool(titles), cells
+            names = {f"{kind}-{index}": title for index, title in enumerate(titles)}
+            row.show_tabs(names, f"{kind}-{active}" if active is not None and titles else "")
+        self.query_one("#bar").display = bool(panels)
+        form = next((form for form in options if width(form) < room), ())
         shown = self.query_one("#options", Lines)
-        shown.styles.width = width(options)
-        shown.show([options])
-
-    def _show_tabs(self, id: str, titles: Sequence[str], active: int | None, cells: int) -> int:
-        """Show one of the rows of tabs; returns its cells."""
-        tabs = self.query_one(f"#{id}", TabLine)
-        tabs.display = bool(titles)
-        size = min(sum(len(title) + PADDING for title in titles), max(cells, 0))
-        tabs.styles.width = size
-        names = {f"{id}-{index}": title for index, title in enumerate(titles)}
-        tabs.show_tabs(names, f"{id}-{active}" if active is not None and titles else "")
-        return size
-
-    def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
-        event.stop()
-        if event.tab.id is not None:
-            kind, _, index = event.tab.id.partition("s-")
-            self.post_message(self.Picked(kind, int(index)))
+        shown.styles.width = width(form)
+        shown.show([form])
 
 
-def _options(selection: Selection, state: ViewState) -> list[Line]:
-    """The layout, the page and the options of the charts, in full and shorter."""
-    layout = line(Span(selection.layout, "accent", "screen.next_layout")) if selection.layout else ()
-    page = f"page {selection.page + 1} of {selection.pages}" if selection.pages > 1 else ""
-    pages = line(Span(page, "accent", "focused.next_page")) if page else ()
+def chart_options(state: ViewState, layout: str, page: int, pages: int) -> list[Line]:
+    """The layout, the page (from 0) and the options of the charts, in full and in shorter forms."""
+    name = line(Span(layout, "accent", "screen.next_layout")) if layout else ()
+    number = line(Span(f"page {page + 1} of {pages}", "accent", "focused.next_page")) if pages > 1 else ()
     axis = line(Span(f"x {state.x}", "quiet", "focused.cycle_axis"))
     smooth = line(Span(f"smooth {state.smoothing:g}", "quiet", "focused.cycle_smoothing"))
     log = line(Span("log y", "quiet", "focused.toggle_log")) if state.log else ()
-    dot = line(Span(" · ", "quiet"))
-    forms = ([layout, pages, axis, smooth, log], [layout, pages, axis], [layout, pages], [pages])
-    return [(*join(parts, dot), Span(" ")) for parts in forms]
+    forms = ([name, number, axis, smooth, log], [name, number, axis], [name, number], [number])
+    return [(*join(parts, line(Span(" · ", "quiet"))), Span(" ")) for parts in forms]

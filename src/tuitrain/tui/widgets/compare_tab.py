@@ -17,11 +17,6 @@ from tuitrain.tui.widgets.table import Cells, Column, Table, table_width
 class CompareTab(TabContent):
     """The verdict on the runs, their metrics and the config keys in which they differ; or the config alone."""
 
-    DEFAULT_CSS = """
-    CompareTab Horizontal { height: auto; }
-    CompareTab Table { max-height: 1000; }
-    """
-
     def __init__(self, id: str, *, metrics: bool) -> None:
         super().__init__(id=id)
         self._metrics = metrics

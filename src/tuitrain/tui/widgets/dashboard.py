@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 from tuitrain.plots.axes import X_AXES, Range, XAxis
 from tuitrain.plots.limits import SMALLEST_SHARE
@@ -20,6 +21,10 @@ _PAN = 0.25
 """How far one key press moves, as a share of what is in sight."""
 _JUMP = 10
 """Columns that the crosshair moves with shift."""
+
+
+CHARTS_CSS: list[str | PurePath] = ["../styles/tabs.tcss", "../styles/charts.tcss"]
+"""The styles of a screen that has a dashboard."""
 
 
 class Dashboard(ChartGrid):

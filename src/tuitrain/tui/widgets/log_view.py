@@ -49,8 +49,6 @@ class Row:
 class LogView(Lines):
     """Rows of a console from a position on; with `follow` the last ones. Its matches of a search are marked."""
 
-    DEFAULT_CSS = "LogView { height: 1fr; width: 1fr; overflow: hidden; }"
-
     class Changed(Message):
         """The position, `follow` or the state of the search may have changed."""
 

@@ -16,11 +16,6 @@ from tuitrain.tui.widgets.lines import Lines
 class TabContent(VerticalScroll, can_focus=False):
     """The content of one tab. follow: whether it stays at its end while it grows."""
 
-    DEFAULT_CSS = """
-    TabContent { overflow-x: hidden; scrollbar-size-vertical: 1; scrollbar-background: $background;
-                 scrollbar-color: $foreground 25%; }
-    """
-
     def __init__(self, id: str, *, follow: bool = False) -> None:
         super().__init__(id=id)
         self.follow = follow

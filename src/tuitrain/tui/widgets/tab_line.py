@@ -11,13 +11,6 @@ from textual.widgets import Tab, Tabs
 class TabLine(Tabs, can_focus=False):
     """Textual's tabs without the line below them. Only a click posts `TabActivated`: `show_tabs` posts nothing."""
 
-    DEFAULT_CSS = """
-    TabLine { height: 1; width: 1fr; }
-    TabLine Underline { display: none; }
-    TabLine Tab { color: $foreground 65%; }
-    TabLine Tab.-active { color: $primary; text-style: bold underline; }
-    """
-
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._tabs_shown: tuple[dict[str, str], str] = ({}, "")
