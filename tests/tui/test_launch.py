@@ -12,17 +12,17 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.support import TINY, write_run
-from tests.tui.conftest import SIZES, running, shown, until
+from tests.tui.conftest import SIZES, running, until
+from tests.tui.screen import screen_lines, screen_text
 from tuitrain.config import load_config
 from tuitrain.launch.request import PresetInfo
 from tuitrain.runs import list_runs, load_history, read_snapshot
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.content.form import sentence_lines
 from tuitrain.tui.screens.launch import LaunchScreen
+from tuitrain.tui.screens.launch_request import LaunchForm
 from tuitrain.tui.settings import Settings
 from tuitrain.tui.theme import DARK, LIGHT
-from tuitrain.tui.widgets.lines import Lines
-from tuitrain.tui.widgets.pane import Pane
 
 
 @asynccontextmanager
@@ -50,7 +50,7 @@ async def choose(pilot: Pilot[None], screen: LaunchScreen, preset: str = TINY) -
     screen.query_one("#find", Input).value = ""
     await pilot.press(*(key_of(letter) for letter in preset), "enter")
     await worked_out(pilot, screen)
-    assert screen.preset == preset
+    assert form_of(screen).preset == preset
 
 
 def key_of(letter: str) -> str:
@@ -70,20 +70,28 @@ async def fill(pilot: Pilot[None], screen: LaunchScreen, key: str, value: str) -
 
 
 def head(screen: LaunchScreen) -> str:
-    return screen.query_one("#header", Lines).text
+    return "\n".join(screen_lines(screen.app)[:2])
 
 
-def text(screen: LaunchScreen, pane: str) -> str:
-    return screen.query_one(f"#{pane}", Pane).text
+def text(screen: LaunchScreen, name: str) -> str:
+    """What is seen of a list or of the plan."""
+    area = screen.query_one(f"#{name}").region
+    rows = screen_lines(screen.app)[area.y : area.bottom]
+    return "\n".join(row[area.x : area.right].rstrip() for row in rows).rstrip()
+
+
+def form_of(screen: LaunchScreen) -> LaunchForm:
+    assert screen.form is not None
+    return screen.form
 
 
 async def test_the_screen_is_there_before_the_presets(tmp_path: Path) -> None:
     app = TuitrainApp("launch", [], tmp_path)
     async with app.run_test(size=(200, 50)) as pilot:
         assert isinstance(app.screen, LaunchScreen)
-        assert app.screen.preset_infos is None
+        assert app.screen.form is None
         assert "reading the presets" in text(app.screen, "list")
-        await until(pilot, lambda: app.screen.preset_infos is not None)  # type: ignore[attr-defined]
+        await until(pilot, lambda: app.screen.form is not None)  # type: ignore[attr-defined]
 
 
 async def test_typing_finds_presets_by_name_title_and_parts(tmp_path: Path) -> None:
@@ -94,11 +102,11 @@ async def test_typing_finds_presets_by_name_title_and_parts(tmp_path: Path) -> N
             await write(pilot, words)
             await worked_out(pilot, screen)
             assert [line.split()[0] for line in text(screen, "list").split("\n")] == names
-            assert screen.preset == names[0]
+            assert form_of(screen).preset == names[0]
         await write(pilot, "zzz")
         await pilot.pause()
         assert "no preset matches" in text(screen, "list")
-        assert screen.preset == "qwen3-1.8b"
+        assert form_of(screen).preset == "qwen3-1.8b"
 
 
 async def test_it_begins_with_the_preset_of_the_run_in_focus(tmp_path: Path) -> None:
@@ -106,16 +114,16 @@ async def test_it_begins_with_the_preset_of_the_run_in_focus(tmp_path: Path) -> 
     async with running("watch", [run], tmp_path) as (app, pilot):
         await pilot.press("8")
         await until(pilot, lambda: isinstance(app.screen, LaunchScreen) and not app.screen.stale)
-        assert app.screen.preset == "qwen3-tiny"  # type: ignore[attr-defined]
+        assert form_of(app.screen).preset == "qwen3-tiny"  # type: ignore[arg-type]
 
 
 async def test_it_begins_with_the_first_preset_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def found(machine: object) -> list[PresetInfo]:
         return [PresetInfo(name, "", name, fits=name == "qwen3-tiny") for name in ("llama3-8b", "qwen3-tiny", TINY)]
 
-    monkeypatch.setattr("tuitrain.launch.request.preset_infos", found)
+    monkeypatch.setattr("tuitrain.tui.screens.launch_request.preset_infos", found)
     async with form(tmp_path) as (_, screen, _):
-        assert screen.preset == "qwen3-tiny"
+        assert form_of(screen).preset == "qwen3-tiny"
 
 
 def test_what_does_not_fit_ends_in_one_ellipsis() -> None:
@@ -132,7 +140,7 @@ async def test_letters_in_a_field_do_nothing_else(tmp_path: Path) -> None:
         assert app.screen is screen
         assert app.theme == DARK
         assert screen.query_one("#find", Input).value == "qrt12?:/jkhlSKETNYx"
-        foot = screen.query_one("#foot", Lines).text
+        foot = screen_lines(app)[-1]
         assert "ctrl+c quit" in foot
         assert "ctrl+s start" in foot
         assert " q " not in foot
@@ -151,7 +159,7 @@ async def test_the_plan_follows_the_keys_and_the_errors_stand_at_them(tmp_path: 
         assert "optim.lr = 'fast' is not valid: it should be a number." in rows[at + 1]
         assert "1 key is wrong" in head(screen)
         await fill(pilot, screen, "optim.lr", "")
-        assert "optim.lr" not in screen.changes
+        assert "optim.lr" not in form_of(screen).changes
         assert "40 steps" in text(screen, "plan")
 
 
@@ -163,8 +171,12 @@ async def test_a_key_is_edited_in_place_and_escape_takes_it_back(tmp_path: Path)
         edit = screen.query_one("#edit", Input)
         assert edit.has_focus
         assert edit.value == "4"
-        row = screen.query_one("#form", Pane)
-        assert edit.region.y == row.region.y + (row.cursor or 0)
+        row = screen_lines(screen.app)[edit.region.y]
+        assert "n_layers" in row
+        assert row[edit.region.x :].startswith("4 ")
+        await pilot.press("x")
+        assert not edit.is_valid
+        await pilot.press("backspace")
         await pilot.press("8")
         await worked_out(pilot, screen)
         assert "8L-" in text(screen, "plan")
@@ -174,7 +186,7 @@ async def test_a_key_is_edited_in_place_and_escape_takes_it_back(tmp_path: Path)
         assert "4L-" in text(screen, "plan")
         await pilot.press("enter", "6", "enter")
         await worked_out(pilot, screen)
-        assert screen.changes == {"model.n_layers": "6"}
+        assert form_of(screen).changes == {"model.n_layers": "6"}
         assert "model.n_layers=6" in head(screen)
 
 
@@ -183,12 +195,12 @@ async def test_the_arrows_go_on_editing_and_tab_takes_a_completion(tmp_path: Pat
         await choose(pilot, screen)
         await write(pilot, "optim.")
         await pilot.press("enter", "m")
-        await until(pilot, lambda: screen.query_one("#edit", Input)._suggestion == "muon")
+        await until(pilot, lambda: "muon" in text(screen, "form"))
         await pilot.press("tab")
-        assert screen.changes["optim.name"] == "muon"
+        assert form_of(screen).changes["optim.name"] == "muon"
         await pilot.press("down", "1", "down")
         await worked_out(pilot, screen)
-        assert screen.changes == {"optim.name": "muon", "optim.lr": "1"}
+        assert form_of(screen).changes == {"optim.name": "muon", "optim.lr": "1"}
         assert screen.field_key == "optim.weight_decay"
 
 
@@ -225,7 +237,7 @@ async def test_every_part_can_be_reached_at_every_size(tmp_path: Path, size: tup
     async with form(tmp_path, size, theme) as (app, screen, pilot):
         seen = []
         for _ in range(3):
-            seen.append(shown(app))
+            seen.append(screen_text(app))
             await pilot.press("tab")
             await pilot.pause()
         assert "llama2-tiny" in seen[0]
@@ -242,15 +254,15 @@ async def test_any_size_survives(tmp_path: Path, size: tuple[int, int]) -> None:
         await pilot.press("down", "tab", "down", "enter", "1", "escape", "tab", "down")
         await pilot.resize_terminal(120, 35)
         await worked_out(pilot, screen)
-        assert screen.preset
-        assert "FLOPs per token" in shown(app)
+        assert form_of(screen).preset
+        assert "FLOPs per token" in screen_text(app)
 
 
 async def test_the_mouse_chooses_a_preset_and_a_key(tmp_path: Path) -> None:
     async with form(tmp_path) as (_, screen, pilot):
         await pilot.click("#list", offset=(4, 2))
         await worked_out(pilot, screen)
-        assert screen.preset == text(screen, "list").split("\n")[2].split()[0]
+        assert form_of(screen).preset == text(screen, "list").split("\n")[2].split()[0]
         row = (
             text(screen, "form")
             .split("\n")

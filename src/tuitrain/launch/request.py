@@ -127,20 +127,35 @@ class LaunchPreview:
 def preview(request: LaunchRequest, machine: Machine | None = None) -> LaunchPreview:
     """The preview of a request, as `plan` and `launch` would report it. machine: this one, if known already."""
     errors: dict[str, str] = {}
-    config = _attempt(request.config, errors)
+    config, gpus, gpu, force = _parse(request, errors)
     if config is None:
         return LaunchPreview(None, None, dict(request.changes), errors, None)
     values = _texts(config) | {key: text for key, text in request.changes.items() if key in _OPTION_KEYS}
-    gpus = _attempt(lambda: _process_count(request.option("gpus")), errors)
-    force = _attempt(lambda: _yes(request.option("force")), errors)
-    plan = _attempt(lambda: _plan(config, request.option("gpu"), gpus, machine or find_machine()), errors)
+    plan = None
+    if "gpu" not in errors:
+        plan = _attempt(lambda: _plan(config, gpu, gpus, machine or find_machine()), errors)
     obstacle = None
     if not errors and not request.option("gpu"):
         try:
-            preflight.check(preflight.with_absolute_paths(config), gpus=gpus, force=bool(force))
+            preflight.check(preflight.with_absolute_paths(config), gpus=gpus, force=force)
         except USER_ERRORS as error:
             obstacle = str(error)
     return LaunchPreview(config, plan, values, errors, obstacle)
+
+
+def accepts(request: LaunchRequest, key: str) -> bool:
+    """Whether the value that the request has for a key is valid."""
+    errors: dict[str, str] = {}
+    _parse(request, errors)
+    return key not in errors
+
+
+def _parse(request: LaunchRequest, errors: dict[str, str]) -> tuple[RunConfig | None, int | None, Device | None, bool]:
+    """The configuration, the number of processes, the GPU to plan for, and whether to skip the memory check."""
+    config = _attempt(request.config, errors)
+    gpus = _attempt(lambda: _process_count(request.option("gpus")), errors)
+    gpu = _attempt(lambda: _device(request.option("gpu")), errors)
+    return config, gpus, gpu, bool(_attempt(lambda: _yes(request.option("force")), errors))
 
 
 def start(request: LaunchRequest, runs_dir: Path) -> Started:
@@ -155,17 +170,17 @@ def start(request: LaunchRequest, runs_dir: Path) -> Started:
         raise LaunchError("\n".join(problem.message for problem in _problems(error))) from None
 
 
-def _plan(config: RunConfig, gpu: str, gpus: int | None, machine: Machine) -> Plan:
-    if not gpu:
+def _plan(config: RunConfig, gpu: Device | None, gpus: int | None, machine: Machine) -> Plan:
+    if gpu is None:
         device = training_device(config, machine)
         return make_plan(config, device, gpus=choose_processes(config, machine, gpus).count)
     check_processes(config, gpus or 1)
-    return make_plan(config, _device(gpu), gpus=gpus or 1)
+    return make_plan(config, gpu, gpus=gpus or 1)
 
 
-def _device(name: str) -> Device:
-    device = gpu_by_name(name)
-    if device is None:
+def _device(name: str) -> Device | None:
+    device = gpu_by_name(name) if name else None
+    if name and device is None:
         hint = suggest(name, [gpu.name for gpu in GPUS])
         raise LaunchError(f"gpu = {name!r} is not known.{hint}", key="gpu")
     return device

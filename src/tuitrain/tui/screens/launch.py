@@ -1,202 +1,248 @@
-"""Starting a run: presets, a form over the chosen one, and the plan, which follows every change."""
+"""The launch screen: presets, a form over the chosen one, and the plan, which follows every change."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from textual import work
 from textual.containers import Horizontal, Vertical
 from textual.suggester import SuggestFromList
+from textual.validation import Function
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Input, OptionList
 from textual.widgets.input import Selection
 
 from tuitrain.events.text import clean
 from tuitrain.tui.actions import bindings, foot
-from tuitrain.tui.content import form
-from tuitrain.tui.screens.launch_request import LaunchRequestScreen
+from tuitrain.tui.content import form as content
+from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, crop, line, spread, width
+from tuitrain.tui.widgets.line_list import LineList, Row
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
 if TYPE_CHECKING:
+    from subprocess import Popen
+
     from tuitrain.launch.request import Field, PresetInfo
+    from tuitrain.tui.screens.launch_request import LaunchForm
 
 PARTS = ("presets", "form", "plan")
+INPUTS = {"presets": "find", "form": "keys"}
+"""The input that has the focus in a part."""
 HELP_ROWS = 3
-_WIDE, _MIDDLE = 150, 100
-"""Terminal columns from which all three parts, or two of them, stand beside each other."""
+DEBOUNCE_S = 0.12
+_MIDDLE, _WIDE = 100, 150
+"""Terminal columns from which two parts, or all three, are beside each other."""
 
 
-class LaunchScreen(LaunchRequestScreen):
+class LaunchScreen(BaseScreen):
     """Presets, form, plan: side by side where there is room, else one at a time."""
 
     BINDINGS = bindings("launch")
+    CSS_PATH = "../styles/launch.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_MIDDLE, "-middle"), (_WIDE, "-wide")]  # noqa: RUF012
     screen_name = "launch"
-    DEFAULT_CSS = """
-    LaunchScreen #parts { height: 1fr; }
-    LaunchScreen .part { height: 1fr; width: 1fr; border: round $foreground 25%; border-title-color: $foreground;
-                         border-title-style: bold; }
-    LaunchScreen .part.on { border: round $primary; }
-    LaunchScreen #presets-part { width: 40; }
-    LaunchScreen #form-part { layers: base over; }
-    LaunchScreen Input, LaunchScreen Input:focus { border: none; height: 1; padding: 0 1; background: $surface; }
-    LaunchScreen #edit, LaunchScreen #edit:focus { layer: over; position: absolute; padding: 0; display: none;
-                                                   background: $primary 30%; }
-    LaunchScreen .help { height: 3; overflow: hidden; }
-    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.form: LaunchForm | None = None
+        """None until a thread has read the presets."""
         self.part = "presets"
+        self.stale = True
+        """Whether the preview is of an earlier state of the form."""
         self.field_key = ""
         self._before_edit: str | None = None
-        self._rows = form.FormRows((), {})
+        self._starting = False
+        self._processes: list[Popen[bytes]] = []
 
     def compose_body(self) -> Iterable[Widget]:
-        presets = Vertical(
-            Input(placeholder="find a preset, or a FILE.toml", id="find"), Pane(id="list"),
-            Lines(id="about", classes="help"), id="presets-part",
-        )  # fmt: skip
-        keys = Vertical(
-            Input(placeholder="find a key, or key=value", id="keys"), Pane(id="form"), Lines(id="help", classes="help"),
-            Input(id="edit", select_on_focus=False), id="form-part",
-        )  # fmt: skip
-        plan = Vertical(Pane(id="plan"), id="plan-part")
-        for widget in (presets, keys, plan):
-            widget.add_class("part")
-        yield Horizontal(presets, keys, plan, id="parts")
+        with Horizontal(id="parts"):
+            with Vertical(id="presets-part", classes="part"):
+                yield Input(placeholder="find a preset, or a FILE.toml", id="find")
+                yield LineList(id="list")
+                yield Lines(id="about", classes="help")
+            with Vertical(id="form-part", classes="part"):
+                yield Input(placeholder="find a key, or key=value", id="keys")
+                yield LineList(id="form")
+                yield Lines(id="help", classes="help")
+                yield Input(id="edit", select_on_focus=False)
+            with Vertical(id="plan-part", classes="part"):
+                yield Pane(id="plan")
 
     def on_mount(self) -> None:
         for field in self.query(Input):
-            # A cursor that blinks would send something twice a second for ever.
+            # A blinking cursor would send bytes twice a second.
             field.cursor_blink = False
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.draw())
         self._show_part("presets")
-        # After the first drawing: what follows imports much.
-        self.call_after_refresh(self.run_worker, self.load, group="load")
+        # After the first frame: the launcher takes long to import.
+        self.call_after_refresh(self._load)
+
+    @work(group="load")
+    async def _load(self) -> None:
+        run = self.state.run.history.run if self.state.run else None
+        self.form = await asyncio.to_thread(_load_form, run.config.get("preset") if run is not None else None)
+        self._input("keys").suggester = SuggestFromList([f"{field.key}=" for field in self.form.fields])
+        self.field_key = self.form.fields[0].key
+        self.changed()
+
+    def changed(self) -> None:
+        """Draw the form, and update the preview in a worker; the last preview is shown until then."""
+        self.stale = True
+        if self.form is not None:
+            self._update_preview(self.form)
+        self.draw()
+
+    @work(group="preview", exclusive=True)
+    async def _update_preview(self, form: LaunchForm) -> None:
+        await asyncio.sleep(DEBOUNCE_S)
+        preview = await asyncio.to_thread(form.previewed, form.request)
+        form.preview, form.plan = preview, preview.plan or form.plan
+        self.stale = False
+        self.draw()
+
+    @work(group="start")
+    async def _start(self, form: LaunchForm) -> None:
+        # Loaded already, with the form.
+        from tuitrain.launch import LaunchError
+        from tuitrain.launch.request import start
+
+        self._starting = True
+        try:
+            started = await asyncio.to_thread(start, form.request, self.app.runs_dir)
+        except LaunchError as error:
+            self.tell(str(error), trouble=True)
+            return
+        finally:
+            self._starting = False
+        # Kept, so that a process that ends while the dashboard is open is no zombie.
+        self._processes.append(started.process)
+        self.app.open_runs([started.run], "watch")
+        self.tell(f"started {started.run.run_id}. {started.note or ''}".strip())
+
+    def action_start_run(self) -> None:
+        if self.form is not None and self.form.preset and not self._starting:
+            self._start(self.form)
+
+    def action_copy_command(self) -> None:
+        if self.form is not None:
+            command = self.form.command(self.app.runs_dir)
+            self.app.copy_to_clipboard(command)
+            self.tell(f"copied: {command}")
+
+    # Drawing.
 
     def _input(self, name: str) -> Input:
         return self.query_one(f"#{name}", Input)
 
-    def _pane(self, name: str) -> Pane:
-        return self.query_one(f"#{name}", Pane)
+    def _list(self, name: str) -> LineList:
+        return self.query_one(f"#{name}", LineList)
 
-    # What is shown.
+    def matching_presets(self) -> list[PresetInfo]:
+        """The presets that match the text that was typed."""
+        words = self._input("find").value.lower().split()
+        return [each for each in self.form.presets if each.matches(words)] if self.form else []
+
+    def matching_fields(self) -> list[Field]:
+        """The fields that match the text that was typed."""
+        return content.matching(self.form.fields, self._input("keys").value) if self.form else []
 
     def header_lines(self, cells: int) -> list[Line]:
-        status = form.status_line(None if self.stale else self.preview, self.app.settings.readonly)
-        button = () if self.app.settings.readonly else line(Span(" ctrl+s start ", "key", "screen.start_run"))
-        name = line(Span(" Launch ", "title"), Span(clean(self.preset), "run.name"), "   ", *status)
+        form, readonly = self.form, self.app.settings.readonly
+        status = content.status_line(None if form is None or self.stale else form.preview, readonly)
+        button = () if readonly else line(Span(" ctrl+s start ", "key", "screen.start_run"))
+        name = line(Span(" Launch ", "title"), Span(clean(form.preset if form else ""), "run.name"), "   ", *status)
         top = spread([crop(name, max(cells - width(button) - 2, 0)), button], cells) or crop(name, cells)
-        command = Span(f" $ {clean(self.command)}" if self.preset else "", "quiet", "screen.copy_command")
-        return [top, crop(line(command), cells)]
+        command = f" $ {clean(form.command(self.app.runs_dir))}" if form and form.preset else ""
+        return [top, crop(line(Span(command, "quiet", "screen.copy_command")), cells)]
 
     def foot_lines(self, cells: int, rows: int) -> list[Line]:
-        """Only keys that work while a field is being filled in."""
+        """Only keys that work while a line of text is edited."""
         actions = [
-            replace(each, keys=form.without_letters(each.keys), footer=9 if each.id == "choose_screen" else each.footer)
+            replace(
+                each, keys=content.without_typed(each.keys), footer=9 if each.id == "choose_screen" else each.footer
+            )
             for each in self.app.actions
         ]
         return foot(self.screen_name, cells, rows, actions, self.app.settings.readonly)
 
-    @property
-    def found_presets(self) -> list[PresetInfo]:
-        """The presets that match what was typed."""
-        words = self._input("find").value.lower().split()
-        return [each for each in self.preset_infos or () if each.matches(words)]
-
-    @property
-    def found_fields(self) -> list[Field]:
-        """The keys that match what was typed."""
-        return form.matching(self.fields, self._input("keys").value)
-
-    def lay_out(self) -> None:
-        cells = self.app.size.width
-        for name in PARTS:
-            part = self.query_one(f"#{name}-part")
-            wide, beside = cells >= _WIDE, cells >= _MIDDLE and name == ("plan" if self.part != "plan" else "form")
-            part.display = wide or beside or name == self.part
-            part.set_class(name == self.part, "on")
-            part.border_title = name if cells >= _MIDDLE else _titles(name)
-        self.query_one("#presets-part").styles.width = 40 if cells >= _WIDE else "1fr"
-        super().lay_out()
-
     def draw_body(self, cells: int) -> None:
-        self._draw_presets()
-        self._draw_form()
-        if (plan := self._pane("plan")).size:
-            plan.show(form.plan_lines(self.preview, self.plan, plan.size.width - 1) if self.plan else [])
-
-    def _draw_presets(self) -> None:
-        pane = self._pane("list")
-        if self.preset_infos is None:
-            pane.show([line(Span(" reading the presets", "quiet"))])
+        for name in PARTS:
+            title = name if cells >= _MIDDLE else "  ".join(f"[b u]{p}[/]" if p == self.part else p for p in PARTS)
+            self.query_one(f"#{name}-part").border_title = title
+        if (form := self.form) is None:
+            self._list("list").show([(None, line(Span(" reading the presets", "quiet")))])
             return
-        found = self.found_presets
-        names = [each.name for each in found]
-        nothing = f" no preset matches; {self.preset} stays" if self.preset else " no preset matches"
-        pane.show(form.preset_lines(found, pane.size.width - 1) or [line(Span(nothing, "quiet"))])
-        _set_cursor(pane, names.index(self.preset) if self.preset in names else None)
-        about = next((each.title for each in found if each.name == self.preset), "")
-        self.query_one("#about", Lines).show(form.sentence_lines(about, pane.size.width, HELP_ROWS))
+        self._draw_presets(form)
+        self._draw_fields(form)
+        if (plan := self.query_one("#plan", Pane)).size:
+            fits = form.plan.fits if form.plan is not None else None
+            plan.show(content.plan_lines(form.preview, form.rows, fits, plan.size.width - 1))
 
-    def _draw_form(self) -> None:
-        pane = self._pane("form")
-        if not pane.size or not self.fields:
-            return
-        if not self.field_key:
-            self.field_key = self.fields[0].key
-            self._input("keys").suggester = SuggestFromList([f"{each.key}=" for each in self.fields])
-        original = self.originals.get(self.preset, {})
-        found = self.found_fields
-        self._rows = form.form_lines(found, self.preview, self.changes, original, pane.size.width - 1)
-        pane.show(self._rows.lines or [line(Span(" no key matches", "quiet"))])
-        _set_cursor(pane, self._rows.place.get(self.field_key))
-        under = next((each for each in found if each.key == self.field_key), None)
-        self.query_one("#help", Lines).show(form.sentence_lines(form.help_text(under), pane.size.width, HELP_ROWS))
+    def _draw_presets(self, form: LaunchForm) -> None:
+        presets, cells = self._list("list"), self._list("list").size.width
+        rows: list[Row] = [(each.name, content.preset_line(each, cells)) for each in self.matching_presets()]
+        nothing = f" no preset matches; {form.preset} stays" if form.preset else " no preset matches"
+        presets.show(rows or [(None, line(Span(nothing, "quiet")))], form.preset)
+        title = next((each.title for each in self.matching_presets() if each.name == form.preset), "")
+        self.query_one("#about", Lines).show(content.sentence_lines(title, cells, HELP_ROWS))
+
+    def _draw_fields(self, form: LaunchForm) -> None:
+        fields, matching = self._list("form"), self.matching_fields()
+        cells = fields.size.width - 1
+        rows = content.form_rows(matching, form.values, form.changes, form.original, form.errors, cells)
+        fields.show(rows or [(None, line(Span(" no key matches", "quiet")))], self.field_key)
+        field = next((each for each in matching if each.key == self.field_key), None)
+        self.query_one("#help", Lines).show(content.sentence_lines(content.help_text(field), cells + 1, HELP_ROWS))
         self._place_edit()
 
     def _place_edit(self) -> None:
-        """The line that is edited lies over the value of its key."""
-        edit, pane, row = self._input("edit"), self._pane("form"), self._rows.place.get(self.field_key)
-        if not edit.display or row is None:
-            return
-        top = row - round(pane.scroll_target_y)
-        left = min(3 + form.KEY_CELLS, max(pane.size.width - 12, 0))
-        edit.styles.offset = (left, 1 + max(top, 0))
-        edit.styles.width = max(pane.size.width - left - 1, 8)
+        """Put the edited line over the value of its field."""
+        edit, fields = self._input("edit"), self._list("form")
+        if edit.display and fields.highlighted is not None:
+            left = min(3 + content.KEY_CELLS, max(fields.size.width - 12, 0))
+            edit.styles.offset = (left, 1 + max(fields.highlighted - round(fields.scroll_target_y), 0))
+            edit.styles.width = max(fields.size.width - left - 1, 8)
 
     # Keys and mouse.
 
     def _show_part(self, name: str) -> None:
         self._end_edit()
         self.part = name
+        for part in PARTS:
+            self.set_class(part == name, part)
+        self.set_focus(self._input(INPUTS[name]) if name in INPUTS else None)
         self.lay_out()
-        field = {"presets": "find", "form": "keys"}.get(name)
-        self.set_focus(self._input(field) if field else None)
 
-    def action_next_part(self) -> None:
+    async def action_next_part(self) -> None:
+        """Accept the completion of the input, if there is one, else go to the next part."""
         field = self.focused
-        # Textual has no public name for the completion that stands there.
-        if isinstance(field, Input) and field._suggestion and field.cursor_at_end:
-            field.action_cursor_right()
-            return
+        if isinstance(field, Input) and field.suggester and field.value and field.cursor_at_end:
+            suggestion = await field.suggester.get_suggestion(field.value)
+            if suggestion not in (None, field.value):
+                field.value = suggestion or ""
+                field.action_end()
+                return
         self._show_part(PARTS[(PARTS.index(self.part) + 1) % len(PARTS)])
 
     def action_previous_part(self) -> None:
         self._show_part(PARTS[(PARTS.index(self.part) - 1) % len(PARTS)])
 
     def action_back(self) -> None:
-        """Out of the field, then out of the filter, then a part back, then off the screen."""
+        """Undo the edit, else clear the filter, else go a part back, else leave the screen."""
         if self._before_edit is not None:
             before = self._before_edit
             self._end_edit()
             self.set_field(self.field_key, before)
             self.set_focus(self._input("keys"))
             return
-        field = self._input("find" if self.part == "presets" else "keys")
-        if self.part != "plan" and field.value:
+        field = self._input(INPUTS.get(self.part, "keys"))
+        if self.part in INPUTS and field.value:
             field.value = ""
         elif self.part == "presets":
             super().action_back()
@@ -216,53 +262,55 @@ class LaunchScreen(LaunchRequestScreen):
         self._step(-10)
 
     def _step(self, by: int) -> None:
-        if self.part == "presets":
-            names = [each.name for each in self.found_presets]
-            if names:
-                at = names.index(self.preset) + by if self.preset in names else 0
-                self._choose(names[max(0, min(at, len(names) - 1))])
-        elif self.part == "form":
-            keys = [each.key for each in self.found_fields]
-            if keys:
-                at = keys.index(self.field_key) + by if self.field_key in keys else 0
-                editing = self._before_edit is not None
-                self._end_edit()
-                self.field_key = keys[max(0, min(at, len(keys) - 1))]
-                self.draw()
-                if editing:
-                    self._begin_edit()
+        if self.part == "plan" or self.form is None:
+            self.query_one("#plan", Pane).scroll_relative(y=by, animate=False)
+        elif self.part == "presets":
+            self._choose(_moved([each.name for each in self.matching_presets()], self.form.preset, by))
         else:
-            self._pane("plan").scroll_relative(y=by, animate=False)
+            editing = self._before_edit is not None
+            self._select(_moved([each.key for each in self.matching_fields()], self.field_key, by), edit=editing)
 
     def _choose(self, name: str) -> None:
-        if name != self.preset:
-            self.preset = name
+        if self.form is not None and name != self.form.preset:
+            self.form.preset = name
             self.changed()
 
-    def action_choose_preset(self, index: int) -> None:
-        name = self.found_presets[index].name
-        if name == self.preset and self.part == "presets":
+    def _select(self, key: str, *, edit: bool) -> None:
+        """Move the cursor to a field, and edit it."""
+        self._end_edit()
+        self.field_key = key
+        self.draw()
+        if edit:
+            self._begin_edit()
+
+    def set_field(self, key: str, text: str) -> None:
+        """Fill in a field."""
+        if self.form is not None:
+            self.form.set(key, text)
+            self.changed()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """A click: choose a preset, at the second click go on to the form; or edit a field."""
+        name = event.option_id or ""
+        if event.option_list.id == "form":
+            self._show_part("form")
+            self._select(name, edit=True)
+        elif self.form is not None and name == self.form.preset and self.part == "presets":
             self._show_part("form")
         else:
             self._show_part("presets")
             self._choose(name)
 
-    def action_edit_field(self, index: int) -> None:
-        self._show_part("form")
-        self.field_key = self.found_fields[index].key
-        self.draw()
-        self._begin_edit()
-
     def _begin_edit(self) -> None:
-        """Edit the value of the key under the cursor where it stands."""
-        under = next((each for each in self.fields if each.key == self.field_key), None)
-        if under is None or self.field_key not in self._rows.place:
+        """Edit the value of the highlighted field in its row."""
+        form, edit = self.form, self._input("edit")
+        field = next((each for each in self.matching_fields() if each.key == self.field_key), None)
+        if form is None or field is None:
             return
-        known = self.preview.values if self.preview is not None else self.originals.get(self.preset, {})
-        value = self.changes.get(under.key, known.get(under.key, ""))
-        self._before_edit = self.changes.get(under.key, "")
-        edit = self._input("edit")
-        edit.suggester = SuggestFromList(under.choices) if under.choices else None
+        value = form.values.get(field.key, "")
+        self._before_edit = form.changes.get(field.key, "")
+        edit.suggester = SuggestFromList(field.choices) if field.choices else None
+        edit.validators = [Function(partial(form.accepts, field.key))]
         edit.display = True
         with edit.prevent(Input.Changed):
             edit.value = value
@@ -271,74 +319,66 @@ class LaunchScreen(LaunchRequestScreen):
         self._place_edit()
 
     def _end_edit(self) -> None:
-        """What was typed is already filled in."""
+        """Hide the edited line; its text is filled in already."""
         self._before_edit = None
         self._input("edit").display = False
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.input.id == "edit":
             self.set_field(self.field_key, event.value)
-            return
-        if event.input.id == "find":
+        elif event.input.id == "find":
             self._find(event.value.strip())
         else:
-            keys = [each.key for each in self.found_fields]
+            keys = [each.key for each in self.matching_fields()]
             if keys and self.field_key not in keys:
                 self.field_key = keys[0]
         self.draw()
 
     def _find(self, text: str) -> None:
-        """The first preset that matches, or a file, is the chosen one."""
-        names = [each.name for each in self.found_presets]
+        """Choose a file, or the first preset that matches unless the chosen one does."""
+        names = [each.name for each in self.matching_presets()]
         if text.endswith(".toml"):
-            self.preset = text
-            self.changed()
-        elif text and names and self.preset not in names:
+            self._choose(text)
+        elif text and names and self.form is not None and self.form.preset not in names:
             self._choose(names[0])
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         if event.input.id == "find":
             if not event.value.strip().endswith(".toml"):
-                # Found: all presets are there again, with the cursor on this one.
                 event.input.value = ""
             self._show_part("form")
         elif event.input.id == "edit":
             self._end_edit()
-            self._back_to_keys()
+            keys = self._input("keys")
+            self.set_focus(keys)
+            # The next letter replaces the filter.
+            keys.selection = Selection(0, len(keys.value))
             self.draw()
         else:
             self._enter(event.value)
 
     def _enter(self, text: str) -> None:
-        """`key=value` is filled in at once; otherwise the key under the cursor is edited."""
+        """Fill in `key=value`; without `=` edit the highlighted field."""
         key, equals, value = text.partition("=")
         if not equals:
             self._begin_edit()
             return
-        found = form.matching(self.fields, key)
-        exact = [each for each in found if each.key == key.strip()] or found[:1]
-        if exact:
-            self.field_key = exact[0].key
+        matching = [each.key for each in self.matching_fields()]
+        if matching:
+            self.field_key = key.strip() if key.strip() in matching else matching[0]
             self.set_field(self.field_key, value)
             self._input("keys").value = ""
 
-    def _back_to_keys(self) -> None:
-        keys = self._input("keys")
-        self.set_focus(keys)
-        # The next letter looks for another key.
-        keys.selection = Selection(0, len(keys.value))
+
+def _load_form(used_preset: str | None) -> LaunchForm:
+    from tuitrain.tui.screens.launch_request import LaunchForm
+
+    return LaunchForm.load(used_preset)
 
 
-def _titles(shown: str) -> str:
-    """All parts, where only one is in sight, with that one set off."""
-    return "  ".join(f"[b u]{name}[/]" if name == shown else name for name in PARTS)
-
-
-def _set_cursor(pane: Pane, row: int | None) -> None:
-    """Set off this line and no other."""
-    if row is not None:
-        pane.move_cursor(row)
-    elif pane.cursor is not None:
-        pane.cursor = None
-        pane.refresh()
+def _moved(names: list[str], name: str, by: int) -> str:
+    """The name that is `by` positions after this one; the first where this one is not among the names."""
+    if name not in names:
+        return names[0] if names else name
+    return names[max(0, min(names.index(name) + by, len(names) - 1))]
