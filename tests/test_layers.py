@@ -32,6 +32,7 @@ HEADLESS = {
     "export metrics first --format csv --out out.csv": (),
     "export comparison first second --out comparison.json": (),
     "export plots first --out figures": ("matplotlib",),
+    "export plots first --format txt --out texts": ("plotext",),
     "plan gpt2-124m --gpu H100": (),
     "presets": (),
     "presets gpt2": (),

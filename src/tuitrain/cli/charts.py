@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tuitrain.cli.output import has_colour
@@ -67,22 +66,14 @@ def newest_steps(request: PlotRequest, count: int) -> Range | None:
 
 
 def build(panel: str, request: PlotRequest) -> Plot | HeatMap:
-    """A panel or a metric of these runs; KeyError where it is neither.
-
-    Of several runs without the newest value and the events of one, since here none is in focus.
-    """
-    from tuitrain.analysis.metrics import BY_KEY
+    """The chart of a panel or a metric of these runs; KeyError where it is neither."""
     from tuitrain.plots.groups import GROUPABLE_PANELS
-    from tuitrain.plots.model import Plot
     from tuitrain.plots.panels import plot_of
+    from tuitrain.plots.text import without_focus
 
     grouped = next((each for each in GROUPABLE_PANELS if each.id == panel and request.group_by), None)
     plot = grouped.build(request) if grouped else plot_of(request, panel)
-    if not isinstance(plot, Plot) or len(request.runs) < 2:
-        return plot
-    metric = BY_KEY.get(plot.metric)
-    title = metric.label if metric is not None and plot.title == metric.title else plot.title
-    return replace(plot, title=title, value="", markers=())
+    return without_focus(plot) if len(request.runs) > 1 else plot
 
 
 def print_charts(

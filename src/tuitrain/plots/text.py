@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tuitrain.analysis.decimate import IndexArray, pixel
+from tuitrain.analysis.metrics import metric_of
 from tuitrain.events.text import clean
 from tuitrain.plots.axes import X_TITLES, Range
 from tuitrain.plots.event_markers import SIGNS, markers_by_column
@@ -44,6 +45,14 @@ def chart_text(plot: Plot | HeatMap, columns: int, rows: int, color: bool, optio
     if isinstance(plot, Plot) and not color:
         plot = plot.uncoloured
     return render(draw_text(plot, columns, rows, options), color)
+
+
+def without_focus(plot: Plot | HeatMap) -> Plot | HeatMap:
+    """A plot of several runs without the newest value and the events of the one in focus, which text does not show."""
+    if isinstance(plot, HeatMap):
+        return plot
+    metric = metric_of(plot.metric)
+    return replace(plot, title=metric.label if plot.title == metric.title else plot.title, value="", markers=())
 
 
 def draw_text(plot: Plot | HeatMap, columns: int, rows: int, options: ChartOptions | None = None) -> list[TextLine]:

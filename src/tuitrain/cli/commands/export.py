@@ -35,7 +35,7 @@ def export() -> None:
 def plots(
     runs: OptionalRunsArgument = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Directory of the figures.")] = Path("figures"),
-    formats: Annotated[str, typer.Option("--format", help="png, pdf, svg; several with commas.")] = "png",
+    formats: Annotated[str, typer.Option("--format", help="png, pdf, svg, txt, ansi; several with commas.")] = "png",
     dpi: Annotated[int, typer.Option(min=30, max=1200, help="Resolution of png.")] = 200,
     style: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A matplotlib style sheet.", show_default=False)
@@ -65,11 +65,13 @@ def plots(
       tuitrain export plots latest
       tuitrain export plots RUN RUN --format png,pdf --out figures
       tuitrain export plots RUN RUN --panel loss --format pdf --size 3.3x2.5 --no-title
+      tuitrain export plots latest --format txt   charts as text; ansi: with colours
       tuitrain export plots                       every run there is
 
     The six-panel analysis figure of each run and, with several, the comparison figure.
     """
-    from tuitrain.export.figures import can_be_drawn, export_plots
+    from tuitrain.export import text_charts
+    from tuitrain.export.selection import can_be_drawn
     from tuitrain.runs import find_run, list_runs, load_history, runs_directory
 
     where, wanted = runs_directory(runs_dir), _formats(formats)
@@ -78,7 +80,16 @@ def plots(
     drawn = [(run, history) for run, history in pairs if can_be_drawn(history)]
     # When every run is empty, the export says what is wrong.
     names = tuple(dict.fromkeys(name.strip() for name in (panels or "").split(",") if name.strip()))
-    paths = export_plots(drawn or pairs, out, wanted, dpi, style, x=x, panels=names, size=_size(size), title=title)
+    as_text = [name for name in wanted if name in text_charts.FORMATS]
+    as_figure = [name for name in wanted if name not in text_charts.FORMATS]
+    paths = []
+    if as_figure:
+        from tuitrain.export.figures import export_plots
+
+        paths = export_plots(drawn or pairs, out, as_figure, dpi, style, x=x, panels=names, size=_size(size),
+                             title=title)  # fmt: skip
+    if as_text:
+        paths += text_charts.export_text_charts(drawn or pairs, out, as_text, x, panels=names)
     say_unread((run.run_id, history) for run, history in pairs)
     for run, history in pairs:
         if not can_be_drawn(history):
@@ -110,7 +121,7 @@ def _with_steps(runs: list[RunDirectory], where: Path) -> list[RunDirectory]:
 
 
 def _formats(text: str) -> tuple[str, ...]:
-    known = ("png", "pdf", "svg")
+    known = ("png", "pdf", "svg", "txt", "ansi")
     given = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
     unknown = next((name for name in given if name not in known), None)
     if unknown is not None or not given:

@@ -1,0 +1,67 @@
+"""Which runs and panels an export of plots draws, and the names of its files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tuitrain.events.text import file_name
+from tuitrain.export.errors import ExportError
+from tuitrain.plots.panels import PANELS
+from tuitrain.runs import RunDirectory, RunHistory
+
+ANALYSIS = ("loss", "lr", "tokens", "mfu", "throughput", "memory")
+"""The panels of the analysis of a run, in their order."""
+COMPARISON = ("loss", "val_loss", "throughput", "mfu")
+"""The panels of the comparison of several runs."""
+
+Runs = Sequence[tuple[RunDirectory, RunHistory]]
+
+
+def check_selection(runs: Runs, panels: Sequence[str]) -> None:
+    """Raise ExportError for no runs, an unknown panel, or a run with nothing to draw."""
+    if not runs:
+        raise ExportError("There is nothing to draw: name at least one run.")
+    known = [panel.id for panel in PANELS]
+    for name in panels:
+        if name not in known:
+            raise ExportError(f"{name!r} is not a panel; known: {', '.join(known)}.")
+    for directory, history in runs:
+        if not can_be_drawn(history):
+            raise ExportError(f"{directory.run_id} has nothing to draw yet: its log holds no step and no evaluation.")
+
+
+def can_be_drawn(history: RunHistory) -> bool:
+    """Whether the log has any step or evaluation."""
+    return bool(len(history.steps) or len(history.evals))
+
+
+def draws_several(panel: str) -> bool:
+    """Whether a panel can show several runs in one chart."""
+    return panel in COMPARISON or not (panel in ANALYSIS or panel == "layers")
+
+
+def run_stems(runs: Runs) -> list[str]:
+    """A file name without suffix for each run: its id, numbered where two directories have the same name."""
+    stems: list[str] = []
+    for directory, _ in runs:
+        stem, number = file_name(directory.run_id), 2
+        while stem in stems:
+            stem, number = f"{file_name(directory.run_id)}-{number}", number + 1
+        stems.append(stem)
+    return stems
+
+
+def comparison_stem(names: Sequence[str], kind: str = "comparison") -> str:
+    """The file name of a comparison, or of one panel of it, without its suffix, of at most 132 characters."""
+    plain = [file_name(name) for name in names]
+    return f"{re.sub('[ …]+', '-', listed(plain, '-vs-', 120)).strip('-')}-{kind}"
+
+
+def listed(names: Sequence[str], separator: str, longest: int) -> str:
+    """Names in a row; those that would make it longer than `longest` characters are counted: `a, b, 3 more`."""
+    text, shown = separator.join(names), len(names)
+    while len(text) > longest and shown > 1:
+        shown -= 1
+        text = separator.join((*names[:shown], f"{len(names) - shown} more"))
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
