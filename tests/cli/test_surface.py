@@ -150,9 +150,9 @@ def test_other_shells_complete_the_whole_word() -> None:
 
 
 def test_the_offered_panels_are_those_of_the_figures() -> None:
-    from tuitrain.export.panels import PANELS
+    from tuitrain.plots.panels import PANELS
 
-    assert set(PLOT_PANELS) == {*PANELS, "val_loss"}
+    assert set(PLOT_PANELS) == {panel.id for panel in PANELS}
 
 
 def test_completion_installs_itself(tmp_path: Path) -> None:

@@ -13,13 +13,11 @@ from textual.widgets import OptionList
 from tests.support import write_run
 from tests.tui.conftest import SIZES, chart, charts_in_sight, dashboard, forget, header, running, until
 from tests.tui.screen import screen_text
-from tuitrain.export.panel import panel_figure
+from tuitrain.export.figures import panel_figure
 from tuitrain.export.style import figure_style
-from tuitrain.plots.model import Curve
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.screens.dialogs import Choice
-from tuitrain.tui.screens.export_actions import _as_panel, _whole
 from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.theme import DARK, LIGHT
 from tuitrain.tui.widgets.chart import Chart
@@ -230,25 +228,18 @@ async def test_groups_are_exported_as_means_with_deviations(
         # The floors of the two losses of a group are 0.1 apart.
         assert {row[2] for row in body if abs(float(row[2]) - 0.1 / 2**0.5) > 1e-9} == set()
         plot = dashboard(app).panels[0].build(app.state)
-        panel = _as_panel(plot, app.state)
-    assert [each.name for each in panel.lines] == list(groups)
     with figure_style():
-        axes = panel_figure(panel).axes[0]
+        axes = panel_figure(plot, (7.6, 4.4)).axes[0]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == list(groups)
     assert len(axes.get_lines()) == len(axes.collections) == 2
-    for each, drawn, band in zip(panel.lines, axes.get_lines(), axes.collections, strict=True):
-        assert (np.diff(drawn.get_xdata()) > 0).all()
-        assert each.std is not None
+    for curve, line, band in zip(plot.curves, axes.get_lines(), axes.collections, strict=True):
+        assert (np.diff(line.get_xdata()) > 0).all()
+        assert curve.std is not None
         edges = band.get_paths()[0].vertices[:, 1]
-        assert edges.max() == pytest.approx((each.y + each.std).max())
-        assert edges.min() == pytest.approx((each.y - each.std).min())
-
-
-def test_only_pieces_of_one_curve_are_joined() -> None:
-    def curve(*x: float, name: str = "") -> Curve:
-        return Curve(np.array(x), np.array(x), "run0", name)
-
-    assert [each.x.tolist() for each in _whole([curve(1, 2), curve(3, 4, name="a")])] == [[1, 2, 3, 4]]
-    assert len(_whole([curve(1, 2), curve(1, 2, name="a")])) == 2
+        assert edges.max() == pytest.approx((curve.y + curve.std).max())
+        assert edges.min() == pytest.approx((curve.y - curve.std).min())
 
 
 async def test_an_exported_figure_says_that_its_curves_are_smoothed(

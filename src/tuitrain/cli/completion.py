@@ -9,8 +9,11 @@ from contextlib import redirect_stdout
 
 import typer
 
-PLOT_PANELS = ("loss", "lr", "tokens", "mfu", "throughput", "memory", "val_loss")
-"""Panels of `tuitrain.export`, which is not imported for their names alone: it takes matplotlib."""
+PLOT_PANELS = (
+    "loss", "lr", "tokens", "mfu", "throughput", "memory", "val_loss", "perplexity", "accuracy", "step_time", "ranks",
+    "grad_norm", "grad_stats", "update", "layers", "gpu_util", "gpu_power", "gpu_temp", "gpu_memory", "cpu", "ram",
+)  # fmt: skip
+"""Ids of the panels, which are not imported for their names alone: they take numpy."""
 
 _BREAKS = ("=", ":")
 """Where bash cuts words."""

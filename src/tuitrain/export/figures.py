@@ -1,4 +1,4 @@
-"""Figures of runs as files: the six-panel analysis of each, and with several the comparison."""
+"""Figures of runs as files: the six panels of each run, the comparison of several, and single panels."""
 
 from __future__ import annotations
 
@@ -6,34 +6,44 @@ import re
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from tuitrain.analysis import units
-from tuitrain.analysis.compare import as_axis, display_names
+from tuitrain.analysis.compare import as_axis, compare_runs, display_names
 from tuitrain.analysis.series import Axis
-from tuitrain.analysis.summary import Summary, summarize
+from tuitrain.analysis.smoothing import CENTRED
 from tuitrain.events.text import file_name
-from tuitrain.export import overlay
+from tuitrain.export.comparison_table import draw_table
+from tuitrain.export.draw import draw, place_legend
 from tuitrain.export.errors import ExportError
-from tuitrain.export.marks import place_legend
-from tuitrain.export.overlay import comparison_figure, listed
-from tuitrain.export.panels import PANELS, make_view, set_x
-from tuitrain.export.style import Size, figure_style, font, grey, ink, make_inert, new_figure
+from tuitrain.export.style import Size, figure_style, font, grey, ink, make_inert, new_figure, run_style
 from tuitrain.files import writing
+from tuitrain.plots.model import ChartOptions, HeatMap, Plot
+from tuitrain.plots.panels import PANELS, panel_of
+from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.runs import RunDirectory, RunHistory
 
 FORMATS = ("png", "pdf", "svg")
-_YEAR_10000 = 253_402_300_800.0
+ANALYSIS = ("loss", "lr", "tokens", "mfu", "throughput", "memory")
+"""The panels of the analysis figure, in their order."""
+COMPARISON = ("loss", "val_loss", "throughput", "mfu")
+"""The panels of the comparison figure."""
 SIZE_INCHES = (13.0, 7.2)
 PANEL_INCHES = (6.5, 3.9)
+_YEAR_10000 = 253_402_300_800.0
+_LEGEND_COLUMNS = 4
+
+Runs = Sequence[tuple[RunDirectory, RunHistory]]
+NamedRuns = Sequence[tuple[str, RunHistory]]
 
 
 def export_plots(
-    runs: Sequence[tuple[RunDirectory, RunHistory]],
+    runs: Runs,
     out: Path,
     formats: Sequence[str] = ("png",),
     dpi: int = 200,
@@ -46,17 +56,18 @@ def export_plots(
 ) -> list[Path]:
     """Write `<run_id>-analysis.<format>` for each run and, for several, the comparison; returns the files.
 
-    The comparison is called by the names of the runs: `gpt2-tiny-vs-llama2-tiny-comparison.<format>`. panels: draw each
-    of these as a figure of its own in their place: `<run_id>-loss.<format>`, `gpt2-tiny-vs-llama2-tiny-loss.<format>`.
-    size: in inches, else the style's, else ours. title: whether names and titles stand above the curves.
+    The comparison is named after the runs: `gpt2-tiny-vs-llama2-tiny-comparison.<format>`. panels: draw each of these
+    as a figure of its own instead: `<run_id>-loss.<format>`, `gpt2-tiny-vs-llama2-tiny-loss.<format>`. size: in inches,
+    else the style's, else ours. title: whether names and titles stand above the curves.
 
     Nothing is written unless everything can be: raises ExportError for no runs, a format, a style, a panel or a
-    resolution that cannot be used, and a run without numbers; ValueError for an unknown axis. Only a size that leaves
-    the curves no room is found out when they are drawn.
+    resolution that cannot be used, and a run without numbers; ValueError for an unknown axis. A size that leaves the
+    curves no room raises ExportError when its figure is drawn.
     """
     axis = as_axis(x)
     _check(runs, formats, dpi, panels)
     written: list[Path] = []
+    several = len(runs) > 1
     with figure_style(style) as style_size:
         size = size or style_size
         out.mkdir(parents=True, exist_ok=True)
@@ -67,32 +78,33 @@ def export_plots(
         for (directory, history), stem in zip(runs, _stems(runs), strict=True):
             if not panels:
                 save(analysis_figure(history, directory.run_id, axis, size, title=title), f"{stem}-analysis")
-            for name in (each for each in panels if each in PANELS):
-                save(panel_figure(history, name, axis, size or PANEL_INCHES, title=title), f"{stem}-{name}")
-        if len(runs) > 1:
-            named = list(zip(display_names(runs), (history for _, history in runs), strict=True))
-            names = [name for name, _ in named]
+            for name in (each for each in panels if not several or each != "val_loss"):
+                plot = panel_plot([(directory.run_id, history)], name, axis)
+                save(panel_figure(plot, size or PANEL_INCHES, title=title), f"{stem}-{name}")
+        if several:
+            names = display_names(runs)
+            named = [(name, history) for name, (_, history) in zip(names, runs, strict=True)]
             if not panels:
                 save(comparison_figure(named, axis, size, title=title), comparison_stem(names))
-            for name in (each for each in panels if each in overlay.PANELS):
-                figure = overlay.comparison_panel(named, name, axis, size or PANEL_INCHES, title=title)
-                save(figure, comparison_stem(names, name))
+            for name in (each for each in panels if each in COMPARISON or each not in ANALYSIS):
+                plot = panel_plot(named, name, axis)
+                if isinstance(plot, HeatMap):
+                    # A map is of one run.
+                    continue
+                save(panel_figure(plot, size or PANEL_INCHES, title=title), comparison_stem(names, name))
     return written
 
 
-def _check(
-    runs: Sequence[tuple[RunDirectory, RunHistory]], formats: Sequence[str], dpi: int, panels: Sequence[str]
-) -> None:
+def _check(runs: Runs, formats: Sequence[str], dpi: int, panels: Sequence[str]) -> None:
     if not runs:
         raise ExportError("There is nothing to draw: name at least one run.")
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise ExportError(f"{', '.join(unknown) or 'No format'} is not a figure format; known: {', '.join(FORMATS)}.")
-    drawn = {*PANELS, *(overlay.PANELS if len(runs) > 1 else ())}
+    known = [panel.id for panel in PANELS]
     for name in panels:
-        if name not in drawn:
-            several = " That panel compares several runs: name another one." if name in overlay.PANELS else ""
-            raise ExportError(f"{name!r} is not a panel of this figure; known: {', '.join(sorted(drawn))}.{several}")
+        if name not in known:
+            raise ExportError(f"{name!r} is not a panel; known: {', '.join(known)}.")
     if not 10 <= dpi <= 2400:
         raise ExportError(f"A resolution of {dpi} dpi is out of range: 10 to 2400.")
     for directory, history in runs:
@@ -108,10 +120,19 @@ def can_be_drawn(history: RunHistory) -> bool:
 def comparison_stem(names: Sequence[str], kind: str = "comparison") -> str:
     """The file name of a comparison, or of one panel of it, without its suffix, of at most 132 characters."""
     plain = [file_name(name) for name in names]
-    return f"{re.sub('[ …]+', '-', listed(plain, '-vs-', 120)).strip('-')}-{kind}"
+    return f"{re.sub('[ …]+', '-', _listed(plain, '-vs-', 120)).strip('-')}-{kind}"
 
 
-def _stems(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> list[str]:
+def _listed(names: Sequence[str], separator: str, longest: int) -> str:
+    """Names in a row; those that would make it longer than `longest` characters are counted: `a, b, 3 more`."""
+    text, shown = separator.join(names), len(names)
+    while len(text) > longest and shown > 1:
+        shown -= 1
+        text = separator.join((*names[:shown], f"{len(names) - shown} more"))
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _stems(runs: Runs) -> list[str]:
     """A file name for each run: its id, numbered where two directories have the same name."""
     stems: list[str] = []
     for directory, _ in runs:
@@ -122,49 +143,43 @@ def _stems(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> list[str]:
     return stems
 
 
+def panel_plot(runs: NamedRuns, panel: str, axis: Axis) -> Plot | HeatMap:
+    """What a panel shows of these runs in a figure."""
+    request = PlotRequest(
+        [PlotRun(index, history=history, label=name) for index, (name, history) in enumerate(runs)],
+        # Tokens over tokens are a straight line.
+        x="step" if panel == "tokens" and axis == "tokens" else axis,
+        smoothing=CENTRED,
+        log=panel == "lr",
+        for_figure=True,
+    )
+    plot = panel_of(panel).build(request)
+    if panel == "loss" and len(runs) > 1 and isinstance(plot, Plot):
+        # The validation of several runs has a panel of its own.
+        return replace(plot, points=(), title="training loss")
+    return plot
+
+
 def analysis_figure(
     history: RunHistory, run_id: str, axis: Axis = "step", size: Size | None = None, *, title: bool = True
 ) -> Figure:
     """The six panels of one run: loss, learning rate, tokens; MFU, throughput, memory."""
     width, height = size or SIZE_INCHES
     figure = new_figure(width, height, head=0.68 if title else 0.05)
-    summary = summarize(history)
-    for axes, name in zip(figure.subplots(2, 3).flat, PANELS, strict=True):
-        _draw(axes, history, summary, name, axis)
+    for axes, name in zip(figure.subplots(2, 3).flat, ANALYSIS, strict=True):
+        draw(axes, panel_plot([(run_id, history)], name, axis))
     if title:
-        _head(figure, history, run_id, height)
+        name = history.run.name if history.run else run_id
+        top, second = 1 - 0.16 / height, 1 - 0.47 / height
+        points = font(15 if len(name) <= 40 else 11)
+        figure.text(0.012, top, name, fontsize=points, fontweight="bold", color=ink(), va="top")
+        figure.text(0.012, second, subtitle(history), fontsize=font(9.5), color=grey(), va="top")
+        figure.text(0.988, top, run_id, fontsize=font(8), color=grey(), va="top", ha="right")
     return figure
-
-
-def panel_figure(history: RunHistory, name: str, axis: Axis, size: Size, *, title: bool = True) -> Figure:
-    """One of the PANELS of a run as a figure of its own."""
-    figure = new_figure(*size, head=0.02)
-    axes = figure.add_subplot()
-    _draw(axes, history, summarize(history), name, axis)
-    if not title:
-        axes.set_title("")
-    return figure
-
-
-def _draw(axes: Axes, history: RunHistory, summary: Summary, name: str, axis: Axis) -> None:
-    # Tokens over tokens say nothing.
-    view = make_view(history, summary, "step" if name == "tokens" and axis == "tokens" else axis)
-    set_x(axes, [view])
-    PANELS[name](axes, view)
-
-
-def _head(figure: Figure, history: RunHistory, run_id: str, height: float) -> None:
-    run = history.run
-    name = run.name if run else run_id
-    size = font(15 if len(name) <= 40 else 11)
-    top, second = 1 - 0.16 / height, 1 - 0.47 / height
-    figure.text(0.012, top, name, fontsize=size, fontweight="bold", color=ink(), va="top")
-    figure.text(0.012, second, subtitle(history), fontsize=font(9.5), color=grey(), va="top")
-    figure.text(0.988, top, run_id, fontsize=font(8), color=grey(), va="top", ha="right")
 
 
 def subtitle(history: RunHistory) -> str:
-    """What the run is, from its own records; what they do not say is left out."""
+    """What the run is, from its own records; unknown values are left out."""
     run, parts = history.run, []
     if run is not None and run.architecture is not None:
         parts.append(run.architecture.name)
@@ -182,12 +197,51 @@ def subtitle(history: RunHistory) -> str:
     return "  ·  ".join(parts)
 
 
+def comparison_figure(runs: NamedRuns, axis: Axis = "step", size: Size | None = None, *, title: bool = True) -> Figure:
+    """Loss, validation loss, throughput and MFU of several runs over one x axis, and a table of their outcomes.
+
+    size: of the whole figure in inches; title: whether the names of the runs stand above it.
+    """
+    comparison = compare_runs(runs)
+    panel_height, table_height = 3.0, 0.65 + 0.27 * len(runs)
+    heading = 0.42 if title else 0.05
+    head = heading + 0.13 + 0.25 * -(-len(runs) // _LEGEND_COLUMNS)
+    width, height = size or (11.0, head + 2 * panel_height + table_height)
+    figure = new_figure(width, height, head)
+    grid = figure.add_gridspec(3, 2, height_ratios=(panel_height, panel_height, table_height))
+    for number, name in enumerate(COMPARISON):
+        draw(figure.add_subplot(grid[number // 2, number % 2]), panel_plot(runs, name, axis), legend=False)
+    draw_table(figure.add_subplot(grid[2, :]), comparison)
+    if title:
+        text = _listed(comparison.names, ", ", 90)
+        figure.text(0.012, 1 - 0.13 / height, text, fontsize=font(14), fontweight="bold", color=ink(), va="top")
+    handles = [Line2D([], [], linewidth=2, **run_style(index)) for index in range(len(runs))]
+    figure.legend(
+        handles, comparison.names, loc="upper left", bbox_to_anchor=(0.008, 1 - heading / height),
+        ncols=min(len(runs), _LEGEND_COLUMNS), fontsize=font(9), handlelength=2.8,
+    )  # fmt: skip
+    return figure
+
+
+def panel_figure(
+    plot: Plot | HeatMap, size: Size, options: ChartOptions | None = None, *, head: str = "", title: bool = True
+) -> Figure:
+    """One plot as a figure of its own. size: in inches; head: a small line above it all."""
+    figure = new_figure(*size, head=0.3 if head else 0.02)
+    axes = figure.add_subplot()
+    draw(axes, plot, options)
+    if not title:
+        axes.set_title("")
+    figure.text(0.012, 0.975, head, fontsize=font(8.5), color=grey(), va="top")
+    return figure
+
+
 def save_figure(figure: Figure, out: Path, stem: str, formats: Sequence[str], dpi: int) -> list[Path]:
     """Write `<stem>.<format>` for each format into a directory that is there; returns the files."""
     figure.set_dpi(dpi)
     make_inert(figure)
     with warnings.catch_warnings():
-        # A sign that the font lacks is drawn as a box; there is nothing to tell.
+        # A sign that the font lacks is drawn as a box.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         warnings.filterwarnings("error", "constrained_layout not applied")
         try:
@@ -206,6 +260,7 @@ def _save(figure: Figure, out: Path, stem: str, formats: Sequence[str], dpi: int
         layout.execute(figure)
         for axes in figure.axes:
             place_legend(axes)
+        make_inert(figure)
         figure.set_layout_engine("none")
     paths = []
     for name in dict.fromkeys(formats):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,7 @@ from matplotlib.colors import to_hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
-from matplotlib.ticker import Formatter, FuncFormatter, NullFormatter
 
-from tuitrain.analysis.series import AXIS_TITLES, Axis
 from tuitrain.events.text import clean, clean_lines
 from tuitrain.export.errors import ExportError
 
@@ -232,69 +231,14 @@ def run_marker(index: int) -> str:
     return MARKERS[index % len(MARKERS)]
 
 
-_SCALES = ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k"), (1.0, ""))
+_SUFFIXED, _POWER = re.compile(r"(-?[\d.]+)([kMBTsmhd])"), re.compile(r"(-?[\d.]+)e(-?\d+)")
 
 
-def scaled(value: float) -> str:
-    """A number with k, M, B or T and no needless digits: `1.5 B`, `250 k`, `40`."""
-    scale, suffix = _scale_of(abs(value))
-    return f"{value / scale:.4g}{suffix}"
-
-
-def _scale_of(size: float) -> tuple[float, str]:
-    return next(((scale, suffix) for scale, suffix in _SCALES if size >= scale * 0.9999999), (1.0, ""))
-
-
-class ScaledFormatter(Formatter):
-    """Tick labels with one suffix and equally many decimals along the axis: `0.5 B`, `1.0 B`, `1.5 B`."""
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        return scaled(x)
-
-    def format_ticks(self, values: Sequence[float]) -> list[str]:
-        """The labels of all ticks of an axis."""
-        scale, suffix = _scale_of(max((abs(value) for value in values), default=0.0))
-        decimals = next((n for n in range(6) if all(abs(round(v / scale, n) - v / scale) < 1e-6 for v in values)), 6)
-        return [f"{value / scale:.{decimals}f}{suffix}" if value else "0" for value in values]
-
-
-def thousands(value: float, _position: object = None) -> str:
-    """A step as a tick label: `12,000`, from a million on `1.5 M`."""
-    return f"{value:,.0f}" if abs(value) < 1e6 else scaled(value)
-
-
-def times_ten(value: float, _position: object = None) -> str:
-    """A small or large number as a tick label: `3·10⁻⁴` in mathematical type."""
-    if value <= 0:
-        return f"{value:g}"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    power = f"10^{{{int(exponent)}}}"
-    number = mantissa.removesuffix(".0")
-    return f"${power}$" if number == "1" else rf"${number}\cdot{power}$"
-
-
-def time_unit(longest_s: float) -> tuple[str, float]:
-    """The unit in which a time axis reads well, and its seconds."""
-    for name, seconds in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if longest_s >= 2 * seconds:
-            return name, seconds
-    return "s", 1.0
-
-
-def x_label(axis: Axis, unit: str = "") -> str:
-    """The label of an x axis with its unit."""
-    return f"{AXIS_TITLES[axis]}, {unit}" if unit else AXIS_TITLES[axis]
-
-
-def format_x(axis: Axis, target: MatplotlibAxis) -> None:
-    """Tick labels that suit an x axis."""
-    match axis:
-        case "step":
-            target.set_major_formatter(FuncFormatter(thousands))
-        case "tokens":
-            target.set_major_formatter(ScaledFormatter())
-        case "flops":
-            target.set_major_formatter(FuncFormatter(times_ten))
-        case "time":
-            pass
-    target.set_minor_formatter(NullFormatter())
+def tick_label(text: str) -> str:
+    """The label of a tick as it is printed: `2.5k` with a space, `3e-4` as 3·10⁻⁴ in mathematical type."""
+    if match := _SUFFIXED.fullmatch(text):
+        return f"{match[1]} {match[2]}"
+    if match := _POWER.fullmatch(text):
+        power = f"10^{{{int(match[2])}}}"
+        return f"${power}$" if match[1] == "1" else rf"${match[1]}\cdot{power}$"
+    return text

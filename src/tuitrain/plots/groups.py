@@ -91,7 +91,8 @@ def _mean_curve(series: Sequence[Series], metric: Metric, number: int, label: st
         return []
     x: FloatArray = np.geomspace(low, high, _POSITIONS) if log_x and low > 0 else np.linspace(low, high, _POSITIONS)
     values = np.stack([np.interp(x, each.x, each.y) for each in series]) * metric.factor
-    return [Curve(x, values.mean(axis=0), role, label, sign, std=values.std(axis=0, ddof=1))]
+    mean, std = values.mean(axis=0), values.std(axis=0, ddof=1)
+    return [Curve(x, mean, role, label, sign, order=number, std=std, smoothing=series[0].smoothing)]
 
 
 GROUPABLE_PANELS: tuple[Panel, ...] = tuple(replace(panel, builder=partial(_build, panel)) for panel in COMPARE_PANELS)

@@ -56,8 +56,12 @@ def limits(plot: Plot, options: ChartOptions | None = None, kept: Limits | None 
     values = x.values(log_x)
     data: tuple[Curve | Points, ...] = (*plot.lines, *plot.points)
     shown = [usable(part.y[slice(*visible(part.x, values))], plot.log) for part in data]
-    shown += [usable(np.array([level.y]), plot.log) for level in plot.levels if level.in_range]
-    shown = [each for each in shown if len(each)]
+    levels = [usable(np.array([level.y]), plot.log) for level in plot.levels if level.in_range]
+    raw_roles = {curve.role.removesuffix(".faint") for curve in plot.curves if not curve.smoothing}
+    # A smoothed curve spreads an outlier over its window, so the raw one below it decides.
+    recorded = [each for part, each in zip(data, shown, strict=True) if not _is_repeated(part, raw_roles)]
+    recorded = [each for each in (*recorded, *levels) if len(each)]
+    shown = [each for each in (*shown, *levels) if len(each)]
     at_edges = [height for line in plot.lines for height in crossings(line, x, log_x, plot.log) if height is not None]
     ends = [Range(*scaled(np.array([each.min(), each.max()]), plot.log).tolist()) for each in shown]
     heights = [*(end for each in ends for end in (each.low, each.high)), *at_edges]
@@ -65,7 +69,7 @@ def limits(plot: Plot, options: ChartOptions | None = None, kept: Limits | None 
         return Limits(x, Range(0, 1), log_x=log_x)
     bottom, top = low, high = min(heights), max(heights)
     if plot.clip and shown:
-        fences = _common_fences(plot, shown, values)
+        fences = _common_fences(plot, recorded or shown, values)
         inner = [height for height in at_edges if fences.low <= height <= fences.high]
         for each, whole in zip(shown, ends, strict=True):
             inner += _within(each, whole, fences, plot.log)
@@ -205,6 +209,11 @@ def _within(values: FloatArray, ends: Range, fences: Range, log: bool) -> list[f
     positions = scaled(values, log)
     inside = positions[(positions >= fences.low) & (positions <= fences.high)]
     return [float(inside.min()), float(inside.max())] if len(inside) else []
+
+
+def _is_repeated(part: Curve | Points, raw_roles: set[str]) -> bool:
+    """Whether a curve is the smoothed form of one that is drawn as recorded."""
+    return isinstance(part, Curve) and part.smoothing > 0 and part.role in raw_roles
 
 
 def _common_fences(plot: Plot, shown: Sequence[FloatArray], x: Range) -> Range:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tuitrain.plots.axes import Range, XAxis
 from tuitrain.runs import FloatArray
@@ -87,8 +88,8 @@ class SecondAxis:
     """A second scale for the same curves at the right of a figure: `forward` of the values of the first, vectorised."""
 
     title: str
-    forward: Callable[[FloatArray], FloatArray]
-    inverse: Callable[[FloatArray], FloatArray]
+    forward: Callable[[ArrayLike], FloatArray]
+    inverse: Callable[[ArrayLike], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Plot:
     @property
     def uncoloured(self) -> Plot:
         """The same without the raw curve under a smoothed one, which differs from it by its colour alone."""
-        return replace(self, curves=tuple(curve for curve in self.curves if curve.name != "raw"))
+        return replace(self, curves=tuple(curve for curve in self.curves if curve.name != RAW))
 
 
 @dataclass(frozen=True)

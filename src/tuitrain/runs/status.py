@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import socket
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,30 +50,29 @@ class Status(enum.StrEnum):
 
 @dataclass
 class Liveness:
-    """What the records of a log, in their order, say about whether its run is alive."""
+    """What the records of a log say of whether its run lives, taken in in their order."""
 
     end: End | None = None
     stage: Stage | None = None
     last_time: float | None = None
     has_steps: bool = False
 
-    def absorb(self, records: Iterable[AnyRecord]) -> None:
-        """Add further records."""
-        for record in records:
-            self.last_time = record.time
-            match record:
-                case Step():
-                    # Steps after an end are of a later attempt, also where its first record cannot be read.
-                    self.end, self.stage, self.has_steps = None, None, True
-                case Run():
-                    self.end = None
-                case Stage():
-                    self.end, self.stage = None, record
-                case End():
-                    self.end, self.stage = record, None
+    def take(self, record: AnyRecord) -> None:
+        """Take in one more record."""
+        self.last_time = record.time
+        match record:
+            case Step():
+                # Steps after an end are of a later attempt, also where its first record cannot be read.
+                self.end, self.stage, self.has_steps = None, None, True
+            case Run():
+                self.end = None
+            case Stage():
+                self.end, self.stage = None, record
+            case End():
+                self.end, self.stage = record, None
 
     @property
-    def has_begun(self) -> bool:
+    def begun(self) -> bool:
         """Whether the newest attempt has made a step."""
         return self.has_steps and self.stage is None
 

@@ -130,11 +130,12 @@ def curves(
     """The metric of every run: alone raw and smoothed, several only smoothed, each with its glyph.
 
     What earlier attempts did of a run alone lies below. derive: makes what is shown of the metric of a run. name: of
-    the curve in a figure of one run. raw: with the raw curves of several runs.
+    the curve in a figure of one run. raw: with the raw curves of several runs, and in a figure with earlier attempts.
     """
     weight = request.smoothing if smooth else 0.0
     several = len(request.runs) > 1
-    drawn = [] if several or not request.runs else _superseded(request.runs[0], metric, request, derive)
+    alone = len(request.runs) == 1 and (raw or not request.for_figure)
+    drawn = _superseded(request.runs[0], metric, request, derive) if alone else []
     # The run in focus lies on top.
     pairs = zip(request.runs, run_names(request.runs), strict=True)
     for run, run_name in sorted(pairs, key=lambda pair: pair[0] is request.run):
