@@ -171,13 +171,13 @@ async def test_the_wheel_zooms_around_the_pointer_and_dragging_pans(run: RunDire
     async with running("watch", [run], run.path.parent) as (app, pilot):
         widget = app.screen.query_one("#chart-loss", Chart)
         column = widget.areas[0].left + 15
-        under = widget.place(column)
+        under = widget.x_at(column)
         assert under is not None
         await mouse(pilot, events.MouseScrollUp, widget, column)
         await until(pilot, lambda: app.state.zoom is not None)
         zoom = app.state.zoom
         assert zoom is not None and zoom.low < under < zoom.high
-        assert widget.place(column) == pytest.approx(under, abs=3)  # The labels may have become wider.
+        assert widget.x_at(column) == pytest.approx(under, abs=3)  # The labels may have become wider.
         await mouse(pilot, events.MouseDown, widget, column)
         await mouse(pilot, events.MouseMove, widget, column - 8)
         await mouse(pilot, events.MouseUp, widget, column - 8)
@@ -193,7 +193,7 @@ async def test_the_mouse_places_the_crosshair_while_it_is_on(run: RunDirectory) 
         assert app.state.crosshair is None
         await pilot.press("i")
         await mouse(pilot, events.MouseMove, widget, 30)
-        await until(pilot, lambda: app.state.crosshair == widget.place(30))
+        await until(pilot, lambda: app.state.crosshair == widget.x_at(30))
 
 
 async def test_outliers_are_shown_on_request(run: RunDirectory) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tuitrain.analysis.compare import Comparison
 from tuitrain.analysis.groups import Member, group_runs
-from tuitrain.analysis.metrics import Metric, metric_of
+from tuitrain.analysis.metrics import Metric
 from tuitrain.analysis.series import Axis
 from tuitrain.plots.model import Curve, HeatMap, Plot
 from tuitrain.plots.panels import COMPARE_PANELS
@@ -71,13 +71,13 @@ def _build(panel: Panel, request: PlotRequest) -> Plot | HeatMap:
     compared = grouped(request)
     if compared is None:
         return panel.build(request)
-    metric = panel.metrics[0] if panel.id != "throughput" else metric_of("tokens_per_sec")
+    metric = panel.metrics[0]
     runs = dict(zip(run_names(request.runs), request.runs, strict=True))
     curves: list[Curve] = []
     for number, (label, members) in enumerate(zip(compared.names, compared.groups, strict=True)):
         series = [runs[name].series.of(metric.key, request.x, request.smoothing) for name in members]
         curves += _mean_curve([each for each in series if len(each.x)], metric, number, label, request.log_x)
-    grouped_plot = plot(request, metric, curves=tuple(curves), markers=(), clip=True, keep_first=panel.id == "loss")
+    grouped_plot = plot(request, metric.key, curves=tuple(curves), markers=(), clip=True, keep_first=panel.id == "loss")
     return replace(grouped_plot, title=f"{metric.label}, mean ± std", value="")
 
 

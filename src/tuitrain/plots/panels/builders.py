@@ -47,39 +47,46 @@ class Panel:
 
     def build(self, request: PlotRequest) -> Plot | HeatMap:
         """What there is to draw now."""
-        built = self.builder(request) if self.builder else declared(request, self.metrics, self.empty(request))
+        names = [metric.key for metric in self.metrics]
+        built = self.builder(request) if self.builder else declared(request, names, empty=self.empty(request))
         doing = preparation(request.run.history, request.run.status) if request.run else None
         return replace(built, empty=doing) if doing and built.empty == NO_DATA else built
 
 
-def declared(request: PlotRequest, metrics: Sequence[Metric], empty: str = NO_DATA, **more: Any) -> Plot:
+def declared(request: PlotRequest, names: Sequence[str], **more: Any) -> Plot:
     """The plot of metrics by their declarations alone: one of every run, or of a run alone each with a glyph."""
-    first = metrics[0]
+    first = metric_of(names[0])
     more = {"clip": first.source != "system", **more}
     if first.source == "system":
         # The use of a machine is seen against all that it has.
         more = {"from_zero": True, "levels": (Level(100.0, "grid"),) if first.unit == "%" else (), **more}
-    if len(metrics) == 1 or len(request.runs) != 1:
-        return plot(request, first, curves=curves(request, first), empty=empty, **more)
-    run = request.runs[0]
-    beside = [
-        curve_beside(run, number, metric, run.series.of(metric.key, request.x, request.smoothing))
-        for number, metric in enumerate(metrics)
-    ]
-    return plot(request, first, curves=tuple(curve for curve in beside if len(curve.x)), empty=empty, **more)
+    if len(names) > 1 and len(request.runs) == 1:
+        run = request.runs[0]
+        beside = (
+            curve_beside(run, number, name, run.series.of(name, request.x, request.smoothing))
+            for number, name in enumerate(names)
+        )
+        more = {"curves": tuple(curve for curve in beside if len(curve.x)), **more}
+    return plot(request, first.key, **more)
 
 
-def curve_beside(run: PlotRun, number: int, metric: Metric, series: Series) -> Curve:
+def curve_beside(run: PlotRun, number: int, name: str, series: Series) -> Curve:
     """One of several metrics of a run alone: each has its own hue and glyph, as runs have where there are several."""
-    role = run_role((run.index + number) % RUN_COLOURS)
+    role, metric = run_role((run.index + number) % RUN_COLOURS), metric_of(name)
     return Curve(
         series.x, series.y * metric.factor, role, metric.legend or metric.title, glyph(number), number,
         smoothing=series.smoothing,
     )  # fmt: skip
 
 
-def plot(request: PlotRequest, metric: Metric, **more: Any) -> Plot:
-    """A plot with the settings of the request, and the newest value of the run in focus in its title."""
+def plot(request: PlotRequest, name: str, **more: Any) -> Plot:
+    """A plot of a metric with the settings of the request, and the newest value of the run in focus in its title.
+
+    Its curves are those of `curves`, unless given.
+    """
+    metric = metric_of(name)
+    if "curves" not in more:
+        more["curves"] = curves(request, name)
     value = request.run.series.newest(metric) if request.run else None
     settings: dict[str, Any] = {"log": request.log or metric.scale == "log", "markers": event_markers(request), **more}
     if request.for_figure:
@@ -121,17 +128,18 @@ Derive = Callable[[PlotRun, Series], Series]
 
 def curves(
     request: PlotRequest,
-    metric: Metric,
+    name: str,
     smooth: bool = True,
     derive: Derive | None = None,
-    name: str = "",
+    label: str = "",
     raw: bool = False,
 ) -> tuple[Curve, ...]:
-    """The metric of every run: alone raw and smoothed, several only smoothed, each with its glyph.
+    """The metric of this name of every run: alone raw and smoothed, several only smoothed, each with its glyph.
 
-    What earlier attempts did of a run alone lies below. derive: makes what is shown of the metric of a run. name: of
-    the curve in a figure of one run. raw: with the raw curves of several runs, and in a figure with earlier attempts.
+    Superseded steps of a run alone lie below. derive: computes what is shown from the metric. label: of the curve in a
+    figure of one run. raw: with the raw curves of several runs, and in a figure with superseded steps.
     """
+    metric = metric_of(name)
     weight = request.smoothing if smooth else 0.0
     several = len(request.runs) > 1
     alone = len(request.runs) == 1 and (raw or not request.for_figure)
@@ -149,8 +157,8 @@ def curves(
         if several:
             drawn.append(replace(curve_of(series, metric, role, run_name, glyph(run.index)), order=run.index))
         else:
-            label = name if request.for_figure else f"smooth {weight:g}" if series.smoothing else ""
-            drawn.append(curve_of(series, metric, role, label))
+            smoothed = f"smooth {weight:g}" if series.smoothing else ""
+            drawn.append(curve_of(series, metric, role, label if request.for_figure else smoothed))
     return tuple(drawn)
 
 
@@ -189,9 +197,9 @@ def validation_points(request: PlotRequest, column: str, factor: float = 1.0) ->
     return tuple(points)
 
 
-def mean_level(request: PlotRequest, metric: Metric) -> tuple[Level, ...]:
+def mean_level(request: PlotRequest, name: str) -> tuple[Level, ...]:
     """The mean over the whole run, of one run alone; the same as in every table."""
-    mean = request.runs[0].series.mean(metric.key) if len(request.runs) == 1 else None
+    metric, mean = metric_of(name), request.runs[0].series.mean(name) if len(request.runs) == 1 else None
     if mean is None or not math.isfinite(y := mean * metric.factor):
         return ()
     return (Level(y, "level", f"mean {metric.text(mean) if request.for_figure else short(y)}"),)

@@ -19,41 +19,35 @@ NO_STATS = "n/a: this run measures no gradient statistics; set telemetry.grad_st
 
 def grad_norm(request: PlotRequest) -> Plot:
     """The norm before clipping, and the level at which it is clipped."""
-    metric = metric_of("grad_norm")
     clip = clip_level(request.run.history) if request.run else None
     # The level shows only where the norms come near it: far above them it would press the curve flat.
     levels = () if not clip else (Level(clip, "clip", f"clip {clip:g}", in_range=False),)
-    return plot(request, metric, curves=curves(request, metric), levels=levels, clip=True)
+    return plot(request, "grad_norm", levels=levels, clip=True)
 
 
 def grad_stats(request: PlotRequest) -> Plot:
     """Mean, standard deviation and largest element, by size: they lie decades apart."""
-    spread = metric_of("grad_std")
     if len(request.runs) != 1:
-        return plot(request, spread, curves=curves(request, spread), empty=_missing(request))
+        return plot(request, "grad_std", empty=_missing(request))
     run = request.runs[0]
-    parts = []
-    for number, key in enumerate(("grad_std", "grad_max", "grad_mean")):
-        series = run.series.of(key, request.x)
-        if len(series.x):
-            size = Series(series.x, np.abs(series.y))
-            parts.append(curve_beside(run, number, metric_of(key), size))
-    found = plot(request, spread, curves=tuple(parts), log=True, empty=_missing(request))
-    return replace(found, title="gradient elements", value=f"std {found.value}" if found.value else "")
+    names = ("grad_std", "grad_max", "grad_mean")
+    beside = [curve_beside(run, number, name, run.series.of(name, request.x)) for number, name in enumerate(names)]
+    sizes = tuple(replace(curve, y=np.abs(curve.y)) for curve in beside if len(curve.x))
+    chart = plot(request, "grad_std", curves=sizes, log=True, empty=_missing(request))
+    return replace(chart, title="gradient elements", value=f"std {chart.value}" if chart.value else "")
 
 
 def update_ratio(request: PlotRequest) -> Plot:
     """Norm of an update by the norm of the weights; about 1e-3 is usual."""
-    metric = metric_of("update_ratio")
-    found = curves(request, metric_of("update_norm"), derive=lambda run, series: _by_weights(run, series, request))
+    ratios = curves(request, "update_norm", derive=lambda run, series: _by_weights(run, series, request))
     run = request.run
     update, weight = (run.history.steps.last(key) if run else None for key in ("update_norm", "param_norm"))
-    value = metric.text(update / weight) if update is not None and weight else ""
-    return replace(plot(request, metric, curves=found, empty=_missing(request)), value=value)
+    value = metric_of("update_ratio").text(update / weight) if update is not None and weight else ""
+    return replace(plot(request, "update_ratio", curves=ratios, empty=_missing(request)), value=value)
 
 
 def _by_weights(run: PlotRun, updates: Series, request: PlotRequest) -> Series:
-    """Norms of updates by the norm of the weights at the same places; nothing where that is not known."""
+    """Norms of updates by the norm of the weights at the same x; nothing where that is not known."""
     weights = run.series.of("param_norm", request.x)
     if not len(weights.x):
         return NO_SERIES

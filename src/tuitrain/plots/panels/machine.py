@@ -18,34 +18,33 @@ NO_GPU = "n/a: this run has no accelerator"
 
 def memory(request: PlotRequest) -> Plot:
     """Memory of the process on its device, and what the device has."""
-    peak, allocated = metric_of("mem_peak_gb"), metric_of("mem_allocated_gb")
     levels = _capacity(request)
     if len(request.runs) != 1:
-        return plot(request, peak, curves=curves(request, peak, smooth=False), levels=levels, from_zero=True)
+        peaks = curves(request, "mem_peak_gb", smooth=False)
+        return plot(request, "mem_peak_gb", curves=peaks, levels=levels, from_zero=True)
     run = request.runs[0]
-    role = run_role(run.index)
-    parts = tuple(
-        curve_of(series, metric, role + faint, name)
-        for metric, faint, name in ((peak, "", "peak"), (allocated, ".faint", "allocated"))
-        if len((series := run.series.of(metric.key, request.x)).x)
+    both = tuple(
+        curve_of(series, metric_of(name), run_role(run.index) + faint, metric_of(name).legend)
+        for name, faint in (("mem_peak_gb", ""), ("mem_allocated_gb", ".faint"))
+        if len((series := run.series.of(name, request.x)).x)
     )
-    found = plot(request, peak, curves=parts, levels=levels, from_zero=True)
-    return replace(found, title="memory", empty=NO_MEMORY if has_steps(request) else NO_DATA)
+    empty = NO_MEMORY if has_steps(request) else NO_DATA
+    return replace(
+        plot(request, "mem_peak_gb", curves=both, levels=levels, from_zero=True, empty=empty), title="memory"
+    )
 
 
 def gpu_memory(request: PlotRequest) -> Plot:
     """Memory in use on the fullest GPU, by all processes, and what it has."""
-    metric = metric_of("gpu_mem_used_gb")
-    return declared(request, (metric,), no_gpu(request), levels=_capacity(request))
+    return declared(request, ("gpu_mem_used_gb",), empty=no_gpu(request), levels=_capacity(request))
 
 
 def ram(request: PlotRequest) -> Plot:
     """Memory of the host in use, and what it has."""
-    metric = metric_of("ram_used_gb")
     system = request.run.history.system if request.run else None
     total = system.ram_total_gb if system else None
     levels = () if total is None else (Level(total, "clip", f"of {total:.4g} GB", in_range=False),)
-    return declared(request, (metric,), no_readings(request), levels=levels)
+    return declared(request, ("ram_used_gb",), empty=no_readings(request), levels=levels)
 
 
 def _capacity(request: PlotRequest) -> tuple[Level, ...]:

@@ -9,9 +9,9 @@ import numpy as np
 from tuitrain.analysis.metrics import metric_of
 from tuitrain.events import Run
 from tuitrain.plots.model import NO_DATA, Plot
-from tuitrain.plots.panels.builders import curve_beside, curves, declared, mean_level, plot, recorded
+from tuitrain.plots.panels.builders import curve_beside, declared, mean_level, plot, recorded
 from tuitrain.plots.request import PlotRequest, PlotRun
-from tuitrain.plots.series import Series
+from tuitrain.plots.series import NO_SERIES, Series
 from tuitrain.runs import FloatArray
 
 NO_PEAK = "n/a: peak of this device is unknown; set hardware.peak_tflops"
@@ -21,20 +21,13 @@ ONE_PROCESS = "n/a: this run has one process, which waits for no other"
 
 def mfu(request: PlotRequest) -> Plot:
     """MFU; where no peak is known to relate it to, the achieved TFLOP/s."""
-    metric = metric_of("mfu")
     record = request.run.history.run if request.run else None
     known = record is None or record.hardware is None or record.hardware.peak_tflops is not None
     reason = why_no_mfu(record)
     if (not known or request.for_figure) and not recorded(request, "mfu") and recorded(request, "tflops"):
-        metric = metric_of("tflops")
-        return plot(
-            request, metric, curves=curves(request, metric), levels=mean_level(request, metric), clip=True, note=NO_MFU,
-            notes=(reason,),
-        )  # fmt: skip
+        return plot(request, "tflops", levels=mean_level(request, "tflops"), clip=True, note=NO_MFU, notes=(reason,))
     empty = reason if request.for_figure else NO_DATA if known else NO_PEAK
-    return plot(
-        request, metric, curves=curves(request, metric), levels=mean_level(request, metric), clip=True, empty=empty
-    )
+    return plot(request, "mfu", levels=mean_level(request, "mfu"), clip=True, empty=empty)
 
 
 def why_no_mfu(run: Run | None) -> str:
@@ -50,8 +43,7 @@ def why_no_mfu(run: Run | None) -> str:
 
 def throughput(request: PlotRequest) -> Plot:
     """Tokens per second of all processes, and their mean."""
-    metric = metric_of("tokens_per_sec")
-    return plot(request, metric, curves=curves(request, metric), levels=mean_level(request, metric), clip=True)
+    return plot(request, "tokens_per_sec", levels=mean_level(request, "tokens_per_sec"), clip=True)
 
 
 def step_time(request: PlotRequest) -> Plot:
@@ -59,33 +51,31 @@ def step_time(request: PlotRequest) -> Plot:
 
     Computing is what the other two leave; the wait for the slowest process is what is known of communication.
     """
-    whole = metric_of("step_time_ms")
     if len(request.runs) != 1:
-        return plot(request, whole, curves=curves(request, whole), clip=True)
+        return plot(request, "step_time_ms", clip=True)
     run = request.runs[0]
     step, data, wait = (
-        run.series.of(key, request.x, request.smoothing) for key in ("step_time_ms", "data_time_ms", "rank_skew_ms")
+        run.series.of(name, request.x, request.smoothing) for name in ("step_time_ms", "data_time_ms", "rank_skew_ms")
     )
-    parts = [curve_beside(run, 0, whole, step)]
-    if len(step.x) and len(data.x):
-        parts.append(curve_beside(run, 1, metric_of("compute_time_ms"), _rest(step, data, wait)))
-    for number, (key, series) in enumerate((("data_time_ms", data), ("rank_skew_ms", wait)), start=2):
-        if len(series.x):
-            parts.append(curve_beside(run, number, metric_of(key), series))
-    shown = tuple(replace(each, name="wait") if each.name == "skew" else each for each in parts if len(each.x))
-    return plot(request, whole, curves=shown, from_zero=True, clip=True)
+    split = {
+        "step_time_ms": step, "compute_time_ms": _compute_time(step, data, wait), "data_time_ms": data,
+        "rank_skew_ms": wait,
+    }  # fmt: skip
+    beside = [curve_beside(run, number, name, series) for number, (name, series) in enumerate(split.items())]
+    shown = tuple(replace(each, name="wait") if each.name == "skew" else each for each in beside if len(each.x))
+    return plot(request, "step_time_ms", curves=shown, from_zero=True, clip=True)
 
 
-def _rest(step: Series, data: Series, wait: Series) -> Series:
-    """What is left of the step time; with several processes where their wait is known."""
+def _compute_time(step: Series, data: Series, wait: Series) -> Series:
+    """What is left of the step time; with several processes where their wait is known. Empty where parts are not."""
+    if not len(step.x) or not len(data.x):
+        return NO_SERIES
     x = wait.x if len(wait.x) else step.x
-    of_step, of_data = (_at(series, x) for series in (step, data))
-    rest = of_step - of_data - (wait.y if len(wait.x) else 0.0)
-    return Series(x, rest)
+    return Series(x, _at(step, x) - _at(data, x) - (wait.y if len(wait.x) else 0.0))
 
 
 def _at(series: Series, x: FloatArray) -> FloatArray:
-    """The newest value of a series at each place."""
+    """The newest value of a series at each x."""
     if len(series.x) == len(x):
         return series.y
     return series.y[np.maximum(np.searchsorted(series.x, x, "right") - 1, 0)]
@@ -93,11 +83,11 @@ def _at(series: Series, x: FloatArray) -> FloatArray:
 
 def ranks(request: PlotRequest) -> Plot:
     """The slowest process: its step time, and how long the fastest waits for it."""
-    metrics = metric_of("rank_skew_ms"), metric_of("step_time_max_ms")
-    found = declared(request, metrics, ONE_PROCESS if _alone(request) else NO_DATA, clip=True)
+    empty = ONE_PROCESS if _alone(request) else NO_DATA
+    chart = declared(request, ("rank_skew_ms", "step_time_max_ms"), empty=empty)
     if len(request.runs) != 1:
-        return found
-    return replace(found, title="ranks" if found.has_data else "ranks, ms", value=_slowest(request.runs[0]))
+        return chart
+    return replace(chart, title="ranks" if chart.has_data else "ranks, ms", value=_slowest(request.runs[0]))
 
 
 def _slowest(run: PlotRun) -> str:

@@ -36,14 +36,13 @@ _SAME = 0.01
 
 
 def loss(request: PlotRequest) -> Plot:
-    """Training loss of every run, validation as stars; of a live run alone how it is expected to end."""
-    metric = metric_of("loss")
-    found = list(curves(request, metric, name="training", raw=request.for_figure))
+    """Training loss of every run, validation as points; of a live run alone how it is expected to end."""
+    shown = curves(request, "loss", label="training", raw=request.for_figure)
     alone = len(request.runs) == 1
     if alone:
-        found += _projected(request.runs[0], request)
+        shown += tuple(_projected(request.runs[0], request))
     return plot(
-        request, metric, curves=tuple(found), points=validation_points(request, "loss"), clip=True, keep_first=True,
+        request, "loss", curves=shown, points=validation_points(request, "loss"), clip=True, keep_first=True,
         notes=_loss_notes(request), second_axis=PERPLEXITY if alone else None,
     )  # fmt: skip
 
@@ -67,16 +66,15 @@ def _loss_notes(request: PlotRequest) -> tuple[str, ...]:
 
 def validation_loss(request: PlotRequest) -> Plot:
     """The loss of the evaluations as a curve with their marks on it."""
-    metric = metric_of("val_loss")
     points, several = validation_points(request, "loss"), len(request.runs) > 1
-    found = tuple(
+    shown = tuple(
         Curve(each.x, each.y, run_role(run.index), name if several else "", glyph(run.index) if several else "",
               order=each.order)
         for run, name, each in zip(request.runs, run_names(request.runs), points, strict=True)
         if len(each.x)
     )  # fmt: skip
     notes = _loss_notes(request) if several else ()
-    return plot(request, metric, curves=found, points=points, clip=True, keep_first=True, notes=notes)
+    return plot(request, "val_loss", curves=shown, points=points, clip=True, keep_first=True, notes=notes)
 
 
 def _projected(run: PlotRun, request: PlotRequest) -> list[Curve]:
@@ -98,10 +96,9 @@ def _projected(run: PlotRun, request: PlotRequest) -> list[Curve]:
 
 
 def perplexity(request: PlotRequest) -> Plot:
-    """exp(loss), and the perplexity of the evaluations as stars."""
-    metric = metric_of("perplexity")
-    found = curves(request, metric_of("loss"), derive=lambda run, series: _exp(series), name="training")
-    return plot(request, metric, curves=found, points=validation_points(request, "perplexity"), clip=True)
+    """exp(loss), and the perplexity of the evaluations as points."""
+    shown = curves(request, "loss", derive=lambda run, series: _exp(series), label="training")
+    return plot(request, "perplexity", curves=shown, points=validation_points(request, "perplexity"), clip=True)
 
 
 def _exp(series: Series) -> Series:
@@ -111,23 +108,21 @@ def _exp(series: Series) -> Series:
 
 def accuracy(request: PlotRequest) -> Plot:
     """Share of the next tokens that were right, in training and in the evaluations."""
-    metric = metric_of("accuracy")
-    points = validation_points(request, "accuracy", metric.factor)
-    found = curves(request, metric, name="training")
-    return plot(request, metric, curves=found, points=points, clip=True, keep_first=True)
+    points = validation_points(request, "accuracy", metric_of("accuracy").factor)
+    shown = curves(request, "accuracy", label="training")
+    return plot(request, "accuracy", curves=shown, points=points, clip=True, keep_first=True)
 
 
 def learning_rate(request: PlotRequest) -> Plot:
     """The learning rate; of a run alone with the schedule it follows, to the end."""
-    metric = metric_of("lr")
-    found = curves(request, metric, smooth=False)
+    shown = curves(request, "lr", smooth=False)
     if request.for_figure:
         lines, notes = _warmup_end(request)
-        return plot(request, metric, curves=found, from_zero=True, vertical_lines=lines, notes=notes)
+        return plot(request, "lr", curves=shown, from_zero=True, vertical_lines=lines, notes=notes)
     if len(request.runs) == 1:
-        named = tuple(replace(each, name="now", glyph="●") for each in found[-1:])
-        found = (*_planned(request.runs[0], request), *found[:-1], *named)
-    return plot(request, metric, curves=found, from_zero=True)
+        named = tuple(replace(each, name="now", glyph="●") for each in shown[-1:])
+        shown = (*_planned(request.runs[0], request), *shown[:-1], *named)
+    return plot(request, "lr", curves=shown, from_zero=True)
 
 
 def _warmup_end(request: PlotRequest) -> tuple[tuple[VerticalLine, ...], tuple[str, ...]]:
@@ -145,16 +140,16 @@ def _warmup_end(request: PlotRequest) -> tuple[tuple[VerticalLine, ...], tuple[s
 def tokens(request: PlotRequest) -> Plot:
     """Cumulative tokens; of a run alone against its budget, or else the tokens of all its steps."""
     metric = metric_of("tokens")
-    found = plot(request, metric, curves=curves(request, metric, smooth=False), from_zero=True)
+    chart = plot(request, "tokens", curves=curves(request, "tokens", smooth=False), from_zero=True)
     done = request.runs[0].history.tokens if len(request.runs) == 1 else None
     if not done:
-        return found
+        return chart
     target, kind = _token_target(request.runs[0].history)
     if not target:
-        return replace(found, notes=(f"{metric.text(done)} (no budget is set)",))
+        return replace(chart, notes=(f"{metric.text(done)} (no budget is set)",))
     level = Level(target, "level", f"{kind} {metric.text(target)}", in_range=target <= 5 * done)
     share = f"{metric.text(done)} of {metric.text(target)} ({kind}): {100 * done / target:.3g} %"
-    return replace(found, value=f"{metric.text(done)}, {100 * done / target:.3g} %", levels=(level,), notes=(share,))
+    return replace(chart, value=f"{metric.text(done)}, {100 * done / target:.3g} %", levels=(level,), notes=(share,))
 
 
 def _token_target(history: RunHistory) -> tuple[float | None, str]:

@@ -1,17 +1,17 @@
-"""What lies over the curves: annotations, the crosshair and its values, and the glyphs that tell runs apart."""
+"""What lies over the curves: markers, the crosshair and the values at it, and the glyphs that tell runs apart."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuitrain.analysis import units
-from tuitrain.analysis.metrics import BY_KEY
+from tuitrain.analysis.metrics import BY_KEY, Metric
 from tuitrain.plots.event_markers import SIGNS, markers_by_column
 from tuitrain.plots.model import Curve, Marker, Plot
 from tuitrain.plots.x_scale import XScale
@@ -24,14 +24,11 @@ _GLYPH_EVERY = 24
 """Columns between the glyphs along a curve."""
 _NEAR_COLUMNS = 2
 """At most so far from the crosshair are the points and markers that the readout names."""
-
-_FEW = 3
-"""Digits where there is no room for five."""
-_BRIEF = 4
-"""Of the forms of a readout of several runs the shortest that has names."""
+_DIGITS, _FEW_DIGITS = 5, 3
+"""Of a value without a unit, and where there is little room."""
 _WORD = re.compile(r"(?:[^\s·_/-]|(?<=\de)-(?=\d))+")
 """A word of a name; `1e-3` is one."""
-_SHORT = 14
+_SHORT_NAME = 14
 """Cells of a name that is shortened."""
 
 Owner = NDArray[np.intp]
@@ -63,8 +60,8 @@ def draw_glyphs(canvas: Canvas, curves: Sequence[Curve], owner: Owner) -> None:
     marked = [index for index, curve in enumerate(curves) if curve.glyph]
     if len(marked) < 2:
         return
-    for place, index in enumerate(marked):
-        first = _GLYPH_EVERY // 4 + _GLYPH_EVERY * place // len(marked)
+    for number, index in enumerate(marked):
+        first = _GLYPH_EVERY // 4 + _GLYPH_EVERY * number // len(marked)
         for column in range(first, canvas.columns, _GLYPH_EVERY):
             rows = np.flatnonzero(owner[:, column] == index)
             if len(rows):
@@ -72,51 +69,40 @@ def draw_glyphs(canvas: Canvas, curves: Sequence[Curve], owner: Owner) -> None:
 
 
 def readout(plot: Plot, at: float, scale: XScale, room: int) -> list[Line]:
-    """What stands at the crosshair: of each curve its nearest recorded point, near stars, near marks.
+    """The values at the crosshair: of each curve its nearest recorded point, then points and markers near it.
 
-    Where there is little room, those of several runs give up marks and stars, then digits, then names; those of a run
+    Where there is little room, those of several runs lose markers and points, then digits, then names; those of a run
     alone first the names, which their colours tell too. What does not fit even so is for the caller to wrap.
     """
     column = scale.column(at)
-    about = BY_KEY.get(plot.metric)
-
-    def text(value: float, digits: int) -> str:
-        """With the digits and the unit of the metric, or where there is little room with fewer digits and no unit."""
-        return units.exact(value, digits) if about is None or digits == _FEW else about.text(value / about.factor)
-
     reach = (scale.value_at(column + _NEAR_COLUMNS) - scale.value_at(column - _NEAR_COLUMNS)) / 2
-    curves: list[_Reading] = []
-    near_stars: list[_Reading] = []
-    for curve in sorted(plot.curves, key=lambda curve: (curve.order, curve.role)):
-        value = value_near(curve.x, curve.y, at)
-        if value is not None:
-            curves.append(_Reading(curve.glyph or "─", curve.role, curve.name, value))
-    for points in plot.points:
-        value = value_near(points.x, points.y, at, reach)
-        if value is not None:
-            near_stars.append(_Reading(points.glyph, points.role, points.name, value))
+    metric = BY_KEY.get(plot.metric)
+    curves = [
+        _Value(curve.glyph or "─", curve.role, curve.name, value, metric, value_near(curve.x, curve.std, at))
+        for curve in sorted(plot.curves, key=lambda curve: (curve.order, curve.role))
+        if (value := value_near(curve.x, curve.y, at)) is not None
+    ]
+    both = curves + [
+        _Value(points.glyph, points.role, points.name, value, metric)
+        for points in plot.points
+        if (value := value_near(points.x, points.y, at, reach)) is not None
+    ]
     near = {marker.text or marker.kind: marker for marker in plot.markers if abs(marker.x - at) <= reach}
     events = [line(Span(f"{SIGNS[each.kind]} ", each.role), Span(text, "quiet")) for text, each in near.items()][-2:]
-    both = [*curves, *near_stars]
-    alone = sum(bool(curve.glyph) for curve in plot.curves) < 2
-    if alone:
-        forms = [
-            [*_entries(both, text), *events], [*_entries(both, text, named=False), *events], _entries(both, text),
-            _entries(both, text, named=False), _entries(curves, text, _FEW, named=False),
-        ]  # fmt: skip
-    else:
-        names = distinct([each.name for each in curves])
-        brief = [replace(each, name=name) for each, name in zip(curves, names, strict=True)]
-        forms = [
-            [*_entries(both, text), *events], _entries(both, text), _entries(curves, text), _entries(brief, text),
-            _entries(brief, text, _FEW), _entries(curves, text, named=False),
-            _entries(curves, text, _FEW, named=False),
-        ]  # fmt: skip
-    fitting = next((form for form in forms if width(join(form, GAP)) <= room), None)
-    if fitting is None and not alone and width(join(forms[_BRIEF], GAP)) <= 2 * room:
-        # Wrapped to two rows all have their names.
-        return forms[_BRIEF]
-    return forms[-1] if fitting is None else fitting
+    full, values, rough = _entries(both), _entries(curves, named=False), _entries(curves, named=False, short=True)
+    if sum(bool(curve.glyph) for curve in plot.curves) < 2:
+        unnamed = _entries(both, named=False)
+        return _first_fitting([[*full, *events], [*unnamed, *events], full, unnamed], room) or rough
+    names = distinct([each.name for each in curves])
+    named = [replace(each, name=name) for each, name in zip(curves, names, strict=True)]
+    brief = _entries(named, short=True)
+    forms = [[*full, *events], full, _entries(curves), _entries(named), brief, values, rough]
+    # Wrapped to two rows all have their names.
+    return _first_fitting(forms, room) or _first_fitting([brief], 2 * room) or rough
+
+
+def _first_fitting(forms: Sequence[list[Line]], room: int) -> list[Line] | None:
+    return next((form for form in forms if width(join(form, GAP)) <= room), None)
 
 
 def wrapped(entries: Sequence[Line], first: int, others: int) -> list[list[Line]]:
@@ -131,24 +117,30 @@ def wrapped(entries: Sequence[Line], first: int, others: int) -> list[list[Line]
 
 
 @dataclass(frozen=True)
-class _Reading:
+class _Value:
+    """A value at the crosshair, in the unit of the axis."""
+
     sign: str
     role: str
     name: str
     value: float
+    metric: Metric | None
+    std: float | None = None
+
+    def entry(self, named: bool, short: bool) -> Line:
+        """The value with the digits and the unit of its metric; short: with fewer digits and no unit."""
+        if self.metric is None or short:
+            text = units.exact(self.value, _FEW_DIGITS if short else _DIGITS)
+        else:
+            text = self.metric.text(self.value / self.metric.factor)
+        if self.std is not None:
+            text = f"{text} ± {units.exact(self.std, _FEW_DIGITS)}"
+        name = f"{self.name} " if named and self.name else ""
+        return line(Span(f"{self.sign} ", self.role), Span(name, "quiet"), Span(text, "value"))
 
 
-def _entries(
-    readings: Sequence[_Reading], text: Callable[[float, int], str], digits: int = 5, named: bool = True
-) -> list[Line]:
-    return [
-        line(
-            Span(f"{each.sign} ", each.role),
-            Span(f"{each.name} " if named and each.name else "", "quiet"),
-            Span(text(each.value, digits), "value"),
-        )
-        for each in readings
-    ]
+def _entries(values: Sequence[_Value], named: bool = True, short: bool = False) -> list[Line]:
+    return [each.entry(named, short) for each in values]
 
 
 def distinct(names: Sequence[str]) -> list[str]:
@@ -157,9 +149,9 @@ def distinct(names: Sequence[str]) -> list[str]:
     `lr1e-2, lr1e-3`; `0001`. A name without such a word stays whole; what is long is shortened in the middle.
     """
     words = [_WORD.findall(name) for name in names]
-    for place in range(min(map(len, words), default=0)):
-        if len({each[place] for each in words}) == len(words):
-            return _shortened([each[place] for each in words])
+    for index in range(min(map(len, words), default=0)):
+        if len({each[index] for each in words}) == len(words):
+            return _shortened([each[index] for each in words])
     holders = Counter(word for each in words for word in set(each))
     return _shortened(
         [next((word for word in each if holders[word] == 1), name) for name, each in zip(names, words, strict=True)]
@@ -168,17 +160,17 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 def _shortened(names: list[str]) -> list[str]:
     """Names with their middle left out where they are long, as long as they stay different."""
-    ends = _SHORT // 2
-    shorter = [name if len(name) <= _SHORT else f"{name[: ends - 1]}…{name[-ends:]}" for name in names]
+    ends = _SHORT_NAME // 2
+    shorter = [name if len(name) <= _SHORT_NAME else f"{name[: ends - 1]}…{name[-ends:]}" for name in names]
     return shorter if len(set(shorter)) == len(set(names)) else names
 
 
-def value_near(x: FloatArray, y: FloatArray, at: float, reach: float | None = None) -> float | None:
-    """The value of the point nearest to a place, None where it is farther than `reach`.
+def value_near(x: FloatArray, y: FloatArray | None, at: float, reach: float | None = None) -> float | None:
+    """The value of the point nearest to a position of the x axis; None where it is farther than `reach`.
 
     Without a reach a curve goes as far beyond its ends as its points there lie apart.
     """
-    if not len(x):
+    if not len(x) or y is None:
         return None
     after = min(int(np.searchsorted(x, at)), len(x) - 1)
     nearest = after - 1 if after and at - x[after - 1] <= x[after] - at else after

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from textual import events
 from textual.message import Message
 
@@ -22,38 +24,34 @@ class Chart(Lines):
 
     DEFAULT_CSS = "Chart { height: 1fr; width: 1fr; }"
 
+    @dataclass
     class Picked(Message):
         """The chart was clicked on, once or twice."""
 
-        def __init__(self, chart: Chart, twice: bool) -> None:
-            super().__init__()
-            self.chart = chart
-            self.twice = twice
+        chart: Chart
+        twice: bool
 
+    @dataclass
     class Pointed(Message):
-        """The mouse is over a place on the x axis."""
+        """The mouse is over a position of the x axis."""
 
-        def __init__(self, chart: Chart, at: float) -> None:
-            super().__init__()
-            self.chart = chart
-            self.at = at
+        chart: Chart
+        at: float
 
+    @dataclass
     class Zoomed(Message):
         """The wheel turned: `factor` of the range is to stay in sight, with `at` where it is."""
 
-        def __init__(self, chart: Chart, factor: float, at: float) -> None:
-            super().__init__()
-            self.chart = chart
-            self.factor = factor
-            self.at = at
+        chart: Chart
+        factor: float
+        at: float
 
+    @dataclass
     class Dragged(Message):
-        """The canvas was pulled to the right by so many columns."""
+        """The canvas was dragged to the right by so many columns."""
 
-        def __init__(self, chart: Chart, columns: int) -> None:
-            super().__init__()
-            self.chart = chart
-            self.columns = columns
+        chart: Chart
+        columns: int
 
     def __init__(self, panel: str) -> None:
         super().__init__(id=f"chart-{panel}", classes="chart")
@@ -63,7 +61,7 @@ class Chart(Lines):
         self._drawing = Drawing([])
         self._options = ChartOptions()
         self._held: int | None = None
-        self._pulled = False
+        self._dragged = False
 
     def show_plot(self, plot: Plot | HeatMap, selected: bool) -> None:
         """Draw this plot from now on, with the options of the state where it has the state's x axis."""
@@ -98,22 +96,22 @@ class Chart(Lines):
             return None
         return x_range(self.plot, ChartOptions(log_x=self.areas[0].scale.log))
 
-    def place(self, column: int) -> float | None:
-        """The place on the x axis at a column of the widget; None beside the canvas."""
+    def x_at(self, column: int) -> float | None:
+        """The value of the x axis at a column of the widget; None beside the canvas."""
         for area in self.areas:
             if 0 <= column - area.left < area.scale.columns:
                 return area.scale.value_at(column - area.left)
         return None
 
     async def on_click(self, event: events.Click) -> None:
-        if self._pulled:
-            self._pulled = False
+        if self._dragged:
+            self._dragged = False
             return
         self._point(event.x)
         self.post_message(self.Picked(self, event.chain > 1))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        self._held, self._pulled = event.x, False
+        self._held, self._dragged = event.x, False
         self.capture_mouse()
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
@@ -124,7 +122,7 @@ class Chart(Lines):
         if self._held is not None:
             if event.x != self._held:
                 self.post_message(self.Dragged(self, event.x - self._held))
-                self._held, self._pulled = event.x, True
+                self._held, self._dragged = event.x, True
         else:
             self._point(event.x)
 
@@ -135,10 +133,10 @@ class Chart(Lines):
         self._wheel(event, 1 / _WHEEL)
 
     def _point(self, column: int) -> None:
-        if (at := self.place(column)) is not None:
+        if (at := self.x_at(column)) is not None:
             self.post_message(self.Pointed(self, at))
 
     def _wheel(self, event: events.MouseEvent, factor: float) -> None:
         event.stop()
-        if (at := self.place(event.x)) is not None:
+        if (at := self.x_at(event.x)) is not None:
             self.post_message(self.Zoomed(self, factor, at))
