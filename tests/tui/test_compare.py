@@ -45,14 +45,14 @@ async def test_curves_deltas_and_config(two_runs: list[RunDirectory], size: tupl
         assert "layernorm" in screen_text(app)
 
 
-async def test_wide_enough_the_config_stands_beside_the_metrics(two_runs: list[RunDirectory]) -> None:
+async def test_a_wide_terminal_has_the_config_beside_the_metrics(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, _):
         assert charts_in_sight(app) == ["loss", "mfu", "throughput"]
         assert "mean throughput" in screen_text(app)
         assert "model.norm" in screen_text(app)
 
 
-async def test_b_changes_the_baseline_and_x_the_axis(two_runs: list[RunDirectory]) -> None:
+async def test_a_changes_the_baseline_and_x_the_axis(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
         await pilot.press("a", "x")
         assert "deltas against gpt2-tiny" in header(app)
@@ -69,20 +69,20 @@ async def test_escape_goes_to_the_dashboard_of_the_same_runs(two_runs: list[RunD
         await until(pilot, lambda: "deltas against" in header(app))
 
 
-async def test_x_goes_through_the_axes_that_runs_share_and_the_clock_is_none(two_runs: list[RunDirectory]) -> None:
+async def test_x_selects_the_next_axis_except_the_clock(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
-        seen = [app.state.x]
+        axes = [app.state.x]
         for _ in range(4):
             await pilot.press("x")
-            seen.append(app.state.x)
-        assert seen == ["step", "tokens", "time", "flops", "step"]
+            axes.append(app.state.x)
+        assert axes == ["step", "tokens", "time", "flops", "step"]
         app.state.x = "clock"
         await pilot.press("escape", "c")
         await until(pilot, lambda: "deltas against" in header(app))
         assert app.state.x == "time"
 
 
-async def test_runs_of_other_lengths_are_also_compared_where_all_have_come(tmp_path: Path) -> None:
+async def test_runs_of_different_lengths_are_also_compared_at_their_shared_point(tmp_path: Path) -> None:
     long = write_run(tmp_path, "llama2-tiny-20260101-120000-aaaa", steps=100)
     short = write_run(tmp_path, "gpt2-tiny-20260101-130000-bbbb", preset="gpt2-tiny", steps=60)
     async with running("compare", [long, short], tmp_path) as (app, pilot):
@@ -94,19 +94,19 @@ async def test_runs_of_other_lengths_are_also_compared_where_all_have_come(tmp_p
         assert "at 123 k tokens, reached by all" in screen_text(app)
 
 
-async def test_runs_of_one_length_have_no_second_table(two_runs: list[RunDirectory]) -> None:
+async def test_runs_of_one_length_have_no_metrics_at_a_shared_point(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, _):
         assert "reached by all" not in screen_text(app)
 
 
-async def test_who_is_better_and_why_stands_at_the_top(two_runs: list[RunDirectory]) -> None:
+async def test_the_header_starts_the_verdict_and_the_tab_continues_it(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, _):
         assert "llama2-tiny has the lower validation loss: 3." in header(app)
         assert screen_text(app).count("lower validation loss") == 1
         assert "llama2-tiny is faster" in screen_text(app)
 
 
-async def test_a_run_without_numbers_is_compared_too(two_runs: list[RunDirectory]) -> None:
+async def test_a_run_without_metrics_is_compared_too(two_runs: list[RunDirectory]) -> None:
     empty = RunDirectory(two_runs[0].path.parent / "imported")
     empty.path.mkdir()
     empty.metrics.touch()
@@ -131,7 +131,7 @@ def seeds(tmp_path: Path) -> list[RunDirectory]:
     ]  # fmt: skip
 
 
-async def test_runs_of_one_value_are_taken_together(seeds: list[RunDirectory]) -> None:
+async def test_runs_with_the_same_value_form_a_group(seeds: list[RunDirectory]) -> None:
     async with running("compare", seeds, seeds[0].path.parent) as (app, pilot):
         app.state.group_by = "optim.lr"
         await pilot.press("x")
@@ -148,7 +148,7 @@ async def test_runs_of_one_value_are_taken_together(seeds: list[RunDirectory]) -
         assert "deltas against lr=0.002 (2 runs)" in header(app)
 
 
-async def test_glyphs_stand_for_the_names_of_many_runs(seeds: list[RunDirectory]) -> None:
+async def test_glyphs_replace_the_names_of_many_runs(seeds: list[RunDirectory]) -> None:
     async with running("compare", seeds, seeds[0].path.parent, (120, 35)) as (app, _):
         table = screen_text(app)
         assert "final validation loss" in table
@@ -156,7 +156,7 @@ async def test_glyphs_stand_for_the_names_of_many_runs(seeds: list[RunDirectory]
         assert all(mark in table for mark in "●▲■◆")
 
 
-async def test_the_key_of_the_groups_is_chosen_from_what_differs(seeds: list[RunDirectory]) -> None:
+async def test_the_key_of_the_groups_is_one_in_which_the_runs_differ(seeds: list[RunDirectory]) -> None:
     async with running("compare", seeds, seeds[0].path.parent) as (app, pilot):
         await pilot.press("m")
         options = app.screen.query_one(OptionList)
@@ -170,7 +170,7 @@ async def test_the_key_of_the_groups_is_chosen_from_what_differs(seeds: list[Run
         assert app.state.group_by == ""
 
 
-async def test_a_key_that_no_run_here_has_makes_no_groups(two_runs: list[RunDirectory]) -> None:
+async def test_an_unknown_key_makes_no_groups(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
         app.state.group_by = "no.such.key"
         await pilot.press("x")
@@ -189,7 +189,7 @@ def ranges_of_axes(app: TuitrainApp) -> set[tuple[float, float]]:
 async def test_all_charts_have_one_horizontal_axis(tmp_path: Path, screen: str, axis: str) -> None:
     slow = write_run(tmp_path, "llama2-tiny-20260101-120000-aaaa", steps=200, tokens_per_sec=1e4, start=1e9)
     quick = write_run(tmp_path, "gpt2-tiny-20260101-130000-bbbb", preset="gpt2-tiny", steps=60, start=1e9 + 50)
-    # Of the long run nothing is known of its speed.
+    # The long run has no values of speed.
     forget(slow, "mfu", "mfu_causal", "tflops")
     async with running(screen, [slow, quick], tmp_path) as (app, pilot):
         while app.state.x != axis and not (axis == "clock" and screen == "compare"):
@@ -242,7 +242,7 @@ async def test_groups_are_exported_as_means_with_deviations(
         assert edges.min() == pytest.approx((curve.y - curve.std).min())
 
 
-async def test_an_exported_figure_says_that_its_curves_are_smoothed(
+async def test_an_exported_figure_names_the_smoothing(
     two_runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(two_runs[0].path.parent)
@@ -254,7 +254,7 @@ async def test_an_exported_figure_says_that_its_curves_are_smoothed(
 
 
 @pytest.mark.parametrize("size", [(10, 3), (40, 10)])
-async def test_the_smallest_terminals_are_survived(two_runs: list[RunDirectory], size: tuple[int, int]) -> None:
+async def test_the_smallest_terminals_raise_no_error(two_runs: list[RunDirectory], size: tuple[int, int]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent, size) as (app, pilot):
         await pilot.press("b", "x", "a", "b", "z")
         await pilot.resize_terminal(200, 50)

@@ -30,7 +30,7 @@ def test_header_numbers_and_charts(tmp_path: Path, width: int, height: int) -> N
     assert not any(row != row.rstrip() for row in text.split("\n"))
 
 
-def test_colour_is_only_there_when_asked_for(tmp_path: Path) -> None:
+def test_colours_only_on_request(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     assert "\x1b[" in render_frame([run], 120, 35, color=True)
 
@@ -54,17 +54,17 @@ def test_a_run_without_a_log_yet(tmp_path: Path) -> None:
     assert "no data yet" in text
 
 
-@pytest.mark.parametrize(("width", "said"), [(1, ""), (7, " ✓ co"), (20, " ✓ completed  lla")])
-def test_a_narrow_pipe(tmp_path: Path, width: int, said: str) -> None:
+@pytest.mark.parametrize(("width", "first"), [(1, ""), (7, " ✓ co"), (20, " ✓ completed  lla")])
+def test_a_narrow_pipe(tmp_path: Path, width: int, first: str) -> None:
     rows = render_frame([write_run(tmp_path)], width, 3, color=False).split("\n")
     assert max(map(cell_len, rows)) <= width
-    assert rows[0].startswith(said)
+    assert rows[0].startswith(first)
     assert len(rows) > 6 * LEAST_CHART_ROWS, "every panel has its rows"
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])
 @pytest.mark.parametrize("layout", SHIPPED)
-def test_every_layout_can_be_read(layout: str, width: int) -> None:
+def test_every_layout_has_its_panels(layout: str, width: int) -> None:
     panels, _ = parse(SHIPPED[layout])
     history = RunHistory()
     history.absorb(records())
@@ -78,14 +78,14 @@ def test_every_layout_can_be_read(layout: str, width: int) -> None:
     assert {cell_len(row) for row in text.split("\n") if row.startswith("╭")} == {width}, "rows are filled"
 
 
-def test_smoothing_is_that_of_the_settings(tmp_path: Path) -> None:
+def test_the_smoothing_of_the_settings(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     smooth, raw, more = (render_frame([run], 120, 40, color=False, smoothing=weight) for weight in (0.9, 0.0, 0.5))
     assert "smooth 0.9" in smooth and "smooth" not in raw and "smooth 0.5" in more
     assert len({smooth, raw, more}) == 3
 
 
-def test_what_a_starting_run_prints_is_no_statement_of_ours(tmp_path: Path) -> None:
+def test_the_output_of_a_starting_run_is_marked_as_console(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "new-20260101-000000-0000")
     view = view_of(run, 0)
     view.status, view.console = Status.STARTING, ("nothing to wait for",)

@@ -1,4 +1,4 @@
-"""The screen of the console: the end and the beginning of it, search, the processes, the alerts."""
+"""The logs screen: the end and the beginning of a console, search, the processes, the alerts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tuitrain.tui.widgets.log_view import LogView
 
 @pytest.fixture
 def trained(tmp_path: Path) -> RunDirectory:
-    """A completed run of two processes whose console has trouble in it."""
+    """A completed run of two processes whose console has a warning and an error."""
     run = write_run(tmp_path)
     lines = [f"step {number:,}" for number in range(1, 5001)]
     lines[2499] = "\x1b[33mUserWarning: slow\x1b[0m"
@@ -31,7 +31,7 @@ def trained(tmp_path: Path) -> RunDirectory:
 
 
 def console(app: TuitrainApp) -> LogView:
-    """The console in sight."""
+    """The console that is shown."""
     return app.screen.query_one(LogView)
 
 
@@ -47,14 +47,14 @@ async def typed(pilot: Pilot[None], text: str) -> None:
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT])
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_console_is_there_from_its_end(trained: RunDirectory, size: tuple[int, int], theme: str) -> None:
+async def test_the_console_opens_at_its_end(trained: RunDirectory, size: tuple[int, int], theme: str) -> None:
     async with running("logs", [trained], trained.path.parent, size, theme) as (app, pilot):
         await until(pilot, lambda: "KeyError" in shown(app))
         assert "following" in shown(app) and "rank 0" in shown(app) and "alerts 1" in shown(app)
         assert {"bad"} == {span.role for span in console(app).lines[rows(app).index("KeyError: 'x'")][1:2]}
 
 
-async def test_scrolling_up_ends_the_following_and_the_end_brings_it_back(trained: RunDirectory) -> None:
+async def test_scrolling_up_stops_following_and_the_end_restarts_it(trained: RunDirectory) -> None:
     async with running("logs", [trained], trained.path.parent, (80, 24)) as (app, pilot):
         await until(pilot, lambda: "KeyError" in shown(app))
         last = rows(app)[-1]
@@ -100,7 +100,7 @@ async def test_search_goes_to_the_newest_match_and_counts_all(trained: RunDirect
         assert isinstance(app.screen, LogsScreen)
 
 
-async def test_a_match_far_above_is_brought_into_sight(trained: RunDirectory) -> None:
+async def test_a_match_far_above_is_scrolled_to(trained: RunDirectory) -> None:
     async with running("logs", [trained], trained.path.parent, (80, 24)) as (app, pilot):
         await until(pilot, lambda: "KeyError" in shown(app))
         await typed(pilot, "userwarning")
@@ -109,7 +109,7 @@ async def test_a_match_far_above_is_brought_into_sight(trained: RunDirectory) ->
         assert "\x1b" not in console(app).text and "[33m" not in console(app).text
 
 
-async def test_what_is_not_there_is_not_found(trained: RunDirectory) -> None:
+async def test_a_search_without_a_match(trained: RunDirectory) -> None:
     async with running("logs", [trained], trained.path.parent, (80, 24)) as (app, pilot):
         await until(pilot, lambda: "KeyError" in shown(app))
         await typed(pilot, "zebra(")
@@ -117,7 +117,7 @@ async def test_what_is_not_there_is_not_found(trained: RunDirectory) -> None:
         assert "no regular expression" in shown(app)
 
 
-async def test_lines_that_come_while_searching_are_counted(trained: RunDirectory) -> None:
+async def test_lines_written_after_the_search_are_counted(trained: RunDirectory) -> None:
     async with running("logs", [trained], trained.path.parent, (80, 24)) as (app, pilot):
         await until(pilot, lambda: "KeyError" in shown(app))
         await typed(pilot, "KeyError")
@@ -127,7 +127,7 @@ async def test_lines_that_come_while_searching_are_counted(trained: RunDirectory
         await until(pilot, lambda: "1 of 2" in shown(app))
 
 
-async def test_brackets_go_through_the_processes_and_the_alerts(trained: RunDirectory) -> None:
+async def test_brackets_select_the_processes_and_the_alerts(trained: RunDirectory) -> None:
     async with running("logs", [trained], trained.path.parent, (80, 24)) as (app, pilot):
         await until(pilot, lambda: "KeyError" in shown(app))
         await pilot.press("right_square_bracket")
@@ -141,7 +141,7 @@ async def test_brackets_go_through_the_processes_and_the_alerts(trained: RunDire
         await until(pilot, lambda: "hello from rank 1" in shown(app))
 
 
-async def test_a_console_that_goes_and_comes_again(trained: RunDirectory) -> None:
+async def test_a_console_that_is_deleted_and_written_again(trained: RunDirectory) -> None:
     async with running("logs", [trained], trained.path.parent, (80, 24)) as (app, pilot):
         await until(pilot, lambda: "KeyError" in shown(app))
         await pilot.press("k")
@@ -174,11 +174,11 @@ async def test_long_lines_wrap_and_no_character_is_lost(run: RunDirectory) -> No
 
 
 @pytest.mark.parametrize("screen", ["logs", "runs"])
-async def test_what_is_typed_behind_the_slash_in_one_packet_is_typed(trained: RunDirectory, screen: str) -> None:
+async def test_keys_in_the_same_packet_as_the_slash_are_typed_into_the_line(trained: RunDirectory, screen: str) -> None:
     async with running(screen, [trained] if screen == "logs" else [], trained.path.parent) as (app, pilot):
-        place = app.screen
+        before = app.screen
         for key, letter in (("slash", "/"), ("E", "E"), ("r", "r"), ("1", "1")):
             app.post_message(events.Key(key, letter))
-        await until(pilot, lambda: any(line.value == "Er1" for line in place.query(Input)))
-        assert app.screen is place
+        await until(pilot, lambda: any(line.value == "Er1" for line in before.query(Input)))
+        assert app.screen is before
     assert not list(trained.control.iterdir())

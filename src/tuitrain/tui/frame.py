@@ -9,11 +9,11 @@ from dataclasses import replace
 from rich.color import ColorSystem
 
 from tuitrain.plots.axes import XAxis
-from tuitrain.plots.model import ChartOptions, HeatMap, Plot
+from tuitrain.plots.model import ChartOptions, Plot
 from tuitrain.plots.panels import OVERVIEW, panel_of
 from tuitrain.runs import RunDirectory, RunHistory, derive_status, drain
 from tuitrain.runs.follow import LogFollower
-from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, Row, arrange
+from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, arrange
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.content.tabs import alert_count, alerts
@@ -39,9 +39,9 @@ def render_frame(
 ) -> str:
     """Header, numbers, charts and alerts of these runs, no line wider than `width`, ending in a newline.
 
-    height is a wish: every panel is drawn, with at least 9 rows. color: with the terminal's sixteen colours, whose
-    background is not known; without, the text holds no control codes. panels: ids with the columns each takes.
-    plotext: whether it draws the charts in place of the rasteriser.
+    height: of the terminal; the frame is higher where it has more panels than fit with 9 rows each. color: with the
+    terminal's sixteen colours; without, the text holds no control codes. panels: ids with the columns each takes.
+    plotext: whether plotext draws the charts, not the rasteriser.
     """
     state = ViewState([view_of(run, index) for index, run in enumerate(runs)], x=x, smoothing=smoothing)
     palette = terminal_palette(color)
@@ -54,7 +54,7 @@ def render_frame(
 
 
 def view_of(run: RunDirectory | RunHistory, index: int) -> RunView:
-    """A run as the screens hold it, with all that its log says now."""
+    """A run as the screens show it, after all of its log was read."""
     if isinstance(run, RunHistory):
         directory, history, read = None, run, None
     else:
@@ -73,36 +73,23 @@ def frame_lines(
     state: ViewState, width: int, height: int, color: bool, panels: Sizes, plotext: bool = False
 ) -> list[Line]:
     """The frame: two lines of header for each run, the panels in as many columns as fit, the alerts."""
-    lines: list[Line] = []
-    for index in range(len(state.runs)):
-        lines += header(replace(state, focused=index), width)
+    lines = [each for index in range(len(state.runs)) for each in header(replace(state, focused=index), width)]
     # With room for all rows there is one page.
     rows = arrange(width, LEAST_CHART_ROWS * (len(panels) + 3), [size for _, size in panels], 0.0).rows
-    each_rows = max(LEAST_CHART_ROWS, min(MOST_ROWS, (height - HEADER_ROWS - 2) // max(len(rows), 1)))
+    chart_rows = max(LEAST_CHART_ROWS, min(MOST_ROWS, (height - HEADER_ROWS - 2) // max(len(rows), 1)))
     for row in rows:
-        lines += _drawn(state, row, panels, width, each_rows, color, plotext)
+        charts, units = [], 0
+        for cell in row:
+            cells = width * (units + cell.span) // GRID_UNITS - width * units // GRID_UNITS
+            units += cell.span
+            plot = panel_of(panels[cell.panel][0]).build(state)
+            if isinstance(plot, Plot) and not color:
+                plot = plot.uncoloured
+            charts.append(draw(plot, cells, chart_rows, options=ChartOptions(plotext=plotext)).lines)
+        lines += [tuple(span for part in parts for span in part) for parts in zip(*charts, strict=True)]
     if alert_count(state):
-        lines += [
-            (),
-            crop(line(Span(" Alerts", "title")), width),
-            *(crop(each, width) for each in alerts(state, width)),
-        ]
+        lines += [(), *(crop(each, width) for each in (line(Span(" Alerts", "title")), *alerts(state, width)))]
     return lines
-
-
-def _drawn(state: ViewState, row: Row, panels: Sizes, width: int, rows: int, color: bool, plotext: bool) -> list[Line]:
-    """The charts of one row beside one another."""
-    charts, units = [], 0
-    for cell in row:
-        cells = width * (units + cell.span) // GRID_UNITS - width * units // GRID_UNITS
-        units += cell.span
-        charts.append(_chart(panel_of(panels[cell.panel][0]).build(state), cells, rows, color, plotext))
-    return [tuple(span for part in parts for span in part) for parts in zip(*charts, strict=True)]
-
-
-def _chart(plot: Plot | HeatMap, cells: int, rows: int, color: bool, plotext: bool) -> list[Line]:
-    plot = plot.uncoloured if isinstance(plot, Plot) and not color else plot
-    return draw(plot, cells, rows, options=ChartOptions(plotext=plotext)).lines
 
 
 def _stripped(of: Line) -> Line:

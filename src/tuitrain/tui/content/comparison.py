@@ -52,12 +52,12 @@ def comparison_at_shared(state: ViewState) -> Comparison | None:
 
 
 def compare_axis(state: ViewState) -> Axis:
-    """The axis on which runs are aligned. The clock aligns nothing: runs of different days have no time in common."""
+    """The axis on which runs are aligned. Clock time does not align: runs of different days share no time."""
     return "time" if state.x == "clock" else state.x
 
 
 def title_lines(state: ViewState, cells: int, next_key: str) -> list[Line]:
-    """The runs with colour, glyph, status and step; below, what deltas are taken against and who is better."""
+    """The runs with their status and step; below, the baseline of the deltas and the first sentence of the verdict."""
     if not state.runs:
         return [fit(line(" ", Span("no runs to compare", "quiet")), cells), fit((), cells)]
     compared = grouped(state)
@@ -95,7 +95,7 @@ def _participant(state: ViewState, index: int, long: bool) -> Line:
 
 
 def _second_line(state: ViewState, next_key: str) -> Line:
-    """What deltas are taken against, and the first sentence of the verdict."""
+    """The baseline of the deltas, and the first sentence of the verdict."""
     compared = comparison_of(state)
     base = compared.names[compared.baseline]
     left = line(" ", Span("deltas against ", "quiet"), Span(base, "value"), Span(f" ({next_key}: next)", "quiet"))
@@ -120,7 +120,7 @@ def metrics_table(state: ViewState, cells: int) -> tuple[list[Column], dict[str,
     compared, shared = comparison_of(state), comparison_at_shared(state)
     columns = [Column("metric", "mean ± std at the end" if compared.groups else "at the end of each run")]
     heads = _heads(state, compared)
-    # Where the names do not fit, a glyph stands for its run, as in the header.
+    # Where the names do not fit, the glyph of a run replaces it, as in the header.
     named = _METRIC_CELLS + sum(len(name) + 4 for _, _, name in heads) <= cells
     for index, (mark, role, name) in enumerate(heads):
         columns.append(Column(str(index), f"{mark} {name}" if named else mark, right=True, longest=32, role=role))

@@ -129,7 +129,7 @@ def _times(view: RunView, progress: Progress, now: float) -> Line:
 
 
 def _second(view: RunView, cells: int) -> Line:
-    """The numbers, or what the run is doing before it has any, or why it cannot be read."""
+    """The newest numbers; without any the stage of the run, or the reason why it cannot be read."""
     if view.problem:
         return crop(line(Span(view.problem, "bad")), cells)
     steps = view.history.steps

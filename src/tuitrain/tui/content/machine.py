@@ -219,8 +219,8 @@ def _host(newest: System, recent: Sequence[System], cells: int, rows: int) -> li
         gauge = meter(share, bar, role) if share is not None else line(" " * bar)
         head = line(" ", Span(align(name, 9), "quiet"), *gauge, " ", Span(align(text, text_cells, right=True), "value"))
         head = (*head, Span(f"  {align(note, note_cells)}  ", "text"))
-        known = (value for value in readings if value is not None and math.isfinite(value))
-        top = most or max([LEAST_TRAFFIC_MB_S, *known])
+        finite = (value for value in readings if value is not None and math.isfinite(value))
+        top = most or max([LEAST_TRAFFIC_MB_S, *finite])
         beside = cells - width(head) - 2
         if rows < LEAST_GRAPH_ROWS:
             lines.append((*head, *spark(readings, beside, top)) if beside >= 8 else head)

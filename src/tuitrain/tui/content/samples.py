@@ -33,7 +33,7 @@ def sample_lines(samples: Sequence[Sample], step: int, cells: int) -> list[Line]
 
 
 def continued(prompt: str, text: str, cells: int) -> list[Line]:
-    """A prompt and what follows it, wrapped to `cells` cells as one text."""
+    """A prompt and its continuation, wrapped to `cells` cells as one text."""
     rows: list[Line] = []
     left = len(prompt)
     for paragraph in (prompt + text).rstrip("\n").split("\n"):

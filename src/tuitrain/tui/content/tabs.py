@@ -68,7 +68,7 @@ def alert_count(state: ViewState) -> int:
 
 
 def config(state: ViewState, cells: int) -> list[Line]:
-    """The configuration in as many columns as fit; what differs from the preset is marked."""
+    """The configuration in as many columns as fit; values that differ from the preset are marked."""
     view = state.run
     if view is None or view.history.run is None or not view.history.run.config:
         return _note("no configuration in the log")

@@ -72,7 +72,7 @@ class CompareScreen(PanelActions):
         self.app.redraw()
 
     def action_group_runs(self) -> None:
-        """Choose by what runs are taken together."""
+        """Choose the key whose values group the runs."""
         from tuitrain.tui.screens.dialogs import Choice
 
         config = compare_runs([(view.run_id, view.history) for view in self.state.runs]).config
