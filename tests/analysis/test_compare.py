@@ -12,13 +12,13 @@ from tuitrain.analysis.compare import (
     MetricRow,
     best_of,
     compare_runs,
-    config_difference,
+    config_rows,
     display_names,
     equally_far,
     shared_point,
 )
 from tuitrain.analysis.metrics import metric
-from tuitrain.config import load_config
+from tuitrain.config import flatten, load_config
 from tuitrain.events import Architecture, Eval, Hardware, Parallel, Step
 from tuitrain.runs import RunHistory, load_history
 
@@ -138,16 +138,16 @@ def test_what_the_machine_made_of_auto_is_a_difference_too() -> None:
 
 def test_the_difference_of_two_configs() -> None:
     before, after = load_config("llama2-tiny"), load_config("llama2-tiny", ["model.ffn=gelu", "train.compile=true"])
-    rows = config_difference(before.to_dict(), after.to_dict())
+    rows = config_rows([[flatten(before.to_dict())], [flatten(after.to_dict())]])
     assert [(found.key, found.values) for found in rows] == [
         ("model.ffn", ["swiglu", "gelu"]),
         ("train.compile", ["false", "true"]),
     ]
-    assert config_difference(before.to_dict(), before.to_dict()) == []
+    assert config_rows([[flatten(before.to_dict())]] * 2) == []
 
 
 def test_the_difference_of_two_runs() -> None:
-    rows = config_difference(history(), history(config={"optim": {"lr": 0.1}}))
+    rows = compare_runs([("a", history()), ("b", history(config={"optim": {"lr": 0.1}}))]).config
     assert [found.key for found in rows] == ["data.source", "data.tokenizer"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from tuitrain.runs import RunDirectory, RunHistory
 LOSS_KEYS = frozenset(
     {"final_loss", "last_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"}
 )
+_VALUES_SHOWN = 4
 SPEED_KEYS = frozenset({"mean_mfu", "mean_tokens_per_sec"})
 
 
@@ -113,18 +115,13 @@ def compare_runs(
     point = None if at is None else (as_axis(at[0]), at[1])
     names, histories = [name for name, _ in runs], [history for _, history in runs]
     summaries = [summarize(history, point) for history in histories]
-    comparable = losses_are_comparable(histories)
-    rows = [
-        _metric_row(metric, summaries, baseline, ranked=comparable or metric.key not in LOSS_KEYS)
-        for metric in metrics_at(histories, point)
-    ]
     return Comparison(
         names=names,
         baseline=baseline,
         at=point,
         summaries=summaries,
-        metrics=[row for row in rows if any(value is not None for value in row.values)],
-        config=_differing([described(history.run) for history in histories]),
+        metrics=metric_rows(histories, [[summary] for summary in summaries], baseline, point),
+        config=config_rows([[resolved_config(history.run)] for history in histories]),
         verdict=[*unread_sentences(names, histories), *verdict(names, histories, summaries, point)],
         broken_lines=[history.broken_count for history in histories],
     )
@@ -188,11 +185,6 @@ def as_axis(name: str) -> Axis:
     raise ValueError(f"{name!r} is not an x axis; known: {', '.join(AXES)}.")
 
 
-def config_difference(a: RunHistory | Mapping[str, Any], b: RunHistory | Mapping[str, Any]) -> list[ConfigRow]:
-    """The config keys whose values differ between two runs or nested configs; name and preset are left out."""
-    return _differing([_flat_config(side.run if isinstance(side, RunHistory) else side) for side in (a, b)])
-
-
 def display_names(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> list[str]:
     """A short name for each run, made unique by the end of its id where several share one."""
     plain = [history.run.name if history.run else directory.run_id for directory, history in runs]
@@ -206,21 +198,42 @@ def display_names(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> list[str]:
     return [f"{name} #{number}" for number, name in enumerate(names, start=1)]
 
 
-def _metric_row(metric: Metric, summaries: Sequence[Summary], baseline: int, *, ranked: bool) -> MetricRow:
-    raw = [getattr(summary, metric.key) for summary in summaries]
-    values = [None if value is None else float(value) for value in raw]
+def metric_rows(
+    histories: Sequence[RunHistory],
+    columns: Sequence[Sequence[Summary]],
+    baseline: int,
+    point: tuple[Axis, float] | None,
+) -> list[MetricRow]:
+    """The metrics that any run has. columns: the summaries of one run, or of a group whose mean is shown."""
+    comparable = losses_are_comparable(histories)
+    rows = (
+        _metric_row(metric, columns, baseline, ranked=comparable or metric.key not in LOSS_KEYS)
+        for metric in metrics_at(histories, point)
+    )
+    return [row for row in rows if any(value is not None for value in row.values)]
+
+
+def _metric_row(metric: Metric, columns: Sequence[Sequence[Summary]], baseline: int, *, ranked: bool) -> MetricRow:
+    raw = [[getattr(summary, metric.key) for summary in column] for column in columns]
+    measured = [[float(value) for value in column if value is not None] for column in raw]
+    values = [sum(column) / len(column) if column else None for column in measured]
     reference = values[baseline]
     deltas = [
-        _relative(value, reference) if ranked and index != baseline else None for index, value in enumerate(values)
+        value / reference - 1
+        if ranked and index != baseline and value is not None and reference and math.isfinite(value / reference)
+        else None
+        for index, value in enumerate(values)
     ]
-    scatter = max(summary.step_time_scatter or 0.0 for summary in summaries)
-    return MetricRow(metric, values, deltas, best_of(metric, values, scatter) if ranked else None, baseline)
+    # Of groups the spread of the runs says more than the scatter of their step times.
+    scatter = max((column[0].step_time_scatter or 0.0 for column in columns if len(column) == 1), default=0.0)
+    best = best_of(metric, values, scatter) if ranked else None
+    spreads, counts = [_spread(column) for column in measured], [len(column) for column in measured]
+    return MetricRow(metric, values, deltas, best, baseline, spreads, counts)
 
 
-def _relative(value: float | None, reference: float | None) -> float | None:
-    if value is None or not reference or not math.isfinite(value) or not math.isfinite(reference):
-        return None
-    return value / reference - 1
+def _spread(values: Sequence[float]) -> float | None:
+    """Sample standard deviation."""
+    return statistics.stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else None
 
 
 def best_of(metric: Metric, values: Sequence[float | None], scatter: float = 0.0) -> int | None:
@@ -238,12 +251,11 @@ def best_of(metric: Metric, values: Sequence[float | None], scatter: float = 0.0
     return None if metric.key in SPEED_KEYS and abs(best - second) < scatter * abs(second) else index
 
 
-def described(run: Run | None) -> dict[str, Any]:
-    """The config of a run, and what `auto` and the machine made of it."""
-    facts = _flat_config(run)
+def resolved_config(run: Run | None) -> dict[str, Any]:
+    """The config of a run by dotted keys, and what `auto` and the machine made of it; empty without a run."""
     if run is None:
-        return facts
-    return facts | {
+        return {}
+    return _flat_config(run.config) | {
         "resolved.device": run.hardware.device if run.hardware else None,
         "resolved.processes": run.parallel.world_size if run.parallel else None,
         "resolved.strategy": run.parallel.strategy if run.parallel else None,
@@ -255,19 +267,25 @@ def described(run: Run | None) -> dict[str, Any]:
     }
 
 
-def _flat_config(source: Run | Mapping[str, Any] | None) -> dict[str, Any]:
-    tree = {} if source is None else source.config if isinstance(source, Run) else source
-    return {key: value for key, value in flatten(tree).items() if key not in ("name", "preset")}
+def _flat_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in flatten(config).items() if key not in ("name", "preset")}
 
 
-def _differing(sides: Sequence[Mapping[str, Any]]) -> list[ConfigRow]:
-    """Keys in which those sides differ of which anything is known; of the others every value is `n/a`."""
-    keys = dict.fromkeys(key for side in sides for key in side)
-    known = [side for side in sides if any(value is not None for value in side.values())]
+def config_rows(columns: Sequence[Sequence[Mapping[str, Any]]]) -> list[ConfigRow]:
+    """Keys in which any two runs differ. columns: the configurations of one run, or of a group.
+
+    A run whose configuration is empty differs in nothing; its values are `n/a`.
+    """
+    configs = [config for column in columns for config in column]
     rows = []
-    for key in keys:
-        values = [side.get(key) for side in known]
+    for key in dict.fromkeys(key for config in configs for key in config):
+        values = [config.get(key) for config in configs if config]
         if any(value != values[0] for value in values[1:]):
-            texts = [units.config_value(side.get(key)) if side in known else NOT_AVAILABLE for side in sides]
-            rows.append(ConfigRow(key, texts))
+            rows.append(ConfigRow(key, [_column_text(key, column) for column in columns]))
     return rows
+
+
+def _column_text(key: str, column: Sequence[Mapping[str, Any]]) -> str:
+    texts = dict.fromkeys(units.config_value(config.get(key)) if config else NOT_AVAILABLE for config in column)
+    more = len(texts) - _VALUES_SHOWN
+    return ", ".join(list(texts)[:_VALUES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import difflib
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tuitrain.analysis import units
-from tuitrain.analysis.compare import (
-    LOSS_KEYS,
-    Comparison,
-    ConfigRow,
-    MetricRow,
-    best_of,
-    described,
-    metrics_at,
-    unread_sentences,
-)  # fmt: skip
-from tuitrain.analysis.metrics import Metric
+from tuitrain.analysis.compare import Comparison, MetricRow, config_rows, metric_rows, resolved_config, unread_sentences
 from tuitrain.analysis.series import Axis
-from tuitrain.analysis.summary import Summary, summarize
-from tuitrain.analysis.verdict import losses_are_comparable
+from tuitrain.analysis.summary import summarize
 from tuitrain.runs import RunHistory
 
 TAG = "tag"
-_VALUES_SHOWN = 4
 _APART = 2.0
 """Standard errors between two means from which on they are called different."""
 
@@ -50,32 +37,27 @@ def group_runs(
     Values are means over a group, spreads sample standard deviations, None for fewer than two known values; a loss
     that ended as nan makes the mean nan. Raises ValueError for a key that no run has.
     """
-    facts = [described(member.history.run) for member in members]
-    named = [known | _names(member.history) for member, known in zip(members, facts, strict=True)]
-    resolved = _resolve(key, named)
-    labels = [_label(resolved, member, known) for member, known in zip(members, named, strict=True)]
-    names = list(dict.fromkeys(labels))
-    places = [[place for place, label in enumerate(labels) if label == name] for name in names]
-    summaries = [summarize(member.history, at) for member in members]
-    base = names.index(labels[baseline])
     histories = [member.history for member in members]
-    comparable = losses_are_comparable(histories)
-    rows = [
-        _row(about, [[summaries[place] for place in group] for group in places], base,
-             ranked=comparable or about.key not in LOSS_KEYS)
-        for about in metrics_at(histories, at)
-    ]  # fmt: skip
-    rows = [row for row in rows if any(value is not None for value in row.values)]
+    configs = [resolved_config(history.run) for history in histories]
+    named = [_names(history) | config for history, config in zip(histories, configs, strict=True)]
+    resolved = _resolve(key, named)
+    labels = [_label(resolved, member, config) for member, config in zip(members, named, strict=True)]
+    names = list(dict.fromkeys(labels))
+    groups = [[index for index, label in enumerate(labels) if label == name] for name in names]
+    summaries = [summarize(history, at) for history in histories]
+    rows = metric_rows(
+        histories, [[summaries[index] for index in group] for group in groups], names.index(labels[baseline]), at
+    )
     return Comparison(
-        names=[f"{name} ({len(group)} run{'s'[: len(group) > 1]})" for name, group in zip(names, places, strict=True)],
-        baseline=base,
+        names=[f"{name} ({len(group)} run{'s'[: len(group) > 1]})" for name, group in zip(names, groups, strict=True)],
+        baseline=names.index(labels[baseline]),
         at=at,
         summaries=[],
         metrics=rows,
-        config=_differing([[facts[place] for place in group] for group in places]),
+        config=config_rows([[configs[index] for index in group] for group in groups]),
         verdict=[*unread_sentences([member.name for member in members], histories), *_verdict(names, rows)],
-        broken_lines=[sum(histories[place].broken_count for place in group) for group in places],
-        groups=[[members[place].name for place in group] for group in places],
+        broken_lines=[sum(histories[index].broken_count for index in group) for group in groups],
+        groups=[[members[index].name for index in group] for group in groups],
     )
 
 
@@ -85,69 +67,26 @@ def _names(history: RunHistory) -> dict[str, Any]:
     return {key: config[key] for key in ("name", "preset") if key in config}
 
 
-def _resolve(key: str, facts: Sequence[Mapping[str, Any]]) -> str:
+def _resolve(key: str, configs: Sequence[Mapping[str, Any]]) -> str:
     if key == TAG:
         return key
-    known = list(dict.fromkeys(name for each in facts for name in each))
-    if key in known:
+    keys = list(dict.fromkeys(name for config in configs for name in config))
+    if key in keys:
         return key
-    ends = [name for name in known if name.endswith(f".{key}")]
-    if len(ends) == 1:
-        return ends[0]
-    if ends:
-        raise ValueError(f"{key!r} is the end of {len(ends)} keys: {', '.join(ends)}. Give the whole key.")
-    near = difflib.get_close_matches(key, [*known, TAG], n=1)
+    matches = [name for name in keys if name.endswith(f".{key}")]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise ValueError(f"{key!r} is the end of {len(matches)} keys: {', '.join(matches)}. Give the whole key.")
+    near = difflib.get_close_matches(key, [*keys, TAG], n=1)
     hint = f" Did you mean {near[0]!r}?" if near else " `tuitrain show RUN` lists the keys."
     raise ValueError(f"No run has the key {key!r}.{hint}")
 
 
-def _label(key: str, member: Member, facts: Mapping[str, Any]) -> str:
+def _label(key: str, member: Member, config: Mapping[str, Any]) -> str:
     if key == TAG:
         return " ".join(sorted(member.tags)) or "no tags"
-    return f"{key.rpartition('.')[2]}={units.config_value(facts.get(key))}"
-
-
-def _row(about: Metric, groups: Sequence[Sequence[Summary]], baseline: int, *, ranked: bool) -> MetricRow:
-    values: list[float | None] = []
-    spreads: list[float | None] = []
-    counts: list[int] = []
-    for group in groups:
-        raw = (getattr(summary, about.key) for summary in group)
-        known = [float(value) for value in raw if value is not None]
-        values.append(sum(known) / len(known) if known else None)
-        spreads.append(_spread(known))
-        counts.append(len(known))
-    reference = values[baseline]
-    deltas = [
-        value / reference - 1
-        if ranked and index != baseline and value is not None and reference and math.isfinite(value / reference)
-        else None
-        for index, value in enumerate(values)
-    ]
-    return MetricRow(about, values, deltas, best_of(about, values) if ranked else None, baseline, spreads, counts)
-
-
-def _spread(known: Sequence[float]) -> float | None:
-    """Sample standard deviation."""
-    if len(known) < 2 or not all(map(math.isfinite, known)):
-        return None
-    return statistics.stdev(known)
-
-
-def _differing(groups: Sequence[Sequence[Mapping[str, Any]]]) -> list[ConfigRow]:
-    """Keys in which any two runs differ, with the values of each group."""
-    keys = dict.fromkeys(key for group in groups for facts in group for key in facts)
-    rows = []
-    for key in keys:
-        texts = [list(dict.fromkeys(units.config_value(facts.get(key)) for facts in group)) for group in groups]
-        if len({text for group in texts for text in group}) > 1:
-            rows.append(ConfigRow(key, [_some(group) for group in texts]))
-    return rows
-
-
-def _some(texts: Sequence[str]) -> str:
-    more = len(texts) - _VALUES_SHOWN
-    return ", ".join(texts[:_VALUES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"{key.rpartition('.')[2]}={units.config_value(config.get(key))}"
 
 
 def _verdict(names: Sequence[str], rows: Sequence[MetricRow]) -> list[str]:
