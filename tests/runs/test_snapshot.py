@@ -12,7 +12,7 @@ from tests.support import loss_at, run_record, step_record, write_run
 from tuitrain.config import load_config
 from tuitrain.events import End, Eval, EventWriter, Record, System
 from tuitrain.runs import RunDirectory, RunMetadata, SnapshotReader, Status, load_history, read_snapshot
-from tuitrain.runs.curve import MOST_POINTS, Points, joined, resampled
+from tuitrain.runs.curve import MAX_POINTS, Points, joined, resampled
 from tuitrain.runs.log_ends import HEAD_BYTES, SEARCH_BYTES, TAIL_BYTES
 
 MODULE = importlib.import_module("tuitrain.runs.log_ends")
@@ -206,7 +206,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("steps", [30, 4000])
 def test_the_curve_goes_from_the_first_to_the_newest_step(tmp_path: Path, steps: int) -> None:
     curve = read_snapshot(write_run(tmp_path, steps=steps, overrides=("train.max_steps=10000",))).curve
-    assert len(curve) <= MOST_POINTS
+    assert len(curve) <= MAX_POINTS
     assert curve[-1][0] == steps
     assert [step for step, _ in curve] == sorted({step for step, _ in curve})
     shape = resampled(curve, 12)
@@ -236,7 +236,7 @@ def test_a_live_curve_stays_short_and_keeps_its_ends() -> None:
     points: Points = ((0, 9.0),)
     for step in range(1, 1000):
         points = joined(points, [(step, 1.0)])
-        assert len(points) <= MOST_POINTS
+        assert len(points) <= MAX_POINTS
         assert (points[0][0], points[-1][0]) == (0, step)
 
 

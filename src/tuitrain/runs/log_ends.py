@@ -9,7 +9,7 @@ from pathlib import Path
 from tuitrain.events import AnyRecord, Eval, Run, Step
 from tuitrain.files import open_regular
 from tuitrain.runs.columns import Columns
-from tuitrain.runs.curve import Points, joined, looked_up, points_of
+from tuitrain.runs.curve import Points, joined, points_of, sampled
 from tuitrain.runs.follow import LONGEST_LINE, LineParser, LogFollower
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.results import VALIDATION, validation_split
@@ -129,7 +129,7 @@ def _read_anew(path: Path, file: int, size: int) -> LogEnds:
     else:
         head = _first_lines(file, HEAD_BYTES)
         ends.head, _ = _history(head)
-        ends.curve = looked_up(file, size)
+        ends.curve = sampled(file, size)
         end = _search_back(file, ends, head, size)
     ends.follower = LogFollower(path, start=end)
     ends.follower.remember(file)
