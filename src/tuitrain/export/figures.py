@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import warnings
 from collections.abc import Sequence
@@ -17,28 +16,33 @@ from tuitrain.analysis import units
 from tuitrain.analysis.compare import as_axis, compare_runs, display_names
 from tuitrain.analysis.series import Axis
 from tuitrain.analysis.smoothing import CENTRED
-from tuitrain.events.text import file_name
 from tuitrain.export.comparison_table import draw_table
 from tuitrain.export.draw import draw, place_legend
 from tuitrain.export.errors import ExportError
+from tuitrain.export.selection import (
+    ANALYSIS,
+    COMPARISON,
+    Runs,
+    check_selection,
+    comparison_stem,
+    draws_alone,
+    draws_several,
+    listed,
+    run_stems,
+)
 from tuitrain.export.style import Size, figure_style, font, grey, ink, make_inert, new_figure, run_style
 from tuitrain.files import writing
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
-from tuitrain.plots.panels import PANELS, panel_of
+from tuitrain.plots.panels import panel_of
 from tuitrain.plots.request import PlotRequest, PlotRun
-from tuitrain.runs import RunDirectory, RunHistory
+from tuitrain.runs import RunHistory
 
 FORMATS = ("png", "pdf", "svg")
-ANALYSIS = ("loss", "lr", "tokens", "mfu", "throughput", "memory")
-"""The panels of the analysis figure, in their order."""
-COMPARISON = ("loss", "val_loss", "throughput", "mfu")
-"""The panels of the comparison figure."""
 SIZE_INCHES = (13.0, 7.2)
 PANEL_INCHES = (6.5, 3.9)
 _YEAR_10000 = 253_402_300_800.0
 _LEGEND_COLUMNS = 4
 
-Runs = Sequence[tuple[RunDirectory, RunHistory]]
 NamedRuns = Sequence[tuple[str, RunHistory]]
 
 
@@ -67,7 +71,6 @@ def export_plots(
     axis = as_axis(x)
     _check(runs, formats, dpi, panels)
     written: list[Path] = []
-    several = len(runs) > 1
     with figure_style(style) as style_size:
         size = size or style_size
         out.mkdir(parents=True, exist_ok=True)
@@ -75,18 +78,18 @@ def export_plots(
         def save(figure: Figure, stem: str) -> None:
             written.extend(save_figure(figure, out, stem, formats, dpi))
 
-        for (directory, history), stem in zip(runs, _stems(runs), strict=True):
+        for (directory, history), stem in zip(runs, run_stems(runs), strict=True):
             if not panels:
                 save(analysis_figure(history, directory.run_id, axis, size, title=title), f"{stem}-analysis")
-            for name in (each for each in panels if not several or each != "val_loss"):
+            for name in (each for each in panels if draws_alone(each, runs)):
                 plot = panel_plot([(directory.run_id, history)], name, axis)
                 save(panel_figure(plot, size or PANEL_INCHES, title=title), f"{stem}-{name}")
-        if several:
+        if len(runs) > 1:
             names = display_names(runs)
             named = [(name, history) for name, (_, history) in zip(names, runs, strict=True)]
             if not panels:
                 save(comparison_figure(named, axis, size, title=title), comparison_stem(names))
-            for name in (each for each in panels if each in COMPARISON or each not in ANALYSIS):
+            for name in filter(draws_several, panels):
                 plot = panel_plot(named, name, axis)
                 if isinstance(plot, HeatMap):
                     # A map is of one run.
@@ -96,51 +99,12 @@ def export_plots(
 
 
 def _check(runs: Runs, formats: Sequence[str], dpi: int, panels: Sequence[str]) -> None:
-    if not runs:
-        raise ExportError("There is nothing to draw: name at least one run.")
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise ExportError(f"{', '.join(unknown) or 'No format'} is not a figure format; known: {', '.join(FORMATS)}.")
-    known = [panel.id for panel in PANELS]
-    for name in panels:
-        if name not in known:
-            raise ExportError(f"{name!r} is not a panel; known: {', '.join(known)}.")
     if not 10 <= dpi <= 2400:
         raise ExportError(f"A resolution of {dpi} dpi is out of range: 10 to 2400.")
-    for directory, history in runs:
-        if not can_be_drawn(history):
-            raise ExportError(f"{directory.run_id} has nothing to draw yet: its log holds no step and no evaluation.")
-
-
-def can_be_drawn(history: RunHistory) -> bool:
-    """Whether the log holds anything that a figure shows."""
-    return bool(len(history.steps) or len(history.evals))
-
-
-def comparison_stem(names: Sequence[str], kind: str = "comparison") -> str:
-    """The file name of a comparison, or of one panel of it, without its suffix, of at most 132 characters."""
-    plain = [file_name(name) for name in names]
-    return f"{re.sub('[ …]+', '-', _listed(plain, '-vs-', 120)).strip('-')}-{kind}"
-
-
-def _listed(names: Sequence[str], separator: str, longest: int) -> str:
-    """Names in a row; those that would make it longer than `longest` characters are counted: `a, b, 3 more`."""
-    text, shown = separator.join(names), len(names)
-    while len(text) > longest and shown > 1:
-        shown -= 1
-        text = separator.join((*names[:shown], f"{len(names) - shown} more"))
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def _stems(runs: Runs) -> list[str]:
-    """A file name for each run: its id, numbered where two directories have the same name."""
-    stems: list[str] = []
-    for directory, _ in runs:
-        stem, number = file_name(directory.run_id), 2
-        while stem in stems:
-            stem, number = f"{file_name(directory.run_id)}-{number}", number + 1
-        stems.append(stem)
-    return stems
+    check_selection(runs, panels)
 
 
 def panel_plot(runs: NamedRuns, panel: str, axis: Axis) -> Plot | HeatMap:
@@ -213,7 +177,7 @@ def comparison_figure(runs: NamedRuns, axis: Axis = "step", size: Size | None = 
         draw(figure.add_subplot(grid[number // 2, number % 2]), panel_plot(runs, name, axis), legend=False)
     draw_table(figure.add_subplot(grid[2, :]), comparison)
     if title:
-        text = _listed(comparison.names, ", ", 90)
+        text = listed(comparison.names, ", ", 90)
         figure.text(0.012, 1 - 0.13 / height, text, fontsize=font(14), fontweight="bold", color=ink(), va="top")
     handles = [Line2D([], [], linewidth=2, **run_style(index)) for index in range(len(runs))]
     figure.legend(

@@ -36,9 +36,14 @@ def can_be_drawn(history: RunHistory) -> bool:
     return bool(len(history.steps) or len(history.evals))
 
 
+def draws_alone(panel: str, runs: Runs) -> bool:
+    """Whether a panel is drawn of each of these runs: the validation of several is one chart."""
+    return len(runs) == 1 or panel != "val_loss"
+
+
 def draws_several(panel: str) -> bool:
-    """Whether a panel can show several runs in one chart."""
-    return panel in COMPARISON or not (panel in ANALYSIS or panel == "layers")
+    """Whether a panel is also drawn of several runs together, unless it is a map."""
+    return panel in COMPARISON or panel not in ANALYSIS
 
 
 def run_stems(runs: Runs) -> list[str]:

@@ -19,6 +19,7 @@ from tuitrain.export.selection import (
 )
 from tuitrain.files import writing
 from tuitrain.plots.axes import XAxis
+from tuitrain.plots.model import HeatMap
 from tuitrain.plots.panels import panel_of
 from tuitrain.plots.request import PlotRequest, read_plot_run
 from tuitrain.plots.text import chart_text, without_focus
@@ -65,5 +66,6 @@ def export_text_charts(
         if not panels:
             write(comparison_stem(names), heading, request, COMPARISON)
         for name in filter(draws_several, panels):
-            write(comparison_stem(names, name), heading, request, [name])
+            if not isinstance(panel_of(name).build(request), HeatMap):
+                write(comparison_stem(names, name), heading, request, [name])
     return files
