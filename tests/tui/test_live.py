@@ -65,6 +65,31 @@ async def test_the_console_is_followed(tmp_path: Path) -> None:
         await until(pilot, lambda: "saving a checkpoint" in screen_text(app))
 
 
+async def test_the_console_stays_where_it_was_scrolled_to(tmp_path: Path) -> None:
+    run = live(tmp_path)
+    run.console.write_text("".join(f"printed {number}\n" for number in range(100)))
+
+    def write(text: str) -> None:
+        with run.console.open("a") as file:
+            file.write(f"{text}\n")
+
+    async with running("watch", [run], tmp_path) as (app, pilot):
+        await pilot.press("b")
+        await until(pilot, lambda: "printed 99" in screen_text(app))
+        write("new line")
+        await until(pilot, lambda: "new line" in screen_text(app))
+        await pilot.press("g")
+        await until(pilot, lambda: "new line" not in screen_text(app))
+        write("second line")
+        append(run, 11, 12)
+        await until(pilot, lambda: "step 12 of" in header(app))
+        assert "second line" not in screen_text(app)
+        await pilot.press("G")
+        await until(pilot, lambda: "second line" in screen_text(app))
+        write("third line")
+        await until(pilot, lambda: "third line" in screen_text(app))
+
+
 async def test_a_torn_line_waits_for_its_end(tmp_path: Path) -> None:
     run = live(tmp_path)
     async with running("watch", [run], tmp_path) as (app, pilot):

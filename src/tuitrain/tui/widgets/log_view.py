@@ -98,6 +98,7 @@ class LogView(Lines):
             return
         try:
             problem = self._read(height)
+            self._continue_search()
         except OSError as error:
             problem = f"cannot read {self.file.path if self.file else 'the console'}: {error.strerror or error}"
         if problem:
@@ -106,9 +107,8 @@ class LogView(Lines):
         else:
             rows = [self._line(row) for row in self._rows]
             rows += [()] * (height - len(rows))
-            thumb = self._scrollbar(height)
-            self.show([(*fit(row, cells - 1), mark) for row, mark in zip(rows, thumb, strict=True)])
-            self._continue_search()
+            bar = self._scrollbar(height)
+            self.show([(*fit(row, cells - 1), mark) for row, mark in zip(rows, bar, strict=True)])
         self.post_message(self.Changed())
 
     def _read(self, height: int) -> str:
@@ -204,37 +204,28 @@ class LogView(Lines):
         self.draw()
 
     def start_search(self, query: Query | None) -> None:
-        """Search for a query and go to its newest match; None ends the search."""
+        """Mark the matches of a query and go to the newest one, from the next drawing on; None ends the search."""
         self.workers.cancel_node(self)
-        self.query_shown, self.search, self.match, self._pending, self._worker = query, None, None, 0, None
-        if query is None or self.file is None:
-            return
-        try:
-            mark = self.file.mark()
-            self.search = Search(self.file, query, mark.size) if mark is not None else None
-        except OSError:
-            return  # Drawing shows the reason.
-        if self.search is not None:
-            self._pending = -1
-            self._run(self.search)
+        self.query_shown, self.search, self.match, self._pending = query, None, None, -1 if query else 0
 
-    def _run(self, search: Search) -> None:
-        self._worker, self._searched_size = self._search(search), self.size_bytes
+    def _continue_search(self) -> None:
+        """Search what was written since the last search; a file that is shorter than before is searched anew."""
+        query, size = self.query_shown, self.size_bytes
+        if self.search is not None and size < self.search.searched_bytes:
+            self.start_search(query)
+        if query is None or self.file is None or self._mark is None:
+            return
+        if self.search is None:
+            self.search = Search(self.file, query, size)
+        elif not self._worker or not self._worker.is_finished or size == self._searched_size:
+            return
+        self._worker, self._searched_size = self._run_search(self.search), size
         self._search_timer.resume()
 
     @work(thread=True, exit_on_error=False)
-    def _search(self, search: Search) -> None:
+    def _run_search(self, search: Search) -> None:
         worker = get_current_worker()
         search.run(lambda: worker.is_cancelled)
-
-    def _continue_search(self) -> None:
-        """Search what was written since the search ended; search a file anew that is shorter than before."""
-        if self.search is None or self._worker is None or not self._worker.is_finished:
-            return
-        if self.size_bytes < self.search.searched_bytes:
-            self.start_search(self.search.query)
-        elif self.size_bytes != self._searched_size:
-            self._run(self.search)
 
     def _poll(self) -> None:
         """Draw if the file has changed."""
