@@ -21,7 +21,7 @@ AXIS_TITLES: dict[Axis, str] = {
     "flops": "compute, FLOP",
 }
 
-MOST_STEP_SECONDS = 1e9
+MAX_STEP_SECONDS = 1e9
 """Thirty years."""
 
 
@@ -29,7 +29,7 @@ def steps_covered(steps: FloatArray) -> FloatArray:
     """How many optimizer steps each record stands for, when records are written every so many steps.
 
     A record covers the steps since the one before it. The first covers what its own number allows, at most as many
-    as the second, so that a log that begins in the middle of a run does not count what it has not seen.
+    as the second, so that a log that begins in the middle of a run does not count steps before it.
     """
     if not len(steps):
         return np.empty(0)
@@ -39,31 +39,31 @@ def steps_covered(steps: FloatArray) -> FloatArray:
 
 
 def step_seconds(history: RunHistory, start: int = 0) -> FloatArray:
-    """Seconds of training that each row of `history.steps` from `start` on stands for, nan where the log is silent.
+    """Seconds of training that each row of `history.steps` from `start` on stands for, nan where the log has no times.
 
-    step_time_ms times the steps covered; a row without it counts its tokens at its throughput. A step that took less
-    than no time, or more than MOST_STEP_SECONDS, counts as one of which nothing is known.
+    step_time_ms times the steps covered; a row without it counts its tokens at its throughput. A step with a
+    negative time, or more than MAX_STEP_SECONDS, counts as unknown.
     """
     steps = history.steps
     numbers = steps["step"]
     covered = np.diff(numbers[start - 1 :]) if start else steps_covered(numbers)
     with np.errstate(over="ignore"):
         seconds = steps["step_time_ms"][start:] / 1000 * covered
-    unknown = ~_can_be(seconds)
+    unknown = ~_plausible(seconds)
     if unknown.any():
         with np.errstate(all="ignore"):
             by_rate = tokens_covered(history, start) / steps["tokens_per_sec"][start:]
-        seconds[unknown] = np.where(_can_be(by_rate), by_rate, np.nan)[unknown]
+        seconds[unknown] = np.where(_plausible(by_rate), by_rate, np.nan)[unknown]
     return seconds
 
 
-def _can_be(seconds: FloatArray) -> NDArray[np.bool_]:
-    """Which of these durations a record can stand for."""
-    return (seconds >= 0) & (seconds <= MOST_STEP_SECONDS)
+def _plausible(seconds: FloatArray) -> NDArray[np.bool_]:
+    """Which of these durations are plausible for one record."""
+    return (seconds >= 0) & (seconds <= MAX_STEP_SECONDS)
 
 
 def tokens_covered(history: RunHistory, start: int = 0) -> FloatArray:
-    """Tokens that each row of `history.steps` from `start` on stands for, nan where the log does not tell."""
+    """Tokens that each row of `history.steps` from `start` on stands for, nan where they are not recorded."""
     tokens, numbers = history.steps["tokens"], history.steps["step"]
     if start:
         return np.diff(tokens[start - 1 :])
@@ -76,7 +76,7 @@ def tokens_covered(history: RunHistory, start: int = 0) -> FloatArray:
 def rising(values: FloatArray, limit: float = np.inf, start: float = 0.0) -> FloatArray:
     """A column as an axis: never decreasing from `start` on, and nan where a value is below 0, at the limit or past it.
 
-    Counts and clocks that go back would draw a curve backwards.
+    A count or a clock that goes back would draw a curve backwards.
     """
     usable = (values >= 0) & (values < limit)
     risen = np.maximum.accumulate(np.where(usable, np.fmax(values, start), start))
@@ -123,18 +123,18 @@ def interpolated(history: RunHistory, x: FloatArray, wanted: FloatArray, from_ze
         return np.full(len(wanted), np.nan)
     if not known.all():
         steps, x = steps[known], x[known]
-    found = np.interp(wanted, steps, x, left=np.nan, right=np.nan)
+    at = np.interp(wanted, steps, x, left=np.nan, right=np.nan)
     usual = steps[1] - steps[0] if len(steps) > 1 else steps[0]
     if from_zero and 0 < steps[0] <= max(1.0, usual):
         early = wanted < steps[0]
-        found[early] = np.interp(wanted[early], [0.0, steps[0]], [0.0, x[0]], left=np.nan)
-    return found
+        at[early] = np.interp(wanted[early], [0.0, steps[0]], [0.0, x[0]], left=np.nan)
+    return at
 
 
 def validation_curve(history: RunHistory, axis: Axis) -> tuple[FloatArray, FloatArray]:
     """x and loss of the evaluations that measure what the newest one of the validation split does; x may be nan.
 
-    Those of other sequences are left out: neither is one of them a best, nor is a value between them one of either.
+    Those of other sequences are left out: their losses are not comparable.
     """
     split = history.validation_split
     rows = comparable(history.evaluations_of(split))
@@ -142,7 +142,7 @@ def validation_curve(history: RunHistory, axis: Axis) -> tuple[FloatArray, Float
 
 
 def comparable(evaluations: Sequence[Eval]) -> BoolArray:
-    """Which evaluations of a split are of the same sequences as the newest, as far as the log tells."""
+    """Which evaluations of a split are of the same sequences as the newest, as far as the log records it."""
     return np.array([each.split_fingerprint == evaluations[-1].split_fingerprint for each in evaluations], dtype=bool)
 
 

@@ -42,7 +42,7 @@ def smooth_centred(values: FloatArray) -> FloatArray:
 
 
 class Smoother:
-    """The same for a series that grows: what comes later is smoothed without a look at what came before."""
+    """The same for a series that grows: further values are smoothed without the earlier ones."""
 
     def __init__(self, weight: float) -> None:
         if not 0 <= weight < 1:
@@ -61,7 +61,7 @@ class Smoother:
         if len(values) > _AT_ONCE:
             starts = range(0, len(values), _AT_ONCE)
             return np.concatenate([self.extend(values[start : start + _AT_ONCE]) for start in starts])
-        # What no chart can hold would also be all that is left of a sum.
+        # A value beyond what charts hold would dominate every later sum.
         finite = np.abs(values) <= LARGEST
         if not finite.all():
             smoothed = np.full(len(values), np.nan)

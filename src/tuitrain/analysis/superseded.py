@@ -1,4 +1,4 @@
-"""What earlier attempts did and later ones did again, as pieces to draw."""
+"""Steps of earlier attempts that later ones repeated, as pieces to draw."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from tuitrain.runs import RunHistory
 
 MOST_PIECES = 24
-"""More could not be told apart, and a log in disorder has as many as records."""
+"""More would not be distinguishable, and a log in disorder has as many as records."""
 
 
 def superseded_pieces(history: RunHistory) -> tuple[list[slice], int]:
@@ -23,5 +23,5 @@ def superseded_pieces(history: RunHistory) -> tuple[list[slice], int]:
 
 
 def superseded_label(shown: int, pieces: int) -> str:
-    """Their name in a legend, which says what is left out."""
+    """Their name in a legend, with the number of pieces that are left out."""
     return "superseded" if shown == pieces else f"superseded, the newest {shown} of {pieces:,} pieces"

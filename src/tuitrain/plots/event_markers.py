@@ -50,7 +50,7 @@ def _events(history: RunHistory) -> Iterator[tuple[float, MarkerKind, str]]:
 
 
 def markers_by_column(markers: Sequence[Marker], scale: XScale) -> dict[int, Marker]:
-    """The marker to draw in each column of an axis: of several the most important, of equal ones the last."""
+    """The marker to draw in each column of an axis: the most important of several, the last of equal ones."""
     columns = scale.columns_of(np.array([marker.x for marker in markers], dtype=np.float64))
     shown: dict[int, Marker] = {}
     for column, marker in zip(columns.tolist(), markers, strict=True):

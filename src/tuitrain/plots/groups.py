@@ -20,23 +20,21 @@ from tuitrain.plots.roles import glyph, run_role
 from tuitrain.plots.series import Series
 from tuitrain.runs import FloatArray, RunHistory
 
-_REMEMBERED = 8
-
-_made: dict[tuple[object, ...], Comparison | None] = {}
+_CACHE_SIZE = 8
+_cache: dict[tuple[object, ...], Comparison | None] = {}
 
 
 def grouped(request: PlotRequest) -> Comparison | None:
     """The groups of the runs against that of the baseline; None where there are none, or no run has the key."""
-    return (
-        cached_comparison(request, f"end {request.group_by}", partial(group_members, request))
-        if request.group_by
-        else None
-    )
+    if not request.group_by:
+        return None
+    return cached_comparison(request, f"end {request.group_by}", partial(group_members, request))
 
 
 def group_members(
     request: PlotRequest, runs: Sequence[tuple[str, RunHistory]], baseline: int, at: tuple[Axis, float] | None = None
 ) -> Comparison | None:
+    """The groups of these runs against that of the baseline, at the end or at a position; None without the key."""
     infos = [run.directory.read_metadata() if run.directory else None for run in request.runs]
     members = [
         Member(name, history, info.tags if info else ()) for (name, history), info in zip(runs, infos, strict=True)
@@ -50,16 +48,16 @@ def group_members(
 def cached_comparison(
     request: PlotRequest, kind: str, make: Callable[[Sequence[tuple[str, RunHistory]], int], Comparison | None]
 ) -> Comparison | None:
-    """What was made of these runs, until there is news of one."""
+    """The result of `make(runs, baseline)`, computed again when one of the runs has grown. kind: what is compared."""
     runs = [(name, run.history) for name, run in zip(run_names(request.runs), request.runs, strict=True)]
     baseline = min(request.baseline, len(runs) - 1)
-    news = ((name, id(each), len(each.steps), len(each.evals), each.last_time) for name, each in runs)
-    key = (kind, baseline, *news)
-    if key not in _made:
-        if len(_made) >= _REMEMBERED:
-            _made.clear()
-        _made[key] = make(runs, baseline)
-    return _made[key]
+    lengths = ((name, id(each), len(each.steps), len(each.evals), each.last_time) for name, each in runs)
+    key = (kind, baseline, *lengths)
+    if key not in _cache:
+        if len(_cache) >= _CACHE_SIZE:
+            _cache.clear()
+        _cache[key] = make(runs, baseline)
+    return _cache[key]
 
 
 _POSITIONS = 512

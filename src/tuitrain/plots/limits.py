@@ -21,7 +21,7 @@ _MIN_SPAN, _MIN_SPAN_ZOOMED = 0.15, 0.01
 _KEPT_SHARE = 0.4
 """A y range is kept while the data fill at least this share of it."""
 _SAMPLE = 4096
-"""About so many values suffice for the percentiles that tell outliers."""
+"""About so many values suffice for the percentiles that define outliers."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Limits:
 
 
 def limits(plot: Plot, options: ChartOptions | None = None, kept: Limits | None = None) -> Limits:
-    """The limits of a plot that has data, looked at with these options.
+    """The limits of a plot that has data, viewed with these options.
 
-    kept: its limits before it grew, with the same options: they stay as far as the data allow, so that axes stand
-    still.
+    kept: the limits before the plot grew, with the same options: they stay as far as the data allow, so that the axes
+    do not move.
     """
     options = options or ChartOptions()
     log_x = has_log_x(plot, options)
@@ -106,7 +106,7 @@ def visible(x: FloatArray, values: Range) -> tuple[int, int]:
 
 
 def crossings(curve: Curve, x: Range, log_x: bool, log_y: bool = False) -> list[float | None]:
-    """The heights at which a line that continues out of sight crosses the low and the high end of the x range.
+    """The heights at which a line that continues beyond the x range crosses its low and its high end.
 
     As the axis holds them; None at an end where no line crosses it.
     """
@@ -196,7 +196,7 @@ def _y_range(plot: Plot, bottom: float, top: float, kept: Range | None, zoomed: 
     if plot.from_zero and not plot.log:
         bottom = min(bottom, 0.0)
     elif not plot.log and 0 < top - bottom < smallest:
-        # Noise of a per cent on a steady value should look like that, and not like a mountain range.
+        # Noise of one per cent on a steady value should look small.
         middle = (top + bottom) / 2
         bottom, top = middle - smallest / 2, middle + smallest / 2
     return steady_y(kept, bottom, top)
@@ -217,7 +217,7 @@ def _is_repeated(part: Curve | Points, raw_roles: set[str]) -> bool:
 
 
 def _common_fences(plot: Plot, shown: Sequence[FloatArray], x: Range) -> Range:
-    """What lies outside is an outlier of every series. The first value of a curve is none where the plot says so."""
+    """Values outside are outliers of every series; the first of a curve is none where the plot keeps it."""
     every = [_fences(values, plot.log) for values in shown]
     low, high = min(each.low for each in every), max(each.high for each in every)
     if plot.keep_first:
@@ -246,7 +246,7 @@ def _quantile(ordered: FloatArray, share: float) -> float:
 
 
 def _count_beyond(plot: Plot, x: Range, y: Range) -> tuple[int, int]:
-    """How many recorded points in sight lie above and below the range: of each run its first curve."""
+    """How many recorded points within the x range lie above and below the y range: of each run its first curve."""
     measured = [curve for curve in plot.curves if curve.role != SUPERSEDED]
     above = below = 0
     for curve in (*measured[:1], *(each for each in measured[1:] if each.glyph)):

@@ -1,4 +1,4 @@
-"""What a chart shows: curves, points, levels and marks, and how all charts are looked at. `drawing` draws it."""
+"""The one model of a chart: curves, points, levels, markers and axes. It holds facts; others draw them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_DATA = "no data yet"
 RAW = "raw"
 """The name of the curve that is drawn again smoothed."""
 SUPERSEDED = "superseded"
-"""The role of what an earlier attempt did and a later one did again: it lies under all else."""
+"""The role of steps that a later attempt repeated: they lie under all else."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Curve:
     name: str = ""
     glyph: str = ""
     order: int = 0
-    """Its place among the names and values of several, whichever of them lies on top."""
+    """Index in the legend and among the values at the crosshair, whichever curve lies on top."""
     forecast: bool = False
-    """Whether it shows what is planned or projected and not what was measured."""
+    """Whether it is planned or projected and not measured."""
     std: FloatArray | None = None
     """Of a mean the standard deviation at each x: a band of one deviation to either side is drawn."""
     smoothing: float = 0.0
@@ -48,7 +48,7 @@ class Curve:
 
 
 STAR = "★"
-"""The mark of the validation of a run alone."""
+"""The glyph of the validation of a run alone."""
 
 
 @dataclass(frozen=True)
@@ -114,15 +114,15 @@ class Plot:
     markers: tuple[Marker, ...] = ()
     x_axis: XAxis = "step"
     x_range: Range | None = None
-    """What the x axis reaches over at least: the same for all charts of the same runs, whatever each has values of."""
+    """The smallest range of the x axis: the same for all charts of the same runs, whichever values each has."""
     metric: str = ""
-    """The key of what the y axis shows in the registry of metrics; empty where it is in none."""
+    """The name of the metric that the y axis shows; empty without one."""
     log: bool = False
     from_zero: bool = False
     clip: bool = False
-    """Leave outliers out of the y range; the legend says how many."""
+    """Whether outliers are left out of the y range; the legend counts them."""
     keep_first: bool = False
-    """The first value of a curve is no outlier, however far from the others: so a loss begins."""
+    """Whether the first value of a curve is never an outlier: a loss begins far above the rest."""
     growing: bool = True
     empty: str = NO_DATA
     note: str = ""
@@ -156,7 +156,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """Values (places × rows) at places x that never decrease; rows from the lowest to the highest, with their names."""
+    """Values (positions × rows) at positions x that never decrease; `rows`: names, the lowest row first."""
 
     title: str
     x: FloatArray = field(default_factory=lambda: np.empty(0))
@@ -169,15 +169,15 @@ class HeatMap:
 
     @property
     def as_plot(self) -> Plot:
-        """A plot with nothing in it: what stands around the map."""
+        """A plot without data: title and axes of the map."""
         return Plot(self.title, self.value, x_axis=self.x_axis, growing=self.growing, empty=self.empty)
 
 
 @dataclass(frozen=True)
 class ChartOptions:
-    """How charts are looked at, in units of the x axis. None of it changes what the data are.
+    """How a chart is viewed, in units of the x axis; none of it changes the data.
 
-    zoom: the part of the axis in sight; crosshair: where exact values are shown; recent: the newest part beside it all;
+    zoom: the range shown; crosshair: the position of exact values; recent: whether the newest part is beside the whole;
     plotext: draw with plotext and not with the rasteriser.
     """
 

@@ -1,4 +1,4 @@
-"""What charts are asked to show: the runs, the one in focus, and the options that all charts share."""
+"""The runs of the charts, the one in focus, and the options that all charts share."""
 
 from __future__ import annotations
 

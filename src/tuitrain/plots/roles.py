@@ -1,11 +1,11 @@
-"""Roles of the runs of a chart, by which a palette colours their curves, and the glyphs that tell them apart."""
+"""Roles of the runs of a chart, by which a palette colours their curves, and their glyphs."""
 
 from __future__ import annotations
 
 RUN_COLOURS = 6
-"""Colours that runs take in turn."""
+"""Number of colours; runs take them in turn."""
 GLYPHS = "●▲■◆▼✚"
-"""Glyphs that runs take in turn, so that they can be told apart without colour."""
+"""Glyphs that runs take in turn, so that they differ without colour."""
 HOLLOW_GLYPHS = "○△□◇▽✛"
 """The same for their validation."""
 

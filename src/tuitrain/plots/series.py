@@ -43,7 +43,7 @@ NO_SERIES = Series(np.empty(0), np.empty(0))
 
 
 class _Smoothed:
-    """The moving average of a metric, one for each recorded value; it goes on as the values grow at their end."""
+    """The moving average of a metric, one for each recorded value, continued as values are appended."""
 
     def __init__(self, weight: float) -> None:
         self._values = np.empty(0, dtype=_PRECISION)
@@ -51,7 +51,7 @@ class _Smoothed:
         self._smoother = Smoother(weight)
 
     def of(self, values: FloatArray) -> FloatArray:
-        """The averages at these values, of which those passed before are the beginning. nan and inf stay."""
+        """The averages at these values, which begin with those of the last call. nan and inf stay."""
         start, self._length = self._length, len(values)
         if self._length > len(self._values):
             larger = np.empty(max(self._length, 2 * len(self._values)), dtype=_PRECISION)
@@ -138,11 +138,11 @@ class RunSeries:
         return Series(np.maximum.accumulate(x[known]), y[known])
 
     def reading_times(self) -> FloatArray:
-        """When the machine was read, Unix seconds: never decreasing, nan for times that are none."""
+        """Unix seconds of the readings of the machine: never decreasing, nan for unusable times."""
         return rising(self.history.system_columns["time"], LATEST_TIME)
 
     def superseded(self, name: str, axis: XAxis) -> tuple[list[Series], str]:
-        """A metric in earlier attempts, as far as a later one did their steps again: a series each; their name."""
+        """A metric at the steps that a later attempt repeated: a series for each piece, and the name of them all."""
         table = self.history.superseded_steps
         pieces, count = superseded_pieces(self.history)
         series = []
@@ -190,7 +190,7 @@ class RunSeries:
         return int(np.isnan(self._column("clock")).sum())
 
     def projected_loss(self) -> Projection | None:
-        """How the loss is expected to end; None where the records do not tell.
+        """The projected loss at the end of the run; None where the records are too few or do not fit a law.
 
         The law is fitted again from time to time as the run grows, not at each call.
         """

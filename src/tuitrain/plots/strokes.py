@@ -36,7 +36,7 @@ class Stroke:
 
 
 def stroke(curve: Curve, scale: XScale, log_y: bool) -> Stroke:
-    """The part of a curve within an axis, its way in and out of sight included.
+    """The part of a curve within an axis, up to its edges.
 
     Of each pixel column it has the first, lowest, highest and last value (M4, see `analysis.decimate`): which of the
     middle two comes first changes no pixel.
@@ -51,8 +51,8 @@ def stroke(curve: Curve, scale: XScale, log_y: bool) -> Stroke:
         y = y.astype(np.float64)
         drawable = (y >= lowest) & (y <= LARGEST)
         cells = np.searchsorted(edges, x, "right") // X_DOTS
-        for kind, found in enumerate((np.isnan(y), y > LARGEST, y < lowest)):
-            broken[kind, cells[found]] = True
+        for kind, chosen in enumerate((np.isnan(y), y > LARGEST, y < lowest)):
+            broken[kind, cells[chosen]] = True
         gaps = np.cumsum(~drawable, dtype=np.intp)[drawable]
         x, y = x[drawable], y[drawable]
     pixels, heights = np.zeros(0, dtype=np.intp), np.zeros(0)
@@ -85,11 +85,11 @@ def _columns(x: FloatArray, edges: FloatArray) -> tuple[IndexArray, IndexArray, 
 
 
 def uncrowded(plot: Plot, shown: Range, columns: int) -> Plot:
-    """The plot with points that would hide the curves joined to a line that ends in a star, or thinned out.
+    """The plot with crowded points, which would hide the curves, joined to a line or thinned out.
 
     shown: the range of x, in the unit of its axis, that is drawn in so many columns.
 
-    Those of one run alone have a name of their own and become a line; of several runs every so many-th stays.
+    Those of one run alone have a name and become a line that ends in a star; of several runs every n-th point stays.
     """
     curves, points = list(plot.curves), list[Points]()
     for each in plot.points:

@@ -140,7 +140,7 @@ def labels(values: list[float], step: float) -> list[str]:
 
 
 def log_labels(positions: list[float], write: Callable[[float, float], str] = label) -> list[str]:
-    """Labels of a logarithmic axis for positions given as log10, with as many digits as tell them all apart."""
+    """Labels of a logarithmic axis for positions given as log10, with as many digits as they need to differ."""
     for digits in range(1, 6):
         texts = [write(10**position, 10.0 ** (math.floor(position + 1e-9) - digits)) for position in positions]
         if len(set(texts)) == len(texts):
@@ -153,8 +153,8 @@ def time_label(seconds: float, step: float) -> str:
     if abs(seconds) < step * 1e-6:
         return "0"
     # The smallest unit that the step needs.
-    least = next((size for size, _ in _TIME_SUFFIXES if step >= 10 * size or (step >= size and step % size == 0)), 1)
-    rest = round(seconds / least) * least if step >= 1 else round(seconds, _digits(step))
+    unit = next((size for size, _ in _TIME_SUFFIXES if step >= 10 * size or (step >= size and step % size == 0)), 1)
+    rest = round(seconds / unit) * unit if step >= 1 else round(seconds, _digits(step))
     parts: list[tuple[float, str]] = []
     for size, suffix in _TIME_SUFFIXES:
         count = rest // size if size > 1 else rest
@@ -174,7 +174,7 @@ def _trim(value: float, step: float) -> str:
 
 
 def _digits(step: float) -> int:
-    """Decimals that tell two ticks apart: 1 for a step of 0.5, 2 for one of 0.25."""
+    """Decimals by which two ticks differ: 1 for a step of 0.5, 2 for one of 0.25."""
     for digits in range(6):
         scaled = step * 10**digits
         if scaled >= 1 and (abs(scaled - round(scaled)) < 1e-6 or scaled >= 3):

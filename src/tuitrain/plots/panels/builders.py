@@ -1,4 +1,4 @@
-"""What panels are made of: curves of metrics, means, and the plot around them."""
+"""Builders of panels: curves of metrics, points, levels, and the plot around them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tuitrain.plots.ticks import label
 from tuitrain.runs import FloatArray
 
 _PACE_RECORDS = 200
-"""The newest records whose pace tells where steps to come lie on an axis."""
+"""The number of newest records whose pace places future steps on an axis."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Panel:
         return tuple(metric for metric in METRICS if metric.panel == self.id) or (metric_of(self.id),)
 
     def build(self, request: PlotRequest) -> Plot | HeatMap:
-        """What there is to draw now."""
+        """The plot of this panel, with the reason in place of the data while a run is being prepared."""
         names = [metric.key for metric in self.metrics]
         built = self.builder(request) if self.builder else declared(request, names, empty=self.empty(request))
-        doing = preparation(request.run.history, request.run.status) if request.run else None
-        return replace(built, empty=doing) if doing and built.empty == NO_DATA else built
+        stage = preparation(request.run.history, request.run.status) if request.run else None
+        return replace(built, empty=stage) if stage and built.empty == NO_DATA else built
 
 
 def declared(request: PlotRequest, names: Sequence[str], **more: Any) -> Plot:
@@ -58,7 +58,7 @@ def declared(request: PlotRequest, names: Sequence[str], **more: Any) -> Plot:
     first = metric_of(names[0])
     more = {"clip": first.source != "system", **more}
     if first.source == "system":
-        # The use of a machine is seen against all that it has.
+        # The use of a machine is shown on the scale of its capacity.
         more = {"from_zero": True, "levels": (Level(100.0, "grid"),) if first.unit == "%" else (), **more}
     if len(names) > 1 and len(request.runs) == 1:
         run = request.runs[0]
@@ -95,9 +95,9 @@ def plot(request: PlotRequest, name: str, **more: Any) -> Plot:
         # The points are where the evaluations were.
         settings["markers"] = tuple(marker for marker in settings["markers"] if marker.kind != "eval")
     settings["clip"] = settings.get("clip", False) and request.clip
-    lost = sum(run.series.untimed_records() for run in request.runs) if request.x == "clock" else 0
-    if lost:
-        sentence = f"{lost:,} records have no usable time and are left out"
+    untimed = sum(run.series.untimed_records() for run in request.runs) if request.x == "clock" else 0
+    if untimed:
+        sentence = f"{untimed:,} records have no usable time and are left out"
         settings["note"], settings["empty"] = settings.get("note") or sentence, sentence
     return Plot(
         metric.label if value is None else metric.title,
@@ -111,7 +111,7 @@ def plot(request: PlotRequest, name: str, **more: Any) -> Plot:
 
 
 def shared_range(request: PlotRequest) -> Range | None:
-    """What the charts of several runs all reach over, also where some runs have no values; None of a run alone."""
+    """The x range that the charts of several runs share, also where some have no values; None of a run alone."""
     if len(request.runs) < 2:
         return None
     ends = [
@@ -119,8 +119,8 @@ def shared_range(request: PlotRequest) -> Range | None:
     ]
     if request.x == "clock":
         ends += [run.series.reading_times()[[0, -1]] for run in request.runs if run.history.system]
-    known = [float(end) for pair in ends for end in pair if math.isfinite(end)]
-    return Range(min(known), max(known)) if known else None
+    finite = [float(end) for pair in ends for end in pair if math.isfinite(end)]
+    return Range(min(finite), max(finite)) if finite else None
 
 
 Derive = Callable[[PlotRun, Series], Series]
@@ -183,14 +183,14 @@ def _superseded(run: PlotRun, metric: Metric, request: PlotRequest, derive: Deri
 
 
 def validation_points(request: PlotRequest, column: str, factor: float = 1.0) -> tuple[Points, ...]:
-    """A column of the evaluations, one point for each: a star of a run alone, of several the hollow mark of each."""
+    """A column of the evaluations as points: stars of a run alone, of several runs the hollow glyph of each."""
     several = len(request.runs) > 1
     points = []
     for run in request.runs:
         evals = run.history.evals
         x, y = run.series.x_at(request.x, evals["step"]), evals[column] * factor
-        known = np.isfinite(x) & evals.present(column)
-        each = Points(x[known], y[known], "val", "validation")
+        shown = np.isfinite(x) & evals.present(column)
+        each = Points(x[shown], y[shown], "val", "validation")
         if several:
             each = replace(each, role=run_role(run.index), name="", glyph=hollow_glyph(run.index), order=run.index)
         points.append(each)
@@ -213,7 +213,7 @@ def short(value: float) -> str:
 
 
 def x_ahead(run: PlotRun, request: PlotRequest, steps: FloatArray) -> FloatArray:
-    """Where steps lie on the axis, those still to come at the pace of the newest records; nan where that is unknown."""
+    """The x of steps, future ones at the pace of the newest records; nan where it is not known."""
     x = run.series.x_at(request.x, steps)
     done = run.history.steps["step"]
     if request.x == "step" or len(done) < 2:
@@ -225,7 +225,7 @@ def x_ahead(run: PlotRun, request: PlotRequest, steps: FloatArray) -> FloatArray
 
 
 def has_steps(request: PlotRequest) -> bool:
-    """Whether any run has done a step."""
+    """Whether any run has recorded a step."""
     return any(len(run.history.steps) for run in request.runs)
 
 

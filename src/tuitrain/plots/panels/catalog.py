@@ -54,8 +54,8 @@ def panel_of(name: str) -> Panel:
 
 def plot_of(request: PlotRequest, name: str) -> Plot | HeatMap:
     """The plot of the panel with this id or of the metric of this name; KeyError where no log has such a metric."""
-    known = name in _BY_ID or (name in BY_KEY and metric_of(name).source != "summary")
-    if not known and name not in recorded_metrics(run.history for run in request.runs):
+    declared = name in _BY_ID or (name in BY_KEY and metric_of(name).source != "summary")
+    if not declared and name not in recorded_metrics(run.history for run in request.runs):
         raise KeyError(name)
     return panel_of(name).build(request)
 

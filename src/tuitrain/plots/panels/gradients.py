@@ -47,7 +47,7 @@ def update_ratio(request: PlotRequest) -> Plot:
 
 
 def _by_weights(run: PlotRun, updates: Series, request: PlotRequest) -> Series:
-    """Norms of updates by the norm of the weights at the same x; nothing where that is not known."""
+    """Norms of updates by the norm of the weights at the same x; empty without recorded norms."""
     weights = run.series.of("param_norm", request.x)
     if not len(weights.x):
         return NO_SERIES
@@ -66,13 +66,13 @@ def layers(request: PlotRequest) -> HeatMap:
     count = len(records[-1].grad_norm)
     records = [each for each in records if len(each.grad_norm) == count]
     x = run.series.x_at(request.x, np.array([each.step for each in records], dtype=np.float64))
-    known = np.isfinite(x)
+    finite = np.isfinite(x)
     values = np.array([each.grad_norm for each in records], dtype=np.float64)
     newest = records[-1]
     return replace(
         empty,
-        x=x[known],
-        values=values[known],
+        x=x[finite],
+        values=values[finite],
         rows=_names(count),
         value=_largest(newest),
         growing=run.status.live,
@@ -80,7 +80,7 @@ def layers(request: PlotRequest) -> HeatMap:
 
 
 def _names(count: int) -> tuple[str, ...]:
-    """The parts of a model from its input to its output."""
+    """Names of the parts of a model from its input to its output."""
     if count < 3:
         return tuple(str(number) for number in range(count))
     return ("embed", *(str(number) for number in range(count - 2)), "head")

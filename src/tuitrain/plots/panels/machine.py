@@ -56,11 +56,11 @@ def _capacity(request: PlotRequest) -> tuple[Level, ...]:
 
 
 def no_gpu(request: PlotRequest) -> str:
-    """Why nothing is known of a GPU."""
-    seen = any(len(run.history.system_columns) for run in request.runs)
-    return NO_GPU if seen or has_steps(request) else NO_DATA
+    """The reason why no reading of a GPU is there."""
+    read = any(len(run.history.system_columns) for run in request.runs)
+    return NO_GPU if read or has_steps(request) else NO_DATA
 
 
 def no_readings(request: PlotRequest) -> str:
-    """Why nothing is known of the machine."""
+    """The reason why no reading of the machine is there."""
     return "n/a: this run has no readings of its machine" if has_steps(request) else NO_DATA

@@ -20,13 +20,13 @@ ONE_PROCESS = "n/a: this run has one process, which waits for no other"
 
 
 def mfu(request: PlotRequest) -> Plot:
-    """MFU; where no peak is known to relate it to, the achieved TFLOP/s."""
+    """MFU; where the peak of the device is not known, the achieved TFLOP/s."""
     record = request.run.history.run if request.run else None
-    known = record is None or record.hardware is None or record.hardware.peak_tflops is not None
+    has_peak = record is None or record.hardware is None or record.hardware.peak_tflops is not None
     reason = why_no_mfu(record)
-    if (not known or request.for_figure) and not recorded(request, "mfu") and recorded(request, "tflops"):
+    if (not has_peak or request.for_figure) and not recorded(request, "mfu") and recorded(request, "tflops"):
         return plot(request, "tflops", levels=mean_level(request, "tflops"), clip=True, note=NO_MFU, notes=(reason,))
-    empty = reason if request.for_figure else NO_DATA if known else NO_PEAK
+    empty = reason if request.for_figure else NO_DATA if has_peak else NO_PEAK
     return plot(request, "mfu", levels=mean_level(request, "mfu"), clip=True, empty=empty)
 
 
@@ -49,7 +49,7 @@ def throughput(request: PlotRequest) -> Plot:
 def step_time(request: PlotRequest) -> Plot:
     """The time of a step; of a run alone split into computing, waiting for data and waiting for other processes.
 
-    Computing is what the other two leave; the wait for the slowest process is what is known of communication.
+    Computing is the rest; the wait for the slowest process is the part of communication that logs record.
     """
     if len(request.runs) != 1:
         return plot(request, "step_time_ms", clip=True)
@@ -67,7 +67,7 @@ def step_time(request: PlotRequest) -> Plot:
 
 
 def _compute_time(step: Series, data: Series, wait: Series) -> Series:
-    """What is left of the step time; with several processes where their wait is known. Empty where parts are not."""
+    """The rest of the step time, at the x of the wait where it is recorded; empty without step or data times."""
     if not len(step.x) or not len(data.x):
         return NO_SERIES
     x = wait.x if len(wait.x) else step.x

@@ -28,7 +28,7 @@ PERPLEXITY = SecondAxis(
 )
 
 _LOOK_AHEAD = 0.5
-"""How far a projection is drawn, as a share of what has been measured, so that this keeps most of the room."""
+"""How far a projection is drawn, as a share of the measured steps, which keep most of the width."""
 _DASHES = 16
 _PLAN_POINTS = 240
 _SAME = 0.01
@@ -196,9 +196,9 @@ def _planned(run: PlotRun, request: PlotRequest) -> list[Curve]:
     corners = (section.warmup_steps, round(total * (1 - section.decay_fraction)))
     at = np.unique(np.concatenate((np.linspace(1, total, _PLAN_POINTS), np.clip(corners, 1, total))).round())
     x = x_ahead(run, request, at)
-    known = np.isfinite(x)
+    finite = np.isfinite(x)
     y = peaks[1] * factors(at)
-    return [Curve(x[known], y[known], f"{run_role(run.index)}.faint", "plan", forecast=True)]
+    return [Curve(x[finite], y[finite], f"{run_role(run.index)}.faint", "plan", forecast=True)]
 
 
 def _section(config: dict[str, Any], name: str) -> dict[str, Any]:

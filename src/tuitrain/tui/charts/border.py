@@ -61,7 +61,7 @@ def top(
 ) -> Line:
     """The upper border: title and newest value at the left, the legend at the right where there is room.
 
-    values: what stands at the crosshair, in place of newest value and legend. runs_below: whether the names of the runs
+    values: those at the crosshair, in place of newest value and legend. runs_below: whether the names of the runs
     are in `legend_rows`.
     """
     title = [Span("╭ ", frame), Span(plot.title, "title")]
@@ -98,7 +98,7 @@ def legend_rows(plot: Plot, columns: int) -> list[Line]:
 
 
 def legend(plot: Plot, room: int, outliers: str, runs_below: bool = False) -> Line:
-    """Names with their marks, as many as fit; those of several runs in short, or their marks alone, so that all do."""
+    """Names with their signs, as many as fit; of several runs short names, or the signs alone, so that all fit."""
     named = [] if runs_below else _in_order(plot)
     several = runs_below or _several(named)
     forms = _forms(named)
@@ -107,10 +107,10 @@ def legend(plot: Plot, room: int, outliers: str, runs_below: bool = False) -> Li
     notes = [line(Span(text, "quiet")) for text in (outliers, "log" if plot.log else "") if text]
     levels = [line(Span("╌", v.role), Span(f" {v.name}", "quiet")) for v in plot.levels if v.name]
     kinds = {marker.kind: marker for marker in plot.markers}.values()
-    events = [line(Span(SIGNS[mark.kind], mark.role), Span(f" {mark.kind}", "quiet")) for mark in kinds]
+    events = [line(Span(SIGNS[each.kind], each.role), Span(f" {each.kind}", "quiet")) for each in kinds]
     if several:
         curves = next((form for form in forms if width(join(form, GAP)) <= room), forms[-1])
-    # A level cannot be told without its name; which curve is smooth and which is raw can be seen.
+    # A level needs its name; which curve is smooth and which is raw is visible.
     ranked = [*curves, *points, *notes, *levels] if several else [*levels, *notes, *curves, *points]
     ranked += events
     kept = next(n for n in range(len(ranked), -1, -1) if width(join(ranked[:n], GAP)) <= max(room, 0))
@@ -119,7 +119,7 @@ def legend(plot: Plot, room: int, outliers: str, runs_below: bool = False) -> Li
 
 
 def _validation(plot: Plot) -> list[Line]:
-    """The marks of the single points: of a run alone with their name, of several all together."""
+    """The glyphs of the points: of a run alone with their name, of several runs all together."""
     shown = [points for points in plot.points if len(points.x)]
     of_runs = [Span(points.glyph, points.role) for points in shown if not points.name]
     together = [line(*of_runs, Span(" validation", "quiet"))] if of_runs else []
@@ -136,18 +136,18 @@ def _several(named: Sequence[Curve]) -> bool:
 
 
 def _forms(named: Sequence[Curve]) -> tuple[list[Line], list[Line], list[Line]]:
-    """Entries with full names, with short ones, and the marks alone."""
-    marks = [line(Span(curve.glyph or "─", curve.role)) for curve in named]
+    """Entries with full names, with short ones, and the signs alone."""
+    signs = [line(Span(curve.glyph or "─", curve.role)) for curve in named]
     full = [curve.name for curve in named]
-    return _named(marks, full), _named(marks, distinct(full)), marks
+    return _named(signs, full), _named(signs, distinct(full)), signs
 
 
-def _named(marks: Sequence[Line], names: Sequence[str]) -> list[Line]:
-    return [line(*mark, Span(f" {name}", "quiet")) for mark, name in zip(marks, names, strict=True)]
+def _named(signs: Sequence[Line], names: Sequence[str]) -> list[Line]:
+    return [line(*sign, Span(f" {name}", "quiet")) for sign, name in zip(signs, names, strict=True)]
 
 
 class Bottom:
-    """The lower border. What is written first stays; what would touch it is left out."""
+    """The lower border. Texts written first stay; a later one that would touch them is left out."""
 
     def __init__(self, columns: int, frame: str) -> None:
         self._cells = ["─"] * (columns - 2)
@@ -165,7 +165,7 @@ class Bottom:
         return True
 
     def scale(self, scale: XScale, left: int, crosshair: float | None) -> None:
-        """The ticks of an axis whose first cell is `left`, and the exact place of the crosshair."""
+        """The ticks of an axis whose first cell is `left`, and the exact position of the crosshair."""
         if crosshair is not None and (column := scale.column(crosshair)) >= 0:
             text = scale.exact(crosshair)
             # At the ends it moves aside so that it stays whole.
@@ -175,7 +175,7 @@ class Bottom:
             self.write(min(left + column - len(text) // 2, len(self._cells) - len(text) - 1), text, "axis")
 
     def title(self, scale: XScale, zoomed: bool) -> None:
-        """The name of the axis at the left, and while only a part of it is in sight which."""
+        """The name of the axis at the left, with its range while zoomed."""
         name = X_TITLES[scale.name] + (", log" if scale.log else "")
         if not (zoomed and self.write(1, f"{name} {range_text(scale.name, scale.values)}", "accent")):
             self.write(1, name, "quiet")

@@ -11,7 +11,7 @@ _SPACE = ord(" ")
 
 
 class Canvas:
-    """columns × rows cells, row 0 on top, all blank at first. What lies outside is left out."""
+    """columns × rows cells, row 0 on top, all blank at first. Writes outside are ignored."""
 
     def __init__(self, columns: int, rows: int) -> None:
         self.columns, self.rows = columns, rows
@@ -43,16 +43,16 @@ class Canvas:
         return self._names.index(role)
 
     def lines(self) -> list[Line]:
-        """The rows as spans. Blank cells go with what stands left of them, so that there are few spans."""
+        """The rows as spans. Blank cells take the role of the sign at their left, so that there are few spans."""
         text = self._codes.tobytes().decode("utf-32-le")
-        places = np.arange(self.columns)
-        solid = np.maximum.accumulate(np.where(self._codes == _SPACE, 0, places), axis=1)
+        columns = np.arange(self.columns)
+        solid = np.maximum.accumulate(np.where(self._codes == _SPACE, 0, columns), axis=1)
         roles = np.take_along_axis(self._roles, solid, axis=1)
         starts: list[list[int]] = [[0] for _ in range(self.rows)]
         changed = np.nonzero(roles[:, 1:] != roles[:, :-1])
         for row, column in zip(changed[0].tolist(), changed[1].tolist(), strict=True):
             starts[row].append(column + 1)
-        return [self._spans(row, columns, text, roles) for row, columns in enumerate(starts)]
+        return [self._spans(row, begins, text, roles) for row, begins in enumerate(starts)]
 
     def _spans(self, row: int, starts: list[int], text: str, roles: NDArray[np.intp]) -> Line:
         begin = row * self.columns

@@ -78,7 +78,7 @@ def draw(
 
 
 def _readout(plot: Plot, options: ChartOptions, areas: Sequence[Area], columns: int) -> list[Line] | None:
-    """The values at the crosshair; None where it is off or out of sight."""
+    """The values at the crosshair; None where it is off or outside the range."""
     if options.crosshair is None:
         return None
     scale = next((area.scale for area in areas if area.scale.column(options.crosshair) >= 0), None)

@@ -23,7 +23,7 @@ SHADES = "··░░▒▒▓█"
 _BROKEN = "×"
 """A value that is not finite."""
 _MIN_DECADES = 0.5
-"""Values nearer together than this all look alike, as they should."""
+"""The smallest range of the shades: values nearer together look alike."""
 _MIN_ROWS, _MIN_COLUMNS = 4, 8
 
 
@@ -74,23 +74,23 @@ def _cells(heat: HeatMap, scale: XScale) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log10(heat.values)
     logs[~np.isfinite(logs)] = np.nan
-    found = np.full((len(heat.rows), scale.columns), np.nan)
+    cells = np.full((len(heat.rows), scale.columns), np.nan)
     for column in range(scale.columns):
         start, end = int(first[column]), int(last[column])
         if column == scale.columns - 1:
             end = int(np.searchsorted(heat.x, edges[-1], "right"))
         if end > start:
             # The maximum of numpy keeps nan, which must be visible.
-            found[:, column] = logs[start:end].max(axis=0)
+            cells[:, column] = logs[start:end].max(axis=0)
         elif start and edges[column] <= heat.x[-1]:
-            found[:, column] = logs[start - 1]
+            cells[:, column] = logs[start - 1]
         else:
-            found[:, column] = np.inf
-    return found
+            cells[:, column] = np.inf
+    return cells
 
 
 def _shade_range(cells: FloatArray) -> Range:
-    """The range of the shades, log10: all values in sight but for outliers."""
+    """The range of the shades, log10: all shown values but for outliers."""
     finite = cells[np.isfinite(cells)]
     if not len(finite):
         return Range(-1.0, 0.0)
@@ -111,21 +111,21 @@ def _shade(canvas: Canvas, row: int, cells: FloatArray, limits: Range) -> None:
 
 
 def _top(heat: HeatMap, columns: int, frame: str, limits: Range, options: ChartOptions) -> Line:
-    """The upper border: the shades with what they stand for, or the largest value at the crosshair."""
+    """The upper border: the shades with their range, or the largest value at the crosshair."""
     if options.crosshair is not None:
         row = int(np.searchsorted(heat.x, options.crosshair, "right")) - 1
         values = heat.values[max(row, 0)]
         if np.isfinite(values).any():
             largest = int(np.nanargmax(values))
-            said = line(Span(f"largest {values[largest]:.3g}", "value"), Span(f" in {heat.rows[largest]}", "quiet"))
-            return top(heat.as_plot, columns, frame, values=[said])
+            text = line(Span(f"largest {values[largest]:.3g}", "value"), Span(f" in {heat.rows[largest]}", "quiet"))
+            return top(heat.as_plot, columns, frame, values=[text])
     shades = [Span(shade, f"heat{level}") for level, shade in enumerate(SHADES)]
     legend = line(Span(f"{_power(limits.low)} ", "quiet"), *shades, Span(f" {_power(limits.high)}", "quiet"))
     newest = line(Span(heat.value, "value")) if heat.value else ()
     room = room_for_values(heat.title, columns)
     if width(join((newest, legend), GAP)) <= room:
         return top(heat.as_plot, columns, frame, values=[newest, legend])
-    # Without its two ends the scale says nothing: the title gives way to it.
+    # The shades need both ends of their range: the title is cropped for them.
     title = align(heat.title, min(len(heat.title), max(len(heat.title) + room - width(legend), 1)))
     return top(replace(heat.as_plot, title=title), columns, frame, values=[legend])
 

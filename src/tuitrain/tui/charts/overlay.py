@@ -1,4 +1,4 @@
-"""What lies over the curves: markers, the crosshair and the values at it, and the glyphs that tell runs apart."""
+"""The layers over the curves: markers, crosshair, values at the crosshair, glyphs of the runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def draw_markers(canvas: Canvas, markers: Sequence[Marker], scale: XScale, owner
 
 
 def draw_crosshair(canvas: Canvas, at: float, scale: XScale, owner: Owner) -> None:
-    """A vertical line that leaves the curves in sight."""
+    """A vertical line behind the curves."""
     column = scale.column(at)
     if column >= 0:
         for row in np.flatnonzero(owner[:, column] < 0).tolist():
@@ -56,7 +56,7 @@ def draw_crosshair(canvas: Canvas, at: float, scale: XScale, owner: Owner) -> No
 
 
 def draw_glyphs(canvas: Canvas, curves: Sequence[Curve], owner: Owner) -> None:
-    """The glyphs of several runs along their curves, so that they can be told apart without colour."""
+    """The glyphs of several runs along their curves, so that they differ without colour."""
     marked = [index for index, curve in enumerate(curves) if curve.glyph]
     if len(marked) < 2:
         return
@@ -72,7 +72,7 @@ def readout(plot: Plot, at: float, scale: XScale, room: int) -> list[Line]:
     """The values at the crosshair: of each curve its nearest recorded point, then points and markers near it.
 
     Where there is little room, those of several runs lose markers and points, then digits, then names; those of a run
-    alone first the names, which their colours tell too. What does not fit even so is for the caller to wrap.
+    alone first the names, since their colours differ. The caller wraps what does not fit.
     """
     column = scale.column(at)
     reach = (scale.value_at(column + _NEAR_COLUMNS) - scale.value_at(column - _NEAR_COLUMNS)) / 2

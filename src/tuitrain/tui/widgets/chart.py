@@ -1,4 +1,4 @@
-"""The chart: one plot in a frame, whose axes stand still from one drawing to the next."""
+"""The chart widget: one plot in a frame, whose ranges are kept from one drawing to the next."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tuitrain.tui.text import Line
 from tuitrain.tui.widgets.lines import Lines
 
 _WHEEL = 0.8
-"""What one notch of the wheel leaves in sight."""
+"""The share of the range that one notch of the wheel keeps."""
 
 
 class Chart(Lines):
-    """Draws the plot it was last given, again when its size changes. `selected`: whether its frame stands out."""
+    """Draws its plot, again when its size changes. `selected`: whether its frame is highlighted."""
 
     DEFAULT_CSS = "Chart { height: 1fr; width: 1fr; }"
 
@@ -40,7 +40,7 @@ class Chart(Lines):
 
     @dataclass
     class Zoomed(Message):
-        """The wheel turned: `factor` of the range is to stay in sight, with `at` where it is."""
+        """The wheel turned: show `factor` of the range around `at`, which does not move."""
 
         chart: Chart
         factor: float
@@ -75,7 +75,7 @@ class Chart(Lines):
         self.remake()
 
     def forget_axes(self) -> None:
-        """Choose the ranges anew at the next drawing, as for another run."""
+        """Compute the ranges again at the next drawing, as for another run."""
         self._drawing = Drawing([])
 
     def make(self) -> tuple[Line, ...]:
