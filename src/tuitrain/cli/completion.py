@@ -148,9 +148,8 @@ def complete_panel(incomplete: str) -> list[str]:
 def complete_metric(incomplete: str) -> list[str]:
     """Panels of the dashboard, and metrics of logs."""
     from tuitrain.analysis.metrics import METRICS
-    from tuitrain.plots.panels import PANELS
 
-    names = dict.fromkeys([*(panel.id for panel in PANELS), *(metric.key for metric in METRICS)])
+    names = dict.fromkeys([*PLOT_PANELS, *(metric.key for metric in METRICS)])
     return [name for name in names if name.startswith(incomplete)]
 
 

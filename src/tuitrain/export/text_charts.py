@@ -14,6 +14,7 @@ from tuitrain.export.selection import (
     Runs,
     check_selection,
     comparison_stem,
+    draws_alone,
     draws_several,
     run_stems,
 )
@@ -58,7 +59,7 @@ def export_text_charts(
         request = PlotRequest([replace(view, index=0)], x=x)
         if not panels:
             write(f"{stem}-analysis", view.run_id, request, ANALYSIS)
-        for name in panels:
+        for name in (each for each in panels if draws_alone(each, runs)):
             write(f"{stem}-{name}", view.run_id, request, [name])
     if len(runs) > 1:
         names, request = display_names(runs), PlotRequest(views, x=x)
