@@ -1,4 +1,4 @@
-"""What this machine is, as far as can be told without torch: GPUs from NVML, memory and cores from psutil."""
+"""The devices of this machine without torch: GPUs from NVML, memory and cores from psutil."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 
 import psutil
+import pynvml
 
 from tuitrain.accounting import find_gpu
 from tuitrain.config import RunConfig
@@ -16,7 +17,7 @@ GB = 1e9
 
 @dataclass(frozen=True)
 class Device:
-    """Something to train on. memory_gb is the GPU's own, or the machine's RAM for a CPU; GB is 10⁹ bytes."""
+    """A device to train on. memory_gb: of the GPU, or the RAM of the machine for a CPU, in 10⁹ bytes."""
 
     kind: str
     name: str
@@ -27,16 +28,16 @@ class Device:
         """torch's name for it: cuda or cpu."""
         return "cpu" if self.kind == "cpu" else "cuda"
 
-    def dtype(self, asked: str) -> str:
-        """The arithmetic that `train.dtype` comes to here: auto is bfloat16 on a GPU, float32 on a CPU."""
-        if asked != "auto":
-            return asked
+    def dtype(self, configured: str) -> str:
+        """The arithmetic of `train.dtype` on this device: auto is bfloat16 on a GPU, float32 on a CPU."""
+        if configured != "auto":
+            return configured
         return "bfloat16" if self.kind == "gpu" else "float32"
 
 
 @dataclass(frozen=True)
 class Machine:
-    """GPUs in the order of their index, and the CPU they hang on."""
+    """The GPUs in the order of their index, and the CPU with its logical cores."""
 
     gpus: tuple[Device, ...]
     cpu: Device
@@ -44,33 +45,31 @@ class Machine:
 
     @property
     def best(self) -> Device:
-        """The device that a run with train.device = auto would take."""
+        """The device of a run with train.device = auto."""
         return self.gpus[0] if self.gpus else self.cpu
 
 
 def find_machine() -> Machine:
-    """Look at this machine."""
+    """The devices of this machine."""
     ram = psutil.virtual_memory().total / GB
     return Machine(find_gpus(), Device("cpu", "CPU", ram), psutil.cpu_count() or 1)
 
 
 def usable_cores() -> int:
-    """Physical cores this process may run on, as far as that is known; at least 1."""
+    """Physical cores that this process may use, as far as that is known; at least 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
     return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
 
 
 def find_gpus() -> tuple[Device, ...]:
-    """The GPUs that NVML reports and CUDA_VISIBLE_DEVICES lets through; none without a driver."""
-    import pynvml
-
+    """The GPUs that NVML reports and CUDA_VISIBLE_DEVICES includes; none without a driver."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return ()
     try:
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        found = [
+        gpus = [
             Device("gpu", pynvml.nvmlDeviceGetName(handle), pynvml.nvmlDeviceGetMemoryInfo(handle).total / GB)
             for handle in handles
         ]
@@ -78,11 +77,11 @@ def find_gpus() -> tuple[Device, ...]:
         return ()
     finally:
         pynvml.nvmlShutdown()
-    return tuple(found[index] for index in _visible(len(found)))
+    return tuple(gpus[index] for index in _visible(len(gpus)))
 
 
 def _visible(count: int) -> list[int]:
-    """Indices that CUDA_VISIBLE_DEVICES names; names other than numbers (UUIDs) are taken to name them all."""
+    """The indices in CUDA_VISIBLE_DEVICES; all of them where it has names other than numbers (UUIDs)."""
     value = os.environ.get("CUDA_VISIBLE_DEVICES")
     if value is None:
         return list(range(count))
@@ -91,7 +90,7 @@ def _visible(count: int) -> list[int]:
         return list(range(count))
     chosen = []
     for index in map(int, names):
-        # CUDA itself stops at the first index that does not exist.
+        # As CUDA does, stop at the first index that does not exist.
         if not 0 <= index < count:
             break
         chosen.append(index)

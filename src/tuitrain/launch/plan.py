@@ -1,4 +1,4 @@
-"""What a configuration will cost: parameters, FLOPs, memory on a device, time to its token budget."""
+"""The plan of a run: parameters, FLOPs, memory on a device, time to its token budget."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tuitrain.config import RunConfig
 from tuitrain.launch.machine import GB, Device
 
 DEFAULT_MFU = 0.4
-"""Utilisation assumed where nobody states one; well-tuned dense models reach 0.4 to 0.5 on one node."""
+"""Default utilisation; well-tuned dense models reach 0.4 to 0.5 on one node."""
 
 NOTHING_FITS = "no micro-batch, checkpointing or sharding makes it fit"
 
@@ -35,12 +35,11 @@ SHAKESPEARE_CHARACTERS = 65
 
 @dataclass(frozen=True)
 class Plan:
-    """The arithmetic of one configuration on `gpus` devices of one kind. Unknown is None.
+    """The plan of one configuration on `gpus` devices of one kind. Unknown values are None.
 
-    parameters, flops and memory are None while the vocabulary is decided by the data, and so are a strategy and an
-    accumulation that are left to be chosen; budget is None where the device's peak is unknown or the run does not fit.
-    config has the micro-batch that auto comes to, where that is known, and micro_batch_reason tells why; it is None
-    where the configuration names one.
+    parameters, flops and memory are None while the vocabulary depends on the data, and so are a strategy and an
+    accumulation under auto; budget is None where the device's peak is unknown or the run does not fit. config has the
+    micro-batch that auto resolves to, where it is known, with its reason; the reason is None where config names one.
     """
 
     config: RunConfig
@@ -75,30 +74,30 @@ class Plan:
 
     @property
     def usable_gb(self) -> float:
-        """What the estimate of one process may fill of its memory."""
+        """The part of a process's memory that an estimate may fill, in GB."""
         return usable_bytes(self.memory_gb)
 
     def changes(self, *, more_gpus: bool = False) -> list[Change]:
-        """Up to three changes that would fit on these GPUs, cheapest in speed first; or those that take more GPUs."""
-        found = fitting_changes(self.config, self.dtype, self.gpus, self.device.type, self.device.memory_gb * GB)
-        return [change for change in found if change.more_gpus == more_gpus][:3]
+        """Up to three changes that would fit, least loss of speed first: on these GPUs, or on more of them."""
+        changes = fitting_changes(self.config, self.dtype, self.gpus, self.device.type, self.device.memory_gb * GB)
+        return [change for change in changes if change.more_gpus == more_gpus][:3]
 
     @property
     def data_limit(self) -> int | None:
-        """Tokens that are read of the data at most, held-out ones included; None: all there are."""
+        """Limit of the tokens read from the data, held-out ones included; None: no limit."""
         data = self.config.data
         return None if data.max_tokens is None else data.max_tokens * len(data.shares)
 
     @property
     def least_epochs(self) -> float | None:
-        """How often the run goes over its training tokens at the least, when the source is cut below its tokens."""
+        """The least number of epochs where data.max_tokens is below the tokens of the run, else None."""
         if self.data_limit is None or self.data_limit >= self.tokens:
             return None
         return self.tokens / (self.data_limit * (1 - self.config.data.val_fraction))
 
 
 def known_vocabulary(config: RunConfig) -> int | None:
-    """Ids of the tokenizer where its name, or a known text, tells; the ids of `bin:` files were made elsewhere."""
+    """The vocabulary size where it follows from the tokenizer's name or a known text; None for ids of `bin:` files."""
     name, source = config.data.tokenizer, config.data.source
     if source.startswith("bin:"):
         return None
@@ -144,7 +143,7 @@ def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, mfu: float = 
 
 
 def _with_micro_batch(config: RunConfig, device: Device, gpus: int) -> tuple[RunConfig, str | None]:
-    """The configuration with the micro-batch that the engine will choose, and why; as it is where it names one."""
+    """The configuration with the micro-batch that the engine will choose, and why; unchanged where it names one."""
     if config.train.micro_batch_size != "auto":
         return config, None
     if config.model.vocab_size is None:
@@ -157,7 +156,7 @@ def _with_micro_batch(config: RunConfig, device: Device, gpus: int) -> tuple[Run
 
 
 def planned_strategy(config: RunConfig, device: Device, gpus: int) -> tuple[str | None, str]:
-    """The strategy as the engine will choose it, and why; None while the vocabulary is decided by the data."""
+    """The strategy that the engine will choose, and why; None while the vocabulary depends on the data."""
     if config.parallel.strategy == "auto" and gpus > 1 and config.model.vocab_size is None:
         return None, "chosen by memory once the vocabulary is known"
     return choose_strategy(

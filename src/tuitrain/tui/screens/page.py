@@ -8,8 +8,8 @@ and calls `self.app.redraw()`. Charts come as one widget, `Dashboard`, which has
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
-from typing import ClassVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -22,11 +22,13 @@ from tuitrain.tui.actions import foot, foot_rows, withheld_keys
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.registry import ScreenName
-from tuitrain.tui.screens.run_actions import RunActions
 from tuitrain.tui.text import Line, fit
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
+
+if TYPE_CHECKING:
+    from tuitrain.tui.screens.run_actions import RunActions
 
 
 class BaseScreen(Screen[None]):
@@ -44,7 +46,6 @@ class BaseScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.run_actions = RunActions(self.app, self.tell)
         self._laid_out: Size | None = None
 
     def compose(self) -> ComposeResult:
@@ -130,6 +131,13 @@ class BaseScreen(Screen[None]):
         if settings.readonly and event.key in withheld_keys(self.screen_name, settings.keys):
             self.tell("Nothing is done: this dashboard is read-only.")
 
+    @cached_property
+    def run_actions(self) -> RunActions:
+        """The actions on runs. Imported with the first one: the first frame does not wait for the launcher."""
+        from tuitrain.tui.screens.run_actions import RunActions
+
+        return RunActions(self.app, self.tell)
+
     def _on_selected(self, act: Callable[[list[RunDirectory]], None]) -> None:
         """Call an action with the selected runs, or say why there are none."""
         if runs := self.selected_runs():
@@ -139,13 +147,13 @@ class BaseScreen(Screen[None]):
         self.tell(f"There is no run here that can be asked or labelled: {reason}.", trouble=True)
 
     def action_stop_run(self) -> None:
-        self._on_selected(self.run_actions.stop)
+        self._on_selected(partial(self.run_actions.request, request="stop"))
 
     def action_checkpoint_run(self) -> None:
-        self._on_selected(partial(self.run_actions.request, request="checkpoint", verb="Save a checkpoint of"))
+        self._on_selected(partial(self.run_actions.request, request="checkpoint"))
 
     def action_evaluate_run(self) -> None:
-        self._on_selected(partial(self.run_actions.request, request="eval", verb="Evaluate"))
+        self._on_selected(partial(self.run_actions.request, request="eval"))
 
     def action_edit_tags(self) -> None:
         self._on_selected(self.run_actions.edit_tags)

@@ -1,26 +1,30 @@
-"""Actions on runs: stop, checkpoint, evaluate, edit tags, add a note, copy a value."""
+"""Actions on runs: stop, checkpoint, evaluate, edit tags, add a note, copy a value.
+
+Screens import this module with their first action: it loads the launcher and the dialogs.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+from textual.worker import Worker
 
 from tuitrain.events.text import clean
-from tuitrain.runs import RunDirectory
+from tuitrain.launch import LaunchError
+from tuitrain.launch.requests import RequestMonitor, send_request
+from tuitrain.launch.stop import stop_run
+from tuitrain.runs import RunDirectory, RunSnapshot, read_snapshot
+from tuitrain.runs.editing import EditError, add_note, change_tags, normal_tags, set_tags
 from tuitrain.tui.base_app import BaseApp
-
-if TYPE_CHECKING:
-    from textual.worker import Worker
-
-    from tuitrain.launch.requests import RequestMonitor
-    from tuitrain.runs import RunSnapshot
-    from tuitrain.tui.screens.dialogs import Prompt
+from tuitrain.tui.screens.dialogs import Confirm, Prompt
 
 POLL_S = 0.4
 POLLS_PER_STATUS = 12
 """Polls of the log after which the run's status is read too: a run whose process is gone writes no answer."""
+_QUESTIONS = {"stop": "Stop", "checkpoint": "Save a checkpoint of", "eval": "Evaluate"}
 
 
 class Notify(Protocol):
@@ -32,8 +36,8 @@ class Notify(Protocol):
 class RunActions:
     """Actions on the runs they are given; each shows its result as a notification.
 
-    They run as workers of the app, so that they go on when another screen is shown, and use files in threads, since a
-    network file system may be slow. What they import is loaded with the first action: it costs start-up time.
+    They are workers of the app, so that they go on when another screen is shown, and use files in threads, since a
+    network file system may be slow.
     """
 
     def __init__(self, app: BaseApp, notify: Notify) -> None:
@@ -45,9 +49,6 @@ class RunActions:
         _: Worker[None] = self._app.run_worker(partial(self._report_errors, work), group="acting")
 
     async def _report_errors(self, work: Callable[[], Awaitable[None]]) -> None:
-        from tuitrain.launch import LaunchError
-        from tuitrain.runs.editing import EditError
-
         try:
             await work()
         except (LaunchError, EditError) as error:
@@ -55,44 +56,33 @@ class RunActions:
         except OSError as error:
             self._notify(f"{error.filename or 'the run'}: {error.strerror or error}.", trouble=True)
 
-    def stop(self, runs: Sequence[RunDirectory]) -> None:
-        """Request the end of the runs, after a confirmation that says what will happen."""
-        self.run(partial(self._stop, runs))
+    def request(self, runs: Sequence[RunDirectory], request: str) -> None:
+        """Send a request to the live ones of the runs, and later show the answers.
 
-    async def _stop(self, runs: Sequence[RunDirectory]) -> None:
-        from tuitrain.launch.requests import RequestMonitor
-        from tuitrain.launch.stop import stop_run
+        A stop, and a request to several runs, needs a confirmation first.
+        """
+        self.run(partial(self._request, runs, request))
 
-        live = await self._live(runs, "stopped")
-        if not live or not await self._confirmed("stop", _stop_question(live, len(runs))):
+    async def _request(self, runs: Sequence[RunDirectory], request: str) -> None:
+        snapshots = [await asyncio.to_thread(read_snapshot, run) for run in runs]
+        live = [each for each in snapshots if each.status.live]
+        if not live:
+            one = f"{runs[0].run_id} is {snapshots[0].status}"
+            over = one if len(runs) == 1 else f"None of the {len(runs)} runs is live"
+            done = "stopped" if request == "stop" else "asked"
+            self._notify(f"{over}: only a live run can be {done}.", trouble=True)
             return
+        if request == "stop" or len(runs) > 1:
+            confirmed = await self._app.push_screen_wait(Confirm(request, _question(request, live, len(runs))))
+            if not confirmed:
+                return
         for each in live:
-            monitor = RequestMonitor(each.directory, "stop")
-            sentences: list[str] = []
-            await asyncio.to_thread(stop_run, each.directory, wait=False, report=sentences.append)
-            self._notify(" ".join(sentences))
-            self.run(partial(self._report_answer, monitor))
+            self.run(partial(self._send, each.directory, request))
 
-    def request(self, runs: Sequence[RunDirectory], request: str, verb: str) -> None:
-        """Send a request and later show the answer; of several runs after a question that begins with `verb`."""
-        self.run(partial(self._request_all, runs, request, verb))
-
-    async def _request_all(self, runs: Sequence[RunDirectory], request: str, verb: str) -> None:
-        live = await self._live(runs, "asked")
-        if len(runs) > 1 and live and not await self._confirmed(request, f"{verb} {_list_of(live, len(runs))}"):
-            return
-        for each in live:
-            self.run(partial(self._request, each.directory, request))
-
-    async def _request(self, run: RunDirectory, request: str) -> None:
-        from tuitrain.launch.requests import RequestMonitor, send_request
-
+    async def _send(self, run: RunDirectory, request: str) -> None:
+        """Send a request to one run, and wait for the answer or the end of the run."""
         monitor = RequestMonitor(run, request)
-        self._notify(await asyncio.to_thread(send_request, run, request))
-        await self._report_answer(monitor)
-
-    async def _report_answer(self, monitor: RequestMonitor) -> None:
-        """Show the answer to a request, or that the run is over without one."""
+        self._notify(await asyncio.to_thread(_send, run, request))
         polls = 0
         while not (answer := await asyncio.to_thread(monitor.poll)):
             polls += 1
@@ -104,33 +94,13 @@ class RunActions:
             await asyncio.sleep(POLL_S)
         self._notify(answer)
 
-    async def _live(self, runs: Sequence[RunDirectory], done: str) -> list[RunSnapshot]:
-        """The live ones of the runs; where none is, a notification says that only a live run can be `done`."""
-        from tuitrain.runs import read_snapshot
-
-        snapshots = [await asyncio.to_thread(read_snapshot, run) for run in runs]
-        live = [each for each in snapshots if each.status.live]
-        if not live and runs:
-            one = f"{runs[0].run_id} is {snapshots[0].status}"
-            over = one if len(runs) == 1 else f"None of the {len(runs)} runs is live"
-            self._notify(f"{over}: only a live run can be {done}.", trouble=True)
-        return live
-
-    async def _confirmed(self, title: str, question: str) -> bool:
-        from tuitrain.tui.screens.dialogs import Confirm
-
-        answer = await self._app.push_screen_wait(Confirm(title, question))
-        return answer is True
-
     def edit_tags(self, runs: Sequence[RunDirectory]) -> None:
         """Edit the tags of a run in a line, or those that several runs share."""
         self.run(partial(self._edit_tags, runs))
 
     async def _edit_tags(self, runs: Sequence[RunDirectory]) -> None:
-        from tuitrain.runs.editing import change_tags, normal_tags, set_tags
-        from tuitrain.tui.screens.dialogs import Prompt
-
-        tags = [await asyncio.to_thread(_tags_of, run) for run in runs]
+        infos = [await asyncio.to_thread(run.read_metadata) for run in runs]
+        tags = [info.tags if info else [] for info in infos]
         shared = [tag for tag in tags[0] if all(tag in each for each in tags)]
         about = "" if len(runs) == 1 else "The tags that all of them have; further tags of each stay."
         # A blank at the end separates the next tag.
@@ -152,9 +122,6 @@ class RunActions:
         self.run(partial(self._add_note, runs))
 
     async def _add_note(self, runs: Sequence[RunDirectory]) -> None:
-        from tuitrain.runs.editing import add_note
-        from tuitrain.tui.screens.dialogs import Prompt
-
         info = await asyncio.to_thread(runs[0].read_metadata) if len(runs) == 1 else None
         notes = "\n".join(clean(note) for note in info.notes[-5:]) if info else ""
         text = await self._typed(Prompt(f"note to {_named(runs)}", hint="one line", about=notes))
@@ -177,32 +144,28 @@ class RunActions:
         self._notify(f"copied {name}: {text}")
 
 
-def _stop_question(live: Sequence[RunSnapshot], total: int) -> str:
-    if len(live) > 1:
-        return f"Stop {_list_of(live, total)}\nEach saves a checkpoint and ends."
-    run, step = live[0].directory, live[0].step
-    at = f" It is at step {step.step:,}." if step is not None else ""
-    how = f"It saves a checkpoint and ends; `tuitrain resume {run.run_id}` continues it."
-    if not run.config.exists():
-        how = "Its program gets SIGTERM."
-    return f"Stop {run.run_id}?{at}\n{how}{_over(live, total)}"
+def _send(run: RunDirectory, request: str) -> str:
+    """Send a request; returns the sentence that confirms it. Raises LaunchError or OSError."""
+    if request != "stop":
+        return send_request(run, request)
+    sentences: list[str] = []
+    stop_run(run, wait=False, report=sentences.append)
+    return " ".join(sentences)
 
 
-def _list_of(live: Sequence[RunSnapshot], total: int) -> str:
-    """The number of live runs with a question mark, their names in lines below, and how many of `total` are over."""
+def _question(request: str, live: Sequence[RunSnapshot], total: int) -> str:
+    """The question about a request to these runs, and how many of `total` are over."""
+    over = total - len(live)
+    rest = f"\n{over} of the {total} {'is' if over == 1 else 'are'} over already." if over else ""
+    if request == "stop" and len(live) == 1:
+        run, step = live[0].directory, live[0].step
+        at = f" It is at step {step.step:,}." if step is not None else ""
+        how = f"It saves a checkpoint and ends; `tuitrain resume {run.run_id}` continues it."
+        return f"Stop {run.run_id}?{at}\n{how if run.config.exists() else 'Its program gets SIGTERM.'}{rest}"
     names = "\n".join(f"  {each.directory.run_id}" for each in live[:8])
     more = f"\n  and {len(live) - 8} more" if len(live) > 8 else ""
-    return f"{len(live)} run{'s'[: len(live) > 1]}?\n{names}{more}{_over(live, total)}"
-
-
-def _over(live: Sequence[RunSnapshot], total: int) -> str:
-    over = total - len(live)
-    return f"\n{over} of the {total} {'is' if over == 1 else 'are'} over already." if over else ""
-
-
-def _tags_of(run: RunDirectory) -> list[str]:
-    info = run.read_metadata()
-    return list(info.tags) if info else []
+    how = "\nEach saves a checkpoint and ends." if request == "stop" else ""
+    return f"{_QUESTIONS[request]} {len(live)} run{'s'[: len(live) > 1]}?\n{names}{more}{rest}{how}"
 
 
 def _named(runs: Sequence[RunDirectory]) -> str:
