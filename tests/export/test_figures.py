@@ -22,7 +22,8 @@ from tests.support import PINNED, run_record, write_run
 from tuitrain.config import load_config
 from tuitrain.events import Eval, Run, Step
 from tuitrain.export.errors import ExportError
-from tuitrain.export.figures import analysis_figure, comparison_figure, comparison_stem, export_plots
+from tuitrain.export.figures import analysis_figure, comparison_figure, export_plots
+from tuitrain.export.selection import comparison_stem
 from tuitrain.export.style import figure_style, run_style
 from tuitrain.runs import RunDirectory, RunHistory, load_history
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from tuitrain.analysis.compare import compare_runs, display_names
-from tuitrain.analysis.summary import Summary, summarize
+from tuitrain.analysis.summary import summarize
 from tuitrain.config import flatten
-from tuitrain.events import Run, spell_out
-from tuitrain.events.text import ascii_json
+from tuitrain.events import Run
+from tuitrain.export.documents import json_text, recorded, renamed
 from tuitrain.export.errors import ExportError
-from tuitrain.export.rows import Column, table
+from tuitrain.export.rows import table
+from tuitrain.export.selection import Runs
 from tuitrain.export.tables import render_comparison
 from tuitrain.files import writing
-from tuitrain.runs import RunDirectory, RunHistory
+from tuitrain.runs import RunHistory
 
-# The names this file has always had for what the configuration calls otherwise.
+# The names of this file for keys of the configuration.
 _HYPERPARAMETERS = {
     "learning_rate": "optim.lr",
     "batch_size": "train.micro_batch_size",
@@ -34,10 +32,9 @@ _HYPERPARAMETERS = {
 _CURVES = {"train_loss": "loss", "val_loss": "val_loss", "tokens_per_sec": "tokens_per_sec", "learning_rate": "lr"}
 
 
-def export_comparison(runs: Sequence[tuple[RunDirectory, RunHistory]], out: Path | None = None) -> str:
+def export_comparison(runs: Runs, out: Path | None = None) -> str:
     """The comparison file as text, also written to `out` if given. Raises ExportError for no runs."""
-    document = comparison_document(runs)
-    text = ascii_json(msgspec.json.format(msgspec.json.encode(spell_out(document)), indent=2).decode()) + "\n"
+    text = json_text(comparison_document(runs))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         with writing(out):
@@ -45,8 +42,8 @@ def export_comparison(runs: Sequence[tuple[RunDirectory, RunHistory]], out: Path
     return text
 
 
-def comparison_document(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> dict[str, Any]:
-    """The comparison as plain data. Final values are those of `Summary`; what is not known is left out."""
+def comparison_document(runs: Runs) -> dict[str, Any]:
+    """The comparison as plain data. Final values are those of `Summary`; unknown values are left out."""
     if not runs:
         raise ExportError("There is nothing to compare: name at least one run.")
     names = display_names(runs)
@@ -62,7 +59,7 @@ def comparison_document(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> dict
                 "hyperparameters": _hyperparameters(history.run),
                 "training_metrics": _curves(history),
                 "broken_lines": history.broken_count,
-                "final_metrics": _final_metrics(history, summarize(history)),
+                "final_metrics": _final_metrics(history),
             }
             for name, (directory, history) in zip(names, runs, strict=True)
         ],
@@ -75,48 +72,50 @@ def _hyperparameters(run: Run | None) -> dict[str, Any]:
     if run is None:
         return {}
     config = flatten(run.config)
-    found: dict[str, Any] = {"model": run.architecture.name if run.architecture else None, "iters": run.total_steps}
-    found |= {name: config.get(key) for name, key in _HYPERPARAMETERS.items()}
-    found["grad_accumulation_steps"] = run.parallel.accumulation if run.parallel else None
     checkpointing = config.get("parallel.activation_checkpointing")
-    found["grad_checkpoint"] = None if checkpointing is None else checkpointing != "none"
-    return {**{key: value for key, value in found.items() if value is not None}, "config": config}
+    values = {
+        "model": run.architecture.name if run.architecture else None,
+        "iters": run.total_steps,
+        **renamed(config, _HYPERPARAMETERS),
+        "grad_accumulation_steps": run.parallel.accumulation if run.parallel else None,
+        "grad_checkpoint": None if checkpointing is None else checkpointing != "none",
+    }
+    return {**recorded(values), "config": config}
 
 
 def _curves(history: RunHistory) -> dict[str, list[Any]]:
-    """Arrays of one length, a place for each step with a record or an evaluation; null where there is no value."""
+    """Arrays of one length, an element for each step with a record or an evaluation; null where there is no value."""
     columns = {column.key: column for column in table(history)}
     if not columns:
         return {}
-    curves: dict[str, list[Any]] = {"iterations": [int(step) for step in columns["step"].values]}
-    return curves | {name: _with_nulls(columns[key]) for name, key in _CURVES.items() if key in columns}
+    curves: dict[str, list[Any]] = {"iterations": columns["step"].numbers()}
+    for name, key in _CURVES.items():
+        if key in columns:
+            pairs = zip(columns[key].values.tolist(), columns[key].present.tolist(), strict=True)
+            curves[name] = [value if present else None for value, present in pairs]
+    return curves
 
 
-def _with_nulls(column: Column) -> list[Any]:
-    pairs = zip(column.values.tolist(), column.present.tolist(), strict=True)
-    return [value if present else None for value, present in pairs]
-
-
-def _final_metrics(history: RunHistory, summary: Summary) -> dict[str, Any]:
-    steps = history.steps
-    newest = history.evaluation
-    step_ms, eval_ms = steps.last("step_time_ms"), newest.duration_ms if newest is not None else None
+def _final_metrics(history: RunHistory) -> dict[str, Any]:
+    summary, steps, evaluation = summarize(history), history.steps, history.evaluation
+    step_ms, eval_ms = steps.last("step_time_ms"), evaluation.duration_ms if evaluation is not None else None
     train, validation = summary.final_loss, summary.final_val_loss
-    found = {
-        "final_iteration": summary.step,
-        "final_train_loss": train,
-        "last_train_loss": summary.last_loss,
-        "final_val_loss": validation,
-        "train_val_gap": validation - train if train is not None and validation is not None else None,
-        "best_val_loss": summary.best_val_loss,
-        "final_learning_rate": steps.last("lr"),
-        "final_tokens_per_sec": steps.last("tokens_per_sec"),
-        "final_iterations_per_sec": 1000 / step_ms if step_ms else None,
-        "total_trained_tokens": summary.total_tokens,
-        "peak_memory_gb": summary.peak_memory_gb,
-        "final_val_time_sec": eval_ms / 1000 if eval_ms is not None else None,
-        "mean_tokens_per_sec": summary.mean_tokens_per_sec,
-        "mean_mfu": summary.mean_mfu,
-        "training_time_sec": summary.training_time_s,
-    }
-    return {key: value for key, value in found.items() if value is not None}
+    return recorded(
+        {
+            "final_iteration": summary.step,
+            "final_train_loss": train,
+            "last_train_loss": summary.last_loss,
+            "final_val_loss": validation,
+            "train_val_gap": validation - train if train is not None and validation is not None else None,
+            "best_val_loss": summary.best_val_loss,
+            "final_learning_rate": steps.last("lr"),
+            "final_tokens_per_sec": steps.last("tokens_per_sec"),
+            "final_iterations_per_sec": 1000 / step_ms if step_ms else None,
+            "total_trained_tokens": summary.total_tokens,
+            "peak_memory_gb": summary.peak_memory_gb,
+            "final_val_time_sec": eval_ms / 1000 if eval_ms is not None else None,
+            "mean_tokens_per_sec": summary.mean_tokens_per_sec,
+            "mean_mfu": summary.mean_mfu,
+            "training_time_sec": summary.training_time_s,
+        }
+    )

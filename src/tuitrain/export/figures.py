@@ -22,6 +22,7 @@ from tuitrain.export.errors import ExportError
 from tuitrain.export.selection import (
     ANALYSIS,
     COMPARISON,
+    NamedRuns,
     Runs,
     check_selection,
     comparison_stem,
@@ -42,8 +43,6 @@ SIZE_INCHES = (13.0, 7.2)
 PANEL_INCHES = (6.5, 3.9)
 _YEAR_10000 = 253_402_300_800.0
 _LEGEND_COLUMNS = 4
-
-NamedRuns = Sequence[tuple[str, RunHistory]]
 
 
 def export_plots(

@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-import msgspec
-
-from tuitrain.events import spell_out
-from tuitrain.events.text import ascii_json, stream_for_data
+from tuitrain.events.text import stream_for_data
+from tuitrain.export.documents import json_text
 from tuitrain.export.errors import ExportError
 from tuitrain.export.nested import nested_run
 from tuitrain.export.rows import iterate, table
@@ -67,12 +65,11 @@ def _write_csv(history: RunHistory, file: TextIO) -> None:
 def _write_jsonl(history: RunHistory, file: TextIO) -> None:
     """One object a row without absent values; nan and inf are spelled as in the log."""
     for row in iterate(table(history)):
-        file.write(ascii_json(msgspec.json.encode(spell_out(row)).decode()) + "\n")
+        file.write(json_text(row, indent=0))
 
 
 def _write_nested(history: RunHistory, file: TextIO) -> None:
-    encoded = msgspec.json.encode(spell_out(nested_run(history)))
-    file.write(ascii_json(msgspec.json.format(encoded, indent=2).decode()) + "\n")
+    file.write(json_text(nested_run(history)))
 
 
 _TEXT: dict[str, Callable[[RunHistory, TextIO], None]] = {

@@ -16,6 +16,7 @@ COMPARISON = ("loss", "val_loss", "throughput", "mfu")
 """The panels of the comparison of several runs."""
 
 Runs = Sequence[tuple[RunDirectory, RunHistory]]
+NamedRuns = Sequence[tuple[str, RunHistory]]
 
 
 def check_selection(runs: Runs, panels: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +13,8 @@ from rich.text import Text
 
 from tuitrain.analysis.compare import Comparison, MetricRow
 from tuitrain.analysis.verdict import position
-from tuitrain.events import spell_out
-from tuitrain.events.text import ascii_json, clean
+from tuitrain.events.text import clean
+from tuitrain.export.documents import json_text
 from tuitrain.export.errors import ExportError
 
 FORMATS = ("table", "json", "markdown", "csv")
@@ -45,7 +44,7 @@ def render_comparison(
         case "csv":
             return _as_csv(comparison)
         case "json":
-            return ascii_json(json.dumps(spell_out(as_dict(comparison, run_ids)), indent=2, allow_nan=False)) + "\n"
+            return json_text(as_dict(comparison, run_ids))
     raise ExportError(f"{fmt!r} is not a format of a comparison; known: {', '.join(FORMATS)}.")
 
 
@@ -110,11 +109,16 @@ def _as_table(comparison: Comparison, width: int, color: bool) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
-def _metric_table(comparison: Comparison) -> Table:
+def _grid(caption: str, heads: Sequence[str]) -> Table:
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    grid.add_column(_caption(comparison), overflow="fold")
-    for head in _heads(comparison):
+    grid.add_column(caption, overflow="fold")
+    for head in heads:
         grid.add_column(Text(head), justify="right", overflow="fold")
+    return grid
+
+
+def _metric_table(comparison: Comparison) -> Table:
+    grid = _grid(_caption(comparison), _heads(comparison))
     for row in comparison.metrics:
         cells = [Text(clean(row.metric.title))]
         for index in range(len(row.values)):
@@ -129,10 +133,7 @@ def _metric_table(comparison: Comparison) -> Table:
 
 
 def _config_table(comparison: Comparison) -> Table:
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    grid.add_column("what differs", overflow="fold")
-    for name in comparison.names:
-        grid.add_column(Text(clean(name)), justify="right", overflow="fold")
+    grid = _grid("what differs", [clean(name) for name in comparison.names])
     for row in comparison.config:
         grid.add_row(Text(clean(row.key)), *(Text(clean(value)) for value in row.values))
     return grid

@@ -48,8 +48,7 @@ def plots(
             metavar="NAMES",
             autocompletion=complete_panel,
             show_default=False,
-            help="Draw these panels as figures of their own: loss, lr, tokens, mfu, throughput, memory; of "
-            "several runs also val_loss.",
+            help="Draw these panels of the dashboard as figures of their own, such as loss,val_loss,lr.",
         ),
     ] = None,
     size: Annotated[

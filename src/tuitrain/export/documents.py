@@ -1,0 +1,27 @@
+"""JSON documents of runs: how they are written, and the parts that several of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tuitrain.events import spell_out
+from tuitrain.events.text import ascii_json
+
+
+def json_text(document: Any, indent: int = 2) -> str:
+    """A document as ASCII JSON with a newline at its end; nan and inf are spelled as in the log. indent 0: one line."""
+    encoded = msgspec.json.encode(spell_out(document))
+    return ascii_json((msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()) + "\n"
+
+
+def recorded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are not None."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The values that there are, by the names of a document: `names` has their keys by these."""
+    return recorded({name: values.get(key) for name, key in names.items()})
