@@ -1,4 +1,4 @@
-"""No number in a log ends a chart: what cannot be drawn is at the edge, or left out and counted."""
+"""Any number in a log can be charted: what cannot be drawn is marked at the edge, or left out and counted."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_steps_near_the_end_of_integers_can_be_zoomed_to_where_numbers_end() -> 
     assert drawn.areas[0].scale.low < drawn.areas[0].scale.high
 
 
-def test_records_whose_time_is_none_are_left_out_of_the_clock_and_counted() -> None:
+def test_records_with_an_unusable_time_are_left_out_of_the_clock_and_counted() -> None:
     history = RunHistory()
     history.absorb([Step(time=1.7e9 + n if n % 3 else 1e18, step=n + 1, loss=1.0) for n in range(30)])
     plot = panel_of("loss").build(ViewState([view_of(history, 0)], x="clock", smoothing=0.0))
@@ -83,7 +83,7 @@ def test_records_whose_time_is_none_are_left_out_of_the_clock_and_counted() -> N
 
 
 @pytest.mark.parametrize("time", [1e13, 1e18, 1e300, -1.0])
-def test_a_clock_that_is_none_is_said_to_be_and_the_other_axes_work(time: float) -> None:
+def test_without_any_usable_time_the_clock_says_so_and_other_axes_work(time: float) -> None:
     history = RunHistory()
     history.absorb([Step(time=time, step=n + 1, loss=1.0, tokens=n, step_time_ms=10.0) for n in range(30)])
     history.absorb([Eval(time=time, step=30, loss=1.0)])
@@ -98,7 +98,7 @@ def test_a_clock_that_is_none_is_said_to_be_and_the_other_axes_work(time: float)
 
 
 @pytest.mark.parametrize("unusable", [2.0**63, 1e308, -5.0])
-def test_a_step_time_that_none_can_be_does_not_end_the_axis_of_training_time(unusable: float) -> None:
+def test_an_implausible_step_time_does_not_end_the_axis_of_training_time(unusable: float) -> None:
     history = RunHistory()
     history.absorb([Step(time=1.0, step=n, loss=1.0, step_time_ms=unusable if n == 5 else 10.0) for n in range(1, 21)])
     plot = panel_of("loss").build(ViewState([view_of(history, 0)], x="time", smoothing=0.0))

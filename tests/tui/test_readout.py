@@ -1,4 +1,4 @@
-"""What stands at the crosshair of several runs, and what tells their names apart."""
+"""The values at the crosshair of several runs, and the short forms of their names."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from tuitrain.tui.charts.overlay import distinct
 from tuitrain.tui.text import plain, width
 
 
-def test_what_tells_names_apart() -> None:
+def test_short_names_differ() -> None:
     assert distinct(["llama2-tiny · 0000", "llama2-tiny · 0001", "gpt2-124m"]) == ["0000", "0001", "gpt2"]
     assert distinct(["gpt2-tiny", "gpt2-tiny lr"]) == ["gpt2-tiny", "lr"]
     assert distinct(["lr1e-2", "lr1e-3", "lr3e-4"]) == ["lr1e-2", "lr1e-3", "lr3e-4"], "an exponent belongs to its name"
-    assert distinct(["lr-1", "lr-2", "wd-3"]) == ["1", "2", "3"], (
-        "of all names the same word, where it tells them apart"
-    )
+    assert distinct(["lr-1", "lr-2", "wd-3"]) == ["1", "2", "3"], "of all names the same word, where all differ in it"
     assert distinct(["abcdefghijklmnop1", "abcdefghijklmnop2"]) == ["abcdef…klmnop1", "abcdef…klmnop2"]
 
 
@@ -46,22 +44,22 @@ def test_in_a_narrow_chart_the_names_of_the_runs_have_a_row_of_their_own(columns
 
 
 @pytest.mark.parametrize("columns", [60, 66, 80, 120, 200])
-def test_the_crosshair_tells_the_values_of_all_runs(columns: int) -> None:
+def test_the_crosshair_shows_the_values_of_all_runs(columns: int) -> None:
     drawn = draw(eight_runs(), columns, 14, options=ChartOptions(crosshair=30)).lines
     assert len(drawn) == 14
     assert {width(line) for line in drawn} == {columns}
-    told = " ".join(" ".join(plain(line).strip("╭│╮─") for line in drawn[:2]).split())
+    value_text = " ".join(" ".join(plain(line).strip("╭│╮─") for line in drawn[:2]).split())
     for index in range(8):
         values = (f"{glyph(index)} 2.{index}0", f"{glyph(index)} 000{index} 2.{index}0")
-        assert any(value in told for value in values), told
+        assert any(value in value_text for value in values), value_text
     # Below the values there is a smaller chart, and none of its rows is hidden.
     assert "╰ step" in plain(drawn[-1])
 
 
-def test_where_there_is_no_room_for_names_values_go_on_in_the_next_rows() -> None:
+def test_without_room_for_names_values_continue_in_the_next_rows() -> None:
     rows = text_at(eight_runs(), 34, 14, 30)
-    told = " ".join(rows[:4])
-    assert all(f"{glyph(index)} 2.{index}0" in told for index in range(8))
+    value_text = " ".join(rows[:4])
+    assert all(f"{glyph(index)} 2.{index}0" in value_text for index in range(8))
     few = text_at(eight_runs(), 34, 5, 30)
     assert len(few) == 5
 
@@ -71,12 +69,18 @@ def text_at(plot: Plot, columns: int, rows: int, at: float) -> list[str]:
 
 
 def test_a_value_at_the_crosshair_has_the_digits_and_the_unit_of_its_metric() -> None:
-    def told(key: str, value: float) -> str:
+    def value_text(key: str, value: float) -> str:
         points = np.arange(1.0, 101)
         return text_at(Plot("t", "", (Curve(points, 0 * points + value, "run0"),), metric=key), 60, 14, 30)[0]
 
-    assert "─ 412 k tok/s " in told("tokens_per_sec", 412_345.678)
-    assert "─ 47.2 % " in told("mfu", 47.2345), "the value of a panel is in the unit of its axis"
-    assert "─ 63.1 GB " in told("mem_peak_gb", 63.1234)
-    assert "─ 2.3141 " in told("loss", 2.31412345)
-    assert "─ 412,346 " in told("", 412_345.678), "of what is not in the registry the unit is not known"
+    assert "─ 412 k tok/s " in value_text("tokens_per_sec", 412_345.678)
+    assert "─ 47.2 % " in value_text("mfu", 47.2345), "the value of a panel is in the unit of its axis"
+    assert "─ 63.1 GB " in value_text("mem_peak_gb", 63.1234)
+    assert "─ 2.3141 " in value_text("loss", 2.31412345)
+    assert "─ 412,346 " in value_text("", 412_345.678), "of what is not in the registry the unit is not known"
+
+
+def test_the_crosshair_shows_the_deviation_of_a_mean() -> None:
+    x = np.arange(1.0, 101)
+    mean = Curve(x, x * 0 + 3, "run0", "group", "●", std=x * 0 + 0.25)
+    assert "● group 3.0000 ± 0.250" in text_at(Plot("t", "", (mean,)), 60, 14, 30)[0]

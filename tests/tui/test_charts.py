@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import pairwise
 
 import numpy as np
@@ -14,11 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuitrain.analysis.units import exact
-from tuitrain.plots.axes import X_AXES, Range, XAxis
-from tuitrain.plots.limits import steady_x, steady_y
+from tuitrain.plots.axes import Range
 from tuitrain.plots.model import SUPERSEDED, ChartOptions, Curve, Level, Marker, Plot, Points
-from tuitrain.plots.ticks import log_labels, log_positions, time_label, y_ticks
-from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.text import plain, width
 
@@ -78,13 +73,13 @@ def test_only_nan_is_still_a_chart() -> None:
     assert "×" in rows[-2]
 
 
-def test_no_data_is_a_quiet_sentence() -> None:
+def test_without_data_there_is_a_sentence() -> None:
     assert "no data yet" in "\n".join(text(Plot("loss")))
     words = " ".join("\n".join(text(Plot("MFU", empty="n/a: set hardware.peak_tflops"))).replace("│", " ").split())
     assert "n/a: set hardware.peak_tflops" in words
 
 
-def test_title_value_and_legend_stand_in_the_border() -> None:
+def test_title_value_and_legend_are_in_the_border() -> None:
     plot = Plot(
         "loss", "2.314", (curve(3, 2, 1, name="smooth 0.9"),),
         (Points(np.array([2.0]), np.array([2.5]), "val", "validation"),), (Level(2.0, "level", "mean 2"),), log=True,
@@ -106,22 +101,22 @@ def test_a_short_legend_keeps_the_mean() -> None:
     assert "smooth" not in narrow
 
 
-def test_the_legend_of_several_runs_names_all_in_the_border_or_below_it() -> None:
+def test_the_legend_of_several_runs_has_all_in_the_border_or_below_it() -> None:
     runs = tuple(
         replace(curve(3, 2, 1, name=f"gpt2-tiny · 00a{index}", glyph=mark), role=f"run{index}")
         for index, mark in enumerate("●▲■")
     )
-    marks = (Marker(2.0, "checkpoint", "quiet"),)
+    markers = (Marker(2.0, "checkpoint", "quiet"),)
     assert all(run.name in text(Plot("loss", "2.31", runs), 90)[0] for run in runs)
     # What tells them apart goes before the names of events.
-    short = " ".join(text(Plot("loss", "2.31", runs, markers=marks), 46)[0].split())
+    short = " ".join(text(Plot("loss", "2.31", runs, markers=markers), 46)[0].split())
     assert "● 00a0 ▲ 00a1 ■ 00a2 ╮" in short
     border, below, *_ = text(Plot("loss", "2.31", runs), 32)
     assert "●" not in border
     assert "● 00a0 ▲ 00a1 ■ 00a2" in " ".join(below.split())
 
 
-def test_a_spike_is_an_outlier_but_the_beginning_of_a_loss_is_none() -> None:
+def test_a_spike_is_an_outlier_but_the_first_loss_is_not() -> None:
     values = 3 + 7 * np.exp(-np.arange(1000.0) / 8)
     values[500] = 400.0
     plot = Plot("loss", curves=(curve(*values.tolist()),), clip=True, keep_first=True)
@@ -135,22 +130,12 @@ def test_a_spike_is_an_outlier_but_the_beginning_of_a_loss_is_none() -> None:
 
 
 def test_a_panel_without_data_has_no_legend() -> None:
-    marks, levels = (Marker(2.0, "checkpoint", "quiet"),), (Level(25.3, "clip", "capacity 25.3"),)
-    rows = text(Plot("GPU memory", markers=marks, levels=levels, log=True, empty="n/a: none"), 80)
+    markers, levels = (Marker(2.0, "checkpoint", "quiet"),), (Level(25.3, "clip", "capacity 25.3"),)
+    rows = text(Plot("GPU memory", markers=markers, levels=levels, log=True, empty="n/a: none"), 80)
     assert rows[0] == "╭ GPU memory " + "─" * 66 + "╮"
 
 
-@pytest.mark.parametrize(("low", "high"), [(9.5e-4, 1.05e-3), (2.31, 2.33), (1000, 1040), (1e-4, 1)])
-def test_no_two_ticks_of_a_logarithmic_axis_read_the_same(low: float, high: float) -> None:
-    for count in (2, 4, 8, 12):
-        positions = log_positions(Range(math.log10(low), math.log10(high)), count)
-        written = log_labels(positions)
-        assert len(set(written)) == len(written)
-    x = XScale("step", Range(math.log10(low), math.log10(high)), 80, log=True).ticks()
-    assert len({text for _, text in x}) == len(x)
-
-
-def test_a_note_stands_below_the_title_where_there_is_room() -> None:
+def test_a_note_is_below_the_title_where_there_is_room() -> None:
     plot = Plot("achieved", "3 TFLOP/s", (curve(3, 2, 1),), note="no peak is known")
     assert "no peak is known" in text(plot)[1]
     assert {len(row) for row in text(plot)} == {60}
@@ -162,7 +147,7 @@ def test_the_time_axis_is_training_time() -> None:
     assert "╰ training time ─" in text(Plot("loss", curves=(curve(3, 2, 1),), x_axis="time"))[-1]
 
 
-def test_outliers_are_counted_not_drawn_out() -> None:
+def test_outliers_are_counted_and_do_not_stretch_the_axis() -> None:
     values = [0.05, *([0.47, 0.48, 0.46] * 40)]
     plot = Plot("MFU", curves=(curve(*values),), clip=True)
     rows = text(plot)
@@ -177,7 +162,7 @@ def test_many_validation_points_become_a_line() -> None:
     assert "\n".join(text(plot)).count("★") == 2
 
 
-def test_a_level_far_from_the_data_does_not_press_them_flat() -> None:
+def test_a_level_far_from_the_data_does_not_stretch_the_axis() -> None:
     clipped = Plot("gradient", curves=(curve(0.1, 0.2, 0.15),), levels=(Level(100, "clip", in_range=False),))
     assert "╌" not in "".join(text(clipped)[1:-1])
     capacity = Plot("memory", curves=(curve(40, 41),), levels=(Level(80, "clip"),), from_zero=True)
@@ -186,52 +171,7 @@ def test_a_level_far_from_the_data_does_not_press_them_flat() -> None:
     assert "0" in rows[-2][:6]
 
 
-def test_x_grows_by_round_steps_and_stands_still_between() -> None:
-    first = steady_x(None, 1, 83)
-    assert first == Range(0, 90)
-    assert steady_x(first, 1, 89) is first
-    assert steady_x(first, 1, 91) == Range(0, 100)
-    assert steady_x(first, 1, 300, grows=False) == Range(0, 300)
-
-
-def test_y_stays_until_it_must_change() -> None:
-    first = steady_y(None, 2.1, 4.9)
-    assert (first.low, first.high) == (2.0, 5.0)
-    assert steady_y(first, 2.3, 4.0) is first
-    assert steady_y(first, 2.3, 5.2) != first
-    assert steady_y(first, 2.3, 2.5) != first
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "count", "expected"),
-    [
-        (0, 900, 4, ["0", "250", "500", "750"]),
-        (0, 10_000, 4, ["0", "2.5k", "5.0k", "7.5k", "10.0k"]),
-        (0, 3e-4, 3, ["0", "1e-4", "2e-4", "3e-4"]),
-        (0.4, 0.5, 2, ["0.40", "0.45", "0.50"]),
-        (0, 2e9, 2, ["0", "1B", "2B"]),
-    ],
-)
-def test_labels_are_human(low: float, high: float, count: int, expected: list[str]) -> None:
-    assert [text for _, text in y_ticks(Range(low, high), count)] == expected
-
-
-def test_time_labels() -> None:
-    pairs = ((0, 60), (30, 10), (75, 15), (600, 300), (5400, 1800), (7200, 1800), (172800, 86400), (648000, 216000))
-    assert [time_label(seconds, step) for seconds, step in pairs] == [
-        "0", "30s", "1m 15s", "10m", "1h 30m", "2h", "2d", "7d 12h",
-    ]  # fmt: skip
-    assert [time_label(3600 + s, 15) for s in (0, 15, 75)] == ["1h", "1h 00m 15s", "1h 01m 15s"]
-    assert [time_label(60 + s, 0.25) for s in (0, 0.25, 1.5)] == ["1m", "1m 0.25s", "1m 1.5s"]
-    assert time_label(4567, 100) == "1h 16m 07s"
-
-
-def test_log_ticks_are_round_values() -> None:
-    assert [round(10**p, 6) for p in log_positions(Range(-4, 0), 5)] == [1e-4, 1e-3, 1e-2, 0.1, 1]
-    assert len(log_positions(Range(math.log10(2.1), math.log10(4.9)), 4)) >= 2
-
-
-def test_axes_stand_still_while_a_curve_grows() -> None:
+def test_axes_do_not_move_while_a_curve_grows() -> None:
     rng = np.random.default_rng(3)
     x, y = np.arange(1.0, 5001), rng.uniform(2, 3, 5000)
     y[[7, 2500, 4990]] = math.nan, math.inf, math.nan
@@ -255,7 +195,7 @@ def test_ranges_are_not_kept_for_other_axes() -> None:
         assert draw(other, 60, 14, before).lines == draw(other, 60, 14).lines
 
 
-def test_zoomed_in_the_y_axis_adapts_and_the_line_goes_on_to_the_edges() -> None:
+def test_zoomed_in_the_y_axis_adapts_and_the_line_reaches_the_edges() -> None:
     x = np.arange(0.0, 1001, 100)
     plot = Plot("loss", curves=(Curve(x, x, "run0"),), growing=False)
     rows = [plain(line) for line in draw(plot, 60, 14, options=ChartOptions(zoom=Range(410, 490))).lines]
@@ -267,13 +207,13 @@ def test_zoomed_in_the_y_axis_adapts_and_the_line_goes_on_to_the_edges() -> None
     assert max(drawn) >= len(body[0]) - 2
 
 
-def test_marks_never_hide_a_curve() -> None:
+def test_markers_never_hide_a_curve() -> None:
     x = np.arange(1.0, 101)
     flat = Plot("loss", curves=(Curve(x, np.zeros(100), "run0"),), from_zero=True)
-    marks = tuple(
+    markers = tuple(
         Marker(at, kind, "quiet") for at, kind in ((20.0, "checkpoint"), (40.0, "restart"), (60.0, "alert"))
     )  # fmt: skip
-    before, after = text(flat), text(replace(flat, markers=marks))
+    before, after = text(flat), text(replace(flat, markers=markers))
     assert after != before
     for old, new in zip(before[1:-1], after[1:-1], strict=True):
         assert all(new[index] == char for index, char in enumerate(old) if "⠀" < char <= "⣿")
@@ -281,7 +221,7 @@ def test_marks_never_hide_a_curve() -> None:
     assert "!" in "".join(after[1:-1])
 
 
-def test_what_has_no_number_is_marked_by_its_kind() -> None:
+def test_values_that_are_not_finite_are_marked_by_their_kind() -> None:
     values = [1.0, 2.0, math.inf, 2.0, math.nan, 1.0, -math.inf, 1.5]
     rows = text(Plot("loss", curves=(curve(*values),)))
     assert "↑" in rows[1]
@@ -326,32 +266,3 @@ def test_a_finished_run_has_no_value_beyond_its_end() -> None:
     beyond = plain(draw(plot, 70, 12, options=ChartOptions(crosshair=80)).lines[0])
     assert "▲ b 4.0000" in beyond
     assert "●" not in beyond
-
-
-@pytest.mark.parametrize("axis", X_AXES)
-def test_places_and_cells_agree_on_every_axis(axis: XAxis) -> None:
-    low = 1.75e9 if axis == "clock" else 3.0
-    for log in (False, True):
-        if log and axis == "clock":
-            continue
-        ends = Range(math.log10(low), math.log10(low * 900)) if log else Range(low, low + 5e4)
-        scale = XScale(axis, ends, 57, log)
-        assert [scale.column(scale.value_at(column)) for column in range(57)] == list(range(57))
-        assert scale.ticks()
-        columns = [column for column, _ in scale.ticks()]
-        assert columns == sorted(columns)
-        assert scale.column(low * (0.5 if axis != "clock" else 0.9)) == -1
-
-
-def test_the_clock_is_round_in_local_time_also_after_it_was_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    try:
-        # The clocks were put back at 01:00 UTC on 26 October 2025.
-        begin = datetime(2025, 10, 25, 10, tzinfo=UTC).timestamp()
-        ticks = XScale("clock", Range(begin, begin + 2 * 86400), 100).ticks()
-        assert {text for _, text in ticks} <= {"18:00", "12:00", "06:00", "26 Oct", "27 Oct"}
-        assert {"26 Oct", "27 Oct"} <= {text for _, text in ticks}
-    finally:
-        monkeypatch.delenv("TZ")
-        time.tzset()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,12 +12,13 @@ from tests.tui.rich_run import REACHED, RESTART, STEPS, TOTAL, records, view
 from tuitrain.analysis.metrics import METRICS
 from tuitrain.config import load_config
 from tuitrain.events import Eval, Step
-from tuitrain.plots.axes import X_AXES, Range
-from tuitrain.plots.model import ChartOptions, HeatMap, Plot
-from tuitrain.plots.panels import PANELS, Panel, panel_of
+from tuitrain.plots.axes import X_AXES
+from tuitrain.plots.model import Plot
+from tuitrain.plots.panels import PANELS, Panel, panel_of, recorded_metrics
 from tuitrain.plots.panels.builders import short
 from tuitrain.runs import Status
 from tuitrain.tui.charts.drawing import draw
+from tuitrain.tui.frame import view_of
 from tuitrain.tui.text import plain, width
 from tuitrain.tui.view_state import ViewState
 
@@ -30,9 +30,9 @@ def state() -> ViewState:
 
 
 def plot_of(panel: str, state: ViewState) -> Plot:
-    found = panel_of(panel).build(state)
-    assert isinstance(found, Plot)
-    return found
+    plot = panel_of(panel).build(state)
+    assert isinstance(plot, Plot)
+    return plot
 
 
 def names_of(plot: Plot) -> list[str]:
@@ -40,8 +40,8 @@ def names_of(plot: Plot) -> list[str]:
 
 
 def text_of(panel: Panel, state: ViewState, columns: int = 70, rows: int = 14) -> str:
-    found = panel.build(state)
-    lines = draw(found, columns, rows).lines
+    plot = panel.build(state)
+    lines = draw(plot, columns, rows).lines
     assert len(lines) == rows
     assert {width(line) for line in lines} == {columns}
     return "\n".join(map(plain, lines))
@@ -83,27 +83,27 @@ def test_every_panel_shows_several_runs_and_none(panel: Panel) -> None:
 )
 def test_what_a_run_does_not_report_is_explained(panel: str, reason: str) -> None:
     config = load_config("llama2-tiny", PINNED)
-    said = [run_record(config, "a", at=0.0), *(step_record(config, step, at=float(step)) for step in (1, 2, 3))]
-    text = text_of(panel_of(panel), ViewState([view(said)]), columns=90)
+    log = [run_record(config, "a", at=0.0), *(step_record(config, step, at=float(step)) for step in (1, 2, 3))]
+    text = text_of(panel_of(panel), ViewState([view(log)]), columns=90)
     assert reason in " ".join(text.replace("│", " ").split())
 
 
-def test_a_live_run_says_how_its_loss_will_end(state: ViewState) -> None:
-    found = plot_of("loss", state)
-    assert any(name.startswith("ends at ") and "±" in name for name in names_of(found))
-    dashed = [curve for curve in found.curves if curve.role == "level"]
+def test_the_loss_of_a_live_run_is_projected_to_its_end(state: ViewState) -> None:
+    plot = plot_of("loss", state)
+    assert any(name.startswith("ends at ") and "±" in name for name in names_of(plot))
+    dashed = [curve for curve in plot.curves if curve.role == "level"]
     assert min(float(curve.x[0]) for curve in dashed) >= STEPS
     assert max(float(curve.x[-1]) for curve in dashed) <= TOTAL
-    # What was measured keeps most of the room.
+    # The measured steps keep most of the width.
     assert max(float(curve.x[-1]) for curve in dashed) <= 1.5 * STEPS + 1
 
 
 @pytest.mark.parametrize("axis", ["tokens", "time", "clock", "flops"])
-def test_the_projection_goes_on_along_every_axis(state: ViewState, axis: str) -> None:
+def test_the_projection_is_drawn_over_every_axis(state: ViewState, axis: str) -> None:
     state.x = axis  # type: ignore[assignment]
-    found = plot_of("loss", state)
-    now = max(float(curve.x[-1]) for curve in found.curves if curve.role == "run0")
-    dashed = [curve for curve in found.curves if curve.role == "level"]
+    plot = plot_of("loss", state)
+    now = max(float(curve.x[-1]) for curve in plot.curves if curve.role == "run0")
+    dashed = [curve for curve in plot.curves if curve.role == "level"]
     assert dashed
     assert all(float(curve.x[0]) > now for curve in dashed[1:])
 
@@ -121,11 +121,11 @@ def test_the_plan_of_the_learning_rate_goes_to_the_end(state: ViewState) -> None
 
 
 def test_no_plan_that_the_run_does_not_follow() -> None:
-    said = records()
-    for record in said:
+    log = records()
+    for record in log:
         if isinstance(record, Step):
             record.lr = 1e-3
-    assert "plan" not in names_of(plot_of("lr", ViewState([view(said)])))
+    assert "plan" not in names_of(plot_of("lr", ViewState([view(log)])))
 
 
 def test_the_time_of_a_step_is_split(state: ViewState) -> None:
@@ -135,18 +135,18 @@ def test_the_time_of_a_step_is_split(state: ViewState) -> None:
 
 
 def test_an_unknown_part_of_a_step_is_not_drawn() -> None:
-    said = records(world_size=1)
-    for record in said:
+    log = records(world_size=1)
+    for record in log:
         if isinstance(record, Step):
             record.data_time_ms = None
-    assert names_of(plot_of("step_time", ViewState([view(said)]))) == ["step"]
+    assert names_of(plot_of("step_time", ViewState([view(log)]))) == ["step"]
     split = plot_of("step_time", ViewState([view(records(world_size=1))]))
     assert [(curve.name, float(curve.y[-1])) for curve in split.curves] == [
         ("step", 10.0), ("compute", 9.0), ("data", 1.0),
     ]  # fmt: skip
 
 
-def test_perplexity_and_update_ratio_are_what_they_say(state: ViewState) -> None:
+def test_perplexity_and_update_ratio_have_their_values(state: ViewState) -> None:
     state.smoothing = 0.0
     perplexity = plot_of("perplexity", state)
     assert perplexity.curves[-1].y == pytest.approx(np.exp(state.runs[0].history.steps["loss"]))
@@ -164,37 +164,37 @@ def test_readings_of_the_machine(state: ViewState) -> None:
     assert "of 512 GB" in text_of(panel_of("ram"), state)
 
 
-def test_what_a_later_attempt_did_again_lies_below(state: ViewState) -> None:
+def test_superseded_steps_lie_below(state: ViewState) -> None:
     first = plot_of("loss", state).curves[0]
     assert first.role == "superseded"
     assert (first.x[0], first.x[-1]) == (RESTART, REACHED)
 
 
-def test_marks_say_what_happened(state: ViewState) -> None:
-    marks = plot_of("mfu", state).markers
-    assert [(mark.kind, mark.x) for mark in marks] == [
+def test_events_are_markers_on_the_axis(state: ViewState) -> None:
+    markers = plot_of("mfu", state).markers
+    assert [(marker.kind, marker.x) for marker in markers] == [
         ("eval", 100), ("checkpoint", 100), ("eval", 200), ("checkpoint", 200), ("eval", 300), ("checkpoint", 300),
         ("restart", 300), ("alert", 350), ("eval", 400), ("checkpoint", 400),
     ]  # fmt: skip
-    assert {mark.text for mark in marks} >= {"attempt 2", "warning: Gradient norm 14.", "checkpoint"}
-    # Where stars say the same there are no marks of evaluations.
-    assert {mark.kind for mark in plot_of("loss", state).markers} == {"checkpoint", "restart", "alert"}
+    assert {marker.text for marker in markers} >= {"attempt 2", "warning: Gradient norm 14.", "checkpoint"}
+    # Where points show the evaluations there are no markers of them.
+    assert {marker.kind for marker in plot_of("loss", state).markers} == {"checkpoint", "restart", "alert"}
     state.x = "tokens"
-    tokens = [mark.x for mark in plot_of("mfu", state).markers if mark.kind == "checkpoint"]
+    tokens = [marker.x for marker in plot_of("mfu", state).markers if marker.kind == "checkpoint"]
     per_step = load_config("llama2-tiny", PINNED).tokens_per_step
     assert tokens == pytest.approx([step * per_step for step in (100, 200, 300, 400)])
 
 
 def test_many_evaluations_do_not_fill_a_chart_with_marks() -> None:
-    said = [*records(), *(Eval(time=2000.0 + n, step=300 + n, loss=3.0) for n in range(100))]
-    marks = plot_of("mfu", ViewState([view(said)])).markers
-    assert [mark.x for mark in marks if mark.kind == "eval"] == [399]
+    log = [*records(), *(Eval(time=2000.0 + n, step=300 + n, loss=3.0) for n in range(100))]
+    markers = plot_of("mfu", ViewState([view(log)])).markers
+    assert [marker.x for marker in markers if marker.kind == "eval"] == [399]
 
 
-def test_a_loss_that_leapt_once_is_an_outlier() -> None:
-    said = records()
-    next(record for record in said if isinstance(record, Step) and record.step == 200).loss = 250.0
-    state = ViewState([view(said)])
+def test_a_single_high_loss_is_an_outlier() -> None:
+    log = records()
+    next(record for record in log if isinstance(record, Step) and record.step == 200).loss = 250.0
+    state = ViewState([view(log)])
     for panel in ("loss", "perplexity"):
         assert "1 above" in text_of(panel_of(panel), state)
     state.clip = False
@@ -202,82 +202,40 @@ def test_a_loss_that_leapt_once_is_an_outlier() -> None:
 
 
 def test_an_infinite_loss_is_not_also_marked_as_not_a_number() -> None:
-    said = records()
-    next(record for record in said if isinstance(record, Step) and record.step == 200).loss = math.inf
+    log = records()
+    next(record for record in log if isinstance(record, Step) and record.step == 200).loss = math.inf
     for several in ((), (view(records(), index=1),)):
-        text = text_of(panel_of("loss"), ViewState([view(said), *several]))
+        text = text_of(panel_of("loss"), ViewState([view(log), *several]))
         assert "↑" in text
         assert "×" not in text
 
 
 def test_a_machine_without_an_accelerator_has_no_memory_of_one() -> None:
     config = load_config("llama2-tiny", PINNED)
-    said = [run_record(config, "a", at=0.0), step_record(config, 1, at=1.0)]
-    assert "capacity" not in text_of(panel_of("gpu_memory"), ViewState([view(said)]), columns=90)
+    log = [run_record(config, "a", at=0.0), step_record(config, 1, at=1.0)]
+    assert "capacity" not in text_of(panel_of("gpu_memory"), ViewState([view(log)]), columns=90)
 
 
 @pytest.mark.parametrize(("value", "text"), [(8.89e-3, "0.00889"), (2.47e-2, "0.0247"), (3.21e-4, "3.21e-4"), (0, "0")])
-def test_a_mean_is_written_as_its_axis_is(value: float, text: str) -> None:
+def test_a_mean_is_written_like_its_axis(value: float, text: str) -> None:
     assert short(value) == text
 
 
-# The heat map.
+def test_a_metric_that_nobody_declared_has_a_panel() -> None:
+    history = view(records()).history
+    for step, value in ((401.0, 0.5), (402.0, 0.7), (403.0, 0.6)):
+        history.steps.append_row({"step": step, "router/entropy": value})
+    state = ViewState([view_of(history, 0)], smoothing=0.9)
+    chart = plot_of("router/entropy", state)
+    assert (chart.title, chart.value, chart.metric, chart.log) == ("router/entropy", "0.6", "router/entropy", False)
+    assert [(curve.name, len(curve.x)) for curve in chart.curves] == [("raw", 3), ("smooth 0.9", 3)]
+    assert chart.curves[0].y.tolist() == [0.5, 0.7, 0.6]
+    assert "router/entropy" in recorded_metrics([history])
+    assert "no data" in text_of(panel_of("of nobody"), state)
 
 
-def heat(values: list[list[float]]) -> HeatMap:
-    x = np.arange(1.0, len(values) + 1)
-    return HeatMap("map", x, np.array(values), tuple(f"r{row}" for row in range(len(values[0]))))
-
-
-def cells_of(found: HeatMap, columns: int = 40, rows: int = 10, options: ChartOptions | None = None) -> list[str]:
-    lines = draw(found, columns, rows, options=options).lines
-    assert {width(line) for line in lines} == {columns}
-    return [plain(line) for line in lines]
-
-
-def test_larger_values_are_darker() -> None:
-    rows = cells_of(heat([[1e-4, 1e-2, 1.0]] * 20))[1:-1]
-    named = {row[1:4].strip(): row[4:-2] for row in rows if row[1:4].strip()}
-    assert set(named["r0"].strip()) == {"·"}
-    assert set(named["r2"].strip()) == {"█"}
-    assert set(named["r1"].strip()) <= set("░▒▓")
-
-
-def test_a_value_that_is_not_finite_is_seen() -> None:
-    values = [[0.1, 1.0]] * 10 + [[math.nan, 1.0]] + [[0.1, 1.0]] * 10
-    assert sum("×" in row for row in cells_of(heat(values), rows=4)) == 1
-
-
-def test_every_block_is_in_sight_also_where_there_are_more_than_rows() -> None:
-    values = [[0.01] * 50 for _ in range(20)]
-    for at in range(20):
-        values[at][33] = 5.0
-    assert sum("█" in row for row in cells_of(heat(values), rows=8)[1:-1]) == 1
-
-
-def test_the_crosshair_names_the_largest_block() -> None:
-    top = cells_of(heat([[0.1, 2.5, 1.0]] * 20), columns=60, options=ChartOptions(crosshair=10.0))[0]
-    assert "largest 2.5" in top
-    assert "in r1" in top
-
-
-@pytest.mark.parametrize("columns", [30, 40, 50, 66, 100])
-def test_both_ends_of_the_scale_can_be_read(columns: int) -> None:
-    found = replace(heat([[0.01, 1.0, 0.3]] * 20), title="gradient norm by block", value="largest 0.3 in 11")
-    top = cells_of(found, columns=columns)[0]
-    assert "0.01 ··░░▒▒▓█ 1 ╮" in top
-    assert ("largest" in top) == (columns >= 66)
-
-
-@pytest.mark.parametrize("size", [(8, 3), (9, 4), (20, 5), (200, 50), (1, 1), (0, 0)])
-def test_a_heat_map_survives_every_size(size: tuple[int, int], state: ViewState) -> None:
-    found = panel_of("layers").build(state)
-    assert isinstance(found, HeatMap)
-    for options in (
-        ChartOptions(),
-        ChartOptions(zoom=Range(100, 200)),
-        ChartOptions(zoom=Range(5000, 6000)),
-        ChartOptions(crosshair=5.0),
-    ):
-        lines = draw(found, *size, options=options).lines
-        assert len(lines) == size[1]
+def test_a_declared_metric_has_a_panel_of_its_own() -> None:
+    state = ViewState([view(records())])
+    assert plot_of("mem_reserved_gb", state).title == "memory reserved"
+    assert plot_of("data_time_ms", state).value == "1.00 ms"
+    assert panel_of("compute_time_ms") is panel_of("step_time")
