@@ -67,7 +67,7 @@ def test_a_key_that_cannot_be_unset_says_so(cli: Cli) -> None:
 def test_ls_says_what_is_wrong_in_its_own_words(cli: Cli, runs_dir: Path) -> None:
     result = cli("ls", "--sort", "x")
     assert result.code == 2
-    assert "'x' is not one of age, name" in result.err
+    assert "'x' is not one of 'age', 'name'" in result.err
     assert "Value error" not in result.err
     file = runs_dir.parent / "file"
     file.touch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from tuitrain.runs import RunSnapshot
     from tuitrain.runs.query import Query
 
-SORT_KEYS = (
-    "age", "name", "status", "step", "progress", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec", "params",
-)  # fmt: skip
+SortKey = Literal[
+    "age", "name", "status", "step", "progress", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec", "params"
+]
 """The keys of `tuitrain.runs.order`, which is not imported for the help alone."""
 MOST_IN_FULL = 10**15
 QUERY_HELP = (
@@ -34,12 +34,6 @@ def _check_status(names: list[str] | None) -> list[str] | None:
     return names
 
 
-def _check_sort(key: str) -> str:
-    if key not in SORT_KEYS:
-        raise typer.BadParameter(f"{key!r} is not one of {', '.join(SORT_KEYS)}.")
-    return key
-
-
 def ls(
     query: Annotated[
         list[str] | None,
@@ -49,7 +43,7 @@ def ls(
         list[str] | None,
         typer.Option(
             help=f"Only runs with this status; may be repeated: {', '.join(STATUS_STYLES)}.",
-            autocompletion=lambda incomplete: [s for s in STATUS_STYLES if s.startswith(incomplete)],
+            autocompletion=lambda incomplete: [name for name in STATUS_STYLES if name.startswith(incomplete)],
             callback=_check_status,
         ),
     ] = None,
@@ -57,13 +51,7 @@ def ls(
         list[str] | None, typer.Option(help="Only runs with this tag; may be repeated.", autocompletion=complete_tag)
     ] = None,
     sort: Annotated[
-        str,
-        typer.Option(
-            metavar="KEY",
-            help=f"Order, best or newest first: {', '.join(SORT_KEYS)}.",
-            autocompletion=lambda incomplete: [key for key in SORT_KEYS if key.startswith(incomplete)],
-            callback=_check_sort,
-        ),
+        SortKey, typer.Option(metavar="KEY", help=f"Order, best or newest first: {', '.join(get_args(SortKey))}.")
     ] = "age",
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many runs.")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the ids.")] = False,
@@ -85,11 +73,11 @@ def ls(
     from tuitrain.runs import list_runs, read_snapshot, runs_directory
     from tuitrain.runs.order import ordered
 
-    wanted = _query(query)
+    parsed = _query(query)
     where = runs_directory(runs_dir)
-    seen = wanted.chosen(read_snapshot(run) for run in list_runs(where))
-    seen = [run for run in seen if (not status or run.status in status) and set(tag or ()) <= set(run.tags)]
-    rows = [run_json(run) for run in ordered(seen, sort)[:limit]]
+    snapshots = parsed.chosen(read_snapshot(run) for run in list_runs(where))
+    snapshots = [run for run in snapshots if (not status or run.status in status) and set(tag or ()) <= set(run.tags)]
+    rows = [run_json(run) for run in ordered(snapshots, sort)[:limit]]
     if as_json:
         print_json(rows)
     elif quiet:
@@ -97,7 +85,7 @@ def ls(
             print(clean(row["run_id"]))
     elif rows:
         _print(rows)
-    elif status or tag or wanted:
+    elif status or tag or parsed:
         say(f"No run in {where} matches.")
     else:
         say(f"There are no runs in {where}. Start one: tuitrain launch gpt2-tiny")
@@ -113,37 +101,36 @@ def _query(words: list[str] | None) -> Query:
         raise typer.BadParameter(str(error), param_hint="QUERY") from None
 
 
-def run_json(seen: RunSnapshot) -> dict[str, Any]:
-    """A run at a snapshot as plain values: what `ls --json` and `status --json` print. Unknown is null.
+def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
+    """A run as plain values: what `ls --json` and `status --json` print. Unknown is null.
 
     broken_lines: lines that could not be read; where every_line_read is false, at least so many.
     """
     from tuitrain.analysis.progress import progress_of_snapshot
 
-    run, step, info = seen.run, seen.step, seen.info
-    progress = progress_of_snapshot(seen)
+    step, progress = snapshot.step, progress_of_snapshot(snapshot)
     return {
-        "run_id": seen.directory.run_id,
-        "path": str(seen.directory.path.absolute()),
-        "name": seen.name,
-        "status": str(seen.status),
-        "step": step.step if step else None,
-        "total_steps": run.total_steps if run else None,
-        "tokens": step.tokens if step else None,
-        "loss": seen.loss,
-        "val_loss": seen.val_loss,
+        "run_id": snapshot.directory.run_id,
+        "path": str(snapshot.directory.path.absolute()),
+        "name": snapshot.name,
+        "status": str(snapshot.status),
+        "step": progress.step,
+        "total_steps": progress.total_steps,
+        "tokens": progress.tokens,
+        "loss": snapshot.loss,
+        "val_loss": snapshot.val_loss,
         "mfu": step.mfu if step else None,
         "tokens_per_sec": step.tokens_per_sec if step else None,
-        "eta_s": progress.eta_s if seen.status.live else None,
+        "eta_s": progress.eta_s if snapshot.status.live else None,
         "wall_time_s": progress.elapsed_s,
-        "broken_lines": seen.broken_lines,
-        "every_line_read": seen.every_line_read,
-        "problem": seen.problem or None,
-        "reason": seen.end.reason if seen.end else None,
-        "created": info.created if info else None,
-        "last_time": seen.last_time,
-        "tags": info.tags if info else [],
-        "notes": info.notes if info else [],
+        "broken_lines": snapshot.broken_lines,
+        "every_line_read": snapshot.every_line_read,
+        "problem": snapshot.problem or None,
+        "reason": snapshot.end.reason if snapshot.end else None,
+        "created": snapshot.info.created if snapshot.info else None,
+        "last_time": snapshot.last_time,
+        "tags": snapshot.tags,
+        "notes": snapshot.notes,
     }
 
 
@@ -158,16 +145,16 @@ def _print(rows: list[dict[str, Any]]) -> None:
         return metric(key).text(row[key]) if row[key] is not None else NOT_AVAILABLE
 
     def steps(row: dict[str, Any]) -> str:
-        known = [row["step"], row["total_steps"] or None]
-        # In full, but for numbers that would stretch every row.
-        texts = [units.count(n) if n >= MOST_IN_FULL else f"{n:,}" for n in known if n is not None]
+        # In full, except numbers that would stretch every row.
+        numbers = (row["step"], row["total_steps"] or None)
+        texts = [units.count(n) if n >= MOST_IN_FULL else f"{n:,}" for n in numbers if n is not None]
         return NOT_AVAILABLE if row["step"] is None else "/".join(texts)
 
     def age(row: dict[str, Any]) -> str:
-        seen = row["created"] or row["last_time"]
-        return NOT_AVAILABLE if seen is None else units.age(now - seen)
+        since = row["created"] or row["last_time"]
+        return NOT_AVAILABLE if since is None else units.age(now - since)
 
-    def trouble(row: dict[str, Any]) -> str:
+    def problem(row: dict[str, Any]) -> str:
         return row["problem"] or unread_lines(row["broken_lines"], row["every_line_read"])
 
     columns = [
@@ -187,7 +174,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
          text(row, "val_loss"), text(row, "mfu"), text(row, "tokens_per_sec").removesuffix(" tok/s"), age(row)]
         for row in rows
     ]  # fmt: skip
-    if any(map(trouble, rows)):
+    if any(map(problem, rows)):
         columns.append(Column("problem", rank=1))
-        cells = [[*cell, trouble(row)] for cell, row in zip(cells, rows, strict=True)]
+        cells = [[*cell, problem(row)] for cell, row in zip(cells, rows, strict=True)]
     print_table(columns, cells, [STATUS_STYLES[row["status"]] for row in rows])

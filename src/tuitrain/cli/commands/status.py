@@ -33,51 +33,51 @@ def status(
     from tuitrain.cli.commands.ls import run_json
     from tuitrain.runs import find_run, read_snapshot, runs_directory
 
-    found = find_run(run, runs_directory(runs_dir))
-    seen = _wait(found, timeout) if wait else read_snapshot(found)
+    directory = find_run(run, runs_directory(runs_dir))
+    snapshot = _wait(directory, timeout) if wait else read_snapshot(directory)
     if as_json:
-        print_json(run_json(seen))
+        print_json(run_json(snapshot))
     else:
-        print(status_line(seen))
-    raise typer.Exit(seen.status.exit_code)
+        print(status_line(snapshot))
+    raise typer.Exit(snapshot.status.exit_code)
 
 
 def _wait(run: RunDirectory, timeout: float | None) -> RunSnapshot:
     from tuitrain.runs import read_snapshot
 
     deadline = None if timeout is None else time.monotonic() + timeout
-    seen = read_snapshot(run)
-    while seen.status.live and (deadline is None or time.monotonic() < deadline):
+    snapshot = read_snapshot(run)
+    while snapshot.status.live and (deadline is None or time.monotonic() < deadline):
         time.sleep(POLL_S)
-        seen = read_snapshot(run)
-    return seen
+        snapshot = read_snapshot(run)
+    return snapshot
 
 
-def status_line(seen: RunSnapshot) -> str:
-    """Status, id, step, loss, validation loss, why it ended, the time it takes, and when it was last heard of."""
+def status_line(snapshot: RunSnapshot) -> str:
+    """Status, id, step, loss, validation loss, why it ended, the time it takes, and the age of its newest record."""
     from tuitrain.analysis import units
     from tuitrain.analysis.description import unread_lines
     from tuitrain.analysis.metrics import metric
     from tuitrain.analysis.progress import progress_of_snapshot, stage_text
     from tuitrain.events.text import clean
 
-    parts = [str(seen.status), seen.directory.run_id]
-    if seen.stage is not None and seen.status.live:
-        parts.append(stage_text(seen.stage))
-    if seen.step is not None:
-        total = f" of {seen.run.total_steps:,}" if seen.run and seen.run.total_steps else ""
-        parts += [f"step {seen.step.step:,}{total}", f"loss {metric('loss').text(seen.loss)}"]
-    if seen.evaluation is not None:
-        parts.append(f"val {metric('val_loss').text(seen.evaluation.loss)}")
-    if seen.end is not None and seen.end.reason:
-        parts.append(seen.end.reason)
-    progress = progress_of_snapshot(seen)
-    if seen.status.live:
+    parts = [str(snapshot.status), snapshot.directory.run_id]
+    if snapshot.stage is not None and snapshot.status.live:
+        parts.append(stage_text(snapshot.stage))
+    if snapshot.step is not None:
+        total = f" of {snapshot.run.total_steps:,}" if snapshot.run and snapshot.run.total_steps else ""
+        parts += [f"step {snapshot.step.step:,}{total}", f"loss {metric('loss').text(snapshot.loss)}"]
+    if snapshot.evaluation is not None:
+        parts.append(f"val {metric('val_loss').text(snapshot.evaluation.loss)}")
+    if snapshot.end is not None and snapshot.end.reason:
+        parts.append(snapshot.end.reason)
+    progress = progress_of_snapshot(snapshot)
+    if snapshot.status.live:
         parts.append(f"ETA {units.duration(progress.eta_s)}")
     elif progress.elapsed_s is not None:
         parts.append(f"took {units.duration(progress.elapsed_s)}")
-    if seen.last_time is not None:
-        age = units.age(time.time() - seen.last_time)
+    if snapshot.last_time is not None:
+        age = units.age(time.time() - snapshot.last_time)
         parts.append("now" if age == "now" else f"{age} ago")
-    parts += [text for text in (seen.problem, unread_lines(seen.broken_lines, seen.every_line_read)) if text]
-    return clean("  ".join(parts))
+    parts += [snapshot.problem, unread_lines(snapshot.broken_lines, snapshot.every_line_read)]
+    return clean("  ".join(filter(None, parts)))
