@@ -18,7 +18,7 @@ from tests.support import unprivileged, write_run
     [
         ("lauch", 2, "No such command 'lauch'. Did you mean 'launch', 'watch'?"),
         ("ls --jsn", 2, "--jsn: there is no such option. Did you mean '--json'?"),
-        ("ls --sort x", 2, "--sort: 'x' is not one of age, name, "),
+        ("ls --sort x", 2, "--sort: 'x' is not one of 'age', 'name', "),
         ("ls --limit 0", 2, "--limit, -n: it should be greater than or equal to 1."),
         ("ls stat:live", 2, "QUERY: 'stat' in stat:live is no key; known: "),
         ("plan gpt2-tiny --gpus x", 2, "--gpus: it should be a whole number."),

@@ -1,4 +1,4 @@
-"""Several runs side by side: their outcomes, what was different about them, and what can be said of it."""
+"""Several runs side by side: outcomes, differences of their configurations, and a verdict."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class MetricRow:
         spread = self.spreads[index] if self.spreads else None
         if spread is None:
             return text
-        about, unit = self.metric.text(spread), f" {self.metric.unit}"
-        both = len(unit) > 1 and text.endswith(unit) and about.endswith(unit)
-        return f"{text.removesuffix(unit)} ± {about}" if both else f"{text} ± {about}"
+        deviation, unit = self.metric.text(spread), f" {self.metric.unit}"
+        both = len(unit) > 1 and text.endswith(unit) and deviation.endswith(unit)
+        return f"{text.removesuffix(unit)} ± {deviation}" if both else f"{text} ± {deviation}"
 
     def delta_text(self, index: int) -> str:
         """The difference of a run to the baseline as tables show it, empty where there is none.
@@ -137,10 +137,10 @@ def unread_sentences(names: Sequence[str], histories: Sequence[RunHistory]) -> l
 
 
 def shared_point(histories: Sequence[RunHistory], axis: Axis) -> tuple[Axis, float] | None:
-    """The farthest point of an axis that every run with steps has come to; None where there is none."""
+    """The farthest point of an axis that every run with steps has reached; None where there is none."""
     ends = [_end(history, axis) for history in histories if len(history.steps)]
-    known = [end for end in ends if end is not None]
-    return (axis, min(known)) if known and len(known) == len(ends) else None
+    reached = [end for end in ends if end is not None]
+    return (axis, min(reached)) if reached and len(reached) == len(ends) else None
 
 
 def equally_far(histories: Sequence[RunHistory], point: tuple[Axis, float]) -> bool:
@@ -151,8 +151,8 @@ def equally_far(histories: Sequence[RunHistory], point: tuple[Axis, float]) -> b
 
 def _end(history: RunHistory, axis: Axis) -> float | None:
     x = x_values(history, axis)
-    known = x[np.isfinite(x)]
-    return float(known[-1]) if len(known) else None
+    finite = x[np.isfinite(x)]
+    return float(finite[-1]) if len(finite) else None
 
 
 def metrics_at(histories: Sequence[RunHistory], point: tuple[Axis, float] | None) -> list[Metric]:
@@ -178,7 +178,7 @@ def _between_evaluations(history: RunHistory, axis: Axis, limit: float) -> bool:
 
 
 def as_axis(name: str) -> Axis:
-    """The axis with this name; raises ValueError naming the known ones."""
+    """The axis with this name; raises ValueError for another name."""
     for axis in AXES:
         if axis == name:
             return axis
@@ -242,10 +242,10 @@ def best_of(metric: Metric, values: Sequence[float | None], scatter: float = 0.0
     None where there is no better and no other, where the two best read alike, and for a speed where they differ by less
     than the relative scatter of the step times.
     """
-    known = [(value, index) for index, value in enumerate(values) if value is not None and math.isfinite(value)]
-    if metric.better is None or len(known) < 2:
+    finite = [(value, index) for index, value in enumerate(values) if value is not None and math.isfinite(value)]
+    if metric.better is None or len(finite) < 2:
         return None
-    (best, index), (second, _) = sorted(known, reverse=metric.better == "higher")[:2]
+    (best, index), (second, _) = sorted(finite, reverse=metric.better == "higher")[:2]
     if metric.text(best) == metric.text(second):
         return None
     return None if metric.key in SPEED_KEYS and abs(best - second) < scatter * abs(second) else index

@@ -1,4 +1,4 @@
-"""What a run is, in named lines of text: the same for `show`, `plan` and the dashboard."""
+"""Descriptions of a run as rows of a name and a text: the same for `show`, `plan` and the dashboard."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Changes = dict[str, tuple[Any, Any]]
 
 
 def startup_rows(run: Run) -> Rows:
-    """What a run said of itself when it began."""
+    """What the `run` record says, row by row."""
     shape, hardware, software = run.architecture, run.hardware, run.software
-    facts: list[tuple[str, str | None]] = [
+    rows: list[tuple[str, str | None]] = [
         ("architecture", shape.name if shape else None),
         ("parameters", f"{shape.params_total:,}" if shape and shape.params_total is not None else None),
         ("FLOPs per token", flops_text(run.flops_per_token, run.flops_per_token_causal)),
@@ -38,7 +38,7 @@ def startup_rows(run: Run) -> Rows:
         ("commit", software.git_commit if software else None),
         ("attempt", str(run.attempt)),
     ]
-    return [(name, NOT_AVAILABLE if text is None else text) for name, text in facts]
+    return [(name, NOT_AVAILABLE if text is None else text) for name, text in rows]
 
 
 def unread_lines(count: int, every_line_read: bool = True) -> str:
@@ -121,17 +121,17 @@ def memory_rows(history: RunHistory) -> Rows:
     """The estimate by its parts, what was measured, and what there is; each called what it is."""
     from tuitrain.accounting import MOMENTS, size_text
 
-    run, facts = history.run, list[tuple[str, str]]()
+    run, rows = history.run, list[tuple[str, str]]()
     estimate = estimated_memory(run) if run is not None else None
     if estimate is not None:
-        facts.append(("estimate for a step", f"{size_text(estimate.total)}, {MOMENTS[estimate.moment]}"))
-        facts += [(f"  {name}", size_text(size)) for name, size in memory_parts(estimate)]
+        rows.append(("estimate for a step", f"{size_text(estimate.total)}, {MOMENTS[estimate.moment]}"))
+        rows += [(f"  {name}", size_text(size)) for name, size in memory_parts(estimate)]
     if (measured := history.steps.last("mem_peak_gb")) is not None:
         whose = "the process, measured peak" if on_cpu(run) else "GPU, measured peak"
-        facts.append((whose, units.gigabytes(measured)))
+        rows.append((whose, units.gigabytes(measured)))
     if run is not None and run.hardware is not None and run.hardware.memory_gb is not None:
-        facts.append(("the machine has" if on_cpu(run) else "the GPU has", units.gigabytes(run.hardware.memory_gb)))
-    return facts
+        rows.append(("the machine has" if on_cpu(run) else "the GPU has", units.gigabytes(run.hardware.memory_gb)))
+    return rows
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
@@ -153,7 +153,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changes:
 
 
 def changes_from_preset(config: Mapping[str, Any]) -> Changes | None:
-    """How a run's configuration differs from the preset it names; None where that is not known here."""
+    """How a run's configuration differs from the preset it names; None where this version has no such preset."""
     preset = config.get("preset")
     tree = preset_tree(preset) if isinstance(preset, str) else None
     return None if tree is None else changes(tree, config)

@@ -31,7 +31,7 @@ class Member:
 def group_runs(
     members: Sequence[Member], key: str, *, baseline: int = 0, at: tuple[Axis, float] | None = None
 ) -> Comparison:
-    """Groups of the runs side by side, the first seen first; the baseline is the group of that run.
+    """Groups of the runs side by side, the first one first; the baseline is the group of that run.
 
     key: a configuration key, the end of one if no other ends so (`lr` for `optim.lr`), `preset`, `name` or `tag`.
     Values are means over a group, spreads sample standard deviations, None for fewer than two known values; a loss
@@ -105,7 +105,7 @@ def _verdict(names: Sequence[str], rows: Sequence[MetricRow]) -> list[str]:
     sentence = f"{names[best]} has the {lowest} {what}: {values}"
     error = _standard_error(row, best, second)
     if error is None:
-        return [f"{sentence}; with single runs nothing tells this from chance."]
+        return [f"{sentence}; single runs do not distinguish this from chance."]
     apart = (other - value) / error if error else math.inf
     means = "more than chance explains" if apart >= _APART else "which chance may explain"
     return [f"{sentence}; the means are {apart:.1f} standard errors apart, {means}."]

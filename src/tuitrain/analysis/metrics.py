@@ -95,7 +95,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("ram_used_gb", "RAM", "GB", units.gigabytes, None, panel="ram", source="system"),
 )  # fmt: skip
 
-# What a whole run amounts to: means, totals and newest values, as `summarize` defines them.
+# Of a whole run: means, totals and newest values, as `summarize` defines them.
 SUMMARY_METRICS: tuple[Metric, ...] = (
     Metric("final_loss", "loss, mean of the end", "", "{:.4f}".format, "lower", source="summary"),
     # One record is too noisy to rank runs by.

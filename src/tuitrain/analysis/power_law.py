@@ -118,7 +118,7 @@ def _robust_fit(
     """Weights with outliers made light, and what they give: (values at t, a, b, c)."""
     robust = weights
     for _ in range(5):
-        a, b, c = (float(found[0]) for found in _fit(t, y[None], robust[None]))
+        a, b, c = (float(value[0]) for value in _fit(t, y[None], robust[None]))
         fitted = a + b * t**-c
         away = np.abs(y - fitted)
         limit = _HUBER * 1.4826 * float(np.median(away))
@@ -149,7 +149,7 @@ def _fit(t: FloatArray, y: FloatArray, weights: FloatArray) -> tuple[FloatArray,
 def _refits(t: FloatArray, y: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """a, b and c of many fits: later starts of the data, each with residuals resampled."""
     random = np.random.default_rng(0)
-    found = []
+    fits = []
     for share in _LATER_STARTS:
         first = min(int(share * len(t)), len(t) - LEAST_BINS // 2)
         part, values, heft = t[first:], y[first:], weights[first:]
@@ -158,6 +158,6 @@ def _refits(t: FloatArray, y: FloatArray, weights: FloatArray) -> tuple[FloatArr
         # Three parameters take their share of the scatter.
         residuals = (values - fitted) * np.sqrt(len(part) / (len(part) - 3))
         drawn = random.choice(residuals, (_RESAMPLES, len(part)))
-        found.append(_fit(part, fitted + drawn, np.broadcast_to(heft, drawn.shape)))
-    a_s, b_s, c_s = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        fits.append(_fit(part, fitted + drawn, np.broadcast_to(heft, drawn.shape)))
+    a_s, b_s, c_s = (np.concatenate(parts) for parts in zip(*fits, strict=True))
     return a_s, b_s, c_s

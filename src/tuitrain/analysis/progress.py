@@ -32,7 +32,7 @@ def stage_text(stage: Stage) -> str:
 
 
 def preparation(history: RunHistory, status: Status) -> str | None:
-    """What a live run does on the way to its first step; None where it has made one, or does not tell."""
+    """What a live run does before its first step; None after that, or where the log does not say."""
     if not status.live:
         return None
     if history.stage is not None:
@@ -50,7 +50,7 @@ def progress_of(history: RunHistory) -> Progress:
 
 
 def progress_of_snapshot(snapshot: RunSnapshot) -> Progress:
-    """The same of a run of which only a snapshot was read."""
+    """The progress of a run of which only a snapshot was read."""
     step = snapshot.step
     if step is None:
         return _progress(snapshot.run, None, None, snapshot.recent, None, None, snapshot.wall_time_s)

@@ -1,4 +1,4 @@
-"""What a run amounts to: the few numbers that a table of runs shows."""
+"""The outcome of a run: the few numbers that a table of runs shows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FINAL_SHARE = 0.05
 FINAL_RECORDS = 50
 """The end of a run is its last 5 % of `step` records, at least one and at most 50."""
 SLACK = 1e-9
-"""Relative difference up to which two places on an axis are the same."""
+"""Relative difference up to which two positions on an axis are the same."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Summary:
 def summarize(history: RunHistory, at: tuple[Axis, float] | None = None) -> Summary:
     """The outcome of a run, or, with `at`, what it was when it reached that point of an x axis.
 
-    At a point the validation loss is interpolated between the evaluations around it. What a run that has not come so
-    far would have reached is unknown: its numbers are None.
+    At a point the validation loss is interpolated between the evaluations around it. A run that has not
+    reached it has only unknown numbers.
     """
     run, steps = history.run, history.steps
     rows = len(steps) if at is None else _rows_until(history, *at)
@@ -134,7 +134,7 @@ class SplitOutcome:
 
 
 def split_outcomes(history: RunHistory) -> dict[str, SplitOutcome]:
-    """What came of each split that was evaluated, the validation split first."""
+    """The outcome of each split, the validation split first."""
     return {split: _outcome(history.evaluations_of(split)) for split in history.splits}
 
 
@@ -148,7 +148,7 @@ def _outcome(evaluations: Sequence[Eval]) -> SplitOutcome:
 
 
 def _validation(history: RunHistory, at: tuple[Axis, float] | None) -> SplitOutcome:
-    """What came of the validation split, or was known of it at a point of an axis."""
+    """The outcome of the validation split at the end of the run or at a point of an axis."""
     if at is None:
         return _outcome(history.evaluations_of(history.validation_split))
     axis, limit = at
@@ -162,24 +162,24 @@ def _validation(history: RunHistory, at: tuple[Axis, float] | None) -> SplitOutc
     return SplitOutcome(final, None, float(losses[best]), int(steps[best]))
 
 
-def value_at(x: FloatArray, y: FloatArray, wanted: float) -> float | None:
+def value_at(x: FloatArray, y: FloatArray, at: float) -> float | None:
     """y at a given x, linear between points; None outside of them."""
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y = x[known], y[known]
-    slack = SLACK * abs(wanted)
-    if not len(x) or not x[0] - slack <= wanted <= x[-1] + slack:
+    finite = np.isfinite(x) & np.isfinite(y)
+    x, y = x[finite], y[finite]
+    slack = SLACK * abs(at)
+    if not len(x) or not x[0] - slack <= at <= x[-1] + slack:
         return None
-    return float(np.interp(wanted, x, y))
+    return float(np.interp(at, x, y))
 
 
 def _rows_until(history: RunHistory, axis: Axis, limit: float) -> int:
-    """How many rows lie up to a point of an axis; none when the run has not come so far."""
+    """How many rows lie up to a point of an axis; none when the run has not reached it."""
     x = x_values(history, axis)
-    known = np.flatnonzero(np.isfinite(x))
+    finite = np.flatnonzero(np.isfinite(x))
     slack = SLACK * abs(limit)
-    if not len(known) or x[known[-1]] + slack < limit:
+    if not len(finite) or x[finite[-1]] + slack < limit:
         return 0
-    return int(np.searchsorted(x[known], limit + slack, side="right"))
+    return int(np.searchsorted(x[finite], limit + slack, side="right"))
 
 
 def _end_of_run(rows: int) -> int:
@@ -243,9 +243,9 @@ def mean_over_time(history: RunHistory, key: str, seconds: FloatArray | None = N
 
 
 def _mean_step_seconds(steps: FloatArray, seconds: FloatArray) -> float | None:
-    known = np.isfinite(seconds)
-    covered = float(steps_covered(steps)[known].sum())
-    return float(seconds[known].sum()) / covered if covered > 0 else None
+    finite = np.isfinite(seconds)
+    covered = float(steps_covered(steps)[finite].sum())
+    return float(seconds[finite].sum()) / covered if covered > 0 else None
 
 
 def _scatter(values: FloatArray) -> float | None:

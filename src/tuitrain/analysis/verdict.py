@@ -1,4 +1,4 @@
-"""What can be said of several runs in plain sentences, and what cannot."""
+"""A comparison of several runs in plain sentences."""
 
 from __future__ import annotations
 
@@ -200,14 +200,14 @@ def _ranked(
     sentence: Callable[[str, float, str, float], str],
 ) -> list[str]:
     """A sentence on the best and the second best; none when fewer than two values are known or it is empty."""
-    known = [
+    finite = [
         (value, name)
         for name, value in zip(names, values, strict=True)
         if value is not None and math.isfinite(value) and value > 0
     ]
-    if len(known) < 2:
+    if len(finite) < 2:
         return []
-    (best, first), (other, second) = sorted(known, key=lambda pair: pair[0], reverse=not lower)[:2]
+    (best, first), (other, second) = sorted(finite, key=lambda pair: pair[0], reverse=not lower)[:2]
     return [text] if (text := sentence(first, best, second, other)) else []
 
 

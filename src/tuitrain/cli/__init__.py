@@ -27,20 +27,20 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of a pipe has gone, as with `| head`: nothing to say, and nobody to say it to.
+        # The reader of the pipe is gone, as with `| head`.
         _drop_output()
         sys.exit(1)
     except Exception as error:
         from tuitrain.cli.errors import explain
 
-        told = explain(error)
-        if told is None:
+        failure = explain(error)
+        if failure is None:
             raise
-        sys.stderr.write(told.message)
+        sys.stderr.write(failure.message)
         if isinstance(error, OSError) and error.filename is None:
             # Of standard output, which would fail again at the exit.
             _drop_output()
-        sys.exit(told.exit_code)
+        sys.exit(failure.exit_code)
     sys.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""The table of commands: names, one line about each, and the function that does it."""
+"""The table of commands: name, one line of help, and the function that runs it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Command:
     def add_to(self, to: typer.Typer) -> None:
         """Import the module, and add what it has to the table."""
         module = import_module(f"tuitrain.cli.commands.{self.module}")
-        found = getattr(module, self.function)
-        if isinstance(found, typer.Typer):
-            to.add_typer(found, name=self.name, short_help=self.help)
+        command = getattr(module, self.function)
+        if isinstance(command, typer.Typer):
+            to.add_typer(command, name=self.name, short_help=self.help)
         else:
-            to.command(self.name, cls=getattr(module, "COMMAND_CLASS", None), short_help=self.help)(found)
+            to.command(self.name, cls=getattr(module, "COMMAND_CLASS", None), short_help=self.help)(command)
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -76,8 +76,8 @@ class SectionedGroup(TyperGroup):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=100)) for name in names])
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"tuitrain {__version__}")
         raise typer.Exit
 
@@ -98,7 +98,7 @@ def root(
     """
 
 
-def command_line(wanted: str | None = None) -> typer.Typer:
+def command_line(only: str | None = None) -> typer.Typer:
     """The command line; with the name of a command only that one, so that no other is imported."""
     app = typer.Typer(
         name="tuitrain",
@@ -110,7 +110,7 @@ def command_line(wanted: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
     app.callback()(root)
-    only = [command for command in COMMANDS if command.name == wanted]
-    for command in only or COMMANDS:
+    chosen = [command for command in COMMANDS if command.name == only]
+    for command in chosen or COMMANDS:
         command.add_to(app)
     return app

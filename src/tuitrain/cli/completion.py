@@ -16,11 +16,11 @@ PLOT_PANELS = (
 """Ids of the panels, which are not imported for their names alone: they take numpy."""
 
 _BREAKS = ("=", ":")
-"""Where bash cuts words."""
+"""Where bash breaks words."""
 
 
 def complete_in_bash(answer: Callable[[], object]) -> None:
-    """Let typer answer with whole words, and print what bash puts behind the last place where it cut one."""
+    """Let typer answer with whole words, and print what bash puts behind its last break in a word."""
     kept = _join_words()
     offered = io.StringIO()
     try:
@@ -32,19 +32,19 @@ def complete_in_bash(answer: Callable[[], object]) -> None:
 
 def _join_words() -> str:
     """Make the words whole, in the variables that typer reads. Returns what of the last one bash keeps."""
-    pieces, place = os.environ.get("COMP_WORDS", "").split(), int(os.environ.get("COMP_CWORD") or 0)
+    pieces, current = os.environ.get("COMP_WORDS", "").split(), int(os.environ.get("COMP_CWORD") or 0)
     if not any(piece in _BREAKS for piece in pieces):
         return ""
     words: list[str] = []
-    place_of_word, kept = None, ""
+    current_word, kept = None, ""
     for number, piece in enumerate(pieces):
         goes_on = number > 1 and (piece in _BREAKS or pieces[number - 1] in _BREAKS)
         words[-1:] = [words[-1] + piece] if goes_on else [*words[-1:], piece]
-        if number == place:
-            place_of_word = len(words) - 1
+        if number == current:
+            current_word = len(words) - 1
             kept = words[-1] if piece in _BREAKS else words[-1].removesuffix(piece)
     os.environ["COMP_WORDS"] = " ".join(words)
-    os.environ["COMP_CWORD"] = str(len(words) if place_of_word is None else place_of_word)
+    os.environ["COMP_CWORD"] = str(len(words) if current_word is None else current_word)
     return kept
 
 
@@ -68,8 +68,8 @@ def complete_preset(incomplete: str) -> list[str]:
     """Names and aliases of the presets that begin so."""
     from tuitrain.config import all_presets
 
-    known = all_presets().values()
-    names = [preset.name for preset in known] + [alias for preset in known for alias in preset.aliases]
+    presets = all_presets().values()
+    names = [preset.name for preset in presets] + [alias for preset in presets for alias in preset.aliases]
     return sorted(name for name in names if name.startswith(incomplete))
 
 
@@ -94,9 +94,9 @@ def _values_of(key: str) -> list[str]:
     from tuitrain.config.run_config import optional
 
     if key in ("data.source", "data.tokenizer", "preset"):
-        known = {"data.source": ["stdlib", "shakespeare", "bin:", "hf:"],
+        values = {"data.source": ["stdlib", "shakespeare", "bin:", "hf:"],
                  "data.tokenizer": ["byte", "char", "sentencepiece:", "hf:"]}  # fmt: skip
-        return known.get(key, [])
+        return values.get(key, [])
     field = field_at(RunConfig, key.split("."))
     if field is None:
         return []
@@ -170,7 +170,7 @@ def complete_layout(incomplete: str) -> list[str]:
 
 
 def complete_gpu(incomplete: str) -> list[str]:
-    """GPUs whose peak is known."""
+    """GPUs by name, from their table."""
     from tuitrain.accounting import GPUS
 
     return [gpu.name for gpu in GPUS if gpu.name.lower().startswith(incomplete.lower())]

@@ -19,14 +19,14 @@ _NUMBERS = {
 """How pydantic says what typer's numbers should be, and how a person would."""
 
 
-class Told(NamedTuple):
+class Failure(NamedTuple):
     """What to print on stderr, and what to exit with."""
 
     message: str
     exit_code: int
 
 
-def explain(error: Exception) -> Told | None:
+def explain(error: Exception) -> Failure | None:
     """The sentence for an error that a user can do something about; None for one that is a fault of the program."""
     from tuitrain.config import ConfigError, UnknownPresetError
     from tuitrain.export.errors import ExportError
@@ -38,28 +38,28 @@ def explain(error: Exception) -> Told | None:
 
     match error:
         case ConfigError() | ExportError() | SettingsError():
-            return _told(str(error), USAGE)
+            return _failure(str(error), USAGE)
         case UnknownPresetError() | RunNotFoundError():
-            return _told(str(error.args[0]), NOT_FOUND)
+            return _failure(str(error.args[0]), NOT_FOUND)
         case LaunchError():
-            return _told(str(error), error.exit_code)
+            return _failure(str(error), error.exit_code)
         case EditError():
-            return _told(str(error), FAILURE)
+            return _failure(str(error), FAILURE)
         case typer.Abort():
-            return Told("", INTERRUPTED)
+            return Failure("", INTERRUPTED)
         case OSError(errno=errno.ENOSPC, filename=None):
             # Files are named where they are written.
-            return _told("standard output: no space is left on the disk.", FAILURE)
+            return _failure("standard output: no space is left on the disk.", FAILURE)
         case OSError() if text := os_error_text(error):
-            return _told(text, NOT_FOUND if isinstance(error, FileNotFoundError) else FAILURE)
+            return _failure(text, NOT_FOUND if isinstance(error, FileNotFoundError) else FAILURE)
     if type(error).__name__ == "NoArgsIsHelpError":
-        return Told(f"{error}\n", USAGE)
-    return _told(_usage_text(error), USAGE) if isinstance(error, CLICK_ERROR) else None
+        return Failure(f"{error}\n", USAGE)
+    return _failure(_usage_text(error), USAGE) if isinstance(error, CLICK_ERROR) else None
 
 
-def _told(sentences: str, exit_code: int) -> Told:
+def _failure(sentences: str, exit_code: int) -> Failure:
     """One sentence a line, each in the program's name."""
-    return Told("".join(f"tuitrain: {sentence}\n" for sentence in sentences.splitlines()), exit_code)
+    return Failure("".join(f"tuitrain: {sentence}\n" for sentence in sentences.splitlines()), exit_code)
 
 
 def _usage_text(error: Any) -> str:
@@ -67,13 +67,13 @@ def _usage_text(error: Any) -> str:
     from tuitrain.config.errors import suggest
 
     context = getattr(error, "ctx", None)
-    told, message = f"`{context.command_path if context else 'tuitrain'} --help`", str(error.format_message())
+    help_command, message = f"`{context.command_path if context else 'tuitrain'} --help`", str(error.format_message())
     match type(error).__name__:
         case "MissingParameter":
-            return f"{_parameter(error)}: it is missing; {told} shows examples."
+            return f"{_parameter(error)}: it is missing; {help_command} shows examples."
         case "NoSuchOption":
             near = suggest(error.option_name, [str(name) for name in error.possibilities or ()])
-            return f"{error.option_name}: there is no such option.{near or f' {told} lists them.'}"
+            return f"{error.option_name}: there is no such option.{near or f' {help_command} lists them.'}"
         case "BadOptionUsage":
             return f"{error.option_name}: {'it needs a value' if 'requires' in message else message.rstrip('.')}."
         case "BadParameter":
@@ -84,8 +84,8 @@ def _usage_text(error: Any) -> str:
             return f"{where}{': ' if where else ''}{text}{'' if text.endswith(('.', '?')) else '.'}"
     if "unexpected extra argument" in message:
         words = message[message.rindex("(") + 1 : -1]
-        return f"{words}: this command does not take so many words; {told} shows examples."
-    return f"{message.rstrip('.')}{'' if message.endswith('?') else f'; {told} shows examples.'}"
+        return f"{words}: this command does not take so many words; {help_command} shows examples."
+    return f"{message.rstrip('.')}{'' if message.endswith('?') else f'; {help_command} shows examples.'}"
 
 
 def _parameter(error: Any) -> str:

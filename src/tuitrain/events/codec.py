@@ -31,16 +31,16 @@ _KNOWN_TYPES = {str(kind.__struct_config__.tag) for kind in RECORD_TYPES}
 
 
 def _text_keys() -> set[str]:
-    """Keys under which a "nan" is a word that somebody wrote and not a number: texts, and free-form tables."""
-    found, waiting = {"type"}, list[type[msgspec.Struct]](RECORD_TYPES)
+    """Keys under which a "nan" is a word and not a number: texts, and free-form tables."""
+    keys, waiting = {"type"}, list[type[msgspec.Struct]](RECORD_TYPES)
     while waiting:
         for field in msgspec.structs.fields(waiting.pop()):
             parts = [field.type, *get_args(field.type)]
             nested = [part for alternative in parts for part in (alternative, *get_args(alternative))]
             waiting += [part for part in nested if isinstance(part, type) and issubclass(part, msgspec.Struct)]
             if any(part is str or get_origin(part) in (dict, Literal) for part in parts):
-                found.add(field.encode_name)
-    return found
+                keys.add(field.encode_name)
+    return keys
 
 
 _TEXT_KEYS = _text_keys()
@@ -108,7 +108,7 @@ def _is_too_deep(record: AnyRecord | None) -> bool:
 
 
 def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:
-    """Lines with numbers that are written otherwise, unknown types and broken lines, told apart."""
+    """Decode a line with numbers in another spelling; unknown types give None, broken lines raise BrokenLineError."""
     try:
         tree = _tree(line)
     except (ValueError, RecursionError):
@@ -128,7 +128,7 @@ def _decode_slowly(line: bytes, cause: Exception) -> AnyRecord | None:
 
 
 def _tree(line: bytes) -> Any:
-    """A line of JSON, also with the bare NaN, Infinity and -Infinity that Python writes unless told otherwise.
+    """A line of JSON, also with the bare NaN, Infinity and -Infinity that Python writes by default.
 
     Raises ValueError, of which msgspec's and UnicodeDecodeError are kinds, or RecursionError.
     """
@@ -190,10 +190,10 @@ def _read_numbers(value: Any, key: str = "") -> Any:
 
 def _number(text: str) -> Any:
     """The number that a text is, however nan and inf are spelled; the text where it is none."""
-    found = _NUMBER.fullmatch(text)
-    if found is None:
+    match = _NUMBER.fullmatch(text)
+    if match is None:
         return text
-    number: int | float = int(text) if found["whole"] else float(text)
+    number: int | float = int(text) if match["whole"] else float(text)
     # What only rounds to infinity is out of range.
     return text if math.isinf(number) and "inf" not in text.lower() else _whole(number)
 

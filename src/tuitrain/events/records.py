@@ -113,7 +113,7 @@ class Stage(Record, tag="stage", kw_only=True):
     """What an attempt does before its first step: it lasts until the next such record, a `step` or an `end`.
 
     The stages before the configuration is complete come before the `run` record. done: how much of it, 0–1; None where
-    that is not known.
+    that is unknown.
     """
 
     stage: str
@@ -183,7 +183,7 @@ class Eval(Record, tag="eval", kw_only=True):
     sequences: Whole | None = None
     """How many sequences were evaluated, each once."""
     split_fingerprint: str | None = None
-    """Identifies these very sequences; None: not known."""
+    """Identifies these very sequences; None: unknown."""
     accuracy: float | None = None
     perplexity: float | None = None
     duration_ms: float | None = None
@@ -207,7 +207,7 @@ class Checkpoint(Record, tag="checkpoint", kw_only=True):
 
 
 class Gpu(msgspec.Struct, kw_only=True):
-    """Readings of one GPU; what the driver does not tell is None."""
+    """Readings of one GPU; None is unknown."""
 
     index: int
     name: str | None = None

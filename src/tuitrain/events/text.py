@@ -1,6 +1,6 @@
 """Text from elsewhere, made inert: the one gate on its way to a terminal, a table, a figure or a file name.
 
-Names, notes, configurations, reasons and samples come from logs and files that anybody may have written. They stay as
+Names, notes, configurations, reasons and samples come from logs and files of unknown origin. They stay as
 they are in memory and are cleaned where they leave the program.
 """
 
@@ -48,8 +48,8 @@ def clean_lines(text: str) -> str:
     return _OBEYED_IN_LINES.sub(_sign, _SEQUENCE.sub("", text))
 
 
-def _sign(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _sign(match: re.Match[str]) -> str:
+    code = ord(match[0])
     if code < 0x20:
         return chr(0x2400 + code)
     if code < 0xA0:
@@ -68,7 +68,7 @@ def clean_coloured(text: str) -> str:
 
 def ascii_json(text: str) -> str:
     r"""JSON text with every character that is not printable ASCII as \uXXXX: inert, and the same when parsed."""
-    return re.sub(r"[^\x00-\x7e]", lambda found: _escaped(ord(found[0])), text)
+    return re.sub(r"[^\x00-\x7e]", lambda match: _escaped(ord(match[0])), text)
 
 
 def _escaped(code: int) -> str:

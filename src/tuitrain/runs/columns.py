@@ -181,15 +181,15 @@ def _with_room(values: NDArray[_Scalar], count: int, needed: int) -> NDArray[_Sc
 
 
 def _numbers(raw: list[Any]) -> tuple[FloatArray, RowArray | None]:
-    """The values that are there, and their places in the list; None is all of it."""
+    """The values that are present, and their indices in the list; None is all of it."""
     try:
         # Of floats only: ten times quicker than through numpy.
         return np.frombuffer(array("d", raw)), None
     except TypeError:
         if raw.count(raw[0]) == len(raw):
             return np.empty(0), None
-        present = [place for place, value in enumerate(raw) if isinstance(value, float | int)]
-        return np.array([raw[place] for place in present], dtype=np.float64), np.array(present, dtype=np.intp)
+        present = [index for index, value in enumerate(raw) if isinstance(value, float | int)]
+        return np.array([raw[index] for index in present], dtype=np.float64), np.array(present, dtype=np.intp)
 
 
 @cache

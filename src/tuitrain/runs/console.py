@@ -1,6 +1,6 @@
-"""A console log of any size: only the lines asked for are read, forwards or backwards from a place in the file.
+"""A console log of any size: only the requested lines are read, forwards or backwards from a position.
 
-A place is a byte offset. Nothing is indexed, so a file of gigabytes opens as fast as an empty one.
+A position is a byte offset. Nothing is indexed, so a file of gigabytes opens as fast as an empty one.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class ConsoleLine:
 
     @property
     def text(self) -> str:
-        """What stands on the line: a progress bar overwrites it, so what was written last."""
+        """The line as a terminal shows it: a progress bar overwrites it, so what was written last."""
         return self.raw.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
 
 
 @dataclass(frozen=True)
 class ConsoleMark:
-    """What tells whether a file is another one, or has changed."""
+    """Identifies a state of a file: it differs when the file was replaced or has changed."""
 
     inode: int
     size: int
@@ -58,27 +58,27 @@ class ConsoleFile:
 
     def lines_from(self, start: int, count: int) -> list[ConsoleLine]:
         """At most `count` lines from the one that starts at this byte on."""
-        found: list[ConsoleLine] = []
+        lines_read: list[ConsoleLine] = []
         rest = b""
         with open_regular(self.path) as file:
             file.seek(start)
-            while len(found) < count:
+            while len(lines_read) < count:
                 data = file.read(BLOCK)
                 rest += data
                 lines = split(rest, start, last=not data)
-                found += lines
+                lines_read += lines
                 if not data:
                     break
                 if lines:
                     rest, start = rest[lines[-1].end - start :], lines[-1].end
-        return found[:count]
+        return lines_read[:count]
 
     def lines_before(self, end: int, count: int) -> list[ConsoleLine]:
         """At most `count` lines that end at this byte or before it, in the order of the file."""
         blocks: list[list[ConsoleLine]] = []
-        found = 0
+        count_read = 0
         with open_regular(self.path) as file:
-            while found < count and end > 0:
+            while count_read < count and end > 0:
                 begin = max(0, end - BLOCK)
                 file.seek(begin)
                 data = file.read(end - begin)
@@ -89,7 +89,7 @@ class ConsoleFile:
                     # The first line of a block may have begun before it.
                     lines = lines[1:]
                 blocks.append(lines)
-                found, end = found + len(lines), lines[0].start
+                count_read, end = count_read + len(lines), lines[0].start
         return [line for lines in reversed(blocks) for line in lines][-count:]
 
     def last_lines(self, count: int) -> list[ConsoleLine]:

@@ -1,4 +1,4 @@
-"""Finding runs: all of a directory, or the one that somebody named."""
+"""Finding runs: all of a directory, or the one with a name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STAMP = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}$")
 
 
 class RunNotFoundError(LookupError):
-    """No run, or more than one, answers to a name; the message says which come near."""
+    """No run, or more than one, has a name; the message lists the nearest."""
 
 
 def runs_directory(flag: Path | None = None) -> Path:
@@ -27,7 +27,7 @@ def runs_directory(flag: Path | None = None) -> Path:
 
 
 def command_for(command: str, run: RunDirectory) -> str:
-    """`tuitrain watch ID` and the like, with the directory where it would not be found without."""
+    """`tuitrain watch ID` and the like, with the directory of the run unless it is the default one."""
     if run.log is not None and not _holds_run(run.path):
         return shlex.join(["tuitrain", command, str(run.log)])
     words = ["tuitrain", command, run.run_id]

@@ -1,4 +1,4 @@
-"""Following a log that grows: by polling its size, since logs live on network file systems that notify nobody."""
+"""Following a log that grows: by polling its size, since network file systems send no notifications."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MEMORY_BYTES = 64
 
 @dataclass(frozen=True)
 class Batch:
-    """What one poll found. reset: the file was replaced or cut short, so everything known before is void.
+    """What one poll read. reset: the file was replaced or cut short, so earlier records are void.
 
     more: the chunk limit was reached and the next poll has further records at once. end: where
     the bytes that were read end; size: how large the file was.

@@ -44,7 +44,7 @@ class BrokenLine:
 
 
 class RunHistory:
-    """Everything a log says about its run. `steps` and `evals` are tables in the order of steps.
+    """The records of a log by kind. `steps` and `evals` are tables in the order of steps.
 
     When a later attempt starts again at an earlier step, the records from that step on move to
     `superseded_steps`: they happened, but the run did not keep them. Its evaluations, samples and checkpoints from
@@ -80,7 +80,7 @@ class RunHistory:
 
     @property
     def run(self) -> Run | None:
-        """What the newest attempt said of itself, or None before its first record."""
+        """The `run` record of the newest attempt; None before the first."""
         return self.attempts[-1] if self.attempts else None
 
     @property
@@ -139,8 +139,8 @@ class RunHistory:
     @property
     def evaluation(self) -> Eval | None:
         """The newest evaluation of the validation split."""
-        found = self.evaluations_of(self.validation_split)
-        return found[-1] if found else None
+        evaluations = self.evaluations_of(self.validation_split)
+        return evaluations[-1] if evaluations else None
 
     def evaluations_of(self, split: str | None) -> Sequence[Eval]:
         """The evaluations of a split in the order of their steps."""
@@ -154,12 +154,12 @@ class RunHistory:
 
     def evals_of(self, split: str) -> Columns:
         """The evaluations of a split as a table. It must not be written to."""
-        known = self._eval_tables.get(split)
-        if known is None:
-            known = self._eval_tables[split] = Columns()
+        table = self._eval_tables.get(split)
+        if table is None:
+            table = self._eval_tables[split] = Columns()
             if records := self._results.evaluations(split):
-                known.extend(records)
-        return known
+                table.extend(records)
+        return table
 
     @property
     def samples(self) -> list[Sample]:
@@ -182,13 +182,13 @@ class RunHistory:
         return self.systems[-1] if self.systems else None
 
     def absorb(self, records: Iterable[AnyRecord], broken: Sequence[BrokenLine] = ()) -> None:
-        """Take in further records, in the order of the log; in what portions they come makes no difference."""
-        arrivals = _Arrivals(self.steps, self.superseded_steps, self._newest_step)
+        """Add further records, in the order of the log; how they are divided into batches does not matter."""
+        new_steps = _NewSteps(self.steps, self.superseded_steps, self._newest_step)
         record: AnyRecord | None = None
         for kind, group in groupby(records, type):
             if kind is Step:
                 steps = [record for record in group if isinstance(record, Step)]
-                self._absorb_steps(steps, arrivals)
+                self._absorb_steps(steps, new_steps)
                 record = steps[-1]
                 self._wall_time.absorb(record)
                 continue
@@ -196,27 +196,27 @@ class RunHistory:
                 if isinstance(record, Eval | Sample | Checkpoint | Layers):
                     self._absorb_result(record)
                 else:
-                    self._absorb_other(record, arrivals.newest)
+                    self._absorb_other(record, new_steps.newest)
                 self._wall_time.absorb(record)
-        arrivals.settle()
-        self._newest_step = arrivals.newest
+        new_steps.settle()
+        self._newest_step = new_steps.newest
         self.last_time = record.time if record is not None else self.last_time
         self.broken_count += len(broken)
         self.broken = [*self.broken, *broken][-BROKEN_KEPT:] if broken else self.broken
 
-    def _absorb_steps(self, steps: list[Step], arrivals: _Arrivals) -> None:
-        """Take in steps that stand next to each other in the log; those that only count up all at once."""
+    def _absorb_steps(self, steps: list[Step], new_steps: _NewSteps) -> None:
+        """Add consecutive steps of the log, those that only count up at once."""
         results, numbers = self._results, list(map(_STEP, steps))
-        counts_up = all(map(lt, numbers, numbers[1:])) and (arrivals.newest is None or arrivals.newest < numbers[0])
+        counts_up = all(map(lt, numbers, numbers[1:])) and (new_steps.newest is None or new_steps.newest < numbers[0])
         for part in [steps] if counts_up else [[step] for step in steps]:
-            arrivals.add(part)
+            new_steps.add(part)
             if part[0].step < results.least_step:
                 self._begin_at(part[0].step)
             results.least_step = part[-1].step
         self.stage = None
 
     def _begin_at(self, step: int) -> None:
-        """Take note of the first step of an attempt, or one that goes back."""
+        """Start an attempt with its first step, or with one that goes back."""
         self._results.restart(step)
         self._eval_tables.clear()
         # Steps after an end are of a later attempt, also where its first record cannot be read.
@@ -232,7 +232,7 @@ class RunHistory:
             self._results.layers.thin()
 
     def _absorb_other(self, record: AnyRecord, step: int | None) -> None:
-        """Take in a record that has no results. step: the newest one."""
+        """Add a record that has no results. step: the newest one."""
         match record:
             case Run():
                 self.attempts.append(record)
@@ -271,8 +271,8 @@ class RunHistory:
         })  # fmt: skip
 
 
-class _Arrivals:
-    """Steps on their way into the table, which takes them in many at once; the outcome is as if it was one by one."""
+class _NewSteps:
+    """Steps that are collected to extend the table once; the result is that of adding them one by one."""
 
     def __init__(self, table: Columns, superseded: Columns, newest: int | None) -> None:
         self.newest = newest
@@ -297,7 +297,7 @@ class _Arrivals:
         del self._steps[at:]
 
     def settle(self) -> None:
-        """Put all that arrived where it belongs."""
+        """Extend the tables."""
         self._settle_dropped()
         if self._steps:
             self._table.extend(self._steps)

@@ -1,4 +1,4 @@
-"""The directory of a run: where its files are, the run's metadata about it, and the name it gets."""
+"""The directory of a run: where its files are, its metadata, and its id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_INFO_BYTES = 1 << 20
 
 
 class RunMetadata(msgspec.Struct, kw_only=True):
-    """`run.json`: what the launcher knows. pid_started (Unix seconds) tells a reused pid from the engine's.
+    """`run.json`: metadata of the launcher. pid_started (Unix seconds) distinguishes a reused pid from the engine's.
 
     started is when the newest attempt was launched, log_bytes where the last line of the log ended then: the lines
     before are of earlier attempts, and as long as none follows the newest one has not written a record yet.

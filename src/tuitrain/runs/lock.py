@@ -27,7 +27,7 @@ class LockedError(Exception):
 def exclusive(path: Path, patience_s: float) -> Iterator[None]:
     """Hold the lock on this file, which is made, to the end of the block. Threads exclude each other too.
 
-    A file system without locks excludes nobody. Raises OSError, and LockedError when it stays taken for patience_s.
+    A file system without locks excludes nobody. Raises OSError, and LockedError when it is held for patience_s.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -52,7 +52,7 @@ def _take(file: int, deadline: float) -> None:
 
 
 def lock_held(path: Path) -> bool | None:
-    """Whether a process holds the lock; None when that cannot be told.
+    """Whether a process holds the lock; None when that is unknown.
 
     It is only tested, by taking it together with other readers for a moment, and a missing file is not made.
     """

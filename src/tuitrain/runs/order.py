@@ -25,7 +25,7 @@ def ordered(
     at = time.time() if now is None else now
     down = (key in LARGEST_FIRST) != reverse
 
-    def place(run: RunSnapshot) -> tuple[bool, float]:
+    def sort_key(run: RunSnapshot) -> tuple[bool, float]:
         value = float(_STATUSES.index(run.status)) if key == "status" else number_of(run, key, at)
         if value is None or value != value:
             return True, 0.0
@@ -33,4 +33,4 @@ def ordered(
 
     if key == "name":
         return sorted(runs, key=lambda run: run.name.lower(), reverse=reverse)
-    return sorted(runs, key=place)
+    return sorted(runs, key=sort_key)

@@ -44,7 +44,7 @@ _PLAIN = re.compile(r'[^\s",:<>=!-][^\s",:<>=!]*')
 
 
 class QueryError(ValueError):
-    """A term that cannot be understood; the message names it and says what is known."""
+    """A term that cannot be understood; the message names it and lists the valid ones."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ class Property:
 
     def holds(self, run: RunSnapshot, now: float) -> bool:
         """Whether it does, or with `negated` does not."""
-        found = [text.lower() for text in _TEXTS[self.key](run)]
-        wanted = [value.lower() for value in self.values]
+        texts = [text.lower() for text in _TEXTS[self.key](run)]
+        values = [value.lower() for value in self.values]
         if self.key == "status":
-            held = any(_means(value, run.status) for value in wanted)
+            held = any(_means(value, run.status) for value in values)
         elif self.key == "tag":
-            held = any(value in found for value in wanted)
+            held = any(value in texts for value in values)
         else:
-            held = any(value in text for value in wanted for text in found)
+            held = any(value in text for value in values for text in texts)
         return held != self.negated
 
     def __str__(self) -> str:
@@ -141,16 +141,16 @@ class Query:
 
 def parse_query(text: str) -> Query:
     """The query that a text means. Raises QueryError, and nothing else, for one that means none."""
-    terms, place = [], 0
-    while place < len(text):
-        if text[place].isspace():
-            place += 1
+    terms, position = [], 0
+    while position < len(text):
+        if text[position].isspace():
+            position += 1
             continue
-        found = _TERM.match(text, place)
-        if found is None or text[found.end() : found.end() + 1] == '"':
-            raise QueryError(f"{text[place:]!r} opens a quotation and does not close it.")
-        terms.append(_term(found.group()))
-        place = found.end()
+        match = _TERM.match(text, position)
+        if match is None or text[match.end() : match.end() + 1] == '"':
+            raise QueryError(f"{text[position:]!r} opens a quotation and does not close it.")
+        terms.append(_term(match.group()))
+        position = match.end()
     return Query(tuple(terms))
 
 
@@ -166,17 +166,17 @@ def _term(text: str) -> Term:
     negated, body = text.startswith("-"), text.removeprefix("-")
     if not body:
         raise QueryError("'-' stands before what it negates, without a blank: -tag:old.")
-    found = _KEY.match(body)
-    if found is None:
+    match = _KEY.match(body)
+    if match is None:
         word = _unquoted(body)
         if not word.strip():
             raise QueryError(f"{text} is an empty word.")
         return Word(word, negated)
-    name, relation, rest = found[1].lower(), found[2], body[found.end() :]
+    name, relation, rest = match[1].lower(), match[2], body[match.end() :]
     key = _ALIASES.get(name, name)
     if key not in _TEXTS and key not in NUMBERS:
         raise QueryError(
-            f"{found[1]!r} in {text} is no key; known: {', '.join(TEXTS)} with a colon, {', '.join(NUMBERS)} with a "
+            f"{match[1]!r} in {text} is no key; known: {', '.join(TEXTS)} with a colon, {', '.join(NUMBERS)} with a "
             f"number. Text with such a sign goes in quotes."
         )
     if (relation == ":") != (key in _TEXTS):
@@ -197,18 +197,18 @@ def _values(text: str, key: str, rest: str) -> tuple[str, ...]:
     if not values or rest.startswith(",") or rest.endswith(",") or not all(value.strip() for value in values):
         raise QueryError(f"{text} lacks a value after {key}:.")
     if key == "status":
-        known = [LIVE, *Status]
-        wrong = next((value for value in values if not any(name.startswith(value.lower()) for name in known)), None)
+        names = [LIVE, *Status]
+        wrong = next((value for value in values if not any(name.startswith(value.lower()) for name in names)), None)
         if wrong is not None:
-            raise QueryError(f"{wrong!r} in {text} is no status; known: {', '.join(known)}.")
+            raise QueryError(f"{wrong!r} in {text} is no status; known: {', '.join(names)}.")
     return values
 
 
 def _number(text: str, key: str, rest: str) -> float:
-    found = _NUMBER.fullmatch(_unquoted(rest).strip())
-    if found is None:
+    match = _NUMBER.fullmatch(_unquoted(rest).strip())
+    if match is None:
         raise QueryError(f"{text} lacks a number after its sign, as in {_EXAMPLES[key]}.")
-    value, unit = float(found[1].replace("_", "")), found[2].lower()
+    value, unit = float(match[1].replace("_", "")), match[2].lower()
     value = math.nan if math.isnan(value) else value
     if key == "age":
         if unit not in _SECONDS:

@@ -15,15 +15,15 @@ from tuitrain.runs.snapshot import RunSnapshot, read_snapshot
 
 @dataclass(frozen=True)
 class Removal:
-    """A run that may be removed, what is known of it, and how much it takes on the disk."""
+    """A run that may be removed, its snapshot, and its size on the disk."""
 
-    seen: RunSnapshot
+    snapshot: RunSnapshot
     bytes: int
 
     @property
     def run(self) -> RunDirectory:
         """The run."""
-        return self.seen.directory
+        return self.snapshot.directory
 
 
 def prepare_removal(run: RunDirectory, runs_dir: Path) -> Removal:
@@ -38,12 +38,12 @@ def prepare_removal(run: RunDirectory, runs_dir: Path) -> Removal:
         raise EditError(f"{run.path} is a link to a run: remove the link, or the run where it lies.")
     if run.path.parent.resolve() != runs_dir.resolve():
         raise EditError(f"{run.path} does not lie in {runs_dir}: name the directory it lies in with --runs-dir.")
-    seen = read_snapshot(run)
-    if seen.info is None and seen.run is None:
+    snapshot = read_snapshot(run)
+    if snapshot.info is None and snapshot.run is None:
         raise EditError(f"{run.path} is no directory of a run: it has neither a run.json nor a log that can be read.")
-    if seen.status.live or lock_held(run.lock):
-        raise EditError(f"{run.run_id} is {seen.status}: stop it first, with `tuitrain stop {run.run_id}`.")
-    return Removal(seen, sum(_sizes(run.path)))
+    if snapshot.status.live or lock_held(run.lock):
+        raise EditError(f"{run.run_id} is {snapshot.status}: stop it first, with `tuitrain stop {run.run_id}`.")
+    return Removal(snapshot, sum(_sizes(run.path)))
 
 
 def _sizes(path: Path) -> list[int]:

@@ -1,7 +1,7 @@
 """What a run wrote beside its steps, without what a later attempt did again: evaluations, samples, checkpoints, layers.
 
-What supersedes what is decided by the order of the records in the log; clocks are not asked, since they may be set back
-during a run, and another machine may go on with it.
+What supersedes what is decided by the order of the records in the log; not by clocks, which may be set
+back during a run, and differ between machines.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _STEP = attrgetter("step")
 class Results(Generic[R]):
     """Records of one kind in the order of their steps.
 
-    A record takes the place of those at its step and later ones. With `several_of`, the name of a field, it takes
-    only the place of those of its own step that have the same value there.
+    A record replaces those at its step and later ones. With `several_of`, the name of a field, it replaces of its own
+    step only those with the same value there.
     """
 
     several_of: str | None = None
@@ -39,7 +39,7 @@ class Results(Generic[R]):
     """What the records of the newest step, `_step`, have in the field `several_of`, and perhaps more that is gone."""
 
     def add(self, record: R) -> None:
-        """Take in one more record."""
+        """Add a record."""
         records = self.records
         while records and records[-1].step > record.step:
             records.pop()
@@ -56,7 +56,7 @@ class Results(Generic[R]):
         records.append(record)
 
     def _is_new_beside(self, record: R) -> bool:
-        """Whether it takes the place of none of its own step: told without a look at all of them."""
+        """Whether it replaces no record of its own step, without a loop over all of them."""
         if self.several_of is None:
             return False
         if not self.records or self.records[-1].step != record.step or self._step != record.step:
@@ -72,7 +72,7 @@ class Results(Generic[R]):
         return True
 
     def begin(self) -> None:
-        """What comes now is of another attempt."""
+        """Further records are of another attempt."""
         self.earlier = len(self.records)
 
     def restart(self, step: int) -> None:
@@ -92,7 +92,7 @@ class Results(Generic[R]):
 
 @dataclass
 class RunResults:
-    """All results of a run. `evals` are told apart by split, in the order in which the splits came to be.
+    """All results of a run. `evals` are by split, in the order of the first evaluation of each.
 
     least_step: a step below it is a restart, as is the first one after a `run` or an `end` record. What an attempt
     wrote before its first step is its own, and stays.
@@ -105,7 +105,7 @@ class RunResults:
     least_step: float = math.inf
 
     def begin(self) -> None:
-        """An attempt has begun or ended: what comes now is of another one."""
+        """An attempt has begun or ended: further records are of another one."""
         self.least_step = math.inf
         for results in self._all():
             results.begin()
@@ -119,7 +119,7 @@ class RunResults:
         self.least_step = step
 
     def add(self, record: Eval | Sample | Checkpoint | Layers) -> None:
-        """Take in a result."""
+        """Add a result."""
         match record:
             case Eval():
                 self.evals.setdefault(record.split, Results()).add(record)
@@ -132,11 +132,11 @@ class RunResults:
 
     @property
     def splits(self) -> list[str]:
-        """The splits that have evaluations, the first seen first."""
+        """The splits that have evaluations, the first one first."""
         return [split for split, results in self.evals.items() if results.records]
 
     def evaluations(self, split: str | None) -> list[Eval]:
-        """The evaluations of a split in the order of their steps; none of a split that is not known."""
+        """The evaluations of a split in the order of their steps; empty for an unknown split."""
         results = self.evals.get(split) if split is not None else None
         return results.records if results is not None else []
 
@@ -149,7 +149,7 @@ def validation_split(splits: Iterable[str]) -> str | None:
 
     None without any.
     """
-    known = list(splits)
-    if VALIDATION in known:
+    names = list(splits)
+    if VALIDATION in names:
         return VALIDATION
-    return next((split for split in known if split != TRAINING), known[0] if known else None)
+    return next((split for split in names if split != TRAINING), names[0] if names else None)

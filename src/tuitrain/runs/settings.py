@@ -15,7 +15,7 @@ MOST_BYTES = 1 << 20
 """Of a settings file."""
 PROJECT_FILE, USER_FILE = "tuitrain.toml", "config.toml"
 KEYS = ("runs_dir", "tui")
-"""What a settings file may hold: where runs lie, and the table about the screens."""
+"""What a settings file may hold: where runs are, and the table of the screens."""
 
 MOST_LISTED = 12
 
@@ -38,21 +38,21 @@ def settings_files() -> list[SettingsFile]:
 
     Raises SettingsError when one cannot be read or has a key that no settings file has.
     """
-    found = [(path, True) for path in [find_project_file()] if path is not None]
+    paths = [(path, True) for path in [find_project_file()] if path is not None]
     user = user_file()
     if user.is_file():
-        found.append((user, False))
-    return [SettingsFile(path, _read(path), of_project) for path, of_project in found]
+        paths.append((user, False))
+    return [SettingsFile(path, _read(path), of_project) for path, of_project in paths]
 
 
 def find_project_file() -> Path | None:
     """`tuitrain.toml` in the working directory or above it, up to the root of the git repository.
 
-    Outside of a repository only the working directory counts: who could write further up is not known.
+    Outside of a repository only the working directory counts: anybody could write further up.
     """
     here = Path.cwd()
     above = (here, *here.parents)
-    root = next((place for place, directory in enumerate(above) if (directory / ".git").exists()), 0)
+    root = next((level for level, directory in enumerate(above) if (directory / ".git").exists()), 0)
     candidates = (directory / PROJECT_FILE for directory in above[: root + 1])
     return next((path for path in candidates if path.is_file()), None)
 
@@ -80,9 +80,9 @@ def runs_dir_setting() -> Path | None:
     return None
 
 
-def unknown_key(where: str, key: str, known: Iterable[str], prefix: str = "") -> SettingsError:
-    """The error about a key that does not exist, with the nearest one that does."""
-    names = list(known)
+def unknown_key(where: str, key: str, names: Iterable[str], prefix: str = "") -> SettingsError:
+    """The error for a key that does not exist, with the nearest existing one."""
+    names = list(names)
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
     listed = f"Known: {', '.join(prefix + name for name in names)}." if len(names) <= MOST_LISTED else ""
     hint = f"Did you mean {prefix + near[0]!r}?" if near else listed or "`tuitrain schema settings` lists them."

@@ -1,4 +1,4 @@
-"""A run at a snapshot: what a list of runs shows, read from the two ends of the log and a few places between them."""
+"""A run at a snapshot: what a list of runs shows, read from the two ends of the log and a few parts between them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tuitrain.runs.status import Status, derive_status
 
 @dataclass(frozen=True)
 class RunSnapshot:
-    """The newest facts of a run; what the log does not say is None. problem: what of it cannot be read.
+    """The newest values of a run; unknown is None. problem: what of it cannot be read.
 
-    step: the newest one, with the newest known loss, tokens and speed. evaluation: the newest on the validation split.
+    step: the newest one, with the newest loss, tokens and speed. evaluation: the newest on the validation split.
     broken_lines: lines that could not be read, at least; all of them where every line was looked at.
     """
 
@@ -33,7 +33,7 @@ class RunSnapshot:
     last_time: float | None
     alert: Alert | None = None
     curve: Points = ()
-    """The loss at a few places of the log."""
+    """The loss at a few parts of the log."""
     problem: str = ""
     broken_lines: int = 0
     every_line_read: bool = True
@@ -53,7 +53,7 @@ class RunSnapshot:
 
     @property
     def created(self) -> float | None:
-        """Unix seconds of its launch; of its newest record where only that is known."""
+        """Unix seconds of its launch; of its newest record without metadata."""
         return self.info.created if self.info is not None else self.last_time
 
     @property
@@ -94,7 +94,7 @@ class RunSnapshot:
 
 
 def read_snapshot(directory: RunDirectory, now: float | None = None) -> RunSnapshot:
-    """Read the first and the last part of a log and a few places between; a missing log is an empty one.
+    """Read the first and the last part of a log and a few parts between; a missing log is an empty one.
 
     What is in neither part, such as the newest evaluation, is searched for backwards through at most 8 MB.
     """

@@ -17,13 +17,13 @@ from tuitrain.runs.lock import lock_held
 AHEAD_S = 120.0
 """Clocks of two machines may differ by so much."""
 STALLED_AFTER_S = 120.0
-"""Silence of a living process after which it counts as stalled; the heartbeat comes every few seconds."""
+"""Silence of a living process after which it counts as stalled; the heartbeat is written every few seconds."""
 LIVE_WITHIN_S = 60.0
 """Age of the heartbeat up to which a run on another machine counts as alive."""
 
 
 class Status(enum.StrEnum):
-    """What can be said of a run. `unknown`: silent, and its process cannot be asked from here."""
+    """The status of a run. `unknown`: silent, and its process cannot be inspected from this machine."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -50,7 +50,7 @@ class Status(enum.StrEnum):
 
 @dataclass
 class Liveness:
-    """What the records of a log say of whether its run lives, taken in in their order."""
+    """What the records of a log, in their order, say about whether its run is alive."""
 
     end: End | None = None
     stage: Stage | None = None
@@ -78,7 +78,7 @@ class Liveness:
 
 
 def process_alive(info: RunMetadata | None) -> bool | None:
-    """Whether the engine's process lives; None when that cannot be told from this machine."""
+    """Whether the engine's process is alive; None where this machine cannot know."""
     if info is None or info.pid is None or info.host != socket.gethostname():
         return None
     try:
@@ -141,7 +141,7 @@ def derive_status(
         return Status.CRASHED if readable else Status.UNKNOWN
     if alive:
         changed = _changed(log) if log is not None else None
-        silent_s = min((now - heard for heard in (last_time, changed) if heard is not None), default=0.0)
+        silent_s = min((now - at for at in (last_time, changed) if at is not None), default=0.0)
         # Reading data and compiling may take as long as they need.
         if silent_s > STALLED_AFTER_S and begun:
             return Status.STALLED

@@ -1,4 +1,4 @@
-"""Which alerts ring: those that arrive while somebody watches, each once."""
+"""Which alerts ring: those that are written while the app is open, each once."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from tuitrain.events import Alert, Record
 
 
 class Alarm:
-    """Remembers which alerts of each run on the screen are known, so that those of a log that is read again are silent.
+    """Remembers the alerts of each run on the screen, so that those of a log that is read again are silent.
 
-    Clocks are not asked: after one was set back, alerts would be taken for old ones.
+    It compares no clocks: after one was set back, new alerts would look old.
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, set[tuple[object, ...]]] = {}
+        self._before: dict[int, set[tuple[object, ...]]] = {}
         self._loaded: set[int] = set()
 
     def forget(self) -> None:
         """Other runs are on the screen now."""
-        self._known.clear()
+        self._before.clear()
         self._loaded.clear()
 
-    def hear(self, index: int, records: Sequence[Record], *, loaded: bool) -> list[Alert]:
+    def new_alerts(self, index: int, records: Sequence[Record], *, loaded: bool) -> list[Alert]:
         """The alerts among new records of the index-th run that ring. Those that only inform do not.
 
         loaded: whether the log has been read to its end once; what was read until then is old.
         """
-        known = self._known.setdefault(index, set())
-        found: list[Alert] = []
+        before = self._before.setdefault(index, set())
+        alerts: list[Alert] = []
         for record in records:
             if isinstance(record, Alert):
-                told = record.time, record.code, record.step, record.message
-                found += [] if told in known else [record]
-                known.add(told)
+                identity = record.time, record.code, record.step, record.message
+                alerts += [] if identity in before else [record]
+                before.add(identity)
         if index not in self._loaded:
             if loaded:
                 self._loaded.add(index)
             return []
-        return [alert for alert in found if alert.level != "info"]
+        return [alert for alert in alerts if alert.level != "info"]

@@ -202,7 +202,7 @@ class BaseApp(InertApp):
         if update.batch.reset:
             self.state.reset_axes()
         view.absorb(update)
-        self._ring(view, self._alarm.hear(view.index, update.batch.records, loaded=view.loaded))
+        self._ring(view, self._alarm.new_alerts(view.index, update.batch.records, loaded=view.loaded))
 
     def _ring(self, view: RunView, alerts: Sequence[Alert]) -> None:
         """Show new alerts as notices, with one ring of the terminal's bell."""

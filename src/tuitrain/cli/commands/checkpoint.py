@@ -33,7 +33,7 @@ def snapshot(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOpt
 
     Ask a live run for a snapshot of its GPU memory, written to profile/ in the run directory.
 
-    It opens in https://pytorch.org/memory_viz; with telemetry.memory_history it tells where memory was taken.
+    It opens in https://pytorch.org/memory_viz; with telemetry.memory_history it shows where memory was allocated.
     """
     _ask(run, "snapshot", as_json, runs_dir)
 
@@ -43,8 +43,8 @@ def _ask(name: str, request: str, as_json: bool, runs_dir: RunsDirOption) -> Non
     from tuitrain.runs import find_run, runs_directory
 
     run = find_run(name, runs_directory(runs_dir))
-    asked = send_request(run, request)
+    sentence = send_request(run, request)
     if as_json:
         print_json({"run_id": run.run_id, "request": request})
     else:
-        print(asked)
+        print(sentence)

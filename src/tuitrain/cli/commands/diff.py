@@ -34,13 +34,13 @@ def diff(
     """
     from tuitrain.runs import find_run, runs_directory
 
-    found = [find_run(name, runs_directory(runs_dir)) for name in (left, right)]
-    first, second = (flat_config(run) for run in found)
+    directories = [find_run(name, runs_directory(runs_dir)) for name in (left, right)]
+    first, second = (flat_config(run) for run in directories)
     keys = [*first, *(key for key in second if key not in first)]
     same = {key for key in keys if first.get(key) == second.get(key)}
     shown = keys if everything else [key for key in keys if key not in same]
     # Runs of two directories may have the same id.
-    names = [run.run_id if found[0].run_id != found[1].run_id else str(run.path) for run in found]
+    names = [run.run_id if directories[0].run_id != directories[1].run_id else str(run.path) for run in directories]
     if as_json:
         values = ([first.get(key), second.get(key)] for key in shown)
         print_json({key: dict(zip(names, pair, strict=True)) for key, pair in zip(shown, values, strict=True)})

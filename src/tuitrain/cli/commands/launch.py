@@ -45,7 +45,7 @@ def _check_name(name: str | None) -> str | None:
 
 
 class LaunchCommand(TyperCommand):
-    """Keeps what follows `--` apart, as the command line of somebody else's training program."""
+    """Keeps what follows `--` apart, as the command line of another training program."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse what stands before `--` and keep the rest in the context."""
@@ -116,9 +116,9 @@ def launch(
               ("--smoke", smoke)])  # fmt: skip
     if watch and not is_terminal():
         raise LaunchError("--watch needs a terminal; without one the run is followed as plain lines.")
-    found = None
+    settings = None
     if not (dry_run or smoke):
-        found = dashboard_settings(detach=detach, foreground=foreground, as_json=as_json)
+        settings = dashboard_settings(detach=detach, foreground=foreground, as_json=as_json)
     command = ctx.meta.get(COMMAND_KEY)
     if command is not None:
         only_ours = [("--dry-run", dry_run), ("--smoke", smoke), ("--gpus", gpus), ("--strategy", strategy)]
@@ -131,7 +131,7 @@ def launch(
         if smoke:
             return _smoke(config, gpus, as_json, force)
         run, process = _start(config, gpus, tag, note, runs_dir, force)
-    return attend(run, process, found, detach=detach, foreground=foreground, as_json=as_json)
+    return attend(run, process, settings, detach=detach, foreground=foreground, as_json=as_json)
 
 
 def _one_way(flags: list[tuple[str, bool]]) -> None:
@@ -213,7 +213,7 @@ def dashboard_settings(*, detach: bool, foreground: bool, as_json: bool) -> Foun
 def attend(
     run: RunDirectory,
     process: Popen[bytes],
-    found: Found | None,
+    settings: Found | None,
     *,
     detach: bool,
     foreground: bool,
@@ -222,12 +222,12 @@ def attend(
 ) -> None:
     """What a launch or a resume does after the start: return, follow plain lines, or open the dashboard.
 
-    found: what `dashboard_settings` returned. console_bytes: how much of the console is of earlier attempts.
+    settings: what `dashboard_settings` returned. console_bytes: how much of the console is of earlier attempts.
     """
     if detach:
         return _announce(run, process.pid, as_json)
-    if found is not None:
-        return _watch(run, found)
+    if settings is not None:
+        return _watch(run, settings)
     say(f"run {run.run_id}")
     say(f"in  {run.path}")
     try:
@@ -276,11 +276,11 @@ def _what_next(run: RunDirectory) -> str:
     return f"Look: {command_for('watch', run)} · end it: {command_for('stop', run)}"
 
 
-def _watch(run: RunDirectory, found: Found) -> None:
+def _watch(run: RunDirectory, settings: Found) -> None:
     from tuitrain.runs import read_snapshot
     from tuitrain.tui.app import run_app
 
-    code = run_app("watch", [run], run.path.parent, found=found)
+    code = run_app("watch", [run], run.path.parent, found=settings)
     status = read_snapshot(run).status
     if not status.live:
         print(f"{run.run_id}  {status}")

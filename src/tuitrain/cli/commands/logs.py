@@ -28,14 +28,10 @@ LONGEST_LINE = 1 << 20
 
 def logs(
     run: RunArgument,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what comes, until the run is over.")
-    ] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until the run is over.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last lines; 0: all.")] = 0,
     rank: Annotated[int, typer.Option(min=0, metavar="N", help="Of this process, in a run of several.")] = 0,
-    grep: Annotated[
-        str | None, typer.Option(metavar="REGEX", help="Only lines in which this is found; case counts.")
-    ] = None,
+    grep: Annotated[str | None, typer.Option(metavar="REGEX", help="Only lines that match; case-sensitive.")] = None,
     as_json: JsonOption = False,
     runs_dir: RunsDirOption = None,
 ) -> None:
@@ -55,41 +51,41 @@ def logs(
 
     if as_json and follow:
         raise typer.BadParameter("--json and --follow exclude each other.")
-    wanted = _pattern(grep)
-    found = find_run(run, runs_directory(runs_dir))
-    path = found.console_of(rank)
+    pattern = _pattern(grep)
+    directory = find_run(run, runs_directory(runs_dir))
+    path = directory.console_of(rank)
     if rank and not path.exists():
-        _require_rank(found, rank)
+        _require_rank(directory, rank)
     size = 0
-    if path.exists() or not follow or not read_snapshot(found).status.live:
+    if path.exists() or not follow or not read_snapshot(directory).status.live:
         with open_regular(path) as file:
             size = file.seek(0, os.SEEK_END)
-    known = _lines(ConsoleFile(path), size, lines, wanted)
+    selected = _lines(ConsoleFile(path), size, lines, pattern)
     if as_json:
-        return print_json({"run_id": found.run_id, "lines": [line.text for line in known]})
-    for line in known:
+        return print_json({"run_id": directory.run_id, "lines": [line.text for line in selected]})
+    for line in selected:
         sys.stdout.write(line.text + ("\n" if line.ended else ""))
     sys.stdout.flush()
     if follow:
-        _follow(found, ConsoleFollower(path, size), wanted)
+        _follow(directory, ConsoleFollower(path, size), pattern)
     return None
 
 
-def _lines(console: ConsoleFile, size: int, last: int, wanted: re.Pattern[str]) -> Iterator[ConsoleLine]:
-    """The wanted lines among the first `size` bytes, or the last so many of them, which are looked for backwards."""
+def _lines(console: ConsoleFile, size: int, last: int, pattern: re.Pattern[str]) -> Iterator[ConsoleLine]:
+    """The matching lines among the first `size` bytes, or the last so many of them, searched backwards."""
     if last:
-        found: deque[ConsoleLine] = deque()
-        while size > 0 and len(found) < last:
+        matches: deque[ConsoleLine] = deque()
+        while size > 0 and len(matches) < last:
             block = console.lines_before(size, LINES_AT_ONCE)
             if not block:
                 break
-            found.extendleft(line for line in reversed(block) if wanted.search(line.text))
+            matches.extendleft(line for line in reversed(block) if pattern.search(line.text))
             size = block[0].start
-        yield from list(found)[-last:]
+        yield from list(matches)[-last:]
         return
     start = 0
     while start < size and (block := console.lines_from(start, LINES_AT_ONCE)):
-        yield from (line for line in block if line.start < size and wanted.search(line.text))
+        yield from (line for line in block if line.start < size and pattern.search(line.text))
         start = block[-1].end
 
 
@@ -100,8 +96,8 @@ def _require_rank(run: RunDirectory, rank: int) -> None:
     info = run.read_metadata()
     count = info.processes if info else None
     if count is not None and rank >= count:
-        known = {0, *range(count), *run.ranks_with_console()}
-        raise LaunchError(f"{run.run_id} has {_named(sorted(known))}, not {rank}.", exit_code=3)
+        ranks = {0, *range(count), *run.ranks_with_console()}
+        raise LaunchError(f"{run.run_id} has {_named(sorted(ranks))}, not {rank}.", exit_code=3)
 
 
 def _named(ranks: list[int]) -> str:
@@ -119,23 +115,23 @@ def _pattern(grep: str | None) -> re.Pattern[str]:
         raise typer.BadParameter(f"{grep!r} is not a regular expression: {error}.", param_hint="--grep") from None
 
 
-def _follow(run: RunDirectory, console: ConsoleFollower, wanted: re.Pattern[str]) -> None:
+def _follow(run: RunDirectory, console: ConsoleFollower, pattern: re.Pattern[str]) -> None:
     from tuitrain.runs import read_snapshot
 
     partial = ""
     live = True
     while live:
-        # Asked before reading, so that what came between the last look and the end is still printed.
+        # Read before the console, so that lines between the last poll and the end are still printed.
         live = read_snapshot(run).status.live
         *whole, partial = (partial + console.poll()).split("\n")
         for line in whole:
-            if wanted.search(line):
+            if pattern.search(line):
                 print(line, flush=True)
         if len(partial) > LONGEST_LINE:
-            # Nobody waits for the end of that.
-            print(partial if wanted.search(partial) else "", end="", flush=True)
+            # A line without an end is printed as it is.
+            print(partial if pattern.search(partial) else "", end="", flush=True)
             partial = ""
         if live:
             time.sleep(POLL_S)
-    if partial and wanted.search(partial):
+    if partial and pattern.search(partial):
         print(partial, flush=True)

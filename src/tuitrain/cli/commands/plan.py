@@ -39,8 +39,8 @@ def plan(
 
     Parameters, FLOPs per token, memory and time of a configuration. Nothing is started.
 
-    The time is that of the token budget at the stated utilisation; measured runs tell the true one. What does not fit
-    has no time: what would is said, and the exit code is 1.
+    The time is that of the token budget at the stated utilisation; only a measured run gives the true one. A
+    configuration that does not fit has no time: settings that would fit are printed, and the exit code is 1.
     """
     from tuitrain.config import load_config
     from tuitrain.config.requirements import check_processes
@@ -67,8 +67,8 @@ def _named(name: str) -> Device:
     from tuitrain.launch import LaunchError
     from tuitrain.launch.machine import gpu_by_name
 
-    found = gpu_by_name(name)
-    if found is None:
-        known = [gpu.name for gpu in GPUS]
-        raise LaunchError(f"--gpu: {name!r} is not known.{suggest(name, known)} Known: {', '.join(known)}.")
-    return found
+    gpu = gpu_by_name(name)
+    if gpu is None:
+        names = [each.name for each in GPUS]
+        raise LaunchError(f"--gpu: {name!r} is not known.{suggest(name, names)} Known: {', '.join(names)}.")
+    return gpu

@@ -29,12 +29,12 @@ def presets(
     from tuitrain.config import find_preset
 
     if name is not None:
-        found = find_preset(name)
+        preset = find_preset(name)
         if as_json:
             from tuitrain.config import load_config
 
-            return print_json(load_config(found.name).to_dict())
-        print(found.path.read_text(encoding="utf-8"), end="")
+            return print_json(load_config(preset.name).to_dict())
+        print(preset.path.read_text(encoding="utf-8"), end="")
         return None
     rows = _rows()
     if as_json:

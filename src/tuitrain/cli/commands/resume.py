@@ -44,7 +44,7 @@ def resume(
 
     Continue a run from its newest whole checkpoint, in the same run directory and log.
 
-    It may go on with another number of processes or another strategy: the data comes in the same order.
+    The number of processes and the strategy may change: the order of the data stays the same.
     """
     from tuitrain.cli.commands.launch import attend, dashboard_settings
     from tuitrain.launch.resume import resume_run
@@ -53,10 +53,10 @@ def resume(
     if detach and foreground:
         raise typer.BadParameter("--detach and --foreground exclude each other.")
     settings = dashboard_settings(detach=detach, foreground=foreground, as_json=as_json)
-    found = find_run(run, runs_directory(runs_dir))
-    resumed = resume_run(found, with_strategy(overrides, strategy), gpus=gpus, force=force)
-    say(f"{found.run_id} goes on from {resumed.checkpoint.name}.")
+    directory = find_run(run, runs_directory(runs_dir))
+    resumed = resume_run(directory, with_strategy(overrides, strategy), gpus=gpus, force=force)
+    say(f"{directory.run_id} continues from {resumed.checkpoint.name}.")
     attend(
-        found, resumed.process, settings, detach=detach, foreground=foreground, as_json=as_json,
+        directory, resumed.process, settings, detach=detach, foreground=foreground, as_json=as_json,
         console_bytes=resumed.console_bytes,
     )  # fmt: skip

@@ -32,12 +32,12 @@ def rm(
     from tuitrain.runs.removing import prepare_removal, remove_run
 
     where = runs_directory(runs_dir)
-    found = {run.path.resolve(): run for run in (find_run(name, where) for name in runs)}
-    # All are looked at before the first is removed.
-    removals = [prepare_removal(run, where) for run in found.values()]
+    directories = {run.path.resolve(): run for run in (find_run(name, where) for name in runs)}
+    # All are checked before the first is removed.
+    removals = [prepare_removal(run, where) for run in directories.values()]
     for removal in removals:
-        at = "" if removal.seen.step is None else f"step {removal.seen.step.step:,}, "
-        say(f"{removal.run.path}  {removal.seen.status}, {at}{size_text(removal.bytes)}")
+        at = "" if removal.snapshot.step is None else f"step {removal.snapshot.step.step:,}, "
+        say(f"{removal.run.path}  {removal.snapshot.status}, {at}{size_text(removal.bytes)}")
     size = size_text(sum(removal.bytes for removal in removals))
     what = removals[0].run.run_id if len(removals) == 1 else f"these {len(removals)} runs"
     if not yes:

@@ -41,12 +41,12 @@ def sample(
     from tuitrain.runs import find_run, runs_directory
 
     require_engine()
-    found = find_run(run, runs_directory(runs_dir))
-    if not complete_checkpoints(found.path):
-        raise LaunchError(f"{found.run_id} has no complete checkpoint to sample from.", exit_code=3)
+    directory = find_run(run, runs_directory(runs_dir))
+    if not complete_checkpoints(directory.path):
+        raise LaunchError(f"{directory.run_id} has no complete checkpoint to sample from.", exit_code=3)
     if prompt is None:
-        prompt = load_config(str(found.config)).sampling.prompt
-    command = [sys.executable, "-m", "tuitrain_engine", "sample", f"--run-dir={found.path}"]
+        prompt = load_config(str(directory.config)).sampling.prompt
+    command = [sys.executable, "-m", "tuitrain_engine", "sample", f"--run-dir={directory.path}"]
     options = {"prompt": prompt, "max-tokens": max_tokens, "temperature": temperature, "top-k": top_k, "top-p": top_p,
                "seed": seed, "step": step}  # fmt: skip
     command += [f"--{name}={value}" for name, value in options.items() if value is not None]

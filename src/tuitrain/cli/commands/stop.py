@@ -33,9 +33,9 @@ def stop(
     from tuitrain.launch.stop import kill_run, stop_run, when_started
     from tuitrain.runs import Status, find_run, read_snapshot, runs_directory
 
-    found = [find_run(name, runs_directory(runs_dir)) for name in runs]
+    directories = [find_run(name, runs_directory(runs_dir)) for name in runs]
     ended, was_live = {}, set()
-    for run in found:
+    for run in directories:
         if when_started(run, timeout).status.live:
             was_live.add(run.run_id)
         if now:
@@ -46,15 +46,15 @@ def stop(
         print_json([{"run_id": run_id, "status": status} for run_id, status in ended.items()])
     else:
         for run_id, status in ended.items():
-            # Of a run that was over already this has been said.
+            # A run that was over already is reported by `tell`.
             if run_id in was_live:
                 print(f"{run_id}  {status}")
-    # Killing one leaves it crashed, as asked.
+    # A killed run counts as crashed.
     bad = (Status.FAILED,) if now else (Status.FAILED, Status.CRASHED)
-    failed = [run for run in found if run.run_id in was_live and ended[run.run_id] in bad]
+    failed = [run for run in directories if run.run_id in was_live and ended[run.run_id] in bad]
     for run in failed:
         end = read_snapshot(run).end
-        reason = end.reason if end and end.reason else f"`tuitrain logs {run.run_id}` tells more."
+        reason = end.reason if end and end.reason else f"`tuitrain logs {run.run_id}` has the details."
         say(f"{run.run_id} {ended[run.run_id]}: {reason}")
     if failed:
         raise typer.Exit(1)

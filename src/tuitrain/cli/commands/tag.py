@@ -36,19 +36,19 @@ def tag(
 
     if remove and not tags:
         raise typer.BadParameter("name the tags to take away.", param_hint="--remove")
-    wanted = normal_tags(tags or ())
-    if tags and not wanted:
+    names = normal_tags(tags or ())
+    if tags and not names:
         raise typer.BadParameter("a tag needs at least one character that is no blank.", param_hint="TAG")
-    found = find_run(run, runs_directory(runs_dir))
-    now = read_snapshot(found).tags
+    directory = find_run(run, runs_directory(runs_dir))
+    now = read_snapshot(directory).tags
     if remove:
-        for missing in [each for each in wanted if each not in now]:
-            say(f"{found.run_id} has no tag {missing}.")
-        now = change_tags(found, remove=wanted)
-    elif wanted:
-        now = change_tags(found, add=wanted)
+        for missing in [each for each in names if each not in now]:
+            say(f"{directory.run_id} has no tag {missing}.")
+        now = change_tags(directory, remove=names)
+    elif names:
+        now = change_tags(directory, add=names)
     if as_json:
-        return print_json({"run_id": found.run_id, "tags": now})
+        return print_json({"run_id": directory.run_id, "tags": now})
     for each in now:
         print(each)
     return None
@@ -83,13 +83,13 @@ def note(
         raise typer.BadParameter("give a note to add or numbers to take away, not both.", param_hint="--remove")
     if text and not " ".join(text).strip():
         raise typer.BadParameter("a note needs at least one character that is no blank.", param_hint="TEXT")
-    found = find_run(run, runs_directory(runs_dir))
+    directory = find_run(run, runs_directory(runs_dir))
     if text:
-        notes = add_note(found, " ".join(text))
+        notes = add_note(directory, " ".join(text))
     else:
-        notes = remove_notes(found, remove) if remove else read_snapshot(found).notes
+        notes = remove_notes(directory, remove) if remove else read_snapshot(directory).notes
     if as_json:
-        return print_json({"run_id": found.run_id, "notes": notes})
+        return print_json({"run_id": directory.run_id, "notes": notes})
     for number, each in enumerate(notes, 1):
         print(f"{number}  {each}")
     return None
