@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tuitrain.analysis.decimate import IndexArray
+from tuitrain.analysis.decimate import IndexArray, pixel
 from tuitrain.analysis.limits import LARGEST, SMALLEST
 from tuitrain.plots.axes import Range
 from tuitrain.plots.limits import crossings, scaled, visible
@@ -102,3 +102,19 @@ def uncrowded(plot: Plot, shown: Range, columns: int) -> Plot:
         else:
             points.append(replace(each, x=each.x[::every], y=each.y[::every]))
     return replace(plot, curves=tuple(curves), points=tuple(points))
+
+
+def walk(stroke: Stroke, y_range: Range, pixels: int) -> tuple[IndexArray, IndexArray]:
+    """Every pixel of a stroke, in order, y from the bottom; pixels in which a segment ends come once."""
+    heights = pixel(np.clip(stroke.y, y_range.low, y_range.high), y_range.low, y_range.high, pixels)
+    dx, dy = np.diff(stroke.x), np.diff(heights)
+    steps = np.maximum(np.abs(dx), np.abs(dy))
+    # A point that nothing continues stands for itself, and so does the last one.
+    counts = np.append(np.where(stroke.joined, steps, 1), 1)
+    divisor = np.maximum(np.append(steps, 1), 1)
+    segment = np.repeat(np.arange(len(counts)), counts)
+    along = np.arange(len(segment)) - np.repeat(np.cumsum(counts) - counts, counts)
+    divisor = divisor[segment]
+    x = stroke.x[segment] + along * np.append(dx, 0)[segment] // divisor
+    y = heights[segment] + along * np.append(dy, 0)[segment] // divisor
+    return x, y

@@ -20,7 +20,7 @@ from tuitrain.plots.axes import X_TITLES, Range
 from tuitrain.plots.event_markers import SIGNS, markers_by_column
 from tuitrain.plots.limits import Limits, limits, scaled
 from tuitrain.plots.model import ChartOptions, Curve, HeatMap, Plot
-from tuitrain.plots.strokes import BROKEN_SIGNS, stroke, uncrowded
+from tuitrain.plots.strokes import BROKEN_SIGNS, stroke, uncrowded, walk
 from tuitrain.plots.terminal import Piece, TextLine, fit_line, line_width, render
 from tuitrain.plots.ticks import Tick, y_ticks
 from tuitrain.plots.x_scale import X_DOTS, XScale
@@ -116,9 +116,9 @@ class _Figure:
         self._chart.set_xlim(0, X_DOTS * columns - 1)
         self._chart.set_ylim(0, _Y_DOTS * rows - 1)
 
-    def line(self, x: IndexArray, y: IndexArray, role: str) -> None:
-        """Join points, given in dots, by a line."""
-        self._chart.draw(x.tolist(), y.tolist(), lines=True, marker="braille", color=self._colour(role))
+    def line(self, x: IndexArray, y: IndexArray, role: str, *, joined: bool = True) -> None:
+        """Draw points, given in dots, and join them by a line."""
+        self._chart.draw(x.tolist(), y.tolist(), lines=joined, marker="braille", color=self._colour(role))
 
     def put(self, columns: ArrayLike, rows: ArrayLike, sign: str, role: str) -> None:
         """Write a sign into cells, counted from the left and from the bottom."""
@@ -214,9 +214,11 @@ def _draw(figure: _Figure, plot: Plot, scale: XScale, y: Range, options: ChartOp
         for curve, drawn in strokes
     ]
     for (_, drawn), (curve, across, heights) in zip(strokes, dots, strict=True):
-        gaps = np.flatnonzero(~drawn.joined) + 1
-        for x_part, y_part in zip(np.split(across, gaps), np.split(heights, gaps), strict=True):
-            figure.line(x_part, y_part, curve.role)
+        if drawn.joined.all():
+            figure.line(across, heights, curve.role)
+        else:
+            # plotext joins all points of a curve, and of several curves in one cell it shows only the last.
+            figure.line(*walk(drawn, y, _Y_DOTS * figure.rows), curve.role, joined=False)
     for points in plot.points:
         columns, values = scale.columns_of(points.x), scaled(points.y, plot.log)
         shown = (columns >= 0) & np.isfinite(values)

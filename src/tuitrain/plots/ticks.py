@@ -188,7 +188,8 @@ def _writer(axis: XAxis) -> Callable[[float, float], str]:
 
 def _clock_ticks(shown: Range, count: int) -> list[Tick]:
     """Round local times; midnights carry the date."""
-    step = time_step(shown.span, count)
+    # Labels have whole seconds.
+    step = max(time_step(shown.span, count), 1.0)
     ticks = []
     for index in range(math.floor(shown.low / step) - 1, math.ceil(shown.high / step) + 2):
         # Round in local time: 6 h are 00:00, 06:00 … here and not in Greenwich, also after the clocks were changed.

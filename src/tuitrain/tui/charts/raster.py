@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tuitrain.analysis.decimate import IndexArray, pixel
 from tuitrain.plots.axes import Range
-from tuitrain.plots.strokes import Stroke
+from tuitrain.plots.strokes import Stroke, walk
 from tuitrain.plots.x_scale import X_DOTS
 
 BLANK = 0x2800
@@ -36,7 +35,7 @@ def rasterize(
     filled = [(index, stroke) for index, stroke in enumerate(strokes) if len(stroke.x)]
     if not filled:
         return np.zeros((rows, columns), dtype=np.uint8), owner.reshape(rows, columns)
-    walked = [_walk(stroke, y_range, Y_DOTS * rows) for _, stroke in filled]
+    walked = [walk(stroke, y_range, Y_DOTS * rows) for _, stroke in filled]
     x = np.concatenate([each[0] for each in walked])
     y = Y_DOTS * rows - 1 - np.concatenate([each[1] for each in walked])
     own = np.repeat([index for index, _ in filled], [len(each[0]) for each in walked])
@@ -47,19 +46,3 @@ def rasterize(
     dots[y[visible], x[visible]] = 1
     grid = dots.reshape(rows, Y_DOTS, columns, X_DOTS) * _BITS[:, None, :]
     return grid.sum(axis=(1, 3), dtype=np.uint8), owner.reshape(rows, columns)
-
-
-def _walk(stroke: Stroke, y_range: Range, pixels: int) -> tuple[IndexArray, IndexArray]:
-    """Every pixel of a stroke, in order, y from the bottom; pixels in which a segment ends come once."""
-    heights = pixel(np.clip(stroke.y, y_range.low, y_range.high), y_range.low, y_range.high, pixels)
-    dx, dy = np.diff(stroke.x), np.diff(heights)
-    steps = np.maximum(np.abs(dx), np.abs(dy))
-    # A point that nothing continues stands for itself, and so does the last one.
-    counts = np.append(np.where(stroke.joined, steps, 1), 1)
-    divisor = np.maximum(np.append(steps, 1), 1)
-    segment = np.repeat(np.arange(len(counts)), counts)
-    along = np.arange(len(segment)) - np.repeat(np.cumsum(counts) - counts, counts)
-    divisor = divisor[segment]
-    x = stroke.x[segment] + along * np.append(dx, 0)[segment] // divisor
-    y = heights[segment] + along * np.append(dy, 0)[segment] // divisor
-    return x, y
