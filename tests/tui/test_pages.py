@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import run_record, write_run
 from tests.tui.conftest import SIZES, running, shown, until
+from tests.tui.screen import screen_text
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter, Gpu, Parallel, Sample, Software, System
 from tuitrain.runs import RunDirectory, RunHistory, RunMetadata, Status
@@ -251,11 +252,11 @@ def test_the_strip_keeps_the_chosen_step_in_sight() -> None:
     assert {span.action for span in found if span.text == "●"} == {"screen.choose_step(5000)"}
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [(80, 200), (120, 90), (200, 80)])
 async def test_the_configuration_with_what_was_changed(trained: RunDirectory, size: tuple[int, int]) -> None:
     async with running("config", [trained], trained.path.parent, size) as (app, pilot):
-        await until(pilot, lambda: "d_model" in shown(app))
-        text = shown(app)
+        await until(pilot, lambda: "d_model" in screen_text(app))
+        text = screen_text(app)
         assert "rmsnorm → layernorm" in text and "changed from the preset llama2-tiny" in text
         for word in ("architecture", "without embeddings", "FLOPs per token", "MFLOP with", "estimate"):
             assert word in text, word
@@ -263,18 +264,18 @@ async def test_the_configuration_with_what_was_changed(trained: RunDirectory, si
             assert word in text, word
         assert "tuitrain launch tiny" in text
         await pilot.press("a")
-        await until(pilot, lambda: "d_model" not in shown(app))
-        assert "rmsnorm → layernorm" in shown(app)
+        await until(pilot, lambda: "d_model" not in screen_text(app))
+        assert "rmsnorm → layernorm" in screen_text(app)
 
 
 async def test_keys_are_filtered_as_one_types(trained: RunDirectory) -> None:
     async with running("config", [trained], trained.path.parent) as (app, pilot):
-        await until(pilot, lambda: "d_model" in shown(app))
+        await until(pilot, lambda: "d_model" in screen_text(app))
         await pilot.press("slash", "w", "a", "r", "m")
-        await until(pilot, lambda: "d_model" not in shown(app))
-        assert "warmup_steps" in shown(app)
+        await until(pilot, lambda: "d_model" not in screen_text(app))
+        assert "warmup_steps" in screen_text(app)
         await pilot.press("escape")
-        await until(pilot, lambda: "d_model" in shown(app))
+        await until(pilot, lambda: "d_model" in screen_text(app))
 
 
 async def test_attempts_tell_what_was_changed_for_them(trained: RunDirectory) -> None:
@@ -283,9 +284,9 @@ async def test_attempts_tell_what_was_changed_for_them(trained: RunDirectory) ->
         again = run_record(config, trained.run_id, at=time.time(), attempt=2)
         again.software = Software(torch="2.14.0", git_commit="abc1234")
         log.write(again)
-    async with running("config", [trained], trained.path.parent) as (app, pilot):
-        await until(pilot, lambda: "optim.lr 0.01 → 0.02" in shown(app))
-        assert "abc1234" in shown(app)
+    async with running("config", [trained], trained.path.parent, (200, 90)) as (app, pilot):
+        await until(pilot, lambda: "optim.lr 0.01 → 0.02" in screen_text(app))
+        assert "abc1234" in screen_text(app)
 
 
 async def test_a_configuration_that_this_version_does_not_know_is_shown_as_it_is(tmp_path: Path) -> None:
@@ -296,8 +297,8 @@ async def test_a_configuration_that_this_version_does_not_know_is_shown_as_it_is
     with EventWriter(run.metrics) as log:
         log.write(record)
     async with running("config", [run], tmp_path) as (app, pilot):
-        await until(pilot, lambda: "flux" in shown(app))
-        assert "the preset unheard-of is not known here" in shown(app) and "1, 2" in shown(app)
+        await until(pilot, lambda: "flux" in screen_text(app))
+        assert "the preset unheard-of is not known here" in screen_text(app) and "1, 2" in screen_text(app)
 
 
 async def test_a_description_that_fails_leaves_a_sentence(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +307,7 @@ async def test_a_description_that_fails_leaves_a_sentence(run: RunDirectory, mon
 
     monkeypatch.setattr(config_screen, "describe", broken)
     async with running("config", [run], run.path.parent) as (app, pilot):
-        await until(pilot, lambda: "cannot be read (TypeError" in shown(app))
+        await until(pilot, lambda: "cannot be read (TypeError" in screen_text(app))
 
 
 @pytest.mark.parametrize("screen", ["system", "samples", "logs", "config"])
@@ -319,7 +320,7 @@ async def test_a_run_without_anything_says_so_in_one_sentence(tmp_path: Path, sc
         "config": "holds no configuration",
     }[screen]  # fmt: skip
     async with running(screen, [run], tmp_path, (80, 24)) as (app, pilot):
-        await until(pilot, lambda: says in shown(app))
+        await until(pilot, lambda: says in screen_text(app))
 
 
 @pytest.mark.parametrize("screen", ["system", "samples", "logs", "config"])

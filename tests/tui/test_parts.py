@@ -18,7 +18,6 @@ from tuitrain.tui.actions import actions_of, foot
 from tuitrain.tui.app import TuitrainApp, run_app
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, SELECTOR_ROWS, arrange
 from tuitrain.tui.content.headline import bar
-from tuitrain.tui.content.table import Column, table
 from tuitrain.tui.registry import ACTIONS, ScreenName
 from tuitrain.tui.screens.compare import CompareScreen
 from tuitrain.tui.screens.help import HelpScreen, help_lines
@@ -93,16 +92,6 @@ def test_wrapping_keeps_every_word() -> None:
     assert all(cell_len(row) <= 12 for row in rows)
     assert "".join("".join(rows).split()) == "".join(text.split())
     assert wrap("    indented", 40) == ["    indented"]
-
-
-def test_a_table_drops_its_least_columns_first() -> None:
-    columns = [Column("name"), Column("much", right=True, rank=1), Column("less", right=True, rank=2)]
-    rows = [[line("abc"), line("1"), line("22222")]]
-    assert [plain(part) for part in (table(columns, rows, 40)[0], *table(columns, rows, 40)[1])] == [
-        "name  much   less",
-        "abc      1  22222",
-    ]
-    assert plain(table(columns, rows, 12)[0]) == "name  much"
 
 
 @pytest.mark.parametrize(

@@ -93,12 +93,12 @@ async def test_the_dialog_is_answered_by_mouse(live: RunDirectory) -> None:
     async with running("watch", [live], live.path.parent) as (app, pilot):
         await pilot.press("S")
         await asks(app, pilot, Confirm)
-        await pilot.click("#keys", offset=(9, 0))
+        await pilot.click("#no")
         await until(pilot, lambda: not isinstance(app.screen, Confirm))
         assert not list(live.control.iterdir())
         await pilot.press("S")
         await asks(app, pilot, Confirm)
-        await pilot.click("#keys", offset=(0, 0))
+        await pilot.click("#yes")
         await hears(app, pilot, "asked to stop")
 
 

@@ -1,107 +1,123 @@
-"""A description of a run as lines: the configuration at the left, the report at the right."""
+"""A description of a run as rows of tables: its configuration by section, and the report of its architecture."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from tuitrain.analysis.description import Rows
 from tuitrain.analysis.units import config_value
 from tuitrain.events.text import clean
-from tuitrain.tui.content.columns import side_by_side
+from tuitrain.tui.content.cells import GAP, Cells, Column
+from tuitrain.tui.content.columns import distribute
 from tuitrain.tui.content.console_search import Query
 from tuitrain.tui.content.run_details import Description
-from tuitrain.tui.text import Line, Span, align, line, wrap
+from tuitrain.tui.text import Line, Span, line, width, wrap
 
 COLUMN_CELLS = 56
 """Where there is room for two columns of this width, the keys take two."""
 _LEAST_VALUE_CELLS = 12
+_Row = tuple[Line, Line]
+"""A name and a value."""
 
 
-def config_lines(described: Description, cells: int, *, everything: bool, query: Query | None) -> list[Line]:
-    """The keys by section, each changed one as `was → is`. query: only keys that hold it."""
+def shown_keys(described: Description, *, everything: bool, query: Query | None) -> list[str]:
+    """The keys of the configuration: all or those that differ from the preset; with a query those that match."""
     values, changed = described.values, described.changed
-    if not values:
-        return [line(Span("The log holds no configuration.", "quiet"))]
-    # What the preset sets and this run does not is a difference too.
-    gone = [key for key in changed or {} if key not in values]
-    keys = [key for key in (*values, *gone) if everything or changed is None or key in changed]
-    keys = [key for key in keys if query is None or query.matches(key)]
-    count = max(1, cells // COLUMN_CELLS)
-    room = cells // count - (2 if count > 1 else 0)
-    name_cells = min(max((len(key.rpartition(".")[2]) for key in keys), default=0) + 1, max(room // 2, 8))
-    sections: dict[str, list[str]] = {}
-    for key in keys:
-        sections.setdefault(key.rpartition(".")[0] or "run", []).append(key)
-    blocks: list[list[Line]] = []
-    for section, members in sections.items():
-        rows = [line(Span(clean(section), "title"))]
-        for key in members:
-            rows += _entry(key, values.get(key), (changed or {}).get(key), name_cells, room, query)
-        blocks.append([*rows, ()])
-    return [_summary(described, everything, query, len(keys)), (), *side_by_side(blocks, cells, count)]
+    # A key that the preset sets and this run does not is a difference too.
+    missing = [key for key in changed or {} if key not in values]
+    keys = [key for key in (*values, *missing) if everything or changed is None or key in changed]
+    return [key for key in keys if query is None or query.matches(key)]
 
 
-def _summary(described: Description, everything: bool, query: Query | None, shown: int) -> Line:
+def summary(described: Description, *, everything: bool, query: Query | None, count: int) -> Line:
+    """How many keys are shown, or how the configuration differs from its preset."""
     toggle = "screen.toggle_all"
     if query is not None:
-        return line(Span(f"{shown} keys hold ", "quiet"), Span(query.text, "key"))
+        return line(Span(f"{count} keys hold ", "quiet"), Span(query.text, "key"))
     if described.changed is None:
-        named = (
-            f"the preset {clean(described.preset)} is not known here" if described.preset else "made without a preset"
-        )
-        return line(Span(named, "quiet"))
-    preset, count = clean(described.preset or ""), len(described.changed)
-    if not count:
-        return line(Span(f"as in the preset {preset}", "quiet", toggle))
-    what = f"{count} key{'s' if count > 1 else ''} changed from the preset {preset}"
+        preset = f"the preset {described.preset} is not known here" if described.preset else "made without a preset"
+        return line(Span(preset, "quiet"))
+    changes = len(described.changed)
+    if not changes:
+        return line(Span(f"as in the preset {described.preset or ''}", "quiet", toggle))
     return line(
         Span("● ", "accent"),
-        Span(what, "text"),
+        f"{changes} key{'s' if changes > 1 else ''} changed from the preset {described.preset or ''}",
         Span(" · a: all" if not everything else " · a: only these", "quiet", toggle),
     )
 
 
-def _entry(
-    key: str, value: Any, change: tuple[Any, Any] | None, name_cells: int, cells: int, query: Query | None
-) -> list[Line]:
-    """One key: name and value, wrapped; of a changed one also what the preset has."""
-    name = align(clean(key.rpartition(".")[2]), name_cells)
+def config_rows(described: Description, keys: Sequence[str], cells: int, query: Query | None) -> list[list[_Row]]:
+    """The keys by section in one or two columns of rows, each changed value as `was → is`."""
+    count = max(1, cells // COLUMN_CELLS)
+    names = max((len(key.rpartition(".")[2]) for key in keys), default=0) + 2
+    room = max(cells // count - 2 * GAP - names, _LEAST_VALUE_CELLS)
+    sections: dict[str, list[_Row]] = {}
+    for key in keys:
+        section = key.rpartition(".")[0] or "run"
+        rows = sections.setdefault(section, [(line(Span(section, "title")), ())])
+        rows += _entry(key, described, room, query)
+    sides = distribute([[*rows, ((), ())] for rows in sections.values()], count)
+    return [*sides, *[[]] * (count - len(sides))]
+
+
+def _entry(key: str, described: Description, cells: int, query: Query | None) -> list[_Row]:
+    """One key with its value, over as many rows as that takes; of a changed one also what the preset has."""
+    name = clean(key.rpartition(".")[2])
     marked = query.marked(name, "quiet") if query is not None else line(Span(name, "quiet"))
-    room = max(cells - name_cells - 2, _LEAST_VALUE_CELLS)
+    change = (described.changed or {}).get(key)
     if change is None:
-        rows = [line(Span(text, "value")) for text in _wrapped(config_value(value), room)]
+        return _below(
+            (Span("  "), *marked), [line(Span(row, "value")) for row in _wrapped(_text(described, key), cells)]
+        )
+    was, now = (clean(config_value(value)) for value in change)
+    if len(was) + len(now) + 3 <= cells:
+        values = [line(Span(f"{was} → ", "quiet"), Span(now, "accent"))]
     else:
-        was, now = clean(config_value(change[0])), clean(config_value(change[1]))
-        if len(was) + len(now) + 3 <= room:
-            rows = [line(Span(was, "quiet"), Span(" → ", "quiet"), Span(now, "accent"))]
-        else:
-            rows = [line(Span(text, "quiet")) for text in _wrapped(was, room)]
-            rows += [line(Span(f"{'→ ' if index == 0 else '  '}{text}", "accent"))
-                     for index, text in enumerate(_wrapped(now, room - 2))]  # fmt: skip
-    mark = Span("● " if change is not None else "  ", "accent")
-    indent = Span(" " * (name_cells + 2))
-    return [(mark, *marked, *rows[0]), *((indent, *row) for row in rows[1:])]
+        values = [line(Span(row, "quiet")) for row in _wrapped(was, cells)]
+        arrows = ("→ ", *["  "] * len(now))
+        values += [
+            line(Span(arrow + row, "accent")) for arrow, row in zip(arrows, _wrapped(now, cells - 2), strict=False)
+        ]
+    return _below((Span("● ", "accent"), *marked), values)
+
+
+def _text(described: Description, key: str) -> str:
+    return config_value(described.values.get(key))
+
+
+def report_rows(report: Sequence[tuple[str, Rows]], cells: int) -> list[_Row]:
+    """The report, section by section."""
+    names = max((len(name) for _, facts in report for name, _ in facts), default=0) + 2
+    room = max(cells - 2 * GAP - names, _LEAST_VALUE_CELLS)
+    rows: list[_Row] = []
+    for title, facts in report:
+        rows += [((), ())] * bool(rows) + [(line(Span(title, "title")), ())]
+        for name, text in facts:
+            role = "quiet" if text == "n/a" else "value"
+            rows += _below(line("  ", Span(name, "quiet")), [line(Span(row, role)) for row in _wrapped(text, room)])
+    return rows
+
+
+def _below(name: Line, values: Iterable[Line]) -> list[_Row]:
+    """Rows of one name."""
+    return [(name if index == 0 else (), value) for index, value in enumerate(values)]
 
 
 def _wrapped(text: str, cells: int) -> list[str]:
-    return [row for paragraph in text.split("\n") for row in wrap(clean(paragraph), max(cells, 2))]
+    return [row for paragraph in text.split("\n") for row in wrap(paragraph, max(cells, 2))]
 
 
-def report_lines(report: Sequence[tuple[str, Rows]], cells: int) -> list[Line]:
-    """The report, section by section."""
-    names = max((len(name) for _, facts in report for name, _ in facts), default=0)
-    name_cells = min(names + 2, max(cells // 2, 8))
-    room = max(cells - name_cells - 2, _LEAST_VALUE_CELLS)
-    lines: list[Line] = []
-    for title, facts in report:
-        if lines:
-            lines.append(())
-        lines.append(line(Span(title, "title")))
-        for name, text in facts:
-            label = align(clean(name), name_cells)
-            for row in _wrapped(text, room):
-                role = "quiet" if text == "n/a" else "value"
-                lines.append(line("  ", Span(label, "quiet"), Span(row, role)))
-                label = " " * name_cells
-    return lines
+def table_of(sides: Sequence[Sequence[_Row]], cells: int) -> tuple[list[Column], dict[str, Cells]]:
+    """Columns of rows beside one another as the columns and rows of a table `cells` wide."""
+    each = cells // len(sides)
+    columns: list[Column] = []
+    for number, rows in enumerate(sides):
+        names = min(max((width(name) for name, _ in rows), default=0), each // 2)
+        columns += [Column(f"name{number}", least=names, longest=names)]
+        columns += [Column(f"value{number}", least=each - names - 2 * GAP, longest=each - names - 2 * GAP)]
+    height = max((len(rows) for rows in sides), default=0)
+    padded = [[*rows, *[((), ())] * (height - len(rows))] for rows in sides]
+    return columns, {
+        str(index): [cell for row in parts for cell in row] for index, parts in enumerate(zip(*padded, strict=True))
+    }

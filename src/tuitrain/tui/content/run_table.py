@@ -1,50 +1,59 @@
-"""The list of runs as a table, and what is said of the run under the cursor."""
+"""The list of runs: its columns and cells, the lines above it, and the facts of the run under the cursor."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tuitrain.analysis import units
 from tuitrain.analysis.description import unread_lines
 from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
-from tuitrain.events.text import clean
+from tuitrain.events import Alert
 from tuitrain.plots.roles import glyph, run_role
 from tuitrain.runs import RunSnapshot, Status
 from tuitrain.runs.curve import resampled
+from tuitrain.runs.order import LARGEST_FIRST, SORT_KEYS
 from tuitrain.runs.query import NUMBERS, TEXTS
 from tuitrain.tui.charts.sparkline import sparkline
+from tuitrain.tui.content.cells import Cells, Column
 from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.content.headline import STATUS_MARKS, STATUS_ROLES, machine
-from tuitrain.tui.content.table import Column, Fitted, fit_columns, heading_line, row_line, widths_of
 from tuitrain.tui.text import Line, Span, align, crop, join, line, wrap
 
 _FACT_CELLS = 12
 
 _COLUMNS = (
-    Column(""),
-    Column("run", sort="name"),
-    Column("status", sort="status"),
-    Column("loss curve", rank=1),
-    Column("loss", right=True, sort="loss"),
-    Column("val loss", right=True, rank=3, sort="val_loss"),
-    Column("progress", right=True, rank=2, sort="progress"),
-    Column("step", right=True, rank=6, sort="step"),
-    Column("tokens", right=True, rank=8, sort="tokens"),
-    Column("MFU", right=True, rank=4, sort="mfu"),
-    Column("tok/s", right=True, rank=5, sort="tokens_per_sec"),
-    Column("age", right=True, rank=2, sort="age"),
-    Column("tags", rank=7, longest=28),
+    Column("mark"),
+    Column("name", "run"),
+    Column("status", "status"),
+    Column("curve", "loss curve", rank=1),
+    Column("loss", "loss", right=True),
+    Column("val_loss", "val loss", right=True, rank=3),
+    Column("progress", "progress", right=True, rank=2),
+    Column("step", "step", right=True, rank=6),
+    Column("tokens", "tokens", right=True, rank=8),
+    Column("mfu", "MFU", right=True, rank=4),
+    Column("tokens_per_sec", "tok/s", right=True, rank=5),
+    Column("age", "age", right=True, rank=2),
+    Column("tags", "tags", rank=7, longest=28),
 )
-SORTS = tuple(column.sort for column in _COLUMNS if column.sort)
-"""What the list can be ordered by, in the order of its columns."""
+SORTS = tuple(column.key for column in _COLUMNS if column.key in SORT_KEYS)
+"""The columns that the list can be ordered by, from the left."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the list is ordered by; the best or newest first unless reversed."""
+
+    key: str = "age"
+    reverse: bool = False
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """How much of a row fits. ids: whole ids; bar: cells of the progress bar."""
+    """How much of a row fits. ids: whole ids; run, curve, bar: cells of the name, the curve and the progress bar."""
 
     ids: bool
     run: int
@@ -58,114 +67,77 @@ def _shape(cells: int) -> _Shape:
     return _Shape(False, 32, 12, 6) if cells >= 100 else _Shape(False, 24, 10, 0)
 
 
-@dataclass(frozen=True)
-class Order:
-    """What the list is ordered by; the best or newest first unless reversed."""
-
-    key: str = "age"
-    reverse: bool = False
-
-
-@dataclass
-class _Row:
-    """A row of the list as it was last drawn, and what it was made of."""
-
-    made_of: tuple[object, ...]
-    values: list[Line]
-    widths: tuple[int, ...]
-    fitted: Fitted | None = None
-    drawn: Line = ()
-
-
-class RunTable:
-    """The rows of the list. Those of runs of which nothing changed are kept from one drawing to the next."""
-
-    def __init__(self, ascii_only: bool = False) -> None:
-        self.ascii_only = ascii_only
-        self._rows: dict[str, _Row] = {}
-
-    def lines(
-        self, snapshots: Sequence[RunSnapshot], marks: Mapping[str, int], cells: int, order: Order
-    ) -> tuple[Line, list[Line]]:
-        """The heading and one row for each run; a click on a row is `screen.choose(ID)`.
-
-        marks: the place of each marked run on the charts, by its id.
-        """
-        now, shape = time.time(), _shape(cells)
-        rows = [self._row(seen, marks.get(seen.directory.run_id), shape, now) for seen in snapshots]
-        self._rows = {seen.directory.run_id: row for seen, row in zip(snapshots, rows, strict=True)}
-        columns = [_headed(column, order) for column in _COLUMNS]
-        columns[1] = replace(columns[1], longest=shape.run)
-        fitted = fit_columns(columns, [row.widths for row in rows], cells)
-        for run_id, row in self._rows.items():
-            if row.fitted != fitted:
-                action = f"screen.choose({run_id!r})"
-                drawn = row_line(row.values, row.widths, columns, fitted)
-                row.drawn = tuple(Span(span.text, span.role, action) for span in (Span(" "), *drawn))
-                row.fitted = fitted
-        return heading_line(columns, fitted), [row.drawn for row in rows]
-
-    def _row(self, seen: RunSnapshot, mark: int | None, shape: _Shape, now: float) -> _Row:
-        age = NOT_AVAILABLE if seen.created is None else units.age(now - seen.created)
-        known = self._rows.get(seen.directory.run_id)
-        made_of = (seen, mark, shape, age)
-        if known is not None and known.made_of == made_of:
-            return known
-        values = _values(seen, mark, shape, age, self.ascii_only)
-        return _Row(made_of, values, widths_of(values))
-
-
-def _headed(column: Column, order: Order) -> Column:
-    if not column.sort:
-        return column
-    from tuitrain.runs.order import LARGEST_FIRST
-
-    action = f"screen.sort_by('{column.sort}')"
-    if column.sort != order.key:
-        return replace(column, action=action)
-    falling = (column.sort in LARGEST_FIRST) != order.reverse
-    return replace(column, title=f"{column.title} {'▼' if falling else '▲'}", action=action, role="on")
-
-
-def _values(seen: RunSnapshot, mark: int | None, shape: _Shape, age: str, ascii_only: bool) -> list[Line]:
-    step = seen.step
-    loss, rate, tokens = seen.loss, step.tokens_per_sec if step else None, step.tokens if step else None
-    curve = sparkline(
-        resampled(seen.curve, shape.curve), "accent" if seen.status.live else "quiet", ascii_only=ascii_only
+def columns(order: Order, cells: int) -> tuple[Column, ...]:
+    """The columns on a terminal `cells` wide; an arrow shows by which the list is ordered."""
+    falling = (order.key in LARGEST_FIRST) != order.reverse
+    headed = (
+        replace(column, title=f"{column.title} {'▼' if falling else '▲'}", role="on")
+        if column.key == order.key
+        else column
+        for column in _COLUMNS
     )
-    about = _problem(seen) or Span(" ".join(map(clean, seen.tags)), "quiet")
+    return tuple(replace(each, longest=_shape(cells).run) if each.key == "name" else each for each in headed)
+
+
+class RowCache:
+    """The cells of the list. Those of runs of which nothing changed are the same objects as before."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[tuple[object, ...], Cells]] = {}
+
+    def rows(
+        self, snapshots: Sequence[RunSnapshot], marked: Sequence[str], cells: int, *, ascii_only: bool
+    ) -> dict[str, Cells]:
+        """The cells of each run by its id, in the order of the snapshots. marked: ids in the order of their colours."""
+        now, shape = time.time(), _shape(cells)
+        marks = {run_id: position for position, run_id in enumerate(marked)}
+        before, self._rows = self._rows, {}
+        for snapshot in snapshots:
+            run_id = snapshot.directory.run_id
+            age = NOT_AVAILABLE if snapshot.created is None else units.age(now - snapshot.created)
+            source = (snapshot, marks.get(run_id), shape, age)
+            row = before.get(run_id)
+            if row is None or row[0] != source:
+                row = source, _cells(snapshot, marks.get(run_id), shape, age, ascii_only)
+            self._rows[run_id] = row
+        return {run_id: cells for run_id, (_, cells) in self._rows.items()}
+
+
+def _cells(run: RunSnapshot, mark: int | None, shape: _Shape, age: str, ascii_only: bool) -> Cells:
+    step = run.step
+    rate, tokens = (step.tokens_per_sec, step.tokens) if step else (None, None)
+    role = "accent" if run.status.live else "quiet"
     return [
         line(" ") if mark is None else line(Span(glyph(mark), run_role(mark))),
-        label(seen, shape.ids),
-        line(Span(f"{STATUS_MARKS.get(seen.status, '●')} {seen.status}", STATUS_ROLES[seen.status])),
-        curve,
-        _loss(loss),
-        _cell(None if seen.val_loss is None else metric("val_loss").text(seen.val_loss)),
-        _progress(seen.progress, shape.bar, ascii_only),
+        label(run, shape.ids),
+        line(Span(f"{STATUS_MARKS.get(run.status, '●')} {run.status}", STATUS_ROLES[run.status])),
+        sparkline(resampled(run.curve, shape.curve), role, ascii_only=ascii_only),
+        _loss(run.loss),
+        _cell(None if run.val_loss is None else metric("val_loss").text(run.val_loss)),
+        _progress(run.progress, shape.bar, ascii_only),
         _cell(None if step is None else f"{step.step:,}"),
         _cell(None if tokens is None else units.count(tokens)),
         _cell(None if step is None or step.mfu is None else metric("mfu").text(step.mfu)),
         _cell(None if rate is None else units.count(rate)),
         line(Span(age, "quiet")),
-        line(about),
+        line(_problem(run) or Span(" ".join(run.tags), "quiet")),
     ]
 
 
-def _problem(seen: RunSnapshot) -> Span | None:
+def _problem(run: RunSnapshot) -> Span | None:
     """What of the run cannot be read; None where all can."""
-    if seen.problem:
-        return Span(clean(seen.problem), "bad")
-    unread = unread_lines(seen.broken_lines, seen.every_line_read)
+    if run.problem:
+        return Span(run.problem, "bad")
+    unread = unread_lines(run.broken_lines, run.every_line_read)
     return Span(unread, "warn") if unread else None
 
 
-def label(seen: RunSnapshot, long: bool) -> Line:
+def label(run: RunSnapshot, long: bool) -> Line:
     """The id of a run, or where there is less room its name and the end of the id, which tells it from others."""
-    run_id, role = clean(seen.directory.run_id), "run.name" if seen.status.live else "text"
-    name = clean(seen.name)
-    if long or name == run_id or not run_id.startswith(name):
+    run_id, role = run.directory.run_id, "run.name" if run.status.live else "text"
+    if long or run.name == run_id or not run_id.startswith(run.name):
         return line(Span(run_id, role))
-    return line(Span(name, role), Span(f" {run_id.rpartition('-')[2]}", "quiet"))
+    return line(Span(run.name, role), Span(f" {run_id.rpartition('-')[2]}", "quiet"))
 
 
 def _loss(loss: float | None) -> Line:
@@ -194,12 +166,12 @@ def _progress(fraction: float | None, cells: int, ascii_only: bool) -> Line:
 def summary(snapshots: tuple[RunSnapshot, ...] | None, shown: int, runs_dir: str) -> Line:
     """How many runs there are, how many of them are shown, live or in trouble."""
     if snapshots is None:
-        return line(" ", Span(f"reading {clean(runs_dir)}", "quiet"))
+        return line(" ", Span(f"reading {runs_dir}", "quiet"))
     live = sum(each.status.live for each in snapshots)
     failed = sum(each.status in (Status.FAILED, Status.CRASHED) for each in snapshots)
     many = f"{len(snapshots)} run{'' if len(snapshots) == 1 else 's'}"
     count = many if shown == len(snapshots) else f"{shown} of {many}"
-    spans = [Span(f" {count}", "title"), Span(f" in {clean(runs_dir)}", "quiet")]
+    spans = [Span(f" {count}", "title"), Span(f" in {runs_dir}", "quiet")]
     if live:
         spans.append(Span(f"   ● {live} live", "good"))
     if failed:
@@ -207,16 +179,16 @@ def summary(snapshots: tuple[RunSnapshot, ...] | None, shown: int, runs_dir: str
     return tuple(spans)
 
 
-def chosen_line(query: str, hidden: int, marked: Sequence[tuple[int, RunSnapshot | None]]) -> Line:
+def chosen_line(query: str, hidden: int, marked: Sequence[RunSnapshot | None]) -> Line:
     """The filter with what it hides, and the marked runs as they will look on the charts."""
     parts: list[Line] = []
     if query:
-        parts.append(line(Span("filter ", "quiet"), Span(clean(query), "accent", "screen.filter"),
+        parts.append(line(Span("filter ", "quiet"), Span(query, "accent", "screen.filter"),
                           Span(f" · {hidden} hidden", "quiet")))  # fmt: skip
     if marked:
         names = [
-            line(Span(f"{glyph(index)} ", run_role(index)), *(label(seen, long=False) if seen else line("gone")))
-            for index, seen in marked
+            line(Span(f"{glyph(index)} ", run_role(index)), *(label(run, long=False) if run else line("gone")))
+            for index, run in enumerate(marked)
         ]
         parts.append(line(Span("marked ", "quiet"), *join(names, line("  "))))
     return line(" ", *join(parts, line("   ")))
@@ -230,86 +202,81 @@ def query_hint(cells: int) -> Line:
     return crop(line(" ", *join((line(Span(word, "quiet")) for word in words), line("  "))), cells)
 
 
-def note_line(seen: RunSnapshot, cells: int) -> Line:
+def note_line(run: RunSnapshot, cells: int) -> Line:
     """One line about the run under the cursor: its id, then what is worth saying most."""
-    parts = [line(Span(clean(seen.directory.run_id), "run.name"))]
-    if problem := _problem(seen):
+    parts = [line(Span(run.directory.run_id, "run.name"))]
+    if problem := _problem(run):
         parts.append(line(problem))
-    if seen.tags:
-        parts.append(line(Span(" ".join(f"#{clean(tag)}" for tag in seen.tags), "accent")))
-    if seen.notes:
-        parts.append(line(Span(clean(seen.notes[-1]))))
-    elif seen.run is not None and seen.run.architecture is not None:
-        parts.append(line(Span(clean(seen.run.architecture.name), "quiet")))
-    if seen.alert is not None and seen.status.live:
-        parts.append(line(Span(f"! {clean(seen.alert.message)}", _alert_role(seen))))
+    if run.tags:
+        parts.append(line(Span(" ".join(f"#{tag}" for tag in run.tags), "accent")))
+    if run.notes:
+        parts.append(line(Span(run.notes[-1])))
+    elif run.run is not None and run.run.architecture is not None:
+        parts.append(line(Span(run.run.architecture.name, "quiet")))
+    if run.alert is not None and run.status.live:
+        parts.append(line(Span(f"! {run.alert.message}", _alert_role(run.alert))))
     return crop(line(" ", *join(parts, line("  "))), cells)
 
 
-def detail_lines(seen: RunSnapshot, cells: int) -> list[Line]:
-    """What is known of the run under the cursor, in two columns: what it is, and what people and alerts say of it."""
-    size = cells // 2
-    blocks = [_facts(seen, size - 2), _said(seen, size - 2)]
+def detail_lines(run: RunSnapshot, cells: int) -> list[Line]:
+    """All facts of the run under the cursor, in two columns: what it is; its tags, notes and last events."""
     head = line(
-        Span(" "), Span(clean(seen.directory.run_id), "run.name"), Span("  "),
-        Span(f"{STATUS_MARKS.get(seen.status, '●')} {seen.status}", STATUS_ROLES[seen.status]),
+        " ", Span(run.directory.run_id, "run.name"), "  ",
+        Span(f"{STATUS_MARKS.get(run.status, '●')} {run.status}", STATUS_ROLES[run.status]),
     )  # fmt: skip
-    return [crop(head, cells), *side_by_side(blocks, cells, 2)]
-
-
-def _facts(seen: RunSnapshot, cells: int) -> list[Line]:
-    run, step = seen.run, seen.step
-    shape = run.architecture if run is not None else None
-    tokens = None if step is None or step.tokens is None else units.count(step.tokens)
-    budget = run.token_budget if run is not None else None
-    if tokens and budget:
-        tokens += f" of {units.count(budget)}"
-    steps = None if step is None else f"{step.step:,}" + (f" of {run.total_steps:,}" if run and run.total_steps else "")
-    preset = run.config.get("preset") if run is not None else None
-    facts = [
-        ("model", shape.name if shape else None),
-        ("parameters", None if seen.params is None else units.count(seen.params)),
-        ("steps", steps),
-        ("tokens", tokens),
-        ("preset", preset if isinstance(preset, str) else None),
-        ("machine", machine(run) or None),
-        ("launched", _launched(seen)),
-    ]
+    room = max(cells // 2 - 2 - _FACT_CELLS, 8)
     return [
-        _fact(name, [crop(_cell(None if text is None else clean(text)), cells - _FACT_CELLS)]) for name, text in facts
+        crop(head, cells),
+        *side_by_side([_fact_lines(_facts(run), room), _fact_lines(_events(run), room)], cells, 2),
     ]
 
 
-def _launched(seen: RunSnapshot) -> str | None:
-    if seen.info is None:
-        return None
-    at = units.moment(seen.info.created, "%d %b %Y %H:%M")
-    return f"{at} on {seen.info.host}" if seen.info.host else at
+_Facts = list[tuple[str, str, str]]
+"""Name, text and role of each fact."""
 
 
-def _said(seen: RunSnapshot, cells: int) -> list[Line]:
-    room = max(cells - _FACT_CELLS, 8)
-    rows = [_fact("tags", [line(Span(" ".join(map(clean, seen.tags)) or "none", "accent" if seen.tags else "quiet"))])]
-    notes = [line(row) for note in seen.notes[-3:] for row in wrap(clean(note), room)]
-    rows += _facts_below("note", notes or [line(Span("none", "quiet"))])
-    if seen.alert is not None:
-        said = wrap(clean(seen.alert.message), room)
-        rows += _facts_below("last alert", [line(Span(text, _alert_role(seen))) for text in said])
-    if seen.end is not None and seen.end.reason:
-        rows += _facts_below("ended", [line(row) for row in wrap(clean(seen.end.reason), room)])
-    if problem := _problem(seen):
-        rows.append(_fact("unread", [line(problem)]))
-    return rows
+def _facts(snapshot: RunSnapshot) -> _Facts:
+    run, step, info = snapshot.run, snapshot.step, snapshot.info
+    shape, preset = (run.architecture, run.config.get("preset")) if run is not None else (None, None)
+    tokens = units.count(step.tokens) if step is not None and step.tokens is not None else ""
+    if tokens and run is not None and run.token_budget:
+        tokens += f" of {units.count(run.token_budget)}"
+    steps = f"{step.step:,}" + (f" of {run.total_steps:,}" if run and run.total_steps else "") if step else ""
+    launched = units.moment(info.created, "%d %b %Y %H:%M") + (f" on {info.host}" if info.host else "") if info else ""
+    texts = {
+        "model": shape.name if shape else "",
+        "parameters": "" if snapshot.params is None else units.count(snapshot.params),
+        "steps": steps,
+        "tokens": tokens,
+        "preset": preset if isinstance(preset, str) else "",
+        "machine": machine(run),
+        "launched": launched,
+    }
+    return [(name, text or NOT_AVAILABLE, "value" if text else "quiet") for name, text in texts.items()]
 
 
-def _alert_role(seen: RunSnapshot) -> str:
-    level = seen.alert.level if seen.alert is not None else "info"
-    return {"info": "quiet", "warning": "warn", "critical": "bad"}[level]
+def _events(run: RunSnapshot) -> _Facts:
+    facts = [("tags", " ".join(run.tags) or "none", "accent" if run.tags else "quiet")]
+    facts += [("note", note, "text") for note in run.notes[-3:]] or [("note", "none", "quiet")]
+    if run.alert is not None:
+        facts.append(("last alert", run.alert.message, _alert_role(run.alert)))
+    if run.end is not None and run.end.reason:
+        facts.append(("ended", run.end.reason, "text"))
+    if problem := _problem(run):
+        facts.append(("unread", problem.text, problem.role))
+    return facts
 
 
-def _fact(name: str, parts: Sequence[Line]) -> Line:
-    return line(" ", Span(align(name, _FACT_CELLS), "quiet"), *(span for part in parts for span in part))
+def _alert_role(alert: Alert) -> str:
+    return {"info": "quiet", "warning": "warn", "critical": "bad"}[alert.level]
 
 
-def _facts_below(name: str, rows: Sequence[Line]) -> list[Line]:
-    return [_fact(name if index == 0 else "", [row]) for index, row in enumerate(rows)]
+def _fact_lines(facts: _Facts, cells: int) -> list[Line]:
+    """Each fact over as many lines as it needs; a name that is the one above is not repeated."""
+    lines: list[Line] = []
+    last = ""
+    for name, text, role in facts:
+        for row in wrap(text, cells):
+            lines.append(line(" ", Span(align("" if name == last else name, _FACT_CELLS), "quiet"), Span(row, role)))
+            last = name
+    return lines

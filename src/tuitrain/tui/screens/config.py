@@ -1,32 +1,42 @@
-"""The configuration of the run and its differences from the preset, and the report of its architecture."""
+"""The configuration of the run with its differences from the preset, and the report of its architecture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from textual.containers import Horizontal
+from textual import work
+from textual.containers import Horizontal, Vertical
+from textual.reactive import reactive
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from tuitrain.events import Run
 from tuitrain.tui.actions import bindings
-from tuitrain.tui.content.configuration import COLUMN_CELLS, config_lines, report_lines
+from tuitrain.tui.content.configuration import (
+    COLUMN_CELLS,
+    config_rows,
+    report_rows,
+    shown_keys,
+    summary,
+    table_of,
+)
 from tuitrain.tui.content.console_search import Query, query_of
 from tuitrain.tui.content.run_details import Description, describe
 from tuitrain.tui.screens.page import BaseScreen
-from tuitrain.tui.text import Line, Span, line
-from tuitrain.tui.view_state import RunView
-from tuitrain.tui.widgets.pane import Pane
+from tuitrain.tui.text import Span, line
+from tuitrain.tui.view_state import RunView, ViewState
+from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.search_line import SearchLine
+from tuitrain.tui.widgets.table import Table
 
 BESIDE_CELLS = 110
 """A narrower screen has the report below the configuration."""
 
 
 @dataclass(frozen=True, eq=False)
-class _MadeOf:
-    """What a description was made of. measured: whether the log had told the memory by then."""
+class _Source:
+    """What a description is made from. measured: whether the log has reported the memory."""
 
     view: RunView | None
     run: Run | None
@@ -39,98 +49,110 @@ def _left_cells(cells: int) -> int:
 
 
 class ConfigScreen(BaseScreen):
-    """Two panes, or one."""
+    """The keys by section; beside them or below them the report."""
 
     BINDINGS = bindings("config")
+    CSS_PATH = "../styles/config.tcss"
     AUTO_FOCUS = ""
-    DEFAULT_CSS = """
-    ConfigScreen #sides { height: 1fr; overflow: hidden; padding: 0 0 0 1; }
-    """
     screen_name = "config"
+
+    everything: reactive[bool] = reactive(True, init=False)
+    """Whether all keys are shown, or those that differ from the preset."""
+    search_query: reactive[Query | None] = reactive(None, init=False)
+    description: reactive[Description | None] = reactive(None, init=False)
+    """None until a thread has made it."""
+    problem: reactive[str] = reactive("", init=False)
+    """Why the configuration in the log cannot be read."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.everything = True
-        self.search_query: Query | None = None
-        self.described: Description | None = None
-        """None until a thread has made it."""
-        self._problem = ""
-        self._made_of = _MadeOf(None, None, False)
+        self._source = _Source(None, None, False)
 
     def compose_body(self) -> Iterable[Widget]:
-        yield Horizontal(Pane(id="config"), Pane(id="report"), id="sides")
+        with Horizontal(id="sides"):
+            with Vertical(id="keys"):
+                yield Lines(id="summary")
+                yield Table(id="config", plain=True)
+            yield Table(id="report", plain=True)
         yield SearchLine()
 
-    def draw_body(self, cells: int) -> None:
-        self._describe()
-        left, right = self.query_one("#config", Pane), self.query_one("#report", Pane)
-        right.display = cells >= BESIDE_CELLS
-        described = self.described
-        if described is None:
-            left.show([line(Span(self._reason(), "quiet"))])
-            right.show([])
-            return
-        room = _left_cells(cells) if right.display else cells - 1
-        left.styles.width = room if right.display else "1fr"
-        keys = config_lines(described, room - 3, everything=self.everything, query=self.search_query)
-        if right.display:
-            left.show(keys)
-            right.show(report_lines(described.report, cells - room - 4))
-        else:
-            left.show([*keys, *self._report_below(described, room - 3)])
+    def on_mount(self) -> None:
+        self.app.state_changed.subscribe(self, self._describe_again, immediate=True)
 
-    def _report_below(self, described: Description, cells: int) -> list[Line]:
-        return [] if self.search_query is not None else report_lines(described.report, cells)
+    def on_screen_resume(self) -> None:
+        self._describe_again(self.state)
+
+    def _describe_again(self, state: ViewState) -> None:
+        """Describe the run if it is another one, has begun another attempt, or has reported its first memory."""
+        view = state.run
+        run = view.history.run if view is not None else None
+        source = _Source(view, run, view is not None and view.history.steps.has("mem_peak_gb"))
+        before = self._source
+        same_run = source.view is before.view and source.run is before.run
+        if not self.is_current or (same_run and source.measured == before.measured):
+            return
+        self._source = source
+        if not same_run:
+            self.description, self.problem = None, ""
+        if view is not None and run is not None:
+            self._describe(view)
+
+    @work(thread=True, exclusive=True, group="describe", exit_on_error=False)
+    def _describe(self, view: RunView) -> Description:
+        return describe(view.history, view.directory.read_metadata() if view.directory is not None else None)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Show the description, or why there is none: under `config` a log may hold anything."""
+        if event.worker.group == "describe" and event.state is WorkerState.SUCCESS:
+            self.description = event.worker.result
+        elif event.worker.group == "describe" and event.state is WorkerState.ERROR:
+            error = event.worker.error
+            self.problem = f"The configuration in the log cannot be read ({type(error).__name__}: {error})."
+
+    def draw_body(self, cells: int) -> None:
+        left, right = self.query_one("#config", Table), self.query_one("#report", Table)
+        header = self.query_one("#summary", Lines)
+        beside = cells >= BESIDE_CELLS
+        right.display = beside and self.description is not None
+        described = self.description
+        if described is None or not described.values:
+            header.show([line(Span(self._reason(), "quiet"))])
+            left.show([], {})
+            return
+        room = _left_cells(cells) if beside else cells
+        self.query_one("#keys").styles.width = room if beside else "1fr"
+        query = self.search_query
+        keys = shown_keys(described, everything=self.everything, query=query)
+        header.show([summary(described, everything=self.everything, query=query, count=len(keys))])
+        sides = config_rows(described, keys, room - 1, query)
+        if beside:
+            right.show(*table_of([report_rows(described.report, cells - room - 1)], cells - room - 1))
+        elif query is None:
+            sides[0] = [*sides[0], *report_rows(described.report, room - 1)]
+        left.show(*table_of(sides, room - 1))
 
     def _reason(self) -> str:
+        """Why no configuration is shown."""
         view = self.state.run
         if view is None:
             return "No run is open."
-        if view.history.run is None:
+        if view.history.run is None or self.description is not None:
             return "The log holds no configuration." if view.loaded else "reading the log"
-        return self._problem or "reading the configuration"
+        return self.problem or "reading the configuration"
 
-    def _describe(self) -> None:
-        """Describe the run in a thread, again when another attempt has begun or its first numbers have come."""
-        view = self.state.run
-        run = view.history.run if view is not None else None
-        measured = view.history.steps.has("mem_peak_gb") if view is not None else False
-        before = self._made_of
-        if view is before.view and run is before.run:
-            if measured == before.measured:
-                return
-        else:
-            self.described, self._problem = None, ""
-        made_of = self._made_of = _MadeOf(view, run, measured)
-        if view is None or run is None:
-            return
+    def _watch(self) -> None:
+        self.draw()
 
-        def work() -> None:
-            info = view.directory.read_metadata() if view.directory is not None else None
-            described = describe(view.history, info)
-            self.app.call_from_thread(self._take, made_of, described)
+    watch_everything = watch_search_query = watch_description = watch_problem = _watch
 
-        self.run_worker(work, thread=True, group="describe", exit_on_error=False)
-
-    def _take(self, made_of: _MadeOf, described: Description) -> None:
-        if made_of is self._made_of:
-            self.described = described
-            self.draw()
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """What a log holds under `config` may be anything: say so, and leave the screen as it is."""
-        if event.worker.group == "describe" and event.state is WorkerState.ERROR:
-            error = event.worker.error
-            self._problem = f"The configuration in the log cannot be read ({type(error).__name__}: {error})."
-            self.draw()
+    def scrolled(self) -> Iterable[Widget]:
+        return self.query("#config")
 
     def on_search_line_typed(self, event: SearchLine.Typed) -> None:
         self.search_query = query_of(event.text)
-        self.draw()
 
     def on_search_line_closed(self, event: SearchLine.Closed) -> None:
         self.search_query = query_of(event.text)
-        self.draw()
 
     def action_search(self) -> None:
         self.query_one(SearchLine).open()
@@ -143,5 +165,4 @@ class ConfigScreen(BaseScreen):
 
     def action_toggle_all(self) -> None:
         self.everything = not self.everything
-        self.query_one("#config", Pane).scroll_home(animate=False)
-        self.draw()
+        self.action_first()

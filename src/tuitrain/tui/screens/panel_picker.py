@@ -7,34 +7,32 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Container
+from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.style import Style
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
 
-from tuitrain.plots.panels import PANELS
+from tuitrain.plots.panels import PANELS, Panel
 from tuitrain.tui.arrangement import MOST_SIZE
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.layouts import OWN, Layout, Layouts
-from tuitrain.tui.text import Line, Span, align, line
-from tuitrain.tui.widgets.lines import Lines
-from tuitrain.tui.widgets.pane import Pane
+from tuitrain.tui.text import Span, align, line
+from tuitrain.tui.widgets.table import rich_text
 
 _KEYS = (
-    (("space", "switch"), "on or off"),
-    (("J", "move(1)"), ("K", "move(-1)"), "move"),
-    (("+", "resize(1)"), ("-", "resize(-1)"), "size"),
-    (("r", "reset"), "as it was"),
-    (("o", "keep_own"), "keep as own"),
-    (("enter", "keep"), "keep"),
-    (("esc", "leave"), "leave"),
-)
-"""Keys with their actions, and what they do."""
-_WIDTH = 78
+    ("space", "switch", " on or off   "), ("J", "move(1)", " "), ("K", "move(-1)", " move   "),
+    ("+", "resize(1)", " "), ("-", "resize(-1)", " size   "), ("r", "reset", " as it was   "),
+    ("o", "keep_own", " keep as own\n"), ("enter", "keep", " keep   "), ("esc", "leave", " leave"),
+)  # fmt: skip
+"""Keys with their actions, and the text after each."""
 
 
 class PanelPicker(ModalScreen["Layout | None"]):
     """Every panel in a line: those of the layout first, in their order. Gives the layout, escape gives None."""
 
+    CSS_PATH = "../styles/panel_picker.tcss"
     BINDINGS: ClassVar = [
         Binding("down,j", "go(1)", show=False),
         Binding("up,k", "go(-1)", show=False),
@@ -50,13 +48,6 @@ class PanelPicker(ModalScreen["Layout | None"]):
         Binding("enter", "keep", show=False),
         Binding("escape,q,P", "leave", show=False),
     ]
-    DEFAULT_CSS = """
-    PanelPicker { align: center middle; background: $background 60%; }
-    PanelPicker #box { width: 78; max-width: 100%; height: auto; max-height: 100%; border: round $primary;
-                       border-title-color: $foreground; background: $background; padding: 0 1; }
-    PanelPicker Pane { height: auto; }
-    PanelPicker Lines { height: auto; }
-    """
 
     app: BaseApp
 
@@ -64,87 +55,97 @@ class PanelPicker(ModalScreen["Layout | None"]):
         super().__init__()
         self.layout_name = layout.name
         self.layouts = layouts
-        self.chosen: list[tuple[str, int]] = list(layout.sizes)
-        """Ids and sizes of the panels of the layout, in their order."""
-        self.at = 0
+        self.sizes = dict(layout.sizes)
+        """Sizes of the panels of the layout by their ids, in their order."""
 
     def compose(self) -> ComposeResult:
-        box = Container(id="box")
-        box.border_title = Content(f"panels of {self.layout_name}")
-        with box:
-            yield Pane(id="panels")
-            yield Lines(id="keys")
+        with Vertical(id="box") as box:
+            box.border_title = Content(f"panels of {self.layout_name}")
+            panels = OptionList(id="panels")
+            # The keys are those of the screen: enter keeps the layout, and does not choose a panel.
+            panels.can_focus = False
+            yield panels
+            keys = (
+                Content.styled(key, Style.from_meta({"@click": f"screen.{action}"})) + text
+                for key, action, text in _KEYS
+            )
+            yield Static(Content("").join(keys), id="keys")
 
     def on_mount(self) -> None:
-        self._show()
+        self._show(0)
 
     def on_resize(self, event: events.Resize) -> None:
-        self._show()
+        self._fit()
 
     @property
     def order(self) -> list[str]:
         """Ids of all panels as they are listed."""
-        inside = [name for name, _ in self.chosen]
-        return [*inside, *(panel.id for panel in PANELS if panel.id not in inside)]
+        return [*self.sizes, *(panel.id for panel in PANELS if panel.id not in self.sizes)]
 
     @property
-    def _place(self) -> int | None:
-        """The place of the panel under the cursor in the layout; None when it is not in it."""
-        return self.at if self.at < len(self.chosen) else None
+    def panels(self) -> OptionList:
+        """The list."""
+        return self.query_one(OptionList)
 
-    def _show(self) -> None:
-        keys = _key_lines(min(_WIDTH, self.app.size.width) - 4)
-        rows = max(1, min(len(PANELS), self.app.size.height - 3 - len(keys)))
-        pane = self.query_one(Pane)
-        pane.styles.height = rows
-        about = {panel.id: panel for panel in PANELS}
-        sizes = dict(self.chosen)
-        lines = []
-        for index, name in enumerate(self.order):
-            lines.append(_row(about[name].title, about[name].description, sizes.get(name), index))
-        pane.show(lines)
-        pane.move_cursor(self.at)
-        self.query_one("#keys", Lines).show([(), *keys])
+    @property
+    def highlighted(self) -> int:
+        """The position of the panel under the cursor."""
+        return self.panels.highlighted or 0
+
+    def _show(self, highlighted: int) -> None:
+        """List the panels anew, with the cursor at this position."""
+        by_id = {panel.id: panel for panel in PANELS}
+        self.panels.set_options(Option(self._prompt(by_id[name]), id=name) for name in self.order)
+        self.panels.highlighted = highlighted
+        self._fit()
+
+    def _fit(self) -> None:
+        """Leave room for the keys below the list."""
+        self.panels.styles.max_height = max(1, self.app.size.height - 6)
+
+    def _prompt(self, panel: Panel) -> Content:
+        size = self.sizes.get(panel.id, 0)
+        row = line(
+            Span(" ■ ", "accent") if size else Span(" □ ", "quiet"),
+            Span(align(panel.title, 12), "value" if size else "quiet"),
+            Span(align("━━" * size, 2 * MOST_SIZE + 2), "accent"),
+            Span(panel.description, "quiet"),
+        )
+        return Content.from_rich_text(rich_text(row, self.app.palette))
 
     def action_go(self, by: int) -> None:
-        self.at = min(max(self.at + by, 0), len(PANELS) - 1)
-        self._show()
+        self.panels.highlighted = min(max(self.highlighted + by, 0), len(PANELS) - 1)
 
-    def action_pick(self, index: int) -> None:
-        """A click: the cursor goes there, and what is under it changes."""
-        self.at = index
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """A click: what is under the cursor changes."""
         self.action_switch()
 
     def action_switch(self) -> None:
         """Into the layout at its end, or out of it; the cursor stays with the panel."""
-        name, place = self.order[self.at], self._place
-        if place is not None:
-            del self.chosen[place]
+        name = self.order[self.highlighted]
+        if name in self.sizes:
+            del self.sizes[name]
         else:
-            self.chosen.append((name, 1))
-        self.at = self.order.index(name)
-        self._show()
+            self.sizes[name] = 1
+        self._show(self.order.index(name))
 
     def action_move(self, by: int) -> None:
-        place = self._place
-        if place is None or not 0 <= place + by < len(self.chosen):
-            return
-        self.chosen.insert(place + by, self.chosen.pop(place))
-        self.at = place + by
-        self._show()
+        entries, position = list(self.sizes.items()), self.highlighted
+        if position < len(entries) and 0 <= position + by < len(entries):
+            entries.insert(position + by, entries.pop(position))
+            self.sizes = dict(entries)
+            self._show(position + by)
 
     def action_resize(self, by: int) -> None:
-        place = self._place
-        if place is not None:
-            name, size = self.chosen[place]
-            self.chosen[place] = name, min(max(size + by, 1), MOST_SIZE)
-            self._show()
+        name = self.order[self.highlighted]
+        if name in self.sizes:
+            self.sizes[name] = min(max(self.sizes[name] + by, 1), MOST_SIZE)
+            self._show(self.highlighted)
 
     def action_reset(self) -> None:
         """The panels of the layout as it was before any change."""
-        self.chosen = list(self.layouts.original(self.layout_name))
-        self.at = 0
-        self._show()
+        self.sizes = dict(self.layouts.original(self.layout_name))
+        self._show(0)
 
     def action_keep(self) -> None:
         self._keep(self.layout_name)
@@ -153,33 +154,10 @@ class PanelPicker(ModalScreen["Layout | None"]):
         self._keep(OWN)
 
     def _keep(self, name: str) -> None:
-        if not self.chosen:
+        if not self.sizes:
             self.app.notify("A layout has at least one panel: choose one with space.", severity="warning")
             return
-        self.dismiss(Layout(name, tuple(self.chosen)))
+        self.dismiss(Layout(name, tuple(self.sizes.items())))
 
     def action_leave(self) -> None:
         self.dismiss(None)
-
-
-def _row(short: str, about: str, size: int | None, index: int) -> Line:
-    action = f"screen.pick({index})"
-    mark = Span(" ■ ", "accent", action) if size else Span(" □ ", "quiet", action)
-    wide = "━━" * size if size else ""
-    return line(
-        mark,
-        Span(align(short, 12), "value" if size else "quiet", action),
-        Span(align(wide, 2 * MOST_SIZE + 2), "accent", action),
-        Span(about, "quiet", action),
-    )
-
-
-def _key_lines(cells: int) -> list[Line]:
-    """The keys in as many lines as they need."""
-    rows: list[Line] = [()]
-    for *keys, text in _KEYS:
-        entry = line(*(Span(f"{key} ", "key", f"screen.{action}") for key, action in keys), Span(f"{text}   ", "quiet"))
-        if rows[-1] and sum(len(span.text) for span in (*rows[-1], *entry)) > cells:
-            rows.append(())
-        rows[-1] = (*rows[-1], *entry)
-    return rows

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
+from tuitrain.tui.content.cells import Cells, Column
 from tuitrain.tui.content.comparison import LEAST_CONFIG_CELLS, config_table, metrics_table, verdict_lines
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.tab_content import TabContent
-from tuitrain.tui.widgets.table import Cells, Column, Table, table_width
+from tuitrain.tui.widgets.table import Table, table_width
 
 
 class CompareTab(TabContent):

@@ -14,13 +14,10 @@ from textual.geometry import Region
 from textual.widgets import DataTable
 
 from tuitrain.tui.base_app import BaseApp
-from tuitrain.tui.content.cells import Cells as Cells
-from tuitrain.tui.content.cells import Column as Column
+from tuitrain.tui.content.cells import GAP, Cells, Column
 from tuitrain.tui.text import Line, Span, line, width
 from tuitrain.tui.theme import Palette
 
-GAP = 2
-"""Cells between two columns: the padding of a cell on both sides."""
 LEAST_CELLS = 4
 ROWS_AT_ONCE = 200
 """Rows that are added before the screen is drawn; further ones follow in parts of this size."""
@@ -39,7 +36,7 @@ def rich_text(of: Line, palette: Palette, *, right: bool = False) -> Text:
 def fit_columns(columns: Sequence[Column], widths: Sequence[int], cells: int) -> dict[str, int]:
     """The keys of the columns that fit into `cells`, with the width of each. widths: of the widest cell of each."""
     sizes = {
-        column.key: min(max(width(line(column.title)), content), column.longest)
+        column.key: min(max(width(line(column.title)), content, column.least), column.longest)
         for column, content in zip(columns, widths, strict=True)
     }
     for column in sorted(columns, key=lambda column: column.rank)[::-1]:
@@ -78,10 +75,17 @@ class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
     app: BaseApp
 
     _updating = False
+    _palette: Palette | None = None
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, *, id: str | None = None, plain: bool = False) -> None:
+        """plain: without header and cursor, for text in columns."""
         super().__init__(
-            id=id, cursor_type="row", cursor_foreground_priority="renderable", cursor_background_priority="css"
+            id=id,
+            show_header=not plain,
+            show_cursor=not plain,
+            cursor_type="row",
+            cursor_foreground_priority="renderable",
+            cursor_background_priority="css",
         )
         self._header: Sequence[Column] = ()
         self._cells: Mapping[str, Cells] = {}
@@ -114,12 +118,10 @@ class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
         else:
             self._update(before, changed)
 
-    def on_mount(self) -> None:
-        self.app.theme_changed_signal.subscribe(self, lambda _: self.repaint())
-
-    def repaint(self) -> None:
-        """Draw everything again in new colours."""
-        self._build(self._sizes)
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        if self._palette is not None and self._palette is not self.app.palette:
+            self._build(self._sizes)
 
     def move_to(self, row: int) -> None:
         """Put the cursor on a row, or the first or last one where there is none of this number."""
@@ -133,7 +135,7 @@ class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
     def _build(self, sizes: dict[str, int]) -> None:
         """Make all columns and rows anew."""
         key, row, top = self.cursor_key or self._last_key, self.cursor_row, self.scroll_offset.y
-        self._sizes = sizes
+        self._sizes, self._palette = sizes, self.app.palette
         self.clear(columns=True)
         for column in self._header:
             if column.key in sizes:
