@@ -29,27 +29,27 @@ from tuitrain.tui.theme import DARK, LIGHT
 async def form(
     runs_dir: Path, size: tuple[int, int] = (200, 50), theme: str = DARK, settings: Settings | None = None
 ) -> AsyncIterator[tuple[TuitrainApp, LaunchScreen, Pilot[None]]]:
-    """The launch screen with the presets read and the first of them worked out."""
+    """The launch screen with the presets read and a preview of the first."""
     app = TuitrainApp("launch", [], runs_dir, settings=settings or Settings())
     app.theme = theme
     async with app.run_test(size=size) as pilot:
         screen = app.screen
         assert isinstance(screen, LaunchScreen)
-        await worked_out(pilot, screen)
+        await previewed(pilot, screen)
         yield app, screen, pilot
 
 
-async def worked_out(pilot: Pilot[None], screen: LaunchScreen) -> None:
+async def previewed(pilot: Pilot[None], screen: LaunchScreen) -> None:
     await pilot.pause()
     await until(pilot, lambda: not screen.stale)
     await pilot.pause()
 
 
 async def choose(pilot: Pilot[None], screen: LaunchScreen, preset: str = TINY) -> None:
-    """Find a preset and go to the form."""
+    """Filter the presets and go to the form."""
     screen.query_one("#find", Input).value = ""
     await pilot.press(*(key_of(letter) for letter in preset), "enter")
-    await worked_out(pilot, screen)
+    await previewed(pilot, screen)
     assert form_of(screen).preset == preset
 
 
@@ -66,7 +66,7 @@ async def fill(pilot: Pilot[None], screen: LaunchScreen, key: str, value: str) -
     """Fill a key in by `key=value`."""
     screen.query_one("#keys", Input).value = f"{key}={value}"
     await pilot.press("enter")
-    await worked_out(pilot, screen)
+    await previewed(pilot, screen)
 
 
 def head(screen: LaunchScreen) -> str:
@@ -74,7 +74,7 @@ def head(screen: LaunchScreen) -> str:
 
 
 def text(screen: LaunchScreen, name: str) -> str:
-    """What is seen of a list or of the plan."""
+    """The visible text of a list or of the plan."""
     area = screen.query_one(f"#{name}").region
     rows = screen_lines(screen.app)[area.y : area.bottom]
     return "\n".join(row[area.x : area.right].rstrip() for row in rows).rstrip()
@@ -100,7 +100,7 @@ async def test_typing_finds_presets_by_name_title_and_parts(tmp_path: Path) -> N
         for words, names in (("grouped tiny", ["llama3-tiny", "qwen3-tiny"]), ("qknorm 1.8", ["qwen3-1.8b"])):
             screen.query_one("#find", Input).value = ""
             await write(pilot, words)
-            await worked_out(pilot, screen)
+            await previewed(pilot, screen)
             assert [line.split()[0] for line in text(screen, "list").split("\n")] == names
             assert form_of(screen).preset == names[0]
         await write(pilot, "zzz")
@@ -126,7 +126,7 @@ async def test_it_begins_with_the_first_preset_that_fits(tmp_path: Path, monkeyp
         assert form_of(screen).preset == "qwen3-tiny"
 
 
-def test_what_does_not_fit_ends_in_one_ellipsis() -> None:
+def test_a_text_that_does_not_fit_ends_in_one_ellipsis() -> None:
     for length in range(8, 40):
         *_, last = sentence_lines(f"one {'x' * length} " + "word " * 40, length + 10, 3)
         text = "".join(span.text for span in last)
@@ -178,14 +178,14 @@ async def test_a_key_is_edited_in_place_and_escape_takes_it_back(tmp_path: Path)
         assert not edit.is_valid
         await pilot.press("backspace")
         await pilot.press("8")
-        await worked_out(pilot, screen)
+        await previewed(pilot, screen)
         assert "8L-" in text(screen, "plan")
         await pilot.press("escape")
-        await worked_out(pilot, screen)
+        await previewed(pilot, screen)
         assert not edit.display
         assert "4L-" in text(screen, "plan")
         await pilot.press("enter", "6", "enter")
-        await worked_out(pilot, screen)
+        await previewed(pilot, screen)
         assert form_of(screen).changes == {"model.n_layers": "6"}
         assert "model.n_layers=6" in head(screen)
 
@@ -199,7 +199,7 @@ async def test_the_arrows_go_on_editing_and_tab_takes_a_completion(tmp_path: Pat
         await pilot.press("tab")
         assert form_of(screen).changes["optim.name"] == "muon"
         await pilot.press("down", "1", "down")
-        await worked_out(pilot, screen)
+        await previewed(pilot, screen)
         assert form_of(screen).changes == {"optim.name": "muon", "optim.lr": "1"}
         assert screen.field_key == "optim.weight_decay"
 
@@ -220,7 +220,7 @@ async def test_a_plan_for_another_machine(tmp_path: Path) -> None:
         assert "Did you mean 'H100'?" in text(screen, "form")
 
 
-async def test_the_command_is_the_one_that_does_the_same(tmp_path: Path) -> None:
+async def test_the_command_starts_the_same_run(tmp_path: Path) -> None:
     async with form(tmp_path) as (app, screen, pilot):
         await choose(pilot, screen)
         for key, value in (("train.max_steps", "7"), ("name", "mine"), ("tags", "a b"), ("note", "first try")):
@@ -253,7 +253,7 @@ async def test_any_size_survives(tmp_path: Path, size: tuple[int, int]) -> None:
     async with form(tmp_path, size) as (app, screen, pilot):
         await pilot.press("down", "tab", "down", "enter", "1", "escape", "tab", "down")
         await pilot.resize_terminal(120, 35)
-        await worked_out(pilot, screen)
+        await previewed(pilot, screen)
         assert form_of(screen).preset
         assert "FLOPs per token" in screen_text(app)
 
@@ -261,7 +261,7 @@ async def test_any_size_survives(tmp_path: Path, size: tuple[int, int]) -> None:
 async def test_the_mouse_chooses_a_preset_and_a_key(tmp_path: Path) -> None:
     async with form(tmp_path) as (_, screen, pilot):
         await pilot.click("#list", offset=(4, 2))
-        await worked_out(pilot, screen)
+        await previewed(pilot, screen)
         assert form_of(screen).preset == text(screen, "list").split("\n")[2].split()[0]
         row = (
             text(screen, "form")
@@ -282,7 +282,7 @@ async def test_escape_leads_out(tmp_path: Path) -> None:
         assert app.screen is not screen
 
 
-async def test_only_reading_starts_nothing(tmp_path: Path) -> None:
+async def test_a_readonly_dashboard_starts_nothing(tmp_path: Path) -> None:
     async with form(tmp_path, settings=Settings(readonly=True)) as (app, screen, pilot):
         await choose(pilot, screen)
         assert "ctrl+s" not in head(screen)
@@ -293,7 +293,7 @@ async def test_only_reading_starts_nothing(tmp_path: Path) -> None:
         assert not list(tmp_path.glob("*/config.toml"))
 
 
-async def test_without_an_engine_it_plans_and_says_what_to_install(
+async def test_without_an_engine_it_plans_and_reports_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tuitrain.launch.preflight.ENGINE_PACKAGES", ("tuitrain_engine", "no_such_torch"))
@@ -313,10 +313,10 @@ async def test_a_file_is_a_preset_too(tmp_path: Path) -> None:
     path.write_text(load_config(TINY, ["train.max_steps=33"]).to_toml())
     async with form(tmp_path / "runs") as (_, screen, pilot):
         screen.query_one("#find", Input).value = str(path)
-        await worked_out(pilot, screen)
+        await previewed(pilot, screen)
         assert "33 steps" in text(screen, "plan")
         screen.query_one("#find", Input).value = str(tmp_path / "none.toml")
-        await worked_out(pilot, screen)
+        await previewed(pilot, screen)
         assert "none.toml:nosuchfile" in "".join(text(screen, "plan").split())
 
 
@@ -342,7 +342,7 @@ async def test_it_starts_a_run_that_trains_and_goes_to_it(tmp_path: Path, monkey
         await choose(pilot, screen)
         for key, value in keys.items():
             screen.set_field(key, value)
-        await worked_out(pilot, screen)
+        await previewed(pilot, screen)
         assert "✓ ready" in head(screen)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: app.screen is not screen)

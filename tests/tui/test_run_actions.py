@@ -1,5 +1,5 @@
-"""What can be done to a run from the screens: stop, checkpoint, evaluate, tags, notes, export, copy, and nothing of it
-where the dashboard is only for reading."""
+"""Actions on runs from the screens: stop, checkpoint, evaluate, tags, notes, export, copy; none of them
+where the dashboard is read-only."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ def live(tmp_path: Path) -> RunDirectory:
     return write_run(tmp_path, status=None)
 
 
-def told(app: TuitrainApp) -> str:
-    """All notifications there were."""
+def notifications(app: TuitrainApp) -> str:
+    """The text of all notifications."""
     return "\n".join(notification.message for notification in app._notifications)
 
 
-async def hears(app: TuitrainApp, pilot: Pilot[None], words: str) -> None:
-    """Wait until a notification says so."""
-    await until(pilot, lambda: words in told(app))
+async def wait_for_notification(app: TuitrainApp, pilot: Pilot[None], words: str) -> None:
+    """Wait until a notification has these words."""
+    await until(pilot, lambda: words in notifications(app))
 
 
-async def asks(app: TuitrainApp, pilot: Pilot[None], dialog: type) -> None:
-    """Wait until a dialog is there to be answered."""
+async def wait_for_dialog(app: TuitrainApp, pilot: Pilot[None], dialog: type) -> None:
+    """Wait until a dialog is shown."""
     await until(pilot, lambda: isinstance(app.screen, dialog))
     await pilot.pause()
 
 
 @asynccontextmanager
-async def only_reading(screen: str, run: RunDirectory) -> AsyncIterator[tuple[TuitrainApp, Pilot[None]]]:
+async def readonly_app(screen: str, run: RunDirectory) -> AsyncIterator[tuple[TuitrainApp, Pilot[None]]]:
     app = TuitrainApp(screen, [run], run.path.parent, settings=Settings(readonly=True))  # type: ignore[arg-type]
     async with app.run_test(size=(200, 50)) as pilot:
         await until(pilot, lambda: all(view.loaded for view in app.state.runs))
@@ -70,10 +70,10 @@ def log(run: RunDirectory, record: object) -> None:
         writer.write(record)  # type: ignore[arg-type]
 
 
-async def test_stop_asks_once_and_tells_what_came_of_it(live: RunDirectory) -> None:
+async def test_stop_asks_once_and_reports_the_answer(live: RunDirectory) -> None:
     async with running("watch", [live], live.path.parent) as (app, pilot):
         await pilot.press("S")
-        await asks(app, pilot, Confirm)
+        await wait_for_dialog(app, pilot, Confirm)
         assert "It is at step 100." in app.screen.question  # type: ignore[attr-defined]
         assert f"tuitrain resume {live.run_id}" in app.screen.question  # type: ignore[attr-defined]
         assert not list(live.control.iterdir())
@@ -81,25 +81,25 @@ async def test_stop_asks_once_and_tells_what_came_of_it(live: RunDirectory) -> N
         await pilot.pause()
         assert not list(live.control.iterdir())
         await pilot.press("S")
-        await asks(app, pilot, Confirm)
+        await wait_for_dialog(app, pilot, Confirm)
         await pilot.press("y")
-        await hears(app, pilot, "asked to stop at step 100; it writes a checkpoint first")
+        await wait_for_notification(app, pilot, "asked to stop at step 100; it writes a checkpoint first")
         assert [path.name for path in live.control.iterdir()] == ["stop"]
         log(live, End(status="stopped", reason="stop requested", step=104))
-        await hears(app, pilot, f"{live.run_id}: stopped at step 104, stop requested.")
+        await wait_for_notification(app, pilot, f"{live.run_id}: stopped at step 104, stop requested.")
 
 
 async def test_the_dialog_is_answered_by_mouse(live: RunDirectory) -> None:
     async with running("watch", [live], live.path.parent) as (app, pilot):
         await pilot.press("S")
-        await asks(app, pilot, Confirm)
+        await wait_for_dialog(app, pilot, Confirm)
         await pilot.click("#no")
         await until(pilot, lambda: not isinstance(app.screen, Confirm))
         assert not list(live.control.iterdir())
         await pilot.press("S")
-        await asks(app, pilot, Confirm)
+        await wait_for_dialog(app, pilot, Confirm)
         await pilot.click("#yes")
-        await hears(app, pilot, "asked to stop")
+        await wait_for_notification(app, pilot, "asked to stop")
 
 
 @pytest.mark.parametrize(
@@ -116,18 +116,18 @@ async def test_checkpoint_and_evaluation(
 ) -> None:
     async with running("watch", [live], live.path.parent) as (app, pilot):
         await pilot.press(key)
-        await hears(app, pilot, f"{request_name} asked for; it comes at the next step boundary")
+        await wait_for_notification(app, pilot, f"{request_name} asked for; it comes at the next step boundary")
         assert (live.control / request_name).exists()
         log(live, Control(request=request_name, result="done at step 101 (control file)"))
         log(live, record)
-        await hears(app, pilot, answer)
+        await wait_for_notification(app, pilot, answer)
 
 
 @pytest.mark.parametrize("key", ["S", "K", "E"])
 async def test_a_run_that_is_over_is_not_asked(run: RunDirectory, key: str) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await pilot.press(key)
-        await hears(app, pilot, f"{run.run_id} is completed: only a live run can be")
+        await wait_for_notification(app, pilot, f"{run.run_id} is completed: only a live run can be")
         assert not isinstance(app.screen, Confirm)
         assert not list(run.control.iterdir())
 
@@ -138,7 +138,7 @@ async def test_on_the_list_the_marked_runs_are_stopped_at_once(tmp_path: Path) -
     async with running("runs", [], tmp_path) as (app, pilot):
         app.state.marked = [run.run_id for run in runs[:3]]
         await pilot.press("S")
-        await asks(app, pilot, Confirm)
+        await wait_for_dialog(app, pilot, Confirm)
         question = app.screen.question  # type: ignore[attr-defined]
         assert "Stop 2 runs?" in question
         assert "1 of the 3 is over already" in question
@@ -156,7 +156,7 @@ async def test_on_the_list_the_marked_runs_are_asked_after_one_question(
     async with running("runs", [], tmp_path) as (app, pilot):
         app.state.marked = [run.run_id for run in runs[:3]]
         await pilot.press(key)
-        await asks(app, pilot, Confirm)
+        await wait_for_dialog(app, pilot, Confirm)
         question = app.screen.question  # type: ignore[attr-defined]
         assert "2 runs?" in question
         assert "1 of the 3 is over already" in question
@@ -171,44 +171,44 @@ async def test_a_note_goes_to_all_marked_runs(tmp_path: Path) -> None:
     async with running("runs", [], tmp_path) as (app, pilot):
         app.state.marked = [run.run_id for run in runs[:2]]
         await pilot.press("N")
-        await asks(app, pilot, Prompt)
+        await wait_for_dialog(app, pilot, Prompt)
         assert app.screen.box_title == "note to 2 runs"  # type: ignore[attr-defined]
         await pilot.press(*"same", "enter")
-        await hears(app, pilot, "2 runs: noted.")
+        await wait_for_notification(app, pilot, "2 runs: noted.")
     found = [each.read_metadata() for each in runs]
     assert [each.notes for each in found if each] == [["same"], ["same"], []]
 
 
-async def test_what_is_said_neither_covers_a_prompt_nor_stays_over_the_next_screen(run: RunDirectory) -> None:
+async def test_notifications_neither_cover_a_prompt_nor_stay_on_the_next_screen(run: RunDirectory) -> None:
     app = TuitrainApp("watch", [run], run.path.parent)
     async with app.run_test(size=(120, 35), notifications=True) as pilot:
         await until(pilot, lambda: app.state.runs[0].loaded)
-        app.notify("said before")
+        app.notify("shown before")
         await pilot.press("T")
-        await asks(app, pilot, Prompt)
-        assert told(app) == ""
-        app.notify("said while it was open")
+        await wait_for_dialog(app, pilot, Prompt)
+        assert notifications(app) == ""
+        app.notify("shown while it was open")
         notices = app.screen.get_child_by_type(ToastRack)
         await until(pilot, lambda: any(each.region for each in notices.walk_children(Toast)))
         (notice,) = notices.walk_children(Toast)
         assert notice.region.bottom <= app.screen.query_one("#box").region.y
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, Prompt))
-        assert "said while it was open" in told(app)
+        assert "shown while it was open" in notifications(app)
         await pilot.press("6")
         await until(pilot, lambda: app.screen is app.get_screen("logs"))
-        assert told(app) == ""
+        assert notifications(app) == ""
 
 
 async def test_tags_are_edited_in_a_line(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await pilot.press("T")
-        await asks(app, pilot, Prompt)
+        await wait_for_dialog(app, pilot, Prompt)
         assert app.screen.query_one(Input).value == "test "
         await pilot.press(*"best", "enter")
-        await hears(app, pilot, "tags test best")
+        await wait_for_notification(app, pilot, "tags test best")
         await pilot.press("T")
-        await asks(app, pilot, Prompt)
+        await wait_for_dialog(app, pilot, Prompt)
         await pilot.press(*"zzz", "escape")
         await until(pilot, lambda: not isinstance(app.screen, Prompt))
     info = run.read_metadata()
@@ -225,12 +225,12 @@ async def test_tags_of_marked_runs_change_where_they_are_shared(tmp_path: Path) 
     async with running("runs", [], tmp_path) as (app, pilot):
         app.state.marked = [run.run_id for run in runs]
         await pilot.press("T")
-        await asks(app, pilot, Prompt)
+        await wait_for_dialog(app, pilot, Prompt)
         field = app.screen.query_one(Input)
         assert field.value == "test "
         field.value = "new"
         await pilot.press("enter")
-        await hears(app, pilot, "2 runs: tags new")
+        await wait_for_notification(app, pilot, "2 runs: tags new")
     found = [each.read_metadata() for each in runs]
     assert [set(each.tags) for each in found if each] == [{"new"}, {"own", "new"}]
 
@@ -239,7 +239,7 @@ async def test_a_note_is_added(run: RunDirectory) -> None:
     async with running("config", [run], run.path.parent) as (app, pilot):
         for text in ("first", "then"):
             await pilot.press("N")
-            await asks(app, pilot, Prompt)
+            await wait_for_dialog(app, pilot, Prompt)
             await pilot.press(*text, "enter")
             await until(pilot, lambda: not isinstance(app.screen, Prompt))
             await until(pilot, lambda text=text: text in (run.read_metadata() or pytest.fail("no run.json")).notes)
@@ -254,7 +254,7 @@ async def test_the_value_in_focus_and_the_id_are_copied(run: RunDirectory) -> No
         loss = app.state.runs[0].history.steps.last("loss")
         assert loss is not None
         assert float(app.clipboard) == pytest.approx(loss, rel=1e-9)
-        assert f"copied loss: {app.clipboard}" in told(app)
+        assert f"copied loss: {app.clipboard}" in notifications(app)
     async with running("runs", [], run.path.parent) as (app, pilot):
         await pilot.press("Y")
         assert app.clipboard == run.run_id
@@ -266,23 +266,23 @@ async def test_a_run_without_a_value_has_nothing_to_copy(tmp_path: Path) -> None
     forget(unknown, "mfu")
     async with running("watch", [known, unknown], tmp_path) as (app, pilot):
         await pilot.press("right", "Y")
-        assert "of llama2-tiny: " in told(app)
+        assert "of llama2-tiny: " in notifications(app)
         copied = app.clipboard
         app.clear_notifications()
         await pilot.press("n", "Y")
         assert app.state.focused == 1
         assert app.clipboard == copied
-        assert "MFU of gpt2-tiny: n/a" in told(app)
+        assert "MFU of gpt2-tiny: n/a" in notifications(app)
 
 
 @pytest.mark.parametrize("kind", ["svg", "png", "csv"])
 async def test_the_panel_in_focus_becomes_a_file(run: RunDirectory, kind: str) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await pilot.press("e")
-        await asks(app, pilot, Choice)
+        await wait_for_dialog(app, pilot, Choice)
         await pilot.press(kind[0])
         out = run.path / "exports" / f"loss-step-100.{kind}"
-        await hears(app, pilot, f"wrote {out}")
+        await wait_for_notification(app, pilot, f"wrote {out}")
     assert out.stat().st_size > 1000
     if kind == "csv":
         with out.open(newline="") as file:
@@ -300,9 +300,9 @@ async def test_several_runs_are_exported_here_with_their_names(
     monkeypatch.chdir(here)
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
         await pilot.press("x", "e")
-        await asks(app, pilot, Choice)
+        await wait_for_dialog(app, pilot, Choice)
         await pilot.press("down", "down", "enter")
-        await hears(app, pilot, "wrote ")
+        await wait_for_notification(app, pilot, "wrote ")
     with (here / "tuitrain-loss-tokens.csv").open(newline="") as file:
         head, *body = list(csv.reader(file))
     assert head[0] == "tokens"
@@ -318,7 +318,7 @@ async def test_the_figure_is_made_and_its_path_copied_where_nothing_can_open_it(
         await pilot.press("O")
         path = run.path / "figures" / f"{run.run_id}-analysis.png"
         await until(pilot, lambda: app.clipboard == str(path), 60)
-        assert "no display here" in told(app)
+        assert "no display here" in notifications(app)
     assert path.exists()
 
 
@@ -336,13 +336,13 @@ async def test_where_there_is_a_display_the_figure_is_opened(
     monkeypatch.setenv("PATH", f"{opener.parent}{os.pathsep}{os.environ['PATH']}")
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await pilot.press("O")
-        await until(pilot, lambda: "opened " in told(app), 60)
+        await until(pilot, lambda: "opened " in notifications(app), 60)
     assert (tmp_path / "opened").read_text().strip().endswith("-analysis.png")
 
 
 @pytest.mark.parametrize("screen", ["watch", "runs", "config", "logs"])
-async def test_only_reading_no_key_no_click_and_no_command_acts(live: RunDirectory, screen: str) -> None:
-    async with only_reading(screen, live) as (app, pilot):
+async def test_a_readonly_dashboard_acts_on_no_key_no_click_and_no_command(live: RunDirectory, screen: str) -> None:
+    async with readonly_app(screen, live) as (app, pilot):
         await pilot.press("S", "K", "E", "T", "N")
         for name in ("stop_run", "checkpoint_run", "evaluate_run", "edit_tags", "edit_note", "export_panel"):
             # As a click on a line of text and the command palette do it.
@@ -353,12 +353,12 @@ async def test_only_reading_no_key_no_click_and_no_command_acts(live: RunDirecto
         assert not (live.path / "exports").exists()
         assert "stop" not in shown(app).split("\n")[-1].split()
         await pilot.press("question_mark")
-        await asks(app, pilot, HelpScreen)
+        await wait_for_dialog(app, pilot, HelpScreen)
         assert "checkpoint" not in shown(app)
 
 
-async def offered(app: TuitrainApp, pilot: Pilot[None], query: str) -> str:
-    """What the command palette finds."""
+async def palette_matches(app: TuitrainApp, pilot: Pilot[None], query: str) -> str:
+    """The commands that the palette lists for a query."""
     await pilot.press("ctrl+p")
     await until(pilot, lambda: isinstance(app.screen, CommandPalette))
     found = app.screen.query_one(OptionList)
@@ -369,11 +369,11 @@ async def offered(app: TuitrainApp, pilot: Pilot[None], query: str) -> str:
     return "\n".join(str(option.prompt) for option in found.options)
 
 
-async def test_only_reading_the_palette_finds_no_stop(live: RunDirectory) -> None:
+async def test_the_palette_of_a_readonly_dashboard_has_no_stop(live: RunDirectory) -> None:
     async with running("watch", [live], live.path.parent) as (app, pilot):
-        assert "Ask the run" in await offered(app, pilot, "stop")
-    async with only_reading("watch", live) as (app, pilot):
-        assert "Ask the run" not in await offered(app, pilot, "stop")
+        assert "Ask the run" in await palette_matches(app, pilot, "stop")
+    async with readonly_app("watch", live) as (app, pilot):
+        assert "Ask the run" not in await palette_matches(app, pilot, "stop")
         assert not list(live.control.iterdir())
 
 
@@ -401,12 +401,12 @@ async def test_a_real_engine_evaluates_saves_and_stops(training: Started) -> Non
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await until(pilot, lambda: (app.state.runs[0].history.step or 0) > 3, 90)
         await pilot.press("E")
-        await until(pilot, lambda: "evaluated at step" in told(app), 60)
+        await until(pilot, lambda: "evaluated at step" in notifications(app), 60)
         await pilot.press("K")
-        await until(pilot, lambda: "saved checkpoints/step-" in told(app), 60)
+        await until(pilot, lambda: "saved checkpoints/step-" in notifications(app), 60)
         await pilot.press("S")
-        await asks(app, pilot, Confirm)
+        await wait_for_dialog(app, pilot, Confirm)
         await pilot.press("y")
-        await until(pilot, lambda: f"{run.run_id}: stopped at step" in told(app), 60)
+        await until(pilot, lambda: f"{run.run_id}: stopped at step" in notifications(app), 60)
     assert training.process.wait(30) == 0
     assert read_snapshot(run).status is Status.STOPPED

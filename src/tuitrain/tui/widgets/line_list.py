@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
+from textual.strip import Strip
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -33,6 +35,13 @@ class LineList(OptionList, can_focus=False):
             self.set_options(Option(prompt, id=name, disabled=name is None) for (name, _), prompt in options)
         known = highlighted is not None and any(name == highlighted for name, _ in rows)
         self.highlighted = self.get_option_index(highlighted) if known and highlighted is not None else None
+
+    def render_line(self, y: int) -> Strip:
+        """A row of the widget; the highlighted one has the palette's cursor, which in some themes is reversed text."""
+        strip = super().render_line(y)
+        if y + self.scroll_offset.y != self.highlighted:
+            return strip
+        return Strip(Segment.apply_style(strip, post_style=self.app.palette["cursor"]))
 
     def _prompt(self, line: Line) -> Text:
         """A line in the colours of the theme, on the background that the list gives it."""
