@@ -114,7 +114,7 @@ def _quantities(cells: int) -> list[_Quantity]:
         _Quantity("clocks", 15, _clocks) if widest
         else _Quantity("clock", 8, lambda gpu: _number(gpu.sm_clock_mhz, "MHz")),
         _Quantity("held back by" if wide else "held by", 21 if widest else 14 if wide else 9,
-                  _throttle if widest else _throttle_short, role=_throttle_role, right=False),
+                  lambda gpu: _throttle(gpu, short=not widest), role=_throttle_role, right=False),
     ]  # fmt: skip
     return quantities if cells >= 76 else quantities[: 4 if cells >= 50 else 2]
 
@@ -177,18 +177,13 @@ def _clocks(gpu: Gpu) -> str:
     return f"{gpu.sm_clock_mhz:.0f}{memory} MHz"
 
 
-def _throttle(gpu: Gpu) -> str:
+def _throttle(gpu: Gpu, *, short: bool) -> str:
+    """The reasons why the clock is limited, the worst first; in short the worst and how many others there are."""
     if gpu.throttle is None:
         return units.UNKNOWN
-    return ", ".join(_THROTTLE_NAMES.get(reason, clean(reason)) for reason in gpu.throttle) or "·"
-
-
-def _throttle_short(gpu: Gpu) -> str:
-    """The worst reason, and how many others there are."""
-    reasons = sorted(gpu.throttle or (), key=lambda reason: reason in _HARMLESS)
-    if len(reasons) < 2:
-        return _throttle(gpu)
-    return f"{_THROTTLE_NAMES.get(reasons[0], clean(reasons[0]))} +{len(reasons) - 1}"
+    reasons = sorted(gpu.throttle, key=lambda reason: reason in _HARMLESS)
+    names = [_THROTTLE_NAMES.get(reason, clean(reason)) for reason in reasons]
+    return f"{names[0]} +{len(names) - 1}" if short and len(names) > 1 else ", ".join(names) or "·"
 
 
 def _throttle_role(gpu: Gpu) -> str:
