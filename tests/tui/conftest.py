@@ -19,7 +19,6 @@ from tuitrain.tui.theme import DARK
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.dashboard import Dashboard
 from tuitrain.tui.widgets.lines import Lines
-from tuitrain.tui.widgets.pane import Pane
 
 SIZES = [(80, 24), (120, 35), (200, 50)]
 
@@ -83,7 +82,7 @@ def shown(app: TuitrainApp) -> str:
     parts = [
         widget.text
         for widget in app.screen.walk_children()
-        if isinstance(widget, Lines | Pane) and widget.display and widget.region
+        if isinstance(widget, Lines) and widget.display and widget.region
     ]
     return "\n".join(parts)
 

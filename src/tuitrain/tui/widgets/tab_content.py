@@ -34,12 +34,13 @@ class LinesTab(TabContent):
     def __init__(self, make: Callable[[ViewState, int], list[Line]], id: str, *, follow: bool = False) -> None:
         super().__init__(id, follow=follow)
         self._make = make
+        self._lines = Lines()
 
     def compose(self) -> ComposeResult:
-        yield Lines()
+        yield self._lines
 
     def draw_state(self, state: ViewState) -> None:
-        self.query_one(Lines).show(self._make(state, self.app.size.width - 1))
+        self._lines.show(self._make(state, self.app.size.width - 1))
 
 
 @dataclass(frozen=True)
