@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from tuitrain.events.text import clean
 from tuitrain.plots.axes import Range
 from tuitrain.plots.model import STAR, ChartOptions, Curve, HeatMap, Level, Marker, Plot, Points
-from tuitrain.plots.terminal import fit_line, line_width, render
+from tuitrain.plots.terminal import fit, line, render, width
 from tuitrain.plots.text import LEAST_COLUMNS, LEAST_ROWS, chart_text, draw_text
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.text import plain
@@ -91,7 +91,7 @@ def test_names_of_wide_characters_and_control_codes_keep_the_lines_straight() ->
     curves = (replace(LOSS, name="損失の平均"), replace(LOSS, name="a\x1b[31mb\nc\u202e"))
     for columns in (24, 40, 80):
         lines = draw_text(Plot("損失\x07", "值", curves, note="\x1b]0;title\x07日本"), columns, 14)
-        assert {line_width(line) for line in lines} == {columns}
+        assert {width(line) for line in lines} == {columns}
         assert render(lines, color=False).replace("\n", "").isprintable()
 
 
@@ -144,7 +144,7 @@ def test_every_line_has_the_width_that_was_asked_for(
                 x_axis=axis, levels=(Level(1.0, "level", name),), clip=True, note=name)  # type: ignore[arg-type]  # fmt: skip
     lines = draw_text(plot, columns, rows, ChartOptions(log_x=log_x))
     assert len(lines) == rows
-    assert all(line_width(line) == columns for line in lines)
+    assert all(width(line) == columns for line in lines)
     assert all(clean(piece.text) == piece.text for line in lines for piece in line)
 
 
@@ -154,8 +154,6 @@ def test_what_is_too_small_is_blank() -> None:
 
 
 def test_a_line_is_cropped_at_a_cell_and_not_in_a_wide_character() -> None:
-    from tuitrain.plots.terminal import Piece
-
-    wide = (Piece("日本語", "title"), Piece("abc"))
-    assert [line_width(fit_line(wide, cells)) for cells in range(12)] == list(range(12))
-    assert cell_len(render([fit_line(wide, 4)], color=False).strip()) <= 4
+    wide = line("日本語", "abc")
+    assert [width(fit(wide, cells)) for cells in range(12)] == list(range(12))
+    assert cell_len(render([fit(wide, 4)], color=False).strip()) <= 4

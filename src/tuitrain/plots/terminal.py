@@ -1,15 +1,19 @@
-"""Lines of text whose pieces have roles, and the terminal's own sixteen colours for these roles."""
+"""Lines of text with roles: what every widget draws and what commands print, and a terminal's colours for the roles.
+
+A role names what a piece of text means (`quiet`, `warn`, `run0`); a palette turns it into a colour.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.color import ColorSystem
 from rich.style import Style
 
+from tuitrain.events.text import clean
 from tuitrain.plots.roles import RUN_COLOURS, run_role
 
 _HUES = ("cyan", "green", "magenta", "blue", "bright_cyan", "bright_magenta")
@@ -27,55 +31,76 @@ STYLES: dict[str, str] = {
 """The rich style of each role on a terminal whose background is not known."""
 
 
-class Piece(NamedTuple):
-    """A piece of a line. The role says what it means; a palette turns it into a colour."""
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of a line, inert whatever it is made of. action: what a click on it does, as an action of the screen."""
 
     text: str
     role: str = "text"
+    action: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.text.isprintable():
+            object.__setattr__(self, "text", clean(self.text))
 
 
-TextLine = tuple[Piece, ...]
+Line = tuple[Span, ...]
 
 
-def line_width(line: TextLine) -> int:
+def line(*parts: Span | str) -> Line:
+    """A line of spans; a plain string has the role `text`."""
+    return tuple(part if isinstance(part, Span) else Span(part) for part in parts)
+
+
+def width(of: Line) -> int:
     """Terminal cells of a line."""
-    return sum(cell_len(piece.text) for piece in line)
+    return sum(cell_len(span.text) for span in of)
 
 
-def fit_line(line: TextLine, cells: int) -> TextLine:
-    """The line at exactly this width: filled with blanks, or cropped with an ellipsis at its end."""
-    missing = cells - line_width(line)
-    if missing >= 0:
-        return (*line, Piece(" " * missing)) if missing else line
-    kept: list[Piece] = []
+def plain(of: Line) -> str:
+    """The text of a line without its roles."""
+    return "".join(span.text for span in of)
+
+
+def crop(of: Line, cells: int) -> Line:
+    """At most `cells` cells of a line; what was cut ends in an ellipsis."""
+    if width(of) <= cells:
+        return of
+    kept: list[Span] = []
     room = cells
-    for piece in line:
-        size = cell_len(piece.text)
-        if size >= room:
-            return (*kept, Piece(set_cell_size(piece.text, room - 1) + "…", piece.role)) if room > 0 else tuple(kept)
-        kept.append(piece)
-        room -= size
+    for span in of:
+        size = cell_len(span.text)
+        if size < room:
+            kept.append(span)
+            room -= size
+            continue
+        if room > 0:
+            kept.append(Span(set_cell_size(span.text, room - 1) + "…", span.role, span.action))
+        break
     return tuple(kept)
 
 
-def render(lines: Iterable[TextLine], color: bool) -> str:
+def fit(of: Line, cells: int) -> Line:
+    """The line at exactly this width: cropped, or filled with spaces."""
+    missing = cells - width(of)
+    return (*of, Span(" " * missing)) if missing > 0 else crop(of, cells)
+
+
+def render(lines: Iterable[Line], color: bool) -> str:
     """The lines as text without blanks at their ends, each ending in a newline.
 
     color: with the escape sequences of sixteen colours; without, the text holds no control codes but the newlines.
     """
     rows = []
-    for line in lines:
-        pieces = list(line)
-        while pieces and not pieces[-1].text.strip():
-            pieces.pop()
-        if pieces:
-            pieces[-1] = Piece(pieces[-1].text.rstrip(), pieces[-1].role)
-        rows.append("".join(_painted(piece) if color else piece.text for piece in pieces))
-    return "".join(f"{row}\n" for row in rows)
-
-
-def _painted(piece: Piece) -> str:
-    return _style(piece.role).render(piece.text, color_system=ColorSystem.STANDARD)
+    for spans in lines:
+        length = len(plain(spans).rstrip())
+        row = ""
+        for span in spans:
+            text = span.text[: max(length, 0)]
+            length -= len(span.text)
+            row += _style(span.role).render(text, color_system=ColorSystem.STANDARD) if color and text else text
+        rows.append(f"{row}\n")
+    return "".join(rows)
 
 
 @cache

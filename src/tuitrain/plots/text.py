@@ -21,7 +21,7 @@ from tuitrain.plots.event_markers import SIGNS, markers_by_column
 from tuitrain.plots.limits import Limits, limits, scaled
 from tuitrain.plots.model import ChartOptions, Curve, HeatMap, Plot
 from tuitrain.plots.strokes import BROKEN_SIGNS, stroke, uncrowded, walk
-from tuitrain.plots.terminal import Piece, TextLine, fit_line, line_width, render
+from tuitrain.plots.terminal import Line, Span, fit, render, width
 from tuitrain.plots.ticks import Tick, y_ticks
 from tuitrain.plots.x_scale import X_DOTS, XScale
 from tuitrain.runs import FloatArray
@@ -37,7 +37,7 @@ _GLYPH_EVERY = 24
 """Columns between the glyphs along a curve."""
 _BACKGROUND = " ·╌"
 """Signs that are no part of a curve."""
-_GAP = Piece("  ")
+_GAP = Span("  ")
 
 
 def chart_text(plot: Plot | HeatMap, columns: int, rows: int, color: bool, options: ChartOptions | None = None) -> str:
@@ -55,10 +55,10 @@ def without_focus(plot: Plot | HeatMap) -> Plot | HeatMap:
     return replace(plot, title=metric.label if plot.title == metric.title else plot.title, value="", markers=())
 
 
-def draw_text(plot: Plot | HeatMap, columns: int, rows: int, options: ChartOptions | None = None) -> list[TextLine]:
+def draw_text(plot: Plot | HeatMap, columns: int, rows: int, options: ChartOptions | None = None) -> list[Line]:
     """The chart with title, legend and axes, as `rows` lines of exactly `columns` terminal cells."""
     if columns < LEAST_COLUMNS or rows < LEAST_ROWS:
-        return [fit_line((), max(columns, 0))] * max(rows, 0)
+        return [fit((), max(columns, 0))] * max(rows, 0)
     if isinstance(plot, HeatMap):
         plot = replace(plot.as_plot, empty=plot.empty if not len(plot.x) else NO_MAP)
     if not plot.has_data:
@@ -79,7 +79,7 @@ def draw_text(plot: Plot | HeatMap, columns: int, rows: int, options: ChartOptio
     return [*head, *figure.lines()]
 
 
-def draw_canvas(plot: Plot, scale: XScale, y: Range, rows: int, options: ChartOptions) -> list[TextLine]:
+def draw_canvas(plot: Plot, scale: XScale, y: Range, rows: int, options: ChartOptions) -> list[Line]:
     """Only what lies between the axes, as `rows` lines of the width of the horizontal axis."""
     figure = _Figure(scale.columns, rows)
     _draw(figure, plot, scale, y, options)
@@ -144,7 +144,7 @@ class _Figure:
         self._chart.set_xlabel(X_TITLES[scale.name] + (", log" if scale.log else "") if named else None)
         self._size = [self.columns + gutter + 1, self.rows + 2 + named]
 
-    def lines(self) -> list[TextLine]:
+    def lines(self) -> list[Line]:
         """Draw, once, and return the rows from the top. Blank cells take the role of what is left of them."""
         self._chart.set_size(self._size)
         self._chart.build_plot()
@@ -159,7 +159,7 @@ class _Figure:
                     texts.append("")
                     roles.append(role)
                 texts[-1] += sign
-            found.append(tuple(Piece(text, role) for text, role in zip(texts, roles, strict=True) if text))
+            found.append(tuple(Span(text, role) for text, role in zip(texts, roles, strict=True) if text))
         return found
 
     def _write_signs(self) -> None:
@@ -252,48 +252,48 @@ def _row(value: float, axis: Range, rows: int) -> int:
     return int(_rows(np.array([value]), axis, rows)[0])
 
 
-def _head(plot: Plot, shown: Limits, columns: int, most: int) -> list[TextLine]:
+def _head(plot: Plot, shown: Limits, columns: int, most: int) -> list[Line]:
     """Title, newest value and legend, in at most so many lines; a legend entry that does not fit is left out."""
-    title = [Piece(clean(plot.title), "title"), *([Piece(f" {clean(plot.value)}", "value")] if plot.value else [])]
-    lines: list[TextLine] = [fit_line(tuple(title), min(line_width(tuple(title)), columns))]
+    title = [Span(clean(plot.title), "title"), *([Span(f" {clean(plot.value)}", "value")] if plot.value else [])]
+    lines: list[Line] = [fit(tuple(title), min(width(tuple(title)), columns))]
     for entry in _legend(plot, shown):
-        entry = fit_line(entry, min(line_width(entry), columns))
-        if line_width(lines[-1]) + len(_GAP.text) + line_width(entry) <= columns:
+        entry = fit(entry, min(width(entry), columns))
+        if width(lines[-1]) + len(_GAP.text) + width(entry) <= columns:
             lines[-1] = (*lines[-1], _GAP, *entry)
         elif len(lines) < most:
             lines.append(entry)
     if plot.note and len(lines) < most:
-        lines.append((Piece(clean(plot.note), "quiet"),))
-    return [fit_line(line, columns) for line in lines]
+        lines.append((Span(clean(plot.note), "quiet"),))
+    return [fit(line, columns) for line in lines]
 
 
-def _legend(plot: Plot, limits: Limits) -> Iterable[TextLine]:
+def _legend(plot: Plot, limits: Limits) -> Iterable[Line]:
     """An entry for everything that has a sign: curves, points, levels, what is not shown, marks."""
 
-    def entry(sign: str, role: str, name: str) -> TextLine:
-        return Piece(sign, role), Piece(f" {clean(name)}", "quiet")
+    def entry(sign: str, role: str, name: str) -> Line:
+        return Span(sign, role), Span(f" {clean(name)}", "quiet")
 
     for curve in sorted(plot.curves, key=lambda curve: (curve.order, curve.role)):
         if curve.name:
             yield entry(curve.glyph or "─", curve.role, curve.name)
     shown = [points for points in plot.points if len(points.x)]
     yield from (entry(points.glyph, points.role, points.name) for points in shown if points.name)
-    if unnamed := [Piece(points.glyph, points.role) for points in shown if not points.name]:
-        yield (*unnamed, Piece(" validation", "quiet"))
+    if unnamed := [Span(points.glyph, points.role) for points in shown if not points.name]:
+        yield (*unnamed, Span(" validation", "quiet"))
     yield from (entry("╌", level.role, level.name) for level in plot.levels if level.name)
     if plot.log:
-        yield (Piece("log", "quiet"),)
+        yield (Span("log", "quiet"),)
     for count, where in ((limits.above, "above"), (limits.below, "below")):
         if count:
-            yield (Piece(f"{count:,} {where} the axis", "quiet"),)
+            yield (Span(f"{count:,} {where} the axis", "quiet"),)
     for marker in {marker.kind: marker for marker in plot.markers}.values():
         yield entry(SIGNS[marker.kind], marker.role, marker.kind)
 
 
-def _without_data(plot: Plot, columns: int, rows: int) -> list[TextLine]:
+def _without_data(plot: Plot, columns: int, rows: int) -> list[Line]:
     """The title, and why there is nothing to draw in the middle."""
     sentence = textwrap.wrap(clean(plot.empty), columns - 4)[: rows - 2]
     above = (rows - 1 - len(sentence)) // 2
     body = [*[""] * above, *(f"{' ' * ((columns - len(row)) // 2)}{row}" for row in sentence)]
-    lines = [(Piece(clean(plot.title), "title"),), *((Piece(row, "quiet"),) for row in body)]
-    return [fit_line(line, columns) for line in [*lines, *[()] * (rows - len(lines))]]
+    lines = [(Span(clean(plot.title), "title"),), *((Span(row, "quiet"),) for row in body)]
+    return [fit(line, columns) for line in [*lines, *[()] * (rows - len(lines))]]

@@ -6,11 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rich.color import ColorSystem
-
 from tuitrain.plots.axes import XAxis
 from tuitrain.plots.model import ChartOptions, Plot
 from tuitrain.plots.panels import OVERVIEW, panel_of
+from tuitrain.plots.terminal import render
 from tuitrain.runs import RunDirectory, RunHistory, derive_status, drain
 from tuitrain.runs.follow import LogFollower
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, arrange
@@ -19,7 +18,6 @@ from tuitrain.tui.content.headline import header
 from tuitrain.tui.content.tabs import alert_count, alerts
 from tuitrain.tui.layouts import Sizes
 from tuitrain.tui.text import Line, Span, crop, line
-from tuitrain.tui.theme import terminal_palette
 from tuitrain.tui.view_state import RunView, ViewState
 
 MOST_ROWS = 16
@@ -44,13 +42,7 @@ def render_frame(
     plotext: whether plotext draws the charts, not the rasteriser.
     """
     state = ViewState([view_of(run, index) for index, run in enumerate(runs)], x=x, smoothing=smoothing)
-    palette = terminal_palette(color)
-    system = ColorSystem.STANDARD if color else None
-    rows = [
-        "".join(palette[span.role].render(span.text, color_system=system) for span in _stripped(each))
-        for each in frame_lines(state, width, height, color, panels, plotext)
-    ]
-    return "\n".join(rows) + "\n"
+    return render(frame_lines(state, width, height, color, panels, plotext), color)
 
 
 def view_of(run: RunDirectory | RunHistory, index: int) -> RunView:
@@ -90,13 +82,3 @@ def frame_lines(
     if alert_count(state):
         lines += [(), *(crop(each, width) for each in (line(Span(" Alerts", "title")), *alerts(state, width)))]
     return lines
-
-
-def _stripped(of: Line) -> Line:
-    """A line without the spaces at its end."""
-    spans = list(of)
-    while spans and not spans[-1].text.strip():
-        spans.pop()
-    if spans:
-        spans[-1] = Span(spans[-1].text.rstrip(), spans[-1].role)
-    return tuple(spans)

@@ -1,72 +1,16 @@
-"""Lines of text with roles: what every widget draws and what `watch --once` prints.
-
-A role names what a piece of text means (`quiet`, `warn`, `run0`); the palette of the theme turns it into a colour.
-"""
+"""Lines of text with roles, laid out: aligned, spread, joined and wrapped."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 from tuitrain.events.text import clean
+from tuitrain.plots.terminal import Line, Span, crop, fit, line, plain, width
 
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A piece of a line, inert whatever it is made of. action: what a click on it does, as an action of the screen."""
-
-    text: str
-    role: str = "text"
-    action: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.text.isprintable():
-            object.__setattr__(self, "text", clean(self.text))
-
-
-Line = tuple[Span, ...]
-
-
-def line(*parts: Span | str) -> Line:
-    """A line of spans; a plain string has the role `text`."""
-    return tuple(part if isinstance(part, Span) else Span(part) for part in parts)
-
-
-def width(of: Line) -> int:
-    """Terminal cells of a line."""
-    return sum(cell_len(span.text) for span in of)
-
-
-def plain(of: Line) -> str:
-    """The text of a line without its roles."""
-    return "".join(span.text for span in of)
-
-
-def crop(of: Line, cells: int) -> Line:
-    """At most `cells` cells of a line; what was cut ends in an ellipsis."""
-    if width(of) <= cells:
-        return of
-    kept: list[Span] = []
-    room = cells
-    for span in of:
-        size = cell_len(span.text)
-        if size < room:
-            kept.append(span)
-            room -= size
-            continue
-        if room > 0:
-            kept.append(Span(set_cell_size(span.text, room - 1) + "…", span.role, span.action))
-        break
-    return tuple(kept)
-
-
-def fit(of: Line, cells: int) -> Line:
-    """The line at exactly this width: cropped, or filled with spaces."""
-    missing = cells - width(of)
-    return (*of, Span(" " * missing)) if missing > 0 else crop(of, cells)
+__all__ = ["Line", "Span", "align", "crop", "fit", "join", "line", "plain", "spread", "width", "wrap"]
 
 
 def align(text: str, cells: int, right: bool = False) -> str:

@@ -127,7 +127,7 @@ def _canvas(
     scale = XScale(plot.x_axis, shown.x, columns - gutter, shown.log_x)
     plot = uncrowded(plot, x, scale.columns)
     if options.plotext:
-        drawn = [tuple(Span(*piece) for piece in cells) for cells in draw_canvas(plot, scale, shown.y, rows, options)]
+        drawn = draw_canvas(plot, scale, shown.y, rows, options)
     else:
         canvas = Canvas(scale.columns, rows)
         for position, _ in ticks:
