@@ -250,3 +250,14 @@ def test_the_legend_can_be_left_to_the_figure() -> None:
     axes = figure.add_subplot()
     draw(axes, LOSS, legend=False)
     assert axes.get_legend() is None
+
+
+def test_in_a_zoom_nothing_out_of_sight_is_named() -> None:
+    later = Curve(STEPS + 100, STEPS, "level", "ends at 2", forecast=True)
+    plot = replace(LOSS, curves=(*LOSS.curves, later), levels=(), markers=())
+    assert legend_of(drawn(plot, ChartOptions(zoom=Range(60.0, 90.0)))) == ["raw", "smooth 0.9"]
+
+
+def test_a_rounded_end_of_the_range_hides_no_point() -> None:
+    axes = drawn(one_curve(np.full(50, np.float32(0.003), dtype=np.float32), from_zero=True))
+    assert not axes.texts

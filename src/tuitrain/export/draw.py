@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import NullLocator
 
 from tuitrain.analysis.decimate import m4, pixel
-from tuitrain.analysis.limits import LARGEST, SMALLEST, drawable
+from tuitrain.analysis.limits import SMALLEST, drawable
 from tuitrain.analysis.metrics import BY_KEY
 from tuitrain.export.style import curve_colour, font, grey, ink, pale, run_marker, run_style, tick_label, tick_text
 from tuitrain.plots.axes import X_TITLES, Range, XAxis
@@ -27,6 +27,8 @@ from tuitrain.runs import FloatArray
 PIXEL_COLUMNS = 2000
 """More columns than a panel has at any usual resolution, so that decimation cannot be seen."""
 _MOST_CROSSES = 500
+_MOST_ROWS = 4
+"""Of a legend between the curves, before it has two columns."""
 _MOST_IN_SECOND_AXIS = 1e15
 _PADDING = 0.015
 """Room to the left and to the right of the data, as a share of the axis."""
@@ -60,8 +62,8 @@ def draw(axes: Axes, plot: Plot | HeatMap, options: ChartOptions | None = None, 
     if reason:
         axes.text(0.5, 0.5, textwrap.fill(reason, 40), transform=axes.transAxes, ha="center", va="center",
                   color=grey(), fontsize=font(9))  # fmt: skip
+        axes.set_xticks([])
         axes.set_yticks([])
-        axes.grid(False)
     elif isinstance(plot, HeatMap):
         _draw_map(axes, plot, options)
     else:
@@ -93,7 +95,7 @@ def _y_label(plot: Plot) -> str:
 def _reason_for_no_data(plot: Plot | HeatMap) -> str:
     """Why there is nothing to draw; empty where there is something."""
     arrays = [plot.values.ravel()] if isinstance(plot, HeatMap) else [part.y for part in plot.data]
-    if any((np.abs(values) <= LARGEST).any() for values in arrays):
+    if any(np.isfinite(drawable(values)).any() for values in arrays):
         return ""
     metric = BY_KEY.get(plot.metric) if isinstance(plot, Plot) else None
     title = metric.title if metric is not None else plot.title
@@ -109,7 +111,7 @@ def _draw_plot(axes: Axes, plot: Plot, options: ChartOptions) -> None:
     _set_x(axes, plot.x_axis, shown, padded=options.zoom is None)
     _set_y(axes, plot, shown.y)
     drawn = [_draw_curve(axes, plot, curve, shown, number) for number, curve in _by_order(plot.curves)]
-    drawn += [_draw_points(axes, points, values) for points in plot.points]
+    drawn += [_draw_points(axes, points, shown, plot.log) for points in plot.points]
     _draw_non_finite(axes, plot, values)
     _draw_lines(axes, plot, shown)
     _draw_events(axes, plot, values)
@@ -170,7 +172,7 @@ def _draw_curve(axes: Axes, plot: Plot, curve: Curve, shown: Limits, number: int
             zorder = 2.0
     if len(x) == 1:
         style |= {"marker": "o", "markersize": 4}
-    axes.plot(x, y, label=curve.name or "_", zorder=zorder + number / 1000, **style)
+    axes.plot(x, y, label=curve.name if curve.name and len(x) else "_", zorder=zorder + number / 1000, **style)
     if curve.std is not None:
         part = slice(*visible(curve.x, shown.x.values(shown.log_x)))
         low, high = (edge.y[part] for edge in curve.band)
@@ -183,8 +185,9 @@ def _reduced(curve: Curve, shown: Limits) -> tuple[FloatArray, FloatArray]:
 
     A gap (nan, inf) stays a gap, as one nan.
     """
-    values = shown.x.values(shown.log_x)
-    first, stop = visible(curve.x, values)
+    first, stop = visible(curve.x, shown.x.values(shown.log_x))
+    if first == stop and (first == 0 or stop == len(curve.x)):
+        return np.empty(0), np.empty(0)
     first = max(first - 1, int(np.searchsorted(curve.x, 0.0, "right")) if shown.log_x else 0)
     part = slice(first, stop + 1)
     x, y = curve.x[part], drawable(curve.y[part].astype(np.float64))
@@ -199,17 +202,18 @@ def _reduced(curve: Curve, shown: Limits) -> tuple[FloatArray, FloatArray]:
     return x[rows], np.where(finite[rows], y[rows], np.nan)
 
 
-def _draw_points(axes: Axes, points: Points, values: Range) -> FloatArray:
-    """Draw single points: the validation of one run as stars, of several with the marker of each."""
-    part = slice(*visible(points.x, values))
-    x, y = points.x[part], drawable(points.y[part])
-    y = np.where(np.isfinite(y), y, np.nan)
+def _draw_points(axes: Axes, points: Points, shown: Limits, log: bool) -> FloatArray:
+    """Draw single points in the range: the validation of one run as stars, of several with the marker of each."""
+    part = slice(*visible(points.x, shown.x.values(shown.log_x)))
+    x, y, bounds = points.x[part], points.y[part], shown.y.values(log)
+    inside = (y >= bounds.low) & (y <= bounds.high)
+    x, y = x[inside], y[inside]
     run = run_of(points)
     style: dict[str, Any] = {"marker": "*", "s": 48, "color": curve_colour(1), "edgecolors": axes.get_facecolor()}
     if run is not None:
-        style = {"marker": run_marker(run), "s": 16, "color": curve_colour(run), "linewidths": 0}
+        style = {"marker": run_marker(run), "s": 14, "color": curve_colour(run), "linewidths": 0}
     if len(x):
-        axes.scatter(x, y, zorder=5, label=points.name or "_", **{"linewidths": 0.5, **style})
+        axes.scatter(x, y, zorder=5, clip_on=False, label=points.name or "_", **{"linewidths": 0.5, **style})
     return np.column_stack((x, y))
 
 
@@ -371,9 +375,11 @@ def place_legend(axes: Axes) -> None:
     titles = [each for each in axes.findobj(Text) if title and each.get_text() == title and not each.get_rotation()]
     extent = legend.get_window_extent()
     if extent.x0 < axes.get_window_extent().x0 or any(extent.overlaps(each.get_window_extent()) for each in titles[:1]):
+        texts = legend.get_texts()
         legend = axes.legend(
-            *axes.get_legend_handles_labels(), loc="best", fontsize=legend.get_texts()[0].get_fontsize(), frameon=True,
-            facecolor=axes.get_facecolor(), framealpha=0.75, edgecolor="none",
+            *axes.get_legend_handles_labels(), loc="best", fontsize=texts[0].get_fontsize(), frameon=True,
+            ncols=1 if len(texts) <= _MOST_ROWS else 2, columnspacing=1.0, facecolor=axes.get_facecolor(),
+            framealpha=0.75, edgecolor="none",
         )  # fmt: skip
     for text in list(axes.texts):
         if legend.get_window_extent().overlaps(text.get_window_extent()):

@@ -75,7 +75,10 @@ def limits(plot: Plot, options: ChartOptions | None = None, kept: Limits | None 
             inner += _within(each, whole, fences, plot.log)
         low, high = min(inner), max(inner)
     y = _y_range(plot, low, high, kept.y if kept else None, options.zoom is not None)
-    above, below = (0, 0) if y.low <= bottom and top <= y.high else _count_beyond(plot, values, y)
+    # The ends of the range are rounded.
+    slack = SMALLEST_SHARE * y.span
+    beyond = bottom < y.low - slack or y.high + slack < top
+    above, below = _count_beyond(plot, values, y) if beyond else (0, 0)
     return Limits(x, y, above, below, log_x)
 
 
