@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import shutil
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
     from tuitrain.config import RunConfig
+    from tuitrain.launch.local import Label
     from tuitrain.runs import RunDirectory
     from tuitrain.tui.settings import Found
 
@@ -33,8 +38,6 @@ COMMAND_KEY = "tuitrain.command"
 
 
 def _check_name(name: str | None) -> str | None:
-    import re
-
     from tuitrain.config.run_config import NAME_PATTERN
 
     if name is not None and not re.fullmatch(NAME_PATTERN, name):
@@ -111,33 +114,38 @@ def launch(
     and may write events there.
     """
     from tuitrain.launch import LaunchError
+    from tuitrain.launch.local import Label
+    from tuitrain.runs import runs_directory
 
-    _one_way([("--detach", detach), ("--foreground", foreground), ("--watch", watch), ("--dry-run", dry_run),
-              ("--smoke", smoke)])  # fmt: skip
+    ways = {"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run, "--smoke": smoke}
+    if len(_given(ways)) > 1:
+        raise typer.BadParameter(f"{' and '.join(_given(ways))} exclude each other.")
     if watch and not is_terminal():
         raise LaunchError("--watch needs a terminal; without one the run is followed as plain lines.")
     settings = None
     if not (dry_run or smoke):
         settings = dashboard_settings(detach=detach, foreground=foreground, as_json=as_json)
-    command = ctx.meta.get(COMMAND_KEY)
+    command, directory = ctx.meta.get(COMMAND_KEY), runs_directory(runs_dir)
     if command is not None:
-        only_ours = [("--dry-run", dry_run), ("--smoke", smoke), ("--gpus", gpus), ("--strategy", strategy)]
-        refused = [flag for flag, given in only_ours if given]
-        run, process = _start_wrapped(command, preset, name, tag, note, runs_dir, refused)
+        engine_only = {"--dry-run": dry_run, "--smoke": smoke, "--gpus": gpus, "--strategy": strategy}
+        if preset is not None and command:
+            raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
+        if _given(engine_only):
+            flags = " and ".join(_given(engine_only))
+            raise LaunchError(f"{flags}: only for the engine's own configurations, not for a command.")
+        run, process = _start_external(command, Label(name or "", tag or [], note or []), directory)
     else:
         config = _configuration(ctx, preset, with_strategy(overrides, strategy), name)
         if dry_run:
-            return _dry_run(config, gpus, runs_dir, as_json, force)
+            return _dry_run(config, gpus, directory, as_json, force)
         if smoke:
             return _smoke(config, gpus, as_json, force)
-        run, process = _start(config, gpus, tag, note, runs_dir, force)
+        run, process = _start(config, Label(config.name, tag or [], note or []), directory, gpus, force)
     return attend(run, process, settings, detach=detach, foreground=foreground, as_json=as_json)
 
 
-def _one_way(flags: list[tuple[str, bool]]) -> None:
-    given = [flag for flag, is_set in flags if is_set]
-    if len(given) > 1:
-        raise typer.BadParameter(f"{' and '.join(given)} exclude each other.")
+def _given(flags: dict[str, Any]) -> list[str]:
+    return [flag for flag, value in flags.items() if value]
 
 
 def _configuration(ctx: typer.Context, preset: str | None, overrides: list[str], name: str | None) -> RunConfig:
@@ -146,54 +154,31 @@ def _configuration(ctx: typer.Context, preset: str | None, overrides: list[str],
 
     if preset is None:
         raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
-    named = [f"name={name}"] if name else []
-    return with_absolute_paths(load_config(preset, [*overrides, *named]))
+    return with_absolute_paths(load_config(preset, [*overrides, *([f"name={name}"] if name else [])]))
 
 
 def _start(
-    config: RunConfig,
-    gpus: int | None,
-    tags: list[str] | None,
-    notes: list[str] | None,
-    runs_dir: Path | None,
-    force: bool,
+    config: RunConfig, label: Label, directory: Path, gpus: int | None, force: bool
 ) -> tuple[RunDirectory, Popen[bytes]]:
     from tuitrain.launch.detached import start_run
-    from tuitrain.launch.local import Label
-    from tuitrain.runs import runs_directory
 
-    label = Label(config.name, tags or [], notes or [])
-    started = start_run(config, runs_directory(runs_dir), label, gpus=gpus, force=force)
+    started = start_run(config, directory, label, gpus=gpus, force=force)
     if started.note:
         say(started.note)
     return started.run, started.process
 
 
-def _start_wrapped(
-    command: list[str],
-    preset: str | None,
-    name: str | None,
-    tags: list[str] | None,
-    notes: list[str] | None,
-    runs_dir: Path | None,
-    refused: list[str],
-) -> tuple[RunDirectory, Popen[bytes]]:
-    import shutil
-
+def _start_external(command: list[str], label: Label, directory: Path) -> tuple[RunDirectory, Popen[bytes]]:
     from tuitrain.launch import LaunchError
-    from tuitrain.launch.local import Label, start, starting, wrapped_command
-    from tuitrain.runs import create_run_directory, runs_directory
+    from tuitrain.launch.local import start, starting, wrapped_command
+    from tuitrain.runs import create_run_directory
 
     if not command:
         raise LaunchError("There is no command after `--`.")
-    if preset is not None:
-        raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
-    if refused:
-        raise LaunchError(f"{' and '.join(refused)}: only for the engine's own configurations, not for a command.")
     if shutil.which(command[0]) is None:
         raise LaunchError(f"{command[0]}: no such command.", exit_code=3)
-    label = Label(name or Path(command[0]).stem, tags or [], notes or [])
-    run = create_run_directory(runs_directory(runs_dir).absolute(), label.name)
+    label = replace(label, name=label.name or Path(command[0]).stem)
+    run = create_run_directory(directory.absolute(), label.name)
     with starting(run):
         return run, start(run, wrapped_command(run, command), label)
 
@@ -287,20 +272,18 @@ def _watch(run: RunDirectory, settings: Found) -> None:
     raise typer.Exit(code)
 
 
-def _dry_run(config: RunConfig, gpus: int | None, runs_dir: Path | None, as_json: bool, force: bool) -> None:
-    import shlex
-
+def _dry_run(config: RunConfig, gpus: int | None, directory: Path, as_json: bool, force: bool) -> None:
     from tuitrain.launch import preflight
     from tuitrain.launch.local import train_command
     from tuitrain.launch.machine import find_machine, training_device
     from tuitrain.launch.plan import make_plan
     from tuitrain.launch.plan_view import plan_json, plan_rows
-    from tuitrain.runs import RunDirectory, runs_directory
+    from tuitrain.runs import RunDirectory
 
     # The memory fit is part of what is printed, and only then a reason to fail, as the launch would.
     machine, processes = find_machine(), preflight.check(config, gpus=gpus, force=True)
     plan = make_plan(config, training_device(config, machine), gpus=processes.count)
-    run = RunDirectory(runs_directory(runs_dir).absolute() / f"{config.name}-YYYYMMDD-HHMMSS-XXXX")
+    run = RunDirectory(directory.absolute() / f"{config.name}-YYYYMMDD-HHMMSS-XXXX")
     command = train_command(run, processes=processes.count)
     if as_json:
         print_json(plan_json(plan) | {"command": command})
@@ -314,8 +297,6 @@ def _dry_run(config: RunConfig, gpus: int | None, runs_dir: Path | None, as_json
 
 
 def _smoke(config: RunConfig, gpus: int | None, as_json: bool, force: bool) -> None:
-    from dataclasses import asdict
-
     from tuitrain.launch import preflight
     from tuitrain.launch.smoke import Check, run_smoke
 
