@@ -10,6 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from tuitrain.accounting.budget import BudgetTime
+from tuitrain.launch.doctor import Finding
+from tuitrain.launch.smoke import Check
+
 Number = float | Literal["nan", "inf", "-inf"] | None
 Status = Literal["starting", "running", "stalled", "completed", "stopped", "failed", "crashed", "unknown"]
 RunId = Annotated[str, Field(description="name of the run directory")]
@@ -143,20 +147,11 @@ class Started(_Object):
     exit_code: int | None = None
 
 
-class SmokeCheck(_Object):
-    """A line of the smoke test."""
-
-    name: str
-    ok: bool
-    detail: str
-    seconds: float | None
-
-
 class Smoke(_Object):
     """The smoke test. kept: the directory of a run that failed."""
 
     ok: bool
-    checks: list[SmokeCheck]
+    checks: list[Check]
     kept: str | None
 
 
@@ -241,15 +236,6 @@ class Device(_Object):
     peak_tflops: float | None
 
 
-class Time(_Object):
-    """The time to the token budget."""
-
-    tokens: int
-    tokens_per_sec: float
-    seconds: float
-    gpu_hours: float
-
-
 class Plan(_Object):
     """What a configuration costs. Of `launch --dry-run` also the command."""
 
@@ -279,7 +265,7 @@ class Plan(_Object):
     would_fit: list[Change]
     would_fit_on_more: list[Change]
     mfu: float
-    time: Time | None
+    time: BudgetTime | None
     config: dict[str, Any]
     """See `tuitrain schema config`."""
     command: list[str] | None = None
@@ -295,15 +281,6 @@ class Preset(_Object):
     parameters: Parameters | None
     memory_bytes: MemoryBytes | None
     fits: bool | None
-
-
-class Finding(_Object):
-    """A line of the examination."""
-
-    level: Literal["ok", "warn", "missing"]
-    name: str
-    detail: str
-    advice: str
 
 
 OUTPUTS: dict[str, Any] = {
