@@ -15,13 +15,12 @@ from numpy.typing import ArrayLike
 
 from tuitrain.analysis.decimate import IndexArray, pixel
 from tuitrain.analysis.metrics import metric_of
-from tuitrain.events.text import clean
 from tuitrain.plots.axes import X_TITLES, Range
 from tuitrain.plots.event_markers import SIGNS, markers_by_column
 from tuitrain.plots.limits import Limits, limits, scaled
 from tuitrain.plots.model import ChartOptions, Curve, HeatMap, Plot
 from tuitrain.plots.strokes import BROKEN_SIGNS, stroke, uncrowded, walk
-from tuitrain.plots.terminal import Line, Span, fit, render, width
+from tuitrain.plots.terminal import Line, Span, crop, fit, line, render, width
 from tuitrain.plots.ticks import Tick, y_ticks
 from tuitrain.plots.x_scale import X_DOTS, XScale
 from tuitrain.runs import FloatArray
@@ -67,7 +66,7 @@ def draw_text(plot: Plot | HeatMap, columns: int, rows: int, options: ChartOptio
     # Nothing is added to this text: the axes end where the data end.
     plot = replace(plot, growing=False)
     shown = limits(plot, options)
-    head = _head(plot, shown, columns, max(1, rows // 4))
+    head = _head(plot, shown, columns, (rows - 3) // 3)
     named = rows >= _ROWS_WITH_NAME
     canvas_rows = rows - len(head) - 2 - named
     ticks = _y_ticks(plot, shown.y, canvas_rows)
@@ -253,25 +252,27 @@ def _row(value: float, axis: Range, rows: int) -> int:
 
 
 def _head(plot: Plot, shown: Limits, columns: int, most: int) -> list[Line]:
-    """Title, newest value and legend, in at most so many lines; a legend entry that does not fit is left out."""
-    title = [Span(clean(plot.title), "title"), *([Span(f" {clean(plot.value)}", "value")] if plot.value else [])]
-    lines: list[Line] = [fit(tuple(title), min(width(tuple(title)), columns))]
+    """Title, newest value and legend, in at most so many lines; `…` where entries of the legend do not fit."""
+    title = line(Span(plot.title, "title"), Span(f" {plot.value}" if plot.value else "", "value"))
+    lines = [crop(title, columns)]
     for entry in _legend(plot, shown):
-        entry = fit(entry, min(width(entry), columns))
         if width(lines[-1]) + len(_GAP.text) + width(entry) <= columns:
             lines[-1] = (*lines[-1], _GAP, *entry)
         elif len(lines) < most:
-            lines.append(entry)
+            lines.append(crop(entry, columns))
+        else:
+            lines[-1] = (*crop(lines[-1], columns - 2), Span(" …", "quiet"))
+            break
     if plot.note and len(lines) < most:
-        lines.append((Span(clean(plot.note), "quiet"),))
-    return [fit(line, columns) for line in lines]
+        lines.append(line(Span(plot.note, "quiet")))
+    return [fit(each, columns) for each in lines]
 
 
 def _legend(plot: Plot, limits: Limits) -> Iterable[Line]:
     """An entry for everything that has a sign: curves, points, levels, what is not shown, marks."""
 
     def entry(sign: str, role: str, name: str) -> Line:
-        return Span(sign, role), Span(f" {clean(name)}", "quiet")
+        return line(Span(sign, role), Span(f" {name}", "quiet"))
 
     for curve in sorted(plot.curves, key=lambda curve: (curve.order, curve.role)):
         if curve.name:
@@ -279,21 +280,21 @@ def _legend(plot: Plot, limits: Limits) -> Iterable[Line]:
     shown = [points for points in plot.points if len(points.x)]
     yield from (entry(points.glyph, points.role, points.name) for points in shown if points.name)
     if unnamed := [Span(points.glyph, points.role) for points in shown if not points.name]:
-        yield (*unnamed, Span(" validation", "quiet"))
+        yield line(*unnamed, Span(" validation", "quiet"))
     yield from (entry("╌", level.role, level.name) for level in plot.levels if level.name)
     if plot.log:
-        yield (Span("log", "quiet"),)
+        yield line(Span("log", "quiet"))
     for count, where in ((limits.above, "above"), (limits.below, "below")):
         if count:
-            yield (Span(f"{count:,} {where} the axis", "quiet"),)
+            yield line(Span(f"{count:,} {where} the axis", "quiet"))
     for marker in {marker.kind: marker for marker in plot.markers}.values():
         yield entry(SIGNS[marker.kind], marker.role, marker.kind)
 
 
 def _without_data(plot: Plot, columns: int, rows: int) -> list[Line]:
     """The title, and why there is nothing to draw in the middle."""
-    sentence = textwrap.wrap(clean(plot.empty), columns - 4)[: rows - 2]
+    sentence = textwrap.wrap(plot.empty, columns - 4)[: rows - 2]
     above = (rows - 1 - len(sentence)) // 2
     body = [*[""] * above, *(f"{' ' * ((columns - len(row)) // 2)}{row}" for row in sentence)]
-    lines = [(Span(clean(plot.title), "title"),), *((Span(row, "quiet"),) for row in body)]
-    return [fit(line, columns) for line in [*lines, *[()] * (rows - len(lines))]]
+    lines = [line(Span(plot.title, "title")), *(line(Span(row, "quiet")) for row in body)]
+    return [fit(each, columns) for each in [*lines, *[()] * (rows - len(lines))]]
