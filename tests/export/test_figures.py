@@ -115,9 +115,9 @@ def test_tokens_stand_against_the_budget_with_the_share(analysis: Figure) -> Non
 
 
 def test_utilisation_and_throughput_have_their_means(analysis: Figure) -> None:
-    found = panels(analysis)
-    assert legend_of(found["Model FLOPs utilisation"]) == ["mean 0.8 %"]
-    assert legend_of(found["Throughput"]) == ["mean 400 k tok/s"]
+    axes = panels(analysis)
+    assert legend_of(axes["Model FLOPs utilisation"]) == ["mean 0.8 %"]
+    assert legend_of(axes["Throughput"]) == ["mean 400 k tok/s"]
 
 
 def test_memory_shows_what_is_allocated_its_peak_and_the_capacity(analysis: Figure) -> None:
@@ -128,17 +128,17 @@ def overlaps(figure: Figure) -> list[str]:
     """Panels in which the title and the legend, or a note and the edge, run into each other."""
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    found = []
+    overlapping = []
     for title, axes in panels(figure).items():
         legend, frame = axes.get_legend(), axes.get_window_extent(renderer)
         box = axes._left_title.get_window_extent(renderer)  # type: ignore[attr-defined]
         if legend is not None and box.overlaps(legend.get_window_extent(renderer)):
-            found.append(f"{title}: legend")
+            overlapping.append(f"{title}: legend")
         for text in axes.texts:
             extent = text.get_window_extent(renderer)
             if extent.x0 < frame.x0 or extent.x1 > frame.x1 + 1:
-                found.append(f"{title}: {text.get_text()}")
-    return found
+                overlapping.append(f"{title}: {text.get_text()}")
+    return overlapping
 
 
 def hard_case() -> RunHistory:
@@ -175,7 +175,7 @@ def test_superseded_steps_are_dimmed_and_nan_is_marked() -> None:
         assert (np.diff(line.get_xdata()) >= 0).all()
 
 
-def test_an_unknown_peak_is_said_and_what_was_achieved_is_shown() -> None:
+def test_without_a_peak_the_achieved_compute_is_shown_with_the_reason() -> None:
     axes = panels(analysis_figure(hard_case(), "hard"))["Achieved compute"]
     text = " ".join(words(axes).split())
     assert "MFU n/a: the peak of Genuine Processor" in text
@@ -191,7 +191,7 @@ def test_a_spike_does_not_flatten_the_curve_and_is_counted() -> None:
     assert "1 point above the range" in words(axes)
 
 
-def test_one_point_is_seen() -> None:
+def test_one_point_has_a_marker() -> None:
     history = RunHistory()
     history.absorb([Step(step=1, tokens=10, loss=2.0, lr=1e-3, tokens_per_sec=5.0, mfu=0.1, mem_peak_gb=1.0)])
     for title, axes in panels(analysis_figure(history, "a")).items():
@@ -199,7 +199,7 @@ def test_one_point_is_seen() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -1.0, None])
-def test_strange_and_missing_values_are_survived(value: float | None) -> None:
+def test_unusual_and_missing_values_raise_nothing(value: float | None) -> None:
     history = RunHistory()
     history.absorb(
         Step(step=step, loss=value, lr=value, tokens_per_sec=value, mfu=value, tflops=value, mem_peak_gb=value)
@@ -230,7 +230,7 @@ def test_a_constant_series_is_drawn_without_a_warning(value: float) -> None:
         figure.canvas.draw()
 
 
-def test_what_is_not_recorded_is_said_in_its_panel() -> None:
+def test_a_panel_without_data_has_the_reason() -> None:
     history = RunHistory()
     history.absorb([Step(step=1, loss=2.0), Step(step=2, loss=1.0)])
     text = " ".join(words(analysis_figure(history, "a")).split())
@@ -244,9 +244,9 @@ def test_what_is_not_recorded_is_said_in_its_panel() -> None:
 def test_every_axis_can_be_drawn(tmp_path: Path, axis: str, label: str) -> None:
     run, history = pair(tmp_path)
     figure = analysis_figure(history, run.run_id, axis)  # type: ignore[arg-type]
-    found = {title: axes.get_xlabel() for title, axes in panels(figure).items()}
-    assert found.pop("Tokens") == ("step" if axis == "tokens" else label)
-    assert set(found.values()) == {label}
+    labels = {title: axes.get_xlabel() for title, axes in panels(figure).items()}
+    assert labels.pop("Tokens") == ("step" if axis == "tokens" else label)
+    assert set(labels.values()) == {label}
 
 
 def test_very_many_steps_are_few_points_and_no_spike_is_lost() -> None:
@@ -269,7 +269,7 @@ def three(tmp_path: Path) -> list[tuple[RunDirectory, RunHistory]]:
     ]
 
 
-def test_the_comparison_overlays_every_run_and_tells_the_outcome(tmp_path: Path) -> None:
+def test_the_comparison_has_a_curve_of_every_run_and_a_table_of_outcomes(tmp_path: Path) -> None:
     runs = [(history.run.name if history.run else "", history) for _, history in three(tmp_path)]
     figure = comparison_figure(runs, "tokens")
     assert list(panels(figure)) == ["Training loss", "Validation loss", "Throughput", "Model FLOPs utilisation"]
@@ -280,7 +280,7 @@ def test_the_comparison_overlays_every_run_and_tells_the_outcome(tmp_path: Path)
         assert cell in table
 
 
-def test_a_comparison_of_different_tokenizers_says_so(tmp_path: Path) -> None:
+def test_a_comparison_of_different_tokenizers_has_a_warning(tmp_path: Path) -> None:
     one = pair(tmp_path, "a")[1]
     two = pair(tmp_path, "b", overrides=("data.tokenizer=char", "model.vocab_size=600"))[1]
     assert "not comparable" in words(panels(comparison_figure([("a", one), ("b", two)]))["Training loss"])
@@ -289,7 +289,7 @@ def test_a_comparison_of_different_tokenizers_says_so(tmp_path: Path) -> None:
 MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-", "svg": b"<?xml"}
 
 
-def test_files_are_what_their_names_say(tmp_path: Path) -> None:
+def test_files_have_the_format_of_their_suffix(tmp_path: Path) -> None:
     run = pair(tmp_path)
     written = export_plots([run], tmp_path / "out", list(MAGIC), dpi=40)
     assert written == [tmp_path / "out" / f"{run[0].run_id}-analysis.{name}" for name in MAGIC]
@@ -311,7 +311,7 @@ def test_runs_of_the_same_id_do_not_overwrite_each_other(tmp_path: Path) -> None
     assert names[:2] == ["same-analysis.png", "same-2-analysis.png"]
 
 
-def test_a_comparison_is_called_by_the_names_of_its_runs(tmp_path: Path) -> None:
+def test_the_file_of_a_comparison_is_named_after_its_runs(tmp_path: Path) -> None:
     runs = three(tmp_path)
     paths = [export_plots(chosen, tmp_path / "out", dpi=30)[-1] for chosen in (runs[:2], runs[1:])]
     assert [path.name for path in paths] == [
@@ -340,7 +340,7 @@ DARK = "figure.facecolor: black\naxes.facecolor: 111111\ntext.color: white\n"
 
 
 @pytest.mark.parametrize("style", [DARK, "dark_background"])
-def test_a_dark_style_leaves_no_dark_words_on_the_dark_page(tmp_path: Path, style: str) -> None:
+def test_a_dark_style_has_light_text(tmp_path: Path, style: str) -> None:
     path = Path(style)
     if style == DARK:
         path = tmp_path / "dark.mplstyle"
@@ -372,7 +372,7 @@ def test_a_style_file_is_laid_over_ours_and_leaves_no_trace(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("content", ["no.such.key: 5\n", "axes.grid: perhaps\n", None])
-def test_a_style_that_is_none_is_told_with_its_name(tmp_path: Path, content: str | None) -> None:
+def test_an_invalid_style_is_named_in_the_error(tmp_path: Path, content: str | None) -> None:
     style = tmp_path / "bad.mplstyle"
     if content is not None:
         style.write_text(content, encoding="utf-8")
@@ -381,7 +381,7 @@ def test_a_style_that_is_none_is_told_with_its_name(tmp_path: Path, content: str
     assert not (tmp_path / "out").exists()
 
 
-def test_what_cannot_be_drawn_is_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_invalid_arguments_raise_before_anything_is_written(tmp_path: Path) -> None:
     run = pair(tmp_path)
     empty = (RunDirectory(tmp_path / "fresh"), RunHistory())
     for arguments, message in (

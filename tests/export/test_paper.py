@@ -1,4 +1,4 @@
-"""Figures for a paper: single panels of any size, without a title, told apart in grey, in the style of a style file."""
+"""Figures for a paper: single panels of any size, without a title, distinguishable in grey, with a style file."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_one_panel_is_a_file_of_its_own_in_the_size_that_was_asked_for(two: list
     assert all(pdf_inches(path) == pytest.approx((3.3, 2.5)) for path in paths)
 
 
-def test_without_a_title_only_the_axes_speak(two: list[Pair]) -> None:
+def test_without_a_title_the_labels_and_the_legend_remain(two: list[Pair]) -> None:
     for title in (True, False):
         with figure_style():
             one = panel_figure(panel_plot(named(two)[:1], "throughput", "step"), (3.3, 2.5), title=title)
@@ -75,7 +75,7 @@ def test_without_a_title_only_the_axes_speak(two: list[Pair]) -> None:
         assert {"run0", "run1"} <= set(words(whole)), "the legend stays"
 
 
-def test_runs_differ_in_grey_and_the_smoothing_is_said(two: list[Pair]) -> None:
+def test_runs_differ_in_grey_and_a_note_has_the_smoothing(two: list[Pair]) -> None:
     with figure_style():
         figure = comparison_figure(named(two))
     for axes in figure.axes[:3]:
@@ -136,7 +136,7 @@ def test_the_legend_of_a_small_panel_covers_no_words(two: list[Pair], tmp_path: 
                 legend = axes.get_legend()
                 for text in axes.texts if legend else ():
                     assert not legend.get_window_extent().overlaps(text.get_window_extent()), text.get_text()
-            assert set(before) <= set(words(figure)), "what was said is still said"
+            assert set(before) <= set(words(figure)), "no note is lost"
 
 
 def test_a_size_without_room_for_the_curves_is_refused_in_one_sentence(

@@ -225,12 +225,12 @@ def _draw_non_finite(axes: Axes, plot: Plot, values: Range) -> None:
         if run is not None and not curve.forecast:
             recorded.setdefault(run, curve)
     rows = [(curve, slice(*visible(curve.x, values))) for curve in recorded.values()]
-    places = np.concatenate([curve.x[part][~np.isfinite(curve.y[part])] for curve, part in rows] or [np.empty(0)])
-    if len(places):
-        some = places[:: -(-len(places) // _MOST_CROSSES)]
+    x = np.concatenate([curve.x[part][~np.isfinite(curve.y[part])] for curve, part in rows] or [np.empty(0)])
+    if len(x):
+        some = x[:: -(-len(x) // _MOST_CROSSES)]
         axes.scatter(
             some, np.zeros(len(some)), marker="x", s=18, color=curve_colour(1), linewidths=1.0, clip_on=False,
-            zorder=6, transform=axes.get_xaxis_transform(), label=f"nan or inf ({len(places):,})",
+            zorder=6, transform=axes.get_xaxis_transform(), label=f"nan or inf ({len(x):,})",
         )  # fmt: skip
 
 
@@ -327,25 +327,25 @@ def _add_second_axis(axes: Axes, second: SecondAxis, shown: Range) -> None:
     right.tick_params(labelsize=font(8))
 
 
-_ROOMS = {"top": (0.68, 1.0, 0.97), "bottom": (0.0, 0.32, 0.03), "center": (0.34, 0.66, 0.5)}
-"""Places of notes by their vertical alignment: from where to where they reach, and at what height they stand."""
+_NOTE_POSITIONS = {"top": (0.68, 1.0, 0.97), "bottom": (0.0, 0.32, 0.03), "center": (0.34, 0.66, 0.5)}
+"""Positions of notes by vertical alignment, as shares of the axes: their lowest and highest extent, and the anchor."""
 
 
 def _add_notes(axes: Axes, notes: Sequence[str], points: FloatArray) -> None:
-    """Small grey words at the place at the left or right edge that these points leave most free."""
+    """Write small grey text where these points cover least of the left or right edge."""
     if not notes:
         return
     points = points[np.isfinite(points).all(axis=1)]
-    places = axes.transAxes.inverted().transform(axes.transData.transform(points)) if len(points) else points
-    across, up = places[(places[:, 1] >= 0) & (places[:, 1] <= 1)].T
+    shares = axes.transAxes.inverted().transform(axes.transData.transform(points)) if len(points) else points
+    across, up = shares[(shares[:, 1] >= 0) & (shares[:, 1] <= 1)].T
     covered = {
         (side, height): int(((across > 0.45 if side == "right" else across < 0.55) & (up > low) & (up < high)).sum())
-        for height, (low, high, _) in _ROOMS.items()
+        for height, (low, high, _) in _NOTE_POSITIONS.items()
         for side in ("right", "left")
     }
-    side, height = min(covered, key=lambda place: covered[place])
+    side, height = min(covered, key=lambda position: covered[position])
     axes.text(
-        0.985 if side == "right" else 0.02, _ROOMS[height][2], "\n".join(notes), transform=axes.transAxes,
+        0.985 if side == "right" else 0.02, _NOTE_POSITIONS[height][2], "\n".join(notes), transform=axes.transAxes,
         fontsize=font(7.5), color=grey(), ha=side, va=height, zorder=7, linespacing=1.35,
         bbox={"facecolor": axes.get_facecolor(), "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
     )  # fmt: skip

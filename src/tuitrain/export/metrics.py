@@ -92,8 +92,8 @@ def _write_parquet(history: RunHistory, out: Path) -> None:
         kind = pyarrow.int64() if column.whole else pyarrow.float64()
         arrays[column.key] = pyarrow.array(values, kind, mask=~column.present)
     run = history.run
-    about = {"run_id": run.run_id, "name": run.name} if run else {}
-    pyarrow.parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(about), out)
+    metadata = {"run_id": run.run_id, "name": run.name} if run else {}
+    pyarrow.parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(metadata), out)
 
 
 _TAGS = {"mem": "memory", "grad": "gradients", "val": "validation"}

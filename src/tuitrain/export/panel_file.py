@@ -71,7 +71,7 @@ def panel_columns(plot: Plot | HeatMap, names: Sequence[str]) -> list[Column]:
     """The measured numbers of a plot: no projections, nothing that a later attempt did again. names: of the runs.
 
     A heading has the metric with its unit, the run, and the name of the curve where a run has several: `mfu_percent
-    qwen3-tiny`, `data_time_ms qwen3-tiny data`. A group takes the place of a run; its `mean` and `std` are two columns.
+    qwen3-tiny`, `data_time_ms qwen3-tiny data`. A group replaces a run; its `mean` and `std` are two columns.
     """
     if isinstance(plot, HeatMap):
         headings = [_joined(plot.title, *names[:1], row) for row in plot.rows]

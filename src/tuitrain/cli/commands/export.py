@@ -73,14 +73,14 @@ def plots(
     from tuitrain.export.selection import can_be_drawn
     from tuitrain.runs import find_run, list_runs, load_history, runs_directory
 
-    where, wanted = runs_directory(runs_dir), _formats(formats)
+    where, suffixes = runs_directory(runs_dir), _formats(formats)
     chosen = [find_run(name, where) for name in runs] if runs else _with_steps(list_runs(where), where)
     pairs = [(run, load_history(run)) for run in chosen]
     drawn = [(run, history) for run, history in pairs if can_be_drawn(history)]
     # When every run is empty, the export says what is wrong.
     names = tuple(dict.fromkeys(name.strip() for name in (panels or "").split(",") if name.strip()))
-    as_text = [name for name in wanted if name in text_charts.FORMATS]
-    as_figure = [name for name in wanted if name not in text_charts.FORMATS]
+    as_text = [name for name in suffixes if name in text_charts.FORMATS]
+    as_figure = [name for name in suffixes if name not in text_charts.FORMATS]
     paths = []
     if as_figure:
         from tuitrain.export.figures import export_plots
@@ -159,10 +159,10 @@ def metrics(
     from tuitrain.export.metrics import export_metrics
     from tuitrain.runs import find_run, load_history, runs_directory
 
-    found = find_run(run, runs_directory(runs_dir))
-    history = load_history(found)
+    directory = find_run(run, runs_directory(runs_dir))
+    history = load_history(directory)
     written = export_metrics(history, metrics_format, out)
-    say_unread([(found.run_id, history)])
+    say_unread([(directory.run_id, history)])
     if written is not None:
         print(written)
 
@@ -221,10 +221,10 @@ def weights(
     from tuitrain.runs import find_run, runs_directory
 
     require_engine()
-    found = find_run(run, runs_directory(runs_dir))
-    if not complete_checkpoints(found.path):
-        raise LaunchError(f"{found.run_id} has no complete checkpoint to export.", exit_code=3)
-    command = [sys.executable, "-m", "tuitrain_engine", "export-weights", f"--run-dir={found.path}", f"--out={out}"]
+    directory = find_run(run, runs_directory(runs_dir))
+    if not complete_checkpoints(directory.path):
+        raise LaunchError(f"{directory.run_id} has no complete checkpoint to export.", exit_code=3)
+    command = [sys.executable, "-m", "tuitrain_engine", "export-weights", f"--run-dir={directory.path}", f"--out={out}"]
     command += [f"--dtype={dtype}", *([] if step is None else [f"--step={step}"])]
     command += [*(["--split"] if split else []), *(["--json"] if as_json else [])]
     raise typer.Exit(subprocess.run(command, stdin=subprocess.DEVNULL).returncode)
