@@ -87,16 +87,16 @@ async def test_runs_of_different_lengths_are_also_compared_at_their_shared_point
     short = write_run(tmp_path, "gpt2-tiny-20260101-130000-bbbb", preset="gpt2-tiny", steps=60)
     async with running("compare", [long, short], tmp_path) as (app, pilot):
         table = screen_text(app)
-        assert "at step 60, reached by all" in table
+        assert "each run at step 60" in table
         # 60 lies between the evaluations at 50 and 75.
         assert "validation loss, interpolated" in table
         await pilot.press("x")
-        assert "at 123 k tokens, reached by all" in screen_text(app)
+        assert "each run at 123 k tokens" in screen_text(app)
 
 
 async def test_runs_of_one_length_have_no_metrics_at_a_shared_point(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, _):
-        assert "reached by all" not in screen_text(app)
+        assert "each run at " not in screen_text(app)
 
 
 async def test_the_header_starts_the_verdict_and_the_tab_continues_it(two_runs: list[RunDirectory]) -> None:

@@ -128,7 +128,7 @@ def metrics_table(state: ViewState, cells: int) -> tuple[list[Column], dict[str,
             columns.append(Column(f"delta {index}", "Δ", right=True, rank=1))
     rows = {f"end {row.metric.key}": _metric_row(row, compared.baseline) for row in compared.metrics}
     if shared is not None and shared.at is not None:
-        point = line(Span(f"at {position(*shared.at)}, reached by all", "quiet"))
+        point = line(Span(f"each run at {position(*shared.at)}", "quiet"))
         rows |= {"": [()] * len(columns), "shared": [point, *[()] * (len(columns) - 1)]}
         same = (row for row in shared.metrics if row.metric.key in _AT_SHARED_POINT)
         rows |= {f"shared {row.metric.key}": _metric_row(row, compared.baseline) for row in same}
