@@ -11,6 +11,7 @@ import pytest
 from textual.screen import Screen
 
 from tests.tui.conftest import SIZES, header, running, shown, until
+from tests.tui.screen import screen_lines
 from tuitrain.runs import RunDirectory, runs_directory
 from tuitrain.runs.settings import SettingsError
 from tuitrain.tui.actions import actions_of
@@ -21,7 +22,6 @@ from tuitrain.tui.screens.dialogs import Dialog
 from tuitrain.tui.screens.help import HelpScreen
 from tuitrain.tui.settings import THEMES, Settings, load_settings
 from tuitrain.tui.widgets.dashboard import Dashboard
-from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -225,9 +225,9 @@ async def test_every_screen_says_that_it_is_read_only(
         app = TuitrainApp(place, two_runs, two_runs[0].path.parent, settings=Settings(readonly=readonly))
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
-            foot = app.screen.query_one("#foot", Lines).text.splitlines()
-            assert foot[0].endswith(" read-only ") == readonly
-            assert "1 Watch" in foot[0] or size[1] < 30, "the screens stay"
+            *_, screens, keys = screen_lines(app)
+            assert keys.endswith(" read-only") == readonly
+            assert "1 Watch" in screens or size[1] < 30, "the screens stay"
 
 
 async def test_own_keys_of_what_is_withheld_answer_too(run: RunDirectory) -> None:

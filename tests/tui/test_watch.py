@@ -10,7 +10,7 @@ from textual.command import CommandList
 
 from tests.support import PINNED, run_record, step_record, write_run
 from tests.tui.conftest import SIZES, chart, charts_in_sight, header, running, until
-from tests.tui.screen import screen_text
+from tests.tui.screen import screen_lines, screen_text
 from tuitrain.analysis.summary import summarize
 from tuitrain.config import difference, load_config
 from tuitrain.events import End, EventWriter
@@ -168,10 +168,23 @@ async def test_the_command_palette_finds_an_action(run: RunDirectory) -> None:
         await until(pilot, lambda: app.state.log)
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_lowest_lines_show_the_screens_and_the_keys_that_fit(
+    run: RunDirectory, size: tuple[int, int]
+) -> None:
+    async with running("watch", [run], run.path.parent, size) as (app, pilot):
+        await pilot.pause()
+        *_, screens, keys = screen_lines(app)
+        assert screens.split()[:4] == ["1", "Watch", "2", "Runs"] or size[1] < 30
+        assert keys.removeprefix(" ≡").split()[:6] == ["q", "quit", "?", "help", "x", "axis"]
+        assert keys.split()[-1] in ("layout", "run", "command"), "no word is cut"
+        assert all(key in keys for key in ("s smooth", "z zoom", "L layout"))
+
+
 async def test_a_click_on_the_footer_and_on_a_tab(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        footer = app.screen.query_one("#foot")
-        await pilot.click(footer, offset=(screen_text(app).split("\n")[-1].index("x axis"), 1))
+        await pilot.click(offset=(screen_lines(app)[-1].index("x axis"), 49))
+        await pilot.pause()
         assert app.state.x == "tokens"
         await pilot.click(ChartTabs, offset=(10, 0))
         await pilot.pause()

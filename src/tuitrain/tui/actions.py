@@ -8,10 +8,6 @@ from dataclasses import replace
 from textual.binding import Binding, BindingType
 
 from tuitrain.tui.registry import ACTIONS, SCREENS, Action, Owner, ScreenName
-from tuitrain.tui.text import Line, Span, fit, join, line, width
-
-ROWS_WITH_NAVIGATION = 30
-"""A terminal at least this high has a line of its own for the screens."""
 
 
 def actions_for(keys: Mapping[str, Sequence[str]], readonly: bool) -> tuple[Action, ...]:
@@ -48,59 +44,6 @@ def bindings(place: ScreenName, *owners: Owner) -> list[BindingType]:
     ]
 
 
-def foot(
-    place: ScreenName, cells: int, rows: int, actions: Sequence[Action] = ACTIONS, readonly: bool = False
-) -> list[Line]:
-    """The lowest lines of a screen: where there is room the screens, then the keys worth knowing.
-
-    readonly: the first of them ends with a word about it.
-    """
-    end = line(Span(" read-only ", "warn")) if readonly else ()
-    room = cells - width(end)
-    if rows >= ROWS_WITH_NAVIGATION:
-        return [(*fit(_navigation(place, room), room), *end), _keys(place, cells, actions)]
-    menu = line(Span(" ≡", "key", "app.choose_screen"))
-    return [(*fit((*menu, *_keys(place, room - 2, actions)), room), *end)]
-
-
-def foot_rows(rows: int) -> int:
-    """How many lines `foot` has in a terminal of this height."""
-    return 2 if rows >= ROWS_WITH_NAVIGATION else 1
-
-
-def _navigation(place: ScreenName, cells: int) -> Line:
-    """All screens with their numbers, the present one set off."""
-    found: Line = ()
-    for gap in ("   ", "  ", " "):
-        found = join((_screen(name, title, number, place) for number, (name, title, _) in numbered()), line(gap))
-        if width(found) <= cells - 2:
-            break
-    return line(" ", *found)
-
-
 def numbered() -> list[tuple[int, tuple[ScreenName, str, str]]]:
     """The screens with their numbers."""
     return list(enumerate(SCREENS, start=1))
-
-
-def _screen(name: ScreenName, title: str, number: int, place: ScreenName) -> Line:
-    handler = f"app.show_{name}"
-    return line(Span(str(number), "key", handler), Span(f" {title}", "on" if name == place else "quiet", handler))
-
-
-def _keys(place: ScreenName, cells: int, actions: Sequence[Action]) -> Line:
-    """As many keys as fit, the less important ones left out first."""
-    shown = sorted(
-        (action for action in actions_of(place, actions) if action.footer and action.keys),
-        key=lambda action: action.footer,
-    )
-    found: Line = ()
-    for count in range(len(shown), 0, -1):
-        found = join((_hint(action) for action in shown[:count]), line("  "))
-        if width(found) <= cells - 2:
-            break
-    return line(" ", *found)
-
-
-def _hint(action: Action) -> Line:
-    return line(Span(action.key_text, "key", action.handler), Span(f" {action.title}", "quiet", action.handler))

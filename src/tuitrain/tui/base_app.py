@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual import events
+from textual.binding import Binding
 from textual.driver import Driver
 from textual.notifications import SeverityLevel
 from textual.signal import Signal
@@ -30,12 +31,12 @@ from tuitrain.tui.alarm import Alarm
 from tuitrain.tui.driver import TerminalCells, changed_cells_only
 from tuitrain.tui.feed import Arrived, Feed, Listed, Troubled
 from tuitrain.tui.inert import InertApp
-from tuitrain.tui.registry import ACTIONS, ScreenName
+from tuitrain.tui.registry import ACTIONS, ScreenName, key_text
 from tuitrain.tui.remembered import last_screen, last_settings, remember, restore
 from tuitrain.tui.session import session_of
 from tuitrain.tui.settings import THEMES, Settings
 from tuitrain.tui.source import Update
-from tuitrain.tui.theme import DARK, Palette, palette_of
+from tuitrain.tui.theme import DARK, Palette, css_colours, palette_of
 from tuitrain.tui.themes import SHIPPED
 from tuitrain.tui.view_state import RunView, ViewState
 
@@ -52,6 +53,7 @@ class BaseApp(InertApp):
     """Everything a screen shows comes from `state`, which only handlers of messages and actions change."""
 
     TITLE = "tuitrain"
+    CSS_PATH = "styles/app.tcss"
     COMMAND_PALETTE_BINDING: ClassVar[str] = "ctrl+p"
 
     def __init__(
@@ -67,6 +69,7 @@ class BaseApp(InertApp):
         given: Collection[str] = (),
     ) -> None:
         self._cells = TerminalCells()
+        self._palettes: dict[str, Palette] = {}
         # Without colours the terminal's own are the only ones.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.runs_dir = _home(runs, runs_dir)
@@ -87,7 +90,6 @@ class BaseApp(InertApp):
         self.feed = Feed(self.post_message)
         self.state_changed: Signal[ViewState] = Signal(self, "state_changed")
         """Published when what the screens show has changed, at most once in a refresh interval."""
-        self._palettes: dict[str, Palette] = {}
         self._alarm = Alarm()
         self._screen_name: ScreenName = screen or last_screen(self.session)
         self._generation = 0
@@ -102,6 +104,14 @@ class BaseApp(InertApp):
         if self.theme not in self._palettes:
             self._palettes[self.theme] = palette_of(self.current_theme)
         return self._palettes[self.theme]
+
+    def get_css_variables(self) -> dict[str, str]:
+        """Textual's variables, and the colours of our roles that style sheets use."""
+        return {**super().get_css_variables(), **css_colours(self.palette)}
+
+    def get_key_display(self, binding: Binding) -> str:
+        """A key as people call it."""
+        return key_text(binding.key)
 
     def get_driver_class(self) -> type[Driver]:
         return changed_cells_only(super().get_driver_class(), self._cells)

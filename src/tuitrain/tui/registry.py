@@ -160,7 +160,7 @@ ACTIONS: tuple[Action, ...] = (
         Action(f"show_{name}", (str(number),), title, text, owner="app")
         for number, (name, title, text) in enumerate(SCREENS, start=1)
     ),
-    Action("choose_screen", ("f2",), "screens", "Choose a screen.", owner="app"),
+    Action("choose_screen", ("f2",), "screens", "Choose a screen.", footer=16, owner="app"),
     Action("next_theme", ("t",), "theme", "Next theme: dark, light, contrast, colour-blind, the terminal's own.",
            footer=14, owner="app"),
     Action("command_palette", ("colon", "ctrl+p"), "command", "Find a command by its name.", footer=15, owner="app"),

@@ -98,6 +98,14 @@ def palette_of(theme: Theme) -> Palette:
     return Palette(styles)
 
 
+def css_colours(palette: Palette) -> dict[str, str]:
+    """Variables for style sheets: `$quiet` and `$frame` are the colours of these roles."""
+    colours = {role: palette[role].color for role in ("quiet", "frame")}
+    return {
+        role: colour.triplet.hex if colour and colour.triplet else "ansi_default" for role, colour in colours.items()
+    }
+
+
 def _ramp(background: Color, top: float) -> dict[str, Color]:
     """The steps of a heat map: equal ratios of contrast with the background, from 3 to `top`."""
     from textual.color import Color

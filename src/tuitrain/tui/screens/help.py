@@ -80,14 +80,6 @@ class HelpScreen(ModalScreen[None]):
         Binding("home,g", "scroll('home')", show=False),
         Binding("end,G", "scroll('end')", show=False),
     ]
-    DEFAULT_CSS = """
-    HelpScreen { align: center middle; background: $background 60%; }
-    HelpScreen #box { max-width: 100%; height: auto; max-height: 100%; border: round $primary;
-                      border-title-color: $foreground; border-subtitle-color: $foreground; background: $background;
-                      padding: 0 1; }
-    HelpScreen Pane { max-height: 100%; }
-    """
-
     app: BaseApp
 
     def __init__(self, place: ScreenName) -> None:

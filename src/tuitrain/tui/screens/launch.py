@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from textual.widgets import Input, OptionList
 from textual.widgets.input import Selection
 
 from tuitrain.events.text import clean
-from tuitrain.tui.actions import bindings, foot
+from tuitrain.tui.actions import bindings
 from tuitrain.tui.content import form as content
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, crop, line, spread, width
@@ -160,16 +159,6 @@ class LaunchScreen(BaseScreen):
         top = spread([crop(name, max(cells - width(button) - 2, 0)), button], cells) or crop(name, cells)
         command = f" $ {clean(form.command(self.app.runs_dir))}" if form and form.preset else ""
         return [top, crop(line(Span(command, "quiet", "screen.copy_command")), cells)]
-
-    def foot_lines(self, cells: int, rows: int) -> list[Line]:
-        """Only keys that work while a line of text is edited."""
-        actions = [
-            replace(
-                each, keys=content.without_typed(each.keys), footer=9 if each.id == "choose_screen" else each.footer
-            )
-            for each in self.app.actions
-        ]
-        return foot(self.screen_name, cells, rows, actions, self.app.settings.readonly)
 
     def draw_body(self, cells: int) -> None:
         for name in PARTS:

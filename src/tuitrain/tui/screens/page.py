@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import ActiveBinding
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Input
 
 from tuitrain.runs import RunDirectory
-from tuitrain.tui.actions import foot, foot_rows, withheld_keys
+from tuitrain.tui.actions import withheld_keys
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.registry import ScreenName
 from tuitrain.tui.text import Line, fit
 from tuitrain.tui.view_state import ViewState
+from tuitrain.tui.widgets.key_bar import MENU, READ_ONLY, KeyBar, fitting
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
@@ -33,13 +36,6 @@ if TYPE_CHECKING:
 
 class BaseScreen(Screen[None]):
     """Header, body and keys of the screen `screen_name`."""
-
-    DEFAULT_CSS = """
-    BaseScreen { layout: vertical; overflow: hidden; }
-    BaseScreen Lines.bar { height: 1; overflow: hidden; }
-    BaseScreen #header { height: 2; overflow: hidden; }
-    BaseScreen #foot { height: 1; overflow: hidden; }
-    """
 
     screen_name: ClassVar[ScreenName]
     app: BaseApp
@@ -51,7 +47,7 @@ class BaseScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Lines(id="header")
         yield from self.compose_body()
-        yield Lines(id="foot")
+        yield KeyBar(self.screen_name)
 
     def compose_body(self) -> Iterable[Widget]:
         """The widgets between header and foot; none unless a screen has some."""
@@ -64,9 +60,11 @@ class BaseScreen(Screen[None]):
     def draw_body(self, cells: int) -> None:
         """Show the state in the widgets of the body, on a terminal `cells` wide."""
 
-    def foot_lines(self, cells: int, rows: int) -> list[Line]:
-        """The keys at the foot."""
-        return foot(self.screen_name, cells, rows, self.app.actions, self.app.settings.readonly)
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """The keys of the screen; those that the footer has room for are shown."""
+        room = self.app.size.width - len(MENU) - 1 - (len(READ_ONLY) if self.app.settings.readonly else 0)
+        return fitting(super().active_bindings, self.app.actions, room, isinstance(self.focused, Input))
 
     @property
     def state(self) -> ViewState:
@@ -104,7 +102,7 @@ class BaseScreen(Screen[None]):
     def lay_out(self) -> None:
         """Share the screen among the widgets, then draw all that is in sight."""
         self._laid_out = self.app.size
-        self.query_one("#foot").styles.height = foot_rows(self.app.size.height)
+        self.refresh_bindings()
         self.call_after_refresh(self.draw)
         self.draw()
 
@@ -112,11 +110,11 @@ class BaseScreen(Screen[None]):
         """Draw what is in sight from the state. What did not change sends nothing to the terminal."""
         if not self.is_mounted or not self.is_current:
             return
-        cells, rows = self.app.size
+        cells = self.app.size.width
         with self.app.batch_update():
             self.query_one("#header", Lines).show([fit(each, cells) for each in self.header_lines(cells)])
             self.draw_body(cells)
-            self.query_one("#foot", Lines).show([fit(each, cells) for each in self.foot_lines(cells, rows)])
+            self.query_one(KeyBar).draw()
 
     def tell(self, sentence: str, *, trouble: bool = False) -> None:
         """Show a sentence for a while, on whatever screen is there by then."""

@@ -16,7 +16,7 @@ from textual.widgets import DataTable, Input, Static
 from tuitrain.runs import RunDirectory, RunSnapshot
 from tuitrain.runs.order import ordered
 from tuitrain.runs.query import Query, QueryError, parse_query
-from tuitrain.tui.actions import bindings, foot_rows
+from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.run_table import (
     SORTS,
     Order,
@@ -32,6 +32,7 @@ from tuitrain.tui.registry import ScreenName
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, crop, line
 from tuitrain.tui.view_state import ViewState
+from tuitrain.tui.widgets.key_bar import key_bar_rows
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.table import Table
 
@@ -126,7 +127,7 @@ class RunsScreen(BaseScreen):
 
     def lay_out(self) -> None:
         cells, rows = self.app.size
-        roomy = rows - foot_rows(rows) >= ROWS_WITH_DETAIL and cells >= CELLS_WITH_DETAIL
+        roomy = rows - key_bar_rows(rows) >= ROWS_WITH_DETAIL and cells >= CELLS_WITH_DETAIL
         self.query_one("#details").styles.height = DETAIL_ROWS if roomy else 1 if rows >= 8 else 0
         super().lay_out()
 

@@ -22,8 +22,6 @@ _WHEEL = 0.8
 class Chart(Lines):
     """Draws its plot, again when its size changes. `selected`: whether its frame is highlighted."""
 
-    DEFAULT_CSS = "Chart { height: 1fr; width: 1fr; }"
-
     @dataclass
     class Picked(Message):
         """The chart was clicked on, once or twice."""

@@ -10,12 +10,12 @@ from textual.reactive import reactive
 from textual.widgets import ContentSwitcher, Tabs
 
 from tuitrain.plots.panels import Panel
-from tuitrain.tui.actions import foot_rows
 from tuitrain.tui.arrangement import GRID_UNITS, Arrangement, arrange
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.chart_tabs import ChartTabs, chart_options
+from tuitrain.tui.widgets.key_bar import key_bar_rows
 from tuitrain.tui.widgets.tab_content import ChartTab, TabContent
 
 
@@ -24,11 +24,6 @@ class ChartGrid(Vertical, can_focus=True):
 
     sizes: the columns that each panel takes; pane_share: the share of the spare rows that the tabs get; layout_name:
     what the line above the tabs calls the set of panels.
-    """
-
-    DEFAULT_CSS = """
-    ChartGrid { height: 1fr; overflow: hidden; }
-    ChartGrid #charts { layout: grid; width: 1fr; height: 1fr; overflow: hidden; }
     """
 
     app: BaseApp
@@ -112,7 +107,7 @@ class ChartGrid(Vertical, can_focus=True):
     def lay_out(self) -> None:
         """Share the screen among charts and tabs."""
         size = self.app.size
-        self.arrangement = arrange(size.width, size.height - foot_rows(size.height), self.sizes, self.pane_share)
+        self.arrangement = arrange(size.width, size.height - key_bar_rows(size.height), self.sizes, self.pane_share)
         tab_alone = self.tab_open and (self.arrangement.single or not self.arrangement.pane_rows)
         one = self.single or tab_alone
         container = self.query_one("#charts")

@@ -24,8 +24,6 @@ def strip_of(of: Line, app: BaseApp) -> Strip:
 class Lines(Widget):
     """Lines of text, cropped to the widget's width. A click on a span that has an action does it."""
 
-    DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
-
     app: BaseApp
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:

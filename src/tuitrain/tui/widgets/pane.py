@@ -14,11 +14,6 @@ from tuitrain.tui.widgets.lines import Lines
 class Pane(VerticalScroll, can_focus=False):
     """Lines that scroll vertically."""
 
-    DEFAULT_CSS = """
-    Pane { overflow-x: hidden; scrollbar-size-vertical: 1; scrollbar-background: $background;
-           scrollbar-color: $foreground 25%; }
-    """
-
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._lines = Lines()

@@ -1,0 +1,94 @@
+"""The lowest lines of a screen: the screens with their numbers where there is room, then Textual's Footer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from rich.cells import cell_len
+from textual.app import ComposeResult
+from textual.binding import ActiveBinding
+from textual.containers import Horizontal, Vertical
+from textual.widgets import Footer
+
+from tuitrain.tui.actions import numbered
+from tuitrain.tui.base_app import BaseApp
+from tuitrain.tui.registry import Action, ScreenName, key_text
+from tuitrain.tui.text import Line, Span, fit, join, line, width
+from tuitrain.tui.widgets.lines import Lines
+
+ROWS_WITH_SCREENS = 30
+"""A terminal at least this high has a line of its own for the screens."""
+GAP = 2
+"""Cells between two keys."""
+MENU, READ_ONLY = " ≡", " read-only "
+
+
+def key_bar_rows(rows: int) -> int:
+    """How many lines the bar has in a terminal of this height."""
+    return 2 if rows >= ROWS_WITH_SCREENS else 1
+
+
+class KeyBar(Vertical):
+    """The bar of one screen. Each number, key and word can be clicked."""
+
+    app: BaseApp
+
+    def __init__(self, screen_name: ScreenName) -> None:
+        super().__init__()
+        self.screen_name = screen_name
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="screens")
+        with Horizontal():
+            yield Lines(id="menu")
+            yield Footer(show_command_palette=False, compact=True)
+            yield Lines(id="read-only")
+
+    def draw(self) -> None:
+        """Share the bar among its parts as the height of the terminal says."""
+        cells, rows = self.app.size
+        screens, menu, note = (self.query_one(f"#{name}", Lines) for name in ("screens", "menu", "read-only"))
+        screens.display = rows >= ROWS_WITH_SCREENS
+        menu.display, note.display = not screens.display, self.app.settings.readonly
+        screens.show([fit(_screens(self.screen_name, cells), cells)])
+        menu.show([line(Span(MENU, "key", "app.choose_screen"))])
+        note.show([line(Span(READ_ONLY, "warn"))])
+
+
+def _screens(screen_name: ScreenName, cells: int) -> Line:
+    """All screens with their numbers, the present one highlighted."""
+    entries = [_entry(name, title, number, name == screen_name) for number, (name, title, _) in numbered()]
+    forms = [line(" ", *join(entries, line(gap))) for gap in ("   ", "  ", " ")]
+    return next((form for form in forms if width(form) < cells), forms[-1])
+
+
+def _entry(name: ScreenName, title: str, number: int, present: bool) -> Line:
+    handler = f"app.show_{name}"
+    return line(Span(str(number), "key", handler), Span(f" {title}", "on" if present else "quiet", handler))
+
+
+def fitting(
+    bindings: Mapping[str, ActiveBinding], actions: Sequence[Action], cells: int, typing: bool
+) -> dict[str, ActiveBinding]:
+    """The bindings in the order of their rank in the footer; only those that fit in so many cells are shown.
+
+    typing: whether letters and digits go into a line, so that they are no keys now and the menu is shown.
+    """
+    shown: dict[str, ActiveBinding] = {}
+    cells += GAP
+    for action in sorted(actions, key=lambda action: action.footer):
+        keys = [key for key in action.keys if key in bindings and _names(bindings[key], action)]
+        key = next((key for key in keys if not typing or len(key) > 1), "")
+        if key and action.footer and (typing or action.id != "choose_screen"):
+            cells -= cell_len(key_text(key)) + 1 + cell_len(action.title) + GAP
+            if cells < 0:
+                break
+            shown[key] = bindings[key]._replace(
+                binding=replace(bindings[key].binding, description=action.title, show=True)
+            )
+    return shown | {key: active for key, active in bindings.items() if key not in shown}
+
+
+def _names(active: ActiveBinding, action: Action) -> bool:
+    return active.binding.action.rpartition(".")[2] == action.id
