@@ -11,7 +11,7 @@ import pytest
 from textual.screen import Screen
 
 from tests.tui.conftest import SIZES, header, running, shown, until
-from tests.tui.screen import screen_lines
+from tests.tui.screen import screen_lines, screen_text
 from tuitrain.runs import RunDirectory, runs_directory
 from tuitrain.runs.settings import SettingsError
 from tuitrain.tui.actions import actions_of
@@ -180,7 +180,7 @@ async def test_own_keys_work_and_are_shown(run: RunDirectory) -> None:
     app = TuitrainApp("watch", [run], run.path.parent, settings=settings)
     async with app.run_test(size=(200, 50)) as pilot:
         await until(pilot, lambda: all(view.loaded for view in app.state.runs))
-        assert " Q quit" in shown(app)
+        assert " Q quit" in screen_text(app)
         await pilot.press("s")
         assert app.state.log
         await pilot.press("y")

@@ -33,14 +33,15 @@ def actions_of(place: ScreenName, actions: Sequence[Action] = ACTIONS) -> list[A
 def bindings(place: ScreenName, *owners: Owner) -> list[BindingType]:
     """Textual's bindings of a screen, or of its charts, with the id of the action, by which a key map changes them.
 
-    owners: whose actions; by default those of the screen and of the app.
+    owners: of whose actions, for the widget that has them; by default those of the screen and of the app.
     """
-    priority = ("tab", "shift+tab", "ctrl+c")
+    priority = () if owners else ("tab", "shift+tab", "ctrl+c")
     return [
-        Binding(key, action.handler, action.title, show=False, priority=key in priority, id=action.id)
+        Binding(key, handler, action.title, show=False, priority=key in priority, id=action.id)
         for action in actions_of(place)
-        for key in action.keys
         if action.owner in (owners or ("screen", "app"))
+        for handler in [action.id if owners else action.handler]
+        for key in action.keys
     ]
 
 

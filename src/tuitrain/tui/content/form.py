@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tuitrain.analysis import units
@@ -16,7 +16,6 @@ KEY_CELLS = 27
 _NAME_CELLS = 16
 _CELLS_WITH_TITLE = 60
 _CELLS_WITH_NAMES_BESIDE = 60
-_TYPED = ("question_mark", "colon", "slash", "space", "plus", "minus", "comma", "full_stop")
 
 
 def preset_line(preset: PresetInfo, cells: int) -> Line:
@@ -127,8 +126,3 @@ def status_line(preview: LaunchPreview | None, readonly: bool) -> Line:
     if readonly:
         return line(Span("✓ could be started, but this dashboard is only for reading", "quiet"))
     return line(Span("✓ ready", "good"))
-
-
-def without_typed(keys: Collection[str]) -> tuple[str, ...]:
-    """The keys that write no character, and so work while a line of text is edited."""
-    return tuple(key for key in keys if len(key) > 1 and key not in _TYPED)

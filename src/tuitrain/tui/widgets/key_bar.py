@@ -79,7 +79,7 @@ def fitting(
     cells += GAP
     for action in sorted(actions, key=lambda action: action.footer):
         keys = [key for key in action.keys if key in bindings and _names(bindings[key], action)]
-        key = next((key for key in keys if not typing or len(key) > 1), "")
+        key = next((key for key in keys if not (typing and _is_typed(key))), "")
         if key and action.footer and (typing or action.id != "choose_screen"):
             cells -= cell_len(key_text(key)) + 1 + cell_len(action.title) + GAP
             if cells < 0:
@@ -88,6 +88,11 @@ def fitting(
                 binding=replace(bindings[key].binding, description=action.title, show=True)
             )
     return shown | {key: active for key, active in bindings.items() if key not in shown}
+
+
+def _is_typed(key: str) -> bool:
+    """Whether a key writes a character."""
+    return (len(key_text(key)) == 1 and key not in ("left", "right", "up", "down")) or key == "space"
 
 
 def _names(active: ActiveBinding, action: Action) -> bool:
