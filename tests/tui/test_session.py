@@ -145,17 +145,17 @@ def alert(at: float, level: str = "warning") -> Alert:
 
 def test_old_alerts_are_silent_and_new_ones_ring_once() -> None:
     alarm = Alarm()
-    assert alarm.hear(0, [alert(1), alert(2)], loaded=False) == []
-    assert alarm.hear(0, [alert(3)], loaded=True) == []
+    assert alarm.new_alerts(0, [alert(1), alert(2)], loaded=False) == []
+    assert alarm.new_alerts(0, [alert(3)], loaded=True) == []
     new = alert(4)
-    assert alarm.hear(0, [new, alert(5, "info")], loaded=True) == [new]
-    assert alarm.hear(0, [alert(1), alert(3), new], loaded=True) == [], "the log was read again"
+    assert alarm.new_alerts(0, [new, alert(5, "info")], loaded=True) == [new]
+    assert alarm.new_alerts(0, [alert(1), alert(3), new], loaded=True) == [], "the log was read again"
     earlier = alert(-3600)
-    assert alarm.hear(0, [earlier], loaded=True) == [earlier], "the clock was set back"
-    assert alarm.hear(1, [], loaded=True) == []
-    assert alarm.hear(1, [new], loaded=True) == [new], "a log that was empty"
+    assert alarm.new_alerts(0, [earlier], loaded=True) == [earlier], "the clock was set back"
+    assert alarm.new_alerts(1, [], loaded=True) == []
+    assert alarm.new_alerts(1, [new], loaded=True) == [new], "a log that was empty"
     alarm.forget()
-    assert alarm.hear(1, [alert(9)], loaded=True) == []
+    assert alarm.new_alerts(1, [alert(9)], loaded=True) == []
 
 
 @pytest.mark.parametrize("bell", [True, False])

@@ -84,9 +84,9 @@ def fitting(
             cells -= cell_len(key_text(key)) + 1 + cell_len(action.title) + GAP
             if cells < 0:
                 break
-            shown[key] = bindings[key]._replace(
-                binding=replace(bindings[key].binding, description=action.title, show=True)
-            )
+            active = bindings[key]
+            binding = replace(active.binding, description=action.title, show=True)
+            shown[key] = ActiveBinding(active.node, binding, active.enabled, active.tooltip)
     return shown | {key: active for key, active in bindings.items() if key not in shown}
 
 
