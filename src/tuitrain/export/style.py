@@ -74,7 +74,7 @@ RC: Mapping[str, Any] = {
 }
 
 
-# Colours of ours that a style sheet which names only the other colour means too.
+# Colours that follow another one where a style sheet sets only that.
 _FOLLOWS = {
     "axes.labelcolor": ("text.color",),
     "axes.edgecolor": ("text.color",),
@@ -122,17 +122,20 @@ def _read_style(style: Path) -> Mapping[str, Any]:
             return _plain(styles.library[str(style)])
         raise ExportError(f"{style} is neither a matplotlib style file nor the name of a matplotlib style.")
     complaints: list[str] = []
-    listener = _Listener(complaints)
+
+    def collect(record: logging.LogRecord) -> bool:
+        complaints.append(record.getMessage())
+        return False
+
+    # Matplotlib only logs keys that it does not know.
     logger = logging.getLogger("matplotlib")
-    logger.addHandler(listener)
-    propagate, logger.propagate = logger.propagate, False
+    logger.addFilter(collect)
     try:
         settings = matplotlib.rc_params_from_file(str(style), use_default_template=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise ExportError(f"{style} is not a matplotlib style file: {error}.") from None
     finally:
-        logger.removeHandler(listener)
-        logger.propagate = propagate
+        logger.removeFilter(collect)
     if complaints:
         raise ExportError(f"{style} is not a matplotlib style file: {' '.join(complaints[0].split())}")
     return _plain(settings)
@@ -141,17 +144,6 @@ def _read_style(style: Path) -> Mapping[str, Any]:
 def _plain(settings: Any) -> dict[str, Any]:
     """Settings as a dict; a style does not choose how figures reach a screen."""
     return {key: value for key, value in settings.items() if key != "backend"}
-
-
-class _Listener(logging.Handler):
-    """Collects what matplotlib only logs: keys of a style file that it does not know."""
-
-    def __init__(self, messages: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._messages = messages
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._messages.append(record.getMessage())
 
 
 def font(points: float) -> float:
@@ -185,7 +177,7 @@ def tick_text(text: str) -> str:
 
 
 def page() -> str:
-    """The colour behind everything; white where the page is transparent."""
+    """The background colour of the figure; white where it is transparent."""
     face = matplotlib.rcParams["figure.facecolor"]
     return to_hex(face) if to_rgba(face)[3] > 0 else "#FFFFFF"
 
@@ -196,12 +188,12 @@ def ink() -> str:
 
 
 def grey() -> str:
-    """Text that steps back: a third of the way from the ink to the page."""
+    """The colour of secondary text: a third of the way from the ink to the page."""
     return _towards_page(0.33)
 
 
 def pale() -> str:
-    """Lines that step back far."""
+    """The colour of lines in the background."""
     return _towards_page(0.7)
 
 
