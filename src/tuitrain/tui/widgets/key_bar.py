@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import ActiveBinding
 from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
 from textual.widgets import Footer
 
 from tuitrain.tui.actions import numbered
@@ -29,6 +31,19 @@ def key_bar_rows(rows: int) -> int:
     return 2 if rows >= ROWS_WITH_SCREENS else 1
 
 
+class KeyFooter(Footer):
+    """A footer that is composed anew only when it would show other keys: each time costs 20 ms of start-up."""
+
+    _keys: tuple[tuple[str, str], ...] = ()
+
+    def bindings_changed(self, screen: Screen[Any]) -> None:
+        active = screen.active_bindings.items()
+        keys = tuple((key, each.binding.description) for key, each in active if each.binding.show)
+        if keys != self._keys:
+            self._keys = keys
+            super().bindings_changed(screen)
+
+
 class KeyBar(Vertical):
     """The bar of one screen. Each number, key and word can be clicked."""
 
@@ -42,7 +57,7 @@ class KeyBar(Vertical):
         yield Lines(id="screens")
         with Horizontal():
             yield Lines(id="menu")
-            yield Footer(show_command_palette=False, compact=True)
+            yield KeyFooter(show_command_palette=False, compact=True)
             yield Lines(id="read-only")
 
     def draw(self) -> None:
