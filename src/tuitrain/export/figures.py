@@ -24,12 +24,9 @@ from tuitrain.export.selection import (
     COMPARISON,
     NamedRuns,
     Runs,
+    chart_files,
     check_selection,
-    comparison_stem,
-    draws_alone,
-    draws_several,
     listed,
-    run_stems,
 )
 from tuitrain.export.style import Size, figure_style, font, grey, ink, make_inert, new_figure, run_style
 from tuitrain.files import writing
@@ -74,26 +71,17 @@ def export_plots(
         size = size or style_size
         out.mkdir(parents=True, exist_ok=True)
 
-        def save(figure: Figure, stem: str) -> None:
-            written.extend(save_figure(figure, out, stem, formats, dpi))
-
-        for (directory, history), stem in zip(runs, run_stems(runs), strict=True):
-            if not panels:
-                save(analysis_figure(history, directory.run_id, axis, size, title=title), f"{stem}-analysis")
-            for name in (each for each in panels if draws_alone(each, runs)):
-                plot = panel_plot([(directory.run_id, history)], name, axis)
-                save(panel_figure(plot, size or PANEL_INCHES, title=title), f"{stem}-{name}")
-        if len(runs) > 1:
-            names = display_names(runs)
-            named = [(name, history) for name, (_, history) in zip(names, runs, strict=True)]
-            if not panels:
-                save(comparison_figure(named, axis, size, title=title), comparison_stem(names))
-            for name in filter(draws_several, panels):
-                plot = panel_plot(named, name, axis)
-                if isinstance(plot, HeatMap):
-                    # A map is of one run.
-                    continue
-                save(panel_figure(plot, size or PANEL_INCHES, title=title), comparison_stem(names, name))
+        for stem, chosen, names in chart_files(runs, panels):
+            named: NamedRuns = [(directory.run_id, history) for directory, history in chosen]
+            if len(chosen) > 1:
+                named = list(zip(display_names(chosen), (history for _, history in chosen), strict=True))
+            if panels:
+                figure = panel_figure(panel_plot(named, names[0], axis), size or PANEL_INCHES, title=title)
+            elif len(chosen) > 1:
+                figure = comparison_figure(named, axis, size, title=title)
+            else:
+                figure = analysis_figure(chosen[0][1], named[0][0], axis, size, title=title)
+            written += save_figure(figure, out, stem, formats, dpi)
     return written
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from tuitrain.analysis.compare import display_names
 from tuitrain.events.text import file_name
 from tuitrain.export.errors import ExportError
 from tuitrain.plots.panels import PANELS
@@ -37,17 +38,26 @@ def can_be_drawn(history: RunHistory) -> bool:
     return bool(len(history.steps) or len(history.evals))
 
 
-def draws_alone(panel: str, runs: Runs) -> bool:
-    """Whether a panel is drawn of each of these runs: the validation of several is one chart."""
-    return len(runs) == 1 or panel != "val_loss"
+def chart_files(runs: Runs, panels: Sequence[str]) -> Iterator[tuple[str, Runs, Sequence[str]]]:
+    """The files of an export without their suffix, with the runs and the panels that each shows.
+
+    Without `panels` the analysis of each run and, of several, their comparison; else a file for each of these panels.
+    """
+    for pair, stem in zip(runs, _run_stems(runs), strict=True):
+        if not panels:
+            yield f"{stem}-analysis", [pair], ANALYSIS
+        # The validation of several runs is one chart.
+        alone = [name for name in panels if len(runs) == 1 or name != "val_loss"]
+        yield from ((f"{stem}-{name}", [pair], [name]) for name in alone)
+    if len(runs) > 1:
+        names = display_names(runs)
+        if not panels:
+            yield comparison_stem(names), runs, COMPARISON
+        together = [name for name in panels if name in COMPARISON or name not in (*ANALYSIS, "layers")]
+        yield from ((comparison_stem(names, name), runs, [name]) for name in together)
 
 
-def draws_several(panel: str) -> bool:
-    """Whether a panel is also drawn of several runs together, unless it is a map."""
-    return panel in COMPARISON or panel not in ANALYSIS
-
-
-def run_stems(runs: Runs) -> list[str]:
+def _run_stems(runs: Runs) -> list[str]:
     """A file name without suffix for each run: its id, numbered where two directories have the same name."""
     stems: list[str] = []
     for directory, _ in runs:
