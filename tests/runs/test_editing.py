@@ -122,10 +122,10 @@ def test_notes_go_by_their_numbers(tmp_path: Path) -> None:
     assert remove_notes(run, [1, 3]) == ["two"]
 
 
-def test_a_log_without_a_directory_has_no_place_for_tags(tmp_path: Path) -> None:
+def test_a_log_without_a_directory_stores_no_tags(tmp_path: Path) -> None:
     log = tmp_path / "copied.jsonl"
     log.write_bytes(write_run(tmp_path / "runs").metrics.read_bytes())
-    with pytest.raises(EditError, match=r"^.*copied.jsonl is no run directory, so tags and notes have no place.*$"):
+    with pytest.raises(EditError, match=r"^.*copied.jsonl is no run directory, so tags and notes cannot be stored.*$"):
         set_tags(RunDirectory(tmp_path / "copied", log), ["t"])
     assert not (tmp_path / "copied").exists()
 

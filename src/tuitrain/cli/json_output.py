@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from tuitrain.accounting.budget import BudgetTime
+from tuitrain.accounting.fit import Change
 from tuitrain.launch.doctor import Finding
 from tuitrain.launch.smoke import Check
 
@@ -217,13 +218,6 @@ class MemoryBytes(_Object):
     logits: int
     temporary: int
     total: int
-
-
-class Change(_Object):
-    """Settings that would fit, and the bytes a step then takes."""
-
-    settings: tuple[str, ...]
-    bytes: int
 
 
 class Device(_Object):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -27,47 +27,38 @@ def normal_tags(tags: Iterable[str]) -> list[str]:
 
 
 def set_tags(run: RunDirectory, tags: Iterable[str]) -> list[str]:
-    """Give the run these tags in place of its own. Returns them as stored. Raises EditError."""
-    wanted = normal_tags(tags)
-    _change(run, lambda facts: facts | {"tags": wanted})
-    return wanted
+    """Replace the tags of a run. Returns them as stored. Raises EditError."""
+    with edited_metadata(run) as values:
+        values["tags"] = normal_tags(tags)
+    return list(values["tags"])
 
 
 def change_tags(run: RunDirectory, add: Iterable[str] = (), remove: Iterable[str] = ()) -> list[str]:
-    """Add some tags and take others away. Returns what the run has then. Raises EditError."""
-    more, fewer = normal_tags(add), set(normal_tags(remove))
-
-    def changed(facts: dict[str, Any]) -> dict[str, Any]:
-        return facts | {"tags": [tag for tag in normal_tags([*facts.get("tags", []), *more]) if tag not in fewer]}
-
-    return list(_change(run, changed)["tags"])
+    """Add some tags and remove others. Returns the tags that the run has then. Raises EditError."""
+    removed = set(normal_tags(remove))
+    with edited_metadata(run) as values:
+        values["tags"] = [tag for tag in normal_tags([*values.get("tags", []), *add]) if tag not in removed]
+    return list(values["tags"])
 
 
 def remove_notes(run: RunDirectory, numbers: Iterable[int]) -> list[str]:
-    """Take away notes by their numbers, the oldest being 1. Returns the others. Raises EditError."""
-    gone = set(numbers)
-
-    def changed(facts: dict[str, Any]) -> dict[str, Any]:
-        notes = facts.get("notes", [])
-        unknown = next((number for number in sorted(gone) if not 1 <= number <= len(notes)), None)
+    """Remove notes by their numbers, the oldest being 1. Returns the others. Raises EditError."""
+    removed = set(numbers)
+    with edited_metadata(run) as values:
+        notes = values.get("notes", [])
+        unknown = next((number for number in sorted(removed) if not 1 <= number <= len(notes)), None)
         if unknown is not None:
             count = "no notes" if not notes else "one note" if len(notes) == 1 else f"{len(notes)} notes"
             raise EditError(f"{run.run_id} has {count}, and none with the number {unknown}.")
-        return facts | {"notes": [note for number, note in enumerate(notes, 1) if number not in gone]}
-
-    return list(_change(run, changed)["notes"])
+        values["notes"] = [note for number, note in enumerate(notes, 1) if number not in removed]
+    return list(values["notes"])
 
 
 def add_note(run: RunDirectory, note: str) -> list[str]:
     """Add a note below the others; an empty one changes nothing. Returns all notes. Raises EditError."""
-    added = [note.strip()] if note.strip() else []
-    return list(_change(run, lambda facts: facts | {"notes": [*facts.get("notes", []), *added]})["notes"])
-
-
-def _change(run: RunDirectory, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    with edited_metadata(run) as facts:
-        facts |= change(facts)
-    return facts
+    with edited_metadata(run) as values:
+        values["notes"] = [*values.get("notes", []), *([note.strip()] if note.strip() else [])]
+    return list(values["notes"])
 
 
 @contextmanager
@@ -78,18 +69,18 @@ def edited_metadata(run: RunDirectory) -> Iterator[dict[str, Any]]:
     Raises EditError.
     """
     if not run.path.is_dir():
-        raise EditError(f"{run.log or run.path} is no run directory, so tags and notes have no place to be kept.")
+        raise EditError(f"{run.log or run.path} is no run directory, so tags and notes cannot be stored.")
     with ExitStack() as lock:
-        with _told_as_sentences(run):
+        with _as_edit_error(run):
             lock.enter_context(exclusive(run.info_lock, PATIENCE_S))
-        facts = _facts(run)
-        yield facts
-        with _told_as_sentences(run):
-            run.write_values(facts)
+        values = _read(run)
+        yield values
+        with _as_edit_error(run):
+            run.write_values(values)
 
 
 @contextmanager
-def _told_as_sentences(run: RunDirectory) -> Iterator[None]:
+def _as_edit_error(run: RunDirectory) -> Iterator[None]:
     try:
         yield
     except LockedError:
@@ -98,25 +89,20 @@ def _told_as_sentences(run: RunDirectory) -> Iterator[None]:
         raise EditError(f"{run.info} cannot be written: {error.strerror or error}.") from None
 
 
-def _facts(run: RunDirectory) -> dict[str, Any]:
-    """What `run.json` holds; where there is none, what the log says of the run."""
+def _read(run: RunDirectory) -> dict[str, Any]:
+    """What `run.json` holds; where there is none, the metadata that the log gives."""
     try:
         data = read_regular(run.info, MOST_INFO_BYTES)
+        msgspec.json.decode(data, type=RunMetadata)
+        values: dict[str, Any] = msgspec.json.decode(data)
     except FileNotFoundError:
-        return _new_facts(run)
+        snapshot = read_snapshot(run)
+        created = snapshot.created or run.path.stat().st_mtime
+        values = msgspec.to_builtins(RunMetadata(name=snapshot.name, created=created))
     except OSError as error:
         raise EditError(f"{run.info} cannot be read: {error.strerror or error}.") from None
-    try:
-        msgspec.json.decode(data, type=RunMetadata)
-        facts: dict[str, Any] = msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise EditError(f"{run.info} cannot be read ({error}), so tags and notes have no place: mend it.") from None
-    return facts
-
-
-def _new_facts(run: RunDirectory) -> dict[str, Any]:
-    seen = read_snapshot(run)
-    facts: dict[str, Any] = msgspec.to_builtins(
-        RunMetadata(name=seen.name, created=seen.created or run.path.stat().st_mtime)
-    )
-    return facts
+        raise EditError(
+            f"{run.info} cannot be read ({error}), so tags and notes cannot be stored: repair it."
+        ) from None
+    return values
