@@ -35,7 +35,7 @@ from tests.support import unprivileged, write_run
         ("watch --layout foo", 2, '--layout: "foo" is not one of overview, training, performance, system.'),
         ("watch --once --serve", 2, "--once prints one frame of text, "),
         ("launch gpt2-tiny --name /", 2, "--name: '/' is not valid: "),
-        ("export plots nothing --format foo", 2, "--format: 'foo' is not one of png, pdf, svg."),
+        ("export plots nothing --format foo", 2, "--format: 'foo' is not one of png, pdf, svg, txt, ansi."),
     ],
 )
 def test_what_is_wrong_comes_first_and_then_what_to_do(

@@ -79,7 +79,7 @@ def test_a_stopped_run_goes_on_from_where_it_stopped(place: Place) -> None:
     done = place("resume", run_id, f"train.max_steps={stopped_at + 5}", "--foreground", PYTHONIOENCODING="ascii")
     assert done.code == 0, done.out
     assert done.out.isascii()
-    assert f"goes on from step-{stopped_at:08d}" in done.err
+    assert f"continues from step-{stopped_at:08d}" in done.err
     # What the first attempt printed is not printed again.
     assert "/100000" not in done.out and f" {stopped_at + 5}/{stopped_at + 5}" in done.out
     status = place("status", run_id, "--json").json()

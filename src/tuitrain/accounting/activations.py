@@ -1,4 +1,4 @@
-"""What autograd keeps for the backward pass, in bytes for each token of a micro-batch.
+"""Memory that autograd keeps for the backward pass, in bytes per token of a micro-batch.
 
 It counts tensors as Korthikanti et al. 2022, section 4, does, for a fused attention that never holds the T × T scores
 (the math backend does); a test compares it with the bytes that a forward pass of each tiny preset really keeps.
@@ -20,7 +20,7 @@ TOKEN_ID = 8
 
 
 def norm_bytes_per_token(model: ModelConfig, element: int, fused: bool) -> int:
-    """What one norm of the residual stream and the product behind it keep for a token.
+    """Bytes per token of one norm of the residual stream and of the product after it.
 
     The norm keeps its float32 input and one (rmsnorm) or two (layernorm) statistics; the product keeps the norm's
     output in the arithmetic's dtype. An rmsnorm without a fused kernel also keeps the normalised input.
@@ -31,7 +31,7 @@ def norm_bytes_per_token(model: ModelConfig, element: int, fused: bool) -> int:
 
 
 def attention_bytes_per_token(model: ModelConfig, element: int, fused: bool) -> int:
-    """What one attention keeps for a token, without the norm in front of it.
+    """Bytes per token of one attention, without the norm before it.
 
     The projected queries, keys and values stay as one tensor, since the values are a view of it. Rotated or normed
     queries and keys are new tensors. QK-norm keeps a float32 input (its own copy under autocast), a statistic for each

@@ -1,4 +1,4 @@
-"""Which strategy and micro-batch a run takes where they are auto, and which settings make a run fit that does not."""
+"""The strategy and micro-batch of a run under auto, and settings with which a run fits that does not."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 GB = 1e9
 USABLE = 0.9
-"""Share of the memory that an estimate may fill: CUDA, NCCL and fragmentation take the rest of a GPU's, the operating
-system and other programs that of a machine's."""
+"""Share of the memory that an estimate may fill: CUDA, NCCL and fragmentation use the rest of a GPU's, the operating
+system and other programs the rest of a machine's."""
 LARGEST_MICRO_BATCH = {"cuda": 4096, "cpu": 16}
-"""Most sequences that auto takes: on a CPU more make a step no faster."""
+"""Largest micro-batch that auto chooses: on a CPU a larger one makes a step no faster."""
 LESS = 0.9
-"""Share of what a run needs that a change of its settings must come down to: estimates are no better than that."""
+"""A change of settings must reduce the memory to this share: estimates are no more exact than that."""
 
 
 def capacity_per_process(capacity_bytes: float, world_size: int, nodes: int, device_type: str) -> float:
@@ -28,20 +28,20 @@ def capacity_per_process(capacity_bytes: float, world_size: int, nodes: int, dev
 
 
 def usable_bytes(capacity_bytes: float) -> float:
-    """What an estimate may fill of this memory, a GPU's or a process's share of a machine's."""
+    """The bytes that an estimate may fill, of a GPU or of a process's share of a machine."""
     return USABLE * capacity_bytes
 
 
 @dataclass(frozen=True)
 class Change:
-    """Settings that need less memory, and the bytes per device that a step then takes."""
+    """Settings that need less memory, and the bytes per device of a step with them."""
 
     settings: tuple[str, ...]
     bytes: int
 
     @property
     def more_gpus(self) -> bool:
-        """Whether it takes more GPUs than there are to be."""
+        """Whether it needs more GPUs than the run has."""
         return self.settings[0].startswith("--gpus ")
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ def choose_strategy(
 def choose_micro_batch(
     config: RunConfig, dtype: str, world_size: int, nodes: int, device_type: str, capacity_bytes: float
 ) -> tuple[int, str]:
-    """The micro-batch that train.micro_batch_size = auto stands for, and why.
+    """The micro-batch that auto chooses, and why.
 
     The largest that divides the batch of a process and whose estimate is within usable_bytes, at most
     LARGEST_MICRO_BATCH; 1 when none is. parallel.strategy = auto is what it would be for one sequence, since a larger
@@ -114,8 +114,8 @@ def fitting_changes(
 ) -> list[Change]:
     """Changes that bring the estimate within usable_bytes, cheapest in speed first; each saves a tenth or more.
 
-    Where the estimate says that the run fits as it is, and it did not, they are those that save as much. Raises
-    ValueError if vocab_size is unset.
+    Where the estimate says that the run fits, but memory ran out, they are those that save as much. Raises ValueError
+    if vocab_size is unset.
     """
     chosen, _ = choose_strategy(config, dtype, world_size, nodes, device_type, capacity_bytes)
     config = _with(config, {"parallel.strategy": chosen})
@@ -182,13 +182,13 @@ def _candidates(config: RunConfig, world_size: int, device_type: str) -> Iterato
 
 
 def _smaller_micro_batches(config: RunConfig) -> list[int]:
-    """Smaller micro-batches that divide the one asked for, and so any batch it divides; largest first."""
+    """Smaller micro-batches that divide the configured one, and so any batch it divides; largest first."""
     now = config.train.micro_batch
     return [size for size in range(now // 2, 0, -1) if now % size == 0]
 
 
 def _without_supersets(changes: list[Change]) -> list[Change]:
-    """Leave out what only adds to a change that fits already, and smaller micro-batches than the largest that fits."""
+    """The changes, without those that only add settings to another, and with only the largest micro-batch that fits."""
     kept: list[Change] = []
     for change in changes:
         if not any(_keys(known) <= _keys(change) for known in kept):

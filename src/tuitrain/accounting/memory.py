@@ -1,4 +1,4 @@
-"""How much memory a training process needs: an estimate from the shape and the strategy, in bytes per device.
+"""Memory of a training process: an estimate from the shape and the strategy, in bytes per device.
 
 A step has three moments that can be its peak: the loss, when all activations are there; the last block's backward pass;
 and the optimizer's update, when activations are gone but every gradient is there. Weights, gradients and optimizer
@@ -25,7 +25,7 @@ MOMENTS = {"loss": "at the loss", "backward": "in the backward pass", "update": 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes per device at the peak of a step; the parts add up to it, and what is not there at the peak is 0.
+    """Bytes per device at the peak of a step; the parts add up to the total, and a part not held at the peak is 0.
 
     weights include those gathered from other processes and their bfloat16 copies. gradients: those that are there at
     that moment. activations: what the blocks, the norms and the embedding keep for the backward pass. logits: what the

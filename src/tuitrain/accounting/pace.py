@@ -1,14 +1,14 @@
-"""How long a run still takes, and a duration in words: for the engine's console, the dashboard and the commands."""
+"""The remaining time of a run, and durations as text: for the engine's console, the dashboard and the commands."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 RECENT_RECORDS = 100
-"""The pace is that of so many `step` records of the newest attempt."""
+"""The pace is computed over this many `step` records of the newest attempt."""
 
 MOST_SECONDS = 1e11
-"""Three thousand years: a longer duration comes from a clock that is wrong."""
+"""About three thousand years: a longer duration comes from a wrong clock."""
 
 
 def seconds_left(

@@ -25,8 +25,8 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class TokenPosition:
-    """Where a step of a token budget lies, in tokens: the decay then follows the tokens, also when their number in a
-    step changes on the way."""
+    """The position of a step in a token budget, in tokens: the decay follows the tokens, also when the number of tokens
+    in a step changes during the run."""
 
     after: int
     """Trained once the step is done."""
@@ -63,14 +63,14 @@ def _in_steps(after: int, schedule: Schedule, total_steps: int) -> TokenPosition
 
 
 def _decay_start(schedule: Schedule, at: TokenPosition) -> int:
-    """Where the decay begins: after warmup and, for wsd, after the steps at the peak."""
+    """The position at which the decay begins: after warmup and, for wsd, after the steps at the peak."""
     if schedule.name != "wsd":
         return at.warmup
     return max(at.warmup, at.total - round(schedule.decay_fraction * at.total / at.per_step) * at.per_step)
 
 
 def schedule_text(config: RunConfig, total_steps: int) -> str:
-    """What the learning rate does over the steps of a run, with the values that it reaches."""
+    """The course of the learning rate over the steps of a run, with its peak and final value."""
     schedule, lr = config.schedule, config.optim.lr
     last = lr * lr_factor(total_steps - 1, schedule, total_steps)
     if schedule.warmup_steps >= total_steps:
@@ -94,16 +94,16 @@ def schedule_warnings(config: RunConfig, total_steps: int) -> list[str]:
         ]
     if schedule.name != "wsd":
         return []
-    asked = round(schedule.decay_fraction * total_steps)
+    decay_steps = round(schedule.decay_fraction * total_steps)
     left = total_steps - _decay_start(schedule, _in_steps(0, schedule, total_steps))
-    if asked == 0:
+    if decay_steps == 0:
         return [
             f"schedule.decay_fraction ({schedule.decay_fraction:g}) of {total_steps:,} steps is less than one step: "
             "the learning rate never decays."
         ]
-    if left < asked:
+    if left < decay_steps:
         return [
-            f"schedule.warmup_steps ({schedule.warmup_steps:,}) leaves {left:,} of the {asked:,} steps in which wsd "
-            f"decays (schedule.decay_fraction = {schedule.decay_fraction:g} of {total_steps:,} steps)."
+            f"schedule.warmup_steps ({schedule.warmup_steps:,}) leaves {left:,} of the {decay_steps:,} steps in which "
+            f"wsd decays (schedule.decay_fraction = {schedule.decay_fraction:g} of {total_steps:,} steps)."
         ]
     return []

@@ -1,4 +1,4 @@
-"""What a run is asked to be: sections, presets, overrides, TOML in and out."""
+"""The configuration of a run: sections, presets, overrides, TOML in and out."""
 
 from tuitrain.config.errors import ConfigError, known_keys
 from tuitrain.config.presets import Preset, UnknownPresetError, all_presets

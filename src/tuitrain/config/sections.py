@@ -1,4 +1,4 @@
-"""The sections of a run's configuration: what a run is asked to be, and nothing about how it is done.
+"""The sections of a run's configuration.
 
 Every key has a type, bounds and a docstring; `tuitrain schema` prints them all.
 """
@@ -394,7 +394,7 @@ class TelemetryConfig(Section):
 
 
 class HardwareConfig(Section):
-    """What this machine can do, where it cannot be found out."""
+    """Properties of the machine, where they are not detected."""
 
     peak_tflops: float | None = Field(default=None, gt=0)
     """Dense peak of one device in the training dtype, TFLOP/s. Unset: from the table of known GPUs."""

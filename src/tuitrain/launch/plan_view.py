@@ -1,4 +1,4 @@
-"""A plan as text and as JSON; `plan`, `launch --dry-run` and `show` say the same things the same way."""
+"""A plan as text and as JSON, for `plan`, `launch --dry-run`, `show` and the launch screen."""
 
 from __future__ import annotations
 
