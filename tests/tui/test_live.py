@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support import PINNED, run_record, step_record, write_run
 from tests.tui.conftest import chart, header, running, until
 from tests.tui.screen import screen_text
 from tuitrain.config import load_config
 from tuitrain.events import Alert, End, EventWriter, Sample, Stage
 from tuitrain.runs import RunDirectory
+from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.feed import Troubled
 
 CONFIG = load_config("llama2-tiny", PINNED)
@@ -43,6 +46,23 @@ async def test_a_growing_log_moves_header_chart_and_tabs(tmp_path: Path) -> None
         assert "stop requested" in header(app)
         assert "class Robot:" in screen_text(app)
         assert "Alerts 2" in screen_text(app)
+
+
+async def test_nothing_is_drawn_while_a_slow_link_is_full_and_then_the_newest_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = [True]
+    monkeypatch.setattr(BaseApp, "terminal_ready", property(lambda _: ready[0]))
+    run = live(tmp_path)
+    async with running("watch", [run], tmp_path) as (app, pilot):
+        ready[0] = False
+        append(run, 11, 60)
+        await until(pilot, lambda: app.state.run is not None and app.state.run.history.step == 60)
+        append(run, 61, 62)
+        await until(pilot, lambda: app.state.run is not None and app.state.run.history.step == 62)
+        assert "step 10 of 300" in header(app)
+        ready[0] = True
+        await until(pilot, lambda: "step 62 of 300" in header(app))
 
 
 async def test_the_axes_stand_still_while_the_log_grows(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from tuitrain.tui.remembered import last_screen, last_settings, remember, restor
 from tuitrain.tui.session import session_of
 from tuitrain.tui.settings import THEMES, Settings
 from tuitrain.tui.source import Update
-from tuitrain.tui.theme import DARK, Palette, css_colours, palette_of
+from tuitrain.tui.theme import DARK, Palette, css_colours, palette_of, terminal_palette
 from tuitrain.tui.themes import SHIPPED
 from tuitrain.tui.view_state import RunView, ViewState
 
@@ -70,6 +70,8 @@ class BaseApp(InertApp):
     ) -> None:
         self._cells = TerminalCells()
         self._palettes: dict[str, Palette] = {}
+        # Textual asks for colours before there is a theme: those of another one would cost 10 ms.
+        self._theme_chosen = False
         # Without colours the terminal's own are the only ones.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.runs_dir = _home(runs, runs_dir)
@@ -85,6 +87,7 @@ class BaseApp(InertApp):
         self.theme = settings.theme if settings.theme in self.available_themes else DARK
         if self.no_color:
             self.theme = self._given["theme"] = "terminal"
+        self._theme_chosen = True
         self.state = ViewState(x=x or settings.x, baseline=baseline, smoothing=settings.smoothing)
         restore(self.session, self.state)
         self.feed = Feed(self.post_message)
@@ -107,7 +110,8 @@ class BaseApp(InertApp):
 
     def get_css_variables(self) -> dict[str, str]:
         """Textual's variables, and the colours of our roles that style sheets use."""
-        return {**super().get_css_variables(), **css_colours(self.palette)}
+        palette = self.palette if self._theme_chosen else terminal_palette(True)
+        return {**super().get_css_variables(), **css_colours(palette)}
 
     def get_key_display(self, binding: Binding) -> str:
         """A key as people call it."""
@@ -246,7 +250,7 @@ class BaseApp(InertApp):
 
     def _draw(self) -> None:
         """Draw, unless the terminal has not taken the last frame yet: then after another interval."""
-        self._redraw_pending = not self._terminal_ready
+        self._redraw_pending = not self.terminal_ready
         if self._redraw_pending:
             self.set_timer(self.settings.refresh_s, self._draw)
         else:
@@ -254,7 +258,7 @@ class BaseApp(InertApp):
             self.redraw()
 
     @property
-    def _terminal_ready(self) -> bool:
+    def terminal_ready(self) -> bool:
         """Whether writing would not wait, as it does while a slow link is full."""
         if self.is_headless or sys.__stderr__ is None:
             return True

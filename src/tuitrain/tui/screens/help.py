@@ -45,13 +45,13 @@ def group_of(action: Action) -> str:
     return "run" if action.id in _RUN or (action.acts and len(action.places) > 1) else "this screen"
 
 
-def help_lines(place: ScreenName, actions: Sequence[Action], cells: int) -> list[Line]:
+def help_lines(screen_name: ScreenName, actions: Sequence[Action], cells: int) -> list[Line]:
     """The actions of a screen, each group under its name, in as many columns as fit."""
     count = max(1, cells // LEAST_CELLS)
     room = cells // count - KEY_CELLS - 2
     blocks = []
     for group in GROUPS:
-        found = [action for action in actions_of(place, actions) if group_of(action) == group]
+        found = [action for action in actions_of(screen_name, actions) if group_of(action) == group]
         if found:
             rows = [row for action in found for row in _rows(action, room)]
             blocks.append([line(Span(f" {group}", "title")), *rows, ()])
@@ -73,18 +73,18 @@ class HelpScreen(ModalScreen[None]):
     BINDINGS: ClassVar = [
         *bindings("help"),
         Binding("q,question_mark,f1", "back", show=False),
-        Binding("down,j", "scroll('down')", show=False),
-        Binding("up,k", "scroll('up')", show=False),
-        Binding("pagedown,space", "scroll('page_down')", show=False),
-        Binding("pageup", "scroll('page_up')", show=False),
-        Binding("home,g", "scroll('home')", show=False),
-        Binding("end,G", "scroll('end')", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+        Binding("pagedown,space", "page(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("home,g", "home", show=False),
+        Binding("end,G", "end", show=False),
     ]
     app: BaseApp
 
-    def __init__(self, place: ScreenName) -> None:
+    def __init__(self, screen_name: ScreenName) -> None:
         super().__init__()
-        self.screen_name = place
+        self.screen_name = screen_name
 
     def compose(self) -> ComposeResult:
         box = Container(id="box")
@@ -117,6 +117,16 @@ class HelpScreen(ModalScreen[None]):
     def action_back(self) -> None:
         self.dismiss()
 
-    def action_scroll(self, where: str) -> None:
-        """Scroll the keys: down, up, page_down, page_up, home or end."""
-        getattr(self.query_one(Pane), f"scroll_{where}")(animate=False)
+    def action_scroll(self, lines: int) -> None:
+        """Scroll the keys down by so many lines; negative: up."""
+        self.query_one(Pane).scroll_relative(y=lines, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        """Scroll the keys down by so many pages; negative: up."""
+        self.action_scroll(pages * self.query_one(Pane).size.height)
+
+    def action_home(self) -> None:
+        self.query_one(Pane).scroll_home(animate=False)
+
+    def action_end(self) -> None:
+        self.query_one(Pane).scroll_end(animate=False)
