@@ -141,6 +141,16 @@ async def test_brackets_select_the_processes_and_the_alerts(trained: RunDirector
         await until(pilot, lambda: "hello from rank 1" in shown(app))
 
 
+async def test_a_click_on_a_tab_shows_its_console(trained: RunDirectory) -> None:
+    async with running("logs", [trained], trained.path.parent, (80, 24)) as (app, pilot):
+        await until(pilot, lambda: "KeyError" in shown(app))
+        row = shown(app).split("\n")[2]
+        await pilot.click(offset=(row.index("rank 1"), 2))
+        await until(pilot, lambda: "hello from rank 1" in shown(app))
+        await pilot.click(offset=(row.index("alerts"), 2))
+        await until(pilot, lambda: "MFU fell by 30 %." in shown(app))
+
+
 async def test_a_console_that_is_deleted_and_written_again(trained: RunDirectory) -> None:
     async with running("logs", [trained], trained.path.parent, (80, 24)) as (app, pilot):
         await until(pilot, lambda: "KeyError" in shown(app))

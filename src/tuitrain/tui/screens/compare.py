@@ -12,6 +12,7 @@ from tuitrain.plots.groups import GROUPABLE_PANELS, grouped
 from tuitrain.plots.request import run_names
 from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.comparison import compare_axis, title_lines
+from tuitrain.tui.screens.dialogs import Choice
 from tuitrain.tui.screens.export_actions import PanelActions
 from tuitrain.tui.text import Line
 from tuitrain.tui.widgets.compare_tab import CompareTab
@@ -73,8 +74,6 @@ class CompareScreen(PanelActions):
 
     def action_group_runs(self) -> None:
         """Choose the key whose values group the runs."""
-        from tuitrain.tui.screens.dialogs import Choice
-
         config = compare_runs([(view.run_id, view.history) for view in self.state.runs]).config
         options = [("tag", "tag"), ("preset", "preset"), ("name", "name")]
         options += [(row.key, f"{row.key}  {', '.join(dict.fromkeys(row.values))}") for row in config]
