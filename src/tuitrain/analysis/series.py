@@ -14,12 +14,6 @@ from tuitrain.runs.columns import BoolArray
 
 Axis = Literal["step", "tokens", "time", "flops"]
 AXES: tuple[Axis, ...] = ("step", "tokens", "time", "flops")
-AXIS_TITLES: dict[Axis, str] = {
-    "step": "step",
-    "tokens": "tokens",
-    "time": "training time",
-    "flops": "compute, FLOP",
-}
 
 MAX_STEP_SECONDS = 1e9
 """Thirty years."""

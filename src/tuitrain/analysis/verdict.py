@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tuitrain.analysis import units
-from tuitrain.analysis.series import AXIS_TITLES, Axis, validation_curve
+from tuitrain.analysis.series import Axis, validation_curve
 from tuitrain.analysis.summary import Summary, value_at
 from tuitrain.runs import RunHistory
 
@@ -224,7 +224,7 @@ def position(axis: Axis, value: float) -> str:
         case "tokens":
             return f"{units.count(value)} tokens"
         case "time":
-            return f"{units.duration(value)} of {AXIS_TITLES['time']}".removesuffix(" time")
+            return f"{units.duration(value)} of training"
         case "flops":
             return f"{value:.3g} FLOP"
 
