@@ -91,16 +91,13 @@ class RowCache:
         """The cells of each run by its id, in the order of the snapshots. marked: ids in the order of their colours."""
         now, shape = time.time(), _shape(cells)
         marks = {run_id: position for position, run_id in enumerate(marked)}
-        before, self._rows = self._rows, {}
         for snapshot in snapshots:
             run_id = snapshot.directory.run_id
             age = NOT_AVAILABLE if snapshot.created is None else units.age(now - snapshot.created)
             source = (snapshot, marks.get(run_id), shape, age)
-            row = before.get(run_id)
-            if row is None or row[0] != source:
-                row = source, _cells(snapshot, marks.get(run_id), shape, age, ascii_only)
-            self._rows[run_id] = row
-        return {run_id: cells for run_id, (_, cells) in self._rows.items()}
+            if self._rows.get(run_id, (None,))[0] != source:
+                self._rows[run_id] = source, _cells(snapshot, marks.get(run_id), shape, age, ascii_only)
+        return {run.directory.run_id: self._rows[run.directory.run_id][1] for run in snapshots}
 
 
 def _cells(run: RunSnapshot, mark: int | None, shape: _Shape, age: str, ascii_only: bool) -> Cells:

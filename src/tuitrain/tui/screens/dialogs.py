@@ -23,7 +23,6 @@ class Dialog(ModalScreen[Answer | None]):
 
     CSS_PATH = "../styles/dialogs.tcss"
     BINDINGS: ClassVar = [Binding("escape", "cancel", show=False)]
-    DEFAULT_CSS = "Dialog { align: center middle; background: $background 60%; }"
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is self:
@@ -55,7 +54,7 @@ class Confirm(Dialog[bool]):
     def compose(self) -> ComposeResult:
         yes = Button(Content.from_markup("[b $primary]y[/] yes"), id="yes", compact=True)
         no = Button(Content.from_markup("[b $primary]n[/] no"), id="no", compact=True)
-        yield box(self.box_title, Static(Content(self.question)), Horizontal(yes, no))
+        yield box(self.box_title, Static(Content(self.question)), Horizontal(yes, no, id="buttons"))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.action_answer(event.button.id == "yes")

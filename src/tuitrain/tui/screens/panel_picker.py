@@ -18,8 +18,7 @@ from tuitrain.plots.panels import PANELS, Panel
 from tuitrain.tui.arrangement import MOST_SIZE
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.layouts import OWN, Layout, Layouts
-from tuitrain.tui.text import Span, align, line
-from tuitrain.tui.widgets.table import rich_text
+from tuitrain.tui.text import align
 
 _KEYS = (
     ("space", "switch", " on or off   "), ("J", "move(1)", " "), ("K", "move(-1)", " move   "),
@@ -27,6 +26,7 @@ _KEYS = (
     ("o", "keep_own", " keep as own\n"), ("enter", "keep", " keep   "), ("esc", "leave", " leave"),
 )  # fmt: skip
 """Keys with their actions, and the text after each."""
+_QUIET = "$foreground 65%"
 
 
 class PanelPicker(ModalScreen["Layout | None"]):
@@ -105,13 +105,12 @@ class PanelPicker(ModalScreen["Layout | None"]):
 
     def _prompt(self, panel: Panel) -> Content:
         size = self.sizes.get(panel.id, 0)
-        row = line(
-            Span(" ■ ", "accent") if size else Span(" □ ", "quiet"),
-            Span(align(panel.title, 12), "value" if size else "quiet"),
-            Span(align("━━" * size, 2 * MOST_SIZE + 2), "accent"),
-            Span(panel.description, "quiet"),
+        return Content.assemble(
+            (" ■ ", "$primary") if size else (" □ ", _QUIET),
+            (align(panel.title, 12), "$foreground" if size else _QUIET),
+            (align("━━" * size, 2 * MOST_SIZE + 2), "$primary"),
+            (panel.description, _QUIET),
         )
-        return Content.from_rich_text(rich_text(row, self.app.palette))
 
     def action_go(self, by: int) -> None:
         self.panels.highlighted = min(max(self.highlighted + by, 0), len(PANELS) - 1)

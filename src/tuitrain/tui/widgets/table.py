@@ -20,8 +20,7 @@ from tuitrain.tui.theme import Palette
 
 LEAST_CELLS = 4
 ROWS_AT_ONCE = 200
-"""Rows that are added before the screen is drawn; further ones follow in parts of this size."""
-NEXT_PART_S = 0.02
+"""Rows that are added at first, and again when the end of those is near: adding 10,000 takes seconds."""
 
 
 def rich_text(of: Line, palette: Palette, *, right: bool = False) -> Text:
@@ -69,6 +68,7 @@ class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
         scrollbar-color: $foreground 25%;
         & > .datatable--header, & > .datatable--header-hover, & > .datatable--hover { background: $background; }
         & > .datatable--header { text-style: none; }
+        &:ansi > .datatable--header { background: ansi_default; }
     }
     """
 
@@ -152,13 +152,11 @@ class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
         self.move_cursor(row=row)
 
     def _add_rows(self, count: int) -> None:
-        """Add this many of the rows that are not added yet; the rest follows by itself."""
+        """Add this many of the rows that are not added yet."""
         shown = [(column, place) for place, column in enumerate(self._header) if column.key in self._sizes]
         for key in islice(self._not_added, max(count, 0)):
             cells = self._cells[key]
             self.add_row(*(self._text(column, cells[place]) for column, place in shown), key=key)
-        if self.row_count < len(self._cells):
-            self.set_timer(NEXT_PART_S, lambda: self._add_rows(ROWS_AT_ONCE))
 
     def _update(self, before: Mapping[str, Cells], changed: Sequence[str]) -> None:
         """Replace the cells that differ in rows that changed, and draw no others."""
@@ -192,6 +190,11 @@ class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
         sizes = self._fit()
         if sizes != self._sizes:
             self._build(sizes)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if new_value + 2 * self.size.height > self.row_count:
+            self._add_rows(ROWS_AT_ONCE)
 
     def on_data_table_row_highlighted(self) -> None:
         self._last_key = self.cursor_key or self._last_key
