@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from tuitrain.analysis.limits import LARGEST, SMALLEST, drawable
 from tuitrain.plots.axes import Range, XAxis
-from tuitrain.plots.model import SUPERSEDED, ChartOptions, Curve, Plot, Points
+from tuitrain.plots.model import SUPERSEDED, ChartOptions, Curve, Plot
 from tuitrain.plots.ticks import round_step, time_step
 from tuitrain.runs import FloatArray
 
@@ -54,25 +55,16 @@ def limits(plot: Plot, options: ChartOptions | None = None, kept: Limits | None 
     log_x = has_log_x(plot, options)
     x = x_range(plot, options, kept.x if kept else None)
     values = x.values(log_x)
-    data: tuple[Curve | Points, ...] = (*plot.lines, *plot.points)
-    shown = [usable(part.y[slice(*visible(part.x, values))], plot.log) for part in data]
-    levels = [usable(np.array([level.y]), plot.log) for level in plot.levels if level.in_range]
-    raw_roles = {curve.role.removesuffix(".faint") for curve in plot.curves if not curve.smoothing}
-    # A smoothed curve spreads an outlier over its window, so the raw one below it decides.
-    recorded = [each for part, each in zip(data, shown, strict=True) if not _is_repeated(part, raw_roles)]
-    recorded = [each for each in (*recorded, *levels) if len(each)]
-    shown = [each for each in (*shown, *levels) if len(each)]
+    shown = _shown(plot, values)
     at_edges = [height for line in plot.lines for height in crossings(line, x, log_x, plot.log) if height is not None]
-    ends = [Range(*scaled(np.array([each.min(), each.max()]), plot.log).tolist()) for each in shown]
-    heights = [*(end for each in ends for end in (each.low, each.high)), *at_edges]
+    heights = [*(end for each in shown for end in (each.low, each.high)), *at_edges]
     if not heights:
         return Limits(x, Range(0, 1), log_x=log_x)
     bottom, top = low, high = min(heights), max(heights)
     if plot.clip and shown:
-        fences = _common_fences(plot, recorded or shown, values)
+        fences = _common_fences(plot, shown, values)
         inner = [height for height in at_edges if fences.low <= height <= fences.high]
-        for each, whole in zip(shown, ends, strict=True):
-            inner += _within(each, whole, fences, plot.log)
+        inner += [end for each in shown for end in each.within(fences, plot.log)]
         low, high = min(inner), max(inner)
     y = _y_range(plot, low, high, kept.y if kept else None, options.zoom is not None)
     # The ends of the range are rounded.
@@ -205,23 +197,44 @@ def _y_range(plot: Plot, bottom: float, top: float, kept: Range | None, zoomed: 
     return steady_y(kept, bottom, top)
 
 
-def _within(values: FloatArray, ends: Range, fences: Range, log: bool) -> list[float]:
-    """The lowest and the highest of the values between the fences, as the axis holds them; empty without any."""
-    if fences.low <= ends.low and ends.high <= fences.high:
-        return [ends.low, ends.high]
-    positions = scaled(values, log)
-    inside = positions[(positions >= fences.low) & (positions <= fences.high)]
-    return [float(inside.min()), float(inside.max())] if len(inside) else []
+class _Shown(NamedTuple):
+    """The values of one curve, points or level that can be drawn. low, high: their ends, as the axis holds them.
+
+    recorded: whether outliers are defined by them. A smoothed curve spreads an outlier over its window, so where the
+    raw curve is drawn as well that one decides.
+    """
+
+    values: FloatArray
+    low: float
+    high: float
+    recorded: bool
+
+    def within(self, fences: Range, log: bool) -> list[float]:
+        """The lowest and the highest value between the fences; empty without any."""
+        if fences.low <= self.low and self.high <= fences.high:
+            return [self.low, self.high]
+        positions = scaled(self.values, log)
+        inside = positions[(positions >= fences.low) & (positions <= fences.high)]
+        return [float(inside.min()), float(inside.max())] if len(inside) else []
 
 
-def _is_repeated(part: Curve | Points, raw_roles: set[str]) -> bool:
-    """Whether a curve is the smoothed form of one that is drawn as recorded."""
-    return isinstance(part, Curve) and part.smoothing > 0 and part.role in raw_roles
+def _shown(plot: Plot, x: Range) -> list[_Shown]:
+    raw_roles = {curve.role.removesuffix(".faint") for curve in plot.curves if not curve.smoothing}
+    parts = [(points.x, points.y, True) for points in plot.points]
+    parts += [(each.x, each.y, not (each.smoothing and each.role in raw_roles)) for each in plot.lines]
+    values = [(usable(y[slice(*visible(at, x))], plot.log), recorded) for at, y, recorded in parts]
+    values += [(usable(np.array([level.y]), plot.log), True) for level in plot.levels if level.in_range]
+    shown = []
+    for each, recorded in values:
+        if len(each):
+            low, high = scaled(np.array([each.min(), each.max()]), plot.log).tolist()
+            shown.append(_Shown(each, low, high, recorded))
+    return shown
 
 
-def _common_fences(plot: Plot, shown: Sequence[FloatArray], x: Range) -> Range:
+def _common_fences(plot: Plot, shown: Sequence[_Shown], x: Range) -> Range:
     """Values outside are outliers of every series; the first of a curve is none where the plot keeps it."""
-    every = [_fences(values, plot.log) for values in shown]
+    every = [_fences(each.values, plot.log) for each in ([each for each in shown if each.recorded] or shown)]
     low, high = min(each.low for each in every), max(each.high for each in every)
     if plot.keep_first:
         firsts = [curve.y[:1] for curve in plot.curves if curve.role != SUPERSEDED and not visible(curve.x, x)[0]]
