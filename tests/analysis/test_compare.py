@@ -108,7 +108,7 @@ def test_nan_is_never_the_best() -> None:
     assert (loss.best, loss.deltas) == (2, [None, None, None])
 
 
-def test_metrics_nobody_has_are_left_out() -> None:
+def test_metrics_that_no_run_has_are_left_out() -> None:
     keys = [found.metric.key for found in two(evals=()).metrics]
     assert "final_val_loss" in keys
     assert "final_val_loss" not in [found.metric.key for found in compare_runs([("one", history())]).metrics]
@@ -215,7 +215,7 @@ def test_different_data_is_a_caution() -> None:
     assert "different data" in sentences[0]
 
 
-def test_different_hardware_is_said_with_the_speed() -> None:
+def test_the_verdict_on_speed_names_different_hardware() -> None:
     sentences = two(hardware=Hardware(device="Other"), step_ms=250.0).verdict
     assert "two is faster (on different hardware): 400 tok/s, 4.00× one (100 tok/s)." in sentences
 
@@ -259,7 +259,7 @@ def test_runs_can_be_compared_at_a_point_of_an_axis() -> None:
     assert comparison.verdict[0].startswith("fast has the lower validation loss at 5 s of training: 2.0000")
 
 
-def test_a_run_that_did_not_reach_the_point_is_said_to_and_has_no_values() -> None:
+def test_a_run_that_did_not_reach_the_point_is_named_and_has_no_values() -> None:
     comparison = compare_runs([("long", history(steps=10)), ("short", history(steps=5))], at=("tokens", 800.0))
     assert row(comparison, "final_loss").values == [2.0, None]
     assert comparison.verdict[0] == "short did not reach 800 tokens."
@@ -286,7 +286,7 @@ def test_the_farthest_point_that_all_have_reached() -> None:
     assert equally_far([long, history()], ("step", 10.0))
 
 
-def test_a_run_that_says_nothing_of_its_configuration_differs_in_nothing() -> None:
+def test_a_run_without_a_configuration_differs_in_nothing() -> None:
     runs = [("a", history()), ("b", history(config={"optim": {"lr": 0.2}})), ("c", RunHistory())]
     config = {found.key: found.values for found in compare_runs(runs).config}
     assert config["optim.lr"] == ["0.1", "0.2", "n/a"]
@@ -302,14 +302,14 @@ def test_one_run_is_shown_without_a_verdict() -> None:
     ("arguments", "message"),
     [({"baseline": 2}, "baseline"), ({"at": ("wishes", 1.0)}, "step, tokens, time, flops")],
 )
-def test_what_cannot_be_compared_is_told(arguments: dict[str, object], message: str) -> None:
+def test_what_cannot_be_compared_is_an_error(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         compare_runs([("one", history())], **arguments)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="nothing to compare"):
         compare_runs([])
 
 
-def test_names_are_told_apart_by_the_end_of_their_ids(tmp_path: Path) -> None:
+def test_equal_names_get_the_end_of_their_ids(tmp_path: Path) -> None:
     made = [write_run(tmp_path, f"a-20260101-00000{n}-{end}", steps=1) for n, end in enumerate(("aaaa", "bbbb"))]
     other = write_run(tmp_path, "b", preset="gpt2-tiny", steps=1)
     runs = [(run, load_history(run)) for run in (*made, other)]

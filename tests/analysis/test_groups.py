@@ -75,14 +75,14 @@ def test_runs_without_the_key_or_without_tags_are_a_group_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "told"), [("optim.lrr", "Did you mean 'optim.lr'"), ("wishes", "No run has the key 'wishes'")]
+    ("key", "sentence"), [("optim.lrr", "Did you mean 'optim.lr'"), ("wishes", "No run has the key 'wishes'")]
 )
-def test_a_key_that_no_run_has_is_told(key: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_a_key_that_no_run_has_is_an_error(key: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
         group_runs(sweep(), key)
 
 
-def test_the_end_of_several_keys_is_told_with_them() -> None:
+def test_the_error_for_the_end_of_several_keys_lists_them() -> None:
     members = [Member("a", history(config={"optim": {"name": "x", "eps": 1}, "norm": {"eps": 2}}))]
     with pytest.raises(ValueError, match=r"'eps' is the end of 2 keys: optim.eps, norm.eps"):
         group_runs(members, "eps")

@@ -21,7 +21,7 @@ def curve(count: int, a: float = 2.0, b: float = 8.0, c: float = 0.45, seed: int
 
 @pytest.mark.parametrize(("a", "b", "c"), [(2.0, 8.0, 0.45), (1.7, 5.0, 0.3), (2.5, 20.0, 0.8), (0.5, 9.0, 0.12)])
 @pytest.mark.parametrize(("count", "end"), [(1000, 3000), (5000, 10_000), (4000, 40_000)])
-def test_the_end_of_a_known_law_is_found(a: float, b: float, c: float, count: int, end: int) -> None:
+def test_the_projection_recovers_a_given_law(a: float, b: float, c: float, count: int, end: int) -> None:
     true = a + b * end**-c
     found = [project_loss(*curve(count, a, b, c, seed), end, warmup=30) for seed in range(10)]
     known = [each for each in found if each is not None]
@@ -95,10 +95,10 @@ def test_a_real_run_ends_near_its_projection(share: float, off: float) -> None:
     text = (Path(__file__).parent / "real_losses.txt").read_text(encoding="utf-8")
     losses = np.array(text.split(), dtype=np.float64)
     steps = np.arange(1.0, len(losses) + 1)
-    seen = int(share * len(steps))
-    found = project_loss(steps[:seen], losses[:seen], len(steps), warmup=30)
+    snapshot = int(share * len(steps))
+    found = project_loss(steps[:snapshot], losses[:snapshot], len(steps), warmup=30)
     end = losses[-50:].mean()
     assert found is not None
     assert found.value == pytest.approx(end, abs=off)
     # Nearer than to say that nothing will change any more.
-    assert abs(found.value - end) < abs(losses[seen - 50 : seen].mean() - end)
+    assert abs(found.value - end) < abs(losses[snapshot - 50 : snapshot].mean() - end)

@@ -11,7 +11,7 @@ from tuitrain.events import Eval, Step
 from tuitrain.runs import RunHistory
 
 
-def test_each_axis_counts_what_it_says() -> None:
+def test_each_axis_counts_its_unit() -> None:
     run = history(steps=3)
     assert x_values(run, "step").tolist() == [1, 2, 3]
     assert x_values(run, "tokens").tolist() == [100, 200, 300]
@@ -23,7 +23,7 @@ def test_a_record_every_ten_steps_stands_for_ten_steps_of_time() -> None:
     assert x_values(history(steps=30, every=10), "time").tolist() == [10.0, 20.0, 30.0]
 
 
-def test_a_log_that_begins_in_the_middle_does_not_count_what_it_has_not_seen() -> None:
+def test_a_log_that_begins_in_the_middle_counts_only_its_own_steps() -> None:
     assert steps_covered(np.array([5000.0, 5010.0, 5030.0])).tolist() == [10, 10, 20]
     assert steps_covered(np.array([0.0, 1.0])).tolist() == [1, 1]
     assert steps_covered(np.empty(0)).tolist() == []
@@ -56,7 +56,7 @@ def test_an_axis_the_log_does_not_know_is_nan(axis: str) -> None:
     assert np.isnan(x_values(run, axis)).all()  # type: ignore[arg-type]
 
 
-def test_an_unknown_axis_is_an_error_that_names_the_known() -> None:
+def test_the_error_for_an_unknown_axis_lists_the_axes() -> None:
     with pytest.raises(ValueError, match="step, tokens, time, flops"):
         x_values(history(), "wishes")  # type: ignore[arg-type]
 

@@ -60,7 +60,7 @@ def test_a_run_of_round_numbers() -> None:
     )  # fmt: skip
 
 
-def test_nothing_is_known_of_an_empty_log() -> None:
+def test_an_empty_log_has_an_empty_summary() -> None:
     assert summarize(RunHistory()) == Summary()
 
 

@@ -14,7 +14,7 @@ from tests.support import unprivileged, write_run
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "said"),
+    ("command", "code", "sentence"),
     [
         ("lauch", 2, "No such command 'lauch'. Did you mean 'launch', 'watch'?"),
         ("ls --jsn", 2, "--jsn: there is no such option. Did you mean '--json'?"),
@@ -38,14 +38,12 @@ from tests.support import unprivileged, write_run
         ("export plots nothing --format foo", 2, "--format: 'foo' is not one of png, pdf, svg, txt, ansi."),
     ],
 )
-def test_what_is_wrong_comes_first_and_then_what_to_do(
-    cli: Cli, runs_dir: Path, command: str, code: int, said: str
-) -> None:
+def test_an_error_starts_with_what_is_wrong(cli: Cli, runs_dir: Path, command: str, code: int, sentence: str) -> None:
     write_run(runs_dir, "one", steps=2)
     Path("my-run.toml").touch()
     result = cli(*command.split())
     assert (result.code, result.out) == (code, "")
-    assert result.err.startswith(f"tuitrain: {said}")
+    assert result.err.startswith(f"tuitrain: {sentence}")
     assert result.err.count("\n") == 1
 
 
@@ -132,7 +130,7 @@ def test_a_stream_that_is_closed_stops_no_command(runs_dir: Path, closed: str, c
     assert (runs_dir / "one" / "metrics.jsonl").read_bytes() == log
 
 
-def test_a_pipe_in_place_of_a_file_is_said_to_be_one(cli: Cli, runs_dir: Path) -> None:
+def test_the_error_for_a_pipe_in_place_of_a_file_says_so(cli: Cli, runs_dir: Path) -> None:
     run = write_run(runs_dir, "one", steps=2)
     (run.path / "console.log").unlink()
     os.mkfifo(run.path / "console.log")

@@ -37,7 +37,7 @@ def test_notes_are_added_taken_away_and_listed(cli: Cli, runs_dir: Path) -> None
     assert (cli("note", "one", " ").code, cli("note", "one", "x", "--remove", "1").code) == (2, 2)
 
 
-def test_without_a_terminal_nothing_is_removed_unless_it_is_said(cli: Cli, runs_dir: Path) -> None:
+def test_without_a_terminal_nothing_is_removed_without_yes(cli: Cli, runs_dir: Path) -> None:
     run = write_run(runs_dir, "one", steps=2)
     result = cli("rm", "one")
     assert result.code == 2

@@ -42,7 +42,7 @@ def test_a_wrong_key_or_value_is_one_sentence_and_leaves_nothing(
     assert not runs_dir.exists()
 
 
-def test_settings_that_the_dashboard_cannot_use_are_told_before_anything_starts(
+def test_invalid_settings_of_the_dashboard_fail_before_anything_starts(
     cli: Cli, runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launching, "is_terminal", lambda: True)
@@ -101,9 +101,7 @@ def test_a_source_that_is_not_there_is_noticed_before_the_start(cli: Cli, runs_d
         (["gpt2-tiny", "--slurm"], "--slurm: there is no such option"),
     ],
 )
-def test_what_cannot_be_asked_for_is_said_with_exit_code_2(
-    cli: Cli, runs_dir: Path, arguments: list[str], words: str
-) -> None:
+def test_an_invalid_request_exits_with_2(cli: Cli, runs_dir: Path, arguments: list[str], words: str) -> None:
     result = cli("launch", *arguments)
     assert result.code == 2
     assert words in result.err
@@ -138,7 +136,7 @@ def test_several_processes_on_the_cpu_are_planned_in_words(cli: Cli, runs_dir: P
     assert not runs_dir.exists()
 
 
-def test_all_gpus_are_used_or_it_is_said(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_gpus_are_used_or_a_note_says_why_not(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     eight = Machine((Device("gpu", "NVIDIA H100 80GB HBM3", 85.0),) * 8, Device("cpu", "CPU", 25.3), 64)
     monkeypatch.setattr(machine, "torch_is_cpu_only", lambda: False)
     for module in (machine, preflight):
@@ -174,7 +172,7 @@ def test_consoles_of_an_attempt_with_more_processes_can_still_be_read(cli: Cli, 
     assert "one has processes 0 to 3, not 7" in missing.err
 
 
-def test_a_resumed_run_takes_the_processes_it_had_unless_told(
+def test_a_resumed_run_keeps_its_number_of_processes_by_default(
     cli: Cli, runs_dir: Path, small_machine: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = RunMetadata(name="two", created=1.0, launcher="torchrun", processes=2)

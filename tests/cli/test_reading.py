@@ -72,11 +72,13 @@ def test_ls_takes_a_query(cli: Cli, two_runs: Path) -> None:
     assert [row["name"] for row in cli("ls", "step>=100", "--json").json()] == ["llama2-tiny", "gpt2-tiny"]
 
 
-@pytest.mark.parametrize(("term", "told"), [("speed>3", "'speed' in speed>3 is no key"), ("mfu>40", "between 0 and 1")])
-def test_a_bad_query_is_one_sentence_and_exit_code_2(cli: Cli, two_runs: Path, term: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("term", "sentence"), [("speed>3", "'speed' in speed>3 is no key"), ("mfu>40", "between 0 and 1")]
+)
+def test_a_bad_query_is_one_sentence_and_exit_code_2(cli: Cli, two_runs: Path, term: str, sentence: str) -> None:
     result = cli("ls", term)
     assert (result.code, result.out) == (2, "")
-    assert told in " ".join(result.err.split())
+    assert sentence in " ".join(result.err.split())
 
 
 def test_the_sort_keys_are_those_of_the_list(cli: Cli, two_runs: Path) -> None:
@@ -118,7 +120,7 @@ def test_status_of_a_live_run_is_101_also_after_the_timeout(cli: Cli, runs_dir: 
     assert cli("status", "live", "--wait", "--timeout", "0").code == 101
 
 
-def test_show_tells_what_when_and_how_it_differs(cli: Cli, runs_dir: Path) -> None:
+def test_show_prints_the_sections_of_a_run(cli: Cli, runs_dir: Path) -> None:
     write_run(runs_dir, "shown", overrides=("train.max_steps=100", "model.norm=layernorm"))
     out = cli("show", "shown").out
     assert "4L-4H-128D-RoPE-LN-SwiGLU-PreNorm" in out
@@ -182,7 +184,7 @@ def test_diff_shows_what_differs(cli: Cli, two_runs: Path) -> None:
     assert "model.norm" in cli("diff", "gpt2", "llama2").out
 
 
-def test_diff_tells_runs_of_one_id_apart_by_their_paths(cli: Cli, tmp_path: Path) -> None:
+def test_diff_names_runs_of_one_id_by_their_paths(cli: Cli, tmp_path: Path) -> None:
     paths = [write_run(tmp_path / part, "same", steps=2, overrides=(f"optim.lr={lr}",)).path.resolve()
              for part, lr in (("here", 0.1), ("there", 0.2))]  # fmt: skip
     assert cli("diff", *map(str, paths), "--json").json() == {"optim.lr": {str(paths[0]): 0.1, str(paths[1]): 0.2}}
@@ -226,7 +228,7 @@ def test_a_run_without_numbers_is_left_out_of_the_plots(cli: Cli, two_runs: Path
 
 
 @pytest.mark.parametrize("command", [("compare", "a", "b"), ("export", "plots")])
-def test_a_wrong_axis_is_told_with_the_known_ones(cli: Cli, command: tuple[str, ...]) -> None:
+def test_the_error_for_a_wrong_axis_lists_the_axes(cli: Cli, command: tuple[str, ...]) -> None:
     result = cli(*command, "--x", "wishes")
     assert result.code == 2
     assert "'wishes' is not one of 'step', 'tokens', 'time'" in result.err

@@ -42,7 +42,7 @@ def test_a_dry_run_prints_a_model_that_does_not_fit_and_where_the_run_would_be(c
     assert f"{runs_dir}/llama3-8b-" in " ".join(result.json()["command"])
 
 
-def test_a_plan_tells_of_a_dataset_of_the_hub_that_is_cut(cli: Cli) -> None:
+def test_a_plan_names_a_hub_dataset_that_is_cut(cli: Cli) -> None:
     result = cli("plan", "gpt2-124m", "data.source=hf:some/name", "train.token_budget=10B", "data.max_tokens=200M")
     assert "at most 200 M tokens of it are read (data.max_tokens)" in result.out
     assert "50.3 times or more" in result.out
@@ -51,7 +51,7 @@ def test_a_plan_tells_of_a_dataset_of_the_hub_that_is_cut(cli: Cli) -> None:
 
 @pytest.mark.parametrize("name", ["bad name/x", "", "-x", "a" * 65])
 @pytest.mark.parametrize("rest", [["gpt2-tiny", "--dry-run"], ["--", "true"]])
-def test_a_name_is_refused_whatever_is_launched(cli: Cli, runs_dir: Path, name: str, rest: list[str]) -> None:
+def test_an_invalid_name_is_refused(cli: Cli, runs_dir: Path, name: str, rest: list[str]) -> None:
     result = cli("launch", f"--name={name}", *rest)
     assert result.code == 2
     assert "--name" in result.err
@@ -80,13 +80,13 @@ def test_ls_says_what_is_wrong_in_its_own_words(cli: Cli, runs_dir: Path) -> Non
     assert "Start one" not in result.err
 
 
-def test_a_run_that_is_over_is_told_once(cli: Cli, runs_dir: Path) -> None:
+def test_a_run_that_is_over_is_reported_once(cli: Cli, runs_dir: Path) -> None:
     write_run(runs_dir, "over")
     result = cli("stop", "over")
     assert (result.out + result.err).count("completed") == 1
 
 
-def test_a_program_of_somebody_else_runs_from_the_start_and_promises_no_checkpoint(cli: Cli, runs_dir: Path) -> None:
+def test_an_external_program_runs_from_the_start_and_promises_no_checkpoint(cli: Cli, runs_dir: Path) -> None:
     run = create_run_directory(runs_dir, "mine")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         run.write_metadata(
@@ -131,7 +131,7 @@ def test_a_resumed_run_is_started_with_its_whole_path(
     assert str(runs_dir / "over") in started[0]
 
 
-def test_a_point_that_no_run_has_come_to_is_refused(cli: Cli, runs_dir: Path) -> None:
+def test_a_point_that_no_run_has_reached_is_refused(cli: Cli, runs_dir: Path) -> None:
     write_run(runs_dir, "one", steps=10)
     write_run(runs_dir, "two", steps=20)
     result = cli("compare", "one", "two", "--at", "step=99")

@@ -49,7 +49,7 @@ def test_steps_that_are_written_as_floats_or_text_are_steps(
     assert (facts["step"], facts["loss"], facts["broken_lines"], facts["every_line_read"]) == (100, 3.0, 0, True)
 
 
-def test_lines_that_cannot_be_read_are_counted_wherever_the_run_is_shown(cli: Cli, runs_dir: Path) -> None:
+def test_lines_that_cannot_be_read_are_counted_in_every_command(cli: Cli, runs_dir: Path) -> None:
     bad = b'{"type":"step","step":"ten"}'
     write_log(RunDirectory(runs_dir / "a"), *steps(), bad, b"rubbish", bad)
     write_log(RunDirectory(runs_dir / "b"), *steps())
@@ -78,7 +78,7 @@ def two_splits(order: tuple[str, str]) -> list[Line | bytes]:
     return lines
 
 
-def test_two_splits_are_told_apart_in_whatever_order_they_are_written(cli: Cli, runs_dir: Path) -> None:
+def test_two_splits_are_kept_apart_in_any_order(cli: Cli, runs_dir: Path) -> None:
     for name, order in (("a", ("train", "val")), ("b", ("val", "train"))):
         write_log(RunDirectory(runs_dir / name), *two_splits((order[0], order[1])))
         shown = cli("show", name, "--json").json()

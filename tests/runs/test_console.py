@@ -21,7 +21,7 @@ def console(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     return ConsoleFile(path)
 
 
-def test_all_lines_come_forwards_and_backwards(console: ConsoleFile) -> None:
+def test_all_lines_are_read_forwards_and_backwards(console: ConsoleFile) -> None:
     mark = console.mark()
     assert mark is not None
     assert [each.text for each in console.lines_from(0, 1000)] == LINES

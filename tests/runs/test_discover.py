@@ -79,12 +79,12 @@ def test_a_prefix_of_several_runs_names_them(runs: Path) -> None:
     assert "bbbb" in message
 
 
-def test_an_unknown_name_is_told_with_the_nearest(runs: Path) -> None:
+def test_the_error_for_an_unknown_name_lists_the_nearest(runs: Path) -> None:
     assert "Did you mean 'llama-1'?" in failure("lama-1", runs)
     assert "`tuitrain ls`" in failure("zzzzzz", runs)
 
 
-def test_a_path_that_is_no_run_is_told_as_a_path(runs: Path) -> None:
+def test_the_error_for_a_path_without_a_run_names_the_path(runs: Path) -> None:
     assert "neither a run directory nor a log file" in failure(f"{runs}/nothing", runs)
 
 
@@ -161,7 +161,7 @@ def test_a_file_is_no_directory_of_runs(tmp_path: Path) -> None:
         list_runs(tmp_path / "file")
 
 
-def test_a_command_that_comes_back_finds_its_run(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_printed_command_shows_its_run(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = find_run("llama-1", runs)
     monkeypatch.delenv("TUITRAIN_RUNS_DIR", raising=False)
     monkeypatch.chdir(runs.parent)

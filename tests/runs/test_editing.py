@@ -16,7 +16,7 @@ from tuitrain.runs import RunDirectory, RunMetadata, editing, list_runs, read_sn
 from tuitrain.runs.editing import EditError, add_note, change_tags, normal_tags, remove_notes, set_tags
 
 
-def test_tags_have_no_blanks_and_come_once() -> None:
+def test_tags_have_no_blanks_and_no_duplicates() -> None:
     assert normal_tags([" a ", "big  batch", "", "a", "\t", "b"]) == ["a", "big-batch", "b"]
 
 
@@ -96,7 +96,7 @@ def test_a_run_that_another_process_holds_is_left_alone(tmp_path: Path, monkeypa
         add_note(run, "late")
 
 
-def test_in_a_directory_that_is_read_only_it_is_said_and_nothing_changes(tmp_path: Path) -> None:
+def test_a_read_only_directory_is_an_error_and_nothing_changes(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     before = run.info.read_bytes()
     script = (

@@ -56,10 +56,10 @@ def test_the_other_runs_of_a_list_are_there_beside_one_whose_files_are_none(kind
     ODD[kind](odd.metrics)
     facts.info.unlink()
     ODD[kind](facts.info)
-    seen = {each.directory.run_id: each for each in SnapshotReader().read_all(list_runs(tmp_path))}
-    assert seen[good.run_id].step is not None
-    assert seen["odd"].problem == f"cannot read the log: it is {kind}, not a regular file"
-    assert seen["facts"].problem == "run.json cannot be read"
+    snapshots = {each.directory.run_id: each for each in SnapshotReader().read_all(list_runs(tmp_path))}
+    assert snapshots[good.run_id].step is not None
+    assert snapshots["odd"].problem == f"cannot read the log: it is {kind}, not a regular file"
+    assert snapshots["facts"].problem == "run.json cannot be read"
 
 
 def test_launcher_facts_of_any_size_or_depth_are_not_read(tmp_path: Path) -> None:

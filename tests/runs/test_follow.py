@@ -67,7 +67,7 @@ def test_a_missing_log_is_waited_for(log: Path) -> None:
     assert not batch.reset
 
 
-def test_broken_lines_are_told_by_number_and_stop_nothing(log: Path) -> None:
+def test_broken_lines_are_reported_by_number_and_reading_continues(log: Path) -> None:
     follower = LogFollower(log)
     append(log, line(1) + b"rubbish\n\n" + line(2) + b'{"type":"step"}\n' + line(3))
     batch = follower.poll()
@@ -76,7 +76,7 @@ def test_broken_lines_are_told_by_number_and_stop_nothing(log: Path) -> None:
     assert all(broken.reason for broken in batch.broken)
 
 
-def test_a_rotated_log_starts_anew(log: Path) -> None:
+def test_a_rotated_log_is_read_from_its_start(log: Path) -> None:
     follower = LogFollower(log)
     append(log, line(1) + line(2))
     follower.poll()
@@ -87,7 +87,7 @@ def test_a_rotated_log_starts_anew(log: Path) -> None:
     assert steps(batch.records) == [5, 6, 7]
 
 
-def test_a_truncated_log_starts_anew(log: Path) -> None:
+def test_a_truncated_log_is_read_from_its_start(log: Path) -> None:
     follower = LogFollower(log)
     append(log, line(1) + line(2))
     follower.poll()
@@ -99,7 +99,7 @@ def test_a_truncated_log_starts_anew(log: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 3, 9])
-def test_a_log_rewritten_in_place_starts_anew_even_at_the_same_size_or_longer(log: Path, count: int) -> None:
+def test_a_log_rewritten_in_place_is_read_from_its_start_at_the_same_size_or_longer(log: Path, count: int) -> None:
     follower = LogFollower(log)
     append(log, line(11) + line(12))
     follower.poll()
@@ -124,7 +124,7 @@ def test_a_log_that_vanishes_and_returns_is_read_on(log: Path) -> None:
     assert steps(batch.records) == [2]
 
 
-def test_a_log_that_vanishes_and_returns_as_another_starts_anew(log: Path) -> None:
+def test_a_log_that_was_removed_and_created_again_is_read_from_its_start(log: Path) -> None:
     follower = LogFollower(log)
     append(log, line(1))
     follower.poll()
@@ -136,7 +136,7 @@ def test_a_log_that_vanishes_and_returns_as_another_starts_anew(log: Path) -> No
     assert steps(batch.records) == [3, 4]
 
 
-def test_a_large_log_comes_in_chunks_that_say_so(log: Path) -> None:
+def test_a_large_log_is_read_in_chunks_with_more_set(log: Path) -> None:
     append(log, b"".join(line(n) for n in range(1, 101)))
     follower = LogFollower(log, chunk_bytes=1000)
     assert follower.poll().more

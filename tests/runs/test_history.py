@@ -96,7 +96,7 @@ def evaluated(*records: tuple[str, int, float]) -> RunHistory:
         ([""], ""), ([], None),
     ],
 )  # fmt: skip
-def test_evaluations_are_told_apart_by_split(splits: list[str], validation: str | None) -> None:
+def test_evaluations_are_kept_by_split(splits: list[str], validation: str | None) -> None:
     history = evaluated(
         *((split, step, number + step / 100) for step in (0, 25) for number, split in enumerate(splits))
     )
@@ -118,7 +118,7 @@ def test_a_restart_supersedes_the_evaluations_of_each_split_for_itself() -> None
     assert history.evals_of("val")["step"].tolist() == [25]
 
 
-def test_an_alert_without_a_step_is_of_the_newest_one_whatever_its_clock() -> None:
+def test_an_alert_without_a_step_has_the_newest_step_regardless_of_its_time() -> None:
     history = RunHistory()
     alerts = [Alert(time=at, level="info", code="c", message="m", step=step) for at, step in ((-9.0, None), (1e9, 2))]
     history.absorb([alerts[0], *steps(1, 5, 0.0), *alerts])

@@ -86,7 +86,7 @@ def test_lines_of_a_real_log_in_any_order_and_in_pieces() -> None:
         assert contents(read(data, list(range(0, len(data), 4001)))) == contents(read(data, []))
 
 
-def test_two_records_on_a_line_are_a_broken_line_wherever_they_stand() -> None:
+def test_two_records_on_a_line_are_a_broken_line_anywhere_in_the_log() -> None:
     parser = LineParser()
     records, broken = parser.feed(STEP + b"\n" + STEP + STEP + b"\n" + STEP + b"\n")
     assert len(records) == 2

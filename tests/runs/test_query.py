@@ -80,7 +80,7 @@ def test_a_query_chooses(runs: dict[str, RunSnapshot], text: str, chosen: str) -
     assert parse_query(str(query)) == query or "nan" in text
 
 
-def test_a_diverged_run_is_found_as_nan(runs: dict[str, RunSnapshot]) -> None:
+def test_a_diverged_run_matches_nan(runs: dict[str, RunSnapshot]) -> None:
     step = runs["new"].step
     assert step is not None
     diverged = replace(runs["new"], step=type(step)(step=7, loss=math.nan))
@@ -91,7 +91,7 @@ def test_a_diverged_run_is_found_as_nan(runs: dict[str, RunSnapshot]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "sentence"),
     [
         ("colour:red", "known: status, tag, name, preset, model, host, strategy"),
         ("qwen speed>3", "'speed' in speed>3 is no key"),
@@ -110,10 +110,10 @@ def test_a_diverged_run_is_found_as_nan(runs: dict[str, RunSnapshot]) -> None:
         ('""', "empty word"),
     ],
 )
-def test_a_bad_term_is_named_in_one_sentence(text: str, told: str) -> None:
+def test_a_bad_term_is_named_in_one_sentence(text: str, sentence: str) -> None:
     with pytest.raises(QueryError, match=r"^[^\n]*$") as error:
         parse_query(text)
-    assert told in str(error.value)
+    assert sentence in str(error.value)
 
 
 @given(st.text(alphabet=st.one_of(st.sampled_from('ab1 .:,<>=!-"\\%kMd'), st.characters()), max_size=40))

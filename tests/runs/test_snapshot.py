@@ -20,17 +20,17 @@ CONFIG = load_config("llama2-tiny")
 
 
 @pytest.mark.parametrize("steps", [1, 100, 700, 800, 1000, 4000])
-def test_a_snapshot_tells_the_same_as_the_whole_log(tmp_path: Path, steps: int) -> None:
+def test_a_snapshot_has_the_same_values_as_the_whole_log(tmp_path: Path, steps: int) -> None:
     run = write_run(tmp_path, steps=steps, overrides=("train.max_steps=10000",))
-    seen, history = read_snapshot(run), load_history(run)
-    assert seen.run == history.run
-    assert seen.end == history.end
-    assert seen.last_time == history.last_time
-    assert seen.step is not None
-    assert (seen.step.step, seen.step.tokens) == (history.step, history.tokens)
-    assert seen.evaluation is not None
-    assert seen.evaluation.loss == history.evals.last("loss")
-    assert (seen.name, seen.status) == ("llama2-tiny", Status.COMPLETED)
+    snapshot, history = read_snapshot(run), load_history(run)
+    assert snapshot.run == history.run
+    assert snapshot.end == history.end
+    assert snapshot.last_time == history.last_time
+    assert snapshot.step is not None
+    assert (snapshot.step.step, snapshot.step.tokens) == (history.step, history.tokens)
+    assert snapshot.evaluation is not None
+    assert snapshot.evaluation.loss == history.evals.last("loss")
+    assert (snapshot.name, snapshot.status) == ("llama2-tiny", Status.COMPLETED)
 
 
 def long_log(run: RunDirectory, steps: int, *, evaluations: list[int], ended_at: int | None = None) -> None:
@@ -47,7 +47,7 @@ def long_log(run: RunDirectory, steps: int, *, evaluations: list[int], ended_at:
 
 
 @pytest.mark.parametrize("newest", [300, 590, 600, 610, 1000, 1500, 2300])
-def test_the_newest_evaluation_is_found_wherever_it_lies(tmp_path: Path, newest: int) -> None:
+def test_the_newest_evaluation_is_read_anywhere_in_the_log(tmp_path: Path, newest: int) -> None:
     run = RunDirectory(tmp_path / "a")
     long_log(run, 2500, evaluations=[100, 200, newest])
     assert HEAD_BYTES + TAIL_BYTES < run.metrics.stat().st_size < SEARCH_BYTES
@@ -76,12 +76,12 @@ def test_an_evaluation_that_a_resume_superseded_is_not_the_newest(tmp_path: Path
     assert snapshot_reader.read(run).val_loss == {95: 0.09, 950: 0.9}[reached]
     again = [step_record(CONFIG, step, at=0.0) for step in (51, 52, 53)]
     grow(run, run_record(CONFIG, run.run_id, at=0.0, attempt=2), *again)
-    for seen in (snapshot_reader.read(run), read_snapshot(run)):
-        assert (seen.val_loss, seen.step and seen.step.step) == (0.05, 53)
+    for snapshot in (snapshot_reader.read(run), read_snapshot(run)):
+        assert (snapshot.val_loss, snapshot.step and snapshot.step.step) == (0.05, 53)
     assert load_history(run).evals.last("loss") == 0.05
 
 
-def test_splits_are_told_apart_in_a_long_log_too(tmp_path: Path) -> None:
+def test_splits_are_kept_apart_in_a_long_log_too(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "a")
     long_log(run, 1000, evaluations=[100])
     grow(run, *(Eval(step=step, split="train", loss=9.0) for step in (500, 1000)), *(
@@ -94,8 +94,8 @@ def test_readings_of_the_machine_alone_do_not_hide_the_newest_step(tmp_path: Pat
     run = RunDirectory(tmp_path / "a")
     long_log(run, 1000, evaluations=[100])
     grow(run, *(System(host="h" * 100) for _ in range(1000)))
-    seen = read_snapshot(run)
-    assert (seen.step and seen.step.step, seen.val_loss) == (1000, 0.1)
+    snapshot = read_snapshot(run)
+    assert (snapshot.step and snapshot.step.step, snapshot.val_loss) == (1000, 0.1)
 
 
 def test_the_newest_attempt_is_known_also_in_the_middle_of_a_long_log(tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_the_newest_attempt_is_known_also_in_the_middle_of_a_long_log(tmp_path: 
     run.write_metadata(RunMetadata(name="a", created=0.0, log_bytes=at))
     again = run_record(load_config("llama2-tiny", ["train.max_steps=7777"]), run.run_id, at=0.0, attempt=2)
     grow(run, again, *(step_record(CONFIG, step, at=0.0) for step in range(501, 1500)))
-    seen = read_snapshot(run)
-    assert (seen.run and seen.run.total_steps, seen.run and seen.run.attempt) == (7777, 2)
+    snapshot = read_snapshot(run)
+    assert (snapshot.run and snapshot.run.total_steps, snapshot.run and snapshot.run.attempt) == (7777, 2)
 
 
 def test_lines_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_lines_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     for run in (short, long):
         with run.metrics.open("ab") as log:
             log.write(b'{"type":"step","step":"ten"}\n' * 3)
-    assert [(seen.broken_lines, seen.every_line_read) for seen in map(read_snapshot, (short, long))] == [
+    assert [(snapshot.broken_lines, snapshot.every_line_read) for snapshot in map(read_snapshot, (short, long))] == [
         (3, True),
         (3, False),
     ]
@@ -130,19 +130,19 @@ def test_the_end_of_an_attempt_that_was_resumed_is_no_end(tmp_path: Path, monkey
     assert read_snapshot(run).end is None
 
 
-def test_a_run_without_a_log_is_seen_too(tmp_path: Path) -> None:
-    seen = read_snapshot(RunDirectory(tmp_path / "nothing"))
-    assert (seen.run, seen.step, seen.evaluation, seen.end, seen.last_time) == (None,) * 5
-    assert (seen.name, seen.status) == ("nothing", Status.UNKNOWN)
+def test_a_run_without_a_log_has_a_snapshot_too(tmp_path: Path) -> None:
+    snapshot = read_snapshot(RunDirectory(tmp_path / "nothing"))
+    assert (snapshot.run, snapshot.step, snapshot.evaluation, snapshot.end, snapshot.last_time) == (None,) * 5
+    assert (snapshot.name, snapshot.status) == ("nothing", Status.UNKNOWN)
 
 
-def test_broken_and_torn_lines_do_no_harm(tmp_path: Path) -> None:
+def test_broken_and_torn_lines_are_skipped(tmp_path: Path) -> None:
     run = write_run(tmp_path, steps=30, status=None)
     with run.metrics.open("ab") as log:
         log.write(b'rubbish\n{"type":"step","st')
-    seen = read_snapshot(run)
-    assert seen.step is not None
-    assert seen.step.step == 30
+    snapshot = read_snapshot(run)
+    assert snapshot.step is not None
+    assert snapshot.step.step == 30
 
 
 def grown(run: RunDirectory, first: int, last: int, loss: float | None = None) -> None:
@@ -152,7 +152,7 @@ def grown(run: RunDirectory, first: int, last: int, loss: float | None = None) -
             log.write(record if loss is None else type(record)(time=record.time, step=step, loss=loss))
 
 
-def test_a_log_that_grows_is_read_on_and_not_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_log_that_grows_only_the_new_lines_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunDirectory(tmp_path / "a")
     long_log(run, 2500, evaluations=[1000])
     snapshot_reader = SnapshotReader()
@@ -162,24 +162,24 @@ def test_a_log_that_grows_is_read_on_and_not_anew(tmp_path: Path, monkeypatch: p
     grown(run, 2501, 2510)
     with run.metrics.open("ab") as log:
         log.write(b'{"type":"eval","time":2510.5,"step":2510,"lo')
-    seen = snapshot_reader.read(run)
-    assert seen.step is not None
-    assert (seen.step.step, seen.curve[-1][0]) == (2510, 2510)
-    assert seen.evaluation == before.evaluation
+    snapshot = snapshot_reader.read(run)
+    assert snapshot.step is not None
+    assert (snapshot.step.step, snapshot.curve[-1][0]) == (2510, 2510)
+    assert snapshot.evaluation == before.evaluation
     with run.metrics.open("ab") as log:
         log.write(b'ss":1.5}\n')
     assert snapshot_reader.read(run).val_loss == 1.5
 
 
-def test_a_replaced_or_shortened_log_is_read_anew(tmp_path: Path) -> None:
+def test_a_replaced_or_shortened_log_is_read_again(tmp_path: Path) -> None:
     run, snapshot_reader = write_run(tmp_path, steps=60), SnapshotReader()
     snapshot_reader.read(run)
     run.metrics.unlink()
     assert snapshot_reader.read(run).step is None
     grown(run, 1, 5)
-    seen = snapshot_reader.read(run)
-    assert seen.step is not None
-    assert (seen.step.step, seen.run) == (5, None)
+    snapshot = snapshot_reader.read(run)
+    assert snapshot.step is not None
+    assert (snapshot.step.step, snapshot.run) == (5, None)
 
 
 def test_a_run_that_vanishes_is_forgotten(tmp_path: Path) -> None:
@@ -189,15 +189,15 @@ def test_a_run_that_vanishes_is_forgotten(tmp_path: Path) -> None:
     shutil.rmtree(second.path)
     gone = snapshot_reader.read_all([first, second])[1]
     assert (gone.status, gone.step, gone.curve) == (Status.UNKNOWN, None, ())
-    assert [seen.directory for seen in snapshot_reader.read_all([first])] == [first]
+    assert [snapshot.directory for snapshot in snapshot_reader.read_all([first])] == [first]
 
 
-def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_a_snapshot_names_what_cannot_be_read(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     run.info.write_text("{ not json", encoding="utf-8")
-    seen = read_snapshot(run)
-    assert seen.problem == "run.json cannot be read"
-    assert (seen.info, seen.tags, seen.status, seen.name) == (None, [], Status.COMPLETED, "llama2-tiny")
+    snapshot = read_snapshot(run)
+    assert snapshot.problem == "run.json cannot be read"
+    assert (snapshot.info, snapshot.tags, snapshot.status, snapshot.name) == (None, [], Status.COMPLETED, "llama2-tiny")
     run.metrics.unlink()
     run.metrics.mkdir()
     assert "cannot read the log" in read_snapshot(run).problem

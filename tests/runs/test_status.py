@@ -67,18 +67,18 @@ def test_a_pid_that_another_process_got_is_not_the_run(process: subprocess.Popen
     ("age", "has_steps", "status"),
     [(1.0, True, Status.RUNNING), (1.0, False, Status.STARTING), (LIVE_WITHIN_S + 1, True, Status.UNKNOWN)],
 )
-def test_of_a_run_on_another_machine_only_the_heartbeat_is_known(age: float, has_steps: bool, status: Status) -> None:
+def test_on_another_machine_the_heartbeat_decides(age: float, has_steps: bool, status: Status) -> None:
     facts = info(host="another-machine.example", pid=1)
     assert derive_status(facts, None, NOW - age, has_steps, NOW) is status
     assert derive_status(None, None, NOW - age, has_steps, NOW) is status
 
 
-def test_nothing_at_all_is_unknown() -> None:
+def test_the_status_without_records_is_unknown() -> None:
     assert derive_status(None, None, None, False, NOW) is Status.UNKNOWN
 
 
 @pytest.mark.parametrize("clock", [-3600, 0, 3600])
-def test_a_resume_is_starting_until_its_first_record_whatever_clocks_say(
+def test_a_resume_is_starting_until_its_first_record_regardless_of_clocks(
     process: subprocess.Popen[bytes], clock: float
 ) -> None:
     end = End(time=NOW + clock, status="stopped")
@@ -90,7 +90,7 @@ def test_a_resume_is_starting_until_its_first_record_whatever_clocks_say(
 
 
 @pytest.mark.parametrize("clock", [-3600, 0, 3600])
-def test_an_end_record_counts_whatever_clocks_say(clock: float) -> None:
+def test_an_end_record_counts_regardless_of_clocks(clock: float) -> None:
     facts = info(started=NOW, pid=2**22 + 1, pid_started=NOW, log_bytes=0)
     assert derive_status(facts, End(time=NOW + clock, status="completed"), NOW, True, NOW, log_bytes=500) == "completed"
 
@@ -101,7 +101,7 @@ def test_a_resume_that_died_before_its_first_record_crashed() -> None:
     assert derive_status(facts, end, end.time, True, NOW, log_bytes=1000) is Status.CRASHED
 
 
-def test_of_a_log_that_cannot_be_read_nobody_says_that_the_run_crashed() -> None:
+def test_a_log_that_cannot_be_read_does_not_make_the_run_crashed() -> None:
     facts = info(pid=2**22 + 1, pid_started=NOW)
     assert derive_status(facts, None, None, False, NOW) is Status.CRASHED
     assert derive_status(facts, None, None, False, NOW, readable=False) is Status.UNKNOWN
@@ -116,7 +116,7 @@ def test_exit_codes_are_those_of_the_contract() -> None:
     assert [status for status in Status if status.live] == [Status.STARTING, Status.RUNNING, Status.STALLED]
 
 
-def test_a_run_directory_tells_its_status(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
+def test_the_status_of_a_run_directory(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
     live = write_run(tmp_path, "a", status=None, info=info(process, created=time.time()))
     assert read_snapshot(live).status is Status.RUNNING
     assert read_snapshot(write_run(tmp_path, "b", status="failed")).status is Status.FAILED
