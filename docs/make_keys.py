@@ -28,7 +28,7 @@ def page() -> str:
 def _row(action: Action) -> str:
     keys = " ".join(f"`{key_text(key)}`" for key in action.keys)
     titles = {name: title for name, title, _ in SCREENS}
-    shown = [titles[place] for place in action.places if place in titles]
+    shown = [titles[place] for place in action.screens if place in titles]
     places = "all" if len(shown) == len(EVERYWHERE) else ", ".join(shown)
     return f"| {keys} | `{action.id}` | {action.help.replace('|', chr(92) + '|')} | {places} |"
 

@@ -47,7 +47,7 @@ def test_no_key_means_two_things_on_a_screen(place: ScreenName) -> None:
 
 def test_help_comes_from_the_registry() -> None:
     shown = " ".join(" ".join(plain(row) for row in help_lines("watch", ACTIONS, 60)).split())
-    assert all(action.help in shown for action in ACTIONS if "watch" in action.places)
+    assert all(action.help in shown for action in ACTIONS if "watch" in action.screens)
 
 
 @pytest.mark.parametrize("name", [name for name in BUILTIN_THEMES if "ansi" not in name])

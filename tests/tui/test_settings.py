@@ -170,8 +170,8 @@ def test_two_actions_may_change_their_keys_with_each_other(project: Path) -> Non
 
 
 def test_the_registry_has_no_key_twice_on_a_screen() -> None:
-    for place in {place for action in ACTIONS for place in action.places}:
-        keys = [key for action in ACTIONS if place in action.places for key in action.keys]
+    for place in {place for action in ACTIONS for place in action.screens}:
+        keys = [key for action in ACTIONS if place in action.screens for key in action.keys]
         assert len(keys) == len(set(keys)), place
 
 
@@ -198,7 +198,7 @@ async def test_own_keys_work_and_are_shown(run: RunDirectory) -> None:
 async def test_when_reading_only_nothing_is_done_and_no_key_for_it_is_shown(run: RunDirectory) -> None:
     settings = Settings(readonly=True)
     app = TuitrainApp("watch", [run], run.path.parent, settings=settings)
-    acting = [action for action in ACTIONS if action.acts and "watch" in action.places]
+    acting = [action for action in ACTIONS if action.acts and "watch" in action.screens]
     assert {"stop_run", "export_panel", "edit_note"} <= {action.id for action in acting}
     async with app.run_test(size=(200, 50)) as pilot:
         await until(pilot, lambda: all(view.loaded for view in app.state.runs))
@@ -246,7 +246,7 @@ async def test_every_key_of_a_screen_can_be_pressed(place: ScreenName, two_runs:
     async with app.run_test(size=(120, 35)) as pilot:
         await until(pilot, lambda: all(view.loaded for view in app.state.runs))
         for action in app.actions:
-            if place not in action.places or action.id == "leave":
+            if place not in action.screens or action.id == "leave":
                 continue
             for key in action.keys:
                 await pilot.press(key)
@@ -262,7 +262,7 @@ async def test_every_key_of_a_screen_can_be_pressed(place: ScreenName, two_runs:
 
 def test_every_action_has_its_handler() -> None:
     for action in ACTIONS:
-        for place in action.places:
+        for place in action.screens:
             owner = {"screen": _screen_class(place), "charts": Dashboard, "app": TuitrainApp}[action.owner]
             assert callable(getattr(owner, f"action_{action.id}", None)), (place, action.id)
 

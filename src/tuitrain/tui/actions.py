@@ -19,18 +19,18 @@ def actions_for(keys: Mapping[str, Sequence[str]], readonly: bool) -> tuple[Acti
     )
 
 
-def withheld_keys(place: ScreenName, keys: Mapping[str, Sequence[str]]) -> frozenset[str]:
+def withheld_keys(screen: ScreenName, keys: Mapping[str, Sequence[str]]) -> frozenset[str]:
     """The keys of a screen that do nothing when only reading. keys: other keys for some actions, by id."""
-    acting = (action for action in actions_of(place, actions_for(keys, readonly=False)) if action.acts)
+    acting = (action for action in actions_of(screen, actions_for(keys, readonly=False)) if action.acts)
     return frozenset(key for action in acting for key in action.keys)
 
 
-def actions_of(place: ScreenName, actions: Sequence[Action] = ACTIONS) -> list[Action]:
+def actions_of(screen: ScreenName, actions: Sequence[Action] = ACTIONS) -> list[Action]:
     """The actions of a screen, in the order of their declaration."""
-    return [action for action in actions if place in action.places]
+    return [action for action in actions if screen in action.screens]
 
 
-def bindings(place: ScreenName, *owners: Owner) -> list[BindingType]:
+def bindings(screen: ScreenName, *owners: Owner) -> list[BindingType]:
     """Textual's bindings of a screen, or of its charts, with the id of the action, by which a key map changes them.
 
     owners: of whose actions, for the widget that has them; by default those of the screen and of the app.
@@ -38,7 +38,7 @@ def bindings(place: ScreenName, *owners: Owner) -> list[BindingType]:
     priority = () if owners else ("tab", "shift+tab", "ctrl+c")
     return [
         Binding(key, handler, action.title, show=False, priority=key in priority, id=action.id)
-        for action in actions_of(place)
+        for action in actions_of(screen)
         if action.owner in (owners or ("screen", "app"))
         for handler in [action.id if owners else action.handler]
         for key in action.keys

@@ -16,7 +16,7 @@ from tuitrain.runs import Follower, RunDirectory, command_for
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.registry import SCREENS, ScreenName
 from tuitrain.tui.screens.page import BaseScreen
-from tuitrain.tui.settings import Found, load_settings
+from tuitrain.tui.settings import LoadedSettings, load_settings
 
 
 def _screen(name: ScreenName) -> Callable[[], Screen[None]]:
@@ -102,11 +102,11 @@ def run_app(
     x: str | None = None,
     baseline: str | None = None,
     group_by: str = "",
-    found: Found | None = None,
+    loaded: LoadedSettings | None = None,
 ) -> int:
     """Show a screen until the user leaves it; returns the exit code. screen: None is the one that was left last.
 
-    found: the settings; by default those of files and variables. Raises SettingsError.
+    loaded: the settings; by default those of files and variables. Raises SettingsError.
     After watching a run that is still live it prints the command that shows it again. baseline: the id of one of the
     runs. group_by: a configuration key or `tag`, for the compare screen.
     """
@@ -114,7 +114,7 @@ def run_app(
         raise ValueError(f"The x axis is one of {', '.join(X_AXES)}, not {x!r}.")
     ids = [run.run_id for run in runs]
     index = ids.index(baseline) if baseline in ids else 0
-    settings, given = found or load_settings({"x": x})
+    settings, given = loaded or load_settings({"x": x})
     app = TuitrainApp(screen, runs, runs_dir, stream=stream, x=x, baseline=index, settings=settings, given=given)
     app.state.set_group_by(group_by)
     app.run()

@@ -62,11 +62,11 @@ class Arrangement:
 
 def _middles(row: Row) -> dict[int, float]:
     """Where the middle of each panel of a row is, in units."""
-    found, start = {}, 0
+    middles, start = {}, 0
     for cell in row:
-        found[cell.panel] = start + cell.span / 2
+        middles[cell.panel] = start + cell.span / 2
         start += cell.span
-    return found
+    return middles
 
 
 def arrange(width: int, height: int, sizes: Sequence[int], pane_share: float) -> Arrangement:

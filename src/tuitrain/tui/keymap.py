@@ -53,8 +53,8 @@ def check_keys(keys: Mapping[str, Sequence[str]], where: str) -> None:
         for name in names:
             if problem := _problem(name):
                 raise SettingsError(f"{where}.{identity}: {name!r} is not a key; {problem}")
-    for place in EVERYWHERE:
-        _check_place(place, keys, where)
+    for screen in EVERYWHERE:
+        _check_screen(screen, keys, where)
 
 
 def _problem(name: str) -> str:
@@ -83,10 +83,10 @@ def _is_character(name: str) -> bool:
         return False
 
 
-def _check_place(place: ScreenName, keys: Mapping[str, Sequence[str]], where: str) -> None:
+def _check_screen(screen: ScreenName, keys: Mapping[str, Sequence[str]], where: str) -> None:
     taken: dict[str, Action] = {}
     for action in ACTIONS:
-        if place not in action.places:
+        if screen not in action.screens:
             continue
         for key in keys.get(action.id, action.keys):
             other = taken.setdefault(key, action)
@@ -94,6 +94,6 @@ def _check_place(place: ScreenName, keys: Mapping[str, Sequence[str]], where: st
                 continue
             changed, kept = (action, other) if action.id in keys else (other, action)
             raise SettingsError(
-                f"{where}.{changed.id}: on the screen {place} the key {key!r} already is that of {kept.id}; "
+                f"{where}.{changed.id}: on the screen {screen} the key {key!r} already is that of {kept.id}; "
                 f"give one of them another key."
             )

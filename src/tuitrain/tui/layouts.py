@@ -11,7 +11,7 @@ from tuitrain.tui.arrangement import MOST_SIZE
 from tuitrain.tui.session import Session
 
 OWN = "own"
-"""The layout that a person makes of another."""
+"""The layout that a user makes from another."""
 SHIPPED: dict[str, tuple[str, ...]] = {
     "overview": ("loss", "mfu", "throughput", "memory", "grad_norm", "lr"),
     "training": ("loss:2", "perplexity", "accuracy", "lr", "grad_norm", "grad_stats", "update", "layers"),
@@ -33,16 +33,16 @@ class Layout:
 
 
 def parse(entries: Sequence[str]) -> tuple[Sizes, tuple[str, ...]]:
-    """Panels as a settings file names them, `loss` or `loss:2`, and what of it nobody knows."""
-    found: dict[str, int] = {}
+    """Panels as a settings file names them, `loss` or `loss:2`, and the entries that name no panel."""
+    sizes: dict[str, int] = {}
     unknown = []
     for entry in entries:
         name, _, size = entry.partition(":")
         if name in _KNOWN and (not size or size in map(str, range(1, MOST_SIZE + 1))):
-            found[name] = int(size or 1)
+            sizes[name] = int(size or 1)
         else:
             unknown.append(entry)
-    return tuple(found.items()), tuple(unknown)
+    return tuple(sizes.items()), tuple(unknown)
 
 
 class Layouts:
@@ -63,7 +63,7 @@ class Layouts:
         return [*self._original, *((OWN,) if OWN in self._changed and OWN not in self._original else ())]
 
     def get(self, name: str) -> Layout:
-        """The layout of this name as it was last changed; the first for a name that nobody knows."""
+        """The layout of this name as it was last changed; the first for an unknown name."""
         name = name if name in self.names else self.names[0]
         return Layout(name, self._changed.get(name) or self._original.get(name) or self._original["overview"])
 

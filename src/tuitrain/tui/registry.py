@@ -45,7 +45,7 @@ class Action:
     keys: tuple[str, ...]
     title: str
     help: str
-    places: tuple[ScreenName, ...] = EVERYWHERE
+    screens: tuple[ScreenName, ...] = EVERYWHERE
     footer: int = 0
     owner: Owner = "screen"
     acts: bool = False
@@ -87,7 +87,7 @@ ACTIONS: tuple[Action, ...] = (
         Action("toggle_clip", ("o",), "outliers", "Leave outliers out of the vertical range, or show them.", CHARTS),
         Action("toggle_recent", ("w",), "window", "Beside the whole history the newest part of it.", CHARTS),
         Action("zoom", ("z", "enter"), "zoom", "The panel in focus alone, and back.", CHARTS, 6),
-        Action("crosshair", ("i",), "crosshair", "Exact values at one place, in all panels; arrows move it.",
+        Action("crosshair", ("i",), "crosshair", "Exact values at one position, in all panels; arrows move it.",
                CHARTS, 7),
         Action("zoom_in", ("plus", "equals_sign"), "zoom in", "A smaller part of the horizontal axis.", CHARTS),
         Action("zoom_out", ("minus",), "zoom out", "A larger part of the horizontal axis.", CHARTS),

@@ -86,10 +86,10 @@ class DashboardServer(Server):
         Such names are those of the loopback interface; where the server listens at others too, also the name it was
         given, the machine's own, and every IP address.
         """
-        found = _HOST.fullmatch(host)
-        if found is None or int(found["port"] or 80) != self.port:
+        match = _HOST.fullmatch(host)
+        if match is None or int(match["port"] or 80) != self.port:
             return False
-        name = found["name"].strip("[]").lower()
+        name = match["name"].strip("[]").lower()
         return name in {each.lower() for each in self._names} or (self.host not in LOOPBACK and _is_ip_address(name))
 
     def _is_token(self, given: str) -> bool:

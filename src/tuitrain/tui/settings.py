@@ -61,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     layouts: Annotated[dict[str, list[str]], Meta(description=_LAYOUTS)] = {}
 
 
-class Found(NamedTuple):
+class LoadedSettings(NamedTuple):
     """The settings, and the names of those that a flag, a variable or a file has set: the session leaves them alone."""
 
     settings: Settings
@@ -72,10 +72,10 @@ _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
 _VARIABLES = {f"TUITRAIN_{name.upper()}": name for name in _FIELDS if name not in ("keys", "layouts")}
 
 
-def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os.environ) -> Found:
+def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os.environ) -> LoadedSettings:
     """The settings that hold here. flags: by name of the setting; None is a flag that was not given.
 
-    Raises SettingsError. A screen that cannot show braille is found out unless `ascii` was set.
+    Raises SettingsError. Without `ascii` the encoding of the terminal decides whether braille is shown.
     """
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
@@ -108,7 +108,7 @@ def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os
         check_keys(values["keys"], origin["keys"])
     given = frozenset(values)
     values.setdefault("ascii", not _speaks_unicode())
-    return Found(Settings(**values), given)
+    return LoadedSettings(Settings(**values), given)
 
 
 def _checked(where: str, name: str, value: Any, *, text: bool = False) -> Any:

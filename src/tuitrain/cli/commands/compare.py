@@ -89,7 +89,7 @@ def compare(
         flags = {"x": x, "theme": theme, "refresh_s": refresh, "ascii": ascii_only, "readonly": readonly}
         settings = load_settings(flags)
         raise typer.Exit(
-            run_app("compare", compared, directory, baseline=reference.run_id, group_by=group_by or "", found=settings)
+            run_app("compare", compared, directory, baseline=reference.run_id, group_by=group_by or "", loaded=settings)
         )
     form = "json" if as_json else output_format or "table"
     text, pairs = _rendered(compared, reference, point, group_by, form)

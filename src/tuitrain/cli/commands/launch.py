@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tuitrain.config import RunConfig
     from tuitrain.launch.local import Label
     from tuitrain.runs import RunDirectory
-    from tuitrain.tui.settings import Found
+    from tuitrain.tui.settings import LoadedSettings
 
 COMMAND_KEY = "tuitrain.command"
 
@@ -183,7 +183,7 @@ def _start_external(command: list[str], label: Label, directory: Path) -> tuple[
         return run, start(run, wrapped_command(run, command), label)
 
 
-def dashboard_settings(*, detach: bool, foreground: bool, as_json: bool) -> Found | None:
+def dashboard_settings(*, detach: bool, foreground: bool, as_json: bool) -> LoadedSettings | None:
     """The settings where a launch or a resume will open the dashboard, else None.
 
     Raises SettingsError, so it is called before anything is started.
@@ -198,7 +198,7 @@ def dashboard_settings(*, detach: bool, foreground: bool, as_json: bool) -> Foun
 def attend(
     run: RunDirectory,
     process: Popen[bytes],
-    settings: Found | None,
+    settings: LoadedSettings | None,
     *,
     detach: bool,
     foreground: bool,
@@ -261,11 +261,11 @@ def _what_next(run: RunDirectory) -> str:
     return f"Look: {command_for('watch', run)} · end it: {command_for('stop', run)}"
 
 
-def _watch(run: RunDirectory, settings: Found) -> None:
+def _watch(run: RunDirectory, settings: LoadedSettings) -> None:
     from tuitrain.runs import read_snapshot
     from tuitrain.tui.app import run_app
 
-    code = run_app("watch", [run], run.path.parent, found=settings)
+    code = run_app("watch", [run], run.path.parent, loaded=settings)
     status = read_snapshot(run).status
     if not status.live:
         print(f"{run.run_id}  {status}")

@@ -28,7 +28,7 @@ from tuitrain.cli.output import is_terminal, say, text_area
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory, RunHistory
     from tuitrain.tui.registry import ScreenName
-    from tuitrain.tui.settings import Found as LoadedSettings
+    from tuitrain.tui.settings import LoadedSettings
 
 FRAME_COLUMNS, FRAME_ROWS = 120, 40
 """Size of a frame that is not shown on a terminal."""
@@ -132,7 +132,7 @@ def _dashboard(screen: ScreenName | None, runs: list[RunDirectory], directory: P
     gc.disable()
     from tuitrain.tui.app import run_app
 
-    raise typer.Exit(run_app(screen, runs, directory, found=settings))
+    raise typer.Exit(run_app(screen, runs, directory, loaded=settings))
 
 
 def _watch_stream(once: bool, settings: LoadedSettings, directory: Path) -> None:
@@ -148,7 +148,7 @@ def _watch_stream(once: bool, settings: LoadedSettings, directory: Path) -> None
     from tuitrain.tui.app import run_app
 
     os.dup2(os.open("/dev/tty", os.O_RDWR), sys.stdin.fileno())
-    raise typer.Exit(run_app("watch", [], Path(), stream=StreamFollower(pipe), found=settings))
+    raise typer.Exit(run_app("watch", [], Path(), stream=StreamFollower(pipe), loaded=settings))
 
 
 def _frame(runs: list[RunDirectory], directory: Path, settings: LoadedSettings) -> None:

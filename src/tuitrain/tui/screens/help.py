@@ -40,9 +40,9 @@ def group_of(action: Action) -> str:
         return "screens"
     if action.owner == "app":
         return "tuitrain"
-    if set(action.places) <= set(CHARTS) and "watch" in action.places:
+    if set(action.screens) <= set(CHARTS) and "watch" in action.screens:
         return "charts"
-    return "run" if action.id in _RUN or (action.acts and len(action.places) > 1) else "this screen"
+    return "run" if action.id in _RUN or (action.acts and len(action.screens) > 1) else "this screen"
 
 
 def help_lines(screen_name: ScreenName, actions: Sequence[Action], cells: int) -> list[Line]:
