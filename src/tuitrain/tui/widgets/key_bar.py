@@ -41,7 +41,8 @@ class KeyFooter(Footer):
         keys = tuple((key, each.binding.description) for key, each in active if each.binding.show)
         if keys != self._keys:
             self._keys = keys
-            super().bindings_changed(screen)
+            # The charts come first: they have their sizes after the first refresh.
+            self.call_after_refresh(super().bindings_changed, screen)
 
 
 class KeyBar(Vertical):
