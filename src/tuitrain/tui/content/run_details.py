@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,8 +52,16 @@ def describe(history: RunHistory, info: RunMetadata | None) -> Description:
         values=flatten(run.config),
         changed=changes_from_preset(run.config),
         preset=preset if isinstance(preset, str) else None,
-        report=tuple((title, facts) for title, facts in sections if facts),
+        report=tuple(
+            (title, [(name, NOT_AVAILABLE if text is None else text) for name, text in rows])
+            for title, rows in sections
+            if rows
+        ),
     )
+
+
+_Rows = Sequence[tuple[str, str | None]]
+"""Names with texts; None is not available."""
 
 
 def _config(run: Run) -> Any:
@@ -66,11 +74,11 @@ def _config(run: Run) -> Any:
         return None
 
 
-def _known(facts: list[tuple[str, str | None]]) -> Rows:
-    return [(name, NOT_AVAILABLE if text is None else text) for name, text in facts]
+def _number(value: int | None) -> str | None:
+    return None if value is None else f"{value:,}"
 
 
-def _architecture(run: Run) -> Rows:
+def _architecture(run: Run) -> _Rows:
     shape = run.architecture
     if shape is None:
         return []
@@ -84,46 +92,41 @@ def _architecture(run: Run) -> Rows:
         heads = f"{shape.n_heads}{groups}" + (f", {shape.head_dim} wide" if shape.head_dim is not None else "")
     tied = {True: "tied to the embedding", False: "of its own", None: None}[shape.tied_embeddings]
     norm = " ".join(word for word in (shape.norm_position, shape.norm) if word) or None
-    return _known(
-        [
-            ("name", shape.name),
-            *((name, None if number is None else f"{number:,}") for name, number in sizes),
-            ("heads", heads),
-            ("norm", norm),
-            ("position", shape.position),
-            ("activation", shape.ffn),
-            ("head", tied),
-        ]
-    )
+    return [
+        ("name", shape.name),
+        *((name, _number(size)) for name, size in sizes),
+        ("heads", heads),
+        ("norm", norm),
+        ("position", shape.position),
+        ("activation", shape.ffn),
+        ("head", tied),
+    ]
 
 
-def _parameters(run: Run) -> Rows:
+def _parameters(run: Run) -> _Rows:
     from tuitrain.accounting import count_parameters
 
     shape, config = run.architecture, _config(run)
-    facts: list[tuple[str, str | None]] = []
     if config is not None and config.model.vocab_size is not None:
         counts = count_parameters(config.model)
         if shape is None or shape.params_total in (None, counts.total):
-            facts = [("total", f"{counts.total:,}"), ("without embeddings", f"{counts.non_embedding:,}")]
             parts = [(name, f"{n:,} · {100 * n / counts.total:.1f} %") for name, n in parameter_parts(counts)]
-            return _known([*facts, *parts])
+            return [("total", _number(counts.total)), ("without embeddings", _number(counts.non_embedding)), *parts]
     if shape is None:
         return []
-    numbers = [("total", shape.params_total), ("without embeddings", shape.params_non_embedding)]
-    return _known([(name, None if number is None else f"{number:,}") for name, number in numbers])
+    return [("total", _number(shape.params_total)), ("without embeddings", _number(shape.params_non_embedding))]
 
 
-def _arithmetic(run: Run) -> Rows:
+def _arithmetic(run: Run) -> _Rows:
     hardware, parallel = run.hardware, run.parallel
     peak = None
     if hardware is not None and hardware.peak_tflops is not None:
         source = f" ({hardware.peak_source})" if hardware.peak_source else ""
         peak = f"{hardware.peak_tflops:g} TFLOP/s each{source}"
-    facts: list[tuple[str, str | None]] = [
+    rows: list[tuple[str, str | None]] = [
         ("FLOPs per token", flops_text(run.flops_per_token, run.flops_per_token_causal)),
-        ("tokens per step", None if run.tokens_per_step is None else f"{run.tokens_per_step:,}"),
-        ("steps", None if run.total_steps is None else f"{run.total_steps:,}"),
+        ("tokens per step", _number(run.tokens_per_step)),
+        ("steps", _number(run.total_steps)),
         ("device", f"{hardware.count} × {hardware.device}" if hardware else None),
         ("peak", peak),
         ("dtype", run.dtype),
@@ -132,51 +135,52 @@ def _arithmetic(run: Run) -> Rows:
         ("strategy", None if parallel is None else f"{parallel.strategy}, {_processes(parallel.world_size)}"),
     ]
     if parallel is not None and parallel.accumulation is not None:
-        facts.append(("accumulation", f"{parallel.accumulation} micro-batches"))
+        rows.append(("accumulation", f"{parallel.accumulation} micro-batches"))
     if parallel is not None and parallel.activation_checkpointing is not None:
-        facts.append(("recomputation", parallel.activation_checkpointing))
-    return _known(facts)
+        rows.append(("recomputation", parallel.activation_checkpointing))
+    return rows
 
 
 def _processes(count: int) -> str:
     return f"{count:,} processes" if count > 1 else "1 process"
 
 
-def _software(run: Run) -> Rows:
+def _software(run: Run) -> _Rows:
     software = run.software
     if software is None:
         return []
     names = ("tuitrain", "torch", "cuda", "python")
-    return _known([*((name, getattr(software, name)) for name in names), ("git commit", software.git_commit)])
+    return [*((name, getattr(software, name)) for name in names), ("git commit", software.git_commit)]
 
 
-def _start(run: Run, info: RunMetadata | None, history: RunHistory) -> Rows:
-    """Where and how it was started."""
+def _start(run: Run, info: RunMetadata | None, history: RunHistory) -> _Rows:
+    """Where and how the run was started."""
     host = info.host if info is not None and info.host else (history.system.host if history.system else None)
-    facts: list[tuple[str, str | None]] = [("run", run.run_id), ("host", host)]
+    rows: list[tuple[str, str | None]] = [("run", run.run_id), ("host", host)]
     if history.started is not None:
-        facts.append(("started", _clock(history.started)))
+        rows.append(("started", _clock(history.started)))
     if info is not None:
-        facts.append(("command", " ".join(info.command) or None))
-        facts.append(("launcher", f"{info.launcher}, {_processes(info.processes)}"))
+        rows.append(("command", " ".join(info.command) or None))
+        rows.append(("launcher", f"{info.launcher}, {_processes(info.processes)}"))
         if info.job_id is not None:
-            facts.append(("job", info.job_id))
+            rows.append(("job", info.job_id))
         if info.tags:
-            facts.append(("tags", ", ".join(info.tags)))
-        facts += [("note", note) for note in info.notes]
-    return _known(facts)
+            rows.append(("tags", ", ".join(info.tags)))
+        rows += [("note", note) for note in info.notes]
+    return rows
 
 
-def _attempts(attempts: list[Run]) -> Rows:
-    """Each attempt with what was changed for it; nothing for a run of one."""
+def _attempts(attempts: list[Run]) -> _Rows:
+    """Each attempt with the changes of the configuration before it; empty for a single attempt."""
     if len(attempts) < 2:
         return []
-    facts: Rows = []
-    for run, changed in zip(attempts, attempt_changes(attempts), strict=True):
-        told = [f"{key} {units.config_value(was)} → {units.config_value(now)}" for key, (was, now) in changed.items()]
-        said = "\n".join(told) if told else ("" if run is attempts[0] else "nothing changed")
-        facts.append((f"{run.attempt}", "\n".join(part for part in (_clock(run.time), said) if part)))
-    return facts
+    rows = []
+    for run, changes in zip(attempts, attempt_changes(attempts), strict=True):
+        texts = [f"{key} {units.config_value(was)} → {units.config_value(now)}" for key, (was, now) in changes.items()]
+        if not texts and run is not attempts[0]:
+            texts = ["nothing changed"]
+        rows.append((f"{run.attempt}", "\n".join(filter(None, [_clock(run.time), *texts]))))
+    return rows
 
 
 def _clock(seconds: float) -> str:

@@ -107,12 +107,6 @@ class RunsScreen(BaseScreen):
     def _on_snapshots(self, state: ViewState) -> None:
         self.snapshots = state.snapshots
 
-    def watch_snapshots(self) -> None:
-        self._list_runs()
-
-    def watch_run_query(self) -> None:
-        self._list_runs()
-
     def watch_order(self) -> None:
         self.app.session.set("runs.sort", self.order.key)
         self.app.session.set("runs.reverse", self.order.reverse)
@@ -124,6 +118,8 @@ class RunsScreen(BaseScreen):
     def _list_runs(self) -> None:
         self.listed = ordered(self.run_query.chosen(self.snapshots or ()), self.order.key, reverse=self.order.reverse)
         self.draw()
+
+    watch_snapshots = watch_run_query = _list_runs
 
     def lay_out(self) -> None:
         cells, rows = self.app.size

@@ -1,4 +1,4 @@
-"""The line that `/` opens: what is typed is told at once."""
+"""The search line that `/` opens; it posts each change of its text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from textual.widgets import Input, Static
 
 
 class SearchLine(Horizontal):
-    """Hidden until it is opened. Enter keeps the text and gives the keys back; escape takes it away."""
+    """Hidden until it is opened. Enter closes it and keeps the text, escape clears it."""
 
     DEFAULT_CSS = """
     SearchLine { height: 1; display: none; background: $background; }
@@ -20,14 +20,14 @@ class SearchLine(Horizontal):
     """
 
     class Typed(Message):
-        """The text is another one."""
+        """The text has changed."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class Closed(Message):
-        """The line is gone. text: what stays searched for, nothing after escape."""
+        """The line is closed. text: the search that remains, empty after escape."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
@@ -39,17 +39,17 @@ class SearchLine(Horizontal):
 
     @property
     def text(self) -> str:
-        """What was typed."""
+        """The text typed so far."""
         return self.query_one(Input).value
 
     def open(self) -> None:
-        """Show the line and take the keys."""
+        """Show the line and focus it."""
         self.display = True
         # At once: keys that came in the same packet must not act on the run.
         self.screen.set_focus(self.query_one(Input))
 
     def close(self, *, keep: bool) -> None:
-        """Give the keys back; without `keep` the text is gone."""
+        """Hide the line. keep: whether its text remains."""
         line = self.query_one(Input)
         if not keep:
             with line.prevent(Input.Changed):
