@@ -166,9 +166,9 @@ def trained(tmp_path: Path) -> RunDirectory:
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_machine_at_every_size(trained: RunDirectory, size: tuple[int, int], theme: str) -> None:
     async with running("system", [trained], trained.path.parent, size, theme) as (app, pilot):
-        await until(pilot, lambda: "node7" in shown(app))
+        await until(pilot, lambda: "node7" in screen_text(app))
         for word in ("8 × H100", "97 %", "651", "CPU", "RAM", "disk", "network", "quit"):
-            assert word in shown(app), word
+            assert word in screen_text(app), word
 
 
 async def test_a_long_page_scrolls_by_key(trained: RunDirectory) -> None:
@@ -336,7 +336,7 @@ async def test_the_smallest_terminals_are_survived(trained: RunDirectory, screen
     async with running(screen, [trained], trained.path.parent, size) as (app, pilot):
         await pilot.press("j", "pagedown", "G", "g", "h", "l", "left_square_bracket", "right_square_bracket")
         await pilot.resize_terminal(200, 50)
-        await until(pilot, lambda: "quit" in shown(app))
+        await until(pilot, lambda: "quit" in screen_text(app))
         await pilot.resize_terminal(*size)
         await pilot.pause()
         assert app.screen.query_one("#header").size.width == size[0]
