@@ -1,4 +1,4 @@
-"""Logs with numbers that no training has, for whatever draws or writes them."""
+"""Logs with extreme numbers, for tests of charts and exports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusals of the file system, one operation at a time."""
+"""Errors of the file system, injected into one operation at a time."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _VARYING = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}|-[0-9a-f]{8}(?=[./]|$)")
 
 
 class FileOperations:
-    """What the process does with files below a directory, by Python's audit events; one of them can be refused."""
+    """The file operations of the process below a directory, from Python's audit events; one of them can be refused."""
 
     def __init__(self) -> None:
         self.below = ""
-        self.seen: list[tuple[str, str]] = []
+        self.observed: list[tuple[str, str]] = []
         self.refused: tuple[tuple[str, str], int] | None = None
         self.hits = 0
 
@@ -34,14 +34,14 @@ class FileOperations:
         if not path.startswith(self.below):
             return
         operation = (event, self._shape(path, arguments))
-        self.seen.append(operation)
+        self.observed.append(operation)
         if self.refused is not None and operation == self.refused[0]:
             number = self.refused[1]
             self.hits += 1
             raise OSError(number, os.strerror(number), path)
 
     def _shape(self, path: str, arguments: tuple[Any, ...]) -> str:
-        """The path below the directory, and whether it is written, without what differs from run to run."""
+        """The path below the directory, and whether it is written, without parts that differ from run to run."""
         name = _VARYING.sub("-", path.removeprefix(self.below).replace(str(os.getpid()), "PID"))
         flags = arguments[2] if len(arguments) > 2 and isinstance(arguments[2], int) else 0
         return f"{name}{' for writing' if flags & (os.O_WRONLY | os.O_RDWR) else ''}"

@@ -1,4 +1,4 @@
-"""Runs for tests: made by hand, written with the real writer."""
+"""Synthetic runs for tests, written with the real writer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PINNED = ("train.max_steps=300", "train.global_batch_size=16", "train.micro_batc
 
 
 def unprivileged(*command: str) -> list[str]:
-    """A command that permissions hold for, also where root runs the tests."""
+    """A command prefix that enforces file permissions, also when root runs the tests."""
     capabilities = "-dac_override,-dac_read_search"
     return [*(["setpriv", f"--bounding-set={capabilities}"] if os.geteuid() == 0 else []), *command]
 

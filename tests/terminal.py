@@ -1,4 +1,4 @@
-"""A real pseudo-terminal with a program on it: its screen as pyte shows it, and every byte that it sent."""
+"""A program on a real pseudo-terminal: its screen as pyte shows it, and every byte that it sent."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        """What stands on the screen."""
+        """The text of the screen."""
         return "\n".join(self._screen.display)
 
     def wait_for(self, condition: Callable[[str], object]) -> None:
-        """Read until it holds of the screen."""
+        """Read until the condition holds for the screen."""
         for _ in range(PATIENCE_S * 10):
             if condition(self.screen):
                 return
@@ -54,11 +54,11 @@ class Terminal:
         raise AssertionError(f"waited in vain; on the screen:\n{self.screen}")
 
     def see(self, *words: str) -> None:
-        """Read until all of these words stand on the screen."""
+        """Read until the screen shows all of these words."""
         self.wait_for(lambda screen: all(word in screen for word in words))
 
     def press(self, keys: str, *words: str, gone: str = "") -> None:
-        """Press keys and read until these words stand on the screen, and one that was there does not."""
+        """Press keys and read until the screen shows these words, and no longer shows another."""
         self.child.send(keys)
         self.wait_for(lambda screen: all(word in screen for word in words) and not (gone and gone in screen))
 
@@ -83,7 +83,7 @@ class Terminal:
 
 
 def obeyed(raw: bytes, allowed: str = "\r\n\t") -> list[str]:
-    """What a terminal would obey in these bytes, besides sequences that start with `ESC [`, each with what follows."""
+    """The control sequences in these bytes other than `ESC [`, each with the bytes that follow."""
     text = _CSI.sub("", raw.decode("utf-8", "surrogateescape"))
     return [text[at : at + 20] for at, sign in enumerate(text) if sign not in allowed and _is_obeyed(sign)]
 

@@ -1,4 +1,4 @@
-"""The walls of the house: who may import whom, and what a command may load."""
+"""Import layers, and the packages that a command may load."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support import write_run
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "tuitrain_engine", "textual", "matplotlib", "plotext")
 
-# Which heavy packages a command may load, for what it is there to do.
+# The heavy packages that a command may load for its purpose.
 HEADLESS = {
     "--help": (),
     "--version": (),
@@ -65,7 +65,7 @@ def test_rooms_import_only_from_rooms_below_them(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("hygiene")
     write_run(path / "runs", "first")
     write_run(path / "runs", "second", preset="gpt2-tiny")
@@ -73,9 +73,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("command", HEADLESS)
-def test_a_headless_command_loads_nothing_heavy(command: str, place: Path) -> None:
+def test_a_headless_command_loads_nothing_heavy(command: str, workspace: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROBE, *command.split()], cwd=place, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", PROBE, *command.split()], cwd=workspace, capture_output=True, text=True, timeout=120
     )
     assert "Traceback" not in done.stderr, done.stderr
     assert "--help` shows" not in done.stderr, done.stderr

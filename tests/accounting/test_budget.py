@@ -7,7 +7,7 @@ import pytest
 from tuitrain.accounting import time_to_budget
 
 
-def test_time_to_budget() -> None:
+def test_the_time_to_a_budget_follows_from_the_throughput() -> None:
     # 10 GFLOP a token at half of 1,000 TFLOP/s on two devices: 100,000 tokens/s; 3.6e8 tokens take an hour.
     cost = time_to_budget(360_000_000, 10e9, peak_tflops=1000, mfu=0.5, gpus=2)
     assert cost.tokens_per_sec == pytest.approx(100_000)

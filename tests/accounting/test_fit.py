@@ -1,4 +1,4 @@
-"""What fits where: the strategy that is chosen, and the settings that are offered."""
+"""Memory fit: the chosen strategy and the suggested settings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_first_strategy_that_leaves_a_tenth_free_is_chosen() -> None:
         assert choose(enough * 0.999)[0] != strategy or strategy == "fsdp"
 
 
-def test_one_process_unknown_memory_and_none_that_fits_each_have_their_reason() -> None:
+def test_one_process_unknown_memory_and_no_fit_have_separate_reasons() -> None:
     assert choose(None, world_size=1) == ("single", "one process")
     assert choose(None) == ("ddp", "the device's memory is unknown")
     chosen, reason = choose(5 * GB)
@@ -71,7 +71,7 @@ def applied(config: RunConfig, settings: tuple[str, ...]) -> tuple[RunConfig, in
 
 @pytest.mark.parametrize(("name", "micro"), [("qwen3-1.8b", 2), ("llama3-8b", 1), ("gpt2-1.3b", 4)])
 @pytest.mark.parametrize("capacity", [24 * GB, 48 * GB, 80 * GB])
-def test_every_change_fits_and_none_changes_nothing(name: str, micro: int, capacity: int) -> None:
+def test_every_suggestion_fits_and_changes_the_configuration(name: str, micro: int, capacity: int) -> None:
     config = load_config(name, [f"train.micro_batch_size={micro}"])
     now = estimate_memory(config, dtype="bfloat16").total
     for change in fitting_changes(config, "bfloat16", 1, "cuda", capacity):
@@ -96,7 +96,7 @@ def test_the_sentence_names_settings_and_sizes_cheapest_first() -> None:
     assert fitting_sentence(load_config("llama3-8b", [ONE]), "bfloat16", 1, "cpu", GB) == ""
 
 
-def test_a_cpu_is_not_offered_more_processes() -> None:
+def test_more_processes_are_not_suggested_on_a_cpu() -> None:
     for change in fitting_changes(
         load_config("qwen3-0.6b", ["train.micro_batch_size=4"]), "float32", 1, "cpu", 16 * GB
     ):
@@ -139,6 +139,6 @@ def test_auto_is_the_largest_micro_batch_that_divides_and_fits(
         assert size == 1
 
 
-def test_an_enormous_batch_does_not_stretch_the_choice() -> None:
+def test_an_enormous_batch_does_not_slow_the_choice() -> None:
     config = load_config("llama2-tiny", ["train.global_batch_size=1000000000000", "train.micro_batch_size=auto"])
     assert choose_micro_batch(config, "float32", 1, 1, "cuda", 1e18)[0] == 4096

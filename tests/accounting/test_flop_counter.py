@@ -1,4 +1,4 @@
-"""FLOPs and parameters from the formulas, against what torch counts on the model itself."""
+"""FLOPs and parameters from the formulas, against torch's counts on the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many rows of logits the loss makes at once."""
+"""The number of rows of logits that the loss computes at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tuitrain.accounting.logits import DENSE_LIMIT
         (2 * 2048, 128_256, 2048),
     ],
 )
-def test_known_shapes(tokens: int, vocab_size: int, rows: int | None) -> None:
+def test_known_shapes_have_known_rows(tokens: int, vocab_size: int, rows: int | None) -> None:
     assert chunk_rows(tokens, vocab_size) == rows
 
 
@@ -32,11 +32,11 @@ def test_chunks_are_no_larger_than_dense_logits_may_be(tokens: int, vocab_size: 
     else:
         assert rows % 128 == 0 and rows < tokens + 128
         assert rows * vocab_size <= DENSE_LIMIT or rows == 128
-        # Of equal size: one chunk fewer would not do.
+        # Of equal size: one chunk fewer would exceed the limit.
         assert -(-tokens // rows) == -(-tokens // max(DENSE_LIMIT // vocab_size // 128 * 128, 128))
 
 
-def test_bytes_of_qwen3s_vocabulary() -> None:
+def test_the_logits_of_qwen3s_vocabulary_have_known_sizes() -> None:
     tokens, vocab_size = 8 * 4096, 151_936
     assert dense_logits_bytes(tokens, vocab_size) == 3 * 19_914_555_392
     assert logits_bytes(tokens, vocab_size) == 1664 * vocab_size * 8

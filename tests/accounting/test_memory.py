@@ -1,4 +1,4 @@
-"""The memory estimate: its arithmetic, and the bytes that a forward pass really keeps."""
+"""The memory estimate: its arithmetic, and the bytes that a forward pass keeps."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def held_bytes(config: RunConfig) -> int:
 def test_activations_are_those_a_forward_pass_keeps(name: str, overrides: list[str]) -> None:
     config = load_config(name, [*overrides, "train.micro_batch_size=2"])
     loss = step_moments(config, device_type="cpu")["loss"]
-    # Of the logits only the log-probabilities are there already.
+    # Of the logits only the log-probabilities exist at this point.
     log_probabilities = 4 * 2 * config.model.seq_len * config.model.vocab_size
     assert loss.activations + log_probabilities == pytest.approx(held_bytes(config), rel=0.02)
 
@@ -75,7 +75,7 @@ def test_weights_and_gradients_are_float32_and_bfloat16_adds_a_copy_of_the_matri
     assert mixed.activations < single.activations
 
 
-def test_gradients_are_there_at_the_loss_only_when_they_accumulate_or_stay_in_buckets() -> None:
+def test_gradients_exist_at_the_loss_only_when_accumulated_or_kept_in_buckets() -> None:
     def at_loss(strategy: str, micro: int) -> int:
         overrides = [f"parallel.strategy={strategy}", f"train.micro_batch_size={micro}", "train.global_batch_size=8"]
         return step_moments(load_config("llama2-tiny", overrides), world_size=2)["loss"].gradients
@@ -86,7 +86,7 @@ def test_gradients_are_there_at_the_loss_only_when_they_accumulate_or_stay_in_bu
     assert at_loss("zero1", 4) < at_loss("fsdp", 2) < whole
 
 
-def test_sharding_divides_what_it_shards() -> None:
+def test_sharding_divides_the_sharded_memory() -> None:
     def update(strategy: str, *more: str) -> tuple[int, int, int]:
         config = load_config("llama2-tiny", [f"parallel.strategy={strategy}", *more])
         memory = step_moments(config, world_size=4, nodes=2)["update"]
@@ -116,7 +116,7 @@ def test_the_update_is_the_peak_of_small_batches_and_holds_a_copy_for_the_statis
     assert without.total == 4 * whole
 
 
-def test_checkpointing_activations_holds_less() -> None:
+def test_activation_checkpointing_keeps_less() -> None:
     none, selective, full = (
         estimate_memory(
             load_config("llama2-1.3b", [f"parallel.activation_checkpointing={mode}", "train.micro_batch_size=5"])

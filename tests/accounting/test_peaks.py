@@ -1,4 +1,4 @@
-"""GPU peaks: every row of the table, and names that must not be mistaken for another."""
+"""GPU peaks: every row of the table, and similar names that differ."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize("product, peak", PRODUCTS.items())
-def test_product_names(product: str, peak: float) -> None:
+def test_product_names_have_their_peaks(product: str, peak: float) -> None:
     assert peak_tflops(product, "bfloat16") == peak
 
 
@@ -53,7 +53,7 @@ def test_an_unknown_gpu_has_no_peak(product: str) -> None:
     assert peak_tflops(product, "bfloat16") is None
 
 
-def test_every_gpu_is_found_by_its_own_name() -> None:
+def test_every_gpu_is_identified_by_its_name() -> None:
     for gpu in GPUS:
         found = find_gpu(gpu.name)
         assert found is not None and found.bf16_tflops == gpu.bf16_tflops
@@ -68,6 +68,6 @@ def test_float32_has_no_peak_in_the_table() -> None:
     assert peak_tflops("NVIDIA H100 80GB HBM3", "float32") is None
 
 
-def test_memory_tells_the_two_a100_apart() -> None:
+def test_memory_distinguishes_the_two_a100() -> None:
     small, large = find_gpu("NVIDIA A100-SXM4-40GB"), find_gpu("NVIDIA A100-SXM4-80GB")
     assert small is not None and large is not None and small.memory_gb < large.memory_gb / 1.9

@@ -26,7 +26,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("model, parameters, full, causal", SHAPES.values(), ids=SHAPES)
-def test_known_shapes(model: ModelConfig, parameters: int, full: float, causal: float) -> None:
+def test_known_shapes_have_published_figures(model: ModelConfig, parameters: int, full: float, causal: float) -> None:
     flops = flops_per_token(model)
     assert count_parameters(model).total == parameters
     assert round(flops.full / 1e9, 3) == full
@@ -49,12 +49,12 @@ def test_a_window_shortens_the_attention_term_only() -> None:
 
 
 @pytest.mark.parametrize("window", [1, 64, 128, 255, 256])
-def test_the_causal_count_is_of_the_keys_that_the_mask_lets_through(window: int) -> None:
+def test_the_causal_count_includes_only_unmasked_keys(window: int) -> None:
     length = 256
     flops = flops_per_token(preset("llama2-1.3b", seq_len=length, window=window))
     keys = sum(min(position + 1, window) for position in range(length)) / length
     counted = (flops.causal - flops.matmul) / (12 * 18 * 2304)
-    # The formula leaves out the half key that a token's own position adds.
+    # The formula omits the half key of a token's own position.
     assert counted == pytest.approx(keys, abs=0.51)
     assert counted == pytest.approx(window - window**2 / (2 * length))
 

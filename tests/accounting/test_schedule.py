@@ -26,12 +26,12 @@ def test_warmup_rises_evenly_to_the_peak(name: str) -> None:
 
 
 @pytest.mark.parametrize("name, last", [("cosine", 0.1), ("linear", 0.1), ("wsd", 0.1), ("constant", 1.0)])
-def test_the_last_step_and_what_comes_after(name: str, last: float) -> None:
+def test_the_rate_is_constant_from_the_last_step_on(name: str, last: float) -> None:
     assert lr_factor(99, schedule(name), 100) == pytest.approx(last)
     assert lr_factor(250, schedule(name), 100) == pytest.approx(last)
 
 
-def test_half_way_through_the_decay() -> None:
+def test_the_rate_half_way_through_the_decay() -> None:
     for name in ("cosine", "linear"):
         assert lr_factor(54, schedule(name), 100) == pytest.approx(0.55)
     # A quarter: the cosine is still higher than the line.
@@ -60,7 +60,7 @@ def test_factors_are_bounded_start_above_zero_and_fall_after_the_warmup(
     st.sampled_from(NAMES), st.integers(0, 50), st.integers(1, 200), st.integers(0, 250), st.integers(1, 10**7),
     st.floats(0, 1), st.floats(0.01, 1),
 )  # fmt: skip
-def test_in_tokens_the_schedule_is_that_in_steps_while_all_steps_are_of_one_size(
+def test_a_schedule_in_tokens_equals_one_in_steps_for_steps_of_equal_size(
     name: str, warmup: int, total: int, step: int, per_step: int, minimum: float, decay: float
 ) -> None:
     section = schedule(name, warmup, minimum, decay)
@@ -70,7 +70,7 @@ def test_in_tokens_the_schedule_is_that_in_steps_while_all_steps_are_of_one_size
 
 @pytest.mark.parametrize("name", ["cosine", "linear"])
 @pytest.mark.parametrize("per_step", [50, 200])
-def test_in_tokens_the_decay_goes_on_where_it_was_when_steps_change_their_size(name: str, per_step: int) -> None:
+def test_a_schedule_in_tokens_continues_when_the_step_size_changes(name: str, per_step: int) -> None:
     # 50 of 100 steps of 100 tokens are done, 10 of them warmup.
     before = lr_factor(49, schedule(name), 100)
     first, last = (TokenPosition(after, 1000, 10_000, per_step) for after in (5000 + per_step, 10_000))
@@ -89,7 +89,7 @@ def run(**section: object) -> RunConfig:
     name=st.sampled_from(NAMES), warmup=st.integers(0, 60), steps=st.integers(1, 60),
     minimum=st.floats(0, 1), decay=st.floats(0.01, 1),
 )  # fmt: skip
-def test_the_text_tells_the_learning_rate_of_the_last_step(
+def test_the_text_states_the_learning_rate_of_the_last_step(
     name: str, warmup: int, steps: int, minimum: float, decay: float
 ) -> None:
     config = run(name=name, warmup_steps=warmup, min_lr_ratio=minimum, decay_fraction=decay)
@@ -98,7 +98,7 @@ def test_the_text_tells_the_learning_rate_of_the_last_step(
     assert ("only the warmup" in schedule_text(config, steps)) == (warmup >= steps)
 
 
-def test_a_run_too_short_for_its_schedule_is_warned_of() -> None:
+def test_a_run_too_short_for_its_schedule_has_a_warning() -> None:
     assert schedule_warnings(run(warmup_steps=10), 20) == []
     (sentence,) = schedule_warnings(run(warmup_steps=200), 20)
     assert "to 0.0002 of optim.lr = 0.002" in sentence and "never decays" in sentence

@@ -1,4 +1,4 @@
-"""Histories made of round numbers, so that what follows from them can be worked out by hand."""
+"""Histories of round numbers, so that results can be computed by hand."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def on_sequences(mark: str | None, split: str = "val") -> RunHistory:
         (on_sequences(None), on_sequences("a"), 0),
     ],
 )
-def test_losses_on_different_sequences_are_to_be_read_with_care(
+def test_losses_on_different_sequences_have_a_warning(
     one: RunHistory, other: RunHistory, cautions: int
 ) -> None:
     said = compare_runs([("one", one), ("two", other)]).verdict
@@ -84,7 +84,7 @@ def test_a_run_that_ended_in_nan_shows_nan_as_its_last_loss() -> None:
     assert last.best is None
 
 
-def test_utilisation_that_reads_the_same_is_not_ranked() -> None:
+def test_utilisation_that_is_displayed_the_same_is_not_ranked() -> None:
     # 0.84 % and 0.76 % are both shown as 0.8 %.
     runs = [("one", history(step_ms=1000 / 0.084)), ("two", history(step_ms=1000 / 0.076))]
     assert not any("hardware" in sentence for sentence in compare_runs(runs).verdict)
@@ -95,7 +95,7 @@ def test_the_baseline_can_be_any_run() -> None:
     assert row(compare_runs(runs, baseline=1), "final_loss").deltas == [-0.5, None]
 
 
-def test_equal_values_have_no_best_and_unknown_ones_take_no_part() -> None:
+def test_equal_values_have_no_best_and_unknown_values_are_not_ranked() -> None:
     runs = [("one", history(loss=1.0)), ("two", history(loss=1.0)), ("three", RunHistory())]
     loss = row(compare_runs(runs), "final_loss")
     assert (loss.values, loss.deltas, loss.best) == ([1.0, 1.0, None], [None, 0.0, None], None)
@@ -114,7 +114,7 @@ def test_metrics_that_no_run_has_are_left_out() -> None:
     assert "final_val_loss" not in [found.metric.key for found in compare_runs([("one", history())]).metrics]
 
 
-def test_only_differing_keys_are_listed_and_names_are_no_difference() -> None:
+def test_only_differing_keys_are_listed_without_names() -> None:
     second = {
         "name": "b",
         "optim": {"lr": 0.2, "betas": [0.9, 0.95]},
@@ -127,7 +127,7 @@ def test_only_differing_keys_are_listed_and_names_are_no_difference() -> None:
     ]
 
 
-def test_what_the_machine_made_of_auto_is_a_difference_too() -> None:
+def test_resolved_values_of_auto_are_compared() -> None:
     comparison = two(parallel=Parallel(strategy="ddp", world_size=8), hardware=Hardware(device="Other", count=8))
     assert {found.key: found.values for found in comparison.config} == {
         "resolved.device": ["GPU", "Other"],
@@ -151,7 +151,7 @@ def test_the_difference_of_two_runs() -> None:
     assert [found.key for found in rows] == ["data.source", "data.tokenizer"]
 
 
-def test_the_verdict_names_the_lower_loss_by_how_much_and_the_faster_run() -> None:
+def test_the_verdict_names_the_lower_loss_with_the_difference_and_the_faster_run() -> None:
     assert two(step_ms=500.0).verdict == [
         "two has the lower validation loss: 1.5000, 25.0 % below one (2.0000).",
         "two is faster: 200 tok/s, 2.00× one (100 tok/s).",
@@ -175,7 +175,7 @@ def test_of_three_runs_the_best_and_the_second_are_named() -> None:
     assert "b has the lowest validation loss: 1.0000, 50.0 % below c (2.0000)." in compare_runs(runs).verdict
 
 
-def test_hardly_different_runs_are_called_the_same() -> None:
+def test_runs_within_noise_are_called_equal() -> None:
     sentences = two(evals=((10, 2.001),)).verdict
     assert "one and two have practically the same validation loss: 2.0000 and 2.0010." in sentences
     assert any("equally fast" in sentence for sentence in sentences)
@@ -199,18 +199,18 @@ def test_losses_of_different_tokens_are_not_compared(other: dict[str, object]) -
         assert None not in found.values
 
 
-def test_a_vocabulary_padded_for_speed_is_the_same_vocabulary() -> None:
+def test_a_padded_vocabulary_is_the_same_vocabulary() -> None:
     plain, padded = (history(architecture=Architecture(name="1L", vocab_size=size)) for size in (50_257, 50_304))
     assert not any("comparable" in sentence for sentence in compare_runs([("a", plain), ("b", padded)]).verdict)
 
 
-def test_a_tokenizer_made_from_another_corpus_is_another_one() -> None:
+def test_tokenizers_trained_on_different_corpora_differ() -> None:
     configs = [{"data": {"source": source, "tokenizer": "char"}} for source in ("a.txt", "b.txt")]
     runs = [(str(number), history(config=config)) for number, config in enumerate(configs)]
     assert "not comparable" in compare_runs(runs).verdict[0]
 
 
-def test_different_data_is_a_caution() -> None:
+def test_different_data_is_a_warning() -> None:
     sentences = two(config={"data": {"source": "shakespeare", "tokenizer": "byte"}}).verdict
     assert "different data" in sentences[0]
 
@@ -238,7 +238,7 @@ def test_speeds_that_differ_by_less_than_the_step_times_scatter_are_not_ranked()
     assert "b is faster" in compare_runs([("a", noisy(200.0)), ("b", noisy(100.0))]).verdict[0]
 
 
-def test_values_that_read_alike_have_no_best() -> None:
+def test_values_that_are_displayed_alike_have_no_best() -> None:
     about = metric("peak_memory_gb")
     assert best_of(about, [0.3702, 0.3698]) is None
     assert best_of(about, [0.38, 0.37]) == 1
@@ -248,7 +248,7 @@ def test_a_diverged_run_is_named_first() -> None:
     assert two(loss=math.nan).verdict[0] == "two diverged: its loss is nan at step 10."
 
 
-def test_runs_can_be_compared_at_a_point_of_an_axis() -> None:
+def test_runs_can_be_compared_at_a_position_of_an_axis() -> None:
     runs = [
         ("fast", history(step_ms=500.0, evals=((0, 4.0), (10, 2.0)))),
         ("slow", history(evals=((0, 4.0), (10, 3.0)))),
@@ -275,7 +275,7 @@ def test_a_validation_loss_between_two_evaluations_is_called_interpolated() -> N
     assert row(compare_runs(runs), "final_val_loss").metric.title == "final validation loss"
 
 
-def test_the_farthest_point_that_all_have_reached() -> None:
+def test_the_farthest_common_position_is_that_of_the_shortest_run() -> None:
     long, short = history(steps=10), history(steps=6, tokens_per_step=200)
     assert shared_point([long, short], "step") == ("step", 6.0)
     assert shared_point([long, short], "tokens") == ("tokens", 1000.0)

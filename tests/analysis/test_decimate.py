@@ -1,4 +1,4 @@
-"""Decimation: few points, and the same picture."""
+"""Decimation: few points, the same picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COLUMNS, ROWS = 120, 80
 
 
 def segments(columns: np.ndarray, rows: np.ndarray) -> tuple[list[tuple[int, int, int]], set[tuple[int, ...]]]:
-    """What a line chart shows: the vertical extent of each column, and the strokes from one column to the next."""
+    """The pixels of a line chart: the vertical extent of each column, and the strokes between columns."""
     extent = [
         (int(c), int(rows[columns == c].min()), int(rows[columns == c].max())) for c in np.unique(columns).tolist()
     ]
@@ -37,7 +37,7 @@ def shapes(count: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("count", [1, 2, 7, 500, 50_000])
 @pytest.mark.parametrize("name", shapes(2))
-def test_the_picture_is_the_same(name: str, count: int) -> None:
+def test_the_decimated_picture_equals_the_full_one(name: str, count: int) -> None:
     x, y = np.arange(count, dtype=float), shapes(count)[name]
     columns = pixel(x, 0, max(count - 1, 1), COLUMNS)
     rows = pixel(y, float(y.min()) - 1, float(y.max()) + 1, ROWS)
@@ -55,9 +55,9 @@ def test_one_spike_among_a_million_points_is_kept() -> None:
     assert len(kept) <= 4 * COLUMNS
 
 
-def test_nothing_stays_nothing() -> None:
+def test_an_empty_series_stays_empty() -> None:
     assert len(m4(np.empty(0, dtype=np.intp), np.empty(0))) == 0
 
 
-def test_the_ends_of_an_axis_are_its_first_and_last_pixel() -> None:
+def test_the_ends_of_an_axis_map_to_its_first_and_last_pixel() -> None:
     assert pixel(np.array([2.0, 4.0]), 2, 4, 10).tolist() == [0, 9]

@@ -1,4 +1,4 @@
-"""How a run's configuration differs from that of its preset."""
+"""Differences of a run's configuration from its preset."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tuitrain.analysis.description import changes_from_preset
 from tuitrain.config import load_config
 
 
-def test_what_a_run_has_decided_itself_is_no_difference_from_its_preset() -> None:
+def test_values_resolved_by_the_run_are_no_difference_from_its_preset() -> None:
     decided = load_config("gpt2-124m", ["train.max_steps=5"]).with_micro_batch(32)
     assert changes_from_preset(decided.to_dict()) == {"train.max_steps": (None, 5)}
     named = load_config("gpt2-tiny", ["train.micro_batch_size=4"])

@@ -64,11 +64,11 @@ def test_the_verdict_weighs_the_distance_of_the_means_by_their_spread() -> None:
         ("seed", ["seed=0 (2 runs)", "seed=1 (2 runs)", "seed=2 (2 runs)"]),
     ],
 )
-def test_what_runs_can_be_grouped_by(key: str, names: list[str]) -> None:
+def test_runs_can_be_grouped_by_keys_tags_and_fields(key: str, names: list[str]) -> None:
     assert group_runs(sweep(), key).names == names
 
 
-def test_runs_without_the_key_or_without_tags_are_a_group_too() -> None:
+def test_runs_without_the_key_or_tags_are_a_group() -> None:
     members = [*sweep()[:1], Member("other", history(config={"optim": {}}))]
     assert group_runs(members, "optim.lr").names == ["lr=0.1 (1 run)", "lr=unset (1 run)"]
     assert group_runs(members, "tag").names == ["x (1 run)", "no tags (1 run)"]
@@ -88,7 +88,7 @@ def test_the_error_for_the_end_of_several_keys_lists_them() -> None:
         group_runs(members, "eps")
 
 
-def test_the_baseline_is_the_group_of_that_run() -> None:
+def test_the_baseline_is_the_group_of_the_baseline_run() -> None:
     found = group_runs(sweep(), "optim.lr", baseline=4)
     assert found.baseline == 1
     assert row(found, "final_val_loss").deltas == [pytest.approx(-1 / 3), None]
@@ -106,7 +106,7 @@ def test_one_diverged_seed_makes_the_mean_nan_and_is_not_the_best() -> None:
     assert (loss.spreads[0], loss.best, loss.deltas) == (None, None, [None, None])
 
 
-def test_groups_are_compared_at_a_point_too() -> None:
+def test_groups_can_be_compared_at_a_position() -> None:
     found = group_runs(sweep(), "optim.lr", at=("step", 5.0))
     assert row(found, "final_val_loss").values == [9.0, 9.0]
     assert row(found, "total_tokens").values == [500.0, 500.0]
@@ -127,7 +127,7 @@ def test_every_format_has_the_spread() -> None:
     assert loss["spreads"] == pytest.approx({"lr=0.1 (3 runs)": 0.1, "lr=0.2 (3 runs)": 0.2})
 
 
-def test_a_comparison_of_single_runs_has_no_word_of_groups() -> None:
+def test_a_comparison_of_single_runs_does_not_mention_groups() -> None:
     found = compare_runs([(each.name, each.history) for each in sweep()])
     document = json.loads(render_comparison(found, "json"))
     assert "groups" not in document

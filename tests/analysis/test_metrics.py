@@ -22,7 +22,7 @@ def test_every_metric_is_declared_once() -> None:
 
 
 @pytest.mark.parametrize("declared", [*METRICS, *SUMMARY_METRICS], ids=lambda declared: declared.key)
-def test_a_metric_is_a_number_that_exists(declared: object) -> None:
+def test_a_metric_reads_a_numeric_field_that_exists(declared: object) -> None:
     known = {
         "step": numeric_fields(Step),
         "eval": [{"loss": "val_loss"}.get(key, key) for key in numeric_fields(Eval)],
@@ -35,7 +35,7 @@ def test_a_metric_is_a_number_that_exists(declared: object) -> None:
     assert found.text(0.5)
 
 
-def test_unknown_is_not_available_and_other_numbers_are_themselves() -> None:
+def test_unknown_values_are_formatted_as_not_available() -> None:
     mfu = metric("mfu")
     assert [mfu.text(value) for value in (None, 0.472, math.nan, math.inf)] == ["n/a", "47.2 %", "nan", "inf"]
 

@@ -1,4 +1,4 @@
-"""The projected end of a loss: against laws whose end is known, and a real run whose end came."""
+"""The projected final loss: against known laws, and against a real run that has ended."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def test_the_projection_recovers_a_given_law(a: float, b: float, c: float, count
     assert sum(each.low <= true <= each.high for each in known) >= 6
 
 
-def test_a_longer_run_knows_its_end_better() -> None:
+def test_a_longer_run_has_a_narrower_projection() -> None:
     short, long = (project_loss(*curve(count), 20_000) for count in (2000, 16_000))
     assert short is not None
     assert long is not None
     assert long.margin < short.margin / 2
 
 
-def test_the_law_goes_on_from_the_last_steps() -> None:
+def test_the_projection_continues_from_the_last_steps() -> None:
     found = project_loss(*curve(3000), 6000)
     assert found is not None
     assert found.at(np.array([3000.0, 6000.0])) == pytest.approx([2 + 8 * 3000**-0.45, found.value], abs=0.02)
@@ -50,7 +50,7 @@ def test_the_same_records_give_the_same_projection() -> None:
     assert project_loss(*curve(3000), 6000) == project_loss(*curve(3000), 6000)
 
 
-def test_spikes_and_what_is_not_finite_change_little() -> None:
+def test_spikes_and_values_that_are_not_finite_change_little() -> None:
     steps, losses = curve(3000)
     calm = project_loss(steps, losses, 6000)
     losses[[100, 900, 2200]] += 40
@@ -85,7 +85,7 @@ def test_the_warmup_is_left_out() -> None:
         pytest.param(np.empty(0), np.empty(0), 6000, id="nothing"),
     ],
 )
-def test_records_that_do_not_tell_give_nothing(steps: FloatArray, losses: FloatArray, end: int) -> None:
+def test_insufficient_records_give_no_projection(steps: FloatArray, losses: FloatArray, end: int) -> None:
     assert project_loss(steps, losses, end) is None
 
 
@@ -100,5 +100,5 @@ def test_a_real_run_ends_near_its_projection(share: float, off: float) -> None:
     end = losses[-50:].mean()
     assert found is not None
     assert found.value == pytest.approx(end, abs=off)
-    # Nearer than to say that nothing will change any more.
+    # Closer than the assumption that the loss stays constant.
     assert abs(found.value - end) < abs(losses[snapshot - 50 : snapshot].mean() - end)

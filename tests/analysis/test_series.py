@@ -19,7 +19,7 @@ def test_each_axis_counts_its_unit() -> None:
     assert x_values(run, "flops").tolist() == [6e11, 12e11, 18e11]
 
 
-def test_a_record_every_ten_steps_stands_for_ten_steps_of_time() -> None:
+def test_a_record_every_ten_steps_counts_ten_steps_of_time() -> None:
     assert x_values(history(steps=30, every=10), "time").tolist() == [10.0, 20.0, 30.0]
 
 
@@ -50,7 +50,7 @@ def test_a_row_without_step_time_counts_its_tokens_at_its_throughput() -> None:
 
 
 @pytest.mark.parametrize("axis", ["tokens", "time", "flops"])
-def test_an_axis_the_log_does_not_know_is_nan(axis: str) -> None:
+def test_an_axis_without_values_in_the_log_is_nan(axis: str) -> None:
     run = RunHistory()
     run.absorb([Step(step=1, loss=1.0), Step(step=2, loss=1.0)])
     assert np.isnan(x_values(run, axis)).all()  # type: ignore[arg-type]
@@ -61,14 +61,14 @@ def test_the_error_for_an_unknown_axis_lists_the_axes() -> None:
         x_values(history(), "wishes")  # type: ignore[arg-type]
 
 
-def test_places_between_records_are_interpolated_from_zero_on() -> None:
+def test_positions_between_records_are_interpolated_from_zero() -> None:
     run = history(steps=30, every=10)
     places = x_at_steps(run, "time", np.array([0.0, 5.0, 15.0, 30.0, 31.0]))
     assert places[:4].tolist() == [0.0, 5.0, 15.0, 30.0]
     assert math.isnan(places[4])
 
 
-def test_evaluations_stand_at_their_own_tokens() -> None:
+def test_evaluations_have_the_tokens_of_their_step() -> None:
     run = history(steps=10)
     run.absorb([Eval(step=5, tokens=501, loss=1.0), Eval(step=7, loss=1.0)])
     assert eval_x_values(run, "tokens").tolist() == [501, 700]
@@ -76,6 +76,6 @@ def test_evaluations_stand_at_their_own_tokens() -> None:
 
 
 @pytest.mark.parametrize("axis", AXES)
-def test_no_records_have_no_places(axis: str) -> None:
+def test_an_empty_log_has_no_positions(axis: str) -> None:
     assert len(x_values(RunHistory(), axis)) == 0  # type: ignore[arg-type]
     assert len(eval_x_values(RunHistory(), axis)) == 0  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Smoothing against the plain loop that defines it."""
+"""Smoothing against the recurrence that defines it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def evaluated(*records: Eval) -> RunHistory:
     return made
 
 
-def test_a_best_is_of_the_sequences_of_the_newest_evaluation() -> None:
+def test_the_best_loss_is_that_of_the_sequences_of_the_newest_evaluation() -> None:
     made = evaluated(
         Eval(step=10, loss=0.5, split_fingerprint="old"),
         Eval(step=20, loss=3.0, split_fingerprint="new"),
@@ -32,7 +32,7 @@ def test_a_best_is_of_the_sequences_of_the_newest_evaluation() -> None:
     assert summarize(made, ("step", 30.0)).best_val_loss == 2.0
 
 
-def test_what_came_of_each_split() -> None:
+def test_each_split_has_its_results() -> None:
     made = evaluated(
         Eval(step=10, loss=4.0, split="train"), Eval(step=10, loss=3.0), Eval(step=20, loss=1.0, split="train"),
         Eval(step=20, loss=math.nan),
@@ -49,7 +49,7 @@ def test_a_wall_time_that_a_clock_made_negative_is_unknown() -> None:
     assert summarize(made).wall_time_s is None
 
 
-def test_a_run_of_round_numbers() -> None:
+def test_the_summary_of_round_numbers_is_exact() -> None:
     summary = summarize(history(evals=((0, 5.0), (4, 1.0), (8, 2.0))))
     assert summary == Summary(
         name="a", run_id="a-20260101-000000-aaaa", attempts=1, step=10, total_steps=10, total_tokens=1000,
@@ -88,7 +88,7 @@ def test_the_final_loss_is_the_mean_of_the_last_twentieth_but_no_more_than_fifty
     assert summarize(run).last_loss == steps
 
 
-def test_nan_enters_no_mean_but_is_not_hidden() -> None:
+def test_nan_is_left_out_of_means_but_reported() -> None:
     run = RunHistory()
     run.absorb(Step(step=step, loss=math.nan if step == 40 else 1.0) for step in range(1, 41))
     summary = summarize(run)
@@ -106,14 +106,14 @@ def test_a_validation_loss_of_nan_is_never_the_best() -> None:
     assert math.isnan(summary.final_perplexity or 0.0)
 
 
-def test_perplexity_of_any_loss() -> None:
+def test_perplexity_is_defined_for_any_loss() -> None:
     assert perplexity(None) is None
     assert perplexity(0.0) == 1.0
     assert perplexity(1e6) == math.inf
     assert math.isnan(perplexity(math.nan) or 0.0)
 
 
-def test_a_resumed_run_counts_what_it_kept() -> None:
+def test_a_resumed_run_counts_only_steps_in_effect() -> None:
     run = history(steps=10)
     run.absorb([run_record(time=100.0, attempt=2)])
     run.absorb(Step(time=100.0 + step, step=step, tokens=100 * step, step_time_ms=1000.0) for step in range(6, 9))
@@ -121,7 +121,7 @@ def test_a_resumed_run_counts_what_it_kept() -> None:
     assert (summary.attempts, summary.step, summary.training_time_s, summary.wall_time_s) == (2, 8, 8.0, 18.0)
 
 
-def test_a_log_without_run_record_still_has_its_numbers() -> None:
+def test_a_log_without_a_run_record_has_a_summary() -> None:
     run = RunHistory()
     run.absorb([Step(time=5.0, step=1, loss=2.0), Step(time=9.0, step=2, loss=1.0), Eval(time=9.0, step=2, loss=1.5)])
     summary = summarize(run)
@@ -129,7 +129,7 @@ def test_a_log_without_run_record_still_has_its_numbers() -> None:
     assert (summary.name, summary.mean_mfu, summary.total_flops, summary.training_time_s) == (None,) * 4
 
 
-def test_at_a_point_only_what_had_happened_by_then_counts() -> None:
+def test_at_a_position_only_earlier_records_count() -> None:
     run = history(steps=10, evals=((0, 5.0), (4, 3.0), (8, 1.0)))
     summary = summarize(run, ("tokens", 600.0))
     assert (summary.step, summary.total_tokens, summary.training_time_s) == (6, 600, 6.0)
@@ -139,7 +139,7 @@ def test_at_a_point_only_what_had_happened_by_then_counts() -> None:
     assert summarize(run, ("flops", 3.6e12)).step == 6
 
 
-def test_what_a_run_did_not_reach_is_unknown() -> None:
+def test_values_at_a_position_that_a_run_did_not_reach_are_unknown() -> None:
     summary = summarize(history(steps=10, evals=((4, 3.0),)), ("tokens", 1001.0))
     measured = (
         "step",
@@ -153,6 +153,6 @@ def test_what_a_run_did_not_reach_is_unknown() -> None:
     assert [getattr(summary, name) for name in measured] == [None] * len(measured)
 
 
-def test_every_number_of_a_real_looking_run_is_known(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_realistic_run_has_every_number(tmp_path_factory: pytest.TempPathFactory) -> None:
     summary = summarize(load_history(write_run(tmp_path_factory.mktemp("runs"), overrides=("train.token_budget=1M",))))
     assert [field.name for field in dataclasses.fields(summary) if getattr(summary, field.name) is None] == []

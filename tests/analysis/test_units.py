@@ -22,7 +22,7 @@ def test_counts_have_three_digits_and_a_suffix(value: float, text: str) -> None:
 
 
 @given(st.floats(1, 1e15))
-def test_a_count_is_true_to_its_digits(value: float) -> None:
+def test_a_count_is_rounded_correctly(value: float) -> None:
     number, _, suffix = units.count(value).partition(" ")
     read = float(number) * {"": 1, "k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}[suffix]
     assert read == pytest.approx(value, rel=0.0051, abs=0.5)
@@ -50,14 +50,14 @@ def test_small_numbers_have_a_short_power_of_ten() -> None:
     assert [units.scientific(value) for value in (3e-4, 1.256e-12, 0.0)] == ["3.00e-4", "1.26e-12", "0"]
 
 
-def test_other_units() -> None:
+def test_other_units_are_formatted() -> None:
     assert units.rate(412_000) == "412 k tok/s"
     assert units.percent(0.472) == "47.2 %"
     assert [units.milliseconds(value) for value in (84.2, 1270)] == ["84.2 ms", "1.27 s"]
     assert [units.gigabytes(value) for value in (63.14, 0.481)] == ["63.1 GB", "0.48 GB"]
 
 
-def test_numbers_and_durations_that_nothing_has_stay_short() -> None:
+def test_extreme_numbers_and_durations_stay_short() -> None:
     assert units.count(2**63 - 1) == "9.22e18"
     assert units.flop(3e20) == "3.00e20 FLOP"
     assert [units.scientific(value) for value in (math.inf, -math.inf, math.nan)] == ["inf", "-inf", "nan"]

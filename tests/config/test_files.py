@@ -68,7 +68,7 @@ def test_the_resolved_file_of_a_preset_loads_as_the_same_configuration(name: str
         ("[train]\nmax_steps = '" + "a" * 100_000 + "'", "train.max_steps = 'aaa"),
     ],
 )
-def test_a_file_beyond_all_measure_is_one_short_sentence(tmp_path: Path, content: str, words: str) -> None:
+def test_an_oversized_file_is_one_short_sentence(tmp_path: Path, content: str, words: str) -> None:
     file = tmp_path / "c.toml"
     file.write_text(content)
     with pytest.raises(ConfigError) as caught:
@@ -82,14 +82,14 @@ def test_a_file_beyond_all_measure_is_one_short_sentence(tmp_path: Path, content
     ["a." * 50_000 + "a=1", "a" * 100_000 + "=1", "train.max_steps=" + "[" * 5000, "train.max_steps=" + "9" * 5000,
      "model.n_layers." + "a." * 10 + "a=1", "x" * 100_000],
 )  # fmt: skip
-def test_an_override_beyond_all_measure_is_one_short_sentence(override: str) -> None:
+def test_an_oversized_override_is_one_short_sentence(override: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config("gpt2-tiny", [override])
     assert len(str(caught.value)) < 1500
     assert "\n" not in str(caught.value)
 
 
-def test_tables_of_a_log_are_flattened_however_deep_they_are() -> None:
+def test_tables_of_a_log_are_flattened_at_any_depth() -> None:
     tree: dict[str, Any] = {"leaf": 1}
     for _ in range(3000):
         tree = {"a": tree, "b": 2}
@@ -100,32 +100,32 @@ def test_tables_of_a_log_are_flattened_however_deep_they_are() -> None:
     assert list(flatten({"b": {"z": 1, "y": 2}, "a": 3})) == ["b.z", "b.y", "a"]
 
 
-def test_a_file_without_a_name_gets_one_that_is_safe(tmp_path: Path) -> None:
+def test_a_file_without_a_name_gets_a_safe_name(tmp_path: Path) -> None:
     file = tmp_path / "my run é.toml"
     file.write_text("[train]\nmax_steps = 5\n", encoding="utf-8")
     assert load_config(str(file)).name == "my-run--"
 
 
-def test_broken_toml_is_told_with_file_and_line(tmp_path: Path) -> None:
+def test_broken_toml_is_an_error_with_file_and_line(tmp_path: Path) -> None:
     file = tmp_path / "bad.toml"
     file.write_text("[train]\nmax_steps = \n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"bad\.toml: not valid TOML: .*line 2"):
         load_config(str(file))
 
 
-def test_a_file_that_is_not_text_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "bad.toml"
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_config(str(file))
 
 
-def test_a_missing_file_is_not_a_broken_one(tmp_path: Path) -> None:
+def test_a_missing_file_is_distinguished_from_a_broken_one(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load_config(str(tmp_path / "none.toml"))
 
 
-def test_difference_lists_changed_set_and_unset_keys_but_no_names() -> None:
+def test_a_difference_lists_changed_set_and_unset_keys_without_names() -> None:
     before = load_config("llama2-tiny", ["data.max_tokens=8M", "optim.lr=0.002"])
     after = load_config("llama2-tiny", ["name=other", "model.window=64", "data.max_tokens=none", "optim.lr=0.1"])
     assert difference(before, after) == {
@@ -159,13 +159,13 @@ def test_accumulation_follows_from_the_processes_and_must_divide() -> None:
         config.accumulation(3)
 
 
-def test_the_architecture_name_tells_what_is_in_it() -> None:
+def test_the_architecture_name_lists_its_components() -> None:
     config = load_config("llama-124m")
     assert config.model.architecture_name == "12L-12H-768D-RoPE-RMS-SwiGLU-PreNorm"
     assert load_config("qwen3").model.architecture_name == "24L-16H/8KV-2048D-RoPE-RMS-QKNorm-SwiGLU-PreNorm"
 
 
-def test_an_unknown_section_is_named_first_and_what_it_was_meant_to_hold_is_not_missed(tmp_path: Path) -> None:
+def test_an_unknown_section_is_named_first_without_errors_of_missing_keys(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[model]\nn_layers = "x"\n[trian]\nmax_steps = 3\n', encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
@@ -177,7 +177,7 @@ def test_an_unknown_section_is_named_first_and_what_it_was_meant_to_hold_is_not_
     assert caught.value.key == "trian"
 
 
-def test_what_is_wrong_in_a_file_names_it_and_what_is_wrong_beside_it_does_not(tmp_path: Path) -> None:
+def test_errors_in_a_file_name_the_file_and_errors_of_overrides_do_not(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[train]\nmax_steps = 3\n[model]\nnorm = "none"\nn_heads = "x"\n', encoding="utf-8")
     with pytest.raises(ConfigError) as caught:

@@ -34,12 +34,12 @@ def test_the_last_override_of_a_key_wins() -> None:
     ("text", "tokens"),
     [("81.7B", 81_700_000_000), ("300M", 300_000_000), ("1_000", 1000), ("2.5k", 2500), ("1e9", 10**9)],
 )
-def test_token_counts_are_read_as_people_write_them(text: str, tokens: int) -> None:
+def test_token_counts_accept_suffixes_and_separators(text: str, tokens: int) -> None:
     assert load_config("llama2-tiny", [f"train.token_budget={text}"]).train.token_budget == tokens
 
 
 @pytest.mark.parametrize("text", ["2026-01-01", "true", "1e5", "007", "none", "1 # x", "a = b", ""])
-def test_a_text_is_taken_as_it_is_written_even_where_toml_would_read_something_else(text: str) -> None:
+def test_a_text_is_kept_verbatim_even_where_toml_would_parse_it(text: str) -> None:
     assert load_config("llama2-tiny", [f"sampling.prompt={text}"]).sampling.prompt == text
 
 
@@ -47,13 +47,13 @@ def test_a_quoted_text_loses_its_quotes() -> None:
     assert load_config("llama2-tiny", ['sampling.prompt="a \\"b\\""']).sampling.prompt == 'a "b"'
 
 
-def test_none_unsets_what_may_be_unset() -> None:
+def test_none_unsets_an_optional_key() -> None:
     config = load_config("llama2-tiny", ["train.token_budget=1M", "train.max_steps=none"])
     assert config.train.max_steps is None
     assert config.total_steps == -(-1_000_000 // config.tokens_per_step)
 
 
-def test_what_is_left_of_a_token_budget_decides_the_steps_once_some_are_done() -> None:
+def test_the_rest_of_a_token_budget_decides_the_remaining_steps() -> None:
     tree = {"token_budget": 1000, "global_batch_size": 10, "micro_batch_size": 10}
     config = validate({"model": {"seq_len": 10}, "train": tree})
     assert config.total_steps == config.total_steps_from(5, 500) == 10
@@ -105,21 +105,19 @@ def test_defaults_follow_the_keys_they_depend_on() -> None:
         ("model..x=3", "model..x", "write KEY=VALUE"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_sentence_with_the_key_and_what_to_do(
-    override: str, key: str, advice: str
-) -> None:
+def test_an_error_is_one_sentence_with_the_key_and_a_remedy(override: str, key: str, advice: str) -> None:
     message = failure(override)
     assert key in message
     assert advice in message
     assert "\n" not in message
 
 
-def test_each_mistake_gets_a_sentence_of_its_own() -> None:
+def test_each_error_has_its_own_sentence() -> None:
     message = failure("model.norm=x", "optim.lr=-1", "model.d_modell=5")
     assert len(message.splitlines()) == 3
 
 
-def test_each_problem_carries_the_key_it_is_about() -> None:
+def test_each_problem_carries_its_key() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config("llama2-tiny", ["model.n_heads=3", "optim.lr=-1", "data.mixture=5", "model.d_modell=5"])
     keys = [problem.key for problem in caught.value.problems]
@@ -137,7 +135,7 @@ def test_each_problem_carries_the_key_it_is_about() -> None:
         assert caught.value.key == key
 
 
-def test_the_consequences_of_a_mistake_are_not_told() -> None:
+def test_errors_caused_by_another_error_are_not_reported() -> None:
     assert failure("model.d_model=abc").splitlines() == [
         "model.d_model = 'abc' is not valid: it should be a whole number."
     ]

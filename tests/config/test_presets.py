@@ -9,7 +9,7 @@ FAMILIES = {"gpt2": "gpt2-124m", "llama2": "llama2-1.3b", "llama3": "llama3-2.2b
 
 
 @pytest.mark.parametrize("name", list(all_presets()))
-def test_every_preset_is_a_valid_configuration_that_says_what_it_is(name: str) -> None:
+def test_every_preset_is_a_valid_configuration_with_a_description(name: str) -> None:
     config = load_config(name)
     assert (config.name, config.preset) == (name, name)
     assert config.total_steps > 0
@@ -35,11 +35,11 @@ def test_each_family_has_a_tiny_preset_with_its_architectural_choices(family: st
     assert count_parameters(tiny).total < 5e6
 
 
-def test_no_two_presets_answer_to_the_same_name() -> None:
+def test_preset_names_are_unique() -> None:
     names = [name for preset in all_presets().values() for name in (preset.name, *preset.aliases)]
     assert len(names) == len(set(names))
 
 
-def test_an_unknown_preset_is_told_with_the_nearest_one() -> None:
+def test_an_unknown_preset_is_an_error_with_the_nearest_name() -> None:
     with pytest.raises(UnknownPresetError, match=r"'llama2-tinny'.*Did you mean 'llama2-tiny'\?"):
         find_preset("llama2-tinny")

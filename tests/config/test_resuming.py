@@ -1,4 +1,4 @@
-"""What may change when a run goes on: what is held out stays apart from what was trained on."""
+"""Changes allowed by a resume: held-out text stays separate from training text."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def verdict(before: str, after: str, key: str) -> Verdict:
         ("data.source=hf:a/b data.max_tokens=none", "data.source=hf:a/b data.max_tokens=1M", Verdict.HELD_OUT),
     ],
 )
-def test_no_text_that_was_trained_on_becomes_held_out(before: str, after: str, expected: Verdict) -> None:
+def test_no_training_text_becomes_held_out(before: str, after: str, expected: Verdict) -> None:
     assert verdict(before, after, "data.max_tokens") is expected
     assert verdict(before, after, "data.max_tokens").refused is (expected is Verdict.HELD_OUT)

@@ -1,4 +1,4 @@
-"""The whole program as a user starts it: separate processes, a real engine, models of a few thousand weights."""
+"""The program as a user starts it: separate processes, a real engine, models of a few thousand weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHAPE = ("model.n_layers=1", "model.d_model=32", "model.n_heads=2", "model.n_kv_
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until it holds, and fail when it never does."""
+    """Wait until the condition holds; fail after PATIENCE_S."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -32,7 +32,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 @dataclass(frozen=True)
-class Done:
+class Completed:
     """A finished command."""
 
     code: int
@@ -45,7 +45,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """A directory with a text to train on, and runs beside it; nothing is written anywhere else."""
 
     path: Path
@@ -63,29 +63,29 @@ class Place:
 
     @property
     def runs(self) -> list[RunDirectory]:
-        """The runs there are, newest first."""
+        """The runs of this directory, newest first."""
         return list_runs(self.path / "runs")
 
     def micro(self, preset: str, steps: int, *more: str) -> list[str]:
-        """Arguments of `launch` for a preset with the parts of its architecture and next to no size."""
+        """Arguments of `launch` for a tiny model with the architecture of a preset."""
         return [preset, f"data.source={self.path / 'text.txt'}", f"train.max_steps={steps}", *SHAPE, *more]
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """The command line of `tuitrain ARG …` in this environment."""
         return [sys.executable, "-m", "tuitrain.cli", *arguments]
 
-    def __call__(self, *arguments: str, **variables: str) -> Done:
-        """Run `tuitrain ARG …` without a terminal, with these environment variables besides."""
+    def __call__(self, *arguments: str, **variables: str) -> Completed:
+        """Run `tuitrain ARG …` without a terminal, with additional environment variables."""
         done = subprocess.run(
             self.command(arguments), cwd=self.path, env={**self.environment, **variables}, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, errors="replace", timeout=PATIENCE_S,
         )  # fmt: skip
-        return Done(done.returncode, done.stdout, done.stderr)
+        return Completed(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     path = tmp_path_factory.mktemp("e2e")
     text = "".join(f"def f{n}(x):\n    return x * {n} + {n * n}\n\n\n" for n in range(2000))
     (path / "text.txt").write_text(text, encoding="utf-8")
-    return Place(path)
+    return Workspace(path)

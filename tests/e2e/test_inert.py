@@ -1,4 +1,4 @@
-"""Nothing that a log, a configuration or a file name holds commands the terminal, on any screen, by any command."""
+"""Text of logs, configurations and file names sends no control sequence to the terminal, in any command or screen."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def foreign(raw: bytes) -> list[object]:
-    """What of the hostile texts arrived as something that a terminal obeys, with what surrounds it."""
+    """The control sequences of the hostile texts that reached the terminal, with their context."""
     found = re.findall(rb".{,40}(?:%s).{,20}" % b"|".join(map(re.escape, FOREIGN)), raw)
     return [*obeyed(raw), *found]
 
 
 def modes(raw: bytes) -> dict[str, bool]:
-    """Which of these modes a terminal is left in: alternate screen, mouse, pasting in brackets, a visible cursor."""
+    """The modes that a terminal is left in: alternate screen, mouse, pasting in brackets, a visible cursor."""
     last = {mode.decode(): way == b"h" for mode, way in re.findall(rb"\x1b\[\?(\d+)([hl])", raw)}
     return {name: last[name] for name in GIVEN_BACK}
 
@@ -100,7 +100,7 @@ def environment(runs: Path, **more: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
-def test_no_command_passes_on_what_a_terminal_obeys(runs: Path, encoding: str) -> None:
+def test_no_command_prints_foreign_control_sequences(runs: Path, encoding: str) -> None:
     program = [sys.executable, "-c", PROGRAM, json.dumps([command.split() for command in COMMANDS])]
     with Terminal(program, environment(runs, PYTHONIOENCODING=encoding, COLUMNS="400")) as terminal:
         assert terminal.end() == 0
@@ -113,7 +113,7 @@ def test_no_command_passes_on_what_a_terminal_obeys(runs: Path, encoding: str) -
     assert shown >= {command for command in COMMANDS if not command.startswith(NUMBERS_ONLY)}
 
 
-def test_no_screen_passes_on_what_a_terminal_obeys(runs: Path) -> None:
+def test_no_screen_draws_foreign_control_sequences(runs: Path) -> None:
     with Terminal.of("watch", "a", "b", environment=environment(runs)) as terminal:
         terminal.see("quit", SEEN, "learning rate")
         walk(terminal)
@@ -129,7 +129,7 @@ def test_no_screen_passes_on_what_a_terminal_obeys(runs: Path) -> None:
 
 
 def walk(terminal: Terminal) -> None:
-    """Every screen and every dialog that shows what others wrote."""
+    """Visit every screen and dialog that shows foreign text."""
     press, escape, down = terminal.press, "\x1b", "\x1b[B"
     press("b", "console")
     press("b", "MFU fell", SEEN)
@@ -159,7 +159,7 @@ def walk(terminal: Terminal) -> None:
     press(escape, gone="Search")
 
 
-def test_a_terminal_without_utf_8_gets_ascii_and_is_given_back_when_it_hangs_up(runs: Path) -> None:
+def test_a_terminal_without_utf_8_gets_ascii_and_is_restored_on_hangup(runs: Path) -> None:
     with Terminal.of("watch", "a", "b", environment=environment(runs, LC_ALL="C")) as terminal:
         terminal.see("quit", SEEN, "+ loss", "learning rate")
         terminal.child.kill(signal.SIGHUP)

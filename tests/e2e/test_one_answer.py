@@ -1,4 +1,4 @@
-"""The time that is left is the same wherever it is told, while a run trains."""
+"""Console, commands and dashboard show the same remaining time while a run trains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuitrain_engine.report import Console, Terminal
 
 
 @pytest.mark.parametrize("steps", [1, 30, 250])
-def test_the_console_the_commands_and_the_dashboard_tell_one_eta(cli, runs_dir: Path, steps: int) -> None:  # noqa: F811
+def test_the_console_the_commands_and_the_dashboard_show_the_same_eta(cli, runs_dir: Path, steps: int) -> None:  # noqa: F811
     run = write_run(runs_dir, "one", steps=steps, status=None)
     records = [decode(line) for line in run.metrics.read_bytes().splitlines()]
     stream = io.StringIO()

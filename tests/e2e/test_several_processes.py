@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.e2e.conftest import PATIENCE_S, Place, wait_for
+from tests.e2e.conftest import PATIENCE_S, Workspace, wait_for
 from tuitrain.config import load_config
 from tuitrain.runs import RunDirectory, Status, load_history, read_snapshot
 
@@ -18,16 +18,16 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_running(place: Place) -> Iterator[None]:
-    """Kill whatever a failed test leaves training."""
+def no_leftover_runs(workspace: Workspace) -> Iterator[None]:
+    """Kill runs that a failed test left training."""
     yield
     for process in psutil.process_iter(["cmdline"]):
-        if any(str(place.path) in part for part in process.info["cmdline"] or []):
+        if any(str(workspace.path) in part for part in process.info["cmdline"] or []):
             process.kill()
 
 
-def micro(place: Place, steps: int, *more: str) -> list[str]:
-    return [*place.micro("llama2-tiny", steps, "train.micro_batch_size=auto", *more)]
+def micro(workspace: Workspace, steps: int, *more: str) -> list[str]:
+    return [*workspace.micro("llama2-tiny", steps, "train.micro_batch_size=auto", *more)]
 
 
 def step_of(run: RunDirectory) -> int:
@@ -43,10 +43,12 @@ def processes_of(run: RunDirectory) -> list[psutil.Process]:
     return [launcher, *launcher.children(recursive=True)]
 
 
-def test_two_processes_train_as_one_run_and_one_process_goes_on_with_it(place: Place) -> None:
-    done = place("launch", *micro(place, 10), "--gpus", "2", "--strategy", "fsdp", "--foreground", "--name", "two")
+def test_two_processes_train_one_run_and_one_process_resumes_it(workspace: Workspace) -> None:
+    done = workspace(
+        "launch", *micro(workspace, 10), "--gpus", "2", "--strategy", "fsdp", "--foreground", "--name", "two"
+    )
     assert done.code == 0, done.out + done.err
-    run = place.runs[0]
+    run = workspace.runs[0]
     info = run.read_metadata()
     assert info is not None
     assert (info.launcher, info.processes) == ("torchrun", 2)
@@ -55,64 +57,64 @@ def test_two_processes_train_as_one_run_and_one_process_goes_on_with_it(place: P
     assert record is not None
     assert (record.parallel.strategy, record.parallel.world_size) == ("fsdp", 2)
     assert record.config["train"]["micro_batch_size"] == 2
-    assert place("logs", run.run_id, "--rank", "1").code == 0
-    # A strategy of several processes is no strategy of one.
-    refused = place("resume", run.run_id, "train.max_steps=15", "--gpus", "1", "--foreground")
+    assert workspace("logs", run.run_id, "--rank", "1").code == 0
+    # A strategy for several processes cannot be used for one.
+    refused = workspace("resume", run.run_id, "train.max_steps=15", "--gpus", "1", "--foreground")
     assert refused.code == 2
     assert "--strategy auto" in refused.err
     more = ("train.max_steps=15", "--gpus", "1", "--strategy", "auto", "--foreground")
-    done = place("resume", run.run_id, *more)
+    done = workspace("resume", run.run_id, *more)
     assert done.code == 0, done.out + done.err
     assert load_history(run).steps.series("loss")[0].tolist() == list(range(1, 16))
-    # One process could take more at once; the run keeps what was decided.
+    # One process could use a larger micro-batch; the run keeps the resolved one.
     assert load_config(str(run.config)).train.micro_batch_size == 2
-    done = place("resume", run.run_id, "train.max_steps=20", "--foreground")
+    done = workspace("resume", run.run_id, "train.max_steps=20", "--foreground")
     assert done.code == 0, done.out + done.err
     assert step_of(run) == 20
 
 
-def test_stop_and_now_end_every_process(place: Place) -> None:
-    started = place("launch", *micro(place, 100_000), "--gpus", "2", "--detach", "--json")
+def test_stop_and_now_end_every_process(workspace: Workspace) -> None:
+    started = workspace("launch", *micro(workspace, 100_000), "--gpus", "2", "--detach", "--json")
     assert started.code == 0, started.err
-    run = place.runs[0]
+    run = workspace.runs[0]
     wait_for(lambda: step_of(run) > 0)
     tree = processes_of(run)
-    assert place("ls", "-q", "--status", "running").out.split() == [run.run_id]
-    assert place("stop", run.run_id).code == 0
+    assert workspace("ls", "-q", "--status", "running").out.split() == [run.run_id]
+    assert workspace("stop", run.run_id).code == 0
     _, alive = psutil.wait_procs(tree, timeout=PATIENCE_S)
     assert not alive
     assert read_snapshot(run).status is Status.STOPPED
-    assert place("resume", run.run_id, "--detach").code == 0
+    assert workspace("resume", run.run_id, "--detach").code == 0
     step = step_of(run)
     wait_for(lambda: step_of(run) > step)
     tree = processes_of(run)
     assert len(tree) >= 3
-    assert place("stop", run.run_id, "--now", "--grace", "60").code == 0
+    assert workspace("stop", run.run_id, "--now", "--grace", "60").code == 0
     _, alive = psutil.wait_procs(tree, timeout=PATIENCE_S)
     assert not alive
 
 
-def test_ctrl_c_saves_and_ends_with_130(place: Place) -> None:
-    command = place.command(["launch", *micro(place, 100_000), "--gpus", "2", "--foreground"])
-    before = len(place.runs)
+def test_ctrl_c_saves_and_ends_with_130(workspace: Workspace) -> None:
+    command = workspace.command(["launch", *micro(workspace, 100_000), "--gpus", "2", "--foreground"])
+    before = len(workspace.runs)
     launched = subprocess.Popen(
-        command, cwd=place.path, env=place.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=workspace.path, env=workspace.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    wait_for(lambda: len(place.runs) > before and step_of(place.runs[0]) > 0)
+    wait_for(lambda: len(workspace.runs) > before and step_of(workspace.runs[0]) > 0)
     os.kill(launched.pid, signal.SIGINT)
     assert launched.wait(PATIENCE_S) == 130
-    run = place.runs[0]
+    run = workspace.runs[0]
     assert read_snapshot(run).status is Status.STOPPED
     assert list(run.checkpoints.glob("step-*/.metadata"))
     assert "Traceback" not in run.console.read_text(encoding="utf-8")
 
 
-def test_what_is_wrong_is_said_once_in_a_sentence(place: Place) -> None:
-    # As many bytes as a sequence, but not as many characters: only the engine can tell.
-    (place.path / "short.jsonl").write_text('{"text": "short"}\n' * 4, encoding="utf-8")
-    arguments = micro(place, 10, f"data.source={place.path / 'short.jsonl'}")
-    done = place("launch", *arguments, "--gpus", "2", "--foreground")
+def test_an_error_is_printed_once_in_one_sentence(workspace: Workspace) -> None:
+    # Enough bytes for a sequence but too few characters: only the engine can detect it.
+    (workspace.path / "short.jsonl").write_text('{"text": "short"}\n' * 4, encoding="utf-8")
+    arguments = micro(workspace, 10, f"data.source={workspace.path / 'short.jsonl'}")
+    done = workspace("launch", *arguments, "--gpus", "2", "--foreground")
     assert done.code == 2, done.out + done.err
     assert "Traceback" not in done.out + done.err
     assert done.out.count("too few for one sequence") == 1
-    assert read_snapshot(place.runs[0]).status is Status.FAILED
+    assert read_snapshot(workspace.runs[0]).status is Status.FAILED

@@ -1,4 +1,4 @@
-"""Launch two small models without a terminal, then look at them, compare them, export them."""
+"""Launch two small models without a terminal, then show, compare and export them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import re
 
 import pytest
 
-from tests.e2e.conftest import Done, Place
+from tests.e2e.conftest import Done, Workspace
 from tuitrain.config import load_config
 
 
 @pytest.fixture(scope="module")
-def first(place: Place) -> Done:
-    return place("launch", *place.micro("gpt2-tiny", 20), "--tag", "left", "--note", "a small one")
+def first(workspace: Workspace) -> Done:
+    return workspace("launch", *workspace.micro("gpt2-tiny", 20), "--tag", "left", "--note", "a small one")
 
 
 @pytest.fixture(scope="module")
-def second(place: Place, first: Done) -> Done:
-    return place("launch", *place.micro("llama2-tiny", 20), "--name", "other")
+def second(workspace: Workspace, first: Done) -> Done:
+    return workspace("launch", *workspace.micro("llama2-tiny", 20), "--name", "other")
 
 
 def test_without_a_terminal_a_launch_prints_plain_progress_lines_and_exits_0(first: Done) -> None:
@@ -33,104 +33,106 @@ def test_without_a_terminal_a_launch_prints_plain_progress_lines_and_exits_0(fir
     assert "run gpt2-tiny-" in first.err
 
 
-def test_the_run_directory_is_complete_and_launches_again(place: Place, first: Done) -> None:
-    run = place.runs[-1]
+def test_the_run_directory_is_complete_and_launches_again(workspace: Workspace, first: Done) -> None:
+    run = workspace.runs[-1]
     info = run.read_metadata()
     assert info is not None
     assert (info.tags, info.notes) == (["left"], ["a small one"])
     assert load_config(str(run.config)).train.max_steps == 20
-    assert place("launch", str(run.config), "--dry-run").code == 0
+    assert workspace("launch", str(run.config), "--dry-run").code == 0
     assert run.console.read_text(encoding="utf-8") == first.out
 
 
-def test_reading_commands_agree_about_the_run(place: Place, first: Done, second: Done) -> None:
+def test_reading_commands_agree_about_the_run(workspace: Workspace, first: Done, second: Done) -> None:
     assert second.code == 0, second.err
-    rows = place("ls", "--json").json()
+    rows = workspace("ls", "--json").json()
     assert [row["name"] for row in rows] == ["other", "gpt2-tiny"]
-    status = place("status", "gpt2", "--json")
+    status = workspace("status", "gpt2", "--json")
     assert status.code == 0
     assert status.json()["loss"] == rows[1]["loss"]
-    assert place("show", "gpt2", "--json").json()["newest"]["loss"] == rows[1]["loss"]
-    assert "saved" in place("logs", "gpt2", "--grep", "saved").out
+    assert workspace("show", "gpt2", "--json").json()["newest"]["loss"] == rows[1]["loss"]
+    assert "saved" in workspace("logs", "gpt2", "--grep", "saved").out
 
 
-def test_all_tell_the_same_time_and_memory(place: Place, first: Done) -> None:
+def test_all_commands_state_the_same_time_and_memory(workspace: Workspace, first: Done) -> None:
     took = re.search(r"^ +time +(.*) in steps, (.*) in all$", first.out, re.MULTILINE)
     memory = re.search(r"^ +peak memory +(.*)$", first.out, re.MULTILINE)
     assert took is not None and memory is not None
-    shown = place("show", "gpt2").out
+    shown = workspace("show", "gpt2").out
     assert f"  training time          {took[1]}\n" in shown
     assert f"  wall time              {took[2]}\n" in shown
     assert f"  the process, measured peak  {memory[1]}\n" in shown
-    assert f"  took {took[2]}  " in place("status", "gpt2").out
-    first_line, second_line = place("watch", "gpt2", "--once").out.splitlines()[:2]
+    assert f"  took {took[2]}  " in workspace("status", "gpt2").out
+    first_line, second_line = workspace("watch", "gpt2", "--once").out.splitlines()[:2]
     assert first_line.endswith(f"took {took[2]}")
     assert f"process {memory[1]}" in second_line
-    run = place("show", "gpt2", "--json").json()
-    for told in (run, place("status", "gpt2", "--json").json(), place("ls", "--json").json()[-1]):
+    run = workspace("show", "gpt2", "--json").json()
+    for told in (run, workspace("status", "gpt2", "--json").json(), workspace("ls", "--json").json()[-1]):
         assert told["wall_time_s"] == pytest.approx(run["summary"]["wall_time_s"])
-    planned = place("plan", str(place.runs[-1].config)).out
+    planned = workspace("plan", str(workspace.runs[-1].config)).out
     estimate = re.search(r"estimate for a step +(\S+ MB), (.*)$", shown, re.MULTILINE)
     assert estimate is not None
     assert f"{float(estimate[1][:-3]):.1f}" in planned and estimate[2] in planned
 
 
-def test_the_loss_fell(place: Place, first: Done) -> None:
+def test_the_loss_falls(workspace: Workspace, first: Done) -> None:
     losses = [float(text) for text in re.findall(r"^step .*?loss +([\d.]+)", first.out, re.MULTILINE)]
     assert losses[-1] < losses[0]
 
 
-def test_a_frame_of_the_dashboard_is_text(place: Place, first: Done) -> None:
-    frame = place("watch", "gpt2").out
+def test_a_frame_of_the_dashboard_is_text(workspace: Workspace, first: Done) -> None:
+    frame = workspace("watch", "gpt2").out
     assert "completed" in frame
     assert "loss" in frame
     assert re.search("[\u2801-\u28ff]", frame), "no braille: no curve"
 
 
-def test_compare_and_diff_show_what_differs(place: Place, second: Done) -> None:
-    table = place("compare", "gpt2", "other")
+def test_compare_and_diff_show_the_differences(workspace: Workspace, second: Done) -> None:
+    table = workspace("compare", "gpt2", "other")
     assert table.code == 0, table.err
     for words in ("gpt2-tiny", "other", "last loss", "model.norm", "rmsnorm"):
         assert words in table.out
-    assert place("compare", "gpt2", "other", "--json").code == 0
-    assert place("compare", "gpt2", "other", "--format", "markdown", "--at", "step=10").code == 0
-    assert place("compare", "gpt2", "other", "--at", "steps=10").code == 2
-    assert place("diff", "gpt2", "other", "--json").json()["model.ffn"] == {
-        place.runs[-1].run_id: "gelu", place.runs[0].run_id: "swiglu"
+    assert workspace("compare", "gpt2", "other", "--json").code == 0
+    assert workspace("compare", "gpt2", "other", "--format", "markdown", "--at", "step=10").code == 0
+    assert workspace("compare", "gpt2", "other", "--at", "steps=10").code == 2
+    assert workspace("diff", "gpt2", "other", "--json").json()["model.ffn"] == {
+        workspace.runs[-1].run_id: "gelu", workspace.runs[0].run_id: "swiglu"
     }  # fmt: skip
 
 
-def test_figures_are_written_for_both_and_for_the_comparison(place: Place, second: Done) -> None:
-    done = place("export", "plots", "gpt2", "other", "--format", "png,svg", "--dpi", "50", "--out", "figs", "--json")
+def test_figures_are_written_for_both_and_for_the_comparison(workspace: Workspace, second: Done) -> None:
+    done = workspace(
+        "export", "plots", "gpt2", "other", "--format", "png,svg", "--dpi", "50", "--out", "figs", "--json"
+    )
     assert done.code == 0, done.err
-    paths = [place.path / path for path in done.json()]
+    paths = [workspace.path / path for path in done.json()]
     assert len(paths) == 6
     assert all(path.stat().st_size > 1000 for path in paths)
     assert sorted({path.suffix for path in paths}) == [".png", ".svg"]
-    assert place("export", "plots", "gpt2", "--format", "bmp").code == 2
+    assert workspace("export", "plots", "gpt2", "--format", "bmp").code == 2
 
 
-def test_metrics_and_comparison_are_exported(place: Place, second: Done) -> None:
-    rows = list(csv.DictReader(io.StringIO(place("export", "metrics", "gpt2", "--format", "csv").out)))
+def test_metrics_and_comparison_are_exported(workspace: Workspace, second: Done) -> None:
+    rows = list(csv.DictReader(io.StringIO(workspace("export", "metrics", "gpt2", "--format", "csv").out)))
     assert [int(row["step"]) for row in rows if row["loss"]][-1] == 20
-    done = place("export", "comparison", "gpt2", "other", "--out", "comparison.json")
+    done = workspace("export", "comparison", "gpt2", "other", "--out", "comparison.json")
     assert done.code == 0, done.err
-    assert (place.path / "comparison.json").stat().st_size > 100
+    assert (workspace.path / "comparison.json").stat().st_size > 100
 
 
-def test_text_comes_from_the_newest_checkpoint(place: Place, first: Done) -> None:
-    again = [place("sample", "gpt2", "--prompt", "def ", "--max-tokens", "5", "--seed", "3").out for _ in range(2)]
+def test_samples_are_generated_from_the_newest_checkpoint(workspace: Workspace, first: Done) -> None:
+    again = [workspace("sample", "gpt2", "--prompt", "def ", "--max-tokens", "5", "--seed", "3").out for _ in range(2)]
     assert again[0].startswith("def ")
     assert again[0] == again[1]
-    data = place("sample", "gpt2", "--max-tokens", "5", "--json").json()
+    data = workspace("sample", "gpt2", "--max-tokens", "5", "--json").json()
     assert data["step"] == 20
 
 
-def test_a_completed_run_goes_on_when_asked_for_more(place: Place, first: Done) -> None:
-    run_id = place.runs[-1].run_id
-    assert place("resume", run_id).code == 2
-    done = place("resume", run_id, "train.max_steps=25", "--json")
+def test_a_completed_run_resumes_for_more_steps(workspace: Workspace, first: Done) -> None:
+    run_id = workspace.runs[-1].run_id
+    assert workspace("resume", run_id).code == 2
+    done = workspace("resume", run_id, "train.max_steps=25", "--json")
     assert done.code == 0, done.err
     assert done.json()["status"] == "completed"
-    status = place("status", run_id, "--json").json()
+    status = workspace("status", run_id, "--json").json()
     assert (status["step"], status["total_steps"]) == (25, 25)

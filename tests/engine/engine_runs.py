@@ -1,4 +1,4 @@
-"""Small real runs of the engine for tests: a run directory, the real subprocess, the log read back."""
+"""Small real runs of the engine for tests: a run directory, the real subprocess, its log."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ WORDS = ("def", "return", "for", "in", "if", "else", "while", "class", "self", "
 
 
 def write_corpus(path: Path, words: int = 6000) -> Path:
-    """A text with something to learn in it."""
+    """A text with a pattern to learn."""
     generator = random.Random(0)
     path.write_text(" ".join(generator.choice(WORDS) for _ in range(words)), encoding="utf-8")
     return path
 
 
 def micro_tree(corpus: Path) -> dict[str, dict[str, object]]:
-    """A configuration of five quick steps: 2 blocks, 32 wide."""
+    """A configuration of five short steps: 2 blocks, 32 wide."""
     return {
         "model": {"n_layers": 2, "d_model": 32, "n_heads": 2, "seq_len": 16, "position": "rope", "norm": "rmsnorm"},
         "data": {"source": str(corpus), "tokenizer": "byte", "val_fraction": 0.1},
@@ -80,7 +80,7 @@ def run_engine(run_dir: Path, *arguments: str, processes: int = 1) -> subprocess
 
 
 def start_engine(run_dir: Path, processes: int = 1) -> subprocess.Popen[str]:
-    """The engine in the background, past its third step."""
+    """Start the engine in the background and wait for its third step."""
     process = subprocess.Popen(
         command("train", "--run-dir", str(run_dir), processes=processes),
         env=environment(run_dir), cwd=run_dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -92,7 +92,7 @@ def start_engine(run_dir: Path, processes: int = 1) -> subprocess.Popen[str]:
 
 
 def read_log(run_dir: Path) -> list[events.AnyRecord]:
-    """Every record of the log but the stages of the preparation; a broken line is an error."""
+    """Every record of the log except preparation stages; a broken line is an error."""
     lines = (run_dir / "metrics.jsonl").read_bytes().splitlines()
     records = [events.decode(line) for line in lines]
     return [record for record in records if record is not None and not isinstance(record, events.Stage)]

@@ -18,10 +18,10 @@ def small_config(**changes: Any) -> ModelConfig:
 
 
 def small_model(seed: int = 0, document_end: int | None = None, **changes: Any) -> Transformer:
-    """The same, built, initialised and in evaluation mode."""
+    """The same model, built, initialised and in evaluation mode."""
     model = Transformer(small_config(**changes), document_end)
     initialise(model, seed)
-    # Larger than trained models start with, so that every path moves the logits.
+    # Larger than usual initial values, so that every path changes the logits.
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() >= 2:

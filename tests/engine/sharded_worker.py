@@ -1,8 +1,8 @@
-"""Trains a small model of awkward shapes, in this process or in several under torchrun, and writes down what it saw.
+"""Trains a small model of uneven shapes, in this process or in several under torchrun, and writes its results.
 
     torchrun --nproc-per-node 2 sharded_worker.py STRATEGY OPTIMIZER FOLDER
 
-Nothing divides by two, and two parameters have a single row: the second process holds nothing of them.
+No size is even, and two parameters have a single row, of which the second process holds no part.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ def batch(step: int) -> Tensor:
 
 
 def train(strategy: str, name: str, rank: int = 0, processes: int = 1) -> dict[str, object]:
-    """Ten steps; each number as every process knows it, parameters whole.
+    """Ten steps; returns each process's numbers and the whole parameters.
 
     Muon rounds to bfloat16, where the last bit of a gradient may become one of 256. Under muon therefore all processes
-    take the same sequences, nothing is clipped and AdamW's part stands still: gradients are the same to the last bit.
+    take the same sequences, nothing is clipped and AdamW's part is frozen: gradients are the same to the last bit.
     """
     exact = name == "muon"
     model = Model()
@@ -105,28 +105,28 @@ def train(strategy: str, name: str, rank: int = 0, processes: int = 1) -> dict[s
         if step < STEPS - 1:
             optimizer.zero_grad()
     clipped = gradients.clip(math.inf)
-    spoil(model)
+    make_not_finite(model)
     broken, broken_norm = gradients.measure(), gradients.clip(1.0)
     optimizer.zero_grad()
     return {
-        "parameters": {key: whole(p.detach()) for key, p in model.named_parameters()},
+        "parameters": {key: unsharded(p.detach()) for key, p in model.named_parameters()},
         "norms": torch.stack(norms), "updates": torch.stack(updates), "measured": measured, "clipped": clipped,
         "broken": broken, "broken_norm": broken_norm, "model": model, "optimizer": optimizer,
     }  # fmt: skip
 
 
 @torch.no_grad()
-def spoil(model: Model) -> None:
-    """A nan and an infinity in the last row of a gradient: in the shard of one process."""
+def make_not_finite(model: Model) -> None:
+    """Put nan and infinity into the last row of a gradient, in the shard of one process."""
     weight = model.head.weight
-    gradient = whole(weight.grad)
+    gradient = unsharded(weight.grad)
     gradient[-1, 0], gradient[-1, 1] = math.nan, math.inf
     if isinstance(weight, DTensor):
         gradient = distribute_tensor(gradient, weight.device_mesh, weight.placements)
     weight.grad = gradient
 
 
-def whole(tensor: Tensor) -> Tensor:
+def unsharded(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor.clone()
 
 
@@ -134,10 +134,10 @@ def main() -> None:
     strategy, name, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     dist.init_process_group("gloo")
     rank = dist.get_rank()
-    seen = train(strategy, name, rank, dist.get_world_size())
-    model, optimizer = seen.pop("model"), seen.pop("optimizer")
+    results = train(strategy, name, rank, dist.get_world_size())
+    model, optimizer = results.pop("model"), results.pop("optimizer")
     dcp.save(get_optimizer_state_dict(model, optimizer, options=FLAT), checkpoint_id=folder / "optimizer")
-    torch.save(seen, folder / f"seen-{rank}.pt")
+    torch.save(results, folder / f"results-{rank}.pt")
     dist.destroy_process_group()
     # As the engine does: at the interpreter's own end a thread of gloo that is still running aborts the process.
     os._exit(0)

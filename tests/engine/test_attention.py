@@ -1,4 +1,4 @@
-"""Masks and kernels of attention: windows, documents, FlexAttention beside SDPA, generation, what is refused."""
+"""Attention masks and kernels: windows, documents, FlexAttention against SDPA, generation, refused settings."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def test_both_masks_hide_the_same(window: int | None, packing: bool) -> None:
 
 @quiet
 @pytest.mark.parametrize("backend", ["auto", "flash", "math", "flex"])
-def test_a_packed_document_is_read_as_if_it_stood_alone(backend: str) -> None:
-    """Rotations are relative, so a document means the same wherever it stands."""
+def test_a_packed_document_gives_the_logits_of_the_document_alone(backend: str) -> None:
+    """Rotations are relative, so a document's logits do not depend on its offset."""
     shape = {"position": "rope", "n_kv_heads": 2, "attention_backend": backend}
     model, plain = small_model(0, END, document_mask=True, **shape), small_model(**shape)
     tokens = packed()
@@ -76,7 +76,7 @@ def test_a_packed_document_is_read_as_if_it_stood_alone(backend: str) -> None:
         assert not torch.allclose(together, plain(tokens), atol=1e-2)
 
 
-def test_no_gradient_crosses_the_end_of_a_document() -> None:
+def test_no_gradient_crosses_a_document_boundary() -> None:
     model = small_model(0, END, document_mask=True, position="learned")
     targets = torch.full((2, 24), -100)
     targets[0, 6:16] = 3
@@ -96,7 +96,7 @@ def test_flex_equals_sdpa(masks: dict[str, object], n_kv_heads: int) -> None:
 
 
 @quiet
-def test_flex_is_part_of_a_compiled_block_and_new_documents_are_no_new_graph() -> None:
+def test_flex_compiles_into_the_block_and_new_documents_do_not_recompile() -> None:
     # Without code generation: torch 2.13's C++ kernel gives wrong values for this length on AVX2, other ones each time
     # (on AVX-512 right ones), and drops the offset of rotated queries. Training never runs it, since flex needs CUDA;
     # the Triton kernel is compared with the dense mask in test_gpu.py.
@@ -116,7 +116,7 @@ def test_flex_is_part_of_a_compiled_block_and_new_documents_are_no_new_graph() -
 @pytest.mark.parametrize("backend", ["auto", "flex"])
 @pytest.mark.parametrize("masks", MASKS)
 @pytest.mark.parametrize("pieces", [[1] * 24, [7, 1, 1, 10, 5]])
-def test_generation_sees_what_training_saw(backend: str, masks: dict[str, object], pieces: list[int]) -> None:
+def test_generation_uses_the_masks_of_training(backend: str, masks: dict[str, object], pieces: list[int]) -> None:
     model = small_model(0, END, position="rope", attention_backend=backend, **masks)
     tokens, cache = packed(), model.new_cache(24)
     with torch.no_grad():
@@ -125,7 +125,7 @@ def test_generation_sees_what_training_saw(backend: str, masks: dict[str, object
 
 
 @pytest.mark.parametrize("backend", ["auto", "cudnn", "flex"])
-def test_a_gpu_generates_without_plans_for_each_number_of_keys(backend: str) -> None:
+def test_generation_on_a_gpu_does_not_recompile_for_each_number_of_keys(backend: str) -> None:
     with kernel(generating(backend, "cuda")):
         assert not torch.backends.cuda.cudnn_sdp_enabled()
         assert torch.backends.cuda.flash_sdp_enabled() and torch.backends.cuda.math_sdp_enabled()
@@ -141,7 +141,7 @@ def test_backends_agree(backend: str, window: int | None) -> None:
     torch.testing.assert_close(chosen, auto, rtol=1e-4, atol=1e-4)
 
 
-def test_repeated_heads_are_those_of_grouped_queries() -> None:
+def test_repeated_heads_equal_grouped_queries() -> None:
     generator = torch.Generator().manual_seed(0)
     queries, keys, values = (torch.randn(2, heads, 5, 8, generator=generator) for heads in (6, 2, 2))
     grouped = F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
@@ -166,7 +166,7 @@ def test_a_document_mask_needs_a_token_that_ends_documents() -> None:
         ({"attention_backend": "flex", "head_dim": 8}, "cuda", "at least 16, not 8"),
     ],
 )
-def test_backends_that_cannot_run_are_refused_in_words(
+def test_backends_that_cannot_run_are_refused_with_a_reason(
     changes: dict[str, object], device: str | None, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
@@ -174,5 +174,5 @@ def test_backends_that_cannot_run_are_refused_in_words(
 
 
 @pytest.mark.parametrize("changes", [{"attention_backend": "flash", "window": 24}, {"attention_backend": "flex"}])
-def test_backends_that_can_run_pass(changes: dict[str, object]) -> None:
+def test_backends_that_can_run_are_accepted(changes: dict[str, object]) -> None:
     check_attention(small_config(head_dim=16, **changes), "cuda")

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: complete or not chosen, loaded without running anything."""
+"""Checkpoints on disk: only complete ones are chosen, and loading runs no code."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def saved(run_dir: Path, step: int, **shape: object) -> Path:
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_what_is_saved_comes_back(tmp_path: Path, tied: bool) -> None:
+def test_a_saved_state_is_restored(tmp_path: Path, tied: bool) -> None:
     model, optimizer = make(tied=tied)
     torch.manual_seed(7)
     checkpoint.save(checkpoint.directory(tmp_path, 3), model, optimizer, {"step": 3, "name": "Zürich"})
@@ -64,7 +64,7 @@ def test_what_is_saved_comes_back(tmp_path: Path, tied: bool) -> None:
     assert all(torch.equal(before[i][key], after[i][key]) for i in before for key in before[i])
 
 
-def test_training_goes_on_while_a_checkpoint_is_written(tmp_path: Path) -> None:
+def test_training_continues_while_a_checkpoint_is_written(tmp_path: Path) -> None:
     model, optimizer = make()
     path = checkpoint.directory(tmp_path, 1)
     before = [parameter.detach().clone() for parameter in model.parameters()]
@@ -99,7 +99,7 @@ def test_hyperparameters_come_from_the_new_optimizer_not_from_the_checkpoint(tmp
     assert optimizer.param_groups[0]["lr"] == 0.5
 
 
-def test_the_newest_whole_checkpoint_is_chosen(tmp_path: Path) -> None:
+def test_the_newest_complete_checkpoint_is_chosen(tmp_path: Path) -> None:
     assert checkpoint.newest(tmp_path) is None
     for step in (10, 20, 30, 40):
         saved(tmp_path, step)
@@ -115,7 +115,7 @@ def test_prune_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
     for step in (1, 2, 3, 4, 5):
         saved(tmp_path, step)
     checkpoint.prune(tmp_path, keep_last=2, best_step=1)
-    assert [found.step for found in checkpoint.complete(tmp_path)] == [1, 4, 5]
+    assert [item.step for item in checkpoint.complete(tmp_path)] == [1, 4, 5]
 
 
 def test_saving_over_a_half_written_checkpoint_replaces_it(tmp_path: Path) -> None:
@@ -170,20 +170,20 @@ def test_an_index_that_points_outside_is_refused(tmp_path: Path) -> None:
         checkpoint.load(path, *make())
 
 
-def test_the_checkpoint_of_another_model_is_told_apart(tmp_path: Path) -> None:
+def test_the_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, 1)
     with pytest.raises(CheckpointError, match="another model"):
         checkpoint.load(path, *make(width=6))
 
 
 def without_checksums(path: Path) -> Path:
-    """As an older version wrote a checkpoint."""
+    """Remove the checksums, as in checkpoints of older versions."""
     (path / checksums.NAME).unlink()
     return path
 
 
 def change_index(path: Path, change: Callable[[Metadata], None]) -> None:
-    """Rewrite the index of a checkpoint, as a fault or a stranger would."""
+    """Rewrite the index of a checkpoint, as a fault or an attacker would."""
     index = checkpoint.read_index(path)
     change(index)
     (path / ".metadata").write_bytes(pickle.dumps(index))
@@ -199,7 +199,7 @@ def zero_block(data: bytearray, at: random.Random) -> None:
 
 
 @pytest.mark.parametrize("fault", [flip_bit, zero_block])
-def test_a_single_flipped_bit_or_zeroed_block_anywhere_is_found(tmp_path: Path, fault: Callable[..., None]) -> None:
+def test_a_single_flipped_bit_or_zeroed_block_anywhere_is_detected(tmp_path: Path, fault: Callable[..., None]) -> None:
     older, newer = saved(tmp_path, 1), saved(tmp_path, 2)
     at = random.Random(4)
     for file in sorted(newer.iterdir()):
@@ -209,8 +209,8 @@ def test_a_single_flipped_bit_or_zeroed_block_anywhere_is_found(tmp_path: Path, 
             while data == whole:
                 fault(data, at)
             file.write_bytes(data)
-            found, damaged = checkpoint.choose(tmp_path)
-            assert found is not None and found.path == older
+            chosen, damaged = checkpoint.choose(tmp_path)
+            assert chosen is not None and chosen.path == older
             assert len(damaged) == 1 and f"{newer} is damaged" in damaged[0]
         file.write_bytes(whole)
     assert checkpoint.newest(tmp_path).path == newer
@@ -267,7 +267,7 @@ def test_a_checkpoint_of_an_older_version_still_loads(tmp_path: Path, step: int)
     assert [state["step"].item() for state in fresh.state.values()] == [1.0] * (2 * step)
 
 
-def test_an_index_that_asks_for_more_than_there_is_takes_no_memory(tmp_path: Path) -> None:
+def test_an_index_larger_than_its_files_allocates_no_memory(tmp_path: Path) -> None:
     path = without_checksums(saved(tmp_path, 1))
     change_index(path, lambda index: setattr(index.state_dict_metadata["loop"], "size", torch.Size([1 << 50])))
     with pytest.raises(CheckpointError, match="is damaged: the index gives loop the shape"):
@@ -305,7 +305,7 @@ def test_wrong_types_in_the_index_are_one_sentence(tmp_path: Path, value: Any) -
     path = without_checksums(saved(tmp_path, 1))
     whole = (path / ".metadata").read_bytes()
 
-    def places(index: Metadata) -> list[tuple[Any, str]]:
+    def extents_of(index: Metadata) -> list[tuple[Any, str]]:
         tensor, info = first_tensor(index), next(iter(index.storage_data.values()))
         return [
             (index, "state_dict_metadata"), (index, "storage_data"), (index, "planner_data"), (index, "storage_meta"),
@@ -314,11 +314,11 @@ def test_wrong_types_in_the_index_are_one_sentence(tmp_path: Path, value: Any) -
             (info, "length"),
         ]  # fmt: skip
 
-    for number in range(len(places(checkpoint.read_index(path)))):
+    for number in range(len(extents_of(checkpoint.read_index(path)))):
         (path / ".metadata").write_bytes(whole)
 
         def put(index: Metadata, number: int = number) -> None:
-            holder, name = places(index)[number]
+            holder, name = extents_of(index)[number]
             object.__setattr__(holder, name, value)
 
         change_index(path, put)
@@ -329,7 +329,7 @@ def test_wrong_types_in_the_index_are_one_sentence(tmp_path: Path, value: Any) -
         checkpoint.choose(tmp_path)
 
 
-def test_tied_weights_are_stored_once_and_may_have_been_stored_twice(tmp_path: Path) -> None:
+def test_tied_weights_are_stored_once_and_load_when_stored_twice(tmp_path: Path) -> None:
     model, optimizer = make(tied=True)
     once = checkpoint.directory(tmp_path, 1)
     checkpoint.save(once, model, optimizer, {})
@@ -379,10 +379,10 @@ def test_on_a_gpu_memory_for_the_copy_is_kept_from_one_checkpoint_to_the_next() 
     if kept is None:
         pytest.skip("torch's stager can be used again from 2.13 on")
     first = kept.stage({"model": {"weight": weight}, "loop": torch.zeros(3)})
-    place = first["model"]["weight"].data_ptr()
+    address = first["model"]["weight"].data_ptr()
     weight.add_(1)
-    # The state of the loop has another length each time, and the optimizer has none before the first step.
+    # The loop's state changes its length, and the optimizer has no state before the first step.
     second = kept.stage({"model": {"weight": weight}, "loop": torch.zeros(5), "optimizer": {"moment": weight * 2}})
-    assert second["model"]["weight"].data_ptr() == place
+    assert second["model"]["weight"].data_ptr() == address
     assert second["model"]["weight"].tolist() == [2.0] * 8 and second["optimizer"]["moment"].tolist() == [4.0] * 8
     assert len(second["loop"]) == 5

@@ -22,7 +22,7 @@ class Clock:
         return self.now
 
 
-def test_a_request_is_taken_once_and_its_file_is_deleted(tmp_path: Path) -> None:
+def test_a_request_is_read_once_and_its_file_is_deleted(tmp_path: Path) -> None:
     clock = Clock()
     control = Control(tmp_path, clock)
     (tmp_path / "control" / "eval").touch()
@@ -32,7 +32,7 @@ def test_a_request_is_taken_once_and_its_file_is_deleted(tmp_path: Path) -> None
     assert control.poll() == {}
 
 
-def test_the_directory_is_not_looked_at_more_often_than_the_interval(tmp_path: Path) -> None:
+def test_the_directory_is_read_at_most_once_per_interval(tmp_path: Path) -> None:
     clock = Clock()
     control = Control(tmp_path, clock)
     control.poll()
@@ -43,7 +43,7 @@ def test_the_directory_is_not_looked_at_more_often_than_the_interval(tmp_path: P
     assert control.poll() == {"stop": "control file"}
 
 
-def test_a_request_made_before_the_start_counts_and_other_files_are_left_alone(tmp_path: Path) -> None:
+def test_a_request_made_before_the_start_counts_and_other_files_are_kept(tmp_path: Path) -> None:
     directory = tmp_path / "control"
     directory.mkdir()
     for name in ("checkpoint", "notes.txt"):
@@ -52,7 +52,7 @@ def test_a_request_made_before_the_start_counts_and_other_files_are_left_alone(t
     assert [path.name for path in directory.iterdir()] == ["notes.txt"]
 
 
-def test_only_the_main_process_takes_requests_from_files(tmp_path: Path) -> None:
+def test_only_the_main_process_reads_request_files(tmp_path: Path) -> None:
     control = Control(tmp_path, Clock(), reads_files=False)
     (tmp_path / "control" / "stop").touch()
     assert control.poll() == {}
@@ -60,14 +60,14 @@ def test_only_the_main_process_takes_requests_from_files(tmp_path: Path) -> None
 
 
 @given(st.dictionaries(st.sampled_from(REQUESTS), st.sampled_from(ORIGINS)))
-def test_requests_survive_the_way_through_a_float32(requests: dict[str, str]) -> None:
+def test_requests_survive_conversion_to_float32(requests: dict[str, str]) -> None:
     number = to_number(requests)
     assert number < 2**24
     assert from_number(number) == requests
 
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["plain", "nohup"])
-def test_signals_are_requests_and_a_hangup_that_is_ignored_stays_ignored(tmp_path: Path, ignored: bool) -> None:
+def test_signals_are_requests_and_an_ignored_hangup_stays_ignored(tmp_path: Path, ignored: bool) -> None:
     before = {name: signal.getsignal(signal.Signals[name]) for name in SIGNALS}
     try:
         if ignored:
@@ -83,7 +83,7 @@ def test_signals_are_requests_and_a_hangup_that_is_ignored_stays_ignored(tmp_pat
             signal.signal(signal.Signals[name], handler)
 
 
-def test_whether_a_stop_is_asked_for_can_be_seen_without_taking_it(tmp_path: Path) -> None:
+def test_a_stop_request_can_be_checked_without_consuming_it(tmp_path: Path) -> None:
     control = Control(tmp_path, Clock())
     assert control.asks_to_stop() is None
     (tmp_path / "control" / "stop").touch()

@@ -1,4 +1,4 @@
-"""Several processes through the real torchrun over gloo: the same losses as one, and resumes that are exact."""
+"""Several processes under the real torchrun over gloo: the losses of one process, and exact resumes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make(tmp_path: Path, name: str, strategy: str, **sections: dict[str, object]
         model={"tied_embeddings": True, **sections.pop("model", {})},
         train={"max_steps": STEPS, "global_batch_size": 8, "micro_batch_size": 2, **sections.pop("train", {})},
         parallel={"strategy": strategy, **shard_size, **sections.pop("parallel", {})},
-        # Adam makes rounding grow with the learning rate; at 0.01 it reaches 1e-5 in twenty steps.
+        # Adam amplifies rounding with the learning rate; at 0.01 it reaches 1e-5 in twenty steps.
         optim={"lr": 1e-3},
         # The whole split: the last batch is a partial one, and one process has one batch less than the other.
         eval={"interval": HALF, "steps": 100},
@@ -52,7 +52,7 @@ def train(run_dir: Path, *arguments: str, processes: int) -> list[events.AnyReco
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Finished runs by strategy, each made when it is first asked for."""
+    """Finished runs by strategy, each trained on first use."""
     folder = tmp_path_factory.mktemp("runs")
 
     def get(strategy: str) -> Path:
@@ -65,17 +65,17 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 def steps_of(run_dir: Path, attempt: int = 1) -> dict[int, events.Step]:
     """The steps of one attempt."""
-    records, found, current = read_log(run_dir), {}, 0
+    records, steps, current = read_log(run_dir), {}, 0
     for record in records:
         if isinstance(record, events.Run):
             current = record.attempt
         elif isinstance(record, events.Step) and current == attempt:
-            found[record.step] = record
-    return found
+            steps[record.step] = record
+    return steps
 
 
 def halfway(run_dir: Path, target: Path) -> Path:
-    """A copy of a finished run in which the second half was still being written when the machine went down."""
+    """A copy of a finished run whose second half was being written when the machine failed."""
     shutil.copytree(run_dir, target)
     (checkpoint.directory(target, STEPS) / ".metadata").unlink()
     return target
@@ -217,7 +217,7 @@ def test_a_stop_request_reaches_all_processes_at_one_boundary(tmp_path: Path, ho
 
 
 @pytest.mark.slow
-def test_the_log_says_that_another_process_was_killed(tmp_path: Path) -> None:
+def test_the_log_states_that_another_process_was_killed(tmp_path: Path) -> None:
     run_dir = make(tmp_path, "killed", "ddp", train={"max_steps": 100_000})
     process = start_engine(run_dir, processes=2)
     workers = {worker.environ()["RANK"]: worker for worker in psutil.Process(process.pid).children()}
@@ -230,7 +230,7 @@ def test_the_log_says_that_another_process_was_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_hangs_fails_the_run_after_the_time_that_is_set(tmp_path: Path) -> None:
+def test_a_process_that_hangs_fails_the_run_after_the_timeout(tmp_path: Path) -> None:
     run_dir = make(tmp_path, "hangs", "ddp", train={"max_steps": 100_000}, parallel={"timeout_s": 10})
     process = start_engine(run_dir, processes=2)
     workers = {worker.environ()["RANK"]: worker for worker in psutil.Process(process.pid).children()}

@@ -1,6 +1,6 @@
-"""How a run ends when its last checkpoint cannot be written, or when its directory is taken away.
+"""The end of a run whose last checkpoint cannot be written, or whose directory is removed.
 
-A limit on the size of files stands for a full disk.
+A limit on the size of files simulates a full disk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LIMIT = 100_000
 
 
 def limit_files(pid: int, size: int = LIMIT) -> None:
-    """From here on no file of the process grows beyond this many bytes."""
+    """Limit every file of the process to this many bytes from now on."""
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
@@ -75,7 +75,7 @@ def test_a_stop_whose_checkpoint_cannot_be_written_has_failed(tmp_path: Path, wa
     assert newest is not None and newest.step % 3 == 0
 
 
-def test_a_run_goes_on_without_its_control_directory_and_under_another_name(tmp_path: Path) -> None:
+def test_a_run_continues_without_its_control_directory_and_under_another_name(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path, train={"max_steps": 100_000}, checkpoint={"interval": 0}, eval={"interval": 0})
     process = start_engine(run_dir)
     (run_dir / "control").rmdir()
@@ -102,10 +102,10 @@ def test_a_run_whose_directory_is_removed_ends_with_one_sentence(tmp_path: Path)
     assert not run_dir.exists()
 
 
-def test_a_record_that_cannot_be_written_is_tried_again_where_room_was_made(tmp_path: Path) -> None:
+def test_a_record_that_could_not_be_written_is_retried_once_there_is_space(tmp_path: Path) -> None:
     journal, before = Journal(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def make_room() -> bool:
+    def free_space() -> bool:
         had_none = resource.getrlimit(resource.RLIMIT_FSIZE) != before
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         return had_none
@@ -114,7 +114,7 @@ def test_a_record_that_cannot_be_written_is_tried_again_where_room_was_made(tmp_
         limit_files(0, 10)
         with pytest.raises(JournalError, match=r"metrics\.jsonl cannot be written: File too large"):
             journal.write(events.Step(step=1))
-        journal.make_room = make_room
+        journal.make_room = free_space
         journal.write(events.Step(step=2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

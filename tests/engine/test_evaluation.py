@@ -1,4 +1,4 @@
-"""An evaluation is a set of sequences, whatever the sizes of batches; warm-up holds no more than a step."""
+"""An evaluation covers the same sequences for any batch size; warm-up holds no more memory than a step."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def small_split(folder: Path, micro: int, steps: int) -> tuple[float, float, int
         return loss, accuracy, trainer.evaluator.sequences, trainer.evaluator.fingerprint
 
 
-def test_every_held_out_sequence_counts_once_whatever_the_micro_batch(
+def test_every_held_out_sequence_counts_once_for_any_micro_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
-    found = {micro: small_split(tmp_path, micro, steps=5) for micro in (1, 2, 4, 8, 16)}
-    loss, accuracy, sequences, fingerprint = found[1]
+    evaluations = {micro: small_split(tmp_path, micro, steps=5) for micro in (1, 2, 4, 8, 16)}
+    loss, accuracy, sequences, fingerprint = evaluations[1]
     assert sequences == 9
-    for micro in found:
-        assert found[micro][:2] == pytest.approx((loss, accuracy), rel=1e-6), micro
-        assert found[micro][2:] == (sequences, fingerprint)
+    for micro in evaluations:
+        assert evaluations[micro][:2] == pytest.approx((loss, accuracy), rel=1e-6), micro
+        assert evaluations[micro][2:] == (sequences, fingerprint)
 
 
-def test_the_split_of_a_mixture_ends_before_a_source_begins_again() -> None:
+def test_the_split_of_a_mixture_ends_before_a_source_repeats() -> None:
     class Numbered:
         def __init__(self, n: int) -> None:
             self.tokens = self.n_sequences = n
@@ -80,29 +80,29 @@ def test_warm_up_holds_one_set_of_gradients(tmp_path: Path, monkeypatch: pytest.
             lambda model, _: held.append(any(parameter.grad is not None for parameter in model.parameters()))
         )
         warm_up(dataclasses.replace(trainer, compiled=True))
-        # One graph with and one without accuracy, then the one of an evaluation.
+        # A graph with accuracy, a graph without, and the graph of an evaluation.
         assert held == [False] * 3
         assert all(parameter.grad is None for parameter in trainer.model.parameters())
 
 
-def test_gradients_measured_more_rarely_than_asked_for_are_told(
+def test_gradients_measured_less_often_than_configured_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
-    for interval, told in ((4, False), (3, True)):
+    for interval, reported in ((4, False), (3, True)):
         with prepared(tmp_path, telemetry={"log_interval": 2, "grad_stats_interval": interval}) as trainer:
-            found = describe.routine_decisions(trainer.config, trainer.optimizer, trainer.machine, 8, 5)
-        gradients = [decision.value for decision in found if decision.subject == "gradients"]
-        assert gradients == (["every 6 steps"] if told else [])
+            decisions = describe.routine_decisions(trainer.config, trainer.optimizer, trainer.machine, 8, 5)
+        gradients = [decision.value for decision in decisions if decision.subject == "gradients"]
+        assert gradients == (["every 6 steps"] if reported else [])
 
 
-def test_evaluations_and_samples_that_are_off_are_told_as_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disabled_evaluations_and_samples_are_reported_as_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
     with prepared(tmp_path, eval={"interval": 0}, sampling={"interval": 0}) as trainer:
-        found = describe.routine_decisions(trainer.config, trainer.optimizer, trainer.machine, 8, 5)
-    told = {decision.subject: (decision.value, decision.reason) for decision in found}
-    assert told["evaluation"] == ("never", "only when asked for; always the same 8 held-out sequences")
-    assert told["samples"] == ("never", "sampling.interval = 0")
+        decisions = describe.routine_decisions(trainer.config, trainer.optimizer, trainer.machine, 8, 5)
+    reported = {decision.subject: (decision.value, decision.reason) for decision in decisions}
+    assert reported["evaluation"] == ("never", "only when asked for; always the same 8 held-out sequences")
+    assert reported["samples"] == ("never", "sampling.interval = 0")
 
 
 def write_log(path: Path, *records: events.Record) -> Journal:

@@ -1,4 +1,4 @@
-"""Whatever the file system refuses while a run starts, trains and ends: a sentence with a path, never a traceback."""
+"""Errors of the file system while a run starts, trains and ends: one sentence with a path, never a traceback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tuitrain_engine.__main__ import main
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    """The engine listens to signals and never closes the file that it holds locked."""
+    """Restore signal handlers and close the locked file: the engine does neither in its process."""
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP]
     handlers = {number: signal.getsignal(number) for number in numbers}
     yield
@@ -32,7 +32,7 @@ def restored() -> Iterator[None]:
 
 
 def micro_run(parent: Path) -> Path:
-    """One step of a very small model, on a corpus and with a cache of its own."""
+    """A run of one step of a very small model, with its own corpus and cache."""
     parent.mkdir()
     return make_run(
         parent,
@@ -51,53 +51,53 @@ def train(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def ends(run_dir: Path) -> list[events.End]:
-    """The end records of the log, if there is one; its last line may be torn."""
+    """The end records of the log, if it exists; its last line may be torn."""
     log = run_dir / "metrics.jsonl"
     lines = log.read_bytes().splitlines(keepends=True) if log.exists() else []
     records = [events.decode(line) for line in lines if line.endswith(b"\n")]
     return [record for record in records if isinstance(record, events.End)]
 
 
-def test_no_refusal_of_the_file_system_is_a_traceback(
+def test_no_file_system_error_is_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each operation of a whole run refused in turn, each with the next error."""
+    """Refuse each operation of a whole run in turn, with alternating errors."""
     run_dir = micro_run(tmp_path / "case")
     operations.below = str(tmp_path / "case")
     assert train(run_dir, monkeypatch) == 0
-    seen = list(dict.fromkeys(operations.seen))
-    assert len(seen) > 30
+    observed = list(dict.fromkeys(operations.observed))
+    assert len(observed) > 30
     problems, refused = [], 0
     capsys.readouterr()
-    for operation, code in zip(seen, itertools.cycle(ERRORS), strict=False):
+    for operation, code in zip(observed, itertools.cycle(ERRORS), strict=False):
         shutil.rmtree(tmp_path / "case")
         run_dir = micro_run(tmp_path / "case")
         operations.below, operations.refused, operations.hits = str(run_dir.parent), (operation, code), 0
-        told = f"{operation} {os.strerror(code)}"
+        case = f"{operation} {os.strerror(code)}"
         try:
             result = train(run_dir, monkeypatch)
         except BaseException as error:
-            problems.append(f"{told}: {error!r}")
+            problems.append(f"{case}: {error!r}")
             continue
         finally:
             operations.refused, operations.below = None, ""
-        said = capsys.readouterr().err
+        stderr = capsys.readouterr().err
         if not operations.hits:
-            problems.append(f"{told}: was not met")
-        elif "Traceback" in said:
-            problems.append(f"{told}: traceback: {said.strip().splitlines()[-1]}")
-        elif result and not (said.strip() and str(run_dir.parent) in said):
-            problems.append(f"{told}: ends with {result} and says {said!r}")
+            problems.append(f"{case}: was not met")
+        elif "Traceback" in stderr:
+            problems.append(f"{case}: traceback: {stderr.strip().splitlines()[-1]}")
+        elif result and not (stderr.strip() and str(run_dir.parent) in stderr):
+            problems.append(f"{case}: ends with {result} and says {stderr!r}")
         elif result and any(end.status == "completed" for end in ends(run_dir)):
-            problems.append(f"{told}: failed, and its end is completed")
+            problems.append(f"{case}: failed, and its end is completed")
         refused += result != 0
     assert not problems, "\n".join(problems)
-    assert refused > len(seen) / 3
+    assert refused > len(observed) / 3
 
 
 @contextlib.contextmanager
 def longest_file(size: int) -> Iterator[None]:
-    """No file may grow beyond so many bytes: what a full disk does, in this process alone."""
+    """Limit every file of this process to so many bytes, as a full disk would."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
@@ -109,14 +109,14 @@ def longest_file(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size", [0, 100, 2000, 30_000])
-def test_a_disk_without_room_is_a_sentence_with_a_path(
+def test_a_full_disk_is_one_sentence_with_a_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], size: int
 ) -> None:
     run_dir = micro_run(tmp_path / "run")
     with longest_file(size):
         result = train(run_dir, monkeypatch)
-    said = capsys.readouterr().err
-    assert result == 1 or (result == 2 and "cache" in said)
-    assert "Traceback" not in said
-    assert str(tmp_path) in said
+    stderr = capsys.readouterr().err
+    assert result == 1 or (result == 2 and "cache" in stderr)
+    assert "Traceback" not in stderr
+    assert str(tmp_path) in stderr
     assert not [end for end in ends(run_dir) if end.status == "completed"]

@@ -1,4 +1,4 @@
-"""float8 products: which layers, what they compute, and what is refused."""
+"""float8 products: layers, results, refused settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def capability(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_the_blocks_multiply_in_float8_and_nothing_else_does() -> None:
+def test_only_the_blocks_multiply_in_float8() -> None:
     model = small_model(ffn="swiglu", n_kv_heads=2)
     names = [name for name, _ in model.named_parameters()]
     tokens, targets = random_tokens(2, 24), random_tokens(2, 24, seed=1)
@@ -39,7 +39,7 @@ def test_the_blocks_multiply_in_float8_and_nothing_else_does() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
 
 
-def test_layers_of_odd_widths_stay_as_they_are() -> None:
+def test_layers_of_odd_widths_are_not_converted() -> None:
     model = small_model(d_ff=40)
     assert convert(model, emulate=True) == (4, 8)
     kept = [name for name, module in model.blocks[0].named_modules() if type(module) is nn.Linear]
@@ -54,7 +54,7 @@ def test_the_decision_counts_the_layers(capability: pytest.MonkeyPatch) -> None:
     assert "train.compile" not in apply_float8(small_model(), machine(), compiled=True).reason
 
 
-def test_what_the_machine_cannot_is_refused_in_words(capability: pytest.MonkeyPatch) -> None:
+def test_an_unsupported_machine_is_refused_with_a_reason(capability: pytest.MonkeyPatch) -> None:
     check_float8(machine())
     with pytest.raises(ConfigError, match=r"compute capability 8\.9 or more, and this run trains on the CPU"):
         check_float8(machine("cpu"))

@@ -1,4 +1,4 @@
-"""Generation: the cache changes nothing, draws follow the seed, contexts slide."""
+"""Generation: results with and without the cache are equal, draws depend on the seed, contexts slide."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def test_logits_with_a_cache_are_those_without(shape: dict[str, object], pieces:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("prompt_length", [1, 20, 30])
-def test_the_text_is_that_of_a_decoder_without_cache(shape: dict[str, object], prompt_length: int) -> None:
-    """Twelve tokens after prompts that fit, that fill the context on the way and that are longer than it."""
+def test_the_text_equals_that_of_a_decoder_without_cache(shape: dict[str, object], prompt_length: int) -> None:
+    """Twelve tokens after prompts that fit, that fill the context during generation, and that exceed it."""
     model = small_model(**shape)
     prompt = random_tokens(prompt_length).tolist()
     new = generate(model, prompt, max_tokens=12, temperature=0, top_k=0, seed=0)
     assert new == greedy_without_cache(model, prompt, 12)
 
 
-def test_draws_follow_the_seed_alone() -> None:
+def test_draws_depend_on_the_seed_alone() -> None:
     model = small_model()
 
     def text(seed: int, elsewhere: int) -> list[int]:
@@ -66,7 +66,7 @@ def test_the_stop_token_ends_the_text_and_is_not_part_of_it() -> None:
     assert generate(model, [5], **options, stop_token=stop) == whole[: whole.index(stop)]
 
 
-def test_training_mode_and_caches_leave_no_trace() -> None:
+def test_training_mode_is_restored_and_caches_are_freed() -> None:
     model = small_model(dropout=0.5).train()
     first = generate(model, [1], max_tokens=8, temperature=0, top_k=0, seed=0)
     assert model.training
@@ -80,7 +80,7 @@ def test_an_empty_prompt_is_refused() -> None:
         generate(small_model(), [], max_tokens=1, temperature=1.0, top_k=0, seed=0)
 
 
-def test_choice_obeys_temperature_and_top_k() -> None:
+def test_sampling_respects_temperature_and_top_k() -> None:
     logits = torch.tensor([0.0, 3.0, 2.0, 1.0])
     generator = torch.Generator().manual_seed(0)
 

@@ -1,4 +1,4 @@
-"""What only a GPU can show: attention kernels agree, compiled or not; numbers read one step late are all there."""
+"""Tests that need a GPU: attention kernels agree, compiled or not; numbers read one step late are complete."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def losses(tmp_path: Path, name: str, **sections: dict[str, object]) -> list[flo
 
 @pytest.fixture(scope="module")
 def exact_losses(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
-    """Those of the math backend, operation by operation."""
+    """Losses of the math backend without compilation."""
     return losses(tmp_path_factory.mktemp("exact"), "math", model={"attention_backend": "math"})
 
 
 @pytest.mark.parametrize("backend", ["flash", "cudnn", "efficient", "flex"])
 @pytest.mark.parametrize("compiled", [False, True])
 def test_attention_kernels_agree(tmp_path: Path, exact_losses: list[float], backend: str, compiled: bool) -> None:
-    found = losses(tmp_path, backend, model={"attention_backend": backend}, train={"compile": compiled})
-    assert found == pytest.approx(exact_losses, rel=1e-2)
+    actual = losses(tmp_path, backend, model={"attention_backend": backend}, train={"compile": compiled})
+    assert actual == pytest.approx(exact_losses, rel=1e-2)
 
 
 @pytest.mark.parametrize("masks", [{"window": 64}, {"document_mask": True}, {"window": 64, "document_mask": True}])
-def test_flex_hides_what_a_dense_mask_hides(tmp_path: Path, masks: dict[str, object]) -> None:
+def test_flex_equals_a_dense_mask(tmp_path: Path, masks: dict[str, object]) -> None:
     expected = losses(tmp_path, "efficient", model={**masks, "attention_backend": "efficient"})
     assert losses(tmp_path, "flex", model={**masks, "attention_backend": "flex"}) == pytest.approx(expected, rel=1e-2)
 
@@ -55,5 +55,5 @@ def test_flex_hides_what_a_dense_mask_hides(tmp_path: Path, masks: dict[str, obj
 @pytest.mark.parametrize("mode", ["selective", "full"])
 def test_activation_checkpointing_changes_nothing_but_memory(tmp_path: Path, mode: str) -> None:
     expected = losses(tmp_path, "none", train={"compile": True})
-    found = losses(tmp_path, mode, train={"compile": True}, parallel={"activation_checkpointing": mode})
-    assert found == pytest.approx(expected, rel=1e-2)
+    actual = losses(tmp_path, mode, train={"compile": True}, parallel={"activation_checkpointing": mode})
+    assert actual == pytest.approx(expected, rel=1e-2)

@@ -36,7 +36,7 @@ def test_statistics_equal_those_of_the_flat_gradient() -> None:
     torch.testing.assert_close(measured[4:], torch.stack([gradient.norm() for gradient in gradients_of(parameters)]))
 
 
-def test_what_is_not_finite_is_counted() -> None:
+def test_values_that_are_not_finite_are_counted() -> None:
     parameters = parameters_with_gradients()
     with torch.no_grad():
         parameters["embedding.token"].grad[0, 0] = -math.inf
@@ -48,12 +48,12 @@ def test_what_is_not_finite_is_counted() -> None:
 
 
 @pytest.mark.parametrize("limit", [0.01, 1.0, 1e6, math.inf])
-def test_clipping_is_torchs(limit: float) -> None:
-    ours, theirs = parameters_with_gradients(), parameters_with_gradients()
-    norm = Gradients(ours.items(), n_layers=2).clip(limit)
-    assert torch.equal(norm, torch.nn.utils.clip_grad_norm_(theirs.values(), limit))
+def test_clipping_equals_that_of_torch(limit: float) -> None:
+    clipped, reference = parameters_with_gradients(), parameters_with_gradients()
+    norm = Gradients(clipped.items(), n_layers=2).clip(limit)
+    assert torch.equal(norm, torch.nn.utils.clip_grad_norm_(reference.values(), limit))
     assert norm.shape == () and norm.dtype == torch.float32
-    assert all(map(torch.equal, gradients_of(ours), gradients_of(theirs)))
+    assert all(map(torch.equal, gradients_of(clipped), gradients_of(reference)))
 
 
 def test_scaling_multiplies_every_gradient() -> None:
@@ -62,7 +62,7 @@ def test_scaling_multiplies_every_gradient() -> None:
     assert all(torch.equal(a, b / 4) for a, b in zip(gradients_of(ours), gradients_of(before), strict=True))
 
 
-def test_the_update_is_what_changed_since_the_parameters_were_remembered() -> None:
+def test_the_update_is_the_change_since_the_parameters_were_copied() -> None:
     parameters = parameters_with_gradients()
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     gradients = Gradients(parameters.items(), n_layers=2)

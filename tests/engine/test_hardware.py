@@ -1,4 +1,4 @@
-"""What the engine finds out about the machine, and what it decides."""
+"""Detection of the hardware, and the decisions that depend on it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def shape(**changes: object) -> ModelConfig:
     return ModelConfig(**{**base, **changes})
 
 
-def test_a_cpu_has_no_peak_unless_one_is_given() -> None:
-    found = machine()
-    assert (found.device.type, found.dtype, found.peak_tflops, found.peak_source) == ("cpu", "float32", None, None)
-    assert found.name and found.memory_gb > 0.1
+def test_a_cpu_has_no_peak_unless_one_is_configured() -> None:
+    cpu = machine()
+    assert (cpu.device.type, cpu.dtype, cpu.peak_tflops, cpu.peak_source) == ("cpu", "float32", None, None)
+    assert cpu.name and cpu.memory_gb > 0.1
     given = machine(peak=0.5)
     assert (given.peak_tflops, given.peak_source) == (0.5, "hardware.peak_tflops")
 
@@ -36,14 +36,14 @@ def test_every_decision_has_a_reason() -> None:
         assert decision.subject and decision.value and decision.reason
 
 
-def test_bfloat16_is_used_where_it_is_asked_for() -> None:
-    found = machine(dtype="bfloat16")
-    with found.autocast():
+def test_bfloat16_is_used_when_configured() -> None:
+    cpu = machine(dtype="bfloat16")
+    with cpu.autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
-def test_cuda_without_cuda_is_told() -> None:
+def test_cuda_on_a_machine_without_cuda_is_an_error() -> None:
     with pytest.raises(ConfigError, match="no CUDA device"):
         find_machine(TrainConfig(max_steps=1, device="cuda"), HardwareConfig())
 
@@ -64,14 +64,14 @@ def test_masks_on_a_cpu_are_left_to_torch_and_the_reason_names_them() -> None:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A GPU as far as decisions go; what torch would choose there cannot be asked here."""
+    """A simulated GPU for decisions that do not need torch's own choice."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(hardware, "_sdpa_choice", lambda model, machine: "efficient")
     return Machine(torch.device("cuda"), "H200", 141.0, "bfloat16", None, None, ())
 
 
 @pytest.mark.parametrize("masks", [{"window": 16}, {"document_mask": True}])
-def test_masks_in_a_compiled_model_on_a_gpu_are_flex(gpu: Machine, masks: dict[str, object]) -> None:
+def test_masks_in_a_compiled_model_on_a_gpu_use_flex(gpu: Machine, masks: dict[str, object]) -> None:
     model = shape(**masks)
     decision = decide_attention(model, gpu, compiled=True)
     assert decision.value == "flex" and f"model.{next(iter(masks))}" in decision.reason
@@ -88,7 +88,7 @@ def test_masks_in_a_compiled_model_on_a_gpu_are_flex(gpu: Machine, masks: dict[s
         ({"head_dim": 8}, True, "power of two from 16"),
     ],
 )
-def test_flex_is_not_chosen_where_it_may_not_suit(
+def test_flex_is_not_chosen_where_it_may_be_unsuitable(
     gpu: Machine, changes: dict[str, object], compiled: bool, words: str
 ) -> None:
     model = shape(window=16, **changes)
@@ -103,7 +103,7 @@ def test_flex_is_not_chosen_on_older_gpus_and_not_without_masks(gpu: Machine, mo
     assert "compute capability" in decide_attention(shape(window=16), gpu, compiled=True).reason
 
 
-def test_the_loss_is_made_in_chunks_where_its_logits_are_large() -> None:
+def test_the_loss_is_computed_in_chunks_where_its_logits_are_large() -> None:
     small = RunConfig(model=shape(), train=TrainConfig(max_steps=1))
     decision = decide_loss(small)
     assert (decision.value, decision.reason) == ("dense", "all logits of a micro-batch at once take 197 kB")
@@ -119,7 +119,7 @@ def test_without_a_compiler_the_model_stays_eager(monkeypatch: pytest.MonkeyPatc
     assert decision.value == "off" and "g++" in decision.reason
 
 
-def test_with_a_compiler_it_is_compiled_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_compiler_the_model_is_compiled_when_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if name == "clang++" else None)
     assert decide_compile(True, CPU).value == "on"
     assert decide_compile(False, CPU).value == "off"

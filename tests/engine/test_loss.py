@@ -1,4 +1,4 @@
-"""The loss equals torch's cross entropy, counts targets and hits."""
+"""The loss equals torch's cross entropy and counts targets and hits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def example(ignored: int = 5) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]
     return hidden, weight, targets
 
 
-def test_the_mean_is_torchs_cross_entropy_with_gradients() -> None:
+def test_mean_and_gradients_equal_those_of_torchs_cross_entropy() -> None:
     hidden, weight, targets = example()
     ours, theirs = ([t.clone().requires_grad_() for t in (hidden, weight)] for _ in range(2))
     output = cross_entropy(*ours, targets)
@@ -41,7 +41,7 @@ def test_the_mean_is_torchs_cross_entropy_with_gradients() -> None:
     assert ours[0].grad is not None and not ours[0].grad[:5].any()
 
 
-def test_counts_leave_ignored_targets_out() -> None:
+def test_counts_exclude_ignored_targets() -> None:
     hidden, weight, targets = example()
     best = (hidden @ weight.T).argmax(-1)
     targets[10:20] = best[10:20]
@@ -52,11 +52,11 @@ def test_counts_leave_ignored_targets_out() -> None:
     assert output.correct.item() >= 10
 
 
-def test_accuracy_is_only_computed_when_asked_for() -> None:
+def test_accuracy_is_only_computed_on_request() -> None:
     assert cross_entropy(*example(), with_accuracy=False).correct is None
 
 
-def test_nothing_to_predict_is_a_loss_of_zero() -> None:
+def test_a_batch_without_targets_has_a_loss_of_zero() -> None:
     output = cross_entropy(*example(ignored=40), with_accuracy=True)
     assert (output.loss_sum.item(), output.correct.item(), output.count.item()) == (0.0, 0, 0)  # type: ignore[union-attr]
 
@@ -70,7 +70,7 @@ def test_under_autocast_the_softmax_is_float32() -> None:
 
 
 @pytest.mark.parametrize("tied_embeddings", [False, True])
-def test_the_models_loss_is_that_of_its_logits(tied_embeddings: bool) -> None:
+def test_the_models_loss_equals_that_of_its_logits(tied_embeddings: bool) -> None:
     model = small_model(tied_embeddings=tied_embeddings)
     tokens, targets = random_tokens(2, 24), random_tokens(2, 24, seed=1)
     targets[0, :7] = -100
@@ -87,7 +87,7 @@ CHUNKED = {"one row short of all": 39, "several, the last one short": 16, "one r
 
 @pytest.mark.parametrize("rows", CHUNKED.values(), ids=CHUNKED.keys())
 @pytest.mark.parametrize("ignored", [0, 5, 40])
-def test_in_chunks_the_loss_its_gradients_and_the_hits_are_the_dense_ones(rows: int, ignored: int) -> None:
+def test_in_chunks_loss_gradients_and_hits_equal_the_dense_ones(rows: int, ignored: int) -> None:
     hidden, weight, targets = example(ignored)
     targets[20:30] = (hidden @ weight.T).argmax(-1)[20:30] if ignored < 20 else -100
     ours, theirs = ([t.clone().requires_grad_() for t in (hidden, weight)] for _ in range(2))
@@ -95,7 +95,7 @@ def test_in_chunks_the_loss_its_gradients_and_the_hits_are_the_dense_ones(rows: 
     expected = cross_entropy(*theirs, targets, True)
     assert output.loss_sum.dtype == torch.float32
     torch.testing.assert_close(output, expected)
-    # As the loop does it: the sum, divided by a number known beforehand.
+    # As in the training loop: the sum, divided by a known number.
     (output.loss_sum / 40).backward()
     (expected.loss_sum / 40).backward()
     for one, other in zip(ours, theirs, strict=True):
@@ -105,7 +105,7 @@ def test_in_chunks_the_loss_its_gradients_and_the_hits_are_the_dense_ones(rows: 
 @pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, CXX_COMPILERS)), reason="compiling for the CPU needs a C++ compiler")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_compiled_chunks_give_the_same(dtype: torch.dtype) -> None:
+def test_compiled_chunks_equal_eager_ones(dtype: torch.dtype) -> None:
     hidden, weight, targets = example()
     targets[20:30] = (hidden @ weight.T).argmax(-1)[20:30]
     one, other = ([t.clone().requires_grad_() for t in (hidden, weight)] for _ in range(2))
@@ -123,7 +123,7 @@ def test_compiled_chunks_give_the_same(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("ignored", [0, 5, 40])
-def test_a_vocabulary_rounded_up_inside_of_the_products_changes_nothing(
+def test_padding_the_vocabulary_inside_the_products_changes_nothing(
     dtype: torch.dtype, ignored: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hidden, weight, targets = example(ignored)
@@ -163,8 +163,8 @@ def test_in_chunks_without_gradients_nothing_is_kept_for_a_backward_pass() -> No
     assert chunked_cross_entropy(hidden, weight, targets, rows=16).correct is None
 
 
-def test_in_chunks_under_autocast_gradients_add_up_in_float32() -> None:
-    """The products are bfloat16 as in the dense loss; what is summed over chunks is not."""
+def test_in_chunks_under_autocast_gradients_are_summed_in_float32() -> None:
+    """The products are bfloat16 as in the dense loss; sums over chunks are float32."""
     hidden, weight, targets = example()
     ours, theirs, exact = ([t.clone().requires_grad_() for t in (hidden, weight)] for _ in range(3))
     with torch.autocast("cpu", torch.bfloat16):
@@ -215,8 +215,8 @@ def test_a_model_with_chunks_has_the_dense_gradients(
     torch.testing.assert_close(chunked, gradients(), rtol=1e-5, atol=1e-4)
 
 
-def test_a_compiled_head_makes_chunks_too_outside_of_its_graph(limit: int) -> None:
-    """torch 2.11 compiles the loss in chunks without an error, and its gradients are wrong then: so no graph has it."""
+def test_a_compiled_head_computes_chunks_outside_its_graph(limit: int) -> None:
+    """torch 2.11 compiles the chunked loss without an error, with wrong gradients: it stays outside every graph."""
     hidden, targets = torch.randn(2, 24, 32), random_tokens(2, 24)
     losses, slopes = [], []
     for compiled in (False, True):
@@ -233,19 +233,19 @@ def test_a_compiled_head_makes_chunks_too_outside_of_its_graph(limit: int) -> No
 
 
 class Sizes(TorchDispatchMode):
-    """Notes the elements of every tensor that is made."""
+    """Records the number of elements of every tensor that is created."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[int] = []
+        self.elements: list[int] = []
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
-        self.seen.extend(out.numel() for out in tree_leaves(result) if torch.is_tensor(out))
+        self.elements.extend(out.numel() for out in tree_leaves(result) if torch.is_tensor(out))
         return result
 
 
-def test_the_full_logits_of_a_real_vocabulary_are_never_made() -> None:
+def test_the_full_logits_of_a_real_vocabulary_are_never_allocated() -> None:
     tokens, vocab_size = 4096, 151_936
     rows = accounting.chunk_rows(tokens, vocab_size)
     assert rows is not None and rows < tokens / 2
@@ -253,4 +253,4 @@ def test_the_full_logits_of_a_real_vocabulary_are_never_made() -> None:
     with FakeTensorMode(), Sizes() as sizes:
         hidden, weight = torch.randn(tokens, 8, requires_grad=True), torch.randn(vocab_size, 8, requires_grad=True)
         cross_entropy(hidden, weight, torch.randint(vocab_size, (tokens,)), True).loss_sum.backward()
-    assert max(sizes.seen) == rows * vocab_size
+    assert max(sizes.elements) == rows * vocab_size

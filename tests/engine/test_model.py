@@ -23,7 +23,7 @@ COMBINATIONS = list(
 
 
 @pytest.mark.parametrize("position, norm, norm_position, window, ffn", COMBINATIONS)
-def test_a_token_never_changes_what_comes_before_it(
+def test_a_token_never_changes_earlier_outputs(
     position: str, norm: tuple[str, bool], norm_position: str, window: int | None, ffn: str
 ) -> None:
     model = small_model(
@@ -41,7 +41,7 @@ def test_a_token_never_changes_what_comes_before_it(
 
 
 @pytest.mark.parametrize("window", [1, 3, 5])
-def test_a_window_ends_where_it_says(window: int) -> None:
+def test_a_window_has_the_configured_length(window: int) -> None:
     """One block sees `window` positions, itself included."""
     model = small_model(n_layers=1, window=window, position="rope")
     tokens, at = random_tokens(1, 24), 4
@@ -80,7 +80,7 @@ def test_an_explicit_head_dim_widens_the_projections() -> None:
     assert model(random_tokens(1, 5)).shape == (1, 5, 61)
 
 
-def test_qk_norm_makes_attention_blind_to_the_scale_of_queries_and_keys() -> None:
+def test_qk_norm_makes_attention_independent_of_the_scale_of_queries_and_keys() -> None:
     tokens = random_tokens(1, 24)
     for qk_norm in (True, False):
         model = small_model(qk_norm=qk_norm, position="none", norm_eps=1e-9)
@@ -122,7 +122,7 @@ def test_without_positions_the_order_of_the_past_does_not_matter() -> None:
             assert torch.allclose(model(tokens)[:, -1], model(shuffled)[:, -1], atol=1e-4) is same
 
 
-def test_post_norm_ends_each_block_in_a_norm_and_has_no_final_one() -> None:
+def test_post_norm_ends_each_block_with_a_norm_and_has_no_final_one() -> None:
     pre, post = (small_model(norm_position=p, norm="rmsnorm", bias=False) for p in ("pre", "post"))
     assert pre.head.norm is not None and post.head.norm is None
     sizes = {}
@@ -140,7 +140,7 @@ def tanh_gelu(z: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_gelu_and_its_gradient_are_torchs(compiled: bool) -> None:
+def test_gelu_and_its_gradient_equal_those_of_torch(compiled: bool) -> None:
     mine = torch.compile(gelu, backend="aot_eager", dynamic=False) if compiled else gelu
     u = torch.cat((torch.linspace(-60, 60, 20_001), torch.tensor([0.0, 1e4, -1e4]))).requires_grad_()
     for ours, theirs in (
@@ -170,7 +170,7 @@ def test_feedforward_units_compute_their_formula() -> None:
 
 @pytest.mark.parametrize("ffn", ["gelu", "geglu"])
 def test_a_compiled_model_has_the_gradients_of_an_eager_one(ffn: str) -> None:
-    """On torch 2.11 too, which compiles some functions with a backward pass of their own into ones without gradient."""
+    """Also on torch 2.11, which compiles some custom autograd functions into functions without a gradient."""
     tokens, targets, gradients = random_tokens(2, 24), random_tokens(2, 24, seed=1), []
     for compiled in (False, True):
         model = small_model(ffn=ffn, qk_norm=True)
@@ -237,12 +237,12 @@ def test_initial_values_depend_on_the_seed_alone() -> None:
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert not torch.equal(one["embedding.token.weight"], other["embedding.token.weight"])
     assert not torch.equal(one["blocks.0.feedforward.up.weight"], one["blocks.1.feedforward.up.weight"])
-    # A run that is started again on a CPU starts with what it started with, in later versions too.
+    # The same run on a CPU starts with the same values in later versions.
     start = torch.tensor([0.0199, 0.0451, -0.0311])
     torch.testing.assert_close(one["embedding.token.weight"][0, :3], start, rtol=0, atol=1e-4)
 
 
-def test_what_is_loaded_next_is_not_drawn_first() -> None:
+def test_values_that_a_checkpoint_replaces_are_not_drawn() -> None:
     model = Transformer(small_config(position="rope", bias=True))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -252,7 +252,7 @@ def test_what_is_loaded_next_is_not_drawn_first() -> None:
         assert torch.all(parameter == (7 if parameter.dim() > 1 else 0 if name.endswith("bias") else 1)), name
 
 
-def test_the_meta_device_leads_to_the_same_model() -> None:
+def test_building_on_the_meta_device_gives_the_same_model() -> None:
     config = small_config(position="rope", tied_embeddings=True)
     direct = Transformer(config)
     with torch.device("meta"):
@@ -267,7 +267,7 @@ def test_the_meta_device_leads_to_the_same_model() -> None:
         torch.testing.assert_close(direct(tokens), late(tokens), rtol=0, atol=0)
 
 
-def test_tied_weights_are_one_tensor_wherever_the_model_goes() -> None:
+def test_tied_weights_stay_one_tensor_on_every_device() -> None:
     with torch.device("meta"):
         model = Transformer(small_config(tied_embeddings=True))
     for step in (lambda: model, lambda: model.to_empty(device="cpu"), lambda: model.to(torch.float64)):
@@ -305,7 +305,7 @@ def test_dropout_acts_in_training_only() -> None:
         assert not torch.allclose(model(tokens), model(tokens))
 
 
-def test_a_model_needs_a_vocabulary_and_room_for_the_tokens() -> None:
+def test_a_model_needs_a_vocabulary_and_a_context_that_holds_the_tokens() -> None:
     with pytest.raises(ConfigError, match="vocab_size"):
         Transformer(small_config(vocab_size=None))
     with pytest.raises(ValueError, match="seq_len = 24"):

@@ -46,13 +46,13 @@ def test_matrices_decay_and_vectors_do_not(name: str, tied_embeddings: bool) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_groups_know_their_peak_rate(name: str) -> None:
+def test_groups_carry_their_peak_rate(name: str) -> None:
     optimizer = build_optimizer(small_model(), OptimConfig(name=name, lr=0.025), "cpu")
     assert {group["base_lr"] for group in optimizer.param_groups} == {0.025}
     assert {group["lr"] for group in optimizer.param_groups} == {0.025}
 
 
-def test_kinds_and_their_settings() -> None:
+def test_each_optimizer_has_its_settings() -> None:
     model = small_model()
     adamw = build_optimizer(model, OptimConfig(betas=(0.8, 0.9), eps=1e-6), "cpu")
     assert isinstance(adamw, AdamW)
@@ -69,7 +69,7 @@ def test_frozen_parameters_are_left_out() -> None:
     assert held == {id(p) for p in model.parameters() if p.requires_grad}
 
 
-def test_fused_adamw_takes_the_steps_of_the_plain_one() -> None:
+def test_fused_adamw_equals_plain_adamw() -> None:
     fused_model, plain_model = small_model(), small_model()
     config = OptimConfig(lr=1e-2)
     fused, plain = build_optimizer(fused_model, config, "cpu"), build_optimizer(plain_model, config, "meta")
@@ -107,7 +107,7 @@ def test_a_loaded_state_continues_exactly(name: str) -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-def test_muon_takes_the_matrices_of_the_blocks_and_follows_the_rate_of_the_groups() -> None:
+def test_muon_updates_the_matrices_of_the_blocks_at_the_rate_of_their_groups() -> None:
     model = small_model(bias=True)
     optimizer = build_optimizer(model, OptimConfig(name="muon", weight_decay=0.0), "cpu")
     assert isinstance(optimizer, MuonWithAdamW)
@@ -123,7 +123,7 @@ def test_muon_takes_the_matrices_of_the_blocks_and_follows_the_rate_of_the_group
     assert all(torch.equal(p, b) for p, b in zip(model.parameters(), before, strict=True))
 
 
-def test_muon_is_torchs() -> None:
+def test_muon_equals_that_of_torch() -> None:
     generator = torch.Generator().manual_seed(0)
     ours, theirs = ([nn.Parameter(torch.ones(shape)) for shape in ((9, 6), (6, 9), (1, 6), (40, 40))] for _ in range(2))
     config = OptimConfig(name="muon", lr=0.02, weight_decay=0.1, momentum=0.9)

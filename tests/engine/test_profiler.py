@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 def run_steps(profiler: StepProfiler, steps: range) -> dict[int, Path]:
-    """A linear layer forward and backward in each step; the paths that `after` gave."""
+    """Run a linear layer forward and backward in each step; return the paths from `after`."""
     layer, paths = nn.Linear(8, 8), {}
     for step in steps:
         profiler.before(step)
@@ -46,7 +46,7 @@ def names(path: Path, start: str) -> set[str]:
     return {event["name"] for event in events_of(path) if str(event.get("name", "")).startswith(start)}
 
 
-def test_a_trace_holds_the_steps_that_were_asked_for(tmp_path: Path) -> None:
+def test_a_trace_holds_the_requested_steps(tmp_path: Path) -> None:
     paths = run_steps(StepProfiler((3, 5), tmp_path / "profile", 1, CPU), range(1, 9))
     assert paths == {5: tmp_path / "profile" / "steps-3-5.rank1.json.gz"}
     assert names(paths[5], "our step") == {"our step 3", "our step 4", "our step 5"}
@@ -57,16 +57,18 @@ def test_a_trace_holds_the_steps_that_were_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "steps", "seen"),
+    ("requested", "steps", "traced"),
     [((1, 2), range(1, 5), {1, 2}), ((3, 6), range(5, 9), {5, 6}), ((4, 4), range(1, 6), {4})],
     ids=["from the first step", "resumed within the range", "one step"],
 )
-def test_a_range_at_an_edge(tmp_path: Path, asked: tuple[int, int], steps: range, seen: set[int]) -> None:
-    (path,) = run_steps(StepProfiler(asked, tmp_path, 0, CPU), steps).values()
-    assert names(path, "our step") == {f"our step {step}" for step in seen}
+def test_a_range_at_the_start_or_end_of_a_run(
+    tmp_path: Path, requested: tuple[int, int], steps: range, traced: set[int]
+) -> None:
+    (path,) = run_steps(StepProfiler(requested, tmp_path, 0, CPU), steps).values()
+    assert names(path, "our step") == {f"our step {step}" for step in traced}
 
 
-def test_a_run_that_stops_within_the_range_keeps_what_was_traced(tmp_path: Path) -> None:
+def test_a_run_that_stops_within_the_range_writes_the_traced_steps(tmp_path: Path) -> None:
     profiler = StepProfiler((2, 9), tmp_path, 0, CPU)
     assert run_steps(profiler, range(1, 4)) == {}
     path = profiler.close()
@@ -74,18 +76,18 @@ def test_a_run_that_stops_within_the_range_keeps_what_was_traced(tmp_path: Path)
     assert profiler.close() is None
 
 
-@pytest.mark.parametrize("asked", [None, (20, 30), (4, 5)], ids=["none", "never reached", "only warmed up"])
-def test_nothing_is_written_where_nothing_was_traced(tmp_path: Path, asked: tuple[int, int] | None) -> None:
-    profiler = StepProfiler(asked, tmp_path / "profile", 0, CPU)
+@pytest.mark.parametrize("requested", [None, (20, 30), (4, 5)], ids=["none", "never reached", "only warmed up"])
+def test_no_file_is_written_without_traced_steps(tmp_path: Path, requested: tuple[int, int] | None) -> None:
+    profiler = StepProfiler(requested, tmp_path / "profile", 0, CPU)
     assert run_steps(profiler, range(1, 4)) == {}
     assert profiler.close() is None
     assert not (tmp_path / "profile").exists()
 
 
-def test_a_later_trainer_of_the_process_takes_the_snapshot_over(
+def test_a_later_trainer_of_the_process_replaces_the_snapshot_handler(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """torch takes no observer off again: one for each trainer would dump the same memory several times."""
+    """torch cannot remove an observer: one for each trainer would dump the same memory several times."""
     observers: list[Any] = []
     dumped: list[str] = []
     monkeypatch.setattr("tuitrain_engine.profiler._out_of_memory", [])
@@ -99,7 +101,7 @@ def test_a_later_trainer_of_the_process_takes_the_snapshot_over(
     assert dumped == [str(tmp_path / "second/memory-oom.rank0.pickle")]
 
 
-def test_without_cuda_a_snapshot_is_a_sentence(tmp_path: Path) -> None:
+def test_a_snapshot_without_cuda_is_refused_in_one_sentence(tmp_path: Path) -> None:
     record_memory_history(CPU)
     snapshot_on_out_of_memory(tmp_path, 0, CPU)
     assert memory_snapshot(tmp_path / "memory.pickle", CPU) == "memory snapshots exist on CUDA only"
@@ -108,7 +110,7 @@ def test_without_cuda_a_snapshot_is_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_snapshots_on_request_and_when_memory_runs_out(tmp_path: Path) -> None:
+def test_snapshots_are_written_on_request_and_when_memory_runs_out(tmp_path: Path) -> None:
     device = torch.device("cuda")
     record_memory_history(device)
     snapshot_on_out_of_memory(tmp_path, 0, device)

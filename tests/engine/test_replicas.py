@@ -1,4 +1,4 @@
-"""ddp: copies of the model whose compiled blocks stay whole."""
+"""ddp: compiled blocks are not split at gradient buckets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tuitrain_engine.parallel import Distribution, World, strategy
 
 @pytest.fixture
 def one_process(tmp_path: Path) -> Iterator[None]:
-    """A process group of this process alone, and torch's settings as they are by default."""
+    """A process group of this process alone, with torch's default settings."""
     torch._dynamo.reset()
     dist.init_process_group("gloo", store=dist.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
     with torch._dynamo.config.patch(optimize_ddp=True):
@@ -28,7 +28,7 @@ def one_process(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("one_process")
-def test_compiled_blocks_are_not_cut_where_gradients_are_bucketed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_blocks_are_not_split_at_gradient_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert strategy.BUCKET_MB >= 100
     # Buckets smaller than a matrix of this block, as those of 25 MB are beside a large one.
     monkeypatch.setattr(strategy, "BUCKET_MB", 1e-3)

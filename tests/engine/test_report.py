@@ -1,4 +1,4 @@
-"""What others wrote cannot command the terminal that shows the engine's console."""
+"""Text from data cannot send control sequences to the terminal that shows the engine's console."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOSTILE = "seen \x1b]52;c;cm0=\x07\x1b[2J\x1b[5;41m\x9b5;41m\x1bPq\x1b\\\u202e\u
 
 
 @pytest.mark.parametrize("colour", [False, True])
-def test_the_console_holds_no_sequence_of_others(colour: bool) -> None:
+def test_the_console_holds_no_foreign_control_sequence(colour: bool) -> None:
     stream = io.StringIO()
     terminal = Terminal(stream, colour, None)
     config = load_config("llama2-tiny", ("model.vocab_size=256",))

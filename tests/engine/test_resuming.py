@@ -1,4 +1,4 @@
-"""Resumes that change something on the way, or that find something missing."""
+"""Resumes with changed settings, and resumes from incomplete run directories."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def newest_attempt(run_dir: Path) -> list[events.AnyRecord]:
 
 
 def cut_back(run_dir: Path, step: int) -> None:
-    """The run as it was right after a step, whose checkpoint is on disk: killed before anything else was written."""
+    """Restore the run to the moment after a step whose checkpoint is on disk, as if killed before the next record."""
     lines = (run_dir / "metrics.jsonl").read_bytes().splitlines(keepends=True)
     at = next(i for i, line in enumerate(lines) if isinstance(r := events.decode(line), events.Step) and r.step == step)
     (run_dir / "metrics.jsonl").write_bytes(b"".join(lines[: at + 1]))
-    for found in checkpoint.complete(run_dir):
-        if found.step > step:
-            shutil.rmtree(found.path)
+    for saved in checkpoint.complete(run_dir):
+        if saved.step > step:
+            shutil.rmtree(saved.path)
 
 
 @pytest.fixture(scope="module")
 def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with a budget of ten steps' tokens that was killed after the fifth, with the learning rates of all ten."""
+    """A run with a budget of ten steps' tokens, killed after the fifth, and the learning rates of all ten."""
     run_dir = make_run(
         tmp_path_factory.mktemp("budget"), train={"max_steps": None, "token_budget": BUDGET},
         eval={"interval": 0}, sampling={"interval": 0}, checkpoint={"interval": 5},
@@ -56,7 +56,7 @@ def halfway(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("batch", "steps", "tokens"), [(16, 8, 5 * PER_STEP + 3 * 256), (4, 15, BUDGET)])
-def test_a_token_budget_counts_what_is_trained_when_the_batch_changes(
+def test_a_token_budget_counts_trained_tokens_when_the_batch_changes(
     halfway: Path, tmp_path: Path, batch: int, steps: int, tokens: int
 ) -> None:
     run_dir = tmp_path / "other"
@@ -77,21 +77,21 @@ def test_a_token_budget_counts_what_is_trained_when_the_batch_changes(
     assert before - rates[1] < 2.5 * (before - rates[-1]) / (steps - 5)
 
 
-def test_what_a_sequence_means_is_refused_or_said(halfway: Path, tmp_path: Path) -> None:
+def test_a_change_of_the_sequences_is_refused_or_reported(halfway: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "other"
     shutil.copytree(halfway, run_dir)
     first = (run_dir / "config.toml").read_bytes()
 
     def resume(*overrides: str) -> subprocess.CompletedProcess[str]:
-        asked = run_dir / "asked.toml"
-        asked.write_text(load_config(str(run_dir / "config.toml"), overrides).to_toml(), encoding="utf-8")
-        process = run_engine(run_dir, "train", "--resume", "--config", str(asked))
-        assert not asked.exists()
+        requested = run_dir / "requested.toml"
+        requested.write_text(load_config(str(run_dir / "config.toml"), overrides).to_toml(), encoding="utf-8")
+        process = run_engine(run_dir, "train", "--resume", "--config", str(requested))
+        assert not requested.exists()
         return process
 
     process = resume("data.val_fraction=0.2")
     assert process.returncode == 2 and "data.val_fraction = 0.2 (it was 0.1)" in process.stderr
-    # The next attempt is not asked to go on with what was refused.
+    # The refused configuration is not kept for the next attempt.
     assert (run_dir / "config.toml").read_bytes() == first
 
     process = resume("model.seq_len=32", "train.seed=2")
@@ -105,7 +105,7 @@ def test_what_a_sequence_means_is_refused_or_said(halfway: Path, tmp_path: Path)
     assert records[-1].tokens == 5 * PER_STEP + 3 * 256
 
 
-def test_what_was_due_at_the_checkpoint_and_is_missing_is_made_up_for_once(tmp_path: Path) -> None:
+def test_records_due_at_the_checkpoint_that_are_missing_are_written_once(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path)
     assert run_engine(run_dir).returncode == 0
     whole = read_log(run_dir)
@@ -146,8 +146,8 @@ def test_a_checkpoint_before_the_first_step_resumes_as_a_fresh_start_does(
             trainer = prepared(resume=False)
             monkeypatch.setattr(trainer.dataset.train, "batch", stall)
             assert train(trainer) == "control file"
-            assert [found.step for found in checkpoint.complete(run_dir)] == [0]
-            # What the checkpoint fills is not drawn before.
+            assert [saved.step for saved in checkpoint.complete(run_dir)] == [0]
+            # Values that the checkpoint restores are not drawn before.
             monkeypatch.setattr("tuitrain_engine.model.init._normal", None)
         trainer = prepared(resume=stalls)
         assert train(trainer) is None
@@ -159,7 +159,7 @@ def test_a_checkpoint_before_the_first_step_resumes_as_a_fresh_start_does(
         assert torch.equal(left, right)
 
 
-def test_resume_equals_a_straight_run_bit_for_bit(tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_run_bit_for_bit(tmp_path: Path) -> None:
     straight = make_run(
         tmp_path, "straight", model={"dropout": 0.1}, train={"max_steps": 8}, checkpoint={"interval": 4}
     )
@@ -168,7 +168,7 @@ def test_resume_equals_a_straight_run_bit_for_bit(tmp_path: Path) -> None:
     shutil.copytree(straight, half)
     checkpoint.prune(half, 1, None)
     shutil.copytree(checkpoint.directory(straight, 4), checkpoint.directory(half, 4))
-    # Step 8 was being written when the machine went down.
+    # Step 8 was being written when the machine failed.
     (checkpoint.directory(half, 8) / ".metadata").unlink()
     process = run_engine(half, "train", "--resume")
     assert process.returncode == 0, process.stderr
@@ -194,12 +194,12 @@ def test_resume_equals_a_straight_run_bit_for_bit(tmp_path: Path) -> None:
 
 
 def truncate(run_dir: Path, step: int) -> None:
-    """Cut the data files of a checkpoint in half, as a full disk or a crash does."""
+    """Truncate the data files of a checkpoint to half, as a full disk or a crash does."""
     for path in checkpoint.directory(run_dir, step).glob("*.distcp"):
         os.truncate(path, path.stat().st_size // 2)
 
 
-def test_a_damaged_checkpoint_takes_no_good_ones_place(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_does_not_displace_a_good_one(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path, train={"max_steps": 4}, checkpoint={"interval": 2, "keep_last": 2})
     assert run_engine(run_dir).returncode == 0
     truncate(run_dir, 4)
@@ -218,7 +218,7 @@ def test_a_damaged_checkpoint_takes_no_good_ones_place(tmp_path: Path) -> None:
     assert (run_dir / "checkpoints" / "damaged-step-00000004").is_dir() or checkpoint.at_step(run_dir, 4)
 
 
-def test_without_a_whole_checkpoint_a_resume_fails_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_without_a_complete_checkpoint_a_resume_fails_and_nothing_is_lost(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path, train={"max_steps": 2}, checkpoint={"interval": 2})
     assert run_engine(run_dir).returncode == 0
     truncate(run_dir, 2)
@@ -232,7 +232,7 @@ def test_without_a_whole_checkpoint_a_resume_fails_and_nothing_is_lost(tmp_path:
     assert sample.returncode == 3 and "damaged" in sample.stderr
 
 
-def test_auto_becomes_a_number_before_the_first_step_and_a_resume_keeps_it(
+def test_auto_is_resolved_before_the_first_step_and_kept_by_a_resume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_dir = make_run(tmp_path, train={"micro_batch_size": "auto", "global_batch_size": 24})

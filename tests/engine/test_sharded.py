@@ -1,4 +1,4 @@
-"""Gradients and Muon over several processes under the real torchrun: the numbers of one process."""
+"""Gradients and Muon on several processes under the real torchrun equal those of one process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tuitrain_engine.optim import build_optimizer
 
 
 def under_torchrun(folder: Path, strategy: str, name: str, processes: int) -> list[dict[str, object]]:
-    """What each process saw."""
+    """The results of each process."""
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
         worker.__file__, strategy, name, str(folder),
@@ -25,7 +25,7 @@ def under_torchrun(folder: Path, strategy: str, name: str, processes: int) -> li
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-3000:]
-    return [torch.load(folder / f"seen-{rank}.pt") for rank in range(processes)]
+    return [torch.load(folder / f"results-{rank}.pt") for rank in range(processes)]
 
 
 @pytest.mark.parametrize(
@@ -40,22 +40,22 @@ def under_torchrun(folder: Path, strategy: str, name: str, processes: int) -> li
         pytest.param("fsdp", "adamw", 3, marks=pytest.mark.slow),
     ],
 )
-def test_several_processes_see_what_one_sees(tmp_path: Path, strategy: str, name: str, processes: int) -> None:
+def test_several_processes_compute_what_one_computes(tmp_path: Path, strategy: str, name: str, processes: int) -> None:
     expected = worker.train("single", name)
-    seen = under_torchrun(tmp_path, strategy, name, processes)
-    for numbers in seen:
+    results = under_torchrun(tmp_path, strategy, name, processes)
+    for numbers in results:
         for key in ("parameters", "norms", "updates", "measured", "clipped"):
             torch.testing.assert_close(numbers[key], expected[key], rtol=1e-5, atol=1e-6)
         if name == "muon":
             assert all(map(torch.equal, numbers["parameters"].values(), expected["parameters"].values()))
         for key in ("broken", "broken_norm"):
             torch.testing.assert_close(numbers[key], expected[key], rtol=1e-5, atol=1e-6, equal_nan=True)
-    # Replicas and shards agree to the last bit: nothing drifts.
-    for numbers in seen[1:]:
-        assert all(map(torch.equal, numbers["parameters"].values(), seen[0]["parameters"].values()))
+    # Replicas and shards agree to the last bit.
+    for numbers in results[1:]:
+        assert all(map(torch.equal, numbers["parameters"].values(), results[0]["parameters"].values()))
 
     model = worker.Model()
-    model.load_state_dict(seen[0]["parameters"])
+    model.load_state_dict(results[0]["parameters"])
     optimizer = build_optimizer(model, worker.optimizer_config(name), "cpu")
     state = get_optimizer_state_dict(model, optimizer, options=worker.FLAT)
     dcp.load(state, checkpoint_id=tmp_path / "optimizer")

@@ -1,4 +1,4 @@
-"""Readings of the machine: rates between two of them, what a driver does not tell, step times by rank."""
+"""Readings of the machine: rates, values that a driver does not report, step times by rank."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tuitrain_engine.system_monitor import SystemMonitor, Traffic
 
 
 class NotSupportedError(Exception):
-    """Stands for NVML's error."""
+    """Stand-in for NVML's error."""
 
 
 class FakeNvml:
-    """NVML's module at its boundary: two GPUs, of which the second is of a kind that tells little."""
+    """A stand-in for NVML's module: two GPUs, of which the second reports few values."""
 
     NVMLError = NotSupportedError
     NVML_TEMPERATURE_GPU, NVML_CLOCK_SM, NVML_CLOCK_MEM = 0, 1, 2
@@ -81,7 +81,7 @@ class FakeNvml:
         return self.reasons
 
 
-def test_a_gpu_tells_all_it_knows_and_none_for_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_that_a_gpu_does_not_report_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())  # type: ignore[arg-type]
     first, second = GpuReader().read()
     assert first == events.Gpu(
@@ -92,7 +92,7 @@ def test_a_gpu_tells_all_it_knows_and_none_for_the_rest(monkeypatch: pytest.Monk
     assert second == events.Gpu(index=1, name="NVIDIA H100 80GB HBM3", mem_used_gb=60.0, mem_total_gb=85.0)
 
 
-def test_an_idle_gpu_is_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_gpu_is_not_throttled(monkeypatch: pytest.MonkeyPatch) -> None:
     nvml = FakeNvml()
     nvml.reasons = 0x1
     monkeypatch.setitem(sys.modules, "pynvml", nvml)  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ def test_without_nvml_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None
     assert GpuReader().read() == []
 
 
-def test_the_monitor_writes_at_once_and_ends_when_closed(tmp_path: Path) -> None:
+def test_the_monitor_writes_immediately_and_ends_when_closed(tmp_path: Path) -> None:
     records: list[events.Record] = []
     monitor = SystemMonitor(records.append, 3600, tmp_path)
     monitor.close()
@@ -112,12 +112,14 @@ def test_the_monitor_writes_at_once_and_ends_when_closed(tmp_path: Path) -> None
     assert isinstance(record, events.System)
     assert record.host and record.ram_total_gb > 0
     assert 0 < record.disk_used_gb <= record.disk_total_gb
-    # A rate needs two readings, and one process has no ranks to tell apart.
+    # A rate needs two readings, and one process has no ranks to compare.
     assert record.cpu_percent is None and record.disk_read_mb_s is None and record.net_sent_mb_s is None
     assert record.rank_step_ms is msgspec.UNSET
 
 
-def test_the_use_of_the_cpu_is_that_since_the_reading_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_utilisation_is_measured_since_the_previous_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 100.0
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(module.psutil, "cpu_percent", lambda: 55.0)
@@ -128,7 +130,7 @@ def test_the_use_of_the_cpu_is_that_since_the_reading_before(tmp_path: Path, mon
     assert (records[0].cpu_percent, monitor.read().cpu_percent, monitor.read().cpu_percent) == (None, 55.0, None)
 
 
-def test_a_run_directory_that_is_gone_leaves_the_disk_unknown(tmp_path: Path) -> None:
+def test_the_disk_of_a_removed_run_directory_is_unknown(tmp_path: Path) -> None:
     records: list[events.Record] = []
     monitor = SystemMonitor(records.append, 3600, tmp_path / "gone")
     monitor.close()
@@ -136,7 +138,7 @@ def test_a_run_directory_that_is_gone_leaves_the_disk_unknown(tmp_path: Path) ->
 
 
 class Counters:
-    """A machine whose counters and clock are set by hand."""
+    """A machine with settable counters and clock."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.disk, self.sent = 100.0, 0, 0
@@ -162,7 +164,7 @@ def test_rates_are_means_between_two_readings(monkeypatch: pytest.MonkeyPatch) -
     assert (record.net_sent_mb_s, record.net_recv_mb_s) == (2.0, 6.0)
 
 
-def test_a_counter_that_began_anew_gives_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_counter_that_was_reset_gives_no_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     counters, traffic = Counters(monkeypatch), Traffic()
     counters.sent = 10**9
     traffic.read(events.System(host="here"))
@@ -172,7 +174,7 @@ def test_a_counter_that_began_anew_gives_no_rate(monkeypatch: pytest.MonkeyPatch
     assert record.net_sent_mb_s is None and record.disk_read_mb_s is None
 
 
-def test_rank_times_are_means_since_they_were_taken() -> None:
+def test_rank_times_are_means_since_the_previous_reading() -> None:
     times = RankTimes()
     assert times.take() is None
     times.add([100.0, 100.0], [90.0, 40.0])
@@ -184,7 +186,7 @@ def test_rank_times_are_means_since_they_were_taken() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_tell_their_step_times(tmp_path: Path) -> None:
+def test_two_processes_report_their_step_times(tmp_path: Path) -> None:
     run_dir = make_run(
         tmp_path,
         train={"max_steps": 400, "global_batch_size": 8, "micro_batch_size": 4},
@@ -196,9 +198,9 @@ def test_two_processes_tell_their_step_times(tmp_path: Path) -> None:
     )
     process = run_engine(run_dir, "train", processes=2)
     assert process.returncode == 0, process.stdout + process.stderr
-    told = [record for record in of_type(read_log(run_dir), events.System) if record.rank_step_ms]
-    assert told
-    for record in told:
+    readings = [record for record in of_type(read_log(run_dir), events.System) if record.rank_step_ms]
+    assert readings
+    for record in readings:
         assert len(record.rank_step_ms) == len(record.rank_busy_ms) == 2
         for step, busy in zip(record.rank_step_ms, record.rank_busy_ms, strict=True):
             assert 0 < busy <= step

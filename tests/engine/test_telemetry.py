@@ -21,7 +21,7 @@ from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Teleme
 
 
 class Pair(World):
-    """A world of two in which the other process always tells the same, whatever this one does."""
+    """A world of two processes whose other process always reports the same values."""
 
     other = torch.tensor([])
 
@@ -30,7 +30,7 @@ class Pair(World):
 
 
 class Bench:
-    """A telemetry whose clock is set by hand and whose records are kept."""
+    """A telemetry with a settable clock, whose records are collected."""
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, peak: float | None = None, world: World | None = None, **config: int
@@ -82,7 +82,7 @@ def test_an_interval_holds_means_and_the_last_step_is_always_written(monkeypatch
     assert bench.totals.training_time_s == pytest.approx(12) and bench.totals.timed_steps == 6
 
 
-def test_a_pause_is_in_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pauses_do_not_count_as_step_time(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch)
     bench.step(1, 1.0, 3.0)
     with bench.telemetry.paused():
@@ -91,7 +91,7 @@ def test_a_pause_is_in_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [record.step_time_ms for record in bench.records] == pytest.approx([1000, 1000])
 
 
-def test_a_loss_that_is_no_number_is_recorded_and_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_of_nan_is_recorded_and_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, log_interval=5)
     bench.step(1, 1.0, 3.0)
     with pytest.raises(NonFiniteError) as raised:
@@ -102,7 +102,7 @@ def test_a_loss_that_is_no_number_is_recorded_and_stops(monkeypatch: pytest.Monk
     assert isinstance(alert, events.Alert) and alert.code == "non_finite_loss" and alert.step == 2
 
 
-def test_a_gradient_that_is_no_number_stops_before_its_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gradient_of_nan_stops_the_run_before_its_weights_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch)
     with pytest.raises(NonFiniteError, match=r"gradient norm is inf at step 1"):
         bench.step(1, 1.0, 3.0, norm=math.inf)
@@ -111,7 +111,7 @@ def test_a_gradient_that_is_no_number_stops_before_its_weights_are_kept(monkeypa
     assert (alert.level, alert.code, alert.step) == ("critical", "non_finite_gradient", 1)
 
 
-def test_a_utilisation_above_one_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_utilisation_above_one_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, peak=1.0)
     bench.step(1, 1.0, 3.0)
     bench.step(2, 1.0, 3.0)
@@ -119,7 +119,7 @@ def test_a_utilisation_above_one_is_told_once(monkeypatch: pytest.MonkeyPatch) -
     assert [(alert.level, alert.code, alert.step) for alert in alerts] == [("warning", "mfu_above_one", 1)]
 
 
-def test_numbers_of_several_processes_become_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_of_several_processes_are_combined_into_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
     world = Pair(rank=0, size=2)
     requests = module.to_number({"stop": "SIGTERM"})
     # Loss sum, targets, hits; step time and time before waiting of the step before; requests; a checkpoint written.
@@ -137,7 +137,7 @@ def test_numbers_of_several_processes_become_one_record(monkeypatch: pytest.Monk
     bench.now += 0.5
     bench.step(2, 1.0, 1.0)
     second = bench.records[1]
-    # The first step took this process 2 s, and it never waited.
+    # The first step took this process 2 s without waiting.
     assert (second.step_time_max_ms, second.slowest_rank) == (2000, 1)
     assert second.rank_skew_ms == pytest.approx(700)
     assert bench.telemetry.rank_times.take() == ([2000.0, 1500.0], [0.0, 700.0])
@@ -159,7 +159,7 @@ def test_norms_of_parameters_and_updates_give_their_ratio(monkeypatch: pytest.Mo
 
 
 def work_while_the_other_pauses(rank: int, folder: str) -> None:
-    """One of two processes: a step, a pause in which only the first has something to do, another step."""
+    """One of two processes: a step, a pause in which only the first process works, another step."""
     store = dist.FileStore(f"{folder}/store", 2)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
     records: list[events.Record] = []
@@ -185,7 +185,7 @@ def work_while_the_other_pauses(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-def test_the_step_after_a_pause_begins_when_the_last_process_is_done(tmp_path: Path) -> None:
+def test_the_step_after_a_pause_starts_when_the_last_process_has_finished(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(work_while_the_other_pauses, args=(str(tmp_path),), nprocs=2)
     working, waiting = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     # One clock for all processes of a machine.

@@ -1,4 +1,4 @@
-"""The engine as the application meets it: a subprocess, a run directory, a log, an exit code."""
+"""The engine as the application runs it: a subprocess, a run directory, a log, an exit code."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from tuitrain_engine.trainer import prepare, train
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """One complete run of five steps, with what it printed."""
+    """A complete run of five steps and its console output."""
     run_dir = make_run(tmp_path_factory.mktemp("finished"))
     return run_dir, run_engine(run_dir)
 
 
-def test_a_run_completes_and_its_log_tells_everything(finished) -> None:
+def test_a_completed_run_has_a_complete_log(finished) -> None:
     run_dir, process = finished
     assert process.returncode == 0, process.stderr
     records = read_log(run_dir)
@@ -70,7 +70,7 @@ def test_a_run_completes_and_its_log_tells_everything(finished) -> None:
     assert (end.status, end.step, end.tokens) == ("completed", 5, 640)
 
 
-def test_the_log_and_the_console_tell_what_is_done_before_the_first_step(finished) -> None:
+def test_the_log_and_the_console_report_each_stage_before_the_first_step(finished) -> None:
     run_dir, process = finished
     records = list(map(events.decode, (run_dir / "metrics.jsonl").read_bytes().splitlines()))
     stages = [record.stage for record in of_type(records, events.Stage)]
@@ -79,11 +79,11 @@ def test_the_log_and_the_console_tell_what_is_done_before_the_first_step(finishe
     assert kinds.index(events.Run) == 2 and kinds.index(events.Step) > max(
         index for index, kind in enumerate(kinds) if kind is events.Stage
     )
-    told = [line.split(maxsplit=1)[1] for line in process.stdout.splitlines() if line.startswith("start ")]
-    assert told == stages
+    printed = [line.split(maxsplit=1)[1] for line in process.stdout.splitlines() if line.startswith("start ")]
+    assert printed == stages
 
 
-def test_a_long_preparation_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_preparation_reports_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(journal_module.time, "monotonic", lambda: now)
     journal = Journal(tmp_path)
@@ -95,15 +95,15 @@ def test_a_long_preparation_tells_how_far_it_is(tmp_path: Path, monkeypatch: pyt
             progress.advance(1, 1)
     journal.close()
     records = list(map(events.decode, (tmp_path / "metrics.jsonl").read_bytes().splitlines()))
-    first, told = records[:2], records[2:]
+    first, reports = records[:2], records[2:]
     assert [(stage.stage, stage.done) for stage in first] == [
         ("reading the data", None),
         ("waiting for another process", None),
     ]
-    assert {record.stage for record in told} == {"tokenizing corpus.txt"}
-    shares = [record.done for record in told]
+    assert {record.stage for record in reports} == {"tokenizing corpus.txt"}
+    shares = [record.done for record in reports]
     assert shares == sorted(shares) and shares[0] < 0.002 and shares[-1] > 0.97
-    assert 60 <= len(told) <= 200, "soon at first, later once a minute"
+    assert 60 <= len(reports) <= 200, "soon at first, later once a minute"
 
 
 def test_the_numbers_of_a_step_agree_with_each_other(finished) -> None:
@@ -152,17 +152,17 @@ def test_the_console_states_decisions_progress_and_summary(finished) -> None:
     assert "completed" in text and "val loss" in text
 
 
-def test_only_the_newest_and_the_best_checkpoints_stay(tmp_path: Path) -> None:
+def test_only_the_newest_and_the_best_checkpoints_are_kept(tmp_path: Path) -> None:
     run_dir = make_run(
         tmp_path, train={"max_steps": 8}, checkpoint={"interval": 1, "keep_last": 1}, eval={"interval": 1}
     )
     assert run_engine(run_dir).returncode == 0
     losses = {record.step: record.loss for record in of_type(read_log(run_dir), events.Eval) if record.step}
     best = min(losses, key=lambda step: losses[step])
-    assert {found.step for found in checkpoint.complete(run_dir)} == {best, 8}
+    assert {saved.step for saved in checkpoint.complete(run_dir)} == {best, 8}
 
 
-def test_accumulation_and_log_interval_change_no_number_but_rounding(tmp_path: Path) -> None:
+def test_accumulation_and_log_interval_change_numbers_by_rounding_only(tmp_path: Path) -> None:
     whole = make_run(tmp_path, "whole", train={"micro_batch_size": 8})
     parts = make_run(tmp_path, "parts", train={"micro_batch_size": 2}, telemetry={"log_interval": 3})
     assert run_engine(whole).returncode == 0 and run_engine(parts).returncode == 0
@@ -191,7 +191,7 @@ def test_a_resume_with_other_data_warns_and_with_another_tokenizer_is_refused(fi
     alerts = of_type(records, events.Alert)
     assert [alert.code for alert in alerts] == ["data_changed"]
     assert "data.packing: packed → sample" in alerts[0].message
-    # The best so far was of other held-out sequences.
+    # The best loss so far was measured on other held-out sequences.
     assert records[-1].summary["best_val_step"] == 6
 
 
@@ -207,14 +207,14 @@ def test_a_second_engine_on_a_run_is_refused_and_writes_nothing(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 0), ("SIGINT", 130)])
-def test_a_stop_while_the_engine_is_imported_is_heard(tmp_path: Path, name: str, code: int) -> None:
+def test_a_stop_during_the_import_of_the_engine_is_handled(tmp_path: Path, name: str, code: int) -> None:
     run_dir = make_run(tmp_path)
     process = subprocess.Popen(
         command("train", "--run-dir", str(run_dir)),
         env=environment(run_dir), cwd=run_dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    # Signals are heard at once; importing torch takes seconds after that.
-    while not _listens(process.pid):
+    # Handlers are installed first; importing torch takes seconds after that.
+    while not _handles_sigterm(process.pid):
         assert process.poll() is None
     process.send_signal(getattr(signal, name))
     _, errors = process.communicate(timeout=60)
@@ -224,7 +224,7 @@ def test_a_stop_while_the_engine_is_imported_is_heard(tmp_path: Path, name: str,
     assert "Traceback" not in errors
 
 
-def _listens(pid: int) -> bool:
+def _handles_sigterm(pid: int) -> bool:
     """Whether a process has a handler for SIGTERM."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
@@ -266,7 +266,7 @@ def test_a_stop_request_saves_and_ends_the_run(tmp_path: Path, name: str, code: 
     records = read_log(run_dir)
     end = records[-1]
     assert isinstance(end, events.End) and end.status == "stopped" and 3 <= end.step < 100_000
-    assert [found.step for found in checkpoint.complete(run_dir)] == [end.step]
+    assert [saved.step for saved in checkpoint.complete(run_dir)] == [end.step]
     assert of_type(records, events.Control)[0].request == "stop"
     assert list((run_dir / "control").iterdir()) == []
 
@@ -298,7 +298,7 @@ def test_an_error_in_the_data_is_one_sentence_and_exit_code_2(tmp_path: Path) ->
     assert isinstance(end, events.End) and end.status == "failed" and "nothing.txt" in end.reason
 
 
-def test_a_wrong_key_and_a_missing_directory_are_told(tmp_path: Path) -> None:
+def test_a_wrong_key_and_a_missing_directory_are_one_sentence(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path)
     with (run_dir / "config.toml").open("a", encoding="utf-8") as file:
         file.write("\n[tarin]\nx = 1\n")
@@ -319,7 +319,7 @@ def test_sample_and_check_checkpoint_work_without_the_corpus(finished, tmp_path:
     assert sample.returncode == 0, sample.stderr
     answer = json.loads(sample.stdout)
     assert answer["step"] == 4 and answer["prompt"] == "def "
-    # With a bit of the newest one flipped, the one before it is taken, and that is said.
+    # With a bit of the newest one flipped, the previous one is used, with a message.
     data = next(checkpoint.directory(run_dir, 5).glob("*.distcp"))
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 1
@@ -342,7 +342,7 @@ def test_a_prompt_outside_of_the_vocabulary_does_not_stop_training(tmp_path: Pat
 
 
 def test_a_stop_while_the_data_stalls_saves_the_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process: the stream's own waiting is tested with the data, here what the loop makes of it."""
+    """In this process: waiting itself is tested with the data; here the loop's reaction is tested."""
     monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
     run_dir = make_run(tmp_path, train={"max_steps": 9}, checkpoint={"interval": 0}, eval={"interval": 0})
     journal = Journal(run_dir)
@@ -351,7 +351,7 @@ def test_a_stop_while_the_data_stalls_saves_the_last_step(tmp_path: Path, monkey
     batch, calls = trainer.dataset.train.batch, iter(range(100))
 
     def stall(first: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        # Two micro-batches a step: the second one of the fourth step does not come.
+        # Two micro-batches a step: the second one of the fourth step stalls.
         if next(calls) == 7:
             raise ReadingStopped("control file")
         return batch(first, count)
@@ -365,7 +365,7 @@ def test_a_stop_while_the_data_stalls_saves_the_last_step(tmp_path: Path, monkey
     assert [record.request for record in of_type(read_log(run_dir), events.Control)] == ["stop"]
 
 
-def test_a_resume_evaluates_the_same_sequences_or_begins_a_new_best(
+def test_a_resume_evaluates_the_same_sequences_or_resets_the_best_loss(
     finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, _ = finished
@@ -391,7 +391,7 @@ def test_a_resume_evaluates_the_same_sequences_or_begins_a_new_best(
     assert "best validation loss starts anew" in " ".join(text.split())
 
 
-def test_a_warmup_as_long_as_the_run_is_told_where_it_ends(
+def test_a_warmup_as_long_as_the_run_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))

@@ -1,4 +1,4 @@
-"""Weights in and out: equal to transformers, whole, split and sharded, and in whole runs."""
+"""Import and export of weights: equality with transformers, split and sharded files, complete runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_exported_logits_equal_those_of_transformers(tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_logits_of_a_model_started_from_transformers_equal_its_own(tmp_path: Path, name: str) -> None:
+def test_logits_of_imported_weights_equal_those_of_transformers(tmp_path: Path, name: str) -> None:
     config = make_config(**MODELS[name])
     export(make_model(config), tmp_path / "shape")
     torch.manual_seed(23)
@@ -60,7 +60,7 @@ def test_logits_of_a_model_started_from_transformers_equal_its_own(tmp_path: Pat
     assert_same(logits_of(model, config), expected)
 
 
-def test_rope_scaling_matters_and_is_the_one_of_llama3(tmp_path: Path) -> None:
+def test_rope_scaling_equals_that_of_llama3(tmp_path: Path) -> None:
     scaled = make_config(**MODELS["llama-gqa-llama3"])
     plain = scaled.model_copy(update={"rope_scaling": None})
     model = make_model(scaled)
@@ -72,7 +72,9 @@ def test_rope_scaling_matters_and_is_the_one_of_llama3(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keys", [{"bias": False}, {"norm_bias": False}, {"bias": False, "norm_bias": False}])
-def test_a_gpt2_without_biases_goes_out_with_zeros_and_comes_back(tmp_path: Path, keys: dict[str, bool]) -> None:
+def test_a_gpt2_without_biases_is_exported_with_zeros_and_imported_without(
+    tmp_path: Path, keys: dict[str, bool]
+) -> None:
     config = make_config(**{**GPT2, **keys})
     model = make_model(config)
     export(model, tmp_path / "out")
@@ -81,7 +83,7 @@ def test_a_gpt2_without_biases_goes_out_with_zeros_and_comes_back(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "qwen3-tied"])
-def test_three_files_are_one_model(tmp_path: Path, name: str) -> None:
+def test_a_model_split_into_three_files_is_loaded_as_one(tmp_path: Path, name: str) -> None:
     config = make_config(**MODELS[name])
     model = make_model(config)
     paths = export(model, tmp_path / "out", split=True)
@@ -99,7 +101,7 @@ def test_three_files_are_one_model(tmp_path: Path, name: str) -> None:
     assert_same(logits_of(load(config, tmp_path / "out"), config), logits_of(model, config))
 
 
-def test_bfloat16_is_half_the_size_and_nearly_the_same(tmp_path: Path) -> None:
+def test_bfloat16_halves_the_size_and_keeps_values_within_rounding(tmp_path: Path) -> None:
     model = make_model(make_config(**LLAMA))
     whole, half = (export(model, tmp_path / dtype, dtype=dtype)[0] for dtype in ("float32", "bfloat16"))
     left, right = load_file(whole), load_file(half)
@@ -108,7 +110,7 @@ def test_bfloat16_is_half_the_size_and_nearly_the_same(tmp_path: Path) -> None:
     assert theirs(tmp_path / "bfloat16").dtype == torch.bfloat16
 
 
-def test_a_tokenizer_json_comes_along(tmp_path: Path) -> None:
+def test_a_tokenizer_json_is_exported_too(tmp_path: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     words = {word: number for number, word in enumerate(["<|endoftext|>", "def", "return", "x"])}
@@ -127,7 +129,7 @@ def test_a_tokenizer_json_comes_along(tmp_path: Path) -> None:
 
 
 class Corpus:
-    """Lines with what a tokenizer may trip over."""
+    """Lines that are hard for a tokenizer."""
 
     name = identity = fingerprint = "corpus"
     size = None
@@ -157,7 +159,7 @@ def test_auto_tokenizer_gives_the_ids_of_the_run(tmp_path: Path, name: str, kind
     assert theirs(tmp_path / "out").generation_config.eos_token_id == tokenizer.end_of_document
 
 
-def test_a_tokenizer_that_transformers_cannot_read_alike_is_told(
+def test_a_tokenizer_that_transformers_reads_differently_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = make_config(**MODELS["gpt2"])
@@ -179,14 +181,14 @@ def test_a_tokenizer_that_transformers_cannot_read_alike_is_told(
 
 @pytest.fixture
 def second_of_two() -> Iterator[None]:
-    """The second of two processes; the first never answers, so that any communication would be seen in the values."""
+    """The second of two processes; the first never answers, so that any communication would change the values."""
     dist.init_process_group("fake", store=FakeStore(), rank=1, world_size=2)
     yield
     dist.destroy_process_group()
 
 
 @pytest.mark.usefixtures("second_of_two")
-def test_a_process_fills_its_part_of_a_sharded_model_without_the_others(tmp_path: Path) -> None:
+def test_a_process_loads_its_part_of_a_sharded_model_without_the_others(tmp_path: Path) -> None:
     config = make_config(**MODELS["qwen3-tied"], init_from=str(tmp_path))
     expected = make_model(config)
     export(expected, tmp_path)
@@ -218,7 +220,7 @@ def losses(run_dir: Path) -> dict[int, float]:
     return {record.step: record.loss for record in of_type(read_log(run_dir), events.Eval)}
 
 
-def test_a_run_goes_on_from_the_exported_weights_of_another(finished: Path, tmp_path: Path) -> None:
+def test_a_run_starts_from_the_exported_weights_of_another(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     exported = [sys.executable, "-m", "tuitrain.cli", "export", "weights", str(finished), "--out", str(out)]
     process = subprocess.run(
@@ -236,12 +238,12 @@ def test_a_run_goes_on_from_the_exported_weights_of_another(finished: Path, tmp_
     assert f"from {out}" in " ".join(started.stdout.split())
     assert losses(run_dir)[0] == pytest.approx(before[4], rel=1e-6) and before[4] < before[0]
 
-    # The weights are needed once: a resume starts from the run's own checkpoint.
+    # The weights are read once: a resume starts from the run's own checkpoint.
     (out / "config.json").unlink()
     assert run_engine(run_dir, "train", "--resume").returncode == 0
 
 
-def test_export_says_in_one_sentence_what_is_wrong(finished: Path, tmp_path: Path) -> None:
+def test_an_export_error_is_one_sentence(finished: Path, tmp_path: Path) -> None:
     process = run_engine(finished, "export-weights", "--out", str(finished))
     assert process.returncode == 2
     assert process.stderr == f"tuitrain: {finished} is not an empty directory: name a new one with --out.\n"

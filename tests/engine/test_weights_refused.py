@@ -1,4 +1,4 @@
-"""Weights that are somebody else's: what is understood, what is refused in one sentence, and that no code runs."""
+"""Foreign weights: supported variants, refusals in one sentence, no execution of code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tuitrain_engine.model import Transformer
 
 
 def refusal(config: ModelConfig, origin: Path | str) -> str:
-    """The sentence with which weights are refused."""
+    """The error message with which weights are refused."""
     with pytest.raises(ConfigError) as error:
         load(config, origin)
     text = str(error.value)
@@ -44,7 +44,7 @@ def refusal(config: ModelConfig, origin: Path | str) -> str:
      b'{"model_type": "' + b"x" * 100_000 + b'"}', b'{"model_type": "llama", "hidden_size": ' + b"9" * 5000 + b"}"],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors.index.json"])
-def test_a_foreign_file_beyond_all_measure_is_one_short_sentence(tmp_path: Path, name: str, content: bytes) -> None:
+def test_an_oversized_foreign_file_is_one_short_sentence(tmp_path: Path, name: str, content: bytes) -> None:
     config = make_config(**LLAMA)
     export(make_model(config), tmp_path / "out")
     (tmp_path / "out" / name).write_bytes(content)
@@ -54,14 +54,14 @@ def test_a_foreign_file_beyond_all_measure_is_one_short_sentence(tmp_path: Path,
 
 
 @pytest.mark.parametrize("origin", ["~nobody-here/x", "/tmp/" + "x" * 5000])
-def test_a_name_that_no_directory_can_have_is_one_sentence(origin: str) -> None:
+def test_an_invalid_directory_name_is_one_sentence(origin: str) -> None:
     assert len(refusal(make_config(**LLAMA), origin)) < 1000
 
 
 # ── older files ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_names_without_their_prefix_and_stored_tables_are_understood(tmp_path: Path) -> None:
+def test_names_without_their_prefix_and_stored_tables_are_accepted(tmp_path: Path) -> None:
     config = make_config(**GPT2)
     model = make_model(config)
     path = export(model, tmp_path / "out")[0]
@@ -72,7 +72,7 @@ def test_names_without_their_prefix_and_stored_tables_are_understood(tmp_path: P
     assert_same(logits_of(load(config, tmp_path / "out"), config), logits_of(model, config))
 
 
-def test_a_head_stored_beside_tied_embeddings_is_no_surprise_unless_it_differs(tmp_path: Path) -> None:
+def test_a_head_stored_with_tied_embeddings_is_accepted_unless_it_differs(tmp_path: Path) -> None:
     config = make_config(**MODELS["qwen3-tied"])
     model = make_model(config)
     path = export(model, tmp_path / "out")[0]
@@ -84,7 +84,7 @@ def test_a_head_stored_beside_tied_embeddings_is_no_surprise_unless_it_differs(t
 
 
 @pytest.mark.parametrize("style", ["rope_scaling", "rope_parameters"])
-def test_rotary_settings_are_read_in_both_styles(tmp_path: Path, style: str) -> None:
+def test_rotary_settings_are_read_in_both_formats(tmp_path: Path, style: str) -> None:
     config = make_config(**MODELS["llama-gqa-llama3"])
     export(make_model(config), tmp_path / "out")
     path = tmp_path / "out" / "config.json"
@@ -122,7 +122,9 @@ def test_learned_positions_may_be_fewer_but_not_more(tmp_path: Path) -> None:
         ({**GPT2, "head_dim": 16}, "model.head_dim = 16"),
     ],
 )
-def test_what_no_layout_holds_is_refused_by_name(tmp_path: Path, keys: dict[str, object], named: str) -> None:
+def test_an_architecture_without_a_layout_is_refused_by_name(
+    tmp_path: Path, keys: dict[str, object], named: str
+) -> None:
     model = make_model(make_config(**keys))
     with pytest.raises(ConfigError) as error:
         export(model, tmp_path / "out")
@@ -130,7 +132,7 @@ def test_what_no_layout_holds_is_refused_by_name(tmp_path: Path, keys: dict[str,
     assert not (tmp_path / "out").exists()
 
 
-def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+def test_a_directory_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("x")
     with pytest.raises(ConfigError, match="not an empty directory"):
         export(make_model(make_config(**LLAMA)), tmp_path)
@@ -156,7 +158,7 @@ def test_a_pickle_is_refused_and_not_opened(tmp_path: Path) -> None:
     assert not (tmp_path / "executed").exists()
 
 
-def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
+def test_tensors_of_the_wrong_shape_are_named(tmp_path: Path) -> None:
     config = make_config(**LLAMA)
     path = export(make_model(config), tmp_path / "out")[0]
     tensors = load_file(path)
@@ -176,13 +178,13 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
     assert "there is no model.safetensors" in refusal(config, tmp_path / "out")
 
 
-def test_weights_of_another_model_say_what_to_set(tmp_path: Path) -> None:
+def test_weights_of_another_model_name_the_keys_to_set(tmp_path: Path) -> None:
     export(make_model(make_config(**LLAMA)), tmp_path / "out")
     other = make_config(**LLAMA, n_layers=3, n_kv_heads=1, tied_embeddings=True)
     assert "set model.n_layers=2 model.n_kv_heads=4 model.tied_embeddings=false." in refusal(other, tmp_path / "out")
 
 
-def test_biases_that_are_not_zero_are_not_dropped(tmp_path: Path) -> None:
+def test_biases_that_are_not_zero_are_refused_not_dropped(tmp_path: Path) -> None:
     export(make_model(make_config(**GPT2)), tmp_path / "out")
     assert "set model.bias=true" in refusal(make_config(**{**GPT2, "bias": False}), tmp_path / "out")
 
@@ -207,7 +209,7 @@ def test_a_foreign_config_is_refused(tmp_path: Path, changed: dict[str, object],
     assert "cannot be read" in refusal(config, tmp_path / "out")
 
 
-def test_an_index_that_points_elsewhere_is_refused(tmp_path: Path) -> None:
+def test_an_index_that_points_outside_the_directory_is_refused(tmp_path: Path) -> None:
     config = make_config(**LLAMA)
     export(make_model(config), tmp_path / "other")
     export(make_model(config), tmp_path / "out", split=True)
@@ -217,7 +219,7 @@ def test_an_index_that_points_elsewhere_is_refused(tmp_path: Path) -> None:
         assert "does not hold" in refusal(config, tmp_path / "out")
 
 
-def test_a_setting_that_may_differ_is_stated(tmp_path: Path) -> None:
+def test_a_setting_that_may_differ_is_reported(tmp_path: Path) -> None:
     config = make_config(**LLAMA)
     export(make_model(config), tmp_path / "out")
     changed = config.model_copy(update={"rope_theta": 5e5, "init_from": str(tmp_path / "out")})
@@ -232,6 +234,6 @@ def test_a_setting_that_may_differ_is_stated(tmp_path: Path) -> None:
         ({**LLAMA, "rope_scaling": {**SCALING, "low_freq_factor": 4.0}}, "high_freq_factor \\(4\\) must be above"),
     ],
 )
-def test_rope_scaling_that_makes_no_sense_is_refused(keys: dict[str, object], sentence: str) -> None:
+def test_invalid_rope_scaling_is_refused(keys: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         make_config(**keys)

@@ -1,4 +1,4 @@
-"""Tiny models of every layout for tests of weights in and out."""
+"""Tiny models of every layout for tests of import and export."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def make_config(**keys: object) -> ModelConfig:
 
 @torch.no_grad()
 def make_model(config: ModelConfig) -> Transformer:
-    """A model whose every parameter matters: values far from their initial ones, norms and biases too."""
+    """A model whose parameters are all far from their initial values, including norms and biases."""
     torch.manual_seed(11)
     model = Transformer(config)
     initialise(model, 0)
@@ -48,26 +48,26 @@ def make_model(config: ModelConfig) -> Transformer:
 
 
 def export(model: Transformer, out: Path, *, split: bool = False, dtype: str = "float32") -> list[Path]:
-    """Export a model as the run of a byte tokenizer would."""
+    """Export a model as a run with a byte tokenizer does."""
     tree = {"model": model.config.model_dump(exclude_none=True), "train": {"max_steps": 1}}
     return weights.export_weights(model, validate(tree), ByteTokenizer(), out, dtype=dtype, split=split)
 
 
 def theirs(directory: Path) -> PreTrainedModel:
-    """The model as transformers reads it; anything missing or left over is an error."""
+    """The model as transformers reads it; missing and unexpected keys are errors."""
     model, info = AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True)
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
     return model.eval()
 
 
 def tokens(config: ModelConfig) -> torch.Tensor:
-    """Two whole sequences."""
+    """Two sequences of the full context length."""
     return torch.randint(0, VOCABULARY, (2, config.seq_len), generator=torch.Generator().manual_seed(3))
 
 
 @torch.no_grad()
 def logits_of(model: torch.nn.Module, config: ModelConfig) -> torch.Tensor:
-    """Logits of those sequences, ours or theirs."""
+    """Logits of those sequences, from our model or transformers'."""
     output = model(tokens(config))
     return output if isinstance(output, torch.Tensor) else output.logits
 
@@ -78,7 +78,7 @@ def assert_same(left: torch.Tensor, right: torch.Tensor) -> None:
 
 
 def load(config: ModelConfig, origin: Path | str) -> Transformer:
-    """Our model started from weights."""
+    """Our model with imported weights."""
     config = config.model_copy(update={"init_from": str(origin)})
     model = Transformer(config)
     initialise(model, 5)

@@ -96,7 +96,7 @@ def test_the_log_is_strict_json(record: AnyRecord) -> None:
 
 
 def decoded(line: bytes) -> AnyRecord | None:
-    """What the line holds; None for a broken one too."""
+    """The record of the line; None for a broken line and an unknown type."""
     try:
         return decode(line)
     except BrokenLineError as error:
@@ -105,12 +105,12 @@ def decoded(line: bytes) -> AnyRecord | None:
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_can_make_the_parser_raise_anything_else(line: bytes) -> None:
+def test_any_bytes_are_a_record_or_a_broken_line(line: bytes) -> None:
     decoded(line)
 
 
 @given(st.sampled_from(TYPES), st.dictionaries(TEXT, JSON), JSON)
-def test_no_json_can_make_the_parser_raise_anything_else(kind: str, keys: dict[str, Any], value: Any) -> None:
+def test_any_json_is_a_record_or_a_broken_line(kind: str, keys: dict[str, Any], value: Any) -> None:
     tree = {**keys, "type": kind, "step": value, "loss": value, "time": value, "config": value, "gpus": [value]}
     decoded(json.dumps(tree).encode())
     decoded(json.dumps(value).encode())
@@ -124,8 +124,8 @@ def test_no_json_can_make_the_parser_raise_anything_else(kind: str, keys: dict[s
         '{"type": "end", "time": 1, "status": "completed", "summary": ',
     ],
 )
-def test_a_table_nested_beyond_all_measure_makes_a_line_broken(place: str, levels: int) -> None:
-    """What has been read can be written again, whatever writes it."""
+def test_a_deeply_nested_table_makes_a_line_broken(place: str, levels: int) -> None:
+    """Whatever can be read can be written by every writer."""
 
     def nested(levels: int) -> bytes:
         return (place + '{"a": ' * levels + "1" + "}" * levels + "}").encode()
@@ -146,7 +146,7 @@ def test_a_torn_line_is_broken_and_not_another_record(record: Step, data: st.Dat
 
 
 @pytest.mark.parametrize(("word", "number"), [("nan", math.nan), ("inf", math.inf), ("-inf", -math.inf)])
-def test_numbers_that_json_lacks_are_spelled_as_words(word: str, number: float) -> None:
+def test_numbers_that_json_lacks_are_written_as_strings(word: str, number: float) -> None:
     line = encode(Step(time=1.0, step=3, loss=number))
     assert json.loads(line)["loss"] == word
     record = decode(line)
@@ -161,20 +161,20 @@ def test_numbers_that_json_lacks_are_spelled_as_words(word: str, number: float) 
         (b'"-Infinity"', -math.inf), (b'"2.5"', 2.5), (b'"3"', 3.0), (b"3.0", 3.0),
     ],
 )  # fmt: skip
-def test_numbers_as_other_programs_write_them_are_read(written: bytes, number: float) -> None:
+def test_numbers_in_the_spelling_of_other_programs_are_read(written: bytes, number: float) -> None:
     record = decode(b'{"type": "step", "time": 1, "step": 4, "loss": %s}' % written)
     assert isinstance(record, Step)
     assert same(record.loss, number)
 
 
 @pytest.mark.parametrize("written", [b"10.0", b'"10"', b'"10.0"', b"1e1"])
-def test_a_whole_number_is_one_however_it_is_written(written: bytes) -> None:
+def test_an_integer_is_read_in_any_notation(written: bytes) -> None:
     record = decode(b'{"type":"step","time":1.5,"step":%s,"loss":NaN}' % written)
     assert isinstance(record, Step)
     assert (record.step, type(record.step), record.time) == (10, int, 1.5)
 
 
-def test_texts_and_free_tables_stay_what_they_are() -> None:
+def test_strings_and_free_tables_are_unchanged() -> None:
     record = decode(b'{"type":"run","time":1,"run_id":"10","name":"nan","config":{"a":"3","b":1.0,"c":NaN}}')
     assert isinstance(record, Run)
     assert (record.run_id, record.name, record.config["a"], record.config["b"]) == ("10", "nan", "3", 1.0)
@@ -182,7 +182,7 @@ def test_texts_and_free_tables_stay_what_they_are() -> None:
     assert math.isnan(record.config["c"])
 
 
-def test_absent_null_and_nan_are_three_things() -> None:
+def test_absent_null_and_nan_are_distinct() -> None:
     absent, null, nan = (decode(encode(Step(step=1, grad_mean=value))) for value in (msgspec.UNSET, None, math.nan))
     assert isinstance(absent, Step)
     assert isinstance(null, Step)
@@ -230,7 +230,7 @@ def test_a_line_that_is_no_record_is_broken_with_a_reason(line: bytes) -> None:
         decode(line)
 
 
-def test_the_schema_knows_every_type_and_the_spelled_numbers() -> None:
+def test_the_schema_describes_every_type_and_numbers_as_strings() -> None:
     schema = json_schema()
     assert {kind.__name__ for kind in RECORD_TYPES} <= set(schema["$defs"])
     assert schema["$defs"]["Eval"]["properties"]["loss"]["anyOf"][1] == {"enum": ["nan", "inf", "-inf"]}

@@ -1,4 +1,4 @@
-"""Text from elsewhere cannot command a terminal, whatever it holds."""
+"""Text from outside cannot send control sequences to a terminal."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_cleaned_text_is_inert(text: str) -> None:
         ("Käse, 日本, 👩‍🔬, é", "Käse, 日本, 👩‍🔬, é"),
     ],
 )
-def test_what_is_left_of_a_text(text: str, shown: str) -> None:
+def test_cleaning_keeps_the_printable_text(text: str, shown: str) -> None:
     assert clean(text) == shown
 
 
@@ -86,18 +86,18 @@ def test_lines_and_tabs_of_a_block_stay_and_a_carriage_return_ends_a_line() -> N
     assert clean_lines("a\tb\r\nc\n10 %\r20 %") == "a\tb\nc\n10 %\n20 %"
 
 
-def test_only_colours_stay_in_coloured_text() -> None:
+def test_only_colours_are_kept_in_coloured_text() -> None:
     assert clean_coloured("\x1b[1;31mred\x1b[0m\x1b[2J\x1b]0;x\x07\x1b[?25l") == "\x1b[1;31mred\x1b[0m"
 
 
 @pytest.mark.parametrize("introducer", ["\x9d", "\x1b]", "\x1bP", "\x9b", "\x1b[", "\x1b"])
 def test_the_time_is_linear_in_the_length_of_the_text(introducer: str) -> None:
-    """Quadratic, a million of them would outlast the suite's timeout."""
+    """In quadratic time, a million of them would exceed the suite's timeout."""
     assert is_inert(clean(introducer * 1_000_000))
 
 
 @given(HOSTILE)
-def test_json_is_plain_ascii_and_the_same_when_parsed(text: str) -> None:
+def test_json_is_plain_ascii_and_parses_to_the_same_value(text: str) -> None:
     written = ascii_json(json.dumps({text: [text]}, ensure_ascii=False))
     assert written.isascii()
     assert written.isprintable()
@@ -135,7 +135,7 @@ def test_a_stream_writes_any_text_in_any_encoding(text: str, encoding: str, colo
     assert is_inert(written_by(text, encoding, coloured), "\n\t" + "\x1b" * coloured)
 
 
-def test_what_an_encoding_lacks_is_replaced_by_its_likeness() -> None:
+def test_characters_that_an_encoding_lacks_are_replaced_by_similar_ones() -> None:
     assert written_by("step 1 · loss… ╭─╮ ● µs é 日", "ascii") == "step 1 . loss... +-+ o us e ?"
     assert written_by("step 1 · loss… é", "latin-1") == "step 1 · loss... é"
     assert written_by("· … é 日", "utf-8") == "· … é 日"
@@ -152,7 +152,7 @@ def test_what_an_encoding_lacks_is_replaced_by_its_likeness() -> None:
         ({}, "utf-8"),
     ],
 )
-def test_the_locale_says_what_the_terminal_can_show(
+def test_the_locale_determines_the_encoding_of_the_terminal(
     variables: dict[str, str], encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LC_ALL", "LC_CTYPE", "LANG", "PYTHONIOENCODING", "PYTHONUTF8"):

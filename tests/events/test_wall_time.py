@@ -1,4 +1,4 @@
-"""How long a run took: the time of its attempts, whatever lies between them."""
+"""The wall time of a run: the sum of its attempts, without the time between them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_time_between_attempts_does_not_count(records: list[AnyRecord], seco
     assert log.seconds() == seconds
 
 
-def test_a_log_without_a_run_record_took_as_long_as_its_records_say() -> None:
+def test_a_log_without_a_run_record_has_the_time_between_its_records() -> None:
     log = WallTime()
     for record in (step(3), step(9), end(10)):
         log.absorb(record)

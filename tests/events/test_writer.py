@@ -28,7 +28,7 @@ def test_an_existing_log_is_continued(tmp_path: Path) -> None:
     assert steps(path) == [1, 2]
 
 
-def test_a_line_torn_by_a_crash_costs_no_record_after_it(tmp_path: Path) -> None:
+def test_a_line_torn_by_a_crash_does_not_damage_the_next_record(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     with EventWriter(path) as log:
         log.write(Step(step=1))
@@ -71,7 +71,7 @@ def test_lines_of_several_threads_do_not_mix(tmp_path: Path) -> None:
     assert sorted(steps(log.path)) == sorted(1000 * n + number for n in range(4) for number in range(200))
 
 
-def test_closing_twice_does_no_harm_and_writing_after_it_is_an_error(tmp_path: Path) -> None:
+def test_closing_twice_is_allowed_and_writing_afterwards_is_an_error(tmp_path: Path) -> None:
     log = EventWriter(tmp_path / "metrics.jsonl")
     log.close()
     log.close()
@@ -79,8 +79,8 @@ def test_closing_twice_does_no_harm_and_writing_after_it_is_an_error(tmp_path: P
         log.write(Step(step=1))
 
 
-def test_a_line_that_a_full_disk_cut_is_ended_before_the_next_one(tmp_path: Path) -> None:
-    """A limit on the size of files stands for the full disk."""
+def test_a_line_cut_by_a_full_disk_is_terminated_before_the_next_one(tmp_path: Path) -> None:
+    """A limit on the size of files simulates the full disk."""
     path = tmp_path / "metrics.jsonl"
     whole = encode(Step(step=1, time=1.0))
     with EventWriter(path) as log:

@@ -103,7 +103,7 @@ def request_of(count: int, **options: object) -> PlotRequest:
         (1, {"zoom": Range(100.0, 250.0)}),
     ],
 )
-def test_the_limits_are_those_of_the_terminals_chart(panel: str, count: int, options: dict[str, object]) -> None:
+def test_the_limits_equal_those_of_the_terminal_chart(panel: str, count: int, options: dict[str, object]) -> None:
     request = request_of(count, **options)
     plot, look = panel_of(panel).build(request), ChartOptions(zoom=request.zoom)
     assert isinstance(plot, Plot)
@@ -111,7 +111,7 @@ def test_the_limits_are_those_of_the_terminals_chart(panel: str, count: int, opt
     bounds = shown.y.values(plot.log)
     axes = drawn(plot, look)
     assert axes.get_ylim() == pytest.approx((bounds.low, bounds.high))
-    # Both say the same of what they leave out.
+    # Both state the same number of outliers.
     chart = "\n".join(map(plain, draw_in_terminal(plot, 120, 20, options=look).lines))
     figure = "\n".join(text.get_text() for text in axes.texts)
     for side, points in (("above", shown.above), ("below", shown.below)):
@@ -123,7 +123,7 @@ def test_zoom_and_logarithms() -> None:
     axes = drawn(replace(LOSS, log=True), ChartOptions(zoom=Range(20.0, 60.0), log_x=True))
     assert axes.get_xlim() == pytest.approx((20.0, 60.0))
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-    # What is in sight, and the point after it, to which the line continues.
+    # The visible points, and the next one, to which the line continues.
     assert len(axes.get_lines()[0].get_xdata()) == 42
 
 
@@ -133,7 +133,7 @@ def test_outliers_are_left_out_and_counted() -> None:
     assert [text.get_text() for text in axes.texts] == ["1 point above the range"]
 
 
-def test_what_is_not_finite_is_marked_once() -> None:
+def test_values_that_are_not_finite_are_marked_once() -> None:
     bad = np.where(STEPS > 90, np.inf, 1.0)
     plot = replace(LOSS, curves=tuple(replace(curve, y=bad) for curve in LOSS.curves))
     assert "nan or inf (10)" in legend_of(drawn(plot))
@@ -163,7 +163,7 @@ def test_a_short_curve_keeps_its_points_and_a_gap_stays_a_gap(y: np.ndarray) -> 
         assert between.any() == (right - left > 1)
 
 
-def test_a_long_curve_becomes_short_and_keeps_its_extremes() -> None:
+def test_a_long_curve_is_decimated_and_keeps_its_extremes() -> None:
     y = np.random.default_rng(0).standard_normal(500_000)
     y[100_000:200_000] = np.nan
     x, drawn_y = drawn(one_curve(y)).get_lines()[0].get_data()
@@ -175,7 +175,7 @@ def test_a_long_curve_becomes_short_and_keeps_its_extremes() -> None:
         assert (np.nanmin(part), np.nanmax(part)) == (inside.min(), inside.max())
 
 
-def test_a_mean_has_a_band_which_the_range_holds() -> None:
+def test_a_mean_has_a_band_that_lies_within_the_limits() -> None:
     mean = Curve(STEPS, 10 / STEPS, "run1", "lr=0.1 (2 runs)", "●", std=1 / STEPS, smoothing=0.9)
     plot = replace(LOSS, title="loss, mean ± std", curves=(mean,), points=(), markers=())
     axes = drawn(plot)
@@ -187,7 +187,7 @@ def test_a_mean_has_a_band_which_the_range_holds() -> None:
     assert [text.get_text() for text in axes.texts] == ["smoothed: EMA 0.9"]
 
 
-def test_runs_differ_in_grey_and_stand_in_the_legend_in_their_order() -> None:
+def test_runs_differ_in_grey_and_are_ordered_in_the_legend() -> None:
     # The run in focus, here the first one, is drawn last and lies on top.
     curves = tuple(Curve(STEPS, STEPS * run, f"run{run}", f"run {run}", "●", order=run) for run in (1, 2, 0))
     axes = drawn(Plot("loss", curves=curves))
@@ -197,13 +197,13 @@ def test_runs_differ_in_grey_and_stand_in_the_legend_in_their_order() -> None:
     assert all(plain_one.get_zorder() > line.get_zorder() for line in dashed)
 
 
-def test_the_seventh_run_looks_unlike_the_first() -> None:
+def test_the_seventh_run_differs_from_the_first() -> None:
     curves = tuple(Curve(STEPS, STEPS, f"run{run % 6}", f"{run}", "●", order=run) for run in (0, 6))
     first, seventh = drawn(Plot("loss", curves=curves)).lines[:2]
     assert first.get_color() != seventh.get_color()
 
 
-def test_a_heat_map() -> None:
+def test_a_heat_map_is_drawn() -> None:
     values = STEPS[:, None] * np.array([1.0, 2.0, 3.0])
     heat = HeatMap("blocks", STEPS, values, ("block 0", "block 1", "block 2"))
     axes = drawn(heat, ChartOptions(zoom=Range(1.0, 50.0)))
@@ -213,7 +213,7 @@ def test_a_heat_map() -> None:
     assert [text.get_text() for text in empty.texts] == ["n/a: no blocks"]
 
 
-def test_the_second_axis_is_left_out_where_its_values_would_be_of_no_use() -> None:
+def test_the_second_axis_is_left_out_where_its_values_are_useless() -> None:
     for loss, title in ((3.0, ["perplexity"]), (600.0, [])):
         history = RunHistory()
         history.absorb(Step(step=step, loss=loss) for step in range(1, 40))
@@ -252,12 +252,12 @@ def test_the_legend_can_be_left_to_the_figure() -> None:
     assert axes.get_legend() is None
 
 
-def test_in_a_zoom_nothing_out_of_sight_is_named() -> None:
+def test_a_zoom_names_only_visible_curves() -> None:
     later = Curve(STEPS + 100, STEPS, "level", "ends at 2", forecast=True)
     plot = replace(LOSS, curves=(*LOSS.curves, later), levels=(), markers=())
     assert legend_of(drawn(plot, ChartOptions(zoom=Range(60.0, 90.0)))) == ["raw", "smooth 0.9"]
 
 
-def test_a_rounded_end_of_the_range_hides_no_point() -> None:
+def test_a_rounded_limit_hides_no_point() -> None:
     axes = drawn(one_curve(np.full(50, np.float32(0.003), dtype=np.float32), from_zero=True))
     assert not axes.texts

@@ -64,7 +64,7 @@ def test_curves_have_one_length_and_final_values_are_the_summary(runs: list[tupl
     assert final["train_val_gap"] == pytest.approx(final["final_val_loss"] - final["final_train_loss"])
 
 
-def test_a_run_that_has_not_begun_is_in_it_without_numbers(tmp_path: Path) -> None:
+def test_a_run_without_steps_is_included_without_numbers(tmp_path: Path) -> None:
     run = json.loads(export_comparison([(RunDirectory(tmp_path / "new"), RunHistory())]))["runs"][0]
     assert (run["run_name"], run["hyperparameters"], run["training_metrics"], run["final_metrics"]) == (
         "new",
@@ -74,6 +74,6 @@ def test_a_run_that_has_not_begun_is_in_it_without_numbers(tmp_path: Path) -> No
     )
 
 
-def test_no_runs_are_no_comparison() -> None:
+def test_a_comparison_without_runs_is_an_error() -> None:
     with pytest.raises(ExportError, match="name at least one run"):
         export_comparison([])

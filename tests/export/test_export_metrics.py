@@ -105,7 +105,7 @@ def test_the_nested_numbers_agree_with_each_other_over_all_devices(history: RunH
         assert mfu["mfu_percent"] == pytest.approx(100 * mfu["achieved_tflops"] / mfu["hardware_peak_tflops"])
 
 
-def test_parquet_tells_null_from_nan_and_counts_are_integers(odd: RunHistory, tmp_path: Path) -> None:
+def test_parquet_distinguishes_null_from_nan_and_counts_are_integers(odd: RunHistory, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     out = export_metrics(odd, "parquet", tmp_path / "run.parquet")
     table = parquet.read_table(out)
@@ -116,7 +116,7 @@ def test_parquet_tells_null_from_nan_and_counts_are_integers(odd: RunHistory, tm
     assert math.isnan(second)
 
 
-def test_tensorboard_can_be_read_back(history: RunHistory, tmp_path: Path) -> None:
+def test_tensorboard_files_can_be_read(history: RunHistory, tmp_path: Path) -> None:
     loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     out = export_metrics(history, "tensorboard", tmp_path / "tb")
     events = loader.EventAccumulator(str(out))
@@ -133,7 +133,7 @@ def test_tensorboard_can_be_read_back(history: RunHistory, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("fmt", "module"), [("parquet", "pyarrow"), ("tensorboard", "tensorboard.compat.proto.event_pb2")]
 )
-def test_a_missing_package_is_told_with_how_to_get_it(
+def test_a_missing_package_is_an_error_that_states_how_to_install_it(
     history: RunHistory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fmt: str, module: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
@@ -141,7 +141,7 @@ def test_a_missing_package_is_told_with_how_to_get_it(
         export_metrics(history, fmt, tmp_path / "out")
 
 
-def test_what_cannot_be_exported_is_told(history: RunHistory, tmp_path: Path) -> None:
+def test_an_impossible_export_is_an_error(history: RunHistory, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="known: csv, jsonl, json, parquet, tensorboard"):
         export_metrics(history, "xls")
     with pytest.raises(ExportError, match="cannot go to standard output"):
@@ -156,11 +156,11 @@ def test_what_cannot_be_exported_is_told(history: RunHistory, tmp_path: Path) ->
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("fmt", ["csv", "jsonl", "json", "parquet", "tensorboard"])
-def test_any_numbers_are_written(fmt: str, seed: int, tmp_path: Path) -> None:
+def test_any_numbers_can_be_exported(fmt: str, seed: int, tmp_path: Path) -> None:
     assert export_metrics(extreme_history(seed), fmt, tmp_path / "out") == tmp_path / "out"
 
 
-def test_the_largest_count_is_written_as_it_is(tmp_path: Path) -> None:
+def test_the_largest_count_is_written_exactly(tmp_path: Path) -> None:
     history = RunHistory()
     history.absorb([Step(time=1.0, step=2**63 - 1, tokens=2**63 - 1, loss=1.0)])
     export_metrics(history, "csv", tmp_path / "out.csv")

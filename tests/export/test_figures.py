@@ -27,7 +27,7 @@ from tuitrain.export.selection import comparison_stem
 from tuitrain.export.style import figure_style, run_style
 from tuitrain.runs import RunDirectory, RunHistory, load_history
 
-# What the figures below are worked out from, whatever the presets become.
+# Fixed values for the expected figures, independent of changes to presets.
 BUDGET = (*PINNED, "train.token_budget=1M")
 
 
@@ -78,7 +78,7 @@ def test_the_six_panels_have_their_titles_and_units(analysis: Figure) -> None:
     assert {axes.get_xlabel() for axes in panels(analysis).values()} == {"step"}
 
 
-def test_the_head_is_the_runs_own_metadata(analysis: Figure) -> None:
+def test_the_header_shows_the_runs_metadata(analysis: Figure) -> None:
     head = "\n".join(text.get_text() for text in analysis.texts)
     for fact in (
         "llama2-tiny",
@@ -108,7 +108,7 @@ def test_the_rate_is_logarithmic_and_the_end_of_the_warmup_is_marked(analysis: F
     assert [list(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2] == [[20.0, 20.0]]
 
 
-def test_tokens_stand_against_the_budget_with_the_share(analysis: Figure) -> None:
+def test_tokens_are_shown_with_the_budget_and_the_share(analysis: Figure) -> None:
     axes = panels(analysis)["Tokens"]
     assert "614 k of 1.00 M (budget): 61.4 %" in words(axes)
     assert legend_of(axes) == ["budget 1.00 M"]
@@ -142,7 +142,7 @@ def overlaps(figure: Figure) -> list[str]:
 
 
 def hard_case() -> RunHistory:
-    """Everything at once: a resume, nan, a long device name, an unknown peak."""
+    """A resume, nan, a long device name and an unknown peak in one run."""
     config = load_config("llama2-tiny", PINNED)
     record = run_record(config, "hard", at=0.0, peak=None)
     assert record.hardware is not None
@@ -209,7 +209,7 @@ def test_unusual_and_missing_values_raise_nothing(value: float | None) -> None:
     assert len(panels(analysis_figure(history, "a"))) == 6
 
 
-def test_a_loss_that_was_never_a_number_is_said_to_be_nan() -> None:
+def test_a_loss_that_is_always_nan_has_a_note() -> None:
     history = RunHistory()
     history.absorb(Step(step=step, loss=math.nan) for step in range(1, 21))
     assert "n/a: every loss is nan" in words(panels(analysis_figure(history, "a"))["Loss"])
@@ -249,7 +249,7 @@ def test_every_axis_can_be_drawn(tmp_path: Path, axis: str, label: str) -> None:
     assert set(labels.values()) == {label}
 
 
-def test_very_many_steps_are_few_points_and_no_spike_is_lost() -> None:
+def test_many_steps_are_decimated_without_losing_a_spike() -> None:
     history = RunHistory()
     for start in range(0, 200_000, 100_000):
         history.absorb(
@@ -361,7 +361,7 @@ def test_a_dark_style_has_light_text(tmp_path: Path, style: str) -> None:
     assert lightness(corner[:3]) < 0.1
 
 
-def test_a_style_file_is_laid_over_ours_and_leaves_no_trace(tmp_path: Path) -> None:
+def test_a_style_file_extends_our_style_and_is_not_kept_afterwards(tmp_path: Path) -> None:
     style = tmp_path / "mine.mplstyle"
     style.write_text("font.family: serif\naxes.grid: False\n", encoding="utf-8")
     before = dict(matplotlib.rcParams)
@@ -412,7 +412,7 @@ def test_neither_pyplot_nor_a_window_system_is_touched() -> None:
 def test_any_numbers_make_a_figure(seed: int, tmp_path: Path) -> None:
     history = extreme_history(seed)
     for axis in ("step", "time"):
-        # A number of hundreds of digits would leave the curves no room, which is an error.
+        # A number of hundreds of digits would leave no space for the curves, which is an error.
         assert export_plots([(RunDirectory(tmp_path), history)], tmp_path, dpi=30, x=axis)
 
 
@@ -420,8 +420,8 @@ HOSTILE = "$\\frac{1}{0$ _$x_{$ \x1b[31m\x00\x07 日本 \ud83d"
 
 
 @pytest.mark.filterwarnings("error")
-def test_texts_of_a_log_are_drawn_as_they_are_and_without_a_warning(tmp_path: Path) -> None:
-    """What matplotlib would take for mathematics, control characters, and signs that the font lacks."""
+def test_texts_of_a_log_are_drawn_verbatim_and_without_a_warning(tmp_path: Path) -> None:
+    """Text that matplotlib would parse as mathematics, control characters, characters that the font lacks."""
     runs = [pair(tmp_path, f"{name} $x_{{$\n\x1b]0;t\x07", floor=2.0 + index) for index, name in enumerate("ab")]
     for _, history in runs:
         run = history.run

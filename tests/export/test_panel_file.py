@@ -41,7 +41,7 @@ def test_csv_has_a_column_for_each_curve_and_a_row_for_each_x(tmp_path: Path) ->
     assert body[25][2] == ""
 
 
-def test_csv_has_what_is_in_sight_and_keeps_what_is_no_number(tmp_path: Path) -> None:
+def test_csv_has_the_visible_points_and_keeps_values_that_are_not_numbers(tmp_path: Path) -> None:
     broken = replace(LOSS, curves=(Curve(STEPS, np.where(STEPS == 41, np.nan, STEPS), "run0"),))
     _, *body = rows(export_panel(broken, tmp_path / "loss.csv", ChartOptions(zoom=Range(40.0, 50.0)), ALONE))
     assert [row[0] for row in body] == [str(step) for step in range(40, 51)]
@@ -65,7 +65,7 @@ def test_several_curves_of_one_run_have_their_names_and_metrics(tmp_path: Path) 
     assert head == ["training_time_s", "step_time_ms tiny step", "data_time_ms tiny data"]
 
 
-def test_projections_and_what_was_done_again_are_no_numbers(tmp_path: Path) -> None:
+def test_projections_and_superseded_steps_are_left_out(tmp_path: Path) -> None:
     more = (
         Curve(STEPS + 100, STEPS, "level", "ends at 2", forecast=True),
         Curve(STEPS + 100, STEPS, "run0.faint", "plan", forecast=True),
@@ -98,7 +98,7 @@ def test_svg_and_png_are_written_with_their_directory_and_the_ids(tmp_path: Path
     assert imread(png).shape[:2] == (880, 1520)
 
 
-def test_nothing_in_sight_is_an_error_and_nothing_is_written(tmp_path: Path) -> None:
+def test_an_empty_range_is_an_error_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="loss has nothing to export"):
         export_panel(LOSS, tmp_path / "exports" / "loss.svg", ChartOptions(zoom=Range(500.0, 600.0)), ALONE)
     with pytest.raises(ExportError, match="svg, png, csv"):

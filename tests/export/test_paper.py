@@ -1,4 +1,4 @@
-"""Figures for a paper: single panels of any size, without a title, distinguishable in grey, with a style file."""
+"""Figures for papers: single panels of any size, without a title, distinguishable in grey, with a style file."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def pdf_inches(path: Path) -> tuple[float, float]:
     return float(box[1]) / 72, float(box[2]) / 72
 
 
-def test_one_panel_is_a_file_of_its_own_in_the_size_that_was_asked_for(two: list[Pair], tmp_path: Path) -> None:
+def test_one_panel_is_a_separate_file_of_the_requested_size(two: list[Pair], tmp_path: Path) -> None:
     paths = export_plots(two, tmp_path, ("pdf",), panels=("loss", "val_loss"), size=(3.3, 2.5), title=False)
     assert [path.name for path in paths] == [
         "run0-20260101-120000-abcd-loss.pdf", "run1-20260101-120001-abcd-loss.pdf", "run0-vs-run1-loss.pdf",
@@ -75,7 +75,7 @@ def test_without_a_title_the_labels_and_the_legend_remain(two: list[Pair]) -> No
         assert {"run0", "run1"} <= set(words(whole)), "the legend stays"
 
 
-def test_runs_differ_in_grey_and_a_note_has_the_smoothing(two: list[Pair]) -> None:
+def test_runs_differ_in_grey_and_a_note_states_the_smoothing(two: list[Pair]) -> None:
     with figure_style():
         figure = comparison_figure(named(two))
     for axes in figure.axes[:3]:
@@ -96,7 +96,7 @@ def test_a_tie_has_no_bold_winner(two: list[Pair]) -> None:
     assert bold, "the lower loss is bold"
 
 
-def test_the_style_file_decides_size_and_type(two: list[Pair], tmp_path: Path) -> None:
+def test_the_style_file_sets_size_and_font(two: list[Pair], tmp_path: Path) -> None:
     style = tmp_path / "paper.mplstyle"
     style.write_text("figure.figsize: 5, 4\nfont.size: 18\n", encoding="utf-8")
     (path,) = export_plots(two[:1], tmp_path, style=style, dpi=100, panels=("loss",))
@@ -111,9 +111,7 @@ def test_the_style_file_decides_size_and_type(two: list[Pair], tmp_path: Path) -
     assert imread(path).shape[:2] == (200, 300), "an explicit size comes before that of the style"
 
 
-def test_in_a_small_figure_the_legend_goes_into_the_panel_and_not_over_its_title(
-    two: list[Pair], tmp_path: Path
-) -> None:
+def test_in_a_small_figure_the_legend_is_inside_the_panel(two: list[Pair], tmp_path: Path) -> None:
     with figure_style():
         figure = analysis_figure(two[0][1], "x", size=(7.0, 4.0))
         save_figure(figure, tmp_path, "small", ("png",), 100)
@@ -124,7 +122,7 @@ def test_in_a_small_figure_the_legend_goes_into_the_panel_and_not_over_its_title
 
 
 @pytest.mark.parametrize("panel", ["loss", "mfu", "throughput"])
-def test_the_legend_of_a_small_panel_covers_no_words(two: list[Pair], tmp_path: Path, panel: str) -> None:
+def test_the_legend_of_a_small_panel_covers_no_text(two: list[Pair], tmp_path: Path, panel: str) -> None:
     with figure_style():
         for figure in (
             panel_figure(panel_plot(named(two), panel, "step"), (3.3, 2.5), title=False),
@@ -139,7 +137,7 @@ def test_the_legend_of_a_small_panel_covers_no_words(two: list[Pair], tmp_path: 
             assert set(before) <= set(words(figure)), "no note is lost"
 
 
-def test_a_size_without_room_for_the_curves_is_refused_in_one_sentence(
+def test_a_size_without_space_for_the_curves_is_refused_in_one_sentence(
     two: list[Pair], tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     with pytest.raises(ExportError, match="2x1 inches leave no room for the curves of run0-"):
@@ -148,7 +146,7 @@ def test_a_size_without_room_for_the_curves_is_refused_in_one_sentence(
     assert not recwarn.list
 
 
-def test_a_panel_that_is_not_there_is_named_with_those_that_are(two: list[Pair], tmp_path: Path) -> None:
+def test_an_unknown_panel_is_an_error_that_lists_the_panels(two: list[Pair], tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="'nonsense' is not a panel; known: loss, val_loss, "):
         export_plots(two, tmp_path, panels=("nonsense",))
     assert not list(tmp_path.iterdir())
@@ -166,7 +164,7 @@ def test_any_panel_of_the_dashboard_can_be_a_figure(two: list[Pair], tmp_path: P
 
 
 @pytest.mark.parametrize("size", ["3", "axb", "0x2", "3x1000"])
-def test_a_size_that_is_none_is_refused_in_one_sentence(two: list[Pair], size: str) -> None:
+def test_an_invalid_size_is_refused_in_one_sentence(two: list[Pair], size: str) -> None:
     done = CliRunner().invoke(app, ["plots", str(two[0][0].path), "--size", size])
     assert done.exit_code == 2
     assert "is not a size in inches" in done.output

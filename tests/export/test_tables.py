@@ -37,7 +37,7 @@ def test_the_table_has_values_deltas_differences_and_the_verdict(comparison: Com
     assert "\x1b" not in text
 
 
-def test_cells_of_a_great_difference_do_not_run_together(tmp_path: Path) -> None:
+def test_cells_of_a_large_difference_are_separated(tmp_path: Path) -> None:
     slow, fast = (load_history(write_run(tmp_path, f"r{rate}", tokens_per_sec=rate)) for rate in (1e3, 4e5))
     text = render_comparison(compare_runs([("slow", slow), ("fast", fast)]), "table", width=100)
     (line,) = [line for line in text.splitlines() if line.startswith("mean throughput")]
@@ -83,13 +83,13 @@ def test_json_is_the_whole_comparison(comparison: Comparison) -> None:
     assert document["verdict"] == comparison.verdict
 
 
-def test_a_point_of_comparison_is_said(tmp_path: Path) -> None:
+def test_the_position_of_a_comparison_is_stated(tmp_path: Path) -> None:
     history = load_history(write_run(tmp_path, steps=50))
     compared = compare_runs([("a", history), ("b", history)], at=("step", 20))
     assert render_comparison(compared, "table").startswith("at step 20")
     assert json.loads(render_comparison(compared, "json"))["at"] == {"step": 20}
 
 
-def test_an_unknown_format_is_told(comparison: Comparison) -> None:
+def test_an_unknown_format_is_an_error(comparison: Comparison) -> None:
     with pytest.raises(ExportError, match="known: table, json, markdown, csv"):
         render_comparison(comparison, "xls")

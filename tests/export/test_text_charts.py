@@ -20,7 +20,7 @@ def runs(tmp_path: Path) -> list[tuple[RunDirectory, RunHistory]]:
     return [(run, load_history(run)) for run in made]
 
 
-def test_each_run_has_its_panels_and_several_their_comparison(
+def test_each_run_has_a_file_of_panels_and_several_runs_a_comparison(
     runs: list[tuple[RunDirectory, RunHistory]], tmp_path: Path
 ) -> None:
     out = tmp_path / "texts"
@@ -40,14 +40,14 @@ def test_each_run_has_its_panels_and_several_their_comparison(
     assert "● llama2-tiny" in comparison
 
 
-def test_single_panels_have_files_of_their_own(runs: list[tuple[RunDirectory, RunHistory]], tmp_path: Path) -> None:
+def test_single_panels_have_separate_files(runs: list[tuple[RunDirectory, RunHistory]], tmp_path: Path) -> None:
     files = export_text_charts(runs, tmp_path / "texts", panels=("loss", "lr"))
     assert [path.name for path in files] == [
         "first-loss.txt", "first-lr.txt", "second-loss.txt", "second-lr.txt", "llama2-tiny-vs-gpt2-tiny-loss.txt",
     ]  # fmt: skip
 
 
-def test_nothing_is_written_of_what_cannot_be_drawn(
+def test_nothing_is_written_when_a_chart_cannot_be_drawn(
     runs: list[tuple[RunDirectory, RunHistory]], tmp_path: Path
 ) -> None:
     out = tmp_path / "texts"

@@ -1,4 +1,4 @@
-"""Data that cannot be trained on is refused before there is a run directory, and what may do passes."""
+"""Unusable data is refused before a run directory is created; usable data is accepted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXT = "some words of a text\n" * 4000
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
 
@@ -62,7 +62,7 @@ def write(name: str, content: bytes | str) -> None:
         (lambda: os.mkfifo("pipe.txt"), ["data.source=pipe.txt"], "is neither a file nor a directory", 2),
         (lambda: Path("loop").symlink_to("loop"), ["data.source=loop"], "Too many levels of symbolic links", 2),
         (lambda: None, ["data.source=" + "x" * 5000], "File name too long", 2),
-        (lambda: None, ["data.source=~nobody-here/x"], "there is no such home directory", 2),
+        (lambda: None, ["data.source=~nobody-working_directory/x"], "there is no such home directory", 2),
         (lambda: write("b/other", "x"), ["data.source=bin:b"], "train.bin does not exist", 3),
         (lambda: write("b/train.bin", "xyz"), ["data.source=bin:b"], "is not a file of uint16 ids", 2),
         (lambda: None, ["data.source=bin:b"], "no such directory", 3),
@@ -91,7 +91,7 @@ def write(name: str, content: bytes | str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_data_of_which_it_can_be_seen_early_is_refused_early(
+def test_unusable_data_is_refused_before_the_launch(
     make: Callable[[], object], overrides: list[str], words: str, code: int
 ) -> None:
     make()
@@ -102,7 +102,7 @@ def test_data_of_which_it_can_be_seen_early_is_refused_early(
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
-def test_what_cannot_be_read_is_one_sentence_with_its_name(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_an_unreadable_file_is_one_sentence_with_its_name(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     write("a.txt", TEXT)
 
     def refuse(path: Path) -> None:
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_is_one_sentence_with_its_name(monkeypatch: pytest.M
     assert os.strerror(number) in message
 
 
-def test_what_may_do_passes() -> None:
+def test_usable_data_is_accepted() -> None:
     write("a.txt", TEXT)
     write("a.txt.gz", gzip.compress(TEXT.encode()))
     write("rows.jsonl", '\ufeff{"text": "x", "id": ' + "9" * 5000 + "}\n" + '{"text": "some text"}\n' * 900)
@@ -137,7 +137,7 @@ def test_what_may_do_passes() -> None:
     val_fraction=st.sampled_from([0.01, 0.1, 0.3, 0.49]),
     max_tokens=st.sampled_from([None, 50, 300]),
 )
-def test_nothing_is_refused_that_the_engine_takes(
+def test_data_that_the_engine_accepts_is_not_refused(
     tmp_path: Path, sizes: list[int], rows: bool, seq_len: int, val_fraction: float, max_tokens: int | None
 ) -> None:
     directory = Path(tempfile.mkdtemp(dir=tmp_path))
@@ -172,8 +172,10 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path, name: str, conte
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize("name", ["hf:", "hf:a b", "~nobody-here/t.json", "x" * 5000, "./" + "x" * 5000 + ".json"])
-def test_a_name_that_no_tokenizer_can_have_is_one_sentence(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["hf:", "hf:a b", "~nobody-working_directory/t.json", "x" * 5000, "./" + "x" * 5000 + ".json"]
+)
+def test_an_invalid_tokenizer_name_is_one_sentence(name: str) -> None:
     with pytest.raises(LaunchError, match=r"^data\.tokenizer = ") as caught:
         check_tokenizer(name)
     assert len(str(caught.value)) < 700

@@ -1,4 +1,4 @@
-"""Starting, following and ending processes, with small programs in the engine's place."""
+"""Starting, following and ending processes; small programs take the engine's place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PATIENCE_S = 30.0
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until it holds, and fail when it never does."""
+    """Wait until the condition holds; fail after PATIENCE_S."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -47,7 +47,7 @@ def run(tmp_path: Path) -> RunDirectory:
 
 @pytest.fixture
 def start_program(run: RunDirectory) -> Iterator[Start]:
-    """Start Python source as the process of the run; whatever still lives at the end of the test is killed."""
+    """Start Python source as the process of the run; processes left at the end of the test are killed."""
     started: list[subprocess.Popen[bytes]] = []
 
     def begin(source: str) -> subprocess.Popen[bytes]:
@@ -60,7 +60,7 @@ def start_program(run: RunDirectory) -> Iterator[Start]:
         process.wait()
 
 
-def test_a_run_has_its_own_session_its_console_and_its_facts(run: RunDirectory, start_program: Start) -> None:
+def test_a_run_has_its_own_session_console_and_metadata(run: RunDirectory, start_program: Start) -> None:
     process = start_program("import os; print(os.getsid(0), os.environ['TUITRAIN_RUN_DIR'])")
     assert process.wait(PATIENCE_S) == 0
     session, directory = run.console.read_text(encoding="utf-8").split()
@@ -79,14 +79,14 @@ def test_a_new_run_holds_a_configuration_that_can_be_launched_again(tmp_path: Pa
     assert str(run.path) in train_command(run)
 
 
-def test_following_passes_the_console_on_and_ends_with_the_exit_code(run: RunDirectory, start_program: Start) -> None:
+def test_following_prints_the_console_and_ends_with_the_exit_code(run: RunDirectory, start_program: Start) -> None:
     heard: list[str] = []
     process = start_program("print('one', flush=True); print('zwölf'); raise SystemExit(2)")
     assert follow(run, process, heard.append, foreground=False) == 2
     assert "".join(heard) == "one\nzwölf\n"
 
 
-def test_in_the_foreground_signals_are_passed_on(run: RunDirectory, start_program: Start) -> None:
+def test_signals_are_forwarded_in_the_foreground(run: RunDirectory, start_program: Start) -> None:
     process = start_program(
         "import signal, time\n"
         "def stop(*_):\n    print('stopping', flush=True); raise SystemExit(130)\n"
@@ -96,7 +96,7 @@ def test_in_the_foreground_signals_are_passed_on(run: RunDirectory, start_progra
     )
     heard: list[str] = []
 
-    def hear(text: str) -> None:
+    def collect(text: str) -> None:
         heard.append(text)
         if "ready" in text:
             os.kill(os.getpid(), signal.SIGUSR1)
@@ -104,7 +104,7 @@ def test_in_the_foreground_signals_are_passed_on(run: RunDirectory, start_progra
             os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    assert follow(run, process, hear, foreground=True) == 130
+    assert follow(run, process, collect, foreground=True) == 130
     assert "stopping" in "".join(heard)
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -114,7 +114,7 @@ def test_a_process_killed_by_a_signal_counts_as_a_failure(run: RunDirectory, sta
     assert follow(run, process, lambda text: None, foreground=False) == 1
 
 
-def test_now_kills_even_what_ignores_the_first_signal(run: RunDirectory, start_program: Start) -> None:
+def test_now_kills_a_process_that_ignores_the_first_signal(run: RunDirectory, start_program: Start) -> None:
     process = start_program(
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\n"
         "while True: time.sleep(1)"
@@ -126,20 +126,20 @@ def test_now_kills_even_what_ignores_the_first_signal(run: RunDirectory, start_p
     assert "SIGKILL" in said[-1]
 
 
-def test_a_dead_process_is_said_to_be_dead(run: RunDirectory, start_program: Start) -> None:
+def test_stopping_a_dead_process_reports_that_it_is_dead(run: RunDirectory, start_program: Start) -> None:
     start_program("pass").wait(PATIENCE_S)
     with pytest.raises(LaunchError, match="is gone without an end record"):
         stop_run(run)
 
 
-def test_a_stop_that_takes_too_long_says_what_helps(run: RunDirectory, start_program: Start) -> None:
+def test_a_stop_that_times_out_suggests_what_to_do(run: RunDirectory, start_program: Start) -> None:
     start_program("import time\nwhile True: time.sleep(1)")
     with pytest.raises(LaunchError, match="--now kills it"):
         stop_run(run, timeout_s=0.1, report=lambda text: None)
     assert (run.control / "stop").exists()
 
 
-def test_a_run_elsewhere_can_be_asked_but_not_killed(tmp_path: Path) -> None:
+def test_a_run_on_another_machine_can_be_requested_to_stop_but_not_killed(tmp_path: Path) -> None:
     run = write_run(tmp_path, "far", status=None)
     with pytest.raises(LaunchError, match="leave out --now"):
         kill_run(run)
@@ -151,7 +151,7 @@ def wrapped(run: RunDirectory, source: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize(("code", "status"), [(0, Status.COMPLETED), (3, Status.FAILED)])
-def test_any_program_is_a_run_and_its_end_is_logged(run: RunDirectory, code: int, status: Status) -> None:
+def test_any_program_can_be_a_run_and_its_end_is_logged(run: RunDirectory, code: int, status: Status) -> None:
     source = (
         "import os; from tuitrain.events import EventWriter, Step\n"
         "with EventWriter(os.environ['TUITRAIN_RUN_DIR'] + '/metrics.jsonl') as log:\n"
@@ -165,7 +165,7 @@ def test_any_program_is_a_run_and_its_end_is_logged(run: RunDirectory, code: int
     assert seen.end.step == 4
 
 
-def test_a_program_that_logs_its_own_end_keeps_it(run: RunDirectory) -> None:
+def test_the_end_record_of_a_program_is_kept(run: RunDirectory) -> None:
     source = (
         "import os; from tuitrain.events import EventWriter, End\n"
         "with EventWriter(os.environ['TUITRAIN_RUN_DIR'] + '/metrics.jsonl') as log: log.write(End(status='stopped'))"
@@ -175,14 +175,14 @@ def test_a_program_that_logs_its_own_end_keeps_it(run: RunDirectory) -> None:
     assert run.metrics.read_bytes().count(b"\n") == 1
 
 
-def test_a_request_to_stop_reaches_any_program_as_sigterm(run: RunDirectory) -> None:
+def test_a_stop_request_is_sent_to_any_program_as_sigterm(run: RunDirectory) -> None:
     process = wrapped(run, "import time; print('up', flush=True)\nwhile True: time.sleep(1)")
     wait_for(lambda: run.console.exists() and b"up" in run.console.read_bytes())
     assert stop_run(run, timeout_s=PATIENCE_S, report=lambda text: None) is Status.STOPPED
     process.wait(PATIENCE_S)
 
 
-def test_a_program_whose_run_directory_is_renamed_is_still_asked_to_stop(run: RunDirectory) -> None:
+def test_a_program_whose_run_directory_is_renamed_still_receives_a_stop(run: RunDirectory) -> None:
     process = wrapped(run, "import time; print('up', flush=True)\nwhile True: time.sleep(1)")
     wait_for(lambda: run.console.exists() and b"up" in run.console.read_bytes())
     moved = RunDirectory(run.path.rename(run.path.with_name("moved")))
@@ -212,14 +212,14 @@ def test_a_hangup_ends_any_program_unless_it_was_started_to_ignore_it(
     assert read_snapshot(run).status is Status.STOPPED
 
 
-def test_a_checkpoint_that_is_asked_for_by_signal_does_not_end_a_program(run: RunDirectory) -> None:
+def test_a_checkpoint_request_by_signal_does_not_end_a_program(run: RunDirectory) -> None:
     source = (
         "import signal; signal.signal(signal.SIGUSR1, lambda *_: print('saving', flush=True))\n"
         "print('up', flush=True)\nsignal.pause()"
     )
     process = wrapped(run, source)
     wait_for(lambda: run.console.exists() and b"up" in run.console.read_bytes())
-    # Its launcher listens as soon as it has started the program, or a moment later.
+    # Its launcher installs its handlers once the program has started, or shortly after.
     wait_for(lambda: catches(process.pid, signal.SIGUSR1))
     os.kill(process.pid, signal.SIGUSR1)
     assert process.wait(PATIENCE_S) == 0
@@ -228,7 +228,7 @@ def test_a_checkpoint_that_is_asked_for_by_signal_does_not_end_a_program(run: Ru
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal, as Linux tells."""
+    """Whether a process has a handler for a signal, read from /proc."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     mask = next(line for line in lines if line.startswith("SigCgt:")).split()[1]
     return bool(int(mask, 16) >> (number - 1) & 1)
@@ -258,7 +258,7 @@ def test_a_resumed_run_is_live_before_its_first_record_whatever_the_clock_of_the
     assert read_snapshot(run).status is Status.COMPLETED
 
 
-def test_the_console_follower_waits_for_the_file_and_keeps_split_characters(tmp_path: Path) -> None:
+def test_the_console_follower_waits_for_the_file_and_joins_split_characters(tmp_path: Path) -> None:
     path = tmp_path / "console.log"
     follower = ConsoleFollower(path)
     assert follower.poll() == ""
@@ -270,15 +270,15 @@ def test_the_console_follower_waits_for_the_file_and_keeps_split_characters(tmp_
     assert follower.poll() == "x"
 
 
-def test_nothing_of_a_detached_run_is_left_behind(run: RunDirectory, start_program: Start) -> None:
+def test_a_killed_detached_run_leaves_no_process(run: RunDirectory, start_program: Start) -> None:
     process = start_program("import time\nwhile True: time.sleep(1)")
     kill_run(run, grace_s=PATIENCE_S, report=lambda text: None)
     process.wait(PATIENCE_S)
     assert not psutil.pid_exists(process.pid)
 
 
-def test_no_refusal_of_the_file_system_is_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each operation of a start refused in turn: the command names a path, and leaves neither process nor directory."""
+def test_no_file_system_error_is_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse each operation of a start in turn: the error names a path, and no process or directory is left."""
     sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
     monkeypatch.setattr(detached, "train_command", lambda run, **_: sleeping)
     monkeypatch.setattr(preflight, "require_engine", lambda: None)
@@ -289,21 +289,21 @@ def test_no_refusal_of_the_file_system_is_a_traceback(tmp_path: Path, monkeypatc
         process.kill()
         process.wait()
 
-    monkeypatch.setattr(operations, "seen", [])
+    monkeypatch.setattr(operations, "observed", [])
     monkeypatch.setattr(operations, "below", str(tmp_path))
     start_one()
-    seen = list(dict.fromkeys(operations.seen))
-    assert len(seen) >= 6
-    for operation, code in zip(seen, itertools.cycle(ERRORS), strict=False):
+    observed = list(dict.fromkeys(operations.observed))
+    assert len(observed) >= 6
+    for operation, code in zip(observed, itertools.cycle(ERRORS), strict=False):
         shutil.rmtree(runs_dir, ignore_errors=True)
         operations.refused, operations.hits = (operation, code), 0
         try:
             start_one()
         except Exception as error:
             operations.refused = None
-            told = explain(error)
-            assert told is not None, (operation, error)
-            assert str(tmp_path) in told.message
+            problem = explain(error)
+            assert problem is not None, (operation, error)
+            assert str(tmp_path) in problem.message
             assert not runs_dir.exists() or not list(runs_dir.iterdir())
         assert operations.hits, operation
         operations.refused = None

@@ -1,4 +1,4 @@
-"""What fits where, and what a smoke test changes."""
+"""Plans: what fits on which device, and the changes of a smoke test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CPU = Device("cpu", "CPU", 25.3)
 H100 = Device("gpu", "NVIDIA H100 80GB HBM3", 85.0)
 
 
-def test_the_fit_is_the_estimate_against_the_device() -> None:
+def test_the_fit_compares_the_estimate_with_the_device() -> None:
     config = load_config("qwen3-1.8b", ["train.micro_batch_size=2"])
     enough = estimate_memory(config, dtype="bfloat16").total / 1e9 / 0.9
     assert make_plan(config, Device("gpu", "x", enough + 0.1)).fits
@@ -30,7 +30,7 @@ def test_the_fit_is_the_estimate_against_the_device() -> None:
 
 @pytest.mark.parametrize("kind", ["gpu", "cpu"])
 @pytest.mark.parametrize("share", [0.85, 0.95, 1.05])
-def test_the_fit_the_strategy_and_the_suggestions_have_one_limit(kind: str, share: float) -> None:
+def test_fit_strategy_and_suggestions_use_the_same_limit(kind: str, share: float) -> None:
     overrides = ["parallel.activation_checkpointing=none", "train.micro_batch_size=5", "parallel.strategy=fsdp"]
     dtype = Device(kind, "x", 1.0).dtype("auto")
     fsdp = estimate_memory(
@@ -48,7 +48,7 @@ def test_the_fit_the_strategy_and_the_suggestions_have_one_limit(kind: str, shar
     assert all(change.bytes / 1e9 <= auto.usable_gb for change in changes)
 
 
-def test_a_plan_has_the_micro_batch_that_the_engine_will_choose_and_says_why() -> None:
+def test_a_plan_states_the_micro_batch_of_the_engine_with_the_reason() -> None:
     config = load_config("gpt2-124m")
     assert config.train.micro_batch_size == "auto"
     for device, gpus in ((H100, 1), (H100, 8), (CPU, 2), (CPU, 1)):
@@ -65,53 +65,53 @@ def test_a_plan_has_the_micro_batch_that_the_engine_will_choose_and_says_why() -
     assert "micro-batch" not in dict(plan_rows(named))
 
 
-def test_a_micro_batch_is_not_known_before_the_vocabulary_is() -> None:
+def test_the_micro_batch_is_unknown_until_the_vocabulary_is_known() -> None:
     unknown = load_config("gpt2-124m", ["model.vocab_size=none", "data.tokenizer=char"])
     plan = make_plan(unknown, H100)
     assert "n/a: chosen by memory once the vocabulary is known" in dict(plan_rows(plan))["micro-batch"]
     assert plan_json(plan)["micro_batch_size"] is plan_json(plan)["accumulation"] is None
 
 
-def test_a_batch_that_the_processes_do_not_divide_is_refused_whatever_the_micro_batch() -> None:
+def test_a_batch_that_the_processes_do_not_divide_is_refused_for_any_micro_batch() -> None:
     with pytest.raises(ConfigError, match="must be a multiple of"):
         make_plan(load_config("gpt2-124m"), H100, gpus=3)
 
 
-def test_what_does_not_fit_with_one_sequence_either_is_refused_as_ever() -> None:
+def test_a_model_that_does_not_fit_with_one_sequence_is_refused() -> None:
     plan = make_plan(load_config("llama3-8b"), H100)
     assert (plan.fits, plan.config.train.micro_batch) == (False, 1)
     with pytest.raises(LaunchError, match=r"micro-batch 1, bfloat16"):
         check_memory(load_config("llama3-8b", ["train.device=cuda"]), Machine((H100,), CPU, 2))
 
 
-def test_a_form_shows_auto_and_plans_with_the_number() -> None:
+def test_a_form_shows_auto_and_plans_with_the_resolved_number() -> None:
     seen = preview(LaunchRequest("gpt2-124m", {"gpu": "H100"}))
     assert seen.values["train.micro_batch_size"] == "auto"
     assert seen.plan is not None and seen.plan.config.train.micro_batch > 16
     assert "train.micro_batch_size" in preview(LaunchRequest("gpt2-124m", {"train.micro_batch_size": "autoo"})).errors
 
 
-def test_a_gpu_trains_in_bfloat16_and_a_cpu_in_float32_unless_told() -> None:
+def test_the_default_is_bfloat16_on_a_gpu_and_float32_on_a_cpu() -> None:
     config = load_config("gpt2-124m")
     assert make_plan(config, H100).dtype == "bfloat16"
     assert make_plan(config, CPU).dtype == "float32"
     assert make_plan(load_config("gpt2-124m", ["train.dtype=float32"]), H100).dtype == "float32"
 
 
-def test_an_unknown_peak_gives_no_time_and_a_stated_one_does() -> None:
+def test_a_time_estimate_needs_a_peak() -> None:
     assert make_plan(load_config("gpt2-124m"), CPU).budget is None
     stated = make_plan(load_config("gpt2-124m", ["hardware.peak_tflops=2"]), CPU)
     assert stated.budget is not None
     assert stated.budget.tokens == stated.tokens
 
 
-def test_the_cpu_is_used_when_asked_for() -> None:
+def test_the_cpu_is_used_when_configured() -> None:
     machine = Machine((H100,), CPU, 2)
     assert training_device(load_config("gpt2-tiny", ["train.device=cpu"]), machine) is CPU
     assert training_device(load_config("gpt2-tiny", ["train.device=cuda"]), machine) is H100
 
 
-def test_too_large_for_a_gpu_names_the_gpu() -> None:
+def test_a_model_too_large_for_a_gpu_names_the_gpu() -> None:
     small = Machine((Device("gpu", "NVIDIA GeForce RTX 3090", 25.8),), CPU, 2)
     with pytest.raises(LaunchError, match="one NVIDIA GeForce RTX 3090") as error:
         check_memory(load_config("qwen3", ["train.device=cuda"]), small)
@@ -121,7 +121,7 @@ def test_too_large_for_a_gpu_names_the_gpu() -> None:
     assert fits("qwen3-tiny", small)
 
 
-def test_gpus_are_known_by_their_names() -> None:
+def test_gpus_are_identified_by_name() -> None:
     found = gpu_by_name("RTX 4090")
     assert found is not None
     assert found.memory_gb == pytest.approx(25.8)
@@ -150,7 +150,7 @@ def test_a_smoke_test_keeps_the_model_and_shortens_the_run() -> None:
     assert (smoke.eval.interval, smoke.sampling.interval, smoke.checkpoint.interval) == (5, 5, 5)
 
 
-def test_a_missing_engine_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_engine_states_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(LaunchError, match=r"pip install 'tuitrain\[engine\]'"):
         require_engine()

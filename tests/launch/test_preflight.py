@@ -1,4 +1,4 @@
-"""What is refused before any process starts."""
+"""Configurations that are refused before any process starts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def without_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def refusal(*overrides: str) -> tuple[str, int]:
-    """The message, and the exit code that a command ends with."""
+    """The error message and the exit code of the command."""
     with pytest.raises((LaunchError, ConfigError)) as caught:
         preflight.check(load_config("gpt2-tiny", overrides))
     explained = explain(caught.value)
@@ -54,7 +54,9 @@ def refusal(*overrides: str) -> tuple[str, int]:
         ),
     ],
 )
-def test_what_the_engine_would_refuse_is_refused_before_it_starts(override: str, code: int, words: str) -> None:
+def test_configurations_that_the_engine_refuses_are_refused_before_it_starts(
+    override: str, code: int, words: str
+) -> None:
     message, exit_code = refusal(override)
     assert exit_code == code
     assert override.split("=")[0] in message
@@ -76,7 +78,7 @@ def test_a_trained_vocabulary_needs_its_rows() -> None:
     preflight.check(load_config("gpt2-tiny", ["data.tokenizer=sentencepiece:5000", "model.vocab_size=5000"]))
 
 
-def test_ids_made_elsewhere_have_a_vocabulary_of_their_own(tmp_path: Path) -> None:
+def test_external_ids_have_their_own_vocabulary(tmp_path: Path) -> None:
     (tmp_path / "bins").mkdir()
     (tmp_path / "bins" / "train.bin").write_bytes(bytes(100_000))
     config = load_config("gpt2-tiny", ["data.source=bin:bins", "model.vocab_size=65"])
@@ -86,7 +88,7 @@ def test_ids_made_elsewhere_have_a_vocabulary_of_their_own(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["a.model", "dir/tokenizer.json", "saved/tokenizer_info.json"])
-def test_a_tokenizer_that_is_there_passes(tmp_path: Path, name: str) -> None:
+def test_an_existing_tokenizer_is_accepted(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
     file.write_text('{"model": {}, "kind": "byte"}')
@@ -94,14 +96,14 @@ def test_a_tokenizer_that_is_there_passes(tmp_path: Path, name: str) -> None:
     assert preflight.check(load_config("gpt2-tiny", [f"data.tokenizer={given}"])).count == 1
 
 
-def test_a_tokenizer_directory_without_one_is_not_found(tmp_path: Path) -> None:
+def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     message, code = refusal(f"data.tokenizer={tmp_path / 'empty'}")
     assert code == 3
     assert "tokenizer.json does not exist" in message
 
 
-def test_a_gpu_runs_its_kernels_but_no_mask_in_flash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_runs_its_kernels_but_flash_takes_no_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "find_machine", lambda: Machine((H100,), CPU, 2))
     monkeypatch.setattr(preflight, "torch_is_cpu_only", lambda: False)
     preflight.check(load_config("gpt2-tiny", ["train.device=cuda", "model.attention_backend=cudnn"]))
@@ -125,7 +127,7 @@ def test_float8_needs_its_package_and_bfloat16(monkeypatch: pytest.MonkeyPatch) 
     assert "pip install 'tuitrain[float8]'" in refusal("train.device=cuda", "train.float8=true")[0]
 
 
-def test_a_plan_knows_how_far_a_dataset_of_the_hub_is_read() -> None:
+def test_a_plan_states_how_much_of_a_hub_dataset_is_read() -> None:
     cut = ["data.source=hf:some/name", "data.max_tokens=200M", "train.token_budget=10B"]
     long = make_plan(load_config("gpt2-124m", cut), H100)
     assert long.data_limit == 200_000_000

@@ -1,4 +1,4 @@
-"""How many processes a run gets, and what does not go together."""
+"""The number of processes of a run, and settings that exclude each other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def config(batch: int, micro: int, *overrides: str) -> RunConfig:
 
 
 @pytest.mark.parametrize(("batch", "micro", "count"), [(64, 8, 8), (64, 16, 4), (48, 8, 6), (8, 8, 1), (56, 8, 7)])
-def test_all_gpus_that_the_batch_divides_over_are_used(batch: int, micro: int, count: int) -> None:
+def test_all_gpus_that_divide_the_batch_are_used(batch: int, micro: int, count: int) -> None:
     chosen = choose_processes(config(batch, micro), EIGHT, None)
     assert chosen.count == count
     assert (chosen.note is None) == (count == 8)
@@ -40,32 +40,32 @@ def test_all_gpus_that_the_batch_divides_over_are_used(batch: int, micro: int, c
         assert f"{count} of 8 GPUs" in chosen.note
 
 
-def test_a_micro_batch_that_is_left_to_be_chosen_goes_with_every_number_that_divides_the_batch() -> None:
+def test_an_automatic_micro_batch_allows_every_number_that_divides_the_batch() -> None:
     asked = load_config("gpt2-tiny", ["train.global_batch_size=12", "train.micro_batch_size=auto"])
     assert choose_processes(asked, EIGHT, None).count == 6
     with pytest.raises(ConfigError, match=r"this would work: --gpus 3, --gpus 4, train\.global_batch_size=15"):
         check_processes(asked, 5)
 
 
-def test_the_cpu_gets_one_process_unless_told() -> None:
+def test_the_cpu_runs_one_process_by_default() -> None:
     assert choose_processes(config(8, 4), ALONE, None).count == 1
     assert choose_processes(config(8, 4), ALONE, 2).count == 2
     assert choose_processes(config(8, 4, "train.device=cpu"), EIGHT, None).count == 1
     assert choose_processes(config(64, 1, "train.device=cpu"), EIGHT, 16).count == 16
 
 
-def test_a_single_process_is_one_however_many_gpus_there_are() -> None:
+def test_the_single_strategy_runs_one_process_on_any_number_of_gpus() -> None:
     assert choose_processes(config(8, 1, "parallel.strategy=single"), EIGHT, None).count == 1
 
 
-def test_more_than_the_gpus_there_is_refused_with_their_number() -> None:
+def test_more_processes_than_gpus_are_refused_with_the_number_of_gpus() -> None:
     with pytest.raises(LaunchError, match="this machine has 8 GPUs") as caught:
         choose_processes(config(64, 1), EIGHT, 16)
     assert "--gpus 8" in str(caught.value)
 
 
 @pytest.mark.parametrize(("batch", "micro", "count"), [(8, 8, 2), (12, 4, 2), (24, 4, 4), (5, 5, 3), (6, 1, 4)])
-def test_a_batch_that_does_not_divide_names_what_would_work(batch: int, micro: int, count: int) -> None:
+def test_a_batch_that_does_not_divide_lists_valid_numbers(batch: int, micro: int, count: int) -> None:
     with pytest.raises(ConfigError, match=r"train\.global_batch_size .* train\.micro_batch_size") as caught:
         check_processes(config(batch, micro), count)
     advice = str(caught.value).split("this would work: ")[1]
@@ -112,7 +112,7 @@ def test_several_processes_are_started_by_torchrun_and_share_the_cores(
     assert process_environment(run, 4)["OMP_NUM_THREADS"] == "7"
 
 
-def test_threads_that_wait_do_not_spin_for_long_unless_the_user_sets_a_policy(
+def test_waiting_threads_spin_briefly_unless_the_user_sets_a_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = create_run_directory(tmp_path, "mine")
@@ -125,7 +125,7 @@ def test_threads_that_wait_do_not_spin_for_long_unless_the_user_sets_a_policy(
     assert process_environment(run)["GOMP_SPINCOUNT"] == "7"
 
 
-def test_memory_on_a_gpu_grows_in_segments_unless_the_user_says_otherwise(
+def test_gpu_memory_grows_in_segments_unless_the_user_sets_a_policy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = create_run_directory(tmp_path, "mine")

@@ -1,4 +1,4 @@
-"""What a run may be resumed with, and when."""
+"""Conditions for resuming a run, and settings that may change."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PATIENCE_S = 30.0
 
 
 @pytest.fixture(autouse=True)
-def a_small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "find_machine", lambda: Machine((), Device("cpu", "CPU", 25.3), 2))
 
 
@@ -76,7 +76,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         ("optim.name=muon", "optim.name = muon (it was adamw)"),
     ],
 )
-def test_what_the_checkpoint_does_not_go_with_is_refused_and_changes_nothing(
+def test_settings_that_contradict_the_checkpoint_are_refused_without_changes(
     run: RunDirectory, override: str, words: str
 ) -> None:
     before = run.config.read_bytes()
@@ -94,7 +94,7 @@ def test_what_the_checkpoint_does_not_go_with_is_refused_and_changes_nothing(
         "train.max_steps=900", "train.seed=3", "parallel.activation_checkpointing=full",
     ],
 )  # fmt: skip
-def test_what_no_weight_depends_on_may_change(run: RunDirectory, override: str) -> None:
+def test_settings_that_no_weight_depends_on_may_change(run: RunDirectory, override: str) -> None:
     assert prepare_resume(run, [override])[0] == load_config(str(run.config), [override])
 
 
@@ -104,9 +104,7 @@ def test_the_context_may_grow_where_positions_are_not_learned(tmp_path: Path) ->
     assert prepare_resume(run, overrides)[0].model.seq_len == 512
 
 
-def test_a_tokenizer_by_another_way_of_writing_its_path_is_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_different_spellings_of_a_tokenizer_path_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.model").write_bytes(b"pieces")
     run = resumable(tmp_path, "gpt2-tiny", "stopped")
@@ -115,7 +113,7 @@ def test_a_tokenizer_by_another_way_of_writing_its_path_is_the_same(
     assert prepare_resume(run, ["data.tokenizer=a.model"])[1].count == 1
 
 
-def test_the_engine_is_handed_the_configuration_and_the_run_keeps_its_own_until_then(
+def test_the_run_keeps_its_configuration_until_the_engine_accepts_the_new_one(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
@@ -141,7 +139,7 @@ def test_the_engine_is_handed_the_configuration_and_the_run_keeps_its_own_until_
         ("stopped", ["train.max_steps=50", "train.token_budget=100"], "train.max_steps=100 train.token_budget="),
     ],
 )
-def test_without_a_step_left_a_resume_is_refused_and_changes_nothing(
+def test_a_resume_without_steps_left_is_refused_without_changes(
     tmp_path: Path, status: str | None, overrides: list[str], words: str
 ) -> None:
     info = RunMetadata(name="mine", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
@@ -154,7 +152,7 @@ def test_without_a_step_left_a_resume_is_refused_and_changes_nothing(
     assert after == before
 
 
-def test_a_run_whose_last_checkpoints_are_lost_goes_on_from_the_newest_there_is(tmp_path: Path) -> None:
+def test_a_run_whose_last_checkpoints_are_lost_resumes_from_the_newest_one_left(tmp_path: Path) -> None:
     run = write_run(tmp_path, "mine", preset="gpt2-tiny", overrides=("train.max_steps=100",), status="completed")
     for step in (20, 40, 100_000_000):
         (run.checkpoints / f"step-{step:08d}").mkdir(parents=True)
@@ -167,7 +165,7 @@ def test_a_run_whose_last_checkpoints_are_lost_goes_on_from_the_newest_there_is(
 
 
 @pytest.mark.parametrize("status", ["failed", None])
-def test_a_run_that_died_after_its_last_checkpoint_may_make_up_for_what_is_missing(
+def test_a_run_that_died_after_its_last_checkpoint_may_resume_for_missing_records(
     tmp_path: Path, status: str | None
 ) -> None:
     info = RunMetadata(name="mine", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
@@ -176,16 +174,16 @@ def test_a_run_that_died_after_its_last_checkpoint_may_make_up_for_what_is_missi
     assert prepare_resume(run)[0].total_steps == 50
 
 
-def test_what_is_left_of_a_token_budget_counts_when_the_batch_changes(run: RunDirectory) -> None:
+def test_the_rest_of_a_token_budget_counts_when_the_batch_changes(run: RunDirectory) -> None:
     per_step = load_config(str(run.config)).tokens_per_step
     budget = ["train.max_steps=none", f"train.token_budget={80 * per_step}"]
-    # At the doubled batch the whole budget is 40 steps; 50 of the smaller ones are done.
+    # At the doubled batch the whole budget is 40 steps; 50 smaller steps are done.
     prepare_resume(run, [*budget, "train.global_batch_size=32"])
     with pytest.raises(LaunchError, match="has no steps left"):
         prepare_resume(run, ["train.max_steps=none", f"train.token_budget={50 * per_step}"])
 
 
-def test_a_stop_reaches_the_attempt_that_is_being_started(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_ends_an_attempt_that_is_being_started(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     checking, go_on = threading.Event(), threading.Event()
 
     def slow_check(*arguments: object, **options: object) -> Processes:
@@ -223,7 +221,9 @@ def test_a_run_that_trains_without_its_launcher_is_not_resumed(tmp_path: Path) -
     assert prepare_resume(run)[1].count == 1
 
 
-def test_a_run_that_has_just_ended_may_take_a_moment_to_go(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resume_waits_for_the_process_of_a_run_that_has_just_ended(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with held(run.lock) as process:
         monkeypatch.setattr(resuming, "EXIT_TIMEOUT_S", 0.0)
         with pytest.raises(LaunchError, match="is stopped, but its process is still there"):
@@ -251,7 +251,7 @@ with EventWriter(directory + "/metrics.jsonl") as log:
 
 @pytest.fixture
 def orphan(tmp_path: Path) -> Iterator[tuple[RunDirectory, psutil.Process]]:
-    """A run whose launcher was killed, and the worker that trains on."""
+    """A run whose launcher was killed while its worker trains."""
     run = create_run_directory(tmp_path / "runs", "lost")
     source = (
         "import subprocess, sys, time\n"
@@ -268,7 +268,7 @@ def orphan(tmp_path: Path) -> Iterator[tuple[RunDirectory, psutil.Process]]:
         worker.kill()
 
 
-def test_an_orphan_is_asked_to_stop(orphan: tuple[RunDirectory, psutil.Process]) -> None:
+def test_an_orphan_receives_a_stop_request(orphan: tuple[RunDirectory, psutil.Process]) -> None:
     run, worker = orphan
     assert read_snapshot(run).status.live
     assert stop_run(run, timeout_s=PATIENCE_S, report=lambda text: None) is Status.STOPPED
@@ -276,10 +276,10 @@ def test_an_orphan_is_asked_to_stop(orphan: tuple[RunDirectory, psutil.Process])
     assert lock_held(run.lock) is False
 
 
-def test_an_orphan_is_killed_and_nobody_else(orphan: tuple[RunDirectory, psutil.Process]) -> None:
+def test_only_the_orphan_is_killed(orphan: tuple[RunDirectory, psutil.Process]) -> None:
     run, worker = orphan
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
-        # The launcher's pid is somebody else's by now.
+        # The launcher's pid belongs to another process by now.
         info = run.read_metadata()
         assert info is not None
         info.pid, info.pid_started = bystander.pid, psutil.Process(bystander.pid).create_time() - 3600

@@ -1,4 +1,4 @@
-"""The front of torchrun, with a small program in the engine's place: signals, exit codes, sentences."""
+"""The launcher around torchrun, with a small program in the engine's place: signals, exit codes, messages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(tmp_path: Path) -> RunDirectory:
 
 @pytest.fixture
 def begin(run: RunDirectory, tmp_path: Path) -> Iterator[Begin]:
-    """Start two workers with `body` in their middle, and wait until both are up; what is left at the end is killed."""
+    """Start two workers with `body` in their middle, and wait until both run; processes left at the end are killed."""
     started: list[psutil.Process] = []
 
     def start_workers(body: str = "", wait: bool = True) -> subprocess.Popen[bytes]:
@@ -81,28 +81,30 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGQUIT, 0)])
-def test_a_signal_reaches_every_worker_once_and_their_exit_code_is_the_runs(
+def test_a_signal_is_sent_to_every_worker_once_and_their_exit_code_is_that_of_the_run(
     run: RunDirectory, begin: Begin, number: signal.Signals, code: int
 ) -> None:
     process = begin()
     os.kill(process.pid, signal.SIGUSR1)
-    # Of two signals that wait at once Python hears the lower number first.
+    # Of two pending signals Python handles the lower number first.
     wait_for(lambda: console(run).count("heard SIGUSR1") == 2)
     os.kill(process.pid, number)
-    # They end when they have saved, and not before.
+    # They end after they have saved.
     assert process.poll() is None
     (run.path / "saved").touch()
     assert process.wait(PATIENCE_S) == code
     # Two workers that print at once can leave a blank line.
     ends = [words for line in console(run).splitlines() if (words := line.split()) and words[0] in ("0", "1")]
     assert sorted(words[0] for words in ends) == ["0", "1"]
-    # One that ends with 130 is a failure to torchrun, which then asks the other one to end.
+    # torchrun counts exit code 130 as a failure and then ends the other worker.
     assert all(words.count("SIGUSR1") == words.count(number.name) == 1 for words in ends)
     assert "Traceback" not in console(run)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_worker_that_fails_gives_its_exit_code_and_no_page(run: RunDirectory, begin: Begin, rank: int) -> None:
+def test_a_failed_worker_gives_its_exit_code_without_torchruns_report(
+    run: RunDirectory, begin: Begin, rank: int
+) -> None:
     (run.path / "saved").touch()
     run.console_of(1).write_text("reading\ndata.source = 'x' is not there.\n\n", encoding="utf-8")
     process = begin(f"if rank == {rank}: sys.exit(2)", wait=False)
@@ -113,7 +115,7 @@ def test_a_worker_that_fails_gives_its_exit_code_and_no_page(run: RunDirectory, 
     assert "torch" not in console(run)
 
 
-def test_what_rank_0_has_passed_on_is_not_said_again(run: RunDirectory, begin: Begin) -> None:
+def test_an_error_that_rank_0_printed_is_not_repeated(run: RunDirectory, begin: Begin) -> None:
     (run.path / "saved").touch()
     run.console_of(1).write_text("It is too small.\n", encoding="utf-8")
     run.console.write_text("Process 1: It is too small.\n", encoding="utf-8")
@@ -121,7 +123,7 @@ def test_what_rank_0_has_passed_on_is_not_said_again(run: RunDirectory, begin: B
     assert console(run).count("too small") == 1
 
 
-def test_a_worker_that_is_killed_is_told_in_one_sentence(run: RunDirectory, begin: Begin) -> None:
+def test_a_killed_worker_is_reported_in_one_sentence(run: RunDirectory, begin: Begin) -> None:
     (run.path / "saved").touch()
     process = begin("if rank == 1: os.kill(os.getpid(), signal.SIGKILL)", wait=False)
     assert process.wait(PATIENCE_S) == 1
@@ -138,7 +140,7 @@ DIE = "if rank == 0: os.kill(os.getpid(), signal.SIGKILL)"
 
 
 @pytest.mark.parametrize("body", [DIE, BEGIN + "    log.write(Step(step=1, loss=2.0))\n" + DIE])
-def test_the_reason_is_left_in_the_log_when_rank_0_could_not(run: RunDirectory, begin: Begin, body: str) -> None:
+def test_the_reason_is_logged_when_rank_0_could_not_log_it(run: RunDirectory, begin: Begin, body: str) -> None:
     (run.path / "saved").touch()
     assert begin(body, wait=False).wait(PATIENCE_S) == 1
     seen = read_snapshot(run)
@@ -147,7 +149,7 @@ def test_the_reason_is_left_in_the_log_when_rank_0_could_not(run: RunDirectory, 
     assert str(seen.end.reason).startswith("Process 0 was killed by SIGKILL")
 
 
-def test_the_end_of_an_earlier_attempt_is_not_that_of_this_one(run: RunDirectory, begin: Begin) -> None:
+def test_the_end_of_an_earlier_attempt_does_not_count(run: RunDirectory, begin: Begin) -> None:
     with EventWriter(run.metrics) as log:
         log.write(End(status="stopped"))
     (run.path / "saved").touch()
@@ -158,7 +160,7 @@ def test_the_end_of_an_earlier_attempt_is_not_that_of_this_one(run: RunDirectory
     assert read_snapshot(run).status is Status.FAILED
 
 
-def test_what_rank_0_wrote_is_left_alone(run: RunDirectory, begin: Begin) -> None:
+def test_an_end_record_of_rank_0_is_kept(run: RunDirectory, begin: Begin) -> None:
     (run.path / "saved").touch()
     body = BEGIN + "    log.write(End(status='failed', reason='mine'))\n    sys.exit(1)"
     assert begin(body, wait=False).wait(PATIENCE_S) == 1
@@ -168,13 +170,13 @@ def test_what_rank_0_wrote_is_left_alone(run: RunDirectory, begin: Begin) -> Non
     assert seen.reason == "mine"
 
 
-def test_an_interrupt_before_the_workers_listen_is_a_stop(run: RunDirectory, begin: Begin) -> None:
+def test_an_interrupt_before_the_workers_handle_signals_is_a_stop(run: RunDirectory, begin: Begin) -> None:
     (run.path / "saved").touch()
     assert begin("sys.exit(130)", wait=False).wait(PATIENCE_S) == 130
     assert read_snapshot(run).status is Status.STOPPED
 
 
-def test_without_workers_a_checkpoint_is_not_asked_for_and_an_end_is_at_once(
+def test_without_workers_a_checkpoint_request_is_dropped_and_a_stop_is_immediate(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Childless:

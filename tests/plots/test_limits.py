@@ -1,4 +1,4 @@
-"""The one rule of limits: what an axis covers, which values are outliers, how many points lie beyond."""
+"""Limits: the range of an axis, outliers, and the number of points beyond."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_first_value_of_a_loss_is_no_outlier() -> None:
     assert kept.above == 0 and kept.y.high >= 20.0
 
 
-def test_a_zoom_has_the_limits_of_what_it_shows_and_of_lines_that_cross_its_edges() -> None:
+def test_a_zoom_has_the_limits_of_its_points_and_of_lines_that_cross_its_edges() -> None:
     plot = plot_of(*np.linspace(0, 99, 100).tolist())
     shown = limits(plot, ChartOptions(zoom=Range(40.5, 60.5)))
     assert shown.x == Range(40.5, 60.5)
@@ -64,14 +64,14 @@ def test_a_zoom_has_the_limits_of_what_it_shows_and_of_lines_that_cross_its_edge
     assert between.y.low <= 39.2 and between.y.high >= 39.8
 
 
-def test_logarithmic_limits_are_powers_of_ten_and_leave_out_what_has_no_logarithm() -> None:
+def test_logarithmic_limits_are_powers_of_ten_and_leave_out_values_without_a_logarithm() -> None:
     shown = limits(plot_of(0.0, -1.0, 0.01, 1.0, 100.0, math.nan, log=True), ChartOptions(log_x=True))
     assert shown.log_x
     assert shown.x.values(log=True) == Range(1.0, pytest.approx(6.0))
     assert shown.y == Range(-2.0, 2.0)
 
 
-def test_levels_and_points_count_and_deviations_of_a_mean_do() -> None:
+def test_levels_points_and_deviations_of_a_mean_extend_the_limits() -> None:
     plot = plot_of(5.0, 6.0, 5.0)
     high = replace(plot, levels=(Level(80.0, "clip"),))
     assert limits(high).y.high >= 80
@@ -81,7 +81,7 @@ def test_levels_and_points_count_and_deviations_of_a_mean_do() -> None:
     assert limits(replace(plot, curves=(mean,))).y.low <= -5
 
 
-def test_superseded_steps_are_shown_and_not_counted() -> None:
+def test_superseded_steps_are_drawn_but_do_not_extend_the_limits() -> None:
     old = Curve(np.arange(1.0, 4), np.array([1.0, 900.0, 1.0]), SUPERSEDED)
     plot = plot_of(*([1.0, 2.0] * 50), clip=True)
     assert limits(replace(plot, curves=(old, *plot.curves))).above == 0

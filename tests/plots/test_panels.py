@@ -1,4 +1,4 @@
-"""What each panel shows."""
+"""The content of each panel."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_every_panel_shows_several_runs_and_none(panel: Panel) -> None:
         ("layers", "set telemetry.grad_stats_interval"),
     ],
 )
-def test_what_a_run_does_not_report_is_explained(panel: str, reason: str) -> None:
+def test_a_metric_that_a_run_does_not_report_has_a_reason(panel: str, reason: str) -> None:
     config = load_config("llama2-tiny", PINNED)
     log = [run_record(config, "a", at=0.0), *(step_record(config, step, at=float(step)) for step in (1, 2, 3))]
     text = text_of(panel_of(panel), ViewState([view(log)]), columns=90)
@@ -120,7 +120,7 @@ def test_the_plan_of_the_learning_rate_goes_to_the_end(state: ViewState) -> None
     assert np.interp(steps, plan.x, plan.y) == pytest.approx(measured, rel=0.02)
 
 
-def test_no_plan_that_the_run_does_not_follow() -> None:
+def test_a_plan_that_the_run_does_not_follow_is_not_drawn() -> None:
     log = records()
     for record in log:
         if isinstance(record, Step):
@@ -156,7 +156,7 @@ def test_perplexity_and_update_ratio_have_their_values(state: ViewState) -> None
     assert ratio.value == "1.00e-3"
 
 
-def test_readings_of_the_machine(state: ViewState) -> None:
+def test_readings_of_the_machine_are_drawn(state: ViewState) -> None:
     power, heat = plot_of("gpu_power", state), plot_of("gpu_temp", state)
     assert power.value == "600 W"
     assert set(power.curves[-1].y) == {600.0}
@@ -164,7 +164,7 @@ def test_readings_of_the_machine(state: ViewState) -> None:
     assert "of 512 GB" in text_of(panel_of("ram"), state)
 
 
-def test_superseded_steps_lie_below(state: ViewState) -> None:
+def test_superseded_steps_are_drawn_below(state: ViewState) -> None:
     first = plot_of("loss", state).curves[0]
     assert first.role == "superseded"
     assert (first.x[0], first.x[-1]) == (RESTART, REACHED)
@@ -177,7 +177,7 @@ def test_events_are_markers_on_the_axis(state: ViewState) -> None:
         ("restart", 300), ("alert", 350), ("eval", 400), ("checkpoint", 400),
     ]  # fmt: skip
     assert {marker.text for marker in markers} >= {"attempt 2", "warning: Gradient norm 14.", "checkpoint"}
-    # Where points show the evaluations there are no markers of them.
+    # Evaluations drawn as points have no markers.
     assert {marker.kind for marker in plot_of("loss", state).markers} == {"checkpoint", "restart", "alert"}
     state.x = "tokens"
     tokens = [marker.x for marker in plot_of("mfu", state).markers if marker.kind == "checkpoint"]
@@ -210,18 +210,18 @@ def test_an_infinite_loss_is_not_also_marked_as_not_a_number() -> None:
         assert "×" not in text
 
 
-def test_a_machine_without_an_accelerator_has_no_memory_of_one() -> None:
+def test_a_machine_without_an_accelerator_has_no_accelerator_memory() -> None:
     config = load_config("llama2-tiny", PINNED)
     log = [run_record(config, "a", at=0.0), step_record(config, 1, at=1.0)]
     assert "capacity" not in text_of(panel_of("gpu_memory"), ViewState([view(log)]), columns=90)
 
 
 @pytest.mark.parametrize(("value", "text"), [(8.89e-3, "0.00889"), (2.47e-2, "0.0247"), (3.21e-4, "3.21e-4"), (0, "0")])
-def test_a_mean_is_written_like_its_axis(value: float, text: str) -> None:
+def test_a_mean_is_formatted_like_its_axis(value: float, text: str) -> None:
     assert short(value) == text
 
 
-def test_a_metric_that_nobody_declared_has_a_panel() -> None:
+def test_an_undeclared_metric_has_a_panel() -> None:
     history = view(records()).history
     for step, value in ((401.0, 0.5), (402.0, 0.7), (403.0, 0.6)):
         history.steps.append_row({"step": step, "router/entropy": value})

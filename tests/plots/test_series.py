@@ -42,7 +42,7 @@ def grown(*parts: list[Step]) -> RunSeries:
 
 
 @pytest.mark.parametrize("cuts", [[1], [1, 2, 3], [50, 51, 400], [500]])
-def test_a_series_that_grew_is_the_one_made_at_once(cuts: list[int]) -> None:
+def test_a_grown_series_equals_one_built_at_once(cuts: list[int]) -> None:
     ends = [0, *cuts, 500]
     series = grown(*(records(a + 1, b) for a, b in pairwise(ends) if b > a))
     history = series.history
@@ -55,7 +55,7 @@ def test_a_series_that_grew_is_the_one_made_at_once(cuts: list[int]) -> None:
     np.testing.assert_array_equal(series.of("loss", "clock").x, history.steps["time"])
 
 
-def test_the_mean_is_that_of_the_summary() -> None:
+def test_the_mean_equals_that_of_the_summary() -> None:
     series = grown(records(1, 300), records(301, 500))
     summary = summarize(series.history)
     assert series.mean("mfu") == pytest.approx(summary.mean_mfu)
@@ -63,7 +63,7 @@ def test_the_mean_is_that_of_the_summary() -> None:
     assert series.mean("tflops") is None
 
 
-def test_a_series_goes_on_where_a_later_attempt_repeats_steps() -> None:
+def test_a_series_continues_where_a_later_attempt_repeats_steps() -> None:
     series = grown(records(1, 50))
     before = series.of("loss", "step", 0.9)
     series.history.absorb(records(51, 60))
@@ -94,7 +94,7 @@ def test_every_column_of_a_log_has_a_series_under_its_name() -> None:
     assert not len(series.of("of nobody", "step").x)
 
 
-def test_earlier_attempts_are_series_of_their_own() -> None:
+def test_earlier_attempts_are_separate_series() -> None:
     series = grown(records(1, 50), records(31, 40, seed=1), records(21, 60, seed=2))
     (first, second), _ = series.superseded("loss", "step")
     assert (first.x[0], first.x[-1], second.x[0], second.x[-1]) == (31, 50, 21, 40)

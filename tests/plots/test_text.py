@@ -50,7 +50,7 @@ def test_runs_differ_without_colour() -> None:
         assert canvas.count(glyph) >= 3
 
 
-def test_what_is_not_finite_is_marked_and_interrupts_the_line() -> None:
+def test_values_that_are_not_finite_are_marked_and_interrupt_the_line() -> None:
     y = LOSS.y.copy()
     y[50:100], y[120], y[150] = np.nan, np.inf, -np.inf
     drawn = text(Plot("loss", curves=(replace(LOSS, y=y),)))
@@ -76,13 +76,13 @@ def test_a_mean_has_its_band() -> None:
     assert any(piece.role == "run0.faint" and piece.text.strip() for piece in lines)
 
 
-def test_a_zoom_shows_a_part() -> None:
+def test_a_zoom_shows_its_range() -> None:
     drawn = text(Plot("loss", curves=(LOSS,)), options=ChartOptions(zoom=Range(100, 140)))
     assert "120" in drawn
     assert "200" not in drawn
 
 
-def test_a_map_says_what_shows_it() -> None:
+def test_a_heat_map_is_replaced_by_a_note() -> None:
     heat = HeatMap("gradient norm by block", STEPS[:2], np.ones((2, 3)), ("embed", "0", "head"))
     assert "tuitrain watch" in " ".join(text(heat).split())
 
@@ -105,7 +105,7 @@ def test_colours_are_escape_sequences_of_the_line_and_plain_text_has_none() -> N
     assert "raw" not in plain_text
 
 
-def test_the_dashboard_draws_the_same_with_plotext() -> None:
+def test_the_dashboards_rasteriser_and_plotext_draw_the_same() -> None:
     noise = np.random.default_rng(3).standard_normal(5000)
     x = np.arange(5000.0)
     y = 2 + noise * 0.1
@@ -116,11 +116,11 @@ def test_the_dashboard_draws_the_same_with_plotext() -> None:
     for options in (ChartOptions(), ChartOptions(crosshair=2000.0), ChartOptions(zoom=Range(900, 1500))):
         ours = "".join(map(plain, draw(plot, 100, 16, options=options).lines))
         theirs = "".join(map(plain, draw(plot, 100, 16, options=replace(options, plotext=True)).lines))
-        # plotext's floating-point walk falls a hair short of a whole pixel now and then.
+        # plotext's floating-point steps sometimes end just short of a whole pixel.
         assert sum(a != b for a, b in zip(ours, theirs, strict=True)) <= 4
 
 
-def test_charts_of_several_threads_do_not_mix() -> None:
+def test_charts_drawn_by_several_threads_do_not_mix() -> None:
     plots = [Plot(f"chart {index}", curves=(replace(LOSS, y=LOSS.y * index),)) for index in range(1, 9)]
     alone = [text(plot) for plot in plots]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -135,7 +135,7 @@ values = st.lists(st.floats(width=64), max_size=60)
     values, st.integers(0, 130), st.integers(0, 40), st.booleans(), st.text(max_size=20), st.booleans(),
     st.sampled_from(["step", "tokens", "time", "clock", "flops"]),
 )  # fmt: skip
-def test_every_line_has_the_width_that_was_asked_for(
+def test_every_line_has_the_requested_width(
     y: list[float], columns: int, rows: int, log: bool, name: str, log_x: bool, axis: str
 ) -> None:
     x = np.arange(float(len(y)))
@@ -148,7 +148,7 @@ def test_every_line_has_the_width_that_was_asked_for(
     assert all(clean(piece.text) == piece.text for line in lines for piece in line)
 
 
-def test_what_is_too_small_is_blank() -> None:
+def test_a_chart_that_is_too_small_is_blank() -> None:
     lines = draw_text(Plot("loss", curves=(LOSS,)), LEAST_COLUMNS - 1, LEAST_ROWS)
     assert not render(lines, color=False).strip()
 

@@ -37,7 +37,7 @@ def test_labels_are_short(low: float, high: float, count: int, expected: list[st
     assert [text for _, text in y_ticks(Range(low, high), count)] == expected
 
 
-def test_time_labels() -> None:
+def test_durations_are_labelled_in_days_hours_minutes_and_seconds() -> None:
     pairs = ((0, 60), (30, 10), (75, 15), (600, 300), (5400, 1800), (7200, 1800), (172800, 86400), (648000, 216000))
     assert [time_label(seconds, step) for seconds, step in pairs] == [
         "0", "30s", "1m 15s", "10m", "1h 30m", "2h", "2d", "7d 12h",
@@ -67,11 +67,11 @@ def test_values_and_cells_agree_on_every_axis(axis: XAxis) -> None:
         assert scale.column(low * (0.5 if axis != "clock" else 0.9)) == -1
 
 
-def test_the_clock_is_round_in_local_time_also_after_it_was_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_ticks_are_round_in_local_time_across_a_change_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     try:
-        # The clocks were put back at 01:00 UTC on 26 October 2025.
+        # Daylight saving time ended at 01:00 UTC on 26 October 2025.
         begin = datetime(2025, 10, 25, 10, tzinfo=UTC).timestamp()
         ticks = XScale("clock", Range(begin, begin + 2 * 86400), 100).ticks()
         assert {text for _, text in ticks} <= {"18:00", "12:00", "06:00", "26 Oct", "27 Oct"}

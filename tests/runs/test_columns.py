@@ -1,4 +1,4 @@
-"""The growing table against the plainest model of it: a list of rows."""
+"""The growing table against a simple model, a list of rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPERATIONS = st.lists(
 
 
 @given(OPERATIONS)
-def test_the_table_holds_the_rows_of_a_list_after_any_operations(operations: list) -> None:
+def test_the_table_equals_a_list_of_rows_after_any_operations(operations: list) -> None:
     table, model, step = Columns(), [], 0
     for operation, rows, number in operations:
         records = [
@@ -55,7 +55,7 @@ def test_the_table_holds_the_rows_of_a_list_after_any_operations(operations: lis
         assert table.points(key)[0].tolist() == [at for at, row in enumerate(model) if row[index] != "absent"]
 
 
-def test_a_column_of_any_name_exists_from_its_first_value_on() -> None:
+def test_a_column_of_any_name_exists_from_its_first_value() -> None:
     table = Columns()
     for step in range(1000):
         table.append_row({"step": float(step), "reward/mean": 0.5 * step if step in (10, 500) else None})

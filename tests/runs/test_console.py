@@ -1,4 +1,4 @@
-"""A console of any size is read a piece at a time, forwards and backwards, and the pieces fit together."""
+"""A console of any size is read in pieces, forwards and backwards, without loss or overlap."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def test_all_lines_are_read_forwards_and_backwards(console: ConsoleFile) -> None
     assert [each.text for each in console.lines_before(mark.size, 1000)] == LINES
 
 
-def test_a_line_leads_to_its_neighbours(console: ConsoleFile) -> None:
+def test_the_lines_before_and_after_a_line_are_read_from_its_mark(console: ConsoleFile) -> None:
     middle = console.lines_from(0, 151)[-1]
     assert [each.text for each in console.lines_from(middle.start, 3)] == LINES[150:153]
     assert [each.text for each in console.lines_before(middle.start, 3)] == LINES[147:150]
     assert [each.text for each in console.lines_from(middle.end, 1)] == LINES[151:152]
 
 
-def test_before_the_first_line_and_after_the_last_there_is_nothing(console: ConsoleFile) -> None:
+def test_nothing_is_read_before_the_first_line_and_after_the_last(console: ConsoleFile) -> None:
     mark = console.mark()
     assert mark is not None
     assert console.lines_before(0, 5) == [] and console.lines_from(mark.size, 5) == []
 
 
-def test_whole_lines_in_a_block(console: ConsoleFile) -> None:
+def test_a_block_holds_complete_lines(console: ConsoleFile) -> None:
     mark = console.mark()
     assert mark is not None
     end, found = mark.size, b""
@@ -52,7 +52,7 @@ def test_whole_lines_in_a_block(console: ConsoleFile) -> None:
     assert found.decode() == "\n".join(LINES) + "\n"
 
 
-def test_a_line_without_its_end_is_a_line_too(tmp_path: Path) -> None:
+def test_an_unterminated_line_is_a_line(tmp_path: Path) -> None:
     path = tmp_path / "console.log"
     path.write_bytes(b"one\ntwo")
     file = ConsoleFile(path)
@@ -62,13 +62,13 @@ def test_a_line_without_its_end_is_a_line_too(tmp_path: Path) -> None:
     assert file.last_line_start(8) == 8
 
 
-def test_of_a_progress_bar_what_was_written_last(tmp_path: Path) -> None:
+def test_the_last_state_of_a_progress_bar_is_read(tmp_path: Path) -> None:
     path = tmp_path / "console.log"
     path.write_bytes(b"10 %\r50 %\r100 %\r\nnext\r\n")
     assert [each.text for each in ConsoleFile(path).lines_from(0, 5)] == ["100 %", "next"]
 
 
-def test_a_line_without_end_is_cut_and_a_file_that_shrank_has_no_lines(tmp_path: Path) -> None:
+def test_an_endless_line_is_cut_and_a_truncated_file_has_no_lines(tmp_path: Path) -> None:
     path = tmp_path / "console.log"
     path.write_bytes(b"x" * (3 * module.BLOCK + 5))
     file = ConsoleFile(path)
@@ -78,7 +78,7 @@ def test_a_line_without_end_is_cut_and_a_file_that_shrank_has_no_lines(tmp_path:
     assert file.lines_before(1000, 3) == []
 
 
-def test_no_file_has_no_mark(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_mark(tmp_path: Path) -> None:
     file = ConsoleFile(tmp_path / "console.log")
     assert file.mark() is None
     with pytest.raises(FileNotFoundError):

@@ -57,7 +57,7 @@ def test_a_run_is_named_by_its_directory_or_its_log(runs: Path) -> None:
     assert find_run(str(runs / "llama-1" / "metrics.jsonl"), Path("elsewhere")).run_id == "llama-1"
 
 
-def test_a_log_may_lie_anywhere_under_any_name(runs: Path, tmp_path: Path) -> None:
+def test_a_log_may_have_any_path(runs: Path, tmp_path: Path) -> None:
     log = tmp_path / "mine.jsonl"
     log.write_bytes((runs / "llama-1" / "metrics.jsonl").read_bytes())
     run = find_run(str(log), runs)
@@ -65,14 +65,14 @@ def test_a_log_may_lie_anywhere_under_any_name(runs: Path, tmp_path: Path) -> No
     assert load_history(run).step == 2
 
 
-def test_a_run_that_has_only_been_launched_is_one(tmp_path: Path) -> None:
+def test_a_run_without_a_log_is_a_run(tmp_path: Path) -> None:
     run = create_run_directory(tmp_path, "new")
     run.write_metadata(RunMetadata(name="new", created=1.0))
     assert list_runs(tmp_path) == [run]
     assert find_run(str(run.path), Path("elsewhere")).path == run.path
 
 
-def test_a_prefix_of_several_runs_names_them(runs: Path) -> None:
+def test_a_prefix_of_several_runs_is_ambiguous_and_lists_them(runs: Path) -> None:
     message = failure("gpt2", runs)
     assert "names 2 runs" in message
     assert "aaaa" in message
@@ -88,11 +88,11 @@ def test_the_error_for_a_path_without_a_run_names_the_path(runs: Path) -> None:
     assert "neither a run directory nor a log file" in failure(f"{runs}/nothing", runs)
 
 
-def test_latest_of_no_runs_says_how_to_start_one(tmp_path: Path) -> None:
+def test_latest_without_runs_states_how_to_start_one(tmp_path: Path) -> None:
     assert "tuitrain launch" in failure("latest", tmp_path)
 
 
-def test_runs_are_listed_newest_first_and_other_directories_not_at_all(runs: Path) -> None:
+def test_runs_are_listed_newest_first_without_other_directories(runs: Path) -> None:
     (runs / "notes").mkdir()
     (runs / "file.txt").write_text("x")
     assert [run.run_id for run in list_runs(runs)] == [
@@ -101,7 +101,7 @@ def test_runs_are_listed_newest_first_and_other_directories_not_at_all(runs: Pat
     assert list_runs(runs / "none") == []
 
 
-def test_launch_facts_that_cannot_be_read_hide_no_run(runs: Path) -> None:
+def test_unreadable_metadata_does_not_hide_a_run(runs: Path) -> None:
     broken = runs / "broken"
     broken.mkdir()
     (broken / "run.json").write_text("{")
@@ -122,7 +122,7 @@ def test_a_run_id_is_safe_as_a_file_name(name: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}-\d{8}-\d{6}-[0-9a-f]{4}", new_run_id(name))
 
 
-def test_directories_of_the_same_second_are_different(tmp_path: Path) -> None:
+def test_directories_created_in_the_same_second_differ(tmp_path: Path) -> None:
     made = [create_run_directory(tmp_path, "a") for _ in range(5)]
     assert len({run.path for run in made}) == 5
     assert all(run.control.is_dir() for run in made)
@@ -136,14 +136,14 @@ def test_a_request_is_an_empty_file_and_an_unknown_one_an_error(tmp_path: Path) 
         run.request("explode")
 
 
-def test_launch_facts_survive_their_file(tmp_path: Path) -> None:
+def test_metadata_survives_writing_and_reading(tmp_path: Path) -> None:
     run, facts = RunDirectory(tmp_path), RunMetadata(name="a", created=1.5, pid=3, tags=["x"], notes=["y"])
     run.write_metadata(facts)
     assert run.read_metadata() == facts
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
-def test_the_name_of_a_run_wins_over_longer_names(runs: Path) -> None:
+def test_an_exact_name_wins_over_longer_names(runs: Path) -> None:
     for run_id in ("a-20260101-100000-aaaa", "again-20260101-100000-bbbb", "a-b-20260101-100000-cccc"):
         write_run(runs, run_id, steps=1)
     assert find_run("a", runs).run_id == "a-20260101-100000-aaaa"
@@ -155,7 +155,7 @@ def test_the_name_of_a_run_wins_over_longer_names(runs: Path) -> None:
     assert "Give more of the id" in message
 
 
-def test_a_file_is_no_directory_of_runs(tmp_path: Path) -> None:
+def test_a_file_as_the_runs_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunNotFoundError, match="is a file"):
         list_runs(tmp_path / "file")

@@ -1,4 +1,4 @@
-"""Tags and notes after the fact."""
+"""Changing tags and notes of a run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def test_tags_have_no_blanks_and_no_duplicates() -> None:
     assert normal_tags([" a ", "big  batch", "", "a", "\t", "b"]) == ["a", "big-batch", "b"]
 
 
-def test_tags_are_set_added_and_taken_away(tmp_path: Path) -> None:
+def test_tags_are_set_added_and_removed(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     assert set_tags(run, ["x", "two words"]) == ["x", "two-words"]
     assert change_tags(run, add=["y", "x"], remove=["two words"]) == ["x", "y"]
     assert read_snapshot(run).tags == ["x", "y"]
 
 
-def test_notes_are_added_below_one_another(tmp_path: Path) -> None:
+def test_notes_are_appended_as_lines(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     assert add_note(run, " first ") == ["first"]
     assert add_note(run, "  ") == ["first"]
@@ -35,7 +35,7 @@ def test_notes_are_added_below_one_another(tmp_path: Path) -> None:
     assert read_snapshot(run).notes == ["first", "second"]
 
 
-def test_all_other_facts_stay_also_those_of_a_newer_version(tmp_path: Path) -> None:
+def test_other_metadata_is_kept_including_keys_of_newer_versions(tmp_path: Path) -> None:
     run = write_run(tmp_path, info=RunMetadata(name="a", created=1.0, pid=7, host="node1", command=["x"]))
     facts = json.loads(run.info.read_bytes()) | {"color": "blue"}
     run.info.write_text(json.dumps(facts), encoding="utf-8")
@@ -57,13 +57,13 @@ for number in range(25):
 """
 
 
-def test_several_processes_change_one_run_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_changes_of_several_processes_are_all_kept(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     editors = [
         subprocess.Popen([sys.executable, "-c", EDIT, str(run.path), who], stdin=subprocess.PIPE) for who in "abcd"
     ]
     for editor in editors:
-        # All begin when they have imported what they need.
+        # All start after their imports.
         assert editor.stdin is not None
         editor.stdin.close()
     resumed = start(run, [sys.executable, "-c", ""], None)
@@ -76,7 +76,7 @@ def test_several_processes_change_one_run_and_nothing_is_lost(tmp_path: Path) ->
     assert info.pid == resumed.pid
 
 
-def test_a_process_that_dies_while_it_changes_a_run_leaves_it_free_and_as_it_was(tmp_path: Path) -> None:
+def test_a_process_that_dies_during_a_change_releases_the_lock_and_changes_nothing(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     before = run.info.read_bytes()
     script = (
@@ -89,7 +89,7 @@ def test_a_process_that_dies_while_it_changes_a_run_leaves_it_free_and_as_it_was
     assert change_tags(run, add=["whole"]) == ["test", "whole"]
 
 
-def test_a_run_that_another_process_holds_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_another_process_holds_is_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = write_run(tmp_path)
     monkeypatch.setattr(editing, "PATIENCE_S", 0.0)
     with held(run.info_lock), pytest.raises(EditError, match=r"run.json is being changed by another process"):
@@ -113,7 +113,7 @@ def test_a_read_only_directory_is_an_error_and_nothing_changes(tmp_path: Path) -
     assert run.info.read_bytes() == before
 
 
-def test_notes_go_by_their_numbers(tmp_path: Path) -> None:
+def test_notes_are_removed_by_number(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     for text in ("one", "two", "three"):
         add_note(run, text)
@@ -130,7 +130,7 @@ def test_a_log_without_a_directory_stores_no_tags(tmp_path: Path) -> None:
     assert not (tmp_path / "copied").exists()
 
 
-def test_a_directory_without_facts_gets_them_from_its_log(tmp_path: Path) -> None:
+def test_a_directory_without_metadata_takes_it_from_its_log(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     run.info.unlink()
     add_note(run, "found")
@@ -140,7 +140,7 @@ def test_a_directory_without_facts_gets_them_from_its_log(tmp_path: Path) -> Non
     assert list_runs(tmp_path) == [run]
 
 
-def test_facts_that_cannot_be_read_are_not_overwritten(tmp_path: Path) -> None:
+def test_unreadable_metadata_is_not_overwritten(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     run.info.write_text("{ not json", encoding="utf-8")
     with pytest.raises(EditError, match=r"run.json cannot be read"):

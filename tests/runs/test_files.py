@@ -1,4 +1,4 @@
-"""What lies where a run's files are expected and is none of them stops nothing."""
+"""Paths of a run's files that are not regular files do not stop reading."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ODD: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_a_log_that_is_no_file_is_an_error_that_says_what_it_is(kind: str, tmp_path: Path) -> None:
+def test_a_log_that_is_not_a_file_is_an_error_that_names_its_type(kind: str, tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     ODD[kind](run.metrics)
     with pytest.raises(OSError, match=f"it is {kind}, not a regular file"):
@@ -39,7 +39,7 @@ def test_a_log_that_is_no_file_is_an_error_that_says_what_it_is(kind: str, tmp_p
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_launcher_facts_and_consoles_that_are_no_files_are_not_read(kind: str, tmp_path: Path) -> None:
+def test_metadata_and_consoles_that_are_not_files_are_not_read(kind: str, tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     ODD[kind](run.info)
     ODD[kind](run.console)
@@ -49,7 +49,7 @@ def test_launcher_facts_and_consoles_that_are_no_files_are_not_read(kind: str, t
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_the_other_runs_of_a_list_are_there_beside_one_whose_files_are_none(kind: str, tmp_path: Path) -> None:
+def test_a_run_without_regular_files_does_not_hide_the_others(kind: str, tmp_path: Path) -> None:
     good = write_run(tmp_path, "good")
     odd, facts = RunDirectory(tmp_path / "odd"), write_run(tmp_path, "facts")
     odd.path.mkdir()
@@ -62,7 +62,7 @@ def test_the_other_runs_of_a_list_are_there_beside_one_whose_files_are_none(kind
     assert snapshots["facts"].problem == "run.json cannot be read"
 
 
-def test_launcher_facts_of_any_size_or_depth_are_not_read(tmp_path: Path) -> None:
+def test_oversized_or_deeply_nested_metadata_is_not_read(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     run.info.write_text('{"name": "a", "created": 1, "x": "' + "y" * (2 << 20) + '"}', encoding="utf-8")
     assert run.read_metadata() is None
@@ -70,7 +70,7 @@ def test_launcher_facts_of_any_size_or_depth_are_not_read(tmp_path: Path) -> Non
     assert run.read_metadata() is None
 
 
-def test_a_link_to_a_file_is_read(tmp_path: Path) -> None:
+def test_a_symbolic_link_to_a_file_is_read(tmp_path: Path) -> None:
     real = write_run(tmp_path / "real")
     link = RunDirectory(tmp_path / "link")
     link.path.mkdir()

@@ -38,7 +38,7 @@ def append(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def test_each_poll_yields_what_was_appended_since(log: Path) -> None:
+def test_each_poll_yields_the_records_appended_since_the_last(log: Path) -> None:
     follower = LogFollower(log)
     append(log, line(1) + line(2))
     assert steps(follower.poll().records) == [1, 2]
@@ -110,7 +110,7 @@ def test_a_log_rewritten_in_place_is_read_from_its_start_at_the_same_size_or_lon
     assert steps(batch.records) == [21 + n for n in range(count)]
 
 
-def test_a_log_that_vanishes_and_returns_is_read_on(log: Path) -> None:
+def test_a_log_that_is_moved_away_and_back_is_continued(log: Path) -> None:
     follower = LogFollower(log)
     append(log, line(1))
     follower.poll()
@@ -145,7 +145,7 @@ def test_a_large_log_is_read_in_chunks_with_more_set(log: Path) -> None:
     assert not follower.poll().more
 
 
-def test_drain_begins_a_new_history_when_the_file_was_replaced(log: Path) -> None:
+def test_drain_starts_a_new_history_when_the_file_was_replaced(log: Path) -> None:
     follower = LogFollower(log)
     append(log, line(1) + line(2))
     history = drain(follower, RunHistory())
@@ -157,7 +157,7 @@ def test_drain_begins_a_new_history_when_the_file_was_replaced(log: Path) -> Non
 
 
 @given(st.lists(st.integers(1, 60)), st.integers(1, 40))
-def test_how_the_bytes_are_cut_makes_no_difference(cuts: list[int], count: int) -> None:
+def test_records_do_not_depend_on_how_bytes_are_split(cuts: list[int], count: int) -> None:
     data = b"".join(line(n) for n in range(1, count + 1))
     parser, found = LineParser(), []
     for cut in [*cuts, len(data)]:
@@ -167,7 +167,7 @@ def test_how_the_bytes_are_cut_makes_no_difference(cuts: list[int], count: int) 
 
 
 @given(st.lists(st.binary(max_size=60), max_size=5))
-def test_the_parser_takes_any_bytes(chunks: list[bytes]) -> None:
+def test_the_parser_accepts_any_bytes(chunks: list[bytes]) -> None:
     parser = LineParser()
     for chunk in chunks:
         parser.feed(chunk)

@@ -44,7 +44,7 @@ def resumed(*, in_pieces: bool) -> RunHistory:
 
 
 @pytest.mark.parametrize("in_pieces", [False, True])
-def test_a_later_attempt_supersedes_without_a_zigzag(in_pieces: bool) -> None:
+def test_a_later_attempt_supersedes_repeated_steps(in_pieces: bool) -> None:
     history = resumed(in_pieces=in_pieces)
     assert history.steps["step"].tolist() == list(range(1, 81))
     assert history.steps["loss"][:50].tolist() == [1.0] * 50
@@ -55,7 +55,7 @@ def test_a_later_attempt_supersedes_without_a_zigzag(in_pieces: bool) -> None:
 
 
 @pytest.mark.parametrize("in_pieces", [False, True])
-def test_results_of_the_superseded_part_go_with_its_steps(in_pieces: bool) -> None:
+def test_results_of_superseded_steps_are_superseded(in_pieces: bool) -> None:
     history = resumed(in_pieces=in_pieces)
     assert dict(zip(history.evals["step"].tolist(), history.evals["loss"].tolist(), strict=True)) == {
         25: 9.0, 50: 9.0, 75: 3.0,
@@ -74,7 +74,7 @@ def test_a_third_attempt_supersedes_the_second() -> None:
 
 
 @pytest.mark.parametrize("clock", [-3600.0, 0.0, 3600.0])
-def test_what_supersedes_what_does_not_depend_on_clocks(clock: float) -> None:
+def test_superseding_does_not_depend_on_clocks(clock: float) -> None:
     history = RunHistory()
     history.absorb([run(1, 0.0), *steps(1, 100, 0.0)])
     history.absorb([Eval(time=float(at), step=at, loss=4.0) for at in (25, 50, 75, 100)])
@@ -109,7 +109,7 @@ def test_evaluations_are_kept_by_split(splits: list[str], validation: str | None
     assert history.evals["loss"].tolist() == own
 
 
-def test_a_restart_supersedes_the_evaluations_of_each_split_for_itself() -> None:
+def test_a_restart_supersedes_the_evaluations_of_each_split_separately() -> None:
     history = evaluated(("val", 25, 3.0), ("wiki", 25, 5.0), ("val", 50, 2.0), ("wiki", 50, 4.0))
     history.absorb([run(2, 0.0), Eval(step=25, split="wiki", loss=6.0)])
     assert history.evals_of("val")["step"].tolist() == [25, 50]
@@ -125,13 +125,13 @@ def test_an_alert_without_a_step_has_the_newest_step_regardless_of_its_time() ->
     assert history.alert_steps == [None, 5, 2]
 
 
-def test_steps_after_an_end_whose_run_record_is_lost_are_of_another_attempt() -> None:
+def test_steps_after_an_end_belong_to_another_attempt_also_without_a_run_record() -> None:
     history = RunHistory()
     history.absorb([run(1, 0.0), *steps(1, 3, 0.0), End(time=4.0, status="stopped"), *steps(4, 5, 10.0)])
     assert history.end is None
 
 
-def test_a_resume_that_goes_straight_on_supersedes_nothing() -> None:
+def test_a_resume_without_repeated_steps_supersedes_nothing() -> None:
     history = RunHistory()
     history.absorb([run(1, 0.0), *steps(1, 10, 0.0), Eval(time=10.0, step=10, loss=1.0), run(2, 100.0)])
     history.absorb(steps(11, 20, 100.0))
@@ -140,7 +140,7 @@ def test_a_resume_that_goes_straight_on_supersedes_nothing() -> None:
     assert history.evals["step"].tolist() == [10]
 
 
-def test_a_new_attempt_takes_back_the_end_of_the_one_before() -> None:
+def test_a_new_attempt_clears_the_end_of_the_previous_one() -> None:
     history = RunHistory()
     history.absorb([run(1, 0.0), *steps(1, 3, 0.0), End(time=4.0, status="stopped")])
     assert history.end is not None
@@ -148,7 +148,7 @@ def test_a_new_attempt_takes_back_the_end_of_the_one_before() -> None:
     assert history.end is None
 
 
-def test_an_empty_history_knows_nothing() -> None:
+def test_an_empty_history_has_no_values() -> None:
     history = RunHistory()
     unknown = (history.run, history.step, history.tokens, history.started, history.system, history.last_time)
     assert unknown == (None,) * 6
@@ -171,7 +171,7 @@ def test_steps_always_increase_and_none_is_lost(numbers: list[int]) -> None:
         assert kept[-1] == numbers[-1]
 
 
-def test_absent_values_are_left_out_of_a_series_and_measured_nan_is_not() -> None:
+def test_absent_values_are_left_out_of_a_series_and_measured_nan_is_kept() -> None:
     columns = Columns()
     columns.extend([Step(step=1, loss=2.0), Step(step=2), Step(step=3, loss=math.nan), Step(step=4, loss=math.inf)])
     x, y = columns.series("loss")

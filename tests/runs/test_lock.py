@@ -1,4 +1,4 @@
-"""The lock that a living engine holds, and what it says of a run whose launcher is gone."""
+"""The lock that a running engine holds, and the status it gives a run whose launcher has ended."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_lock_is_held_as_long_as_its_process_lives(tmp_path: Path) -> None:
     assert lock.exists()
 
 
-def test_testing_leaves_the_lock_free(tmp_path: Path) -> None:
+def test_testing_the_lock_does_not_take_it(tmp_path: Path) -> None:
     lock = tmp_path / ".lock"
     lock.touch()
     assert lock_held(lock) is False
@@ -47,7 +47,7 @@ def test_a_file_system_without_locks_leaves_it_unknown(tmp_path: Path, monkeypat
     assert lock_held(tmp_path / ".lock") is None
 
 
-def test_a_run_whose_launcher_is_gone_runs_while_the_lock_is_held(tmp_path: Path) -> None:
+def test_a_run_whose_launcher_has_ended_runs_while_the_lock_is_held(tmp_path: Path) -> None:
     info = RunMetadata(name="a", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
     run = write_run(tmp_path, "a", status=None, info=info)
     silent = time.time() + STALLED_AFTER_S + 60
@@ -58,7 +58,7 @@ def test_a_run_whose_launcher_is_gone_runs_while_the_lock_is_held(tmp_path: Path
     assert read_snapshot(run).status is Status.CRASHED
 
 
-def test_a_run_that_has_ended_has_ended_though_its_process_is_still_there(tmp_path: Path) -> None:
+def test_an_end_record_decides_although_the_process_still_exists(tmp_path: Path) -> None:
     run = write_run(tmp_path, "a", status="stopped")
     with held(run.lock):
         assert read_snapshot(run).status is Status.STOPPED

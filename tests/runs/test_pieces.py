@@ -1,4 +1,4 @@
-"""Reading a log in pieces gives what reading it at once gives."""
+"""Reading a log in pieces equals reading it at once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ends = st.sampled_from([b"\n", b"\n", b"\n", b"\r\n"])
 
 
 def contents(history: RunHistory) -> dict[str, Any]:
-    """Everything a history holds, comparable: nan is equal to nan."""
+    """The content of a history in comparable form; nan equals nan."""
     found: dict[str, Any] = {}
     for name, value in vars(history).items():
         if hasattr(value, "present"):
@@ -54,7 +54,7 @@ def contents(history: RunHistory) -> dict[str, Any]:
 
 
 def read(data: bytes, cuts: list[int]) -> RunHistory:
-    """The history of these bytes, read up to each of the cuts and then to the end."""
+    """The history of these bytes, read up to each cut and then to the end."""
     parser, history, at = LineParser(), RunHistory(), 0
     for cut in [*sorted(cuts), len(data)]:
         history.absorb(*parser.feed(data[at:cut]))
@@ -64,7 +64,7 @@ def read(data: bytes, cuts: list[int]) -> RunHistory:
 
 @settings(max_examples=300)
 @given(st.lists(st.tuples(lines, ends), max_size=40), st.binary(max_size=10), st.data())
-def test_any_log_in_any_pieces(log: list[tuple[bytes, bytes]], torn: bytes, data: st.DataObject) -> None:
+def test_any_log_can_be_read_in_any_pieces(log: list[tuple[bytes, bytes]], torn: bytes, data: st.DataObject) -> None:
     whole = b"".join(line + end for line, end in log) + torn
     cuts = data.draw(st.lists(st.integers(0, len(whole)), max_size=12))
     at_once = contents(read(whole, []))
@@ -73,12 +73,12 @@ def test_any_log_in_any_pieces(log: list[tuple[bytes, bytes]], torn: bytes, data
 
 
 @pytest.mark.parametrize("size", [997, 65536])
-def test_a_log_of_shuffled_restarts_in_pieces(size: int) -> None:
+def test_a_log_of_shuffled_restarts_can_be_read_in_pieces(size: int) -> None:
     data = SHUFFLED.read_bytes()
     assert contents(read(data, list(range(0, len(data), size)))) == contents(read(data, []))
 
 
-def test_lines_of_a_real_log_in_any_order_and_in_pieces() -> None:
+def test_lines_of_a_real_log_in_any_order_can_be_read_in_pieces() -> None:
     lines = SHUFFLED.read_bytes().splitlines(keepends=True)[:400]
     for seed in range(5):
         random.Random(seed).shuffle(lines)
@@ -94,7 +94,7 @@ def test_two_records_on_a_line_are_a_broken_line_anywhere_in_the_log() -> None:
 
 
 @pytest.mark.parametrize("piece", [1 << 16, 1 << 30])
-def test_a_line_without_an_end_is_given_up_and_counted(piece: int) -> None:
+def test_an_endless_line_is_dropped_and_counted(piece: int) -> None:
     parser = LineParser()
     data = STEP + b"\n" + b"x" * (LONGEST_LINE + 1) + b"\n" + STEP + b"\n"
     records: list[AnyRecord] = []
@@ -107,7 +107,7 @@ def test_a_line_without_an_end_is_given_up_and_counted(piece: int) -> None:
     assert [line.number for line in broken] == [2]
 
 
-def test_many_texts_of_one_step_are_kept_by_prompt() -> None:
+def test_samples_of_one_step_are_kept_by_prompt() -> None:
     history = RunHistory()
     history.absorb([Sample(time=1.0, step=5, text="old", prompt=str(number)) for number in range(3000)])
     history.absorb([Sample(time=1.0, step=5, text="new", prompt="7"), Sample(time=1.0, step=5, text="x", prompt="y")])

@@ -1,4 +1,4 @@
-"""The language that chooses runs."""
+"""The query language that selects runs."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunSnapshot]:
         ("val<3.2 status:stopped", "new"),
     ],
 )
-def test_a_query_chooses(runs: dict[str, RunSnapshot], text: str, chosen: str) -> None:
+def test_a_query_selects_runs(runs: dict[str, RunSnapshot], text: str, chosen: str) -> None:
     query = parse_query(text)
     assert [name for name, run in runs.items() if query.matches(run, NOW)] == chosen.split()
     assert parse_query(str(query)) == query or "nan" in text
@@ -110,14 +110,14 @@ def test_a_diverged_run_matches_nan(runs: dict[str, RunSnapshot]) -> None:
         ('""', "empty word"),
     ],
 )
-def test_a_bad_term_is_named_in_one_sentence(text: str, sentence: str) -> None:
+def test_an_invalid_term_is_named_in_one_sentence(text: str, sentence: str) -> None:
     with pytest.raises(QueryError, match=r"^[^\n]*$") as error:
         parse_query(text)
     assert sentence in str(error.value)
 
 
 @given(st.text(alphabet=st.one_of(st.sampled_from('ab1 .:,<>=!-"\\%kMd'), st.characters()), max_size=40))
-def test_no_text_does_more_than_be_refused(text: str) -> None:
+def test_any_text_is_a_query_or_is_refused(text: str) -> None:
     try:
         query = parse_query(text)
     except QueryError:
@@ -144,12 +144,12 @@ _terms = st.one_of(
 
 
 @given(st.lists(_terms, max_size=5).map(tuple))
-def test_the_text_of_a_query_reads_back_as_the_query(terms: tuple[Word | Property | Comparison, ...]) -> None:
+def test_the_text_of_a_query_parses_as_the_same_query(terms: tuple[Word | Property | Comparison, ...]) -> None:
     assert parse_query(str(Query(terms))) == Query(terms)
 
 
 @pytest.mark.parametrize("key", SORT_KEYS)
-def test_unknown_numbers_are_last_in_either_order(runs: dict[str, RunSnapshot], key: str) -> None:
+def test_unknown_numbers_sort_last_in_either_order(runs: dict[str, RunSnapshot], key: str) -> None:
     for reverse in (False, True):
         names = [run.name for run in ordered(runs.values(), key, reverse=reverse, now=NOW)]
         assert sorted(names) == sorted(run.name for run in runs.values())
@@ -157,7 +157,7 @@ def test_unknown_numbers_are_last_in_either_order(runs: dict[str, RunSnapshot], 
             assert names[-1] == runs["bare"].name
 
 
-def test_the_best_or_newest_is_first(runs: dict[str, RunSnapshot]) -> None:
+def test_the_best_or_newest_sorts_first(runs: dict[str, RunSnapshot]) -> None:
     def first(key: str, *, reverse: bool = False) -> RunSnapshot:
         return ordered(runs.values(), key, reverse=reverse, now=NOW)[0]
 

@@ -56,7 +56,7 @@ def test_the_newest_evaluation_is_read_anywhere_in_the_log(tmp_path: Path, newes
     assert evaluation.step == newest
 
 
-def test_an_old_evaluation_is_not_taken_for_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_evaluation_is_not_reported_as_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MODULE, "SEARCH_BYTES", 2 * TAIL_BYTES)
     run = RunDirectory(tmp_path / "a")
     long_log(run, 2500, evaluations=[100, 1000])
@@ -98,7 +98,7 @@ def test_readings_of_the_machine_alone_do_not_hide_the_newest_step(tmp_path: Pat
     assert (snapshot.step and snapshot.step.step, snapshot.val_loss) == (1000, 0.1)
 
 
-def test_the_newest_attempt_is_known_also_in_the_middle_of_a_long_log(tmp_path: Path) -> None:
+def test_the_newest_attempt_is_read_in_the_middle_of_a_long_log(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "a")
     long_log(run, 500, evaluations=[])
     at = run.metrics.stat().st_size
@@ -121,7 +121,7 @@ def test_lines_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     ]
 
 
-def test_the_end_of_an_attempt_that_was_resumed_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_resumed_attempt_is_not_the_end_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunDirectory(tmp_path / "a")
     long_log(run, 2500, evaluations=[], ended_at=100)
     # The head ends between the `end` record and the `run` record of the second attempt.
@@ -182,7 +182,7 @@ def test_a_replaced_or_shortened_log_is_read_again(tmp_path: Path) -> None:
     assert (snapshot.step.step, snapshot.run) == (5, None)
 
 
-def test_a_run_that_vanishes_is_forgotten(tmp_path: Path) -> None:
+def test_a_removed_run_is_dropped_from_the_cache(tmp_path: Path) -> None:
     first, second = write_run(tmp_path, "a-20260101-120000-aaaa"), write_run(tmp_path, "b-20260101-120000-bbbb")
     snapshot_reader = SnapshotReader()
     assert len(snapshot_reader.read_all([first, second])) == 2
@@ -216,14 +216,14 @@ def test_the_curve_goes_from_the_first_to_the_newest_step(tmp_path: Path, steps:
     assert shape[-1] == pytest.approx(loss_at(steps), abs=0.1)
 
 
-def test_a_curve_of_two_attempts_does_not_turn_back(tmp_path: Path) -> None:
+def test_a_curve_of_two_attempts_is_monotonic_in_steps(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "a")
     long_log(run, 2500, evaluations=[])
     grown(run, 1000, 2000, loss=1.0)
     curve = read_snapshot(run).curve
     assert [step for step, _ in curve] == sorted({step for step, _ in curve})
     assert curve[-1] == (2000, 1.0)
-    # Between the restart and the next place that was looked at nobody knows better.
+    # Between the restart and the next sampled position the superseded values are unknown.
     assert all(loss == 1.0 for step, loss in curve if step > 1200)
 
 
@@ -240,6 +240,6 @@ def test_a_live_curve_stays_short_and_keeps_its_ends() -> None:
         assert (points[0][0], points[-1][0]) == (0, step)
 
 
-def test_a_curve_without_points_has_no_places() -> None:
+def test_a_curve_without_points_is_empty() -> None:
     assert resampled((), 8) == []
     assert resampled(((7, 2.0),), 3) == [2.0, None, None]

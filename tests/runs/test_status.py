@@ -41,7 +41,7 @@ def test_an_end_record_decides(status: str) -> None:
     assert derive_status(None, end, NOW, True, NOW) == Status(status)
 
 
-def test_a_living_process_runs_starts_or_stalls(process: subprocess.Popen[bytes]) -> None:
+def test_a_live_process_is_running_starting_or_stalled(process: subprocess.Popen[bytes]) -> None:
     facts = info(process)
     assert derive_status(facts, None, NOW - 1, True, NOW) is Status.RUNNING
     assert derive_status(facts, None, NOW - 1, False, NOW) is Status.STARTING
@@ -49,7 +49,7 @@ def test_a_living_process_runs_starts_or_stalls(process: subprocess.Popen[bytes]
     assert derive_status(facts, None, NOW - STALLED_AFTER_S - 1, True, NOW) is Status.STALLED
 
 
-def test_a_process_that_died_without_a_word_crashed(process: subprocess.Popen[bytes]) -> None:
+def test_a_process_that_died_without_an_end_record_crashed(process: subprocess.Popen[bytes]) -> None:
     facts = info(process)
     process.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -58,7 +58,7 @@ def test_a_process_that_died_without_a_word_crashed(process: subprocess.Popen[by
     assert (zombie, derive_status(facts, None, NOW - 1, True, NOW)) == (Status.CRASHED, Status.CRASHED)
 
 
-def test_a_pid_that_another_process_got_is_not_the_run(process: subprocess.Popen[bytes]) -> None:
+def test_a_reused_pid_is_not_the_run(process: subprocess.Popen[bytes]) -> None:
     facts = info(process, pid_started=psutil.Process(process.pid).create_time() - 3600)
     assert derive_status(facts, None, NOW - 1, True, NOW) is Status.CRASHED
 
@@ -85,7 +85,7 @@ def test_a_resume_is_starting_until_its_first_record_regardless_of_clocks(
     facts = info(process, started=NOW - 1000, log_bytes=1000)
     assert derive_status(facts, end, end.time, True, NOW, log_bytes=1000) is Status.STARTING
     assert derive_status(facts, end, end.time, True, NOW, log_bytes=1200) is Status.STOPPED
-    # A log that was made shorter by hand is not the one that was launched on.
+    # A truncated log is not the one that the run was launched with.
     assert derive_status(facts, end, end.time, True, NOW, log_bytes=900) is Status.STOPPED
 
 
@@ -122,7 +122,7 @@ def test_the_status_of_a_run_directory(tmp_path: Path, process: subprocess.Popen
     assert read_snapshot(write_run(tmp_path, "b", status="failed")).status is Status.FAILED
 
 
-def test_a_clock_that_is_behind_makes_no_run_silent_whose_log_grows(
+def test_a_run_whose_log_grows_is_not_stalled_when_its_clock_is_behind(
     tmp_path: Path, process: subprocess.Popen[bytes]
 ) -> None:
     log = tmp_path / "metrics.jsonl"
@@ -132,7 +132,7 @@ def test_a_clock_that_is_behind_makes_no_run_silent_whose_log_grows(
     assert derive_status(facts, None, now - 3600, True, now + STALLED_AFTER_S + 60, log=log) is Status.STALLED
 
 
-def test_records_from_the_future_do_not_keep_a_silent_run_alive(tmp_path: Path) -> None:
+def test_records_from_the_future_do_not_hide_a_stall(tmp_path: Path) -> None:
     log = tmp_path / "metrics.jsonl"
     log.touch()
     ahead = time.time() + 30 * 86400

@@ -22,7 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No network for Hugging Face's libraries, whatever they keep is below tmp_path, and retries come at once."""
+    """No network for Hugging Face's libraries; their caches are below tmp_path; retries do not wait."""
     import datasets
     import huggingface_hub
 
@@ -51,7 +51,7 @@ def corpus(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened() -> Callable[..., Dataset]:
-    """open_dataset with a short way to give its configuration."""
+    """open_dataset with the configuration given as keywords."""
 
     def open_(
         source: object,

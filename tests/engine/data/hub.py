@@ -1,4 +1,4 @@
-"""Small local datasets that are read through the real `datasets`, and ways to spoil the reading."""
+"""Small local datasets that are read through the real `datasets`, and faults that interrupt reading."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILES, ROWS = 5, 12
 
 
 def text_of(file: int, row: int) -> str:
-    """A text that tells where it is from; lengths differ, and one is longer than several sequences."""
+    """A text that names its file and row; lengths differ, and one is longer than several sequences."""
     return f"<{file}.{row}>" + "abcdefghij" * ((file * 7 + row * 3) % 5 + (20 if (file, row) == (3, 4) else 0))
 
 
@@ -49,18 +49,18 @@ def documents_of(ids: list[int]) -> Iterator[str]:
     return iter(bytes(ids).decode().split("\0"))
 
 
-class Trouble:
-    """Lets `datasets` give rows until a certain one in all, and then fail or hang, for some of the times it is read."""
+class ReadFault:
+    """Makes `datasets` fail or hang after a given total number of rows, on the first `times` readings."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, times: int, hang: bool = False) -> None:
         self.left, self.rows, self.times = at, 0, times
         self.woken = threading.Event()
-        untroubled = threading.enumerate()
+        existing = threading.enumerate()
         original = datasets.IterableDataset.__iter__
 
         def rows(dataset: datasets.IterableDataset) -> Iterator[dict]:
             for row in original(dataset):
-                if threading.current_thread() in untroubled:
+                if threading.current_thread() in existing:
                     yield row
                     continue
                 if self.left == 0 and self.times:

@@ -36,9 +36,7 @@ def test_the_ids_are_those_of_the_files(opened: Opened, directory: Path, tmp_pat
     assert not (tmp_path / "pwned").exists()
 
 
-def test_the_files_are_searched_for_the_largest_id_once(
-    opened: Opened, directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_largest_id_is_computed_once(opened: Opened, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened(f"bin:{directory}")
     with monkeypatch.context() as patched:
         patched.setattr(bins, "_SCAN_TOKENS", 0)  # a range of step 0 raises
@@ -54,7 +52,7 @@ def test_without_val_bin_the_tail_is_held_out(opened: Opened, directory: Path) -
     assert int(dataset.val.batch(0, 1)[0][0, 0]) == 810 * 7 % 65
 
 
-def test_max_tokens_takes_the_first(opened: Opened, directory: Path) -> None:
+def test_max_tokens_takes_the_first_tokens(opened: Opened, directory: Path) -> None:
     assert opened(f"bin:{directory}", max_tokens=500).train.tokens == 500
 
 
@@ -84,7 +82,7 @@ def test_a_vocabulary_smaller_than_the_ids_is_an_error(opened: Opened, directory
         opened(f"bin:{directory}", vocab_size=64)
 
 
-def test_uint32_ids_are_read_where_the_configuration_says_so(opened: Opened, tmp_path: Path) -> None:
+def test_uint32_ids_are_read_when_configured(opened: Opened, tmp_path: Path) -> None:
     ids = (np.arange(1000) * 131 + 70_000).astype("<u4")
     ids.tofile(tmp_path / "train.bin")
     dataset = opened(f"bin:{tmp_path}", bin_dtype="uint32", val_fraction=0.1)

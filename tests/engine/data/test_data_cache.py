@@ -1,4 +1,4 @@
-"""Tokenized once: what is found again, what is noticed, and what an interruption leaves behind."""
+"""The cache of token shards: reuse, invalidation, damage, interrupted preparation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stream(cache: Path, split: str, dtype: str = "<u2") -> np.ndarray:
     return np.concatenate([np.fromfile(path, dtype) for path in sorted(directory.glob(f"{split}-*.bin"))])
 
 
-def test_the_manifest_tells_what_is_there(opened: Opened, corpus: Path, cache: Path) -> None:
+def test_the_manifest_describes_the_shards(opened: Opened, corpus: Path, cache: Path) -> None:
     opened(corpus)
     (directory,) = prepared_in(cache)
     manifest = manifest_of(directory)
@@ -54,13 +54,13 @@ def test_the_manifest_tells_what_is_there(opened: Opened, corpus: Path, cache: P
 
 def test_whole_documents_are_held_out_and_nothing_is_lost(opened: Opened, corpus: Path, cache: Path) -> None:
     opened(corpus, val_fraction=0.1)
-    found = {split: ByteTokenizer().decode(stream(cache, split)).split("\0")[:-1] for split in ("train", "val")}
+    documents = {split: ByteTokenizer().decode(stream(cache, split)).split("\0")[:-1] for split in ("train", "val")}
     originals = [path.read_text(encoding="utf-8") for path in sorted(corpus.iterdir())]
-    assert len(found["val"]) == 4
-    assert sorted(found["train"] + found["val"]) == sorted(originals)
+    assert len(documents["val"]) == 4
+    assert sorted(documents["train"] + documents["val"]) == sorted(originals)
 
 
-def test_the_second_time_it_is_found(
+def test_a_second_opening_reuses_the_shards(
     opened: Opened, corpus: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = opened(corpus)
@@ -78,7 +78,7 @@ def test_another_request_has_shards_of_its_own(opened: Opened, corpus: Path, cac
     assert len(prepared_in(cache)) == 2
 
 
-def test_a_changed_source_is_tokenized_anew_and_it_says_so(
+def test_a_changed_source_is_tokenized_again_with_a_message(
     opened: Opened, corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = opened(corpus)
@@ -89,14 +89,14 @@ def test_a_changed_source_is_tokenized_anew_and_it_says_so(
     assert after.train.tokens != before.train.tokens
 
 
-def test_a_touched_file_of_the_same_size_is_noticed(opened: Opened, corpus: Path, cache: Path) -> None:
+def test_a_modified_file_of_the_same_size_invalidates_the_cache(opened: Opened, corpus: Path, cache: Path) -> None:
     opened(corpus)
     os.utime(corpus / "07.txt", ns=(1, 1))
     opened(corpus)
     assert len(prepared_in(cache)) == 2
 
 
-def test_damaged_shards_are_made_again(
+def test_damaged_shards_are_rebuilt(
     opened: Opened, corpus: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = opened(corpus)
@@ -108,7 +108,7 @@ def test_damaged_shards_are_made_again(
     assert (directory / "train-00000.bin").stat().st_size == 2 * after.train.tokens
 
 
-def spoiled(content: bytes) -> list[bytes]:
+def damaged(content: bytes) -> list[bytes]:
     return [b"", content[: len(content) // 2], b"\xff" * len(content), b"[" * 100_000]
 
 
@@ -116,10 +116,10 @@ def spoiled(content: bytes) -> list[bytes]:
     "name",
     ["manifest.json", "train-00000.bin", "val-00000.bin", "train.documents.npy", "tokenizer/tokenizer_info.json"],
 )
-def test_whatever_is_broken_in_the_cache_is_made_anew(opened: Opened, corpus: Path, cache: Path, name: str) -> None:
+def test_any_broken_file_of_the_cache_is_rebuilt(opened: Opened, corpus: Path, cache: Path, name: str) -> None:
     before = opened(corpus, packing="sample").train.batch(0, 30)
     (directory,) = prepared_in(cache)
-    for content in spoiled((directory / name).read_bytes()):
+    for content in damaged((directory / name).read_bytes()):
         (directory / name).write_bytes(content)
         after = opened(corpus, packing="sample")
         assert any("tokenized in" in line for line in after.describe())
@@ -127,7 +127,7 @@ def test_whatever_is_broken_in_the_cache_is_made_anew(opened: Opened, corpus: Pa
     assert any("found in" in line for line in opened(corpus, packing="sample").describe())
 
 
-def test_a_kept_vocabulary_that_is_broken_is_learned_anew(opened: Opened, corpus: Path, cache: Path) -> None:
+def test_a_broken_cached_vocabulary_is_trained_again(opened: Opened, corpus: Path, cache: Path) -> None:
     for number in range(100):
         (corpus / f"words-{number}.txt").write_text(f"some other words, function_{number}(argument): return\n")
     keys = {"tokenizer": "sentencepiece:300"}
@@ -140,7 +140,7 @@ def test_a_kept_vocabulary_that_is_broken_is_learned_anew(opened: Opened, corpus
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
-def test_a_cache_that_takes_nothing_is_one_sentence_with_its_path(
+def test_an_unwritable_cache_is_one_sentence_with_its_path(
     opened: Opened, corpus: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refuse(self: Path, *_: object, **__: object) -> None:
@@ -164,7 +164,7 @@ def test_a_file_where_the_cache_should_be_is_one_sentence(opened: Opened, corpus
 def test_ids_outside_of_the_vocabulary_are_named_and_no_index_error(
     opened: Opened, corpus: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As of shards too large to be read at each start."""
+    """As for shards too large to be checked at each start."""
     monkeypatch.setattr(shards, "CHECKED_BYTES", 0)
     opened(corpus)
     (directory,) = prepared_in(cache)
@@ -183,25 +183,25 @@ def test_shards_that_become_shorter_while_they_are_read_are_named(opened: Opened
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, DataError, MemoryError])
-def test_an_interrupted_preparation_leaves_nothing(
+def test_an_interrupted_preparation_leaves_no_files(
     opened: Opened, corpus: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
     written = ShardWriter.append
 
-    def stop_half_way(self: ShardWriter, ids: np.ndarray) -> None:
+    def interrupt_half_way(self: ShardWriter, ids: np.ndarray) -> None:
         if self.tokens > 2000:
             raise error
         written(self, ids)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ShardWriter, "append", stop_half_way)
+        patched.setattr(ShardWriter, "append", interrupt_half_way)
         with pytest.raises(error):
             opened(corpus)
     assert prepared_in(cache) == []
     assert opened(corpus).train.tokens > 2000
 
 
-def test_what_a_killed_process_left_is_cleared_away(opened: Opened, corpus: Path, cache: Path) -> None:
+def test_files_of_a_killed_process_are_removed(opened: Opened, corpus: Path, cache: Path) -> None:
     opened(corpus)
     (directory,) = prepared_in(cache)
     # As after SIGKILL: the unfinished directory is there, the finished one is not.
@@ -223,12 +223,12 @@ def test_processes_that_start_at_once_tokenize_once(corpus: Path, cache: Path) -
     processes = [context.Process(target=_open_in_a_process, args=(str(corpus), gate, answers)) for _ in range(2)]
     for process in processes:
         process.start()
-    found = [answers.get(timeout=120) for _ in processes]
+    results = [answers.get(timeout=120) for _ in processes]
     for process in processes:
         process.join(timeout=60)
         assert process.exitcode == 0
-    assert sum(built for _, _, built in found) == 1
-    assert len({(tokens, str(ids)) for tokens, ids, _ in found}) == 1
+    assert sum(built for _, _, built in results) == 1
+    assert len({(tokens, str(ids)) for tokens, ids, _ in results}) == 1
     assert len(prepared_in(cache)) == 1
 
 
@@ -246,25 +246,25 @@ def test_one_long_document_holds_out_its_tail(opened: Opened, tmp_path: Path) ->
     assert all(dataset.tokenizer.decode(row) in held for row in x)
 
 
-def test_max_tokens_is_kept_to_exactly(opened: Opened, corpus: Path) -> None:
+def test_max_tokens_is_an_exact_limit(opened: Opened, corpus: Path) -> None:
     dataset = opened(corpus, max_tokens=3000)
     assert dataset.train.tokens + dataset.val.tokens == 3000
     assert "cut at 3.00 k tokens (data.max_tokens)" in "\n".join(dataset.describe())
 
 
-def test_characters_behind_max_tokens_are_not_in_the_vocabulary(opened: Opened, tmp_path: Path) -> None:
+def test_characters_after_max_tokens_are_not_in_the_vocabulary(opened: Opened, tmp_path: Path) -> None:
     for name, text in (("a", "ab" * 500), ("b", "cd" * 500), ("c", "yz" * 500)):
         (tmp_path / f"{name}.txt").write_text(text)
     dataset = opened(tmp_path / "?.txt", tokenizer="char", max_tokens=1500)
     assert dataset.tokenizer.characters == "\0abcd"
 
 
-def test_the_type_grows_with_the_vocabulary() -> None:
+def test_the_dtype_depends_on_the_vocabulary() -> None:
     assert dtype_for(65_536) == "uint16"
     assert dtype_for(65_537) == "uint32"
 
 
-def test_ids_past_65535_are_kept(opened: Opened, tmp_path: Path, cache: Path) -> None:
+def test_ids_above_65535_are_stored(opened: Opened, tmp_path: Path, cache: Path) -> None:
     tokenizer = Tokenizer(models.WordLevel({f"w{number}": number for number in range(70_000)}, unk_token="w0"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
@@ -293,7 +293,7 @@ def test_a_stream_over_several_files_reads_as_one(tmp_path: Path, monkeypatch: p
             assert reader.read(start, length).tolist() == list(range(start + 3, start + 3 + length))
 
 
-def test_a_source_without_text_says_so(opened: Opened, tmp_path: Path, cache: Path) -> None:
+def test_a_source_without_text_is_an_error(opened: Opened, tmp_path: Path, cache: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
     with pytest.raises(DataError, match=r"empty\.txt' contains no text"):
         opened(tmp_path / "empty.txt")
@@ -331,7 +331,7 @@ def test_a_vocabulary_too_large_for_the_model_names_both_numbers_and_the_key(ope
     assert opened(corpus, vocab_size=300).vocab_size == 256
 
 
-def test_the_report_tells_how_often_the_run_goes_over_its_data(opened: Opened, corpus: Path) -> None:
+def test_the_report_states_the_number_of_epochs(opened: Opened, corpus: Path) -> None:
     dataset = opened(corpus, token_limit=1_000_000)
     times = 1_000_000 / dataset.train.tokens
     assert dataset.describe()[-1].endswith(f"go over them {times:.1f} times")

@@ -1,4 +1,4 @@
-"""Datasets whose files have changed or are damaged: said in one sentence, before training and without retries."""
+"""Datasets whose files have changed or are damaged: one sentence, before training and without retries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def state_of(dataset: Dataset) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", ["other size", "other name"])
-def test_a_resume_in_changed_files_is_refused_before_anything_is_read(opened: Opened, streamed: str, how: str) -> None:
+def test_a_resume_with_changed_files_is_refused_before_anything_is_read(
+    opened: Opened, streamed: str, how: str
+) -> None:
     state = state_of(opened(streamed, **KEYS))
     file = sorted(Path(streamed.removeprefix("hf:")).iterdir())[3]
     if how == "other name":
@@ -39,7 +41,7 @@ def test_a_resume_in_changed_files_is_refused_before_anything_is_read(opened: Op
         opened(streamed, **KEYS).train.restore(state, 8)
 
 
-def test_files_with_other_times_and_other_files_beside_them_are_no_change(opened: Opened, streamed: str) -> None:
+def test_modification_times_and_unrelated_files_are_not_a_change(opened: Opened, streamed: str) -> None:
     dataset = opened(streamed, **KEYS)
     state = state_of(dataset)
     directory = Path(streamed.removeprefix("hf:"))
@@ -51,19 +53,19 @@ def test_files_with_other_times_and_other_files_beside_them_are_no_change(opened
     assert resumed.train.batch(8, 4)[0].tolist() == dataset.train.batch(8, 4)[0].tolist()
 
 
-def test_files_that_change_while_they_are_streamed_are_noticed_when_they_are_opened_again(
+def test_files_that_change_while_they_are_streamed_are_an_error_when_reopened(
     opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = opened(streamed, **KEYS)
     dataset.train.batch(0, 1)
-    hub.Trouble(monkeypatch, at=0, times=1)
+    hub.ReadFault(monkeypatch, at=0, times=1)
     file = sorted(Path(streamed.removeprefix("hf:")).iterdir())[0]
     file.rename(file.with_stem("part-0b"))
     with pytest.raises(DataError, match="has changed since this run began to read it"):
         dataset.train.batch(1, 600)
 
 
-def test_a_state_without_contents_is_taken_as_it_is(opened: Opened, streamed: str) -> None:
+def test_a_state_without_fingerprints_is_accepted(opened: Opened, streamed: str) -> None:
     state = state_of(opened(streamed, **KEYS))
     del state["of"]["contents"]
     resumed = opened(streamed, **KEYS)
@@ -73,60 +75,58 @@ def test_a_state_without_contents_is_taken_as_it_is(opened: Opened, streamed: st
 
 
 class Hub:
-    """Stands for the Hub, as no network is to be had: a directory by a name, at a commit."""
+    """A stand-in for the Hub, without a network: a directory by a name, at a commit."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path, commit: str) -> None:
-        self.commit, self.asked = commit, list[str | None]()
+        self.commit, self.revisions = commit, list[str | None]()
         original = datasets.load_dataset_builder
 
-        def builder(path: str, config: str | None, revision: str | None = None) -> datasets.DatasetBuilder:
+        def load_builder(path: str, config: str | None, revision: str | None = None) -> datasets.DatasetBuilder:
             assert path == "some/name"
-            self.asked.append(revision)
-            found = original(str(directory), config)
-            found.hash = revision or self.commit
-            return found
+            self.revisions.append(revision)
+            builder = original(str(directory), config)
+            builder.hash = revision or self.commit
+            return builder
 
-        monkeypatch.setattr(datasets, "load_dataset_builder", builder)
+        monkeypatch.setattr(datasets, "load_dataset_builder", load_builder)
 
 
-def test_a_resume_reads_the_commit_that_the_run_began_with(
+def test_a_resume_reads_the_commit_of_the_first_attempt(
     opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = "a" * 40, "b" * 40
-    there = Hub(monkeypatch, Path(streamed.removeprefix("hf:")), first)
+    repository = Hub(monkeypatch, Path(streamed.removeprefix("hf:")), first)
     dataset = opened("hf:some/name", **KEYS)
     state = state_of(dataset)
     assert state["of"]["contents"] == {"revision": first}
-    there.commit = second
-    there.asked.clear()
+    repository.commit = second
+    repository.revisions.clear()
     resumed = opened("hf:some/name", **KEYS)
     resumed.train.restore(state, 8)
-    hub.Trouble(monkeypatch, at=20, times=1)
+    hub.ReadFault(monkeypatch, at=20, times=1)
     resumed.train.batch(8, 60)
-    assert there.asked == [first, first]
+    assert repository.revisions == [first, first]
     assert resumed.train.state_at(68)["of"] == state["of"]
     assert state_of(opened("hf:some/name", **KEYS))["of"]["contents"] == {"revision": second}
 
 
-def test_where_the_commit_is_not_known_it_is_left_out(
-    opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there = Hub(monkeypatch, Path(streamed.removeprefix("hf:")), "0123456789abcdef")
+def test_an_unknown_commit_is_left_out(opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = Hub(monkeypatch, Path(streamed.removeprefix("hf:")), "0123456789abcdef")
     state = state_of(opened("hf:some/name", **KEYS))
     assert state["of"]["contents"] == {}
     opened("hf:some/name", **KEYS).train.restore(state, 8)
-    assert set(there.asked) == {None}
+    assert set(repository.revisions) == {None}
 
 
 def cut(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
 
-def spoil_pages(content: bytes) -> bytes:
+def damage_pages(content: bytes) -> bytes:
     return content[:20] + bytes(40) + content[60:]
 
 
-def spoil_footer(content: bytes) -> bytes:
+def damage_footer(content: bytes) -> bytes:
     return content[:-40] + content[-20:]
 
 
@@ -143,8 +143,8 @@ def not_utf8(content: bytes) -> bytes:
     ("make", "spoil"),
     [
         (hub.parquet_dataset, cut),
-        (hub.parquet_dataset, spoil_pages),
-        (hub.parquet_dataset, spoil_footer),
+        (hub.parquet_dataset, damage_pages),
+        (hub.parquet_dataset, damage_footer),
         (hub.jsonl_dataset, break_line),
         (hub.jsonl_dataset, cut),
         (hub.jsonl_dataset, not_utf8),

@@ -1,4 +1,4 @@
-"""Several sources in one run: exact shares, an order that follows from the number alone, a resume that is exact."""
+"""Several sources in one run: exact shares, an order that depends on the index alone, an exact resume."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Opened = Callable[..., Dataset]
 
 @pytest.fixture
 def mixture(tmp_path: Path, offline: None) -> dict[str, float]:
-    """A stream, of which every text has a digit, and two files without any, one of capital letters."""
+    """A stream whose texts all contain a digit, and two files without digits, one of them in capital letters."""
     (tmp_path / "small.txt").write_text("only small letters here\n" * 400)
     (tmp_path / "large.txt").write_text("ONLY LARGE LETTERS HERE\n" * 400)
     rows = hub.jsonl_dataset(tmp_path / "rows")
@@ -35,7 +35,7 @@ def mixture(tmp_path: Path, offline: None) -> dict[str, float]:
     seed=st.integers(0, 2**40),
     n=st.integers(0, 10**9),
 )
-def test_after_any_number_of_sequences_the_shares_are_kept(weights: list[float], seed: int, n: int) -> None:
+def test_shares_hold_after_any_number_of_sequences(weights: list[float], seed: int, n: int) -> None:
     shares = Shares(weights, seed)
     counts = shares.counts(n)
     assert sum(counts) == n
@@ -47,33 +47,33 @@ def test_after_any_number_of_sequences_the_shares_are_kept(weights: list[float],
     ) + [1]
 
 
-def test_in_the_long_run_the_shares_are_exact() -> None:
+def test_shares_are_exact_in_the_limit() -> None:
     assert Shares([0.7, 0.2, 0.1], seed=3).counts(10**12) == pytest.approx([7e11, 2e11, 1e11], abs=3)
 
 
-def test_the_seed_decides_who_comes_first() -> None:
+def test_the_seed_decides_the_order_of_sources() -> None:
     orders = {tuple(Shares([1, 1], seed).counts(1)) for seed in range(20)}
     assert orders == {(0, 1), (1, 0)}
 
 
 def kinds(rows: torch.Tensor) -> list[str]:
-    """Which of the three sources each sequence of bytes is of."""
-    found = []
+    """The source, of three, of each sequence of bytes."""
+    names = []
     for row in rows.tolist():
         text = bytes(row).decode()
-        found.append("small" if "small" in text or "letters" in text else "large" if text.upper() == text else "hf")
-    return found
+        names.append("small" if "small" in text or "letters" in text else "large" if text.upper() == text else "hf")
+    return names
 
 
 def test_each_source_has_its_share_and_its_own_order(opened: Opened, mixture: dict[str, float]) -> None:
     keys = {"val_tokens": 40, "seq_len": 24}
     mixed = opened("mixture", mixture=mixture, **keys)
     x, _ = mixed.train.batch(0, 100)
-    found = kinds(x)
-    assert [found.count(kind) for kind in ("small", "hf", "large")] == pytest.approx([50, 30, 20], abs=2)
+    sources = kinds(x)
+    assert [sources.count(kind) for kind in ("small", "hf", "large")] == pytest.approx([50, 30, 20], abs=2)
     (streamed,) = (name for name in mixture if name.startswith("hf:"))
-    alone, _ = opened(streamed, **keys).train.batch(0, found.count("hf"))
-    assert torch.equal(x[[kind == "hf" for kind in found]], alone)
+    alone, _ = opened(streamed, **keys).train.batch(0, sources.count("hf"))
+    assert torch.equal(x[[kind == "hf" for kind in sources]], alone)
 
 
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -87,8 +87,8 @@ def test_a_resume_is_exact(opened: Opened, mixture: dict[str, float], position: 
     interrupted.train.batch(position, 5)
     assert interrupted.train.state_at(position) == state
     resumed.train.restore(state, position)
-    found = resumed.train.batch(position, 30)
-    assert all(torch.equal(part, whole[position:]) for part, whole in zip(found, expected, strict=True))
+    actual = resumed.train.batch(position, 30)
+    assert all(torch.equal(part, whole[position:]) for part, whole in zip(actual, expected, strict=True))
 
 
 def test_a_resume_without_the_state_of_its_stream_is_refused(opened: Opened, mixture: dict[str, float]) -> None:
@@ -111,17 +111,15 @@ def test_the_held_out_split_has_the_same_shares(opened: Opened, mixture: dict[st
     count = dataset.val.n_sequences
     assert count >= 20
     x, _ = dataset.val.batch(0, count)
-    found = kinds(x)
+    sources = kinds(x)
     expected = [count * share for share in (0.5, 0.3, 0.2)]
-    assert [found.count(kind) for kind in ("small", "hf", "large")] == pytest.approx(expected, abs=3)
-    # An epoch repeats nothing of any source.
-    own = [row for row, kind in zip(x.tolist(), found, strict=True) if kind == "hf"]
+    assert [sources.count(kind) for kind in ("small", "hf", "large")] == pytest.approx(expected, abs=3)
+    # An epoch repeats no document of any source.
+    own = [row for row, kind in zip(x.tolist(), sources, strict=True) if kind == "hf"]
     assert len({tuple(row) for row in own}) == len(own)
 
 
-def test_the_report_names_each_source_its_share_and_how_often_it_is_gone_over(
-    opened: Opened, mixture: dict[str, float]
-) -> None:
+def test_the_report_names_each_source_with_its_share_and_epochs(opened: Opened, mixture: dict[str, float]) -> None:
     lines = opened("mixture", mixture=mixture, val_tokens=40, token_limit=100_000).describe()
     shares = [line for line in lines if line.startswith("mixture")]
     assert [line.split()[1] for line in shares] == ["50.0%", "30.0%", "20.0%"]
@@ -133,7 +131,7 @@ def test_the_report_names_each_source_its_share_and_how_often_it_is_gone_over(
 
 
 @pytest.mark.parametrize("spec", ["char", "sentencepiece:300"])
-def test_a_vocabulary_is_learned_from_all_sources(opened: Opened, mixture: dict[str, float], spec: str) -> None:
+def test_a_vocabulary_is_trained_on_all_sources(opened: Opened, mixture: dict[str, float], spec: str) -> None:
     dataset = opened("mixture", mixture=mixture, tokenizer=spec, val_tokens=20)
     again = opened("mixture", mixture=mixture, tokenizer=spec, val_tokens=20)
     assert again.tokenizer.fingerprint == dataset.tokenizer.fingerprint
@@ -143,7 +141,7 @@ def test_a_vocabulary_is_learned_from_all_sources(opened: Opened, mixture: dict[
     assert int(x.max()) < dataset.vocab_size
 
 
-def test_ids_made_elsewhere_need_the_name_of_their_tokenizer(
+def test_external_ids_need_the_name_of_their_tokenizer(
     opened: Opened, mixture: dict[str, float], tmp_path: Path
 ) -> None:
     (tmp_path / "bins").mkdir()
@@ -166,7 +164,7 @@ def test_ids_made_elsewhere_need_the_name_of_their_tokenizer(
         (["data.source=mixture", 'data.mixture={"mixture"=1}'], "cannot hold a source named"),
     ],
 )
-def test_a_mixture_that_means_nothing_is_refused(overrides: list[str], sentence: str) -> None:
+def test_an_invalid_mixture_is_refused(overrides: list[str], sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config("gpt2-tiny", overrides)
     assert sentence in str(caught.value)

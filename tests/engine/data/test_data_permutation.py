@@ -12,17 +12,17 @@ from tuitrain_engine.data.permutation import Permutation
 
 @settings(max_examples=150)
 @given(n=st.integers(1, 5000), seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 10**6))
-def test_every_place_comes_exactly_once(n: int, seed: int, epoch: int) -> None:
-    places = Permutation(n, seed, epoch)(np.arange(n))
-    assert np.array_equal(np.sort(places), np.arange(n))
+def test_every_index_occurs_exactly_once(n: int, seed: int, epoch: int) -> None:
+    indices = Permutation(n, seed, epoch)(np.arange(n))
+    assert np.array_equal(np.sort(indices), np.arange(n))
 
 
 @pytest.mark.parametrize("n", [2**40 + 1, 2**62])
 def test_a_huge_range_needs_no_memory(n: int) -> None:
-    places = Permutation(n, seed=1)(np.arange(10_000))
-    assert len(np.unique(places)) == 10_000
-    assert ((places >= 0) & (places < n)).all()
-    assert abs(places.mean() / n - 0.5) < 0.02
+    indices = Permutation(n, seed=1)(np.arange(10_000))
+    assert len(np.unique(indices)) == 10_000
+    assert ((indices >= 0) & (indices < n)).all()
+    assert abs(indices.mean() / n - 0.5) < 0.02
 
 
 def test_one_at_a_time_is_the_same_as_all_at_once() -> None:
@@ -38,7 +38,7 @@ def test_seeds_and_epochs_differ() -> None:
 
 @pytest.mark.parametrize("n", [64, 1000])
 def test_the_order_is_mixed(n: int) -> None:
-    # Over many seeds each place is equally likely at each position: chi-squared, 49 degrees of freedom.
+    # Over many seeds each index is equally likely at each position: chi-squared, 49 degrees of freedom.
     counts = np.zeros((8, 8))
     positions = np.arange(n) * 8 // n
     for seed in range(400):

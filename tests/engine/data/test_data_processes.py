@@ -1,4 +1,4 @@
-"""Two processes read one stream: together exactly what one process reads, with a state that either number can use."""
+"""Two processes read the same stream as one, with a state that any number of processes can load."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def rows(tmp_path: Path, offline: None) -> Path:
 
 
 def run_two(tmp_path: Path, cache: Path, **request: Any) -> dict[str, Any]:
-    """What two processes under torchrun read."""
+    """The sequences that two processes under torchrun read."""
     out, file = tmp_path / "out.json", tmp_path / "request.json"
     file.write_text(json.dumps({"out": str(out), **request}))
     env = {
@@ -46,7 +46,7 @@ def run_two(tmp_path: Path, cache: Path, **request: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("packing", ["packed", "sample"])
-def test_two_processes_read_what_one_reads_and_either_goes_on_for_the_other(
+def test_two_processes_read_what_one_reads_and_either_resumes_the_other(
     opened: Opened, tmp_path: Path, cache: Path, rows: Path, packing: str
 ) -> None:
     """Three times the number of steps: one process, then two, then one again."""
@@ -65,8 +65,10 @@ def test_two_processes_read_what_one_reads_and_either_goes_on_for_the_other(
     assert after.batch(2 * part, part)[0].tolist() == x[2 * part :].tolist()
 
 
-def test_an_error_of_the_reading_process_reaches_all(opened: Opened, tmp_path: Path, cache: Path, rows: Path) -> None:
-    """The held-out documents are in the cache; then the dataset shrinks, which rank 0 sees as it begins to read."""
+def test_an_error_of_the_reading_process_is_raised_on_all(
+    opened: Opened, tmp_path: Path, cache: Path, rows: Path
+) -> None:
+    """The held-out documents are in the cache; then the dataset shrinks, which rank 0 detects when it reads."""
     data = {"source": f"hf:{rows}", "val_tokens": 40}
     opened(**data)
     (rows / "part-4.parquet").unlink()
@@ -75,7 +77,9 @@ def test_an_error_of_the_reading_process_reaches_all(opened: Opened, tmp_path: P
     assert result["problems"][1] == result["problems"][0]
 
 
-def test_a_stop_while_the_stream_stalls_reaches_all(opened: Opened, tmp_path: Path, cache: Path, rows: Path) -> None:
+def test_a_stop_while_the_stream_stalls_ends_all_processes(
+    opened: Opened, tmp_path: Path, cache: Path, rows: Path
+) -> None:
     data = {"source": f"hf:{rows}", "val_tokens": 40, "stall_timeout_s": 120}
     opened(**data)
     result = run_two(tmp_path, cache, data=data, steps=30, first=0, state={}, hang_at=100)

@@ -1,4 +1,4 @@
-"""What sequence n holds: targets, order, resume, packing, evaluation."""
+"""The content of sequence n: targets, order, resume, packing, evaluation."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_order_does_not_depend_on_the_number_of_processes(opened: Opened, co
     assert torch.equal(together, torch.cat(ranks))
 
 
-def test_epochs_and_seeds_differ_in_order_and_in_cuts() -> None:
+def test_epochs_and_seeds_differ_in_order_and_offsets() -> None:
     split = PackedSplit(Counting(4000), 10, seed=1)
     epochs = [split.batch(number * split.n_sequences, split.n_sequences)[0][:, 0] for number in range(6)]
     assert len({tuple(epoch.tolist()) for epoch in epochs}) == 6
@@ -73,17 +73,17 @@ def test_epochs_and_seeds_differ_in_order_and_in_cuts() -> None:
     assert other.tolist() != epochs[0].tolist()
 
 
-def test_a_position_far_into_a_long_run_is_found_at_once() -> None:
+def test_a_position_far_into_a_long_run_is_computed_directly() -> None:
     order = Shuffled(10**12, seed=3)
-    places, epochs = order(range(5 * 10**14, 5 * 10**14 + 4))
+    indices, epochs = order(range(5 * 10**14, 5 * 10**14 + 4))
     assert epochs.tolist() == [500] * 4
-    assert len(set(places.tolist())) == 4
+    assert len(set(indices.tolist())) == 4
 
 
 @given(st.integers(1, 3000))
-def test_evaluation_visits_every_place_once_before_any_twice(n: int) -> None:
-    places, _ = Spread(n)(range(n))
-    assert sorted(places.tolist()) == list(range(n))
+def test_evaluation_reads_every_sequence_once_before_any_twice(n: int) -> None:
+    indices, _ = Spread(n)(range(n))
+    assert sorted(indices.tolist()) == list(range(n))
 
 
 def test_evaluation_is_fixed_and_its_first_sequences_are_spread() -> None:
@@ -101,21 +101,21 @@ def test_a_sample_is_one_document_padded_and_masked(opened: Opened, tmp_path: Pa
         (tmp_path / f"{number:02d}.txt").write_text(text)
     dataset = opened(tmp_path / "*.txt", packing="sample", seq_len=16, val_fraction=0.1)
     assert dataset.train.n_sequences + dataset.val.n_sequences == 30
-    seen = []
+    samples = []
     for split in (dataset.train, dataset.val):
         x, y = split.batch(0, split.n_sequences)
         for ids, targets in zip(x, y, strict=True):
             whole = texts[int(dataset.tokenizer.decode(ids[:2]))].encode() + b"\0"
-            seen.append(whole)
+            samples.append(whole)
             expected = list(whole[:17])
             assert ids.tolist() == (expected[:-1] + [0] * 16)[:16]
             assert targets.tolist() == (expected[1:] + [IGNORED] * 16)[:16]
-    assert len(set(seen)) == 30
+    assert len(set(samples)) == 30
     lines = "\n".join(dataset.describe())
     assert f"{sum(len(text) > 16 for text in texts) - 2} of 27 documents cut at 16" in lines
 
 
-def test_samples_of_one_document_split_at_its_tail(opened: Opened, tmp_path: Path) -> None:
+def test_one_document_holds_out_its_tail(opened: Opened, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("abcdefghij" * 3)
     dataset = opened(tmp_path / "a.txt", packing="sample", seq_len=40, val_fraction=0.2)
     assert dataset.train.n_sequences == dataset.val.n_sequences == 1
@@ -125,13 +125,13 @@ def test_samples_of_one_document_split_at_its_tail(opened: Opened, tmp_path: Pat
 
 
 @pytest.mark.parametrize("packing", ["packed", "sample"])
-def test_too_little_text_for_a_sequence_says_so(opened: Opened, tmp_path: Path, packing: str) -> None:
+def test_too_little_text_for_a_sequence_is_an_error(opened: Opened, tmp_path: Path, packing: str) -> None:
     (tmp_path / "a.txt").write_text("a")
     with pytest.raises(DataError, match=r"the training split has 1 tokens.*model\.seq_len = 16.*use more text"):
         opened(tmp_path / "a.txt", packing=packing)
 
 
-def test_too_little_held_out_says_so(opened: Opened, tmp_path: Path) -> None:
+def test_too_little_held_out_text_is_an_error(opened: Opened, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a" * 200)
     with pytest.raises(DataError, match=r"the held-out split has 11 tokens.*raise data\.val_fraction"):
         opened(tmp_path / "a.txt")

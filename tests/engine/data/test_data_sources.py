@@ -1,4 +1,4 @@
-"""Every kind of source gives its documents, and every broken one a sentence."""
+"""Every kind of source yields its documents; every broken one raises one sentence."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ DOCUMENTS = ["first\nof them", "zweites, größer", "三番目 😀\r\n"]
 
 def documents(source: object, downloads: Path = Path("/nonexistent"), **keys: str) -> list[str]:
     """The documents of a source, their pieces joined."""
-    found, current = [], ""
+    texts, current = [], ""
     for piece in open_source(DataConfig(source=str(source), **keys), downloads).pieces():
         current += piece.text
         if piece.last:
-            found.append(current)
+            texts.append(current)
             current = ""
     assert not current
-    return found
+    return texts
 
 
 def compressed(path: Path, content: bytes) -> Path:
@@ -70,7 +70,7 @@ def test_a_row_of_parquet_is_a_document(tmp_path: Path) -> None:
     assert documents(path) == [*DOCUMENTS, ""]
 
 
-def test_a_long_text_comes_in_pieces_cut_after_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_text_is_read_in_pieces_that_end_with_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files_module, "PIECE_CHARS", 100)
     text = "".join(f"line {number} with an umlaut ü\n" for number in range(50))
     path = tmp_path / "long.txt"
@@ -83,7 +83,7 @@ def test_a_long_text_comes_in_pieces_cut_after_lines(tmp_path: Path, monkeypatch
     assert sum(piece.size for piece in pieces) == path.stat().st_size
 
 
-def test_a_directory_gives_its_text_files_in_order_and_nothing_else(tmp_path: Path) -> None:
+def test_a_directory_yields_its_text_files_in_order(tmp_path: Path) -> None:
     (tmp_path / "b.md").write_text("b")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.py").write_text("sub a")
@@ -94,7 +94,7 @@ def test_a_directory_gives_its_text_files_in_order_and_nothing_else(tmp_path: Pa
     assert documents(tmp_path) == ["a", "b", "sub a"]
 
 
-def test_a_glob_reaches_into_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_glob_matches_files_in_subdirectories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "2.log").write_text("two")
     (tmp_path / "1.log").write_text("one")
@@ -105,12 +105,12 @@ def test_a_glob_reaches_into_directories(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_stdlib_is_python_source_without_tests() -> None:
-    found = open_source(DataConfig(source="stdlib"), Path("/nonexistent"))
-    assert found.size is not None and found.size > 2_000_000
-    first = [piece for piece, _ in zip(found.pieces(), range(200), strict=False)]
+    source = open_source(DataConfig(source="stdlib"), Path("/nonexistent"))
+    assert source.size is not None and source.size > 2_000_000
+    first = [piece for piece, _ in zip(source.pieces(), range(200), strict=False)]
     assert sum("import" in piece.text for piece in first) > 100
     again = open_source(DataConfig(source="stdlib"), Path("/nonexistent"))
-    assert again.fingerprint == found.fingerprint
+    assert again.fingerprint == source.fingerprint
 
 
 def test_surrogates_of_json_do_not_reach_the_tokenizer(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_surrogates_of_json_do_not_reach_the_tokenizer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["", ".zst"])
-def test_text_that_is_not_utf8_is_refused_with_the_place(tmp_path: Path, ending: str) -> None:
+def test_text_that_is_not_utf8_is_refused_with_its_offset(tmp_path: Path, ending: str) -> None:
     good = "größe \ufffd\n".encode() * 60_000
     path = compressed(tmp_path / f"latin.txt{ending}", good + b"caf\xe9 cr\xe8me")
     with pytest.raises(DataError) as caught:
@@ -232,9 +232,7 @@ def test_a_file_that_becomes_shorter_while_it_is_read_is_refused(tmp_path: Path)
         list(pieces)
 
 
-def test_a_row_beyond_all_measure_is_refused_before_it_fills_the_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_oversized_row_is_refused_before_it_fills_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files_module, "MAX_ROW_BYTES", 1 << 20)
     long = "x" * (64 << 20)
     path = compressed(tmp_path / "bomb.jsonl.gz", json.dumps({"text": long}).encode())
@@ -255,9 +253,7 @@ def test_numbers_of_thousands_of_digits_beside_the_text_do_not_matter(tmp_path: 
     assert documents(path) == ["a"]
 
 
-def test_a_directory_that_cannot_be_looked_into_is_not_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_directory_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open" / "a.txt").write_text("a")
     (tmp_path / "closed").mkdir()
@@ -277,7 +273,7 @@ def test_a_directory_that_cannot_be_looked_into_is_not_passed_over(
     ("source", "sentence"),
     [("~nobody-here/x", "no such home directory"), ("/tmp/" + "x" * 5000, "File name too long"), ("a**b/*", "pattern")],
 )
-def test_a_name_that_no_file_can_have_is_one_sentence(tmp_path: Path, source: str, sentence: str) -> None:
+def test_an_invalid_file_name_is_one_sentence(tmp_path: Path, source: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         documents(source)
 
@@ -288,7 +284,7 @@ def test_a_parquet_file_without_the_column_lists_its_columns(tmp_path: Path) -> 
         documents(tmp_path / "t.parquet")
 
 
-def test_an_unknown_source_lists_what_there_is(tmp_path: Path) -> None:
+def test_an_unknown_source_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such file, directory or glob.*Did you mean 'shakespeare'\?"):
         documents("shakespear")
     with pytest.raises(DataError, match="no file matches"):
@@ -297,7 +293,7 @@ def test_an_unknown_source_lists_what_there_is(tmp_path: Path) -> None:
         documents(tmp_path)
 
 
-def test_shakespeare_offline_says_how_to_pass_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shakespeare_offline_states_how_to_pass_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object, **__: object) -> None:
         raise urllib.error.URLError("no route to host")
 
@@ -306,7 +302,7 @@ def test_shakespeare_offline_says_how_to_pass_the_file(tmp_path: Path, monkeypat
         documents("shakespeare", tmp_path)
 
 
-def test_shakespeare_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shakespeare_is_verified_by_its_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Answer(types.SimpleNamespace):
         def __enter__(self) -> Answer:
             return self
@@ -320,7 +316,7 @@ def test_shakespeare_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: Answer())
     with pytest.raises(DataError, match="not the tiny Shakespeare text"):
         documents("shakespeare", tmp_path)
-    # A damaged copy is fetched anew, not complained of.
+    # A damaged copy is downloaded again without an error.
     (tmp_path / "tinyshakespeare.txt").write_text("damaged")
     with pytest.raises(DataError, match=r"What https.* returned is not"):
         documents("shakespeare", tmp_path)
@@ -338,11 +334,11 @@ def test_a_configuration_and_a_split_are_passed_on(tmp_path: Path, offline: None
     (tmp_path / "set" / "README.md").write_text(f"---\n{card}{splits}---\n")
     for name in ("big", "a", "b"):
         (tmp_path / "set" / f"{name}.jsonl").write_text(json.dumps({"content": f"text of {name}"}))
-    found = documents(f"hf:{tmp_path / 'set'}:small", text_column="content", split="validation")
-    assert found == ["text of b"]
+    texts = documents(f"hf:{tmp_path / 'set'}:small", text_column="content", split="validation")
+    assert texts == ["text of b"]
 
 
-def test_the_hub_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_without_its_package_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match="pip install datasets"):
         documents("hf:org/set")
@@ -366,7 +362,7 @@ def test_a_row_cannot_end_its_document(tmp_path: Path) -> None:
     st.sampled_from(["", ".gz", ".zst"]),
     st.booleans(),
 )
-def test_whatever_is_in_a_file_is_text_or_one_sentence_with_its_name(
+def test_any_file_content_is_text_or_one_sentence_with_its_name(
     tmp_path: Path, content: bytes, suffix: str, ending: str, packed: bool
 ) -> None:
     path = tmp_path / f"any{suffix}{ending}"
@@ -374,9 +370,9 @@ def test_whatever_is_in_a_file_is_text_or_one_sentence_with_its_name(
     if packed:
         compressed(path, content)
     try:
-        found = documents(path)
+        texts = documents(path)
     except DataError as error:
         assert str(path) in str(error)
         assert "\n" not in str(error)
     else:
-        assert "\0" not in "".join(found)
+        assert "\0" not in "".join(texts)

@@ -1,4 +1,4 @@
-"""A stream that waits: when that is a stall, and how a stop ends it without losing the position."""
+"""Stalls of a stream, and stops that end a stall without losing the position."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ KEYS = {"val_tokens": 40, "stall_timeout_s": 30}
 
 
 class Stop:
-    """A `should_stop` that tells who asks once trouble has come."""
+    """A `should_stop` that is true, and records the calling thread, once a fault has occurred."""
 
     def __init__(self, origin: str) -> None:
         self.origin, self.threads = origin, list[threading.Thread]()
-        self.trouble: hub.Trouble | None = None
+        self.fault: hub.ReadFault | None = None
 
     def __call__(self) -> str | None:
         self.threads.append(threading.current_thread())
-        return self.origin if self.trouble is not None and self.trouble.times == 0 else None
+        return self.origin if self.fault is not None and self.fault.times == 0 else None
 
 
 def same(left: tuple[torch.Tensor, ...], right: tuple[torch.Tensor, ...]) -> bool:
@@ -37,7 +37,7 @@ def same(left: tuple[torch.Tensor, ...], right: tuple[torch.Tensor, ...]) -> boo
 
 
 @pytest.mark.parametrize("hang", [True, False], ids=["no row comes", "before a retry"])
-def test_a_stop_ends_the_waiting_and_a_resume_is_exact(
+def test_a_stop_ends_a_stall_and_a_resume_is_exact(
     opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch, hang: bool
 ) -> None:
     expected = opened(streamed, **KEYS).train.batch(0, 400)
@@ -45,7 +45,7 @@ def test_a_stop_ends_the_waiting_and_a_resume_is_exact(
     troubled = opened(streamed, should_stop=stop, **KEYS).train
     monkeypatch.setattr(reader, "ASK_EVERY_S", 0.01)
     monkeypatch.setattr(reader, "FIRST_PAUSE_S", 600)
-    stop.trouble = trouble = hub.Trouble(monkeypatch, at=150, times=1, hang=hang)
+    stop.fault = fault = hub.ReadFault(monkeypatch, at=150, times=1, hang=hang)
     finished = 0
     with pytest.raises(ReadingStopped) as caught:
         for finished in range(0, 1000, 4):
@@ -54,21 +54,21 @@ def test_a_stop_ends_the_waiting_and_a_resume_is_exact(
     assert 0 < finished < 400
     assert set(stop.threads) == {threading.current_thread()}
     state = json.loads(json.dumps(troubled.state_at(finished)))
-    trouble.woken.set()
+    fault.woken.set()
     resumed = opened(streamed, **KEYS).train
     resumed.restore(state, finished)
     assert same(resumed.batch(finished, 400 - finished), tuple(part[finished:] for part in expected))
-    stop.trouble = None
+    stop.fault = None
     assert same(troubled.batch(finished, 400 - finished), tuple(part[finished:] for part in expected))
 
 
-def test_a_stop_in_a_prefetcher_is_raised_where_the_batch_is_asked_for(
+def test_a_stop_in_a_prefetcher_is_raised_when_the_batch_is_requested(
     opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop = Stop("SIGTERM")
     split = opened(streamed, should_stop=stop, **KEYS).train
     monkeypatch.setattr(reader, "ASK_EVERY_S", 0.01)
-    stop.trouble = trouble = hub.Trouble(monkeypatch, at=150, times=1, hang=True)
+    stop.fault = fault = hub.ReadFault(monkeypatch, at=150, times=1, hang=True)
     taken = 0
     with (
         pytest.raises(ReadingStopped, match="SIGTERM"),
@@ -76,13 +76,13 @@ def test_a_stop_in_a_prefetcher_is_raised_where_the_batch_is_asked_for(
     ):
         for _ in batches:
             taken += 4
-    trouble.woken.set()
+    fault.woken.set()
     assert {thread.name for thread in stop.threads} == {"prefetch"}
     assert taken > 0
     assert split.state_at(taken)["sequences"] == taken
 
 
-def test_a_stream_that_does_not_wait_is_not_stopped(
+def test_a_stream_that_does_not_stall_is_not_stopped(
     opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "ASK_EVERY_S", 30)
@@ -91,12 +91,12 @@ def test_a_stream_that_does_not_wait_is_not_stopped(
 
 
 class Clock:
-    """The time of a reader, which passes only while it waits; rows that are passed over come at given seconds."""
+    """The clock of a reader, which advances only while it waits; skipped rows arrive at given seconds."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, rows_at: list[float]) -> None:
         self.now = 0.0
         self.pauses: list[tuple[float, float]] = []
-        self.opened, self.wanted, self.given = threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
+        self.opened, self.waiting, self.released = threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
         clock = self
         coming = iter(rows_at)
 
@@ -109,8 +109,8 @@ class Clock:
                 end = clock.now + timeout
                 if self.upcoming is not None and self.upcoming <= end:
                     clock.now = self.upcoming
-                    clock.wanted.release()
-                    clock.given.acquire(timeout=30)
+                    clock.waiting.release()
+                    clock.released.acquire(timeout=30)
                     Items.upcoming = next(coming, None)
                 clock.now = end
                 return super().get(block=False)
@@ -124,7 +124,7 @@ class Clock:
 
 
 class SkippedRows:
-    """A dataset of rows that are passed over, each when the clock says so."""
+    """A dataset of skipped rows, each at its time of the clock."""
 
     name = "hf:skipped"
 
@@ -136,9 +136,9 @@ class SkippedRows:
 
     def walk(self, *_: object) -> Iterator[None]:
         self._clock.opened.set()
-        while self._clock.wanted.acquire(timeout=30):
+        while self._clock.waiting.acquire(timeout=30):
             yield None
-            self._clock.given.release()
+            self._clock.released.release()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ class SkippedRows:
     [([], 10), ([4], 14), ([4, 13.5], 23.5), ([9.5, 19, 28.5, 38], 48)],
     ids=["none", "one", "two", "each in time"],
 )
-def test_a_stall_is_the_whole_time_since_the_last_row_even_one_that_is_passed_over(
+def test_a_stall_is_measured_from_the_last_row_even_a_skipped_one(
     monkeypatch: pytest.MonkeyPatch, rows_at: list[float], stalled_at: float
 ) -> None:
     clock = Clock(monkeypatch, rows_at)
@@ -154,20 +154,20 @@ def test_a_stall_is_the_whole_time_since_the_last_row_even_one_that_is_passed_ov
     with pytest.raises(DataError, match="hf:skipped could not be streamed: no row for 10 s"):
         next(documents)
     assert clock.now == pytest.approx(stalled_at)
-    clock.wanted.release()
+    clock.waiting.release()
 
 
-def test_a_stop_is_asked_for_at_least_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_should_stop_is_polled_at_least_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, [])
-    asked: list[float] = []
+    polls: list[float] = []
 
     def should_stop() -> str | None:
-        asked.append(clock.now)
-        return "SIGTERM" if len(asked) == 40 else None
+        polls.append(clock.now)
+        return "SIGTERM" if len(polls) == 40 else None
 
     patience = reader.Patience(stall_timeout_s=10, max_retries=5, should_stop=should_stop)
     monkeypatch.setattr(reader, "FIRST_PAUSE_S", 5.5)
     with pytest.raises(ReadingStopped):
         next(reader.DocumentStream(SkippedRows(clock), patience))  # type: ignore[arg-type]
     assert len(clock.pauses) > 10
-    assert max(later - earlier for earlier, later in pairwise(asked)) <= 1
+    assert max(later - earlier for earlier, later in pairwise(polls)) <= 1

@@ -1,4 +1,4 @@
-"""Datasets streamed while training: every document once an epoch, and a state from which exactly the next one comes."""
+"""Datasets streamed during training: every document once an epoch, and a state that continues with the next one."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ def ids_of(dataset: Dataset, first: int, count: int, packing: str = "packed") ->
 
 
 def some_epochs(dataset: Dataset, epochs: int) -> list[list[str]]:
-    """The documents of the first epochs, each sorted into its own by how often they came before."""
-    found: list[str] = []
-    wanted = epochs * (len(hub.texts()) - HELD_OUT)
+    """The documents of the first epochs: the n-th occurrence of a document belongs to epoch n."""
+    texts: list[str] = []
+    total = epochs * (len(hub.texts()) - HELD_OUT)
     ids: list[int] = []
     first = 0
-    while len(found) < wanted:
+    while len(texts) < total:
         ids += ids_of(dataset, first, 40)
         first += 40
-        found = bytes(ids).decode().split("\0")[:-1]
+        texts = bytes(ids).decode().split("\0")[:-1]
     per_epoch = len(hub.texts()) - HELD_OUT
-    return [found[number * per_epoch : (number + 1) * per_epoch] for number in range(epochs)]
+    return [texts[number * per_epoch : (number + 1) * per_epoch] for number in range(epochs)]
 
 
 def same(left: tuple[torch.Tensor, ...], right: tuple[torch.Tensor, ...]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
 
 
-def test_every_document_comes_once_in_each_epoch_and_in_another_order(opened: Opened, streamed: str) -> None:
+def test_every_epoch_has_each_document_once_and_its_own_order(opened: Opened, streamed: str) -> None:
     dataset = opened(streamed, **KEYS)
     first, second, third = some_epochs(dataset, 3)
     # The first two documents are held out.
@@ -63,9 +63,9 @@ def test_every_document_comes_once_in_each_epoch_and_in_another_order(opened: Op
 
 
 def test_a_shard_is_read_in_its_own_order(opened: Opened, streamed: str) -> None:
-    (found,) = some_epochs(opened(streamed, **KEYS), 1)
+    (texts,) = some_epochs(opened(streamed, **KEYS), 1)
     by_shard: dict[str, list[str]] = {}
-    for text in found:
+    for text in texts:
         by_shard.setdefault(text[1], []).append(text)
     assert len(by_shard) == hub.FILES
     assert all(
@@ -82,14 +82,14 @@ def test_packed_sequences_join_without_gap(opened: Opened, streamed: str) -> Non
 
 def test_a_sample_is_one_document_cut_or_padded(opened: Opened, streamed: str) -> None:
     x, y = opened(streamed, packing="sample", **KEYS).train.batch(0, 58)
-    found = []
+    texts = []
     for ids, targets in zip(x, y, strict=True):
         used = int((targets != IGNORED).sum())
         assert torch.equal(ids[1:used], targets[: used - 1])
         assert (ids[used:] == 0).all()
         assert (targets[used:] == IGNORED).all()
-        found.append(bytes([*ids[:used].tolist(), int(targets[used - 1])]).decode())
-    assert Counter(found) == Counter((text + "\0")[:17] for text in hub.texts()[HELD_OUT:])
+        texts.append(bytes([*ids[:used].tolist(), int(targets[used - 1])]).decode())
+    assert Counter(texts) == Counter((text + "\0")[:17] for text in hub.texts()[HELD_OUT:])
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
@@ -112,7 +112,7 @@ def test_a_resume_is_exact_at_any_position(
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_what_a_prefetcher_read_ahead_does_not_change_the_state(opened: Opened, streamed: str, device: str) -> None:
+def test_reading_ahead_does_not_change_the_state(opened: Opened, streamed: str, device: str) -> None:
     plain, ahead = opened(streamed, **KEYS), opened(streamed, **KEYS)
     plain.train.batch(0, 24)
     with Prefetcher(ahead.train, ((first, 4) for first in range(0, 400, 4)), device) as batches:
@@ -133,7 +133,7 @@ def test_recent_sequences_can_be_read_again(opened: Opened, streamed: str, monke
         split.state_at(0)
 
 
-def test_where_a_step_of_many_micro_batches_began_is_known(opened: Opened, streamed: str) -> None:
+def test_the_state_at_the_start_of_a_step_of_many_micro_batches_is_kept(opened: Opened, streamed: str) -> None:
     split = opened(streamed, **KEYS).train
     first = split.batch(0, 1)
     for number in range(1, 600):
@@ -143,7 +143,7 @@ def test_where_a_step_of_many_micro_batches_began_is_known(opened: Opened, strea
     assert same(resumed.batch(0, 1), first)
 
 
-def test_a_long_document_is_left_over_whole(opened: Opened, streamed: str) -> None:
+def test_the_rest_of_a_long_document_is_kept_whole(opened: Opened, streamed: str) -> None:
     split = opened(streamed, seq_len=8, **KEYS).train
     longest = 0
     for first in range(200):
@@ -168,7 +168,7 @@ def test_a_state_of_other_data_is_refused(opened: Opened, streamed: str) -> None
 
 @pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("at", [0, 1, 20, 47])
-def test_after_an_error_the_stream_goes_on_at_the_same_document(
+def test_after_an_error_the_stream_continues_with_the_same_document(
     opened: Opened,
     streamed: str,
     packing: str,
@@ -178,49 +178,51 @@ def test_after_an_error_the_stream_goes_on_at_the_same_document(
 ) -> None:
     expected = opened(streamed, packing=packing, **KEYS).train.batch(0, 50)
     troubled = opened(streamed, packing=packing, max_retries=2, **KEYS)
-    trouble = hub.Trouble(monkeypatch, at, times=2)
+    fault = hub.ReadFault(monkeypatch, at, times=2)
     assert same(troubled.train.batch(0, 50), expected)
-    assert trouble.times == 0
+    assert fault.times == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "retry" in line]
     assert len(lines) == 2
     assert f"{streamed}: the connection was reset; retry 1 of 2 in 0.001 s, from epoch 1, shard" in lines[0]
     assert "retry 2 of 2 in 0.002 s" in lines[1]
 
 
-def test_a_stalled_stream_is_opened_again(
+def test_a_stalled_stream_is_reopened(
     opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = opened(streamed, **KEYS).train.batch(0, 50)
     troubled = opened(streamed, **KEYS | {"stall_timeout_s": 0.2})
-    trouble = hub.Trouble(monkeypatch, 20, times=1, hang=True)
+    fault = hub.ReadFault(monkeypatch, 20, times=1, hang=True)
     assert same(troubled.train.batch(0, 50), expected)
-    trouble.woken.set()
+    fault.woken.set()
     assert f"{streamed}: no row for 0.2 s; retry 1 of 5" in capsys.readouterr().err
 
 
-def test_after_the_last_retry_it_gives_up_in_one_sentence(
+def test_after_the_last_retry_the_error_is_one_sentence(
     opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     troubled = opened(streamed, max_retries=3, **KEYS)
-    trouble = hub.Trouble(monkeypatch, 20, times=100)
+    fault = hub.ReadFault(monkeypatch, 20, times=100)
     with pytest.raises(DataError) as caught:
         troubled.train.batch(0, 50)
-    assert trouble.times == 96
+    assert fault.times == 96
     assert f"{streamed} could not be streamed: the connection was reset, after 3 retries." in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_retries_are_counted_in_a_row(opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten errors with a document between them are no reason to give up."""
+def test_only_consecutive_errors_count_as_retries(
+    opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten errors, each followed by a document, do not exhaust the retries."""
     expected = opened(streamed, **KEYS).train.batch(0, 120)
     troubled = opened(streamed, max_retries=1, **KEYS)
     lost = set(hub.texts()[10:20])
-    untroubled = threading.enumerate()
+    existing = threading.enumerate()
     original = datasets.IterableDataset.__iter__
 
     def rows(dataset: datasets.IterableDataset) -> Iterator[dict]:
         for row in original(dataset):
-            if threading.current_thread() not in untroubled and row["text"] in lost:
+            if threading.current_thread() not in existing and row["text"] in lost:
                 lost.remove(row["text"])
                 raise ConnectionError("reset")
             yield row
@@ -240,7 +242,7 @@ def test_the_held_out_documents_are_the_first(opened: Opened, streamed: str, cac
     assert any(line.startswith("shards     found in") for line in again.describe())
 
 
-def test_of_a_small_source_a_fraction_is_held_out(opened: Opened, streamed: str) -> None:
+def test_a_fraction_of_a_small_source_is_held_out(opened: Opened, streamed: str) -> None:
     dataset = opened(streamed, val_fraction=0.2)
     total = sum(len(text) + 1 for text in hub.texts())
     assert 0.1 * total < dataset.val.tokens <= 0.2 * total
@@ -257,7 +259,7 @@ def test_a_source_of_one_document_cannot_be_held_out_and_streamed(
 
 
 @pytest.mark.parametrize("spec", ["char", "sentencepiece:300"])
-def test_a_vocabulary_is_learned_from_the_beginning_of_the_stream(
+def test_a_vocabulary_is_trained_on_the_beginning_of_the_stream(
     opened: Opened, streamed: str, spec: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tuitrain_engine.data.vocabulary.SAMPLE_BYTES", 400)
@@ -266,14 +268,14 @@ def test_a_vocabulary_is_learned_from_the_beginning_of_the_stream(
     assert int(x.max()) < dataset.vocab_size
     assert opened(streamed, tokenizer=spec, **KEYS).tokenizer.fingerprint == dataset.tokenizer.fingerprint
     if spec == "char":
-        # "4." begins the last file, which the sample does not reach: "4" was not seen, "." was.
+        # "4." begins the last file, which the sample does not reach: "4" is not in the sample, "." is.
         unseen = dataset.tokenizer.encode("Ω.")
         assert dataset.tokenizer.decode(unseen) == "\ufffd."
         save_tokenizer(dataset.tokenizer, tmp_path / "saved")
         assert load_tokenizer(tmp_path / "saved").encode("Ω.").tolist() == unseen.tolist()
 
 
-def test_with_max_tokens_it_is_read_once_into_shards_that_a_resume_finds(
+def test_with_max_tokens_the_stream_is_stored_in_shards_that_a_resume_reuses(
     opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     first = opened(streamed, max_tokens=500, token_limit=1000)
@@ -295,7 +297,7 @@ def test_without_end_of_document_texts_are_joined(opened: Opened, streamed: str,
     assert "\0" not in dataset.tokenizer.decode(x.flatten())
 
 
-def test_a_wrong_name_split_or_column_is_said_at_once(opened: Opened, streamed: str, tmp_path: Path) -> None:
+def test_a_wrong_name_split_or_column_fails_at_once(opened: Opened, streamed: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"hf:.*nowhere cannot be read: Couldn't find any data file"):
         opened(f"hf:{tmp_path / 'nowhere'}")
     with pytest.raises(DataError, match=r"data\.split = 'test' is not a split of hf:.*rows: it has train\."):
@@ -329,7 +331,7 @@ def test_a_dataset_of_another_number_of_shards_is_refused(opened: Opened, stream
         opened(streamed, **KEYS).train.batch(0, 1)
 
 
-def test_the_report_tells_of_shards_and_held_out_documents(opened: Opened, streamed: str) -> None:
+def test_the_report_states_shards_and_held_out_documents(opened: Opened, streamed: str) -> None:
     lines = opened(streamed, token_limit=10**9, **KEYS).describe()
     assert lines[0] == f"source     {streamed}: streamed while training, 5 shards, each epoch in another order"
     assert lines[2] == "tokens     train: all the stream has; 40 val (the first 2 documents), uint16"

@@ -1,4 +1,4 @@
-"""Text → ids → text, for every tokenizer, and again after it was saved."""
+"""Text → ids → text, for every tokenizer, also after saving and loading."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path: Path) -> Tokenizer:
 
 
 @pytest.mark.parametrize("text", SENTENCES)
-def test_decoding_gives_the_text_back(tokenizer: Tokenizer, text: str) -> None:
+def test_decoding_restores_the_text(tokenizer: Tokenizer, text: str) -> None:
     ids = tokenizer.encode(text)
     assert ids.dtype == np.int64
     assert tokenizer.decode(ids) == text
@@ -64,18 +64,18 @@ def test_decoding_gives_the_text_back(tokenizer: Tokenizer, text: str) -> None:
     assert all(0 <= number < tokenizer.vocab_size for number in ids.tolist())
 
 
-def test_a_batch_is_its_texts(tokenizer: Tokenizer) -> None:
+def test_encoding_a_batch_equals_encoding_each_text(tokenizer: Tokenizer) -> None:
     texts = [*SENTENCES, *TRAINING[:5]]
     for ids, text in zip(tokenizer.encode_batch(texts), texts, strict=True):
         assert ids.tolist() == tokenizer.encode(text).tolist()
 
 
-def test_ids_beyond_the_vocabulary_are_left_out_of_text(tokenizer: Tokenizer) -> None:
+def test_ids_outside_the_vocabulary_are_left_out_of_the_text(tokenizer: Tokenizer) -> None:
     ids = tokenizer.encode("def f")
     assert tokenizer.decode([*ids.tolist(), tokenizer.vocab_size, tokenizer.vocab_size + 60]) == "def f"
 
 
-def test_a_saved_tokenizer_is_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_saved_tokenizer_loads_as_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
     save_tokenizer(tokenizer, tmp_path / "run" / "tokenizer")
     loaded = load_tokenizer(tmp_path / "run" / "tokenizer")
     assert loaded.fingerprint == tokenizer.fingerprint
@@ -94,12 +94,12 @@ def test_every_tokenizer_has_an_end_of_document(tokenizer: Tokenizer) -> None:
 
 
 @given(st.text())
-def test_bytes_express_any_text(text: str) -> None:
+def test_bytes_encode_any_text(text: str) -> None:
     assert ByteTokenizer().decode(ByteTokenizer().encode(text)) == text
 
 
 @given(st.text(min_size=1))
-def test_characters_express_their_corpus(text: str) -> None:
+def test_characters_encode_their_corpus(text: str) -> None:
     tokenizer = CharTokenizer.from_corpus(text, several_documents=False)
     assert tokenizer.vocab_size == len(set(text))
     assert tokenizer.decode(tokenizer.encode(text)) == text
@@ -113,7 +113,7 @@ def test_an_unknown_character_is_named(unknown: str) -> None:
     assert repr(unknown) in str(caught.value)
 
 
-def test_sentencepiece_has_the_size_asked_for_and_is_trained_once(
+def test_sentencepiece_has_the_configured_size_and_is_trained_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = tmp_path / "t.txt"
@@ -127,7 +127,7 @@ def test_sentencepiece_has_the_size_asked_for_and_is_trained_once(
     assert capsys.readouterr().err == ""
 
 
-def test_a_sentencepiece_size_the_text_cannot_fill_says_so(tmp_path: Path) -> None:
+def test_a_sentencepiece_size_too_large_for_the_text_is_an_error(tmp_path: Path) -> None:
     text = tmp_path / "t.txt"
     text.write_text("so little text")
     source = open_source(DataConfig(source=str(text)), tmp_path)
@@ -136,7 +136,7 @@ def test_a_sentencepiece_size_the_text_cannot_fill_says_so(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("tokenizer", ["sentencepiece"], indirect=True)
-def test_a_sentencepiece_model_file_is_used_as_it_is(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_sentencepiece_model_file_is_used_unchanged(tokenizer: Tokenizer, tmp_path: Path) -> None:
     save_tokenizer(tokenizer, tmp_path / "saved")
     given_file = given_tokenizer(str(tmp_path / "saved" / "tokenizer.model"))
     assert given_file.encode("def f").tolist() == tokenizer.encode("def f").tolist()
@@ -147,12 +147,12 @@ def test_the_end_of_text_token_comes_from_the_tokenizers_own_configuration(tmp_p
     assert given_tokenizer(str(path)).end_of_document is None
     for token in ("<fin>", {"content": "<fin>"}):
         (tmp_path / "tokenizer_config.json").write_text(json.dumps({"eos_token": token}))
-        found = given_tokenizer(str(tmp_path))
-        assert found.end_of_document == tokenizers.Tokenizer.from_file(str(path)).token_to_id("<fin>")
+        tokenizer = given_tokenizer(str(tmp_path))
+        assert tokenizer.end_of_document == tokenizers.Tokenizer.from_file(str(path)).token_to_id("<fin>")
 
 
 def unigram_file(path: Path) -> Path:
-    """A model whose vocabulary, and not only its added tokens, has the end of a document."""
+    """A model whose vocabulary, not only its added tokens, contains the end of a document."""
     pieces = [("<unk>", 0.0), ("</s>", 0.0), *((character, -2.0) for character in "</s> abcdefghijklmnopqrtuvwxyz|_")]
     tokenizer = tokenizers.Tokenizer(models.Unigram(pieces, unk_id=0))
     tokenizer.add_special_tokens(["<unk>", "</s>"])
@@ -182,10 +182,10 @@ def sentencepiece_file(path: Path) -> Path:
         (sentencepiece_file, "sp.model", "<|endoftext|>"),
     ],
 )
-def test_a_special_token_in_a_text_is_text(
+def test_a_special_token_in_a_text_is_encoded_as_text(
     opened: Callable[..., Dataset], tmp_path: Path, make: Callable[[Path], Path], name: str, token: str
 ) -> None:
-    """The id of the end of a document comes once for each document and never out of a text, or of a prompt."""
+    """The end-of-document id occurs once for each document and is never encoded from a text or a prompt."""
     file = make(tmp_path / name)
     rows = [f"row of {'a' * number} with {token} and {token}{token} in it" for number in range(1, 40)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
@@ -200,7 +200,7 @@ def test_a_special_token_in_a_text_is_text(
         assert tokenizer.decode(ids).replace(" ", "").strip() == rows[0].replace(" ", "")
 
 
-def test_the_content_of_a_tokenizer_file_counts_not_its_name(tmp_path: Path) -> None:
+def test_a_tokenizer_file_is_identified_by_content_not_by_name(tmp_path: Path) -> None:
     one, other = huggingface_file(tmp_path / "a.json"), huggingface_file(tmp_path / "b.json", end="<end>")
     assert tokenizer_identity(str(one)) != tokenizer_identity(str(other))
     other.write_bytes(one.read_bytes())
@@ -209,13 +209,13 @@ def test_the_content_of_a_tokenizer_file_counts_not_its_name(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("content", [b"{}", b"", b"\xff\xfe\0", b"[" * 100_000])
 @pytest.mark.parametrize("name", ["bad.json", "bad.model"])
-def test_a_file_that_is_no_tokenizer_says_so(tmp_path: Path, name: str, content: bytes) -> None:
+def test_a_file_that_is_no_tokenizer_is_an_error(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=rf"{name} is not (a|UTF-8 text)"):
         given_tokenizer(str(tmp_path / name))
 
 
-def test_an_unknown_tokenizer_lists_what_there_is() -> None:
+def test_an_unknown_tokenizer_lists_the_known_ones() -> None:
     with pytest.raises(DataError, match=r"none of byte, char.*Did you mean 'byte'\?"):
         given_tokenizer("bytes")
 
@@ -260,7 +260,7 @@ def test_a_saved_tokenizer_that_was_damaged_is_not_used(tokenizer: Tokenizer, tm
     assert load_tokenizer(directory).fingerprint == tokenizer.fingerprint
 
 
-def test_bare_ids_are_written_as_numbers(tmp_path: Path) -> None:
+def test_ids_without_a_tokenizer_are_written_as_numbers(tmp_path: Path) -> None:
     tokenizer = IdTokenizer(50)
     assert tokenizer.decode([3, 49, 50]) == "3 49"
     assert tokenizer.encode("3 49").tolist() == [3, 49]

@@ -1,7 +1,7 @@
-"""What each process of test_data_processes runs: it reads its part of each step as the trainer does.
+"""The program of each process of test_data_processes: it reads its part of each step as the trainer does.
 
 Usage: two_processes.py REQUEST.json, with keys data, first, steps, state and out; hang_at: rows after which the stream
-hangs and a stop is asked for.
+hangs and a stop is requested.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GLOBAL, ACCUMULATION, SEQ_LEN = 4, 3, 16
 
 
 class Hang:
-    """The rows of every dataset, until a number of them was read; then none comes."""
+    """The rows of every dataset up to a given number; after it reading hangs."""
 
     def __init__(self, at: int) -> None:
         self.left, self.reached, self.over = at, threading.Event(), threading.Event()
@@ -74,14 +74,14 @@ def main(request: dict[str, Any]) -> None:
     first += request["steps"] * GLOBAL * ACCUMULATION
     state = {} if problem else dataset.train.state_at(first)
     if not problem:
-        # A thread that is ahead when the loop is left early must not leave another process waiting.
+        # A thread that has read ahead when the loop ends early must not leave another process waiting.
         with Prefetcher(dataset.train, positions(50), "meta") as batches:
             for _ in range(3):
                 next(batches)
     everyone: list[Any] = [None] * size
     dist.all_gather_object(everyone, (rows, state, problem))
     if rank == 0:
-        merged = {number: row for theirs, _, _ in everyone for number, row in theirs.items()}
+        merged = {number: row for part, _, _ in everyone for number, row in part.items()}
         result = {
             "sequences": [merged[number] for number in sorted(merged)],
             "states": [state for _, state, _ in everyone],
