@@ -56,9 +56,7 @@ def on_sequences(mark: str | None, split: str = "val") -> RunHistory:
         (on_sequences(None), on_sequences("a"), 0),
     ],
 )
-def test_losses_on_different_sequences_have_a_warning(
-    one: RunHistory, other: RunHistory, cautions: int
-) -> None:
+def test_losses_on_different_sequences_have_a_warning(one: RunHistory, other: RunHistory, cautions: int) -> None:
     said = compare_runs([("one", one), ("two", other)]).verdict
     assert sum("different sequences" in sentence for sentence in said) == cautions
 

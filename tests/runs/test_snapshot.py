@@ -121,7 +121,9 @@ def test_lines_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     ]
 
 
-def test_the_end_of_a_resumed_attempt_is_not_the_end_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_a_resumed_attempt_is_not_the_end_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = RunDirectory(tmp_path / "a")
     long_log(run, 2500, evaluations=[], ended_at=100)
     # The head ends between the `end` record and the `run` record of the second attempt.
