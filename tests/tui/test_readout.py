@@ -8,7 +8,7 @@ import pytest
 from tuitrain.plots.model import ChartOptions, Curve, Plot, Points
 from tuitrain.plots.roles import glyph, hollow_glyph
 from tuitrain.tui.charts.drawing import draw
-from tuitrain.tui.charts.overlay import distinct
+from tuitrain.tui.charts.readout import distinct
 from tuitrain.tui.text import plain, width
 
 

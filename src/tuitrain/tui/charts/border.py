@@ -8,12 +8,13 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 from tuitrain.plots.axes import X_TITLES
-from tuitrain.plots.event_markers import SIGNS
+from tuitrain.plots.canvas import Canvas
+from tuitrain.plots.legend import curve_entries, legend_of, named_curves
 from tuitrain.plots.limits import Limits
-from tuitrain.plots.model import Curve, Plot
+from tuitrain.plots.model import Plot
 from tuitrain.plots.ticks import range_text
 from tuitrain.plots.x_scale import XScale
-from tuitrain.tui.charts.overlay import GAP, distinct, wrapped
+from tuitrain.tui.charts.readout import GAP, distinct, wrapped
 from tuitrain.tui.text import Line, Span, crop, join, line, width, wrap
 
 
@@ -87,10 +88,9 @@ def room_for_values(title: str, columns: int) -> int:
 
 def legend_rows(plot: Plot, columns: int) -> list[Line]:
     """The names of several runs as rows below the title; empty where the upper border has room for them."""
-    named = _in_order(plot)
     room = columns - cell_len(plot.title) - (cell_len(plot.value) + 1 if plot.value else 0) - 7
-    full, brief, _ = _forms(named)
-    if not _several(named) or any(width(join(form, GAP)) <= room for form in (full, brief)):
+    full, brief, _ = _forms(plot)
+    if not _has_several_runs(plot) or any(width(join(form, GAP)) <= room for form in (full, brief)):
         return []
     inner = columns - 4
     chosen = full if width(join(full, GAP)) <= inner else brief
@@ -99,93 +99,66 @@ def legend_rows(plot: Plot, columns: int) -> list[Line]:
 
 def legend(plot: Plot, room: int, outliers: str, runs_below: bool = False) -> Line:
     """Names with their signs, as many as fit; of several runs short names, or the signs alone, so that all fit."""
-    named = [] if runs_below else _in_order(plot)
-    several = runs_below or _several(named)
-    forms = _forms(named)
-    curves = forms[0]
-    points = _validation(plot)
-    notes = [line(Span(text, "quiet")) for text in (outliers, "log" if plot.log else "") if text]
-    levels = [line(Span("╌", v.role), Span(f" {v.name}", "quiet")) for v in plot.levels if v.name]
-    kinds = {marker.kind: marker for marker in plot.markers}.values()
-    events = [line(Span(SIGNS[each.kind], each.role), Span(f" {each.kind}", "quiet")) for each in kinds]
-    if several:
-        curves = next((form for form in forms if width(join(form, GAP)) <= room), forms[-1])
+    curves, points, notes, levels, events = legend_of(plot, outliers)
     # A level needs its name; which curve is smooth and which is raw is visible.
-    ranked = [*curves, *points, *notes, *levels] if several else [*levels, *notes, *curves, *points]
-    ranked += events
+    ranked = [*levels, *notes, *curves, *points, *events]
+    if _has_several_runs(plot):
+        forms = [[]] if runs_below else _forms(plot)
+        curves = next((form for form in forms if width(join(form, GAP)) <= room), forms[-1])
+        ranked = [*curves, *points, *notes, *levels, *events]
     kept = next(n for n in range(len(ranked), -1, -1) if width(join(ranked[:n], GAP)) <= max(room, 0))
     shown = ranked[:kept]
     return join((entry for entry in (*curves, *points, *notes, *levels, *events) if entry in shown), GAP)
 
 
-def _validation(plot: Plot) -> list[Line]:
-    """The glyphs of the points: of a run alone with their name, of several runs all together."""
-    shown = [points for points in plot.points if len(points.x)]
-    of_runs = [Span(points.glyph, points.role) for points in shown if not points.name]
-    together = [line(*of_runs, Span(" validation", "quiet"))] if of_runs else []
-    return [line(Span(p.glyph, p.role), Span(f" {p.name}", "quiet")) for p in shown if p.name] + together
+def _has_several_runs(plot: Plot) -> bool:
+    return sum(bool(curve.name and curve.glyph) for curve in plot.curves) > 1
 
 
-def _in_order(plot: Plot) -> list[Curve]:
-    """The curves with a name, in the order of their runs."""
-    return sorted((curve for curve in plot.curves if curve.name), key=lambda curve: (curve.order, curve.role))
-
-
-def _several(named: Sequence[Curve]) -> bool:
-    return sum(bool(curve.glyph) for curve in named) > 1
-
-
-def _forms(named: Sequence[Curve]) -> tuple[list[Line], list[Line], list[Line]]:
-    """Entries with full names, with short ones, and the signs alone."""
-    signs = [line(Span(curve.glyph or "─", curve.role)) for curve in named]
-    full = [curve.name for curve in named]
-    return _named(signs, full), _named(signs, distinct(full)), signs
-
-
-def _named(signs: Sequence[Line], names: Sequence[str]) -> list[Line]:
-    return [line(*sign, Span(f" {name}", "quiet")) for sign, name in zip(signs, names, strict=True)]
+def _forms(plot: Plot) -> list[list[Line]]:
+    """The entries of the curves with full names, with short ones, and the signs alone."""
+    named = named_curves(plot)
+    names = [curve.name for curve in named]
+    full, brief = curve_entries(named, names), curve_entries(named, distinct(names))
+    return [full, brief, [entry[:1] for entry in full]]
 
 
 class Bottom:
     """The lower border. Texts written first stay; a later one that would touch them is left out."""
 
     def __init__(self, columns: int, frame: str) -> None:
-        self._cells = ["─"] * (columns - 2)
-        self._roles = [frame] * (columns - 2)
-        self._taken = [False] * (columns - 2)
-        self._frame = frame
+        self._canvas = Canvas(columns, 1)
+        self._canvas.put(0, 0, f"╰{'─' * (columns - 2)}╯", frame)
+        self._free = [False, *[True] * (columns - 2), False]
 
     def write(self, start: int, text: str, role: str) -> bool:
-        """Write a text with a blank at each side, `start` counted from the corner; False where there is no room."""
-        first, last = start - 1, start + len(text) + 1
-        if first < 0 or last > len(self._cells) or any(self._taken[first:last]):
+        """Write a text with a blank at each side, which are in its role, too; False where there is no room.
+
+        start: of the text itself, in cells from the left.
+        """
+        cells = slice(start - 1, start + len(text) + 1)
+        if start < 2 or cells.stop > len(self._free) or not all(self._free[cells]):
             return False
-        for index, character in enumerate(f" {text} ", first):
-            self._cells[index], self._roles[index], self._taken[index] = character, role, True
+        self._canvas.put(start - 1, 0, f" {text} ", role)
+        self._free[cells] = [False] * (len(text) + 2)
         return True
 
     def scale(self, scale: XScale, left: int, crosshair: float | None) -> None:
         """The ticks of an axis whose first cell is `left`, and the exact position of the crosshair."""
+        last = len(self._free) - 2
         if crosshair is not None and (column := scale.column(crosshair)) >= 0:
             text = scale.exact(crosshair)
             # At the ends it moves aside so that it stays whole.
-            start = min(max(left + column - len(text) // 2, 1), len(self._cells) - len(text) - 1)
-            self.write(start, text, "value")
+            self.write(min(max(left + column - len(text) // 2, 2), last - len(text)), text, "value")
         for column, text in scale.ticks():
-            self.write(min(left + column - len(text) // 2, len(self._cells) - len(text) - 1), text, "axis")
+            self.write(min(left + column - len(text) // 2, last - len(text)), text, "axis")
 
     def title(self, scale: XScale, zoomed: bool) -> None:
         """The name of the axis at the left, with its range while zoomed."""
         name = X_TITLES[scale.name] + (", log" if scale.log else "")
-        if not (zoomed and self.write(1, f"{name} {range_text(scale.name, scale.values)}", "accent")):
-            self.write(1, name, "quiet")
+        if not (zoomed and self.write(2, f"{name} {range_text(scale.name, scale.values)}", "accent")):
+            self.write(2, name, "quiet")
 
     def line(self) -> Line:
         """The border."""
-        spans: list[Span] = [Span("╰", self._frame)]
-        start = 0
-        for index in range(1, len(self._cells) + 1):
-            if index == len(self._cells) or self._roles[index] != self._roles[start]:
-                spans.append(Span("".join(self._cells[start:index]), self._roles[start]))
-                start = index
-        return (*spans, Span("╯", self._frame))
+        return self._canvas.lines()[0]

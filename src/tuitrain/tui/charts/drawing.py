@@ -5,24 +5,20 @@ Pure functions without a terminal: the chart widget and `watch --once` draw with
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from tuitrain.plots.axes import Range
-from tuitrain.plots.limits import Limits, extent, has_log_x, limits, scaled, steady_x, x_range
+from tuitrain.plots import raster, text
+from tuitrain.plots.canvas import Canvas
+from tuitrain.plots.layers import draw_layers, row_of
+from tuitrain.plots.limits import Limits, extent, has_log_x, limits, steady_x, x_range
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
-from tuitrain.plots.strokes import BROKEN_SIGNS, stroke, uncrowded
-from tuitrain.plots.text import draw_canvas
+from tuitrain.plots.strokes import uncrowded
 from tuitrain.plots.ticks import y_ticks
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.border import Area, Bottom, Drawing, draw_empty, enclosed, legend_rows, room_for_values, top
-from tuitrain.tui.charts.canvas import Canvas
 from tuitrain.tui.charts.heat_map import draw_heat_map
-from tuitrain.tui.charts.overlay import GAP, draw_crosshair, draw_glyphs, draw_markers, readout, wrapped
-from tuitrain.tui.charts.raster import BLANK, Y_DOTS, rasterize
+from tuitrain.tui.charts.readout import GAP, readout, wrapped
 from tuitrain.tui.text import Line, Span, fit, join, line
 
 _ROWS_WITH_NOTE = 8
@@ -73,7 +69,7 @@ def draw(
     bottom = Bottom(columns, frame)
     bottom.title(areas[0].scale, options.zoom is not None)
     for area in areas:
-        bottom.scale(area.scale, area.left - 1, options.crosshair)
+        bottom.scale(area.scale, area.left, options.crosshair)
     return Drawing([*lines, bottom.line()], areas, axes)
 
 
@@ -126,47 +122,11 @@ def _canvas(
         gutter = 0
     scale = XScale(plot.x_axis, shown.x, columns - gutter, shown.log_x)
     plot = uncrowded(plot, x, scale.columns)
-    if options.plotext:
-        drawn = draw_canvas(plot, scale, shown.y, rows, options)
-    else:
-        canvas = Canvas(scale.columns, rows)
-        for position, _ in ticks:
-            canvas.fill(_row(position, shown.y, rows), " ·", "grid")
-        _draw_data(canvas, plot, scale, shown.y, options)
-        drawn = canvas.lines()
-    labels = {_row(position, shown.y, rows): text for position, text in ticks}
+    canvas = Canvas(scale.columns, rows)
+    rasterize = text.rasterize if options.plotext else raster.rasterize
+    draw_layers(canvas, plot, scale, shown.y, ticks, options, rasterize)
+    drawn = canvas.lines()
+    labels = {row_of(position, shown.y, rows): text for position, text in ticks}
     if gutter:
         drawn = [(Span(labels.get(n, "").rjust(gutter - 1) + " ", "axis"), *cells) for n, cells in enumerate(drawn)]
     return Area(left + gutter, scale, shown), drawn
-
-
-def _draw_data(canvas: Canvas, plot: Plot, scale: XScale, y: Range, options: ChartOptions) -> None:
-    for level in plot.levels:
-        position = float(scaled(np.array([level.y]), plot.log)[0])
-        if y.low <= position <= y.high:
-            canvas.fill(_row(position, y, canvas.rows), "╌", level.role)
-    lines = plot.lines
-    strokes = [stroke(each, scale, plot.log) for each in lines]
-    dots, owner = rasterize(strokes, y, canvas.columns, canvas.rows)
-    canvas.lay(dots, BLANK, owner, [each.role for each in lines])
-    draw_markers(canvas, plot.markers, scale, owner)
-    if options.crosshair is not None:
-        draw_crosshair(canvas, options.crosshair, scale, owner)
-    draw_glyphs(canvas, lines, owner)
-    for points in plot.points:
-        columns = scale.columns_of(points.x).tolist()
-        for column, value in zip(columns, scaled(points.y, plot.log).tolist(), strict=True):
-            if column >= 0 and math.isfinite(value):
-                canvas.put(column, _row(value, y, canvas.rows), points.glyph, points.role)
-    for curve, drawn in zip(lines, strokes, strict=True):
-        for sign, row, cells in zip(BROKEN_SIGNS, (canvas.rows - 1, 0, canvas.rows - 1), drawn.broken, strict=True):
-            for column in np.flatnonzero(cells).tolist():
-                canvas.put(column, row, sign, "bad")
-        if curve.glyph and len(drawn.x):
-            canvas.put(int(drawn.x[-1]) // 2, _row(float(drawn.y[-1]), y, canvas.rows), curve.glyph, curve.role)
-
-
-def _row(y: float, axis: Range, rows: int) -> int:
-    """The row of a value from the top; values outside lie at the edge."""
-    share = (min(max(y, axis.low), axis.high) - axis.low) / axis.span
-    return rows - 1 - math.floor(round(0.5 + (Y_DOTS * rows - 1) * share, 8)) // Y_DOTS

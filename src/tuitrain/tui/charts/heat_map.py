@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from tuitrain.plots.axes import Range
+from tuitrain.plots.canvas import Canvas
 from tuitrain.plots.limits import Limits, steady_x
 from tuitrain.plots.model import ChartOptions, HeatMap
 from tuitrain.plots.ticks import label
 from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
 from tuitrain.tui.charts.border import Area, Bottom, Drawing, draw_empty, enclosed, room_for_values, top
-from tuitrain.tui.charts.canvas import Canvas
-from tuitrain.tui.charts.overlay import GAP
+from tuitrain.tui.charts.readout import GAP
 from tuitrain.tui.text import Line, Span, align, join, line, width
 
 SHADES = "··░░▒▒▓█"
@@ -53,7 +53,7 @@ def draw_heat_map(
         lines.append(enclosed((Span(f"{name:>{gutter - 1}} ", "axis"), *drawn, Span(" ")), frame))
     bottom = Bottom(columns, frame)
     bottom.title(scale, options.zoom is not None)
-    bottom.scale(scale, gutter, options.crosshair)
+    bottom.scale(scale, 1 + gutter, options.crosshair)
     area = Area(1 + gutter, scale, Limits(x, Range(0, len(heat.rows))))
     return Drawing([*lines, bottom.line()], (area,), axes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tuitrain.tui.text import Line, Span
+from tuitrain.plots.terminal import Line, Span
 
 _SPACE = ord(" ")
 

@@ -1,4 +1,4 @@
-"""The layers over the curves: markers, crosshair, values at the crosshair, glyphs of the runs."""
+"""The values at the crosshair, as many as there is room for, and short forms of the names of runs."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tuitrain.analysis import units
 from tuitrain.analysis.metrics import BY_KEY, Metric
-from tuitrain.plots.event_markers import SIGNS, markers_by_column
-from tuitrain.plots.model import Curve, Marker, Plot
+from tuitrain.plots.event_markers import SIGNS
+from tuitrain.plots.model import Plot
 from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
-from tuitrain.tui.charts.canvas import Canvas
 from tuitrain.tui.text import Line, Span, join, line, width
 
 GAP = line("  ")
-_GLYPH_EVERY = 24
-"""Columns between the glyphs along a curve."""
 _NEAR_COLUMNS = 2
 """At most so far from the crosshair are the points and markers that the readout names."""
 _DIGITS, _FEW_DIGITS = 5, 3
@@ -30,42 +26,6 @@ _WORD = re.compile(r"(?:[^\s·_/-]|(?<=\de)-(?=\d))+")
 """A word of a name; `1e-3` is one."""
 _SHORT_NAME = 14
 """Cells of a name that is shortened."""
-
-Owner = NDArray[np.intp]
-
-
-def draw_markers(canvas: Canvas, markers: Sequence[Marker], scale: XScale, owner: Owner) -> None:
-    """A sign at the bottom where no curve is, otherwise at the top; a restart is a dotted line between the curves."""
-    for column, marker in markers_by_column(markers, scale).items():
-        free = np.flatnonzero(owner[:, column] < 0).tolist()
-        if marker.kind == "restart":
-            for row in free:
-                canvas.put(column, row, SIGNS[marker.kind], marker.role)
-        elif free and free[-1] == canvas.rows - 1:
-            canvas.put(column, canvas.rows - 1, SIGNS[marker.kind], marker.role)
-        elif free and free[0] == 0:
-            canvas.put(column, 0, SIGNS[marker.kind], marker.role)
-
-
-def draw_crosshair(canvas: Canvas, at: float, scale: XScale, owner: Owner) -> None:
-    """A vertical line behind the curves."""
-    column = scale.column(at)
-    if column >= 0:
-        for row in np.flatnonzero(owner[:, column] < 0).tolist():
-            canvas.put(column, row, "│", "crosshair")
-
-
-def draw_glyphs(canvas: Canvas, curves: Sequence[Curve], owner: Owner) -> None:
-    """The glyphs of several runs along their curves, so that they differ without colour."""
-    marked = [index for index, curve in enumerate(curves) if curve.glyph]
-    if len(marked) < 2:
-        return
-    for number, index in enumerate(marked):
-        first = _GLYPH_EVERY // 4 + _GLYPH_EVERY * number // len(marked)
-        for column in range(first, canvas.columns, _GLYPH_EVERY):
-            rows = np.flatnonzero(owner[:, column] == index)
-            if len(rows):
-                canvas.put(column, int(rows[len(rows) // 2]), curves[index].glyph, curves[index].role)
 
 
 def readout(plot: Plot, at: float, scale: XScale, room: int) -> list[Line]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tuitrain.analysis.decimate import pixel
 from tuitrain.events.seven_bit import seven_bit
+from tuitrain.plots import text
 from tuitrain.plots.axes import Range
+from tuitrain.plots.layers import Rasterize
 from tuitrain.plots.model import Curve
+from tuitrain.plots.raster import BLANK, rasterize
 from tuitrain.plots.strokes import Stroke, stroke
 from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
-from tuitrain.tui.charts.raster import BLANK, rasterize
 
 COLUMNS, ROWS = 60, 14
 UNIT = Range(0.0, 1.0)
@@ -25,29 +26,14 @@ def across(y: FloatArray) -> Stroke:
     return stroke(Curve(np.arange(float(len(y))), heights, "run0"), XScale("step", ends, COLUMNS), log_y=False)
 
 
-def cells(*strokes: Stroke) -> list[str]:
-    dots, _ = rasterize(strokes, UNIT, COLUMNS, ROWS)
+def cells(*strokes: Stroke, draw: Rasterize = rasterize) -> list[str]:
+    dots, _ = draw(strokes, UNIT, COLUMNS, ROWS)
     return ["".join(chr(BLANK + value) if value else " " for value in row) for row in dots.tolist()]
 
 
 def by_plotext(*strokes: Stroke) -> list[str]:
     """The same lines drawn by plotext, whose limits are set to the pixels of the canvas."""
-    from plotext._date import date_class
-    from plotext._monitor import monitor_class
-
-    figure = monitor_class()
-    figure.set_date(date_class())
-    figure.set_size([COLUMNS, ROWS])
-    figure.set_frame(False)
-    figure.set_xticks([], [])
-    figure.set_yticks([], [])
-    figure.set_xlim(0, 2 * COLUMNS - 1)
-    figure.set_ylim(0, 4 * ROWS - 1)
-    for index, each in enumerate(strokes):
-        heights = pixel(each.y, UNIT.low, UNIT.high, 4 * ROWS)
-        figure.draw(each.x.tolist(), heights.tolist(), lines=True, marker="braille", color=index + 1)
-    figure.build_plot()
-    return ["".join(row) for row in reversed(figure.matrix.marker)]
+    return cells(*strokes, draw=text.rasterize)
 
 
 NOISE = np.random.default_rng(7)
