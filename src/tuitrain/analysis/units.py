@@ -95,8 +95,11 @@ def age(seconds: float) -> str:
     return f"{whole} s" if whole > 4 else "now"
 
 
-def config_value(value: Any) -> str:
-    """A value of a configuration, close to how TOML writes it; None is `unset`."""
+def config_value(value: Any, *, separators: bool = False) -> str:
+    """A value of a configuration, close to how TOML writes it; None is `unset`.
+
+    separators: whether integers from 10,000 on have their thousands apart.
+    """
     if value is None:
         return "unset"
     if isinstance(value, bool):
@@ -104,8 +107,8 @@ def config_value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(config_value(item) for item in value)}]"
-    return str(value)
+        return f"[{', '.join(config_value(item, separators=separators) for item in value)}]"
+    return f"{value:,}" if separators and isinstance(value, int) and abs(value) >= 10_000 else str(value)
 
 
 def _three_digits(value: float) -> str:

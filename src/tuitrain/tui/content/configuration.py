@@ -70,7 +70,7 @@ def _entry(key: str, described: Description, cells: int, query: Query | None) ->
         return _below(
             (Span("  "), *marked), [line(Span(row, "value")) for row in _wrapped(_text(described, key), cells)]
         )
-    was, now = (clean(config_value(value)) for value in change)
+    was, now = (clean(config_value(value, separators=True)) for value in change)
     if len(was) + len(now) + 3 <= cells:
         values = [line(Span(f"{was} → ", "quiet"), Span(now, "accent"))]
     else:
@@ -83,7 +83,7 @@ def _entry(key: str, described: Description, cells: int, query: Query | None) ->
 
 
 def _text(described: Description, key: str) -> str:
-    return config_value(described.values.get(key))
+    return config_value(described.values.get(key), separators=True)
 
 
 def report_rows(report: Sequence[tuple[str, Rows]], cells: int) -> list[_Row]:

@@ -23,7 +23,8 @@ def preset_line(preset: PresetInfo, cells: int) -> Line:
     size = units.count(preset.parameters) if preset.parameters is not None else "n/a"
     fits = {True: Span("fits   ", "good"), False: Span("too big", "warn"), None: Span("n/a    ", "quiet")}[preset.fits]
     title = [Span(f"  {clean(preset.title)}", "quiet")] if cells >= _CELLS_WITH_TITLE else []
-    return (Span(f" {align(preset.name, _NAME_CELLS)}"), Span(f"{align(size, 8, right=True)}  ", "quiet"), fits, *title)
+    size_span = Span(f"{align(size, 8, right=True)}  ", "quiet")
+    return crop((Span(f" {align(preset.name, _NAME_CELLS)}"), size_span, fits, *title), cells)
 
 
 def matching(fields: Sequence[Field], text: str) -> list[Field]:

@@ -84,7 +84,7 @@ def config(state: ViewState, cells: int) -> list[Line]:
         section, _, name = key.rpartition(".")
         rows = sections.setdefault(section or "run", [])
         role, mark = ("accent", "• ") if changed and key in changed else ("value", "  ")
-        for text in wrap(units.config_value(value), room):
+        for text in wrap(units.config_value(value, separators=True), room):
             rows.append(line(Span(mark, "accent"), Span(align(name, _CONFIG_KEY_CELLS), "quiet"), Span(text, role)))
             name, mark = "", "  "
     blocks = [[line(Span(f"  {name}", "title")), *rows, ()] for name, rows in sections.items()]

@@ -23,7 +23,7 @@ class CompareTab(TabContent):
         self._metrics = metrics
 
     def compose(self) -> ComposeResult:
-        yield Lines()
+        yield Lines(grows=True)
         yield Horizontal(Table(id="metrics-table"), Table(id="config-table"))
 
     def on_mount(self) -> None:

@@ -22,12 +22,16 @@ def strip_of(of: Line, app: BaseApp) -> Strip:
 
 
 class Lines(Widget):
-    """Lines of text, cropped to the widget's width. A click on a span that has an action does it."""
+    """Lines of text, cropped to the widget's width. A click on a span that has an action does it.
+
+    grows: whether the widget is as high as its lines; its height otherwise is that of the style sheet.
+    """
 
     app: BaseApp
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+    def __init__(self, *, id: str | None = None, classes: str | None = None, grows: bool = False) -> None:
         super().__init__(id=id, classes=classes)
+        self._grows = grows
         self.lines: tuple[Line, ...] = ()
         self._made_for: Size | None = None
 
@@ -40,12 +44,12 @@ class Lines(Widget):
         """Show these lines in place of the present ones."""
         before, self.lines = self.lines, tuple(lines)
         if len(before) != len(self.lines):
-            self.refresh(layout=self.styles.height is not None and self.styles.height.is_auto)
+            self.refresh()
+            if self._grows:
+                # An automatic height would stay that of the first lines where others follow before the widget is idle.
+                self.styles.height = len(self.lines)
         elif changed := [row for row, line in enumerate(self.lines) if line != before[row]]:
             self.refresh(*(Region(0, row, self.size.width, 1) for row in changed))
-
-    def get_content_height(self, container: object, viewport: object, width: int) -> int:
-        return len(self.lines)
 
     def make(self) -> tuple[Line, ...]:
         """The lines for the present size, for widgets that make their own; asked for before they are first drawn."""

@@ -16,7 +16,7 @@ class Pane(VerticalScroll, can_focus=False):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._lines = Lines()
+        self._lines = Lines(grows=True)
 
     def compose(self) -> ComposeResult:
         yield self._lines

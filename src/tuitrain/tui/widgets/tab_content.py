@@ -34,7 +34,7 @@ class LinesTab(TabContent):
     def __init__(self, make: Callable[[ViewState, int], list[Line]], id: str, *, follow: bool = False) -> None:
         super().__init__(id, follow=follow)
         self._make = make
-        self._lines = Lines()
+        self._lines = Lines(grows=True)
 
     def compose(self) -> ComposeResult:
         yield self._lines
