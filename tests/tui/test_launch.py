@@ -248,6 +248,13 @@ async def test_every_part_can_be_reached_at_every_size(tmp_path: Path, size: tup
         assert screen.part == "presets"
 
 
+async def test_each_preset_takes_one_row(tmp_path: Path) -> None:
+    async with form(tmp_path, (80, 24)) as (app, _, _):
+        rows = screen_text(app).splitlines()
+        first = next(number for number, row in enumerate(rows) if "gpt2-tiny" in row)
+        assert "hybrid-" in rows[first + 1]
+
+
 @pytest.mark.parametrize("size", [(10, 3), (1, 1), (30, 8), (300, 12)])
 async def test_any_size_survives(tmp_path: Path, size: tuple[int, int]) -> None:
     async with form(tmp_path, size) as (app, screen, pilot):

@@ -170,6 +170,11 @@ async def test_the_machine_at_every_size(trained: RunDirectory, size: tuple[int,
             await until(pilot, lambda word=word: word in screen_text(app))  # type: ignore[misc]
 
 
+async def test_the_machine_fills_the_screen_from_the_first_frame_on(run: RunDirectory) -> None:
+    async with running("system", [run], run.path.parent, (120, 35)) as (app, pilot):
+        await until(pilot, lambda: "network" in screen_text(app))
+
+
 async def test_a_long_page_scrolls_by_key(trained: RunDirectory) -> None:
     async with running("system", [trained], trained.path.parent, (80, 10)) as (app, pilot):
         pane = app.screen.query_one(Pane)
