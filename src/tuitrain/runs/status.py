@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import socket
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,22 +58,23 @@ class Liveness:
     last_time: float | None = None
     has_steps: bool = False
 
-    def take(self, record: AnyRecord) -> None:
-        """Take in one more record."""
-        self.last_time = record.time
-        match record:
-            case Step():
-                # Steps after an end are of a later attempt, also where its first record cannot be read.
-                self.end, self.stage, self.has_steps = None, None, True
-            case Run():
-                self.end = None
-            case Stage():
-                self.end, self.stage = None, record
-            case End():
-                self.end, self.stage = record, None
+    def absorb(self, records: Iterable[AnyRecord]) -> None:
+        """Add further records."""
+        for record in records:
+            self.last_time = record.time
+            match record:
+                case Step():
+                    # Steps after an end are of a later attempt, also where its first record cannot be read.
+                    self.end, self.stage, self.has_steps = None, None, True
+                case Run():
+                    self.end = None
+                case Stage():
+                    self.end, self.stage = None, record
+                case End():
+                    self.end, self.stage = record, None
 
     @property
-    def begun(self) -> bool:
+    def has_begun(self) -> bool:
         """Whether the newest attempt has made a step."""
         return self.has_steps and self.stage is None
 

@@ -29,7 +29,7 @@ from tuitrain.runs import Follower, RunDirectory, list_runs
 from tuitrain.tui.actions import actions_for
 from tuitrain.tui.alarm import Alarm
 from tuitrain.tui.driver import TerminalCells, changed_cells_only
-from tuitrain.tui.feed import Arrived, Feed, Listed, Troubled
+from tuitrain.tui.feed import Feed, ReadFailed, RunListRead, RunsRead
 from tuitrain.tui.inert import InertApp
 from tuitrain.tui.registry import ACTIONS, ScreenName, key_text
 from tuitrain.tui.remembered import last_screen, last_settings, remember, restore
@@ -140,14 +140,14 @@ class BaseApp(InertApp):
         # The first frame shows what the first poll reads.
         first = self.feed.begin()
         if first is not None:
-            self.on_arrived(first)
+            self._absorb_updates(first)
         self.push_screen(self._screen_name)
         # Header first, then the charts, whose sizes must be known.
         self.call_after_refresh(self.call_after_refresh, self._first_frame_drawn)
 
     def _first_frame_drawn(self) -> None:
         """Let the feed read on; freeze start-up objects, then enable the garbage collector."""
-        self.feed.drawn()
+        self.feed.ready()
         gc.freeze()
         gc.enable()
 
@@ -198,9 +198,13 @@ class BaseApp(InertApp):
         self._alarm.forget()
         self._generation = self.feed.follow(runs, stream)
 
-    def on_arrived(self, message: Arrived) -> None:
-        """Add what the feed has read. Records of runs that are no longer on the screen are dropped."""
-        self.feed.taken()
+    def on_runs_read(self, message: RunsRead) -> None:
+        """Add what the feed has read and let it read on."""
+        self._absorb_updates(message)
+        self.feed.ready()
+
+    def _absorb_updates(self, message: RunsRead) -> None:
+        """Records of runs that are no longer on the screen are dropped."""
         if message.generation != self._generation:
             return
         done = False
@@ -226,12 +230,12 @@ class BaseApp(InertApp):
         if alerts and self.settings.bell:
             self.bell()
 
-    def on_listed(self, message: Listed) -> None:
+    def on_run_list_read(self, message: RunListRead) -> None:
         """Show the new list of runs."""
         self.state.set_snapshots(message.snapshots)
         self._draw()
 
-    def on_troubled(self, message: Troubled) -> None:
+    def on_read_failed(self, message: ReadFailed) -> None:
         """Say what could not be read; the rest goes on."""
         self.notify(message.problem, severity="error")
 

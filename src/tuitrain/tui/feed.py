@@ -1,11 +1,11 @@
-"""Reading in the background: a thread polls the logs and hands over what it found as one immutable message."""
+"""Reading in the background: a thread polls the runs and posts what is new as one immutable message."""
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 from textual.message import Message
@@ -15,30 +15,38 @@ from tuitrain.tui.source import Source, Update
 
 POLL_S = 0.25
 LIST_S = 2.0
-FIRST_LOOK_S = 0.3
-"""How long the first picture waits for data."""
+FIRST_POLL_S = 0.3
+"""How long the first frame waits for data."""
 PATIENCE_S = 2.0
-"""How long the thread waits for the screen to take in what it sent before it reads on."""
+"""How long the thread waits for the app to be ready before it reads on."""
 
 
-class Arrived(Message):
-    """News of the runs of one `generation`, that is, since the set of runs was last changed."""
+class RunsRead(Message):
+    """Updates of the runs of one `generation`, that is, since the set of runs was last changed."""
 
     def __init__(self, generation: int, updates: tuple[Update, ...]) -> None:
         super().__init__()
         self.generation = generation
         self.updates = updates
 
+    @property
+    def more(self) -> bool:
+        """Whether a run has further records at once."""
+        return any(update.batch.more for update in self.updates)
 
-class Listed(Message):
+
+class RunListRead(Message):
     """The list of runs has changed."""
 
     def __init__(self, snapshots: tuple[RunSnapshot, ...]) -> None:
         super().__init__()
         self.snapshots = snapshots
 
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RunListRead)
 
-class Troubled(Message):
+
+class ReadFailed(Message):
     """The list of runs could not be read."""
 
     def __init__(self, problem: str) -> None:
@@ -47,35 +55,31 @@ class Troubled(Message):
 
 
 class Feed(threading.Thread):
-    """Polls until it is stopped. It only sends messages and writes nobody's state."""
+    """Polls until it is stopped. It posts messages and writes no state of the app."""
 
-    def __init__(self, send: Callable[[Message], object]) -> None:
+    def __init__(self, post: Callable[[Message], object]) -> None:
         super().__init__(name="tuitrain-feed", daemon=True)
-        self._send = send
+        self._post = post
         self._wake = threading.Event()
+        self._ready = threading.Event()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._generation = 0
         self._sources: tuple[Source, ...] = ()
-        self._list_dir: Path | None = None
+        self._runs_dir: Path | None = None
         self._snapshot_reader = SnapshotReader()
-        self._list_told: tuple[int, tuple[RunSnapshot, ...]] | None = None
-        self._taken = threading.Event()
-        self._shown = threading.Event()
-        self._drawn = threading.Event()
-        self._first: queue.SimpleQueue[Arrived | None] = queue.SimpleQueue()
+        self._list_posted: tuple[int, tuple[RunSnapshot, ...]] | None = None
+        self._first: Future[RunsRead | None] = Future()
         self.polls = 0
         """How often the runs were polled so far."""
 
-    def begin(self) -> Arrived | None:
-        """Start the thread. Gives what its first look finds, for the first picture, unless that takes too long."""
+    def begin(self) -> RunsRead | None:
+        """Start the thread. Returns its first message, for the first frame; None if there is none in time."""
         self.start()
         try:
-            return self._first.get(timeout=FIRST_LOOK_S)
-        except queue.Empty:
-            return None
-        finally:
-            self._shown.set()
+            return self._first.result(FIRST_POLL_S)
+        except TimeoutError:
+            return None if self._first.cancel() else self._first.result()
 
     def follow(self, runs: Sequence[RunDirectory], stream: Follower | None = None) -> int:
         """Follow these runs from their beginning, in place of the present ones; returns the new generation."""
@@ -90,75 +94,63 @@ class Feed(threading.Thread):
         return generation
 
     def watch_list(self, runs_dir: Path | None) -> None:
-        """Also look at all runs of a directory now and then; None: no longer."""
-        self._list_dir, self._list_told = runs_dir, None
+        """Also read snapshots of all runs of a directory every LIST_S seconds; None: no longer."""
+        self._runs_dir, self._list_posted = runs_dir, None
         self._wake.set()
 
-    def drawn(self) -> None:
-        """Say that the first picture is on the terminal: until then reading on would only delay it."""
-        self._drawn.set()
-
-    def taken(self) -> None:
-        """Say that the last message was taken in: only then is more read, so that nothing piles up."""
-        self._taken.set()
+    def ready(self) -> None:
+        """Say that the first frame is drawn, or the last message absorbed: only then is more read."""
+        self._ready.set()
 
     def stop(self) -> None:
         """End the thread after the poll it is in."""
         self._stopped.set()
         self._wake.set()
-        self._taken.set()
-        self._drawn.set()
+        self._ready.set()
 
     def run(self) -> None:
+        first = self._poll()
+        if self._first.set_running_or_notify_cancel():
+            self._first.set_result(first)
+        elif first is not None:
+            self._post(first)
+        self._ready.wait(PATIENCE_S)
         listed_at = 0.0
-        self._look_first()
         while not self._stopped.is_set():
             self._wake.clear()
             more = self._poll_runs()
-            directory = self._list_dir
-            if directory is not None and (self._list_told is None or time.monotonic() - listed_at >= LIST_S):
-                self._poll_list(directory)
+            runs_dir = self._runs_dir
+            if runs_dir is not None and (self._list_posted is None or time.monotonic() - listed_at >= LIST_S):
+                self._poll_list(runs_dir)
                 listed_at = time.monotonic()
             if not more:
                 self._wake.wait(POLL_S)
 
-    def _look_first(self) -> None:
-        """One poll whose message goes to whoever called `begin`, or if that was too slow the way of all others."""
-        message = self._poll_once()
-        if not self._shown.is_set():
-            self._first.put(message)
-            self._shown.wait()
-            message = None if self._first.empty() else self._first.get()
-        if message is not None and not self._stopped.is_set():
-            self._send(message)
-        self._drawn.wait(PATIENCE_S)
-
     def _poll_runs(self) -> bool:
         """Poll every run once; returns whether one has more to read at once."""
-        message = self._poll_once()
-        more = message is not None and any(update.batch.more for update in message.updates)
+        message = self._poll()
         if message is not None and not self._stopped.is_set():
-            self._taken.clear()
-            self._send(message)
-            if more:
-                self._taken.wait(PATIENCE_S)
+            self._ready.clear()
+            self._post(message)
+            if message.more:
+                self._ready.wait(PATIENCE_S)
         self.polls += 1
-        return more
+        return message is not None and message.more
 
-    def _poll_once(self) -> Arrived | None:
+    def _poll(self) -> RunsRead | None:
         with self._lock:
             generation, sources = self._generation, self._sources
-        updates = tuple(update for update in (source.poll() for source in sources) if update is not None)
-        return Arrived(generation, updates) if updates else None
+        updates = tuple(update for source in sources if (update := source.poll()) is not None)
+        return RunsRead(generation, updates) if updates else None
 
     def _poll_list(self, runs_dir: Path) -> None:
         try:
             snapshots = self._snapshot_reader.read_all(list_runs(runs_dir))
         except OSError as error:
-            self._send(Troubled(f"cannot list {runs_dir}: {error.strerror or error}"))
+            self._post(ReadFailed(f"cannot list {runs_dir}: {error.strerror or error}"))
             return
-        # Ages are in the list, so each minute is news.
-        told = (int(time.time() // 60), snapshots)
-        if told != self._list_told and not self._stopped.is_set():
-            self._list_told = told
-            self._send(Listed(snapshots))
+        # Ages are in the list, so it is posted each minute.
+        newest = (int(time.time() // 60), snapshots)
+        if newest != self._list_posted and not self._stopped.is_set():
+            self._list_posted = newest
+            self._post(RunListRead(snapshots))

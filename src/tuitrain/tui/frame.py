@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,13 +9,13 @@ from tuitrain.plots.axes import XAxis
 from tuitrain.plots.model import ChartOptions, Plot
 from tuitrain.plots.panels import OVERVIEW, panel_of
 from tuitrain.plots.terminal import render
-from tuitrain.runs import RunDirectory, RunHistory, derive_status, drain
-from tuitrain.runs.follow import LogFollower
+from tuitrain.runs import LogFollower, RunDirectory, RunHistory, derive_status
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, arrange
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.content.tabs import alert_count, alerts
 from tuitrain.tui.layouts import Sizes
+from tuitrain.tui.source import Source
 from tuitrain.tui.text import Line, Span, crop, line
 from tuitrain.tui.view_state import RunView, ViewState
 
@@ -48,17 +47,12 @@ def render_frame(
 def view_of(run: RunDirectory | RunHistory, index: int) -> RunView:
     """A run as the screens show it, after all of its log was read."""
     if isinstance(run, RunHistory):
-        directory, history, read = None, run, None
-    else:
-        follower = LogFollower(run.metrics)
-        directory, history = run, drain(follower, RunHistory())
-        read = follower.end_of_lines
-    info = directory.read_metadata() if directory else None
-    lock, log = (directory.lock, directory.metrics) if directory else (None, None)
-    status = derive_status(
-        info, history.end, history.last_time, history.has_begun, time.time(), lock=lock, log=log, log_bytes=read
-    )
-    return RunView(index, directory, history, status, loaded=True)
+        status = derive_status(None, run.end, run.last_time, run.has_begun)
+        return RunView(index, None, run, status, loaded=True)
+    view, source = RunView(index, run), Source(index, run, LogFollower(run.metrics))
+    while not view.loaded and (update := source.poll()) is not None:
+        view.absorb(update)
+    return view
 
 
 def frame_lines(

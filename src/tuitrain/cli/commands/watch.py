@@ -153,12 +153,14 @@ def _watch_stream(once: bool, settings: LoadedSettings, directory: Path) -> None
 
 def _frame(runs: list[RunDirectory], directory: Path, settings: LoadedSettings) -> None:
     """One frame of text; without runs, the list."""
+    from tuitrain.files import open_regular
+
     if not runs:
         from tuitrain.cli.commands.ls import ls
 
         return ls(runs_dir=directory)
     for run in runs:
-        run.metrics.stat()
+        open_regular(run.metrics).close()
     return _print_frame(runs, directory, settings)
 
 
