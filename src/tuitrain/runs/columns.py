@@ -87,7 +87,8 @@ class Columns:
     def extend(self, records: Sequence[Record]) -> None:
         """Append one row for each of these records of one type: its numeric fields."""
         kind = type(records[0]) if records else Record
-        for key, raw in zip(kind.__struct_fields__, zip(*map(msgspec.structs.astuple, records), strict=True), strict=False):
+        columns = zip(*map(msgspec.structs.astuple, records), strict=True)
+        for key, raw in zip(kind.__struct_fields__, columns, strict=False):
             if key in numeric_fields(kind):
                 values, present = _numbers(raw)
                 if len(values):
