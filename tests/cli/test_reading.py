@@ -5,13 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from tests.cli.conftest import Cli
 from tests.support import TINY, write_run
-from tuitrain.cli.commands import ls
 from tuitrain.cli.output import Column, print_table
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter, Run, Step
@@ -81,8 +79,7 @@ def test_a_bad_query_is_one_sentence_and_exit_code_2(cli: Cli, two_runs: Path, t
     assert sentence in " ".join(result.err.split())
 
 
-def test_the_sort_keys_are_those_of_the_list(cli: Cli, two_runs: Path) -> None:
-    assert get_args(ls.SortKey) == order.SORT_KEYS
+def test_runs_can_be_sorted_by_each_key(cli: Cli, two_runs: Path) -> None:
     for key in order.SORT_KEYS:
         assert len(cli("ls", "-q", "--sort", key).out.split()) == 2, key
 
@@ -155,7 +152,7 @@ def test_enormous_numbers_do_not_stretch_a_list(cli: Cli, runs_dir: Path) -> Non
 
 
 def test_columns_stand_under_one_another_also_with_wide_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table([Column("name"), Column("loss", "right")], [["模型", "2.5"], ["gpt2", "12.25"]])
+    print_table([Column("name", ["模型", "gpt2"]), Column("loss", ["2.5", "12.25"], "right")])
     assert capsys.readouterr().out == "name   loss\n模型    2.5\ngpt2  12.25\n"
 
 

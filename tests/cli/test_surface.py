@@ -17,11 +17,15 @@ from typer.main import get_command
 from tests.cli.conftest import Cli
 from tests.support import write_run
 from tuitrain.cli import main
+from tuitrain.cli.app import COMMANDS as TABLE
 from tuitrain.cli.app import SECTIONS, command_line
-from tuitrain.cli.completion import PLOT_PANELS, complete_override
+from tuitrain.cli.completion import PLOT_PANELS
 from tuitrain.cli.output import STATUS_STYLES
 
 ROOT: Any = get_command(command_line())
+
+
+ROOT.commands = {command.name: command.load() for command in TABLE.values()}
 
 
 def walk(command: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -64,12 +68,14 @@ def test_the_examples_of_help_parse(cli: Cli, path: tuple[str, ...]) -> None:
 
 
 def test_every_command_stands_under_a_heading(cli: Cli) -> None:
-    listed = [name for names in SECTIONS.values() for name in names]
+    listed = [command.name for commands in SECTIONS.values() for command in commands]
     assert sorted(listed) == sorted(ROOT.commands)
     assert all(f"\n  {name} " in cli("--help").out for name in listed)
 
 
-@pytest.mark.parametrize("command", sorted(set(SECTIONS["Look"]) | {"compare", "diff", "plan", "presets", "doctor"}))
+@pytest.mark.parametrize(
+    "command", sorted({each.name for each in SECTIONS["Look"]} | {"compare", "diff", "plan", "presets", "doctor"})
+)
 def test_every_read_command_has_json(cli: Cli, command: str) -> None:
     has_json = "--json" in cli(command, "--help").out
     assert has_json or command == "watch"
@@ -143,10 +149,23 @@ def test_shells_complete_values_and_terms(
     assert capsys.readouterr().out.split() == offered
 
 
-def test_other_shells_complete_the_whole_word() -> None:
-    assert complete_override("model.norm=la") == ["model.norm=layernorm"]
-    assert complete_override("train.micro_batch_size=") == ["train.micro_batch_size=auto"]
-    assert complete_override("checkpoint.async_save=") == ["checkpoint.async_save=true", "checkpoint.async_save=false"]
+@pytest.mark.parametrize(
+    ("word", "offered"),
+    [
+        ("model.norm=la", ["model.norm=layernorm"]),
+        ("train.micro_batch_size=", ["train.micro_batch_size=auto"]),
+        ("checkpoint.async_save=", ["checkpoint.async_save=true", "checkpoint.async_save=false"]),
+    ],
+)
+def test_other_shells_complete_the_whole_word(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], word: str, offered: list[str]
+) -> None:
+    monkeypatch.setenv("_TUITRAIN_COMPLETE", "complete_fish")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", f"tuitrain launch gpt2 {word}")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().out.split() == offered
 
 
 def test_the_offered_panels_are_those_of_the_figures() -> None:

@@ -138,18 +138,19 @@ def unread_sentences(names: Sequence[str], histories: Sequence[RunHistory]) -> l
 
 def shared_point(histories: Sequence[RunHistory], axis: Axis) -> tuple[Axis, float] | None:
     """The farthest point of an axis that every run with steps has reached; None where there is none."""
-    ends = [_end(history, axis) for history in histories if len(history.steps)]
+    ends = [end_of(history, axis) for history in histories if len(history.steps)]
     reached = [end for end in ends if end is not None]
     return (axis, min(reached)) if reached and len(reached) == len(ends) else None
 
 
 def equally_far(histories: Sequence[RunHistory], point: tuple[Axis, float]) -> bool:
     """Whether all runs end at this point, so that nothing is gained by comparing there."""
-    ends = [_end(history, point[0]) for history in histories if len(history.steps)]
+    ends = [end_of(history, point[0]) for history in histories if len(history.steps)]
     return all(end is not None and end - point[1] <= SLACK * abs(point[1]) for end in ends)
 
 
-def _end(history: RunHistory, axis: Axis) -> float | None:
+def end_of(history: RunHistory, axis: Axis) -> float | None:
+    """Where a run ends on an axis; None without a finite position."""
     x = x_values(history, axis)
     finite = x[np.isfinite(x)]
     return float(finite[-1]) if len(finite) else None

@@ -1,4 +1,4 @@
-"""The command line. Modules here import what a command needs inside of it, so that `--help` stays quick."""
+"""The command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def main() -> None:
             from tuitrain.cli.completion import complete_in_bash
 
             return complete_in_bash(lambda: command_line()(prog_name="tuitrain"))
-        code = command_line(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="tuitrain", standalone_mode=False)
+        code = command_line()(prog_name="tuitrain", standalone_mode=False)
         # Here, since at the exit of the interpreter a full disk would be no sentence.
         sys.stdout.flush()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The table of commands: name, one line of help, and the function that runs it."""
+"""The table of commands: name, one line of help, and the module that has its function."""
 
 from __future__ import annotations
 
@@ -11,69 +11,79 @@ from typer.core import TyperGroup
 
 from tuitrain import __version__
 
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "Train": ("launch", "stop", "resume", "checkpoint", "eval", "snapshot"),
-    "Look": ("watch", "ls", "show", "status", "logs", "sample"),
-    "Keep": ("tag", "note", "rm"),
-    "Compare and export": ("compare", "diff", "plot", "export"),
-    "Plan and set up": ("plan", "presets", "doctor", "schema"),
-}
-
 
 @dataclass(frozen=True)
 class Command:
-    """A command and where its function is: a module of `tuitrain.cli.commands` and a name in it."""
+    """A command of `tuitrain.cli.commands`. module: default its name; function: default its name, or a typer app."""
 
     name: str
-    module: str
-    function: str
     help: str
+    module: str = ""
+    function: str = ""
 
-    def add_to(self, to: typer.Typer) -> None:
-        """Import the module, and add what it has to the table."""
-        module = import_module(f"tuitrain.cli.commands.{self.module}")
-        command = getattr(module, self.function)
-        if isinstance(command, typer.Typer):
-            to.add_typer(command, name=self.name, short_help=self.help)
-        else:
-            to.command(self.name, cls=getattr(module, "COMMAND_CLASS", None), short_help=self.help)(command)
-
-
-COMMANDS: tuple[Command, ...] = (
-    Command("launch", "launch", "launch", "Start a training run."),
-    Command("stop", "stop", "stop", "End runs gracefully, with a checkpoint."),
-    Command("resume", "resume", "resume", "Continue a run from its newest checkpoint."),
-    Command("checkpoint", "checkpoint", "checkpoint", "Ask a live run for a checkpoint."),
-    Command("eval", "checkpoint", "evaluate", "Ask a live run for an evaluation."),
-    Command("snapshot", "checkpoint", "snapshot", "Ask a live run what its GPU memory holds."),
-    Command("watch", "watch", "watch", "The dashboard of one or several runs."),
-    Command("ls", "ls", "ls", "List runs."),
-    Command("show", "show", "show", "Everything about one run."),
-    Command("status", "status", "status", "One line about a run, and an exit code; can wait for its end."),
-    Command("logs", "logs", "logs", "Console output of a run."),
-    Command("sample", "sample", "sample", "Generate text from a checkpoint."),
-    Command("tag", "tag", "tag", "Tags of a run: add, take away, list."),
-    Command("note", "tag", "note", "Notes of a run: add, take away, list."),
-    Command("rm", "rm", "rm", "Remove runs and all that is in their directories."),
-    Command("compare", "compare", "compare", "Runs side by side: curves on a terminal, else a table."),
-    Command("diff", "diff", "diff", "Configuration keys in which two runs differ."),
-    Command("plot", "plot", "plot", "Charts of runs as text, for a pipe or the scrollback."),
-    Command("export", "export", "app", "Figures and numbers as files."),
-    Command("plan", "plan", "plan", "Parameters, FLOPs, memory and time of a configuration."),
-    Command("presets", "presets", "presets", "List the presets, or print one."),
-    Command("doctor", "doctor", "doctor", "What this machine has, and what is missing."),
-    Command("schema", "schema", "schema", "JSON Schema of the configuration and of the log."),
-)
+    def load(self) -> Any:
+        """Import the module; returns the command, or a group of commands."""
+        content = getattr(
+            import_module(f"tuitrain.cli.commands.{self.module or self.name}"), self.function or self.name
+        )
+        if isinstance(content, typer.Typer):
+            return typer.main.get_command(content)
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(self.name)(content)
+        return typer.main.get_command(app)
 
 
-class SectionedGroup(TyperGroup):
-    """The list of commands, under headings."""
+SECTIONS: dict[str, tuple[Command, ...]] = {
+    "Train": (
+        Command("launch", "Start a training run.", function="app"),
+        Command("stop", "End runs gracefully, with a checkpoint."),
+        Command("resume", "Continue a run from its newest checkpoint."),
+        Command("checkpoint", "Ask a live run for a checkpoint."),
+        Command("eval", "Ask a live run for an evaluation.", "checkpoint", "evaluate"),
+        Command("snapshot", "Ask a live run what its GPU memory holds.", "checkpoint"),
+    ),
+    "Look": (
+        Command("watch", "The dashboard of one or several runs."),
+        Command("ls", "List runs."),
+        Command("show", "Everything about one run."),
+        Command("status", "One line about a run, and an exit code; can wait for its end."),
+        Command("logs", "Console output of a run."),
+        Command("sample", "Generate text from a checkpoint."),
+    ),
+    "Keep": (
+        Command("tag", "Tags of a run: add, take away, list."),
+        Command("note", "Notes of a run: add, take away, list.", "tag"),
+        Command("rm", "Remove runs and all that is in their directories."),
+    ),
+    "Compare and export": (
+        Command("compare", "Runs side by side: curves on a terminal, else a table."),
+        Command("diff", "Configuration keys in which two runs differ."),
+        Command("plot", "Charts of runs as text, for a pipe or the scrollback."),
+        Command("export", "Figures and numbers as files.", function="app"),
+    ),
+    "Plan and set up": (
+        Command("plan", "Parameters, FLOPs, memory and time of a configuration."),
+        Command("presets", "List the presets, or print one."),
+        Command("doctor", "What this machine has, and what is missing."),
+        Command("schema", "JSON Schema of the configuration and of the log."),
+    ),
+}
+COMMANDS = {command.name: command for commands in SECTIONS.values() for command in commands}
+
+
+class LazyGroup(TyperGroup):
+    """The list of commands, under headings. The module of a command is imported when the command is used."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write one section of the help page for each heading."""
-        for title, names in SECTIONS.items():
+        for title, commands in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=100)) for name in names])
+                formatter.write_dl([(command.name, command.help) for command in commands])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The name of the command that the arguments begin with, the command, and its arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, COMMANDS[name].load() if name else command, rest
 
 
 def _print_version(requested: bool) -> None:
@@ -98,11 +108,11 @@ def root(
     """
 
 
-def command_line(only: str | None = None) -> typer.Typer:
-    """The command line; with the name of a command only that one, so that no other is imported."""
+def command_line() -> typer.Typer:
+    """The command line."""
     app = typer.Typer(
         name="tuitrain",
-        cls=SectionedGroup,
+        cls=LazyGroup,
         no_args_is_help=True,
         # Plain text: rich help pages cost more than everything else that `--help` does.
         rich_markup_mode=None,
@@ -110,7 +120,7 @@ def command_line(only: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
     app.callback()(root)
-    chosen = [command for command in COMMANDS if command.name == only]
-    for command in chosen or COMMANDS:
-        command.add_to(app)
+    for command in COMMANDS.values():
+        # Without options until the command is used.
+        app.command(command.name, short_help=command.help)(lambda: None)
     return app

@@ -5,15 +5,18 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tuitrain.cli.output import has_colour
-
-if TYPE_CHECKING:
-    from tuitrain.plots.axes import Range, XAxis
-    from tuitrain.plots.model import HeatMap, Plot
-    from tuitrain.plots.request import PlotRequest
-    from tuitrain.runs import RunDirectory, RunHistory
+from tuitrain.events.seven_bit import seven_bit
+from tuitrain.events.text import print_coloured
+from tuitrain.plots.axes import Range, XAxis
+from tuitrain.plots.groups import GROUPABLE_PANELS
+from tuitrain.plots.model import ChartOptions, HeatMap, Plot
+from tuitrain.plots.panels import plot_of
+from tuitrain.plots.request import PlotRequest, read_plot_run
+from tuitrain.runs import RunDirectory, RunHistory
 
 _COLUMNS, _ROWS = 80, 18
 _LEAST_COLUMNS = 20
@@ -31,8 +34,6 @@ def request_of(
     runs: Sequence[tuple[RunDirectory, RunHistory | None]], x: XAxis = "step", smoothing: float = 0.9, log: bool = False
 ) -> PlotRequest:
     """These runs in one chart. A history that is None is read; FileNotFoundError where there is no log."""
-    from tuitrain.plots.request import PlotRequest, read_plot_run
-
     views = [read_plot_run(directory, index, history) for index, (directory, history) in enumerate(runs)]
     return PlotRequest(views, x=x, smoothing=smoothing, log=log)
 
@@ -50,10 +51,6 @@ def print_small_loss(runs: Sequence[tuple[RunDirectory, RunHistory]], x: XAxis =
 
 def newest_steps(request: PlotRequest, count: int) -> Range | None:
     """The part of the x axis with the newest `count` steps of each run; None where no run has more."""
-    import numpy as np
-
-    from tuitrain.plots.axes import Range
-
     ends: list[float] = []
     is_part = False
     for run in request.runs:
@@ -67,8 +64,6 @@ def newest_steps(request: PlotRequest, count: int) -> Range | None:
 
 def build(panel: str, request: PlotRequest) -> Plot | HeatMap:
     """The chart of a panel or a metric of these runs; KeyError where it is neither."""
-    from tuitrain.plots.groups import GROUPABLE_PANELS
-    from tuitrain.plots.panels import plot_of
     from tuitrain.plots.text import without_focus
 
     grouped = next((each for each in GROUPABLE_PANELS if each.id == panel and request.group_by), None)
@@ -86,9 +81,6 @@ def print_charts(
     ascii_only: bool = False,
 ) -> None:
     """Print the charts one below the other. zoom: the part of the x axis that they show."""
-    from tuitrain.events.seven_bit import seven_bit
-    from tuitrain.events.text import print_coloured
-    from tuitrain.plots.model import ChartOptions
     from tuitrain.plots.text import chart_text
 
     text = "\n".join(chart_text(plot, columns, rows, color, ChartOptions(zoom)) for plot in plots)

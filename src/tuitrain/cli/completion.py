@@ -1,4 +1,4 @@
-"""What a shell offers while a command is typed. Nothing slow is imported for it."""
+"""Completions that a shell offers. Typer keeps those that begin with the incomplete word; slow imports are avoided."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from itertools import pairwise
 
 import typer
 
@@ -16,11 +17,11 @@ PLOT_PANELS = (
 """Ids of the panels, which are not imported for their names alone: they take numpy."""
 
 _BREAKS = ("=", ":")
-"""Where bash breaks words."""
+"""Characters at which bash breaks words."""
 
 
 def complete_in_bash(answer: Callable[[], object]) -> None:
-    """Let typer answer with whole words, and print what bash puts behind its last break in a word."""
+    """Let typer complete whole words, and print what bash puts behind its last break in the word."""
     kept = _join_words()
     offered = io.StringIO()
     try:
@@ -31,129 +32,123 @@ def complete_in_bash(answer: Callable[[], object]) -> None:
 
 
 def _join_words() -> str:
-    """Make the words whole, in the variables that typer reads. Returns what of the last one bash keeps."""
+    """Join broken words, up to the current one, in the variables that typer reads; returns what bash keeps of it."""
     pieces, current = os.environ.get("COMP_WORDS", "").split(), int(os.environ.get("COMP_CWORD") or 0)
-    if not any(piece in _BREAKS for piece in pieces):
+    words = pieces[1:2]
+    for before, piece in pairwise(pieces[1 : current + 1]):
+        words[-1:] = [words[-1] + piece] if piece in _BREAKS or before in _BREAKS else [words[-1], piece]
+    is_new = current >= len(pieces)
+    os.environ["COMP_WORDS"] = " ".join([*pieces[:1], *words])
+    os.environ["COMP_CWORD"] = str(len(words) + is_new)
+    if is_new or not words:
         return ""
-    words: list[str] = []
-    current_word, kept = None, ""
-    for number, piece in enumerate(pieces):
-        goes_on = number > 1 and (piece in _BREAKS or pieces[number - 1] in _BREAKS)
-        words[-1:] = [words[-1] + piece] if goes_on else [*words[-1:], piece]
-        if number == current:
-            current_word = len(words) - 1
-            kept = words[-1] if piece in _BREAKS else words[-1].removesuffix(piece)
-    os.environ["COMP_WORDS"] = " ".join(words)
-    os.environ["COMP_CWORD"] = str(len(words) if current_word is None else current_word)
-    return kept
+    return words[-1] if pieces[current] in _BREAKS else words[-1].removesuffix(pieces[current])
 
 
-def complete_run(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Ids of the runs that begin so, newest first."""
+def complete_run(ctx: typer.Context) -> list[str]:
+    """Ids of the runs, newest first."""
     from tuitrain.runs import list_runs, runs_directory
 
-    runs = list_runs(runs_directory(ctx.params.get("runs_dir")))
-    return [name for name in [*(run.run_id for run in runs), "latest"] if name.startswith(incomplete)]
+    return [*(run.run_id for run in list_runs(runs_directory(ctx.params.get("runs_dir")))), "latest"]
 
 
-def complete_tag(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Tags of the runs that are there."""
+def complete_tag(ctx: typer.Context) -> list[str]:
+    """Tags of the runs."""
     from tuitrain.runs import list_runs, runs_directory
 
     infos = [run.read_metadata() for run in list_runs(runs_directory(ctx.params.get("runs_dir")))]
-    return sorted({tag for info in infos if info for tag in info.tags if tag.startswith(incomplete)})
+    return sorted({tag for info in infos if info for tag in info.tags})
 
 
-def complete_preset(incomplete: str) -> list[str]:
-    """Names and aliases of the presets that begin so."""
+def complete_preset() -> list[str]:
+    """Names and aliases of the presets."""
     from tuitrain.config import all_presets
 
-    presets = all_presets().values()
-    names = [preset.name for preset in presets] + [alias for preset in presets for alias in preset.aliases]
-    return sorted(name for name in names if name.startswith(incomplete))
+    return sorted(name for preset in all_presets().values() for name in (preset.name, *preset.aliases))
 
 
 def complete_override(incomplete: str) -> list[str]:
-    """Keys of the configuration that begin so; behind a key and `=` its values."""
+    """Keys of the configuration; behind a key and `=` its values."""
     from tuitrain.config import RunConfig, known_keys
 
     key, equals, _ = incomplete.partition("=")
-    if equals:
-        candidates = [f"{key}={value}" for value in _values_of(key)]
-    else:
-        candidates = [f"{name}=" for name in known_keys(RunConfig)]
-    return [candidate for candidate in candidates if candidate.startswith(incomplete)]
+    return [f"{key}={value}" for value in _values_of(key)] if equals else [f"{name}=" for name in known_keys(RunConfig)]
 
 
 def _values_of(key: str) -> list[str]:
-    """What a key of the configuration may be, where that is one of a few words."""
-    from typing import get_args
+    """The values of a key of the configuration that takes only some."""
+    from typing import Literal, get_args, get_origin
 
     from tuitrain.config import RunConfig
     from tuitrain.config.errors import field_at
     from tuitrain.config.run_config import optional
 
-    if key in ("data.source", "data.tokenizer", "preset"):
-        values = {"data.source": ["stdlib", "shakespeare", "bin:", "hf:"],
-                 "data.tokenizer": ["byte", "char", "sentencepiece:", "hf:"]}  # fmt: skip
-        return values.get(key, [])
-    field = field_at(RunConfig, key.split("."))
+    match key:
+        case "data.source":
+            return ["stdlib", "shakespeare", "bin:", "hf:"]
+        case "data.tokenizer":
+            return ["byte", "char", "sentencepiece:", "hf:"]
+    field = field_at(RunConfig, key.split(".")) if key != "preset" else None
     if field is None:
         return []
-    words = [word for part in (field.annotation, *get_args(field.annotation)) for word in _words(part)]
-    return list(dict.fromkeys([*words, *(["none"] if optional(key.split(".")) else [])]))
+    values: list[str] = []
+    for part in (field.annotation, *get_args(field.annotation)):
+        values += ["true", "false"] if part is bool else map(str, get_args(part)) if get_origin(part) is Literal else []
+    return list(dict.fromkeys([*values, *(["none"] if optional(key.split(".")) else [])]))
 
 
-def _words(annotation: object) -> list[str]:
-    from typing import Literal, get_args, get_origin
+def complete_grouping() -> list[str]:
+    """Keys that runs can be grouped by."""
+    from tuitrain.config import RunConfig, known_keys
 
-    if annotation is bool:
-        return ["true", "false"]
-    return [str(value) for value in get_args(annotation)] if get_origin(annotation) is Literal else []
+    return ["tag", *known_keys(RunConfig)]
+
+
+def complete_status() -> list[str]:
+    """Statuses of runs."""
+    from tuitrain.runs.status import Status
+
+    return [*Status]
 
 
 def complete_query(ctx: typer.Context, incomplete: str) -> list[str]:
     """Terms of a query: keys, and behind `status:`, `tag:` and the like what the runs have."""
     from tuitrain.config import all_presets
     from tuitrain.runs.query import LIVE, NUMBERS, TEXTS
-    from tuitrain.runs.status import Status
 
     negation = "-" * incomplete.startswith("-")
     key, colon, values = incomplete.removeprefix("-").partition(":")
     if not colon:
-        terms = [f"{negation}{name}:" for name in TEXTS] + [f"{negation}{name}" for name in NUMBERS]
-    else:
-        before, comma, _ = values.rpartition(",")
-        match key:
-            case "status":
-                words = [*Status, LIVE]
-            case "tag":
-                words = complete_tag(ctx, "")
-            case "preset":
-                words = list(all_presets())
-            case "strategy":
-                words = complete_strategy("")
-            case _:
-                words = []
-        terms = [f"{negation}{key}:{before}{comma}{value}" for value in words]
-    return [term for term in terms if term.startswith(incomplete)]
+        return [f"{negation}{name}:" for name in TEXTS] + [f"{negation}{name}" for name in NUMBERS]
+    before, comma, _ = values.rpartition(",")
+    match key:
+        case "status":
+            words = [*complete_status(), LIVE]
+        case "tag":
+            words = complete_tag(ctx)
+        case "preset":
+            words = list(all_presets())
+        case "strategy":
+            words = complete_strategy()
+        case _:
+            words = []
+    return [f"{negation}{key}:{before}{comma}{word}" for word in words]
 
 
 def complete_panel(incomplete: str) -> list[str]:
     """Panels of the figures; several with commas."""
     before, comma, _ = incomplete.rpartition(",")
-    return [name for name in (f"{before}{comma}{panel}" for panel in PLOT_PANELS) if name.startswith(incomplete)]
+    return [f"{before}{comma}{panel}" for panel in PLOT_PANELS]
 
 
-def complete_metric(incomplete: str) -> list[str]:
+def complete_metric() -> list[str]:
     """Panels of the dashboard, and metrics of logs."""
     from tuitrain.analysis.metrics import METRICS
 
-    names = dict.fromkeys([*PLOT_PANELS, *(metric.key for metric in METRICS)])
-    return [name for name in names if name.startswith(incomplete)]
+    return list(dict.fromkeys([*PLOT_PANELS, *(metric.key for metric in METRICS)]))
 
 
-def complete_layout(incomplete: str) -> list[str]:
+def complete_layout() -> list[str]:
     """The layouts that come with tuitrain, and those of the settings files."""
     from tuitrain.runs.settings import SettingsError, settings_files
     from tuitrain.tui.layouts import SHIPPED
@@ -166,28 +161,23 @@ def complete_layout(incomplete: str) -> list[str]:
     for table in tables:
         own = table.get("layouts") if isinstance(table, dict) else None
         names |= dict.fromkeys(own if isinstance(own, dict) else ())
-    return [name for name in names if name.startswith(incomplete)]
+    return list(names)
 
 
-def complete_gpu(incomplete: str) -> list[str]:
+def complete_gpu() -> list[str]:
     """GPUs by name, from their table."""
     from tuitrain.accounting import GPUS
 
-    return [gpu.name for gpu in GPUS if gpu.name.lower().startswith(incomplete.lower())]
+    return [gpu.name for gpu in GPUS]
 
 
-def complete_theme(incomplete: str) -> list[str]:
+def complete_theme() -> list[str]:
     """The themes that come with tuitrain."""
     from tuitrain.tui.settings import THEMES
 
-    return [name for name in THEMES if name.startswith(incomplete)]
+    return list(THEMES)
 
 
-def complete_strategy(incomplete: str) -> list[str]:
+def complete_strategy() -> list[str]:
     """Values of parallel.strategy."""
-    from typing import get_args
-
-    from tuitrain.config.sections import ParallelConfig
-
-    names = get_args(ParallelConfig.model_fields["strategy"].annotation)
-    return [name for name in names if name.startswith(incomplete)]
+    return _values_of("parallel.strategy")

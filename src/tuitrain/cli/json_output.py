@@ -1,27 +1,38 @@
 """What `--json` prints, command by command: the models behind `tuitrain schema json` and docs/json.md.
 
-The commands build their output themselves; tests hold it against these models. Unknown is null, and numbers that JSON
+The commands build their output themselves; tests check it against these models. Unknown is null, and numbers that JSON
 lacks are the strings "nan", "inf" and "-inf".
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from types import GenericAlias
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
-from tuitrain.accounting.budget import BudgetTime
-from tuitrain.accounting.fit import Change
+from tuitrain.accounting import BudgetTime, Change, MemoryEstimate, ParameterCounts
 from tuitrain.launch.doctor import Finding
+from tuitrain.launch.machine import Device
 from tuitrain.launch.smoke import Check
 
+StatusName = Literal["starting", "running", "stalled", "completed", "stopped", "failed", "crashed", "unknown"]
 Number = float | Literal["nan", "inf", "-inf"] | None
-Status = Literal["starting", "running", "stalled", "completed", "stopped", "failed", "crashed", "unknown"]
 RunId = Annotated[str, Field(description="name of the run directory")]
 
 
 class _Object(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+def _object(name: str, description: str, /, **types: Any) -> Any:
+    """A model with these keys. A key that may be missing has a type and a default."""
+    fields: dict[str, Any] = {key: kind if isinstance(kind, tuple) else (kind, ...) for key, kind in types.items()}
+    return create_model(name, __base__=_Object, __doc__=description, **fields)
+
+
+def _list_of(item: Any) -> Any:
+    return GenericAlias(list, item)
 
 
 class RunFacts(_Object):
@@ -31,7 +42,7 @@ class RunFacts(_Object):
     path: str
     """Its directory."""
     name: str
-    status: Status
+    status: StatusName
     step: int | None
     total_steps: int | None
     tokens: int | None
@@ -86,76 +97,6 @@ class Show(RunFacts):
     """Keys that differ from the preset: the preset's value and the run's."""
 
 
-class Logs(_Object):
-    """Console output."""
-
-    run_id: RunId
-    lines: list[str]
-
-
-class Tags(_Object):
-    """The tags that a run has now."""
-
-    run_id: RunId
-    tags: list[str]
-
-
-class Notes(_Object):
-    """The notes that a run has now."""
-
-    run_id: RunId
-    notes: list[str]
-
-
-class Removed(_Object):
-    """A run that was removed."""
-
-    run_id: RunId
-    path: str
-    bytes: int
-
-
-class Stopped(_Object):
-    """How a run is after `stop`."""
-
-    run_id: RunId
-    status: Status
-
-
-class Asked(_Object):
-    """A request that was left."""
-
-    run_id: RunId
-    request: Literal["checkpoint", "eval", "snapshot"]
-
-
-class Sampled(_Object):
-    """A text of a checkpoint."""
-
-    run_id: RunId
-    step: int
-    prompt: str
-    text: str
-
-
-class Started(_Object):
-    """A run that was started; with --detach its pid, else how it ended."""
-
-    run_id: RunId
-    path: str
-    pid: int | None = None
-    status: Status | None = None
-    exit_code: int | None = None
-
-
-class Smoke(_Object):
-    """The smoke test. kept: the directory of a run that failed."""
-
-    ok: bool
-    checks: list[Check]
-    kept: str | None
-
-
 class Metric(_Object):
     """A metric of a comparison, by run id; of groups by their names, with spreads and counts."""
 
@@ -194,111 +135,99 @@ class Comparison(_Object):
     verdict: list[str]
 
 
-class Parameters(_Object):
-    """Parameters by what they are for."""
-
-    total: int
-    embedding: int
-    positions: int
-    attention: int
-    feedforward: int
-    norms: int
-    head: int
-    matmul: int
-    non_embedding: int
-
-
-class MemoryBytes(_Object):
-    """The estimate at the peak of a step, on each device."""
-
-    weights: int
-    gradients: int
-    optimizer: int
-    activations: int
-    logits: int
-    temporary: int
-    total: int
-
-
-class Device(_Object):
-    """What is trained on."""
-
-    kind: str
-    name: str
-    memory_gb: float
-    count: int
-    peak_tflops: float | None
-
-
-class Plan(_Object):
-    """What a configuration costs. Of `launch --dry-run` also the command."""
-
-    name: str
-    architecture: str
-    parameters: Parameters | None
-    flops_per_token: float | None
-    flops_per_token_causal: float | None
-    tokens_per_step: int
-    total_steps: int
-    tokens: int
-    schedule: str
-    warnings: list[str]
-    token_budget: int | None
-    data_token_limit: int | None
-    least_epochs: float | None
-    micro_batch_size: int | None
-    micro_batch_reason: str | None
-    accumulation: int | None
-    strategy: str | None
-    strategy_reason: str
-    device: Device
-    dtype: str
-    memory_bytes: MemoryBytes | None
-    usable_memory_bytes: int
-    fits: bool | None
-    would_fit: list[Change]
-    would_fit_on_more: list[Change]
-    mfu: float
-    time: BudgetTime | None
-    config: dict[str, Any]
-    """See `tuitrain schema config`."""
-    command: list[str] | None = None
-
-
-class Preset(_Object):
-    """A preset and whether it fits this machine."""
-
-    name: str
-    aliases: list[str]
-    title: str
-    architecture: str
-    parameters: Parameters | None
-    memory_bytes: MemoryBytes | None
-    fits: bool | None
-
+_Parameters = _object(
+    "Parameters", "Parameters by what they are for.", **get_type_hints(ParameterCounts), non_embedding=int
+)
+_Memory = _object(
+    "MemoryBytes",
+    "The estimate at the peak of a step, on each device.",
+    **{name: kind for name, kind in get_type_hints(MemoryEstimate).items() if name != "moment"},
+    total=int,
+)
+_Plan = _object(
+    "Plan",
+    "What a configuration costs. Of `launch --dry-run` also the command.",
+    name=str,
+    architecture=str,
+    parameters=_Parameters | None,
+    flops_per_token=float | None,
+    flops_per_token_causal=float | None,
+    tokens_per_step=int,
+    total_steps=int,
+    tokens=int,
+    schedule=str,
+    warnings=list[str],
+    token_budget=int | None,
+    data_token_limit=int | None,
+    least_epochs=float | None,
+    micro_batch_size=int | None,
+    micro_batch_reason=str | None,
+    accumulation=int | None,
+    strategy=str | None,
+    strategy_reason=str,
+    device=_object("Device", "What is trained on.", **get_type_hints(Device), count=int, peak_tflops=float | None),
+    dtype=str,
+    memory_bytes=_Memory | None,
+    usable_memory_bytes=int,
+    fits=bool | None,
+    would_fit=list[Change],
+    would_fit_on_more=list[Change],
+    mfu=float,
+    time=BudgetTime | None,
+    config=Annotated[dict[str, Any], Field(description="See `tuitrain schema config`.")],
+    command=(list[str] | None, None),
+)
+_Preset = _object(
+    "Preset",
+    "A preset and whether it fits this machine.",
+    name=str,
+    aliases=list[str],
+    title=str,
+    architecture=str,
+    parameters=_Parameters | None,
+    memory_bytes=_Memory | None,
+    fits=bool | None,
+)
+_Started = _object(
+    "Started",
+    "A run that was started; with --detach its pid, else how it ended.",
+    run_id=RunId,
+    path=str,
+    pid=(int | None, None),
+    status=(StatusName | None, None),
+    exit_code=(int | None, None),
+)
+_Smoke = _object(
+    "Smoke",
+    "The smoke test. kept: the directory of a run that failed.",
+    ok=bool,
+    checks=list[Check],
+    kept=str | None,
+)
+_Asked = _object("Asked", "A request that was left.", run_id=RunId, request=Literal["checkpoint", "eval", "snapshot"])
 
 OUTPUTS: dict[str, Any] = {
     "ls": list[RunFacts],
     "status": RunFacts,
     "show": Show,
-    "logs": Logs,
+    "logs": _object("Logs", "Console output.", run_id=RunId, lines=list[str]),
     "compare": Comparison,
     "diff": Annotated[
         dict[str, dict[str, Any]],
         Field(description="By key, then by run id, or by path where two runs have one id: the values that differ."),
     ],
-    "tag": Tags,
-    "note": Notes,
-    "rm": list[Removed],
-    "stop": list[Stopped],
-    "checkpoint": Asked,
-    "eval": Asked,
-    "snapshot": Asked,
-    "sample": Sampled,
-    "launch": Started | Smoke | Plan,
-    "resume": Started,
-    "plan": Plan,
-    "presets": list[Preset],
+    "tag": _object("Tags", "The tags that a run has now.", run_id=RunId, tags=list[str]),
+    "note": _object("Notes", "The notes that a run has now.", run_id=RunId, notes=list[str]),
+    "rm": _list_of(_object("Removed", "A run that was removed.", run_id=RunId, path=str, bytes=int)),
+    "stop": _list_of(_object("Stopped", "How a run is after `stop`.", run_id=RunId, status=StatusName)),
+    "checkpoint": _Asked,
+    "eval": _Asked,
+    "snapshot": _Asked,
+    "sample": _object("Sampled", "A text of a checkpoint.", run_id=RunId, step=int, prompt=str, text=str),
+    "launch": _Started | _Smoke | _Plan,
+    "resume": _Started,
+    "plan": _Plan,
+    "presets": _list_of(_Preset),
     "doctor": list[Finding],
     "export": Annotated[list[str], Field(description="Of plots and weights: the files that were written.")],
 }

@@ -1,31 +1,39 @@
-"""Runs by the names that a user gives them, for commands that draw any log."""
+"""Runs by the names that a user gives them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tuitrain.runs import RunDirectory
+from tuitrain.events import BrokenLineError, decode
+from tuitrain.runs import RunDirectory, RunNotFoundError, find_run, runs_directory
 
 PROBE_BYTES = 256 << 10
 """How much of a file is read to decide whether it is a log."""
 
 
-def find_log(name: str, directory: Path) -> RunDirectory:
-    """The run with this name. Raises RunNotFoundError, also for a file that is not a log."""
-    from tuitrain.runs import RunNotFoundError, find_run
+def find_runs(names: Sequence[str], runs_dir: Path | None) -> list[RunDirectory]:
+    """The runs with these names. runs_dir: the flag of the command. Raises RunNotFoundError."""
+    directory = runs_directory(runs_dir)
+    return [find_run(name, directory) for name in names]
 
-    run = find_run(name, directory)
-    if not _may_be_log(run.metrics):
-        raise RunNotFoundError(f"{run.metrics} is not the log of a run: none of its lines is a record.")
-    return run
+
+def find_one(name: str, runs_dir: Path | None) -> RunDirectory:
+    """The run with this name. runs_dir: the flag of the command. Raises RunNotFoundError."""
+    return find_runs([name], runs_dir)[0]
+
+
+def find_logs(names: Sequence[str], runs_dir: Path | None) -> list[RunDirectory]:
+    """The runs with these names, to draw their logs. Raises RunNotFoundError, also for a file that is not a log."""
+    runs = find_runs(names, runs_dir)
+    for run in runs:
+        if not _may_be_log(run.metrics):
+            raise RunNotFoundError(f"{run.metrics} is not the log of a run: none of its lines is a record.")
+    return runs
 
 
 def _may_be_log(path: Path) -> bool:
     """Whether any of the first lines of a file is a record, or it has no whole line yet."""
-    from tuitrain.events import BrokenLineError, decode
-
     if not path.is_file():
         return True
     with path.open("rb") as file:

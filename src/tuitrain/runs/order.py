@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import Literal, get_args
 
 from tuitrain.runs.query import number_of
 from tuitrain.runs.snapshot import RunSnapshot
 from tuitrain.runs.status import Status
 
-SORT_KEYS = (
-    "age", "name", "status", "step", "progress", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec", "params",
-)  # fmt: skip
+SortKey = Literal[
+    "age", "name", "status", "step", "progress", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec", "params"
+]
+SORT_KEYS: tuple[str, ...] = get_args(SortKey)
 """What runs can be ordered by."""
 LARGEST_FIRST = frozenset({"step", "progress", "tokens", "mfu", "tokens_per_sec", "params"})
 """Keys of which the best is the largest."""

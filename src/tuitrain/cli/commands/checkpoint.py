@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from tuitrain.cli.lookup import find_one
 from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import print_json
+from tuitrain.launch.requests import send_request
 
 
 def checkpoint(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
@@ -13,7 +17,7 @@ def checkpoint(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirO
 
     Ask a live run for a checkpoint at its next step boundary.
     """
-    _ask(run, "checkpoint", as_json, runs_dir)
+    _send(run, "checkpoint", as_json, runs_dir)
 
 
 def evaluate(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
@@ -23,7 +27,7 @@ def evaluate(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOpt
 
     Ask a live run for an evaluation at its next step boundary.
     """
-    _ask(run, "eval", as_json, runs_dir)
+    _send(run, "eval", as_json, runs_dir)
 
 
 def snapshot(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
@@ -35,14 +39,11 @@ def snapshot(run: RunArgument, as_json: JsonOption = False, runs_dir: RunsDirOpt
 
     It opens in https://pytorch.org/memory_viz; with telemetry.memory_history it shows where memory was allocated.
     """
-    _ask(run, "snapshot", as_json, runs_dir)
+    _send(run, "snapshot", as_json, runs_dir)
 
 
-def _ask(name: str, request: str, as_json: bool, runs_dir: RunsDirOption) -> None:
-    from tuitrain.launch.requests import send_request
-    from tuitrain.runs import find_run, runs_directory
-
-    run = find_run(name, runs_directory(runs_dir))
+def _send(name: str, request: str, as_json: bool, runs_dir: Path | None) -> None:
+    run = find_one(name, runs_dir)
     sentence = send_request(run, request)
     if as_json:
         print_json({"run_id": run.run_id, "request": request})

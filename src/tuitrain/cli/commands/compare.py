@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from tuitrain.cli.completion import complete_run
+from tuitrain.analysis.compare import Comparison, as_axis, compare_runs, display_names, end_of
+from tuitrain.analysis.groups import Member, group_runs
+from tuitrain.analysis.series import AXES, Axis
+from tuitrain.cli.charts import print_small_loss
+from tuitrain.cli.completion import complete_grouping, complete_run
+from tuitrain.cli.lookup import find_one, find_runs
 from tuitrain.cli.options import (
     RUN_HELP,
     AsciiOption,
@@ -20,15 +25,11 @@ from tuitrain.cli.options import (
     XOption,
 )
 from tuitrain.cli.output import is_terminal, say_unread, text_area
-
-if TYPE_CHECKING:
-    from tuitrain.runs import RunDirectory, RunHistory
-
-
-def _complete_key(incomplete: str) -> list[str]:
-    from tuitrain.config import RunConfig, known_keys
-
-    return [key for key in ["tag", *known_keys(RunConfig)] if key.startswith(incomplete)]
+from tuitrain.config.numbers import parse_count
+from tuitrain.events.text import print_coloured
+from tuitrain.export.tables import render_comparison
+from tuitrain.runs import RunDirectory, RunHistory, load_history, runs_directory
+from tuitrain.tui.settings import load_settings
 
 
 def compare(
@@ -45,9 +46,9 @@ def compare(
     ] = None,
     group_by: Annotated[
         str | None,
-        typer.Option("--group-by", metavar="KEY",
+        typer.Option(metavar="KEY", autocompletion=complete_grouping,
                      help="Take runs with the same value of a configuration key, or the same tags (`tag`), as one: "
-                          "mean ± standard deviation.", autocompletion=_complete_key),
+                          "mean ± standard deviation."),
     ] = None,
     output_format: Annotated[
         Literal["table", "json", "markdown", "csv"] | None,
@@ -73,95 +74,68 @@ def compare(
     On a terminal the compare screen opens; elsewhere, or with --format or --at, a table is printed, on a terminal below
     a small chart of the losses.
     """
-    from tuitrain.events.text import print_coloured
-    from tuitrain.runs import find_run, runs_directory
-
-    directory = runs_directory(runs_dir)
-    compared = [find_run(name, directory) for name in runs]
-    reference = compared[0] if baseline is None else find_run(baseline, directory)
+    compared = find_runs(runs, runs_dir)
+    reference = compared[0] if baseline is None else find_one(baseline, runs_dir)
     if all(run.path != reference.path for run in compared):
         compared.insert(0, reference)
     point = _point(at)
     if output_format is None and not as_json and point is None and is_terminal():
         from tuitrain.tui.app import run_app
-        from tuitrain.tui.settings import load_settings
 
-        flags = {"x": x, "theme": theme, "refresh_s": refresh, "ascii": ascii_only, "readonly": readonly}
-        settings = load_settings(flags)
-        raise typer.Exit(
-            run_app("compare", compared, directory, baseline=reference.run_id, group_by=group_by or "", loaded=settings)
+        settings = load_settings(
+            {"x": x, "theme": theme, "refresh_s": refresh, "ascii": ascii_only, "readonly": readonly}
         )
+        code = run_app("compare", compared, runs_directory(runs_dir), baseline=reference.run_id,
+                       group_by=group_by or "", loaded=settings)  # fmt: skip
+        raise typer.Exit(code)
     form = "json" if as_json else output_format or "table"
-    text, pairs = _rendered(compared, reference, point, group_by, form)
+    pairs = [(run, load_history(run)) for run in compared]
+    index = next(index for index, run in enumerate(compared) if run.path == reference.path)
+    comparison = _comparison(pairs, index, point, group_by)
     if form == "csv":
-        # The other forms say it themselves.
+        # The other forms name them in the verdict.
         say_unread((run.run_id, history) for run, history in pairs)
-    if form == "table" and not no_plot:
-        from tuitrain.cli.charts import print_small_loss
-
-        if print_small_loss(pairs, x or "step", group_by or ""):
-            print()
+    if form == "table" and not no_plot and print_small_loss(pairs, x or "step", group_by or ""):
+        print()
+    width, color = text_area()
+    text = render_comparison(comparison, form, width, color, [run.run_id for run in compared]).removesuffix("\n")
     (print_coloured if form == "table" else print)(text)
 
 
-def _point(at: str | None) -> tuple[str, float] | None:
+def _point(at: str | None) -> tuple[Axis, float] | None:
     """`tokens=1e9` as axis and value; the value may be a count such as 300M. Raises BadParameter."""
     if at is None:
         return None
-    from tuitrain.analysis.series import AXES
-    from tuitrain.config.numbers import parse_count
 
     key, _, text = at.partition("=")
     try:
-        value = float(str(parse_count(text)))
+        axis, value = as_axis(key), float(str(parse_count(text)))
+        if value >= 0:
+            return axis, value
     except ValueError:
-        value = float("nan")
-    if key not in AXES or not value >= 0:
-        raise typer.BadParameter(
-            f"{at!r} is not valid: write KEY=NUMBER with one of {', '.join(AXES)} as KEY, such as tokens=300M.",
-            param_hint="--at",
-        )
-    return key, value
+        pass
+    raise typer.BadParameter(
+        f"{at!r} is not valid: write KEY=NUMBER with one of {', '.join(AXES)} as KEY, such as tokens=300M.",
+        param_hint="--at",
+    )
 
 
-def _require_reached(point: tuple[str, float], histories: list[RunHistory]) -> None:
-    """Raise BadParameter when no run has reached this point."""
-    from tuitrain.analysis.compare import as_axis
-    from tuitrain.analysis.series import x_values
-
-    axis, value = point
-    ends = [float(positions[-1]) for positions in (x_values(h, as_axis(axis)) for h in histories) if len(positions)]
-    if max(ends, default=0.0) < value:
-        raise typer.BadParameter(
-            f"no run has reached {axis} = {value:g}; the farthest is at {max(ends, default=0.0):g}.", param_hint="--at"
-        )
-
-
-def _rendered(
-    runs: list[RunDirectory], reference: RunDirectory, point: tuple[str, float] | None, group_by: str | None, form: str
-) -> tuple[str, list[tuple[RunDirectory, RunHistory]]]:
-    """The comparison in this form, and the runs with their logs."""
-    from tuitrain.analysis.compare import as_axis, compare_runs, display_names
-    from tuitrain.analysis.groups import Member, group_runs
-    from tuitrain.export.tables import render_comparison
-    from tuitrain.runs import load_histories
-
-    pairs = list(zip(runs, load_histories(runs), strict=True))
-    named = [(name, history) for name, (_, history) in zip(display_names(pairs), pairs, strict=True)]
-    baseline = next(index for index, run in enumerate(runs) if run.path == reference.path)
+def _comparison(
+    runs: list[tuple[RunDirectory, RunHistory]], baseline: int, point: tuple[Axis, float] | None, group_by: str | None
+) -> Comparison:
+    """The comparison of the runs, or of groups of them. Raises BadParameter for a point that none has reached."""
     if point is not None:
-        _require_reached(point, [history for _, history in named])
+        farthest = max(end_of(history, point[0]) or 0.0 for _, history in runs)
+        if farthest < point[1]:
+            message = f"no run has reached {point[0]} = {point[1]:g}; the farthest is at {farthest:g}."
+            raise typer.BadParameter(message, param_hint="--at")
+    names = display_names(runs)
     if group_by is None:
-        comparison = compare_runs(named, baseline=baseline, at=point)
-    else:
-        infos = [run.read_metadata() for run in runs]
-        members = [
-            Member(name, history, info.tags if info else ()) for (name, history), info in zip(named, infos, strict=True)
-        ]
-        try:
-            at = None if point is None else (as_axis(point[0]), point[1])
-            comparison = group_runs(members, group_by, baseline=baseline, at=at)
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--group-by") from None
-    width, color = text_area()
-    return render_comparison(comparison, form, width, color, [run.run_id for run in runs]).removesuffix("\n"), pairs
+        named = [(name, history) for name, (_, history) in zip(names, runs, strict=True)]
+        return compare_runs(named, baseline=baseline, at=point)
+    tags = [info.tags if info else () for info in (run.read_metadata() for run, _ in runs)]
+    members = [Member(name, history, each) for name, (_, history), each in zip(names, runs, tags, strict=True)]
+    try:
+        return group_runs(members, group_by, baseline=baseline, at=point)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--group-by") from None

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
 from tuitrain.cli.options import JsonOption, RunsDirOption
 from tuitrain.cli.output import print_json
+from tuitrain.events.text import clean, print_coloured
+from tuitrain.launch.doctor import examine
+from tuitrain.runs import runs_directory
 
 _STYLES = {"ok": "green", "warn": "yellow", "missing": "red"}
 
@@ -18,19 +23,12 @@ def doctor(as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
 
     What this machine has, what is missing, and what to do about it. Exit code 1 when something needed is missing.
     """
-    from dataclasses import asdict
-
-    from tuitrain.launch.doctor import examine
-    from tuitrain.runs import runs_directory
-
     findings = examine(runs_directory(runs_dir))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
         from rich.console import Console
         from rich.text import Text
-
-        from tuitrain.events.text import clean, print_coloured
 
         width = max(len(finding.name) for finding in findings)
         console = Console(highlight=False, soft_wrap=True, markup=False)

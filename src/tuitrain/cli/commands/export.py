@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from tuitrain.cli.completion import complete_panel
-from tuitrain.cli.options import JsonOption, OptionalRunsArgument, RunArgument, RunsArgument, RunsDirOption
+from tuitrain.cli.engine import require_checkpoint, run_engine
+from tuitrain.cli.lookup import find_one, find_runs
+from tuitrain.cli.options import (
+    FileOption,
+    JsonOption,
+    OptionalRunsArgument,
+    RunArgument,
+    RunsArgument,
+    RunsDirOption,
+    StepOption,
+)
 from tuitrain.cli.output import print_json, say, say_unread
+from tuitrain.export import text_charts
+from tuitrain.export.comparison import export_comparison
+from tuitrain.export.metrics import export_metrics
+from tuitrain.export.selection import can_be_drawn
+from tuitrain.runs import RunDirectory, RunNotFoundError, list_runs, load_history, read_snapshot, runs_directory
 
-if TYPE_CHECKING:
-    from tuitrain.runs import RunDirectory
-
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()
@@ -37,9 +49,7 @@ def plots(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Directory of the figures.")] = Path("figures"),
     formats: Annotated[str, typer.Option("--format", help="png, pdf, svg, txt, ansi; several with commas.")] = "png",
     dpi: Annotated[int, typer.Option(min=30, max=1200, help="Resolution of png.")] = 200,
-    style: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A matplotlib style sheet.", show_default=False)
-    ] = None,
+    style: Annotated[Path | None, typer.Option(metavar="FILE", help="A matplotlib style sheet.")] = None,
     x: Annotated[Literal["step", "tokens", "time"], typer.Option("--x", help="What the x axis shows.")] = "step",
     panels: Annotated[
         str | None,
@@ -47,13 +57,11 @@ def plots(
             "--panel",
             metavar="NAMES",
             autocompletion=complete_panel,
-            show_default=False,
             help="Draw these panels of the dashboard as figures of their own, such as loss,val_loss,lr.",
         ),
     ] = None,
     size: Annotated[
-        str | None,
-        typer.Option(metavar="WxH", help="Width and height in inches, such as 3.3x2.5.", show_default=False),
+        str | None, typer.Option(metavar="WxH", help="Width and height in inches, such as 3.3x2.5.")
     ] = None,
     title: Annotated[bool, typer.Option("--title/--no-title", help="Names and titles above the curves.")] = True,
     as_json: JsonOption = False,
@@ -69,31 +77,26 @@ def plots(
 
     The six-panel analysis figure of each run and, with several, the comparison figure.
     """
-    from tuitrain.export import text_charts
-    from tuitrain.export.selection import can_be_drawn
-    from tuitrain.runs import find_run, list_runs, load_history, runs_directory
-
-    where, suffixes = runs_directory(runs_dir), _formats(formats)
-    chosen = [find_run(name, where) for name in runs] if runs else _with_steps(list_runs(where), where)
-    pairs = [(run, load_history(run)) for run in chosen]
-    drawn = [(run, history) for run, history in pairs if can_be_drawn(history)]
-    # When every run is empty, the export says what is wrong.
-    names = tuple(dict.fromkeys(name.strip() for name in (panels or "").split(",") if name.strip()))
+    suffixes, names = _formats(formats), _words(panels or "")
+    pairs = [(run, load_history(run)) for run in (find_runs(runs, runs_dir) if runs else _runs_with_steps(runs_dir))]
+    # When every run is empty, the export reports the error.
+    drawn = [(run, history) for run, history in pairs if can_be_drawn(history)] or pairs
     as_text = [name for name in suffixes if name in text_charts.FORMATS]
-    as_figure = [name for name in suffixes if name not in text_charts.FORMATS]
     paths = []
-    if as_figure:
+    if as_figure := [name for name in suffixes if name not in as_text]:
         from tuitrain.export.figures import export_plots
 
-        paths = export_plots(drawn or pairs, out, as_figure, dpi, style, x=x, panels=names, size=_size(size),
-                             title=title)  # fmt: skip
+        paths = export_plots(drawn, out, as_figure, dpi, style, x=x, panels=names, size=_size(size), title=title)
     if as_text:
-        paths += text_charts.export_text_charts(drawn or pairs, out, as_text, x, panels=names)
+        paths += text_charts.export_text_charts(drawn, out, as_text, x, panels=names)
     say_unread((run.run_id, history) for run, history in pairs)
     for run, history in pairs:
         if not can_be_drawn(history):
             say(f"{run.run_id} is left out: its log holds no step and no evaluation yet.")
-    _print_paths(paths, as_json)
+    if as_json:
+        print_json([str(path) for path in paths])
+    else:
+        print(*paths, sep="\n")
 
 
 def _size(text: str | None) -> tuple[float, float] | None:
@@ -109,31 +112,26 @@ def _size(text: str | None) -> tuple[float, float] | None:
     return size
 
 
-def _with_steps(runs: list[RunDirectory], where: Path) -> list[RunDirectory]:
-    from tuitrain.launch import LaunchError
-    from tuitrain.runs import read_snapshot
-
-    trained = [run for run in runs if read_snapshot(run).step is not None]
+def _runs_with_steps(runs_dir: Path | None) -> list[RunDirectory]:
+    directory = runs_directory(runs_dir)
+    trained = [run for run in list_runs(directory) if read_snapshot(run).step is not None]
     if not trained:
-        raise LaunchError(f"There are no runs with steps in {where}.", exit_code=3)
+        raise RunNotFoundError(f"There are no runs with steps in {directory}.")
     return trained
 
 
-def _formats(text: str) -> tuple[str, ...]:
+def _words(text: str) -> list[str]:
+    """The words between commas, each once."""
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def _formats(text: str) -> list[str]:
     known = ("png", "pdf", "svg", "txt", "ansi")
-    given = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
-    unknown = next((name for name in given if name not in known), None)
-    if unknown is not None or not given:
+    formats = _words(text.lower())
+    unknown = next((name for name in formats if name not in known), None)
+    if unknown is not None or not formats:
         raise typer.BadParameter(f"{unknown or text!r} is not one of {', '.join(known)}.", param_hint="--format")
-    return given
-
-
-def _print_paths(paths: list[Path], as_json: bool) -> None:
-    if as_json:
-        return print_json([str(path) for path in paths])
-    for path in paths:
-        print(path)
-    return None
+    return formats
 
 
 @app.command("metrics", short_help="The numbers of a run: csv, jsonl, json, parquet or TensorBoard.")
@@ -143,9 +141,7 @@ def metrics(
         Literal["csv", "jsonl", "json", "parquet", "tensorboard"],
         typer.Option("--format", help="json is the older nested run file; tensorboard writes a log directory."),
     ] = "csv",
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to. Default: stdout.", show_default=False)
-    ] = None,
+    out: FileOption = None,
     runs_dir: RunsDirOption = None,
 ) -> None:
     """\b
@@ -156,10 +152,7 @@ def metrics(
 
     The numbers of a run, one row a step, with evaluations in columns of their own.
     """
-    from tuitrain.export.metrics import export_metrics
-    from tuitrain.runs import find_run, load_history, runs_directory
-
-    directory = find_run(run, runs_directory(runs_dir))
+    directory = find_one(run, runs_dir)
     history = load_history(directory)
     written = export_metrics(history, metrics_format, out)
     say_unread([(directory.run_id, history)])
@@ -170,9 +163,7 @@ def metrics(
 @app.command("comparison", short_help="Runs side by side as one JSON file.")
 def comparison(
     runs: RunsArgument,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to. Default: stdout.", show_default=False)
-    ] = None,
+    out: FileOption = None,
     runs_dir: RunsDirOption = None,
 ) -> None:
     """\b
@@ -182,11 +173,7 @@ def comparison(
 
     Runs side by side as JSON: hyperparameters, final metrics and curves of each.
     """
-    from tuitrain.export.comparison import export_comparison
-    from tuitrain.runs import find_run, load_history, runs_directory
-
-    where = runs_directory(runs_dir)
-    pairs = [(run, load_history(run)) for run in (find_run(name, where) for name in runs)]
+    pairs = [(run, load_history(run)) for run in find_runs(runs, runs_dir)]
     text = export_comparison(pairs, out)
     say_unread((run.run_id, history) for run, history in pairs)
     print(text if out is None else f"{out}\n", end="")
@@ -196,7 +183,7 @@ def comparison(
 def weights(
     run: RunArgument,
     out: Annotated[Path, typer.Option(metavar="DIR", help="A directory to make, or an empty one.")] = Path("weights"),
-    step: Annotated[int | None, typer.Option(min=0, help="Checkpoint of this step. Default: the newest.")] = None,
+    step: StepOption = None,
     split: Annotated[bool, typer.Option("--split", help="Body, embeddings and output head in three files.")] = False,
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"], typer.Option(help="Element type; float32 is exact.")
@@ -212,19 +199,7 @@ def weights(
 
     The weights of a checkpoint with config.json and tokenizer, in the Hugging Face layout of GPT-2, Llama or Qwen3.
     """
-    import subprocess
-    import sys
-
-    from tuitrain.events.checkpoints import complete_checkpoints
-    from tuitrain.launch import LaunchError
-    from tuitrain.launch.preflight import require_engine
-    from tuitrain.runs import find_run, runs_directory
-
-    require_engine()
-    directory = find_run(run, runs_directory(runs_dir))
-    if not complete_checkpoints(directory.path):
-        raise LaunchError(f"{directory.run_id} has no complete checkpoint to export.", exit_code=3)
-    command = [sys.executable, "-m", "tuitrain_engine", "export-weights", f"--run-dir={directory.path}", f"--out={out}"]
-    command += [f"--dtype={dtype}", *([] if step is None else [f"--step={step}"])]
-    command += [*(["--split"] if split else []), *(["--json"] if as_json else [])]
-    raise typer.Exit(subprocess.run(command, stdin=subprocess.DEVNULL).returncode)
+    directory = find_one(run, runs_dir)
+    require_checkpoint(directory, "export")
+    options = {"out": out, "dtype": dtype, "step": step, "split": split, "json": as_json}
+    run_engine("export-weights", directory, options)

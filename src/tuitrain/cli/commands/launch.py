@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from subprocess import Popen
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from tuitrain.cli.attendant import Attendant
 from tuitrain.cli.completion import complete_preset
 from tuitrain.cli.options import (
+    PRESET_HELP,
+    DetachOption,
     ForceOption,
+    ForegroundOption,
     GpusOption,
     JsonOption,
     OverridesArgument,
@@ -25,21 +29,22 @@ from tuitrain.cli.options import (
     with_strategy,
 )
 from tuitrain.cli.output import is_terminal, print_json, print_rows, say
-
-if TYPE_CHECKING:
-    from subprocess import Popen
-
-    from tuitrain.config import RunConfig
-    from tuitrain.launch.local import Label
-    from tuitrain.runs import RunDirectory
-    from tuitrain.tui.settings import LoadedSettings
+from tuitrain.config import RunConfig, load_config
+from tuitrain.config.run_config import NAME_PATTERN
+from tuitrain.launch import LaunchError, preflight
+from tuitrain.launch.detached import start_run
+from tuitrain.launch.local import Label, start, starting, train_command, wrapped_command
+from tuitrain.launch.machine import find_machine, training_device
+from tuitrain.launch.plan import make_plan
+from tuitrain.launch.plan_view import plan_json, plan_rows
+from tuitrain.launch.smoke import Check, run_smoke
+from tuitrain.runs import RunDirectory, create_run_directory, load_history, runs_directory
 
 COMMAND_KEY = "tuitrain.command"
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 def _check_name(name: str | None) -> str | None:
-    from tuitrain.config.run_config import NAME_PATTERN
-
     if name is not None and not re.fullmatch(NAME_PATTERN, name):
         raise typer.BadParameter(
             f"{name!r} is not valid: up to 64 letters, digits, dots, dashes and underscores, a letter or digit first."
@@ -59,20 +64,11 @@ class LaunchCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-COMMAND_CLASS = LaunchCommand
-"""What the table of commands makes of `launch`."""
-
-
+@app.command(cls=LaunchCommand)
 def launch(
     ctx: typer.Context,
     preset: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="PRESET|FILE.toml",
-            help="A preset (`tuitrain presets` lists them) or a configuration file.",
-            autocompletion=complete_preset,
-            show_default=False,
-        ),
+        str | None, typer.Argument(metavar="PRESET|FILE.toml", help=PRESET_HELP, autocompletion=complete_preset)
     ] = None,
     overrides: OverridesArgument = None,
     name: Annotated[
@@ -80,10 +76,8 @@ def launch(
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag to find the run by; may be repeated.")] = None,
     note: Annotated[list[str] | None, typer.Option(help="A note to keep with the run; may be repeated.")] = None,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it, print its id, and return.")] = False,
-    foreground: Annotated[
-        bool, typer.Option("--foreground", "-f", help="Stay with it; Ctrl-C stops the run gracefully.")
-    ] = False,
+    detach: DetachOption = False,
+    foreground: ForegroundOption = False,
     watch: Annotated[bool, typer.Option("--watch", help="Open the dashboard, as a terminal does anyway.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, the memory fit and the command; start nothing.")
@@ -113,174 +107,54 @@ def launch(
     command's. After `--` comes any other training program: it runs as a run, finds TUITRAIN_RUN_DIR in its environment,
     and may write events there.
     """
-    from tuitrain.launch import LaunchError
-    from tuitrain.launch.local import Label
-    from tuitrain.runs import runs_directory
-
-    ways = {"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run, "--smoke": smoke}
-    if len(_given(ways)) > 1:
-        raise typer.BadParameter(f"{' and '.join(_given(ways))} exclude each other.")
+    modes = _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,
+                    "--smoke": smoke})  # fmt: skip
+    if len(modes) > 1:
+        raise typer.BadParameter(f"{' and '.join(modes)} exclude each other.")
     if watch and not is_terminal():
         raise LaunchError("--watch needs a terminal; without one the run is followed as plain lines.")
-    settings = None
-    if not (dry_run or smoke):
-        settings = dashboard_settings(detach=detach, foreground=foreground, as_json=as_json)
-    command, directory = ctx.meta.get(COMMAND_KEY), runs_directory(runs_dir)
+    # What is wrong with the settings is reported before anything starts.
+    attendant = Attendant(detach=detach or dry_run or smoke, foreground=foreground, as_json=as_json)
+    directory, command = runs_directory(runs_dir), ctx.meta.get(COMMAND_KEY)
     if command is not None:
-        engine_only = {"--dry-run": dry_run, "--smoke": smoke, "--gpus": gpus, "--strategy": strategy}
         if preset is not None and command:
             raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
-        if _given(engine_only):
-            flags = " and ".join(_given(engine_only))
-            raise LaunchError(f"{flags}: only for the engine's own configurations, not for a command.")
-        run, process = _start_external(command, Label(name or "", tag or [], note or []), directory)
-    else:
-        config = _configuration(ctx, preset, with_strategy(overrides, strategy), name)
-        if dry_run:
-            return _dry_run(config, gpus, directory, as_json, force)
-        if smoke:
-            return _smoke(config, gpus, as_json, force)
-        run, process = _start(config, Label(config.name, tag or [], note or []), directory, gpus, force)
-    return attend(run, process, settings, detach=detach, foreground=foreground, as_json=as_json)
+        if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--gpus": gpus, "--strategy": strategy}):
+            raise LaunchError(f"{' and '.join(flags)}: only for the engine's own configurations, not for a command.")
+        return attendant.attend(*_start_external(command, directory, name, tag or [], note or []))
+    if preset is None:
+        raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
+    overrides = [*with_strategy(overrides, strategy), *([f"name={name}"] if name else [])]
+    config = preflight.with_absolute_paths(load_config(preset, overrides))
+    if dry_run:
+        return _dry_run(config, gpus, directory, as_json, force)
+    if smoke:
+        return _smoke(config, gpus, as_json, force)
+    started = start_run(config, directory, Label(config.name, tag or [], note or []), gpus=gpus, force=force)
+    if started.note:
+        say(started.note)
+    return attendant.attend(started.run, started.process)
 
 
 def _given(flags: dict[str, Any]) -> list[str]:
     return [flag for flag, value in flags.items() if value]
 
 
-def _configuration(ctx: typer.Context, preset: str | None, overrides: list[str], name: str | None) -> RunConfig:
-    from tuitrain.config import load_config
-    from tuitrain.launch.preflight import with_absolute_paths
-
-    if preset is None:
-        raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
-    return with_absolute_paths(load_config(preset, [*overrides, *([f"name={name}"] if name else [])]))
-
-
-def _start(
-    config: RunConfig, label: Label, directory: Path, gpus: int | None, force: bool
+def _start_external(
+    command: list[str], directory: Path, name: str | None, tags: list[str], notes: list[str]
 ) -> tuple[RunDirectory, Popen[bytes]]:
-    from tuitrain.launch.detached import start_run
-
-    started = start_run(config, directory, label, gpus=gpus, force=force)
-    if started.note:
-        say(started.note)
-    return started.run, started.process
-
-
-def _start_external(command: list[str], label: Label, directory: Path) -> tuple[RunDirectory, Popen[bytes]]:
-    from tuitrain.launch import LaunchError
-    from tuitrain.launch.local import start, starting, wrapped_command
-    from tuitrain.runs import create_run_directory
-
     if not command:
         raise LaunchError("There is no command after `--`.")
     if shutil.which(command[0]) is None:
         raise LaunchError(f"{command[0]}: no such command.", exit_code=3)
-    label = replace(label, name=label.name or Path(command[0]).stem)
+    label = Label(name or Path(command[0]).stem, tags, notes)
     run = create_run_directory(directory.absolute(), label.name)
     with starting(run):
         return run, start(run, wrapped_command(run, command), label)
 
 
-def dashboard_settings(*, detach: bool, foreground: bool, as_json: bool) -> LoadedSettings | None:
-    """The settings where a launch or a resume will open the dashboard, else None.
-
-    Raises SettingsError, so it is called before anything is started.
-    """
-    if detach or foreground or as_json or not is_terminal():
-        return None
-    from tuitrain.tui.settings import load_settings
-
-    return load_settings()
-
-
-def attend(
-    run: RunDirectory,
-    process: Popen[bytes],
-    settings: LoadedSettings | None,
-    *,
-    detach: bool,
-    foreground: bool,
-    as_json: bool,
-    console_bytes: int = 0,
-) -> None:
-    """What a launch or a resume does after the start: return, follow plain lines, or open the dashboard.
-
-    settings: what `dashboard_settings` returned. console_bytes: how much of the console is of earlier attempts.
-    """
-    if detach:
-        return _announce(run, process.pid, as_json)
-    if settings is not None:
-        return _watch(run, settings)
-    say(f"run {run.run_id}")
-    say(f"in  {run.path}")
-    try:
-        code = _follow(run, process, foreground, to_stderr=as_json, console_bytes=console_bytes)
-    except KeyboardInterrupt:
-        say(f"\nTraining goes on. {_what_next(run)}")
-        raise
-    if as_json:
-        from tuitrain.runs import read_snapshot
-
-        print_json(
-            {"run_id": run.run_id, "path": str(run.path), "status": read_snapshot(run).status, "exit_code": code}
-        )
-    raise typer.Exit(code)
-
-
-def _follow(run: RunDirectory, process: Popen[bytes], foreground: bool, to_stderr: bool, console_bytes: int) -> int:
-    from tuitrain.launch.local import follow
-
-    stream = sys.stderr if to_stderr else sys.stdout
-
-    def write(text: str) -> None:
-        try:
-            stream.write(text)
-            stream.flush()
-        except OSError:
-            if not foreground:
-                raise
-            # Nobody reads on, as with `| head`; the run stays tied to this command.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-    return follow(run, process, write, foreground=foreground, console_bytes=console_bytes)
-
-
-def _announce(run: RunDirectory, pid: int, as_json: bool) -> None:
-    if as_json:
-        return print_json({"run_id": run.run_id, "path": str(run.path), "pid": pid})
-    print(run.run_id)
-    say(_what_next(run))
-    return None
-
-
-def _what_next(run: RunDirectory) -> str:
-    from tuitrain.runs import command_for
-
-    return f"Look: {command_for('watch', run)} · end it: {command_for('stop', run)}"
-
-
-def _watch(run: RunDirectory, settings: LoadedSettings) -> None:
-    from tuitrain.runs import read_snapshot
-    from tuitrain.tui.app import run_app
-
-    code = run_app("watch", [run], run.path.parent, loaded=settings)
-    status = read_snapshot(run).status
-    if not status.live:
-        print(f"{run.run_id}  {status}")
-    raise typer.Exit(code)
-
-
 def _dry_run(config: RunConfig, gpus: int | None, directory: Path, as_json: bool, force: bool) -> None:
-    from tuitrain.launch import preflight
-    from tuitrain.launch.local import train_command
-    from tuitrain.launch.machine import find_machine, training_device
-    from tuitrain.launch.plan import make_plan
-    from tuitrain.launch.plan_view import plan_json, plan_rows
-    from tuitrain.runs import RunDirectory
-
-    # The memory fit is part of what is printed, and only then a reason to fail, as the launch would.
+    # The memory fit is printed before it is a reason to fail, as it is for the launch.
     machine, processes = find_machine(), preflight.check(config, gpus=gpus, force=True)
     plan = make_plan(config, training_device(config, machine), gpus=processes.count)
     run = RunDirectory(directory.absolute() / f"{config.name}-YYYYMMDD-HHMMSS-XXXX")
@@ -297,9 +171,6 @@ def _dry_run(config: RunConfig, gpus: int | None, directory: Path, as_json: bool
 
 
 def _smoke(config: RunConfig, gpus: int | None, as_json: bool, force: bool) -> None:
-    from tuitrain.launch import preflight
-    from tuitrain.launch.smoke import Check, run_smoke
-
     processes = preflight.check(config, gpus=gpus, force=force)
     if processes.note:
         say(processes.note)
@@ -320,7 +191,7 @@ def _smoke(config: RunConfig, gpus: int | None, as_json: bool, force: bool) -> N
 
 
 def _draw(run: RunDirectory) -> list[Path]:
+    # matplotlib is imported only for the figure.
     from tuitrain.export.figures import export_plots
-    from tuitrain.runs import load_history
 
     return export_plots([(run, load_history(run))], run.path / "figures", ("png",), 80, None)

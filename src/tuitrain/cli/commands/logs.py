@@ -8,17 +8,18 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tuitrain.cli.lookup import find_one
 from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import print_json
-
-if TYPE_CHECKING:
-    from tuitrain.launch.console import ConsoleFollower
-    from tuitrain.runs import RunDirectory
-    from tuitrain.runs.console import ConsoleFile, ConsoleLine
+from tuitrain.files import open_regular
+from tuitrain.launch import LaunchError
+from tuitrain.launch.console import ConsoleFollower
+from tuitrain.runs import RunDirectory, read_snapshot
+from tuitrain.runs.console import ConsoleFile, ConsoleLine
 
 POLL_S = 0.2
 LINES_AT_ONCE = 1000
@@ -44,15 +45,10 @@ def logs(
 
     Console output of a run: its startup report and one line for each logged step.
     """
-    from tuitrain.files import open_regular
-    from tuitrain.launch.console import ConsoleFollower
-    from tuitrain.runs import find_run, read_snapshot, runs_directory
-    from tuitrain.runs.console import ConsoleFile
-
     if as_json and follow:
         raise typer.BadParameter("--json and --follow exclude each other.")
     pattern = _pattern(grep)
-    directory = find_run(run, runs_directory(runs_dir))
+    directory = find_one(run, runs_dir)
     path = directory.console_of(rank)
     if rank and not path.exists():
         _require_rank(directory, rank)
@@ -91,8 +87,6 @@ def _lines(console: ConsoleFile, size: int, last: int, pattern: re.Pattern[str])
 
 def _require_rank(run: RunDirectory, rank: int) -> None:
     """Raise LaunchError when the run neither has such a process nor the console of an earlier attempt's."""
-    from tuitrain.launch import LaunchError
-
     info = run.read_metadata()
     count = info.processes if info else None
     if count is not None and rank >= count:
@@ -116,8 +110,6 @@ def _pattern(grep: str | None) -> re.Pattern[str]:
 
 
 def _follow(run: RunDirectory, console: ConsoleFollower, pattern: re.Pattern[str]) -> None:
-    from tuitrain.runs import read_snapshot
-
     partial = ""
     live = True
     while live:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 import typer
 
+from tuitrain.analysis import units
+from tuitrain.analysis.description import unread_lines
+from tuitrain.analysis.metrics import metric
+from tuitrain.analysis.progress import progress_of_snapshot
 from tuitrain.cli.completion import complete_query, complete_tag
 from tuitrain.cli.options import ExistingRunsDirOption, JsonOption
 from tuitrain.cli.output import STATUS_STYLES, Column, print_json, print_table, say
+from tuitrain.events.text import clean
+from tuitrain.runs import RunSnapshot, Status, list_runs, read_snapshot, runs_directory
+from tuitrain.runs.order import SORT_KEYS, SortKey, ordered
+from tuitrain.runs.query import Query, QueryError, parse_query
 
-if TYPE_CHECKING:
-    from tuitrain.runs import RunSnapshot
-    from tuitrain.runs.query import Query
-
-SortKey = Literal[
-    "age", "name", "status", "step", "progress", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec", "params"
-]
-"""The keys of `tuitrain.runs.order`, which is not imported for the help alone."""
 MOST_IN_FULL = 10**15
+"""Larger numbers of steps are abbreviated, since they would stretch every row."""
 QUERY_HELP = (
     "Only runs of which all this holds: a word in the id, name, preset, tags or notes; KEY:VALUE of status, tag, name, "
     "preset, model, host, strategy; KEY<NUMBER (also <= > >= = !=) of loss, val_loss, step, tokens, mfu, tok/s, "
@@ -27,31 +28,20 @@ QUERY_HELP = (
 )
 
 
-def _check_status(names: list[str] | None) -> list[str] | None:
-    unknown = next((name for name in names or () if name not in STATUS_STYLES), None)
-    if unknown is not None:
-        raise typer.BadParameter(f"{unknown!r} is not one of {', '.join(STATUS_STYLES)}.")
-    return names
-
-
 def ls(
     query: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[QUERY...]", help=QUERY_HELP, autocompletion=complete_query, show_default=False),
+        typer.Argument(metavar="[QUERY...]", help=QUERY_HELP, autocompletion=complete_query),
     ] = None,
     status: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Only runs with this status; may be repeated: {', '.join(STATUS_STYLES)}.",
-            autocompletion=lambda incomplete: [name for name in STATUS_STYLES if name.startswith(incomplete)],
-            callback=_check_status,
-        ),
+        list[Status] | None,
+        typer.Option(metavar="NAME", help=f"Only runs with this status; may be repeated: {', '.join(Status)}."),
     ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(help="Only runs with this tag; may be repeated.", autocompletion=complete_tag)
     ] = None,
     sort: Annotated[
-        SortKey, typer.Option(metavar="KEY", help=f"Order, best or newest first: {', '.join(get_args(SortKey))}.")
+        SortKey, typer.Option(metavar="KEY", help=f"Order, best or newest first: {', '.join(SORT_KEYS)}.")
     ] = "age",
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many runs.")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the ids.")] = False,
@@ -69,10 +59,6 @@ def ls(
 
     List runs, newest first. A query with `<` or `>` needs quotes; one that begins with `-` comes after `--`.
     """
-    from tuitrain.events.text import clean
-    from tuitrain.runs import list_runs, read_snapshot, runs_directory
-    from tuitrain.runs.order import ordered
-
     parsed = _query(query)
     where = runs_directory(runs_dir)
     snapshots = parsed.chosen(read_snapshot(run) for run in list_runs(where))
@@ -93,8 +79,6 @@ def ls(
 
 def _query(words: list[str] | None) -> Query:
     """One query of all arguments, each of which may hold several terms."""
-    from tuitrain.runs.query import QueryError, parse_query
-
     try:
         return parse_query(" ".join(words or ()))
     except QueryError as error:
@@ -106,8 +90,6 @@ def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
 
     broken_lines: lines that could not be read; where every_line_read is false, at least so many.
     """
-    from tuitrain.analysis.progress import progress_of_snapshot
-
     step, progress = snapshot.step, progress_of_snapshot(snapshot)
     return {
         "run_id": snapshot.directory.run_id,
@@ -135,46 +117,34 @@ def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    from tuitrain.analysis import units
-    from tuitrain.analysis.description import unread_lines
-    from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
-
     now = time.time()
 
-    def text(row: dict[str, Any], key: str) -> str:
-        return metric(key).text(row[key]) if row[key] is not None else NOT_AVAILABLE
+    def texts(key: str) -> list[str]:
+        return [metric(key).text(row[key]) for row in rows]
 
     def steps(row: dict[str, Any]) -> str:
-        # In full, except numbers that would stretch every row.
-        numbers = (row["step"], row["total_steps"] or None)
-        texts = [units.count(n) if n >= MOST_IN_FULL else f"{n:,}" for n in numbers if n is not None]
-        return NOT_AVAILABLE if row["step"] is None else "/".join(texts)
+        if row["step"] is None:
+            return units.UNKNOWN
+        numbers = [row["step"], *([row["total_steps"]] if row["total_steps"] else [])]
+        return "/".join(units.count(number) if number >= MOST_IN_FULL else f"{number:,}" for number in numbers)
 
     def age(row: dict[str, Any]) -> str:
         since = row["created"] or row["last_time"]
-        return NOT_AVAILABLE if since is None else units.age(now - since)
-
-    def problem(row: dict[str, Any]) -> str:
-        return row["problem"] or unread_lines(row["broken_lines"], row["every_line_read"])
+        return units.UNKNOWN if since is None else units.age(now - since)
 
     columns = [
-        Column("id"),
-        Column("name", rank=9),
-        Column("status"),
-        Column("step", "right"),
-        Column("tokens", "right", rank=7),
-        Column("loss", "right"),
-        Column("val loss", "right", rank=3),
-        Column("MFU", "right", rank=6),
-        Column("tokens/s", "right", rank=5),
-        Column("age", "right", rank=2),
+        Column("id", [row["run_id"] for row in rows]),
+        Column("name", [row["name"] for row in rows], rank=9),
+        Column("status", [row["status"] for row in rows], styles=STATUS_STYLES),
+        Column("step", [steps(row) for row in rows], "right"),
+        Column("tokens", texts("tokens"), "right", rank=7),
+        Column("loss", texts("loss"), "right"),
+        Column("val loss", texts("val_loss"), "right", rank=3),
+        Column("MFU", texts("mfu"), "right", rank=6),
+        Column("tokens/s", [text.removesuffix(" tok/s") for text in texts("tokens_per_sec")], "right", rank=5),
+        Column("age", [age(row) for row in rows], "right", rank=2),
     ]
-    cells = [
-        [row["run_id"], row["name"], row["status"], steps(row), text(row, "tokens"), text(row, "loss"),
-         text(row, "val_loss"), text(row, "mfu"), text(row, "tokens_per_sec").removesuffix(" tok/s"), age(row)]
-        for row in rows
-    ]  # fmt: skip
-    if any(map(problem, rows)):
-        columns.append(Column("problem", rank=1))
-        cells = [[*cell, problem(row)] for cell, row in zip(cells, rows, strict=True)]
-    print_table(columns, cells, [STATUS_STYLES[row["status"]] for row in rows])
+    problems = [row["problem"] or unread_lines(row["broken_lines"], row["every_line_read"]) for row in rows]
+    if any(problems):
+        columns.append(Column("problem", problems, rank=1))
+    print_table(columns)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tuitrain.accounting import GPUS
 from tuitrain.cli.completion import complete_gpu
 from tuitrain.cli.options import JsonOption, OverridesArgument, PresetArgument, StrategyOption, with_strategy
 from tuitrain.cli.output import print_json, print_rows
-
-if TYPE_CHECKING:
-    from tuitrain.launch.machine import Device
+from tuitrain.config import load_config
+from tuitrain.config.errors import suggest
+from tuitrain.config.requirements import check_processes
+from tuitrain.launch import LaunchError
+from tuitrain.launch.machine import Device, find_machine, gpu_by_name, training_device
+from tuitrain.launch.plan import make_plan
+from tuitrain.launch.plan_view import plan_json, plan_rows
 
 
 def plan(
@@ -42,12 +47,6 @@ def plan(
     The time is that of the token budget at the stated utilisation; only a measured run gives the true one. A
     configuration that does not fit has no time: settings that would fit are printed, and the exit code is 1.
     """
-    from tuitrain.config import load_config
-    from tuitrain.config.requirements import check_processes
-    from tuitrain.launch.machine import find_machine, training_device
-    from tuitrain.launch.plan import make_plan
-    from tuitrain.launch.plan_view import plan_json, plan_rows
-
     config = load_config(preset, with_strategy(overrides, strategy))
     check_processes(config, gpus)
     device = _named(gpu) if gpu else training_device(config, find_machine())
@@ -62,11 +61,6 @@ def plan(
 
 
 def _named(name: str) -> Device:
-    from tuitrain.accounting import GPUS
-    from tuitrain.config.errors import suggest
-    from tuitrain.launch import LaunchError
-    from tuitrain.launch.machine import gpu_by_name
-
     gpu = gpu_by_name(name)
     if gpu is None:
         names = [each.name for each in GPUS]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tuitrain.cli.charts import build, chart_area, newest_steps, print_charts, request_of
 from tuitrain.cli.completion import complete_metric
+from tuitrain.cli.lookup import find_logs
 from tuitrain.cli.options import AsciiOption, ExistingRunsDirOption, RunsArgument
+from tuitrain.config.errors import suggest
 from tuitrain.plots.axes import XAxis
-
-if TYPE_CHECKING:
-    from tuitrain.plots.model import HeatMap, Plot
-    from tuitrain.plots.request import PlotRequest
+from tuitrain.plots.model import HeatMap, Plot
+from tuitrain.plots.panels import PANELS, recorded_metrics
+from tuitrain.plots.request import PlotRequest
+from tuitrain.tui.settings import load_settings
 
 _MOST_LISTED = 30
 
@@ -21,31 +24,23 @@ def plot(
     runs: RunsArgument,
     metrics: Annotated[
         list[str] | None,
-        typer.Option("-m", "--metric", metavar="METRIC", autocompletion=complete_metric, show_default=False,
+        typer.Option("-m", "--metric", metavar="METRIC", autocompletion=complete_metric,
                      help="What to draw: a metric of the log or a panel; again for a further chart. Default: loss."),
     ] = None,
     x: Annotated[
-        XAxis | None,
-        typer.Option("--x", help="What the x axis shows. Default: step, or `x` of the settings.", show_default=False),
+        XAxis | None, typer.Option("--x", help="What the x axis shows. Default: step, or `x` of the settings.")
     ] = None,
     log: Annotated[bool, typer.Option("--log", help="Logarithmic y axis.")] = False,
     smooth: Annotated[
         float | None,
-        typer.Option("--smooth", metavar="W", min=0, max=0.9999, show_default=False,
-                     help="Weight of the moving average, 0 for none. Default: 0.9."),
+        typer.Option(metavar="W", min=0, max=0.9999, help="Weight of the moving average, 0 for none. Default: 0.9."),
     ] = None,
-    last: Annotated[
-        int | None, typer.Option("--last", metavar="N", min=2, help="Only the newest N steps.", show_default=False)
-    ] = None,
+    last: Annotated[int | None, typer.Option(metavar="N", min=2, help="Only the newest N steps.")] = None,
     width: Annotated[
-        int | None,
-        typer.Option("--width", metavar="N", min=20, max=1000, show_default=False,
-                     help="Columns. Default: the terminal's, or 80."),
+        int | None, typer.Option(metavar="N", min=20, max=1000, help="Columns. Default: the terminal's, or 80.")
     ] = None,
     height: Annotated[
-        int | None,
-        typer.Option("--height", metavar="N", min=6, max=500, show_default=False,
-                     help="Rows of each chart. Default: 18."),
+        int | None, typer.Option(metavar="N", min=6, max=500, help="Rows of each chart. Default: 18.")
     ] = None,
     ascii_only: AsciiOption = None,
     runs_dir: ExistingRunsDirOption = None,
@@ -61,14 +56,8 @@ def plot(
 
     Several runs lie over one another in each chart. Without a terminal there are no colours.
     """
-    from tuitrain.cli.charts import chart_area, newest_steps, print_charts, request_of
-    from tuitrain.cli.lookup import find_log
-    from tuitrain.runs import runs_directory
-    from tuitrain.tui.settings import load_settings
-
     settings = load_settings({"x": x, "smoothing": smooth, "ascii": ascii_only}).settings
-    where = runs_directory(runs_dir)
-    directories = {found.metrics: found for found in (find_log(name, where) for name in runs)}
+    directories = {run.metrics: run for run in find_logs(runs, runs_dir)}
     request = request_of([(each, None) for each in directories.values()], settings.x, settings.smoothing, log)
     plots = [_plot(request, name) for name in metrics or ["loss"]]
     columns, rows, color = chart_area()
@@ -77,10 +66,6 @@ def plot(
 
 
 def _plot(request: PlotRequest, name: str) -> Plot | HeatMap:
-    from tuitrain.cli.charts import build
-    from tuitrain.config.errors import suggest
-    from tuitrain.plots.panels import PANELS, recorded_metrics
-
     try:
         return build(name, request)
     except KeyError:

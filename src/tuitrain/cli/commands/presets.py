@@ -6,19 +6,23 @@ from typing import Annotated, Any
 
 import typer
 
+from tuitrain.analysis import units
 from tuitrain.cli.completion import complete_preset
 from tuitrain.cli.options import JsonOption
-from tuitrain.cli.output import UNKNOWN, Column, print_json, print_table
+from tuitrain.cli.output import Column, print_json, print_table
+from tuitrain.config import all_presets, find_preset, load_config
+from tuitrain.launch.machine import find_machine, training_device
+from tuitrain.launch.plan import make_plan
+from tuitrain.launch.plan_view import memory_json, parameters_json
 
 
 def presets(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Print this preset's TOML.", autocompletion=complete_preset,
-                       show_default=False),
+        typer.Argument(metavar="[NAME]", help="Print this preset's TOML.", autocompletion=complete_preset),
     ] = None,
     as_json: JsonOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """\b
     Examples:
       tuitrain presets
@@ -26,13 +30,9 @@ def presets(
 
     List the presets with their size and whether they fit this machine, or print one.
     """
-    from tuitrain.config import find_preset
-
     if name is not None:
         preset = find_preset(name)
         if as_json:
-            from tuitrain.config import load_config
-
             return print_json(load_config(preset.name).to_dict())
         print(preset.path.read_text(encoding="utf-8"), end="")
         return None
@@ -43,11 +43,6 @@ def presets(
 
 
 def _rows() -> list[dict[str, Any]]:
-    from tuitrain.config import all_presets, load_config
-    from tuitrain.launch.machine import find_machine, training_device
-    from tuitrain.launch.plan import make_plan
-    from tuitrain.launch.plan_view import memory_json, parameters_json
-
     machine = find_machine()
     rows = []
     for preset in all_presets().values():
@@ -68,30 +63,18 @@ def _rows() -> list[dict[str, Any]]:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    from tuitrain.analysis import units
-
-    words = {True: "yes", False: "no", None: UNKNOWN}
-    columns = [
-        Column("name"),
-        Column("also", rank=6),
-        Column("parameters", "right"),
-        Column("memory", "right"),
-        Column("fits here"),
-        Column("architecture", rank=7),
-        Column("title", rank=8),
-    ]
+    counts = [row["parameters"] for row in rows]
+    memories = [row["memory_bytes"] for row in rows]
+    fits = {True: "yes", False: "no", None: units.UNKNOWN}
     print_table(
-        columns,
         [
-            [
-                row["name"],
-                ", ".join(row["aliases"]),
-                units.count(row["parameters"]["total"]) if row["parameters"] is not None else UNKNOWN,
-                units.gigabytes(row["memory_bytes"]["total"] / 1e9) if row["memory_bytes"] is not None else UNKNOWN,
-                words[row["fits"]],
-                row["architecture"],
-                row["title"],
-            ]
-            for row in rows
-        ],
-    )
+            Column("name", [row["name"] for row in rows]),
+            Column("also", [", ".join(row["aliases"]) for row in rows], rank=6),
+            Column("parameters", [units.count(each["total"]) if each else units.UNKNOWN for each in counts], "right"),
+            Column("memory", [units.gigabytes(each["total"] / 1e9) if each else units.UNKNOWN for each in memories],
+                   "right"),
+            Column("fits here", [fits[row["fits"]] for row in rows]),
+            Column("architecture", [row["architecture"] for row in rows], rank=7),
+            Column("title", [row["title"] for row in rows], rank=8),
+        ]
+    )  # fmt: skip

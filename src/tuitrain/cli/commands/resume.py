@@ -6,8 +6,12 @@ from typing import Annotated
 
 import typer
 
+from tuitrain.cli.attendant import Attendant
+from tuitrain.cli.lookup import find_one
 from tuitrain.cli.options import (
+    DetachOption,
     ForceOption,
+    ForegroundOption,
     JsonOption,
     OverridesArgument,
     RunArgument,
@@ -16,20 +20,16 @@ from tuitrain.cli.options import (
     with_strategy,
 )
 from tuitrain.cli.output import say
+from tuitrain.launch.resume import resume_run
 
 
 def resume(
     run: RunArgument,
     overrides: OverridesArgument = None,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it, print its id, and return.")] = False,
-    foreground: Annotated[
-        bool, typer.Option("--foreground", "-f", help="Stay with it; Ctrl-C stops the run gracefully.")
-    ] = False,
+    detach: DetachOption = False,
+    foreground: ForegroundOption = False,
     gpus: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Processes to go on with. Default: as many as it had.", show_default=False
-        ),
+        int | None, typer.Option(min=1, metavar="N", help="Processes to go on with. Default: as many as it had.")
     ] = None,
     strategy: StrategyOption = None,
     force: ForceOption = False,
@@ -46,17 +46,10 @@ def resume(
 
     The number of processes and the strategy may change: the order of the data stays the same.
     """
-    from tuitrain.cli.commands.launch import attend, dashboard_settings
-    from tuitrain.launch.resume import resume_run
-    from tuitrain.runs import find_run, runs_directory
-
     if detach and foreground:
         raise typer.BadParameter("--detach and --foreground exclude each other.")
-    settings = dashboard_settings(detach=detach, foreground=foreground, as_json=as_json)
-    directory = find_run(run, runs_directory(runs_dir))
+    attendant = Attendant(detach=detach, foreground=foreground, as_json=as_json)
+    directory = find_one(run, runs_dir)
     resumed = resume_run(directory, with_strategy(overrides, strategy), gpus=gpus, force=force)
     say(f"{directory.run_id} continues from {resumed.checkpoint.name}.")
-    attend(
-        directory, resumed.process, settings, detach=detach, foreground=foreground, as_json=as_json,
-        console_bytes=resumed.console_bytes,
-    )  # fmt: skip
+    attendant.attend(directory, resumed.process, resumed.console_bytes)

@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 
+from tuitrain.accounting import size_text
 from tuitrain.cli.options import JsonOption, RunsArgument, RunsDirOption
 from tuitrain.cli.output import print_json, say
+from tuitrain.launch import LaunchError
+from tuitrain.runs import find_run, runs_directory
+from tuitrain.runs.removing import prepare_removal, remove_run
 
 
 def rm(
@@ -26,11 +30,6 @@ def rm(
 
     A live run is never removed, nor a log that lies elsewhere. Without a terminal --yes has to be given.
     """
-    from tuitrain.accounting import size_text
-    from tuitrain.launch import LaunchError
-    from tuitrain.runs import find_run, runs_directory
-    from tuitrain.runs.removing import prepare_removal, remove_run
-
     where = runs_directory(runs_dir)
     directories = {run.path.resolve(): run for run in (find_run(name, where) for name in runs)}
     # All are checked before the first is removed.

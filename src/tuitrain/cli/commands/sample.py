@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
-from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
+from tuitrain.cli.engine import require_checkpoint, run_engine
+from tuitrain.cli.lookup import find_one
+from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption, StepOption
+from tuitrain.config import load_config
 
 
 def sample(
@@ -19,7 +22,7 @@ def sample(
         float | None, typer.Option(min=0, max=1, help="Draw from the fewest that reach this probability; 1: from all.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same text.")] = None,
-    step: Annotated[int | None, typer.Option(min=0, help="Checkpoint of this step. Default: the newest.")] = None,
+    step: StepOption = None,
     as_json: JsonOption = False,
     runs_dir: RunsDirOption = None,
 ) -> None:
@@ -31,24 +34,10 @@ def sample(
 
     Generate text from a checkpoint of a run. What is not given is as in the run's configuration.
     """
-    import subprocess
-    import sys
-
-    from tuitrain.config import load_config
-    from tuitrain.events.checkpoints import complete_checkpoints
-    from tuitrain.launch import LaunchError
-    from tuitrain.launch.preflight import require_engine
-    from tuitrain.runs import find_run, runs_directory
-
-    require_engine()
-    directory = find_run(run, runs_directory(runs_dir))
-    if not complete_checkpoints(directory.path):
-        raise LaunchError(f"{directory.run_id} has no complete checkpoint to sample from.", exit_code=3)
+    directory = find_one(run, runs_dir)
+    require_checkpoint(directory, "sample from")
     if prompt is None:
         prompt = load_config(str(directory.config)).sampling.prompt
-    command = [sys.executable, "-m", "tuitrain_engine", "sample", f"--run-dir={directory.path}"]
     options = {"prompt": prompt, "max-tokens": max_tokens, "temperature": temperature, "top-k": top_k, "top-p": top_p,
-               "seed": seed, "step": step}  # fmt: skip
-    command += [f"--{name}={value}" for name, value in options.items() if value is not None]
-    command += ["--json"] if as_json else []
-    raise typer.Exit(subprocess.run(command, stdin=subprocess.DEVNULL).returncode)
+               "seed": seed, "step": step, "json": as_json}  # fmt: skip
+    run_engine("sample", directory, options)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tuitrain.analysis import units
+from tuitrain.analysis.description import unread_lines
+from tuitrain.analysis.metrics import metric
+from tuitrain.analysis.progress import progress_of_snapshot, stage_text
+from tuitrain.cli.commands.ls import run_json
+from tuitrain.cli.lookup import find_one
 from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import print_json
-
-if TYPE_CHECKING:
-    from tuitrain.runs import RunDirectory, RunSnapshot
+from tuitrain.events.text import clean
+from tuitrain.runs import RunDirectory, RunSnapshot, read_snapshot
 
 POLL_S = 0.2
 
@@ -30,10 +35,7 @@ def status(
 
     One line about a run. Exit code: 0 completed, 100 failed or crashed, 101 running, 103 stopped, 1 unknown.
     """
-    from tuitrain.cli.commands.ls import run_json
-    from tuitrain.runs import find_run, read_snapshot, runs_directory
-
-    directory = find_run(run, runs_directory(runs_dir))
+    directory = find_one(run, runs_dir)
     snapshot = _wait(directory, timeout) if wait else read_snapshot(directory)
     if as_json:
         print_json(run_json(snapshot))
@@ -43,8 +45,6 @@ def status(
 
 
 def _wait(run: RunDirectory, timeout: float | None) -> RunSnapshot:
-    from tuitrain.runs import read_snapshot
-
     deadline = None if timeout is None else time.monotonic() + timeout
     snapshot = read_snapshot(run)
     while snapshot.status.live and (deadline is None or time.monotonic() < deadline):
@@ -55,12 +55,6 @@ def _wait(run: RunDirectory, timeout: float | None) -> RunSnapshot:
 
 def status_line(snapshot: RunSnapshot) -> str:
     """Status, id, step, loss, validation loss, why it ended, the time it takes, and the age of its newest record."""
-    from tuitrain.analysis import units
-    from tuitrain.analysis.description import unread_lines
-    from tuitrain.analysis.metrics import metric
-    from tuitrain.analysis.progress import progress_of_snapshot, stage_text
-    from tuitrain.events.text import clean
-
     parts = [str(snapshot.status), snapshot.directory.run_id]
     if snapshot.stage is not None and snapshot.status.live:
         parts.append(stage_text(snapshot.stage))

@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
+from tuitrain.cli.lookup import find_runs
 from tuitrain.cli.options import JsonOption, RunsArgument, RunsDirOption
 from tuitrain.cli.output import print_json, say
+from tuitrain.launch.stop import kill_run, stop_run, when_started
+from tuitrain.runs import Status, read_snapshot
 
 
 def stop(
@@ -30,10 +33,7 @@ def stop(
     End runs gracefully: a checkpoint, an `end` event, exit. `tuitrain resume` continues them. Exit code 1 when one
     failed or crashed instead, as where its checkpoint could not be written.
     """
-    from tuitrain.launch.stop import kill_run, stop_run, when_started
-    from tuitrain.runs import Status, find_run, read_snapshot, runs_directory
-
-    directories = [find_run(name, runs_directory(runs_dir)) for name in runs]
+    directories = find_runs(runs, runs_dir)
     ended, was_live = {}, set()
     for run in directories:
         if when_started(run, timeout).status.live:
@@ -46,7 +46,7 @@ def stop(
         print_json([{"run_id": run_id, "status": status} for run_id, status in ended.items()])
     else:
         for run_id, status in ended.items():
-            # A run that was over already is reported by `tell`.
+            # `report` has printed a run that had ended before.
             if run_id in was_live:
                 print(f"{run_id}  {status}")
     # A killed run counts as crashed.

@@ -7,21 +7,23 @@ from typing import Annotated
 import typer
 
 from tuitrain.cli.completion import complete_tag
+from tuitrain.cli.lookup import find_one
 from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import print_json, say
+from tuitrain.runs import read_snapshot
+from tuitrain.runs.editing import add_note, change_tags, normal_tags, remove_notes
 
 
 def tag(
     run: RunArgument,
     tags: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TAG...]", help="Tags to add. Without one: list them.", autocompletion=complete_tag,
-                       show_default=False),
+        typer.Argument(metavar="[TAG...]", help="Tags to add. Without one: list them.", autocompletion=complete_tag),
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take these tags away instead.")] = False,
     as_json: JsonOption = False,
     runs_dir: RunsDirOption = None,
-) -> None:  # fmt: skip
+) -> None:
     """\b
     Examples:
       tuitrain tag latest baseline sweep-3
@@ -31,15 +33,12 @@ def tag(
 
     Add tags to a run, take them away, or list them. Blanks inside a tag become dashes.
     """
-    from tuitrain.runs import find_run, read_snapshot, runs_directory
-    from tuitrain.runs.editing import change_tags, normal_tags
-
     if remove and not tags:
         raise typer.BadParameter("name the tags to take away.", param_hint="--remove")
     names = normal_tags(tags or ())
     if tags and not names:
         raise typer.BadParameter("a tag needs at least one character that is no blank.", param_hint="TAG")
-    directory = find_run(run, runs_directory(runs_dir))
+    directory = find_one(run, runs_dir)
     now = read_snapshot(directory).tags
     if remove:
         for missing in [each for each in names if each not in now]:
@@ -57,17 +56,15 @@ def tag(
 def note(
     run: RunArgument,
     text: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[TEXT...]", help="The note to add. Without one: list them.", show_default=False),
+        list[str] | None, typer.Argument(metavar="[TEXT...]", help="The note to add. Without one: list them.")
     ] = None,
     remove: Annotated[
         list[int] | None,
-        typer.Option(min=1, metavar="N", help="Take away the note with this number; may be repeated.",
-                     show_default=False),
+        typer.Option(min=1, metavar="N", help="Take away the note with this number; may be repeated."),
     ] = None,
     as_json: JsonOption = False,
     runs_dir: RunsDirOption = None,
-) -> None:  # fmt: skip
+) -> None:
     """\b
     Examples:
       tuitrain note latest "lr halved after the spike at 1,200"
@@ -76,14 +73,11 @@ def note(
 
     Add a note to a run, list its notes, or take one away.
     """
-    from tuitrain.runs import find_run, read_snapshot, runs_directory
-    from tuitrain.runs.editing import add_note, remove_notes
-
     if text and remove:
         raise typer.BadParameter("give a note to add or numbers to take away, not both.", param_hint="--remove")
     if text and not " ".join(text).strip():
         raise typer.BadParameter("a note needs at least one character that is no blank.", param_hint="TEXT")
-    directory = find_run(run, runs_directory(runs_dir))
+    directory = find_one(run, runs_dir)
     if text:
         notes = add_note(directory, " ".join(text))
     else:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuitrain.cli.commands.ls import ls
 from tuitrain.cli.completion import complete_layout
-from tuitrain.cli.lookup import find_log
+from tuitrain.cli.lookup import find_logs
 from tuitrain.cli.options import (
     AsciiOption,
     ChartsOption,
@@ -22,13 +24,19 @@ from tuitrain.cli.options import (
     RefreshOption,
     ThemeOption,
     XOption,
+    as_arguments,
 )
 from tuitrain.cli.output import is_terminal, say, text_area
+from tuitrain.events.seven_bit import seven_bit
+from tuitrain.events.text import print_coloured
+from tuitrain.files import open_regular
+from tuitrain.runs import RunDirectory, RunHistory, StreamFollower, drain, list_runs, read_snapshot, runs_directory
+from tuitrain.tui.layouts import Layouts
+from tuitrain.tui.session import session_of
+from tuitrain.tui.settings import LoadedSettings, load_settings
 
 if TYPE_CHECKING:
-    from tuitrain.runs import RunDirectory, RunHistory
     from tuitrain.tui.registry import ScreenName
-    from tuitrain.tui.settings import LoadedSettings
 
 FRAME_COLUMNS, FRAME_ROWS = 120, 40
 """Size of a frame that is not shown on a terminal."""
@@ -41,8 +49,7 @@ def watch(
     layout: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The set of panels: overview, training, performance, system, your own.",
-                     autocompletion=complete_layout,
-                     show_default=False),
+                     autocompletion=complete_layout),
     ] = None,
     theme: ThemeOption = None,
     refresh: RefreshOption = None,
@@ -67,9 +74,6 @@ def watch(
 
     Several runs overlay. Without a RUN: the newest live run, else the list. Not on a terminal: one frame of text.
     """
-    from tuitrain.runs import runs_directory
-    from tuitrain.tui.settings import load_settings
-
     if serve and once:
         raise typer.BadParameter("--once prints one frame of text, --serve shows pages: give one of them.")
     directory = runs_directory(runs_dir)
@@ -82,31 +86,28 @@ def watch(
         if serve:
             raise typer.BadParameter("standard input can be read once only, not for each page.", param_hint="--serve")
         return _watch_stream(once, settings, directory)
-    named = [find_log(name, directory) for name in runs or []]
+    named = find_logs(runs or [], runs_dir)
     if serve:
         # Each page is a process of its own. The default directory need not exist yet.
-        option = ["--runs-dir", str(directory)] if directory.is_dir() else []
-        return _serve([*(runs or []), *option, *_command_line(flags)], host, port)
-    shown = named or _newest_live(directory)
+        options = {name.removesuffix("_s"): value for name, value in flags.items()}
+        where = {"runs-dir": directory if directory.is_dir() else None}
+        return _serve([*(runs or []), *as_arguments(where | options)], host, port, readonly=bool(readonly))
+    selected = named or next(([run] for run in list_runs(directory) if read_snapshot(run).status.live), [])
     if not once and sys.stdin.isatty() and sys.stdout.isatty() and not is_terminal():
         term = os.environ.get("TERM") or "not set"
         say(f"One frame only: the dashboard needs a terminal that can move its cursor, and TERM is {term}.")
     if once or not is_terminal():
-        return _frame(shown, directory, settings)
+        return _print_frame(selected, directory, settings) if selected else ls(runs_dir=directory)
+    # Objects imported and built for the first frame stay in use; the app enables the collector again after it.
+    gc.disable()
+    from tuitrain.tui.app import run_app
+
     # Without a name it opens the screen that was open last.
-    return _dashboard("watch" if named else None if shown else "runs", shown, directory, settings)
+    screen: ScreenName | None = "watch" if named else None if selected else "runs"
+    raise typer.Exit(run_app(screen, selected, directory, loaded=settings))
 
 
-def _command_line(flags: dict[str, Any]) -> list[str]:
-    """The flags that were given, as arguments of a command line."""
-    words: list[str] = []
-    for name, value in flags.items():
-        flag = f"--{name.removesuffix('_s')}"
-        words += [] if value is None else [flag] if value is True else [flag, str(value)]
-    return words
-
-
-def _serve(arguments: list[str], host: str, port: int) -> None:
+def _serve(arguments: list[str], host: str, port: int, *, readonly: bool) -> None:
     try:
         from tuitrain.tui.serve import LOOPBACK, serve
     except ModuleNotFoundError as error:
@@ -114,31 +115,13 @@ def _serve(arguments: list[str], host: str, port: int) -> None:
         raise typer.BadParameter(
             f"{missing} is not installed: pip install 'tuitrain[serve]'.", param_hint="--serve"
         ) from error
-    if host not in LOOPBACK and "--readonly" not in arguments:
+    if host not in LOOPBACK and not readonly:
         say("Whoever has this address and its token can stop runs; --readonly takes that away.")
     serve([sys.executable, "-m", "tuitrain.cli", "watch", *arguments], host, port)
 
 
-def _newest_live(directory: Path) -> list[RunDirectory]:
-    from tuitrain.runs import list_runs, read_snapshot
-
-    return next(([run] for run in list_runs(directory) if read_snapshot(run).status.live), [])
-
-
-def _dashboard(screen: ScreenName | None, runs: list[RunDirectory], directory: Path, settings: LoadedSettings) -> None:
-    import gc
-
-    # What is imported and built for the first frame stays in use; the app enables the collector again after it.
-    gc.disable()
-    from tuitrain.tui.app import run_app
-
-    raise typer.Exit(run_app(screen, runs, directory, loaded=settings))
-
-
 def _watch_stream(once: bool, settings: LoadedSettings, directory: Path) -> None:
     """Follow records on standard input; keys are then read from the terminal."""
-    from tuitrain.runs import RunHistory, StreamFollower, drain
-
     pipe = os.dup(sys.stdin.fileno())
     if once or not sys.stdout.isatty():
         follower, history = StreamFollower(pipe), RunHistory()
@@ -151,25 +134,13 @@ def _watch_stream(once: bool, settings: LoadedSettings, directory: Path) -> None
     raise typer.Exit(run_app("watch", [], Path(), stream=StreamFollower(pipe), loaded=settings))
 
 
-def _frame(runs: list[RunDirectory], directory: Path, settings: LoadedSettings) -> None:
-    """One frame of text; without runs, the list."""
-    from tuitrain.files import open_regular
-
-    if not runs:
-        from tuitrain.cli.commands.ls import ls
-
-        return ls(runs_dir=directory)
-    for run in runs:
-        open_regular(run.metrics).close()
-    return _print_frame(runs, directory, settings)
-
-
 def _print_frame(runs: Sequence[RunDirectory | RunHistory], directory: Path, loaded: LoadedSettings) -> None:
-    from tuitrain.events.text import print_coloured
+    """Print one frame of text. Raises OSError for a log that cannot be read."""
     from tuitrain.tui.frame import render_frame
-    from tuitrain.tui.layouts import Layouts
-    from tuitrain.tui.session import session_of
 
+    for run in runs:
+        if isinstance(run, RunDirectory):
+            open_regular(run.metrics).close()
     width, color = text_area()
     height = shutil.get_terminal_size((FRAME_COLUMNS, FRAME_ROWS)).lines
     settings = loaded.settings
@@ -179,8 +150,4 @@ def _print_frame(runs: Sequence[RunDirectory | RunHistory], directory: Path, loa
         runs, width, height, color, x=settings.x, smoothing=settings.smoothing, panels=panels,
         plotext=settings.charts == "plotext",
     )  # fmt: skip
-    if settings.ascii:
-        from tuitrain.events.seven_bit import seven_bit
-
-        text = seven_bit(text)
-    print_coloured(text.removesuffix("\n"))
+    print_coloured((seven_bit(text) if settings.ascii else text).removesuffix("\n"))

@@ -1,0 +1,62 @@
+"""What `launch` and `resume` do after the start of a run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from subprocess import Popen
+
+import typer
+
+from tuitrain.cli.output import is_terminal, print_json, say
+from tuitrain.launch.local import follow
+from tuitrain.runs import RunDirectory, command_for, read_snapshot
+from tuitrain.tui.settings import load_settings
+
+
+class Attendant:
+    """Returns after the start, follows the console as plain lines, or opens the dashboard."""
+
+    def __init__(self, *, detach: bool, foreground: bool, as_json: bool) -> None:
+        """Read the settings where the dashboard will open. Raises SettingsError, so make it before anything starts."""
+        self._detach, self._foreground, self._as_json = detach, foreground, as_json
+        self._settings = None if detach or foreground or as_json or not is_terminal() else load_settings()
+
+    def attend(self, run: RunDirectory, process: Popen[bytes], console_bytes: int = 0) -> None:
+        """Return or raise Exit with the exit code. console_bytes: size of the console from earlier attempts."""
+        next_commands = f"Look: {command_for('watch', run)} · end it: {command_for('stop', run)}"
+        document = {"run_id": run.run_id, "path": str(run.path)}
+        if self._detach and self._as_json:
+            return print_json(document | {"pid": process.pid})
+        if self._detach:
+            print(run.run_id)
+            return say(next_commands)
+        if self._settings is not None:
+            # Textual is imported only for the dashboard.
+            from tuitrain.tui.app import run_app
+
+            code = run_app("watch", [run], run.path.parent, loaded=self._settings)
+            status = read_snapshot(run).status
+            if not status.live:
+                print(f"{run.run_id}  {status}")
+            raise typer.Exit(code)
+        say(f"run {run.run_id}\nin  {run.path}")
+        try:
+            code = follow(run, process, self._write, foreground=self._foreground, console_bytes=console_bytes)
+        except KeyboardInterrupt:
+            say(f"\nTraining goes on. {next_commands}")
+            raise
+        if self._as_json:
+            print_json(document | {"status": read_snapshot(run).status, "exit_code": code})
+        raise typer.Exit(code)
+
+    def _write(self, text: str) -> None:
+        stream = sys.stderr if self._as_json else sys.stdout
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            if not self._foreground:
+                raise
+            # The reader of the pipe is gone, as with `| head`; the run stays tied to this command.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
