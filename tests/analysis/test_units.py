@@ -66,3 +66,11 @@ def test_extreme_numbers_and_durations_stay_short() -> None:
     assert units.moment(1e18, "%Y") == units.moment(-1.0, "%Y") == "n/a"
     assert metric("loss").text(1e308) == "1e+308"
     assert metric("lr").text(5e-324) == "4.94e-324"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(2.31415, "2.3142"), (412345.2, "412,345"), (2.91314e-4, "2.9131e-4"), (0.0, "0"), (math.nan, "nan")],
+)
+def test_values_at_the_crosshair_have_five_digits(value: float, expected: str) -> None:
+    assert units.exact(value) == expected

@@ -6,36 +6,25 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 from matplotlib.text import Text
 
+from tests.export.figure_runs import hard_case, pair
 from tests.extremes import extreme_history
-from tests.support import PINNED, run_record, write_run
-from tuitrain.config import load_config
-from tuitrain.events import Eval, Run, Step
+from tests.support import PINNED
+from tuitrain.events import Eval, Step
 from tuitrain.export.errors import ExportError
 from tuitrain.export.figures import analysis_figure, comparison_figure, export_plots
 from tuitrain.export.selection import comparison_stem
-from tuitrain.export.style import figure_style, run_style
-from tuitrain.runs import RunDirectory, RunHistory, load_history
+from tuitrain.export.style import figure_style
+from tuitrain.runs import RunDirectory, RunHistory
 
 # Fixed values for the expected figures, independent of changes to presets.
 BUDGET = (*PINNED, "train.token_budget=1M")
-
-
-def pair(
-    path: Path, run_id: str = "llama2-tiny-20260101-120000-abcd", **options: object
-) -> tuple[RunDirectory, RunHistory]:
-    run = write_run(path, run_id, **options)  # type: ignore[arg-type]
-    return run, load_history(run)
 
 
 @pytest.fixture(autouse=True)
@@ -139,28 +128,6 @@ def overlaps(figure: Figure) -> list[str]:
             if extent.x0 < frame.x0 or extent.x1 > frame.x1 + 1:
                 overlapping.append(f"{title}: {text.get_text()}")
     return overlapping
-
-
-def hard_case() -> RunHistory:
-    """A resume, nan, a long device name and an unknown peak in one run."""
-    config = load_config("llama2-tiny", PINNED)
-    record = run_record(config, "hard", at=0.0, peak=None)
-    assert record.hardware is not None
-    record.hardware.device = "Genuine Processor With A Really Long Product Name 9654 @ 2.40GHz"
-    history = RunHistory()
-    for attempt, (first, last) in enumerate([(1, 200), (150, 300)], start=1):
-        history.absorb([Run(**{**_fields(record), "attempt": attempt, "time": 1000.0 * attempt})])
-        history.absorb(
-            Step(time=1000.0 * attempt + step, step=step, tokens=2048 * step, loss=math.nan if step > 290 else 9 / step,
-                 lr=1e-3, step_time_ms=5.0, tokens_per_sec=4e5, tflops=2.0, mem_allocated_gb=40.0, mem_peak_gb=60.0)
-            for step in range(first, last + 1)
-        )  # fmt: skip
-    history.absorb([Eval(time=2500.0, step=300, loss=3.0)])
-    return history
-
-
-def _fields(record: Run) -> dict[str, object]:
-    return {name: getattr(record, name) for name in record.__struct_fields__}
 
 
 def test_nothing_overlaps_even_in_the_fullest_figure(analysis: Figure) -> None:
@@ -330,55 +297,6 @@ def test_the_file_of_a_comparison_is_named_after_its_runs(tmp_path: Path) -> Non
 )
 def test_the_file_name_of_a_comparison_is_plain_and_short(names: list[str], stem: str) -> None:
     assert comparison_stem(names) == stem
-
-
-def lightness(colour: Any) -> float:
-    return sum(to_rgb(colour)) / 3
-
-
-DARK = "figure.facecolor: black\naxes.facecolor: 111111\ntext.color: white\n"
-
-
-@pytest.mark.parametrize("style", [DARK, "dark_background"])
-def test_a_dark_style_has_light_text(tmp_path: Path, style: str) -> None:
-    path = Path(style)
-    if style == DARK:
-        path = tmp_path / "dark.mplstyle"
-        path.write_text(style, encoding="utf-8")
-    with figure_style(path):
-        figures = [analysis_figure(hard_case(), "hard"), comparison_figure([("a", hard_case()), ("b", hard_case())])]
-        for figure in figures:
-            figure.canvas.draw()
-            assert lightness(figure.get_facecolor()) < 0.1
-            for text in figure.findobj(Text):
-                box = text.get_bbox_patch()
-                if text.get_text() and text.get_visible():
-                    assert lightness(text.get_color()) > 0.35, text.get_text()
-                    assert box is None or lightness(box.get_facecolor()) < 0.1
-        assert lightness(run_style(6)["color"]) > 0.3
-        figures[0].savefig(tmp_path / "dark.png", dpi=30)
-    corner = imread(tmp_path / "dark.png")[0, 0]
-    assert lightness(corner[:3]) < 0.1
-
-
-def test_a_style_file_extends_our_style_and_is_not_kept_afterwards(tmp_path: Path) -> None:
-    style = tmp_path / "mine.mplstyle"
-    style.write_text("font.family: serif\naxes.grid: False\n", encoding="utf-8")
-    before = dict(matplotlib.rcParams)
-    with figure_style(style):
-        assert matplotlib.rcParams["font.family"] == ["serif"]
-        assert matplotlib.rcParams["pdf.fonttype"] == 42
-    assert dict(matplotlib.rcParams) == before
-
-
-@pytest.mark.parametrize("content", ["no.such.key: 5\n", "axes.grid: perhaps\n", None])
-def test_an_invalid_style_is_named_in_the_error(tmp_path: Path, content: str | None) -> None:
-    style = tmp_path / "bad.mplstyle"
-    if content is not None:
-        style.write_text(content, encoding="utf-8")
-    with pytest.raises(ExportError, match=r"bad\.mplstyle"):
-        export_plots([pair(tmp_path)], tmp_path / "out", style=style)
-    assert not (tmp_path / "out").exists()
 
 
 def test_invalid_arguments_raise_before_anything_is_written(tmp_path: Path) -> None:

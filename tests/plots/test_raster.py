@@ -48,15 +48,15 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_cells_are_those_of_plotext(name: str) -> None:
+def test_cells_equal_those_of_plotext(name: str) -> None:
     drawn = across(SHAPES[name])
     ours, theirs = "".join(cells(drawn)), "".join(by_plotext(drawn))
     assert any(cell != " " for cell in ours)
-    # plotext walks in floating point, which now and then falls a hair short of a whole pixel.
+    # plotext's floating-point steps sometimes end just short of a whole pixel.
     assert sum(a != b for a, b in zip(ours, theirs, strict=True)) <= 2
 
 
-def test_a_later_line_lies_over_an_earlier_one() -> None:
+def test_a_later_line_is_drawn_over_an_earlier_one() -> None:
     below, above = across(SHAPES["noise"]), across(SHAPES["falling"])
     _, owner = rasterize((below, above), UNIT, COLUMNS, ROWS)
     _, alone = rasterize((above,), UNIT, COLUMNS, ROWS)
@@ -75,19 +75,11 @@ def test_a_gap_is_not_drawn_over() -> None:
     assert not bottom[11:30].strip()
 
 
-def test_nothing_is_an_empty_canvas() -> None:
+def test_an_empty_series_gives_an_empty_canvas() -> None:
     empty = stroke(Curve(np.empty(0), np.empty(0), "run0"), XScale("step", UNIT, 5), log_y=False)
     dots, owner = rasterize((empty,), UNIT, 5, 3)
     assert not dots.any()
     assert (owner == -1).all()
-
-
-def test_every_sign_has_a_seven_bit_likeness_of_one_cell() -> None:
-    drawn = "".join(cells(across(SHAPES["noise"]))) + "╭─╮│╰╯╌┊●▲■◆▼✚★×✓✗▴▵▁▂▃▄▅▆▇█▌▏░▒▓←→↑↓…·"
-    assert seven_bit(drawn).isascii()
-    assert len(seven_bit(drawn)) == len(drawn)
-    assert seven_bit("Käse ●") == "Käse o"
-    assert seven_bit(chr(BLANK)) == " "
 
 
 def test_a_line_keeps_its_slope_in_seven_bits() -> None:

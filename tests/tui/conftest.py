@@ -105,3 +105,19 @@ def dashboard(app: TuitrainApp) -> Dashboard:
 def header(app: TuitrainApp) -> str:
     """The two lines at the top."""
     return app.screen.query_one("#header", Lines).text
+
+
+def notifications(app: TuitrainApp) -> str:
+    """The text of all notifications."""
+    return "\n".join(notification.message for notification in app._notifications)
+
+
+async def wait_for_notification(app: TuitrainApp, pilot: Pilot[None], words: str) -> None:
+    """Wait until a notification has these words."""
+    await until(pilot, lambda: words in notifications(app))
+
+
+async def wait_for_dialog(app: TuitrainApp, pilot: Pilot[None], dialog: type) -> None:
+    """Wait until a dialog is shown."""
+    await until(pilot, lambda: isinstance(app.screen, dialog))
+    await pilot.pause()

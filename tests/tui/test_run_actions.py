@@ -3,8 +3,6 @@ where the dashboard is read-only."""
 
 from __future__ import annotations
 
-import csv
-import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -17,14 +15,14 @@ from textual.widgets import Input, OptionList
 from textual.widgets._toast import Toast, ToastRack
 
 from tests.support import write_run
-from tests.tui.conftest import forget, running, shown, until
+from tests.tui.conftest import forget, notifications, running, shown, until, wait_for_dialog, wait_for_notification
 from tuitrain.config import load_config
 from tuitrain.events import Checkpoint, Control, End, Eval, EventWriter
 from tuitrain.launch.detached import Started, start_run
 from tuitrain.launch.local import Label
 from tuitrain.runs import RunDirectory, Status, read_snapshot
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.screens.dialogs import Choice, Confirm, Prompt
+from tuitrain.tui.screens.dialogs import Confirm, Prompt
 from tuitrain.tui.screens.help import HelpScreen
 from tuitrain.tui.settings import Settings
 
@@ -38,22 +36,6 @@ MICRO = ("model.n_layers=1", "model.d_model=32", "model.n_heads=2", "model.n_kv_
 def live(tmp_path: Path) -> RunDirectory:
     """A run without an end whose last record is of this moment."""
     return write_run(tmp_path, status=None)
-
-
-def notifications(app: TuitrainApp) -> str:
-    """The text of all notifications."""
-    return "\n".join(notification.message for notification in app._notifications)
-
-
-async def wait_for_notification(app: TuitrainApp, pilot: Pilot[None], words: str) -> None:
-    """Wait until a notification has these words."""
-    await until(pilot, lambda: words in notifications(app))
-
-
-async def wait_for_dialog(app: TuitrainApp, pilot: Pilot[None], dialog: type) -> None:
-    """Wait until a dialog is shown."""
-    await until(pilot, lambda: isinstance(app.screen, dialog))
-    await pilot.pause()
 
 
 @asynccontextmanager
@@ -273,71 +255,6 @@ async def test_a_run_without_a_value_has_nothing_to_copy(tmp_path: Path) -> None
         assert app.state.focused == 1
         assert app.clipboard == copied
         assert "MFU of gpt2-tiny: n/a" in notifications(app)
-
-
-@pytest.mark.parametrize("kind", ["svg", "png", "csv"])
-async def test_the_panel_in_focus_becomes_a_file(run: RunDirectory, kind: str) -> None:
-    async with running("watch", [run], run.path.parent) as (app, pilot):
-        await pilot.press("e")
-        await wait_for_dialog(app, pilot, Choice)
-        await pilot.press(kind[0])
-        out = run.path / "exports" / f"loss-step-100.{kind}"
-        await wait_for_notification(app, pilot, f"wrote {out}")
-    assert out.stat().st_size > 1000
-    if kind == "csv":
-        with out.open(newline="") as file:
-            rows = list(csv.reader(file))
-        assert rows[0][0] == "step"
-        assert {"1", "50", "100"} <= {row[0] for row in rows[1:]}
-        assert sum(bool(row[1]) for row in rows[1:]) >= 100
-
-
-async def test_several_runs_are_exported_here_with_their_names(
-    two_runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
-        await pilot.press("x", "e")
-        await wait_for_dialog(app, pilot, Choice)
-        await pilot.press("down", "down", "enter")
-        await wait_for_notification(app, pilot, "wrote ")
-    with (here / "tuitrain-loss-tokens.csv").open(newline="") as file:
-        head, *body = list(csv.reader(file))
-    assert head[0] == "tokens"
-    assert {"loss llama2-tiny", "loss gpt2-tiny"} <= set(head)
-    assert len(body) >= 100
-
-
-async def test_the_figure_is_made_and_its_path_copied_where_nothing_can_open_it(
-    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 1 10.0.0.2 22")
-    async with running("watch", [run], run.path.parent) as (app, pilot):
-        await pilot.press("O")
-        path = run.path / "figures" / f"{run.run_id}-analysis.png"
-        await until(pilot, lambda: app.clipboard == str(path), 60)
-        assert "no display here" in notifications(app)
-    assert path.exists()
-
-
-async def test_where_there_is_a_display_the_figure_is_opened(
-    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name in ("SSH_CONNECTION", "SSH_TTY"):
-        monkeypatch.delenv(name, raising=False)
-    opener = tmp_path / "bin" / "xdg-open"
-    opener.parent.mkdir()
-    opener.write_text(f'#!/bin/sh\necho "$1" > {tmp_path / "opened"}\n')
-    opener.chmod(0o755)
-    opener.with_name("open").symlink_to(opener)
-    monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setenv("PATH", f"{opener.parent}{os.pathsep}{os.environ['PATH']}")
-    async with running("watch", [run], run.path.parent) as (app, pilot):
-        await pilot.press("O")
-        await until(pilot, lambda: "opened " in notifications(app), 60)
-    assert (tmp_path / "opened").read_text().strip().endswith("-analysis.png")
 
 
 @pytest.mark.parametrize("screen", ["watch", "runs", "config", "logs"])

@@ -308,3 +308,10 @@ def test_the_settings_of_the_documentation_are_valid_and_complete(project: Path)
     assert msgspec.structs.replace(found.settings, keys={}, layouts={}) == Settings()
     for name in THEMES:
         assert f"`{name}`" in text
+
+
+def test_charts_are_drawn_with_braille_or_plotext(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings(environ={}).settings.charts == "braille"
+    assert load_settings(environ={"TUITRAIN_CHARTS": "plotext"}).settings.charts == "plotext"
+    with pytest.raises(SettingsError, match=r"TUITRAIN_CHARTS.*braille or plotext"):
+        load_settings(environ={"TUITRAIN_CHARTS": "sixel"})

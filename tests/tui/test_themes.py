@@ -192,3 +192,17 @@ async def test_without_colours_none_are_sent(run: RunDirectory, monkeypatch: pyt
                         [after] = filter_.apply([segment], Color.parse("black"))
                         style = after.style
                 assert style is None or style.color is None or style.color.is_default
+
+
+@pytest.mark.parametrize("name", [name for name in BUILTIN_THEMES if "ansi" not in name])
+def test_text_and_curves_are_readable_in_every_theme(name: str) -> None:
+    palette = palette_of(BUILTIN_THEMES[name])
+    for role in ("text", "quiet", "val", "good", "warn", "bad", "accent", *(f"run{n}" for n in range(6))):
+        style = palette[role]
+        assert style.color is not None
+        assert style.bgcolor is not None
+        assert contrast(Color.from_rich_color(style.color), Color.from_rich_color(style.bgcolor)) >= 3, role
+
+
+def test_both_palettes_have_the_same_roles() -> None:
+    assert palette_of(BUILTIN_THEMES["textual-dark"]).roles == terminal_palette(True).roles

@@ -44,11 +44,6 @@ def jsonl_dataset(path: Path) -> Path:
     return path
 
 
-def documents_of(ids: list[int]) -> Iterator[str]:
-    """The documents in a stream of byte ids; the last one may be cut."""
-    return iter(bytes(ids).decode().split("\0"))
-
-
 class ReadFault:
     """Makes `datasets` fail or hang after a given total number of rows, on the first `times` readings."""
 

@@ -16,7 +16,7 @@ def test_short_names_differ() -> None:
     assert distinct(["llama2-tiny · 0000", "llama2-tiny · 0001", "gpt2-124m"]) == ["0000", "0001", "gpt2"]
     assert distinct(["gpt2-tiny", "gpt2-tiny lr"]) == ["gpt2-tiny", "lr"]
     assert distinct(["lr1e-2", "lr1e-3", "lr3e-4"]) == ["lr1e-2", "lr1e-3", "lr3e-4"], "an exponent belongs to its name"
-    assert distinct(["lr-1", "lr-2", "wd-3"]) == ["1", "2", "3"], "of all names the same word, where all differ in it"
+    assert distinct(["lr-1", "lr-2", "wd-3"]) == ["1", "2", "3"], "the same word of all names, where all differ in it"
     assert distinct(["abcdefghijklmnop1", "abcdefghijklmnop2"]) == ["abcdef…klmnop1", "abcdef…klmnop2"]
 
 
@@ -31,7 +31,7 @@ def eight_runs() -> Plot:
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(38, 1), (60, 0)])
-def test_in_a_narrow_chart_the_names_of_the_runs_have_a_row_of_their_own(columns: int, rows: int) -> None:
+def test_a_narrow_chart_lists_the_names_of_runs_in_a_separate_row(columns: int, rows: int) -> None:
     x = np.arange(1.0, 101)
     names = ("lr1e-2", "lr1e-3", "lr3e-4")
     curves = tuple(Curve(x, x * 0 + n, f"run{n}", name, glyph(n), order=n) for n, name in enumerate(names))
@@ -40,7 +40,7 @@ def test_in_a_narrow_chart_the_names_of_the_runs_have_a_row_of_their_own(columns
     assert len(drawn) == 14
     assert "● lr1e-2  ▲ lr1e-3  ■ lr3e-4" in drawn[rows]
     assert "○△□ validation" in drawn[0] or not rows
-    assert all(sign in "\n".join(drawn[1:]) for sign in "○△□"), "each run's validation has a mark of its own"
+    assert all(sign in "\n".join(drawn[1:]) for sign in "○△□"), "each run's validation has its own mark"
 
 
 @pytest.mark.parametrize("columns", [60, 66, 80, 120, 200])
@@ -52,11 +52,11 @@ def test_the_crosshair_shows_the_values_of_all_runs(columns: int) -> None:
     for index in range(8):
         values = (f"{glyph(index)} 2.{index}0", f"{glyph(index)} 000{index} 2.{index}0")
         assert any(value in value_text for value in values), value_text
-    # Below the values there is a smaller chart, and none of its rows is hidden.
+    # The chart below the values is smaller, and none of its rows is hidden.
     assert "╰ step" in plain(drawn[-1])
 
 
-def test_without_room_for_names_values_continue_in_the_next_rows() -> None:
+def test_without_space_for_names_values_continue_in_the_next_rows() -> None:
     rows = text_at(eight_runs(), 34, 14, 30)
     value_text = " ".join(rows[:4])
     assert all(f"{glyph(index)} 2.{index}0" in value_text for index in range(8))
@@ -77,7 +77,7 @@ def test_a_value_at_the_crosshair_has_the_digits_and_the_unit_of_its_metric() ->
     assert "─ 47.2 % " in value_text("mfu", 47.2345), "the value of a panel is in the unit of its axis"
     assert "─ 63.1 GB " in value_text("mem_peak_gb", 63.1234)
     assert "─ 2.3141 " in value_text("loss", 2.31412345)
-    assert "─ 412,346 " in value_text("", 412_345.678), "of what is not in the registry the unit is not known"
+    assert "─ 412,346 " in value_text("", 412_345.678), "the unit of a metric outside the registry is unknown"
 
 
 def test_the_crosshair_shows_the_deviation_of_a_mean() -> None:

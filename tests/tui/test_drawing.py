@@ -1,4 +1,4 @@
-"""Charts as text: axes, lines, marks, legends."""
+"""Charts as text: axes, lines, markers, legends."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuitrain.analysis.units import exact
 from tuitrain.plots.axes import Range
 from tuitrain.plots.model import SUPERSEDED, ChartOptions, Curve, Level, Marker, Plot, Points
 from tuitrain.tui.charts.drawing import draw
@@ -68,12 +66,12 @@ def test_nan_interrupts_the_line_and_is_marked() -> None:
     assert max(after - before for before, after in pairwise(drawn)) > 5
 
 
-def test_only_nan_is_still_a_chart() -> None:
+def test_a_curve_of_nan_alone_is_a_chart() -> None:
     rows = text(Plot("loss", curves=(curve(math.nan, math.nan),)))
     assert "×" in rows[-2]
 
 
-def test_without_data_there_is_a_sentence() -> None:
+def test_a_chart_without_data_states_the_reason() -> None:
     assert "no data yet" in "\n".join(text(Plot("loss")))
     words = " ".join("\n".join(text(Plot("MFU", empty="n/a: set hardware.peak_tflops"))).replace("│", " ").split())
     assert "n/a: set hardware.peak_tflops" in words
@@ -108,7 +106,7 @@ def test_the_legend_of_several_runs_has_all_in_the_border_or_below_it() -> None:
     )
     markers = (Marker(2.0, "checkpoint", "quiet"),)
     assert all(run.name in text(Plot("loss", "2.31", runs), 90)[0] for run in runs)
-    # What tells them apart goes before the names of events.
+    # The marks of runs go before the names of events.
     short = " ".join(text(Plot("loss", "2.31", runs, markers=markers), 46)[0].split())
     assert "● 00a0 ▲ 00a1 ■ 00a2 ╮" in short
     border, below, *_ = text(Plot("loss", "2.31", runs), 32)
@@ -124,7 +122,7 @@ def test_a_spike_is_an_outlier_but_the_first_loss_is_not() -> None:
     assert "1 above" in rows[0]
     assert any(row[1:4].strip() in ("8", "10") for row in rows[1:-1])
     assert not any(row[1:4].strip() in ("15", "20") for row in rows[1:-1])
-    # Elsewhere such a beginning is left out like any other outlier.
+    # Other panels leave out such a first value like any outlier.
     assert "1 above" not in text(replace(plot, keep_first=False))[0]
     assert "above" in text(replace(plot, keep_first=False))[0]
 
@@ -135,7 +133,7 @@ def test_a_panel_without_data_has_no_legend() -> None:
     assert rows[0] == "╭ GPU memory " + "─" * 66 + "╮"
 
 
-def test_a_note_is_below_the_title_where_there_is_room() -> None:
+def test_a_note_is_below_the_title_where_it_fits() -> None:
     plot = Plot("achieved", "3 TFLOP/s", (curve(3, 2, 1),), note="no peak is known")
     assert "no peak is known" in text(plot)[1]
     assert {len(row) for row in text(plot)} == {60}
@@ -230,7 +228,7 @@ def test_values_that_are_not_finite_are_marked_by_their_kind() -> None:
     assert "↓" in text(Plot("lr", curves=(curve(1.0, 0.1, 0.0, 0.1),), log=True))[-2]
 
 
-def test_superseded_curves_lie_below() -> None:
+def test_superseded_curves_are_drawn_below() -> None:
     x = np.arange(1.0, 101)
     newest = Curve(x, np.ones(100), "run0")
     old = Curve(x, np.ones(100), SUPERSEDED)
@@ -240,7 +238,7 @@ def test_superseded_curves_lie_below() -> None:
         assert roles == {"run0"}
 
 
-def test_several_runs_carry_their_glyphs_along_their_curves() -> None:
+def test_several_runs_have_their_glyphs_along_their_curves() -> None:
     x = np.linspace(1, 100, 300)
     curves = tuple(Curve(x, x * 0 + index, f"run{index}", f"run {index}", "●▲"[index]) for index in (0, 1))
     body = "".join(text(Plot("loss", curves=curves), 90)[1:-1])
@@ -248,14 +246,6 @@ def test_several_runs_carry_their_glyphs_along_their_curves() -> None:
     assert body.count("▲") >= 3
     alone = "".join(text(Plot("lr", curves=curves[:1]), 90)[1:-1])
     assert alone.count("●") == 1
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(2.31415, "2.3142"), (412345.2, "412,345"), (2.91314e-4, "2.9131e-4"), (0.0, "0"), (math.nan, "nan")],
-)
-def test_values_at_the_crosshair_have_five_digits(value: float, expected: str) -> None:
-    assert exact(value) == expected
 
 
 def test_a_finished_run_has_no_value_beyond_its_end() -> None:
