@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -157,3 +160,19 @@ def test_a_line_is_cropped_at_a_cell_and_not_in_a_wide_character() -> None:
     wide = line("日本語", "abc")
     assert [width(fit(wide, cells)) for cells in range(12)] == list(range(12))
     assert cell_len(render([fit(wide, 4)], color=False).strip()) <= 4
+
+
+def test_the_same_chart_has_the_same_text_in_every_process() -> None:
+    code = (
+        "import numpy as np; from tuitrain.plots.model import Curve, Plot; from tuitrain.plots.text import chart_text;"
+        "x = np.arange(1.0, 92.0) + 1.7e9;"
+        "plot = Plot('loss', curves=(Curve(x, 4e5 + 900 * x % 97, 'run0'),), x_axis='clock');"
+        "print(chart_text(plot, 58, 6, False), chart_text(plot, 30, 6, False))"
+    )
+    charts = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in "1234"
+    }
+    assert len(charts) == 1

@@ -83,18 +83,6 @@ def scaled(values: FloatArray, log: bool) -> FloatArray:
         return np.where(values > 0, np.log10(values), np.where(np.isnan(values), np.nan, -np.inf))
 
 
-def usable(values: FloatArray, log: bool) -> FloatArray:
-    """The values that an axis can show, in their own unit; the same array where all can be shown."""
-    if not len(values):
-        return values
-    lowest = SMALLEST if log else -LARGEST
-    # A nan among them makes both comparisons false.
-    if lowest <= float(values.min()) and float(values.max()) <= LARGEST:
-        return values
-    values = values.astype(np.float64)
-    return values[(values >= lowest) & (values <= LARGEST)]
-
-
 def visible(x: FloatArray, values: Range) -> tuple[int, int]:
     """The first point in a range of x, and the one after the last."""
     return int(np.searchsorted(x, values.low, "left")), int(np.searchsorted(x, values.high, "right"))
@@ -207,7 +195,7 @@ class _Shown(NamedTuple):
     values: FloatArray
     low: float
     high: float
-    recorded: bool
+    recorded: bool = True
 
     def within(self, fences: Range, log: bool) -> list[float]:
         """The lowest and the highest value between the fences; empty without any."""
@@ -220,16 +208,26 @@ class _Shown(NamedTuple):
 
 def _shown(plot: Plot, x: Range) -> list[_Shown]:
     raw_roles = {curve.role.removesuffix(".faint") for curve in plot.curves if not curve.smoothing}
-    parts = [(points.x, points.y, True) for points in plot.points]
-    parts += [(each.x, each.y, not (each.smoothing and each.role in raw_roles)) for each in plot.lines]
-    values = [(usable(y[slice(*visible(at, x))], plot.log), recorded) for at, y, recorded in parts]
-    values += [(usable(np.array([level.y]), plot.log), True) for level in plot.levels if level.in_range]
-    shown = []
-    for each, recorded in values:
-        if len(each):
-            low, high = scaled(np.array([each.min(), each.max()]), plot.log).tolist()
-            shown.append(_Shown(each, low, high, recorded))
-    return shown
+    parts = [(each.y[slice(*visible(each.x, x))], True) for each in plot.points]
+    parts += [
+        (each.y[slice(*visible(each.x, x))], not (each.smoothing and each.role in raw_roles)) for each in plot.lines
+    ]
+    parts += [(np.array([level.y]), True) for level in plot.levels if level.in_range]
+    return [each._replace(recorded=recorded) for y, recorded in parts if (each := _usable(y, plot.log)) is not None]
+
+
+def _usable(values: FloatArray, log: bool) -> _Shown | None:
+    """The values that an axis can show; None without any."""
+    lowest = SMALLEST if log else -LARGEST
+    if not len(values):
+        return None
+    low, high = float(values.min()), float(values.max())
+    # A nan among them makes both comparisons false.
+    if not (lowest <= low and high <= LARGEST):
+        values = values.astype(np.float64)
+        values = values[(values >= lowest) & (values <= LARGEST)]
+        return _usable(values, log)
+    return _Shown(values, *scaled(np.array([low, high]), log).tolist())
 
 
 def _common_fences(plot: Plot, shown: Sequence[_Shown], x: Range) -> Range:
@@ -238,7 +236,7 @@ def _common_fences(plot: Plot, shown: Sequence[_Shown], x: Range) -> Range:
     low, high = min(each.low for each in every), max(each.high for each in every)
     if plot.keep_first:
         firsts = [curve.y[:1] for curve in plot.curves if curve.role != SUPERSEDED and not visible(curve.x, x)[0]]
-        kept = [float(scaled(first, plot.log)[0]) for first in firsts if len(usable(first, plot.log))]
+        kept = [each.low for first in firsts if (each := _usable(first, plot.log)) is not None]
         low, high = min([low, *kept]), max([high, *kept])
     return Range(low, high)
 
@@ -266,6 +264,7 @@ def _count_beyond(plot: Plot, x: Range, y: Range) -> tuple[int, int]:
     measured = [curve for curve in plot.curves if curve.role != SUPERSEDED]
     above = below = 0
     for curve in (*measured[:1], *(each for each in measured[1:] if each.glyph)):
-        values = scaled(usable(curve.y[slice(*visible(curve.x, x))], plot.log), plot.log)
+        shown = _usable(curve.y[slice(*visible(curve.x, x))], plot.log)
+        values = scaled(shown.values, plot.log) if shown else np.empty(0)
         above, below = above + int((values > y.high).sum()), below + int((values < y.low).sum())
     return above, below

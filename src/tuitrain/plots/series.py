@@ -96,11 +96,11 @@ class RunSeries:
                 shown = np.isfinite(x) & evals.present(column)
                 return Series(x[shown], y[shown])
         steps = self._steps()
-        rows, y = steps.points(name)
-        if not len(y):
+        if not steps.has(name):
             return NO_SERIES
-        x = self._positions(axis)
-        if len(rows) < len(steps):
+        x, y = self._positions(axis), steps[name]
+        if steps.count(name) < len(steps):
+            rows, y = steps.points(name)
             x = x[rows]
         if 0 < weight < CENTRED:
             y = self._smoothed.setdefault((name, weight), _Smoothed(weight)).of(y)

@@ -41,13 +41,15 @@ def stroke(curve: Curve, scale: XScale, log_y: bool) -> Stroke:
     Of each pixel column it has the first, lowest, highest and last value (M4, see `analysis.decimate`): which of the
     middle two comes first changes no pixel.
     """
-    edges, values = scale.edges, scale.values
+    edges = scale.edges
     broken = np.zeros((len(BROKEN_SIGNS), scale.columns), dtype=bool)
-    part = slice(*visible(curve.x, values))
+    part = slice(*visible(curve.x, scale.values))
     x, y = curve.x[part], curve.y[part]
     gaps = np.zeros(0, dtype=np.intp)
     lowest = SMALLEST if log_y else -LARGEST
-    if len(y) and not (lowest <= float(y.min()) and float(y.max()) <= LARGEST):
+    columns, starts, ends, extremes = _columns(x, y, edges)
+    # A nan among them makes both comparisons false.
+    if not ((extremes >= lowest) & (extremes <= LARGEST)).all():
         y = y.astype(np.float64)
         drawable = (y >= lowest) & (y <= LARGEST)
         cells = np.searchsorted(edges, x, "right") // X_DOTS
@@ -55,17 +57,13 @@ def stroke(curve: Curve, scale: XScale, log_y: bool) -> Stroke:
             broken[kind, cells[chosen]] = True
         gaps = np.cumsum(~drawable, dtype=np.intp)[drawable]
         x, y = x[drawable], y[drawable]
-    pixels, heights = np.zeros(0, dtype=np.intp), np.zeros(0)
-    joined = np.zeros(0, dtype=bool)
-    if len(y):
-        columns, starts, ends = _columns(x, edges)
-        extremes = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
-        heights = scaled(np.stack((y[starts], *extremes, y[ends - 1]), axis=1).ravel().astype(np.float64), log_y)
-        pixels = np.repeat(columns, 4)
-        joined = np.ones(len(pixels) - 1, dtype=bool)
-        if len(gaps):
-            # A gap between the last point of a column and the first of the next interrupts the line.
-            joined[3::4] = gaps[starts[1:]] == gaps[ends[:-1] - 1]
+        columns, starts, ends, extremes = _columns(x, y, edges)
+    heights = scaled(np.stack((y[starts], *extremes, y[ends - 1]), axis=1).ravel(), log_y)
+    pixels = np.repeat(columns, 4)
+    joined = np.ones(max(len(pixels) - 1, 0), dtype=bool)
+    if len(gaps):
+        # A gap between the last point of a column and the first of the next interrupts the line.
+        joined[3::4] = gaps[starts[1:]] == gaps[ends[:-1] - 1]
     low, high = crossings(curve, scale.range, scale.log, log_y)
     if low is not None:
         joined = np.insert(joined, 0, True)[: len(pixels)]
@@ -76,12 +74,13 @@ def stroke(curve: Curve, scale: XScale, log_y: bool) -> Stroke:
     return Stroke(pixels, heights, joined, broken)
 
 
-def _columns(x: FloatArray, edges: FloatArray) -> tuple[IndexArray, IndexArray, IndexArray]:
-    """The pixel columns that have points, and of each the first point and the one past its last."""
-    inner = np.searchsorted(x, edges)
-    starts, ends = np.concatenate(([0], inner)), np.concatenate((inner, [len(x)]))
-    columns = np.flatnonzero(ends > starts)
-    return columns, starts[columns], ends[columns]
+def _columns(x: FloatArray, y: FloatArray, edges: FloatArray) -> tuple[IndexArray, IndexArray, IndexArray, FloatArray]:
+    """The pixel columns that have points, of each the first point and the one past its last, and its extremes of y."""
+    bounds = np.concatenate(([0], np.searchsorted(x, edges), [len(x)]))
+    columns = np.flatnonzero(np.diff(bounds))
+    starts, ends = bounds[columns], bounds[columns + 1]
+    extremes = [each.reduceat(y, starts) if len(y) else y for each in (np.minimum, np.maximum)]
+    return columns, starts, ends, np.stack(extremes).astype(np.float64)
 
 
 def uncrowded(plot: Plot, shown: Range, columns: int) -> Plot:

@@ -124,13 +124,15 @@ def _new_chart(columns: int, rows: int) -> Any:
 
 def _add_axes(chart: Any, scale: XScale, y: Range, ticks: Sequence[Tick], rows: int, named: bool) -> None:
     """Add the axes at the left and below, the lower one with its name if there is room for it."""
-    across, texts = zip(*scale.ticks(), strict=True) if scale.ticks() else ((), ())
+    x_ticks = scale.ticks()
     chart.set_xaxes(True, False)
     chart.set_yaxes(True, False)
     # plotext has the middle of a cell at its share of the way from the first to the last dot.
-    chart.set_xticks([at * (X_DOTS * scale.columns - 1) / max(scale.columns - 1, 1) for at in across], list(texts))
-    heights = [rows - 1 - row_of(at, y, rows) for at, _ in ticks]
-    chart.set_yticks([at * (Y_DOTS * rows - 1) / max(rows - 1, 1) for at in heights], [text for _, text in ticks])
+    across = [at * (X_DOTS * scale.columns - 1) / max(scale.columns - 1, 1) for at, _ in x_ticks]
+    heights = [(rows - 1 - row_of(at, y, rows)) * (Y_DOTS * rows - 1) / max(rows - 1, 1) for at, _ in ticks]
+    # Not by set_xticks: that puts them in a random order, and the first of two labels that touch is written.
+    chart.xticks[0], chart.xlabels[0] = across, [text for _, text in x_ticks]
+    chart.yticks[0], chart.ylabels[0] = heights, [text for _, text in ticks]
     chart.set_xlabel(X_TITLES[scale.name] + (", log" if scale.log else "") if named else None)
 
 

@@ -64,6 +64,10 @@ class Columns:
         """Whether any row has a value for this key."""
         return key in self._columns
 
+    def count(self, key: str) -> int:
+        """How many rows have a value for this key."""
+        return self._columns[key].count if key in self._columns else 0
+
     def points(self, key: str) -> tuple[RowArray, FloatArray]:
         """The rows that have a value for this key, and the values. They must not be written to or kept."""
         column = self._columns.get(key)

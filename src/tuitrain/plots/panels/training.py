@@ -168,9 +168,9 @@ def _token_target(history: RunHistory) -> tuple[float | None, str]:
 def _planned(run: PlotRun, request: PlotRequest) -> list[Curve]:
     """The whole schedule, where the config tells it and the measured learning rates agree with it."""
     record = run.history.run
-    steps, measured = run.history.steps.series("lr")
+    rows, measured = run.history.steps.points("lr")
     schedule = _section(record.config, "schedule") if record else {}
-    if record is None or not record.total_steps or not len(steps) or not run.status.live:
+    if record is None or not record.total_steps or not len(rows) or not run.status.live:
         return []
     try:
         section = SimpleNamespace(
@@ -188,8 +188,8 @@ def _planned(run: PlotRun, request: PlotRequest) -> list[Curve]:
 
         return np.array([lr_factor(max(int(step) - 1, 0), section, total) for step in at])
 
-    probes = np.array([len(steps) // 2, len(steps) - 1])
-    peaks = measured[probes] / np.maximum(factors(steps[probes]), 1e-12)
+    probes = np.array([len(rows) // 2, len(rows) - 1])
+    peaks = measured[probes] / np.maximum(factors(run.history.steps["step"][rows[probes]]), 1e-12)
     if not abs(peaks[0] - peaks[1]) <= _SAME * abs(peaks[1]):
         return []
     # With the ends of its pieces, so that no corner is cut.
