@@ -29,7 +29,7 @@ from tests.support import unprivileged, write_run
         ("plan ./my-rnu.toml", 3, "my-rnu.toml: no such file. Did you mean 'my-run.toml'?"),
         ("plan nothing.toml", 3, "nothing.toml: no such file or directory."),
         ("show", 2, "RUN: it is missing; `tuitrain show --help` shows examples."),
-        ("show one two", 2, "two: this command does not take so many words; `tuitrain show --help` shows examples."),
+        ("show one two", 2, "two: this command takes fewer arguments; `tuitrain show --help` shows examples."),
         ("show runs/onee", 3, "runs/onee is neither a run directory nor a log file. Did you mean 'runs/one'?"),
         ("compare one --x foo", 2, "--x: 'foo' is not one of 'step', "),
         ("watch --layout foo", 2, '--layout: "foo" is not one of overview, training, performance, system.'),

@@ -42,7 +42,7 @@ def test_without_a_terminal_nothing_is_removed_without_yes(cli: Cli, runs_dir: P
     result = cli("rm", "one")
     assert result.code == 2
     assert f"{run.path}  completed, step 2, " in result.err
-    assert "tuitrain: --yes: without a terminal it has to be given to remove one (" in result.err
+    assert "tuitrain: --yes: without a terminal it is required to remove one (" in result.err
     assert run.path.is_dir()
 
 
@@ -118,7 +118,7 @@ def test_on_a_terminal_it_asks(runs_dir: Path) -> None:
             sys.executable, ["-m", "tuitrain.cli", "rm", "one"], encoding="utf-8", timeout=60,
             env={**os.environ, "TUITRAIN_RUNS_DIR": str(runs_dir)},
         )  # fmt: skip
-        child.expect(r"Remove one for good \(.*\)\?")
+        child.expect(r"Remove one permanently \(.*\)\?")
         child.sendline(answer)
         child.expect(pexpect.EOF)
         child.close()

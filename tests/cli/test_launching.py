@@ -159,18 +159,18 @@ def test_a_console_of_each_process_can_be_read(cli: Cli, runs_dir: Path) -> None
     assert "from rank 1" not in cli("logs", "two").out
     missing = cli("logs", "two", "--rank", "2")
     assert missing.code == 3
-    assert "two has processes 0 and 1, not 2" in missing.err
+    assert "two has no process 2; the number of its last one is 1." in missing.err
 
 
 def test_consoles_of_an_attempt_with_more_processes_can_still_be_read(cli: Cli, runs_dir: Path) -> None:
     run = write_run(runs_dir, "one", info=RunMetadata(name="one", created=1.0))
-    assert "one has only process 0, not 7" in cli("logs", "one", "--rank", "7").err
+    assert "one has no process 7; the number of its last one is 0." in cli("logs", "one", "--rank", "7").err
     for rank in (1, 2, 3):
         run.console_of(rank).write_text(f"from rank {rank}\n", encoding="utf-8")
     assert cli("logs", "one", "--rank", "3").out == "from rank 3\n"
     missing = cli("logs", "one", "--rank", "7")
     assert missing.code == 3
-    assert "one has processes 0 to 3, not 7" in missing.err
+    assert "one has no process 7; the number of its last one is 3." in missing.err
 
 
 def test_a_resumed_run_keeps_its_number_of_processes_by_default(

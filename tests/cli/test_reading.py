@@ -217,7 +217,7 @@ def test_a_run_without_numbers_is_left_out_of_the_plots(cli: Cli, two_runs: Path
         "gpt2-tiny-20260101-120000-aaaa-analysis.png", "llama2-tiny-20260102-120000-bbbb-analysis.png",
         "gpt2-tiny-vs-llama2-tiny-comparison.png",
     ]  # fmt: skip
-    assert result.err == "fresh-20260105-120000-eeee is left out: its log holds no step and no evaluation yet.\n"
+    assert result.err == "fresh-20260105-120000-eeee is left out: its log has no step and no evaluation yet.\n"
     none = cli("export", "plots", "fresh", "--out", "none")
     assert (none.code, none.out) == (2, "")
     assert "nothing to draw yet" in none.err

@@ -19,7 +19,6 @@ from tests.support import write_run
 from tuitrain.cli import main
 from tuitrain.cli.app import COMMANDS as TABLE
 from tuitrain.cli.app import SECTIONS, command_line
-from tuitrain.cli.completion import PLOT_PANELS
 from tuitrain.cli.output import STATUS_STYLES
 
 ROOT: Any = get_command(command_line())
@@ -166,12 +165,6 @@ def test_other_shells_complete_the_whole_word(
     with pytest.raises(SystemExit):
         main()
     assert capsys.readouterr().out.split() == offered
-
-
-def test_the_offered_panels_are_those_of_the_figures() -> None:
-    from tuitrain.plots.panels import PANELS
-
-    assert set(PLOT_PANELS) == {panel.id for panel in PANELS}
 
 
 def test_completion_installs_itself(tmp_path: Path) -> None:

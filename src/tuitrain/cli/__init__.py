@@ -8,13 +8,13 @@ import warnings
 
 
 def main() -> None:
-    """Entry point of `tuitrain`: run a command, and turn what goes wrong into one sentence and an exit code."""
+    """Entry point of `tuitrain`: run a command, and report an error as one sentence and an exit code."""
     _open_closed_streams()
     from tuitrain.cli.app import command_line
     from tuitrain.events.text import guard_output
 
     guard_output()
-    # A log may hold any number; what overflows is infinite and shown as that.
+    # A log may have any number; one that overflows is shown as infinite.
     warnings.simplefilter("ignore", RuntimeWarning)
     try:
         if os.environ.get("_TUITRAIN_COMPLETE") == "complete_bash":
@@ -22,12 +22,12 @@ def main() -> None:
 
             return complete_in_bash(lambda: command_line()(prog_name="tuitrain"))
         code = command_line()(prog_name="tuitrain", standalone_mode=False)
-        # Here, since at the exit of the interpreter a full disk would be no sentence.
+        # Here an error, as of a full disk, is reported; at the exit of the interpreter it would not be.
         sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of the pipe is gone, as with `| head`.
+        # The reader of the pipe has ended, as with `| head`.
         _drop_output()
         sys.exit(1)
     except Exception as error:
@@ -38,14 +38,14 @@ def main() -> None:
             raise
         sys.stderr.write(failure.message)
         if isinstance(error, OSError) and error.filename is None:
-            # Of standard output, which would fail again at the exit.
+            # An error of standard output, which would fail again at the exit.
             _drop_output()
         sys.exit(failure.exit_code)
     sys.exit(code)
 
 
 def _open_closed_streams() -> None:
-    """Lead closed standard streams, as after `>&-`, nowhere: else the next file opened would be one of them."""
+    """Open closed standard streams, as after `>&-`, on the null device; the next file opened would replace them."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_RDWR)

@@ -40,7 +40,7 @@ SECTIONS: dict[str, tuple[Command, ...]] = {
         Command("resume", "Continue a run from its newest checkpoint."),
         Command("checkpoint", "Ask a live run for a checkpoint."),
         Command("eval", "Ask a live run for an evaluation.", "checkpoint", "evaluate"),
-        Command("snapshot", "Ask a live run what its GPU memory holds.", "checkpoint"),
+        Command("snapshot", "Ask a live run for a snapshot of its GPU memory.", "checkpoint"),
     ),
     "Look": (
         Command("watch", "The dashboard of one or several runs."),
@@ -51,9 +51,9 @@ SECTIONS: dict[str, tuple[Command, ...]] = {
         Command("sample", "Generate text from a checkpoint."),
     ),
     "Keep": (
-        Command("tag", "Tags of a run: add, take away, list."),
-        Command("note", "Notes of a run: add, take away, list.", "tag"),
-        Command("rm", "Remove runs and all that is in their directories."),
+        Command("tag", "Tags of a run: add, remove, list."),
+        Command("note", "Notes of a run: add, remove, list.", "tag"),
+        Command("rm", "Remove runs and everything in their directories."),
     ),
     "Compare and export": (
         Command("compare", "Runs side by side: curves on a terminal, else a table."),

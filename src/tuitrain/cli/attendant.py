@@ -44,7 +44,7 @@ class Attendant:
         try:
             code = follow(run, process, self._write, foreground=self._foreground, console_bytes=console_bytes)
         except KeyboardInterrupt:
-            say(f"\nTraining goes on. {next_commands}")
+            say(f"\nThe training continues. {next_commands}")
             raise
         if self._as_json:
             print_json(document | {"status": read_snapshot(run).status, "exit_code": code})
@@ -58,5 +58,5 @@ class Attendant:
         except OSError:
             if not self._foreground:
                 raise
-            # The reader of the pipe is gone, as with `| head`; the run stays tied to this command.
+            # The reader of the pipe has ended, as with `| head`; this command still forwards signals to the run.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

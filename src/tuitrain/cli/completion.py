@@ -1,4 +1,7 @@
-"""Completions that a shell offers. Typer keeps those that begin with the incomplete word; slow imports are avoided."""
+"""Completions that a shell offers. Typer keeps those that begin with the incomplete word.
+
+Modules are imported in the functions: every command imports this one.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,12 @@ from itertools import pairwise
 
 import typer
 
-PLOT_PANELS = (
-    "loss", "lr", "tokens", "mfu", "throughput", "memory", "val_loss", "perplexity", "accuracy", "step_time", "ranks",
-    "grad_norm", "grad_stats", "update", "layers", "gpu_util", "gpu_power", "gpu_temp", "gpu_memory", "cpu", "ram",
-)  # fmt: skip
-"""Ids of the panels, which are not imported for their names alone: they take numpy."""
-
 _BREAKS = ("=", ":")
 """Characters at which bash breaks words."""
 
 
 def complete_in_bash(answer: Callable[[], object]) -> None:
-    """Let typer complete whole words, and print what bash puts behind its last break in the word."""
+    """Let typer complete whole words, and print the part after the last break in the word."""
     kept = _join_words()
     offered = io.StringIO()
     try:
@@ -32,7 +29,7 @@ def complete_in_bash(answer: Callable[[], object]) -> None:
 
 
 def _join_words() -> str:
-    """Join broken words, up to the current one, in the variables that typer reads; returns what bash keeps of it."""
+    """Join broken words, up to the current one, in the variables that typer reads; returns its part that bash keeps."""
     pieces, current = os.environ.get("COMP_WORDS", "").split(), int(os.environ.get("COMP_CWORD") or 0)
     words = pieces[1:2]
     for before, piece in pairwise(pieces[1 : current + 1]):
@@ -68,7 +65,7 @@ def complete_preset() -> list[str]:
 
 
 def complete_override(incomplete: str) -> list[str]:
-    """Keys of the configuration; behind a key and `=` its values."""
+    """Keys of the configuration; after a key and `=` its values."""
     from tuitrain.config import RunConfig, known_keys
 
     key, equals, _ = incomplete.partition("=")
@@ -104,17 +101,11 @@ def complete_grouping() -> list[str]:
     return ["tag", *known_keys(RunConfig)]
 
 
-def complete_status() -> list[str]:
-    """Statuses of runs."""
-    from tuitrain.runs.status import Status
-
-    return [*Status]
-
-
 def complete_query(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Terms of a query: keys, and behind `status:`, `tag:` and the like what the runs have."""
+    """Terms of a query: keys, and after `status:`, `tag:` and others their values."""
     from tuitrain.config import all_presets
     from tuitrain.runs.query import LIVE, NUMBERS, TEXTS
+    from tuitrain.runs.status import Status
 
     negation = "-" * incomplete.startswith("-")
     key, colon, values = incomplete.removeprefix("-").partition(":")
@@ -123,7 +114,7 @@ def complete_query(ctx: typer.Context, incomplete: str) -> list[str]:
     before, comma, _ = values.rpartition(",")
     match key:
         case "status":
-            words = [*complete_status(), LIVE]
+            words = [*Status, LIVE]
         case "tag":
             words = complete_tag(ctx)
         case "preset":
@@ -137,31 +128,30 @@ def complete_query(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def complete_panel(incomplete: str) -> list[str]:
     """Panels of the figures; several with commas."""
+    from tuitrain.plots.panels import PANELS
+
     before, comma, _ = incomplete.rpartition(",")
-    return [f"{before}{comma}{panel}" for panel in PLOT_PANELS]
+    return [f"{before}{comma}{panel.id}" for panel in PANELS]
 
 
 def complete_metric() -> list[str]:
     """Panels of the dashboard, and metrics of logs."""
     from tuitrain.analysis.metrics import METRICS
+    from tuitrain.plots.panels import PANELS
 
-    return list(dict.fromkeys([*PLOT_PANELS, *(metric.key for metric in METRICS)]))
+    return list(dict.fromkeys([*(panel.id for panel in PANELS), *(metric.key for metric in METRICS)]))
 
 
 def complete_layout() -> list[str]:
     """The layouts that come with tuitrain, and those of the settings files."""
-    from tuitrain.runs.settings import SettingsError, settings_files
+    from tuitrain.runs.settings import SettingsError
     from tuitrain.tui.layouts import SHIPPED
+    from tuitrain.tui.settings import load_settings
 
-    names = dict.fromkeys(SHIPPED)
     try:
-        tables = [file.values.get("tui", {}) for file in settings_files()]
+        return list(dict.fromkeys([*SHIPPED, *load_settings().settings.layouts]))
     except SettingsError:
-        tables = []
-    for table in tables:
-        own = table.get("layouts") if isinstance(table, dict) else None
-        names |= dict.fromkeys(own if isinstance(own, dict) else ())
-    return list(names)
+        return list(SHIPPED)
 
 
 def complete_gpu() -> list[str]:

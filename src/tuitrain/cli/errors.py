@@ -1,4 +1,4 @@
-"""What can go wrong for a user, as a sentence and an exit code."""
+"""Errors that a user can correct, as a message and an exit code."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import typer
 FAILURE, USAGE, NOT_FOUND, INTERRUPTED = 1, 2, 3, 130
 
 CLICK_ERROR = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
-"""What is wrong with a command line; some versions of typer bring a click of their own."""
+"""The base of errors in a command line. Some versions of typer contain a copy of click."""
 
 _NUMBERS = {
     "a valid integer, unable to parse string as an integer": "a whole number",
     "a valid number, unable to parse string as a number": "a number",
 }
-"""How pydantic says what typer's numbers should be, and how a person would."""
+"""Pydantic's descriptions of numbers, in plain words."""
 
 
 class Failure(NamedTuple):
-    """What to print on stderr, and what to exit with."""
+    """The text for stderr, and the exit code."""
 
     message: str
     exit_code: int
 
 
 def explain(error: Exception) -> Failure | None:
-    """The sentence for an error that a user can do something about; None for one that is a fault of the program."""
+    """The message of an error that a user can correct; None for a bug."""
     from tuitrain.config import ConfigError, UnknownPresetError
     from tuitrain.export.errors import ExportError
     from tuitrain.files import os_error_text
@@ -48,7 +48,7 @@ def explain(error: Exception) -> Failure | None:
         case typer.Abort():
             return Failure("", INTERRUPTED)
         case OSError(errno=errno.ENOSPC, filename=None):
-            # Files are named where they are written.
+            # An error of a file has its name.
             return _failure("standard output: no space is left on the disk.", FAILURE)
         case OSError() if text := os_error_text(error):
             return _failure(text, NOT_FOUND if isinstance(error, FileNotFoundError) else FAILURE)
@@ -58,12 +58,12 @@ def explain(error: Exception) -> Failure | None:
 
 
 def _failure(sentences: str, exit_code: int) -> Failure:
-    """One sentence a line, each in the program's name."""
+    """One sentence on each line, after the name of the program."""
     return Failure("".join(f"tuitrain: {sentence}\n" for sentence in sentences.splitlines()), exit_code)
 
 
 def _usage_text(error: Any) -> str:
-    """What is wrong with the words of a command line: the option or argument first, then what to do."""
+    """The message of an error in a command line: the option or argument, what is wrong, what to do."""
     from tuitrain.config.errors import suggest
 
     context = getattr(error, "ctx", None)
@@ -84,12 +84,12 @@ def _usage_text(error: Any) -> str:
             return f"{where}{': ' if where else ''}{text}{'' if text.endswith(('.', '?')) else '.'}"
     if "unexpected extra argument" in message:
         words = message[message.rindex("(") + 1 : -1]
-        return f"{words}: this command does not take so many words; {help_command} shows examples."
+        return f"{words}: this command takes fewer arguments; {help_command} shows examples."
     return f"{message.rstrip('.')}{'' if message.endswith('?') else f'; {help_command} shows examples.'}"
 
 
 def _parameter(error: Any) -> str:
-    """The option or argument that is wrong, as it is written; empty where it is none alone."""
+    """The option or argument that the error is about, as a user writes it; empty where there is none."""
     if error.param_hint or error.param is None:
         return str(error.param_hint or "").replace("'", "")
     options = [name for name in error.param.opts if name.startswith("-")]

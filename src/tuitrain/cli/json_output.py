@@ -1,4 +1,4 @@
-"""What `--json` prints, command by command: the models behind `tuitrain schema json` and docs/json.md.
+"""Models of what `--json` prints, by command, for `tuitrain schema json` and docs/json.md.
 
 The commands build their output themselves; tests check it against these models. Unknown is null, and numbers that JSON
 lacks are the strings "nan", "inf" and "-inf".

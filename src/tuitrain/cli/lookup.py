@@ -33,7 +33,7 @@ def find_logs(names: Sequence[str], runs_dir: Path | None) -> list[RunDirectory]
 
 
 def _may_be_log(path: Path) -> bool:
-    """Whether any of the first lines of a file is a record, or it has no whole line yet."""
+    """Whether any of the first lines of a file is a record, or it has no complete line yet."""
     if not path.is_file():
         return True
     with path.open("rb") as file:

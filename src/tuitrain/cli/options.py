@@ -13,7 +13,7 @@ from tuitrain.plots.axes import XAxis
 
 RUN_HELP = "A run: its id, a unique prefix, `latest`, a run directory or a metrics.jsonl."
 PRESET_HELP = "A preset (`tuitrain presets` lists them) or a configuration file."
-RUNS_DIR_HELP = "Where runs lie. Default: ./runs."
+RUNS_DIR_HELP = "Directory of the runs. Default: ./runs."
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help=RUN_HELP, autocompletion=complete_run)]
 RunsArgument = Annotated[list[str], typer.Argument(metavar="RUN...", help=RUN_HELP, autocompletion=complete_run)]
@@ -60,9 +60,7 @@ ChartsOption = Annotated[
     Literal["braille", "plotext"] | None,
     typer.Option("--charts", help="What draws the charts. Default: braille."),
 ]
-ReadonlyOption = Annotated[
-    bool | None, typer.Option("--readonly", help="Only look: nothing can be done to a run or a file.")
-]
+ReadonlyOption = Annotated[bool | None, typer.Option("--readonly", help="Only look: no run or file can be changed.")]
 AsciiOption = Annotated[bool | None, typer.Option("--ascii", help="Draw without braille and box characters.")]
 NoPlotOption = Annotated[bool, typer.Option("--no-plot", help="Without the chart of the loss above the tables.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
@@ -74,7 +72,7 @@ ForegroundOption = Annotated[
 ]
 GpusOption = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Processes, one a GPU; on the CPU they talk through gloo. "
+    typer.Option(min=1, metavar="N", help="Processes, one a GPU; on the CPU they communicate through gloo. "
                                           "Default: all GPUs the batch divides over."),
 ]  # fmt: skip
 StrategyOption = Annotated[

@@ -44,18 +44,26 @@ def has_colour() -> bool:
     return console.color_system is not None and not console.no_color
 
 
+def styled(text: str, style: str, color: bool) -> str:
+    """The text in a rich style, or as it is without colours."""
+    from rich.color import ColorSystem
+    from rich.style import Style
+
+    return Style.parse(style).render(text, color_system=ColorSystem.STANDARD) if style and color else text
+
+
 def say(text: str) -> None:
     """Print a message on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def say_unread(runs: Iterable[tuple[str, RunHistory]]) -> None:
-    """Name, on stderr, the runs of whose logs not every line could be read."""
+    """Name, on stderr, the runs with lines in their logs that could not be read."""
     from tuitrain.analysis.description import unread_lines
 
     for name, history in runs:
         if history.broken_count:
-            say(f"{name}: {unread_lines(history.broken_count)}; `tuitrain show {name}` says which.")
+            say(f"{name}: {unread_lines(history.broken_count)}; `tuitrain show {name}` lists them.")
 
 
 def print_json(value: Any) -> None:
@@ -64,6 +72,12 @@ def print_json(value: Any) -> None:
     from tuitrain.events.text import ascii_json
 
     print(ascii_json(json.dumps(spell_out(value), indent=2, allow_nan=False)))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print each on a line of its own."""
+    for line in lines:
+        print(line)
 
 
 def print_rows(rows: Iterable[tuple[str, str]], indent: str = "  ") -> None:
@@ -95,19 +109,15 @@ def print_table(columns: Sequence[Column]) -> None:
     Rich's own tables take a dozen times as long, which shows with thousands of rows.
     """
     from rich.cells import cell_len
-    from rich.color import ColorSystem
-    from rich.style import Style
 
     from tuitrain.events.text import clean, print_coloured
 
-    system = ColorSystem.STANDARD if has_colour() else None
-    drawn, widths = [], []
+    color, drawn, widths = has_colour(), [], []
     for column in columns:
         cells = [clean(cell) for cell in (column.title, *column.cells)]
         width = max(map(cell_len, cells))
         styles = ["bold", *(column.styles.get(cell, "") for cell in cells[1:])]
-        texts = [Style.parse(style).render(cell, color_system=system) if style else cell
-                 for cell, style in zip(cells, styles, strict=True)]  # fmt: skip
+        texts = [styled(cell, style, color) for cell, style in zip(cells, styles, strict=True)]
         blanks = [" " * (width - cell_len(cell)) for cell in cells]
         pairs = zip(blanks, texts, strict=True)
         drawn.append([blank + text if column.justify == "right" else text + blank for blank, text in pairs])

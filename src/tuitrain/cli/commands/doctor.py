@@ -7,7 +7,7 @@ from dataclasses import asdict
 import typer
 
 from tuitrain.cli.options import JsonOption, RunsDirOption
-from tuitrain.cli.output import print_json
+from tuitrain.cli.output import has_colour, print_json, styled
 from tuitrain.events.text import clean, print_coloured
 from tuitrain.launch.doctor import examine
 from tuitrain.runs import runs_directory
@@ -27,17 +27,11 @@ def doctor(as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        from rich.console import Console
-        from rich.text import Text
-
-        width = max(len(finding.name) for finding in findings)
-        console = Console(highlight=False, soft_wrap=True, markup=False)
-        with console.capture() as shown:
-            for finding in findings:
-                level = (f"{finding.level:<8}", _STYLES[finding.level])
-                console.print(Text.assemble("  ", level, clean(f"{finding.name:<{width}}  {finding.detail}")))
-                if finding.advice:
-                    console.print(clean(f"{'':<{width + 12}}{finding.advice}"))
-        print_coloured(shown.get().removesuffix("\n"))
+        width, color = max(len(finding.name) for finding in findings), has_colour()
+        for finding in findings:
+            level = styled(f"{finding.level:<8}", _STYLES[finding.level], color)
+            print_coloured(f"  {level}{clean(f'{finding.name:<{width}}  {finding.detail}')}")
+            if finding.advice:
+                print(f"{'':<{width + 12}}{finding.advice}")
     if any(finding.level == "missing" for finding in findings):
         raise typer.Exit(1)

@@ -19,7 +19,7 @@ from tuitrain.cli.options import (
     RunsDirOption,
     StepOption,
 )
-from tuitrain.cli.output import print_json, say, say_unread
+from tuitrain.cli.output import print_json, print_lines, say, say_unread
 from tuitrain.export import text_charts
 from tuitrain.export.comparison import export_comparison
 from tuitrain.export.metrics import export_metrics
@@ -92,11 +92,11 @@ def plots(
     say_unread((run.run_id, history) for run, history in pairs)
     for run, history in pairs:
         if not can_be_drawn(history):
-            say(f"{run.run_id} is left out: its log holds no step and no evaluation yet.")
+            say(f"{run.run_id} is left out: its log has no step and no evaluation yet.")
     if as_json:
         print_json([str(path) for path in paths])
     else:
-        print(*paths, sep="\n")
+        print_lines(map(str, paths))
 
 
 def _size(text: str | None) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""`tuitrain launch`: start a run here, detached, in the foreground, or only on paper."""
+"""`tuitrain launch`."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def _check_name(name: str | None) -> str | None:
 
 
 class LaunchCommand(TyperCommand):
-    """Keeps what follows `--` apart, as the command line of another training program."""
+    """Separates what follows `--`: the command line of another training program."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse what stands before `--` and keep the rest in the context."""
+        """Parse the arguments before `--`, and store the others in the context."""
         if "--" in args:
             at = args.index("--")
             ctx.meta[COMMAND_KEY] = args[at + 1 :]
@@ -101,11 +101,11 @@ def launch(
       tuitrain launch llama2-1.3b --gpus 8 --strategy fsdp
       tuitrain launch --name mine -- python train.py --lr 3e-4
 
-    Start a training run. It trains on when the terminal closes.
+    Start a training run. It continues when the terminal closes.
 
     On a terminal the dashboard opens. Elsewhere the run is followed as plain lines, and its exit code is this
-    command's. After `--` comes any other training program: it runs as a run, finds TUITRAIN_RUN_DIR in its environment,
-    and may write events there.
+    command's. After `--` give the command of another training program: it is started as a run, has
+    TUITRAIN_RUN_DIR in its environment, and may write events there.
     """
     modes = _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,
                     "--smoke": smoke})  # fmt: skip
@@ -113,7 +113,7 @@ def launch(
         raise typer.BadParameter(f"{' and '.join(modes)} exclude each other.")
     if watch and not is_terminal():
         raise LaunchError("--watch needs a terminal; without one the run is followed as plain lines.")
-    # What is wrong with the settings is reported before anything starts.
+    # Settings with errors are reported before anything starts.
     attendant = Attendant(detach=detach or dry_run or smoke, foreground=foreground, as_json=as_json)
     directory, command = runs_directory(runs_dir), ctx.meta.get(COMMAND_KEY)
     if command is not None:
@@ -154,7 +154,7 @@ def _start_external(
 
 
 def _dry_run(config: RunConfig, gpus: int | None, directory: Path, as_json: bool, force: bool) -> None:
-    # The memory fit is printed before it is a reason to fail, as it is for the launch.
+    # A plan that does not fit is printed before the command fails.
     machine, processes = find_machine(), preflight.check(config, gpus=gpus, force=True)
     plan = make_plan(config, training_device(config, machine), gpus=processes.count)
     run = RunDirectory(directory.absolute() / f"{config.name}-YYYYMMDD-HHMMSS-XXXX")

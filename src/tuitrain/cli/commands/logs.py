@@ -60,11 +60,9 @@ def logs(
     if as_json:
         return print_json({"run_id": directory.run_id, "lines": [line.text for line in selected]})
     for line in selected:
-        sys.stdout.write(line.text + ("\n" if line.ended else ""))
+        print(line.text, end="\n" if line.ended else "")
     sys.stdout.flush()
-    if follow:
-        _follow(directory, ConsoleFollower(path, size), pattern)
-    return None
+    return _follow(directory, ConsoleFollower(path, size), pattern) if follow else None
 
 
 def _lines(console: ConsoleFile, size: int, last: int, pattern: re.Pattern[str]) -> Iterator[ConsoleLine]:
@@ -86,20 +84,11 @@ def _lines(console: ConsoleFile, size: int, last: int, pattern: re.Pattern[str])
 
 
 def _require_rank(run: RunDirectory, rank: int) -> None:
-    """Raise LaunchError when the run neither has such a process nor the console of an earlier attempt's."""
+    """Raise LaunchError when the newest attempt has no such process, and no earlier one left its console."""
     info = run.read_metadata()
-    count = info.processes if info else None
-    if count is not None and rank >= count:
-        ranks = {0, *range(count), *run.ranks_with_console()}
-        raise LaunchError(f"{run.run_id} has {_named(sorted(ranks))}, not {rank}.", exit_code=3)
-
-
-def _named(ranks: list[int]) -> str:
-    if len(ranks) == 1:
-        return f"only process {ranks[0]}"
-    if ranks == list(range(len(ranks))) and len(ranks) > 2:
-        return f"processes 0 to {ranks[-1]}"
-    return f"processes {', '.join(map(str, ranks[:-1]))} and {ranks[-1]}"
+    if info is not None and rank >= info.processes:
+        last = max([info.processes - 1, *run.ranks_with_console()])
+        raise LaunchError(f"{run.run_id} has no process {rank}; the number of its last one is {last}.", exit_code=3)
 
 
 def _pattern(grep: str | None) -> re.Pattern[str]:

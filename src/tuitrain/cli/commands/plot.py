@@ -54,7 +54,7 @@ def plot(
 
     Charts as text, for the scrollback, a pipe, a log file or a commit message.
 
-    Several runs lie over one another in each chart. Without a terminal there are no colours.
+    Each chart shows all the runs. Without a terminal there are no colours.
     """
     settings = load_settings({"x": x, "smoothing": smooth, "ascii": ascii_only}).settings
     directories = {run.metrics: run for run in find_logs(runs, runs_dir)}

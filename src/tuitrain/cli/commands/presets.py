@@ -36,30 +36,15 @@ def presets(
             return print_json(load_config(preset.name).to_dict())
         print(preset.path.read_text(encoding="utf-8"), end="")
         return None
-    rows = _rows()
-    if as_json:
-        return print_json(rows)
-    return _print(rows)
-
-
-def _rows() -> list[dict[str, Any]]:
     machine = find_machine()
-    rows = []
-    for preset in all_presets().values():
-        config = load_config(preset.name)
-        plan = make_plan(config, training_device(config, machine))
-        rows.append(
-            {
-                "name": preset.name,
-                "aliases": list(preset.aliases),
-                "title": preset.title,
-                "architecture": config.model.architecture_name,
-                "parameters": parameters_json(plan),
-                "memory_bytes": memory_json(plan),
-                "fits": plan.fits,
-            }
-        )
-    return rows
+    rows: list[dict[str, Any]] = []
+    for each in all_presets().values():
+        config = load_config(each.name)
+        made = make_plan(config, training_device(config, machine))
+        row: dict[str, Any] = {"name": each.name, "aliases": list(each.aliases), "title": each.title}
+        row |= {"architecture": config.model.architecture_name, "parameters": parameters_json(made)}
+        rows.append(row | {"memory_bytes": memory_json(made), "fits": made.fits})
+    return print_json(rows) if as_json else _print(rows)
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

@@ -42,7 +42,7 @@ def resume(
       tuitrain resume gpt2-tiny-20260101-120000-9f3a train.max_steps=600
       tuitrain resume latest --gpus 4 --strategy fsdp
 
-    Continue a run from its newest whole checkpoint, in the same run directory and log.
+    Continue a run from its newest complete checkpoint, in the same run directory and log.
 
     The number of processes and the strategy may change: the order of the data stays the same.
     """

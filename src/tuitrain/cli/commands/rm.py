@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from tuitrain.accounting import size_text
+from tuitrain.cli.lookup import find_runs
 from tuitrain.cli.options import JsonOption, RunsArgument, RunsDirOption
 from tuitrain.cli.output import print_json, say
 from tuitrain.launch import LaunchError
-from tuitrain.runs import find_run, runs_directory
+from tuitrain.runs import runs_directory
 from tuitrain.runs.removing import prepare_removal, remove_run
 
 
@@ -26,14 +27,13 @@ def rm(
       tuitrain rm llama2-tiny-20260101-120000-9f3a
       tuitrain rm $(tuitrain ls -q status:failed) --yes
 
-    Remove runs with all that is in their directories: log, console, checkpoints.
+    Remove runs with everything in their directories: log, console, checkpoints.
 
-    A live run is never removed, nor a log that lies elsewhere. Without a terminal --yes has to be given.
+    A live run is never removed, nor a log outside a run directory. Without a terminal --yes is required.
     """
-    where = runs_directory(runs_dir)
-    directories = {run.path.resolve(): run for run in (find_run(name, where) for name in runs)}
+    directories = {run.path.resolve(): run for run in find_runs(runs, runs_dir)}
     # All are checked before the first is removed.
-    removals = [prepare_removal(run, where) for run in directories.values()]
+    removals = [prepare_removal(run, runs_directory(runs_dir)) for run in directories.values()]
     for removal in removals:
         at = "" if removal.snapshot.step is None else f"step {removal.snapshot.step.step:,}, "
         say(f"{removal.run.path}  {removal.snapshot.status}, {at}{size_text(removal.bytes)}")
@@ -41,8 +41,8 @@ def rm(
     what = removals[0].run.run_id if len(removals) == 1 else f"these {len(removals)} runs"
     if not yes:
         if not sys.stdin.isatty():
-            raise LaunchError(f"--yes: without a terminal it has to be given to remove {what} ({size}).")
-        if not typer.confirm(f"Remove {what} for good ({size})?", err=True):
+            raise LaunchError(f"--yes: without a terminal it is required to remove {what} ({size}).")
+        if not typer.confirm(f"Remove {what} permanently ({size})?", err=True):
             say("Nothing was removed.")
             raise typer.Exit(1)
     for removal in removals:

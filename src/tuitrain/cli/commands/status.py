@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from tuitrain.cli.lookup import find_one
 from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import print_json
 from tuitrain.events.text import clean
-from tuitrain.runs import RunDirectory, RunSnapshot, read_snapshot
+from tuitrain.runs import RunSnapshot, read_snapshot
 
 POLL_S = 0.2
 
@@ -36,21 +37,16 @@ def status(
     One line about a run. Exit code: 0 completed, 100 failed or crashed, 101 running, 103 stopped, 1 unknown.
     """
     directory = find_one(run, runs_dir)
-    snapshot = _wait(directory, timeout) if wait else read_snapshot(directory)
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    snapshot = read_snapshot(directory)
+    while wait and snapshot.status.live and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        snapshot = read_snapshot(directory)
     if as_json:
         print_json(run_json(snapshot))
     else:
         print(status_line(snapshot))
     raise typer.Exit(snapshot.status.exit_code)
-
-
-def _wait(run: RunDirectory, timeout: float | None) -> RunSnapshot:
-    deadline = None if timeout is None else time.monotonic() + timeout
-    snapshot = read_snapshot(run)
-    while snapshot.status.live and (deadline is None or time.monotonic() < deadline):
-        time.sleep(POLL_S)
-        snapshot = read_snapshot(run)
-    return snapshot
 
 
 def status_line(snapshot: RunSnapshot) -> str:

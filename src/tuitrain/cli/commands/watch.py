@@ -44,7 +44,7 @@ FRAME_COLUMNS, FRAME_ROWS = 120, 40
 
 def watch(
     runs: OptionalRunsArgument = None,
-    once: Annotated[bool, typer.Option("--once", help="Print one frame of text and leave.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print one frame of text and exit.")] = False,
     x: XOption = None,
     layout: Annotated[
         str | None,
@@ -70,7 +70,7 @@ def watch(
       tuitrain watch --serve --readonly
       ssh node1 cat runs/RUN/metrics.jsonl | tuitrain watch -
 
-    The dashboard: curves, samples, console, alerts. Leaving it never touches training.
+    The dashboard: curves, samples, console, alerts. To leave it does not affect the training.
 
     Several runs overlay. Without a RUN: the newest live run, else the list. Not on a terminal: one frame of text.
     """
@@ -88,7 +88,7 @@ def watch(
         return _watch_stream(once, settings, directory)
     named = find_logs(runs or [], runs_dir)
     if serve:
-        # Each page is a process of its own. The default directory need not exist yet.
+        # Each page is a process. The default directory may not exist yet.
         options = {name.removesuffix("_s"): value for name, value in flags.items()}
         where = {"runs-dir": directory if directory.is_dir() else None}
         return _serve([*(runs or []), *as_arguments(where | options)], host, port, readonly=bool(readonly))
@@ -116,7 +116,7 @@ def _serve(arguments: list[str], host: str, port: int, *, readonly: bool) -> Non
             f"{missing} is not installed: pip install 'tuitrain[serve]'.", param_hint="--serve"
         ) from error
     if host not in LOOPBACK and not readonly:
-        say("Whoever has this address and its token can stop runs; --readonly takes that away.")
+        say("Anyone with this address and its token can stop runs; --readonly prevents that.")
     serve([sys.executable, "-m", "tuitrain.cli", "watch", *arguments], host, port)
 
 
