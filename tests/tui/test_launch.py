@@ -19,8 +19,8 @@ from tuitrain.launch.request import PresetInfo
 from tuitrain.runs import list_runs, load_history, read_snapshot
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.content.form import sentence_lines
+from tuitrain.tui.launch_form import LaunchForm
 from tuitrain.tui.screens.launch import LaunchScreen
-from tuitrain.tui.screens.launch_request import LaunchForm
 from tuitrain.tui.settings import Settings
 from tuitrain.tui.theme import DARK, LIGHT
 
@@ -121,7 +121,7 @@ async def test_it_begins_with_the_first_preset_that_fits(tmp_path: Path, monkeyp
     def found(machine: object) -> list[PresetInfo]:
         return [PresetInfo(name, "", name, fits=name == "qwen3-tiny") for name in ("llama3-8b", "qwen3-tiny", TINY)]
 
-    monkeypatch.setattr("tuitrain.tui.screens.launch_request.preset_infos", found)
+    monkeypatch.setattr("tuitrain.tui.launch_form.preset_infos", found)
     async with form(tmp_path) as (_, screen, _):
         assert form_of(screen).preset == "qwen3-tiny"
 

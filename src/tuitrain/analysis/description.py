@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tuitrain.analysis import units
-from tuitrain.analysis.metrics import NOT_AVAILABLE
 
 if TYPE_CHECKING:
     from tuitrain.accounting import MemoryEstimate, ParameterCounts
@@ -16,29 +15,6 @@ if TYPE_CHECKING:
 
 Rows = list[tuple[str, str]]
 Changes = dict[str, tuple[Any, Any]]
-
-
-def startup_rows(run: Run) -> Rows:
-    """What the `run` record says, row by row."""
-    shape, hardware, software = run.architecture, run.hardware, run.software
-    rows: list[tuple[str, str | None]] = [
-        ("architecture", shape.name if shape else None),
-        ("parameters", f"{shape.params_total:,}" if shape and shape.params_total is not None else None),
-        ("FLOPs per token", flops_text(run.flops_per_token, run.flops_per_token_causal)),
-        ("tokens per step", f"{run.tokens_per_step:,}" if run.tokens_per_step is not None else None),
-        ("steps", f"{run.total_steps:,}" if run.total_steps is not None else None),
-        ("token budget", units.count(run.token_budget) if run.token_budget is not None else None),
-        ("device", f"{hardware.count} × {hardware.device}" if hardware else None),
-        ("peak", f"{hardware.peak_tflops:g} TFLOP/s" if hardware and hardware.peak_tflops is not None else None),
-        ("arithmetic", run.dtype),
-        ("attention", run.attention_backend),
-        ("compiled", {True: "yes", False: "no", None: None}[run.compile]),
-        ("strategy", run.parallel.strategy if run.parallel else None),
-        ("torch", software.torch if software else None),
-        ("commit", software.git_commit if software else None),
-        ("attempt", str(run.attempt)),
-    ]
-    return [(name, NOT_AVAILABLE if text is None else text) for name, text in rows]
 
 
 def unread_lines(count: int, every_line_read: bool = True) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from tuitrain.analysis import units
-from tuitrain.analysis.description import changes_from_preset, memory_rows, startup_rows
+from tuitrain.analysis.description import changes_from_preset
 from tuitrain.analysis.metrics import METRICS, SUMMARY_METRICS, metric
+from tuitrain.analysis.report import describe
 from tuitrain.analysis.summary import split_outcomes, summarize
 from tuitrain.cli.charts import print_small_loss
 from tuitrain.cli.commands.ls import run_json
@@ -47,10 +48,9 @@ def show(
         print()
         print_small_loss([(directory, history)])
     sections = {
-        "run": [] if history.run is None else startup_rows(history.run),
+        **dict(describe(history, snapshot.info).report),
         "newest values": _newest_values(history),
         "summary": _summary(history),
-        "memory on each device": memory_rows(history),
         "evaluations": _evaluations(history),
         "differs from its preset": _differences(directory),
         "lines of the log that cannot be read": _unread_lines(history),

@@ -13,7 +13,7 @@ from tuitrain.plots.request import run_names
 from tuitrain.plots.roles import glyph, run_role
 from tuitrain.runs import RunHistory
 from tuitrain.tui.content.cells import Cells, Column
-from tuitrain.tui.content.headline import STATUS_MARKS, STATUS_ROLES
+from tuitrain.tui.content.headline import status_span
 from tuitrain.tui.text import Line, Span, fit, join, line, width, wrap
 from tuitrain.tui.view_state import ViewState
 
@@ -83,12 +83,13 @@ def _heads(state: ViewState, compared: Comparison) -> list[tuple[str, str, str]]
 
 def _participant(state: ViewState, index: int, long: bool) -> Line:
     view = state.runs[index]
-    mark, step = STATUS_MARKS.get(view.status, "●"), view.history.step
+    step = view.history.step
     reading = "" if view.reading is None else f" · reading {100 * view.reading:.0f} %"
     return line(
         Span(f"{glyph(view.index)} ", run_role(view.index)),
         Span(run_names(state.runs)[index], "run.name"),
-        Span(f" {mark} {view.status}" if long else f" {mark}", STATUS_ROLES[view.status]),
+        " ",
+        status_span(view.status, named=long),
         Span("" if step is None or not long else f" · step {step:,}", "quiet"),
         Span(reading, "warn"),
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import zip_longest
 
 from tuitrain.analysis.description import Rows
+from tuitrain.analysis.report import Description
 from tuitrain.analysis.units import config_value
-from tuitrain.events.text import clean
 from tuitrain.tui.content.cells import GAP, Cells, Column
 from tuitrain.tui.content.columns import distribute
 from tuitrain.tui.content.console_search import Query
-from tuitrain.tui.content.run_details import Description
 from tuitrain.tui.text import Line, Span, line, width, wrap
 
 COLUMN_CELLS = 56
@@ -22,28 +22,29 @@ _Row = tuple[Line, Line]
 
 def shown_keys(described: Description, *, everything: bool, query: Query | None) -> list[str]:
     """The keys of the configuration: all or those that differ from the preset; with a query those that match."""
-    values, changed = described.values, described.changed
+    changed = described.changed
     # A key that the preset sets and this run does not is a difference too.
-    missing = [key for key in changed or {} if key not in values]
-    keys = [key for key in (*values, *missing) if everything or changed is None or key in changed]
+    keys = [
+        key
+        for key in dict.fromkeys([*described.values, *(changed or ())])
+        if everything or changed is None or key in changed
+    ]
     return [key for key in keys if query is None or query.matches(key)]
 
 
 def summary(described: Description, *, everything: bool, query: Query | None, count: int) -> Line:
     """How many keys are shown, or how the configuration differs from its preset."""
-    toggle = "screen.toggle_all"
+    toggle, preset = "screen.toggle_all", described.preset or ""
     if query is not None:
         return line(Span(f"{count} keys hold ", "quiet"), Span(query.text, "key"))
     if described.changed is None:
-        preset = f"the preset {described.preset} is not known here" if described.preset else "made without a preset"
-        return line(Span(preset, "quiet"))
-    changes = len(described.changed)
-    if not changes:
-        return line(Span(f"as in the preset {described.preset or ''}", "quiet", toggle))
+        return line(Span(f"the preset {preset} is not known here" if preset else "made without a preset", "quiet"))
+    if not (changes := len(described.changed)):
+        return line(Span(f"as in the preset {preset}", "quiet", toggle))
     return line(
         Span("● ", "accent"),
-        f"{changes} key{'s' if changes > 1 else ''} changed from the preset {described.preset or ''}",
-        Span(" · a: all" if not everything else " · a: only these", "quiet", toggle),
+        f"{changes} key{'s' if changes > 1 else ''} changed from the preset {preset}",
+        Span(f" · a: {'only these' if everything else 'all'}", "quiet", toggle),
     )
 
 
@@ -54,36 +55,24 @@ def config_rows(described: Description, keys: Sequence[str], cells: int, query: 
     room = max(cells // count - 2 * GAP - names, _LEAST_VALUE_CELLS)
     sections: dict[str, list[_Row]] = {}
     for key in keys:
-        section = key.rpartition(".")[0] or "run"
-        rows = sections.setdefault(section, [(line(Span(section, "title")), ())])
-        rows += _entry(key, described, room, query)
+        section, _, name = key.rpartition(".")
+        rows = sections.setdefault(section or "run", [(line(Span(section or "run", "title")), ())])
+        marked = query.marked(name, "quiet") if query is not None else line(Span(name, "quiet"))
+        mark = Span("● ", "accent") if key in (described.changed or ()) else Span("  ")
+        rows += _below((mark, *marked), _value(described, key, room))
     sides = distribute([[*rows, ((), ())] for rows in sections.values()], count)
     return [*sides, *[[]] * (count - len(sides))]
 
 
-def _entry(key: str, described: Description, cells: int, query: Query | None) -> list[_Row]:
-    """One key with its value, over as many rows as that takes; of a changed one also what the preset has."""
-    name = clean(key.rpartition(".")[2])
-    marked = query.marked(name, "quiet") if query is not None else line(Span(name, "quiet"))
-    change = (described.changed or {}).get(key)
-    if change is None:
-        return _below(
-            (Span("  "), *marked), [line(Span(row, "value")) for row in _wrapped(_text(described, key), cells)]
-        )
-    was, now = (clean(config_value(value, separators=True)) for value in change)
+def _value(described: Description, key: str, cells: int) -> list[Line]:
+    """The value of a key over as many rows as it takes, of a changed one below that of the preset."""
+    if key not in (described.changed or ()):
+        return _wrapped(config_value(described.values.get(key), separators=True), cells, "value")
+    was, now = (config_value(value, separators=True) for value in (described.changed or {})[key])
     if len(was) + len(now) + 3 <= cells:
-        values = [line(Span(f"{was} → ", "quiet"), Span(now, "accent"))]
-    else:
-        values = [line(Span(row, "quiet")) for row in _wrapped(was, cells)]
-        arrows = ("→ ", *["  "] * len(now))
-        values += [
-            line(Span(arrow + row, "accent")) for arrow, row in zip(arrows, _wrapped(now, cells - 2), strict=False)
-        ]
-    return _below((Span("● ", "accent"), *marked), values)
-
-
-def _text(described: Description, key: str) -> str:
-    return config_value(described.values.get(key), separators=True)
+        return [line(Span(f"{was} → ", "quiet"), Span(now, "accent"))]
+    first, *rest = _wrapped(now, cells - 2, "accent")
+    return [*_wrapped(was, cells, "quiet"), (Span("→ ", "accent"), *first), *(line("  ", *row) for row in rest)]
 
 
 def report_rows(report: Sequence[tuple[str, Rows]], cells: int) -> list[_Row]:
@@ -94,18 +83,18 @@ def report_rows(report: Sequence[tuple[str, Rows]], cells: int) -> list[_Row]:
     for title, facts in report:
         rows += [((), ())] * bool(rows) + [(line(Span(title, "title")), ())]
         for name, text in facts:
-            role = "quiet" if text == "n/a" else "value"
-            rows += _below(line("  ", Span(name, "quiet")), [line(Span(row, role)) for row in _wrapped(text, room)])
+            values = _wrapped(text, room, "quiet" if text == "n/a" else "value")
+            rows += _below(line("  ", Span(name, "quiet")), values)
     return rows
 
 
-def _below(name: Line, values: Iterable[Line]) -> list[_Row]:
+def _below(name: Line, values: Sequence[Line]) -> list[_Row]:
     """Rows of one name."""
-    return [(name if index == 0 else (), value) for index, value in enumerate(values)]
+    return [(() if index else name, value) for index, value in enumerate(values)]
 
 
-def _wrapped(text: str, cells: int) -> list[str]:
-    return [row for paragraph in text.split("\n") for row in wrap(paragraph, max(cells, 2))]
+def _wrapped(text: str, cells: int, role: str) -> list[Line]:
+    return [line(Span(row, role)) for paragraph in text.split("\n") for row in wrap(paragraph, max(cells, 2))]
 
 
 def table_of(sides: Sequence[Sequence[_Row]], cells: int) -> tuple[list[Column], dict[str, Cells]]:
@@ -114,10 +103,7 @@ def table_of(sides: Sequence[Sequence[_Row]], cells: int) -> tuple[list[Column],
     columns: list[Column] = []
     for number, rows in enumerate(sides):
         names = min(max((width(name) for name, _ in rows), default=0), each // 2)
-        columns += [Column(f"name{number}", least=names, longest=names)]
-        columns += [Column(f"value{number}", least=each - names - 2 * GAP, longest=each - names - 2 * GAP)]
-    height = max((len(rows) for rows in sides), default=0)
-    padded = [[*rows, *[((), ())] * (height - len(rows))] for rows in sides]
-    return columns, {
-        str(index): [cell for row in parts for cell in row] for index, parts in enumerate(zip(*padded, strict=True))
-    }
+        for part, size in (("name", names), ("value", each - names - 2 * GAP)):
+            columns.append(Column(f"{part}{number}", least=size, longest=size))
+    rows_beside = zip_longest(*sides, fillvalue=((), ()))
+    return columns, {str(index): [cell for row in parts for cell in row] for index, parts in enumerate(rows_beside)}

@@ -7,7 +7,6 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import neg
 
 from tuitrain.events.text import clean
 from tuitrain.runs.console import ConsoleFile
@@ -66,13 +65,10 @@ class Search:
         """Why the search ended early."""
         self._lock = threading.Lock()
         self._low = self._high = file.last_line_start(size)
-        self._newer: list[int] = []
-        """Matches at or after the position where the search started, ascending."""
-        self._older: list[int] = []
-        """Matches before it, descending."""
+        self._starts: list[int] = []
 
     def __len__(self) -> int:
-        return len(self._newer) + len(self._older)
+        return len(self._starts)
 
     @property
     def full(self) -> bool:
@@ -92,24 +88,19 @@ class Search:
     def before(self, start: int) -> int | None:
         """The nearest match above the line that starts at this byte."""
         with self._lock:
-            if index := bisect_left(self._newer, start):
-                return self._newer[index - 1]
-            index = bisect_right(self._older, -start, key=neg)
-            return self._older[index] if index < len(self._older) else None
+            index = bisect_left(self._starts, start)
+            return self._starts[index - 1] if index else None
 
     def after(self, start: int) -> int | None:
         """The nearest match below the line that starts at this byte."""
         with self._lock:
-            if index := bisect_left(self._older, -start, key=neg):
-                return self._older[index - 1]
-            index = bisect_right(self._newer, start)
-            return self._newer[index] if index < len(self._newer) else None
+            index = bisect_right(self._starts, start)
+            return self._starts[index] if index < len(self._starts) else None
 
     def count_from(self, start: int) -> int:
         """How many matches are at this byte or below it."""
         with self._lock:
-            newer = len(self._newer) - bisect_left(self._newer, start)
-            return newer + bisect_right(self._older, -start, key=neg)
+            return len(self._starts) - bisect_left(self._starts, start)
 
     def run(self, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Search what has not been searched. If the file cannot be read, the search ends with a `problem`.
@@ -123,7 +114,7 @@ class Search:
                 start, data = self.file.block_before(self._low, BLOCK)
                 matches = matching_lines(data, start, self.query)
                 with self._lock:
-                    self._older += reversed(matches)
+                    self._starts[:0] = matches
                     self._low = start if data else 0
         except OSError as error:
             self.problem = f"cannot read the console: {error.strerror or error}"
@@ -134,7 +125,7 @@ class Search:
         whole = data[: data.rfind(b"\n") + 1] if len(data) < BLOCK or b"\n" in data else data
         matches = matching_lines(whole or data, self._high, self.query)
         with self._lock:
-            self._newer[bisect_left(self._newer, self._high) :] = matches
+            self._starts[bisect_left(self._starts, self._high) :] = matches
             self._high += len(whole)
         return bool(whole)
 
@@ -145,28 +136,26 @@ def matching_lines(data: bytes, start: int, query: Query) -> list[int]:
     if "\x1b" in text or "\r" in text:
         return _matching_as_drawn(text, start, query)
     starts: list[int] = []
-    at, counted, offset = 0, 0, start
-    while at < len(text) and (match := query.pattern.search(text, at)) is not None:
+    position, counted = 0, 0
+    while position < len(text) and (match := query.pattern.search(text, position)) is not None:
         line_start = text.rfind("\n", 0, match.start()) + 1
         line_end = text.find("\n", match.start())
-        line_end = len(text) if line_end < 0 else line_end
-        if line_start >= len(text):
-            break  # An empty match after the last line end.
-        # A match across a line end counts only if the line alone has a match.
-        if match.end() <= line_end or query.matches(text[line_start:line_end]):
-            offset, counted = offset + _byte_count(text[counted:line_start]), line_start
-            starts.append(offset)
-        at = line_end + 1
+        position = (len(text) if line_end < 0 else line_end) + 1
+        # A match across a line end counts only if the line alone has a match; none is after the last line end.
+        in_line = match.end() < position or query.matches(text[line_start : position - 1])
+        if line_start < len(text) and in_line:
+            start, counted = start + _byte_count(text[counted:line_start]), line_start
+            starts.append(start)
     return starts
 
 
 def _matching_as_drawn(text: str, start: int, query: Query) -> list[int]:
     """The same for lines without their escape sequences, and without what a carriage return overwrote."""
     starts: list[int] = []
-    for each in text.removesuffix("\n").split("\n"):
-        if query.matches(clean(each.rstrip("\r").rpartition("\r")[2])):
+    for line in text.removesuffix("\n").split("\n"):
+        if query.matches(clean(line.rstrip("\r").rpartition("\r")[2])):
             starts.append(start)
-        start += _byte_count(each) + 1
+        start += _byte_count(line) + 1
     return starts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tuitrain.analysis import units
@@ -11,6 +11,7 @@ from tuitrain.tui.text import Line, Span, align, crop, line, wrap
 
 if TYPE_CHECKING:
     from tuitrain.launch.request import Field, LaunchPreview, PresetInfo
+    from tuitrain.tui.launch_form import LaunchForm
 
 KEY_CELLS = 27
 _NAME_CELLS = 16
@@ -34,32 +35,24 @@ def matching(fields: Sequence[Field], text: str) -> list[Field]:
     return by_key or [each for each in fields if all(word in f"{each.key} {each.doc}".lower() for word in words)]
 
 
-def form_rows(
-    fields: Sequence[Field],
-    values: Mapping[str, str],
-    changes: Mapping[str, str],
-    original: Mapping[str, str],
-    errors: Mapping[str, str],
-    cells: int,
-) -> list[tuple[str | None, Line]]:
-    """The fields by section, each row with its key; titles of sections and errors, below their field, have none.
-
-    changes: the values that differ from the preset's, which are `original`.
-    """
-    rows: list[tuple[str | None, Line]] = [(None, row) for row in _paragraph(errors.get("", ""), cells, " ", "bad")]
-    section = ""
+def form_rows(form: LaunchForm, fields: Sequence[Field], cells: int) -> list[tuple[str | None, Line]]:
+    """The fields by section, each row with its key; titles of sections and errors, below their field, have none."""
+    rows: list[tuple[str | None, Line]] = [
+        (None, row) for row in _paragraph(form.errors.get("", ""), cells, " ", "bad")
+    ]
+    section, values = "", form.values
     for field in fields:
         if field.section != section:
             section = field.section
             rows.append((None, line(Span(f" {section}", "title"))))
-        key, changed = field.key, field.key in changes
-        value, before = values.get(key, ""), original.get(key, "")
-        role = "bad" if key in errors else "value" if changed or value not in ("", "none") else "quiet"
+        key, changed = field.key, field.key in form.changes
+        value, before = values.get(key, ""), form.original.get(key, "")
+        role = "bad" if key in form.errors else "value" if changed or value not in ("", "none") else "quiet"
         name = Span(align(key.removeprefix(f"{section}."), KEY_CELLS), "text" if changed else "quiet")
         replaced = [Span(f"   was {clean(before)}", "quiet")] if changed and before and before != value else []
         row = (Span(" • " if changed else "   ", "accent"), name, Span(clean(value) or "·", role), *replaced)
         rows.append((key, crop(row, cells)))
-        rows += [(None, row) for row in _paragraph(errors.get(key, ""), cells, "     ", "bad")]
+        rows += [(None, row) for row in _paragraph(form.errors.get(key, ""), cells, "     ", "bad")]
     return rows
 
 
@@ -67,10 +60,8 @@ def _paragraph(text: str, cells: int, indent: str, role: str) -> list[Line]:
     return [line(Span(f"{indent}{row}", role)) for row in wrap(text, max(cells - len(indent) - 1, 10)) if text]
 
 
-def help_text(field: Field | None) -> str:
+def help_text(field: Field) -> str:
     """The meaning of a field, and its values where it takes only some."""
-    if field is None:
-        return ""
     return f"{field.doc} One of {', '.join(field.choices)}." if field.choices else field.doc
 
 
@@ -82,34 +73,31 @@ def sentence_lines(text: str, cells: int, rows: int) -> list[Line]:
     return [*shown, *[line()] * (rows - len(shown))]
 
 
-def plan_lines(
-    preview: LaunchPreview | None, plan_rows: Sequence[tuple[str, str]], fits: bool | None, cells: int
-) -> list[Line]:
+def plan_lines(form: LaunchForm, cells: int) -> list[Line]:
     """The reasons why the run cannot be started, then the rows of the newest plan, quiet while a key is wrong."""
-    lines: list[Line] = []
+    preview, lines = form.preview, list[Line]()
     if preview is None:
         return lines
-    for problem in (*preview.errors.values(), preview.obstacle or ""):
-        lines += [*_paragraph(problem, cells, " ", "bad"), *([line()] if problem else [])]
-    for name, text in plan_rows:
-        role = "value"
-        if preview.plan is None:
-            role = "quiet"
-        elif name == "memory" and fits is not None:
-            role = "good" if fits else "bad"
-        lines += _plan_row(name, text, cells, role, "quiet" if preview.plan is None else "text")
+    for problem in filter(None, (*preview.errors.values(), preview.obstacle)):
+        lines += [*_paragraph(problem, cells, " ", "bad"), line()]
+    fits = None if form.plan is None else form.plan.fits
+    for name, text in form.rows:
+        roles = ("quiet", "quiet") if preview.plan is None else ("value", "text")
+        if preview.plan is not None and name == "memory" and fits is not None:
+            roles = ("good" if fits else "bad", "text")
+        lines += _plan_row(name, text, cells, roles)
     return lines
 
 
-def _plan_row(name: str, text: str, cells: int, first: str, other: str) -> list[Line]:
-    """A named row, its first paragraph in a role of its own; beside the name where there is room, else below it."""
+def _plan_row(name: str, text: str, cells: int, roles: tuple[str, str]) -> list[Line]:
+    """A named row: roles of its first paragraph and of others; beside the name where there is room, else below it."""
     beside = cells >= _CELLS_WITH_NAMES_BESIDE
     indent = 18 if beside else 3
     rows: list[Line] = [] if beside else [line(Span(f" {name}", "quiet"))]
     for number, paragraph in enumerate(text.split("\n")):
         for part in wrap(paragraph, max(cells - indent - 1, 10)):
             label = f" {name}" if beside and not rows else ""
-            rows.append(line(Span(align(label, indent), "quiet"), Span(clean(part), other if number else first)))
+            rows.append(line(Span(align(label, indent), "quiet"), Span(part, roles[number > 0])))
     return rows
 
 

@@ -28,8 +28,10 @@ STATUS_ROLES = {
     Status.CRASHED: "bad",
     Status.UNKNOWN: "quiet",
 }
-STATUS_MARKS = {
+_STATUS_MARKS = {
     Status.STARTING: "◌",
+    Status.RUNNING: "●",
+    Status.STALLED: "●",
     Status.COMPLETED: "✓",
     Status.STOPPED: "■",
     Status.FAILED: "✗",
@@ -37,6 +39,11 @@ STATUS_MARKS = {
     Status.UNKNOWN: "○",
 }
 _PARTIAL = " ▏▎▍▌▋▊▉"
+
+
+def status_span(status: Status, *, named: bool = True) -> Span:
+    """The mark of a status, and its name."""
+    return Span(f"{_STATUS_MARKS[status]} {status}" if named else _STATUS_MARKS[status], STATUS_ROLES[status])
 
 
 def bar(fraction: float, cells: int) -> Line:
@@ -76,9 +83,7 @@ def _first(state: ViewState, view: RunView, cells: int, now: float) -> Line:
 
 
 def _name(state: ViewState, view: RunView, long: bool) -> Line:
-    role = STATUS_ROLES[view.status]
-    mark = STATUS_MARKS.get(view.status, "●")
-    spans = [Span(f"{mark} {view.status}", role), Span("  ")]
+    spans = [status_span(view.status), Span("  ")]
     if len(state.runs) > 1:
         spans.append(Span(f"{glyph(view.index)} ", run_role(view.index)))
     spans.append(Span(view.name, "run.name"))
@@ -136,8 +141,7 @@ def _second(view: RunView, cells: int) -> Line:
     if not len(steps) or (view.status.live and view.history.stage is not None):
         return crop(line(Span(_doing(view), "quiet")), cells)
     groups = _numbers(view)
-    ending = _ending(view)
-    if ending and view.status is Status.COMPLETED:
+    if (ending := _ending(view)) and view.status is Status.COMPLETED:
         groups.append([(9, ending)])
     elif ending:
         groups[-1] = [(0, ending)]

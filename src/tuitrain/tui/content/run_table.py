@@ -19,7 +19,7 @@ from tuitrain.runs.query import NUMBERS, TEXTS
 from tuitrain.tui.charts.sparkline import sparkline
 from tuitrain.tui.content.cells import Cells, Column
 from tuitrain.tui.content.columns import side_by_side
-from tuitrain.tui.content.headline import STATUS_MARKS, STATUS_ROLES, machine
+from tuitrain.tui.content.headline import machine, status_span
 from tuitrain.tui.text import Line, Span, align, crop, join, line, wrap
 
 _FACT_CELLS = 12
@@ -51,32 +51,18 @@ class Order:
     reverse: bool = False
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """How much of a row fits. ids: whole ids; run, curve, bar: cells of the name, the curve and the progress bar."""
-
-    ids: bool
-    run: int
-    curve: int
-    bar: int
-
-
-def _shape(cells: int) -> _Shape:
-    if cells >= 150:
-        return _Shape(True, 52, 24, 10)
-    return _Shape(False, 32, 12, 6) if cells >= 100 else _Shape(False, 24, 10, 0)
+def _shape(cells: int) -> tuple[int, int, int]:
+    """Cells of the name, of the curve and of the progress bar on a terminal `cells` wide."""
+    return (52, 24, 10) if cells >= 150 else (32, 12, 6) if cells >= 100 else (24, 10, 0)
 
 
 def columns(order: Order, cells: int) -> tuple[Column, ...]:
     """The columns on a terminal `cells` wide; an arrow shows by which the list is ordered."""
-    falling = (order.key in LARGEST_FIRST) != order.reverse
+    arrow = "▼" if (order.key in LARGEST_FIRST) != order.reverse else "▲"
     headed = (
-        replace(column, title=f"{column.title} {'▼' if falling else '▲'}", role="on")
-        if column.key == order.key
-        else column
-        for column in _COLUMNS
+        replace(each, title=f"{each.title} {arrow}", role="on") if each.key == order.key else each for each in _COLUMNS
     )
-    return tuple(replace(each, longest=_shape(cells).run) if each.key == "name" else each for each in headed)
+    return tuple(replace(each, longest=_shape(cells)[0]) if each.key == "name" else each for each in headed)
 
 
 class RowCache:
@@ -91,34 +77,43 @@ class RowCache:
         """The cells of each run by its id, in the order of the snapshots. marked: ids in the order of their colours."""
         now, shape = time.time(), _shape(cells)
         marks = {run_id: position for position, run_id in enumerate(marked)}
+        rows: dict[str, tuple[tuple[object, ...], Cells]] = {}
         for snapshot in snapshots:
             run_id = snapshot.directory.run_id
             age = NOT_AVAILABLE if snapshot.created is None else units.age(now - snapshot.created)
-            source = (snapshot, marks.get(run_id), shape, age)
-            if self._rows.get(run_id, (None,))[0] != source:
-                self._rows[run_id] = source, _cells(snapshot, marks.get(run_id), shape, age, ascii_only)
-        return {run.directory.run_id: self._rows[run.directory.run_id][1] for run in snapshots}
+            source, before = (snapshot, marks.get(run_id), shape, age), self._rows.get(run_id)
+            same = before is not None and before[0] == source
+            rows[run_id] = before if same and before else (source, _cells(*source, ascii_only))
+        self._rows = rows
+        return {run_id: cells for run_id, (_, cells) in rows.items()}
 
 
-def _cells(run: RunSnapshot, mark: int | None, shape: _Shape, age: str, ascii_only: bool) -> Cells:
-    step = run.step
-    rate, tokens = (step.tokens_per_sec, step.tokens) if step else (None, None)
-    role = "accent" if run.status.live else "quiet"
+def _cells(run: RunSnapshot, mark: int | None, shape: tuple[int, int, int], age: str, ascii_only: bool) -> Cells:
+    step, (name_cells, curve_cells, bar_cells) = run.step, shape
+    curve_role = "accent" if run.status.live else "quiet"
     return [
         line(" ") if mark is None else line(Span(glyph(mark), run_role(mark))),
-        label(run, shape.ids),
-        line(Span(f"{STATUS_MARKS.get(run.status, '●')} {run.status}", STATUS_ROLES[run.status])),
-        sparkline(resampled(run.curve, shape.curve), role, ascii_only=ascii_only),
-        _loss(run.loss),
-        _cell(None if run.val_loss is None else metric("val_loss").text(run.val_loss)),
-        _progress(run.progress, shape.bar, ascii_only),
-        _cell(None if step is None else f"{step.step:,}"),
-        _cell(None if tokens is None else units.count(tokens)),
-        _cell(None if step is None or step.mfu is None else metric("mfu").text(step.mfu)),
-        _cell(None if rate is None else units.count(rate)),
+        label(run, name_cells > 32),
+        line(status_span(run.status)),
+        sparkline(resampled(run.curve, curve_cells), curve_role, ascii_only=ascii_only),
+        _value("loss", run.loss),
+        _value("val_loss", run.val_loss),
+        _progress(run.progress, bar_cells, ascii_only),
+        _value("step", step.step if step else None),
+        _value("tokens", step.tokens if step else None),
+        _value("mfu", step.mfu if step else None),
+        _value("tokens_per_sec", step.tokens_per_sec if step else None),
         line(Span(age, "quiet")),
         line(_problem(run) or Span(" ".join(run.tags), "quiet")),
     ]
+
+
+def _value(key: str, value: float | None) -> Line:
+    """The value of a metric; one that is no number stands out."""
+    if value is None:
+        return line(Span(NOT_AVAILABLE, "quiet"))
+    text = f"{value:,}" if key == "step" else metric(key).text(value).removesuffix(" tok/s")
+    return line(Span(text, "value" if math.isfinite(value) else "bad"))
 
 
 def _problem(run: RunSnapshot) -> Span | None:
@@ -137,20 +132,10 @@ def label(run: RunSnapshot, long: bool) -> Line:
     return line(Span(run.name, role), Span(f" {run_id.rpartition('-')[2]}", "quiet"))
 
 
-def _loss(loss: float | None) -> Line:
-    if loss is None:
-        return _cell(None)
-    return line(Span(metric("loss").text(loss), "value" if math.isfinite(loss) else "bad"))
-
-
-def _cell(text: str | None) -> Line:
-    return line(Span(text, "value")) if text is not None else line(Span(NOT_AVAILABLE, "quiet"))
-
-
 def _progress(fraction: float | None, cells: int, ascii_only: bool) -> Line:
     """A thin bar, which does not touch those of the rows above and below, and per cent."""
     if fraction is None:
-        return _cell(None)
+        return line(Span(NOT_AVAILABLE, "quiet"))
     full, empty = "=-" if ascii_only else "━─"
     done = round(fraction * cells)
     return line(
@@ -217,10 +202,7 @@ def note_line(run: RunSnapshot, cells: int) -> Line:
 
 def detail_lines(run: RunSnapshot, cells: int) -> list[Line]:
     """All facts of the run under the cursor, in two columns: what it is; its tags, notes and last events."""
-    head = line(
-        " ", Span(run.directory.run_id, "run.name"), "  ",
-        Span(f"{STATUS_MARKS.get(run.status, '●')} {run.status}", STATUS_ROLES[run.status]),
-    )  # fmt: skip
+    head = line(" ", Span(run.directory.run_id, "run.name"), "  ", status_span(run.status))
     room = max(cells // 2 - 2 - _FACT_CELLS, 8)
     return [
         crop(head, cells),

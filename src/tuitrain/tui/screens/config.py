@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from textual import work
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
 from textual.widget import Widget
-from textual.worker import Worker, WorkerState
+from textual.widgets import Input
+from textual.worker import get_current_worker
 
-from tuitrain.events import Run
+from tuitrain.analysis.report import Description, describe
 from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.configuration import (
     COLUMN_CELLS,
@@ -22,7 +22,6 @@ from tuitrain.tui.content.configuration import (
     table_of,
 )
 from tuitrain.tui.content.console_search import Query, query_of
-from tuitrain.tui.content.run_details import Description, describe
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Span, line
 from tuitrain.tui.view_state import RunView, ViewState
@@ -32,15 +31,6 @@ from tuitrain.tui.widgets.table import Table
 
 BESIDE_CELLS = 110
 """A narrower screen has the report below the configuration."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Source:
-    """What a description is made from. measured: whether the log has reported the memory."""
-
-    view: RunView | None
-    run: Run | None
-    measured: bool
 
 
 def _left_cells(cells: int) -> int:
@@ -59,14 +49,13 @@ class ConfigScreen(BaseScreen):
     everything: reactive[bool] = reactive(True, init=False)
     """Whether all keys are shown, or those that differ from the preset."""
     search_query: reactive[Query | None] = reactive(None, init=False)
-    description: reactive[Description | None] = reactive(None, init=False)
-    """None until a thread has made it."""
-    problem: reactive[str] = reactive("", init=False)
-    """Why the configuration in the log cannot be read."""
+    description: reactive[Description | str | None] = reactive(None, init=False)
+    """None until a thread has made it; a sentence where the configuration in the log cannot be read."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._source = _Source(None, None, False)
+        self._described: tuple[object, object, bool] = (None, None, False)
+        """The run and the attempt that are described, and whether the memory was measured."""
 
     def compose_body(self) -> Iterable[Widget]:
         with Horizontal(id="sides"):
@@ -86,36 +75,33 @@ class ConfigScreen(BaseScreen):
         """Describe the run if it is another one, has begun another attempt, or has reported its first memory."""
         view = state.run
         run = view.history.run if view is not None else None
-        source = _Source(view, run, view is not None and view.history.steps.has("mem_peak_gb"))
-        before = self._source
-        same_run = source.view is before.view and source.run is before.run
-        if not self.is_current or (same_run and source.measured == before.measured):
+        source = (view, run, view is not None and view.history.steps.has("mem_peak_gb"))
+        same_run = view is self._described[0] and run is self._described[1]
+        if not self.is_current or (same_run and source[2] == self._described[2]):
             return
-        self._source = source
+        self._described = source
         if not same_run:
-            self.description, self.problem = None, ""
+            self.description = None
         if view is not None and run is not None:
             self._describe(view)
 
-    @work(thread=True, exclusive=True, group="describe", exit_on_error=False)
-    def _describe(self, view: RunView) -> Description:
-        return describe(view.history, view.directory.read_metadata() if view.directory is not None else None)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Show the description, or why there is none: under `config` a log may hold anything."""
-        if event.worker.group == "describe" and event.state is WorkerState.SUCCESS:
-            self.description = event.worker.result
-        elif event.worker.group == "describe" and event.state is WorkerState.ERROR:
-            error = event.worker.error
-            self.problem = f"The configuration in the log cannot be read ({type(error).__name__}: {error})."
+    @work(thread=True, exclusive=True)
+    def _describe(self, view: RunView) -> None:
+        description: Description | str
+        try:
+            description = describe(view.history, view.directory.read_metadata() if view.directory is not None else None)
+        except Exception as error:  # Under `config` a log may hold anything.
+            description = f"The configuration in the log cannot be read ({type(error).__name__}: {error})."
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(setattr, self, "description", description)
 
     def draw_body(self, cells: int) -> None:
         left, right = self.query_one("#config", Table), self.query_one("#report", Table)
         header = self.query_one("#summary", Lines)
         beside = cells >= BESIDE_CELLS
-        right.display = beside and self.description is not None
         described = self.description
-        if described is None or not described.values:
+        right.display = beside and isinstance(described, Description)
+        if not isinstance(described, Description) or not described.values:
             header.show([line(Span(self._reason(), "quiet"))])
             left.show([], {})
             return
@@ -136,20 +122,22 @@ class ConfigScreen(BaseScreen):
         view = self.state.run
         if view is None:
             return "No run is open."
+        if isinstance(self.description, str):
+            return self.description
         if view.history.run is None or self.description is not None:
             return "The log holds no configuration." if view.loaded else "reading the log"
-        return self.problem or "reading the configuration"
+        return "reading the configuration"
 
     def _watch(self) -> None:
         self.draw()
 
-    watch_everything = watch_search_query = watch_description = watch_problem = _watch
+    watch_everything = watch_search_query = watch_description = _watch
 
     def scrolled(self) -> Iterable[Widget]:
         return self.query("#config")
 
-    def on_search_line_typed(self, event: SearchLine.Typed) -> None:
-        self.search_query = query_of(event.text)
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.search_query = query_of(event.value)
 
     def on_search_line_closed(self, event: SearchLine.Closed) -> None:
         self.search_query = query_of(event.text)

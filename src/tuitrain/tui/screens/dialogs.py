@@ -66,18 +66,18 @@ class Confirm(Dialog[bool]):
 class Prompt(Dialog[str]):
     """A line of text at the foot of the screen, which stays in sight; enter gives it, escape gives None.
 
-    hint: what an empty line shows; about: a sentence above the line.
+    hint: what an empty line shows; explanation: a sentence above the line.
     """
 
-    def __init__(self, title: str, value: str = "", hint: str = "", about: str = "") -> None:
+    def __init__(self, title: str, value: str = "", hint: str = "", explanation: str = "") -> None:
         super().__init__()
-        self.box_title, self.about = title, about
+        self.box_title, self.explanation = title, explanation
         self.input = Input(value, hint, select_on_focus=False)
         # A blinking cursor would send bytes twice a second.
         self.input.cursor_blink = False
 
     def compose(self) -> ComposeResult:
-        yield box(self.box_title, *([Static(Content(self.about))] if self.about else []), self.input)
+        yield box(self.box_title, *([Static(Content(self.explanation))] if self.explanation else []), self.input)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -91,8 +91,8 @@ class Choice(Dialog[str]):
     """
 
     BINDINGS: ClassVar = [
-        Binding("j", "down", show=False),
-        Binding("k", "up", show=False),
+        Binding("j", "focused.cursor_down", show=False),
+        Binding("k", "focused.cursor_up", show=False),
     ]
 
     def __init__(self, title: str, options: Sequence[tuple[str, str]]) -> None:
@@ -111,9 +111,3 @@ class Choice(Dialog[str]):
         if len(matching) == 1:
             event.stop()
             self.dismiss(matching[0])
-
-    def action_down(self) -> None:
-        self.query_one(OptionList).action_cursor_down()
-
-    def action_up(self) -> None:
-        self.query_one(OptionList).action_cursor_up()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
     from tuitrain.launch.request import Field, PresetInfo
-    from tuitrain.tui.screens.launch_request import LaunchForm
+    from tuitrain.tui.launch_form import LaunchForm
 
 PARTS = ("presets", "form", "plan")
 INPUTS = {"presets": "find", "form": "keys"}
@@ -170,8 +170,7 @@ class LaunchScreen(BaseScreen):
         self._draw_presets(form)
         self._draw_fields(form)
         if (plan := self.query_one("#plan", Pane)).size:
-            fits = form.plan.fits if form.plan is not None else None
-            plan.show(content.plan_lines(form.preview, form.rows, fits, plan.size.width - 1))
+            plan.show(content.plan_lines(form, plan.size.width - 1))
 
     def _draw_presets(self, form: LaunchForm) -> None:
         presets, cells = self._list("list"), self._list("list").size.width
@@ -184,10 +183,10 @@ class LaunchScreen(BaseScreen):
     def _draw_fields(self, form: LaunchForm) -> None:
         fields, matching = self._list("form"), self.matching_fields()
         cells = fields.size.width - 1
-        rows = content.form_rows(matching, form.values, form.changes, form.original, form.errors, cells)
+        rows = content.form_rows(form, matching, cells)
         fields.show(rows or [(None, line(Span(" no key matches", "quiet")))], self.field_key)
-        field = next((each for each in matching if each.key == self.field_key), None)
-        self.query_one("#help", Lines).show(content.sentence_lines(content.help_text(field), cells + 1, HELP_ROWS))
+        text = next((content.help_text(each) for each in matching if each.key == self.field_key), "")
+        self.query_one("#help", Lines).show(content.sentence_lines(text, cells + 1, HELP_ROWS))
         self._place_edit()
 
     def _place_edit(self) -> None:
@@ -361,7 +360,7 @@ class LaunchScreen(BaseScreen):
 
 
 def _load_form(used_preset: str | None) -> LaunchForm:
-    from tuitrain.tui.screens.launch_request import LaunchForm
+    from tuitrain.tui.launch_form import LaunchForm
 
     return LaunchForm.load(used_preset)
 

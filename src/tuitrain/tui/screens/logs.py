@@ -7,7 +7,7 @@ from typing import Literal
 
 from textual.containers import Horizontal
 from textual.widget import Widget
-from textual.widgets import Tabs
+from textual.widgets import Input, Tabs
 
 from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.console_search import MOST_MATCHES, query_of
@@ -51,11 +51,6 @@ class LogsScreen(BaseScreen):
     def console(self) -> LogView:
         """The console that is shown."""
         return self.query_one(LogView)
-
-    @property
-    def tabs(self) -> list[str]:
-        """The ids of the tabs: the ranks, then the alerts."""
-        return [*(f"rank-{rank}" for rank in self.ranks), ALERTS]
 
     def scrolled(self) -> Iterable[Widget]:
         return [self.query_one("#alerts") if self.tab == ALERTS else self.console]
@@ -117,8 +112,8 @@ class LogsScreen(BaseScreen):
             count = f"{len(search) - search.count_from(match) + 1:,} of {count}"
         return (*name, Span("  "), Span(count, "value" if len(search) else "warn"), Span(more, "quiet"))
 
-    def on_search_line_typed(self, event: SearchLine.Typed) -> None:
-        self._search(event.text)
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._search(event.value)
 
     def on_search_line_closed(self, event: SearchLine.Closed) -> None:
         if not event.text:
@@ -142,30 +137,26 @@ class LogsScreen(BaseScreen):
         self.query_one(SearchLine).open()
 
     def action_next_match(self) -> None:
-        self._to_match(1)
+        self._go_to_match(1)
 
     def action_previous_match(self) -> None:
-        self._to_match(-1)
+        self._go_to_match(-1)
 
-    def _to_match(self, direction: Literal[-1, 1]) -> None:
+    def _go_to_match(self, direction: Literal[-1, 1]) -> None:
         if self.console.search is None:
             self.app.notify("There is no search: / starts one.")
         elif not self.console.to_match(direction):
-            self.app.notify("There is no other match " + ("below." if direction > 0 else "above."))
+            self.app.notify(f"There is no other match {'below' if direction > 0 else 'above'}.")
 
     def action_follow(self) -> None:
         self.console.follow = not self.console.follow
         self.console.draw()
 
     def action_next_rank(self) -> None:
-        self._next_tab(1)
+        self.query_one(TabLine).action_next_tab()
 
     def action_previous_rank(self) -> None:
-        self._next_tab(-1)
-
-    def _next_tab(self, by: int) -> None:
-        tabs = self.tabs
-        self._show(tabs[(tabs.index(self.tab) + by) % len(tabs)] if self.tab in tabs else "rank-0")
+        self.query_one(TabLine).action_previous_tab()
 
     def action_toggle_alerts(self) -> None:
         self._show("rank-0" if self.tab == ALERTS else ALERTS)

@@ -7,7 +7,7 @@ and calls `self.app.redraw()`. Charts come as one widget, `Dashboard`, which has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -136,10 +136,10 @@ class BaseScreen(Screen[None]):
 
         return RunActions(self.app, self.tell)
 
-    def _on_selected(self, act: Callable[[list[RunDirectory]], None]) -> None:
-        """Call an action with the selected runs, or say why there are none."""
+    def _on_selected(self, act: Callable[[list[RunDirectory]], Awaitable[None]]) -> None:
+        """Start an action on the selected runs, or say why there are none."""
         if runs := self.selected_runs():
-            act(runs)
+            self.run_actions.run(partial(act, runs))
             return
         reason = "it is read from standard input" if self.state.run else "none is chosen"
         self.tell(f"There is no run here that can be asked or labelled: {reason}.", trouble=True)

@@ -56,14 +56,11 @@ class RunActions:
         except OSError as error:
             self._notify(f"{error.filename or 'the run'}: {error.strerror or error}.", trouble=True)
 
-    def request(self, runs: Sequence[RunDirectory], request: str) -> None:
+    async def request(self, runs: Sequence[RunDirectory], request: str) -> None:
         """Send a request to the live ones of the runs, and later show the answers.
 
         A stop, and a request to several runs, needs a confirmation first.
         """
-        self.run(partial(self._request, runs, request))
-
-    async def _request(self, runs: Sequence[RunDirectory], request: str) -> None:
         snapshots = [await asyncio.to_thread(read_snapshot, run) for run in runs]
         live = [each for each in snapshots if each.status.live]
         if not live:
@@ -94,18 +91,15 @@ class RunActions:
             await asyncio.sleep(POLL_S)
         self._notify(answer)
 
-    def edit_tags(self, runs: Sequence[RunDirectory]) -> None:
+    async def edit_tags(self, runs: Sequence[RunDirectory]) -> None:
         """Edit the tags of a run in a line, or those that several runs share."""
-        self.run(partial(self._edit_tags, runs))
-
-    async def _edit_tags(self, runs: Sequence[RunDirectory]) -> None:
         infos = [await asyncio.to_thread(run.read_metadata) for run in runs]
         tags = [info.tags if info else [] for info in infos]
         shared = [tag for tag in tags[0] if all(tag in each for each in tags)]
-        about = "" if len(runs) == 1 else "The tags that all of them have; further tags of each stay."
+        explanation = "" if len(runs) == 1 else "The tags that all of them have; further tags of each stay."
         # A blank at the end separates the next tag.
         value = "".join(f"{tag} " for tag in shared)
-        text = await self._typed(Prompt(f"tags of {_named(runs)}", value, "words with spaces between", about))
+        text = await self._typed(Prompt(f"tags of {_named(runs)}", value, "words with spaces between", explanation))
         if text is None:
             return
         new = normal_tags(text.replace(",", " ").split())
@@ -117,14 +111,11 @@ class RunActions:
                 await asyncio.to_thread(change_tags, run, new, removed)
         self._notify(f"{_named(runs)}: {'tags ' + ' '.join(new) if new else 'no tags'}.")
 
-    def add_note(self, runs: Sequence[RunDirectory]) -> None:
+    async def add_note(self, runs: Sequence[RunDirectory]) -> None:
         """Add a note, typed in a line, to the runs."""
-        self.run(partial(self._add_note, runs))
-
-    async def _add_note(self, runs: Sequence[RunDirectory]) -> None:
         info = await asyncio.to_thread(runs[0].read_metadata) if len(runs) == 1 else None
         notes = "\n".join(clean(note) for note in info.notes[-5:]) if info else ""
-        text = await self._typed(Prompt(f"note to {_named(runs)}", hint="one line", about=notes))
+        text = await self._typed(Prompt(f"note to {_named(runs)}", hint="one line", explanation=notes))
         if text and text.strip():
             for run in runs:
                 await asyncio.to_thread(add_note, run, text.strip())

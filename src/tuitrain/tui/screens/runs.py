@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
 
-from textual import events
-from textual.binding import Binding
-from textual.containers import Horizontal
 from textual.reactive import reactive
 from textual.validation import ValidationResult, Validator
 from textual.widget import Widget
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import DataTable, Input
 
 from tuitrain.runs import RunDirectory, RunSnapshot
 from tuitrain.runs.order import ordered
@@ -34,6 +30,7 @@ from tuitrain.tui.text import Line, Span, crop, line
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.key_bar import key_bar_rows
 from tuitrain.tui.widgets.lines import Lines
+from tuitrain.tui.widgets.search_line import SearchLine
 from tuitrain.tui.widgets.table import Table
 
 DETAIL_ROWS, ROWS_WITH_DETAIL, CELLS_WITH_DETAIL = 10, 40, 110
@@ -49,16 +46,6 @@ class QueryValidator(Validator):
         except QueryError as error:
             return self.failure(str(error), value)
         return self.success()
-
-
-class FilterInput(Input):
-    """The line in which the filter is typed. Escape clears it, enter keeps it; arrows move the cursor of the list."""
-
-    BINDINGS: ClassVar = [
-        Binding("escape", "screen.clear_filter", show=False),
-        Binding("down", "screen.cursor_down", show=False),
-        Binding("up", "screen.cursor_up", show=False),
-    ]
 
 
 class RunsScreen(BaseScreen):
@@ -86,9 +73,7 @@ class RunsScreen(BaseScreen):
     def compose_body(self) -> Iterable[Widget]:
         yield Table(id="runs")
         yield Lines(id="nothing")
-        with Horizontal(id="filter"):
-            yield Static("filter /")
-            yield FilterInput(placeholder=EXAMPLE, select_on_focus=False, validators=[QueryValidator()], compact=True)
+        yield SearchLine("filter /", EXAMPLE, [QueryValidator()])
         yield Lines(id="details")
 
     def on_mount(self) -> None:
@@ -129,7 +114,7 @@ class RunsScreen(BaseScreen):
 
     def header_lines(self, cells: int) -> list[Line]:
         by_id = {run.directory.run_id: run for run in self.snapshots or ()}
-        text = str(self.run_query) if self.problem else self.filter_input.value.strip()
+        text = str(self.run_query) if self.problem else self.filter_line.input.value.strip()
         marked = [by_id.get(run_id) for run_id in self.state.marked]
         chosen = chosen_line(text, len(by_id) - len(self.listed), marked)
         return [summary(self.snapshots, len(self.listed), str(self.app.runs_dir)), crop(chosen, cells)]
@@ -157,7 +142,7 @@ class RunsScreen(BaseScreen):
         lines: list[Line] = []
         if self.problem:
             lines = [line(" ", Span(self.problem, "warn"))]
-        elif self.query_one("#filter").display and not self.filter_input.value:
+        elif self.filter_line.display and not self.filter_line.input.value:
             lines = [query_hint(cells)]
         elif run is not None and height is not None and height.value > 1:
             lines = [line(Span("─" * cells, "frame")), *detail_lines(run, cells)]
@@ -171,9 +156,9 @@ class RunsScreen(BaseScreen):
         return self.query_one(Table)
 
     @property
-    def filter_input(self) -> FilterInput:
+    def filter_line(self) -> SearchLine:
         """The line in which the filter is typed; it keeps its text while it is hidden."""
-        return self.query_one(FilterInput)
+        return self.query_one(SearchLine)
 
     @property
     def run_under_cursor(self) -> RunSnapshot | None:
@@ -236,47 +221,27 @@ class RunsScreen(BaseScreen):
 
     def action_filter(self) -> None:
         """Type the filter in a line below the list."""
-        self.query_one("#filter").display = True
-        # At once: keys that came in the same packet must not act on a run.
-        self.set_focus(self.filter_input)
-        self.filter_input.action_end()
+        self.filter_line.open()
         self.draw()
-
-    def action_clear_filter(self) -> None:
-        self._set_filter("")
-        self._close_filter()
 
     def _set_filter(self, text: str) -> None:
         """Put a valid filter into the line and apply it."""
         with self.prevent(Input.Changed):
-            self.filter_input.value = text
+            self.filter_line.input.value = text
         self.run_query, self.problem = parse_query(text), ""
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Apply what is typed so far if it is a query; the beginning of a key that no run has in a text is left out."""
-        event.stop()
         result = event.validation_result
         self.problem = "" if result is None or result.is_valid else result.failure_descriptions[0]
         if not self.problem:
             query = parse_query(event.value)
             self.run_query = query if query.chosen(self.snapshots or ()) else query.without_half_a_key()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        if not self.problem:
-            self._set_filter(event.value)
-            self._close_filter()
-
-    def on_descendant_blur(self, event: events.DescendantBlur) -> None:
-        if event.widget is self.filter_input and self.query_one("#filter").display and self.is_current:
-            self._close_filter()
-
-    def _close_filter(self) -> None:
-        if self.problem:
-            self._set_filter(str(self.run_query))
-        self.query_one("#filter").display = False
-        self.set_focus(None)
-        self.app.session.set("runs.filter", self.filter_input.value)
+    def on_search_line_closed(self, event: SearchLine.Closed) -> None:
+        """Apply all of the text, or the last valid filter where it is no query."""
+        self._set_filter(event.text if QueryValidator().validate(event.text).is_valid else str(self.run_query))
+        self.app.session.set("runs.filter", self.filter_line.input.value)
         self.draw()
 
     def action_mark(self) -> None:

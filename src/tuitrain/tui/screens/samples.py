@@ -29,32 +29,25 @@ class SamplesScreen(BaseScreen):
 
     BINDINGS = bindings("samples")
     CSS_PATH = "../styles/samples.tcss"
+    HORIZONTAL_BREAKPOINTS = [(WIDE_CELLS, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (LOW_ROWS, "-high")]  # noqa: RUF012
     screen_name = "samples"
 
-    chosen: reactive[tuple[RunView, int] | None] = reactive(None, repaint=False)
+    chosen: reactive[tuple[RunView, int] | None] = reactive(None, init=False)
     """The run and its chosen step; None is the newest step."""
-    other: reactive[tuple[RunView, int] | None] = reactive(None, repaint=False)
+    other: reactive[tuple[RunView, int] | None] = reactive(None, init=False)
     """The run and the step to compare with; None is the step before the chosen one."""
 
     def compose_body(self) -> Iterable[Widget]:
         yield Lines(id="strip", classes="bar")
-        yield Container(
-            *(
-                Vertical(Lines(id=f"{side}-head", classes="bar"), Pane(id=side), id=f"{side}-side")
-                for side in ("left", "right")
-            ),
-            id="sides",
-        )
+        with Container(id="sides"):
+            for side in ("left", "right"):
+                yield Vertical(Lines(id=f"{side}-head", classes="bar"), Pane(id=side), id=f"{side}-side")
 
     @property
     def samples(self) -> Sequence[Sample]:
         """All samples of the run in focus."""
         return self.state.run.history.samples if self.state.run is not None else ()
-
-    def lay_out(self) -> None:
-        self.set_class(self.app.size.width >= WIDE_CELLS, "-wide")
-        self.set_class(self.app.size.height < LOW_ROWS, "-low")
-        super().lay_out()
 
     def draw_body(self, cells: int) -> None:
         view, steps = self.state.run, sample_steps(self.samples)
@@ -91,16 +84,11 @@ class SamplesScreen(BaseScreen):
     def _step_of(self, choice: tuple[RunView, int] | None) -> int | None:
         return choice[1] if choice is not None and choice[0] is self.state.run else None
 
-    def watch_chosen(self) -> None:
-        self._draw_from_start()
-
-    def watch_other(self) -> None:
-        self._draw_from_start()
-
     def _draw_from_start(self) -> None:
-        if self.is_mounted:
-            self.draw()
-            self.action_first()
+        self.draw()
+        self.action_first()
+
+    watch_chosen = watch_other = _draw_from_start
 
     def _move(self, by: int, *, other: bool = False) -> None:
         """Choose a neighbouring step, or one to compare with. The newest chosen step follows the run again."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from rich.cells import chop_cells
 from textual import events, work
@@ -27,19 +26,14 @@ SEARCH_POLL_S = 0.1
 """Interval at which the matches are read while a search runs."""
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class RowPosition:
-    """A row of the wrapped log: the byte at which its line starts, and the index of the row in its line."""
-
-    start: int
-    index: int = 0
+Position = tuple[int, int]
+"""A row of the wrapped log: the byte at which its line starts, and the index of the row in its line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """`size` characters from `first` on of the text of a line, whose bytes end at `end`."""
 
-    position: RowPosition
+    position: Position
     text: str
     first: int
     size: int
@@ -67,7 +61,7 @@ class LogView(Lines):
         """Direction of a match that is not found yet: 1 below, -1 above."""
         self._worker: Worker[None] | None = None
         self._searched_size = 0
-        self._position = RowPosition(0)
+        self._position = (0, 0)
         self._rows: list[Row] = []
         self._mark: ConsoleMark | None = None
 
@@ -78,7 +72,7 @@ class LogView(Lines):
     def open(self, path: Path | None) -> None:
         """Show another console, from its end, with the same query."""
         self.file = ConsoleFile(path) if path is not None else None
-        self.follow, self._position, self._rows, self._mark = True, RowPosition(0), [], None
+        self.follow, self._position, self._rows, self._mark = True, (0, 0), [], None
         self.start_search(self.query_shown)
 
     @property
@@ -89,7 +83,7 @@ class LogView(Lines):
     @property
     def range(self) -> tuple[int, int]:
         """The bytes at which the first and the last line on the screen start."""
-        return (self._rows[0].position.start, self._rows[-1].position.start) if self._rows else (0, 0)
+        return (self._rows[0].position[0], self._rows[-1].position[0]) if self._rows else (0, 0)
 
     def draw(self) -> None:
         """Read the rows on the screen and show them."""
@@ -118,13 +112,13 @@ class LogView(Lines):
         if self.file is None or mark is None:
             return "This run has no console output here."
         if before is not None and (mark.inode != before.inode or mark.size < before.size):
-            self.follow, self.match, self._position = True, None, RowPosition(0)
+            self.follow, self.match, self._position = True, None, (0, 0)
         if not mark.size:
             return "The console is still empty."
         rows = [] if self.follow else self._rows_from(self._position, height)
         if len(rows) < height:
-            rows = self._rows_before(RowPosition(mark.size), height)
-        self._rows, self._position = rows, rows[0].position if rows else RowPosition(0)
+            rows = self._rows_before((mark.size, 0), height)
+        self._rows, self._position = rows, rows[0].position if rows else (0, 0)
         return ""
 
     def _wrapped(self, lines: list[ConsoleLine]) -> list[Row]:
@@ -133,25 +127,25 @@ class LogView(Lines):
         for each in lines:
             text, first = clean(each.text), 0
             for index, piece in enumerate(chop_cells(text, cells) or [""]):
-                rows.append(Row(RowPosition(each.start, index), text, first, len(piece), each.end))
+                rows.append(Row((each.start, index), text, first, len(piece), each.end))
                 first += len(piece)
         return rows
 
-    def _rows_from(self, position: RowPosition, count: int) -> list[Row]:
-        rows = self._wrapped(self.file.lines_from(position.start, count + 1)) if self.file is not None else []
+    def _rows_from(self, position: Position, count: int) -> list[Row]:
+        rows = self._wrapped(self.file.lines_from(position[0], count + 1)) if self.file is not None else []
         return [row for row in rows if row.position >= position][:count]
 
-    def _rows_before(self, position: RowPosition, count: int) -> list[Row]:
+    def _rows_before(self, position: Position, count: int) -> list[Row]:
         if self.file is None:
             return []
-        rows = self._wrapped(self.file.lines_before(position.start, count))
-        if position.index:
-            rows += self._wrapped(self.file.lines_from(position.start, 1))
+        rows = self._wrapped(self.file.lines_before(position[0], count))
+        if position[1]:
+            rows += self._wrapped(self.file.lines_from(position[0], 1))
         return [row for row in rows if row.position < position][-count:]
 
     def _line(self, row: Row) -> Line:
         role = level_role(row.text)
-        mark = Span("▌", "accent") if row.position.start == self.match else Span(" ")
+        mark = Span("▌", "accent") if row.position[0] == self.match else Span(" ")
         spans = self.query_shown.marked(row.text, role) if self.query_shown is not None else line(Span(row.text, role))
         return (mark, *_characters(spans, row.first, row.size))
 
@@ -159,7 +153,7 @@ class LogView(Lines):
         """The scrollbar, a cell for each row: by bytes, since the lines are not counted."""
         first, last = self.range
         size = self.size_bytes
-        if not self._rows or (self._position == RowPosition(0) and self._rows[-1].end >= size):
+        if not self._rows or (self._position == (0, 0) and self._rows[-1].end >= size):
             return [Span(" ")] * height
         length = max(1, round(height * (last - first) / size))
         top = height - length if self.follow else min(round(height * first / size), height - length)
@@ -195,7 +189,7 @@ class LogView(Lines):
         self.scroll_rows(-max(self.size.height - 1, 1))
 
     def scroll_home(self, **_: Any) -> None:
-        self.follow, self._position = False, RowPosition(0)
+        self.follow, self._position = False, (0, 0)
         self.draw()
 
     def scroll_end(self, **_: Any) -> None:
@@ -267,10 +261,10 @@ class LogView(Lines):
         if not self._rows or not first <= start <= last:
             self.follow = False
             try:
-                rows = self._rows_before(RowPosition(start), self.size.height // 3)
+                rows = self._rows_before((start, 0), self.size.height // 3)
             except OSError:
                 rows = []
-            self._position = rows[0].position if rows else RowPosition(start)
+            self._position = rows[0].position if rows else (start, 0)
         self.draw()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -288,7 +282,7 @@ class LogView(Lines):
         if self._rows and self.file is not None and event.x == self.size.width - 1:
             target = self.size_bytes * event.y // max(self.size.height - 1, 1)
             self.follow = event.y >= self.size.height - 1
-            self._position = RowPosition(self.file.last_line_start(target) if target else 0)
+            self._position = (self.file.last_line_start(target) if target else 0, 0)
             self.draw()
 
 

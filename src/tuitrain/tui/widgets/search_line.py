@@ -1,72 +1,75 @@
-"""The search line that `/` opens; it posts each change of its text."""
+"""The line that `/` opens to search or to filter; its `Input.Changed` goes to the screen."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import ClassVar
+
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.message import Message
+from textual.validation import Validator
 from textual.widgets import Input, Static
 
 
 class SearchLine(Horizontal):
-    """Hidden until it is opened. Enter closes it and keeps the text, escape clears it."""
+    """Hidden until it is opened. Enter closes it and keeps the text, as does a click elsewhere; escape clears it."""
 
     DEFAULT_CSS = """
     SearchLine { height: 1; display: none; background: $background; }
-    SearchLine Static { width: 2; color: $primary; }
-    SearchLine Input { border: none; height: 1; padding: 0; width: 1fr; background: $background; }
-    SearchLine Input:focus { border: none; background: $background; }
+    SearchLine Static { width: auto; padding: 0 1; color: $primary; }
+    SearchLine Input, SearchLine Input:focus {
+        border: none; height: 1; padding: 0; width: 1fr; background: $background;
+    }
     """
-
-    class Typed(Message):
-        """The text has changed."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
+    BINDINGS: ClassVar = [
+        Binding("escape", "clear", show=False),
+        Binding("down", "screen.cursor_down", show=False),
+        Binding("up", "screen.cursor_up", show=False),
+    ]
 
     class Closed(Message):
-        """The line is closed. text: the search that remains, empty after escape."""
+        """The line is closed. text: what remains of it, empty after escape."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
-    def compose(self) -> ComposeResult:
-        yield Static(" /")
-        yield Input(compact=True, select_on_focus=False)
+    def __init__(self, label: str = "/", placeholder: str = "", validators: Iterable[Validator] = ()) -> None:
+        super().__init__()
+        self._label = label
+        self.input = Input(placeholder=placeholder, validators=validators, compact=True, select_on_focus=False)
 
-    @property
-    def text(self) -> str:
-        """The text typed so far."""
-        return self.query_one(Input).value
+    def compose(self) -> ComposeResult:
+        yield Static(self._label)
+        yield self.input
 
     def open(self) -> None:
         """Show the line and focus it."""
         self.display = True
         # At once: keys that came in the same packet must not act on the run.
-        self.screen.set_focus(self.query_one(Input))
+        self.screen.set_focus(self.input)
+        self.input.action_end()
 
     def close(self, *, keep: bool) -> None:
         """Hide the line. keep: whether its text remains."""
-        line = self.query_one(Input)
         if not keep:
-            with line.prevent(Input.Changed):
-                line.value = ""
+            with self.input.prevent(Input.Changed):
+                self.input.value = ""
         self.display = False
         self.screen.set_focus(None)
-        self.post_message(self.Closed(line.value))
+        self.post_message(self.Closed(self.input.value))
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        event.stop()
-        self.post_message(self.Typed(event.value))
+    def action_clear(self) -> None:
+        self.close(keep=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.close(keep=True)
+        if event.validation_result is None or event.validation_result.is_valid:
+            self.close(keep=True)
 
-    def on_key(self, event: events.Key) -> None:
-        if event.key == "escape":
-            event.stop()
-            self.close(keep=False)
+    def on_descendant_blur(self, event: events.DescendantBlur) -> None:
+        if self.display and self.screen.is_current:
+            self.close(keep=True)

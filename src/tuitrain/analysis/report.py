@@ -1,4 +1,4 @@
-"""What a run is: its configuration with the differences from the preset, and the report of its architecture."""
+"""The report of a run, section by section, and its configuration with the differences from the preset."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from tuitrain.analysis.metrics import NOT_AVAILABLE
 from tuitrain.events import Run
 from tuitrain.runs import RunHistory, RunMetadata
 
+_Rows = Sequence[tuple[str, str | None]]
+"""Names with texts; None is not available."""
+
 
 @dataclass(frozen=True)
 class Description:
-    """All that the screen of the configuration shows of a run. changed: None where the preset is not known here."""
+    """What a run is. changed: None where the preset is not known here; report: titles with their rows."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     changed: Changes | None = None
@@ -31,47 +34,30 @@ class Description:
     report: tuple[tuple[str, Rows], ...] = ()
 
 
-def describe(history: RunHistory, info: RunMetadata | None) -> Description:
-    """The description of a run from its log and the run's metadata. Takes a moment: not for every drawing."""
+def describe(history: RunHistory, metadata: RunMetadata | None) -> Description:
+    """The description of a run from its log and its metadata. Takes a moment: not for every drawing."""
+    # With pydantic, for which the first frame does not wait.
     from tuitrain.config import flatten
 
     run = history.run
     if run is None:
         return Description()
     preset = run.config.get("preset")
-    sections = (
+    sections: list[tuple[str, _Rows]] = [
         ("architecture", _architecture(run)),
         ("parameters", _parameters(run)),
         ("arithmetic", _arithmetic(run)),
         ("memory on each device", memory_rows(history)),
         ("software", _software(run)),
-        ("start", _start(run, info, history)),
+        ("start", _start(run, metadata, history)),
         ("attempts", _attempts(history.attempts)),
-    )
+    ]
     return Description(
-        values=flatten(run.config),
-        changed=changes_from_preset(run.config),
-        preset=preset if isinstance(preset, str) else None,
-        report=tuple(
-            (title, [(name, NOT_AVAILABLE if text is None else text) for name, text in rows])
-            for title, rows in sections
-            if rows
-        ),
+        flatten(run.config),
+        changes_from_preset(run.config),
+        preset if isinstance(preset, str) else None,
+        tuple((title, [(name, text or NOT_AVAILABLE) for name, text in rows]) for title, rows in sections if rows),
     )
-
-
-_Rows = Sequence[tuple[str, str | None]]
-"""Names with texts; None is not available."""
-
-
-def _config(run: Run) -> Any:
-    """The configuration as this version understands it; None where it does not."""
-    from tuitrain.config import ConfigError, validate
-
-    try:
-        return validate(run.config)
-    except ConfigError:
-        return None
 
 
 def _number(value: int | None) -> str | None:
@@ -82,39 +68,44 @@ def _architecture(run: Run) -> _Rows:
     shape = run.architecture
     if shape is None:
         return []
-    sizes = [
-        ("blocks", shape.n_layers), ("width", shape.d_model), ("feed-forward", shape.d_ff),
-        ("vocabulary", shape.vocab_size), ("sequence", shape.seq_len),
-    ]  # fmt: skip
-    heads = None
-    if shape.n_heads is not None:
-        groups = f", {shape.n_kv_heads} of keys and values" if shape.n_kv_heads not in (None, shape.n_heads) else ""
-        heads = f"{shape.n_heads}{groups}" + (f", {shape.head_dim} wide" if shape.head_dim is not None else "")
-    tied = {True: "tied to the embedding", False: "of its own", None: None}[shape.tied_embeddings]
-    norm = " ".join(word for word in (shape.norm_position, shape.norm) if word) or None
+    heads = _number(shape.n_heads)
+    if heads and shape.n_kv_heads not in (None, shape.n_heads):
+        heads += f", {shape.n_kv_heads} of keys and values"
+    if heads and shape.head_dim is not None:
+        heads += f", {shape.head_dim} wide"
     return [
         ("name", shape.name),
-        *((name, _number(size)) for name, size in sizes),
+        ("blocks", _number(shape.n_layers)),
+        ("width", _number(shape.d_model)),
+        ("feed-forward", _number(shape.d_ff)),
+        ("vocabulary", _number(shape.vocab_size)),
+        ("sequence", _number(shape.seq_len)),
         ("heads", heads),
-        ("norm", norm),
+        ("norm", " ".join(word for word in (shape.norm_position, shape.norm) if word)),
         ("position", shape.position),
         ("activation", shape.ffn),
-        ("head", tied),
+        ("head", {True: "tied to the embedding", False: "of its own", None: None}[shape.tied_embeddings]),
     ]
 
 
 def _parameters(run: Run) -> _Rows:
     from tuitrain.accounting import count_parameters
+    from tuitrain.config import ConfigError, validate
 
-    shape, config = run.architecture, _config(run)
-    if config is not None and config.model.vocab_size is not None:
-        counts = count_parameters(config.model)
-        if shape is None or shape.params_total in (None, counts.total):
-            parts = [(name, f"{n:,} · {100 * n / counts.total:.1f} %") for name, n in parameter_parts(counts)]
-            return [("total", _number(counts.total)), ("without embeddings", _number(counts.non_embedding)), *parts]
-    if shape is None:
+    shape = run.architecture
+    total, rest = (shape.params_total, shape.params_non_embedding) if shape is not None else (None, None)
+    parts: _Rows = []
+    try:
+        model = validate(run.config).model
+        counts = count_parameters(model) if model.vocab_size is not None else None
+    except ConfigError:
+        counts = None
+    if counts is not None and total in (None, counts.total):
+        total, rest = counts.total, counts.non_embedding
+        parts = [(name, f"{n:,} · {100 * n / counts.total:.1f} %") for name, n in parameter_parts(counts)]
+    elif shape is None:
         return []
-    return [("total", _number(shape.params_total)), ("without embeddings", _number(shape.params_non_embedding))]
+    return [("total", _number(total)), ("without embeddings", _number(rest)), *parts]
 
 
 def _arithmetic(run: Run) -> _Rows:
@@ -123,10 +114,11 @@ def _arithmetic(run: Run) -> _Rows:
     if hardware is not None and hardware.peak_tflops is not None:
         source = f" ({hardware.peak_source})" if hardware.peak_source else ""
         peak = f"{hardware.peak_tflops:g} TFLOP/s each{source}"
-    rows: list[tuple[str, str | None]] = [
+    rows = [
         ("FLOPs per token", flops_text(run.flops_per_token, run.flops_per_token_causal)),
         ("tokens per step", _number(run.tokens_per_step)),
         ("steps", _number(run.total_steps)),
+        ("token budget", units.count(run.token_budget) if run.token_budget is not None else None),
         ("device", f"{hardware.count} × {hardware.device}" if hardware else None),
         ("peak", peak),
         ("dtype", run.dtype),
@@ -149,24 +141,27 @@ def _software(run: Run) -> _Rows:
     software = run.software
     if software is None:
         return []
-    names = ("tuitrain", "torch", "cuda", "python")
-    return [*((name, getattr(software, name)) for name in names), ("git commit", software.git_commit)]
+    return [
+        ("tuitrain", software.tuitrain),
+        ("torch", software.torch),
+        ("cuda", software.cuda),
+        ("python", software.python),
+        ("git commit", software.git_commit),
+    ]
 
 
-def _start(run: Run, info: RunMetadata | None, history: RunHistory) -> _Rows:
+def _start(run: Run, metadata: RunMetadata | None, history: RunHistory) -> _Rows:
     """Where and how the run was started."""
-    host = info.host if info is not None and info.host else (history.system.host if history.system else None)
-    rows: list[tuple[str, str | None]] = [("run", run.run_id), ("host", host)]
+    host = history.system.host if history.system else None
+    rows: list[tuple[str, str | None]] = [("run", run.run_id), ("host", (metadata and metadata.host) or host)]
     if history.started is not None:
         rows.append(("started", _clock(history.started)))
-    if info is not None:
-        rows.append(("command", " ".join(info.command) or None))
-        rows.append(("launcher", f"{info.launcher}, {_processes(info.processes)}"))
-        if info.job_id is not None:
-            rows.append(("job", info.job_id))
-        if info.tags:
-            rows.append(("tags", ", ".join(info.tags)))
-        rows += [("note", note) for note in info.notes]
+    if metadata is not None:
+        rows.append(("command", " ".join(metadata.command)))
+        rows.append(("launcher", f"{metadata.launcher}, {_processes(metadata.processes)}"))
+        rows += [("job", metadata.job_id)] * (metadata.job_id is not None)
+        rows += [("tags", ", ".join(metadata.tags))] * bool(metadata.tags)
+        rows += [("note", note) for note in metadata.notes]
     return rows
 
 
@@ -179,7 +174,7 @@ def _attempts(attempts: list[Run]) -> _Rows:
         texts = [f"{key} {units.config_value(was)} → {units.config_value(now)}" for key, (was, now) in changes.items()]
         if not texts and run is not attempts[0]:
             texts = ["nothing changed"]
-        rows.append((f"{run.attempt}", "\n".join(filter(None, [_clock(run.time), *texts]))))
+        rows.append((f"{run.attempt}", "\n".join([_clock(run.time), *texts])))
     return rows
 
 
