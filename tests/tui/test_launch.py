@@ -248,6 +248,16 @@ async def test_every_part_can_be_reached_at_every_size(tmp_path: Path, size: tup
         assert screen.part == "presets"
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 35)])
+async def test_a_click_on_the_chosen_preset_shows_the_form(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with form(tmp_path, size) as (app, screen, pilot):
+        rows = screen_text(app).splitlines()
+        name = form_of(screen).preset
+        row = next(number for number, each in enumerate(rows) if number > 2 and name in each)
+        await pilot.click(offset=(5, row))
+        await until(pilot, lambda: "token_budget" in screen_text(app))
+
+
 async def test_each_preset_takes_one_row(tmp_path: Path) -> None:
     async with form(tmp_path, (80, 24)) as (app, _, _):
         rows = screen_text(app).splitlines()

@@ -23,6 +23,10 @@ class LineList(OptionList, can_focus=False):
 
     app: BaseApp
 
+    def on_resize(self) -> None:
+        # Rows are made for the width; a list that was hidden has none yet.
+        self.app.redraw()
+
     def show(self, rows: Sequence[Row], highlighted: str | None = None) -> None:
         """Show these rows, with the one of this id highlighted; unchanged lines are not drawn again."""
         prompts = [self._prompt(line) for _, line in rows]
