@@ -11,7 +11,6 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from cycler import cycler
 from matplotlib import style as styles
 from matplotlib.axis import Axis as MatplotlibAxis
 from matplotlib.axis import Tick
@@ -24,55 +23,12 @@ from matplotlib.text import Text
 from tuitrain.events.text import clean, clean_lines
 from tuitrain.export.errors import ExportError
 
-# Okabe and Ito's palette, distinguishable with every kind of colour blindness, without the yellow that paper swallows.
-BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
-INK, GREY = "#222222", "#6B6B6B"
-CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, INK)
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 MARKERS = "o^sDvP"
 
-RC: Mapping[str, Any] = {
-    "figure.facecolor": "white",
-    "savefig.facecolor": "auto",
-    "text.color": INK,
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 7,
-    "axes.labelsize": 9,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GREY,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.formatter.use_mathtext": True,
-    "axes.prop_cycle": cycler(color=CYCLE),
-    "grid.color": "#E4E4E4",
-    "grid.linewidth": 0.6,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "xtick.direction": "out",
-    "ytick.direction": "out",
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "lines.linewidth": 1.5,
-    "lines.solid_capstyle": "round",
-    "pdf.fonttype": 42,
-    "ps.fonttype": 42,
-    "svg.fonttype": "path",
-    # The same run gives the same bytes.
-    "svg.hashsalt": "tuitrain",
-}
-
+RC: Any = matplotlib.rc_params_from_file(str(Path(__file__).with_name("figure.mplstyle")), use_default_template=False)
+CYCLE: tuple[str, ...] = tuple(RC["axes.prop_cycle"].by_key()["color"])
+BLUE, VERMILLION, *_ = CYCLE
 
 # Colours that follow another one where a style sheet sets only that.
 _FOLLOWS = {
@@ -206,7 +162,7 @@ def curve_colour(index: int) -> str:
     """The index-th colour of the cycle of curves, which a style sheet may set."""
     colours = matplotlib.rcParams["axes.prop_cycle"].by_key().get("color", CYCLE)
     colour = to_hex(colours[index % len(colours)])
-    return ink() if colour == INK else colour
+    return ink() if colour == CYCLE[-1].lower() else colour
 
 
 def run_style(index: int) -> dict[str, Any]:
