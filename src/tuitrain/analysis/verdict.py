@@ -63,8 +63,7 @@ def _token_facts(histories: Sequence[RunHistory]) -> tuple[list[str | None], lis
 
 def _config(history: RunHistory, key: str) -> str | None:
     """A key of the run's data section."""
-    data = history.run.config.get("data") if history.run else None
-    value = data.get(key) if isinstance(data, dict) else None
+    value = history.section("data").get(key)
     return None if value is None else str(value)
 
 

@@ -201,8 +201,7 @@ class RunSeries:
             # Imported here: only a live run has a projection.
             from tuitrain.analysis.power_law import project_loss
 
-            schedule = run.config.get("schedule")
-            warmup = schedule.get("warmup_steps") if isinstance(schedule, dict) else None
+            warmup = self.history.section("schedule").get("warmup_steps")
             numbers, losses = steps.series("loss")
             law = project_loss(numbers, losses, run.total_steps, warmup if isinstance(warmup, int) else 0)
             self._projection = len(steps), law

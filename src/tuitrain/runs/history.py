@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, lt
+from typing import Any
 
 import numpy as np
 
@@ -82,6 +83,11 @@ class RunHistory:
     def run(self) -> Run | None:
         """The `run` record of the newest attempt; None before the first."""
         return self.attempts[-1] if self.attempts else None
+
+    def section(self, name: str) -> dict[str, Any]:
+        """A table of the run's configuration; empty without one."""
+        table = self.run.config.get(name) if self.run else None
+        return table if isinstance(table, dict) else {}
 
     @property
     def started(self) -> float | None:

@@ -2,7 +2,7 @@
 
 from tuitrain.plots.panels.builders import Panel
 from tuitrain.plots.panels.catalog import COMPARE_PANELS, OVERVIEW, PANELS, panel_of, plot_of, recorded_metrics
-from tuitrain.plots.panels.levels import capacity_gb, clip_level
+from tuitrain.plots.panels.machine import capacity_gb
 
 __all__ = [
     "COMPARE_PANELS",
@@ -10,7 +10,6 @@ __all__ = [
     "PANELS",
     "Panel",
     "capacity_gb",
-    "clip_level",
     "panel_of",
     "plot_of",
     "recorded_metrics",

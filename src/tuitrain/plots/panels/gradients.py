@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,6 @@ from tuitrain.analysis.metrics import metric_of
 from tuitrain.events import Layers
 from tuitrain.plots.model import NO_DATA, HeatMap, Level, Plot
 from tuitrain.plots.panels.builders import curve_beside, curves, has_steps, plot
-from tuitrain.plots.panels.levels import clip_level
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.plots.series import NO_SERIES, Series
 
@@ -19,9 +19,11 @@ NO_STATS = "n/a: this run measures no gradient statistics; set telemetry.grad_st
 
 def grad_norm(request: PlotRequest) -> Plot:
     """The norm before clipping, and the level at which it is clipped."""
-    clip = clip_level(request.run.history) if request.run else None
-    # The level shows only where the norms come near it: far above them it would press the curve flat.
-    levels = () if not clip else (Level(clip, "clip", f"clip {clip:g}", in_range=False),)
+    clip = request.run.history.section("train").get("grad_clip") if request.run else None
+    levels: tuple[Level, ...] = ()
+    if isinstance(clip, int | float) and 0 < clip < math.inf:
+        # The level shows only where the norms come near it: far above them it would press the curve flat.
+        levels = (Level(float(clip), "clip", f"clip {clip:g}", in_range=False),)
     return plot(request, "grad_norm", levels=levels, clip=True)
 
 

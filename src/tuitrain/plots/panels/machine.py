@@ -8,9 +8,9 @@ from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric_of
 from tuitrain.plots.model import NO_DATA, Level, Plot
 from tuitrain.plots.panels.builders import curve_of, curves, declared, has_steps, plot
-from tuitrain.plots.panels.levels import capacity_gb
 from tuitrain.plots.request import PlotRequest
 from tuitrain.plots.roles import run_role
+from tuitrain.runs import RunHistory
 
 NO_MEMORY = "n/a: this run has no accelerator memory to report"
 NO_GPU = "n/a: this run has no accelerator"
@@ -45,6 +45,11 @@ def ram(request: PlotRequest) -> Plot:
     total = system.ram_total_gb if system else None
     levels = () if total is None else (Level(total, "clip", f"of {total:.4g} GB", in_range=False),)
     return declared(request, ("ram_used_gb",), empty=no_readings(request), levels=levels)
+
+
+def capacity_gb(history: RunHistory) -> float | None:
+    """Memory of one device of a run, GB."""
+    return history.run.hardware.memory_gb if history.run and history.run.hardware else None
 
 
 def _capacity(request: PlotRequest) -> tuple[Level, ...]:

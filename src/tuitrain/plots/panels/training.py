@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
@@ -127,8 +126,7 @@ def learning_rate(request: PlotRequest) -> Plot:
 
 def _warmup_end(request: PlotRequest) -> tuple[tuple[VerticalLine, ...], tuple[str, ...]]:
     """The end of the warmup of a run alone: as a line, or as a sentence where the axis does not reach it."""
-    record = request.runs[0].history.run if len(request.runs) == 1 else None
-    steps = _section(record.config, "schedule").get("warmup_steps") if record else None
+    steps = request.runs[0].history.section("schedule").get("warmup_steps") if len(request.runs) == 1 else None
     if not isinstance(steps, int) or steps <= 0:
         return (), ()
     x = float(request.runs[0].series.x_at(request.x, np.array([float(steps)]))[0])
@@ -169,7 +167,7 @@ def _planned(run: PlotRun, request: PlotRequest) -> list[Curve]:
     """The whole schedule, where the config tells it and the measured learning rates agree with it."""
     record = run.history.run
     rows, measured = run.history.steps.points("lr")
-    schedule = _section(record.config, "schedule") if record else {}
+    schedule = run.history.section("schedule")
     if record is None or not record.total_steps or not len(rows) or not run.status.live:
         return []
     try:
@@ -199,8 +197,3 @@ def _planned(run: PlotRun, request: PlotRequest) -> list[Curve]:
     finite = np.isfinite(x)
     y = peaks[1] * factors(at)
     return [Curve(x[finite], y[finite], f"{run_role(run.index)}.faint", "plan", forecast=True)]
-
-
-def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
-    section = config.get(name)
-    return section if isinstance(section, dict) else {}

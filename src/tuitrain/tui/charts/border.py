@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -11,7 +11,7 @@ from tuitrain.plots.axes import X_TITLES
 from tuitrain.plots.canvas import Canvas
 from tuitrain.plots.legend import curve_entries, legend_of, named_curves
 from tuitrain.plots.limits import Limits
-from tuitrain.plots.model import Plot
+from tuitrain.plots.model import ChartOptions, Plot
 from tuitrain.plots.ticks import range_text
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.readout import GAP, distinct, wrapped
@@ -34,9 +34,22 @@ class Drawing(NamedTuple):
     axes: tuple[object, ...] = ()
 
 
-def enclosed(content: Line, frame: str) -> Line:
-    """A row between the left and the right border."""
-    return (Span("│", frame), *content, Span("│", frame))
+def framed(
+    top: Line,
+    rows: Iterable[Line],
+    columns: int,
+    frame: str,
+    areas: tuple[Area, ...] = (),
+    axes: tuple[object, ...] = (),
+    options: ChartOptions | None = None,
+) -> Drawing:
+    """The drawing of an upper border, rows two cells narrower than it, and the lower border with the axes."""
+    bottom, options = Bottom(columns, frame), options or ChartOptions()
+    for area in areas:
+        bottom.title(areas[0].scale, options.zoom is not None)
+        bottom.scale(area.scale, area.left, options.crosshair)
+    side = Span("│", frame)
+    return Drawing([top, *((side, *row, side) for row in rows), bottom.line()], areas, axes)
 
 
 def draw_empty(plot: Plot, columns: int, rows: int, frame: str) -> Drawing:
@@ -44,12 +57,10 @@ def draw_empty(plot: Plot, columns: int, rows: int, frame: str) -> Drawing:
     inner = columns - 2
     words = wrap(plot.empty, max(inner - 4, 2))[: rows - 2]
     first = max(0, (rows - 2 - len(words)) // 2)
+    texts = [*[""] * first, *words, *[""] * (rows - 2 - first - len(words))]
     # Levels and markers belong to curves: without any there is no legend.
-    lines = [top(Plot(plot.title, plot.value), columns, frame)]
-    for row in range(rows - 2):
-        text = words[row - first] if 0 <= row - first < len(words) else ""
-        lines.append(enclosed((Span(text.center(inner), "quiet"),), frame))
-    return Drawing([*lines, line(Span("╰" + "─" * inner + "╯", frame))])
+    head = top(Plot(plot.title, plot.value), columns, frame)
+    return framed(head, [line(Span(text.center(inner), "quiet")) for text in texts], columns, frame)
 
 
 def top(

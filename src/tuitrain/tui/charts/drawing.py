@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from tuitrain.plots import raster, text
 from tuitrain.plots.canvas import Canvas
@@ -16,7 +17,7 @@ from tuitrain.plots.model import ChartOptions, HeatMap, Plot
 from tuitrain.plots.strokes import uncrowded
 from tuitrain.plots.ticks import y_ticks
 from tuitrain.plots.x_scale import XScale
-from tuitrain.tui.charts.border import Area, Bottom, Drawing, draw_empty, enclosed, legend_rows, room_for_values, top
+from tuitrain.tui.charts.border import Area, Drawing, draw_empty, framed, legend_rows, room_for_values, top
 from tuitrain.tui.charts.heat_map import draw_heat_map
 from tuitrain.tui.charts.readout import GAP, readout, wrapped
 from tuitrain.tui.text import Line, Span, fit, join, line
@@ -62,15 +63,10 @@ def draw(
         if others:
             canvases = _canvases(plot, options, kept, columns - 3, rows - 2 - len(notes))
     areas = tuple(area for area, _ in canvases)
-    lines = [top(plot, columns, frame, areas[0].limits.outliers, values, runs_below=bool(below))]
-    lines += [enclosed((Span(" "), *fit(note, columns - 3)), frame) for note in notes]
-    for row in zip(*(drawn for _, drawn in canvases), strict=True):
-        lines.append(enclosed((*(span for part in row for span in part), Span(" ")), frame))
-    bottom = Bottom(columns, frame)
-    bottom.title(areas[0].scale, options.zoom is not None)
-    for area in areas:
-        bottom.scale(area.scale, area.left, options.crosshair)
-    return Drawing([*lines, bottom.line()], areas, axes)
+    head = top(plot, columns, frame, areas[0].limits.outliers, values, runs_below=bool(below))
+    lines = [line(" ", *fit(note, columns - 3)) for note in notes]
+    lines += [line(*chain(*row), " ") for row in zip(*(drawn for _, drawn in canvases), strict=True)]
+    return framed(head, lines, columns, frame, areas, axes, options)
 
 
 def _readout(plot: Plot, options: ChartOptions, areas: Sequence[Area], columns: int) -> list[Line] | None:

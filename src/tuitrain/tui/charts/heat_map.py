@@ -14,7 +14,7 @@ from tuitrain.plots.model import ChartOptions, HeatMap
 from tuitrain.plots.ticks import label
 from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
-from tuitrain.tui.charts.border import Area, Bottom, Drawing, draw_empty, enclosed, room_for_values, top
+from tuitrain.tui.charts.border import Area, Drawing, draw_empty, framed, room_for_values, top
 from tuitrain.tui.charts.readout import GAP
 from tuitrain.tui.text import Line, Span, align, join, line, width
 
@@ -48,14 +48,10 @@ def draw_heat_map(
         labels[row] = heat.rows[low if row else high - 1]
         if row and labels[row - 1] == labels[row]:
             labels[row - 1] = ""
-    lines = [_top(heat, columns, frame, shades, options)]
-    for name, drawn in zip(labels, canvas.lines(), strict=True):
-        lines.append(enclosed((Span(f"{name:>{gutter - 1}} ", "axis"), *drawn, Span(" ")), frame))
-    bottom = Bottom(columns, frame)
-    bottom.title(scale, options.zoom is not None)
-    bottom.scale(scale, 1 + gutter, options.crosshair)
+    names = [Span(f"{name:>{gutter - 1}} ", "axis") for name in labels]
+    lines = [line(name, *drawn, " ") for name, drawn in zip(names, canvas.lines(), strict=True)]
     area = Area(1 + gutter, scale, Limits(x, Range(0, len(heat.rows))))
-    return Drawing([*lines, bottom.line()], (area,), axes)
+    return framed(_top(heat, columns, frame, shades, options), lines, columns, frame, (area,), axes, options)
 
 
 def _shares(count: int, rows: int) -> list[tuple[int, int]]:
@@ -70,23 +66,19 @@ def _cells(heat: HeatMap, scale: XScale) -> FloatArray:
     A column without a reading shows the one before; nan is where there is none, or a value that is not finite.
     """
     edges = np.linspace(scale.low, scale.high, scale.columns + 1)
-    first, last = np.searchsorted(heat.x, edges[:-1]), np.searchsorted(heat.x, edges[1:])
+    ends = np.searchsorted(heat.x, edges[1:])
+    ends[-1] = np.searchsorted(heat.x, edges[-1], "right")
+    starts = np.concatenate((np.searchsorted(heat.x, edges[:1]), ends[:-1]))
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log10(heat.values)
+        logs = np.log10(heat.values[: ends[-1]])
     logs[~np.isfinite(logs)] = np.nan
-    cells = np.full((len(heat.rows), scale.columns), np.nan)
-    for column in range(scale.columns):
-        start, end = int(first[column]), int(last[column])
-        if column == scale.columns - 1:
-            end = int(np.searchsorted(heat.x, edges[-1], "right"))
-        if end > start:
-            # The maximum of numpy keeps nan, which must be visible.
-            cells[:, column] = logs[start:end].max(axis=0)
-        elif start and edges[column] <= heat.x[-1]:
-            cells[:, column] = logs[start - 1]
-        else:
-            cells[:, column] = np.inf
-    return cells
+    # A last row for columns that begin after all readings.
+    logs = np.pad(logs, ((0, 1), (0, 0)), constant_values=-np.inf)
+    # The maximum of numpy keeps nan, which must be visible.
+    largest = np.maximum.reduceat(logs, starts)
+    cells = np.where((ends > starts)[:, None], largest, logs[starts - 1])
+    cells[(ends == starts) & ((starts == 0) | (edges[:-1] > heat.x[-1]))] = np.inf
+    return cells.T
 
 
 def _shade_range(cells: FloatArray) -> Range:
