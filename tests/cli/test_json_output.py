@@ -11,7 +11,7 @@ from tests.cli.test_surface import COMMANDS
 from tests.support import write_run
 from tuitrain.cli.json_output import OUTPUTS, check_output
 
-SAID = {
+COMMAND_LINES = {
     "ls": ["ls", "ls status:failed", "ls -n 1"],
     "status": ["status one", "status live", "status empty"],
     "show": ["show one", "show live", "show empty"],
@@ -34,18 +34,18 @@ SAID = {
     "export": ["export plots one --dpi 30"],
     "rm": ["rm two --yes"],
 }  # fmt: skip
-ELSEWHERE = {"sample", "resume"}
+TESTED_WITH_THE_ENGINE = {"sample", "resume"}
 """They take a trained model; the tests of the engine call them."""
 
 
-@pytest.mark.parametrize("command", SAID)
+@pytest.mark.parametrize("command", COMMAND_LINES)
 def test_the_output_of_a_command_is_as_documented(cli: Cli, runs_dir: Path, command: str) -> None:
     write_run(runs_dir, "one", steps=30)
     write_run(runs_dir, "two", steps=30, preset="gpt2-tiny")
     write_run(runs_dir, "live", steps=30, status=None)
     (runs_dir / "empty").mkdir()
     (runs_dir / "empty" / "metrics.jsonl").touch()
-    for line in SAID[command]:
+    for line in COMMAND_LINES[command]:
         words = line.split()
         at = words.index("--") if "--" in words else len(words)
         result = cli(*words[:at], "--json", *words[at:])
@@ -55,4 +55,4 @@ def test_the_output_of_a_command_is_as_documented(cli: Cli, runs_dir: Path, comm
 
 def test_every_command_that_prints_json_is_documented() -> None:
     having = {path[0] for path, command in COMMANDS.items() if any("--json" in p.opts for p in command.params)}
-    assert having == {*SAID, *ELSEWHERE} == set(OUTPUTS)
+    assert having == {*COMMAND_LINES, *TESTED_WITH_THE_ENGINE} == set(OUTPUTS)

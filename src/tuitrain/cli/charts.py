@@ -18,34 +18,23 @@ from tuitrain.plots.panels import plot_of
 from tuitrain.plots.request import PlotRequest, read_plot_run
 from tuitrain.runs import RunDirectory, RunHistory
 
-_COLUMNS, _ROWS = 80, 18
 _LEAST_COLUMNS = 20
 _SMALL_COLUMNS, _SMALL_ROWS = 100, 12
 """The most of the chart above a table."""
 
 
-def chart_area() -> tuple[int, int, bool]:
-    """Columns and rows of a chart, and whether it has colours: the terminal's width, or 80 columns without one."""
-    columns = shutil.get_terminal_size((_COLUMNS, 24)).columns
-    return max(columns, _LEAST_COLUMNS), _ROWS, has_colour()
-
-
-def request_of(
-    runs: Sequence[tuple[RunDirectory, RunHistory | None]], x: XAxis = "step", smoothing: float = 0.9, log: bool = False
-) -> PlotRequest:
-    """These runs in one chart. A history that is None is read; FileNotFoundError where there is no log."""
-    views = [read_plot_run(directory, index, history) for index, (directory, history) in enumerate(runs)]
-    return PlotRequest(views, x=x, smoothing=smoothing, log=log)
+def chart_columns() -> int:
+    """The terminal's columns; 80 without one."""
+    return max(shutil.get_terminal_size((80, 24)).columns, _LEAST_COLUMNS)
 
 
 def print_small_loss(runs: Sequence[tuple[RunDirectory, RunHistory]], x: XAxis = "step", group_by: str = "") -> bool:
     """Print a small chart of the loss; returns False where there is no terminal or no step yet, and prints nothing."""
-    columns, _, color = chart_area()
     if not (sys.stdout.isatty() and any(len(history.steps) for _, history in runs)):
         return False
-    request = request_of(runs, x)
-    request.group_by = group_by
-    print_charts([build("loss", request)], min(columns, _SMALL_COLUMNS), _SMALL_ROWS, color)
+    views = [read_plot_run(directory, index, history) for index, (directory, history) in enumerate(runs)]
+    plot = build("loss", PlotRequest(views, x=x, group_by=group_by))
+    print_charts([plot], min(chart_columns(), _SMALL_COLUMNS), _SMALL_ROWS)
     return True
 
 
@@ -75,7 +64,6 @@ def print_charts(
     plots: Sequence[Plot | HeatMap],
     columns: int,
     rows: int,
-    color: bool,
     *,
     zoom: Range | None = None,
     ascii_only: bool = False,
@@ -83,5 +71,6 @@ def print_charts(
     """Print the charts one below the other. zoom: the part of the x axis that they show."""
     from tuitrain.plots.text import chart_text
 
+    color = has_colour()
     text = "\n".join(chart_text(plot, columns, rows, color, ChartOptions(zoom)) for plot in plots)
     print_coloured((seven_bit(text) if ascii_only else text).removesuffix("\n"))

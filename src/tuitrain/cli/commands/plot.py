@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tuitrain.cli.charts import build, chart_area, newest_steps, print_charts, request_of
+from tuitrain.cli.charts import build, chart_columns, newest_steps, print_charts
 from tuitrain.cli.completion import complete_metric
 from tuitrain.cli.lookup import find_logs
 from tuitrain.cli.options import AsciiOption, ExistingRunsDirOption, RunsArgument
@@ -14,7 +14,7 @@ from tuitrain.config.errors import suggest
 from tuitrain.plots.axes import XAxis
 from tuitrain.plots.model import HeatMap, Plot
 from tuitrain.plots.panels import PANELS, recorded_metrics
-from tuitrain.plots.request import PlotRequest
+from tuitrain.plots.request import PlotRequest, read_plot_run
 from tuitrain.tui.settings import load_settings
 
 _MOST_LISTED = 30
@@ -58,11 +58,11 @@ def plot(
     """
     settings = load_settings({"x": x, "smoothing": smooth, "ascii": ascii_only}).settings
     directories = {run.metrics: run for run in find_logs(runs, runs_dir)}
-    request = request_of([(each, None) for each in directories.values()], settings.x, settings.smoothing, log)
+    views = [read_plot_run(run, index) for index, run in enumerate(directories.values())]
+    request = PlotRequest(views, x=settings.x, smoothing=settings.smoothing, log=log)
     plots = [_plot(request, name) for name in metrics or ["loss"]]
-    columns, rows, color = chart_area()
     zoom = None if last is None else newest_steps(request, last)
-    print_charts(plots, width or columns, height or rows, color, zoom=zoom, ascii_only=settings.ascii)
+    print_charts(plots, width or chart_columns(), height or 18, zoom=zoom, ascii_only=settings.ascii)
 
 
 def _plot(request: PlotRequest, name: str) -> Plot | HeatMap:
