@@ -13,15 +13,16 @@ from matplotlib.colors import LogNorm
 from matplotlib.text import Text
 from matplotlib.ticker import NullLocator
 
-from tuitrain.analysis.decimate import m4, pixel
 from tuitrain.analysis.limits import SMALLEST, drawable
 from tuitrain.analysis.metrics import BY_KEY
 from tuitrain.export.style import curve_colour, font, grey, ink, pale, run_marker, run_style, tick_label, tick_text
 from tuitrain.plots.axes import X_TITLES, Range, XAxis
-from tuitrain.plots.limits import Limits, limits, scaled, visible
+from tuitrain.plots.limits import Limits, limits, visible
 from tuitrain.plots.model import NO_DATA, RAW, SUPERSEDED, ChartOptions, Curve, HeatMap, Plot, Points, SecondAxis
 from tuitrain.plots.roles import RUN_COLOURS
+from tuitrain.plots.strokes import stroke
 from tuitrain.plots.ticks import x_ticks, y_ticks
+from tuitrain.plots.x_scale import X_DOTS, XScale
 from tuitrain.runs import FloatArray
 
 PIXEL_COLUMNS = 2000
@@ -155,7 +156,7 @@ def _has_several_runs(plot: Plot) -> bool:
 
 def _draw_curve(axes: Axes, plot: Plot, curve: Curve, shown: Limits, number: int) -> FloatArray:
     """Draw a curve with its band; returns the points drawn."""
-    x, y = _reduced(curve, shown)
+    x, y = _reduced(plot, curve, shown)
     y = np.where(y > 0, y, np.nan) if plot.log else y
     run, several = run_of(curve), _has_several_runs(plot)
     style: dict[str, Any] = {"color": grey(), "linewidth": 1.0}
@@ -180,7 +181,7 @@ def _draw_curve(axes: Axes, plot: Plot, curve: Curve, shown: Limits, number: int
     return np.column_stack((x, y))
 
 
-def _reduced(curve: Curve, shown: Limits) -> tuple[FloatArray, FloatArray]:
+def _reduced(plot: Plot, curve: Curve, shown: Limits) -> tuple[FloatArray, FloatArray]:
     """The points in sight and the next one to either side; of very many only those that draw the same line (M4).
 
     A gap (nan, inf) stays a gap, as one nan.
@@ -192,14 +193,14 @@ def _reduced(curve: Curve, shown: Limits) -> tuple[FloatArray, FloatArray]:
     part = slice(first, stop + 1)
     x, y = curve.x[part], drawable(curve.y[part].astype(np.float64))
     finite = np.isfinite(y)
-    if len(x) <= 4 * PIXEL_COLUMNS or not finite.any():
+    if len(x) <= 4 * PIXEL_COLUMNS:
         return x, np.where(finite, y, np.nan)
-    kept = np.flatnonzero(finite)
-    kept = kept[m4(pixel(scaled(x[kept], shown.log_x), shown.x.low, shown.x.high, PIXEL_COLUMNS), y[kept])]
-    gaps = np.flatnonzero(~finite)
-    gaps = gaps[np.unique(np.searchsorted(kept, gaps), return_index=True)[1]]
-    rows = np.sort(np.concatenate((kept, gaps)))
-    return x[rows], np.where(finite[rows], y[rows], np.nan)
+    scale = XScale(plot.x_axis, shown.x, PIXEL_COLUMNS // X_DOTS, shown.log_x)
+    drawn = stroke(curve, scale, plot.log)
+    at = shown.x.low + shown.x.span * drawn.x / (scale.pixels - 1)
+    gaps = np.flatnonzero(~drawn.joined) + 1
+    x, y = 10**at if shown.log_x else at, 10**drawn.y if plot.log else drawn.y
+    return np.insert(x, gaps, x[gaps]), np.insert(y, gaps, np.nan)
 
 
 def _draw_points(axes: Axes, points: Points, shown: Limits, log: bool) -> FloatArray:

@@ -1,4 +1,8 @@
-"""Curves reduced to what draws the same line in a given number of cells (M4 decimation)."""
+"""Curves reduced to what draws the same line in a given number of cells (M4 decimation).
+
+Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation", VLDB 2014: a line chart of a given width
+is reproduced exactly by the first, last, lowest and highest point of each pixel column.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tuitrain.analysis.decimate import IndexArray, pixel
 from tuitrain.analysis.limits import LARGEST, SMALLEST
 from tuitrain.plots.axes import Range
 from tuitrain.plots.limits import crossings, scaled, visible
 from tuitrain.plots.model import STAR, Curve, Plot, Points
-from tuitrain.plots.x_scale import X_DOTS, XScale
+from tuitrain.plots.x_scale import X_DOTS, IndexArray, XScale, pixel
 from tuitrain.runs import FloatArray
 
 BROKEN_SIGNS = ("×", "↑", "↓")
@@ -38,8 +41,8 @@ class Stroke:
 def stroke(curve: Curve, scale: XScale, log_y: bool) -> Stroke:
     """The part of a curve within an axis, up to its edges.
 
-    Of each pixel column it has the first, lowest, highest and last value (M4, see `analysis.decimate`): which of the
-    middle two comes first changes no pixel.
+    Of each pixel column it has the first, lowest, highest and last value (M4): which of the middle two comes first
+    changes no pixel.
     """
     edges = scale.edges
     broken = np.zeros((len(BROKEN_SIGNS), scale.columns), dtype=bool)

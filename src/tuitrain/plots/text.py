@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuitrain.analysis.decimate import pixel
 from tuitrain.analysis.metrics import metric_of
 from tuitrain.plots.axes import X_TITLES, Range
 from tuitrain.plots.canvas import Canvas
@@ -27,7 +26,7 @@ from tuitrain.plots.raster import BLANK, Y_DOTS
 from tuitrain.plots.strokes import Stroke, uncrowded, walk
 from tuitrain.plots.terminal import Line, Span, crop, fit, line, render, width
 from tuitrain.plots.ticks import Tick, y_ticks
-from tuitrain.plots.x_scale import X_DOTS, XScale
+from tuitrain.plots.x_scale import X_DOTS, XScale, pixel
 
 LEAST_COLUMNS, LEAST_ROWS = 20, 6
 """The smallest chart; anything smaller is blank."""

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tuitrain.analysis.decimate import IndexArray, pixel
 from tuitrain.plots import ticks
 from tuitrain.plots.axes import Range, XAxis
 from tuitrain.runs import FloatArray
@@ -17,6 +17,15 @@ X_DOTS = 2
 _TICK_CELLS = 9
 _ROUNDING = 5e-9
 """Half a unit of the eighth decimal of a pixel."""
+
+
+IndexArray = NDArray[np.intp]
+
+
+def pixel(values: FloatArray, low: float, high: float, pixels: int) -> IndexArray:
+    """The pixel of each value on an axis from low (middle of pixel 0) to high (middle of the last pixel)."""
+    position = 0.5 + (pixels - 1) * (values - low) / (high - low)
+    return np.floor(np.round(position, 8)).astype(np.intp)
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class XScale:
 
     @property
     def edges(self) -> FloatArray:
-        """Where each pixel but the first begins, in the unit of the axis, as `analysis.decimate.pixel` rounds."""
+        """Where each pixel but the first begins, in the unit of the axis, as `pixel` rounds."""
         shares = (np.arange(1, self.pixels) - 0.5 - _ROUNDING) / (self.pixels - 1)
         at = self.range.low + shares * self.range.span
         return 10**at if self.log else at

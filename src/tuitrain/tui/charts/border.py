@@ -45,8 +45,9 @@ def framed(
 ) -> Drawing:
     """The drawing of an upper border, rows two cells narrower than it, and the lower border with the axes."""
     bottom, options = Bottom(columns, frame), options or ChartOptions()
-    for area in areas:
+    if areas:
         bottom.title(areas[0].scale, options.zoom is not None)
+    for area in areas:
         bottom.scale(area.scale, area.left, options.crosshair)
     side = Span("│", frame)
     return Drawing([top, *((side, *row, side) for row in rows), bottom.line()], areas, axes)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tuitrain.analysis.decimate import m4, pixel
+from tuitrain.plots.axes import Range
+from tuitrain.plots.model import Curve
+from tuitrain.plots.strokes import Stroke, stroke
+from tuitrain.plots.x_scale import X_DOTS, XScale, pixel
 
 COLUMNS, ROWS = 120, 80
 
@@ -35,28 +38,33 @@ def shapes(count: int) -> dict[str, np.ndarray]:
     }
 
 
+def reduced(y: np.ndarray) -> Stroke:
+    """A whole series over the width of the canvas."""
+    scale = XScale("step", Range(0.0, max(len(y) - 1.0, 1.0)), COLUMNS // X_DOTS)
+    return stroke(Curve(np.arange(float(len(y))), y, "run0"), scale, log_y=False)
+
+
 @pytest.mark.parametrize("count", [1, 2, 7, 500, 50_000])
 @pytest.mark.parametrize("name", shapes(2))
 def test_the_decimated_picture_equals_the_full_one(name: str, count: int) -> None:
-    x, y = np.arange(count, dtype=float), shapes(count)[name]
-    columns = pixel(x, 0, max(count - 1, 1), COLUMNS)
-    rows = pixel(y, float(y.min()) - 1, float(y.max()) + 1, ROWS)
-    kept = m4(columns, y)
-    assert segments(columns[kept], rows[kept]) == segments(columns, rows)
-    assert len(kept) <= 4 * COLUMNS
-    assert (np.diff(kept) > 0).all()
+    y = shapes(count)[name]
+    columns = pixel(np.arange(float(count)), 0, max(count - 1, 1), COLUMNS)
+    drawn, ends = reduced(y), (float(y.min()) - 1, float(y.max()) + 1)
+    assert segments(drawn.x, pixel(drawn.y, *ends, ROWS)) == segments(columns, pixel(y, *ends, ROWS))
+    assert len(drawn.x) <= 4 * COLUMNS
+    assert drawn.joined.all()
 
 
 def test_one_spike_among_a_million_points_is_kept() -> None:
     y = np.zeros(1_000_000)
     y[654_321] = 1
-    kept = m4(pixel(np.arange(1e6), 0, 1e6, COLUMNS), y)
-    assert 654_321 in kept
-    assert len(kept) <= 4 * COLUMNS
+    drawn = reduced(y)
+    assert drawn.y.max() == 1
+    assert len(drawn.x) <= 4 * COLUMNS
 
 
 def test_an_empty_series_stays_empty() -> None:
-    assert len(m4(np.empty(0, dtype=np.intp), np.empty(0))) == 0
+    assert len(reduced(np.empty(0)).x) == 0
 
 
 def test_the_ends_of_an_axis_map_to_its_first_and_last_pixel() -> None:
