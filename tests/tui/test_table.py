@@ -98,3 +98,22 @@ async def test_ten_thousand_rows_are_reached_with_one_key_and_added_a_part_at_a_
         table.move_to(9_999)
         await until(pilot, lambda: "run9999" in screen_lines(app)[-1])
         assert table.row_count == 10_000
+
+
+async def test_a_long_table_that_is_scrolled_is_put_in_another_order() -> None:
+    rows = {f"run{number}": row(f"run{number}", str(number)) for number in range(3_000)}
+    async with showing(rows) as (app, pilot, table):
+        table.move_to(150)
+        await until(pilot, lambda: any("run150 " in shown for shown in screen_lines(app)))
+        table.show(COLUMNS, dict(reversed(rows.items())))
+        await pilot.pause()
+        assert table.cursor_key == "run150"
+        assert any("run150 " in shown for shown in screen_lines(app))
+        table.show(COLUMNS, rows)
+        await pilot.pause()
+        table.scroll_to(y=120, animate=False)
+        await until(pilot, lambda: any("run121 " in shown for shown in screen_lines(app)))
+        table.show(COLUMNS, dict(reversed(rows.items())))
+        await pilot.pause()
+        assert table.cursor_key == "run150"
+        assert any("run150 " in shown for shown in screen_lines(app))

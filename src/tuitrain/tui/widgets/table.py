@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Self
 
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.style import Style
 from rich.text import Text
 from textual import events
@@ -20,7 +22,7 @@ from tuitrain.tui.theme import Palette
 
 LEAST_CELLS = 4
 ROWS_AT_ONCE = 200
-"""Rows that are added at first, and again when the end of those is near: adding 10,000 takes seconds."""
+"""Rows that are added at first, and again when the end of those is near: adding 10,000 takes time."""
 
 
 def rich_text(of: Line, palette: Palette, *, right: bool = False) -> Text:
@@ -56,7 +58,19 @@ def table_width(columns: Sequence[Column], rows: Mapping[str, Cells]) -> int:
     return sum(sizes.values()) + GAP * len(sizes)
 
 
-class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A line that becomes text where it is drawn; without a measure of its own, so that 10,000 rows are added fast."""
+
+    line: Line
+    palette: Palette
+    right: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield rich_text(self.line, self.palette, right=self.right)
+
+
+class Table(DataTable[Cell], can_focus=False, inherit_bindings=False):
     """Rows by key, with a cursor that stays on its row. Only cells that changed are drawn again.
 
     It has no keys of its own: those of the screen move the cursor, so that a key map of the user holds here too.
@@ -136,6 +150,7 @@ class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
         """Make all columns and rows anew."""
         key, row, top = self.cursor_key or self._last_key, self.cursor_row, self.scroll_offset.y
         self._sizes, self._palette = sizes, self.app.palette
+        self._not_added = iter(())  # `clear` scrolls to the top, which must not add rows of before
         self.clear(columns=True)
         for column in self._header:
             if column.key in sizes:
@@ -156,7 +171,7 @@ class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
         shown = [(column, place) for place, column in enumerate(self._header) if column.key in self._sizes]
         for key in islice(self._not_added, max(count, 0)):
             cells = self._cells[key]
-            self.add_row(*(self._text(column, cells[place]) for column, place in shown), key=key)
+            self.add_row(*(self._cell(column, cells[place]) for column, place in shown), key=key)
 
     def _update(self, before: Mapping[str, Cells], changed: Sequence[str]) -> None:
         """Replace the cells that differ in rows that changed, and draw no others."""
@@ -165,14 +180,14 @@ class Table(DataTable[Text], can_focus=False, inherit_bindings=False):
         for key in changed:
             for column, old, new in zip(self._header, before[key], self._cells[key], strict=True):
                 if old != new and column.key in self._sizes and key in self.rows:
-                    self.update_cell(key, column.key, self._text(column, new))
+                    self.update_cell(key, column.key, self._cell(column, new))
                     coordinates.append(self.get_cell_coordinate(key, column.key))
         self._updating = False
         for coordinate in coordinates:
             self.refresh_coordinate(coordinate)
 
-    def _text(self, column: Column, cell: Line) -> Text:
-        return rich_text(cell, self.app.palette, right=column.right)
+    def _cell(self, column: Column, cell: Line) -> Cell:
+        return Cell(cell, self.app.palette, column.right)
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
         # `update_cell` refreshes the whole table, which would send every row to the terminal.
