@@ -258,6 +258,13 @@ async def test_a_click_on_the_chosen_preset_shows_the_form(tmp_path: Path, size:
         await until(pilot, lambda: "token_budget" in screen_text(app))
 
 
+async def test_the_chosen_preset_stays_in_sight_on_a_lower_terminal(tmp_path: Path) -> None:
+    async with form(tmp_path) as (app, _, pilot):
+        await pilot.press("end", *["pagedown"] * 3)
+        await pilot.resize_terminal(40, 10)
+        await until(pilot, lambda: "slimpajama" in screen_text(app) and "gpt2-124m" not in screen_text(app))
+
+
 async def test_each_preset_takes_one_row(tmp_path: Path) -> None:
     async with form(tmp_path, (80, 24)) as (app, _, _):
         rows = screen_text(app).splitlines()

@@ -26,6 +26,7 @@ class LineList(OptionList, can_focus=False):
     def on_resize(self) -> None:
         # Rows are made for the width; a list that was hidden has none yet.
         self.app.redraw()
+        self.scroll_to_highlight()
 
     def show(self, rows: Sequence[Row], highlighted: str | None = None) -> None:
         """Show these rows, with the one of this id highlighted; unchanged lines are not drawn again."""
