@@ -10,6 +10,7 @@ import warnings
 def main() -> None:
     """Entry point of `tuitrain`: run a command, and report an error as one sentence and an exit code."""
     _open_closed_streams()
+    # Imports may open files, and come after the streams.
     from tuitrain.cli.app import command_line
     from tuitrain.events.text import guard_output
 

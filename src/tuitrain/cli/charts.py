@@ -16,6 +16,7 @@ from tuitrain.plots.groups import GROUPABLE_PANELS
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
 from tuitrain.plots.panels import plot_of
 from tuitrain.plots.request import PlotRequest, read_plot_run
+from tuitrain.plots.text import chart_text, without_focus
 from tuitrain.runs import RunDirectory, RunHistory
 
 _LEAST_COLUMNS = 20
@@ -53,8 +54,6 @@ def newest_steps(request: PlotRequest, count: int) -> Range | None:
 
 def build(panel: str, request: PlotRequest) -> Plot | HeatMap:
     """The chart of a panel or a metric of these runs; KeyError where it is neither."""
-    from tuitrain.plots.text import without_focus
-
     grouped = next((each for each in GROUPABLE_PANELS if each.id == panel and request.group_by), None)
     plot = grouped.build(request) if grouped else plot_of(request, panel)
     return without_focus(plot) if len(request.runs) > 1 else plot
@@ -69,8 +68,6 @@ def print_charts(
     ascii_only: bool = False,
 ) -> None:
     """Print the charts one below the other. zoom: the part of the x axis that they show."""
-    from tuitrain.plots.text import chart_text
-
     color = has_colour()
     text = "\n".join(chart_text(plot, columns, rows, color, ChartOptions(zoom)) for plot in plots)
     print_coloured((seven_bit(text) if ascii_only else text).removesuffix("\n"))

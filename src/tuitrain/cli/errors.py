@@ -28,6 +28,7 @@ class Failure(NamedTuple):
 
 def explain(error: Exception) -> Failure | None:
     """The message of an error that a user can correct; None for a bug."""
+    # A command that succeeds does not need these.
     from tuitrain.config import ConfigError, UnknownPresetError
     from tuitrain.export.errors import ExportError
     from tuitrain.files import os_error_text

@@ -1,4 +1,7 @@
-"""Output of the commands: data to stdout, messages to stderr, colours where the terminal has them."""
+"""Output of the commands: data to stdout, messages to stderr, colours where the terminal has them.
+
+Rich is imported in the functions: JSON and plain text do without.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from tuitrain.runs import RunHistory
+from tuitrain.analysis.description import unread_lines
+from tuitrain.events import spell_out
+from tuitrain.events.text import ascii_json, clean, print_coloured
+from tuitrain.runs import RunHistory
 
 STATUS_STYLES = {
     "starting": "cyan",
@@ -59,8 +64,6 @@ def say(text: str) -> None:
 
 def say_unread(runs: Iterable[tuple[str, RunHistory]]) -> None:
     """Name, on stderr, the runs with lines in their logs that could not be read."""
-    from tuitrain.analysis.description import unread_lines
-
     for name, history in runs:
         if history.broken_count:
             say(f"{name}: {unread_lines(history.broken_count)}; `tuitrain show {name}` lists them.")
@@ -68,9 +71,6 @@ def say_unread(runs: Iterable[tuple[str, RunHistory]]) -> None:
 
 def print_json(value: Any) -> None:
     """Strict JSON on stdout; numbers that JSON lacks are the strings "nan", "inf" and "-inf"."""
-    from tuitrain.events import spell_out
-    from tuitrain.events.text import ascii_json
-
     print(ascii_json(json.dumps(spell_out(value), indent=2, allow_nan=False)))
 
 
@@ -109,8 +109,6 @@ def print_table(columns: Sequence[Column]) -> None:
     Rich's own tables take a dozen times as long, which shows with thousands of rows.
     """
     from rich.cells import cell_len
-
-    from tuitrain.events.text import clean, print_coloured
 
     color, drawn, widths = has_colour(), [], []
     for column in columns:

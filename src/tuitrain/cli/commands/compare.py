@@ -80,6 +80,7 @@ def compare(
         compared.insert(0, reference)
     point = _point(at)
     if output_format is None and not as_json and point is None and is_terminal():
+        # Textual is imported only for the screen.
         from tuitrain.tui.app import run_app
 
         settings = load_settings(

@@ -84,6 +84,7 @@ def plots(
     as_text = [name for name in suffixes if name in text_charts.FORMATS]
     paths = []
     if as_figure := [name for name in suffixes if name not in as_text]:
+        # matplotlib is imported only for figures.
         from tuitrain.export.figures import export_plots
 
         paths = export_plots(drawn, out, as_figure, dpi, style, x=x, panels=names, size=_size(size), title=title)

@@ -1,4 +1,4 @@
-"""`tuitrain watch`."""
+"""`tuitrain watch`. Modules that import Textual, textual-serve or draw a frame are imported where they are used."""
 
 from __future__ import annotations
 
