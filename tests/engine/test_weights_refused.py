@@ -230,8 +230,8 @@ def test_a_setting_that_may_differ_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
-        ({**GPT2, "rope_scaling": SCALING}, "rope_scaling needs position = rope"),
-        ({**LLAMA, "rope_scaling": {**SCALING, "low_freq_factor": 4.0}}, "high_freq_factor \\(4\\) must be above"),
+        ({**GPT2, "rope_scaling": SCALING}, "needs position = rope"),
+        ({**LLAMA, "rope_scaling": {**SCALING, "low_freq_factor": 4.0}}, "\\(4\\) must be above low_freq_factor"),
     ],
 )
 def test_invalid_rope_scaling_is_refused(keys: dict[str, object], sentence: str) -> None:

@@ -62,7 +62,7 @@ def write(name: str, content: bytes | str) -> None:
         (lambda: os.mkfifo("pipe.txt"), ["data.source=pipe.txt"], "is neither a file nor a directory", 2),
         (lambda: Path("loop").symlink_to("loop"), ["data.source=loop"], "Too many levels of symbolic links", 2),
         (lambda: None, ["data.source=" + "x" * 5000], "File name too long", 2),
-        (lambda: None, ["data.source=~nobody-working_directory/x"], "there is no such home directory", 2),
+        (lambda: None, ["data.source=~nobody-here/x"], "there is no such home directory", 2),
         (lambda: write("b/other", "x"), ["data.source=bin:b"], "train.bin does not exist", 3),
         (lambda: write("b/train.bin", "xyz"), ["data.source=bin:b"], "is not a file of uint16 ids", 2),
         (lambda: None, ["data.source=bin:b"], "no such directory", 3),
@@ -173,7 +173,7 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path, name: str, conte
 
 
 @pytest.mark.parametrize(
-    "name", ["hf:", "hf:a b", "~nobody-working_directory/t.json", "x" * 5000, "./" + "x" * 5000 + ".json"]
+    "name", ["hf:", "hf:a b", "~nobody-here/t.json", "x" * 5000, "./" + "x" * 5000 + ".json"]
 )
 def test_an_invalid_tokenizer_name_is_one_sentence(name: str) -> None:
     with pytest.raises(LaunchError, match=r"^data\.tokenizer = ") as caught:

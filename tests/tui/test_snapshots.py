@@ -1,7 +1,7 @@
-"""A few screens down to the last cell and colour, as SVG files beside this one.
+"""Some screens, compared with SVG files in every cell and colour.
 
-`UPDATE_SNAPSHOTS=1 pytest tests/tui/test_snapshots.py` writes them anew; look at them before they are committed. They
-hold for the exact version of Textual that pyproject.toml names.
+`UPDATE_SNAPSHOTS=1 pytest tests/tui/test_snapshots.py` writes the files; look at them before they are committed. They
+are drawn with the version of Textual in constraints.txt.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ START = 1_767_268_800.0
 
 @pytest.fixture
 def two(tmp_path: Path) -> list[RunDirectory]:
-    """Two finished runs whose times are always the same."""
+    """Two finished runs with fixed times."""
     first = write_run(tmp_path, "llama2-tiny-20260101-120000-abcd", start=START)
     second = write_run(tmp_path, "gpt2-tiny-20260101-130000-ef01", preset="gpt2-tiny", floor=2.6, start=START)
     return [first, second]
@@ -41,14 +41,14 @@ def two(tmp_path: Path) -> list[RunDirectory]:
         ("keys", "watch", 1, (80, 24), DARK, "question_mark"),
     ],
 )
-async def test_the_screen_is_as_it_was(
+async def test_the_screen_equals_its_snapshot(
     two: list[RunDirectory], name: str, screen: str, runs: int, size: tuple[int, int], theme: str, keys: str
 ) -> None:
     async with running(screen, two[:runs], two[0].path.parent, size, theme) as (app, pilot):
         await pilot.press(*keys.split())
         await app.workers.wait_for_complete()
         await pilot.pause()
-        picture = _settled(app.export_screenshot())
+        picture = _without_ids(app.export_screenshot())
     kept = SNAPSHOTS / f"{name}.svg"
     if os.environ.get("UPDATE_SNAPSHOTS"):
         SNAPSHOTS.mkdir(exist_ok=True)
@@ -57,11 +57,11 @@ async def test_the_screen_is_as_it_was(
     assert picture == kept.read_text(encoding="utf-8")
 
 
-def _settled(svg: str) -> str:
-    """Without the number that Rich makes up for each picture."""
+def _without_ids(svg: str) -> str:
+    """The picture without the random number that Rich gives it."""
     return re.sub(r"terminal-\d+", "terminal", svg)
 
 
 def _words(svg: str) -> list[str]:
-    """What can be read in it: the difference that is easiest to understand."""
+    """The text of the picture, for a readable difference."""
     return re.findall(r">([^<>]+)</text>", svg)
