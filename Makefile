@@ -1,9 +1,9 @@
 # make demo   train a small model on real text, with the live dashboard
-# make test   everything that must hold: style, types, layers, tests
-# make lint   the quick part of it
-# make screenshots   the pictures of docs/gallery.md, from a small model that is trained meanwhile
+# make test   all checks: style, types, layers, tests
+# make lint   the checks without the tests
+# make screenshots   the pictures of docs/gallery.md, from a small model that trains in the background
 #
-# Needs Python 3.11 or newer with venv. PYTHON chooses the interpreter, VENV where the environment lies.
+# Needs Python 3.11 or newer with venv. PYTHON chooses the interpreter, VENV the directory of the environment.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -27,15 +27,15 @@ lint: $(VENV)/.dev
 screenshots: $(VENV)/.engine
 	$(BIN)/python docs/make_gallery.py
 
-# A stamp for each set of dependencies: the second `make` finds it newer than what it was made from and installs nothing.
+# A stamp for each set of dependencies: while it is newer than its prerequisites, `make` installs nothing.
 $(VENV)/.engine: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing tuitrain with its training engine into $(VENV), once: what is fetched, and how large it is, follows."
+	@echo "Installing tuitrain with its training engine into $(VENV), once. Downloads and their sizes:"
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[engine]'
 	@echo "Installed: $(VENV) takes $$(du -sh $(VENV) | cut -f1)."
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing tuitrain with all that its tests need into $(VENV), once: what is fetched, and how large it is, follows."
+	@echo "Installing tuitrain with the dependencies of its tests into $(VENV), once. Downloads and their sizes:"
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@echo "Installed: $(VENV) takes $$(du -sh $(VENV) | cut -f1)."
 	@touch $@ $(VENV)/.engine
