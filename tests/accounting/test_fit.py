@@ -58,9 +58,9 @@ def test_several_nodes_shard_within_a_node_when_that_fits() -> None:
 def test_processes_on_a_cpu_share_its_memory() -> None:
     config = load_config("gpt2-124m", [ONE, "parallel.strategy=ddp"])
     each = estimate_memory(config, world_size=4, device_type="cpu").total
-    asked = load_config("gpt2-124m", [ONE])
-    assert choose_strategy(asked, "float32", 4, 1, "cpu", 4 * each / 0.89)[0] == "ddp"
-    assert choose_strategy(asked, "float32", 4, 1, "cpu", 2 * each)[0] != "ddp"
+    config = load_config("gpt2-124m", [ONE])
+    assert choose_strategy(config, "float32", 4, 1, "cpu", 4 * each / 0.89)[0] == "ddp"
+    assert choose_strategy(config, "float32", 4, 1, "cpu", 2 * each)[0] != "ddp"
 
 
 def applied(config: RunConfig, settings: tuple[str, ...]) -> tuple[RunConfig, int]:
@@ -113,15 +113,17 @@ def test_more_processes_are_not_suggested_on_a_cpu() -> None:
 def test_auto_is_the_largest_micro_batch_that_divides_and_fits(
     batch: int, world_size: int, strategy: str, device: str, capacity: float
 ) -> None:
-    asked = [f"train.global_batch_size={batch}", f"parallel.strategy={strategy if world_size > 1 else 'single'}"]
-    config = load_config("llama2-tiny", [*asked, "train.micro_batch_size=auto"])
+    overrides = [f"train.global_batch_size={batch}", f"parallel.strategy={strategy if world_size > 1 else 'single'}"]
+    config = load_config("llama2-tiny", [*overrides, "train.micro_batch_size=auto"])
     size, reason = choose_micro_batch(config, "float32", world_size, 1, device, capacity)
     usable = usable_bytes(capacity / world_size if device == "cpu" else capacity)
     dividing = [each for each in range(1, batch + 1) if batch % (each * world_size) == 0]
     allowed = [each for each in dividing if device == "cuda" or each <= 16]
 
     def needed(micro: int, name: str) -> int:
-        changed = load_config("llama2-tiny", [asked[0], f"train.micro_batch_size={micro}", f"parallel.strategy={name}"])
+        changed = load_config(
+            "llama2-tiny", [overrides[0], f"train.micro_batch_size={micro}", f"parallel.strategy={name}"]
+        )
         return estimate_memory(changed, world_size=world_size, device_type=device).total
 
     chosen = "single" if world_size == 1 else strategy

@@ -55,8 +55,8 @@ def test_an_unknown_gpu_has_no_peak(product: str) -> None:
 
 def test_every_gpu_is_identified_by_its_name() -> None:
     for gpu in GPUS:
-        found = find_gpu(gpu.name)
-        assert found is not None and found.bf16_tflops == gpu.bf16_tflops
+        peaks = find_gpu(gpu.name)
+        assert peaks is not None and peaks.bf16_tflops == gpu.bf16_tflops
 
 
 def test_an_l40s_is_not_an_a100() -> None:

@@ -24,7 +24,7 @@ from tuitrain.runs import RunHistory, load_history
 
 
 def row(comparison: Comparison, key: str) -> MetricRow:
-    return next(found for found in comparison.metrics if found.metric.key == key)
+    return next(each for each in comparison.metrics if each.metric.key == key)
 
 
 def two(**second: object) -> Comparison:
@@ -57,20 +57,20 @@ def on_sequences(mark: str | None, split: str = "val") -> RunHistory:
     ],
 )
 def test_losses_on_different_sequences_have_a_warning(one: RunHistory, other: RunHistory, cautions: int) -> None:
-    said = compare_runs([("one", one), ("two", other)]).verdict
-    assert sum("different sequences" in sentence for sentence in said) == cautions
+    verdict = compare_runs([("one", one), ("two", other)]).verdict
+    assert sum("different sequences" in sentence for sentence in verdict) == cautions
 
 
 def test_differences_are_shown_in_per_cent_points_or_as_a_ratio() -> None:
     comparison = two(step_ms=2.0, loss=1.0)
-    texts = {found.metric.key: found.delta_text(1) for found in comparison.metrics}
+    texts = {each.metric.key: each.delta_text(1) for each in comparison.metrics}
     assert texts["final_loss"] == "−50.0 %"
     assert texts["mean_tokens_per_sec"] == "500×"
     assert texts["final_accuracy"] == "0.0 pt"
     assert texts["params_total"] == "0.0 %"
     assert row(two(step_ms=900.0), "mean_mfu").delta_text(1) == "+1.1 pt"
     assert row(two(step_ms=900.0), "mean_mfu").deltas[1] == pytest.approx(1 / 9)
-    assert {found.delta_text(0) for found in comparison.metrics} == {""}
+    assert {each.delta_text(0) for each in comparison.metrics} == {""}
 
 
 def test_a_run_that_ended_in_nan_shows_nan_as_its_last_loss() -> None:
@@ -107,9 +107,9 @@ def test_nan_is_never_the_best() -> None:
 
 
 def test_metrics_that_no_run_has_are_left_out() -> None:
-    keys = [found.metric.key for found in two(evals=()).metrics]
+    keys = [each.metric.key for each in two(evals=()).metrics]
     assert "final_val_loss" in keys
-    assert "final_val_loss" not in [found.metric.key for found in compare_runs([("one", history())]).metrics]
+    assert "final_val_loss" not in [each.metric.key for each in compare_runs([("one", history())]).metrics]
 
 
 def test_only_differing_keys_are_listed_without_names() -> None:
@@ -119,7 +119,7 @@ def test_only_differing_keys_are_listed_without_names() -> None:
         "data": {"source": "stdlib", "tokenizer": "byte"},
     }
     comparison = two(config=second)
-    assert [(found.key, found.values) for found in comparison.config] == [
+    assert [(each.key, each.values) for each in comparison.config] == [
         ("optim.lr", ["0.1", "0.2"]),
         ("optim.betas", ["unset", "[0.9, 0.95]"]),
     ]
@@ -127,7 +127,7 @@ def test_only_differing_keys_are_listed_without_names() -> None:
 
 def test_resolved_values_of_auto_are_compared() -> None:
     comparison = two(parallel=Parallel(strategy="ddp", world_size=8), hardware=Hardware(device="Other", count=8))
-    assert {found.key: found.values for found in comparison.config} == {
+    assert {each.key: each.values for each in comparison.config} == {
         "resolved.device": ["GPU", "Other"],
         "resolved.processes": ["1", "8"],
         "resolved.strategy": ["single", "ddp"],
@@ -137,7 +137,7 @@ def test_resolved_values_of_auto_are_compared() -> None:
 def test_the_difference_of_two_configs() -> None:
     before, after = load_config("llama2-tiny"), load_config("llama2-tiny", ["model.ffn=gelu", "train.compile=true"])
     rows = config_rows([[flatten(before.to_dict())], [flatten(after.to_dict())]])
-    assert [(found.key, found.values) for found in rows] == [
+    assert [(each.key, each.values) for each in rows] == [
         ("model.ffn", ["swiglu", "gelu"]),
         ("train.compile", ["false", "true"]),
     ]
@@ -146,7 +146,7 @@ def test_the_difference_of_two_configs() -> None:
 
 def test_the_difference_of_two_runs() -> None:
     rows = compare_runs([("a", history()), ("b", history(config={"optim": {"lr": 0.1}}))]).config
-    assert [found.key for found in rows] == ["data.source", "data.tokenizer"]
+    assert [each.key for each in rows] == ["data.source", "data.tokenizer"]
 
 
 def test_the_verdict_names_the_lower_loss_with_the_difference_and_the_faster_run() -> None:
@@ -192,9 +192,9 @@ def test_losses_of_different_tokens_are_not_compared(other: dict[str, object]) -
     assert "not comparable" in comparison.verdict[0]
     assert not any("validation loss" in sentence for sentence in comparison.verdict)
     for key in ("final_loss", "last_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"):
-        found = row(comparison, key)
-        assert (found.best, found.deltas) == (None, [None, None])
-        assert None not in found.values
+        loss = row(comparison, key)
+        assert (loss.best, loss.deltas) == (None, [None, None])
+        assert None not in loss.values
 
 
 def test_a_padded_vocabulary_is_the_same_vocabulary() -> None:
@@ -237,9 +237,9 @@ def test_speeds_that_differ_by_less_than_the_step_times_scatter_are_not_ranked()
 
 
 def test_values_that_are_displayed_alike_have_no_best() -> None:
-    about = metric("peak_memory_gb")
-    assert best_of(about, [0.3702, 0.3698]) is None
-    assert best_of(about, [0.38, 0.37]) == 1
+    memory = metric("peak_memory_gb")
+    assert best_of(memory, [0.3702, 0.3698]) is None
+    assert best_of(memory, [0.38, 0.37]) == 1
 
 
 def test_a_diverged_run_is_named_first() -> None:
@@ -265,10 +265,10 @@ def test_a_run_that_did_not_reach_the_point_is_named_and_has_no_values() -> None
 
 def test_a_validation_loss_between_two_evaluations_is_called_interpolated() -> None:
     runs = [("a", history(evals=((0, 4.0), (10, 2.0)))), ("b", history(evals=((0, 4.0), (5, 3.0), (10, 2.0))))]
-    titles = {found.metric.key: found.metric.title for found in compare_runs(runs, at=("step", 5.0)).metrics}
+    titles = {each.metric.key: each.metric.title for each in compare_runs(runs, at=("step", 5.0)).metrics}
     assert titles["final_val_loss"] == "validation loss, interpolated"
     assert titles["final_perplexity"] == "validation perplexity, interpolated"
-    measured = {found.metric.key: found.metric.title for found in compare_runs(runs[1:], at=("step", 5.0)).metrics}
+    measured = {each.metric.key: each.metric.title for each in compare_runs(runs[1:], at=("step", 5.0)).metrics}
     assert measured["final_val_loss"] == "validation loss"
     assert row(compare_runs(runs), "final_val_loss").metric.title == "final validation loss"
 
@@ -286,7 +286,7 @@ def test_the_farthest_common_position_is_that_of_the_shortest_run() -> None:
 
 def test_a_run_without_a_configuration_differs_in_nothing() -> None:
     runs = [("a", history()), ("b", history(config={"optim": {"lr": 0.2}})), ("c", RunHistory())]
-    config = {found.key: found.values for found in compare_runs(runs).config}
+    config = {each.key: each.values for each in compare_runs(runs).config}
     assert config["optim.lr"] == ["0.1", "0.2", "n/a"]
     assert compare_runs([runs[0], runs[2]]).config == []
 

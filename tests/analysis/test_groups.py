@@ -24,14 +24,14 @@ def sweep() -> list[Member]:
 
 
 def row(comparison: Comparison, key: str) -> MetricRow:
-    return next(found for found in comparison.metrics if found.metric.key == key)
+    return next(each for each in comparison.metrics if each.metric.key == key)
 
 
 def test_mean_and_standard_deviation_of_each_group_by_hand() -> None:
-    found = group_runs(sweep(), "optim.lr")
-    assert found.names == ["lr=0.1 (3 runs)", "lr=0.2 (3 runs)"]
-    assert found.groups == [["a0", "a1", "a2"], ["b0", "b1", "b2"]]
-    loss = row(found, "final_val_loss")
+    comparison = group_runs(sweep(), "optim.lr")
+    assert comparison.names == ["lr=0.1 (3 runs)", "lr=0.2 (3 runs)"]
+    assert comparison.groups == [["a0", "a1", "a2"], ["b0", "b1", "b2"]]
+    loss = row(comparison, "final_val_loss")
     assert loss.values == pytest.approx([2.0, 3.0])
     assert loss.spreads == pytest.approx([0.1, 0.2])
     assert (loss.counts, loss.best) == ([3, 3], 0)
@@ -89,14 +89,14 @@ def test_the_error_for_the_end_of_several_keys_lists_them() -> None:
 
 
 def test_the_baseline_is_the_group_of_the_baseline_run() -> None:
-    found = group_runs(sweep(), "optim.lr", baseline=4)
-    assert found.baseline == 1
-    assert row(found, "final_val_loss").deltas == [pytest.approx(-1 / 3), None]
+    comparison = group_runs(sweep(), "optim.lr", baseline=4)
+    assert comparison.baseline == 1
+    assert row(comparison, "final_val_loss").deltas == [pytest.approx(-1 / 3), None]
 
 
 def test_keys_that_differ_show_the_values_of_each_group() -> None:
-    found = {each.key: each.values for each in group_runs(sweep(), "optim.lr").config}
-    assert found == {"optim.lr": ["0.1", "0.2"], "train.seed": ["0, 1, 2", "0, 1, 2"]}
+    values = {each.key: each.values for each in group_runs(sweep(), "optim.lr").config}
+    assert values == {"optim.lr": ["0.1", "0.2"], "train.seed": ["0, 1, 2", "0, 1, 2"]}
 
 
 def test_one_diverged_seed_makes_the_mean_nan_and_is_not_the_best() -> None:
@@ -107,29 +107,29 @@ def test_one_diverged_seed_makes_the_mean_nan_and_is_not_the_best() -> None:
 
 
 def test_groups_can_be_compared_at_a_position() -> None:
-    found = group_runs(sweep(), "optim.lr", at=("step", 5.0))
-    assert row(found, "final_val_loss").values == [9.0, 9.0]
-    assert row(found, "total_tokens").values == [500.0, 500.0]
+    comparison = group_runs(sweep(), "optim.lr", at=("step", 5.0))
+    assert row(comparison, "final_val_loss").values == [9.0, 9.0]
+    assert row(comparison, "total_tokens").values == [500.0, 500.0]
 
 
 def test_every_format_has_the_spread() -> None:
-    found = group_runs(sweep(), "optim.lr")
-    assert "mean ± std at the end of each run" in render_comparison(found, "table")
-    assert "2.0000 ± 0.1000 *" in render_comparison(found, "table")
-    assert "| **2.0000 ± 0.1000** | 3.0000 ± 0.2000 (+50.0 %) |" in render_comparison(found, "markdown")
-    lines = render_comparison(found, "csv").splitlines()
+    comparison = group_runs(sweep(), "optim.lr")
+    assert "mean ± std at the end of each run" in render_comparison(comparison, "table")
+    assert "2.0000 ± 0.1000 *" in render_comparison(comparison, "table")
+    assert "| **2.0000 ± 0.1000** | 3.0000 ± 0.2000 (+50.0 %) |" in render_comparison(comparison, "markdown")
+    lines = render_comparison(comparison, "csv").splitlines()
     assert lines[0] == "kind,key,unit,lr=0.1 (3 runs),lr=0.2 (3 runs)"
     std = next(line for line in lines if line.startswith("std,final_val_loss"))
     assert [float(cell) for cell in std.split(",")[3:]] == pytest.approx([0.1, 0.2])
-    document = json.loads(render_comparison(found, "json"))
+    document = json.loads(render_comparison(comparison, "json"))
     assert document["groups"] == {"lr=0.1 (3 runs)": ["a0", "a1", "a2"], "lr=0.2 (3 runs)": ["b0", "b1", "b2"]}
     loss = next(each for each in document["metrics"] if each["key"] == "final_val_loss")
     assert loss["spreads"] == pytest.approx({"lr=0.1 (3 runs)": 0.1, "lr=0.2 (3 runs)": 0.2})
 
 
 def test_a_comparison_of_single_runs_does_not_mention_groups() -> None:
-    found = compare_runs([(each.name, each.history) for each in sweep()])
-    document = json.loads(render_comparison(found, "json"))
+    comparison = compare_runs([(each.name, each.history) for each in sweep()])
+    document = json.loads(render_comparison(comparison, "json"))
     assert "groups" not in document
     assert "spreads" not in document["metrics"][0]
-    assert "std" not in render_comparison(found, "csv")
+    assert "std" not in render_comparison(comparison, "csv")

@@ -23,16 +23,16 @@ def test_every_metric_is_declared_once() -> None:
 
 @pytest.mark.parametrize("declared", [*METRICS, *SUMMARY_METRICS], ids=lambda declared: declared.key)
 def test_a_metric_reads_a_numeric_field_that_exists(declared: object) -> None:
-    known = {
+    fields = {
         "step": numeric_fields(Step),
         "eval": [{"loss": "val_loss"}.get(key, key) for key in numeric_fields(Eval)],
         "system": READINGS.system_columns.keys,
         "summary": [field.name for field in dataclasses.fields(Summary)],
         "derived": ["compute_time_ms", "update_ratio"],
     }
-    found = metric(declared.key)  # type: ignore[attr-defined]
-    assert found.key in known[found.source]
-    assert found.text(0.5)
+    entry = metric(declared.key)  # type: ignore[attr-defined]
+    assert entry.key in fields[entry.source]
+    assert entry.text(0.5)
 
 
 def test_unknown_values_are_formatted_as_not_available() -> None:

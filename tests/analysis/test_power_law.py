@@ -23,8 +23,8 @@ def curve(count: int, a: float = 2.0, b: float = 8.0, c: float = 0.45, seed: int
 @pytest.mark.parametrize(("count", "end"), [(1000, 3000), (5000, 10_000), (4000, 40_000)])
 def test_the_projection_recovers_a_given_law(a: float, b: float, c: float, count: int, end: int) -> None:
     true = a + b * end**-c
-    found = [project_loss(*curve(count, a, b, c, seed), end, warmup=30) for seed in range(10)]
-    known = [each for each in found if each is not None]
+    projections = [project_loss(*curve(count, a, b, c, seed), end, warmup=30) for seed in range(10)]
+    known = [each for each in projections if each is not None]
     assert len(known) == 10
     assert all(abs(each.value - true) < 0.03 * true for each in known)
     assert all(each.low <= each.value <= each.high for each in known)
@@ -40,10 +40,10 @@ def test_a_longer_run_has_a_narrower_projection() -> None:
 
 
 def test_the_projection_continues_from_the_last_steps() -> None:
-    found = project_loss(*curve(3000), 6000)
-    assert found is not None
-    assert found.at(np.array([3000.0, 6000.0])) == pytest.approx([2 + 8 * 3000**-0.45, found.value], abs=0.02)
-    assert np.all(np.diff(found.at(np.linspace(3000, 6000, 50))) < 0)
+    projection = project_loss(*curve(3000), 6000)
+    assert projection is not None
+    assert projection.at(np.array([3000.0, 6000.0])) == pytest.approx([2 + 8 * 3000**-0.45, projection.value], abs=0.02)
+    assert np.all(np.diff(projection.at(np.linspace(3000, 6000, 50))) < 0)
 
 
 def test_the_same_records_give_the_same_projection() -> None:
@@ -65,9 +65,9 @@ def test_spikes_and_values_that_are_not_finite_change_little() -> None:
 def test_the_warmup_is_left_out() -> None:
     steps, losses = curve(3000)
     losses[:200] = 11.0
-    found = project_loss(steps, losses, 6000, warmup=200)
-    assert found is not None
-    assert found.value == pytest.approx(2 + 8 * 6000**-0.45, abs=0.03)
+    projection = project_loss(steps, losses, 6000, warmup=200)
+    assert projection is not None
+    assert projection.value == pytest.approx(2 + 8 * 6000**-0.45, abs=0.03)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_a_real_run_ends_near_its_projection(share: float, off: float) -> None:
     losses = np.array(text.split(), dtype=np.float64)
     steps = np.arange(1.0, len(losses) + 1)
     snapshot = int(share * len(steps))
-    found = project_loss(steps[:snapshot], losses[:snapshot], len(steps), warmup=30)
+    projection = project_loss(steps[:snapshot], losses[:snapshot], len(steps), warmup=30)
     end = losses[-50:].mean()
-    assert found is not None
-    assert found.value == pytest.approx(end, abs=off)
+    assert projection is not None
+    assert projection.value == pytest.approx(end, abs=off)
     # Closer than the assumption that the loss stays constant.
-    assert abs(found.value - end) < abs(losses[snapshot - 50 : snapshot].mean() - end)
+    assert abs(projection.value - end) < abs(losses[snapshot - 50 : snapshot].mean() - end)

@@ -63,9 +63,9 @@ def test_the_error_for_an_unknown_axis_lists_the_axes() -> None:
 
 def test_positions_between_records_are_interpolated_from_zero() -> None:
     run = history(steps=30, every=10)
-    places = x_at_steps(run, "time", np.array([0.0, 5.0, 15.0, 30.0, 31.0]))
-    assert places[:4].tolist() == [0.0, 5.0, 15.0, 30.0]
-    assert math.isnan(places[4])
+    positions = x_at_steps(run, "time", np.array([0.0, 5.0, 15.0, 30.0, 31.0]))
+    assert positions[:4].tolist() == [0.0, 5.0, 15.0, 30.0]
+    assert math.isnan(positions[4])
 
 
 def test_evaluations_have_the_tokens_of_their_step() -> None:

@@ -28,8 +28,8 @@ def no_leftover_runs(workspace: Workspace) -> Iterator[None]:
 
 def step_of(run: RunDirectory) -> int:
     """The newest step in the log."""
-    seen = read_snapshot(run).step
-    return seen.step if seen else 0
+    snapshot = read_snapshot(run).step
+    return snapshot.step if snapshot else 0
 
 
 def test_killing_the_terminal_leaves_the_run_training(workspace: Workspace) -> None:
@@ -46,8 +46,8 @@ def test_killing_the_terminal_leaves_the_run_training(workspace: Workspace) -> N
     os.killpg(shell.pid, signal.SIGHUP)
     shell.close(force=True)
     assert not shell.isalive()
-    seen = step_of(run)
-    wait_for(lambda: step_of(run) > seen + 5)
+    reached = step_of(run)
+    wait_for(lambda: step_of(run) > reached + 5)
     assert workspace("status", run.run_id).code == 101
     assert workspace("ls", "-q", "--status", "running").out.split() == [run.run_id]
     frame = workspace("watch").out
@@ -107,25 +107,25 @@ def interrupted_launch(
         process.stdout.close()
     wait_for(lambda: len(workspace.runs) > before and step_of(workspace.runs[0]) > 0)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=PATIENCE_S)
-    return process, said
+    _, stderr = process.communicate(timeout=PATIENCE_S)
+    return process, stderr
 
 
 def test_ctrl_c_in_the_foreground_stops_gracefully_with_130(workspace: Workspace) -> None:
     """Also when nothing reads the output any more, as with `| head`: the command stays with its run."""
-    process, said = interrupted_launch(workspace, "--foreground", output=subprocess.PIPE)
+    process, stderr = interrupted_launch(workspace, "--foreground", output=subprocess.PIPE)
     assert process.returncode == 130
-    assert b"Traceback" not in said
+    assert b"Traceback" not in stderr
     assert read_snapshot(workspace.runs[0]).status == "stopped"
 
 
 def test_ctrl_c_while_following_leaves_the_run_training(workspace: Workspace) -> None:
-    process, said = interrupted_launch(workspace)
+    process, stderr = interrupted_launch(workspace)
     assert process.returncode == 130
-    assert b"tuitrain watch" in said
+    assert b"tuitrain watch" in stderr
     run = workspace.runs[0]
-    seen = step_of(run)
-    wait_for(lambda: step_of(run) > seen)
+    reached = step_of(run)
+    wait_for(lambda: step_of(run) > reached)
     assert workspace("stop", run.run_id, "--now").code == 0
 
 

@@ -81,8 +81,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def foreign(raw: bytes) -> list[object]:
     """The control sequences of the hostile texts that reached the terminal, with their context."""
-    found = re.findall(rb".{,40}(?:%s).{,20}" % b"|".join(map(re.escape, FOREIGN)), raw)
-    return [*obeyed(raw), *found]
+    matches = re.findall(rb".{,40}(?:%s).{,20}" % b"|".join(map(re.escape, FOREIGN)), raw)
+    return [*obeyed(raw), *matches]
 
 
 def modes(raw: bytes) -> dict[str, bool]:

@@ -31,8 +31,8 @@ def micro(workspace: Workspace, steps: int, *more: str) -> list[str]:
 
 
 def step_of(run: RunDirectory) -> int:
-    seen = read_snapshot(run).step
-    return seen.step if seen else 0
+    snapshot = read_snapshot(run).step
+    return snapshot.step if snapshot else 0
 
 
 def processes_of(run: RunDirectory) -> list[psutil.Process]:

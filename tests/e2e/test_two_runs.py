@@ -8,21 +8,21 @@ import re
 
 import pytest
 
-from tests.e2e.conftest import Done, Workspace
+from tests.e2e.conftest import Completed, Workspace
 from tuitrain.config import load_config
 
 
 @pytest.fixture(scope="module")
-def first(workspace: Workspace) -> Done:
+def first(workspace: Workspace) -> Completed:
     return workspace("launch", *workspace.micro("gpt2-tiny", 20), "--tag", "left", "--note", "a small one")
 
 
 @pytest.fixture(scope="module")
-def second(workspace: Workspace, first: Done) -> Done:
+def second(workspace: Workspace, first: Completed) -> Completed:
     return workspace("launch", *workspace.micro("llama2-tiny", 20), "--name", "other")
 
 
-def test_without_a_terminal_a_launch_prints_plain_progress_lines_and_exits_0(first: Done) -> None:
+def test_without_a_terminal_a_launch_prints_plain_progress_lines_and_exits_0(first: Completed) -> None:
     assert first.code == 0, first.err
     assert "\x1b" not in first.out
     assert "\r" not in first.out
@@ -33,7 +33,7 @@ def test_without_a_terminal_a_launch_prints_plain_progress_lines_and_exits_0(fir
     assert "run gpt2-tiny-" in first.err
 
 
-def test_the_run_directory_is_complete_and_launches_again(workspace: Workspace, first: Done) -> None:
+def test_the_run_directory_is_complete_and_launches_again(workspace: Workspace, first: Completed) -> None:
     run = workspace.runs[-1]
     info = run.read_metadata()
     assert info is not None
@@ -43,7 +43,7 @@ def test_the_run_directory_is_complete_and_launches_again(workspace: Workspace, 
     assert run.console.read_text(encoding="utf-8") == first.out
 
 
-def test_reading_commands_agree_about_the_run(workspace: Workspace, first: Done, second: Done) -> None:
+def test_reading_commands_agree_about_the_run(workspace: Workspace, first: Completed, second: Completed) -> None:
     assert second.code == 0, second.err
     rows = workspace("ls", "--json").json()
     assert [row["name"] for row in rows] == ["other", "gpt2-tiny"]
@@ -54,7 +54,7 @@ def test_reading_commands_agree_about_the_run(workspace: Workspace, first: Done,
     assert "saved" in workspace("logs", "gpt2", "--grep", "saved").out
 
 
-def test_all_commands_state_the_same_time_and_memory(workspace: Workspace, first: Done) -> None:
+def test_all_commands_state_the_same_time_and_memory(workspace: Workspace, first: Completed) -> None:
     took = re.search(r"^ +time +(.*) in steps, (.*) in all$", first.out, re.MULTILINE)
     memory = re.search(r"^ +peak memory +(.*)$", first.out, re.MULTILINE)
     assert took is not None and memory is not None
@@ -67,27 +67,27 @@ def test_all_commands_state_the_same_time_and_memory(workspace: Workspace, first
     assert first_line.endswith(f"took {took[2]}")
     assert f"process {memory[1]}" in second_line
     run = workspace("show", "gpt2", "--json").json()
-    for told in (run, workspace("status", "gpt2", "--json").json(), workspace("ls", "--json").json()[-1]):
-        assert told["wall_time_s"] == pytest.approx(run["summary"]["wall_time_s"])
+    for reported in (run, workspace("status", "gpt2", "--json").json(), workspace("ls", "--json").json()[-1]):
+        assert reported["wall_time_s"] == pytest.approx(run["summary"]["wall_time_s"])
     planned = workspace("plan", str(workspace.runs[-1].config)).out
     estimate = re.search(r"estimate for a step +(\S+ MB), (.*)$", shown, re.MULTILINE)
     assert estimate is not None
     assert f"{float(estimate[1][:-3]):.1f}" in planned and estimate[2] in planned
 
 
-def test_the_loss_falls(workspace: Workspace, first: Done) -> None:
+def test_the_loss_falls(workspace: Workspace, first: Completed) -> None:
     losses = [float(text) for text in re.findall(r"^step .*?loss +([\d.]+)", first.out, re.MULTILINE)]
     assert losses[-1] < losses[0]
 
 
-def test_a_frame_of_the_dashboard_is_text(workspace: Workspace, first: Done) -> None:
+def test_a_frame_of_the_dashboard_is_text(workspace: Workspace, first: Completed) -> None:
     frame = workspace("watch", "gpt2").out
     assert "completed" in frame
     assert "loss" in frame
     assert re.search("[\u2801-\u28ff]", frame), "no braille: no curve"
 
 
-def test_compare_and_diff_show_the_differences(workspace: Workspace, second: Done) -> None:
+def test_compare_and_diff_show_the_differences(workspace: Workspace, second: Completed) -> None:
     table = workspace("compare", "gpt2", "other")
     assert table.code == 0, table.err
     for words in ("gpt2-tiny", "other", "last loss", "model.norm", "rmsnorm"):
@@ -100,7 +100,7 @@ def test_compare_and_diff_show_the_differences(workspace: Workspace, second: Don
     }  # fmt: skip
 
 
-def test_figures_are_written_for_both_and_for_the_comparison(workspace: Workspace, second: Done) -> None:
+def test_figures_are_written_for_both_and_for_the_comparison(workspace: Workspace, second: Completed) -> None:
     done = workspace(
         "export", "plots", "gpt2", "other", "--format", "png,svg", "--dpi", "50", "--out", "figs", "--json"
     )
@@ -112,7 +112,7 @@ def test_figures_are_written_for_both_and_for_the_comparison(workspace: Workspac
     assert workspace("export", "plots", "gpt2", "--format", "bmp").code == 2
 
 
-def test_metrics_and_comparison_are_exported(workspace: Workspace, second: Done) -> None:
+def test_metrics_and_comparison_are_exported(workspace: Workspace, second: Completed) -> None:
     rows = list(csv.DictReader(io.StringIO(workspace("export", "metrics", "gpt2", "--format", "csv").out)))
     assert [int(row["step"]) for row in rows if row["loss"]][-1] == 20
     done = workspace("export", "comparison", "gpt2", "other", "--out", "comparison.json")
@@ -120,7 +120,7 @@ def test_metrics_and_comparison_are_exported(workspace: Workspace, second: Done)
     assert (workspace.path / "comparison.json").stat().st_size > 100
 
 
-def test_samples_are_generated_from_the_newest_checkpoint(workspace: Workspace, first: Done) -> None:
+def test_samples_are_generated_from_the_newest_checkpoint(workspace: Workspace, first: Completed) -> None:
     again = [workspace("sample", "gpt2", "--prompt", "def ", "--max-tokens", "5", "--seed", "3").out for _ in range(2)]
     assert again[0].startswith("def ")
     assert again[0] == again[1]
@@ -128,7 +128,7 @@ def test_samples_are_generated_from_the_newest_checkpoint(workspace: Workspace, 
     assert data["step"] == 20
 
 
-def test_a_completed_run_resumes_for_more_steps(workspace: Workspace, first: Done) -> None:
+def test_a_completed_run_resumes_for_more_steps(workspace: Workspace, first: Completed) -> None:
     run_id = workspace.runs[-1].run_id
     assert workspace("resume", run_id).code == 2
     done = workspace("resume", run_id, "train.max_steps=25", "--json")

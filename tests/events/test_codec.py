@@ -118,17 +118,17 @@ def test_any_json_is_a_record_or_a_broken_line(kind: str, keys: dict[str, Any], 
 
 @pytest.mark.parametrize("levels", [101, 900, 50_000])
 @pytest.mark.parametrize(
-    "place",
+    "prefix",
     [
         '{"type": "run", "time": 1, "run_id": "r", "name": "n", "config": ',
         '{"type": "end", "time": 1, "status": "completed", "summary": ',
     ],
 )
-def test_a_deeply_nested_table_makes_a_line_broken(place: str, levels: int) -> None:
+def test_a_deeply_nested_table_makes_a_line_broken(prefix: str, levels: int) -> None:
     """Whatever can be read can be written by every writer."""
 
     def nested(levels: int) -> bytes:
-        return (place + '{"a": ' * levels + "1" + "}" * levels + "}").encode()
+        return (prefix + '{"a": ' * levels + "1" + "}" * levels + "}").encode()
 
     assert decode(nested(100)) is not None
     assert codec.decode_lines(nested(100)) is not None

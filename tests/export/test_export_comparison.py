@@ -37,14 +37,14 @@ def test_the_file_has_the_fields_of_its_format(runs: list[tuple[RunDirectory, Ru
     first, second = document["runs"]
     assert (first["run_name"], second["run_name"]) == ("gpt2-tiny", "llama2-tiny")
     assert Path(first["run_path"]) == runs[0][0].path
-    asked = first["hyperparameters"]
-    wanted = {
+    hyperparameters = first["hyperparameters"]
+    expected = {
         "learning_rate": 0.002, "batch_size": 16, "iters": 300, "max_seq_length": 128, "num_layers": 4,
         "grad_accumulation_steps": 1, "grad_checkpoint": False, "steps_per_eval": 50, "steps_per_report": 1,
         "save_every": 100, "model": "4L-4H-128D-AbsPos-LN-GELU-PreNorm",
     }  # fmt: skip
-    assert {key: asked[key] for key in wanted} == wanted
-    assert asked["config"]["model.ffn"] == "gelu"
+    assert {key: hyperparameters[key] for key in expected} == expected
+    assert hyperparameters["config"]["model.ffn"] == "gelu"
 
 
 def test_curves_have_one_length_and_final_values_are_the_summary(runs: list[tuple[RunDirectory, RunHistory]]) -> None:

@@ -25,7 +25,7 @@ def history(tmp_path: Path) -> RunHistory:
 
 
 @pytest.fixture
-def odd() -> RunHistory:
+def irregular() -> RunHistory:
     """An evaluation before the first step, an absent value, nan, inf."""
     made = RunHistory()
     made.absorb([Eval(time=1.0, step=0, tokens=0, loss=9.0)])
@@ -43,8 +43,10 @@ def strict(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
-def test_csv_has_a_row_for_each_step_and_each_evaluation(odd: RunHistory, capsys: pytest.CaptureFixture[str]) -> None:
-    assert export_metrics(odd, "csv") is None
+def test_csv_has_a_row_for_each_step_and_each_evaluation(
+    irregular: RunHistory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export_metrics(irregular, "csv") is None
     assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [
         ["step", "time", "tokens", "loss", "grad_norm", "val_loss", "val_accuracy"],
         ["0", "1.0", "0", "", "", "9.0", ""],
@@ -60,8 +62,8 @@ def test_each_split_has_columns_of_its_own(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.splitlines() == ["step,time,val_loss,eval/train/loss", "5,1.0,2.0,1.0"]
 
 
-def test_json_lines_are_strict_and_leave_out_what_is_absent(odd: RunHistory, tmp_path: Path) -> None:
-    out = export_metrics(odd, "jsonl", tmp_path / "deep" / "run.jsonl")
+def test_json_lines_are_strict_and_leave_out_what_is_absent(irregular: RunHistory, tmp_path: Path) -> None:
+    out = export_metrics(irregular, "jsonl", tmp_path / "deep" / "run.jsonl")
     assert out is not None
     assert [strict(line) for line in out.read_text().splitlines()] == [
         {"step": 0, "time": 1.0, "tokens": 0, "val_loss": 9.0},
@@ -105,9 +107,9 @@ def test_the_nested_numbers_agree_with_each_other_over_all_devices(history: RunH
         assert mfu["mfu_percent"] == pytest.approx(100 * mfu["achieved_tflops"] / mfu["hardware_peak_tflops"])
 
 
-def test_parquet_distinguishes_null_from_nan_and_counts_are_integers(odd: RunHistory, tmp_path: Path) -> None:
+def test_parquet_distinguishes_null_from_nan_and_counts_are_integers(irregular: RunHistory, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    out = export_metrics(odd, "parquet", tmp_path / "run.parquet")
+    out = export_metrics(irregular, "parquet", tmp_path / "run.parquet")
     table = parquet.read_table(out)
     assert table.column("step").to_pylist() == [0, 1, 2]
     assert str(table.schema.field("tokens").type) == "int64"

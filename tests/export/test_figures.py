@@ -273,7 +273,7 @@ def test_files_have_the_format_of_their_suffix(tmp_path: Path) -> None:
 
 
 def test_runs_of_the_same_id_do_not_overwrite_each_other(tmp_path: Path) -> None:
-    runs = [pair(tmp_path / place, "same") for place in ("here", "there")]
+    runs = [pair(tmp_path / folder, "same") for folder in ("here", "there")]
     names = [path.name for path in export_plots(runs, tmp_path / "out", dpi=30)]
     assert names[:2] == ["same-analysis.png", "same-2-analysis.png"]
 

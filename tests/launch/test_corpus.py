@@ -172,9 +172,7 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path, name: str, conte
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize(
-    "name", ["hf:", "hf:a b", "~nobody-here/t.json", "x" * 5000, "./" + "x" * 5000 + ".json"]
-)
+@pytest.mark.parametrize("name", ["hf:", "hf:a b", "~nobody-here/t.json", "x" * 5000, "./" + "x" * 5000 + ".json"])
 def test_an_invalid_tokenizer_name_is_one_sentence(name: str) -> None:
     with pytest.raises(LaunchError, match=r"^data\.tokenizer = ") as caught:
         check_tokenizer(name)

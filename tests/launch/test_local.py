@@ -120,10 +120,10 @@ def test_now_kills_a_process_that_ignores_the_first_signal(run: RunDirectory, st
         "while True: time.sleep(1)"
     )
     wait_for(lambda: run.console.read_bytes() == b"up\n")
-    said: list[str] = []
-    assert kill_run(run, grace_s=0.3, report=said.append) is Status.CRASHED
+    messages: list[str] = []
+    assert kill_run(run, grace_s=0.3, report=messages.append) is Status.CRASHED
     assert not psutil.pid_exists(process.pid)
-    assert "SIGKILL" in said[-1]
+    assert "SIGKILL" in messages[-1]
 
 
 def test_stopping_a_dead_process_reports_that_it_is_dead(run: RunDirectory, start_program: Start) -> None:
@@ -159,10 +159,10 @@ def test_any_program_can_be_a_run_and_its_end_is_logged(run: RunDirectory, code:
         f"raise SystemExit({code})"
     )
     assert wrapped(run, source).wait(PATIENCE_S) == code
-    seen = read_snapshot(run)
-    assert seen.status is status
-    assert seen.end is not None
-    assert seen.end.step == 4
+    snapshot = read_snapshot(run)
+    assert snapshot.status is status
+    assert snapshot.end is not None
+    assert snapshot.end.step == 4
 
 
 def test_the_end_record_of_a_program_is_kept(run: RunDirectory) -> None:

@@ -55,9 +55,9 @@ def test_a_plan_states_the_micro_batch_of_the_engine_with_the_reason() -> None:
         plan = make_plan(config, device, gpus=gpus)
         micro = plan.config.train.micro_batch
         assert plan.fits and plan.accumulation == plan.config.accumulation(gpus)
-        (told,) = [text for label, text in plan_rows(plan) if label == "micro-batch"]
-        assert told.startswith(f"{micro}, chosen: the largest ")
-        assert f"that fits 90 % of {plan.memory_gb:.1f} GB" in told
+        (text,) = [text for label, text in plan_rows(plan) if label == "micro-batch"]
+        assert text.startswith(f"{micro}, chosen: the largest ")
+        assert f"that fits 90 % of {plan.memory_gb:.1f} GB" in text
         assert (plan_json(plan)["micro_batch_size"], plan_json(plan)["accumulation"]) == (micro, plan.accumulation)
     assert micro == 16
     named = make_plan(load_config("gpt2-124m", ["train.micro_batch_size=4"]), H100)
@@ -85,9 +85,9 @@ def test_a_model_that_does_not_fit_with_one_sequence_is_refused() -> None:
 
 
 def test_a_form_shows_auto_and_plans_with_the_resolved_number() -> None:
-    seen = preview(LaunchRequest("gpt2-124m", {"gpu": "H100"}))
-    assert seen.values["train.micro_batch_size"] == "auto"
-    assert seen.plan is not None and seen.plan.config.train.micro_batch > 16
+    form = preview(LaunchRequest("gpt2-124m", {"gpu": "H100"}))
+    assert form.values["train.micro_batch_size"] == "auto"
+    assert form.plan is not None and form.plan.config.train.micro_batch > 16
     assert "train.micro_batch_size" in preview(LaunchRequest("gpt2-124m", {"train.micro_batch_size": "autoo"})).errors
 
 
@@ -122,20 +122,22 @@ def test_a_model_too_large_for_a_gpu_names_the_gpu() -> None:
 
 
 def test_gpus_are_identified_by_name() -> None:
-    found = gpu_by_name("RTX 4090")
-    assert found is not None
-    assert found.memory_gb == pytest.approx(25.8)
+    gpu = gpu_by_name("RTX 4090")
+    assert gpu is not None
+    assert gpu.memory_gb == pytest.approx(25.8)
     assert gpu_by_name("RTX 9999") is None
 
 
 def test_relative_paths_of_data_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    here = Path.cwd()
-    assert with_absolute_paths(load_config("gpt2-tiny", ["data.source=a/*.txt"])).data.source == str(here / "a/*.txt")
-    assert with_absolute_paths(load_config("gpt2-tiny", ["data.source=bin:d"])).data.source == f"bin:{here / 'd'}"
-    assert with_absolute_paths(load_config("gpt2-tiny", ["data.source=hf:./d"])).data.source == f"hf:{here / 'd'}"
+    directory = Path.cwd()
+    assert with_absolute_paths(load_config("gpt2-tiny", ["data.source=a/*.txt"])).data.source == str(
+        directory / "a/*.txt"
+    )
+    assert with_absolute_paths(load_config("gpt2-tiny", ["data.source=bin:d"])).data.source == f"bin:{directory / 'd'}"
+    assert with_absolute_paths(load_config("gpt2-tiny", ["data.source=hf:./d"])).data.source == f"hf:{directory / 'd'}"
     mixed = load_config("gpt2-tiny", ['data.mixture={"stdlib"=0.7,"a.txt"=0.3}', "data.source=mixture"])
-    assert with_absolute_paths(mixed).data.mixture == {"stdlib": 0.7, str(here / "a.txt"): 0.3}
+    assert with_absolute_paths(mixed).data.mixture == {"stdlib": 0.7, str(directory / "a.txt"): 0.3}
     for source in ("stdlib", "shakespeare", "hf:some/name", "/abs/a.txt"):
         config = load_config("gpt2-tiny", [f"data.source={source}"])
         assert with_absolute_paths(config) == config

@@ -41,10 +41,10 @@ def test_all_gpus_that_divide_the_batch_are_used(batch: int, micro: int, count: 
 
 
 def test_an_automatic_micro_batch_allows_every_number_that_divides_the_batch() -> None:
-    asked = load_config("gpt2-tiny", ["train.global_batch_size=12", "train.micro_batch_size=auto"])
-    assert choose_processes(asked, EIGHT, None).count == 6
+    automatic = load_config("gpt2-tiny", ["train.global_batch_size=12", "train.micro_batch_size=auto"])
+    assert choose_processes(automatic, EIGHT, None).count == 6
     with pytest.raises(ConfigError, match=r"this would work: --gpus 3, --gpus 4, train\.global_batch_size=15"):
-        check_processes(asked, 5)
+        check_processes(automatic, 5)
 
 
 def test_the_cpu_runs_one_process_by_default() -> None:

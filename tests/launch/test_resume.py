@@ -199,8 +199,8 @@ def test_a_stop_ends_an_attempt_that_is_being_started(run: RunDirectory, monkeyp
     with ThreadPoolExecutor() as pool:
         resumed = pool.submit(resume_run, run)
         assert checking.wait(PATIENCE_S)
-        said: list[str] = []
-        stopped = pool.submit(stop_run, run, timeout_s=PATIENCE_S, report=said.append)
+        messages: list[str] = []
+        stopped = pool.submit(stop_run, run, timeout_s=PATIENCE_S, report=messages.append)
         with pytest.raises(LaunchError, match="is being started by another process"):
             resume_run(run)
         assert not stopped.done()
@@ -208,7 +208,7 @@ def test_a_stop_ends_an_attempt_that_is_being_started(run: RunDirectory, monkeyp
         assert resumed.result(PATIENCE_S).process.wait(PATIENCE_S) == 0
         # This stand-in for an engine writes no `end` record.
         assert stopped.result(PATIENCE_S) is Status.CRASHED
-    assert "asked to stop" in said[0]
+    assert "asked to stop" in messages[0]
 
 
 def test_a_run_that_trains_without_its_launcher_is_not_resumed(tmp_path: Path) -> None:
@@ -284,9 +284,9 @@ def test_only_the_orphan_is_killed(orphan: tuple[RunDirectory, psutil.Process]) 
         assert info is not None
         info.pid, info.pid_started = bystander.pid, psutil.Process(bystander.pid).create_time() - 3600
         run.write_metadata(info)
-        said: list[str] = []
-        assert kill_run(run, grace_s=PATIENCE_S, report=said.append) is Status.CRASHED
-        assert str(worker.pid) in said[0]
+        messages: list[str] = []
+        assert kill_run(run, grace_s=PATIENCE_S, report=messages.append) is Status.CRASHED
+        assert str(worker.pid) in messages[0]
         assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
         assert bystander.poll() is None
         bystander.kill()

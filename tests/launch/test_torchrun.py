@@ -109,8 +109,8 @@ def test_a_failed_worker_gives_its_exit_code_without_torchruns_report(
     run.console_of(1).write_text("reading\ndata.source = 'x' is not there.\n\n", encoding="utf-8")
     process = begin(f"if rank == {rank}: sys.exit(2)", wait=False)
     assert process.wait(PATIENCE_S) == 2
-    said = "Process 1 ended with exit code 2: data.source = 'x' is not there."
-    assert (said in console(run)) == (rank == 1)
+    message = "Process 1 ended with exit code 2: data.source = 'x' is not there."
+    assert (message in console(run)) == (rank == 1)
     assert "Traceback" not in console(run)
     assert "torch" not in console(run)
 
@@ -143,10 +143,10 @@ DIE = "if rank == 0: os.kill(os.getpid(), signal.SIGKILL)"
 def test_the_reason_is_logged_when_rank_0_could_not_log_it(run: RunDirectory, begin: Begin, body: str) -> None:
     (run.path / "saved").touch()
     assert begin(body, wait=False).wait(PATIENCE_S) == 1
-    seen = read_snapshot(run)
-    assert seen.status is Status.FAILED
-    assert seen.end is not None
-    assert str(seen.end.reason).startswith("Process 0 was killed by SIGKILL")
+    snapshot = read_snapshot(run)
+    assert snapshot.status is Status.FAILED
+    assert snapshot.end is not None
+    assert str(snapshot.end.reason).startswith("Process 0 was killed by SIGKILL")
 
 
 def test_the_end_of_an_earlier_attempt_does_not_count(run: RunDirectory, begin: Begin) -> None:
@@ -165,9 +165,9 @@ def test_an_end_record_of_rank_0_is_kept(run: RunDirectory, begin: Begin) -> Non
     body = BEGIN + "    log.write(End(status='failed', reason='mine'))\n    sys.exit(1)"
     assert begin(body, wait=False).wait(PATIENCE_S) == 1
     assert run.metrics.read_text(encoding="utf-8").count('"type":"end"') == 1
-    seen = read_snapshot(run).end
-    assert seen is not None
-    assert seen.reason == "mine"
+    end = read_snapshot(run).end
+    assert end is not None
+    assert end.reason == "mine"
 
 
 def test_an_interrupt_before_the_workers_handle_signals_is_a_stop(run: RunDirectory, begin: Begin) -> None:

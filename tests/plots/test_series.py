@@ -49,9 +49,9 @@ def test_a_grown_series_equals_one_built_at_once(cuts: list[int]) -> None:
     for name in ("loss", "grad_mean"):
         steps, values = history.steps.series(name)
         for axis in ("step", "tokens", "time", "flops"):
-            found = series.of(name, axis, 0.9)
-            np.testing.assert_allclose(found.x, x_at_steps(history, axis, steps), rtol=1e-12)
-            np.testing.assert_allclose(found.y, smooth(values, 0.9), rtol=1e-6, atol=1e-7)
+            curve = series.of(name, axis, 0.9)
+            np.testing.assert_allclose(curve.x, x_at_steps(history, axis, steps), rtol=1e-12)
+            np.testing.assert_allclose(curve.y, smooth(values, 0.9), rtol=1e-6, atol=1e-7)
     np.testing.assert_array_equal(series.of("loss", "clock").x, history.steps["time"])
 
 
@@ -85,9 +85,9 @@ def test_every_column_of_a_log_has_a_series_under_its_name() -> None:
         ]
     )
     for axis in ("step", "tokens"):
-        found = series.of("router/entropy", axis)
-        assert found.x.tolist() == [21 * (1 if axis == "step" else 64), 22 * (1 if axis == "step" else 64)]
-        assert found.y.tolist() == [0.5, 0.7]
+        curve = series.of("router/entropy", axis)
+        assert curve.x.tolist() == [21 * (1 if axis == "step" else 64), 22 * (1 if axis == "step" else 64)]
+        assert curve.y.tolist() == [0.5, 0.7]
     assert series.of("router/entropy", "step", 0.5).y.tolist() == pytest.approx([0.5, 0.63333333])
     assert series.of("val_loss", "step").y.tolist() == [3.0]
     assert series.of("cpu_percent", "clock").x.tolist() == [1051.0]

@@ -48,10 +48,10 @@ def test_the_table_equals_a_list_of_rows_after_any_operations(operations: list) 
         model += rows_of_records(records)
     assert rows_of(table) == model
     for index, key in enumerate(KEYS):
-        known = [row[index] for row in model if row[index] != "absent"]
-        assert table.has(key) == bool(known)
-        assert shown(table.last(key)) == (known[-1] if known else "absent")
-        assert [shown(value) for value in table.points(key)[1]] == known
+        values = [row[index] for row in model if row[index] != "absent"]
+        assert table.has(key) == bool(values)
+        assert shown(table.last(key)) == (values[-1] if values else "absent")
+        assert [shown(value) for value in table.points(key)[1]] == values
         assert table.points(key)[0].tolist() == [at for at, row in enumerate(model) if row[index] != "absent"]
 
 
@@ -73,8 +73,8 @@ def test_a_column_of_any_name_exists_from_its_first_value() -> None:
 
 def rows_of_records(records: list[Step]) -> list[tuple[object, ...]]:
     def value(record: Step, key: str) -> object:
-        found = getattr(record, key)
-        return shown(float(found)) if isinstance(found, int | float) else "absent"
+        number = getattr(record, key)
+        return shown(float(number)) if isinstance(number, int | float) else "absent"
 
     return [tuple(value(record, key) for key in KEYS) for record in records]
 

@@ -44,12 +44,12 @@ def test_nothing_is_read_before_the_first_line_and_after_the_last(console: Conso
 def test_a_block_holds_complete_lines(console: ConsoleFile) -> None:
     mark = console.mark()
     assert mark is not None
-    end, found = mark.size, b""
+    end, content = mark.size, b""
     while end:
         end, data = console.block_before(end, 500)
         assert data.endswith(b"\n")
-        found = data + found
-    assert found.decode() == "\n".join(LINES) + "\n"
+        content = data + content
+    assert content.decode() == "\n".join(LINES) + "\n"
 
 
 def test_an_unterminated_line_is_a_line(tmp_path: Path) -> None:

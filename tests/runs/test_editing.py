@@ -68,11 +68,11 @@ def test_changes_of_several_processes_are_all_kept(tmp_path: Path) -> None:
         editor.stdin.close()
     resumed = start(run, [sys.executable, "-c", ""], None)
     assert [process.wait() for process in [resumed, *editors]] == [0] * 5
-    wanted = {f"{who}-{number}" for who in "abcd" for number in range(25)}
+    expected = {f"{who}-{number}" for who in "abcd" for number in range(25)}
     info = run.read_metadata()
     assert info is not None
-    assert set(info.tags) == {*wanted, "test"}
-    assert sorted(info.notes) == sorted(wanted)
+    assert set(info.tags) == {*expected, "test"}
+    assert sorted(info.notes) == sorted(expected)
     assert info.pid == resumed.pid
 
 

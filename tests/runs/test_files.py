@@ -51,9 +51,9 @@ def test_metadata_and_consoles_that_are_not_files_are_not_read(kind: str, tmp_pa
 @pytest.mark.parametrize("kind", ODD)
 def test_a_run_without_regular_files_does_not_hide_the_others(kind: str, tmp_path: Path) -> None:
     good = write_run(tmp_path, "good")
-    odd, facts = RunDirectory(tmp_path / "odd"), write_run(tmp_path, "facts")
-    odd.path.mkdir()
-    ODD[kind](odd.metrics)
+    irregular, facts = RunDirectory(tmp_path / "odd"), write_run(tmp_path, "facts")
+    irregular.path.mkdir()
+    ODD[kind](irregular.metrics)
     facts.info.unlink()
     ODD[kind](facts.info)
     snapshots = {each.directory.run_id: each for each in SnapshotReader().read_all(list_runs(tmp_path))}

@@ -159,11 +159,11 @@ def test_drain_starts_a_new_history_when_the_file_was_replaced(log: Path) -> Non
 @given(st.lists(st.integers(1, 60)), st.integers(1, 40))
 def test_records_do_not_depend_on_how_bytes_are_split(cuts: list[int], count: int) -> None:
     data = b"".join(line(n) for n in range(1, count + 1))
-    parser, found = LineParser(), []
+    parser, numbers = LineParser(), []
     for cut in [*cuts, len(data)]:
-        found += steps(parser.feed(data[:cut])[0])
+        numbers += steps(parser.feed(data[:cut])[0])
         data = data[cut:]
-    assert found == list(range(1, count + 1))
+    assert numbers == list(range(1, count + 1))
 
 
 @given(st.lists(st.binary(max_size=60), max_size=5))

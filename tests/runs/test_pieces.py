@@ -43,14 +43,14 @@ ends = st.sampled_from([b"\n", b"\n", b"\n", b"\r\n"])
 
 def contents(history: RunHistory) -> dict[str, Any]:
     """The content of a history in comparable form; nan equals nan."""
-    found: dict[str, Any] = {}
+    content: dict[str, Any] = {}
     for name, value in vars(history).items():
         if hasattr(value, "present"):
             rows = {key: (value[key].tolist(), value.present(key).tolist(), value.last(key)) for key in value.keys}
-            found[name] = repr(rows)
+            content[name] = repr(rows)
         else:
-            found[name] = repr(value)
-    return found
+            content[name] = repr(value)
+    return content
 
 
 def read(data: bytes, cuts: list[int]) -> RunHistory:
@@ -100,9 +100,9 @@ def test_an_endless_line_is_dropped_and_counted(piece: int) -> None:
     records: list[AnyRecord] = []
     broken = []
     for start in range(0, len(data), piece):
-        found = parser.feed(data[start : start + piece])
-        records += found[0]
-        broken += found[1]
+        parsed = parser.feed(data[start : start + piece])
+        records += parsed[0]
+        broken += parsed[1]
     assert len(records) == 2
     assert [line.number for line in broken] == [2]
 

@@ -29,10 +29,10 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def info(process: subprocess.Popen[bytes] | None = None, **facts: object) -> RunMetadata:
-    known: dict[str, object] = {"name": "a", "created": NOW - 1000, "host": socket.gethostname()}
+    fields: dict[str, object] = {"name": "a", "created": NOW - 1000, "host": socket.gethostname()}
     if process is not None:
-        known |= {"pid": process.pid, "pid_started": psutil.Process(process.pid).create_time()}
-    return RunMetadata(**(known | facts))  # type: ignore[arg-type]
+        fields |= {"pid": process.pid, "pid_started": psutil.Process(process.pid).create_time()}
+    return RunMetadata(**(fields | facts))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("status", ["completed", "stopped", "failed"])
