@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from tuitrain.launch.detached import Started
 from tuitrain.launch.machine import Machine, find_machine
 from tuitrain.launch.plan import Plan
 from tuitrain.launch.plan_view import plan_rows
@@ -22,6 +23,7 @@ from tuitrain.launch.request import (
     fields,
     preset_infos,
     preview,
+    start,
 )
 from tuitrain.runs import runs_directory
 
@@ -53,6 +55,10 @@ class LaunchForm:
     def request(self) -> LaunchRequest:
         """A copy of what is filled in."""
         return LaunchRequest(self.preset, dict(self.changes))
+
+    def start(self, runs_dir: Path) -> Started:
+        """Start the run. Raises LaunchError."""
+        return start(self.request, runs_dir)
 
     def command(self, runs_dir: Path) -> str:
         """The command line that starts the same run."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from tuitrain.events import Sample
 from tuitrain.events.text import clean
-from tuitrain.runs import RunHistory
+from tuitrain.runs import Columns, RunHistory
 from tuitrain.tui.text import Line, Span, line, width, wrap
 
 CHOSEN, OTHER = "●", "◆"
@@ -51,35 +51,25 @@ def continued(prompt: str, text: str, cells: int) -> list[Line]:
 
 
 def heading(history: RunHistory, step: int, mark: str, role: str, cells: int) -> Line:
-    """The step, and its loss and validation loss where they fit."""
+    """The step, its loss or the last one logged before it, and its validation loss, as far as they fit."""
     head = line(Span(f"{mark} ", role), Span(f"step {step:,}", "title"))
-    for part in (_loss(history, step), _validation_loss(history, step)):
-        if part and width(head) + width(part) + 3 <= cells:
-            head = (*head, Span("   "), *part)
+    logged, loss = _last_loss(history.steps, step)
+    evaluated, val_loss = _last_loss(history.evals, step)
+    note = "" if logged == step else f" at step {logged:,}"
+    for name, value, value_role, after in (("loss", loss, "value", note), ("val", val_loss, "val", "")):
+        if value is None or (name == "val" and evaluated != step):
+            continue
+        part = line(Span(f"   {name} ", "quiet"), Span(f"{value:.3f}", value_role), Span(after, "quiet"))
+        head = (*head, *part) if width(head) + width(part) <= cells else head
     return head
 
 
-def _loss(history: RunHistory, step: int) -> Line:
-    """The loss of the step, or of the newest one before it that the log has."""
-    row = _last_row(history.steps["step"], step)
-    if row is None or not history.steps.present("loss")[row]:
-        return ()
-    logged = int(history.steps["step"][row])
-    note = "" if logged == step else f" at step {logged:,}"
-    return line(Span("loss ", "quiet"), Span(f"{history.steps['loss'][row]:.3f}", "value"), Span(note, "quiet"))
-
-
-def _validation_loss(history: RunHistory, step: int) -> Line:
-    row = _last_row(history.evals["step"], step)
-    if row is None or int(history.evals["step"][row]) != step:
-        return ()
-    return line(Span("val ", "quiet"), Span(f"{history.evals['loss'][row]:.3f}", "val"))
-
-
-def _last_row(steps: np.ndarray[tuple[int], np.dtype[np.float64]], step: int) -> int | None:
-    """The last row at this step or before it."""
-    row = int(np.searchsorted(steps, step, side="right")) - 1
-    return row if row >= 0 else None
+def _last_loss(columns: Columns, step: int) -> tuple[int, float | None]:
+    """The last step at this one or before it, and its loss; None where it has none."""
+    row = int(np.searchsorted(columns["step"], step, side="right")) - 1
+    if row < 0 or not columns.present("loss")[row]:
+        return step, None
+    return int(columns["step"][row]), float(columns["loss"][row])
 
 
 def strip(steps: Sequence[int], chosen: int, other: int | None, cells: int) -> Line:

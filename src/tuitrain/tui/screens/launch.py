@@ -64,7 +64,7 @@ class LaunchScreen(BaseScreen):
             with Vertical(id="presets-part", classes="part"):
                 yield Input(placeholder="find a preset, or a FILE.toml", id="find")
                 yield LineList(id="list")
-                yield Lines(id="about", classes="help")
+                yield Lines(id="preset-title", classes="help")
             with Vertical(id="form-part", classes="part"):
                 yield Input(placeholder="find a key, or key=value", id="keys")
                 yield LineList(id="form")
@@ -84,8 +84,13 @@ class LaunchScreen(BaseScreen):
 
     @work(group="load")
     async def _load(self) -> None:
+        def load() -> LaunchForm:
+            from tuitrain.tui.launch_form import LaunchForm
+
+            return LaunchForm.load(run.config.get("preset") if run is not None else None)
+
         run = self.state.run.history.run if self.state.run else None
-        self.form = await asyncio.to_thread(_load_form, run.config.get("preset") if run is not None else None)
+        self.form = await asyncio.to_thread(load)
         self._input("keys").suggester = SuggestFromList([f"{field.key}=" for field in self.form.fields])
         self.field_key = self.form.fields[0].key
         self.changed()
@@ -105,18 +110,10 @@ class LaunchScreen(BaseScreen):
         self.stale = False
         self.draw()
 
-    @work(group="start")
     async def _start(self, form: LaunchForm) -> None:
-        # Loaded already, with the form.
-        from tuitrain.launch import LaunchError
-        from tuitrain.launch.request import start
-
         self._starting = True
         try:
-            started = await asyncio.to_thread(start, form.request, self.app.runs_dir)
-        except LaunchError as error:
-            self.tell(str(error), trouble=True)
-            return
+            started = await asyncio.to_thread(form.start, self.app.runs_dir)
         finally:
             self._starting = False
         # Kept, so that a process that ends while the dashboard is open is no zombie.
@@ -126,7 +123,7 @@ class LaunchScreen(BaseScreen):
 
     def action_start_run(self) -> None:
         if self.form is not None and self.form.preset and not self._starting:
-            self._start(self.form)
+            self.run_actions.run(partial(self._start, self.form))
 
     def action_copy_command(self) -> None:
         if self.form is not None:
@@ -178,7 +175,7 @@ class LaunchScreen(BaseScreen):
         nothing = f" no preset matches; {form.preset} stays" if form.preset else " no preset matches"
         presets.show(rows or [(None, line(Span(nothing, "quiet")))], form.preset)
         title = next((each.title for each in self.matching_presets() if each.name == form.preset), "")
-        self.query_one("#about", Lines).show(content.sentence_lines(title, cells, HELP_ROWS))
+        self.query_one("#preset-title", Lines).show(content.sentence_lines(title, cells, HELP_ROWS))
 
     def _draw_fields(self, form: LaunchForm) -> None:
         fields, matching = self._list("form"), self.matching_fields()
@@ -357,12 +354,6 @@ class LaunchScreen(BaseScreen):
             self.field_key = key.strip() if key.strip() in matching else matching[0]
             self.set_field(self.field_key, value)
             self._input("keys").value = ""
-
-
-def _load_form(used_preset: str | None) -> LaunchForm:
-    from tuitrain.tui.launch_form import LaunchForm
-
-    return LaunchForm.load(used_preset)
 
 
 def _moved(names: list[str], name: str, by: int) -> str:

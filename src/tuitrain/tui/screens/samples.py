@@ -12,7 +12,7 @@ from tuitrain.events import Sample
 from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.samples import CHOSEN, OTHER, heading, sample_lines, sample_steps, strip
 from tuitrain.tui.screens.page import BaseScreen
-from tuitrain.tui.text import Line, Span, fit, line, wrap
+from tuitrain.tui.text import Line, Span, line, wrap
 from tuitrain.tui.view_state import RunView
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
@@ -53,12 +53,12 @@ class SamplesScreen(BaseScreen):
         view, steps = self.state.run, sample_steps(self.samples)
         room = max(self.query_one("#left", Pane).size.width - 2, 8)
         if view is None or not steps:
-            self.query_one("#strip", Lines).show([fit((), cells)])
+            self.query_one("#strip", Lines).show([()])
             self._draw_side("left", (), [line(Span(row, "quiet")) for row in wrap(NONE_YET, room)])
             self._draw_side("right", (), [])
             return
         chosen, other = self._pair(steps)
-        self.query_one("#strip", Lines).show([fit(strip(steps, chosen, other, cells), cells)])
+        self.query_one("#strip", Lines).show([strip(steps, chosen, other, cells)])
         for side, step, mark, role in (("left", chosen, CHOSEN, "accent"), ("right", other, OTHER, "val")):
             if step is None:
                 self._draw_side(side, line(Span("no other step to compare with", "quiet")), [])
@@ -68,7 +68,7 @@ class SamplesScreen(BaseScreen):
 
     def _draw_side(self, side: str, head: Line, texts: list[Line]) -> None:
         pane = self.query_one(f"#{side}", Pane)
-        self.query_one(f"#{side}-head", Lines).show([fit(head, pane.size.width)])
+        self.query_one(f"#{side}-head", Lines).show([head])
         pane.show(texts)
 
     def _pair(self, steps: list[int]) -> tuple[int, int | None]:
