@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tuitrain.analysis import units
@@ -36,13 +36,9 @@ class Description:
 
 def describe(history: RunHistory, metadata: RunMetadata | None) -> Description:
     """The description of a run from its log and its metadata. Takes a moment: not for every drawing."""
-    # With pydantic, for which the first frame does not wait.
-    from tuitrain.config import flatten
-
     run = history.run
     if run is None:
         return Description()
-    preset = run.config.get("preset")
     sections: list[tuple[str, _Rows]] = [
         ("architecture", _architecture(run)),
         ("parameters", _parameters(run)),
@@ -52,11 +48,18 @@ def describe(history: RunHistory, metadata: RunMetadata | None) -> Description:
         ("start", _start(run, metadata, history)),
         ("attempts", _attempts(history.attempts)),
     ]
+    report = ((title, [(name, text or NOT_AVAILABLE) for name, text in rows]) for title, rows in sections if rows)
+    return replace(describe_config(run), report=tuple(report))
+
+
+def describe_config(run: Run) -> Description:
+    """The configuration of a run, without the report."""
+    # With pydantic, for which the first frame does not wait.
+    from tuitrain.config import flatten
+
+    preset = run.config.get("preset")
     return Description(
-        flatten(run.config),
-        changes_from_preset(run.config),
-        preset if isinstance(preset, str) else None,
-        tuple((title, [(name, text or NOT_AVAILABLE) for name, text in rows]) for title, rows in sections if rows),
+        flatten(run.config), changes_from_preset(run.config), preset if isinstance(preset, str) else None
     )
 
 

@@ -11,7 +11,7 @@ from tuitrain.analysis.units import config_value
 from tuitrain.tui.content.cells import GAP, Cells, Column
 from tuitrain.tui.content.columns import distribute
 from tuitrain.tui.content.console_search import Query
-from tuitrain.tui.text import Line, Span, line, width, wrap
+from tuitrain.tui.text import Line, Span, fit, line, width, wrap
 
 COLUMN_CELLS = 56
 """Where there is room for two columns of this width, the keys take two."""
@@ -32,11 +32,9 @@ def shown_keys(described: Description, *, everything: bool, query: Query | None)
     return [key for key in keys if query is None or query.matches(key)]
 
 
-def summary(described: Description, *, everything: bool, query: Query | None, count: int) -> Line:
-    """How many keys are shown, or how the configuration differs from its preset."""
-    toggle, preset = "screen.toggle_all", described.preset or ""
-    if query is not None:
-        return line(Span(f"{count} keys hold ", "quiet"), Span(query.text, "key"))
+def summary(described: Description, hint: str = "") -> Line:
+    """How the configuration differs from its preset. hint: what `a` shows, which a click does too."""
+    toggle, preset = "screen.toggle_all" if hint else "", described.preset or ""
     if described.changed is None:
         return line(Span(f"the preset {preset} is not known here" if preset else "made without a preset", "quiet"))
     if not (changes := len(described.changed)):
@@ -44,7 +42,7 @@ def summary(described: Description, *, everything: bool, query: Query | None, co
     return line(
         Span("● ", "accent"),
         f"{changes} key{'s' if changes > 1 else ''} changed from the preset {preset}",
-        Span(f" · a: {'only these' if everything else 'all'}", "quiet", toggle),
+        Span(f" · a: {hint}" if hint else "", "quiet", toggle),
     )
 
 
@@ -107,3 +105,13 @@ def table_of(sides: Sequence[Sequence[_Row]], cells: int) -> tuple[list[Column],
             columns.append(Column(f"{part}{number}", least=size, longest=size))
     rows_beside = zip_longest(*sides, fillvalue=((), ()))
     return columns, {str(index): [cell for row in parts for cell in row] for index, parts in enumerate(rows_beside)}
+
+
+def lines_of(sides: Sequence[Sequence[_Row]], cells: int) -> list[Line]:
+    """The same columns of rows as lines of `cells` cells."""
+    columns, rows = table_of(sides, cells)
+    sizes = [column.longest + GAP for column in columns]
+    return [
+        tuple(span for cell, size in zip(row, sizes, strict=True) for span in (Span(" "), *fit(cell, size - 1)))
+        for row in rows.values()
+    ]

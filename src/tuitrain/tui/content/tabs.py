@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from tuitrain.analysis import units
-from tuitrain.analysis.description import changes_from_preset
+from tuitrain.analysis.report import describe_config
 from tuitrain.events.text import clean
-from tuitrain.tui.content.columns import side_by_side
+from tuitrain.tui.content.configuration import config_rows, lines_of, shown_keys, summary
 from tuitrain.tui.content.samples import continued
 from tuitrain.tui.text import Line, Span, align, line, wrap
 from tuitrain.tui.view_state import ViewState
 
 SAMPLES_SHOWN = 50
-_CONFIG_CELLS = 48
-_CONFIG_KEY_CELLS = 22
 _LEVELS = {"info": "quiet", "warning": "warn", "critical": "bad"}
 
 
@@ -69,31 +67,9 @@ def alert_count(state: ViewState) -> int:
 
 def config(state: ViewState, cells: int) -> list[Line]:
     """The configuration in as many columns as fit; values that differ from the preset are marked."""
-    view = state.run
-    if view is None or view.history.run is None or not view.history.run.config:
+    run = state.run.history.run if state.run is not None else None
+    if run is None or not run.config:
         return _note("no configuration in the log")
-    # Imported here: pydantic takes longer than the first picture may.
-    from tuitrain.config import flatten
-
-    values = flatten(view.history.run.config)
-    changed = changes_from_preset(view.history.run.config)
-    count = max(1, cells // _CONFIG_CELLS)
-    room = (cells - 2) // count - _CONFIG_KEY_CELLS - 4
-    sections: dict[str, list[Line]] = {}
-    for key, value in values.items():
-        section, _, name = key.rpartition(".")
-        rows = sections.setdefault(section or "run", [])
-        role, mark = ("accent", "• ") if changed and key in changed else ("value", "  ")
-        for text in wrap(units.config_value(value, separators=True), room):
-            rows.append(line(Span(mark, "accent"), Span(align(name, _CONFIG_KEY_CELLS), "quiet"), Span(text, role)))
-            name, mark = "", "  "
-    blocks = [[line(Span(f"  {name}", "title")), *rows, ()] for name, rows in sections.items()]
-    lines = side_by_side(blocks, cells - 2, count)
-    preset = values.get("preset")
-    if preset:
-        if changed is None:
-            note = f"the preset {preset} is not known here"
-        else:
-            note = f"• changed from the preset {preset}" if changed else f"as in the preset {preset}"
-        lines = [line(" ", Span(note, "quiet")), (), *lines]
-    return lines
+    described = describe_config(run)
+    rows = config_rows(described, shown_keys(described, everything=True, query=None), cells - 1, None)
+    return [line(" ", *summary(described)), (), *lines_of(rows, cells - 1)]

@@ -109,7 +109,10 @@ class ConfigScreen(BaseScreen):
         self.query_one("#keys").styles.width = room if beside else "1fr"
         query = self.search_query
         keys = shown_keys(described, everything=self.everything, query=query)
-        header.show([summary(described, everything=self.everything, query=query, count=len(keys))])
+        if query is not None:
+            header.show([line(Span(f"{len(keys)} keys hold ", "quiet"), Span(query.text, "key"))])
+        else:
+            header.show([summary(described, "only these" if self.everything else "all")])
         sides = config_rows(described, keys, room - 1, query)
         if beside:
             right.show(*table_of([report_rows(described.report, cells - room - 1)], cells - room - 1))
