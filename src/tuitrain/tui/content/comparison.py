@@ -14,7 +14,7 @@ from tuitrain.plots.roles import glyph, run_role
 from tuitrain.runs import RunHistory
 from tuitrain.tui.content.cells import Cells, Column
 from tuitrain.tui.content.headline import status_span
-from tuitrain.tui.text import Line, Span, fit, join, line, width, wrap
+from tuitrain.tui.text import Line, Span, join, line, width, wrap
 from tuitrain.tui.view_state import ViewState
 
 LEAST_CONFIG_CELLS = 60
@@ -59,7 +59,7 @@ def compare_axis(state: ViewState) -> Axis:
 def title_lines(state: ViewState, cells: int, next_key: str) -> list[Line]:
     """The runs with their status and step; below, the baseline of the deltas and the first sentence of the verdict."""
     if not state.runs:
-        return [fit(line(" ", Span("no runs to compare", "quiet")), cells), fit((), cells)]
+        return [line(" ", Span("no runs to compare", "quiet")), ()]
     compared = grouped(state)
     for long in (True, False):
         if compared is not None:
@@ -72,7 +72,7 @@ def title_lines(state: ViewState, cells: int, next_key: str) -> list[Line]:
         first = line(" ", *join(groups, line("    " if long else "  ")))
         if width(first) <= cells:
             break
-    return [fit(first, cells), fit(_second_line(state, next_key), cells)]
+    return [first, _second_line(state, next_key)]
 
 
 def _heads(state: ViewState, compared: Comparison) -> list[tuple[str, str, str]]:

@@ -38,6 +38,7 @@ _STATUS_MARKS = {
     Status.CRASHED: "✗",
     Status.UNKNOWN: "○",
 }
+ALERT_ROLES = {"info": "quiet", "warning": "warn", "critical": "bad"}
 _PARTIAL = " ▏▎▍▌▋▊▉"
 
 

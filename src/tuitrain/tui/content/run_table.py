@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from tuitrain.analysis import units
 from tuitrain.analysis.description import unread_lines
 from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
-from tuitrain.events import Alert
 from tuitrain.plots.roles import glyph, run_role
 from tuitrain.runs import RunSnapshot, Status
 from tuitrain.runs.curve import resampled
@@ -19,8 +18,8 @@ from tuitrain.runs.query import NUMBERS, TEXTS
 from tuitrain.tui.charts.sparkline import sparkline
 from tuitrain.tui.content.cells import Cells, Column
 from tuitrain.tui.content.columns import side_by_side
-from tuitrain.tui.content.headline import machine, status_span
-from tuitrain.tui.text import Line, Span, align, crop, join, line, wrap
+from tuitrain.tui.content.headline import ALERT_ROLES, machine, status_span
+from tuitrain.tui.text import Line, Span, align, join, line, wrap
 
 _FACT_CELLS = 12
 
@@ -176,15 +175,13 @@ def chosen_line(query: str, hidden: int, marked: Sequence[RunSnapshot | None]) -
     return line(" ", *join(parts, line("   ")))
 
 
-def query_hint(cells: int) -> Line:
-    """What a filter is made of, as much of it as fits."""
-    words = [
-        "words", *(f"{key}:" for key in TEXTS), *(f"{key}<" for key in NUMBERS), "also <= > >= = !=", "-term for others"
-    ]  # fmt: skip
-    return crop(line(" ", *join((line(Span(word, "quiet")) for word in words), line("  "))), cells)
+def query_hint() -> Line:
+    """What a filter is made of."""
+    keys = (*(f"{key}:" for key in TEXTS), *(f"{key}<" for key in NUMBERS))
+    return line(Span("  ".join([" words", *keys, "also <= > >= = !=", "-term for others"]), "quiet"))
 
 
-def note_line(run: RunSnapshot, cells: int) -> Line:
+def note_line(run: RunSnapshot) -> Line:
     """One line about the run under the cursor: its id, then what is worth saying most."""
     parts = [line(Span(run.directory.run_id, "run.name"))]
     if problem := _problem(run):
@@ -196,18 +193,15 @@ def note_line(run: RunSnapshot, cells: int) -> Line:
     elif run.run is not None and run.run.architecture is not None:
         parts.append(line(Span(run.run.architecture.name, "quiet")))
     if run.alert is not None and run.status.live:
-        parts.append(line(Span(f"! {run.alert.message}", _alert_role(run.alert))))
-    return crop(line(" ", *join(parts, line("  "))), cells)
+        parts.append(line(Span(f"! {run.alert.message}", ALERT_ROLES[run.alert.level])))
+    return line(" ", *join(parts, line("  ")))
 
 
 def detail_lines(run: RunSnapshot, cells: int) -> list[Line]:
     """All facts of the run under the cursor, in two columns: what it is; its tags, notes and last events."""
     head = line(" ", Span(run.directory.run_id, "run.name"), "  ", status_span(run.status))
     room = max(cells // 2 - 2 - _FACT_CELLS, 8)
-    return [
-        crop(head, cells),
-        *side_by_side([_fact_lines(_facts(run), room), _fact_lines(_events(run), room)], cells, 2),
-    ]
+    return [head, *side_by_side([_fact_lines(_facts(run), room), _fact_lines(_events(run), room)], cells, 2)]
 
 
 _Facts = list[tuple[str, str, str]]
@@ -238,16 +232,12 @@ def _events(run: RunSnapshot) -> _Facts:
     facts = [("tags", " ".join(run.tags) or "none", "accent" if run.tags else "quiet")]
     facts += [("note", note, "text") for note in run.notes[-3:]] or [("note", "none", "quiet")]
     if run.alert is not None:
-        facts.append(("last alert", run.alert.message, _alert_role(run.alert)))
+        facts.append(("last alert", run.alert.message, ALERT_ROLES[run.alert.level]))
     if run.end is not None and run.end.reason:
         facts.append(("ended", run.end.reason, "text"))
     if problem := _problem(run):
         facts.append(("unread", problem.text, problem.role))
     return facts
-
-
-def _alert_role(alert: Alert) -> str:
-    return {"info": "quiet", "warning": "warn", "critical": "bad"}[alert.level]
 
 
 def _fact_lines(facts: _Facts, cells: int) -> list[Line]:

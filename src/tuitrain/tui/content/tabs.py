@@ -6,12 +6,12 @@ from tuitrain.analysis import units
 from tuitrain.analysis.report import describe_config
 from tuitrain.events.text import clean
 from tuitrain.tui.content.configuration import config_rows, lines_of, shown_keys, summary
+from tuitrain.tui.content.headline import ALERT_ROLES
 from tuitrain.tui.content.samples import continued
 from tuitrain.tui.text import Line, Span, align, line, wrap
 from tuitrain.tui.view_state import ViewState
 
 SAMPLES_SHOWN = 50
-_LEVELS = {"info": "quiet", "warning": "warn", "critical": "bad"}
 
 
 def _note(text: str) -> list[Line]:
@@ -47,7 +47,7 @@ def alerts(state: ViewState, cells: int) -> list[Line]:
         return _note("no alerts")
     lines: list[Line] = [line(" ", Span("✗ ", "bad"), view.problem)] if view.problem else []
     for alert in reversed(view.history.alerts):
-        role = _LEVELS[alert.level]
+        role = ALERT_ROLES[alert.level]
         at = f"step {alert.step:,}" if alert.step is not None else ""
         clock = units.moment(alert.time, "%d %b %H:%M:%S")
         head = line(" ", Span(align(alert.level, 9), role), Span(f"{clock}  ", "quiet"), Span(align(at, 14), "quiet"))

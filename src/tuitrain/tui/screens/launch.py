@@ -155,7 +155,7 @@ class LaunchScreen(BaseScreen):
         name = line(Span(" Launch ", "title"), Span(clean(form.preset if form else ""), "run.name"), "   ", *status)
         top = spread([crop(name, max(cells - width(button) - 2, 0)), button], cells) or crop(name, cells)
         command = f" $ {clean(form.command(self.app.runs_dir))}" if form and form.preset else ""
-        return [top, crop(line(Span(command, "quiet", "screen.copy_command")), cells)]
+        return [top, line(Span(command, "quiet", "screen.copy_command"))]
 
     def draw_body(self, cells: int) -> None:
         for name in PARTS:

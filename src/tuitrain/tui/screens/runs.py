@@ -26,7 +26,7 @@ from tuitrain.tui.content.run_table import (
 )
 from tuitrain.tui.registry import ScreenName
 from tuitrain.tui.screens.page import BaseScreen
-from tuitrain.tui.text import Line, Span, crop, line
+from tuitrain.tui.text import Line, Span, line
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.key_bar import key_bar_rows
 from tuitrain.tui.widgets.lines import Lines
@@ -117,7 +117,7 @@ class RunsScreen(BaseScreen):
         text = str(self.run_query) if self.problem else self.filter_line.input.value.strip()
         marked = [by_id.get(run_id) for run_id in self.state.marked]
         chosen = chosen_line(text, len(by_id) - len(self.listed), marked)
-        return [summary(self.snapshots, len(self.listed), str(self.app.runs_dir)), crop(chosen, cells)]
+        return [summary(self.snapshots, len(self.listed), str(self.app.runs_dir)), chosen]
 
     def draw_body(self, cells: int) -> None:
         self.table.display = bool(self.listed)
@@ -143,11 +143,11 @@ class RunsScreen(BaseScreen):
         if self.problem:
             lines = [line(" ", Span(self.problem, "warn"))]
         elif self.filter_line.display and not self.filter_line.input.value:
-            lines = [query_hint(cells)]
+            lines = [query_hint()]
         elif run is not None and height is not None and height.value > 1:
             lines = [line(Span("─" * cells, "frame")), *detail_lines(run, cells)]
         elif run is not None:
-            lines = [note_line(run, cells)]
+            lines = [note_line(run)]
         details.show(lines)
 
     @property
