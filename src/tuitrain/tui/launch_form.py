@@ -67,7 +67,7 @@ class LaunchForm:
 
     @property
     def original(self) -> Mapping[str, str]:
-        """The values of the preset, as far as they are known."""
+        """The values of the preset; none until its first preview."""
         return self.originals.get(self.preset, {})
 
     @property
@@ -77,7 +77,7 @@ class LaunchForm:
 
     @property
     def errors(self) -> Mapping[str, str]:
-        """Sentences by the key they are about."""
+        """Messages by their key."""
         return self.preview.errors if self.preview else {}
 
     @property

@@ -46,9 +46,11 @@ def summary(described: Description, hint: str = "") -> Line:
     )
 
 
-def config_rows(described: Description, keys: Sequence[str], cells: int, query: Query | None) -> list[list[_Row]]:
-    """The keys by section in one or two columns of rows, each changed value as `was → is`."""
-    count = max(1, cells // COLUMN_CELLS)
+def config_rows(
+    described: Description, keys: Sequence[str], cells: int, query: Query | None, column_cells: int = COLUMN_CELLS
+) -> list[list[_Row]]:
+    """The keys by section in as many columns as fit, each changed value as `was → is`. column_cells: of a column."""
+    count = max(1, cells // column_cells)
     names = max((len(key.rpartition(".")[2]) for key in keys), default=0) + 2
     room = max(cells // count - 2 * GAP - names, _LEAST_VALUE_CELLS)
     sections: dict[str, list[_Row]] = {}

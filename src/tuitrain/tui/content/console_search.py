@@ -141,7 +141,7 @@ def matching_lines(data: bytes, start: int, query: Query) -> list[int]:
         line_start = text.rfind("\n", 0, match.start()) + 1
         line_end = text.find("\n", match.start())
         position = (len(text) if line_end < 0 else line_end) + 1
-        # A match across a line end counts only if the line alone has a match; none is after the last line end.
+        # A match across a line end counts only if the line alone has one; after the last line end there is no line.
         in_line = match.end() < position or query.matches(text[line_start : position - 1])
         if line_start < len(text) and in_line:
             start, counted = start + _byte_count(text[counted:line_start]), line_start

@@ -102,9 +102,9 @@ def _plan_row(name: str, text: str, cells: int, roles: tuple[str, str]) -> list[
 
 
 def status_line(preview: LaunchPreview | None, readonly: bool) -> Line:
-    """Whether the run can be started. preview: None while it is being worked out."""
+    """Whether the run can be started. preview: None while it is computed."""
     if preview is None:
-        return line(Span("… working it out", "quiet"))
+        return line(Span("… planning", "quiet"))
     if preview.errors:
         count = len(preview.errors)
         return line(Span(f"✗ {count} {'key is' if count == 1 else 'keys are'} wrong", "bad"))

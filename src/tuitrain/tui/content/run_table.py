@@ -182,7 +182,7 @@ def query_hint() -> Line:
 
 
 def note_line(run: RunSnapshot) -> Line:
-    """One line about the run under the cursor: its id, then what is worth saying most."""
+    """The run under the cursor in one line: its id, problem, tags, note or model, and alert."""
     parts = [line(Span(run.directory.run_id, "run.name"))]
     if problem := _problem(run):
         parts.append(line(problem))

@@ -12,6 +12,8 @@ from tuitrain.tui.text import Line, Span, align, line, wrap
 from tuitrain.tui.view_state import ViewState
 
 SAMPLES_SHOWN = 50
+_COLUMN_CELLS = 48
+"""Cells of a column of the configuration."""
 
 
 def _note(text: str) -> list[Line]:
@@ -71,5 +73,5 @@ def config(state: ViewState, cells: int) -> list[Line]:
     if run is None or not run.config:
         return _note("no configuration in the log")
     described = describe_config(run)
-    rows = config_rows(described, shown_keys(described, everything=True, query=None), cells - 1, None)
+    rows = config_rows(described, shown_keys(described, everything=True, query=None), cells - 1, None, _COLUMN_CELLS)
     return [line(" ", *summary(described)), (), *lines_of(rows, cells - 1)]

@@ -127,7 +127,7 @@ class RunActions:
         return await self._app.push_screen_wait(prompt)
 
     def copy(self, name: str, text: str | None) -> None:
-        """Copy a text to the clipboard of the terminal, over SSH too (OSC 52); None is a value that is not known."""
+        """Copy a text to the clipboard of the terminal, over SSH too (OSC 52); None is no value."""
         if text is None:
             self._notify(f"{name}: n/a, nothing is copied.", trouble=True)
             return
@@ -145,7 +145,7 @@ def _send(run: RunDirectory, request: str) -> str:
 
 
 def _question(request: str, live: Sequence[RunSnapshot], total: int) -> str:
-    """The question about a request to these runs, and how many of `total` are over."""
+    """The question before a request to these runs, and how many of `total` have ended."""
     over = total - len(live)
     rest = f"\n{over} of the {total} {'is' if over == 1 else 'are'} over already." if over else ""
     if request == "stop" and len(live) == 1:

@@ -38,7 +38,7 @@ EXAMPLE = "status:running qwen loss<2.5 -tag:old age<3d"
 
 
 class QueryValidator(Validator):
-    """Accepts a text that is a query; the reason why another one is none is the description of the failure."""
+    """Accepts a valid query; the failure describes why another text is none."""
 
     def validate(self, value: str) -> ValidationResult:
         try:

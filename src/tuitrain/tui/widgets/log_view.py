@@ -58,7 +58,7 @@ class LogView(Lines):
         self.match: int | None = None
         """The start of the line that the search went to last."""
         self._pending: Literal[-1, 0, 1] = 0
-        """Direction of a match that is not found yet: 1 below, -1 above."""
+        """Direction in which the search for the next match goes on: 1 below, -1 above."""
         self._worker: Worker[None] | None = None
         self._searched_size = 0
         self._position = (0, 0)
@@ -240,7 +240,7 @@ class LogView(Lines):
         self.draw()
 
     def to_match(self, direction: Literal[-1, 0, 1]) -> bool:
-        """Go to the next match below (1) or above (-1), as soon as it is found; returns False if there is none."""
+        """Go to the next match below (1) or above (-1), now or as the search goes on; False if there is none."""
         if self.search is None:
             return False
         first, last = self.range

@@ -19,7 +19,7 @@ class SearchLine(Horizontal):
 
     DEFAULT_CSS = """
     SearchLine { height: 1; display: none; background: $background; }
-    SearchLine Static { width: auto; padding: 0 1; color: $primary; }
+    SearchLine Static { width: auto; padding: 0 0 0 1; color: $primary; }
     SearchLine Input, SearchLine Input:focus {
         border: none; height: 1; padding: 0; width: 1fr; background: $background;
     }

@@ -168,10 +168,10 @@ class Table(DataTable[Cell], can_focus=False, inherit_bindings=False):
 
     def _add_rows(self, count: int) -> None:
         """Add this many of the rows that are not added yet."""
-        shown = [(column, place) for place, column in enumerate(self._header) if column.key in self._sizes]
+        shown = [(column, index) for index, column in enumerate(self._header) if column.key in self._sizes]
         for key in islice(self._not_added, max(count, 0)):
             cells = self._cells[key]
-            self.add_row(*(self._cell(column, cells[place]) for column, place in shown), key=key)
+            self.add_row(*(self._cell(column, cells[index]) for column, index in shown), key=key)
 
     def _update(self, before: Mapping[str, Cells], changed: Sequence[str]) -> None:
         """Replace the cells that differ in rows that changed, and draw no others."""
