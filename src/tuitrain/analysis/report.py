@@ -130,7 +130,8 @@ def _arithmetic(run: Run) -> _Rows:
         ("strategy", None if parallel is None else f"{parallel.strategy}, {_processes(parallel.world_size)}"),
     ]
     if parallel is not None and parallel.accumulation is not None:
-        rows.append(("accumulation", f"{parallel.accumulation} micro-batches"))
+        count = parallel.accumulation
+        rows.append(("accumulation", f"{count:,} micro-batches" if count > 1 else "1 micro-batch"))
     if parallel is not None and parallel.activation_checkpointing is not None:
         rows.append(("recomputation", parallel.activation_checkpointing))
     return rows
@@ -156,7 +157,8 @@ def _software(run: Run) -> _Rows:
 def _start(run: Run, metadata: RunMetadata | None, history: RunHistory) -> _Rows:
     """Where and how the run was started."""
     host = history.system.host if history.system else None
-    rows: list[tuple[str, str | None]] = [("run", run.run_id), ("host", (metadata and metadata.host) or host)]
+    rows: list[tuple[str, str | None]] = [("run", run.run_id), ("attempt", f"{run.attempt}")]
+    rows.append(("host", (metadata and metadata.host) or host))
     if history.started is not None:
         rows.append(("started", _clock(history.started)))
     if metadata is not None:

@@ -151,8 +151,7 @@ def _gpu(gpu: Gpu, past: Sequence[Gpu | None], quantity: _Quantity, size: int, r
         # With a single row the graph of the utilisation is beside its bar.
         beside = room // 2 if rows == 1 and room >= LEAST_SPARK_CELLS and quantity.title == "utilisation" else 0
         share, cells = _share(quantity.value(gpu), most), room - beside - bool(beside)
-        # Without an upper limit there is no bar: an empty one would mean 0.
-        bar = (*(meter(share, cells) if share is not None else line(" " * cells)), Span(" "))
+        bar = (*meter(share, cells), Span(" "))
         bar = (*bar, *spark(readings, beside, top), Span(" ")) if beside else bar
     # An empty row below high graphs separates the GPUs.
     air = rows > 3
@@ -211,9 +210,9 @@ def _host(newest: System, recent: Sequence[System], cells: int, rows: int) -> li
     bar = max(0, min(40, (cells - 12 - text_cells - note_cells - 6) // 2))
     for name, share, text, note, readings, most in entries:
         role = "warn" if name != "CPU" and (share or 0) > 0.95 else "accent"
-        gauge = meter(share, bar, role) if share is not None else line(" " * bar)
-        head = line(" ", Span(align(name, 9), "quiet"), *gauge, " ", Span(align(text, text_cells, right=True), "value"))
-        head = (*head, Span(f"  {align(note, note_cells)}  ", "text"))
+        number = Span(align(text, text_cells, right=True), "value")
+        head = line(" ", Span(align(name, 9), "quiet"), *meter(share, bar, role), " ", number)
+        head = (*head, Span(f"  {align(note, note_cells)}  "))
         finite = (value for value in readings if value is not None and math.isfinite(value))
         top = most or max([LEAST_TRAFFIC_MB_S, *finite])
         beside = cells - width(head) - 2

@@ -20,11 +20,13 @@ def section(title: str, cells: int, note: str = "") -> Line:
     return (*head, Span("─" * max(cells - width(head) - 1, 0), "frame"))
 
 
-def meter(share: float, cells: int, role: str = "accent") -> Line:
-    """A bar of exactly `cells` cells for a share of 0 to 1; its number is drawn beside it.
+def meter(share: float | None, cells: int, role: str = "accent") -> Line:
+    """A bar of exactly `cells` cells for a share of 0 to 1, blank where that is unknown: an empty bar would mean 0.
 
     It is lower than a cell, so that bars in successive rows stay apart.
     """
+    if share is None:
+        return line(" " * cells)
     done = round(min(max(share, 0.0), 1.0) * cells) if math.isfinite(share) else 0
     return line(Span("▇" * done, role), Span("▁" * (cells - done), "series"))
 
