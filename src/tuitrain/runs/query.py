@@ -18,7 +18,7 @@ import operator
 import re
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tuitrain.runs.snapshot import RunSnapshot
 from tuitrain.runs.status import Status
@@ -40,7 +40,8 @@ _KEY = re.compile(r"([A-Za-z][\w/.]*)(:|<=|>=|!=|<|>|=)")
 _VALUES = re.compile(rf'(?:{_QUOTED}|[^,"])+', re.DOTALL)
 _PIECES = re.compile(rf'{_QUOTED}|[^"]+', re.DOTALL)
 _NUMBER = re.compile(r"([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf|nan) ?([a-z%]*)", re.IGNORECASE)
-_PLAIN = re.compile(r'[^\s",:<>=!-][^\s",:<>=!]*')
+Selects = Callable[[RunSnapshot, float], bool]
+"""Whether a term holds for a run at a time, Unix seconds."""
 
 
 class QueryError(ValueError):
@@ -48,65 +49,11 @@ class QueryError(ValueError):
 
 
 @dataclass(frozen=True)
-class Word:
-    """Text somewhere in what people call a run."""
+class Term:
+    """One term as it was written, and whether it holds for a run."""
 
     text: str
-    negated: bool = False
-
-    def holds(self, run: RunSnapshot, now: float) -> bool:
-        """Whether it is there, or with `negated` is not."""
-        return (self.text.lower() in _haystack(run)) != self.negated
-
-    def __str__(self) -> str:
-        return f"{'-' * self.negated}{_quoted(self.text)}"
-
-
-@dataclass(frozen=True)
-class Property:
-    """A text of a run that is, or contains, one of some values."""
-
-    key: str
-    values: tuple[str, ...]
-    negated: bool = False
-
-    def holds(self, run: RunSnapshot, now: float) -> bool:
-        """Whether it does, or with `negated` does not."""
-        texts = [text.lower() for text in _TEXTS[self.key](run)]
-        values = [value.lower() for value in self.values]
-        if self.key == "status":
-            held = any(_means(value, run.status) for value in values)
-        elif self.key == "tag":
-            held = any(value in texts for value in values)
-        else:
-            held = any(value in text for value in values for text in texts)
-        return held != self.negated
-
-    def __str__(self) -> str:
-        return f"{'-' * self.negated}{self.key}:{','.join(map(_quoted, self.values))}"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A number of a run against another. Shares lie in 0–1, ages are seconds."""
-
-    key: str
-    relation: str
-    number: float
-    negated: bool = False
-
-    def holds(self, run: RunSnapshot, now: float) -> bool:
-        """Whether it does, or with `negated` does not. An unknown number has no relation to any other."""
-        value = number_of(run, self.key, now)
-        return (value is not None and _COMPARE[self.relation](value, self.number)) != self.negated
-
-    def __str__(self) -> str:
-        short = f"{self.number:g}"
-        number = short if float(short) == self.number else repr(self.number)
-        return f"{'-' * self.negated}{self.key}{self.relation}{number}{'s' if self.key == 'age' else ''}"
-
-
-Term = Word | Property | Comparison
+    holds: Selects = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -116,7 +63,7 @@ class Query:
     terms: tuple[Term, ...] = ()
 
     def matches(self, run: RunSnapshot, now: float | None = None) -> bool:
-        """Whether a run is among the chosen."""
+        """Whether the query selects a run."""
         at = time.time() if now is None else now
         return all(term.holds(run, at) for term in self.terms)
 
@@ -127,8 +74,8 @@ class Query:
 
     def without_half_a_key(self) -> Query:
         """The query without a last word with which a key begins, as `los` on the way to `loss<2.5`."""
-        last = self.terms[-1] if self.terms else None
-        if isinstance(last, Word) and any(key.startswith(last.text.lower()) for key in (*_TEXTS, *NUMBERS, *_ALIASES)):
+        last = self.terms[-1].text.lower() if self.terms else None
+        if last is not None and any(key.startswith(last) for key in (*TEXTS, *NUMBERS, *_ALIASES)):
             return Query(self.terms[:-1])
         return self
 
@@ -136,7 +83,7 @@ class Query:
         return bool(self.terms)
 
     def __str__(self) -> str:
-        return " ".join(map(str, self.terms))
+        return " ".join(term.text for term in self.terms)
 
 
 def parse_query(text: str) -> Query:
@@ -155,7 +102,7 @@ def parse_query(text: str) -> Query:
 
 
 def number_of(run: RunSnapshot, key: str, now: float) -> float | None:
-    """A number of a run by its key (one of NUMBERS); None is unknown."""
+    """A number of a run by its key (one of NUMBERS); None is unknown. Shares lie in 0–1, the age is in seconds."""
     if key == "age":
         return None if run.created is None else max(now - run.created, 0.0)
     value = _NUMBERS[key](run)
@@ -163,45 +110,61 @@ def number_of(run: RunSnapshot, key: str, now: float) -> float | None:
 
 
 def _term(text: str) -> Term:
-    negated, body = text.startswith("-"), text.removeprefix("-")
+    body = text.removeprefix("-")
     if not body:
         raise QueryError("'-' stands before what it negates, without a blank: -tag:old.")
     match = _KEY.match(body)
     if match is None:
-        word = _unquoted(body)
-        if not word.strip():
-            raise QueryError(f"{text} is an empty word.")
-        return Word(word, negated)
-    name, relation, rest = match[1].lower(), match[2], body[match.end() :]
-    key = _ALIASES.get(name, name)
-    if key not in _TEXTS and key not in NUMBERS:
-        raise QueryError(
-            f"{match[1]!r} in {text} is no key; known: {', '.join(TEXTS)} with a colon, {', '.join(NUMBERS)} with a "
-            f"number. Text with such a sign goes in quotes."
-        )
-    if (relation == ":") != (key in _TEXTS):
-        raise QueryError(_wrong_sign(text, key))
-    if relation == ":":
-        return Property(key, _values(text, key, rest), negated)
-    return Comparison(key, relation, _number(text, key, rest), negated)
+        holds = _word(text, body)
+    else:
+        name, relation, rest = match[1], match[2], body[match.end() :]
+        key = _ALIASES.get(name.lower(), name.lower())
+        if key not in TEXTS and key not in NUMBERS:
+            raise QueryError(
+                f"{name!r} in {text} is no key; known: {', '.join(TEXTS)} with a colon, {', '.join(NUMBERS)} with a "
+                "number. Text with such a sign goes in quotes."
+            )
+        holds = _property(text, key, relation, rest) if key in TEXTS else _comparison(text, key, relation, rest)
+    return Term(text, (lambda run, now: not holds(run, now)) if text.startswith("-") else holds)
 
 
-def _wrong_sign(text: str, key: str) -> str:
-    if key in _TEXTS:
-        return f"{text}: {key} is a text, so write {key}:VALUE, or -{key}:VALUE for all others."
-    return f"{text}: {key} is a number, so compare it with <, <=, >, >=, = or !=, as in {_EXAMPLES[key]}."
+def _word(text: str, body: str) -> Selects:
+    word = _unquoted(body).lower()
+    if not word.strip():
+        raise QueryError(f"{text} is an empty word.")
+    return lambda run, now: word in "\n".join((run.directory.run_id, run.name, *_TEXTS["preset"](run), *run.tags,
+                                               *run.notes)).lower()  # fmt: skip
 
 
-def _values(text: str, key: str, rest: str) -> tuple[str, ...]:
-    values = tuple(_unquoted(value) for value in _VALUES.findall(rest))
+def _property(text: str, key: str, relation: str, rest: str) -> Selects:
+    """Whether a text of a run is (status, tag), or contains, one of some values."""
+    if relation != ":":
+        raise QueryError(f"{text}: {key} is a text, so write {key}:VALUE, or -{key}:VALUE for all others.")
+    values = [_unquoted(value).lower() for value in _VALUES.findall(rest)]
     if not values or rest.startswith(",") or rest.endswith(",") or not all(value.strip() for value in values):
         raise QueryError(f"{text} lacks a value after {key}:.")
     if key == "status":
         names = [LIVE, *Status]
-        wrong = next((value for value in values if not any(name.startswith(value.lower()) for name in names)), None)
+        wrong = next((value for value in values if not any(name.startswith(value) for name in names)), None)
         if wrong is not None:
             raise QueryError(f"{wrong!r} in {text} is no status; known: {', '.join(names)}.")
-    return values
+    # A status by its beginning, a tag as it is, other texts by a part of them.
+    exact, first = key == "tag", key == "status"
+
+    def same(each: str, value: str) -> bool:
+        return each == value if exact else each.startswith(value) if first else value in each
+
+    return lambda run, now: any(same(each.lower(), value) for each in _TEXTS[key](run) for value in values)
+
+
+def _comparison(text: str, key: str, relation: str, rest: str) -> Selects:
+    """A number of a run against another. An unknown number has no relation to any other."""
+    if relation == ":":
+        raise QueryError(
+            f"{text}: {key} is a number, so compare it with <, <=, >, >=, = or !=, as in {_EXAMPLES[key]}."
+        )
+    number, compare = _number(text, key, rest), _COMPARE[relation]
+    return lambda run, now: (value := number_of(run, key, now)) is not None and compare(value, number)
 
 
 def _number(text: str, key: str, rest: str) -> float:
@@ -235,21 +198,6 @@ def _unquoted(text: str) -> str:
     return "".join(pieces)
 
 
-def _quoted(text: str) -> str:
-    if _PLAIN.fullmatch(text):
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _means(value: str, status: Status) -> bool:
-    """Whether a status is meant by its beginning. `live` stands for three of them."""
-    return status.startswith(value) or (status.live and LIVE.startswith(value))
-
-
-def _haystack(run: RunSnapshot) -> str:
-    return "\n".join((run.directory.run_id, run.name, *_TEXTS["preset"](run), *run.tags, *run.notes)).lower()
-
-
 def _config(run: RunSnapshot, key: str) -> list[str]:
     value = run.run.config.get(key) if run.run is not None else None
     return [value] if isinstance(value, str) else []
@@ -260,7 +208,7 @@ def _known(value: str | None) -> list[str]:
 
 
 _TEXTS: dict[str, Callable[[RunSnapshot], list[str]]] = {
-    "status": lambda run: [str(run.status)],
+    "status": lambda run: [str(run.status), *([LIVE] if run.status.live else [])],
     "tag": lambda run: run.tags,
     "name": lambda run: [run.name],
     "preset": lambda run: _config(run, "preset"),
