@@ -5,19 +5,3 @@ from tuitrain.config.presets import Preset, UnknownPresetError, all_presets
 from tuitrain.config.presets import find as find_preset
 from tuitrain.config.run_config import RunConfig, difference, flatten, load_config, validate
 from tuitrain.config.sections import ModelConfig, RopeScaling
-
-__all__ = [
-    "ConfigError",
-    "ModelConfig",
-    "Preset",
-    "RopeScaling",
-    "RunConfig",
-    "UnknownPresetError",
-    "all_presets",
-    "difference",
-    "find_preset",
-    "flatten",
-    "known_keys",
-    "load_config",
-    "validate",
-]

@@ -1,5 +1,3 @@
 """Start, stop, continue and prove runs on this machine; preflight and plans."""
 
-from tuitrain.launch.errors import LaunchError
-
-__all__ = ["LaunchError"]
+from tuitrain.launch.errors import LaunchError as LaunchError

@@ -2,46 +2,9 @@
 
 from tuitrain.runs.columns import Columns, FloatArray
 from tuitrain.runs.discover import RunNotFoundError, command_for, find_run, list_runs, runs_directory
-from tuitrain.runs.follow import (
-    Batch,
-    Follower,
-    LogFollower,
-    StreamFollower,
-    drain,
-    load_histories,
-    load_history,
-)
-from tuitrain.runs.history import BrokenLine, RunHistory
+from tuitrain.runs.follow import Batch, Follower, LogFollower, StreamFollower, drain, load_histories, load_history
+from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory, RunMetadata, create_run_directory, new_run_id
 from tuitrain.runs.lock import lock_held
 from tuitrain.runs.snapshot import RunSnapshot, SnapshotReader, read_snapshot
 from tuitrain.runs.status import Status, derive_status
-
-__all__ = [
-    "Batch",
-    "BrokenLine",
-    "Columns",
-    "FloatArray",
-    "Follower",
-    "LogFollower",
-    "RunDirectory",
-    "RunHistory",
-    "RunMetadata",
-    "RunNotFoundError",
-    "RunSnapshot",
-    "SnapshotReader",
-    "Status",
-    "StreamFollower",
-    "command_for",
-    "create_run_directory",
-    "derive_status",
-    "drain",
-    "find_run",
-    "list_runs",
-    "load_histories",
-    "load_history",
-    "lock_held",
-    "new_run_id",
-    "read_snapshot",
-    "runs_directory",
-]
