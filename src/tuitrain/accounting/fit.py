@@ -100,8 +100,10 @@ def choose_micro_batch(
 
 
 def size_text(size: float) -> str:
-    """Bytes as `61.2 GB`, or in MB where that would be 0.0."""
-    return f"{size / GB:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+    """Bytes as `61.2 GB`, `0.48 GB`, or in MB where that would be less than 0.1 GB."""
+    if size < 1e8:
+        return f"{size / 1e6:.1f} MB"
+    return f"{size / GB:.1f} GB" if size >= 1e10 else f"{size / GB:.2f} GB"
 
 
 def fitting_changes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from tuitrain.accounting import MOMENTS, schedule_text, schedule_warnings
+from tuitrain.accounting import MOMENTS, schedule_text, schedule_warnings, size_text
 from tuitrain.analysis import units
 from tuitrain.analysis.description import flops_text, memory_parts, parameter_parts
 from tuitrain.analysis.metrics import NOT_AVAILABLE
@@ -73,11 +73,6 @@ def _flops(plan: Plan) -> str:
     return BY_DATA if plan.flops is None else flops_text(plan.flops.full, plan.flops.causal) or BY_DATA
 
 
-def _size(size: int) -> str:
-    """Bytes, in the unit in which they are not zero."""
-    return f"{size / GB:7.2f} GB" if size >= 1e8 else f"{size / 1e6:7.2f} MB"
-
-
 def _device(plan: Plan) -> str:
     peak = f"peak {plan.peak_tflops:g} dense TFLOP/s" if plan.peak_tflops is not None else "peak unknown"
     if plan.device.kind != "cpu":
@@ -97,8 +92,8 @@ def _memory(plan: Plan) -> str:
     verdict = "fits" if plan.fits else "does NOT fit"
     each = " on each" if plan.gpus > 1 else ""
     when = MOMENTS[memory.moment]
-    lines = [f"about {_size(memory.total).strip()}{each} {when} (estimate), of {_usable(plan)}: {verdict}"]
-    lines += [f"{_size(size)}  {name}" for name, size in memory_parts(memory)]
+    lines = [f"about {size_text(memory.total)}{each} {when} (estimate), of {_usable(plan)}: {verdict}"]
+    lines += [f"{size_text(size):>9}  {name}" for name, size in memory_parts(memory)]
     if plan.fits is False:
         lines += [f"would fit: {change}" for change in plan.changes()] or [f"{NOTHING_FITS} {_devices(plan)}"]
         lines += [f"would fit on more: {change}" for change in plan.changes(more_gpus=True)]

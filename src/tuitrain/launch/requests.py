@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tuitrain.accounting import size_text
 from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric
 from tuitrain.events import AnyRecord, Checkpoint, Control, End, Eval
@@ -51,7 +52,7 @@ class RequestMonitor:
                 at = "" if record.step is None else f" at step {record.step:,}"
                 return f"{record.status}{at}{f', {record.reason}' if record.reason else ''}."
             case Checkpoint() if self.request == "checkpoint":
-                size = "" if record.bytes is None else f", {_size(record.bytes)}"
+                size = "" if record.bytes is None else f", {size_text(record.bytes)}"
                 duration = "" if record.duration_ms is None else f" in {units.milliseconds(record.duration_ms)}"
                 return f"saved {record.path}{size}{duration}."
             case Eval() if self.request == "eval":
@@ -60,8 +61,3 @@ class RequestMonitor:
             case Control() if record.request == self.request and not record.result.startswith(ACCEPTED):
                 return f"{record.request}: {record.result}."
         return None
-
-
-def _size(count: int) -> str:
-    """Bytes in a unit in which they are not zero."""
-    return units.gigabytes(count / 1e9) if count >= 1e8 else f"{count / 1e6:.3g} MB"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuitrain.accounting import size_text
 from tuitrain.config import RunConfig, validate
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import Label, follow, new_run, process_environment, start, train_command
@@ -116,7 +117,7 @@ def _log_checks(history: RunHistory) -> Iterator[Check]:
     yield Check("evaluation", loss is not None, missing if loss is None else f"loss {loss:.3f}")
     yield Check("text samples", samples > 0, f"{samples} in the log" if samples else missing)
     size = checkpoints[-1].bytes if checkpoints else None
-    written = f"{len(checkpoints)} written{'' if size is None else f', {size / 1e6:.1f} MB'}"
+    written = f"{len(checkpoints)} written{'' if size is None else f', {size_text(size)}'}"
     yield Check("checkpoints", bool(checkpoints), written if checkpoints else missing)
 
 
