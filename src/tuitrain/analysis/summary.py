@@ -226,9 +226,11 @@ def _weighted(values: FloatArray, weights: FloatArray) -> float | None:
 
 def _rate(tokens: FloatArray, seconds: FloatArray, rates: FloatArray) -> float | None:
     """All tokens by all seconds, of the rows that know both; else the mean of the recorded rates."""
-    both = np.isfinite(tokens) & np.isfinite(seconds)
-    total = float(seconds[both].sum())
-    return float(tokens[both].sum()) / total if total > 0 else _weighted(rates, seconds)
+    counted, total = float(tokens.sum()), float(seconds.sum())
+    if not math.isfinite(counted + total):
+        both = np.isfinite(tokens) & np.isfinite(seconds)
+        counted, total = float(tokens[both].sum()), float(seconds[both].sum())
+    return counted / total if total > 0 else _weighted(rates, seconds)
 
 
 def mean_over_time(history: RunHistory, key: str, seconds: FloatArray | None = None) -> float | None:
