@@ -1,6 +1,5 @@
 """The arithmetic of training: parameters, FLOPs per token, utilisation, memory, GPU peaks, time to a budget."""
 
-from tuitrain.accounting.budget import BudgetTime, time_to_budget
 from tuitrain.accounting.fit import (
     Change,
     capacity_per_process,
@@ -11,7 +10,7 @@ from tuitrain.accounting.fit import (
     size_text,
     usable_bytes,
 )
-from tuitrain.accounting.flops import FlopsPerToken, achieved_tflops, flops_per_token, mfu
+from tuitrain.accounting.flops import BudgetTime, FlopsPerToken, achieved_tflops, flops_per_token, mfu, time_to_budget
 from tuitrain.accounting.logits import chunk_rows, dense_logits_bytes, logits_bytes
 from tuitrain.accounting.memory import MOMENTS, MemoryEstimate, estimate_memory, shard_count, step_moments
 from tuitrain.accounting.pace import RECENT_RECORDS, duration_text, seconds_left

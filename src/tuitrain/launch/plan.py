@@ -29,6 +29,8 @@ DEFAULT_MFU = 0.4
 
 NOTHING_FITS = "no micro-batch, checkpointing or sharding makes it fit"
 
+LATER = "chosen by memory once the vocabulary is known"
+
 SHAKESPEARE_CHARACTERS = 65
 """Distinct characters of the tiny Shakespeare text, whose checksum is fixed."""
 
@@ -110,23 +112,28 @@ def known_vocabulary(config: RunConfig) -> int | None:
     return None
 
 
-def with_known_vocabulary(config: RunConfig) -> RunConfig:
-    """The configuration with the vocabulary size filled in where it is unset and known."""
-    size = known_vocabulary(config)
-    return config if config.model.vocab_size is not None or size is None else config.with_vocab_size(size)
-
-
 def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, mfu: float = DEFAULT_MFU) -> Plan:
     """Plan a run on `gpus` processes of one machine, a device each. Raises ConfigError if the batch does not divide."""
-    config = with_known_vocabulary(config)
+    if config.model.vocab_size is None and (size := known_vocabulary(config)) is not None:
+        config = config.with_vocab_size(size)
     config.with_least_micro_batch().accumulation(gpus)
-    config, micro_batch_reason = _with_micro_batch(config, device, gpus)
-    accumulation = None if config.train.micro_batch_size == "auto" else config.accumulation(gpus)
     dtype = device.dtype(config.train.dtype)
     peak = config.hardware.peak_tflops or peak_tflops(device.name, dtype)
-    strategy, reason = planned_strategy(config, device, gpus)
+    machine = (dtype, gpus, 1, device.type, device.memory_gb * GB)
+    vocabulary_known = config.model.vocab_size is not None
+    micro_batch_reason: str | None = None
+    if config.train.micro_batch_size == "auto":
+        micro_batch_reason = LATER
+        if vocabulary_known:
+            micro_batch, micro_batch_reason = choose_micro_batch(config, *machine)
+            config = config.with_micro_batch(micro_batch)
+    accumulation = None if config.train.micro_batch_size == "auto" else config.accumulation(gpus)
+    strategy: str | None = None
+    reason = LATER
+    if vocabulary_known or gpus == 1 or config.parallel.strategy != "auto":
+        strategy, reason = choose_strategy(config, *machine)
     parameters = flops = memory = budget = None
-    if config.model.vocab_size is not None:
+    if vocabulary_known:
         parameters, flops = count_parameters(config.model), flops_per_token(config.model)
         parallel = config.parallel.model_copy(update={"strategy": strategy})
         memory = estimate_memory(
@@ -139,27 +146,4 @@ def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, mfu: float = 
     return Plan(
         config, device, gpus, dtype, mfu, accumulation, micro_batch_reason, strategy, reason, parameters, flops, memory,
         peak, budget,
-    )  # fmt: skip
-
-
-def _with_micro_batch(config: RunConfig, device: Device, gpus: int) -> tuple[RunConfig, str | None]:
-    """The configuration with the micro-batch that the engine will choose, and why; unchanged where it names one."""
-    if config.train.micro_batch_size != "auto":
-        return config, None
-    if config.model.vocab_size is None:
-        return config, "chosen by memory once the vocabulary is known"
-    size, reason = choose_micro_batch(
-        config, dtype=device.dtype(config.train.dtype), world_size=gpus, nodes=1, device_type=device.type,
-        capacity_bytes=device.memory_gb * GB,
-    )  # fmt: skip
-    return config.with_micro_batch(size), reason
-
-
-def planned_strategy(config: RunConfig, device: Device, gpus: int) -> tuple[str | None, str]:
-    """The strategy that the engine will choose, and why; None while the vocabulary depends on the data."""
-    if config.parallel.strategy == "auto" and gpus > 1 and config.model.vocab_size is None:
-        return None, "chosen by memory once the vocabulary is known"
-    return choose_strategy(
-        config, dtype=device.dtype(config.train.dtype), world_size=gpus, nodes=1, device_type=device.type,
-        capacity_bytes=device.memory_gb * GB,
     )  # fmt: skip
