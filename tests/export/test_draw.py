@@ -197,6 +197,15 @@ def test_runs_differ_in_grey_and_are_ordered_in_the_legend() -> None:
     assert all(plain_one.get_zorder() > line.get_zorder() for line in dashed)
 
 
+def test_the_dashes_of_a_later_run_lie_on_the_line_of_an_equal_earlier_one() -> None:
+    plot = panel_of("throughput").build(request_of(2, smoothing=CENTRED, for_figure=True))
+    assert isinstance(plot, Plot)
+    lines = {str(line.get_label()): line for line in drawn(plot).lines if not str(line.get_label()).startswith("_")}
+    assert [line.get_linestyle() for line in lines.values()] == ["-", "--"]
+    below, above = lines.values()
+    assert above.get_zorder() > below.get_zorder()
+
+
 def test_the_seventh_run_differs_from_the_first() -> None:
     curves = tuple(Curve(STEPS, STEPS, f"run{run % 6}", f"{run}", "●", order=run) for run in (0, 6))
     first, seventh = drawn(Plot("loss", curves=curves)).lines[:2]

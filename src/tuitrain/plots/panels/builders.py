@@ -144,9 +144,9 @@ def curves(
     several = len(request.runs) > 1
     alone = len(request.runs) == 1 and (raw or not request.for_figure)
     drawn = _superseded(request.runs[0], metric, request, derive) if alone else []
-    # The run in focus lies on top.
+    # The run in focus lies on top. No run of a figure is in focus: the dashes of later ones lie on the lines below.
     pairs = zip(request.runs, run_names(request.runs), strict=True)
-    for run, run_name in sorted(pairs, key=lambda pair: pair[0] is request.run):
+    for run, run_name in sorted(pairs, key=lambda pair: pair[0] is request.run and not request.for_figure):
         role = run_role(run.index)
         series = _derived(run, metric, request, weight, derive)
         if not len(series.x):
