@@ -46,21 +46,21 @@ class Shot:
 
 
 SHOTS = (
-    Shot("watch", "watch", "The dashboard of a run that is being trained: is it healthy, how fast, how far, how long."),
-    Shot("training", "watch", "The layout `training` (`L`): what the optimizer does, down to each layer.", ("L",)),
-    Shot("performance", "watch", "The layout `performance` (`L` twice): where the time of a step goes.", ("L", "L")),
-    Shot("zoom", "watch", "One panel with the whole screen (`z`), its crosshair (`i`) and exact values.",
+    Shot("watch", "watch", "The dashboard of a live run: health, speed, progress, remaining time."),
+    Shot("training", "watch", "The layout `training` (`L`): gradients, updates and learning rate, down to each layer.", ("L",)),
+    Shot("performance", "watch", "The layout `performance` (`L` twice): the parts of the time of a step.", ("L", "L")),
+    Shot("zoom", "watch", "One maximised panel (`z`) with a crosshair (`i`) and exact values.",
          ("z", "i", "left", "left", "left")),
     Shot("runs", "runs", "All runs, live (`r`): filter with `/`, mark with space, compare with `c`."),
     Shot("compare", "compare", "Runs against each other (`c`): curves, deltas against a baseline, keys that differ."),
     Shot("system", "system", "The machine (`4`)."),
-    Shot("samples", "samples", "What the model wrote (`5`), beside what it wrote earlier."),
+    Shot("samples", "samples", "Generated text (`5`), beside that of an earlier step."),
     Shot("logs", "logs", "The console (`6`), with search and follow."),
     Shot("config", "config", "The configuration (`7`), what differs from the preset, and the architecture."),
-    Shot("launch", "launch", "Starting a run (`8`): the plan follows what is typed.",
+    Shot("launch", "launch", "Starting a run (`8`): the plan is updated while values are typed.",
          (*"llama2", "minus", "t")),
-    Shot("help", "watch", "`?` says what the keys of a screen do.", ("question_mark",)),
-    Shot("small", "watch", "In 80×24 one chart at a time.", size=(80, 24)),
+    Shot("help", "watch", "`?` lists the keys of a screen.", ("question_mark",)),
+    Shot("small", "watch", "A terminal of 80×24 shows one chart at a time.", size=(80, 24)),
     Shot("light", "watch", "The theme `light` (`t`).", size=(120, 35), theme="light"),
     Shot("colour-blind", "compare", "The theme `colour-blind`.", size=(120, 35), theme="colour-blind"),
 )  # fmt: skip
@@ -115,9 +115,9 @@ def page() -> str:
     lines = [
         "# The screens",
         "",
-        "Made by `make screenshots` from runs of [`gpt2-tiny`](../presets/gpt2-tiny.toml) and"
-        " [`llama2-tiny`](../presets/llama2-tiny.toml), the second of them while it was trained.",
-        "[dashboard.md](dashboard.md) says what can be done on them.",
+        "`make screenshots` writes them from runs of [`gpt2-tiny`](../presets/gpt2-tiny.toml) and"
+        " [`llama2-tiny`](../presets/llama2-tiny.toml), the second while it trains.",
+        "[dashboard.md](dashboard.md) describes their actions.",
     ]
     for shot in SHOTS:
         lines += ["", f"## {shot.name}", "", shot.about, "", f"![{shot.name}](gallery/{shot.name}.svg)"]
