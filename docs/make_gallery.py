@@ -47,7 +47,7 @@ class Shot:
 
 SHOTS = (
     Shot("watch", "watch", "The dashboard of a live run: health, speed, progress, remaining time."),
-    Shot("training", "watch", "The layout `training` (`L`): gradients, updates and learning rate, down to each layer.", ("L",)),
+    Shot("training", "watch", "The layout `training` (`L`): gradients, updates and learning rate, by layer.", ("L",)),
     Shot("performance", "watch", "The layout `performance` (`L` twice): the parts of the time of a step.", ("L", "L")),
     Shot("zoom", "watch", "One maximised panel (`z`) with a crosshair (`i`) and exact values.",
          ("z", "i", "left", "left", "left")),
