@@ -32,6 +32,8 @@ class TabLine(Tabs, can_focus=False):
             with self.prevent(Tabs.TabActivated, Tabs.Cleared):
                 await self.clear()
                 for tab, title in self._tabs_shown[0].items():
+                    if not self.is_attached:  # The user left the app in between.
+                        return
                     await self.add_tab(Tab(Content(title), id=tab))
         self._update_tabs()
 
