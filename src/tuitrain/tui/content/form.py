@@ -25,7 +25,7 @@ def preset_line(preset: PresetInfo, cells: int) -> Line:
     fits = {True: Span("fits   ", "good"), False: Span("too big", "warn"), None: Span("n/a    ", "quiet")}[preset.fits]
     title = [Span(f"  {clean(preset.title)}", "quiet")] if cells >= _CELLS_WITH_TITLE else []
     size_span = Span(f"{align(size, 8, right=True)}  ", "quiet")
-    return crop((Span(f" {align(preset.name, _NAME_CELLS)}"), size_span, fits, *title), cells)
+    return (Span(f" {align(preset.name, _NAME_CELLS)}"), size_span, fits, *title)
 
 
 def matching(fields: Sequence[Field], text: str) -> list[Field]:
@@ -51,7 +51,7 @@ def form_rows(form: LaunchForm, fields: Sequence[Field], cells: int) -> list[tup
         name = Span(align(key.removeprefix(f"{section}."), KEY_CELLS), "text" if changed else "quiet")
         replaced = [Span(f"   was {clean(before)}", "quiet")] if changed and before and before != value else []
         row = (Span(" • " if changed else "   ", "accent"), name, Span(clean(value) or "·", role), *replaced)
-        rows.append((key, crop(row, cells)))
+        rows.append((key, row))
         rows += [(None, row) for row in _paragraph(form.errors.get(key, ""), cells, "     ", "bad")]
     return rows
 
