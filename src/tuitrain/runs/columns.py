@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,8 @@ from tuitrain.events import Record, Step
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 RowArray = NDArray[np.intp]
+MANY = 1000
+"""Up to so many records are turned into columns at once, six times quicker; more are quicker one field at a time."""
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
@@ -91,7 +94,11 @@ class Columns:
     def extend(self, records: Sequence[Record]) -> None:
         """Append one row for each of these records of one type: its numeric fields."""
         kind = type(records[0]) if records else Record
-        columns = zip(*map(msgspec.structs.astuple, records), strict=True)
+        columns: Iterable[Sequence[Any]]
+        if len(records) > MANY:
+            columns = (list(map(attrgetter(key), records)) for key in kind.__struct_fields__)
+        else:
+            columns = zip(*map(msgspec.structs.astuple, records), strict=True)
         for key, raw in zip(kind.__struct_fields__, columns, strict=False):
             if key in numeric_fields(kind):
                 values, present = _numbers(raw)
