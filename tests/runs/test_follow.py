@@ -138,7 +138,7 @@ def test_a_log_that_was_removed_and_created_again_is_read_from_its_start(log: Pa
 
 def test_a_large_log_is_read_in_chunks_with_more_set(log: Path) -> None:
     append(log, b"".join(line(n) for n in range(1, 101)))
-    follower = LogFollower(log, chunk_bytes=1000)
+    follower = LogFollower(log, first_bytes=1000)
     assert follower.poll().more
     history = drain(follower, RunHistory())
     assert history.step == 100

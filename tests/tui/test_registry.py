@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tuitrain.tui.actions import actions_of
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.registry import ACTIONS, ScreenName
+from tuitrain.tui.registry import ACTIONS, ScreenName, actions_of
 from tuitrain.tui.screens.compare import CompareScreen
 from tuitrain.tui.screens.help import HelpScreen, help_lines
 from tuitrain.tui.screens.runs import RunsScreen

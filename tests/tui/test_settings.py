@@ -14,10 +14,9 @@ from tests.tui.conftest import SIZES, header, running, shown, until
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.runs import RunDirectory, runs_directory
 from tuitrain.runs.settings import SettingsError
-from tuitrain.tui.actions import actions_of
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.keymap import key_name
-from tuitrain.tui.registry import ACTIONS, EVERYWHERE, ScreenName, key_text
+from tuitrain.tui.registry import ACTIONS, EVERYWHERE, ScreenName, actions_of, key_text
 from tuitrain.tui.screens.dialogs import Dialog
 from tuitrain.tui.screens.help import HelpScreen
 from tuitrain.tui.settings import THEMES, Settings, load_settings
@@ -179,8 +178,7 @@ async def test_own_keys_work_and_are_shown(run: RunDirectory) -> None:
     settings = Settings(keys={"cycle_smoothing": ["y"], "toggle_log": ["s"], "help": ["f8"], "leave": ["Q"]})
     app = TuitrainApp("watch", [run], run.path.parent, settings=settings)
     async with app.run_test(size=(200, 50)) as pilot:
-        await until(pilot, lambda: all(view.loaded for view in app.state.runs))
-        assert " Q quit" in screen_text(app)
+        await until(pilot, lambda: " Q quit" in screen_text(app))
         await pilot.press("s")
         assert app.state.log
         await pilot.press("y")
@@ -224,7 +222,7 @@ async def test_every_screen_says_that_it_is_read_only(
     for readonly in (True, False):
         app = TuitrainApp(place, two_runs, two_runs[0].path.parent, settings=Settings(readonly=readonly))
         async with app.run_test(size=size) as pilot:
-            await pilot.pause()
+            await until(pilot, lambda app=app: " quit" in screen_lines(app)[-1])
             *_, screens, keys = screen_lines(app)
             assert keys.endswith(" read-only") == readonly
             assert "1 Watch" in screens or size[1] < 30, "the screens stay"

@@ -18,7 +18,6 @@ from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.settings import THEMES, Settings
 from tuitrain.tui.theme import (
-    DECORATION,
     HEAT_LEVELS,
     Palette,
     contrast,
@@ -63,6 +62,9 @@ TO_LAB = np.array(
     ]
 )
 
+DECORATION = frozenset(("frame", "grid", "series", "cursor"))
+"""Roles that carry nothing to read: they may be fainter than 3 : 1."""
+
 
 def colour(palette: Palette, role: str) -> Color:
     found = palette[role].color
@@ -92,7 +94,7 @@ def test_the_themes_are_those_that_the_settings_name() -> None:
 def test_everything_stands_out_from_the_background(theme: Theme) -> None:
     palette = palette_of(theme)
     background = Color.parse(theme.background or "")
-    for role in palette.roles - DECORATION - {"match"}:
+    for role in palette.keys() - DECORATION - {"match"}:
         assert contrast(colour(palette, role), background) >= 3, role
     for role in [*LEGIBLE, *CURVES]:
         least = 7 if theme.name.startswith("contrast") and role not in ("quiet", "axis") else 4.5
@@ -110,10 +112,10 @@ def test_everything_stands_out_from_the_background(theme: Theme) -> None:
 @pytest.mark.parametrize("theme", BUILTIN_THEMES.values(), ids=lambda theme: theme.name)
 def test_textuals_own_themes_are_made_readable(theme: Theme) -> None:
     palette = palette_of(theme)
-    assert palette.roles == terminal_palette(True).roles
+    assert palette.keys() == terminal_palette(True).keys()
     if not theme.ansi:
         background = Color.from_rich_color(palette["text"].bgcolor)  # type: ignore[arg-type]
-        for role in palette.roles - DECORATION - {"match"}:
+        for role in palette.keys() - DECORATION - {"match"}:
             assert contrast(colour(palette, role), background) >= 3, role
 
 
@@ -148,7 +150,7 @@ def test_the_heat_ramp_goes_from_faint_to_strong_for_everybody(theme: Theme, sig
 
 def test_the_terminals_own_colours_are_left_to_the_terminal() -> None:
     palette = palette_of(next(theme for theme in SHIPPED if theme.ansi))
-    for role in palette.roles:
+    for role in palette:
         for each in (palette[role].color, palette[role].bgcolor):
             assert each is None or each.is_system_defined, role
 
@@ -205,4 +207,4 @@ def test_text_and_curves_are_readable_in_every_theme(name: str) -> None:
 
 
 def test_both_palettes_have_the_same_roles() -> None:
-    assert palette_of(BUILTIN_THEMES["textual-dark"]).roles == terminal_palette(True).roles
+    assert palette_of(BUILTIN_THEMES["textual-dark"]).keys() == terminal_palette(True).keys()

@@ -102,11 +102,14 @@ class LineParser:
 
 
 class LogFollower:
-    """Follows one file from `start`, the first byte of a line. A file that is missing, or vanishes, is waited for."""
+    """Follows one file from byte `start`. A file that is missing, or vanishes, is waited for.
 
-    def __init__(self, path: Path, chunk_bytes: int = CHUNK_BYTES, start: int = 0) -> None:
+    first_bytes: the most that the first poll reads.
+    """
+
+    def __init__(self, path: Path, first_bytes: int = CHUNK_BYTES, start: int = 0) -> None:
         self.path = path
-        self._chunk_bytes = chunk_bytes
+        self._limit = first_bytes
         self._parser = LineParser()
         self._inode: int | None = None
         self._offset = start
@@ -126,13 +129,14 @@ class LogFollower:
             if reset:
                 self._parser, self._offset, self._tail, self.end_of_lines = LineParser(), 0, b"", 0
             start = self._offset
-            data = os.pread(file.fileno(), self._chunk_bytes, start)
+            limit, self._limit = self._limit, CHUNK_BYTES
+            data = os.pread(file.fileno(), limit, start)
             self._offset += len(data)
             self.remember(file.fileno())
         if newline := data.rfind(b"\n") + 1:
             self.end_of_lines = start + newline
         records, broken = self._parser.feed(data)
-        more = len(data) == self._chunk_bytes
+        more = len(data) == limit
         return Batch(records, broken, reset, more, self._offset, status.st_size)
 
     def remember(self, file: int) -> None:

@@ -41,49 +41,27 @@ class TuitrainApp(BaseApp):
     SCREENS: ClassVar[dict[str, Callable[[], Screen[Any]]]] = {name: _screen(name) for name, _, _ in SCREENS}
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_provider}
 
-    def action_runs(self) -> None:
-        self.show_screen("runs")
-
-    def action_show_watch(self) -> None:
-        self.show_screen("watch" if self.state.runs else "runs")
-
-    def action_show_runs(self) -> None:
-        self.show_screen("runs")
-
-    def action_show_compare(self) -> None:
-        if len(self.state.runs) > 1:
-            self.show_screen("compare")
-            return
-        view = self.state.run
-        self.state.mark([view.directory.run_id] if view and view.directory else [])
-        self.show_screen("runs")
-        self.notify("Mark other runs with space, then press c.", title="Compare")
-
-    def action_show_system(self) -> None:
-        self.show_screen("system")
-
-    def action_show_samples(self) -> None:
-        self.show_screen("samples")
-
-    def action_show_logs(self) -> None:
-        self.show_screen("logs")
-
-    def action_show_config(self) -> None:
-        self.show_screen("config")
-
-    def action_show_launch(self) -> None:
-        self.show_screen("launch")
+    def action_show(self, name: ScreenName) -> None:
+        """Show a screen; the list of runs in place of one that lacks runs to show."""
+        if name == "compare" and len(self.state.runs) < 2:
+            view = self.state.run
+            self.state.mark([view.directory.run_id] if view and view.directory else [])
+            self.show_screen("runs")
+            self.notify("Mark other runs with space, then press c.", title="Compare")
+        else:
+            self.show_screen("runs" if name == "watch" and not self.state.runs else name)
 
     def action_choose_screen(self) -> None:
         """All screens in a box, for the mouse and for whoever forgot their numbers."""
         from tuitrain.tui.screens.dialogs import Choice
 
         options = [(name, f"{number}  {title:<9} {text}") for number, (name, title, text) in enumerate(SCREENS, 1)]
-        self.push_screen(Choice("screens", options), self._show_chosen)
 
-    async def _show_chosen(self, name: str | None) -> None:
-        if name is not None:
-            await self.run_action(f"show_{name}")
+        def show(name: str | None) -> None:
+            if name is not None:
+                self.action_show(cast("ScreenName", name))
+
+        self.push_screen(Choice("screens", options), show)
 
     def action_help(self) -> None:
         """Show the keys of the screen."""

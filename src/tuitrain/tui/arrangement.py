@@ -87,11 +87,11 @@ def arrange(width: int, height: int, sizes: Sequence[int], pane_share: float) ->
     return Arrangement(pages, pane if pane >= LEAST_PANE_ROWS else 0)
 
 
-def _columns(width: int, wanted: int) -> int:
-    """Columns of charts for a width, when `wanted` of them would be of use."""
-    if wanted <= 3:
-        return max(wanted, 1) if width >= 36 * wanted else 1
-    if width >= 240 and wanted > 6:
+def _columns(width: int, useful: int) -> int:
+    """Columns of charts for a width, at most `useful`."""
+    if useful <= 3:
+        return max(useful, 1) if width >= 36 * useful else 1
+    if width >= 240 and useful > 6:
         return 4
     return 3 if width >= 150 else 2 if width >= 100 else 1
 

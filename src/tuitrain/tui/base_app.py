@@ -26,12 +26,11 @@ from textual.widgets import Input
 from tuitrain.events import Alert
 from tuitrain.plots.axes import XAxis
 from tuitrain.runs import Follower, RunDirectory, list_runs
-from tuitrain.tui.actions import actions_for
 from tuitrain.tui.alarm import Alarm
 from tuitrain.tui.driver import TerminalCells, changed_cells_only
 from tuitrain.tui.feed import Feed, ReadFailed, RunListRead, RunsRead
 from tuitrain.tui.inert import InertApp
-from tuitrain.tui.registry import ACTIONS, ScreenName, key_text
+from tuitrain.tui.registry import ACTIONS, ScreenName, actions_for, key_text
 from tuitrain.tui.remembered import last_screen, last_settings, remember, restore
 from tuitrain.tui.session import session_of
 from tuitrain.tui.settings import THEMES, Settings
@@ -141,9 +140,12 @@ class BaseApp(InertApp):
         first = self.feed.begin()
         if first is not None:
             self._absorb_updates(first)
-        self.push_screen(self._screen_name)
-        # Header first, then the charts, whose sizes must be known.
-        self.call_after_refresh(self.call_after_refresh, self._first_frame_drawn)
+        # Textual draws nothing before its app is mounted, but would render the screen once for that.
+        self.call_later(self._show_first_screen)
+
+    async def _show_first_screen(self) -> None:
+        await self.push_screen(self._screen_name)
+        self.call_after_refresh(self._first_frame_drawn)
 
     def _first_frame_drawn(self) -> None:
         """Let the feed read on; freeze start-up objects, then enable the garbage collector."""
@@ -172,12 +174,12 @@ class BaseApp(InertApp):
             self.switch_screen(name)
 
     def open_runs(self, runs: Sequence[RunDirectory], screen: ScreenName) -> None:
-        """Show these runs in place of the present ones."""
+        """Replace the runs on the screen."""
         if [view.directory for view in self.state.runs] != list(runs):
             self._follow(runs, None)
         self.show_screen(screen)
 
-    def focus_run(self, by: int) -> None:
+    def action_focus_run(self, by: int) -> None:
         """Put the next run of the screen in focus; with only one, open its neighbour in the list of runs."""
         state = self.state
         if len(state.runs) > 1:

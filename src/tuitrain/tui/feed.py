@@ -17,6 +17,8 @@ POLL_S = 0.25
 LIST_S = 2.0
 FIRST_POLL_S = 0.3
 """How long the first frame waits for data."""
+FIRST_BYTES = 512 << 10
+"""How much of a log is read before the first charts: parsing a whole chunk would delay them by 20 ms."""
 PATIENCE_S = 2.0
 """How long the thread waits for the app to be ready before it reads on."""
 
@@ -83,7 +85,7 @@ class Feed(threading.Thread):
 
     def follow(self, runs: Sequence[RunDirectory], stream: Follower | None = None) -> int:
         """Follow these runs from their beginning, in place of the present ones; returns the new generation."""
-        sources = [Source(index, run, LogFollower(run.metrics)) for index, run in enumerate(runs)]
+        sources = [Source(index, run, LogFollower(run.metrics, FIRST_BYTES)) for index, run in enumerate(runs)]
         if stream is not None:
             sources.append(Source(len(sources), None, stream))
         with self._lock:

@@ -43,11 +43,11 @@ def check_keys(keys: Mapping[str, Sequence[str]], where: str) -> None:
 
     where: the file and the table, for the message.
     """
-    known = {action.id: action for action in ACTIONS}
+    actions = {action.id: action for action in ACTIONS}
     for identity, names in keys.items():
-        if identity not in known:
+        if identity not in actions:
             file, _, table = where.rpartition(": ")
-            raise unknown_key(file, identity, known, f"{table}.")
+            raise unknown_key(file, identity, actions, f"{table}.")
         if not names:
             raise SettingsError(f"{where}.{identity} is empty: give the action a key, or leave it out.")
         for name in names:
@@ -60,10 +60,10 @@ def check_keys(keys: Mapping[str, Sequence[str]], where: str) -> None:
 def _problem(name: str) -> str:
     """What is wrong with a key that Textual never reports, with the nearest that it does; else nothing."""
     *held, last = name.split("+")
-    known = _key_names()
-    if set(held) <= _HELD and (last in known or (len(last) == 1 and last.isalnum()) or _is_character(last)):
+    names = _key_names()
+    if set(held) <= _HELD and (last in names or (len(last) == 1 and last.isalnum()) or _is_character(last)):
         return ""
-    near = difflib.get_close_matches(last, known, n=1, cutoff=0.6) if last else []
+    near = difflib.get_close_matches(last, names, n=1, cutoff=0.6) if last else []
     kept = [each for each in held if each in _HELD]
     return f"did you mean {'+'.join([*kept, *near])!r}?" if near else 'write it like "x", "ctrl+x" or "page up".'
 

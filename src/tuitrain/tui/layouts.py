@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
 
 from tuitrain.plots.panels.catalog import PANELS
 from tuitrain.tui.arrangement import MOST_SIZE
@@ -51,11 +54,9 @@ class Layouts:
     def __init__(self, own: Mapping[str, Sequence[str]], session: Session) -> None:
         self._session = session
         self._original = {name: parse(entries)[0] for name, entries in {**SHIPPED, **own}.items()}
-        self._changed = {
-            name: sizes for name, value in _table(session.get("layouts", {})) if (sizes := _sizes(value))
-        }  # fmt: skip
-        self.problem = next((_problem(name, entries) for name, entries in own.items() if parse(entries)[1]), "")
-        """What is wrong with the layouts of the settings, in a sentence; else nothing."""
+        changed = session.get("layouts")
+        entries = changed.items() if isinstance(changed, dict) else ()
+        self._changed = {name: sizes for name, value in entries if (sizes := _sizes(value))}
 
     @property
     def names(self) -> list[str]:
@@ -95,23 +96,10 @@ class Layouts:
         self._session.set("layout", name)
 
 
-def _problem(name: str, entries: Sequence[str]) -> str:
-    known = ", ".join(panel.id for panel in PANELS)
-    return (
-        f"tui.layouts.{name}: there is no panel {', '.join(parse(entries)[1])}. "
-        f"Known: {known}; a size from 1 to {MOST_SIZE} may follow, as in loss:2."
-    )
-
-
-def _table(value: Any) -> list[tuple[str, Any]]:
-    return list(value.items()) if isinstance(value, dict) else []
-
-
-def _sizes(value: Any) -> Sizes:
-    """Pairs from a session file, without those that are none."""
-    pairs = value if isinstance(value, list) else []
-    return tuple(
-        (pair[0], pair[1])
-        for pair in pairs
-        if isinstance(pair, list) and len(pair) == 2 and str(pair[0]) in _KNOWN and pair[1] in range(1, MOST_SIZE + 1)
-    )
+def _sizes(value: object) -> Sizes:
+    """The panels of a layout in a session file; none where it holds anything else."""
+    try:
+        sizes = msgspec.convert(value, tuple[tuple[str, Annotated[int, Meta(ge=1, le=MOST_SIZE)]], ...])
+    except msgspec.ValidationError:
+        return ()
+    return tuple((name, size) for name, size in sizes if name in _KNOWN)

@@ -6,8 +6,11 @@ charts they have the focus), or the app for what every screen shares.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from textual.binding import Binding, BindingType
 
 ScreenName = Literal["watch", "runs", "compare", "system", "samples", "logs", "config", "launch", "help"]
 
@@ -38,7 +41,7 @@ class Action:
     """Something a person can do.
 
     keys: Textual's names, the first is shown; footer: rank in the footer, 0 is never; acts: it changes a run or a
-    file, so `--readonly` takes it away.
+    file, so `--readonly` takes it away; call: its method with arguments, where that is not `action_<id>`.
     """
 
     id: str
@@ -49,11 +52,17 @@ class Action:
     footer: int = 0
     owner: Owner = "screen"
     acts: bool = False
+    call: str = ""
+
+    @property
+    def method(self) -> str:
+        """The method of the owner, without `action_`."""
+        return self.call or self.id
 
     @property
     def handler(self) -> str:
         """The action as Textual resolves it: `screen.sort` is the method `action_sort` of the screen."""
-        return f"{'focused' if self.owner == 'charts' else self.owner}.{self.id}"
+        return f"{'focused' if self.owner == 'charts' else self.owner}.{self.method}"
 
     @property
     def key_text(self) -> str:
@@ -82,26 +91,33 @@ ACTIONS: tuple[Action, ...] = (
     *(replace(each, owner="charts") for each in (
         Action("cycle_axis", ("x",), "axis", "Horizontal axis: step, tokens, time, clock, FLOPs.", CHARTS, 3),
         Action("cycle_smoothing", ("s",), "smooth", "Smoothing of the curves: 0, 0.6, 0.9, 0.97, 0.99.", CHARTS, 4),
-        Action("toggle_log", ("y",), "log y", "Logarithmic vertical axis.", CHARTS, 5),
-        Action("toggle_log_x", ("X",), "log x", "Logarithmic horizontal axis.", CHARTS),
-        Action("toggle_clip", ("o",), "outliers", "Leave outliers out of the vertical range, or show them.", CHARTS),
-        Action("toggle_recent", ("w",), "window", "Beside the whole history the newest part of it.", CHARTS),
+        Action("toggle_log", ("y",), "log y", "Logarithmic vertical axis.", CHARTS, 5, call="toggle_option('log')"),
+        Action("toggle_log_x", ("X",), "log x", "Logarithmic horizontal axis.", CHARTS,
+               call="toggle_option('log_x')"),
+        Action("toggle_clip", ("o",), "outliers", "Leave outliers out of the vertical range, or show them.", CHARTS,
+               call="toggle_option('clip')"),
+        Action("toggle_recent", ("w",), "window", "Beside the whole history the newest part of it.", CHARTS,
+               call="toggle_option('recent')"),
         Action("zoom", ("z", "enter"), "zoom", "The panel in focus alone, and back.", CHARTS, 6),
         Action("crosshair", ("i",), "crosshair", "Exact values at one position, in all panels; arrows move it.",
                CHARTS, 7),
-        Action("zoom_in", ("plus", "equals_sign"), "zoom in", "A smaller part of the horizontal axis.", CHARTS),
-        Action("zoom_out", ("minus",), "zoom out", "A larger part of the horizontal axis.", CHARTS),
-        Action("pan_left", ("shift+left", "comma"), "pan left", "Move the part that is shown to the left.", CHARTS),
+        Action("zoom_in", ("plus", "equals_sign"), "zoom in", "A smaller part of the horizontal axis.", CHARTS,
+               call="zoom_by(0.5)"),
+        Action("zoom_out", ("minus",), "zoom out", "A larger part of the horizontal axis.", CHARTS,
+               call="zoom_by(2)"),
+        Action("pan_left", ("shift+left", "comma"), "pan left", "Move the part that is shown to the left.", CHARTS,
+               call="pan(-1)"),
         Action("pan_right", ("shift+right", "full_stop"), "pan right", "Move the part that is shown to the right.",
-               CHARTS),
+               CHARTS, call="pan(1)"),
         Action("whole_range", ("0",), "whole range", "All of the horizontal axis again.", CHARTS),
         Action("next_tab", ("b",), "tabs", "Next tab below the charts.", CHARTS, 9),
-        Action("focus_next", ("tab",), "next panel", "Next panel.", CHARTS),
-        Action("focus_previous", ("shift+tab",), "previous panel", "Previous panel.", CHARTS),
-        Action("go_right", ("right", "l"), "right", "Panel to the right, or the crosshair.", CHARTS),
-        Action("go_left", ("left", "h"), "left", "Panel to the left, or the crosshair.", CHARTS),
-        Action("focus_below", ("down", "j"), "panel below", "Panel below.", CHARTS),
-        Action("focus_above", ("up", "k"), "panel above", "Panel above.", CHARTS),
+        Action("focus_next", ("tab",), "next panel", "Next panel.", CHARTS, call="move_focus(1, 0)"),
+        Action("focus_previous", ("shift+tab",), "previous panel", "Previous panel.", CHARTS,
+               call="move_focus(-1, 0)"),
+        Action("go_right", ("right", "l"), "right", "Panel to the right, or the crosshair.", CHARTS, call="go(1)"),
+        Action("go_left", ("left", "h"), "left", "Panel to the left, or the crosshair.", CHARTS, call="go(-1)"),
+        Action("focus_below", ("down", "j"), "panel below", "Panel below.", CHARTS, call="move_focus(0, 1)"),
+        Action("focus_above", ("up", "k"), "panel above", "Panel above.", CHARTS, call="move_focus(0, -1)"),
     )),
     Action("step_back", ("escape",), "step back", "Leave the crosshair, then the part that is zoomed in.", ("watch",)),
     Action("next_layout", ("L",), "layout", "Next layout: overview, training, performance, system, your own.",
@@ -111,15 +127,17 @@ ACTIONS: tuple[Action, ...] = (
     Action("open_figure", ("O",), "figure", "Make the figure of the run and open it.", CHARTS, acts=True),
     Action("copy_value", ("Y",), "copy", "Copy the value of the panel, or the id of the run.", ("watch", "runs")),
     # Runs.
-    Action("next_run", ("n",), "next run", "Next run.", ("watch", "compare", "system", "samples", "config"), 11),
+    Action("next_run", ("n",), "next run", "Next run.", ("watch", "compare", "system", "samples", "config"), 11,
+           owner="app", call="focus_run(1)"),
     Action("previous_run", ("p",), "previous run", "Previous run.",
-           ("watch", "compare", "system", "samples", "config")),
+           ("watch", "compare", "system", "samples", "config"), owner="app", call="focus_run(-1)"),
     Action("open", ("enter",), "open", "Watch the run under the cursor, or the marked ones together.", ("runs",), 3),
     Action("mark", ("space",), "mark", "Mark the run under the cursor.", ("runs",), 4),
     Action("filter", ("slash",), "filter", "Show some runs: status:running qwen loss<2.5.", ("runs",), 5),
     Action("sort", ("o",), "sort", "Order by the next column.", ("runs",), 6),
     Action("reverse", ("O",), "reverse", "Turn the order around.", ("runs",)),
-    Action("runs", ("r",), "runs", "The list of runs.", ("watch", "compare", *PAGES, "launch"), 10, owner="app"),
+    Action("runs", ("r",), "runs", "The list of runs.", ("watch", "compare", *PAGES, "launch"), 10, owner="app",
+           call="show('runs')"),
     Action("compare", ("c",), "compare", "Compare the runs on the screen, or the marked ones.", ("watch", "runs"), 10),
     Action("group_runs", ("m",), "groups", "Take runs with the same value of a key as one: mean and spread.",
            ("compare",), 9),
@@ -132,8 +150,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("edit_note", ("N",), "note", "Add a note to the run.", ACTING, acts=True),
     # Pages.
     Action("search", ("slash",), "search", "Find lines.", ("logs", "config"), 3),
-    Action("next_match", ("n",), "next match", "Next line that was found.", ("logs",), 4),
-    Action("previous_match", ("p",), "previous match", "Line found before.", ("logs",)),
+    Action("next_match", ("n",), "next match", "Next line that matches.", ("logs",), 4),
+    Action("previous_match", ("p",), "previous match", "Line before that matches.", ("logs",)),
     Action("follow", ("f",), "follow", "Stay at the end of the console.", ("logs",), 5),
     Action("next_rank", ("right_square_bracket",), "next rank", "Console of the next process.", ("logs",), 6),
     Action("previous_rank", ("left_square_bracket",), "previous rank", "Console of the process before.", ("logs",)),
@@ -157,7 +175,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("last", ("end", "G"), "last", "To the end.", ("watch", "runs", "compare", *PAGES)),
     # The app.
     *(
-        Action(f"show_{name}", (str(number),), title, text, owner="app")
+        Action(f"show_{name}", (str(number),), title, text, owner="app", call=f"show('{name}')")
         for number, (name, title, text) in enumerate(SCREENS, start=1)
     ),
     Action("choose_screen", ("f2",), "screens", "Choose a screen.", footer=16, owner="app"),
@@ -165,3 +183,38 @@ ACTIONS: tuple[Action, ...] = (
            footer=14, owner="app"),
     Action("command_palette", ("colon", "ctrl+p"), "command", "Find a command by its name.", footer=15, owner="app"),
 )  # fmt: skip
+
+
+def actions_for(keys: Mapping[str, Sequence[str]], readonly: bool) -> tuple[Action, ...]:
+    """The registry with other keys for some actions (by id), and without those that act when only reading."""
+    return tuple(
+        replace(action, keys=tuple(keys[action.id])) if action.id in keys else action
+        for action in ACTIONS
+        if not (readonly and action.acts)
+    )
+
+
+def withheld_keys(screen: ScreenName, keys: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """The keys of a screen that do nothing when only reading. keys: other keys for some actions, by id."""
+    acting = (action for action in actions_of(screen, actions_for(keys, readonly=False)) if action.acts)
+    return frozenset(key for action in acting for key in action.keys)
+
+
+def actions_of(screen: ScreenName, actions: Sequence[Action] = ACTIONS) -> list[Action]:
+    """The actions of a screen, in the order of their declaration."""
+    return [action for action in actions if screen in action.screens]
+
+
+def bindings(screen: ScreenName, *owners: Owner) -> list[BindingType]:
+    """Textual's bindings of a screen, or of its charts, with the id of the action, by which a key map changes them.
+
+    owners: of whose actions, for the widget that has them; by default those of the screen and of the app.
+    """
+    priority = () if owners else ("tab", "shift+tab", "ctrl+c")
+    return [
+        Binding(key, handler, action.title, show=False, priority=key in priority, id=action.id)
+        for action in actions_of(screen)
+        if action.owner in (owners or ("screen", "app"))
+        for handler in [action.method if owners else action.handler]
+        for key in action.keys
+    ]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 """Our own page: that of textual-serve asks another host for a font."""
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+_ANY = frozenset(("0.0.0.0", "::"))
+"""A server on one of these listens at every address of the machine."""
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -44,13 +46,13 @@ class DashboardServer(Server):
     @property
     def address(self) -> str:
         """What opens the dashboard in a browser."""
-        name = socket.gethostname() if _is_any_address(self.host) else self.host
+        name = socket.gethostname() if self.host in _ANY else self.host
         return f"http://{f'[{name}]' if ':' in name else name}:{self.port}/?token={self._token}"
 
-    async def on_startup(self, app: web.Application) -> None:
-        """Textual's own server says who it is; where it listens is said once it does."""
-
-    async def _make_app(self) -> web.Application:
+    def application(self) -> web.Application:
+        """The routes of textual-serve behind a guard, which answers 403 to all but the browser with the token."""
+        import aiohttp_jinja2
+        import jinja2
         from aiohttp import web
 
         @web.middleware
@@ -75,8 +77,15 @@ class DashboardServer(Server):
         async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
             response.headers.update(_HEADERS)
 
-        app = await super()._make_app()
-        app.middlewares.append(guard)
+        app = web.Application(middlewares=[guard])
+        aiohttp_jinja2.setup(app, loader=jinja2.FileSystemLoader(self.templates_path))
+        app.add_routes([
+            web.get("/", self.handle_index, name="index"),
+            web.get("/ws", self.handle_websocket, name="websocket"),
+            web.get("/download/{key}", self.handle_download, name="download"),
+            web.static("/static", self.statics_path, name="static"),
+        ])  # fmt: skip
+        app.on_shutdown.append(self.on_shutdown)
         app.on_response_prepare.append(add_headers)
         return app
 
@@ -110,12 +119,8 @@ def _is_ip_address(name: str) -> bool:
     return True
 
 
-def _is_any_address(host: str) -> bool:
-    return _is_ip_address(host) and ipaddress.ip_address(host).is_unspecified
-
-
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """What is not HTTP is the fault of who sent it, and worth one line."""
+    """Log a request that is no HTTP in one line, without a traceback; returns True: the record is kept."""
     from aiohttp.http_exceptions import HttpProcessingError
 
     if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
@@ -133,4 +138,4 @@ def serve(command: Sequence[str], host: str, port: int) -> None:
         print(f"{server.address}\nLeave with ctrl+c. Training goes on.", flush=True)
 
     logging.getLogger("aiohttp.server").addFilter(_without_traceback)
-    web.run_app(server._make_app(), host=host, port=port, print=say, access_log=None)
+    web.run_app(server.application(), host=host, port=port, print=say, access_log=None)

@@ -1,4 +1,4 @@
-"""What a user can set about the screens, and where it was set.
+"""What a user can set for the screens, and where it was set.
 
 A flag goes before a variable, that before the project's file, that before the user's, that before the default.
 """
@@ -17,7 +17,7 @@ from tuitrain.plots.axes import X_AXES, XAxis
 from tuitrain.runs.settings import SettingsError, settings_files, unknown_key
 
 TABLE = "tui"
-"""The table of a settings file about the screens."""
+"""The table of a settings file for the screens."""
 
 THEMES: dict[str, str] = {
     "dark": "Light text on a dark ground.",
@@ -147,8 +147,8 @@ def settings_schema() -> dict[str, Any]:
 
     screens = msgspec.json.schema(Settings)["$defs"]["Settings"]
     key = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-    about = {action.id: {**key, "description": action.help} for action in ACTIONS}
-    screens["properties"]["keys"] |= {"properties": about, "additionalProperties": False}
+    descriptions = {action.id: {**key, "description": action.help} for action in ACTIONS}
+    screens["properties"]["keys"] |= {"properties": descriptions, "additionalProperties": False}
     properties = {"runs_dir": {"type": "string", "description": "where runs lie"}, TABLE: screens}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from tuitrain.runs import Batch, Follower, LogFollower, RunDirectory, Status, derive_status, read_snapshot
+from tuitrain.runs import Batch, Follower, LogFollower, RunDirectory, Status, derive_status
 from tuitrain.runs.console import ConsoleFile, ConsoleMark
 from tuitrain.runs.status import Liveness
 
 CONSOLE_LINES = 1000
+TAIL_BYTES = 64 << 10
+"""The part at the end of a long log that gives the status until all of it is read."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,17 @@ class Source:
         live = self.live
         if self.directory is None:
             return derive_status(None, live.end, live.last_time, live.has_begun, readable=readable)
+        follower = self.follower
         if batch.more:
-            # The records read so far are old ones: the end of the log says what the run does now.
-            return self.posted[0] if self.posted else read_snapshot(self.directory).status
+            if self.posted:
+                return self.posted[0]
+            # The records read so far are old: the end of the log gives the status.
+            live, follower = Liveness(), LogFollower(self.directory.metrics, start=max(batch.size - TAIL_BYTES, 0))
+            live.absorb(follower.poll().records)
         return derive_status(
             self.directory.read_metadata(), live.end, live.last_time, live.has_begun,
             lock=self.directory.lock, log=self.directory.metrics, readable=readable,
-            log_bytes=self.follower.end_of_lines if isinstance(self.follower, LogFollower) else None,
+            log_bytes=follower.end_of_lines if isinstance(follower, LogFollower) else None,
         )  # fmt: skip
 
     def _read_console(self, file: ConsoleFile) -> None:

@@ -18,8 +18,6 @@ DARK, LIGHT = "dark", "light"
 
 HEAT_LEVELS = 8
 """Steps of the ramp of a heat map, `heat0` to `heat7`, each further from the background than the one before."""
-DECORATION = frozenset(("frame", "grid", "series", "cursor"))
-"""Roles that carry nothing to read: they may be fainter than 3 : 1."""
 
 # For themes that do not say. Amber and red are left out: they mean trouble.
 _HUES = ("#35c4a0", "#c678dd", "#9aa83a", "#4cb8e8", "#e58fb1")
@@ -35,19 +33,8 @@ _CURSOR_PARTS = 30
 """The most of the accent in the background of a line with the cursor, in hundredths."""
 
 
-class Palette:
-    """The style of each role."""
-
-    def __init__(self, styles: dict[str, Style]) -> None:
-        self._styles = styles
-
-    def __getitem__(self, role: str) -> Style:
-        return self._styles[role]
-
-    @property
-    def roles(self) -> frozenset[str]:
-        """Every role that has a style."""
-        return frozenset(self._styles)
+Palette = dict[str, Style]
+"""The style of each role."""
 
 
 def palette_of(theme: Theme) -> Palette:
@@ -95,7 +82,7 @@ def palette_of(theme: Theme) -> Palette:
     styles["match"] = Style(color=ground, bgcolor=warn.rich_color, bold=True)
     under = [colours[role] for role in ON_CURSOR]
     styles["cursor"] = Style(bgcolor=_under(under, background, accent).rich_color)
-    return Palette(styles)
+    return styles
 
 
 def css_colours(palette: Palette) -> dict[str, str]:
@@ -120,7 +107,7 @@ def _ramp(background: Color, top: float) -> dict[str, Color]:
 
 def terminal_palette(color: bool) -> Palette:
     """The terminal's own sixteen colours, or no colours at all."""
-    return Palette({role: Style.parse(word) if color else Style.null() for role, word in STYLES.items()})
+    return {role: Style.parse(word) if color else Style.null() for role, word in STYLES.items()}
 
 
 def contrast(one: Color, other: Color) -> float:
@@ -139,41 +126,36 @@ def _luminance(colour: Color) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
+def _away(background: Color) -> Color:
+    """White or black, whichever is further from the background."""
+    from textual.color import Color
+
+    return Color.parse("#ffffff" if _luminance(background) < 0.2 else "#000000")
+
+
 def _readable(colour: Color, background: Color, ratio: float) -> Color:
     """The colour, moved towards white or black until its contrast with the background reaches the ratio."""
-    from textual.color import Color as TextualColor
-
-    towards = TextualColor.parse("#ffffff" if _luminance(background) < 0.2 else "#000000")
-    for part in range(21):
-        moved = colour.blend(towards, part / 20)
-        if contrast(moved, background) >= ratio:
-            return moved
-    return towards
+    away = _away(background)
+    path = (colour.blend(away, part / 20) for part in range(21))
+    return next((moved for moved in path if contrast(moved, background) >= ratio), away)
 
 
 def _under(texts: Sequence[Color], background: Color, accent: Color) -> Color:
     """The background of a line with the cursor: as much of the accent as leaves its texts 3 : 1."""
-    for part in range(_CURSOR_PARTS, 0, -1):
-        blended = background.blend(accent, part / 100)
-        if all(contrast(text, blended) >= _LEAST_CONTRAST for text in texts):
-            return blended
-    return background
+    path = (background.blend(accent, part / 100) for part in range(_CURSOR_PARTS, 0, -1))
+    readable = (under for under in path if all(contrast(text, under) >= _LEAST_CONTRAST for text in texts))
+    return next(readable, background)
 
 
 def _faint(colour: Color, background: Color) -> Color:
     """The colour, moved towards the background as far as 3 : 1 allows."""
-    for part in range(18, -1, -1):
-        moved = colour.blend(background, part / 20)
-        if contrast(moved, background) >= _LEAST_CONTRAST:
-            return moved
-    return colour
+    path = (colour.blend(background, part / 20) for part in range(18, -1, -1))
+    return next((moved for moved in path if contrast(moved, background) >= _LEAST_CONTRAST), colour)
 
 
 def _at(colour: Color, background: Color, ratio: float) -> Color:
     """The colour, made darker or lighter until its contrast with the background is the ratio, or just above."""
-    from textual.color import Color as TextualColor
-
-    away = TextualColor.parse("#ffffff" if _luminance(background) < 0.2 else "#000000")
-    near = TextualColor.parse("#000000" if _luminance(background) < 0.2 else "#ffffff")
-    path = [colour.blend(near, 1 - part / 40) for part in range(40)] + [colour.blend(away, n / 40) for n in range(41)]
+    away = _away(background)
+    path = [colour.blend(away.inverse, 1 - part / 40) for part in range(40)]
+    path += [colour.blend(away, part / 40) for part in range(41)]
     return next((moved for moved in path if contrast(moved, background) >= ratio), away)

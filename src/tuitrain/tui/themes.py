@@ -1,6 +1,6 @@
 """The themes that come with tuitrain, as Textual knows them.
 
-The hues of runs were found by search: any two of run 0 to 5 and `validation` are at least 0.07 apart in OKLab, in which
+The hues of runs come from a search: any two of run 0 to 5 and `validation` are at least 0.07 apart in OKLab, in which
 black and white are 1 apart; in the colour-blind themes at least 0.1, as people with protanopia, deuteranopia and
 tritanopia see them, too.
 A variable of a theme that is not Textual's (`run-1` to `run-5`, `validation`) is read by `palette_of`.

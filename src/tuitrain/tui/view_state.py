@@ -72,7 +72,7 @@ class ViewState(PlotRequest):
         return self.runs[self.focused] if self.runs else None
 
     def show_runs(self, runs: Sequence[RunDirectory], stream: bool = False) -> None:
-        """Show these runs in place of the present ones, and what standard input brings if it is one of them."""
+        """Replace the runs on the screen; stream: also the run that is read from standard input."""
         self.runs = [RunView(index, run) for index, run in enumerate(runs)]
         if stream:
             self.runs.append(RunView(len(self.runs)))
@@ -85,7 +85,7 @@ class ViewState(PlotRequest):
         self.generation += 1
 
     def focus_next(self, by: int) -> None:
-        """Put the run `by` places after the one in focus in focus; after the last comes the first."""
+        """Move the focus by so many runs; after the last run comes the first."""
         self.focused = (self.focused + by) % len(self.runs)
 
     def set_snapshots(self, snapshots: tuple[RunSnapshot, ...]) -> None:

@@ -10,8 +10,8 @@ from tuitrain.analysis.compare import compare_runs
 from tuitrain.analysis.series import AXES
 from tuitrain.plots.groups import GROUPABLE_PANELS, grouped
 from tuitrain.plots.request import run_names
-from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.comparison import compare_axis, title_lines
+from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.dialogs import Choice
 from tuitrain.tui.screens.export_actions import PanelActions
 from tuitrain.tui.text import Line

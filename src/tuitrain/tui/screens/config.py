@@ -12,7 +12,6 @@ from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from tuitrain.analysis.report import Description, describe
-from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.configuration import (
     COLUMN_CELLS,
     config_rows,
@@ -22,6 +21,7 @@ from tuitrain.tui.content.configuration import (
     table_of,
 )
 from tuitrain.tui.content.console_search import Query, query_of
+from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Span, line
 from tuitrain.tui.view_state import RunView, ViewState

@@ -11,10 +11,9 @@ from textual.binding import Binding
 from textual.containers import Container
 from textual.screen import ModalScreen
 
-from tuitrain.tui.actions import actions_of, bindings
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.columns import side_by_side
-from tuitrain.tui.registry import CHARTS, Action, ScreenName, key_text
+from tuitrain.tui.registry import CHARTS, Action, ScreenName, actions_of, bindings, key_text
 from tuitrain.tui.text import Line, Span, align, line, wrap
 from tuitrain.tui.widgets.pane import Pane
 
@@ -38,7 +37,7 @@ def group_of(action: Action) -> str:
         return "moving"
     if action.id in _SCREENS or action.id.startswith("show_"):
         return "screens"
-    if action.owner == "app":
+    if action.owner == "app" and action.id not in _RUN:
         return "tuitrain"
     if set(action.screens) <= set(CHARTS) and "watch" in action.screens:
         return "charts"
@@ -51,9 +50,9 @@ def help_lines(screen_name: ScreenName, actions: Sequence[Action], cells: int) -
     room = cells // count - KEY_CELLS - 2
     blocks = []
     for group in GROUPS:
-        found = [action for action in actions_of(screen_name, actions) if group_of(action) == group]
-        if found:
-            rows = [row for action in found for row in _rows(action, room)]
+        members = [action for action in actions_of(screen_name, actions) if group_of(action) == group]
+        if members:
+            rows = [row for action in members for row in _rows(action, room)]
             blocks.append([line(Span(f" {group}", "title")), *rows, ()])
     return side_by_side(blocks, cells, count)
 
@@ -73,12 +72,12 @@ class HelpScreen(ModalScreen[None]):
     BINDINGS: ClassVar = [
         *bindings("help"),
         Binding("q,question_mark,f1", "back", show=False),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("up,k", "scroll(-1)", show=False),
-        Binding("pagedown,space", "page(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("home,g", "home", show=False),
-        Binding("end,G", "end", show=False),
+        # The other keys that scroll are Textual's.
+        Binding("j", "focused.scroll_down", show=False),
+        Binding("k", "focused.scroll_up", show=False),
+        Binding("space", "focused.page_down", show=False),
+        Binding("g", "focused.scroll_home", show=False),
+        Binding("G", "focused.scroll_end", show=False),
     ]
     app: BaseApp
 
@@ -90,15 +89,11 @@ class HelpScreen(ModalScreen[None]):
         box = Container(id="box")
         box.border_title = f"keys: {self.screen_name}"
         with box:
-            yield Pane(id="keys")
-
-    def on_mount(self) -> None:
-        self.lay_out()
+            pane = Pane(id="keys")
+            pane.can_focus = True
+            yield pane
 
     def on_resize(self, event: events.Resize) -> None:
-        self.lay_out()
-
-    def lay_out(self) -> None:
         """Fit the box to the terminal and to what is in it."""
         width, height = self.app.size
         # The last column is that of the scroll bar.
@@ -116,17 +111,3 @@ class HelpScreen(ModalScreen[None]):
 
     def action_back(self) -> None:
         self.dismiss()
-
-    def action_scroll(self, lines: int) -> None:
-        """Scroll the keys down by so many lines; negative: up."""
-        self.query_one(Pane).scroll_relative(y=lines, animate=False)
-
-    def action_page(self, pages: int) -> None:
-        """Scroll the keys down by so many pages; negative: up."""
-        self.action_scroll(pages * self.query_one(Pane).size.height)
-
-    def action_home(self) -> None:
-        self.query_one(Pane).scroll_home(animate=False)
-
-    def action_end(self) -> None:
-        self.query_one(Pane).scroll_end(animate=False)

@@ -16,8 +16,8 @@ from textual.widgets import Input, OptionList
 from textual.widgets.input import Selection
 
 from tuitrain.events.text import clean
-from tuitrain.tui.actions import bindings
 from tuitrain.tui.content import form as content
+from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, crop, line, spread, width
 from tuitrain.tui.widgets.line_list import LineList, Row

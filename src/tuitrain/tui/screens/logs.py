@@ -9,9 +9,9 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input, Tabs
 
-from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.console_search import MOST_MATCHES, query_of
 from tuitrain.tui.content.tabs import alert_count, alerts
+from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, join, line, width
 from tuitrain.tui.view_state import RunView

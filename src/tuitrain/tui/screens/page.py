@@ -20,10 +20,9 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tuitrain.runs import RunDirectory
-from tuitrain.tui.actions import withheld_keys
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.headline import header
-from tuitrain.tui.registry import ScreenName
+from tuitrain.tui.registry import ScreenName, withheld_keys
 from tuitrain.tui.text import Line, fit
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.key_bar import MENU, READ_ONLY, KeyBar, fitting
@@ -87,7 +86,6 @@ class BaseScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.app.state_changed.subscribe(self, self._on_state_changed, immediate=True)
-        self.lay_out()
 
     def _on_state_changed(self, _: ViewState) -> None:
         self.draw()
@@ -167,12 +165,6 @@ class BaseScreen(Screen[None]):
 
     def action_back(self) -> None:
         self.app.show_screen("watch" if self.state.runs else "runs")
-
-    def action_next_run(self) -> None:
-        self.app.focus_run(1)
-
-    def action_previous_run(self) -> None:
-        self.app.focus_run(-1)
 
     def scrolled(self) -> Iterable[Widget]:
         """The widgets that the keys scroll."""

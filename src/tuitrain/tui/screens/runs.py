@@ -12,7 +12,6 @@ from textual.widgets import DataTable, Input
 from tuitrain.runs import RunDirectory, RunSnapshot
 from tuitrain.runs.order import ordered
 from tuitrain.runs.query import Query, QueryError, parse_query
-from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.run_table import (
     SORTS,
     Order,
@@ -24,7 +23,7 @@ from tuitrain.tui.content.run_table import (
     query_hint,
     summary,
 )
-from tuitrain.tui.registry import ScreenName
+from tuitrain.tui.registry import ScreenName, bindings
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, line
 from tuitrain.tui.view_state import ViewState

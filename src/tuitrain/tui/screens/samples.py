@@ -9,8 +9,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from tuitrain.events import Sample
-from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.samples import CHOSEN, OTHER, heading, sample_lines, sample_steps, strip
+from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, line, wrap
 from tuitrain.tui.view_state import RunView

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from textual.widget import Widget
 
-from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.machine import machine_lines
+from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.widgets.pane import Pane
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from textual.widget import Widget
 
 from tuitrain.plots.panels import Panel, panel_of
-from tuitrain.tui.actions import bindings
 from tuitrain.tui.content.tabs import alert_count, alerts, config, console, samples
 from tuitrain.tui.layouts import Layout, Layouts
+from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.export_actions import PanelActions
 from tuitrain.tui.widgets.dashboard import CHARTS_CSS, Dashboard
 from tuitrain.tui.widgets.tab_content import ChartTab, LinesTab
@@ -48,8 +48,6 @@ class WatchScreen(PanelActions):
     def on_mount(self) -> None:
         for name in ("focus_index", "tab_index"):
             self.watch(self.charts, name, self._remember, init=False)
-        if self.layouts.problem:
-            self.app.notify(self.layouts.problem, severity="error")
 
     def _remember(self) -> None:
         """Keep for the next visit which panel and which tab are in focus."""
@@ -101,7 +99,7 @@ class WatchScreen(PanelActions):
         await self.charts.show_panels(*_panels(layout), self._layout_name)
 
     async def action_compare(self) -> None:
-        await self.run_action("app.show_compare")
+        await self.run_action("app.show('compare')")
 
 
 def _panels(layout: Layout) -> tuple[tuple[Panel, ...], tuple[int, ...]]:

@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from textual.widgets import ContentSwitcher, Tabs
 
 from tuitrain.plots.panels import Panel
-from tuitrain.tui.arrangement import GRID_UNITS, Arrangement, arrange
+from tuitrain.tui.arrangement import GRID_UNITS, SELECTOR_ROWS, Arrangement, arrange
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
@@ -49,13 +49,23 @@ class ChartGrid(Vertical, can_focus=True):
         self.layout_name = layout_name
         self.tab_open = False
         self.zoomed = False
+        self.tab_shown = False
         self.arrangement = Arrangement(())
         self._generation = 0
 
     def compose(self) -> ComposeResult:
         yield Container(*(Chart(panel.id) for panel in self.panels), id="charts")
-        yield ChartTabs()
-        yield ContentSwitcher(*(tab.content() for tab in self.tabs), initial=self.tabs[self.tab_index].id)
+        yield Vertical(id="below")
+
+    def on_mount(self) -> None:
+        # The charts are drawn before the tabs are composed.
+        self.call_after_refresh(self._mount_tabs)
+
+    async def _mount_tabs(self) -> None:
+        contents = ContentSwitcher(*(tab.content() for tab in self.tabs), initial=self.tabs[self.tab_index].id)
+        contents.display = self.tab_shown
+        await self.query_one("#below").mount(ChartTabs(), contents)
+        self.app.redraw()
 
     @property
     def state(self) -> ViewState:
@@ -121,9 +131,11 @@ class ChartGrid(Vertical, can_focus=True):
         for chart in self.charts:
             chart.display = not tab_alone and chart.panel in spans
             chart.styles.column_span = spans.get(chart.panel, 1)
-        pane = self.query_one(ContentSwitcher)
-        pane.display = tab_alone or (self.arrangement.pane_rows > 0 and not self.zoomed)
-        pane.styles.height = "1fr" if tab_alone else self.arrangement.pane_rows
+        self.tab_shown = tab_alone or (self.arrangement.pane_rows > 0 and not self.zoomed)
+        below = self.query_one("#below")
+        below.styles.height = "1fr" if tab_alone else SELECTOR_ROWS + self.arrangement.pane_rows * self.tab_shown
+        for contents in self.query(ContentSwitcher):
+            contents.display = self.tab_shown
 
     def rearrange(self) -> None:
         """Share the screen anew and draw: now, and when the widgets have their new sizes."""
@@ -141,20 +153,21 @@ class ChartGrid(Vertical, can_focus=True):
             if chart.display:
                 selected = index == self.focus_index and len(self.panels) > 1 and not self.single
                 chart.show_plot(panel.build(self.state), selected)
-        tab_shown = self.query_one(ContentSwitcher).display
-        if tab_shown:
-            self.tab_content.draw_state(self.state)
-        self.query_one(ChartTabs).show(
-            [tab.title_for(self.state) for tab in self.tabs],
-            self.tab_index if tab_shown else None,
-            [panel.title for panel in self.panels] if self.single else [],
-            None if self.single and tab_shown else self.focus_index,
-            chart_options(self.state, self.layout_name, self.page, 1 if self.single else len(self.arrangement.pages)),
-        )
+        for row in self.query(ChartTabs):
+            if self.tab_shown:
+                self.tab_content.draw_state(self.state)
+            pages = 1 if self.single else len(self.arrangement.pages)
+            row.show(
+                [tab.title_for(self.state) for tab in self.tabs],
+                self.tab_index if self.tab_shown else None,
+                [panel.title for panel in self.panels] if self.single else [],
+                None if self.single and self.tab_shown else self.focus_index,
+                chart_options(self.state, self.layout_name, self.page, pages),
+            )
 
     def watch_tab_index(self, index: int) -> None:
-        if self.is_mounted:
-            self.query_one(ContentSwitcher).current = self.tabs[index].id
+        for contents in self.query(ContentSwitcher):
+            contents.current = self.tabs[index].id
 
     def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
         kind, _, index = (event.tab.id or "").partition("-")
@@ -169,7 +182,7 @@ class ChartGrid(Vertical, can_focus=True):
         self.rearrange()
 
     def action_next_tab(self) -> None:
-        if self.query_one(ContentSwitcher).display:
+        if self.tab_shown:
             # After the last tab the charts have the screen again, and the first tab is the next.
             self.tab_open = self.tab_open and self.tab_index + 1 < len(self.tabs)
             self.tab_index = (self.tab_index + 1) % len(self.tabs)
@@ -198,19 +211,7 @@ class ChartGrid(Vertical, can_focus=True):
         page = self.arrangement.pages[(self.page + 1) % len(self.arrangement.pages)]
         self._focus_panel(page[0][0].panel)
 
-    def action_focus_next(self) -> None:
-        self.move_focus(1, 0)
-
-    def action_focus_previous(self) -> None:
-        self.move_focus(-1, 0)
-
-    def action_focus_below(self) -> None:
-        self.move_focus(0, 1)
-
-    def action_focus_above(self) -> None:
-        self.move_focus(0, -1)
-
-    def move_focus(self, columns: int, rows: int) -> None:
+    def action_move_focus(self, columns: int, rows: int) -> None:
         """Go to a panel beside, below or above the one in focus."""
         if rows and not self.single:
             self._focus_panel(self.arrangement.neighbour(self.focus_index, rows))

@@ -55,6 +55,6 @@ def chart_options(state: ViewState, layout: str, page: int, pages: int) -> list[
     number = line(Span(f"page {page + 1} of {pages}", "accent", "focused.next_page")) if pages > 1 else ()
     axis = line(Span(f"x {state.x}", "quiet", "focused.cycle_axis"))
     smooth = line(Span(f"smooth {state.smoothing:g}", "quiet", "focused.cycle_smoothing"))
-    log = line(Span("log y", "quiet", "focused.toggle_log")) if state.log else ()
+    log = line(Span("log y", "quiet", "focused.toggle_option('log')")) if state.log else ()
     forms = ([name, number, axis, smooth, log], [name, number, axis], [name, number], [number])
     return [(*join(parts, line(Span(" · ", "quiet"))), Span(" ")) for parts in forms]

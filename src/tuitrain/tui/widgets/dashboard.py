@@ -9,14 +9,12 @@ from tuitrain.plots.axes import X_AXES, Range, XAxis
 from tuitrain.plots.limits import SMALLEST_SHARE
 from tuitrain.plots.panels import Panel
 from tuitrain.plots.x_scale import XScale
-from tuitrain.tui.actions import bindings
+from tuitrain.tui.registry import bindings
 from tuitrain.tui.view_state import Option
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.chart_grid import ChartGrid
 from tuitrain.tui.widgets.tab_content import ChartTab
 
-_ZOOM = 0.5
-"""What one key press leaves in sight."""
 _PAN = 0.25
 """How far one key press moves, as a share of what is in sight."""
 _JUMP = 10
@@ -53,29 +51,15 @@ class Dashboard(ChartGrid):
         self.state.next_smoothing()
         self.app.redraw()
 
-    def _toggle(self, option: Option) -> None:
+    def action_toggle_option(self, option: Option) -> None:
+        """Turn an option of the charts on or off."""
         self.state.toggle(option)
         self.app.redraw()
 
-    def action_toggle_log(self) -> None:
-        self._toggle("log")
-
-    def action_toggle_log_x(self) -> None:
-        self._toggle("log_x")
-
-    def action_toggle_clip(self) -> None:
-        self._toggle("clip")
-
-    def action_toggle_recent(self) -> None:
-        self._toggle("recent")
-
-    def action_go_right(self) -> None:
-        if not self._move_crosshair(1):
-            self.move_focus(1, 0)
-
-    def action_go_left(self) -> None:
-        if not self._move_crosshair(-1):
-            self.move_focus(-1, 0)
+    def action_go(self, columns: int) -> None:
+        """Move the crosshair by columns of the charts, or where there is none the focus by panels."""
+        if not self._move_crosshair(columns):
+            self.action_move_focus(columns, 0)
 
     def action_crosshair(self) -> None:
         """Exact values at the newest point in sight, or none any more."""
@@ -85,26 +69,17 @@ class Dashboard(ChartGrid):
         elif scale is not None:
             self._set_crosshair(scale.high if newest is None else min(scale.high, newest))
 
-    def action_zoom_in(self) -> None:
-        self._zoom_by(_ZOOM)
-
-    def action_zoom_out(self) -> None:
-        self._zoom_by(1 / _ZOOM)
-
-    def action_pan_left(self) -> None:
-        if not self._move_crosshair(-_JUMP):
-            self._pan_by(-_PAN)
-
-    def action_pan_right(self) -> None:
-        if not self._move_crosshair(_JUMP):
-            self._pan_by(_PAN)
+    def action_pan(self, direction: int) -> None:
+        """Move the crosshair, or where there is none the part of the axis in sight; direction: 1 is to the right."""
+        if not self._move_crosshair(direction * _JUMP):
+            self._pan_by(direction * _PAN)
 
     def action_whole_range(self) -> None:
         self._show_range(None)
 
     def on_chart_zoomed(self, event: Chart.Zoomed) -> None:
         if event.chart.areas:
-            self._zoom_by(event.factor, event.at, event.chart.areas[0].scale)
+            self.action_zoom_by(event.factor, event.at, event.chart.areas[0].scale)
 
     def on_chart_dragged(self, event: Chart.Dragged) -> None:
         if event.chart.areas:
@@ -121,7 +96,7 @@ class Dashboard(ChartGrid):
         ranked = [*charts[self.focus_index : self.focus_index + 1], *charts]
         return next((each.areas[0].scale for each in ranked if each.display and each.areas), None)
 
-    def _zoom_by(self, factor: float, around: float | None = None, scale: XScale | None = None) -> None:
+    def action_zoom_by(self, factor: float, around: float | None = None, scale: XScale | None = None) -> None:
         """Show this share of what is in sight, around a position: the crosshair, the newest point, the middle."""
         scale = scale or self._scale
         if scale is None:

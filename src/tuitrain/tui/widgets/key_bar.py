@@ -7,15 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from rich.cells import cell_len
-from textual.app import ComposeResult
 from textual.binding import ActiveBinding
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widgets import Footer
 
-from tuitrain.tui.actions import numbered
 from tuitrain.tui.base_app import BaseApp
-from tuitrain.tui.registry import Action, ScreenName, key_text
+from tuitrain.tui.registry import SCREENS, Action, ScreenName, key_text
 from tuitrain.tui.text import Line, Span, fit, join, line, width
 from tuitrain.tui.widgets.lines import Lines
 
@@ -41,8 +39,7 @@ class KeyFooter(Footer):
         keys = tuple((key, each.binding.description) for key, each in active if each.binding.show)
         if keys != self._keys:
             self._keys = keys
-            # The charts come first: they have their sizes after the first refresh.
-            self.call_after_refresh(super().bindings_changed, screen)
+            super().bindings_changed(screen)
 
 
 class KeyBar(Vertical):
@@ -54,16 +51,21 @@ class KeyBar(Vertical):
         super().__init__()
         self.screen_name = screen_name
 
-    def compose(self) -> ComposeResult:
-        yield Lines(id="screens")
-        with Horizontal():
-            yield Lines(id="menu")
-            yield KeyFooter(show_command_palette=False, compact=True)
-            yield Lines(id="read-only")
+    def on_mount(self) -> None:
+        # The rest of the screen is drawn before the keys are composed.
+        self.call_after_refresh(self._mount_keys)
+
+    async def _mount_keys(self) -> None:
+        footer = KeyFooter(show_command_palette=False, compact=True)
+        await self.mount(Lines(id="screens"), Horizontal(Lines(id="menu"), footer, Lines(id="read-only")))
+        self.draw()
 
     def draw(self) -> None:
         """Share the bar among its parts as the height of the terminal says."""
         cells, rows = self.app.size
+        self.styles.height = key_bar_rows(rows)
+        if not self.children:
+            return
         screens, menu, note = (self.query_one(f"#{name}", Lines) for name in ("screens", "menu", "read-only"))
         screens.display = rows >= ROWS_WITH_SCREENS
         menu.display, note.display = not screens.display, self.app.settings.readonly
@@ -74,13 +76,13 @@ class KeyBar(Vertical):
 
 def _screens(screen_name: ScreenName, cells: int) -> Line:
     """All screens with their numbers, the present one highlighted."""
-    entries = [_entry(name, title, number, name == screen_name) for number, (name, title, _) in numbered()]
+    entries = [_entry(name, title, number, name == screen_name) for number, (name, title, _) in enumerate(SCREENS, 1)]
     forms = [line(" ", *join(entries, line(gap))) for gap in ("   ", "  ", " ")]
     return next((form for form in forms if width(form) < cells), forms[-1])
 
 
 def _entry(name: ScreenName, title: str, number: int, present: bool) -> Line:
-    handler = f"app.show_{name}"
+    handler = f"app.show('{name}')"
     return line(Span(str(number), "key", handler), Span(f" {title}", "on" if present else "quiet", handler))
 
 
@@ -94,7 +96,8 @@ def fitting(
     shown: dict[str, ActiveBinding] = {}
     cells += GAP
     for action in sorted(actions, key=lambda action: action.footer):
-        keys = [key for key in action.keys if key in bindings and _names(bindings[key], action)]
+        calls = action.method, action.handler
+        keys = [key for key in action.keys if key in bindings and bindings[key].binding.action in calls]
         key = next((key for key in keys if not (typing and _is_typed(key))), "")
         if key and action.footer and (typing or action.id != "choose_screen"):
             cells -= cell_len(key_text(key)) + 1 + cell_len(action.title) + GAP
@@ -109,7 +112,3 @@ def fitting(
 def _is_typed(key: str) -> bool:
     """Whether a key writes a character."""
     return (len(key_text(key)) == 1 and key not in ("left", "right", "up", "down")) or key == "space"
-
-
-def _names(active: ActiveBinding, action: Action) -> bool:
-    return active.binding.action.rpartition(".")[2] == action.id

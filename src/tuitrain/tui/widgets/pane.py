@@ -34,5 +34,5 @@ class Pane(VerticalScroll, can_focus=False):
         return self._lines.text
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Show these lines in place of the present ones."""
+        """Replace the lines."""
         self._lines.show(lines)
