@@ -13,6 +13,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.support import write_run
+from tests.tui.screen import screen_lines
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.theme import DARK
@@ -88,8 +89,9 @@ def shown(app: TuitrainApp) -> str:
 
 
 def chart(app: TuitrainApp, panel: str) -> str:
-    """The text of one chart."""
-    return app.screen.query_one(f"#chart-{panel}", Chart).text
+    """The text of one chart on the screen."""
+    region = app.screen.query_one(f"#chart-{panel}", Chart).region
+    return "\n".join(row[region.x : region.right] for row in screen_lines(app)[region.y : region.bottom])
 
 
 def charts_in_sight(app: TuitrainApp) -> list[str]:
@@ -104,7 +106,7 @@ def dashboard(app: TuitrainApp) -> Dashboard:
 
 def header(app: TuitrainApp) -> str:
     """The two lines at the top."""
-    return app.screen.query_one("#header", Lines).text
+    return "\n".join(screen_lines(app)[:2])
 
 
 def notifications(app: TuitrainApp) -> str:

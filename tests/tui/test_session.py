@@ -154,7 +154,7 @@ def test_old_alerts_are_silent_and_new_ones_ring_once() -> None:
     assert alarm.new_alerts(0, [earlier], loaded=True) == [earlier], "the clock was set back"
     assert alarm.new_alerts(1, [], loaded=True) == []
     assert alarm.new_alerts(1, [new], loaded=True) == [new], "a log that was empty"
-    alarm.forget()
+    alarm.clear()
     assert alarm.new_alerts(1, [alert(9)], loaded=True) == []
 
 

@@ -1,4 +1,4 @@
-"""Which alerts ring: those that are written while the app is open, each once."""
+"""Which alerts are shown as notices: those that are written while the app is open, each once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Alarm:
         self._before: dict[int, set[tuple[object, ...]]] = {}
         self._loaded: set[int] = set()
 
-    def forget(self) -> None:
-        """Other runs are on the screen now."""
+    def clear(self) -> None:
+        """Start anew, as for other runs."""
         self._before.clear()
         self._loaded.clear()
 

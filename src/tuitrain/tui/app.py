@@ -1,4 +1,4 @@
-"""The dashboard: the screens by name, the way from one to another, help, and the start of it all."""
+"""The app: its screens by name, the actions that show them, help, and `run_app`, which starts it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TuitrainApp(BaseApp):
             self.show_screen("runs" if name == "watch" and not self.state.runs else name)
 
     def action_choose_screen(self) -> None:
-        """All screens in a box, for the mouse and for whoever forgot their numbers."""
+        """Choose a screen from a list."""
         from tuitrain.tui.screens.dialogs import Choice
 
         options = [(name, f"{number}  {title:<9} {text}") for number, (name, title, text) in enumerate(SCREENS, 1)]

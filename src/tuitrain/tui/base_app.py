@@ -75,12 +75,12 @@ class BaseApp(InertApp):
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.runs_dir = _home(runs, runs_dir)
         self.session = session_of(self.runs_dir)
-        """What is remembered from one visit to the next."""
+        """What the screens keep from one session to the next."""
         self.settings = settings = last_settings(self.session, settings, given)
         self.signs_in_ascii = bool(settings.ascii)
         self._given = {name: getattr(settings, name) for name in given}
         self.actions = actions_for(settings.keys, settings.readonly)
-        """What a person can do here, with the keys for it."""
+        """The actions with their keys."""
         for theme in SHIPPED:
             self.register_theme(theme)
         self.theme = settings.theme if settings.theme in self.available_themes else DARK
@@ -197,7 +197,7 @@ class BaseApp(InertApp):
 
     def _follow(self, runs: Sequence[RunDirectory], stream: Follower | None) -> None:
         self.state.show_runs(runs, stream is not None)
-        self._alarm.forget()
+        self._alarm.clear()
         self._generation = self.feed.follow(runs, stream)
 
     def on_runs_read(self, message: RunsRead) -> None:

@@ -1,7 +1,7 @@
 """The terminal driver, which writes only the cells that change, as curses does.
 
 Textual writes each changed part of a line from the left edge of its widget on, with both colours at every piece of
-text: over a slow link that is most of what travels. The terminal shows the same, which is tested against an emulator.
+text: over a slow link those are most of the bytes. Tests compare the result with a terminal emulator.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The gate between the screens and the terminal: all that Textual draws goes through it, its own widgets included."""
+"""A filter of all that Textual draws, so that text of logs and files never controls the terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tuitrain.events.text import clean, clean_lines, terminal_encoding
 
 
 class InertFilter(LineFilter):
-    """Replaces, cell for cell, what a terminal would obey and what it cannot show.
+    """Replaces, cell for cell, control characters and what the terminal cannot show.
 
     encoding: the terminal's. signs_in_ascii: whether charts and frames are drawn without braille and box characters.
     """
@@ -48,15 +48,15 @@ def _inert(character: str) -> str:
 
 
 class InertApp(App[None]):
-    """An app in which text from elsewhere is only text: never a command to the terminal, never markup."""
+    """An app that shows text of logs and files as text: never as control codes, never as markup."""
 
     signs_in_ascii = False
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        return [*super().get_line_filters(), self._gate]
+        return [*super().get_line_filters(), self._filter]
 
     @cached_property
-    def _gate(self) -> LineFilter:
+    def _filter(self) -> LineFilter:
         # While an app runs, `sys.stdout` is Textual's.
         return InertFilter(terminal_encoding(sys.__stdout__), self.signs_in_ascii)
 
@@ -65,5 +65,5 @@ class InertApp(App[None]):
         super().notify(clean(message), title=clean(title), markup=markup, **options)
 
     def copy_to_clipboard(self, text: str) -> None:
-        """Copy a text. It may be pasted into a terminal: nothing in it ends the paste or commands the terminal."""
+        """Copy a text without control codes: it may be pasted into a terminal."""
         super().copy_to_clipboard(clean_lines(text))

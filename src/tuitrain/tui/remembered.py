@@ -1,4 +1,4 @@
-"""Which options the session keeps from one visit to the next, and how they return."""
+"""Which options of the screens a session keeps, and how they are restored."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _SCREENS = ("watch", *PAGES)
 
 
 def last_settings(session: Session, settings: Settings, given: Collection[str]) -> Settings:
-    """The settings, but as they were last for those that no flag, variable or file gives."""
+    """The settings; those that no flag, variable or file gives are as they were last."""
     values = {name: session.get(name) for name in _SETTINGS if name not in given}
     kept = {name: value for name, value in values.items() if value is not None and valid(name, value)}
     return msgspec.structs.replace(settings, **kept)
 
 
 def restore(session: Session, state: ViewState) -> None:
-    """Turn the options of the charts on and off as they were last."""
+    """Set the options of the charts as they were last."""
     for name in _OPTIONS:
         value = session.get(name)
         if isinstance(value, bool) and value != getattr(state, name):
@@ -38,7 +38,7 @@ def last_screen(session: Session) -> ScreenName:
 
 
 def remember(session: Session, state: ViewState, theme: str, screen: ScreenName, given: Mapping[str, Any]) -> None:
-    """Keep how things are looked at now, but not what was given for this visit and has not been changed since."""
+    """Keep the options as they are now, except those that were given at the start and not changed since."""
     for name, value in (("theme", theme), ("x", state.x), ("smoothing", state.smoothing)):
         if name not in given or given[name] != value:
             session.set(name, value)

@@ -35,7 +35,7 @@ _HEADERS = {
 
 
 class DashboardServer(Server):
-    """textual-serve, opened by its own address with its token, and by nothing else."""
+    """textual-serve, which answers only requests with its own address and its token."""
 
     def __init__(self, command: str, host: str, port: int) -> None:
         super().__init__(command, host, port, title="tuitrain", templates_path=TEMPLATES)

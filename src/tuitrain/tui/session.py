@@ -1,4 +1,4 @@
-"""What is remembered of the screens between one visit and the next: a small JSON file for each directory of runs."""
+"""The options that screens keep from one session to the next: a small JSON file for each directory of runs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import msgspec
 from tuitrain.files import expanded, read_regular
 
 MOST_BYTES = 1 << 20
-"""A larger file is not one of ours, and reading it would hold up the first frame."""
+"""A larger file is not one of ours, and reading it would delay the first frame."""
 
 
 class Session:
-    """Names with JSON values. Nothing is read before the first question, nothing written before `save`.
+    """Names with JSON values. The file is read by the first `get` and written by `save`.
 
-    A file that cannot be read or written costs the memory of the last visit and no more; `problem` says why, once.
+    A file that cannot be read or written is no error: `problem` then says why.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,7 +28,7 @@ class Session:
         self._changed: dict[str, Any] = {}
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value kept under this name, or the default. What stands in a file may be of any type: check it."""
+        """The value of this name, or the default. A value in a file may be of any type: check it."""
         if self._values is None:
             self._values = self._read()
         return self._values.get(name, default)

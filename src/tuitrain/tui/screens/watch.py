@@ -50,7 +50,7 @@ class WatchScreen(PanelActions):
             self.watch(self.charts, name, self._remember, init=False)
 
     def _remember(self) -> None:
-        """Keep for the next visit which panel and which tab are in focus."""
+        """Keep for the next session which panel and which tab are in focus."""
         if self.charts.panels:
             self.app.session.set("watch.panel", self.charts.panels[self.charts.focus_index].id)
         self.app.session.set("watch.tab", WATCH_TABS[self.charts.tab_index].id)

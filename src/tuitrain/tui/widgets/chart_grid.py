@@ -9,6 +9,7 @@ from textual.containers import Container, Vertical
 from textual.reactive import reactive
 from textual.widgets import ContentSwitcher, Tabs
 
+from tuitrain.plots.axes import X_AXES, XAxis
 from tuitrain.plots.panels import Panel
 from tuitrain.tui.arrangement import GRID_UNITS, SELECTOR_ROWS, Arrangement, arrange
 from tuitrain.tui.base_app import BaseApp
@@ -23,7 +24,7 @@ class ChartGrid(Vertical, can_focus=True):
     """Charts above, tabs below. It has the focus, and so the keys, of the screen that it is on.
 
     sizes: the columns that each panel takes; pane_share: the share of the spare rows that the tabs get; layout_name:
-    what the line above the tabs calls the set of panels.
+    what the line above the tabs calls the set of panels; axes: the horizontal axes that can be chosen.
     """
 
     app: BaseApp
@@ -40,6 +41,7 @@ class ChartGrid(Vertical, can_focus=True):
         sizes: Sequence[int] = (),
         pane_share: float = 0.3,
         layout_name: str = "",
+        axes: Sequence[XAxis] = X_AXES,
     ) -> None:
         super().__init__()
         self.panels = tuple(panels)
@@ -47,6 +49,7 @@ class ChartGrid(Vertical, can_focus=True):
         self.tabs = tuple(tabs)
         self.pane_share = pane_share
         self.layout_name = layout_name
+        self.axes = axes
         self.tab_open = False
         self.zoomed = False
         self.tab_shown = False

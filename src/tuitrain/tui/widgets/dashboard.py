@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import PurePath
 
-from tuitrain.plots.axes import X_AXES, Range, XAxis
+from tuitrain.plots.axes import Range
 from tuitrain.plots.limits import SMALLEST_SHARE
-from tuitrain.plots.panels import Panel
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.registry import bindings
 from tuitrain.tui.view_state import Option
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.chart_grid import ChartGrid
-from tuitrain.tui.widgets.tab_content import ChartTab
 
 _PAN = 0.25
 """How far one key press moves, as a share of what is in sight."""
@@ -26,25 +23,12 @@ CHARTS_CSS: list[str | PurePath] = ["../styles/tabs.tcss", "../styles/charts.tcs
 
 
 class Dashboard(ChartGrid):
-    """A grid of charts over a horizontal axis that all of them share. axes: those that can be chosen."""
+    """A grid of charts over a horizontal axis that all of them share."""
 
     BINDINGS = bindings("watch", "charts")
 
-    def __init__(
-        self,
-        panels: Sequence[Panel],
-        tabs: Sequence[ChartTab],
-        *,
-        sizes: Sequence[int] = (),
-        pane_share: float = 0.3,
-        layout_name: str = "",
-        axes: Sequence[XAxis] = X_AXES,
-    ) -> None:
-        super().__init__(panels, tabs, sizes=sizes, pane_share=pane_share, layout_name=layout_name)
-        self._axes = axes
-
     def action_cycle_axis(self) -> None:
-        self.state.next_axis(self._axes)
+        self.state.next_axis(self.axes)
         self.app.redraw()
 
     def action_cycle_smoothing(self) -> None:
