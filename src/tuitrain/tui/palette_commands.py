@@ -14,8 +14,8 @@ from tuitrain.tui.settings import THEMES
 _OTHER_THEME = "A theme of Textual's."
 """Such a theme is not listed until it is searched for."""
 
-_Command = tuple[str, str, Callable[[], Awaitable[object] | None]]
-"""A title, a help text and what to call."""
+_Command = tuple[str, str, str, Callable[[], Awaitable[object] | None]]
+"""A title, a key, a help text and what to call."""
 
 
 class ActionProvider(Provider):
@@ -26,19 +26,18 @@ class ActionProvider(Provider):
         if isinstance(screen, BaseScreen):
             for action in actions_of(screen.screen_name, screen.app.actions):
                 if action.id != "command_palette":
-                    text = f"{action.key_text}  {action.help}"
-                    yield action.title, text, partial(screen.run_action, action.handler)
+                    yield action.title, f"{action.key_text}  ", action.help, partial(screen.run_action, action.handler)
         for name in (*THEMES, *(self.app.available_themes.keys() - THEMES.keys())):
-            yield f"theme {name}", THEMES.get(name, _OTHER_THEME), partial(setattr, self.app, "theme", name)
+            yield f"theme {name}", "", THEMES.get(name, _OTHER_THEME), partial(setattr, self.app, "theme", name)
 
     async def discover(self) -> Hits:
-        for title, text, call in self._commands():
+        for title, key, text, call in self._commands():
             if text != _OTHER_THEME:
-                yield DiscoveryHit(title, call, help=text)
+                yield DiscoveryHit(title, call, help=key + text)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for title, text, call in self._commands():
-            score = max(matcher.match(title), matcher.match(text) * 0.8)
+        for title, key, text, call in self._commands():
+            score = max(matcher.match(title), matcher.match(text) * 0.8 if key else 0)
             if score > 0:
-                yield Hit(score, matcher.highlight(title), call, help=text)
+                yield Hit(score, matcher.highlight(title), call, help=key + text)

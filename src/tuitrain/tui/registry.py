@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from textual.binding import Binding, BindingType
+if TYPE_CHECKING:
+    from textual.binding import BindingType
 
 ScreenName = Literal["watch", "runs", "compare", "system", "samples", "logs", "config", "launch", "help"]
 
@@ -210,6 +211,9 @@ def bindings(screen: ScreenName, *owners: Owner) -> list[BindingType]:
 
     owners: of whose actions, for the widget that has them; by default those of the screen and of the app.
     """
+    # Imported here: commands without screens read the registry.
+    from textual.binding import Binding
+
     priority = () if owners else ("tab", "shift+tab", "ctrl+c")
     return [
         Binding(key, handler, action.title, show=False, priority=key in priority, id=action.id)

@@ -58,6 +58,7 @@ class KeyBar(Vertical):
     async def _mount_keys(self) -> None:
         footer = KeyFooter(show_command_palette=False, compact=True)
         await self.mount(Lines(id="screens"), Horizontal(Lines(id="menu"), footer, Lines(id="read-only")))
+        self.screen.refresh_bindings()
         self.draw()
 
     def draw(self) -> None:
