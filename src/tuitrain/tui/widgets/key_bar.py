@@ -40,6 +40,8 @@ class KeyFooter(Footer):
         if keys != self._keys:
             self._keys = keys
             super().bindings_changed(screen)
+            if not screen.app.app_focus:  # then Textual's own footer shows no keys, as at the start in a browser
+                self.refresh(recompose=True)
 
 
 class KeyBar(Vertical):
