@@ -35,7 +35,9 @@ class TabLine(Tabs, can_focus=False):
                     if not self.is_attached:  # The user left the app in between.
                         return
                     await self.add_tab(Tab(Content(title), id=tab))
-        self._update_tabs()
+        # While the app ends, nothing is mounted any more.
+        if self._same_tabs():
+            self._update_tabs()
 
     def _update_tabs(self) -> None:
         """Show the titles and the active tab."""
