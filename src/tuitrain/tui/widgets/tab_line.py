@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from textual.content import Content
 from textual.widgets import Tab, Tabs
@@ -29,13 +30,13 @@ class TabLine(Tabs, can_focus=False):
     async def _replace_tabs(self) -> None:
         """Mount other tabs."""
         if not self._same_tabs():
-            with self.prevent(Tabs.TabActivated, Tabs.Cleared):
+            # Textual raises ValueError where the app ends before the first tab is mounted.
+            with self.prevent(Tabs.TabActivated, Tabs.Cleared), suppress(ValueError):
                 await self.clear()
                 for tab, title in self._tabs_shown[0].items():
                     if not self.is_attached:  # The user left the app in between.
                         return
                     await self.add_tab(Tab(Content(title), id=tab))
-        # While the app ends, nothing is mounted any more.
         if self._same_tabs():
             self._update_tabs()
 
