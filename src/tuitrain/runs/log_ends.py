@@ -14,7 +14,7 @@ from tuitrain.runs.follow import LONGEST_LINE, LineParser, LogFollower
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.results import VALIDATION, validation_split
 
-HEAD_BYTES = 16 << 10
+HEAD_BYTES = 64 << 10
 TAIL_BYTES = 64 << 10
 SEARCH_BYTES = 8 << 20
 """At most so much is read at the end of a log. What is not in it counts as unknown: better than an old value."""

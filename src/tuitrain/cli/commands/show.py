@@ -34,7 +34,7 @@ def show(
       tuitrain show latest
       tuitrain show latest --json
 
-    Everything about one run: what it is, its newest values, its summary, and how it differs from its preset.
+    Everything about one run: its newest values, its summary, how it differs from its preset, and what it is.
 
     On a terminal with a small chart of its loss.
     """
@@ -48,11 +48,11 @@ def show(
         print()
         print_small_loss([(directory, history)])
     sections = {
-        **dict(describe(history, snapshot.info).report),
         "newest values": _newest_values(history),
         "summary": _summary(history),
         "evaluations": _evaluations(history),
         "differs from its preset": _differences(directory),
+        **dict(describe(history, snapshot.info).report),
         "lines of the log that cannot be read": _unread_lines(history),
     }
     for title, rows in sections.items():
