@@ -77,24 +77,26 @@ def _read_style(style: Path) -> Mapping[str, Any]:
         if str(style) in styles.library:
             return _plain(styles.library[str(style)])
         raise ExportError(f"{style} is neither a matplotlib style file nor the name of a matplotlib style.")
-    complaints: list[str] = []
-
-    def collect(record: logging.LogRecord) -> bool:
-        complaints.append(record.getMessage())
-        return False
-
-    # Matplotlib only logs keys that it does not know.
+    # Matplotlib leaves out settings that it does not take, and only logs them.
     logger = logging.getLogger("matplotlib")
-    logger.addFilter(collect)
+    logger.addFilter(_drop)
     try:
         settings = matplotlib.rc_params_from_file(str(style), use_default_template=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise ExportError(f"{style} is not a matplotlib style file: {error}.") from None
     finally:
-        logger.removeFilter(collect)
-    if complaints:
-        raise ExportError(f"{style} is not a matplotlib style file: {' '.join(complaints[0].split())}")
+        logger.removeFilter(_drop)
+    for number, line in enumerate(style.read_text(encoding="utf-8").splitlines(), start=1):
+        key = line.partition("#")[0].partition(":")[0].strip()
+        if key and key not in settings:
+            raise ExportError(
+                f"{style}, line {number}: matplotlib has no setting {key}, or it does not take this value."
+            )
     return _plain(settings)
+
+
+def _drop(record: logging.LogRecord) -> bool:
+    return False
 
 
 def _plain(settings: Any) -> dict[str, Any]:
