@@ -31,7 +31,7 @@ from tuitrain.runs.editing import EditError, edited_metadata
 from tuitrain.runs.lock import LockedError, exclusive
 from tuitrain.runs.log_ends import end_of_lines
 
-SPIN_COUNT = 10_000
+SPIN_COUNT = 1_000
 """How often libgomp's threads look for work before they sleep (GOMP_SPINCOUNT): `bench/threads.py` compares values."""
 POLL_S = 0.1
 START_TIMEOUT_S = 1.0

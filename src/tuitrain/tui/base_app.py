@@ -12,7 +12,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,6 +42,8 @@ from tuitrain.tui.view_state import RunView, ViewState
 DEFAULTS = Settings()
 SAVE_S = 5.0
 NOTICE_S = 10.0
+CONTROLS_S = 0.5
+"""The longest time that tabs and keys wait while a log is read for the first time."""
 LEAVE_S = 5
 """Seconds after which a program that was asked to end is ended."""
 MOST_NOTICES = 3
@@ -93,6 +95,7 @@ class BaseApp(InertApp):
         self.state_changed: Signal[ViewState] = Signal(self, "state_changed")
         """Published when what the screens show has changed, at most once in a refresh interval."""
         self._alarm = Alarm()
+        self._after_reading: list[Callable[[], Awaitable[None]]] = []
         self._screen_name: ScreenName = screen or last_screen(self.session)
         self._generation = 0
         self._drawn_at = 0.0
@@ -152,6 +155,19 @@ class BaseApp(InertApp):
         self.feed.ready()
         gc.freeze()
         gc.enable()
+
+    def call_after_reading(self, callback: Callable[[], Awaitable[None]]) -> None:
+        """Call back once the logs on the screen were read and drawn, after CONTROLS_S at the latest."""
+        self._after_reading.append(callback)
+        if all(view.loaded for view in self.state.runs):
+            self._call_after_reading()
+        else:
+            self.set_timer(CONTROLS_S, self._call_after_reading)
+
+    def _call_after_reading(self) -> None:
+        callbacks, self._after_reading = self._after_reading, []
+        for callback in callbacks:
+            self.call_after_refresh(callback)
 
     def on_unmount(self) -> None:
         self.feed.stop()
@@ -217,6 +233,8 @@ class BaseApp(InertApp):
             done |= reading and view.loaded and view.reading is None
         self.state.follow_newest()
         self._redraw_soon(at_once=done)
+        if done:
+            self._call_after_reading()
 
     def _absorb(self, view: RunView, update: Update) -> None:
         if update.batch.reset:

@@ -62,9 +62,11 @@ class ChartGrid(Vertical, can_focus=True):
 
     def on_mount(self) -> None:
         # The charts are drawn before the tabs are composed.
-        self.call_after_refresh(self._mount_tabs)
+        self.app.call_after_reading(self._mount_tabs)
 
     async def _mount_tabs(self) -> None:
+        if not self.is_attached:
+            return
         contents = ContentSwitcher(*(tab.content() for tab in self.tabs), initial=self.tabs[self.tab_index].id)
         contents.display = self.tab_shown
         await self.query_one("#below").mount(ChartTabs(), contents)

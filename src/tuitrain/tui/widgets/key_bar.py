@@ -55,9 +55,11 @@ class KeyBar(Vertical):
 
     def on_mount(self) -> None:
         # The rest of the screen is drawn before the keys are composed.
-        self.call_after_refresh(self._mount_keys)
+        self.app.call_after_reading(self._mount_keys)
 
     async def _mount_keys(self) -> None:
+        if not self.is_attached:
+            return
         footer = KeyFooter(show_command_palette=False, compact=True)
         await self.mount(Lines(id="screens"), Horizontal(Lines(id="menu"), footer, Lines(id="read-only")))
         self.screen.refresh_bindings()
