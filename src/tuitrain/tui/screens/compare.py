@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from textual.widget import Widget
-
 from tuitrain.analysis.compare import compare_runs
 from tuitrain.analysis.series import AXES
 from tuitrain.plots.groups import GROUPABLE_PANELS, grouped
@@ -13,10 +9,10 @@ from tuitrain.plots.request import run_names
 from tuitrain.tui.content.comparison import compare_axis, title_lines
 from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.dialogs import Choice
-from tuitrain.tui.screens.export_actions import PanelActions
+from tuitrain.tui.screens.export_actions import ChartScreen
 from tuitrain.tui.text import Line
 from tuitrain.tui.widgets.compare_tab import CompareTab
-from tuitrain.tui.widgets.dashboard import CHARTS_CSS, Dashboard
+from tuitrain.tui.widgets.dashboard import Dashboard
 from tuitrain.tui.widgets.tab_content import ChartTab
 
 COMPARE_TABS = (
@@ -25,19 +21,15 @@ COMPARE_TABS = (
 )
 
 
-class CompareScreen(PanelActions):
+class CompareScreen(ChartScreen):
     """Three charts, and two tables as tabs. The runs are aligned on step, tokens, training time or FLOPs."""
 
     BINDINGS = bindings("compare")
-    CSS_PATH = CHARTS_CSS
     screen_name = "compare"
 
     def __init__(self) -> None:
         super().__init__()
         self.charts = Dashboard(GROUPABLE_PANELS, COMPARE_TABS, pane_share=0.62, axes=AXES)
-
-    def compose_body(self) -> Iterable[Widget]:
-        yield self.charts
 
     def header_lines(self, cells: int) -> list[Line]:
         key = next((action.key_text for action in self.app.actions if action.id == "next_baseline"), "")
@@ -45,16 +37,6 @@ class CompareScreen(PanelActions):
 
     def on_screen_resume(self) -> None:
         self.state.set_axis(compare_axis(self.state))
-
-    def lay_out(self) -> None:
-        self.charts.lay_out()
-        super().lay_out()
-
-    def draw_body(self, cells: int) -> None:
-        self.charts.draw()
-
-    def scrolled(self) -> Iterable[Widget]:
-        return [self.charts.tab_content]
 
     def action_back(self) -> None:
         """Leave the crosshair, then the part of the axis that is zoomed in, then the screen."""

@@ -6,12 +6,13 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from textual.widget import Widget
 
 from tuitrain.analysis.metrics import BY_KEY
 from tuitrain.events.text import file_name
@@ -22,7 +23,7 @@ from tuitrain.runs import RunDirectory
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
-from tuitrain.tui.widgets.dashboard import Dashboard
+from tuitrain.tui.widgets.dashboard import CHARTS_CSS, Dashboard
 
 KINDS = (
     ("svg", "SVG   a figure that scales"),
@@ -33,10 +34,24 @@ _DRAWING = threading.Lock()
 """Matplotlib's settings are of the whole process: one figure at a time."""
 
 
-class PanelActions(BaseScreen):
-    """Actions on `panel_in_focus()`, which a screen with charts knows."""
+class ChartScreen(BaseScreen):
+    """A screen whose body is a dashboard, with the actions on the panel in focus."""
 
+    CSS_PATH = CHARTS_CSS
     charts: Dashboard
+
+    def compose_body(self) -> Iterable[Widget]:
+        yield self.charts
+
+    def lay_out(self) -> None:
+        self.charts.lay_out()
+        super().lay_out()
+
+    def draw_body(self, cells: int) -> None:
+        self.charts.draw()
+
+    def scrolled(self) -> Iterable[Widget]:
+        return [self.charts.tab_content]
 
     def panel_in_focus(self) -> Chart | None:
         """The chart that stands out, or the only one in sight."""

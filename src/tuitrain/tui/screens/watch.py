@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from textual.widget import Widget
-
 from tuitrain.plots.panels import Panel, panel_of
 from tuitrain.tui.content.tabs import alert_count, alerts, config, console, samples
 from tuitrain.tui.layouts import Layout, Layouts
 from tuitrain.tui.registry import bindings
-from tuitrain.tui.screens.export_actions import PanelActions
-from tuitrain.tui.widgets.dashboard import CHARTS_CSS, Dashboard
+from tuitrain.tui.screens.export_actions import ChartScreen
+from tuitrain.tui.widgets.dashboard import Dashboard
 from tuitrain.tui.widgets.tab_content import ChartTab, LinesTab
 
 WATCH_TABS = (
@@ -22,11 +18,10 @@ WATCH_TABS = (
 )
 
 
-class WatchScreen(PanelActions):
+class WatchScreen(ChartScreen):
     """The panels of a layout, four tabs."""
 
     BINDINGS = bindings("watch")
-    CSS_PATH = CHARTS_CSS
     screen_name = "watch"
 
     def __init__(self) -> None:
@@ -42,9 +37,6 @@ class WatchScreen(PanelActions):
         index = next((n for n, each in enumerate(WATCH_TABS) if each.id == tab), 0)
         self.charts.set_reactive(Dashboard.tab_index, index)
 
-    def compose_body(self) -> Iterable[Widget]:
-        yield self.charts
-
     def on_mount(self) -> None:
         for name in ("focus_index", "tab_index"):
             self.watch(self.charts, name, self._remember, init=False)
@@ -58,16 +50,6 @@ class WatchScreen(PanelActions):
     @property
     def _layout_name(self) -> str:
         return f"{self.present.name}*" if self.layouts.is_changed(self.present.name) else self.present.name
-
-    def lay_out(self) -> None:
-        self.charts.lay_out()
-        super().lay_out()
-
-    def draw_body(self, cells: int) -> None:
-        self.charts.draw()
-
-    def scrolled(self) -> Iterable[Widget]:
-        return [self.charts.tab_content]
 
     def action_step_back(self) -> None:
         """Leave the crosshair, else the part of the axis that is zoomed in."""
