@@ -10,11 +10,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-
-from tuitrain.files import path_kind
-from tuitrain_engine.data.errors import DataError
-from tuitrain_engine.data.files import absolute_path, explained
+from tuitrain.config.source import bin_files, without_tail
+from tuitrain.files import expanded
+from tuitrain_engine.data.files import naming
 from tuitrain_engine.data.progress import Progress
 from tuitrain_engine.data.shards import TokenShards
 
@@ -26,14 +24,13 @@ def open_bins(spec: str, dtype: str, val_fraction: float, max_tokens: int | None
 
     `max_tokens` takes only the first of the training ids. Raises DataError when there is no usable train.bin.
     """
-    directory = absolute_path(spec)
-    train = _open(directory / "train.bin", dtype)
-    if (directory / "val.bin").exists():
-        val = _open(directory / "val.bin", dtype)
+    files = _files(spec, dtype)
+    train, *others = (TokenShards([path], dtype) for path in files)
+    if others:
+        val = others[0]
     else:
-        kept = int(train.tokens * (1 - val_fraction))
-        path = [directory / "train.bin"]
-        train, val = TokenShards(path, dtype, 0, kept), TokenShards(path, dtype, kept)
+        kept = without_tail(train.tokens, val_fraction)
+        train, val = TokenShards([*files], dtype, 0, kept), TokenShards([*files], dtype, kept)
     if max_tokens is not None:
         train.tokens = min(train.tokens, max_tokens)
     return train, val
@@ -41,17 +38,16 @@ def open_bins(spec: str, dtype: str, val_fraction: float, max_tokens: int | None
 
 def largest_id(spec: str, dtype: str, cache: Path) -> int:
     """The largest id in the .bin files of a directory; read once and remembered in `cache` until a file changes."""
-    directory = absolute_path(spec)
-    paths = [path for path in (directory / "train.bin", directory / "val.bin") if path.exists()]
+    paths = _files(spec, dtype)
     stats = [(path, path.stat()) for path in paths]
     facts = "\n".join([dtype, *(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}" for path, stat in stats)])
     kept = cache / f"{hashlib.sha256(facts.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.txt"
     with suppress(OSError, ValueError):
         return int(kept.read_text())
     largest = 0
-    with Progress(f"reading {directory.name}", sum(path.stat().st_size for path in paths)) as progress:
+    with Progress(f"reading {paths[0].parent.name}", sum(path.stat().st_size for path in paths)) as progress:
         for path in paths:
-            shards = _open(path, dtype)
+            shards = TokenShards([path], dtype)
             for start in range(0, shards.tokens, _SCAN_TOKENS):
                 ids = shards.read(start, min(_SCAN_TOKENS, shards.tokens - start))
                 largest = max(largest, int(ids.max()))
@@ -65,15 +61,6 @@ def largest_id(spec: str, dtype: str, cache: Path) -> int:
     return largest
 
 
-def _open(path: Path, dtype: str) -> TokenShards:
-    with explained(path):
-        kind = path_kind(path)
-        size = path.stat().st_size if kind else 0
-    if kind != "file":
-        missing = "does not exist" if kind is None else "is no file"
-        raise DataError(f"data.source = 'bin:…': {path} {missing}; bin:DIR takes a directory with a train.bin.")
-    if size == 0 or size % np.dtype(dtype).itemsize:
-        raise DataError(
-            f"{path} is not a file of {dtype} ids: its size is {size:,} bytes; data.bin_dtype sets another type."
-        )
-    return TokenShards([path], dtype)
+def _files(spec: str, dtype: str) -> list[Path]:
+    with naming("data.source", f"bin:{spec}"):
+        return list(bin_files(expanded(spec).absolute(), dtype))

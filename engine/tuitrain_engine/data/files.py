@@ -11,8 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
-from tuitrain.config.corpus import COMPRESSIONS, ROW_SUFFIXES, suffix
-from tuitrain.files import expanded, parse_json
+from tuitrain.config.errors import quoted
+from tuitrain.config.source import COMPRESSIONS, ROW_SUFFIXES, SourceError, missing_column, problem_text, suffix
+from tuitrain.files import parse_json
 from tuitrain_engine.data.errors import DataError
 
 PIECE_CHARS = 1 << 18
@@ -78,9 +79,13 @@ def row_text(value: object, column: str, where: str) -> str:
     return clean(value)
 
 
-def missing_column(where: str, column: str, known: list[str]) -> DataError:
-    """The error for a row or table without the text column."""
-    return DataError(f"{where} has no {column!r}: set data.text_column to one of {', '.join(known) or '(none)'}.")
+@contextmanager
+def naming(key: str, value: str) -> Iterator[None]:
+    """An error of the path that a key of the configuration names, as a DataError that begins with key and value."""
+    try:
+        yield
+    except (SourceError, OSError) as error:
+        raise DataError(f"{key} = {quoted(value)}{problem_text(error)}") from None
 
 
 @contextmanager
@@ -118,12 +123,6 @@ def first_line(error: BaseException) -> str:
     """What an error of a library says, in one line."""
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__).rstrip(".")
-
-
-def absolute_path(name: str) -> Path:
-    """The path with `~` expanded. Raises DataError."""
-    with explained(Path(name)):
-        return expanded(name).absolute()
 
 
 def open_decompressed(file: IO[bytes], codec: str) -> io.BufferedReader:
@@ -202,7 +201,7 @@ def _jsonl(path: Path, column: str) -> Iterator[Piece]:
                 cut = "" if line.endswith(b"\n") else "; the file ends in this line, so it seems cut"
                 raise DataError(f"{where} is not valid JSON: {error}{cut}.") from None
             if column not in row:
-                raise missing_column(where, column, list(row))
+                raise DataError(missing_column(where, column, row))
             yield Piece(row_text(row[column], column, where), True, len(line))
 
 
@@ -216,7 +215,7 @@ def _parquet(path: Path, column: str) -> Iterator[Piece]:
     with ParquetFile(path) as table:
         names = table.schema_arrow.names
         if column not in names:
-            raise missing_column(str(path), column, names)
+            raise DataError(missing_column(str(path), column, names))
         row = 0
         for number in range(table.num_row_groups):
             group = table.metadata.row_group(number)

@@ -19,9 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tuitrain.config.source import source_path
+from tuitrain.config.source import missing_column, source_path
 from tuitrain_engine.data.errors import DataError
-from tuitrain_engine.data.files import first_line, missing_column, open_decompressed, row_text
+from tuitrain_engine.data.files import first_line, open_decompressed, row_text
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder, IterableDataset
@@ -179,7 +179,7 @@ class HubDataset:
             if fields is None:
                 return
             if column not in fields:
-                raise missing_column(where, column, list(fields))
+                raise DataError(missing_column(where, column, fields))
             yield row_text(fields[column], column, where)
 
     def _damaged(self, error: Exception) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuitrain.config.sections import DataConfig
+from tuitrain.config.source import too_few_tokens
 from tuitrain_engine.data.bins import largest_id, open_bins
 from tuitrain_engine.data.cache import cache_directory
 from tuitrain_engine.data.errors import DataError
@@ -101,11 +102,8 @@ def _sequences(
         return PackedSplit(shards, seq_len, order)
     which = "training" if name == "train" else "held-out"
     held_by = "data.val_tokens or data.val_fraction" if data.streams(data.source) else "data.val_fraction"
-    remedy = "" if name == "train" else f"raise {held_by}, "
-    raise DataError(
-        f"data.source = {data.source!r}: the {which} split has {shards.tokens:,} tokens, too few for one sequence "
-        f"(model.seq_len = {seq_len:,}): {remedy}lower model.seq_len or use more text."
-    )
+    problem = too_few_tokens(which, f"{shards.tokens:,}", seq_len, held_by)
+    raise DataError(f"data.source = {data.source!r}{problem}")
 
 
 def _corpus_lines(prepared: Prepared, limit: int | None) -> Sequence[str]:

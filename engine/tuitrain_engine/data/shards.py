@@ -22,6 +22,7 @@ from typing import IO, Literal
 import msgspec
 import numpy as np
 
+from tuitrain.config.source import without_tail
 from tuitrain_engine.data.errors import DataError
 
 MANIFEST = "manifest.json"
@@ -266,7 +267,7 @@ def open_split(directory: Path, manifest: Manifest, name: str) -> tuple[TokenSha
 
 def split_tail(whole: SplitManifest, starts: np.ndarray, val_fraction: float) -> dict[str, SplitManifest]:
     """The first 1 - f of a stream as train and the last f as val, when there are too few documents to hold out."""
-    train_tokens = int(whole.tokens * (1 - val_fraction))
+    train_tokens = without_tail(whole.tokens, val_fraction)
     ranges = {"train": (0, train_tokens), "val": (train_tokens, whole.tokens)}
     return {
         name: msgspec.structs.replace(

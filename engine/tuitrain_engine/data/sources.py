@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import sys
@@ -14,26 +13,17 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Protocol
 
-from tuitrain.config.corpus import COMPRESSIONS, KINDS, ROW_SUFFIXES, suffix, text_files
-from tuitrain.config.errors import suggest
 from tuitrain.config.sections import DataConfig
-from tuitrain.files import path_kind
+from tuitrain.config.source import COMPRESSIONS, ROW_SUFFIXES, SHAKESPEARE_BYTES, source_files, suffix
+from tuitrain.files import expanded
 from tuitrain_engine.data.cache import cache_errors
 from tuitrain_engine.data.errors import DataError
-from tuitrain_engine.data.files import (
-    Piece,
-    absolute_path,
-    explained,
-    first_characters,
-    read_pieces,
-    utf8_size,
-)
+from tuitrain_engine.data.files import Piece, explained, first_characters, naming, read_pieces, utf8_size
 from tuitrain_engine.data.hub import HubDataset
 from tuitrain_engine.data.reader import DocumentStream, Patience
 
 SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
-SHAKESPEARE_BYTES = 1_115_394
 _NOT_LIBRARY_CODE = frozenset(
     {"site-packages", "dist-packages", "__pycache__", "test", "tests", "idlelib", "lib2to3", "encodings", "pydoc_data"}
 )
@@ -191,8 +181,8 @@ def open_source(data: DataConfig, downloads: Path) -> Source:
         return ShakespeareSource(downloads)
     if spec.startswith("hf:"):
         return HuggingFaceSource(data)
-    absolute = absolute_path(spec)
-    paths = _matching(absolute, spec)
+    with naming("data.source", spec):
+        paths, absolute = source_files(spec), expanded(spec).absolute()
     return FileSource(absolute.name or str(absolute), f"files:{absolute}", paths, data.text_column)
 
 
@@ -206,36 +196,3 @@ def stdlib_source() -> FileSource:
         )
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return FileSource("stdlib", f"stdlib:{version}:{root}", paths, "text")
-
-
-def _matching(absolute: Path, spec: str) -> list[Path]:
-    with explained(absolute):
-        kind = path_kind(absolute)
-    if kind == "file":
-        return [absolute]
-    if kind == "directory":
-        try:
-            paths = sorted(text_files(absolute))
-        except OSError as error:
-            raise DataError(f"{error.filename} cannot be read: {error.strerror}.") from None
-        if not paths:
-            raise DataError(
-                f"data.source = {spec!r}: no file below that directory is of a known kind ({KINDS}); name others by "
-                "a glob."
-            )
-        return paths
-    if kind == "other":
-        raise DataError(f"data.source = {spec!r} is neither a file nor a directory.")
-    if glob.has_magic(spec):
-        pattern = str(absolute.relative_to(absolute.anchor))
-        try:
-            paths = [path for path in sorted(Path(absolute.anchor).glob(pattern)) if path.is_file()]
-        except (ValueError, NotImplementedError, OSError) as error:
-            raise DataError(f"data.source = {spec!r} is not a usable pattern: {error}.") from None
-        if paths:
-            return paths
-        raise DataError(f"data.source = {spec!r}: no file matches.")
-    raise DataError(
-        f"data.source = {spec!r}: no such file, directory or glob; other sources are stdlib, shakespeare, bin:DIR, "
-        f"hf:NAME[:CONFIG] and mixture.{suggest(spec, ['stdlib', 'shakespeare'])}"
-    )

@@ -17,13 +17,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tuitrain.config.source import HUGGINGFACE_FILE, TOKENIZER_INFO
 from tuitrain.files import writing
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.files import explained, first_line, read_json
 
-INFO_FILE = "tokenizer_info.json"
 SENTENCEPIECE_FILE = "tokenizer.model"
-HUGGINGFACE_FILE = "tokenizer.json"
 REPLACEMENT = "\ufffd"
 """Stands for a character that cannot be expressed."""
 USUAL_ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>", "[SEP]")
@@ -305,7 +304,7 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     if isinstance(tokenizer, CharTokenizer):
         info |= {"characters": tokenizer.characters, "unknown": tokenizer.unknown}
     # The info comes last and each file appears at once: a directory with an info file is complete.
-    for name, content in (tokenizer.files() | {INFO_FILE: json.dumps(info, indent=1).encode()}).items():
+    for name, content in (tokenizer.files() | {TOKENIZER_INFO: json.dumps(info, indent=1).encode()}).items():
         partial = path / f".{name}.{os.getpid()}"
         with writing(partial):
             partial.write_bytes(content)
@@ -317,15 +316,15 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
     Raises DataError if there is none, or it is not as it was written.
     """
-    if not (path / INFO_FILE).exists():
-        raise DataError(f"{path} holds no tokenizer: {INFO_FILE} is missing.")
-    info = read_json(path / INFO_FILE)
+    if not (path / TOKENIZER_INFO).exists():
+        raise DataError(f"{path} holds no tokenizer: {TOKENIZER_INFO} is missing.")
+    info = read_json(path / TOKENIZER_INFO)
     try:
         tokenizer = _from_info(path, info)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path / INFO_FILE} cannot be read as a tokenizer: {first_line(error)}.") from None
+        raise DataError(f"{path / TOKENIZER_INFO} cannot be read as a tokenizer: {first_line(error)}.") from None
     if tokenizer.fingerprint != info.get("fingerprint"):
         raise DataError(f"{path} is damaged: its tokenizer is not the one that was written.")
     return tokenizer
@@ -350,4 +349,4 @@ def _from_info(path: Path, info: dict[str, Any]) -> Tokenizer:
             content = file.read_text(encoding="utf-8")
         end = info["end_of_document"]
         return HuggingFaceTokenizer(content, () if end is None else (end,), str(file))
-    raise DataError(f"{path / INFO_FILE}: unknown kind of tokenizer {kind!r}.")
+    raise DataError(f"{path / TOKENIZER_INFO}: unknown kind of tokenizer {kind!r}.")

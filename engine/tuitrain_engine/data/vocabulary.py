@@ -9,16 +9,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from tuitrain.config.errors import suggest
-from tuitrain.files import path_kind
+from tuitrain.config.source import HUGGINGFACE_FILE, TOKENIZER_INFO, tokenizer_file
 from tuitrain_engine.data.cache import cache_errors
 from tuitrain_engine.data.errors import DataError
-from tuitrain_engine.data.files import absolute_path, explained, first_characters, read_json
+from tuitrain_engine.data.files import explained, first_characters, naming, read_json
 from tuitrain_engine.data.progress import human, megabytes, note_stage
 from tuitrain_engine.data.sources import Source
 from tuitrain_engine.data.tokenizers import (
-    HUGGINGFACE_FILE,
-    INFO_FILE,
     USUAL_ENDS,
     ByteTokenizer,
     CharTokenizer,
@@ -44,8 +41,8 @@ def tokenizer_identity(spec: str) -> str:
     if spec == "byte" or learned(spec) or spec.startswith("hf:"):
         return spec
     path = _file(spec)
-    if path.is_dir():
-        return f"saved:{load_tokenizer(path).fingerprint}"
+    if path.name == TOKENIZER_INFO:
+        return f"saved:{load_tokenizer(path.parent).fingerprint}"
     with explained(path):
         return f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
@@ -66,8 +63,8 @@ def given_tokenizer(spec: str) -> Tokenizer:
     if spec.startswith("hf:"):
         return _from_hub(spec.removeprefix("hf:"))
     path = _file(spec)
-    if path.is_dir() and (path / INFO_FILE).exists():
-        return load_tokenizer(path)
+    if path.name == TOKENIZER_INFO:
+        return load_tokenizer(path.parent)
     if path.suffix != ".json":
         with explained(path):
             model = path.read_bytes()
@@ -99,18 +96,8 @@ def learn_tokenizer(
 
 
 def _file(spec: str) -> Path:
-    path = absolute_path(spec)
-    with explained(path):
-        path_kind(path)
-    if path.is_dir() and not (path / INFO_FILE).exists():
-        path = path / HUGGINGFACE_FILE
-    usable = path.is_dir() or (path.is_file() and path.suffix in (".model", ".json"))
-    if not usable:
-        raise DataError(
-            f"data.tokenizer = {spec!r} is none of byte, char, sentencepiece:N, hf:NAME, a SentencePiece .model or a "
-            f"Hugging Face tokenizer.json.{suggest(spec, ['byte', 'char', 'sentencepiece:32000'])}"
-        )
-    return path
+    with naming("data.tokenizer", spec):
+        return tokenizer_file(spec)
 
 
 def _ends(config: Path) -> tuple[str, ...]:

@@ -6,13 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from tuitrain.config.source import HUGGINGFACE_FILE
 from tuitrain_engine.data import DataError, Tokenizer
-from tuitrain_engine.data.tokenizers import (
-    HUGGINGFACE_FILE,
-    REPLACEMENT,
-    CharTokenizer,
-    SentencePieceTokenizer,
-)
+from tuitrain_engine.data.tokenizers import REPLACEMENT, CharTokenizer, SentencePieceTokenizer
 
 _PROBES = (
     "def f(x):\n    return x + 12345\t\r\n\n", "  two  spaces and one at the end ", "naïve größe ﬁ ① 三 😀 Ā \u2581",

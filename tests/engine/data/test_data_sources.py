@@ -265,7 +265,7 @@ def test_an_unreadable_directory_is_an_error(tmp_path: Path, monkeypatch: pytest
         return look(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(DataError, match=r"closed cannot be read: Permission denied"):
+    with pytest.raises(DataError, match=r"cannot be read: .*closed: Permission denied"):
         documents(tmp_path)
 
 
@@ -285,7 +285,7 @@ def test_a_parquet_file_without_the_column_lists_its_columns(tmp_path: Path) -> 
 
 
 def test_an_unknown_source_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no such file, directory or glob.*Did you mean 'shakespeare'\?"):
+    with pytest.raises(DataError, match=r"no such file or directory; other.*Did you mean 'shakespeare'\?"):
         documents("shakespear")
     with pytest.raises(DataError, match="no file matches"):
         documents(tmp_path / "*.txt")
