@@ -10,6 +10,7 @@ import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 from tests.support import write_run
+from tuitrain.cli.app import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "tuitrain_engine", "textual", "matplotlib", "plotext")
@@ -58,6 +59,25 @@ except SystemExit:
 print("LOADED", *[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
 """
 
+# Help needs only the arguments of a command; the rooms below take most of the time that its module takes to import.
+OF_HELP = ("tuitrain.cli", "tuitrain.events", "tuitrain.files", "tuitrain.plots.axes")
+HELP_PROBE = f"""
+import sys
+from tuitrain.cli import main
+seen = set()
+for command in sys.argv[1:]:
+    sys.argv = ["tuitrain", *command.split(), "--help"]
+    try:
+        main()
+    except SystemExit:
+        pass
+    loaded = {{name for name in sys.modules if name in ("numpy", "psutil", "rich") or name.startswith("tuitrain.")}}
+    for name in sorted(loaded - seen):
+        if name != "tuitrain.plots" and not name.startswith({OF_HELP!r}):
+            print(f"{{command}} --help: {{name}}", file=sys.stderr)
+    seen |= loaded
+"""
+
 
 def test_rooms_import_only_from_rooms_below_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
@@ -70,6 +90,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(path / "runs", "first")
     write_run(path / "runs", "second", preset="gpt2-tiny")
     return path
+
+
+def test_help_needs_only_the_arguments_of_a_command() -> None:
+    names = ["", *COMMANDS, *(f"export {name}" for name in ("plots", "metrics", "comparison", "weights"))]
+    done = subprocess.run([sys.executable, "-c", HELP_PROBE, *names], capture_output=True, text=True, timeout=120)
+    assert done.stdout.count("Usage: tuitrain") == len(names)
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("command", HEADLESS)

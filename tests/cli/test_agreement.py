@@ -17,9 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tuitrain.analysis.compare import compare_runs
-from tuitrain.cli.commands.ls import run_json
-from tuitrain.cli.commands.show import full_json
-from tuitrain.cli.commands.status import status_line
+from tuitrain.cli.run_view import full_json, run_json, status_line
 from tuitrain.export.comparison import comparison_document
 from tuitrain.export.metrics import export_metrics
 from tuitrain.export.tables import as_dict

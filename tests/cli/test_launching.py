@@ -9,8 +9,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.support import write_run
-from tuitrain.cli import attendant
-from tuitrain.cli.commands import launch as launching
+from tuitrain.cli import attach
 from tuitrain.launch import machine, preflight
 from tuitrain.launch import resume as resuming
 from tuitrain.launch.machine import Device, Machine
@@ -46,7 +45,7 @@ def test_a_wrong_key_or_value_is_one_sentence_and_leaves_nothing(
 def test_invalid_settings_of_the_dashboard_fail_before_anything_starts(
     cli: Cli, runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attendant, "is_terminal", lambda: True)
+    monkeypatch.setattr(attach, "is_terminal", lambda: True)
     (tmp_path / "tuitrain.toml").write_text("[tui]\nsmoothing = 2")
     for words in (["llama2-tiny"], ["--", "true"]):
         result = cli("launch", *words)
@@ -140,7 +139,7 @@ def test_several_processes_on_the_cpu_are_planned_in_words(cli: Cli, runs_dir: P
 def test_all_gpus_are_used_or_a_note_says_why_not(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     eight = Machine((Device("gpu", "NVIDIA H100 80GB HBM3", 85.0),) * 8, Device("cpu", "CPU", 25.3), 64)
     monkeypatch.setattr(machine, "torch_is_cpu_only", lambda: False)
-    for module in (machine, preflight, launching):
+    for module in (machine, preflight):
         monkeypatch.setattr(module, "find_machine", lambda: eight)
     all_of_them = cli("launch", "gpt2-124m", "--dry-run")
     assert "8 × NVIDIA H100" in all_of_them.out

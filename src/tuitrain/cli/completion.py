@@ -126,6 +126,13 @@ def complete_query(ctx: typer.Context, incomplete: str) -> list[str]:
     return [f"{negation}{key}:{before}{comma}{word}" for word in words]
 
 
+def complete_sort() -> list[str]:
+    """Keys that runs can be sorted by."""
+    from tuitrain.runs.order import SORT_KEYS
+
+    return list(SORT_KEYS)
+
+
 def complete_panel(incomplete: str) -> list[str]:
     """Panels of the figures; several with commas."""
     from tuitrain.plots.panels import PANELS

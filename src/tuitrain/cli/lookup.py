@@ -1,12 +1,15 @@
-"""Runs by the names that a user gives them."""
+"""Runs by the names that a user gives them. The room `runs` is imported in the functions: `--help` does without."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tuitrain.events import BrokenLineError, decode
-from tuitrain.runs import RunDirectory, RunNotFoundError, find_run, runs_directory
+
+if TYPE_CHECKING:
+    from tuitrain.runs import RunDirectory
 
 PROBE_BYTES = 256 << 10
 """How much of a file is read to decide whether it is a log."""
@@ -14,6 +17,8 @@ PROBE_BYTES = 256 << 10
 
 def find_runs(names: Sequence[str], runs_dir: Path | None) -> list[RunDirectory]:
     """The runs with these names. runs_dir: the flag of the command. Raises RunNotFoundError."""
+    from tuitrain.runs import find_run, runs_directory
+
     directory = runs_directory(runs_dir)
     return [find_run(name, directory) for name in names]
 
@@ -25,6 +30,8 @@ def find_one(name: str, runs_dir: Path | None) -> RunDirectory:
 
 def find_logs(names: Sequence[str], runs_dir: Path | None) -> list[RunDirectory]:
     """The runs with these names, to draw their logs. Raises RunNotFoundError, also for a file that is not a log."""
+    from tuitrain.runs import RunNotFoundError
+
     runs = find_runs(names, runs_dir)
     for run in runs:
         if not _may_be_log(run.metrics):

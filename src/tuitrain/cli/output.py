@@ -1,6 +1,6 @@
 """Output of the commands: data to stdout, messages to stderr, colours where the terminal has them.
 
-Rich is imported in the functions: JSON and plain text do without.
+Rich and the rooms below are imported in the functions: JSON, plain text and `--help` do without.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from tuitrain.analysis.description import unread_lines
 from tuitrain.events import spell_out
 from tuitrain.events.text import ascii_json, clean, print_coloured
-from tuitrain.runs import RunHistory
+
+if TYPE_CHECKING:
+    from tuitrain.runs import RunHistory
 
 STATUS_STYLES = {
     "starting": "cyan",
@@ -64,6 +65,8 @@ def say(text: str) -> None:
 
 def say_unread(runs: Iterable[tuple[str, RunHistory]]) -> None:
     """Name, on stderr, the runs with lines in their logs that could not be read."""
+    from tuitrain.analysis.description import unread_lines
+
     for name, history in runs:
         if history.broken_count:
             say(f"{name}: {unread_lines(history.broken_count)}; `tuitrain show {name}` lists them.")

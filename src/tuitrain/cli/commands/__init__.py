@@ -1,1 +1,4 @@
-"""One module per command. Nothing heavy is imported outside of the functions."""
+"""One module per command: its arguments, its help, and what it prints.
+
+The rooms below are imported in the functions, since `--help` and completion need only the arguments.
+"""

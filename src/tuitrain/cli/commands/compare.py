@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tuitrain.analysis.compare import Comparison, as_axis, compare_runs, display_names, end_of
-from tuitrain.analysis.groups import Member, group_runs
-from tuitrain.analysis.series import AXES, Axis
-from tuitrain.cli.charts import print_small_loss
+from tuitrain.cli import options
 from tuitrain.cli.completion import complete_grouping, complete_run
 from tuitrain.cli.lookup import find_one, find_runs
-from tuitrain.cli.options import (
-    RUN_HELP,
-    AsciiOption,
-    JsonOption,
-    NoPlotOption,
-    ReadonlyOption,
-    RefreshOption,
-    RunsArgument,
-    RunsDirOption,
-    ThemeOption,
-    XOption,
-)
 from tuitrain.cli.output import is_terminal, say_unread, text_area
-from tuitrain.config.numbers import parse_count
 from tuitrain.events.text import print_coloured
-from tuitrain.export.tables import render_comparison
-from tuitrain.runs import RunDirectory, RunHistory, load_history, runs_directory
-from tuitrain.tui.settings import load_settings
+
+if TYPE_CHECKING:
+    from tuitrain.analysis.compare import Comparison
+    from tuitrain.analysis.series import Axis
+    from tuitrain.runs import RunDirectory, RunHistory
 
 
 def compare(
-    runs: RunsArgument,
-    x: XOption = None,
+    runs: options.Runs,
+    x: options.X = None,
     at: Annotated[
         str | None,
         typer.Option(metavar="KEY=VALUE", help="Compare at this point instead of the end: tokens=1e9, step=500."),
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help=f"Differences are to this run. Default: the first. {RUN_HELP}",
+        typer.Option(metavar="RUN", help=f"Differences are to this run. Default: the first. {options.RUN_HELP}",
                      autocompletion=complete_run),
     ] = None,
     group_by: Annotated[
@@ -54,13 +40,13 @@ def compare(
         Literal["table", "json", "markdown", "csv"] | None,
         typer.Option("--format", help="Print this instead of opening the compare screen."),
     ] = None,
-    as_json: JsonOption = False,
-    no_plot: NoPlotOption = False,
-    theme: ThemeOption = None,
-    refresh: RefreshOption = None,
-    ascii_only: AsciiOption = None,
-    readonly: ReadonlyOption = None,
-    runs_dir: RunsDirOption = None,
+    as_json: options.Json = False,
+    no_plot: options.NoPlot = False,
+    theme: options.Theme = None,
+    refresh: options.Refresh = None,
+    ascii_only: options.Ascii = None,
+    readonly: options.Readonly = None,
+    runs_dir: options.RunsDir = None,
 ) -> None:  # fmt: skip
     """\b
     Examples:
@@ -74,6 +60,11 @@ def compare(
     On a terminal the compare screen opens; elsewhere, or with --format or --at, a table is printed, on a terminal below
     a small chart of the losses.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.cli.charts import print_small_loss
+    from tuitrain.export.tables import render_comparison
+    from tuitrain.runs import load_history, runs_directory
+
     compared = find_runs(runs, runs_dir)
     reference = compared[0] if baseline is None else find_one(baseline, runs_dir)
     if all(run.path != reference.path for run in compared):
@@ -82,6 +73,7 @@ def compare(
     if output_format is None and not as_json and point is None and is_terminal():
         # Textual is imported only for the screen.
         from tuitrain.tui.app import run_app
+        from tuitrain.tui.settings import load_settings
 
         settings = load_settings(
             {"x": x, "theme": theme, "refresh_s": refresh, "ascii": ascii_only, "readonly": readonly}
@@ -107,6 +99,9 @@ def _point(at: str | None) -> tuple[Axis, float] | None:
     """`tokens=1e9` as axis and value; the value may be a count such as 300M. Raises BadParameter."""
     if at is None:
         return None
+    from tuitrain.analysis.compare import as_axis
+    from tuitrain.analysis.series import AXES
+    from tuitrain.config.numbers import parse_count
 
     key, _, text = at.partition("=")
     try:
@@ -125,6 +120,9 @@ def _comparison(
     runs: list[tuple[RunDirectory, RunHistory]], baseline: int, point: tuple[Axis, float] | None, group_by: str | None
 ) -> Comparison:
     """The comparison of the runs, or of groups of them. Raises BadParameter for a point that none has reached."""
+    from tuitrain.analysis.compare import compare_runs, display_names, end_of
+    from tuitrain.analysis.groups import Member, group_runs
+
     if point is not None:
         farthest = max(end_of(history, point[0]) or 0.0 for _, history in runs)
         if farthest < point[1]:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuitrain.analysis.units import config_value
+from tuitrain.cli import options
 from tuitrain.cli.lookup import find_runs
-from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import Column, print_json, print_table, say
-from tuitrain.config import flatten
-from tuitrain.config.run_config import read_toml
-from tuitrain.launch import LaunchError
-from tuitrain.runs import RunDirectory, read_snapshot
+
+if TYPE_CHECKING:
+    from tuitrain.runs import RunDirectory
 
 
 def diff(
-    left: RunArgument,
-    right: RunArgument,
+    left: options.Run,
+    right: options.Run,
     everything: Annotated[bool, typer.Option("--all", help="Also the keys that are the same.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when keys differ.")] = False,
-    as_json: JsonOption = False,
-    runs_dir: RunsDirOption = None,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -32,11 +30,14 @@ def diff(
 
     Configuration keys in which two runs differ.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.analysis.units import config_value
+
     directories = find_runs([left, right], runs_dir)
-    first, second = (flat_config(run) for run in directories)
-    keys = [*first, *(key for key in second if key not in first)]
-    same = {key for key in keys if first.get(key) == second.get(key)}
-    shown = keys if everything else [key for key in keys if key not in same]
+    first, second = (_flat_config(run) for run in directories)
+    keys = list(dict.fromkeys([*first, *second]))
+    differing = [key for key in keys if first.get(key) != second.get(key)]
+    shown = keys if everything else differing
     # Runs of two directories may have the same id.
     names = [run.run_id if directories[0].run_id != directories[1].run_id else str(run.path) for run in directories]
     if as_json:
@@ -46,11 +47,16 @@ def diff(
     else:
         values = [[config_value(config.get(key)) for key in shown] for config in (first, second)]
         print_table([Column("key", shown), *map(Column, names, values)])
-    raise typer.Exit(1 if exit_code and len(same) < len(keys) else 0)
+    raise typer.Exit(1 if exit_code and differing else 0)
 
 
-def flat_config(run: RunDirectory) -> dict[str, Any]:
+def _flat_config(run: RunDirectory) -> dict[str, Any]:
     """The configuration of a run by dotted keys, without its name: from config.toml, else from its log."""
+    from tuitrain.config import flatten
+    from tuitrain.config.run_config import read_toml
+    from tuitrain.launch import LaunchError
+    from tuitrain.runs import read_snapshot
+
     if run.config.exists():
         tree = read_toml(run.config)
     else:

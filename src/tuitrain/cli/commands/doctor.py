@@ -6,16 +6,14 @@ from dataclasses import asdict
 
 import typer
 
-from tuitrain.cli.options import JsonOption, RunsDirOption
+from tuitrain.cli import options
 from tuitrain.cli.output import has_colour, print_json, styled
 from tuitrain.events.text import clean, print_coloured
-from tuitrain.launch.doctor import examine
-from tuitrain.runs import runs_directory
 
 _STYLES = {"ok": "green", "warn": "yellow", "missing": "red"}
 
 
-def doctor(as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
+def doctor(as_json: options.Json = False, runs_dir: options.RunsDir = None) -> None:
     """\b
     Examples:
       tuitrain doctor
@@ -23,6 +21,10 @@ def doctor(as_json: JsonOption = False, runs_dir: RunsDirOption = None) -> None:
 
     What this machine has, what is missing, and what to do about it. Exit code 1 when something needed is missing.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.launch.doctor import examine
+    from tuitrain.runs import runs_directory
+
     findings = examine(runs_directory(runs_dir))
     if as_json:
         print_json([asdict(finding) for finding in findings])

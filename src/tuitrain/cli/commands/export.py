@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tuitrain.cli import options
 from tuitrain.cli.completion import complete_panel
 from tuitrain.cli.engine import require_checkpoint, run_engine
 from tuitrain.cli.lookup import find_one, find_runs
-from tuitrain.cli.options import (
-    FileOption,
-    JsonOption,
-    OptionalRunsArgument,
-    RunArgument,
-    RunsArgument,
-    RunsDirOption,
-    StepOption,
-)
 from tuitrain.cli.output import print_json, print_lines, say, say_unread
-from tuitrain.export import text_charts
-from tuitrain.export.comparison import export_comparison
-from tuitrain.export.metrics import export_metrics
-from tuitrain.export.selection import can_be_drawn
-from tuitrain.runs import RunDirectory, RunNotFoundError, list_runs, load_history, read_snapshot, runs_directory
+
+if TYPE_CHECKING:
+    from tuitrain.runs import RunDirectory
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
@@ -45,7 +35,7 @@ def export() -> None:
 
 @app.command("plots", short_help="The six-panel figure of each run, and the comparison of several.")
 def plots(
-    runs: OptionalRunsArgument = None,
+    runs: options.OptionalRuns = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Directory of the figures.")] = Path("figures"),
     formats: Annotated[str, typer.Option("--format", help="png, pdf, svg, txt, ansi; several with commas.")] = "png",
     dpi: Annotated[int, typer.Option(min=30, max=1200, help="Resolution of png.")] = 200,
@@ -64,8 +54,8 @@ def plots(
         str | None, typer.Option(metavar="WxH", help="Width and height in inches, such as 3.3x2.5.")
     ] = None,
     title: Annotated[bool, typer.Option("--title/--no-title", help="Names and titles above the curves.")] = True,
-    as_json: JsonOption = False,
-    runs_dir: RunsDirOption = None,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -77,6 +67,11 @@ def plots(
 
     The six-panel analysis figure of each run and, with several, the comparison figure.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.export import text_charts
+    from tuitrain.export.selection import can_be_drawn
+    from tuitrain.runs import load_history
+
     suffixes, names = _formats(formats), _words(panels or "")
     pairs = [(run, load_history(run)) for run in (find_runs(runs, runs_dir) if runs else _runs_with_steps(runs_dir))]
     # When every run is empty, the export reports the error.
@@ -114,6 +109,8 @@ def _size(text: str | None) -> tuple[float, float] | None:
 
 
 def _runs_with_steps(runs_dir: Path | None) -> list[RunDirectory]:
+    from tuitrain.runs import RunNotFoundError, list_runs, read_snapshot, runs_directory
+
     directory = runs_directory(runs_dir)
     trained = [run for run in list_runs(directory) if read_snapshot(run).step is not None]
     if not trained:
@@ -137,13 +134,13 @@ def _formats(text: str) -> list[str]:
 
 @app.command("metrics", short_help="The numbers of a run: csv, jsonl, json, parquet or TensorBoard.")
 def metrics(
-    run: RunArgument,
+    run: options.Run,
     metrics_format: Annotated[
         Literal["csv", "jsonl", "json", "parquet", "tensorboard"],
         typer.Option("--format", help="json is the older nested run file; tensorboard writes a log directory."),
     ] = "csv",
-    out: FileOption = None,
-    runs_dir: RunsDirOption = None,
+    out: options.OutFile = None,
+    runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -153,6 +150,9 @@ def metrics(
 
     The numbers of a run, one row a step, with evaluations in columns of their own.
     """
+    from tuitrain.export.metrics import export_metrics
+    from tuitrain.runs import load_history
+
     directory = find_one(run, runs_dir)
     history = load_history(directory)
     written = export_metrics(history, metrics_format, out)
@@ -163,9 +163,9 @@ def metrics(
 
 @app.command("comparison", short_help="Runs side by side as one JSON file.")
 def comparison(
-    runs: RunsArgument,
-    out: FileOption = None,
-    runs_dir: RunsDirOption = None,
+    runs: options.Runs,
+    out: options.OutFile = None,
+    runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -174,6 +174,9 @@ def comparison(
 
     Runs side by side as JSON: hyperparameters, final metrics and curves of each.
     """
+    from tuitrain.export.comparison import export_comparison
+    from tuitrain.runs import load_history
+
     pairs = [(run, load_history(run)) for run in find_runs(runs, runs_dir)]
     text = export_comparison(pairs, out)
     say_unread((run.run_id, history) for run, history in pairs)
@@ -182,15 +185,15 @@ def comparison(
 
 @app.command("weights", short_help="The weights of a checkpoint as safetensors, for transformers to read.")
 def weights(
-    run: RunArgument,
+    run: options.Run,
     out: Annotated[Path, typer.Option(metavar="DIR", help="A directory to make, or an empty one.")] = Path("weights"),
-    step: StepOption = None,
+    step: options.CheckpointStep = None,
     split: Annotated[bool, typer.Option("--split", help="Body, embeddings and output head in three files.")] = False,
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"], typer.Option(help="Element type; float32 is exact.")
     ] = "float32",
-    as_json: JsonOption = False,
-    runs_dir: RunsDirOption = None,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -202,5 +205,5 @@ def weights(
     """
     directory = find_one(run, runs_dir)
     require_checkpoint(directory, "export")
-    options = {"out": out, "dtype": dtype, "step": step, "split": split, "json": as_json}
-    run_engine("export-weights", directory, options)
+    values = {"out": out, "dtype": dtype, "step": step, "split": split, "json": as_json}
+    run_engine("export-weights", directory, values)

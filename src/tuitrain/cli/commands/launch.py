@@ -8,44 +8,34 @@ import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from subprocess import Popen
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from tuitrain.cli.attendant import Attendant
+from tuitrain.cli import options
 from tuitrain.cli.completion import complete_preset
-from tuitrain.cli.options import (
-    PRESET_HELP,
-    DetachOption,
-    ForceOption,
-    ForegroundOption,
-    GpusOption,
-    JsonOption,
-    OverridesArgument,
-    RunsDirOption,
-    StrategyOption,
-    with_strategy,
-)
 from tuitrain.cli.output import is_terminal, print_json, print_rows, say
-from tuitrain.config import RunConfig, load_config
-from tuitrain.config.run_config import NAME_PATTERN
-from tuitrain.launch import LaunchError, preflight
-from tuitrain.launch.detached import start_run
-from tuitrain.launch.local import Label, start, starting, train_command, wrapped_command
-from tuitrain.launch.machine import find_machine, training_device
-from tuitrain.launch.plan import make_plan
-from tuitrain.launch.plan_view import plan_json, plan_rows
-from tuitrain.launch.smoke import Check, run_smoke
-from tuitrain.runs import RunDirectory, create_run_directory, load_history, runs_directory
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+    from tuitrain.config import RunConfig
+    from tuitrain.launch.local import Label
+    from tuitrain.launch.smoke import Check
+    from tuitrain.runs import RunDirectory
 
 COMMAND_KEY = "tuitrain.command"
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 def _check_name(name: str | None) -> str | None:
-    if name is not None and not re.fullmatch(NAME_PATTERN, name):
+    if name is None:
+        return None
+    # The rooms below are imported in the functions: `--help` does without.
+    from tuitrain.config.run_config import NAME_PATTERN
+
+    if not re.fullmatch(NAME_PATTERN, name):
         raise typer.BadParameter(
             f"{name!r} is not valid: up to 64 letters, digits, dots, dashes and underscores, a letter or digit first."
         )
@@ -68,16 +58,16 @@ class LaunchCommand(TyperCommand):
 def launch(
     ctx: typer.Context,
     preset: Annotated[
-        str | None, typer.Argument(metavar="PRESET|FILE.toml", help=PRESET_HELP, autocompletion=complete_preset)
+        str | None, typer.Argument(metavar="PRESET|FILE.toml", help=options.PRESET_HELP, autocompletion=complete_preset)
     ] = None,
-    overrides: OverridesArgument = None,
+    overrides: options.Overrides = None,
     name: Annotated[
         str | None, typer.Option(help="Short name of the run. Default: the preset's.", callback=_check_name)
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag to find the run by; may be repeated.")] = None,
     note: Annotated[list[str] | None, typer.Option(help="A note to keep with the run; may be repeated.")] = None,
-    detach: DetachOption = False,
-    foreground: ForegroundOption = False,
+    detach: options.Detach = False,
+    foreground: options.Foreground = False,
     watch: Annotated[bool, typer.Option("--watch", help="Open the dashboard, as a terminal does anyway.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, the memory fit and the command; start nothing.")
@@ -85,12 +75,16 @@ def launch(
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Ten steps that also evaluate, sample, save, load and draw.")
     ] = False,
-    gpus: GpusOption = None,
-    strategy: StrategyOption = None,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-    runs_dir: RunsDirOption = None,
-) -> None:
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes, one for each GPU; on the CPU they communicate through gloo. "
+                                              "Default: all GPUs over which the batch divides."),
+    ] = None,
+    strategy: options.Strategy = None,
+    force: options.Force = False,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
+) -> None:  # fmt: skip
     """\b
     Examples:
       tuitrain launch llama2-tiny
@@ -107,6 +101,13 @@ def launch(
     command's. After `--` give the command of another training program: it is started as a run, has
     TUITRAIN_RUN_DIR in its environment, and may write events there.
     """
+    from tuitrain.cli.attach import Attachment
+    from tuitrain.config import load_config
+    from tuitrain.launch import LaunchError, preflight
+    from tuitrain.launch.detached import start_run
+    from tuitrain.launch.local import Label
+    from tuitrain.runs import runs_directory
+
     modes = _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,
                     "--smoke": smoke})  # fmt: skip
     if len(modes) > 1:
@@ -114,17 +115,18 @@ def launch(
     if watch and not is_terminal():
         raise LaunchError("--watch needs a terminal; without one the run is followed as plain lines.")
     # Settings with errors are reported before anything starts.
-    attendant = Attendant(detach=detach or dry_run or smoke, foreground=foreground, as_json=as_json)
+    attachment = Attachment(detach=detach or dry_run or smoke, foreground=foreground, as_json=as_json)
     directory, command = runs_directory(runs_dir), ctx.meta.get(COMMAND_KEY)
     if command is not None:
         if preset is not None and command:
             raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
         if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--gpus": gpus, "--strategy": strategy}):
             raise LaunchError(f"{' and '.join(flags)}: only for the engine's own configurations, not for a command.")
-        return attendant.attend(*_start_external(command, directory, name, tag or [], note or []))
+        label = Label(name or Path(*command[:1]).stem, tag or [], note or [])
+        return attachment.follow(*_start_external(command, directory, label))
     if preset is None:
         raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
-    overrides = [*with_strategy(overrides, strategy), *([f"name={name}"] if name else [])]
+    overrides = [*options.with_strategy(overrides, strategy), *([f"name={name}"] if name else [])]
     config = preflight.with_absolute_paths(load_config(preset, overrides))
     if dry_run:
         return _dry_run(config, gpus, directory, as_json, force)
@@ -133,27 +135,36 @@ def launch(
     started = start_run(config, directory, Label(config.name, tag or [], note or []), gpus=gpus, force=force)
     if started.note:
         say(started.note)
-    return attendant.attend(started.run, started.process)
+    return attachment.follow(started.run, started.process)
 
 
 def _given(flags: dict[str, Any]) -> list[str]:
     return [flag for flag, value in flags.items() if value]
 
 
-def _start_external(
-    command: list[str], directory: Path, name: str | None, tags: list[str], notes: list[str]
-) -> tuple[RunDirectory, Popen[bytes]]:
+def _start_external(command: list[str], directory: Path, label: Label) -> tuple[RunDirectory, Popen[bytes]]:
+    """Start the command of another training program in a new run directory."""
+    from tuitrain.launch import LaunchError
+    from tuitrain.launch.local import start, starting, wrapped_command
+    from tuitrain.runs import create_run_directory
+
     if not command:
         raise LaunchError("There is no command after `--`.")
     if shutil.which(command[0]) is None:
         raise LaunchError(f"{command[0]}: no such command.", exit_code=3)
-    label = Label(name or Path(command[0]).stem, tags, notes)
     run = create_run_directory(directory.absolute(), label.name)
     with starting(run):
         return run, start(run, wrapped_command(run, command), label)
 
 
 def _dry_run(config: RunConfig, gpus: int | None, directory: Path, as_json: bool, force: bool) -> None:
+    from tuitrain.launch import preflight
+    from tuitrain.launch.local import train_command
+    from tuitrain.launch.machine import find_machine, training_device
+    from tuitrain.launch.plan import make_plan
+    from tuitrain.launch.plan_view import plan_json, plan_rows
+    from tuitrain.runs import RunDirectory
+
     # A plan that does not fit is printed before the command fails.
     machine, processes = find_machine(), preflight.check(config, gpus=gpus, force=True)
     plan = make_plan(config, training_device(config, machine), gpus=processes.count)
@@ -171,6 +182,9 @@ def _dry_run(config: RunConfig, gpus: int | None, directory: Path, as_json: bool
 
 
 def _smoke(config: RunConfig, gpus: int | None, as_json: bool, force: bool) -> None:
+    from tuitrain.launch import preflight
+    from tuitrain.launch.smoke import run_smoke
+
     processes = preflight.check(config, gpus=gpus, force=force)
     if processes.note:
         say(processes.note)
@@ -191,7 +205,7 @@ def _smoke(config: RunConfig, gpus: int | None, as_json: bool, force: bool) -> N
 
 
 def _draw(run: RunDirectory) -> list[Path]:
-    # matplotlib is imported only for the figure.
     from tuitrain.export.figures import export_plots
+    from tuitrain.runs import load_history
 
     return export_plots([(run, load_history(run))], run.path / "figures", ("png",), 80, None)

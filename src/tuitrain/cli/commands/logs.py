@@ -8,18 +8,19 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuitrain.cli import options
 from tuitrain.cli.lookup import find_one
-from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import print_json
 from tuitrain.files import open_regular
-from tuitrain.launch import LaunchError
-from tuitrain.launch.console import ConsoleFollower
-from tuitrain.runs import RunDirectory, read_snapshot
-from tuitrain.runs.console import ConsoleFile, ConsoleLine
+
+if TYPE_CHECKING:
+    from tuitrain.launch.console import ConsoleFollower
+    from tuitrain.runs import RunDirectory
+    from tuitrain.runs.console import ConsoleFile, ConsoleLine
 
 POLL_S = 0.2
 LINES_AT_ONCE = 1000
@@ -28,13 +29,13 @@ LONGEST_LINE = 1 << 20
 
 
 def logs(
-    run: RunArgument,
+    run: options.Run,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until the run is over.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last lines; 0: all.")] = 0,
     rank: Annotated[int, typer.Option(min=0, metavar="N", help="Of this process, in a run of several.")] = 0,
     grep: Annotated[str | None, typer.Option(metavar="REGEX", help="Only lines that match; case-sensitive.")] = None,
-    as_json: JsonOption = False,
-    runs_dir: RunsDirOption = None,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -45,6 +46,11 @@ def logs(
 
     Console output of a run: its startup report and one line for each logged step.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.launch.console import ConsoleFollower
+    from tuitrain.runs import read_snapshot
+    from tuitrain.runs.console import ConsoleFile
+
     if as_json and follow:
         raise typer.BadParameter("--json and --follow exclude each other.")
     pattern = _pattern(grep)
@@ -85,6 +91,8 @@ def _lines(console: ConsoleFile, size: int, last: int, pattern: re.Pattern[str])
 
 def _require_rank(run: RunDirectory, rank: int) -> None:
     """Raise LaunchError when the newest attempt has no such process, and no earlier one left its console."""
+    from tuitrain.launch import LaunchError
+
     info = run.read_metadata()
     if info is not None and rank >= info.processes:
         last = max([info.processes - 1, *run.ranks_with_console()])
@@ -99,8 +107,9 @@ def _pattern(grep: str | None) -> re.Pattern[str]:
 
 
 def _follow(run: RunDirectory, console: ConsoleFollower, pattern: re.Pattern[str]) -> None:
-    partial = ""
-    live = True
+    from tuitrain.runs import read_snapshot
+
+    partial, live = "", True
     while live:
         # Read before the console, so that lines between the last poll and the end are still printed.
         live = read_snapshot(run).status.live

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
-from tuitrain.analysis import units
-from tuitrain.analysis.description import unread_lines
-from tuitrain.analysis.metrics import metric
-from tuitrain.analysis.progress import progress_of_snapshot
-from tuitrain.cli.completion import complete_query, complete_tag
-from tuitrain.cli.options import ExistingRunsDirOption, JsonOption
+from tuitrain.cli import options
+from tuitrain.cli.completion import complete_query, complete_sort, complete_tag
 from tuitrain.cli.output import STATUS_STYLES, Column, print_json, print_table, say
 from tuitrain.events.text import clean
-from tuitrain.runs import RunSnapshot, Status, list_runs, read_snapshot, runs_directory
-from tuitrain.runs.order import SORT_KEYS, SortKey, ordered
-from tuitrain.runs.query import Query, QueryError, parse_query
 
 MOST_IN_FULL = 10**15
 """Larger numbers of steps are abbreviated, since they would stretch every row."""
 QUERY_HELP = (
-    "Only runs of which all this holds: a word in the id, name, preset, tags or notes; KEY:VALUE of status, tag, name, "
-    "preset, model, host, strategy; KEY<NUMBER (also <= > >= = !=) of loss, val_loss, step, tokens, mfu, tok/s, "
+    "Only runs for which all of this holds: a word in the id, name, preset, tags or notes; KEY:VALUE of status, tag, "
+    "name, preset, model, host, strategy; KEY<NUMBER (also <= > >= = !=) of loss, val_loss, step, tokens, mfu, tok/s, "
     "params, progress, age; -TERM for the opposite."
+)
+SORT_HELP = (
+    "Order, best or newest first: age, name, status, step, progress, tokens, loss, val_loss, mfu, tokens_per_sec, "
+    "params."
 )
 
 
@@ -34,20 +32,19 @@ def ls(
         typer.Argument(metavar="[QUERY...]", help=QUERY_HELP, autocompletion=complete_query),
     ] = None,
     status: Annotated[
-        list[Status] | None,
-        typer.Option(metavar="NAME", help=f"Only runs with this status; may be repeated: {', '.join(Status)}."),
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"Only runs with this status; may be repeated: {', '.join(STATUS_STYLES)}.",
+                     autocompletion=lambda: list(STATUS_STYLES)),
     ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(help="Only runs with this tag; may be repeated.", autocompletion=complete_tag)
     ] = None,
-    sort: Annotated[
-        SortKey, typer.Option(metavar="KEY", help=f"Order, best or newest first: {', '.join(SORT_KEYS)}.")
-    ] = "age",
+    sort: Annotated[str, typer.Option(metavar="KEY", help=SORT_HELP, autocompletion=complete_sort)] = "age",
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many runs.")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the ids.")] = False,
-    as_json: JsonOption = False,
-    runs_dir: ExistingRunsDirOption = None,
-) -> None:
+    as_json: options.Json = False,
+    runs_dir: options.ExistingRunsDir = None,
+) -> None:  # fmt: skip
     """\b
     Examples:
       tuitrain ls
@@ -59,9 +56,20 @@ def ls(
 
     List runs, newest first. A query with `<` or `>` needs quotes; one that begins with `-` comes after `--`.
     """
-    parsed = _query(query)
-    where = runs_directory(runs_dir)
-    snapshots = parsed.chosen(read_snapshot(run) for run in list_runs(where))
+    # Imported here: `--help` does without.
+    from tuitrain.cli.run_view import run_json
+    from tuitrain.runs import list_runs, read_snapshot, runs_directory
+    from tuitrain.runs.order import SORT_KEYS, ordered
+    from tuitrain.runs.query import QueryError, parse_query
+
+    _require_known("--sort", [sort], SORT_KEYS)
+    _require_known("--status", status or (), STATUS_STYLES)
+    try:
+        parsed = parse_query(" ".join(query or ()))
+    except QueryError as error:
+        raise typer.BadParameter(str(error), param_hint="QUERY") from None
+    directory = runs_directory(runs_dir)
+    snapshots = parsed.chosen(read_snapshot(run) for run in list_runs(directory))
     snapshots = [run for run in snapshots if (not status or run.status in status) and set(tag or ()) <= set(run.tags)]
     rows = [run_json(run) for run in ordered(snapshots, sort)[:limit]]
     if as_json:
@@ -72,51 +80,23 @@ def ls(
     elif rows:
         _print(rows)
     elif status or tag or parsed:
-        say(f"No run in {where} matches.")
+        say(f"No run in {directory} matches.")
     else:
-        say(f"There are no runs in {where}. Start one: tuitrain launch gpt2-tiny")
+        say(f"There are no runs in {directory}. Start one: tuitrain launch gpt2-tiny")
 
 
-def _query(words: list[str] | None) -> Query:
-    """One query of all arguments, each of which may hold several terms."""
-    try:
-        return parse_query(" ".join(words or ()))
-    except QueryError as error:
-        raise typer.BadParameter(str(error), param_hint="QUERY") from None
-
-
-def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
-    """A run as plain values: what `ls --json` and `status --json` print. Unknown is null.
-
-    broken_lines: lines that could not be read; where every_line_read is false, at least so many.
-    """
-    step, progress = snapshot.step, progress_of_snapshot(snapshot)
-    return {
-        "run_id": snapshot.directory.run_id,
-        "path": str(snapshot.directory.path.absolute()),
-        "name": snapshot.name,
-        "status": str(snapshot.status),
-        "step": progress.step,
-        "total_steps": progress.total_steps,
-        "tokens": progress.tokens,
-        "loss": snapshot.loss,
-        "val_loss": snapshot.val_loss,
-        "mfu": step.mfu if step else None,
-        "tokens_per_sec": step.tokens_per_sec if step else None,
-        "eta_s": progress.eta_s if snapshot.status.live else None,
-        "wall_time_s": progress.elapsed_s,
-        "broken_lines": snapshot.broken_lines,
-        "every_line_read": snapshot.every_line_read,
-        "problem": snapshot.problem or None,
-        "reason": snapshot.end.reason if snapshot.end else None,
-        "created": snapshot.info.created if snapshot.info else None,
-        "last_time": snapshot.last_time,
-        "tags": snapshot.tags,
-        "notes": snapshot.notes,
-    }
+def _require_known(option: str, values: Iterable[str], known: Iterable[str]) -> None:
+    """Raise BadParameter for a value that is none of the known ones."""
+    for value in values:
+        if value not in known:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, known))}.", param_hint=option)
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
+    from tuitrain.analysis import units
+    from tuitrain.analysis.description import unread_lines
+    from tuitrain.analysis.metrics import metric
+
     now = time.time()
 
     def texts(key: str) -> list[str]:

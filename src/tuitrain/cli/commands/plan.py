@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuitrain.accounting import GPUS
-from tuitrain.cli.completion import complete_gpu
-from tuitrain.cli.options import JsonOption, OverridesArgument, PresetArgument, StrategyOption, with_strategy
+from tuitrain.cli import options
+from tuitrain.cli.completion import complete_gpu, complete_preset
 from tuitrain.cli.output import print_json, print_rows
-from tuitrain.config import load_config
-from tuitrain.config.errors import suggest
-from tuitrain.config.requirements import check_processes
-from tuitrain.launch import LaunchError
-from tuitrain.launch.machine import Device, find_machine, gpu_by_name, training_device
-from tuitrain.launch.plan import make_plan
-from tuitrain.launch.plan_view import plan_json, plan_rows
+
+if TYPE_CHECKING:
+    from tuitrain.launch.machine import Device
 
 
 def plan(
-    preset: PresetArgument,
-    overrides: OverridesArgument = None,
+    preset: Annotated[
+        str,
+        typer.Argument(metavar="PRESET|FILE.toml", help=options.PRESET_HELP, autocompletion=complete_preset),
+    ],
+    overrides: options.Overrides = None,
     gpu: Annotated[
         str | None,
         typer.Option(
@@ -29,11 +27,11 @@ def plan(
         ),
     ] = None,
     gpus: Annotated[int, typer.Option(min=1, metavar="N", help="How many of them, one process each.")] = 1,
-    strategy: StrategyOption = None,
+    strategy: options.Strategy = None,
     mfu: Annotated[
         float, typer.Option(min=0.01, max=1, metavar="X", help="Utilisation assumed for the time, 0 to 1.")
     ] = 0.4,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """\b
     Examples:
@@ -47,7 +45,14 @@ def plan(
     The time is that of the token budget at the stated utilisation; only a measured run gives the true one. A
     configuration that does not fit has no time: settings that would fit are printed, and the exit code is 1.
     """
-    config = load_config(preset, with_strategy(overrides, strategy))
+    # Imported here: `--help` does without.
+    from tuitrain.config import load_config
+    from tuitrain.config.requirements import check_processes
+    from tuitrain.launch.machine import find_machine, training_device
+    from tuitrain.launch.plan import make_plan
+    from tuitrain.launch.plan_view import plan_json, plan_rows
+
+    config = load_config(preset, options.with_strategy(overrides, strategy))
     check_processes(config, gpus)
     device = _named(gpu) if gpu else training_device(config, find_machine())
     made = make_plan(config, device, gpus=gpus, mfu=mfu)
@@ -61,6 +66,11 @@ def plan(
 
 
 def _named(name: str) -> Device:
+    from tuitrain.accounting import GPUS
+    from tuitrain.config.errors import suggest
+    from tuitrain.launch import LaunchError
+    from tuitrain.launch.machine import gpu_by_name
+
     gpu = gpu_by_name(name)
     if gpu is None:
         names = [each.name for each in GPUS]

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuitrain.cli.charts import build, chart_columns, newest_steps, print_charts
+from tuitrain.cli import options
 from tuitrain.cli.completion import complete_metric
 from tuitrain.cli.lookup import find_logs
-from tuitrain.cli.options import AsciiOption, ExistingRunsDirOption, RunsArgument
-from tuitrain.config.errors import suggest
 from tuitrain.plots.axes import XAxis
-from tuitrain.plots.model import HeatMap, Plot
-from tuitrain.plots.panels import PANELS, recorded_metrics
-from tuitrain.plots.request import PlotRequest, read_plot_run
-from tuitrain.tui.settings import load_settings
+
+if TYPE_CHECKING:
+    from tuitrain.plots.model import HeatMap, Plot
+    from tuitrain.plots.request import PlotRequest
 
 _MOST_LISTED = 30
 
 
 def plot(
-    runs: RunsArgument,
+    runs: options.Runs,
     metrics: Annotated[
         list[str] | None,
         typer.Option("-m", "--metric", metavar="METRIC", autocompletion=complete_metric,
@@ -42,8 +40,8 @@ def plot(
     height: Annotated[
         int | None, typer.Option(metavar="N", min=6, max=500, help="Rows of each chart. Default: 18.")
     ] = None,
-    ascii_only: AsciiOption = None,
-    runs_dir: ExistingRunsDirOption = None,
+    ascii_only: options.Ascii = None,
+    runs_dir: options.ExistingRunsDir = None,
 ) -> None:  # fmt: skip
     """\b
     Examples:
@@ -56,6 +54,11 @@ def plot(
 
     Each chart shows all the runs. Without a terminal there are no colours.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.cli.charts import chart_columns, newest_steps, print_charts
+    from tuitrain.plots.request import PlotRequest, read_plot_run
+    from tuitrain.tui.settings import load_settings
+
     settings = load_settings({"x": x, "smoothing": smooth, "ascii": ascii_only}).settings
     directories = {run.metrics: run for run in find_logs(runs, runs_dir)}
     views = [read_plot_run(run, index) for index, run in enumerate(directories.values())]
@@ -66,6 +69,10 @@ def plot(
 
 
 def _plot(request: PlotRequest, name: str) -> Plot | HeatMap:
+    from tuitrain.cli.charts import build
+    from tuitrain.config.errors import suggest
+    from tuitrain.plots.panels import PANELS, recorded_metrics
+
     try:
         return build(name, request)
     except KeyError:

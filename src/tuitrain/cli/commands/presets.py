@@ -6,14 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tuitrain.analysis import units
+from tuitrain.cli import options
 from tuitrain.cli.completion import complete_preset
-from tuitrain.cli.options import JsonOption
 from tuitrain.cli.output import Column, print_json, print_table
-from tuitrain.config import all_presets, find_preset, load_config
-from tuitrain.launch.machine import find_machine, training_device
-from tuitrain.launch.plan import make_plan
-from tuitrain.launch.plan_view import memory_json, parameters_json
 
 
 def presets(
@@ -21,7 +16,7 @@ def presets(
         str | None,
         typer.Argument(metavar="[NAME]", help="Print this preset's TOML.", autocompletion=complete_preset),
     ] = None,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """\b
     Examples:
@@ -30,6 +25,12 @@ def presets(
 
     List the presets with their size and whether they fit this machine, or print one.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.config import all_presets, find_preset, load_config
+    from tuitrain.launch.machine import find_machine, training_device
+    from tuitrain.launch.plan import make_plan
+    from tuitrain.launch.plan_view import memory_json, parameters_json
+
     if name is not None:
         preset = find_preset(name)
         if as_json:
@@ -48,6 +49,8 @@ def presets(
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
+    from tuitrain.analysis import units
+
     counts = [row["parameters"] for row in rows]
     memories = [row["memory_bytes"] for row in rows]
     fits = {True: "yes", False: "no", None: units.UNKNOWN}

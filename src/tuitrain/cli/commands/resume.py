@@ -6,35 +6,23 @@ from typing import Annotated
 
 import typer
 
-from tuitrain.cli.attendant import Attendant
+from tuitrain.cli import options
 from tuitrain.cli.lookup import find_one
-from tuitrain.cli.options import (
-    DetachOption,
-    ForceOption,
-    ForegroundOption,
-    JsonOption,
-    OverridesArgument,
-    RunArgument,
-    RunsDirOption,
-    StrategyOption,
-    with_strategy,
-)
 from tuitrain.cli.output import say
-from tuitrain.launch.resume import resume_run
 
 
 def resume(
-    run: RunArgument,
-    overrides: OverridesArgument = None,
-    detach: DetachOption = False,
-    foreground: ForegroundOption = False,
+    run: options.Run,
+    overrides: options.Overrides = None,
+    detach: options.Detach = False,
+    foreground: options.Foreground = False,
     gpus: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Processes to go on with. Default: as many as it had.")
+        int | None, typer.Option(min=1, metavar="N", help="Processes to continue with. Default: as many as it had.")
     ] = None,
-    strategy: StrategyOption = None,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-    runs_dir: RunsDirOption = None,
+    strategy: options.Strategy = None,
+    force: options.Force = False,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -46,10 +34,14 @@ def resume(
 
     The number of processes and the strategy may change: the order of the data stays the same.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.cli.attach import Attachment
+    from tuitrain.launch.resume import resume_run
+
     if detach and foreground:
         raise typer.BadParameter("--detach and --foreground exclude each other.")
-    attendant = Attendant(detach=detach, foreground=foreground, as_json=as_json)
+    attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)
     directory = find_one(run, runs_dir)
-    resumed = resume_run(directory, with_strategy(overrides, strategy), gpus=gpus, force=force)
+    resumed = resume_run(directory, options.with_strategy(overrides, strategy), gpus=gpus, force=force)
     say(f"{directory.run_id} continues from {resumed.checkpoint.name}.")
-    attendant.attend(directory, resumed.process, resumed.console_bytes)
+    attachment.follow(directory, resumed.process, resumed.console_bytes)

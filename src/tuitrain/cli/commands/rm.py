@@ -7,20 +7,16 @@ from typing import Annotated
 
 import typer
 
-from tuitrain.accounting import size_text
+from tuitrain.cli import options
 from tuitrain.cli.lookup import find_runs
-from tuitrain.cli.options import JsonOption, RunsArgument, RunsDirOption
 from tuitrain.cli.output import print_json, say
-from tuitrain.launch import LaunchError
-from tuitrain.runs import runs_directory
-from tuitrain.runs.removing import prepare_removal, remove_run
 
 
 def rm(
-    runs: RunsArgument,
+    runs: options.Runs,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    as_json: JsonOption = False,
-    runs_dir: RunsDirOption = None,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -31,6 +27,12 @@ def rm(
 
     A live run is never removed, nor a log outside a run directory. Without a terminal --yes is required.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.accounting import size_text
+    from tuitrain.launch import LaunchError
+    from tuitrain.runs import runs_directory
+    from tuitrain.runs.removing import prepare_removal, remove_run
+
     directories = {run.path.resolve(): run for run in find_runs(runs, runs_dir)}
     # All are checked before the first is removed.
     removals = [prepare_removal(run, runs_directory(runs_dir)) for run in directories.values()]

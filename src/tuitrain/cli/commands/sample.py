@@ -6,14 +6,13 @@ from typing import Annotated
 
 import typer
 
+from tuitrain.cli import options
 from tuitrain.cli.engine import require_checkpoint, run_engine
 from tuitrain.cli.lookup import find_one
-from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption, StepOption
-from tuitrain.config import load_config
 
 
 def sample(
-    run: RunArgument,
+    run: options.Run,
     prompt: Annotated[str | None, typer.Option(help="Text to continue. Default: the run's sampling.prompt.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens to generate.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, help="0 takes the most likely token.")] = None,
@@ -22,9 +21,9 @@ def sample(
         float | None, typer.Option(min=0, max=1, help="Draw from the fewest that reach this probability; 1: from all.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same text.")] = None,
-    step: StepOption = None,
-    as_json: JsonOption = False,
-    runs_dir: RunsDirOption = None,
+    step: options.CheckpointStep = None,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -37,7 +36,10 @@ def sample(
     directory = find_one(run, runs_dir)
     require_checkpoint(directory, "sample from")
     if prompt is None:
+        # Imported here: `--help` does without.
+        from tuitrain.config import load_config
+
         prompt = load_config(str(directory.config)).sampling.prompt
-    options = {"prompt": prompt, "max-tokens": max_tokens, "temperature": temperature, "top-k": top_k, "top-p": top_p,
-               "seed": seed, "step": step, "json": as_json}  # fmt: skip
-    run_engine("sample", directory, options)
+    values = {"prompt": prompt, "max-tokens": max_tokens, "temperature": temperature, "top-k": top_k, "top-p": top_p,
+              "seed": seed, "step": step, "json": as_json}  # fmt: skip
+    run_engine("sample", directory, values)

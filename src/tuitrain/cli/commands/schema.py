@@ -6,11 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tuitrain.cli.json_output import json_output_schema
 from tuitrain.cli.output import print_json
-from tuitrain.config import RunConfig
-from tuitrain.events import json_schema
-from tuitrain.tui.settings import settings_schema
 
 
 def schema(
@@ -29,6 +25,12 @@ def schema(
 
     JSON Schema of the configuration, of a line of metrics.jsonl, of a settings file, and of what --json prints.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.cli.json_output import json_output_schema
+    from tuitrain.config import RunConfig
+    from tuitrain.events import json_schema
+    from tuitrain.tui.settings import settings_schema
+
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     schemas = {
         "config": dialect | RunConfig.model_json_schema(),

@@ -6,23 +6,21 @@ from typing import Annotated
 
 import typer
 
+from tuitrain.cli import options
 from tuitrain.cli.lookup import find_runs
-from tuitrain.cli.options import JsonOption, RunsArgument, RunsDirOption
 from tuitrain.cli.output import print_json, say
-from tuitrain.launch.stop import kill_run, stop_run, when_started
-from tuitrain.runs import Status, read_snapshot
 
 
 def stop(
-    runs: RunsArgument,
+    runs: options.Runs,
     now: Annotated[bool, typer.Option("--now", help="SIGTERM, and SIGKILL after the grace period.")] = False,
     grace: Annotated[float, typer.Option(min=0, help="Seconds between the two signals of --now.")] = 10.0,
     timeout: Annotated[
         float | None, typer.Option(min=0, help="Give up waiting after so many seconds. Default: wait.")
     ] = None,
     wait: Annotated[bool, typer.Option(help="Wait until the run is over.")] = True,
-    as_json: JsonOption = False,
-    runs_dir: RunsDirOption = None,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -33,6 +31,10 @@ def stop(
     End runs gracefully: a checkpoint, an `end` event, exit. `tuitrain resume` continues them. Exit code 1 when one
     failed or crashed instead, as where its checkpoint could not be written.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.launch.stop import kill_run, stop_run, when_started
+    from tuitrain.runs import Status, read_snapshot
+
     directories = find_runs(runs, runs_dir)
     ended, was_live = {}, set()
     for run in directories:

@@ -6,23 +6,21 @@ from typing import Annotated
 
 import typer
 
+from tuitrain.cli import options
 from tuitrain.cli.completion import complete_tag
 from tuitrain.cli.lookup import find_one
-from tuitrain.cli.options import JsonOption, RunArgument, RunsDirOption
 from tuitrain.cli.output import print_json, print_lines, say
-from tuitrain.runs import read_snapshot
-from tuitrain.runs.editing import add_note, change_tags, normal_tags, remove_notes
 
 
 def tag(
-    run: RunArgument,
+    run: options.Run,
     tags: Annotated[
         list[str] | None,
         typer.Argument(metavar="[TAG...]", help="Tags to add. Without one: list them.", autocompletion=complete_tag),
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove these tags instead.")] = False,
-    as_json: JsonOption = False,
-    runs_dir: RunsDirOption = None,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -33,6 +31,10 @@ def tag(
 
     Add tags to a run, remove them, or list them. Spaces inside a tag become dashes.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.runs import read_snapshot
+    from tuitrain.runs.editing import change_tags, normal_tags
+
     if remove and not tags:
         raise typer.BadParameter("name the tags to remove.", param_hint="--remove")
     names = normal_tags(tags or ())
@@ -49,7 +51,7 @@ def tag(
 
 
 def note(
-    run: RunArgument,
+    run: options.Run,
     text: Annotated[
         list[str] | None, typer.Argument(metavar="[TEXT...]", help="The note to add. Without one: list them.")
     ] = None,
@@ -57,8 +59,8 @@ def note(
         list[int] | None,
         typer.Option(min=1, metavar="N", help="Remove the note with this number; may be repeated."),
     ] = None,
-    as_json: JsonOption = False,
-    runs_dir: RunsDirOption = None,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -68,6 +70,9 @@ def note(
 
     Add a note to a run, list its notes, or remove one.
     """
+    from tuitrain.runs import read_snapshot
+    from tuitrain.runs.editing import add_note, remove_notes
+
     if text and remove:
         raise typer.BadParameter("give a note to add or numbers to remove, not both.", param_hint="--remove")
     if text and not " ".join(text).strip():

@@ -1,4 +1,4 @@
-"""`tuitrain watch`. Modules that import Textual, textual-serve or draw a frame are imported where they are used."""
+"""`tuitrain watch`."""
 
 from __future__ import annotations
 
@@ -8,58 +8,48 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tuitrain.cli.commands.ls import ls
+from tuitrain.cli import options
 from tuitrain.cli.completion import complete_layout
 from tuitrain.cli.lookup import find_logs
-from tuitrain.cli.options import (
-    AsciiOption,
-    ChartsOption,
-    ExistingRunsDirOption,
-    OptionalRunsArgument,
-    ReadonlyOption,
-    RefreshOption,
-    ThemeOption,
-    XOption,
-    as_arguments,
-)
 from tuitrain.cli.output import is_terminal, say, text_area
 from tuitrain.events.seven_bit import seven_bit
 from tuitrain.events.text import print_coloured
 from tuitrain.files import open_regular
-from tuitrain.runs import RunDirectory, RunHistory, StreamFollower, drain, list_runs, read_snapshot, runs_directory
-from tuitrain.tui.layouts import Layouts
-from tuitrain.tui.session import session_of
-from tuitrain.tui.settings import LoadedSettings, load_settings
 
 if TYPE_CHECKING:
+    from tuitrain.runs import RunDirectory, RunHistory
     from tuitrain.tui.registry import ScreenName
+    from tuitrain.tui.settings import LoadedSettings
 
 FRAME_COLUMNS, FRAME_ROWS = 120, 40
 """Size of a frame that is not shown on a terminal."""
 
 
 def watch(
-    runs: OptionalRunsArgument = None,
+    runs: options.OptionalRuns = None,
     once: Annotated[bool, typer.Option("--once", help="Print one frame of text and exit.")] = False,
-    x: XOption = None,
+    x: options.X = None,
     layout: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The set of panels: overview, training, performance, system, your own.",
                      autocompletion=complete_layout),
     ] = None,
-    theme: ThemeOption = None,
-    refresh: RefreshOption = None,
-    charts: ChartsOption = None,
-    ascii_only: AsciiOption = None,
-    readonly: ReadonlyOption = None,
+    theme: options.Theme = None,
+    refresh: options.Refresh = None,
+    charts: Annotated[
+        Literal["braille", "plotext"] | None,
+        typer.Option("--charts", help="How the charts are drawn. Default: braille."),
+    ] = None,
+    ascii_only: options.Ascii = None,
+    readonly: options.Readonly = None,
     serve: Annotated[bool, typer.Option("--serve", help="Show the dashboard in a browser.")] = False,
     host: Annotated[str, typer.Option(help="With --serve: the address to listen at.")] = "localhost",
     port: Annotated[int, typer.Option(min=1, max=65535, help="With --serve: the port to listen at.")] = 8000,
-    runs_dir: ExistingRunsDirOption = None,
+    runs_dir: options.ExistingRunsDir = None,
 ) -> None:  # fmt: skip
     """\b
     Examples:
@@ -74,6 +64,11 @@ def watch(
 
     Several runs overlay. Without a RUN: the newest live run, else the list. Not on a terminal: one frame of text.
     """
+    # Imported here: `--help` does without.
+    from tuitrain.cli.commands.ls import ls
+    from tuitrain.runs import list_runs, read_snapshot, runs_directory
+    from tuitrain.tui.settings import load_settings
+
     if serve and once:
         raise typer.BadParameter("--once prints one frame of text, --serve shows pages: give one of them.")
     directory = runs_directory(runs_dir)
@@ -89,9 +84,9 @@ def watch(
     named = find_logs(runs or [], runs_dir)
     if serve:
         # Each page is a process. The default directory may not exist yet.
-        options = {name.removesuffix("_s"): value for name, value in flags.items()}
+        given = {name.removesuffix("_s"): value for name, value in flags.items()}
         where = {"runs-dir": directory if directory.is_dir() else None}
-        return _serve([*(runs or []), *as_arguments(where | options)], host, port, readonly=bool(readonly))
+        return _serve([*(runs or []), *options.as_arguments(where | given)], host, port, readonly=bool(readonly))
     selected = named or next(([run] for run in list_runs(directory) if read_snapshot(run).status.live), [])
     if not once and sys.stdin.isatty() and sys.stdout.isatty() and not is_terminal():
         term = os.environ.get("TERM") or "not set"
@@ -122,6 +117,8 @@ def _serve(arguments: list[str], host: str, port: int, *, readonly: bool) -> Non
 
 def _watch_stream(once: bool, settings: LoadedSettings, directory: Path) -> None:
     """Follow records on standard input; keys are then read from the terminal."""
+    from tuitrain.runs import RunHistory, StreamFollower, drain
+
     pipe = os.dup(sys.stdin.fileno())
     if once or not sys.stdout.isatty():
         follower, history = StreamFollower(pipe), RunHistory()
@@ -136,7 +133,10 @@ def _watch_stream(once: bool, settings: LoadedSettings, directory: Path) -> None
 
 def _print_frame(runs: Sequence[RunDirectory | RunHistory], directory: Path, loaded: LoadedSettings) -> None:
     """Print one frame of text. Raises OSError for a log that cannot be read."""
+    from tuitrain.runs import RunDirectory
     from tuitrain.tui.frame import render_frame
+    from tuitrain.tui.layouts import Layouts
+    from tuitrain.tui.session import session_of
 
     for run in runs:
         if isinstance(run, RunDirectory):

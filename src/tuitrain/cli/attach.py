@@ -14,17 +14,17 @@ from tuitrain.runs import RunDirectory, command_for, read_snapshot
 from tuitrain.tui.settings import load_settings
 
 
-class Attendant:
-    """Returns after the start, follows the console as plain lines, or opens the dashboard."""
+class Attachment:
+    """How a command stays with a run: not at all, printing the console, or with the dashboard."""
 
     def __init__(self, *, detach: bool, foreground: bool, as_json: bool) -> None:
         """Read the settings where the dashboard will open. Raises SettingsError, so make it before anything starts."""
         self._detach, self._foreground, self._as_json = detach, foreground, as_json
         self._settings = None if detach or foreground or as_json or not is_terminal() else load_settings()
 
-    def attend(self, run: RunDirectory, process: Popen[bytes], console_bytes: int = 0) -> None:
-        """Return or raise Exit with the exit code. console_bytes: size of the console from earlier attempts."""
-        next_commands = f"Look: {command_for('watch', run)} · end it: {command_for('stop', run)}"
+    def follow(self, run: RunDirectory, process: Popen[bytes], console_bytes: int = 0) -> None:
+        """Return, or raise Exit with the exit code. console_bytes: size of the console from earlier attempts."""
+        next_commands = f"Watch: {command_for('watch', run)} · stop: {command_for('stop', run)}"
         document = {"run_id": run.run_id, "path": str(run.path)}
         if self._detach and self._as_json:
             return print_json(document | {"pid": process.pid})

@@ -1,0 +1,146 @@
+"""A run as JSON, as one line, and as titled rows: what `ls`, `status` and `show` print."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from tuitrain.analysis import units
+from tuitrain.analysis.description import changes_from_preset, unread_lines
+from tuitrain.analysis.metrics import METRICS, SUMMARY_METRICS, metric
+from tuitrain.analysis.progress import progress_of_snapshot, stage_text
+from tuitrain.analysis.report import describe
+from tuitrain.analysis.summary import split_outcomes, summarize
+from tuitrain.config import load_config
+from tuitrain.events.text import clean
+from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot
+
+MAX_UNREAD_SHOWN = 5
+Rows = list[tuple[str, str]]
+
+
+def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
+    """A run as plain values: what `ls --json` and `status --json` print. Unknown is null."""
+    step, progress = snapshot.step, progress_of_snapshot(snapshot)
+    return {
+        "run_id": snapshot.directory.run_id,
+        "path": str(snapshot.directory.path.absolute()),
+        "name": snapshot.name,
+        "status": str(snapshot.status),
+        "step": progress.step,
+        "total_steps": progress.total_steps,
+        "tokens": progress.tokens,
+        "loss": snapshot.loss,
+        "val_loss": snapshot.val_loss,
+        "mfu": step.mfu if step else None,
+        "tokens_per_sec": step.tokens_per_sec if step else None,
+        "eta_s": progress.eta_s if snapshot.status.live else None,
+        "wall_time_s": progress.elapsed_s,
+        "broken_lines": snapshot.broken_lines,
+        "every_line_read": snapshot.every_line_read,
+        "problem": snapshot.problem or None,
+        "reason": snapshot.end.reason if snapshot.end else None,
+        "created": snapshot.info.created if snapshot.info else None,
+        "last_time": snapshot.last_time,
+        "tags": snapshot.tags,
+        "notes": snapshot.notes,
+    }
+
+
+def full_json(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Any]:
+    """Everything about one run as plain values: what `show --json` prints. Unknown is null."""
+    newest = {key: history.steps.last(key) for key in history.steps.keys if history.steps.has(key)}
+    return run_json(snapshot) | {
+        "run": msgspec.to_builtins(history.run),
+        "newest": newest | {"step": history.step, "tokens": history.tokens},
+        "summary": asdict(summarize(history)),
+        "evaluations": {split: asdict(outcome) for split, outcome in split_outcomes(history).items()},
+        "config_difference": _preset_difference(snapshot.directory),
+    }
+
+
+def status_line(snapshot: RunSnapshot) -> str:
+    """Status, id, step, loss, validation loss, why it ended, the time it takes, and the age of its newest record."""
+    parts = [str(snapshot.status), snapshot.directory.run_id]
+    if snapshot.stage is not None and snapshot.status.live:
+        parts.append(stage_text(snapshot.stage))
+    if snapshot.step is not None:
+        total = f" of {snapshot.run.total_steps:,}" if snapshot.run and snapshot.run.total_steps else ""
+        parts += [f"step {snapshot.step.step:,}{total}", f"loss {metric('loss').text(snapshot.loss)}"]
+    if snapshot.evaluation is not None:
+        parts.append(f"val {metric('val_loss').text(snapshot.evaluation.loss)}")
+    if snapshot.end is not None and snapshot.end.reason:
+        parts.append(snapshot.end.reason)
+    progress = progress_of_snapshot(snapshot)
+    if snapshot.status.live:
+        parts.append(f"ETA {units.duration(progress.eta_s)}")
+    elif progress.elapsed_s is not None:
+        parts.append(f"took {units.duration(progress.elapsed_s)}")
+    if snapshot.last_time is not None:
+        age = units.age(time.time() - snapshot.last_time)
+        parts.append("now" if age == "now" else f"{age} ago")
+    parts += [snapshot.problem, unread_lines(snapshot.broken_lines, snapshot.every_line_read)]
+    return clean("  ".join(filter(None, parts)))
+
+
+def sections(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Rows]:
+    """What `show` prints about a run, by title; a section may be empty."""
+    return {
+        "newest values": _newest_values(history),
+        "summary": _summary(history),
+        "evaluations": _evaluations(history),
+        "differs from its preset": [
+            (key, f"{units.config_value(before)} → {units.config_value(after)}")
+            for key, (before, after) in _preset_difference(snapshot.directory).items()
+        ],
+        **dict(describe(history, snapshot.info).report),
+        "lines of the log that cannot be read": _unread_lines(history),
+    }
+
+
+def _newest_values(history: RunHistory) -> Rows:
+    rows = [("step", f"{history.step:,}")] if history.step is not None else []
+    for each in METRICS:
+        table = history.evals if each.source == "eval" else history.steps
+        if (value := table.last(each.column)) is not None:
+            rows.append((each.title, each.text(value)))
+    return rows
+
+
+def _summary(history: RunHistory) -> Rows:
+    summary = summarize(history)
+    values = [(metric, getattr(summary, metric.key)) for metric in SUMMARY_METRICS]
+    rows = [(metric.title, metric.text(value)) for metric, value in values if value is not None]
+    return [*rows, *([] if summary.wall_time_s is None else [("wall time", units.duration(summary.wall_time_s))])]
+
+
+def _evaluations(history: RunHistory) -> Rows:
+    """Newest and best loss of each split, where there are others than `val`."""
+
+    def text(loss: float | None, step: int | None) -> str:
+        return units.UNKNOWN if loss is None or step is None else f"{metric('val_loss').text(loss)} at step {step:,}"
+
+    if history.splits in ([], ["val"]):
+        return []
+    return [
+        (split, f"{text(each.final, each.final_step)}, best {text(each.best, each.best_step)}")
+        for split, each in split_outcomes(history).items()
+    ]
+
+
+def _unread_lines(history: RunHistory) -> Rows:
+    """The last lines that are not records, and why."""
+    shown = history.broken[-MAX_UNREAD_SHOWN:]
+    rows = [(f"line {line.number:,}", line.reason) for line in shown]
+    more = history.broken_count - len(shown)
+    return [*rows, (f"{more:,} more", "before these")] if more else rows
+
+
+def _preset_difference(run: RunDirectory) -> dict[str, tuple[Any, Any]]:
+    """Keys that were changed from the preset a run started from: the preset's value and the run's."""
+    if not run.config.exists():
+        return {}
+    return changes_from_preset(load_config(str(run.config)).to_dict()) or {}
