@@ -25,7 +25,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from common import print_table, steps_of, temporary_trainer
-from tuitrain.accounting import estimate_memory
+from tuitrain.accounting import Devices, estimate_memory
 from tuitrain.config import RunConfig, all_presets, load_config
 
 GOAL = 0.10
@@ -94,7 +94,7 @@ def row(name: str, mode: str, overrides: list[str]) -> tuple[list[str], bool]:
     asked = load_config(name, [*always, f"parallel.activation_checkpointing={mode}", *overrides])
     measured, config, dtype = measured_peak(asked)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    predicted = estimate_memory(config, dtype=dtype, device_type=device).total
+    predicted = estimate_memory(config, Devices(device, dtype)).total
     ratio = predicted / measured
     cells = [name, mode, dtype, f"{predicted / 1e6:,.1f}", f"{measured / 1e6:,.1f}", f"{ratio:.3f}"]
     return cells, abs(ratio - 1) <= GOAL

@@ -44,11 +44,8 @@ def decide_micro_batch(
     """
     if config.train.micro_batch_size != "auto":
         return config, []
-    size, reason = accounting.choose_micro_batch(
-        config.with_vocab_size(config.model.vocab_size or vocab_size), machine.dtype, world.size, world.nodes,
-        machine.device.type, machine.memory_gb * 1e9,
-    )  # fmt: skip
-    return config.with_micro_batch(size), [Decision("micro-batch", str(size), reason)]
+    size, reason = accounting.choose_micro_batch(config.with_vocab_size(vocab_size), machine.devices(world))
+    return config.with_values({"train.micro_batch_size": size}), [Decision("micro-batch", str(size), reason)]
 
 
 @dataclass(frozen=True)
@@ -76,9 +73,7 @@ def build_distributed(
     The order matters: empty, float8, recomputation, compilation, shards, values, copies. Raises
     ConfigError for what this machine or these processes cannot do.
     """
-    strategy = parallel.decide_strategy(
-        config, world, dtype=machine.dtype, device_type=machine.device.type, memory_gb=machine.memory_gb
-    )
+    strategy = parallel.decide_strategy(config, world, machine.devices(world))
     compiling = parallel.decide_compile(config.train.compile, machine.device)
     compiled = compiling.value == "on"
     attention = decide_attention(config.model, machine, compiled)

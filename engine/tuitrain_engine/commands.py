@@ -104,4 +104,4 @@ def _find(run_dir: Path, step: int | None) -> SavedCheckpoint:
 
 def _load(run_dir: Path) -> tuple[RunConfig, Tokenizer]:
     config, tokenizer = load_config(str(run_dir / "config.toml")), load_tokenizer(run_dir / "tokenizer")
-    return config.with_vocab_size(config.model.vocab_size or tokenizer.vocab_size), tokenizer
+    return config.with_vocab_size(tokenizer.vocab_size), tokenizer

@@ -18,6 +18,7 @@ from tuitrain.config.requirements import FLEX_MIN_HEAD_DIM, check_attention
 from tuitrain.config.sections import HardwareConfig, TrainConfig
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.formatting import bytes_text
+from tuitrain_engine.parallel import World
 
 GB = 1e9
 _SDPA_NAMES = {
@@ -39,6 +40,10 @@ class Machine:
     peak_tflops: float | None
     peak_source: str | None
     decisions: tuple[Decision, ...]
+
+    def devices(self, world: World) -> accounting.Devices:
+        """What these processes train on, for the accounting."""
+        return accounting.Devices(self.device.type, self.dtype, world.size, world.nodes, self.memory_gb * GB)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Context in which the forward pass runs: bfloat16 products over float32 weights, or nothing."""

@@ -224,10 +224,7 @@ class Attempt:
         start = f"Out of memory at step {self.trainer.progress.step + 1}" if self.trainer else "Out of memory"
         try:
             machine = find_machine(self.config.train, self.config.hardware)
-            config = self._resolved_config(machine)
-            fitting = accounting.fitting_sentence(
-                config, machine.dtype, self.world.size, machine.device.type, machine.memory_gb * 1e9, self.world.nodes
-            )
+            fitting = accounting.fitting_sentence(self._resolved_config(machine), machine.devices(self.world))
         except (ConfigError, DataError, OSError, ValueError):
             return f"{start}, before the vocabulary was known: use less text at once, or a smaller model."
         if fitting:
@@ -242,7 +239,7 @@ class Attempt:
             return self.trainer.config
         tokenizer = load_tokenizer(self.run_dir / "tokenizer")
         config, _ = decide_micro_batch(self.config, tokenizer.vocab_size, machine, self.world)
-        return config.with_vocab_size(config.model.vocab_size or tokenizer.vocab_size)
+        return config.with_vocab_size(tokenizer.vocab_size)
 
 
 def summarise(t: Trainer, now: float) -> dict[str, Any]:

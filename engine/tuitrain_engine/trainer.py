@@ -98,7 +98,7 @@ def prepare(
     keep_tokenizer(dataset.tokenizer, run_dir / "tokenizer", check=resume, write=world.is_main)
     # Devices may differ: the main process decides for all.
     asked, chosen = world.broadcast_object(decide_micro_batch(config, dataset.vocab_size, machine, world))
-    config = asked.with_vocab_size(asked.model.vocab_size or dataset.vocab_size)
+    config = asked.with_vocab_size(dataset.vocab_size)
 
     journal.begin_stage("building the model")
     seed = config.train.seed if not resume and config.model.init_from is None else None

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuitrain.accounting import (
+    Devices,
     choose_micro_batch,
     choose_strategy,
     estimate_memory,
     fitting_changes,
     fitting_sentence,
-    usable_bytes,
 )
 from tuitrain.config import RunConfig, load_config
 
@@ -25,11 +25,11 @@ ONE = "train.micro_batch_size=1"
 
 
 def needed(name: str, world_size: int, *overrides: str) -> int:
-    return estimate_memory(load_config(name, [ONE, *overrides]), dtype="bfloat16", world_size=world_size).total
+    return estimate_memory(load_config(name, [ONE, *overrides]), Devices(dtype="bfloat16", count=world_size)).total
 
 
 def choose(capacity: float | None, *, world_size: int = 8, nodes: int = 1, device: str = "cuda") -> tuple[str, str]:
-    return choose_strategy(load_config("llama3-8b", [ONE]), "bfloat16", world_size, nodes, device, capacity)
+    return choose_strategy(load_config("llama3-8b", [ONE]), Devices(device, "bfloat16", world_size, nodes, capacity))
 
 
 def test_the_first_strategy_that_leaves_a_tenth_free_is_chosen() -> None:
@@ -57,10 +57,10 @@ def test_several_nodes_shard_within_a_node_when_that_fits() -> None:
 
 def test_processes_on_a_cpu_share_its_memory() -> None:
     config = load_config("gpt2-124m", [ONE, "parallel.strategy=ddp"])
-    each = estimate_memory(config, world_size=4, device_type="cpu").total
+    each = estimate_memory(config, Devices("cpu", count=4)).total
     config = load_config("gpt2-124m", [ONE])
-    assert choose_strategy(config, "float32", 4, 1, "cpu", 4 * each / 0.89)[0] == "ddp"
-    assert choose_strategy(config, "float32", 4, 1, "cpu", 2 * each)[0] != "ddp"
+    assert choose_strategy(config, Devices("cpu", count=4, memory_bytes=4 * each / 0.89))[0] == "ddp"
+    assert choose_strategy(config, Devices("cpu", count=4, memory_bytes=2 * each))[0] != "ddp"
 
 
 def applied(config: RunConfig, settings: tuple[str, ...]) -> tuple[RunConfig, int]:
@@ -73,33 +73,32 @@ def applied(config: RunConfig, settings: tuple[str, ...]) -> tuple[RunConfig, in
 @pytest.mark.parametrize("capacity", [24 * GB, 48 * GB, 80 * GB])
 def test_every_suggestion_fits_and_changes_the_configuration(name: str, micro: int, capacity: int) -> None:
     config = load_config(name, [f"train.micro_batch_size={micro}"])
-    now = estimate_memory(config, dtype="bfloat16").total
-    for change in fitting_changes(config, "bfloat16", 1, "cuda", capacity):
+    now = estimate_memory(config, Devices(dtype="bfloat16")).total
+    for change in fitting_changes(config, Devices(dtype="bfloat16", memory_bytes=capacity)):
         changed, count = applied(config, change.settings)
-        assert estimate_memory(changed, dtype="bfloat16", world_size=count).total == change.bytes
-        assert change.bytes <= min(usable_bytes(capacity), 0.9 * now)
+        assert estimate_memory(changed, Devices(dtype="bfloat16", count=count)).total == change.bytes
+        assert change.bytes <= 0.9 * min(capacity, now)
         changed.accumulation(count)
 
 
 def test_out_of_memory_where_the_estimate_says_it_fits_still_gets_advice() -> None:
     config = load_config("qwen3-1.8b", ["train.micro_batch_size=2"])
-    changes = fitting_changes(config, "bfloat16", 1, "cuda", 1000 * GB)
+    changes = fitting_changes(config, Devices(dtype="bfloat16", memory_bytes=1000 * GB))
     assert changes[0].settings[0].startswith("train.micro_batch_size=")
     assert any("parallel.activation_checkpointing=selective" in change.settings for change in changes)
 
 
 def test_the_sentence_names_settings_and_sizes_cheapest_first() -> None:
     config = load_config("llama2-1.3b", ["train.micro_batch_size=8", "train.global_batch_size=64"])
-    text = fitting_sentence(config, "bfloat16", 1, "cuda", 40 * GB)
+    text = fitting_sentence(config, Devices(dtype="bfloat16", memory_bytes=40 * GB))
     assert re.search(r"train\.micro_batch_size=\d \(\d+\.\d GB\)", text)
     assert text.count(" or ") == 1
-    assert fitting_sentence(load_config("llama3-8b", [ONE]), "bfloat16", 1, "cpu", GB) == ""
+    assert fitting_sentence(load_config("llama3-8b", [ONE]), Devices("cpu", "bfloat16", memory_bytes=GB)) == ""
 
 
 def test_more_processes_are_not_suggested_on_a_cpu() -> None:
-    for change in fitting_changes(
-        load_config("qwen3-0.6b", ["train.micro_batch_size=4"]), "float32", 1, "cpu", 16 * GB
-    ):
+    config = load_config("qwen3-0.6b", ["train.micro_batch_size=4"])
+    for change in fitting_changes(config, Devices("cpu", memory_bytes=16 * GB)):
         assert not any(setting.startswith("--gpus") for setting in change.settings)
 
 
@@ -115,8 +114,9 @@ def test_auto_is_the_largest_micro_batch_that_divides_and_fits(
 ) -> None:
     overrides = [f"train.global_batch_size={batch}", f"parallel.strategy={strategy if world_size > 1 else 'single'}"]
     config = load_config("llama2-tiny", [*overrides, "train.micro_batch_size=auto"])
-    size, reason = choose_micro_batch(config, "float32", world_size, 1, device, capacity)
-    usable = usable_bytes(capacity / world_size if device == "cpu" else capacity)
+    devices = Devices(device, count=world_size, memory_bytes=capacity)
+    size, reason = choose_micro_batch(config, devices)
+    usable = 0.9 * (capacity / world_size if device == "cpu" else capacity)
     dividing = [each for each in range(1, batch + 1) if batch % (each * world_size) == 0]
     allowed = [each for each in dividing if device == "cuda" or each <= 16]
 
@@ -124,13 +124,13 @@ def test_auto_is_the_largest_micro_batch_that_divides_and_fits(
         changed = load_config(
             "llama2-tiny", [overrides[0], f"train.micro_batch_size={micro}", f"parallel.strategy={name}"]
         )
-        return estimate_memory(changed, world_size=world_size, device_type=device).total
+        return estimate_memory(changed, devices).total
 
     chosen = "single" if world_size == 1 else strategy
     if chosen == "auto":
         one = config.with_least_micro_batch()
-        chosen, _ = choose_strategy(one, "float32", world_size, 1, device, capacity)
-        decided, _ = choose_strategy(config.with_micro_batch(size), "float32", world_size, 1, device, capacity)
+        chosen, _ = choose_strategy(one, devices)
+        decided, _ = choose_strategy(config.with_values({"train.micro_batch_size": size}), devices)
         assert decided == chosen
     assert not any(needed(each, chosen) <= usable for each in allowed if each > size)
     if reason.startswith("the largest"):
@@ -143,4 +143,4 @@ def test_auto_is_the_largest_micro_batch_that_divides_and_fits(
 
 def test_an_enormous_batch_does_not_slow_the_choice() -> None:
     config = load_config("llama2-tiny", ["train.global_batch_size=1000000000000", "train.micro_batch_size=auto"])
-    assert choose_micro_batch(config, "float32", 1, 1, "cuda", 1e18)[0] == 4096
+    assert choose_micro_batch(config, Devices(memory_bytes=1e18))[0] == 4096

@@ -123,7 +123,7 @@ def test_a_dry_run_prints_the_plan_and_the_command_and_starts_nothing(cli: Cli, 
 def test_several_processes_on_the_cpu_are_planned_in_words(cli: Cli, runs_dir: Path, small_machine: None) -> None:
     arguments = ("launch", "gpt2-tiny", "train.micro_batch_size=4", "--gpus", "2", "--dry-run")
     text = cli(*arguments).out
-    assert "2 processes on the CPU, talking through gloo" in text
+    assert "2 processes on the CPU that communicate through gloo" in text
     assert "4 × 1 micro-batches × 2 processes" in text
     assert "-m tuitrain_engine.torchrun --standalone --nproc-per-node 2 -m tuitrain_engine train" in text
     plan = cli(*arguments, "--json").json()

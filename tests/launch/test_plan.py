@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tuitrain.accounting import estimate_memory
+from tuitrain.accounting import Devices, estimate_memory
 from tuitrain.config import ConfigError, load_config
 from tuitrain.launch import LaunchError
 from tuitrain.launch.machine import Device, Machine, gpu_by_name, training_device
@@ -23,7 +23,7 @@ H100 = Device("gpu", "NVIDIA H100 80GB HBM3", 85.0)
 
 def test_the_fit_compares_the_estimate_with_the_device() -> None:
     config = load_config("qwen3-1.8b", ["train.micro_batch_size=2"])
-    enough = estimate_memory(config, dtype="bfloat16").total / 1e9 / 0.9
+    enough = estimate_memory(config, Devices(dtype="bfloat16")).total / 1e9 / 0.9
     assert make_plan(config, Device("gpu", "x", enough + 0.1)).fits
     assert not make_plan(config, Device("gpu", "x", enough - 0.1)).fits
 
@@ -33,9 +33,8 @@ def test_the_fit_compares_the_estimate_with_the_device() -> None:
 def test_fit_strategy_and_suggestions_use_the_same_limit(kind: str, share: float) -> None:
     overrides = ["parallel.activation_checkpointing=none", "train.micro_batch_size=5", "parallel.strategy=fsdp"]
     dtype = Device(kind, "x", 1.0).dtype("auto")
-    fsdp = estimate_memory(
-        load_config("llama2-1.3b", overrides), dtype=dtype, world_size=4, device_type="cuda" if kind == "gpu" else "cpu"
-    )
+    devices = Devices("cuda" if kind == "gpu" else "cpu", dtype, 4)
+    fsdp = estimate_memory(load_config("llama2-1.3b", overrides), devices)
     processes = 4 if kind == "cpu" else 1
     device = Device(kind, "x", processes * fsdp.total / 1e9 / share)
     auto = make_plan(load_config("llama2-1.3b", overrides[:2]), device, gpus=4)
@@ -93,9 +92,9 @@ def test_a_form_shows_auto_and_plans_with_the_resolved_number() -> None:
 
 def test_the_default_is_bfloat16_on_a_gpu_and_float32_on_a_cpu() -> None:
     config = load_config("gpt2-124m")
-    assert make_plan(config, H100).dtype == "bfloat16"
-    assert make_plan(config, CPU).dtype == "float32"
-    assert make_plan(load_config("gpt2-124m", ["train.dtype=float32"]), H100).dtype == "float32"
+    assert make_plan(config, H100).devices.dtype == "bfloat16"
+    assert make_plan(config, CPU).devices.dtype == "float32"
+    assert make_plan(load_config("gpt2-124m", ["train.dtype=float32"]), H100).devices.dtype == "float32"
 
 
 def test_a_time_estimate_needs_a_peak() -> None:

@@ -31,12 +31,9 @@ BUCKET_MB = 100
 """Gradients that ddp sends at once; its default of 25 is less than one large block has."""
 
 
-def decide_strategy(config: RunConfig, world: World, *, dtype: str, device_type: str, memory_gb: float) -> Decision:
+def decide_strategy(config: RunConfig, world: World, devices: accounting.Devices) -> Decision:
     """The strategy for these processes; auto chooses by memory. Raises ConfigError when it cannot be done."""
-    chosen, reason = accounting.choose_strategy(
-        config, dtype=dtype, world_size=world.size, nodes=world.nodes, device_type=device_type,
-        capacity_bytes=int(memory_gb * 1e9),
-    )  # fmt: skip
+    chosen, reason = accounting.choose_strategy(config, devices)
     check_strategy(config.parallel.model_copy(update={"strategy": chosen}), world.size, world.nodes)
     if chosen == "hsdp":
         size = config.parallel.shard_processes(world.size, world.nodes)

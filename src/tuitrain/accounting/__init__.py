@@ -2,17 +2,15 @@
 
 from tuitrain.accounting.fit import (
     Change,
-    capacity_per_process,
     choose_micro_batch,
     choose_strategy,
     fitting_changes,
     fitting_sentence,
     size_text,
-    usable_bytes,
 )
 from tuitrain.accounting.flops import BudgetTime, FlopsPerToken, achieved_tflops, flops_per_token, mfu, time_to_budget
 from tuitrain.accounting.logits import chunk_rows, dense_logits_bytes, logits_bytes
-from tuitrain.accounting.memory import MOMENTS, MemoryEstimate, estimate_memory, shard_count, step_moments
+from tuitrain.accounting.memory import MOMENTS, Devices, MemoryEstimate, estimate_memory, step_moments
 from tuitrain.accounting.pace import RECENT_RECORDS, duration_text, seconds_left
 from tuitrain.accounting.parameters import ParameterCounts, count_parameters
 from tuitrain.accounting.peaks import GPUS, Gpu, find_gpu, peak_tflops

@@ -23,6 +23,38 @@ MOMENTS = {"loss": "at the loss", "backward": "in the backward pass", "update": 
 """The moments of a step that can be its peak, in words."""
 
 
+USABLE = 0.9
+"""Share of the memory that an estimate may fill: CUDA, NCCL and fragmentation use the rest of a GPU's, the operating
+system and other programs the rest of a machine's."""
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What a run trains on: `count` processes, a device each, on `nodes` machines.
+
+    type: cuda or cpu. dtype: the arithmetic, float32 or bfloat16 (autocast). memory_bytes: of one GPU, or of a machine,
+    which its CPU processes share; None is unknown.
+    """
+
+    type: str = "cuda"
+    dtype: str = "float32"
+    count: int = 1
+    nodes: int = 1
+    memory_bytes: float | None = None
+
+    @property
+    def process_bytes(self) -> float | None:
+        """Memory of one process."""
+        if self.memory_bytes is None or self.type != "cpu":
+            return self.memory_bytes
+        return self.memory_bytes / max(self.count // self.nodes, 1)
+
+    @property
+    def usable_bytes(self) -> float | None:
+        """The bytes of one process that an estimate may fill."""
+        return None if self.process_bytes is None else USABLE * self.process_bytes
+
+
 @dataclass(frozen=True)
 class MemoryEstimate:
     """Bytes per device at the peak of a step; the parts add up to the total, and a part not held at the peak is 0.
@@ -52,43 +84,28 @@ class MemoryEstimate:
         return sum(self.parts.values())
 
 
-def shard_count(parallel: ParallelConfig, world_size: int, nodes: int = 1) -> int:
-    """Processes that hold one copy of what the strategy shards; 1 where each process has its own."""
-    match parallel.strategy:
-        case "zero1" | "fsdp":
-            return world_size
-        case "hsdp":
-            return parallel.shard_processes(world_size, nodes)
-    return 1
+def estimate_memory(config: RunConfig, devices: Devices) -> MemoryEstimate:
+    """Memory of one process at the peak of a step.
 
-
-def estimate_memory(
-    config: RunConfig, *, dtype: str = "float32", world_size: int = 1, device_type: str = "cuda", nodes: int = 1
-) -> MemoryEstimate:
-    """Memory of one process at the peak of a step. dtype is the arithmetic: float32 or bfloat16 (autocast).
-
-    Master weights, gradients and moments are float32. device_type tells whether rmsnorm has a fused kernel (on CUDA it
-    has, on CPU not). strategy = auto counts as replicas. Raises ValueError if vocab_size is unset or
-    micro_batch_size is auto.
+    Master weights, gradients and moments are float32. strategy = auto counts as replicas. Raises ValueError if
+    vocab_size is unset or micro_batch_size is auto.
     """
-    moments = step_moments(config, dtype=dtype, world_size=world_size, device_type=device_type, nodes=nodes)
-    return max(moments.values(), key=lambda estimate: estimate.total)
+    return max(step_moments(config, devices).values(), key=lambda estimate: estimate.total)
 
 
-def step_moments(
-    config: RunConfig, *, dtype: str = "float32", world_size: int = 1, device_type: str = "cuda", nodes: int = 1
-) -> dict[str, MemoryEstimate]:
+def step_moments(config: RunConfig, devices: Devices) -> dict[str, MemoryEstimate]:
     """The memory at the three moments of a step that can be its peak: loss, backward, update."""
     model, params = config.model, count_parameters(config.model)
-    element, fused = (2 if dtype == "bfloat16" else FLOAT), device_type == "cuda"
+    # CUDA has a fused kernel of rmsnorm, the CPU has none.
+    element, fused = (2 if devices.dtype == "bfloat16" else FLOAT), devices.type == "cuda"
     tokens = config.train.micro_batch * model.seq_len
     edge = edge_bytes_per_token(model, element, fused)
     mode = config.parallel.activation_checkpointing
     kept, recomputed = blocks_bytes_per_token(model, element, fused, mode)
-    shards = shard_count(config.parallel, world_size, nodes)
+    shards = _shard_count(config.parallel, devices)
     at_rest = FLOAT * params.total // shards
     optimizer = optimizer_bytes(config) // shards
-    before, after = _gradients(config, at_rest, world_size)
+    before, after = _gradients(config, at_rest, devices.count)
     # A chunked loss leaves the head's gradient at once, next to the one accumulated so far.
     head = FLOAT * params.embedding if chunk_rows(tokens, vocabulary(model)) is not None else 0
     at_loss = MemoryEstimate(
@@ -112,6 +129,16 @@ def step_moments(
     return {name: replace(estimate, moment=name) for name, estimate in moments.items()}
 
 
+def _shard_count(parallel: ParallelConfig, devices: Devices) -> int:
+    """Processes that hold one copy of what the strategy shards; 1 where each process has its own."""
+    match parallel.strategy:
+        case "zero1" | "fsdp":
+            return devices.count
+        case "hsdp":
+            return parallel.shard_processes(devices.count, devices.nodes)
+    return 1
+
+
 def _gathered(config: RunConfig, element: int, at_rest: int, *, at_loss: bool) -> int:
     """Weights at the loss or in the backward pass: at rest, and whole in the arithmetic's dtype.
 
@@ -132,16 +159,16 @@ def _gathered(config: RunConfig, element: int, at_rest: int, *, at_loss: bool) -
     return at_rest + (head if tied else 0) + 2 * block
 
 
-def _gradients(config: RunConfig, at_rest: int, world_size: int) -> tuple[int, int]:
+def _gradients(config: RunConfig, at_rest: int, processes: int) -> tuple[int, int]:
     """Gradients when the last backward pass of a step begins, and after it."""
     whole, strategy, train = FLOAT * count_parameters(config.model).total, config.parallel.strategy, config.train
-    accumulating = train.global_batch_size > train.micro_batch * world_size
+    accumulating = train.global_batch_size > train.micro_batch * processes
     if strategy in ("fsdp", "hsdp"):
         return (at_rest if accumulating else 0) + FLOAT * _block_parameters(config), at_rest
     if strategy == "zero1":
         return (whole if accumulating else FLOAT * _block_parameters(config)), at_rest
     # DDP's buckets, which the gradients are views of, stay from step to step.
-    buckets = strategy == "ddp" or (strategy == "auto" and world_size > 1)
+    buckets = strategy == "ddp" or (strategy == "auto" and processes > 1)
     return (whole if accumulating or buckets else 0), whole
 
 

@@ -57,7 +57,7 @@ def memory_parts(memory: MemoryEstimate) -> list[tuple[str, int]]:
 
 def estimated_memory(run: Run) -> MemoryEstimate | None:
     """What the accounting says of a run that has begun; None where its configuration or its vocabulary is unknown."""
-    from tuitrain.accounting import estimate_memory
+    from tuitrain.accounting import Devices, estimate_memory
     from tuitrain.config import ConfigError, validate
 
     try:
@@ -68,14 +68,9 @@ def estimated_memory(run: Run) -> MemoryEstimate | None:
         return None
     parallel = run.parallel
     if parallel is not None and config.parallel.strategy == "auto":
-        chosen = config.parallel.model_copy(update={"strategy": parallel.strategy})
-        config = config.model_copy(update={"parallel": chosen})
-    return estimate_memory(
-        config,
-        dtype=run.dtype or "float32",
-        world_size=parallel.world_size if parallel is not None else 1,
-        device_type="cpu" if on_cpu(run) else "cuda",
-    )
+        config = config.with_values({"parallel.strategy": parallel.strategy})
+    processes = parallel.world_size if parallel is not None else 1
+    return estimate_memory(config, Devices("cpu" if on_cpu(run) else "cuda", run.dtype or "float32", processes))
 
 
 def on_cpu(run: Run | None) -> bool:

@@ -107,17 +107,21 @@ class RunConfig(Section):
         passes = train.global_batch_size // train.micro_batch
         return [count for count in range(1, most + 1) if passes % count == 0]
 
-    def with_vocab_size(self, vocab_size: int) -> RunConfig:
-        """The same configuration with the embedding table's size filled in."""
-        return self.model_copy(update={"model": self.model.model_copy(update={"vocab_size": vocab_size})})
+    def with_values(self, values: Mapping[str, Any]) -> RunConfig:
+        """The same configuration with other values by dotted key; they are not validated."""
+        config = self
+        for key, value in values.items():
+            section, _, name = key.partition(".")
+            config = config.model_copy(update={section: getattr(config, section).model_copy(update={name: value})})
+        return config
 
-    def with_micro_batch(self, size: int) -> RunConfig:
-        """The same configuration with this micro-batch."""
-        return self.model_copy(update={"train": self.train.model_copy(update={"micro_batch_size": size})})
+    def with_vocab_size(self, tokenizer_size: int) -> RunConfig:
+        """The same configuration with the tokenizer's vocabulary size where model.vocab_size is unset."""
+        return self.with_values({"model.vocab_size": self.model.vocab_size or tokenizer_size})
 
     def with_least_micro_batch(self) -> RunConfig:
         """The same configuration with one sequence where the micro-batch is auto: 1 divides any batch."""
-        return self.with_micro_batch(1) if self.train.micro_batch_size == "auto" else self
+        return self.with_values({"train.micro_batch_size": 1}) if self.train.micro_batch_size == "auto" else self
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dict of plain values without unset keys, as in config.toml and the `run` record."""

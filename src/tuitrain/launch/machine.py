@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import psutil
 import pynvml
 
-from tuitrain.accounting import find_gpu
+from tuitrain.accounting import Devices, find_gpu
 from tuitrain.config import RunConfig
 
 GB = 1e9
@@ -33,6 +33,10 @@ class Device:
         if configured != "auto":
             return configured
         return "bfloat16" if self.kind == "gpu" else "float32"
+
+    def of_processes(self, count: int, dtype: str) -> Devices:
+        """This device for each of `count` processes of one machine, with the arithmetic of `train.dtype`."""
+        return Devices(self.type, self.dtype(dtype), count, memory_bytes=self.memory_gb * GB)
 
 
 @dataclass(frozen=True)

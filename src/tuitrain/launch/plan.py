@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from tuitrain.accounting import (
     BudgetTime,
     Change,
+    Devices,
     FlopsPerToken,
     MemoryEstimate,
     ParameterCounts,
-    capacity_per_process,
     choose_micro_batch,
     choose_strategy,
     count_parameters,
@@ -19,7 +20,6 @@ from tuitrain.accounting import (
     flops_per_token,
     peak_tflops,
     time_to_budget,
-    usable_bytes,
 )
 from tuitrain.config import RunConfig
 from tuitrain.launch.machine import GB, Device
@@ -37,27 +37,19 @@ SHAKESPEARE_CHARACTERS = 65
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of one configuration on `gpus` devices of one kind. Unknown values are None.
+    """The plan of one configuration on devices of one kind. Unknown values are None.
 
-    parameters, flops and memory are None while the vocabulary depends on the data, and so are a strategy and an
-    accumulation under auto; budget is None where the device's peak is unknown or the run does not fit. config has the
-    micro-batch that auto resolves to, where it is known, with its reason; the reason is None where config names one.
+    config has the vocabulary and the micro-batch of auto where they are known; micro_batch_reason is None where the
+    configuration names the micro-batch, strategy is None while auto waits for the vocabulary.
     """
 
     config: RunConfig
     device: Device
-    gpus: int
-    dtype: str
+    devices: Devices
     mfu: float
-    accumulation: int | None
     micro_batch_reason: str | None
     strategy: str | None
     strategy_reason: str
-    parameters: ParameterCounts | None
-    flops: FlopsPerToken | None
-    memory: MemoryEstimate | None
-    peak_tflops: float | None
-    budget: BudgetTime | None
 
     @property
     def tokens(self) -> int:
@@ -65,23 +57,58 @@ class Plan:
         return self.config.total_steps * self.config.tokens_per_step
 
     @property
+    def accumulation(self) -> int | None:
+        """Micro-batches of one process in a step."""
+        return None if self.config.train.micro_batch_size == "auto" else self.config.accumulation(self.devices.count)
+
+    @cached_property
+    def parameters(self) -> ParameterCounts | None:
+        """Parameters; None, as are FLOPs and memory, while the vocabulary depends on the data."""
+        return None if self.config.model.vocab_size is None else count_parameters(self.config.model)
+
+    @cached_property
+    def flops(self) -> FlopsPerToken | None:
+        """FLOPs of a token."""
+        return None if self.config.model.vocab_size is None else flops_per_token(self.config.model)
+
+    @cached_property
+    def memory(self) -> MemoryEstimate | None:
+        """Memory of one process at the peak of a step."""
+        if self.config.model.vocab_size is None:
+            return None
+        return estimate_memory(self.config.with_values({"parallel.strategy": self.strategy}), self.devices)
+
+    @property
+    def peak_tflops(self) -> float | None:
+        """Dense peak of one device."""
+        return self.config.hardware.peak_tflops or peak_tflops(self.device.name, self.devices.dtype)
+
+    @property
+    def budget(self) -> BudgetTime | None:
+        """The time of the run; None where the device's peak is unknown or the run does not fit."""
+        if self.peak_tflops is None or self.flops is None or not self.fits:
+            return None
+        count = self.devices.count
+        return time_to_budget(self.tokens, self.flops.full, peak_tflops=self.peak_tflops, mfu=self.mfu, gpus=count)
+
+    @property
     def fits(self) -> bool | None:
-        """Whether a process fits what is usable of its memory; None is unknown."""
+        """Whether a process fits what is usable of its memory."""
         return None if self.memory is None else self.memory.total / GB <= self.usable_gb
 
     @property
     def memory_gb(self) -> float:
         """Memory of one process: a GPU's, or its share of the RAM."""
-        return capacity_per_process(self.device.memory_gb, self.gpus, 1, self.device.type)
+        return (self.devices.process_bytes or 0) / GB
 
     @property
     def usable_gb(self) -> float:
-        """The part of a process's memory that an estimate may fill, in GB."""
-        return usable_bytes(self.memory_gb)
+        """The part of a process's memory that an estimate may fill."""
+        return (self.devices.usable_bytes or 0) / GB
 
     def changes(self, *, more_gpus: bool = False) -> list[Change]:
         """Up to three changes that would fit, least loss of speed first: on these GPUs, or on more of them."""
-        changes = fitting_changes(self.config, self.dtype, self.gpus, self.device.type, self.device.memory_gb * GB)
+        changes = fitting_changes(self.config, self.devices)
         return [change for change in changes if change.more_gpus == more_gpus][:3]
 
     @property
@@ -114,36 +141,18 @@ def known_vocabulary(config: RunConfig) -> int | None:
 
 def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, mfu: float = DEFAULT_MFU) -> Plan:
     """Plan a run on `gpus` processes of one machine, a device each. Raises ConfigError if the batch does not divide."""
-    if config.model.vocab_size is None and (size := known_vocabulary(config)) is not None:
+    if (size := known_vocabulary(config)) is not None:
         config = config.with_vocab_size(size)
     config.with_least_micro_batch().accumulation(gpus)
-    dtype = device.dtype(config.train.dtype)
-    peak = config.hardware.peak_tflops or peak_tflops(device.name, dtype)
-    machine = (dtype, gpus, 1, device.type, device.memory_gb * GB)
+    devices = device.of_processes(gpus, config.train.dtype)
     vocabulary_known = config.model.vocab_size is not None
-    micro_batch_reason: str | None = None
+    micro_batch_reason = None
     if config.train.micro_batch_size == "auto":
         micro_batch_reason = LATER
         if vocabulary_known:
-            micro_batch, micro_batch_reason = choose_micro_batch(config, *machine)
-            config = config.with_micro_batch(micro_batch)
-    accumulation = None if config.train.micro_batch_size == "auto" else config.accumulation(gpus)
-    strategy: str | None = None
-    reason = LATER
+            micro_batch, micro_batch_reason = choose_micro_batch(config, devices)
+            config = config.with_values({"train.micro_batch_size": micro_batch})
+    strategy, reason = None, LATER
     if vocabulary_known or gpus == 1 or config.parallel.strategy != "auto":
-        strategy, reason = choose_strategy(config, *machine)
-    parameters = flops = memory = budget = None
-    if vocabulary_known:
-        parameters, flops = count_parameters(config.model), flops_per_token(config.model)
-        parallel = config.parallel.model_copy(update={"strategy": strategy})
-        memory = estimate_memory(
-            config.model_copy(update={"parallel": parallel}), dtype=dtype, world_size=gpus, device_type=device.type
-        )
-        fits = memory.total <= usable_bytes(capacity_per_process(device.memory_gb * GB, gpus, 1, device.type))
-        if peak is not None and fits:
-            tokens = config.total_steps * config.tokens_per_step
-            budget = time_to_budget(tokens, flops.full, peak_tflops=peak, mfu=mfu, gpus=gpus)
-    return Plan(
-        config, device, gpus, dtype, mfu, accumulation, micro_batch_reason, strategy, reason, parameters, flops, memory,
-        peak, budget,
-    )  # fmt: skip
+        strategy, reason = choose_strategy(config, devices)
+    return Plan(config, device, devices, mfu, micro_batch_reason, strategy, reason)

@@ -19,7 +19,7 @@ def plan_rows(plan: Plan) -> list[tuple[str, str]]:
     """Named lines of text, from the architecture to the hours."""
     config, steps = plan.config, plan.config.total_steps
     batch = f"{config.train.global_batch_size} sequences × {config.model.seq_len:,} tokens"
-    processes = f"{plan.gpus} process{'es' if plan.gpus > 1 else ''}"
+    processes = f"{plan.devices.count} process{'es' if plan.devices.count > 1 else ''}"
     passes = f"{config.train.micro_batch} × {plan.accumulation} micro-batches × " if plan.accumulation else ""
     return [
         ("architecture", config.model.architecture_name),
@@ -76,13 +76,14 @@ def _flops(plan: Plan) -> str:
 def _device(plan: Plan) -> str:
     peak = f"peak {plan.peak_tflops:g} dense TFLOP/s" if plan.peak_tflops is not None else "peak unknown"
     if plan.device.kind != "cpu":
-        return f"{_devices(plan)}, {plan.device.memory_gb:.1f} GB memory, {plan.dtype}, {peak}"
-    where = plan.device.name if plan.gpus == 1 else f"{plan.gpus} processes on the CPU, talking through gloo"
-    return f"{where}, {plan.device.memory_gb:.1f} GB RAM, {plan.dtype}, {peak}"
+        return f"{_devices(plan)}, {plan.device.memory_gb:.1f} GB memory, {plan.devices.dtype}, {peak}"
+    count = plan.devices.count
+    where = plan.device.name if count == 1 else f"{count} processes on the CPU that communicate through gloo"
+    return f"{where}, {plan.device.memory_gb:.1f} GB RAM, {plan.devices.dtype}, {peak}"
 
 
 def _devices(plan: Plan) -> str:
-    return plan.device.name if plan.device.kind == "cpu" else f"{plan.gpus} × {plan.device.name}"
+    return plan.device.name if plan.device.kind == "cpu" else f"{plan.devices.count} × {plan.device.name}"
 
 
 def _memory(plan: Plan) -> str:
@@ -90,7 +91,7 @@ def _memory(plan: Plan) -> str:
     if memory is None:
         return BY_DATA
     verdict = "fits" if plan.fits else "does NOT fit"
-    each = " on each" if plan.gpus > 1 else ""
+    each = " on each" if plan.devices.count > 1 else ""
     when = MOMENTS[memory.moment]
     lines = [f"about {size_text(memory.total)}{each} {when} (estimate), of {_usable(plan)}: {verdict}"]
     lines += [f"{size_text(size):>9}  {name}" for name, size in memory_parts(memory)]
@@ -155,8 +156,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "accumulation": plan.accumulation,
         "strategy": plan.strategy,
         "strategy_reason": plan.strategy_reason,
-        "device": asdict(plan.device) | {"count": plan.gpus, "peak_tflops": plan.peak_tflops},
-        "dtype": plan.dtype,
+        "device": asdict(plan.device) | {"count": plan.devices.count, "peak_tflops": plan.peak_tflops},
+        "dtype": plan.devices.dtype,
         "memory_bytes": memory_json(plan),
         "usable_memory_bytes": round(plan.usable_gb * GB),
         "fits": plan.fits,

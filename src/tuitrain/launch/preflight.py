@@ -67,7 +67,7 @@ def check_memory(config: RunConfig, machine: Machine, gpus: int = 1) -> None:
     if plan.fits is not False or plan.memory is None:
         return
     fitting = [preset for preset in all_presets() if fits(preset, machine)]
-    how = f"micro-batch {plan.config.train.micro_batch}, {plan.dtype}"
+    how = f"micro-batch {plan.config.train.micro_batch}, {plan.devices.dtype}"
     how += f", {plan.strategy}" if gpus > 1 else ""
     here, more = (" or ".join(map(str, plan.changes(more_gpus=more))) for more in (False, True))
     advice = f"It would with {here}" if here else NOTHING_FITS.capitalize()
@@ -81,17 +81,17 @@ def check_memory(config: RunConfig, machine: Machine, gpus: int = 1) -> None:
 
 
 def _device_text(plan: Plan) -> str:
-    name = "CPU process" if plan.device.kind == "cpu" else plan.device.name
-    if plan.gpus == 1:
-        return f"one {name}"
-    return f"each of {plan.gpus} CPU processes" if plan.device.kind == "cpu" else f"each of {plan.gpus} × {name}"
+    count, name = plan.devices.count, plan.device.name
+    if plan.device.kind == "cpu":
+        return "one CPU process" if count == 1 else f"each of {count} CPU processes"
+    return f"one {name}" if count == 1 else f"each of {count} × {name}"
 
 
 def _capacity_text(plan: Plan) -> str:
     capacity = f"has {plan.device.memory_gb:.1f} GB, {plan.usable_gb:.1f} GB of it usable"
     if plan.device.kind != "cpu":
         return f"it {capacity}"
-    return f"this machine {capacity}{' for each' if plan.gpus > 1 else ''}"
+    return f"this machine {capacity}{' for each' if plan.devices.count > 1 else ''}"
 
 
 def fits(preset: str, machine: Machine) -> bool | None:
@@ -108,14 +108,12 @@ def _absolute(source: str) -> str:
 
 def with_absolute_paths(config: RunConfig) -> RunConfig:
     """The configuration with absolute paths of data and weights, so that it means the same in any directory."""
-    updates: dict[str, Any] = {"source": _absolute(config.data.source)}
+    values: dict[str, Any] = {"data.source": _absolute(config.data.source)}
     if config.data.mixture is not None:
-        updates["mixture"] = {_absolute(source): weight for source, weight in config.data.mixture.items()}
-    tokenizer = expanded(config.data.tokenizer)
+        values["data.mixture"] = {_absolute(source): weight for source, weight in config.data.mixture.items()}
+    tokenizer, weights = expanded(config.data.tokenizer), config.model.init_from
     if not tokenizer.is_absolute() and tokenizer.exists() and config.data.tokenizer not in ("byte", "char"):
-        updates["tokenizer"] = str(Path.cwd() / tokenizer)
-    changed: dict[str, Any] = {"data": config.data.model_copy(update=updates)}
-    origin = config.model.init_from
-    if origin is not None and not origin.startswith("hf:"):
-        changed["model"] = config.model.model_copy(update={"init_from": str(Path.cwd() / expanded(origin))})
-    return config.model_copy(update=changed)
+        values["data.tokenizer"] = str(Path.cwd() / tokenizer)
+    if weights is not None and not weights.startswith("hf:"):
+        values["model.init_from"] = str(Path.cwd() / expanded(weights))
+    return config.with_values(values)
