@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from rich.theme import Theme
 from textual import events
 from textual.binding import Binding
 from textual.driver import Driver
@@ -89,6 +90,7 @@ class BaseApp(InertApp):
         if self.no_color:
             self.theme = self._given["theme"] = "terminal"
         self._theme_chosen = True
+        self.watch_theme()
         self.state = ViewState(x=x or settings.x, baseline=baseline, smoothing=settings.smoothing)
         restore(self.session, self.state)
         self.feed = Feed(self.post_message)
@@ -109,6 +111,10 @@ class BaseApp(InertApp):
         if self.theme not in self._palettes:
             self._palettes[self.theme] = palette_of(self.current_theme)
         return self._palettes[self.theme]
+
+    def watch_theme(self) -> None:
+        """Give Rich's renderables the roles as their styles."""
+        self.console.push_theme(Theme(self.palette, inherit=False))
 
     def get_css_variables(self) -> dict[str, str]:
         """Textual's variables, and the colours of our roles that style sheets use."""

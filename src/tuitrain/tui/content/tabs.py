@@ -5,7 +5,7 @@ from __future__ import annotations
 from tuitrain.analysis import units
 from tuitrain.analysis.report import describe_config
 from tuitrain.events.text import clean
-from tuitrain.tui.content.configuration import config_rows, lines_of, shown_keys, summary
+from tuitrain.tui.content.configuration import config_lines, shown_keys, summary
 from tuitrain.tui.content.headline import ALERT_ROLES
 from tuitrain.tui.content.samples import continued
 from tuitrain.tui.text import Line, Span, align, line, wrap
@@ -73,5 +73,5 @@ def config(state: ViewState, cells: int) -> list[Line]:
     if run is None or not run.config:
         return _note("no configuration in the log")
     described = describe_config(run)
-    rows = config_rows(described, shown_keys(described, everything=True, query=None), cells - 1, None, _COLUMN_CELLS)
-    return [line(" ", *summary(described)), (), *lines_of(rows, cells - 1)]
+    lines = config_lines(described, shown_keys(described, everything=True, query=None), cells - 1, None, _COLUMN_CELLS)
+    return [line(" ", *each) for each in (summary(described), (), *lines)]

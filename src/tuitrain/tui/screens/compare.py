@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tuitrain.analysis.compare import compare_runs
 from tuitrain.analysis.series import AXES
 from tuitrain.plots.groups import GROUPABLE_PANELS, grouped
@@ -16,8 +18,8 @@ from tuitrain.tui.widgets.dashboard import Dashboard
 from tuitrain.tui.widgets.tab_content import ChartTab
 
 COMPARE_TABS = (
-    ChartTab("metrics", "Metrics", lambda: CompareTab("metrics", metrics=True)),
-    ChartTab("config", "Config", lambda: CompareTab("config", metrics=False)),
+    ChartTab("Metrics", partial(CompareTab, metrics=True)),
+    ChartTab("Config", partial(CompareTab, metrics=False)),
 )
 
 

@@ -12,22 +12,15 @@ from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from tuitrain.analysis.report import Description, describe
-from tuitrain.tui.content.configuration import (
-    COLUMN_CELLS,
-    config_rows,
-    report_rows,
-    shown_keys,
-    summary,
-    table_of,
-)
+from tuitrain.tui.content.configuration import COLUMN_CELLS, config_lines, report_lines, shown_keys, summary
 from tuitrain.tui.content.console_search import Query, query_of
 from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Span, line
 from tuitrain.tui.view_state import RunView, ViewState
 from tuitrain.tui.widgets.lines import Lines
+from tuitrain.tui.widgets.pane import Pane
 from tuitrain.tui.widgets.search_line import SearchLine
-from tuitrain.tui.widgets.table import Table
 
 BESIDE_CELLS = 110
 """A narrower screen has the report below the configuration."""
@@ -61,8 +54,8 @@ class ConfigScreen(BaseScreen):
         with Horizontal(id="sides"):
             with Vertical(id="keys"):
                 yield Lines(id="summary")
-                yield Table(id="config", plain=True)
-            yield Table(id="report", plain=True)
+                yield Pane(id="config")
+            yield Pane(id="report")
         yield SearchLine()
 
     def on_mount(self) -> None:
@@ -96,14 +89,14 @@ class ConfigScreen(BaseScreen):
             self.app.call_from_thread(setattr, self, "description", description)
 
     def draw_body(self, cells: int) -> None:
-        left, right = self.query_one("#config", Table), self.query_one("#report", Table)
+        left, right = self.query_one("#config", Pane), self.query_one("#report", Pane)
         header = self.query_one("#summary", Lines)
         beside = cells >= BESIDE_CELLS
         described = self.description
         right.display = beside and isinstance(described, Description)
         if not isinstance(described, Description) or not described.values:
             header.show([line(Span(self._reason(), "quiet"))])
-            left.show([], {})
+            left.show([])
             return
         room = _left_cells(cells) if beside else cells
         self.query_one("#keys").styles.width = room if beside else "1fr"
@@ -113,12 +106,12 @@ class ConfigScreen(BaseScreen):
             header.show([line(Span(f"{len(keys)} keys hold ", "quiet"), Span(query.text, "key"))])
         else:
             header.show([summary(described, "only these" if self.everything else "all")])
-        sides = config_rows(described, keys, room - 1, query)
+        lines = config_lines(described, keys, room - 2, query)
         if beside:
-            right.show(*table_of([report_rows(described.report, cells - room - 1)], cells - room - 1))
+            right.show(report_lines(described.report, cells - room - 2))
         elif query is None:
-            sides[0] = [*sides[0], *report_rows(described.report, room - 1)]
-        left.show(*table_of(sides, room - 1))
+            lines += report_lines(described.report, room - 2)
+        left.show(lines)
 
     def _reason(self) -> str:
         """Why no configuration is shown."""

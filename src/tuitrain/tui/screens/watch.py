@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tuitrain.plots.panels import Panel, panel_of
 from tuitrain.tui.content.tabs import alert_count, alerts, config, console, samples
 from tuitrain.tui.layouts import Layout, Layouts
 from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.export_actions import ChartScreen
 from tuitrain.tui.widgets.dashboard import Dashboard
-from tuitrain.tui.widgets.tab_content import ChartTab, LinesTab
+from tuitrain.tui.widgets.tab_content import ChartTab, TabContent
 
 WATCH_TABS = (
-    ChartTab("samples", "Samples", lambda: LinesTab(samples, "samples")),
-    ChartTab("log", "Log", lambda: LinesTab(console, "log", follow=True)),
-    ChartTab("alerts", "Alerts", lambda: LinesTab(alerts, "alerts"), alert_count),
-    ChartTab("config", "Config", lambda: LinesTab(config, "config")),
+    ChartTab("Samples", partial(TabContent, samples)),
+    ChartTab("Log", partial(TabContent, console, follow=True)),
+    ChartTab("Alerts", partial(TabContent, alerts), alert_count),
+    ChartTab("Config", partial(TabContent, config)),
 )
 
 

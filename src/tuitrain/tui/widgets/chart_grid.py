@@ -67,7 +67,7 @@ class ChartGrid(Vertical, can_focus=True):
     async def _mount_tabs(self) -> None:
         if not self.is_attached:
             return
-        contents = ContentSwitcher(*(tab.content() for tab in self.tabs), initial=self.tabs[self.tab_index].id)
+        contents = ContentSwitcher(*(tab.content(id=tab.id) for tab in self.tabs), initial=self.tabs[self.tab_index].id)
         contents.display = self.tab_shown
         await self.query_one("#below").mount(ChartTabs(), contents)
         self.app.redraw()

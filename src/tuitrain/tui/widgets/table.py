@@ -91,12 +91,10 @@ class Table(DataTable[Cell], can_focus=False, inherit_bindings=False):
     _updating = False
     _palette: Palette | None = None
 
-    def __init__(self, *, id: str | None = None, plain: bool = False) -> None:
-        """plain: without header and cursor, for text in columns."""
+    def __init__(self, *, id: str | None = None, show_cursor: bool = True) -> None:
         super().__init__(
             id=id,
-            show_header=not plain,
-            show_cursor=not plain,
+            show_cursor=show_cursor,
             cursor_type="row",
             cursor_foreground_priority="renderable",
             cursor_background_priority="css",
