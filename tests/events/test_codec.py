@@ -38,6 +38,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
+OWN_METRICS = st.just(msgspec.UNSET) | st.dictionaries(TEXT | st.sampled_from([*TYPES, "type"]), NUMBER, max_size=3)
 FINITE_JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -50,12 +51,13 @@ FINITE_JSON = st.recursive(
 STEPS = st.builds(
     Step, time=TIME, step=WHOLE, tokens=st.none() | WHOLE, loss=st.none() | NUMBER, lr=st.none() | NUMBER,
     mfu=st.none() | NUMBER, grad_norm=NUMBER, grad_mean=st.just(msgspec.UNSET) | st.none() | NUMBER,
+    metrics=OWN_METRICS,
 )  # fmt: skip
 RECORDS = st.one_of(
     STEPS,
     st.builds(
-        Eval, time=TIME, step=WHOLE, loss=NUMBER, split=TEXT, perplexity=st.none() | NUMBER,
-        sequences=st.none() | WHOLE, split_fingerprint=st.none() | TEXT,
+        Eval, time=TIME, step=WHOLE, loss=st.none() | NUMBER, split=TEXT, perplexity=st.none() | NUMBER,
+        sequences=st.none() | WHOLE, split_fingerprint=st.none() | TEXT, metrics=OWN_METRICS,
     ),
     st.builds(Layers, time=TIME, step=WHOLE, grad_norm=st.lists(NUMBER, max_size=5)),
     st.builds(Sample, time=TIME, step=WHOLE, text=TEXT, prompt=TEXT),
@@ -218,7 +220,9 @@ def test_unknown_types_are_skipped_and_unknown_keys_ignored() -> None:
         b'{"type":"step","step":1,"time":NaN}',
         b'{"type":"step","step":1' + b"0" * 400 + b"}",
         b'{"type":"step","step":1,"time":"nan"}',
-        b'{"type":"eval","step":1,"loss":null}',
+        b'{"type":"eval","step":1,"loss":{}}',
+        b'{"type":"step","step":1,"metrics":{"a":"b"}}',
+        b'{"type":"step","step":1,"metrics":[1]}',
         b'{"type":"alert","level":"loud","code":"a","message":"b"}',
         b'{"type":"sample","step":1,"text":"\xff"}',
         b"[" * 100_000,
@@ -233,4 +237,6 @@ def test_a_line_that_is_no_record_is_broken_with_a_reason(line: bytes) -> None:
 def test_the_schema_describes_every_type_and_numbers_as_strings() -> None:
     schema = json_schema()
     assert {kind.__name__ for kind in RECORD_TYPES} <= set(schema["$defs"])
-    assert schema["$defs"]["Eval"]["properties"]["loss"]["anyOf"][1] == {"enum": ["nan", "inf", "-inf"]}
+    assert schema["$defs"]["Eval"]["properties"]["duration_ms"]["anyOf"][0]["anyOf"][1] == {
+        "enum": ["nan", "inf", "-inf"]
+    }

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -163,12 +165,66 @@ def test_the_heartbeat_is_the_time_of_the_last_record_also_when_the_clock_was_se
 @given(st.lists(st.integers(1, 30), max_size=60))
 def test_steps_always_increase_and_none_is_lost(numbers: list[int]) -> None:
     history = RunHistory()
-    history.absorb([Step(time=float(at), step=number) for at, number in enumerate(numbers)])
+    history.absorb([Step(time=float(at), step=number, loss=1.0) for at, number in enumerate(numbers)])
     kept = history.steps["step"]
+    again = sum(number == before for before, number in pairwise(numbers))
     assert (np.diff(kept) > 0).all()
-    assert len(kept) + len(history.superseded_steps) == len(numbers)
+    assert len(kept) + len(history.superseded_steps) == len(numbers) - again
     if numbers:
         assert kept[-1] == numbers[-1]
+
+
+def test_records_of_one_step_add_up_and_the_later_value_wins() -> None:
+    history = RunHistory()
+    history.absorb([Step(time=1.0, step=1, loss=3.0), Step(time=2.0, step=1, lr=0.1, metrics={"reward": 1.0})])
+    history.absorb(
+        [Step(time=3.0, step=1, metrics={"reward": 2.0, "kl/policy": 0.5}), Step(time=4.0, step=2, loss=2.0)]
+    )
+    assert history.steps["step"].tolist() == [1, 2]
+    assert history.steps["loss"].tolist() == [3.0, 2.0]
+    assert history.steps.series("reward")[1].tolist() == [2.0]
+    assert history.steps.last("kl/policy") == 0.5
+    assert history.steps["time"].tolist() == [1.0, 4.0]
+    assert len(history.superseded_steps) == 0
+
+
+def test_a_metric_that_lags_behind_the_others_supersedes_nothing() -> None:
+    history = RunHistory()
+    for number in range(0, 50, 10):
+        history.absorb([Step(time=1.0, step=number, loss=1.0 * number)])
+    for number in range(0, 50, 5):
+        history.absorb([Step(time=2.0, step=number, metrics={"reward": float(number)})])
+    assert history.steps["step"].tolist() == list(range(0, 50, 5))
+    assert history.steps.series("reward")[0].tolist() == list(range(0, 50, 5))
+    assert history.steps.series("loss")[0].tolist() == list(range(0, 50, 10))
+    history.absorb([Step(time=3.0, step=20, metrics={"reward": 0.0})])
+    assert history.steps["step"].tolist() == [0, 5, 10, 15, 20]
+    assert len(history.superseded_steps) == 6
+
+
+def test_metrics_of_ones_own_take_memory_only_for_their_points() -> None:
+    history = RunHistory()
+    own = ({f"layer {step}/norm": 1.0} for step in range(2000))
+    tracemalloc.start()
+    history.absorb([Step(time=1.0, step=step, loss=1.0, metrics=each) for step, each in enumerate(own)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(history.steps.keys) > 2000
+    assert peak < 2000 * 2000
+
+
+def test_a_declared_metric_among_ones_own_does_not_replace_its_field() -> None:
+    history = RunHistory()
+    history.absorb([Step(step=1, loss=2.0, metrics={"loss": 9.0}), Step(step=2, metrics={"loss": 8.0, "lr": 0.1})])
+    assert history.steps["loss"].tolist() == [2.0, 8.0]
+    assert history.steps.last("lr") == 0.1
+
+
+def test_evaluations_of_one_step_add_up() -> None:
+    history = RunHistory()
+    history.absorb([Step(step=5), Eval(step=5, loss=1.0), Eval(step=5, metrics={"bleu": 20.0})])
+    assert history.evals["loss"].tolist() == [1.0]
+    assert history.evals.last("bleu") == 20.0
 
 
 def test_absent_values_are_left_out_of_a_series_and_measured_nan_is_kept() -> None:

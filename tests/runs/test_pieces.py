@@ -20,7 +20,9 @@ SHUFFLED = Path(__file__).parents[1] / "data/faults/shuffled-restarts.jsonl"
 numbers = st.one_of(st.integers(0, 12), st.sampled_from([2**53, 2**53 + 1, 2**60, 2**60 + 1, 2**63 - 1]))
 times = st.sampled_from([0.0, 1.0, 2.0, 1e9, 1e18, -5.0])
 values = st.sampled_from([None, 0.0, 1.0, float("nan"), float("inf"), 1e308, 5e-324])
+own = st.dictionaries(st.sampled_from(["a", "b", "loss"]), values, max_size=2)
 records = st.one_of(
+    st.builds(Step, time=times, step=numbers, metrics=own),
     st.builds(Step, time=times, step=numbers, loss=values, tokens=st.none() | numbers),
     st.builds(Step, time=times, step=numbers, loss=values, tokens=st.none() | numbers),
     st.builds(Run, time=times, run_id=st.just("r"), name=st.just("r"), attempt=st.integers(1, 3)),
@@ -44,11 +46,12 @@ ends = st.sampled_from([b"\n", b"\n", b"\n", b"\r\n"])
 def contents(history: RunHistory) -> dict[str, Any]:
     """The content of a history in comparable form; nan equals nan."""
     content: dict[str, Any] = {}
-    for name, value in vars(history).items():
+    tables = {"steps": history.steps, "superseded_steps": history.superseded_steps}
+    for name, value in {**vars(history), **tables}.items():
         if hasattr(value, "present"):
             rows = {key: (value[key].tolist(), value.present(key).tolist(), value.last(key)) for key in value.keys}
             content[name] = repr(rows)
-        else:
+        elif name != "_step_table":
             content[name] = repr(value)
     return content
 

@@ -143,8 +143,9 @@ def _outcome(evaluations: Sequence[Eval]) -> SplitOutcome:
         return SplitOutcome()
     newest = evaluations[-1]
     alike = [each for each, same in zip(evaluations, comparable(evaluations), strict=True) if same]
-    best = min((each for each in alike if math.isfinite(each.loss)), key=lambda each: each.loss, default=None)
-    return SplitOutcome(newest.loss, newest.step, best.loss if best else None, best.step if best else None)
+    losses = [(each.loss, each.step) for each in alike if each.loss is not None and math.isfinite(each.loss)]
+    best, best_step = min(losses, key=lambda each: each[0], default=(None, None))
+    return SplitOutcome(newest.loss, newest.step, best, best_step)
 
 
 def _validation(history: RunHistory, at: tuple[Axis, float] | None) -> SplitOutcome:

@@ -25,6 +25,8 @@ _EXACT = 2.0**53
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 _TIME = attrgetter("time")
+OWN_METRICS = "metrics"
+"""The key of metrics of one's own: names of any kind, each with a number."""
 _WITH_TABLES = {Run, End}
 """The records with free-form tables."""
 _KNOWN_TYPES = {str(kind.__struct_config__.tag) for kind in RECORD_TYPES}
@@ -38,7 +40,7 @@ def _text_keys() -> set[str]:
             parts = [field.type, *get_args(field.type)]
             nested = [part for alternative in parts for part in (alternative, *get_args(alternative))]
             waiting += [part for part in nested if isinstance(part, type) and issubclass(part, msgspec.Struct)]
-            if any(part is str or get_origin(part) in (dict, Literal) for part in parts):
+            if field.name != OWN_METRICS and any(part is str or get_origin(part) in (dict, Literal) for part in parts):
                 keys.add(field.encode_name)
     return keys
 
@@ -183,7 +185,7 @@ def _read_numbers(value: Any, key: str = "") -> Any:
     if isinstance(value, float):
         return value if key in _TEXT_KEYS else _whole(value)
     if isinstance(value, dict) and key not in _TEXT_KEYS:
-        return {name: _read_numbers(item, name) for name, item in value.items()}
+        return {name: _read_numbers(item, "" if key == OWN_METRICS else name) for name, item in value.items()}
     if isinstance(value, list):
         return [_read_numbers(item, key) for item in value]
     return value

@@ -16,6 +16,9 @@ SCHEMA_VERSION = 1
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
+OwnMetrics = dict[str, float | None]
+"""Any name, slashes, blanks and Unicode allowed; null is unknown, as if the name were not there."""
+
 LATEST_TIME = 1e11
 """Unix seconds of the year 5138: a time at or past it, or below 0, is not one. From here to LATEST_MILLISECONDS it is
 one in milliseconds, which reading turns into seconds."""
@@ -123,8 +126,9 @@ class Stage(Record, tag="stage", kw_only=True):
 class Step(Record, tag="step", kw_only=True, gc=False):
     """One optimizer step. tokens is cumulative over all ranks; mfu and accuracy lie in 0–1.
 
-    What is measured at every step is always written, null when unknown; the keys after grad_norm are written
-    only by the steps that measure them.
+    What the engine measures at every step is always written, null when unknown; the keys after grad_norm are written
+    only by the steps that measure them. Several records of one step in one attempt add up; the later value of a key
+    wins.
     """
 
     step: Whole
@@ -157,6 +161,8 @@ class Step(Record, tag="step", kw_only=True, gc=False):
     """The process that took longest until it could do nothing more without the others."""
     rank_skew_ms: float | msgspec.UnsetType | None = msgspec.UNSET
     """How much longer it took until then than the fastest."""
+    metrics: OwnMetrics | msgspec.UnsetType = msgspec.UNSET
+    """Metrics of one's own by their names."""
 
 
 class Layers(Record, tag="layers", kw_only=True):
@@ -176,7 +182,7 @@ class Eval(Record, tag="eval", kw_only=True):
     """
 
     step: Whole
-    loss: float
+    loss: float | None = None
     tokens: Whole | None = None
     split: str = "val"
     """Its name."""
@@ -187,6 +193,8 @@ class Eval(Record, tag="eval", kw_only=True):
     accuracy: float | None = None
     perplexity: float | None = None
     duration_ms: float | None = None
+    metrics: OwnMetrics | msgspec.UnsetType = msgspec.UNSET
+    """Metrics of one's own by their names."""
 
 
 class Sample(Record, tag="sample", kw_only=True):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from operator import attrgetter, lt
+from operator import lt
 from typing import Any
 
-import numpy as np
+import msgspec
 
 from tuitrain.accounting import RECENT_RECORDS
 from tuitrain.events import (
@@ -27,10 +26,11 @@ from tuitrain.events import (
     System,
     WallTime,
 )
+from tuitrain.events.own_metrics import with_declared
 from tuitrain.runs.columns import Columns
 from tuitrain.runs.results import VALIDATION, RunResults, validation_split
+from tuitrain.runs.step_table import StepTable
 
-_STEP = attrgetter("step")
 SYSTEMS_KEPT = 600
 LAYERS_KEPT = 2048
 BROKEN_KEPT = 200
@@ -56,8 +56,7 @@ class RunHistory:
         self.attempts: list[Run] = []
         self.attempt_steps: list[int | None] = []
         """The first step of each attempt; None of one that has none."""
-        self.steps = Columns()
-        self.superseded_steps = Columns()
+        self._step_table = StepTable()
         self.alerts: list[Alert] = []
         self.alert_steps: list[int | None] = []
         """The step of each alert: its own, else the newest when it came; None before any."""
@@ -72,12 +71,26 @@ class RunHistory:
         self.broken: list[BrokenLine] = []
         """The newest BROKEN_KEPT lines that could not be read; `broken_count` says how many there were."""
         self.broken_count = 0
-        self._newest_step: int | None = None
         self._results = RunResults()
         self._eval_tables: dict[str, Columns] = {}
         self.last_time: float | None = None
         """Time of the last record, Unix seconds: the heartbeat."""
         self._wall_time = WallTime()
+
+    @property
+    def steps(self) -> Columns:
+        """The steps that the run kept. It must not be written to."""
+        return self._step_table.rows
+
+    @property
+    def superseded_steps(self) -> Columns:
+        """The steps that a later attempt did again, in the order they were written. It must not be written to."""
+        return self._step_table.superseded
+
+    def keep_newest(self, steps: int) -> None:
+        """Forget all but the newest steps, and what was superseded and read of the machine before."""
+        self._step_table.keep_newest(steps)
+        self.system_columns = Columns()
 
     @property
     def run(self) -> Run | None:
@@ -189,12 +202,11 @@ class RunHistory:
 
     def absorb(self, records: Iterable[AnyRecord], broken: Sequence[BrokenLine] = ()) -> None:
         """Add further records, in the order of the log; how they are divided into batches does not matter."""
-        new_steps = _NewSteps(self.steps, self.superseded_steps, self._newest_step)
         record: AnyRecord | None = None
         for kind, group in groupby(records, type):
             if kind is Step:
                 steps = [record for record in group if isinstance(record, Step)]
-                self._absorb_steps(steps, new_steps)
+                self._absorb_steps(steps)
                 record = steps[-1]
                 self._wall_time.absorb(record)
                 continue
@@ -202,23 +214,25 @@ class RunHistory:
                 if isinstance(record, Eval | Sample | Checkpoint | Layers):
                     self._absorb_result(record)
                 else:
-                    self._absorb_other(record, new_steps.newest)
+                    self._absorb_other(record, self._step_table.newest)
                 self._wall_time.absorb(record)
-        new_steps.settle()
-        self._newest_step = new_steps.newest
+        self._step_table.settle()
         self.last_time = record.time if record is not None else self.last_time
         self.broken_count += len(broken)
         self.broken = [*self.broken, *broken][-BROKEN_KEPT:] if broken else self.broken
 
-    def _absorb_steps(self, steps: list[Step], new_steps: _NewSteps) -> None:
+    def _absorb_steps(self, steps: list[Step]) -> None:
         """Add consecutive steps of the log, those that only count up at once."""
-        results, numbers = self._results, list(map(_STEP, steps))
-        counts_up = all(map(lt, numbers, numbers[1:])) and (new_steps.newest is None or new_steps.newest < numbers[0])
-        for part in [steps] if counts_up else [[step] for step in steps]:
-            new_steps.add(part)
-            if part[0].step < results.least_step:
-                self._begin_at(part[0].step)
-            results.least_step = part[-1].step
+        steps = [step if step.metrics is msgspec.UNSET else with_declared(step) for step in steps]
+        table, numbers = self._step_table, [float(step.step) for step in steps]
+        if all(map(lt, numbers, numbers[1:])) and (table.newest is None or float(table.newest) < numbers[0]):
+            table.append(steps)
+            if not self._results.has_steps:
+                self._begin_at(steps[0].step)
+        else:
+            for step in steps:
+                if table.add(step, begins=not self._results.has_steps) or not self._results.has_steps:
+                    self._begin_at(step.step)
         self.stage = None
 
     def _begin_at(self, step: int) -> None:
@@ -231,7 +245,7 @@ class RunHistory:
             self.attempt_steps[-1] = step
 
     def _absorb_result(self, record: Eval | Sample | Checkpoint | Layers) -> None:
-        self._results.add(record)
+        self._results.add(with_declared(record) if isinstance(record, Eval) else record)
         if isinstance(record, Eval):
             self._eval_tables.pop(record.split, None)
         elif len(self.layers) > LAYERS_KEPT:
@@ -275,48 +289,6 @@ class RunHistory:
             "gpu_mem_used_gb": max(of_gpus("mem_used_gb"), default=None),
             "gpu_temp_c": max(of_gpus("temp_c"), default=None),
         })  # fmt: skip
-
-
-class _NewSteps:
-    """Steps that are collected to extend the table once; the result is that of adding them one by one."""
-
-    def __init__(self, table: Columns, superseded: Columns, newest: int | None) -> None:
-        self.newest = newest
-        self._table, self._superseded = table, superseded
-        self._steps: list[Step] = []
-        self._dropped: list[Step] = []
-
-    def add(self, steps: list[Step]) -> None:
-        """Further steps that count up. Whatever was at the number of the first or later is superseded."""
-        if self.newest is not None and steps[0].step <= self.newest:
-            self._supersede(steps[0].step)
-        self._steps += steps
-        self.newest = steps[-1].step
-
-    def _supersede(self, step: int) -> None:
-        # Numbers are compared as the columns hold them.
-        at = bisect_left(self._steps, float(step), key=lambda record: float(record.step))
-        if not at and len(self._table) and self._table["step"][-1] >= step:
-            self._settle_dropped()
-            self._superseded.append_columns(self._table.cut(_row_of(self._table, step)))
-        self._dropped += self._steps[at:]
-        del self._steps[at:]
-
-    def settle(self) -> None:
-        """Extend the tables."""
-        self._settle_dropped()
-        if self._steps:
-            self._table.extend(self._steps)
-
-    def _settle_dropped(self) -> None:
-        if self._dropped:
-            self._superseded.extend(self._dropped)
-            self._dropped = []
-
-
-def _row_of(table: Columns, step: int) -> int:
-    """The first row at this step or a later one."""
-    return int(np.searchsorted(table["step"], step, side="left"))
 
 
 def _mean(values: list[float]) -> float | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tuitrain.events import AnyRecord, Eval, Run, Step
 from tuitrain.files import open_regular
-from tuitrain.runs.columns import Columns
 from tuitrain.runs.curve import Points, joined, points_of, sampled
 from tuitrain.runs.follow import LONGEST_LINE, LineParser, LogFollower
 from tuitrain.runs.history import RunHistory
@@ -113,8 +112,7 @@ def _continue(ends: LogEnds, status: os.stat_result) -> bool:
     ends.tail.absorb(batch.records, batch.broken)
     ends.curve = joined(ends.curve, points_of(_steps(batch.records), 1))
     if len(ends.tail.steps) > 2 * _STEPS_KEPT:
-        ends.tail.steps = ends.tail.steps.cut(len(ends.tail.steps) - _STEPS_KEPT)
-        ends.tail.superseded_steps, ends.tail.system_columns = Columns(), Columns()
+        ends.tail.keep_newest(_STEPS_KEPT)
     # A restart may have superseded the newest values.
     return ends.whole or ends.searched or not ends.missing()
 

@@ -6,7 +6,6 @@ back during a run, and differ between machines.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from operator import attrgetter
 from typing import Generic, TypeVar
 
 from tuitrain.events import Checkpoint, Eval, Layers, Sample
+from tuitrain.events.own_metrics import combined
 
 VALIDATION, TRAINING = "val", "train"
 """The names of the split that is held out, and of the one that is trained on."""
@@ -51,6 +51,8 @@ class Results(Generic[R]):
         while start and records[start - 1].step == record.step:
             start -= 1
         kept = [self._differ(other, record) for other in records[start:]]
+        if isinstance(record, Eval) and start < len(records) and self.earlier <= len(records) - 1:
+            record = combined(records[-1], record)
         self.earlier = min(self.earlier, start) + sum(kept[: max(self.earlier - start, 0)])
         records[start:] = [other for other, keep in zip(records[start:], kept, strict=True) if keep]
         records.append(record)
@@ -94,29 +96,29 @@ class Results(Generic[R]):
 class RunResults:
     """All results of a run. `evals` are by split, in the order of the first evaluation of each.
 
-    least_step: a step below it is a restart, as is the first one after a `run` or an `end` record. What an attempt
-    wrote before its first step is its own, and stays.
+    has_steps: whether the attempt has one: the first after a `run` or an `end` record is a restart, as is one that goes
+    back. What an attempt wrote before its first step is its own, and stays.
     """
 
     evals: dict[str, Results[Eval]] = field(default_factory=dict)
     samples: Results[Sample] = field(default_factory=lambda: Results("prompt"))
     checkpoints: Results[Checkpoint] = field(default_factory=Results)
     layers: Results[Layers] = field(default_factory=Results)
-    least_step: float = math.inf
+    has_steps: bool = False
 
     def begin(self) -> None:
         """An attempt has begun or ended: further records are of another one."""
-        self.least_step = math.inf
+        self.has_steps = False
         for results in self._all():
             results.begin()
 
     def restart(self, step: int) -> None:
         """The first step of an attempt, or one that goes back."""
-        if self.least_step < math.inf:
+        if self.has_steps:
             self.begin()
         for results in self._all():
             results.restart(step)
-        self.least_step = step
+        self.has_steps = True
 
     def add(self, record: Eval | Sample | Checkpoint | Layers) -> None:
         """Add a result."""

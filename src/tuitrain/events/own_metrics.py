@@ -1,0 +1,42 @@
+"""Metrics of one's own in `step` and `eval` records, and records of one step that add up."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from tuitrain.events.records import Eval, OwnMetrics, Record, Step
+
+R = TypeVar("R", bound=Record)
+_UNKNOWN = (None, msgspec.UNSET)
+
+
+def own_metrics(record: Record) -> OwnMetrics:
+    """The metrics of one's own of a record; empty where it has none."""
+    own = getattr(record, "metrics", None)
+    return own if isinstance(own, dict) else {}
+
+
+def values_of(record: Step | Eval) -> dict[str, float]:
+    """All that a record has a number for, by name, without time and step."""
+    fields = {key: getattr(record, key) for key in record.__struct_fields__ if key not in ("time", "step")}
+    return {key: value for key, value in (own_metrics(record) | fields).items() if isinstance(value, int | float)}
+
+
+def combined(record: R, later: R) -> R:
+    """One record of two of the same step: the later value of a key wins, the earlier time stays."""
+    fields = (key for key in later.__struct_fields__ if key not in ("time", "step", "metrics"))
+    changes = {key: value for key in fields if (value := getattr(later, key)) not in _UNKNOWN}
+    own = {**own_metrics(record), **{key: value for key, value in own_metrics(later).items() if value is not None}}
+    return msgspec.structs.replace(record, **changes, **({"metrics": own} if own else {}))
+
+
+def with_declared(record: R) -> R:
+    """The record with declared metrics that stand among those of one's own in their fields, unless these are set."""
+    own = own_metrics(record)
+    if own.keys().isdisjoint(record.__struct_fields__):
+        return record
+    declared = [key for key in own if key in record.__struct_fields__]
+    changes = {key: own[key] for key in declared if getattr(record, key) in _UNKNOWN and key != "metrics"}
+    return msgspec.structs.replace(record, **changes, metrics={k: v for k, v in own.items() if k not in declared})

@@ -1,0 +1,127 @@
+"""The steps of a run as a table: what to do with a record whose step is not the next one."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import numpy as np
+
+from tuitrain.events import Step
+from tuitrain.events.own_metrics import combined, values_of
+from tuitrain.runs.columns import Columns
+
+
+class StepTable:
+    """Adds steps to `rows`, which rise; those that a later attempt did again go to `superseded`.
+
+    Records are collected, and `settle` extends the tables once; the result is that of adding them one by one.
+    """
+
+    def __init__(self) -> None:
+        self.rows = Columns()
+        self.superseded = Columns()
+        self.newest: int | None = None
+        self._next: list[Step] = []
+        self._dropped: list[Step] = []
+        self._late: dict[float, Step] = {}
+        self._late_keys: dict[str, float] = {}
+        """The latest step at which `_late` has a value of each metric."""
+
+    def append(self, steps: list[Step]) -> None:
+        """Add steps that count up, of which the first is past the newest one."""
+        self._next += steps
+        self.newest = steps[-1].step
+
+    def add(self, step: Step, begins: bool) -> bool:
+        """Add any step; begins: it is the first of an attempt. Returns whether it supersedes others.
+
+        Without a new attempt, a step adds to the row of its number, or to a new row between others. It supersedes
+        where one of its metrics already has a later value: then the writer went back.
+        """
+        if self.newest is None or float(step.step) > float(self.newest):
+            self.append([step])
+            return False
+        if not begins and self._next and float(self._next[-1].step) == float(step.step):
+            self._next[-1] = combined(self._next[-1], step)
+            return False
+        if begins or self._goes_back(step):
+            self._supersede(step.step)
+            self.append([step])
+            return True
+        number = float(step.step)
+        self._late[number] = combined(self._late[number], step) if number in self._late else step
+        for key in values_of(step):
+            self._late_keys[key] = max(number, self._late_keys.get(key, number))
+        return False
+
+    def keep_newest(self, count: int) -> None:
+        """Forget all but the newest rows."""
+        self.rows, self.superseded = self.rows.cut(max(0, len(self.rows) - count)), Columns()
+
+    def settle(self) -> None:
+        """Extend the tables by what was added."""
+        if self._dropped:
+            self.superseded.extend(self._dropped)
+            self._dropped = []
+        if self._late:
+            # The rows may be among those that are collected.
+            late = [self._late[step] for step in sorted(self._late)]
+            self._late, self._late_keys = {}, {}
+            self._extend()
+            tail = self.rows.cut(self._row_of(late[0].step))
+            self.rows.append_columns(merged(tail, late))
+        self._extend()
+
+    def _extend(self) -> None:
+        if self._next:
+            self.rows.extend(self._next)
+            self._next = []
+
+    def _goes_back(self, step: Step) -> bool:
+        """Whether a metric of this step has a value at a later one."""
+        keys = values_of(step).keys()
+        if self._next and keys & values_of(self._next[-1]).keys():
+            return True
+        if any(self._late_keys.get(key, -1.0) > step.step for key in keys):
+            return True
+        self._extend()
+        steps = self.rows["step"]
+        return any(steps[self.rows.last_row(key)] > step.step for key in keys if self.rows.has(key))
+
+    def _supersede(self, step: int) -> None:
+        """Move this step and later ones to the superseded."""
+        if self._late:
+            self.settle()
+        # Numbers are compared as the columns hold them.
+        at = bisect_left(self._next, float(step), key=lambda record: float(record.step))
+        if not at and len(self.rows) and self.rows["step"][-1] >= step:
+            if self._dropped:
+                self.superseded.extend(self._dropped)
+                self._dropped = []
+            self.superseded.append_columns(self.rows.cut(self._row_of(step)))
+        self._dropped += self._next[at:]
+        del self._next[at:]
+
+    def _row_of(self, step: int) -> int:
+        """The first row at this step or a later one."""
+        return int(np.searchsorted(self.rows["step"], step, side="left"))
+
+
+def merged(rows: Columns, steps: list[Step]) -> Columns:
+    """A table with the values of these steps, which rise, in the rows of their numbers or in new ones between them."""
+    table, late = Columns(), Columns()
+    late.extend(steps)
+    numbers = np.union1d(rows["step"], late["step"])
+    new = ~np.isin(late["step"], rows["step"])
+    for key in dict.fromkeys((*rows.keys, *late.keys)):
+        (old_rows, old), (late_rows, values) = rows.points(key), late.points(key)
+        if key == "time":
+            late_rows, values = late_rows[new[late_rows]], values[new[late_rows]]
+        at = np.concatenate([
+            np.searchsorted(numbers, rows["step"])[old_rows], np.searchsorted(numbers, late["step"])[late_rows],
+        ])  # fmt: skip
+        # Of two values for one row the later one is kept.
+        _, kept = np.unique(at[::-1], return_index=True)
+        kept = len(at) - 1 - kept
+        table.put(key, np.concatenate([old, values])[kept], at[kept], len(numbers))
+    return table
