@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual.app import App
 from textual.color import Color
 from textual.filter import LineFilter
+from textual.notifications import SeverityLevel
 
 from tuitrain.events.seven_bit import encodable, seven_bit
 from tuitrain.events.text import clean, clean_lines, terminal_encoding
+
+NOTICE_S, ERROR_S = 6.0, 12.0
 
 
 class InertFilter(LineFilter):
@@ -60,9 +62,18 @@ class InertApp(App[None]):
         # While an app runs, `sys.stdout` is Textual's.
         return InertFilter(terminal_encoding(sys.__stdout__), self.signs_in_ascii)
 
-    def notify(self, message: str, *, title: str = "", markup: bool = False, **options: Any) -> None:
-        """Show a sentence for a while."""
-        super().notify(clean(message), title=clean(title), markup=markup, **options)
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Show a sentence for a while, an error for longer."""
+        seconds = timeout or (ERROR_S if severity == "error" else NOTICE_S)
+        super().notify(clean(message), title=clean(title), severity=severity, timeout=seconds, markup=markup)
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy a text without control codes: it may be pasted into a terminal."""

@@ -76,7 +76,7 @@ class ChartScreen(BaseScreen):
 
         chart = self.panel_in_focus()
         if chart is None:
-            self.tell("There is no panel in sight to export: close the tab first.", trouble=True)
+            self.app.notify("There is no panel in sight to export: close the tab first.", severity="error")
             return
 
         def chosen(kind: str | None) -> None:
@@ -91,7 +91,7 @@ class ChartScreen(BaseScreen):
         state = self.state
         plot = self.plot_of(chart, replace(state, smoothing=0.0) if kind == "csv" else state)
         if plot is None:
-            self.tell("That panel is not on the screen any more.", trouble=True)
+            self.app.notify("That panel is not on the screen any more.", severity="error")
             return
         out = _target(state, chart.panel, kind)
         runs = [(name, run.run_id) for name, run in zip(run_names(state.runs), state.runs, strict=True)]
@@ -102,17 +102,17 @@ class ChartScreen(BaseScreen):
         try:
             await asyncio.to_thread(_write, plot, out, options, runs)
         except ExportError as error:
-            self.tell(str(error), trouble=True)
+            self.app.notify(str(error), severity="error")
             return
-        self.tell(f"wrote {out}")
+        self.app.notify(f"wrote {out}")
 
     def action_open_figure(self) -> None:
         """Draw the analysis figure of the run in focus, and open it where there is a display."""
         run = self.current_run()
         if run is None:
-            self.tell("There is no figure of what is read from standard input.", trouble=True)
+            self.app.notify("There is no figure of what is read from standard input.", severity="error")
             return
-        self.tell(f"drawing the figure of {run.run_id}")
+        self.app.notify(f"drawing the figure of {run.run_id}")
         self.run_actions.run(partial(self._figure, run))
 
     async def _figure(self, run: RunDirectory) -> None:
@@ -121,13 +121,13 @@ class ChartScreen(BaseScreen):
         try:
             path = await asyncio.to_thread(_draw_analysis, run, self.state.x)
         except ExportError as error:
-            self.tell(str(error), trouble=True)
+            self.app.notify(str(error), severity="error")
             return
         if await asyncio.to_thread(_open, path):
-            self.tell(f"opened {path}")
+            self.app.notify(f"opened {path}")
             return
         self.app.copy_to_clipboard(str(path))
-        self.tell(f"wrote {path}; there is no display here to open it on, so the path is copied")
+        self.app.notify(f"wrote {path}; there is no display here to open it on, so the path is copied")
 
 
 def _title(plot: Plot) -> str:

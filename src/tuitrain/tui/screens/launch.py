@@ -119,7 +119,7 @@ class LaunchScreen(BaseScreen):
         # Kept, so that a process that ends while the dashboard is open is no zombie.
         self._processes.append(started.process)
         self.app.open_runs([started.run], "watch")
-        self.tell(f"started {started.run.run_id}. {started.note or ''}".strip())
+        self.app.notify(f"started {started.run.run_id}. {started.note or ''}".strip())
 
     def action_start_run(self) -> None:
         if self.form is not None and self.form.preset and not self._starting:
@@ -129,7 +129,7 @@ class LaunchScreen(BaseScreen):
         if self.form is not None:
             command = self.form.command(self.app.runs_dir)
             self.app.copy_to_clipboard(command)
-            self.tell(f"copied: {command}")
+            self.app.notify(f"copied: {command}")
 
     # Drawing.
 

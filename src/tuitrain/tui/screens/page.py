@@ -114,10 +114,6 @@ class BaseScreen(Screen[None]):
             self.draw_body(cells)
             self.query_one(KeyBar).draw()
 
-    def tell(self, sentence: str, *, trouble: bool = False) -> None:
-        """Show a sentence for a while, on whatever screen is there by then."""
-        self.app.notify(sentence, severity="error" if trouble else "information", timeout=12 if trouble else 6)
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the app does not allow, such as acting on a run while only reading, no key or click does."""
         return self.app.check_action(action, parameters)
@@ -125,14 +121,14 @@ class BaseScreen(Screen[None]):
     def on_key(self, event: events.Key) -> None:
         settings = self.app.settings
         if settings.readonly and event.key in withheld_keys(self.screen_name, settings.keys):
-            self.tell("Nothing is done: this dashboard is read-only.")
+            self.app.notify("Nothing is done: this dashboard is read-only.")
 
     @cached_property
     def run_actions(self) -> RunActions:
         """The actions on runs. Imported with the first one: the first frame does not wait for the launcher."""
         from tuitrain.tui.screens.run_actions import RunActions
 
-        return RunActions(self.app, self.tell)
+        return RunActions(self.app)
 
     def _on_selected(self, act: Callable[[list[RunDirectory]], Awaitable[None]]) -> None:
         """Start an action on the selected runs, or say why there are none."""
@@ -140,7 +136,7 @@ class BaseScreen(Screen[None]):
             self.run_actions.run(partial(act, runs))
             return
         reason = "it is read from standard input" if self.state.run else "none is chosen"
-        self.tell(f"There is no run here that can be asked or labelled: {reason}.", trouble=True)
+        self.app.notify(f"There is no run here that can be asked or labelled: {reason}.", severity="error")
 
     def action_stop_run(self) -> None:
         self._on_selected(partial(self.run_actions.request, request="stop"))
@@ -159,7 +155,7 @@ class BaseScreen(Screen[None]):
 
     def action_copy_value(self) -> None:
         if (value := self.copied_value()) is None:
-            self.tell("There is nothing to copy here.", trouble=True)
+            self.app.notify("There is nothing to copy here.", severity="error")
         else:
             self.run_actions.copy(*value)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Protocol
 
 from textual.worker import Worker
 
@@ -27,12 +26,6 @@ POLLS_PER_STATUS = 12
 _QUESTIONS = {"stop": "Stop", "checkpoint": "Save a checkpoint of", "eval": "Evaluate"}
 
 
-class Notify(Protocol):
-    """Shows a sentence for a while. trouble: as an error."""
-
-    def __call__(self, sentence: str, *, trouble: bool = False) -> None: ...
-
-
 class RunActions:
     """Actions on the runs they are given; each shows its result as a notification.
 
@@ -40,9 +33,8 @@ class RunActions:
     network file system may be slow.
     """
 
-    def __init__(self, app: BaseApp, notify: Notify) -> None:
+    def __init__(self, app: BaseApp) -> None:
         self._app = app
-        self._notify = notify
 
     def run(self, work: Callable[[], Awaitable[None]]) -> None:
         """Start a coroutine as a worker of the app; errors that a user can correct are shown."""
@@ -52,9 +44,9 @@ class RunActions:
         try:
             await work()
         except (LaunchError, EditError) as error:
-            self._notify(str(error), trouble=True)
+            self._app.notify(str(error), severity="error")
         except OSError as error:
-            self._notify(f"{error.filename or 'the run'}: {error.strerror or error}.", trouble=True)
+            self._app.notify(f"{error.filename or 'the run'}: {error.strerror or error}.", severity="error")
 
     async def request(self, runs: Sequence[RunDirectory], request: str) -> None:
         """Send a request to the live ones of the runs, and later show the answers.
@@ -67,7 +59,7 @@ class RunActions:
             one = f"{runs[0].run_id} is {snapshots[0].status}"
             over = one if len(runs) == 1 else f"None of the {len(runs)} runs is live"
             done = "stopped" if request == "stop" else "asked"
-            self._notify(f"{over}: only a live run can be {done}.", trouble=True)
+            self._app.notify(f"{over}: only a live run can be {done}.", severity="error")
             return
         if request == "stop" or len(runs) > 1:
             confirmed = await self._app.push_screen_wait(Confirm(request, _question(request, live, len(runs))))
@@ -79,17 +71,17 @@ class RunActions:
     async def _send(self, run: RunDirectory, request: str) -> None:
         """Send a request to one run, and wait for the answer or the end of the run."""
         monitor = RequestMonitor(run, request)
-        self._notify(await asyncio.to_thread(_send, run, request))
+        self._app.notify(await asyncio.to_thread(_send, run, request))
         polls = 0
         while not (answer := await asyncio.to_thread(monitor.poll)):
             polls += 1
             if polls % POLLS_PER_STATUS == 0 and (problem := await asyncio.to_thread(monitor.poll_status)):
                 # The answer may have been written between the last poll and the end.
                 answer = await asyncio.to_thread(monitor.poll)
-                self._notify(answer or problem, trouble=answer is None)
+                self._app.notify(answer or problem, severity="information" if answer else "error")
                 return
             await asyncio.sleep(POLL_S)
-        self._notify(answer)
+        self._app.notify(answer)
 
     async def edit_tags(self, runs: Sequence[RunDirectory]) -> None:
         """Edit the tags of a run in a line, or those that several runs share."""
@@ -109,7 +101,7 @@ class RunActions:
             removed = [tag for tag in shared if tag not in new]
             for run in runs:
                 await asyncio.to_thread(change_tags, run, new, removed)
-        self._notify(f"{_named(runs)}: {'tags ' + ' '.join(new) if new else 'no tags'}.")
+        self._app.notify(f"{_named(runs)}: {'tags ' + ' '.join(new) if new else 'no tags'}.")
 
     async def add_note(self, runs: Sequence[RunDirectory]) -> None:
         """Add a note, typed in a line, to the runs."""
@@ -119,7 +111,7 @@ class RunActions:
         if text and text.strip():
             for run in runs:
                 await asyncio.to_thread(add_note, run, text.strip())
-            self._notify(f"{_named(runs)}: noted.")
+            self._app.notify(f"{_named(runs)}: noted.")
 
     async def _typed(self, prompt: Prompt) -> str | None:
         """The text that is typed into a prompt; notifications, which would cover it, are removed first."""
@@ -129,10 +121,10 @@ class RunActions:
     def copy(self, name: str, text: str | None) -> None:
         """Copy a text to the clipboard of the terminal, over SSH too (OSC 52); None is no value."""
         if text is None:
-            self._notify(f"{name}: n/a, nothing is copied.", trouble=True)
+            self._app.notify(f"{name}: n/a, nothing is copied.", severity="error")
             return
         self._app.copy_to_clipboard(text)
-        self._notify(f"copied {name}: {text}")
+        self._app.notify(f"copied {name}: {text}")
 
 
 def _send(run: RunDirectory, request: str) -> str:

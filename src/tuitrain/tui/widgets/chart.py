@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from textual import events
-from textual.message import Message
-
 from tuitrain.plots.axes import Range
 from tuitrain.plots.limits import x_range
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
@@ -15,41 +10,9 @@ from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.text import Line
 from tuitrain.tui.widgets.lines import Lines
 
-_WHEEL = 0.8
-"""The share of the range that one notch of the wheel keeps."""
-
 
 class Chart(Lines):
     """Draws its plot, again when its size changes. `selected`: whether its frame is highlighted."""
-
-    @dataclass
-    class Picked(Message):
-        """The chart was clicked on, once or twice."""
-
-        chart: Chart
-        twice: bool
-
-    @dataclass
-    class Pointed(Message):
-        """The mouse is over a position of the x axis."""
-
-        chart: Chart
-        at: float
-
-    @dataclass
-    class Zoomed(Message):
-        """The wheel turned: show `factor` of the range around `at`, which does not move."""
-
-        chart: Chart
-        factor: float
-        at: float
-
-    @dataclass
-    class Dragged(Message):
-        """The canvas was dragged to the right by so many columns."""
-
-        chart: Chart
-        columns: int
 
     def __init__(self, panel: str) -> None:
         super().__init__(id=f"chart-{panel}", classes="chart")
@@ -58,8 +21,6 @@ class Chart(Lines):
         self.selected = False
         self._drawing = Drawing([])
         self._options = ChartOptions()
-        self._held: int | None = None
-        self._dragged = False
 
     def show_plot(self, plot: Plot | HeatMap, selected: bool) -> None:
         """Draw this plot from now on, with the options of the state where it has the state's x axis."""
@@ -100,41 +61,3 @@ class Chart(Lines):
             if 0 <= column - area.left < area.scale.columns:
                 return area.scale.value_at(column - area.left)
         return None
-
-    async def on_click(self, event: events.Click) -> None:
-        if self._dragged:
-            self._dragged = False
-            return
-        self._point(event.x)
-        self.post_message(self.Picked(self, event.chain > 1))
-
-    def on_mouse_down(self, event: events.MouseDown) -> None:
-        self._held, self._dragged = event.x, False
-        self.capture_mouse()
-
-    def on_mouse_up(self, event: events.MouseUp) -> None:
-        self._held = None
-        self.release_mouse()
-
-    def on_mouse_move(self, event: events.MouseMove) -> None:
-        if self._held is not None:
-            if event.x != self._held:
-                self.post_message(self.Dragged(self, event.x - self._held))
-                self._held, self._dragged = event.x, True
-        else:
-            self._point(event.x)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        self._wheel(event, _WHEEL)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        self._wheel(event, 1 / _WHEEL)
-
-    def _point(self, column: int) -> None:
-        if (at := self.x_at(column)) is not None:
-            self.post_message(self.Pointed(self, at))
-
-    def _wheel(self, event: events.MouseEvent, factor: float) -> None:
-        event.stop()
-        if (at := self.x_at(event.x)) is not None:
-            self.post_message(self.Zoomed(self, factor, at))

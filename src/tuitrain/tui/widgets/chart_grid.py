@@ -232,10 +232,3 @@ class ChartGrid(Vertical, can_focus=True):
             self.rearrange()
         else:
             self.app.redraw()
-
-    def on_chart_picked(self, event: Chart.Picked) -> None:
-        self.focus_index = next(n for n, panel in enumerate(self.panels) if panel.id == event.chart.panel)
-        if event.twice:
-            self.action_zoom()
-        else:
-            self.app.redraw()

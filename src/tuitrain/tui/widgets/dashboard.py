@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from textual import events
+
 from tuitrain.plots.axes import Range
 from tuitrain.plots.limits import SMALLEST_SHARE
 from tuitrain.plots.x_scale import XScale
@@ -16,7 +18,8 @@ _PAN = 0.25
 """How far one key press moves, as a share of what is in sight."""
 _JUMP = 10
 """Columns that the crosshair moves with shift."""
-
+_WHEEL = 0.8
+"""The share of the range that one notch of the wheel keeps."""
 
 CHARTS_CSS: list[str | PurePath] = ["../styles/tabs.tcss", "../styles/charts.tcss"]
 """The styles of a screen that has a dashboard."""
@@ -26,6 +29,11 @@ class Dashboard(ChartGrid):
     """A grid of charts over a horizontal axis that all of them share."""
 
     BINDINGS = bindings("watch", "charts")
+
+    _drag: tuple[Chart, int] | None = None
+    """The chart that is dragged, and the column of the screen in which the mouse was last."""
+    _dragged = False
+    """Whether the mouse has moved since its button was pressed: then its release is no click."""
 
     def action_cycle_axis(self) -> None:
         self.state.next_axis(self.axes)
@@ -61,17 +69,61 @@ class Dashboard(ChartGrid):
     def action_whole_range(self) -> None:
         self._show_range(None)
 
-    def on_chart_zoomed(self, event: Chart.Zoomed) -> None:
-        if event.chart.areas:
-            self.action_zoom_by(event.factor, event.at, event.chart.areas[0].scale)
+    def _chart_at(self, event: events.MouseEvent) -> tuple[Chart | None, int]:
+        """The chart under the mouse, and the column of it that the mouse is in."""
+        chart = next(
+            (each for each in self.charts if each.display and each.region.contains_point(event.screen_offset)), None
+        )
+        return chart, event.screen_x - (chart.region.x if chart is not None else 0)
 
-    def on_chart_dragged(self, event: Chart.Dragged) -> None:
-        if event.chart.areas:
-            self._pan_by(-event.columns / event.chart.areas[0].scale.columns)
+    def on_click(self, event: events.Click) -> None:
+        chart, _ = self._chart_at(event)
+        if chart is None or self._dragged:
+            return
+        self._point(event)
+        self.focus_index = self.charts.index(chart)
+        if event.chain > 1:
+            self.action_zoom()
+        else:
+            self.app.redraw()
 
-    def on_chart_pointed(self, event: Chart.Pointed) -> None:
-        if self.state.crosshair is not None:
-            self._set_crosshair(event.at)
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        chart, _ = self._chart_at(event)
+        if chart is not None and chart.areas:
+            self._drag, self._dragged = (chart, event.screen_x), False
+            self.capture_mouse()
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        self._drag = None
+        self.release_mouse()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._drag is None:
+            self._point(event)
+            return
+        chart, x = self._drag
+        if event.screen_x != x:
+            self._pan_by((x - event.screen_x) / chart.areas[0].scale.columns)
+            self._drag, self._dragged = (chart, event.screen_x), True
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._wheel(event, _WHEEL)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._wheel(event, 1 / _WHEEL)
+
+    def _wheel(self, event: events.MouseEvent, factor: float) -> None:
+        """Show this share of the range, around the position under the mouse, which does not move."""
+        chart, column = self._chart_at(event)
+        if chart is not None and (x := chart.x_at(column)) is not None:
+            event.stop()
+            self.action_zoom_by(factor, x, chart.areas[0].scale)
+
+    def _point(self, event: events.MouseEvent) -> None:
+        """Move the crosshair, where there is one, to the position under the mouse."""
+        chart, column = self._chart_at(event)
+        if self.state.crosshair is not None and chart is not None and (x := chart.x_at(column)) is not None:
+            self._set_crosshair(x)
 
     @property
     def _scale(self) -> XScale | None:
