@@ -10,12 +10,11 @@ from tuitrain.analysis.compare import compare_runs, display_names
 from tuitrain.analysis.summary import summarize
 from tuitrain.config import flatten
 from tuitrain.events import Run
-from tuitrain.export.documents import json_text, recorded, renamed
+from tuitrain.export.documents import json_text, open_text, recorded, renamed
 from tuitrain.export.errors import ExportError
 from tuitrain.export.rows import table
 from tuitrain.export.selection import Runs
 from tuitrain.export.tables import render_comparison
-from tuitrain.files import writing
 from tuitrain.runs import RunHistory
 
 # The names of this file for keys of the configuration.
@@ -29,16 +28,21 @@ _HYPERPARAMETERS = {
     "steps_per_report": "telemetry.log_interval",
     "save_every": "checkpoint.interval",
 }
-_CURVES = {"train_loss": "loss", "val_loss": "val_loss", "tokens_per_sec": "tokens_per_sec", "learning_rate": "lr"}
+_CURVES = {
+    "iterations": "step",
+    "train_loss": "loss",
+    "val_loss": "val_loss",
+    "tokens_per_sec": "tokens_per_sec",
+    "learning_rate": "lr",
+}
 
 
 def export_comparison(runs: Runs, out: Path | None = None) -> str:
     """The comparison file as text, also written to `out` if given. Raises ExportError for no runs."""
     text = json_text(comparison_document(runs))
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with writing(out):
-            out.write_text(text, encoding="utf-8")
+        with open_text(out) as file:
+            file.write(text)
     return text
 
 
@@ -85,15 +89,8 @@ def _hyperparameters(run: Run | None) -> dict[str, Any]:
 
 def _curves(history: RunHistory) -> dict[str, list[Any]]:
     """Arrays of one length, an element for each step with a record or an evaluation; null where there is no value."""
-    columns = {column.key: column for column in table(history)}
-    if not columns:
-        return {}
-    curves: dict[str, list[Any]] = {"iterations": columns["step"].numbers()}
-    for name, key in _CURVES.items():
-        if key in columns:
-            pairs = zip(columns[key].values.tolist(), columns[key].present.tolist(), strict=True)
-            curves[name] = [value if present else None for value, present in pairs]
-    return curves
+    columns = table(history)
+    return {name: columns[key].tolist() for name, key in _CURVES.items() if key in columns}
 
 
 def _final_metrics(history: RunHistory) -> dict[str, Any]:

@@ -1,14 +1,28 @@
-"""JSON documents of runs: how they are written, and the parts that several of them share."""
+"""Text files of runs: how they are opened and written, and the parts that several JSON documents share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
 
 import msgspec
 
 from tuitrain.events import spell_out
-from tuitrain.events.text import ascii_json
+from tuitrain.events.text import ascii_json, stream_for_data
+from tuitrain.files import writing
+
+
+@contextmanager
+def open_text(out: Path | None) -> Iterator[TextIO]:
+    """A text file to write, with its directory; standard output where there is none."""
+    if out is None:
+        yield stream_for_data()
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out), out.open("w", encoding="utf-8", newline="") as file:
+        yield file
 
 
 def json_text(document: Any, indent: int = 2) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from tuitrain.events.text import stream_for_data
-from tuitrain.export.documents import json_text
+import numpy as np
+
+from tuitrain.export.documents import json_text, open_text
 from tuitrain.export.errors import ExportError
 from tuitrain.export.nested import nested_run
 from tuitrain.export.rows import iterate, table
@@ -29,54 +28,30 @@ def export_metrics(history: RunHistory, fmt: str, out: Path | None = None) -> Pa
         raise ExportError(f"{fmt!r} is not a format of metrics; known: {', '.join(FORMATS)}.")
     if not len(history.steps) and not history.splits:
         raise ExportError("The log holds no step and no evaluation yet: there are no metrics to export.")
-    if fmt in _TEXT:
-        with _opened(out) as file:
-            _TEXT[fmt](history, file)
+    if fmt in ("csv", "jsonl", "json"):
+        with open_text(out) as file:
+            _write_text(history, fmt, file)
         return out
     if out is None:
         raise ExportError(f"{fmt} cannot go to standard output: name a file with --out.")
     out.parent.mkdir(parents=True, exist_ok=True)
     with writing(out):
-        if fmt == "parquet":
-            _write_parquet(history, out)
-        else:
-            _write_tensorboard(history, out)
+        (_write_parquet if fmt == "parquet" else _write_tensorboard)(history, out)
     return out
 
 
-@contextmanager
-def _opened(out: Path | None) -> Iterator[TextIO]:
-    if out is None:
-        yield stream_for_data()
+def _write_text(history: RunHistory, fmt: str, file: TextIO) -> None:
+    """In csv absent values are empty cells and nan and inf are these words; jsonl has one object a row without them."""
+    if fmt == "json":
+        file.write(json_text(nested_run(history)))
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with writing(out), out.open("w", encoding="utf-8", newline="") as file:
-        yield file
-
-
-def _write_csv(history: RunHistory, file: TextIO) -> None:
-    """Absent values are empty cells; a measured nan or inf is the word."""
     columns = table(history)
-    writer = csv.DictWriter(file, [column.key for column in columns], restval="", lineterminator="\n")
+    if fmt == "jsonl":
+        file.writelines(json_text(row, indent=0) for row in iterate(columns))
+        return
+    writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(iterate(columns))
-
-
-def _write_jsonl(history: RunHistory, file: TextIO) -> None:
-    """One object a row without absent values; nan and inf are spelled as in the log."""
-    for row in iterate(table(history)):
-        file.write(json_text(row, indent=0))
-
-
-def _write_nested(history: RunHistory, file: TextIO) -> None:
-    file.write(json_text(nested_run(history)))
-
-
-_TEXT: dict[str, Callable[[RunHistory, TextIO], None]] = {
-    "csv": _write_csv,
-    "jsonl": _write_jsonl,
-    "json": _write_nested,
-}
 
 
 def _write_parquet(history: RunHistory, out: Path) -> None:
@@ -86,11 +61,8 @@ def _write_parquet(history: RunHistory, out: Path) -> None:
         import pyarrow.parquet
     except ImportError:
         raise ExportError("Parquet needs pyarrow: pip install 'tuitrain[formats]'.") from None
-    arrays: dict[str, Any] = {}
-    for column in table(history):
-        values = column.numbers() if column.whole else column.values
-        kind = pyarrow.int64() if column.whole else pyarrow.float64()
-        arrays[column.key] = pyarrow.array(values, kind, mask=~column.present)
+    columns = table(history).items()
+    arrays = {name: pyarrow.array(values.data, mask=np.ma.getmaskarray(values)) for name, values in columns}
     run = history.run
     metadata = {"run_id": run.run_id, "name": run.name} if run else {}
     pyarrow.parquet.write_table(pyarrow.table(arrays).replace_schema_metadata(metadata), out)

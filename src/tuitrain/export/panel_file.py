@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from tuitrain.analysis.metrics import BY_KEY, METRICS, Metric
+from tuitrain.export.documents import open_text
 from tuitrain.export.errors import ExportError
-from tuitrain.files import writing
+from tuitrain.export.selection import listed
 from tuitrain.plots.model import ChartOptions, Curve, HeatMap, Plot, Points
 from tuitrain.runs import FloatArray
 
@@ -35,28 +36,18 @@ def export_panel(plot: Plot | HeatMap, out: Path, options: ChartOptions, runs: S
     columns = _in_sight(panel_columns(plot, [name for name, _ in runs]), options)
     if not any(len(x) for _, x, _ in columns):
         raise ExportError(f"{plot.title} has nothing to export: no points are in sight.")
-    out.parent.mkdir(parents=True, exist_ok=True)
     if kind == "csv":
         _write_csv(columns, CSV_X[plot.x_axis], out)
         return out
+    out.parent.mkdir(parents=True, exist_ok=True)
     # Matplotlib is imported for figures only.
     from tuitrain.export.figures import panel_figure, save_figure
     from tuitrain.export.style import figure_style
 
     with figure_style():
-        figure = panel_figure(plot, SIZE_INCHES, options, head=_head([run_id for _, run_id in runs]))
+        figure = panel_figure(plot, SIZE_INCHES, options, head=listed([run_id for _, run_id in runs], "  ·  ", 90))
         save_figure(figure, out.parent, out.stem, (kind,), DPI)
     return out
-
-
-_HEAD_CHARACTERS, _GAP = 90, "  ·  "
-
-
-def _head(ids: Sequence[str]) -> str:
-    """The ids of the runs, as many as a figure is wide, and how many more there are."""
-    shown = next(n for n in range(len(ids), -1, -1) if n < 2 or len(_GAP.join(ids[:n])) <= _HEAD_CHARACTERS)
-    more = len(ids) - shown
-    return _GAP.join(ids[:shown]) + (f" and {more} more" if more else "")
 
 
 def _in_sight(columns: Sequence[Column], options: ChartOptions) -> list[Column]:
@@ -125,7 +116,7 @@ def _write_csv(columns: Sequence[Column], x_heading: str, out: Path) -> None:
         for row, value in zip(np.searchsorted(rows, x).tolist(), y.tolist(), strict=True):
             column[row] = _number(value)
         cells.append(column)
-    with writing(out), out.open("w", encoding="utf-8", newline="") as file:
+    with open_text(out) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([x_heading, *(heading for heading, _, _ in columns)])
         writer.writerows(zip(map(_number, rows.tolist()), *cells, strict=True))

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tuitrain.runs import Columns, FloatArray, RunHistory
+from tuitrain.runs import Columns, RunHistory
 
 WHOLE_NUMBERS = frozenset({"step", "tokens", "slowest_rank"})
-_MOST_WHOLE = 2**63 - 1
-"""The largest that a log holds; a column of floats rounds it up."""
+_LARGEST = 2**63 - 1
+"""The largest count that a log holds; a column of floats rounds it up."""
 _EVAL_KEYS = {"loss": "loss", "accuracy": "accuracy", "perplexity": "perplexity", "duration_ms": "time_ms"}
 
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its values, and where it has any; a measured nan is a value."""
-
-    key: str
-    values: FloatArray
-    present: NDArray[np.bool_]
-
-    @property
-    def whole(self) -> bool:
-        """Whether its numbers are counts."""
-        return self.key in WHOLE_NUMBERS
-
-    def numbers(self) -> list[int | float]:
-        """Its values, counts as integers."""
-        return [_number(self, value) for value in self.values.tolist()]
+Table = dict[str, "np.ma.MaskedArray[Any, Any]"]
+"""Columns by name, masked where they have no value; a measured nan is a value. Counts are int64, others float64."""
 
 
-def table(history: RunHistory) -> list[Column]:
+def table(history: RunHistory) -> Table:
     """Columns of all kept records in the order of steps; columns without any value are left out.
 
     Evaluations stand in the row of their step as val_loss, val_accuracy, val_perplexity and val_time_ms; one at a step
@@ -43,46 +27,40 @@ def table(history: RunHistory) -> list[Column]:
     """
     evals = {_prefix(split, history): history.evals_of(split) for split in history.splits}
     steps = np.unique(np.concatenate([history.steps["step"], *(rows["step"] for rows in evals.values())]))
-    from_steps = np.searchsorted(steps, history.steps["step"])
-    from_evals = {prefix: np.searchsorted(steps, rows["step"]) for prefix, rows in evals.items()}
-    columns = [Column("step", steps, np.ones(len(steps), dtype=bool))]
+
+    def column(key: str, *sources: Columns) -> np.ma.MaskedArray[Any, Any]:
+        """The values of a key; where several sources have one, the last."""
+        values = np.ma.array(np.zeros(len(steps)), mask=True)
+        for source in sources:
+            present = source.present(key)
+            values[np.searchsorted(steps, source["step"][present])] = source[key][present]
+        return _counts(values) if key in WHOLE_NUMBERS else values
+
+    columns = {"step": _counts(np.ma.array(steps))}
     for key in dict.fromkeys(("time", "tokens", *history.steps.keys)):
-        if key == "step":
-            continue
-        column = _empty(key, len(steps))
-        if key in ("time", "tokens"):
-            for prefix, rows in reversed(evals.items()):
-                _fill(column, from_evals[prefix], rows, key)
-        _fill(column, from_steps, history.steps, key)
-        columns.append(column)
+        if key != "step":
+            columns[key] = column(key, *(reversed(evals.values()) if key in ("time", "tokens") else ()), history.steps)
     for prefix, rows in evals.items():
-        for key, name in _EVAL_KEYS.items():
-            column = _empty(f"{prefix}{name}", len(steps))
-            _fill(column, from_evals[prefix], rows, key)
-            columns.append(column)
-    return [column for column in columns if column.present.any()]
+        columns |= {f"{prefix}{name}": column(key, rows) for key, name in _EVAL_KEYS.items()}
+    return {name: values for name, values in columns.items() if values.count()}
 
 
 def _prefix(split: str, history: RunHistory) -> str:
     return "val_" if split == history.validation_split else f"eval/{split}/"
 
 
-def _empty(key: str, length: int) -> Column:
-    return Column(key, np.full(length, np.nan), np.zeros(length, dtype=bool))
+def _counts(values: np.ma.MaskedArray[Any, Any]) -> np.ma.MaskedArray[Any, Any]:
+    """Values as integers; as they are where one is not finite."""
+    numbers = values.filled(0)
+    if not np.isfinite(numbers).all():
+        return values
+    too_large = numbers >= 2.0**63
+    counts = np.where(too_large, 0, numbers).astype(np.int64)
+    counts[too_large] = _LARGEST
+    return np.ma.array(counts, mask=np.ma.getmaskarray(values))
 
 
-def _fill(column: Column, rows: NDArray[np.intp], source: Columns, key: str) -> None:
-    present = source.present(key)
-    column.values[rows[present]] = source[key][present]
-    column.present[rows[present]] = True
-
-
-def iterate(columns: list[Column]) -> Iterator[dict[str, int | float]]:
+def iterate(columns: Table) -> Iterator[dict[str, int | float]]:
     """The rows as dicts that hold only the values that are there."""
-    lists = [(column.key, column.numbers(), column.present.tolist()) for column in columns]
-    for row in range(len(columns[0].values) if columns else 0):
-        yield {key: values[row] for key, values, present in lists if present[row]}
-
-
-def _number(column: Column, value: float) -> int | float:
-    return min(int(value), _MOST_WHOLE) if column.whole and np.isfinite(value) else value
+    for row in zip(*(values.tolist() for values in columns.values()), strict=True):
+        yield {name: value for name, value in zip(columns, row, strict=True) if value is not None}

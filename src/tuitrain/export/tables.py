@@ -5,27 +5,26 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from tuitrain.analysis.compare import Comparison, MetricRow
+from tuitrain.analysis.compare import Comparison
 from tuitrain.analysis.verdict import position
 from tuitrain.events.text import clean
 from tuitrain.export.documents import json_text
 from tuitrain.export.errors import ExportError
 
 FORMATS = ("table", "json", "markdown", "csv")
-DEFAULT_WIDTH = 120
 BEST = "*"
 
 
 def render_comparison(
     comparison: Comparison,
     fmt: str = "table",
-    width: int | None = None,
+    width: int = 120,
     color: bool = False,
     run_ids: Sequence[str] = (),
 ) -> str:
@@ -38,7 +37,7 @@ def render_comparison(
     """
     match fmt:
         case "table":
-            return _as_table(comparison, width or DEFAULT_WIDTH, color)
+            return _as_text(comparison, width, color)
         case "markdown":
             return _as_markdown(comparison)
         case "csv":
@@ -80,26 +79,43 @@ def as_dict(comparison: Comparison, run_ids: Sequence[str] = ()) -> dict[str, An
     }
 
 
-def _heads(comparison: Comparison) -> list[str]:
-    """Run names as column heads; of several the baseline is marked."""
-    marked = len(comparison.names) > 1
-    return [
-        clean(f"{name} (baseline)" if marked and index == comparison.baseline else name)
-        for index, name in enumerate(comparison.names)
-    ]
+class _Cell(NamedTuple):
+    """A text, whether it is the best of its row, the difference to the baseline, and whether it is a key."""
+
+    text: str
+    best: bool = False
+    delta: str = ""
+    is_key: bool = False
 
 
-def _caption(comparison: Comparison) -> str:
+_Grid = list[list[_Cell]]
+"""Rows of cells; the first row has the names of the columns."""
+
+
+def _grids(comparison: Comparison) -> list[_Grid]:
+    """The metrics and, where keys of the configuration differ, these; of several runs the baseline is marked."""
     where = f"at {position(*comparison.at)}" if comparison.at else "at the end of each run"
-    return f"mean ± std {where}" if comparison.groups else where
+    caption = f"mean ± std {where}" if comparison.groups else where
+    names = list(comparison.names)
+    if len(names) > 1:
+        names[comparison.baseline] += " (baseline)"
+    metrics = [
+        [_Cell(row.metric.title),
+         *(_Cell(row.value_text(at), row.best == at, row.delta_text(at)) for at in range(len(row.values)))]
+        for row in comparison.metrics
+    ]  # fmt: skip
+    config = [[_Cell(row.key, is_key=True), *map(_Cell, row.values)] for row in comparison.config]
+    grids = [[[*map(_Cell, [caption, *names])], *metrics]]
+    if config:
+        grids.append([[*map(_Cell, ["what differs", *comparison.names])], *config])
+    return grids
 
 
-def _as_table(comparison: Comparison, width: int, color: bool) -> str:
-    parts: list[Table | Text] = [_metric_table(comparison)]
-    if comparison.config:
-        parts += [Text(), _config_table(comparison)]
-    if comparison.verdict:
-        parts += [Text(), *(Text(clean(sentence)) for sentence in comparison.verdict)]
+def _as_text(comparison: Comparison, width: int, color: bool) -> str:
+    parts: list[Table | Text] = []
+    for grid in _grids(comparison):
+        parts += [_rich_table(grid), Text()]
+    parts = [*parts, *(Text(clean(sentence)) for sentence in comparison.verdict)] if comparison.verdict else parts[:-1]
     file = io.StringIO()
     console = Console(
         file=file, width=width, force_terminal=color, no_color=not color, color_system="standard" if color else None,
@@ -109,60 +125,39 @@ def _as_table(comparison: Comparison, width: int, color: bool) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
-def _grid(caption: str, heads: Sequence[str]) -> Table:
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    grid.add_column(caption, overflow="fold")
-    for head in heads:
-        grid.add_column(Text(head), justify="right", overflow="fold")
-    return grid
-
-
-def _metric_table(comparison: Comparison) -> Table:
-    grid = _grid(_caption(comparison), _heads(comparison))
-    for row in comparison.metrics:
-        cells = [Text(clean(row.metric.title))]
-        for index in range(len(row.values)):
-            best = row.best == index
-            cell = Text(row.value_text(index), style="bold green" if best else "")
-            cell.append(f" {BEST}" if best else "  ")
-            if any(delta is not None for delta in row.deltas):
-                cell.append(f" {row.delta_text(index):>8}", style="dim")
-            cells.append(cell)
-        grid.add_row(*cells)
-    return grid
-
-
-def _config_table(comparison: Comparison) -> Table:
-    grid = _grid("what differs", [clean(name) for name in comparison.names])
-    for row in comparison.config:
-        grid.add_row(Text(clean(row.key)), *(Text(clean(value)) for value in row.values))
-    return grid
+def _rich_table(grid: _Grid) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, head in enumerate(grid[0]):
+        table.add_column(Text(clean(head.text)), justify="right" if number else "left", overflow="fold")
+    has_best = any(cell.best for row in grid for cell in row)
+    for first, *cells in grid[1:]:
+        texts = [Text(clean(first.text))]
+        has_delta = any(cell.delta for cell in cells)
+        for cell in cells:
+            text = Text(clean(cell.text), style="bold green" if cell.best else "")
+            if has_best:
+                text.append(f" {BEST}" if cell.best else "  ")
+            if has_delta:
+                text.append(f" {cell.delta:>8}", style="dim")
+            texts.append(text)
+        table.add_row(*texts)
+    return table
 
 
 def _as_markdown(comparison: Comparison) -> str:
-    lines = _markdown_table(
-        [_caption(comparison), *_heads(comparison)],
-        [[row.metric.title, *(_markdown_cell(row, index) for index in range(len(row.values)))]
-         for row in comparison.metrics],
-    )  # fmt: skip
-    if comparison.config:
-        rows = [[f"`{row.key}`", *row.values] for row in comparison.config]
-        lines += ["", *_markdown_table(["what differs", *comparison.names], rows)]
-    if comparison.verdict:
-        lines += ["", *(f"- {clean(sentence)}" for sentence in comparison.verdict)]
-    return "\n".join(lines) + "\n"
+    lines: list[str] = []
+    for head, *rows in _grids(comparison):
+        rule = [_Cell("---"), *([_Cell("---:")] * (len(head) - 1))]
+        lines += ["| " + " | ".join(map(_markdown_cell, row)) + " |" for row in (head, rule, *rows)]
+        lines.append("")
+    lines += [f"- {clean(sentence)}" for sentence in comparison.verdict]
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _markdown_cell(row: MetricRow, index: int) -> str:
-    text = row.value_text(index)
-    text = f"**{text}**" if row.best == index else text
-    delta = row.delta_text(index)
-    return f"{text} ({delta})" if delta else text
-
-
-def _markdown_table(head: list[str], rows: list[list[str]]) -> list[str]:
-    rule = ["---", *("---:" for _ in head[1:])]
-    return ["| " + " | ".join(clean(cell).replace("|", "\\|") for cell in row) + " |" for row in (head, rule, *rows)]
+def _markdown_cell(cell: _Cell) -> str:
+    mark = "**" if cell.best else "`" if cell.is_key else ""
+    text = f"{mark}{clean(cell.text)}{mark}".replace("|", "\\|")
+    return f"{text} ({cell.delta})" if cell.delta else text
 
 
 def _as_csv(comparison: Comparison) -> str:
