@@ -1,6 +1,6 @@
 """The log's record types and the writer that appends them; any training loop may import this."""
 
-from tuitrain.events.codec import BrokenLineError, decode, decode_lines, encode, json_schema, spell_out
+from tuitrain.events.codec import BrokenLine, BrokenLineError, decode, decode_lines, encode, json_schema, spell_out
 from tuitrain.events.records import (
     LATEST_TIME,
     RECORD_TYPES,
@@ -37,6 +37,7 @@ __all__ = [
     "Alert",
     "AnyRecord",
     "Architecture",
+    "BrokenLine",
     "BrokenLineError",
     "Checkpoint",
     "Control",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Literal, get_args, get_origin
 
@@ -50,6 +51,18 @@ _TEXT_KEYS = _text_keys()
 
 class BrokenLineError(ValueError):
     """A line of the log that is not a record; the message says why."""
+
+
+@dataclass(frozen=True)
+class BrokenLine:
+    """A line of a log that could not be read: its number, from 1, and why.
+
+    file: which file of a log that has several. In a binary log it is the number of a record.
+    """
+
+    number: int
+    reason: str
+    file: str = ""
 
 
 def encode(record: Record) -> bytes:

@@ -1,4 +1,4 @@
-"""Metrics of one's own in `step` and `eval` records, and records of one step that add up."""
+"""Records that add up: metrics of one's own in `step` and `eval` records, records of one step, updates of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tuitrain.events.records import Eval, OwnMetrics, Record, Step
+from tuitrain.events.records import Eval, OwnMetrics, Record, Run, Step
 
 R = TypeVar("R", bound=Record)
 _UNKNOWN = (None, msgspec.UNSET)
@@ -40,3 +40,11 @@ def with_declared(record: R) -> R:
     declared = [key for key in own if key in record.__struct_fields__]
     changes = {key: own[key] for key in declared if getattr(record, key) in _UNKNOWN and key != "metrics"}
     return msgspec.structs.replace(record, **changes, metrics={k: v for k, v in own.items() if k not in declared})
+
+
+def updated(run: Run, later: Run) -> Run:
+    """A `run` record with what a later one that only updates it says; its time and attempt stay."""
+    stays = ("time", "attempt", "update", "run_id", "config")
+    changes = {key: value for key in later.__struct_fields__ if (value := getattr(later, key)) not in _UNKNOWN}
+    changes = {key: value for key, value in changes.items() if key not in stays}
+    return msgspec.structs.replace(run, **changes, config={**run.config, **later.config})

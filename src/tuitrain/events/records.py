@@ -110,6 +110,8 @@ class Run(Record, tag="run", kw_only=True):
     dtype: str | None = None
     compile: bool | None = None
     software: Software | None = None
+    update: bool | msgspec.UnsetType = msgspec.UNSET
+    """Whether it adds to the `run` record before it, such as configuration that came late, and begins no attempt."""
 
 
 class Stage(Record, tag="stage", kw_only=True):

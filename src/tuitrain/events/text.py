@@ -40,6 +40,11 @@ def clean(text: str) -> str:
     return _OBEYED.sub(_sign, _SEQUENCE.sub("", text).expandtabs(4))
 
 
+def without_sequences(text: str) -> str:
+    """The text without terminal escape sequences; all else stays."""
+    return _SEQUENCE.sub("", text) if "\x1b" in text or "\x9b" in text else text
+
+
 def clean_lines(text: str) -> str:
     """As `clean`, for several lines: line ends and tabs stay. A carriage return, as of a progress bar, ends a line."""
     if _OBEYED_IN_LINES.search(text) is None:

@@ -25,6 +25,8 @@ class WallTime:
         """Take in the next record of the log; of steps in a row the last one is enough."""
         if isinstance(record, Step):
             self._last, self._has_steps, self._is_over = record.time, True, False
+        elif isinstance(record, Run) and record.update is True:
+            pass
         elif isinstance(record, Run):
             if self._first is not None and self._last is not None:
                 self._earlier_s += max(0.0, self._last - self._first)

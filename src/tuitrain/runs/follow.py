@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tuitrain.events import AnyRecord, BrokenLineError, decode, decode_lines
+from tuitrain.events import AnyRecord, BrokenLine, BrokenLineError, decode, decode_lines
 from tuitrain.files import open_regular
-from tuitrain.runs.history import BrokenLine, RunHistory
+from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory
 
 CHUNK_BYTES = 4 << 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import lt
 from typing import Any
@@ -14,6 +13,7 @@ from tuitrain.accounting import RECENT_RECORDS
 from tuitrain.events import (
     Alert,
     AnyRecord,
+    BrokenLine,
     Checkpoint,
     Control,
     End,
@@ -26,7 +26,7 @@ from tuitrain.events import (
     System,
     WallTime,
 )
-from tuitrain.events.own_metrics import with_declared
+from tuitrain.events.own_metrics import updated, with_declared
 from tuitrain.runs.columns import Columns
 from tuitrain.runs.results import VALIDATION, RunResults, validation_split
 from tuitrain.runs.step_table import StepTable
@@ -34,14 +34,6 @@ from tuitrain.runs.step_table import StepTable
 SYSTEMS_KEPT = 600
 LAYERS_KEPT = 2048
 BROKEN_KEPT = 200
-
-
-@dataclass(frozen=True)
-class BrokenLine:
-    """A line of the log that could not be read: its number, from 1, and why."""
-
-    number: int
-    reason: str
 
 
 class RunHistory:
@@ -254,6 +246,8 @@ class RunHistory:
     def _absorb_other(self, record: AnyRecord, step: int | None) -> None:
         """Add a record that has no results. step: the newest one."""
         match record:
+            case Run(update=True) if self.attempts:
+                self.attempts[-1] = updated(self.attempts[-1], record)
             case Run():
                 self.attempts.append(record)
                 self.attempt_steps.append(None)

@@ -1,0 +1,74 @@
+"""What the metrics of another tool's log are: how many points, over which part of its axis, between which values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from tuitrain.readers.mapping import Mapping
+from tuitrain.readers.model import Item, Reader, Restart, Row, RunInfo
+
+
+@dataclass(frozen=True)
+class SourceMetric:
+    """The points of one metric under the tool's name, of several at one x the later. None: no value is finite.
+
+    key: the metric of ours, or None. x is on the tool's own axis; first and last are by x.
+    """
+
+    key: str | None
+    points: int
+    first_x: float
+    last_x: float
+    first: float
+    last: float
+    min: float | None
+    max: float | None
+    non_finite: int
+
+
+@dataclass
+class Inventory:
+    """Everything a log holds, read once."""
+
+    info: RunInfo
+    metrics: dict[str, SourceMetric]
+    broken: list[Any]
+
+
+def take_inventory(reader: Reader, mapping: Mapping) -> Inventory:
+    """Read all there is now. Raises OSError."""
+    points: dict[str, dict[float, float]] = {}
+    broken: list[Any] = []
+    while True:
+        reading = reader.poll()
+        if reading.reset:
+            points, broken = {}, []
+        for item in reading.items:
+            _add(points, item)
+        broken += reading.broken
+        if not reading.more:
+            break
+    for name, ours in reader.info.meanings.items():
+        mapping.given.setdefault(name, ours)
+    return Inventory(reader.info, {name: _metric(name, xs, mapping) for name, xs in points.items() if xs}, broken)
+
+
+def _add(points: dict[str, dict[float, float]], item: Item) -> None:
+    if isinstance(item, Row):
+        for name, value in item.values.items():
+            points.setdefault(name, {})[item.x] = value
+    elif isinstance(item, Restart):
+        for name, values in points.items():
+            points[name] = {x: value for x, value in values.items() if x < item.x}
+
+
+def _metric(name: str, values: dict[float, float], mapping: Mapping) -> SourceMetric:
+    finite = [value for value in values.values() if math.isfinite(value)]
+    target = mapping.target(name)
+    first_x, last_x = min(values), max(values)
+    return SourceMetric(
+        target.key if target is not None else None, len(values), first_x, last_x, values[first_x], values[last_x],
+        min(finite, default=None), max(finite, default=None), len(values) - len(finite),
+    )  # fmt: skip

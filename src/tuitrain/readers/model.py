@@ -1,0 +1,160 @@
+"""What a reader of another tool's log yields, and what a format declares about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from tuitrain.events import BrokenLine, Sample, System
+from tuitrain.events.text import without_sequences
+
+Ending = Literal["completed", "failed", "stopped", "interrupted", "running"]
+
+
+class Row(msgspec.Struct, gc=False):
+    """Numbers that a tool logged together, by the names it gave them.
+
+    x is the position on the tool's own axis, where an inventory counts it. step is where it is drawn, a whole number;
+    None: at x. A reader whose axis is not of whole numbers gives it. time is in Unix seconds.
+    """
+
+    x: float
+    values: dict[str, float]
+    time: float | None = None
+    step: int | None = None
+
+
+class Restart(msgspec.Struct):
+    """The tool began again: what it logged at this x and later is void."""
+
+    x: float
+
+
+Item = Row | Restart | Sample | System
+
+
+@dataclass
+class RunInfo:
+    """What a log says about its run so far; a reader changes it as it reads. Unknown is None or empty.
+
+    axis: the name of the x axis. total: the last x that is planned. ending: what the format says about the end, and
+    `reason` why; `running` only where the format itself says so; `interrupted` of a format that marks the end,
+    without that mark.
+    """
+
+    name: str
+    axis: str = "step"
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    total: float | None = None
+    started: float | None = None
+    ending: Ending | None = None
+    reason: str = ""
+    meanings: dict[str, str] = field(default_factory=dict)
+    """What the format knows of its metrics: NAME → OURS as in `mapping.target_named`, a factor after `*`."""
+
+
+@dataclass
+class Reading:
+    """What one poll read. reset: the log was replaced or rewritten, so earlier items are void.
+
+    more: the next poll has further items at once. Items are in the order in which they were written.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    broken: list[BrokenLine] = field(default_factory=list)
+    reset: bool = False
+    more: bool = False
+
+
+class Reader(Protocol):
+    """Follows one run of another tool; it never writes."""
+
+    info: RunInfo
+
+    def poll(self) -> Reading:
+        """What was added since the last call, at most a few MB. Raises OSError other than FileNotFoundError."""
+
+
+class Parser(Protocol):
+    """Reads one growing text or binary stream, in pieces of any size: a file, a pipe, a console."""
+
+    info: RunInfo
+
+    def feed(self, data: bytes) -> Reading:
+        """The items that these further bytes complete."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One run of another tool: a file or a folder, or one of several in it, which `key` names.
+
+    path: what the run is, in the file system. name: what it is called as far as that is known without reading it.
+    files: what it was recognised by.
+    """
+
+    format: str
+    path: Path
+    name: str
+    files: tuple[Path, ...]
+    key: str = ""
+
+
+PROBE_BYTES = 16 << 10
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A file or stream at the time of recognition: its first bytes, at most PROBE_BYTES of a file that is searched for.
+
+    path is that of a file; None of a stream.
+    """
+
+    head: bytes
+    path: Path | None = None
+
+    @cached_property
+    def binary(self) -> bool:
+        """Whether it is no text."""
+        return b"\0" in self.head
+
+    @cached_property
+    def text(self) -> str:
+        """As text, without byte-order mark and terminal colours; what is not UTF-8 is replaced."""
+        return plain_text(self.head)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The whole lines without their ends; all where the file has no line end yet."""
+        lines = self.text.splitlines()
+        return lines[:-1] if len(lines) > 1 and self.text[-1:] not in "\r\n" else lines
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of another tool.
+
+    name: as `show --json` gives it. example: what a user would type. matches: whether a file is of it, by its content
+    (its name may confirm, not decide). sources: the runs that the matching files below a folder are. open: a reader of
+    one of them. covers: formats whose files below the folder of a run of this one are the same run once more. parser:
+    of a format that can also come through a pipe.
+    """
+
+    name: str
+    title: str
+    example: str
+    matches: Callable[[Probe], bool]
+    sources: Callable[[Path, Sequence[Path]], Iterable[Source]]
+    open: Callable[[Source], Reader]
+    parser: Callable[[str], Parser] | None = None
+    binary: bool = False
+    covers: tuple[str, ...] = ()
+
+
+def plain_text(data: bytes) -> str:
+    """Bytes as text without byte-order mark and terminal colours; what is not UTF-8 is replaced."""
+    return without_sequences(data.decode("utf-8", "replace").removeprefix("\ufeff"))
