@@ -1,7 +1,4 @@
-"""Files that somebody else may have put there: only regular ones are read, and only so much and so deep.
-
-And what to say when a file cannot be read or written.
-"""
+"""Files of unknown origin: only regular files are read, up to a size and a depth; and the sentences of their errors."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ _REASONS = {
     errno.EDQUOT: "the disk quota is used up: free some space, or write elsewhere",
     errno.EROFS: "the file system is read-only: write elsewhere",
 }
-"""What the system's own words leave open."""
+"""Reasons that say more than those of the system."""
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -45,7 +42,7 @@ def open_regular(path: Path) -> BinaryIO:
     _require_regular(path.stat(), path)
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        # What the name leads to may have changed since.
+        # The file at this path may have changed since.
         _require_regular(os.fstat(file), path)
         return os.fdopen(file, "rb", buffering=0)
     except BaseException:
@@ -120,9 +117,9 @@ def expanded(name: str) -> Path:
 
 
 def path_kind(path: Path) -> Literal["file", "directory", "other"] | None:
-    """What is at a path, links followed; None for nothing. Raises OSError when that cannot be told.
+    """What is at a path, links followed; None for nothing. Raises OSError when it cannot be determined.
 
-    Path.exists() and its like take a path that may not be looked at for one where nothing is.
+    Path.exists() and similar methods return False for a path without permission.
     """
     try:
         mode = path.stat().st_mode
@@ -171,7 +168,7 @@ def parse_json(text: str) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int | float:
-    # Python refuses to read thousands of digits; what stands beside them is none the worse for it.
+    # Python refuses integers of thousands of digits; the rest of the file is still of use.
     return int(digits) if len(digits) < 32 else float(digits)
 
 

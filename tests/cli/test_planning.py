@@ -86,6 +86,6 @@ def test_schema_describes_config_events_settings_and_json(cli: Cli) -> None:
     found = cli("schema").json()
     assert set(found) == {"config", "events", "settings", "json"}
     assert found["config"]["properties"]["name"]["pattern"]
-    assert "RunFacts" in found["json"]["$defs"]
+    assert "RunState" in found["json"]["$defs"]
     assert "Step" in cli("schema", "events").json()["$defs"]
     assert cli("schema", "config").json() == found["config"]

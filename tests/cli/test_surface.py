@@ -20,6 +20,8 @@ from tuitrain.cli import main
 from tuitrain.cli.app import COMMANDS as TABLE
 from tuitrain.cli.app import SECTIONS, command_line
 from tuitrain.cli.output import STATUS_STYLES
+from tuitrain.runs import Status
+from tuitrain.runs.order import SORT_KEYS
 
 ROOT: Any = get_command(command_line())
 
@@ -66,6 +68,11 @@ def test_the_examples_of_help_parse(cli: Cli, path: tuple[str, ...]) -> None:
         assert command.make_context(command.name, arguments).command is command
 
 
+def test_help_of_ls_lists_what_sort_and_status_accept(cli: Cli) -> None:
+    words = set(re.findall(r"\w+", cli("ls", "--help").out))
+    assert {*SORT_KEYS, *Status} <= words
+
+
 def test_every_command_stands_under_a_heading(cli: Cli) -> None:
     listed = [command.name for commands in SECTIONS.values() for command in commands]
     assert sorted(listed) == sorted(ROOT.commands)
@@ -73,7 +80,7 @@ def test_every_command_stands_under_a_heading(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", sorted({each.name for each in SECTIONS["Look"]} | {"compare", "diff", "plan", "presets", "doctor"})
+    "command", sorted({each.name for each in SECTIONS["Inspect"]} | {"compare", "diff", "plan", "presets", "doctor"})
 )
 def test_every_read_command_has_json(cli: Cli, command: str) -> None:
     has_json = "--json" in cli(command, "--help").out
@@ -134,6 +141,8 @@ def test_shells_complete_runs_presets_and_keys(runs_dir: Path) -> None:
         ("tuitrain ls tag : t", 4, ["test"]),
         ("tuitrain ls -- -stat", 3, ["-status:"]),
         ("tuitrain ls val", 2, ["val_loss"]),
+        ("tuitrain ls --sort val", 3, ["val_loss"]),
+        ("tuitrain ls --status fa", 3, ["failed"]),
     ],
 )
 def test_shells_complete_values_and_terms(

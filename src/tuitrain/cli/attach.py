@@ -1,4 +1,4 @@
-"""What `launch` and `resume` do after the start of a run."""
+"""How `launch` and `resume` stay with a run after its start."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ def _list_of(item: Any) -> Any:
     return GenericAlias(list, item)
 
 
-class RunFacts(_Object):
-    """A run at a snapshot."""
+class RunState(_Object):
+    """The state of a run."""
 
     run_id: RunId
     path: str
@@ -82,8 +82,8 @@ class SplitOutcome(_Object):
     best_step: int | None
 
 
-class Show(RunFacts):
-    """A run in full."""
+class RunDetails(RunState):
+    """A run with its configuration, metrics and summary."""
 
     run: dict[str, Any] | None
     """The newest `run` record of its log: see `tuitrain schema events`."""
@@ -204,12 +204,14 @@ _Smoke = _object(
     checks=list[Check],
     kept=str | None,
 )
-_Asked = _object("Asked", "A request that was left.", run_id=RunId, request=Literal["checkpoint", "eval", "snapshot"])
+_Request = _object(
+    "Request", "A request to a live run.", run_id=RunId, request=Literal["checkpoint", "eval", "snapshot"]
+)
 
 OUTPUTS: dict[str, Any] = {
-    "ls": list[RunFacts],
-    "status": RunFacts,
-    "show": Show,
+    "ls": list[RunState],
+    "status": RunState,
+    "show": RunDetails,
     "logs": _object("Logs", "Console output.", run_id=RunId, lines=list[str]),
     "compare": Comparison,
     "diff": Annotated[
@@ -219,17 +221,17 @@ OUTPUTS: dict[str, Any] = {
     "tag": _object("Tags", "The tags that a run has now.", run_id=RunId, tags=list[str]),
     "note": _object("Notes", "The notes that a run has now.", run_id=RunId, notes=list[str]),
     "rm": _list_of(_object("Removed", "A run that was removed.", run_id=RunId, path=str, bytes=int)),
-    "stop": _list_of(_object("Stopped", "How a run is after `stop`.", run_id=RunId, status=StatusName)),
-    "checkpoint": _Asked,
-    "eval": _Asked,
-    "snapshot": _Asked,
-    "sample": _object("Sampled", "A text of a checkpoint.", run_id=RunId, step=int, prompt=str, text=str),
+    "stop": _list_of(_object("Stopped", "The status of a run after `stop`.", run_id=RunId, status=StatusName)),
+    "checkpoint": _Request,
+    "eval": _Request,
+    "snapshot": _Request,
+    "sample": _object("Sampled", "Text generated from a checkpoint.", run_id=RunId, step=int, prompt=str, text=str),
     "launch": _Started | _Smoke | _Plan,
     "resume": _Started,
     "plan": _Plan,
     "presets": _list_of(_Preset),
     "doctor": list[Finding],
-    "export": Annotated[list[str], Field(description="Of plots and weights: the files that were written.")],
+    "export": Annotated[list[str], Field(description="Paths of the files, of plots and weights.")],
 }
 """By command. `presets NAME` prints the configuration of a preset, `schema` is JSON itself."""
 

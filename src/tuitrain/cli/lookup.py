@@ -1,4 +1,4 @@
-"""Runs by the names that a user gives them. The room `runs` is imported in the functions: `--help` does without."""
+"""Runs by their names on the command line. The room `runs` is imported in the functions: `--help` does without."""
 
 from __future__ import annotations
 

@@ -40,23 +40,21 @@ def _check_runs_dir(ctx: typer.Context, path: Path | None) -> Path | None:
 _RUNS_DIR: dict[str, Any] = {"envvar": "TUITRAIN_RUNS_DIR", "help": "Directory of the runs. Default: ./runs."}
 RunsDir = Annotated[Path | None, typer.Option("--runs-dir", **_RUNS_DIR)]
 ExistingRunsDir = Annotated[Path | None, typer.Option("--runs-dir", callback=_check_runs_dir, **_RUNS_DIR)]
-X = Annotated[
-    XAxis | None, typer.Option("--x", help="What the x axis shows. Default: as the last time, at first step.")
-]
+X = Annotated[XAxis | None, typer.Option("--x", help="Unit of the x axis. Default: the one used last, at first step.")]
 Theme = Annotated[
     str | None,
     typer.Option("--theme", metavar="NAME", autocompletion=complete_theme,
                  help="Colours: dark, light, contrast, colour-blind, terminal and others."),
 ]  # fmt: skip
 Refresh = Annotated[
-    float | None, typer.Option("--refresh", metavar="S", help="Seconds between two drawings. Default: 1.")
+    float | None, typer.Option("--refresh", metavar="S", help="Seconds between updates of the screen. Default: 1.")
 ]
-Readonly = Annotated[bool | None, typer.Option("--readonly", help="Only look: no run or file can be changed.")]
-Ascii = Annotated[bool | None, typer.Option("--ascii", help="Draw without braille and box characters.")]
-NoPlot = Annotated[bool, typer.Option("--no-plot", help="Without the chart of the loss above the tables.")]
+Readonly = Annotated[bool | None, typer.Option("--readonly", help="Disable the actions that change a run or a file.")]
+Ascii = Annotated[bool | None, typer.Option("--ascii", help="Draw with ASCII characters only.")]
+NoPlot = Annotated[bool, typer.Option("--no-plot", help="Omit the chart of the loss above the tables.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File to write. Default: stdout.")]
-CheckpointStep = Annotated[int | None, typer.Option(min=0, help="Checkpoint of this step. Default: the newest.")]
+CheckpointStep = Annotated[int | None, typer.Option(min=0, help="Step of the checkpoint. Default: the newest.")]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Start the run, print its id, and return.")]
 Foreground = Annotated[
     bool, typer.Option("--foreground", "-f", help="Wait for the end of the run; Ctrl-C stops it gracefully.")

@@ -51,7 +51,7 @@ def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
 
 
 def full_json(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Any]:
-    """Everything about one run as plain values: what `show --json` prints. Unknown is null."""
+    """The details of a run as plain values: what `show --json` prints. Unknown is null."""
     newest = {key: history.steps.last(key) for key in history.steps.keys if history.steps.has(key)}
     return run_json(snapshot) | {
         "run": msgspec.to_builtins(history.run),

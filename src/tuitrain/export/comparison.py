@@ -10,7 +10,7 @@ from tuitrain.analysis.compare import compare_runs, display_names
 from tuitrain.analysis.summary import summarize
 from tuitrain.config import flatten
 from tuitrain.events import Run
-from tuitrain.export.documents import json_text, open_text, recorded, renamed
+from tuitrain.export.documents import json_text, open_text, renamed, without_none
 from tuitrain.export.errors import ExportError
 from tuitrain.export.rows import table
 from tuitrain.export.selection import Runs
@@ -84,7 +84,7 @@ def _hyperparameters(run: Run | None) -> dict[str, Any]:
         "grad_accumulation_steps": run.parallel.accumulation if run.parallel else None,
         "grad_checkpoint": None if checkpointing is None else checkpointing != "none",
     }
-    return {**recorded(values), "config": config}
+    return {**without_none(values), "config": config}
 
 
 def _curves(history: RunHistory) -> dict[str, list[Any]]:
@@ -97,7 +97,7 @@ def _final_metrics(history: RunHistory) -> dict[str, Any]:
     summary, steps, evaluation = summarize(history), history.steps, history.evaluation
     step_ms, eval_ms = steps.last("step_time_ms"), evaluation.duration_ms if evaluation is not None else None
     train, validation = summary.final_loss, summary.final_val_loss
-    return recorded(
+    return without_none(
         {
             "final_iteration": summary.step,
             "final_train_loss": train,

@@ -31,11 +31,11 @@ def json_text(document: Any, indent: int = 2) -> str:
     return ascii_json((msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()) + "\n"
 
 
-def recorded(values: Mapping[str, Any]) -> dict[str, Any]:
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values that are not None."""
     return {key: value for key, value in values.items() if value is not None}
 
 
 def renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """The values that there are, by the names of a document: `names` has their keys by these."""
-    return recorded({name: values.get(key) for name, key in names.items()})
+    return without_none({name: values.get(key) for name, key in names.items()})

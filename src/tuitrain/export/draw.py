@@ -182,7 +182,7 @@ def _draw_curve(axes: Axes, plot: Plot, curve: Curve, shown: Limits, number: int
 
 
 def _reduced(plot: Plot, curve: Curve, shown: Limits) -> tuple[FloatArray, FloatArray]:
-    """The points in sight and the next one to either side; of very many only those that draw the same line (M4).
+    """The visible points and the next one on either side; of very many only those that draw the same line (M4).
 
     A gap (nan, inf) stays a gap, as one nan.
     """

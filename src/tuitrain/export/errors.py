@@ -1,4 +1,4 @@
-"""What an export says when it cannot be done."""
+"""The error of an export."""
 
 from __future__ import annotations
 

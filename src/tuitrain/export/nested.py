@@ -8,7 +8,7 @@ import msgspec
 
 from tuitrain.analysis.summary import Summary, summarize
 from tuitrain.events import Run
-from tuitrain.export.documents import recorded, renamed
+from tuitrain.export.documents import renamed, without_none
 from tuitrain.export.rows import iterate, table
 from tuitrain.runs import RunHistory
 
@@ -55,8 +55,8 @@ def _startup(run: Run | None) -> dict[str, Any]:
         return {}
     parts = {"model": run.architecture, "hardware": run.hardware, "parallel": run.parallel, "software": run.software}
     return {
-        **{name: recorded(msgspec.to_builtins(part)) for name, part in recorded(parts).items()},
-        "training": recorded({key: getattr(run, key) for key in _TRAINING}),
+        **{name: without_none(msgspec.to_builtins(part)) for name, part in without_none(parts).items()},
+        "training": without_none({key: getattr(run, key) for key in _TRAINING}),
         "config": run.config,
     }
 
@@ -76,7 +76,7 @@ def _mfu(row: dict[str, int | float], run: Run | None) -> dict[str, Any]:
         achieved: float | None = row["tokens_per_sec"] * flops / 1e12
     else:
         achieved = row["tflops"] * devices if "tflops" in row else None
-    return recorded(
+    return without_none(
         {
             "mfu_percent": 100 * row["mfu"] if "mfu" in row else None,
             "achieved_tflops": achieved,

@@ -25,17 +25,17 @@ Column = tuple[str, FloatArray, FloatArray]
 
 
 def export_panel(plot: Plot | HeatMap, out: Path, options: ChartOptions, runs: Sequence[tuple[str, str]] = ()) -> Path:
-    """Write a plot as it is looked at with `options`; the suffix of the file (`.svg`, `.png`, `.csv`) is the format.
+    """Write a plot as shown with `options`; the suffix of the file (`.svg`, `.png`, `.csv`) is the format.
 
-    runs: name and id of each run of the request. Raises ExportError, also where no measured point is in sight, and
+    runs: name and id of each run of the request. Raises ExportError, also where no measured point is visible, and
     OSError.
     """
     kind = out.suffix.removeprefix(".")
     if kind not in FORMATS:
         raise ExportError(f"{out.name}: a panel is written as {', '.join(FORMATS)}, not as {kind or 'nothing'}.")
-    columns = _in_sight(panel_columns(plot, [name for name, _ in runs]), options)
+    columns = _visible(panel_columns(plot, [name for name, _ in runs]), options)
     if not any(len(x) for _, x, _ in columns):
-        raise ExportError(f"{plot.title} has nothing to export: no points are in sight.")
+        raise ExportError(f"{plot.title} has nothing to export: no points are visible.")
     if kind == "csv":
         _write_csv(columns, CSV_X[plot.x_axis], out)
         return out
@@ -50,7 +50,7 @@ def export_panel(plot: Plot | HeatMap, out: Path, options: ChartOptions, runs: S
     return out
 
 
-def _in_sight(columns: Sequence[Column], options: ChartOptions) -> list[Column]:
+def _visible(columns: Sequence[Column], options: ChartOptions) -> list[Column]:
     zoom = options.zoom
     if zoom is None:
         return list(columns)

@@ -58,15 +58,15 @@ def figure_style(style: Path | None = None) -> Iterator[Size | None]:
     settings |= RC
     size: Size | None = None
     if style is not None:
-        asked = _read_style(style)
+        given = _read_style(style)
         for key, sources in _FOLLOWS.items():
-            if source := next((source for source in sources if source in asked), None):
-                settings[key] = asked[source]
-        if "font.size" in asked:
-            factor = asked["font.size"] / RC["font.size"]
+            if source := next((source for source in sources if source in given), None):
+                settings[key] = given[source]
+        if "font.size" in given:
+            factor = given["font.size"] / RC["font.size"]
             settings |= {key: RC[key] * factor for key in _FONT_SIZES}
-        settings |= asked
-        size = tuple(asked["figure.figsize"]) if "figure.figsize" in asked else None
+        settings |= given
+        size = tuple(given["figure.figsize"]) if "figure.figsize" in given else None
     del settings["backend"]
     with matplotlib.rc_context(settings):
         yield size

@@ -23,22 +23,22 @@ def compare(
     x: options.X = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="KEY=VALUE", help="Compare at this point instead of the end: tokens=1e9, step=500."),
+        typer.Option(metavar="KEY=VALUE", help="Compare at this point instead of at the ends: tokens=1e9, step=500."),
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help=f"Differences are to this run. Default: the first. {options.RUN_HELP}",
+        typer.Option(metavar="RUN", help=f"Run to which differences refer. Default: the first. {options.RUN_HELP}",
                      autocompletion=complete_run),
     ] = None,
     group_by: Annotated[
         str | None,
         typer.Option(metavar="KEY", autocompletion=complete_grouping,
-                     help="Take runs with the same value of a configuration key, or the same tags (`tag`), as one: "
-                          "mean ± standard deviation."),
+                     help="Group runs by the value of a configuration key, or by their tags (`tag`): mean ± standard "
+                          "deviation of each group."),
     ] = None,
     output_format: Annotated[
         Literal["table", "json", "markdown", "csv"] | None,
-        typer.Option("--format", help="Print this instead of opening the compare screen."),
+        typer.Option("--format", help="Print in this format instead of opening the compare screen."),
     ] = None,
     as_json: options.Json = False,
     no_plot: options.NoPlot = False,
@@ -55,10 +55,10 @@ def compare(
       tuitrain compare RUN RUN --at tokens=1e9 --format markdown
       tuitrain compare $(tuitrain ls -q tag:sweep) --group-by optim.lr
 
-    Runs side by side: final metrics, differences to a baseline, configuration keys that differ.
+    Compare runs: final metrics, differences from a baseline, configuration keys that differ.
 
-    On a terminal the compare screen opens; elsewhere, or with --format or --at, a table is printed, on a terminal below
-    a small chart of the losses.
+    On a terminal the compare screen opens. Elsewhere, or with --format or --at, a table is printed; on a terminal a
+    small chart of the losses is above it.
     """
     # Imported here: `--help` does without.
     from tuitrain.cli.charts import print_small_loss

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def diff(
     left: options.Run,
     right: options.Run,
-    everything: Annotated[bool, typer.Option("--all", help="Also the keys that are the same.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also keys with equal values.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when keys differ.")] = False,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,

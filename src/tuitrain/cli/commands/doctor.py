@@ -19,7 +19,8 @@ def doctor(as_json: options.Json = False, runs_dir: options.RunsDir = None) -> N
       tuitrain doctor
       tuitrain doctor --json
 
-    What this machine has, what is missing, and what to do about it. Exit code 1 when something needed is missing.
+    Check what is installed on this machine, what is missing, and how to correct it. Exit code 1 when a requirement is
+    missing.
     """
     # Imported here: `--help` does without.
     from tuitrain.launch.doctor import examine

@@ -29,7 +29,7 @@ def export() -> None:
       tuitrain export comparison RUN RUN --out comparison.json
       tuitrain export weights latest --out model
 
-    Figures, numbers and weights as files.
+    Write figures, metrics or weights to files.
     """
 
 
@@ -40,20 +40,20 @@ def plots(
     formats: Annotated[str, typer.Option("--format", help="png, pdf, svg, txt, ansi; several with commas.")] = "png",
     dpi: Annotated[int, typer.Option(min=30, max=1200, help="Resolution of png.")] = 200,
     style: Annotated[Path | None, typer.Option(metavar="FILE", help="A matplotlib style sheet.")] = None,
-    x: Annotated[Literal["step", "tokens", "time"], typer.Option("--x", help="What the x axis shows.")] = "step",
+    x: Annotated[Literal["step", "tokens", "time"], typer.Option("--x", help="Unit of the x axis.")] = "step",
     panels: Annotated[
         str | None,
         typer.Option(
             "--panel",
             metavar="NAMES",
             autocompletion=complete_panel,
-            help="Draw these panels of the dashboard as figures of their own, such as loss,val_loss,lr.",
+            help="Draw each of these panels of the dashboard as a separate figure, such as loss,val_loss,lr.",
         ),
     ] = None,
     size: Annotated[
         str | None, typer.Option(metavar="WxH", help="Width and height in inches, such as 3.3x2.5.")
     ] = None,
-    title: Annotated[bool, typer.Option("--title/--no-title", help="Names and titles above the curves.")] = True,
+    title: Annotated[bool, typer.Option("--title/--no-title", help="Draw names and titles above the curves.")] = True,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,
 ) -> None:
@@ -63,7 +63,7 @@ def plots(
       tuitrain export plots RUN RUN --format png,pdf --out figures
       tuitrain export plots RUN RUN --panel loss --format pdf --size 3.3x2.5 --no-title
       tuitrain export plots latest --format txt   charts as text; ansi: with colours
-      tuitrain export plots                       every run there is
+      tuitrain export plots                       all runs
 
     The six-panel analysis figure of each run and, with several, the comparison figure.
     """
@@ -132,12 +132,12 @@ def _formats(text: str) -> list[str]:
     return formats
 
 
-@app.command("metrics", short_help="The numbers of a run: csv, jsonl, json, parquet or TensorBoard.")
+@app.command("metrics", short_help="The metrics of a run: csv, jsonl, json, parquet or TensorBoard.")
 def metrics(
     run: options.Run,
     metrics_format: Annotated[
         Literal["csv", "jsonl", "json", "parquet", "tensorboard"],
-        typer.Option("--format", help="json is the older nested run file; tensorboard writes a log directory."),
+        typer.Option("--format", help="json: the nested run file of older tools; tensorboard: a log directory."),
     ] = "csv",
     out: options.OutFile = None,
     runs_dir: options.RunsDir = None,
@@ -148,7 +148,7 @@ def metrics(
       tuitrain export metrics latest --format parquet --out run.parquet
       tuitrain export metrics latest --format tensorboard --out tb
 
-    The numbers of a run, one row a step, with evaluations in columns of their own.
+    The metrics of a run, one row for each step; evaluations have their own columns.
     """
     from tuitrain.export.metrics import export_metrics
     from tuitrain.runs import load_history
@@ -161,7 +161,7 @@ def metrics(
         print(written)
 
 
-@app.command("comparison", short_help="Runs side by side as one JSON file.")
+@app.command("comparison", short_help="A comparison of runs as one JSON file.")
 def comparison(
     runs: options.Runs,
     out: options.OutFile = None,
@@ -172,7 +172,7 @@ def comparison(
       tuitrain export comparison RUN RUN > comparison.json
       tuitrain export comparison RUN RUN RUN --out comparison.json
 
-    Runs side by side as JSON: hyperparameters, final metrics and curves of each.
+    A comparison of runs as JSON: hyperparameters, final metrics and curves of each.
     """
     from tuitrain.export.comparison import export_comparison
     from tuitrain.runs import load_history
@@ -186,9 +186,9 @@ def comparison(
 @app.command("weights", short_help="The weights of a checkpoint as safetensors, for transformers to read.")
 def weights(
     run: options.Run,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A directory to make, or an empty one.")] = Path("weights"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New or empty directory.")] = Path("weights"),
     step: options.CheckpointStep = None,
-    split: Annotated[bool, typer.Option("--split", help="Body, embeddings and output head in three files.")] = False,
+    split: Annotated[bool, typer.Option("--split", help="Write body, embeddings and head to three files.")] = False,
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"], typer.Option(help="Element type; float32 is exact.")
     ] = "float32",

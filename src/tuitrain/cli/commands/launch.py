@@ -43,7 +43,7 @@ def _check_name(name: str | None) -> str | None:
 
 
 class LaunchCommand(TyperCommand):
-    """Separates what follows `--`: the command line of another training program."""
+    """A command whose arguments after `--` are the command line of another training program."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments before `--`, and store the others in the context."""
@@ -64,16 +64,16 @@ def launch(
     name: Annotated[
         str | None, typer.Option(help="Short name of the run. Default: the preset's.", callback=_check_name)
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A tag to find the run by; may be repeated.")] = None,
-    note: Annotated[list[str] | None, typer.Option(help="A note to keep with the run; may be repeated.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag of the run; may be repeated.")] = None,
+    note: Annotated[list[str] | None, typer.Option(help="A note on the run; may be repeated.")] = None,
     detach: options.Detach = False,
     foreground: options.Foreground = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Open the dashboard, as a terminal does anyway.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Open the dashboard; the default on a terminal.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, the memory fit and the command; start nothing.")
     ] = False,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Ten steps that also evaluate, sample, save, load and draw.")
+        bool, typer.Option("--smoke", help="Run ten steps with evaluation, sample, checkpoint and figure as a test.")
     ] = False,
     gpus: Annotated[
         int | None,
@@ -97,9 +97,9 @@ def launch(
 
     Start a training run. It continues when the terminal closes.
 
-    On a terminal the dashboard opens. Elsewhere the run is followed as plain lines, and its exit code is this
-    command's. After `--` give the command of another training program: it is started as a run, has
-    TUITRAIN_RUN_DIR in its environment, and may write events there.
+    On a terminal the dashboard opens. Elsewhere the console output of the run is printed, and the exit code is that
+    of the run. After `--` give the command of another training program: it starts as a run with TUITRAIN_RUN_DIR in
+    its environment, and may write events to that directory.
     """
     from tuitrain.cli.attach import Attachment
     from tuitrain.config import load_config
@@ -113,7 +113,7 @@ def launch(
     if len(modes) > 1:
         raise typer.BadParameter(f"{' and '.join(modes)} exclude each other.")
     if watch and not is_terminal():
-        raise LaunchError("--watch needs a terminal; without one the run is followed as plain lines.")
+        raise LaunchError("--watch needs a terminal; without one `launch` prints the console output of the run.")
     # Settings with errors are reported before anything starts.
     attachment = Attachment(detach=detach or dry_run or smoke, foreground=foreground, as_json=as_json)
     directory, command = runs_directory(runs_dir), ctx.meta.get(COMMAND_KEY)

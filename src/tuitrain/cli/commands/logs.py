@@ -30,9 +30,9 @@ LONGEST_LINE = 1 << 20
 
 def logs(
     run: options.Run,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until the run is over.")] = False,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the last lines; 0: all.")] = 0,
-    rank: Annotated[int, typer.Option(min=0, metavar="N", help="Of this process, in a run of several.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until the run ends.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Number of last lines; 0: all.")] = 0,
+    rank: Annotated[int, typer.Option(min=0, metavar="N", help="Console of this process of several.")] = 0,
     grep: Annotated[str | None, typer.Option(metavar="REGEX", help="Only lines that match; case-sensitive.")] = None,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,

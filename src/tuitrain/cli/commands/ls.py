@@ -16,9 +16,9 @@ from tuitrain.events.text import clean
 MOST_IN_FULL = 10**15
 """Larger numbers of steps are abbreviated, since they would stretch every row."""
 QUERY_HELP = (
-    "Only runs for which all of this holds: a word in the id, name, preset, tags or notes; KEY:VALUE of status, tag, "
-    "name, preset, model, host, strategy; KEY<NUMBER (also <= > >= = !=) of loss, val_loss, step, tokens, mfu, tok/s, "
-    "params, progress, age; -TERM for the opposite."
+    "Only runs that match every term: a word in the id, name, preset, tags or notes; KEY:VALUE of status, tag, name, "
+    "preset, model, host, strategy; KEY<NUMBER (also <= > >= = !=) of loss, val_loss, step, tokens, mfu, tok/s, "
+    "params, progress, age; -TERM excludes what matches TERM."
 )
 SORT_HELP = (
     "Order, best or newest first: age, name, status, step, progress, tokens, loss, val_loss, mfu, tokens_per_sec, "
@@ -40,8 +40,8 @@ def ls(
         list[str] | None, typer.Option(help="Only runs with this tag; may be repeated.", autocompletion=complete_tag)
     ] = None,
     sort: Annotated[str, typer.Option(metavar="KEY", help=SORT_HELP, autocompletion=complete_sort)] = "age",
-    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many runs.")] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the ids.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Maximum number of runs.")] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only the ids.")] = False,
     as_json: options.Json = False,
     runs_dir: options.ExistingRunsDir = None,
 ) -> None:  # fmt: skip

@@ -26,10 +26,10 @@ def plan(
             metavar="NAME", help="Plan for this GPU, such as H100. Default: this machine.", autocompletion=complete_gpu
         ),
     ] = None,
-    gpus: Annotated[int, typer.Option(min=1, metavar="N", help="How many of them, one process each.")] = 1,
+    gpus: Annotated[int, typer.Option(min=1, metavar="N", help="Number of GPUs, one process each.")] = 1,
     strategy: options.Strategy = None,
     mfu: Annotated[
-        float, typer.Option(min=0.01, max=1, metavar="X", help="Utilisation assumed for the time, 0 to 1.")
+        float, typer.Option(min=0.01, max=1, metavar="X", help="Model FLOPs utilisation assumed for the time, 0 to 1.")
     ] = 0.4,
     as_json: options.Json = False,
 ) -> None:
@@ -42,7 +42,7 @@ def plan(
 
     Parameters, FLOPs per token, memory and time of a configuration. Nothing is started.
 
-    The time is that of the token budget at the stated utilisation; only a measured run gives the true one. A
+    The time is that of the token budget at the stated utilisation; only a run shows the true one. A
     configuration that does not fit has no time: settings that would fit are printed, and the exit code is 1.
     """
     # Imported here: `--help` does without.

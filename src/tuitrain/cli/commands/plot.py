@@ -23,19 +23,19 @@ def plot(
     metrics: Annotated[
         list[str] | None,
         typer.Option("-m", "--metric", metavar="METRIC", autocompletion=complete_metric,
-                     help="What to draw: a metric of the log or a panel; again for a further chart. Default: loss."),
+                     help="Metric of the log, or panel, to draw; may be repeated. Default: loss."),
     ] = None,
     x: Annotated[
-        XAxis | None, typer.Option("--x", help="What the x axis shows. Default: step, or `x` of the settings.")
+        XAxis | None, typer.Option("--x", help="Unit of the x axis. Default: step, or `x` of the settings.")
     ] = None,
     log: Annotated[bool, typer.Option("--log", help="Logarithmic y axis.")] = False,
     smooth: Annotated[
         float | None,
-        typer.Option(metavar="W", min=0, max=0.9999, help="Weight of the moving average, 0 for none. Default: 0.9."),
+        typer.Option(metavar="W", min=0, max=0.9999, help="Weight of the moving average; 0: none. Default: 0.9."),
     ] = None,
     last: Annotated[int | None, typer.Option(metavar="N", min=2, help="Only the newest N steps.")] = None,
     width: Annotated[
-        int | None, typer.Option(metavar="N", min=20, max=1000, help="Columns. Default: the terminal's, or 80.")
+        int | None, typer.Option(metavar="N", min=20, max=1000, help="Columns. Default: those of the terminal, or 80.")
     ] = None,
     height: Annotated[
         int | None, typer.Option(metavar="N", min=6, max=500, help="Rows of each chart. Default: 18.")
@@ -50,7 +50,7 @@ def plot(
       tuitrain plot RUN RUN -m loss --x tokens --log
       tuitrain plot RUN --width 72 --height 14 > loss.txt
 
-    Charts as text, for the scrollback, a pipe, a log file or a commit message.
+    Print charts as text, for the terminal, a pipe, a log file or a commit message.
 
     Each chart shows all the runs. Without a terminal there are no colours.
     """

@@ -14,7 +14,7 @@ from tuitrain.cli.output import print_json, say
 
 def rm(
     runs: options.Runs,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without confirmation.")] = False,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,
 ) -> None:
@@ -23,7 +23,7 @@ def rm(
       tuitrain rm llama2-tiny-20260101-120000-9f3a
       tuitrain rm $(tuitrain ls -q status:failed) --yes
 
-    Remove runs with everything in their directories: log, console, checkpoints.
+    Remove runs with their directories: log, console, checkpoints.
 
     A live run is never removed, nor a log outside a run directory. Without a terminal --yes is required.
     """

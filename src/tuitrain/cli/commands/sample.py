@@ -15,12 +15,13 @@ def sample(
     run: options.Run,
     prompt: Annotated[str | None, typer.Option(help="Text to continue. Default: the run's sampling.prompt.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens to generate.")] = None,
-    temperature: Annotated[float | None, typer.Option(min=0, help="0 takes the most likely token.")] = None,
-    top_k: Annotated[int | None, typer.Option(min=0, help="Draw from so many of the most likely; 0: from all.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="Temperature; 0: the most likely token.")] = None,
+    top_k: Annotated[int | None, typer.Option(min=0, help="Sample from the K most likely tokens; 0: all.")] = None,
     top_p: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Draw from the fewest that reach this probability; 1: from all.")
+        float | None,
+        typer.Option(min=0, max=1, help="Sample from the most likely tokens of this probability; 1: all."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same text.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed: the same seed gives the same text.")] = None,
     step: options.CheckpointStep = None,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,
@@ -31,7 +32,7 @@ def sample(
       tuitrain sample latest --prompt "import " --temperature 0 --max-tokens 40
       tuitrain sample latest --prompt "class " --top-p 0.9 --seed 7
 
-    Generate text from a checkpoint of a run. What is not given is as in the run's configuration.
+    Generate text from a checkpoint of a run. Options that are not given are as in the configuration of the run.
     """
     directory = find_one(run, runs_dir)
     require_checkpoint(directory, "sample from")

@@ -12,7 +12,7 @@ from tuitrain.cli.output import print_json
 def schema(
     what: Annotated[
         Literal["config", "events", "settings", "json"] | None,
-        typer.Argument(help="Only this one. Default: an object with all.", show_default=False),
+        typer.Argument(help="Only this schema. Default: an object with all of them.", show_default=False),
     ] = None,
 ) -> None:
     """\b
@@ -23,7 +23,7 @@ def schema(
       tuitrain schema settings
       tuitrain schema json
 
-    JSON Schema of the configuration, of a line of metrics.jsonl, of a settings file, and of what --json prints.
+    Print the JSON Schema of the configuration, of a line of metrics.jsonl, of a settings file, and of --json output.
     """
     # Imported here: `--help` does without.
     from tuitrain.cli.json_output import json_output_schema

@@ -17,9 +17,9 @@ def show(
       tuitrain show latest
       tuitrain show latest --json
 
-    Everything about one run: its newest values, its summary, how it differs from its preset, and what it is.
+    Details of a run: newest values, summary, differences from its preset, startup report.
 
-    On a terminal with a small chart of its loss.
+    On a terminal a small chart of the loss is above them.
     """
     # Imported here: `--help` does without.
     from tuitrain.cli.charts import print_small_loss

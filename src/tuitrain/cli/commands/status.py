@@ -27,7 +27,7 @@ def status(
       tuitrain status latest
       tuitrain status latest --wait --timeout 3600 && tuitrain export plots latest
 
-    One line about a run. Exit code: 0 completed, 100 failed or crashed, 101 running, 103 stopped, 1 unknown.
+    Status of a run in one line. Exit code: 0 completed, 100 failed or crashed, 101 running, 103 stopped, 1 unknown.
     """
     # Imported here: `--help` does without.
     from tuitrain.cli.run_view import run_json, status_line

@@ -13,12 +13,12 @@ from tuitrain.cli.output import print_json, say
 
 def stop(
     runs: options.Runs,
-    now: Annotated[bool, typer.Option("--now", help="SIGTERM, and SIGKILL after the grace period.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Kill it: SIGTERM, then SIGKILL after the grace period.")] = False,
     grace: Annotated[float, typer.Option(min=0, help="Seconds between the two signals of --now.")] = 10.0,
     timeout: Annotated[
-        float | None, typer.Option(min=0, help="Give up waiting after so many seconds. Default: wait.")
+        float | None, typer.Option(min=0, help="Wait at most so many seconds. Default: no limit.")
     ] = None,
-    wait: Annotated[bool, typer.Option(help="Wait until the run is over.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait for the end of the run.")] = True,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,
 ) -> None:
@@ -29,7 +29,7 @@ def stop(
       tuitrain stop latest --now
 
     End runs gracefully: a checkpoint, an `end` event, exit. `tuitrain resume` continues them. Exit code 1 when one
-    failed or crashed instead, as where its checkpoint could not be written.
+    failed or crashed instead, for example when its checkpoint could not be written.
     """
     # Imported here: `--help` does without.
     from tuitrain.launch.stop import kill_run, stop_run, when_started

@@ -35,7 +35,7 @@ def watch(
     x: options.X = None,
     layout: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The set of panels: overview, training, performance, system, your own.",
+        typer.Option(metavar="NAME", help="Set of panels: overview, training, performance, system or one of your own.",
                      autocompletion=complete_layout),
     ] = None,
     theme: options.Theme = None,
@@ -47,8 +47,8 @@ def watch(
     ascii_only: options.Ascii = None,
     readonly: options.Readonly = None,
     serve: Annotated[bool, typer.Option("--serve", help="Show the dashboard in a browser.")] = False,
-    host: Annotated[str, typer.Option(help="With --serve: the address to listen at.")] = "localhost",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="With --serve: the port to listen at.")] = 8000,
+    host: Annotated[str, typer.Option(help="With --serve: the address to listen on.")] = "localhost",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="With --serve: the port to listen on.")] = 8000,
     runs_dir: options.ExistingRunsDir = None,
 ) -> None:  # fmt: skip
     """\b
@@ -60,9 +60,10 @@ def watch(
       tuitrain watch --serve --readonly
       ssh node1 cat runs/RUN/metrics.jsonl | tuitrain watch -
 
-    The dashboard: curves, samples, console, alerts. To leave it does not affect the training.
+    The dashboard: curves, samples, console, alerts. Closing it does not affect the training.
 
-    Several runs overlay. Without a RUN: the newest live run, else the list. Not on a terminal: one frame of text.
+    Several runs share the charts. Without a RUN: the newest live run, or the list of runs. Without a terminal: one
+    frame of text.
     """
     # Imported here: `--help` does without.
     from tuitrain.cli.commands.ls import ls
