@@ -40,7 +40,7 @@ from tuitrain.tui.view_state import ViewState
 
 Line = dict[str, Any]
 KEYS = ("loss", "tokens", "mfu", "tokens_per_sec")
-BROKEN = (b'{"type":"step","step":"ten"}', b"rubbish", b'{"type":"eval","step":1}', b"\xff", b'{"type":"step","step":1')
+BROKEN = (b'{"type":"step","step":"x"}', b"rubbish", b'{"type":"eval","step":{}}', b"\xff", b'{"type":"step","step":1')
 
 
 @dataclass(frozen=True)
