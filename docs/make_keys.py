@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuitrain.tui.registry import ACTIONS, EVERYWHERE, SCREENS, Action, key_text
-from tuitrain.tui.screens.help import GROUPS, group_of
+from tuitrain.tui.screens.help import GROUPS
 
 HEAD = """# Keys
 
@@ -18,10 +18,10 @@ def page() -> str:
     """docs/keys.md."""
     lines = [HEAD.rstrip()]
     for group in GROUPS:
-        found = [action for action in ACTIONS if group_of(action) == group]
+        actions = [action for action in ACTIONS if action.group == group]
         title = "on one screen" if group == "this screen" else group
         lines += ["", f"## {title}", "", "| keys | id | what it does | screens |", "|---|---|---|---|"]
-        lines += map(_row, found)
+        lines += map(_row, actions)
     return "\n".join(lines) + "\n"
 
 

@@ -71,7 +71,7 @@ def test_every_layout_has_its_panels(layout: str, width: int) -> None:
     text = render_frame([history], width, 40, color=False, panels=panels)
     assert max(map(cell_len, text.split("\n"))) <= width
     state = ViewState([view_of(history, 0)])
-    for name, _ in panels:
+    for name in panels:
         title = panel_of(name).build(state).title
         assert f"╭ {title} " in text, title
     assert text.count("╭ ") == text.count("╰ ") == len(panels)

@@ -191,11 +191,12 @@ async def test_layouts_of_the_settings(rich: RunDirectory) -> None:
 
 
 def test_panels_as_a_settings_file_names_them() -> None:
-    assert parse(["loss:2", "mfu"]) == ((("loss", 2), ("mfu", 1)), ())
-    assert parse(["loss:0", "los", "", "mfu:x"]) == ((), ("loss:0", "los", "", "mfu:x"))
+    sizes, unknown = parse(["mfu:2", "loss"])
+    assert ([*sizes.items()], unknown) == ([("mfu", 2), ("loss", 1)], [])
+    assert parse(["loss:0", "los", "", "mfu:x"]) == ({}, ["loss:0", "los", "", "mfu:x"])
 
 
-@pytest.mark.parametrize("kept", ["own", {"overview": "loss"}, {"overview": [["loss", "2"], [[], 1], 7]}, {"x": [[]]}])
+@pytest.mark.parametrize("kept", ["own", {"overview": "loss"}, {"overview": [["loss", "2"], "los", 7]}, {"x": [[]]}])
 async def test_a_damaged_session_shows_the_usual_layout(rich: RunDirectory, kept: object) -> None:
     async with running("watch", [rich], rich.path.parent) as (app, _):
         app.session.set("layouts", kept)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from textual.command import CommandPalette
 from textual.pilot import Pilot
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, Static
 from textual.widgets._toast import Toast, ToastRack
 
 from tests.support import write_run
@@ -47,6 +47,10 @@ async def readonly_app(screen: str, run: RunDirectory) -> AsyncIterator[tuple[Tu
         yield app, pilot
 
 
+def question_of(app: TuitrainApp) -> str:
+    return str(app.screen.query_one("#box > Static", Static).content)
+
+
 def log(run: RunDirectory, record: object) -> None:
     with EventWriter(run.metrics) as writer:
         writer.write(record)  # type: ignore[arg-type]
@@ -56,8 +60,8 @@ async def test_stop_asks_once_and_reports_the_answer(live: RunDirectory) -> None
     async with running("watch", [live], live.path.parent) as (app, pilot):
         await pilot.press("S")
         await wait_for_dialog(app, pilot, Confirm)
-        assert "It is at step 100." in app.screen.question  # type: ignore[attr-defined]
-        assert f"tuitrain resume {live.run_id}" in app.screen.question  # type: ignore[attr-defined]
+        assert "It is at step 100." in question_of(app)
+        assert f"tuitrain resume {live.run_id}" in question_of(app)
         assert not list(live.control.iterdir())
         await pilot.press("n")
         await pilot.pause()
@@ -121,7 +125,7 @@ async def test_on_the_list_the_marked_runs_are_stopped_at_once(tmp_path: Path) -
         app.state.marked = [run.run_id for run in runs[:3]]
         await pilot.press("S")
         await wait_for_dialog(app, pilot, Confirm)
-        question = app.screen.question  # type: ignore[attr-defined]
+        question = question_of(app)
         assert "Stop 2 runs?" in question
         assert "1 of the 3 is over already" in question
         await pilot.press("enter")
@@ -139,7 +143,7 @@ async def test_on_the_list_the_marked_runs_are_asked_after_one_question(
         app.state.marked = [run.run_id for run in runs[:3]]
         await pilot.press(key)
         await wait_for_dialog(app, pilot, Confirm)
-        question = app.screen.question  # type: ignore[attr-defined]
+        question = question_of(app)
         assert "2 runs?" in question
         assert "1 of the 3 is over already" in question
         assert not list(runs[0].control.iterdir())
@@ -154,7 +158,7 @@ async def test_a_note_goes_to_all_marked_runs(tmp_path: Path) -> None:
         app.state.marked = [run.run_id for run in runs[:2]]
         await pilot.press("N")
         await wait_for_dialog(app, pilot, Prompt)
-        assert app.screen.box_title == "note to 2 runs"  # type: ignore[attr-defined]
+        assert app.screen.query_one("#box").border_title == "note to 2 runs"
         await pilot.press(*"same", "enter")
         await wait_for_notification(app, pilot, "2 runs: noted.")
     found = [each.read_metadata() for each in runs]

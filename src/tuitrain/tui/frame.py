@@ -7,20 +7,20 @@ from dataclasses import replace
 
 from tuitrain.plots.axes import XAxis
 from tuitrain.plots.model import ChartOptions, Plot
-from tuitrain.plots.panels import OVERVIEW, panel_of
+from tuitrain.plots.panels import panel_of
 from tuitrain.plots.terminal import render
 from tuitrain.runs import LogFollower, RunDirectory, RunHistory, derive_status
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, arrange
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.content.tabs import alert_count, alerts
-from tuitrain.tui.layouts import Sizes
+from tuitrain.tui.layouts import SHIPPED, Sizes, parse
 from tuitrain.tui.source import Source
 from tuitrain.tui.text import Line, Span, crop, line
 from tuitrain.tui.view_state import RunView, ViewState
 
 MOST_ROWS = 16
-_OVERVIEW: Sizes = tuple((panel.id, 1) for panel in OVERVIEW)
+_OVERVIEW = parse(SHIPPED["overview"])[0]
 
 
 def render_frame(
@@ -61,14 +61,15 @@ def frame_lines(
     """The frame: two lines of header for each run, the panels in as many columns as fit, the alerts."""
     lines = [each for index in range(len(state.runs)) for each in header(replace(state, focused=index), width)]
     # With room for all rows there is one page.
-    rows = arrange(width, LEAST_CHART_ROWS * (len(panels) + 3), [size for _, size in panels], 0.0).rows
+    rows = arrange(width, LEAST_CHART_ROWS * (len(panels) + 3), list(panels.values()), 0.0).rows
     chart_rows = max(LEAST_CHART_ROWS, min(MOST_ROWS, (height - HEADER_ROWS - 2) // max(len(rows), 1)))
+    names = list(panels)
     for row in rows:
         charts, units = [], 0
         for cell in row:
             cells = width * (units + cell.span) // GRID_UNITS - width * units // GRID_UNITS
             units += cell.span
-            plot = panel_of(panels[cell.panel][0]).build(state)
+            plot = panel_of(names[cell.panel]).build(state)
             if isinstance(plot, Plot) and not color:
                 plot = plot.uncoloured
             charts.append(draw(plot, cells, chart_rows, options=ChartOptions(plotext=plotext)).lines)

@@ -8,19 +8,18 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from textual.keys import Keys
+from textual.keys import KEY_NAME_REPLACEMENTS, KEY_TO_UNICODE_NAME, Keys, key_to_character
 
 from tuitrain.runs.settings import SettingsError, unknown_key
 from tuitrain.tui.registry import ACTIONS, EVERYWHERE, Action, ScreenName
 
 _NAMES = {
-    "/": "slash", "\\": "backslash", "@": "at", "-": "minus", "+": "plus", "_": "underscore", " ": "space",
-    "esc": "escape", "return": "enter", "del": "delete", "page up": "pageup", "page down": "pagedown",
+    " ": "space", "esc": "escape", "return": "enter", "del": "delete", "page up": "pageup", "page down": "pagedown",
     "←": "left", "→": "right", "↑": "up", "↓": "down",
 }  # fmt: skip
-"""Textual's names of keys where they are not those of Unicode, and other names that people use."""
+"""Other names that people use for a key, with Textual's."""
 
-_HELD = frozenset(("ctrl", "shift", "alt", "super", "meta", "hyper"))
+_MODIFIERS = frozenset(("ctrl", "shift", "alt", "super", "meta", "hyper"))
 
 
 def key_names(keys: Any) -> Any:
@@ -31,11 +30,13 @@ def key_names(keys: Any) -> Any:
 
 def key_name(key: str) -> str:
     """A key as Textual calls it: `?` is question_mark, `ctrl+/` is ctrl+slash."""
-    held, plus, last = key.rpartition("+") if len(key) > 1 and not key.endswith("++") else (key[:-2], key[:-1], key[-1])
+    modifiers, plus, last = (key[:-2], "+", "+") if key.endswith("++") else key[:-1].rpartition("+")
+    last = last if key.endswith("++") else last + key[-1:]
     last = _NAMES.get(last.lower(), last if len(last) == 1 else last.lower())
     if len(last) == 1 and not last.isalnum():
         last = re.sub(r"\W", "_", unicodedata.name(last, last).lower())
-    return f"{held.lower()}+{last}" if held and plus else last
+        last = KEY_NAME_REPLACEMENTS.get(last, last)
+    return f"{modifiers.lower()}+{last}" if modifiers and plus else last
 
 
 def check_keys(keys: Mapping[str, Sequence[str]], where: str) -> None:
@@ -59,28 +60,13 @@ def check_keys(keys: Mapping[str, Sequence[str]], where: str) -> None:
 
 def _problem(name: str) -> str:
     """What is wrong with a key that Textual never reports, with the nearest that it does; else nothing."""
-    *held, last = name.split("+")
-    names = _key_names()
-    if set(held) <= _HELD and (last in names or (len(last) == 1 and last.isalnum()) or _is_character(last)):
+    *modifiers, last = name.split("+")
+    names = {*(key.value.rpartition("+")[2] for key in Keys), *KEY_TO_UNICODE_NAME, *KEY_NAME_REPLACEMENTS.values()}
+    if _MODIFIERS.issuperset(modifiers) and (last in names or key_to_character(last)):
         return ""
-    near = difflib.get_close_matches(last, names, n=1, cutoff=0.6) if last else []
-    kept = [each for each in held if each in _HELD]
+    near = difflib.get_close_matches(last, [each for each in names if each.isidentifier() and len(each) > 1], n=1)
+    kept = [each for each in modifiers if each in _MODIFIERS]
     return f"did you mean {'+'.join([*kept, *near])!r}?" if near else 'write it like "x", "ctrl+x" or "page up".'
-
-
-def _key_names() -> list[str]:
-    """Keys with a name: those that are no characters, and the punctuation of Latin keyboards."""
-    named = {key.value.rpartition("+")[2] for key in Keys}
-    punctuation = {key_name(chr(code)) for code in range(0x21, 0x180) if not chr(code).isalnum()}
-    return sorted(each for each in named | punctuation if re.fullmatch(r"\w{2,}", each))
-
-
-def _is_character(name: str) -> bool:
-    """Whether it is the Unicode name of a character, with underscores."""
-    try:
-        return unicodedata.lookup(name.replace("_", " ")).isprintable()
-    except KeyError:
-        return False
 
 
 def _check_screen(screen: ScreenName, keys: Mapping[str, Sequence[str]], where: str) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ScreenName = Literal["watch", "runs", "compare", "system", "samples", "logs", "config", "launch", "help"]
 
 Owner = Literal["screen", "charts", "app"]
+Group = Literal["this screen", "charts", "run", "moving", "screens", "tuitrain"]
+"""What an action is for, in the order of help and documentation."""
 
 SCREENS: tuple[tuple[ScreenName, str, str], ...] = (
     ("watch", "Watch", "The dashboard of the run, or of several."),
@@ -31,29 +33,27 @@ SCREENS: tuple[tuple[ScreenName, str, str], ...] = (
 
 CHARTS: tuple[ScreenName, ...] = ("watch", "compare")
 PAGES: tuple[ScreenName, ...] = ("system", "samples", "logs", "config")
-ACTING: tuple[ScreenName, ...] = ("watch", "runs", *PAGES)
-"""Screens on which something can be done to a run."""
 EVERYWHERE: tuple[ScreenName, ...] = ("watch", "runs", "compare", *PAGES, "launch")
-LISTS: tuple[ScreenName, ...] = ("runs", *PAGES, "launch")
 
 
 @dataclass(frozen=True)
 class Action:
     """Something a person can do.
 
-    keys: Textual's names, the first is shown; footer: rank in the footer, 0 is never; acts: it changes a run or a
-    file, so `--readonly` takes it away; call: its method with arguments, where that is not `action_<id>`.
+    keys: Textual's names, the first is shown; footer: rank in the footer, 0 is never; call: its method with arguments,
+    where that is not `action_<id>`; acts: it changes a run or a file, so `--readonly` removes it.
     """
 
     id: str
     keys: tuple[str, ...]
     title: str
     help: str
-    screens: tuple[ScreenName, ...] = EVERYWHERE
     footer: int = 0
-    owner: Owner = "screen"
-    acts: bool = False
     call: str = ""
+    acts: bool = False
+    screens: tuple[ScreenName, ...] = EVERYWHERE
+    owner: Owner = "screen"
+    group: Group = "this screen"
 
     @property
     def method(self) -> str:
@@ -71,119 +71,145 @@ class Action:
         return key_text(self.keys[0]) if self.keys else ""
 
 
-_KEY_TEXT = {
-    "question_mark": "?", "colon": ":", "slash": "/", "escape": "esc", "pagedown": "page down", "pageup": "page up",
-    "left": "←", "right": "→", "up": "↑", "down": "↓", "shift+tab": "shift tab", "shift+left": "shift ←",
-    "shift+right": "shift →", "plus": "+", "minus": "-", "equals_sign": "=", "comma": ",", "full_stop": ".",
-    "left_square_bracket": "[", "right_square_bracket": "]", "number_sign": "#", "semicolon": ";",
-    "greater_than_sign": ">", "less_than_sign": "<", "exclamation_mark": "!", "underscore": "_",
-}  # fmt: skip
-
-
 def key_text(key: str) -> str:
-    """A key as people call it: `?`, `esc`, `→`, `ctrl+p`."""
-    return _KEY_TEXT.get(key, key)
+    """A key as it stands on the keyboard: `?`, `esc`, `→`, `ctrl+p`."""
+    from textual.keys import format_key
+
+    names = {"enter": "enter", "pageup": "page up", "pagedown": "page down"}
+    return "+".join(names.get(part) or format_key(part) for part in key.split("+"))
 
 
-ACTIONS: tuple[Action, ...] = (
-    Action("leave", ("q", "ctrl+c"), "quit", "Leave. Training goes on.", footer=1, owner="app"),
-    Action("help", ("question_mark", "f1"), "help", "Show the keys.", footer=2, owner="app"),
-    # Charts.
-    *(replace(each, owner="charts") for each in (
-        Action("cycle_axis", ("x",), "axis", "Horizontal axis: step, tokens, time, clock, FLOPs.", CHARTS, 3),
-        Action("cycle_smoothing", ("s",), "smooth", "Smoothing of the curves: 0, 0.6, 0.9, 0.97, 0.99.", CHARTS, 4),
-        Action("toggle_log", ("y",), "log y", "Logarithmic vertical axis.", CHARTS, 5, call="toggle_option('log')"),
-        Action("toggle_log_x", ("X",), "log x", "Logarithmic horizontal axis.", CHARTS,
-               call="toggle_option('log_x')"),
-        Action("toggle_clip", ("o",), "outliers", "Leave outliers out of the vertical range, or show them.", CHARTS,
-               call="toggle_option('clip')"),
-        Action("toggle_recent", ("w",), "window", "Beside the whole history the newest part of it.", CHARTS,
-               call="toggle_option('recent')"),
-        Action("zoom", ("z", "enter"), "zoom", "The panel in focus alone, and back.", CHARTS, 6),
-        Action("crosshair", ("i",), "crosshair", "Exact values at one position, in all panels; arrows move it.",
-               CHARTS, 7),
-        Action("zoom_in", ("plus", "equals_sign"), "zoom in", "A smaller part of the horizontal axis.", CHARTS,
-               call="zoom_by(0.5)"),
-        Action("zoom_out", ("minus",), "zoom out", "A larger part of the horizontal axis.", CHARTS,
-               call="zoom_by(2)"),
-        Action("pan_left", ("shift+left", "comma"), "pan left", "Move the part that is shown to the left.", CHARTS,
-               call="pan(-1)"),
-        Action("pan_right", ("shift+right", "full_stop"), "pan right", "Move the part that is shown to the right.",
-               CHARTS, call="pan(1)"),
-        Action("whole_range", ("0",), "whole range", "All of the horizontal axis again.", CHARTS),
-        Action("next_tab", ("b",), "tabs", "Next tab below the charts.", CHARTS, 9),
-        Action("focus_next", ("tab",), "next panel", "Next panel.", CHARTS, call="move_focus(1, 0)"),
-        Action("focus_previous", ("shift+tab",), "previous panel", "Previous panel.", CHARTS,
-               call="move_focus(-1, 0)"),
-        Action("go_right", ("right", "l"), "right", "Panel to the right, or the crosshair.", CHARTS, call="go(1)"),
-        Action("go_left", ("left", "h"), "left", "Panel to the left, or the crosshair.", CHARTS, call="go(-1)"),
-        Action("focus_below", ("down", "j"), "panel below", "Panel below.", CHARTS, call="move_focus(0, 1)"),
-        Action("focus_above", ("up", "k"), "panel above", "Panel above.", CHARTS, call="move_focus(0, -1)"),
+_TABLE: tuple[tuple[Group, Owner, tuple[ScreenName, ...], tuple[Action, ...]], ...] = (
+    ("tuitrain", "app", EVERYWHERE, (
+        Action("leave", ("q", "ctrl+c"), "quit", "Leave. Training goes on.", 1),
+        Action("help", ("question_mark", "f1"), "help", "Show the keys.", 2),
+        Action("next_theme", ("t",), "theme", "Next theme: dark, light, contrast, colour-blind, the terminal's own.",
+               14),
+        Action("command_palette", ("colon", "ctrl+p"), "command", "Find a command by its name.", 15),
     )),
-    Action("step_back", ("escape",), "step back", "Leave the crosshair, then the part that is zoomed in.", ("watch",)),
-    Action("next_layout", ("L",), "layout", "Next layout: overview, training, performance, system, your own.",
-           ("watch",), 8),
-    Action("edit_layout", ("P",), "panels", "Choose the panels, their order and their size.", ("watch",)),
-    Action("export_panel", ("e",), "export", "Write the panel in focus as SVG, PNG or CSV.", CHARTS, 12, acts=True),
-    Action("open_figure", ("O",), "figure", "Make the figure of the run and open it.", CHARTS, acts=True),
-    Action("copy_value", ("Y",), "copy", "Copy the value of the panel, or the id of the run.", ("watch", "runs")),
-    # Runs.
-    Action("next_run", ("n",), "next run", "Next run.", ("watch", "compare", "system", "samples", "config"), 11,
-           owner="app", call="focus_run(1)"),
-    Action("previous_run", ("p",), "previous run", "Previous run.",
-           ("watch", "compare", "system", "samples", "config"), owner="app", call="focus_run(-1)"),
-    Action("open", ("enter",), "open", "Watch the run under the cursor, or the marked ones together.", ("runs",), 3),
-    Action("mark", ("space",), "mark", "Mark the run under the cursor.", ("runs",), 4),
-    Action("filter", ("slash",), "filter", "Show some runs: status:running qwen loss<2.5.", ("runs",), 5),
-    Action("sort", ("o",), "sort", "Order by the next column.", ("runs",), 6),
-    Action("reverse", ("O",), "reverse", "Turn the order around.", ("runs",)),
-    Action("runs", ("r",), "runs", "The list of runs.", ("watch", "compare", *PAGES, "launch"), 10, owner="app",
-           call="show('runs')"),
-    Action("compare", ("c",), "compare", "Compare the runs on the screen, or the marked ones.", ("watch", "runs"), 10),
-    Action("group_runs", ("m",), "groups", "Take runs with the same value of a key as one: mean and spread.",
-           ("compare",), 9),
-    Action("next_baseline", ("a",), "baseline", "Take the next run as the baseline of the deltas.", ("compare",), 8),
-    # To a run.
-    Action("stop_run", ("S",), "stop", "Ask the run to save a checkpoint and end.", ACTING, 13, acts=True),
-    Action("checkpoint_run", ("K",), "checkpoint", "Ask the run for a checkpoint.", ACTING, acts=True),
-    Action("evaluate_run", ("E",), "evaluate", "Ask the run for an evaluation.", ACTING, acts=True),
-    Action("edit_tags", ("T",), "tags", "Edit the tags of the run.", ACTING, acts=True),
-    Action("edit_note", ("N",), "note", "Add a note to the run.", ACTING, acts=True),
-    # Pages.
-    Action("search", ("slash",), "search", "Find lines.", ("logs", "config"), 3),
-    Action("next_match", ("n",), "next match", "Next line that matches.", ("logs",), 4),
-    Action("previous_match", ("p",), "previous match", "Line before that matches.", ("logs",)),
-    Action("follow", ("f",), "follow", "Stay at the end of the console.", ("logs",), 5),
-    Action("next_rank", ("right_square_bracket",), "next rank", "Console of the next process.", ("logs",), 6),
-    Action("previous_rank", ("left_square_bracket",), "previous rank", "Console of the process before.", ("logs",)),
-    Action("toggle_alerts", ("a",), "alerts", "The alerts of the run, or its console.", ("logs",), 7),
-    Action("older", ("left", "h"), "older", "The sample before.", ("samples",), 3),
-    Action("newer", ("right", "l"), "newer", "The sample after.", ("samples",), 4),
-    Action("older_other", ("left_square_bracket",), "compare older", "Compare with an earlier step.", ("samples",), 5),
-    Action("newer_other", ("right_square_bracket",), "compare newer", "Compare with a later step.", ("samples",)),
-    Action("toggle_all", ("a",), "all keys", "All keys, or those that differ from the preset.", ("config",), 4),
-    Action("start_run", ("ctrl+s",), "start", "Start the run.", ("launch",), 3, acts=True),
-    Action("next_part", ("tab",), "next part", "Presets, form, plan; a completion is taken first.", ("launch",), 4),
-    Action("previous_part", ("shift+tab",), "part before", "Plan, form, presets.", ("launch",)),
-    Action("copy_command", ("ctrl+y",), "copy command", "Copy the command line that does the same.", ("launch",), 6),
-    # Moving.
-    Action("back", ("escape",), "back", "Back to the dashboard.", ("runs", "compare", *PAGES, "launch", "help"), 5),
-    Action("cursor_down", ("down", "j"), "down", "Down.", LISTS),
-    Action("cursor_up", ("up", "k"), "up", "Up.", LISTS),
-    Action("page_down", ("pagedown", "ctrl+f"), "page down", "Scroll down.", ("watch", "compare", *LISTS)),
-    Action("page_up", ("pageup", "ctrl+b"), "page up", "Scroll up.", ("watch", "compare", *LISTS)),
-    Action("first", ("home", "g"), "first", "To the beginning.", ("watch", "runs", "compare", *PAGES)),
-    Action("last", ("end", "G"), "last", "To the end.", ("watch", "runs", "compare", *PAGES)),
-    # The app.
-    *(
-        Action(f"show_{name}", (str(number),), title, text, owner="app", call=f"show('{name}')")
-        for number, (name, title, text) in enumerate(SCREENS, start=1)
-    ),
-    Action("choose_screen", ("f2",), "screens", "Choose a screen.", footer=16, owner="app"),
-    Action("next_theme", ("t",), "theme", "Next theme: dark, light, contrast, colour-blind, the terminal's own.",
-           footer=14, owner="app"),
-    Action("command_palette", ("colon", "ctrl+p"), "command", "Find a command by its name.", footer=15, owner="app"),
+    ("charts", "charts", CHARTS, (
+        Action("cycle_axis", ("x",), "axis", "Horizontal axis: step, tokens, time, clock, FLOPs.", 3),
+        Action("cycle_smoothing", ("s",), "smooth", "Smoothing of the curves: 0, 0.6, 0.9, 0.97, 0.99.", 4),
+        Action("toggle_log", ("y",), "log y", "Logarithmic vertical axis.", 5, "toggle_option('log')"),
+        Action("toggle_log_x", ("X",), "log x", "Logarithmic horizontal axis.", 0, "toggle_option('log_x')"),
+        Action("toggle_clip", ("o",), "outliers", "Leave outliers out of the vertical range, or show them.", 0,
+               "toggle_option('clip')"),
+        Action("toggle_recent", ("w",), "window", "Beside the whole history the newest part of it.", 0,
+               "toggle_option('recent')"),
+        Action("zoom", ("z", "enter"), "zoom", "The panel in focus alone, and back.", 6),
+        Action("crosshair", ("i",), "crosshair", "Exact values at one position, in all panels; arrows move it.", 7),
+        Action("zoom_in", ("plus", "equals_sign"), "zoom in", "A smaller part of the horizontal axis.", 0,
+               "zoom_by(0.5)"),
+        Action("zoom_out", ("minus",), "zoom out", "A larger part of the horizontal axis.", 0, "zoom_by(2)"),
+        Action("pan_left", ("shift+left", "comma"), "pan left", "Move the part that is shown to the left.", 0,
+               "pan(-1)"),
+        Action("pan_right", ("shift+right", "full_stop"), "pan right", "Move the part that is shown to the right.", 0,
+               "pan(1)"),
+        Action("whole_range", ("0",), "whole range", "All of the horizontal axis again."),
+    )),
+    ("charts", "screen", ("watch",), (
+        Action("step_back", ("escape",), "step back", "Leave the crosshair, then the part that is zoomed in."),
+        Action("next_layout", ("L",), "layout", "Next layout: overview, training, performance, system, your own.", 8),
+        Action("edit_layout", ("P",), "panels", "Choose the panels, their order and their size."),
+    )),
+    ("charts", "screen", CHARTS, (
+        Action("export_panel", ("e",), "export", "Write the panel in focus as SVG, PNG or CSV.", 12, acts=True),
+        Action("open_figure", ("O",), "figure", "Make the figure of the run and open it.", acts=True),
+    )),
+    ("run", "app", ("watch", "compare", "system", "samples", "config"), (
+        Action("next_run", ("n",), "next run", "Next run.", 11, "focus_run(1)"),
+        Action("previous_run", ("p",), "previous run", "Previous run.", 0, "focus_run(-1)"),
+    )),
+    ("run", "screen", ("watch", "runs"), (
+        Action("copy_value", ("Y",), "copy", "Copy the value of the panel, or the id of the run."),
+    )),
+    ("run", "screen", ("watch", "runs", *PAGES), (
+        Action("stop_run", ("S",), "stop", "Ask the run to save a checkpoint and end.", 13, acts=True),
+        Action("checkpoint_run", ("K",), "checkpoint", "Ask the run for a checkpoint.", acts=True),
+        Action("evaluate_run", ("E",), "evaluate", "Ask the run for an evaluation.", acts=True),
+        Action("edit_tags", ("T",), "tags", "Edit the tags of the run.", acts=True),
+        Action("edit_note", ("N",), "note", "Add a note to the run.", acts=True),
+    )),
+    ("this screen", "screen", ("runs",), (
+        Action("open", ("enter",), "open", "Watch the run under the cursor, or the marked ones together.", 3),
+        Action("mark", ("space",), "mark", "Mark the run under the cursor.", 4),
+        Action("filter", ("slash",), "filter", "Show some runs: status:running qwen loss<2.5.", 5),
+        Action("sort", ("o",), "sort", "Order by the next column.", 6),
+        Action("reverse", ("O",), "reverse", "Turn the order around."),
+    )),
+    ("this screen", "screen", ("compare",), (
+        Action("group_runs", ("m",), "groups", "Show runs with the same value of a key as one: mean and spread.", 10),
+        Action("next_baseline", ("a",), "baseline", "Make the next run the baseline of the deltas.", 8),
+    )),
+    ("this screen", "screen", ("logs", "config"), (Action("search", ("slash",), "search", "Find lines.", 3),)),
+    ("this screen", "screen", ("logs",), (
+        Action("next_match", ("n",), "next match", "Next line that matches.", 4),
+        Action("previous_match", ("p",), "previous match", "Line before that matches."),
+        Action("follow", ("f",), "follow", "Stay at the end of the console.", 5),
+        Action("next_rank", ("right_square_bracket",), "next rank", "Console of the next process.", 6),
+        Action("previous_rank", ("left_square_bracket",), "previous rank", "Console of the process before."),
+        Action("toggle_alerts", ("a",), "alerts", "The alerts of the run, or its console.", 7),
+    )),
+    ("this screen", "screen", ("samples",), (
+        Action("older", ("left", "h"), "older", "The sample before.", 3),
+        Action("newer", ("right", "l"), "newer", "The sample after.", 4),
+        Action("older_other", ("left_square_bracket",), "compare older", "Compare with an earlier step.", 5),
+        Action("newer_other", ("right_square_bracket",), "compare newer", "Compare with a later step."),
+    )),
+    ("this screen", "screen", ("config",), (
+        Action("toggle_all", ("a",), "all keys", "All keys, or those that differ from the preset.", 4),
+    )),
+    ("this screen", "screen", ("launch",), (
+        Action("start_run", ("ctrl+s",), "start", "Start the run.", 3, acts=True),
+        Action("copy_command", ("ctrl+y",), "copy command", "Copy the command line that does the same.", 6),
+    )),
+    ("moving", "charts", CHARTS, (
+        Action("next_tab", ("b",), "tabs", "Next tab below the charts.", 9),
+        Action("focus_next", ("tab",), "next panel", "Next panel.", 0, "move_focus(1, 0)"),
+        Action("focus_previous", ("shift+tab",), "previous panel", "Previous panel.", 0, "move_focus(-1, 0)"),
+        Action("go_right", ("right", "l"), "right", "Panel to the right, or the crosshair.", 0, "go(1)"),
+        Action("go_left", ("left", "h"), "left", "Panel to the left, or the crosshair.", 0, "go(-1)"),
+        Action("focus_below", ("down", "j"), "panel below", "Panel below.", 0, "move_focus(0, 1)"),
+        Action("focus_above", ("up", "k"), "panel above", "Panel above.", 0, "move_focus(0, -1)"),
+    )),
+    ("moving", "screen", ("launch",), (
+        Action("next_part", ("tab",), "next part", "Presets, form, plan; a completion is accepted first.", 4),
+        Action("previous_part", ("shift+tab",), "part before", "Plan, form, presets."),
+    )),
+    ("moving", "screen", ("runs", *PAGES, "launch"), (
+        Action("cursor_down", ("down", "j"), "down", "Down."),
+        Action("cursor_up", ("up", "k"), "up", "Up."),
+    )),
+    ("moving", "screen", EVERYWHERE, (
+        Action("page_down", ("pagedown", "ctrl+f"), "page down", "Scroll down."),
+        Action("page_up", ("pageup", "ctrl+b"), "page up", "Scroll up."),
+    )),
+    ("moving", "screen", ("watch", "runs", "compare", *PAGES), (
+        Action("first", ("home", "g"), "first", "To the beginning."),
+        Action("last", ("end", "G"), "last", "To the end."),
+    )),
+    ("screens", "app", ("watch", "compare", *PAGES, "launch"), (
+        Action("runs", ("r",), "runs", "The list of runs.", 10, "show('runs')"),
+    )),
+    ("screens", "screen", ("watch", "runs"), (
+        Action("compare", ("c",), "compare", "Compare the runs on the screen, or the marked ones.", 10),
+    )),
+    ("screens", "screen", ("runs", "compare", *PAGES, "launch", "help"), (
+        Action("back", ("escape",), "back", "Back to the dashboard.", 5),
+    )),
+    ("screens", "app", EVERYWHERE, (
+        *(Action(f"show_{name}", (str(number),), title, text, 0, f"show('{name}')")
+          for number, (name, title, text) in enumerate(SCREENS, start=1)),
+        Action("choose_screen", ("f2",), "screens", "Choose a screen.", 16),
+    )),
 )  # fmt: skip
+"""The actions of each group that have the same owner and the same screens."""
+
+ACTIONS = tuple(
+    replace(action, group=group, owner=owner, screens=screens)
+    for group, owner, screens, actions in _TABLE
+    for action in actions
+)
 
 
 def actions_for(keys: Mapping[str, Sequence[str]], readonly: bool) -> tuple[Action, ...]:

@@ -146,7 +146,7 @@ def _print_frame(runs: Sequence[RunDirectory | RunHistory], directory: Path, loa
     height = shutil.get_terminal_size((FRAME_COLUMNS, FRAME_ROWS)).lines
     settings = loaded.settings
     # The session has the layouts as they were last changed in the dashboard.
-    panels = Layouts(settings.layouts, session_of(directory)).get(settings.layout).sizes
+    panels = Layouts(settings.layouts, session_of(directory)).sizes(settings.layout)
     text = render_frame(
         runs, width, height, color, x=settings.x, smoothing=settings.smoothing, panels=panels,
         plotext=settings.charts == "plotext",

@@ -1,12 +1,11 @@
 """The panels of charts: which metrics each shows, how a run's history becomes its plot."""
 
 from tuitrain.plots.panels.builders import Panel
-from tuitrain.plots.panels.catalog import COMPARE_PANELS, OVERVIEW, PANELS, panel_of, plot_of, recorded_metrics
+from tuitrain.plots.panels.catalog import COMPARE_PANELS, PANELS, panel_of, plot_of, recorded_metrics
 from tuitrain.plots.panels.machine import capacity_gb
 
 __all__ = [
     "COMPARE_PANELS",
-    "OVERVIEW",
     "PANELS",
     "Panel",
     "capacity_gb",

@@ -73,5 +73,4 @@ def _columns(history: RunHistory) -> Iterator[str]:
     yield from ("val_loss" if key == "loss" else key for key in history.evals.keys if key not in _POSITIONS)
 
 
-OVERVIEW: tuple[Panel, ...] = tuple(map(panel_of, ("loss", "mfu", "throughput", "memory", "grad_norm", "lr")))
 COMPARE_PANELS: tuple[Panel, ...] = tuple(map(panel_of, ("loss", "mfu", "throughput")))

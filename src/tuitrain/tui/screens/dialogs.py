@@ -15,14 +15,25 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tuitrain.tui.base_app import BaseApp
+
 Answer = TypeVar("Answer")
 
 
 class Dialog(ModalScreen[Answer | None]):
-    """A box in the middle. Escape, or a click beside it, answers None."""
+    """A box with a title around widgets, in the middle. Escape, or a click beside it, answers None."""
 
     CSS_PATH = "../styles/dialogs.tcss"
     BINDINGS: ClassVar = [Binding("escape", "cancel", show=False)]
+    app: BaseApp
+
+    def __init__(self, title: str, *widgets: Widget) -> None:
+        super().__init__()
+        self.box = Vertical(*widgets, id="box")
+        self.box.border_title = Content(title)
+
+    def compose(self) -> ComposeResult:
+        yield self.box
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is self:
@@ -30,13 +41,6 @@ class Dialog(ModalScreen[Answer | None]):
 
     def action_cancel(self) -> None:
         self.dismiss(None)
-
-
-def box(title: str, *widgets: Widget) -> Vertical:
-    """A frame with a title around widgets."""
-    frame = Vertical(*widgets, id="box")
-    frame.border_title = Content(title)
-    return frame
 
 
 class Confirm(Dialog[bool]):
@@ -48,13 +52,9 @@ class Confirm(Dialog[bool]):
     ]
 
     def __init__(self, title: str, question: str) -> None:
-        super().__init__()
-        self.box_title, self.question = title, question
-
-    def compose(self) -> ComposeResult:
         yes = Button(Content.from_markup("[b $primary]y[/] yes"), id="yes", compact=True)
         no = Button(Content.from_markup("[b $primary]n[/] no"), id="no", compact=True)
-        yield box(self.box_title, Static(Content(self.question)), Horizontal(yes, no, id="buttons"))
+        super().__init__(title, Static(Content(question)), Horizontal(yes, no, id="buttons"))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.action_answer(event.button.id == "yes")
@@ -70,14 +70,10 @@ class Prompt(Dialog[str]):
     """
 
     def __init__(self, title: str, value: str = "", hint: str = "", explanation: str = "") -> None:
-        super().__init__()
-        self.box_title, self.explanation = title, explanation
         self.input = Input(value, hint, select_on_focus=False)
         # A blinking cursor would send bytes twice a second.
         self.input.cursor_blink = False
-
-    def compose(self) -> ComposeResult:
-        yield box(self.box_title, *([Static(Content(self.explanation))] if self.explanation else []), self.input)
+        super().__init__(title, *([Static(Content(explanation))] if explanation else []), self.input)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -96,11 +92,8 @@ class Choice(Dialog[str]):
     ]
 
     def __init__(self, title: str, options: Sequence[tuple[str, str]]) -> None:
-        super().__init__()
-        self.box_title, self.options = title, options
-
-    def compose(self) -> ComposeResult:
-        yield box(self.box_title, OptionList(*(Option(Content(text), id=name) for name, text in self.options)))
+        self.options = options
+        super().__init__(title, OptionList(*(Option(Content(text), id=name) for name, text in options)))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()

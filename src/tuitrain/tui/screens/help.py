@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from textual import events
-from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Container
-from textual.screen import ModalScreen
 
-from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.columns import side_by_side
-from tuitrain.tui.registry import CHARTS, Action, ScreenName, actions_of, bindings, key_text
+from tuitrain.tui.registry import Action, Group, ScreenName, actions_of, bindings, key_text
+from tuitrain.tui.screens.dialogs import Dialog
 from tuitrain.tui.text import Line, Span, align, line, wrap
 from tuitrain.tui.widgets.pane import Pane
 
@@ -22,26 +19,7 @@ LEAST_CELLS, MOST_CELLS = 66, 86
 KEY_CELLS = 19
 FRAME_CELLS = 4
 
-_MOVING = frozenset((
-    "next_tab", "focus_next", "focus_previous", "go_right", "go_left", "focus_below", "focus_above", "cursor_down",
-    "cursor_up", "page_down", "page_up", "first", "last", "next_part", "previous_part",
-))  # fmt: skip
-_SCREENS = frozenset(("runs", "compare", "back", "choose_screen"))
-_RUN = frozenset(("next_run", "previous_run", "copy_value"))
-GROUPS = ("this screen", "charts", "run", "moving", "screens", "tuitrain")
-
-
-def group_of(action: Action) -> str:
-    """What an action is for: one of GROUPS."""
-    if action.id in _MOVING:
-        return "moving"
-    if action.id in _SCREENS or action.id.startswith("show_"):
-        return "screens"
-    if action.owner == "app" and action.id not in _RUN:
-        return "tuitrain"
-    if set(action.screens) <= set(CHARTS) and "watch" in action.screens:
-        return "charts"
-    return "run" if action.id in _RUN or (action.acts and len(action.screens) > 1) else "this screen"
+GROUPS = get_args(Group)
 
 
 def help_lines(screen_name: ScreenName, actions: Sequence[Action], cells: int) -> list[Line]:
@@ -50,7 +28,7 @@ def help_lines(screen_name: ScreenName, actions: Sequence[Action], cells: int) -
     room = cells // count - KEY_CELLS - 2
     blocks = []
     for group in GROUPS:
-        members = [action for action in actions_of(screen_name, actions) if group_of(action) == group]
+        members = [action for action in actions_of(screen_name, actions) if action.group == group]
         if members:
             rows = [row for action in members for row in _rows(action, room)]
             blocks.append([line(Span(f" {group}", "title")), *rows, ()])
@@ -66,12 +44,12 @@ def _rows(action: Action, room: int) -> list[Line]:
     return [head, *(line(" " * (KEY_CELLS + 1), Span(text, "text")) for text in rest)]
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """A box with the keys of the screen below it. It scrolls; escape, `q`, `?` or a click closes it."""
 
     BINDINGS: ClassVar = [
         *bindings("help"),
-        Binding("q,question_mark,f1", "back", show=False),
+        Binding("q,question_mark,f1", "cancel", show=False),
         # The other keys that scroll are Textual's.
         Binding("j", "focused.scroll_down", show=False),
         Binding("k", "focused.scroll_up", show=False),
@@ -79,19 +57,12 @@ class HelpScreen(ModalScreen[None]):
         Binding("g", "focused.scroll_home", show=False),
         Binding("G", "focused.scroll_end", show=False),
     ]
-    app: BaseApp
 
     def __init__(self, screen_name: ScreenName) -> None:
-        super().__init__()
         self.screen_name = screen_name
-
-    def compose(self) -> ComposeResult:
-        box = Container(id="box")
-        box.border_title = f"keys: {self.screen_name}"
-        with box:
-            pane = Pane(id="keys")
-            pane.can_focus = True
-            yield pane
+        self.pane = Pane(id="keys")
+        self.pane.can_focus = True
+        super().__init__(f"keys: {screen_name}", self.pane)
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit the box to the terminal and to what is in it."""
@@ -100,14 +71,12 @@ class HelpScreen(ModalScreen[None]):
         room = width - FRAME_CELLS
         cells = min(room, 2 * MOST_CELLS + 1 if room > 2 * LEAST_CELLS else MOST_CELLS)
         lines = help_lines(self.screen_name, self.app.actions, max(cells - 1, 1))
-        box, pane = self.query_one("#box"), self.query_one(Pane)
-        box.styles.width = cells + FRAME_CELLS
-        pane.styles.height = min(len(lines), max(1, height - 2))
-        box.border_subtitle = "more below" if len(lines) > height - 2 else ""
-        pane.show(lines)
+        self.box.styles.width = cells + FRAME_CELLS
+        self.pane.styles.height = min(len(lines), max(1, height - 2))
+        self.box.border_subtitle = "more below" if len(lines) > height - 2 else ""
+        self.pane.show(lines)
 
-    def on_click(self) -> None:
-        self.dismiss()
+    def on_click(self, event: events.Click) -> None:
+        self.action_cancel()
 
-    def action_back(self) -> None:
-        self.dismiss()
+    action_back = Dialog.action_cancel

@@ -6,7 +6,7 @@ from functools import partial
 
 from tuitrain.plots.panels import Panel, panel_of
 from tuitrain.tui.content.tabs import alert_count, alerts, config, console, samples
-from tuitrain.tui.layouts import Layout, Layouts
+from tuitrain.tui.layouts import Layouts, Sizes
 from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.export_actions import ChartScreen
 from tuitrain.tui.widgets.dashboard import Dashboard
@@ -29,10 +29,9 @@ class WatchScreen(ChartScreen):
     def __init__(self) -> None:
         super().__init__()
         self.layouts = Layouts(self.app.settings.layouts, self.app.session)
-        self.present = self.layouts.get(self.app.settings.layout)
-        """The layout that is shown."""
-        panels, sizes = _panels(self.present)
-        self.charts = Dashboard(panels, WATCH_TABS, sizes=sizes, layout_name=self._layout_name)
+        self.layout_name = self.layouts.known(self.app.settings.layout)
+        panels, sizes = self._panels()
+        self.charts = Dashboard(panels, WATCH_TABS, sizes=sizes, layout_name=self._layout_title)
         panel, tab = (self.app.session.get(f"watch.{name}") for name in ("panel", "tab"))
         index = next((n for n, each in enumerate(panels) if each.id == panel), 0)
         self.charts.set_reactive(Dashboard.focus_index, index)
@@ -49,9 +48,13 @@ class WatchScreen(ChartScreen):
             self.app.session.set("watch.panel", self.charts.panels[self.charts.focus_index].id)
         self.app.session.set("watch.tab", WATCH_TABS[self.charts.tab_index].id)
 
+    def _panels(self) -> tuple[tuple[Panel, ...], tuple[int, ...]]:
+        sizes = self.layouts.sizes(self.layout_name)
+        return tuple(map(panel_of, sizes)), tuple(sizes.values())
+
     @property
-    def _layout_name(self) -> str:
-        return f"{self.present.name}*" if self.layouts.is_changed(self.present.name) else self.present.name
+    def _layout_title(self) -> str:
+        return f"{self.layout_name}*" if self.layouts.is_changed(self.layout_name) else self.layout_name
 
     def action_step_back(self) -> None:
         """Leave the crosshair, else the part of the axis that is zoomed in."""
@@ -59,32 +62,24 @@ class WatchScreen(ChartScreen):
         self.app.redraw()
 
     async def action_next_layout(self) -> None:
-        await self._show_layout(self.layouts.after(self.present.name))
-        self.layouts.choose(self.present.name)
+        await self.action_show_layout(self.layouts.after(self.layout_name))
 
     async def action_show_layout(self, name: str) -> None:
-        """Show the layout of this name."""
-        await self._show_layout(self.layouts.get(name))
-        self.layouts.choose(self.present.name)
+        """Show the layout of this name, and remember that it is shown."""
+        self.layout_name = self.layouts.known(name)
+        self.app.session.set("layout", self.layout_name)
+        await self.charts.show_panels(*self._panels(), self._layout_title)
 
     def action_edit_layout(self) -> None:
         """Choose panels in a box; the layout is shown and remembered as it was left there."""
         from tuitrain.tui.screens.panel_picker import PanelPicker
 
-        self.app.push_screen(PanelPicker(self.present, self.layouts), self._edited)
+        self.app.push_screen(PanelPicker(self.layout_name, self.layouts), self._edited)
 
-    async def _edited(self, layout: Layout | None) -> None:
+    async def _edited(self, layout: tuple[str, Sizes] | None) -> None:
         if layout is not None:
-            self.layouts.keep(layout)
-            await self._show_layout(self.layouts.get(layout.name))
-
-    async def _show_layout(self, layout: Layout) -> None:
-        self.present = layout
-        await self.charts.show_panels(*_panels(layout), self._layout_name)
+            self.layouts.keep(*layout)
+            await self.action_show_layout(layout[0])
 
     async def action_compare(self) -> None:
         await self.run_action("app.show('compare')")
-
-
-def _panels(layout: Layout) -> tuple[tuple[Panel, ...], tuple[int, ...]]:
-    return tuple(panel_of(name) for name, _ in layout.sizes), tuple(size for _, size in layout.sizes)
