@@ -26,8 +26,8 @@ from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, 
 )
 def test_charts_share_the_rows(size: tuple[int, int], sizes: tuple[int, ...], rows: list[list[int]]) -> None:
     arrangement = arrange(*size, sizes, 0.3)
-    assert [[cell.span for cell in row] for row in arrangement.rows] == rows
-    assert [cell.panel for row in arrangement.rows for cell in row] == list(range(len(sizes)))
+    assert [list(row.values()) for row in arrangement.rows] == rows
+    assert [panel for row in arrangement.rows for panel in row] == list(range(len(sizes)))
     assert len(arrangement.pages) == 1
     assert not arrangement.single
 
@@ -45,8 +45,8 @@ def test_a_small_screen_shows_one_chart_at_a_time(size: tuple[int, int], count: 
 def test_any_number_of_panels_fits_on_pages(size: tuple[int, int], count: int) -> None:
     arrangement = arrange(*size, (1,) * count, 0.3)
     most = max(len(page) for page in arrangement.pages)
-    assert sorted(cell.panel for row in arrangement.rows for cell in row) == list(range(count))
-    assert all(sum(cell.span for cell in row) == GRID_UNITS for row in arrangement.rows)
+    assert sorted(panel for row in arrangement.rows for panel in row) == list(range(count))
+    assert all(sum(row.values()) == GRID_UNITS for row in arrangement.rows)
     assert arrangement.pane_rows + most * LEAST_CHART_ROWS + HEADER_ROWS + SELECTOR_ROWS <= size[1]
     # Pages differ by at most one row.
     assert most - min(len(page) for page in arrangement.pages) <= 1

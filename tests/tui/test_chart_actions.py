@@ -131,7 +131,7 @@ async def test_the_crosshair_tells_runs_apart_by_their_glyphs(two_runs: list[Run
 
 async def test_a_mark_near_the_crosshair_is_told(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        app.state.set_crosshair(50.0)
+        app.state.crosshair = 50.0
         app.screen.draw()  # type: ignore[attr-defined]
         await pilot.pause()
         assert "checkpoint" in top(app, "loss")

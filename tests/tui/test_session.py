@@ -11,11 +11,12 @@ import pytest
 from tests.support import write_run
 from tests.tui.conftest import dashboard, running, until
 from tuitrain.events import Alert, EventWriter, Step
-from tuitrain.runs import RunDirectory
-from tuitrain.tui.alarm import Alarm
+from tuitrain.runs import Batch, RunDirectory, Status
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.session import MOST_BYTES, Session, session_of
 from tuitrain.tui.settings import Settings
+from tuitrain.tui.source import Update
+from tuitrain.tui.view_state import RunView
 
 
 def test_what_was_set_is_there_the_next_time(tmp_path: Path) -> None:
@@ -144,18 +145,21 @@ def alert(at: float, level: str = "warning") -> Alert:
 
 
 def test_old_alerts_are_silent_and_new_ones_ring_once() -> None:
-    alarm = Alarm()
-    assert alarm.new_alerts(0, [alert(1), alert(2)], loaded=False) == []
-    assert alarm.new_alerts(0, [alert(3)], loaded=True) == []
+    view = RunView(0)
+
+    def read(*alerts: Alert, more: bool = False, reset: bool = False) -> list[Alert]:
+        return view.absorb(Update(0, Batch(alerts, more=more, reset=reset), Status.RUNNING, (), ""))
+
+    assert read(alert(1), alert(2), more=True) == []
+    assert read(alert(3)) == []
     new = alert(4)
-    assert alarm.new_alerts(0, [new, alert(5, "info")], loaded=True) == [new]
-    assert alarm.new_alerts(0, [alert(1), alert(3), new], loaded=True) == [], "the log was read again"
+    assert read(new) == [new]
+    assert read(alert(1), alert(3), new, reset=True) == [], "the log was read again"
     earlier = alert(-3600)
-    assert alarm.new_alerts(0, [earlier], loaded=True) == [earlier], "the clock was set back"
-    assert alarm.new_alerts(1, [], loaded=True) == []
-    assert alarm.new_alerts(1, [new], loaded=True) == [new], "a log that was empty"
-    alarm.clear()
-    assert alarm.new_alerts(1, [alert(9)], loaded=True) == []
+    assert read(earlier) == [earlier], "the clock was set back"
+    view = RunView(1)
+    assert read() == []
+    assert read(new) == [new], "a log that was empty"
 
 
 @pytest.mark.parametrize("bell", [True, False])
@@ -173,6 +177,7 @@ async def test_an_alert_that_arrives_rings_and_is_said(
         assert app.state.runs[0].history.alerts
         assert (rings, len(app._notifications)) == ([], 0)
         with EventWriter(run.metrics) as log:
+            log.write(alert(time.time() + 3, "info"))
             log.write(alert(time.time() + 1))
             log.write(alert(time.time() + 2, "critical"))
         await until(pilot, lambda: len(app._notifications) == 2)

@@ -15,15 +15,8 @@ MOST_SIZE = 3
 """Most columns a panel takes."""
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A panel in its row: its number, and how many of the GRID_UNITS it is wide."""
-
-    panel: int
-    span: int
-
-
-Row = tuple[Cell, ...]
+Row = dict[int, int]
+"""The panels of a row by their numbers, with how many of the GRID_UNITS each is wide."""
 
 
 @dataclass(frozen=True)
@@ -35,24 +28,18 @@ class Arrangement:
     single: bool = False
 
     @property
-    def columns(self) -> int:
-        """Panels in the fullest row."""
-        return max((len(row) for row in self.rows), default=1)
-
-    @property
     def rows(self) -> list[Row]:
         """The rows of all pages."""
         return [row for page in self.pages for row in page]
 
     def page_of(self, panel: int) -> int:
         """The page a panel is on."""
-        pages = enumerate(self.pages)
-        return next((n for n, page in pages if any(cell.panel == panel for row in page for cell in row)), 0)
+        return next((n for n, page in enumerate(self.pages) if any(panel in row for row in page)), 0)
 
     def neighbour(self, panel: int, by: int) -> int:
         """The panel nearest to this one, `by` rows below (negative: above); after the last row comes the first."""
         rows = self.rows
-        at = next((n for n, row in enumerate(rows) if any(cell.panel == panel for cell in row)), None)
+        at = next((n for n, row in enumerate(rows) if panel in row), None)
         if at is None:
             return panel
         middle = _middles(rows[at])[panel]
@@ -63,9 +50,9 @@ class Arrangement:
 def _middles(row: Row) -> dict[int, float]:
     """Where the middle of each panel of a row is, in units."""
     middles, start = {}, 0
-    for cell in row:
-        middles[cell.panel] = start + cell.span / 2
-        start += cell.span
+    for panel, span in row.items():
+        middles[panel] = start + span / 2
+        start += span
     return middles
 
 
@@ -79,7 +66,7 @@ def arrange(width: int, height: int, sizes: Sequence[int], pane_share: float) ->
     free = height - HEADER_ROWS - SELECTOR_ROWS
     fitting = free // LEAST_CHART_ROWS
     if fitting < (1 if columns > 1 else 3):
-        return Arrangement(tuple(((Cell(panel, GRID_UNITS),),) for panel in range(len(sizes))), single=True)
+        return Arrangement(tuple(({panel: GRID_UNITS},) for panel in range(len(sizes))), single=True)
     rows = _rows(sizes, columns)
     pages = tuple(tuple(rows[n] for n in part) for part in _shares(len(rows), -(-len(rows) // fitting)))
     most = max((len(page) for page in pages), default=0)
@@ -121,7 +108,7 @@ def _filled(sizes: Sequence[int], columns: int) -> list[list[int]]:
 
 def _stretched(row: Sequence[int], sizes: Sequence[int]) -> Row:
     total = sum(sizes[panel] for panel in row)
-    return tuple(Cell(panel, GRID_UNITS * sizes[panel] // total) for panel in row)
+    return {panel: GRID_UNITS * sizes[panel] // total for panel in row}
 
 
 def _shares(count: int, parts: int) -> list[range]:

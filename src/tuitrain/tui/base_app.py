@@ -24,10 +24,8 @@ from textual.notifications import SeverityLevel
 from textual.signal import Signal
 from textual.widgets import Input
 
-from tuitrain.events import Alert
 from tuitrain.plots.axes import XAxis
 from tuitrain.runs import Follower, RunDirectory, list_runs
-from tuitrain.tui.alarm import Alarm
 from tuitrain.tui.driver import TerminalCells, changed_cells_only
 from tuitrain.tui.feed import Feed, ReadFailed, RunListRead, RunsRead
 from tuitrain.tui.inert import InertApp
@@ -96,7 +94,6 @@ class BaseApp(InertApp):
         self.feed = Feed(self.post_message)
         self.state_changed: Signal[ViewState] = Signal(self, "state_changed")
         """Published when what the screens show has changed, at most once in a refresh interval."""
-        self._alarm = Alarm()
         self._after_reading: list[Callable[[], Awaitable[None]]] = []
         self._screen_name: ScreenName = screen or last_screen(self.session)
         self._generation = 0
@@ -219,7 +216,6 @@ class BaseApp(InertApp):
 
     def _follow(self, runs: Sequence[RunDirectory], stream: Follower | None) -> None:
         self.state.show_runs(runs, stream is not None)
-        self._alarm.clear()
         self._generation = self.feed.follow(runs, stream)
 
     def on_runs_read(self, message: RunsRead) -> None:
@@ -243,13 +239,10 @@ class BaseApp(InertApp):
             self._call_after_reading()
 
     def _absorb(self, view: RunView, update: Update) -> None:
+        """Add the records to the run; show its new alerts as notices, with one ring of the terminal's bell."""
         if update.batch.reset:
             self.state.reset_axes()
-        view.absorb(update)
-        self._ring(view, self._alarm.new_alerts(view.index, update.batch.records, loaded=view.loaded))
-
-    def _ring(self, view: RunView, alerts: Sequence[Alert]) -> None:
-        """Show new alerts as notices, with one ring of the terminal's bell."""
+        alerts = [alert for alert in view.absorb(update) if alert.level != "info"]
         for alert in alerts[-MOST_NOTICES:]:
             severity: SeverityLevel = "error" if alert.level == "critical" else "warning"
             self.notify(alert.message, title=view.name, severity=severity, timeout=NOTICE_S)
@@ -258,7 +251,7 @@ class BaseApp(InertApp):
 
     def on_run_list_read(self, message: RunListRead) -> None:
         """Show the new list of runs."""
-        self.state.set_snapshots(message.snapshots)
+        self.state.snapshots = message.snapshots
         self._draw()
 
     def on_read_failed(self, message: ReadFailed) -> None:

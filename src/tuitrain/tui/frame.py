@@ -66,10 +66,10 @@ def frame_lines(
     names = list(panels)
     for row in rows:
         charts, units = [], 0
-        for cell in row:
-            cells = width * (units + cell.span) // GRID_UNITS - width * units // GRID_UNITS
-            units += cell.span
-            plot = panel_of(names[cell.panel]).build(state)
+        for panel, span in row.items():
+            cells = width * (units + span) // GRID_UNITS - width * units // GRID_UNITS
+            units += span
+            plot = panel_of(names[panel]).build(state)
             if isinstance(plot, Plot) and not color:
                 plot = plot.uncoloured
             charts.append(draw(plot, cells, chart_rows, options=ChartOptions(plotext=plotext)).lines)

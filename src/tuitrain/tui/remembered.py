@@ -19,8 +19,7 @@ _SCREENS = ("watch", *PAGES)
 
 def last_settings(session: Session, settings: Settings, given: Collection[str]) -> Settings:
     """The settings; those that no flag, variable or file gives are as they were last."""
-    values = {name: session.get(name) for name in _SETTINGS if name not in given}
-    kept = {name: value for name, value in values.items() if value is not None and valid(name, value)}
+    kept = {name: session.get(name) for name in _SETTINGS if name not in given and valid(name, session.get(name))}
     return msgspec.structs.replace(settings, **kept)
 
 

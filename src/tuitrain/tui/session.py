@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,19 @@ class Session:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.problem = ""
-        self._values: dict[str, Any] | None = None
         self._changed: dict[str, Any] = {}
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        return self._read()
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of this name, or the default. A value in a file may be of any type: check it."""
-        if self._values is None:
-            self._values = self._read()
         return self._values.get(name, default)
 
     def set(self, name: str, value: Any) -> None:
         """Keep a JSON value under a name."""
-        missing = object()
-        if self.get(name, missing) != value:
-            assert self._values is not None
+        if name not in self._values or self._values[name] != value:
             self._values[name] = self._changed[name] = value
 
     def save(self) -> None:
@@ -60,24 +60,20 @@ class Session:
             return msgspec.json.decode(read_regular(self.path, MOST_BYTES), type=dict[str, Any])
         except FileNotFoundError:
             return {}
-        except OSError as error:
-            self.problem = f"The last session is not restored: {self.path}: {error.strerror or error}."
-        except (ValueError, RecursionError) as error:
-            self.problem = f"The last session is not restored: {self.path}: {error}."
-        return {}
+        except (OSError, ValueError, RecursionError) as error:
+            self.problem = (
+                f"The last session is not restored: {self.path}: {getattr(error, 'strerror', None) or error}."
+            )
+            return {}
 
 
 def session_of(runs_dir: Path) -> Session:
-    """The session of the project whose runs lie in a directory."""
-    resolved = str(runs_dir.resolve())
-    return Session(state_directory() / "sessions" / f"{hashlib.sha256(resolved.encode()).hexdigest()[:16]}.json")
+    """The session of the project whose runs are in a directory: in $TUITRAIN_STATE_DIR, else where XDG puts it."""
+    if given := os.environ.get("TUITRAIN_STATE_DIR"):
+        state = expanded(given)
+    else:
+        import platformdirs
 
-
-def state_directory() -> Path:
-    """Where sessions are kept: $TUITRAIN_STATE_DIR, else where the XDG rules put it. It need not exist."""
-    given = os.environ.get("TUITRAIN_STATE_DIR")
-    if given:
-        return expanded(given)
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("tuitrain", appauthor=False))
+        state = platformdirs.user_state_path("tuitrain", appauthor=False)
+    digest = hashlib.sha256(str(runs_dir.resolve()).encode()).hexdigest()
+    return Session(state / "sessions" / f"{digest[:16]}.json")

@@ -5,14 +5,16 @@ A flag goes before a variable, that before the project's file, that before the u
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Meta
 
+from tuitrain.events.text import terminal_encoding
 from tuitrain.plots.axes import X_AXES, XAxis
 from tuitrain.runs.settings import SettingsError, settings_files, unknown_key
 
@@ -79,6 +81,12 @@ def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os
     """
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
+
+    def use(where: str, name: str, value: Any, *, text: bool = False) -> None:
+        checked = _checked(where, name, value, text=text)
+        values[name] = {**values.get(name, {}), **checked} if name in _ENTRIES else checked
+        origin[name] = where
+
     for file in reversed(settings_files()):
         table = file.values.get(TABLE, {})
         if not isinstance(table, dict):
@@ -86,20 +94,17 @@ def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os
         for name, value in table.items():
             if name not in _FIELDS:
                 raise unknown_key(str(file.path), name, _FIELDS, f"{TABLE}.")
-            checked = _checked(f"{file.path}: {TABLE}.{name}", name, value)
-            merged = name in ("keys", "layouts")
-            values[name] = {**values.get(name, {}), **checked} if merged else checked
-            origin[name] = f"{file.path}: {TABLE}.{name}"
+            use(f"{file.path}: {TABLE}.{name}", name, value)
     for variable, name in _VARIABLES.items():
         if environ.get(variable):
-            values[name] = _checked(variable, name, environ[variable], text=True)
-            origin[name] = variable
+            use(variable, name, environ[variable], text=True)
     for name, value in flags.items():
         if value is not None:
-            origin[name] = f"--{name.removesuffix('_s')}"
-            values[name] = _checked(origin[name], name, value)
-    if "theme" in values:
-        _check_theme(values["theme"], origin["theme"])
+            use(f"--{name.removesuffix('_s')}", name, value)
+    if "theme" in values and not _is_theme(values["theme"]):
+        raise SettingsError(
+            f"{_given(origin['theme'], values['theme'])} is not valid: it should be {_description('theme')}."
+        )
     if "layout" in values or "layouts" in values:
         _check_layouts(values.get("layouts", {}), values.get("layout"), origin)
     if "keys" in values:
@@ -107,29 +112,26 @@ def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os
 
         check_keys(values["keys"], origin["keys"])
     given = frozenset(values)
-    values.setdefault("ascii", not _speaks_unicode())
+    values.setdefault("ascii", "utf" not in terminal_encoding(sys.stdout).lower())
     return LoadedSettings(Settings(**values), given)
 
 
 def _checked(where: str, name: str, value: Any, *, text: bool = False) -> Any:
     """The value as the setting's type; text: it comes from a variable, so it is read leniently."""
-    if name == "keys" and isinstance(value, dict):
+    if name not in _ENTRIES or not isinstance(value, dict):
+        return _converted(where, value, _FIELDS[name].type, _description(name), text=text)
+    if name == "keys":
         from tuitrain.tui.keymap import key_names
 
         value = {action: key_names(keys) for action, keys in value.items()}
-    if name in _ENTRIES and isinstance(value, dict):
-        _check_entries(where, name, value)
+    return {key: _converted(f"{where}.{key}", entry, list[str], _ENTRIES[name]) for key, entry in value.items()}
+
+
+def _converted(where: str, value: Any, kind: Any, expected: str, *, text: bool = False) -> Any:
     try:
-        return msgspec.convert(value, _FIELDS[name].type, strict=not text)
+        return msgspec.convert(value, kind, strict=not text)
     except msgspec.ValidationError as error:
-        expected = _description(name)
         raise SettingsError(f"{_given(where, value)} is not valid: it should be {expected}.") from error
-
-
-def _check_entries(where: str, name: str, table: dict[str, Any]) -> None:
-    for key, entry in table.items():
-        if not isinstance(entry, list) or not all(isinstance(each, str) for each in entry):
-            raise SettingsError(f"{where}.{key} = {_shown(entry)} is not valid: it should be {_ENTRIES[name]}.")
 
 
 def valid(name: str, value: Any) -> bool:
@@ -154,31 +156,21 @@ def settings_schema() -> dict[str, Any]:
 
 
 def _description(name: str) -> str:
-    schema = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"][name]
-    return str(schema["description"])
+    return str(get_args(_FIELDS[name].type)[1].description)
 
 
 def _given(where: str, value: Any) -> str:
-    """A flag, variable or key with the value that it has."""
-    return f"{where}{': ' if where.startswith('--') else ' = '}{_shown(value)}"
+    """A flag, variable or key with its value as TOML writes it, as far as a sentence needs it."""
+    shown = "{…}" if isinstance(value, dict) else json.dumps(value, ensure_ascii=False, default=str)
+    return f"{where}{': ' if where.startswith('--') else ' = '}{shown}"
 
 
-def _shown(value: Any) -> str:
-    """A value as TOML writes it, as far as a sentence needs it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "{…}"
-    return f'"{value}"' if isinstance(value, str) else str(value).replace("'", '"')
-
-
-def _check_theme(theme: str, where: str) -> None:
-    if theme in THEMES:
-        return
+def _is_theme(name: str) -> bool:
+    if name in THEMES:
+        return True
     from textual.theme import BUILTIN_THEMES
 
-    if theme not in BUILTIN_THEMES:
-        raise SettingsError(f"{_given(where, theme)} is not valid: it should be {_description('theme')}.")
+    return name in BUILTIN_THEMES
 
 
 def _check_layouts(own: Mapping[str, list[str]], first: str | None, origin: Mapping[str, str]) -> None:
@@ -191,12 +183,7 @@ def _check_layouts(own: Mapping[str, list[str]], first: str | None, origin: Mapp
             known = ", ".join(panel.id for panel in PANELS)
             wrong = f"there is no panel {', '.join(unknown)}" if unknown else "it has no panels"
             raise SettingsError(f"{origin['layouts']}.{name}: {wrong}. Known: {known}; loss:2 is two columns wide.")
-    # The one that is made on the screen may not exist yet, so it is taken and not offered.
+    # The one that is made on the screen may not exist yet, so it is accepted and not offered.
     if first is not None and first not in (*SHIPPED, *own, OWN):
         known = ", ".join(dict.fromkeys([*SHIPPED, *own]))
         raise SettingsError(f"{_given(origin['layout'], first)} is not one of {known}.")
-
-
-def _speaks_unicode() -> bool:
-    """Whether what is written to the terminal may hold braille and box characters."""
-    return "utf" in (getattr(sys.stdout, "encoding", None) or "ascii").lower()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.style import Style
@@ -49,11 +49,21 @@ def palette_of(theme: Theme) -> Palette:
     background = Color.parse(theme.background or ("#121212" if theme.dark else "#e0e0e0"))
     text = Color.parse(theme.foreground or ("#e0e0e0" if theme.dark else "#1f1f1f"))
 
-    def readable(colour: str | None, fallback: str) -> Color:
-        return _readable(Color.parse(colour or fallback), background, _CONTRAST)
+    away = _away(background)
 
-    quiet = _readable(background.blend(text, 0.55), background, _CONTRAST)
-    middle = _readable(background.blend(text, 0.5), background, _LEAST_CONTRAST)
+    def legible(colour: Color, ratio: float = _CONTRAST) -> Color:
+        """The colour, moved towards white or black until its contrast with the background reaches the ratio."""
+        return _first(_mixtures(colour, away), background, ratio, away)
+
+    def readable(colour: str | None, fallback: str) -> Color:
+        return legible(Color.parse(colour or fallback))
+
+    def faint(colour: Color) -> Color:
+        """The colour, moved towards the background as far as 3 : 1 allows."""
+        return _first(_mixtures(background, colour)[2:], background, _LEAST_CONTRAST, colour)
+
+    quiet = legible(background.blend(text, 0.55))
+    middle = legible(background.blend(text, 0.5), _LEAST_CONTRAST)
     accent = readable(theme.primary, "#0178d4")
     validation = readable(theme.variables.get("validation"), _VALIDATION)
     warn = readable(theme.warning, "#d9902f")
@@ -65,23 +75,31 @@ def palette_of(theme: Theme) -> Palette:
         "frame": background.blend(text, 0.25), "frame.focus": accent,
         "grid": background.blend(text, 0.13), "series": background.blend(text, 0.2),
         "level": middle,
-        "clip": _faint(warn, background), "superseded": _faint(text, background),
+        "clip": faint(warn), "superseded": faint(text),
         "marker.checkpoint": good, "marker.eval": validation, "marker.restart": warn, "marker.alert": bad,
         "crosshair": middle,
     }  # fmt: skip
     hues = (theme.variables.get(f"run-{index}", hue) for index, hue in enumerate(_HUES, start=1))
     for index, colour in enumerate((accent, *(readable(hue, hue) for hue in hues))):
         colours[run_role(index)] = colour
-        colours[f"{run_role(index)}.faint"] = _faint(colour, background)
-    colours.update(_ramp(background, min(contrast(text, background), _TOP_HEAT)))
+        colours[f"{run_role(index)}.faint"] = faint(colour)
+    # Equal ratios of contrast with the background, from 3 to that of the text.
+    growth = min(contrast(text, background), _TOP_HEAT) / _LEAST_CONTRAST
+    for level, hue in enumerate(map(Color.parse, _RAMP)):
+        path = [*_mixtures(away.inverse, hue, 40), *_mixtures(hue, away, 40)]
+        ratio = _LEAST_CONTRAST * growth ** (level / (HEAT_LEVELS - 1))
+        colours[f"heat{level}"] = _first(path, background, ratio, away)
     ground = background.rich_color
     styles = {role: Style(color=colour.rich_color, bgcolor=ground) for role, colour in colours.items()}
     for role, colour in (("title", text), ("run.name", text), ("key", accent), ("on", accent)):
         styles[role] = Style(color=colour.rich_color, bgcolor=ground, bold=True)
     styles["on"] += Style(underline=True)
     styles["match"] = Style(color=ground, bgcolor=warn.rich_color, bold=True)
-    under = [colours[role] for role in ON_CURSOR]
-    styles["cursor"] = Style(bgcolor=_under(under, background, accent).rich_color)
+    # As much of the accent as leaves the texts on it 3 : 1.
+    texts = [colours[role] for role in ON_CURSOR]
+    grounds = reversed(_mixtures(background, accent, 100)[1 : _CURSOR_PARTS + 1])
+    cursor = next((each for each in grounds if all(contrast(text, each) >= _LEAST_CONTRAST for text in texts)), None)
+    styles["cursor"] = Style(bgcolor=(cursor or background).rich_color)
     return styles
 
 
@@ -90,18 +108,6 @@ def css_colours(palette: Palette) -> dict[str, str]:
     colours = {role: palette[role].color for role in ("quiet", "frame")}
     return {
         role: colour.triplet.hex if colour and colour.triplet else "ansi_default" for role, colour in colours.items()
-    }
-
-
-def _ramp(background: Color, top: float) -> dict[str, Color]:
-    """The steps of a heat map: equal ratios of contrast with the background, from 3 to `top`."""
-    from textual.color import Color
-
-    return {
-        f"heat{level}": _at(
-            Color.parse(hue), background, _LEAST_CONTRAST * (top / _LEAST_CONTRAST) ** (level / (HEAT_LEVELS - 1))
-        )
-        for level, hue in enumerate(_RAMP)
     }
 
 
@@ -133,29 +139,11 @@ def _away(background: Color) -> Color:
     return Color.parse("#ffffff" if _luminance(background) < 0.2 else "#000000")
 
 
-def _readable(colour: Color, background: Color, ratio: float) -> Color:
-    """The colour, moved towards white or black until its contrast with the background reaches the ratio."""
-    away = _away(background)
-    path = (colour.blend(away, part / 20) for part in range(21))
-    return next((moved for moved in path if contrast(moved, background) >= ratio), away)
+def _mixtures(start: Color, end: Color, steps: int = 20) -> list[Color]:
+    """Colours from one to another, both included."""
+    return [start.blend(end, step / steps) for step in range(steps + 1)]
 
 
-def _under(texts: Sequence[Color], background: Color, accent: Color) -> Color:
-    """The background of a line with the cursor: as much of the accent as leaves its texts 3 : 1."""
-    path = (background.blend(accent, part / 100) for part in range(_CURSOR_PARTS, 0, -1))
-    readable = (under for under in path if all(contrast(text, under) >= _LEAST_CONTRAST for text in texts))
-    return next(readable, background)
-
-
-def _faint(colour: Color, background: Color) -> Color:
-    """The colour, moved towards the background as far as 3 : 1 allows."""
-    path = (colour.blend(background, part / 20) for part in range(18, -1, -1))
-    return next((moved for moved in path if contrast(moved, background) >= _LEAST_CONTRAST), colour)
-
-
-def _at(colour: Color, background: Color, ratio: float) -> Color:
-    """The colour, made darker or lighter until its contrast with the background is the ratio, or just above."""
-    away = _away(background)
-    path = [colour.blend(away.inverse, 1 - part / 40) for part in range(40)]
-    path += [colour.blend(away, part / 40) for part in range(41)]
-    return next((moved for moved in path if contrast(moved, background) >= ratio), away)
+def _first(colours: Iterable[Color], background: Color, ratio: float, otherwise: Color) -> Color:
+    """The first of the colours whose contrast with the background reaches the ratio."""
+    return next((colour for colour in colours if contrast(colour, background) >= ratio), otherwise)

@@ -1,4 +1,4 @@
-"""What the screens show: the runs on the screen and the options of the charts. `ViewState` alone writes it."""
+"""What the screens show: the runs on the screen and the options of the charts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tuitrain.events import Alert
 from tuitrain.plots.axes import Range, XAxis
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.plots.series import RunSeries
@@ -28,15 +29,26 @@ class RunView(PlotRun):
     """The share of a long log that was read, 0–1; None once all of it was."""
 
     _widths: dict[str, int] = field(default_factory=dict)
+    _alerts: set[tuple[float, str, int | None, str]] = field(default_factory=set)
+    """Those of the log so far, so that a log that is read again has no new ones."""
 
     def blanks_after(self, name: str, text: str) -> str:
         """Blanks that give a changing text the width of its longest form so far: what stands beside it stands still."""
         longest = self._widths[name] = max(self._widths.get(name, 0), len(text))
         return " " * (longest - len(text))
 
-    def absorb(self, update: Update) -> None:
-        """Apply what the feed read of the run; a log that was replaced starts a new history."""
+    def absorb(self, update: Update) -> list[Alert]:
+        """Apply what the feed read of the run; a log that was replaced starts a new history.
+
+        Returns the alerts written since the log was read to its end once. No clocks are compared: after one was set
+        back, new alerts would look old.
+        """
         batch = update.batch
+        alerts = {
+            (each.time, each.code, each.step, each.message): each for each in batch.records if isinstance(each, Alert)
+        }
+        new = [alert for identity, alert in alerts.items() if self.loaded and identity not in self._alerts]
+        self._alerts.update(alerts)
         if batch.reset:
             self.history = RunHistory()
             self.series = RunSeries(self.history)
@@ -44,6 +56,7 @@ class RunView(PlotRun):
         self.loaded = self.loaded or not batch.more
         self.reading = min(batch.end / batch.size, 0.99) if batch.more and batch.size else None
         self.status, self.console, self.problem = update.status, update.console, update.problem
+        return new
 
 
 Option = Literal["log", "log_x", "clip", "recent"]
@@ -54,7 +67,7 @@ Option = Literal["log", "log_x", "clip", "recent"]
 class ViewState(PlotRequest):
     """All that the screens show: the runs, the one in focus, the options of the charts, the list of runs.
 
-    Its methods are the only writers; screens call them from handlers of keys, clicks and messages, never while drawing.
+    Handlers of keys, clicks and messages change it; drawing never does.
     """
 
     runs: list[RunView] = field(default_factory=list)
@@ -88,21 +101,10 @@ class ViewState(PlotRequest):
         """Move the focus by so many runs; after the last run comes the first."""
         self.focused = (self.focused + by) % len(self.runs)
 
-    def set_snapshots(self, snapshots: tuple[RunSnapshot, ...]) -> None:
-        """Show this list of runs."""
-        self.snapshots = snapshots
-
-    def mark(self, run_ids: Sequence[str]) -> None:
-        """Mark these runs in the list and no others."""
-        self.marked = list(run_ids)
-
     def toggle_mark(self, run_id: str) -> None:
-        """Mark a run, or take its mark away."""
-        self.mark([each for each in self.marked if each != run_id] if run_id in self.marked else [*self.marked, run_id])
-
-    def set_baseline(self, index: int) -> None:
-        """Compare the other runs with this one."""
-        self.baseline = index
+        """Mark a run, or remove its mark."""
+        others = [each for each in self.marked if each != run_id]
+        self.marked = others if run_id in self.marked else [*others, run_id]
 
     def set_group_by(self, key: str) -> None:
         """Group the runs by the values of a configuration key or by `tag`; empty: not at all."""
@@ -150,10 +152,6 @@ class ViewState(PlotRequest):
         if self.zoom is not None and newest is not None and newest > self.zoom.high:
             span = self.zoom.high - self.zoom.low
             self.zoom = Range(newest - (1 - FOLLOWING_MARGIN) * span, newest + FOLLOWING_MARGIN * span)
-
-    def set_crosshair(self, x: float | None) -> None:
-        """Show exact values at this position of the horizontal axis; None: no longer."""
-        self.crosshair = x
 
     def step_back(self) -> bool:
         """Leave the crosshair, else the part of the axis that is zoomed in; False when there is neither."""

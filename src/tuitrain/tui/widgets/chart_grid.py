@@ -128,7 +128,7 @@ class ChartGrid(Vertical, can_focus=True):
         container = self.query_one("#charts")
         container.display = not tab_alone
         page = self.arrangement.pages[self.page] if self.arrangement.pages else ()
-        spans = {self.panels[cell.panel].id: cell.span for row in page for cell in row}
+        spans = {self.panels[panel].id: span for row in page for panel, span in row.items()}
         if one and self.panels:
             spans = {self.panels[self.focus_index].id: GRID_UNITS}
         container.styles.grid_size_columns = GRID_UNITS
@@ -214,7 +214,7 @@ class ChartGrid(Vertical, can_focus=True):
     def action_next_page(self) -> None:
         """The first panel of the next page of charts."""
         page = self.arrangement.pages[(self.page + 1) % len(self.arrangement.pages)]
-        self._focus_panel(page[0][0].panel)
+        self._focus_panel(next(iter(page[0])))
 
     def action_move_focus(self, columns: int, rows: int) -> None:
         """Go to a panel beside, below or above the one in focus."""

@@ -189,5 +189,5 @@ class Dashboard(ChartGrid):
 
     def _set_crosshair(self, x: float | None) -> None:
         if x != self.state.crosshair:
-            self.state.set_crosshair(x)
+            self.state.crosshair = x
             self.app.redraw()
