@@ -29,8 +29,8 @@ from tuitrain.runs import Follower, RunDirectory, list_runs
 from tuitrain.tui.driver import TerminalCells, changed_cells_only
 from tuitrain.tui.feed import Feed, ReadFailed, RunListRead, RunsRead
 from tuitrain.tui.inert import InertApp
-from tuitrain.tui.registry import ACTIONS, ScreenName, actions_for, key_text
-from tuitrain.tui.remembered import last_screen, last_settings, remember, restore
+from tuitrain.tui.registry import ACTIONS, RunScreen, ScreenName, actions_for, key_text
+from tuitrain.tui.remembered import last_settings, remember, restore
 from tuitrain.tui.session import session_of
 from tuitrain.tui.settings import THEMES, Settings
 from tuitrain.tui.source import Update
@@ -95,7 +95,7 @@ class BaseApp(InertApp):
         self.state_changed: Signal[ViewState] = Signal(self, "state_changed")
         """Published when what the screens show has changed, at most once in a refresh interval."""
         self._after_reading: list[Callable[[], Awaitable[None]]] = []
-        self._screen_name: ScreenName = screen or last_screen(self.session)
+        self._screen_name: ScreenName = screen or self.session.get("screen", "watch", RunScreen)
         self._generation = 0
         self._drawn_at = 0.0
         self._redraw_pending = False

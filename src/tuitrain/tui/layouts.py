@@ -22,10 +22,10 @@ Sizes = dict[str, int]
 _KNOWN = frozenset(panel.id for panel in PANELS)
 
 
-def parse(entries: Sequence[object]) -> tuple[Sizes, list[str]]:
+def parse(entries: Sequence[str]) -> tuple[Sizes, list[str]]:
     """Panels as settings and sessions name them, `loss` or `loss:2`, and the entries that name no panel."""
     sizes, unknown = Sizes(), list[str]()
-    for entry in map(str, entries):
+    for entry in entries:
         name, _, size = entry.partition(":")
         if name in _KNOWN and (not size or size in map(str, range(1, MOST_SIZE + 1))):
             sizes[name] = int(size or 1)
@@ -40,9 +40,8 @@ class Layouts:
     def __init__(self, own: Mapping[str, Sequence[str]], session: Session) -> None:
         self._session = session
         self._original = {name: parse(entries)[0] for name, entries in {**SHIPPED, **own}.items()}
-        kept = session.get("layouts")
-        lists = {name: each for name, each in kept.items() if isinstance(each, list)} if isinstance(kept, dict) else {}
-        self._changed = {name: sizes for name, entries in lists.items() if (sizes := parse(entries)[0])}
+        changed = session.get("layouts", {}, dict[str, list[str]])
+        self._changed = {name: sizes for name, entries in changed.items() if (sizes := parse(entries)[0])}
 
     @property
     def names(self) -> list[str]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ScreenName = Literal["watch", "runs", "compare", "system", "samples", "logs", "config", "launch", "help"]
 
+RunScreen = Literal["watch", "system", "samples", "logs", "config"]
+"""A screen of one run."""
 Owner = Literal["screen", "charts", "app"]
 Group = Literal["this screen", "charts", "run", "moving", "screens", "tuitrain"]
 """What an action is for, in the order of help and documentation."""

@@ -31,9 +31,12 @@ class Session:
     def _values(self) -> dict[str, Any]:
         return self._read()
 
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value of this name, or the default. A value in a file may be of any type: check it."""
-        return self._values.get(name, default)
+    def get(self, name: str, default: Any = None, kind: Any = Any) -> Any:
+        """The value of this name if it has this type, as msgspec checks it; else the default."""
+        try:
+            return msgspec.convert(self._values.get(name, default), kind)
+        except msgspec.ValidationError:
+            return default
 
     def set(self, name: str, value: Any) -> None:
         """Keep a JSON value under a name."""

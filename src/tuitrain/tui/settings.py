@@ -70,8 +70,8 @@ class LoadedSettings(NamedTuple):
     given: frozenset[str]
 
 
-_FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
-_VARIABLES = {f"TUITRAIN_{name.upper()}": name for name in _FIELDS if name not in ("keys", "layouts")}
+FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
+_VARIABLES = {f"TUITRAIN_{name.upper()}": name for name in FIELDS if name not in ("keys", "layouts")}
 
 
 def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os.environ) -> LoadedSettings:
@@ -92,8 +92,8 @@ def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os
         if not isinstance(table, dict):
             raise SettingsError(f"{file.path}: {TABLE} should be a table: write [{TABLE}] above its keys.")
         for name, value in table.items():
-            if name not in _FIELDS:
-                raise unknown_key(str(file.path), name, _FIELDS, f"{TABLE}.")
+            if name not in FIELDS:
+                raise unknown_key(str(file.path), name, FIELDS, f"{TABLE}.")
             use(f"{file.path}: {TABLE}.{name}", name, value)
     for variable, name in _VARIABLES.items():
         if environ.get(variable):
@@ -119,7 +119,7 @@ def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os
 def _checked(where: str, name: str, value: Any, *, text: bool = False) -> Any:
     """The value as the setting's type; text: it comes from a variable, so it is read leniently."""
     if name not in _ENTRIES or not isinstance(value, dict):
-        return _converted(where, value, _FIELDS[name].type, _description(name), text=text)
+        return _converted(where, value, FIELDS[name].type, _description(name), text=text)
     if name == "keys":
         from tuitrain.tui.keymap import key_names
 
@@ -132,15 +132,6 @@ def _converted(where: str, value: Any, kind: Any, expected: str, *, text: bool =
         return msgspec.convert(value, kind, strict=not text)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{_given(where, value)} is not valid: it should be {expected}.") from error
-
-
-def valid(name: str, value: Any) -> bool:
-    """Whether a value may be that of a setting."""
-    try:
-        msgspec.convert(value, _FIELDS[name].type)
-    except msgspec.ValidationError:
-        return False
-    return True
 
 
 def settings_schema() -> dict[str, Any]:
@@ -156,7 +147,7 @@ def settings_schema() -> dict[str, Any]:
 
 
 def _description(name: str) -> str:
-    return str(get_args(_FIELDS[name].type)[1].description)
+    return str(get_args(FIELDS[name].type)[1].description)
 
 
 def _given(where: str, value: Any) -> str:

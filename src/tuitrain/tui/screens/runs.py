@@ -81,11 +81,12 @@ class RunsScreen(BaseScreen):
         self._on_snapshots(self.state)
 
     def _restore(self) -> None:
-        """Take order and filter of the last session."""
-        key, reverse, text = (self.app.session.get(f"runs.{name}") for name in ("sort", "reverse", "filter"))
-        if key in SORTS:
-            self.order = Order(key, reverse is True)
-        if isinstance(text, str) and QueryValidator().validate(text).is_valid:
+        """Restore order and filter of the last session."""
+        get = self.app.session.get
+        if (key := get("runs.sort", "", str)) in SORTS:
+            self.order = Order(key, get("runs.reverse", False, bool))
+        text = get("runs.filter", "", str)
+        if text and QueryValidator().validate(text).is_valid:
             self._set_filter(text)
 
     def _on_snapshots(self, state: ViewState) -> None:
