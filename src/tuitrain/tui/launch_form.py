@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from tuitrain.launch.detached import Started
 from tuitrain.launch.machine import Machine, find_machine
 from tuitrain.launch.plan import Plan
-from tuitrain.launch.plan_view import plan_rows
 from tuitrain.launch.request import (
     Field,
     LaunchPreview,
@@ -23,7 +21,6 @@ from tuitrain.launch.request import (
     fields,
     preset_infos,
     preview,
-    start,
 )
 from tuitrain.runs import runs_directory
 
@@ -56,10 +53,6 @@ class LaunchForm:
         """A copy of what is filled in."""
         return LaunchRequest(self.preset, dict(self.changes))
 
-    def start(self, runs_dir: Path) -> Started:
-        """Start the run. Raises LaunchError."""
-        return start(self.request, runs_dir)
-
     def command(self, runs_dir: Path) -> str:
         """The command line that starts the same run."""
         usual = runs_dir.absolute() == runs_directory(None).absolute()
@@ -79,11 +72,6 @@ class LaunchForm:
     def errors(self) -> Mapping[str, str]:
         """Messages by their key."""
         return self.preview.errors if self.preview else {}
-
-    @property
-    def rows(self) -> list[tuple[str, str]]:
-        """The newest plan as named texts."""
-        return plan_rows(self.plan) if self.plan is not None else []
 
     def set(self, key: str, text: str) -> None:
         """Fill a key in; an empty text, or the preset's value, removes the change."""

@@ -81,7 +81,9 @@ def plan_lines(form: LaunchForm, cells: int) -> list[Line]:
     for problem in filter(None, (*preview.errors.values(), preview.obstacle)):
         lines += [*_paragraph(problem, cells, " ", "bad"), line()]
     fits = None if form.plan is None else form.plan.fits
-    for name, text in form.rows:
+    from tuitrain.launch.plan_view import plan_rows
+
+    for name, text in plan_rows(form.plan) if form.plan is not None else ():
         roles = ("quiet", "quiet") if preview.plan is None else ("value", "text")
         if preview.plan is not None and name == "memory" and fits is not None:
             roles = ("good" if fits else "bad", "text")

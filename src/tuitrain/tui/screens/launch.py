@@ -111,9 +111,11 @@ class LaunchScreen(BaseScreen):
         self.draw()
 
     async def _start(self, form: LaunchForm) -> None:
+        from tuitrain.launch.request import start
+
         self._starting = True
         try:
-            started = await asyncio.to_thread(form.start, self.app.runs_dir)
+            started = await asyncio.to_thread(start, form.request, self.app.runs_dir)
         finally:
             self._starting = False
         # Kept, so that a process that ends while the dashboard is open is no zombie.
@@ -184,9 +186,9 @@ class LaunchScreen(BaseScreen):
         fields.show(rows or [(None, line(Span(" no key matches", "quiet")))], self.field_key)
         text = next((content.help_text(each) for each in matching if each.key == self.field_key), "")
         self.query_one("#help", Lines).show(content.sentence_lines(text, cells + 1, HELP_ROWS))
-        self._place_edit()
+        self._align_edit()
 
-    def _place_edit(self) -> None:
+    def _align_edit(self) -> None:
         """Put the edited line over the value of its field."""
         edit, fields = self._input("edit"), self._list("form")
         if edit.display and fields.highlighted is not None:
@@ -301,7 +303,7 @@ class LaunchScreen(BaseScreen):
             edit.value = value
         edit.selection = Selection(0, len(value))
         self.set_focus(edit)
-        self._place_edit()
+        self._align_edit()
 
     def _end_edit(self) -> None:
         """Hide the edited line; its text is filled in already."""

@@ -69,8 +69,8 @@ class KeyBar(Vertical):
         """Share the bar among its parts as the height of the terminal says."""
         cells, rows = self.app.size
         self.styles.height = key_bar_rows(rows)
-        if not self.children:
-            return
+        if not self.query("#read-only"):
+            return  # not mounted yet
         screens, menu, note = (self.query_one(f"#{name}", Lines) for name in ("screens", "menu", "read-only"))
         screens.display = rows >= ROWS_WITH_SCREENS
         menu.display, note.display = not screens.display, self.app.settings.readonly
