@@ -34,7 +34,7 @@ from tuitrain.tui.remembered import last_settings, remember, restore
 from tuitrain.tui.session import session_of
 from tuitrain.tui.settings import THEMES, Settings
 from tuitrain.tui.source import Update
-from tuitrain.tui.theme import DARK, Palette, css_colours, palette_of, terminal_palette
+from tuitrain.tui.theme import DARK, Palette, palette_of
 from tuitrain.tui.themes import SHIPPED
 from tuitrain.tui.view_state import RunView, ViewState
 
@@ -70,8 +70,6 @@ class BaseApp(InertApp):
     ) -> None:
         self._cells = TerminalCells()
         self._palettes: dict[str, Palette] = {}
-        # Textual asks for colours before there is a theme: those of another one would cost 10 ms.
-        self._theme_chosen = False
         # Without colours the terminal's own are the only ones.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.runs_dir = _home(runs, runs_dir)
@@ -87,7 +85,6 @@ class BaseApp(InertApp):
         self.theme = settings.theme if settings.theme in self.available_themes else DARK
         if self.no_color:
             self.theme = self._given["theme"] = "terminal"
-        self._theme_chosen = True
         self.watch_theme()
         self.state = ViewState(x=x or settings.x, baseline=baseline, smoothing=settings.smoothing)
         restore(self.session, self.state)
@@ -112,11 +109,6 @@ class BaseApp(InertApp):
     def watch_theme(self) -> None:
         """Give Rich's renderables the roles as their styles."""
         self.console.push_theme(Theme(self.palette, inherit=False))
-
-    def get_css_variables(self) -> dict[str, str]:
-        """Textual's variables, and the colours of our roles that style sheets use."""
-        palette = self.palette if self._theme_chosen else terminal_palette(True)
-        return {**super().get_css_variables(), **css_colours(palette)}
 
     def get_key_display(self, binding: Binding) -> str:
         """A key as people call it."""

@@ -103,14 +103,6 @@ def palette_of(theme: Theme) -> Palette:
     return styles
 
 
-def css_colours(palette: Palette) -> dict[str, str]:
-    """Variables for style sheets: `$quiet` and `$frame` are the colours of these roles."""
-    colours = {role: palette[role].color for role in ("quiet", "frame")}
-    return {
-        role: colour.triplet.hex if colour and colour.triplet else "ansi_default" for role, colour in colours.items()
-    }
-
-
 def terminal_palette(color: bool) -> Palette:
     """The terminal's own sixteen colours, or no colours at all."""
     return {role: Style.parse(word) if color else Style.null() for role, word in STYLES.items()}
