@@ -35,11 +35,6 @@ def test_leaving_a_live_run_prints_how_to_watch_it_again(
     assert capsys.readouterr().out == f"training goes on: tuitrain watch {run.run_id} --runs-dir {tmp_path}\n"
 
 
-def test_an_unknown_axis_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="step, tokens, time"):
-        run_app("watch", [], tmp_path, x="weeks")
-
-
 def test_the_dashboard_imports_no_heavy_package() -> None:
     code = "import sys, tuitrain.tui.app, tuitrain.tui.screens.watch; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -27,7 +27,7 @@ def row(name: str, loss: str, note: str = "") -> tuple[Line, ...]:
 class TableApp(InertApp):
     """An app of a table alone."""
 
-    palette = terminal_palette(True)
+    palette = terminal_palette()
 
     def compose(self) -> ComposeResult:
         yield Table()

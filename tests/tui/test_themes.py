@@ -112,7 +112,7 @@ def test_everything_stands_out_from_the_background(theme: Theme) -> None:
 @pytest.mark.parametrize("theme", BUILTIN_THEMES.values(), ids=lambda theme: theme.name)
 def test_textuals_own_themes_are_made_readable(theme: Theme) -> None:
     palette = palette_of(theme)
-    assert palette.keys() == terminal_palette(True).keys()
+    assert palette.keys() == terminal_palette().keys()
     if not theme.ansi:
         background = Color.from_rich_color(palette["text"].bgcolor)  # type: ignore[arg-type]
         for role in palette.keys() - DECORATION - {"match"}:
@@ -207,4 +207,4 @@ def test_text_and_curves_are_readable_in_every_theme(name: str) -> None:
 
 
 def test_both_palettes_have_the_same_roles() -> None:
-    assert palette_of(BUILTIN_THEMES["textual-dark"]).keys() == terminal_palette(True).keys()
+    assert palette_of(BUILTIN_THEMES["textual-dark"]).keys() == terminal_palette().keys()

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, cast
 from textual.command import Provider
 from textual.screen import Screen
 
-from tuitrain.plots.axes import X_AXES
 from tuitrain.runs import Follower, RunDirectory, command_for
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.registry import SCREENS, ScreenName
@@ -77,7 +76,6 @@ def run_app(
     runs_dir: Path,
     *,
     stream: Follower | None = None,
-    x: str | None = None,
     baseline: str | None = None,
     group_by: str = "",
     loaded: LoadedSettings | None = None,
@@ -88,12 +86,10 @@ def run_app(
     After watching a run that is still live it prints the command that shows it again. baseline: the id of one of the
     runs. group_by: a configuration key or `tag`, for the compare screen.
     """
-    if x is not None and x not in X_AXES:
-        raise ValueError(f"The x axis is one of {', '.join(X_AXES)}, not {x!r}.")
     ids = [run.run_id for run in runs]
     index = ids.index(baseline) if baseline in ids else 0
-    settings, given = loaded or load_settings({"x": x})
-    app = TuitrainApp(screen, runs, runs_dir, stream=stream, x=x, baseline=index, settings=settings, given=given)
+    settings, given = loaded or load_settings()
+    app = TuitrainApp(screen, runs, runs_dir, stream=stream, baseline=index, settings=settings, given=given)
     app.state.set_group_by(group_by)
     app.run()
     signal.alarm(0)

@@ -24,7 +24,6 @@ from textual.notifications import SeverityLevel
 from textual.signal import Signal
 from textual.widgets import Input
 
-from tuitrain.plots.axes import XAxis
 from tuitrain.runs import Follower, RunDirectory, list_runs
 from tuitrain.tui.driver import TerminalCells, changed_cells_only
 from tuitrain.tui.feed import Feed, ReadFailed, RunListRead, RunsRead
@@ -63,7 +62,6 @@ class BaseApp(InertApp):
         runs_dir: Path,
         *,
         stream: Follower | None = None,
-        x: XAxis | None = None,
         baseline: int = 0,
         settings: Settings = DEFAULTS,
         given: Collection[str] = (),
@@ -86,7 +84,7 @@ class BaseApp(InertApp):
         if self.no_color:
             self.theme = self._given["theme"] = "terminal"
         self.watch_theme()
-        self.state = ViewState(x=x or settings.x, baseline=baseline, smoothing=settings.smoothing)
+        self.state = ViewState(x=settings.x, baseline=baseline, smoothing=settings.smoothing)
         restore(self.session, self.state)
         self.feed = Feed(self.post_message)
         self.state_changed: Signal[ViewState] = Signal(self, "state_changed")

@@ -1,4 +1,4 @@
-"""Roles to colours: a palette made from the Textual theme, and one of plain terminal colours for `watch --once`."""
+"""Roles to colours: a palette made from the Textual theme."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def palette_of(theme: Theme) -> Palette:
     Frames, grid and tracks are decoration and fainter. A theme of the terminal's own colours is left to the terminal.
     """
     if theme.ansi:
-        return terminal_palette(True)
+        return terminal_palette()
     from textual.color import Color
 
     background = Color.parse(theme.background or ("#121212" if theme.dark else "#e0e0e0"))
@@ -103,9 +103,9 @@ def palette_of(theme: Theme) -> Palette:
     return styles
 
 
-def terminal_palette(color: bool) -> Palette:
-    """The terminal's own sixteen colours, or no colours at all."""
-    return {role: Style.parse(word) if color else Style.null() for role, word in STYLES.items()}
+def terminal_palette() -> Palette:
+    """The terminal's own sixteen colours."""
+    return {role: Style.parse(word) for role, word in STYLES.items()}
 
 
 def contrast(one: Color, other: Color) -> float:
