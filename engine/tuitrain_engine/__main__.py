@@ -35,7 +35,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "train":
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                # The console is a file in UTF-8, and a log that is followed must not lag behind.
+                # The console is a file in UTF-8, and a followed log must be up to date.
                 stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     else:
         guard_output()
@@ -46,12 +46,12 @@ def _run(options: argparse.Namespace) -> int:
     if size > 1 and rank > 0:
         _redirect_output(options.run_dir, rank)
     if options.command == "train":
-        return _train(options.run_dir, rank, size, resume=options.resume, asked=options.config)
+        return _train(options.run_dir, rank, size, resume=options.resume, resume_config=options.config)
     return _other(options)
 
 
-def _train(run_dir: Path, rank: int, size: int, *, resume: bool, asked: Path | None) -> int:
-    """Train; signals and the end of torchrun are handled from here on, before torch is imported."""
+def _train(run_dir: Path, rank: int, size: int, *, resume: bool, resume_config: Path | None) -> int:
+    """Train; signals and the end of torchrun are handled from now on, before torch is imported."""
     control, peers = Control(run_dir, reads_files=rank == 0), Peers(run_dir, rank, size)
     peers.watch()
     try:
@@ -60,7 +60,7 @@ def _train(run_dir: Path, rank: int, size: int, *, resume: bool, asked: Path | N
         from tuitrain_engine import lifecycle
 
         try:
-            return lifecycle.run_attempt(run_dir, control, peers, resume=resume, asked=asked)
+            return lifecycle.run_attempt(run_dir, control, peers, resume=resume, resume_config=resume_config)
         except lifecycle.AlreadyTrainedError as error:
             print(clean_lines(str(error)), file=sys.stderr)
             return USAGE
@@ -91,7 +91,7 @@ def _write_end(run_dir: Path, rank: int, status: Literal["stopped", "failed"], r
 
 def _other(options: argparse.Namespace) -> int:
     """The commands other than train."""
-    # torch takes seconds to import; a wrong command line need not wait for it.
+    # torch takes seconds to import; a wrong command line is reported before that.
     from tuitrain.config import ConfigError
     from tuitrain_engine import commands
     from tuitrain_engine.checkpoint import CheckpointError

@@ -21,7 +21,7 @@ from tuitrain_engine.parallel import Distribution, World
 
 
 def keep_tokenizer(tokenizer: Tokenizer, directory: Path, *, check: bool, write: bool) -> None:
-    """Save the run's tokenizer, by the process that may `write`; or `check` that it is the one already there.
+    """Save the run's tokenizer, by the process that may `write`; or `check` that it equals the saved one.
 
     Raises ConfigError when it differs: token ids would change their meaning.
     """

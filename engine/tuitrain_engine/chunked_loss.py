@@ -1,6 +1,6 @@
 """The cross entropy of a large vocabulary, a chunk of logits at a time, with its gradients in the same pass.
 
-Imported where it is needed: `torch.compiler.disable` loads torch's compiler, which costs each process half a second.
+Imported at its first use: `torch.compiler.disable` loads torch's compiler, which costs each process half a second.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def chunked_cross_entropy(
 
     torch's own `F.linear_cross_entropy` (from 2.13) was measured (`bench/loss.py`) and is not used. It sums and returns
     a bfloat16 loss in bfloat16, wrong in the third digit. Hits would need the products again, so that a logged step
-    takes longer than ours, and its arithmetic would differ from that of a step that is not logged.
+    would take longer, and its arithmetic would differ from that of a step that is not logged.
 
     A compiled graph breaks here: torch 2.11 silently compiles the function below into one with wrong gradients.
     """
@@ -73,7 +73,7 @@ def _one_pass(
     *,
     needs_gradients: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Loss sum, hits (0 unless asked for) and the loss sum's gradients of hidden and weight."""
+    """Loss sum, hits (0 unless requested) and the loss sum's gradients of hidden and weight."""
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     loss_sum = torch.zeros((), dtype=torch.float32, device=hidden.device)
@@ -108,7 +108,7 @@ def _logits(hidden: Tensor, matrix: Tensor, vocab_size: int) -> Tensor:
 def _in_whole_tiles(matrix: Tensor) -> Tensor:
     """(V, D), or where rows of 0 make its products faster (V rounded up, D).
 
-    Tensor cores take bfloat16 in tiles; a row of an odd number of logits, as GPT-2's 50,257, is aligned to none.
+    Tensor cores process bfloat16 in tiles; a row of an odd number of logits, as GPT-2's 50,257, is aligned to none.
     """
     missing = -len(matrix) % _TILE
     return F.pad(matrix, (0, 0, 0, missing)) if missing and _tiled(matrix) else matrix
@@ -119,7 +119,7 @@ def _tiled(matrix: Tensor) -> bool:
 
 
 _Chunk = Callable[[Tensor, Tensor, bool, bool], tuple[Tensor, Tensor | None, Tensor | None]]
-"""Of logits (N, V), which it may overwrite, and targets (N,): loss sum, hits if asked for, and if asked for the loss's
+"""Of logits (N, V), which it may overwrite, and targets (N,): loss sum, hits if requested, and if requested the loss's
 slope, softmax minus one-hot, (N, V) in the logits' dtype, 0 where the target is ignored."""
 
 
@@ -142,7 +142,7 @@ def _chunk(
 def _fused_chunk(
     logits: Tensor, targets: Tensor, with_accuracy: bool, with_slope: bool
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The same to be compiled: the logits are read twice and the slope written once, whatever lies between."""
+    """The same to be compiled: the logits are read twice and the slope written once."""
     wide, counts = logits.float(), targets != IGNORE
     normaliser = torch.logsumexp(wide, dim=-1)
     own = wide.gather(1, targets.clamp(min=0).unsqueeze(1)).squeeze(1)

@@ -32,12 +32,12 @@ def sample(
     step: int | None,
     as_json: bool,
 ) -> None:
-    """Print what the newest checkpoint (or that of `step`) writes after a prompt; unset options as in the run."""
-    found = _find(run_dir, step)
+    """Print the continuation of a prompt by the newest checkpoint (or that of `step`); unset options as in the run."""
+    saved = _chosen(run_dir, step)
     config, tokenizer = _load(run_dir)
     machine = find_machine(config.train, config.hardware)
     model = build_model(config, machine.device, tokenizer.end_of_document)
-    checkpoint.load_model(found.path, model)
+    checkpoint.load_model(saved.path, model)
     defaults = config.sampling
     with machine.autocast():
         text = continue_text(
@@ -51,7 +51,7 @@ def sample(
             seed=config.train.seed if seed is None else seed,
         )
     if as_json:
-        answer = {"run_id": run_dir.name, "step": found.step, "prompt": prompt, "text": text}
+        answer = {"run_id": run_dir.name, "step": saved.step, "prompt": prompt, "text": text}
         print(ascii_json(json.dumps(answer)))
     else:
         print(prompt + text)
@@ -59,47 +59,47 @@ def sample(
 
 def export_weights(run_dir: Path, out: Path, *, step: int | None, split: bool, dtype: str, as_json: bool) -> None:
     """Write the weights of the newest checkpoint (or that of `step`) in Hugging Face layout; prints the paths."""
-    found = _find(run_dir, step)
+    saved = _chosen(run_dir, step)
     config, tokenizer = _load(run_dir)
     # Checked before loading, which takes minutes.
     weights.check_export(config.model, out)
     with torch.device("meta"):
         model = Transformer(config.model, tokenizer.end_of_document)
     model.to_empty(device="cpu")
-    checkpoint.load_model(found.path, model)
+    checkpoint.load_model(saved.path, model)
     paths = [str(path) for path in weights.export_weights(model, config, tokenizer, out, dtype=dtype, split=split)]
     print(ascii_json(json.dumps(paths, indent=2)) if as_json else "\n".join(paths))
 
 
 def check_checkpoint(run_dir: Path) -> None:
     """Load the newest checkpoint into a new model and a new optimizer; print that it loads."""
-    found = _find(run_dir, None)
+    saved = _chosen(run_dir, None)
     config, tokenizer = _load(run_dir)
     machine = find_machine(config.train, config.hardware)
     model = build_model(config, machine.device, tokenizer.end_of_document)
     optimizer = build_optimizer(model, config.optim, machine.device.type)
-    checkpoint.load(found.path, model, optimizer)
-    print(f"ok: {found.path.name} loads into a new model and optimizer")
+    checkpoint.load(saved.path, model, optimizer)
+    print(f"ok: {saved.path.name} loads into a new model and optimizer")
 
 
-def _find(run_dir: Path, step: int | None) -> SavedCheckpoint:
+def _chosen(run_dir: Path, step: int | None) -> SavedCheckpoint:
     """The checkpoint of a step, or the newest undamaged one; prints damaged newer ones on stderr."""
     if step is None:
-        found, damaged = checkpoint.choose(run_dir)
-        if found is None:
+        saved, damaged = checkpoint.choose(run_dir)
+        if saved is None:
             raise CheckpointError(checkpoint.none_sentence(run_dir, damaged))
         for sentence in damaged:
-            print(f"{sentence} {found.path.name} is taken instead.", file=sys.stderr)
-        return found
-    found = checkpoint.at_step(run_dir, step)
-    if found is None:
+            print(f"{sentence} {saved.path.name} is used instead.", file=sys.stderr)
+        return saved
+    saved = checkpoint.at_step(run_dir, step)
+    if saved is None:
         steps = ", ".join(str(item.step) for item in checkpoint.complete(run_dir))
         has = f"no checkpoint of step {step}; it has {steps}" if steps else "no complete checkpoint"
         raise CheckpointError(f"{run_dir} has {has}.")
-    problem = checkpoint.damage(found.path)
+    problem = checkpoint.damage(saved.path)
     if problem is not None:
         raise CheckpointError(problem)
-    return found
+    return saved
 
 
 def _load(run_dir: Path) -> tuple[RunConfig, Tokenizer]:

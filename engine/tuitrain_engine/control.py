@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from tuitrain.events.requests import REQUESTS, control_directory, is_requested, take_requests
+from tuitrain.events.requests import REQUESTS, control_directory, delete_requests, is_requested
 from tuitrain.files import FollowedDirectory, GoneError
 
 SIGNALS = {
@@ -18,7 +18,7 @@ SIGNALS = {
 """The request of each signal. Schedulers send SIGUSR1 or SIGUSR2 before the time is over, a terminal SIGHUP."""
 ORIGINS = ("control file", *SIGNALS)
 POLL_INTERVAL_S = 0.2
-_PLACES = 1 + len(ORIGINS)
+_BASE = 1 + len(ORIGINS)
 
 
 class StopRequested(BaseException):
@@ -27,12 +27,12 @@ class StopRequested(BaseException):
 
 def to_number(requests: dict[str, str]) -> int:
     """Requests with their origins as one small number, which processes can exchange with a step's other numbers."""
-    return sum((1 + ORIGINS.index(at)) * _PLACES ** REQUESTS.index(name) for name, at in requests.items())
+    return sum((1 + ORIGINS.index(at)) * _BASE ** REQUESTS.index(name) for name, at in requests.items())
 
 
 def from_number(number: int) -> dict[str, str]:
     """The requests that `to_number` wrote."""
-    digits = {name: number // _PLACES**place % _PLACES for place, name in enumerate(REQUESTS)}
+    digits = {name: number // _BASE**index % _BASE for index, name in enumerate(REQUESTS)}
     return {name: ORIGINS[digit - 1] for name, digit in digits.items() if digit}
 
 
@@ -45,11 +45,11 @@ def listen_to(name: str, handler: Callable[[int, FrameType | None], None]) -> No
 
 
 class Control:
-    """Collects requests and hands them over at a step boundary.
+    """Collects requests until the next step boundary.
 
-    `control/stop`, `checkpoint`, `eval` and `snapshot` are empty files; deleting one takes the request, also one left
-    before the engine started. The main process looks at the directory, five times a second at most. Where it is
-    missing there are no requests; it is made again.
+    `control/stop`, `checkpoint`, `eval` and `snapshot` are empty files; each is deleted once it is read, also one from
+    before the engine started. The main process lists the directory, five times a second at most. A missing directory
+    means no requests; it is made again.
     """
 
     def __init__(self, run_dir: Path, clock: Callable[[], float] = time.monotonic, *, reads_files: bool = True) -> None:
@@ -57,9 +57,9 @@ class Control:
         self.directory.mkdir(exist_ok=True)
         self._reads_files = reads_files
         self.interrupted = False
-        """Whether Ctrl-C asked for the end."""
+        """Whether Ctrl-C requested the stop."""
         self._clock = clock
-        self._next_look = clock()
+        self._next_poll = clock()
         self._signalled: dict[str, str] = {}
         self._at_boundary_only = False
 
@@ -69,7 +69,7 @@ class Control:
         return control_directory(self._run_dir.path)
 
     def listen(self) -> None:
-        """Take over the SIGNALS. Main thread only."""
+        """Handle the SIGNALS. Main thread only."""
         for name in SIGNALS:
             listen_to(name, self._on_signal)
 
@@ -82,15 +82,15 @@ class Control:
 
         Raises GoneError when the run directory was removed.
         """
-        found, self._signalled = self._signalled, {}
+        requests, self._signalled = self._signalled, {}
         now = self._clock()
-        if self._reads_files and now >= self._next_look:
-            self._next_look = now + POLL_INTERVAL_S
-            for name in self._take_files():
-                found.setdefault(name, "control file")
-        return found
+        if self._reads_files and now >= self._next_poll:
+            self._next_poll = now + POLL_INTERVAL_S
+            for name in self._read_files():
+                requests.setdefault(name, "control file")
+        return requests
 
-    def asks_to_stop(self) -> str | None:
+    def stop_origin(self) -> str | None:
         """The origin of a pending stop request, or None; the request stays for `poll`. Thread-safe."""
         if "stop" in self._signalled:
             return self._signalled["stop"]
@@ -111,10 +111,10 @@ class Control:
         if second or not self._at_boundary_only:
             raise StopRequested(name)
 
-    def _take_files(self) -> list[str]:
+    def _read_files(self) -> list[str]:
         run_dir = self._run_dir.path
         try:
-            return take_requests(run_dir)
+            return delete_requests(run_dir)
         except OSError:
             with suppress(OSError):
                 control_directory(run_dir).mkdir()

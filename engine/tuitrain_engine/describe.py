@@ -108,7 +108,7 @@ def routine_decisions(
     fused = "fused kernels" if optimizer.defaults.get("fused") else "torch's default kernels"
     decay = f"weight decay {optim.weight_decay:g} on matrices only"
     evaluation, sampling, saving = config.eval, config.sampling, config.checkpoint
-    when = "first, last and in between" if evaluation.interval else "only when asked for"
+    when = "first, last and in between" if evaluation.interval else "only on request"
     text = f"{sampling.max_tokens} tokens after {sampling.prompt!r}" if sampling.interval else "sampling.interval = 0"
     best = ", and the best of those evaluated" if saving.keep_best and evaluation.interval else ""
     return [
@@ -128,40 +128,51 @@ def routine_decisions(
 
 
 def _gradients_decision(config: RunConfig) -> list[Decision]:
-    """How often gradients are measured, where the log interval makes it rarer than configured."""
+    """How often gradients are measured, where the log interval makes it less frequent than configured."""
     telemetry = config.telemetry
-    asked, found = telemetry.grad_stats_interval, math.lcm(telemetry.grad_stats_interval, telemetry.log_interval)
-    if found == asked:
+    configured, interval = (
+        telemetry.grad_stats_interval,
+        math.lcm(telemetry.grad_stats_interval, telemetry.log_interval),
+    )
+    if interval == configured:
         return []
-    reason = f"telemetry.grad_stats_interval = {asked} goes with the steps that are logged"
-    return [Decision("gradients", _every(found), reason)]
+    reason = f"telemetry.grad_stats_interval = {configured} and only logged steps have them"
+    return [Decision("gradients", _every(interval), reason)]
 
 
 def _profile_decision(config: RunConfig, total_steps: int) -> list[Decision]:
     """The traced steps, if any are configured, or that the run ends before them."""
-    asked = config.telemetry.profiled_steps
-    if asked is None:
+    configured = config.telemetry.profiled_steps
+    if configured is None:
         return []
-    steps = f"steps {asked[0]} to {asked[1]}"
-    if asked[0] > total_steps:
-        return [Decision("profile", "never", f"telemetry.profile_steps asks for {steps}, the run has {total_steps}")]
+    steps = f"steps {configured[0]} to {configured[1]}"
+    if configured[0] > total_steps:
+        return [Decision("profile", "never", f"telemetry.profile_steps is {steps}, the run has {total_steps}")]
     return [Decision("profile", steps, "telemetry.profile_steps; a trace of each process in profile/")]
 
 
 def _log_reason(machine: Machine) -> str:
     if machine.device.type == "cuda":
         return "numbers are read one step late, so that the device never waits"
-    return "numbers are read at once: on CPU there is nothing to wait for"
+    return "numbers are read at once: the CPU has no queue to wait for"
 
 
 def _every(interval: int, never: str = "never") -> str:
     return never if interval == 0 else "every step" if interval == 1 else f"every {interval} steps"
 
 
-def resume_decision(found: SavedCheckpoint, *, compared: bool) -> Decision:
-    """The sentence on where a resumed attempt starts.
+def resume_decision(checkpoint: SavedCheckpoint, *, compared: bool) -> Decision:
+    """The decision on the step at which a resumed attempt starts.
 
     compared: whether its evaluations are of the same sequences as those before.
     """
-    anew = "" if compared else "; other held-out sequences than before, so the best validation loss starts anew"
-    return Decision("resume", f"step {found.step}", f"{found.path.name} is the newest whole checkpoint{anew}")
+    reason = f"{checkpoint.path.name} is the newest undamaged checkpoint"
+    if not compared:
+        reason += "; other held-out sequences than before, so the best validation loss starts again"
+    return Decision("resume", f"step {checkpoint.step}", reason)
+
+
+def schedule_alerts(config: RunConfig, total_steps: int, step: int) -> list[events.Alert]:
+    """A warning for each part of the schedule that the run is too short for."""
+    sentences = accounting.schedule_warnings(config, total_steps)
+    return [events.Alert(level="warning", code="schedule", message=sentence, step=step) for sentence in sentences]

@@ -26,15 +26,15 @@ _HASHED_AT_ONCE = 64
 def sequences_to_evaluate(
     config: RunConfig, dataset: Dataset, before: dict[str, Any] | None, past: Sequence[events.Eval]
 ) -> int:
-    """How many sequences of the held-out split an evaluation covers: eval.steps global batches, at most the split.
+    """The number of held-out sequences in an evaluation: eval.steps global batches, at most the split.
 
     A resume (`before`: its earlier configuration, `past`: its evaluations) keeps the number of its newest
     evaluation unless eval.steps is another one: a new global batch size is no reason to measure something else.
     """
-    asked = config.eval.steps * config.train.global_batch_size
+    requested = config.eval.steps * config.train.global_batch_size
     if before is not None and past and past[-1].sequences and before["eval"]["steps"] == config.eval.steps:
-        asked = past[-1].sequences
-    return min(asked, dataset.val.n_sequences)
+        requested = past[-1].sequences
+    return min(requested, dataset.val.n_sequences)
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Evaluator:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Identifies the evaluated sequences by what they hold: ids, targets, their tokenizer, length and number."""
+        """Identifies the evaluated sequences by their contents: ids, targets, their tokenizer, length and number."""
         digest = hashlib.blake2b(digest_size=8)
         shape = f"{self.dataset.tokenizer.fingerprint} {self.config.model.seq_len} {self.sequences}"
         digest.update(shape.encode())

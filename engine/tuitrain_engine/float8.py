@@ -18,7 +18,7 @@ _MULTIPLE = 16
 
 
 def apply_float8(model: Transformer, machine: Machine, *, compiled: bool) -> Decision:
-    """Let the linear layers of the blocks multiply in float8, in place: before they are compiled or sharded.
+    """Make the linear layers of the blocks multiply in float8, in place: before they are compiled or sharded.
 
     Weights stay float32 parameters of the same name; they, the inputs and the gradients are scaled by their largest
     value each time (torchao's tensorwise recipe). Head and embedding stay as they are. Raises ConfigError where the
@@ -46,7 +46,7 @@ def check_float8(machine: Machine) -> None:
 def convert(model: Transformer, *, emulate: bool = False) -> tuple[int, int]:
     """Replace the linear layers of the blocks whose widths float8 can multiply; how many were, and how many there are.
 
-    emulate rounds to float8 and multiplies in the dtype at hand, on any device. Raises ConfigError if none can.
+    emulate rounds to float8 and multiplies in the present dtype, on any device. Raises ConfigError if none can.
     """
     from torchao.float8 import Float8LinearConfig, convert_to_float8_training
 

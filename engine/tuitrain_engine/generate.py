@@ -26,10 +26,10 @@ def generate(
 ) -> list[int]:
     """Continue a prompt; returns the new tokens only, `stop_token` (which ends the text early) not among them.
 
-    broadcast: of several processes that generate together, makes all take the main one's token.
+    broadcast: of several processes that generate together, gives all of them the main one's token.
 
-    temperature 0 takes the most likely token; top_k 0 and top_p 1 draw from all. Draws depend on `seed` alone, not on
-    the state of any other generator. Past seq_len the oldest tokens fall out of the context. Raises ValueError for an
+    temperature 0 chooses the most likely token; top_k 0 and top_p 1 draw from all. Draws depend on `seed` alone, not on
+    the state of any other generator. Past seq_len the oldest tokens leave the context. Raises ValueError for an
     empty prompt.
     """
     if not prompt_tokens:
@@ -61,7 +61,7 @@ def _decode(
     cache: Cache | None = None
     for _ in range(max_tokens):
         if cache is None or cache.length == seq_len:
-            # The start, or a full context: every token has moved by a position, so the cache is invalid.
+            # The start, or a full context: every token's position has changed, so the cache is invalid.
             cache, unseen = model.new_cache(seq_len), tokens[-seq_len:]
         else:
             unseen = tokens[-1:]

@@ -11,7 +11,7 @@ GB = 1e9
 
 
 class GpuReader:
-    """NVML's readings of each GPU; none where there is no NVML, and None for a value a GPU does not give."""
+    """NVML's readings of each GPU; none where there is no NVML, and None for a value a GPU does not report."""
 
     def __init__(self) -> None:
         self._nvml: Any = None

@@ -1,8 +1,8 @@
 """Norms and statistics of gradients, and the size of the update, of whole parameters and of sharded ones.
 
 All work is on local tensors (of a DTensor this process's shard) and nothing waits for the device. Over shards, each
-measurement is one all_reduce of a small vector of sums. The largest magnitudes travel in it too, each process's in a
-place of its own, because a maximum over processes may lose a nan.
+measurement is one all_reduce of a small vector of sums. The largest magnitudes travel in it too, each process's at an
+index of its own, because a maximum over processes may lose a nan.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor
 
 
 def local_part(tensor: Tensor) -> Tensor:
-    """What this process holds of a tensor: of a DTensor its shard, sharing memory. For use without autograd."""
+    """The local part of a tensor: of a DTensor this process's shard, sharing memory. For use without autograd."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
@@ -88,13 +88,13 @@ class Gradients:
         return torch.cat((torch.stack((mean, std, maxima.max(), non_finite)), squares.sqrt()))
 
     @torch.no_grad()
-    def remember(self) -> None:
+    def copy_parameters(self) -> None:
         """Copy the parameters (their local shards) before the optimizer's step."""
         self._before = [local_part(parameter).clone() for parameter in self._parameters]
 
     @torch.no_grad()
     def measure_update(self) -> Tensor:
-        """Float32 (2 · (n_layers + 2),): block norms of the remembered parameters, then of what changed since.
+        """Float32 (2 · (n_layers + 2),): block norms of the copied parameters, then of the change since.
 
         Frees the copies.
         """
@@ -109,7 +109,7 @@ class Gradients:
         return [local_part(parameter.grad) for parameter in self._parameters if parameter.grad is not None]
 
     def _block_squares(self, tensors: Sequence[Tensor | None]) -> Tensor:
-        """(n_layers + 2,): for each block the sum of the squares held here; one tensor or None for each parameter."""
+        """(n_layers + 2,): for each block the sum of the local squares; one tensor or None for each parameter."""
         held = [local_part(tensor) for tensor in tensors if tensor is not None]
         norms, zero = iter(torch._foreach_norm(held)), torch.zeros((), device=self._device)
         squares = torch.stack([zero if tensor is None else next(norms) for tensor in tensors]).float().square()

@@ -31,7 +31,7 @@ _SDPA_NAMES = {
 
 @dataclass(frozen=True)
 class Machine:
-    """The device to train on and what was decided about it. memory_gb is the device's (CPU: the machine's RAM)."""
+    """The device to train on and the decisions about it. memory_gb is the device's (CPU: the machine's RAM)."""
 
     device: torch.device
     name: str
@@ -64,7 +64,7 @@ class Machine:
 
 
 def find_machine(train: TrainConfig, hardware: HardwareConfig) -> Machine:
-    """Detect the hardware and decide. Raises ConfigError when the configuration asks for what it lacks."""
+    """Detect the hardware and decide. Raises ConfigError when it lacks what is configured."""
     device_choice = _decide_device(train.device)
     device = torch.device(device_choice.value)
     dtype_choice = _decide_dtype(train.dtype, device)
@@ -87,20 +87,20 @@ def find_machine(train: TrainConfig, hardware: HardwareConfig) -> Machine:
     )
 
 
-def _decide_device(asked: str) -> Decision:
+def _decide_device(configured: str) -> Decision:
     available = torch.cuda.is_available()
-    if asked == "cuda" and not available:
+    if configured == "cuda" and not available:
         raise ConfigError("train.device = 'cuda', but torch finds no CUDA device: set it to 'auto' or 'cpu'.")
-    if asked != "auto":
-        return Decision("device", asked, f"train.device = {asked}")
+    if configured != "auto":
+        return Decision("device", configured, f"train.device = {configured}")
     if available:
         return Decision("device", "cuda", "torch finds a CUDA device")
     return Decision("device", "cpu", "torch finds no CUDA device")
 
 
-def _decide_dtype(asked: str, device: torch.device) -> Decision:
-    if asked != "auto":
-        return Decision("dtype", asked, f"train.dtype = {asked}")
+def _decide_dtype(configured: str, device: torch.device) -> Decision:
+    if configured != "auto":
+        return Decision("dtype", configured, f"train.dtype = {configured}")
     if device.type == "cpu":
         return Decision("dtype", "float32", "CPU: bfloat16 matrix products are slower here")
     if torch.cuda.is_bf16_supported(including_emulation=False):
@@ -109,7 +109,7 @@ def _decide_dtype(asked: str, device: torch.device) -> Decision:
 
 
 def _decide_float32_products(device: torch.device, dtype: str) -> Decision:
-    """float32 asked for means float32; next to bfloat16 products TF32 loses nothing."""
+    """a configured float32 means float32; next to bfloat16 products TF32 loses nothing."""
     if device.type == "cpu":
         threads = torch.get_num_threads()
         return Decision("threads", str(threads), f"torch's default on {os.cpu_count()} logical cores")
@@ -117,13 +117,13 @@ def _decide_float32_products(device: torch.device, dtype: str) -> Decision:
     torch.set_float32_matmul_precision(precision)
     if precision == "high":
         return Decision("float32", "TF32", "the few products outside of autocast may use tensor cores")
-    return Decision("float32", "exact", "float32 was asked for, so TF32 stays off")
+    return Decision("float32", "exact", "float32 is configured, so TF32 stays off")
 
 
 def decide_attention(model: ModelConfig, machine: Machine, compiled: bool = False) -> Decision:
     """The attention kernel; for auto, FlexAttention or the one torch picks for these shapes.
 
-    compiled: whether the blocks are. Raises ConfigError where the machine lacks the kernel asked for.
+    compiled: whether the blocks are. Raises ConfigError where the machine lacks the configured kernel.
     """
     check_attention(model, machine.device.type)
     if model.attention_backend != "auto":
@@ -144,7 +144,7 @@ def with_attention(model: ModelConfig, attention: Decision) -> ModelConfig:
 
 
 def _flex_obstacle(model: ModelConfig, machine: Machine, compiled: bool) -> str | None:
-    """Why auto does not take FlexAttention for these masks; None where it does.
+    """Why auto does not use FlexAttention for these masks; None where it does.
 
     It is chosen automatically only for shapes that suit its kernel: whole blocks of 128 positions, power-of-two heads.
     """
@@ -187,8 +187,8 @@ def decide_loss(config: RunConfig) -> Decision:
     dense, held = bytes_text(accounting.dense_logits_bytes(*shape)), bytes_text(accounting.logits_bytes(*shape))
     rows = accounting.chunk_rows(*shape)
     if rows is None:
-        return Decision("loss", "dense", f"all logits of a micro-batch at once take {dense}")
-    return Decision("loss", "chunked", f"{rows:,} rows of logits at a time take {held}, all {shape[0]:,} {dense}")
+        return Decision("loss", "dense", f"all logits of a micro-batch at once need {dense}")
+    return Decision("loss", "chunked", f"{rows:,} rows of logits at a time need {held}, all {shape[0]:,} {dense}")
 
 
 def _cpu_name() -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tuitrain import events
 from tuitrain_engine.report import Console, stdout
 
-STAGE_EVERY_S, STAGE_EVERY_AT_MOST_S = 5.0, 60.0
+STAGE_INTERVAL_S, LONGEST_STAGE_INTERVAL_S = 5.0, 60.0
 """Seconds between records of how much of a stage is done, at first and later."""
 
 
@@ -30,7 +30,7 @@ class Journal:
         self.make_room: Callable[[], bool] = lambda: False
         """Called when a record cannot be written; returns whether to try again."""
         self._log = events.EventWriter(self.path) if writes else None
-        self._stage_began = self._stage_told = time.monotonic()
+        self._stage_began = self._stage_recorded = time.monotonic()
         self._stage = ""
 
     def write(self, record: events.Record) -> None:
@@ -42,18 +42,18 @@ class Journal:
 
     def begin_stage(self, stage: str) -> None:
         """Record which stage begins on the way to the first step. Raises JournalError."""
-        self._stage_began = self._stage_told = time.monotonic()
+        self._stage_began = self._stage_recorded = time.monotonic()
         self._stage = stage
         self.write(events.Stage(stage=stage))
         if self._log is not None:
             stdout().print(f"{'start':<8}  {stage}")
 
-    def tell_progress(self, stage: str, done: float | None) -> None:
+    def record_progress(self, stage: str, done: float | None) -> None:
         """Record how much of a stage is done (0–1), more rarely the longer it takes."""
         now = time.monotonic()
-        pause = min(max(STAGE_EVERY_S, (now - self._stage_began) / 20), STAGE_EVERY_AT_MOST_S)
-        if stage != self._stage or now - self._stage_told >= pause:
-            self._stage, self._stage_told = stage, now
+        pause = min(max(STAGE_INTERVAL_S, (now - self._stage_began) / 20), LONGEST_STAGE_INTERVAL_S)
+        if stage != self._stage or now - self._stage_recorded >= pause:
+            self._stage, self._stage_recorded = stage, now
             self.write(events.Stage(stage=stage, done=done))
 
     def _append(self, log: events.EventWriter, record: events.Record) -> None:

@@ -31,44 +31,46 @@ from tuitrain_engine.telemetry import NonFiniteError
 from tuitrain_engine.trainer import Trainer, prepare, train
 
 OK, FAILURE, USAGE, NOT_FOUND, INTERRUPTED = 0, 1, 2, 3, 130
-SAVING_PATIENCE_S = 300.0
-LOCK_PATIENCE_S = 1.0
+SAVING_TIMEOUT_S = 300.0
+LOCK_TIMEOUT_S = 1.0
 
 
 class AlreadyTrainedError(RuntimeError):
     """Another engine trains this run, so nothing may be written to its log."""
 
 
-def run_attempt(run_dir: Path, control: Control, peers: Peers, *, resume: bool, asked: Path | None = None) -> int:
+def run_attempt(
+    run_dir: Path, control: Control, peers: Peers, *, resume: bool, resume_config: Path | None = None
+) -> int:
     """Train the run in this directory and return the exit code. Its config.toml must exist.
 
-    asked: a file with the configuration to resume with, which is deleted; it becomes the run's once the checkpoint is
-    known to go with it.
+    resume_config: a file with the configuration to resume with, which is deleted; it becomes the run's once the
+    checkpoint was loaded with it.
 
     Raises ConfigError when that cannot be read or the processes do not suit this machine, AlreadyTrainedError when
     another process trains this run; from then on every end of the attempt is in the log.
     """
-    config = load_config(str(asked or run_dir / "config.toml"))
+    config = load_config(str(resume_config or run_dir / "config.toml"))
     if peers.is_main:
         _lock(run_dir)
     world = join_world(config.train.device)
-    if asked is not None and world.is_main:
+    if resume_config is not None and world.is_main:
         # By now all processes have read it.
-        asked.unlink(missing_ok=True)
+        resume_config.unlink(missing_ok=True)
     code = Attempt(run_dir, config, world, control, peers).run(resume)
     if world.size > 1:
-        # After a failure the others may hang in a collective. And at an ordinary exit gloo aborts now and then, since
-        # its threads outlive the objects that own them; by now everything is written.
+        # After a failure the others may hang in a collective. And at a normal exit gloo sometimes aborts, since its
+        # threads outlive the objects that own them; by now everything is written.
         if code in (OK, INTERRUPTED):
             leave_world(world)
-        _leave_at_once(code)
+        _exit_at_once(code)
     return code
 
 
 def _lock(run_dir: Path) -> None:
     """Lock the run against a second engine until this process ends; the launcher checks the lock too."""
     file = os.open(run_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    deadline = time.monotonic() + LOCK_PATIENCE_S
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -78,16 +80,16 @@ def _lock(run_dir: Path) -> None:
                 raise AlreadyTrainedError(
                     f"{run_dir} is being trained by another process: stop that one first."
                 ) from None
-            time.sleep(LOCK_PATIENCE_S / 20)
+            time.sleep(LOCK_TIMEOUT_S / 20)
         except OSError:
-            # Some network file systems know no locks.
+            # Some network file systems have no locks.
             os.close(file)
             return
         else:
             return
 
 
-def _leave_at_once(code: int) -> NoReturn:
+def _exit_at_once(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
@@ -106,7 +108,7 @@ class Attempt:
         peers.abandon = self._abandon
 
     def run(self, resume: bool) -> int:
-        """Train, and turn whatever ends it into an `end` record and an exit code."""
+        """Train, and turn any outcome into an `end` record and an exit code."""
         try:
             self.trainer = prepare(self.run_dir, self.config, self.journal, self.control, self.world, resume=resume)
             self.peers.training = True
@@ -122,15 +124,15 @@ class Attempt:
                 return self._end("completed", None, OK)
             return self._end("stopped", self._why_stopped(stopped_by), INTERRUPTED if self.control.interrupted else OK)
         except StopRequested as request:
-            elsewhere = self.peers.failure()
-            if elsewhere is not None:
-                return self._fail(elsewhere, FAILURE)
+            peer_failure = self.peers.failure()
+            if peer_failure is not None:
+                return self._fail(peer_failure, FAILURE)
             code = INTERRUPTED if self.control.interrupted else OK
             return self._end("stopped", f"{self._why_stopped(str(request))} before the next checkpoint", code)
         except CheckpointError as error:
             return self._fail(str(error), NOT_FOUND)
         except (ConfigError, DataError) as error:
-            # Once it trains, the configuration is not the cause: a retry may help.
+            # Once it trains, the configuration is not the cause: a resume may succeed.
             return self._fail(str(error), FAILURE if self.peers.training or isinstance(error, CacheError) else USAGE)
         except (NonFiniteError, SaveError, JournalError, GoneError) as error:
             return self._fail(str(error), FAILURE)
@@ -145,24 +147,24 @@ class Attempt:
             self.journal.close()
 
     def _why_stopped(self, by: str) -> str:
-        return "torchrun, which started the run, is gone: stopped" if self.peers.orphaned else f"stopped by {by}"
+        return "torchrun, which started the run, has died: stopped" if self.peers.orphaned else f"stopped by {by}"
 
     def _sentence(self, error: Exception) -> str | None:
-        """What happened, where that is known and not a fault of the program."""
+        """The sentence on an error with a known cause; None for a bug."""
         if _is_out_of_memory(error):
             return self._memory_sentence()
-        elsewhere = self.peers.failure(patience_s=2.0)
-        if elsewhere is None and self.world.size > 1 and "Timed out waiting" in str(error):
+        peer_failure = self.peers.failure(timeout_s=2.0)
+        if peer_failure is None and self.world.size > 1 and "Timed out waiting" in str(error):
             return (
                 f"A step waited more than parallel.timeout_s = {self.config.parallel.timeout_s:g} s for another "
-                "process of this run, which hangs or whose data does not come. See the console of its rank."
+                "process of this run, which hangs or waits for data. See the console of its rank."
             )
-        if elsewhere is None and self.world.size > 1 and _is_lost_connection(error):
+        if peer_failure is None and self.world.size > 1 and _is_lost_connection(error):
             return (
-                "Another process of this run is gone without a word: it may have been killed. The console of its rank "
-                "in the run directory tells how far it came."
+                "Another process of this run died without a message: it may have been killed. See the console of its "
+                "rank in the run directory."
             )
-        return elsewhere or (os_error_text(error) if isinstance(error, OSError) else None)
+        return peer_failure or (os_error_text(error) if isinstance(error, OSError) else None)
 
     def _fail(self, sentence: str, code: int) -> int:
         report.stderr().print(sentence)
@@ -171,18 +173,18 @@ class Attempt:
         return self._end("failed", sentence, code)
 
     def _finish_checkpoint(self) -> None:
-        """Wait for a checkpoint that is being written; another process may be gone."""
+        """Wait for a checkpoint that is being written; another process may have died."""
         if self.trainer is not None:
-            # That the log cannot be written or the directory is gone is reported elsewhere.
+            # A log that cannot be written and a removed directory are reported by others.
             with suppress(JournalError, GoneError):
-                self.trainer.checkpoints.finish(patience_s=None if self.world.size == 1 else SAVING_PATIENCE_S)
+                self.trainer.checkpoints.finish(timeout_s=None if self.world.size == 1 else SAVING_TIMEOUT_S)
 
     def _abandon(self, sentence: str) -> None:
         """End this process, which waits for another one that has failed."""
         report.stderr().print(sentence)
         self._finish_checkpoint()
         self._end("failed", sentence, FAILURE)
-        _leave_at_once(FAILURE)
+        _exit_at_once(FAILURE)
 
     def _end(self, status: str, reason: str | None, code: int) -> int:
         """Write the `end` record once; returns the exit code, a failure's where the record could not be written."""
@@ -220,18 +222,17 @@ class Attempt:
         return True
 
     def _memory_sentence(self) -> str:
-        """The sentence that memory ran out, with the micro-batch that should fit."""
+        """The sentence that memory ran out, with the settings that should fit."""
         start = f"Out of memory at step {self.trainer.progress.step + 1}" if self.trainer else "Out of memory"
         try:
             machine = find_machine(self.config.train, self.config.hardware)
             fitting = accounting.fitting_sentence(self._resolved_config(machine), machine.devices(self.world))
         except (ConfigError, DataError, OSError, ValueError):
-            return f"{start}, before the vocabulary was known: use less text at once, or a smaller model."
+            return f"{start}, before the vocabulary was known: use a smaller micro-batch or a smaller model."
         if fitting:
-            return f"{start}. By the accounting these fit: {fitting}."
-        return (
-            f"{start}, and by the accounting nothing fits: take a smaller model, a shorter model.seq_len or more GPUs."
-        )
+            return f"{start}. By the memory estimate these fit: {fitting}."
+        remedy = "use a smaller model, a shorter model.seq_len or more GPUs"
+        return f"{start}, and by the memory estimate nothing fits: {remedy}."
 
     def _resolved_config(self, machine: Machine) -> RunConfig:
         """The configuration with vocabulary and micro-batch, also while the trainer is still being prepared."""

@@ -14,7 +14,7 @@ def cross_entropy(
 ) -> LossOutput:
     """Cross entropy of hidden (N, D) times the head's weight (V, D) against targets (N,); -100 is left out.
 
-    The product runs in the arithmetic at hand (bfloat16 under autocast), the softmax in float32. Where all (N, V)
+    The product runs in the present arithmetic (bfloat16 under autocast), the softmax in float32. Where all (N, V)
     logits would be large they are never held: `accounting.chunk_rows` decides. fused: compile what is done to a chunk.
     """
     rows = chunk_rows(hidden.shape[0], weight.shape[0])

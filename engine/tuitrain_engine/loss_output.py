@@ -15,7 +15,7 @@ class LossOutput(NamedTuple):
     """Sums over the targets that count, so that micro-batches and processes add up before one division.
 
     loss_sum: scalar, float32, nats. correct: scalar, int64, how many targets have the highest logit; None when not
-    asked for. count: scalar, int64, targets other than -100.
+    requested. count: scalar, int64, targets other than -100.
     """
 
     loss_sum: Tensor

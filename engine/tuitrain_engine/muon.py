@@ -1,8 +1,8 @@
 """Muon for the matrices of the blocks, of whole parameters and of sharded ones, with AdamW for everything else.
 
 Muon (Jordan et al. 2024) makes the momentum of a matrix nearly orthogonal before it is applied, which needs the whole
-matrix in one place. Over several processes each matrix is made orthogonal by one of them: the shards of all updates
-travel there in one exchange, in bfloat16, as the iteration takes them anyway, and the results travel back in another.
+matrix. Over several processes each matrix is made orthogonal by one of them: the shards of all updates
+are sent there in one exchange, in bfloat16, as the iteration uses them, and the results are sent back in another.
 Momentum stays sharded.
 """
 
@@ -32,9 +32,9 @@ _EPS = 1e-7
 class MuonWithAdamW(Optimizer):
     """Muon for the two-dimensional weights of the blocks, AdamW for embeddings, head, norms and biases.
 
-    To the outside one optimizer: one list of groups (the first is Muon's), one state, one state_dict. Muon's update is
-    that of `torch.optim.Muon(adjust_lr_fn="match_rms_adamw")` on the whole matrix: scaled to the size of AdamW's (Liu
-    et al. 2025), so that both take the same learning rate. Parameters are plain, the same on all processes, or DTensors
+    It is one optimizer: one list of groups (the first is Muon's), one state, one state_dict. Muon's update is that of
+    `torch.optim.Muon(adjust_lr_fn="match_rms_adamw")` on the whole matrix: scaled to the size of AdamW's (Liu
+    et al. 2025), so that both use the same learning rate. Parameters are plain, the same on all processes, or DTensors
     sharded by rows; `step` must then be called by all processes. Raises ConfigError for any other sharding.
     """
 
@@ -48,11 +48,11 @@ class MuonWithAdamW(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Let AdamW work on this optimizer's groups and state."""
+        """Make AdamW use this optimizer's groups and state."""
         self._adamw.param_groups, self._adamw.state = self.param_groups[1:], self.state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what `state_dict` gave."""
+        """Load the result of `state_dict`."""
         super().load_state_dict(state_dict)
         self._share()
 
@@ -104,7 +104,7 @@ def orthogonalise(matrix: Tensor) -> Tensor:
 
 
 Orthogonalise = Callable[[list[Tensor], Sequence[torch.Size]], list[Tensor]]
-"""Updates as this process holds them, and the whole shapes -> orthogonal updates, held in the same way."""
+"""Local updates and the whole shapes -> orthogonal updates, sharded in the same way."""
 
 
 def _spread_over_processes(parameters: list[nn.Parameter]) -> Orthogonalise:
@@ -133,11 +133,11 @@ def _shard_group(parameter: nn.Parameter) -> dist.ProcessGroup | None:
 
 
 def _orthogonalise_shards(shards: list[Tensor], shapes: Sequence[torch.Size], group: dist.ProcessGroup) -> list[Tensor]:
-    """Each matrix goes to its owner, becomes orthogonal there and comes back in shards."""
+    """Send each matrix to its owner, make it orthogonal there, and send its shards back."""
     processes, rank = dist.get_world_size(group), dist.get_rank(group)
     owned = _assign(shapes, processes)
     mine = owned[rank]
-    # Pieces travel process by process, and for each process in the order of the matrices it owns.
+    # Pieces are ordered by process, and for each process by the order of the matrices it owns.
     order = list(chain.from_iterable(owned))
     rows = {index: _rows_of_shards(shapes[index][0], processes) for index in mine}
     outgoing = [sum(shards[index].numel() for index in matrices) for matrices in owned]
@@ -174,7 +174,7 @@ def _orthogonalise_replicas(updates: list[Tensor], shapes: Sequence[torch.Size])
 
 
 def _assign(shapes: Sequence[torch.Size], processes: int) -> list[list[int]]:
-    """The matrices of each process, so that all have about the same work: the most work first, to who has least."""
+    """The matrices of each process, about equal in work: the largest first, to the process with the least."""
     work = [max(shape) * min(shape) ** 2 for shape in shapes]
     owned: list[list[int]] = [[] for _ in range(processes)]
     load = [0] * processes

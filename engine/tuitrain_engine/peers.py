@@ -1,8 +1,8 @@
-"""Passes on why a process failed: a sentence in a file of the run directory, for the process that writes the log.
+"""Reports why a process failed to the main process, which writes the log, by a file in the run directory.
 
 A process that fails leaves the others waiting in a collective, some backends for minutes, and torchrun kills them
-before they could say why. The main process looks for such a file from a thread of its own. And every process looks
-whether torchrun is still there: without it nothing would end a process that hangs.
+before they could report the reason. A thread of the main process polls for such a file. A thread of every process
+checks that torchrun still runs: without it nothing would end a process that hangs.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-LOOK_EVERY_S = 0.5
+POLL_INTERVAL_S = 0.5
 GRACE_S = 5.0
-"""How long the main process may take to notice by itself before `abandon` ends it."""
+"""How long the main process may take to end by itself before `abandon` ends it."""
 ORPHAN_GRACE_S = 120.0
-"""How long a process that torchrun has left alone may take to a step boundary and a checkpoint, once it trains."""
+"""How long a training process may take to reach a step boundary and save, once torchrun has died."""
 
 
 class Peers:
@@ -34,32 +34,32 @@ class Peers:
         self.abandon: Callable[[str], None] = _exit
         """Ends this process from the thread, given the reason."""
         self.training = False
-        """Whether there is something to save."""
+        """Whether a checkpoint can be saved."""
         self.orphaned = False
-        """Whether torchrun is gone."""
+        """Whether torchrun has died."""
 
     def report(self, sentence: str) -> None:
         """Write why this process fails, for the main one, which writes its own end."""
         if self._rank > 0:
             path = self._directory / f"{self._stem}{self._rank}"
             unfinished = path.with_name(f"{path.name}.tmp")
-            with suppress(OSError):  # the run directory is elsewhere by now
+            with suppress(OSError):  # the run directory was moved or removed
                 unfinished.write_text(sentence, encoding="utf-8")
                 unfinished.replace(path)
 
-    def failure(self, patience_s: float = 0.0) -> str | None:
+    def failure(self, timeout_s: float = 0.0) -> str | None:
         """Why another process failed, naming it; waits a little for its file."""
         if self._size == 1:
             return None
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + timeout_s
         while True:
-            for path in self._words():
+            for path in self._failure_files():
                 rank, sentence = path.name.rpartition("-")[2], path.read_text(encoding="utf-8")
                 path.unlink(missing_ok=True)
                 return f"Process {rank}: {sentence}"
             if time.monotonic() >= deadline:
                 return None
-            time.sleep(LOOK_EVERY_S / 5)
+            time.sleep(POLL_INTERVAL_S / 5)
 
     @property
     def is_main(self) -> bool:
@@ -67,34 +67,34 @@ class Peers:
         return self._rank == 0
 
     def watch(self) -> None:
-        """Watch from a thread: `abandon` when another process has failed or torchrun is gone, and this one hangs."""
+        """Watch from a thread: `abandon` when another process has failed or torchrun has died, and this one hangs."""
         if self._size > 1:
             threading.Thread(target=self._watch, name="peers", daemon=True).start()
 
     def close(self) -> None:
-        """Stop watching: this process has noticed, or the run is over."""
+        """Stop watching: this process ends by itself."""
         self._closing.set()
         if self._rank == 0:
-            # Nothing is lost when they stay.
+            # Files that cannot be deleted do no harm.
             with suppress(OSError):
                 for path in self._directory.glob(".failed-*"):
                     path.unlink(missing_ok=True)
 
     def _watch(self) -> None:
-        while not self._closing.wait(LOOK_EVERY_S):
+        while not self._closing.wait(POLL_INTERVAL_S):
             if os.getppid() != self._parent:
                 self.orphaned = True
                 os.kill(os.getpid(), signal.SIGTERM)
                 if not self._closing.wait(ORPHAN_GRACE_S if self.training else GRACE_S):
-                    self.abandon("torchrun, which started this run, is gone, and the run hung.")
+                    self.abandon("torchrun, which started this run, has died, and the run hung.")
                 return
-            if self._rank == 0 and self._words() and not self._closing.wait(GRACE_S):
+            if self._rank == 0 and self._failure_files() and not self._closing.wait(GRACE_S):
                 sentence = self.failure()
                 if sentence is not None:
                     self.abandon(sentence)
                 return
 
-    def _words(self) -> list[Path]:
+    def _failure_files(self) -> list[Path]:
         """The files of other processes that failed, by rank."""
         return sorted(path for path in self._directory.glob(f"{self._stem}*") if path.suffix != ".tmp")
 

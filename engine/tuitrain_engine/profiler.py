@@ -12,7 +12,7 @@ import torch
 from torch.profiler import ProfilerAction, ProfilerActivity, profile
 
 _MAX_ENTRIES = 200_000
-"""Allocations and frees that a history holds, the newest: some hundred MB of file at most."""
+"""The number of newest allocations and frees in a history: some hundred MB of file at most."""
 _CUDA_ONLY = "memory snapshots exist on CUDA only"
 _out_of_memory: list[tuple[Path, torch.device]] = []
 """The snapshot to write when memory runs out; empty until the observer is attached."""
@@ -55,7 +55,7 @@ class StepProfiler:
         self._profile.start()
 
     def ends(self, step: int) -> bool:
-        """Whether `after(step)` writes the trace, which takes seconds that belong to no step."""
+        """Whether `after(step)` writes the trace, whose seconds belong to no step."""
         return self._profile is not None and self._steps is not None and step == self._steps[1]
 
     def after(self, step: int) -> Path | None:
@@ -69,7 +69,7 @@ class StepProfiler:
         return None
 
     def close(self) -> Path | None:
-        """Write what was traced of an unfinished range, if anything was, and return its path."""
+        """Write the trace of an unfinished range, if there is one, and return its path."""
         if self._profile is None or self._steps is None:
             return None
         path = self._directory / f"steps-{self._steps[0]}-{self._traced}.rank{self._rank}.json.gz"
@@ -96,7 +96,7 @@ def record_memory_history(device: torch.device) -> None:
 
 
 def memory_snapshot(path: Path, device: torch.device) -> str:
-    """Write what the allocator of a CUDA device holds to `path`; returns a sentence on the result."""
+    """Write the allocations of a CUDA device to `path`; returns a sentence on the result."""
     if device.type != "cuda":
         return _CUDA_ONLY
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def memory_snapshot(path: Path, device: torch.device) -> str:
 def snapshot_on_out_of_memory(directory: Path, rank: int, device: torch.device) -> None:
     """From now on write `DIRECTORY/memory-oom.rank0.pickle` when an allocation fails, before anything is freed.
 
-    Called again, that directory takes the place of the earlier one: one snapshot is written.
+    Called again, that directory replaces the earlier one: one snapshot is written.
     """
     if device.type != "cuda":
         return

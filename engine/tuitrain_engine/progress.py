@@ -1,4 +1,4 @@
-"""Progress and goal of a run: with the tensors, all that a resume needs."""
+"""Progress and goal of a run; with the tensors, the whole state that a resume needs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Goal:
-    """The goal of a run, computed where an attempt begins, since earlier steps may have had another size."""
+    """The goal of a run, computed where an attempt begins, since earlier steps may have had other sizes."""
 
     steps: int
     """All optimizer steps of the run, those done included."""
@@ -61,7 +61,7 @@ class Goal:
         return cls(steps, tokens, train.token_budget is not None and steps != train.max_steps)
 
     def lr_factor(self, config: RunConfig, progress: Progress) -> float:
-        """Learning rate of the next step divided by its peak: the decay follows what the run ends by."""
+        """Learning rate of the next step divided by its peak: the decay follows the limit that ends the run."""
         per_step = config.tokens_per_step
         position = TokenPosition(progress.tokens + per_step, progress.warmup_tokens, self.tokens, per_step)
         return lr_factor(progress.step, config.schedule, self.steps, position if self.by_tokens else None)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 class RankTimes:
-    """Sums over steps; `take` returns their means and resets them. Thread-safe."""
+    """Sums over steps; `pop_means` returns their means and resets them. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,7 +25,7 @@ class RankTimes:
                 self._step_ms[rank] += step
                 self._busy_ms[rank] += busy
 
-    def take(self) -> tuple[list[float], list[float]] | None:
+    def pop_means(self) -> tuple[list[float], list[float]] | None:
         """Means by rank over the steps since the last call, step time and busy time; None where there were none."""
         with self._lock:
             steps, self._steps = self._steps, 0

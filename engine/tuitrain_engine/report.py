@@ -38,7 +38,7 @@ class Terminal:
 
     @classmethod
     def of(cls, stream: TextIO) -> Terminal:
-        """Look at a stream and the environment: FORCE_COLOR, NO_COLOR, TERM=dumb."""
+        """Inspect a stream and the environment: FORCE_COLOR, NO_COLOR, TERM=dumb."""
         on_terminal = stream.isatty()
         wanted = on_terminal and os.environ.get("TERM") != "dumb"
         colour = bool(os.environ.get("FORCE_COLOR")) or (wanted and not os.environ.get("NO_COLOR"))
@@ -51,7 +51,7 @@ class Terminal:
         return f"\x1b[{';'.join(_STYLES[name] for name in names)}m{clean(text)}\x1b[0m"
 
     def print(self, text: str) -> None:
-        """Print and flush, inert. What cannot be printed, as on a full disk, is no reason to end."""
+        """Print and flush, inert. A failure to print, as on a full disk, does not end the run."""
         with suppress(OSError):
             print((clean_coloured if self.colour else clean_lines)(text), file=self.stream, flush=True)
 
@@ -67,7 +67,7 @@ def startup_report(
     decisions: Iterable[Decision],
     terminal: Terminal,
 ) -> str:
-    """What will be trained, on what, and each decision with its reason. total_tokens: of the whole run."""
+    """The model, the hardware, and each decision with its reason. total_tokens: of the whole run."""
     software = run.software or events.Software()
     attempt = f", attempt {run.attempt}" if run.attempt > 1 else ""
     sections = [_model(run, config), _hardware(run), _training(run, config, total_tokens)]

@@ -1,4 +1,4 @@
-"""Resuming: which checkpoint, whether the configuration fits it, and what the log holds of its step."""
+"""Resuming: which checkpoint, whether the configuration suits it, and which records of its step the log has."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tuitrain_engine.progress import Progress
 class Restored:
     """The state that a run resumes from."""
 
-    found: SavedCheckpoint
+    checkpoint: SavedCheckpoint
     damaged: list[str]
     """What is wrong with newer checkpoints, a sentence each."""
     config: dict[str, Any]
@@ -34,7 +34,7 @@ class Restored:
     progress: Progress
     evaluations: list[events.Eval]
     written: frozenset[str]
-    """Which of `eval`, `sample` and `checkpoint` the log has of the checkpoint's step."""
+    """The kinds (`eval`, `sample`, `checkpoint`) that the log has records of at the checkpoint's step."""
 
     def alerts(self) -> Iterator[events.Alert]:
         """Sentences for the user about this resume."""
@@ -43,7 +43,7 @@ class Restored:
         if other:
             yield events.Alert(level="warning", code="data_changed", message=other, step=step)
         for sentence in self.damaged:
-            message = f"{sentence} The run goes on from {self.found.path.name}."
+            message = f"{sentence} The run continues from {self.checkpoint.path.name}."
             yield events.Alert(level="warning", code="checkpoint_damaged", message=message, step=step)
 
 
@@ -58,24 +58,24 @@ def restore(
 ) -> Restored:
     """Fill model, optimizer and data position from the newest whole checkpoint. Changes nothing on disk.
 
-    Raises CheckpointError when there is none, ConfigError when the configuration does not go with it.
+    Raises CheckpointError when there is none, ConfigError when the configuration does not suit it.
     """
-    found, damaged = world.broadcast_object(checkpoint.choose(run_dir) if world.is_main else None)
-    if found is None:
-        raise CheckpointError(f"{checkpoint.none_sentence(run_dir, damaged)} There is nothing to go on from.")
-    state = checkpoint.load(found.path, model, optimizer, world)
+    saved, damaged = world.broadcast_object(checkpoint.choose(run_dir) if world.is_main else None)
+    if saved is None:
+        raise CheckpointError(f"{checkpoint.none_sentence(run_dir, damaged)} There is nothing to resume from.")
+    state = checkpoint.load(saved.path, model, optimizer, world)
     try:
         before = state["config"]
         progress = Progress.from_state(state["progress"], before)
     except (AttributeError, KeyError, TypeError):
-        raise CheckpointError(f"{found.path} is damaged: it does not say how far the run was.") from None
+        raise CheckpointError(f"{saved.path} is damaged: it does not contain the progress of the run.") from None
     changes = _changes(before, config)
     refusal = resuming.refusal(changes)
     if refusal:
         raise ConfigError(refusal)
     if progress.step > config.total_steps_from(progress.step, progress.tokens):
         raise ConfigError(
-            f"No steps are left: {found.path.name} is the newest checkpoint, and train.max_steps = "
+            f"No steps are left: {saved.path.name} is the newest checkpoint, and train.max_steps = "
             f"{config.train.max_steps}. Raise train.max_steps, or launch a new run."
         )
     dataset.train.restore(state.get("data", {}), progress.sequences)
@@ -84,13 +84,13 @@ def restore(
         if world.is_main
         else None
     )
-    return Restored(found, damaged, before, changes, progress, evaluations, written)
+    return Restored(saved, damaged, before, changes, progress, evaluations, written)
 
 
 def keep_config(run_dir: Path, config: RunConfig, *, earlier: bool) -> None:
     """Write a configuration to config.toml, if it differs.
 
-    earlier: whether that one was trained with; then it stays as config.earlier-1.toml and so on.
+    earlier: whether steps were trained with the old one; it is then kept as config.earlier-1.toml and so on.
     """
     path = run_dir / "config.toml"
     if load_config(str(path)) == config:
@@ -107,5 +107,5 @@ def _changes(before: dict[str, Any], after: RunConfig) -> list[resuming.Change]:
     try:
         return resuming.changes(validate(before), after)
     except ConfigError:
-        # Of a version with other keys: its weights and its data still have to fit.
+        # Of a version with other keys: loading still checks its weights and its data.
         return []

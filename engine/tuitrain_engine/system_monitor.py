@@ -18,8 +18,8 @@ from tuitrain_engine.rank_times import RankTimes
 GB = 1e9
 MB = 1e6
 LEAST_CPU_S = 0.1
-"""psutil counts in hundredths of a second: over less than this it says 0 % or 100 %."""
-# What goes through a bridge or its ends is counted at the real interface too.
+"""psutil counts in hundredths of a second: over less than this it reports 0 % or 100 %."""
+# Traffic of a bridge or of its ends is counted at the real interface too.
 _LOCAL_INTERFACES = ("lo", "veth", "docker", "br-", "virbr")
 
 
@@ -42,7 +42,7 @@ class SystemMonitor:
         self._traffic = Traffic()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="system-monitor", daemon=True)
-        psutil.cpu_percent()  # The first call only sets the mark that the next one measures from.
+        psutil.cpu_percent()  # The first call only sets the start of the next one's interval.
         self._cpu_read_at = time.monotonic()
         self._thread.start()
 
@@ -53,7 +53,7 @@ class SystemMonitor:
 
     def _run(self) -> None:
         while True:
-            # Where the log cannot be written to, the loop meets the same error; it reports it, or makes room.
+            # If the log cannot be written, the loop has the same error; it reports it, or frees space.
             with suppress(OSError):
                 self._write(self.read())
             if self._closing.wait(self._interval_s):
@@ -69,11 +69,11 @@ class SystemMonitor:
             ram_total_gb=memory.total / GB,
             gpus=self._gpus.read(),
         )
-        with suppress(OSError):  # the run directory is gone
+        with suppress(OSError):  # the run directory was removed
             disk = psutil.disk_usage(str(self._run_dir))
             record.disk_used_gb, record.disk_total_gb = disk.used / GB, disk.total / GB
         self._traffic.read(record)
-        times = self._rank_times.take() if self._rank_times is not None else None
+        times = self._rank_times.pop_means() if self._rank_times is not None else None
         if times is not None:
             record.rank_step_ms, record.rank_busy_ms = times
         return record
@@ -95,23 +95,23 @@ class Traffic:
         self._read_at = 0.0
 
     def read(self, record: events.System) -> None:
-        """Write the rates since the last call into the record; what is not known stays None."""
+        """Write the rates since the last call into the record; unknown rates stay None."""
         now, counters = time.monotonic(), _counters()
         seconds = now - self._read_at
         for key, value in counters.items():
-            # A counter that went back began anew: an interface or a disk is gone.
+            # A counter that decreased was reset: an interface or a disk was removed.
             if key in self._before and seconds > 0 and value >= self._before[key]:
                 setattr(record, key, (value - self._before[key]) / seconds / MB)
         self._before, self._read_at = counters, now
 
 
 def _counters() -> dict[str, int]:
-    """Bytes so far, by the key of the rate; without those that the machine does not count."""
-    found: dict[str, int] = {}
+    """Bytes so far, by the key of the rate; without those that the machine does not have."""
+    rates: dict[str, int] = {}
     with suppress(OSError, RuntimeError):
         disks = psutil.disk_io_counters()
         if disks is not None:
-            found |= {"disk_read_mb_s": disks.read_bytes, "disk_write_mb_s": disks.write_bytes}
+            rates |= {"disk_read_mb_s": disks.read_bytes, "disk_write_mb_s": disks.write_bytes}
     with suppress(OSError):
         outside = [
             counters
@@ -119,6 +119,6 @@ def _counters() -> dict[str, int]:
             if not name.startswith(_LOCAL_INTERFACES)
         ]
         if outside:
-            found["net_sent_mb_s"] = sum(counters.bytes_sent for counters in outside)
-            found["net_recv_mb_s"] = sum(counters.bytes_recv for counters in outside)
-    return found
+            rates["net_sent_mb_s"] = sum(counters.bytes_sent for counters in outside)
+            rates["net_recv_mb_s"] = sum(counters.bytes_recv for counters in outside)
+    return rates

@@ -72,7 +72,7 @@ class Totals:
 
 @dataclass
 class StepNumbers:
-    """What a step leaves on the device: scalars, and the measurements that were due.
+    """The results of a step on the device: scalars, and the measurements that were due.
 
     loss_sum and correct are sums over the `targets` targets of this process; the rest is the same on all processes.
     """
@@ -95,7 +95,7 @@ class _Pending:
     data_ms: float
     has_accuracy: bool
     lengths: dict[str, int]
-    """How many of `values` each measurement takes, in order."""
+    """The number of `values` of each measurement, in order."""
     values: Tensor
     begin: Mark
     waits: Mark
@@ -114,7 +114,7 @@ class _Window:
 
 
 # What processes exchange at each step. Times are those of the previous step: a step's own are not known yet.
-_TOLD = ("loss_sum", "targets", "correct", "step_ms", "before_wait_ms", "requests", "saved")
+_EXCHANGED = ("loss_sum", "targets", "correct", "step_ms", "before_wait_ms", "requests", "saved")
 
 
 class Telemetry:
@@ -149,12 +149,12 @@ class Telemetry:
         return step % self._config.log_interval == 0 or step == self._total_steps
 
     def wants_gradients(self, step: int) -> bool:
-        """Whether this step's gradient statistics are due; they go with a `step` record."""
+        """Whether this step's gradient statistics are due; they belong to a `step` record."""
         every = self._config.grad_stats_interval
         return every > 0 and step % every == 0 and self.logs(step)
 
     def before_wait(self) -> None:
-        """Mark that from here on the step waits for the other processes."""
+        """Mark that from now on the step waits for the other processes."""
         if self._world.size > 1:
             self._waits = self._mark()
 
@@ -168,7 +168,7 @@ class Telemetry:
         requests: dict[str, str],
         saved: bool = False,
     ) -> None:
-        """Take a step's numbers and the requests met here; on CUDA those of the step before are read first.
+        """Record a step's numbers and the requests to this process; on CUDA those of the step before are read first.
 
         saved: whether this process has written its part of the checkpoint that is under way.
 
@@ -176,7 +176,7 @@ class Telemetry:
         """
         self.drain()
         parts = {
-            "told": self._tell(numbers, requests, saved),
+            "exchanged": self._exchange(numbers, requests, saved),
             "grad_norm": numbers.grad_norm,
             "gradients": numbers.gradients,
             "update": numbers.update,
@@ -207,23 +207,23 @@ class Telemetry:
         self._begin = self._waits = self._mark()
 
     def drain(self) -> None:
-        """Write what is still outstanding."""
+        """Write the records that are still pending."""
         pending, self._pending = self._pending, None
         if pending is not None:
             self._read(pending)
 
-    def take_requests(self) -> dict[str, str]:
+    def pop_requests(self) -> dict[str, str]:
         """Requests known to every process since the last call, with their origins."""
-        taken, self._requests = self._requests, {}
-        return taken
+        requests, self._requests = self._requests, {}
+        return requests
 
-    def take_saved(self) -> bool:
+    def pop_saved(self) -> bool:
         """Whether every process knows, since the last call, that the main one has written its checkpoint."""
-        taken, self._saved = self._saved, False
-        return taken
+        saved, self._saved = self._saved, False
+        return saved
 
-    def _tell(self, numbers: StepNumbers, requests: dict[str, str], saved: bool) -> Tensor:
-        """`_TOLD` of every process as (processes, 7), on the device."""
+    def _exchange(self, numbers: StepNumbers, requests: dict[str, str], saved: bool) -> Tensor:
+        """`_EXCHANGED` of every process as (processes, 7), on the device."""
         mine = torch.stack(
             [part.detach().float() for part in (numbers.loss_sum, numbers.targets, numbers.correct) if part is not None]
         )
@@ -248,20 +248,20 @@ class Telemetry:
         elapsed_ms = self._elapsed_ms(pending.begin, pending.end)
         self._times_ms = (elapsed_ms, self._elapsed_ms(pending.begin, pending.waits))
         values = dict(zip(pending.lengths, pending.values.split(list(pending.lengths.values())), strict=True))
-        told = dict(zip(_TOLD, values["told"].view(-1, len(_TOLD)).T.tolist(), strict=True))
-        for number in told["requests"]:
+        exchanged = dict(zip(_EXCHANGED, values["exchanged"].view(-1, len(_EXCHANGED)).T.tolist(), strict=True))
+        for number in exchanged["requests"]:
             self._requests |= from_number(int(number))
-        self._saved |= bool(told["saved"][0])
-        targets = sum(told["targets"])
-        loss, grad_norm = sum(told["loss_sum"]) / targets, float(values["grad_norm"])
+        self._saved |= bool(exchanged["saved"][0])
+        targets = sum(exchanged["targets"])
+        loss, grad_norm = sum(exchanged["loss_sum"]) / targets, float(values["grad_norm"])
         window, totals = self._window, self.totals
         window.losses.append(loss)
         window.time_ms += elapsed_ms
         window.data_ms += pending.data_ms
-        if not math.isnan(told["step_ms"][0]):
-            window.ranks.append((told["step_ms"], told["before_wait_ms"]))
+        if not math.isnan(exchanged["step_ms"][0]):
+            window.ranks.append((exchanged["step_ms"], exchanged["before_wait_ms"]))
             if self._world.size > 1:
-                self.rank_times.add(told["step_ms"], told["before_wait_ms"])
+                self.rank_times.add(exchanged["step_ms"], exchanged["before_wait_ms"])
         totals.training_time_s += elapsed_ms / 1e3
         totals.timed_steps += 1
         totals.timed_tokens += self._scale.tokens_per_step
@@ -270,7 +270,7 @@ class Telemetry:
             if problem is None and not math.isfinite(value):
                 problem = NonFiniteError(what, value, pending.step)
         if self.logs(pending.step) or problem is not None:
-            accuracy = sum(told["correct"]) / targets if pending.has_accuracy else None
+            accuracy = sum(exchanged["correct"]) / targets if pending.has_accuracy else None
             self._log(pending, accuracy, grad_norm, values)
             self._window = _Window()
         if problem is not None:
@@ -321,7 +321,7 @@ class Telemetry:
         if record.mfu is not None and record.mfu > 1.0 and not self._warned_of_mfu:
             self._warned_of_mfu = True
             message = (
-                f"MFU is {record.mfu:.2f}, and more than 1 cannot be: the peak of {self._scale.peak_tflops:g} TFLOP/s "
+                f"MFU is {record.mfu:.2f}, and cannot exceed 1: the peak of {self._scale.peak_tflops:g} TFLOP/s "
                 "is wrong for this device. Set hardware.peak_tflops."
             )
             self._write(events.Alert(level="warning", code="mfu_above_one", message=message, step=record.step))

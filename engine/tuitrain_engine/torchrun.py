@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 LEFT_TO_TORCHRUN = "SIGVTALRM"
-"""torchrun needs at least one; no one sends this one."""
+"""torchrun needs at least one; this one is never sent."""
 FAILURE, INTERRUPTED = 1, 130
 ASKED_TO_END = (INTERRUPTED, *(-signal.Signals[name] for name, request in SIGNALS.items() if request == "stop"))
-"""Exit codes of a worker that somebody interrupted; negative ones are of signals it did not listen for yet."""
+"""Exit codes of an interrupted worker; negative ones are of signals that it did not handle yet."""
 END_MARK = b'{"type":"end"'
 
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run torchrun and return the exit code: 0, the failed worker's, or 1 when a signal killed one."""
     for name in SIGNALS:
         listen_to(name, _pass_on)
-    # torch takes seconds to import; the signals must be heard from the start.
+    # torch takes seconds to import; signals must be handled from the start.
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def first_failure(failures: dict[int, ProcessFailure]) -> tuple[int, ProcessFailure]:
-    """The rank and failure that the others followed from.
+    """The rank and failure that caused the others.
 
     A worker that a signal killed comes first: the others fail when they notice. SIGTERM does not count as one, since
     torchrun sends it to those that are left.
@@ -87,7 +87,7 @@ def _sentence(rank: int, failure: ProcessFailure) -> str:
 
 
 def _last_words(rank: int, code: int) -> str:
-    """The last line a worker printed, which is its reason to end."""
+    """The last line that a worker printed: the reason of its end."""
     lines = _last_lines(f"console.{rank}.log" if rank else "console.log", 1)
     return lines[0] if lines else f"Process {rank} ended with exit code {code}."
 
@@ -99,7 +99,7 @@ def _log() -> Path | None:
 
 
 def _has_end(log: Path, start: int) -> bool:
-    """Whether an `end` record was written after this many bytes of the log: what is before them is no news of ours."""
+    """Whether an `end` record was written after this many bytes of the log, which are of earlier attempts."""
     try:
         with log.open("rb") as file:
             file.seek(start)
@@ -127,7 +127,7 @@ def _last_lines(name: str, count: int) -> list[str]:
 
 
 def _pass_on(number: int, frame: FrameType | None) -> None:
-    """Pass a signal on to the workers; while there are none, there is nothing to save yet and only a stop counts."""
+    """Forward a signal to the workers; before they exist there is nothing to save, and only a stop has an effect."""
     workers, name = psutil.Process().children(), signal.Signals(number).name
     if not workers and SIGNALS[name] == "stop":
         log = _log()

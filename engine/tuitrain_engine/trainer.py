@@ -20,7 +20,7 @@ from tuitrain_engine import checkpoint, describe, report, weights
 from tuitrain_engine.building import build_distributed, decide_micro_batch, keep_tokenizer
 from tuitrain_engine.checkpoint.manager import Checkpoints
 from tuitrain_engine.control import Control
-from tuitrain_engine.data import DataError, Dataset, Prefetcher, ReadingStopped, open_dataset, progress_told_to
+from tuitrain_engine.data import DataError, Dataset, Prefetcher, ReadingStopped, open_dataset, report_progress_to
 from tuitrain_engine.evaluation import Evaluator, sequences_to_evaluate
 from tuitrain_engine.gradients import Gradients
 from tuitrain_engine.hardware import Machine, find_machine
@@ -76,36 +76,26 @@ def prepare(
 ) -> Trainer:
     """Everything before the first step: seed, data, model, optimizer, checkpoint, `run` record, startup report.
 
-    A resume changes nothing in the run directory before it is certain. Raises ConfigError, DataError or
+    A resume changes nothing in the run directory before the checkpoint was loaded. Raises ConfigError, DataError or
     CheckpointError, each with one sentence.
     """
     machine = find_machine(config.train, config.hardware)
     config.with_least_micro_batch().accumulation(world.size)
     prepare_snapshots(run_dir / "profile", world.rank, machine.device, history=config.telemetry.memory_history)
-    # Dropout differs between processes, which see different sequences.
+    # Dropout differs between processes, which train on different sequences.
     torch.manual_seed(config.train.seed + world.rank)
 
-    journal.begin_stage("reading the data")
-    with progress_told_to(journal.tell_progress):
-        dataset = open_dataset(
-            config.data,
-            seq_len=config.model.seq_len,
-            seed=config.train.seed,
-            vocab_size=config.model.vocab_size,
-            token_limit=config.total_steps * config.tokens_per_step,
-            should_stop=control.asks_to_stop,
-        )
+    dataset = read_data(config, journal, control)
     keep_tokenizer(dataset.tokenizer, run_dir / "tokenizer", check=resume, write=world.is_main)
     # Devices may differ: the main process decides for all.
-    asked, chosen = world.broadcast_object(decide_micro_batch(config, dataset.vocab_size, machine, world))
-    config = asked.with_vocab_size(dataset.vocab_size)
+    kept_config, chosen = world.broadcast_object(decide_micro_batch(config, dataset.vocab_size, machine, world))
+    config = kept_config.with_vocab_size(dataset.vocab_size)
 
     journal.begin_stage("building the model")
     seed = config.train.seed if not resume and config.model.init_from is None else None
     built = build_distributed(config, machine, world, dataset.tokenizer.end_of_document, seed=seed)
     model = built.model
     optimizer = build_optimizer(model, config.optim, machine.device.type)
-
     restored, initial = None, []
     if resume:
         journal.begin_stage("loading the checkpoint")
@@ -124,40 +114,47 @@ def prepare(
     if world.is_main:
         if restored:
             checkpoint.discard_after(run_dir, progress.step)
-        keep_config(run_dir, asked, earlier=restored is not None)
-    run = describe.run_record(
-        run_dir.name, config, machine, world, built, attempt=journal.attempts() + 1, total_steps=goal.steps
-    )
+        keep_config(run_dir, kept_config, earlier=restored is not None)
+    attempt = journal.attempts() + 1
+    run = describe.run_record(run_dir.name, config, machine, world, built, attempt=attempt, total_steps=goal.steps)
     journal.write(run)
-    terminal = report.stdout()
     decisions = [*machine.decisions, *chosen, *built.decisions.values(), *initial]
     decisions += describe.routine_decisions(config, optimizer, machine, sequences, goal.steps)
     if restored:
-        decisions.append(describe.resume_decision(restored.found, compared=bool(val_losses) or not evaluations))
-    console = report.Console(goal.steps, terminal, min(val_losses.values(), default=None))
+        decisions.append(describe.resume_decision(restored.checkpoint, compared=bool(val_losses) or not evaluations))
+    console = report.Console(goal.steps, report.stdout(), min(val_losses.values(), default=None))
     if world.is_main:
+        terminal = report.stdout()
         terminal.print(report.startup_report(run, config, goal.tokens, dataset.describe(), decisions, terminal))
         journal.console = console
-    for alert in restored.alerts() if restored else ():
+    alerts = restored.alerts() if restored else []
+    for alert in [*alerts, *describe.schedule_alerts(config, goal.steps, progress.step)]:
         journal.write(alert)
-    for sentence in accounting.schedule_warnings(config, goal.steps):
-        journal.write(events.Alert(level="warning", code="schedule", message=sentence, step=progress.step))
 
-    scale = Scale(
-        tokens_per_step=config.tokens_per_step,
-        flops_per_token=accounting.flops_per_token(config.model),
-        peak_tflops=machine.peak_tflops,
-    )
-    telemetry = Telemetry(
-        journal.write, config.telemetry, scale, world, machine.device, goal.steps, progress.totals
-    )  # fmt: skip
+    scale = Scale(config.tokens_per_step, accounting.flops_per_token(config.model), machine.peak_tflops)
+    telemetry = Telemetry(journal.write, config.telemetry, scale, world, machine.device, goal.steps, progress.totals)
     gradients = Gradients(model.named_parameters(), config.model.n_layers, built.distribution.shard_group)
+    profiler = StepProfiler(config.telemetry.profiled_steps, run_dir / "profile", world.rank, machine.device)
+    checkpoints = Checkpoints(run_dir, config.checkpoint, world, journal, val_losses)
     return Trainer(
         run_dir, config, world, machine, dataset, model, built.distribution, built.forward, built.compiled, optimizer,
-        gradients, evaluator, progress, goal, restored, val_losses, journal, console, telemetry,
-        StepProfiler(config.telemetry.profiled_steps, run_dir / "profile", world.rank, machine.device),
-        Checkpoints(run_dir, config.checkpoint, world, journal, val_losses), control, run.time,
+        gradients, evaluator, progress, goal, restored, val_losses, journal, console, telemetry, profiler, checkpoints,
+        control, run.time,
     )  # fmt: skip
+
+
+def read_data(config: RunConfig, journal: Journal, control: Control) -> Dataset:
+    """The data of the run; the log shows the progress of tokenizing it."""
+    journal.begin_stage("reading the data")
+    with report_progress_to(journal.record_progress):
+        return open_dataset(
+            config.data,
+            seq_len=config.model.seq_len,
+            seed=config.train.seed,
+            vocab_size=config.model.vocab_size,
+            token_limit=config.total_steps * config.tokens_per_step,
+            should_stop=control.stop_origin,
+        )
 
 
 def train(t: Trainer) -> str | None:
@@ -180,19 +177,19 @@ def train(t: Trainer) -> str | None:
             try:
                 train_step(t, batches)
             except ReadingStopped as stop:
-                requests = give_up_step(t, stop.origin)
+                requests = abandon_step(t, stop.origin)
                 break
             step = progress.step
             if step == first:
                 t.distribution.limit_waiting(config.parallel.timeout_s)
             with t.telemetry.paused() if t.profiler.ends(step) else nullcontext():
                 t.profiler.after(step)
-            requests = t.telemetry.take_requests()
+            requests = t.telemetry.pop_requests()
             last = step == total
             save_due = last or bool(requests.keys() & {"checkpoint", "stop"}) or due(step, config.checkpoint.interval)
             eval_due = "eval" in requests or due(step, config.eval.interval, last)
             sample_due = due(step, config.sampling.interval, last)
-            saved = t.telemetry.take_saved()
+            saved = t.telemetry.pop_saved()
             if saved or save_due or eval_due or sample_due:
                 with t.telemetry.paused():
                     if saved:
@@ -211,13 +208,13 @@ def train(t: Trainer) -> str | None:
     t.profiler.close()
     t.checkpoints.finish(final=True)
     # On CUDA the requests of the last step are only known now.
-    requests |= t.telemetry.take_requests()
+    requests |= t.telemetry.pop_requests()
     for name, origin in requests.items():
         answer(t, name, origin)
     return requests.get("stop") if progress.step < total else None
 
 
-def give_up_step(t: Trainer, origin: str) -> dict[str, str]:
+def abandon_step(t: Trainer, origin: str) -> dict[str, str]:
     """Stop while waiting for data: save the state of the last step boundary."""
     t.control.poll()
     t.optimizer.zero_grad(set_to_none=True)
@@ -228,9 +225,9 @@ def give_up_step(t: Trainer, origin: str) -> dict[str, str]:
 
 
 def catch_up(t: Trainer) -> None:
-    """Do what was due at the step of the checkpoint and is not in the log; in a new run the first evaluation.
+    """Repeat what was due at the checkpoint's step and is not in the log; in a new run make the first evaluation.
 
-    It may have been killed between the checkpoint and the rest. The intervals are those of that time.
+    The attempt may have been killed between the checkpoint and these. The intervals are those of that attempt.
     """
     config, step = t.config, t.progress.step
     before = t.restored.config if t.restored else config.to_dict()
@@ -264,7 +261,7 @@ def batch_positions(t: Trainer) -> Iterator[tuple[int, int]]:
 
 
 def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
-    """One optimizer step: accumulate micro-batches, clip, update, hand the numbers to telemetry."""
+    """One optimizer step: accumulate micro-batches, clip, update, pass the numbers to telemetry."""
     config, progress, step = t.config, t.progress, t.progress.step + 1
     logged = t.telemetry.logs(step)
     factor = t.goal.lr_factor(config, progress)
@@ -274,9 +271,9 @@ def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
     data_s, outputs = 0.0, []
     for index in range(t.accumulation):
         last = index == t.accumulation - 1
-        asked = time.perf_counter()
+        wait_start = time.perf_counter()
         x, y = next(batches)
-        data_s += time.perf_counter() - asked
+        data_s += time.perf_counter() - wait_start
         with t.distribution.micro_batch(last):
             with t.machine.autocast():
                 output = t.forward(x, y, logged)
@@ -296,7 +293,7 @@ def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
     statistics = t.gradients.measure() if measured else None
     grad_norm = t.gradients.clip(config.train.grad_clip or math.inf)
     if measured:
-        t.gradients.remember()
+        t.gradients.copy_parameters()
     t.optimizer.step()
     update = t.gradients.measure_update() if measured else None
     t.optimizer.zero_grad(set_to_none=True)
@@ -312,7 +309,7 @@ def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
 
 
 def warm_up(t: Trainer) -> None:
-    """Compile, and let CUDA load its kernels, outside of any measured step; nothing of it stays."""
+    """Compile, and let CUDA load its kernels, outside of any measured step; the results are discarded."""
     config, device = t.config, t.machine.device
     if not t.compiled and device.type == "cpu":
         return
@@ -324,7 +321,7 @@ def warm_up(t: Trainer) -> None:
         for with_accuracy in (True,) if config.telemetry.log_interval == 1 else (True, False):
             with t.machine.autocast():
                 t.forward(x, y, with_accuracy).loss_sum.backward()
-            # Before the next pass: a second set of gradients beside the first is more than any step holds.
+            # Before the next pass: two sets of gradients would need more memory than any step.
             t.optimizer.zero_grad(set_to_none=True)
         if config.eval.interval:
             t.evaluator.measure(1)
@@ -351,7 +348,7 @@ def evaluate(t: Trainer) -> None:
         )
     )
     if not math.isfinite(loss):
-        # The weights were saved a moment ago; a resume from them would only diverge again.
+        # The weights of this step were just saved; a resume from them would diverge again.
         t.checkpoints.discard(t.progress.step)
         problem = NonFiniteError("validation loss", loss, t.progress.step)
         t.journal.write(problem.alert())
@@ -359,7 +356,7 @@ def evaluate(t: Trainer) -> None:
 
 
 def write_sample(t: Trainer) -> None:
-    """Let the model continue the prompt and write a `sample` record."""
+    """Generate a continuation of the prompt and write a `sample` record."""
     sampling = t.config.sampling
     if not (t.world.is_main or t.distribution.sharded):
         return
@@ -379,7 +376,7 @@ def write_sample(t: Trainer) -> None:
 
 
 def answer(t: Trainer, request: str, origin: str) -> None:
-    """Write the outcome of a request; a memory snapshot is taken here, by each process of its own device."""
+    """Write the outcome of a request; a memory snapshot is made here, by each process of its own device."""
     step, result = t.progress.step, "begun" if request == "checkpoint" and t.checkpoints.pending else "done"
     if request == "snapshot":
         path = t.run_dir / "profile" / f"memory-step-{step}.rank{t.world.rank}.pickle"
@@ -397,4 +394,4 @@ def save_checkpoint(t: Trainer) -> None:
     }
     t.checkpoints.begin(t.progress.step, t.model, t.optimizer, state)
     # An earlier notice was about the previous checkpoint, which is recorded now.
-    t.telemetry.take_saved()
+    t.telemetry.pop_saved()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuitrain.config import ConfigError, all_presets, difference, flatten, known_keys, load_config, validate
-from tuitrain.config.errors import field_at
+from tuitrain.config.keys import field_at
 from tuitrain.config.run_config import RunConfig
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
@@ -137,7 +137,7 @@ def test_a_difference_lists_changed_set_and_unset_keys_without_names() -> None:
 
 def test_every_key_has_a_docstring() -> None:
     for key in known_keys(RunConfig):
-        field = field_at(RunConfig, key.split("."))
+        field = field_at(RunConfig, key)
         assert field is not None
         assert field.description, key
 
@@ -185,5 +185,5 @@ def test_errors_in_a_file_name_the_file_and_errors_of_overrides_do_not(tmp_path:
     assert sorted(str(caught.value).splitlines()) == [
         f"{file}: model.norm = 'none' is not one of layernorm, rmsnorm.",
         "model.n_heads = 'y' is not valid: it should be a whole number.",
-        "optim.betas = [1] is not valid: it should be two numbers, such as [0.9, 0.95].",
+        "optim.betas = [1] is not valid: it should be 2 numbers, such as [0.9, 0.95].",
     ]

@@ -99,7 +99,7 @@ def train(strategy: str, name: str, rank: int = 0, processes: int = 1) -> dict[s
         if step == STEPS - 1:
             measured = gradients.measure()
         norms.append(gradients.clip(math.inf if exact else 0.05))
-        gradients.remember()
+        gradients.copy_parameters()
         optimizer.step()
         updates.append(gradients.measure_update())
         if step < STEPS - 1:

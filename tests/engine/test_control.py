@@ -85,8 +85,8 @@ def test_signals_are_requests_and_an_ignored_hangup_stays_ignored(tmp_path: Path
 
 def test_a_stop_request_can_be_checked_without_consuming_it(tmp_path: Path) -> None:
     control = Control(tmp_path, Clock())
-    assert control.asks_to_stop() is None
+    assert control.stop_origin() is None
     (tmp_path / "control" / "stop").touch()
-    assert control.asks_to_stop() == control.asks_to_stop() == "control file"
+    assert control.stop_origin() == control.stop_origin() == "control file"
     assert control.poll() == {"stop": "control file"}
-    assert control.asks_to_stop() is None
+    assert control.stop_origin() is None

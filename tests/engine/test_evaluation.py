@@ -101,7 +101,7 @@ def test_disabled_evaluations_and_samples_are_reported_as_off(tmp_path: Path, mo
     with prepared(tmp_path, eval={"interval": 0}, sampling={"interval": 0}) as trainer:
         decisions = describe.routine_decisions(trainer.config, trainer.optimizer, trainer.machine, 8, 5)
     reported = {decision.subject: (decision.value, decision.reason) for decision in decisions}
-    assert reported["evaluation"] == ("never", "only when asked for; always the same 8 held-out sequences")
+    assert reported["evaluation"] == ("never", "only on request; always the same 8 held-out sequences")
     assert reported["samples"] == ("never", "sampling.interval = 0")
 
 

@@ -66,7 +66,7 @@ def test_the_update_is_the_change_since_the_parameters_were_copied() -> None:
     parameters = parameters_with_gradients()
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     gradients = Gradients(parameters.items(), n_layers=2)
-    gradients.remember()
+    gradients.copy_parameters()
     with torch.no_grad():
         parameters["blocks.0.up"].mul_(0.5)
         parameters["head.weight"].add_(0.1)

@@ -106,11 +106,11 @@ def test_flex_is_not_chosen_on_older_gpus_and_not_without_masks(gpu: Machine, mo
 def test_the_loss_is_computed_in_chunks_where_its_logits_are_large() -> None:
     small = RunConfig(model=shape(), train=TrainConfig(max_steps=1))
     decision = decide_loss(small)
-    assert (decision.value, decision.reason) == ("dense", "all logits of a micro-batch at once take 197 kB")
+    assert (decision.value, decision.reason) == ("dense", "all logits of a micro-batch at once need 197 kB")
     large = RunConfig(model=shape(vocab_size=151_936, seq_len=4096), train=TrainConfig(max_steps=1))
     decision = decide_loss(large)
     assert decision.value == "chunked"
-    assert decision.reason == "1,664 rows of logits at a time take 2.02 GB, all 32,768 59.7 GB"
+    assert decision.reason == "1,664 rows of logits at a time need 2.02 GB, all 32,768 59.7 GB"
 
 
 def test_without_a_compiler_the_model_stays_eager(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,7 +172,7 @@ def test_a_resumed_run_equals_an_uninterrupted_run_bit_for_bit(tmp_path: Path) -
     (checkpoint.directory(half, 8) / ".metadata").unlink()
     process = run_engine(half, "train", "--resume")
     assert process.returncode == 0, process.stderr
-    assert "newest whole checkpoint" in process.stdout
+    assert "newest undamaged checkpoint" in process.stdout
     summary = read_log(half)[-1].summary
     assert summary["wall_time_s"] >= summary["training_time_s"]
     assert summary["wall_time_s"] == pytest.approx(load_history(RunDirectory(half)).wall_time_s)
@@ -208,7 +208,7 @@ def test_a_damaged_checkpoint_does_not_displace_a_good_one(tmp_path: Path) -> No
     configure(run_dir, "train.max_steps=6", "checkpoint.keep_last=1")
     process = run_engine(run_dir, "train", "--resume")
     assert process.returncode == 0, process.stderr
-    assert "step-00000002 is the newest whole checkpoint" in " ".join(process.stdout.split())
+    assert "step-00000002 is the newest undamaged checkpoint" in " ".join(process.stdout.split())
     (alert,) = of_type(read_log(run_dir), events.Alert)
     assert alert.code == "checkpoint_damaged" and "step-00000004 is damaged" in alert.message
     assert f"warning   {alert.message}" in process.stdout
@@ -225,7 +225,7 @@ def test_without_a_complete_checkpoint_a_resume_fails_and_nothing_is_lost(tmp_pa
     before = [record for record in read_log(run_dir) if isinstance(record, events.Step)]
     process = run_engine(run_dir, "train", "--resume")
     assert process.returncode == 3
-    assert "no whole checkpoint" in process.stderr and "Traceback" not in process.stderr
+    assert "no undamaged checkpoint" in process.stderr and "Traceback" not in process.stderr
     assert of_type(read_log(run_dir), events.Step) == before
     assert checkpoint.directory(run_dir, 2).is_dir()
     sample = run_engine(run_dir, "sample", "--prompt", "x", "--step", "2")

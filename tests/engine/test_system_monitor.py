@@ -176,13 +176,13 @@ def test_a_counter_that_was_reset_gives_no_rate(monkeypatch: pytest.MonkeyPatch)
 
 def test_rank_times_are_means_since_the_previous_reading() -> None:
     times = RankTimes()
-    assert times.take() is None
+    assert times.pop_means() is None
     times.add([100.0, 100.0], [90.0, 40.0])
     times.add([200.0, 220.0], [110.0, 60.0])
-    assert times.take() == ([150.0, 160.0], [100.0, 50.0])
-    assert times.take() is None
+    assert times.pop_means() == ([150.0, 160.0], [100.0, 50.0])
+    assert times.pop_means() is None
     times.add([10.0], [1.0])
-    assert times.take() == ([10.0], [1.0])
+    assert times.pop_means() == ([10.0], [1.0])
 
 
 @pytest.mark.slow

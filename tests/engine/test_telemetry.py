@@ -130,8 +130,8 @@ def test_numbers_of_several_processes_are_combined_into_one_record(monkeypatch: 
     assert first.loss == pytest.approx((10 + 90) / 40) and first.accuracy == pytest.approx(30 / 40)
     assert first.mfu == pytest.approx(0.1)
     assert first.slowest_rank is msgspec.UNSET
-    assert bench.telemetry.take_requests() == {"stop": "SIGTERM"}
-    assert bench.telemetry.take_requests() == {}
+    assert bench.telemetry.pop_requests() == {"stop": "SIGTERM"}
+    assert bench.telemetry.pop_requests() == {}
 
     bench.telemetry.before_wait()
     bench.now += 0.5
@@ -140,7 +140,7 @@ def test_numbers_of_several_processes_are_combined_into_one_record(monkeypatch: 
     # The first step took this process 2 s without waiting.
     assert (second.step_time_max_ms, second.slowest_rank) == (2000, 1)
     assert second.rank_skew_ms == pytest.approx(700)
-    assert bench.telemetry.rank_times.take() == ([2000.0, 1500.0], [0.0, 700.0])
+    assert bench.telemetry.rank_times.pop_means() == ([2000.0, 1500.0], [0.0, 700.0])
 
 
 def test_norms_of_parameters_and_updates_give_their_ratio(monkeypatch: pytest.MonkeyPatch) -> None:

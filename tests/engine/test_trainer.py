@@ -27,7 +27,7 @@ from tuitrain.config import load_config
 from tuitrain_engine import checkpoint
 from tuitrain_engine import journal as journal_module
 from tuitrain_engine.control import Control
-from tuitrain_engine.data import progress_told_to
+from tuitrain_engine.data import report_progress_to
 from tuitrain_engine.data.progress import Progress as DataProgress
 from tuitrain_engine.data.progress import note_stage
 from tuitrain_engine.journal import Journal
@@ -86,7 +86,10 @@ def test_a_long_preparation_reports_its_progress(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(journal_module.time, "monotonic", lambda: now)
     journal = Journal(tmp_path)
     journal.begin_stage("reading the data")
-    with progress_told_to(journal.tell_progress), DataProgress("tokenizing corpus.txt", total_bytes=3600) as progress:
+    with (
+        report_progress_to(journal.record_progress),
+        DataProgress("tokenizing corpus.txt", total_bytes=3600) as progress,
+    ):
         note_stage("waiting for another process")
         for _ in range(3600):
             now += 1.0
@@ -259,7 +262,7 @@ def test_sample_and_check_checkpoint_work_without_the_corpus(finished, tmp_path:
     data.write_bytes(content)
     older = run_engine(run_dir, "sample", "--prompt", "def ", "--max-tokens", "5", "--json")
     assert older.returncode == 0 and json.loads(older.stdout) == answer
-    assert "step-00000005 is damaged" in older.stderr and "step-00000004 is taken instead" in older.stderr
+    assert "step-00000005 is damaged" in older.stderr and "step-00000004 is used instead" in older.stderr
     export = run_engine(run_dir, "export-weights", "--step", "5", "--out", str(tmp_path / "weights"))
     assert export.returncode == 3 and "step-00000005 is damaged" in export.stderr
     absent = run_engine(run_dir, "sample", "--prompt", "x", "--step", "77")
@@ -297,7 +300,7 @@ def test_a_resume_evaluates_the_same_sequences_or_resets_the_best_loss(
     assert "starts anew" not in " ".join(text.split())
     sequences, losses, text = resumed("steps", "eval.steps=3")
     assert sequences == 24 and losses == {}
-    assert "best validation loss starts anew" in " ".join(text.split())
+    assert "best validation loss starts again" in " ".join(text.split())
 
 
 def test_a_warmup_as_long_as_the_run_is_reported(

@@ -164,7 +164,7 @@ def test_tensors_of_the_wrong_shape_are_named(tmp_path: Path) -> None:
     tensors = load_file(path)
     up = "model.layers.1.mlp.up_proj.weight"
     cases = {
-        "has no place in this model": {**tensors, "model.layers.1.extra.weight": torch.zeros(2)},
+        "does not exist in this model": {**tensors, "model.layers.1.extra.weight": torch.zeros(2)},
         "is missing (and 1 more": {name: value for name, value in tensors.items() if "up_proj" not in name},
         f"{up} has shape [3, 32], this model needs [128, 32]": {**tensors, up: torch.zeros(3, 32)},
         f"{up} holds I8": {**tensors, up: torch.zeros(128, 32, dtype=torch.int8)},

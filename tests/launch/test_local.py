@@ -20,7 +20,7 @@ from tests.support import write_run
 from tuitrain.cli.errors import explain
 from tuitrain.config import load_config
 from tuitrain.events import End, EventWriter, Record, Run, Step
-from tuitrain.launch import LaunchError, detached, preflight
+from tuitrain.launch import LaunchError, local, preflight
 from tuitrain.launch.console import ConsoleFollower
 from tuitrain.launch.local import Label, follow, new_run, start, train_command, wrapped_command
 from tuitrain.launch.stop import kill_run, stop_run
@@ -128,7 +128,7 @@ def test_now_kills_a_process_that_ignores_the_first_signal(run: RunDirectory, st
 
 def test_stopping_a_dead_process_reports_that_it_is_dead(run: RunDirectory, start_program: Start) -> None:
     start_program("pass").wait(PATIENCE_S)
-    with pytest.raises(LaunchError, match="is gone without an end record"):
+    with pytest.raises(LaunchError, match="died without an end record"):
         stop_run(run)
 
 
@@ -141,7 +141,7 @@ def test_a_stop_that_times_out_suggests_what_to_do(run: RunDirectory, start_prog
 
 def test_a_run_on_another_machine_can_be_requested_to_stop_but_not_killed(tmp_path: Path) -> None:
     run = write_run(tmp_path, "far", status=None)
-    with pytest.raises(LaunchError, match="leave out --now"):
+    with pytest.raises(LaunchError, match="omit --now"):
         kill_run(run)
     assert stop_run(run, wait=False, report=lambda text: None).live
 
@@ -280,12 +280,12 @@ def test_a_killed_detached_run_leaves_no_process(run: RunDirectory, start_progra
 def test_no_file_system_error_is_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse each operation of a start in turn: the error names a path, and no process or directory is left."""
     sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
-    monkeypatch.setattr(detached, "train_command", lambda run, **_: sleeping)
+    monkeypatch.setattr(local, "train_command", lambda run, **_: sleeping)
     monkeypatch.setattr(preflight, "require_engine", lambda: None)
     config, runs_dir = load_config("gpt2-tiny"), tmp_path / "runs"
 
     def start_one() -> None:
-        process = detached.start_run(config, runs_dir, Label("name")).process
+        process = local.start_run(config, runs_dir, Label("name")).process
         process.kill()
         process.wait()
 

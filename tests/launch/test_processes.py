@@ -12,7 +12,7 @@ from tuitrain.config.requirements import check_processes
 from tuitrain.launch import LaunchError
 from tuitrain.launch.local import SPIN_COUNT, process_environment, train_command
 from tuitrain.launch.machine import Device, Machine
-from tuitrain.launch.processes import choose_processes
+from tuitrain.launch.preflight import choose_processes
 from tuitrain.runs import create_run_directory
 
 CPU = Device("cpu", "CPU", 25.3)

@@ -24,7 +24,7 @@ from tuitrain.launch import LaunchError, preflight
 from tuitrain.launch import resume as resuming
 from tuitrain.launch.local import Label, start
 from tuitrain.launch.machine import Device, Machine
-from tuitrain.launch.processes import Processes
+from tuitrain.launch.preflight import Processes
 from tuitrain.launch.resume import prepare_resume, resume_run
 from tuitrain.launch.stop import kill_run, stop_run
 from tuitrain.runs import RunDirectory, RunMetadata, Status, create_run_directory, lock_held, read_snapshot
@@ -80,7 +80,7 @@ def test_settings_that_contradict_the_checkpoint_are_refused_without_changes(
     run: RunDirectory, override: str, words: str
 ) -> None:
     before = run.config.read_bytes()
-    with pytest.raises(LaunchError, match=r"leave that out, or launch a new run\.$") as caught:
+    with pytest.raises(LaunchError, match=r"omit that, or launch a new run\.$") as caught:
         prepare_resume(run, [override])
     assert words in str(caught.value)
     assert caught.value.exit_code == 2
@@ -208,13 +208,13 @@ def test_a_stop_ends_an_attempt_that_is_being_started(run: RunDirectory, monkeyp
         assert resumed.result(PATIENCE_S).process.wait(PATIENCE_S) == 0
         # This stand-in for an engine writes no `end` record.
         assert stopped.result(PATIENCE_S) is Status.CRASHED
-    assert "asked to stop" in messages[0]
+    assert "stop requested" in messages[0]
 
 
 def test_a_run_that_trains_without_its_launcher_is_not_resumed(tmp_path: Path) -> None:
     info = RunMetadata(name="mine", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
     run = resumable(tmp_path, info=info)
-    with held(run.lock), pytest.raises(LaunchError, match="still training although its launcher is gone") as caught:
+    with held(run.lock), pytest.raises(LaunchError, match="still training although its launcher has died") as caught:
         prepare_resume(run)
     assert "`tuitrain stop mine`" in str(caught.value)
     assert "--now" in str(caught.value)
@@ -226,7 +226,7 @@ def test_a_resume_waits_for_the_process_of_a_run_that_has_just_ended(
 ) -> None:
     with held(run.lock) as process:
         monkeypatch.setattr(resuming, "EXIT_TIMEOUT_S", 0.0)
-        with pytest.raises(LaunchError, match="is stopped, but its process is still there"):
+        with pytest.raises(LaunchError, match="is stopped, but its process has not exited yet"):
             prepare_resume(run)
         monkeypatch.setattr(resuming, "EXIT_TIMEOUT_S", PATIENCE_S)
         ending = threading.Timer(0.3, process.kill)

@@ -18,8 +18,7 @@ from tests.support import write_run
 from tests.tui.conftest import forget, notifications, running, shown, until, wait_for_dialog, wait_for_notification
 from tuitrain.config import load_config
 from tuitrain.events import Checkpoint, Control, End, Eval, EventWriter
-from tuitrain.launch.detached import Started, start_run
-from tuitrain.launch.local import Label
+from tuitrain.launch.local import Label, Started, start_run
 from tuitrain.runs import RunDirectory, Status, read_snapshot
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.screens.dialogs import Confirm, Prompt
@@ -69,7 +68,7 @@ async def test_stop_asks_once_and_reports_the_answer(live: RunDirectory) -> None
         await pilot.press("S")
         await wait_for_dialog(app, pilot, Confirm)
         await pilot.press("y")
-        await wait_for_notification(app, pilot, "asked to stop at step 100; it writes a checkpoint first")
+        await wait_for_notification(app, pilot, "stop requested at step 100; it writes a checkpoint first")
         assert [path.name for path in live.control.iterdir()] == ["stop"]
         log(live, End(status="stopped", reason="stop requested", step=104))
         await wait_for_notification(app, pilot, f"{live.run_id}: stopped at step 104, stop requested.")
@@ -85,7 +84,7 @@ async def test_the_dialog_is_answered_by_mouse(live: RunDirectory) -> None:
         await pilot.press("S")
         await wait_for_dialog(app, pilot, Confirm)
         await pilot.click("#yes")
-        await wait_for_notification(app, pilot, "asked to stop")
+        await wait_for_notification(app, pilot, "stop requested")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +101,9 @@ async def test_checkpoint_and_evaluation(
 ) -> None:
     async with running("watch", [live], live.path.parent) as (app, pilot):
         await pilot.press(key)
-        await wait_for_notification(app, pilot, f"{request_name} asked for; it comes at the next step boundary")
+        await wait_for_notification(
+            app, pilot, f"{request_name} requested; the run handles it at its next step boundary"
+        )
         assert (live.control / request_name).exists()
         log(live, Control(request=request_name, result="done at step 101 (control file)"))
         log(live, record)

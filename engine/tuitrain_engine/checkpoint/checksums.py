@@ -22,7 +22,7 @@ def write(directory: Path) -> None:
 
 
 def problem(directory: Path) -> str | None:
-    """What differs from its checksum; None when nothing does, or when there are no checksums."""
+    """The files that differ from their checksums, as text; None when none does, or without checksums."""
     try:
         text = (directory / NAME).read_bytes().decode("ascii")
     except FileNotFoundError:
@@ -32,20 +32,20 @@ def problem(directory: Path) -> str | None:
     lines = [_LINE.fullmatch(line) for line in text.split("\n")[:-1]]
     expected = {line[2]: line[1] for line in lines if line}
     if not text.endswith("\n") or len(expected) != len(lines):
-        return f"{NAME} is not as it was written"
+        return f"{NAME} has changed since it was written"
     missing = next((name for name in expected if not (directory / name).is_file()), None)
     if missing is not None:
         return f"{missing} is missing"
     try:
-        # File managers and network file systems leave hidden files anywhere.
+        # File managers and network file systems create hidden files anywhere.
         unlisted = sorted(path.name for path in directory.glob("[!.]*") if path.name not in (NAME, *expected))
         if unlisted:
             return f"{NAME} does not have {' and '.join(unlisted)}"
-        found = _sums(directory, list(expected))
+        sums = _sums(directory, list(expected))
     except OSError as error:
         return f"{error.filename} cannot be read ({error.strerror})"
-    changed = [name for name, total in zip(expected, found, strict=True) if total != expected[name]]
-    return f"{' and '.join(changed)} is not as it was written" if changed else None
+    changed = [name for name, total in zip(expected, sums, strict=True) if total != expected[name]]
+    return f"{' and '.join(changed)} has changed since it was written" if changed else None
 
 
 def _sums(directory: Path, names: list[str]) -> list[str]:

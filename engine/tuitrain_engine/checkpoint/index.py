@@ -1,7 +1,7 @@
 """The index of a checkpoint, DCP's `.metadata`: read without running code from it, and checked in every part.
 
 It is a pickle. An unpickler that knows DCP's record classes and nothing else reads it, so a stranger's checkpoint runs
-none of its code; but any attribute may still hold anything at all, or be missing.
+none of its code; but any attribute may still have any value, or be missing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CLASSES = {
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message names it and says why."""
+    """A checkpoint that cannot be used; the message names it and the reason."""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -51,7 +51,7 @@ class _Unpickler(pickle.Unpickler):
             return super().find_class(module, name)
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
-        raise pickle.UnpicklingError(f"{module}.{name} has no place in the index of a checkpoint")
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in the index of a checkpoint")
 
 
 def read_index(path: Path) -> Metadata:
@@ -59,10 +59,10 @@ def read_index(path: Path) -> Metadata:
     try:
         with (path / ".metadata").open("rb") as file:
             index = _Unpickler(file).load()
-    except Exception as error:  # a pickle can fail in any way at all
+    except Exception as error:  # a pickle can raise any exception
         raise CheckpointError(f"{path}: the index cannot be read ({error}).") from None
     if not isinstance(index, Metadata):
-        raise CheckpointError(f"{path}: the index holds no checkpoint metadata.")
+        raise CheckpointError(f"{path}: the index contains no checkpoint metadata.")
     problem = _problem(index)
     if problem:
         raise CheckpointError(f"{path}: the index is damaged ({problem}).")
@@ -80,9 +80,9 @@ def _problem(index: Metadata) -> str | None:
         return "it lists no values"
     for key, entry in entries.items():
         if isinstance(entry, TensorStorageMetadata) and not _is_tensor_entry(entry):
-            return f"what it says of {key} is not of a tensor"
+            return f"the entry of {key} is not that of a tensor"
     if not isinstance(places, dict) or not all(map(_is_place, places.items())):
-        return "where the values lie is not told"
+        return "the position of the values is missing"
     return None
 
 

@@ -35,7 +35,7 @@ class _Saving:
 class Checkpoints:
     """Writes one checkpoint at a time and keeps the newest few and the best.
 
-    val_losses: validation loss by step, which the loop keeps filling; the lowest is the best.
+    val_losses: validation loss by step, which the loop extends; the lowest is the best.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Checkpoints:
         self._failure: checkpoint.SaveError | None = None
         """Why the newest checkpoint could not be written."""
         journal.make_room = self._make_room
-        # A thread that ends the run must wait for the same checkpoint.
+        # A thread that ends the run waits for the same checkpoint.
         self._finishing = threading.RLock()
 
     @property
@@ -73,19 +73,19 @@ class Checkpoints:
         if not self._config.async_save:
             self.finish()
 
-    def finish(self, *, final: bool = False, patience_s: float | None = None) -> None:
+    def finish(self, *, final: bool = False, timeout_s: float | None = None) -> None:
         """Wait for the checkpoint that is being written, record it, and prune old ones.
 
         A failure becomes an alert, since training can continue. final: raise SaveError if the newest one could not be
         written, even when an earlier call waited for it.
-        patience_s: how long to wait, where another process may be gone.
+        timeout_s: how long to wait, where another process may have died.
         """
-        if not self._finishing.acquire(timeout=-1 if patience_s is None else patience_s):
+        if not self._finishing.acquire(timeout=-1 if timeout_s is None else timeout_s):
             return
         try:
             saving = self._saving
             if saving is not None:
-                self._finish(saving, patience_s)
+                self._finish(saving, timeout_s)
             if self._world.is_main:
                 with suppress(GoneError):
                     self._discard_old()
@@ -94,13 +94,13 @@ class Checkpoints:
         finally:
             self._finishing.release()
 
-    def _finish(self, saving: _Saving, patience_s: float | None) -> None:
+    def _finish(self, saving: _Saving, timeout_s: float | None) -> None:
         try:
-            checkpoint.finish_saving(saving.path, saving.written, patience_s)
+            checkpoint.finish_saving(saving.path, saving.written, timeout_s)
         except checkpoint.SaveError as error:
             self._saving, self._failure = None, error
             if self._world.is_main and saving.written.done():
-                # The incomplete checkpoint takes up space, which may be what was missing.
+                # Deleting the incomplete checkpoint may free the space that was missing.
                 checkpoint.discard(saving.path)
             self._journal.write(
                 events.Alert(level="critical", code="checkpoint_failed", message=str(error), step=saving.step)
@@ -110,9 +110,9 @@ class Checkpoints:
             self.record(saving.step, (time.perf_counter() - saving.began) * 1e3)
 
     def _make_room(self) -> bool:
-        """While the log cannot be written: whether a checkpoint that was being written has failed and made room.
+        """While the log cannot be written: whether a checkpoint has failed, and its deletion freed space.
 
-        On a full disk the checkpoint took the last of it.
+        On a full disk the checkpoint used the last of it.
         """
         if self._saving is None or threading.current_thread() is not threading.main_thread():
             return False
@@ -141,7 +141,7 @@ class Checkpoints:
 
     def _discard_old(self) -> None:
         run_dir = self._run_dir.path
-        losses = {found.step: self._val_losses.get(found.step, math.inf) for found in checkpoint.complete(run_dir)}
+        losses = {saved.step: self._val_losses.get(saved.step, math.inf) for saved in checkpoint.complete(run_dir)}
         best = min(losses, key=lambda step: losses[step], default=None)
         keep_best = self._config.keep_best and best is not None and losses[best] < math.inf
         checkpoint.prune(run_dir, self._config.keep_last, best if keep_best else None)

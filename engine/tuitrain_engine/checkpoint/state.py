@@ -2,11 +2,11 @@
 
 Layout: `checkpoints/step-00001000/`, complete once `.metadata` exists in it (DCP writes that last). Everything in
 it is a tensor, the loop's own state included (as UTF-8 JSON in bytes), so nothing has to be unpickled to load it
-but DCP's index (see `checkpoint.index`). Loading a stranger's checkpoint therefore runs none of its code.
+but DCP's index (see `checkpoint.index`). Loading an untrusted checkpoint therefore runs none of its code.
 SHA256SUMS has the checksums of all files, written last of all; a checkpoint of an older version may have none.
 
-Every process writes what it holds, its random state included. What is read is cut to the shards of the reading
-processes, whatever their number and strategy.
+Every process writes its shards and its random state. A reading process gets its own shards, with any number of
+processes and any strategy.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from tuitrain_engine.formatting import bytes_text
 from tuitrain_engine.parallel import World
 
 _ALONE = World()
-# DCP remarks that there is only one process, from any thread.
+# DCP warns that there is only one process, from any thread.
 warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
 _FLAT = StateDictOptions(flatten_optimizer_state_dict=True)
 _WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.", "module.")
 
 
 class SaveError(RuntimeError):
-    """A checkpoint that could not be written; the message names it and says why."""
+    """A checkpoint that could not be written; the message names it and the reason."""
 
 
 class _SafeReader(dcp.FileSystemReader):
@@ -66,8 +66,8 @@ def start_saving(
 ) -> Future[Any]:
     """Copy the state to the CPU, then write it in the background; an incomplete checkpoint of this step is replaced.
 
-    Training may go on at once. loop_state must be JSON, and the same on all processes. The future ends when every
-    process has written its part, with an exception where one could not (`finish_saving` says it in words).
+    Training may continue at once. loop_state must be JSON, and the same on all processes. The future ends when every
+    process has written its part, with an exception where one could not (`finish_saving` turns it into a sentence).
     """
     if world.is_main:
         discard(path)
@@ -117,12 +117,12 @@ def _then_checksums(path: Path, written: Future[Any]) -> Future[Any]:
     return done
 
 
-def finish_saving(path: Path, saving: Future[Any], patience_s: float | None = None) -> None:
-    """Wait until a checkpoint is complete. Raises SaveError, also when that takes longer than `patience_s`."""
+def finish_saving(path: Path, saving: Future[Any], timeout_s: float | None = None) -> None:
+    """Wait until a checkpoint is complete. Raises SaveError, also when that takes longer than `timeout_s`."""
     try:
-        saving.result(patience_s)
+        saving.result(timeout_s)
     except TimeoutError:
-        raise SaveError(f"The checkpoint {path.name} was not written within {patience_s:.0f} s.") from None
+        raise SaveError(f"The checkpoint {path.name} was not written within {timeout_s:.0f} s.") from None
     except (dcp.api.CheckpointException, OSError, RuntimeError) as error:
         raise SaveError(f"The checkpoint {path.name} could not be written{_free(path)} ({reason(error)}).") from None
 
@@ -142,7 +142,7 @@ def save(path: Path, model: nn.Module, optimizer: Optimizer, loop_state: dict[st
 def load(path: Path, model: nn.Module, optimizer: Optimizer, world: World = _ALONE) -> dict[str, Any]:
     """Fill model, optimizer and random state from a checkpoint and return the loop's state.
 
-    A process that the writing run did not have keeps the random state it has. Raises CheckpointError when the
+    A process with a rank that the writing run did not have keeps its random state. Raises CheckpointError when the
     checkpoint belongs to another model or is damaged.
     """
     index = read_index(path)
@@ -207,10 +207,10 @@ def _read(state: dict[str, Any], index: Metadata, path: Path, world: World) -> N
                     "the checkpoint is of another model."
                 )
             if not covered(stored):
-                raise CheckpointError(f"{path} is damaged: the index has no place for a part of {key}.")
+                raise CheckpointError(f"{path} is damaged: the index lacks a part of {key}.")
     try:
         dcp.load(state, storage_reader=_SafeReader(path), process_group=world.host_group, no_dist=world.size == 1)
-    except (dcp.api.CheckpointException, Exception) as error:  # what is in the files may be anything
+    except (dcp.api.CheckpointException, Exception) as error:  # the files may contain anything
         raise CheckpointError(f"{path}: cannot be loaded ({reason(error)}).") from None
 
 
@@ -238,7 +238,7 @@ def _loop_state(tensor: Tensor, path: Path) -> tuple[dict[str, Any], bool]:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} is damaged: what it says of the loop cannot be read.")
+        raise CheckpointError(f"{path} is damaged: the state of the loop cannot be read.")
     if content.keys() == {"loop", "optimizer"}:
         return content["loop"], content["optimizer"]
     # Of an older version: the loop's state alone, and always with the optimizer's, which before the first step was not
@@ -268,11 +268,11 @@ def _set_random_state(state: dict[str, Tensor]) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong in DCP, without the traceback that it quotes: of several processes, the first one's error."""
+    """The error of DCP without its traceback; of several processes, the first one's."""
     failures = getattr(error, "failures", None)
     if failures:
         error = next(iter(failures.values()))[0]
     if "inline_container" in str(error):
         # This is how torch's archive writer reports a full disk.
-        return "a file took no more bytes"
+        return "a file could not be extended"
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -11,12 +11,12 @@ from tuitrain_engine.checkpoint.index import CheckpointError, read_index
 
 
 def newest(run_dir: Path) -> SavedCheckpoint | None:
-    """The newest whole checkpoint."""
+    """The newest undamaged checkpoint."""
     return choose(run_dir)[0]
 
 
 def choose(run_dir: Path) -> tuple[SavedCheckpoint | None, list[str]]:
-    """The newest whole checkpoint, and what is wrong with each newer one, a sentence each."""
+    """The newest undamaged checkpoint, and a sentence on the damage of each newer one."""
     damaged = []
     for saved in reversed(complete_checkpoints(run_dir)):
         problem = damage(saved.path)
@@ -27,10 +27,10 @@ def choose(run_dir: Path) -> tuple[SavedCheckpoint | None, list[str]]:
 
 
 def none_sentence(run_dir: Path, damaged: list[str]) -> str:
-    """The sentence that a run has no undamaged checkpoint; damaged: what is wrong with those it has."""
+    """The sentence that a run has no undamaged checkpoint; damaged: sentences on those it has."""
     if not damaged:
         return f"{run_dir} has no complete checkpoint."
-    return f"{run_dir} has no whole checkpoint. {' '.join(damaged)}"
+    return f"{run_dir} has no undamaged checkpoint. {' '.join(damaged)}"
 
 
 def discard_after(run_dir: Path, step: int) -> None:
@@ -55,7 +55,7 @@ def at_step(run_dir: Path, step: int) -> SavedCheckpoint | None:
 
 
 def prune(run_dir: Path, keep_last: int, best_step: int | None) -> None:
-    """Delete all but the newest `keep_last` and the best; the index goes first, so none is ever half-deleted."""
+    """Delete all but the newest `keep_last` and the best; the index first, so that none is left half-deleted."""
     kept = complete_checkpoints(run_dir)
     for saved in kept[: max(len(kept) - keep_last, 0)]:
         if saved.step != best_step:
@@ -63,7 +63,7 @@ def prune(run_dir: Path, keep_last: int, best_step: int | None) -> None:
 
 
 def discard(path: Path) -> None:
-    """Delete a checkpoint, if it is there."""
+    """Delete a checkpoint, if it exists."""
     if path.exists():
         _delete(path)
 
@@ -79,9 +79,9 @@ def _delete(path: Path) -> None:
 
 
 def damage(path: Path) -> str | None:
-    """A sentence on what is wrong with a complete checkpoint; None when it is whole.
+    """A sentence on what is wrong with a complete checkpoint; None when it is undamaged.
 
-    Its files must have their checksums, where there are some, and at least the length that the index says.
+    Its files must have their checksums, where there are some, and at least the length in the index.
     """
     problem = checksums.problem(path)
     if problem is None:
@@ -93,7 +93,7 @@ def damage(path: Path) -> str | None:
         for info in stored.values():
             ends[info.relative_path] = max(ends.get(info.relative_path, 0), info.offset + info.length)
         short = [name for name, end in ends.items() if not _has_length(path / name, end)]
-        problem = f"{' and '.join(short)} is shorter than the index says" if short else None
+        problem = f"{' and '.join(short)} is shorter than in the index" if short else None
     return None if problem is None else f"{path} is damaged: {problem}."
 
 

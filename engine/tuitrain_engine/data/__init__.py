@@ -9,7 +9,7 @@ The order is a pure function of the seed and the sequence number, see loader.py.
 from tuitrain_engine.data.dataset import Dataset, open_dataset
 from tuitrain_engine.data.errors import CacheError, DataError, ReadingStopped
 from tuitrain_engine.data.prefetch import FiniteSplit, Prefetcher, Split
-from tuitrain_engine.data.progress import progress_told_to
+from tuitrain_engine.data.progress import report_progress_to
 from tuitrain_engine.data.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
 
 __all__ = [
@@ -23,6 +23,6 @@ __all__ = [
     "Tokenizer",
     "load_tokenizer",
     "open_dataset",
-    "progress_told_to",
+    "report_progress_to",
     "save_tokenizer",
 ]

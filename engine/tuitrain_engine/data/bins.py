@@ -22,7 +22,7 @@ _SCAN_TOKENS = 1 << 24
 def open_bins(spec: str, dtype: str, val_fraction: float, max_tokens: int | None) -> tuple[TokenShards, TokenShards]:
     """Train and validation ids of a directory; without a val.bin the last `val_fraction` of train.bin is held out.
 
-    `max_tokens` takes only the first of the training ids. Raises DataError when there is no usable train.bin.
+    `max_tokens` limits the training ids to the first. Raises DataError when there is no usable train.bin.
     """
     files = _files(spec, dtype)
     train, *others = (TokenShards([path], dtype) for path in files)
@@ -37,13 +37,13 @@ def open_bins(spec: str, dtype: str, val_fraction: float, max_tokens: int | None
 
 
 def largest_id(spec: str, dtype: str, cache: Path) -> int:
-    """The largest id in the .bin files of a directory; read once and remembered in `cache` until a file changes."""
+    """The largest id in the .bin files of a directory; read once and stored in `cache` until a file changes."""
     paths = _files(spec, dtype)
     stats = [(path, path.stat()) for path in paths]
     facts = "\n".join([dtype, *(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}" for path, stat in stats)])
-    kept = cache / f"{hashlib.sha256(facts.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.txt"
+    stored = cache / f"{hashlib.sha256(facts.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}.txt"
     with suppress(OSError, ValueError):
-        return int(kept.read_text())
+        return int(stored.read_text())
     largest = 0
     with Progress(f"reading {paths[0].parent.name}", sum(path.stat().st_size for path in paths)) as progress:
         for path in paths:
@@ -52,12 +52,12 @@ def largest_id(spec: str, dtype: str, cache: Path) -> int:
                 ids = shards.read(start, min(_SCAN_TOKENS, shards.tokens - start))
                 largest = max(largest, int(ids.max()))
                 progress.advance(ids.nbytes, len(ids))
-    # Where it cannot be remembered it is read again.
+    # Without a cache it is read again next time.
     with suppress(OSError):
         cache.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(f".{os.getpid()}")
+        partial = stored.with_suffix(f".{os.getpid()}")
         partial.write_text(str(largest))
-        partial.replace(kept)
+        partial.replace(stored)
     return largest
 
 

@@ -1,4 +1,4 @@
-"""Where shards, learned tokenizers and downloads are kept, and what to say when nothing can be kept there."""
+"""The directory of shards, learned tokenizers and downloads, and the error when it cannot be used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def cache_directory() -> Path:
 
 
 def tokenizer_cache() -> Path:
-    """Where learned tokenizers are kept."""
+    """The directory of learned tokenizers."""
     return cache_directory() / "tokenizers"
 
 
@@ -30,5 +30,5 @@ def cache_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise CacheError(
             f"The cache cannot be used: {error.filename2 or error.filename or path}: {error.strerror or error}. "
-            "TUITRAIN_CACHE_DIR names another directory."
+            "Set TUITRAIN_CACHE_DIR to another directory."
         ) from None

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 
 class DataError(ValueError):
-    """A source, tokenizer or corpus that cannot be used; the message names the key or file and what to do."""
+    """A source, tokenizer or corpus that cannot be used; the message names the key or file and the remedy."""
 
 
 class CacheError(DataError):
-    """A cache that cannot be read or written, whatever the configuration asks for."""
+    """A cache that cannot be read or written, with any configuration."""
 
 
 class ReadingStopped(Exception):
-    """A stop was asked for while the reading waited for rows; what was read before is at hand, and so is its state."""
+    """A stop was requested while the reader waited for rows; what it read before, and its state, are kept."""
 
     def __init__(self, origin: str) -> None:
-        """`origin`: what asked, as `should_stop` of open_dataset returned it, e.g. `SIGTERM`."""
+        """`origin`: of the request, as `should_stop` of open_dataset returned it, e.g. `SIGTERM`."""
         super().__init__(origin)
         self.origin = origin

@@ -64,14 +64,14 @@ def first_characters(pieces: Iterable[Piece], limit: int | None) -> Iterator[Pie
 def clean(text: str) -> str:
     """The same text with lone surrogates, which no UTF-8 file can hold, replaced by `?`, and NUL by U+FFFD.
 
-    NUL is what ends a document for the byte and char tokenizers: text must not be able to.
+    The byte and char tokenizers end a document with NUL, so no text may contain one.
     """
     text = text.replace("\0", "\ufffd")
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def row_text(value: object, column: str, where: str) -> str:
-    """The text of a row's column; empty for null. Raises DataError when it is something else than text."""
+    """The text of a row's column; empty for null. Raises DataError when it is not text."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -90,7 +90,7 @@ def naming(key: str, value: str) -> Iterator[None]:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """What goes wrong with a file, as a DataError that names it."""
+    """An error of reading a file, as a DataError that names it."""
     try:
         yield
     except DataError:
@@ -110,7 +110,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises DataError for a file that holds none."""
+    """The JSON object in a file. Raises DataError for a file without one."""
     with explained(path):
         content = path.read_text(encoding="utf-8")
     try:
@@ -120,7 +120,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of a library says, in one line."""
+    """The message of a library's error, in one line."""
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__).rstrip(".")
 
@@ -128,8 +128,7 @@ def first_line(error: BaseException) -> str:
 def open_decompressed(file: IO[bytes], codec: str) -> io.BufferedReader:
     """The decompressed bytes of a .zst or .bz2 file, every frame of it; a cut or damaged one raises OSError.
 
-    Unlike the readers of `zstandard` and `bz2`, which take the end of a file inside of a frame, or what follows a frame
-    and is none, for the end of the text.
+    The readers of `zstandard` and `bz2` accept a file that ends inside of a frame, or in bytes that are no frame.
     """
     from pyarrow import CompressedInputStream
 
@@ -146,7 +145,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _first_bad_byte(path: Path) -> str:
-    """`, line 3, byte 0xe9 at 1,234`: where a file stops being UTF-8; nothing if that cannot be found."""
+    """`, line 3, byte 0xe9 at 1,234`: where a file is not UTF-8; empty if that cannot be determined."""
     decoder, lines, read = codecs.getincrementaldecoder("utf-8")(), 1, 0
     with suppress(Exception), _open(path) as file:
         while block := file.read(PIECE_CHARS):
@@ -198,7 +197,7 @@ def _jsonl(path: Path, column: str) -> Iterator[Piece]:
                 bad = f"byte 0x{error.object[error.start]:02x} at {error.start:,} of the line"
                 raise DataError(f"{where} is not UTF-8 text ({bad}): convert the file (iconv -t utf-8).") from None
             except ValueError as error:
-                cut = "" if line.endswith(b"\n") else "; the file ends in this line, so it seems cut"
+                cut = "" if line.endswith(b"\n") else "; the file ends in this line, so it seems truncated"
                 raise DataError(f"{where} is not valid JSON: {error}{cut}.") from None
             if column not in row:
                 raise DataError(missing_column(where, column, row))

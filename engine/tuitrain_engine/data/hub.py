@@ -31,17 +31,17 @@ Order = Callable[[int, int], Iterable[int]]
 
 
 class Position(NamedTuple):
-    """Where a reader of shards stands."""
+    """The position of a reader of shards."""
 
     epoch: int = 0
-    place: int = 0
-    """Shards of this epoch's order that are done."""
+    shard_index: int = 0
+    """Index, in this epoch's order, of the shard to read: so many are done."""
     row: int = 0
-    """Rows of the next shard that are done."""
+    """Rows of that shard that are done."""
 
 
 class Document(NamedTuple):
-    """A text, and where the next one is found."""
+    """A text, and the position of the next one."""
 
     text: str
     after: Position
@@ -54,7 +54,7 @@ class HubDataset:
         """`spec` is NAME[:CONFIG], or DIR[:CONFIG] if it begins with `/`, `.` or `~`."""
         self.name = f"hf:{spec}"
         self.identity = f"hf:{spec}@{split}#{text_column}"
-        # The Hub is not asked: a prepared dataset must open without a network.
+        # No query to the Hub: a prepared dataset must open without a network.
         self.fingerprint = hashlib.sha256(self.identity.encode("utf-8", "surrogateescape")).hexdigest()
         self._split, self._text_column = split, text_column
         name, _, config = spec.partition(":")
@@ -65,13 +65,13 @@ class HubDataset:
         self.expected_shards: int | None = None
         """What a run that streams was set up with: positions mean nothing in a dataset of another number."""
         self.contents: dict[str, str] = {}
-        """What is behind the name: `revision`, the commit on the Hub, or `files`, a digest of the names and sizes of
-        the files in a directory. Empty until it is opened (and where the Hub could not be asked); from then on, or
+        """Identifies the data: `revision`, the commit on the Hub, or `files`, a digest of the names and sizes of
+        the files in a directory. Empty until it is opened (and where the Hub was not reached); from then on, or
         when a resume has set it, only that is read."""
         self._files: list[str] = []
 
     def open(self) -> IterableDataset:
-        """The rows, unread. Raises DataError for what trying again cannot mend, else what `datasets` raises."""
+        """The rows, unread. Raises DataError for what a retry cannot correct, else what `datasets` raises."""
         try:
             import datasets
         except ImportError:
@@ -96,7 +96,7 @@ class HubDataset:
         return opened
 
     def check(self) -> None:
-        """Raise DataError when a directory does not hold what `contents` tells; what is on the Hub stays there."""
+        """Raise DataError when a directory differs from `contents`; a revision on the Hub does not change."""
         if self._directory is not None:
             self.open()
 
@@ -128,37 +128,37 @@ class HubDataset:
         if contents and self.contents.get("files") not in (None, contents.get("files")):
             raise DataError(
                 f"{self.name} has changed since this run began to read it (its files have other names or sizes), so "
-                "its place in them is lost: put them back as they were, or start a new run."
+                "its position in them is no longer valid: restore them, or start a new run."
             )
         self.contents = self.contents or contents
 
     def walk(
         self, dataset: IterableDataset, start: Position, order: Order | None, held_out: Position
     ) -> Iterator[Document | None]:
-        """Texts from `start` on; None for a row that is passed over, as a sign of life.
+        """Texts from `start` on; None for a row that is skipped, so that the reader sees progress.
 
         In the `order` of each epoch, without end; order None: once, in the dataset's own. Never those before
         `held_out` (a position in that own order). Raises DataError when an epoch has no text.
         """
         n_shards = dataset.num_shards
         for epoch in itertools.count(start.epoch):
-            found = epoch == start.epoch and start != Position(epoch)
+            has_text = epoch == start.epoch and start != Position(epoch)
             shards = range(n_shards) if order is None else order(n_shards, epoch)
-            for place, shard in enumerate(shards):
-                if (epoch == start.epoch and place < start.place) or shard < held_out.place:
+            for shard_index, shard in enumerate(shards):
+                if (epoch == start.epoch and shard_index < start.shard_index) or shard < held_out.shard_index:
                     continue
-                first = start.row if (epoch, place) == start[:2] else 0
-                if shard == held_out.place:
+                first = start.row if (epoch, shard_index) == start[:2] else 0
+                if shard == held_out.shard_index:
                     first = max(first, held_out.row)
                 for row, text in enumerate(self._texts(dataset, shard)):
                     if row < first or not text:
                         yield None
                         continue
-                    found = True
-                    yield Document(text, Position(epoch, place, row + 1))
+                    has_text = True
+                    yield Document(text, Position(epoch, shard_index, row + 1))
             if order is None:
                 return
-            if not found:
+            if not has_text:
                 held = held_out > Position()
                 raise DataError(
                     f"{self.name} has no text{' besides what is held out: lower data.val_tokens' if held else ''}."
@@ -183,18 +183,18 @@ class HubDataset:
             yield row_text(fields[column], column, where)
 
     def _damaged(self, error: Exception) -> bool:
-        """Whether it is the file, which the next try would find as it is, and not the way to it."""
+        """Whether the file is damaged, so that a retry would fail too, and not the connection to it."""
         from datasets.exceptions import DatasetBuildError
         from pyarrow import ArrowInvalid
 
         if isinstance(error, (ArrowInvalid, DatasetBuildError, UnicodeDecodeError)):
             return True
         if isinstance(error, json.JSONDecodeError):
-            # That of an HTTP client is an OSError as well: an answer, not a file.
+            # That of an HTTP client is an OSError as well: a response, not a file.
             return not isinstance(error, OSError)
         if self._directory is None:
             return False
-        # On a disk nothing is cut on the way. Errors of the system have a number; those of Arrow's decoders have none.
+        # A local read is never truncated. Errors of the system have a number; those of Arrow's decoders have none.
         of_decoder = type(error) is OSError and error.errno is None
         return of_decoder or isinstance(error, (ValueError, EOFError, zlib.error, gzip.BadGzipFile))
 

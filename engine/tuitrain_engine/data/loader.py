@@ -1,7 +1,7 @@
 """Sequences out of token shards, by number: what sequence n of a run holds is a pure function of (seed, n).
 
 The data position of a run is the count of sequences consumed, nothing else, so a resumed run goes on exactly, on
-any number of processes: process r of w simply asks for other numbers.
+any number of processes: process r of w reads other numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Order(Protocol):
     """Which of the n windows (or documents) of a split is read when."""
 
     def __call__(self, numbers: range) -> tuple[np.ndarray, np.ndarray]:
-        """For successive sequence numbers: their places in [0, n) and their epochs, both int64."""
+        """For successive sequence numbers: their indices in [0, n) and their epochs, both int64."""
         ...
 
     def offset(self, epoch: int, choices: int) -> int:
@@ -34,7 +34,7 @@ class Order(Protocol):
 
 
 class Shuffled:
-    """Every place once in each epoch, in an order of its own for each (seed, epoch)."""
+    """Every index once in each epoch, in an order of its own for each (seed, epoch)."""
 
     def __init__(self, n: int, seed: int) -> None:
         self._n, self._seed = n, seed
@@ -42,27 +42,27 @@ class Shuffled:
 
     def __call__(self, numbers: range) -> tuple[np.ndarray, np.ndarray]:
         numbers_array = np.arange(numbers.start, numbers.stop, dtype=np.int64)
-        epochs, indices = np.divmod(numbers_array, self._n)
-        places = np.empty_like(indices)
+        epochs, numbers_in_epoch = np.divmod(numbers_array, self._n)
+        indices = np.empty_like(numbers_in_epoch)
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
             here = epochs == epoch
-            places[here] = self._permutation(epoch)(indices[here])
-        return places, epochs
+            indices[here] = self._permutation(epoch)(numbers_in_epoch[here])
+        return indices, epochs
 
     def offset(self, epoch: int, choices: int) -> int:
         return mix64(mix64(self._seed) + epoch + 1) % choices
 
 
 class Spread:
-    """Always the same places, any first k of them spread evenly over the split: steps of the golden section."""
+    """Always the same indices, any first k of them spread evenly over the split: steps of the golden section."""
 
     def __init__(self, n: int) -> None:
         self._n = n
         self._step = next(step for step in range(max(1, round(n * _GOLDEN)), n + 2) if gcd(step, n) == 1)
 
     def __call__(self, numbers: range) -> tuple[np.ndarray, np.ndarray]:
-        places = np.arange(numbers.start, numbers.stop, dtype=np.int64) % self._n * self._step % self._n
-        return places, np.zeros_like(places)
+        indices = np.arange(numbers.start, numbers.stop, dtype=np.int64) % self._n * self._step % self._n
+        return indices, np.zeros_like(indices)
 
     def offset(self, epoch: int, choices: int) -> int:
         return 0
@@ -72,7 +72,7 @@ class NumberedSplit:
     """A split whose sequences are known by number alone: there is no state."""
 
     def state_at(self, sequences: int) -> dict[str, Any]:
-        """{}: the number says it all."""
+        """{}: the number is enough."""
         return {}
 
     def restore(self, state: dict[str, Any], sequences: int) -> None:
@@ -100,9 +100,9 @@ class PackedSplit(NumberedSplit):
         """Sequences `first` … `first + count`: ids and next ids, each (count, seq_len) int64 on the CPU."""
         length = self._seq_len
         block = np.empty((count, length + 1), dtype=np.int64)
-        places, epochs = self._order(range(first, first + count))
-        for row, (place, epoch) in enumerate(zip(places.tolist(), epochs.tolist(), strict=True)):
-            start = place * length + self._order.offset(epoch, self._offsets)
+        indices, epochs = self._order(range(first, first + count))
+        for row, (index, epoch) in enumerate(zip(indices.tolist(), epochs.tolist(), strict=True)):
+            start = index * length + self._order.offset(epoch, self._offsets)
             block[row] = self._shards.read(start, length + 1)
         tokens = torch.from_numpy(block)
         return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
@@ -129,10 +129,10 @@ class SampleSplit(NumberedSplit):
         """Sequences `first` … `first + count`: ids and next ids, each (count, seq_len) int64 on the CPU."""
         x = np.full((count, self._seq_len), self._padding, dtype=np.int64)
         y = np.full((count, self._seq_len), IGNORED, dtype=np.int64)
-        places, _ = self._order(range(first, first + count))
-        for row, place in enumerate(places.tolist()):
-            length = min(int(self._lengths[place]), self._seq_len + 1)
-            ids = self._shards.read(int(self._starts[place]), length)
+        indices, _ = self._order(range(first, first + count))
+        for row, index in enumerate(indices.tolist()):
+            length = min(int(self._lengths[index]), self._seq_len + 1)
+            ids = self._shards.read(int(self._starts[index]), length)
             x[row, : length - 1] = ids[:-1]
             y[row, : length - 1] = ids[1:]
         return torch.from_numpy(x), torch.from_numpy(y)

@@ -1,10 +1,10 @@
 """Several sources in one run: which of them gives sequence n follows from (seed, n) alone.
 
-The sources are taken off one by one. Of the first n sequences the first source has floor(n · s + o), with its share s
-and an offset o in [0, 1) of the seed; of what remains the second one has the same with its share of that remainder,
-and so on: Beatty sequences, cascaded. A count stays within one of its share at each stage, so with k sources it is
-never more than k - 1 sequences from n · share, however long the run. Counts are computed, not kept: any n can be
-asked for at any time, and each source's own sequences come in its own order without a gap.
+Of the first n sequences the first source has floor(n · s + o), with its share s and an offset o in [0, 1) that follows
+from the seed; of the remaining sequences the second source has the same with its share of that remainder, and so on:
+cascaded Beatty sequences. A count stays within one of its share at each stage, so with k sources it is
+never more than k - 1 sequences from n · share, however long the run. Counts are computed, not stored: any n can be
+requested at any time, and each source's own sequences come in its own order without a gap.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Shares:
 
     def counts(self, n: int) -> list[int]:
         """Sequences of each source among the first n; they sum to n."""
-        found, left = [], n
+        counts, left = [], n
         for numerator, denominator, offset in self._stages:
-            found.append((left * numerator + offset) // denominator)
-            left -= found[-1]
-        return [*found, left]
+            counts.append((left * numerator + offset) // denominator)
+            left -= counts[-1]
+        return [*counts, left]
 
 
 class MixtureSplit:
@@ -65,8 +65,8 @@ class MixtureSplit:
             own, end = counts[0][number], counts[-1][number]
             if end > own:
                 batches.append(split.batch(own, end - own))
-                places = [n for n in range(count) if counts[n + 1][number] > counts[n][number]]
-                rows.append(torch.tensor(places))
+                indices = [n for n in range(count) if counts[n + 1][number] > counts[n][number]]
+                rows.append(torch.tensor(indices))
         order = torch.cat(rows).argsort()
         x, y = (torch.cat(parts)[order] for parts in zip(*batches, strict=True))
         return x, y
@@ -78,7 +78,7 @@ class MixtureSplit:
         return {name: state for name, state in states.items() if state}
 
     def restore(self, state: dict[str, Any], sequences: int) -> None:
-        """Let each split go on with the sequence that is its next one. Raises DataError."""
+        """Continue each split at its next sequence. Raises DataError."""
         counts = self._shares.counts(sequences)
         for (name, split), own in zip(self._splits.items(), counts, strict=True):
             split.restore(state.get(name, {}), own)
@@ -96,7 +96,7 @@ class FiniteMixture(MixtureSplit):
         self.tokens = sum(split.tokens for split in splits.values())
         sizes = [split.n_sequences for split in splits.values()]
         self.n_sequences = max(1, min(int(own * total / weight) for own, weight in zip(sizes, weights, strict=True)))
-        # A count may run ahead of its share by less than one a source.
+        # A count may exceed its share by less than one a source.
         while self.n_sequences > 1 and any(
             count > own for count, own in zip(self._shares.counts(self.n_sequences), sizes, strict=True)
         ):

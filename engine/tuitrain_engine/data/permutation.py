@@ -4,7 +4,7 @@ A Feistel network permutes the numbers below 4^h, the smallest such range that h
 [0, n) is sent through again until it lands inside ("cycle walking"), which keeps the map a bijection on [0, n) and
 takes fewer than four passes on average. [Black and Rogaway 2002, Ciphers with arbitrary finite domains, method 2]
 
-Any index can be asked for at any time, so the order of a run is a pure function of (seed, epoch, index): nothing to
+Any index can be requested at any time, so the order of a run is a pure function of (seed, epoch, index): nothing to
 save in a checkpoint, and the same on any number of processes.
 """
 

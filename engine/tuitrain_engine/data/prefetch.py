@@ -1,4 +1,4 @@
-"""Batches made ready while the device computes."""
+"""Batches prepared while the device computes."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Split(Protocol):
         ...
 
     def state_at(self, sequences: int) -> dict[str, Any]:
-        """What `restore` needs, beyond the number, to go on with sequence number `sequences`: JSON-able.
+        """What `restore` needs, beyond the number, to continue at sequence number `sequences`: JSON-able.
 
-        `sequences` is where a recent call of `batch` began or ended, however far was read since. {} for shards.
+        `sequences` is the beginning or end of a recent call of `batch`, whatever was read since. {} for shards.
         """
         ...
 
     def restore(self, state: dict[str, Any], sequences: int) -> None:
-        """Go on with sequence number `sequences` from a state of `state_at`. Raises DataError when it does not fit."""
+        """Continue at sequence number `sequences` from a state of `state_at`. Raises DataError for another one."""
         ...
 
 
@@ -56,12 +56,11 @@ class Prefetcher:
     """Iterates over `split.batch(first, count)` for each (first, count) of `positions`, on `device`.
 
     For CUDA one background thread reads ahead into pinned memory and the copy to the device does not block. On the
-    CPU there is nothing to overlap with: a thread would take the cores the model computes on, so each batch is made
-    when it is asked for. An error of the reading is raised where the batch is asked for. A context manager; `close`
-    ends the thread.
+    CPU there is nothing to overlap with: a thread would use the cores the model computes on, so each batch is made
+    on request. A read error is raised at the request of its batch. A context manager; `close` ends the thread.
 
-    The thread reads exactly `depth` batches more than were taken, also when it is closed: where reading is
-    collective, processes that took equally many batches have all read equally many, and none waits for another.
+    The thread reads exactly `depth` batches more than were requested, also when it is closed: where reading is
+    collective, processes that requested equally many batches have all read equally many, and none waits for another.
     """
 
     def __init__(
@@ -90,13 +89,13 @@ class Prefetcher:
             raise StopIteration
         if self._thread is None:
             return self._split.batch(*next(self._positions))
-        found = self._queue.get()
-        if isinstance(found, BaseException):
+        item = self._queue.get()
+        if isinstance(item, BaseException):
             self.close()
-            raise found
+            raise item
         self._granted += 1
         self._permits.release()
-        x, y = found
+        x, y = item
         return x.to(self._device, non_blocking=True), y.to(self._device, non_blocking=True)
 
     def __enter__(self) -> Prefetcher:
@@ -108,12 +107,12 @@ class Prefetcher:
         if error is None:
             self.close()
         else:
-            # Another process may be gone, and a read that waits for it never end: the thread is left behind then.
+            # Another process may have died, and a read that waits for it never ends: the thread is abandoned then.
             self._granted = 0
             self.close(timeout_s=1.0)
 
     def close(self, timeout_s: float | None = None) -> None:
-        """Stop reading ahead and wait for the thread to end; batches not yet taken are dropped."""
+        """Stop reading ahead and wait for the thread to end; remaining batches are dropped."""
         self._closed = True
         self._permits.release()
         if self._thread is not None:

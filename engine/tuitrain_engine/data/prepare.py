@@ -1,4 +1,4 @@
-"""Tokenizing a source once: shards in the cache, found again by what they were made from."""
+"""Tokenizing a source once: shards in the cache, identified by what they were made from."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ BATCH_BYTES = 8_000_000
 
 @dataclass(frozen=True)
 class Prepared:
-    """Shards that are ready."""
+    """Shards on disk, complete and checked."""
 
     directory: Path
     manifest: Manifest
     tokenizer: Tokenizer
     built: bool
-    """Whether they were made just now, rather than found in the cache."""
+    """Whether they were made by this call, and not read from the cache."""
 
 
 def prepare(source: Source, data: DataConfig, tokenizer: Tokenizer | None = None) -> Prepared:
@@ -55,17 +55,19 @@ def prepare(source: Source, data: DataConfig, tokenizer: Tokenizer | None = None
     From the cache, or tokenized now by one process while others wait. Raises DataError.
     """
     request = {"val_fraction": data.val_fraction, "token_limit": data.max_tokens}
-    return obtain(request, source, data, tokenizer, lambda directory: _tokenize(directory, source, data, tokenizer))
+    return load_or_build(
+        request, source, data, tokenizer, lambda directory: _tokenize(directory, source, data, tokenizer)
+    )
 
 
-def obtain(
+def load_or_build(
     request: dict[str, Any],
     source: Source,
     data: DataConfig,
     tokenizer: Tokenizer | None,
     build: Callable[[Path], Manifest],
 ) -> Prepared:
-    """The shards that `build` makes in a directory, from the cache where they were asked for by an equal request."""
+    """The shards that `build` makes in a directory, from the cache if it has those of an equal request."""
     identity = f"learned:{tokenizer.fingerprint}" if tokenizer and learned(data.tokenizer) else None
     request = {
         "format": FORMAT,
@@ -76,22 +78,22 @@ def obtain(
     stem = f"{slug}-{_digest(json.dumps(request))[:10]}"
     root = cache_directory() / "datasets"
     directory = root / f"{stem}-{_digest(source.fingerprint)[:8]}"
-    found = _found(directory)
-    if found is None:
+    prepared = _load(directory)
+    if prepared is None:
         with cache_errors(directory):
             root.mkdir(parents=True, exist_ok=True)
-            with _only_one(root / f"{directory.name}.lock", source.name):
-                found = _found(directory)
-                if found is None:
-                    _say_why(root, stem, directory, source)
+            with _locked(root / f"{directory.name}.lock", source.name):
+                prepared = _load(directory)
+                if prepared is None:
+                    _note_reason(root, stem, directory, source)
                     _build(directory, build)
-                    found = _found(directory, built=True)
-    if found is None:
-        raise DataError(f"{directory} was written and does not read back as it was: is the disk damaged?")
-    return found
+                    prepared = _load(directory, built=True)
+    if prepared is None:
+        raise DataError(f"{directory} was written but does not read back unchanged: check the disk.")
+    return prepared
 
 
-def _found(directory: Path, built: bool = False) -> Prepared | None:
+def _load(directory: Path, built: bool = False) -> Prepared | None:
     """The shards in a directory; None when anything of them is missing or broken."""
     manifest = read_manifest(directory)
     if manifest is None:
@@ -109,13 +111,13 @@ def _digest(text: str) -> str:
 
 
 @contextmanager
-def _only_one(path: Path, name: str) -> Iterator[None]:
-    """Hold a lock file; the operating system lets go of it should this process die."""
+def _locked(path: Path, name: str) -> Iterator[None]:
+    """Hold a lock file; the operating system releases it if this process dies."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        note_stage(f"{name} is being tokenized by another process; waiting for it")
+        note_stage(f"{name} is being tokenized by another process; waiting")
         lock.acquire()
     try:
         yield
@@ -123,15 +125,15 @@ def _only_one(path: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
-def _say_why(root: Path, stem: str, directory: Path, source: Source) -> None:
+def _note_reason(root: Path, stem: str, directory: Path, source: Source) -> None:
     if directory.exists():
         note(f"{directory} is incomplete or damaged: tokenizing {source.name} again")
     elif any(read_manifest(path) for path in root.glob(f"{stem}-*") if path.is_dir()):
-        note(f"{source.name} has changed since it was tokenized: tokenizing it anew")
+        note(f"{source.name} has changed since it was tokenized: tokenizing it again")
 
 
 def _build(directory: Path, build: Callable[[Path], Manifest]) -> None:
-    """Build in a directory beside the final one, which then takes its name in one step."""
+    """Build in a directory beside the final one and rename it in one step."""
     unfinished = directory.with_name(f"{directory.name}.unfinished")
     for stale in (unfinished, directory):
         if stale.is_file():
@@ -200,7 +202,7 @@ def _fill(
     """Tokenize up to exactly `token_limit` tokens, whole documents to either split."""
     ending = np.array([] if tokenizer.end_of_document is None else [tokenizer.end_of_document], dtype=np.int64)
     left = token_limit
-    # The vocabulary of characters was taken from exactly as much text; what follows may have others.
+    # The vocabulary of characters was learned from exactly as much text; the rest may have others.
     pieces = first_characters(source.pieces(), token_limit if isinstance(tokenizer, CharTokenizer) else None)
     for batch in _batches(pieces, BATCH_BYTES if left is None else min(BATCH_BYTES, 8 * left)):
         for piece, ids in zip(batch, tokenizer.encode_batch([piece.text for piece in batch]), strict=True):

@@ -25,10 +25,10 @@ _listeners: list[Listener] = []
 
 
 @contextlib.contextmanager
-def progress_told_to(listener: Listener) -> Iterator[None]:
-    """While this lasts, work that shows its progress tells it to `listener` too: its label and the share done, 0–1.
+def report_progress_to(listener: Listener) -> Iterator[None]:
+    """Within the block, work that shows its progress also calls `listener` with its label and the share done, 0–1.
 
-    The share is None where the whole is not known. It is told every LINE_EVERY_S seconds at most.
+    The share is None where the total is unknown. The calls are at least LINE_EVERY_S seconds apart.
     """
     _listeners.append(listener)
     try:
@@ -38,17 +38,17 @@ def progress_told_to(listener: Listener) -> Iterator[None]:
 
 
 def note(text: str) -> None:
-    """One line for the person who waits."""
+    """Print one line on stderr."""
     print(clean_lines(text), file=sys.stderr, flush=True)
 
 
 def note_stage(text: str) -> None:
-    """A line about work that takes long and cannot tell how far it is; who listens to progress hears of it too."""
+    """Print a line about long work of unknown progress, and report it to the listeners."""
     note(text)
-    _tell(text, None)
+    _report(text, None)
 
 
-def _tell(label: str, done: float | None) -> None:
+def _report(label: str, done: float | None) -> None:
     for listener in _listeners:
         listener(label, done)
 
@@ -68,9 +68,9 @@ def megabytes(size: float) -> str:
 
 
 class Progress:
-    """Shows how far a pass over a source is; a context manager. Silent when the work is over at once.
+    """Shows the progress of a pass over a source; a context manager. Short work shows nothing.
 
-    `total_bytes` and `total_tokens` end the bar, whichever comes first; with neither it only counts.
+    `total_bytes` and `total_tokens` end the bar, whichever is reached first; with neither it only counts.
     """
 
     def __init__(self, label: str, total_bytes: int | None = None, total_tokens: int | None = None) -> None:
@@ -78,7 +78,7 @@ class Progress:
         self.total_bytes, self.total_tokens = total_bytes, total_tokens
         self.bytes = self.tokens = 0
         self._console = Console(stderr=True)
-        self._started = self._shown = self._told = time.monotonic()
+        self._started = self._shown = self._reported = time.monotonic()
         self._bar: RichProgress | None = None
 
     def __enter__(self) -> Progress:
@@ -95,9 +95,9 @@ class Progress:
         self.bytes += size
         self.tokens += tokens
         now = time.monotonic()
-        if now - self._told >= LINE_EVERY_S:
-            self._told = now
-            _tell(self.label, self._fraction())
+        if now - self._reported >= LINE_EVERY_S:
+            self._reported = now
+            _report(self.label, self._fraction())
         if self._console.is_terminal:
             self._show_bar(now)
         elif now - self._shown >= LINE_EVERY_S:

@@ -1,4 +1,4 @@
-"""Documents of a dataset, read ahead by a thread; a stream that fails or stalls is opened again where it was."""
+"""Documents of a dataset, read ahead by a thread; a stream that fails or stalls is opened again at its position."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from tuitrain_engine.data.progress import note
 READ_AHEAD_ROWS = 256
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """Pause before the first retry in a row; each further one takes twice as long."""
-ASK_EVERY_S = 1.0
-"""While it waits, for rows or for a retry: whether a stop was asked for."""
+POLL_INTERVAL_S = 1.0
+"""Interval of the checks for a stop request while it waits for rows or for a retry."""
 
 _LAST_WAIT_S = 5.0
 """For a thread to end at the end of the process."""
 _SETTLE_S = 2.0
-"""Between leaving a file and the end of the process: Arrow's own threads still read ahead in it."""
+"""Between the end of a read and the end of the process: Arrow's own threads still read ahead in the file."""
 
 
 @dataclass(frozen=True)
-class Patience:
-    """When a stream counts as stalled, how often in a row it is opened again, and what ends the waiting."""
+class RetryPolicy:
+    """When a stream counts as stalled, how often in a row it is opened again, and what stops the waiting."""
 
     stall_timeout_s: float
     max_retries: int
     should_stop: Callable[[], str | None] | None = None
-    """Who asks for a stop, None while no one does; called by the thread that waits."""
+    """Returns the origin of a stop request, None if there is none; called by the thread that waits."""
 
-    def ask(self) -> None:
-        """Raise ReadingStopped if a stop was asked for."""
+    def check_stop(self) -> None:
+        """Raise ReadingStopped if a stop was requested."""
         origin = self.should_stop() if self.should_stop is not None else None
         if origin is not None:
             raise ReadingStopped(origin)
@@ -46,23 +46,23 @@ class Patience:
         """Sleep. Raises ReadingStopped."""
         end = time.monotonic() + seconds
         while True:
-            self.ask()
+            self.check_stop()
             left = end - time.monotonic()
             if left <= 0:
                 return
-            time.sleep(min(left, ASK_EVERY_S))
+            time.sleep(min(left, POLL_INTERVAL_S))
 
 
 class _End:
-    """Comes after the last document."""
+    """Marks the end of the dataset in the queue."""
 
 
 class _Stalled(Exception):
-    """No row came for too long."""
+    """No row arrived within stall_timeout_s."""
 
 
 class _Reader:
-    """A thread that walks through a dataset from a position on, at most READ_AHEAD_ROWS documents ahead."""
+    """A thread that reads a dataset from a position on, at most READ_AHEAD_ROWS documents ahead."""
 
     def __init__(self, dataset: HubDataset, start: Position, order: Order | None, held_out: Position) -> None:
         self._walk = (start, order, held_out)
@@ -70,36 +70,36 @@ class _Reader:
         self._items: queue.SimpleQueue[Document | _End | Exception] = queue.SimpleQueue()
         self._room = threading.Semaphore(READ_AHEAD_ROWS)
         self._closed = False
-        # Opening a dataset of many files takes minutes and has time limits of its own: the clock starts at its end.
+        # Opening a dataset of many files takes minutes, with time limits of its own: this one starts after it.
         self._last_row_at: float | None = None
         self.n_shards = 0
-        # A daemon: a thread that hangs in a read can be left behind, but not ended.
+        # A daemon: a thread that hangs in a read cannot be ended.
         self._thread = threading.Thread(target=self._run, name="read-rows", daemon=True)
         self._thread.start()
         _running.add(self)
 
-    def get(self, patience: Patience) -> Document | _End | Exception:
+    def get(self, policy: RetryPolicy) -> Document | _End | Exception:
         """The next document, the end, or the error that ended the reading. Raises _Stalled or ReadingStopped.
 
-        A row that is passed over is a sign of life too, as on the way to the position: the clock starts anew with it.
+        A skipped row, as before the start position, resets the time limit too.
         """
         waited_since = time.monotonic()
         while True:
-            left, last = patience.stall_timeout_s, self._last_row_at
+            left, last = policy.stall_timeout_s, self._last_row_at
             if last is not None:
                 left -= time.monotonic() - max(last, waited_since)
             if left <= 0:
                 raise _Stalled
             try:
-                item = self._items.get(timeout=min(left, ASK_EVERY_S))
+                item = self._items.get(timeout=min(left, POLL_INTERVAL_S))
             except queue.Empty:
-                patience.ask()
+                policy.check_stop()
             else:
                 self._room.release()
                 return item
 
     def close(self) -> None:
-        """Let the thread end as soon as it notices; what it read is dropped."""
+        """End the thread at its next document; what it read is dropped."""
         self._closed = True
         self._room.release()
 
@@ -121,7 +121,7 @@ class _Reader:
                 if self._closed:
                     break
             self._items.put(_End())
-        except Exception as error:  # handed over: the Hub, its HTTP client and the file formats share no base class
+        except Exception as error:  # passed on: the Hub, its HTTP client and the file formats share no base class
             self._items.put(error)
         finally:
             _left_at = time.monotonic()
@@ -134,10 +134,10 @@ _left_at: float | None = None
 
 @atexit.register
 def _end_readers() -> None:
-    """Let the threads end before the interpreter does.
+    """End the threads before the interpreter ends.
 
     A thread of Arrow's that gives back a Python buffer after that ends the process with SIGABRT
-    (github.com/apache/arrow/issues/45214), and there is no way to ask whether one still will.
+    (github.com/apache/arrow/issues/45214), and nothing shows whether one still will.
     """
     readers = list(_running)
     for reader in readers:
@@ -149,12 +149,12 @@ def _end_readers() -> None:
 
 
 class DocumentStream:
-    """An iterator over documents from a position on, that outlives errors and stalls."""
+    """An iterator over documents from a position on; after errors and stalls it opens the dataset again."""
 
     def __init__(
         self,
         dataset: HubDataset,
-        patience: Patience,
+        policy: RetryPolicy,
         *,
         order: Order | None = None,
         held_out: Position = Position(),  # noqa: B008 - an immutable tuple
@@ -162,7 +162,7 @@ class DocumentStream:
     ) -> None:
         """`order` and `held_out` as in HubDataset.walk: order None ends after one epoch."""
         self.name = dataset.name
-        self._dataset, self._patience, self._order, self._held_out = dataset, patience, order, held_out
+        self._dataset, self._policy, self._order, self._held_out = dataset, policy, order, held_out
         self.n_shards = 0
         """Shards of the dataset, known from the first document on."""
         self._start(start)
@@ -173,16 +173,16 @@ class DocumentStream:
     def __next__(self) -> Document:
         """The next document.
 
-        Raises DataError when no retry is left, or for what no retry would mend; ReadingStopped when a stop is asked
-        for while it waits.
+        Raises DataError when no retry is left, or for what a retry cannot correct; ReadingStopped when a stop is
+        requested while it waits.
         """
         while not self._ended:
             if self._reader is None:
                 self._reader = _Reader(self._dataset, self._position, self._order, self._held_out)
             try:
-                item = self._reader.get(self._patience)
+                item = self._reader.get(self._policy)
             except _Stalled:
-                self._retry(f"no row for {self._patience.stall_timeout_s:g} s")
+                self._retry(f"no row for {self._policy.stall_timeout_s:g} s")
                 continue
             if isinstance(item, Document):
                 self._failures, self._position, self.n_shards = 0, item.after, self._reader.n_shards
@@ -197,7 +197,7 @@ class DocumentStream:
         raise StopIteration
 
     def restart(self, position: Position) -> None:
-        """Go on from `position`."""
+        """Continue from `position`."""
         self.close()
         self._start(position)
 
@@ -212,20 +212,20 @@ class DocumentStream:
         self._position, self._failures, self._ended = position, 0, False
 
     def _retry(self, reason: str, cause: Exception | None = None) -> None:
-        """Close the stream, so that it is opened again where it was, after a pause; tells why."""
+        """Close the stream, so that it is opened again at its position after a pause, and print the reason."""
         self.close()
         self._failures += 1
-        name, most = self._dataset.name, self._patience.max_retries
+        name, most = self._dataset.name, self._policy.max_retries
         if self._failures > most:
             tried = f", after {most} retr{'y' if most == 1 else 'ies'}" if most else ""
             raise DataError(
-                f"{name} could not be streamed: {reason}{tried}. A resume goes on from the last checkpoint; "
+                f"{name} could not be streamed: {reason}{tried}. A resume continues from the last checkpoint; "
                 "data.max_retries and data.stall_timeout_s set how long to wait."
             ) from cause
         pause = min(FIRST_PAUSE_S * 2 ** (self._failures - 1), LONGEST_PAUSE_S)
-        epoch, place, row = self._position
+        epoch, shard_index, row = self._position
         note(
             f"{name}: {reason}; retry {self._failures} of {most} in {pause:g} s, "
-            f"from epoch {epoch + 1}, shard {place + 1}, row {row + 1}"
+            f"from epoch {epoch + 1}, shard {shard_index + 1}, row {row + 1}"
         )
-        self._patience.pause(pause)
+        self._policy.pause(pause)

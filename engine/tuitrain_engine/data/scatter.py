@@ -1,4 +1,4 @@
-"""One process reads, all train: what must come in one order is read by rank 0 and handed to the others."""
+"""Data that must be read in one order is read by rank 0 and sent to the other ranks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tuitrain_engine.data.errors import DataError, ReadingStopped
 from tuitrain_engine.data.prefetch import Batch, Split
 
 _LONG = timedelta(days=7)
-"""The others wait while rank 0 evaluates or a stream is opened again; a dead rank 0 is torchrun's to notice."""
+"""The others wait while rank 0 evaluates or opens a stream again; torchrun detects a dead rank 0."""
 
 
 def world() -> tuple[int, int]:
@@ -25,8 +25,8 @@ def world() -> tuple[int, int]:
 class ScatteredSplit:
     """A split that only rank 0 has: each call of `batch` reads for all ranks at once and gives each its part.
 
-    Every rank makes the same number of calls, with equal `count`; rank r asks for the sequences r × count after those
-    of rank 0. So what is read, and its state, do not depend on the number of ranks. Collective, over a gloo group of
+    Every rank makes the same number of calls, with equal `count`; rank r requests the sequences r × count after those
+    of rank 0. So the data read, and its state, do not depend on the number of ranks. Collective, over a gloo group of
     its own: a thread may call it while another communicates.
     """
 
@@ -58,7 +58,7 @@ class ScatteredSplit:
         if isinstance(outcome[0], Exception):
             raise outcome[0]
         if outcome[0] != first_of_all:
-            raise RuntimeError(f"rank {self._rank} asks for the sequences from {first_of_all}, rank 0 {outcome[0]}")
+            raise RuntimeError(f"rank {self._rank} requests the sequences from {first_of_all}, rank 0 {outcome[0]}")
         mine = torch.empty(count, 2, self._seq_len, dtype=torch.int64)
         dist.scatter(mine, parts, src=0, group=self._group)
         return mine[:, 0].contiguous(), mine[:, 1].contiguous()
@@ -68,6 +68,6 @@ class ScatteredSplit:
         return self._split.state_at(sequences) if self._split is not None else {}
 
     def restore(self, state: dict[str, Any], sequences: int) -> None:
-        """Let rank 0 go on with sequence number `sequences`; the others follow it."""
+        """Continue rank 0 at sequence number `sequences`; the others follow it."""
         if self._split is not None:
             self._split.restore(state, sequences)

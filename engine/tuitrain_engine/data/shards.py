@@ -1,6 +1,6 @@
 """Token shards: flat binary files of ids, an index of document starts, and the manifest that describes them.
 
-    manifest.json            what it was made from, and how much there is
+    manifest.json            what it was made from, and the sizes
     train-00000.bin …        ids of the training split, one after the other, uint16 or uint32, little-endian
     train.documents.npy      int64: where each document starts in that stream, and the end of the last one
     val-00000.bin …          the same for the held-out split
@@ -56,16 +56,16 @@ class SplitManifest(msgspec.Struct, frozen=True):
 
 
 class HeldOut(msgspec.Struct, frozen=True):
-    """The documents of a stream that are held out: those before a position, in the dataset's own order."""
+    """The held-out documents of a stream: those before a position, in the dataset's own order."""
 
-    place: int
+    shard_index: int = msgspec.field(name="place")
     row: int
     shards: int
-    """Shards that the dataset had then."""
+    """Shards of the dataset when they were held out."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a directory of shards holds and what it was made from."""
+    """The contents of a directory of shards, and what it was made from."""
 
     format: int
     source: str
@@ -83,7 +83,7 @@ class Manifest(msgspec.Struct, frozen=True):
     seconds: float
     splits: dict[str, SplitManifest]
     held_out: HeldOut | None = None
-    """Where the source is streamed: only a `val` split is here, and this tells what it is of."""
+    """Of a streamed source, which has only a `val` split here: the documents of it."""
 
 
 def dtype_for(vocab_size: int) -> Literal["uint16", "uint32"]:
@@ -92,12 +92,12 @@ def dtype_for(vocab_size: int) -> Literal["uint16", "uint32"]:
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Write manifest.json, readable to people."""
+    """Write manifest.json, indented."""
     (directory / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
 
 
 def read_manifest(directory: Path) -> Manifest | None:
-    """The manifest of a directory; None when it is missing, of another format, or not true of the files there."""
+    """The manifest of a directory; None when it is missing, of another format, or does not match the files."""
     try:
         manifest = msgspec.json.decode((directory / MANIFEST).read_bytes(), type=Manifest)
         return manifest if manifest.format == FORMAT and _is_true(directory, manifest) else None
@@ -149,7 +149,7 @@ class ShardWriter:
         return len(self._starts)
 
     def append(self, ids: np.ndarray) -> None:
-        """Add ids (1-D, any integer type, each below 2^16 or 2^32 as the dtype asks) to the current document."""
+        """Add ids (1-D, any integer type, each below 2^16 or 2^32 as the dtype allows) to the current document."""
         while len(ids):
             if self._file is None:
                 self._file = (self._directory / self._name(len(self._files))).open("wb")
@@ -217,24 +217,24 @@ class TokenShards:
         start += self.first_token
         end = start + length
         number = bisect_right(self._starts, start) - 1
-        found = []
+        parts = []
         while True:
             begin = self._starts[number]
-            found.append(self._checked(number, self._parts[number][max(start - begin, 0) : end - begin]))
+            parts.append(self._checked(number, self._parts[number][max(start - begin, 0) : end - begin]))
             number += 1
             if self._starts[number] >= end:
-                return found[0] if len(found) == 1 else np.concatenate(found)
+                return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _checked(self, number: int, ids: np.ndarray) -> np.ndarray:
         path = self._paths[number]
-        # To read past the end of a mapped file is the end of the process. One that is gone stays mapped.
+        # Reading past the end of a mapped file kills the process. A deleted file stays mapped.
         with suppress(FileNotFoundError):
             if path.stat().st_size < self._parts[number].nbytes:
                 raise DataError(f"{path} became shorter while it was read.")
         if self.vocab_size is not None and len(ids) and (largest := int(ids.max())) >= self.vocab_size:
             raise DataError(
-                f"{path} is damaged: it holds the id {largest:,}, and the vocabulary has {self.vocab_size:,}. Delete "
-                f"{path.parent} and start again: what was made from a source is then made anew."
+                f"{path} is damaged: it contains the id {largest:,}, but the vocabulary has {self.vocab_size:,}. "
+                f"Delete {path.parent} and start again: it is then made from its source again."
             )
         return ids
 

@@ -20,7 +20,7 @@ from tuitrain_engine.data.cache import cache_errors
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.files import Piece, explained, first_characters, naming, read_pieces, utf8_size
 from tuitrain_engine.data.hub import HubDataset
-from tuitrain_engine.data.reader import DocumentStream, Patience
+from tuitrain_engine.data.reader import DocumentStream, RetryPolicy
 
 SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -33,13 +33,13 @@ class Source(Protocol):
     """A stream of documents that can be read more than once."""
 
     name: str
-    """Short, for people."""
+    """A short name for reports."""
     identity: str
-    """What was asked for; stays the same when the text behind it changes."""
+    """What was requested; unchanged when the text of it changes."""
     fingerprint: str
-    """Changes when the text does, as far as can be told without reading it."""
+    """Changes when the text does, as far as that shows without reading it."""
     size: int | None
-    """Bytes of text in all; None when only reading it would tell."""
+    """Bytes of text in all; None when only reading it would show that."""
 
     def pieces(self) -> Iterator[Piece]:
         """The documents, in a fixed order, in pieces. Raises DataError."""
@@ -56,7 +56,7 @@ class FileSource:
         self.identity = f"{identity}#{text_column}" if rows else identity
         facts = [(path, _stat(path)) for path in paths]
         self._sizes = {path: stat.st_size for path, stat in facts}
-        # Names, sizes and times, not contents: a corpus of terabytes must not be read to see that it is unchanged.
+        # Names, sizes and times, not contents: a corpus of terabytes must not be read to check that it is unchanged.
         listing = "\n".join(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}" for path, stat in facts)
         self.fingerprint = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
         opaque = any(path.suffix.lower() in (*COMPRESSIONS, ".parquet") for path in paths)
@@ -66,7 +66,7 @@ class FileSource:
         for path, size in self._sizes.items():
             yield from read_pieces(path, self._text_column)
             if _stat(path).st_size < size:
-                raise DataError(f"{path} became shorter while it was read: start again when it is whole.")
+                raise DataError(f"{path} became shorter while it was read: start again once it is complete.")
 
 
 def _stat(path: Path) -> os.stat_result:
@@ -131,12 +131,12 @@ class HuggingFaceSource:
 
     def __init__(self, data: DataConfig) -> None:
         self.dataset = HubDataset(data.source.removeprefix("hf:"), data.split, data.text_column)
-        self.patience = Patience(data.stall_timeout_s, data.max_retries)
+        self.policy = RetryPolicy(data.stall_timeout_s, data.max_retries)
         self.name, self.identity = self.dataset.name, self.dataset.identity
         self.fingerprint = self.dataset.fingerprint
 
     def pieces(self) -> Iterator[Piece]:
-        documents = DocumentStream(self.dataset, self.patience)
+        documents = DocumentStream(self.dataset, self.policy)
         try:
             for document in documents:
                 yield Piece(document.text, True, utf8_size(document.text))
@@ -157,22 +157,22 @@ class MixedSource:
         self.fingerprint = "\n".join(source.fingerprint for source in sources)
 
     def pieces(self) -> Iterator[Piece]:
-        """The documents whole, each from the source that is furthest behind its share."""
+        """The documents whole, each from the source with the fewest bytes for its share."""
         running = [(share, first_characters(source.pieces(), self._limit)) for source, share in self._parts]
-        # Bytes taken per share; the number keeps equal ones apart.
-        behind = [(0.0, number) for number in range(len(running))]
-        while behind:
-            taken, number = heappop(behind)
+        # Bytes read per share; the number orders equal ones.
+        queue = [(0.0, number) for number in range(len(running))]
+        while queue:
+            read, number = heappop(queue)
             share, pieces = running[number]
             for piece in pieces:
                 yield piece
-                taken += piece.size / share
+                read += piece.size / share
                 if piece.last:
-                    heappush(behind, (taken, number))
+                    heappush(queue, (read, number))
                     break
 
 
-def open_source(data: DataConfig, downloads: Path) -> Source:
+def make_source(data: DataConfig, downloads: Path) -> Source:
     """The source that `data.source` names; raises DataError when there is no such file, or none with text."""
     spec = data.source
     if spec == "stdlib":

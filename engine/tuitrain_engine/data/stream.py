@@ -2,8 +2,8 @@
 
     {"sequences": 96, "epoch": 0, "place": 3, "row": 41, "tokens": [17, 4, …], "of": {…}}
 
-is all there is to it: sequence 96 begins with the left-over `tokens`, after which come the documents from row 41 of
-the shard at place 3 of the order of epoch 0. `of` tells what was streamed, so that a state is not used for other data;
+is the whole state: sequence 96 begins with the left-over `tokens`, after which come the documents from row 41 of
+the shard with index 3 in the order of epoch 0. `of` identifies the data, so that a state is not used for other data;
 its `contents` are those of HubDataset.
 """
 
@@ -26,10 +26,10 @@ from tuitrain_engine.data.tokenizers import Tokenizer
 
 State = dict[str, Any]
 STATES_KEPT = 1024
-"""Calls of `batch` whose beginning can still be asked for: more than the micro-batches of a step that is given up when
-the reading is stopped, and what a prefetcher is ahead of it."""
+"""Calls of `batch` that can be repeated: more than the micro-batches of a step that is abandoned when the reading
+stops, plus those a prefetcher is ahead."""
 _BATCH_DOCUMENTS, _BATCH_CHARACTERS = 64, 1_000_000
-"""What goes to the tokenizer at once."""
+"""The batch that is tokenized at once."""
 
 
 class ShuffledShards:
@@ -64,20 +64,20 @@ class TokenStream:
         return self._ready.popleft()
 
     def restart(self, position: Position) -> None:
-        """Go on from `position`."""
+        """Continue from `position`."""
         self._ready.clear()
         self._documents.restart(position)
 
 
 class _Mark(NamedTuple):
-    """Where a sequence begins: left-over ids, then the documents from a position on."""
+    """The beginning of a sequence: remaining ids, then the documents from a position on."""
 
     position: Position
     left: np.ndarray
 
 
 class StreamSplit:
-    """The training split of a streamed source: sequences come in order, so `batch` is asked for one after the other.
+    """The training split of a streamed source: `batch` is called for sequences in order.
 
     packed: seq_len tokens after seq_len tokens across the documents, whose last target is the first token of the next
     sequence; sample: one document of two tokens or more each, cut or padded, targets -100 where nothing is predicted.
@@ -92,7 +92,7 @@ class StreamSplit:
         """`stream` is of `dataset`; `of` is what a state must agree with: source, tokenizer and the like, by name."""
         self._dataset, self._stream, self._of = dataset, stream, of
         self._packed, self._seq_len, self._padding = packed, seq_len, padding
-        # The prefetcher's thread and the main one may both ask.
+        # The prefetcher's thread and the main one may both call.
         self._lock = threading.Lock()
         self._go_to(0, _Mark(Position(), np.empty(0, np.uint32)))
         self._marks = {0: self._mark}
@@ -101,7 +101,7 @@ class StreamSplit:
         """Sequences `first` … `first + count`: ids and next ids, each (count, seq_len) int64 on the CPU.
 
         `first` is where the last call ended, or the beginning of a recent one, which is then read again. Raises
-        DataError or ReadingStopped; neither loses a state, and what was asked for can be asked for again.
+        DataError or ReadingStopped; neither changes the state, and the call can be repeated.
         """
         with self._lock:
             if first != self._next:
@@ -127,32 +127,39 @@ class StreamSplit:
             return torch.from_numpy(x), torch.from_numpy(y)
 
     def state_at(self, sequences: int) -> State:
-        """What `restore` needs to go on with sequence number `sequences`, however far was read ahead; JSON-able."""
+        """What `restore` needs to continue at sequence number `sequences`, independent of read-ahead; JSON-able."""
         position, left = self._known(sequences)
-        # The beginning is the same place in whatever is behind the name.
+        # The beginning is the same position in any data.
         contents = self._dataset.contents if position > Position() else {}
         of = {**self._of, "contents": contents}
-        return {"sequences": sequences, **position._asdict(), "tokens": left.tolist(), "of": of}
+        return {
+            "sequences": sequences,
+            "epoch": position.epoch,
+            "place": position.shard_index,
+            "row": position.row,
+            "tokens": left.tolist(),
+            "of": of,
+        }
 
     def restore(self, state: State, sequences: int) -> None:
-        """Go on with sequence number `sequences`. Raises DataError when the state is missing or of other data."""
+        """Continue at sequence number `sequences`. Raises DataError when the state is missing or of other data."""
         if not state and sequences:
             raise DataError(
-                f"The checkpoint holds no position in the stream of {self._of['source']}, so the run cannot go on from "
-                f"sequence {sequences:,} of it: resume with the data.source that it was trained on."
+                f"The checkpoint has no position in the stream of {self._of['source']}, so the run cannot continue "
+                f"from sequence {sequences:,} of it: resume with the data.source that it was trained on."
             )
         if not state:
             state = {"sequences": 0, "epoch": 0, "place": 0, "row": 0, "tokens": [], "of": self._of}
         if state["sequences"] != sequences:
             raise DataError(
-                f"The checkpoint stands at sequence {state['sequences']:,} of {self._of['source']}, and the run at "
+                f"The checkpoint is at sequence {state['sequences']:,} of {self._of['source']}, and the run at "
                 f"{sequences:,}: resume with the data.source or data.mixture that it was trained on."
             )
         theirs, ours = state["of"], self._of
         for key, value in ours.items():
             if theirs.get(key) != value:
                 raise DataError(
-                    f"The checkpoint is in a stream with {key} = {theirs.get(key)!r}, and this run streams with "
+                    f"The checkpoint is of a stream with {key} = {theirs.get(key)!r}, and this run streams with "
                     f"{value!r}: resume with the data as it was, or start a new run."
                 )
         with self._lock:
@@ -166,14 +173,14 @@ class StreamSplit:
 
     def _known(self, sequence: int) -> _Mark:
         if sequence not in self._marks:
-            raise ValueError(f"sequence {sequence} of a stream is not at hand: known are {sorted(self._marks)}")
+            raise ValueError(f"sequence {sequence} of a stream is not available: known are {sorted(self._marks)}")
         return self._marks[sequence]
 
     def _go_to(self, sequence: int, mark: _Mark) -> None:
         self._next, self._mark = sequence, mark
 
     def _next_packed(self) -> np.ndarray:
-        """seq_len + 1 ids; the last of them is left over again: it is a target here and an input in the next."""
+        """seq_len + 1 ids; the last of them stays: it is a target here and an input in the next."""
         position, left = self._mark
         parts: list[np.ndarray] = []
         need = self._seq_len + 1
@@ -182,7 +189,7 @@ class StreamSplit:
             need -= len(left)
             left, position = self._stream.next_document()
         parts.append(left[:need])
-        # A view, not a copy: the rest of a document may be a whole book.
+        # A view, not a copy: the rest of a document may be long.
         self._mark = _Mark(position, left[need - 1 :])
         return np.concatenate(parts)
 

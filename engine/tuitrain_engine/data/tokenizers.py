@@ -1,4 +1,4 @@
-"""Tokenizers behind one small face: bytes, characters, SentencePiece, Hugging Face `tokenizer.json`, bare ids.
+"""Tokenizers with one interface: bytes, characters, SentencePiece, Hugging Face `tokenizer.json`, bare ids.
 
 A tokenizer is saved as a directory: `tokenizer_info.json` and, in the format its own library reads, `tokenizer.model`
 (SentencePiece) or `tokenizer.json` (Hugging Face). Nothing here reads or writes a pickle.
@@ -24,7 +24,7 @@ from tuitrain_engine.data.files import explained, first_line, read_json
 
 SENTENCEPIECE_FILE = "tokenizer.model"
 REPLACEMENT = "\ufffd"
-"""Stands for a character that cannot be expressed."""
+"""Replaces a character that is not in the vocabulary."""
 USUAL_ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>", "[SEP]")
 
 Ids = Sequence[int] | np.ndarray
@@ -145,7 +145,7 @@ class SentencePieceTokenizer:
     kind = "sentencepiece"
 
     def __init__(self, model: bytes, name: str) -> None:
-        """`name`: of the file, for what is said of it. Raises DataError."""
+        """`name`: of the file, for error messages. Raises DataError."""
         import sentencepiece
 
         # Without a model the library makes a processor that fails whenever it is used.
@@ -177,7 +177,7 @@ class SentencePieceTokenizer:
 
     @property
     def unknown_piece(self) -> str:
-        """What stands for text that no piece expresses."""
+        """The piece for text that no other piece expresses."""
         return str(self._processor.id_to_piece(self._processor.unk_id()))
 
     def pieces(self) -> list[tuple[str, float | None]]:
@@ -195,9 +195,9 @@ class SentencePieceTokenizer:
 
 
 class HuggingFaceTokenizer:
-    """A `tokenizer.json`. Its special tokens come from nowhere but the shard writer, which ends documents with one.
+    """A `tokenizer.json`. Only the shard writer makes special tokens, to end documents.
 
-    Where one stands in a text it is text, as the rest is; what may be added to a text, such as `[CLS]`, is not.
+    Inside a text they are encoded as ordinary text, and none is added to a text, such as `[CLS]`.
     """
 
     kind = "huggingface"
@@ -205,7 +205,7 @@ class HuggingFaceTokenizer:
     def __init__(self, content: str, ends: Sequence[str | int], name: str) -> None:
         """`ends`: the id or the tokens that may end a document, of which the first known one does.
 
-        `name`: of the file, for what is said of it. Raises DataError.
+        `name`: of the file, for error messages. Raises DataError.
         """
         import tokenizers
 
@@ -248,10 +248,10 @@ class HuggingFaceTokenizer:
         Cut after the first character of each, it has none. Where nothing but the end of a document expresses a
         character, as in a vocabulary without an unknown token of its own, the character is left out.
         """
-        cuts, found = [0], self._special_text.search(text)
-        while found:
-            cuts.append(found.start() + 1)
-            found = self._special_text.search(text, cuts[-1])
+        cuts, match = [0], self._special_text.search(text)
+        while match:
+            cuts.append(match.start() + 1)
+            match = self._special_text.search(text, cuts[-1])
         ids = np.concatenate(self._ids([text[a:b] for a, b in itertools.pairwise([*cuts, len(text)])]))
         return ids if self.end_of_document is None else ids[ids != self.end_of_document]
 
@@ -263,7 +263,7 @@ class HuggingFaceTokenizer:
 
 
 class IdTokenizer:
-    """Stands in where only ids are known, as in nanoGPT's .bin files: text is the ids, written as numbers.
+    """Used where only ids are known, as in nanoGPT's .bin files: text is the ids, written as numbers.
 
     Text that is not numbers has no ids here; a prompt of such text becomes the single id 0, so that a model can
     still be sampled from.
@@ -317,7 +317,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
     Raises DataError if there is none, or it is not as it was written.
     """
     if not (path / TOKENIZER_INFO).exists():
-        raise DataError(f"{path} holds no tokenizer: {TOKENIZER_INFO} is missing.")
+        raise DataError(f"{path} contains no tokenizer: {TOKENIZER_INFO} is missing.")
     info = read_json(path / TOKENIZER_INFO)
     try:
         tokenizer = _from_info(path, info)
@@ -326,7 +326,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
             raise
         raise DataError(f"{path / TOKENIZER_INFO} cannot be read as a tokenizer: {first_line(error)}.") from None
     if tokenizer.fingerprint != info.get("fingerprint"):
-        raise DataError(f"{path} is damaged: its tokenizer is not the one that was written.")
+        raise DataError(f"{path} is damaged: its tokenizer differs from the one that was written.")
     return tokenizer
 
 

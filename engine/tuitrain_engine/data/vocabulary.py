@@ -1,4 +1,4 @@
-"""`data.tokenizer` made real: read from a file, fetched from the Hub, or learned from the corpus."""
+"""The tokenizer that `data.tokenizer` names: read from a file, downloaded from the Hub, or learned from the corpus."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LONGEST_LINE_BYTES = 1 << 16
 
 
 def learned(spec: str) -> bool:
-    """Whether the vocabulary comes out of the corpus."""
+    """Whether the vocabulary is learned from the corpus."""
     return spec == "char" or spec.startswith("sentencepiece:")
 
 
@@ -80,8 +80,8 @@ def learn_tokenizer(
 ) -> Tokenizer:
     """The vocabulary of a corpus: all its characters, or SentencePiece trained on the first of it and kept in `cache`.
 
-    `token_limit` is how much of the source will be used at most; characters beyond it are not looked at. Of a corpus
-    that is `streamed` the first characters are looked at; each of the others becomes U+FFFD.
+    `token_limit` is how much of the source will be used at most; characters beyond it are not read. Of a corpus
+    that is `streamed` the first characters are read; each of the others becomes U+FFFD.
     """
     if spec == "char":
         return _characters(source, SAMPLE_BYTES if streamed else token_limit, streamed)
@@ -125,25 +125,25 @@ def _from_hub(name: str) -> Tokenizer:
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         raise DataError(
-            f"data.tokenizer = 'hf:{name}' could not be fetched: {reason} "
+            f"data.tokenizer = 'hf:{name}' could not be downloaded: {reason} "
             "Without a network, pass its tokenizer.json as data.tokenizer=PATH."
         ) from None
     return HuggingFaceTokenizer(content, ends, f"hf:{name}")
 
 
 def _characters(source: Source, limit: int | None, streamed: bool) -> CharTokenizer:
-    found: set[str] = set()
+    characters: set[str] = set()
     documents = 0
     for piece in first_characters(source.pieces(), limit):
-        found.update(piece.text)
+        characters.update(piece.text)
         documents += piece.last and bool(piece.text)
     if streamed:
-        return CharTokenizer.from_corpus(found, several_documents=True, replace_unknown=True)
-    return CharTokenizer.from_corpus(found, several_documents=documents > 1)
+        return CharTokenizer.from_corpus(characters, several_documents=True, replace_unknown=True)
+    return CharTokenizer.from_corpus(characters, several_documents=documents > 1)
 
 
 def _train_sentencepiece(vocab_size: int, source: Source) -> SentencePieceTokenizer:
-    """Byte-pair pieces with bytes to fall back on and nothing normalised, so that decoding gives the text back."""
+    """Byte-pair pieces with byte fallback and without normalisation, so that decoding restores the text."""
     import sentencepiece
 
     sample = list(_lines(source, SAMPLE_BYTES))
@@ -179,7 +179,7 @@ def _train_sentencepiece(vocab_size: int, source: Source) -> SentencePieceTokeni
             f"data.tokenizer = 'sentencepiece:{vocab_size}' could not be trained on {megabytes(size)} of "
             f"{source.name} ({reason}): choose another size or use more text."
         ) from None
-    return SentencePieceTokenizer(model.getvalue(), "what was trained")
+    return SentencePieceTokenizer(model.getvalue(), "the trained model")
 
 
 def _lines(source: Source, limit: int) -> Iterator[str]:

@@ -30,7 +30,7 @@ _BACKENDS = {
 class Context(NamedTuple):
     """What every layer of one forward pass shares.
 
-    rotation: of the positions at hand, None unless position = rope. mask: (T, S) or (B, 1, T, S) with True where a
+    rotation: of the present positions, None unless position = rope. mask: (T, S) or (B, 1, T, S) with True where a
     query may look, None where plain causality (or, for a single query, everything) is meant; a BlockMask is one for
     FlexAttention.
     """
@@ -82,7 +82,7 @@ class Attention(nn.Module):
             attend = _compiled_flex() if queries.is_cuda else flex_attention
             return attend(queries, keys, values, block_mask=mask, enable_gqa=grouped)
         if grouped and queries.is_cuda and (mask is not None or backend == "efficient"):
-            # Of the kernels that take a mask, the memory-efficient one does not know of groups.
+            # Of the kernels that accept a mask, the memory-efficient one does not support groups.
             keys, values = repeat_heads(keys, self.heads[0]), repeat_heads(values, self.heads[0])
             grouped = False
         with kernel(backend):

@@ -30,7 +30,7 @@ class LayerCache:
 
 
 class Cache:
-    """A cache for each layer, and the tokens at the positions seen."""
+    """A cache for each layer, and the tokens at the positions so far."""
 
     def __init__(self, n_layers: int, capacity: int) -> None:
         self.layers = [LayerCache(capacity) for _ in range(n_layers)]

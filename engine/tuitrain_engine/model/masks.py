@@ -60,11 +60,11 @@ def _rule(window: int | None, documents: Tensor | None) -> Callable[[Tensor, Ten
     """FlexAttention's mask function of (batch, head, query position, key position)."""
 
     def allowed(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        seen = key <= query
+        visible = key <= query
         if window is not None:
-            seen = seen & (query - key < window)
+            visible = visible & (query - key < window)
         if documents is not None:
-            seen = seen & (documents[batch, query] == documents[batch, key])
-        return seen
+            visible = visible & (documents[batch, query] == documents[batch, key])
+        return visible
 
     return allowed

@@ -1,4 +1,4 @@
-"""Normalisation layers. Weights take the dtype of the input: gathered from shards they may be bfloat16."""
+"""Normalisation layers. Weights are cast to the dtype of the input: gathered from shards they may be bfloat16."""
 
 from __future__ import annotations
 

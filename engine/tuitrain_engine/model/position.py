@@ -49,7 +49,7 @@ class Rotary(nn.Module):
         return cos.unsqueeze(1), sin.unsqueeze(1)
 
     def fill(self) -> None:
-        """Compute the tables again in place: after `to_empty` they hold whatever the memory held."""
+        """Compute the tables again in place: after `to_empty` their values are undefined."""
         cos, sin = self._tables(torch.device("cpu"))
         self.cos.copy_(cos)
         self.sin.copy_(sin)
@@ -78,7 +78,7 @@ def rotate(heads: Tensor, rotation: Rotation) -> Tensor:
 
 
 class Embedding(nn.Module):
-    """Token embedding, with a learned position table added where the config asks for one."""
+    """Token embedding, with a learned position table added if configured."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -21,21 +21,21 @@ _KEPT = {
     torch.ops.aten._scaled_dot_product_cudnn_attention.default,
     torch.ops.higher_order.flex_attention,
 }
-"""Operations dear enough to keep their result: matrix products and the attention kernel."""
+"""Operations whose results are kept: matrix products and the attention kernel."""
 
 
 def decide_recompute(mode: str) -> Decision:
-    """parallel.activation_checkpointing, with what it means."""
+    """The decision on parallel.activation_checkpointing."""
     reasons = {
         "none": "every activation is held until the backward pass",
-        "selective": "matrix products and attention are held, what lies between is computed again",
+        "selective": "matrix products and attention are held, the rest is computed again",
         "full": "the input of each block is held, the block is computed again",
     }
     return Decision("recompute", mode, reasons[mode])
 
 
 def recompute_blocks(model: Transformer, mode: str) -> None:
-    """Let the blocks compute activations again: `none`, `selective` or `full`. Parameters keep their names."""
+    """Make the blocks compute activations again: `none`, `selective` or `full`. Parameters keep their names."""
     if mode == "none":
         return
     more: dict[str, Any] = {}

@@ -1,7 +1,7 @@
 """Parallel strategies: replicas of the model (ddp), or one model in shards (zero1, fsdp, hsdp).
 
-Every strategy averages gradients over all processes; the loop multiplies the loss by their number, so that the sum
-over the global batch comes out.
+Every strategy averages gradients over all processes; the loop multiplies the loss by their number, which gives the sum
+over the global batch.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Distribution:
     def shard(self, model: Transformer) -> None:
         """Turn the parameters, still without values, into shards: a block is the unit that is gathered.
 
-        zero1 is fsdp that keeps what it has gathered until the step's last backward pass, so that weights travel once
+        zero1 is fsdp that keeps gathered weights until the step's last backward pass, so that they are sent once
         a step and only optimizer states (and the weights between steps) stay sharded. Under bfloat16 arithmetic blocks
         and head are gathered in bfloat16: half of the traffic, and no second copy for autocast. Shards, gradients that
         are summed, and the table that the embedding reads stay float32.
@@ -130,7 +130,7 @@ class Distribution:
         return nullcontext()
 
     def limit_waiting(self, seconds: float) -> None:
-        """From now on a step fails where this process waits longer for the others; before, `world.PATIENCE` holds."""
+        """From now on a step fails when this process waits longer for the others (until now `world.WAIT_LIMIT`)."""
         if self._world.size == 1:
             return
         for group in (dist.group.WORLD, *(self._mesh.get_all_groups() if self._mesh is not None else ())):

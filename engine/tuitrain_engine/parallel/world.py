@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tuitrain.config import ConfigError
 
-PATIENCE = timedelta(minutes=30)
+WAIT_LIMIT = timedelta(minutes=30)
 """How long a process waits for the others outside of steps and in the first one: some may compile, or read slowly."""
 
 
@@ -94,10 +94,10 @@ def join_world(device_choice: str) -> World:
             )
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
-        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE, device_id=device)
+        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=WAIT_LIMIT, device_id=device)
     else:
-        dist.init_process_group("gloo", timeout=PATIENCE)
-    host, saving = (dist.new_group(backend="gloo", timeout=PATIENCE) for _ in range(2))
+        dist.init_process_group("gloo", timeout=WAIT_LIMIT)
+    host, saving = (dist.new_group(backend="gloo", timeout=WAIT_LIMIT) for _ in range(2))
     return World(rank, size, local_rank, int(os.environ["LOCAL_WORLD_SIZE"]), host, saving)
 
 

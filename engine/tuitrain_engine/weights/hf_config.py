@@ -73,7 +73,7 @@ def config_to_hf(layout: Layout, model: ModelConfig, dtype: str, end_token: int 
     if layout is not QWEN3:
         return tree | {"mlp_bias": model.bias}
     windowed = model.attention_span < model.seq_len
-    # In this family `max_window_layers` counts the first layers, which see everything.
+    # In this family `max_window_layers` counts the first layers, which have no window.
     return tree | {
         "use_sliding_window": windowed,
         "sliding_window": model.window if windowed else None,
@@ -180,10 +180,10 @@ def _rope(tree: dict[str, Any]) -> dict[str, Any]:
     rope = tree.get("rope_parameters") or tree.get("rope_scaling") or {}
     _only(rope, "partial_rotary_factor", 1.0)
     theta = float(rope.get("rope_theta", tree.get("rope_theta", 10000.0)))
-    found: dict[str, Any] = {"rope_theta": theta, "rope_scaling": None}
+    settings: dict[str, Any] = {"rope_theta": theta, "rope_scaling": None}
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind == "llama3":
-        found["rope_scaling"] = {ours: rope[theirs] for ours, theirs in _ROPE_KEYS.items()}
+        settings["rope_scaling"] = {ours: rope[theirs] for ours, theirs in _ROPE_KEYS.items()}
     elif kind != "default":
         raise _Foreign(f"rope_type = {shortened(json.dumps(kind))}")
-    return found
+    return settings

@@ -114,7 +114,7 @@ def _text(value: object) -> str:
 
 
 class Tensors:
-    """The tensors of a directory's safetensors files by name, read when they are asked for."""
+    """The tensors of a directory's safetensors files by name, read on access."""
 
     def __init__(self, directory: Path, prefix: str) -> None:
         self._stack = ExitStack()
@@ -197,7 +197,7 @@ def _checked_pieces(layout: Layout, config: ModelConfig, tensors: Tensors) -> di
         extra -= {HEAD}
         if not torch.equal(tensors.read(HEAD), tensors.read(layout.embedding)):
             raise ConfigError(f"{HEAD} is not the embedding table: set model.tied_embeddings=false.")
-    _refuse(extra, "has no place in this model")
+    _refuse(extra, "does not exist in this model")
     for name, shape in expected.items():
         stored = tensors.shape(name)
         if name.endswith("wpe.weight") and stored[0] > shape[0]:
@@ -225,7 +225,7 @@ def _refuse(names: Iterable[str], reason: str) -> None:
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Shapes of a model's parameters by name; of tied embeddings the one table goes by both its names."""
-    # The mask has none, and would ask for the token that ends a document.
+    # The mask has none, and would need the token that ends a document.
     config = config.model_copy(update={"document_mask": False})
     with torch.device("meta"):
         return {name: tuple(tensor.shape) for name, tensor in Transformer(config).state_dict().items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from tuitrain.accounting.activations import FLOAT, blocks_bytes_per_token, edge_bytes_per_token
+from tuitrain.accounting.activations import FLOAT, ActivationBytes
 from tuitrain.accounting.logits import chunk_rows, logits_bytes
 from tuitrain.accounting.parameters import count_parameters, vocabulary
 
@@ -95,38 +95,109 @@ def estimate_memory(config: RunConfig, devices: Devices) -> MemoryEstimate:
 
 def step_moments(config: RunConfig, devices: Devices) -> dict[str, MemoryEstimate]:
     """The memory at the three moments of a step that can be its peak: loss, backward, update."""
-    model, params = config.model, count_parameters(config.model)
-    # CUDA has a fused kernel of rmsnorm, the CPU has none.
-    element, fused = (2 if devices.dtype == "bfloat16" else FLOAT), devices.type == "cuda"
-    tokens = config.train.micro_batch * model.seq_len
-    edge = edge_bytes_per_token(model, element, fused)
-    mode = config.parallel.activation_checkpointing
-    kept, recomputed = blocks_bytes_per_token(model, element, fused, mode)
-    shards = _shard_count(config.parallel, devices)
-    at_rest = FLOAT * params.total // shards
-    optimizer = optimizer_bytes(config) // shards
-    before, after = _gradients(config, at_rest, devices.count)
-    # A chunked loss leaves the head's gradient at once, next to the one accumulated so far.
-    head = FLOAT * params.embedding if chunk_rows(tokens, vocabulary(model)) is not None else 0
-    at_loss = MemoryEstimate(
-        weights=_gathered(config, element, at_rest, at_loss=True),
-        gradients=before + head,
-        optimizer=optimizer,
-        activations=tokens * (kept + edge),
-        logits=logits_bytes(tokens, vocabulary(model)),
-        temporary=0,
-    )
-    in_last_block = MemoryEstimate(
-        weights=_gathered(config, element, at_rest, at_loss=False),
-        gradients=before + (FLOAT * params.embedding if before < FLOAT * params.total else 0),
-        optimizer=optimizer,
-        activations=tokens * (kept + recomputed + edge),
-        logits=0,
-        temporary=_working_bytes(config, element, tokens),
-    )
-    in_update = MemoryEstimate(at_rest, after, optimizer, 0, 0, _update_bytes(config, shards))
-    moments = {"loss": at_loss, "backward": in_last_block, "update": in_update}
+    step = _Step(config, devices)
+    moments = {"loss": step.at_loss(), "backward": step.in_last_block(), "update": step.in_update()}
     return {name: replace(estimate, moment=name) for name, estimate in moments.items()}
+
+
+class _Step:
+    """The memory of one process in a step."""
+
+    def __init__(self, config: RunConfig, devices: Devices) -> None:
+        self.config, self.model, self.strategy = config, config.model, config.parallel.strategy
+        self.processes = devices.count
+        self.params = count_parameters(config.model)
+        self.element = 2 if devices.dtype == "bfloat16" else FLOAT
+        self.tokens = config.train.micro_batch * config.model.seq_len
+        self.shards = _shard_count(config.parallel, devices)
+        self.at_rest = FLOAT * self.params.total // self.shards
+        self.optimizer = self._optimizer_bytes() // self.shards
+        # Weights of one block, the unit that is gathered.
+        params = self.params
+        self.block = (params.attention + params.feedforward + params.norms) // self.model.n_layers
+        # CUDA has fused kernels of rmsnorm and dropout, the CPU has none.
+        self.activations = ActivationBytes(self.model, self.element, fused=devices.type == "cuda")
+        self.kept, self.recomputed = self.activations.blocks(config.parallel.activation_checkpointing)
+
+    def at_loss(self) -> MemoryEstimate:
+        """At the end of the forward pass."""
+        size = vocabulary(self.model)
+        # A chunked loss leaves the head's gradient at once, next to the one accumulated so far.
+        head = FLOAT * self.params.embedding if chunk_rows(self.tokens, size) is not None else 0
+        return MemoryEstimate(
+            weights=self._gathered(at_loss=True),
+            gradients=self._gradients_before() + head,
+            optimizer=self.optimizer,
+            activations=self.tokens * (self.kept + self.activations.outside_blocks),
+            logits=logits_bytes(self.tokens, size),
+            temporary=0,
+        )
+
+    def in_last_block(self) -> MemoryEstimate:
+        """In the backward pass of the last block, the first one to go backward."""
+        gradients, model = self._gradients_before(), self.model
+        # Gradients of activations: of the residual stream and inside the feed-forward unit.
+        working = FLOAT * model.d_model + self.element * (2 if model.gated else 1) * model.d_ff
+        return MemoryEstimate(
+            weights=self._gathered(at_loss=False),
+            gradients=gradients + (FLOAT * self.params.embedding if gradients < FLOAT * self.params.total else 0),
+            optimizer=self.optimizer,
+            activations=self.tokens * (self.kept + self.recomputed + self.activations.outside_blocks),
+            logits=0,
+            temporary=self.tokens * working,
+        )
+
+    def in_update(self) -> MemoryEstimate:
+        """In the optimizer's step.
+
+        Besides its states it needs, for the statistics, a copy of the weights from before it. Muon holds the update of
+        each matrix in float32 and in bfloat16.
+        """
+        params, config = self.params, self.config
+        copy = FLOAT * params.total if config.telemetry.grad_stats_interval else 0
+        updates = (FLOAT + 2) * (params.matmul - params.embedding) if config.optim.name == "muon" else 0
+        return MemoryEstimate(self.at_rest, self.at_rest, self.optimizer, 0, 0, (copy + updates) // self.shards)
+
+    def _gathered(self, *, at_loss: bool) -> int:
+        """Weights at the loss or in the backward pass: at rest, and whole in the arithmetic's dtype.
+
+        Autocast casts the weights of products. Shards are gathered in that dtype already, but for the table that the
+        embedding reads; where that is the head's too, autocast casts it.
+        """
+        params, element = self.params, self.element
+        if self.strategy not in ("zero1", "fsdp", "hsdp"):
+            return self.at_rest + (element * params.matmul if element != FLOAT else 0)
+        tied, block = self.model.tied_embeddings, element * self.block
+        table = FLOAT * params.embedding
+        head = table + (table // 2 if element != FLOAT else 0) if tied else element * params.embedding
+        if self.strategy == "zero1":
+            return self.at_rest + self.model.n_layers * block + head + (0 if tied else table)
+        # The next block is gathered while one computes. A tied table is one part with the head, and stays.
+        if at_loss:
+            return self.at_rest + head + block
+        return self.at_rest + (head if tied else 0) + 2 * block
+
+    def _gradients_before(self) -> int:
+        """Gradients when the last backward pass of a step begins."""
+        whole, train = FLOAT * self.params.total, self.config.train
+        accumulating = train.global_batch_size > train.micro_batch * self.processes
+        if self.strategy in ("fsdp", "hsdp"):
+            return (self.at_rest if accumulating else 0) + FLOAT * self.block
+        if self.strategy == "zero1":
+            return whole if accumulating else FLOAT * self.block
+        # DDP's buckets, which the gradients are views of, stay from step to step.
+        buckets = self.strategy == "ddp" or (self.strategy == "auto" and self.processes > 1)
+        return whole if accumulating or buckets else 0
+
+    def _optimizer_bytes(self) -> int:
+        """adamw: two moments; sgd: one, with momentum; muon: one for the matrices of the blocks, two for the rest."""
+        params, optim = self.params, self.config.optim
+        if optim.name == "muon":
+            inside = params.matmul - params.embedding
+            return FLOAT * (inside + 2 * (params.total - inside))
+        if optim.name == "sgd":
+            return FLOAT * params.total if optim.momentum else 0
+        return 2 * FLOAT * params.total
 
 
 def _shard_count(parallel: ParallelConfig, devices: Devices) -> int:
@@ -137,70 +208,3 @@ def _shard_count(parallel: ParallelConfig, devices: Devices) -> int:
         case "hsdp":
             return parallel.shard_processes(devices.count, devices.nodes)
     return 1
-
-
-def _gathered(config: RunConfig, element: int, at_rest: int, *, at_loss: bool) -> int:
-    """Weights at the loss or in the backward pass: at rest, and whole in the arithmetic's dtype.
-
-    Autocast casts the weights of products. Shards are gathered in that dtype already, but for the table that the
-    embedding reads; where that is the head's too, autocast casts it.
-    """
-    params, strategy = count_parameters(config.model), config.parallel.strategy
-    if strategy not in ("zero1", "fsdp", "hsdp"):
-        return at_rest + (element * params.matmul if element != FLOAT else 0)
-    tied, block = config.model.tied_embeddings, element * _block_parameters(config)
-    table = FLOAT * params.embedding
-    head = table + (table // 2 if element != FLOAT else 0) if tied else element * params.embedding
-    if strategy == "zero1":
-        return at_rest + config.model.n_layers * block + head + (0 if tied else table)
-    # The next block is gathered while one computes. A tied table is one part with the head, and stays.
-    if at_loss:
-        return at_rest + head + block
-    return at_rest + (head if tied else 0) + 2 * block
-
-
-def _gradients(config: RunConfig, at_rest: int, processes: int) -> tuple[int, int]:
-    """Gradients when the last backward pass of a step begins, and after it."""
-    whole, strategy, train = FLOAT * count_parameters(config.model).total, config.parallel.strategy, config.train
-    accumulating = train.global_batch_size > train.micro_batch * processes
-    if strategy in ("fsdp", "hsdp"):
-        return (at_rest if accumulating else 0) + FLOAT * _block_parameters(config), at_rest
-    if strategy == "zero1":
-        return (whole if accumulating else FLOAT * _block_parameters(config)), at_rest
-    # DDP's buckets, which the gradients are views of, stay from step to step.
-    buckets = strategy == "ddp" or (strategy == "auto" and processes > 1)
-    return (whole if accumulating or buckets else 0), whole
-
-
-def _block_parameters(config: RunConfig) -> int:
-    """Weights of one block, the unit that is gathered."""
-    params = count_parameters(config.model)
-    return (params.attention + params.feedforward + params.norms) // config.model.n_layers
-
-
-def _update_bytes(config: RunConfig, shards: int) -> int:
-    """What the optimizer's step needs besides its states: for the statistics a copy of the weights from before it.
-
-    Muon holds the update of each matrix in float32 and in bfloat16.
-    """
-    params = count_parameters(config.model)
-    copy = FLOAT * params.total if config.telemetry.grad_stats_interval else 0
-    updates = (FLOAT + 2) * (params.matmul - params.embedding) if config.optim.name == "muon" else 0
-    return (copy + updates) // shards
-
-
-def _working_bytes(config: RunConfig, element: int, tokens: int) -> int:
-    """Gradients of activations while a block goes backward: of the residual stream and inside the feed-forward unit."""
-    model = config.model
-    return tokens * (FLOAT * model.d_model + element * (2 if model.gated else 1) * model.d_ff)
-
-
-def optimizer_bytes(config: RunConfig) -> int:
-    """adamw: two moments; sgd: one, with momentum; muon: one for the matrices of the blocks, two for the rest."""
-    params = count_parameters(config.model)
-    if config.optim.name == "muon":
-        inside = params.matmul - params.embedding
-        return FLOAT * (inside + 2 * (params.total - inside))
-    if config.optim.name == "sgd":
-        return FLOAT * params.total if config.optim.momentum else 0
-    return 2 * FLOAT * params.total

@@ -74,24 +74,20 @@ def complete_override(incomplete: str) -> list[str]:
 
 def _values_of(key: str) -> list[str]:
     """The values of a key of the configuration that takes only some."""
-    from typing import Literal, get_args, get_origin
+    from types import NoneType
 
     from tuitrain.config import RunConfig
-    from tuitrain.config.errors import field_at
-    from tuitrain.config.run_config import optional
+    from tuitrain.config.keys import accepts, field_at, words
 
     match key:
         case "data.source":
             return ["stdlib", "shakespeare", "bin:", "hf:"]
         case "data.tokenizer":
             return ["byte", "char", "sentencepiece:", "hf:"]
-    field = field_at(RunConfig, key.split(".")) if key != "preset" else None
+    field = field_at(RunConfig, key) if key != "preset" else None
     if field is None:
         return []
-    values: list[str] = []
-    for part in (field.annotation, *get_args(field.annotation)):
-        values += ["true", "false"] if part is bool else map(str, get_args(part)) if get_origin(part) is Literal else []
-    return list(dict.fromkeys([*values, *(["none"] if optional(key.split(".")) else [])]))
+    return [*words(field.annotation), *(["none"] if accepts(RunConfig, key, NoneType) else [])]
 
 
 def complete_grouping() -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
+from tuitrain.config.keys import docstring, field_at, known_keys
 from tuitrain.files import LONGEST_QUOTE, shortened
 
 
@@ -58,8 +58,6 @@ _EXPECTED = {
 }
 """What a value should be, by pydantic's type of error, where pydantic's own message describes how it parsed it."""
 
-_COUNTS = {2: "two", 3: "three", 4: "four"}
-
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word most similar to `word`, or None.
@@ -85,22 +83,6 @@ def suggest(word: str, known: Iterable[str]) -> str:
     """` Did you mean …?` with the most similar known word, or an empty text."""
     match = nearest(word, known)
     return f" Did you mean {match!r}?" if match else ""
-
-
-def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Every dotted key of a pydantic model, sections expanded."""
-    keys = []
-    for name, field in model.model_fields.items():
-        inner = _section(field.annotation)
-        keys.extend(known_keys(inner, f"{prefix}{name}.") if inner else [prefix + name])
-    return keys
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
 
 
 def explain(
@@ -152,7 +134,7 @@ def _sentence(detail: Any, key: str, root: type[BaseModel]) -> tuple[str, str]:
         case "missing":
             return f"{key} is missing.", key
         case "string_pattern_mismatch":
-            return f"{key} = {quoted(given)} is not valid. {_description(root, key)}".rstrip(), key
+            return f"{key} = {quoted(given)} is not valid. {docstring(root, key)}".rstrip(), key
         case "tuple_type" | "too_long":
             shown = list(given) if isinstance(given, tuple) else given
             return f"{key} = {quoted(shown)} is not valid: it should be {_expected_list(root, key)}.", key
@@ -164,26 +146,10 @@ def _sentence(detail: Any, key: str, root: type[BaseModel]) -> tuple[str, str]:
 
 def _expected_list(root: type[BaseModel], key: str) -> str:
     """The length of a key's list, with its default as an example."""
-    field = field_at(root, key.split("."))
+    field = field_at(root, key)
     if field is None or not isinstance(field.default, tuple):
         return "a list"
-    return f"{_COUNTS.get(len(field.default), len(field.default))} numbers, such as {list(field.default)}"
-
-
-def field_at(root: type[BaseModel], path: Iterable[str]) -> FieldInfo | None:
-    """The field at a path of keys, or None."""
-    field: FieldInfo | None = None
-    model: type[BaseModel] | None = root
-    for part in path:
-        field = model.model_fields.get(part) if model else None
-        model = _section(field.annotation) if field else None
-    return field
-
-
-def _description(root: type[BaseModel], key: str) -> str:
-    """The docstring of a key, in one line."""
-    field = field_at(root, key.split("."))
-    return " ".join((field.description or "").split()) if field else ""
+    return f"{len(field.default)} numbers, such as {list(field.default)}"
 
 
 def _unknown(key: str, root: type[BaseModel]) -> str:

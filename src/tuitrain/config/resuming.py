@@ -18,9 +18,9 @@ class Verdict(enum.Enum):
     """Whether a resume may change a key; the value is the reason, where there is one."""
 
     FREE = ""
-    OTHER_SEQUENCES = "what a sequence number of the training data stands for has changed"
+    OTHER_SEQUENCES = "sequence numbers of the training data have another meaning"
     """Reported in an alert: the run continues at its position, but in another order or another text."""
-    STATE = "the weights and the optimizer of its checkpoint do not go with that"
+    STATE = "they do not suit the weights and the optimizer of its checkpoint"
     HELD_OUT = "it could be evaluated on text that it was trained on"
 
     @property
@@ -76,7 +76,7 @@ def refusal(changes: Iterable[Change]) -> str | None:
         return None
     listed = " and ".join(f"{each.key} = {_text(each.after)} (it was {_text(each.before)})" for each in refused)
     reasons = " and ".join(dict.fromkeys(each.verdict.value for each in refused))
-    return f"The run cannot go on with {listed}, since {reasons}: leave that out, or launch a new run."
+    return f"The run cannot resume with {listed}, since {reasons}: omit that, or launch a new run."
 
 
 def other_sequences(changes: Iterable[Change]) -> str | None:
@@ -89,8 +89,8 @@ def other_sequences(changes: Iterable[Change]) -> str | None:
     if not listed:
         return None
     return (
-        f"The run goes on with other data than before ({listed}): {Verdict.OTHER_SEQUENCES.value}, so of the "
-        "present epoch some text may come again and some not at all."
+        f"The run continues with other data than before ({listed}): {Verdict.OTHER_SEQUENCES.value}, so of the "
+        "present epoch some text may be repeated and some skipped."
     )
 
 

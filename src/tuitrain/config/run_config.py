@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from datetime import date, time
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import Any
 
 import tomli_w
 from pydantic import Field, ValidationError
 
 from tuitrain.config import presets
-from tuitrain.config.errors import ConfigError, explain, field_at, quoted
+from tuitrain.config.errors import ConfigError, explain, quoted
+from tuitrain.config.keys import accepts
 from tuitrain.config.sections import (
     CheckpointConfig,
     DataConfig,
@@ -163,7 +164,7 @@ def parse_override(text: str) -> tuple[list[str], Any]:
         value = parse_toml(f"value = {raw}")["value"]
     except ValueError:
         return path, raw
-    if isinstance(value, date | time) or (not isinstance(value, str) and _is_text(path)):
+    if isinstance(value, date | time) or (not isinstance(value, str) and accepts(RunConfig, key, str)):
         return path, raw
     return path, value
 
@@ -179,23 +180,11 @@ def apply_overrides(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str,
             if not isinstance(below, dict):
                 raise ConfigError(f"{quoted(override)}: {part} is a value, not a section.", key=part)
             table = below
-        if value == "none" and optional(path):
+        if value == "none" and accepts(RunConfig, ".".join(path), NoneType):
             table.pop(path[-1], None)
         else:
             table[path[-1]] = value
     return result
-
-
-def _is_text(path: list[str]) -> bool:
-    """Whether the key at this path takes a string."""
-    field = field_at(RunConfig, path)
-    return field is not None and str in (field.annotation, *get_args(field.annotation))
-
-
-def optional(path: list[str]) -> bool:
-    """Whether the key at this path may be unset, so that `none` means unset rather than the word."""
-    field = field_at(RunConfig, path)
-    return field is not None and NoneType in get_args(field.annotation)
 
 
 def validate(tree: Mapping[str, Any], origin: str = "", elsewhere: Iterable[str] = ()) -> RunConfig:

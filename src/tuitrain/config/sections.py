@@ -84,7 +84,7 @@ class ModelConfig(Section):
     norm_position: Literal["pre", "post"] = "pre"
     """pre: x + f(norm(x)), with a final norm; post: norm(x + f(x)), as in the original transformer."""
     position: Literal["learned", "rope", "none"] = "learned"
-    """How the model knows the order of tokens."""
+    """Encoding of the token positions."""
     rope_theta: float = Field(default=10000.0, gt=1)
     """Base of the rotary frequencies; used with position = rope."""
     rope_scaling: RopeScaling | None = None
@@ -100,7 +100,7 @@ class ModelConfig(Section):
     window: int | None = Field(default=None, ge=1)
     """Sliding attention window in tokens. Unset: attend to the whole sequence."""
     document_mask: bool = False
-    """Whether packed documents cannot see each other. Needs a tokenizer that ends documents with a token."""
+    """Whether attention stays within each packed document. Needs a tokenizer that ends documents with a token."""
     attention_backend: Literal["auto", "flash", "cudnn", "efficient", "math", "flex"] = "auto"
     """Kernel of the attention product. flex (FlexAttention) skips what a window or document mask hides; CUDA only."""
     init_from: str | None = Field(default=None, min_length=1)
@@ -164,7 +164,7 @@ def _default_source(data: dict[str, Any]) -> str:
 
 
 class DataConfig(Section):
-    """Where the text comes from and how it becomes tokens."""
+    """The source of the text, and its tokens."""
 
     mixture: dict[str, Annotated[float, Field(gt=0, le=1e9)]] | None = None
     """Sources by the weight of each, its share of the training sequences: {"stdlib" = 0.7, "notes.jsonl" = 0.3}. Used
@@ -189,7 +189,7 @@ class DataConfig(Section):
     max_tokens: Count | None = Field(default=None, ge=1)
     """Stop tokenizing after about this many tokens. Unset: the whole source."""
     stall_timeout_s: float = Field(default=120.0, gt=0, le=86400)
-    """Seconds without a row from a streamed source after which it is opened again where it was."""
+    """Seconds without a row from a streamed source after which it is opened again at its position."""
     max_retries: int = Field(default=5, ge=0, le=100)
     """How often in a row a streamed source that fails or stalls is opened again: after 1, 2, 4 … seconds, up to 60."""
     bin_dtype: Literal["uint16", "uint32"] = "uint16"
@@ -313,7 +313,7 @@ class ParallelConfig(Section):
     activation_checkpointing: Literal["none", "selective", "full"] = "none"
     """Which activations are computed again in the backward pass instead of being held."""
     timeout_s: float = Field(default=900.0, gt=0, le=86400)
-    """Seconds a process waits for the others in a step, from the second on. 900 outlasts a stream that stalls."""
+    """Seconds a process waits for the others in a step, from the second on. 900 exceeds the stall of a stream."""
 
     def shard_processes(self, processes: int, nodes: int = 1) -> int:
         """Processes that hold one copy of the model together under hsdp: shard_size, by default those of a node."""
@@ -348,14 +348,14 @@ class SamplingConfig(Section):
 
 
 class CheckpointConfig(Section):
-    """What is kept of the training state."""
+    """Checkpoints of the training state."""
 
     interval: int = Field(default=1000, ge=0)
     """Steps between checkpoints; one is also written at the end. 0: only at the end and on request."""
     keep_last: int = Field(default=2, ge=1)
-    """How many of the newest checkpoints stay."""
+    """Number of newest checkpoints to keep."""
     keep_best: bool = True
-    """Whether the checkpoint with the lowest validation loss stays too."""
+    """Whether the checkpoint with the lowest validation loss is kept too."""
     async_save: bool = True
     """Write in the background while training goes on; the state is copied to host memory first."""
 
@@ -373,7 +373,7 @@ class TelemetryConfig(Section):
     """Range of steps to profile, such as 10-15, both included: each process writes a trace for Perfetto to profile/
     in the run directory. Empty: none."""
     memory_history: bool = False
-    """Whether memory snapshots (on request, and when memory runs out) tell where in the code memory was taken. CUDA
+    """Whether memory snapshots (on request, and when memory runs out) contain the stack of each allocation. CUDA
     only; costs a little speed."""
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """Requests to a running engine: empty files in `control/` of the run directory.
 
-The application writes them; the engine, or the process that runs an external program, takes them at a step boundary.
+The application writes them; the engine, or the process that runs an external program, reads and deletes them.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def write_request(run_dir: Path, name: str) -> None:
 
 
 def is_requested(run_dir: Path, name: str) -> bool:
-    """Whether a request was written and not yet taken."""
+    """Whether a request is pending."""
     return (control_directory(run_dir) / name).exists()
 
 
-def take_request(run_dir: Path, name: str) -> bool:
+def delete_request(run_dir: Path, name: str) -> bool:
     """Delete a request; returns whether there was one. Raises OSError where it cannot be deleted."""
     try:
         (control_directory(run_dir) / name).unlink()
@@ -39,7 +39,7 @@ def take_request(run_dir: Path, name: str) -> bool:
     return True
 
 
-def take_requests(run_dir: Path) -> list[str]:
+def delete_requests(run_dir: Path) -> list[str]:
     """Delete the requests and return their names, in the order of REQUESTS. Raises OSError without a directory."""
     directory = control_directory(run_dir)
     with os.scandir(directory) as entries:

@@ -1,7 +1,7 @@
-"""Text from elsewhere, made inert: the one gate on its way to a terminal, a table, a figure or a file name.
+"""Text of unknown origin, made inert before it reaches a terminal, a table, a figure or a file name.
 
-Names, notes, configurations, reasons and samples come from logs and files of unknown origin. They stay as
-they are in memory and are cleaned where they leave the program.
+Names, notes, configurations, reasons and samples come from logs and files of unknown origin. In memory they are
+unchanged; they are cleaned at the output.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def terminal_encoding(stream: TextIO | None) -> str:
 
 
 class TerminalStream(io.TextIOBase):
-    """Standard output or error with the gate in it: whatever is printed is inert and can be shown.
+    """Standard output or error that cleans what is printed, and replaces what the encoding lacks.
 
     It has no `buffer`, so that no library writes around it.
     """
@@ -140,7 +140,7 @@ class TerminalStream(io.TextIOBase):
 
 
 def guard_output() -> None:
-    """Put the gate into this process's standard output and error, for every print from here on."""
+    """Clean all that this process prints to standard output and error from now on."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, TerminalStream):
@@ -148,7 +148,7 @@ def guard_output() -> None:
 
 
 def stream_for_data() -> TextIO:
-    """Where data for a program go: exactly as they are into a pipe or a file, through the gate to a terminal."""
+    """The stream for data that a program reads: unchanged into a pipe or a file, cleaned to a terminal."""
     stream = sys.stdout
     if isinstance(stream, TerminalStream) and not stream.isatty() and "utf" in stream.encoding.lower():
         return stream.exact

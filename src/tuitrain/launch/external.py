@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Literal
 
 from tuitrain.events import End, EventWriter
-from tuitrain.events.requests import take_request
+from tuitrain.events.requests import delete_request
 from tuitrain.files import FollowedDirectory, GoneError
 from tuitrain.runs import RunDirectory, read_snapshot
 
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     directory, command = FollowedDirectory(Path(arguments[0])), arguments[1:]
     stop_requested = False
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
+    def forward(number: int, frame: FrameType | None) -> None:
         nonlocal stop_requested
         stop_requested = True
         program.send_signal(number)
@@ -43,17 +43,17 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         # A signal that is ignored at the start, as under nohup, stays ignored; the program inherits that.
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, pass_on)
+            signal.signal(number, forward)
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda number, frame: program.send_signal(number))
     while program.poll() is None:
         with suppress(OSError):
-            if take_request(directory.path, "stop"):
-                pass_on(signal.SIGTERM, None)
+            if delete_request(directory.path, "stop"):
+                forward(signal.SIGTERM, None)
         time.sleep(POLL_S)
     code = program.returncode
     if stop_requested:
-        _finish(directory, "stopped", "asked to stop")
+        _finish(directory, "stopped", "stop requested")
     elif code == 0:
         _finish(directory, "completed", "the command ended with exit code 0")
     else:

@@ -23,6 +23,7 @@ import psutil
 
 from tuitrain.config import RunConfig
 from tuitrain.files import writing
+from tuitrain.launch import preflight
 from tuitrain.launch.console import ConsoleFollower
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.machine import usable_cores
@@ -70,6 +71,34 @@ def new_run(runs_dir: Path, config: RunConfig) -> RunDirectory:
         shutil.rmtree(run.path, ignore_errors=True)
         raise
     return run
+
+
+@dataclass(frozen=True)
+class Started:
+    """A started run, its process, and a note where it has fewer processes than there are GPUs."""
+
+    run: RunDirectory
+    process: subprocess.Popen[bytes]
+    note: str | None
+
+
+def start_run(
+    config: RunConfig, runs_dir: Path, label: Label, *, gpus: int | None = None, force: bool = False
+) -> Started:
+    """Run the preflight checks, make the run's directory and start the engine in a session of its own.
+
+    Raises LaunchError or ConfigError when a check fails, OSError when no process or directory can be made. No run
+    directory is left then.
+    """
+    processes = preflight.check(config, gpus=gpus, force=force)
+    run = new_run(runs_dir, config)
+    try:
+        with starting(run):
+            process = start(run, train_command(run, processes=processes.count), label, processes=processes.count)
+    except (LaunchError, OSError):
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    return Started(run, process, processes.note)
 
 
 @contextmanager

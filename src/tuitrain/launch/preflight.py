@@ -6,18 +6,18 @@ The engine checks the same; here problems are reported without torch and before 
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tuitrain.config import RunConfig, all_presets, load_config
-from tuitrain.config.requirements import check_attention, check_float8, check_vocabulary
+from tuitrain.config.requirements import check_attention, check_float8, check_processes, check_vocabulary
 from tuitrain.config.source import source_path
 from tuitrain.files import expanded
 from tuitrain.launch.corpus import check_data, check_tokenizer
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.machine import GB, Machine, find_machine, torch_is_cpu_only, training_device
 from tuitrain.launch.plan import NOTHING_FITS, Plan, known_vocabulary, make_plan
-from tuitrain.launch.processes import Processes, choose_processes
 
 ENGINE_PACKAGES = ("tuitrain_engine", "torch")
 
@@ -59,6 +59,44 @@ def _check_device(config: RunConfig, machine: Machine) -> None:
         return
     reason = "the installed torch was built without CUDA" if machine.gpus else "this machine has no CUDA device"
     raise LaunchError(f"train.device = 'cuda', but {reason}: set it to 'auto' or 'cpu'.", key="train.device")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Their number, and a sentence where it is fewer than there are GPUs."""
+
+    count: int
+    note: str | None = None
+
+
+def choose_processes(config: RunConfig, machine: Machine, requested: int | None) -> Processes:
+    """The number requested, else as many as there are GPUs and the batch divides over; one on the CPU.
+
+    Raises LaunchError when there are too few GPUs, ConfigError when batch or strategy do not suit the number.
+    """
+    gpus = None if training_device(config, machine).kind == "cpu" else len(machine.gpus)
+    if requested is not None and gpus is not None and requested > gpus:
+        available = "one GPU" if gpus == 1 else f"{gpus} GPUs"
+        raise LaunchError(
+            f"--gpus {requested}, but this machine has {available} to use: --gpus {gpus}, or train.device=cpu for "
+            "processes on the CPU.",
+            key="gpus",
+        )
+    if requested is not None:
+        count = requested
+    elif gpus is None or config.parallel.strategy == "single":
+        count = 1
+    else:
+        count = max(config.process_counts(gpus), default=1)
+    check_processes(config, count)
+    if requested is not None or gpus is None or count == gpus or config.parallel.strategy == "single":
+        return Processes(count)
+    train = config.with_least_micro_batch().train
+    return Processes(
+        count,
+        f"{count} of {gpus} GPUs are used: train.global_batch_size ({train.global_batch_size}) is no multiple of "
+        f"train.micro_batch_size × processes ({train.micro_batch} × {gpus}).",
+    )
 
 
 def check_memory(config: RunConfig, machine: Machine, gpus: int = 1) -> None:

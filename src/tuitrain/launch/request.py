@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Literal, get_origin
 
 from tuitrain.accounting import GPUS
 from tuitrain.config import ConfigError, RunConfig, UnknownPresetError, all_presets, flatten, known_keys, load_config
-from tuitrain.config.errors import Problem, field_at, suggest
+from tuitrain.config.errors import Problem, suggest
+from tuitrain.config.keys import docstring, field_at, words
 from tuitrain.config.requirements import check_processes
 from tuitrain.files import os_error_text
 from tuitrain.launch import preflight
-from tuitrain.launch.detached import Started, start_run
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.local import Label
+from tuitrain.launch.local import Label, Started, start_run
 from tuitrain.launch.machine import Device, Machine, find_machine, gpu_by_name, training_device
 from tuitrain.launch.plan import Plan, make_plan
-from tuitrain.launch.processes import choose_processes
 
 UNSET = "none"
 """The text of an optional key without a value."""
 USER_ERRORS = (ConfigError, LaunchError, UnknownPresetError, OSError)
 """Errors that a user can correct."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,16 +63,11 @@ def fields() -> tuple[Field, ...]:
 
 
 def _config_field(key: str) -> Field:
-    info = field_at(RunConfig, key.split("."))
-    assert info is not None
-    return Field(key, key.partition(".")[0], " ".join((info.description or "").split()), _choices(info.annotation))
-
-
-def _choices(annotation: Any) -> tuple[str, ...]:
-    """The values of a Literal, or true and false of a bool."""
-    if annotation is bool:
-        return ("true", "false")
-    return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
+    info = field_at(RunConfig, key)
+    # Only these types list all their values.
+    closed = info is not None and (info.annotation is bool or get_origin(info.annotation) is Literal)
+    choices = words(info.annotation) if info is not None and closed else []
+    return Field(key, key.partition(".")[0], docstring(RunConfig, key), tuple(choices))
 
 
 @dataclass(frozen=True)
@@ -97,6 +91,41 @@ class LaunchRequest:
         name = self.option("name")
         return load_config(self.preset, [*self.overrides, *([f"name={name}"] if name else [])])
 
+    def gpus(self) -> int | None:
+        """The number of processes; None: as many as suit the machine. Raises LaunchError."""
+        text = self.option("gpus")
+        if text and (not text.isdecimal() or int(text) < 1):
+            raise LaunchError(f"gpus = {text!r} is not valid: a number of processes, 1 or more.", key="gpus")
+        return int(text) if text else None
+
+    def force(self) -> bool:
+        """Whether the memory check is skipped. Raises LaunchError."""
+        text = self.option("force")
+        if text not in ("", "no", "yes"):
+            raise LaunchError(f"force = {text!r} is not one of no, yes.", key="force")
+        return text == "yes"
+
+    def gpu(self) -> Device | None:
+        """The GPU to plan for; None: this machine's device. Raises LaunchError."""
+        name = self.option("gpu")
+        device = gpu_by_name(name) if name else None
+        if name and device is None:
+            hint = suggest(name, [gpu.name for gpu in GPUS])
+            raise LaunchError(f"gpu = {name!r} is not known.{hint}", key="gpu")
+        return device
+
+    def errors(self) -> dict[str, str]:
+        """Sentences about what is wrong with the request itself, by the key they are about, "" for none."""
+        errors: dict[str, str] = {}
+        for read in (self.config, self.gpus, self.gpu, self.force):
+            with _collected(errors):
+                read()
+        return errors
+
+    def accepts(self, key: str) -> bool:
+        """Whether the value of a key is valid."""
+        return key not in self.errors()
+
     def command(self, runs_dir: Path | None = None) -> str:
         """The command line that starts the same run."""
         values = [
@@ -107,6 +136,15 @@ class LaunchRequest:
         force = ["--force"] * (self.option("force") == "yes")
         directory = [] if runs_dir is None else ["--runs-dir", str(runs_dir)]
         return shlex.join(["tuitrain", "launch", self.preset, *self.overrides, *options, *force, *directory])
+
+    def start(self, runs_dir: Path) -> Started:
+        """Start the run in a session of its own. Raises LaunchError."""
+        try:
+            config, note = preflight.with_absolute_paths(self.config()), self.option("note")
+            label = Label(config.name, self.option("tags").split(), [note] if note else [])
+            return start_run(config, runs_dir, label, gpus=self.gpus(), force=self.force())
+        except USER_ERRORS as error:
+            raise LaunchError("\n".join(problem.message for problem in _problems(error))) from None
 
 
 @dataclass(frozen=True)
@@ -126,89 +164,40 @@ class LaunchPreview:
 
 def preview(request: LaunchRequest, machine: Machine | None = None) -> LaunchPreview:
     """The preview of a request, as `plan` and `launch` would report it. machine: this one, if known already."""
-    errors: dict[str, str] = {}
-    config, gpus, gpu, force = _parse(request, errors)
-    if config is None:
-        return LaunchPreview(None, None, dict(request.changes), errors, None)
-    values = _texts(config) | {key: text for key, text in request.changes.items() if key in _OPTION_KEYS}
-    plan = None
-    if "gpu" not in errors:
-        plan = _attempt(lambda: _plan(config, gpu, gpus, machine or find_machine()), errors)
-    obstacle = None
-    if not errors and not request.option("gpu"):
+    errors = request.errors()
+    config = plan = obstacle = None
+    values = request.changes
+    with suppress(*USER_ERRORS):
+        config = request.config()
+        values = _texts(config) | {key: text for key, text in request.changes.items() if key in _OPTION_KEYS}
+    if config is not None and not errors:
+        with _collected(errors):
+            plan = _plan(config, request.gpu(), request.gpus(), machine or find_machine())
+    if config is not None and not errors and not request.option("gpu"):
         try:
-            preflight.check(preflight.with_absolute_paths(config), gpus=gpus, force=force)
+            preflight.check(preflight.with_absolute_paths(config), gpus=request.gpus(), force=request.force())
         except USER_ERRORS as error:
             obstacle = str(error)
     return LaunchPreview(config, plan, values, errors, obstacle)
 
 
-def accepts(request: LaunchRequest, key: str) -> bool:
-    """Whether the value that the request has for a key is valid."""
-    errors: dict[str, str] = {}
-    _parse(request, errors)
-    return key not in errors
-
-
-def _parse(request: LaunchRequest, errors: dict[str, str]) -> tuple[RunConfig | None, int | None, Device | None, bool]:
-    """The configuration, the number of processes, the GPU to plan for, and whether to skip the memory check."""
-    config = _attempt(request.config, errors)
-    gpus = _attempt(lambda: _process_count(request.option("gpus")), errors)
-    gpu = _attempt(lambda: _device(request.option("gpu")), errors)
-    return config, gpus, gpu, bool(_attempt(lambda: _yes(request.option("force")), errors))
-
-
-def start(request: LaunchRequest, runs_dir: Path) -> Started:
-    """Start the run in a session of its own. Raises LaunchError."""
-    try:
-        config = preflight.with_absolute_paths(request.config())
-        note = request.option("note")
-        label = Label(config.name, request.option("tags").split(), [note] if note else [])
-        force = _yes(request.option("force"))
-        return start_run(config, runs_dir, label, gpus=_process_count(request.option("gpus")), force=force)
-    except USER_ERRORS as error:
-        raise LaunchError("\n".join(problem.message for problem in _problems(error))) from None
-
-
 def _plan(config: RunConfig, gpu: Device | None, gpus: int | None, machine: Machine) -> Plan:
     if gpu is None:
-        device = training_device(config, machine)
-        return make_plan(config, device, gpus=choose_processes(config, machine, gpus).count)
+        count = preflight.choose_processes(config, machine, gpus).count
+        return make_plan(config, training_device(config, machine), gpus=count)
     check_processes(config, gpus or 1)
     return make_plan(config, gpu, gpus=gpus or 1)
 
 
-def _device(name: str) -> Device | None:
-    device = gpu_by_name(name) if name else None
-    if name and device is None:
-        hint = suggest(name, [gpu.name for gpu in GPUS])
-        raise LaunchError(f"gpu = {name!r} is not known.{hint}", key="gpu")
-    return device
-
-
-def _process_count(text: str) -> int | None:
-    if not text:
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise LaunchError(f"gpus = {text!r} is not valid: a number of processes, 1 or more.", key="gpus")
-    return int(text)
-
-
-def _yes(text: str) -> bool:
-    if text not in ("", "no", "yes"):
-        raise LaunchError(f"force = {text!r} is not one of no, yes.", key="force")
-    return text == "yes"
-
-
-def _attempt(work: Callable[[], T], errors: dict[str, str]) -> T | None:
-    """The result of `work`; None when it raises one of USER_ERRORS, whose sentences are added to `errors` by key."""
+@contextmanager
+def _collected(errors: dict[str, str]) -> Iterator[None]:
+    """Add the sentences of one of USER_ERRORS that the block raises to `errors`, by key."""
     try:
-        return work()
+        yield
     except USER_ERRORS as error:
         for message, key in _problems(error):
             name = _field_key(key or "")
             errors[name] = f"{errors[name]} {message}" if name in errors else message
-    return None
 
 
 def _problems(error: Exception) -> Sequence[Problem]:

@@ -1,4 +1,4 @@
-"""Requests to a live run, which it fulfils at its next step boundary, and the answers in its log."""
+"""Requests to a live run, which it handles at its next step boundary, and the answers in its log."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def send_request(run: RunDirectory, request: str) -> str:
     """
     status = read_snapshot(run).status
     if not status.live:
-        raise LaunchError(f"{run.run_id} is {status}: only a live run can be asked.", exit_code=1)
+        raise LaunchError(f"{run.run_id} is {status}: only a live run reads requests.", exit_code=1)
     run.request(request)
-    return f"{run.run_id}: {request} asked for; it comes at the next step boundary."
+    return f"{run.run_id}: {request} requested; the run handles it at its next step boundary."
 
 
 class RequestMonitor:
@@ -39,12 +39,12 @@ class RequestMonitor:
         return next((f"{self.run.run_id}: {answer}" for answer in answers if answer is not None), None)
 
     def poll_status(self) -> str | None:
-        """A sentence when the run is over, so that no answer will follow; None while one may."""
+        """A sentence when the run has ended, so that no answer will follow; None while one may."""
         status = read_snapshot(self.run).status
         if status.live:
             return None
-        reason = "its process is gone" if status is Status.CRASHED else f"it is {status}"
-        return f"{self.run.run_id}: {reason}; nothing came of the {self.request} request."
+        reason = "its process has died" if status is Status.CRASHED else f"it is {status}"
+        return f"{self.run.run_id}: {reason}; it did not handle the {self.request} request."
 
     def _answer(self, record: AnyRecord) -> str | None:
         match record:

@@ -11,19 +11,19 @@ from pathlib import Path
 
 from tuitrain.config import RunConfig, load_config, resuming
 from tuitrain.events.checkpoints import complete_checkpoints
-from tuitrain.events.requests import take_requests
+from tuitrain.events.requests import delete_requests
 from tuitrain.files import writing
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import POLL_S, start, starting, train_command
-from tuitrain.launch.processes import Processes
+from tuitrain.launch.preflight import Processes
 from tuitrain.runs import RunDirectory, RunSnapshot, Status, lock_held, read_snapshot
 from tuitrain.runs.status import process_alive
 
-RESUME_CONFIG = ".config.asked.toml"
+RESUME_CONFIG = ".config.resume.toml"
 """File with the configuration of a resume, until the engine has made it the run's."""
 EXIT_TIMEOUT_S = 10.0
-"""Time for a process to exit after it has written its `end` record."""
+"""Time for a process to exit after its `end` record."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def prepare_resume(
     _check_is_over(run, snapshot)
     checkpoints = complete_checkpoints(run.path)
     if not checkpoints:
-        raise LaunchError(f"{run.run_id} has no complete checkpoint to continue from.", exit_code=3)
+        raise LaunchError(f"{run.run_id} has no complete checkpoint to resume from.", exit_code=3)
     before, config = load_config(str(run.config)), load_config(str(run.config), overrides)
     refusal = resuming.refusal(resuming.changes(*map(preflight.with_absolute_paths, (before, config))))
     if refusal:
@@ -61,7 +61,7 @@ def prepare_resume(
 
 
 def _check_steps_left(snapshot: RunSnapshot, before: RunConfig, config: RunConfig, done: int) -> None:
-    """Raise LaunchError when no steps are left after `done`, the step of the newest checkpoint.
+    """Raise LaunchError when no steps remain after `done`, the step of the newest checkpoint.
 
     A run that was killed after its last checkpoint may lack the evaluation or sample of that step, and may be resumed
     for them.
@@ -84,7 +84,7 @@ def _check_steps_left(snapshot: RunSnapshot, before: RunConfig, config: RunConfi
     limits = " and ".join(f"train.{key} = {limit:,}" for key, (limit, _) in reached.items())
     more = " ".join(f"train.{key}={twice}" for key, (_, twice) in reached.items())
     raise LaunchError(
-        f"{run_id} has no steps left: its newest checkpoint is of step {done:,}, and {limits}; to go further raise "
+        f"{run_id} has no steps left: its newest checkpoint is of step {done:,}, and {limits}; to train further, raise "
         f"that: tuitrain resume {run_id} {more}."
     )
 
@@ -98,9 +98,9 @@ def _check_is_over(run: RunDirectory, snapshot: RunSnapshot) -> None:
     while lock_held(run.lock):
         if time.monotonic() >= deadline:
             if not status.live:
-                raise LaunchError(f"{run.run_id} is {status}, but its process is still there: try again later.")
+                raise LaunchError(f"{run.run_id} is {status}, but its process has not exited yet: try again later.")
             raise LaunchError(
-                f"{run.run_id} is still training although its launcher is gone: stop it first, with {stop} or "
+                f"{run.run_id} is still training although its launcher has died: stop it first, with {stop} or "
                 f"`tuitrain stop {run.run_id} --now`."
             )
         time.sleep(POLL_S)
@@ -119,7 +119,7 @@ def resume_run(
         run = RunDirectory(run.path.resolve(), run.log)
         checkpoint = complete_checkpoints(run.path)[-1].path
         with suppress(FileNotFoundError):
-            take_requests(run.path)
+            delete_requests(run.path)
         path = run.path / RESUME_CONFIG
         with writing(path):
             path.write_text(preflight.with_absolute_paths(config).to_toml(), encoding="utf-8")

@@ -29,7 +29,7 @@ def when_started(run: RunDirectory, timeout_s: float | None) -> RunSnapshot:
 def stop_run(run: RunDirectory, *, wait: bool = True, timeout_s: float | None = None, report: Report = print) -> Status:
     """Request a checkpoint and the end of a run, also of one that is just being started, and wait for the end.
 
-    Returns the status it ended with. Raises LaunchError when its process is gone, or when timeout_s passes first.
+    Returns the status it ended with. Raises LaunchError when its process has died, or when timeout_s passes first.
     """
     snapshot = when_started(run, timeout_s)
     if not _is_live(run, snapshot, report):
@@ -37,14 +37,14 @@ def stop_run(run: RunDirectory, *, wait: bool = True, timeout_s: float | None = 
     run.request("stop")
     at = f" at step {snapshot.step.step:,}" if snapshot.step else ""
     how = "it writes a checkpoint first" if run.config.exists() else "its program gets SIGTERM"
-    report(f"{run.run_id}: asked to stop{at}; {how}.")
+    report(f"{run.run_id}: stop requested{at}; {how}.")
     return _wait_for_end(run, timeout_s) if wait else snapshot.status
 
 
 def kill_run(run: RunDirectory, *, grace_s: float = 10.0, report: Report = print) -> Status:
-    """Send SIGTERM, and SIGKILL if a process still lives after grace_s seconds. Only on the machine it runs on.
+    """Send SIGTERM, and SIGKILL if a process still runs after grace_s seconds. Only on the machine it runs on.
 
-    Where the launched process is gone and the engine still trains, its processes are found by their environment.
+    Where the launched process has died and the engine still trains, its processes are identified by their environment.
     Returns the status it ended with. Raises LaunchError when there is no process to kill.
     """
     snapshot = when_started(run, grace_s)
@@ -53,7 +53,7 @@ def kill_run(run: RunDirectory, *, grace_s: float = 10.0, report: Report = print
     info, alive = snapshot.info, process_alive(snapshot.info)
     if info is None or info.pid is None or alive is None:
         host = info.host if info and info.host else "another machine"
-        raise LaunchError(f"{run.run_id} runs on {host}: kill it there, or leave out --now to ask it to stop.")
+        raise LaunchError(f"{run.run_id} runs on {host}: kill it there, or omit --now to request a stop.")
     _kill(run, info.pid if alive else None, grace_s, report)
     return read_snapshot(run).status
 
@@ -67,14 +67,14 @@ def _kill(run: RunDirectory, pid: int | None, grace_s: float, report: Report) ->
         # torchrun forwards it to its workers, each of which has a session of its own.
         _signal_session(pid, signal.SIGTERM)
     elif processes:
-        report(f"{run.run_id}: its launcher is gone; SIGTERM to {numbers}; SIGKILL follows after {grace_s:g} s.")
+        report(f"{run.run_id}: its launcher has died; SIGTERM to {numbers}; SIGKILL follows after {grace_s:g} s.")
         _signal_each(processes, signal.SIGTERM)
     else:
-        raise LaunchError(f"{run.run_id} is still training, but its processes cannot be found from here.", exit_code=1)
+        raise LaunchError(f"{run.run_id} is still training, but none of its processes is on this machine.", exit_code=1)
     _, alive = psutil.wait_procs(processes, timeout=grace_s)
     if not alive:
         return
-    report(f"{run.run_id}: still there, SIGKILL.")
+    report(f"{run.run_id}: still running: SIGKILL.")
     if pid is not None:
         alive += [process for process in _process_tree(pid) if process not in alive]
         _signal_session(pid, signal.SIGKILL)
@@ -86,9 +86,9 @@ def _is_live(run: RunDirectory, snapshot: RunSnapshot, report: Report) -> bool:
     status = snapshot.status
     if status is Status.CRASHED:
         pid = snapshot.info.pid if snapshot.info else None
-        raise LaunchError(f"{run.run_id} is not running: its process {pid} is gone without an end record.", exit_code=1)
+        raise LaunchError(f"{run.run_id} is not running: its process {pid} died without an end record.", exit_code=1)
     if status is Status.UNKNOWN:
-        raise LaunchError(f"{run.run_id} is silent and its process cannot be asked from here.", exit_code=1)
+        raise LaunchError(f"{run.run_id} is silent, and from this machine its process cannot be checked.", exit_code=1)
     if not status.live:
         report(f"{run.run_id}: already {status}.")
     return status.live
@@ -104,7 +104,7 @@ def _wait_for_end(run: RunDirectory, timeout_s: float | None) -> Status:
 
 
 def _process_tree(pid: int) -> list[psutil.Process]:
-    """A process and its descendants; empty when it is gone."""
+    """A process and its descendants; empty when it has ended."""
     try:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]

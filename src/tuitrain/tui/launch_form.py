@@ -17,7 +17,6 @@ from tuitrain.launch.request import (
     LaunchPreview,
     LaunchRequest,
     PresetInfo,
-    accepts,
     fields,
     preset_infos,
     preview,
@@ -82,7 +81,7 @@ class LaunchForm:
 
     def accepts(self, key: str, text: str) -> bool:
         """Whether a key can have this value, with all else as it is."""
-        return not text.strip() or accepts(LaunchRequest(self.preset, {**self.changes, key: text.strip()}), key)
+        return not text.strip() or LaunchRequest(self.preset, {**self.changes, key: text.strip()}).accepts(key)
 
     def previewed(self, request: LaunchRequest) -> LaunchPreview:
         """The preview of a request; the values of its preset are kept."""

@@ -67,7 +67,7 @@ def test_a_second_opening_reuses_the_shards(
     assert any("tokenized in" in line for line in first.describe())
     monkeypatch.setattr(prepare, "_tokenize", lambda *_: pytest.fail("tokenized again"))
     second = opened(corpus)
-    assert any("found in" in line for line in second.describe())
+    assert any("cached in" in line for line in second.describe())
     assert (first.train.batch(0, 4)[0] == second.train.batch(0, 4)[0]).all()
 
 
@@ -85,7 +85,7 @@ def test_a_changed_source_is_tokenized_again_with_a_message(
     capsys.readouterr()
     (corpus / "07.txt").write_text("changed, and longer than it was before\n" * 9)
     after = opened(corpus)
-    assert "corpus has changed since it was tokenized: tokenizing it anew" in capsys.readouterr().err
+    assert "corpus has changed since it was tokenized: tokenizing it again" in capsys.readouterr().err
     assert after.train.tokens != before.train.tokens
 
 
@@ -124,7 +124,7 @@ def test_any_broken_file_of_the_cache_is_rebuilt(opened: Opened, corpus: Path, c
         after = opened(corpus, packing="sample")
         assert any("tokenized in" in line for line in after.describe())
         assert all((one == other).all() for one, other in zip(before, after.train.batch(0, 30), strict=True))
-    assert any("found in" in line for line in opened(corpus, packing="sample").describe())
+    assert any("cached in" in line for line in opened(corpus, packing="sample").describe())
 
 
 def test_a_broken_cached_vocabulary_is_trained_again(opened: Opened, corpus: Path, cache: Path) -> None:
@@ -157,7 +157,7 @@ def test_an_unwritable_cache_is_one_sentence_with_its_path(
 
 def test_a_file_where_the_cache_should_be_is_one_sentence(opened: Opened, corpus: Path, cache: Path) -> None:
     cache.write_text("not a directory")
-    with pytest.raises(DataError, match="TUITRAIN_CACHE_DIR names another directory"):
+    with pytest.raises(DataError, match="Set TUITRAIN_CACHE_DIR to another directory"):
         opened(corpus)
 
 
@@ -170,7 +170,7 @@ def test_ids_outside_of_the_vocabulary_are_named_and_no_index_error(
     (directory,) = prepared_in(cache)
     file = directory / "train-00000.bin"
     file.write_bytes(b"\xff" * file.stat().st_size)
-    with pytest.raises(DataError, match=r"train-00000\.bin is damaged: it holds the id 65,535, .* has 256\. Delete"):
+    with pytest.raises(DataError, match=r"train-00000\.bin is damaged: it contains the id 65,535, .* has 256\. Delete"):
         opened(corpus).train.batch(0, 4)
 
 

@@ -92,7 +92,7 @@ def test_a_resume_is_exact(opened: Opened, mixture: dict[str, float], position: 
 
 
 def test_a_resume_without_the_state_of_its_stream_is_refused(opened: Opened, mixture: dict[str, float]) -> None:
-    with pytest.raises(DataError, match="holds no position in the stream of hf:"):
+    with pytest.raises(DataError, match="has no position in the stream of hf:"):
         opened("mixture", mixture=mixture, val_tokens=40).train.restore({}, 20)
 
 
@@ -147,7 +147,7 @@ def test_external_ids_need_the_name_of_their_tokenizer(
     (tmp_path / "bins").mkdir()
     np.full(1000, 7, "<u2").tofile(tmp_path / "bins" / "train.bin")
     both = {**mixture, f"bin:{tmp_path / 'bins'}": 1}
-    with pytest.raises(DataError, match=r"data\.mixture: the ids of bin:.* were made elsewhere"):
+    with pytest.raises(DataError, match=r"data\.mixture: the ids of bin:.* were made by another tokenizer"):
         opened("mixture", mixture=both, val_tokens=40)
     tokenizer = huggingface_file(tmp_path / "tokenizer.json")
     dataset = opened("mixture", mixture=both, val_tokens=20, tokenizer=str(tokenizer))

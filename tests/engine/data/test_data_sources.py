@@ -25,7 +25,7 @@ from tests.engine.data import hub
 from tuitrain.config.sections import DataConfig
 from tuitrain_engine.data import DataError
 from tuitrain_engine.data import files as files_module
-from tuitrain_engine.data.sources import open_source
+from tuitrain_engine.data.sources import make_source
 
 DOCUMENTS = ["first\nof them", "zweites, größer", "三番目 😀\r\n"]
 
@@ -33,7 +33,7 @@ DOCUMENTS = ["first\nof them", "zweites, größer", "三番目 😀\r\n"]
 def documents(source: object, downloads: Path = Path("/nonexistent"), **keys: str) -> list[str]:
     """The documents of a source, their pieces joined."""
     texts, current = [], ""
-    for piece in open_source(DataConfig(source=str(source), **keys), downloads).pieces():
+    for piece in make_source(DataConfig(source=str(source), **keys), downloads).pieces():
         current += piece.text
         if piece.last:
             texts.append(current)
@@ -75,7 +75,7 @@ def test_a_long_text_is_read_in_pieces_that_end_with_lines(tmp_path: Path, monke
     text = "".join(f"line {number} with an umlaut ü\n" for number in range(50))
     path = tmp_path / "long.txt"
     path.write_text(text, encoding="utf-8")
-    pieces = list(open_source(DataConfig(source=str(path)), tmp_path).pieces())
+    pieces = list(make_source(DataConfig(source=str(path)), tmp_path).pieces())
     assert len(pieces) > 5
     assert "".join(piece.text for piece in pieces) == text
     assert all(piece.text.endswith("\n") for piece in pieces)
@@ -105,11 +105,11 @@ def test_a_glob_matches_files_in_subdirectories(tmp_path: Path, monkeypatch: pyt
 
 
 def test_stdlib_is_python_source_without_tests() -> None:
-    source = open_source(DataConfig(source="stdlib"), Path("/nonexistent"))
+    source = make_source(DataConfig(source="stdlib"), Path("/nonexistent"))
     assert source.size is not None and source.size > 2_000_000
     first = [piece for piece, _ in zip(source.pieces(), range(200), strict=False)]
     assert sum("import" in piece.text for piece in first) > 100
-    again = open_source(DataConfig(source="stdlib"), Path("/nonexistent"))
+    again = make_source(DataConfig(source="stdlib"), Path("/nonexistent"))
     assert again.fingerprint == source.fingerprint
 
 
@@ -166,7 +166,7 @@ def test_a_broken_file_is_named(tmp_path: Path, name: str, content: bytes, sente
         documents(tmp_path / name)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert ("seems cut" in str(caught.value)) == (name == "torn.jsonl")
+    assert ("seems truncated" in str(caught.value)) == (name == "torn.jsonl")
 
 
 def zstandard_frames(rows: bytes) -> bytes:
@@ -225,7 +225,7 @@ def test_a_parquet_file_that_is_cut_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_becomes_shorter_while_it_is_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "book.txt"
     path.write_text("a line\n" * 200_000)
-    pieces = open_source(DataConfig(source=str(path)), tmp_path).pieces()
+    pieces = make_source(DataConfig(source=str(path)), tmp_path).pieces()
     next(pieces)
     os.truncate(path, 700_000)
     with pytest.raises(DataError, match=r"book\.txt became shorter while it was read"):

@@ -43,7 +43,7 @@ def test_a_stop_ends_a_stall_and_a_resume_is_exact(
     expected = opened(streamed, **KEYS).train.batch(0, 400)
     stop = Stop("control file")
     troubled = opened(streamed, should_stop=stop, **KEYS).train
-    monkeypatch.setattr(reader, "ASK_EVERY_S", 0.01)
+    monkeypatch.setattr(reader, "POLL_INTERVAL_S", 0.01)
     monkeypatch.setattr(reader, "FIRST_PAUSE_S", 600)
     stop.fault = fault = hub.ReadFault(monkeypatch, at=150, times=1, hang=hang)
     finished = 0
@@ -67,7 +67,7 @@ def test_a_stop_in_a_prefetcher_is_raised_when_the_batch_is_requested(
 ) -> None:
     stop = Stop("SIGTERM")
     split = opened(streamed, should_stop=stop, **KEYS).train
-    monkeypatch.setattr(reader, "ASK_EVERY_S", 0.01)
+    monkeypatch.setattr(reader, "POLL_INTERVAL_S", 0.01)
     stop.fault = fault = hub.ReadFault(monkeypatch, at=150, times=1, hang=True)
     taken = 0
     with (
@@ -85,7 +85,7 @@ def test_a_stop_in_a_prefetcher_is_raised_when_the_batch_is_requested(
 def test_a_stream_that_does_not_stall_is_not_stopped(
     opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "ASK_EVERY_S", 30)
+    monkeypatch.setattr(reader, "POLL_INTERVAL_S", 30)
     expected = opened(streamed, **KEYS).train.batch(0, 60)
     assert same(opened(streamed, should_stop=lambda: "SIGTERM", **KEYS).train.batch(0, 60), expected)
 
@@ -150,7 +150,7 @@ def test_a_stall_is_measured_from_the_last_row_even_a_skipped_one(
     monkeypatch: pytest.MonkeyPatch, rows_at: list[float], stalled_at: float
 ) -> None:
     clock = Clock(monkeypatch, rows_at)
-    documents = reader.DocumentStream(SkippedRows(clock), reader.Patience(stall_timeout_s=10, max_retries=0))  # type: ignore[arg-type]
+    documents = reader.DocumentStream(SkippedRows(clock), reader.RetryPolicy(stall_timeout_s=10, max_retries=0))  # type: ignore[arg-type]
     with pytest.raises(DataError, match="hf:skipped could not be streamed: no row for 10 s"):
         next(documents)
     assert clock.now == pytest.approx(stalled_at)
@@ -165,9 +165,9 @@ def test_should_stop_is_polled_at_least_once_a_second(monkeypatch: pytest.Monkey
         polls.append(clock.now)
         return "SIGTERM" if len(polls) == 40 else None
 
-    patience = reader.Patience(stall_timeout_s=10, max_retries=5, should_stop=should_stop)
+    policy = reader.RetryPolicy(stall_timeout_s=10, max_retries=5, should_stop=should_stop)
     monkeypatch.setattr(reader, "FIRST_PAUSE_S", 5.5)
     with pytest.raises(ReadingStopped):
-        next(reader.DocumentStream(SkippedRows(clock), patience))  # type: ignore[arg-type]
+        next(reader.DocumentStream(SkippedRows(clock), policy))  # type: ignore[arg-type]
     assert len(clock.pauses) > 10
     assert max(later - earlier for earlier, later in pairwise(polls)) <= 1

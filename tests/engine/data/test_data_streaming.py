@@ -129,7 +129,7 @@ def test_recent_sequences_can_be_read_again(opened: Opened, streamed: str, monke
     assert same(split.batch(0, 8), once)
     for first in range(8, 8 * (stream.STATES_KEPT + 2), 8):
         split.batch(first, 8)
-    with pytest.raises(ValueError, match="sequence 0 of a stream is not at hand"):
+    with pytest.raises(ValueError, match="sequence 0 of a stream is not available"):
         split.state_at(0)
 
 
@@ -157,9 +157,9 @@ def test_a_state_of_other_data_is_refused(opened: Opened, streamed: str) -> None
     split = opened(streamed, **KEYS).train
     split.batch(0, 4)
     state = split.state_at(4)
-    with pytest.raises(DataError, match=r"holds no position in the stream of hf:.*data\.source that it was trained on"):
+    with pytest.raises(DataError, match=r"has no position in the stream of hf:.*data\.source that it was trained on"):
         opened(streamed, **KEYS).train.restore({}, 4)
-    with pytest.raises(DataError, match=r"stands at sequence 4 of hf:.*and the run at 8"):
+    with pytest.raises(DataError, match=r"is at sequence 4 of hf:.*and the run at 8"):
         opened(streamed, **KEYS).train.restore(state, 8)
     with pytest.raises(DataError, match=r"a stream with seed = 7, and this run streams with 9"):
         opened(streamed, seed=9, **KEYS).train.restore(state, 4)
@@ -239,7 +239,7 @@ def test_the_held_out_documents_are_the_first(opened: Opened, streamed: str, cac
     held = "\0".join(hub.texts()[:HELD_OUT])[:40]
     assert all(bytes(row.tolist()).decode() in held for row in x)
     again = opened(streamed, **KEYS)
-    assert any(line.startswith("shards     found in") for line in again.describe())
+    assert any(line.startswith("shards     cached in") for line in again.describe())
 
 
 def test_a_fraction_of_a_small_source_is_held_out(opened: Opened, streamed: str) -> None:
@@ -334,4 +334,4 @@ def test_a_dataset_of_another_number_of_shards_is_refused(opened: Opened, stream
 def test_the_report_states_shards_and_held_out_documents(opened: Opened, streamed: str) -> None:
     lines = opened(streamed, token_limit=10**9, **KEYS).describe()
     assert lines[0] == f"source     {streamed}: streamed while training, 5 shards, each epoch in another order"
-    assert lines[2] == "tokens     train: all the stream has; 40 val (the first 2 documents), uint16"
+    assert lines[2] == "tokens     train: the whole stream; 40 val (the first 2 documents), uint16"

@@ -16,7 +16,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from tuitrain.config.sections import DataConfig
 from tuitrain_engine.data import DataError, Dataset, load_tokenizer, save_tokenizer
-from tuitrain_engine.data.sources import open_source
+from tuitrain_engine.data.sources import make_source
 from tuitrain_engine.data.tokenizers import ByteTokenizer, CharTokenizer, IdTokenizer, Tokenizer
 from tuitrain_engine.data.vocabulary import given_tokenizer, learn_tokenizer, tokenizer_identity
 
@@ -48,7 +48,7 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path: Path) -> Tokenizer:
     if request.param == "char":
         return CharTokenizer.from_corpus("".join(TRAINING + SENTENCES), several_documents=True)
     if request.param == "sentencepiece":
-        source = open_source(DataConfig(source=str(text)), tmp_path)
+        source = make_source(DataConfig(source=str(text)), tmp_path)
         return learn_tokenizer("sentencepiece:330", source, tmp_path / "kept", None)
     if request.param == "huggingface":
         return given_tokenizer(str(huggingface_file(tmp_path / "tokenizer.json")))
@@ -118,7 +118,7 @@ def test_sentencepiece_has_the_configured_size_and_is_trained_once(
 ) -> None:
     text = tmp_path / "t.txt"
     text.write_text("".join(TRAINING))
-    source = open_source(DataConfig(source=str(text)), tmp_path)
+    source = make_source(DataConfig(source=str(text)), tmp_path)
     first = learn_tokenizer("sentencepiece:320", source, tmp_path / "kept", None)
     assert first.vocab_size == 320
     assert "training a SentencePiece vocabulary of 320" in capsys.readouterr().err
@@ -130,7 +130,7 @@ def test_sentencepiece_has_the_configured_size_and_is_trained_once(
 def test_a_sentencepiece_size_too_large_for_the_text_is_an_error(tmp_path: Path) -> None:
     text = tmp_path / "t.txt"
     text.write_text("so little text")
-    source = open_source(DataConfig(source=str(text)), tmp_path)
+    source = make_source(DataConfig(source=str(text)), tmp_path)
     with pytest.raises(DataError, match=r"sentencepiece:32000.*t\.txt.*Vocabulary size too high.*use more text"):
         learn_tokenizer("sentencepiece:32000", source, tmp_path / "kept", None)
 
@@ -227,14 +227,14 @@ def test_a_tokenizer_of_the_hub_offline_is_one_sentence(monkeypatch: pytest.Monk
         raise OSError("cannot reach the Hub.\nmore")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
-    with pytest.raises(DataError, match=r"'hf:org/name' could not be fetched: cannot reach the Hub\.") as caught:
+    with pytest.raises(DataError, match=r"'hf:org/name' could not be downloaded: cannot reach the Hub\.") as caught:
         given_tokenizer("hf:org/name")
     assert "data.tokenizer=PATH" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_directory_without_a_tokenizer_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no tokenizer"):
+    with pytest.raises(DataError, match="contains no tokenizer"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer_info.json").write_text('{"kind": "new"}')
     with pytest.raises(DataError, match="unknown kind of tokenizer 'new'"):

@@ -104,8 +104,7 @@ def launch(
     from tuitrain.cli.attach import Attachment
     from tuitrain.config import load_config
     from tuitrain.launch import LaunchError, preflight
-    from tuitrain.launch.detached import start_run
-    from tuitrain.launch.local import Label
+    from tuitrain.launch.local import Label, start_run
     from tuitrain.runs import runs_directory
 
     modes = _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,

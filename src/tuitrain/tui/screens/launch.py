@@ -111,11 +111,9 @@ class LaunchScreen(BaseScreen):
         self.draw()
 
     async def _start(self, form: LaunchForm) -> None:
-        from tuitrain.launch.request import start
-
         self._starting = True
         try:
-            started = await asyncio.to_thread(start, form.request, self.app.runs_dir)
+            started = await asyncio.to_thread(form.request.start, self.app.runs_dir)
         finally:
             self._starting = False
         # Kept, so that a process that ends while the dashboard is open is no zombie.

@@ -19,17 +19,17 @@ from tuitrain_engine.data.loader import PackedSplit, SampleSplit
 from tuitrain_engine.data.prefetch import FiniteSplit, Split
 from tuitrain_engine.data.prepare import Prepared, prepare
 from tuitrain_engine.data.progress import human, megabytes
-from tuitrain_engine.data.reader import DocumentStream, Patience
+from tuitrain_engine.data.reader import DocumentStream, RetryPolicy
 from tuitrain_engine.data.shards import HeldOut, TokenShards, open_split
-from tuitrain_engine.data.sources import HuggingFaceSource, open_source
+from tuitrain_engine.data.sources import HuggingFaceSource, make_source
 from tuitrain_engine.data.stream import ShuffledShards, StreamSplit, TokenStream
 from tuitrain_engine.data.tokenizers import IdTokenizer, Tokenizer
 from tuitrain_engine.data.vocabulary import given_tokenizer, learned
 
 
 @dataclass(frozen=True)
-class Part:
-    """A source of a run."""
+class OpenSource:
+    """An opened source of a run."""
 
     name: str
     tokenizer: Tokenizer
@@ -41,7 +41,7 @@ class Part:
     tokenizer_line: str
 
 
-def open_part(
+def open_source(
     data: DataConfig,
     seq_len: int,
     seed: int,
@@ -49,7 +49,7 @@ def open_part(
     *,
     reads_streams: bool = True,
     should_stop: Callable[[], str | None] | None = None,
-) -> Part:
+) -> OpenSource:
     """Open `data.source`, with a given tokenizer or the one that `data` names. Raises DataError.
 
     `should_stop` as in open_dataset.
@@ -59,7 +59,7 @@ def open_part(
     if data.streams(data.source):
         return _open_stream(data, seq_len, seed, tokenizer, reads_streams, should_stop)
     started = time.monotonic()
-    source = open_source(data, cache_directory() / "downloads")
+    source = make_source(data, cache_directory() / "downloads")
     prepared = prepare(source, data, tokenizer)
     padding = prepared.tokenizer.end_of_document or 0
     train, val = (
@@ -69,7 +69,9 @@ def open_part(
     lines = [*_corpus_lines(prepared, data.max_tokens), _shards_line(prepared, time.monotonic() - started)]
     if isinstance(train, SampleSplit) and train.truncated:
         lines.append(f"packing    sample: {train.truncated:,} of {train.n_sequences:,} documents cut at {seq_len:,}")
-    return Part(source.name, prepared.tokenizer, train, val, tuple(lines), tokenizer_line(data, prepared.tokenizer))
+    return OpenSource(
+        source.name, prepared.tokenizer, train, val, tuple(lines), tokenizer_line(data, prepared.tokenizer)
+    )
 
 
 def tokenizer_line(data: DataConfig, tokenizer: Tokenizer) -> str:
@@ -123,7 +125,8 @@ def _corpus_lines(prepared: Prepared, limit: int | None) -> Sequence[str]:
 
 
 def _shards_line(prepared: Prepared, seconds: float) -> str:
-    return f"shards     {f'tokenized in {seconds:.1f} s, kept' if prepared.built else 'found'} in {prepared.directory}"
+    state = f"tokenized in {seconds:.1f} s, stored" if prepared.built else "cached"
+    return f"shards     {state} in {prepared.directory}"
 
 
 def _open_stream(
@@ -133,7 +136,7 @@ def _open_stream(
     tokenizer: Tokenizer | None,
     reads_streams: bool,
     should_stop: Callable[[], str | None] | None,
-) -> Part:
+) -> OpenSource:
     started = time.monotonic()
     source = HuggingFaceSource(data)
     prepared = prepare_held_out(source, data, tokenizer)
@@ -143,17 +146,17 @@ def _open_stream(
     val = _sequences("val", *open_split(prepared.directory, manifest, "val"), data, seq_len, padding, seed)
     train = None
     if reads_streams:
-        patience = Patience(data.stall_timeout_s, data.max_retries, should_stop)
-        train = _stream_split(source, data, held_out, tokenizer, seq_len, seed, patience)
+        policy = RetryPolicy(data.stall_timeout_s, data.max_retries, should_stop)
+        train = _stream_split(source, data, held_out, tokenizer, seq_len, seed, policy)
     shards = f"{held_out.shards:,} shards, each epoch in another order" if held_out.shards > 1 else "one shard"
     documents = manifest.splits["val"].documents
     held = f"the first {documents:,} documents" if documents > 1 else "the first document"
     lines = (
         f"source     {source.name}: streamed while training, {shards}",
-        f"tokens     train: all the stream has; {human(val.tokens)} val ({held}), {manifest.dtype}",
+        f"tokens     train: the whole stream; {human(val.tokens)} val ({held}), {manifest.dtype}",
         _shards_line(prepared, time.monotonic() - started),
     )
-    return Part(source.name, tokenizer, train, val, lines, tokenizer_line(data, tokenizer))
+    return OpenSource(source.name, tokenizer, train, val, lines, tokenizer_line(data, tokenizer))
 
 
 def _stream_split(
@@ -163,22 +166,22 @@ def _stream_split(
     tokenizer: Tokenizer,
     seq_len: int,
     seed: int,
-    patience: Patience,
+    policy: RetryPolicy,
 ) -> StreamSplit:
     dataset = HubDataset(data.source.removeprefix("hf:"), data.split, data.text_column)
     dataset.expected_shards = held_out.shards
     documents = DocumentStream(
         dataset,
-        patience,
+        policy,
         order=ShuffledShards(seed),
-        held_out=Position(0, held_out.place, held_out.row),
+        held_out=Position(0, held_out.shard_index, held_out.row),
     )
     of = {
         "source": source.identity,
         "tokenizer": tokenizer.fingerprint,
         "seed": seed,
         "shards": held_out.shards,
-        "held_out": [held_out.place, held_out.row],
+        "held_out": [held_out.shard_index, held_out.row],
         "packing": data.packing,
     }
     return StreamSplit(
@@ -191,12 +194,12 @@ def _stream_split(
     )
 
 
-def _open_bins(data: DataConfig, seq_len: int, seed: int, tokenizer: Tokenizer | None) -> Part:
+def _open_bins(data: DataConfig, seq_len: int, seed: int, tokenizer: Tokenizer | None) -> OpenSource:
     spec = data.source.removeprefix("bin:")
     train, val = open_bins(spec, data.bin_dtype, data.val_fraction, data.max_tokens)
     size = largest_id(spec, data.bin_dtype, cache_directory() / "bins") + 1
     if tokenizer is None and (data.tokenizer == "byte" or learned(data.tokenizer)):
-        # The ids were made elsewhere: bytes or characters counted here would not be theirs.
+        # Another tokenizer made the ids: bytes or characters counted here would not match them.
         tokenizer = IdTokenizer(size)
         about = f"none: the largest id gives {size:,} ids; text is shown as ids, unless data.tokenizer names theirs"
     else:
@@ -216,4 +219,4 @@ def _open_bins(data: DataConfig, seq_len: int, seed: int, tokenizer: Tokenizer |
     sequences = [
         _sequences(name, shards, None, data, seq_len, 0, seed) for name, shards in (("train", train), ("val", val))
     ]
-    return Part(data.source, tokenizer, sequences[0], sequences[1], lines, f"tokenizer  {about}")
+    return OpenSource(data.source, tokenizer, sequences[0], sequences[1], lines, f"tokenizer  {about}")
