@@ -297,7 +297,7 @@ def test_a_resume_evaluates_the_same_sequences_or_resets_the_best_loss(
 
     sequences, losses, text = resumed("batch", "train.global_batch_size=16", "train.micro_batch_size=2")
     assert sequences == 16 and losses == {record.step: record.loss for record in before}
-    assert "starts anew" not in " ".join(text.split())
+    assert "starts again" not in " ".join(text.split())
     sequences, losses, text = resumed("steps", "eval.steps=3")
     assert sequences == 24 and losses == {}
     assert "best validation loss starts again" in " ".join(text.split())
