@@ -14,7 +14,7 @@ from tuitrain.config import load_config
 from tuitrain.events import Alert, End, EventWriter, Sample, Stage
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.base_app import BaseApp
-from tuitrain.tui.feed import ReadFailed
+from tuitrain.tui.feed import RunListRead
 
 CONFIG = load_config("llama2-tiny", PINNED)
 
@@ -212,7 +212,7 @@ async def test_nothing_is_drawn_while_nothing_changes(tmp_path: Path) -> None:
 
 async def test_a_problem_with_the_list_is_shown_and_not_fatal(tmp_path: Path) -> None:
     async with running("runs", [], tmp_path) as (app, pilot):
-        app.post_message(ReadFailed("cannot list runs: Permission denied"))
+        app.post_message(RunListRead(problem="cannot list runs: Permission denied"))
         await until(pilot, lambda: any("Permission denied" in str(each.message) for each in app._notifications))
 
 

@@ -141,6 +141,7 @@ async def test_what_differs_from_the_preset_is_marked(tmp_path: Path) -> None:
 
 async def test_t_changes_the_colours_and_the_text_stays(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
+        await until(pilot, lambda: "Alerts 1  Config" in screen_text(app))
         before, palette = screen_text(app), app.palette
         await pilot.press("t")
         await pilot.pause()

@@ -26,7 +26,7 @@ from textual.widgets import Input
 
 from tuitrain.runs import Follower, RunDirectory, list_runs
 from tuitrain.tui.driver import TerminalCells, changed_cells_only
-from tuitrain.tui.feed import Feed, ReadFailed, RunListRead, RunsRead
+from tuitrain.tui.feed import Feed, RunListRead, RunsRead
 from tuitrain.tui.inert import InertApp
 from tuitrain.tui.registry import ACTIONS, RunScreen, ScreenName, actions_for, key_text
 from tuitrain.tui.remembered import last_settings, remember, restore
@@ -240,13 +240,12 @@ class BaseApp(InertApp):
             self.bell()
 
     def on_run_list_read(self, message: RunListRead) -> None:
-        """Show the new list of runs."""
-        self.state.snapshots = message.snapshots
-        self._draw()
-
-    def on_read_failed(self, message: ReadFailed) -> None:
-        """Say what could not be read; the rest goes on."""
-        self.notify(message.problem, severity="error")
+        """Show the new list of runs, or say why it could not be read; the rest goes on."""
+        if message.problem:
+            self.notify(message.problem, severity="error")
+        else:
+            self.state.snapshots = message.snapshots
+            self._draw()
 
     def _redraw_soon(self, at_once: bool) -> None:
         """Draw now, or after the rest of the refresh interval."""

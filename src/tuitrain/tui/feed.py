@@ -38,21 +38,11 @@ class RunsRead(Message):
 
 
 class RunListRead(Message):
-    """The list of runs has changed."""
+    """The list of runs has changed, or could not be read for the reason in `problem`."""
 
-    def __init__(self, snapshots: tuple[RunSnapshot, ...]) -> None:
+    def __init__(self, snapshots: tuple[RunSnapshot, ...] = (), problem: str = "") -> None:
         super().__init__()
         self.snapshots = snapshots
-
-    def can_replace(self, message: Message) -> bool:
-        return isinstance(message, RunListRead)
-
-
-class ReadFailed(Message):
-    """The list of runs could not be read."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__()
         self.problem = problem
 
 
@@ -149,7 +139,7 @@ class Feed(threading.Thread):
         try:
             snapshots = self._snapshot_reader.read_all(list_runs(runs_dir))
         except OSError as error:
-            self._post(ReadFailed(f"cannot list {runs_dir}: {error.strerror or error}"))
+            self._post(RunListRead(problem=f"cannot list {runs_dir}: {error.strerror or error}"))
             return
         # Ages are in the list, so it is posted each minute.
         newest = (int(time.time() // 60), snapshots)

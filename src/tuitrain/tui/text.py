@@ -22,13 +22,13 @@ def align(text: str, cells: int, right: bool = False) -> str:
     return " " * missing + text if right else text + " " * missing
 
 
-def spread(groups: Sequence[Line], cells: int, gap: int = 2) -> Line | None:
-    """Groups over a whole line with equal room between them; None when they do not fit with `gap` cells each."""
+def spread(groups: Sequence[Line], cells: int) -> Line | None:
+    """Groups over a whole line with equal room between them; None when they do not fit with two cells each."""
     groups = [group for group in groups if group]
     room = cells - sum(width(group) for group in groups)
     if len(groups) < 2:
         return groups[0] if groups and room >= 0 else (() if room >= 0 else None)
-    if room < gap * (len(groups) - 1):
+    if room < 2 * (len(groups) - 1):
         return None
     result: list[Span] = list(groups[0])
     for index, group in enumerate(groups[1:], start=1):

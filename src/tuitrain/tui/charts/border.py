@@ -100,7 +100,7 @@ def room_for_values(title: str, columns: int) -> int:
 
 def legend_rows(plot: Plot, columns: int) -> list[Line]:
     """The names of several runs as rows below the title; empty where the upper border has room for them."""
-    room = columns - cell_len(plot.title) - (cell_len(plot.value) + 1 if plot.value else 0) - 7
+    room = room_for_values(f"{plot.title} {plot.value}".rstrip(), columns)
     full, brief, _ = _forms(plot)
     if not _has_several_runs(plot) or any(width(join(form, GAP)) <= room for form in (full, brief)):
         return []

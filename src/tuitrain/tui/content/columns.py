@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from itertools import zip_longest
 
-from tuitrain.tui.text import Line, Span, fit
-
-Row = TypeVar("Row")
+from tuitrain.tui.text import Line, fit
 
 
 def side_by_side(blocks: Sequence[Sequence[Line]], cells: int, count: int) -> list[Line]:
     """Blocks in `count` columns of equal width, filled from the top in their order."""
-    size = cells // count
-    columns = distribute(blocks, count)
-    height = max((len(column) for column in columns), default=0)
-    lines: list[Line] = []
-    for row in range(height):
-        spans: list[Span] = []
-        for column in columns:
-            spans += fit(column[row] if row < len(column) else (), size)
-        lines.append(tuple(spans))
-    return lines
+    rows = zip_longest(*_distribute(blocks, count), fillvalue=())
+    return [tuple(span for part in parts for span in fit(part, cells // count)) for parts in rows]
 
 
-def distribute(blocks: Sequence[Sequence[Row]], count: int) -> list[list[Row]]:
-    """The rows of blocks over at most `count` columns, no block cut, the longest column as short as that allows."""
+def _distribute(blocks: Sequence[Sequence[Line]], count: int) -> list[list[Line]]:
+    """The lines of blocks over at most `count` columns, no block cut, the longest column as short as that allows."""
     least = max((len(block) for block in blocks), default=0)
     for height in range(least, sum(map(len, blocks)) + 1):
-        columns: list[list[Row]] = [[]]
+        columns: list[list[Line]] = [[]]
         for block in blocks:
             if columns[-1] and len(columns[-1]) + len(block) > height:
                 columns.append([])

@@ -103,15 +103,10 @@ def _second_line(state: ViewState, next_key: str) -> Line:
     return (*left, Span("   "), Span(clean(compared.verdict[0]), "value")) if compared.verdict else left
 
 
-def no_runs_lines(state: ViewState, cells: int) -> list[Line]:
-    """A sentence where there are no runs."""
-    return [] if state.runs else [line(" ", Span("nothing to compare", "quiet"))]
-
-
 def verdict_lines(state: ViewState, cells: int) -> list[Line]:
     """The sentences of the verdict, without the first one where the header shows all of it."""
     if not state.runs:
-        return no_runs_lines(state, cells)
+        return [line(" ", Span("nothing to compare", "quiet"))]
     first = 1 if width(_second_line(state, " ")) <= cells else 0
     sentences = comparison_of(state).verdict[first:]
     lines = [line(" ", row) for sentence in sentences for row in wrap(clean(sentence), cells - 2)]

@@ -30,13 +30,13 @@ class Query:
         """Whether a line has a match."""
         return self.pattern.search(text) is not None
 
-    def marked(self, text: str, role: str, match_role: str = "match") -> Line:
-        """A line with its matches in `match_role`."""
+    def marked(self, text: str, role: str) -> Line:
+        """A line in this role, its matches in `match`."""
         spans: list[Span] = []
         end = 0
         for match in self.pattern.finditer(text):
             if match.end() > match.start():
-                spans += [Span(text[end : match.start()], role), Span(match.group(), match_role)]
+                spans += [Span(text[end : match.start()], role), Span(match.group(), "match")]
                 end = match.end()
         return tuple(span for span in (*spans, Span(text[end:], role)) if span.text)
 
@@ -131,33 +131,16 @@ class Search:
 
 
 def matching_lines(data: bytes, start: int, query: Query) -> list[int]:
-    """The positions at which the matching lines of some bytes start; the bytes are at `start` in their file."""
+    """The positions at which the matching lines of some bytes start; the bytes are at `start` in their file.
+
+    Lines are matched as they are shown: without escape sequences, and without what a carriage return overwrote.
+    """
     text = data.decode("utf-8", "surrogateescape")
-    if "\x1b" in text or "\r" in text:
-        return _matching_as_drawn(text, start, query)
-    starts: list[int] = []
-    position, counted = 0, 0
-    while position < len(text) and (match := query.pattern.search(text, position)) is not None:
-        line_start = text.rfind("\n", 0, match.start()) + 1
-        line_end = text.find("\n", match.start())
-        position = (len(text) if line_end < 0 else line_end) + 1
-        # A match across a line end counts only if the line alone has one; after the last line end there is no line.
-        in_line = match.end() < position or query.matches(text[line_start : position - 1])
-        if line_start < len(text) and in_line:
-            start, counted = start + _byte_count(text[counted:line_start]), line_start
-            starts.append(start)
-    return starts
-
-
-def _matching_as_drawn(text: str, start: int, query: Query) -> list[int]:
-    """The same for lines without their escape sequences, and without what a carriage return overwrote."""
+    if "\x1b" not in text and "\r" not in text and not query.matches(text):
+        return []  # Most blocks hold no match: that is known without looking at their lines.
     starts: list[int] = []
     for line in text.removesuffix("\n").split("\n"):
         if query.matches(clean(line.rstrip("\r").rpartition("\r")[2])):
             starts.append(start)
-        start += _byte_count(line) + 1
+        start += len(line.encode("utf-8", "surrogateescape")) + 1
     return starts
-
-
-def _byte_count(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))

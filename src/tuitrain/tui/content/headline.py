@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from itertools import product
 
 from tuitrain.analysis import units
 from tuitrain.analysis.description import on_cpu
@@ -18,33 +18,25 @@ from tuitrain.runs import Columns, Status
 from tuitrain.tui.text import Line, Span, crop, fit, join, line, spread, width
 from tuitrain.tui.view_state import RunView, ViewState
 
-STATUS_ROLES = {
-    Status.STARTING: "accent",
-    Status.RUNNING: "good",
-    Status.STALLED: "warn",
-    Status.COMPLETED: "good",
-    Status.STOPPED: "text",
-    Status.FAILED: "bad",
-    Status.CRASHED: "bad",
-    Status.UNKNOWN: "quiet",
+_STATUSES = {
+    Status.STARTING: ("◌", "accent"),
+    Status.RUNNING: ("●", "good"),
+    Status.STALLED: ("●", "warn"),
+    Status.COMPLETED: ("✓", "good"),
+    Status.STOPPED: ("■", "text"),
+    Status.FAILED: ("✗", "bad"),
+    Status.CRASHED: ("✗", "bad"),
+    Status.UNKNOWN: ("○", "quiet"),
 }
-_STATUS_MARKS = {
-    Status.STARTING: "◌",
-    Status.RUNNING: "●",
-    Status.STALLED: "●",
-    Status.COMPLETED: "✓",
-    Status.STOPPED: "■",
-    Status.FAILED: "✗",
-    Status.CRASHED: "✗",
-    Status.UNKNOWN: "○",
-}
+"""The mark and the role of each status."""
 ALERT_ROLES = {"info": "quiet", "warning": "warn", "critical": "bad"}
 _PARTIAL = " ▏▎▍▌▋▊▉"
 
 
 def status_span(status: Status, *, named: bool = True) -> Span:
     """The mark of a status, and its name."""
-    return Span(f"{_STATUS_MARKS[status]} {status}" if named else _STATUS_MARKS[status], STATUS_ROLES[status])
+    mark, role = _STATUSES[status]
+    return Span(f"{mark} {status}" if named else mark, role)
 
 
 def bar(fraction: float, cells: int) -> Line:
@@ -68,19 +60,21 @@ def header(state: ViewState, cells: int, now: float | None = None) -> list[Line]
 def _first(state: ViewState, view: RunView, cells: int, now: float) -> Line:
     """Name, progress, tokens and time to the end, in the longest form that fits."""
     progress = progress_of(view.history)
-    name, times = _name(state, view, False), _times(view, progress, now)
-
-    def forms() -> Iterator[list[Line]]:
-        for long in (True, False):
-            for bar_cells in (40, 24, 16, 10):
-                yield [_name(state, view, long), _steps(progress, bar_cells), _tokens(view, progress, long), times]
-        for bar_cells in (6, 0):
-            yield [name, _steps(progress, bar_cells), _tokens(view, progress, False), times]
-            yield [name, _steps(progress, bar_cells), times]
-        yield [name, _steps(progress, 0)]
-
-    fitting = (spread(form, cells) for form in forms())
-    return next((each for each in fitting if each is not None), crop(name, cells))
+    times = _times(view, progress, now)
+    for long, bar_cells in product((True, False), (40, 24, 16, 10)):
+        whole = [_name(state, view, long), _steps(progress, bar_cells), _tokens(view, progress, long), times]
+        if (fitted := spread(whole, cells)) is not None:
+            return fitted
+    name, steps, short = _name(state, view, False), _steps(progress, 6), _steps(progress, 0)
+    tokens = _tokens(view, progress, False)
+    forms = (
+        [name, steps, tokens, times],
+        [name, steps, times],
+        [name, short, tokens, times],
+        [name, short, times],
+        [name, short],
+    )
+    return next((fitted for form in forms if (fitted := spread(form, cells)) is not None), crop(name, cells))
 
 
 def _name(state: ViewState, view: RunView, long: bool) -> Line:
@@ -171,7 +165,7 @@ def _ending(view: RunView) -> Line:
     end = view.history.end
     if end is None or not end.reason:
         return ()
-    return line(Span(clean(end.reason), STATUS_ROLES[view.status]))
+    return line(Span(clean(end.reason), _STATUSES[view.status][1]))
 
 
 Item = tuple[int, Line]

@@ -119,10 +119,10 @@ def _gpu(gpu: Gpu, past: Sequence[Gpu | None], cells: int, rows: int) -> list[tu
     wide, widest = cells >= WIDE, cells >= WIDEST
     reasons = sorted(gpu.throttle or (), key=lambda reason: reason in _HARMLESS)
     names = [_THROTTLE_NAMES.get(reason, reason) for reason in reasons]
-    held = units.UNKNOWN if gpu.throttle is None else ", ".join(names) or "·"
+    throttle = units.UNKNOWN if gpu.throttle is None else ", ".join(names) or "·"
     if not widest and len(names) > 1:
-        held = f"{names[0]} +{len(names) - 1}"
-    held_role = "quiet" if gpu.throttle is None or not names else "text" if set(reasons) <= _HARMLESS else "bad"
+        throttle = f"{names[0]} +{len(names) - 1}"
+    throttle_role = "quiet" if gpu.throttle is None or not names else "text" if set(reasons) <= _HARMLESS else "bad"
     hot = {"hw_thermal", "sw_thermal"} & set(reasons)
     full = (_share(gpu.mem_used_gb, gpu.mem_total_gb) or 0) > 0.95
     clock = _number(gpu.sm_clock_mhz, "MHz")
@@ -150,7 +150,7 @@ def _gpu(gpu: Gpu, past: Sequence[Gpu | None], cells: int, rows: int) -> list[tu
         ("power", 5 if wide else 4, gauge(power, 12 if wide else 6, "power_w", gpu.power_limit_w)),
         ("temp", 0, _value(_number(gpu.temp_c, "°C"), "bad" if hot else "value")),
         ("clocks" if widest else "clock", 0, _value(clock)),
-        ("held back by" if wide else "held by", 0, _text(held, held_role)),
+        ("throttled by" if wide else "throttle", 0, _text(throttle, throttle_role)),
     ]
     return quantities if cells >= 76 else quantities[: 5 if cells >= 50 else 3]
 

@@ -1,4 +1,4 @@
-"""The list of runs: its columns and cells, the lines above it, and the facts of the run under the cursor."""
+"""The list of runs: its columns and cells, the lines above it, and the description of the run under the cursor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.content.headline import ALERT_ROLES, machine, status_span
 from tuitrain.tui.text import Line, Span, align, join, line, wrap
 
-_FACT_CELLS = 12
+_NAME_CELLS = 12
 
 _COLUMNS = (
     Column("mark"),
@@ -70,9 +70,7 @@ class RowCache:
     def __init__(self) -> None:
         self._rows: dict[str, tuple[tuple[object, ...], Cells]] = {}
 
-    def rows(
-        self, snapshots: Sequence[RunSnapshot], marked: Sequence[str], cells: int, *, ascii_only: bool
-    ) -> dict[str, Cells]:
+    def rows(self, snapshots: Sequence[RunSnapshot], marked: Sequence[str], cells: int) -> dict[str, Cells]:
         """The cells of each run by its id, in the order of the snapshots. marked: ids in the order of their colours."""
         now, shape = time.time(), _shape(cells)
         marks = {run_id: position for position, run_id in enumerate(marked)}
@@ -82,22 +80,22 @@ class RowCache:
             age = NOT_AVAILABLE if snapshot.created is None else units.age(now - snapshot.created)
             source, before = (snapshot, marks.get(run_id), shape, age), self._rows.get(run_id)
             same = before is not None and before[0] == source
-            rows[run_id] = before if same and before else (source, _cells(*source, ascii_only))
+            rows[run_id] = before if same and before else (source, _cells(*source))
         self._rows = rows
         return {run_id: cells for run_id, (_, cells) in rows.items()}
 
 
-def _cells(run: RunSnapshot, mark: int | None, shape: tuple[int, int, int], age: str, ascii_only: bool) -> Cells:
+def _cells(run: RunSnapshot, mark: int | None, shape: tuple[int, int, int], age: str) -> Cells:
     step, (name_cells, curve_cells, bar_cells) = run.step, shape
     curve_role = "accent" if run.status.live else "quiet"
     return [
         line(" ") if mark is None else line(Span(glyph(mark), run_role(mark))),
         label(run, name_cells > 32),
         line(status_span(run.status)),
-        sparkline(resampled(run.curve, curve_cells), curve_role, ascii_only=ascii_only),
+        sparkline(resampled(run.curve, curve_cells), curve_role),
         _value("loss", run.loss),
         _value("val_loss", run.val_loss),
-        _progress(run.progress, bar_cells, ascii_only),
+        _progress(run.progress, bar_cells),
         _value("step", step.step if step else None),
         _value("tokens", step.tokens if step else None),
         _value("mfu", step.mfu if step else None),
@@ -131,17 +129,13 @@ def label(run: RunSnapshot, long: bool) -> Line:
     return line(Span(run.name, role), Span(f" {run_id.rpartition('-')[2]}", "quiet"))
 
 
-def _progress(fraction: float | None, cells: int, ascii_only: bool) -> Line:
-    """A thin bar, which does not touch those of the rows above and below, and per cent."""
+def _progress(fraction: float | None, cells: int) -> Line:
+    """A low bar, which does not touch those of the rows above and below, and per cent."""
     if fraction is None:
         return line(Span(NOT_AVAILABLE, "quiet"))
-    full, empty = "=-" if ascii_only else "━─"
     done = round(fraction * cells)
-    return line(
-        Span(full * done, "accent"),
-        Span(empty * (cells - done), "series"),
-        Span(f"{units.progress(fraction):>8}", "quiet"),
-    )
+    percent = Span(f"{units.progress(fraction):>8}", "quiet")
+    return line(Span("▇" * done, "accent"), Span("▁" * (cells - done), "series"), percent)
 
 
 def summary(snapshots: tuple[RunSnapshot, ...] | None, shown: int, runs_dir: str) -> Line:
@@ -198,17 +192,17 @@ def note_line(run: RunSnapshot) -> Line:
 
 
 def detail_lines(run: RunSnapshot, cells: int) -> list[Line]:
-    """All facts of the run under the cursor, in two columns: what it is; its tags, notes and last events."""
+    """The run under the cursor, in two columns: what it is; its tags, notes and last events."""
     head = line(" ", Span(run.directory.run_id, "run.name"), "  ", status_span(run.status))
-    room = max(cells // 2 - 2 - _FACT_CELLS, 8)
-    return [head, *side_by_side([_fact_lines(_facts(run), room), _fact_lines(_events(run), room)], cells, 2)]
+    room = max(cells // 2 - 2 - _NAME_CELLS, 8)
+    return [head, *side_by_side([_row_lines(_description(run), room), _row_lines(_events(run), room)], cells, 2)]
 
 
-_Facts = list[tuple[str, str, str]]
-"""Name, text and role of each fact."""
+_Rows = list[tuple[str, str, str]]
+"""Name, text and role of each row."""
 
 
-def _facts(snapshot: RunSnapshot) -> _Facts:
+def _description(snapshot: RunSnapshot) -> _Rows:
     run, step, info = snapshot.run, snapshot.step, snapshot.info
     shape, preset = (run.architecture, run.config.get("preset")) if run is not None else (None, None)
     tokens = units.count(step.tokens) if step is not None and step.tokens is not None else ""
@@ -228,24 +222,24 @@ def _facts(snapshot: RunSnapshot) -> _Facts:
     return [(name, text or NOT_AVAILABLE, "value" if text else "quiet") for name, text in texts.items()]
 
 
-def _events(run: RunSnapshot) -> _Facts:
-    facts = [("tags", " ".join(run.tags) or "none", "accent" if run.tags else "quiet")]
-    facts += [("note", note, "text") for note in run.notes[-3:]] or [("note", "none", "quiet")]
+def _events(run: RunSnapshot) -> _Rows:
+    rows = [("tags", " ".join(run.tags) or "none", "accent" if run.tags else "quiet")]
+    rows += [("note", note, "text") for note in run.notes[-3:]] or [("note", "none", "quiet")]
     if run.alert is not None:
-        facts.append(("last alert", run.alert.message, ALERT_ROLES[run.alert.level]))
+        rows.append(("last alert", run.alert.message, ALERT_ROLES[run.alert.level]))
     if run.end is not None and run.end.reason:
-        facts.append(("ended", run.end.reason, "text"))
+        rows.append(("ended", run.end.reason, "text"))
     if problem := _problem(run):
-        facts.append(("unread", problem.text, problem.role))
-    return facts
+        rows.append(("unread", problem.text, problem.role))
+    return rows
 
 
-def _fact_lines(facts: _Facts, cells: int) -> list[Line]:
-    """Each fact over as many lines as it needs; a name that is the one above is not repeated."""
+def _row_lines(rows: _Rows, cells: int) -> list[Line]:
+    """Each row over as many lines as it needs; a name that is the one above is not repeated."""
     lines: list[Line] = []
     last = ""
-    for name, text, role in facts:
-        for row in wrap(text, cells):
-            lines.append(line(" ", Span(align("" if name == last else name, _FACT_CELLS), "quiet"), Span(row, role)))
+    for name, text, role in rows:
+        for part in wrap(text, cells):
+            lines.append(line(" ", Span(align("" if name == last else name, _NAME_CELLS), "quiet"), Span(part, role)))
             last = name
     return lines

@@ -53,18 +53,9 @@ class ChartScreen(BaseScreen):
     def scrolled(self) -> Iterable[Widget]:
         return [self.charts.tab_content]
 
-    def panel_in_focus(self) -> Chart | None:
-        """The chart that stands out, or the only one in sight."""
-        return self.charts.focused_chart
-
-    def plot_of(self, chart: Chart, state: ViewState) -> Plot | HeatMap | None:
-        """What a chart shows with these settings."""
-        panel = self.charts.panel(chart)
-        return panel.build(state) if panel is not None else None
-
     def copied_value(self) -> tuple[str, str | None] | None:
-        chart = self.panel_in_focus()
-        plot = self.plot_of(chart, replace(self.state, smoothing=0.0)) if chart is not None else None
+        chart = self.charts.focused_chart
+        plot = self.charts.plot(chart, replace(self.state, smoothing=0.0)) if chart is not None else None
         if chart is None or not isinstance(plot, Plot):
             return None if chart is not None else super().copied_value()
         whose = f" of {run_names(self.state.runs)[self.state.focused]}" if len(self.state.runs) > 1 else ""
@@ -74,7 +65,7 @@ class ChartScreen(BaseScreen):
         """Ask for the kind of file, then write it beside the run, or here when it shows several."""
         from tuitrain.tui.screens.dialogs import Choice
 
-        chart = self.panel_in_focus()
+        chart = self.charts.focused_chart
         if chart is None:
             self.app.notify("There is no panel in sight to export: close the tab first.", severity="error")
             return
@@ -86,10 +77,8 @@ class ChartScreen(BaseScreen):
         self.app.push_screen(Choice(f"export {chart.panel}", KINDS), chosen)
 
     async def _export(self, chart: Chart, kind: str) -> None:
-        from tuitrain.export.errors import ExportError
-
         state = self.state
-        plot = self.plot_of(chart, replace(state, smoothing=0.0) if kind == "csv" else state)
+        plot = self.charts.plot(chart, replace(state, smoothing=0.0) if kind == "csv" else state)
         if plot is None:
             self.app.notify("That panel is not on the screen any more.", severity="error")
             return
@@ -99,11 +88,7 @@ class ChartScreen(BaseScreen):
             # A map is of the run in focus alone.
             runs = runs[state.focused : state.focused + 1]
         options = ChartOptions(zoom=state.zoom, log_x=state.log_x)
-        try:
-            await asyncio.to_thread(_write, plot, out, options, runs)
-        except ExportError as error:
-            self.app.notify(str(error), severity="error")
-            return
+        await asyncio.to_thread(_write, plot, out, options, runs)
         self.app.notify(f"wrote {out}")
 
     def action_open_figure(self) -> None:
@@ -116,18 +101,12 @@ class ChartScreen(BaseScreen):
         self.run_actions.run(partial(self._figure, run))
 
     async def _figure(self, run: RunDirectory) -> None:
-        from tuitrain.export.errors import ExportError
-
-        try:
-            path = await asyncio.to_thread(_draw_analysis, run, self.state.x)
-        except ExportError as error:
-            self.app.notify(str(error), severity="error")
-            return
+        path = await asyncio.to_thread(_draw_analysis, run, self.state.x)
         if await asyncio.to_thread(_open, path):
             self.app.notify(f"opened {path}")
-            return
-        self.app.copy_to_clipboard(str(path))
-        self.app.notify(f"wrote {path}; there is no display here to open it on, so the path is copied")
+        else:
+            self.app.copy_to_clipboard(str(path))
+            self.app.notify(f"wrote {path}; there is no display here to open it on, so the path is copied")
 
 
 def _title(plot: Plot) -> str:
@@ -176,12 +155,9 @@ def _open(path: Path) -> bool:
     import shutil
     import subprocess
 
-    if os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"):
-        return False
-    if sys.platform != "darwin" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return False
+    remote = "SSH_CONNECTION" in os.environ or "SSH_TTY" in os.environ
+    display = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
-    if opener is None:
+    if remote or not display or opener is None:
         return False
-    done = subprocess.run([opener, str(path)], stdin=subprocess.DEVNULL, capture_output=True)
-    return done.returncode == 0
+    return subprocess.run([opener, str(path)], stdin=subprocess.DEVNULL, capture_output=True).returncode == 0

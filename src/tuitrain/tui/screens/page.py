@@ -67,7 +67,6 @@ class BaseScreen(Screen[None]):
 
     @property
     def state(self) -> ViewState:
-        """The state of the app."""
         return self.app.state
 
     def current_run(self) -> RunDirectory | None:
@@ -85,10 +84,7 @@ class BaseScreen(Screen[None]):
         return ("the id of the run", run.run_id) if run is not None else None
 
     def on_mount(self) -> None:
-        self.app.state_changed.subscribe(self, self._on_state_changed, immediate=True)
-
-    def _on_state_changed(self, _: ViewState) -> None:
-        self.draw()
+        self.app.state_changed.subscribe(self, lambda _: self.draw(), immediate=True)
 
     def on_resize(self, event: events.Resize) -> None:
         if self.app.size != self._laid_out:
@@ -135,8 +131,8 @@ class BaseScreen(Screen[None]):
         if runs := self.selected_runs():
             self.run_actions.run(partial(act, runs))
             return
-        reason = "it is read from standard input" if self.state.run else "none is chosen"
-        self.app.notify(f"There is no run here that can be asked or labelled: {reason}.", severity="error")
+        reason = "it is read from standard input" if self.state.run else "none is selected"
+        self.app.notify(f"This screen has no run for that: {reason}.", severity="error")
 
     def action_stop_run(self) -> None:
         self._on_selected(partial(self.run_actions.request, request="stop"))

@@ -12,6 +12,7 @@ from functools import partial
 from textual.worker import Worker
 
 from tuitrain.events.text import clean
+from tuitrain.export.errors import ExportError
 from tuitrain.launch import LaunchError
 from tuitrain.launch.requests import RequestMonitor, send_request
 from tuitrain.launch.stop import stop_run
@@ -43,7 +44,7 @@ class RunActions:
     async def _report_errors(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
-        except (LaunchError, EditError) as error:
+        except (LaunchError, EditError, ExportError) as error:
             self._app.notify(str(error), severity="error")
         except OSError as error:
             self._app.notify(f"{error.filename or 'the run'}: {error.strerror or error}.", severity="error")

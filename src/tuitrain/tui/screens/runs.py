@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textual.reactive import reactive
 from textual.validation import ValidationResult, Validator
 from textual.widget import Widget
 from textual.widgets import DataTable, Input
@@ -26,7 +25,6 @@ from tuitrain.tui.content.run_table import (
 from tuitrain.tui.registry import ScreenName, bindings
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, line
-from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.key_bar import key_bar_rows
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.search_line import SearchLine
@@ -55,19 +53,21 @@ class RunsScreen(BaseScreen):
     AUTO_FOCUS = ""
     screen_name = "runs"
 
-    snapshots: reactive[tuple[RunSnapshot, ...] | None] = reactive(None, always_update=True, init=False)
-    """All runs of the directory; None until they are read."""
-    run_query: reactive[Query] = reactive(Query, init=False)
-    """The last valid filter."""
-    order: reactive[Order] = reactive(Order, init=False)
-    problem: reactive[str] = reactive("", init=False)
-    """Why the text in the filter line is no query."""
-
     def __init__(self) -> None:
         super().__init__()
         self.listed: list[RunSnapshot] = []
         """The runs that pass the filter, in their order."""
+        self.run_query = Query()
+        """The last valid filter."""
+        self.order = Order()
+        self.problem = ""
+        """Why the text in the filter line is no query."""
         self._row_cache = RowCache()
+
+    @property
+    def snapshots(self) -> tuple[RunSnapshot, ...]:
+        """All runs of the directory, as far as they are read."""
+        return self.state.snapshots or ()
 
     def compose_body(self) -> Iterable[Widget]:
         yield Table(id="runs")
@@ -76,11 +76,6 @@ class RunsScreen(BaseScreen):
         yield Lines(id="details")
 
     def on_mount(self) -> None:
-        self._restore()
-        self.app.state_changed.subscribe(self, self._on_snapshots, immediate=True)
-        self._on_snapshots(self.state)
-
-    def _restore(self) -> None:
         """Restore order and filter of the last session."""
         get = self.app.session.get
         if (key := get("runs.sort", "", str)) in SORTS:
@@ -89,22 +84,16 @@ class RunsScreen(BaseScreen):
         if text and QueryValidator().validate(text).is_valid:
             self._set_filter(text)
 
-    def _on_snapshots(self, state: ViewState) -> None:
-        self.snapshots = state.snapshots
-
-    def watch_order(self) -> None:
-        self.app.session.set("runs.sort", self.order.key)
-        self.app.session.set("runs.reverse", self.order.reverse)
-        self._list_runs()
-
-    def watch_problem(self) -> None:
+    def _set_order(self, order: Order) -> None:
+        self.order = order
+        self.app.session.set("runs.sort", order.key)
+        self.app.session.set("runs.reverse", order.reverse)
         self.draw()
 
-    def _list_runs(self) -> None:
-        self.listed = ordered(self.run_query.chosen(self.snapshots or ()), self.order.key, reverse=self.order.reverse)
-        self.draw()
-
-    watch_snapshots = watch_run_query = _list_runs
+    def draw(self) -> None:
+        chosen = self.run_query.chosen(self.snapshots)
+        self.listed = ordered(chosen, self.order.key, reverse=self.order.reverse)
+        super().draw()
 
     def lay_out(self) -> None:
         cells, rows = self.app.size
@@ -113,23 +102,23 @@ class RunsScreen(BaseScreen):
         super().lay_out()
 
     def header_lines(self, cells: int) -> list[Line]:
-        by_id = {run.directory.run_id: run for run in self.snapshots or ()}
+        by_id = {run.directory.run_id: run for run in self.snapshots}
         text = str(self.run_query) if self.problem else self.filter_line.input.value.strip()
         marked = [by_id.get(run_id) for run_id in self.state.marked]
         chosen = chosen_line(text, len(by_id) - len(self.listed), marked)
-        return [summary(self.snapshots, len(self.listed), str(self.app.runs_dir)), chosen]
+        return [summary(self.state.snapshots, len(self.listed), str(self.app.runs_dir)), chosen]
 
     def draw_body(self, cells: int) -> None:
         self.table.display = bool(self.listed)
         self.query_one("#nothing").display = not self.listed
-        rows = self._row_cache.rows(self.listed, self.state.marked, cells, ascii_only=self.app.settings.ascii)
+        rows = self._row_cache.rows(self.listed, self.state.marked, cells)
         self.table.show(columns(self.order, cells), rows)
         self.query_one("#nothing", Lines).show([line(Span(self._reason(), "quiet"))])
         self._draw_details()
 
     def _reason(self) -> str:
         """Why no run is listed."""
-        if self.snapshots is None:
+        if self.state.snapshots is None:
             return ""
         if self.snapshots:
             return f"None of the {len(self.snapshots)} runs passes the filter. / and escape show all again."
@@ -168,7 +157,7 @@ class RunsScreen(BaseScreen):
 
     def selected_runs(self) -> list[RunDirectory]:
         """The marked runs, whether listed or not, in the order of marking; without any the one under the cursor."""
-        by_id = {run.directory.run_id: run.directory for run in self.snapshots or ()}
+        by_id = {run.directory.run_id: run.directory for run in self.snapshots}
         run = self.run_under_cursor
         marked = [by_id[run_id] for run_id in self.state.marked if run_id in by_id]
         return marked or ([run.directory] if run is not None else [])
@@ -193,7 +182,7 @@ class RunsScreen(BaseScreen):
         """Order by a column, or turn the order around where it is ordered by it already."""
         key = event.column_key.value
         if key in SORTS:
-            self.order = Order(key, key == self.order.key and not self.order.reverse)
+            self._set_order(Order(key, key == self.order.key and not self.order.reverse))
 
     def action_cursor_down(self) -> None:
         self.table.action_cursor_down()
@@ -214,10 +203,10 @@ class RunsScreen(BaseScreen):
         self.table.move_to(len(self.listed) - 1)
 
     def action_sort(self) -> None:
-        self.order = Order(SORTS[(SORTS.index(self.order.key) + 1) % len(SORTS)])
+        self._set_order(Order(SORTS[(SORTS.index(self.order.key) + 1) % len(SORTS)]))
 
     def action_reverse(self) -> None:
-        self.order = Order(self.order.key, not self.order.reverse)
+        self._set_order(Order(self.order.key, not self.order.reverse))
 
     def action_filter(self) -> None:
         """Type the filter in a line below the list."""
@@ -236,7 +225,8 @@ class RunsScreen(BaseScreen):
         self.problem = "" if result is None or result.is_valid else result.failure_descriptions[0]
         if not self.problem:
             query = parse_query(event.value)
-            self.run_query = query if query.chosen(self.snapshots or ()) else query.without_half_a_key()
+            self.run_query = query if query.chosen(self.snapshots) else query.without_half_a_key()
+        self.draw()
 
     def on_search_line_closed(self, event: SearchLine.Closed) -> None:
         """Apply all of the text, or the last valid filter where it is no query."""
@@ -263,6 +253,6 @@ class RunsScreen(BaseScreen):
 
     def _open(self, runs: list[RunDirectory], screen: ScreenName) -> None:
         """Show runs on a screen; the marks of runs that were removed go."""
-        present = {run.directory.run_id for run in self.snapshots or ()}
+        present = {run.directory.run_id for run in self.snapshots}
         self.state.marked = [run_id for run_id in self.state.marked if run_id in present]
         self.app.open_runs(runs, screen)

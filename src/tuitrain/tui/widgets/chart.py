@@ -49,7 +49,7 @@ class Chart(Lines):
         return self._drawing.areas
 
     @property
-    def whole(self) -> Range | None:
+    def data_range(self) -> Range | None:
         """All that the x axis can show, as the axis holds it; None without data."""
         if not isinstance(self.plot, Plot) or not self.plot.has_data or not self.areas:
             return None

@@ -10,6 +10,7 @@ from textual.reactive import reactive
 from textual.widgets import ContentSwitcher, Tabs
 
 from tuitrain.plots.axes import X_AXES, XAxis
+from tuitrain.plots.model import HeatMap, Plot
 from tuitrain.plots.panels import Panel
 from tuitrain.tui.arrangement import GRID_UNITS, SELECTOR_ROWS, Arrangement, arrange
 from tuitrain.tui.base_app import BaseApp
@@ -74,7 +75,6 @@ class ChartGrid(Vertical, can_focus=True):
 
     @property
     def state(self) -> ViewState:
-        """The state of the app."""
         return self.app.state
 
     @property
@@ -103,9 +103,9 @@ class ChartGrid(Vertical, can_focus=True):
         """The page of charts that is shown, from 0: the one with the focus."""
         return self.arrangement.page_of(self.focus_index)
 
-    def panel(self, chart: Chart) -> Panel | None:
-        """The panel that a chart shows; None when it is not shown any more."""
-        return next((each for each in self.panels if each.id == chart.panel), None)
+    def plot(self, chart: Chart, state: ViewState) -> Plot | HeatMap | None:
+        """What a chart shows with these settings; None when its panel is not shown any more."""
+        return next((panel.build(state) for panel in self.panels if panel.id == chart.panel), None)
 
     async def show_panels(self, panels: Sequence[Panel], sizes: Sequence[int], layout_name: str) -> None:
         """Show these panels in place of the present ones; the focus stays with its panel where that is among them."""

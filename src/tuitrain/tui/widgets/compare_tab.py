@@ -8,13 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from tuitrain.tui.content.cells import Cells, Column
-from tuitrain.tui.content.comparison import (
-    LEAST_CONFIG_CELLS,
-    config_table,
-    metrics_table,
-    no_runs_lines,
-    verdict_lines,
-)
+from tuitrain.tui.content.comparison import LEAST_CONFIG_CELLS, config_table, metrics_table, verdict_lines
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.tab_content import TabContent
 from tuitrain.tui.widgets.table import Table, table_width
@@ -24,7 +18,7 @@ class CompareTab(TabContent):
     """The verdict on the runs, their metrics and the config keys in which they differ; or the config alone."""
 
     def __init__(self, *, id: str, metrics: bool) -> None:
-        super().__init__(verdict_lines if metrics else no_runs_lines, id=id)
+        super().__init__(verdict_lines, id=id)
         self._metrics = metrics
 
     def compose(self) -> ComposeResult:
@@ -32,8 +26,8 @@ class CompareTab(TabContent):
         yield Horizontal(Table(id="metrics-table", show_cursor=False), Table(id="config-table", show_cursor=False))
 
     def draw_state(self, state: ViewState) -> None:
-        super().draw_state(state)
         cells = self.app.size.width - 1
+        self.show(verdict_lines(state, cells) if self._metrics or not state.runs else [])
         metrics, config = self.query_one("#metrics-table", Table), self.query_one("#config-table", Table)
         metrics.display = config.display = bool(state.runs)
         if not state.runs:

@@ -152,12 +152,12 @@ class Dashboard(ChartGrid):
 
     def _show(self, scale: XScale, low: float, high: float) -> None:
         """Show a range in the units of the scale, within what there is; all there is ends the zoom."""
-        whole = self._whole(scale)
+        data = self._data_range(scale)
         span = high - low
-        if span >= whole.high - whole.low:
+        if span >= data.high - data.low:
             self._show_range(None)
             return
-        low = min(max(low, whole.low), whole.high - span)
+        low = min(max(low, data.low), data.high - span)
         ends = (10**low, 10 ** (low + span)) if scale.log else (low, low + span)
         if ends[1] - ends[0] > SMALLEST_SHARE * max(abs(ends[0]), abs(ends[1])):
             self._show_range(Range(*ends))
@@ -166,9 +166,9 @@ class Dashboard(ChartGrid):
         self.state.show_range(shown)
         self.app.redraw()
 
-    def _whole(self, scale: XScale) -> Range:
+    def _data_range(self, scale: XScale) -> Range:
         """All that the axis can show, in the units of the scale."""
-        ranges = [whole for chart in self.charts if chart.display and (whole := chart.whole) is not None]
+        ranges = [data for chart in self.charts if chart.display and (data := chart.data_range) is not None]
         if not ranges:
             return scale.range
         return Range(min(each.low for each in ranges), max(each.high for each in ranges))

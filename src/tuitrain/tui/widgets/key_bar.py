@@ -81,14 +81,12 @@ class KeyBar(Vertical):
 
 def _screens(screen_name: ScreenName, cells: int) -> Line:
     """All screens with their numbers, the present one highlighted."""
-    entries = [_entry(name, title, number, name == screen_name) for number, (name, title, _) in enumerate(SCREENS, 1)]
+    entries: list[Line] = []
+    for number, (name, title, _) in enumerate(SCREENS, start=1):
+        call, role = f"app.show('{name}')", "on" if name == screen_name else "quiet"
+        entries.append(line(Span(str(number), "key", call), Span(f" {title}", role, call)))
     forms = [line(" ", *join(entries, line(gap))) for gap in ("   ", "  ", " ")]
     return next((form for form in forms if width(form) < cells), forms[-1])
-
-
-def _entry(name: ScreenName, title: str, number: int, present: bool) -> Line:
-    handler = f"app.show('{name}')"
-    return line(Span(str(number), "key", handler), Span(f" {title}", "on" if present else "quiet", handler))
 
 
 def fitting(

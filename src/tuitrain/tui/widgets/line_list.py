@@ -29,7 +29,7 @@ class LineList(OptionList, can_focus=False):
 
     def show(self, rows: Sequence[Row], highlighted: str | None = None) -> None:
         """Show these rows, with the one of this id highlighted; unchanged lines are not drawn again."""
-        prompts = [rich_text(line, self.app.palette) for _, line in rows]
+        prompts = [rich_text(line, self.app.console) for _, line in rows]
         if [option.id for option in self.options] == [name for name, _ in rows]:
             for index, (option, prompt) in enumerate(zip(self.options, prompts, strict=True)):
                 if option.prompt != prompt:

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.cells import cell_len
 from rich.segment import Segment
-from textual import events
+from rich.style import Style
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
 from tuitrain.tui.base_app import BaseApp
-from tuitrain.tui.text import Line, fit, plain
-
-
-def strip_of(of: Line, app: BaseApp) -> Strip:
-    """A line in the colours of the app's theme."""
-    palette = app.palette
-    return Strip([Segment(span.text, palette[span.role]) for span in of if span.text])
+from tuitrain.tui.text import Line, Span, fit, plain
 
 
 class Lines(Widget):
@@ -67,21 +60,8 @@ class Lines(Widget):
             self.lines = self.make()
         if y >= len(self.lines):
             return Strip.blank(self.size.width, self.app.palette["text"])
-        return strip_of(fit(self.lines[y], self.size.width), self.app)
+        return Strip([self._segment(span) for span in fit(self.lines[y], self.size.width) if span.text])
 
-    async def on_click(self, event: events.Click) -> None:
-        action = action_at(self.lines, event.x, event.y)
-        if action:
-            await self.run_action(action)
-
-
-def action_at(lines: Sequence[Line], x: int, y: int) -> str:
-    """The action of the span at a cell, or nothing."""
-    if not 0 <= y < len(lines):
-        return ""
-    end = 0
-    for span in lines[y]:
-        end += cell_len(span.text)
-        if x < end:
-            return span.action
-    return ""
+    def _segment(self, span: Span) -> Segment:
+        style = self.app.palette[span.role]
+        return Segment(span.text, style + Style.from_meta({"@click": span.action}) if span.action else style)

@@ -31,12 +31,10 @@ Position = tuple[int, int]
 
 
 class Row(NamedTuple):
-    """`size` characters from `first` on of the text of a line, whose bytes end at `end`."""
+    """A part of a line of the log, whose bytes end at `end`."""
 
     position: Position
-    text: str
-    first: int
-    size: int
+    shown: Line
     end: int
 
 
@@ -99,7 +97,8 @@ class LogView(Lines):
             self._rows = []
             self.show([fit(line(" ", Span(problem, "quiet")), cells), *[fit((), cells)] * (height - 1)])
         else:
-            rows = [self._line(row) for row in self._rows]
+            match, other = Span("▌", "accent"), Span(" ")
+            rows = [(match if row.position[0] == self.match else other, *row.shown) for row in self._rows]
             rows += [()] * (height - len(rows))
             bar = self._scrollbar(height)
             self.show([(*fit(row, cells - 1), mark) for row, mark in zip(rows, bar, strict=True)])
@@ -126,8 +125,10 @@ class LogView(Lines):
         cells = max(self.size.width - 2, 2)
         for each in lines:
             text, first = clean(each.text), 0
+            role = level_role(text)
+            whole = self.query_shown.marked(text, role) if self.query_shown is not None else line(Span(text, role))
             for index, piece in enumerate(chop_cells(text, cells) or [""]):
-                rows.append(Row((each.start, index), text, first, len(piece), each.end))
+                rows.append(Row((each.start, index), _characters(whole, first, len(piece)), each.end))
                 first += len(piece)
         return rows
 
@@ -142,12 +143,6 @@ class LogView(Lines):
         if position[1]:
             rows += self._wrapped(self.file.lines_from(position[0], 1))
         return [row for row in rows if row.position < position][-count:]
-
-    def _line(self, row: Row) -> Line:
-        role = level_role(row.text)
-        mark = Span("▌", "accent") if row.position[0] == self.match else Span(" ")
-        spans = self.query_shown.marked(row.text, role) if self.query_shown is not None else line(Span(row.text, role))
-        return (mark, *_characters(spans, row.first, row.size))
 
     def _scrollbar(self, height: int) -> list[Span]:
         """The scrollbar, a cell for each row: by bytes, since the lines are not counted."""

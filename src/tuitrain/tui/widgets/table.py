@@ -5,31 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.coordinate import Coordinate
-from textual.geometry import Region
 from textual.widgets import DataTable
 
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.cells import GAP, Cells, Column
-from tuitrain.tui.text import Line, Span, line, width
-from tuitrain.tui.theme import Palette
+from tuitrain.tui.text import Line, line, width
 
 LEAST_CELLS = 4
 ROWS_AT_ONCE = 200
 """Rows that are added at first, and again when the end of those is near: adding 10,000 takes time."""
 
 
-def rich_text(of: Line, palette: Palette, *, right: bool = False) -> Text:
-    """A line in the colours of a palette, to be cut at the end; a click on a span that has an action does it."""
+def rich_text(of: Line, console: Console, *, right: bool = False) -> Text:
+    """A line in the console's styles of its roles, to be cut at the end; a click on a span with an action does it."""
     text = Text(no_wrap=True, overflow="ellipsis", justify="right" if right else "left", end="")
     for span in of:
-        style = palette[span.role]
+        style = console.get_style(span.role, default=Style.null())
         text.append(span.text, style + Style.from_meta({"@click": span.action}) if span.action else style)
     return text
 
@@ -63,15 +60,14 @@ class Cell:
     """A line that becomes text where it is drawn; without a measure of its own, so that 10,000 rows are added fast."""
 
     line: Line
-    palette: Palette
     right: bool
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield rich_text(self.line, self.palette, right=self.right)
+        yield rich_text(self.line, console, right=self.right)
 
 
 class Table(DataTable[Cell], can_focus=False, inherit_bindings=False):
-    """Rows by key, with a cursor that stays on its row. Only cells that changed are drawn again.
+    """Rows by key, with a cursor that stays on its row.
 
     It has no keys of its own: those of the screen move the cursor, so that a key map of the user holds here too.
     """
@@ -87,9 +83,6 @@ class Table(DataTable[Cell], can_focus=False, inherit_bindings=False):
     """
 
     app: BaseApp
-
-    _updating = False
-    _palette: Palette | None = None
 
     def __init__(self, *, id: str | None = None, show_cursor: bool = True) -> None:
         super().__init__(
@@ -130,11 +123,6 @@ class Table(DataTable[Cell], can_focus=False, inherit_bindings=False):
         else:
             self._update(before, changed)
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        if self._palette is not None and self._palette is not self.app.palette:
-            self._build(self._sizes)
-
     def move_to(self, row: int) -> None:
         """Put the cursor on a row, or the first or last one where there is none of this number."""
         self._add_rows(row + 1 - self.row_count)
@@ -147,12 +135,12 @@ class Table(DataTable[Cell], can_focus=False, inherit_bindings=False):
     def _build(self, sizes: dict[str, int]) -> None:
         """Make all columns and rows anew."""
         key, row, top = self.cursor_key or self._last_key, self.cursor_row, self.scroll_offset.y
-        self._sizes, self._palette = sizes, self.app.palette
+        self._sizes = sizes
         self._not_added = iter(())  # `clear` scrolls to the top, which must not add rows of before
         self.clear(columns=True)
         for column in self._header:
             if column.key in sizes:
-                title = rich_text((Span(column.title, column.role),), self.app.palette, right=column.right)
+                title = Text(column.title, column.role, justify="right" if column.right else "left")
                 self.add_column(title, width=sizes[column.key], key=column.key)
         self._not_added = iter(self._cells)
         self._last_key = key
@@ -169,29 +157,14 @@ class Table(DataTable[Cell], can_focus=False, inherit_bindings=False):
         shown = [(column, index) for index, column in enumerate(self._header) if column.key in self._sizes]
         for key in islice(self._not_added, max(count, 0)):
             cells = self._cells[key]
-            self.add_row(*(self._cell(column, cells[index]) for column, index in shown), key=key)
+            self.add_row(*(Cell(cells[index], column.right) for column, index in shown), key=key)
 
     def _update(self, before: Mapping[str, Cells], changed: Sequence[str]) -> None:
-        """Replace the cells that differ in rows that changed, and draw no others."""
-        coordinates = []
-        self._updating = True
+        """Replace the cells that differ in rows that changed."""
         for key in changed:
             for column, old, new in zip(self._header, before[key], self._cells[key], strict=True):
                 if old != new and column.key in self._sizes and key in self.rows:
-                    self.update_cell(key, column.key, self._cell(column, new))
-                    coordinates.append(self.get_cell_coordinate(key, column.key))
-        self._updating = False
-        for coordinate in coordinates:
-            self.refresh_coordinate(coordinate)
-
-    def _cell(self, column: Column, cell: Line) -> Cell:
-        return Cell(cell, self.app.palette, column.right)
-
-    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
-        # `update_cell` refreshes the whole table, which would send every row to the terminal.
-        if self._updating:
-            return self
-        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+                    self.update_cell(key, column.key, Cell(new, column.right))
 
     def get_component_rich_style(self, *names: str, partial: bool = False, default: Style | None = None) -> Style:
         # Computed for each theme, so that all roles can be read on it.
