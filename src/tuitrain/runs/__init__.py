@@ -2,9 +2,10 @@
 
 from tuitrain.runs.columns import Columns, FloatArray
 from tuitrain.runs.discover import RunNotFoundError, command_for, find_run, list_runs, runs_directory
-from tuitrain.runs.follow import Batch, Follower, LogFollower, StreamFollower, drain, load_histories, load_history
+from tuitrain.runs.follow import Batch, Follower, LogFollower, StreamFollower
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory, RunMetadata, create_run_directory, new_run_id
+from tuitrain.runs.loading import drain, follow, load_histories, load_history
 from tuitrain.runs.lock import lock_held
 from tuitrain.runs.snapshot import RunSnapshot, SnapshotReader, read_snapshot
 from tuitrain.runs.status import Status, derive_status

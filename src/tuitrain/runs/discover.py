@@ -8,11 +8,14 @@ import re
 import shlex
 from pathlib import Path
 
+from tuitrain.events import BrokenLineError, decode
 from tuitrain.files import expanded, near_path
 from tuitrain.runs.layout import RunDirectory
 from tuitrain.runs.settings import runs_dir_setting
 
 DEFAULT_RUNS_DIR = Path("runs")
+PROBE_BYTES = 256 << 10
+"""How much of a file is read to decide whether it is a log of ours."""
 _STAMP = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}$")
 
 
@@ -28,8 +31,9 @@ def runs_directory(flag: Path | None = None) -> Path:
 
 def command_for(command: str, run: RunDirectory) -> str:
     """`tuitrain watch ID` and the like, with the directory of the run unless it is the default one."""
-    if run.log is not None and not _holds_run(run.path):
-        return shlex.join(["tuitrain", command, str(run.log)])
+    if run.source is not None or (run.log is not None and not _holds_run(run.path)):
+        which = f"#{run.source.name}" if run.source is not None and run.source.key else ""
+        return shlex.join(["tuitrain", command, f"{run.log}{which}"])
     words = ["tuitrain", command, run.run_id]
     if run.path.parent.resolve() != runs_directory().resolve():
         words += ["--runs-dir", str(run.path.parent)]
@@ -37,27 +41,66 @@ def command_for(command: str, run: RunDirectory) -> str:
 
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
-    """Every run under a directory, newest first by the time its directory was made.
+    """Every run under a directory, of any tool, newest first by the time its directory was made or its log written.
 
     A directory that is not there holds none; RunNotFoundError when it is a file.
     """
     if runs_dir.is_file():
         raise RunNotFoundError(f"{runs_dir} is a file, not a directory of runs.")
-    if not runs_dir.is_dir():
-        return []
-    runs = [RunDirectory(path) for path in runs_dir.iterdir() if path.is_dir() and _holds_run(path)]
-    return sorted(runs, key=_created, reverse=True)
+    return sorted(_runs_below(runs_dir), key=_created, reverse=True) if runs_dir.is_dir() else []
+
+
+def _runs_below(directory: Path) -> list[RunDirectory]:
+    """The runs of ours and of other tools in a directory and its subdirectories."""
+    runs: list[RunDirectory] = []
+    others = False
+
+    def is_run(path: Path) -> bool:
+        if not _holds_run(path):
+            return False
+        runs.append(RunDirectory(path))
+        return True
+
+    for path in directory.iterdir():
+        others = not (path.is_dir() and is_run(path)) or others
+    if others:
+        # The readers of all formats are imported only where something else lies in the directory.
+        from tuitrain.readers.discover import sources_of
+        from tuitrain.runs.foreign import run_of
+
+        known = {run.path for run in runs}
+        runs += map(run_of, sources_of(directory, lambda path: path in known or is_run(path)))
+    return runs
 
 
 def _holds_run(path: Path) -> bool:
-    return any((path / name).exists() for name in ("metrics.jsonl", "run.json", "config.toml"))
+    """Whether a directory is one of a run of ours: other tools call their logs `metrics.jsonl` and `run.json` too."""
+    log = path / "metrics.jsonl"
+    if (path / "run.json").exists() and (path / "config.toml").exists():
+        return True
+    return is_own_log(log) if log.is_file() else any((path / name).exists() for name in ("run.json", "config.toml"))
+
+
+def is_own_log(path: Path) -> bool:
+    """Whether one of the first lines of a file is a record of ours, or none is complete and it may become one."""
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        *lines, rest = file.read(PROBE_BYTES).split(b"\n")
+    for line in lines:
+        try:
+            decode(line)
+        except BrokenLineError:
+            continue
+        return True
+    return not any(map(bytes.strip, lines)) and rest.lstrip()[:1] in (b"", b"{")
 
 
 def _created(run: RunDirectory) -> tuple[float, str]:
     info = run.read_metadata()
     if info is not None:
         return info.created, run.run_id
-    for path in (run.config, run.metrics, run.path):
+    for path in (run.config, run.metrics, run.path) if run.source is None else (run.metrics,):
         try:
             return path.stat().st_mtime, run.run_id
         except OSError:
@@ -66,27 +109,66 @@ def _created(run: RunDirectory) -> tuple[float, str]:
 
 
 def find_run(name: str, runs_dir: Path) -> RunDirectory:
-    """The run called `name`: its id, its name if unique, a unique prefix, `latest`, a run directory or a log file.
+    """The one run called `name`, as `find_runs` finds it. Raises RunNotFoundError also where there are several."""
+    runs = find_runs(name, runs_dir)
+    if len(runs) == 1:
+        return runs[0]
+    some = ", ".join(f"{name}#{_source_name(run)}" for run in runs[:4])
+    raise RunNotFoundError(f"{name} holds {len(runs)} runs: give one of them: {some}{', …' if len(runs) > 4 else ''}.")
 
-    Raises RunNotFoundError, with a message for the user.
+
+def find_runs(name: str, runs_dir: Path) -> list[RunDirectory]:
+    """The runs called `name`: an id, a name if unique, a unique prefix, `latest`, a run directory, a log file.
+
+    Also a file or folder of another tool, with all the runs in it; `PATH#NAME` is one of them. Raises RunNotFoundError,
+    with a message for the user.
     """
     if name == "latest":
         runs = list_runs(runs_dir)
         if not runs:
             raise RunNotFoundError(f"There are no runs in {runs_dir}. Start one with `tuitrain launch gpt2-tiny`.")
-        return runs[0]
+        return runs[:1]
     path = expanded(name)
-    if path.is_file():
+    if path.is_file() and is_own_log(path):
         if path.name == "metrics.jsonl":
-            return RunDirectory(path.parent.resolve(), path)
-        return RunDirectory(path.resolve().with_suffix(""), path)
+            return [RunDirectory(path.parent.resolve(), path)]
+        return [RunDirectory(path.resolve().with_suffix(""), path)]
     if path.is_dir() and _holds_run(path):
-        return RunDirectory(path.resolve())
+        return [RunDirectory(path.resolve())]
+    if path.exists():
+        return _other_runs(path)
+    where, _, which = name.rpartition("#")
+    if where and (path := expanded(where)).exists():
+        runs = [run for run in _other_runs(path) if which in (_source_name(run), run.run_id)]
+        if not runs:
+            raise RunNotFoundError(f"{where} holds no run called {which!r}. `tuitrain ls {where}` lists them.")
+        return runs
     if "/" in name:
         near = near_path(path)
         hint = f" Did you mean {str(near)!r}?" if near else ""
         raise RunNotFoundError(f"{name} is neither a run directory nor a log file.{hint}")
-    return _by_prefix(name, runs_dir)
+    return [_by_prefix(name, runs_dir)]
+
+
+def _other_runs(path: Path) -> list[RunDirectory]:
+    """The runs in a file or folder of any tool. Raises RunNotFoundError where there are none."""
+    if path.is_dir():
+        runs = list_runs(path)
+        if not runs:
+            raise RunNotFoundError(f"{path} holds no run in a format that tuitrain reads; docs/any-run.md lists them.")
+        return runs
+    # The readers of all formats are imported only for a log of another tool.
+    from tuitrain.readers.discover import sources_of
+    from tuitrain.runs.foreign import run_of
+
+    runs = [run_of(source) for source in sources_of(path)]
+    if not runs:
+        raise RunNotFoundError(f"{path} is not a log in a format that tuitrain reads; docs/any-run.md lists them.")
+    return runs
+
+
+def _source_name(run: RunDirectory) -> str:
+    return run.source.name if run.source is not None else run.run_id
 
 
 def _by_prefix(name: str, runs_dir: Path) -> RunDirectory:

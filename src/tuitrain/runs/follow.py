@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from tuitrain.events import AnyRecord, BrokenLine, BrokenLineError, decode, decode_lines
-from tuitrain.files import open_regular
-from tuitrain.runs.history import RunHistory
-from tuitrain.runs.layout import RunDirectory
-
-CHUNK_BYTES = 4 << 20
-LONGEST_LINE = 16 << 20
-"""Bytes; a record of a thousand layers has a hundredth of that."""
-_MEMORY_BYTES = 64
+from tuitrain.readers.tail import CHUNK_BYTES, FileTail
+from tuitrain.readers.text import LONGEST_LINE
 
 
 @dataclass(frozen=True)
@@ -108,49 +101,26 @@ class LogFollower:
     """
 
     def __init__(self, path: Path, first_bytes: int = CHUNK_BYTES, start: int = 0) -> None:
-        self.path = path
+        self._tail = FileTail(path, start)
         self._limit = first_bytes
         self._parser = LineParser()
-        self._inode: int | None = None
-        self._offset = start
-        self._tail = b""
         self.end_of_lines = start
         """Where the last whole line that was read ends, in bytes."""
 
     def poll(self) -> Batch:
         """Read what was appended since the last call, at most one chunk. Raises PermissionError and the like."""
-        try:
-            file = open_regular(self.path)
-        except FileNotFoundError:
-            return Batch()
-        with file:
-            status = os.fstat(file.fileno())
-            reset = self._was_replaced(file.fileno(), status)
-            if reset:
-                self._parser, self._offset, self._tail, self.end_of_lines = LineParser(), 0, b"", 0
-            start = self._offset
-            limit, self._limit = self._limit, CHUNK_BYTES
-            data = os.pread(file.fileno(), limit, start)
-            self._offset += len(data)
-            self.remember(file.fileno())
-        if newline := data.rfind(b"\n") + 1:
-            self.end_of_lines = start + newline
-        records, broken = self._parser.feed(data)
-        more = len(data) == limit
-        return Batch(records, broken, reset, more, self._offset, status.st_size)
+        limit, self._limit = self._limit, CHUNK_BYTES
+        piece = self._tail.read(limit)
+        if piece.reset:
+            self._parser, self.end_of_lines = LineParser(), 0
+        if newline := piece.data.rfind(b"\n") + 1:
+            self.end_of_lines = piece.end - len(piece.data) + newline
+        records, broken = self._parser.feed(piece.data)
+        return Batch(records, broken, piece.reset, piece.more, piece.end, piece.size)
 
     def remember(self, file: int) -> None:
         """Take this open file, up to the byte that was read last, for the one that is followed."""
-        self._inode = os.fstat(file).st_ino
-        self._tail = os.pread(file, min(_MEMORY_BYTES, self._offset), max(0, self._offset - _MEMORY_BYTES))
-
-    def _was_replaced(self, file: int, status: os.stat_result) -> bool:
-        """Whether this is not the file that was read before: another inode, shorter, or rewritten in place."""
-        if self._inode is None or not self._offset:
-            return False
-        if status.st_ino != self._inode or status.st_size < self._offset:
-            return True
-        return os.pread(file, len(self._tail), self._offset - len(self._tail)) != self._tail
+        self._tail.remember(file)
 
 
 class StreamFollower:
@@ -170,25 +140,3 @@ class StreamFollower:
         self.ended = not data
         records, broken = self._parser.feed(data or b"\n")
         return Batch(records, broken, more=not self.ended)
-
-
-def drain(follower: Follower, history: RunHistory) -> RunHistory:
-    """Read all there is now into the history; a replaced file starts a new one. Returns the history."""
-    while True:
-        batch = follower.poll()
-        if batch.reset:
-            history = RunHistory()
-        history.absorb(batch.records, batch.broken)
-        if not batch.more:
-            return history
-
-
-def load_history(run: RunDirectory) -> RunHistory:
-    """The whole log of a run. Raises FileNotFoundError when there is none."""
-    run.metrics.stat()
-    return drain(LogFollower(run.metrics), RunHistory())
-
-
-def load_histories(runs: Iterable[RunDirectory]) -> list[RunHistory]:
-    """The logs of several runs, in their order."""
-    return [load_history(run) for run in runs]

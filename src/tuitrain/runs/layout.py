@@ -14,6 +14,7 @@ import msgspec
 
 from tuitrain.events.requests import control_directory, write_request
 from tuitrain.files import read_regular, writing
+from tuitrain.readers.model import Source
 
 MOST_INFO_BYTES = 1 << 20
 """Of `run.json`: what is larger was not written by a launcher."""
@@ -44,10 +45,14 @@ class RunMetadata(msgspec.Struct, kw_only=True):
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Paths of one run. A bare log outside a run directory is one too: only its `metrics` exists."""
+    """Paths of one run. A bare log outside a run directory is one too: only its `metrics` exists.
+
+    source: the log of another tool, which is only read; then `path` is a directory of ours with what we keep of it.
+    """
 
     path: Path
     log: Path | None = None
+    source: Source | None = None
 
     @property
     def run_id(self) -> str:
@@ -86,7 +91,9 @@ class RunDirectory:
 
     @property
     def console(self) -> Path:
-        """stdout and stderr of the engine."""
+        """stdout and stderr of the engine, or the console log that the run is read from."""
+        if self.source is not None and self.source.format.endswith("console"):
+            return self.source.path
         return self.path / "console.log"
 
     def console_of(self, rank: int) -> Path:

@@ -9,7 +9,8 @@ from pathlib import Path
 from tuitrain.events import AnyRecord, Eval, Run, Step
 from tuitrain.files import open_regular
 from tuitrain.runs.curve import Points, joined, points_of, sampled
-from tuitrain.runs.follow import LONGEST_LINE, LineParser, LogFollower
+from tuitrain.readers.text import LONGEST_LINE
+from tuitrain.runs.follow import LineParser, LogFollower
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.results import VALIDATION, validation_split
 

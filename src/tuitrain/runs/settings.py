@@ -14,8 +14,8 @@ from tuitrain.files import expanded, parse_toml, read_regular
 MOST_BYTES = 1 << 20
 """Of a settings file."""
 PROJECT_FILE, USER_FILE = "tuitrain.toml", "config.toml"
-KEYS = ("runs_dir", "tui")
-"""What a settings file may hold: where runs are, and the table of the screens."""
+KEYS = ("runs_dir", "map", "tui")
+"""What a settings file may hold: where runs are, names of other tools' metrics, and the table of the screens."""
 
 MOST_LISTED = 12
 
