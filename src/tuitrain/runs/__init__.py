@@ -1,7 +1,7 @@
 """A run on disk: its directory, its status, its growing log, its columns of numbers."""
 
 from tuitrain.runs.columns import Columns, FloatArray
-from tuitrain.runs.discover import RunNotFoundError, command_for, find_run, list_runs, runs_directory
+from tuitrain.runs.discover import RunNotFoundError, command_for, find_run, find_runs, list_runs, runs_directory
 from tuitrain.runs.follow import Batch, Follower, LogFollower, StreamFollower
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory, RunMetadata, create_run_directory, new_run_id

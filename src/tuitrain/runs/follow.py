@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tuitrain.events import AnyRecord, BrokenLine, BrokenLineError, decode, decode_lines
+from tuitrain.readers.model import Ending
 from tuitrain.readers.tail import CHUNK_BYTES, FileTail
 from tuitrain.readers.text import LONGEST_LINE
 
@@ -18,7 +19,7 @@ class Batch:
     """What one poll read. reset: the file was replaced or cut short, so earlier records are void.
 
     more: the chunk limit was reached and the next poll has further records at once. end: where
-    the bytes that were read end; size: how large the file was.
+    the bytes that were read end; size: how large the file was. ending: what the log of another tool says about the end.
     """
 
     records: tuple[AnyRecord, ...] = ()
@@ -27,6 +28,7 @@ class Batch:
     more: bool = False
     end: int = 0
     size: int = 0
+    ending: Ending | None = None
 
     def __bool__(self) -> bool:
         return bool(self.records or self.broken or self.reset)

@@ -9,7 +9,7 @@ import re
 from tuitrain.events.text import clean
 from tuitrain.readers.formats import BY_NAME
 from tuitrain.readers.mapping import Mapping
-from tuitrain.readers.model import Ending, Source
+from tuitrain.readers.model import Source
 from tuitrain.readers.records import RecordReader
 from tuitrain.runs.follow import Batch
 from tuitrain.runs.layout import RunDirectory
@@ -35,17 +35,13 @@ class SourceFollower:
             raise ValueError(f"{run.run_id} is a run of our own.")
         self._source = run.source
         reader = BY_NAME[self._source.format].open(self._source)
-        self.records = RecordReader(reader, run.run_id, Mapping(mapping_of(run)), written_at(self._source))
-
-    @property
-    def ending(self) -> Ending | None:
-        """What the log says about the end of the run, as far as it was read."""
-        return self.records.reader.info.ending
+        self.records = RecordReader(reader, run.run_id, Mapping(names_given(run)), written_at(self._source))
 
     def poll(self) -> Batch:
         """The records that came since the last call. Raises PermissionError and the like."""
         read = self.records.poll()
-        return Batch(tuple(read.records), tuple(read.broken), read.reset, read.more)
+        ending = self.records.reader.info.ending
+        return Batch(tuple(read.records), tuple(read.broken), read.reset, read.more, ending=ending)
 
 
 def written_at(source: Source) -> float:
@@ -59,7 +55,7 @@ def written_at(source: Source) -> float:
     return max(times, default=0.0)
 
 
-def mapping_of(run: RunDirectory) -> dict[str, str]:
+def names_given(run: RunDirectory) -> dict[str, str]:
     """NAME → OURS from the settings files; the one that counts more wins."""
     names: dict[str, str] = {}
     for file in reversed(settings_files()):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tuitrain.events import AnyRecord, Eval, Run, Step
 from tuitrain.files import open_regular
-from tuitrain.runs.curve import Points, joined, points_of, sampled
+from tuitrain.readers.model import Ending
 from tuitrain.readers.text import LONGEST_LINE
-from tuitrain.runs.follow import LineParser, LogFollower
+from tuitrain.runs.curve import MAX_POINTS, Points, joined, points_of, sampled
+from tuitrain.runs.follow import Batch, Follower, LineParser, LogFollower
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.results import VALIDATION, validation_split
 
@@ -30,7 +31,7 @@ class LogEnds:
 
     tail: the end of the log, which later polls continue. head: its beginning, unless `tail` has that too. whole:
     whether every line was read. searched: whether nothing more can be known. problem: why the log cannot be read.
-    launched: the `run` record of the newest attempt where `tail` has none.
+    launched: the `run` record of the newest attempt where `tail` has none. ending: what another tool's log says of it.
     """
 
     mark: tuple[int, ...] = ()
@@ -42,6 +43,7 @@ class LogEnds:
     curve: Points = ()
     problem: str = ""
     launched: Run | None = None
+    ending: Ending | None = None
 
     @property
     def run(self) -> Run | None:
@@ -102,6 +104,30 @@ def read_log_ends(path: Path, before: LogEnds, launched_at: int | None) -> LogEn
         return LogEnds(problem=f"cannot read the log: {error.strerror or error}")
 
 
+def read_on(follower: Follower, ends: LogEnds) -> LogEnds:
+    """The log of another tool, read to its end: all of it the first time, then what was added."""
+    try:
+        while True:
+            batch = follower.poll()
+            if batch.reset:
+                ends = LogEnds()
+            _absorb(ends, batch)
+            ends.ending = batch.ending
+            if not batch.more:
+                return ends
+    except OSError as error:
+        ends.problem = f"cannot read the log: {error.strerror or error}"
+        return ends
+
+
+def _absorb(ends: LogEnds, batch: Batch) -> None:
+    """Add what was read to the end of the log."""
+    ends.tail.absorb(batch.records, batch.broken)
+    ends.curve = joined(ends.curve, points_of(_steps(batch.records), 1 if ends.curve else MAX_POINTS))
+    if len(ends.tail.steps) > 2 * _STEPS_KEPT:
+        ends.tail.keep_newest(_STEPS_KEPT)
+
+
 def _continue(ends: LogEnds, status: os.stat_result) -> bool:
     """Append what was written since, if the file is still the same and it is only a little."""
     follower = ends.follower
@@ -110,10 +136,7 @@ def _continue(ends: LogEnds, status: os.stat_result) -> bool:
     batch = follower.poll()
     if batch.reset:
         return False
-    ends.tail.absorb(batch.records, batch.broken)
-    ends.curve = joined(ends.curve, points_of(_steps(batch.records), 1))
-    if len(ends.tail.steps) > 2 * _STEPS_KEPT:
-        ends.tail.keep_newest(_STEPS_KEPT)
+    _absorb(ends, batch)
     # A restart may have superseded the newest values.
     return ends.whole or ends.searched or not ends.missing()
 

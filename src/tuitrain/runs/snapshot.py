@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuitrain.events import Alert, End, Eval, Run, Stage, Step
 from tuitrain.runs.curve import Points
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory, RunMetadata
-from tuitrain.runs.log_ends import KEYS, LogEnds, read_log_ends
-from tuitrain.runs.status import Status, derive_status
+from tuitrain.runs.log_ends import KEYS, LogEnds, read_log_ends, read_on
+from tuitrain.runs.status import Status, derive_status, status_of_source
+
+if TYPE_CHECKING:
+    from tuitrain.runs.foreign import SourceFollower
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ class SnapshotReader:
 
     def __init__(self) -> None:
         self._logs: dict[RunDirectory, LogEnds] = {}
+        self._followers: dict[RunDirectory, SourceFollower] = {}
         self._infos: dict[RunDirectory, tuple[tuple[int, ...], RunMetadata | None]] = {}
         self._snapshots: dict[RunDirectory, RunSnapshot] = {}
 
@@ -130,6 +134,7 @@ class SnapshotReader:
         """A snapshot of each, in their order; other runs are forgotten."""
         for gone in self._snapshots.keys() - set(runs):
             del self._logs[gone], self._infos[gone], self._snapshots[gone]
+            self._followers.pop(gone, None)
         return tuple(self.read(run) for run in runs)
 
     def read(self, directory: RunDirectory, now: float | None = None) -> RunSnapshot:
@@ -137,10 +142,13 @@ class SnapshotReader:
         info = self._info(directory)
         log = self._log(directory, info)
         tail = log.tail
-        status = derive_status(
-            info, tail.end, log.last_time, log.has_begun, now, lock=directory.lock, log=directory.metrics,
-            log_bytes=log.end_of_lines, readable=not log.problem,
-        )  # fmt: skip
+        if directory.source is not None:
+            status = status_of_source(log.ending, tail.end, log.last_time, log.has_begun, now)
+        else:
+            status = derive_status(
+                info, tail.end, log.last_time, log.has_begun, now, lock=directory.lock, log=directory.metrics,
+                log_bytes=log.end_of_lines, readable=not log.problem,
+            )  # fmt: skip
         problem = log.problem
         if info is None and self._infos[directory][0]:
             problem = problem or "run.json cannot be read"
@@ -163,7 +171,15 @@ class SnapshotReader:
 
     def _log(self, directory: RunDirectory, info: RunMetadata | None) -> LogEnds:
         before = self._logs.get(directory)
-        if before is None or _mark(directory.metrics) != before.mark or before.problem:
+        if directory.source is not None:
+            follower = self._followers.get(directory)
+            if follower is None:
+                # The readers of all formats are imported only for a log of another tool.
+                from tuitrain.runs.foreign import SourceFollower
+
+                follower = self._followers[directory] = SourceFollower(directory)
+            before = self._logs[directory] = read_on(follower, before or LogEnds())
+        elif before is None or _mark(directory.metrics) != before.mark or before.problem:
             launched_at = info.log_bytes if info is not None else None
             before = self._logs[directory] = read_log_ends(directory.metrics, before or LogEnds(), launched_at)
         return before

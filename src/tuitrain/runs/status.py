@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from tuitrain.events import AnyRecord, End, Run, Stage, Step
+from tuitrain.readers.model import Ending
 from tuitrain.runs.layout import RunMetadata
 from tuitrain.runs.lock import lock_held
 
@@ -24,7 +25,10 @@ LIVE_WITHIN_S = 60.0
 
 
 class Status(enum.StrEnum):
-    """The status of a run. `unknown`: silent, and its process cannot be inspected from this machine."""
+    """The status of a run. `unknown`: silent, and its process cannot be inspected from this machine.
+
+    `interrupted`: the log of another tool that marks the end of a run has no such mark.
+    """
 
     STARTING = "starting"
     RUNNING = "running"
@@ -33,6 +37,7 @@ class Status(enum.StrEnum):
     STOPPED = "stopped"
     FAILED = "failed"
     CRASHED = "crashed"
+    INTERRUPTED = "interrupted"
     UNKNOWN = "unknown"
 
     @property
@@ -42,10 +47,11 @@ class Status(enum.StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """Exit code of `tuitrain status`: 0 completed, 100 failed or crashed, 101 running, 103 stopped, else 1."""
+        """Exit code of `tuitrain status`: 0 completed, 100 failed, crashed or interrupted, 101 live, 103 stopped, 1."""
         if self.live:
             return 101
         codes = {Status.COMPLETED: 0, Status.FAILED: 100, Status.CRASHED: 100, Status.STOPPED: 103}
+        codes[Status.INTERRUPTED] = 100
         return codes.get(self, 1)
 
 
@@ -151,6 +157,20 @@ def derive_status(
     if age is not None and age <= LIVE_WITHIN_S:
         return Status.RUNNING if begun else Status.STARTING
     return Status.UNKNOWN
+
+
+def status_of_source(
+    ending: Ending | None, end: End | None, last_time: float | None, has_steps: bool, now: float | None = None
+) -> Status:
+    """Status of a run of another tool: what its log says about the end, else how long ago the newest record is."""
+    if end is not None:
+        return Status(end.status)
+    if ending == "running":
+        return Status.RUNNING
+    age = (time.time() if now is None else now) - last_time if last_time is not None else None
+    if age is not None and age <= STALLED_AFTER_S:
+        return Status.RUNNING if has_steps else Status.STARTING
+    return Status.INTERRUPTED if ending == "interrupted" else Status.UNKNOWN
 
 
 def _has_yet_to_write(info: RunMetadata | None, log_bytes: int | None) -> bool:

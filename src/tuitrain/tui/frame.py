@@ -9,7 +9,7 @@ from tuitrain.plots.axes import XAxis
 from tuitrain.plots.model import ChartOptions, Plot
 from tuitrain.plots.panels import panel_of
 from tuitrain.plots.terminal import render
-from tuitrain.runs import LogFollower, RunDirectory, RunHistory, derive_status
+from tuitrain.runs import RunDirectory, RunHistory, derive_status, follow
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, arrange
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.content.headline import header
@@ -49,7 +49,7 @@ def view_of(run: RunDirectory | RunHistory, index: int) -> RunView:
     if isinstance(run, RunHistory):
         status = derive_status(None, run.end, run.last_time, run.has_begun)
         return RunView(index, None, run, status, loaded=True)
-    view, source = RunView(index, run), Source(index, run, LogFollower(run.metrics))
+    view, source = RunView(index, run), Source(index, run, follow(run))
     while not view.loaded and (update := source.poll()) is not None:
         view.absorb(update)
     return view

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tuitrain.runs import Batch, Follower, LogFollower, RunDirectory, Status, derive_status
 from tuitrain.runs.console import ConsoleFile, ConsoleMark
-from tuitrain.runs.status import Liveness
+from tuitrain.runs.status import Liveness, status_of_source
 
 CONSOLE_LINES = 1000
 TAIL_BYTES = 64 << 10
@@ -62,6 +62,8 @@ class Source:
 
     def _status(self, batch: Batch, readable: bool) -> Status:
         live = self.live
+        if self.directory is not None and self.directory.source is not None:
+            return status_of_source(batch.ending, live.end, live.last_time, live.has_begun)
         if self.directory is None:
             return derive_status(None, live.end, live.last_time, live.has_begun, readable=readable)
         follower = self.follower

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -48,13 +49,16 @@ def ls(
     """\b
     Examples:
       tuitrain ls
+      tuitrain ls lightning_logs
       tuitrain ls --status running --status stalled
       tuitrain ls --sort val_loss --limit 5
       tuitrain ls status:live qwen
       tuitrain ls 'loss<2.5 age<3d -tag:old'
       tuitrain stop $(tuitrain ls -q --status running)
 
-    List runs, newest first. A query with `<` or `>` needs quotes; one that begins with `-` comes after `--`.
+    List runs, newest first; of a folder also those of other tools, in any format.
+
+    A query with `<` or `>` needs quotes; one that begins with `-` comes after `--`.
     """
     # Imported here: `--help` does without.
     from tuitrain.cli.run_view import run_json
@@ -64,11 +68,14 @@ def ls(
 
     _require_known("--sort", [sort], SORT_KEYS)
     _require_known("--status", status or (), STATUS_STYLES)
+    words = list(query or ())
+    if words and runs_dir is None and Path(words[0]).expanduser().is_dir():
+        runs_dir = Path(words.pop(0)).expanduser()
+    directory = runs_directory(runs_dir)
     try:
-        parsed = parse_query(" ".join(query or ()))
+        parsed = parse_query(" ".join(words))
     except QueryError as error:
         raise typer.BadParameter(str(error), param_hint="QUERY") from None
-    directory = runs_directory(runs_dir)
     snapshots = parsed.chosen(read_snapshot(run) for run in list_runs(directory))
     snapshots = [run for run in snapshots if (not status or run.status in status) and set(tag or ()) <= set(run.tags)]
     rows = [run_json(run) for run in ordered(snapshots, sort)[:limit]]

@@ -8,7 +8,7 @@ import typer
 
 from tuitrain.cli import options
 from tuitrain.cli.completion import complete_metric
-from tuitrain.cli.lookup import find_logs
+from tuitrain.cli.lookup import find_runs
 from tuitrain.plots.axes import XAxis
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def plot(
     from tuitrain.tui.settings import load_settings
 
     settings = load_settings({"x": x, "smoothing": smooth, "ascii": ascii_only}).settings
-    directories = {run.metrics: run for run in find_logs(runs, runs_dir)}
+    directories = {(run.metrics, run.source): run for run in find_runs(runs, runs_dir)}
     views = [read_plot_run(run, index) for index, run in enumerate(directories.values())]
     request = PlotRequest(views, x=settings.x, smoothing=settings.smoothing, log=log)
     plots = [_plot(request, name) for name in metrics or ["loss"]]

@@ -14,7 +14,7 @@ import typer
 
 from tuitrain.cli import options
 from tuitrain.cli.completion import complete_layout
-from tuitrain.cli.lookup import find_logs
+from tuitrain.cli.lookup import find_runs
 from tuitrain.cli.output import is_terminal, say, text_area
 from tuitrain.events.seven_bit import seven_bit
 from tuitrain.events.text import print_coloured
@@ -82,7 +82,7 @@ def watch(
         if serve:
             raise typer.BadParameter("standard input can be read once only, not for each page.", param_hint="--serve")
         return _watch_stream(once, settings, directory)
-    named = find_logs(runs or [], runs_dir)
+    named = find_runs(runs or [], runs_dir)
     if serve:
         # Each page is a process. The default directory may not exist yet.
         given = {name.removesuffix("_s"): value for name, value in flags.items()}
@@ -140,7 +140,7 @@ def _print_frame(runs: Sequence[RunDirectory | RunHistory], directory: Path, loa
     from tuitrain.tui.session import session_of
 
     for run in runs:
-        if isinstance(run, RunDirectory):
+        if isinstance(run, RunDirectory) and run.source is None:
             open_regular(run.metrics).close()
     width, color = text_area()
     height = shutil.get_terminal_size((FRAME_COLUMNS, FRAME_ROWS)).lines

@@ -1,0 +1,37 @@
+"""What the log of another tool holds, and which of its metrics are which of ours: as JSON and as rows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from tuitrain.readers.formats import BY_NAME
+from tuitrain.readers.inventory import take_inventory
+from tuitrain.readers.mapping import Mapping
+from tuitrain.runs import RunDirectory
+from tuitrain.runs.foreign import names_given
+
+
+def source_json(run: RunDirectory) -> dict[str, Any]:
+    """Format, hyperparameters and metrics of a run of another tool; of one of ours only the format."""
+    if run.source is None:
+        return {"format": "tuitrain"}
+    inventory = take_inventory(BY_NAME[run.source.format].open(run.source), Mapping(names_given(run)))
+    return {
+        "format": run.source.format,
+        "axis": inventory.info.axis,
+        "hyperparameters": inventory.info.hyperparameters,
+        "metrics": {name: asdict(metric) for name, metric in inventory.metrics.items()},
+    }
+
+
+def mapping_rows(run: RunDirectory) -> list[tuple[str, str]]:
+    """Each metric of another tool's log: which of ours it is and why, or that it keeps its name."""
+    if run.source is None:
+        return [("all metrics", "are ours: this is a log of tuitrain")]
+    mapping = Mapping(names_given(run))
+    take_inventory(BY_NAME[run.source.format].open(run.source), mapping)
+    return [
+        (name, f"{target.key}: {target.reason}" if target is not None else "shown under its own name")
+        for name, target in mapping.targets.items()
+    ]
