@@ -14,7 +14,7 @@ import pytest
 from tuitrain.readers.discover import sources_of
 from tuitrain.readers.formats import BY_NAME
 from tuitrain.readers.inventory import Inventory, take_inventory
-from tuitrain.readers.mapping import Mapping
+from tuitrain.readers.mapping import NameMapping
 from tuitrain.readers.model import Source
 
 CORPUS = Path(__file__).parents[1] / "data/corpus"
@@ -40,7 +40,7 @@ def cases_of(appended: bool) -> list[Path]:
 
 
 def inventory(source: Source) -> Inventory:
-    return take_inventory(BY_NAME[source.format].open(source), Mapping())
+    return take_inventory(BY_NAME[source.format].open(source), NameMapping())
 
 
 def check(runs: list[dict[str, Any]], read: list[tuple[Source, Inventory]], form: str) -> None:
@@ -96,7 +96,7 @@ def test_a_log_that_grows_in_pieces_is_read_to_its_truth(case: Path, seed: int, 
                 with path.open("ab") as file:
                     file.write(data[start:end])
                 recorder.poll()
-        read.append((source, take_inventory(recorder, Mapping())))
+        read.append((source, take_inventory(recorder, NameMapping())))
     check(truth["runs"], read, truth["format"])
 
 

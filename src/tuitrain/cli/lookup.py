@@ -6,20 +6,55 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory
 
 
-def find_runs(names: Sequence[str], runs_dir: Path | None) -> list[RunDirectory]:
+def find_runs(
+    names: Sequence[str], runs_dir: Path | None, maps: Sequence[str] | None = None, facts: Sequence[str] | None = None
+) -> list[RunDirectory]:
     """The runs with these names, of each all that it holds. runs_dir: the flag of the command.
 
-    Raises RunNotFoundError.
+    maps, facts: what --map and --set say about logs of other tools; it is kept for them. Raises RunNotFoundError.
     """
     from tuitrain.runs import find_runs as runs_named
     from tuitrain.runs import runs_directory
 
     directory = runs_directory(runs_dir)
-    return [run for name in names for run in runs_named(name, directory)]
+    runs = [run for name in names for run in runs_named(name, directory)]
+    if maps or facts:
+        _keep_given(runs, maps or (), facts or ())
+    return runs
+
+
+def _keep_given(runs: Sequence[RunDirectory], maps: Sequence[str], facts: Sequence[str]) -> None:
+    from tuitrain.readers.mapping import target_named
+    from tuitrain.readers.supplied import supplied_of
+    from tuitrain.runs.foreign import Given, given_for, keep
+
+    given = Given(_pairs("--map", maps, "NAME=OURS"), _pairs("--set", facts, "KEY=VALUE"))
+    others = [run for run in runs if run.source is not None]
+    if not others:
+        raise typer.BadParameter("these runs are of tuitrain: --map and --set are for logs of other tools.")
+    for run in others:
+        try:
+            for ours in given.names.values():
+                target_named(ours)
+            supplied_of({**given_for(run).facts, **given.facts})
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        keep(run, given)
+
+
+def _pairs(option: str, values: Sequence[str], form: str) -> dict[str, str]:
+    for value in values:
+        if "=" not in value:
+            raise typer.BadParameter(f"{value!r} should be {form}.", param_hint=option)
+    # A name may hold a `=`; what it is mapped to may not.
+    split = (value.rpartition("=") for value in values)
+    return {name: ours for name, _, ours in split}
 
 
 def find_one(name: str, runs_dir: Path | None) -> RunDirectory:

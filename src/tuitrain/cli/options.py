@@ -52,6 +52,17 @@ Refresh = Annotated[
 Readonly = Annotated[bool | None, typer.Option("--readonly", help="Disable the actions that change a run or a file.")]
 Ascii = Annotated[bool | None, typer.Option("--ascii", help="Draw with ASCII characters only.")]
 NoPlot = Annotated[bool, typer.Option("--no-plot", help="Omit the chart of the loss above the tables.")]
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="NAME=OURS",
+                 help="In a log of another tool, the metric NAME is our metric OURS (empty: none). It is kept."),
+]  # fmt: skip
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE",
+                 help="A fact that a log of another tool lacks: gpu, gpus, peak_tflops, params, flops_per_token, "
+                      "tokens_per_step, total_steps, token_budget. It is kept beside the settings."),
+]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File to write. Default: stdout.")]
 CheckpointStep = Annotated[int | None, typer.Option(min=0, help="Step of the checkpoint. Default: the newest.")]

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from tuitrain.readers.mapping import Mapping
+from tuitrain.readers.mapping import NameMapping
 from tuitrain.readers.model import Item, Reader, Restart, Row, RunInfo
 
 
@@ -37,7 +37,7 @@ class Inventory:
     broken: list[Any]
 
 
-def take_inventory(reader: Reader, mapping: Mapping) -> Inventory:
+def take_inventory(reader: Reader, mapping: NameMapping) -> Inventory:
     """Read all there is now. Raises OSError."""
     points: dict[str, dict[float, float]] = {}
     broken: list[Any] = []
@@ -64,7 +64,7 @@ def _add(points: dict[str, dict[float, float]], item: Item) -> None:
             points[name] = {x: value for x, value in values.items() if x < item.x}
 
 
-def _metric(name: str, values: dict[float, float], mapping: Mapping) -> SourceMetric:
+def _metric(name: str, values: dict[float, float], mapping: NameMapping) -> SourceMetric:
     finite = [value for value in values.values() if math.isfinite(value)]
     target = mapping.target(name)
     first_x, last_x = min(values), max(values)

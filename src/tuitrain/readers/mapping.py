@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping as MappingType
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -83,10 +83,10 @@ class Target:
         return f"eval/{self.split}/{self.field}"
 
 
-class Mapping:
+class NameMapping:
     """Maps the names of one run's metrics. given: NAME → OURS, which comes first; OURS empty: the name as it is."""
 
-    def __init__(self, given: MappingType[str, str] | None = None) -> None:
+    def __init__(self, given: Mapping[str, str] | None = None) -> None:
         self.given = dict(given or {})
         self._targets: dict[str, Target | None] = {}
         self._taken: dict[str, str] = {}

@@ -11,8 +11,9 @@ from typing import Any, Literal
 import msgspec
 
 from tuitrain.events import AnyRecord, BrokenLine, End, Eval, Run, Step, usable_time
-from tuitrain.readers.mapping import Mapping, Target
+from tuitrain.readers.mapping import NameMapping, Target
 from tuitrain.readers.model import Item, Reader, Restart, Row
+from tuitrain.readers.supplied import Supplied
 
 _LARGEST = 2**63 - 1
 _ENDS: dict[str, Literal["completed", "stopped", "failed"]] = {
@@ -35,12 +36,15 @@ class RecordReader:
 
     run_id: what the run is called here. A row becomes at most one step and one evaluation for each split. written:
     when the log was last written, in Unix seconds: the time of rows that have none, until all there was is read; from
-    then on they have the time at which they are read.
+    then on they have the time at which they are read. supplied: facts that the log lacks.
     """
 
-    def __init__(self, reader: Reader, run_id: str, mapping: Mapping, written: float) -> None:
+    def __init__(
+        self, reader: Reader, run_id: str, mapping: NameMapping, written: float, supplied: Supplied | None = None
+    ) -> None:
         self.reader = reader
         self.mapping = mapping
+        self._supplied = supplied or Supplied()
         self._run_id = run_id
         self._written = written
         self._live = False
@@ -76,7 +80,7 @@ class RecordReader:
         steps = self._step_of(info.total) if info.total is not None else None
         run = Run(
             time=info.started or first_time or self._written, run_id=self._run_id, name=info.name,
-            attempt=self._attempt, config=info.hyperparameters, total_steps=steps,
+            attempt=self._attempt, config=info.hyperparameters, **({"total_steps": steps} | self._supplied.of_run()),
         )  # fmt: skip
         before = self._run
         if before is not None:
@@ -123,6 +127,7 @@ class RecordReader:
             else:
                 evaluated.setdefault(target.split, {})[target.field] = value * target.factor
         if fields or own:
+            self._supplied.add_to(step, fields)
             yield Step(time=self._time, step=step, **_typed(fields), metrics=own or msgspec.UNSET)
         for split, values in evaluated.items():
             yield Eval(time=self._time, step=step, split=split, **_typed(values))

@@ -5,17 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tomli_w
 
 from tuitrain.events.text import clean
+from tuitrain.files import parse_toml, read_regular, writing
 from tuitrain.readers.formats import BY_NAME
-from tuitrain.readers.mapping import Mapping
+from tuitrain.readers.mapping import NameMapping
 from tuitrain.readers.model import Source
 from tuitrain.readers.records import RecordReader
+from tuitrain.readers.supplied import supplied_of
 from tuitrain.runs.follow import Batch
 from tuitrain.runs.layout import RunDirectory
-from tuitrain.runs.settings import settings_files, user_file
+from tuitrain.runs.settings import MOST_BYTES, SettingsError, settings_files, user_file
 
-KEPT_DIRECTORY = "other-runs"
+KEPT_DIRECTORY, GIVEN_FILE = "other-runs", "given.toml"
 """Beside the user's settings file: a directory for each run of another tool with what we keep of it."""
 
 
@@ -35,7 +42,10 @@ class SourceFollower:
             raise ValueError(f"{run.run_id} is a run of our own.")
         self._source = run.source
         reader = BY_NAME[self._source.format].open(self._source)
-        self.records = RecordReader(reader, run.run_id, Mapping(names_given(run)), written_at(self._source))
+        given = given_for(run)
+        self.records = RecordReader(
+            reader, run.run_id, NameMapping(given.names), written_at(self._source), supplied_of(given.facts)
+        )  # fmt: skip
 
     def poll(self) -> Batch:
         """The records that came since the last call. Raises PermissionError and the like."""
@@ -55,11 +65,49 @@ def written_at(source: Source) -> float:
     return max(times, default=0.0)
 
 
-def names_given(run: RunDirectory) -> dict[str, str]:
-    """NAME → OURS from the settings files; the one that counts more wins."""
+@dataclass(frozen=True)
+class Given:
+    """What the user says about a log of another tool. names: NAME → OURS; facts: what the log lacks, by key."""
+
+    names: Mapping[str, str]
+    facts: Mapping[str, Any]
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.facts)
+
+
+def given_for(run: RunDirectory) -> Given:
+    """What was said about a run, and the names of the settings files, which count less.
+
+    Raises SettingsError where a file cannot be read.
+    """
     names: dict[str, str] = {}
     for file in reversed(settings_files()):
-        table = file.values.get("map")
-        if isinstance(table, dict):
-            names |= {str(name): str(ours) for name, ours in table.items()}
-    return names
+        names |= _table(file.values, "map")
+    kept = _kept(run)
+    return Given(names | _table(kept, "map"), _table(kept, "set"))
+
+
+def keep(run: RunDirectory, given: Given) -> None:
+    """Keep what the user says about a run, beside the settings; what was said before stays. Raises OSError."""
+    kept = _kept(run)
+    tables = {"map": _table(kept, "map") | dict(given.names), "set": _table(kept, "set") | dict(given.facts)}
+    run.path.mkdir(parents=True, exist_ok=True)
+    path = run.path / GIVEN_FILE
+    with writing(path):
+        path.write_text(tomli_w.dumps({"log": str(run.metrics.resolve()), **tables}))
+
+
+def _kept(run: RunDirectory) -> dict[str, Any]:
+    path = run.path / GIVEN_FILE
+    try:
+        return parse_toml(read_regular(path, MOST_BYTES).decode())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}.") from error
+
+
+def _table(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    table = values.get(name)
+    return dict(table) if isinstance(table, dict) else {}

@@ -41,6 +41,8 @@ def plot(
         int | None, typer.Option(metavar="N", min=6, max=500, help="Rows of each chart. Default: 18.")
     ] = None,
     ascii_only: options.Ascii = None,
+    maps: options.Map = None,
+    facts: options.Set = None,
     runs_dir: options.ExistingRunsDir = None,
 ) -> None:  # fmt: skip
     """\b
@@ -60,7 +62,7 @@ def plot(
     from tuitrain.tui.settings import load_settings
 
     settings = load_settings({"x": x, "smoothing": smooth, "ascii": ascii_only}).settings
-    directories = {(run.metrics, run.source): run for run in find_runs(runs, runs_dir)}
+    directories = {(run.metrics, run.source): run for run in find_runs(runs, runs_dir, maps, facts)}
     views = [read_plot_run(run, index) for index, run in enumerate(directories.values())]
     request = PlotRequest(views, x=settings.x, smoothing=settings.smoothing, log=log)
     plots = [_plot(request, name) for name in metrics or ["loss"]]

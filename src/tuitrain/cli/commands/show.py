@@ -20,6 +20,8 @@ def show(
     mapping: Annotated[
         bool, typer.Option("--mapping", help="Which of our metrics each metric of another tool's log is, and why.")
     ] = False,
+    maps: options.Map = None,
+    facts: options.Set = None,
     as_json: options.Json = False,
     no_plot: options.NoPlot = False,
     runs_dir: options.RunsDir = None,
@@ -36,7 +38,7 @@ def show(
     On a terminal a small chart of the loss is above them.
     A file or folder of another tool: each run in it.
     """
-    runs = find_runs([run], runs_dir)
+    runs = find_runs([run], runs_dir, maps, facts)
     if as_json:
         shown = [_as_json(each) for each in runs]
         return print_json(shown if len(shown) > 1 else shown[0])

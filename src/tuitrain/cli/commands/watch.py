@@ -49,6 +49,8 @@ def watch(
     serve: Annotated[bool, typer.Option("--serve", help="Show the dashboard in a browser.")] = False,
     host: Annotated[str, typer.Option(help="With --serve: the address to listen on.")] = "localhost",
     port: Annotated[int, typer.Option(min=1, max=65535, help="With --serve: the port to listen on.")] = 8000,
+    maps: options.Map = None,
+    facts: options.Set = None,
     runs_dir: options.ExistingRunsDir = None,
 ) -> None:  # fmt: skip
     """\b
@@ -82,7 +84,7 @@ def watch(
         if serve:
             raise typer.BadParameter("standard input can be read once only, not for each page.", param_hint="--serve")
         return _watch_stream(once, settings, directory)
-    named = find_runs(runs or [], runs_dir)
+    named = find_runs(runs or [], runs_dir, maps, facts)
     if serve:
         # Each page is a process. The default directory may not exist yet.
         given = {name.removesuffix("_s"): value for name, value in flags.items()}
