@@ -71,7 +71,9 @@ def test_a_file_without_a_record_is_no_log(cli: Cli, tmp_path: Path, text: str, 
     file.write_text(text)
     result = cli("watch", str(file), *flags)
     assert (result.code, result.out) == (3, "")
-    assert result.err == f"tuitrain: {file} is not the log of a run: none of its lines is a record.\n"
+    assert result.err == (
+        f"tuitrain: {file} is not a log in a format that tuitrain reads; docs/any-run.md lists them.\n"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "\n", '{"type": "run", "ti', '{"type": "of tomorrow", "time": 1}\n'])

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuitrain.events import Alert, AnyRecord, Checkpoint, End, Eval, Layers, Run, Sample, Step
+from tuitrain.events.own_metrics import StepOrder
 from tuitrain.runs import Columns, RunHistory
 
 
@@ -193,7 +194,7 @@ def test_a_metric_that_lags_behind_the_others_supersedes_nothing() -> None:
     for number in range(0, 50, 10):
         history.absorb([Step(time=1.0, step=number, loss=1.0 * number)])
     for number in range(0, 50, 5):
-        history.absorb([Step(time=2.0, step=number, metrics={"reward": float(number)})])
+        history.absorb([Step(time=2.0, step=number, metrics={"reward": float(number)}, late=True)])
     assert history.steps["step"].tolist() == list(range(0, 50, 5))
     assert history.steps.series("reward")[0].tolist() == list(range(0, 50, 5))
     assert history.steps.series("loss")[0].tolist() == list(range(0, 50, 10))
@@ -246,3 +247,9 @@ def test_a_column_without_a_value_is_empty() -> None:
     assert not columns.has("colour")
     assert columns.last("loss") is None
     assert [part.tolist() for part in columns.series("loss")] == [[], []]
+
+
+def test_late_values_are_told_from_a_writer_that_went_back() -> None:
+    order = StepOrder()
+    steps = [(1, "loss"), (2, "loss"), (3, "loss"), (2, "reward"), (3, "reward"), (1, "reward"), (2, "loss"), (1, "lr")]
+    assert [order.is_late(step, [name]) for step, name in steps] == [False] * 3 + [True, False, False, False, True]

@@ -22,7 +22,7 @@ times = st.sampled_from([0.0, 1.0, 2.0, 1e9, 1e18, -5.0])
 values = st.sampled_from([None, 0.0, 1.0, float("nan"), float("inf"), 1e308, 5e-324])
 own = st.dictionaries(st.sampled_from(["a", "b", "loss"]), values, max_size=2)
 records = st.one_of(
-    st.builds(Step, time=times, step=numbers, metrics=own),
+    st.builds(Step, time=times, step=numbers, metrics=own, late=st.booleans()),
     st.builds(Step, time=times, step=numbers, loss=values, tokens=st.none() | numbers),
     st.builds(Step, time=times, step=numbers, loss=values, tokens=st.none() | numbers),
     st.builds(Run, time=times, run_id=st.just("r"), name=st.just("r"), attempt=st.integers(1, 3)),

@@ -111,7 +111,7 @@ def test_exit_codes_are_those_of_the_contract() -> None:
     codes = {status: status.exit_code for status in Status}
     assert codes == {
         Status.STARTING: 101, Status.RUNNING: 101, Status.STALLED: 101, Status.COMPLETED: 0, Status.STOPPED: 103,
-        Status.FAILED: 100, Status.CRASHED: 100, Status.UNKNOWN: 1,
+        Status.FAILED: 100, Status.CRASHED: 100, Status.INTERRUPTED: 100, Status.UNKNOWN: 1,
     }  # fmt: skip
     assert [status for status in Status if status.live] == [Status.STARTING, Status.RUNNING, Status.STALLED]
 

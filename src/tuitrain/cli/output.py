@@ -27,6 +27,7 @@ STATUS_STYLES = {
     "stopped": "magenta",
     "failed": "bold red",
     "crashed": "bold red",
+    "interrupted": "bold red",
     "unknown": "dim",
 }
 

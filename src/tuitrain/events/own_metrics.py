@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
 
-from tuitrain.events.records import Eval, OwnMetrics, Record, Run, Step
+from tuitrain.events.records import OwnMetrics, Record, Run
 
 R = TypeVar("R", bound=Record)
 _UNKNOWN = (None, msgspec.UNSET)
@@ -18,15 +19,29 @@ def own_metrics(record: Record) -> OwnMetrics:
     return own if isinstance(own, dict) else {}
 
 
-def values_of(record: Step | Eval) -> dict[str, float]:
-    """All that a record has a number for, by name, without time and step."""
-    fields = {key: getattr(record, key) for key in record.__struct_fields__ if key not in ("time", "step")}
-    return {key: value for key, value in (own_metrics(record) | fields).items() if isinstance(value, int | float)}
+class StepOrder:
+    """Tells values that are late from a writer that went back, by the newest step of each metric."""
+
+    def __init__(self) -> None:
+        self._newest = -1
+        self._by_name: dict[str, int] = {}
+
+    def is_late(self, step: int, names: Iterable[str]) -> bool:
+        """Add a step with values for these names. Late: it is before the newest, and none of them has a later value."""
+        names = list(names)
+        if step < self._newest and all(self._by_name.get(name, -1) <= step for name in names):
+            self._by_name |= dict.fromkeys(names, step)
+            return True
+        if step < self._newest:
+            self._by_name = {name: min(newest, step - 1) for name, newest in self._by_name.items()}
+        self._newest = step
+        self._by_name |= dict.fromkeys(names, step)
+        return False
 
 
 def combined(record: R, later: R) -> R:
     """One record of two of the same step: the later value of a key wins, the earlier time stays."""
-    fields = (key for key in later.__struct_fields__ if key not in ("time", "step", "metrics"))
+    fields = (key for key in later.__struct_fields__ if key not in ("time", "step", "metrics", "late"))
     changes = {key: value for key in fields if (value := getattr(later, key)) not in _UNKNOWN}
     own = {**own_metrics(record), **{key: value for key, value in own_metrics(later).items() if value is not None}}
     return msgspec.structs.replace(record, **changes, **({"metrics": own} if own else {}))

@@ -129,8 +129,7 @@ class Step(Record, tag="step", kw_only=True, gc=False):
     """One optimizer step. tokens is cumulative over all ranks; mfu and accuracy lie in 0–1.
 
     What the engine measures at every step is always written, null when unknown; the keys after grad_norm are written
-    only by the steps that measure them. Several records of one step in one attempt add up; the later value of a key
-    wins.
+    only by the steps that measure them. Several records of one step in a row add up; the later value of a key wins.
     """
 
     step: Whole
@@ -165,6 +164,8 @@ class Step(Record, tag="step", kw_only=True, gc=False):
     """How much longer it took until then than the fastest."""
     metrics: OwnMetrics | msgspec.UnsetType = msgspec.UNSET
     """Metrics of one's own by their names."""
+    late: bool | msgspec.UnsetType = msgspec.UNSET
+    """Whether it adds to a step before the newest one; without it a lower step is of an attempt that went back."""
 
 
 class Layers(Record, tag="layers", kw_only=True):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from tuitrain.events import AnyRecord, BrokenLine, End, Eval, Run, Step, usable_time
+from tuitrain.events.own_metrics import StepOrder
 from tuitrain.readers.mapping import NameMapping, Target
 from tuitrain.readers.model import Item, Reader, Restart, Row
 from tuitrain.readers.supplied import Supplied
@@ -55,6 +56,7 @@ class RecordReader:
         self._end: End | None = None
         self._attempt = 1
         self._count = 0
+        self._order = StepOrder()
         self._time = self._written
         """Unix seconds of the newest row."""
         self._targets: dict[str, Target | None] = {}
@@ -127,8 +129,9 @@ class RecordReader:
             else:
                 evaluated.setdefault(target.split, {})[target.field] = value * target.factor
         if fields or own:
+            late = self._order.is_late(step, row.values) or msgspec.UNSET
             self._supplied.add_to(step, fields)
-            yield Step(time=self._time, step=step, **_typed(fields), metrics=own or msgspec.UNSET)
+            yield Step(time=self._time, step=step, **_typed(fields), metrics=own or msgspec.UNSET, late=late)
         for split, values in evaluated.items():
             yield Eval(time=self._time, step=step, split=split, **_typed(values))
 

@@ -78,7 +78,9 @@ def _holds_run(path: Path) -> bool:
     log = path / "metrics.jsonl"
     if (path / "run.json").exists() and (path / "config.toml").exists():
         return True
-    return is_own_log(log) if log.is_file() else any((path / name).exists() for name in ("run.json", "config.toml"))
+    if log.is_file():
+        return is_own_log(log)
+    return any((path / name).exists() for name in (log.name, "run.json", "config.toml"))
 
 
 def is_own_log(path: Path) -> bool:
@@ -135,7 +137,7 @@ def find_runs(name: str, runs_dir: Path) -> list[RunDirectory]:
         return [RunDirectory(path.resolve().with_suffix(""), path)]
     if path.is_dir() and _holds_run(path):
         return [RunDirectory(path.resolve())]
-    if path.exists():
+    if path.is_dir() or path.is_file():
         return _other_runs(path)
     where, _, which = name.rpartition("#")
     if where and (path := expanded(where)).exists():

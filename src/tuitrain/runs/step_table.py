@@ -7,7 +7,7 @@ from bisect import bisect_left
 import numpy as np
 
 from tuitrain.events import Step
-from tuitrain.events.own_metrics import combined, values_of
+from tuitrain.events.own_metrics import combined
 from tuitrain.runs.columns import Columns
 
 
@@ -24,8 +24,6 @@ class StepTable:
         self._next: list[Step] = []
         self._dropped: list[Step] = []
         self._late: dict[float, Step] = {}
-        self._late_keys: dict[str, float] = {}
-        """The latest step at which `_late` has a value of each metric."""
 
     def append(self, steps: list[Step]) -> None:
         """Add steps that count up, of which the first is past the newest one."""
@@ -35,8 +33,8 @@ class StepTable:
     def add(self, step: Step, begins: bool) -> bool:
         """Add any step; begins: it is the first of an attempt. Returns whether it supersedes others.
 
-        Without a new attempt, a step adds to the row of its number, or to a new row between others. It supersedes
-        where one of its metrics already has a later value: then the writer went back.
+        A further record of the newest step adds to its row; a late one to the row of its number, or to a new one
+        between others. Any other that goes back is of an attempt whose first record is missing.
         """
         if self.newest is None or float(step.step) > float(self.newest):
             self.append([step])
@@ -44,14 +42,12 @@ class StepTable:
         if not begins and self._next and float(self._next[-1].step) == float(step.step):
             self._next[-1] = combined(self._next[-1], step)
             return False
-        if begins or self._goes_back(step):
+        if begins or (step.late is not True and float(step.step) < float(self.newest)):
             self._supersede(step.step)
             self.append([step])
             return True
         number = float(step.step)
         self._late[number] = combined(self._late[number], step) if number in self._late else step
-        for key in values_of(step):
-            self._late_keys[key] = max(number, self._late_keys.get(key, number))
         return False
 
     def keep_newest(self, count: int) -> None:
@@ -66,7 +62,7 @@ class StepTable:
         if self._late:
             # The rows may be among those that are collected.
             late = [self._late[step] for step in sorted(self._late)]
-            self._late, self._late_keys = {}, {}
+            self._late = {}
             self._extend()
             tail = self.rows.cut(self._row_of(late[0].step))
             self.rows.append_columns(merged(tail, late))
@@ -76,17 +72,6 @@ class StepTable:
         if self._next:
             self.rows.extend(self._next)
             self._next = []
-
-    def _goes_back(self, step: Step) -> bool:
-        """Whether a metric of this step has a value at a later one."""
-        keys = values_of(step).keys()
-        if self._next and keys & values_of(self._next[-1]).keys():
-            return True
-        if any(self._late_keys.get(key, -1.0) > step.step for key in keys):
-            return True
-        self._extend()
-        steps = self.rows["step"]
-        return any(steps[self.rows.last_row(key)] > step.step for key in keys if self.rows.has(key))
 
     def _supersede(self, step: int) -> None:
         """Move this step and later ones to the superseded."""

@@ -26,6 +26,7 @@ _STATUSES = {
     Status.STOPPED: ("■", "text"),
     Status.FAILED: ("✗", "bad"),
     Status.CRASHED: ("✗", "bad"),
+    Status.INTERRUPTED: ("✗", "bad"),
     Status.UNKNOWN: ("○", "quiet"),
 }
 """The mark and the role of each status."""

@@ -143,7 +143,7 @@ def summary(snapshots: tuple[RunSnapshot, ...] | None, shown: int, runs_dir: str
     if snapshots is None:
         return line(" ", Span(f"reading {runs_dir}", "quiet"))
     live = sum(each.status.live for each in snapshots)
-    failed = sum(each.status in (Status.FAILED, Status.CRASHED) for each in snapshots)
+    failed = sum(each.status in (Status.FAILED, Status.CRASHED, Status.INTERRUPTED) for each in snapshots)
     many = f"{len(snapshots)} run{'' if len(snapshots) == 1 else 's'}"
     count = many if shown == len(snapshots) else f"{shown} of {many}"
     spans = [Span(f" {count}", "title"), Span(f" in {runs_dir}", "quiet")]
