@@ -24,7 +24,7 @@ from tests.support import unprivileged, write_run
         ("plan gpt2-tiny --gpus x", 2, "--gpus: it should be a whole number."),
         ("plan gpt2-tiny --gpu", 2, "--gpu: it needs a value."),
         ("plan gpt2-tiny --gpu H1000", 2, "--gpu: 'H1000' is not known. Did you mean 'H100'? "),
-        ("plan gpt2-tiny optim.betas=[0.9]", 2, "optim.betas = [0.9] is not valid: it should be two numbers, such as "),
+        ("plan gpt2-tiny optim.betas=[0.9]", 2, "optim.betas = [0.9] is not valid: it should be 2 numbers, such as "),
         ("plan gpt2-tiny trian.max_steps=3", 2, "trian is not a key of the configuration. Did you mean 'train'?"),
         ("plan ./my-rnu.toml", 3, "my-rnu.toml: no such file. Did you mean 'my-run.toml'?"),
         ("plan nothing.toml", 3, "nothing.toml: no such file or directory."),
