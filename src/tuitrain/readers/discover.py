@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,10 +49,20 @@ def sources_of(path: Path, skip: Callable[[Path], bool] = lambda folder: False) 
 def _once(sources: list[Source]) -> list[Source]:
     """Without the logs that are another one's run once more."""
     covering = [(source.path, BY_NAME[source.format].covers) for source in sources if BY_NAME[source.format].covers]
+    beside = Counter(folder.parent for folder, _ in covering)
 
     def covered(source: Source) -> bool:
         return any(
-            source.format in formats and source.path != folder and folder in (source.path, *source.path.parents)
+            source.format in formats
+            and (
+                folder in (source.path, *source.path.parents)
+                # The console of the only run of a folder is often kept beside the run's own one.
+                or (
+                    source.format.endswith("-console")
+                    and source.path.parent == folder.parent
+                    and beside[folder.parent] == 1
+                )
+            )
             for folder, formats in covering
         )
 

@@ -74,7 +74,9 @@ class Reading:
 class Reader(Protocol):
     """Follows one run of another tool; it never writes."""
 
-    info: RunInfo
+    @property
+    def info(self) -> RunInfo:
+        """What is known of the run so far."""
 
     def poll(self) -> Reading:
         """What was added since the last call, at most a few MB. Raises OSError other than FileNotFoundError."""
@@ -140,8 +142,8 @@ class Format:
 
     name: as `show --json` gives it. example: what a user would type. matches: whether a file is of it, by its content
     (its name may confirm, not decide). sources: the runs that the matching files below a folder are. open: a reader of
-    one of them. covers: formats whose files below the folder of a run of this one are the same run once more. parser:
-    of a format that can also come through a pipe.
+    one of them. covers: formats whose files in and below the folder of a run of this one are the same run once more,
+    and consoles beside that folder. parser: of a format that can also come through a pipe.
     """
 
     name: str

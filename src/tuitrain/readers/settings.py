@@ -33,6 +33,26 @@ def read_settings(path: Path) -> dict[str, Any]:
     return tree if isinstance(tree, dict) and not deeper_than(MOST_LEVELS, tree) else {}
 
 
+class SettingsFile:
+    """A configuration file beside a log, which may come later than the log or be written again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+
+    def changed(self) -> dict[str, Any] | None:
+        """Its mapping, where it is new or was written since the last call; else None."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        seen = (status.st_mtime_ns, status.st_size)
+        if seen == self._seen:
+            return None
+        self._seen = seen
+        return read_settings(self._path)
+
+
 def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The settings with the names of nested ones joined by dots: `{"optim": {"lr": 1}}` is `{"optim.lr": 1}`.
 

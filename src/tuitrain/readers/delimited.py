@@ -1,0 +1,343 @@
+"""Reading tables of separated cells, CSV and TSV, as they grow."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tuitrain.events import BrokenLine
+from tuitrain.files import shortened
+from tuitrain.readers.model import Probe, Reading, Row, RunInfo
+from tuitrain.readers.table import Positions, axis_among, is_log, is_result, is_time
+from tuitrain.readers.text import LONGEST_LINE, decimal_comma, number, unix_time
+
+_SEPARATORS = "\t;,|"
+_MOST_LINES_OF_A_CELL = 50
+_ROWS_PROBED = 20
+_LONGEST_HEADER = 12 << 10
+_COMMENTS = re.compile(rb"\A(?:\xef\xbb\xbf)?(?:(?:#[^\n,;\t|]*|sep=.|[ \t])?\r?\n)*")
+"""Lines that can stand before a header."""
+
+
+def header_of(line: str) -> tuple[list[str], str | None] | None:
+    """The names in a line and what separates them; None of a line that is no header.
+
+    A `#` before the first name is no part of it.
+    """
+    comment = line.startswith("#")
+    line = line.lstrip("# ") if comment else line
+    if not line.strip() or line.startswith("sep="):
+        return None
+    bare = "".join(line.split('"')[::2])
+    separator = max(_SEPARATORS, key=bare.count)
+    names = cells_of(line, separator if separator in bare else None)
+    return None if comment and axis_among(names) is None else (names, separator if separator in bare else None)
+
+
+def cells_of(line: str, separator: str | None) -> list[str]:
+    """The cells of a line without the blanks and quotes around them."""
+    if separator is None:
+        return [line.strip().strip('"')]
+    if '"' not in line:
+        return [cell.strip() for cell in line.split(separator)]
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+    except csv.Error:
+        # Quotes that are none of whole cells.
+        return [cell.strip() for cell in line.split(separator)]
+
+
+class DelimitedParser:
+    """Parses a table whose first line names the columns.
+
+    shorter: the names of the cells of a row that has fewer of them, given all names and how many cells there are; None:
+    they are those of the first columns.
+    """
+
+    def __init__(self, name: str, shorter: Callable[[list[str], int], list[str] | None] | None = None) -> None:
+        self.info = RunInfo(name)
+        self._shorter = shorter
+        self._partial = b""
+        self._line = 0
+        self._open: list[str] = []
+        """The lines of a row so far whose quoted cell has no end yet."""
+        self._names: list[str] = []
+        self._numeric: set[int] = set()
+        """Columns that have had a number."""
+        self._taken: str | None = None
+        """A last line without an end that was read already."""
+        self._rows = 0
+        self._last_x: float | None = None
+        self._positions = Positions()
+
+    def feed(self, data: bytes) -> Reading:
+        """The rows that these bytes complete."""
+        reading = Reading()
+        end = data.rfind(b"\n") + 1
+        if not end:
+            self._partial += data
+            if len(self._partial) > LONGEST_LINE:
+                self._partial = b""
+                reading.broken.append(BrokenLine(self._line + 1, f"longer than {LONGEST_LINE >> 20} MiB"))
+            return reading
+        whole, self._partial = self._partial + data[:end], data[end:]
+        text = whole.decode("utf-8", "replace")
+        if not self._line:
+            text = text.removeprefix("\ufeff")
+        lines = text.replace("\r\n", "\n").split("\n")[:-1]
+        if not self._names:
+            lines = self._after_header(lines)
+        if lines and self._taken is not None:
+            lines[0], self._taken = self._rest_of(lines[0], self._taken), None
+        if lines and not self._read_at_once(lines, text, reading):
+            self._read_one_by_one(lines, reading)
+        self._take_partial(reading)
+        return reading
+
+    def _take_partial(self, reading: Reading) -> None:
+        """Read a last line without an end of which only the text in its last column can still come."""
+        last = len(self._names) - 1
+        separator = (self._separator or "").encode()
+        if self._axis is None or not self._rows or last in self._numeric or self._open or self._taken is not None:
+            return
+        if not self._partial.endswith(separator) or self._partial.count(separator) != last or b'"' in self._partial:
+            return
+        taken = self._partial.decode("utf-8", "replace")
+        if self._number(taken.split(self._separator)[self._axis]) is not None:
+            self._taken = taken
+            self._read_one_by_one([taken], reading)
+            self._line -= 1
+
+    def _rest_of(self, line: str, taken: str) -> str:
+        """The line without the cells that were read already, but for its x."""
+        separator = self._separator or ""
+        cells = [cell if at == self._axis else "" for at, cell in enumerate(taken.split(separator))]
+        return separator.join(cells) + line.removeprefix(taken)
+
+    def _after_header(self, lines: list[str]) -> list[str]:
+        """Take the names from the first line that has any, and return the lines after it."""
+        for at, line in enumerate(lines):
+            self._line += 1
+            header = header_of(line)
+            if header is not None:
+                self._take(*header)
+                return lines[at + 1 :]
+        return []
+
+    def _take(self, names: list[str], separator: str | None) -> None:
+        """Read the following lines as rows of these columns."""
+        self._names, self._separator = names, separator
+        self._other_spelling = decimal_comma if separator in (";", "\t") else number
+        axis = axis_among(name for name in names if name)
+        self._axis = None if axis is None else names.index(axis)
+        self.info.axis = axis or "row"
+        self._time: int | None = None
+        named = [at for at, name in enumerate(names) if name and at != self._axis]
+        self._undecided = [at for at in named if is_time(names[at])]
+        """Columns that hold times, or else numbers: their first cell decides."""
+        self._columns = [at for at in named if at not in self._undecided]
+
+    def _read_at_once(self, lines: list[str], text: str, reading: Reading) -> bool:
+        """Read lines that are all rows of as many plain cells as there are columns; False, and nothing, otherwise."""
+        if self._open or '"' in text or self._separator is None:
+            return False
+        cells = [line.split(self._separator) for line in lines]
+        if set(map(len, cells)) != {len(self._names)}:
+            return False
+        columns = list(zip(*cells, strict=True))
+        if self._axis is not None:
+            xs = _floats(columns[self._axis])
+            if xs is None or not all(map(math.isfinite, xs)):
+                return False
+        elif all(_floats(column) is None for column in columns):
+            return False
+        else:
+            xs = self._row_numbers(len(cells))
+        self._line += len(lines)
+        self._add(columns, xs, reading)
+        return True
+
+    def _row_numbers(self, count: int) -> list[float]:
+        return [float(each) for each in range(self._rows, self._rows + count)]
+
+    def _read_one_by_one(self, lines: list[str], reading: Reading) -> None:
+        """Read lines of any kind."""
+        rows: list[list[str]] = []
+        xs: list[float] = []
+
+        def flush() -> None:
+            if rows:
+                at = xs if self._axis is not None else self._row_numbers(len(rows))
+                self._add(list(zip(*rows, strict=True)), at, reading)
+            rows.clear()
+            xs.clear()
+
+        for line in self._joined(lines):
+            cells = cells_of(line, self._separator)
+            if not any(cells) or cells == self._names or line.startswith("#"):
+                continue
+            if self._is_header(cells):
+                flush()
+                self._take(*(header_of(line) or (cells, self._separator)))
+                continue
+            names = self._shorter(self._names, len(cells)) if self._shorter and len(cells) < len(self._names) else None
+            if names is not None:
+                by_name = dict(zip(names, cells, strict=True))
+                cells = [by_name.get(name, "") for name in self._names]
+            cells = [*cells[: len(self._names)], *[""] * (len(self._names) - len(cells))]
+            problem = self._place(cells, xs)
+            if problem:
+                reading.broken.append(BrokenLine(self._line, problem))
+            else:
+                rows.append(cells)
+        flush()
+
+    def _is_header(self, cells: list[str]) -> bool:
+        """Whether these are names of other columns, which a next session has."""
+        first = cells[min(self._axis or 0, len(cells) - 1)]
+        if first and self._number(first) is not None:
+            return False
+        named = [cell for cell in cells if cell]
+        return len(named) > 1 and axis_among(named) is not None and all(self._number(cell) is None for cell in named)
+
+    def _joined(self, lines: list[str]) -> Iterator[str]:
+        """The lines as rows: a quoted cell may go on in the next ones."""
+        for line in lines:
+            self._line += 1
+            if not self._open and line.count('"') % 2 == 0:
+                yield line
+                continue
+            self._open.append(line)
+            row = "\n".join(self._open)
+            if row.count('"') % 2 == 0:
+                self._open = []
+                yield row
+            elif len(self._open) > _MOST_LINES_OF_A_CELL:
+                rest, self._open = self._open, []
+                yield from (each.replace('"', "") for each in rest)
+
+    def _place(self, cells: list[str], xs: list[float]) -> str:
+        """Add the x of a row; what is wrong with a row that has none."""
+        if self._axis is None:
+            return "" if any(self._number(cell) is not None for cell in cells) else "it has no number"
+        text = cells[self._axis]
+        x = self._number(text) if text else xs[-1] if xs else self._last_x
+        if x is None or not math.isfinite(x):
+            return f"{self._names[self._axis]} is no number: {shortened(text)!r}"
+        xs.append(x)
+        return ""
+
+    def _add(self, columns: list[tuple[str, ...]], xs: list[float], reading: Reading) -> None:
+        """Add the rows of these columns, at these x."""
+        self._rows += len(xs)
+        self._last_x = xs[-1]
+        self._decide(columns)
+        names: list[str] = []
+        numbers: list[list[float] | list[float | None]] = []
+        sparse = False
+        for at in self._columns:
+            values = self._numbers(columns[at])
+            if values is not None:
+                names.append(self._names[at])
+                numbers.append(values)
+                self._numeric.add(at)
+                sparse = sparse or None in values
+        times = [None] * len(xs) if self._time is None else list(map(unix_time, columns[self._time]))
+        steps = self._positions.of_all(xs)
+        for x, time, step, values_of_row in zip(xs, times, steps, zip(*numbers, strict=True), strict=False):
+            named = dict(zip(names, values_of_row, strict=True))
+            if sparse:
+                named = {name: value for name, value in named.items() if value is not None}
+            if named:
+                reading.items.append(Row(x, named, time, step))
+
+    def _decide(self, columns: list[tuple[str, ...]]) -> None:
+        """Find out which of the columns that are called like times hold some."""
+        for at in list(self._undecided):
+            first = next((cell for cell in columns[at] if cell.strip()), None)
+            if first is None:
+                continue
+            self._undecided.remove(at)
+            if self._time is None and unix_time(first) is not None:
+                self._time = at
+            else:
+                self._columns = sorted([*self._columns, at])
+
+    def _numbers(self, cells: Sequence[str]) -> list[float] | list[float | None] | None:
+        """The numbers in a column, None of a cell without one; None of a column without any."""
+        floats = _floats(cells)
+        if floats is not None:
+            return floats
+        numbers = [self._number(cell) if cell else None for cell in cells]
+        return None if all(each is None for each in numbers) else numbers
+
+    def _number(self, cell: str) -> float | None:
+        try:
+            return float(cell)
+        except ValueError:
+            return self._other_spelling(cell)
+
+
+def _floats(cells: Sequence[str]) -> list[float] | None:
+    """The numbers in cells; None where one is in another spelling than Python's."""
+    try:
+        return list(map(float, cells))
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class Head:
+    """The beginning of a table: its names, what separates them, and its first rows."""
+
+    names: list[str]
+    separator: str | None
+    rows: list[list[str]]
+
+    @property
+    def numeric(self) -> list[str]:
+        """The names of the columns that have a number in one of the rows."""
+        read = decimal_comma if self.separator in (";", "\t") else number
+        return [
+            name
+            for at, name in enumerate(self.names)
+            if any(at < len(row) and read(row[at]) is not None for row in self.rows)
+        ]
+
+    @property
+    def is_log(self) -> bool:
+        """Whether it looks like a training log rather than like other data."""
+        if not self.rows:
+            # Of a run that has not logged yet; all names must be such as a log has, so that it is no sentence.
+            axis = axis_among(self.names)
+            return axis is not None and any(map(is_result, self.names)) and not any(" " in name for name in self.names)
+        numeric = self.numeric
+        return bool(numeric) and is_log(numeric, 2)
+
+
+def head_of(probe: Probe) -> Head | None:
+    """The beginning of the table in a file; None where it is none."""
+    return None if probe.head[:1] in (b"{", b"[", b"<") else _head(probe.head)
+
+
+@lru_cache(maxsize=8)
+def _head(head: bytes) -> Head | None:
+    beginning = _COMMENTS.sub(b"", head[:_LONGEST_HEADER])
+    first = beginning[: beginning.find(b"\n") + 1]
+    if not any(each in first for each in (b",", b";", b"\t", b"|", b"oss")):
+        return None
+    lines = [line for line in Probe(head).lines if line.strip()]
+    at = next((at for at, line in enumerate(lines[:5]) if header_of(line) is not None), None)
+    header = header_of(lines[at]) if at is not None else None
+    if header is None or at is None:
+        return None
+    names, separator = header
+    if any(number(name) is not None or len(name) > 200 for name in names) or not any(names):
+        return None
+    rows = [cells_of(line, separator) for line in lines[at + 1 : at + 1 + _ROWS_PROBED]]
+    fitting = sum(len(row) <= len(names) + 1 and (len(row) > 1 or len(names) == 1) for row in rows)
+    return Head(names, separator, rows) if fitting * 2 >= len(rows) else None

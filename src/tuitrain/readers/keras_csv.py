@@ -1,0 +1,29 @@
+"""Keras' CSVLogger."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tuitrain.readers.delimited import DelimitedParser, head_of
+from tuitrain.readers.model import Format, Probe, Source
+from tuitrain.readers.table import file_sources
+from tuitrain.readers.tail import TailReader
+
+
+def _matches(probe: Probe) -> bool:
+    """Whether `epoch` comes first, then the other columns sorted by name, each of `val_NAME` with its NAME."""
+    head = head_of(probe)
+    if head is None or head.names[0] != "epoch" or "loss" not in head.names:
+        return False
+    names = head.names[1:]
+    validation = {name.removeprefix("val_") for name in names if name.startswith("val_")}
+    return names == sorted(names) and validation <= set(names) and head.is_log
+
+
+def _open(source: Source) -> TailReader:
+    return TailReader(source.path, partial(DelimitedParser, source.name))
+
+
+FORMAT = Format(
+    "keras-csv", "Keras CSVLogger", "tuitrain watch training.log", _matches, partial(file_sources, "keras-csv"), _open,
+)  # fmt: skip
