@@ -20,6 +20,7 @@ from rich.theme import Theme
 from textual import events
 from textual.binding import Binding
 from textual.driver import Driver
+from textual.geometry import Size
 from textual.notifications import SeverityLevel
 from textual.signal import Signal
 from textual.widgets import Input
@@ -67,6 +68,7 @@ class BaseApp(InertApp):
         given: Collection[str] = (),
     ) -> None:
         self._cells = TerminalCells()
+        self._first_size: Size | None = None
         self._palettes: dict[str, Palette] = {}
         # Without colours the terminal's own are the only ones.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
@@ -117,6 +119,7 @@ class BaseApp(InertApp):
 
     def on_load(self) -> None:
         """From here on a signal that ends the program gives the terminal back first."""
+        self._first_size = self.size
         for number in (signal.SIGTERM, signal.SIGHUP):
             if not self.is_headless and signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores SIGHUP
                 asyncio.get_running_loop().add_signal_handler(number, self._leave_on_signal, number)
@@ -126,8 +129,11 @@ class BaseApp(InertApp):
         signal.alarm(LEAVE_S)
         self.exit(return_code=128 + number)
 
-    def on_resize(self) -> None:
-        self._cells.forget()
+    def on_resize(self, event: events.Resize) -> None:
+        # The first event tells the size that the first frame was drawn for.
+        if event.size != self._first_size:
+            self._cells.forget()
+        self._first_size = None
 
     def on_mount(self) -> None:
         self.set_keymap({action: ",".join(keys) for action, keys in self.settings.keys.items()})

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
+from itertools import repeat
 
 from rich.cells import cell_len
 from textual.driver import Driver
@@ -29,6 +31,8 @@ Cell = tuple[str, str]
 """A character and the codes of its style (SGR: ECMA-48 8.3.117)."""
 _RIGHT_HALF: Cell = "", ""
 """The second cell of a wide character."""
+_width = cache(cell_len)
+"""Cells of a character."""
 
 
 class TerminalCells:
@@ -55,12 +59,12 @@ class TerminalCells:
         for token in _TOKEN.finditer(data):
             kind = token.lastgroup
             if kind == "style":
-                codes = token["style"]
+                codes = token[1]
                 self._style = "" if codes in ("", "0") else f"{self._style};{codes}" if self._style else codes
             elif kind == "column":
                 self._position = int(token["row"]), int(token["column"])
-            elif kind == "text" and self._position is not None and all(map(cell_len, token["text"])):
-                self._put(*self._position, token["text"], out)
+            elif kind == "text" and self._position is not None and (token[0].isascii() or all(map(_width, token[0]))):
+                self._put(*self._position, token[0], out)
             elif kind == "mode":
                 out.append(token[0])
             else:
@@ -75,24 +79,27 @@ class TerminalCells:
 
     def _put(self, row: int, column: int, text: str, out: list[str]) -> None:
         """Write those cells of a text that the terminal does not show yet."""
-        style = self._style
-        new: list[Cell] = []
-        for character in text:
-            new.append((character, style))
-            if not character.isascii() and cell_len(character) == 2:
-                new.append(_RIGHT_HALF)
+        new: list[Cell] = list(zip(text, repeat(self._style)))
+        if not text.isascii():
+            new = [cell for each in new for cell in (each, _RIGHT_HALF)[: _width(each[0])]]
+        end = column + len(new)
+        self._position = row, end
         shown = self._rows.setdefault(row, [])
-        shown += [None] * (column + len(new) - len(shown))
-        for start, end in _differences(new, shown[column : column + len(new)]):
+        if len(shown) < end:
+            shown += [None] * (end - len(shown))
+        old = shown[column:end]
+        if new == old:
+            return
+        shown[column:end] = new
+        for start, stop in _differences(new, old):
             self._position = row, column + start
             self._prepare(out)
-            out += [character for character, _ in new[start:end]]
-            self._cursor = row, column + end
-            if shown[column + start] == _RIGHT_HALF:
+            out += [character for character, _ in new[start:stop]]
+            self._cursor = row, column + stop
+            if old[start] == _RIGHT_HALF:
                 # Half of a wide character is overwritten: a terminal clears the other half.
                 shown[column + start - 1] = None
-            shown[column + start : column + end] = new[start:end]
-        self._position = row, column + len(new)
+        self._position = row, end
 
     def _prepare(self, out: list[str]) -> None:
         """Move the cursor of the terminal to the position and give it the style."""
@@ -106,7 +113,8 @@ class TerminalCells:
 
 def _differences(new: list[Cell], old: list[Cell | None]) -> Iterator[tuple[int, int]]:
     """Start and end of each run of cells that differ; short gaps are taken in, wide characters not cut."""
-    if new == old:
+    if not any(old):
+        yield 0, len(new)
         return
     start = end = -1
     for index, (one, other) in enumerate(zip(new, old, strict=True)):
