@@ -180,10 +180,9 @@ def _between_evaluations(history: RunHistory, axis: Axis, limit: float) -> bool:
 
 def as_axis(name: str) -> Axis:
     """The axis with this name; raises ValueError for another name."""
-    for axis in AXES:
-        if axis == name:
-            return axis
-    raise ValueError(f"{name!r} is not an x axis; known: {', '.join(AXES)}.")
+    if name not in AXES:
+        raise ValueError(f"{name!r} is not an x axis; known: {', '.join(AXES)}.")
+    return name
 
 
 def display_names(runs: Sequence[tuple[RunDirectory, RunHistory]]) -> list[str]:
@@ -228,13 +227,10 @@ def _metric_row(metric: Metric, columns: Sequence[Sequence[Summary]], baseline: 
     # Of groups the spread of the runs says more than the scatter of their step times.
     scatter = max((column[0].step_time_scatter or 0.0 for column in columns if len(column) == 1), default=0.0)
     best = best_of(metric, values, scatter) if ranked else None
-    spreads, counts = [_spread(column) for column in measured], [len(column) for column in measured]
-    return MetricRow(metric, values, deltas, best, baseline, spreads, counts)
-
-
-def _spread(values: Sequence[float]) -> float | None:
-    """Sample standard deviation."""
-    return statistics.stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else None
+    spreads = [
+        statistics.stdev(column) if len(column) > 1 and all(map(math.isfinite, column)) else None for column in measured
+    ]
+    return MetricRow(metric, values, deltas, best, baseline, spreads, [len(column) for column in measured])
 
 
 def best_of(metric: Metric, values: Sequence[float | None], scatter: float = 0.0) -> int | None:
@@ -256,7 +252,8 @@ def resolved_config(run: Run | None) -> dict[str, Any]:
     """The config of a run by dotted keys, and what `auto` and the machine made of it; empty without a run."""
     if run is None:
         return {}
-    return _flat_config(run.config) | {
+    config = {key: value for key, value in flatten(run.config).items() if key not in ("name", "preset")}
+    return config | {
         "resolved.device": run.hardware.device if run.hardware else None,
         "resolved.processes": run.parallel.world_size if run.parallel else None,
         "resolved.strategy": run.parallel.strategy if run.parallel else None,
@@ -266,10 +263,6 @@ def resolved_config(run: Run | None) -> dict[str, Any]:
         "resolved.torch": run.software.torch if run.software else None,
         "resolved.git_commit": run.software.git_commit if run.software else None,
     }
-
-
-def _flat_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in flatten(config).items() if key not in ("name", "preset")}
 
 
 def config_rows(columns: Sequence[Sequence[Mapping[str, Any]]]) -> list[ConfigRow]:

@@ -96,15 +96,15 @@ def _binned(steps: FloatArray, losses: FloatArray) -> tuple[FloatArray, FloatArr
     edges = np.searchsorted(steps, np.geomspace(steps[0], steps[-1], BINS + 1)[1:-1])
     parts = [part for part in np.split(np.arange(len(steps)), edges) if len(part)]
     centres = [np.exp(np.log(steps[part]).mean()) for part in parts]
-    means = [_calm(losses[part]).mean() for part in parts]
+    means = [_without_spikes(losses[part]).mean() for part in parts]
     return np.array(centres), np.array(means), np.array([len(part) for part in parts], dtype=np.float64)
 
 
-def _calm(values: FloatArray) -> FloatArray:
-    """Values with those far from the others drawn in: a spike of the loss is no part of the law."""
-    middle = np.median(values)
-    reach = _SPIKE * 1.4826 * np.median(np.abs(values - middle))
-    return np.clip(values, middle - reach, middle + reach) if reach > 0 else values
+def _without_spikes(values: FloatArray) -> FloatArray:
+    """Values clipped to some standard deviations around their median: a spike of the loss is no part of the law."""
+    median = np.median(values)
+    limit = _SPIKE * 1.4826 * np.median(np.abs(values - median))
+    return np.clip(values, median - limit, median + limit) if limit > 0 else values
 
 
 def _variance(values: FloatArray, weights: FloatArray) -> float:
@@ -120,11 +120,11 @@ def _robust_fit(
     for _ in range(5):
         a, b, c = (float(value[0]) for value in _fit(t, y[None], robust[None]))
         fitted = a + b * t**-c
-        away = np.abs(y - fitted)
-        limit = _HUBER * 1.4826 * float(np.median(away))
+        residuals = np.abs(y - fitted)
+        limit = _HUBER * 1.4826 * float(np.median(residuals))
         if limit <= 0:
             break
-        robust = weights * np.minimum(1.0, limit / np.maximum(away, 1e-300))
+        robust = weights * np.minimum(1.0, limit / np.maximum(residuals, 1e-300))
     return robust, (fitted, a, b, c)
 
 
@@ -152,12 +152,12 @@ def _refits(t: FloatArray, y: FloatArray, weights: FloatArray) -> tuple[FloatArr
     fits = []
     for share in _LATER_STARTS:
         first = min(int(share * len(t)), len(t) - LEAST_BINS // 2)
-        part, values, heft = t[first:], y[first:], weights[first:]
-        a, b, c = (float(value[0]) for value in _fit(part, values[None], heft[None]))
+        part, values, weight = t[first:], y[first:], weights[first:]
+        a, b, c = (float(value[0]) for value in _fit(part, values[None], weight[None]))
         fitted = a + b * part**-c
         # Three parameters take their share of the scatter.
         residuals = (values - fitted) * np.sqrt(len(part) / (len(part) - 3))
         drawn = random.choice(residuals, (_RESAMPLES, len(part)))
-        fits.append(_fit(part, fitted + drawn, np.broadcast_to(heft, drawn.shape)))
+        fits.append(_fit(part, fitted + drawn, np.broadcast_to(weight, drawn.shape)))
     a_s, b_s, c_s = (np.concatenate(parts) for parts in zip(*fits, strict=True))
     return a_s, b_s, c_s

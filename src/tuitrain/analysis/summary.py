@@ -19,7 +19,6 @@ from tuitrain.analysis.series import (
 )
 from tuitrain.events import Eval
 from tuitrain.runs import FloatArray, RunHistory
-from tuitrain.runs.columns import BoolArray
 
 FINAL_SHARE = 0.05
 FINAL_RECORDS = 50
@@ -78,7 +77,8 @@ def summarize(history: RunHistory, at: tuple[Axis, float] | None = None) -> Summ
     """
     run, steps = history.run, history.steps
     rows = len(steps) if at is None else _rows_until(history, *at)
-    seconds, losses = step_seconds(history)[:rows], steps["loss"][:rows]
+    seconds = step_seconds(history)[:rows]
+    losses, accuracies = (steps[key][:rows][steps.present(key)[:rows]] for key in ("loss", "accuracy"))
     tokens = _last(steps["tokens"][:rows])
     budget = run.token_budget if run else None
     per_token = run.flops_per_token if run else None
@@ -89,19 +89,19 @@ def summarize(history: RunHistory, at: tuple[Axis, float] | None = None) -> Summ
         name=run.name if run else None,
         run_id=run.run_id if run else None,
         attempts=len(history.attempts),
-        step=_whole(_last(steps["step"][:rows])),
+        step=_last_whole(steps["step"][:rows]),
         total_steps=run.total_steps if run else None,
-        total_tokens=_whole(tokens),
+        total_tokens=_last_whole(steps["tokens"][:rows]),
         token_budget=budget,
         budget_fraction=tokens / budget if tokens is not None and budget else None,
-        final_loss=_final(losses, steps.present("loss")[:rows]),
-        last_loss=_newest(losses, steps.present("loss")[:rows]),
+        final_loss=_final(losses),
+        last_loss=float(losses[-1]) if len(losses) else None,
         final_val_loss=validation.final,
         final_val_step=validation.final_step,
         best_val_loss=validation.best,
         best_val_step=validation.best_step,
         final_perplexity=perplexity(validation.final),
-        final_accuracy=_final(steps["accuracy"][:rows], steps.present("accuracy")[:rows]),
+        final_accuracy=_final(accuracies),
         mean_mfu=_weighted(steps["mfu"][:rows], seconds),
         mean_mfu_causal=_weighted(steps["mfu_causal"][:rows], seconds),
         mean_tokens_per_sec=_rate(tokens_covered(history)[:rows], seconds, steps["tokens_per_sec"][:rows]),
@@ -183,22 +183,13 @@ def _rows_until(history: RunHistory, axis: Axis, limit: float) -> int:
     return int(np.searchsorted(x[finite], limit + slack, side="right"))
 
 
-def _end_of_run(rows: int) -> int:
-    return max(1, min(FINAL_RECORDS, math.ceil(FINAL_SHARE * rows)))
-
-
-def _final(values: FloatArray, present: BoolArray) -> float | None:
-    values = values[present]
+def _final(values: FloatArray) -> float | None:
+    """The mean of the end of these recorded values."""
     if not len(values):
         return None
-    end = values[-_end_of_run(len(values)) :]
+    end = values[-min(FINAL_RECORDS, math.ceil(FINAL_SHARE * len(values))) :]
     finite = end[np.isfinite(end)]
     return float(finite.mean()) if len(finite) else float(end[-1])
-
-
-def _newest(values: FloatArray, present: BoolArray) -> float | None:
-    values = values[present]
-    return float(values[-1]) if len(values) else None
 
 
 def _last(values: FloatArray) -> float | None:
@@ -259,5 +250,5 @@ def _scatter(values: FloatArray) -> float | None:
     return float((high - low) / (2 * middle)) if middle > 0 else None
 
 
-def _whole(value: float | None) -> int | None:
-    return None if value is None or not math.isfinite(value) else int(value)
+def _last_whole(values: FloatArray) -> int | None:
+    return None if (value := _last(values)) is None else int(value)

@@ -24,7 +24,7 @@ def losses_are_comparable(histories: Sequence[RunHistory]) -> bool:
     Vocabularies that differ only by padding to a multiple of 128, such as 50,257 and 50,304, are the same. A tokenizer
     that is made from the corpus is another one for another corpus.
     """
-    tokenizers, sizes = _token_facts(histories)
+    tokenizers, sizes = _tokenizers(histories)
     padded = {-(-size // _PADDING) for size in sizes if size is not None}
     made = {
         (tokenizer, _config(history, "source") if tokenizer.startswith(_FROM_CORPUS) else None)
@@ -51,14 +51,11 @@ def verdict(
     return sentences
 
 
-def _token_facts(histories: Sequence[RunHistory]) -> tuple[list[str | None], list[int | None]]:
-    tokenizers: list[str | None] = []
-    sizes: list[int | None] = []
-    for history in histories:
-        run = history.run
-        tokenizers.append(_config(history, "tokenizer"))
-        sizes.append(run.architecture.vocab_size if run and run.architecture else None)
-    return tokenizers, sizes
+def _tokenizers(histories: Sequence[RunHistory]) -> tuple[list[str | None], list[int | None]]:
+    """The tokenizer and the size of the vocabulary of each run, as far as its log says."""
+    shapes = [history.run.architecture if history.run else None for history in histories]
+    tokenizers = [_config(history, "tokenizer") for history in histories]
+    return tokenizers, [shape.vocab_size if shape else None for shape in shapes]
 
 
 def _config(history: RunHistory, key: str) -> str | None:
@@ -83,7 +80,7 @@ def _not_reached(names: Sequence[str], summaries: Sequence[Summary], at: tuple[A
 
 
 def _different_tokens(names: Sequence[str], histories: Sequence[RunHistory]) -> str:
-    tokenizers, sizes = _token_facts(histories)
+    tokenizers, sizes = _tokenizers(histories)
     which = [
         f"{name} {tokenizer or 'an unknown tokenizer'}" + (f" ({size:,} tokens)" if size else "")
         for name, tokenizer, size in zip(names, tokenizers, sizes, strict=True)

@@ -6,6 +6,7 @@ Smoothing costs only what new records add; positions on the axes are computed ag
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,6 @@ from tuitrain.analysis.metrics import BY_KEY, Metric, metric_of
 from tuitrain.analysis.series import interpolated, rising, step_seconds, x_values
 from tuitrain.analysis.smoothing import CENTRED, Smoother, centred_window, smooth_centred
 from tuitrain.analysis.summary import mean_over_time
-from tuitrain.analysis.superseded import superseded_label, superseded_pieces
 from tuitrain.events import LATEST_TIME
 from tuitrain.plots.axes import XAxis
 from tuitrain.runs import FloatArray, RunHistory
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _PRECISION: type[np.floating] = np.float32
 """Of smoothed values: seven digits are plenty for a curve, and every metric has one."""
+_MOST_PIECES = 24
+"""More superseded pieces would not be distinguishable, and a log in disorder has as many as records."""
 _REFIT = 1.02
 """The law of the loss is fitted again when the run has this many times the records."""
 
@@ -91,10 +93,7 @@ class RunSeries:
             case "system":
                 return self._readings(name, axis)
             case "eval":
-                evals, column = self.history.evals, metric_of(name).column
-                x, y = self.x_at(axis, evals["step"]), evals[column]
-                shown = np.isfinite(x) & evals.present(column)
-                return Series(x[shown], y[shown])
+                return self.evaluations(metric_of(name).column, axis)
         steps = self._steps()
         if not steps.has(name):
             return NO_SERIES
@@ -110,6 +109,13 @@ class RunSeries:
             window = centred_window(int(np.isfinite(y).sum()))
             return Series(x, smooth_centred(y), window if window > 1 else 0.0)
         return Series(x, y, weight)
+
+    def evaluations(self, column: str, axis: XAxis) -> Series:
+        """A column of the evaluations over an axis."""
+        evals = self.history.evals
+        x, y = self.x_at(axis, evals["step"]), evals[column]
+        shown = np.isfinite(x) & evals.present(column)
+        return Series(x[shown], y[shown])
 
     def source_of(self, name: str) -> str:
         """The source of a metric, as `Metric.source`; of an undeclared name the table that has values of it."""
@@ -142,15 +148,21 @@ class RunSeries:
         return rising(self.history.system_columns["time"], LATEST_TIME)
 
     def superseded(self, name: str, axis: XAxis) -> tuple[list[Series], str]:
-        """A metric at the steps that a later attempt repeated: a series for each piece, and the name of them all."""
+        """A metric at the steps that a later attempt repeated: a series for each piece, and the name of them all.
+
+        The steps of a piece rise; only the newest pieces are returned.
+        """
         table = self.history.superseded_steps
-        pieces, count = superseded_pieces(self.history)
+        steps = table["step"]
+        ends = [0, *(np.flatnonzero(np.diff(steps) <= 0) + 1).tolist(), len(steps)]
         series = []
-        for rows in pieces if table.has(name) else ():
-            x = self.x_at(axis, table["step"][rows])
-            known = np.isfinite(x) & table.present(name)[rows]
-            series.append(Series(x[known], table[name][rows][known]))
-        return [each for each in series if len(each.x)], superseded_label(len(pieces), count)
+        for begin, end in pairwise(ends[-_MOST_PIECES - 1 :]) if table.has(name) else ():
+            x = self.x_at(axis, steps[begin:end])
+            known = np.isfinite(x) & table.present(name)[begin:end]
+            series.append(Series(x[known], table[name][begin:end][known]))
+        count = len(ends) - 1
+        left_out = f", the newest {_MOST_PIECES} of {count:,} pieces" if count > _MOST_PIECES else ""
+        return [each for each in series if len(each.x)], f"superseded{left_out}"
 
     def x_at(self, axis: XAxis, steps: FloatArray) -> FloatArray:
         """The positions of steps on an axis, between records interpolated; nan outside the log, but step 0 is at 0."""

@@ -104,11 +104,10 @@ def rasterize(
 def _new_chart(columns: int, rows: int) -> Any:
     """A chart of plotext without axes, which counts the dots of the canvas, from the left and from the bottom."""
     # Imported here: it takes 60 ms, which only commands that draw should pay.
-    from plotext._date import date_class
-    from plotext._monitor import monitor_class
+    import plotext
 
-    chart = monitor_class()
-    chart.set_date(date_class())
+    # A figure of its own: plotext's functions draw on the one that `main` returns, which no two threads can use.
+    chart = type(plotext.main())().monitor
     chart.set_theme("clear")
     chart.set_size([columns, rows])
     chart.set_frame(False)

@@ -31,13 +31,13 @@ def exclusive(path: Path, patience_s: float) -> Iterator[None]:
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        _take(file, time.monotonic() + patience_s)
+        _acquire(file, time.monotonic() + patience_s)
         yield
     finally:
         os.close(file)
 
 
-def _take(file: int, deadline: float) -> None:
+def _acquire(file: int, deadline: float) -> None:
     while True:
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

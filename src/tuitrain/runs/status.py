@@ -108,10 +108,6 @@ def _changed(path: Path) -> float | None:
         return None
 
 
-def _is_wrapped(info: RunMetadata | None) -> bool:
-    return info is not None and "tuitrain.launch.external" in info.command[:3]
-
-
 def derive_status(
     info: RunMetadata | None,
     end: End | None,
@@ -134,15 +130,14 @@ def derive_status(
     now = time.time() if now is None else now
     if last_time is not None and last_time > now + AHEAD_S and log is not None:
         last_time = _changed(log)
-    if _has_yet_to_write(info, log_bytes):
-        # All that the log holds is of earlier attempts.
-        end, last_time, has_steps = None, info.started if info is not None else None, False
+    if info is not None and info.log_bytes is not None and log_bytes == info.log_bytes:
+        # The log is as long as when the newest attempt was launched: all that it holds is of earlier ones.
+        end, last_time, has_steps = None, info.started, False
     if end is not None:
         return Status(end.status)
-    age = None if last_time is None else now - last_time
     alive = process_alive(info)
     # Somebody else's program need not log steps: it runs as soon as its process does.
-    begun = has_steps or _is_wrapped(info)
+    begun = has_steps or (info is not None and "tuitrain.launch.external" in info.command[:3])
     if alive is False and lock is not None and lock_held(lock):
         alive = True
     if alive is False:
@@ -154,7 +149,7 @@ def derive_status(
         if silent_s > STALLED_AFTER_S and begun:
             return Status.STALLED
         return Status.RUNNING if begun else Status.STARTING
-    if age is not None and age <= LIVE_WITHIN_S:
+    if last_time is not None and now - last_time <= LIVE_WITHIN_S:
         return Status.RUNNING if begun else Status.STARTING
     return Status.UNKNOWN
 
@@ -171,11 +166,3 @@ def status_of_source(
     if age is not None and age <= STALLED_AFTER_S:
         return Status.RUNNING if has_steps else Status.STARTING
     return Status.INTERRUPTED if ending == "interrupted" else Status.UNKNOWN
-
-
-def _has_yet_to_write(info: RunMetadata | None, log_bytes: int | None) -> bool:
-    """Whether the newest attempt was launched and has not written a record: the log has the lines that it had then.
-
-    A log that is shorter is not the one that was launched on.
-    """
-    return info is not None and info.log_bytes is not None and log_bytes == info.log_bytes

@@ -187,10 +187,8 @@ def validation_points(request: PlotRequest, column: str, factor: float = 1.0) ->
     several = len(request.runs) > 1
     points = []
     for run in request.runs:
-        evals = run.history.evals
-        x, y = run.series.x_at(request.x, evals["step"]), evals[column] * factor
-        shown = np.isfinite(x) & evals.present(column)
-        each = Points(x[shown], y[shown], "val", "validation")
+        series = run.series.evaluations(column, request.x)
+        each = Points(series.x, series.y * factor, "val", "validation")
         if several:
             each = replace(each, role=run_role(run.index), name="", glyph=hollow_glyph(run.index), order=run.index)
         points.append(each)
