@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from tuitrain.events import BrokenLine
+from tuitrain.events import BrokenLine, Sample, System
 from tuitrain.readers.discover import recognised, sources_of
 from tuitrain.readers.formats import BY_NAME
 from tuitrain.readers.inventory import Inventory, take_inventory
 from tuitrain.readers.mapping import NameMapping
-from tuitrain.readers.model import Item, Parser, Probe, Reader, Reading, Row
+from tuitrain.readers.model import Item, Parser, Probe, Reader, Reading, Restart, Row
 
 
 def inventory_of(path: Path) -> Inventory:
@@ -46,3 +48,53 @@ def fed(
     readings: list[Reading] = [parser.feed(data[start:end]) for start, end in pairwise(places)]
     items = [item for each in readings for item in each.items]
     return items, [line for each in readings for line in each.broken], parser
+
+
+@dataclass
+class Read:
+    """What a reader gave until now."""
+
+    items: list[Item] = field(default_factory=list)
+    broken: list[BrokenLine] = field(default_factory=list)
+
+    def add(self, reading: Reading) -> None:
+        if reading.reset:
+            self.items, self.broken = [], []
+        self.items += reading.items
+        self.broken += reading.broken
+
+    def poll(self, reader: Reader) -> Read:
+        more = True
+        while more:
+            reading = reader.poll()
+            self.add(reading)
+            more = reading.more
+        return self
+
+    def points(self, name: str) -> list[tuple[float, float]]:
+        """x and value of a metric, in the order they were given; what a restart made void is left out."""
+        points: list[tuple[float, float]] = []
+        for item in self.items:
+            if isinstance(item, Row) and name in item.values:
+                points.append((item.x, item.values[name]))
+            elif isinstance(item, Restart):
+                points = [point for point in points if point[0] < item.x]
+        return points
+
+    @property
+    def names(self) -> set[str]:
+        return {name for item in self.items if isinstance(item, Row) for name in item.values}
+
+    def of(self, kind: type[Row | Restart | Sample | System]) -> list[Any]:
+        return [item for item in self.items if isinstance(item, kind)]
+
+
+def readers_of(path: Path) -> dict[str, Reader]:
+    """The readers of the runs below a path, by the runs' names."""
+    return {source.name: BY_NAME[source.format].open(source) for source in sources_of(path)}
+
+
+def read(path: Path) -> tuple[Reader, Read]:
+    """The only run below a path, all of it."""
+    (reader,) = readers_of(path).values()
+    return reader, Read().poll(reader)

@@ -14,6 +14,8 @@ from tuitrain.readers import (
     metrics_history,
     nested_run_json,
     parquet,
+    tensorboard,
+    wandb,
 )
 from tuitrain.readers.model import Format
 
@@ -30,6 +32,8 @@ FORMATS: tuple[Format, ...] = (
     generic_csv.TSV,
     generic_csv.CSV,
     parquet.FORMAT,
+    tensorboard.FORMAT,
+    wandb.FORMAT,
 )
 
 BY_NAME = {format.name: format for format in FORMATS}

@@ -56,6 +56,8 @@ class RunInfo:
     reason: str = ""
     meanings: dict[str, str] = field(default_factory=dict)
     """What the format knows of its metrics: NAME → OURS as in `mapping.target_named`, a factor after `*`."""
+    axes: dict[str, str] = field(default_factory=dict)
+    """Metrics, or patterns of their names with `*`, that were declared to be drawn over another metric."""
 
 
 @dataclass

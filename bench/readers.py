@@ -1,0 +1,170 @@
+"""Reading other tools' logs of 100,000 steps × 12 metrics, against what those tools read them with.
+
+    python bench/readers.py --data DIR [--leet ENVIRONMENT/bin/wandb] [--repeats 5] [--steps N] [--only NAME …]
+
+Rows, by the names that --only takes: `tensorboard` (an event file of torch's SummaryWriter; TensorBoard's own
+EventAccumulator, which keeps every scalar), `wandb` (an offline run; W&B LEET until it says that the run is finished).
+
+Each side is a process of its own, from its start to all values in memory, the sides in turn; the median counts. Memory
+is the largest resident size. The logs are written by the tools themselves, once, and kept in DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import print_table
+from watch_run import METRICS
+from watch_tools import Bench, Tool, leet_tools, say
+
+SIDES = Path(__file__).with_name("readers_sides.py")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Seconds, bytes at most, and how many values were read; None: it does not say."""
+
+    seconds: float
+    peak: float
+    values: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} s, {self.peak / 1e6:.0f} MB"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row: the log, the program that it is compared with, and the goals as ours / theirs, of time and memory."""
+
+    what: str
+    them: str
+    log: Path
+    theirs: Callable[[Path], Taken]
+    most_time: float
+    most_memory: float | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for. leet: W&B's program, None where it is not there."""
+
+    data: Path
+    steps: int
+    leet: Path | None
+
+
+def side(name: str, path: Path, *arguments: str) -> Taken:
+    """Run one side of readers_sides.py."""
+    began = time.perf_counter()
+    process = subprocess.Popen([sys.executable, SIDES, name, path, *arguments], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout as output:
+        text = output.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - began
+    if process.returncode:
+        raise ChildProcessError(f"{name} of {path} ended with exit code {process.returncode}")
+    return Taken(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), int(text.split()[-1]))
+
+
+def log_of(options: Options, name: str, write: Callable[[Path], object]) -> Path:
+    """The log of this name, written now unless it is there from the last time."""
+    folder = options.data / f"{name}-{options.steps}"
+    if not folder.exists():
+        say(f"writing {folder.name}")
+        part = folder.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        write(part)
+        part.rename(folder)
+    return folder
+
+
+def tensorboard(options: Options) -> Comparison | str:
+    """TensorBoard's events."""
+    log = log_of(options, "tensorboard", lambda part: side("write-tensorboard", part, "--steps", str(options.steps)))
+    return Comparison(
+        "TensorBoard events", "EventAccumulator", log, lambda path: side("event-accumulator", path), 1 / 5, 1 / 2
+    )
+
+
+def wandb(options: Options) -> Comparison | str:
+    """W&B's offline runs."""
+    if options.leet is None:
+        return "wandb is not installed: --leet ENVIRONMENT/bin/wandb"
+    bench, tool = Bench(options.data), leet_tools(options.leet)[0]
+    log = log_of(options, "wandb", lambda part: bench.write(tool, part, options.steps, METRICS))
+    return Comparison("W&B offline run", "LEET", log, lambda path: leet(bench, tool, path, options.steps), 1 / 5)
+
+
+def leet(bench: Bench, tool: Tool, run: Path, steps: int) -> Taken:
+    """LEET in a terminal, until it has all of the run."""
+    start = bench.start(tool, run, steps)
+    return Taken(start.loaded_s, start.peak)
+
+
+ROWS: dict[str, Callable[[Options], Comparison | str]] = {"tensorboard": tensorboard, "wandb": wandb}
+"""What is measured. To add one: a function that names log and goals, or says why it can't be measured."""
+
+
+def row(comparison: Comparison, repeats: int) -> tuple[list[str], bool]:
+    """Measure both sides in turn. Returns a line of the table, and whether the goals are met."""
+    theirs, ours = [], []
+    for repeat in range(repeats):
+        theirs.append(comparison.theirs(comparison.log))
+        ours.append(side("ours", comparison.log))
+        say(f"{comparison.what} {repeat + 1}: {comparison.them} {theirs[-1]}, ours {ours[-1]}")
+        if theirs[-1].values not in (None, ours[-1].values):
+            raise ChildProcessError(f"{comparison.them} has {theirs[-1].values} values, ours {ours[-1].values}")
+    before, now = middle(theirs), middle(ours)
+    time_ratio, memory_ratio = now.seconds / before.seconds, now.peak / before.peak
+    met = time_ratio <= comparison.most_time and memory_ratio <= (comparison.most_memory or memory_ratio)
+    goal = f"{comparison.most_time:.2f}" + (f", {comparison.most_memory:.2f}" if comparison.most_memory else "")
+    ratios = f"{time_ratio:.2f}, {memory_ratio:.2f}"
+    return [comparison.what, comparison.them, str(before), str(now), ratios, goal, "yes" if met else "NO"], met
+
+
+def middle(taken: Sequence[Taken]) -> Taken:
+    """The medians."""
+    return Taken(statistics.median(each.seconds for each in taken), statistics.median(each.peak for each in taken))
+
+
+def main() -> int:
+    """Print the table; exit 1 when a goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where logs are kept")
+    parser.add_argument("--leet", metavar="WANDB", help="the wandb command; default: the one in PATH")
+    parser.add_argument("--repeats", type=int, default=5, help="the median counts")
+    parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--only", nargs="+", choices=ROWS, metavar="NAME", help=", ".join(ROWS))
+    arguments = parser.parse_args()
+    found = shutil.which(arguments.leet or "wandb")
+    options = Options(arguments.data.resolve(), arguments.steps, Path(found) if found else None)
+    options.data.mkdir(parents=True, exist_ok=True)
+    lines, all_met = [], True
+    for name in arguments.only or ROWS:
+        comparison = ROWS[name](options)
+        if isinstance(comparison, str):
+            say(f"{name} is skipped: {comparison}")
+            continue
+        line, met = row(comparison, arguments.repeats)
+        lines.append(line)
+        all_met = all_met and met
+    python = f"Python {platform.python_version()}, {platform.machine()}"
+    print(f"{python}, {options.steps:,} steps, median of {arguments.repeats}")
+    print_table(["log", "against", "theirs", "ours", "ours / theirs", "at most", "met"], lines)
+    return 0 if all_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""W&B's `.wandb` files, of on-line and offline runs, read without wandb.
+
+The messages are those of its `wandb_internal.proto`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tuitrain.events import BrokenLine
+from tuitrain.readers import protobuf
+from tuitrain.readers.leveldb_log import LogSplitter
+from tuitrain.readers.model import Format, Probe, Reading, Row, RunInfo, Source
+from tuitrain.readers.protobuf import BYTES, FIXED64, VARINT, Field, varint
+from tuitrain.readers.settings import flattened
+from tuitrain.readers.tail import TailReader
+from tuitrain.readers.wandb_system import Machine
+
+NAME = "wandb"
+_MAGIC = b":W&B\xe1\xbe"
+_HEADER_BYTES = 7
+_RUN_FOLDER = re.compile(r"(?:offline-)?run-\d+_\d+-.+")
+_LATEST = "latest-run"
+_HISTORY, _CONFIG, _STATS, _METRIC, _RUN, _EXIT, _ENVIRONMENT = 2, 5, 7, 12, 17, 18, 26
+_STEP, _TIMESTAMP = "_step", "_timestamp"
+_INTERNAL = ("_step", "_timestamp", "_runtime")
+_OWN = "_wandb"
+"""What W&B keeps for itself, in history and configuration."""
+_VALUE_MARK = b"\x82\x01"
+"""Before the value of an item: its field number and wire type."""
+_ITEM = re.compile(rb"\n(?:[\x00-\x7f]|[\x80-\xff][\x01-\x7f])(.*?)\x82\x01[\x00-\x7f]([-+.0-9eEINafnity]+)", re.DOTALL)
+"""An item of a history with a number: what comes before the value, and the value."""
+_MOST_NAMES = 100_000
+_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def matches(probe: Probe) -> bool:
+    """Whether this is a `.wandb` file."""
+    return probe.head.startswith(_MAGIC)
+
+
+def sources(root: Path, files: Sequence[Path]) -> Iterator[Source]:
+    """One run for each file, called as its folder where that is a run's."""
+    elsewhere = {file.name for file in files if file.parent.name != _LATEST}
+    for file in files:
+        folder = file.parent
+        if folder.name == _LATEST and file.name in elsewhere:
+            # Where links were copied as what they lead to.
+            continue
+        alone = sum(other.parent == folder for other in files) == 1
+        if alone and (_RUN_FOLDER.fullmatch(folder.name) or folder.name == _LATEST):
+            yield Source(NAME, folder, folder.name, (file,))
+        else:
+            yield Source(NAME, file, file.stem, (file,))
+
+
+class WandbParser:
+    """Reads the bytes of a `.wandb` file, in pieces of any size."""
+
+    def __init__(self, name: str) -> None:
+        self.info = RunInfo(name)
+        self._splitter = LogSplitter(_HEADER_BYTES)
+        self._config: dict[str, Any] = {}
+        self._machine = Machine()
+        self._names: dict[bytes, str] = {}
+        """The name of a metric by what comes before its value in an item."""
+        self._rows = 0
+
+    def feed(self, data: bytes) -> Reading:
+        """What these further bytes complete."""
+        reading = Reading()
+        for number, record in self._splitter.split(data):
+            try:
+                self._read(record, reading)
+            except ValueError as error:
+                reading.broken.append(BrokenLine(number, f"it is no record of W&B: {error}"))
+        reading.broken += [BrokenLine(number, reason) for number, reason in self._splitter.broken]
+        self._splitter.broken = []
+        return reading
+
+    def _read(self, record: bytes, reading: Reading) -> None:
+        for each in protobuf.fields(record):
+            if each.wire != BYTES:
+                continue
+            if each.number == _HISTORY:
+                row = self._history(record, each)
+                if row is not None:
+                    reading.items.append(row)
+            elif each.number == _STATS:
+                system = self._machine.readings(record, each)
+                if system is not None:
+                    reading.items.append(system)
+            elif each.number == _EXIT:
+                self._end(record, each)
+            elif each.number in (_RUN, _CONFIG, _METRIC, _ENVIRONMENT):
+                self._describe(record, each)
+        if self.info.ending is None:
+            self.info.ending = "interrupted"
+
+    def _history(self, record: bytes, history: Field) -> Row | None:
+        found = _ITEM.findall(record, history.start, history.end)
+        names = self._names
+        try:
+            values = {names[before]: float(value) for before, value in found}
+            if len(found) != record.count(_VALUE_MARK, history.start, history.end):
+                raise ValueError
+        except (KeyError, ValueError):
+            values = self._careful_history(record, history)
+        x = values.pop(_STEP, None)
+        time = values.pop(_TIMESTAMP, None)
+        values.pop("_runtime", None)
+        if not values:
+            return None
+        self._rows += 1
+        return Row(self._rows - 1 if x is None else x, values, time)
+
+    def _careful_history(self, record: bytes, history: Field) -> dict[str, float]:
+        """The numbers of a history of which not all are plain, or that has names which are new."""
+        values: dict[str, float] = {}
+        step = None
+        for each in protobuf.fields(record, history.start, history.end):
+            if each.number == 1 and each.wire == BYTES:
+                path, value, before = _item(record, each)
+                name = ".".join(path)
+                if before is not None and name and path[0] != _OWN:
+                    if len(self._names) > _MOST_NAMES:
+                        self._names.clear()
+                    self._names[before] = name
+                if path and path[0] != _OWN:
+                    values.update(_numbers(name, value))
+            elif each.number == 2 and each.wire == BYTES:
+                step = protobuf.signed(_first_number(record, each))
+        if step is not None:
+            values.setdefault(_STEP, step)
+        return values
+
+    def _end(self, record: bytes, end: Field) -> None:
+        code = protobuf.signed(_first_number(record, end))
+        self.info.ending = "completed" if code == 0 else "failed"
+        self.info.reason = "" if code == 0 else f"exit code {code}"
+
+    def _describe(self, record: bytes, message: Field) -> None:
+        """Learn from a record about the run as a whole."""
+        parts = list(protobuf.fields(record, message.start, message.end))
+        texts = {part.number: protobuf.text(record, part) for part in parts if part.wire == BYTES}
+        if message.number == _RUN:
+            self.info.name = texts.get(8) or texts.get(1) or self.info.name
+            self._machine.host = texts.get(13, self._machine.host)
+            for part in parts:
+                if part.number == 4:
+                    self._configure(record, part)
+                elif part.number == 17:
+                    self.info.started = protobuf.timestamp(record, part)
+        elif message.number == _CONFIG:
+            self._configure(record, message)
+        elif message.number == _METRIC:
+            metric = texts.get(1) or texts.get(2)
+            if metric and texts.get(4):
+                self.info.axes[metric] = texts[4]
+        else:
+            self._machine.describe(record, message)
+
+    def _configure(self, record: bytes, config: Field) -> None:
+        """Change the configuration by the items that are new, changed or removed."""
+        for each in protobuf.fields(record, config.start, config.end):
+            if each.wire != BYTES or each.number not in (1, 2):
+                continue
+            path, value, _ = _item(record, each)
+            if not path or path[0] == _OWN:
+                continue
+            tree = self._config
+            for part in path[:-1]:
+                below = tree.get(part)
+                tree[part] = tree = below if isinstance(below, dict) else {}
+            if each.number == 1:
+                tree[path[-1]] = value
+            else:
+                tree.pop(path[-1], None)
+        self.info.hyperparameters = flattened(self._config)
+
+
+def _item(record: bytes, item: Field) -> tuple[list[str], Any, bytes | None]:
+    """The path of an item of a history or a configuration, its value, and what comes before a value in JSON."""
+    key, path = "", []
+    value: Any = None
+    before = None
+    for part in protobuf.fields(record, item.start, item.end):
+        if part.wire == BYTES and part.number == 1:
+            key = protobuf.text(record, part)
+        elif part.wire == BYTES and part.number == 2:
+            path.append(protobuf.text(record, part))
+        elif part.wire == BYTES and part.number in (8, 16):
+            value = _json(record[part.start : part.end])
+            mark = record.find(_VALUE_MARK, item.start, part.start)
+            if part.number == 16 and mark == part.start - len(_VALUE_MARK) - 1:
+                before = record[item.start : mark]
+        elif part.wire == BYTES and part.number == 7:
+            value = protobuf.text(record, part)
+        elif part.wire == VARINT and part.number == 4:
+            value = bool(varint(record, part.start)[0])
+        elif part.wire == VARINT and part.number == 5:
+            number = varint(record, part.start)[0]
+            value = (number >> 1) ^ -(number & 1)
+        elif part.wire == FIXED64 and part.number == 6:
+            value = struct.unpack_from("<d", record, part.start)[0]
+    return path or ([key] if key else []), value, before
+
+
+def _first_number(record: bytes, message: Field) -> int:
+    """The whole number in field 1 of a message; 0 where it is not written."""
+    parts = protobuf.fields(record, message.start, message.end)
+    return next((varint(record, part.start)[0] for part in parts if part.number == 1 and part.wire == VARINT), 0)
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
+    """The numbers of a value, also of one in tables, which W&B names with dots; not those of its media."""
+    if isinstance(value, dict):
+        if "_type" not in value:
+            for key, number in flattened(value).items():
+                if not isinstance(number, dict):
+                    yield from _numbers(f"{name}.{key}", number)
+    elif isinstance(value, int | float):
+        try:
+            yield name, float(value)
+        except OverflowError:
+            yield name, math.inf if value > 0 else -math.inf
+    elif isinstance(value, str) and value in _WORDS:
+        yield name, _WORDS[value]
+
+
+def open_run(source: Source) -> TailReader:
+    """A reader of the run."""
+    return TailReader(source.files[0], lambda: WandbParser(source.name))
+
+
+FORMAT = Format(
+    NAME, "W&B runs, on-line and offline", "tuitrain watch wandb/", matches, sources, open_run, binary=True,
+)  # fmt: skip
