@@ -17,8 +17,8 @@ from torch import Tensor
 from common import interleaved, median_ratio, print_table, steps_of, temporary_trainer
 from tuitrain.accounting import lr_factor
 from tuitrain.config import load_config
+from tuitrain.monitor import SystemMonitor
 from tuitrain_engine.data import Prefetcher
-from tuitrain_engine.system_monitor import SystemMonitor
 from tuitrain_engine.trainer import Trainer, batch_positions
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 import threading
@@ -16,7 +15,9 @@ import torch
 
 from tuitrain import accounting, events
 from tuitrain.config import ConfigError, RunConfig, load_config
+from tuitrain.events.lock import LockedError, acquire
 from tuitrain.files import GoneError, os_error_text
+from tuitrain.monitor import SystemMonitor
 from tuitrain_engine import report
 from tuitrain_engine.building import decide_micro_batch
 from tuitrain_engine.checkpoint import CheckpointError, SaveError
@@ -26,7 +27,6 @@ from tuitrain_engine.hardware import Machine, find_machine
 from tuitrain_engine.journal import Journal, JournalError
 from tuitrain_engine.parallel import World, join_world, leave_world
 from tuitrain_engine.peers import Peers
-from tuitrain_engine.system_monitor import SystemMonitor
 from tuitrain_engine.telemetry import NonFiniteError
 from tuitrain_engine.trainer import Trainer, prepare, train
 
@@ -69,24 +69,10 @@ def run_attempt(
 
 def _lock(run_dir: Path) -> None:
     """Lock the run against a second engine until this process ends; the launcher checks the lock too."""
-    file = os.open(run_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    deadline = time.monotonic() + LOCK_TIMEOUT_S
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            # A reader that checks whether the run is live holds it for a moment.
-            if time.monotonic() >= deadline:
-                raise AlreadyTrainedError(
-                    f"{run_dir} is being trained by another process: stop that one first."
-                ) from None
-            time.sleep(LOCK_TIMEOUT_S / 20)
-        except OSError:
-            # Some network file systems have no locks.
-            os.close(file)
-            return
-        else:
-            return
+    try:
+        acquire(run_dir / ".lock", LOCK_TIMEOUT_S)
+    except LockedError:
+        raise AlreadyTrainedError(f"{run_dir} is being trained by another process: stop that one first.") from None
 
 
 def _exit_at_once(code: int) -> NoReturn:
@@ -117,7 +103,7 @@ class Attempt:
                     self.journal.write,
                     self.config.telemetry.system_interval_s,
                     self.run_dir,
-                    self.trainer.telemetry.rank_times,
+                    self.trainer.telemetry.rank_times.pop_means,
                 )
             stopped_by = train(self.trainer)
             if stopped_by is None:

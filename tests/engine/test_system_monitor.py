@@ -13,10 +13,10 @@ import pytest
 from engine_runs import make_run, of_type, read_log, run_engine
 
 from tuitrain import events
-from tuitrain_engine import system_monitor as module
-from tuitrain_engine.gpu_reader import GpuReader
+from tuitrain.monitor import GpuReader, SystemMonitor
+from tuitrain.monitor import system_monitor as module
+from tuitrain.monitor.system_monitor import Traffic
 from tuitrain_engine.rank_times import RankTimes
-from tuitrain_engine.system_monitor import SystemMonitor, Traffic
 
 
 class NotSupportedError(Exception):

@@ -13,7 +13,7 @@ from textual.screen import Screen
 from tests.tui.conftest import SIZES, header, running, shown, until
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.runs import RunDirectory, runs_directory
-from tuitrain.runs.settings import SettingsError
+from tuitrain.settings import SettingsError
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.keymap import key_name
 from tuitrain.tui.registry import ACTIONS, EVERYWHERE, ScreenName, actions_of, key_text

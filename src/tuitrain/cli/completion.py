@@ -147,7 +147,7 @@ def complete_metric() -> list[str]:
 
 def complete_layout() -> list[str]:
     """The layouts that come with tuitrain, and those of the settings files."""
-    from tuitrain.runs.settings import SettingsError
+    from tuitrain.settings import SettingsError
     from tuitrain.tui.layouts import SHIPPED
     from tuitrain.tui.settings import load_settings
 

@@ -35,7 +35,7 @@ def explain(error: Exception) -> Failure | None:
     from tuitrain.launch import LaunchError
     from tuitrain.runs import RunNotFoundError
     from tuitrain.runs.editing import EditError
-    from tuitrain.runs.settings import SettingsError
+    from tuitrain.settings import SettingsError
 
     match error:
         case ConfigError() | ExportError() | SettingsError():

@@ -17,7 +17,7 @@ from tuitrain import __version__
 from tuitrain.accounting import find_gpu
 from tuitrain.config.source import cache_directory
 from tuitrain.launch.machine import GB, find_gpus, torch_is_cpu_only
-from tuitrain.runs.settings import settings_files, user_file
+from tuitrain.settings import settings_files, user_file
 
 ENGINE_PACKAGES = ("torch", "sentencepiece", "tokenizers", "safetensors", "pyarrow")
 NEEDED_BY_ENGINE = ("torch",)

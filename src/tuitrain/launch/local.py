@@ -22,6 +22,7 @@ from types import FrameType
 import psutil
 
 from tuitrain.config import RunConfig
+from tuitrain.events.lock import LockedError, exclusive
 from tuitrain.files import writing
 from tuitrain.launch import preflight
 from tuitrain.launch.console import ConsoleFollower
@@ -29,7 +30,6 @@ from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.machine import usable_cores
 from tuitrain.runs import RunDirectory, create_run_directory
 from tuitrain.runs.editing import EditError, edited_metadata
-from tuitrain.runs.lock import LockedError, exclusive
 from tuitrain.runs.log_ends import end_of_lines
 
 SPIN_COUNT = 1_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import shlex
 from pathlib import Path
@@ -11,9 +10,8 @@ from pathlib import Path
 from tuitrain.events import BrokenLineError, decode
 from tuitrain.files import expanded, near_path
 from tuitrain.runs.layout import RunDirectory
-from tuitrain.runs.settings import runs_dir_setting
+from tuitrain.settings import runs_directory
 
-DEFAULT_RUNS_DIR = Path("runs")
 PROBE_BYTES = 256 << 10
 """How much of a file is read to decide whether it is a log of ours."""
 _STAMP = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}$")
@@ -21,12 +19,6 @@ _STAMP = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}$")
 
 class RunNotFoundError(LookupError):
     """No run, or more than one, has a name; the message lists the nearest."""
-
-
-def runs_directory(flag: Path | None = None) -> Path:
-    """Where runs lie: the flag, `TUITRAIN_RUNS_DIR`, `runs_dir` of the settings files, or ./runs."""
-    variable = os.environ.get("TUITRAIN_RUNS_DIR")
-    return flag or (Path(variable) if variable else runs_dir_setting() or DEFAULT_RUNS_DIR)
 
 
 def command_for(command: str, run: RunDirectory) -> str:

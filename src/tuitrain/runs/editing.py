@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from tuitrain.events.layout import MOST_INFO_BYTES, RunMetadata
+from tuitrain.events.lock import LockedError, exclusive
 from tuitrain.files import read_regular
-from tuitrain.runs.layout import MOST_INFO_BYTES, RunDirectory, RunMetadata
-from tuitrain.runs.lock import LockedError, exclusive
+from tuitrain.runs.layout import RunDirectory
 from tuitrain.runs.snapshot import read_snapshot
 
 PATIENCE_S = 20.0

@@ -20,7 +20,7 @@ from tuitrain.readers.records import RecordReader
 from tuitrain.readers.supplied import supplied_of
 from tuitrain.runs.follow import Batch
 from tuitrain.runs.layout import RunDirectory
-from tuitrain.runs.settings import MOST_BYTES, SettingsError, settings_files, user_file
+from tuitrain.settings import MOST_BYTES, SettingsError, settings_files, user_file
 
 KEPT_DIRECTORY, GIVEN_FILE = "other-runs", "given.toml"
 """Beside the user's settings file: a directory for each run of another tool with what we keep of it."""

@@ -1,167 +1,37 @@
-"""The directory of a run: where its files are, its metadata, and its id."""
+"""The directory of a run, also of one that another tool logged."""
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
 
-import msgspec
-
-from tuitrain.events.requests import control_directory, write_request
-from tuitrain.files import read_regular, writing
+from tuitrain.events.layout import RunFiles, create_run_files
 from tuitrain.readers.model import Source
-
-MOST_INFO_BYTES = 1 << 20
-"""Of `run.json`: what is larger was not written by a launcher."""
-
-
-class RunMetadata(msgspec.Struct, kw_only=True):
-    """`run.json`: metadata of the launcher. pid_started (Unix seconds) distinguishes a reused pid from the engine's.
-
-    started is when the newest attempt was launched, log_bytes where the last line of the log ended then: the lines
-    before are of earlier attempts, and as long as none follows the newest one has not written a record yet.
-    launcher: `local` (one process) or `torchrun`, whose own pid this is, with `processes` workers below it.
-    """
-
-    name: str
-    created: float
-    started: float | None = None
-    log_bytes: int | None = None
-    pid: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
-    pid_started: float | None = None
-    host: str | None = None
-    command: list[str] = []
-    launcher: str = "local"
-    processes: int = 1
-    job_id: str | None = None
-    tags: list[str] = []
-    notes: list[str] = []
 
 
 @dataclass(frozen=True)
-class RunDirectory:
+class RunDirectory(RunFiles):
     """Paths of one run. A bare log outside a run directory is one too: only its `metrics` exists.
 
     source: the log of another tool, which is only read; then `path` is a directory of ours with what we keep of it.
     """
 
-    path: Path
     log: Path | None = None
     source: Source | None = None
 
     @property
-    def run_id(self) -> str:
-        """Name of the directory, or of the log file's directory."""
-        return self.path.name
-
-    @property
-    def config(self) -> Path:
-        """The resolved configuration."""
-        return self.path / "config.toml"
-
-    @property
-    def lock(self) -> Path:
-        """What the engine's first process holds locked as long as it lives."""
-        return self.path / ".lock"
-
-    @property
-    def start_lock(self) -> Path:
-        """What a launcher holds locked while it starts a process of the run."""
-        return self.path / ".start.lock"
-
-    @property
-    def info(self) -> Path:
-        """The run's metadata."""
-        return self.path / "run.json"
-
-    @property
-    def info_lock(self) -> Path:
-        """What is held locked while the run's metadata are changed."""
-        return self.path / ".run.json.lock"
-
-    @property
     def metrics(self) -> Path:
         """The log."""
-        return self.log or self.path / "metrics.jsonl"
+        return self.log or super().metrics
 
     @property
     def console(self) -> Path:
         """stdout and stderr of the engine, or the console log that the run is read from."""
         if self.source is not None and self.source.format.endswith("console"):
             return self.source.path
-        return self.path / "console.log"
-
-    def console_of(self, rank: int) -> Path:
-        """stdout and stderr of one of the engine's processes; rank 0 writes `console`."""
-        return self.path / f"console.{rank}.log" if rank else self.console
-
-    def ranks_with_console(self) -> list[int]:
-        """Processes other than rank 0 that have a console, in any attempt."""
-        names = (path.name.split(".")[1] for path in self.path.glob("console.*.log"))
-        return sorted(int(name) for name in names if name.isdigit())
-
-    @property
-    def checkpoints(self) -> Path:
-        """Directory of the checkpoints."""
-        return self.path / "checkpoints"
-
-    @property
-    def control(self) -> Path:
-        """Directory of the requests to the engine."""
-        return control_directory(self.path)
-
-    def read_metadata(self) -> RunMetadata | None:
-        """The run's metadata, or None when they are absent or unreadable: a log alone is enough to watch."""
-        try:
-            return msgspec.json.decode(read_regular(self.info, MOST_INFO_BYTES), type=RunMetadata)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
-
-    def write_metadata(self, info: RunMetadata) -> None:
-        """Replace `run.json`, whatever it holds; to change it, see `editing.edited_metadata`."""
-        self.write_values(msgspec.to_builtins(info))
-
-    def write_values(self, facts: dict[str, Any]) -> None:
-        """Replace `run.json` in one step, so that no reader meets half of it."""
-        temporary = self.info.with_name(f".run.json.{os.getpid()}")
-        try:
-            with writing(self.info):
-                temporary.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
-            temporary.replace(self.info)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def request(self, name: str) -> None:
-        """Write a request to the engine, one of `events.requests.REQUESTS`. Raises ValueError for another, OSError."""
-        write_request(self.path, name)
-
-
-def new_run_id(name: str, now: float | None = None) -> str:
-    """<name>-<yyyymmdd>-<hhmmss>-<4 hex>, local time, safe as a file name."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    return f"{safe[:64]}-{stamp}-{secrets.token_hex(2)}"
+        return super().console
 
 
 def create_run_directory(runs_dir: Path, name: str) -> RunDirectory:
-    """Make the directory of a new run under runs_dir; the id is new even for runs of the same second.
-
-    Raises OSError, and then leaves none.
-    """
-    while True:
-        run = RunDirectory(runs_dir / new_run_id(name))
-        try:
-            run.path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        try:
-            run.control.mkdir()
-        except OSError:
-            run.path.rmdir()
-            raise
-        return run
+    """Make the directory of a new run, as `create_run_files`. Raises OSError, and then leaves none."""
+    return RunDirectory(create_run_files(runs_dir, name).path)

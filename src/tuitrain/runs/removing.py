@@ -7,9 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuitrain.events.lock import LockedError, exclusive, lock_held
 from tuitrain.runs.editing import EditError
 from tuitrain.runs.layout import RunDirectory
-from tuitrain.runs.lock import LockedError, exclusive, lock_held
 from tuitrain.runs.snapshot import RunSnapshot, read_snapshot
 
 

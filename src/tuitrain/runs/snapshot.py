@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuitrain.events import Alert, End, Eval, Run, Stage, Step
+from tuitrain.events.layout import RunMetadata
 from tuitrain.runs.curve import Points
 from tuitrain.runs.history import RunHistory
-from tuitrain.runs.layout import RunDirectory, RunMetadata
+from tuitrain.runs.layout import RunDirectory
 from tuitrain.runs.log_ends import KEYS, LogEnds, read_log_ends, read_on
 from tuitrain.runs.status import Status, derive_status, status_of_source
 

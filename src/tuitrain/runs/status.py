@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 
 from tuitrain.events import AnyRecord, End, Run, Stage, Step
+from tuitrain.events.layout import RunMetadata
+from tuitrain.events.lock import lock_held
 from tuitrain.readers.model import Ending
-from tuitrain.runs.layout import RunMetadata
-from tuitrain.runs.lock import lock_held
 
 AHEAD_S = 120.0
 """Clocks of two machines may differ by so much."""

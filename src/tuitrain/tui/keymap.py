@@ -10,7 +10,7 @@ from typing import Any
 
 from textual.keys import KEY_NAME_REPLACEMENTS, KEY_TO_UNICODE_NAME, Keys, key_to_character
 
-from tuitrain.runs.settings import SettingsError, unknown_key
+from tuitrain.settings import SettingsError, unknown_key
 from tuitrain.tui.registry import ACTIONS, EVERYWHERE, Action, ScreenName
 
 _NAMES = {

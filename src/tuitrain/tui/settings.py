@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from tuitrain.events.text import terminal_encoding
 from tuitrain.plots.axes import X_AXES, XAxis
-from tuitrain.runs.settings import SettingsError, settings_files, unknown_key
+from tuitrain.settings import SettingsError, settings_files, unknown_key
 
 TABLE = "tui"
 """The table of a settings file for the screens."""

@@ -1,7 +1,7 @@
 """Locks of a run, which end with the process that holds them.
 
-The engine's first process holds `RUN/.lock` as long as it lives, whatever started it. Who changes `run.json` holds a
-lock of its own for the moment.
+Who writes the log (the engine's first process, a loop of one's own) holds `RUN/.lock` as long as it lives, whatever
+started it. Who changes `run.json` holds a lock of its own for the moment.
 """
 
 from __future__ import annotations
@@ -29,12 +29,25 @@ def exclusive(path: Path, patience_s: float) -> Iterator[None]:
 
     A file system without locks excludes nobody. Raises OSError, and LockedError when it is held for patience_s.
     """
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    file = acquire(path, patience_s)
     try:
-        _acquire(file, time.monotonic() + patience_s)
         yield
     finally:
         os.close(file)
+
+
+def acquire(path: Path, patience_s: float) -> int:
+    """Take the lock as `exclusive` does; returns the file, whose closing or the end of the process gives it back.
+
+    A reader that tests the lock holds it for a moment: be patient for about a second.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _acquire(file, time.monotonic() + patience_s)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
 
 
 def _acquire(file: int, deadline: float) -> None:

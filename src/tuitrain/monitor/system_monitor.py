@@ -12,8 +12,7 @@ from pathlib import Path
 import psutil
 
 from tuitrain import events
-from tuitrain_engine.gpu_reader import GpuReader
-from tuitrain_engine.rank_times import RankTimes
+from tuitrain.monitor.gpu_reader import GpuReader
 
 GB = 1e9
 MB = 1e6
@@ -26,7 +25,8 @@ _LOCAL_INTERFACES = ("lo", "veth", "docker", "br-", "virbr")
 class SystemMonitor:
     """Writes a `system` record at once and then every interval, until closed.
 
-    run_dir: its file system is reported; rank_times: step times of the processes, where there are several.
+    run_dir: its file system is reported; rank_times: where there are several processes, it returns their mean step and
+    busy times since its last call, in ms by rank.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class SystemMonitor:
         write: Callable[[events.Record], None],
         interval_s: float,
         run_dir: Path,
-        rank_times: RankTimes | None = None,
+        rank_times: Callable[[], tuple[list[float], list[float]] | None] | None = None,
     ) -> None:
         self._write, self._interval_s, self._run_dir, self._rank_times = write, interval_s, run_dir, rank_times
         self._host = socket.gethostname()
@@ -73,7 +73,7 @@ class SystemMonitor:
             disk = psutil.disk_usage(str(self._run_dir))
             record.disk_used_gb, record.disk_total_gb = disk.used / GB, disk.total / GB
         self._traffic.read(record)
-        times = self._rank_times.pop_means() if self._rank_times is not None else None
+        times = self._rank_times() if self._rank_times is not None else None
         if times is not None:
             record.rank_step_ms, record.rank_busy_ms = times
         return record

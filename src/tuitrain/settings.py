@@ -17,6 +17,7 @@ PROJECT_FILE, USER_FILE = "tuitrain.toml", "config.toml"
 KEYS = ("runs_dir", "map", "tui")
 """What a settings file may hold: where runs are, names of other tools' metrics, and the table of the screens."""
 
+DEFAULT_RUNS_DIR = Path("runs")
 MOST_LISTED = 12
 
 
@@ -65,6 +66,12 @@ def user_file() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_config_dir("tuitrain", appauthor=False)) / USER_FILE
+
+
+def runs_directory(flag: Path | None = None) -> Path:
+    """Where runs lie: the flag, `TUITRAIN_RUNS_DIR`, `runs_dir` of the settings files, or ./runs."""
+    variable = os.environ.get("TUITRAIN_RUNS_DIR")
+    return flag or (Path(variable) if variable else runs_dir_setting() or DEFAULT_RUNS_DIR)
 
 
 def runs_dir_setting() -> Path | None:

@@ -1,0 +1,6 @@
+"""Readings of the machine and its GPUs from a thread, for the engine and for anybody's own loop."""
+
+from tuitrain.monitor.gpu_reader import GpuReader
+from tuitrain.monitor.system_monitor import SystemMonitor
+
+__all__ = ["GpuReader", "SystemMonitor"]
