@@ -13,6 +13,9 @@ from tuitrain.readers.model import PROBE_BYTES, Format, Probe, Source
 
 _SKIPPED = frozenset({".git", "__pycache__", "node_modules", ".venv", "venv", "site-packages", ".cache"})
 _LARGE_PROBE_BYTES = 1 << 20
+_LOG_ENDINGS = frozenset({".log", ".out", ".err", ".txt", ""})
+_MOST_POLLS = 32
+"""Of a file that was opened by name, until its first metric: over 100 MB."""
 
 
 def recognised(probe: Probe) -> Format | None:
@@ -29,11 +32,14 @@ def probe_of(path: Path, most: int = PROBE_BYTES) -> Probe:
 def sources_of(path: Path, skip: Callable[[Path], bool] = lambda folder: False) -> list[Source]:
     """The runs of other tools that a file holds or that lie below a folder, each once, in the order of their paths.
 
-    skip: folders that are not searched. A file that only begins like a log is looked into further than one of many.
+    skip: folders that are not searched. A file that was opened by name is looked into further than one of many.
     """
     if path.is_file():
-        form = recognised(probe_of(path)) or recognised(probe_of(path, _LARGE_PROBE_BYTES))
-        return list(form.sources(path.parent, [path])) if form is not None else []
+        probe = probe_of(path, _LARGE_PROBE_BYTES)
+        form = recognised(Probe(probe.head[:PROBE_BYTES], path)) or recognised(probe)
+        if form is not None:
+            return list(form.sources(path.parent, [path]))
+        return [] if probe.binary else _late_console(path)
     files: dict[str, list[Path]] = {}
     for each in _files(path, skip):
         try:
@@ -46,25 +52,47 @@ def sources_of(path: Path, skip: Callable[[Path], bool] = lambda folder: False) 
     return sorted(_once(found), key=lambda source: (str(source.path), source.key))
 
 
+def _late_console(file: Path) -> list[Source]:
+    """The run of a text that is called a log, or has metrics further on; none of other text."""
+    form = BY_NAME["console"]
+    sources = list(form.sources(file.parent, [file]))
+    if file.suffix.lower() in _LOG_ENDINGS:
+        return sources
+    reader = form.open(sources[0])
+    for _ in range(_MOST_POLLS):
+        reading = reader.poll()
+        if reading.items:
+            return sources
+        if not reading.more:
+            break
+    return []
+
+
 def _once(sources: list[Source]) -> list[Source]:
-    """Without the logs that are another one's run once more."""
-    covering = [(source.path, BY_NAME[source.format].covers) for source in sources if BY_NAME[source.format].covers]
-    beside = Counter(folder.parent for folder, _ in covering)
+    """Without the logs that are another one's run once more.
+
+    A folder covers what lies below it and, where it is the only one of its format beside them, the files beside it. A
+    file that is the only one of its format in its folder covers what else is in that folder.
+    """
+    covering = [source for source in sources if BY_NAME[source.format].covers]
+    neighbours = Counter((source.format, source.path.parent) for source in covering)
+    below: dict[Path, set[str]] = {}
+    beside: dict[Path, set[str]] = {}
+    for each in covering:
+        folder = each.path.parent
+        alone = neighbours[each.format, folder] == 1
+        if each.path.is_dir():
+            below.setdefault(each.path, set()).update(BY_NAME[each.format].covers)
+            if alone:
+                beside.setdefault(folder, set()).update(BY_NAME[each.format].covers)
+        elif alone:
+            below.setdefault(folder, set()).update(BY_NAME[each.format].covers)
 
     def covered(source: Source) -> bool:
-        return any(
-            source.format in formats
-            and (
-                folder in (source.path, *source.path.parents)
-                # The console of the only run of a folder is often kept beside the run's own one.
-                or (
-                    source.format.endswith("-console")
-                    and source.path.parent == folder.parent
-                    and beside[folder.parent] == 1
-                )
-            )
-            for folder, formats in covering
-        )
+        kinds = {source.format, "console" if source.format.endswith("-console") else source.format}
+        if any(kinds & below.get(folder, set()) for folder in (source.path, *source.path.parents)):
+            return True
+        return bool(kinds & beside.get(source.path.parent, set())) and source.path.is_file()
 
     return [source for source in sources if not covered(source)]
 

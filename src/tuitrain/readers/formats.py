@@ -17,9 +17,22 @@ from tuitrain.readers import (
     tensorboard,
     wandb,
 )
+from tuitrain.readers.consoles import (
+    deepspeed,
+    fairseq,
+    hf,
+    litgpt,
+    megatron,
+    mlx_lm,
+    nanochat,
+    nanogpt,
+    olmo,
+    torchtitan,
+)
 from tuitrain.readers.model import Format
+from tuitrain.readers.stream import last_resort
 
-FORMATS: tuple[Format, ...] = (
+_SPECIFIC: tuple[Format, ...] = (
     nested_run_json.FORMAT,
     comparison_json.FORMAT,
     metrics_history.FORMAT,
@@ -29,6 +42,16 @@ FORMATS: tuple[Format, ...] = (
     lightning.FORMAT,
     csv_epochs.FORMAT,
     keras_csv.FORMAT,
+    nanogpt.FORMAT,
+    nanochat.FORMAT,
+    torchtitan.FORMAT,
+    megatron.FORMAT,
+    litgpt.FORMAT,
+    mlx_lm.FORMAT,
+    fairseq.FORMAT,
+    hf.FORMAT,
+    olmo.FORMAT,
+    deepspeed.FORMAT,
     generic_csv.TSV,
     generic_csv.CSV,
     parquet.FORMAT,
@@ -36,4 +59,5 @@ FORMATS: tuple[Format, ...] = (
     wandb.FORMAT,
 )
 
+FORMATS = (*_SPECIFIC, last_resort(_SPECIFIC))
 BY_NAME = {format.name: format for format in FORMATS}

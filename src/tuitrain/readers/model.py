@@ -42,15 +42,16 @@ Item = Row | Restart | Sample | System
 class RunInfo:
     """What a log says about its run so far; a reader changes it as it reads. Unknown is None or empty.
 
-    axis: the name of the x axis. total: the last x that is planned. ending: what the format says about the end, and
-    `reason` why; `running` only where the format itself says so; `interrupted` of a format that marks the end,
-    without that mark.
+    axis: the name of the x axis. total: the last x that is planned; total_steps: the last step, where x is none.
+    ending: what the format says about the end, and `reason` why; `running` only where the format itself says so;
+    `interrupted` of a format that marks the end, without that mark.
     """
 
     name: str
     axis: str = "step"
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     total: float | None = None
+    total_steps: int | None = None
     started: float | None = None
     ending: Ending | None = None
     reason: str = ""
@@ -87,10 +88,12 @@ class Reader(Protocol):
 class Parser(Protocol):
     """Reads one growing text or binary stream, in pieces of any size: a file, a pipe, a console."""
 
-    info: RunInfo
+    @property
+    def info(self) -> RunInfo:
+        """What is known of the run until now."""
 
     def feed(self, data: bytes) -> Reading:
-        """The items that these further bytes complete."""
+        """The items that these further bytes complete. reset: earlier ones are void, as the format showed only now."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class Format:
     name: as `show --json` gives it. example: what a user would type. matches: whether a file is of it, by its content
     (its name may confirm, not decide). sources: the runs that the matching files below a folder are. open: a reader of
     one of them. covers: formats whose files in and below the folder of a run of this one are the same run once more,
-    and consoles beside that folder. parser: of a format that can also come through a pipe.
+    and consoles beside that folder (`console`: of any tool). parser: of a format that can also come through a pipe.
     """
 
     name: str

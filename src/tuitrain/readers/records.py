@@ -79,10 +79,13 @@ class RecordReader:
     def _run_records(self, first_time: float | None) -> Iterable[Run]:
         """The `run` record, once there is something to say, and again where what it says has changed."""
         info = self.reader.info
-        steps = self._step_of(info.total) if info.total is not None else None
+        steps = info.total_steps
+        if steps is None and info.total is not None:
+            steps = self._step_of(info.total)
         run = Run(
             time=info.started or first_time or self._written, run_id=self._run_id, name=info.name,
-            attempt=self._attempt, config=info.hyperparameters, **({"total_steps": steps} | self._supplied.of_run()),
+            attempt=self._attempt, config=dict(info.hyperparameters),
+            **({"total_steps": steps} | self._supplied.of_run()),
         )  # fmt: skip
         before = self._run
         if before is not None:
@@ -91,7 +94,7 @@ class RecordReader:
             return
         if run != before:
             self._run = run
-            yield run if before is None else msgspec.structs.replace(run, update=True)
+            yield msgspec.structs.replace(run, update=before is not None)
 
     def _end_records(self) -> Iterable[End]:
         info = self.reader.info
@@ -149,7 +152,10 @@ _WHOLE = ("tokens", "grad_nonfinite", "slowest_rank")
 
 def _typed(fields: dict[str, float]) -> dict[str, Any]:
     """The values as the fields of a step hold them: counts are whole, and unknown where they cannot be."""
-    counts = {key: _count(fields[key]) for key in _WHOLE if key in fields}
+    counts: dict[str, Any] = {key: _count(fields[key]) for key in _WHOLE if key in fields}
+    if fields.get("mfu", 0.0) < 0:
+        # nanoGPT's -100 % before it has measured it.
+        counts["mfu"] = None
     return {**fields, **counts}
 
 

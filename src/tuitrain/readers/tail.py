@@ -86,5 +86,5 @@ class TailReader:
         if piece.reset:
             self._parser = self._make()
         reading = self._parser.feed(piece.data)
-        reading.reset, reading.more = piece.reset, piece.more
+        reading.reset, reading.more = reading.reset or piece.reset, piece.more
         return reading

@@ -26,6 +26,7 @@ class LineSplitter:
 
     def __init__(self, carriage_return: bool = False) -> None:
         self._ends = re.compile(rb"\r\n|\n|\r(?!$)") if carriage_return else re.compile(rb"\r?\n")
+        self._end_bytes = (b"\n", b"\r") if carriage_return else (b"\n",)
         self._partial = bytearray()
         self._dropping = False
         self.number = 0
@@ -33,16 +34,25 @@ class LineSplitter:
 
     def split(self, data: bytes) -> list[tuple[int, bytes | None]]:
         """The lines that these bytes complete, without their ends; None of one that is too long."""
+        if self._partial and not self._partial.endswith(b"\r") and not any(end in data for end in self._end_bytes):
+            # A long line that comes in small pieces is not searched again with each of them.
+            self._keep(data)
+            return []
         *lines, rest = self._ends.split(bytes(self._partial) + data) if self._partial else self._ends.split(data)
         result: list[tuple[int, bytes | None]] = []
         for line in lines:
             self.number += 1
             result.append((self.number, None if self._dropping or len(line) > LONGEST_LINE else line))
             self._dropping = False
-        self._partial = bytearray(rest)
+        self._partial = bytearray()
+        self._keep(rest)
+        return result
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep the beginning of a line, or more of it, unless it is too long."""
+        self._partial += rest
         if len(self._partial) > LONGEST_LINE:
             self._partial, self._dropping = bytearray(), True
-        return result
 
     @property
     def partial(self) -> bytes:

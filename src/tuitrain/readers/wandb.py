@@ -248,4 +248,5 @@ def open_run(source: Source) -> TailReader:
 
 FORMAT = Format(
     NAME, "W&B runs, on-line and offline", "tuitrain watch wandb/", matches, sources, open_run, binary=True,
+    covers=("console",),
 )  # fmt: skip

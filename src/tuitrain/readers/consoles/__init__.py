@@ -1,0 +1,1 @@
+"""What training tools print: one module a tool, and one for the loops of everybody else."""

@@ -1,0 +1,157 @@
+"""What all console readers share: lines without colours, numbers with their units, times, and where the runs lie."""
+
+from __future__ import annotations
+
+import ast
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tuitrain.events import BrokenLine
+from tuitrain.events.text import without_sequences
+from tuitrain.readers.model import Format, Item, Parser, Probe, Reader, Reading, RunInfo, Source
+from tuitrain.readers.tail import TailReader
+from tuitrain.readers.text import LONGEST_LINE, LineSplitter, number
+
+LONGEST_METRIC_LINE = 64 << 10
+"""Characters; a longer line of a console is text."""
+NUMBER = (
+    r"[-+]?(?:\d+(?:[,_]\d{3})*(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?"
+    r"|(?:[nN][aA][nN]|[iI]nf(?:inity)?)(?![a-zA-Z]))"
+)
+UNIT = r"ms|us|s|%|[KMGT]i?B"
+_UNIT_NAMES = {"%": "percent"}
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d):(\d\d(?:[.,]\d{1,6})?)")
+_TIME_WITHIN = 120
+"""Characters of a line in which its time stands."""
+
+
+class ConsoleParser(ABC):
+    """Reads a console line by line. A carriage return ends a line too, as those of a progress bar."""
+
+    axis: ClassVar[str] = "step"
+    meanings: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, name: str) -> None:
+        self.info = RunInfo(name, self.axis, meanings=dict(self.meanings))
+        self._lines = LineSplitter(carriage_return=True)
+
+    def feed(self, data: bytes) -> Reading:
+        """The items in the lines that these bytes complete."""
+        reading = Reading()
+        for line_number, line in self._lines.split(data):
+            if line is None:
+                reading.broken.append(BrokenLine(line_number, f"longer than {LONGEST_LINE >> 20} MiB"))
+            elif line and len(line) <= LONGEST_METRIC_LINE:
+                reading.items.extend(self.items(without_sequences(line.decode("utf-8", "replace"))))
+        reading.items.extend(self.pending())
+        return reading
+
+    @abstractmethod
+    def items(self, line: str) -> Iterable[Item]:
+        """The items that this line, without its end and colours, completes."""
+
+    def pending(self) -> Iterable[Item]:
+        """The items that earlier lines began and that are given now, as there may be no further line for long."""
+        return ()
+
+    def reached(self, x: float) -> None:
+        """Say whether the run is at its end, for a format that tells where that is."""
+        if self.info.total is not None:
+            self.info.ending = "completed" if x >= self.info.total else "interrupted"
+
+
+def at_word(line: str, word: str) -> int:
+    """Where the first of this word begins that has nothing but a prefix before it; -1 where there is none."""
+    at = line.find(word)
+    while at > 0 and (line[at - 1].isalnum() or line[at - 1] in "_/-.'\""):
+        at = line.find(word, at + 1)
+    return at
+
+
+@lru_cache(4096)
+def with_unit(name: str, unit: str) -> str:
+    """The name of a metric whose value has a unit: `dt` in `ms` is `dt_ms`."""
+    return f"{name}_{_UNIT_NAMES.get(unit, unit.lower())}" if unit else name
+
+
+def values_of(pairs: Iterable[tuple[str, str, str]]) -> dict[str, float]:
+    """Values by name of (name, number, unit)."""
+    values = {}
+    for name, text, unit in pairs:
+        value = value_of(text)
+        if value is not None:
+            values[with_unit(name, unit) if unit else name] = value
+    return values
+
+
+def value_of(text: str) -> float | None:
+    """The number that NUMBER has found."""
+    try:
+        return float(text)
+    except ValueError:
+        return number(text.replace("_", ""))
+
+
+def time_of(line: str) -> float | None:
+    """Unix seconds of the time with a date that a line begins with, after at most a prefix."""
+    found = _TIME.search(line, 0, _TIME_WITHIN)
+    if found is None:
+        return None
+    minute = _minute(found[1])
+    return minute + float(found[2].replace(",", ".")) if minute is not None else None
+
+
+@lru_cache(256)
+def _minute(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def literal(text: str) -> Any:
+    """The value that a setting in Python's notation has; the text itself where it is no plain literal."""
+    text = text.strip()
+    if len(text) < 1000:
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return text
+        if value is None or isinstance(value, (bool, int, float, str, list)):
+            return value
+    return text
+
+
+def console_format(
+    name: str,
+    title: str,
+    parser: Callable[[str], Parser],
+    matches: Callable[[Probe], bool],
+    example: str = "tuitrain watch train.log",
+    sources: Callable[[Path, Sequence[Path]], Iterable[Source]] | None = None,
+    prepare: Callable[[Any, Path], None] = lambda parser, log: None,
+    covers: tuple[str, ...] = (),
+) -> Format:
+    """The declaration of a console format, each of whose files is a run unless `sources` says otherwise.
+
+    prepare: takes what other files beside the log say into a new parser.
+    """
+
+    def a_run_each(root: Path, files: Sequence[Path]) -> Iterator[Source]:
+        for file in files:
+            yield Source(name, file, file.relative_to(root).as_posix(), (file,))
+
+    def opened(source: Source) -> Reader:
+        def prepared() -> Parser:
+            made = parser(source.name)
+            prepare(made, source.files[0])
+            return made
+
+        return TailReader(source.files[0], prepared)
+
+    return Format(name, title, example, matches, sources or a_run_each, opened, parser, covers=covers)

@@ -1,0 +1,61 @@
+"""The console of LitGPT: `Epoch 1 | iter 4 step 2 | loss train: 4.361, val: n/a | iter time: 19.96 ms (step)`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import ClassVar
+
+from tuitrain.readers.consoles.lines import NUMBER, ConsoleParser, at_word, console_format
+from tuitrain.readers.model import Format, Probe, Row
+from tuitrain.readers.text import number
+
+_TRAIN = re.compile(rf"iter (\d+) step (\d+)(?::| \|) loss(?: train:)? ({NUMBER}).*?iter time: ({NUMBER}) ?ms")
+_VALIDATION = re.compile(rf"(?:iter|step) (\d+): val loss ({NUMBER})(?:, val time: ({NUMBER}) ?ms)?")
+_FINAL = re.compile(rf"Final evaluation \| val loss: ({NUMBER})")
+_METRICS = re.compile(rb"iter \d+ step \d+(?:: loss | \| loss train: )")
+
+
+class LitgptParser(ConsoleParser):
+    """Reads the lines of training iterations, which are micro-batches, and of evaluations."""
+
+    axis = "iter"
+    meanings: ClassVar = {
+        "loss train": "loss", "val loss": "val_loss", "iter time_ms": "", "val time_ms": "", "optimizer step": "",
+    }  # fmt: skip
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._iteration = 0.0
+
+    def items(self, line: str) -> Iterator[Row]:
+        """A row of a line of an iteration or an evaluation."""
+        at = at_word(line, "iter ")
+        if at < 0:
+            at = at_word(line, "step ")
+        if at < 0:
+            if (found := _FINAL.search(line)) is not None:
+                yield Row(self._iteration, _values({"val loss": found[1]}))
+            elif "Training time: " in line or "Training Time " in line:
+                self.info.ending = "completed"
+        elif (found := _TRAIN.match(line, at)) is not None:
+            self._iteration = float(found[1])
+            self.info.ending = "interrupted"
+            yield Row(
+                self._iteration,
+                _values({"loss train": found[3], "iter time_ms": found[4], "optimizer step": found[2]}),
+            )
+        elif (found := _VALIDATION.match(line, at)) is not None:
+            yield Row(float(found[1]), _values({"val loss": found[2], "val time_ms": found[3]}))
+
+
+def _values(texts: dict[str, str | None]) -> dict[str, float]:
+    parsed = {name: number(text) for name, text in texts.items() if text is not None}
+    return {name: value for name, value in parsed.items() if value is not None}
+
+
+def _matches(probe: Probe) -> bool:
+    return b"iter " in probe.head and _METRICS.search(probe.head) is not None
+
+
+FORMAT: Format = console_format("litgpt-console", "LitGPT's console", LitgptParser, _matches)

@@ -1,0 +1,98 @@
+"""The console of Megatron-LM and its descendants: ` [time] iteration  20/ 500 | … | lm loss: 7.16E+00 | …`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import ClassVar
+
+from tuitrain.readers.consoles.lines import ConsoleParser, console_format, literal, time_of
+from tuitrain.readers.model import Format, Probe, Row
+from tuitrain.readers.text import number
+
+_LINE = re.compile(r"iteration +(\d+)/ *(\d+) \|")
+_VALIDATION = re.compile(r"(validation|test) loss at (?:iteration (\d+))?([^|]*)\|")
+_ARGUMENT = re.compile(r"\s*(?:\d+:|\[\w+\]:)?\s+([A-Za-z_]\w*) \.* ?(.*)")
+_METRICS = re.compile(rb"iteration +\d+/ *\d+ \|[^\n]*(?:elapsed time per iteration|consumed samples)")
+
+
+class MegatronParser(ConsoleParser):
+    """Reads iteration lines, validation blocks and the dump of arguments.
+
+    A field is left out of a line where it is not known: the loss where it was NaN.
+    """
+
+    axis = "iteration"
+    meanings: ClassVar = {
+        "lm loss": "loss", "lm loss validation": "val_loss", "lm loss validation ppl": "val_perplexity",
+        "lm loss test": "eval/test/loss", "lm loss test ppl": "eval/test/perplexity",
+        "throughput per GPU (TFLOP/s/GPU)": "tflops", "TFLOPs": "tflops",
+        "elapsed time per iteration (ms)": "step_time_ms", "elapsed time per iteration (s)": "step_time_ms*1000",
+        "learning rate": "lr", "grad norm": "grad_norm",
+        "consumed tokens": "tokens", "tokens per second": "tokens_per_sec",
+    }  # fmt: skip
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._in_arguments = False
+        self._iteration = 0.0
+
+    def items(self, line: str) -> Iterator[Row]:
+        """A row of an iteration line or of a validation."""
+        if "|" in line:
+            found = _LINE.search(line, 0, 200)
+            if found is not None:
+                self._iteration = float(found[1])
+                self.info.total = float(found[2])
+                self.reached(self._iteration)
+                if values := _fields(line[found.end() :]):
+                    yield Row(self._iteration, values, time_of(line))
+            elif (found := _VALIDATION.search(line, 0, 200)) is not None:
+                yield from self._validation(found, line)
+        else:
+            self._read_other(line)
+
+    def _validation(self, found: re.Match[str], line: str) -> Iterator[Row]:
+        """`lm loss value` and `lm loss PPL` under the names that Megatron gives them in TensorBoard."""
+        split = "test" if "test" in (found[1], *found[3].split()) else "validation"
+        values = {}
+        for name, value in _fields(line[found.end() :]).items():
+            if name.endswith(" value"):
+                values[f"{name.removesuffix(' value')} {split}"] = value
+            elif name.endswith(" PPL"):
+                values[f"{name.removesuffix(' PPL')} {split} ppl"] = value
+        if values:
+            yield Row(float(found[2]) if found[2] else self._iteration, values)
+
+    def _read_other(self, line: str) -> None:
+        if "--- arguments ---" in line:
+            self._in_arguments = True
+        elif "--- end of arguments ---" in line:
+            self._in_arguments = False
+        elif self._in_arguments:
+            if (found := _ARGUMENT.match(line)) is not None:
+                self.info.hyperparameters[found[1]] = literal(found[2])
+        elif "[after training is done]" in line:
+            self.info.ending = "completed"
+        elif "exiting program" in line:
+            self.info.ending, self.info.reason = "stopped", line.strip()
+        elif "[before the start of training step]" in line and self.info.started is None:
+            self.info.started = time_of(line)
+
+
+def _fields(text: str) -> dict[str, float]:
+    """The values of `name: value | name: value |`."""
+    values = {}
+    for field in text.split("|"):
+        name, colon, value = field.rpartition(":")
+        if colon and (parsed := number(value)) is not None:
+            values[name.strip()] = parsed
+    return values
+
+
+def _matches(probe: Probe) -> bool:
+    head = probe.head
+    return b"iteration " in head and _METRICS.search(head) is not None
+
+
+FORMAT: Format = console_format("megatron-console", "Megatron-LM's console", MegatronParser, _matches)

@@ -1,0 +1,70 @@
+"""Names with numbers in a line that nobody specified: `loss: 2.3 | lr 1e-4 | mem=41.6GiB (52%)`."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from tuitrain.readers.consoles.lines import NUMBER, value_of, with_unit
+
+_WORD = r"[A-Za-z_][\w./@+-]{0,79}"
+_REST = r"[\w./@+()%-]{0,39}[\w)%]"
+_UNITS = r"ms|us|s|secs?|seconds|%|[KMGT]i?B|[kKMBGT]|it/s|s/it|[a-z]+/s(?:ec)?"
+_END = r"(?![\w%]|[:./-]\d|/)"
+_PAIR = re.compile(
+    rf"""(?<![\w./@])['"]?({_WORD}(?: (?:{_REST}|[a-zA-Z(])){{0,5}}?)['"]?\s{{0,9}}[:=]\s{{0,9}}"""
+    rf"""['"]?({NUMBER})(?: ?({_UNITS}))?{_END}""",
+)
+_NAME_FIRST = re.compile(rf"\W*({_WORD}(?: {_WORD}){{0,3}}) +({NUMBER}) ?({_UNITS})?(?: ?\([^()]*\))?\s*")
+_NUMBER_FIRST = re.compile(rf"\s*({NUMBER}) ?(ms|tok/s|tokens/s|%) ?((?:\w+ )?MFU|)\s*")
+_SEGMENTS = re.compile(r"[|;\t]|,(?!\d{3}(?!\d))| - |(?<![:=\s]) {2,}")
+_LEVELS = re.compile(r"^(?:(?:INFO|DEBUG|WARNING|WARN|ERROR|NOTICE|TRAIN)\b[\s:|-]*)+")
+_FACTORS = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
+_SECONDS = frozenset({"sec", "secs", "seconds"})
+_NO_METRICS = frozenset({
+    "epoch", "epochs", "ep", "step", "steps", "iter", "iters", "iteration", "iterations", "it", "batch", "global_step",
+    "global step", "num_updates", "update", "eta", "v_num", "rank", "local_rank", "pid", "seed", "port", "line",
+    "version", "elapsed", "remaining",
+})  # fmt: skip
+LONGEST_NAME = 80
+
+
+def pairs(text: str) -> dict[str, float]:
+    """The numbers of a line by their names, with the unit behind the name; counts of steps and the like are none."""
+    values: dict[str, float] = {}
+    for segment in _SEGMENTS.split(text):
+        if not segment or segment.isspace():
+            continue
+        found = _PAIR.findall(segment)
+        if found:
+            for name, digits, unit in found:
+                _add(values, name, digits, unit)
+        elif (named := _NAME_FIRST.fullmatch(segment)) is not None:
+            _add(values, named[1], named[2], named[3] or "")
+        elif (bare := _NUMBER_FIRST.fullmatch(segment)) is not None:
+            name = {"ms": "time", "%": "mfu"}.get(bare[2], bare[2])
+            if bare[2] != "%" or bare[3]:
+                _add(values, name, bare[1], bare[2] if bare[2] in ("ms", "%") else "")
+    return values
+
+
+def _add(values: dict[str, float], given: str, digits: str, unit: str) -> None:
+    name, factor = _named(given, unit)
+    value = value_of(digits) if name else None
+    if value is not None:
+        values[name] = value * factor
+
+
+@lru_cache(4096)
+def _named(given: str, unit: str) -> tuple[str, float]:
+    """The name of a metric with its unit, and the factor that the unit is; no name of what is none."""
+    name = _LEVELS.sub("", given).strip()
+    if not name or name.lower() in _NO_METRICS or len(name) > LONGEST_NAME:
+        return "", 1.0
+    if unit in ("M", "G") and "mem" in name.lower():
+        return with_unit(name, unit + "B"), 1.0
+    if unit in _FACTORS:
+        return name, _FACTORS[unit]
+    if unit in _SECONDS:
+        unit = "s"
+    return (name if "/" in unit else with_unit(name, unit)), 1.0
