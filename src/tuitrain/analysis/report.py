@@ -48,7 +48,9 @@ def describe(history: RunHistory, metadata: RunMetadata | None) -> Description:
         ("start", _start(run, metadata, history)),
         ("attempts", _attempts(history.attempts)),
     ]
-    report = ((title, [(name, text or NOT_AVAILABLE) for name, text in rows]) for title, rows in sections if rows)
+    # Of a run of another tool whole sections are unknown.
+    known = ((title, rows) for title, rows in sections if any(text for _, text in rows))
+    report = ((title, [(name, text or NOT_AVAILABLE) for name, text in rows]) for title, rows in known)
     return replace(describe_config(run), report=tuple(report))
 
 

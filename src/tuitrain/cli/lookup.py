@@ -29,6 +29,15 @@ def find_runs(
     return runs
 
 
+def find_own(names: Sequence[str], runs_dir: Path | None) -> list[RunDirectory]:
+    """The same for a command that changes runs: those of other tools are refused. Raises BadParameter as well."""
+    runs = find_runs(names, runs_dir)
+    for run in runs:
+        if run.source is not None:
+            raise typer.BadParameter(f"{run.log} is the log of another tool, which tuitrain only reads.")
+    return runs
+
+
 def _keep_given(runs: Sequence[RunDirectory], maps: Sequence[str], facts: Sequence[str]) -> None:
     from tuitrain.readers.mapping import target_named
     from tuitrain.readers.supplied import supplied_of

@@ -14,7 +14,7 @@ from tuitrain.analysis.metrics import METRICS, SUMMARY_METRICS, metric
 from tuitrain.analysis.progress import progress_of_snapshot, stage_text
 from tuitrain.analysis.report import describe
 from tuitrain.analysis.summary import split_outcomes, summarize
-from tuitrain.config import load_config
+from tuitrain.config import flatten, load_config
 from tuitrain.events.text import clean
 from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot
 
@@ -89,6 +89,7 @@ def status_line(snapshot: RunSnapshot) -> str:
 def sections(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Rows]:
     """What `show` prints about a run, by title; a section may be empty."""
     return {
+        "log": _source_rows(snapshot.directory),
         "newest values": _newest_values(history),
         "summary": _summary(history),
         "evaluations": _evaluations(history),
@@ -96,9 +97,22 @@ def sections(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Rows]:
             (key, f"{units.config_value(before)} → {units.config_value(after)}")
             for key, (before, after) in _preset_difference(snapshot.directory).items()
         ],
+        "hyperparameters": _hyperparameters(snapshot.directory, history),
         **dict(describe(history, snapshot.info).report),
         "lines of the log that cannot be read": _unread_lines(history),
     }
+
+
+def _source_rows(run: RunDirectory) -> Rows:
+    """Format and path of the log of another tool; empty for one of ours."""
+    return [] if run.source is None else [("format", run.source.format), ("path", str(run.source.path))]
+
+
+def _hyperparameters(run: RunDirectory, history: RunHistory) -> Rows:
+    """What the log of another tool says about its configuration; of a run of ours `config.toml` says it."""
+    if run.source is None or history.run is None:
+        return []
+    return [(key, units.config_value(value)) for key, value in flatten(history.run.config).items()]
 
 
 def _newest_values(history: RunHistory) -> Rows:

@@ -94,7 +94,7 @@ class RecordReader:
             return
         if run != before:
             self._run = run
-            yield msgspec.structs.replace(run, update=before is not None)
+            yield run if before is None else msgspec.structs.replace(run, update=True)
 
     def _end_records(self) -> Iterable[End]:
         info = self.reader.info

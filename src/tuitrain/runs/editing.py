@@ -69,6 +69,9 @@ def edited_metadata(run: RunDirectory) -> Iterator[dict[str, Any]]:
     Until then no other process, the launcher's included, can change it. Keys that this version does not know stay.
     Raises EditError.
     """
+    if run.source is not None:
+        with _as_edit_error(run):
+            run.path.mkdir(parents=True, exist_ok=True)
     if not run.path.is_dir():
         raise EditError(f"{run.log or run.path} is no run directory, so tags and notes cannot be stored.")
     with ExitStack() as lock:

@@ -29,7 +29,7 @@ KEPT_DIRECTORY, GIVEN_FILE = "other-runs", "given.toml"
 def run_of(source: Source) -> RunDirectory:
     """The run that a source is; its directory is ours and need not exist."""
     where = f"{source.path.resolve()}#{source.key}"
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", clean(source.name)).strip("-.")[:48] or "run"
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", clean(source.name.rpartition("/")[2])).strip("-.")[:40] or "run"
     run_id = f"{slug}-{hashlib.sha256(os.fsencode(where)).hexdigest()[:6]}"
     return RunDirectory(user_file().parent / KEPT_DIRECTORY / run_id, source.path, source)
 

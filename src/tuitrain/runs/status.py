@@ -163,6 +163,6 @@ def status_of_source(
     if ending == "running":
         return Status.RUNNING
     age = (time.time() if now is None else now) - last_time if last_time is not None else None
-    if age is not None and age <= STALLED_AFTER_S:
-        return Status.RUNNING if has_steps else Status.STARTING
+    if has_steps and age is not None and age <= STALLED_AFTER_S:
+        return Status.RUNNING
     return Status.INTERRUPTED if ending == "interrupted" else Status.UNKNOWN

@@ -69,7 +69,7 @@ def ls(
     _require_known("--sort", [sort], SORT_KEYS)
     _require_known("--status", status or (), STATUS_STYLES)
     words = list(query or ())
-    if words and runs_dir is None and Path(words[0]).expanduser().is_dir():
+    if words and Path(words[0]).expanduser().is_dir():
         runs_dir = Path(words.pop(0)).expanduser()
     directory = runs_directory(runs_dir)
     try:

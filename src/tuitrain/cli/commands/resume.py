@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tuitrain.cli import options
-from tuitrain.cli.lookup import find_one
+from tuitrain.cli.lookup import find_own
 from tuitrain.cli.output import say
 
 
@@ -41,7 +41,7 @@ def resume(
     if detach and foreground:
         raise typer.BadParameter("--detach and --foreground exclude each other.")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)
-    directory = find_one(run, runs_dir)
+    directory = find_own([run], runs_dir)[0]
     resumed = resume_run(directory, options.with_strategy(overrides, strategy), gpus=gpus, force=force)
     say(f"{directory.run_id} continues from {resumed.checkpoint.name}.")
     attachment.follow(directory, resumed.process, resumed.console_bytes)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tuitrain.cli import options
-from tuitrain.cli.lookup import find_runs
+from tuitrain.cli.lookup import find_own
 from tuitrain.cli.output import print_json, say
 
 
@@ -33,7 +33,7 @@ def rm(
     from tuitrain.runs import runs_directory
     from tuitrain.runs.removing import prepare_removal, remove_run
 
-    directories = {run.path.resolve(): run for run in find_runs(runs, runs_dir)}
+    directories = {run.path.resolve(): run for run in find_own(runs, runs_dir)}
     # All are checked before the first is removed.
     removals = [prepare_removal(run, runs_directory(runs_dir)) for run in directories.values()]
     for removal in removals:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tuitrain.cli import options
-from tuitrain.cli.lookup import find_runs
+from tuitrain.cli.lookup import find_own
 from tuitrain.cli.output import print_json, say
 
 
@@ -35,7 +35,7 @@ def stop(
     from tuitrain.launch.stop import kill_run, stop_run, when_started
     from tuitrain.runs import Status, read_snapshot
 
-    directories = find_runs(runs, runs_dir)
+    directories = find_own(runs, runs_dir)
     ended, was_live = {}, set()
     for run in directories:
         if when_started(run, timeout).status.live:

@@ -1,0 +1,98 @@
+"""The commands on logs that other tools wrote."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+
+CORPUS = Path(__file__).parents[1] / "data/corpus"
+
+
+@pytest.fixture(autouse=True)
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Logs of three tools beside each other; the working directory; settings of its own."""
+    for case in ("csv-plain", "lightning-csv-finished", "llamafactory-trainer-log"):
+        shutil.copytree(CORPUS / case / "data", tmp_path / "logs" / case)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUITRAIN_CONFIG_DIR", str(tmp_path / "settings"))
+    return tmp_path / "logs"
+
+
+def test_runs_of_other_tools_are_listed_by_their_own_names(cli: Cli) -> None:
+    rows = json.loads(cli("ls", "logs", "--json").out)
+    assert {row["name"]: row["status"] for row in rows}["llamafactory-trainer-log/saves"] == "completed"
+    assert len(rows) == 3
+    losses = {row["name"]: (row["loss"], row["val_loss"]) for row in rows}
+    assert losses["csv-plain/log.csv"] == (1.81269, 1.93992)
+    assert cli("ls", "logs", "loss<1.9", "-q").out.startswith("log.csv-")
+
+
+def test_every_command_takes_the_path_of_a_log(cli: Cli, logs: Path) -> None:
+    log, folder = str(logs / "csv-plain/log.csv"), str(logs / "lightning-csv-finished")
+    assert "step 198" in cli("status", log).out
+    assert "validation loss  0.7716" in cli("show", folder).out
+    assert "version_0" in cli("plot", log, folder).out
+    assert "version_0" in cli("compare", log, folder).out
+    assert "loss 1.813" in cli("watch", log, "--once").out
+    cli("export", "plots", log, "--out", "figures")
+    assert list(Path("figures").glob("*.png"))
+    assert cli("export", "metrics", log, "--format", "csv").out.startswith("step,")
+
+
+def test_a_folder_of_several_runs_is_an_array(cli: Cli) -> None:
+    shown = json.loads(cli("show", "logs", "--json").out)
+    assert sorted(run["format"] for run in shown) == ["csv", "lightning-csv", "llamafactory-jsonl"]
+    one = cli("status", "logs")
+    assert (one.code, "logs holds 3 runs: give one of them: " in one.err) == (3, True)
+    assert "step 198" in cli("status", "logs#csv-plain/log.csv").out
+
+
+def test_names_and_facts_that_the_user_gives_are_kept_outside_of_the_log(cli: Cli, logs: Path) -> None:
+    before = {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()}
+    log = str(logs / "csv-plain/log.csv")
+    shown = cli("show", log, "--mapping", "--map", "tokens_per_sec=", "--set", "gpu=H100 SXM", "--set", "params=1.2B",
+                "--set", "tokens_per_step=4096")  # fmt: skip
+    assert "tokens_per_sec  shown under its own name" in shown.out
+    again = json.loads(cli("show", log, "--json").out)
+    assert again["newest"]["tokens"] == 198 * 4096
+    assert again["metrics"]["tokens_per_sec"]["key"] is None
+    assert again["run"]["architecture"]["params_total"] == 1_200_000_000
+    assert {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--map", "loss"], "--map: 'loss' should be NAME=OURS."),
+        (["--map", "loss=mistake"], "mistake is none of our metrics."),
+        (["--set", "gpus=none"], "gpus = 'none' is not valid: it should be a number above 0, such as 1.8B."),
+        (["--set", "gpu=Abacus"], "the peak of gpu = 'Abacus' is not known: give peak_tflops as well."),
+        (["--set", "colour=red"], "colour is nothing that can be supplied."),
+    ],
+)
+def test_a_wrong_name_or_fact_is_refused(cli: Cli, logs: Path, flags: list[str], sentence: str) -> None:
+    result = cli("show", str(logs / "csv-plain/log.csv"), *flags)
+    assert (result.code, result.out) == (2, "")
+    assert sentence in result.err
+
+
+def test_a_run_of_another_tool_cannot_be_stopped(cli: Cli, logs: Path) -> None:
+    log = str(logs / "csv-plain/log.csv")
+    for command in ("stop", "checkpoint", "eval", "resume"):
+        result = cli(command, log)
+        assert (result.code, result.out) == (2, ""), command
+        assert f"{log} is the log of another tool, which tuitrain only reads." in result.err
+
+
+def test_a_run_of_another_tool_has_tags_and_notes(cli: Cli, logs: Path) -> None:
+    log = str(logs / "csv-plain/log.csv")
+    assert cli("tag", log, "baseline").code == 0
+    cli("note", log, "from the old cluster")
+    assert [row["notes"] for row in json.loads(cli("ls", "logs", "tag:baseline", "--json").out)] == [
+        ["from the old cluster"]
+    ]
