@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory
+    from tuitrain.runs.foreign import Given
 
 
 def find_runs(
@@ -38,23 +39,30 @@ def find_own(names: Sequence[str], runs_dir: Path | None) -> list[RunDirectory]:
     return runs
 
 
-def _keep_given(runs: Sequence[RunDirectory], maps: Sequence[str], facts: Sequence[str]) -> None:
+def given_by(maps: Sequence[str] | None, facts: Sequence[str] | None, before: Mapping[str, Any] | None = None) -> Given:
+    """What --map and --set say about a log. before: facts that were supplied earlier, for the check of all together."""
     from tuitrain.readers.mapping import target_named
     from tuitrain.readers.supplied import supplied_of
-    from tuitrain.runs.foreign import Given, given_for, keep
+    from tuitrain.runs.foreign import Given
 
-    given = Given(_pairs("--map", maps, "NAME=OURS"), _pairs("--set", facts, "KEY=VALUE"))
+    given = Given(_pairs("--map", maps or (), "NAME=OURS"), _pairs("--set", facts or (), "KEY=VALUE"))
+    try:
+        for ours in given.names.values():
+            target_named(ours)
+        supplied_of({**(before or {}), **given.facts})
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return given
+
+
+def _keep_given(runs: Sequence[RunDirectory], maps: Sequence[str], facts: Sequence[str]) -> None:
+    from tuitrain.runs.foreign import given_for, keep
+
     others = [run for run in runs if run.source is not None]
     if not others:
         raise typer.BadParameter("these runs are of tuitrain: --map and --set are for logs of other tools.")
     for run in others:
-        try:
-            for ours in given.names.values():
-                target_named(ours)
-            supplied_of({**given_for(run).facts, **given.facts})
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-        keep(run, given)
+        keep(run, given_by(maps, facts, given_for(run).facts))
 
 
 def _pairs(option: str, values: Sequence[str], form: str) -> dict[str, str]:

@@ -23,10 +23,12 @@ class EventWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._torn = False
+        self.written = 0
+        """Bytes that were appended here."""
         self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
+            self.written += os.write(self._file, b"\n")
 
     def write(self, record: Record) -> None:
         """Append one record as one line; what an earlier write left of a line, as on a full disk, is ended first."""
@@ -37,6 +39,7 @@ class EventWriter:
                 while written < len(line):
                     written += os.write(self._file, line[written:])
             finally:
+                self.written += written
                 self._torn = written < len(line) and (self._torn or written > 0)
 
     def close(self) -> None:

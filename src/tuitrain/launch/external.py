@@ -1,85 +1,122 @@
-"""Runs an external training program as a run: `python -m tuitrain.launch.external RUN_DIR COMMAND …`.
+"""Runs an external training program as a run: `python -m tuitrain.launch.external [--log PATH] RUN_DIR COMMAND …`.
 
-The program has TUITRAIN_RUN_DIR and TUITRAIN_RUN_ID in its environment and may write events with
-`tuitrain.events.EventWriter`. This module turns a request to stop into SIGTERM, and writes an `end` record where the
-program wrote none.
+The program has TUITRAIN_RUN_DIR and TUITRAIN_RUN_ID in its environment and may write the log of the run itself, with
+`tuitrain.init`. Where it does not, this process reads its console, or what it writes to PATH, and writes the log. It
+turns a request to stop into SIGTERM, kills what is left after the grace period, and writes an `end` record.
 """
 
 from __future__ import annotations
 
+import argparse
 import signal
-import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Literal
 
-from tuitrain.events import End, EventWriter
+from tuitrain.events import EventWriter
 from tuitrain.events.requests import delete_request
 from tuitrain.files import FollowedDirectory, GoneError
+from tuitrain.launch.ending import end_of
+from tuitrain.launch.program import Program
+from tuitrain.launch.program_log import AwaitedReader, ConsoleReader, ProgramLog
 from tuitrain.runs import RunDirectory, read_snapshot
+from tuitrain.runs.foreign import Given, given_for
+from tuitrain.settings import SettingsError
 
 POLL_S = 0.2
+GRACE_S = 60.0
+"""Time for a program to write a checkpoint after SIGTERM."""
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_FOR_PROGRAM = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 def main(arguments: list[str]) -> int:
     """Run the command and return its exit code."""
-    directory, command = FollowedDirectory(Path(arguments[0])), arguments[1:]
-    stop_requested = False
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        nonlocal stop_requested
-        stop_requested = True
-        program.send_signal(number)
-
+    options = _parser().parse_args(arguments)
+    directory = FollowedDirectory(options.run_dir)
+    signals = _collected_signals()
+    started = time.time()
     try:
-        program = subprocess.Popen(command)
+        program = Program(options.command, options.grace)
     except OSError as error:
-        print(f"{command[0]} cannot be started: {error.strerror}.", file=sys.stderr)
-        _finish(directory, "failed", f"{command[0]} cannot be started: {error.strerror}")
+        print(f"{options.command[0]} cannot be started: {error.strerror}.", file=sys.stderr)
+        _finish(directory, 127, stop_requested=False)
         return 1
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        # A signal that is ignored at the start, as under nohup, stays ignored; the program inherits that.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, forward)
-    for number in (signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, lambda number, frame: program.send_signal(number))
-    while program.poll() is None:
+    log = _log_of(directory, options.log, started)
+    while program.is_running():
+        _pass_on(signals, program)
         with suppress(OSError):
             if delete_request(directory.path, "stop"):
-                forward(signal.SIGTERM, None)
+                program.stop()
+        log.poll()
         time.sleep(POLL_S)
-    code = program.returncode
-    if stop_requested:
-        _finish(directory, "stopped", "stop requested")
-    elif code == 0:
-        _finish(directory, "completed", "the command ended with exit code 0")
-    else:
-        _finish(directory, "failed", f"signal {-code} ended the command" if code < 0 else f"exit code {code}")
-    return code if code >= 0 else 1
+    log.finish()
+    _finish(directory, program.returncode, stop_requested=program.stop_requested)
+    return program.returncode if program.returncode >= 0 else 1
 
 
-def _finish(directory: FollowedDirectory, status: Literal["completed", "stopped", "failed"], reason: str) -> None:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tuitrain.launch.external")
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--grace", type=float, default=GRACE_S)
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _collected_signals() -> list[int]:
+    """A list to which every signal that comes from now on is appended."""
+    signals: list[int] = []
+
+    def collect(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+
+    for number in _STOPS:
+        # A signal that is ignored at the start, as under nohup, stays ignored; the program inherits that.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, collect)
+    for number in _FOR_PROGRAM:
+        signal.signal(number, collect)
+    return signals
+
+
+def _pass_on(signals: list[int], program: Program) -> None:
+    while signals:
+        number = signals.pop(0)
+        if number in _FOR_PROGRAM:
+            program.send(number)
+        else:
+            program.stop(number)
+
+
+def _log_of(directory: FollowedDirectory, path: Path | None, started: float) -> ProgramLog:
+    run = RunDirectory(directory.path)
+    metadata = run.read_metadata()
+    name = metadata.name if metadata is not None else run.run_id
+    try:
+        given = given_for(run)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        given = Given({}, {})
+    run.console.touch()
+    reader = ConsoleReader(run.console, name) if path is None else AwaitedReader(path, started)
+    return ProgramLog(directory, reader, name, given)
+
+
+def _finish(directory: FollowedDirectory, code: int, *, stop_requested: bool) -> None:
+    """Write the end of the run unless the program did so itself; its word does not count where it failed later."""
     try:
         run = RunDirectory(directory.path)
     except GoneError as error:
         print(error, file=sys.stderr)
         return
     snapshot = read_snapshot(run)
-    if snapshot.end is not None:
-        return
-    newest = snapshot.step
-    with EventWriter(run.metrics) as log:
-        log.write(
-            End(
-                status=status,
-                reason=reason,
-                step=newest.step if newest else None,
-                tokens=newest.tokens if newest else None,
-            )
-        )
+    end = end_of(code, stop_requested, run.console, snapshot.step)
+    if snapshot.end is None or (end.status == "failed" and snapshot.end.status == "completed"):
+        with EventWriter(run.metrics) as log:
+            log.write(end)
 
 
 if __name__ == "__main__":

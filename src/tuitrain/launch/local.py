@@ -56,9 +56,17 @@ def train_command(run: RunDirectory, *, processes: int = 1) -> list[str]:
     return [*command, "-m", "tuitrain_engine", "train", "--run-dir", str(run.path)]
 
 
-def wrapped_command(run: RunDirectory, command: Sequence[str]) -> list[str]:
-    """The command line that runs an external training program as a run."""
-    return [sys.executable, "-m", "tuitrain.launch.external", str(run.path), *command]
+def wrapped_command(
+    run: RunDirectory, command: Sequence[str], log: Path | None = None, grace_s: float | None = None
+) -> list[str]:
+    """The command line that runs an external training program as a run.
+
+    log: a file or folder with what the program logs itself; None: its console is read. grace_s: seconds from SIGTERM
+    to SIGKILL.
+    """
+    options = [] if log is None else ["--log", str(log.absolute())]
+    options += [] if grace_s is None else ["--grace", str(grace_s)]
+    return [sys.executable, "-m", "tuitrain.launch.external", *options, str(run.path), *command]
 
 
 def new_run(runs_dir: Path, config: RunConfig) -> RunDirectory:
@@ -169,8 +177,10 @@ def process_environment(run: RunDirectory, processes: int = 1) -> dict[str, str]
     that can grow, so that steps of other shapes (evaluation, text) fragment the memory less. Variables that the user
     has set are kept.
     """
-    own = {"TUITRAIN_RUN_DIR": str(run.path), "TUITRAIN_RUN_ID": run.run_id, "PYTHONUNBUFFERED": "1"}
-    shared = {"OMP_NUM_THREADS": str(max(1, usable_cores() // processes))} if processes > 1 else {}
+    own = {"TUITRAIN_RUN_DIR": str(run.path), "TUITRAIN_RUN_ID": run.run_id}
+    shared = {"PYTHONUNBUFFERED": "1"}
+    if processes > 1:
+        shared["OMP_NUM_THREADS"] = str(max(1, usable_cores() // processes))
     if "OMP_WAIT_POLICY" not in os.environ:
         shared["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
     if "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:  # the older name of the same

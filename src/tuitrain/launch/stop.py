@@ -12,9 +12,11 @@ import psutil
 
 from tuitrain.launch.errors import LaunchError
 from tuitrain.runs import RunDirectory, RunSnapshot, Status, lock_held, read_snapshot
-from tuitrain.runs.status import process_alive
+from tuitrain.runs.status import is_wrapped, process_alive
 
 POLL_S = 0.2
+_END_S = 10.0
+"""Time to write the end of a run whose program was killed."""
 Report = Callable[[str], object]
 
 
@@ -36,7 +38,11 @@ def stop_run(run: RunDirectory, *, wait: bool = True, timeout_s: float | None = 
         return snapshot.status
     run.request("stop")
     at = f" at step {snapshot.step.step:,}" if snapshot.step else ""
-    how = "it writes a checkpoint first" if run.config.exists() else "its program gets SIGTERM"
+    how = (
+        "it writes a checkpoint first"
+        if run.config.exists()
+        else "its program gets SIGTERM, and SIGKILL after its grace period"
+    )
     report(f"{run.run_id}: stop requested{at}; {how}.")
     return _wait_for_end(run, timeout_s) if wait else snapshot.status
 
@@ -75,7 +81,11 @@ def _kill(run: RunDirectory, pid: int | None, grace_s: float, report: Report) ->
     if not alive:
         return
     report(f"{run.run_id}: still running: SIGKILL.")
-    if pid is not None:
+    if pid is not None and is_wrapped(run.read_metadata()):
+        # The first process writes the end of the run once the program and all it started have ended.
+        _signal_each([each for each in {*alive, *_process_tree(pid)} if each.pid != pid], signal.SIGKILL)
+        _, alive = psutil.wait_procs(processes, timeout=_END_S)
+    if pid is not None and alive:
         alive += [process for process in _process_tree(pid) if process not in alive]
         _signal_session(pid, signal.SIGKILL)
     _signal_each(alive, signal.SIGKILL)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -123,22 +121,3 @@ class LogFollower:
     def remember(self, file: int) -> None:
         """Take this open file, up to the byte that was read last, for the one that is followed."""
         self._tail.remember(file)
-
-
-class StreamFollower:
-    """Follows a pipe such as standard input, without blocking for longer than `wait_s` seconds."""
-
-    def __init__(self, file: int, wait_s: float = 0.05) -> None:
-        self._file = file
-        self._wait_s = wait_s
-        self._parser = LineParser()
-        self.ended = False
-
-    def poll(self) -> Batch:
-        """Whatever the pipe holds now; nothing more once it has ended."""
-        if self.ended or not select.select([self._file], [], [], self._wait_s)[0]:
-            return Batch()
-        data = os.read(self._file, CHUNK_BYTES)
-        self.ended = not data
-        records, broken = self._parser.feed(data or b"\n")
-        return Batch(records, broken, more=not self.ended)

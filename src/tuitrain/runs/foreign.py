@@ -81,11 +81,16 @@ def given_for(run: RunDirectory) -> Given:
 
     Raises SettingsError where a file cannot be read.
     """
+    kept = _kept(run)
+    return Given(names_in_settings() | _table(kept, "map"), _table(kept, "set"))
+
+
+def names_in_settings() -> dict[str, str]:
+    """NAME → OURS of the settings files; those of the project count more. Raises SettingsError."""
     names: dict[str, str] = {}
     for file in reversed(settings_files()):
         names |= _table(file.values, "map")
-    kept = _kept(run)
-    return Given(names | _table(kept, "map"), _table(kept, "set"))
+    return names
 
 
 def keep(run: RunDirectory, given: Given) -> None:

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tuitrain.readers.tail import CHUNK_BYTES
 from tuitrain.runs.follow import Follower, LogFollower
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory
-
-if TYPE_CHECKING:
-    from tuitrain.runs.foreign import SourceFollower
+from tuitrain.runs.stream import NewFileFollower
 
 
-def follow(run: RunDirectory, first_bytes: int = CHUNK_BYTES) -> LogFollower | SourceFollower:
+def follow(run: RunDirectory, first_bytes: int = CHUNK_BYTES) -> Follower:
     """A follower of a run's log. first_bytes: the most that the first poll of a log of ours reads."""
+    if run.source is None and run.log is not None and _is_empty(run.log):
+        return NewFileFollower(run.log)
     if run.source is None:
         return LogFollower(run.metrics, first_bytes)
     # The readers of all formats are imported only for a log of another tool.
     from tuitrain.runs.foreign import SourceFollower
 
     return SourceFollower(run)
+
+
+def _is_empty(log: Path) -> bool:
+    try:
+        return log.stat().st_size == 0
+    except OSError:
+        return False
 
 
 def drain(follower: Follower, history: RunHistory) -> RunHistory:

@@ -108,6 +108,11 @@ def _changed(path: Path) -> float | None:
         return None
 
 
+def is_wrapped(info: RunMetadata | None) -> bool:
+    """Whether the run is an external program, started by `tuitrain.launch.external`."""
+    return info is not None and "tuitrain.launch.external" in info.command[:3]
+
+
 def derive_status(
     info: RunMetadata | None,
     end: End | None,
@@ -137,7 +142,7 @@ def derive_status(
         return Status(end.status)
     alive = process_alive(info)
     # Somebody else's program need not log steps: it runs as soon as its process does.
-    begun = has_steps or (info is not None and "tuitrain.launch.external" in info.command[:3])
+    begun = has_steps or is_wrapped(info)
     if alive is False and lock is not None and lock_held(lock):
         alive = True
     if alive is False:

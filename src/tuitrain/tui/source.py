@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from tuitrain.runs import Batch, Follower, LogFollower, RunDirectory, Status, derive_status
+from tuitrain.runs import Batch, Follower, LogFollower, RunDirectory, Status, StreamFollower, derive_status
 from tuitrain.runs.console import ConsoleFile, ConsoleMark
 from tuitrain.runs.status import Liveness, status_of_source
+from tuitrain.runs.stream import NewFileFollower
 
 CONSOLE_LINES = 1000
 TAIL_BYTES = 64 << 10
@@ -42,10 +43,12 @@ class Source:
         batch, problem, readable = Batch(), "", True
         try:
             batch = self.follower.poll()
-            if self.directory is not None:
+            if isinstance(self.follower, StreamFollower | NewFileFollower):
+                self.console = self.follower.console
+            elif self.directory is not None:
                 self._read_console(ConsoleFile(self.directory.console))
-                if self.live.last_time is not None and not self.directory.metrics.exists():
-                    problem = "the log is gone; waiting for it"
+            if self.directory is not None and self.live.last_time is not None and not self.directory.metrics.exists():
+                problem = "the log is gone; waiting for it"
         except OSError as error:
             readable = False
             problem = f"cannot read the log: {error.strerror or error} ({error.filename or 'standard input'})"
@@ -64,9 +67,12 @@ class Source:
         live = self.live
         if self.directory is not None and self.directory.source is not None:
             return status_of_source(batch.ending, live.end, live.last_time, live.has_begun)
+        follower = self.follower
+        if isinstance(follower, StreamFollower):
+            ending = follower.ending if follower.ended else "running"
+            return status_of_source(ending, live.end, live.last_time, live.has_begun)
         if self.directory is None:
             return derive_status(None, live.end, live.last_time, live.has_begun, readable=readable)
-        follower = self.follower
         if batch.more:
             if self.posted:
                 return self.posted[0]

@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 
 from tuitrain.cli import options
 from tuitrain.cli.completion import complete_preset
+from tuitrain.cli.lookup import given_by
 from tuitrain.cli.output import is_terminal, print_json, print_rows, say
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tuitrain.launch.local import Label
     from tuitrain.launch.smoke import Check
     from tuitrain.runs import RunDirectory
+    from tuitrain.runs.foreign import Given
 
 COMMAND_KEY = "tuitrain.command"
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -82,6 +84,18 @@ def launch(
     ] = None,
     strategy: options.Strategy = None,
     force: options.Force = False,
+    log: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="With a command: read the file or folder that it logs to, of any format, and "
+                                          "not its console. It may be made later."),
+    ] = None,
+    grace: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="S",
+                     help="With a command: seconds from SIGTERM, at a stop, to SIGKILL. Default: 60."),
+    ] = None,
+    maps: options.Map = None,
+    facts: options.Set = None,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,
 ) -> None:  # fmt: skip
@@ -94,12 +108,13 @@ def launch(
       tuitrain launch llama2-tiny --smoke
       tuitrain launch llama2-1.3b --gpus 8 --strategy fsdp
       tuitrain launch --name mine -- python train.py --lr 3e-4
+      tuitrain launch --log lightning_logs -- torchrun --nproc-per-node 2 train.py
 
     Start a training run. It continues when the terminal closes.
 
     On a terminal the dashboard opens. Elsewhere the console output of the run is printed, and the exit code is that
-    of the run. After `--` give the command of another training program: it starts as a run with TUITRAIN_RUN_DIR in
-    its environment, and may write events to that directory.
+    of the run. After `--` give the command of another training program: the metrics that it prints are its curves, or
+    those it writes to --log, or those it logs with `tuitrain.init`. `stop` sends it SIGTERM.
     """
     from tuitrain.cli.attach import Attachment
     from tuitrain.config import load_config
@@ -121,8 +136,11 @@ def launch(
             raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
         if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--gpus": gpus, "--strategy": strategy}):
             raise LaunchError(f"{' and '.join(flags)}: only for the engine's own configurations, not for a command.")
-        label = Label(name or Path(*command[:1]).stem, tag or [], note or [])
-        return attachment.follow(*_start_external(command, directory, label))
+        label = Label(name or _program_name(command), tag or [], note or [])
+        given = given_by(maps, facts)
+        return attachment.follow(*_start_external(command, directory, label, log, grace, given))
+    if flags := _given({"--log": log, "--grace": grace, "--map": maps, "--set": facts}):
+        raise LaunchError(f"{' and '.join(flags)}: only for a command after `--`.")
     if preset is None:
         raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
     overrides = [*options.with_strategy(overrides, strategy), *([f"name={name}"] if name else [])]
@@ -137,23 +155,34 @@ def launch(
     return attachment.follow(started.run, started.process)
 
 
+def _program_name(command: list[str]) -> str:
+    """The name of the script that a command runs, else that of the program."""
+    script = next((word for word in command if word.endswith(".py")), command[0] if command else "")
+    return Path(script).stem
+
+
 def _given(flags: dict[str, Any]) -> list[str]:
-    return [flag for flag, value in flags.items() if value]
+    return [flag for flag, value in flags.items() if value is not None and value is not False and value != []]
 
 
-def _start_external(command: list[str], directory: Path, label: Label) -> tuple[RunDirectory, Popen[bytes]]:
+def _start_external(
+    command: list[str], directory: Path, label: Label, log: Path | None, grace_s: float | None, given: Given
+) -> tuple[RunDirectory, Popen[bytes]]:
     """Start the command of another training program in a new run directory."""
     from tuitrain.launch import LaunchError
     from tuitrain.launch.local import start, starting, wrapped_command
     from tuitrain.runs import create_run_directory
+    from tuitrain.runs.foreign import keep
 
     if not command:
         raise LaunchError("There is no command after `--`.")
     if shutil.which(command[0]) is None:
         raise LaunchError(f"{command[0]}: no such command.", exit_code=3)
     run = create_run_directory(directory.absolute(), label.name)
+    if given:
+        keep(run, given)
     with starting(run):
-        return run, start(run, wrapped_command(run, command), label)
+        return run, start(run, wrapped_command(run, command, log, grace_s), label)
 
 
 def _dry_run(config: RunConfig, gpus: int | None, directory: Path, as_json: bool, force: bool) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from tuitrain.cli import options
 from tuitrain.cli.completion import complete_layout
-from tuitrain.cli.lookup import find_runs
+from tuitrain.cli.lookup import find_runs, given_by
 from tuitrain.cli.output import is_terminal, say, text_area
 from tuitrain.events.seven_bit import seven_bit
 from tuitrain.events.text import print_coloured
@@ -22,6 +22,7 @@ from tuitrain.files import open_regular
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory, RunHistory
+    from tuitrain.runs.foreign import Given
     from tuitrain.tui.registry import ScreenName
     from tuitrain.tui.settings import LoadedSettings
 
@@ -60,7 +61,8 @@ def watch(
       tuitrain watch RUN RUN
       tuitrain watch latest --once
       tuitrain watch --serve --readonly
-      ssh node1 cat runs/RUN/metrics.jsonl | tuitrain watch -
+      python train.py 2>&1 | tuitrain watch -
+      ssh node1 tail -n +1 -f runs/RUN/metrics.jsonl | tuitrain watch -
 
     The dashboard: curves, samples, console, alerts. Closing it does not affect the training.
 
@@ -83,7 +85,7 @@ def watch(
     if runs == ["-"]:
         if serve:
             raise typer.BadParameter("standard input can be read once only, not for each page.", param_hint="--serve")
-        return _watch_stream(once, settings, directory)
+        return _watch_stream(once, settings, directory, given_by(maps, facts))
     named = find_runs(runs or [], runs_dir, maps, facts)
     if serve:
         # Each page is a process. The default directory may not exist yet.
@@ -118,20 +120,20 @@ def _serve(arguments: list[str], host: str, port: int, *, readonly: bool) -> Non
     serve([sys.executable, "-m", "tuitrain.cli", "watch", *arguments], host, port)
 
 
-def _watch_stream(once: bool, settings: LoadedSettings, directory: Path) -> None:
-    """Follow records on standard input; keys are then read from the terminal."""
+def _watch_stream(once: bool, settings: LoadedSettings, directory: Path, given: Given) -> None:
+    """Follow any log or console on standard input; keys are then read from the terminal."""
     from tuitrain.runs import RunHistory, StreamFollower, drain
 
     pipe = os.dup(sys.stdin.fileno())
     if once or not sys.stdout.isatty():
-        follower, history = StreamFollower(pipe), RunHistory()
+        follower, history = StreamFollower(pipe, given), RunHistory()
         while not follower.ended:
             history = drain(follower, history)
         return _print_frame([history], directory, settings)
     from tuitrain.tui.app import run_app
 
     os.dup2(os.open("/dev/tty", os.O_RDWR), sys.stdin.fileno())
-    raise typer.Exit(run_app("watch", [], Path(), stream=StreamFollower(pipe), loaded=settings))
+    raise typer.Exit(run_app("watch", [], Path(), stream=StreamFollower(pipe, given), loaded=settings))
 
 
 def _print_frame(runs: Sequence[RunDirectory | RunHistory], directory: Path, loaded: LoadedSettings) -> None:

@@ -1,0 +1,173 @@
+"""What an external program prints or logs, as records in the log of its run."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from tuitrain.events import AnyRecord, End, EventWriter, Run
+from tuitrain.files import FollowedDirectory
+from tuitrain.readers.discover import sources_of
+from tuitrain.readers.formats import BY_NAME
+from tuitrain.readers.mapping import NameMapping
+from tuitrain.readers.model import Reader, Reading, RunInfo, Source
+from tuitrain.readers.records import RecordReader
+from tuitrain.readers.stream_reader import StreamReader
+from tuitrain.readers.supplied import supplied_of
+from tuitrain.readers.tail import CHUNK_BYTES
+from tuitrain.runs import RunDirectory
+from tuitrain.runs.foreign import Given, written_at
+
+LOOK_S = 2.0
+"""A folder may hold thousands of files."""
+_SLACK_S = 2.0
+"""By which the clock of a file system may be behind."""
+
+
+class ConsoleReader:
+    """Reads a console from its beginning, in whatever format shows in it. Raises OSError where there is none."""
+
+    def __init__(self, console: Path, name: str) -> None:
+        # An open file stays known when the run is renamed.
+        self._file = console.open("rb", buffering=0)
+        self._stream = StreamReader(name)
+
+    @property
+    def info(self) -> RunInfo:
+        """What is known of the run."""
+        return self._stream.info
+
+    def poll(self) -> Reading:
+        """The items of what was printed."""
+        data = self._file.read(CHUNK_BYTES)
+        self._stream.add(data)
+        reading = self._stream.poll()
+        reading.more = len(data) == CHUNK_BYTES
+        return reading
+
+    def finish(self) -> None:
+        """End the last line."""
+        self._stream.add(b"\n")
+
+
+class AwaitedReader:
+    """Reads a file or folder of any format once it is there and was written since the program started.
+
+    Of several runs in a folder it reads the first that has metrics. What is found at the start is looked for again
+    every LOOK_S seconds.
+    """
+
+    def __init__(self, path: Path, started: float) -> None:
+        self._path = path
+        self._since = started - _SLACK_S
+        self._reader: Reader | None = None
+        self._looked = 0.0
+
+    @property
+    def info(self) -> RunInfo:
+        """What is known of the run."""
+        return self._reader.info if self._reader is not None else RunInfo(self._path.name)
+
+    def poll(self) -> Reading:
+        """The items of what was added; none as long as nothing is there."""
+        if self._reader is not None:
+            return self._reader.poll()
+        if time.monotonic() - self._looked < LOOK_S:
+            return Reading()
+        self._looked = time.monotonic()
+        return self._look()
+
+    def finish(self) -> None:
+        """Look at the next poll, however short the time since the last look."""
+        self._looked = 0.0
+
+    def _look(self) -> Reading:
+        for source in self._written():
+            reader = BY_NAME[source.format].open(source)
+            reading = reader.poll()
+            if reading.items:
+                self._reader = reader
+                return reading
+        return Reading()
+
+    def _written(self) -> list[Source]:
+        if not self._path.exists():
+            return []
+        return [source for source in sources_of(self._path) if written_at(source) >= self._since]
+
+
+class ProgramLog:
+    """Appends what a reader reads of a program to the log of its run, until the program writes there itself.
+
+    name: that of the run. given: names and facts that the user supplied. Nothing that fails here ends the program: the
+    reason is printed, and nothing more is read.
+    """
+
+    def __init__(
+        self, directory: FollowedDirectory, reader: ConsoleReader | AwaitedReader, name: str, given: Given
+    ) -> None:
+        self._directory = directory
+        self._reader = reader
+        self._name = name
+        self._records = RecordReader(
+            reader, directory.path.name, NameMapping(given.names), time.time(), supplied_of(given.facts)
+        )  # fmt: skip
+        self._writer: EventWriter | None = None
+        self._waiting: list[AnyRecord] = []
+        """Records of the run before its first metric: they are the program's to write if it writes metrics itself."""
+        self._ended = False
+
+    def poll(self) -> None:
+        """Append what was read since the last call."""
+        while not self._ended:
+            try:
+                if not self._append():
+                    return
+            # A program trains on whatever a reader makes of its output.
+            except Exception as error:
+                print(f"tuitrain: metrics are no longer read from the output: {error}", file=sys.stderr, flush=True)
+                self._ended = True
+
+    def finish(self) -> None:
+        """Append the rest."""
+        self._reader.finish()
+        self.poll()
+
+    def _append(self) -> bool:
+        """Read and write once; returns whether there is more at once."""
+        read = self._records.poll()
+        log = RunDirectory(self._directory.path).metrics
+        self._ended = self._is_foreign(log)
+        if self._ended:
+            return False
+        if read.reset:
+            # The format showed only now, or the file was written anew.
+            self._waiting = []
+            self._begin_anew(log)
+        self._waiting += [self._renamed(each) for each in read.records if not isinstance(each, End)]
+        if not all(isinstance(each, Run) for each in self._waiting):
+            self._writer = self._writer or EventWriter(log)
+            for record in self._waiting:
+                self._writer.write(record)
+            self._waiting = []
+        return read.more
+
+    def _renamed(self, record: AnyRecord) -> AnyRecord:
+        return msgspec.structs.replace(record, name=self._name) if isinstance(record, Run) else record
+
+    def _is_foreign(self, log: Path) -> bool:
+        """Whether the log holds more than what was written here."""
+        try:
+            return log.stat().st_size > (self._writer.written if self._writer is not None else 0)
+        except FileNotFoundError:
+            return False
+
+    def _begin_anew(self, log: Path) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+            os.truncate(log, 0)
