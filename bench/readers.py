@@ -12,7 +12,6 @@ is the largest resident size. The logs are written by the tools themselves, once
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import shutil
 import statistics
@@ -28,6 +27,7 @@ from watch_run import METRICS
 from watch_tools import Bench, Tool, leet_tools, say
 
 SIDES = Path(__file__).with_name("readers_sides.py")
+TIMEOUT_S = 1800.0
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,10 @@ class Options:
 def side(name: str, path: Path, *arguments: str) -> Taken:
     """Run one side of readers_sides.py."""
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, SIDES, name, path, *arguments], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    with process.stdout as output:
-        text = output.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    done = subprocess.run([sys.executable, SIDES, name, path, *arguments], stdout=subprocess.PIPE, check=True)
     seconds = time.perf_counter() - began
-    if process.returncode:
-        raise ChildProcessError(f"{name} of {path} ended with exit code {process.returncode}")
-    return Taken(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024), int(text.split()[-1]))
+    values, peak = map(int, done.stdout.split()[-2:])
+    return Taken(seconds, peak, values)
 
 
 def log_of(options: Options, name: str, write: Callable[[Path], object]) -> Path:
@@ -109,7 +103,7 @@ def wandb(options: Options) -> Comparison | str:
 
 def leet(bench: Bench, tool: Tool, run: Path, steps: int) -> Taken:
     """LEET in a terminal, until it has all of the run."""
-    start = bench.start(tool, run, steps)
+    start = bench.start(tool, run, steps, TIMEOUT_S)
     return Taken(start.loaded_s, start.peak)
 
 

@@ -2,13 +2,15 @@
 
     python bench/readers_sides.py SIDE PATH [--steps N]
 
-A reader prints how many values it has in memory when it is done.
+It prints how many values it read or wrote, and the largest resident size of its process in bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import resource
+import sys
 from pathlib import Path
 
 from watch_run import METRICS, numbers
@@ -56,6 +58,16 @@ def write_tensorboard(path: Path, steps: int) -> int:
     return steps * len(METRICS)
 
 
+def peak_memory() -> int:
+    """The largest resident size of this process in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # getrusage counts what the process that started this one had, too.
+        return next(1024 * int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
 SIDES = {each.__name__.replace("_", "-"): each for each in (ours, event_accumulator, write_tensorboard)}
 
 
@@ -66,7 +78,7 @@ def main() -> None:
     parser.add_argument("path", type=Path)
     parser.add_argument("--steps", type=int, default=0)
     options = parser.parse_args()
-    print(SIDES[options.side](options.path, options.steps))
+    print(SIDES[options.side](options.path, options.steps), peak_memory())
 
 
 if __name__ == "__main__":

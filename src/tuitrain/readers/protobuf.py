@@ -20,6 +20,8 @@ class Field(NamedTuple):
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
     """The unsigned number at a place, and the place after it. Raises ValueError where there is none."""
+    if at < len(data) and data[at] < 0x80:
+        return data[at], at + 1
     value = 0
     for index, byte in enumerate(data[at : at + _LONGEST_VARINT]):
         value |= (byte & 0x7F) << 7 * index

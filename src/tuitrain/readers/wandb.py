@@ -27,7 +27,7 @@ _MAGIC = b":W&B\xe1\xbe"
 _HEADER_BYTES = 7
 _RUN_FOLDER = re.compile(r"(?:offline-)?run-\d+_\d+-.+")
 _LATEST = "latest-run"
-_HISTORY, _CONFIG, _STATS, _METRIC, _RUN, _EXIT, _ENVIRONMENT = 2, 5, 7, 12, 17, 18, 26
+_HISTORY, _SUMMARY, _CONFIG, _STATS, _METRIC, _RUN, _EXIT, _ENVIRONMENT = 2, 3, 5, 7, 12, 17, 18, 26
 _STEP, _TIMESTAMP = "_step", "_timestamp"
 _INTERNAL = ("_step", "_timestamp", "_runtime")
 _OWN = "_wandb"
@@ -92,7 +92,10 @@ class WandbParser:
                 row = self._history(record, each)
                 if row is not None:
                     reading.items.append(row)
-            elif each.number == _STATS:
+            if each.number in (_HISTORY, _SUMMARY):
+                # Nothing of ours follows, and these are nearly all records.
+                break
+            if each.number == _STATS:
                 system = self._machine.readings(record, each)
                 if system is not None:
                     reading.items.append(system)
