@@ -13,7 +13,9 @@ BEGIN, END = "<!-- formats: made by docs/make_formats.py -->\n", "<!-- end of fo
 def table() -> str:
     """A row for each format: its name, what it is, one command."""
     rows = [
-        f"| {each.title} | `{each.name}` | `{each.example}` |" for each in sorted(FORMATS, key=lambda each: each.title)
+        # A pipe within a command would end the cell.
+        f"| {each.title} | `{each.name}` | `{each.example.replace('|', chr(92) + '|')}` |"
+        for each in sorted(FORMATS, key=lambda each: each.title)
     ]
     return "\n".join(["| what | format | for example |", "|---|---|---|", *rows]) + "\n"
 
