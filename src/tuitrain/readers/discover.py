@@ -20,7 +20,7 @@ _MOST_POLLS = 32
 
 def recognised(probe: Probe) -> Format | None:
     """The format of a file or a stream by its first bytes; None when none of them fits."""
-    return next((each for each in FORMATS if each.binary == probe.binary and each.matches(probe)), None)
+    return next((each for each in FORMATS if each.binary in (None, probe.binary) and each.matches(probe)), None)
 
 
 def probe_of(path: Path, most: int = PROBE_BYTES) -> Probe:

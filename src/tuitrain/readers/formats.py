@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from tuitrain.readers import (
+    comet,
     comparison_json,
     csv_epochs,
+    dvclive,
     generic_csv,
     json_tables,
     jsonl,
@@ -12,9 +14,11 @@ from tuitrain.readers import (
     lightning,
     llamafactory,
     metrics_history,
+    mlflow,
     nested_run_json,
     parquet,
     tensorboard,
+    trackio,
     wandb,
 )
 from tuitrain.readers.consoles import (
@@ -42,6 +46,8 @@ _SPECIFIC: tuple[Format, ...] = (
     lightning.FORMAT,
     csv_epochs.FORMAT,
     keras_csv.FORMAT,
+    mlflow.FORMAT,
+    dvclive.FORMAT,
     nanogpt.FORMAT,
     nanochat.FORMAT,
     torchtitan.FORMAT,
@@ -57,6 +63,8 @@ _SPECIFIC: tuple[Format, ...] = (
     parquet.FORMAT,
     tensorboard.FORMAT,
     wandb.FORMAT,
+    trackio.FORMAT,
+    comet.FORMAT,
 )
 
 FORMATS = (*_SPECIFIC, last_resort(_SPECIFIC))

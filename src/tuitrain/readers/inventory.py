@@ -12,9 +12,10 @@ from tuitrain.readers.model import Item, Reader, Restart, Row, RunInfo
 
 @dataclass(frozen=True)
 class SourceMetric:
-    """The points of one metric under the tool's name, of several at one x the later. None: no value is finite.
+    """The points of one metric under the tool's name, of several at one x the later.
 
-    key: the metric of ours, or None. x is on the tool's own axis; first and last are by x.
+    key: the metric of ours, or None. x is on the tool's own axis; first and last are by x. min and max are
+    of the finite values; nan where there are none.
     """
 
     key: str | None
@@ -23,8 +24,8 @@ class SourceMetric:
     last_x: float
     first: float
     last: float
-    min: float | None
-    max: float | None
+    min: float
+    max: float
     non_finite: int
 
 
@@ -70,5 +71,5 @@ def _metric(name: str, values: dict[float, float], mapping: NameMapping) -> Sour
     first_x, last_x = min(values), max(values)
     return SourceMetric(
         target.key if target is not None else None, len(values), first_x, last_x, values[first_x], values[last_x],
-        min(finite, default=None), max(finite, default=None), len(values) - len(finite),
+        min(finite, default=math.nan), max(finite, default=math.nan), len(values) - len(finite),
     )  # fmt: skip

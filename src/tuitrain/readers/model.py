@@ -149,6 +149,7 @@ class Format:
     (its name may confirm, not decide). sources: the runs that the matching files below a folder are. open: a reader of
     one of them. covers: formats whose files in and below the folder of a run of this one are the same run once more,
     and consoles beside that folder (`console`: of any tool). parser: of a format that can also come through a pipe.
+    binary: whether its files hold zero bytes; None: some do.
     """
 
     name: str
@@ -158,7 +159,7 @@ class Format:
     sources: Callable[[Path, Sequence[Path]], Iterable[Source]]
     open: Callable[[Source], Reader]
     parser: Callable[[str], Parser] | None = None
-    binary: bool = False
+    binary: bool | None = False
     covers: tuple[str, ...] = ()
 
 

@@ -131,7 +131,7 @@ class _Yaml:
                     raise ValueError(f"line {number + 1} is no KEY: VALUE")
                 break
             self._at += 1
-            result[str(_scalar(key[1])) if key[1][0] in "\"'" else key[1]] = self._value(text[key.end() :], indent)
+            result[str(scalar(key[1])) if key[1][0] in "\"'" else key[1]] = self._value(text[key.end() :], indent)
         return result
 
     def _list(self, indent: int) -> list[Any]:
@@ -192,7 +192,7 @@ class _Yaml:
             if text[rest:].strip():
                 raise ValueError("something stands behind a list or mapping in brackets")
             return value
-        return _scalar(text)
+        return scalar(text)
 
 
 def _indentation(line: str) -> int:
@@ -223,7 +223,7 @@ def _without_comment(text: str) -> str:
     return (text[:start] + re.split(r"\s#", text[start:], maxsplit=1)[0]).strip()
 
 
-def _scalar(text: str) -> Any:
+def scalar(text: str) -> Any:
     """The value of a scalar on one line."""
     text = text.strip()
     if text[:1] == '"' and text[-1:] == '"' and len(text) > 1:
@@ -249,7 +249,7 @@ def _flow(text: str, at: int, level: int = 0) -> tuple[Any, int]:
     if text[at : at + 1] not in ("[", "{"):
         plain = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|(?:[^,\[\]{}:]|:(?!\s))*)\s*""").match(text, at)
         assert plain is not None
-        return _scalar(_TAG.sub("", plain[1], count=1) if plain[1][:1] in ("!", "&") else plain[1]), plain.end()
+        return scalar(_TAG.sub("", plain[1], count=1) if plain[1][:1] in ("!", "&") else plain[1]), plain.end()
     closing = "]" if text[at] == "[" else "}"
     items: list[Any] = []
     pairs: dict[str, Any] = {}
