@@ -130,6 +130,11 @@ class Probe:
         return b"\0" in self.head
 
     @cached_property
+    def names_loss(self) -> bool:
+        """Whether the word loss is in it: asked once for all formats that are nothing without it."""
+        return b"loss" in self.head
+
+    @cached_property
     def text(self) -> str:
         """As text, without byte-order mark and terminal colours; what is not UTF-8 is replaced."""
         return plain_text(self.head)

@@ -14,8 +14,8 @@ HEAD_BYTES = 64 << 10
 """What is kept of a stream's beginning, to be read again once its format shows."""
 _EVERY_LINE_BYTES = 4 << 10
 """Of the head: the format is looked for after each line; from there on each time a quarter has been added."""
-_WORDS = (b"step", b"Step", b"iter", b"Iter", b"epoch", b"Epoch", b"update", b"batch", b"Batch", b"Train: ")
-_BARS = (b"it/s", b"s/it", b"it [", b"s/step", b"ETA: ")
+_WORDS = (b"step", b"iter", b"epoch", b"update", b"batch", b"train: ")
+_BARS = (b"it/s", b"s/it", b"it [", b"s/step", b"eta: ")
 _COUNT = re.compile(rb"(?:[a-z]{1,6}\b)?(?:\(\w+\))?['\"]?[ \t:=#\[(]{1,12}\d")
 _LINE_END = re.compile(rb"[\r\n]")
 _MOST_LINES = 40
@@ -48,18 +48,19 @@ def is_console(probe: Probe) -> bool:
 
 def _candidates(text: bytes) -> Iterator[bytes]:
     """The lines in which a position is likely. Searching for each sign is quicker than one pattern for all."""
+    lowered = text.lower()
     for sign in (*_WORDS, *_BARS):
-        at = text.find(sign)
+        at = lowered.find(sign)
         while at >= 0:
             end = at + len(sign)
-            if sign in _BARS or _COUNT.match(text, end):
+            if sign in _BARS or _COUNT.match(lowered, end):
                 start = max(text.rfind(b"\n", 0, at), text.rfind(b"\r", 0, at)) + 1
                 line_end = _LINE_END.search(text, end)
                 if line_end is None:
                     break
                 end = line_end.start()
                 yield text[start:end]
-            at = text.find(sign, end)
+            at = lowered.find(sign, end)
 
 
 class StreamParser:

@@ -55,7 +55,7 @@ def _values(texts: dict[str, str | None]) -> dict[str, float]:
 
 
 def _matches(probe: Probe) -> bool:
-    return b"iter " in probe.head and _METRICS.search(probe.head) is not None
+    return probe.names_loss and b"iter " in probe.head and _METRICS.search(probe.head) is not None
 
 
 FORMAT: Format = console_format("litgpt-console", "LitGPT's console", LitgptParser, _matches)

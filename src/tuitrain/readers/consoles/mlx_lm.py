@@ -19,7 +19,7 @@ _VALIDATION = re.compile(rf"\s*([\d,]+)\s+val\s+({NUMBER})(?:\s|$)")
 _TOTAL = re.compile(r"Starting training\.*,? iters: (\d+)|batch · iters\W+\d+ · (\d+)|\btrain\b.*\b100%.*?\d+/(\d+)")
 _COUNT = re.compile(rf"({NUMBER})([kMB]?)")
 _FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "B": 1e9}
-_METRICS = re.compile(rb"Iter \d+: (?:Train|Val) loss |iter +train_loss +\S|Starting training\.\.\., iters: \d+")
+_METRICS = re.compile(rb"Iter \d+: (?:Train|Val) loss |iter +train_loss +\S")
 _SAVED = "Saved final weights"
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -73,8 +73,7 @@ class MlxLmParser(ConsoleParser):
 
 def _matches(probe: Probe) -> bool:
     head = probe.head
-    signs = (b"Train loss ", b"Val loss ", b"train_loss", b"Starting training...")
-    return any(sign in head for sign in signs) and _METRICS.search(head) is not None
+    return probe.names_loss and (b"Iter " in head or b"train_loss" in head) and _METRICS.search(head) is not None
 
 
 def _prepare(parser: ConsoleParser, log: Path) -> None:

@@ -94,11 +94,7 @@ class NanochatParser(ConsoleParser):
 
 def _matches(probe: Probe) -> bool:
     head = probe.head
-    return (
-        b"tep 0" in head
-        and (b" | loss: " in head or b" | Training " in head or b" | Validation " in head)
-        and (_METRICS.search(head) is not None)
-    )
+    return probe.names_loss and b"tep " in head and b" | " in head and _METRICS.search(head) is not None
 
 
 def _prepare(parser: NanochatParser, log: Path) -> None:

@@ -75,7 +75,7 @@ class NanoGptParser(ConsoleParser):
 
 def _matches(probe: Probe) -> bool:
     head = probe.head
-    return (b": loss " in head or b": train loss " in head) and _METRICS.search(head) is not None
+    return probe.names_loss and (b": loss " in head or b": train loss " in head) and _METRICS.search(head) is not None
 
 
 def _sources(root: Path, files: Sequence[Path]) -> Iterator[Source]:

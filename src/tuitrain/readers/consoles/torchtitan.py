@@ -54,7 +54,7 @@ class TorchtitanParser(ConsoleParser):
 
 def _matches(probe: Probe) -> bool:
     head = probe.head
-    return b"step: " in head and b"loss: " in head and _METRICS.search(probe.text) is not None
+    return probe.names_loss and b"step: " in head and b"loss: " in head and _METRICS.search(probe.text) is not None
 
 
 FORMAT: Format = console_format(
