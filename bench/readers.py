@@ -1,9 +1,12 @@
 """Reading other tools' logs of 100,000 steps × 12 metrics, against what those tools read them with.
 
-    python bench/readers.py --data DIR [--leet ENVIRONMENT/bin/wandb] [--repeats 5] [--steps N] [--only NAME …]
+    python bench/readers.py --data DIR [--leet ENVIRONMENT/bin/wandb] [--ltui ENVIRONMENT/bin/ltui] [--only NAME …]
+                            [--repeats 5] [--steps N]
 
 Rows, by the names that --only takes: `tensorboard` (an event file of torch's SummaryWriter; TensorBoard's own
-EventAccumulator, which keeps every scalar), `wandb` (an offline run; W&B LEET until it says that the run is finished).
+EventAccumulator, which keeps every scalar), `wandb` (an offline run; W&B LEET until it says that the run is finished),
+`csv` (pandas.read_csv), `own` (our own log, ten times the steps and four metrics; orjson.loads over its lines), `chart`
+(from the start of the dashboard to the first chart of that CSV; lightning-metrics-tui).
 
 Each side is a process of its own, from its start to all values in memory, the sides in turn; the median counts. Memory
 is the largest resident size. The logs are written by the tools themselves, once, and kept in DIR.
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -20,12 +24,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from common import print_table
+from terminal import Terminal
 from watch_run import METRICS
-from watch_tools import Bench, Tool, leet_tools, say
+from watch_tools import TIMEOUT_S, Bench, Tool, leet_tools, say
 
+CURVE = re.compile("[\u2801-\u28ff\u2580-\u259f]")
+CELLS_OF_A_CURVE = 40
+"""Cells with braille or block characters that a screen with a curve has at least."""
 SIDES = Path(__file__).with_name("readers_sides.py")
 TIMEOUT_S = 1800.0
 
@@ -42,6 +51,20 @@ class Taken:
         return f"{self.seconds:.2f} s, {self.peak / 1e6:.0f} MB"
 
 
+def side(name: str, path: Path, *arguments: str) -> Taken:
+    """Run one side of readers_sides.py."""
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, SIDES, name, path, *arguments], stdout=subprocess.PIPE, check=True)
+    seconds = time.perf_counter() - began
+    values, peak = map(int, done.stdout.split()[-2:])
+    return Taken(seconds, peak, values)
+
+
+def ours_of(path: Path) -> Taken:
+    """Our reading of another tool's log."""
+    return side("ours", path)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A row: the log, the program that it is compared with, and the goals as ours / theirs, of time and memory."""
@@ -52,24 +75,17 @@ class Comparison:
     theirs: Callable[[Path], Taken]
     most_time: float
     most_memory: float | None = None
+    ours: Callable[[Path], Taken] = ours_of
 
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. leet: W&B's program, None where it is not there."""
+    """What was asked for. leet: W&B's program, ltui: that of lightning-metrics-tui; None where it is not there."""
 
     data: Path
     steps: int
     leet: Path | None
-
-
-def side(name: str, path: Path, *arguments: str) -> Taken:
-    """Run one side of readers_sides.py."""
-    began = time.perf_counter()
-    done = subprocess.run([sys.executable, SIDES, name, path, *arguments], stdout=subprocess.PIPE, check=True)
-    seconds = time.perf_counter() - began
-    values, peak = map(int, done.stdout.split()[-2:])
-    return Taken(seconds, peak, values)
+    ltui: Path | None
 
 
 def log_of(options: Options, name: str, write: Callable[[Path], object]) -> Path:
@@ -107,7 +123,51 @@ def leet(bench: Bench, tool: Tool, run: Path, steps: int) -> Taken:
     return Taken(start.loaded_s, start.peak)
 
 
-ROWS: dict[str, Callable[[Options], Comparison | str]] = {"tensorboard": tensorboard, "wandb": wandb}
+def table(options: Options) -> Comparison | str:
+    """A CSV with a column for steps."""
+    log = log_of(options, "csv", lambda part: side("write-csv", part, "--steps", str(options.steps)))
+    return Comparison("CSV", "pandas.read_csv", log, lambda path: side("pandas", path), 2)
+
+
+def own(options: Options) -> Comparison | str:
+    """Our own log, read into records."""
+    if find_spec("orjson") is None:
+        return "orjson is not installed"
+    steps = 10 * options.steps
+    log = log_of(options, "own", lambda part: side("write-own", part, "--steps", str(steps)))
+    return Comparison(
+        f"our log, {steps:,} steps", "orjson.loads", log, lambda path: side("orjson", path), 2,
+        ours=lambda path: side("follower", path),
+    )  # fmt: skip
+
+
+def chart(options: Options) -> Comparison | str:
+    """The start of a dashboard on a CSV of Lightning."""
+    if options.ltui is None:
+        return "lightning-metrics-tui is not installed: --ltui ENVIRONMENT/bin/ltui"
+    ltui = options.ltui
+    log = log_of(options, "lightning", lambda part: side("write-lightning", part, "--steps", str(options.steps)))
+    ours = Path(sys.executable).with_name("tuitrain")
+    return Comparison(
+        "first chart of a CSV", "lightning-metrics-tui", log, lambda path: first_chart([ltui, path], options.data), 1,
+        ours=lambda path: first_chart([ours, "watch", path / "lightning_logs/version_0"], options.data),
+    )  # fmt: skip
+
+
+def first_chart(command: Sequence[str | Path], folder: Path) -> Taken:
+    """From the start of a program in a terminal to the first screen with a curve."""
+    env = {f"XDG_{kind}_HOME": str(folder / "home" / kind.lower()) for kind in ("CONFIG", "CACHE", "DATA", "STATE")}
+    with Terminal(command, folder, env) as terminal:
+        while True:
+            terminal.wait_until_quiet(TIMEOUT_S)
+            for at, lines in terminal.frames():
+                if sum(len(CURVE.findall(line)) for line in lines) >= CELLS_OF_A_CURVE:
+                    return Taken(at, terminal.peak_memory())
+
+
+ROWS: dict[str, Callable[[Options], Comparison | str]] = {
+    "tensorboard": tensorboard, "wandb": wandb, "csv": table, "own": own, "chart": chart,
+}  # fmt: skip
 """What is measured. To add one: a function that names log and goals, or says why it can't be measured."""
 
 
@@ -116,7 +176,7 @@ def row(comparison: Comparison, repeats: int) -> tuple[list[str], bool]:
     theirs, ours = [], []
     for repeat in range(repeats):
         theirs.append(comparison.theirs(comparison.log))
-        ours.append(side("ours", comparison.log))
+        ours.append(comparison.ours(comparison.log))
         say(f"{comparison.what} {repeat + 1}: {comparison.them} {theirs[-1]}, ours {ours[-1]}")
         if theirs[-1].values not in (None, ours[-1].values):
             raise ChildProcessError(f"{comparison.them} has {theirs[-1].values} values, ours {ours[-1].values}")
@@ -138,12 +198,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where logs are kept")
     parser.add_argument("--leet", metavar="WANDB", help="the wandb command; default: the one in PATH")
+    parser.add_argument("--ltui", metavar="LTUI", help="the ltui command; default: the one in PATH")
     parser.add_argument("--repeats", type=int, default=5, help="the median counts")
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--only", nargs="+", choices=ROWS, metavar="NAME", help=", ".join(ROWS))
     arguments = parser.parse_args()
     found = shutil.which(arguments.leet or "wandb")
-    options = Options(arguments.data.resolve(), arguments.steps, Path(found) if found else None)
+    ltui = shutil.which(arguments.ltui or "ltui")
+    options = Options(
+        arguments.data.resolve(), arguments.steps, Path(found) if found else None, Path(ltui) if ltui else None
+    )
     options.data.mkdir(parents=True, exist_ok=True)
     lines, all_met = [], True
     for name in arguments.only or ROWS:

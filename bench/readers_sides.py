@@ -8,9 +8,11 @@ It prints how many values it read or wrote, and the largest resident size of its
 from __future__ import annotations
 
 import argparse
+import csv
 import random
 import resource
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from watch_run import METRICS, numbers
@@ -68,7 +70,76 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-SIDES = {each.__name__.replace("_", "-"): each for each in (ours, event_accumulator, write_tensorboard)}
+def pandas(path: Path, steps: int) -> int:
+    """pandas.read_csv."""
+    from pandas import read_csv
+
+    table = read_csv(path / "log.csv")
+    return int(table.drop(columns="step").count().sum())
+
+
+def orjson(path: Path, steps: int) -> int:
+    """The lines of our log, as dicts."""
+    from orjson import loads
+
+    with (path / "metrics.jsonl").open("rb") as file:
+        return len([loads(line) for line in file])
+
+
+def follower(path: Path, steps: int) -> int:
+    """The same lines as records."""
+    from tuitrain.runs.follow import LogFollower
+
+    log, records = LogFollower(path / "metrics.jsonl"), []
+    more = True
+    while more:
+        batch = log.poll()
+        records += batch.records
+        more = batch.more
+    return len(records)
+
+
+def write_csv(path: Path, steps: int) -> int:
+    """A CSV of Python's own writer."""
+    path.mkdir(parents=True)
+    return _write_rows(path / "log.csv", ("step", *METRICS), steps)
+
+
+def write_lightning(path: Path, steps: int) -> int:
+    """The files of Lightning's CSVLogger, whose columns are sorted by name."""
+    folder = path / "lightning_logs/version_0"
+    folder.mkdir(parents=True)
+    (folder / "hparams.yaml").write_text("lr: 0.001\n")
+    return _write_rows(folder / "metrics.csv", sorted(("step", *METRICS)), steps)
+
+
+def _write_rows(path: Path, columns: Sequence[str], steps: int) -> int:
+    noise = random.Random(0)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows({"step": step} | numbers(step, steps, noise) for step in range(1, steps + 1))
+    return steps * len(METRICS)
+
+
+def write_own(path: Path, steps: int) -> int:
+    """A log of ours with four metrics."""
+    from tuitrain.events import EventWriter, Step
+
+    path.mkdir(parents=True)
+    noise = random.Random(0)
+    writer = EventWriter(path / "metrics.jsonl")
+    for step in range(1, steps + 1):
+        row = numbers(step, steps, noise)
+        writer.write(Step(step=step, loss=row["loss"], lr=row["lr"], grad_norm=row["grad_norm"], mfu=row["mfu"]))
+    writer.close()
+    return steps
+
+
+_SIDES = (
+    ours, event_accumulator, pandas, orjson, follower, write_tensorboard, write_csv, write_lightning, write_own,
+)  # fmt: skip
+SIDES = {each.__name__.replace("_", "-"): each for each in _SIDES}
 
 
 def main() -> None:

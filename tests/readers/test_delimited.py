@@ -78,7 +78,7 @@ def test_seconds_since_the_start_are_a_metric() -> None:
 
 def test_fractions_of_epochs_are_drawn_by_row_and_keep_their_step() -> None:
     items, _, _ = fed(lambda: DelimitedParser("a"), b"epoch,loss\n0,3\n0.5,2\n0.5,2.5\n1,1\n")
-    assert [(item.x, item.step) for item in items] == [(0, None), (0.5, 1), (0.5, 1), (1, 2)]  # type: ignore[union-attr]
+    assert [(item.x, item.step) for item in items] == [(0, 0), (0.5, 1), (0.5, 1), (1, 2)]  # type: ignore[union-attr]
 
 
 def test_a_file_that_is_written_anew_with_another_column_is_read_anew(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -25,17 +25,23 @@ class StepOrder:
     def __init__(self) -> None:
         self._newest = -1
         self._by_name: dict[str, int] = {}
+        self._names: tuple[str, ...] = ()
+        """Names whose newest step is the newest one of all; it goes to `_by_name` when other names come."""
 
-    def is_late(self, step: int, names: Iterable[str]) -> bool:
+    def is_late(self, step: int, names: tuple[str, ...]) -> bool:
         """Add a step with values for these names. Late: it is before the newest, and none of them has a later value."""
-        names = list(names)
+        if names == self._names and step >= self._newest:
+            self._newest = step
+            return False
+        self._by_name |= dict.fromkeys(self._names, self._newest)
+        self._names = ()
         if step < self._newest and all(self._by_name.get(name, -1) <= step for name in names):
             self._by_name |= dict.fromkeys(names, step)
             return True
         if step < self._newest:
             self._by_name = {name: min(newest, step - 1) for name, newest in self._by_name.items()}
         self._newest = step
-        self._by_name |= dict.fromkeys(names, step)
+        self._names = names
         return False
 
 
@@ -50,11 +56,17 @@ def combined(record: R, later: R) -> R:
 def with_declared(record: R) -> R:
     """The record with declared metrics that stand among those of one's own in their fields, unless these are set."""
     own = own_metrics(record)
-    if own.keys().isdisjoint(record.__struct_fields__):
+    fields = _field_names(type(record))
+    if fields.isdisjoint(own):
         return record
-    declared = [key for key in own if key in record.__struct_fields__]
+    declared = [key for key in own if key in fields]
     changes = {key: own[key] for key in declared if getattr(record, key) in _UNKNOWN and key != "metrics"}
     return msgspec.structs.replace(record, **changes, metrics={k: v for k, v in own.items() if k not in declared})
+
+
+@cache
+def _field_names(kind: type[Record]) -> frozenset[str]:
+    return frozenset(kind.__struct_fields__)
 
 
 def updated(run: Run, later: Run) -> Run:

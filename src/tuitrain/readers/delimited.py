@@ -8,6 +8,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
+
+import msgspec
 
 from tuitrain.events import BrokenLine
 from tuitrain.files import shortened
@@ -19,6 +22,7 @@ _SEPARATORS = "\t;,|"
 _MOST_LINES_OF_A_CELL = 50
 _ROWS_PROBED = 20
 _LONGEST_HEADER = 12 << 10
+_numbers_of_json = msgspec.json.Decoder(list[float])
 _COMMENTS = re.compile(rb"\A(?:\xef\xbb\xbf)?(?:(?:#[^\n,;\t|]*|sep=.|[ \t])?\r?\n)*")
 """Lines that can stand before a header."""
 
@@ -145,10 +149,11 @@ class DelimitedParser:
         """Read lines that are all rows of as many plain cells as there are columns; False, and nothing, otherwise."""
         if self._open or '"' in text or self._separator is None:
             return False
-        cells = [line.split(self._separator) for line in lines]
-        if set(map(len, cells)) != {len(self._names)}:
+        count = len(self._names)
+        if set(map(str.count, lines, repeat(self._separator))) != {count - 1}:
             return False
-        columns = list(zip(*cells, strict=True))
+        cells = self._separator.join(lines).split(self._separator)
+        columns = [cells[at::count] for at in range(count)]
         if self._axis is not None:
             xs = _floats(columns[self._axis])
             if xs is None or not all(map(math.isfinite, xs)):
@@ -156,7 +161,7 @@ class DelimitedParser:
         elif all(_floats(column) is None for column in columns):
             return False
         else:
-            xs = self._row_numbers(len(cells))
+            xs = self._row_numbers(len(lines))
         self._line += len(lines)
         self._add(columns, xs, reading)
         return True
@@ -231,7 +236,7 @@ class DelimitedParser:
         xs.append(x)
         return ""
 
-    def _add(self, columns: list[tuple[str, ...]], xs: list[float], reading: Reading) -> None:
+    def _add(self, columns: Sequence[Sequence[str]], xs: list[float], reading: Reading) -> None:
         """Add the rows of these columns, at these x."""
         self._rows += len(xs)
         self._last_x = xs[-1]
@@ -248,14 +253,17 @@ class DelimitedParser:
                 sparse = sparse or None in values
         times = [None] * len(xs) if self._time is None else list(map(unix_time, columns[self._time]))
         steps = self._positions.of_all(xs)
-        for x, time, step, values_of_row in zip(xs, times, steps, zip(*numbers, strict=True), strict=False):
-            named = dict(zip(names, values_of_row, strict=True))
-            if sparse:
-                named = {name: value for name, value in named.items() if value is not None}
-            if named:
-                reading.items.append(Row(x, named, time, step))
+        rows = zip(*numbers, strict=True)
+        if not sparse:
+            named = map(dict, map(zip, repeat(names), rows))
+            reading.items += map(Row, xs, named, times, steps)
+            return
+        for x, time, step, row in zip(xs, times, steps, rows, strict=True):
+            some = {name: value for name, value in zip(names, row, strict=True) if value is not None}
+            if some:
+                reading.items.append(Row(x, some, time, step))
 
-    def _decide(self, columns: list[tuple[str, ...]]) -> None:
+    def _decide(self, columns: Sequence[Sequence[str]]) -> None:
         """Find out which of the columns that are called like times hold some."""
         for at in list(self._undecided):
             first = next((cell for cell in columns[at] if cell.strip()), None)
@@ -284,6 +292,13 @@ class DelimitedParser:
 
 def _floats(cells: Sequence[str]) -> list[float] | None:
     """The numbers in cells; None where one is in another spelling than Python's."""
+    try:
+        # Several times quicker than float(), and as exact; it knows neither nan nor inf.
+        numbers = _numbers_of_json.decode(f"[{','.join(cells)}]")
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        numbers = []
+    if len(numbers) == len(cells):
+        return numbers
     try:
         return list(map(float, cells))
     except ValueError:

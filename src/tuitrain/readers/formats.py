@@ -8,6 +8,7 @@ from tuitrain.readers import (
     csv_epochs,
     dvclive,
     generic_csv,
+    hf_trainer,
     json_tables,
     jsonl,
     keras_csv,
@@ -37,6 +38,7 @@ from tuitrain.readers.model import Format
 from tuitrain.readers.stream import last_resort
 
 _SPECIFIC: tuple[Format, ...] = (
+    hf_trainer.FORMAT,
     nested_run_json.FORMAT,
     comparison_json.FORMAT,
     metrics_history.FORMAT,

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
 from tuitrain.events import AnyRecord, BrokenLine, End, Eval, Run, Step, usable_time
 from tuitrain.events.own_metrics import StepOrder
-from tuitrain.readers.mapping import NameMapping, Target
+from tuitrain.readers.mapping import NameMapping
 from tuitrain.readers.model import Item, Reader, Restart, Row
 from tuitrain.readers.supplied import Supplied
 
 _LARGEST = 2**63 - 1
+_MOST_PLANS = 10_000
 _ENDS: dict[str, Literal["completed", "stopped", "failed"]] = {
     "completed": "completed", "failed": "failed", "stopped": "stopped",
 }  # fmt: skip
@@ -30,6 +31,16 @@ class Records:
     broken: list[BrokenLine]
     reset: bool = False
     more: bool = False
+
+
+@dataclass
+class _Plan:
+    """Where the values of rows with these names go: (field, name, factor) of a step and of each split evaluated."""
+
+    names: tuple[str, ...]
+    fields: list[tuple[str, str, float]] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
+    evaluated: dict[str, list[tuple[str, str, float]]] = field(default_factory=dict)
 
 
 class RecordReader:
@@ -46,6 +57,7 @@ class RecordReader:
         self.reader = reader
         self.mapping = mapping
         self._supplied = supplied or Supplied()
+        self._adds = self._supplied != Supplied()
         self._run_id = run_id
         self._written = written
         self._live = False
@@ -59,7 +71,7 @@ class RecordReader:
         self._order = StepOrder()
         self._time = self._written
         """Unix seconds of the newest row."""
-        self._targets: dict[str, Target | None] = {}
+        self._plans: dict[tuple[str, ...], _Plan] = {}
 
     def poll(self) -> Records:
         """Read what was added. Raises OSError other than FileNotFoundError."""
@@ -71,7 +83,7 @@ class RecordReader:
         self._live = self._live or not reading.more
         for name, ours in self.reader.info.meanings.items():
             self.mapping.given.setdefault(name, ours)
-        records = list(self._records(reading.items))
+        records = self._records(reading.items)
         first = next((record.time for record in records), None)
         records = [*self._run_records(first), *records, *self._end_records()]
         return Records(records, reading.broken, reading.reset, reading.more)
@@ -103,60 +115,74 @@ class RecordReader:
             self._end = End(time=self._time, status=status, reason=info.reason or None)
             yield self._end
 
-    def _records(self, items: Iterable[Item]) -> Iterable[AnyRecord]:
+    def _records(self, items: Iterable[Item]) -> list[AnyRecord]:
+        records: list[AnyRecord] = []
         for item in items:
             if isinstance(item, Row):
                 self._end = None
-                yield from self._of_row(item)
+                self._add_row(item, records)
             elif isinstance(item, Restart):
                 self._attempt += 1
                 if self._run is not None:
                     self._run = msgspec.structs.replace(self._run, attempt=self._attempt)
-                    yield self._run
+                    records.append(self._run)
             else:
-                yield item
+                records.append(item)
+        return records
 
-    def _of_row(self, row: Row) -> Iterable[Step | Eval]:
+    def _add_row(self, row: Row, records: list[AnyRecord]) -> None:
         step = row.step if row.step is not None else self._step_of(row.x)
         self._count += 1
         self._time = row.time if row.time is not None and usable_time(row.time) else self._time
-        fields: dict[str, float] = {}
-        own: dict[str, float | None] = {}
-        evaluated: dict[str, dict[str, float]] = {}
-        for name, value in row.values.items():
-            target = self._targets[name] if name in self._targets else self._target(name)
-            if target is None:
-                own[name] = value
-            elif target.split is None:
-                fields[target.field] = value * target.factor
-            else:
-                evaluated.setdefault(target.split, {})[target.field] = value * target.factor
-        if fields or own:
-            late = self._order.is_late(step, row.values) or msgspec.UNSET
-            self._supplied.add_to(step, fields)
-            yield Step(time=self._time, step=step, **_typed(fields), metrics=own or msgspec.UNSET, late=late)
-        for split, values in evaluated.items():
-            yield Eval(time=self._time, step=step, split=split, **_typed(values))
+        names = tuple(row.values)
+        plan = self._plans.get(names)
+        if plan is None:
+            # Rows with the same names are taken apart in the same way.
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            plan = self._plans[names] = self._plan(names)
+        values = row.values
+        if plan.fields or plan.own:
+            late = self._order.is_late(step, plan.names) or msgspec.UNSET
+            fields = {field: values[name] * factor for field, name, factor in plan.fields}
+            if self._adds:
+                self._supplied.add_to(step, fields)
+            own: Any = {name: values[name] for name in plan.own} if plan.fields or plan.evaluated else values
+            records.append(Step(time=self._time, step=step, metrics=own or msgspec.UNSET, late=late, **_typed(fields)))
+        for split, evaluated in plan.evaluated.items():
+            fields = {field: values[name] * factor for field, name, factor in evaluated}
+            records.append(Eval(time=self._time, step=step, split=split, **_typed(fields)))
 
-    def _target(self, name: str) -> Target | None:
-        target = self._targets[name] = self.mapping.target(name)
-        return target
+    def _plan(self, names: tuple[str, ...]) -> _Plan:
+        plan = _Plan(names)
+        for name in names:
+            target = self.mapping.target(name)
+            if target is None:
+                plan.own.append(name)
+            elif target.split is None:
+                plan.fields.append((target.field, name, target.factor))
+            else:
+                plan.evaluated.setdefault(target.split, []).append((target.field, name, target.factor))
+        return plan
 
     def _step_of(self, x: float) -> int:
         """The step at an x: x itself where it is a whole number, else the number of the row."""
         return int(x) if math.isfinite(x) and x == int(x) and 0 <= x <= _LARGEST else self._count
 
 
-_WHOLE = ("tokens", "grad_nonfinite", "slowest_rank")
+_WHOLE = frozenset({"tokens", "grad_nonfinite", "slowest_rank"})
+_SPECIAL = _WHOLE | {"mfu"}
 
 
 def _typed(fields: dict[str, float]) -> dict[str, Any]:
     """The values as the fields of a step hold them: counts are whole, and unknown where they cannot be."""
-    counts: dict[str, Any] = {key: _count(fields[key]) for key in _WHOLE if key in fields}
-    if fields.get("mfu", 0.0) < 0:
+    if _SPECIAL.isdisjoint(fields):
+        return fields
+    typed: dict[str, Any] = {key: _count(value) if key in _WHOLE else value for key, value in fields.items()}
+    if typed.get("mfu", 0.0) < 0:
         # nanoGPT's -100 % before it has measured it.
-        counts["mfu"] = None
-    return {**fields, **counts}
+        typed["mfu"] = None
+    return typed
 
 
 def _count(value: float) -> int | None:

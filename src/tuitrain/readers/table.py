@@ -34,6 +34,7 @@ EVALUATIONS = frozenset({"eval", "val", "valid", "validation", "evaluation", "ev
 _QUALIFIERS = frozenset(
     {"step", "epoch", "avg", "mean", "ema", "train", "val", "valid", "eval", "test", "dev", "total"}
 )
+_LARGEST_STEP = 2**53
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^0-9A-Za-z]+")
 
 
@@ -83,31 +84,31 @@ def _words(name: str) -> list[str]:
 
 
 class Positions:
-    """Whole steps for rows whose x is not: from the first such x on, rows are counted; the same x has the same step."""
+    """The steps of rows: their x; from the first x on that is no whole number they are counted, one for each x."""
 
     def __init__(self) -> None:
         self._last = -1
-        self._steps: dict[float, int] | None = None
+        self._counted: dict[float, int] | None = None
 
     def of(self, x: float) -> int | None:
-        """The step of a row at x; None: x itself."""
-        if self._steps is None:
+        """The step of a row at x; None: whatever is made of an x that is negative or beyond all measure."""
+        if self._counted is None:
             if x == int(x):
                 self._last = max(self._last, int(x))
-                return None
-            self._steps = {}
-        step = self._steps.get(x)
+                return int(x) if 0 <= x <= _LARGEST_STEP else None
+            self._counted = {}
+        step = self._counted.get(x)
         if step is None:
             self._last += 1
-            step = self._steps[x] = self._last
+            step = self._counted[x] = self._last
         return step
 
-    def of_all(self, xs: Sequence[float]) -> Sequence[int | None]:
+    def of_all(self, xs: Sequence[float]) -> list[int | None]:
         """The steps of rows that follow each other."""
-        if self._steps is None and all(map(float.is_integer, xs)):
-            self._last = max(self._last, int(max(xs, default=-1)))
-            return [None] * len(xs)
-        return [self.of(x) for x in xs]
+        if self._counted is None and all(map(float.is_integer, xs)) and min(xs) >= 0 and max(xs) <= _LARGEST_STEP:
+            self._last = max(self._last, int(max(xs)))
+            return list(map(int, xs))
+        return list(map(self.of, xs))
 
 
 class Records:
