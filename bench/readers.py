@@ -30,9 +30,10 @@ from pathlib import Path
 from common import print_table
 from terminal import Terminal
 from watch_run import METRICS
-from watch_tools import TIMEOUT_S, Bench, Tool, leet_tools, say
+from watch_tools import Bench, Tool, leet_tools, say
 
 CURVE = re.compile("[\u2801-\u28ff\u2580-\u259f]")
+CHART_TIMEOUT_S = 120.0
 CELLS_OF_A_CURVE = 40
 """Cells with braille or block characters that a screen with a curve has at least."""
 SIDES = Path(__file__).with_name("readers_sides.py")
@@ -157,12 +158,14 @@ def chart(options: Options) -> Comparison | str:
 def first_chart(command: Sequence[str | Path], folder: Path) -> Taken:
     """From the start of a program in a terminal to the first screen with a curve."""
     env = {f"XDG_{kind}_HOME": str(folder / "home" / kind.lower()) for kind in ("CONFIG", "CACHE", "DATA", "STATE")}
+    ends = time.monotonic() + CHART_TIMEOUT_S
     with Terminal(command, folder, env) as terminal:
-        while True:
-            terminal.wait_until_quiet(TIMEOUT_S)
+        while time.monotonic() < ends:
+            terminal.wait_until_quiet(CHART_TIMEOUT_S)
             for at, lines in terminal.frames():
                 if sum(len(CURVE.findall(line)) for line in lines) >= CELLS_OF_A_CURVE:
                     return Taken(at, terminal.peak_memory())
+    raise TimeoutError(f"{command[0]} shows no curve")
 
 
 ROWS: dict[str, Callable[[Options], Comparison | str]] = {

@@ -147,7 +147,8 @@ class RecordReader:
             fields = {field: values[name] * factor for field, name, factor in plan.fields}
             if self._adds:
                 self._supplied.add_to(step, fields)
-            own: Any = {name: values[name] for name in plan.own} if plan.fields or plan.evaluated else values
+            whole = not plan.fields and not plan.evaluated
+            own: Any = values if whole else dict(zip(plan.own, map(values.__getitem__, plan.own), strict=True))
             records.append(Step(time=self._time, step=step, metrics=own or msgspec.UNSET, late=late, **_typed(fields)))
         for split, evaluated in plan.evaluated.items():
             fields = {field: values[name] * factor for field, name, factor in evaluated}
