@@ -52,6 +52,13 @@ def test_a_folder_of_several_runs_is_an_array(cli: Cli) -> None:
     assert "step 198" in cli("status", "logs#csv-plain/log.csv").out
 
 
+def test_a_log_without_a_record_yet_has_its_name(cli: Cli, logs: Path) -> None:
+    (logs / "new.csv").write_text("step,loss\n")
+    shown = json.loads(cli("show", "logs/new.csv", "--json").out)
+    assert (shown["name"], shown["status"], shown["step"], shown["metrics"]) == ("new.csv", "unknown", None, {})
+    assert "no data yet" in cli("watch", "logs/new.csv", "--once").out
+
+
 def test_names_and_facts_that_the_user_gives_are_kept_outside_of_the_log(cli: Cli, logs: Path) -> None:
     before = {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()}
     log = str(logs / "csv-plain/log.csv")

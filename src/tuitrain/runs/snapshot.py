@@ -53,6 +53,8 @@ class RunSnapshot:
         """The run's short name, or its id."""
         if self.run is not None:
             return self.run.name
+        if self.directory.source is not None:
+            return self.directory.source.name
         return self.info.name if self.info else self.directory.run_id
 
     @property
