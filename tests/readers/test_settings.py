@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,11 @@ from tuitrain.readers.settings import flattened, parse_yaml, read_settings
 yaml = pytest.importorskip("yaml")
 
 PLAIN = st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(allow_nan=False, allow_infinity=False)
-TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
+# A number such as 1e-4 is a text to YAML's own rules, which nobody who writes one means.
+NUMBERS = re.compile(r"[-+]?[\d_.]+[eE][-+]?\d+")
+TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20).filter(
+    lambda text: not NUMBERS.fullmatch(text)
+)
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_/. -]{0,12}[a-z0-9]", fullmatch=True)
 TREES = st.dictionaries(
     NAMES,

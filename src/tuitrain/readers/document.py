@@ -22,6 +22,7 @@ MOST_BYTES = 1 << 30
 MOST_LEVELS = 50
 _QUIET_SECONDS = 2.0
 """After which a file is taken to be written to its end."""
+_NOT_STRICT = re.compile(rb"NaN|Infinity|[^\x00-\x7f]")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{},]', re.DOTALL)
 
 
@@ -30,7 +31,9 @@ def read_json(data: bytes) -> Any:
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         tree = msgspec.json.decode(data)
-    except msgspec.DecodeError:
+    except msgspec.DecodeError as error:
+        if not _NOT_STRICT.search(data):
+            raise ValueError(str(error)) from None
         try:
             tree = json.loads(data.decode("utf-8", "replace"))
         except RecursionError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,12 @@ _QUALIFIERS = frozenset(
     {"step", "epoch", "avg", "mean", "ema", "train", "val", "valid", "eval", "test", "dev", "total"}
 )
 _LARGEST_STEP = 2**53
+_NAMES_KEPT = 8192
+"""Of names that many files and records have in common."""
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^0-9A-Za-z]+")
 
 
+@lru_cache(_NAMES_KEPT)
 def plain(name: str) -> str:
     """A name by its letters and digits in lower case."""
     return re.sub(r"[^0-9a-z]", "", name.lower())
@@ -54,6 +58,7 @@ def is_time(name: str) -> bool:
     return plain(name) in _TIMES
 
 
+@lru_cache(_NAMES_KEPT)
 def is_result(name: str) -> bool:
     """Whether a name is that of something which training measures; a setting such as `lr` or `batch_size` is none."""
     target = guessed(name)
