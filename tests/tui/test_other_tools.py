@@ -72,3 +72,10 @@ async def test_the_dashboard_follows_a_writer(program: str, tmp_path: Path) -> N
             assert "loss 0.125" in header(app)
             assert "val 0.150" in header(app)
             assert "exp1" in screen_text(app)
+
+
+async def test_the_list_of_runs_has_the_logs_that_are_watched(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("step,loss\n1,2.5\n2,2.25\n")
+    (tmp_path / "own").mkdir()
+    async with running("runs", [find_run(str(tmp_path / "a.csv"), tmp_path)], tmp_path / "own") as (app, pilot):
+        await until(pilot, lambda: "a.csv" in screen_text(app) and "2.25" in screen_text(app))

@@ -315,5 +315,5 @@ class BaseApp(InertApp):
 
 def _home(runs: Sequence[RunDirectory], runs_dir: Path) -> Path:
     """The directory whose runs the list shows: the one asked for, unless all runs on the screen lie elsewhere."""
-    parents = [run.path.resolve().parent for run in runs]
+    parents = [run.path.resolve().parent for run in runs if run.source is None]
     return runs_dir if not parents or runs_dir.resolve() in parents else parents[0]

@@ -59,6 +59,8 @@ class Feed(threading.Thread):
         self._generation = 0
         self._sources: tuple[Source, ...] = ()
         self._runs_dir: Path | None = None
+        self._others: dict[RunDirectory, None] = {}
+        """The runs of other tools that were followed so far."""
         self._snapshot_reader = SnapshotReader()
         self._list_posted: tuple[int, tuple[RunSnapshot, ...]] | None = None
         self._first: Future[RunsRead | None] = Future()
@@ -78,6 +80,7 @@ class Feed(threading.Thread):
         sources = [Source(index, run, follow(run, FIRST_BYTES)) for index, run in enumerate(runs)]
         if stream is not None:
             sources.append(Source(len(sources), None, stream))
+        self._others |= dict.fromkeys(run for run in runs if run.source is not None)
         with self._lock:
             self._generation += 1
             self._sources = tuple(sources)
@@ -86,7 +89,10 @@ class Feed(threading.Thread):
         return generation
 
     def watch_list(self, runs_dir: Path | None) -> None:
-        """Also read snapshots of all runs of a directory every LIST_S seconds; None: no longer."""
+        """Also read snapshots of all runs of a directory every LIST_S seconds; None: no longer.
+
+        The runs of other tools that were followed are in the list as well, wherever they are.
+        """
         self._runs_dir, self._list_posted = runs_dir, None
         self._wake.set()
 
@@ -137,7 +143,8 @@ class Feed(threading.Thread):
 
     def _poll_list(self, runs_dir: Path) -> None:
         try:
-            snapshots = self._snapshot_reader.read_all(list_runs(runs_dir))
+            runs = dict.fromkeys([*self._others, *list_runs(runs_dir)])
+            snapshots = self._snapshot_reader.read_all(list(runs))
         except OSError as error:
             self._post(RunListRead(problem=f"cannot list {runs_dir}: {error.strerror or error}"))
             return
