@@ -68,7 +68,7 @@ def _runs_below(directory: Path) -> list[RunDirectory]:
 def _holds_run(path: Path) -> bool:
     """Whether a directory is one of a run of ours: other tools call their logs `metrics.jsonl` and `run.json` too."""
     log = path / "metrics.jsonl"
-    if (path / "run.json").exists() and (path / "config.toml").exists():
+    if (path / "run.json").exists() and (log.exists() or (path / "config.toml").exists()):
         return True
     if log.is_file():
         return is_own_log(log)
