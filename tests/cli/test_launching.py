@@ -98,6 +98,10 @@ def test_a_source_that_is_not_there_is_noticed_before_the_start(cli: Cli, runs_d
         ([], "give a preset"),
         (["--"], "no command after"),
         (["gpt2-tiny", "--", "true"], "not both"),
+        (["gpt2-tiny", "--log", "out"], "--log: only for a command after"),
+        (["gpt2-tiny", "--set", "gpus=2"], "--set: only for a command after"),
+        (["--map", "ce=losss", "--", "true"], "losss"),
+        (["--set", "gpus=none", "--", "true"], "gpus = 'none' is not valid"),
         (["gpt2-tiny", "--slurm"], "--slurm: there is no such option"),
     ],
 )

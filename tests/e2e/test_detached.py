@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pexpect
@@ -157,3 +158,28 @@ def test_any_program_can_be_a_run(workspace: Workspace) -> None:
     assert done.code == 0
     assert done.out.startswith("hello from theirs-")
     assert workspace("status", "theirs").code == 0
+
+
+def test_what_a_program_prints_is_its_curve_and_how_it_ended_is_shown(workspace: Workspace) -> None:
+    source = "for step in range(1, 9): print(f'step {step}: loss {9 - step}')\nraise ValueError('no more data')"
+    done = workspace("launch", "--name", "printing", "--map", "loss=val_loss", "--", sys.executable, "-c", source)
+    assert done.code == 1
+    shown = workspace("show", "printing", "--json").json()
+    assert (shown["val_loss"], shown["reason"]) == (1.0, "exit code 1: ValueError: no more data")
+    assert "no more data" in workspace("status", "printing").out
+    assert "step 8: loss 1" in workspace("show", "printing").out
+
+
+@pytest.mark.parametrize("kind", ["console", "csv", "jsonl"])
+def test_a_pipe_of_any_format_is_one_frame_without_a_terminal(workspace: Workspace, kind: str) -> None:
+    lines = {
+        "console": "starting\n" + "".join(f"iter {n}: loss {9 - n:.4f}, time 9.00ms, mfu 12.00%\n" for n in range(8)),
+        "csv": "step,loss\n" + "".join(f"{n},{9 - n}\n" for n in range(8)),
+        "jsonl": "".join(f'{{"step": {n}, "loss": {9 - n}}}\n' for n in range(8)),
+    }
+    shown = subprocess.run(
+        workspace.command(["watch", "-", "--once"]), cwd=workspace.path, env=workspace.environment, input=lines[kind],
+        capture_output=True, text=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    assert "step 7" in shown.stdout and "loss 2.0000" in shown.stdout

@@ -99,8 +99,19 @@ def sections(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Rows]:
         ],
         "hyperparameters": _hyperparameters(snapshot.directory, history),
         **dict(describe(history, snapshot.info).report),
+        "end": _end(history),
         "lines of the log that cannot be read": _unread_lines(history),
     }
+
+
+def _end(history: RunHistory) -> Rows:
+    """How an external program ended, and the last lines that it printed unless it completed."""
+    end = history.end
+    if end is None or "exit_code" not in end.summary:
+        return []
+    rows = [("reason", end.reason or "")]
+    lines = end.summary.get("last_lines") if end.status != "completed" else None
+    return [*rows, *(("" if at else "console", str(text)) for at, text in enumerate(lines or ()))]
 
 
 def _source_rows(run: RunDirectory) -> Rows:

@@ -102,7 +102,7 @@ def _log_of(directory: FollowedDirectory, path: Path | None, started: float) -> 
         given = Given({}, {})
     run.console.touch()
     reader = ConsoleReader(run.console, name) if path is None else AwaitedReader(path, started)
-    return ProgramLog(directory, reader, name, given)
+    return ProgramLog(directory, reader, name, started, given)
 
 
 def _finish(directory: FollowedDirectory, code: int, *, stop_requested: bool) -> None:

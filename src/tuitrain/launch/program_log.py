@@ -103,16 +103,22 @@ class AwaitedReader:
 class ProgramLog:
     """Appends what a reader reads of a program to the log of its run, until the program writes there itself.
 
-    name: that of the run. given: names and facts that the user supplied. Nothing that fails here ends the program: the
-    reason is printed, and nothing more is read.
+    name: that of the run. started: when the program was, in Unix seconds. given: names and facts that the user
+    supplied. Nothing that fails here ends the program: the reason is printed, and nothing more is read.
     """
 
     def __init__(
-        self, directory: FollowedDirectory, reader: ConsoleReader | AwaitedReader, name: str, given: Given
+        self,
+        directory: FollowedDirectory,
+        reader: ConsoleReader | AwaitedReader,
+        name: str,
+        started: float,
+        given: Given,
     ) -> None:
         self._directory = directory
         self._reader = reader
         self._name = name
+        self._started = started
         self._records = RecordReader(
             reader, directory.path.name, NameMapping(given.names), time.time(), supplied_of(given.facts)
         )  # fmt: skip
@@ -148,7 +154,7 @@ class ProgramLog:
             # The format showed only now, or the file was written anew.
             self._waiting = []
             self._begin_anew(log)
-        self._waiting += [self._renamed(each) for each in read.records if not isinstance(each, End)]
+        self._waiting += [self._of_run(each) for each in read.records if not isinstance(each, End)]
         if not all(isinstance(each, Run) for each in self._waiting):
             self._writer = self._writer or EventWriter(log)
             for record in self._waiting:
@@ -156,8 +162,11 @@ class ProgramLog:
             self._waiting = []
         return read.more
 
-    def _renamed(self, record: AnyRecord) -> AnyRecord:
-        return msgspec.structs.replace(record, name=self._name) if isinstance(record, Run) else record
+    def _of_run(self, record: AnyRecord) -> AnyRecord:
+        """The record; that of a run with its name and the time of its start."""
+        if isinstance(record, Run):
+            return msgspec.structs.replace(record, name=self._name, time=self._started)
+        return record
 
     def _is_foreign(self, log: Path) -> bool:
         """Whether the log holds more than what was written here."""
