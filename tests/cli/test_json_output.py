@@ -11,10 +11,11 @@ from tests.cli.test_surface import COMMANDS
 from tests.support import write_run
 from tuitrain.cli.json_output import OUTPUTS, check_output
 
+CORPUS = Path(__file__).parents[1] / "data/corpus"
 COMMAND_LINES = {
     "ls": ["ls", "ls status:failed", "ls -n 1"],
     "status": ["status one", "status live", "status empty"],
-    "show": ["show one", "show live", "show empty"],
+    "show": ["show one", "show live", "show empty", f"show {CORPUS}/csv-plain/data/log.csv"],
     "logs": ["logs one"],
     "compare": [
         "compare one two", "compare one two empty", "compare one two --at step=10",
@@ -32,6 +33,7 @@ COMMAND_LINES = {
     "presets": ["presets"],
     "doctor": ["doctor"],
     "export": ["export plots one --dpi 30"],
+    "import": [f"import {CORPUS}/jsonl-strings-types/data {CORPUS}/lingua-jsonl-restarted-nan-cut/data"],
     "rm": ["rm two --yes"],
 }  # fmt: skip
 TESTED_WITH_THE_ENGINE = {"sample", "resume"}

@@ -103,3 +103,33 @@ def test_a_run_of_another_tool_has_tags_and_notes(cli: Cli, logs: Path) -> None:
     assert [row["notes"] for row in json.loads(cli("ls", "logs", "tag:baseline", "--json").out)] == [
         ["from the old cluster"]
     ]
+
+
+def test_logs_are_imported_as_runs_of_ours(cli: Cli, logs: Path) -> None:
+    before = {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()}
+    assert cli("import", "logs", "--map", "perplexity=").code == 0
+    rows = {row["name"]: row for row in json.loads(cli("ls", "--json").out)}
+    assert {row["status"] for row in rows.values()} == {"unknown", "completed"}
+    shown = json.loads(cli("show", rows["log.csv"]["run_id"], "--json").out)
+    assert (shown["loss"], shown["val_loss"], shown["format"]) == (1.81269, 1.93992, "tuitrain")
+    assert shown["notes"] == [f"imported from {logs}/csv-plain/log.csv (csv)"]
+    assert {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()} == before
+
+
+def test_an_import_names_the_run_and_lists_what_could_not_be_read(cli: Cli, logs: Path, runs_dir: Path) -> None:
+    (logs / "own.jsonl").write_text('{"step": 1, "loss": 2}\n{"step": 2, "lo\n{"step": 3, "loss": 1}\n')
+    result = cli("import", "logs/own.jsonl", "--name", "mine")
+    assert f"{logs}/own.jsonl:2: " in result.err
+    (row,) = json.loads(cli("ls", "--json").out)
+    assert (row["name"], row["step"], row["loss"]) == ("mine", 3, 1)
+    records = [json.loads(line) for line in (runs_dir / row["run_id"] / "metrics.jsonl").read_text().splitlines()]
+    assert (records[0]["type"], records[0]["run_id"], records[0]["name"]) == ("run", row["run_id"], "mine")
+
+
+def test_what_cannot_be_imported(cli: Cli, logs: Path, runs_dir: Path) -> None:
+    assert "--name" in cli("import", "logs", "--name", "all").err
+    (logs / "new.csv").write_text("step,loss\n")
+    result = cli("import", "logs/new.csv")
+    assert (result.code, "new.csv holds no metric yet" in result.err) == (3, True)
+    assert cli("import", "nothing/here").code == 3
+    assert not runs_dir.exists() or not list(runs_dir.iterdir())

@@ -53,6 +53,7 @@ SECTIONS: dict[str, tuple[Command, ...]] = {
     "Organise": (
         Command("tag", "Add, remove or list the tags of a run."),
         Command("note", "Add, remove or list the notes of a run.", "tag"),
+        Command("import", "Make runs of ours from logs of other tools.", "import_", "import_"),
         Command("rm", "Remove runs with their directories."),
     ),
     "Compare and export": (

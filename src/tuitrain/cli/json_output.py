@@ -16,7 +16,9 @@ from tuitrain.launch.doctor import Finding
 from tuitrain.launch.machine import Device
 from tuitrain.launch.smoke import Check
 
-StatusName = Literal["starting", "running", "stalled", "completed", "stopped", "failed", "crashed", "unknown"]
+StatusName = Literal[
+    "starting", "running", "stalled", "completed", "stopped", "failed", "crashed", "interrupted", "unknown"
+]
 Number = float | Literal["nan", "inf", "-inf"] | None
 RunId = Annotated[str, Field(description="name of the run directory")]
 
@@ -82,6 +84,22 @@ class SplitOutcome(_Object):
     best_step: int | None
 
 
+class SourceMetric(_Object):
+    """The points of a metric in the log of another tool."""
+
+    key: str | None
+    """The metric of ours that it is."""
+    points: int
+    first_x: float
+    last_x: float
+    first: Number
+    last: Number
+    min: Number
+    """Of the finite values, as `max`."""
+    max: Number
+    non_finite: int
+
+
 class RunDetails(RunState):
     """A run with its configuration, metrics and summary."""
 
@@ -95,6 +113,14 @@ class RunDetails(RunState):
     """By the name of the split."""
     config_difference: dict[str, tuple[Any, Any]]
     """Keys that differ from the preset: the preset's value and the run's."""
+    format: str
+    """Of its log: `tuitrain`, or that of another tool, of whose log the following keys are."""
+    axis: str = ""
+    """What the x axis is called."""
+    hyperparameters: dict[str, Any] = {}
+    """Names of nested ones are joined by dots."""
+    metrics: dict[str, SourceMetric] = {}
+    """By the tool's own names."""
 
 
 class Metric(_Object):
@@ -208,6 +234,11 @@ _Request = _object(
     "Request", "A request to a live run.", run_id=RunId, request=Literal["checkpoint", "eval", "snapshot"]
 )
 
+_Unread = _object("Unread", "A line or record that could not be read.", file=str, number=int, reason=str)
+_Imported = _object(
+    "Imported", "A run that was made from the log of another tool.", run_id=RunId, path=str, name=str, log=str,
+    format=str, records=int, unread_count=int, unread=_list_of(_Unread),
+)  # fmt: skip
 OUTPUTS: dict[str, Any] = {
     "ls": list[RunState],
     "status": RunState,
@@ -220,6 +251,7 @@ OUTPUTS: dict[str, Any] = {
     ],
     "tag": _object("Tags", "The tags that a run has now.", run_id=RunId, tags=list[str]),
     "note": _object("Notes", "The notes that a run has now.", run_id=RunId, notes=list[str]),
+    "import": _list_of(_Imported),
     "rm": _list_of(_object("Removed", "A run that was removed.", run_id=RunId, path=str, bytes=int)),
     "stop": _list_of(_object("Stopped", "The status of a run after `stop`.", run_id=RunId, status=StatusName)),
     "checkpoint": _Request,
