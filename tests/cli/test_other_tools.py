@@ -109,8 +109,8 @@ def test_logs_are_imported_as_runs_of_ours(cli: Cli, logs: Path) -> None:
     before = {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()}
     assert cli("import", "logs", "--map", "perplexity=").code == 0
     rows = {row["name"]: row for row in json.loads(cli("ls", "--json").out)}
-    assert {row["status"] for row in rows.values()} == {"unknown", "completed"}
-    shown = json.loads(cli("show", rows["log.csv"]["run_id"], "--json").out)
+    assert rows["llamafactory-trainer-log/saves"]["status"] == "completed"
+    shown = json.loads(cli("show", rows["csv-plain/log.csv"]["run_id"], "--json").out)
     assert (shown["loss"], shown["val_loss"], shown["format"]) == (1.81269, 1.93992, "tuitrain")
     assert shown["notes"] == [f"imported from {logs}/csv-plain/log.csv (csv)"]
     assert {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()} == before
