@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import TypeVar
 
 import msgspec
 
-from tuitrain.events.records import OwnMetrics, Record, Run
+from tuitrain.events.records import OwnMetrics, Record, Run, Step
 
 R = TypeVar("R", bound=Record)
 _UNKNOWN = (None, msgspec.UNSET)
@@ -51,6 +52,11 @@ def combined(record: R, later: R) -> R:
     changes = {key: value for key in fields if (value := getattr(later, key)) not in _UNKNOWN}
     own = {**own_metrics(record), **{key: value for key, value in own_metrics(later).items() if value is not None}}
     return msgspec.structs.replace(record, **changes, **({"metrics": own} if own else {}))
+
+
+def names_declared(names: Iterable[str]) -> bool:
+    """Whether one of these names is that of a field of a step."""
+    return not _field_names(Step).isdisjoint(names)
 
 
 def with_declared(record: R) -> R:

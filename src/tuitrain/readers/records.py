@@ -6,6 +6,8 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
 from typing import Any, Literal
 
 import msgspec
@@ -41,6 +43,21 @@ class _Plan:
     fields: list[tuple[str, str, float]] = field(default_factory=list)
     own: list[str] = field(default_factory=list)
     evaluated: dict[str, list[tuple[str, str, float]]] = field(default_factory=dict)
+
+    @cached_property
+    def has_step(self) -> bool:
+        """Whether there is a step, not only evaluations."""
+        return bool(self.fields or self.own)
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether the values of a row are the metrics of a step as they are."""
+        return not self.fields and not self.evaluated
+
+    @cached_property
+    def is_special(self) -> bool:
+        """Whether a field of the step is not any number."""
+        return not _SPECIAL.isdisjoint(field for field, _, _ in self.fields)
 
 
 class RecordReader:
@@ -117,42 +134,45 @@ class RecordReader:
 
     def _records(self, items: Iterable[Item]) -> list[AnyRecord]:
         records: list[AnyRecord] = []
-        for item in items:
-            if isinstance(item, Row):
+        for names, group in groupby(items, _names_of):
+            if names is not None:
                 self._end = None
-                self._add_row(item, records)
-            elif isinstance(item, Restart):
-                self._attempt += 1
-                if self._run is not None:
-                    self._run = msgspec.structs.replace(self._run, attempt=self._attempt)
-                    records.append(self._run)
-            else:
-                records.append(item)
+                self._add_rows(names, list(group), records)
+                continue
+            for item in group:
+                if isinstance(item, Restart):
+                    self._attempt += 1
+                    if self._run is not None:
+                        self._run = msgspec.structs.replace(self._run, attempt=self._attempt)
+                        records.append(self._run)
+                elif not isinstance(item, Row):
+                    records.append(item)
         return records
 
-    def _add_row(self, row: Row, records: list[AnyRecord]) -> None:
-        step = row.step if row.step is not None else self._step_of(row.x)
-        self._count += 1
-        self._time = row.time if row.time is not None and usable_time(row.time) else self._time
-        names = tuple(row.values)
+    def _add_rows(self, names: tuple[str, ...], rows: list[Any], records: list[AnyRecord]) -> None:
+        """Add rows with these names, which are taken apart in the same way."""
         plan = self._plans.get(names)
         if plan is None:
-            # Rows with the same names are taken apart in the same way.
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
             plan = self._plans[names] = self._plan(names)
-        values = row.values
-        if plan.fields or plan.own:
-            late = self._order.is_late(step, plan.names) or msgspec.UNSET
-            fields = {field: values[name] * factor for field, name, factor in plan.fields}
-            if self._adds:
-                self._supplied.add_to(step, fields)
-            whole = not plan.fields and not plan.evaluated
-            own: Any = values if whole else dict(zip(plan.own, map(values.__getitem__, plan.own), strict=True))
-            records.append(Step(time=self._time, step=step, metrics=own or msgspec.UNSET, late=late, **_typed(fields)))
-        for split, evaluated in plan.evaluated.items():
-            fields = {field: values[name] * factor for field, name, factor in evaluated}
-            records.append(Eval(time=self._time, step=step, split=split, **_typed(fields)))
+        for row in rows:
+            step = row.step if row.step is not None else self._step_of(row.x)
+            self._count += 1
+            self._time = row.time if row.time is not None and usable_time(row.time) else self._time
+            values = row.values
+            if plan.has_step:
+                late = self._order.is_late(step, names) or msgspec.UNSET
+                fields = {field: values[name] * factor for field, name, factor in plan.fields}
+                if self._adds:
+                    self._supplied.add_to(step, fields)
+                own = values if plan.is_whole else {name: values[name] for name in plan.own} or msgspec.UNSET
+                if plan.is_special or self._adds:
+                    fields = _typed(fields)
+                records.append(Step(time=self._time, step=step, metrics=own, late=late, **fields))
+            for split, evaluated in plan.evaluated.items():
+                fields = {field: values[name] * factor for field, name, factor in evaluated}
+                records.append(Eval(time=self._time, step=step, split=split, **_typed(fields)))
 
     def _plan(self, names: tuple[str, ...]) -> _Plan:
         plan = _Plan(names)
@@ -169,6 +189,10 @@ class RecordReader:
     def _step_of(self, x: float) -> int:
         """The step at an x: x itself where it is a whole number, else the number of the row."""
         return int(x) if math.isfinite(x) and x == int(x) and 0 <= x <= _LARGEST else self._count
+
+
+def _names_of(item: Item) -> tuple[str, ...] | None:
+    return tuple(item.values) if isinstance(item, Row) else None
 
 
 _WHOLE = frozenset({"tokens", "grad_nonfinite", "slowest_rank"})

@@ -7,8 +7,6 @@ from itertools import groupby
 from operator import lt
 from typing import Any
 
-import msgspec
-
 from tuitrain.accounting import RECENT_RECORDS
 from tuitrain.events import (
     Alert,
@@ -26,7 +24,7 @@ from tuitrain.events import (
     System,
     WallTime,
 )
-from tuitrain.events.own_metrics import updated, with_declared
+from tuitrain.events.own_metrics import names_declared, updated, with_declared
 from tuitrain.runs.columns import Columns
 from tuitrain.runs.results import VALIDATION, RunResults, validation_split
 from tuitrain.runs.step_table import StepTable
@@ -215,7 +213,9 @@ class RunHistory:
 
     def _absorb_steps(self, steps: list[Step]) -> None:
         """Add consecutive steps of the log, those that only count up at once."""
-        steps = [step if step.metrics is msgspec.UNSET else with_declared(step) for step in steps]
+        # Most logs have no metrics of one's own, or always the same ones.
+        if any(names_declared(names) for names in {tuple(step.metrics) for step in steps if step.metrics}):
+            steps = list(map(with_declared, steps))
         table, numbers = self._step_table, [float(step.step) for step in steps]
         if all(map(lt, numbers, numbers[1:])) and (table.newest is None or float(table.newest) < numbers[0]):
             table.append(steps)
