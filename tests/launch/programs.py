@@ -64,6 +64,20 @@ with EventWriter(run + "/metrics.jsonl") as log:
         print(f"step {step}: loss 7.0, other 5", flush=True)
         time.sleep(0.05)
 """
+LOCKING = """
+import os
+from pathlib import Path
+from tuitrain.events import EventWriter, Step
+from tuitrain.events.lock import exclusive
+run = Path(os.environ["TUITRAIN_RUN_DIR"])
+with exclusive(run / ".lock", 1):
+    for step in range(1, 6):
+        print(f"step {step}: loss 7.0", flush=True)
+    # The program that started this one reads the lines above meanwhile.
+    import time; time.sleep(1)
+    with EventWriter(run / "metrics.jsonl") as log:
+        log.write(Step(step=1, loss=1.0))
+"""
 DEAF = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -142,6 +142,11 @@ def test_a_program_with_a_log_of_its_own_has_no_rows_of_its_console_in_it(run: R
     assert read_snapshot(run).status is Status.COMPLETED
 
 
+def test_a_program_that_holds_the_lock_of_its_run_writes_the_log_alone(run: RunDirectory, begin: Start) -> None:
+    assert begin(python(programs.LOCKING)).wait(PATIENCE_S) == 0
+    assert losses(load_history(run)) == [1.0]
+
+
 def test_names_and_facts_that_the_user_supplied_count(run: RunDirectory, begin: Start) -> None:
     keep(run, Given({"objective": "loss"}, {"tokens_per_step": "1k"}))
     source = "for step in range(1, 4): print(f'step {step} objective {5 - step}')"

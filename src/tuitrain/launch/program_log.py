@@ -19,7 +19,7 @@ from tuitrain.readers.records import RecordReader
 from tuitrain.readers.stream_reader import StreamReader
 from tuitrain.readers.supplied import supplied_of
 from tuitrain.readers.tail import CHUNK_BYTES
-from tuitrain.runs import RunDirectory
+from tuitrain.runs import RunDirectory, lock_held
 from tuitrain.runs.foreign import Given, written_at
 
 LOOK_S = 2.0
@@ -101,7 +101,9 @@ class AwaitedReader:
 
 
 class ProgramLog:
-    """Appends what a reader reads of a program to the log of its run, until the program writes there itself.
+    """Appends what a reader reads of a program to the log of its run, unless the program writes there itself.
+
+    It does where it holds the lock of the run, as `tuitrain.init` does, or has written to the log.
 
     name: that of the run. started: when the program was, in Unix seconds. given: names and facts that the user
     supplied. Nothing that fails here ends the program: the reason is printed, and nothing more is read.
@@ -146,8 +148,11 @@ class ProgramLog:
     def _append(self) -> bool:
         """Read and write once; returns whether there is more at once."""
         read = self._records.poll()
-        log = RunDirectory(self._directory.path).metrics
-        self._ended = self._is_foreign(log)
+        if not read.records and not read.reset:
+            return read.more
+        run = RunDirectory(self._directory.path)
+        log = run.metrics
+        self._ended = self._is_foreign(log) or bool(lock_held(run.lock))
         if self._ended:
             return False
         if read.reset:
