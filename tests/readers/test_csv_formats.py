@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.readers.reading import inventory_of, points, reader_of
+from tests.readers.reading import format_of, inventory_of, points, reader_of
 from tuitrain.readers.discover import sources_of
 from tuitrain.readers.formats import BY_NAME
 
@@ -53,11 +53,27 @@ def test_rows_of_timm_without_evaluation_have_fewer_cells(tmp_path: Path) -> Non
     reader = reader_of(tmp_path)
     assert reader.info.name == "20260601-resnet18"
     reader.poll()
-    assert reader.info.ending is None
+    assert reader.info.ending == "interrupted"
     with (run / "summary.csv").open("a") as file:
         file.write("1,4.5,0.05\r\n")
     assert points(reader.poll().items) == [(1, {"train_loss": 4.5, "lr": 0.05})]
     assert reader.info.ending == "completed"
+
+
+def test_a_summary_of_timm_is_one_without_its_settings_too(tmp_path: Path) -> None:
+    (tmp_path / "summary.csv").write_text("epoch,train_loss,eval_loss,eval_top1,lr\r\n0,6,5,1,0.1\r\n1,4,0.05\r\n")
+    assert points(reader_of(tmp_path).poll().items)[1] == (1, {"train_loss": 4, "lr": 0.05})
+
+
+def test_a_run_that_may_stop_early_is_not_called_interrupted(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text("epoch,train/box_loss,metrics/mAP50(B)\n1,3,0\n2,2,0.5\n")
+    (tmp_path / "args.yaml").write_text("task: detect\nepochs: 5\npatience: 100\n")
+    assert inventory_of(tmp_path).info.ending is None
+
+
+def test_fractions_of_epochs_are_not_of_keras(tmp_path: Path) -> None:
+    assert format_of("epoch,loss\n1,2\n2,1\n") == "keras-csv"
+    assert format_of("epoch,loss\n0.5,2\n1.0,1\n") == "csv"
 
 
 def test_old_ultralytics_pads_its_cells_and_needs_no_settings(tmp_path: Path) -> None:

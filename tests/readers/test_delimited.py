@@ -42,6 +42,11 @@ def read(text: str) -> list[tuple[float, dict[str, float]]]:
         ("step,loss,lr\n1,2\n2,3,4,5\n", "step", [(1, {"loss": 2}), (2, {"loss": 3, "lr": 4})]),
         ("     epoch,    train/loss \n      1,      0.5\n", "epoch", [(1, {"train/loss": 0.5})]),
         ("step|loss\n1|2\n", "step", [(1, {"loss": 2})]),
+        (
+            "step;loss;tokens\n1;1.234,5;1.000.000\n2;2.125;9\n",
+            "step",
+            [(1, {"loss": 1234.5, "tokens": 1e6}), (2, {"loss": 2.125, "tokens": 9})],
+        ),
         ("loss\n2\n1\n", "row", [(0, {"loss": 2}), (1, {"loss": 1})]),
     ],
 )

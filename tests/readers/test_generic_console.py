@@ -57,6 +57,12 @@ LINES = {
     "Epoch 0: :   1%|          | 10/1000 [00:10<16:30, reduced_train_loss=10.90, global_step=9.000]": (
         9, {"reduced_train_loss": 10.9},
     ),
+    "Epoch: [0][ 10/391]\tTime  0.5 ( 0.6)\tLoss 6.5 (6.7)\tAcc@1   1.00 (  0.50)": (
+        10, {"Time": 0.5, "Loss": 6.5, "Acc@1": 1},
+    ),
+    "| epoch   1 |   200/ 2983 batches | lr 5.00 | ms/batch 12.00 | loss  8.14 | ppl  3421.11": (
+        200, {"lr": 5, "ms/batch": 12, "loss": 8.14, "ppl": 3421.11},
+    ),
     " 42/100 [=====>....] - ETA: 3s - loss: 0.5 - accuracy: 0.9": (42, {"loss": 0.5, "accuracy": 0.9}),
     " 42/100 ━━━━━━━━━━━━━━━━━━━━ 1s 5ms/step - accuracy: 0.9 - loss: 0.5": (42, {"accuracy": 0.9, "loss": 0.5}),
 }  # fmt: skip

@@ -29,6 +29,9 @@ from tuitrain.readers.model import Row
         ({"train": [{"step": 1, "loss": 2}], "val": [{"step": 1, "loss": 3}]}, "step",
          [(1, {"loss": 2}), (1, {"val/loss": 3})]),
         ({"loss": [[5, 2], [10, 1]]}, "index", [(5, {"loss": 2}), (10, {"loss": 1})]),
+        ({"train_losses": [[5, 2]], "val_losses": [[5, 3]]}, "index",
+         [(5, {"train_losses": 2}), (5, {"val_losses": 3})]),
+        ([{"train": {"loss": 2}}, {"train": {"loss": 1}}], "index", [(0, {"train.loss": 2}), (1, {"train.loss": 1})]),
         ({"loss": [2, float("nan")]}, "index", [(0, {"loss": 2}), (1, {"loss": float("nan")})]),
     ],
 )  # fmt: skip
@@ -50,6 +53,9 @@ def test_shapes_of_documents(tree: Any, axis: str, rows: list[Any], tmp_path: Pa
         {"epoch": 3.0, "train_loss": 2.5, "eval_loss": 3.5},
         {"cells": [{"cell_type": "code", "execution_count": 1, "source": ["loss.step()"]}]},
         {"step": [1, 2, 3]},
+        {"loss_weights": [0.1, 0.2, 0.7], "betas": [0.9, 0.95]},
+        {"runs": [{"name": "a", "metrics": {"loss": {"points": 3, "last": 1.5}}}] * 2},
+        {"runs": [{"name": "a", "final": {"loss": 1.5}}]},
         [1, 2, 3],
         {},
     ],
@@ -81,8 +87,22 @@ def test_a_document_that_stays_unreadable_is_said_to_be_so(tmp_path: Path) -> No
     path.write_text('[{"step": 1, "loss": 2}, {"step": 2, "lo')
     os.utime(path, (1_700_000_000, 1_700_000_000))
     reader = reader_of(path)
-    assert [line.file for line in reader.poll().broken] == ["log.json"]
+    reading = reader.poll()
+    assert [line.file for line in reading.broken] == ["log.json"]
+    assert points(reading.items) == [(1, {"loss": 2})]
     assert not reader.poll().broken
+
+
+def test_a_document_that_was_first_seen_half_written_goes_on_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    path.write_text('[{"step": 1, "loss": 2}, {"step": 2, "loss": 1.')
+    reader = reader_of(path)
+    assert points(reader.poll().items) == [(1, {"loss": 2})]
+    path.write_text('[{"step": 1, "loss": 2}, {"step": 2, "loss": 1.5}, {"step": 3, "loss": 1}]')
+    reading = reader.poll()
+    assert (points(reading.items), reading.reset) == ([(2, {"loss": 1.5}), (3, {"loss": 1})], False)
+    path.write_text('[{"step": 1, "loss": 2}, {"step": 2, "lo')
+    assert not reader.poll().items
 
 
 ROWS = st.builds(Row, st.integers(0, 9).map(float), st.dictionaries(st.sampled_from("ab"), st.floats(), min_size=1))

@@ -121,7 +121,11 @@ def test_the_configuration_beside_a_log_says_when_it_is_complete(tmp_path: Path)
     (tmp_path / "run/config.yaml").write_text("name: run\nsteps: 2\noptim:\n  lr: 0.1\n")
     reader = reader_of(tmp_path)
     reader.poll()
-    assert (reader.info.name, reader.info.hyperparameters["optim.lr"], reader.info.ending) == ("run", 0.1, None)
+    assert (reader.info.name, reader.info.hyperparameters["optim.lr"], reader.info.ending) == (
+        "run",
+        0.1,
+        "interrupted",
+    )
     with log.open("a") as file:
         file.write('{"global_step": 2, "acc_step": 0, "loss/out": 2}\n')
     assert points(reader.poll().items) == [(2, {"acc_step": 0, "loss/out": 2})]
@@ -133,5 +137,5 @@ def test_a_resumed_llamafactory_run(tmp_path: Path) -> None:
     log = tmp_path / "trainer_log.jsonl"
     log.write_text("".join(json.dumps(each) + "\n" for each in lines))
     inventory = inventory_of(tmp_path)
-    assert (inventory.info.ending, inventory.info.total, inventory.metrics["loss"].points) == (None, 4, 3)
+    assert (inventory.info.ending, inventory.info.total, inventory.metrics["loss"].points) == ("interrupted", 4, 3)
     assert set(inventory.metrics) == {"loss"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tuitrain.readers.model import Parser, Reading, Row, RunInfo
+from tuitrain.readers.model import Ending, Parser, Reading, Row, RunInfo
 from tuitrain.readers.settings import SettingsFile, flattened
 from tuitrain.readers.tail import TailReader
 
@@ -14,7 +14,8 @@ from tuitrain.readers.tail import TailReader
 class ReaderWithSettings:
     """Follows a log, and has the settings as the run's hyperparameters.
 
-    last_x: where a run with these settings ends on its axis; there it is completed. None: the settings don't say.
+    last_x: where a run with these settings ends on its axis; there it is completed, and interrupted before, unless the
+    settings have a `patience`, after which it ends early. None: the settings don't say.
     """
 
     def __init__(
@@ -43,5 +44,6 @@ class ReaderWithSettings:
             info.total = self._last_x(self._settings)
         last = next((item.x for item in reversed(reading.items) if isinstance(item, Row)), None)
         if last is not None and info.total is not None:
-            info.ending = "completed" if last >= info.total else None
+            unfinished: Ending | None = None if "patience" in self._settings else "interrupted"
+            info.ending = "completed" if last >= info.total else unfinished
         return reading

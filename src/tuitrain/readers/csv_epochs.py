@@ -20,7 +20,8 @@ def _matches(probe: Probe) -> bool:
     if head is None or probe.path is None or head.names[0] != "epoch" or not head.is_log:
         return False
     ultralytics = any(name.startswith("metrics/") for name in head.names)
-    return ultralytics or (probe.path.parent / _SETTINGS).is_file()
+    timm = head.names[1] == "train_loss" and any(name.startswith("eval_") for name in head.names)
+    return ultralytics or timm or (probe.path.parent / _SETTINGS).is_file()
 
 
 def _sources(root: Path, files: Sequence[Path]) -> Iterable[Source]:

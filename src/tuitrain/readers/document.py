@@ -20,6 +20,7 @@ from tuitrain.readers.model import Item, Reading, Row, RunInfo
 
 MOST_BYTES = 1 << 30
 MOST_LEVELS = 50
+_MOST_BYTES_OF_A_BEGINNING = 64 << 20
 _QUIET_SECONDS = 2.0
 """After which a file is taken to be written to its end."""
 _NOT_STRICT = re.compile(rb"NaN|Infinity|[^\x00-\x7f]")
@@ -147,7 +148,7 @@ A document that is not there is None. Raises ValueError for one that is of anoth
 
 
 class DocumentReader:
-    """Follows a run in JSON documents. One that is seen half-written counts as it was before."""
+    """Follows a run in JSON documents. One that is seen half-written counts as before, at first as far as it goes."""
 
     def __init__(self, paths: Sequence[Path], name: str, contents: Contents) -> None:
         self.info = RunInfo(name)
@@ -170,6 +171,10 @@ class DocumentReader:
                 changed = True
             except ValueError as error:
                 self._problems[file.path] = str(error)
+                if self._trees[at] is None and len(data) <= _MOST_BYTES_OF_A_BEGINNING:
+                    # Its writer may have been killed: what there is of it counts until it is whole.
+                    self._trees[at] = beginning_of(data.decode("utf-8", "replace").removeprefix("\ufeff"))
+                    changed = changed or self._trees[at] is not None
         reading = Reading()
         if changed:
             info = RunInfo(self.info.name)

@@ -38,12 +38,21 @@ def rows_of(tree: Any, info: RunInfo) -> list[list[Item]]:
 def _lists_of_records(name: str, tree: Any, level: int = 0) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
     if isinstance(tree, list):
         records = [each for each in tree if isinstance(each, Mapping)]
-        names = [*dict.fromkeys(each for record in records[:100] for each in numbers_of(record))]
-        if len(records) * 2 > len(tree) and is_log(names, len(records)):
+        if len(records) * 2 > len(tree) and _are_of_a_log(records):
             yield name, records
     elif isinstance(tree, Mapping) and level < _MOST_LEVELS:
         for key, value in tree.items():
             yield from _lists_of_records(f"{name}.{key}" if name else key, value, level + 1)
+
+
+def _are_of_a_log(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether records are points of curves. Without a name for x there are several, with results that lie not too deep:
+    others are descriptions of runs, not runs.
+    """
+    names = [*dict.fromkeys(each for record in records[:100] for each in numbers_of(record))]
+    if axis_among(names) is None:
+        names = [name for name in names if name.count(".") <= 1] if len(records) > 1 else []
+    return is_log(names, len(records))
 
 
 def _of_records(name: str, records: Sequence[Mapping[str, Any]], info: RunInfo) -> list[Item]:

@@ -11,13 +11,15 @@ from tuitrain.readers.tail import TailReader
 
 
 def _matches(probe: Probe) -> bool:
-    """Whether `epoch` comes first, then the other columns sorted by name, each of `val_NAME` with its NAME."""
+    """Whether `epoch` comes first, a whole number, then the others sorted by name, each of `val_NAME` with its NAME."""
     head = head_of(probe)
     if head is None or head.names[0] != "epoch" or "loss" not in head.names:
         return False
     names = head.names[1:]
     validation = {name.removeprefix("val_") for name in names if name.startswith("val_")}
-    return names == sorted(names) and validation <= set(names) and head.is_log
+    if names != sorted(names) or not validation <= set(names) or not head.is_log:
+        return False
+    return all(row[0].isdecimal() for row in head.rows if len(row) == len(head.names))
 
 
 def _open(source: Source) -> TailReader:

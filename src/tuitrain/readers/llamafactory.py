@@ -26,7 +26,7 @@ class LlamaFactoryParser(JsonLinesParser):
         step, total = record.get("current_steps"), record.get("total_steps")
         if isinstance(total, int) and isinstance(step, int):
             self.info.total = float(total)
-            self.info.ending = "completed" if step >= total else None
+            self.info.ending = "completed" if step >= total else "interrupted"
         super().add({name: value for name, value in record.items() if name not in _PROGRESS}, reading)
 
 

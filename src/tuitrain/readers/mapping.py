@@ -14,7 +14,7 @@ GIB = 2**30 / 1e9
 """GB in a GiB; GB is 10⁹ bytes."""
 _GROUPS = frozenset({
     "train", "training", "trainer", "inner", "optim", "optimizer", "opt", "perf", "speed", "throughput", "stats",
-    "memory", "mem", "system", "device",
+    "memory", "mem", "system", "device", "metrics", "metric", "scalars", "logs", "values",
 })  # fmt: skip
 """Words before the name of a metric that only say where it belongs."""
 _EVALUATION = {
@@ -24,9 +24,12 @@ _EVALUATION = {
 _NAMES: dict[str, tuple[str, float]] = {
     **dict.fromkeys(
         ("loss", "lm loss", "train loss", "training loss", "loss out", "crossentropyloss", "cross entropy loss",
-         "ce loss", "nll loss", "global avg loss", "avg loss", "total loss", "epoch loss"), ("loss", 1.0),
+         "ce loss", "nll loss", "global avg loss", "avg loss", "total loss", "epoch loss", "losses"), ("loss", 1.0),
     ),
-    **dict.fromkeys(("accuracy", "acc", "token accuracy", "mean token accuracy", "epoch accuracy"), ("accuracy", 1.0)),
+    **dict.fromkeys(
+        ("accuracy", "acc", "token accuracy", "mean token accuracy", "epoch accuracy", "accuracies", "accs"),
+        ("accuracy", 1.0),
+    ),
     **dict.fromkeys(("perplexity", "ppl"), ("perplexity", 1.0)),
     **dict.fromkeys(("lr", "learning rate"), ("lr", 1.0)),
     **dict.fromkeys(("grad norm", "gradient norm", "gnorm", "total grad norm", "global norm", "global grad norm"),
@@ -144,6 +147,8 @@ def guessed(name: str) -> Target | None:
         # Lightning logs one metric both ways; the one of each step is the curve.
         if rest[-1] == "epoch" and split is None:
             return None
+        rest = rest[:-1]
+    if split is None and len(rest) > 1 and rest[-1] in ("train", "training"):
         rest = rest[:-1]
     while len(rest) > 1 and rest[0] in _GROUPS and " ".join(rest) not in _NAMES:
         rest = rest[1:]

@@ -20,18 +20,14 @@ _COUNT = re.compile(rb"(?:[a-z]{1,6}\b)?(?:\(\w+\))?['\"]?[ \t:=#\[(]{1,12}\d")
 _LINE_END = re.compile(rb"[\r\n]")
 _MOST_LINES = 40
 """That are looked at for metrics."""
-_NO_LOGS = frozenset({
-    ".py", ".md", ".rst", ".c", ".h", ".cc", ".cpp", ".cu", ".js", ".ts", ".go", ".rs", ".java", ".sh", ".sql", ".tex",
-    ".html", ".htm", ".xml", ".svg", ".css", ".ipynb", ".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml",
-    ".ini", ".cfg", ".lock", ".patch", ".diff",
-})  # fmt: skip
-"""Endings of files that are searched for in vain; one that holds a log can be opened by name in a stream."""
+_DATA = frozenset({".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".ini", ".cfg"})
+"""Endings of files that other formats look into; one that holds a console can be opened by name in a stream."""
 
 
 def is_console(probe: Probe) -> bool:
     """Whether the text has lines of metrics: one name at two positions or more."""
     head = probe.head
-    if probe.path is not None and probe.path.suffix.lower() in _NO_LOGS:
+    if probe.path is not None and probe.path.suffix.lower() in _DATA:
         return False
     if head.lstrip()[:1] in (b"{", b"<"):
         return False

@@ -30,6 +30,12 @@ _RESULTS = frozenset({
     "f1", "auc", "mae", "mse", "rmse", "error", "bpb", "bpc", "iou", "miou", "map", "precision", "recall", "entropy",
     "kl", "throughput", "nll", "wer", "cer", "elbo", "fid", "psnr", "ssim", "dice", "top1", "top5", "tflops", "mfu",
 })  # fmt: skip
+_LOSSES = frozenset({"loss", "losses"})
+_OF_SETTINGS = frozenset({
+    "weight", "weights", "coef", "coeff", "coefs", "coefficient", "coefficients", "factor", "factors", "fn",
+    "function", "functions", "type", "types", "name", "names", "config", "reduction", "lambda", "lambdas", "alpha",
+})  # fmt: skip
+"""Words in names of the settings of a loss."""
 EVALUATIONS = frozenset({"eval", "val", "valid", "validation", "evaluation", "evaluate", "validate", "dev", "test"})
 """Words for the splits that are not trained on."""
 _QUALIFIERS = frozenset(
@@ -77,11 +83,17 @@ def is_log(names: Sequence[str], rows: int) -> bool:
     """
     axis = axis_among(names)
     if axis is None:
-        return any("loss" in _words(name) for name in names)
+        return any(_is_loss(name) for name in names)
     others = [name for name in names if name != axis]
     if any(map(is_result, others)):
         return True
     return plain(axis) not in _WEAK and rows > 1 and any(not is_time(name) for name in others)
+
+
+def _is_loss(name: str) -> bool:
+    """Whether a name is that of a loss, not of a setting of one such as its weight."""
+    words = _words(name)
+    return not _LOSSES.isdisjoint(words) and _OF_SETTINGS.isdisjoint(words)
 
 
 def _words(name: str) -> list[str]:

@@ -10,6 +10,7 @@ LONGEST_LINE = 16 << 20
 """Bytes; a record of a thousand layers has a hundredth of that."""
 
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_GROUPED_BY_POINTS = re.compile(r"[+-]?\d{1,3}(?:(?:\.\d{3})+,\d+|(?:\.\d{3}){2,})")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _WORDS = {
     "nan": math.nan, "+nan": math.nan, "-nan": math.nan, "inf": math.inf, "+inf": math.inf, "-inf": -math.inf,
@@ -77,8 +78,11 @@ def number(text: str) -> float | None:
 
 
 def decimal_comma(text: str) -> float | None:
-    """As `number`, where a comma separates the decimals."""
+    """As `number`, where a comma separates the decimals, and points the thousands: 1.234,5."""
     text = text.strip()
+    if _GROUPED_BY_POINTS.fullmatch(text):
+        text = text.replace(".", "")
+        return float(text.replace(",", "."))
     return float(text.replace(",", ".")) if _DECIMAL_COMMA.fullmatch(text) else number(text)
 
 

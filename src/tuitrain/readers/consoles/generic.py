@@ -22,6 +22,7 @@ _POSITION = re.compile(
     re.IGNORECASE,
 )
 _OF_TOTAL = re.compile(r"\[\s{0,9}(\d{1,15})\s{0,9}/\s{0,9}(\d{1,15})\s{0,9}(?:\(\s{0,9}[\d.]{1,9}%\))?\s{0,9}\]")
+_OF_BATCHES = re.compile(r"(?<![\d.,])(\d{1,15})\s{0,9}/\s{0,9}(\d{1,15}) (?:batches|steps|iters|iterations)\b")
 _BAR = re.compile(
     r"(?P<title>[^|]{0,200}?):? {0,9}\d{1,3}%\|[^|]*\| {0,9}(?P<count>\d{1,15})/(?P<total>\d{1,15}) ?"
     r"\[(?P<rest>[^\]]*)\]?"
@@ -182,6 +183,7 @@ class GenericParser(ConsoleParser):
             end = found.end()
         if best is None or best[0] == _EPOCH:
             of_total = _OF_TOTAL.search(line, end) if "[" in line else None
+            of_total = of_total or _OF_BATCHES.search(line, end)
             # A build prints `[1/4] c++ …` too, in long lines.
             if of_total is not None and (best is not None or len(line) < _LONGEST_IN_BRACKETS):
                 best = _BRACKETS, "[", float(of_total[1]), float(of_total[2])

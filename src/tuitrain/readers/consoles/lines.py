@@ -24,6 +24,11 @@ NUMBER = (
     r"|(?:[nN][aA][nN]|[iI]nf(?:inity)?)(?![a-zA-Z]))"
 )
 UNIT = r"ms|us|s|%|[KMGT]i?B"
+_SOURCES = frozenset({
+    ".py", ".pyi", ".md", ".rst", ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".js", ".ts", ".go", ".rs", ".java", ".sh",
+    ".sql", ".tex", ".html", ".htm", ".xml", ".svg", ".css", ".ipynb", ".lock", ".patch", ".diff",
+})  # fmt: skip
+"""Endings of files that can quote lines of a console, but are none."""
 _UNIT_NAMES = {"%": "percent"}
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d):(\d\d(?:[.,]\d{1,6})?)")
 _TIME_WITHIN = 120
@@ -154,4 +159,7 @@ def console_format(
 
         return TailReader(source.files[0], prepared)
 
-    return Format(name, title, example, matches, sources or a_run_each, opened, parser, covers=covers)
+    def is_console(probe: Probe) -> bool:
+        return (probe.path is None or probe.path.suffix.lower() not in _SOURCES) and matches(probe)
+
+    return Format(name, title, example, is_console, sources or a_run_each, opened, parser, covers=covers)

@@ -94,7 +94,7 @@ class NanochatParser(ConsoleParser):
 
 def _matches(probe: Probe) -> bool:
     head = probe.head
-    return probe.names_loss and b"tep " in head and b" | " in head and _METRICS.search(head) is not None
+    return b"tep " in head and b" | " in head and _METRICS.search(head) is not None
 
 
 def _prepare(parser: NanochatParser, log: Path) -> None:

@@ -17,7 +17,7 @@ _PAIR = re.compile(
 )
 _NAME_FIRST = re.compile(rf"\W*({_WORD}(?: {_WORD}){{0,3}}) +({NUMBER}) ?({_UNITS})?(?: ?\([^()]*\))?\s*")
 _NUMBER_FIRST = re.compile(rf"\s*({NUMBER}) ?(ms|tok/s|tokens/s|%) ?((?:\w+ )?MFU|)\s*")
-_SEGMENTS = re.compile(r"[|;\t]|,(?!\d{3}(?!\d))| - |(?<![:=\s]) {2,}")
+_SEGMENTS = re.compile(r"[|;\t]|,(?!\d{3}(?!\d))| - |(?<![:=\s]) {2,}(?![\d.+ -])")
 _LEVELS = re.compile(r"^(?:(?:INFO|DEBUG|WARNING|WARN|ERROR|NOTICE|TRAIN)\b[\s:|-]*)+")
 _FACTORS = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
 _SECONDS = frozenset({"sec", "secs", "seconds"})
