@@ -24,7 +24,8 @@ class RunMetadata(msgspec.Struct, kw_only=True):
 
     started is when the newest attempt was launched, log_bytes where the last line of the log ended then: the lines
     before are of earlier attempts, and as long as none follows the newest one has not written a record yet.
-    launcher: `local` (one process) or `torchrun`, whose own pid this is, with `processes` workers below it.
+    launcher: `local` (one process), `torchrun`, whose own pid this is, with `processes` workers below it, or `loop`: a
+    loop of one's own, which made the directory itself.
     """
 
     name: str

@@ -31,16 +31,19 @@ class EventWriter:
             self.written += os.write(self._file, b"\n")
 
     def write(self, record: Record) -> None:
-        """Append one record as one line; what an earlier write left of a line, as on a full disk, is ended first."""
-        line = encode(record)
+        """Append one record as one line."""
+        self.append(encode(record))
+
+    def append(self, lines: bytes) -> None:
+        """Append whole lines in one write; what an earlier one left of a line, as on a full disk, is ended first."""
         with self._lock:
-            line, written = b"\n" + line if self._torn else line, 0
+            data, written = b"\n" + lines if self._torn else lines, 0
             try:
-                while written < len(line):
-                    written += os.write(self._file, line[written:])
+                while written < len(data):
+                    written += os.write(self._file, data[written:])
             finally:
                 self.written += written
-                self._torn = written < len(line) and (self._torn or written > 0)
+                self._torn = written < len(data) and (self._torn or written > 0)
 
     def close(self) -> None:
         """Close the file; closing twice does no harm."""

@@ -38,11 +38,12 @@ def stop_run(run: RunDirectory, *, wait: bool = True, timeout_s: float | None = 
         return snapshot.status
     run.request("stop")
     at = f" at step {snapshot.step.step:,}" if snapshot.step else ""
-    how = (
-        "it writes a checkpoint first"
-        if run.config.exists()
-        else "its program gets SIGTERM, and SIGKILL after its grace period"
-    )
+    if snapshot.info is not None and snapshot.info.launcher == "loop":
+        how = "its loop has to look at run.should_stop; --now kills it"
+    elif run.config.exists():
+        how = "it writes a checkpoint first"
+    else:
+        how = "its program gets SIGTERM, and SIGKILL after its grace period"
     report(f"{run.run_id}: stop requested{at}; {how}.")
     return _wait_for_end(run, timeout_s) if wait else snapshot.status
 
