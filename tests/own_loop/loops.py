@@ -67,7 +67,7 @@ def only_run(runs_dir: Path) -> RunDirectory:
 
 def records(run: RunDirectory) -> list[events.AnyRecord]:
     """All records of a log, each of which is valid."""
-    lines = run.metrics.read_bytes().splitlines()
+    lines = run.metrics.read_bytes().splitlines() if run.metrics.exists() else []
     return [record for line in lines if (record := events.decode(line)) is not None]
 
 
