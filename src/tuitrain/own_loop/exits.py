@@ -55,6 +55,7 @@ class Exits:
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         told = [run.request_stop("SIGTERM") for run in self.runs]
         if not any(told):
+            self._exit_code = _SIGTERM_CODE
             raise SystemExit(_SIGTERM_CODE)
 
     def _on_error(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
