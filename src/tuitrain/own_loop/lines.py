@@ -67,7 +67,7 @@ class Lines:
                 fields[field] = count
         lines: list[bytes] = []
         if fields or own:
-            late = self._order.is_late(step, numbers)
+            late = self._order.is_late(step, tuple(numbers))
             if not late:
                 self.pace.add_to(fields, step, now)
             lines.append(_line("step", time, step, fields, own, {"late": True} if late else {}))
