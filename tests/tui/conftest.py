@@ -88,9 +88,14 @@ def shown(app: TuitrainApp) -> str:
     return "\n".join(parts)
 
 
+def chart_of(app: TuitrainApp, panel: str) -> Chart:
+    """The chart on the screen that shows a panel."""
+    return next(each for each in app.screen.query(Chart) if each.display and each.panel == panel)
+
+
 def chart(app: TuitrainApp, panel: str) -> str:
     """The text of one chart on the screen."""
-    region = app.screen.query_one(f"#chart-{panel}", Chart).region
+    region = chart_of(app, panel).region
     return "\n".join(row[region.x : region.right] for row in screen_lines(app)[region.y : region.bottom])
 
 

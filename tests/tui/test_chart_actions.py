@@ -14,7 +14,7 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 
 from tests.support import PINNED, TINY, step_record, write_run
-from tests.tui.conftest import chart, charts_in_sight, dashboard, running, until
+from tests.tui.conftest import chart, chart_of, charts_in_sight, dashboard, running, until
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter
 from tuitrain.plots.axes import Range
@@ -169,7 +169,7 @@ async def test_zooming_out_or_panning_never_leaves_the_data(run: RunDirectory) -
 
 async def test_the_wheel_zooms_around_the_pointer_and_dragging_pans(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        widget = app.screen.query_one("#chart-loss", Chart)
+        widget = chart_of(app, "loss")
         column = widget.areas[0].left + 15
         under = widget.x_at(column)
         assert under is not None
@@ -188,7 +188,7 @@ async def test_the_wheel_zooms_around_the_pointer_and_dragging_pans(run: RunDire
 
 async def test_the_mouse_places_the_crosshair_while_it_is_on(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        widget = app.screen.query_one("#chart-mfu", Chart)
+        widget = chart_of(app, "mfu")
         await mouse(pilot, events.MouseMove, widget, 30)
         assert app.state.crosshair is None
         await pilot.press("i")
@@ -216,7 +216,7 @@ async def test_outliers_are_shown_on_request(run: RunDirectory) -> None:
 async def test_w_shows_the_newest_part_beside_the_whole(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         await pilot.press("w")
-        widget = app.screen.query_one("#chart-loss", Chart)
+        widget = chart_of(app, "loss")
         whole, recent = widget.areas
         assert whole.scale.low == 0 and whole.scale.high == recent.scale.high == 100
         assert 50 < recent.scale.low < 95

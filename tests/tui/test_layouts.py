@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from tests.tui.conftest import SIZES, chart, charts_in_sight, running, until
+from tests.tui.conftest import SIZES, chart, chart_of, charts_in_sight, running, until
 from tests.tui.rich_run import records
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.events import EventWriter
@@ -61,7 +61,7 @@ async def test_the_loss_is_wide_in_the_layout_of_training(rich: RunDirectory) ->
     async with running("watch", [rich], rich.path.parent) as (app, pilot):
         await pilot.press("L")
         await pilot.pause()
-        sizes = {panel: app.screen.query_one(f"#chart-{panel}").size.width for panel in ("loss", "perplexity")}
+        sizes = {panel: chart_of(app, panel).size.width for panel in ("loss", "perplexity")}
         assert sizes["loss"] > 1.8 * sizes["perplexity"]
 
 
@@ -119,7 +119,7 @@ async def test_a_changed_layout_is_there_the_next_time(rich: RunDirectory) -> No
         await pilot.pause()
         assert charts_in_sight(app) == changed
         assert "overview*" in selector(app)
-        wide, usual = (app.screen.query_one(f"#chart-{panel}").size.width for panel in ("throughput", "loss"))
+        wide, usual = (chart_of(app, panel).size.width for panel in ("throughput", "loss"))
         assert wide > 1.8 * usual
     async with running("watch", [rich], rich.path.parent) as (app, pilot):
         assert charts_in_sight(app) == changed

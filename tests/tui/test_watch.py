@@ -10,7 +10,7 @@ import pytest
 from textual.command import CommandList
 
 from tests.support import PINNED, run_record, step_record, write_run
-from tests.tui.conftest import SIZES, chart, charts_in_sight, header, running, until
+from tests.tui.conftest import SIZES, chart, chart_of, charts_in_sight, header, running, until
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.analysis.summary import summarize
 from tuitrain.config import difference, load_config
@@ -196,7 +196,7 @@ async def test_a_click_on_the_footer_and_on_a_tab(run: RunDirectory) -> None:
 
 async def test_a_double_click_zooms(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        await pilot.click("#chart-memory", times=2)
+        await pilot.click(chart_of(app, "memory"), times=2)
         await pilot.pause()
         assert charts_in_sight(app) == ["memory"]
 

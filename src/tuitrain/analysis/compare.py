@@ -13,9 +13,10 @@ import numpy as np
 
 from tuitrain.analysis import units
 from tuitrain.analysis.description import unread_lines
-from tuitrain.analysis.metrics import NOT_AVAILABLE, SUMMARY_METRICS, Metric
+from tuitrain.analysis.metrics import NOT_AVAILABLE, SUMMARY_METRICS, Metric, metric_of
+from tuitrain.analysis.own_metrics import newest_own, own_metrics, own_values
 from tuitrain.analysis.series import AXES, Axis, validation_curve, x_values
-from tuitrain.analysis.summary import SLACK, Summary, summarize
+from tuitrain.analysis.summary import SLACK, Summary, rows_until, summarize
 from tuitrain.analysis.verdict import losses_are_comparable, verdict
 from tuitrain.config import flatten
 from tuitrain.events import Run
@@ -120,7 +121,10 @@ def compare_runs(
         baseline=baseline,
         at=point,
         summaries=summaries,
-        metrics=metric_rows(histories, [[summary] for summary in summaries], baseline, point),
+        metrics=[
+            *metric_rows(histories, [[summary] for summary in summaries], baseline, point),
+            *own_rows([[history] for history in histories], baseline, point),
+        ],
         config=config_rows([[resolved_config(history.run)] for history in histories]),
         verdict=[*unread_sentences(names, histories), *verdict(names, histories, summaries, point)],
         broken_lines=[history.broken_count for history in histories],
@@ -206,15 +210,55 @@ def metric_rows(
 ) -> list[MetricRow]:
     """The metrics that any run has. columns: the summaries of one run, or of a group whose mean is shown."""
     comparable = losses_are_comparable(histories)
+    # Of groups the spread of the runs says more than the scatter of their step times.
+    scatter = max((column[0].step_time_scatter or 0.0 for column in columns if len(column) == 1), default=0.0)
     rows = (
-        _metric_row(metric, columns, baseline, ranked=comparable or metric.key not in LOSS_KEYS)
+        _metric_row(
+            metric,
+            [[getattr(summary, metric.key) for summary in column] for column in columns],
+            baseline,
+            ranked=comparable or metric.key not in LOSS_KEYS,
+            scatter=scatter,
+        )
         for metric in metrics_at(histories, point)
     )
     return [row for row in rows if any(value is not None for value in row.values)]
 
 
-def _metric_row(metric: Metric, columns: Sequence[Sequence[Summary]], baseline: int, *, ranked: bool) -> MetricRow:
-    raw = [[getattr(summary, metric.key) for summary in column] for column in columns]
+def own_rows(
+    columns: Sequence[Sequence[RunHistory]], baseline: int, point: tuple[Axis, float] | None
+) -> list[MetricRow]:
+    """The newest values of the metrics of one's own that several runs have, of a run alone all; none of them is best.
+
+    columns: the logs of one run, or of a group whose mean is shown. point: where the newest value is that before it.
+    """
+    names = Counter(name for column in columns for history in column for name in own_metrics([history]))
+    least = min(2, sum(map(len, columns)))
+    return [
+        _metric_row(replace(metric_of(name), better=None), values, baseline)
+        for name in own_metrics(history for column in columns for history in column)
+        if names[name] >= least
+        for values in [[[_own_value(history, name, point) for history in column] for column in columns]]
+    ]
+
+
+def _own_value(history: RunHistory, name: str, point: tuple[Axis, float] | None) -> float | None:
+    if point is None:
+        return newest_own(history, name)
+    rows = rows_until(history, *point)
+    steps, values = own_values(history, name)
+    before = int(np.searchsorted(steps, history.steps["step"][rows - 1], "right")) if rows else 0
+    return float(values[before - 1]) if before else None
+
+
+def _metric_row(
+    metric: Metric,
+    raw: Sequence[Sequence[float | None]],
+    baseline: int,
+    *,
+    ranked: bool = True,
+    scatter: float = 0.0,
+) -> MetricRow:
     measured = [[float(value) for value in column if value is not None] for column in raw]
     values = [sum(column) / len(column) if column else None for column in measured]
     reference = values[baseline]
@@ -224,8 +268,6 @@ def _metric_row(metric: Metric, columns: Sequence[Sequence[Summary]], baseline: 
         else None
         for index, value in enumerate(values)
     ]
-    # Of groups the spread of the runs says more than the scatter of their step times.
-    scatter = max((column[0].step_time_scatter or 0.0 for column in columns if len(column) == 1), default=0.0)
     best = best_of(metric, values, scatter) if ranked else None
     spreads = [
         statistics.stdev(column) if len(column) > 1 and all(map(math.isfinite, column)) else None for column in measured

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuitrain.analysis import units
-from tuitrain.analysis.compare import Comparison, MetricRow, config_rows, metric_rows, resolved_config, unread_sentences
+from tuitrain.analysis.compare import (
+    Comparison,
+    MetricRow,
+    config_rows,
+    metric_rows,
+    own_rows,
+    resolved_config,
+    unread_sentences,
+)
 from tuitrain.analysis.series import Axis
 from tuitrain.analysis.summary import summarize
 from tuitrain.runs import RunHistory
@@ -45,12 +53,14 @@ def group_runs(
     names = list(dict.fromkeys(labels))
     groups = [[index for index, label in enumerate(labels) if label == name] for name in names]
     summaries = [summarize(history, at) for history in histories]
-    rows = metric_rows(
-        histories, [[summaries[index] for index in group] for group in groups], names.index(labels[baseline]), at
-    )
+    base = names.index(labels[baseline])
+    rows = [
+        *metric_rows(histories, [[summaries[index] for index in group] for group in groups], base, at),
+        *own_rows([[histories[index] for index in group] for group in groups], base, at),
+    ]
     return Comparison(
         names=[f"{name} ({len(group)} run{'s'[: len(group) > 1]})" for name, group in zip(names, groups, strict=True)],
-        baseline=names.index(labels[baseline]),
+        baseline=base,
         at=at,
         summaries=[],
         metrics=rows,

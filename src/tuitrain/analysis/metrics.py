@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tuitrain.analysis import units
+from tuitrain.events.text import clean, shortened
 
 NOT_AVAILABLE = units.UNKNOWN
 _MOST_CHARACTERS = 24
 """Of a value in full; a larger number is written with a power of ten."""
+_LONGEST_TITLE = 60
+"""Characters of the title of a metric that nobody declared: its name may be of any length."""
 
 
 @dataclass(frozen=True)
@@ -124,4 +127,4 @@ def metric(key: str) -> Metric:
 
 def metric_of(name: str) -> Metric:
     """The declaration of a metric; of a name that nobody declared a plain one: no unit, a linear scale."""
-    return BY_KEY.get(name) or Metric(name, name, "", "{:.4g}".format)
+    return BY_KEY.get(name) or Metric(name, shortened(clean(name), _LONGEST_TITLE), "", "{:.4g}".format)

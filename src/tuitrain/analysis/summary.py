@@ -76,7 +76,7 @@ def summarize(history: RunHistory, at: tuple[Axis, float] | None = None) -> Summ
     reached it has only unknown numbers.
     """
     run, steps = history.run, history.steps
-    rows = len(steps) if at is None else _rows_until(history, *at)
+    rows = len(steps) if at is None else rows_until(history, *at)
     seconds = step_seconds(history)[:rows]
     losses, accuracies = (steps[key][:rows][steps.present(key)[:rows]] for key in ("loss", "accuracy"))
     tokens = _last(steps["tokens"][:rows])
@@ -173,7 +173,7 @@ def value_at(x: FloatArray, y: FloatArray, at: float) -> float | None:
     return float(np.interp(at, x, y))
 
 
-def _rows_until(history: RunHistory, axis: Axis, limit: float) -> int:
+def rows_until(history: RunHistory, axis: Axis, limit: float) -> int:
     """How many rows lie up to a point of an axis; none when the run has not reached it."""
     x = x_values(history, axis)
     finite = np.flatnonzero(np.isfinite(x))

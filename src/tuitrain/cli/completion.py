@@ -129,20 +129,44 @@ def complete_sort() -> list[str]:
     return list(SORT_KEYS)
 
 
-def complete_panel(incomplete: str) -> list[str]:
-    """Panels of the figures; several with commas."""
+def complete_panel(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Panels of the figures and metrics of one's own; several with commas."""
     from tuitrain.plots.panels import PANELS
 
     before, comma, _ = incomplete.rpartition(",")
-    return [f"{before}{comma}{panel.id}" for panel in PANELS]
+    return [f"{before}{comma}{name}" for name in (*(panel.id for panel in PANELS), *_own_metrics(ctx))]
 
 
-def complete_metric() -> list[str]:
-    """Panels of the dashboard, and metrics of logs."""
+def complete_metric(ctx: typer.Context) -> list[str]:
+    """Panels of the dashboard, metrics of logs, and those of one's own that the named runs have."""
     from tuitrain.analysis.metrics import METRICS
     from tuitrain.plots.panels import PANELS
 
-    return list(dict.fromkeys([*(panel.id for panel in PANELS), *(metric.key for metric in METRICS)]))
+    declared = [*(panel.id for panel in PANELS), *(metric.key for metric in METRICS)]
+    return list(dict.fromkeys([*declared, *_own_metrics(ctx)]))
+
+
+def _own_metrics(ctx: typer.Context) -> list[str]:
+    """Metrics of one's own at the ends of the logs of the runs on the command line."""
+    from tuitrain.analysis.own_metrics import own_metrics
+    from tuitrain.runs import RunNotFoundError, find_runs, load_history, runs_directory
+    from tuitrain.runs.log_ends import LogEnds, read_log_ends
+
+    histories = []
+    # Behind an option that has no value yet, the runs are not parsed.
+    for name in ctx.params.get("runs") or ctx.args:
+        try:
+            found = find_runs(name, runs_directory(ctx.params.get("runs_dir")))
+        except (RunNotFoundError, OSError):
+            continue
+        for run in found:
+            if run.source is None:
+                ends = read_log_ends(run.metrics, LogEnds(), None)
+                histories += [ends.head, ends.tail]
+            else:
+                histories.append(load_history(run))
+    # A shell would obey what is not printable.
+    return [name for name in own_metrics(histories) if name.isprintable()]
 
 
 def complete_layout() -> list[str]:

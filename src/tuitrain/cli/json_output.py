@@ -106,7 +106,7 @@ class RunDetails(RunState):
     run: dict[str, Any] | None
     """The newest `run` record of its log: see `tuitrain schema events`."""
     newest: dict[str, Number]
-    """The newest value of each key of its `step` records."""
+    """The newest value of each key of its `step` records, and of each metric of one's own."""
     summary: dict[str, Any]
     """Its outcome; durations in seconds, `peak_memory_gb`, `total_flops`."""
     evaluations: dict[str, SplitOutcome]
@@ -127,6 +127,7 @@ class Metric(_Object):
     """A metric of a comparison, by run id; of groups by their names, with spreads and counts."""
 
     key: str
+    """Of a metric of one's own its name."""
     title: str
     unit: str
     better: Literal["lower", "higher"] | None

@@ -10,7 +10,8 @@ import msgspec
 
 from tuitrain.analysis import units
 from tuitrain.analysis.description import changes_from_preset, unread_lines
-from tuitrain.analysis.metrics import METRICS, SUMMARY_METRICS, metric
+from tuitrain.analysis.metrics import METRICS, SUMMARY_METRICS, metric, metric_of
+from tuitrain.analysis.own_metrics import newest_own, own_metrics
 from tuitrain.analysis.progress import progress_of_snapshot, stage_text
 from tuitrain.analysis.report import describe
 from tuitrain.analysis.summary import split_outcomes, summarize
@@ -19,6 +20,7 @@ from tuitrain.events.text import clean
 from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot
 
 MAX_UNREAD_SHOWN = 5
+MAX_OWN_SHOWN = 30
 Rows = list[tuple[str, str]]
 
 
@@ -52,7 +54,8 @@ def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
 
 def full_json(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Any]:
     """The details of a run as plain values: what `show --json` prints. Unknown is null."""
-    newest = {key: history.steps.last(key) for key in history.steps.keys if history.steps.has(key)}
+    newest = {key: history.steps.last(key) for key in history.steps.keys}
+    newest |= {name: newest_own(history, name) for name in own_metrics([history])}
     return run_json(snapshot) | {
         "run": msgspec.to_builtins(history.run),
         "newest": newest | {"step": history.step, "tokens": history.tokens},
@@ -132,7 +135,9 @@ def _newest_values(history: RunHistory) -> Rows:
         table = history.evals if each.source == "eval" else history.steps
         if (value := table.last(each.column)) is not None:
             rows.append((each.title, each.text(value)))
-    return rows
+    own = [(metric_of(name).title, metric_of(name).text(newest_own(history, name))) for name in own_metrics([history])]
+    more = len(own) - MAX_OWN_SHOWN
+    return [*rows, *own[:MAX_OWN_SHOWN], *([(f"and {more:,} more", "--json has them")] if more > 0 else [])]
 
 
 def _summary(history: RunHistory) -> Rows:

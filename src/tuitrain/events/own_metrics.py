@@ -12,6 +12,8 @@ from tuitrain.events.records import OwnMetrics, Record, Run, Step
 
 R = TypeVar("R", bound=Record)
 _UNKNOWN = (None, msgspec.UNSET)
+_NO_NUMBERS = frozenset({"metrics", "late", "split", "split_fingerprint"})
+"""Fields of a step or an evaluation that a metric of one's own may be called like."""
 
 
 def own_metrics(record: Record) -> OwnMetrics:
@@ -66,13 +68,13 @@ def with_declared(record: R) -> R:
     if fields.isdisjoint(own):
         return record
     declared = [key for key in own if key in fields]
-    changes = {key: own[key] for key in declared if getattr(record, key) in _UNKNOWN and key != "metrics"}
+    changes = {key: own[key] for key in declared if getattr(record, key) in _UNKNOWN}
     return msgspec.structs.replace(record, **changes, metrics={k: v for k, v in own.items() if k not in declared})
 
 
 @cache
 def _field_names(kind: type[Record]) -> frozenset[str]:
-    return frozenset(kind.__struct_fields__)
+    return frozenset(kind.__struct_fields__) - _NO_NUMBERS
 
 
 def updated(run: Run, later: Run) -> Run:

@@ -40,6 +40,14 @@ def clean(text: str) -> str:
     return _OBEYED.sub(_sign, _SEQUENCE.sub("", text).expandtabs(4))
 
 
+def shortened(text: str, characters: int) -> str:
+    """A text of at most so many characters; of a longer one the middle is left out."""
+    if len(text) <= characters:
+        return text
+    tail = characters // 2
+    return f"{text[: max(characters - tail - 1, 0)]}…{text[len(text) - tail :]}"
+
+
 def without_sequences(text: str) -> str:
     """The text without terminal escape sequences; all else stays."""
     return _SEQUENCE.sub("", text) if "\x1b" in text or "\x9b" in text else text

@@ -31,7 +31,7 @@ from tuitrain.export.selection import (
 from tuitrain.export.style import Size, figure_style, font, grey, ink, make_inert, new_figure, run_style
 from tuitrain.files import writing
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
-from tuitrain.plots.panels import panel_of
+from tuitrain.plots.panels import find_panel
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.runs import RunHistory
 
@@ -104,7 +104,7 @@ def panel_plot(runs: NamedRuns, panel: str, axis: Axis) -> Plot | HeatMap:
         log=panel == "lr",
         for_figure=True,
     )
-    plot = panel_of(panel).build(request)
+    plot = find_panel(panel, [history for _, history in runs]).build(request)
     if panel == "loss" and len(runs) > 1 and isinstance(plot, Plot):
         # The validation of several runs has a panel of its own.
         return replace(plot, points=(), title="training loss")

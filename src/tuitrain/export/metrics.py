@@ -8,12 +8,14 @@ from typing import TextIO
 
 import numpy as np
 
+from tuitrain.events import Eval, Step
 from tuitrain.export.documents import json_text, open_text
 from tuitrain.export.errors import ExportError
 from tuitrain.export.nested import nested_run
 from tuitrain.export.rows import iterate, table
 from tuitrain.files import writing
 from tuitrain.runs import RunHistory
+from tuitrain.runs.columns import numeric_fields
 
 FORMATS = ("csv", "jsonl", "json", "parquet", "tensorboard")
 
@@ -69,11 +71,15 @@ def _write_parquet(history: RunHistory, out: Path) -> None:
 
 
 _TAGS = {"mem": "memory", "grad": "gradients", "val": "validation"}
+_DECLARED = {*numeric_fields(Step), *(f"val_{key}" for key in numeric_fields(Eval)), "val_time_ms"}
 
 
 def _tag(key: str) -> str:
-    """TensorBoard groups by what stands before the slash: `validation/loss`, `memory/peak_gb`, `train/loss`."""
-    if key.startswith("eval/"):
+    """TensorBoard groups by what stands before the slash: `validation/loss`, `memory/peak_gb`, `train/loss`.
+
+    A metric of one's own has its name.
+    """
+    if key not in _DECLARED:
         return key
     head, _, tail = key.partition("_")
     return f"{_TAGS[head]}/{tail}" if head in _TAGS and tail else f"train/{key}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tuitrain.analysis.metrics import BY_KEY, METRICS, Metric
+from tuitrain.analysis.metrics import METRICS, Metric, metric_of
 from tuitrain.export.documents import open_text
 from tuitrain.export.errors import ExportError
 from tuitrain.export.selection import listed
@@ -85,7 +85,7 @@ def panel_columns(plot: Plot | HeatMap, names: Sequence[str]) -> list[Column]:
 
 
 def _heading(plot: Plot, part: Curve | Points, names: Sequence[str]) -> str:
-    metric = BY_KEY.get(plot.metric)
+    metric = metric_of(plot.metric) if plot.metric else None
     alone = len(names) == 1
     run = names[0] if alone else names[part.order] if part.order < len(names) else ""
     if metric is None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tuitrain.events import Eval
 from tuitrain.runs import Columns, RunHistory
+from tuitrain.runs.columns import numeric_fields
 
 WHOLE_NUMBERS = frozenset({"step", "tokens", "slowest_rank"})
 _LARGEST = 2**63 - 1
@@ -24,6 +26,8 @@ def table(history: RunHistory) -> Table:
     Evaluations stand in the row of their step as val_loss, val_accuracy, val_perplexity and val_time_ms; one at a step
     without a record, such as the one before the first, has a row of its own with its time and tokens. Those of a split
     other than the validation split stand in columns of their own: eval/wiki/loss for one that is called wiki.
+    A metric of one's own that only the evaluations have stands under its name, in those of another split after
+    eval/wiki/.
     """
     evals = {_prefix(split, history): history.evals_of(split) for split in history.splits}
     steps = np.unique(np.concatenate([history.steps["step"], *(rows["step"] for rows in evals.values())]))
@@ -42,6 +46,8 @@ def table(history: RunHistory) -> Table:
             columns[key] = column(key, *(reversed(evals.values()) if key in ("time", "tokens") else ()), history.steps)
     for prefix, rows in evals.items():
         columns |= {f"{prefix}{name}": column(key, rows) for key, name in _EVAL_KEYS.items()}
+        own = [key for key in rows.keys if key not in numeric_fields(Eval)]
+        columns |= {f"{prefix if '/' in prefix or key in columns else ''}{key}": column(key, rows) for key in own}
     return {name: values for name, values in columns.items() if values.count()}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from tuitrain.analysis.compare import display_names
 from tuitrain.events.text import file_name
 from tuitrain.export.errors import ExportError
-from tuitrain.plots.panels import PANELS
+from tuitrain.plots.panels import PANELS, find_panel
 from tuitrain.runs import RunDirectory, RunHistory
 
 ANALYSIS = ("loss", "lr", "tokens", "mfu", "throughput", "memory")
@@ -21,13 +21,15 @@ NamedRuns = Sequence[tuple[str, RunHistory]]
 
 
 def check_selection(runs: Runs, panels: Sequence[str]) -> None:
-    """Raise ExportError for no runs, an unknown panel, or a run with nothing to draw."""
+    """Raise ExportError for no runs, a name that is neither a panel nor a metric, or a run with nothing to draw."""
     if not runs:
         raise ExportError("There is nothing to draw: name at least one run.")
-    known = [panel.id for panel in PANELS]
     for name in panels:
-        if name not in known:
-            raise ExportError(f"{name!r} is not a panel; known: {', '.join(known)}.")
+        try:
+            find_panel(name, [history for _, history in runs])
+        except KeyError:
+            known = ", ".join(panel.id for panel in PANELS)
+            raise ExportError(f"{name!r} is not a panel; known: {known}, and each metric of the logs.") from None
     for directory, history in runs:
         if not can_be_drawn(history):
             raise ExportError(f"{directory.run_id} has nothing to draw yet: its log holds no step and no evaluation.")
@@ -43,29 +45,30 @@ def chart_files(runs: Runs, panels: Sequence[str]) -> Iterator[tuple[str, Runs, 
 
     Without `panels` the analysis of each run and, of several, their comparison; else a file for each of these panels.
     """
-    for pair, stem in zip(runs, _run_stems(runs), strict=True):
+    files = dict(zip(panels, _files(panels), strict=True))
+    for pair, stem in zip(runs, _files([directory.run_id for directory, _ in runs]), strict=True):
         if not panels:
             yield f"{stem}-analysis", [pair], ANALYSIS
         # The validation of several runs is one chart.
         alone = [name for name in panels if len(runs) == 1 or name != "val_loss"]
-        yield from ((f"{stem}-{name}", [pair], [name]) for name in alone)
+        yield from ((f"{stem}-{files[name]}", [pair], [name]) for name in alone)
     if len(runs) > 1:
         names = display_names(runs)
         if not panels:
             yield comparison_stem(names), runs, COMPARISON
         together = [name for name in panels if name in COMPARISON or name not in (*ANALYSIS, "layers")]
-        yield from ((comparison_stem(names, name), runs, [name]) for name in together)
+        yield from ((comparison_stem(names, files[name]), runs, [name]) for name in together)
 
 
-def _run_stems(runs: Runs) -> list[str]:
-    """A file name without suffix for each run: its id, numbered where two directories have the same name."""
-    stems: list[str] = []
-    for directory, _ in runs:
-        stem, number = file_name(directory.run_id), 2
-        while stem in stems:
-            stem, number = f"{file_name(directory.run_id)}-{number}", number + 1
-        stems.append(stem)
-    return stems
+def _files(names: Sequence[str]) -> list[str]:
+    """A file name without suffix for each of these names, numbered where two would have the same."""
+    files: list[str] = []
+    for plain in map(file_name, names):
+        name, number = plain, 2
+        while name in files:
+            name, number = f"{plain}-{number}", number + 1
+        files.append(name)
+    return files
 
 
 def comparison_stem(names: Sequence[str], kind: str = "comparison") -> str:

@@ -10,7 +10,7 @@ from tuitrain.events.text import clean
 from tuitrain.export.selection import Runs, chart_files, check_selection
 from tuitrain.files import writing
 from tuitrain.plots.axes import XAxis
-from tuitrain.plots.panels import panel_of
+from tuitrain.plots.panels import plot_of
 from tuitrain.plots.request import PlotRequest, read_plot_run
 from tuitrain.plots.text import chart_text, without_focus
 
@@ -34,7 +34,7 @@ def export_text_charts(
     for stem, chosen, names in chart_files(runs, panels):
         views = [read_plot_run(directory, index, history) for index, (directory, history) in enumerate(chosen)]
         request = PlotRequest(views, x=x)
-        plots = [panel_of(name).build(request) for name in names]
+        plots = [plot_of(request, name) for name in names]
         heading = views[0].run_id
         if len(views) > 1:
             plots, heading = [without_focus(plot) for plot in plots], " · ".join(display_names(chosen))

@@ -118,13 +118,13 @@ class RunSeries:
         return Series(x[shown], y[shown])
 
     def source_of(self, name: str) -> str:
-        """The source of a metric, as `Metric.source`; of an undeclared name the table that has values of it."""
-        declared = BY_KEY.get(name)
-        if declared is not None:
-            return declared.source
-        if self.history.steps.has(name):
-            return "step"
-        return "eval" if self.history.evals.has(name) else "system"
+        """The source of a metric, as `Metric.source`; of one's own the table that has values of it."""
+        declared, steps, evals = BY_KEY.get(name), self.history.steps, self.history.evals
+        if declared is None:
+            return "step" if steps.has(name) else "eval" if evals.has(name) else "system"
+        # A loop of one's own may report under this name in its steps.
+        moved = declared.source == "eval" and steps.has(name) and not evals.has(declared.column)
+        return "step" if moved else declared.source
 
     def newest(self, metric: Metric) -> float | None:
         """The newest recorded value of a metric; None without any."""

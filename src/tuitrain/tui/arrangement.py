@@ -56,22 +56,31 @@ def _middles(row: Row) -> dict[int, float]:
     return middles
 
 
-def arrange(width: int, height: int, sizes: Sequence[int], pane_share: float) -> Arrangement:
+def arrange(
+    width: int, height: int, sizes: Sequence[int], pane_share: float, others: Sequence[int] = ()
+) -> Arrangement:
     """The arrangement of panels of these sizes (in columns) for width × height cells above the foot.
 
     The pane gets `pane_share` of what the charts can spare. Rows that do not fit go to further pages, as evenly as
-    they can.
+    they can. others: the sizes of panels on pages after these, which take nothing from the pane.
     """
     columns = _columns(width, sum(sizes))
     free = height - HEADER_ROWS - SELECTOR_ROWS
     fitting = free // LEAST_CHART_ROWS
     if fitting < (1 if columns > 1 else 3):
-        return Arrangement(tuple(({panel: GRID_UNITS},) for panel in range(len(sizes))), single=True)
-    rows = _rows(sizes, columns)
-    pages = tuple(tuple(rows[n] for n in part) for part in _shares(len(rows), -(-len(rows) // fitting)))
+        return Arrangement(tuple(({panel: GRID_UNITS},) for panel in range(len(sizes) + len(others))), single=True)
+    pages = _pages(_rows(sizes, columns), fitting)
     most = max((len(page) for page in pages), default=0)
     pane = min(int(free * pane_share), free - most * LEAST_CHART_ROWS)
+    if others:
+        rows = _rows(others, _columns(width, sum(others)))
+        shifted = [{panel + len(sizes): span for panel, span in row.items()} for row in rows]
+        pages += _pages(shifted, max(most, int(free * (1 - pane_share)) // LEAST_CHART_ROWS, 1))
     return Arrangement(pages, pane if pane >= LEAST_PANE_ROWS else 0)
+
+
+def _pages(rows: Sequence[Row], fitting: int) -> tuple[tuple[Row, ...], ...]:
+    return tuple(tuple(rows[n] for n in part) for part in _shares(len(rows), -(-len(rows) // fitting)))
 
 
 def _columns(width: int, useful: int) -> int:

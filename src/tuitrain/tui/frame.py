@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from tuitrain.plots.axes import XAxis
 from tuitrain.plots.model import ChartOptions, Plot
 from tuitrain.plots.panels import panel_of
+from tuitrain.plots.panels.choice import with_own
 from tuitrain.plots.terminal import render
 from tuitrain.runs import RunDirectory, RunHistory, derive_status, follow
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, arrange
@@ -20,6 +22,7 @@ from tuitrain.tui.text import Line, Span, crop, line
 from tuitrain.tui.view_state import RunView, ViewState
 
 MOST_ROWS = 16
+MOST_PANELS = 12
 _OVERVIEW = parse(SHIPPED["overview"])[0]
 
 
@@ -59,21 +62,26 @@ def frame_lines(
     state: ViewState, width: int, height: int, color: bool, panels: Sizes, plotext: bool = False
 ) -> list[Line]:
     """The frame: two lines of header for each run, the panels in as many columns as fit, the alerts."""
+    every = with_own({panel_of(name): size for name, size in panels.items()}, state)
+    shown = dict(islice(every.items(), max(MOST_PANELS, len(panels))))
     lines = [each for index in range(len(state.runs)) for each in header(replace(state, focused=index), width)]
     # With room for all rows there is one page.
-    rows = arrange(width, LEAST_CHART_ROWS * (len(panels) + 3), list(panels.values()), 0.0).rows
+    rows = arrange(width, LEAST_CHART_ROWS * (len(shown) + 3), list(shown.values()), 0.0).rows
     chart_rows = max(LEAST_CHART_ROWS, min(MOST_ROWS, (height - HEADER_ROWS - 2) // max(len(rows), 1)))
-    names = list(panels)
+    names = list(shown)
     for row in rows:
         charts, units = [], 0
         for panel, span in row.items():
             cells = width * (units + span) // GRID_UNITS - width * units // GRID_UNITS
             units += span
-            plot = panel_of(names[panel]).build(state)
+            plot = names[panel].build(state)
             if isinstance(plot, Plot) and not color:
                 plot = plot.uncoloured
             charts.append(draw(plot, cells, chart_rows, options=ChartOptions(plotext=plotext)).lines)
         lines += [tuple(span for part in parts for span in part) for parts in zip(*charts, strict=True)]
+    if left_out := len(every) - len(shown):
+        more = f" {left_out:,} more metrics: `tuitrain plot -m NAME` draws one, `tuitrain show` lists them"
+        lines.append(crop(line(Span(more, "quiet")), width))
     if alert_count(state):
         lines += [(), *(crop(each, width) for each in (line(Span(" Alerts", "title")), *alerts(state, width)))]
     return lines

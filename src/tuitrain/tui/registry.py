@@ -115,6 +115,7 @@ _TABLE: tuple[tuple[Group, Owner, tuple[ScreenName, ...], tuple[Action, ...]], .
         Action("edit_layout", ("P",), "panels", "Choose the panels, their order and their size."),
     )),
     ("charts", "screen", CHARTS, (
+        Action("search_panels", ("slash",), "search", "Find panels by words in the names of their metrics.", 8),
         Action("export_panel", ("e",), "export", "Write the panel in focus as SVG, PNG or CSV.", 12, acts=True),
         Action("open_figure", ("O",), "figure", "Make the figure of the run and open it.", acts=True),
     )),
@@ -171,6 +172,8 @@ _TABLE: tuple[tuple[Group, Owner, tuple[ScreenName, ...], tuple[Action, ...]], .
         Action("focus_previous", ("shift+tab",), "previous panel", "Previous panel.", 0, "move_focus(-1, 0)"),
         Action("go_right", ("right", "l"), "right", "Panel to the right, or the crosshair.", 0, "go(1)"),
         Action("go_left", ("left", "h"), "left", "Panel to the left, or the crosshair.", 0, "go(-1)"),
+        Action("next_page", ("right_square_bracket",), "next page", "Next page of charts.", 0, "turn_page(1)"),
+        Action("previous_page", ("left_square_bracket",), "page before", "Page of charts before.", 0, "turn_page(-1)"),
         Action("focus_below", ("down", "j"), "panel below", "Panel below.", 0, "move_focus(0, 1)"),
         Action("focus_above", ("up", "k"), "panel above", "Panel above.", 0, "move_focus(0, -1)"),
     )),

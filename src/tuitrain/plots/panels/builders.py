@@ -39,10 +39,14 @@ class Panel:
     builder: Callable[[PlotRequest], Plot | HeatMap] | None = None
     empty: Callable[[PlotRequest], str] = lambda request: NO_DATA
     """The text shown without data, for a panel without a builder."""
+    own: str = ""
+    """The metric of one's own that it shows; empty for others."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """What the panel shows."""
+        if self.own:
+            return (metric_of(self.own),)
         return tuple(metric for metric in METRICS if metric.panel == self.id) or (metric_of(self.id),)
 
     def build(self, request: PlotRequest) -> Plot | HeatMap:

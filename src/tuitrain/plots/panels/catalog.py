@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from tuitrain.analysis.metrics import BY_KEY, METRICS, metric_of
+from tuitrain.analysis.own_metrics import own_metrics
+from tuitrain.events.text import shortened
 from tuitrain.plots.model import HeatMap, Plot
 from tuitrain.plots.panels import gradients, machine, speed, training
 from tuitrain.plots.panels.builders import Panel
@@ -13,6 +15,8 @@ from tuitrain.runs import RunHistory
 
 _POSITIONS = frozenset({"step", "time"})
 """Columns of every table that say where its rows belong."""
+_LONGEST_TAB = 24
+"""Characters of the name of a panel in the line of tabs."""
 
 PANELS: tuple[Panel, ...] = (
     Panel("loss", "Loss", "training and validation loss, and where it is going", training.loss),
@@ -52,12 +56,28 @@ def panel_of(name: str) -> Panel:
     return Panel(name, metric.title, metric.label)
 
 
-def plot_of(request: PlotRequest, name: str) -> Plot | HeatMap:
-    """The plot of the panel with this id or of the metric of this name; KeyError where no log has such a metric."""
+def own_panel(name: str) -> Panel:
+    """The panel of a metric of one's own. Its id is the name, unless that is the id of another panel."""
+    title = shortened(metric_of(name).title, _LONGEST_TAB)
+    return Panel(f"{name} (own)" if name in _BY_ID else name, title, "a metric of one's own", own=name)
+
+
+def find_panel(name: str, histories: Sequence[RunHistory]) -> Panel:
+    """The panel of the metric of one's own that has this name, else as `panel_of`.
+
+    Raises KeyError for a name that is no panel, and no metric of these logs.
+    """
+    if name in own_metrics(histories):
+        return own_panel(name)
     declared = name in _BY_ID or (name in BY_KEY and metric_of(name).source != "summary")
-    if not declared and name not in recorded_metrics(run.history for run in request.runs):
+    if not declared and name not in recorded_metrics(histories):
         raise KeyError(name)
-    return panel_of(name).build(request)
+    return panel_of(name)
+
+
+def plot_of(request: PlotRequest, name: str) -> Plot | HeatMap:
+    """The plot of what `find_panel` finds; KeyError where no log has such a metric."""
+    return find_panel(name, [run.history for run in request.runs]).build(request)
 
 
 def recorded_metrics(histories: Iterable[RunHistory]) -> list[str]:

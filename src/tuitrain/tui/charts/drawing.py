@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 
+from tuitrain.events.text import shortened
 from tuitrain.plots import raster, text
 from tuitrain.plots.canvas import Canvas
 from tuitrain.plots.layers import draw_layers, row_of
@@ -23,6 +24,8 @@ from tuitrain.tui.charts.readout import GAP, readout, wrapped
 from tuitrain.tui.text import Line, Span, fit, join, line
 
 _ROWS_WITH_NOTE = 8
+_USUAL_TITLE = 28
+"""Characters of the longest title of a declared metric. A longer one has at most half of the width."""
 _MIN_CANVAS = 8
 _COLUMNS_WITH_RECENT = 60
 """A chart at least this wide can show its newest part beside the whole."""
@@ -45,6 +48,7 @@ def draw(
     if columns < 8 or rows < 3:
         return Drawing([line(" " * max(columns, 0))] * max(rows, 0))
     frame, options = "frame.focus" if focus else "frame", options or ChartOptions()
+    plot = replace(plot, title=shortened(plot.title, max(columns // 2, _USUAL_TITLE)))
     if isinstance(plot, HeatMap):
         return draw_heat_map(plot, columns, rows, before, frame, options)
     if not plot.has_data:

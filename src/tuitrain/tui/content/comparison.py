@@ -127,7 +127,7 @@ def metrics_table(state: ViewState, cells: int) -> tuple[list[Column], dict[str,
         columns.append(Column(str(index), f"{mark} {name}" if named else mark, right=True, longest=32, role=role))
         if index != compared.baseline:
             columns.append(Column(f"delta {index}", "Δ", right=True, rank=1))
-    rows = {f"end {row.metric.key}": _metric_row(row, compared.baseline) for row in compared.metrics}
+    rows = {f"end {at}": _metric_row(row, compared.baseline) for at, row in enumerate(compared.metrics)}
     if shared is not None and shared.at is not None:
         point = line(Span(f"each run at {position(*shared.at)}", "quiet"))
         rows |= {"": [()] * len(columns), "shared": [point, *[()] * (len(columns) - 1)]}

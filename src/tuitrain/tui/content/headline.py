@@ -188,7 +188,7 @@ def _numbers(view: RunView) -> list[list[Item]]:
         value = steps.last(key)
         return None if value is None else metric(key).text(value)
 
-    loss, mfu = steps.last("loss"), steps.last("mfu")
+    loss, mfu, named = steps.last("loss"), steps.last("mfu"), machine(view.history.run)
     perplexity = evaluation.perplexity if evaluation else None
     return [
         [
@@ -204,7 +204,7 @@ def _numbers(view: RunView) -> list[list[Item]]:
         ],
         [(3, _memory(view))],
         [item(5, "grad", last("grad_norm")), item(4, "lr", last("lr"))],
-        [(7, _slowest(view.history.run, steps)), (8, line(Span(machine(view.history.run), "quiet")))],
+        [(7, _slowest(view.history.run, steps)), (8, line(Span(named, "quiet")) if named else ())],
     ]
 
 

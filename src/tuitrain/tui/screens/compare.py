@@ -7,6 +7,7 @@ from functools import partial
 from tuitrain.analysis.compare import compare_runs
 from tuitrain.analysis.series import AXES
 from tuitrain.plots.groups import GROUPABLE_PANELS, grouped
+from tuitrain.plots.panels.choice import PanelSizes
 from tuitrain.plots.request import run_names
 from tuitrain.tui.content.comparison import compare_axis, title_lines
 from tuitrain.tui.registry import bindings
@@ -31,7 +32,10 @@ class CompareScreen(ChartScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.charts = Dashboard(GROUPABLE_PANELS, COMPARE_TABS, pane_share=0.62, axes=AXES)
+        self.charts = Dashboard(self.layout_panels(), COMPARE_TABS, pane_share=0.62, axes=AXES)
+
+    def layout_panels(self) -> PanelSizes:
+        return dict.fromkeys(GROUPABLE_PANELS, 1)
 
     def header_lines(self, cells: int) -> list[Line]:
         key = next((action.key_text for action in self.app.actions if action.id == "next_baseline"), "")
@@ -41,10 +45,8 @@ class CompareScreen(ChartScreen):
         self.state.set_axis(compare_axis(self.state))
 
     def action_back(self) -> None:
-        """Leave the crosshair, then the part of the axis that is zoomed in, then the screen."""
-        if self.state.step_back():
-            self.app.redraw()
-        else:
+        """Leave the crosshair, then the part of the axis that is zoomed in, then the search, then the screen."""
+        if not self.step_back():
             super().action_back()
 
     def action_next_baseline(self) -> None:

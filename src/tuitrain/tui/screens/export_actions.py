@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 from textual.widget import Widget
+from textual.widgets import Input
 
 from tuitrain.analysis.metrics import BY_KEY
-from tuitrain.events.text import file_name
+from tuitrain.events.text import clean, file_name
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
+from tuitrain.plots.panels.choice import PanelSizes, found, with_own
 from tuitrain.plots.request import run_names
 from tuitrain.plots.roles import run_role
 from tuitrain.runs import RunDirectory
@@ -24,6 +26,7 @@ from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.dashboard import CHARTS_CSS, Dashboard
+from tuitrain.tui.widgets.search_line import SearchLine
 
 KINDS = (
     ("svg", "SVG   a figure that scales"),
@@ -35,20 +38,85 @@ _DRAWING = threading.Lock()
 
 
 class ChartScreen(BaseScreen):
-    """A screen whose body is a dashboard, with the actions on the panel in focus."""
+    """A screen whose body is a dashboard, with the search for panels and the actions on the panel in focus."""
 
     CSS_PATH = CHARTS_CSS
     charts: Dashboard
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._search = ""
+        """Words that the names of the panels have which are shown; empty: those of the layout are."""
+        self._chosen: tuple[object, PanelSizes] = (None, {})
+        """The panels that are shown, and what they were chosen by."""
+        self._before = ""
+        """The panel that was in focus before the search."""
+
     def compose_body(self) -> Iterable[Widget]:
         yield self.charts
+        yield SearchLine(placeholder="words in the names of metrics")
+
+    def layout_panels(self) -> PanelSizes:
+        """The panels that are shown where nothing is searched for, and no log has others."""
+        raise NotImplementedError
+
+    @property
+    def layout_title(self) -> str:
+        """What these panels are called."""
+        return ""
 
     def lay_out(self) -> None:
         self.charts.lay_out()
         super().lay_out()
 
     def draw_body(self, cells: int) -> None:
+        # As many as the layout has are together on the first page.
+        self.charts.show_panels(self._panels(), len(self.layout_panels()))
         self.charts.draw()
+
+    def _panels(self) -> PanelSizes:
+        """The panels to show, chosen again where the layout, the search, the runs or their metrics are others."""
+        state, panels = self.state, self.layout_panels()
+        logs = [
+            (each, each.steps.keys, each.evals.keys, each.system_columns.keys, bool(each.layers))
+            for each in (view.history for view in state.runs)
+        ]
+        by = ([*panels.items()], self._search, logs)
+        if by != self._chosen[0]:
+            self._chosen = by, found(self._search, state) if self._search else with_own(panels, state)
+            count = len(self._chosen[1])
+            searched = f"/{self._search} {count} panel{'' if count == 1 else 's'}"
+            self.charts.layout_name = searched if self._search else self.layout_title
+        return self._chosen[1]
+
+    def action_search_panels(self) -> None:
+        self.query_one(SearchLine).open()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._show_found(event.value.strip())
+
+    def on_search_line_closed(self, event: SearchLine.Closed) -> None:
+        self.charts.focus()
+        self._show_found(event.text.strip())
+
+    def _show_found(self, words: str) -> None:
+        """Show the panels with these words; without any those of before, with the focus where it was."""
+        if words == self._search:
+            return
+        if not self._search:
+            self._before = self.charts.focused_panel
+        self._search = words
+        self.draw()
+        self.charts.show_panel(self.charts.focused_panel if words else self._before)
+
+    def step_back(self) -> bool:
+        """Leave the crosshair, else the part of the axis that is zoomed in, else the search; False without any."""
+        if not self.state.step_back():
+            if not self._search:
+                return False
+            self.query_one(SearchLine).close(keep=False)
+        self.app.redraw()
+        return True
 
     def scrolled(self) -> Iterable[Widget]:
         return [self.charts.tab_content]
@@ -74,7 +142,7 @@ class ChartScreen(BaseScreen):
             if kind is not None:
                 self.run_actions.run(partial(self._export, chart, kind))
 
-        self.app.push_screen(Choice(f"export {chart.panel}", KINDS), chosen)
+        self.app.push_screen(Choice(f"export {clean(chart.panel)}", KINDS), chosen)
 
     async def _export(self, chart: Chart, kind: str) -> None:
         state = self.state

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from tuitrain.plots.panels import Panel, panel_of
+from tuitrain.plots.panels import panel_of
+from tuitrain.plots.panels.choice import PanelSizes
 from tuitrain.tui.content.tabs import alert_count, alerts, config, console, samples
 from tuitrain.tui.layouts import Layouts, Sizes
 from tuitrain.tui.registry import bindings
@@ -30,8 +31,8 @@ class WatchScreen(ChartScreen):
         super().__init__()
         self.layouts = Layouts(self.app.settings.layouts, self.app.session)
         self.layout_name = self.layouts.known(self.app.settings.layout)
-        panels, sizes = self._panels()
-        self.charts = Dashboard(panels, WATCH_TABS, sizes=sizes, layout_name=self._layout_title)
+        panels = self.layout_panels()
+        self.charts = Dashboard(panels, WATCH_TABS, layout_name=self.layout_title)
         panel, tab = (self.app.session.get(f"watch.{name}") for name in ("panel", "tab"))
         index = next((n for n, each in enumerate(panels) if each.id == panel), 0)
         self.charts.set_reactive(Dashboard.focus_index, index)
@@ -45,30 +46,29 @@ class WatchScreen(ChartScreen):
     def _remember(self) -> None:
         """Keep for the next session which panel and which tab are in focus."""
         if self.charts.panels:
-            self.app.session.set("watch.panel", self.charts.panels[self.charts.focus_index].id)
+            self.app.session.set("watch.panel", self.charts.focused_panel)
         self.app.session.set("watch.tab", WATCH_TABS[self.charts.tab_index].id)
 
-    def _panels(self) -> tuple[tuple[Panel, ...], tuple[int, ...]]:
-        sizes = self.layouts.sizes(self.layout_name)
-        return tuple(map(panel_of, sizes)), tuple(sizes.values())
+    def layout_panels(self) -> PanelSizes:
+        return {panel_of(name): size for name, size in self.layouts.sizes(self.layout_name).items()}
 
     @property
-    def _layout_title(self) -> str:
+    def layout_title(self) -> str:
         return f"{self.layout_name}*" if self.layouts.is_changed(self.layout_name) else self.layout_name
 
     def action_step_back(self) -> None:
-        """Leave the crosshair, else the part of the axis that is zoomed in."""
-        self.state.step_back()
-        self.app.redraw()
+        """Leave the crosshair, else the part of the axis that is zoomed in, else the search."""
+        self.step_back()
 
-    async def action_next_layout(self) -> None:
-        await self.action_show_layout(self.layouts.after(self.layout_name))
+    def action_next_layout(self) -> None:
+        self.action_show_layout(self.layouts.after(self.layout_name))
 
-    async def action_show_layout(self, name: str) -> None:
+    def action_show_layout(self, name: str) -> None:
         """Show the layout of this name, and remember that it is shown."""
         self.layout_name = self.layouts.known(name)
         self.app.session.set("layout", self.layout_name)
-        await self.charts.show_panels(*self._panels(), self._layout_title)
+        self.charts.zoomed = self.charts.tab_open = False
+        self.charts.rearrange()
 
     def action_edit_layout(self) -> None:
         """Choose panels in a box; the layout is shown and remembered as it was left there."""
@@ -76,10 +76,10 @@ class WatchScreen(ChartScreen):
 
         self.app.push_screen(PanelPicker(self.layout_name, self.layouts), self._edited)
 
-    async def _edited(self, layout: tuple[str, Sizes] | None) -> None:
+    def _edited(self, layout: tuple[str, Sizes] | None) -> None:
         if layout is not None:
             self.layouts.keep(*layout)
-            await self.action_show_layout(layout[0])
+            self.action_show_layout(layout[0])
 
     async def action_compare(self) -> None:
         await self.run_action("app.show('compare')")

@@ -12,19 +12,23 @@ from tuitrain.tui.widgets.lines import Lines
 
 
 class Chart(Lines):
-    """Draws its plot, again when its size changes. `selected`: whether its frame is highlighted."""
+    """Draws the plot of a panel, again when its size changes. `selected`: whether its frame is highlighted."""
 
-    def __init__(self, panel: str) -> None:
-        super().__init__(id=f"chart-{panel}", classes="chart")
-        self.panel = panel
+    def __init__(self) -> None:
+        super().__init__(classes="chart")
+        self.panel = ""
+        """The id of the panel it shows."""
         self.plot: Plot | HeatMap | None = None
         self.selected = False
         self._drawing = Drawing([])
         self._options = ChartOptions()
 
-    def show_plot(self, plot: Plot | HeatMap, selected: bool) -> None:
-        """Draw this plot from now on, with the options of the state where it has the state's x axis."""
+    def show_plot(self, panel: str, plot: Plot | HeatMap, selected: bool) -> None:
+        """Draw this plot of a panel from now on, with the options of the state where it has the state's x axis."""
         state = self.app.state
+        if panel != self.panel:
+            self.panel = panel
+            self.forget_axes()
         shared = plot.x_axis == state.x
         self._options = ChartOptions(
             state.zoom if shared else None, state.crosshair if shared else None, state.log_x, state.recent,

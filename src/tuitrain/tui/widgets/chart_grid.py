@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
@@ -20,12 +20,16 @@ from tuitrain.tui.widgets.chart_tabs import ChartTabs, chart_options
 from tuitrain.tui.widgets.key_bar import key_bar_rows
 from tuitrain.tui.widgets.tab_content import ChartTab, TabContent
 
+_MOST_NAMED = 12
+"""Panels that are named below the one that has the screen; of more the neighbours are."""
+
 
 class ChartGrid(Vertical, can_focus=True):
     """Charts above, tabs below. It has the focus, and so the keys, of the screen that it is on.
 
-    sizes: the columns that each panel takes; pane_share: the share of the spare rows that the tabs get; layout_name:
-    what the line above the tabs calls the set of panels; axes: the horizontal axes that can be chosen.
+    panels: with the columns that each takes; pane_share: the share of the spare rows that the tabs get; layout_name:
+    what the line above the tabs calls the set of panels; axes: the horizontal axes that can be chosen. There may be
+    hundreds of panels: there are charts only for those in sight.
     """
 
     app: BaseApp
@@ -36,17 +40,19 @@ class ChartGrid(Vertical, can_focus=True):
 
     def __init__(
         self,
-        panels: Sequence[Panel],
+        panels: Mapping[Panel, int],
         tabs: Sequence[ChartTab],
         *,
-        sizes: Sequence[int] = (),
         pane_share: float = 0.3,
         layout_name: str = "",
         axes: Sequence[XAxis] = X_AXES,
     ) -> None:
         super().__init__()
         self.panels = tuple(panels)
-        self.sizes = tuple(sizes) or (1,) * len(self.panels)
+        self.sizes = tuple(panels.values())
+        self.first = len(self.panels)
+        self.in_sight: list[int] = []
+        """The panels that have a chart, by their numbers, in the order of the charts."""
         self.tabs = tuple(tabs)
         self.pane_share = pane_share
         self.layout_name = layout_name
@@ -58,7 +64,7 @@ class ChartGrid(Vertical, can_focus=True):
         self._generation = 0
 
     def compose(self) -> ComposeResult:
-        yield Container(*(Chart(panel.id) for panel in self.panels), id="charts")
+        yield Container(id="charts")
         yield Vertical(id="below")
 
     def on_mount(self) -> None:
@@ -107,35 +113,52 @@ class ChartGrid(Vertical, can_focus=True):
         """What a chart shows with these settings; None when its panel is not shown any more."""
         return next((panel.build(state) for panel in self.panels if panel.id == chart.panel), None)
 
-    async def show_panels(self, panels: Sequence[Panel], sizes: Sequence[int], layout_name: str) -> None:
-        """Show these panels in place of the present ones; the focus stays with its panel where that is among them."""
-        focused = self.panels[self.focus_index].id if self.panels else ""
-        self.panels, self.sizes, self.layout_name = tuple(panels), tuple(sizes), layout_name
-        self.zoomed = self.tab_open = False
+    @property
+    def focused_panel(self) -> str:
+        """The id of the panel that has the focus; empty without panels."""
+        return self.panels[self.focus_index].id if self.panels else ""
+
+    def show_panel(self, name: str) -> None:
+        """Give the panel with this id the focus where it is shown."""
+        if (index := next((n for n, panel in enumerate(self.panels) if panel.id == name), None)) is not None:
+            self._focus_panel(index)
+
+    def show_panels(self, panels: Mapping[Panel, int], first: int) -> None:
+        """Show these panels in place of the present ones; the focus stays with its panel where that is among them.
+
+        first: how many are on pages of their own before the others.
+        """
+        if (self.panels, self.sizes, self.first) == (tuple(panels), tuple(panels.values()), first):
+            return
+        focused, self.first = self.focused_panel, first
+        self.panels, self.sizes = tuple(panels), tuple(panels.values())
         self.focus_index = next((n for n, panel in enumerate(panels) if panel.id == focused), 0)
-        container = self.query_one("#charts")
-        with self.app.batch_update():
-            await container.remove_children()
-            await container.mount(*(Chart(panel.id) for panel in panels))
-            self.rearrange()
+        self.lay_out()
+        self.call_after_refresh(self.app.redraw)
 
     def lay_out(self) -> None:
         """Share the screen among charts and tabs."""
         size = self.app.size
-        self.arrangement = arrange(size.width, size.height - key_bar_rows(size.height), self.sizes, self.pane_share)
+        height = size.height - key_bar_rows(size.height)
+        first, others = self.sizes[: self.first], self.sizes[self.first :]
+        self.arrangement = arrange(size.width, height, first, self.pane_share, others)
         tab_alone = self.tab_open and (self.arrangement.single or not self.arrangement.pane_rows)
         one = self.single or tab_alone
         container = self.query_one("#charts")
         container.display = not tab_alone
         page = self.arrangement.pages[self.page] if self.arrangement.pages else ()
-        spans = {self.panels[panel].id: span for row in page for panel, span in row.items()}
+        spans = {panel: span for row in page for panel, span in row.items()}
         if one and self.panels:
-            spans = {self.panels[self.focus_index].id: GRID_UNITS}
+            spans = {self.focus_index: GRID_UNITS}
+        self.in_sight = [] if tab_alone else list(spans)
         container.styles.grid_size_columns = GRID_UNITS
         container.styles.grid_size_rows = 1 if one else max(len(page), 1)
-        for chart in self.charts:
-            chart.display = not tab_alone and chart.panel in spans
-            chart.styles.column_span = spans.get(chart.panel, 1)
+        if (missing := len(self.in_sight) - len(self.charts)) > 0:
+            container.mount(*(Chart() for _ in range(missing)))
+        for number, chart in enumerate(self.charts):
+            chart.display = number < len(self.in_sight)
+            if chart.display:
+                chart.styles.column_span = spans[self.in_sight[number]]
         self.tab_shown = tab_alone or (self.arrangement.pane_rows > 0 and not self.zoomed)
         below = self.query_one("#below")
         below.styles.height = "1fr" if tab_alone else SELECTOR_ROWS + self.arrangement.pane_rows * self.tab_shown
@@ -152,12 +175,11 @@ class ChartGrid(Vertical, can_focus=True):
         """Draw the charts and the tab that are in sight."""
         reset = self._generation != self.state.generation
         self._generation = self.state.generation
-        for index, (panel, chart) in enumerate(zip(self.panels, self.charts, strict=False)):
+        for index, chart in zip(self.in_sight, self.charts, strict=False):
             if reset:
                 chart.forget_axes()
-            if chart.display:
-                selected = index == self.focus_index and len(self.panels) > 1 and not self.single
-                chart.show_plot(panel.build(self.state), selected)
+            panel, selected = self.panels[index], index == self.focus_index and len(self.panels) > 1 and not self.single
+            chart.show_plot(panel.id, panel.build(self.state), selected)
         for row in self.query(ChartTabs):
             if self.tab_shown:
                 self.tab_content.draw_state(self.state)
@@ -165,10 +187,18 @@ class ChartGrid(Vertical, can_focus=True):
             row.show(
                 [tab.title_for(self.state) for tab in self.tabs],
                 self.tab_index if self.tab_shown else None,
-                [panel.title for panel in self.panels] if self.single else [],
+                self._named() if self.single else {},
                 None if self.single and self.tab_shown else self.focus_index,
                 chart_options(self.state, self.layout_name, self.page, pages),
             )
+
+    def _named(self) -> dict[int, str]:
+        """The titles by number of the panels that are named below the one that has the screen."""
+        named = range(len(self.panels))
+        if len(named) > _MOST_NAMED:
+            first = self.focus_index - self.focus_index % _MOST_NAMED
+            named = named[first : first + _MOST_NAMED]
+        return {number: self.panels[number].title for number in named}
 
     def watch_tab_index(self, index: int) -> None:
         for contents in self.query(ContentSwitcher):
@@ -211,10 +241,10 @@ class ChartGrid(Vertical, can_focus=True):
         self.tab_open = False
         self._focus_panel(index)
 
-    def action_next_page(self) -> None:
-        """The first panel of the next page of charts."""
-        page = self.arrangement.pages[(self.page + 1) % len(self.arrangement.pages)]
-        self._focus_panel(next(iter(page[0])))
+    def action_turn_page(self, by: int) -> None:
+        """The first panel of the next page of charts, or of the one before; after the last page comes the first."""
+        if pages := self.arrangement.pages:
+            self._focus_panel(next(iter(pages[(self.page + by) % len(pages)][0])))
 
     def action_move_focus(self, columns: int, rows: int) -> None:
         """Go to a panel beside, below or above the one in focus."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -31,16 +31,21 @@ class ChartTabs(Horizontal):
         yield Lines(id="options")
 
     def show(
-        self, tabs: Sequence[str], tab: int | None, panels: Sequence[str], panel: int | None, options: Sequence[Line]
+        self,
+        tabs: Sequence[str],
+        tab: int | None,
+        panels: Mapping[int, str],
+        panel: int | None,
+        options: Sequence[Line],
     ) -> None:
         """Show the titles of tabs and panels, the active ones by index, and the first form of the options that fits."""
         room = self.app.size.width - 1
-        for kind, titles, active in (("tab", tabs, tab), ("panel", panels, panel)):
+        for kind, titles, active in (("tab", dict(enumerate(tabs)), tab), ("panel", panels, panel)):
             row = self.query_one(f"#{kind}", TabLine)
-            cells = max(min(sum(len(title) + PADDING for title in titles), room), 0)
+            cells = max(min(sum(len(title) + PADDING for title in titles.values()), room), 0)
             room -= cells
             row.display, row.styles.width = bool(titles), cells
-            names = {f"{kind}-{index}": title for index, title in enumerate(titles)}
+            names = {f"{kind}-{index}": title for index, title in titles.items()}
             row.show_tabs(names, f"{kind}-{active}" if active is not None and titles else "")
         self.query_one("#bar").display = bool(panels)
         form = next((form for form in options if width(form) < room), ())
@@ -52,7 +57,7 @@ class ChartTabs(Horizontal):
 def chart_options(state: ViewState, layout: str, page: int, pages: int) -> list[Line]:
     """The layout, the page (from 0) and the options of the charts, in full and in shorter forms."""
     name = line(Span(layout, "accent", "screen.next_layout")) if layout else ()
-    number = line(Span(f"page {page + 1} of {pages}", "accent", "focused.next_page")) if pages > 1 else ()
+    number = line(Span(f"page {page + 1} of {pages}", "accent", "focused.turn_page(1)")) if pages > 1 else ()
     axis = line(Span(f"x {state.x}", "quiet", "focused.cycle_axis"))
     smooth = line(Span(f"smooth {state.smoothing:g}", "quiet", "focused.cycle_smoothing"))
     log = line(Span("log y", "quiet", "focused.toggle_option('log')")) if state.log else ()

@@ -81,7 +81,7 @@ class Dashboard(ChartGrid):
         if chart is None or self._dragged:
             return
         self._point(event)
-        self.focus_index = self.charts.index(chart)
+        self.focus_index = self.in_sight[self.charts.index(chart)]
         if event.chain > 1:
             self.action_zoom()
         else:
@@ -128,9 +128,8 @@ class Dashboard(ChartGrid):
     @property
     def _scale(self) -> XScale | None:
         """The horizontal axis of the chart in focus; where that has none, of any other."""
-        charts = self.charts
-        ranked = [*charts[self.focus_index : self.focus_index + 1], *charts]
-        return next((each.areas[0].scale for each in ranked if each.display and each.areas), None)
+        charts = [chart for chart in self.charts if chart.display and chart.areas]
+        return max(charts, key=lambda chart: chart.selected).areas[0].scale if charts else None
 
     def action_zoom_by(self, factor: float, around: float | None = None, scale: XScale | None = None) -> None:
         """Show this share of what is in sight, around a position: the crosshair, the newest point, the middle."""

@@ -1,0 +1,57 @@
+"""Which panels are shown of some runs: those of a layout and of metrics of one's own, or those of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tuitrain.analysis.own_metrics import own_metrics
+from tuitrain.plots.model import HeatMap
+from tuitrain.plots.panels.builders import Panel
+from tuitrain.plots.panels.catalog import PANELS, own_panel, recorded_metrics
+from tuitrain.plots.request import PlotRequest
+
+PanelSizes = dict[Panel, int]
+"""Panels in their order, with the columns that each takes."""
+
+
+def with_own(panels: Mapping[Panel, int], request: PlotRequest) -> PanelSizes:
+    """The panels of a layout, then those of the metrics of one's own, by groups.
+
+    Where a log has such metrics, or is of another tool, panels without data give their places to others of which it has
+    a metric.
+    """
+    own = [own_panel(name) for name in own_metrics(run.history for run in request.runs)]
+    others = any(run.directory is not None and run.directory.source is not None for run in request.runs)
+    if not own and not others:
+        return dict(panels)
+    kept = {panel: size for panel, size in panels.items() if has_data(panel, request)}
+    recorded = frozenset(recorded_metrics(run.history for run in request.runs))
+    known = {panel.id for panel in panels}
+    spare = [panel for panel in PANELS if panel.id not in known and _is_recorded(panel, recorded)]
+    kept |= dict.fromkeys(spare[: len(panels) - len(kept)], 1)
+    return (kept | {panel: 1 for panel in own if panel not in kept}) or dict(panels)
+
+
+def found(words: str, request: PlotRequest) -> PanelSizes:
+    """Every panel with data that has all of these words in its name or in that of a metric that it shows."""
+    wanted = words.casefold().split()
+    own = [own_panel(name) for name in own_metrics(run.history for run in request.runs)]
+    matching = (panel for panel in (*PANELS, *own) if all(word in _names(panel) for word in wanted))
+    return {panel: 1 for panel in matching if panel.own or has_data(panel, request)}
+
+
+def has_data(panel: Panel, request: PlotRequest) -> bool:
+    """Whether the panel shows anything of these runs, over the steps."""
+    built = panel.build(replace(request, x="step"))
+    return bool(len(built.x)) if isinstance(built, HeatMap) else built.has_data
+
+
+def _is_recorded(panel: Panel, recorded: frozenset[str]) -> bool:
+    """Whether a log has a metric of the panel. The use of the machine is left to a layout that asks for it."""
+    return any(metric.key in recorded and metric.source in ("step", "eval") for metric in panel.metrics)
+
+
+def _names(panel: Panel) -> str:
+    names = (panel.id, panel.title, *(name for metric in panel.metrics for name in (metric.key, metric.title)))
+    return "\n".join(names).casefold()

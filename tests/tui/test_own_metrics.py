@@ -1,0 +1,183 @@
+"""Metrics of one's own on the screens: pages after those of the layout, search, metrics that come and go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import write_own_metrics, write_run
+from tests.tui.conftest import SIZES, charts_in_sight, dashboard, running, until
+from tests.tui.screen import screen_lines, screen_text
+from tuitrain.events import EventWriter, Step
+from tuitrain.plots.model import HeatMap, Plot
+from tuitrain.plots.panels import Panel
+from tuitrain.plots.panels.catalog import panel_of
+from tuitrain.plots.panels.choice import with_own
+from tuitrain.runs import RunDirectory
+from tuitrain.tui.frame import render_frame, view_of
+from tuitrain.tui.view_state import ViewState
+from tuitrain.tui.widgets.chart import Chart
+
+NAMES = [f"group{group}/metric_{number}" for group in range(12) for number in range(25)]
+MANY = [{name: float(step + at) for at, name in enumerate(NAMES)} for step in range(9)]
+OVERVIEW = ["loss", "mfu", "throughput", "memory", "grad_norm", "lr"]
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> RunDirectory:
+    """A run with a loss and 300 metrics in 12 groups."""
+    return write_own_metrics(tmp_path, "many-20260101-000000-0000", MANY, loss=True)
+
+
+@pytest.fixture
+def rl(tmp_path: Path) -> RunDirectory:
+    """A run without a loss."""
+    own = [{"reward/mean": step / 10, "kl": 1 / (step + 1)} for step in range(20)]
+    return write_own_metrics(tmp_path, "ppo-20260101-000000-0000", own)
+
+
+async def test_panels_without_data_give_way(rl: RunDirectory) -> None:
+    async with running("watch", [rl], rl.path.parent) as (app, _):
+        assert charts_in_sight(app) == ["kl", "reward/mean"]
+        assert "no data" not in screen_text(app)
+        assert "loss n/a" in screen_lines(app)[1]
+
+
+async def test_a_run_without_metrics_of_its_own_has_its_layout(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    async with running("watch", [run], tmp_path) as (app, _):
+        assert charts_in_sight(app) == OVERVIEW
+
+
+async def test_hundreds_of_panels_are_on_further_pages_by_groups(many: RunDirectory) -> None:
+    async with running("watch", [many], many.path.parent) as (app, pilot):
+        assert charts_in_sight(app) == ["loss", *(f"group0/metric_{number}" for number in range(5))]
+        assert "Samples" in screen_text(app)
+        seen = set(charts_in_sight(app))
+        pages = len(dashboard(app).arrangement.pages)
+        for _ in range(pages - 1):
+            await pilot.press("right_square_bracket")
+            await pilot.pause()
+            assert not seen & set(charts_in_sight(app))
+            seen |= set(charts_in_sight(app))
+        assert len(seen) == 301
+        assert charts_in_sight(app)[-1] == "group11/metric_24"
+        await pilot.press("right_square_bracket")
+        await pilot.pause()
+        assert charts_in_sight(app)[0] == "loss"
+        await pilot.press("left_square_bracket")
+        await pilot.pause()
+        assert charts_in_sight(app)[-1] == "group11/metric_24"
+        assert len(app.screen.query(Chart)) <= 12
+
+
+async def test_only_the_panels_in_sight_are_built(many: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running("watch", [many], many.path.parent, (120, 35)) as (app, pilot):
+        made: list[str] = []
+        build = Panel.build
+
+        def noted(panel: Panel, state: ViewState) -> Plot | HeatMap:
+            made.append(panel.id)
+            return build(panel, state)
+
+        monkeypatch.setattr(Panel, "build", noted)
+        await pilot.press("y")
+        await pilot.pause()
+        assert set(made) == set(charts_in_sight(app))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_search_shows_what_has_the_words(many: RunDirectory, size: tuple[int, int]) -> None:
+    async with running("watch", [many], many.path.parent, size) as (app, pilot):
+        before = charts_in_sight(app)
+        await pilot.press("slash", *"METRIC_24 p7")
+        await pilot.pause()
+        assert charts_in_sight(app) == ["group7/metric_24"]
+        await pilot.press("enter", "z", "z")
+        await pilot.pause()
+        assert charts_in_sight(app) == ["group7/metric_24"]
+        assert "group7/metric_24" in screen_text(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert charts_in_sight(app) == before
+
+
+async def test_the_search_finds_declared_panels_of_any_layout(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    async with running("watch", [run], tmp_path) as (app, pilot):
+        await pilot.press("slash", *"gpu")
+        await pilot.pause()
+        assert charts_in_sight(app) == ["gpu_util", "gpu_power", "gpu_temp", "gpu_memory"]
+        await pilot.press(*"xyz")
+        await pilot.pause()
+        assert charts_in_sight(app) == []
+        assert "0 panels" in screen_text(app)
+        await pilot.press("escape", "right_square_bracket", "tab", "j")
+        await pilot.pause()
+        assert charts_in_sight(app) == OVERVIEW
+
+
+async def test_metrics_come_and_go_while_the_run_goes_on(rl: RunDirectory) -> None:
+    async with running("watch", [rl], rl.path.parent) as (app, pilot):
+        await pilot.press("right")
+        with EventWriter(rl.metrics) as log:
+            log.write(Step(time=30.0, step=50_000, metrics={"late/one": 1.0}))
+        await until(pilot, lambda: "late/one" in charts_in_sight(app))
+        assert charts_in_sight(app) == ["kl", "late/one", "reward/mean"]
+        assert dashboard(app).panels[dashboard(app).focus_index].id == "reward/mean"
+        rl.metrics.write_text("")
+        with EventWriter(rl.metrics) as log:
+            log.write(Step(time=1.0, step=1, metrics={"kl": 1.0}))
+        await until(pilot, lambda: charts_in_sight(app) == ["kl"])
+
+
+async def test_the_compare_screen_has_the_metrics_of_both(rl: RunDirectory, tmp_path: Path) -> None:
+    other = write_own_metrics(tmp_path, "dpo-20260101-000000-0000", [{"reward/mean": 1.0, "margin": 2.0}] * 3)
+    async with running("compare", [rl, other], tmp_path, (200, 50)) as (app, pilot):
+        assert {"reward/mean", "kl", "margin"} == {panel.id for panel in dashboard(app).panels}
+        await pilot.press("slash", *"rew", "enter")
+        await pilot.pause()
+        assert charts_in_sight(app) == ["reward/mean"]
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen.screen_name == "compare"  # type: ignore[attr-defined]
+        assert len(dashboard(app).panels) == 3
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_names_are_inert_and_cut(tmp_path: Path, size: tuple[int, int]) -> None:
+    names = ["a/\x1b[31mred\x1b[0m", "b/[bold]x[/bold]", "c/" + "long " * 60, "d/\u202eback", "e/1\n2", "f/漢字" * 40]
+    run = write_own_metrics(tmp_path, "odd-20260101-000000-0000", [dict.fromkeys(names, 1.0)] * 3)
+    async with running("watch", [run], tmp_path, size) as (app, pilot):
+        for _ in names:
+            text = screen_text(app)
+            assert "\x1b" not in text
+            assert "\u202e" not in text
+            await pilot.press("tab")
+            await pilot.pause()
+        await pilot.press("slash", *"long", "enter", "z")
+        await pilot.pause()
+        assert "…" in screen_text(app)
+        await pilot.press("e")
+        await pilot.pause()
+
+
+def test_the_frame_of_text_shows_the_first_and_counts_the_others(many: RunDirectory, rl: RunDirectory) -> None:
+    frame = render_frame([many], 120, 40, color=False)
+    assert "group0/metric_0" in frame
+    assert frame.count("╭") == 12
+    assert "289 more metrics" in frame
+    frame = render_frame([rl], 120, 40, color=False)
+    assert "reward/mean" in frame
+    assert "no data" not in frame
+
+
+def test_a_metric_called_like_a_panel_is_beside_it(tmp_path: Path) -> None:
+    run = write_own_metrics(tmp_path, "x-20260101-000000-0000", [{"memory": 7.0, "kl": 1.0}] * 3, loss=True)
+    state = ViewState([view_of(run, 0)])
+    panels = list(with_own({panel_of("memory"): 1}, state))
+    assert [panel.id for panel in panels] == ["loss", "kl", "memory (own)"]
+    plot = panels[-1].build(state)
+    assert isinstance(plot, Plot)
+    assert (plot.title, plot.value) == ("memory", "7")
