@@ -63,6 +63,7 @@ def user_file() -> Path:
     given = os.environ.get("TUITRAIN_CONFIG_DIR")
     if given:
         return expanded(given) / USER_FILE
+    # Not needed with the variable.
     import platformdirs
 
     return Path(platformdirs.user_config_dir("tuitrain", appauthor=False)) / USER_FILE

@@ -1,4 +1,7 @@
-"""Descriptions of a run as rows of a name and a text: the same for `show`, `plan` and the dashboard."""
+"""Descriptions of a run as rows of a name and a text: the same for `show`, `plan` and the dashboard.
+
+`config` and what needs it are imported in the functions: pydantic would delay the first frame of the dashboard.
+"""
 
 from __future__ import annotations
 

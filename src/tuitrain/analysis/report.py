@@ -1,4 +1,7 @@
-"""The report of a run, section by section, and its configuration with the differences from the preset."""
+"""The report of a run, section by section, and its configuration with the differences from the preset.
+
+`config` and what needs it are imported in the function: pydantic would delay the first frame of the dashboard.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Lines to braille: pixels of 2 × 4 a cell, all segments of all curves in a few numpy operations.
 
-A line walks from pixel to pixel in max(|dx|, |dy|) steps and rounds the other coordinate down, as plotext does; its
-cells are the same but where plotext's floating-point walk falls a hair short of a whole pixel.
+A line is stepped in max(|dx|, |dy|) pixels and its other coordinate rounded down, as in plotext; the cells are
+the same, except where the floating-point sum in plotext lies just below a whole pixel.
 """
 
 from __future__ import annotations

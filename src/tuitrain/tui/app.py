@@ -29,6 +29,7 @@ def _screen(name: ScreenName) -> Callable[[], Screen[None]]:
 
 
 def _provider() -> type[Provider]:
+    # With the palette: the first frame does without.
     from tuitrain.tui.palette_commands import ActionProvider
 
     return ActionProvider
@@ -52,6 +53,7 @@ class TuitrainApp(BaseApp):
 
     def action_choose_screen(self) -> None:
         """Choose a screen from a list."""
+        # With the list: the first frame does without.
         from tuitrain.tui.screens.dialogs import Choice
 
         options = [(name, f"{number}  {title:<9} {text}") for number, (name, title, text) in enumerate(SCREENS, 1)]
@@ -64,6 +66,7 @@ class TuitrainApp(BaseApp):
 
     def action_help(self) -> None:
         """Show the keys of the screen."""
+        # With the help: the first frame does without.
         from tuitrain.tui.screens.help import HelpScreen
 
         if isinstance(self.screen, BaseScreen):

@@ -75,6 +75,7 @@ class Action:
 
 def key_text(key: str) -> str:
     """A key as it stands on the keyboard: `?`, `esc`, `→`, `ctrl+p`."""
+    # The registry is read without Textual too: by `schema settings`.
     from textual.keys import format_key
 
     names = {"enter": "enter", "pageup": "page up", "pagedown": "page down"}

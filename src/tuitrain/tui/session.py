@@ -75,6 +75,7 @@ def session_of(runs_dir: Path) -> Session:
     if given := os.environ.get("TUITRAIN_STATE_DIR"):
         state = expanded(given)
     else:
+        # Not needed with the variable.
         import platformdirs
 
         state = platformdirs.user_state_path("tuitrain", appauthor=False)

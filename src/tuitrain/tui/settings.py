@@ -1,6 +1,8 @@
 """What a user can set for the screens, and where it was set.
 
 A flag goes before a variable, that before the project's file, that before the user's, that before the default.
+
+Keys, layouts and Textual are imported only for settings that are given: most commands read none of them.
 """
 
 from __future__ import annotations

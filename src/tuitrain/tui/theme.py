@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.style import Style
+from textual.color import Color
 
 from tuitrain.plots.roles import RUN_COLOURS, run_role
 from tuitrain.plots.terminal import STYLES
 
 if TYPE_CHECKING:
-    from textual.color import Color
     from textual.theme import Theme
 
 DARK, LIGHT = "dark", "light"
@@ -44,8 +44,6 @@ def palette_of(theme: Theme) -> Palette:
     """
     if theme.ansi:
         return terminal_palette()
-    from textual.color import Color
-
     background = Color.parse(theme.background or ("#121212" if theme.dark else "#e0e0e0"))
     text = Color.parse(theme.foreground or ("#e0e0e0" if theme.dark else "#1f1f1f"))
 
@@ -126,8 +124,6 @@ def _luminance(colour: Color) -> float:
 
 def _away(background: Color) -> Color:
     """White or black, whichever is further from the background."""
-    from textual.color import Color
-
     return Color.parse("#ffffff" if _luminance(background) < 0.2 else "#000000")
 
 

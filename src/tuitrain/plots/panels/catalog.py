@@ -19,7 +19,7 @@ _LONGEST_TAB = 24
 """Characters of the name of a panel in the line of tabs."""
 
 PANELS: tuple[Panel, ...] = (
-    Panel("loss", "Loss", "training and validation loss, and where it is going", training.loss),
+    Panel("loss", "Loss", "training and validation loss, with the projected end", training.loss),
     Panel("val_loss", "Val loss", "loss of the evaluations", training.validation_loss),
     Panel("perplexity", "Perplexity", "exp(loss), in training and validation", training.perplexity),
     Panel("accuracy", "Accuracy", "share of the next tokens that are right", training.accuracy),

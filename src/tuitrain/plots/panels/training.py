@@ -182,6 +182,7 @@ def _planned(run: PlotRun, request: PlotRequest) -> list[Curve]:
     total = record.total_steps
 
     def factors(at: FloatArray) -> FloatArray:
+        # It needs `config`, and pydantic would delay the first frame of the dashboard.
         from tuitrain.accounting import lr_factor
 
         return np.array([lr_factor(max(int(step) - 1, 0), section, total) for step in at])

@@ -81,6 +81,7 @@ def plan_lines(form: LaunchForm, cells: int) -> list[Line]:
     for problem in filter(None, (*preview.errors.values(), preview.obstacle)):
         lines += [*_paragraph(problem, cells, " ", "bad"), line()]
     fits = None if form.plan is None else form.plan.fits
+    # With the first plan: the launcher takes long to import.
     from tuitrain.launch.plan_view import plan_rows
 
     for name, text in plan_rows(form.plan) if form.plan is not None else ():

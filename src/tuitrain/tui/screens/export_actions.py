@@ -1,4 +1,7 @@
-"""The panel in focus as a file or as a number, and the figure of the run."""
+"""The panel in focus as a file or as a number, and the figure of the run.
+
+Dialogs, matplotlib and what opens a file are imported in the functions: the first frame does without them.
+"""
 
 from __future__ import annotations
 

@@ -72,6 +72,7 @@ class WatchScreen(ChartScreen):
 
     def action_edit_layout(self) -> None:
         """Choose panels in a box; the layout is shown and remembered as it was left there."""
+        # With the box: the first frame does without.
         from tuitrain.tui.screens.panel_picker import PanelPicker
 
         self.app.push_screen(PanelPicker(self.layout_name, self.layouts), self._edited)
