@@ -21,6 +21,7 @@ import tempfile
 import time
 from itertools import cycle, islice
 from pathlib import Path
+from pydoc_data.topics import topics
 
 from common import print_table
 
@@ -74,8 +75,7 @@ def fill(root: Path, files: int, runs: int) -> None:
     sources = [module.read_bytes() for module in chance.sample(modules, min(400, len(modules)))]
     # So large files are rare in a folder of runs, but the beginning of each is read.
     weights = chance.randbytes(64 << 10)
-    text = "the loss of the step went down from 9 to 3 while the learning rate was warm : batch 32 = 512 tokens , \n"
-    words = text.split(" ")
+    prose = "".join(topics.values())
     for number in range(max(0, files - count)):
         kind = number % 10
         where = root / f"project{number % 20}" / f"folder{number // 20 % 50}"
@@ -87,7 +87,7 @@ def fill(root: Path, files: int, runs: int) -> None:
         elif kind == 5:
             (where / f"config{number}.json").write_text('{"model": {"layers": 12, "loss": "ce"}, "lr": 0.001}\n')
         elif kind == 6:
-            (where / f"note{number}.md").write_text(" ".join(chance.choices(words, k=1500)))
+            (where / f"note{number}.md").write_text(page(prose, number))
         elif kind == 7:
             (where / f"sample{number}.txt").write_text(
                 "\n".join(" ".join(chance.choices(words, k=12)) for _ in range(80))
@@ -96,6 +96,12 @@ def fill(root: Path, files: int, runs: int) -> None:
             (where / f"plot{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + weights[: number % 30_000])
         else:
             (where / f"checkpoint{number}.pt").write_bytes(b"PK\x03\x04\0\0archive/data.pkl\0" + weights)
+
+
+def page(text: str, number: int) -> str:
+    """A few thousand characters of a text."""
+    start = number * 997 % (len(text) - 9000)
+    return text[start : start + 2000 + number % 7000]
 
 
 if __name__ == "__main__":

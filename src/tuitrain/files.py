@@ -116,6 +116,17 @@ def expanded(name: str) -> Path:
         raise FileNotFoundError(errno.ENOENT, "there is no such home directory", name) from None
 
 
+def cache_directory() -> Path:
+    """What can be made again is kept here: $TUITRAIN_CACHE_DIR, else the user's cache directory. Raises OSError."""
+    value = os.environ.get("TUITRAIN_CACHE_DIR")
+    if value:
+        return expanded(value).absolute()
+    # Imported here: few commands need it.
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("tuitrain"))
+
+
 def path_kind(path: Path) -> Literal["file", "directory", "other"] | None:
     """What is at a path, links followed; None for nothing. Raises OSError when it cannot be determined.
 

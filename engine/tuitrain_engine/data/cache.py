@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tuitrain.config import source
+from tuitrain import files
 from tuitrain_engine.data.errors import CacheError
 
 
 def cache_directory() -> Path:
     """The directory of all caches. Raises CacheError when TUITRAIN_CACHE_DIR names no usable path."""
     with cache_errors(Path(os.environ.get("TUITRAIN_CACHE_DIR", ""))):
-        return source.cache_directory()
+        return files.cache_directory()
 
 
 def tokenizer_cache() -> Path:

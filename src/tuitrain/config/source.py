@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import platformdirs
-
 from tuitrain.config.errors import nearest, suggest
 from tuitrain.files import expanded, path_kind, shortened
 
@@ -189,9 +187,3 @@ def _tokenizer_hint(name: str) -> str:
     elif match == "hf":
         match = f"hf:{argument}" if argument else None
     return f" Did you mean {match!r}?" if match else ""
-
-
-def cache_directory() -> Path:
-    """The directory of tokenized data: $TUITRAIN_CACHE_DIR, else the user's cache directory. Raises OSError."""
-    value = os.environ.get("TUITRAIN_CACHE_DIR")
-    return expanded(value).absolute() if value else Path(platformdirs.user_cache_dir("tuitrain"))

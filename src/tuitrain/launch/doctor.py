@@ -15,7 +15,7 @@ import psutil
 
 from tuitrain import __version__
 from tuitrain.accounting import find_gpu
-from tuitrain.config.source import cache_directory
+from tuitrain.files import cache_directory
 from tuitrain.launch.machine import GB, find_gpus, torch_is_cpu_only
 from tuitrain.settings import settings_files, user_file
 

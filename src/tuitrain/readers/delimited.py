@@ -357,13 +357,22 @@ def head_of(probe: Probe) -> Head | None:
     return None if probe.head[:1] in (b"{", b"[", b"<") else _head(probe.head)
 
 
+def _first_lines(head: bytes, count: int) -> bytes:
+    end = 0
+    for _ in range(count):
+        end = head.find(b"\n", end) + 1
+        if not end:
+            return head
+    return head[:end]
+
+
 @lru_cache(maxsize=8)
 def _head(head: bytes) -> Head | None:
     beginning = _COMMENTS.sub(b"", head[:_LONGEST_HEADER])
     first = beginning[: beginning.find(b"\n") + 1]
     if not any(each in first for each in (b",", b";", b"\t", b"|", b"oss")):
         return None
-    lines = [line for line in Probe(head).lines if line.strip()]
+    lines = [line for line in Probe(_first_lines(head, _ROWS_PROBED + 8)).lines if line.strip()]
     at = next((at for at, line in enumerate(lines[:5]) if header_of(line) is not None), None)
     header = header_of(lines[at]) if at is not None else None
     if header is None or at is None:

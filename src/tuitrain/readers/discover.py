@@ -9,7 +9,9 @@ from pathlib import Path
 
 from tuitrain.files import open_regular
 from tuitrain.readers.formats import BY_NAME, FORMATS
+from tuitrain.readers.known_files import KnownFiles, Mark
 from tuitrain.readers.model import PROBE_BYTES, Format, Probe, Source
+from tuitrain.readers.sqlite import MAGIC as DATABASE
 
 _SKIPPED = frozenset({".git", "__pycache__", "node_modules", ".venv", "venv", "site-packages", ".cache"})
 _LARGE_PROBE_BYTES = 1 << 20
@@ -40,14 +42,22 @@ def sources_of(path: Path, skip: Callable[[Path], bool] = lambda folder: False) 
         if form is not None:
             return list(form.sources(path.parent, [path]))
         return [] if probe.binary else _late_console(path)
+    known = KnownFiles(path)
     files: dict[str, list[Path]] = {}
-    for each in _files(path, skip):
-        try:
-            form = recognised(probe_of(each))
-        except OSError:
-            continue
-        if form is not None:
-            files.setdefault(form.name, []).append(each)
+    for file, mark in _files(path, skip):
+        name = known.format_of(file, mark)
+        if name is None:
+            looked_at = _probe(file)
+            if looked_at is None:
+                continue
+            form = recognised(looked_at)
+            name = form.name if form is not None else ""
+            # The tables of a database may all be in its write-ahead log, which has a mark of its own.
+            if name or not looked_at.head.startswith(DATABASE):
+                known.add(file, mark, name)
+        if name:
+            files.setdefault(name, []).append(Path(file))
+    known.keep()
     found = [source for name, paths in files.items() for source in BY_NAME[name].sources(path, paths)]
     return sorted(_once(found), key=lambda source: (str(source.path), source.key))
 
@@ -97,17 +107,39 @@ def _once(sources: list[Source]) -> list[Source]:
     return [source for source in sources if not covered(source)]
 
 
-def _files(folder: Path, skip: Callable[[Path], bool]) -> Iterator[Path]:
-    """The regular files below a folder in the order of their paths; links to folders are not followed."""
+def _probe(file: str) -> Probe | None:
+    """The first bytes of one of many files; None where it can't be read."""
     try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+        opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return
-    for entry in found:
-        path = Path(entry.path)
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name not in _SKIPPED and not skip(path):
-                yield from _files(path, skip)
-        elif entry.is_file() and not entry.is_symlink():
-            yield path
+        return None
+    try:
+        head = os.read(opened, PROBE_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(opened)
+    return Probe(head, Path(file)) if head else None
+
+
+def _files(folder: Path, skip: Callable[[Path], bool]) -> Iterator[tuple[str, Mark]]:
+    """The regular files below a folder in the order of their paths, with their marks; links are not followed."""
+    waiting = [str(folder)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        folders = []
+        for entry in found:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name not in _SKIPPED and not skip(Path(entry.path)):
+                        folders.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    status = entry.stat(follow_symlinks=False)
+                    yield entry.path, (status.st_ino, status.st_size, status.st_mtime_ns)
+            except OSError:
+                continue
+        waiting += reversed(folders)

@@ -17,6 +17,7 @@ from tuitrain.runs.status import Status, derive_status, status_of_source
 
 if TYPE_CHECKING:
     from tuitrain.runs.foreign import SourceFollower
+    from tuitrain.runs.kept_snapshots import KeptSnapshot
 
 
 @dataclass(frozen=True)
@@ -130,18 +131,32 @@ class SnapshotReader:
     def __init__(self) -> None:
         self._logs: dict[RunDirectory, LogEnds] = {}
         self._followers: dict[RunDirectory, SourceFollower] = {}
+        self._kept: dict[RunDirectory, KeptSnapshot] = {}
         self._infos: dict[RunDirectory, tuple[tuple[int, ...], RunMetadata | None]] = {}
         self._snapshots: dict[RunDirectory, RunSnapshot] = {}
 
     def read_all(self, runs: Sequence[RunDirectory]) -> tuple[RunSnapshot, ...]:
         """A snapshot of each, in their order; other runs are forgotten."""
         for gone in self._snapshots.keys() - set(runs):
-            del self._logs[gone], self._infos[gone], self._snapshots[gone]
-            self._followers.pop(gone, None)
+            del self._snapshots[gone]
+            for each in (self._logs, self._infos, self._followers, self._kept):
+                each.pop(gone, None)
         return tuple(self.read(run) for run in runs)
 
     def read(self, directory: RunDirectory, now: float | None = None) -> RunSnapshot:
         """A snapshot of one run. As long as nothing about it changes, the very same one."""
+        mark, newest = "", 0.0
+        if directory.source is not None and directory not in self._followers:
+            # The readers of all formats are imported only for a log of another tool.
+            from tuitrain.runs.kept_snapshots import kept_snapshot, mark_of
+
+            mark, newest = mark_of(directory)
+            kept = self._kept.get(directory)
+            if kept is None or kept.mark != mark:
+                kept = kept_snapshot(directory, mark) if mark else None
+            if kept is not None:
+                self._kept[directory] = kept
+                return self._unchanged(directory, _snapshot_of(directory, kept, now))
         info = self._info(directory)
         log = self._log(directory, info)
         tail = log.tail
@@ -160,6 +175,18 @@ class SnapshotReader:
             tail.alerts[-1] if tail.alerts else None, log.curve, problem, log.head.broken_count + tail.broken_count,
             log.whole, tail.stage, tail.recent_steps(), log.wall_time_s,
         )  # fmt: skip
+        if mark and not problem:
+            from tuitrain.runs.kept_snapshots import KeptSnapshot, keep_snapshot
+
+            kept = KeptSnapshot(
+                mark, log.run, snapshot.step, log.evaluation, tail.end, snapshot.alert, tail.stage, log.last_time,
+                log.curve, snapshot.recent, log.wall_time_s, snapshot.broken_lines, log.ending, log.has_begun,
+            )  # fmt: skip
+            keep_snapshot(directory, kept, newest)
+        return self._unchanged(directory, snapshot)
+
+    def _unchanged(self, directory: RunDirectory, snapshot: RunSnapshot) -> RunSnapshot:
+        """The snapshot of before where it is the same as this one."""
         before = self._snapshots.get(directory)
         if snapshot != before:
             self._snapshots[directory] = before = snapshot
@@ -186,6 +213,15 @@ class SnapshotReader:
             launched_at = info.log_bytes if info is not None else None
             before = self._logs[directory] = read_log_ends(directory.metrics, before or LogEnds(), launched_at)
         return before
+
+
+def _snapshot_of(directory: RunDirectory, kept: KeptSnapshot, now: float | None) -> RunSnapshot:
+    """The snapshot of a run of another tool as it was kept, with its status of today."""
+    status = status_of_source(kept.ending, kept.end, kept.last_time, kept.has_begun, now)
+    return RunSnapshot(
+        directory, None, status, kept.run, kept.step, kept.evaluation, kept.end, kept.last_time, kept.alert, kept.curve,
+        "", kept.broken_lines, True, kept.stage, kept.recent, kept.wall_time_s,
+    )  # fmt: skip
 
 
 def _mark(path: Path) -> tuple[int, ...]:
