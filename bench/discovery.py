@@ -89,9 +89,7 @@ def fill(root: Path, files: int, runs: int) -> None:
         elif kind == 6:
             (where / f"note{number}.md").write_text(page(prose, number))
         elif kind == 7:
-            (where / f"sample{number}.txt").write_text(
-                "\n".join(" ".join(chance.choices(words, k=12)) for _ in range(80))
-            )
+            (where / f"sample{number}.txt").write_text(page(prose, number + 3))
         elif kind == 8:
             (where / f"plot{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + weights[: number % 30_000])
         else:
