@@ -116,7 +116,7 @@ _TABLE: tuple[tuple[Group, Owner, tuple[ScreenName, ...], tuple[Action, ...]], .
         Action("edit_layout", ("P",), "panels", "Choose the panels, their order and their size."),
     )),
     ("charts", "screen", CHARTS, (
-        Action("search_panels", ("slash",), "search", "Find panels by words in the names of their metrics.", 8),
+        Action("search_panels", ("slash",), "search", "Find panels by words in the names of their metrics.", 13),
         Action("export_panel", ("e",), "export", "Write the panel in focus as SVG, PNG or CSV.", 12, acts=True),
         Action("open_figure", ("O",), "figure", "Make the figure of the run and open it.", acts=True),
     )),
