@@ -74,3 +74,10 @@ def test_extreme_numbers_and_durations_stay_short() -> None:
 )
 def test_values_at_the_crosshair_have_five_digits(value: float, expected: str) -> None:
     assert units.exact(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(19999.0, "19,999"), (3.0, "3"), (-0.25, "-0.25"), (1e-9, "1.0000e-9"), (math.nan, "nan")]
+)
+def test_a_number_of_unknown_kind(value: float, text: str) -> None:
+    assert units.plain(value) == text

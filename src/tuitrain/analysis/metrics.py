@@ -127,4 +127,4 @@ def metric(key: str) -> Metric:
 
 def metric_of(name: str) -> Metric:
     """The declaration of a metric; of a name that nobody declared a plain one: no unit, a linear scale."""
-    return BY_KEY.get(name) or Metric(name, shortened(clean(name), _LONGEST_TITLE), "", "{:.4g}".format)
+    return BY_KEY.get(name) or Metric(name, shortened(clean(name), _LONGEST_TITLE), "", units.plain)

@@ -66,6 +66,13 @@ def exact(value: float, digits: int = 5) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def plain(value: float) -> str:
+    """A number of unknown kind: a whole one as such, another with at most four significant digits."""
+    if math.isfinite(value) and value == int(value) and abs(value) < _MOST_PLAIN:
+        return f"{value:,.0f}"
+    return f"{value:.4g}" if 1e-3 <= abs(value) < 1e4 else exact(value)
+
+
 def scientific(value: float, digits: int = 3) -> str:
     """Significant digits and a power of ten: `3.00e-4`; `inf`, `-inf` and `nan` as they are."""
     if not math.isfinite(value):
