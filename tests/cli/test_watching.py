@@ -76,6 +76,14 @@ def test_a_file_without_a_record_is_no_log(cli: Cli, tmp_path: Path, text: str, 
     )
 
 
+def test_a_document_of_one_line_without_an_end_is_of_another_tool(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "history.json"
+    file.write_text('{"loss": [3.0, 2.0], "val_loss": [3.5, 2.5]}')
+    assert "loss 2.000  val 2.500" in cli("watch", str(file), "--once").out
+    file.write_text('{"lr": 0.1}')
+    assert cli("watch", str(file), "--once").code == 3
+
+
 @pytest.mark.parametrize("text", ["", "\n", '{"type": "run", "ti', '{"type": "of tomorrow", "time": 1}\n'])
 def test_a_log_that_only_begins_is_watched(cli: Cli, tmp_path: Path, text: str) -> None:
     file = tmp_path / "log.jsonl"

@@ -11,7 +11,9 @@ import typer
 from tuitrain.cli.completion import complete_override, complete_run, complete_strategy, complete_theme
 from tuitrain.plots.axes import XAxis
 
-RUN_HELP = "A run: its id, a unique prefix, `latest`, a run directory or a metrics.jsonl."
+RUN_HELP = (
+    "A run: its id, a unique prefix, `latest`, a run directory, a metrics.jsonl, or a log or folder of another tool."
+)
 PRESET_HELP = "A preset (`tuitrain presets` lists them) or a configuration file."
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help=RUN_HELP, autocompletion=complete_run)]

@@ -65,6 +65,10 @@ def _runs_below(directory: Path) -> list[RunDirectory]:
     return runs
 
 
+_BEGINNING = b'{"type":'
+"""That of a record; a document of another tool may be one line without an end, too."""
+
+
 def _holds_run(path: Path) -> bool:
     """Whether a directory is one of a run of ours: other tools call their logs `metrics.jsonl` and `run.json` too."""
     log = path / "metrics.jsonl"
@@ -87,7 +91,8 @@ def is_own_log(path: Path) -> bool:
         except BrokenLineError:
             continue
         return True
-    return not any(map(bytes.strip, lines)) and rest.lstrip()[:1] in (b"", b"{")
+    beginning = rest.replace(b" ", b"").strip()[: len(_BEGINNING)]
+    return not any(map(bytes.strip, lines)) and _BEGINNING.startswith(beginning)
 
 
 def _created(run: RunDirectory) -> tuple[float, str]:
