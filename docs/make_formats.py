@@ -15,7 +15,7 @@ def table() -> str:
     rows = [
         # A pipe within a command would end the cell.
         f"| {each.title} | `{each.name}` | `{each.example.replace('|', chr(92) + '|')}` |"
-        for each in sorted(FORMATS, key=lambda each: each.title)
+        for each in sorted(FORMATS, key=lambda each: each.title.casefold())
     ]
     return "\n".join(["| what | format | for example |", "|---|---|---|", *rows]) + "\n"
 
