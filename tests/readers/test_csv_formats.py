@@ -65,6 +65,18 @@ def test_a_summary_of_timm_is_one_without_its_settings_too(tmp_path: Path) -> No
     assert points(reader_of(tmp_path).poll().items)[1] == (1, {"train_loss": 4, "lr": 0.05})
 
 
+def test_events_in_the_folder_of_a_table_are_the_same_run(tmp_path: Path) -> None:
+    events = tmp_path / "events.out.tfevents.1.host"
+    corpus = Path(__file__).parents[1] / "data/corpus/tb-torch-newstyle/data"
+    events.write_bytes(next(path for path in corpus.rglob("*tfevents*")).read_bytes())
+    (tmp_path / "results.csv").write_text("epoch,train/box_loss,metrics/mAP50(B)\n1,3,0\n2,2,0.5\n")
+    assert [source.format for source in sources_of(tmp_path)] == ["csv-epochs"]
+    (tmp_path / "results.csv").unlink()
+    (tmp_path / "metrics.csv").write_text("epoch,loss,step\n0,1,0\n")
+    (tmp_path / "hparams.yaml").write_text("{}\n")
+    assert [source.format for source in sources_of(tmp_path)] == ["lightning-csv"]
+
+
 def test_a_run_that_may_stop_early_is_not_called_interrupted(tmp_path: Path) -> None:
     (tmp_path / "results.csv").write_text("epoch,train/box_loss,metrics/mAP50(B)\n1,3,0\n2,2,0.5\n")
     (tmp_path / "args.yaml").write_text("task: detect\nepochs: 5\npatience: 100\n")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.readers.reading import format_of, inventory_of, points, reader_of
 from tuitrain.events import Sample
+from tuitrain.readers.discover import sources_of
 from tuitrain.readers.document import Growth, beginning_of
 from tuitrain.readers.model import Row
 
@@ -148,6 +149,12 @@ def test_a_run_json_that_is_not_at_its_end(tmp_path: Path) -> None:
     path.write_text(json.dumps({**tree, "eval_results": [{"iter": 5, "val_loss": 3}], "summary": {"final_loss": 2}}))
     assert points(reader.poll().items) == [(5, {"eval_results.val_loss": 3})]
     assert reader.info.ending == "completed"
+
+
+def test_runs_without_the_names_of_a_comparison_are_none(tmp_path: Path) -> None:
+    tree = {"runs": [{"name": "a", "hyperparameters": {}, "final": {"final_iteration": 5, "run_name": "b"}}]}
+    (tmp_path / "truth.json").write_text(json.dumps(tree))
+    assert not sources_of(tmp_path)
 
 
 def test_final_metrics_alone_are_one_point_and_the_adapter_has_the_settings(tmp_path: Path) -> None:

@@ -105,6 +105,11 @@ def test_other_records_are_not_claimed(text: str) -> None:
     assert format_of(text) is None
 
 
+def test_records_of_ours_are_not_claimed_in_any_order() -> None:
+    sample = '{"type": "sample", "time": 1.5, "step": 9, "text": "a"}\n'
+    assert format_of(sample + '{"type": "step", "time": 1.5, "step": 9, "loss": 2}\n' * 3) is None
+
+
 def test_records_are_recognised() -> None:
     assert format_of('{"step": 1, "loss": 2}\n') == "jsonl"
     assert (

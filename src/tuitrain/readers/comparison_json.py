@@ -27,7 +27,7 @@ def _runs(tree: Any) -> dict[str, dict[str, Any]]:
         return {}
     runs = tree.get("runs")
     if isinstance(runs, list):
-        return {str(run.get("run_name", at)): run for at, run in enumerate(runs) if isinstance(run, dict)}
+        return {str(run["run_name"]): run for run in runs if isinstance(run, dict) and "run_name" in run}
     return {
         str(name): {"final_metrics": final}
         for name, final in tree.items()

@@ -13,7 +13,7 @@ from tuitrain.readers.known_files import KnownFiles, Mark
 from tuitrain.readers.model import PROBE_BYTES, Format, Probe, Source
 from tuitrain.readers.sqlite import MAGIC as DATABASE
 
-_SKIPPED = frozenset({".git", "__pycache__", "node_modules", ".venv", "venv", "site-packages", ".cache"})
+_SKIPPED = frozenset({".git", "__pycache__", "node_modules", ".venv", "venv", "site-packages", ".cache", ".hypothesis"})
 _LARGE_PROBE_BYTES = 1 << 20
 _LOG_ENDINGS = frozenset({".log", ".out", ".err", ".txt", ""})
 _MOST_POLLS = 32

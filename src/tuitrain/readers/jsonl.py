@@ -114,7 +114,7 @@ def probed(probe: Probe) -> list[dict[str, Any]]:
 
 def _matches(probe: Probe) -> bool:
     records = probed(probe)
-    if not records or _is_ours(records[0]):
+    if not records or any(map(_is_ours, records[:5])):
         return False
     if len(records) == 1 and probe.path is not None and probe.path.suffix == ".json":
         return False
@@ -123,7 +123,7 @@ def _matches(probe: Probe) -> bool:
 
 
 def _is_ours(record: Mapping[str, Any]) -> bool:
-    """Whether the first record of a log is one that this package writes."""
+    """Whether a record is one that this package writes."""
     return record.get("type") in ("run", "stage", "step") and "time" in record
 
 

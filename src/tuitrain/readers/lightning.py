@@ -36,4 +36,5 @@ def _open(source: Source) -> ReaderWithSettings:
 
 FORMAT = Format(
     "lightning-csv", "Lightning and Fabric CSVLogger", "tuitrain watch lightning_logs", _matches, _sources, _open,
+    covers=("tensorboard",),
 )  # fmt: skip

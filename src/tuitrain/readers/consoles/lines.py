@@ -28,7 +28,7 @@ _SOURCES = frozenset({
     ".py", ".pyi", ".md", ".rst", ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".js", ".ts", ".go", ".rs", ".java", ".sh",
     ".sql", ".tex", ".html", ".htm", ".xml", ".svg", ".css", ".ipynb", ".lock", ".patch", ".diff",
 })  # fmt: skip
-"""Endings of files that can quote lines of a console, but are none."""
+"""Endings of source code and documents."""
 _UNIT_NAMES = {"%": "percent"}
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d):(\d\d(?:[.,]\d{1,6})?)")
 _TIME_WITHIN = 120
@@ -132,6 +132,12 @@ def literal(text: str) -> Any:
     return text
 
 
+def _may_quote(probe: Probe) -> bool:
+    """Whether a file is source code or a document, which can have lines of a console in it."""
+    ending = probe.path.suffix.lower() if probe.path is not None else ""
+    return ending in _SOURCES or (ending == ".json" and probe.head.lstrip()[:1] in (b"{", b"["))
+
+
 def console_format(
     name: str,
     title: str,
@@ -160,6 +166,6 @@ def console_format(
         return TailReader(source.files[0], prepared)
 
     def is_console(probe: Probe) -> bool:
-        return (probe.path is None or probe.path.suffix.lower() not in _SOURCES) and matches(probe)
+        return not _may_quote(probe) and matches(probe)
 
     return Format(name, title, example, is_console, sources or a_run_each, opened, parser, covers=covers)
