@@ -215,7 +215,8 @@ def _number(text: str) -> Any:
 
 
 def _whole(number: float) -> int | float:
-    return int(number) if abs(number) <= _EXACT and float(number).is_integer() else number
+    whole = abs(number) <= _EXACT and float(number).is_integer() and str(number) != "-0.0"
+    return int(number) if whole else number
 
 
 def json_schema() -> dict[str, Any]:
