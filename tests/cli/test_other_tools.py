@@ -52,6 +52,15 @@ def test_a_folder_of_several_runs_is_an_array(cli: Cli) -> None:
     assert "step 198" in cli("status", "logs#csv-plain/log.csv").out
 
 
+def test_values_that_json_lacks_are_spelled_as_tools_write_them(cli: Cli, logs: Path) -> None:
+    (logs / "new.csv").write_text("step,loss\n1,nan\n2,inf\n3,-inf\n4,nan\n")
+    loss = json.loads(cli("show", "logs/new.csv", "--json").out)["metrics"]["loss"]
+    assert (loss["first"], loss["last"], loss["min"], loss["non_finite"]) == ("NaN", "NaN", "NaN", 4)
+    (logs / "new.csv").write_text("step,loss\n1,inf\n2,3\n3,-inf\n")
+    loss = json.loads(cli("show", "logs/new.csv", "--json").out)["metrics"]["loss"]
+    assert (loss["first"], loss["last"], loss["max"]) == ("Infinity", "-Infinity", 3.0)
+
+
 def test_a_log_without_a_record_yet_has_its_name(cli: Cli, logs: Path) -> None:
     (logs / "new.csv").write_text("step,loss\n")
     shown = json.loads(cli("show", "logs/new.csv", "--json").out)

@@ -20,6 +20,8 @@ StatusName = Literal[
     "starting", "running", "stalled", "completed", "stopped", "failed", "crashed", "interrupted", "unknown"
 ]
 Number = float | Literal["nan", "inf", "-inf"] | None
+ToolNumber = float | Literal["NaN", "Infinity", "-Infinity"]
+"""As most tools' JSON has it."""
 RunId = Annotated[str, Field(description="name of the run directory")]
 
 
@@ -85,18 +87,18 @@ class SplitOutcome(_Object):
 
 
 class SourceMetric(_Object):
-    """The points of a metric in the log of another tool."""
+    """The points of a metric in the log of another tool, whose values are spelled as JSON's writers do."""
 
     key: str | None
     """The metric of ours that it is."""
     points: int
     first_x: float
     last_x: float
-    first: Number
-    last: Number
-    min: Number
+    first: ToolNumber
+    last: ToolNumber
+    min: ToolNumber
     """Of the finite values, as `max`."""
-    max: Number
+    max: ToolNumber
     non_finite: int
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -21,8 +22,18 @@ def source_json(run: RunDirectory) -> dict[str, Any]:
         "format": run.source.format,
         "axis": inventory.info.axis,
         "hyperparameters": inventory.info.hyperparameters,
-        "metrics": {name: asdict(metric) for name, metric in inventory.metrics.items()},
+        "metrics": {
+            name: {key: _as_tools_write(value) for key, value in asdict(metric).items()}
+            for name, metric in inventory.metrics.items()
+        },
     }
+
+
+def _as_tools_write(value: Any) -> Any:
+    """A value of a tool's metric; a number that JSON lacks under the name that JSON's writers give it."""
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def mapping_rows(run: RunDirectory) -> list[tuple[str, str]]:
