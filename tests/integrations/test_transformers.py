@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +83,32 @@ def test_requests_stop_and_save_as_the_trainer_does(
     assert (Path(saved.path) / "model.safetensors").exists()
     (end,) = of_type(run, events.End)
     assert end.status == status
+
+
+SEVERAL = """
+import torch
+from pathlib import Path
+from tests.integrations.test_transformers import AskAt, trainer
+from tuitrain.integrations.transformers import TuitrainCallback
+
+class AskOnce(AskAt):
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            super().on_step_begin(args, state, control, **kwargs)
+
+made = trainer(Path("."), AskOnce("stop"), TuitrainCallback(), max_steps=50)
+made.train()
+assert made.state.global_step == 3, made.state.global_step
+"""
+
+
+def test_a_stop_reaches_every_process(tmp_path: Path, runs_dir: Path) -> None:
+    (tmp_path / "several.py").write_text(SEVERAL)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "several.py"]
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    (end,) = of_type(only_run(runs_dir), events.End)
+    assert end.status == "stopped"

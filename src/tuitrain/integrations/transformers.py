@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations import INTEGRATION_TO_CALLBACK
 
@@ -49,12 +50,18 @@ class TuitrainCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
-        """Pass requests on to the Trainer."""
-        if self._run is not None:
-            stops = self._run.should_stop
-            control.should_save = control.should_save or stops or self._run.checkpoint_requested
-            control.should_evaluate = control.should_evaluate or self._run.eval_requested
-            control.should_training_stop = control.should_training_stop or stops
+        """Pass requests on to the Trainer; of several processes at the steps that it logs, as all have to know."""
+        if args.world_size > 1 and state.global_step % max(1, int(state.logging_steps)):
+            return control
+        run = self._run
+        stops, saves, evaluates = (
+            (False, False, False) if run is None else (run.should_stop, run.checkpoint_requested, run.eval_requested)
+        )
+        if args.world_size > 1:
+            stops, saves, evaluates = broadcast_object_list([stops, saves, evaluates])
+        control.should_save = control.should_save or stops or saves
+        control.should_evaluate = control.should_evaluate or evaluates
+        control.should_training_stop = control.should_training_stop or stops
         return control
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
