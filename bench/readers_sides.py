@@ -29,7 +29,7 @@ def ours(path: Path, steps: int) -> int:
     count = 0
     for source in sources_of(path):
         history = RunHistory()
-        reader = RecordReader(BY_NAME[source.format].open(source), source.name, NameMapping(), 0.0)
+        reader = RecordReader(BY_NAME[source.format].open(source), source.name, NameMapping())
         more = True
         while more:
             read = reader.poll()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -142,3 +143,11 @@ def test_what_cannot_be_imported(cli: Cli, logs: Path, runs_dir: Path) -> None:
     assert (result.code, "new.csv holds no metric yet" in result.err) == (3, True)
     assert cli("import", "nothing/here").code == 3
     assert not runs_dir.exists() or not list(runs_dir.iterdir())
+
+
+def test_a_log_that_was_written_long_ago_is_not_running(cli: Cli, logs: Path) -> None:
+    log = logs / "old.csv"
+    log.write_text("step,loss\n1,2.5\n2,2.25")
+    os.utime(log, (1.7e9, 1.7e9))
+    assert json.loads(cli("show", str(log), "--json").out)["status"] == "unknown"
+    assert "○ unknown" in cli("watch", str(log), "--once").out

@@ -98,7 +98,7 @@ def test_nanogpt_takes_parameters_from_a_config_file_that_it_prints() -> None:
 def test_an_mfu_below_zero_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "train.log").write_bytes(NANOGPT)
     (source,) = sources_of(tmp_path)
-    records = RecordReader(BY_NAME[source.format].open(source), "a", NameMapping(), 1.0).poll().records
+    records = RecordReader(BY_NAME[source.format].open(source), "a", NameMapping()).poll().records
     assert [(each.step, each.mfu) for each in records if isinstance(each, Step)] == [(0, None), (1, 0.4)]
 
 

@@ -328,7 +328,7 @@ def test_a_run_of_torch_becomes_a_history(tmp_path: Path) -> None:
                 writer.add_scalar("val/loss", 3.1 - step / 40, step)
     (reader,) = readers_of(tmp_path).values()
     history = RunHistory()
-    records = RecordReader(reader, "id", NameMapping(), 0.0).poll()
+    records = RecordReader(reader, "id", NameMapping()).poll()
     history.absorb(records.records, records.broken)
     assert history.steps.count("loss") == 100
     assert [evaluation.step for evaluation in history.evaluations_of("val")] == list(range(0, 100, 10))

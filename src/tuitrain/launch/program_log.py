@@ -122,7 +122,7 @@ class ProgramLog:
         self._name = name
         self._started = started
         self._records = RecordReader(
-            reader, directory.path.name, NameMapping(given.names), time.time(), supplied_of(given.facts)
+            reader, directory.path.name, NameMapping(given.names), supplied=supplied_of(given.facts)
         )  # fmt: skip
         self._writer: EventWriter | None = None
         self._waiting: list[AnyRecord] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -64,12 +64,17 @@ class RecordReader:
     """Turns what a reader reads into records: a `run` record first, then steps, evaluations and an `end` record.
 
     run_id: what the run is called here. A row becomes at most one step and one evaluation for each split. written:
-    when the log was last written, in Unix seconds: the time of rows that have none, until all there was is read; from
-    then on they have the time at which they are read. supplied: facts that the log lacks.
+    gives when the log was last written, in Unix seconds, which is the time of rows that have none. supplied: facts
+    that the log lacks.
     """
 
     def __init__(
-        self, reader: Reader, run_id: str, mapping: NameMapping, written: float, supplied: Supplied | None = None
+        self,
+        reader: Reader,
+        run_id: str,
+        mapping: NameMapping,
+        written: Callable[[], float] = time.time,
+        supplied: Supplied | None = None,
     ) -> None:
         self.reader = reader
         self.mapping = mapping
@@ -77,7 +82,6 @@ class RecordReader:
         self._adds = self._supplied != Supplied()
         self._run_id = run_id
         self._written = written
-        self._live = False
         self._begin()
 
     def _begin(self) -> None:
@@ -86,7 +90,7 @@ class RecordReader:
         self._attempt = 1
         self._count = 0
         self._order = StepOrder()
-        self._time = self._written
+        self._time = 0.0
         """Unix seconds of the newest row."""
         self._plans: dict[tuple[str, ...], _Plan] = {}
 
@@ -95,9 +99,8 @@ class RecordReader:
         reading = self.reader.poll()
         if reading.reset:
             self._begin()
-        if self._live:
-            self._time = time.time()
-        self._live = self._live or not reading.more
+        if reading.items or not self._time:
+            self._time = self._written()
         for name, ours in self.reader.info.meanings.items():
             self.mapping.given.setdefault(name, ours)
         records = self._records(reading.items)
@@ -112,7 +115,7 @@ class RecordReader:
         if steps is None and info.total is not None:
             steps = self._step_of(info.total)
         run = Run(
-            time=info.started or first_time or self._written, run_id=self._run_id, name=info.name,
+            time=info.started or first_time or self._time, run_id=self._run_id, name=info.name,
             attempt=self._attempt, config=dict(info.hyperparameters),
             **({"total_steps": steps} | self._supplied.of_run()),
         )  # fmt: skip

@@ -44,8 +44,11 @@ class SourceFollower:
         reader = BY_NAME[self._source.format].open(self._source)
         given = given_for(run)
         self.records = RecordReader(
-            reader, run.run_id, NameMapping(given.names), written_at(self._source), supplied_of(given.facts)
+            reader, run.run_id, NameMapping(given.names), self._written_at, supplied_of(given.facts)
         )  # fmt: skip
+
+    def _written_at(self) -> float:
+        return written_at(self._source)
 
     def poll(self) -> Batch:
         """The records that came since the last call. Raises PermissionError and the like."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +42,7 @@ class StreamRecords:
         names = names_in_settings() | dict(given.names if given is not None else {})
         facts = given.facts if given is not None else {}
         self._stream = StreamReader(name)
-        self._others = RecordReader(self._stream, name, NameMapping(names), time.time(), supplied_of(facts))
+        self._others = RecordReader(self._stream, name, NameMapping(names), supplied=supplied_of(facts))
         self._own: LineParser | None = None
         """Of a log of ours."""
         self._head: bytearray | None = bytearray()
