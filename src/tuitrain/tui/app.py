@@ -45,7 +45,7 @@ class TuitrainApp(BaseApp):
         """Show a screen; the list of runs in place of one that lacks runs to show."""
         if name == "compare" and len(self.state.runs) < 2:
             view = self.state.run
-            self.state.marked = [view.directory.run_id] if view and view.directory else []
+            self.state.mark([view.directory.run_id] if view and view.directory else [])
             self.show_screen("runs")
             self.notify("Mark other runs with space, then press c.", title="Compare")
         else:

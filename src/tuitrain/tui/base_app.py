@@ -250,7 +250,7 @@ class BaseApp(InertApp):
         if message.problem:
             self.notify(message.problem, severity="error")
         else:
-            self.state.snapshots = message.snapshots
+            self.state.list_runs(message.snapshots)
             self._draw()
 
     def _redraw_soon(self, at_once: bool) -> None:

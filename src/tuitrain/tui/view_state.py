@@ -106,6 +106,22 @@ class ViewState(PlotRequest):
         others = [each for each in self.marked if each != run_id]
         self.marked = others if run_id in self.marked else [*others, run_id]
 
+    def list_runs(self, snapshots: tuple[RunSnapshot, ...]) -> None:
+        """Replace the snapshots of the list of runs."""
+        self.snapshots = snapshots
+
+    def mark(self, run_ids: Sequence[str]) -> None:
+        """Mark these runs in the list and no others."""
+        self.marked = list(run_ids)
+
+    def compare_with(self, baseline: int) -> None:
+        """Make the run with this index the baseline; past the last one, the first."""
+        self.baseline = baseline % max(len(self.runs), 1)
+
+    def move_crosshair(self, x: float | None) -> None:
+        """Move the crosshair to an x; None hides it."""
+        self.crosshair = x
+
     def set_group_by(self, key: str) -> None:
         """Group the runs by the values of a configuration key or by `tag`; empty: not at all."""
         self.group_by = key

@@ -52,10 +52,10 @@ class CompareScreen(ChartScreen):
     def action_next_baseline(self) -> None:
         state, groups = self.state, grouped(self.state)
         if groups is None:
-            state.baseline = (state.baseline + 1) % max(len(state.runs), 1)
+            state.compare_with(state.baseline + 1)
         else:
             following = groups.groups[(groups.baseline + 1) % len(groups.groups)]
-            state.baseline = run_names(state.runs).index(following[0])
+            state.compare_with(run_names(state.runs).index(following[0]))
         self.app.redraw()
 
     def action_group_runs(self) -> None:

@@ -254,5 +254,5 @@ class RunsScreen(BaseScreen):
     def _open(self, runs: list[RunDirectory], screen: ScreenName) -> None:
         """Show runs on a screen; the marks of runs that were removed go."""
         present = {run.directory.run_id for run in self.snapshots}
-        self.state.marked = [run_id for run_id in self.state.marked if run_id in present]
+        self.state.mark([run_id for run_id in self.state.marked if run_id in present])
         self.app.open_runs(runs, screen)

@@ -188,5 +188,5 @@ class Dashboard(ChartGrid):
 
     def _set_crosshair(self, x: float | None) -> None:
         if x != self.state.crosshair:
-            self.state.crosshair = x
+            self.state.move_crosshair(x)
             self.app.redraw()
