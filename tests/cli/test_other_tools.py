@@ -82,10 +82,27 @@ def test_names_and_facts_that_the_user_gives_are_kept_outside_of_the_log(cli: Cl
     assert {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()} == before
 
 
+def test_a_metric_that_the_user_names_takes_the_place_of_a_guess(cli: Cli, logs: Path) -> None:
+    (logs / "two.csv").write_text("step,loss,ce\n1,9.0,2.5\n2,8.0,2.25\n")
+    log = str(logs / "two.csv")
+    shown = cli("show", log, "--mapping", "--map", "ce=loss").out
+    assert "loss  shown under its own name" in shown
+    assert "ce    loss: --map says so for this log" in shown
+    assert json.loads(cli("show", log, "--json").out)["newest"]["loss"] == 2.25
+
+
+def test_names_of_the_settings_are_for_all_logs_and_give_way_to_a_log_without_them(cli: Cli, logs: Path) -> None:
+    (logs / "own.csv").write_text("step,ce\n1,2.5\n")
+    Path("tuitrain.toml").write_text('[map]\nce = "loss"\n')
+    assert "ce  loss: the settings say so" in cli("show", str(logs / "own.csv"), "--mapping").out
+    assert json.loads(cli("show", str(logs / "csv-plain/log.csv"), "--json").out)["newest"]["loss"] == 1.81269
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
         (["--map", "loss"], "--map: 'loss' should be NAME=OURS."),
+        (["--map", "loss=loss*many"], "'many' is not a factor: after `*` there should be a number"),
         (["--map", "loss=mistake"], "mistake is none of our metrics."),
         (["--set", "gpus=none"], "gpus = 'none' is not valid: it should be a number above 0, such as 1.8B."),
         (["--set", "gpu=Abacus"], "the peak of gpu = 'Abacus' is not known: give peak_tflops as well."),

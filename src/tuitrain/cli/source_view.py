@@ -8,16 +8,15 @@ from typing import Any
 
 from tuitrain.readers.formats import BY_NAME
 from tuitrain.readers.inventory import take_inventory
-from tuitrain.readers.mapping import NameMapping
 from tuitrain.runs import RunDirectory
-from tuitrain.runs.foreign import given_for
+from tuitrain.runs.foreign import mapping_for
 
 
 def source_json(run: RunDirectory) -> dict[str, Any]:
     """Format, hyperparameters and metrics of a run of another tool; of one of ours only the format."""
     if run.source is None:
         return {"format": "tuitrain"}
-    inventory = take_inventory(BY_NAME[run.source.format].open(run.source), NameMapping(given_for(run).names))
+    inventory = take_inventory(BY_NAME[run.source.format].open(run.source), mapping_for(run))
     return {
         "format": run.source.format,
         "axis": inventory.info.axis,
@@ -40,7 +39,7 @@ def mapping_rows(run: RunDirectory) -> list[tuple[str, str]]:
     """Each metric of another tool's log: which of ours it is and why, or that it keeps its name."""
     if run.source is None:
         return [("all metrics", "are ours: this is a log of tuitrain")]
-    mapping = NameMapping(given_for(run).names)
+    mapping = mapping_for(run)
     take_inventory(BY_NAME[run.source.format].open(run.source), mapping)
     return [
         (name, f"{target.key}: {target.reason}" if target is not None else "shown under its own name")

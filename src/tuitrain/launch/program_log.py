@@ -20,7 +20,7 @@ from tuitrain.readers.stream_reader import StreamReader
 from tuitrain.readers.supplied import supplied_of
 from tuitrain.readers.tail import CHUNK_BYTES
 from tuitrain.runs import RunDirectory, lock_held
-from tuitrain.runs.foreign import Given, written_at
+from tuitrain.runs.foreign import Given, names_in_settings, written_at
 
 LOOK_S = 2.0
 """A folder may hold thousands of files."""
@@ -122,7 +122,8 @@ class ProgramLog:
         self._name = name
         self._started = started
         self._records = RecordReader(
-            reader, directory.path.name, NameMapping(given.names), supplied=supplied_of(given.facts)
+            reader, directory.path.name, NameMapping(given.names, names_in_settings()),
+            supplied=supplied_of(given.facts),
         )  # fmt: skip
         self._writer: EventWriter | None = None
         self._waiting: list[AnyRecord] = []

@@ -51,8 +51,7 @@ def take_inventory(reader: Reader, mapping: NameMapping) -> Inventory:
         broken += reading.broken
         if not reading.more:
             break
-    for name, ours in reader.info.meanings.items():
-        mapping.given.setdefault(name, ours)
+    mapping.learn(reader.info.meanings)
     return Inventory(reader.info, {name: _metric(name, xs, mapping) for name, xs in points.items() if xs}, broken)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from tuitrain.events import Eval, Step
+from tuitrain.readers.text import number
 
 VALIDATION = "val"
 GIB = 2**30 / 1e9
@@ -87,12 +89,23 @@ class Target:
 
 
 class NameMapping:
-    """Maps the names of one run's metrics. given: NAME → OURS, which comes first; OURS empty: the name as it is."""
+    """Maps the names of one run's metrics. OURS is as in `target_named`; empty, it keeps the name as it is.
 
-    def __init__(self, given: Mapping[str, str] | None = None) -> None:
-        self.given = dict(given or {})
+    given: NAME → OURS for this log, which comes first; settings: for all logs; then what the format knows, which
+    `learn` adds; then what a name says.
+    """
+
+    def __init__(self, given: Mapping[str, str] | None = None, settings: Mapping[str, str] | None = None) -> None:
+        self._given = dict(given or {})
+        self._settings = dict(settings or {})
+        self._meanings: dict[str, str] = {}
         self._targets: dict[str, Target | None] = {}
-        self._taken: dict[str, str] = {}
+        # A metric that was given for this log has its place, whichever comes first.
+        self._taken = {target.key: name for name, ours in self._given.items() if (target := target_named(ours))}
+
+    def learn(self, meanings: Mapping[str, str]) -> None:
+        """Add what the format knows of names: NAME → OURS."""
+        self._meanings.update(meanings)
 
     def target(self, name: str) -> Target | None:
         """Where this metric goes; None: it is shown under its own name.
@@ -109,8 +122,17 @@ class NameMapping:
         return self._targets
 
     def _choose(self, name: str) -> Target | None:
-        given = self.given.get(name)
-        target = target_named(given) if given is not None else guessed(name)
+        sources = (
+            (self._given, "--map says so for this log"), (self._settings, "the settings say so"),
+            (self._meanings, "the format says so"),
+        )  # fmt: skip
+        for names, reason in sources:
+            if name in names:
+                named = target_named(names[name])
+                target = replace(named, reason=reason) if named is not None else None
+                break
+        else:
+            target = guessed(name)
         if target is None:
             return None
         taken = self._taken.setdefault(target.key, name)
@@ -124,8 +146,10 @@ def target_named(ours: str) -> Target | None:
     """
     if not ours:
         return None
-    ours, _, scale = ours.partition("*")
-    factor = float(scale) if scale else 1.0
+    ours, star, scale = ours.partition("*")
+    factor = number(scale) if star else 1.0
+    if factor is None or not math.isfinite(factor):
+        raise ValueError(f"{scale!r} is not a factor: after `*` there should be a number, as in mem_peak_gb*1.0737.")
     parts = ours.split("/")
     if len(parts) == 3 and parts[0] == "eval" and parts[2] in _EVAL_FIELDS:
         return Target(parts[2], parts[1], factor)

@@ -101,8 +101,7 @@ class RecordReader:
             self._begin()
         if reading.items or not self._time:
             self._time = self._written()
-        for name, ours in self.reader.info.meanings.items():
-            self.mapping.given.setdefault(name, ours)
+        self.mapping.learn(self.reader.info.meanings)
         records = self._records(reading.items)
         first = next((record.time for record in records), None)
         records = [*self._run_records(first), *records, *self._end_records()]

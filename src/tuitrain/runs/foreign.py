@@ -42,10 +42,8 @@ class SourceFollower:
             raise ValueError(f"{run.run_id} is a run of our own.")
         self._source = run.source
         reader = BY_NAME[self._source.format].open(self._source)
-        given = given_for(run)
-        self.records = RecordReader(
-            reader, run.run_id, NameMapping(given.names), self._written_at, supplied_of(given.facts)
-        )  # fmt: skip
+        facts = supplied_of(given_for(run).facts)
+        self.records = RecordReader(reader, run.run_id, mapping_for(run), self._written_at, facts)
 
     def _written_at(self) -> float:
         return written_at(self._source)
@@ -80,12 +78,14 @@ class Given:
 
 
 def given_for(run: RunDirectory) -> Given:
-    """What was said about a run, and the names of the settings files, which count less.
-
-    Raises SettingsError where a file cannot be read.
-    """
+    """What was said about a run with --map and --set. Raises SettingsError where the file of it cannot be read."""
     kept = _kept(run)
-    return Given(names_in_settings() | _table(kept, "map"), _table(kept, "set"))
+    return Given(_table(kept, "map"), _table(kept, "set"))
+
+
+def mapping_for(run: RunDirectory) -> NameMapping:
+    """How the names of a run's metrics are mapped. Raises SettingsError where a file cannot be read."""
+    return NameMapping(given_for(run).names, names_in_settings())
 
 
 def names_in_settings() -> dict[str, str]:

@@ -15,7 +15,7 @@ from tuitrain.files import cache_directory, read_regular
 from tuitrain.readers.known_files import readers_digest, write_cache
 from tuitrain.readers.model import Ending, Source
 from tuitrain.runs.curve import Points
-from tuitrain.runs.foreign import given_for
+from tuitrain.runs.foreign import given_for, names_in_settings
 from tuitrain.runs.layout import RunDirectory
 
 _DIRECTORY = "snapshots"
@@ -54,7 +54,7 @@ def mark_of(run: RunDirectory) -> tuple[str, float]:
     source = run.source
     assert source is not None
     given = given_for(run)
-    digest = hashlib.sha256(f"{readers_digest()} {source.format} {given.names} {given.facts}".encode())
+    digest = hashlib.sha256(f"{readers_digest()} {source.format} {given} {names_in_settings()}".encode())
     newest = 0.0
     files = _files(source)
     if len(files) > _MOST_FILES:

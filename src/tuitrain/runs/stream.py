@@ -39,10 +39,12 @@ class StreamRecords:
         from tuitrain.readers.supplied import supplied_of
         from tuitrain.runs.foreign import names_in_settings
 
-        names = names_in_settings() | dict(given.names if given is not None else {})
+        names = given.names if given is not None else {}
         facts = given.facts if given is not None else {}
         self._stream = StreamReader(name)
-        self._others = RecordReader(self._stream, name, NameMapping(names), supplied=supplied_of(facts))
+        self._others = RecordReader(
+            self._stream, name, NameMapping(names, names_in_settings()), supplied=supplied_of(facts)
+        )
         self._own: LineParser | None = None
         """Of a log of ours."""
         self._head: bytearray | None = bytearray()
