@@ -18,6 +18,7 @@ from tuitrain.tui.widgets.compare_tab import CompareTab
 from tuitrain.tui.widgets.dashboard import Dashboard
 from tuitrain.tui.widgets.tab_content import ChartTab
 
+COMPARE_SIZES: PanelSizes = dict.fromkeys(GROUPABLE_PANELS, 1)
 COMPARE_TABS = (
     ChartTab("Metrics", partial(CompareTab, metrics=True)),
     ChartTab("Config", partial(CompareTab, metrics=False)),
@@ -31,11 +32,8 @@ class CompareScreen(ChartScreen):
     screen_name = "compare"
 
     def __init__(self) -> None:
-        super().__init__()
-        self.charts = Dashboard(self.layout_panels(), COMPARE_TABS, pane_share=0.62, axes=AXES)
-
-    def layout_panels(self) -> PanelSizes:
-        return dict.fromkeys(GROUPABLE_PANELS, 1)
+        super().__init__(lambda: COMPARE_SIZES)
+        self.charts = Dashboard(COMPARE_SIZES, COMPARE_TABS, pane_share=0.62, axes=AXES)
 
     def header_lines(self, cells: int) -> list[Line]:
         key = next((action.key_text for action in self.app.actions if action.id == "next_baseline"), "")

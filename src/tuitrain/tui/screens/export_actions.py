@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,13 +41,18 @@ _DRAWING = threading.Lock()
 
 
 class ChartScreen(BaseScreen):
-    """A screen whose body is a dashboard, with the search for panels and the actions on the panel in focus."""
+    """A screen whose body is a dashboard, with the search for panels and the actions on the panel in focus.
+
+    layout_panels: gives the panels that are shown where nothing is searched for, and no log has others. layout_title:
+    gives what these panels are called.
+    """
 
     CSS_PATH = CHARTS_CSS
     charts: Dashboard
 
-    def __init__(self) -> None:
+    def __init__(self, layout_panels: Callable[[], PanelSizes], layout_title: Callable[[], str] = str) -> None:
         super().__init__()
+        self.layout_panels, self.layout_title = layout_panels, layout_title
         self._search = ""
         """Words that the names of the panels have which are shown; empty: those of the layout are."""
         self._chosen: tuple[object, PanelSizes] = (None, {})
@@ -58,15 +63,6 @@ class ChartScreen(BaseScreen):
     def compose_body(self) -> Iterable[Widget]:
         yield self.charts
         yield SearchLine(placeholder="words in the names of metrics")
-
-    def layout_panels(self) -> PanelSizes:
-        """The panels that are shown where nothing is searched for, and no log has others."""
-        raise NotImplementedError
-
-    @property
-    def layout_title(self) -> str:
-        """What these panels are called."""
-        return ""
 
     def lay_out(self) -> None:
         self.charts.lay_out()
@@ -89,7 +85,7 @@ class ChartScreen(BaseScreen):
             self._chosen = by, found(self._search, state) if self._search else with_own(panels, state)
             count = len(self._chosen[1])
             searched = f"/{self._search} {count} panel{'' if count == 1 else 's'}"
-            self.charts.layout_name = searched if self._search else self.layout_title
+            self.charts.layout_name = searched if self._search else self.layout_title()
         return self._chosen[1]
 
     def action_search_panels(self) -> None:

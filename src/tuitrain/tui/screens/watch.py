@@ -28,11 +28,11 @@ class WatchScreen(ChartScreen):
     screen_name = "watch"
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(self._panels_of_layout, self._title_of_layout)
         self.layouts = Layouts(self.app.settings.layouts, self.app.session)
         self.layout_name = self.layouts.known(self.app.settings.layout)
         panels = self.layout_panels()
-        self.charts = Dashboard(panels, WATCH_TABS, layout_name=self.layout_title)
+        self.charts = Dashboard(panels, WATCH_TABS, layout_name=self.layout_title())
         panel, tab = (self.app.session.get(f"watch.{name}") for name in ("panel", "tab"))
         index = next((n for n, each in enumerate(panels) if each.id == panel), 0)
         self.charts.set_reactive(Dashboard.focus_index, index)
@@ -49,11 +49,10 @@ class WatchScreen(ChartScreen):
             self.app.session.set("watch.panel", self.charts.focused_panel)
         self.app.session.set("watch.tab", WATCH_TABS[self.charts.tab_index].id)
 
-    def layout_panels(self) -> PanelSizes:
+    def _panels_of_layout(self) -> PanelSizes:
         return {panel_of(name): size for name, size in self.layouts.sizes(self.layout_name).items()}
 
-    @property
-    def layout_title(self) -> str:
+    def _title_of_layout(self) -> str:
         return f"{self.layout_name}*" if self.layouts.is_changed(self.layout_name) else self.layout_name
 
     def action_step_back(self) -> None:
