@@ -130,13 +130,15 @@ def test_fractions_of_epochs_are_numbered() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=200))
 def test_no_line_is_too_strange(text: str) -> None:
-    read("console", f"step 1 {text} loss=2\n".encode("utf-8", "surrogatepass"))
+    data = f"step 1 {text} loss=2\nstep 2 loss=3\n".encode("utf-8", "surrogatepass")
+    assert [item for item in read("console", data)[0] if isinstance(item, Row)][-1].values["loss"] == 3
 
 
 @pytest.mark.parametrize("line", ["step 1 " + "a" * 7000, "step 1 " + "a " * 3500, "1/2 " + "[" * 7000, "step " * 1500])
-def test_long_lines_are_read_in_no_time(line: str) -> None:
-    """A pattern that tries all ways through such a line would not end."""
-    read("console", f"{line}\n".encode() * 20)
+def test_a_long_line_does_not_hide_the_next_one(line: str) -> None:
+    """A pattern that tries all ways through such a line would not end within the time limit of a test."""
+    items, _ = read("console", f"{line}\n".encode() * 20 + b"step 7 loss=3\n")
+    assert [item.x for item in items if isinstance(item, Row)][-1] == 7
 
 
 def test_a_stream_is_shown_at_once_and_read_again_when_its_format_shows() -> None:

@@ -6,19 +6,14 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from tuitrain.readers.formats import BY_NAME
-from tuitrain.readers.inventory import take_inventory
-from tuitrain.runs import RunDirectory
-from tuitrain.runs.foreign import mapping_for
+from tuitrain.readers.inventory import Inventory
+from tuitrain.readers.mapping import NameMapping
 
 
-def source_json(run: RunDirectory) -> dict[str, Any]:
-    """Format, hyperparameters and metrics of a run of another tool; of one of ours only the format."""
-    if run.source is None:
-        return {"format": "tuitrain"}
-    inventory = take_inventory(BY_NAME[run.source.format].open(run.source), mapping_for(run))
+def source_json(format_name: str, inventory: Inventory) -> dict[str, Any]:
+    """Format, axis, hyperparameters and metrics of a run of another tool."""
     return {
-        "format": run.source.format,
+        "format": format_name,
         "axis": inventory.info.axis,
         "hyperparameters": inventory.info.hyperparameters,
         "metrics": {
@@ -35,12 +30,8 @@ def _as_tools_write(value: Any) -> Any:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def mapping_rows(run: RunDirectory) -> list[tuple[str, str]]:
+def mapping_rows(mapping: NameMapping) -> list[tuple[str, str]]:
     """Each metric of another tool's log: which of ours it is and why, or that it keeps its name."""
-    if run.source is None:
-        return [("all metrics", "are ours: this is a log of tuitrain")]
-    mapping = mapping_for(run)
-    take_inventory(BY_NAME[run.source.format].open(run.source), mapping)
     return [
         (name, f"{target.key}: {target.reason}" if target is not None else "shown under its own name")
         for name, target in mapping.targets.items()

@@ -58,7 +58,7 @@ def last_lines(console: Path) -> list[str]:
 
 def _cause(lines: Sequence[str]) -> str:
     """The error of the last traceback among the lines, else the last one with a word; empty where there is none."""
-    error = next((found[1] for line in reversed(lines) if (found := _ERROR.fullmatch(line))), None)
+    error = next((match[1] for line in reversed(lines) if (match := _ERROR.fullmatch(line))), None)
     return error or next((line.strip() for line in reversed(lines) if any(map(str.isalnum, line))), "")
 
 

@@ -17,7 +17,7 @@ from tuitrain.readers.mapping import NameMapping, guessed
 # Encoding a dict takes a tenth of the time that a `Step` with its twenty-five fields takes, half of them null.
 _encode = msgspec.json.Encoder().encode
 _COUNTS = frozenset({"tokens", "sequences", "grad_nonfinite", "slowest_rank"})
-Place = tuple[str, str | None, str | None, float]
+LogTarget = tuple[str, str | None, str | None, float]
 """The name of a metric, the field of ours that it is, of an evaluation on which split, and the factor to our unit."""
 
 
@@ -31,7 +31,7 @@ class Lines:
         self.pace = pace
         self._skipped = skipped
         self._mapping = NameMapping()
-        self._places: dict[Any, Place] = {}
+        self._targets: dict[Any, LogTarget] = {}
         self._order = StepOrder()
 
     def of_step(
@@ -45,7 +45,7 @@ class Lines:
         fields: dict[str, Any] = {}
         own: dict[str, Any] = {}
         evaluated: dict[str, dict[str, Any]] = {}
-        places = self._places
+        targets = self._targets
         for key, value in data.items():
             if type(value) is not float:
                 if isinstance(value, Mapping):
@@ -54,8 +54,8 @@ class Lines:
                 if value is None:
                     self._skipped(str(key), type(data[key]).__name__)
                     continue
-            place = places.get(key)
-            name, field, split, factor = place if place is not None else self._place(key)
+            log_target = targets.get(key)
+            name, field, split, factor = log_target if log_target is not None else self._target(key)
             numbers[name] = value
             if field is None:
                 own[name] = value
@@ -85,7 +85,7 @@ class Lines:
             if given is None:
                 self._skipped(key, type(value).__name__)
                 continue
-            name, field = _evaluation_place(key)
+            name, field = _evaluation_field(key)
             if field is None:
                 own[name] = given
             elif field not in _COUNTS:
@@ -95,15 +95,15 @@ class Lines:
         self.pace.interrupt()
         return _line("eval", time, step, fields, own, {"split": split})
 
-    def _place(self, key: Any) -> Place:
+    def _target(self, key: Any) -> LogTarget:
         name = readable_name(key)
         target = self._mapping.target(name)
-        place: Place = (name, None, None, 1) if target is None else (name, target.field, target.split, target.factor)
-        self._places[key] = place
-        return place
+        ours = (None, None, 1.0) if target is None else (target.field, target.split, target.factor)
+        self._targets[key] = (name, *ours)
+        return self._targets[key]
 
 
-def _evaluation_place(key: str) -> tuple[str, str | None]:
+def _evaluation_field(key: str) -> tuple[str, str | None]:
     """The name of a metric of an evaluation, and which of our fields it is, if any."""
     name = readable_name(key)
     if name in ("tokens", "sequences", "duration_ms", "perplexity"):

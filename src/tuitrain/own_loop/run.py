@@ -50,14 +50,14 @@ class Run:
         self._mutex = RLock()
         self._step, self._newest = 0, -1
         self._step_metric: str | None = None
-        self._said: set[str] = set()
-        self._lines = Lines(Pace(supplied), self._say_skipped)
+        self._warned: set[str] = set()
+        self._lines = Lines(Pace(supplied), self._warn_skipped)
         self._requests = Requests(path)
         self._monitor: SystemMonitor | None = None
         self._lock_file: int | None = None
         self._log: LogBuffer | None = None
         if path is not None:
-            self._log = LogBuffer(path / "metrics.jsonl", self._say_unwritten, self._requests.poll)
+            self._log = LogBuffer(path / "metrics.jsonl", self._warn_unwritten, self._requests.poll)
 
     @property
     def step(self) -> int:
@@ -76,7 +76,7 @@ class Run:
         by default only where no step is given. What is logged of one step adds up.
         """
         if (written := self._log) is None:
-            return self._say_closed()
+            return self._warn_closed()
         try:
             with self._mutex:
                 at = self._position(data, step)
@@ -87,18 +87,18 @@ class Run:
                 self._newest = max(self._newest, at)
                 self._step = max(self._step, at + (step is None if commit is None else bool(commit)))
         except Exception as error:
-            self._say_error("log", error)
+            self._warn_error("log", error)
 
     def eval(self, data: Mapping[str, Any], step: int | None = None, split: str = "val") -> None:
         """Log an evaluation of a split: `loss`, `accuracy` and any other number. step: by default the newest."""
         if (written := self._log) is None:
-            return self._say_closed()
+            return self._warn_closed()
         try:
             with self._mutex:
                 at = self._step_of(step)
                 written.add(self._lines.of_evaluation(data, at, str(split), time.time()))
         except Exception as error:
-            self._say_error("eval", error)
+            self._warn_error("eval", error)
 
     def sample(self, text: str, step: int | None = None, prompt: str = "") -> None:
         """Log a text that the model wrote. step: by default the newest."""
@@ -172,7 +172,7 @@ class Run:
         try:
             self._log.close()
         except Exception as failure:
-            self._say_error("finish", failure)
+            self._warn_error("finish", failure)
         self._log = None
         self.disown()
         EXITS.remove(self)
@@ -232,7 +232,7 @@ class Run:
             step = data[self._step_metric]
         at = step_number(step)
         if at is None:
-            self._say("step", f"step {step!r} is no whole number from 0: {self._step} is taken instead.")
+            self._warn("step", f"step {step!r} is no whole number from 0: {self._step} is taken instead.")
             return self._step
         return at
 
@@ -240,7 +240,7 @@ class Run:
         """The given step, else the newest one."""
         at = None if step is None else step_number(step)
         if step is not None and at is None:
-            self._say("step", f"step {step!r} is no whole number from 0: the newest step is taken instead.")
+            self._warn("step", f"step {step!r} is no whole number from 0: the newest step is taken instead.")
         return max(self._newest, 0) if at is None else at
 
     def _config_changed(self, values: dict[str, Any]) -> None:
@@ -257,25 +257,25 @@ class Run:
         try:
             log.add(events.encode(record()))
         except Exception as error:
-            self._say_error(what, error)
+            self._warn_error(what, error)
 
-    def _say(self, about: str, sentence: str) -> None:
+    def _warn(self, topic: str, sentence: str) -> None:
         """Warn once about a subject; never raises."""
-        if about not in self._said and len(self._said) < 1000:
-            self._said.add(about)
+        if topic not in self._warned and len(self._warned) < 1000:
+            self._warned.add(topic)
             LOGGER.warning("tuitrain: %s", sentence)
 
-    def _say_closed(self) -> None:
+    def _warn_closed(self) -> None:
         if self.path is not None:
-            self._say("closed", f"the run {self.id} is finished in this process; nothing more is logged to it.")
+            self._warn("closed", f"the run {self.id} is finished in this process; nothing more is logged to it.")
 
-    def _say_skipped(self, name: str, kind: str) -> None:
-        self._say(f"skipped {name}", f"{name!r} is not logged: {kind} is no number.")
+    def _warn_skipped(self, name: str, kind: str) -> None:
+        self._warn(f"skipped {name}", f"{name!r} is not logged: {kind} is no number.")
 
-    def _say_unwritten(self, error: OSError) -> None:
+    def _warn_unwritten(self, error: OSError) -> None:
         where = None if self.path is None else self.path / "metrics.jsonl"
-        self._say("unwritten", f"{where} cannot be written ({error.strerror or error}): what was logged is lost.")
+        self._warn("unwritten", f"{where} cannot be written ({error.strerror or error}): what was logged is lost.")
 
-    def _say_error(self, what: str, error: Exception) -> None:
+    def _warn_error(self, what: str, error: Exception) -> None:
         trace = "".join(traceback.format_exception(error, limit=-2)).rstrip()
-        self._say(f"error {what} {type(error).__name__}", f"{what} failed, and the loop goes on.\n{trace}")
+        self._warn(f"error {what} {type(error).__name__}", f"{what} failed, and the loop goes on.\n{trace}")

@@ -165,8 +165,8 @@ def _supplied(facts: dict[str, Any]) -> Supplied | None:
         from tuitrain.accounting import find_gpu
         from tuitrain.monitor import GpuReader
 
-        found = {reading.name for reading in GpuReader().read()}
-        only = found.pop() if len(found) == 1 else None
+        names = {reading.name for reading in GpuReader().read()}
+        only = names.pop() if len(names) == 1 else None
         if only is not None and find_gpu(only) is not None:
             facts = {**facts, "gpu": only}
     world_size = os.environ.get("WORLD_SIZE", "")

@@ -63,10 +63,10 @@ def _final_row(final: Mapping[str, Any]) -> list[list[Item]]:
 def _settings(source: Source, run: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration of a run's adapter: in its folder, in one of its name beside the document, or beside it."""
     folder = source.path.parent
-    places = [Path(str(run["run_path"]))] if "run_path" in run else []
-    for place in (*places, folder / source.key, folder):
-        if found := read_settings(place / _SETTINGS):
-            return found
+    folders = [Path(str(run["run_path"]))] if "run_path" in run else []
+    for each in (*folders, folder / source.key, folder):
+        if settings := read_settings(each / _SETTINGS):
+            return settings
     return {}
 
 

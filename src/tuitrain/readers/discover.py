@@ -58,8 +58,8 @@ def sources_of(path: Path, skip: Callable[[Path], bool] = lambda folder: False) 
         if name:
             files.setdefault(name, []).append(Path(file))
     known.keep()
-    found = [source for name, paths in files.items() for source in BY_NAME[name].sources(path, paths)]
-    return sorted(_once(found), key=lambda source: (str(source.path), source.key))
+    sources = [source for name, paths in files.items() for source in BY_NAME[name].sources(path, paths)]
+    return sorted(_once(sources), key=lambda source: (str(source.path), source.key))
 
 
 def _late_console(file: Path) -> list[Source]:
@@ -128,11 +128,11 @@ def _files(folder: Path, skip: Callable[[Path], bool]) -> Iterator[tuple[str, Ma
     while waiting:
         try:
             with os.scandir(waiting.pop()) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
+                sorted_entries = sorted(entries, key=lambda entry: entry.name)
         except OSError:
             continue
         folders = []
-        for entry in found:
+        for entry in sorted_entries:
             try:
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name not in _SKIPPED and not skip(Path(entry.path)):

@@ -78,7 +78,7 @@ class WholeFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._mark: tuple[int, int, int] | None = None
         self.written = 0.0
         """When what was read last was written, in Unix seconds."""
 
@@ -90,10 +90,10 @@ class WholeFile:
             return None
         with file:
             status = os.fstat(file.fileno())
-            seen = (status.st_ino, status.st_size, status.st_mtime_ns)
-            if seen == self._seen or not 0 < status.st_size <= MOST_BYTES:
+            mark = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if mark == self._mark or not 0 < status.st_size <= MOST_BYTES:
                 return None
-            self._seen, self.written = seen, status.st_mtime
+            self._mark, self.written = mark, status.st_mtime
             data = b""
             while len(data) < status.st_size and (part := file.read(status.st_size - len(data))):
                 data += part
@@ -185,9 +185,9 @@ class DocumentReader:
 
     def _broken(self) -> list[BrokenLine]:
         """The documents that can't be read though nothing is written to them any more."""
-        found = [
+        paths = [
             file.path
             for file in self._files
             if file.path in self._problems and time.time() - file.written > _QUIET_SECONDS
         ]
-        return [BrokenLine(1, self._problems.pop(path), path.name) for path in found]
+        return [BrokenLine(1, self._problems.pop(path), path.name) for path in paths]

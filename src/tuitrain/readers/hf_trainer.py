@@ -116,17 +116,7 @@ def _should_stop(state: Mapping[str, Any]) -> bool:
 def _rows(records: Sequence[Mapping[str, Any]]) -> list[Item]:
     """The rows of a history. What it says about the run as a whole is no point of a curve."""
     reader = Records(axis="step")
-    rows: list[Item] = []
-    for record in records:
-        if "train_runtime" in record:
-            continue
-        try:
-            row = reader.row(record)
-        except ValueError:
-            continue
-        if row.values:
-            rows.append(row)
-    return rows
+    return [row for record in records if "train_runtime" not in record for row in reader.rows(record)]
 
 
 def _matches(probe: Probe) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
+from tuitrain.events import BrokenLine
 from tuitrain.readers.mapping import NameMapping
-from tuitrain.readers.model import Item, Reader, Restart, Row, RunInfo
+from tuitrain.readers.model import Item, Reader, Reading, Restart, Row, RunInfo
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,45 @@ class Inventory:
 
     info: RunInfo
     metrics: dict[str, SourceMetric]
-    broken: list[Any]
+    broken: list[BrokenLine]
+
+
+class CountingReader:
+    """Passes on what another reader reads, and keeps the points of each metric for an inventory."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._points: dict[str, dict[float, float]] = {}
+        self._broken: list[BrokenLine] = []
+
+    @property
+    def info(self) -> RunInfo:
+        """What the log says about its run so far."""
+        return self._reader.info
+
+    def poll(self) -> Reading:
+        """What was added since the last call. Raises OSError."""
+        reading = self._reader.poll()
+        if reading.reset:
+            self._points, self._broken = {}, []
+        for item in reading.items:
+            _add(self._points, item)
+        self._broken += reading.broken
+        return reading
+
+    def inventory(self, mapping: NameMapping) -> Inventory:
+        """What was read until now."""
+        mapping.learn(self.info.meanings)
+        metrics = {name: _metric(name, values, mapping) for name, values in self._points.items() if values}
+        return Inventory(self.info, metrics, self._broken)
 
 
 def take_inventory(reader: Reader, mapping: NameMapping) -> Inventory:
     """Read all there is now. Raises OSError."""
-    points: dict[str, dict[float, float]] = {}
-    broken: list[Any] = []
-    while True:
-        reading = reader.poll()
-        if reading.reset:
-            points, broken = {}, []
-        for item in reading.items:
-            _add(points, item)
-        broken += reading.broken
-        if not reading.more:
-            break
-    mapping.learn(reader.info.meanings)
-    return Inventory(reader.info, {name: _metric(name, xs, mapping) for name, xs in points.items() if xs}, broken)
+    counting = CountingReader(reader)
+    while counting.poll().more:
+        pass
+    return counting.inventory(mapping)
 
 
 def _add(points: dict[str, dict[float, float]], item: Item) -> None:

@@ -60,15 +60,7 @@ def _of_records(name: str, records: Sequence[Mapping[str, Any]], info: RunInfo) 
     reader = Records("index", axis_among(names))
     info.axis = reader.axis_name
     prefix = "" if name in _PLAIN else name.rpartition(".")[2]
-    rows: list[Item] = []
-    for record in records:
-        try:
-            row = reader.row(record, "" if prefix in _PLAIN else prefix)
-        except ValueError:
-            continue
-        if row.values:
-            rows.append(row)
-    return rows
+    return [row for record in records for row in reader.rows(record, "" if prefix in _PLAIN else prefix)]
 
 
 def _groups_of_columns(name: str, tree: Any, level: int = 0) -> Iterator[dict[str, list[Any]]]:
@@ -104,12 +96,7 @@ def _of_columns(columns: Mapping[str, list[Any]], info: RunInfo) -> list[Item]:
         record = {name: values[at] for name, values in columns.items() if at < len(values) and values[at] is not None}
         pairs = {name: record.pop(name) for name, value in [*record.items()] if isinstance(value, list)}
         rows += [Row(float(x), {name: float(value)}) for name, (x, value) in pairs.items()]
-        try:
-            row = reader.row(record)
-        except ValueError:
-            continue
-        if row.values:
-            rows.append(row)
+        rows += reader.rows(record)
     return rows
 
 

@@ -76,15 +76,15 @@ class _MetricFile:
 
     def points(self, data: bytes, broken: list[BrokenLine]) -> list[Point]:
         """The points that these bytes complete."""
-        found: list[Point] = []
+        points: list[Point] = []
         for number, line in self._lines.split(data):
             try:
                 point = self._parse(self._name, line or b"")
                 if point is not None:
-                    found.append(point)
+                    points.append(point)
             except ValueError as error:
                 broken.append(BrokenLine(number, str(error), self._name))
-        return found
+        return points
 
 
 def rows_of(points: Iterable[Point]) -> Iterator[Row]:

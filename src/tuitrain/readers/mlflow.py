@@ -169,13 +169,15 @@ def _matches(probe: Probe) -> bool:
 def _is_database(path: Path) -> bool:
     try:
         with reading(path) as connection:
-            found = tables(connection)
+            columns = tables(connection)
     except OSError:
         return False
     metrics = {"key", "value", "timestamp", "run_uuid", "step", "is_nan"}
     runs = {"run_uuid", "name", "status", "start_time", "lifecycle_stage"}
     return (
-        metrics <= found.get("metrics", set()) and runs <= found.get("runs", set()) and {"tags", "params"} <= {*found}
+        metrics <= columns.get("metrics", set())
+        and runs <= columns.get("runs", set())
+        and {"tags", "params"} <= {*columns}
     )
 
 

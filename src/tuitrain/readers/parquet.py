@@ -57,12 +57,7 @@ def _rows(columns: dict[str, list[Any]], info: RunInfo) -> list[Item]:
     for values in zip(*(columns[name] for name in names), strict=True):
         record = dict(zip(names, values, strict=True))
         record |= {name: value.timestamp() for name, value in record.items() if hasattr(value, "timestamp")}
-        try:
-            row = reader.row(record)
-        except ValueError:
-            continue
-        if row.values:
-            rows.append(row)
+        rows += reader.rows(record)
     return rows
 
 
@@ -82,10 +77,10 @@ def _matches(probe: Probe) -> bool:
 
 def _names(footer: bytes) -> Iterable[bytes]:
     """Texts with their lengths before them, as Thrift's compact protocol writes names, among others."""
-    for found in _NAME.finditer(footer):
-        name = found[0]
+    for match in _NAME.finditer(footer):
+        name = match[0]
         for start in range(min(4, len(name))):
-            length = footer[found.start() + start - 1] if found.start() + start else 0
+            length = footer[match.start() + start - 1] if match.start() + start else 0
             if 0 < length <= len(name) - start:
                 yield name[start : start + length]
 

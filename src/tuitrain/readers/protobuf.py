@@ -66,6 +66,6 @@ def text(data: bytes, field: Field) -> str:
 
 def timestamp(data: bytes, field: Field) -> float | None:
     """Unix seconds of a `google.protobuf.Timestamp`; None where it says nothing."""
-    found = fields(data, field.start, field.end)
-    parts = {part.number: varint(data, part.start)[0] for part in found if part.wire == VARINT}
+    inner = fields(data, field.start, field.end)
+    parts = {part.number: varint(data, part.start)[0] for part in inner if part.wire == VARINT}
     return signed(parts.get(1, 0)) + parts.get(2, 0) / 1e9 if parts else None

@@ -108,10 +108,10 @@ class StreamParser:
 
     def _recognise(self, data: bytes) -> bool:
         probe = Probe(data)
-        found = next((each for each in self._formats if each.binary == probe.binary and each.matches(probe)), None)
-        if found is None or found is self.format or found.parser is None:
+        recognised = next((each for each in self._formats if each.binary == probe.binary and each.matches(probe)), None)
+        if recognised is None or recognised is self.format or recognised.parser is None:
             return False
-        self.format = found
+        self.format = recognised
         return True
 
     def _begin(self, data: bytes) -> Reading:

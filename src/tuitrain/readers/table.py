@@ -167,6 +167,14 @@ class Records:
             values = {rename(name): value for name, value in values.items()}
         return Row(x, values, time, self._positions.of(x))
 
+    def rows(self, record: Mapping[str, Any], prefix: str = "") -> list[Row]:
+        """The row of a record as a list, which is empty for one without a number or a place on the axis."""
+        try:
+            row = self.row(record, prefix)
+        except ValueError:
+            return []
+        return [row] if row.values else []
+
     def _time(self, record: Mapping[str, Any], values: dict[str, float]) -> float | None:
         """The time in a record, which is then no value."""
         for name, value in record.items():

@@ -243,7 +243,7 @@ def _rows_by_step(scalars: Scalars) -> Iterator[Row]:
 
 def _session_parameters(content: bytes) -> dict[str, Any]:
     """The hyperparameters of a session of the hparams plugin (`plugin_data.proto`). Raises ValueError."""
-    found = {}
+    parameters = {}
     for part in protobuf.fields(content):
         if part.number != 3 or part.wire != BYTES:
             continue
@@ -251,8 +251,8 @@ def _session_parameters(content: bytes) -> dict[str, Any]:
             if entry.number == 1 and entry.wire == BYTES:
                 parts = {each.number: each for each in protobuf.fields(content, entry.start, entry.end)}
                 if 1 in parts and 2 in parts:
-                    found[protobuf.text(content, parts[1])] = _value(content, parts[2])
-    return found
+                    parameters[protobuf.text(content, parts[1])] = _value(content, parts[2])
+    return parameters
 
 
 def _value(content: bytes, value: Field) -> Any:

@@ -92,9 +92,9 @@ class RecordSplitter:
         at, size = 0, len(records.data)
         while True:
             if self._searches:
-                found = _next_header(records.data, at)
-                self._searches = found is None
-                at = max(at, size - HEADER_BYTES + 1) if found is None else found
+                header = _next_header(records.data, at)
+                self._searches = header is None
+                at = max(at, size - HEADER_BYTES + 1) if header is None else header
             if not self._searches:
                 at = self._whole_records(records, at)
             if at + HEADER_BYTES > size or not self._searches:

@@ -98,15 +98,15 @@ class TrackioReader:
         if not {column, "run_name", "config"} <= columns:
             return
         query = f'SELECT run_name, config FROM configs WHERE "{column}" = ? ORDER BY rowid DESC LIMIT 1'
-        found = connection.execute(query, (self._key,)).fetchone()
-        if found is None or found == self._configuration:
+        row = connection.execute(query, (self._key,)).fetchone()
+        if row is None or row == self._configuration:
             return
-        self._configuration = found
+        self._configuration = row
         try:
-            tree = _object(found[1])
+            tree = _object(row[1])
         except ValueError:
             return
-        self.info.name = str(found[0])
+        self.info.name = str(row[0])
         self.info.started = unix_time(str(tree.get("_Created")))
         self.info.hyperparameters = flattened({name: value for name, value in tree.items() if name[:1] != "_"})
 
@@ -145,9 +145,9 @@ def _system(time: float, data: Any) -> System:
     return System(time=time, host="", gpus=[Gpu(index=at, **gpus[at]) for at in sorted(gpus)], **fields)  # type: ignore[arg-type]
 
 
-def key_column(found: Mapping[str, set[str]]) -> str:
+def key_column(columns: Mapping[str, set[str]]) -> str:
     """The column that tells the runs of a database apart."""
-    return "run_id" if "run_id" in found.get("metrics", set()) else "run_name"
+    return "run_id" if "run_id" in columns.get("metrics", set()) else "run_name"
 
 
 def _matches(probe: Probe) -> bool:
@@ -165,23 +165,23 @@ def _sources(root: Path, files: Sequence[Path]) -> Iterable[Source]:
     for file in files:
         try:
             with reading(file) as connection:
-                found = _runs(connection)
+                names = _runs(connection)
         except OSError:
             continue
-        yield from (Source("trackio", file, name, (file,), key) for key, name in found.items())
+        yield from (Source("trackio", file, name, (file,), key) for key, name in names.items())
 
 
 def _runs(connection: sqlite3.Connection) -> dict[str, str]:
     """The keys of the runs with their names."""
     known = tables(connection)
     column = key_column(known)
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     # The configuration is written with the first metrics.
     for table in ("metrics", "configs"):
         if {column, "run_name"} <= known.get(table, set()):
             query = f'SELECT "{column}", run_name FROM {table} GROUP BY 1 ORDER BY min(rowid)'
-            found |= {str(key): str(name) for key, name in connection.execute(query)}
-    return found
+            names |= {str(key): str(name) for key, name in connection.execute(query)}
+    return names
 
 
 FORMAT = Format(

@@ -107,11 +107,11 @@ class WandbParser:
             self.info.ending = "interrupted"
 
     def _history(self, record: bytes, history: Field) -> Row | None:
-        found = _ITEM.findall(record, history.start, history.end)
+        items = _ITEM.findall(record, history.start, history.end)
         names = self._names
         try:
-            values = {names[before]: float(value) for before, value in found}
-            if len(found) != record.count(_VALUE_MARK, history.start, history.end):
+            values = {names[before]: float(value) for before, value in items}
+            if len(items) != record.count(_VALUE_MARK, history.start, history.end):
                 raise ValueError
         except (KeyError, ValueError):
             values = self._careful_history(record, history)

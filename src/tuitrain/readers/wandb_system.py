@@ -76,18 +76,18 @@ class Machine:
     def _readings_of_gpus(self, values: dict[str, float]) -> list[Gpu]:
         gpus: dict[int, Gpu] = {}
         for key, value in values.items():
-            found = _GPU.fullmatch(key)
-            if found is None or found[2] not in _GPU_FIELDS:
+            match = _GPU.fullmatch(key)
+            if match is None or match[2] not in _GPU_FIELDS:
                 continue
-            index = int(found[1])
+            index = int(match[1])
             name, memory = self._gpus[index] if index < len(self._gpus) else ("", None)
             gpu = gpus.setdefault(index, Gpu(index=index, name=name or None, mem_total_gb=memory))
-            field, factor = _GPU_FIELDS[found[2]]
+            field, factor = _GPU_FIELDS[match[2]]
             setattr(gpu, field, value * factor)
         return [gpus[index] for index in sorted(gpus)]
 
 
 def _bytes_as_gb(record: bytes, message: Field, field: int) -> float | None:
     parts = protobuf.fields(record, message.start, message.end)
-    found = (protobuf.varint(record, part.start)[0] for part in parts if part.number == field and part.wire == VARINT)
-    return next((value / 1e9 for value in found), None)
+    seconds = (protobuf.varint(record, part.start)[0] for part in parts if part.number == field and part.wire == VARINT)
+    return next((value / 1e9 for value in seconds), None)

@@ -15,7 +15,7 @@ from tuitrain.events.text import clean
 from tuitrain.files import parse_toml, read_regular, writing
 from tuitrain.readers.formats import BY_NAME
 from tuitrain.readers.mapping import NameMapping
-from tuitrain.readers.model import Source
+from tuitrain.readers.model import Reader, Source
 from tuitrain.readers.records import RecordReader
 from tuitrain.readers.supplied import supplied_of
 from tuitrain.runs.follow import Batch
@@ -35,15 +35,17 @@ def run_of(source: Source) -> RunDirectory:
 
 
 class SourceFollower:
-    """Follows the log of another tool and yields our records."""
+    """Follows the log of another tool and yields our records. reader: of the log, where the caller has one."""
 
-    def __init__(self, run: RunDirectory) -> None:
+    def __init__(self, run: RunDirectory, reader: Reader | None = None) -> None:
         if run.source is None:
             raise ValueError(f"{run.run_id} is a run of our own.")
         self._source = run.source
-        reader = BY_NAME[self._source.format].open(self._source)
         facts = supplied_of(given_for(run).facts)
-        self.records = RecordReader(reader, run.run_id, mapping_for(run), self._written_at, facts)
+        self.records = RecordReader(
+            reader or BY_NAME[self._source.format].open(self._source), run.run_id, mapping_for(run), self._written_at,
+            facts,
+        )  # fmt: skip
 
     def _written_at(self) -> float:
         return written_at(self._source)

@@ -12,10 +12,12 @@ from tuitrain.events.layout import RunMetadata
 from tuitrain.runs.curve import Points
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory
+from tuitrain.runs.loading import drain, load_history
 from tuitrain.runs.log_ends import KEYS, LogEnds, read_log_ends, read_on
 from tuitrain.runs.status import Status, derive_status, status_of_source
 
 if TYPE_CHECKING:
+    from tuitrain.readers.model import Reader
     from tuitrain.runs.foreign import SourceFollower
     from tuitrain.runs.kept_snapshots import KeptSnapshot
 
@@ -106,6 +108,28 @@ def read_snapshot(directory: RunDirectory, now: float | None = None) -> RunSnaps
     What is in neither part, such as the newest evaluation, is searched for backwards through at most 8 MB.
     """
     return SnapshotReader().read(directory, now)
+
+
+def read_whole(directory: RunDirectory, reader: Reader | None = None) -> tuple[RunSnapshot, RunHistory]:
+    """A snapshot of a run and its whole log. Raises FileNotFoundError when there is none.
+
+    reader: of a log of another tool, which is read once.
+    """
+    if directory.source is None:
+        history = load_history(directory)
+        return with_history(read_snapshot(directory), history), history
+    # The readers of all formats are imported only for a log of another tool.
+    from tuitrain.runs.foreign import SourceFollower
+
+    follower = SourceFollower(directory, reader)
+    history = drain(follower, RunHistory())
+    ending = follower.records.reader.info.ending
+    status = status_of_source(ending, history.end, history.last_time, history.has_begun)
+    snapshot = RunSnapshot(
+        directory, directory.read_metadata(), status, None, None, None, history.end, history.last_time,
+        history.alerts[-1] if history.alerts else None, stage=history.stage, recent=history.recent_steps(),
+    )  # fmt: skip
+    return with_history(snapshot, history), history
 
 
 def with_history(snapshot: RunSnapshot, history: RunHistory) -> RunSnapshot:

@@ -45,33 +45,36 @@ def show(
     for number, directory in enumerate(runs):
         if number:
             print()
-        _print(directory, mapping, plot=not no_plot and sys.stdout.isatty())
+        if mapping:
+            _print_mapping(directory)
+        else:
+            _print(directory, plot=not no_plot and sys.stdout.isatty())
     return None
 
 
 def _as_json(directory: RunDirectory) -> dict[str, Any]:
     from tuitrain.cli.run_view import full_json
+    from tuitrain.runs.snapshot import read_whole
+
+    if directory.source is None:
+        return full_json(*read_whole(directory)) | {"format": "tuitrain"}
     from tuitrain.cli.source_view import source_json
-    from tuitrain.runs import load_history, read_snapshot
-    from tuitrain.runs.snapshot import with_history
+    from tuitrain.readers.formats import BY_NAME
+    from tuitrain.readers.inventory import CountingReader
+    from tuitrain.runs.foreign import mapping_for
 
-    history = load_history(directory)
-    return full_json(with_history(read_snapshot(directory), history), history) | source_json(directory)
+    reader = CountingReader(BY_NAME[directory.source.format].open(directory.source))
+    values = full_json(*read_whole(directory, reader))
+    return values | source_json(directory.source.format, reader.inventory(mapping_for(directory)))
 
 
-def _print(directory: RunDirectory, mapping: bool, plot: bool) -> None:
+def _print(directory: RunDirectory, plot: bool) -> None:
     from tuitrain.cli.charts import print_small_loss
     from tuitrain.cli.run_view import sections, status_line
-    from tuitrain.cli.source_view import mapping_rows
-    from tuitrain.runs import load_history, read_snapshot
-    from tuitrain.runs.snapshot import with_history
+    from tuitrain.runs.snapshot import read_whole
 
-    history = load_history(directory)
-    snapshot = with_history(read_snapshot(directory), history)
+    snapshot, history = read_whole(directory)
     print(status_line(snapshot))
-    if mapping:
-        print_rows(mapping_rows(directory))
-        return
     if plot:
         print()
         print_small_loss([(directory, history)])
@@ -79,3 +82,18 @@ def _print(directory: RunDirectory, mapping: bool, plot: bool) -> None:
         if rows:
             print(f"\n{title}")
             print_rows(rows)
+
+
+def _print_mapping(directory: RunDirectory) -> None:
+    from tuitrain.cli.source_view import mapping_rows
+    from tuitrain.readers.formats import BY_NAME
+    from tuitrain.readers.inventory import take_inventory
+    from tuitrain.runs.foreign import mapping_for
+
+    if directory.source is None:
+        print(f"{directory.run_id} is a log of tuitrain: its metrics are ours.")
+        return
+    mapping = mapping_for(directory)
+    take_inventory(BY_NAME[directory.source.format].open(directory.source), mapping)
+    print(f"{directory.log}  {directory.source.format}")
+    print_rows(mapping_rows(mapping))

@@ -34,18 +34,18 @@ class DeepSpeedParser(GenericParser):
     def items(self, line: str) -> Iterator[Item]:
         """A row of a line of DeepSpeed, or of the user's own."""
         if "step" in line:
-            if (found := _OPTIMIZER.search(line, 0, 300)) is not None:
-                rates = [number(text) for text in (found[3] or "").split(",")]
+            if (match := _OPTIMIZER.search(line, 0, 300)) is not None:
+                rates = [number(text) for text in (match[3] or "").split(",")]
                 values = {
                     f"lr/{group}" if group else "lr": rate for group, rate in enumerate(rates) if rate is not None
                 }
-                yield Row(float(found[1]), {"skipped": float(found[2]), **values}, time_of(line))
+                yield Row(float(match[1]), {"skipped": float(match[2]), **values}, time_of(line))
                 return
-            if (found := _TIMER.search(line, 0, 300)) is not None:
-                yield Row(float(found[1]), values_of(_EQUALS.findall(line, found.end())), time_of(line))
+            if (match := _TIMER.search(line, 0, 300)) is not None:
+                yield Row(float(match[1]), values_of(_EQUALS.findall(line, match.end())), time_of(line))
                 return
-            if (found := _PIPELINE.search(line, 0, 300)) is not None:
-                yield Row(float(found[1]), values_of(_COLON.findall(line, found.end())), time_of(line))
+            if (match := _PIPELINE.search(line, 0, 300)) is not None:
+                yield Row(float(match[1]), values_of(_COLON.findall(line, match.end())), time_of(line))
                 return
         yield from super().items(line)
 

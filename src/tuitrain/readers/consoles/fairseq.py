@@ -28,14 +28,14 @@ class FairseqParser(ConsoleParser):
 
     def items(self, line: str) -> Iterator[Row]:
         """A row of a line with JSON in it."""
-        found = _LINE.search(line) if '{"epoch"' in line else None
-        if found is None:
+        match = _LINE.search(line) if '{"epoch"' in line else None
+        if match is None:
             if "| done training in " in line:
                 self.info.ending = "completed"
             return
-        tag = found[1]
+        tag = match[1]
         try:
-            record = json.loads(found[2])
+            record = json.loads(match[2])
         except (ValueError, RecursionError):
             return
         x, values = None, {}

@@ -128,10 +128,10 @@ class GenericParser(ConsoleParser):
         return Row(x, values)
 
     def _of_line(self, line: str) -> Row | None:
-        found = self._position(line)
-        if found is None:
+        position = self._position(line)
+        if position is None:
             return self._of_evaluation(line)
-        rank, x, rest = found
+        rank, x, rest = position
         values = pairs(rest)
         if not values:
             return None
@@ -166,21 +166,21 @@ class GenericParser(ConsoleParser):
         best: tuple[int, str, float, float | None] | None = None
         epoch = None
         pieces, end = [], 0
-        for found in _POSITION.finditer(line):
-            word = found["word"].lower()
+        for match in _POSITION.finditer(line):
+            word = match["word"].lower()
             rank = _RANKS[word[0]]
-            part = found["part"] or ""
-            before = line[: found.start()].rstrip().rpartition(" ")[2]
+            part = match["part"] or ""
+            before = line[: match.start()].rstrip().rpartition(" ")[2]
             if before.lower() in _NO_POSITION or (rank < _EPOCH and part.strip(".0")):
                 continue
-            count = float(found["count"].replace(",", "") + part)
-            total = float(found["total"].replace(",", "")) if found["total"] else None
+            count = float(match["count"].replace(",", "") + part)
+            total = float(match["total"].replace(",", "")) if match["total"] else None
             if rank == _EPOCH:
                 epoch = count
             if best is None or rank < best[0]:
                 best = rank, word, count, total
-            pieces.append(line[end : found.start()])
-            end = found.end()
+            pieces.append(line[end : match.start()])
+            end = match.end()
         if best is None or best[0] == _EPOCH:
             of_total = _OF_TOTAL.search(line, end) if "[" in line else None
             of_total = of_total or _OF_BATCHES.search(line, end)

@@ -53,8 +53,8 @@ class HfParser(ConsoleParser):
                 self._done, self._bar_seen = self._bar[0], True
         at = max(line.find("{'"), line.find('{"'))
         if at < 0:
-            if " = " in line and (found := _SETTING.search(line)) is not None:
-                self.info.hyperparameters[found[1]] = literal(found[2].replace(",", ""))
+            if " = " in line and (match := _SETTING.search(line)) is not None:
+                self.info.hyperparameters[match[1]] = literal(match[2].replace(",", ""))
             return
         values = _values(line[at:])
         epoch = values.pop("epoch", None)

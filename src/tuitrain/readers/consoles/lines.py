@@ -104,11 +104,11 @@ def value_of(text: str) -> float | None:
 
 def time_of(line: str) -> float | None:
     """Unix seconds of the time with a date that a line begins with, after at most a prefix."""
-    found = _TIME.search(line, 0, _TIME_WITHIN)
-    if found is None:
+    match = _TIME.search(line, 0, _TIME_WITHIN)
+    if match is None:
         return None
-    minute = _minute(found[1])
-    return minute + float(found[2].replace(",", ".")) if minute is not None else None
+    minute = _minute(match[1])
+    return minute + float(match[2].replace(",", ".")) if minute is not None else None
 
 
 @lru_cache(256)

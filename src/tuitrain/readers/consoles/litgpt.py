@@ -34,19 +34,19 @@ class LitgptParser(ConsoleParser):
         if at < 0:
             at = at_word(line, "step ")
         if at < 0:
-            if (found := _FINAL.search(line)) is not None:
-                yield Row(self._iteration, _values({"val loss": found[1]}))
+            if (match := _FINAL.search(line)) is not None:
+                yield Row(self._iteration, _values({"val loss": match[1]}))
             elif "Training time: " in line or "Training Time " in line:
                 self.info.ending = "completed"
-        elif (found := _TRAIN.match(line, at)) is not None:
-            self._iteration = float(found[1])
+        elif (match := _TRAIN.match(line, at)) is not None:
+            self._iteration = float(match[1])
             self.info.ending = "interrupted"
             yield Row(
                 self._iteration,
-                _values({"loss train": found[3], "iter time_ms": found[4], "optimizer step": found[2]}),
+                _values({"loss train": match[3], "iter time_ms": match[4], "optimizer step": match[2]}),
             )
-        elif (found := _VALIDATION.match(line, at)) is not None:
-            yield Row(float(found[1]), _values({"val loss": found[2], "val time_ms": found[3]}))
+        elif (match := _VALIDATION.match(line, at)) is not None:
+            yield Row(float(match[1]), _values({"val loss": match[2], "val time_ms": match[3]}))
 
 
 def _values(texts: dict[str, str | None]) -> dict[str, float]:

@@ -40,29 +40,29 @@ class MegatronParser(ConsoleParser):
     def items(self, line: str) -> Iterator[Row]:
         """A row of an iteration line or of a validation."""
         if "|" in line:
-            found = _LINE.search(line, 0, 200)
-            if found is not None:
-                self._iteration = float(found[1])
-                self.info.total = float(found[2])
+            match = _LINE.search(line, 0, 200)
+            if match is not None:
+                self._iteration = float(match[1])
+                self.info.total = float(match[2])
                 self.reached(self._iteration)
-                if values := _fields(line[found.end() :]):
+                if values := _fields(line[match.end() :]):
                     yield Row(self._iteration, values, time_of(line))
-            elif (found := _VALIDATION.search(line, 0, 200)) is not None:
-                yield from self._validation(found, line)
+            elif (match := _VALIDATION.search(line, 0, 200)) is not None:
+                yield from self._validation(match, line)
         else:
             self._read_other(line)
 
-    def _validation(self, found: re.Match[str], line: str) -> Iterator[Row]:
+    def _validation(self, match: re.Match[str], line: str) -> Iterator[Row]:
         """`lm loss value` and `lm loss PPL` under the names that Megatron gives them in TensorBoard."""
-        split = "test" if "test" in (found[1], *found[3].split()) else "validation"
+        split = "test" if "test" in (match[1], *match[3].split()) else "validation"
         values = {}
-        for name, value in _fields(line[found.end() :]).items():
+        for name, value in _fields(line[match.end() :]).items():
             if name.endswith(" value"):
                 values[f"{name.removesuffix(' value')} {split}"] = value
             elif name.endswith(" PPL"):
                 values[f"{name.removesuffix(' PPL')} {split} ppl"] = value
         if values:
-            yield Row(float(found[2]) if found[2] else self._iteration, values)
+            yield Row(float(match[2]) if match[2] else self._iteration, values)
 
     def _read_other(self, line: str) -> None:
         if "--- arguments ---" in line:
@@ -70,8 +70,8 @@ class MegatronParser(ConsoleParser):
         elif "--- end of arguments ---" in line:
             self._in_arguments = False
         elif self._in_arguments:
-            if (found := _ARGUMENT.match(line)) is not None:
-                self.info.hyperparameters[found[1]] = literal(found[2])
+            if (match := _ARGUMENT.match(line)) is not None:
+                self.info.hyperparameters[match[1]] = literal(match[2])
         elif "[after training is done]" in line:
             self.info.ending = "completed"
         elif "exiting program" in line:

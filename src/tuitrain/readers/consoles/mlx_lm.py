@@ -45,20 +45,20 @@ class MlxLmParser(ConsoleParser):
             yield row
         elif line.startswith(_SAVED):
             self.info.ending = "completed"
-        elif (found := _TOTAL.search(line)) is not None:
-            self.info.total = float(next(text for text in found.groups() if text))
+        elif (match := _TOTAL.search(line)) is not None:
+            self.info.total = float(next(text for text in match.groups() if text))
         elif _HEADER.match(line):
             self._columns = line.split()[1:]
 
     def _of_line(self, line: str) -> Row | None:
-        found = _LINE.search(line, 0, 200)
-        values = values_of(_FIELD.findall(line, found.end())) if found is not None else {}
-        return Row(float(found[1]), values) if found is not None and values else None
+        match = _LINE.search(line, 0, 200)
+        values = values_of(_FIELD.findall(line, match.end())) if match is not None else {}
+        return Row(float(match[1]), values) if match is not None and values else None
 
     def _of_table(self, line: str) -> Row | None:
-        found = _VALIDATION.match(line)
-        if found is not None:
-            return Row(float(found[1].replace(",", "")), {"val": float(found[2].replace(",", ""))})
+        match = _VALIDATION.match(line)
+        if match is not None:
+            return Row(float(match[1].replace(",", "")), {"val": float(match[2].replace(",", ""))})
         iteration, *cells = line.replace("▼", " ").replace("▲", " ").split() or [""]
         counts = [_COUNT.fullmatch(cell) for cell in cells]
         if not iteration.replace(",", "").isdecimal() or len(cells) != len(self._columns) or None in counts:
@@ -78,13 +78,13 @@ def _matches(probe: Probe) -> bool:
 
 def _prepare(parser: ConsoleParser, log: Path) -> None:
     """Take the parameters from the adapter's configuration beside the log, or in the only folder beside it with one."""
-    found = log.parent / ADAPTER_CONFIG
-    if not found.is_file():
+    file = log.parent / ADAPTER_CONFIG
+    if not file.is_file():
         below = sorted(log.parent.glob(f"*/{ADAPTER_CONFIG}"))
         if len(below) != 1:
             return
-        found = below[0]
-    parser.info.hyperparameters |= flattened(read_settings(found))
+        file = below[0]
+    parser.info.hyperparameters |= flattened(read_settings(file))
     iterations = parser.info.hyperparameters.get("iters")
     if isinstance(iterations, int):
         parser.info.total = float(iterations)

@@ -39,17 +39,17 @@ class NanochatParser(ConsoleParser):
     def items(self, line: str) -> Iterator[Row]:
         """A row of a step or evaluation line."""
         at = line.find("tep ")
-        found = _LINE.match(line, at - 1) if at > 0 else None
-        if found is None:
+        match = _LINE.match(line, at - 1) if at > 0 else None
+        if match is None:
             self._read_setting(line)
             return
-        if found[2] is not None:
-            self.info.total = float(found[2])
-        values = {name: value for name, value in values_of(_FIELD.findall(found[3])).items() if name not in _NO_METRICS}
+        if match[2] is not None:
+            self.info.total = float(match[2])
+        values = {name: value for name, value in values_of(_FIELD.findall(match[3])).items() if name not in _NO_METRICS}
         if values:
-            if found[2] is not None:
+            if match[2] is not None:
                 self.info.ending = "interrupted"
-            yield Row(float(found[1]), values)
+            yield Row(float(match[1]), values)
 
     def _read_setting(self, line: str) -> None:
         if self._model is not None:
@@ -62,8 +62,8 @@ class NanochatParser(ConsoleParser):
             self._read_metadata(*saved.groups())
         else:
             for pattern in _SETTINGS:
-                if (found := pattern.match(line)) is not None:
-                    for name, text in found.groupdict().items():
+                if (match := pattern.match(line)) is not None:
+                    for name, text in match.groupdict().items():
                         if text:
                             self.info.hyperparameters[name] = literal(text.strip().replace(",", "").lstrip("0") or "0")
 

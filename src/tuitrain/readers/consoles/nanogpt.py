@@ -43,17 +43,17 @@ class NanoGptParser(ConsoleParser):
 
     def _of_line(self, line: str) -> Iterator[Row]:
         at = at_word(line, "iter ")
-        found = _LINE.match(line, at) if at >= 0 else None
-        if found is None:
+        match = _LINE.match(line, at) if at >= 0 else None
+        if match is None:
             at = at_word(line, "step ")
-            found = _LINE.match(line, at) if at >= 0 else None
-        if found is None:
+            match = _LINE.match(line, at) if at >= 0 else None
+        if match is None:
             self._read_setting(line)
             return
-        values = values_of(_FIELD.findall(line, found.end()))
+        values = values_of(_FIELD.findall(line, match.end()))
         if values:
             self._in_settings = False
-            x = float(found[2])
+            x = float(match[2])
             self.reached(x)
             yield Row(x, values)
 
@@ -65,11 +65,11 @@ class NanoGptParser(ConsoleParser):
             at += len("Overriding:")
         elif line.startswith("tokens per iteration"):
             self._in_settings = False
-        found = _SETTING.match(line, max(at, 0)) if at >= 0 or self._in_settings else None
-        if found is not None:
-            self.info.hyperparameters[found[1]] = literal(found[2])
-            if found[1] == "max_iters":
-                total = literal(found[2])
+        match = _SETTING.match(line, max(at, 0)) if at >= 0 or self._in_settings else None
+        if match is not None:
+            self.info.hyperparameters[match[1]] = literal(match[2])
+            if match[1] == "max_iters":
+                total = literal(match[2])
                 self.info.total = float(total) if isinstance(total, (int, float)) else None
 
 

@@ -25,12 +25,12 @@ class OlmoParser(ConsoleParser):
 
     def items(self, line: str) -> Iterator[Row]:
         """The row of a block, once another line follows it."""
-        found = _VALUE.match(line) if "=" in line and self._step is not None else None
-        if found is not None:
-            self._values |= values_of([(found[1], found[2], "")])
-            if found[1] not in self.info.meanings and (evaluated := _EVALUATED.match(found[1])) is not None:
+        match = _VALUE.match(line) if "=" in line and self._step is not None else None
+        if match is not None:
+            self._values |= values_of([(match[1], match[2], "")])
+            if match[1] not in self.info.meanings and (evaluated := _EVALUATED.match(match[1])) is not None:
                 field = "loss" if "oss" in evaluated[2] else "perplexity"
-                self.info.meanings[found[1]] = f"eval/{evaluated[1]}/{field}"
+                self.info.meanings[match[1]] = f"eval/{evaluated[1]}/{field}"
             return
         yield from self.pending()
         header = _HEADER.search(line) if "[step=" in line else None

@@ -35,9 +35,9 @@ def pairs(text: str) -> dict[str, float]:
     for segment in _SEGMENTS.split(text):
         if not segment or segment.isspace():
             continue
-        found = _PAIR.findall(segment)
-        if found:
-            for name, digits, unit in found:
+        pairs = _PAIR.findall(segment)
+        if pairs:
+            for name, digits, unit in pairs:
                 _add(values, name, digits, unit)
         elif (named := _NAME_FIRST.fullmatch(segment)) is not None:
             _add(values, named[1], named[2], named[3] or "")

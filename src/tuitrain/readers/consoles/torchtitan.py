@@ -28,17 +28,17 @@ class TorchtitanParser(ConsoleParser):
 
     def items(self, line: str) -> Iterator[Row]:
         """A row of a step or validation line."""
-        found = _LINE.search(line, 0, 200) if "step: " in line else None
-        if found is None:
+        match = _LINE.search(line, 0, 200) if "step: " in line else None
+        if match is None:
             self._read_other(line)
             return
-        values = values_of(_FIELD.findall(line, found.end()))
-        if found[1]:
+        values = values_of(_FIELD.findall(line, match.end()))
+        if match[1]:
             # Memory and speed of a validation are no points of the training's curves.
             values = {_OF_VALIDATION + "loss": values["loss"]} if "loss" in values else {}
         if values:
             self.info.ending = "interrupted"
-            yield Row(float(found[2]), values, time_of(line))
+            yield Row(float(match[2]), values, time_of(line))
 
     def _read_other(self, line: str) -> None:
         if "Training completed" in line:
