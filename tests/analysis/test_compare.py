@@ -149,6 +149,27 @@ def test_the_difference_of_two_runs() -> None:
     assert [each.key for each in rows] == ["data.source", "data.tokenizer"]
 
 
+@pytest.mark.parametrize(
+    ("configs", "note"),
+    [
+        ([{"lr": 1}, {"lr": 1}], "the same in all runs"),
+        ([{}, {}], "unknown (the logs hold none)"),
+        ([{"lr": 1}, {}], "unknown (none in the log of b)"),
+        ([{"lr": 1}, {"lr": 2}], ""),
+        ([{}], ""),
+    ],
+)
+def test_what_differs_is_unknown_where_a_log_holds_no_configuration(configs: list[dict[str, int]], note: str) -> None:
+    runs = [(name, history(config=config)) for name, config in zip("ab", configs, strict=False)]
+    assert compare_runs(runs).configuration_note == note
+
+
+def test_a_run_without_a_configuration_still_differs_in_what_its_log_says() -> None:
+    runs = [("a", history(dtype="bfloat16")), ("b", history(dtype="float32", config={})), ("c", history(config={}))]
+    rows = {row.key: row.values for row in compare_runs(runs).config}
+    assert rows == {"resolved.dtype": ["bfloat16", "float32", "n/a"]}
+
+
 def test_the_verdict_names_the_lower_loss_with_the_difference_and_the_faster_run() -> None:
     assert two(step_ms=500.0).verdict == [
         "two has the lower validation loss: 1.5000, 25.0 % below one (2.0000).",

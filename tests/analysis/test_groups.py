@@ -69,9 +69,11 @@ def test_runs_can_be_grouped_by_keys_tags_and_fields(key: str, names: list[str])
 
 
 def test_runs_without_the_key_or_tags_are_a_group() -> None:
-    members = [*sweep()[:1], Member("other", history(config={"optim": {}}))]
-    assert group_runs(members, "optim.lr").names == ["lr=0.1 (1 run)", "lr=unset (1 run)"]
-    assert group_runs(members, "tag").names == ["x (1 run)", "no tags (1 run)"]
+    members = [
+        *sweep()[:1], Member("other", history(config={"optim": {"name": "sgd"}})), Member("silent", history(config={}))
+    ]  # fmt: skip
+    assert group_runs(members, "optim.lr").names == ["lr=0.1 (1 run)", "lr=unset (1 run)", "lr=n/a (1 run)"]
+    assert group_runs(members, "tag").names == ["x (1 run)", "no tags (2 runs)"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.analysis.histories import history
 from tests.support import write_run
 from tuitrain.analysis.compare import Comparison, compare_runs
 from tuitrain.export.errors import ExportError
@@ -35,6 +36,13 @@ def test_the_table_has_values_deltas_differences_and_the_verdict(comparison: Com
     assert " ".join(comparison.verdict[0].split()) in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 100
     assert "\x1b" not in text
+
+
+def test_logs_without_a_configuration_are_said_to_have_none() -> None:
+    unknown = compare_runs([("a", history(config={})), ("b", history())])
+    for fmt in ("table", "markdown"):
+        assert "Configuration: unknown (none in the log of a)." in render_comparison(unknown, fmt)
+    assert json.loads(render_comparison(unknown, "json", run_ids=["one", "two"]))["unconfigured"] == ["one"]
 
 
 def test_cells_of_a_large_difference_are_separated(tmp_path: Path) -> None:

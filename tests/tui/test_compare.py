@@ -15,7 +15,7 @@ from tests.tui.conftest import SIZES, chart, charts_in_sight, dashboard, forget,
 from tests.tui.screen import screen_text
 from tuitrain.export.figures import panel_figure
 from tuitrain.export.style import figure_style
-from tuitrain.runs import RunDirectory
+from tuitrain.runs import RunDirectory, find_run
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.screens.dialogs import Choice
 from tuitrain.tui.screens.watch import WatchScreen
@@ -50,6 +50,14 @@ async def test_a_wide_terminal_has_the_config_beside_the_metrics(two_runs: list[
         assert charts_in_sight(app) == ["loss", "mfu", "throughput"]
         assert "mean throughput" in screen_text(app)
         assert "model.norm" in screen_text(app)
+
+
+async def test_logs_without_a_configuration_are_not_said_to_have_the_same(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("step,loss\n1,2.5\n2,2.25\n")
+    runs = [find_run(str(tmp_path / name), tmp_path) for name in ("a.csv", "b.csv")]
+    async with running("compare", runs, tmp_path) as (app, pilot):
+        await until(pilot, lambda: "unknown (the logs hold none)" in screen_text(app))
 
 
 async def test_a_changes_the_baseline_and_x_the_axis(two_runs: list[RunDirectory]) -> None:

@@ -26,6 +26,7 @@ LOSS_KEYS = frozenset(
     {"final_loss", "last_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"}
 )
 _VALUES_SHOWN = 4
+_RESOLVED = "resolved."
 SPEED_KEYS = frozenset({"mean_mfu", "mean_tokens_per_sec"})
 
 
@@ -99,6 +100,20 @@ class Comparison:
     groups: list[list[str]] = field(default_factory=list)
     broken_lines: list[int] = field(default_factory=list)
     """How many lines of the logs of each column could not be read."""
+    unconfigured: list[bool] = field(default_factory=list)
+    """For each column whether a log in it holds no configuration, as many logs of other tools."""
+
+    @property
+    def configuration_note(self) -> str:
+        """Where no configuration key differs: whether all have the same, or whether that is unknown."""
+        if self.config or len(self.names) < 2:
+            return ""
+        names = [name for name, unknown in zip(self.names, self.unconfigured, strict=True) if unknown]
+        if not names:
+            return "the same in all runs"
+        if len(names) == len(self.names):
+            return "unknown (the logs hold none)"
+        return f"unknown (none in the log of {_listed(names)})"
 
 
 def compare_runs(
@@ -116,6 +131,7 @@ def compare_runs(
     point = None if at is None else (as_axis(at[0]), at[1])
     names, histories = [name for name, _ in runs], [history for _, history in runs]
     summaries = [summarize(history, point) for history in histories]
+    configs = [resolved_config(history.run) for history in histories]
     return Comparison(
         names=names,
         baseline=baseline,
@@ -125,9 +141,10 @@ def compare_runs(
             *metric_rows(histories, [[summary] for summary in summaries], baseline, point),
             *own_rows([[history] for history in histories], baseline, point),
         ],
-        config=config_rows([[resolved_config(history.run)] for history in histories]),
+        config=config_rows([[config] for config in configs]),
         verdict=[*unread_sentences(names, histories), *verdict(names, histories, summaries, point)],
         broken_lines=[history.broken_count for history in histories],
+        unconfigured=[not is_configured(config) for config in configs],
     )
 
 
@@ -291,37 +308,56 @@ def best_of(metric: Metric, values: Sequence[float | None], scatter: float = 0.0
 
 
 def resolved_config(run: Run | None) -> dict[str, Any]:
-    """The config of a run by dotted keys, and what `auto` and the machine made of it; empty without a run."""
+    """The config of a run by dotted keys, and what `auto` and the machine made of it as far as known."""
     if run is None:
         return {}
     config = {key: value for key, value in flatten(run.config).items() if key not in ("name", "preset")}
-    return config | {
-        "resolved.device": run.hardware.device if run.hardware else None,
-        "resolved.processes": run.parallel.world_size if run.parallel else None,
-        "resolved.strategy": run.parallel.strategy if run.parallel else None,
-        "resolved.dtype": run.dtype,
-        "resolved.compile": run.compile,
-        "resolved.attention": run.attention_backend,
-        "resolved.torch": run.software.torch if run.software else None,
-        "resolved.git_commit": run.software.git_commit if run.software else None,
+    resolved = {
+        "device": run.hardware.device if run.hardware else None,
+        "processes": run.parallel.world_size if run.parallel else None,
+        "strategy": run.parallel.strategy if run.parallel else None,
+        "dtype": run.dtype,
+        "compile": run.compile,
+        "attention": run.attention_backend,
+        "torch": run.software.torch if run.software else None,
+        "git_commit": run.software.git_commit if run.software else None,
     }
+    return config | {f"{_RESOLVED}{key}": value for key, value in resolved.items() if value is not None}
+
+
+def is_configured(config: Mapping[str, Any]) -> bool:
+    """Whether a resolved config has keys that the log's writer was given."""
+    return any(not key.startswith(_RESOLVED) for key in config)
 
 
 def config_rows(columns: Sequence[Sequence[Mapping[str, Any]]]) -> list[ConfigRow]:
     """Keys in which any two runs differ. columns: the configurations of one run, or of a group.
 
-    A run whose configuration is empty differs in nothing; its values are `n/a`.
+    A run without a configuration differs in no key that its log lacks; its values there are `n/a`.
     """
     configs = [config for column in columns for config in column]
     rows = []
     for key in dict.fromkeys(key for config in configs for key in config):
-        values = [config.get(key) for config in configs if config]
+        values = [config.get(key) for config in configs if _is_known(key, config)]
         if any(value != values[0] for value in values[1:]):
             rows.append(ConfigRow(key, [_column_text(key, column) for column in columns]))
     return rows
 
 
+def _is_known(key: str, config: Mapping[str, Any]) -> bool:
+    """Whether the log says what the key is, or that it is unset."""
+    return key in config or is_configured(config)
+
+
 def _column_text(key: str, column: Sequence[Mapping[str, Any]]) -> str:
-    texts = dict.fromkeys(units.config_value(config.get(key)) if config else NOT_AVAILABLE for config in column)
+    return _listed(list(dict.fromkeys(config_text(key, config) for config in column)))
+
+
+def config_text(key: str, config: Mapping[str, Any]) -> str:
+    """The value of a key in a resolved config, `n/a` where the log holds no configuration."""
+    return units.config_value(config.get(key)) if _is_known(key, config) else NOT_AVAILABLE
+
+
+def _listed(texts: Sequence[str]) -> str:
     more = len(texts) - _VALUES_SHOWN
-    return ", ".join(list(texts)[:_VALUES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(texts[:_VALUES_SHOWN]) + (f" and {more} more" if more > 0 else "")

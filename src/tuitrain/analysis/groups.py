@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuitrain.analysis import units
 from tuitrain.analysis.compare import (
     Comparison,
     MetricRow,
     config_rows,
+    config_text,
+    is_configured,
     metric_rows,
     own_rows,
     resolved_config,
@@ -67,6 +68,7 @@ def group_runs(
         config=config_rows([[configs[index] for index in group] for group in groups]),
         verdict=[*unread_sentences([member.name for member in members], histories), *_verdict(names, rows)],
         broken_lines=[sum(histories[index].broken_count for index in group) for group in groups],
+        unconfigured=[any(not is_configured(configs[index]) for index in group) for group in groups],
         groups=[[members[index].name for index in group] for group in groups],
     )
 
@@ -96,7 +98,7 @@ def _resolve(key: str, configs: Sequence[Mapping[str, Any]]) -> str:
 def _label(key: str, member: Member, config: Mapping[str, Any]) -> str:
     if key == TAG:
         return " ".join(sorted(member.tags)) or "no tags"
-    return f"{key.rpartition('.')[2]}={units.config_value(config.get(key))}"
+    return f"{key.rpartition('.')[2]}={config_text(key, config)}"
 
 
 def _verdict(names: Sequence[str], rows: Sequence[MetricRow]) -> list[str]:

@@ -159,6 +159,8 @@ class Comparison(_Object):
     """The point of an axis at which they are compared; null is the end of each."""
     metrics: list[Metric]
     config: list[ConfigRow]
+    unconfigured: list[str]
+    """Runs or groups with a log without a configuration: whether they differ in it is unknown."""
     groups: dict[str, list[str]] | None = None
     broken_lines: dict[str, int]
     verdict: list[str]

@@ -73,6 +73,7 @@ def as_dict(comparison: Comparison, run_ids: Sequence[str] = ()) -> dict[str, An
             for row in comparison.metrics
         ],
         "config": [{"key": row.key, "values": by_run(row.values)} for row in comparison.config],
+        "unconfigured": [key for key, unknown in zip(keys, comparison.unconfigured, strict=True) if unknown],
         **({"groups": by_run(comparison.groups)} if comparison.groups else {}),
         "broken_lines": by_run(comparison.broken_lines) if comparison.broken_lines else {},
         "verdict": comparison.verdict,
@@ -111,11 +112,18 @@ def _grids(comparison: Comparison) -> list[_Grid]:
     return grids
 
 
+def _sentences(comparison: Comparison) -> list[str]:
+    """What is said of the configurations where no key differs, and the verdict."""
+    note = comparison.configuration_note
+    return [*([f"Configuration: {note}."] if note else []), *comparison.verdict]
+
+
 def _as_text(comparison: Comparison, width: int, color: bool) -> str:
     parts: list[Table | Text] = []
     for grid in _grids(comparison):
         parts += [_rich_table(grid), Text()]
-    parts = [*parts, *(Text(clean(sentence)) for sentence in comparison.verdict)] if comparison.verdict else parts[:-1]
+    sentences = _sentences(comparison)
+    parts = [*parts, *(Text(clean(sentence)) for sentence in sentences)] if sentences else parts[:-1]
     file = io.StringIO()
     console = Console(
         file=file, width=width, force_terminal=color, no_color=not color, color_system="standard" if color else None,
@@ -150,7 +158,7 @@ def _as_markdown(comparison: Comparison) -> str:
         rule = [_Cell("---"), *([_Cell("---:")] * (len(head) - 1))]
         lines += ["| " + " | ".join(map(_markdown_cell, row)) + " |" for row in (head, rule, *rows)]
         lines.append("")
-    lines += [f"- {clean(sentence)}" for sentence in comparison.verdict]
+    lines += [f"- {clean(sentence)}" for sentence in _sentences(comparison)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

@@ -151,7 +151,7 @@ def config_table(state: ViewState) -> tuple[list[Column], dict[str, Cells]]:
     compared = comparison_of(state)
     columns = [Column("key", "config")]
     if not compared.config:
-        return columns, {"": [line(Span("all runs have the same configuration", "quiet"))]}
+        return columns, {"": [line(Span(clean(compared.configuration_note), "quiet"))]}
     for index, (mark, role, name) in enumerate(_heads(state, compared)):
         columns.append(Column(str(index), f"{mark} {name}", longest=36, role=role))
     rows: dict[str, Cells] = {}
