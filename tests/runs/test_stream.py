@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import write_run
 from tuitrain.events import EventWriter, Run, Step
-from tuitrain.runs import RunDirectory, RunHistory, drain, follow
+from tuitrain.runs import RunDirectory, RunHistory, drain, open_follower
 from tuitrain.runs.follow import Batch
 from tuitrain.runs.foreign import Given
 from tuitrain.runs.stream import StreamFollower, StreamRecords
@@ -97,7 +97,7 @@ def test_a_pipe_with_a_console_is_followed_to_its_end() -> None:
 def test_an_empty_file_is_waited_for_whatever_it_will_hold(tmp_path: Path, data: bytes) -> None:
     log = tmp_path / "train.log"
     log.touch()
-    follower = follow(RunDirectory(tmp_path / "train", log))
+    follower = open_follower(RunDirectory(tmp_path / "train", log))
     history = drain(follower, RunHistory())
     assert len(history.steps) == 0
     log.write_bytes(data[:1000])
@@ -110,7 +110,7 @@ def test_an_empty_file_is_waited_for_whatever_it_will_hold(tmp_path: Path, data:
 def test_an_empty_file_may_become_a_log_of_ours_and_be_begun_anew(tmp_path: Path) -> None:
     log = tmp_path / "metrics.jsonl"
     log.touch()
-    follower = follow(RunDirectory(tmp_path, log))
+    follower = open_follower(RunDirectory(tmp_path, log))
     history = drain(follower, RunHistory())
     with EventWriter(log) as writer:
         writer.write(Run(run_id="a", name="ours"))

@@ -10,7 +10,7 @@ from tests.support import PINNED, run_record, step_record
 from tests.tui.conftest import header, until
 from tuitrain.config import load_config
 from tuitrain.events import End, EventWriter
-from tuitrain.runs import RunDirectory, follow
+from tuitrain.runs import LogFollower, RunDirectory
 from tuitrain.tui.app import TuitrainApp
 
 STEPS = 6000
@@ -19,7 +19,7 @@ STEPS = 6000
 @pytest.fixture
 def long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
     """A completed run of 6,000 steps that is read in several chunks."""
-    monkeypatch.setattr(follow.LogFollower.__init__, "__defaults__", (1 << 18, 0))
+    monkeypatch.setattr(LogFollower.__init__, "__defaults__", (1 << 18, 0))
     config = load_config("llama2-tiny", (*PINNED, f"train.max_steps={STEPS}"))
     run = RunDirectory(tmp_path / "long-20260101-000000-0000")
     run.path.mkdir()

@@ -60,7 +60,8 @@ class _Smoothed:
             larger[:start] = self._values[:start]
             self._values = larger
         new = drawable(values[start:])
-        self._values[start : self._length] = np.where(np.isinf(new), new, self._smoother.extend(new))
+        with np.errstate(over="ignore"):  # An average past the largest float of this precision is inf.
+            self._values[start : self._length] = np.where(np.isinf(new), new, self._smoother.extend(new))
         return self._values[: self._length]
 
 

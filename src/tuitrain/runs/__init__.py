@@ -7,7 +7,7 @@ from tuitrain.runs.discover import RunNotFoundError, command_for, find_run, find
 from tuitrain.runs.follow import Batch, Follower, LogFollower
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory, create_run_directory
-from tuitrain.runs.loading import drain, follow, load_histories, load_history
+from tuitrain.runs.loading import drain, load_histories, load_history, open_follower
 from tuitrain.runs.snapshot import RunSnapshot, SnapshotReader, read_snapshot
 from tuitrain.runs.status import Status, derive_status
 from tuitrain.runs.stream import StreamFollower

@@ -12,7 +12,7 @@ from tuitrain.runs.layout import RunDirectory
 from tuitrain.runs.stream import NewFileFollower
 
 
-def follow(run: RunDirectory, first_bytes: int = CHUNK_BYTES) -> Follower:
+def open_follower(run: RunDirectory, first_bytes: int = CHUNK_BYTES) -> Follower:
     """A follower of a run's log. first_bytes: the most that the first poll of a log of ours reads."""
     if run.source is None and run.log is not None and _is_empty(run.log):
         return NewFileFollower(run.log)
@@ -45,7 +45,7 @@ def drain(follower: Follower, history: RunHistory) -> RunHistory:
 def load_history(run: RunDirectory) -> RunHistory:
     """The whole log of a run. Raises FileNotFoundError when there is none."""
     run.metrics.stat()
-    return drain(follow(run), RunHistory())
+    return drain(open_follower(run), RunHistory())
 
 
 def load_histories(runs: Iterable[RunDirectory]) -> list[RunHistory]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from textual.message import Message
 
-from tuitrain.runs import Follower, RunDirectory, RunSnapshot, SnapshotReader, follow, list_runs
+from tuitrain.runs import Follower, RunDirectory, RunSnapshot, SnapshotReader, list_runs, open_follower
 from tuitrain.tui.source import Source, Update
 
 POLL_S = 0.25
@@ -77,7 +77,7 @@ class Feed(threading.Thread):
 
     def follow(self, runs: Sequence[RunDirectory], stream: Follower | None = None) -> int:
         """Follow these runs from their beginning, in place of the present ones; returns the new generation."""
-        sources = [Source(index, run, follow(run, FIRST_BYTES)) for index, run in enumerate(runs)]
+        sources = [Source(index, run, open_follower(run, FIRST_BYTES)) for index, run in enumerate(runs)]
         if stream is not None:
             sources.append(Source(len(sources), None, stream))
         self._others |= dict.fromkeys(run for run in runs if run.source is not None)

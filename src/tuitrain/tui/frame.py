@@ -11,7 +11,7 @@ from tuitrain.plots.model import ChartOptions, Plot
 from tuitrain.plots.panels import panel_of
 from tuitrain.plots.panels.choice import with_own
 from tuitrain.plots.terminal import render
-from tuitrain.runs import RunDirectory, RunHistory, derive_status, follow
+from tuitrain.runs import RunDirectory, RunHistory, derive_status, open_follower
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, arrange
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.content.headline import header
@@ -52,7 +52,7 @@ def view_of(run: RunDirectory | RunHistory, index: int) -> RunView:
     if isinstance(run, RunHistory):
         status = derive_status(None, run.end, run.last_time, run.has_begun)
         return RunView(index, None, run, status, loaded=True)
-    view, source = RunView(index, run), Source(index, run, follow(run))
+    view, source = RunView(index, run), Source(index, run, open_follower(run))
     while not view.loaded and (update := source.poll()) is not None:
         view.absorb(update)
     return view

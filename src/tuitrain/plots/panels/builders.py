@@ -174,7 +174,8 @@ def _derived(run: PlotRun, metric: Metric, request: PlotRequest, weight: float, 
 
 def curve_of(series: Series, metric: Metric, role: str, name: str = "", glyph: str = "") -> Curve:
     """A curve in the unit of its metric."""
-    y = series.y if metric.factor == 1 else series.y * metric.factor
+    with np.errstate(over="ignore"):  # A number past the largest float is inf, which the axis clips.
+        y = series.y if metric.factor == 1 else series.y * metric.factor
     return Curve(series.x, y, role, name, glyph, smoothing=series.smoothing)
 
 

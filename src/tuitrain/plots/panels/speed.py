@@ -71,7 +71,8 @@ def _compute_time(step: Series, data: Series, wait: Series) -> Series:
     if not len(step.x) or not len(data.x):
         return NO_SERIES
     x = wait.x if len(wait.x) else step.x
-    return Series(x, _at(step, x) - _at(data, x) - (wait.y if len(wait.x) else 0.0))
+    with np.errstate(invalid="ignore"):  # inf - inf is nan.
+        return Series(x, _at(step, x) - _at(data, x) - (wait.y if len(wait.x) else 0.0))
 
 
 def _at(series: Series, x: FloatArray) -> FloatArray:

@@ -90,7 +90,10 @@ class LaunchScreen(BaseScreen):
             return LaunchForm.load(run.config.get("preset") if run is not None else None)
 
         run = self.state.run.history.run if self.state.run else None
-        self.form = await asyncio.to_thread(load)
+        form = await asyncio.to_thread(load)
+        if not self.is_attached or not self.app.is_running:  # The user left the screen or the app in between.
+            return
+        self.form = form
         self._input("keys").suggester = SuggestFromList([f"{field.key}=" for field in self.form.fields])
         self.field_key = self.form.fields[0].key
         self.changed()

@@ -102,7 +102,7 @@ class BaseScreen(Screen[None]):
 
     def draw(self) -> None:
         """Draw what is in sight from the state. What did not change sends nothing to the terminal."""
-        if not self.is_mounted or not self.is_current:
+        if not self.is_mounted or not self.is_current or not self.app.is_running:
             return
         cells = self.app.size.width
         with self.app.batch_update():
