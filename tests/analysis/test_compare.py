@@ -1,23 +1,20 @@
 from __future__ import annotations
 
 import math
+import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.analysis.histories import history, run_record
 from tests.support import write_run
-from tuitrain.analysis.compare import (
-    Comparison,
-    MetricRow,
-    best_of,
-    compare_runs,
-    config_rows,
-    display_names,
-    equally_far,
-    shared_point,
-)
+from tuitrain.analysis.compare import Comparison, compare_runs, display_names
+from tuitrain.analysis.config_rows import config_rows
+from tuitrain.analysis.metric_rows import MetricRow, best_of
 from tuitrain.analysis.metrics import metric
+from tuitrain.analysis.points import equally_far, shared_point
 from tuitrain.config import flatten, load_config
 from tuitrain.events import Architecture, Eval, Hardware, Parallel, Step
 from tuitrain.runs import RunHistory, load_history
@@ -334,3 +331,46 @@ def test_equal_names_get_the_end_of_their_ids(tmp_path: Path) -> None:
     runs = [(run, load_history(run)) for run in (*made, other)]
     assert display_names(runs) == ["llama2-tiny (aaaa)", "llama2-tiny (bbbb)", "gpt2-tiny"]
     assert len(set(display_names([runs[0], runs[0]]))) == 2
+
+
+def a_history(values: tuple[float, float, float, int, str]) -> RunHistory:
+    loss, val, step_ms, steps, source = values
+    config = {"data": {"source": source, "tokenizer": "byte"}, "optim": {"lr": loss}}
+    return history(loss=loss, evals=((2, 5.0), (steps, val)), step_ms=step_ms, steps=steps, config=config)
+
+
+few = st.sampled_from((1.0, 2.0, 2.001, math.nan))
+histories = st.builds(
+    a_history,
+    st.tuples(few, few, st.sampled_from((500.0, 1000.0, 1001.0)), st.integers(3, 6), st.sampled_from(("web", "books"))),
+)
+points = st.sampled_from((None, ("step", 4.0), ("tokens", 500.0), ("time", 2.5), ("flops", 2e12)))
+
+
+@given(st.lists(histories, min_size=2, max_size=4), points, st.randoms())
+def test_the_order_of_the_runs_changes_no_verdict(
+    made: list[RunHistory], at: tuple[str, float] | None, shuffled: random.Random
+) -> None:
+    runs = [(f"run {number}", each) for number, each in enumerate(made)]
+    verdict, best = said(runs, at)
+    shuffled.shuffle(runs)
+    assert said(runs, at) == (verdict, best)
+
+
+def said(runs: list[tuple[str, RunHistory]], at: tuple[str, float] | None) -> tuple[list[str], dict[str, str | None]]:
+    """The verdict and the name of the best run of each metric."""
+    compared = compare_runs(runs, at=at)
+    best = {each.metric.key: None if each.best is None else compared.names[each.best] for each in compared.metrics}
+    return compared.verdict, best
+
+
+@given(histories, points)
+def test_a_run_compared_with_itself_differs_in_nothing(made: RunHistory, at: tuple[str, float] | None) -> None:
+    compared = compare_runs([("one", made), ("other", made)], at=at)
+    for each in compared.metrics:
+        assert each.best is None, each
+        assert each.deltas[0] is None
+        value = each.values[0]
+        assert each.deltas[1] == (0.0 if value is not None and math.isfinite(value) else None), each
+    assert compared.config == []
+    assert not any(word in sentence for sentence in compared.verdict for word in ("lower", "faster", "better"))

@@ -6,8 +6,9 @@ import math
 import pytest
 
 from tests.analysis.histories import history
-from tuitrain.analysis.compare import Comparison, MetricRow, compare_runs
+from tuitrain.analysis.compare import Comparison, compare_runs
 from tuitrain.analysis.groups import Member, group_runs
+from tuitrain.analysis.metric_rows import MetricRow
 from tuitrain.export.tables import render_comparison
 
 

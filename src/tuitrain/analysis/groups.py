@@ -8,17 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuitrain.analysis.compare import (
-    Comparison,
-    MetricRow,
-    config_rows,
-    config_text,
-    is_configured,
-    metric_rows,
-    own_rows,
-    resolved_config,
-    unread_sentences,
-)
+from tuitrain.analysis.compare import Comparison, unread_sentences
+from tuitrain.analysis.config_rows import config_rows, config_text, is_configured, resolved_config
+from tuitrain.analysis.metric_rows import MetricRow, metric_rows, own_rows
 from tuitrain.analysis.series import Axis
 from tuitrain.analysis.summary import summarize
 from tuitrain.runs import RunHistory

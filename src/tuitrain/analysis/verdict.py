@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tuitrain.analysis import units
+from tuitrain.analysis.points import position
 from tuitrain.analysis.series import Axis, validation_curve
 from tuitrain.analysis.summary import Summary, value_at
 from tuitrain.runs import RunHistory
@@ -37,9 +38,15 @@ def losses_are_comparable(histories: Sequence[RunHistory]) -> bool:
 def verdict(
     names: Sequence[str], histories: Sequence[RunHistory], summaries: Sequence[Summary], at: tuple[Axis, float] | None
 ) -> list[str]:
-    """Sentences on loss, speed and utilisation, cautions first where a comparison would mislead."""
+    """Sentences on loss, speed and utilisation, cautions first where a comparison would mislead.
+
+    The order of the runs changes nothing: of equals the first by name is named first.
+    """
     if len(names) < 2:
         return []
+    order = sorted(range(len(names)), key=lambda index: names[index])
+    names = [names[index] for index in order]
+    histories, summaries = [histories[index] for index in order], [summaries[index] for index in order]
     sentences = [*_diverged(names, summaries), *_not_reached(names, summaries, at)]
     if losses_are_comparable(histories):
         sentences += _on_data(names, histories)
@@ -210,19 +217,6 @@ def _ranked(
 def _hardware(history: RunHistory) -> tuple[str, int] | None:
     run = history.run
     return (run.hardware.device, run.hardware.count) if run and run.hardware else None
-
-
-def position(axis: Axis, value: float) -> str:
-    """A point of an axis in words: `1.00 B tokens`, `step 12,000`, `2 h 05 m of training`."""
-    match axis:
-        case "step":
-            return f"step {value:,.0f}"
-        case "tokens":
-            return f"{units.count(value)} tokens"
-        case "time":
-            return f"{units.duration(value)} of training"
-        case "flops":
-            return f"{value:.3g} FLOP"
 
 
 def _listed(names: Sequence[str]) -> str:

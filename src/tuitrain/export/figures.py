@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tuitrain.analysis import units
-from tuitrain.analysis.compare import as_axis, compare_runs, display_names
+from tuitrain.analysis.compare import compare_runs, display_names
+from tuitrain.analysis.points import as_axis
 from tuitrain.analysis.series import Axis
 from tuitrain.analysis.smoothing import CENTRED
 from tuitrain.export.comparison_table import draw_table

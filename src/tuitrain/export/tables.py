@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuitrain.analysis.compare import Comparison
-from tuitrain.analysis.verdict import position
+from tuitrain.analysis.points import position
 from tuitrain.events.text import clean
 from tuitrain.export.documents import json_text
 from tuitrain.export.errors import ExportError

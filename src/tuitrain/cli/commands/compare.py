@@ -99,7 +99,7 @@ def _point(at: str | None) -> tuple[Axis, float] | None:
     """`tokens=1e9` as axis and value; the value may be a count such as 300M. Raises BadParameter."""
     if at is None:
         return None
-    from tuitrain.analysis.compare import as_axis
+    from tuitrain.analysis.points import as_axis
     from tuitrain.analysis.series import AXES
     from tuitrain.config.numbers import parse_count
 
@@ -120,8 +120,9 @@ def _comparison(
     runs: list[tuple[RunDirectory, RunHistory]], baseline: int, point: tuple[Axis, float] | None, group_by: str | None
 ) -> Comparison:
     """The comparison of the runs, or of groups of them. Raises BadParameter for a point that none has reached."""
-    from tuitrain.analysis.compare import compare_runs, display_names, end_of
+    from tuitrain.analysis.compare import compare_runs, display_names
     from tuitrain.analysis.groups import Member, group_runs
+    from tuitrain.analysis.points import end_of
 
     if point is not None:
         farthest = max(end_of(history, point[0]) or 0.0 for _, history in runs)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tuitrain.analysis.compare import Comparison, MetricRow, compare_runs, equally_far, shared_point
+from tuitrain.analysis.compare import Comparison, compare_runs
+from tuitrain.analysis.metric_rows import MetricRow
+from tuitrain.analysis.points import equally_far, position, shared_point
 from tuitrain.analysis.series import Axis
-from tuitrain.analysis.verdict import position
 from tuitrain.events.text import clean
 from tuitrain.plots.groups import cached_comparison, group_members, grouped
 from tuitrain.plots.request import run_names

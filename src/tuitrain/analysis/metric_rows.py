@@ -1,0 +1,184 @@
+"""The metrics of several runs, or of groups of runs, side by side: values, differences to a baseline, the best."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tuitrain.analysis.metrics import SUMMARY_METRICS, Metric, metric_of
+from tuitrain.analysis.own_metrics import newest_own, own_metrics, own_values
+from tuitrain.analysis.series import Axis, validation_curve
+from tuitrain.analysis.summary import SLACK, Summary, rows_until
+from tuitrain.analysis.verdict import losses_are_comparable
+from tuitrain.runs import RunHistory
+
+LOSS_KEYS = frozenset(
+    {"final_loss", "last_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"}
+)
+SPEED_KEYS = frozenset({"mean_mfu", "mean_tokens_per_sec"})
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric of every run, as stored (not scaled by `metric.factor`).
+
+    deltas: relative change against the baseline, 0.1 is 10 % more; None for the baseline itself and wherever it means
+    nothing. best: index of the best run, None when there is no better or no other. baseline: index of that run.
+    spreads, counts: of groups of runs, whose mean a value is, the standard deviation and how many runs have it.
+    """
+
+    metric: Metric
+    values: list[float | None]
+    deltas: list[float | None]
+    best: int | None
+    baseline: int = 0
+    spreads: list[float | None] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    def value_text(self, index: int) -> str:
+        """The value of a run with its unit, of a group with its spread: `47.2 ± 0.3 %`."""
+        text = self.metric.text(self.values[index])
+        spread = self.spreads[index] if self.spreads else None
+        if spread is None:
+            return text
+        deviation, unit = self.metric.text(spread), f" {self.metric.unit}"
+        both = len(unit) > 1 and text.endswith(unit) and deviation.endswith(unit)
+        return f"{text.removesuffix(unit)} ± {deviation}" if both else f"{text} ± {deviation}"
+
+    def delta_text(self, index: int) -> str:
+        """The difference of a run to the baseline as tables show it, empty where there is none.
+
+        `−7.6 %`; of a metric in per cent the points, `+1.5 pt`; from ten times more on the ratio, `397×`.
+        """
+        delta, value, reference = self.deltas[index], self.values[index], self.values[self.baseline]
+        if delta is None or value is None or reference is None:
+            return ""
+        if self.metric.unit == "%":
+            return _signed(self.metric.factor * (value - reference), "pt")
+        return f"{1 + delta:,.0f}×" if delta >= 10 else _signed(100 * delta, "%")
+
+
+def _signed(value: float, unit: str) -> str:
+    text = f"{value:+.1f} {unit}".replace("-", "−")
+    return text[1:] if text[1:] == f"0.0 {unit}" else text
+
+
+def metrics_at(histories: Sequence[RunHistory], point: tuple[Axis, float] | None) -> list[Metric]:
+    """The metrics of a comparison. At a point nothing is final, and what no evaluation measured there says so."""
+    if point is None:
+        return list(SUMMARY_METRICS)
+    note = ", interpolated" if any(_between_evaluations(history, *point) for history in histories) else ""
+    return [
+        replace(metric, title=metric.title.removeprefix("final ") + note)
+        if metric.key in ("final_val_loss", "final_perplexity")
+        else metric
+        for metric in SUMMARY_METRICS
+    ]
+
+
+def _between_evaluations(history: RunHistory, axis: Axis, limit: float) -> bool:
+    """Whether the run's validation loss at a point lies between two evaluations, so that it is interpolated."""
+    x, _ = validation_curve(history, axis)
+    x = x[np.isfinite(x)]
+    if not len(x) or not x[0] < limit < x[-1]:
+        return False
+    return not bool((np.abs(x - limit) <= SLACK * abs(limit)).any())
+
+
+def metric_rows(
+    histories: Sequence[RunHistory],
+    columns: Sequence[Sequence[Summary]],
+    baseline: int,
+    point: tuple[Axis, float] | None,
+) -> list[MetricRow]:
+    """The metrics that any run has. columns: the summaries of one run, or of a group whose mean is shown."""
+    comparable = losses_are_comparable(histories)
+    # Of groups the spread of the runs says more than the scatter of their step times.
+    scatter = max((column[0].step_time_scatter or 0.0 for column in columns if len(column) == 1), default=0.0)
+    rows = (
+        _metric_row(
+            metric,
+            [[getattr(summary, metric.key) for summary in column] for column in columns],
+            baseline,
+            ranked=comparable or metric.key not in LOSS_KEYS,
+            scatter=scatter,
+        )
+        for metric in metrics_at(histories, point)
+    )
+    return [row for row in rows if any(value is not None for value in row.values)]
+
+
+def own_rows(
+    columns: Sequence[Sequence[RunHistory]], baseline: int, point: tuple[Axis, float] | None
+) -> list[MetricRow]:
+    """The newest values of the metrics of one's own that several runs have, of a run alone all; none of them is best.
+
+    columns: the logs of one run, or of a group whose mean is shown. point: where the newest value is that before it.
+    """
+    names = Counter(name for column in columns for history in column for name in own_metrics([history]))
+    least = min(2, sum(map(len, columns)))
+    return [
+        _metric_row(replace(metric_of(name), better=None), values, baseline)
+        for name in own_metrics(history for column in columns for history in column)
+        if names[name] >= least
+        for values in [[[_own_value(history, name, point) for history in column] for column in columns]]
+    ]
+
+
+def _own_value(history: RunHistory, name: str, point: tuple[Axis, float] | None) -> float | None:
+    if point is None:
+        return newest_own(history, name)
+    rows = rows_until(history, *point)
+    steps, values = own_values(history, name)
+    before = int(np.searchsorted(steps, history.steps["step"][rows - 1], "right")) if rows else 0
+    return float(values[before - 1]) if before else None
+
+
+def _metric_row(
+    metric: Metric,
+    raw: Sequence[Sequence[float | None]],
+    baseline: int,
+    *,
+    ranked: bool = True,
+    scatter: float = 0.0,
+) -> MetricRow:
+    measured = [[float(value) for value in column if value is not None] for column in raw]
+    values = [statistics.fmean(column) if column else None for column in measured]
+    reference = values[baseline]
+    deltas = [
+        _relative(value, reference) if ranked and index != baseline else None for index, value in enumerate(values)
+    ]
+    best = best_of(metric, values, scatter) if ranked else None
+    spreads = [
+        statistics.stdev(column) if len(column) > 1 and all(map(math.isfinite, column)) else None for column in measured
+    ]
+    return MetricRow(metric, values, deltas, best, baseline, spreads, [len(column) for column in measured])
+
+
+def _relative(value: float | None, reference: float | None) -> float | None:
+    """The relative difference to a reference; None where one is unknown, not finite or a zero that means nothing."""
+    if value is None or reference is None or not (math.isfinite(value) and math.isfinite(reference)):
+        return None
+    if value == reference:
+        return 0.0
+    return change if reference and math.isfinite(change := value / reference - 1) else None
+
+
+def best_of(metric: Metric, values: Sequence[float | None], scatter: float = 0.0) -> int | None:
+    """The index of the best value.
+
+    None where there is no better and no other, where the two best read alike, and for a speed where they differ by less
+    than the relative scatter of the step times.
+    """
+    finite = [(value, index) for index, value in enumerate(values) if value is not None and math.isfinite(value)]
+    if metric.better is None or len(finite) < 2:
+        return None
+    (best, index), (second, _) = sorted(finite, reverse=metric.better == "higher")[:2]
+    if metric.text(best) == metric.text(second):
+        return None
+    return None if metric.key in SPEED_KEYS and abs(best - second) < scatter * abs(second) else index
