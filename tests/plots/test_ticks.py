@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tuitrain.plots.axes import X_AXES, Range, XAxis
 from tuitrain.plots.ticks import log_labels, log_positions, time_label, y_ticks
@@ -35,6 +37,20 @@ def test_labels_of_a_logarithmic_axis_differ(low: float, high: float) -> None:
 )
 def test_labels_are_short(low: float, high: float, count: int, expected: list[str]) -> None:
     assert [text for _, text in y_ticks(Range(low, high), count)] == expected
+
+
+@pytest.mark.parametrize("log", [False, True])
+@given(low=st.floats(1e-6, 1e6), width=st.floats(1e-4, 1e4), count=st.integers(1, 12))
+def test_a_vertical_axis_shows_its_scale(log: bool, low: float, width: float, count: int) -> None:
+    ends = Range(low, low * (1 + width))
+    ticks = y_ticks(Range(math.log10(ends.low), math.log10(ends.high)) if log else ends, count, log)
+    assert min(count + 1, 3) <= len(ticks) <= max(count + 1, 5)
+    assert len({text for _, text in ticks}) == len(ticks)
+
+
+def test_a_logarithmic_axis_over_a_narrow_range_has_exact_labels() -> None:
+    shown = Range(math.log10(9.8), math.log10(10.9))
+    assert [text for _, text in y_ticks(shown, 2, log=True)] == ["10", "10.25", "10.5", "10.75"]
 
 
 def test_durations_are_labelled_in_days_hours_minutes_and_seconds() -> None:

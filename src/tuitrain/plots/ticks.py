@@ -23,6 +23,8 @@ _SMALLEST_STEP = 1e-5
 """Of the mantissa of a label: finer ticks differ by the rounding of floating-point numbers alone."""
 _LARGEST_PLAIN = 1e15
 """From here on labels have a power of ten."""
+_MORE_STEPS = 6
+"""Than were asked for, on an axis of which round values are rare."""
 _LOG_FACTORS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9))
 
 
@@ -40,16 +42,16 @@ def x_ticks(axis: XAxis, shown: Range, count: int, log: bool = False) -> list[Ti
 
 
 def y_ticks(shown: Range, count: int, log: bool = False) -> list[Tick]:
-    """About `count` ticks of a vertical axis, from the lowest; two or more, so that they show the scale."""
-    if log:
-        positions = log_positions(shown, count)
-        return list(zip(positions, log_labels(positions), strict=True))
-    step = round_step(shown.span, count)
-    positions = positions_at(shown, step)
-    if len(positions) < 2:
-        step = round_step(shown.span, 2 * count)
-        positions = positions_at(shown, step)
-    return list(zip(positions, labels(positions, step), strict=True))
+    """About `count` ticks of a vertical axis, from the lowest.
+
+    They show the scale: there are three or more, on an axis with room for one only two or more.
+    """
+    for steps in range(count, count + _MORE_STEPS):
+        step = round_step(shown.span, steps)
+        positions = log_positions(shown, steps) if log else positions_at(shown, step)
+        if len(positions) >= min(count + 1, 3):
+            break
+    return list(zip(positions, log_labels(positions) if log else labels(positions, step), strict=True))
 
 
 def x_text(axis: XAxis, value: float, span: float) -> str:
@@ -140,12 +142,13 @@ def labels(values: list[float], step: float) -> list[str]:
 
 
 def log_labels(positions: list[float], write: Callable[[float, float], str] = label) -> list[str]:
-    """Labels of a logarithmic axis for positions given as log10, with as many digits as they need to differ."""
-    for digits in range(1, 6):
-        texts = [write(10**position, 10.0 ** (math.floor(position + 1e-9) - digits)) for position in positions]
-        if len(set(texts)) == len(texts):
+    """Labels of a logarithmic axis for round values given as log10, with the digits that the value with most has."""
+    for digits in range(1, 9):
+        steps = [10.0 ** (math.floor(position + 1e-9) - digits) for position in positions]
+        counts = [10**position / step for position, step in zip(positions, steps, strict=True)]
+        if all(abs(count - round(count)) < 1e-6 * count for count in counts):
             break
-    return texts
+    return [write(10**position, step) for position, step in zip(positions, steps, strict=True)]
 
 
 def time_label(seconds: float, step: float) -> str:
@@ -175,11 +178,11 @@ def _trim(value: float, step: float) -> str:
 
 def _digits(step: float) -> int:
     """Decimals by which two ticks differ: 1 for a step of 0.5, 2 for one of 0.25."""
-    for digits in range(6):
+    for digits in range(9):
         scaled = step * 10**digits
         if scaled >= 1 and (abs(scaled - round(scaled)) < 1e-6 or scaled >= 3):
             return digits
-    return 6
+    return 9
 
 
 def _writer(axis: XAxis) -> Callable[[float, float], str]:
