@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import json
 import math
+import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.analysis.histories import history
 from tuitrain.analysis.compare import Comparison, compare_runs
 from tuitrain.analysis.groups import Member, group_runs
 from tuitrain.analysis.metric_rows import MetricRow
+from tuitrain.events import Architecture
 from tuitrain.export.tables import render_comparison
 
 
@@ -38,22 +42,52 @@ def test_mean_and_standard_deviation_of_each_group_by_hand() -> None:
     assert (loss.counts, loss.best) == ([3, 3], 0)
     assert loss.deltas == [None, pytest.approx(0.5)]
     assert loss.value_text(0) == "2.0000 ± 0.1000"
-    assert loss.delta_text(1) == "+50.0 %"
 
 
 def test_a_unit_is_written_once() -> None:
     assert row(group_runs(sweep(), "optim.lr"), "mean_mfu").value_text(0) == "10.0 ± 0.0 %"
 
 
-def test_the_verdict_weighs_the_distance_of_the_means_by_their_spread() -> None:
-    # sqrt(0.01 / 3 + 0.04 / 3) = 0.129, so the means are 7.7 standard errors apart.
-    assert group_runs(sweep(), "optim.lr").verdict == [
-        "lr=0.1 has the lower validation loss: 2.0000 ± 0.1000 against 3.0000 ± 0.2000 of lr=0.2; the means are 7.7 "
-        "standard errors apart, more than chance explains."
-    ]
-    close = [*sweep()[:3], *(member(f"c{seed}", 0.3, seed, val) for seed, val in enumerate((1.9, 2.0, 2.2)))]
-    assert "which chance may explain" in group_runs(close, "optim.lr").verdict[0]
-    assert "single runs" in group_runs([sweep()[0], sweep()[3]], "optim.lr").verdict[0]
+def test_the_verdict_names_welchs_test() -> None:
+    # sqrt(0.01 / 3 + 0.04 / 3) = 0.129, so t is 7.75.
+    verdict = group_runs(sweep(), "optim.lr").verdict
+    assert verdict[0] == (
+        "lr=0.1 has the lower validation loss: 2.0000 ± 0.1000 (n = 3) against 3.0000 ± 0.2000 (n = 3) of lr=0.2; "
+        "Welch's t = 7.75 with 2.9 degrees of freedom, p = 0.0048: more than chance explains."
+    )
+    assert verdict[1].startswith("lr=0.1 and lr=0.2 have the same throughput")
+    close = group_runs(
+        [*sweep()[:3], *(member(f"c{seed}", 0.3, seed, val) for seed, val in enumerate((1.9, 2.0, 2.2)))], "optim.lr"
+    )
+    assert "which chance may explain" in close.verdict[0]
+    assert row(close, "final_val_loss").best is None
+    assert "a single run" in group_runs([sweep()[0], sweep()[3]], "optim.lr").verdict[0]
+    alike = [member(f"d{seed}", 0.1 + seed // 2, seed, 2.0 + seed // 2) for seed in range(4)]
+    assert "allows no test" in group_runs(alike, "optim.lr").verdict[0]
+
+
+def test_each_group_is_tested_against_the_baseline() -> None:
+    loss = row(group_runs(sweep(), "optim.lr"), "final_val_loss")
+    assert loss.tests[0] is None
+    assert loss.tests[1] is not None
+    assert loss.tests[1].t == pytest.approx(1 / math.sqrt(0.05 / 3))
+    assert loss.delta_text(1) == "+50.0 %, p = 0.0048"
+
+
+def test_losses_of_different_tokens_are_not_ranked_between_groups() -> None:
+    other = [member(f"c{seed}", 0.3, seed, 1.0, architecture=Architecture(name="x", vocab_size=9)) for seed in (0, 1)]
+    comparison = group_runs([*sweep(), *other], "optim.lr")
+    assert "not comparable" in comparison.verdict[0]
+    assert not any("validation loss" in sentence for sentence in comparison.verdict)
+    assert row(comparison, "final_val_loss").tests == [None, None, None]
+
+
+@given(st.randoms())
+def test_the_order_of_the_runs_changes_nothing_between_groups(shuffled: random.Random) -> None:
+    members = [*sweep(), member("c0", 0.3, 0, 2.0), member("c1", 0.3, 1, 2.05)]
+    expected = group_runs(members, "optim.lr").verdict
+    shuffled.shuffle(members)
+    assert group_runs(members, "optim.lr").verdict == expected
 
 
 @pytest.mark.parametrize(
@@ -119,7 +153,7 @@ def test_every_format_has_the_spread() -> None:
     comparison = group_runs(sweep(), "optim.lr")
     assert "mean ± std at the end of each run" in render_comparison(comparison, "table")
     assert "2.0000 ± 0.1000 *" in render_comparison(comparison, "table")
-    assert "| **2.0000 ± 0.1000** | 3.0000 ± 0.2000 (+50.0 %) |" in render_comparison(comparison, "markdown")
+    assert "**2.0000 ± 0.1000** | 3.0000 ± 0.2000 (+50.0 %, p = 0.0048) |" in render_comparison(comparison, "markdown")
     lines = render_comparison(comparison, "csv").splitlines()
     assert lines[0] == "kind,key,unit,lr=0.1 (3 runs),lr=0.2 (3 runs)"
     std = next(line for line in lines if line.startswith("std,final_val_loss"))
@@ -127,6 +161,7 @@ def test_every_format_has_the_spread() -> None:
     document = json.loads(render_comparison(comparison, "json"))
     assert document["groups"] == {"lr=0.1 (3 runs)": ["a0", "a1", "a2"], "lr=0.2 (3 runs)": ["b0", "b1", "b2"]}
     loss = next(each for each in document["metrics"] if each["key"] == "final_val_loss")
+    assert loss["tests"]["lr=0.2 (3 runs)"]["p"] == pytest.approx(0.0048, rel=0.02)
     assert loss["spreads"] == pytest.approx({"lr=0.1 (3 runs)": 0.1, "lr=0.2 (3 runs)": 0.2})
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tuitrain.analysis.compare import Comparison, unread_sentences
 from tuitrain.analysis.config_rows import config_rows, config_text, is_configured, resolved_config
-from tuitrain.analysis.metric_rows import MetricRow, metric_rows, own_rows
+from tuitrain.analysis.metric_rows import MetricRow, metric_rows, own_rows, p_text, ranking
 from tuitrain.analysis.series import Axis
+from tuitrain.analysis.student import welch
 from tuitrain.analysis.summary import summarize
+from tuitrain.analysis.verdict import losses_are_comparable
 from tuitrain.runs import RunHistory
 
 TAG = "tag"
-_APART = 2.0
-"""Standard errors between two means from which on they are called different."""
+NOT_COMPARABLE = "Their losses per token are not comparable, since they use different tokenizers or vocabularies."
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def group_runs(
         summaries=[],
         metrics=rows,
         config=config_rows([[configs[index] for index in group] for group in groups]),
-        verdict=[*unread_sentences([member.name for member in members], histories), *_verdict(names, rows)],
+        verdict=[*unread_sentences([member.name for member in members], histories), *_verdict(names, histories, rows)],
         broken_lines=[sum(histories[index].broken_count for index in group) for group in groups],
         unconfigured=[any(not is_configured(configs[index]) for index in group) for group in groups],
         groups=[[members[index].name for index in group] for group in groups],
@@ -93,34 +93,41 @@ def _label(key: str, member: Member, config: Mapping[str, Any]) -> str:
     return f"{key.rpartition('.')[2]}={config_text(key, config)}"
 
 
-def _verdict(names: Sequence[str], rows: Sequence[MetricRow]) -> list[str]:
-    """The group with the lowest loss, and whether its distance to the second is more than chance."""
+def _verdict(names: Sequence[str], histories: Sequence[RunHistory], rows: Sequence[MetricRow]) -> list[str]:
+    """The group with the lowest loss and the fastest one, and whether that is more than chance.
+
+    names: of the groups. The order of the groups changes nothing.
+    """
     by_key = {row.metric.key: row for row in rows}
-    row = by_key.get("final_val_loss") or by_key.get("final_loss")
-    if row is None or row.best is None:
-        return []
-    ranked = sorted(
-        (value, index) for index, value in enumerate(row.values) if value is not None and math.isfinite(value)
+    loss = by_key.get("final_val_loss") or by_key.get("final_loss")
+    sentences = []
+    if not losses_are_comparable(histories):
+        sentences.append(NOT_COMPARABLE)
+    elif loss is not None:
+        what = "validation loss" if loss.metric.key == "final_val_loss" else "training loss"
+        sentences.append(_on_groups(names, loss, f"the {'lower' if len(names) == 2 else 'lowest'} {what}"))
+    if (speed := by_key.get("mean_tokens_per_sec")) is not None:
+        sentences.append(_on_groups(names, speed, f"the {'higher' if len(names) == 2 else 'highest'} throughput"))
+    return [sentence for sentence in sentences if sentence]
+
+
+def _on_groups(names: Sequence[str], row: MetricRow, what: str) -> str:
+    """The best group against the second, with Welch's test; empty where fewer than two are known."""
+    order = sorted(range(len(names)), key=lambda index: names[index])
+    ranked = [order[each] for each in ranking(row.metric, [row.values[index] for index in order])]
+    if len(ranked) < 2:
+        return ""
+    best, second = ranked[:2]
+    values = [f"{row.value_text(index)} (n = {row.counts[index]})" for index in (best, second)]
+    if row.values[best] == row.values[second]:
+        return f"{names[best]} and {names[second]} have the same {what.split(' ', 2)[2]}: {values[0]}."
+    sentence = f"{names[best]} has {what}: {values[0]} against {values[1]} of {names[second]}"
+    if min(row.counts[best], row.counts[second]) < 2:
+        return f"{sentence}; a single run does not tell this from chance."
+    test = welch(row.sample(best), row.sample(second))
+    if test is None:
+        return f"{sentence}; no run of either group differs from the others of its group, which allows no test."
+    means = "more than chance explains" if test.is_significant else "which chance may explain"
+    return (
+        f"{sentence}; Welch's t = {abs(test.t):.2f} with {test.df:.1f} degrees of freedom, {p_text(test.p)}: {means}."
     )
-    (value, best), (other, second) = ranked[:2]
-    what = "validation loss" if row.metric.key == "final_val_loss" else "training loss"
-    lowest = "lower" if len(names) == 2 else "lowest"
-    values = f"{row.value_text(best)} against {row.value_text(second)} of {names[second]}"
-    sentence = f"{names[best]} has the {lowest} {what}: {values}"
-    error = _standard_error(row, best, second)
-    if error is None:
-        return [f"{sentence}; single runs do not distinguish this from chance."]
-    apart = (other - value) / error if error else math.inf
-    means = "more than chance explains" if apart >= _APART else "which chance may explain"
-    return [f"{sentence}; the means are {apart:.1f} standard errors apart, {means}."]
-
-
-def _standard_error(row: MetricRow, one: int, other: int) -> float | None:
-    """Of the difference of two means, as in Welch's test: sqrt(s₁²/n₁ + s₂²/n₂)."""
-    parts = []
-    for index in (one, other):
-        spread = row.spreads[index]
-        if spread is None:
-            return None
-        parts.append(spread**2 / row.counts[index])
-    return math.sqrt(sum(parts))

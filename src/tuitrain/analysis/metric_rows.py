@@ -13,6 +13,7 @@ import numpy as np
 from tuitrain.analysis.metrics import SUMMARY_METRICS, Metric, metric_of
 from tuitrain.analysis.own_metrics import newest_own, own_metrics, own_values
 from tuitrain.analysis.series import Axis, validation_curve
+from tuitrain.analysis.student import Sample, Welch, welch
 from tuitrain.analysis.summary import SLACK, Summary, rows_until
 from tuitrain.analysis.verdict import losses_are_comparable
 from tuitrain.runs import RunHistory
@@ -28,8 +29,10 @@ class MetricRow:
     """One metric of every run, as stored (not scaled by `metric.factor`).
 
     deltas: relative change against the baseline, 0.1 is 10 % more; None for the baseline itself and wherever it means
-    nothing. best: index of the best run, None when there is no better or no other. baseline: index of that run.
-    spreads, counts: of groups of runs, whose mean a value is, the standard deviation and how many runs have it.
+    nothing. best: index of the best run, None when there is no better or no other; of groups only one whose mean
+    differs from the second best by more than chance. baseline: index of that run. ranked: whether the values are
+    measured in the same unit. spreads, counts: of groups of runs, whose mean a value is, the standard deviation and
+    how many runs have it; tests: Welch's test of each group against the baseline, None where there can be none.
     """
 
     metric: Metric
@@ -39,6 +42,18 @@ class MetricRow:
     baseline: int = 0
     spreads: list[float | None] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
+    ranked: bool = True
+    tests: list[Welch | None] = field(default_factory=list)
+
+    def sample(self, index: int) -> Sample:
+        """The group of a column; its value must be known."""
+        value = self.values[index]
+        return Sample(self.counts[index], math.nan if value is None else value, self.spreads[index])
+
+    def is_clear(self, one: int, other: int) -> bool:
+        """Whether two groups differ by more than chance: by Welch's test, or because neither of them scatters."""
+        test = welch(self.sample(one), self.sample(other))
+        return self.spreads[one] == self.spreads[other] == 0 if test is None else test.is_significant
 
     def value_text(self, index: int) -> str:
         """The value of a run with its unit, of a group with its spread: `47.2 ± 0.3 %`."""
@@ -53,8 +68,13 @@ class MetricRow:
     def delta_text(self, index: int) -> str:
         """The difference of a run to the baseline as tables show it, empty where there is none.
 
-        `−7.6 %`; of a metric in per cent the points, `+1.5 pt`; from ten times more on the ratio, `397×`.
+        `−7.6 %`; of a metric in per cent the points, `+1.5 pt`; from ten times more on the ratio, `397×`; of groups
+        with the p of Welch's test: `−7.6 %, p = 0.012`.
         """
+        text, test = self._difference_text(index), self.tests[index] if self.tests else None
+        return f"{text}, {p_text(test.p)}" if text and test is not None else text
+
+    def _difference_text(self, index: int) -> str:
         delta, value, reference = self.deltas[index], self.values[index], self.values[self.baseline]
         if delta is None or value is None or reference is None:
             return ""
@@ -153,11 +173,18 @@ def _metric_row(
     deltas = [
         _relative(value, reference) if ranked and index != baseline else None for index, value in enumerate(values)
     ]
-    best = best_of(metric, values, scatter) if ranked else None
     spreads = [
         statistics.stdev(column) if len(column) > 1 and all(map(math.isfinite, column)) else None for column in measured
     ]
-    return MetricRow(metric, values, deltas, best, baseline, spreads, [len(column) for column in measured])
+    row = MetricRow(metric, values, deltas, None, baseline, spreads, [len(column) for column in measured], ranked)
+    tests = [
+        welch(row.sample(index), row.sample(baseline)) if ranked and index != baseline else None
+        for index in range(len(values))
+    ]
+    best = best_of(metric, values, scatter) if ranked else None
+    if best is not None and max(row.counts) > 1 and not row.is_clear(*ranking(metric, values)[:2]):
+        best = None
+    return replace(row, tests=tests, best=best)
 
 
 def _relative(value: float | None, reference: float | None) -> float | None:
@@ -175,10 +202,22 @@ def best_of(metric: Metric, values: Sequence[float | None], scatter: float = 0.0
     None where there is no better and no other, where the two best read alike, and for a speed where they differ by less
     than the relative scatter of the step times.
     """
-    finite = [(value, index) for index, value in enumerate(values) if value is not None and math.isfinite(value)]
-    if metric.better is None or len(finite) < 2:
+    ranked = ranking(metric, values)
+    if metric.better is None or len(ranked) < 2:
         return None
-    (best, index), (second, _) = sorted(finite, reverse=metric.better == "higher")[:2]
+    best, second = (values[index] or 0.0 for index in ranked[:2])
     if metric.text(best) == metric.text(second):
         return None
-    return None if metric.key in SPEED_KEYS and abs(best - second) < scatter * abs(second) else index
+    return None if metric.key in SPEED_KEYS and abs(best - second) < scatter * abs(second) else ranked[0]
+
+
+def ranking(metric: Metric, values: Sequence[float | None]) -> list[int]:
+    """The indices of the finite values, the best first; of equals the first."""
+    sign = -1 if metric.better == "higher" else 1
+    finite = [(sign * value, index) for index, value in enumerate(values) if value is not None and math.isfinite(value)]
+    return [index for _, index in sorted(finite)]
+
+
+def p_text(p: float) -> str:
+    """A probability as papers write it: `p = 0.012`, `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

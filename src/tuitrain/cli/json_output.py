@@ -125,6 +125,14 @@ class RunDetails(RunState):
     """By the tool's own names."""
 
 
+class Welch(_Object):
+    """Welch's t-test of the mean of a group against that of the baseline, two-sided, not corrected for many tests."""
+
+    t: float
+    df: float
+    p: float
+
+
 class Metric(_Object):
     """A metric of a comparison, by run id; of groups by their names, with spreads and counts."""
 
@@ -140,6 +148,8 @@ class Metric(_Object):
     spreads: dict[str, Number] | None = None
     """Standard deviations."""
     counts: dict[str, int] | None = None
+    tests: dict[str, Welch | None] | None = None
+    """Against the baseline; null where a group has fewer than two runs or none scatters."""
 
 
 class ConfigRow(_Object):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console, Group
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuitrain.analysis.compare import Comparison
+from tuitrain.analysis.metric_rows import MetricRow
 from tuitrain.analysis.points import position
 from tuitrain.events.text import clean
 from tuitrain.export.documents import json_text
@@ -66,7 +67,7 @@ def as_dict(comparison: Comparison, run_ids: Sequence[str] = ()) -> dict[str, An
                 "unit": "" if row.metric.factor != 1 else row.metric.unit,
                 "better": row.metric.better,
                 "values": by_run(row.values),
-                **({"spreads": by_run(row.spreads), "counts": by_run(row.counts)} if comparison.groups else {}),
+                **(_of_groups(row, by_run) if comparison.groups else {}),
                 "deltas": by_run(row.deltas),
                 "best": None if row.best is None else keys[row.best],
             }
@@ -78,6 +79,11 @@ def as_dict(comparison: Comparison, run_ids: Sequence[str] = ()) -> dict[str, An
         "broken_lines": by_run(comparison.broken_lines) if comparison.broken_lines else {},
         "verdict": comparison.verdict,
     }
+
+
+def _of_groups(row: MetricRow, by_run: Callable[[Sequence[Any]], dict[str, Any]]) -> dict[str, Any]:
+    tests = [None if test is None else {"t": test.t, "df": test.df, "p": test.p} for test in row.tests]
+    return {"spreads": by_run(row.spreads), "counts": by_run(row.counts), "tests": by_run(tests)}
 
 
 class _Cell(NamedTuple):
@@ -138,6 +144,7 @@ def _rich_table(grid: _Grid) -> Table:
     for number, head in enumerate(grid[0]):
         table.add_column(Text(clean(head.text)), justify="right" if number else "left", overflow="fold")
     has_best = any(cell.best for row in grid for cell in row)
+    wide = max((len(cell.delta) for row in grid for cell in row), default=0)
     for first, *cells in grid[1:]:
         texts = [Text(clean(first.text))]
         has_delta = any(cell.delta for cell in cells)
@@ -146,7 +153,7 @@ def _rich_table(grid: _Grid) -> Table:
             if has_best:
                 text.append(f" {BEST}" if cell.best else "  ")
             if has_delta:
-                text.append(f" {cell.delta:>8}", style="dim")
+                text.append(f" {cell.delta:>{max(wide, 8)}}", style="dim")
             texts.append(text)
         table.add_row(*texts)
     return table
