@@ -27,6 +27,7 @@ KEPT = ("type", "level", "status", "split", "strategy")
 COMMANDS = (
     "ls", "ls --json", "ls -q", "show a", "show a --json", "status a", "status a --json", "logs a", "logs a --json",
     "compare a b --format table", "compare a b --json", "compare a b --format markdown", "compare a b --format csv",
+    "compare a b --format latex",
     "compare a b --group-by tag --format table", "compare a b --at step=50", "diff a b", "diff a b --all --json",
     "watch a b --once", "export metrics a", "export metrics a --format jsonl", "export comparison a b", "stop a",
     "show no-such", "resume a", "sample a", "ls filter-without-match",

@@ -99,5 +99,5 @@ def test_the_position_of_a_comparison_is_stated(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_an_error(comparison: Comparison) -> None:
-    with pytest.raises(ExportError, match="known: table, json, markdown, csv"):
+    with pytest.raises(ExportError, match="known: table, json, markdown, csv, latex"):
         render_comparison(comparison, "xls")

@@ -1,11 +1,11 @@
-"""A comparison as text: a table for the terminal, Markdown, CSV or JSON."""
+"""A comparison as text: a table for the terminal, Markdown, LaTeX, CSV or JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -13,12 +13,13 @@ from rich.text import Text
 
 from tuitrain.analysis.compare import Comparison
 from tuitrain.analysis.metric_rows import MetricRow
-from tuitrain.analysis.points import position
 from tuitrain.events.text import clean
 from tuitrain.export.documents import json_text
 from tuitrain.export.errors import ExportError
+from tuitrain.export.grids import Cell, Grid, comparison_grids, comparison_sentences
+from tuitrain.export.latex import latex
 
-FORMATS = ("table", "json", "markdown", "csv")
+FORMATS = ("table", "json", "markdown", "csv", "latex")
 BEST = "*"
 
 
@@ -33,8 +34,8 @@ def render_comparison(
 
     run_ids: of the runs, by which json has their values.
 
-    The table and Markdown show values with their units, csv and json the values as stored. Raises ExportError for an
-    unknown format.
+    The table, Markdown and LaTeX show values with their units, csv and json the values as stored. Raises ExportError
+    for an unknown format.
     """
     match fmt:
         case "table":
@@ -43,6 +44,8 @@ def render_comparison(
             return _as_markdown(comparison)
         case "csv":
             return _as_csv(comparison)
+        case "latex":
+            return latex(comparison)
         case "json":
             return json_text(as_dict(comparison, run_ids))
     raise ExportError(f"{fmt!r} is not a format of a comparison; known: {', '.join(FORMATS)}.")
@@ -86,49 +89,11 @@ def _of_groups(row: MetricRow, by_run: Callable[[Sequence[Any]], dict[str, Any]]
     return {"spreads": by_run(row.spreads), "counts": by_run(row.counts), "tests": by_run(tests)}
 
 
-class _Cell(NamedTuple):
-    """A text, whether it is the best of its row, the difference to the baseline, and whether it is a key."""
-
-    text: str
-    best: bool = False
-    delta: str = ""
-    is_key: bool = False
-
-
-_Grid = list[list[_Cell]]
-"""Rows of cells; the first row has the names of the columns."""
-
-
-def _grids(comparison: Comparison) -> list[_Grid]:
-    """The metrics and, where keys of the configuration differ, these; of several runs the baseline is marked."""
-    where = f"at {position(*comparison.at)}" if comparison.at else "at the end of each run"
-    caption = f"mean ± std {where}" if comparison.groups else where
-    names = list(comparison.names)
-    if len(names) > 1:
-        names[comparison.baseline] += " (baseline)"
-    metrics = [
-        [_Cell(row.metric.title),
-         *(_Cell(row.value_text(at), row.best == at, row.delta_text(at)) for at in range(len(row.values)))]
-        for row in comparison.metrics
-    ]  # fmt: skip
-    config = [[_Cell(row.key, is_key=True), *map(_Cell, row.values)] for row in comparison.config]
-    grids = [[[*map(_Cell, [caption, *names])], *metrics]]
-    if config:
-        grids.append([[*map(_Cell, ["what differs", *comparison.names])], *config])
-    return grids
-
-
-def _sentences(comparison: Comparison) -> list[str]:
-    """What is said of the configurations where no key differs, and the verdict."""
-    note = comparison.configuration_note
-    return [*([f"Configuration: {note}."] if note else []), *comparison.verdict]
-
-
 def _as_text(comparison: Comparison, width: int, color: bool) -> str:
     parts: list[Table | Text] = []
-    for grid in _grids(comparison):
+    for grid in comparison_grids(comparison):
         parts += [_rich_table(grid), Text()]
-    sentences = _sentences(comparison)
+    sentences = comparison_sentences(comparison)
     parts = [*parts, *(Text(clean(sentence)) for sentence in sentences)] if sentences else parts[:-1]
     file = io.StringIO()
     console = Console(
@@ -139,7 +104,7 @@ def _as_text(comparison: Comparison, width: int, color: bool) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
-def _rich_table(grid: _Grid) -> Table:
+def _rich_table(grid: Grid) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for number, head in enumerate(grid[0]):
         table.add_column(Text(clean(head.text)), justify="right" if number else "left", overflow="fold")
@@ -161,15 +126,15 @@ def _rich_table(grid: _Grid) -> Table:
 
 def _as_markdown(comparison: Comparison) -> str:
     lines: list[str] = []
-    for head, *rows in _grids(comparison):
-        rule = [_Cell("---"), *([_Cell("---:")] * (len(head) - 1))]
+    for head, *rows in comparison_grids(comparison):
+        rule = [Cell("---"), *([Cell("---:")] * (len(head) - 1))]
         lines += ["| " + " | ".join(map(_markdown_cell, row)) + " |" for row in (head, rule, *rows)]
         lines.append("")
-    lines += [f"- {clean(sentence)}" for sentence in _sentences(comparison)]
+    lines += [f"- {clean(sentence)}" for sentence in comparison_sentences(comparison)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _markdown_cell(cell: _Cell) -> str:
+def _markdown_cell(cell: Cell) -> str:
     mark = "**" if cell.best else "`" if cell.is_key else ""
     text = f"{mark}{clean(cell.text)}{mark}".replace("|", "\\|")
     return f"{text} ({cell.delta})" if cell.delta else text

@@ -37,7 +37,7 @@ def compare(
                           "deviation of each group."),
     ] = None,
     output_format: Annotated[
-        Literal["table", "json", "markdown", "csv"] | None,
+        Literal["table", "json", "markdown", "csv", "latex"] | None,
         typer.Option("--format", help="Print in this format instead of opening the compare screen."),
     ] = None,
     as_json: options.Json = False,
