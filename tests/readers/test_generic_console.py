@@ -46,6 +46,14 @@ LINES = {
     ),
     "Epoch [1/10], Step [100/600], Loss: 0.5": (100, {"Loss": 0.5}),
     "epoch 0 step 40 loss 3.3054": (40, {"loss": 3.3054}),
+    "step 1 loss 1.5 lr 1e-3": (1, {"loss": 1.5, "lr": 1e-3}),
+    "2026-01-02 12:00:00 step 7/100 (7%) train loss 1.5 val loss 1.75 grad norm 0.5": (
+        7, {"train loss": 1.5, "val loss": 1.75, "grad norm": 0.5},
+    ),
+    "iter 3 foo 2 bar -0.5 time 35 ms T 4": (3, {"foo": 2, "bar": -0.5, "time_ms": 35, "T": 4}),
+    "step 9 loss nan (avg 2.5) acc 52.5% tok/s 5,000": (9, {"loss": "nan", "acc_percent": 52.5, "tok/s": 5000}),
+    "step 12 | loss 1.5 lr 1e-3 | 35 ms": (12, {"loss": 1.5, "lr": 1e-3, "time_ms": 35}),
+    "loss 1.5 lr 1e-3 step 4": (4, {"loss": 1.5, "lr": 1e-3}),
     "INFO:root:step 3 loss: 1.25": (3, {"loss": 1.25}),
     "Training epoch 0, iteration 9/99 | lr: 1.6e-6 | global_batch_size: 32 | global_step: 9 | train_loss: 11.03": (
         9, {"lr": 1.6e-6, "global_batch_size": 32, "train_loss": 11.03},
@@ -84,6 +92,11 @@ def test_a_line_gives_its_step_and_its_numbers(line: str) -> None:
         "Downloading: 100%|███| 10/10 [00:01<00:00]",
         "step 10 began", "In step 3: see section 4.2", "2026-01-02 12:00:00 INFO started, pid=1234", "loss: 2.3",
         "  File \"/a/b.py\", line 12, in step", "steps_per_print .............. 5", "version: 1.2.3, step 1.2.3",
+        "step 3 of the plan has 5 parts", "step 3 of the plan 5", "Step 2 takes 5 and 7", "step 4 use 2 or 3.5",
+        "Step 1 mix 2.5 cups of flour with 1.5 eggs.", "step 5 page 12 line 3 word 4",
+        "In epoch 3 the loss 2.5 was lower",
+        "step 3 loss 2.5 and accuracy 0.9 are shown in figure 4", "Iteration 2 loss 2.5 lr 1e-3.", "step 6 at 3 at 5.5",
+        "Step 3 section 4 chapter 5", "step 7 on 3.5 cores from 2.5 nodes",
     ],
 )  # fmt: skip
 def test_other_lines_give_nothing(line: str) -> None:

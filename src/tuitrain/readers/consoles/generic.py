@@ -215,5 +215,10 @@ class GenericParser(ConsoleParser):
 
 
 def _of_split(values: dict[str, float], word: str) -> dict[str, float]:
-    """The values of a line that says it is of an evaluation, where their own names do not say so."""
+    """The values of a line that says it is of an evaluation, where their own names do not say so.
+
+    A line that also has a value of the training says it of each value.
+    """
+    if any("train" in name.lower() for name in values):
+        return values
     return {name if _EVALUATION.search(name) else f"{word.lower()}/{name}": value for name, value in values.items()}

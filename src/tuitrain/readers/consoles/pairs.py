@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from tuitrain.readers.consoles.lines import NUMBER, value_of, with_unit
+from tuitrain.readers.table import is_result
 
 _WORD = r"[A-Za-z_][\w./@+-]{0,79}"
 _REST = r"[\w./@+()%-]{0,39}[\w)%]"
@@ -16,6 +17,11 @@ _PAIR = re.compile(
     rf"""['"]?({NUMBER})(?: ?({_UNITS}))?{_END}""",
 )
 _NAME_FIRST = re.compile(rf"\W*({_WORD}(?: {_WORD}){{0,3}}) +({NUMBER}) ?({_UNITS})?(?: ?\([^()]*\))?\s*")
+_BEFORE_NAMES = re.compile(r"\W*(?:[\d.]+%?[\])]\W*)?")
+_OF_SEVERAL = re.compile(
+    rf"({_WORD}(?: {_WORD})?) +({NUMBER})(?: ?({_UNITS})(?= +[A-Za-z_(]|\s*$))?(?: ?\([^()]*\))?(?: +|\s*$)"
+)
+"""A name with its number where only blanks separate it from the next one."""
 _NUMBER_FIRST = re.compile(rf"\s*({NUMBER}) ?(ms|tok/s|tokens/s|%) ?((?:\w+ )?MFU|)\s*")
 _SEGMENTS = re.compile(r"[|;\t]|,(?!\d{3}(?!\d))| - |(?<![:=\s]) {2,}(?![\d.+ -])")
 _LEVELS = re.compile(r"^(?:(?:INFO|DEBUG|WARNING|WARN|ERROR|NOTICE|TRAIN)\b[\s:|-]*)+")
@@ -26,6 +32,13 @@ _NO_METRICS = frozenset({
     "global step", "num_updates", "update", "eta", "v_num", "rank", "local_rank", "pid", "seed", "port", "line",
     "version", "elapsed", "remaining",
 })  # fmt: skip
+_FUNCTION_WORDS = frozenset({
+    "a", "an", "and", "another", "are", "as", "at", "be", "between", "but", "by", "for", "from", "has", "have", "if",
+    "in", "into", "is", "its", "not", "of", "on", "only", "or", "our", "plus", "see", "since", "so", "some", "than",
+    "that", "the", "their", "then", "there", "these", "this", "those", "to", "until", "use", "uses", "using", "via",
+    "was", "we", "were", "when", "where", "which", "while", "will", "with", "within", "you", "your",
+})  # fmt: skip
+"""Words of sentences: a name neither begins nor ends with one."""
 LONGEST_NAME = 80
 
 
@@ -40,12 +53,42 @@ def pairs(text: str) -> dict[str, float]:
             for name, digits, unit in pairs:
                 _add(values, name, digits, unit)
         elif (named := _NAME_FIRST.fullmatch(segment)) is not None:
-            _add(values, named[1], named[2], named[3] or "")
+            if _is_name(named[1]):
+                _add(values, named[1], named[2], named[3] or "")
         elif (bare := _NUMBER_FIRST.fullmatch(segment)) is not None:
             name = {"ms": "time", "%": "mfu"}.get(bare[2], bare[2])
             if bare[2] != "%" or bare[3]:
                 _add(values, name, bare[1], bare[2] if bare[2] in ("ms", "%") else "")
+        else:
+            for name, digits, unit in _several(segment):
+                _add(values, name, digits, unit)
     return values
+
+
+def _several(segment: str) -> list[tuple[str, str, str]]:
+    """Names with numbers and units of a text that is nothing else: `loss 1.5 lr 1e-3`. None of a sentence.
+
+    One of the names is that of a result; else all are single words, and one number is no whole one.
+    """
+    named: list[tuple[str, str, str]] = []
+    start = _BEFORE_NAMES.match(segment)
+    at = start.end() if start is not None else 0
+    while at < len(segment):
+        match = _OF_SEVERAL.match(segment, at)
+        if match is None or not _is_name(match[1]):
+            return []
+        named.append((match[1], match[2], match[3] or ""))
+        at = match.end()
+    names = [name for name, _, _ in named]
+    if len(names) != len(set(names)):
+        return []
+    words = not any(" " in name for name in names) and not all(digits.isdecimal() for _, digits, _ in named)
+    return named if words or any(map(is_result, names)) else []
+
+
+def _is_name(name: str) -> bool:
+    words = name.lower().split()
+    return _FUNCTION_WORDS.isdisjoint((words[0], words[-1]))
 
 
 def _add(values: dict[str, float], given: str, digits: str, unit: str) -> None:
