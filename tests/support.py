@@ -135,7 +135,9 @@ def write_run(
                           mem_total_gb=85.9, power_w=391.0, temp_c=61.0, sm_clock_mhz=1410.0)],
             )
         )  # fmt: skip
-        log.write(Eval(time=begin, step=0, tokens=0, loss=loss_at(0, floor), accuracy=0.01, perplexity=300.0))
+        first = loss_at(0, floor)
+        log.write(Eval(time=begin, step=0, tokens=0, loss=first, accuracy=0.01, perplexity=300.0,
+                       bits_per_byte=first / math.log(2)))  # fmt: skip
         for step in range(1, steps + 1):
             at = begin + step
             log.write(step_record(config, step, at=at, floor=floor, tokens_per_sec=tokens_per_sec))
@@ -143,7 +145,7 @@ def write_run(
                 loss = loss_at(step, floor) + 0.05
                 log.write(
                     Eval(time=at, step=step, tokens=step * config.tokens_per_step, loss=loss, accuracy=0.5,
-                         perplexity=math.exp(loss), duration_ms=80.0)
+                         perplexity=math.exp(loss), bits_per_byte=loss / math.log(2), duration_ms=80.0)
                 )  # fmt: skip
             if step % 50 == 0:
                 log.write(Sample(time=at, step=step, prompt="def ", text=f"main(self):\n    return {step}\n"))

@@ -8,7 +8,7 @@ import pytest
 from tests.analysis.histories import history, run_record
 from tests.support import write_run
 from tuitrain.accounting import mfu
-from tuitrain.analysis.summary import SplitOutcome, Summary, perplexity, split_outcomes, summarize
+from tuitrain.analysis.summary import Percentiles, SplitOutcome, Summary, perplexity, split_outcomes, summarize
 from tuitrain.events import Eval, Step
 from tuitrain.runs import RunHistory, load_history
 
@@ -54,9 +54,12 @@ def test_the_summary_of_round_numbers_is_exact() -> None:
     assert summary == Summary(
         name="a", run_id="a-20260101-000000-aaaa", attempts=1, step=10, total_steps=10, total_tokens=1000,
         token_budget=2000, budget_fraction=0.5, final_loss=2.0, last_loss=2.0, final_val_loss=2.0, final_val_step=8,
-        best_val_loss=1.0, best_val_step=4, final_perplexity=math.exp(2), final_accuracy=0.5, mean_mfu=0.1,
+        best_val_loss=1.0, best_val_step=4, final_perplexity=math.exp(2), generalization_gap=0.0, final_accuracy=0.5,
+        mfu_percentiles=Percentiles(0.1, 0.1, 0.1), tokens_per_sec_percentiles=Percentiles(100.0, 100.0, 100.0),
+        step_time_ms_percentiles=Percentiles(1000.0, 1000.0, 1000.0), tokens_per_hour=360_000.0, mean_mfu=0.1,
         mean_mfu_causal=None, mean_tokens_per_sec=100.0, mean_step_time_ms=1000.0, mean_tflops=0.1, peak_memory_gb=3.0,
         step_time_scatter=0.0, training_time_s=10.0, wall_time_s=10.0, total_flops=6e12, params_total=1000,
+        steps_logged=10, steps_covered=10, tokens_per_parameter=1.0, effective_batch_tokens=100, gpu_hours=10 / 3600,
     )  # fmt: skip
 
 
@@ -154,5 +157,7 @@ def test_values_at_a_position_that_a_run_did_not_reach_are_unknown() -> None:
 
 
 def test_a_realistic_run_has_every_number(tmp_path_factory: pytest.TempPathFactory) -> None:
-    summary = summarize(load_history(write_run(tmp_path_factory.mktemp("runs"), overrides=("train.token_budget=1M",))))
-    assert [field.name for field in dataclasses.fields(summary) if getattr(summary, field.name) is None] == []
+    written = write_run(tmp_path_factory.mktemp("runs"), overrides=("train.token_budget=1M",))
+    summary = summarize(load_history(written), usd_per_gpu_hour=2.0)
+    unknown = [field.name for field in dataclasses.fields(summary) if getattr(summary, field.name) is None]
+    assert unknown == ["energy_kwh"]  # a single reading has no duration

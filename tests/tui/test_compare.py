@@ -93,7 +93,7 @@ async def test_x_selects_the_next_axis_except_the_clock(two_runs: list[RunDirect
 async def test_runs_of_different_lengths_are_also_compared_at_their_shared_point(tmp_path: Path) -> None:
     long = write_run(tmp_path, "llama2-tiny-20260101-120000-aaaa", steps=100)
     short = write_run(tmp_path, "gpt2-tiny-20260101-130000-bbbb", preset="gpt2-tiny", steps=60)
-    async with running("compare", [long, short], tmp_path) as (app, pilot):
+    async with running("compare", [long, short], tmp_path, (200, 60)) as (app, pilot):
         table = screen_text(app)
         assert "each run at step 60" in table
         # 60 lies between the evaluations at 50 and 75.

@@ -18,9 +18,10 @@ from tuitrain.analysis.summary import SLACK, Summary, rows_until
 from tuitrain.analysis.verdict import losses_are_comparable
 from tuitrain.runs import RunHistory
 
-LOSS_KEYS = frozenset(
-    {"final_loss", "last_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy"}
-)
+LOSS_KEYS = frozenset({
+    "final_loss", "last_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy",
+    "final_bits_per_byte", "best_bits_per_byte",
+})  # fmt: skip
 SPEED_KEYS = frozenset({"mean_mfu", "mean_tokens_per_sec"})
 
 
@@ -95,7 +96,7 @@ def metrics_at(histories: Sequence[RunHistory], point: tuple[Axis, float] | None
     note = ", interpolated" if any(_between_evaluations(history, *point) for history in histories) else ""
     return [
         replace(metric, title=metric.title.removeprefix("final ") + note)
-        if metric.key in ("final_val_loss", "final_perplexity")
+        if metric.key in ("final_val_loss", "final_perplexity", "final_bits_per_byte")
         else metric
         for metric in SUMMARY_METRICS
     ]

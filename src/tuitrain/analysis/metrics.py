@@ -62,6 +62,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("loss", "loss", "", "{:.4f}".format, "lower", panel="loss"),
     Metric("val_loss", "validation loss", "", "{:.4f}".format, "lower", panel="val_loss", source="eval"),
     Metric("perplexity", "perplexity", "", "{:.4g}".format, "lower", "log", panel="perplexity", source="eval"),
+    Metric("bits_per_byte", "bits per byte", "", "{:.4f}".format, "lower", panel="bits_per_byte", source="eval"),
     Metric("accuracy", "accuracy", "%", units.percent, "higher", panel="accuracy", factor=100),
     Metric("mfu", "MFU", "%", units.percent, "higher", panel="mfu", factor=100),
     Metric("mfu_causal", "MFU (causal)", "%", units.percent, "higher", panel="mfu", factor=100),
@@ -106,6 +107,10 @@ SUMMARY_METRICS: tuple[Metric, ...] = (
     Metric("final_val_loss", "final validation loss", "", "{:.4f}".format, "lower", source="summary"),
     Metric("best_val_loss", "best validation loss", "", "{:.4f}".format, "lower", source="summary"),
     Metric("final_perplexity", "validation perplexity", "", "{:.4g}".format, "lower", source="summary"),
+    Metric("final_bits_per_byte", "final bits per byte", "", "{:.4f}".format, "lower", source="summary"),
+    Metric("best_bits_per_byte", "best bits per byte", "", "{:.4f}".format, "lower", source="summary"),
+    # A model that has learned nothing has none.
+    Metric("generalization_gap", "train–validation gap", "%", units.percent, None, source="summary", factor=100),
     Metric("final_accuracy", "accuracy at the end", "%", units.percent, "higher", source="summary", factor=100),
     Metric("mean_mfu", "mean MFU", "%", units.percent, "higher", source="summary", factor=100),
     Metric("mean_tokens_per_sec", "mean throughput", "tok/s", units.rate, "higher", source="summary"),
@@ -114,6 +119,13 @@ SUMMARY_METRICS: tuple[Metric, ...] = (
     Metric("training_time_s", "training time", "s", units.duration, None, source="summary"),
     Metric("total_tokens", "tokens trained on", "", units.count, None, source="summary"),
     Metric("total_flops", "compute", "FLOP", "{:.3g} FLOP".format, None, source="summary"),
+    Metric("tokens_per_parameter", "tokens per parameter", "", "{:.3g}".format, None, source="summary"),
+    Metric("tokens_per_hour", "tokens per hour", "", units.count, None, source="summary"),
+    Metric("effective_batch_sequences", "sequences per step", "", "{:,.0f}".format, None, source="summary"),
+    Metric("effective_batch_tokens", "tokens per step", "", "{:,.0f}".format, None, source="summary"),
+    Metric("gpu_hours", "GPU-hours", "h", "{:.3g} h".format, None, source="summary"),
+    Metric("energy_kwh", "energy", "kWh", "{:.3g} kWh".format, None, source="summary"),
+    Metric("cost_usd", "cost", "USD", "{:,.2f} USD".format, None, source="summary"),
     Metric("params_total", "parameters", "", units.count, None, source="summary"),
 )
 

@@ -125,14 +125,14 @@ def interpolated(history: RunHistory, x: FloatArray, wanted: FloatArray, from_ze
     return at
 
 
-def validation_curve(history: RunHistory, axis: Axis) -> tuple[FloatArray, FloatArray]:
+def validation_curve(history: RunHistory, axis: Axis, key: str = "loss") -> tuple[FloatArray, FloatArray]:
     """x and loss of the evaluations that measure what the newest one of the validation split does; x may be nan.
 
-    Those of other sequences are left out: their losses are not comparable.
+    Those of other sequences are left out: their losses are not comparable. key: another field of `eval` instead.
     """
     split = history.validation_split
     rows = comparable(history.evaluations_of(split))
-    return eval_x_values(history, axis)[rows], history.evals["loss"][rows]
+    return eval_x_values(history, axis)[rows], history.evals[key][rows]
 
 
 def comparable(evaluations: Sequence[Eval]) -> BoolArray:

@@ -78,12 +78,14 @@ class RunState(_Object):
 
 
 class SplitOutcome(_Object):
-    """Newest and lowest loss of a split."""
+    """Newest and lowest loss of a split, and bits per byte."""
 
     final: Number
     final_step: int | None
     best: Number
     best_step: int | None
+    final_bits_per_byte: Number
+    best_bits_per_byte: Number
 
 
 class SourceMetric(_Object):

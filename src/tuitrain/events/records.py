@@ -195,6 +195,8 @@ class Eval(Record, tag="eval", kw_only=True):
     """Identifies these very sequences; None: unknown."""
     accuracy: float | None = None
     perplexity: float | None = None
+    bits_per_byte: float | None = None
+    """The loss in bits per byte of the evaluated text, which does not depend on the tokenizer; None: unknown."""
     duration_ms: float | None = None
     metrics: OwnMetrics | msgspec.UnsetType = msgspec.UNSET
     """Metrics of one's own by their names."""

@@ -14,7 +14,9 @@ from tuitrain.runs.columns import numeric_fields
 WHOLE_NUMBERS = frozenset({"step", "tokens", "slowest_rank"})
 _LARGEST = 2**63 - 1
 """The largest count that a log holds; a column of floats rounds it up."""
-_EVAL_KEYS = {"loss": "loss", "accuracy": "accuracy", "perplexity": "perplexity", "duration_ms": "time_ms"}
+_EVAL_KEYS = {
+    **{key: key for key in ("loss", "accuracy", "perplexity", "bits_per_byte")}, "duration_ms": "time_ms",
+}  # fmt: skip
 
 Table = dict[str, "np.ma.MaskedArray[Any, Any]"]
 """Columns by name, masked where they have no value; a measured nan is a value. Counts are int64, others float64."""
@@ -23,8 +25,9 @@ Table = dict[str, "np.ma.MaskedArray[Any, Any]"]
 def table(history: RunHistory) -> Table:
     """Columns of all kept records in the order of steps; columns without any value are left out.
 
-    Evaluations stand in the row of their step as val_loss, val_accuracy, val_perplexity and val_time_ms; one at a step
-    without a record, such as the one before the first, has a row of its own with its time and tokens. Those of a split
+    Evaluations stand in the row of their step as val_loss, val_accuracy, val_perplexity, val_bits_per_byte and
+    val_time_ms; one at a step without a record, such as the one before the first, has a row of its own with its time
+    and tokens. Those of a split
     other than the validation split stand in columns of their own: eval/wiki/loss for one that is called wiki.
     A metric of one's own that only the evaluations have stands under its name, in those of another split after
     eval/wiki/.

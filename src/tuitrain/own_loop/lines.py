@@ -106,7 +106,7 @@ class Lines:
 def _evaluation_field(key: str) -> tuple[str, str | None]:
     """The name of a metric of an evaluation, and which of our fields it is, if any."""
     name = readable_name(key)
-    if name in ("tokens", "sequences", "duration_ms", "perplexity"):
+    if name in ("tokens", "sequences", "duration_ms", "perplexity", "bits_per_byte"):
         return name, name
     target = guessed(name)
     known = target is not None and target.field in Eval.__struct_fields__ and target.factor == 1

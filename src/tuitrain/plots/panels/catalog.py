@@ -22,6 +22,7 @@ PANELS: tuple[Panel, ...] = (
     Panel("loss", "Loss", "training and validation loss, with the projected end", training.loss),
     Panel("val_loss", "Val loss", "loss of the evaluations", training.validation_loss),
     Panel("perplexity", "Perplexity", "exp(loss), in training and validation", training.perplexity),
+    Panel("bits_per_byte", "Bits/byte", "loss of the evaluations in bits per byte", training.bits_per_byte),
     Panel("accuracy", "Accuracy", "share of the next tokens that are right", training.accuracy),
     Panel("lr", "LR", "learning rate and its schedule", training.learning_rate),
     Panel("tokens", "Tokens", "tokens so far, against the budget", training.tokens),

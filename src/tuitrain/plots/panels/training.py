@@ -65,15 +65,23 @@ def _loss_notes(request: PlotRequest) -> tuple[str, ...]:
 
 def validation_loss(request: PlotRequest) -> Plot:
     """The loss of the evaluations as a curve with their marks on it."""
-    points, several = validation_points(request, "loss"), len(request.runs) > 1
+    return _of_evaluations(request, "val_loss", _loss_notes(request) if len(request.runs) > 1 else ())
+
+
+def bits_per_byte(request: PlotRequest) -> Plot:
+    """The bits per byte of the evaluations as a curve with their marks on it."""
+    return _of_evaluations(request, "bits_per_byte")
+
+
+def _of_evaluations(request: PlotRequest, key: str, notes: tuple[str, ...] = ()) -> Plot:
+    points, several = validation_points(request, metric_of(key).column), len(request.runs) > 1
     shown = tuple(
         Curve(each.x, each.y, run_role(run.index), name if several else "", glyph(run.index) if several else "",
               order=each.order)
         for run, name, each in zip(request.runs, run_names(request.runs), points, strict=True)
         if len(each.x)
     )  # fmt: skip
-    notes = _loss_notes(request) if several else ()
-    return plot(request, "val_loss", curves=shown, points=points, clip=True, keep_first=True, notes=notes)
+    return plot(request, key, curves=shown, points=points, clip=True, keep_first=True, notes=notes)
 
 
 def _projected(run: PlotRun, request: PlotRequest) -> list[Curve]:
