@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.readers.reading import points
+from tests import writers
+from tests.readers.reading import Read, points, readers_of
 from tuitrain.events import System
 from tuitrain.readers import sqlite
 from tuitrain.readers.discover import probe_of, recognised, sources_of
@@ -249,6 +251,25 @@ def test_values_and_configuration_of_trackio(tmp_path: Path) -> None:
     assert system.gpus[0].mem_total_gb == pytest.approx(85.899, abs=1e-3)
 
 
+def test_trackio_itself_is_followed(tmp_path: Path) -> None:
+    pytest.importorskip("trackio", reason="trackio needs an older pillow than constraints.txt has")
+    got = Read()
+    with writers.writer(writers.TRACKIO, tmp_path) as process:
+        writers.log_steps(process, 1, 20)
+        while not (found := readers_of(tmp_path / "logs")):
+            time.sleep(0.05)
+        (reader,) = found.values()
+        while len(got.poll(reader).points("train/loss")) < 20:
+            time.sleep(0.05)
+        writers.log_steps(process, 21, 40)
+    got.poll(reader)
+    assert got.points("train/loss") == [(step, 5 / step) for step in range(1, 41)]
+    assert got.points("reward.mean") == [(step, step / 10) for step in range(1, 41)]
+    assert all(math.isnan(value) for _, value in got.points("reward.nan"))
+    assert got.points("val/loss") == [(step, 6 / step) for step in (10, 20, 30, 40)]
+    assert reader.info.hyperparameters == {"model.layers": 2}
+
+
 def test_a_database_of_trackio_before_runs_had_ids(tmp_path: Path) -> None:
     with database(tmp_path / "a.db", OLD_TRACKIO) as connection:
         for name in ("a", "b"):
@@ -359,8 +380,10 @@ def test_other_databases_are_not_claimed(tmp_path: Path, schema: str) -> None:
 def test_a_damaged_database_is_an_error_with_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     with database(path, TRACKIO, "delete") as connection:
+        connection.execute("BEGIN")  # one commit, for each waits for the disk
         for step in range(2000):
             trackio_row(connection, "a", step, {"loss": 1})
+        connection.execute("COMMIT")
     (reader,) = readers(tmp_path).values()
     data = path.read_bytes()
     path.write_bytes(data[:20_000] + b"\xff" * (len(data) - 20_000))

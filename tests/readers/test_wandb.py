@@ -1,4 +1,4 @@
-"""W&B's files, with records as wandb-core writes them, and written by wandb where it is installed."""
+"""W&B's files, with records as wandb-core writes them, and written by wandb itself."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import json
 import math
 import random
 import shutil
+import socket
 import struct
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.readers.reading import Read, read, readers_of
+from tests.writers import WANDB, log_steps, writer
 from tuitrain.events import System
 from tuitrain.readers.discover import sources_of
 from tuitrain.readers.model import Row
@@ -260,24 +263,28 @@ def test_spoiled_bytes_never_break_the_reading(seed: int) -> None:
     assert len(got.of(Row)) <= 100
 
 
-def test_wandb_itself_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wandb = pytest.importorskip("wandb")
-    for name in ("CONFIG", "CACHE", "DATA"):
-        monkeypatch.setenv(f"WANDB_{name}_DIR", str(tmp_path / "home"))
-    run = wandb.init(
-        dir=tmp_path,
-        project="p",
-        name="mine",
-        config={"a": {"b": 1}},
-        settings=wandb.Settings(mode="offline", silent=True),
-    )
-    (reader,) = readers_of(tmp_path / "wandb").values()
-    got = Read().poll(reader)
-    for step in range(1000):
-        run.log({"train/loss": 1 / (step + 1), "nested": {"x": step}}, step=step)
-    run.finish()
+def test_wandb_itself_is_followed(tmp_path: Path) -> None:
+    got = Read()
+    with writer(WANDB, tmp_path) as process:
+        log_steps(process, 1, 20)
+        (reader,) = readers_of(tmp_path / "logs").values()
+        step = 20
+        while not got.of(System):
+            step += 1
+            log_steps(process, step, step)
+            got.poll(reader)
+        assert reader.info.ending == "interrupted"
     got.poll(reader)
-    assert got.points("train/loss") == [(step, 1 / (step + 1)) for step in range(1000)]
-    assert got.points("nested.x")[-1] == (999, 999)
-    assert (reader.info.name, reader.info.ending) == ("mine", "completed")
-    assert reader.info.hyperparameters == {"a.b": 1}
+    steps = range(1, step + 1)
+    assert got.points("train/loss") == [(step, 5 / step) for step in steps]
+    assert got.points("reward.mean") == [(step, step / 10) for step in steps]
+    assert got.points("reward.by.0") == [(step, step) for step in steps]
+    assert got.points("val/loss") == [(step, 6 / step) for step in steps if step % 10 == 0]
+    assert got.names == {"train/loss", "reward.mean", "reward.by.0", "epoch", "val/loss"}
+    assert got.broken == []
+    info = reader.info
+    assert (info.name, info.ending, info.reason) == ("exp1", "failed", "exit code 3")
+    assert (info.hyperparameters, info.axes) == ({"model.layers": 2}, {"val/*": "epoch"})
+    system = got.of(System)[-1]
+    assert system.host == socket.gethostname()
+    assert system.ram_total_gb == pytest.approx(psutil.virtual_memory().total / 1e9)
