@@ -138,3 +138,26 @@ def test_a_point_that_no_run_has_reached_is_refused(cli: Cli, runs_dir: Path) ->
     assert result.code == 2
     assert "no run has reached step = 99; the farthest is at 20" in " ".join(result.err.split())
     assert cli("compare", "one", "two", "--at", "step=20").code == 0
+
+
+def test_a_loss_that_runs_come_to_and_one_that_none_comes_to(cli: Cli, runs_dir: Path) -> None:
+    write_run(runs_dir, "one", steps=50)
+    write_run(runs_dir, "two", steps=50, floor=2.5, tokens_per_sec=8e5)
+    at_loss = cli("compare", "one", "two", "--at", "loss=4.5", "--json").json()
+    assert at_loss["at"] == {"loss": 4.5}
+    assert at_loss["metrics"][0]["key"] == "step"
+    assert at_loss["metrics"][0]["best"] == "one"
+    assert 0 < at_loss["metrics"][0]["values"]["one"] < at_loss["metrics"][0]["values"]["two"] < 50
+    never = cli("compare", "one", "two", "--at", "val_loss=1.5")
+    assert never.code == 0
+    assert never.out.count("did not come to a validation loss of 1.5: its lowest is") == 2
+
+
+def test_an_axis_alone_is_the_farthest_point_of_all(cli: Cli, runs_dir: Path) -> None:
+    write_run(runs_dir, "one", steps=10)
+    write_run(runs_dir, "two", steps=20)
+    assert cli("compare", "one", "two", "--at", "step", "--json").json()["at"] == {"step": 10.0}
+    for wrong in ("wishes=1", "loss", "tokens=", "step=-1", "time=inf", "loss=nan"):
+        result = cli("compare", "one", "two", "--at", wrong)
+        assert result.code == 2, wrong
+        assert "is not valid" in " ".join(result.err.split()), wrong

@@ -5,27 +5,32 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tuitrain.analysis.config_rows import ConfigRow, config_rows, is_configured, listed_values, resolved_config
 from tuitrain.analysis.description import unread_lines
-from tuitrain.analysis.metric_rows import MetricRow, metric_rows, own_rows
-from tuitrain.analysis.points import as_axis
-from tuitrain.analysis.series import Axis
+from tuitrain.analysis.metric_rows import LOSS_KEYS, MetricRow, metric_rows, own_rows
+from tuitrain.analysis.points import Point, as_point
 from tuitrain.analysis.summary import Summary, summarize
-from tuitrain.analysis.verdict import verdict
+from tuitrain.analysis.targets import axis_points, crossing_rows, crossing_sentences, crossings
+from tuitrain.analysis.verdict import losses_are_comparable, verdict
 from tuitrain.runs import RunDirectory, RunHistory
+
+T = TypeVar("T")
+NOT_ON_TARGET = (LOSS_KEYS - {"final_accuracy"}) | {"training_time_s", "total_tokens", "total_flops"}
+"""Keys of `Summary` that say nothing new of runs that came to one loss: losses, and what was spent by then."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs side by side, or groups of runs. at: the point of an axis at which they were compared, None for their ends.
+    """Runs side by side, or groups of runs. at: the point at which they were compared, None for their ends.
 
     groups: the names of the runs in each group; empty where each column is one run, which alone have summaries.
     """
 
     names: list[str]
     baseline: int
-    at: tuple[Axis, float] | None
+    at: Point | None
     summaries: list[Summary]
     metrics: list[MetricRow]
     config: list[ConfigRow]
@@ -52,33 +57,70 @@ class Comparison:
 def compare_runs(
     runs: Sequence[tuple[str, RunHistory]], *, baseline: int = 0, at: tuple[str, float] | None = None
 ) -> Comparison:
-    """Compare named runs by their outcomes, or at the same point of an axis: `at=("tokens", 1e9)`.
+    """Compare named runs by their outcomes, at the same point of an axis, `at=("tokens", 1e9)`, or where each of them
+    first came down to a loss, `at=("val_loss", 2.5)`.
 
     Metrics that no run has are left out. Losses of different tokenizers get no delta and no best, for they are not
-    measured in the same unit. Raises ValueError for no runs, a baseline that is none of them, or an unknown axis.
+    measured in the same unit. Raises ValueError for no runs, a baseline that is none of them, or an unknown point.
     """
     if not runs:
         raise ValueError("There is nothing to compare: name at least one run.")
     if not 0 <= baseline < len(runs):
         raise ValueError(f"The baseline is run {baseline} of {len(runs)}.")
-    point = None if at is None else (as_axis(at[0]), at[1])
+    point = None if at is None else as_point(*at)
     names, histories = [name for name, _ in runs], [history for _, history in runs]
-    summaries = [summarize(history, point) for history in histories]
+    found = outcomes(runs, point, names, [[index] for index in range(len(runs))], baseline)
     configs = [resolved_config(history.run) for history in histories]
     return Comparison(
         names=names,
         baseline=baseline,
         at=point,
-        summaries=summaries,
-        metrics=[
-            *metric_rows(histories, [[summary] for summary in summaries], baseline, point),
-            *own_rows([[history] for history in histories], baseline, point),
-        ],
+        summaries=found.summaries,
+        metrics=found.rows,
         config=config_rows([[config] for config in configs]),
-        verdict=[*unread_sentences(names, histories), *verdict(names, histories, summaries, point)],
+        verdict=[
+            *unread_sentences(names, histories),
+            *verdict(names, histories, found.summaries, point, found.on_target),
+        ],
         broken_lines=[history.broken_count for history in histories],
         unconfigured=[not is_configured(config) for config in configs],
     )
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What runs came to, at their ends or at a point. rows: of each column; on_target: who came to a loss first."""
+
+    summaries: list[Summary]
+    rows: list[MetricRow]
+    on_target: list[str]
+
+
+def outcomes(
+    runs: Sequence[tuple[str, RunHistory]],
+    at: Point | None,
+    columns: Sequence[str],
+    members: Sequence[Sequence[int]],
+    baseline: int,
+) -> Outcomes:
+    """The outcomes of named runs in named columns, each of one run or of a group. members: indices of its runs."""
+    names, histories = [name for name, _ in runs], [history for _, history in runs]
+
+    def arranged(values: Sequence[T]) -> list[list[T]]:
+        return [[values[index] for index in column] for column in members]
+
+    reached = crossings(histories, at)
+    points = axis_points(at, reached, histories)
+    summaries = [summarize(history, point) for history, point in zip(histories, points, strict=True)]
+    rows = [
+        *metric_rows(histories, arranged(summaries), baseline, points),
+        *own_rows(arranged(list(zip(histories, points, strict=True))), baseline),
+    ]
+    if at is None or not reached:
+        return Outcomes(summaries, rows, [])
+    spent = crossing_rows(arranged(reached), baseline, ranked=losses_are_comparable(histories))
+    rows = [*spent, *(row for row in rows if row.metric.key not in NOT_ON_TARGET)]
+    return Outcomes(summaries, rows, crossing_sentences(columns, spent, names, reached, at))
 
 
 def unread_sentences(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]:

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuitrain.analysis.compare import Comparison, unread_sentences
+from tuitrain.analysis.compare import Comparison, Outcomes, outcomes, unread_sentences
 from tuitrain.analysis.config_rows import config_rows, config_text, is_configured, resolved_config
-from tuitrain.analysis.metric_rows import MetricRow, metric_rows, own_rows, p_text, ranking
-from tuitrain.analysis.series import Axis
+from tuitrain.analysis.metric_rows import MetricRow, p_text, ranking
+from tuitrain.analysis.points import as_point
 from tuitrain.analysis.student import welch
-from tuitrain.analysis.summary import summarize
 from tuitrain.analysis.verdict import losses_are_comparable
 from tuitrain.runs import RunHistory
 
@@ -30,7 +29,7 @@ class Member:
 
 
 def group_runs(
-    members: Sequence[Member], key: str, *, baseline: int = 0, at: tuple[Axis, float] | None = None
+    members: Sequence[Member], key: str, *, baseline: int = 0, at: tuple[str, float] | None = None
 ) -> Comparison:
     """Groups of the runs side by side, the first one first; the baseline is the group of that run.
 
@@ -45,20 +44,19 @@ def group_runs(
     labels = [_label(resolved, member, config) for member, config in zip(members, named, strict=True)]
     names = list(dict.fromkeys(labels))
     groups = [[index for index, label in enumerate(labels) if label == name] for name in names]
-    summaries = [summarize(history, at) for history in histories]
-    base = names.index(labels[baseline])
-    rows = [
-        *metric_rows(histories, [[summaries[index] for index in group] for group in groups], base, at),
-        *own_rows([[histories[index] for index in group] for group in groups], base, at),
-    ]
+    base, point = names.index(labels[baseline]), None if at is None else as_point(*at)
+    found = outcomes([(member.name, member.history) for member in members], point, names, groups, base)
     return Comparison(
         names=[f"{name} ({len(group)} run{'s'[: len(group) > 1]})" for name, group in zip(names, groups, strict=True)],
         baseline=base,
-        at=at,
+        at=point,
         summaries=[],
-        metrics=rows,
+        metrics=found.rows,
         config=config_rows([[configs[index] for index in group] for group in groups]),
-        verdict=[*unread_sentences([member.name for member in members], histories), *_verdict(names, histories, rows)],
+        verdict=[
+            *unread_sentences([member.name for member in members], histories),
+            *_verdict(names, histories, found),
+        ],
         broken_lines=[sum(histories[index].broken_count for index in group) for group in groups],
         unconfigured=[any(not is_configured(configs[index]) for index in group) for group in groups],
         groups=[[members[index].name for index in group] for group in groups],
@@ -93,16 +91,18 @@ def _label(key: str, member: Member, config: Mapping[str, Any]) -> str:
     return f"{key.rpartition('.')[2]}={config_text(key, config)}"
 
 
-def _verdict(names: Sequence[str], histories: Sequence[RunHistory], rows: Sequence[MetricRow]) -> list[str]:
+def _verdict(names: Sequence[str], histories: Sequence[RunHistory], found: Outcomes) -> list[str]:
     """The group with the lowest loss and the fastest one, and whether that is more than chance.
 
     names: of the groups. The order of the groups changes nothing.
     """
-    by_key = {row.metric.key: row for row in rows}
+    by_key = {row.metric.key: row for row in found.rows}
     loss = by_key.get("final_val_loss") or by_key.get("final_loss")
     sentences = []
     if not losses_are_comparable(histories):
         sentences.append(NOT_COMPARABLE)
+    elif found.on_target:
+        sentences += found.on_target
     elif loss is not None:
         what = "validation loss" if loss.metric.key == "final_val_loss" else "training loss"
         sentences.append(_on_groups(names, loss, f"the {'lower' if len(names) == 2 else 'lowest'} {what}"))

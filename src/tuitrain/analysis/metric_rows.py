@@ -12,6 +12,7 @@ import numpy as np
 
 from tuitrain.analysis.metrics import SUMMARY_METRICS, Metric, metric_of
 from tuitrain.analysis.own_metrics import newest_own, own_metrics, own_values
+from tuitrain.analysis.points import AxisPoint
 from tuitrain.analysis.series import Axis, validation_curve
 from tuitrain.analysis.student import Sample, Welch, welch
 from tuitrain.analysis.summary import SLACK, Summary, rows_until
@@ -89,11 +90,12 @@ def _signed(value: float, unit: str) -> str:
     return text[1:] if text[1:] == f"0.0 {unit}" else text
 
 
-def metrics_at(histories: Sequence[RunHistory], point: tuple[Axis, float] | None) -> list[Metric]:
+def metrics_at(histories: Sequence[RunHistory], points: Sequence[AxisPoint | None]) -> list[Metric]:
     """The metrics of a comparison. At a point nothing is final, and what no evaluation measured there says so."""
-    if point is None:
+    if None in points:
         return list(SUMMARY_METRICS)
-    note = ", interpolated" if any(_between_evaluations(history, *point) for history in histories) else ""
+    located = zip(histories, points, strict=True)
+    note = ", interpolated" if any(point and _between_evaluations(each, *point) for each, point in located) else ""
     return [
         replace(metric, title=metric.title.removeprefix("final ") + note)
         if metric.key in ("final_val_loss", "final_perplexity", "final_bits_per_byte")
@@ -115,43 +117,46 @@ def metric_rows(
     histories: Sequence[RunHistory],
     columns: Sequence[Sequence[Summary]],
     baseline: int,
-    point: tuple[Axis, float] | None,
+    points: Sequence[AxisPoint | None],
 ) -> list[MetricRow]:
-    """The metrics that any run has. columns: the summaries of one run, or of a group whose mean is shown."""
+    """The metrics that any run has. columns: the summaries of one run, or of a group whose mean is shown.
+
+    points: where each run was summarized.
+    """
     comparable = losses_are_comparable(histories)
     # Of groups the spread of the runs says more than the scatter of their step times.
     scatter = max((column[0].step_time_scatter or 0.0 for column in columns if len(column) == 1), default=0.0)
     rows = (
-        _metric_row(
+        metric_row(
             metric,
             [[getattr(summary, metric.key) for summary in column] for column in columns],
             baseline,
             ranked=comparable or metric.key not in LOSS_KEYS,
             scatter=scatter,
         )
-        for metric in metrics_at(histories, point)
+        for metric in metrics_at(histories, points)
     )
     return [row for row in rows if any(value is not None for value in row.values)]
 
 
-def own_rows(
-    columns: Sequence[Sequence[RunHistory]], baseline: int, point: tuple[Axis, float] | None
-) -> list[MetricRow]:
+def own_rows(columns: Sequence[Sequence[tuple[RunHistory, AxisPoint | None]]], baseline: int) -> list[MetricRow]:
     """The newest values of the metrics of one's own that several runs have, of a run alone all; none of them is best.
 
-    columns: the logs of one run, or of a group whose mean is shown. point: where the newest value is that before it.
+    columns: the logs of one run, or of a group whose mean is shown, each with the point at which the newest value is
+    that before it.
     """
-    names = Counter(name for column in columns for history in column for name in own_metrics([history]))
+    histories = [history for column in columns for history, _ in column]
+    names = Counter(name for history in histories for name in own_metrics([history]))
     least = min(2, sum(map(len, columns)))
     return [
-        _metric_row(replace(metric_of(name), better=None), values, baseline)
-        for name in own_metrics(history for column in columns for history in column)
+        metric_row(replace(metric_of(name), better=None), values, baseline)
+        for name in own_metrics(histories)
         if names[name] >= least
-        for values in [[[_own_value(history, name, point) for history in column] for column in columns]]
+        for values in [[[_own_value(history, name, point) for history, point in column] for column in columns]]
     ]
 
 
-def _own_value(history: RunHistory, name: str, point: tuple[Axis, float] | None) -> float | None:
+def _own_value(history: RunHistory, name: str, point: AxisPoint | None) -> float | None:
     if point is None:
         return newest_own(history, name)
     rows = rows_until(history, *point)
@@ -160,7 +165,7 @@ def _own_value(history: RunHistory, name: str, point: tuple[Axis, float] | None)
     return float(values[before - 1]) if before else None
 
 
-def _metric_row(
+def metric_row(
     metric: Metric,
     raw: Sequence[Sequence[float | None]],
     baseline: int,
@@ -168,6 +173,10 @@ def _metric_row(
     ranked: bool = True,
     scatter: float = 0.0,
 ) -> MetricRow:
+    """The row of a metric. raw: its values in the runs of each column.
+
+    ranked: whether they are measured in the same unit. scatter: relative difference below which speeds are equal.
+    """
     measured = [[float(value) for value in column if value is not None] for column in raw]
     values = [statistics.fmean(column) if column else None for column in measured]
     reference = values[baseline]

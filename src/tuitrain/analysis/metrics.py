@@ -129,6 +129,14 @@ SUMMARY_METRICS: tuple[Metric, ...] = (
     Metric("params_total", "parameters", "", units.count, None, source="summary"),
 )
 
+# Of a run when its loss comes down to a target: the key is that of the axis.
+TARGET_METRICS: tuple[Metric, ...] = (
+    Metric("step", "steps", "", "{:,.0f}".format, "lower", source="summary"),
+    Metric("tokens", "tokens", "", units.count, "lower", source="summary"),
+    Metric("time", "training time", "s", units.duration, "lower", source="summary"),
+    Metric("flops", "compute", "FLOP", "{:.3g} FLOP".format, "lower", source="summary"),
+)
+
 BY_KEY: dict[str, Metric] = {metric.key: metric for metric in (*METRICS, *SUMMARY_METRICS)}
 
 

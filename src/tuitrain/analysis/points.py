@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -10,6 +11,31 @@ from tuitrain.analysis import units
 from tuitrain.analysis.series import AXES, Axis, x_values
 from tuitrain.analysis.summary import SLACK
 from tuitrain.runs import RunHistory
+
+Target = Literal["loss", "val_loss"]
+"""A loss that runs come down to: of the training records, smoothed, or of the evaluations."""
+AxisPoint = tuple[Axis, float]
+Point = tuple[Axis | Target, float]
+POINT_KEYS: tuple[str, ...] = (*AXES, *get_args(Target))
+
+
+def as_point(key: str, value: float) -> Point:
+    """A point of an axis or a target; raises ValueError for another key."""
+    if key in get_args(Target):
+        return cast(Target, key), value
+    if key in AXES:
+        return as_axis(key), value
+    raise ValueError(f"{key!r} is neither an axis nor a loss; known: {', '.join(POINT_KEYS)}.")
+
+
+def as_target(at: Point) -> tuple[Target, float] | None:
+    """The target and its loss; None for a point of an axis."""
+    return (cast(Target, at[0]), at[1]) if at[0] in get_args(Target) else None
+
+
+def as_axis_point(at: Point) -> AxisPoint:
+    """A point of an axis; raises ValueError for a target."""
+    return as_axis(at[0]), at[1]
 
 
 def as_axis(name: str) -> Axis:
@@ -19,9 +45,13 @@ def as_axis(name: str) -> Axis:
     return name
 
 
-def position(axis: Axis, value: float) -> str:
-    """A point of an axis in words: `1.00 B tokens`, `step 12,000`, `2 h 05 m of training`."""
-    match axis:
+def position(key: Axis | Target, value: float) -> str:
+    """A point in words: `1.00 B tokens`, `step 12,000`, `2 h 05 m of training`, `a validation loss of 2.5`."""
+    match key:
+        case "loss":
+            return f"a smoothed training loss of {value:g}"
+        case "val_loss":
+            return f"a validation loss of {value:g}"
         case "step":
             return f"step {value:,.0f}"
         case "tokens":

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tuitrain.analysis import units
-from tuitrain.analysis.points import position
-from tuitrain.analysis.series import Axis, validation_curve
+from tuitrain.analysis.points import AxisPoint, Point, as_axis_point, as_target, position
+from tuitrain.analysis.series import validation_curve
 from tuitrain.analysis.summary import Summary, value_at
 from tuitrain.runs import RunHistory
 
@@ -36,21 +36,27 @@ def losses_are_comparable(histories: Sequence[RunHistory]) -> bool:
 
 
 def verdict(
-    names: Sequence[str], histories: Sequence[RunHistory], summaries: Sequence[Summary], at: tuple[Axis, float] | None
+    names: Sequence[str],
+    histories: Sequence[RunHistory],
+    summaries: Sequence[Summary],
+    at: Point | None,
+    on_target: Sequence[str] = (),
 ) -> list[str]:
     """Sentences on loss, speed and utilisation, cautions first where a comparison would mislead.
 
-    The order of the runs changes nothing: of equals the first by name is named first.
+    at, on_target: of a target the sentences on who came to it, which replace those on the loss. The order of the runs
+    changes nothing: of equals the first by name is named first.
     """
     if len(names) < 2:
         return []
     order = sorted(range(len(names)), key=lambda index: names[index])
     names = [names[index] for index in order]
     histories, summaries = [histories[index] for index in order], [summaries[index] for index in order]
-    sentences = [*_diverged(names, summaries), *_not_reached(names, summaries, at)]
+    point = None if at is None or as_target(at) else as_axis_point(at)
+    sentences = [*_diverged(names, summaries), *_not_reached(names, summaries, point)]
     if losses_are_comparable(histories):
         sentences += _on_data(names, histories)
-        sentences += _on_loss(names, histories, summaries, at)
+        sentences += on_target or _on_loss(names, histories, summaries, point)
     else:
         sentences.append(_different_tokens(names, histories))
     sentences += _on_speed(names, histories, summaries)
@@ -79,11 +85,11 @@ def _diverged(names: Sequence[str], summaries: Sequence[Summary]) -> list[str]:
     ]
 
 
-def _not_reached(names: Sequence[str], summaries: Sequence[Summary], at: tuple[Axis, float] | None) -> list[str]:
+def _not_reached(names: Sequence[str], summaries: Sequence[Summary], at: AxisPoint | None) -> list[str]:
     if at is None:
         return []
     short = [name for name, summary in zip(names, summaries, strict=True) if summary.step is None]
-    return [f"{_listed(short)} did not reach {position(*at)}."] if short else []
+    return [f"{listed(short)} did not reach {position(*at)}."] if short else []
 
 
 def _different_tokens(names: Sequence[str], histories: Sequence[RunHistory]) -> str:
@@ -111,7 +117,7 @@ def _on_data(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]
 
 
 def _on_loss(
-    names: Sequence[str], histories: Sequence[RunHistory], summaries: Sequence[Summary], at: tuple[Axis, float] | None
+    names: Sequence[str], histories: Sequence[RunHistory], summaries: Sequence[Summary], at: AxisPoint | None
 ) -> list[str]:
     """The lowest validation loss, at the same number of tokens where the runs differ in it."""
     where = f" at {position(*at)}" if at else ""
@@ -219,5 +225,6 @@ def _hardware(history: RunHistory) -> tuple[str, int] | None:
     return (run.hardware.device, run.hardware.count) if run and run.hardware else None
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them: `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

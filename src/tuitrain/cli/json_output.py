@@ -168,7 +168,7 @@ class Comparison(_Object):
     """Names by run id."""
     baseline: str
     at: dict[str, float] | None
-    """The point of an axis at which they are compared; null is the end of each."""
+    """The point of an axis, or the loss, at which they are compared; null is the end of each."""
     metrics: list[Metric]
     config: list[ConfigRow]
     unconfigured: list[str]

@@ -11,7 +11,7 @@ import numpy as np
 from tuitrain.analysis.compare import Comparison
 from tuitrain.analysis.groups import Member, group_runs
 from tuitrain.analysis.metrics import Metric
-from tuitrain.analysis.series import Axis
+from tuitrain.analysis.points import Point
 from tuitrain.plots.model import Curve, HeatMap, Plot
 from tuitrain.plots.panels import COMPARE_PANELS
 from tuitrain.plots.panels.builders import Panel, plot
@@ -32,7 +32,7 @@ def grouped(request: PlotRequest) -> Comparison | None:
 
 
 def group_members(
-    request: PlotRequest, runs: Sequence[tuple[str, RunHistory]], baseline: int, at: tuple[Axis, float] | None = None
+    request: PlotRequest, runs: Sequence[tuple[str, RunHistory]], baseline: int, at: Point | None = None
 ) -> Comparison | None:
     """The groups of these runs against that of the baseline, at the end or at a position; None without the key."""
     infos = [run.directory.read_metadata() if run.directory else None for run in request.runs]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -13,8 +15,10 @@ from tuitrain.cli.output import is_terminal, say_unread, text_area
 from tuitrain.events.text import print_coloured
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tuitrain.analysis.compare import Comparison
-    from tuitrain.analysis.series import Axis
+    from tuitrain.analysis.points import Point
     from tuitrain.runs import RunDirectory, RunHistory
 
 
@@ -23,7 +27,9 @@ def compare(
     x: options.X = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="KEY=VALUE", help="Compare at this point instead of at the ends: tokens=1e9, step=500."),
+        typer.Option(metavar="KEY=VALUE",
+                     help="Compare at this point instead of at the ends: tokens=1e9, step=500; `tokens` alone is the "
+                          "farthest point that all reached. loss=2.5, val_loss=2.5: where each run came to this loss."),
     ] = None,
     baseline: Annotated[
         str | None,
@@ -53,6 +59,7 @@ def compare(
       tuitrain compare gpt2-tiny-2026 llama2-tiny-2026
       tuitrain compare RUN RUN RUN --baseline latest --x tokens
       tuitrain compare RUN RUN --at tokens=1e9 --format markdown
+      tuitrain compare RUN RUN --at val_loss=2.5
       tuitrain compare $(tuitrain ls -q tag:sweep) --group-by optim.lr
 
     Compare runs: final metrics, differences from a baseline, configuration keys that differ.
@@ -69,8 +76,7 @@ def compare(
     reference = compared[0] if baseline is None else find_one(baseline, runs_dir)
     if all(run.path != reference.path for run in compared):
         compared.insert(0, reference)
-    point = _point(at)
-    if output_format is None and not as_json and point is None and is_terminal():
+    if output_format is None and not as_json and at is None and is_terminal():
         # Textual is imported only for the screen.
         from tuitrain.tui.app import run_app
         from tuitrain.tui.settings import load_settings
@@ -83,6 +89,7 @@ def compare(
         raise typer.Exit(code)
     form = "json" if as_json else output_format or "table"
     pairs = [(run, load_history(run)) for run in compared]
+    point = _point(at, [history for _, history in pairs])
     index = next(index for index, run in enumerate(compared) if run.path == reference.path)
     comparison = _comparison(pairs, index, point, group_by)
     if form == "csv":
@@ -95,39 +102,52 @@ def compare(
     (print_coloured if form == "table" else print)(text)
 
 
-def _point(at: str | None) -> tuple[Axis, float] | None:
-    """`tokens=1e9` as axis and value; the value may be a count such as 300M. Raises BadParameter."""
+def _point(at: str | None, histories: Sequence[RunHistory]) -> Point | None:
+    """`tokens=1e9` as axis and value, `tokens` as the farthest point that all runs have reached. Raises BadParameter.
+
+    The value may be a count such as 300M.
+    """
     if at is None:
         return None
-    from tuitrain.analysis.points import as_axis
+    from tuitrain.analysis.points import POINT_KEYS, as_axis, as_point, shared_point
     from tuitrain.analysis.series import AXES
+
+    key, equals, text = at.partition("=")
+    if not equals and key in AXES:
+        if (point := shared_point(histories, as_axis(key))) is None:
+            raise typer.BadParameter(f"not every log says how far the run is in {key}.", param_hint="--at")
+        return point
+    with suppress(ValueError):
+        target = as_point(key, _number(text))
+        if 0 <= target[1] < math.inf:
+            return target
+    message = f"{at!r} is not valid: write KEY=NUMBER with one of {', '.join(POINT_KEYS)} as KEY, such as tokens=300M"
+    raise typer.BadParameter(f"{message}, or an axis alone for the farthest point that all reached.", param_hint="--at")
+
+
+def _number(text: str) -> float:
+    """A number, which may be a count such as 300M; raises ValueError."""
     from tuitrain.config.numbers import parse_count
 
-    key, _, text = at.partition("=")
     try:
-        axis, value = as_axis(key), float(str(parse_count(text)))
-        if value >= 0:
-            return axis, value
+        return float(text)
     except ValueError:
-        pass
-    raise typer.BadParameter(
-        f"{at!r} is not valid: write KEY=NUMBER with one of {', '.join(AXES)} as KEY, such as tokens=300M.",
-        param_hint="--at",
-    )
+        return float(str(parse_count(text)))
 
 
 def _comparison(
-    runs: list[tuple[RunDirectory, RunHistory]], baseline: int, point: tuple[Axis, float] | None, group_by: str | None
+    runs: list[tuple[RunDirectory, RunHistory]], baseline: int, point: Point | None, group_by: str | None
 ) -> Comparison:
     """The comparison of the runs, or of groups of them. Raises BadParameter for a point that none has reached."""
     from tuitrain.analysis.compare import compare_runs, display_names
     from tuitrain.analysis.groups import Member, group_runs
-    from tuitrain.analysis.points import end_of
+    from tuitrain.analysis.points import as_axis_point, as_target, end_of
 
-    if point is not None:
-        farthest = max(end_of(history, point[0]) or 0.0 for _, history in runs)
-        if farthest < point[1]:
-            message = f"no run has reached {point[0]} = {point[1]:g}; the farthest is at {farthest:g}."
+    if point is not None and as_target(point) is None:
+        axis, value = as_axis_point(point)
+        farthest = max(end_of(history, axis) or 0.0 for _, history in runs)
+        if farthest < value:
+            message = f"no run has reached {axis} = {value:g}; the farthest is at {farthest:g}."
             raise typer.BadParameter(message, param_hint="--at")
     names = display_names(runs)
     if group_by is None:
