@@ -14,7 +14,7 @@ from tuitrain.files import read_regular
 from tuitrain.readers.metric_files import MetricFiles, Point, names_below, rows_of
 from tuitrain.readers.model import Ending, Format, Probe, Reader, Reading, RunInfo, Source
 from tuitrain.readers.settings import SettingsFile, read_settings, scalar
-from tuitrain.readers.sqlite import MAGIC, DatabaseMark, NewRows, reading, tables
+from tuitrain.readers.sqlite import MAGIC, DatabaseFollower, NewRows, reading, tables
 from tuitrain.readers.text import number, seconds
 
 _ENDINGS: dict[str, Ending] = {
@@ -85,38 +85,26 @@ class DatabaseReader:
 
     def __init__(self, path: Path, name: str, key: str) -> None:
         self.info = RunInfo(name)
-        self._path = path
         self._key = key
-        self._mark = DatabaseMark(path)
-        self._more = False
-        self._inode = 0
-        self._rows = self._all_rows()
+        self._database = DatabaseFollower(path, self._begin, self._read)
+        self._begin()
 
-    def _all_rows(self) -> NewRows:
-        return NewRows("metrics", "run_uuid", self._key, ("timestamp", "key", "step", "value", "is_nan"))
+    def _begin(self) -> None:
+        self._rows = NewRows("metrics", "run_uuid", self._key, ("timestamp", "key", "step", "value", "is_nan"))
 
     def poll(self) -> Reading:
         """The rows that were inserted."""
-        result = Reading()
-        if not self._mark.changed() and not self._more:
-            return result
-        try:
-            inode = self._path.stat().st_ino
-        except FileNotFoundError:
-            return result
-        if self._inode not in (0, inode):
-            result.reset, self._rows = True, self._all_rows()
-        with reading(self._path) as connection:
-            ending = self._describe(connection)
-            rows, reset, result.more = self._rows.read(connection)
+        return self._database.poll()
+
+    def _read(self, connection: sqlite3.Connection, result: Reading) -> None:
+        ending = self._describe(connection)
+        rows, reset, result.more = self._rows.read(connection)
         self.info.ending = None if result.more else ending
-        self._inode, self._more = inode, result.more
         result.reset = result.reset or reset
         result.items += rows_of(
             (time, name, float(step), _value(value, is_nan), seconds(float(time)))
             for _, time, name, step, value, is_nan in rows
         )
-        return result
 
     def _describe(self, connection: sqlite3.Connection) -> Ending | None:
         """Take over what the tables say about the run. Returns how it ended."""

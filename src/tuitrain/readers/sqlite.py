@@ -8,12 +8,13 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tuitrain.files import open_regular
+from tuitrain.readers.model import Reading
 
 MAGIC = b"SQLite format 3\0"
 ROWS_AT_ONCE = 20_000
@@ -26,15 +27,42 @@ _SETTLED_SECONDS = 1.0
 """Age of a file's last write after which a further one has another time."""
 
 
-class DatabaseMark:
-    """Tells whether a database was written since it was looked at."""
+class DatabaseFollower:
+    """Reads a database whenever it was written, and from its beginning when another one took its place.
 
-    def __init__(self, path: Path) -> None:
+    read: adds what is new to a reading. begin: forgets what was read.
+    """
+
+    def __init__(
+        self, path: Path, begin: Callable[[], None], read: Callable[[sqlite3.Connection, Reading], None]
+    ) -> None:
+        self._path = path
+        self._begin = begin
+        self._read = read
         self._files = [path, _beside(path, "-wal")]
         self._mark: tuple[tuple[int, ...], ...] = ()
         self._settled = False
+        self._more = False
+        self._inode = 0
 
-    def changed(self) -> bool:
+    def poll(self) -> Reading:
+        """What is new. Raises OSError with a sentence where the database cannot be read."""
+        result = Reading()
+        if not self._changed() and not self._more:
+            return result
+        try:
+            inode = self._path.stat().st_ino
+        except FileNotFoundError:
+            return result
+        if self._inode not in (0, inode):
+            result.reset = True
+            self._begin()
+        with reading(self._path) as connection:
+            self._read(connection, result)
+        self._inode, self._more = inode, result.more
+        return result
+
+    def _changed(self) -> bool:
         """Whether it may have been written since the last call."""
         marks: list[tuple[int, ...]] = []
         newest = 0.0

@@ -13,7 +13,7 @@ from tuitrain.readers.document import read_json
 from tuitrain.readers.mapping import GIB
 from tuitrain.readers.model import Format, Probe, Reading, Row, RunInfo, Source
 from tuitrain.readers.settings import flattened
-from tuitrain.readers.sqlite import MAGIC, DatabaseMark, NewRows, reading, tables
+from tuitrain.readers.sqlite import MAGIC, DatabaseFollower, NewRows, reading, tables
 from tuitrain.readers.table import numbers_of
 from tuitrain.readers.text import unix_time
 
@@ -39,9 +39,7 @@ class TrackioReader:
         self.info = RunInfo(name)
         self._path = path
         self._key = key
-        self._mark = DatabaseMark(path)
-        self._more = False
-        self._inode = 0
+        self._database = DatabaseFollower(path, self._begin, self._read)
         self._begin()
 
     def _begin(self) -> None:
@@ -52,20 +50,7 @@ class TrackioReader:
 
     def poll(self) -> Reading:
         """The rows that were inserted, and the readings of the machine."""
-        result = Reading()
-        if not self._mark.changed() and not self._more:
-            return result
-        try:
-            inode = self._path.stat().st_ino
-        except FileNotFoundError:
-            return result
-        if self._inode not in (0, inode):
-            result.reset = True
-            self._begin()
-        with reading(self._path) as connection:
-            self._read(connection, result)
-        self._inode, self._more = inode, result.more
-        return result
+        return self._database.poll()
 
     def _read(self, connection: sqlite3.Connection, result: Reading) -> None:
         if self._metrics is None:
