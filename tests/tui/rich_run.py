@@ -50,7 +50,7 @@ def records(world_size: int = 4, gpus: int = 2) -> list[AnyRecord]:
                 found.append(System(time=at, host="node1", cpu_percent=30.0, ram_used_gb=64.0, ram_total_gb=512.0,
                                     gpus=devices))  # fmt: skip
             if step % 100 == 0:
-                found.append(Eval(time=at, step=step, loss=3.0, accuracy=0.4, perplexity=20.0))
+                found.append(Eval(time=at, step=step, loss=3.0, accuracy=0.4, perplexity=20.0, bits_per_byte=4.3))
                 found.append(Checkpoint(time=at, step=step, path=f"checkpoints/step-{step:08d}"))
     found.append(Alert(time=1050.0, level="warning", code="grad_spike", message="Gradient norm 14.", step=350))
     return found
