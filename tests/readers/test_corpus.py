@@ -51,6 +51,7 @@ def check(runs: list[dict[str, Any]], read: list[tuple[Source, Inventory]], form
         inventory = by_name[run["name"]]
         info = inventory.info
         assert (info.axis, info.ending or "unknown") == (run["x"], run["status"])
+        assert info.axes == run.get("x_axis_declared", {})
         # A truth names what must be found; more may be.
         assert {name: info.hyperparameters.get(name) for name in run["hyperparameters"]} == run["hyperparameters"]
         assert set(inventory.metrics) >= set(run["metrics"])

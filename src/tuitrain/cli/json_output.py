@@ -121,6 +121,8 @@ class RunDetails(RunState):
     """Of its log: `tuitrain`, or that of another tool, of whose log the following keys are."""
     axis: str = ""
     """What the x axis is called."""
+    x_axis_declared: dict[str, str] = {}
+    """By metric or pattern of names: over what W&B's `define_metric` draws it; here it is drawn over `axis`."""
     hyperparameters: dict[str, Any] = {}
     """Names of nested ones are joined by dots."""
     metrics: dict[str, SourceMetric] = {}

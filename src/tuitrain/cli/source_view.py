@@ -15,6 +15,7 @@ def source_json(format_name: str, inventory: Inventory) -> dict[str, Any]:
     return {
         "format": format_name,
         "axis": inventory.info.axis,
+        "x_axis_declared": inventory.info.axes,
         "hyperparameters": inventory.info.hyperparameters,
         "metrics": {
             name: {key: _as_tools_write(value) for key, value in asdict(metric).items()}
