@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from tuitrain.readers.formats import BY_NAME
 from tuitrain.readers.model import Item, Parser, Row, RunInfo
 
@@ -47,7 +49,7 @@ def _joined(items: list[Item]) -> list[Item]:
     for item in items:
         last = result[-1] if result else None
         if isinstance(item, Row) and isinstance(last, Row) and _one_point(last, item):
-            last.values |= item.values
+            result[-1] = replace(last, values=last.values | item.values)
         else:
             result.append(item)
     return result

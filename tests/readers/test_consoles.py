@@ -61,8 +61,9 @@ def test_a_log_cut_anywhere_gives_the_values_of_its_whole_lines(data: st.DataObj
     assert form is not None
     end = data.draw(st.integers(0, len(log)))
     whole_lines = max(log.rfind(b"\n", 0, end), log.rfind(b"\r", 0, max(end - 1, 0))) + 1
-    by_byte = read(form.name, *(log[at : at + 1] for at in range(end)))
-    assert repr(by_byte) == repr(read(form.name, log[:whole_lines]))
+    by_byte = [log[at : at + 1] for at in range(end)]
+    assert repr(read(form.name, *by_byte)) == repr(read(form.name, log[:end]))
+    assert repr(values(form.name, *by_byte)) == repr(values(form.name, log[:whole_lines]))
 
 
 def test_rank_prefixes_colours_and_missing_fields_do_no_harm() -> None:
@@ -205,16 +206,75 @@ def test_mlx_without_the_adapters_configuration(tmp_path: Path) -> None:
     assert (info.total, info.ending, info.hyperparameters) == (10, "interrupted", {})
 
 
-def test_the_trainers_steps_come_from_its_bar_and_never_repeat() -> None:
+def steps(form: str, *pieces: str) -> list[tuple[float, int | None]]:
+    items, _ = read(form, *(piece.encode() for piece in pieces))
+    return [(item.x, item.step) for item in items if isinstance(item, Row)]
+
+
+def bar(done: int) -> str:
+    return f"\r {done}%|█         | {done}/100 [00:01<00:10, 9.79it/s]"
+
+
+def test_the_trainers_steps_are_what_its_bar_shows_below_a_row() -> None:
     text = (
-        "\r  0%|          | 0/100 [00:00<?, ?it/s]\r 10%|█         | 10/100 [00:01<00:10, 9.79it/s]\r      \r"
-        "{'loss': 3.9, 'grad_norm': 0.7, 'epoch': 0.01}\n{'loss': 3.8, 'epoch': 0.01}\n"
-        "{'eval_loss': 3.7, 'epoch': 0.01}\n\r 40%|████      | 40/100 [00:01<00:10]\r{\"loss\": 3.6, \"epoch\": 0.02}\n"
+        f"{bar(0)}{bar(8)}\r      \r{{'loss': 3.9, 'epoch': 0.01}}\n"
+        f"{bar(10)}{bar(11)}\r   \r{{'loss': 3.8, 'epoch': 0.01}}\n"
+        f"{bar(12)}\n\r  0%|          | 0/2 [00:00<?, ?it/s]\x1b[A\r    \r\n\x1b[A{{'eval_loss': 3.7, 'epoch': 0.01}}\n"
+        f"\n{bar(12)}\n\r100%|██████████| 2/2 [00:00<00:00, 211.91it/s]\x1b[A{bar(19)}"
     )
     rows = [item for item in read("hf-console", text.encode())[0] if isinstance(item, Row)]
-    assert [(row.x, row.step, *row.values) for row in rows] == [
-        (0.01, 10, "loss", "grad_norm"), (0.01, 11, "loss", "eval_loss"), (0.02, 40, "loss"),
-    ]  # fmt: skip
+    assert [(row.x, row.step, *row.values) for row in rows] == [(0.01, 10, "loss"), (0.01, 12, "loss", "eval_loss")]
+
+
+def test_a_bar_that_comes_later_than_the_row_above_it_corrects_its_step() -> None:
+    parser = console_of("hf-console", bar(8).encode(), b"\r   \r{'loss': 4.0, 'epoch': 0.01}\n", bar(9).encode())
+    (first,) = parser.feed(b"\r   \r{'loss': 3.9, 'epoch': 0.02}\n").items
+    assert isinstance(first, Row) and first.step == 10
+    late = parser.feed(bar(12).encode())
+    assert late.reset and [(item.x, item.step) for item in late.items if isinstance(item, Row)] == [
+        (0.01, 9),
+        (0.02, 12),
+    ]
+    assert not parser.feed(bar(13).encode()).items
+
+
+def test_rows_of_the_trainer_that_came_late_never_repeat_a_step() -> None:
+    """Those that Python has kept in its buffer come together, and no bar is drawn below each."""
+    text = (
+        f"{bar(0)}{bar(10)}\r      \r{{'loss': 3.9, 'grad_norm': 0.7, 'epoch': 0.01}}\n{{'loss': 3.8, 'epoch': 0.01}}\n"
+        f"{{'eval_loss': 3.7, 'epoch': 0.01}}\n{{'loss': 3.6, 'gr{bar(40)}\r{{'loss': 3.6, 'epoch': 0.02}}\nTraceback\n"
+    )
+    assert steps("hf-console", text) == [(0.01, 10), (0.01, 11), (0.02, 40)]
+
+
+SIZES = """  Num examples = {}
+  Num Epochs = 2
+  Instantaneous batch size per device = 2
+  Total train batch size (w. parallel, distributed & accumulation) = 8
+  Gradient Accumulation steps = 4
+  Total optimization steps = {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("examples", "total", "epochs", "expected"),
+    [
+        # 10 steps an epoch; an epoch of two digits says the step, as there are no more than 100.
+        (80, 20, ("0.1", "0.5", "1.0", "1.2", "2.0"), [1, 5, 10, 12, 20]),
+        # 41 micro-batches an epoch: the eleventh step of each has one.
+        (82, 22, ("0.0975609756097561", "0.975609756097561", "1.0", "1.0975609756097561"), [1, 10, 11, 12]),
+        # Transformers 5 writes four digits, in quotes.
+        (8000, 2000, ("'0.001'", "'0.123'", "'1.999'"), [1, 123, 1999]),
+        # Two digits do not tell one step of a thousand from the next, and 15 steps are not two epochs.
+        (8000, 2000, ("0.0", "0.01", "0.01"), [0, 1, 2]),
+        (80, 15, ("0.1", "0.5"), [0, 1]),
+    ],
+)
+def test_the_trainers_epochs_say_the_steps_where_it_prints_the_size_of_an_epoch(
+    examples: int, total: int, epochs: tuple[str, ...], expected: list[int]
+) -> None:
+    rows = "".join(f"{{'loss': 3.9, 'epoch': {epoch}}}\n" for epoch in epochs)
+    assert [step for _, step in steps("hf-console", SIZES.format(examples, total), rows)] == expected
 
 
 def test_the_trainers_bar_says_how_many_steps_are_planned() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tuitrain.readers.consoles.lines import NUMBER, ConsoleParser, console_format, literal, time_of
-from tuitrain.readers.model import Format, Probe, Row, Source
+from tuitrain.readers.model import Format, Probe, Reading, Row, Source
 from tuitrain.readers.text import number
 
 _FIELD = re.compile(rf"""(['"])((?:(?!\1).)+)\1: (['"]?)({NUMBER})\3(?=[,}}])""")
@@ -18,13 +19,18 @@ _SETTING = re.compile(r"(?:^|[\s\]>|-])  (Num examples|Num Epochs|[A-Z][a-z]+ [\
 _METRICS = re.compile(rb"""\{'(?:loss|eval_\w+|train_runtime)': [^\n{}]*'epoch': """)
 _TRAINING = "loss"
 _SUMMARY = "train_runtime"
+_EXAMPLES, _EPOCHS, _TOTAL = "Num examples", "Num Epochs", "Total optimization steps"
+_BATCH = "Total train batch size (w. parallel, distributed & accumulation)"
+_ACCUMULATED = "Gradient Accumulation steps"
 
 
 class HfParser(ConsoleParser):
     """Reads the dict lines; x is the epoch, the only position in them.
 
-    The step of a row comes from the training's progress bar, which may be a little behind: it is at least one more
-    than that of the point before it. Without a bar it is the number of the point.
+    The Trainer draws the progress bar of the training anew below each line: that bar shows the step. A line that Python
+    has held back has no bar below it: its step is what its epoch gives, where the Trainer has printed the size of an
+    epoch. Else it is where the bar stood before, which may be a little behind, and at least one more than that of the
+    point before it; without a bar it is the number of the point.
     """
 
     axis = "epoch"
@@ -44,19 +50,39 @@ class HfParser(ConsoleParser):
         """Epoch and step of the points so far."""
         self._names: set[str] = set()
         """The metrics of the last point."""
+        self._read = Reading()
+        """All that was read so far."""
+        self._given = 0
+        """How many of those items were returned."""
+        self._above: Row | None = None
+        """The row directly above what comes next."""
+
+    def feed(self, data: bytes) -> Reading:
+        """The items in the lines that these bytes complete. reset: a bar shows the step of a row that was returned."""
+        self._read.reset = False
+        reading = super().feed(data)
+        self._read.broken += reading.broken
+        self._given = len(self._read.items)
+        return Reading([*self._read.items], [*self._read.broken], reset=True) if self._read.reset else reading
 
     def items(self, line: str) -> Iterator[Row]:
         """A row of a dict line."""
         if "%|" in line and (bar := _BAR.match(line)) is not None:
+            self._at_bar(bar)
             self._bar = int(bar[1]), int(bar[2])
             if self._bar[1] == self._steps:
                 self._done, self._bar_seen = self._bar[0], True
+        elif line.strip():
+            self._above = None
         at = max(line.find("{'"), line.find('{"'))
         if at < 0:
             if " = " in line and (match := _SETTING.search(line)) is not None:
-                self.info.hyperparameters[match[1]] = literal(match[2].replace(",", ""))
+                value = literal(match[2].replace(",", ""))
+                self.info.hyperparameters[match[1]] = value
+                if match[1] == _TOTAL and isinstance(value, int):
+                    self.info.total_steps = value
             return
-        values = _values(line[at:])
+        values, rounded_by = _values(line[at:])
         epoch = values.pop("epoch", None)
         if epoch is None or not values:
             return
@@ -68,12 +94,36 @@ class HfParser(ConsoleParser):
             if not self._bar_seen:
                 # The bar before the first point is the training's; another one is that of another session.
                 self._done, self._steps = self._bar
-                self.info.total_steps = self._steps or None
+                self.info.total_steps = self._steps or self.info.total_steps
             self._bar_seen = False
-        yield Row(epoch, values, time_of(line[:at]), self._step(epoch, values))
+        row = Row(epoch, values, time_of(line[:at]), self._step(epoch, rounded_by, values))
+        self._read.items.append(row)
+        self._above = row
+        yield row
 
-    def _step(self, epoch: float, values: dict[str, float]) -> int:
-        """The step of a point; that of the last one where this is only more of it."""
+    def pending(self) -> Iterator[Row]:
+        """None further. The line of a bar may have no end for long, but it says where the bar stands."""
+        if self._above is not None:
+            bar = _BAR.match(self._lines.partial.decode("utf-8", "replace"))
+            if bar is not None:
+                self._at_bar(bar)
+        return iter(())
+
+    def _at_bar(self, bar: re.Match[str]) -> None:
+        """Correct the step of the row above a bar, where the bar is the training's."""
+        row, done = self._above, int(bar[1])
+        if row is None or int(bar[2]) != self._steps or done < self._done:
+            return
+        self._above = None
+        before = self._points[-2][1] if len(self._points) > 1 else -1
+        if done != row.step and done > before:
+            # The row may be more of the point before it.
+            row.step = done
+            self._points[-1] = row.x, done
+            self._read.reset = self._read.reset or len(self._read.items) == self._given
+
+    def _step(self, epoch: float, rounded_by: float, values: dict[str, float]) -> int:
+        """The step of a point, as far as it is known now; that of the last one where this is only more of it."""
         points = self._points
         if points and epoch < points[-1][0]:
             # The training was resumed: the points from here on are void.
@@ -81,19 +131,48 @@ class HfParser(ConsoleParser):
         elif points and epoch == points[-1][0] and self._names.isdisjoint(values):
             self._names |= values.keys()
             return points[-1][1]
-        step = max(self._done, points[-1][1] + 1 if points else 0)
+        step = self._of_epoch(epoch, rounded_by)
+        step = max(self._done if step is None else step, points[-1][1] + 1 if points else 0)
         points.append((epoch, step))
         self._names = set(values)
         return step
 
+    def _of_epoch(self, epoch: float, rounded_by: float) -> int | None:
+        """The step at an epoch; None where the console does not say it, or the epoch is rounded too much.
 
-def _values(text: str) -> dict[str, float]:
-    values = {}
-    for _, name, _, digits in _FIELD.findall(text):
+        With n micro-batches an epoch and a of them a step, e epochs are e · n / a steps, and the last step of an epoch
+        takes what is left (Trainer's `_inner_training_loop`).
+        """
+        settings = self.info.hyperparameters
+        sizes = [settings.get(name) for name in (_EPOCHS, _TOTAL, _EXAMPLES, _BATCH, _ACCUMULATED)]
+        epochs, total, examples, batch, accumulated = (each if isinstance(each, int) else 0 for each in sizes)
+        if not batch or not accumulated or math.ceil(examples / batch) * epochs != total:
+            # The training ends within an epoch, or what makes up one is counted otherwise.
+            return None
+        whole = math.floor(epoch + rounded_by)
+        rate = math.ceil(examples * accumulated / batch) / accumulated
+        part = (epoch - whole) * rate
+        step = round(part)
+        # The only whole number that is within the rounding.
+        apart = abs(part - step)
+        exact = apart <= rounded_by * rate + 1e-6 and 1 - apart > rounded_by * rate
+        return whole * math.ceil(examples / batch) + step if exact else None
+
+
+def _values(text: str) -> tuple[dict[str, float], float]:
+    """The values of a dict line, and by how much its epoch is rounded at most."""
+    values, rounded_by = {}, 0.0
+    for _, name, quote, digits in _FIELD.findall(text):
         value = number(digits)
-        if value is not None:
-            values[name] = value
-    return values
+        if value is None:
+            continue
+        values[name] = value
+        if name == "epoch" and quote:
+            # Transformers 5 writes four digits.
+            rounded_by = 0.5 * 10.0 ** (math.floor(math.log10(value)) - 3) if value > 0 else 0.0
+        elif name == "epoch":
+            rounded_by = 0.005 if len(digits.partition(".")[2]) <= 2 else 0.0
+    return values, rounded_by
 
 
 def _matches(probe: Probe) -> bool:
