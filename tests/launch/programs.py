@@ -64,6 +64,13 @@ with EventWriter(run + "/metrics.jsonl") as log:
         print(f"step {step}: loss 7.0, other 5", flush=True)
         time.sleep(0.05)
 """
+OWN_LOOP = """
+import tuitrain
+with tuitrain.init(system=False) as run:
+    for step in range(3):
+        run.log({"loss": 1.0}, step=step)
+    print("step 7: loss 7.0", flush=True)
+"""
 LOCKING = """
 import os
 from pathlib import Path

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,9 +17,16 @@ import pytest
 
 from tests.launch import programs
 from tests.launch.test_local import PATIENCE_S, wait_for
+from tuitrain.events import Run, Step, System
+from tuitrain.events.lock import exclusive
+from tuitrain.files import FollowedDirectory
+from tuitrain.launch import program_log
 from tuitrain.launch.local import Label, start, wrapped_command
+from tuitrain.launch.program_log import ProgramLog
 from tuitrain.launch.stop import kill_run, stop_run
+from tuitrain.readers.model import Reading, Row, RunInfo
 from tuitrain.runs import RunDirectory, RunHistory, Status, create_run_directory, load_history, read_snapshot
+from tuitrain.runs.follow import LineParser
 from tuitrain.runs.foreign import Given, keep
 
 SLOW_S = 180.0
@@ -85,6 +94,69 @@ def test_records_are_written_while_the_program_runs(run: RunDirectory, begin: St
     assert read_snapshot(run).status is Status.RUNNING
     assert stop_run(run, timeout_s=PATIENCE_S, report=lambda text: None) is Status.STOPPED
     process.wait(PATIENCE_S)
+
+
+def test_the_log_has_readings_of_the_machine_before_the_program_says_anything(run: RunDirectory, begin: Start) -> None:
+    process = begin(python("import signal; signal.pause()"))
+    wait_for(lambda: run.metrics.exists() and load_history(run).system is not None)
+    (system,) = load_history(run).systems
+    assert system.host == socket.gethostname()
+    assert system.ram_total_gb == pytest.approx(psutil.virtual_memory().total / 1e9)
+    assert stop_run(run, timeout_s=PATIENCE_S, report=lambda text: None) is Status.STOPPED
+    process.wait(PATIENCE_S)
+
+
+def test_the_log_of_a_loop_with_init_has_the_readings_of_the_loop_alone(run: RunDirectory, begin: Start) -> None:
+    assert begin(python(programs.OWN_LOOP)).wait(PATIENCE_S) == 0, run.console.read_text()
+    records, _ = LineParser().feed(run.metrics.read_bytes())
+    kinds = [type(record) for record in records]
+    assert kinds.count(Run) == 1
+    assert System not in kinds[kinds.index(Run) :]
+    assert kinds.count(Step) == 3
+
+
+class Rows:
+    """A reader of a log with readings of the machine in it, of which each poll gives more."""
+
+    info = RunInfo("rows")
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def poll(self) -> Reading:
+        self.count += 1
+        return Reading([Row(self.count, {"loss": 1.0}), System(host="elsewhere")])
+
+    def finish(self) -> None: ...
+
+
+def test_readings_of_the_machine_go_on_until_the_program_writes_the_log(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program_log, "SYSTEM_INTERVAL_S", 0.01)
+    log = ProgramLog(FollowedDirectory(run.path), Rows(), "mine", 0.0, Given({}, {}))  # type: ignore[arg-type]
+
+    def polled() -> RunHistory:
+        log.poll()
+        return load_history(run)
+
+    wait_for(lambda: len(polled().systems) > 3)
+    history = load_history(run)
+    assert {system.host for system in history.systems} == {socket.gethostname()}
+    assert history.step is not None
+    with exclusive(run.lock, 1):
+        before = run.metrics.read_bytes()
+        log.poll()
+        assert run.metrics.read_bytes() == before
+    assert not any(thread.name == "system-monitor" for thread in threading.enumerate())
+
+
+def test_readings_of_the_machine_can_be_turned_off(
+    run: RunDirectory, begin: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUITRAIN_SYSTEM", "0")
+    begin(python(programs.NANOGPT, "3")).wait(PATIENCE_S)
+    assert load_history(run).system is None
 
 
 def test_the_postfix_of_a_progress_bar_is_read(run: RunDirectory, begin: Start) -> None:
@@ -161,6 +233,7 @@ def test_a_format_that_shows_late_replaces_what_was_read_before(run: RunDirector
     history = load_history(run)
     assert history.steps["step"].tolist() == list(range(11))
     assert not history.broken
+    assert len(history.systems) == 1
     assert history.run is not None and history.run.attempt == 1
 
 

@@ -98,6 +98,17 @@ def test_readings_of_the_machine_alone_do_not_hide_the_newest_step(tmp_path: Pat
     assert (snapshot.step and snapshot.step.step, snapshot.val_loss) == (1000, 0.1)
 
 
+def test_readings_of_the_machine_before_the_run_record_do_not_hide_it(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "a")
+    run.path.mkdir()
+    reading = System(time=1.0, host="a long name of a host" * 50)
+    with EventWriter(run.metrics) as log:
+        for record in (*[reading] * 150, run_record(CONFIG, run.run_id, at=0.0), *[reading] * 150):
+            log.write(record)
+    assert run.metrics.stat().st_size > 2 * (HEAD_BYTES + TAIL_BYTES)
+    assert read_snapshot(run).run is not None
+
+
 def test_the_newest_attempt_is_read_in_the_middle_of_a_long_log(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "a")
     long_log(run, 500, evaluations=[])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import msgspec
 
-from tuitrain.events import AnyRecord, End, EventWriter, Run
+from tuitrain.events import AnyRecord, End, EventWriter, Record, Run, System
 from tuitrain.files import FollowedDirectory
+from tuitrain.monitor import SystemMonitor, monitor_enabled
 from tuitrain.readers.discover import sources_of
 from tuitrain.readers.formats import BY_NAME
 from tuitrain.readers.mapping import NameMapping
@@ -24,6 +26,9 @@ from tuitrain.runs.foreign import Given, names_in_settings, written_at
 
 LOOK_S = 2.0
 """A folder may hold thousands of files."""
+SYSTEM_INTERVAL_S = 5.0
+_SYSTEM = b'{"type":"system",'
+"""The beginning of a line with readings of the machine."""
 _SLACK_S = 2.0
 """By which the clock of a file system may be behind."""
 
@@ -101,9 +106,10 @@ class AwaitedReader:
 
 
 class ProgramLog:
-    """Appends what a reader reads of a program to the log of its run, unless the program writes there itself.
+    """Appends what a reader reads of a program, and readings of the machine, to the log of its run.
 
-    It does where it holds the lock of the run, as `tuitrain.init` does, or has written to the log.
+    It ends where the program writes there itself: it holds the lock of the run, as `tuitrain.init` does, or has
+    written to the log.
 
     name: that of the run. started: when the program was, in Unix seconds. given: names and facts that the user
     supplied. Nothing that fails here ends the program: the reason is printed, and nothing more is read.
@@ -128,6 +134,12 @@ class ProgramLog:
         self._writer: EventWriter | None = None
         self._waiting: list[AnyRecord] = []
         """Records of the run before its first metric: they are the program's to write if it writes metrics itself."""
+        self._readings: deque[Record] = deque()
+        """Of the machine, from another thread, not yet written."""
+        self._monitor: SystemMonitor | None = None
+        if monitor_enabled():
+            # The folder of the runs is in the same file system, and keeps its name.
+            self._monitor = SystemMonitor(self._readings.append, SYSTEM_INTERVAL_S, directory.path.parent)
         self._ended = False
 
     def poll(self) -> None:
@@ -139,34 +151,52 @@ class ProgramLog:
             # A program trains on whatever a reader makes of its output.
             except Exception as error:
                 print(f"tuitrain: metrics are no longer read from the output: {error}", file=sys.stderr, flush=True)
-                self._ended = True
+                self._end()
 
     def finish(self) -> None:
         """Append the rest."""
+        self._close_monitor()
         self._reader.finish()
         self.poll()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._close_monitor()
+
+    def _close_monitor(self) -> None:
+        if self._monitor is not None:
+            self._monitor.close()
+            self._monitor = None
 
     def _append(self) -> bool:
         """Read and write once; returns whether there is more at once."""
         read = self._records.poll()
-        if not read.records and not read.reset:
+        if not read.records and not read.reset and not self._readings:
             return read.more
         run = RunDirectory(self._directory.path)
         log = run.metrics
-        self._ended = self._is_foreign(log) or bool(lock_held(run.lock))
-        if self._ended:
+        if self._is_foreign(log) or lock_held(run.lock):
+            self._end()
             return False
         if read.reset:
             # The format showed only now, or the file was written anew.
             self._waiting = []
             self._begin_anew(log)
-        self._waiting += [self._of_run(each) for each in read.records if not isinstance(each, End)]
+        self._waiting += [self._of_run(each) for each in read.records if self._is_taken(each)]
+        ready: list[Record] = []
         if not all(isinstance(each, Run) for each in self._waiting):
+            ready, self._waiting = [*self._waiting], []
+        while self._readings:
+            ready.append(self._readings.popleft())
+        if ready:
             self._writer = self._writer or EventWriter(log)
-            for record in self._waiting:
+            for record in ready:
                 self._writer.write(record)
-            self._waiting = []
         return read.more
+
+    def _is_taken(self, record: AnyRecord) -> bool:
+        """Whether it is for the log: the end is another's to write, and readings of the machine are not kept twice."""
+        return not isinstance(record, End) and not (isinstance(record, System) and monitor_enabled())
 
     def _of_run(self, record: AnyRecord) -> AnyRecord:
         """The record; that of a run with its name and the time of its start."""
@@ -182,7 +212,10 @@ class ProgramLog:
             return False
 
     def _begin_anew(self, log: Path) -> None:
+        """Remove from the log what was read of the program."""
         if self._writer is not None:
+            kept = [line for line in log.read_bytes().splitlines(keepends=True) if line.startswith(_SYSTEM)]
             self._writer.close()
-            self._writer = None
             os.truncate(log, 0)
+            self._writer = EventWriter(log)
+            self._writer.append(b"".join(kept))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -20,6 +21,11 @@ LEAST_CPU_S = 0.1
 """psutil counts in hundredths of a second: over less than this it reports 0 % or 100 %."""
 # Traffic of a bridge or of its ends is counted at the real interface too.
 _LOCAL_INTERFACES = ("lo", "veth", "docker", "br-", "virbr")
+
+
+def monitor_enabled() -> bool:
+    """Whether the environment leaves the readings on: TUITRAIN_SYSTEM=0 turns them off."""
+    return os.environ.get("TUITRAIN_SYSTEM", "1") != "0"
 
 
 class SystemMonitor:

@@ -196,9 +196,9 @@ class Run:
 
     def monitor(self, interval_s: float) -> None:
         """Log readings of the machine from a thread, until the run is finished."""
-        from tuitrain.monitor import SystemMonitor
+        from tuitrain.monitor import SystemMonitor, monitor_enabled
 
-        if self.path is not None:
+        if self.path is not None and monitor_enabled():
             self._monitor = SystemMonitor(lambda record: self._write("system", lambda: record), interval_s, self.path)
 
     def request_stop(self, origin: str) -> bool:

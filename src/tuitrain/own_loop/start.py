@@ -101,7 +101,7 @@ def init(
             run = _begin(launched, given, id, runs_dir, labels, notes, settings, total, supplied)
         except OSError as error:
             raise InitError(f"The run cannot begin: {os_error_text(error) or error}") from error
-        if run.path is not None and system and os.environ.get("TUITRAIN_SYSTEM", "1") != "0":
+        if run.path is not None and system:
             run.monitor(max(0.1, float(system_interval_s)))
     if launched is not None:
         EXITS.handle_sigterm()

@@ -22,6 +22,7 @@ SEARCH_BYTES = 8 << 20
 KEYS = ("loss", "tokens", "mfu", "tokens_per_sec")
 """Of the newest step; where its record lacks one, the newest record that has it."""
 _STEPS_KEPT = 1000
+_BEGINNINGS = (b'"type":"run"', b'"type":"step"')
 _OVERLAP = 32
 
 
@@ -198,13 +199,17 @@ def _steps(records: tuple[AnyRecord, ...]) -> list[Step]:
 
 
 def _first_lines(file: int, least: int) -> bytes:
-    """Whole lines at the beginning of a file: at least so many bytes, if it has them."""
+    """Whole lines at the beginning of a file: at least so many bytes, and a `run` record or a step, if it has them.
+
+    Readings of the machine precede both while a launched program starts.
+    """
     data = bytearray(os.pread(file, least, 0))
     while len(data) <= LONGEST_LINE and (more := os.pread(file, TAIL_BYTES, len(data))):
         end = more.find(b"\n") + 1
-        data += more[:end] if end else more
-        if end:
+        if end and any(word in data for word in _BEGINNINGS):
+            data += more[:end]
             break
+        data += more
     return _lines(bytes(data))
 
 
