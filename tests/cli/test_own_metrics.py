@@ -73,9 +73,9 @@ def test_tensorboard_and_parquet_have_them_under_their_names(cli: Cli, run: str,
 
 
 def test_any_metric_is_a_figure_with_a_safe_file_name(cli: Cli, run: str, tmp_path: Path) -> None:
-    names = f"reward/mean,reward mean,{ODD}"
+    names = [word for name in ("reward/mean", "reward mean", ODD) for word in ("--figure", name)]
     write_own_metrics(tmp_path / "runs", "odd-20260101-000000-0000", [{"reward mean": 1.0} | OWN[0]] * 3)
-    result = cli("export", "plots", "odd", "--panel", names, "--format", "svg,txt")
+    result = cli("export", "plots", "odd", *names, "--format", "svg,txt")
     assert result.code == 0, result.err
     files = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert len(files) == 6
@@ -89,4 +89,4 @@ def test_a_metric_that_is_called_like_a_panel_is_drawn(cli: Cli, run: str) -> No
 
 def test_shells_complete_the_metrics_of_the_run(runs_dir: Path, run: str) -> None:
     assert complete(f"tuitrain plot {run} -m rew", 4, runs_dir) == ["reward/mean"]
-    assert complete(f"tuitrain export plots {run} --panel lat", 5, runs_dir) == ["late"]
+    assert complete(f"tuitrain export plots {run} --figure lat", 5, runs_dir) == ["late"]

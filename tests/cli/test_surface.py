@@ -120,7 +120,7 @@ def test_shells_complete_runs_presets_and_keys(runs_dir: Path) -> None:
     assert complete("tuitrain sta", 1, runs_dir) == ["status"]
     assert complete("tuitrain watch --layout pe", 3, runs_dir) == ["performance"]
     assert complete("tuitrain watch --theme colour", 3, runs_dir) == ["colour-blind", "colour-blind-light"]
-    assert complete("tuitrain export plots --panel loss,m", 4, runs_dir) == ["loss,mfu", "loss,memory"]
+    assert complete("tuitrain export plots --figure m", 4, runs_dir) == ["moving_average", "mfu", "memory"]
     assert complete("tuitrain tag latest te", 3, runs_dir) == ["test"]
     assert complete("tuitrain plot gp", 2, runs_dir) == ["gpt2-tiny-20260101-120000-aaaa"]
     assert complete("tuitrain plot latest -m grad_n", 4, runs_dir) == ["grad_norm", "grad_nonfinite"]

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from tests.support import PINNED, run_record, write_run
+from tuitrain.analysis.series import Axis
 from tuitrain.config import load_config
 from tuitrain.events import Eval, Run, Step
+from tuitrain.export.draw_notes import arrange
+from tuitrain.export.figures import draw_figure, figure_request
+from tuitrain.export.selection import ChartFile
+from tuitrain.export.style import Paper
+from tuitrain.plots.figures import find_figure
 from tuitrain.runs import RunDirectory, RunHistory, load_history
 
 
@@ -16,6 +25,27 @@ def pair(
 ) -> tuple[RunDirectory, RunHistory]:
     run = write_run(path, run_id, **options)  # type: ignore[arg-type]
     return run, load_history(run)
+
+
+def figure_of(
+    name: str, runs: Sequence[tuple[RunDirectory, RunHistory]], axis: Axis = "step", paper: Paper | None = None,
+    *, title: bool = True,
+) -> Figure:  # fmt: skip
+    """A figure of runs as it is written, in the style that holds."""
+    file = ChartFile("", runs, find_figure(name, [history for _, history in runs]))
+    figure = draw_figure(figure_request(file, axis), file.figure, paper or Paper(), title=title)
+    arrange(figure)
+    return figure
+
+
+def analysis_figure(history: RunHistory, run_id: str, axis: Axis = "step") -> Figure:
+    """The analysis of a history that is in no directory."""
+    return figure_of("analysis", [(RunDirectory(Path(run_id)), history)], axis)
+
+
+def comparison_figure(runs: Sequence[tuple[str, RunHistory]], axis: Axis = "step") -> Figure:
+    """The comparison of histories with these ids."""
+    return figure_of("comparison", [(RunDirectory(Path(name)), history) for name, history in runs], axis)
 
 
 def hard_case() -> RunHistory:

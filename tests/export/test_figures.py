@@ -13,12 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from tests.export.figure_runs import hard_case, pair
+from tests.export.figure_runs import analysis_figure, comparison_figure, hard_case, pair
 from tests.extremes import extreme_history
 from tests.support import PINNED
 from tuitrain.events import Eval, Step
 from tuitrain.export.errors import ExportError
-from tuitrain.export.figures import analysis_figure, comparison_figure, export_plots
+from tuitrain.export.figures import export_plots
 from tuitrain.export.selection import comparison_stem
 from tuitrain.export.style import figure_style
 from tuitrain.runs import RunDirectory, RunHistory

@@ -12,18 +12,13 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 from typer.testing import CliRunner
 
+from tests.export.figure_runs import figure_of
 from tests.support import write_run
 from tuitrain.cli.commands.export import app
+from tuitrain.events import Step
 from tuitrain.export.errors import ExportError
-from tuitrain.export.figures import (
-    analysis_figure,
-    comparison_figure,
-    export_plots,
-    panel_figure,
-    panel_plot,
-    save_figure,
-)
-from tuitrain.export.style import figure_style
+from tuitrain.export.figures import export_plots
+from tuitrain.export.style import Paper, Size, figure_style
 from tuitrain.runs import RunDirectory, RunHistory, load_history
 
 Pair = tuple[RunDirectory, RunHistory]
@@ -38,8 +33,8 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
     return [(run, load_history(run)) for run in runs]
 
 
-def named(two: list[Pair]) -> list[tuple[str, RunHistory]]:
-    return [(f"run{n}", history) for n, (_, history) in enumerate(two)]
+def small(size: Size) -> Paper:
+    return Paper(size, *size, size[1])
 
 
 def words(artist: Figure | Axes) -> list[str]:
@@ -53,7 +48,7 @@ def pdf_inches(path: Path) -> tuple[float, float]:
 
 
 def test_one_panel_is_a_separate_file_of_the_requested_size(two: list[Pair], tmp_path: Path) -> None:
-    paths = export_plots(two, tmp_path, ("pdf",), panels=("loss", "val_loss"), size=(3.3, 2.5), title=False)
+    paths = export_plots(two, tmp_path, ("pdf",), figures=("loss", "val_loss"), size=(3.3, 2.5), title=False)
     assert [path.name for path in paths] == [
         "run0-20260101-120000-abcd-loss.pdf", "run1-20260101-120001-abcd-loss.pdf", "run0-vs-run1-loss.pdf",
         "run0-vs-run1-val_loss.pdf",
@@ -64,9 +59,9 @@ def test_one_panel_is_a_separate_file_of_the_requested_size(two: list[Pair], tmp
 def test_without_a_title_the_labels_and_the_legend_remain(two: list[Pair]) -> None:
     for title in (True, False):
         with figure_style():
-            one = panel_figure(panel_plot(named(two)[:1], "throughput", "step"), (3.3, 2.5), title=title)
-            several = panel_figure(panel_plot(named(two), "loss", "step"), (3.3, 2.5), title=title)
-            whole = comparison_figure(named(two), title=title)
+            one = figure_of("throughput", two[:1], paper=small((3.3, 2.5)), title=title)
+            several = figure_of("loss", two, paper=small((3.3, 2.5)), title=title)
+            whole = figure_of("comparison", two, title=title)
         assert ("Throughput" in words(one)) == title
         assert ("Training loss" in words(several)) == title
         assert ("run0, run1" in words(whole)) == title
@@ -77,7 +72,7 @@ def test_without_a_title_the_labels_and_the_legend_remain(two: list[Pair]) -> No
 
 def test_runs_differ_in_grey_and_a_note_states_the_smoothing(two: list[Pair]) -> None:
     with figure_style():
-        figure = comparison_figure(named(two))
+        figure = figure_of("comparison", two)
     for axes in figure.axes[:3]:
         curves = [line for line in axes.lines if line.get_alpha() is None]
         assert len(curves) == 2
@@ -90,7 +85,7 @@ def test_runs_differ_in_grey_and_a_note_states_the_smoothing(two: list[Pair]) ->
 
 def test_a_tie_has_no_bold_winner(two: list[Pair]) -> None:
     with figure_style():
-        table = comparison_figure(named(two)).axes[-1]
+        table = figure_of("comparison", two).axes[-1]
     bold = {text.get_text() for text in table.texts if text.get_fontweight() == "bold"}
     assert "63.1 GB" not in bold
     assert bold, "the lower loss is bold"
@@ -99,42 +94,79 @@ def test_a_tie_has_no_bold_winner(two: list[Pair]) -> None:
 def test_the_style_file_sets_size_and_font(two: list[Pair], tmp_path: Path) -> None:
     style = tmp_path / "paper.mplstyle"
     style.write_text("figure.figsize: 5, 4\nfont.size: 18\n", encoding="utf-8")
-    (path,) = export_plots(two[:1], tmp_path, style=style, dpi=100, panels=("loss",))
+    (path,) = export_plots(two[:1], tmp_path, style=style, dpi=100, figures=("loss",))
     assert imread(path).shape[:2] == (400, 500)
     sizes = {}
     for name, used in (("ours", None), ("theirs", style)):
         with figure_style(used):
-            figure = panel_figure(panel_plot(named(two)[:1], "loss", "step"), (6.0, 4.0))
+            figure = figure_of("loss", two[:1], paper=small((6.0, 4.0)))
             sizes[name] = sorted({text.get_fontsize() for text in figure.findobj(Text) if text.get_text()})
     assert sizes["theirs"] == pytest.approx([2 * size for size in sizes["ours"]])
-    (path,) = export_plots(two[:1], tmp_path, style=style, dpi=100, size=(3.0, 2.0), panels=("lr",))
+    (path,) = export_plots(two[:1], tmp_path, style=style, dpi=100, size=(3.0, 2.0), figures=("lr",))
     assert imread(path).shape[:2] == (200, 300), "an explicit size comes before that of the style"
 
 
-def test_in_a_small_figure_the_legend_is_inside_the_panel(two: list[Pair], tmp_path: Path) -> None:
+def test_in_a_small_figure_the_legend_does_not_touch_the_title(two: list[Pair]) -> None:
     with figure_style():
-        figure = analysis_figure(two[0][1], "x", size=(7.0, 4.0))
-        save_figure(figure, tmp_path, "small", ("png",), 100)
+        figure = figure_of("analysis", two[:1], paper=small((7.0, 4.0)))
         for axes in figure.axes:
             if (legend := axes.get_legend()) and (title := axes.get_title(loc="left")):
                 (text,) = [each for each in axes.findobj(Text) if each.get_text() == title]
                 assert not legend.get_window_extent().overlaps(text.get_window_extent()), title
 
 
-@pytest.mark.parametrize("panel", ["loss", "mfu", "throughput"])
-def test_the_legend_of_a_small_panel_covers_no_text(two: list[Pair], tmp_path: Path, panel: str) -> None:
-    with figure_style():
-        for figure in (
-            panel_figure(panel_plot(named(two), panel, "step"), (3.3, 2.5), title=False),
-            panel_figure(panel_plot(named(two)[:1], panel, "step"), (3.0, 2.0)),
-        ):
-            before = [text.get_text() for axes in figure.axes for text in axes.texts]
-            save_figure(figure, tmp_path, panel, ("png",), 100)
-            for axes in figure.axes:
-                legend = axes.get_legend()
-                for text in axes.texts if legend else ():
-                    assert not legend.get_window_extent().overlaps(text.get_window_extent()), text.get_text()
-            assert set(before) <= set(words(figure)), "no note is lost"
+def covered(figure: Figure) -> list[str]:
+    """The legends and notes that touch a curve, a point or each other."""
+    touching = []
+    for axes in figure.axes:
+        legend, notes = axes.get_legend(), [text for text in axes.texts if text.get_text()]
+        boxes = {text.get_text(): text.get_window_extent() for text in notes}
+        if legend is not None:
+            boxes["legend"] = legend.get_window_extent()
+        paths = [line.get_transform().transform_path(line.get_path()).cleaned(remove_nans=True) for line in axes.lines]
+        points = [each.get_offset_transform().transform(each.get_offsets()) for each in axes.collections]
+        for name, box in boxes.items():
+            touching += [name for path in paths if path.intersects_bbox(box, False)]
+            touching += [name for cloud in points if any(box.contains(*point) for point in cloud)]
+            touching += [name for other, another in boxes.items() if other != name and box.overlaps(another)]
+    return touching
+
+
+@pytest.mark.parametrize("name", ["loss", "mfu", "throughput", "recent", "loss_accuracy", "moving_average"])
+def test_legend_and_notes_of_a_small_panel_cover_nothing(two: list[Pair], name: str) -> None:
+    with figure_style(size="paper") as paper:
+        for runs in (two, two[:1]):
+            figure = figure_of(name, runs, paper=paper)
+            assert covered(figure) == []
+            left, right, bottom = 0.0, figure.bbox.width, 0.0
+            for text in (each for axes in figure.axes for each in axes.texts):
+                extent = text.get_window_extent()
+                assert left <= extent.x0 and extent.x1 <= right and extent.y0 >= bottom, text.get_text()
+
+
+def test_notes_without_room_stand_below_the_panel() -> None:
+    """A curve that fills its panel: every corner is covered."""
+    history = RunHistory()
+    history.absorb(Step(step=step, loss=2.0 + (step % 2), tokens_per_sec=5.0 + step % 3) for step in range(1, 400))
+    with figure_style(size="paper") as paper:
+        figure = figure_of("throughput", [(RunDirectory(Path("a")), history)], paper=paper)
+        (axes,) = figure.axes
+        (notes,) = axes.texts
+        assert notes.get_text() == "smoothed over 3 records"
+        assert notes.get_window_extent().y1 <= axes.get_window_extent().y0
+        assert notes.get_window_extent().y0 >= 0
+
+
+@pytest.mark.parametrize(("name", "inches", "points"), [("paper", (3.3, 2.4), 7.5), ("slide", (13.33, 7.5), 12.0)])
+def test_a_named_size_sets_inches_and_text(
+    two: list[Pair], tmp_path: Path, name: str, inches: Size, points: float
+) -> None:
+    (path,) = export_plots(two[:1], tmp_path, ("pdf",), figures=("loss",), size=name)
+    assert pdf_inches(path) == pytest.approx(inches, abs=0.01)
+    with figure_style(size=name) as paper:
+        figure = figure_of("loss", two[:1], paper=paper)
+    assert figure.axes[0].yaxis.label.get_fontsize() == pytest.approx(points)
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 6
 
 
 def test_a_size_without_space_for_the_curves_is_refused_in_one_sentence(
@@ -146,19 +178,21 @@ def test_a_size_without_space_for_the_curves_is_refused_in_one_sentence(
     assert not recwarn.list
 
 
-def test_an_unknown_panel_is_an_error_that_lists_the_panels(two: list[Pair], tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="'nonsense' is not a panel; known: loss, val_loss, "):
-        export_plots(two, tmp_path, panels=("nonsense",))
+def test_an_unknown_figure_is_an_error_that_lists_the_figures(two: list[Pair], tmp_path: Path) -> None:
+    with pytest.raises(
+        ExportError, match="'nonsense' is not a figure; known: analysis, learning, comparison, recent, "
+    ):
+        export_plots(two, tmp_path, figures=("nonsense",))
     assert not list(tmp_path.iterdir())
 
 
 def test_any_panel_of_the_dashboard_can_be_a_figure(two: list[Pair], tmp_path: Path) -> None:
-    paths = export_plots(two, tmp_path, dpi=40, panels=("grad_norm", "layers"))
+    paths = export_plots(two, tmp_path, dpi=40, figures=("grad_norm", "layers"))
     assert [path.name for path in paths] == [
         "run0-20260101-120000-abcd-grad_norm.png", "run0-20260101-120000-abcd-layers.png",
         "run1-20260101-120001-abcd-grad_norm.png", "run1-20260101-120001-abcd-layers.png", "run0-vs-run1-grad_norm.png",
     ]  # fmt: skip
-    assert [path.name for path in export_plots(two[:1], tmp_path, dpi=40, panels=("val_loss",))] == [
+    assert [path.name for path in export_plots(two[:1], tmp_path, dpi=40, figures=("val_loss",))] == [
         "run0-20260101-120000-abcd-val_loss.png"
     ]
 
@@ -167,4 +201,4 @@ def test_any_panel_of_the_dashboard_can_be_a_figure(two: list[Pair], tmp_path: P
 def test_an_invalid_size_is_refused_in_one_sentence(two: list[Pair], size: str) -> None:
     done = CliRunner().invoke(app, ["plots", str(two[0][0].path), "--size", size])
     assert done.exit_code == 2
-    assert "is not a size in inches" in done.output
+    assert "is neither paper, slide, poster nor a size in inches" in " ".join(done.output.split())

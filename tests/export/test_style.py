@@ -11,9 +11,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from tests.export.figure_runs import hard_case, pair
+from tests.export.figure_runs import analysis_figure, comparison_figure, hard_case, pair
 from tuitrain.export.errors import ExportError
-from tuitrain.export.figures import analysis_figure, comparison_figure, export_plots
+from tuitrain.export.figures import export_plots
 from tuitrain.export.style import figure_style, run_style
 
 

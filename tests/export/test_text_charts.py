@@ -9,8 +9,8 @@ from rich.cells import cell_len
 
 from tests.support import write_run
 from tuitrain.export.errors import ExportError
-from tuitrain.export.selection import ANALYSIS, COMPARISON
 from tuitrain.export.text_charts import COLUMNS, export_text_charts
+from tuitrain.plots.figures import find_figure
 from tuitrain.runs import RunDirectory, RunHistory, load_history
 
 
@@ -34,16 +34,17 @@ def test_each_run_has_a_file_of_panels_and_several_runs_a_comparison(
     assert plain.replace("\n", "").isprintable()
     assert max(map(cell_len, plain.splitlines())) == COLUMNS
     assert plain.startswith("first\n\nloss ")
-    assert plain.count("└") == len(ANALYSIS)
+    assert plain.count("└") == len(find_figure("analysis", []).panels)
     assert "\x1b[36m" in coloured
-    assert comparison.count("└") == len(COMPARISON)
+    assert comparison.count("└") == len(find_figure("comparison", []).panels)
     assert "● llama2-tiny" in comparison
 
 
 def test_single_panels_have_separate_files(runs: list[tuple[RunDirectory, RunHistory]], tmp_path: Path) -> None:
-    files = export_text_charts(runs, tmp_path / "texts", panels=("loss", "lr"))
+    files = export_text_charts(runs, tmp_path / "texts", figures=("loss", "lr"))
     assert [path.name for path in files] == [
         "first-loss.txt", "first-lr.txt", "second-loss.txt", "second-lr.txt", "llama2-tiny-vs-gpt2-tiny-loss.txt",
+        "llama2-tiny-vs-gpt2-tiny-lr.txt",
     ]  # fmt: skip
 
 
@@ -53,5 +54,5 @@ def test_nothing_is_written_when_a_chart_cannot_be_drawn(
     out = tmp_path / "texts"
     for chosen, panels in (([], ()), (runs, ("loss", "los")), ([*runs, (runs[0][0], RunHistory())], ())):
         with pytest.raises(ExportError):
-            export_text_charts(chosen, out, panels=panels)
+            export_text_charts(chosen, out, figures=panels)
     assert not out.exists()

@@ -41,6 +41,24 @@ def smooth_centred(values: FloatArray) -> FloatArray:
     return backwards
 
 
+def mean_of_last(steps: FloatArray, values: FloatArray, count: int) -> FloatArray:
+    """At each step the mean of the finite values of the last `count` steps up to it; nan where its own is not finite.
+
+    steps never decrease; a log that records every tenth step has fewer values in the same window.
+    """
+    if not len(values):
+        return np.empty(0)
+    finite = np.abs(values) <= LARGEST
+    ends = np.arange(1, len(values) + 1)
+    starts = np.searchsorted(steps, steps - count, "right")
+    # Sums of each window by itself: differences of running sums would lose digits after a spike.
+    bounds = np.stack((starts, ends), axis=1).ravel()
+    padded = np.append(np.where(finite, values, 0.0), 0.0)
+    sums = np.add.reduceat(padded, bounds)[::2]
+    counts = np.add.reduceat(np.append(finite, False).astype(np.intp), bounds)[::2]
+    return np.where(finite, sums / np.maximum(counts, 1), np.nan)
+
+
 class Smoother:
     """The same for a series that grows: further values are smoothed without the earlier ones."""
 

@@ -129,12 +129,11 @@ def complete_sort() -> list[str]:
     return list(SORT_KEYS)
 
 
-def complete_panel(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Panels of the figures and metrics of one's own; several with commas."""
-    from tuitrain.plots.panels import PANELS
+def complete_figure(ctx: typer.Context) -> list[str]:
+    """Figures, panels, and metrics of one's own that the named runs have."""
+    from tuitrain.plots.figures import figure_names
 
-    before, comma, _ = incomplete.rpartition(",")
-    return [f"{before}{comma}{name}" for name in (*(panel.id for panel in PANELS), *_own_metrics(ctx))]
+    return [*figure_names(), *_own_metrics(ctx)]
 
 
 def complete_metric(ctx: typer.Context) -> list[str]:

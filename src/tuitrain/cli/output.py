@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -91,6 +91,19 @@ def print_rows(rows: Iterable[tuple[str, str]], indent: str = "  ") -> None:
     for name, text in pairs:
         for number, line in enumerate(text.split("\n")):
             print(f"{indent}{name if number == 0 else '':<{width}}  {line}".rstrip())
+
+
+def with_progress(files: Sequence[Any]) -> Iterator[Any]:
+    """Hand on one after the other, on a terminal with a bar on stderr that goes when all are done."""
+    if len(files) < 2 or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield from files
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    # The guarded stream would not let the bar move the cursor; nothing of a log is in it.
+    stream = getattr(sys.stderr, "exact", sys.stderr)
+    yield from track(files, "drawing", console=Console(file=stream), transient=True)
 
 
 @dataclass(frozen=True)

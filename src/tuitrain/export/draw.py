@@ -9,42 +9,49 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
-from matplotlib.text import Text
 from matplotlib.ticker import NullLocator
 
-from tuitrain.analysis.limits import SMALLEST, drawable
+from tuitrain.analysis.limits import drawable
 from tuitrain.analysis.metrics import BY_KEY
-from tuitrain.export.style import curve_colour, font, grey, ink, pale, run_marker, run_style, tick_label, tick_text
-from tuitrain.plots.axes import X_TITLES, Range, XAxis
+from tuitrain.export.draw_axes import add_second_axis, set_x, set_y
+from tuitrain.export.draw_notes import add_legend, add_notes
+from tuitrain.export.draw_table import draw_texts
+from tuitrain.export.style import (
+    area,
+    curve_colour,
+    font,
+    grey,
+    ink,
+    pale,
+    run_marker,
+    run_style,
+    thick,
+    tick_label,
+    tick_text,
+    tint,
+)
+from tuitrain.plots.axes import X_TITLES, Range
 from tuitrain.plots.limits import Limits, limits, visible
-from tuitrain.plots.model import NO_DATA, RAW, SUPERSEDED, ChartOptions, Curve, HeatMap, Plot, Points, SecondAxis
+from tuitrain.plots.model import NO_DATA, RAW, SUPERSEDED, ChartOptions, Curve, HeatMap, Plot, Points, TextTable
 from tuitrain.plots.roles import RUN_COLOURS
 from tuitrain.plots.strokes import stroke
 from tuitrain.plots.ticks import x_ticks, y_ticks
-from tuitrain.plots.x_scale import X_DOTS, XScale
+from tuitrain.plots.x_scale import X_DOTS, IndexArray, XScale
 from tuitrain.runs import FloatArray
 
 PIXEL_COLUMNS = 2000
 """More columns than a panel has at any usual resolution, so that decimation cannot be seen."""
 _MOST_CROSSES = 500
-_MOST_ROWS = 4
-"""Of a legend between the curves, before it has two columns."""
-_MOST_IN_SECOND_AXIS = 1e15
-_PADDING = 0.015
-"""Room to the left and to the right of the data, as a share of the axis."""
-_DASHED: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (5, 2))}
+_CELLS = 1000, 600
+"""Across and up: of the single points in each of these parts of the axes one is drawn."""
+_CROWD = 60
+"""More single points are smaller."""
+_MOST_VECTORS = 5_000
+"""More single points are stored as an image in a vector format."""
+_DASHES: Any = (0, (5, 2))
 _TITLES = {"mfu": "Model FLOPs utilisation", "tflops": "Achieved compute"}
-_Y_LABELS = {
-    "loss": "loss, nats per token",
-    "val_loss": "loss, nats per token",
-    "tokens": "cumulative tokens",
-    "mfu": "MFU, %",
-    "tflops": "TFLOP/s per device",
-    "tokens_per_sec": "throughput, tokens/s",
-    "mem_peak_gb": "memory per device, GB",
-}
-"""Labels of the vertical axis by metric, where they say more than the metric's own."""
 EVENT_MARKERS = {
     "checkpoint": ("^", "checkpoint"),
     "eval": ("^", "evaluation"),
@@ -54,10 +61,15 @@ EVENT_MARKERS = {
 """Matplotlib's marker and the name of each kind of event."""
 
 
-def draw(axes: Axes, plot: Plot | HeatMap, options: ChartOptions | None = None, *, legend: bool = True) -> None:
+def draw(
+    axes: Axes, plot: Plot | HeatMap | TextTable, options: ChartOptions | None = None, *, legend: bool = True
+) -> None:
     """Draw a plot on empty axes, in the style that holds. legend: beside the title, of all that has a name."""
     options = options or ChartOptions()
     axes.set_title(title_of(plot))
+    if isinstance(plot, TextTable):
+        draw_texts(axes, plot)
+        return
     axes.set_xlabel("clock, local time" if plot.x_axis == "clock" else X_TITLES[plot.x_axis])
     reason = _reason_for_no_data(plot)
     if reason:
@@ -70,27 +82,16 @@ def draw(axes: Axes, plot: Plot | HeatMap, options: ChartOptions | None = None, 
     else:
         _draw_plot(axes, plot, options)
         if legend:
-            _add_legend(axes)
+            add_legend(axes)
 
 
-def title_of(plot: Plot | HeatMap) -> str:
+def title_of(plot: Plot | HeatMap | TextTable) -> str:
     """The title of a plot in a figure."""
     metric = BY_KEY.get(plot.metric) if isinstance(plot, Plot) else None
     title = plot.title
     if metric is not None and title in (metric.title, metric.label):
         title = _TITLES.get(metric.key, metric.title)
     return title[:1].upper() + title[1:]
-
-
-def _y_label(plot: Plot) -> str:
-    metric = BY_KEY.get(plot.metric)
-    if metric is None:
-        return plot.title
-    if metric.key in _Y_LABELS:
-        return _Y_LABELS[metric.key]
-    if plot.title.startswith(metric.title) or not metric.unit:
-        return metric.label if plot.title.startswith(metric.title) else plot.title
-    return plot.title if plot.title.endswith(metric.unit) else f"{plot.title}, {metric.unit}"
 
 
 def _reason_for_no_data(plot: Plot | HeatMap) -> str:
@@ -109,19 +110,21 @@ def _reason_for_no_data(plot: Plot | HeatMap) -> str:
 def _draw_plot(axes: Axes, plot: Plot, options: ChartOptions) -> None:
     shown = limits(plot, options)
     values = shown.x.values(shown.log_x)
-    _set_x(axes, plot.x_axis, shown, padded=options.zoom is None)
-    _set_y(axes, plot, shown.y)
-    drawn = [_draw_curve(axes, plot, curve, shown, number) for number, curve in _by_order(plot.curves)]
-    drawn += [_draw_points(axes, points, shown, plot.log) for points in plot.points]
+    set_x(axes, plot.x_axis, shown, padded=options.zoom is None)
+    set_y(axes, plot, shown.y)
+    for number, curve in _by_order(plot.curves):
+        _draw_curve(axes, plot, curve, shown, number)
+    for points in plot.points:
+        _draw_points(axes, points, shown, plot.log)
     _draw_non_finite(axes, plot, values)
     _draw_lines(axes, plot, shown)
     _draw_events(axes, plot, values)
     if plot.second_axis is not None and not plot.log:
-        _add_second_axis(axes, plot.second_axis, shown.y)
+        add_second_axis(axes, plot.second_axis, shown.y)
     outliers = _count(shown.above, "above"), _count(shown.below, "below")
     beyond = ", ".join(filter(None, outliers))
     notes = [*plot.notes, smoothing_note(plot), f"{beyond} the range" if beyond else ""]
-    _add_notes(axes, [textwrap.fill(note, 44) for note in notes if note], np.concatenate(drawn))
+    add_notes(axes, notes)
 
 
 def _count(number: int, side: str) -> str:
@@ -154,31 +157,36 @@ def _has_several_runs(plot: Plot) -> bool:
     return any(curve.glyph and run_of(curve) is not None for curve in plot.curves)
 
 
-def _draw_curve(axes: Axes, plot: Plot, curve: Curve, shown: Limits, number: int) -> FloatArray:
-    """Draw a curve with its band; returns the points drawn."""
+def _draw_curve(axes: Axes, plot: Plot, curve: Curve, shown: Limits, number: int) -> None:
+    """Draw a curve with its band."""
     x, y = _reduced(plot, curve, shown)
     y = np.where(y > 0, y, np.nan) if plot.log else y
     run, several = run_of(curve), _has_several_runs(plot)
-    style: dict[str, Any] = {"color": grey(), "linewidth": 1.0}
+    if plot.stacked:
+        # The sums from the lowest: each covers those behind it but for its own part.
+        colour = tint(curve_colour(curve.order), 0.3 * curve.order)
+        bottom = axes.get_ylim()[0]
+        axes.fill_between(x, y, bottom, color=colour, linewidth=0, label=curve.name, zorder=2 - curve.order / 100)
+        return
+    style: dict[str, Any] = {"color": grey(), "linewidth": thick(1.0)}
     zorder = 4.0
     if curve.role == SUPERSEDED:
-        style, zorder = {"color": pale(), "linewidth": 0.7}, 1.0
+        style, zorder = {"color": pale(), "linewidth": thick(0.7)}, 1.0
     elif curve.role == "val":
         style = {"color": curve_colour(1)}
     elif run is not None:
         style = run_style(run) if several else {"color": curve_colour(run)}
         if curve.role.endswith(".faint"):
-            raw = {"linestyle": "-", "linewidth": 0.7, "alpha": 0.2 if several else 0.35}
-            style |= raw if curve.name in ("", RAW) else _DASHED
+            raw = {"linestyle": "-", "linewidth": thick(0.7), "alpha": 0.2 if several else 0.35}
+            style |= raw if curve.name in ("", RAW) else _dashed()
             zorder = 2.0
     if len(x) == 1:
-        style |= {"marker": "o", "markersize": 4}
+        style |= {"marker": "o", "markersize": thick(4)}
     axes.plot(x, y, label=curve.name if curve.name and len(x) else "_", zorder=zorder + number / 1000, **style)
     if curve.std is not None:
         part = slice(*visible(curve.x, shown.x.values(shown.log_x)))
         low, high = (edge.y[part] for edge in curve.band)
         axes.fill_between(curve.x[part], low, high, color=style["color"], alpha=0.18, linewidth=0, zorder=2)
-    return np.column_stack((x, y))
 
 
 def _reduced(plot: Plot, curve: Curve, shown: Limits) -> tuple[FloatArray, FloatArray]:
@@ -203,19 +211,57 @@ def _reduced(plot: Plot, curve: Curve, shown: Limits) -> tuple[FloatArray, Float
     return np.insert(x, gaps, x[gaps]), np.insert(y, gaps, np.nan)
 
 
-def _draw_points(axes: Axes, points: Points, shown: Limits, log: bool) -> FloatArray:
+def _draw_points(axes: Axes, points: Points, shown: Limits, log: bool) -> None:
     """Draw single points in the range: the validation of one run as stars, of several with the marker of each."""
     part = slice(*visible(points.x, shown.x.values(shown.log_x)))
     x, y, bounds = points.x[part], points.y[part], shown.y.values(log)
-    inside = (y >= bounds.low) & (y <= bounds.high)
-    x, y = x[inside], y[inside]
-    run = run_of(points)
-    style: dict[str, Any] = {"marker": "*", "s": 48, "color": curve_colour(1), "edgecolors": axes.get_facecolor()}
+    rows = np.flatnonzero((y >= bounds.low) & (y <= bounds.high))
+    rows = rows[_one_in_each_cell(axes, x[rows], y[rows])]
+    x, y, run = x[rows], y[rows], run_of(points)
+    style: dict[str, Any] = {"marker": "*", "s": area(48), "color": curve_colour(1), "edgecolors": axes.get_facecolor()}
     if run is not None:
-        style = {"marker": run_marker(run), "s": 14, "color": curve_colour(run), "linewidths": 0}
+        crowd = {"s": area(8), "alpha": 0.7} if len(x) > _CROWD else {"s": area(14)}
+        style = {"marker": run_marker(run), "color": curve_colour(run), "linewidths": 0, **crowd}
+    if points.shade is not None:
+        shade = points.shade[part][rows]
+        # The newest on top.
+        order = np.argsort(shade, kind="stable")
+        x, y = x[order], y[order]
+        style = {"marker": "o", "s": area(9), "c": shade[order], "cmap": "cividis", "linewidths": 0, "alpha": 0.8}
     if len(x):
-        axes.scatter(x, y, zorder=5, clip_on=False, label=points.name or "_", **{"linewidths": 0.5, **style})
-    return np.column_stack((x, y))
+        drawn = axes.scatter(
+            x, y, zorder=5 if points.shade is None else 4, clip_on=False, label=points.name or "_",
+            rasterized=len(x) > _MOST_VECTORS, **{"linewidths": thick(0.5), **style},
+        )  # fmt: skip
+        if points.shade is not None:
+            _add_colours(axes, drawn, "step")
+
+
+def _one_in_each_cell(axes: Axes, x: FloatArray, y: FloatArray) -> IndexArray:
+    """Of very many points the indices of those that draw the same cloud."""
+    if len(x) <= _MOST_VECTORS:
+        return np.arange(len(x))
+    shares = axes.transAxes.inverted().transform(axes.transData.transform(np.column_stack((x, y))))
+    across, up = (np.round(shares[:, side] * cells).astype(np.intp) for side, cells in enumerate(_CELLS))
+    _, first = np.unique(across * (_CELLS[1] + 2) + up, return_index=True)
+    return np.asarray(first, dtype=np.intp)
+
+
+def _add_colours(axes: Axes, drawn: ScalarMappable, label: str) -> None:
+    """The meaning of the colours, at the right."""
+    bar = axes.figure.colorbar(drawn, ax=axes, pad=0.015, aspect=30)
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    low, high = drawn.get_clim()
+    if low is None or high is None or not low < high:
+        return
+    if isinstance(drawn.norm, LogNorm):
+        ticks = y_ticks(Range(float(np.log10(low)), float(np.log10(high))), 6, log=True)
+    else:
+        ticks = x_ticks("step", Range(low, high), 6)
+    at = [10**position if isinstance(drawn.norm, LogNorm) else position for position, _ in ticks]
+    bar.set_ticks(at, labels=[tick_label(text) for _, text in ticks])
+    bar.ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _draw_non_finite(axes: Axes, plot: Plot, values: Range) -> None:
@@ -230,8 +276,8 @@ def _draw_non_finite(axes: Axes, plot: Plot, values: Range) -> None:
     if len(x):
         some = x[:: -(-len(x) // _MOST_CROSSES)]
         axes.scatter(
-            some, np.zeros(len(some)), marker="x", s=18, color=curve_colour(1), linewidths=1.0, clip_on=False,
-            zorder=6, transform=axes.get_xaxis_transform(), label=f"nan or inf ({len(x):,})",
+            some, np.zeros(len(some)), marker="x", s=area(18), color=curve_colour(1), linewidths=thick(1),
+            clip_on=False, zorder=6, transform=axes.get_xaxis_transform(), label=f"nan or inf ({len(x):,})",
         )  # fmt: skip
 
 
@@ -243,9 +289,13 @@ def _draw_lines(axes: Axes, plot: Plot, shown: Limits) -> None:
     for level in plot.levels:
         if bounds.low <= level.y <= bounds.high:
             colour = colours.get(level.role, grey())
-            axes.axhline(level.y, color=colour, zorder=3, label=level.name or "_", **_DASHED)
+            axes.axhline(level.y, color=colour, zorder=3, label=level.name or "_", **_dashed())
     for line in plot.vertical_lines:
-        axes.axvline(line.x, color=accent, zorder=2, label=line.name, **_DASHED)
+        axes.axvline(line.x, color=accent, zorder=2, label=line.name, **_dashed())
+
+
+def _dashed() -> dict[str, Any]:
+    return {"linewidth": thick(1.0), "linestyle": _DASHES}
 
 
 def _draw_events(axes: Axes, plot: Plot, values: Range) -> None:
@@ -258,132 +308,26 @@ def _draw_events(axes: Axes, plot: Plot, values: Range) -> None:
         colour = curve_colour(1) if kind == "alert" else grey()
         hollow: dict[str, Any] = {"facecolors": "none", "edgecolors": colour} if kind == "eval" else {"color": colour}
         axes.scatter(
-            x, np.full(len(x), 0.025), marker=sign, s=20, linewidths=0.5, zorder=6, label=name,
+            x, np.full(len(x), 0.025), marker=sign, s=area(20), linewidths=thick(0.5), zorder=6, label=name,
             transform=axes.get_xaxis_transform(), **hollow,
         )  # fmt: skip
         if kind == "restart":
-            axes.vlines(x, 0, 1, transform=axes.get_xaxis_transform(), color=pale(), linewidth=0.8, zorder=1)
+            axes.vlines(x, 0, 1, transform=axes.get_xaxis_transform(), color=pale(), linewidth=thick(0.8), zorder=1)
 
 
 def _draw_map(axes: Axes, heat: HeatMap, options: ChartOptions) -> None:
     """Rows over x as colours, logarithmic where every value is above zero."""
     everything = replace(heat.as_plot, curves=(Curve(heat.x, np.zeros(len(heat.x)), "run0"),))
     shown = limits(everything, options)
-    _set_x(axes, heat.x_axis, shown, padded=False)
+    set_x(axes, heat.x_axis, shown, padded=False)
     part = slice(*visible(heat.x, shown.x.values(shown.log_x)))
     values = np.where(np.isfinite(heat.values[part].T), heat.values[part].T, np.nan)
     finite = values[np.isfinite(values)]
     norm = LogNorm(float(finite.min()), float(finite.max())) if len(finite) and finite.min() > 0 else None
     rows = range(len(heat.rows))
     mesh = axes.pcolormesh(heat.x[part], rows, values, norm=norm, cmap="cividis", shading="nearest", rasterized=True)
-    axes.figure.colorbar(mesh, ax=axes, pad=0.01)
+    _add_colours(axes, mesh, heat.label)
     axes.grid(False)
+    axes.set_ylabel("block")
     every = max(1, -(-len(rows) // 16))
     axes.set_yticks(rows[::every], [tick_text(name) for name in heat.rows[::every]])
-
-
-def _set_x(axes: Axes, name: XAxis, shown: Limits, *, padded: bool) -> None:
-    """Scale, limits and ticks of the x axis."""
-    room = _PADDING * shown.x.span if padded else 0.0
-    bounds = Range(shown.x.low - room, shown.x.high + room).values(shown.log_x)
-    if shown.log_x:
-        axes.set_xscale("log")
-    axes.set_xlim(bounds.low, bounds.high)
-    ticks = x_ticks(name, shown.x, _tick_count(axes.get_window_extent().width, 0.8, axes), shown.log_x)
-    positions = [10**at if shown.log_x else at for at, _ in ticks]
-    plain = name == "step" and positions and max(positions) < 1e6
-    texts = [f"{at:,.0f}" if plain else tick_label(text) for at, (_, text) in zip(positions, ticks, strict=True)]
-    axes.set_xticks(positions, texts)
-    axes.xaxis.set_minor_locator(NullLocator())
-
-
-def _set_y(axes: Axes, plot: Plot, shown: Range) -> None:
-    """Label, scale, limits and ticks of the y axis."""
-    bounds = shown.values(plot.log)
-    if plot.log:
-        axes.set_yscale("log", nonpositive="mask")
-    axes.set_ylim(bounds.low, bounds.high)
-    axes.set_ylabel(_y_label(plot))
-    ticks = y_ticks(shown, _tick_count(axes.get_window_extent().height, 0.3, axes), plot.log)
-    axes.set_yticks([10**at if plot.log else at for at, _ in ticks], [tick_label(text) for _, text in ticks])
-    axes.yaxis.set_minor_locator(NullLocator())
-
-
-def _tick_count(pixels: float, inches: float, axes: Axes) -> int:
-    """How many ticks there are on so many pixels, one for each so many inches at the usual size of text."""
-    return max(3, round(pixels / axes.figure.dpi / inches / font(1)))
-
-
-def _add_second_axis(axes: Axes, second: SecondAxis, shown: Range) -> None:
-    """A second scale at the right; left out where its values would be no numbers of any use."""
-    low, high = (float(each) for each in second.forward(np.array([shown.low, shown.high])))
-    if not SMALLEST < low < high < _MOST_IN_SECOND_AXIS:
-        return
-    right = axes.secondary_yaxis("right", functions=(second.forward, second.inverse))
-    right.set_ylabel(second.title)
-    count = _tick_count(axes.get_window_extent().height, 0.3, axes)
-    ticks = y_ticks(Range(float(np.log10(low)), float(np.log10(high))), count, log=True)
-    right.set_yticks([10**at for at, _ in ticks], [tick_label(text) for _, text in ticks])
-    right.yaxis.set_minor_locator(NullLocator())
-    right.tick_params(labelsize=font(8))
-
-
-_NOTE_POSITIONS = {"top": (0.68, 1.0, 0.97), "bottom": (0.0, 0.32, 0.03), "center": (0.34, 0.66, 0.5)}
-"""Positions of notes by vertical alignment, as shares of the axes: their lowest and highest extent, and the anchor."""
-
-
-def _add_notes(axes: Axes, notes: Sequence[str], points: FloatArray) -> None:
-    """Write small grey text where these points cover least of the left or right edge."""
-    if not notes:
-        return
-    points = points[np.isfinite(points).all(axis=1)]
-    shares = axes.transAxes.inverted().transform(axes.transData.transform(points)) if len(points) else points
-    across, up = shares[(shares[:, 1] >= 0) & (shares[:, 1] <= 1)].T
-    covered = {
-        (side, height): int(((across > 0.45 if side == "right" else across < 0.55) & (up > low) & (up < high)).sum())
-        for height, (low, high, _) in _NOTE_POSITIONS.items()
-        for side in ("right", "left")
-    }
-    side, height = min(covered, key=lambda position: covered[position])
-    axes.text(
-        0.985 if side == "right" else 0.02, _NOTE_POSITIONS[height][2], "\n".join(notes), transform=axes.transAxes,
-        fontsize=font(7.5), color=grey(), ha=side, va=height, zorder=7, linespacing=1.35,
-        bbox={"facecolor": axes.get_facecolor(), "alpha": 0.75, "edgecolor": "none", "pad": 1.5},
-    )  # fmt: skip
-
-
-def _add_legend(axes: Axes) -> None:
-    """The legend in one line to the right of the title, where it covers no data."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        crowded = len(handles) > 2
-        axes.legend(
-            handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(handles), borderaxespad=0.1,
-            handlelength=1.1 if crowded else 1.6, handletextpad=0.4, columnspacing=0.7 if crowded else 1.1,
-            fontsize=font(8 if not crowded else 7.2 if len(handles) == 3 else 6.2),
-        )  # fmt: skip
-
-
-def place_legend(axes: Axes) -> None:
-    """Move the legend into the axes where it would touch the title or the edge, with the notes that it would cover.
-
-    The layout of the figure must be done.
-    """
-    legend, title = axes.get_legend(), axes.get_title(loc="left")
-    if legend is None:
-        return
-    # The label of the vertical axis, which may read the same, is turned.
-    titles = [each for each in axes.findobj(Text) if title and each.get_text() == title and not each.get_rotation()]
-    extent = legend.get_window_extent()
-    if extent.x0 < axes.get_window_extent().x0 or any(extent.overlaps(each.get_window_extent()) for each in titles[:1]):
-        texts = legend.get_texts()
-        legend = axes.legend(
-            *axes.get_legend_handles_labels(), loc="best", fontsize=texts[0].get_fontsize(), frameon=True,
-            ncols=1 if len(texts) <= _MOST_ROWS else 2, columnspacing=1.0, facecolor=axes.get_facecolor(),
-            framealpha=0.75, edgecolor="none",
-        )  # fmt: skip
-    for text in list(axes.texts):
-        if legend.get_window_extent().overlaps(text.get_window_extent()):
-            legend.set_title(text.get_text(), prop=text.get_fontproperties())
-            legend.get_title().set_color(text.get_color())
-            text.remove()

@@ -1,11 +1,10 @@
-"""Figures of runs as files: the six panels of each run, the comparison of several, and single panels."""
+"""Figures of runs as files: the panels of each run, the comparison of several, and single panels."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +12,43 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tuitrain.analysis import units
-from tuitrain.analysis.compare import compare_runs, display_names
+from tuitrain.analysis.compare import compare_runs
 from tuitrain.analysis.points import as_axis
 from tuitrain.analysis.series import Axis
 from tuitrain.analysis.smoothing import CENTRED
-from tuitrain.export.comparison_table import draw_table
-from tuitrain.export.draw import draw, place_legend
+from tuitrain.export.comparison_table import ROW_INCHES, draw_table
+from tuitrain.export.draw import draw
+from tuitrain.export.draw_notes import arrange
+from tuitrain.export.draw_table import height_of
 from tuitrain.export.errors import ExportError
-from tuitrain.export.selection import (
-    ANALYSIS,
-    COMPARISON,
-    NamedRuns,
-    Runs,
-    chart_files,
-    check_selection,
-    listed,
+from tuitrain.export.selection import ChartFile, Runs, chart_files, check_selection, listed
+from tuitrain.export.style import (
+    SIZES,
+    Paper,
+    Size,
+    figure_style,
+    font,
+    grey,
+    inches_of,
+    ink,
+    make_inert,
+    new_figure,
+    run_style,
+    thick,
 )
-from tuitrain.export.style import Size, figure_style, font, grey, ink, make_inert, new_figure, run_style
 from tuitrain.files import writing
-from tuitrain.plots.model import ChartOptions, HeatMap, Plot
-from tuitrain.plots.panels import find_panel
+from tuitrain.plots.figures import FigureKind, contents
+from tuitrain.plots.model import ChartOptions, TextTable
+from tuitrain.plots.panels.figures import Content
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.runs import RunHistory
 
 FORMATS = ("png", "pdf", "svg")
-SIZE_INCHES = (13.0, 7.2)
-PANEL_INCHES = (6.5, 3.9)
 _YEAR_10000 = 253_402_300_800.0
-_LEGEND_COLUMNS = 4
+_NARROW = 9.0
+"""Inches at the usual size of text below which there are no three panels beside each other."""
+_MARGIN = 0.14
+"""Inches to the left and to the right of what stands above the panels."""
 
 
 def export_plots(
@@ -51,86 +59,115 @@ def export_plots(
     style: Path | None = None,
     x: str = "step",
     *,
-    panels: Sequence[str] = (),
-    size: Size | None = None,
+    figures: Sequence[str] = (),
+    size: str | Size | None = None,
     title: bool = True,
+    progress: Callable[[Sequence[ChartFile]], Iterable[ChartFile]] = iter,
 ) -> list[Path]:
     """Write `<run_id>-analysis.<format>` for each run and, for several, the comparison; returns the files.
 
-    The comparison is named after the runs: `gpt2-tiny-vs-llama2-tiny-comparison.<format>`. panels: draw each of these
-    as a figure of its own instead: `<run_id>-loss.<format>`, `gpt2-tiny-vs-llama2-tiny-loss.<format>`. size: in inches,
-    else the style's, else ours. title: whether names and titles stand above the curves.
+    The comparison is named after the runs: `gpt2-tiny-vs-llama2-tiny-comparison.<format>`. figures: names of figures,
+    panels or metrics to draw instead: `<run_id>-loss.<format>`, `gpt2-tiny-vs-llama2-tiny-loss.<format>`. size: a name
+    of `style.SIZES` or inches, else the style's, else ours. title: whether names and titles stand above the curves.
+    progress: hands on the files one after the other.
 
-    Nothing is written unless everything can be: raises ExportError for no runs, a format, a style, a panel or a
+    Nothing is written unless everything can be: raises ExportError for no runs, a format, a style, a figure or a
     resolution that cannot be used, and a run without numbers; ValueError for an unknown axis. A size that leaves the
     curves no room raises ExportError when its figure is drawn.
     """
     axis = as_axis(x)
-    _check(runs, formats, dpi, panels)
+    _check(runs, formats, dpi, figures, size)
     written: list[Path] = []
-    with figure_style(style) as style_size:
-        size = size or style_size
+    with figure_style(style, size) as paper:
         out.mkdir(parents=True, exist_ok=True)
-
-        for stem, chosen, names in chart_files(runs, panels):
-            named: NamedRuns = [(directory.run_id, history) for directory, history in chosen]
-            if len(chosen) > 1:
-                named = list(zip(display_names(chosen), (history for _, history in chosen), strict=True))
-            if panels:
-                figure = panel_figure(panel_plot(named, names[0], axis), size or PANEL_INCHES, title=title)
-            elif len(chosen) > 1:
-                figure = comparison_figure(named, axis, size, title=title)
-            else:
-                figure = analysis_figure(chosen[0][1], named[0][0], axis, size, title=title)
-            written += save_figure(figure, out, stem, formats, dpi)
+        for file in progress(chart_files(runs, figures)):
+            figure = draw_figure(figure_request(file, axis), file.figure, paper, title=title)
+            written += save_figure(figure, out, file.stem, formats, dpi)
     return written
 
 
-def _check(runs: Runs, formats: Sequence[str], dpi: int, panels: Sequence[str]) -> None:
+def _check(runs: Runs, formats: Sequence[str], dpi: int, figures: Sequence[str], size: str | Size | None) -> None:
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise ExportError(f"{', '.join(unknown) or 'No format'} is not a figure format; known: {', '.join(FORMATS)}.")
     if not 10 <= dpi <= 2400:
         raise ExportError(f"A resolution of {dpi} dpi is out of range: 10 to 2400.")
-    check_selection(runs, panels)
+    if isinstance(size, str) and size not in SIZES:
+        raise ExportError(f"{size!r} is not the name of a size; known: {', '.join(SIZES)}.")
+    check_selection(runs, figures)
 
 
-def panel_plot(runs: NamedRuns, panel: str, axis: Axis) -> Plot | HeatMap:
-    """What a panel shows of these runs in a figure."""
-    request = PlotRequest(
-        [PlotRun(index, history=history, label=name) for index, (name, history) in enumerate(runs)],
-        # Tokens over tokens are a straight line.
-        x="step" if panel == "tokens" and axis == "tokens" else axis,
-        smoothing=CENTRED,
-        log=panel == "lr",
-        for_figure=True,
-    )
-    plot = find_panel(panel, [history for _, history in runs]).build(request)
-    if panel == "loss" and len(runs) > 1 and isinstance(plot, Plot):
-        # The validation of several runs has a panel of its own.
-        return replace(plot, points=(), title="training loss")
-    return plot
+def figure_request(file: ChartFile, axis: Axis) -> PlotRequest:
+    """The runs of a file, with the options of figures."""
+    return PlotRequest(
+        [
+            PlotRun(index, directory, history, label=name)
+            for index, ((directory, _), (name, history)) in enumerate(zip(file.runs, file.named, strict=True))
+        ],
+        x=axis, smoothing=CENTRED, for_figure=True,
+    )  # fmt: skip
 
 
-def analysis_figure(
-    history: RunHistory, run_id: str, axis: Axis = "step", size: Size | None = None, *, title: bool = True
-) -> Figure:
-    """The six panels of one run: loss, learning rate, tokens; MFU, throughput, memory."""
-    width, height = size or SIZE_INCHES
-    figure = new_figure(width, height, head=0.68 if title else 0.05)
-    for axes, name in zip(figure.subplots(2, 3).flat, ANALYSIS, strict=True):
-        draw(axes, panel_plot([(run_id, history)], name, axis))
+def draw_figure(request: PlotRequest, figure: FigureKind, paper: Paper, *, title: bool = True) -> Figure:
+    """A figure of runs, in the style that holds. title: whether names and titles stand above the curves."""
+    if figure.together:
+        return _comparison_figure(request, figure, paper, title=title)
+    parts = contents(request, figure)
+    if len(figure.panels) > 1:
+        return _run_figure(request, parts, paper, title=title)
+    part = parts[0]
+    return panel_figure(part, _table_size(part, paper) if isinstance(part, TextTable) else paper.panel, title=title)
+
+
+def _table_size(table: TextTable, paper: Paper) -> Size:
+    """As high as its rows need, and as wide as can be read: both columns of a paper."""
+    if paper.height is not None and paper.width == paper.panel[0]:
+        return paper.panel
+    width = min(paper.width, _NARROW * font(1))
+    return width, height_of(table, width)
+
+
+def _run_figure(request: PlotRequest, parts: Sequence[Content], paper: Paper, *, title: bool) -> Figure:
+    """Panels of one run below its name and what it is."""
+    run = request.runs[0]
+    columns = {1: 1, 2: 2, 4: 2}.get(len(parts), 3)
+    if paper.width / font(1) < _NARROW:
+        columns = min(columns, 2)
+    rows = -(-len(parts) // columns)
+    width = paper.width
+    lines = _wrapped(subtitle(run.history), 9.5, width - 2 * _MARGIN) if title else []
+    head = (0.47 + 0.19 * len(lines)) * font(1) if title else 0.05
+    height = paper.height or head + rows * paper.row
+    figure = new_figure(width, height, head)
+    grid = figure.add_gridspec(rows, columns)
+    for number, part in enumerate(parts):
+        draw(figure.add_subplot(grid[number // columns, number % columns]), part)
     if title:
-        name = history.run.name if history.run else run_id
-        top, second = 1 - 0.16 / height, 1 - 0.47 / height
-        points = font(15 if len(name) <= 40 else 11)
-        figure.text(0.012, top, name, fontsize=points, fontweight="bold", color=ink(), va="top")
-        figure.text(0.012, second, subtitle(history), fontsize=font(9.5), color=grey(), va="top")
-        figure.text(0.988, top, run_id, fontsize=font(8), color=grey(), va="top", ha="right")
+        name = run.history.run.name if run.history.run else run.run_id
+        top, second = 1 - 0.16 * font(1) / height, 1 - 0.47 * font(1) / height
+        left, right = _MARGIN / width, 1 - _MARGIN / width
+        free = width - 2 * _MARGIN
+        points = next((size for size in (15, 11, 8) if inches_of(name, size, bold=True) <= free), 8)
+        figure.text(left, top, name, fontsize=font(points), fontweight="bold", color=ink(), va="top")
+        figure.text(left, second, "\n".join(lines), fontsize=font(9.5), color=grey(), va="top")
+        if inches_of(name, points, bold=True) + inches_of(run.run_id, 8) + 2 * _MARGIN <= free:
+            figure.text(right, top, run.run_id, fontsize=font(8), color=grey(), va="top", ha="right")
     return figure
 
 
-def subtitle(history: RunHistory) -> str:
+def _wrapped(pieces: Sequence[str], points: float, inches: float) -> list[str]:
+    """Pieces with dots between them, in lines that are not wider."""
+    lines: list[str] = []
+    for piece in pieces:
+        longer = f"{lines[-1]}  ·  {piece}" if lines else piece
+        if lines and inches_of(longer, points) > inches:
+            lines.append(piece)
+        else:
+            lines[-1:] = [longer]
+    return lines
+
+
+def subtitle(history: RunHistory) -> list[str]:
     """What the run is, from its own records; unknown values are left out."""
     run, parts = history.run, []
     if run is not None and run.architecture is not None:
@@ -146,37 +183,45 @@ def subtitle(history: RunHistory) -> str:
         parts.append(f"{units.count(history.tokens)} tokens")
     if history.started is not None and 0 <= history.started < _YEAR_10000:
         parts.append(time.strftime("%Y-%m-%d", time.gmtime(history.started)))
-    return "  ·  ".join(parts)
+    return parts
 
 
-def comparison_figure(runs: NamedRuns, axis: Axis = "step", size: Size | None = None, *, title: bool = True) -> Figure:
-    """Loss, validation loss, throughput and MFU of several runs over one x axis, and a table of their outcomes.
-
-    size: of the whole figure in inches; title: whether the names of the runs stand above it.
-    """
-    comparison = compare_runs(runs)
-    panel_height, table_height = 3.0, 0.65 + 0.27 * len(runs)
-    heading = 0.42 if title else 0.05
-    head = heading + 0.13 + 0.25 * -(-len(runs) // _LEGEND_COLUMNS)
-    width, height = size or (11.0, head + 2 * panel_height + table_height)
-    figure = new_figure(width, height, head)
-    grid = figure.add_gridspec(3, 2, height_ratios=(panel_height, panel_height, table_height))
-    for number, name in enumerate(COMPARISON):
-        draw(figure.add_subplot(grid[number // 2, number % 2]), panel_plot(runs, name, axis), legend=False)
-    draw_table(figure.add_subplot(grid[2, :]), comparison)
+def _comparison_figure(request: PlotRequest, figure: FigureKind, paper: Paper, *, title: bool) -> Figure:
+    """Panels of several runs over one x axis, below their names, and a table of their outcomes."""
+    parts = contents(request, figure)
+    comparison = compare_runs([(run.name, run.history) for run in request.runs])
+    names, scale = comparison.names, font(1)
+    width = paper.width if paper.height is not None else min(paper.width, 11.0 * scale)
+    free = width - 2 * _MARGIN
+    entry = max(inches_of(name, 9) for name in names) + 0.62 * scale
+    columns = max(1, min(len(names), int(free / entry)))
+    heading = 0.42 * scale if title else 0.05
+    head = heading + (0.13 + 0.21 * -(-len(names) // columns)) * scale
+    beside = min(len(parts), 2)
+    rows = -(-len(parts) // beside)
+    table = (0.65 + ROW_INCHES * len(names)) * scale
+    height = paper.height or head + rows * paper.row + table
+    drawn = new_figure(width, height, head)
+    share = max((height - head - table) / rows, 0.1)
+    grid = drawn.add_gridspec(rows + 1, beside, height_ratios=(*([share] * rows), table))
+    for number, part in enumerate(parts):
+        draw(drawn.add_subplot(grid[number // beside, number % beside]), part, legend=False)
+    draw_table(drawn.add_subplot(grid[rows, :]), comparison, free)
     if title:
-        text = listed(comparison.names, ", ", 90)
-        figure.text(0.012, 1 - 0.13 / height, text, fontsize=font(14), fontweight="bold", color=ink(), va="top")
-    handles = [Line2D([], [], linewidth=2, **run_style(index)) for index in range(len(runs))]
-    figure.legend(
-        handles, comparison.names, loc="upper left", bbox_to_anchor=(0.008, 1 - heading / height),
-        ncols=min(len(runs), _LEGEND_COLUMNS), fontsize=font(9), handlelength=2.8,
+        fitting = (listed(names, ", ", longest) for longest in range(90, 10, -8))
+        text = next((each for each in fitting if inches_of(each, 14, bold=True) <= free), listed(names, ", ", 10))
+        drawn.text(_MARGIN / width, 1 - 0.13 * scale / height, text, fontsize=font(14), fontweight="bold",
+                   color=ink(), va="top")  # fmt: skip
+    handles = [Line2D([], [], linewidth=thick(2), **run_style(index)) for index in range(len(names))]
+    drawn.legend(
+        handles, names, loc="upper left", bbox_to_anchor=(0.008, 1 - heading / height), ncols=columns,
+        fontsize=font(9), handlelength=2.8,
     )  # fmt: skip
-    return figure
+    return drawn
 
 
 def panel_figure(
-    plot: Plot | HeatMap, size: Size, options: ChartOptions | None = None, *, head: str = "", title: bool = True
+    plot: Content, size: Size, options: ChartOptions | None = None, *, head: str = "", title: bool = True
 ) -> Figure:
     """One plot as a figure of its own. size: in inches; head: a small line above it all."""
     figure = new_figure(*size, head=0.3 if head else 0.02)
@@ -202,18 +247,14 @@ def save_figure(figure: Figure, out: Path, stem: str, formats: Sequence[str], dp
             width, height = figure.get_size_inches()
             raise ExportError(
                 f"{width:g}x{height:g} inches leave no room for the curves of {stem}: --size sets a larger size, "
-                "--panel draws one panel."
+                "--figure loss draws one panel."
             ) from None
 
 
 def _save(figure: Figure, out: Path, stem: str, formats: Sequence[str], dpi: int) -> list[Path]:
     # Laid out once for all formats; each save would do it again.
-    if (layout := figure.get_layout_engine()) is not None:
-        layout.execute(figure)
-        for axes in figure.axes:
-            place_legend(axes)
-        make_inert(figure)
-        figure.set_layout_engine("none")
+    arrange(figure)
+    make_inert(figure)
     paths = []
     for name in dict.fromkeys(formats):
         path = out / f"{stem}.{name}"

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from tuitrain.analysis.compare import display_names
 from tuitrain.events.text import file_name
 from tuitrain.export.errors import ExportError
-from tuitrain.plots.panels import PANELS, find_panel
+from tuitrain.plots.figures import FigureKind, figure_names, find_figure, shows_several
 from tuitrain.runs import RunDirectory, RunHistory
-
-ANALYSIS = ("loss", "lr", "tokens", "mfu", "throughput", "memory")
-"""The panels of the analysis of a run, in their order."""
-COMPARISON = ("loss", "val_loss", "throughput", "mfu")
-"""The panels of the comparison of several runs."""
 
 Runs = Sequence[tuple[RunDirectory, RunHistory]]
 NamedRuns = Sequence[tuple[str, RunHistory]]
 
 
-def check_selection(runs: Runs, panels: Sequence[str]) -> None:
-    """Raise ExportError for no runs, a name that is neither a panel nor a metric, or a run with nothing to draw."""
+class ChartFile(NamedTuple):
+    """A file of an export: its name without the suffix, and the runs and the figure that it shows."""
+
+    stem: str
+    runs: Runs
+    figure: FigureKind
+
+    @property
+    def named(self) -> NamedRuns:
+        """The runs with their names: the id of one alone."""
+        if len(self.runs) == 1:
+            return [(self.runs[0][0].run_id, self.runs[0][1])]
+        return list(zip(display_names(self.runs), (history for _, history in self.runs), strict=True))
+
+
+def check_selection(runs: Runs, figures: Sequence[str]) -> None:
+    """Raise ExportError for no runs, a name that is no figure, panel or metric, or a run with nothing to draw."""
     if not runs:
         raise ExportError("There is nothing to draw: name at least one run.")
-    for name in panels:
+    for name in figures:
         try:
-            find_panel(name, [history for _, history in runs])
+            figure = find_figure(name, [history for _, history in runs])
         except KeyError:
-            known = ", ".join(panel.id for panel in PANELS)
-            raise ExportError(f"{name!r} is not a panel; known: {known}, and each metric of the logs.") from None
+            known = ", ".join(figure_names())
+            raise ExportError(f"{name!r} is not a figure; known: {known}, and each metric of the logs.") from None
+        if figure.together and len(runs) < 2:
+            raise ExportError(f"{name!r} is a figure of several runs: name at least two.")
     for directory, history in runs:
         if not can_be_drawn(history):
             raise ExportError(f"{directory.run_id} has nothing to draw yet: its log holds no step and no evaluation.")
@@ -40,24 +53,27 @@ def can_be_drawn(history: RunHistory) -> bool:
     return bool(len(history.steps) or len(history.evals))
 
 
-def chart_files(runs: Runs, panels: Sequence[str]) -> Iterator[tuple[str, Runs, Sequence[str]]]:
-    """The files of an export without their suffix, with the runs and the panels that each shows.
+def chart_files(runs: Runs, figures: Sequence[str]) -> list[ChartFile]:
+    """The files of an export. Without `figures` the analysis of each run and, of several, their comparison.
 
-    Without `panels` the analysis of each run and, of several, their comparison; else a file for each of these panels.
+    A panel of several runs is drawn of each of them and, unless it shows one run alone, of all together.
     """
-    files = dict(zip(panels, _files(panels), strict=True))
-    for pair, stem in zip(runs, _files([directory.run_id for directory, _ in runs]), strict=True):
-        if not panels:
-            yield f"{stem}-analysis", [pair], ANALYSIS
-        # The validation of several runs is one chart.
-        alone = [name for name in panels if len(runs) == 1 or name != "val_loss"]
-        yield from ((f"{stem}-{files[name]}", [pair], [name]) for name in alone)
+    kinds = [find_figure(name, [history for _, history in runs]) for name in figures or ("analysis", "comparison")]
+    suffixes = dict(zip(kinds, _files([kind.name for kind in kinds]), strict=True))
+    stems = _files([directory.run_id for directory, _ in runs])
+    # The validation of several runs is one chart.
+    of_each = [kind for kind in kinds if not kind.together and (len(runs) == 1 or kind.name != "val_loss")]
+    files = [
+        ChartFile(f"{stem}-{suffixes[kind]}", [pair], kind)
+        for pair, stem in zip(runs, stems, strict=True)
+        for kind in of_each
+    ]
     if len(runs) > 1:
         names = display_names(runs)
-        if not panels:
-            yield comparison_stem(names), runs, COMPARISON
-        together = [name for name in panels if name in COMPARISON or name not in (*ANALYSIS, "layers")]
-        yield from ((comparison_stem(names, files[name]), runs, [name]) for name in together)
+        files += [
+            ChartFile(comparison_stem(names, suffixes[kind]), runs, kind) for kind in kinds if shows_several(kind)
+        ]
+    return files
 
 
 def _files(names: Sequence[str]) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,33 +45,73 @@ _FOLLOWS = {
 
 _FONT_SIZES = tuple(key for key, value in RC.items() if key.endswith("size") and isinstance(value, int | float))
 """Sizes of text in RC, which grow with font.size where a style sheet sets only that."""
+_LINE_WIDTHS = tuple(key for key in RC if key.endswith("linewidth"))
 
 Size = tuple[float, float]
 """Width and height in inches."""
 
 
+@dataclass(frozen=True)
+class Paper:
+    """Sizes in inches for a purpose. panel: of one panel; width: of several together, row: the height of a row of them.
+
+    height: of several together where they have a fixed one. font: the size of text in points, with which lines and
+    markers grow, too.
+    """
+
+    panel: Size = (6.5, 3.9)
+    width: float = 13.0
+    row: float = 3.26
+    height: float | None = None
+    font: float = 9.0
+
+
+SIZES: dict[str, Paper] = {
+    # A column and both columns of a paper in two columns.
+    "paper": Paper((3.3, 2.4), 7.0, 2.3, None, 7.5),
+    # A slide of 16:9, as presentation programs have it.
+    "slide": Paper((13.33, 7.5), 13.33, 3.0, 7.5, 12.0),
+    # A quarter of an A0 poster across its width.
+    "poster": Paper((16.0, 9.6), 33.0, 9.0, None, 24.0),
+}
+"""The sizes with a name."""
+
+
 @contextmanager
-def figure_style(style: Path | None = None) -> Iterator[Size | None]:
+def figure_style(style: Path | None = None, size: str | Size | None = None) -> Iterator[Paper]:
     """Matplotlib's settings for our figures; outside the block they are as before. Raises ExportError.
 
-    Yields the figure size that the style sets, None where it sets none.
+    size: a name of SIZES, or inches of a whole figure; it comes before the size that the style sets. A font that the
+    style sets comes before that of the size.
     """
     settings: Any = dict(matplotlib.rcParamsDefault.items())
     settings |= RC
-    size: Size | None = None
+    paper = SIZES[size] if isinstance(size, str) else Paper()
+    settings |= _scaled(paper.font)
+    if isinstance(size, tuple):
+        paper = _of_size(size)
     if style is not None:
         given = _read_style(style)
         for key, sources in _FOLLOWS.items():
             if source := next((source for source in sources if source in given), None):
                 settings[key] = given[source]
         if "font.size" in given:
-            factor = given["font.size"] / RC["font.size"]
-            settings |= {key: RC[key] * factor for key in _FONT_SIZES}
+            settings |= {key: value for key, value in _scaled(given["font.size"]).items() if key in _FONT_SIZES}
         settings |= given
-        size = tuple(given["figure.figsize"]) if "figure.figsize" in given else None
+        if "figure.figsize" in given and size is None:
+            paper = _of_size(tuple(given["figure.figsize"]))
     del settings["backend"]
     with matplotlib.rc_context(settings):
-        yield size
+        yield paper
+
+
+def _of_size(size: Size) -> Paper:
+    return Paper(size, size[0], size[1], size[1])
+
+
+def _scaled(font: float) -> dict[str, float]:
+    """Sizes of text and lines for a size of the font in points."""
+    return {key: RC[key] * font / RC["font.size"] for key in (*_FONT_SIZES, *_LINE_WIDTHS)}
 
 
 def _read_style(style: Path) -> Mapping[str, Any]:
@@ -109,10 +151,40 @@ def font(points: float) -> float:
     return float(points * matplotlib.rcParams["font.size"] / RC["font.size"])
 
 
+def thick(points: float) -> float:
+    """The width of a line in points, which grows with lines.linewidth."""
+    return float(points * matplotlib.rcParams["lines.linewidth"] / RC["lines.linewidth"])
+
+
+def area(points: float) -> float:
+    """The area of a marker in square points, which grows with lines.linewidth."""
+    return points * thick(1.0) ** 2
+
+
+_MEASURE = Figure(dpi=72)
+FigureCanvasAgg(_MEASURE)
+
+
+def inches_of(text: str, points: float, *, bold: bool = False) -> float:
+    """The width of a line of text at a size of the house style."""
+    drawn = _MEASURE.text(0, 0, clean(text), fontsize=font(points), fontweight="bold" if bold else "normal",
+                          parse_math=False)  # fmt: skip
+    with warnings.catch_warnings():
+        # A sign that the font lacks is as wide as a box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        width = float(drawn.get_window_extent().width / 72)
+    drawn.remove()
+    return width
+
+
 def new_figure(width: float, height: float, head: float) -> Figure:
     """An empty figure in inches whose upper `head` inches stay free for a title."""
     layout = ConstrainedLayoutEngine(
-        w_pad=0.10, h_pad=0.09, wspace=0.02, hspace=0.03, rect=(0, 0, 1, 1 - head / height)
+        w_pad=0.10 * font(1),
+        h_pad=0.09 * font(1),
+        wspace=0.02,
+        hspace=0.03,
+        rect=(0, 0, 1, 1 - min(head / height, 0.9)),
     )
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
@@ -147,16 +219,17 @@ def ink() -> str:
 
 def grey() -> str:
     """The colour of secondary text: a third of the way from the ink to the page."""
-    return _towards_page(0.33)
+    return tint(ink(), 0.33)
 
 
 def pale() -> str:
     """The colour of lines in the background."""
-    return _towards_page(0.7)
+    return tint(ink(), 0.7)
 
 
-def _towards_page(share: float) -> str:
-    red, green, blue = (1 - share) * np.array(to_rgb(ink())) + share * np.array(to_rgb(page()))
+def tint(colour: str, share: float) -> str:
+    """A colour part of the way towards the page."""
+    red, green, blue = (1 - share) * np.array(to_rgb(colour)) + share * np.array(to_rgb(page()))
     return to_hex((red, green, blue))
 
 

@@ -7,12 +7,15 @@ from typing import Literal
 
 XAxis = Literal["step", "tokens", "time", "clock", "flops"]
 X_AXES: tuple[XAxis, ...] = ("step", "tokens", "time", "clock", "flops")
-X_TITLES: dict[XAxis, str] = {
+PlotAxis = Literal["step", "tokens", "time", "clock", "flops", "loss"]
+"""Of a plot: one of these, or the loss, over which a figure shows another metric."""
+X_TITLES: dict[PlotAxis, str] = {
     "step": "step",
     "tokens": "tokens",
     "time": "training time",
     "clock": "clock",
     "flops": "compute, FLOP",
+    "loss": "loss, nats per token",
 }
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tuitrain.analysis.limits import LARGEST, SMALLEST, drawable
-from tuitrain.plots.axes import Range, XAxis
+from tuitrain.plots.axes import PlotAxis, Range
 from tuitrain.plots.model import SUPERSEDED, ChartOptions, Curve, Plot
 from tuitrain.plots.ticks import round_step, time_step
 from tuitrain.runs import FloatArray
@@ -147,7 +147,7 @@ def _log_range(low: float, high: float) -> Range:
     return Range(first, max(math.log10(high if high > low else low * 2), first + SMALLEST_SHARE))
 
 
-def steady_x(kept: Range | None, low: float, high: float, *, grows: bool = True, axis: XAxis = "step") -> Range:
+def steady_x(kept: Range | None, low: float, high: float, *, grows: bool = True, axis: PlotAxis = "step") -> Range:
     """The x range for data from low to high.
 
     grows: more data may come, so the range ends at the next round number and only changes when they pass it.

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tuitrain.plots.axes import Range, XAxis
+from tuitrain.plots.axes import PlotAxis, Range
 from tuitrain.runs import FloatArray
 
 MarkerKind = Literal["checkpoint", "eval", "restart", "alert"]
@@ -62,6 +62,8 @@ class Points:
     glyph: str = STAR
     order: int = 0
     """Index of the run among several."""
+    shade: FloatArray | None = None
+    """The step of each point, where a figure colours the points by it."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Plot:
     points: tuple[Points, ...] = ()
     levels: tuple[Level, ...] = ()
     markers: tuple[Marker, ...] = ()
-    x_axis: XAxis = "step"
+    x_axis: PlotAxis = "step"
     x_range: Range | None = None
     """The smallest range of the x axis: the same for all charts of the same runs, whichever values each has."""
     metric: str = ""
@@ -121,6 +123,8 @@ class Plot:
     from_zero: bool = False
     clip: bool = False
     """Whether outliers are left out of the y range; the legend counts them."""
+    stacked: bool = False
+    """Whether each curve is a sum, which a figure fills down to the curve before it."""
     keep_first: bool = False
     """Whether the first value of a curve is never an outlier: a loss begins far above the rest."""
     growing: bool = True
@@ -163,7 +167,9 @@ class HeatMap:
     values: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     rows: tuple[str, ...] = ()
     value: str = ""
-    x_axis: XAxis = "step"
+    label: str = ""
+    """What the values are, beside their colours."""
+    x_axis: PlotAxis = "step"
     growing: bool = True
     empty: str = NO_DATA
 
@@ -171,6 +177,16 @@ class HeatMap:
     def as_plot(self) -> Plot:
         """A plot without data: title and axes of the map."""
         return Plot(self.title, self.value, x_axis=self.x_axis, growing=self.growing, empty=self.empty)
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """Rows of texts below their headings; the last column is the widest."""
+
+    title: str
+    headings: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    empty: str = NO_DATA
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from tuitrain.analysis.limits import SMALLEST
-from tuitrain.plots.axes import Range, XAxis
+from tuitrain.plots.axes import PlotAxis, Range
 
 Tick = tuple[float, str]
 """A position, as the axis holds it (log10 on a logarithmic axis), and its label."""
@@ -28,7 +28,7 @@ _MORE_STEPS = 6
 _LOG_FACTORS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9))
 
 
-def x_ticks(axis: XAxis, shown: Range, count: int, log: bool = False) -> list[Tick]:
+def x_ticks(axis: PlotAxis, shown: Range, count: int, log: bool = False) -> list[Tick]:
     """About `count` ticks of a horizontal axis, from left to right."""
     if log:
         positions = log_positions(shown, count)
@@ -54,20 +54,20 @@ def y_ticks(shown: Range, count: int, log: bool = False) -> list[Tick]:
     return list(zip(positions, log_labels(positions) if log else labels(positions, step), strict=True))
 
 
-def x_text(axis: XAxis, value: float, span: float) -> str:
+def x_text(axis: PlotAxis, value: float, span: float) -> str:
     """A value in full: `12,340`, `1h 04m 12s`, `14:03:22`, `3.214e18`. span: of the axis, in its unit."""
     match axis:
         case "clock":
             return time.strftime("%H:%M:%S" if span < _DAY else "%-d %b %H:%M:%S", time.localtime(value))
         case "time":
             return _duration(value)
-        case "flops":
+        case "flops" | "loss":
             return f"{value:.4g}"
         case _:
             return f"{value:,.0f}"
 
 
-def range_text(axis: XAxis, values: Range) -> str:
+def range_text(axis: PlotAxis, values: Range) -> str:
     """A range given in the unit of its axis, in short: `1.2k–3.4k`."""
     if axis == "clock":
         return f"{x_text(axis, values.low, values.span)}–{x_text(axis, values.high, values.span)}"
@@ -185,7 +185,7 @@ def _digits(step: float) -> int:
     return 9
 
 
-def _writer(axis: XAxis) -> Callable[[float, float], str]:
+def _writer(axis: PlotAxis) -> Callable[[float, float], str]:
     return time_label if axis == "time" else label
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuitrain.plots import ticks
-from tuitrain.plots.axes import Range, XAxis
+from tuitrain.plots.axes import PlotAxis, Range
 from tuitrain.runs import FloatArray
 
 X_DOTS = 2
@@ -32,7 +32,7 @@ def pixel(values: FloatArray, low: float, high: float, pixels: int) -> IndexArra
 class XScale:
     """An axis of `columns` cells. range: as the axis holds it, log10 of the values where `log`."""
 
-    name: XAxis
+    name: PlotAxis
     range: Range
     columns: int
     log: bool = False

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tuitrain.cli import options
-from tuitrain.cli.completion import complete_panel
+from tuitrain.cli.completion import complete_figure
 from tuitrain.cli.engine import require_checkpoint, run_engine
 from tuitrain.cli.lookup import find_one, find_own, find_runs
-from tuitrain.cli.output import print_json, print_lines, say, say_unread
+from tuitrain.cli.output import print_json, print_lines, say, say_unread, with_progress
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory
@@ -39,19 +39,25 @@ def plots(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Directory of the figures.")] = Path("figures"),
     formats: Annotated[str, typer.Option("--format", help="png, pdf, svg, txt, ansi; several with commas.")] = "png",
     dpi: Annotated[int, typer.Option(min=30, max=1200, help="Resolution of png.")] = 200,
-    style: Annotated[Path | None, typer.Option(metavar="FILE", help="A matplotlib style sheet.")] = None,
+    style: Annotated[
+        Path | None, typer.Option(metavar="FILE|NAME", help="A matplotlib style sheet, or the name of one of its own.")
+    ] = None,
     x: Annotated[Literal["step", "tokens", "time"], typer.Option("--x", help="Unit of the x axis.")] = "step",
-    panels: Annotated[
-        str | None,
+    figures: Annotated[
+        list[str] | None,
         typer.Option(
-            "--panel",
-            metavar="NAMES",
-            autocompletion=complete_panel,
-            help="Draw each of these panels of the dashboard as a separate figure, such as loss,val_loss,lr.",
+            "--figure",
+            metavar="NAME",
+            autocompletion=complete_figure,
+            help="Draw this figure; repeatable: analysis, learning, comparison, or a panel or metric, such as loss, "
+            "loss_accuracy, recent, moving_average, samples, layers, step_time.",
         ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Width and height in inches, such as 3.3x2.5.")
+        str | None,
+        typer.Option(
+            metavar="NAME|WxH", help="paper, slide or poster; or width and height in inches, such as 3.3x2.5."
+        ),
     ] = None,
     title: Annotated[bool, typer.Option("--title/--no-title", help="Draw names and titles above the curves.")] = True,
     as_json: options.Json = False,
@@ -61,7 +67,8 @@ def plots(
     Examples:
       tuitrain export plots latest
       tuitrain export plots RUN RUN --format png,pdf --out figures
-      tuitrain export plots RUN RUN --panel loss --format pdf --size 3.3x2.5 --no-title
+      tuitrain export plots RUN RUN --figure loss --format pdf --size paper --no-title
+      tuitrain export plots latest --figure learning --figure samples --size slide
       tuitrain export plots latest --format txt   charts as text; ansi: with colours
       tuitrain export plots                       all runs
 
@@ -72,7 +79,7 @@ def plots(
     from tuitrain.export.selection import can_be_drawn
     from tuitrain.runs import load_history
 
-    suffixes, names = _formats(formats), _words(panels or "")
+    suffixes, names = _formats(formats), list(dict.fromkeys(figures or ()))
     pairs = [(run, load_history(run)) for run in (find_runs(runs, runs_dir) if runs else _runs_with_steps(runs_dir))]
     # When every run is empty, the export reports the error.
     drawn = [(run, history) for run, history in pairs if can_be_drawn(history)] or pairs
@@ -82,9 +89,11 @@ def plots(
         # matplotlib is imported only for figures.
         from tuitrain.export.figures import export_plots
 
-        paths = export_plots(drawn, out, as_figure, dpi, style, x=x, panels=names, size=_size(size), title=title)
+        paths = export_plots(
+            drawn, out, as_figure, dpi, style, x=x, figures=names, size=_size(size), title=title, progress=with_progress
+        )
     if as_text:
-        paths += text_charts.export_text_charts(drawn, out, as_text, x, panels=names)
+        paths += text_charts.export_text_charts(drawn, out, as_text, x, figures=names)
     say_unread((run.run_id, history) for run, history in pairs)
     for run, history in pairs:
         if not can_be_drawn(history):
@@ -95,16 +104,21 @@ def plots(
         print_lines(map(str, paths))
 
 
-def _size(text: str | None) -> tuple[float, float] | None:
-    if text is None:
-        return None
+def _size(text: str | None) -> str | tuple[float, float] | None:
+    """The name of a size or inches."""
+    names = ("paper", "slide", "poster")
+    if text is None or text in names:
+        return text
     width, _, height = text.lower().partition("x")
     try:
         size = float(width), float(height)
     except ValueError:
         size = 0.0, 0.0
     if not all(1 <= each <= 100 for each in size):
-        raise typer.BadParameter(f"{text!r} is not a size in inches of 1 to 100, such as 6.5x3.9.", param_hint="--size")
+        raise typer.BadParameter(
+            f"{text!r} is neither {', '.join(names)} nor a size in inches of 1 to 100, such as 6.5x3.9.",
+            param_hint="--size",
+        )
     return size
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from tuitrain.analysis.own_metrics import own_metrics
-from tuitrain.plots.model import HeatMap
+from tuitrain.plots.model import HeatMap, Plot, TextTable
 from tuitrain.plots.panels.builders import Panel
 from tuitrain.plots.panels.catalog import PANELS, own_panel, recorded_metrics
 from tuitrain.plots.request import PlotRequest
@@ -21,16 +21,25 @@ def with_own(panels: Mapping[Panel, int], request: PlotRequest) -> PanelSizes:
     Where a log has such metrics, or is of another tool, panels without data give their places to others of which it has
     a metric.
     """
-    own = [own_panel(name) for name in own_metrics(run.history for run in request.runs)]
-    others = any(run.directory is not None and run.directory.source is not None for run in request.runs)
-    if not own and not others:
+    if not has_others(request):
         return dict(panels)
     kept = {panel: size for panel, size in panels.items() if has_data(panel, request)}
+    spare = spare_panels({panel.id for panel in panels}, request)
+    kept |= dict.fromkeys([panel for panel in spare if not panel.own][: len(panels) - len(kept)], 1)
+    return (kept | {panel: 1 for panel in spare if panel.own and panel not in kept}) or dict(panels)
+
+
+def has_others(request: PlotRequest) -> bool:
+    """Whether a log is of another tool or has metrics of one's own, so that other panels may show more."""
+    others = any(run.directory is not None and run.directory.source is not None for run in request.runs)
+    return others or bool(own_metrics(run.history for run in request.runs))
+
+
+def spare_panels(known: Container[str], request: PlotRequest) -> list[Panel]:
+    """The panels beside known ids of which a log has a metric, then those of the metrics of one's own."""
     recorded = frozenset(recorded_metrics(run.history for run in request.runs))
-    known = {panel.id for panel in panels}
-    spare = [panel for panel in PANELS if panel.id not in known and _is_recorded(panel, recorded)]
-    kept |= dict.fromkeys(spare[: len(panels) - len(kept)], 1)
-    return (kept | {panel: 1 for panel in own if panel not in kept}) or dict(panels)
+    own = [own_panel(name) for name in own_metrics(run.history for run in request.runs)]
+    return [*(panel for panel in PANELS if panel.id not in known and _is_recorded(panel, recorded)), *own]
 
 
 def found(words: str, request: PlotRequest) -> PanelSizes:
@@ -43,8 +52,14 @@ def found(words: str, request: PlotRequest) -> PanelSizes:
 
 def has_data(panel: Panel, request: PlotRequest) -> bool:
     """Whether the panel shows anything of these runs, over the steps."""
-    built = panel.build(replace(request, x="step"))
-    return bool(len(built.x)) if isinstance(built, HeatMap) else built.has_data
+    return with_data(panel.build(replace(request, x="step")))
+
+
+def with_data(content: Plot | HeatMap | TextTable) -> bool:
+    """Whether there is anything to show."""
+    if isinstance(content, TextTable):
+        return bool(content.rows)
+    return bool(len(content.x)) if isinstance(content, HeatMap) else content.has_data
 
 
 def _is_recorded(panel: Panel, recorded: frozenset[str]) -> bool:

@@ -60,7 +60,7 @@ def _by_weights(run: PlotRun, updates: Series, request: PlotRequest) -> Series:
 def layers(request: PlotRequest) -> HeatMap:
     """The gradient norm of each block over time, of the run in focus."""
     run = request.run
-    empty = HeatMap("gradient norm by block", x_axis=request.x, empty=_missing(request))
+    empty = HeatMap("gradient norm by block", label="gradient norm", x_axis=request.x, empty=_missing(request))
     records = [each for each in run.history.layers if each.grad_norm] if run else []
     if run is None or not records:
         return empty

@@ -11,6 +11,7 @@ from tuitrain.events import Run
 from tuitrain.plots.model import NO_DATA, Plot
 from tuitrain.plots.panels.builders import curve_beside, declared, mean_level, plot, recorded
 from tuitrain.plots.request import PlotRequest, PlotRun
+from tuitrain.plots.roles import run_role
 from tuitrain.plots.series import NO_SERIES, Series
 from tuitrain.runs import FloatArray
 
@@ -63,7 +64,20 @@ def step_time(request: PlotRequest) -> Plot:
     }  # fmt: skip
     beside = [curve_beside(run, number, name, series) for number, (name, series) in enumerate(split.items())]
     shown = tuple(replace(each, name="wait") if each.name == "skew" else each for each in beside if len(each.x))
-    return plot(request, "step_time_ms", curves=shown, from_zero=True, clip=True)
+    levels = mean_level(request, "step_time_ms") if request.for_figure else ()
+    chart = plot(request, "step_time_ms", curves=shown, levels=levels, from_zero=True, clip=True)
+    return _stacked(chart) if request.for_figure and len(split["compute_time_ms"].x) else chart
+
+
+def _stacked(chart: Plot) -> Plot:
+    """The parts of a step time as sums from the lowest, in the order computing, data, wait, without the step itself."""
+    parts = [curve for name in ("compute", "data", "wait") for curve in chart.curves if curve.name == name]
+    x, total = parts[0].x, np.zeros(len(parts[0].x))
+    sums = []
+    for number, part in enumerate(parts):
+        total = total + _at(Series(part.x, part.y), x)
+        sums.append(replace(part, x=x, y=total, role=run_role(number), order=number))
+    return replace(chart, curves=tuple(sums), stacked=True)
 
 
 def _compute_time(step: Series, data: Series, wait: Series) -> Series:

@@ -35,15 +35,20 @@ _SAME = 0.01
 
 
 def loss(request: PlotRequest) -> Plot:
-    """Training loss of every run, validation as points; of a live run alone how it is expected to end."""
+    """Training loss of every run, validation as points; of a live run alone how it is expected to end.
+
+    In a figure of several runs the validation has a panel of its own.
+    """
     shown = curves(request, "loss", label="training", raw=request.for_figure)
     alone = len(request.runs) == 1
     if alone:
         shown += tuple(_projected(request.runs[0], request))
-    return plot(
-        request, "loss", curves=shown, points=validation_points(request, "loss"), clip=True, keep_first=True,
-        notes=_loss_notes(request), second_axis=PERPLEXITY if alone else None,
+    apart = request.for_figure and not alone
+    chart = plot(
+        request, "loss", curves=shown, points=() if apart else validation_points(request, "loss"), clip=True,
+        keep_first=True, notes=_loss_notes(request), second_axis=PERPLEXITY if alone else None,
     )  # fmt: skip
+    return replace(chart, title="training loss") if apart else chart
 
 
 def _loss_notes(request: PlotRequest) -> tuple[str, ...]:
@@ -125,7 +130,7 @@ def learning_rate(request: PlotRequest) -> Plot:
     shown = curves(request, "lr", smooth=False)
     if request.for_figure:
         lines, notes = _warmup_end(request)
-        return plot(request, "lr", curves=shown, from_zero=True, vertical_lines=lines, notes=notes)
+        return plot(request, "lr", curves=shown, log=True, vertical_lines=lines, notes=notes)
     if len(request.runs) == 1:
         named = tuple(replace(each, name="now", glyph="●") for each in shown[-1:])
         shown = (*_planned(request.runs[0], request), *shown[:-1], *named)
@@ -146,6 +151,9 @@ def _warmup_end(request: PlotRequest) -> tuple[tuple[VerticalLine, ...], tuple[s
 def tokens(request: PlotRequest) -> Plot:
     """Cumulative tokens; of a run alone against its budget, or else the tokens of all its steps."""
     metric = metric_of("tokens")
+    if request.for_figure and request.x == "tokens":
+        # Tokens over tokens are a straight line.
+        request = replace(request, x="step")
     chart = plot(request, "tokens", curves=curves(request, "tokens", smooth=False), from_zero=True)
     done = request.runs[0].history.tokens if len(request.runs) == 1 else None
     if not done:

@@ -13,8 +13,9 @@ from tuitrain.events.text import shortened
 from tuitrain.plots import raster, text
 from tuitrain.plots.canvas import Canvas
 from tuitrain.plots.layers import draw_layers, row_of
-from tuitrain.plots.limits import Limits, extent, has_log_x, limits, steady_x, x_range
+from tuitrain.plots.limits import Limits, has_log_x, limits, steady_x, x_range
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
+from tuitrain.plots.recent import recent_range
 from tuitrain.plots.strokes import uncrowded
 from tuitrain.plots.ticks import y_ticks
 from tuitrain.plots.x_scale import XScale
@@ -29,9 +30,6 @@ _USUAL_TITLE = 28
 _MIN_CANVAS = 8
 _COLUMNS_WITH_RECENT = 60
 """A chart at least this wide can show its newest part beside the whole."""
-_RECENT, _MAX_RECENT = 0.1, 1 / 3
-"""Its share of the whole, and the most when that is too few points."""
-_RECENT_POINTS = 100
 _USUAL_GUTTER = 5
 """Cells of the labels at the left and the blank after them, as a first guess."""
 
@@ -90,23 +88,13 @@ def _canvases(
         return [_canvas(plot, options, before, 1, columns, rows)]
     wide = columns * 2 // 3
     whole = _canvas(plot, options, before, 1, wide, rows)
-    measured = replace(plot, curves=tuple(curve for curve in plot.curves if not curve.forecast))
-    measured = measured if measured.has_data else plot
-    low, high = extent(measured, has_log_x(plot, options))
-    start = min(high - _RECENT * (high - low), _position_from_end(measured, _RECENT_POINTS))
-    start = max(start, high - _MAX_RECENT * (high - low))
+    newest = recent_range(plot, has_log_x(plot, options))
     before = kept[1] if len(kept) > 1 else None
-    newest = steady_x(before.x if before else None, start, high, grows=plot.growing, axis=plot.x_axis)
-    recent = replace(options, zoom=newest, log_x=False)
+    shown = steady_x(before.x if before else None, newest.low, newest.high, grows=plot.growing, axis=plot.x_axis)
+    recent = replace(options, zoom=shown, log_x=False)
     beside = replace(plot, levels=tuple(replace(level, in_range=False) for level in plot.levels))
     area, drawn = _canvas(beside, recent, before, wide + 2, columns - wide - 1, rows)
     return [whole, (area, [(Span(" "), *row) for row in drawn])]
-
-
-def _position_from_end(plot: Plot, count: int) -> float:
-    """Where the last points of the curve that reaches farthest begin."""
-    x = max((part.x for part in plot.data if len(part.x)), key=lambda x: float(x[-1]))
-    return float(x[-min(count, len(x))])
 
 
 def _canvas(
