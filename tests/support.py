@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tuitrain.accounting import count_parameters, flops_per_token
 from tuitrain.config import RunConfig, load_config
@@ -26,7 +27,7 @@ from tuitrain.events import (
     Step,
     System,
 )
-from tuitrain.runs import RunDirectory, RunMetadata
+from tuitrain.runs import RunDirectory, RunHistory, RunMetadata
 
 TINY = "llama2-tiny"
 PINNED = ("train.max_steps=300", "train.global_batch_size=16", "train.micro_batch_size=16", "schedule.warmup_steps=20")
@@ -102,6 +103,19 @@ def step_record(config: RunConfig, step: int, *, at: float, floor: float = 2.0, 
         mem_reserved_gb=66.0,
         grad_norm=0.4 + 2.0 / (1 + step / 10) + 0.1 * math.sin(step),
     )
+
+
+def history_contents(history: RunHistory) -> dict[str, Any]:
+    """The content of a history in comparable form; nan equals nan."""
+    content: dict[str, Any] = {}
+    tables = {"steps": history.steps, "superseded_steps": history.superseded_steps}
+    for name, value in {**vars(history), **tables}.items():
+        if hasattr(value, "present"):
+            rows = {key: (value[key].tolist(), value.present(key).tolist(), value.last(key)) for key in value.keys}
+            content[name] = repr(rows)
+        elif name != "_step_table":
+            content[name] = repr(value)
+    return content
 
 
 def write_run(

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tuitrain.events import BrokenLine, Sample, System
+from tuitrain.readers.blocks import rows_of
 from tuitrain.readers.discover import recognised, sources_of
 from tuitrain.readers.formats import BY_NAME
 from tuitrain.readers.inventory import Inventory, take_inventory
 from tuitrain.readers.mapping import NameMapping
-from tuitrain.readers.model import Item, Parser, Probe, Reader, Reading, Restart, Row
+from tuitrain.readers.model import Item, Parser, Probe, Reader, Reading, Restart, Row, Rows
 
 
 def inventory_of(path: Path) -> Inventory:
@@ -34,9 +35,14 @@ def format_of(content: str | bytes, path: Path | None = None) -> str | None:
     return form.name if form is not None else None
 
 
+def one_by_one(items: Iterable[Item]) -> list[Item]:
+    """The items with the rows of blocks one by one."""
+    return [each for item in items for each in (rows_of(item) if isinstance(item, Rows) else [item])]
+
+
 def points(items: Iterable[Item]) -> list[tuple[float, dict[str, float]]]:
     """The rows by their x."""
-    return [(item.x, item.values) for item in items if isinstance(item, Row)]
+    return [(item.x, item.values) for item in one_by_one(items) if isinstance(item, Row)]
 
 
 def fed(
@@ -46,7 +52,7 @@ def fed(
     parser = make()
     places = [0, *sorted(cut for cut in cuts if 0 < cut < len(data)), len(data)]
     readings: list[Reading] = [parser.feed(data[start:end]) for start, end in pairwise(places)]
-    items = [item for each in readings for item in each.items]
+    items = one_by_one(item for each in readings for item in each.items)
     return items, [line for each in readings for line in each.broken], parser
 
 
@@ -60,7 +66,7 @@ class Read:
     def add(self, reading: Reading) -> None:
         if reading.reset:
             self.items, self.broken = [], []
-        self.items += reading.items
+        self.items += one_by_one(reading.items)
         self.broken += reading.broken
 
     def poll(self, reader: Reader) -> Read:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import history_contents
 from tuitrain.events import Alert, AnyRecord, Checkpoint, Control, End, Eval, Layers, Run, Sample, Step, System, encode
 from tuitrain.runs import RunHistory
 from tuitrain.runs.follow import LONGEST_LINE, LineParser
@@ -43,19 +43,6 @@ lines = st.one_of(records.map(lambda record: encode(record)[:-1]), odd_lines)
 ends = st.sampled_from([b"\n", b"\n", b"\n", b"\r\n"])
 
 
-def contents(history: RunHistory) -> dict[str, Any]:
-    """The content of a history in comparable form; nan equals nan."""
-    content: dict[str, Any] = {}
-    tables = {"steps": history.steps, "superseded_steps": history.superseded_steps}
-    for name, value in {**vars(history), **tables}.items():
-        if hasattr(value, "present"):
-            rows = {key: (value[key].tolist(), value.present(key).tolist(), value.last(key)) for key in value.keys}
-            content[name] = repr(rows)
-        elif name != "_step_table":
-            content[name] = repr(value)
-    return content
-
-
 def read(data: bytes, cuts: list[int]) -> RunHistory:
     """The history of these bytes, read up to each cut and then to the end."""
     parser, history, at = LineParser(), RunHistory(), 0
@@ -70,15 +57,15 @@ def read(data: bytes, cuts: list[int]) -> RunHistory:
 def test_any_log_can_be_read_in_any_pieces(log: list[tuple[bytes, bytes]], torn: bytes, data: st.DataObject) -> None:
     whole = b"".join(line + end for line, end in log) + torn
     cuts = data.draw(st.lists(st.integers(0, len(whole)), max_size=12))
-    at_once = contents(read(whole, []))
-    assert contents(read(whole, cuts)) == at_once
-    assert contents(read(whole, list(range(len(whole))))) == at_once
+    at_once = history_contents(read(whole, []))
+    assert history_contents(read(whole, cuts)) == at_once
+    assert history_contents(read(whole, list(range(len(whole))))) == at_once
 
 
 @pytest.mark.parametrize("size", [997, 65536])
 def test_a_log_of_shuffled_restarts_can_be_read_in_pieces(size: int) -> None:
     data = SHUFFLED.read_bytes()
-    assert contents(read(data, list(range(0, len(data), size)))) == contents(read(data, []))
+    assert history_contents(read(data, list(range(0, len(data), size)))) == history_contents(read(data, []))
 
 
 def test_lines_of_a_real_log_in_any_order_can_be_read_in_pieces() -> None:
@@ -86,7 +73,7 @@ def test_lines_of_a_real_log_in_any_order_can_be_read_in_pieces() -> None:
     for seed in range(5):
         random.Random(seed).shuffle(lines)
         data = b"".join(lines)
-        assert contents(read(data, list(range(0, len(data), 4001)))) == contents(read(data, []))
+        assert history_contents(read(data, list(range(0, len(data), 4001)))) == history_contents(read(data, []))
 
 
 def test_two_records_on_a_line_are_a_broken_line_anywhere_in_the_log() -> None:

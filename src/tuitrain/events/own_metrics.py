@@ -26,24 +26,25 @@ class StepOrder:
     """Tells values that are late from a writer that went back, by the newest step of each metric."""
 
     def __init__(self) -> None:
-        self._newest = -1
+        self.newest = -1
+        """The newest step of all."""
         self._by_name: dict[str, int] = {}
         self._names: tuple[str, ...] = ()
         """Names whose newest step is the newest one of all; it goes to `_by_name` when other names come."""
 
     def is_late(self, step: int, names: tuple[str, ...]) -> bool:
         """Add a step with values for these names. Late: it is before the newest, and none of them has a later value."""
-        if names == self._names and step >= self._newest:
-            self._newest = step
+        if names == self._names and step >= self.newest:
+            self.newest = step
             return False
-        self._by_name |= dict.fromkeys(self._names, self._newest)
+        self._by_name |= dict.fromkeys(self._names, self.newest)
         self._names = ()
-        if step < self._newest and all(self._by_name.get(name, -1) <= step for name in names):
+        if step < self.newest and all(self._by_name.get(name, -1) <= step for name in names):
             self._by_name |= dict.fromkeys(names, step)
             return True
-        if step < self._newest:
+        if step < self.newest:
             self._by_name = {name: min(newest, step - 1) for name, newest in self._by_name.items()}
-        self._newest = step
+        self.newest = step
         self._names = names
         return False
 

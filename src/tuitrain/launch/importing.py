@@ -13,6 +13,7 @@ from tuitrain.events import AnyRecord, BrokenLine, EventWriter, Run
 from tuitrain.events.layout import RunMetadata
 from tuitrain.files import writing
 from tuitrain.launch.errors import LaunchError
+from tuitrain.readers.blocks import one_by_one
 from tuitrain.runs import RunDirectory
 from tuitrain.runs.follow import Batch
 from tuitrain.runs.foreign import SourceFollower
@@ -59,7 +60,7 @@ def import_run(source: RunDirectory, runs_dir: Path, name: str | None = None) ->
         with writing(run.metrics):
             _write(imported, follower, batch)
         note = f"imported from {imported.log} ({imported.format})"
-        created = first.time if first is not None else batch.records[0].time
+        created = first.time if first is not None else next(one_by_one(batch.records)).time
         run.write_metadata(RunMetadata(name=name, created=created, notes=[note]))
     except BaseException:
         shutil.rmtree(run.path, ignore_errors=True)
@@ -74,9 +75,9 @@ def _write(imported: Imported, follower: SourceFollower, batch: Batch) -> None:
             imported.run.metrics.unlink(missing_ok=True)
             imported.records, imported.broken, imported.broken_count = 0, [], 0
         with EventWriter(imported.run.metrics) as writer:
-            for record in _renamed(batch.records, imported):
+            for record in _renamed(one_by_one(batch.records), imported):
                 writer.write(record)
-        imported.records += len(batch.records)
+                imported.records += 1
         imported.broken += batch.broken[: BROKEN_KEPT - len(imported.broken)]
         imported.broken_count += len(batch.broken)
         if not batch.more:

@@ -13,6 +13,7 @@ import msgspec
 from tuitrain.events import AnyRecord, End, EventWriter, Record, Run, System
 from tuitrain.files import FollowedDirectory
 from tuitrain.monitor import SystemMonitor, monitor_enabled
+from tuitrain.readers.blocks import one_by_one
 from tuitrain.readers.discover import sources_of
 from tuitrain.readers.formats import BY_NAME
 from tuitrain.readers.mapping import NameMapping
@@ -182,7 +183,7 @@ class ProgramLog:
             # The format showed only now, or the file was written anew.
             self._waiting = []
             self._begin_anew(log)
-        self._waiting += [self._of_run(each) for each in read.records if self._is_taken(each)]
+        self._waiting += [self._of_run(each) for each in one_by_one(read.records) if self._is_taken(each)]
         ready: list[Record] = []
         if not all(isinstance(each, Run) for each in self._waiting):
             ready, self._waiting = [*self._waiting], []

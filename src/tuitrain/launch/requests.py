@@ -7,6 +7,7 @@ from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric
 from tuitrain.events import AnyRecord, Checkpoint, Control, End, Eval
 from tuitrain.launch.errors import LaunchError
+from tuitrain.readers.blocks import one_by_one
 from tuitrain.runs import LogFollower, RunDirectory, Status, read_snapshot
 
 ACCEPTED = ("done", "begun")
@@ -35,7 +36,7 @@ class RequestMonitor:
 
     def poll(self) -> str | None:
         """A sentence with the answer once it is in the log; None until then. Raises OSError."""
-        answers = map(self._answer, self._follower.poll().records)
+        answers = map(self._answer, one_by_one(self._follower.poll().records))
         return next((f"{self.run.run_id}: {answer}" for answer in answers if answer is not None), None)
 
     def poll_status(self) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tuitrain.readers.model import Ending, Parser, Reading, Row, RunInfo
+from tuitrain.readers.model import Ending, Parser, Reading, Row, Rows, RunInfo
 from tuitrain.readers.settings import SettingsFile, flattened
 from tuitrain.readers.tail import TailReader
 
@@ -42,7 +42,8 @@ class ReaderWithSettings:
         if settings is not None or reading.reset:
             info.hyperparameters = {**self._settings, **info.hyperparameters}
             info.total = self._last_x(self._settings)
-        last = next((item.x for item in reversed(reading.items) if isinstance(item, Row)), None)
+        rows = (item for item in reversed(reading.items) if isinstance(item, Row | Rows))
+        last = next((row.x if isinstance(row, Row) else row.x[-1].item() for row in rows), None)
         if last is not None and info.total is not None:
             unfinished: Ending | None = None if "patience" in self._settings else "interrupted"
             info.ending = "completed" if last >= info.total else unfinished

@@ -15,6 +15,7 @@ import msgspec
 
 from tuitrain.events import BrokenLine
 from tuitrain.files import shortened
+from tuitrain.readers.blocks import block_of
 from tuitrain.readers.model import Probe, Reading, Row, RunInfo
 from tuitrain.readers.table import Positions, axis_among, is_log, is_result, is_time
 from tuitrain.readers.text import LONGEST_LINE, decimal_comma, number, unix_time
@@ -251,18 +252,22 @@ class DelimitedParser:
         self._decide(columns)
         names: list[str] = []
         numbers: list[list[float] | list[float | None]] = []
-        sparse = False
         for at in self._columns:
             values = self._numbers(columns[at])
             if values is not None:
                 names.append(self._names[at])
                 numbers.append(values)
                 self._numeric.add(at)
-                sparse = sparse or None in values
         times = [None] * len(xs) if self._time is None else list(map(unix_time, map(str, columns[self._time])))
         steps = self._positions.of_all(xs)
+        by_name = dict(zip(names, numbers, strict=True))
+        # Of two columns with one name a row has the last that is not empty.
+        block = block_of(xs, by_name, times, steps) if len(by_name) == len(names) else None
+        if block is not None:
+            reading.items.append(block)
+            return
         rows = zip(*numbers, strict=True)
-        if not sparse:
+        if not any(None in column for column in numbers):
             named = map(dict, map(zip, repeat(names), rows))
             reading.items += map(Row, xs, named, times, steps)
             return

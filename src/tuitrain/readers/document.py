@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from tuitrain.events import BrokenLine, Sample, System
+from tuitrain.events import BrokenLine, Sample
 from tuitrain.files import deeper_than, open_regular
-from tuitrain.readers.model import Item, Reading, Row, RunInfo
+from tuitrain.readers.model import Item, Reading, Restart, Row, RunInfo
 
 MOST_BYTES = 1 << 30
 MOST_LEVELS = 50
@@ -133,7 +133,7 @@ def _identity(item: Item) -> bytes:
 
 
 def _position(item: Item) -> float:
-    return item.x if not isinstance(item, Sample | System) else item.step if isinstance(item, Sample) else 0.0
+    return item.x if isinstance(item, Row | Restart) else item.step if isinstance(item, Sample) else 0.0
 
 
 def _digest(parts: Sequence[bytes]) -> bytes:

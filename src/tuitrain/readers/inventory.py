@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tuitrain.events import BrokenLine
 from tuitrain.readers.mapping import NameMapping
-from tuitrain.readers.model import Item, Reader, Reading, Restart, Row, RunInfo
+from tuitrain.readers.model import Item, Reader, Reading, Restart, Row, Rows, RunInfo
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,9 @@ def _add(points: dict[str, dict[float, float]], item: Item) -> None:
     if isinstance(item, Row):
         for name, value in item.values.items():
             points.setdefault(name, {})[item.x] = value
+    elif isinstance(item, Rows):
+        for name, column in item.values.items():
+            points.setdefault(name, {}).update(zip(item.x.tolist(), column.tolist(), strict=True))
     elif isinstance(item, Restart):
         for name, values in points.items():
             points[name] = {x: value for x, value in values.items() if x < item.x}

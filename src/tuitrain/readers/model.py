@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
 from tuitrain.events import BrokenLine, Sample, System
 from tuitrain.events.text import without_sequences
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Ending = Literal["completed", "failed", "stopped", "interrupted", "running"]
 
@@ -29,13 +33,26 @@ class Row(msgspec.Struct, gc=False):
     step: int | None = None
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Many rows with the same names: a column for each name, and for what else a `Row` has. No column is written to.
+
+    time, step: None where no row has one.
+    """
+
+    x: NDArray[np.float64]
+    values: dict[str, NDArray[np.float64]]
+    time: NDArray[np.float64] | None = None
+    step: NDArray[np.float64] | None = None
+
+
 class Restart(msgspec.Struct):
     """The tool began again: what it logged at this x and later is void."""
 
     x: float
 
 
-Item = Row | Restart | Sample | System
+Item = Row | Rows | Restart | Sample | System
 
 
 @dataclass

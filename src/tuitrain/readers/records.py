@@ -11,11 +11,13 @@ from itertools import groupby
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
-from tuitrain.events import AnyRecord, BrokenLine, End, Eval, Run, Step, usable_time
-from tuitrain.events.own_metrics import StepOrder
+from tuitrain.events import LATEST_TIME, AnyRecord, BrokenLine, End, Eval, Run, Step, usable_time
+from tuitrain.events.own_metrics import StepOrder, names_declared
+from tuitrain.readers.blocks import LARGEST_EXACT, WHOLE, FloatArray, Steps, as_block, rows_of
 from tuitrain.readers.mapping import NameMapping
-from tuitrain.readers.model import Item, Reader, Restart, Row
+from tuitrain.readers.model import Item, Reader, Restart, Row, Rows
 from tuitrain.readers.supplied import Supplied
 
 _LARGEST = 2**63 - 1
@@ -29,7 +31,7 @@ _ENDS: dict[str, Literal["completed", "stopped", "failed"]] = {
 class Records:
     """What one poll of another tool's log read, as our records; the fields are those of `readers.model.Reading`."""
 
-    records: list[AnyRecord]
+    records: list[AnyRecord | Steps]
     broken: list[BrokenLine]
     reset: bool = False
     more: bool = False
@@ -53,6 +55,11 @@ class _Plan:
     def is_whole(self) -> bool:
         """Whether the values of a row are the metrics of a step as they are."""
         return not self.fields and not self.evaluated
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether rows are steps and nothing else, and no metric of one's own is called like a field."""
+        return self.has_step and not self.evaluated and not names_declared(self.own)
 
     @cached_property
     def is_special(self) -> bool:
@@ -103,7 +110,7 @@ class RecordReader:
             self._time = self._written()
         self.mapping.learn(self.reader.info.meanings)
         records = self._records(reading.items)
-        first = next((record.time for record in records), None)
+        first = next((each.times[0].item() if isinstance(each, Steps) else each.time for each in records), None)
         records = [*self._run_records(first), *records, *self._end_records()]
         return Records(records, reading.broken, reading.reset, reading.more)
 
@@ -134,15 +141,16 @@ class RecordReader:
             self._end = End(time=self._time, status=status, reason=info.reason or None)
             yield self._end
 
-    def _records(self, items: Iterable[Item]) -> list[AnyRecord]:
-        records: list[AnyRecord] = []
+    def _records(self, items: Iterable[Item]) -> list[AnyRecord | Steps]:
+        records: list[AnyRecord | Steps] = []
         for names, group in groupby(items, _names_of):
             if names is not None:
-                self._end = None
-                self._add_rows(names, list(group), records)
+                self._add_rows(self._plan_of(names), list(group), records)
                 continue
             for item in group:
-                if isinstance(item, Restart):
+                if isinstance(item, Rows):
+                    self._add_block(self._plan_of(tuple(item.values)), item, records)
+                elif isinstance(item, Restart):
                     self._attempt += 1
                     if self._run is not None:
                         self._run = msgspec.structs.replace(self._run, attempt=self._attempt)
@@ -151,30 +159,77 @@ class RecordReader:
                     records.append(item)
         return records
 
-    def _add_rows(self, names: tuple[str, ...], rows: list[Any], records: list[AnyRecord]) -> None:
-        """Add rows with these names, which are taken apart in the same way."""
-        plan = self._plans.get(names)
-        if plan is None:
-            if len(self._plans) >= _MOST_PLANS:
-                self._plans.clear()
-            plan = self._plans[names] = self._plan(names)
+    def _add_block(self, plan: _Plan, block: Rows, records: list[AnyRecord | Steps]) -> None:
+        """Add many rows with the names of a plan at once, or one by one where they are not plain."""
+        steps = self._steps_of(plan, block)
+        if steps is None:
+            self._add_one_by_one(plan, rows_of(block), records)
+            return
+        self._end = None
+        self._count += len(block.x)
+        self._time = steps.last.time
+        for step in steps.steps[[0, -1]].tolist():
+            self._order.is_late(int(step), plan.names)
+        records.append(steps)
+
+    def _steps_of(self, plan: _Plan, block: Rows) -> Steps | None:
+        """The steps that these rows are; None where not all of them are steps that count up from the newest one."""
+        steps = block.x if block.step is None else block.step
+        times = np.full(len(steps), self._time) if block.time is None else block.time
+        if not plan.is_plain or self._adds or steps[0] < max(0, self._order.newest) or steps[-1] >= LARGEST_EXACT:
+            return None
+        if not (steps[1:] > steps[:-1]).all() or (steps != np.trunc(steps)).any():
+            return None
+        if not ((times >= 0) & (times < LATEST_TIME)).all():
+            return None
+        values: dict[str, FloatArray] = {}
+        with np.errstate(all="ignore"):
+            for key, name, factor in plan.fields:
+                values[key] = block.values[name] * factor
+                if key in WHOLE and not ((values[key] >= 0) & (values[key] < float(_LARGEST))).all():
+                    return None
+                if key == "mfu" and (values[key] < 0).any():
+                    return None
+        values |= {key: np.trunc(values[key]) for key in WHOLE & values.keys()}
+        return Steps(times, steps, values | {name: block.values[name] for name in plan.own})
+
+    def _add_rows(self, plan: _Plan, rows: list[Any], records: list[AnyRecord | Steps]) -> None:
+        """Add rows with the names of a plan, many of them at once."""
+        block = as_block(rows) if plan.is_plain else None
+        if block is not None:
+            self._add_block(plan, block, records)
+        else:
+            self._add_one_by_one(plan, rows, records)
+
+    def _add_one_by_one(self, plan: _Plan, rows: list[Row], records: list[AnyRecord | Steps]) -> None:
+        """Add rows with the names of a plan, which are taken apart in the same way."""
+        self._end = None
         for row in rows:
             step = row.step if row.step is not None else self._step_of(row.x)
             self._count += 1
             self._time = row.time if row.time is not None and usable_time(row.time) else self._time
             values = row.values
             if plan.has_step:
-                late = self._order.is_late(step, names) or msgspec.UNSET
-                fields = {field: values[name] * factor for field, name, factor in plan.fields}
+                late = self._order.is_late(step, plan.names) or msgspec.UNSET
+                fields: dict[str, Any] = {field: values[name] * factor for field, name, factor in plan.fields}
                 if self._adds:
                     self._supplied.add_to(step, fields)
-                own = values if plan.is_whole else {name: values[name] for name in plan.own} or msgspec.UNSET
+                own: Any = values if plan.is_whole else {name: values[name] for name in plan.own} or msgspec.UNSET
                 if plan.is_special or self._adds:
                     fields = _typed(fields)
                 records.append(Step(time=self._time, step=step, metrics=own, late=late, **fields))
             for split, evaluated in plan.evaluated.items():
                 fields = {field: values[name] * factor for field, name, factor in evaluated}
                 records.append(Eval(time=self._time, step=step, split=split, **_typed(fields)))
+
+    def _plan_of(self, names: tuple[str, ...]) -> _Plan:
+        """The plan for rows with these names."""
+        plan = self._plans.get(names)
+        if plan is None:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            plan = self._plans[names] = self._plan(names)
+        return plan
 
     def _plan(self, names: tuple[str, ...]) -> _Plan:
         plan = _Plan(names)
@@ -197,15 +252,14 @@ def _names_of(item: Item) -> tuple[str, ...] | None:
     return tuple(item.values) if isinstance(item, Row) else None
 
 
-_WHOLE = frozenset({"tokens", "grad_nonfinite", "slowest_rank"})
-_SPECIAL = _WHOLE | {"mfu"}
+_SPECIAL = WHOLE | {"mfu"}
 
 
 def _typed(fields: dict[str, float]) -> dict[str, Any]:
     """The values as the fields of a step hold them: counts are whole, and unknown where they cannot be."""
     if _SPECIAL.isdisjoint(fields):
         return fields
-    typed: dict[str, Any] = {key: _count(value) if key in _WHOLE else value for key, value in fields.items()}
+    typed: dict[str, Any] = {key: _count(value) if key in WHOLE else value for key, value in fields.items()}
     if typed.get("mfu", 0.0) < 0:
         # nanoGPT's -100 % before it has measured it.
         typed["mfu"] = None

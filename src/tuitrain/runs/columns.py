@@ -127,6 +127,12 @@ class Columns:
                     self._append(name, values, row if present is None else row + present)
             row += len(rows)
 
+    def extend_at_once(self, columns: Mapping[str, FloatArray], count: int) -> None:
+        """Append so many rows that have a value in each of these columns."""
+        for key, values in columns.items():
+            self._append(key, values, self._length)
+        self._length += count
+
     def append_row(self, values: Mapping[str, float | None]) -> None:
         """Append one row; a value that is None is absent."""
         for key, value in values.items():

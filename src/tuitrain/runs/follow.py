@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tuitrain.events import AnyRecord, BrokenLine, BrokenLineError, decode, decode_lines
+from tuitrain.readers.blocks import Steps
 from tuitrain.readers.model import Ending
 from tuitrain.readers.tail import CHUNK_BYTES, FileTail
 from tuitrain.readers.text import LONGEST_LINE
@@ -20,7 +21,7 @@ class Batch:
     the bytes that were read end; size: how large the file was. ending: what the log of another tool says about the end.
     """
 
-    records: tuple[AnyRecord, ...] = ()
+    records: tuple[AnyRecord | Steps, ...] = ()
     broken: tuple[BrokenLine, ...] = ()
     reset: bool = False
     more: bool = False

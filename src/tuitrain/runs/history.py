@@ -25,6 +25,7 @@ from tuitrain.events import (
     WallTime,
 )
 from tuitrain.events.own_metrics import names_declared, updated, with_declared
+from tuitrain.readers.blocks import Steps
 from tuitrain.runs.columns import Columns
 from tuitrain.runs.results import VALIDATION, RunResults, validation_split
 from tuitrain.runs.step_table import StepTable
@@ -190,7 +191,7 @@ class RunHistory:
         """The newest readings of the machine."""
         return self.systems[-1] if self.systems else None
 
-    def absorb(self, records: Iterable[AnyRecord], broken: Sequence[BrokenLine] = ()) -> None:
+    def absorb(self, records: Iterable[AnyRecord | Steps], broken: Sequence[BrokenLine] = ()) -> None:
         """Add further records, in the order of the log; how they are divided into batches does not matter."""
         record: AnyRecord | None = None
         for kind, group in groupby(records, type):
@@ -200,10 +201,11 @@ class RunHistory:
                 record = steps[-1]
                 self._wall_time.absorb(record)
                 continue
-            for record in group:
+            for each in group:
+                record = self._absorb_block(each) if isinstance(each, Steps) else each
                 if isinstance(record, Eval | Sample | Checkpoint | Layers):
                     self._absorb_result(record)
-                else:
+                elif not isinstance(record, Step):
                     self._absorb_other(record, self._step_table.newest)
                 self._wall_time.absorb(record)
         self._step_table.settle()
@@ -226,6 +228,18 @@ class RunHistory:
                 if table.add(step, begins=not self._results.has_steps) or not self._results.has_steps:
                     self._begin_at(step.step)
         self.stage = None
+
+    def _absorb_block(self, block: Steps) -> Step:
+        """Add many steps at once. Returns the last one, without its values."""
+        table = self._step_table
+        if table.newest is not None and block.steps[0] <= table.newest:
+            self._absorb_steps(block.records())
+            return block.last
+        table.append_block(block)
+        if not self._results.has_steps:
+            self._begin_at(int(block.steps[0]))
+        self.stage = None
+        return block.last
 
     def _begin_at(self, step: int) -> None:
         """Start an attempt with its first step, or with one that goes back."""

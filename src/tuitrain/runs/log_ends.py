@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tuitrain.events import AnyRecord, Eval, Run, Step
 from tuitrain.files import open_regular
+from tuitrain.readers.blocks import Steps, one_by_one
 from tuitrain.readers.model import Ending
 from tuitrain.readers.text import LONGEST_LINE
 from tuitrain.runs.curve import MAX_POINTS, Points, joined, points_of, sampled
@@ -194,8 +195,8 @@ def _history(data: bytes) -> tuple[RunHistory, list[Step]]:
     return history, _steps(records)
 
 
-def _steps(records: tuple[AnyRecord, ...]) -> list[Step]:
-    return [record for record in records if isinstance(record, Step)]
+def _steps(records: tuple[AnyRecord | Steps, ...]) -> list[Step]:
+    return [record for record in one_by_one(records) if isinstance(record, Step)]
 
 
 def _first_lines(file: int, least: int) -> bytes:

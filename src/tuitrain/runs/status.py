@@ -14,6 +14,7 @@ import psutil
 from tuitrain.events import AnyRecord, End, Run, Stage, Step
 from tuitrain.events.layout import RunMetadata
 from tuitrain.events.lock import lock_held
+from tuitrain.readers.blocks import Steps
 from tuitrain.readers.model import Ending
 
 AHEAD_S = 120.0
@@ -64,9 +65,10 @@ class Liveness:
     last_time: float | None = None
     has_steps: bool = False
 
-    def absorb(self, records: Iterable[AnyRecord]) -> None:
+    def absorb(self, records: Iterable[AnyRecord | Steps]) -> None:
         """Add further records."""
-        for record in records:
+        for each in records:
+            record = each.last if isinstance(each, Steps) else each
             self.last_time = record.time
             match record:
                 case Step():

@@ -8,6 +8,7 @@ import numpy as np
 
 from tuitrain.events import Step
 from tuitrain.events.own_metrics import combined
+from tuitrain.readers.blocks import Steps
 from tuitrain.runs.columns import Columns
 
 
@@ -29,6 +30,12 @@ class StepTable:
         """Add steps that count up, of which the first is past the newest one."""
         self._next += steps
         self.newest = steps[-1].step
+
+    def append_block(self, block: Steps) -> None:
+        """Add steps of which the first is past the newest one."""
+        self._extend()
+        self.rows.extend_at_once({"time": block.times, "step": block.steps, **block.values}, len(block.steps))
+        self.newest = block.last.step
 
     def add(self, step: Step, begins: bool) -> bool:
         """Add any step; begins: it is the first of an attempt. Returns whether it supersedes others.
