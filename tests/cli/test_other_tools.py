@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Cli
+from tests.runs.test_stream import CONSOLE, JSON_LINES, TABLE, TEXT, UNKNOWN
+from tests.support import write_run
 
 CORPUS = Path(__file__).parents[1] / "data/corpus"
 
@@ -51,6 +54,50 @@ def test_a_folder_of_several_runs_is_an_array(cli: Cli) -> None:
     one = cli("status", "logs")
     assert (one.code, "logs holds 3 runs: give one of them: " in one.err) == (3, True)
     assert "step 198" in cli("status", "logs#csv-plain/log.csv").out
+
+
+def feed(monkeypatch: pytest.MonkeyPatch, path: Path, data: bytes) -> None:
+    """Let the next command read these bytes on standard input."""
+    path.write_bytes(data)
+    monkeypatch.setattr(sys, "stdin", path.open())
+
+
+@pytest.mark.parametrize("data", [CONSOLE, TEXT + CONSOLE, TEXT + JSON_LINES, TABLE, TEXT + UNKNOWN])
+def test_a_log_on_standard_input_is_read_to_its_end(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    feed(monkeypatch, tmp_path / "piped", data)
+    shown = json.loads(cli("show", "-", "--json", "--set", "tokens_per_step=100").out)
+    assert (shown["run_id"], shown["name"], shown["step"]) == ("standard-input", "standard input", 99)
+    assert (shown["loss"], shown["tokens"]) == (3.01, 9900)
+    feed(monkeypatch, tmp_path / "piped", data)
+    assert "loss 3.01" in cli("plot", "-", "--smooth", "0").out
+    assert not (tmp_path / "settings").exists(), "nothing of it is kept"
+
+
+def test_standard_input_may_be_a_log_of_ours_or_a_file_that_is_no_text(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed(monkeypatch, tmp_path / "piped", write_run(tmp_path, steps=40).metrics.read_bytes())
+    shown = json.loads(cli("show", "-", "--json").out)
+    assert (shown["name"], shown["step"], shown["status"], shown["format"]) == (
+        "llama2-tiny",
+        40,
+        "completed",
+        "tuitrain",
+    )
+    feed(monkeypatch, tmp_path / "piped", next(CORPUS.glob("tb-*/**/*tfevents*")).read_bytes())
+    assert json.loads(cli("show", "-", "--json").out)["format"] == "tensorboard"
+
+
+def test_standard_input_is_no_run_that_can_be_changed(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed(monkeypatch, tmp_path / "piped", TABLE)
+    for command in ("stop", "rm", "resume"):
+        assert (cli(command, "-").code, "standard input holds no run" in cli(command, "-").err) == (2, True)
+    feed(monkeypatch, tmp_path / "piped", b"\x00\x01 no log")
+    assert "standard input is not a log in a format" in cli("show", "-").err
 
 
 def test_values_that_json_lacks_are_spelled_as_tools_write_them(cli: Cli, logs: Path) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import stat
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +18,10 @@ import typer
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory
     from tuitrain.runs.foreign import Given
+
+
+STANDARD_INPUT = "-"
+"""As a RUN: the log that comes on standard input, read to its end."""
 
 
 def find_runs(
@@ -24,14 +35,42 @@ def find_runs(
     from tuitrain.runs import runs_directory
 
     directory = runs_directory(runs_dir)
-    runs = [run for name in names for run in runs_named(name, directory)]
+    piped = _runs_of_input() if STANDARD_INPUT in names else []
+    runs = [run for name in names for run in (piped if name == STANDARD_INPUT else runs_named(name, directory))]
     if maps or facts:
         _keep_given(runs, maps or (), facts or ())
     return runs
 
 
+def _runs_of_input() -> list[RunDirectory]:
+    """The runs in the log on standard input, kept in a temporary file until this process ends."""
+    from tuitrain.runs import RunNotFoundError, stream
+    from tuitrain.runs import find_runs as runs_named
+
+    if sys.stdin.isatty():
+        raise typer.BadParameter("standard input is a terminal: pipe a log into it.", param_hint=repr(STANDARD_INPUT))
+    folder = Path(tempfile.mkdtemp(prefix="tuitrain-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = folder / stream.NAME
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    given = os.fstat(sys.stdin.fileno())
+    if stat.S_ISREG(given.st_mode):
+        os.utime(path, ns=(given.st_atime_ns, given.st_mtime_ns))
+    try:
+        runs = runs_named(str(path), folder)
+    except RunNotFoundError:
+        raise RunNotFoundError(f"{stream.NAME} is not a log in a format that tuitrain reads.") from None
+    if len(runs) == 1 and runs[0].source is not None:
+        # What --map and --set say of it is kept in the temporary folder, too.
+        return [replace(runs[0], path=folder / stream.NAME.replace(" ", "-"))]
+    return runs
+
+
 def find_own(names: Sequence[str], runs_dir: Path | None) -> list[RunDirectory]:
     """The same for a command that changes runs: those of other tools are refused. Raises BadParameter as well."""
+    if STANDARD_INPUT in names:
+        raise typer.BadParameter("standard input holds no run that can be changed.", param_hint=repr(STANDARD_INPUT))
     runs = find_runs(names, runs_dir)
     for run in runs:
         if run.source is not None:

@@ -51,6 +51,7 @@ def plot(
       tuitrain plot latest -m grad_norm -m lr --last 1000
       tuitrain plot RUN RUN -m loss --x tokens --log
       tuitrain plot RUN --width 72 --height 14 > loss.txt
+      ssh node1 cat train.log | tuitrain plot -
 
     Print charts as text, for the terminal, a pipe, a log file or a commit message.
 

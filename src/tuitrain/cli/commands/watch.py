@@ -14,14 +14,14 @@ import typer
 
 from tuitrain.cli import options
 from tuitrain.cli.completion import complete_layout
-from tuitrain.cli.lookup import find_runs, given_by
+from tuitrain.cli.lookup import STANDARD_INPUT, find_runs, given_by
 from tuitrain.cli.output import is_terminal, say, text_area
 from tuitrain.events.seven_bit import seven_bit
 from tuitrain.events.text import print_coloured
 from tuitrain.files import open_regular
 
 if TYPE_CHECKING:
-    from tuitrain.runs import RunDirectory, RunHistory
+    from tuitrain.runs import RunDirectory
     from tuitrain.runs.foreign import Given
     from tuitrain.tui.registry import ScreenName
     from tuitrain.tui.settings import LoadedSettings
@@ -82,10 +82,10 @@ def watch(
         "readonly": readonly,
     }  # fmt: skip
     settings = load_settings(flags)
-    if runs == ["-"]:
-        if serve:
-            raise typer.BadParameter("standard input can be read once only, not for each page.", param_hint="--serve")
-        return _watch_stream(once, settings, directory, given_by(maps, facts))
+    if STANDARD_INPUT in (runs or []) and serve:
+        raise typer.BadParameter("standard input can be read once only, not for each page.", param_hint="--serve")
+    if runs == [STANDARD_INPUT] and sys.stdout.isatty() and not once:
+        return _watch_stream(settings, given_by(maps, facts))
     named = find_runs(runs or [], runs_dir, maps, facts)
     if serve:
         # Each page is a process. The default directory may not exist yet.
@@ -120,31 +120,24 @@ def _serve(arguments: list[str], host: str, port: int, *, readonly: bool) -> Non
     serve([sys.executable, "-m", "tuitrain.cli", "watch", *arguments], host, port)
 
 
-def _watch_stream(once: bool, settings: LoadedSettings, directory: Path, given: Given) -> None:
+def _watch_stream(settings: LoadedSettings, given: Given) -> None:
     """Follow any log or console on standard input; keys are then read from the terminal."""
-    from tuitrain.runs import RunHistory, StreamFollower, drain
-
-    pipe = os.dup(sys.stdin.fileno())
-    if once or not sys.stdout.isatty():
-        follower, history = StreamFollower(pipe, given), RunHistory()
-        while not follower.ended:
-            history = drain(follower, history)
-        return _print_frame([history], directory, settings)
+    from tuitrain.runs import StreamFollower
     from tuitrain.tui.app import run_app
 
+    pipe = os.dup(sys.stdin.fileno())
     os.dup2(os.open("/dev/tty", os.O_RDWR), sys.stdin.fileno())
     raise typer.Exit(run_app("watch", [], Path(), stream=StreamFollower(pipe, given), loaded=settings))
 
 
-def _print_frame(runs: Sequence[RunDirectory | RunHistory], directory: Path, loaded: LoadedSettings) -> None:
+def _print_frame(runs: Sequence[RunDirectory], directory: Path, loaded: LoadedSettings) -> None:
     """Print one frame of text. Raises OSError for a log that cannot be read."""
-    from tuitrain.runs import RunDirectory
     from tuitrain.tui.frame import render_frame
     from tuitrain.tui.layouts import Layouts
     from tuitrain.tui.session import session_of
 
     for run in runs:
-        if isinstance(run, RunDirectory) and run.source is None:
+        if run.source is None:
             open_regular(run.metrics).close()
     width, color = text_area()
     height = shutil.get_terminal_size((FRAME_COLUMNS, FRAME_ROWS)).lines
