@@ -20,6 +20,7 @@ from tuitrain.readers.mapping import NameMapping
 from tuitrain.readers.model import Reading, Row, RunInfo
 from tuitrain.readers.records import RecordReader
 from tuitrain.runs import RunHistory
+from tuitrain.runs.curve import points_of
 
 
 class ReadingsReader:
@@ -33,28 +34,27 @@ class ReadingsReader:
         return next(self._readings)
 
 
-def read(readings: Callable[[], list[Reading]], fewest: int) -> tuple[RunHistory, list[AnyRecord], int]:
-    """The history, the records one by one, and how many of them came at once, which at least `fewest` rows may."""
+def read(readings: Callable[[], list[Reading]], fewest: int) -> tuple[RunHistory, list[AnyRecord | Steps]]:
+    """The history and the records, of which those of at least `fewest` rows may come at once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "FEWEST", fewest)
         polls = readings()
         reader = RecordReader(ReadingsReader(polls), "id", NameMapping(), lambda: 5.0)
-        history, records, at_once = RunHistory(), list[AnyRecord](), 0
+        history, records = RunHistory(), list[AnyRecord | Steps]()
         for _ in polls:
             batch = reader.poll().records
             history.absorb(batch)
-            records += one_by_one(batch)
-            at_once += sum(len(each.steps) for each in batch if isinstance(each, Steps))
-        return history, records, at_once
+            records += batch
+        return history, records
 
 
 def check(readings: Callable[[], list[Reading]]) -> None:
     """Compare what comes at once with what comes one by one."""
-    history, records, _ = read(readings, fewest=2)
-    expected, one, none = read(readings, fewest=1000)
-    assert repr(records) == repr(one)
+    history, records = read(readings, fewest=2)
+    expected, singles = read(readings, fewest=1000)
+    assert repr(list(one_by_one(records))) == repr(singles)
+    assert repr(points_of(records)) == repr(points_of(singles))
     assert history_contents(history) == history_contents(expected)
-    assert none == 0
 
 
 NAMES = ("loss", "train/loss", "tokens", "mfu", "val_loss", "own", "late", "accuracy", "step_time", "slowest_rank")
@@ -109,6 +109,8 @@ def line(row: Row) -> str:
 
 def test_plain_rows_come_at_once() -> None:
     table = "step,loss,tokens,own\n" + "".join(f"{step},1.5,{step * 512},nan\n" for step in range(100))
-    assert read(lambda: [DelimitedParser("a").feed(table.encode())], blocks.FEWEST)[2] == 100
+    _, (_, steps) = read(lambda: [DelimitedParser("a").feed(table.encode())], blocks.FEWEST)
+    assert isinstance(steps, Steps)
     lines = "".join(f'{{"step": {step}, "loss": 1.5}}\n' for step in range(100))
-    assert read(lambda: [JsonLinesParser("a").feed(lines.encode())], blocks.FEWEST)[2] == 100
+    _, (_, steps) = read(lambda: [JsonLinesParser("a").feed(lines.encode())], blocks.FEWEST)
+    assert isinstance(steps, Steps)

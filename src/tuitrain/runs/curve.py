@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 import numpy as np
 
-from tuitrain.events import Step
+from tuitrain.events import AnyRecord, Step
+from tuitrain.readers.blocks import Steps
 from tuitrain.runs.follow import LineParser
 
 PARTS = 24
@@ -20,8 +22,9 @@ Points = tuple[tuple[int, float], ...]
 """(step, loss) in the order of steps. A loss is nan where none of its part was finite."""
 
 
-def points_of(steps: Sequence[Step], count: int = MAX_POINTS) -> Points:
-    """At most `count` points of consecutive steps of a log, each the mean of as many steps."""
+def points_of(records: Iterable[AnyRecord | Steps], count: int = MAX_POINTS) -> Points:
+    """At most `count` points of consecutive records of a log, each the mean of as many steps."""
+    steps = _losses(records)
     size = max(1, math.ceil(len(steps) / count))
     return joined((), [_point(steps[start : start + size]) for start in range(0, len(steps), size)])
 
@@ -34,7 +37,7 @@ def sampled(file: int, size: int) -> Points:
         data = os.pread(file, PART_BYTES, start)
         # The first line is torn unless it begins the file.
         records, _ = LineParser().feed(data[data.find(b"\n") + 1 if start else 0 :])
-        points.append(_point([record for record in records if isinstance(record, Step)]))
+        points.append(_point(_losses(records)))
     return joined((), points)
 
 
@@ -71,10 +74,22 @@ def resampled(points: Points, count: int) -> list[float | None]:
     return [*values.tolist(), *[None] * (count - 1 - last)]
 
 
-def _point(steps: Sequence[Step]) -> tuple[int, float] | None:
+def _losses(records: Iterable[AnyRecord | Steps]) -> list[tuple[int, float | None]]:
+    """The steps among these records with their losses."""
+    losses: list[tuple[int, float | None]] = []
+    for record in records:
+        if isinstance(record, Step):
+            losses.append((record.step, record.loss))
+        elif isinstance(record, Steps):
+            values = record.values["loss"].tolist() if "loss" in record.values else repeat(None)
+            losses += zip(map(int, record.steps.tolist()), values, strict=False)
+    return losses
+
+
+def _point(steps: Sequence[tuple[int, float | None]]) -> tuple[int, float] | None:
     """The newest of these steps with the mean of their losses; None where no step has one."""
-    losses = [step.loss for step in steps if step.loss is not None]
-    return (steps[-1].step, _mean(losses)) if losses else None
+    losses = [loss for _, loss in steps if loss is not None]
+    return (steps[-1][0], _mean(losses)) if losses else None
 
 
 def _mean(losses: Sequence[float]) -> float:

@@ -6,9 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tuitrain.events import AnyRecord, Eval, Run, Step
+from tuitrain.events import AnyRecord, Eval, Run
 from tuitrain.files import open_regular
-from tuitrain.readers.blocks import Steps, one_by_one
 from tuitrain.readers.model import Ending
 from tuitrain.readers.text import LONGEST_LINE
 from tuitrain.runs.curve import MAX_POINTS, Points, joined, points_of, sampled
@@ -125,7 +124,7 @@ def read_on(follower: Follower, ends: LogEnds) -> LogEnds:
 def _absorb(ends: LogEnds, batch: Batch) -> None:
     """Add what was read to the end of the log."""
     ends.tail.absorb(batch.records, batch.broken)
-    ends.curve = joined(ends.curve, points_of(_steps(batch.records), 1 if ends.curve else MAX_POINTS))
+    ends.curve = joined(ends.curve, points_of(batch.records, 1 if ends.curve else MAX_POINTS))
     if len(ends.tail.steps) > 2 * _STEPS_KEPT:
         ends.tail.keep_newest(_STEPS_KEPT)
 
@@ -147,8 +146,8 @@ def _read_anew(path: Path, file: int, size: int) -> LogEnds:
     ends = LogEnds()
     if size <= HEAD_BYTES + TAIL_BYTES:
         data = _lines(os.pread(file, size, 0))
-        ends.tail, steps = _history(data)
-        ends.curve = points_of(steps)
+        ends.tail, records = _history(data)
+        ends.curve = points_of(records)
         end = len(data)
     else:
         head = _first_lines(file, HEAD_BYTES)
@@ -187,16 +186,12 @@ def _search_back(file: int, ends: LogEnds, head: bytes, size: int) -> int:
     return start + len(_lines(data))
 
 
-def _history(data: bytes) -> tuple[RunHistory, list[Step]]:
-    """The history of whole lines, and the steps among them."""
+def _history(data: bytes) -> tuple[RunHistory, tuple[AnyRecord, ...]]:
+    """The history of whole lines, and their records."""
     history = RunHistory()
     records, broken = LineParser().feed(data)
     history.absorb(records, broken)
-    return history, _steps(records)
-
-
-def _steps(records: tuple[AnyRecord | Steps, ...]) -> list[Step]:
-    return [record for record in one_by_one(records) if isinstance(record, Step)]
+    return history, records
 
 
 def _first_lines(file: int, least: int) -> bytes:
