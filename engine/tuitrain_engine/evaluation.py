@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,15 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuitrain import events
+from tuitrain import accounting, events
 from tuitrain.config import RunConfig
-from tuitrain_engine.data import Dataset
+from tuitrain_engine.data import Dataset, text_bytes, token_bytes
 from tuitrain_engine.hardware import Machine
 from tuitrain_engine.loss_output import IGNORE
 from tuitrain_engine.model import Transformer
 from tuitrain_engine.parallel import Distribution, World
 
-_HASHED_AT_ONCE = 64
+_READ_AT_ONCE = 64
 
 
 def sequences_to_evaluate(
@@ -35,6 +36,15 @@ def sequences_to_evaluate(
     if before is not None and past and past[-1].sequences and before["eval"]["steps"] == config.eval.steps:
         requested = past[-1].sequences
     return min(requested, dataset.val.n_sequences)
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """Evaluated sequences: what identifies them, the targets that count, the bytes of their text (None: unknown)."""
+
+    fingerprint: str
+    targets: int
+    bytes: int | None
 
 
 @dataclass
@@ -52,16 +62,61 @@ class Evaluator:
     world: World
     sequences: int
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Identifies the evaluated sequences by their contents: ids, targets, their tokenizer, length and number."""
+        return self._contents.fingerprint
+
+    @cached_property
+    def _contents(self) -> _Contents:
+        """What the evaluated sequences are, read once."""
         digest = hashlib.blake2b(digest_size=8)
         shape = f"{self.dataset.tokenizer.fingerprint} {self.config.model.seq_len} {self.sequences}"
         digest.update(shape.encode())
-        for first in range(0, self.sequences, _HASHED_AT_ONCE):
-            for part in self.dataset.val.batch(first, min(_HASHED_AT_ONCE, self.sequences - first)):
-                digest.update(part.numpy().astype(np.int32))
-        return digest.hexdigest()
+        sizes, targets, size = token_bytes(self.dataset.tokenizer), 0, 0
+        for first in range(0, self.sequences, _READ_AT_ONCE):
+            x, y = (part.numpy() for part in self.dataset.val.batch(first, min(_READ_AT_ONCE, self.sequences - first)))
+            for part in (x, y):
+                digest.update(part.astype(np.int32))
+            targets += int((y >= 0).sum())
+            if (here := text_bytes(sizes, y)) is None:
+                sizes = None
+            else:
+                size += here
+        return _Contents(digest.hexdigest(), targets, size if sizes is not None else None)
+
+    def evaluate(self, step: int, tokens: int) -> events.Eval:
+        """Measure on all sequences. The loss may not be finite.
+
+        bits_per_byte is of the loss and of the text of the same targets, the ends of documents among them: they cost
+        nats and are no bytes, since telling documents apart is part of predicting the text. The first token of a
+        sequence is no target, nor is padding.
+        """
+        started = time.perf_counter()
+        loss, accuracy = self.measure()
+        contents = self._contents
+        return events.Eval(
+            step=step,
+            tokens=tokens,
+            loss=loss,
+            accuracy=accuracy,
+            perplexity=accounting.perplexity(loss),
+            bits_per_byte=accounting.bits_per_byte(loss, contents.targets, contents.bytes),
+            bytes=contents.bytes,
+            sequences=self.sequences,
+            split_fingerprint=contents.fingerprint,
+            text_fingerprint=self.dataset.held_out_text,
+            text_fraction=self._text_fraction(contents.targets),
+            duration_ms=(time.perf_counter() - started) * 1e3,
+        )
+
+    def _text_fraction(self, targets: int) -> float:
+        """The share of the held-out split in an evaluation; the rest of a stream after its last sequence is none."""
+        val = self.dataset.val
+        if self.config.data.packing == "packed":
+            return self.sequences / val.n_sequences
+        # Long documents are cut; the first token of each is no target.
+        return min(1.0, (targets + self.sequences) / val.tokens)
 
     @torch.no_grad()
     def measure(self, sequences: int | None = None) -> tuple[float, float]:

@@ -331,22 +331,12 @@ def warm_up(t: Trainer) -> None:
 
 def evaluate(t: Trainer) -> None:
     """Measure on the held-out split and write an `eval` record. Raises NonFiniteError."""
-    started = time.perf_counter()
-    loss, accuracy = t.evaluator.measure()
+    record = t.evaluator.evaluate(t.progress.step, t.progress.tokens)
+    loss = record.loss
+    assert loss is not None
     if math.isfinite(loss):
         t.val_losses[t.progress.step] = loss
-    t.journal.write(
-        events.Eval(
-            step=t.progress.step,
-            tokens=t.progress.tokens,
-            loss=loss,
-            accuracy=accuracy,
-            perplexity=math.exp(loss) if loss < 700 else loss if math.isnan(loss) else math.inf,
-            sequences=t.evaluator.sequences,
-            split_fingerprint=t.evaluator.fingerprint,
-            duration_ms=(time.perf_counter() - started) * 1e3,
-        )
-    )
+    t.journal.write(record)
     if not math.isfinite(loss):
         # The weights of this step were just saved; a resume from them would diverge again.
         t.checkpoints.discard(t.progress.step)

@@ -7,8 +7,8 @@ import pytest
 
 from tests.analysis.histories import history, run_record
 from tests.support import write_run
-from tuitrain.accounting import mfu
-from tuitrain.analysis.summary import Percentiles, SplitOutcome, Summary, perplexity, split_outcomes, summarize
+from tuitrain.accounting import mfu, perplexity
+from tuitrain.analysis.summary import Percentiles, SplitOutcome, Summary, split_outcomes, summarize
 from tuitrain.events import Eval, Step
 from tuitrain.runs import RunHistory, load_history
 

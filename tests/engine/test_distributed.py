@@ -190,7 +190,7 @@ def test_a_streamed_run_resumes_exactly_on_any_number_of_processes(tmp_path: Pat
     for shard in range(3):
         rows = [{"text": " ".join(generator.choices(WORDS, k=generator.randint(5, 60)))} for _ in range(60)]
         (folder / f"part-{shard}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    straight = make(tmp_path, "straight", "ddp", data={"source": f"hf:{folder}", "val_tokens": 500})
+    straight = make(tmp_path, "straight", "ddp", data={"source": f"hf:{folder}", "val_bytes": 500})
     train(straight, processes=2)
     half = halfway(straight, tmp_path / "half")
     config = load_config(str(half / "config.toml"), ["parallel.strategy=auto"])

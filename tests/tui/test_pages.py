@@ -270,7 +270,7 @@ async def test_the_configuration_with_what_was_changed(trained: RunDirectory, si
         await until(pilot, lambda: "d_model" in screen_text(app))
         text = screen_text(app)
         assert "rmsnorm → layernorm" in text and "changed from the preset llama2-tiny" in text
-        assert "1,000,000" in text  # val_tokens
+        assert "4,000,000" in text  # val_bytes
         for word in ("architecture", "without embeddings", "FLOPs per token", "MFLOP with", "estimate"):
             assert word in text, word
         for word in ("measured peak", "attention", "single, 1 process", "torch", "2.13.0", "git commit", "node7"):

@@ -10,6 +10,7 @@ from tuitrain_engine.data.dataset import Dataset, open_dataset
 from tuitrain_engine.data.errors import CacheError, DataError, ReadingStopped
 from tuitrain_engine.data.prefetch import FiniteSplit, Prefetcher, Split
 from tuitrain_engine.data.progress import report_progress_to
+from tuitrain_engine.data.token_bytes import text_bytes, token_bytes
 from tuitrain_engine.data.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
 
 __all__ = [
@@ -25,4 +26,6 @@ __all__ = [
     "open_dataset",
     "report_progress_to",
     "save_tokenizer",
+    "text_bytes",
+    "token_bytes",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ class Dataset:
     tokenizer: Tokenizer
     train: Split
     val: FiniteSplit
+    held_out_text: str | None
+    """Identifies the text that `val` is of, whatever the tokenizer; None: unknown."""
     lines: tuple[str, ...]
 
     @property
@@ -80,7 +83,16 @@ def open_dataset(
     if size > 1 and any(map(data.streams, shares)):
         train = ScatteredSplit(train if rank == 0 else None, seq_len)
     assert train is not None
-    return Dataset(tokenizer, train, val, tuple(lines))
+    return Dataset(tokenizer, train, val, _held_out_text(sources, weights), tuple(lines))
+
+
+def _held_out_text(sources: Sequence[OpenSource], weights: Sequence[float]) -> str | None:
+    """The digest of the held-out text; of a mixture that of each source with its share."""
+    texts = [source.held_out_text for source in sources]
+    if len(texts) == 1 or None in texts:
+        return None if None in texts else texts[0]
+    shares = "\n".join(f"{weight:.6g} of {text}" for weight, text in zip(weights, texts, strict=True))
+    return hashlib.blake2b(shares.encode(), digest_size=8).hexdigest()
 
 
 def _open_sources(

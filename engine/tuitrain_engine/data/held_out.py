@@ -16,13 +16,13 @@ from tuitrain_engine.data.hub import Position
 from tuitrain_engine.data.prepare import Prepared, load_or_build
 from tuitrain_engine.data.progress import Progress
 from tuitrain_engine.data.reader import DocumentStream
-from tuitrain_engine.data.shards import FORMAT, HeldOut, Manifest, ShardWriter, SplitManifest, dtype_for
+from tuitrain_engine.data.shards import FORMAT, HeldOut, Manifest, ShardWriter, SplitManifest, TextDigest, dtype_for
 from tuitrain_engine.data.sources import HuggingFaceSource
 from tuitrain_engine.data.tokenizers import Tokenizer, save_tokenizer
 from tuitrain_engine.data.vocabulary import make_tokenizer
 
 LARGEST_SHARE = 0.1
-"""If data.val_tokens are more than this share of a source, data.val_fraction of it is held out instead."""
+"""If data.val_bytes are more than this share of a source, data.val_fraction of it is held out instead."""
 
 
 class _Extent(NamedTuple):
@@ -31,11 +31,13 @@ class _Extent(NamedTuple):
     tokens: int
     bytes: int
     after: Position
+    text: str
+    """Identifies it."""
 
 
 def prepare_held_out(source: HuggingFaceSource, data: DataConfig, tokenizer: Tokenizer | None) -> Prepared:
     """Shards with only a `val` split; its manifest's `held_out` identifies the documents. Raises DataError."""
-    request = {"held_out": True, "val_tokens": data.val_tokens, "val_fraction": data.val_fraction}
+    request = {"held_out": True, "val_bytes": data.val_bytes, "val_fraction": data.val_fraction}
     return load_or_build(request, source, data, tokenizer, lambda directory: _build(directory, source, data, tokenizer))
 
 
@@ -46,8 +48,8 @@ def _build(directory: Path, source: HuggingFaceSource, data: DataConfig, tokeniz
     writer = ShardWriter(directory, "val", dtype_for(tokenizer.vocab_size))
     documents = DocumentStream(source.dataset, source.policy)
     try:
-        with Progress(f"holding out the first documents of {source.name}", None, data.val_tokens) as progress:
-            extents = _fill(writer, documents, tokenizer, data.val_tokens, progress)
+        with Progress(f"holding out the first documents of {source.name}", data.val_bytes) as progress:
+            extents = _fill(writer, documents, tokenizer, data.val_bytes, progress)
         held, number = _share(extents, documents, data.val_fraction)
     finally:
         documents.close()
@@ -65,10 +67,11 @@ def _build(directory: Path, source: HuggingFaceSource, data: DataConfig, tokeniz
         end_of_document=tokenizer.end_of_document,
         dtype=dtype_for(tokenizer.vocab_size),
         val_fraction=data.val_fraction,
-        token_limit=data.val_tokens,
+        token_limit=None,
         created=time.time(),
         seconds=time.monotonic() - started,
         splits={"val": SplitManifest(held.tokens, number, 0, whole.files, whole.documents_file, whole.documents_crc32)},
+        held_out_text=held.text,
         held_out=HeldOut(held.after.shard_index, held.after.row, documents.n_shards),
     )
 
@@ -76,19 +79,22 @@ def _build(directory: Path, source: HuggingFaceSource, data: DataConfig, tokeniz
 def _fill(
     writer: ShardWriter, documents: DocumentStream, tokenizer: Tokenizer, limit: int, progress: Progress
 ) -> list[_Extent]:
-    """Tokenize documents until there are `limit` tokens, the last one cut. Raises DataError if there is no text."""
-    ending = [] if tokenizer.end_of_document is None else [tokenizer.end_of_document]
+    """Tokenize documents up to `limit` bytes, the last one cut. Raises DataError if there is no text."""
+    ending = np.array([] if tokenizer.end_of_document is None else [tokenizer.end_of_document], dtype=np.int64)
     extents: list[_Extent] = []
-    size = 0
+    digest = TextDigest()
     for document in documents:
-        before, here = writer.tokens, utf8_size(document.text)
-        for part in (tokenizer.encode(document.text), np.array(ending, dtype=np.int64)):
-            writer.append(part[: limit - writer.tokens])
+        before, left = writer.tokens, limit - digest.bytes
+        whole = utf8_size(document.text) <= left
+        text = document.text if whole else document.text.encode()[:left].decode(errors="ignore")
+        writer.append(tokenizer.encode(text))
+        if whole:
+            writer.append(ending)
         writer.end_document()
-        size += here
-        extents.append(_Extent(writer.tokens, size, document.after))
-        progress.advance(here, writer.tokens - before)
-        if writer.tokens == limit:
+        digest.add(text, whole)
+        extents.append(_Extent(writer.tokens, digest.bytes, document.after, digest.identify()))
+        progress.advance(utf8_size(text), writer.tokens - before)
+        if not whole or digest.bytes == limit:
             return extents
     if not extents:
         raise DataError(f"{documents.name} contains no text.")

@@ -90,7 +90,7 @@ class HubDataset:
         if self.expected_shards not in (None, opened.num_shards):
             raise DataError(
                 f"{self.name} has changed: it has {opened.num_shards:,} shards, and had {self.expected_shards:,} when "
-                "documents of it were held out; a new run with another data.val_tokens holds them out anew."
+                "documents of it were held out; a new run with another data.val_bytes holds them out anew."
             )
         self._compare(builder)
         return opened
@@ -161,7 +161,7 @@ class HubDataset:
             if not has_text:
                 held = held_out > Position()
                 raise DataError(
-                    f"{self.name} has no text{' besides what is held out: lower data.val_tokens' if held else ''}."
+                    f"{self.name} has no text{' besides what is held out: lower data.val_bytes' if held else ''}."
                 )
 
     def _texts(self, dataset: IterableDataset, shard: int) -> Iterator[str]:

@@ -36,6 +36,8 @@ class OpenSource:
     train: Split | None
     """None for a stream on a process that does not read it."""
     val: FiniteSplit
+    held_out_text: str | None
+    """Identifies the text of the held-out split; None: unknown."""
     lines: tuple[str, ...]
     """For the startup report: source, tokens, shards."""
     tokenizer_line: str
@@ -70,8 +72,9 @@ def open_source(
     if isinstance(train, SampleSplit) and train.truncated:
         lines.append(f"packing    sample: {train.truncated:,} of {train.n_sequences:,} documents cut at {seq_len:,}")
     return OpenSource(
-        source.name, prepared.tokenizer, train, val, tuple(lines), tokenizer_line(data, prepared.tokenizer)
-    )
+        source.name, prepared.tokenizer, train, val, prepared.manifest.held_out_text, tuple(lines),
+        tokenizer_line(data, prepared.tokenizer),
+    )  # fmt: skip
 
 
 def tokenizer_line(data: DataConfig, tokenizer: Tokenizer) -> str:
@@ -103,7 +106,7 @@ def _sequences(
     elif shards.tokens > seq_len:
         return PackedSplit(shards, seq_len, order)
     which = "training" if name == "train" else "held-out"
-    held_by = "data.val_tokens or data.val_fraction" if data.streams(data.source) else "data.val_fraction"
+    held_by = "data.val_bytes or data.val_fraction" if data.streams(data.source) else "data.val_fraction"
     problem = too_few_tokens(which, f"{shards.tokens:,}", seq_len, held_by)
     raise DataError(f"data.source = {data.source!r}{problem}")
 
@@ -156,7 +159,9 @@ def _open_stream(
         f"tokens     train: the whole stream; {human(val.tokens)} val ({held}), {manifest.dtype}",
         _shards_line(prepared, time.monotonic() - started),
     )
-    return OpenSource(source.name, tokenizer, train, val, lines, tokenizer_line(data, tokenizer))
+    return OpenSource(
+        source.name, tokenizer, train, val, manifest.held_out_text, lines, tokenizer_line(data, tokenizer)
+    )
 
 
 def _stream_split(
@@ -219,4 +224,4 @@ def _open_bins(data: DataConfig, seq_len: int, seed: int, tokenizer: Tokenizer |
     sequences = [
         _sequences(name, shards, None, data, seq_len, 0, seed) for name, shards in (("train", train), ("val", val))
     ]
-    return OpenSource(data.source, tokenizer, sequences[0], sequences[1], lines, f"tokenizer  {about}")
+    return OpenSource(data.source, tokenizer, sequences[0], sequences[1], None, lines, f"tokenizer  {about}")

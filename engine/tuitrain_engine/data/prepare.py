@@ -17,6 +17,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from tuitrain.config.sections import DataConfig
+from tuitrain.config.source import without_tail
 from tuitrain_engine.data.cache import cache_directory, cache_errors, tokenizer_cache
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.files import Piece, first_characters
@@ -25,17 +26,23 @@ from tuitrain_engine.data.shards import (
     FORMAT,
     Manifest,
     ShardWriter,
+    SplitManifest,
+    TextDigest,
+    TokenShards,
     dtype_for,
     read_manifest,
     split_tail,
     write_manifest,
 )
 from tuitrain_engine.data.sources import Source
+from tuitrain_engine.data.token_bytes import token_bytes
 from tuitrain_engine.data.tokenizers import CharTokenizer, Tokenizer, load_tokenizer, save_tokenizer
 from tuitrain_engine.data.vocabulary import learned, make_tokenizer, tokenizer_identity
 
 BATCH_BYTES = 8_000_000
 """Text that goes to the tokenizer at once; large enough for its threads, small enough for any memory."""
+
+_READ_TOKENS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -154,14 +161,15 @@ def _tokenize(directory: Path, source: Source, data: DataConfig, tokenizer: Toke
         tokenizer = make_tokenizer(data.tokenizer, source, tokenizer_cache(), token_limit)
     dtype = dtype_for(tokenizer.vocab_size)
     train, val = ShardWriter(directory, "train", dtype), ShardWriter(directory, "val", dtype)
+    texts = {"train": TextDigest(), "val": TextDigest()}
     with Progress(f"tokenizing {source.name}", source.size, token_limit) as progress:
-        _fill(train, val, source, tokenizer, data.val_fraction, token_limit, progress)
+        whole = _fill(train, val, source, tokenizer, data.val_fraction, token_limit, texts, progress)
     if not train.tokens:
         raise DataError(f"data.source = {data.source!r} contains no text.")
     splits = {"train": train.close(), "val": val.close()}
+    held_out_text: str | None = texts["val"].identify()
     if not val.tokens:
-        starts = np.load(directory / splits["train"].documents_file, allow_pickle=False)
-        splits = split_tail(splits["train"], starts, data.val_fraction)
+        splits, held_out_text = _split_tail(directory, splits["train"], texts["train"], tokenizer, data.val_fraction)
     save_tokenizer(tokenizer, directory / "tokenizer")
     return Manifest(
         format=FORMAT,
@@ -179,7 +187,41 @@ def _tokenize(directory: Path, source: Source, data: DataConfig, tokenizer: Toke
         created=time.time(),
         seconds=time.monotonic() - started,
         splits=splits,
+        held_out_text=held_out_text if whole else None,
     )
+
+
+def _split_tail(
+    directory: Path, whole: SplitManifest, text: TextDigest, tokenizer: Tokenizer, val_fraction: float
+) -> tuple[dict[str, SplitManifest], str | None]:
+    """Train and val of a single stream, of which the last `val_fraction` is held out, and the digest of that text.
+
+    The cut is at the first token that begins among the last bytes, so that any tokenizer holds out the same text up to
+    a token; where the bytes of the tokens are unknown, so is the text, and the last tokens are held out.
+    """
+    starts = np.load(directory / whole.documents_file, allow_pickle=False)
+    shards = TokenShards([directory / file.name for file in whole.files], dtype_for(tokenizer.vocab_size))
+    held = text.bytes - without_tail(text.bytes, val_fraction)
+    length = _tokens_at_end(shards, token_bytes(tokenizer), held)
+    if length is None:
+        return split_tail(whole, starts, without_tail(whole.tokens, val_fraction)), None
+    return split_tail(whole, starts, whole.tokens - length), text.identify(f"the last {held} bytes")
+
+
+def _tokens_at_end(shards: TokenShards, sizes: np.ndarray | None, held: int) -> int | None:
+    """How many tokens the last `held` bytes of text have; None where the bytes of one are unknown."""
+    end, size = shards.tokens, 0
+    while end > 0 and sizes is not None:
+        start = max(0, end - _READ_TOKENS)
+        each = sizes[shards.read(start, end - start)]
+        if (each < 0).any():
+            return None
+        # The bytes from each of these tokens to the end of the text.
+        remaining = size + np.cumsum(each[::-1], dtype=np.int64)
+        if remaining[-1] > held:
+            return shards.tokens - end + int(np.searchsorted(remaining, held, side="right"))
+        end, size = start, int(remaining[-1])
+    return None
 
 
 def held_out(document: int, val_fraction: float) -> bool:
@@ -197,9 +239,13 @@ def _fill(
     tokenizer: Tokenizer,
     val_fraction: float,
     token_limit: int | None,
+    texts: dict[str, TextDigest],
     progress: Progress,
-) -> None:
-    """Tokenize up to exactly `token_limit` tokens, whole documents to either split."""
+) -> bool:
+    """Tokenize up to exactly `token_limit` tokens, whole documents to either split; returns whether that was all.
+
+    texts: of each split, which grow; that of training only as long as nothing is held out.
+    """
     ending = np.array([] if tokenizer.end_of_document is None else [tokenizer.end_of_document], dtype=np.int64)
     left = token_limit
     # The vocabulary of characters was learned from exactly as much text; the rest may have others.
@@ -208,6 +254,8 @@ def _fill(
         for piece, ids in zip(batch, tokenizer.encode_batch([piece.text for piece in batch]), strict=True):
             writer = val if held_out(train.documents + val.documents, val_fraction) else train
             before = writer.tokens
+            if writer is val or not val.tokens:
+                texts["val" if writer is val else "train"].add(piece.text, piece.last)
             for part in (ids, ending) if piece.last else (ids,):
                 writer.append(part[:left])
                 left = left if left is None else left - len(part[:left])
@@ -215,7 +263,8 @@ def _fill(
                 writer.end_document()
             progress.advance(piece.size, writer.tokens - before)
             if left == 0:
-                return
+                return False
+    return True
 
 
 def _batches(pieces: Iterator[Piece], size: int) -> Iterator[list[Piece]]:

@@ -11,6 +11,7 @@ With fewer documents than it takes to hold whole ones out, both splits are range
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from array import array
 from bisect import bisect_right
@@ -22,7 +23,6 @@ from typing import IO, Literal
 import msgspec
 import numpy as np
 
-from tuitrain.config.source import without_tail
 from tuitrain_engine.data.errors import DataError
 
 MANIFEST = "manifest.json"
@@ -33,6 +33,29 @@ SHARD_TOKENS = 100_000_000
 CHECKED_BYTES = 1 << 28
 """Shards of so many bytes in all are compared with their checksums when they are opened; of larger ones, the sizes."""
 LARGEST_UINT16_VOCABULARY = 1 << 16
+
+
+class TextDigest:
+    """Identifies a text by the bytes of its documents in UTF-8, and counts them."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.blake2b(digest_size=8)
+        self.bytes = 0
+
+    def add(self, text: str, ends: bool) -> None:
+        """Add some text of a document; ends: it is the last of it."""
+        content = text.encode()
+        self.bytes += len(content)
+        self._digest.update(content)
+        if ends:
+            # No text contains NUL.
+            self._digest.update(b"\0")
+
+    def identify(self, part: str = "") -> str:
+        """16 hexadecimal digits, other ones for each part of the text."""
+        digest = self._digest.copy()
+        digest.update(part.encode())
+        return digest.hexdigest()
 
 
 class ShardFile(msgspec.Struct, frozen=True):
@@ -82,6 +105,8 @@ class Manifest(msgspec.Struct, frozen=True):
     created: float
     seconds: float
     splits: dict[str, SplitManifest]
+    held_out_text: str | None = None
+    """Identifies the text that is held out, whatever the tokenizer: see `TextDigest`. None: unknown."""
     held_out: HeldOut | None = None
     """Of a streamed source, which has only a `val` split here: the documents of it."""
 
@@ -265,9 +290,8 @@ def open_split(directory: Path, manifest: Manifest, name: str) -> tuple[TokenSha
     return shards, starts
 
 
-def split_tail(whole: SplitManifest, starts: np.ndarray, val_fraction: float) -> dict[str, SplitManifest]:
-    """The first 1 - f of a stream as train and the last f as val, when there are too few documents to hold out."""
-    train_tokens = without_tail(whole.tokens, val_fraction)
+def split_tail(whole: SplitManifest, starts: np.ndarray, train_tokens: int) -> dict[str, SplitManifest]:
+    """So many tokens of a stream as train and the rest as val, when there are too few documents to hold out."""
     ranges = {"train": (0, train_tokens), "val": (train_tokens, whole.tokens)}
     return {
         name: msgspec.structs.replace(

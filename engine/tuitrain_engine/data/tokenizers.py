@@ -176,9 +176,22 @@ class SentencePieceTokenizer:
         return {SENTENCEPIECE_FILE: self._model}
 
     @property
+    def unknown(self) -> int:
+        """The id for text that no other piece expresses."""
+        return int(self._processor.unk_id())
+
+    @property
     def unknown_piece(self) -> str:
-        """The piece for text that no other piece expresses."""
-        return str(self._processor.id_to_piece(self._processor.unk_id()))
+        """Its piece."""
+        return str(self._processor.id_to_piece(self.unknown))
+
+    def texts(self) -> list[str | None]:
+        """The piece of each id; None for those that no text is encoded as."""
+        model = self._processor
+        return [
+            None if model.is_control(number) or model.is_unused(number) else str(model.id_to_piece(number))
+            for number in range(self.vocab_size)
+        ]
 
     def pieces(self) -> list[tuple[str, float | None]]:
         """Each piece by its id, with the score of those that are text."""
@@ -227,6 +240,7 @@ class HuggingFaceTokenizer:
         self._special = np.isin(np.arange(self.vocab_size), list(special))
         self._special_text = re.compile("|".join(re.escape(tokens[number]) for number in special) or r"(?!)")
         self._content = content
+        self._tokens = tokens
         self.fingerprint = _digest("huggingface", f"{self.end_of_document} {content}".encode())
 
     def encode(self, text: str) -> np.ndarray:
@@ -257,6 +271,21 @@ class HuggingFaceTokenizer:
 
     def decode(self, ids: Ids) -> str:
         return str(self._tokenizer.decode(_known(ids, self.vocab_size).tolist(), skip_special_tokens=False))
+
+    @property
+    def unknown(self) -> int | None:
+        """The id for text that no other token expresses, if there is one."""
+        model = json.loads(self._content)["model"]
+        number = model.get("unk_id")
+        return number if number is not None else self._tokenizer.token_to_id(model.get("unk_token") or "")
+
+    def texts(self) -> list[str | None]:
+        """The token of each id; None for those that no text is encoded as."""
+        return [None if self._special[number] else self._tokens.get(number) for number in range(self.vocab_size)]
+
+    def added(self) -> set[int]:
+        """Ids whose token is the text itself, whatever the alphabet of the others."""
+        return set(self._tokenizer.get_added_tokens_decoder())
 
     def files(self) -> dict[str, bytes]:
         return {HUGGINGFACE_FILE: self._content.encode("utf-8")}

@@ -10,6 +10,7 @@ from tuitrain.accounting.fit import (
 )
 from tuitrain.accounting.flops import BudgetTime, FlopsPerToken, achieved_tflops, flops_per_token, mfu, time_to_budget
 from tuitrain.accounting.logits import chunk_rows, dense_logits_bytes, logits_bytes
+from tuitrain.accounting.losses import bits_per_byte, perplexity
 from tuitrain.accounting.memory import MOMENTS, Devices, MemoryEstimate, estimate_memory, step_moments
 from tuitrain.accounting.pace import RECENT_RECORDS, duration_text, seconds_left
 from tuitrain.accounting.parameters import ParameterCounts, count_parameters

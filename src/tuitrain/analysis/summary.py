@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuitrain.accounting import perplexity
 from tuitrain.analysis.generalization import generalization_gap, generalization_verdict
 from tuitrain.analysis.resources import device_hours, energy_kwh, sequences_per_step, tokens_per_step
 from tuitrain.analysis.series import (
@@ -190,13 +191,6 @@ def _training_loss_at(history: RunHistory, step: int | None, losses: FloatArray)
     rows, values = history.steps.points("loss")
     before = int(np.searchsorted(history.steps["step"][rows], step, side="right"))
     return _final(values[:before])
-
-
-def perplexity(loss: float | None) -> float | None:
-    """exp(loss); infinite where that is past the largest float."""
-    if loss is None:
-        return None
-    return math.exp(loss) if loss < 700 else math.nan if math.isnan(loss) else math.inf
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ _VERDICTS = {
     "data.tokenizer": Verdict.STATE,
     "data.bin_dtype": Verdict.STATE,
     "data.val_fraction": Verdict.HELD_OUT,
-    "data.val_tokens": Verdict.HELD_OUT,
+    "data.val_bytes": Verdict.HELD_OUT,
     "data.max_retries": Verdict.FREE,
     "data.stall_timeout_s": Verdict.FREE,
     "train.seed": Verdict.OTHER_SEQUENCES,

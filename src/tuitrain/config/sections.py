@@ -179,9 +179,9 @@ class DataConfig(Section):
     """packed: sequences are cut from the stream of documents; sample: one document a sequence, padded."""
     val_fraction: float = Field(default=0.05, gt=0, lt=0.5)
     """Share of the documents held out for evaluation (where the source has no split of its own)."""
-    val_tokens: Count = Field(default=1_000_000, ge=1)
-    """Tokens held out of a source that is streamed: its first documents. Where that would be more than a tenth of
-    the source, val_fraction of it is held out instead."""
+    val_bytes: Count = Field(default=4_000_000, ge=1)
+    """Bytes of text held out of a source that is streamed: its first documents, the same for any tokenizer. Where that
+    would be more than a tenth of the source, val_fraction of it is held out instead."""
     text_column: str = "text"
     """Field that holds the text in .jsonl, .parquet and Hugging Face sources."""
     split: str = "train"

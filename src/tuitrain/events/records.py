@@ -196,7 +196,14 @@ class Eval(Record, tag="eval", kw_only=True):
     accuracy: float | None = None
     perplexity: float | None = None
     bits_per_byte: float | None = None
-    """The loss in bits per byte of the evaluated text, which does not depend on the tokenizer; None: unknown."""
+    """The loss of all targets in bits, by the bytes of their text in UTF-8: comparable between tokenizers; None:
+    unknown."""
+    bytes: Whole | None = None
+    """Of the text of the targets."""
+    text_fingerprint: str | None = None
+    """Identifies the text of the whole split, whatever the tokenizer; None: unknown."""
+    text_fraction: float | None = None
+    """The share of that split which was evaluated; None: unknown."""
     duration_ms: float | None = None
     metrics: OwnMetrics | msgspec.UnsetType = msgspec.UNSET
     """Metrics of one's own by their names."""

@@ -16,7 +16,7 @@ from tests.engine.data import hub
 from tuitrain_engine.data import DataError, Dataset
 
 Opened = Callable[..., Dataset]
-KEYS = {"val_tokens": 40, "stall_timeout_s": 30}
+KEYS = {"val_bytes": 40, "stall_timeout_s": 30}
 
 
 def state_of(dataset: Dataset) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def kinds(rows: torch.Tensor) -> list[str]:
 
 
 def test_each_source_has_its_share_and_its_own_order(opened: Opened, mixture: dict[str, float]) -> None:
-    keys = {"val_tokens": 40, "seq_len": 24}
+    keys = {"val_bytes": 40, "seq_len": 24}
     mixed = opened("mixture", mixture=mixture, **keys)
     x, _ = mixed.train.batch(0, 100)
     sources = kinds(x)
@@ -79,7 +79,7 @@ def test_each_source_has_its_share_and_its_own_order(opened: Opened, mixture: di
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(0, 150), step=st.integers(1, 9))
 def test_a_resume_is_exact(opened: Opened, mixture: dict[str, float], position: int, step: int) -> None:
-    straight, interrupted, resumed = (opened("mixture", mixture=mixture, val_tokens=40) for _ in range(3))
+    straight, interrupted, resumed = (opened("mixture", mixture=mixture, val_bytes=40) for _ in range(3))
     expected = straight.train.batch(0, position + 30)
     for first in range(0, position, step):
         interrupted.train.batch(first, min(step, position - first))
@@ -93,7 +93,7 @@ def test_a_resume_is_exact(opened: Opened, mixture: dict[str, float], position: 
 
 def test_a_resume_without_the_state_of_its_stream_is_refused(opened: Opened, mixture: dict[str, float]) -> None:
     with pytest.raises(DataError, match="has no position in the stream of hf:"):
-        opened("mixture", mixture=mixture, val_tokens=40).train.restore({}, 20)
+        opened("mixture", mixture=mixture, val_bytes=40).train.restore({}, 20)
 
 
 def test_files_alone_need_no_state(opened: Opened, mixture: dict[str, float]) -> None:
@@ -107,7 +107,7 @@ def test_files_alone_need_no_state(opened: Opened, mixture: dict[str, float]) ->
 
 
 def test_the_held_out_split_has_the_same_shares(opened: Opened, mixture: dict[str, float]) -> None:
-    dataset = opened("mixture", mixture=mixture, val_tokens=300, val_fraction=0.2, seq_len=24)
+    dataset = opened("mixture", mixture=mixture, val_bytes=300, val_fraction=0.2, seq_len=24)
     count = dataset.val.n_sequences
     assert count >= 20
     x, _ = dataset.val.batch(0, count)
@@ -120,7 +120,7 @@ def test_the_held_out_split_has_the_same_shares(opened: Opened, mixture: dict[st
 
 
 def test_the_report_names_each_source_with_its_share_and_epochs(opened: Opened, mixture: dict[str, float]) -> None:
-    lines = opened("mixture", mixture=mixture, val_tokens=40, token_limit=100_000).describe()
+    lines = opened("mixture", mixture=mixture, val_bytes=40, token_limit=100_000).describe()
     shares = [line for line in lines if line.startswith("mixture")]
     assert [line.split()[1] for line in shares] == ["50.0%", "30.0%", "20.0%"]
     assert all(name.rsplit("/", 1)[-1] in line for name, line in zip(mixture, shares, strict=True))
@@ -132,8 +132,8 @@ def test_the_report_names_each_source_with_its_share_and_epochs(opened: Opened, 
 
 @pytest.mark.parametrize("spec", ["char", "sentencepiece:300"])
 def test_a_vocabulary_is_trained_on_all_sources(opened: Opened, mixture: dict[str, float], spec: str) -> None:
-    dataset = opened("mixture", mixture=mixture, tokenizer=spec, val_tokens=20)
-    again = opened("mixture", mixture=mixture, tokenizer=spec, val_tokens=20)
+    dataset = opened("mixture", mixture=mixture, tokenizer=spec, val_bytes=20)
+    again = opened("mixture", mixture=mixture, tokenizer=spec, val_bytes=20)
     assert again.tokenizer.fingerprint == dataset.tokenizer.fingerprint
     for text in ("ONLY", "only", "<3.4>"):
         assert dataset.tokenizer.decode(dataset.tokenizer.encode(text)) == text
@@ -148,9 +148,9 @@ def test_external_ids_need_the_name_of_their_tokenizer(
     np.full(1000, 7, "<u2").tofile(tmp_path / "bins" / "train.bin")
     both = {**mixture, f"bin:{tmp_path / 'bins'}": 1}
     with pytest.raises(DataError, match=r"data\.mixture: the ids of bin:.* were made by another tokenizer"):
-        opened("mixture", mixture=both, val_tokens=40)
+        opened("mixture", mixture=both, val_bytes=40)
     tokenizer = huggingface_file(tmp_path / "tokenizer.json")
-    dataset = opened("mixture", mixture=both, val_tokens=20, tokenizer=str(tokenizer))
+    dataset = opened("mixture", mixture=both, val_bytes=20, tokenizer=str(tokenizer))
     x, _ = dataset.train.batch(0, 44)
     assert sum((row == 7).all().item() for row in x) == pytest.approx(4, abs=3)
 

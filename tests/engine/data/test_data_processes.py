@@ -50,7 +50,7 @@ def test_two_processes_read_what_one_reads_and_either_resumes_the_other(
     opened: Opened, tmp_path: Path, cache: Path, rows: Path, packing: str
 ) -> None:
     """Three times the number of steps: one process, then two, then one again."""
-    data: dict[str, Any] = {"source": f"hf:{rows}", "val_tokens": 40, "packing": packing}
+    data: dict[str, Any] = {"source": f"hf:{rows}", "val_bytes": 40, "packing": packing}
     if packing == "packed":
         (tmp_path / "notes.txt").write_text("some other text\n" * 300)
         data |= {"source": "mixture", "mixture": {f"hf:{rows}": 2.0, str(tmp_path / "notes.txt"): 1.0}}
@@ -69,7 +69,7 @@ def test_an_error_of_the_reading_process_is_raised_on_all(
     opened: Opened, tmp_path: Path, cache: Path, rows: Path
 ) -> None:
     """The held-out documents are in the cache; then the dataset shrinks, which rank 0 detects when it reads."""
-    data = {"source": f"hf:{rows}", "val_tokens": 40}
+    data = {"source": f"hf:{rows}", "val_bytes": 40}
     opened(**data)
     (rows / "part-4.parquet").unlink()
     result = run_two(tmp_path, cache, data=data, steps=1, first=0, state={})
@@ -80,7 +80,7 @@ def test_an_error_of_the_reading_process_is_raised_on_all(
 def test_a_stop_while_the_stream_stalls_ends_all_processes(
     opened: Opened, tmp_path: Path, cache: Path, rows: Path
 ) -> None:
-    data = {"source": f"hf:{rows}", "val_tokens": 40, "stall_timeout_s": 120}
+    data = {"source": f"hf:{rows}", "val_bytes": 40, "stall_timeout_s": 120}
     opened(**data)
     result = run_two(tmp_path, cache, data=data, steps=30, first=0, state={}, hang_at=100)
     assert result["problems"] == ["stopped by SIGTERM"] * 2

@@ -17,7 +17,7 @@ from tests.engine.data import hub
 from tuitrain_engine.data import DataError, Dataset, Prefetcher, ReadingStopped, reader
 
 Opened = Callable[..., Dataset]
-KEYS = {"val_tokens": 40, "stall_timeout_s": 30}
+KEYS = {"val_bytes": 40, "stall_timeout_s": 30}
 
 
 class Stop:

@@ -19,9 +19,9 @@ from tuitrain_engine.data import DataError, Dataset, Prefetcher, load_tokenizer,
 from tuitrain_engine.data.loader import IGNORED
 
 Opened = Callable[..., Dataset]
-KEYS = {"val_tokens": 40, "stall_timeout_s": 30}
+KEYS = {"val_bytes": 40, "stall_timeout_s": 30}
 HELD_OUT = 2
-"""Documents that the 40 tokens are of."""
+"""Documents that the 40 bytes are of."""
 PACKINGS = ["packed", "sample"]
 
 
@@ -234,9 +234,9 @@ def test_only_consecutive_errors_count_as_retries(
 
 def test_the_held_out_documents_are_the_first(opened: Opened, streamed: str, cache: Path) -> None:
     dataset = opened(streamed, **KEYS)
-    assert dataset.val.tokens == 40
+    held = "\0".join(hub.texts()[:HELD_OUT]) + "\0"
+    assert dataset.val.tokens == len(held) == 42
     x, _ = dataset.val.batch(0, dataset.val.n_sequences)
-    held = "\0".join(hub.texts()[:HELD_OUT])[:40]
     assert all(bytes(row.tolist()).decode() in held for row in x)
     again = opened(streamed, **KEYS)
     assert any(line.startswith("shards     cached in") for line in again.describe())
@@ -254,7 +254,7 @@ def test_a_source_of_one_document_cannot_be_held_out_and_streamed(
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "a.jsonl").write_text(json.dumps({"text": "some text " * 20}))
     dataset = opened(f"hf:{tmp_path / 'one'}")
-    with pytest.raises(DataError, match=r"has no text besides what is held out: lower data\.val_tokens"):
+    with pytest.raises(DataError, match=r"has no text besides what is held out: lower data\.val_bytes"):
         dataset.train.batch(0, 1)
 
 
@@ -263,10 +263,11 @@ def test_a_vocabulary_is_trained_on_the_beginning_of_the_stream(
     opened: Opened, streamed: str, spec: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("tuitrain_engine.data.vocabulary.SAMPLE_BYTES", 400)
-    dataset = opened(streamed, tokenizer=spec, **KEYS)
+    keys = KEYS | {"val_bytes": 80}
+    dataset = opened(streamed, tokenizer=spec, **keys)
     x, _ = dataset.train.batch(0, 200)
     assert int(x.max()) < dataset.vocab_size
-    assert opened(streamed, tokenizer=spec, **KEYS).tokenizer.fingerprint == dataset.tokenizer.fingerprint
+    assert opened(streamed, tokenizer=spec, **keys).tokenizer.fingerprint == dataset.tokenizer.fingerprint
     if spec == "char":
         # "4." begins the last file, which the sample does not reach: "4" is not in the sample, "." is.
         unseen = dataset.tokenizer.encode("Ω.")
@@ -334,4 +335,4 @@ def test_a_dataset_of_another_number_of_shards_is_refused(opened: Opened, stream
 def test_the_report_states_shards_and_held_out_documents(opened: Opened, streamed: str) -> None:
     lines = opened(streamed, token_limit=10**9, **KEYS).describe()
     assert lines[0] == f"source     {streamed}: streamed while training, 5 shards, each epoch in another order"
-    assert lines[2] == "tokens     train: the whole stream; 40 val (the first 2 documents), uint16"
+    assert lines[2] == "tokens     train: the whole stream; 42 val (the first 2 documents), uint16"
