@@ -80,9 +80,7 @@ def draw(
     elif isinstance(plot, HeatMap):
         _draw_map(axes, plot, options)
     else:
-        _draw_plot(axes, plot, options)
-        if legend:
-            add_legend(axes)
+        _draw_plot(axes, plot, options, legend)
 
 
 def title_of(plot: Plot | HeatMap | TextTable) -> str:
@@ -107,7 +105,7 @@ def _reason_for_no_data(plot: Plot | HeatMap) -> str:
     return f"n/a: the log has no {title}" if plot.empty == NO_DATA else plot.empty
 
 
-def _draw_plot(axes: Axes, plot: Plot, options: ChartOptions) -> None:
+def _draw_plot(axes: Axes, plot: Plot, options: ChartOptions, legend: bool) -> None:
     shown = limits(plot, options)
     values = shown.x.values(shown.log_x)
     set_x(axes, plot.x_axis, shown, padded=options.zoom is None)
@@ -116,7 +114,7 @@ def _draw_plot(axes: Axes, plot: Plot, options: ChartOptions) -> None:
         _draw_curve(axes, plot, curve, shown, number)
     for points in plot.points:
         _draw_points(axes, points, shown, plot.log)
-    _draw_non_finite(axes, plot, values)
+    broken = _draw_non_finite(axes, plot, values)
     _draw_lines(axes, plot, shown)
     _draw_events(axes, plot, values)
     if plot.second_axis is not None and not plot.log:
@@ -124,6 +122,10 @@ def _draw_plot(axes: Axes, plot: Plot, options: ChartOptions) -> None:
     outliers = _count(shown.above, "above"), _count(shown.below, "below")
     beyond = ", ".join(filter(None, outliers))
     notes = [*plot.notes, smoothing_note(plot), f"{beyond} the range" if beyond else ""]
+    if legend:
+        add_legend(axes)
+    elif broken:
+        notes.append(f"×: {broken}")
     add_notes(axes, notes)
 
 
@@ -264,8 +266,8 @@ def _add_colours(axes: Axes, drawn: ScalarMappable, label: str) -> None:
     bar.ax.yaxis.set_minor_locator(NullLocator())
 
 
-def _draw_non_finite(axes: Axes, plot: Plot, values: Range) -> None:
-    """A cross at the foot for each nan or inf of a run, as it was recorded."""
+def _draw_non_finite(axes: Axes, plot: Plot, values: Range) -> str:
+    """A cross at the foot for each nan or inf of a run, as it was recorded; returns what they are, empty for none."""
     recorded: dict[int, Curve] = {}
     for curve in plot.curves:
         run = run_of(curve)
@@ -273,12 +275,14 @@ def _draw_non_finite(axes: Axes, plot: Plot, values: Range) -> None:
             recorded.setdefault(run, curve)
     rows = [(curve, slice(*visible(curve.x, values))) for curve in recorded.values()]
     x = np.concatenate([curve.x[part][~np.isfinite(curve.y[part])] for curve, part in rows] or [np.empty(0)])
-    if len(x):
+    text = f"nan or inf ({len(x):,})" if len(x) else ""
+    if text:
         some = x[:: -(-len(x) // _MOST_CROSSES)]
         axes.scatter(
             some, np.zeros(len(some)), marker="x", s=area(18), color=curve_colour(1), linewidths=thick(1),
-            clip_on=False, zorder=6, transform=axes.get_xaxis_transform(), label=f"nan or inf ({len(x):,})",
+            clip_on=False, zorder=6, transform=axes.get_xaxis_transform(), label=text,
         )  # fmt: skip
+    return text
 
 
 def _draw_lines(axes: Axes, plot: Plot, shown: Limits) -> None:

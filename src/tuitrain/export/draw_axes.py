@@ -32,11 +32,12 @@ _Y_LABELS = {
 def set_x(axes: Axes, name: PlotAxis, shown: Limits, *, padded: bool) -> None:
     """Scale, limits and ticks of the x axis."""
     room = _PADDING * shown.x.span if padded else 0.0
-    bounds = Range(shown.x.low - room, shown.x.high + room).values(shown.log_x)
+    around = Range(shown.x.low - room, shown.x.high + room)
+    bounds = around.values(shown.log_x)
     if shown.log_x:
         axes.set_xscale("log")
     axes.set_xlim(bounds.low, bounds.high)
-    ticks = x_ticks(name, shown.x, _tick_count(axes.get_window_extent().width, 0.8, axes), shown.log_x)
+    ticks = x_ticks(name, around, _tick_count(axes.get_window_extent().width, 0.8, axes), shown.log_x)
     positions = [10**at if shown.log_x else at for at, _ in ticks]
     plain = name == "step" and positions and max(positions) < 1e6
     texts = [f"{at:,.0f}" if plain else tick_label(text) for at, (_, text) in zip(positions, ticks, strict=True)]

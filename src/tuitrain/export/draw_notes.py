@@ -72,7 +72,7 @@ def add_legend(axes: Axes) -> None:
         axes.legend(
             handles, labels, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(handles), borderaxespad=0.1,
             handlelength=1.1 if crowded else 1.6, handletextpad=0.4, columnspacing=0.7 if crowded else 1.1,
-            fontsize=font(8 if not crowded else 7.2 if len(handles) == 3 else 6.2),
+            fontsize=font(7.4 if crowded else 8),
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tuitrain.analysis.metrics import metric_of
 from tuitrain.analysis.smoothing import mean_of_last
 from tuitrain.events.text import clean_lines
+from tuitrain.plots.axes import Range
 from tuitrain.plots.limits import limits, visible
 from tuitrain.plots.model import RAW, Curve, HeatMap, Plot, Points, TextTable
 from tuitrain.plots.panels import training
@@ -18,6 +19,8 @@ from tuitrain.plots.recent import recent_range
 from tuitrain.plots.request import PlotRequest, run_names
 from tuitrain.plots.roles import glyph, run_role
 from tuitrain.plots.series import Series
+from tuitrain.runs import FloatArray
+from tuitrain.runs.columns import BoolArray
 
 Content = Plot | HeatMap | TextTable
 """What a part of a figure shows."""
@@ -74,40 +77,44 @@ def moving_average(request: PlotRequest) -> Plot:
 
 
 def loss_accuracy(request: PlotRequest) -> Plot:
-    """The accuracy of each record over its loss, in the order of the losses; of a run alone with the evaluations."""
-    chart = replace(plot(request, "accuracy", clip=True, levels=()), title="accuracy against loss", x_axis="loss")
-    losses = limits(whole).y if (whole := training.loss(request)).has_data else None
+    """The accuracy of each record over its loss, in the order of the losses; of a run alone with the evaluations.
+
+    Records whose loss or accuracy is an outlier are left out and counted.
+    """
+    losses, accuracies = (_usual_range(each(request)) for each in (training.loss, training.accuracy))
     alone, factor = len(request.runs) == 1, metric_of("accuracy").factor
     points, beyond = [], 0
     for run, name in zip(request.runs, run_names(request.runs), strict=True):
         loss, accuracy = run.series.of("loss", "step"), run.series.of("accuracy", "step")
         steps, at_loss, at_accuracy = np.intersect1d(loss.x, accuracy.x, assume_unique=True, return_indices=True)
         x, y = loss.y[at_loss], factor * accuracy.y[at_accuracy]
-        inside = np.isfinite(y) if losses is None else np.isfinite(y) & (x >= losses.low) & (x <= losses.high)
-        beyond += int(np.isfinite(x).sum() - inside.sum())
+        inside = _within(x, losses) & _within(y, accuracies)
+        beyond += int((np.isfinite(x) & np.isfinite(y)).sum() - inside.sum())
         order = np.flatnonzero(inside)[np.argsort(x[inside], kind="stable")]
-        role, sign = run_role(run.index), glyph(run.index)
-        points.append(
-            Points(
-                x[order],
-                y[order],
-                role,
-                "training" if alone else name,
-                sign,
-                run.index,
-                steps[order] if alone else None,
-            )
-        )
+        label, shade = ("training", steps[order]) if alone else (name, None)
+        points.append(Points(x[order], y[order], run_role(run.index), label, glyph(run.index), run.index, shade))
     if alone:
         evals = request.runs[0].history.evals
         order = np.argsort(evals["loss"], kind="stable")
-        measured = order[np.isfinite(evals["loss"][order]) & np.isfinite(evals["accuracy"][order])]
-        points.append(Points(evals["loss"][measured], factor * evals["accuracy"][measured], "val", "validation"))
+        x, y = evals["loss"][order], factor * evals["accuracy"][order]
+        inside = _within(x, losses) & _within(y, accuracies)
+        points.append(Points(x[inside], y[inside], "val", "validation"))
     lie = "record lies" if beyond == 1 else "records lie"
-    notes = (f"{beyond:,} {lie} beyond the losses shown",) if beyond else ()
     return replace(
-        chart, value="", curves=(), points=tuple(points), markers=(), x_range=losses, growing=False, notes=notes
-    )
+        plot(request, "accuracy", curves=()), title="accuracy against loss", value="", x_axis="loss", x_range=losses,
+        points=tuple(points), markers=(), growing=False,
+        notes=(f"{beyond:,} {lie} beyond the range",) if beyond else (),
+    )  # fmt: skip
+
+
+def _usual_range(chart: Plot) -> Range | None:
+    """The range of a chart without its outliers, a far first value among them; None without data."""
+    return limits(replace(chart, keep_first=False)).y if chart.has_data else None
+
+
+def _within(values: FloatArray, shown: Range | None) -> BoolArray:
+    finite: BoolArray = np.isfinite(values)
+    return finite if shown is None else finite & (values >= shown.low) & (values <= shown.high)
 
 
 def samples(request: PlotRequest) -> TextTable:
