@@ -191,9 +191,13 @@ async def test_layouts_of_the_settings(rich: RunDirectory) -> None:
 
 
 def test_panels_as_a_settings_file_names_them() -> None:
-    sizes, unknown = parse(["mfu:2", "loss"])
-    assert ([*sizes.items()], unknown) == ([("mfu", 2), ("loss", 1)], [])
-    assert parse(["loss:0", "los", "", "mfu:x"]) == ({}, ["loss:0", "los", "", "mfu:x"])
+    entries = ["mfu:2", "loss", "reward/*:3", "own", "a:b", "a:5", "acc:1:1"]
+    sizes, wrong = parse(entries)
+    assert [*sizes.items()] == [
+        ("mfu", 2), ("loss", 1), ("reward/*", 3), ("own", 1), ("a:b", 1), ("a:5", 1), ("acc:1", 1)
+    ]  # fmt: skip
+    assert wrong == []
+    assert parse(["loss:0", "", "mfu:x", ":2"]) == ({":2": 1}, ["loss:0", "", "mfu:x"])
 
 
 @pytest.mark.parametrize("kept", ["own", {"overview": "loss"}, {"overview": [["loss", "2"], "los", 7]}, {"x": [[]]}])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import write_own_metrics, write_run
-from tests.tui.conftest import SIZES, charts_in_sight, dashboard, running, until
+from tests.tui.conftest import SIZES, chart_of, charts_in_sight, dashboard, running, until
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.events import EventWriter, Step
 from tuitrain.plots.model import HeatMap, Plot
@@ -15,7 +15,10 @@ from tuitrain.plots.panels import Panel
 from tuitrain.plots.panels.catalog import panel_of
 from tuitrain.plots.panels.choice import with_own
 from tuitrain.runs import RunDirectory
+from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.frame import render_frame, view_of
+from tuitrain.tui.layouts import parse
+from tuitrain.tui.settings import Settings
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
 
@@ -48,6 +51,29 @@ async def test_a_run_without_metrics_of_its_own_has_its_layout(tmp_path: Path) -
     run = write_run(tmp_path)
     async with running("watch", [run], tmp_path) as (app, _):
         assert charts_in_sight(app) == OVERVIEW
+
+
+async def test_a_layout_names_metrics_by_their_names_and_by_patterns(tmp_path: Path) -> None:
+    own = [{"reward/mean": step / 10, "reward/std": 1.0, "kl": 1 / (step + 1), "acc:1": 1.0} for step in range(20)]
+    run = write_own_metrics(tmp_path, "ppo-20260101-000000-0000", own, loss=True)
+    settings = Settings(layout="mine", layouts={"mine": ["reward/*", "lr", "k[l]:2", "acc:1:1", "loss", "los", "no/*"]})
+    app = TuitrainApp("watch", [run], tmp_path, settings=settings)
+    async with app.run_test(size=(200, 50)) as pilot:
+        await until(pilot, lambda: app.state.runs[0].loaded and "no metric" in screen_text(app))
+        assert charts_in_sight(app) == ["reward/mean", "reward/std", "kl", "acc:1", "loss", "los", "no/*"]
+        assert "the log has no metric 'los'. Did you mean 'loss'?" in screen_text(app)
+        assert "no metric of one's own matches no/*" in screen_text(app)
+        wide, usual = (chart_of(app, panel).size.width for panel in ("kl", "acc:1"))
+        assert wide > 1.8 * usual
+        with EventWriter(run.metrics) as log:
+            log.write(Step(step=20, metrics={"no/more": 1.0}))
+        await until(pilot, lambda: "no/more" in charts_in_sight(app) and "no/*" not in charts_in_sight(app))
+        await pilot.press("P", "space", "enter")
+        await pilot.pause()
+        assert "mine*" in screen_text(app)
+        assert "reward/std" not in charts_in_sight(app)[:4]
+    frame = render_frame([run], 120, 40, color=False, panels=parse(["k*", "loss"])[0])
+    assert frame.index("kl ") < frame.index("╭ loss")
 
 
 async def test_hundreds_of_panels_are_on_further_pages_by_groups(many: RunDirectory) -> None:

@@ -8,8 +8,7 @@ from itertools import islice
 
 from tuitrain.plots.axes import XAxis
 from tuitrain.plots.model import ChartOptions, Plot
-from tuitrain.plots.panels import panel_of
-from tuitrain.plots.panels.choice import with_own
+from tuitrain.plots.panels.choice import layout_panels, with_own
 from tuitrain.plots.terminal import render
 from tuitrain.runs import RunDirectory, RunHistory, derive_status, open_follower
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, arrange
@@ -62,8 +61,9 @@ def frame_lines(
     state: ViewState, width: int, height: int, color: bool, panels: Sizes, plotext: bool = False
 ) -> list[Line]:
     """The frame: two lines of header for each run, the panels in as many columns as fit, the alerts."""
-    every = with_own({panel_of(name): size for name, size in panels.items()}, state)
-    shown = dict(islice(every.items(), max(MOST_PANELS, len(panels))))
+    chosen = layout_panels(panels, state)
+    every = with_own(chosen, state)
+    shown = dict(islice(every.items(), max(MOST_PANELS, len(chosen))))
     lines = [each for index in range(len(state.runs)) for each in header(replace(state, focused=index), width)]
     # With room for all rows there is one page.
     rows = arrange(width, LEAST_CHART_ROWS * (len(shown) + 3), list(shown.values()), 0.0).rows

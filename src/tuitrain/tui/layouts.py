@@ -18,20 +18,25 @@ SHIPPED: dict[str, tuple[str, ...]] = {
 }
 
 Sizes = dict[str, int]
-"""The columns of each panel of a layout by its id, in their order."""
+"""The columns of each entry of a layout, in their order: a panel's id, a metric of one's own, a pattern of such."""
 _KNOWN = frozenset(panel.id for panel in PANELS)
 
 
 def parse(entries: Sequence[str]) -> tuple[Sizes, list[str]]:
-    """Panels as settings and sessions name them, `loss` or `loss:2`, and the entries that name no panel."""
-    sizes, unknown = Sizes(), list[str]()
+    """Panels as settings and sessions name them, `loss`, `loss:2` or `reward/*`, and the entries that are not valid.
+
+    What is no panel is a metric of one's own, whose name may hold a colon.
+    """
+    sizes, wrong = Sizes(), list[str]()
     for entry in entries:
-        name, _, size = entry.partition(":")
-        if name in _KNOWN and (not size or size in map(str, range(1, MOST_SIZE + 1))):
-            sizes[name] = int(size or 1)
+        name, colon, size = entry.rpartition(":")
+        if name and size in map(str, range(1, MOST_SIZE + 1)):
+            sizes[name] = int(size)
+        elif not entry.strip() or (colon and name in _KNOWN):
+            wrong.append(entry)
         else:
-            unknown.append(entry)
-    return sizes, unknown
+            sizes[entry] = 1
+    return sizes, wrong
 
 
 class Layouts:

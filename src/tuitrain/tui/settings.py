@@ -38,11 +38,11 @@ Charts = Literal["braille", "plotext"]
 CHARTS: tuple[Charts, ...] = ("braille", "plotext")
 
 _KEYS = 'a table of actions with a key or a list of keys, such as zoom = "z" or leave = ["q", "ctrl+q"]'
-_LAYOUTS = 'a table of names with lists of panels, such as mine = ["loss", "mfu"]'
+_LAYOUTS = 'a table of names with lists of panels and metrics, such as mine = ["loss:2", "mfu", "reward/*"]'
 
 _ENTRIES = {
     "keys": 'a key or a list of keys, such as "z" or ["q", "ctrl+q"]',
-    "layouts": 'a list of panels, such as ["loss", "mfu"]',
+    "layouts": 'a list of panels and metrics, such as ["loss:2", "mfu", "reward/*"]',
 }
 """What stands under a name in the two tables."""
 
@@ -167,15 +167,16 @@ def _is_theme(name: str) -> bool:
 
 
 def _check_layouts(own: Mapping[str, list[str]], first: str | None, origin: Mapping[str, str]) -> None:
-    from tuitrain.plots.panels import PANELS
+    from tuitrain.tui.arrangement import MOST_SIZE
     from tuitrain.tui.layouts import OWN, SHIPPED, parse
 
     for name, panels in own.items():
-        _, unknown = parse(panels)
-        if unknown or not panels:
-            known = ", ".join(panel.id for panel in PANELS)
-            wrong = f"there is no panel {', '.join(unknown)}" if unknown else "it has no panels"
-            raise SettingsError(f"{origin['layouts']}.{name}: {wrong}. Known: {known}; loss:2 is two columns wide.")
+        _, wrong = parse(panels)
+        if wrong:
+            form = f"a panel with 1 to {MOST_SIZE} columns, such as loss:2, or a metric or pattern, such as reward/*"
+            raise SettingsError(f"{origin['layouts']}.{name}: {wrong[0]!r} is not valid: it should be {form}.")
+        if not panels:
+            raise SettingsError(f"{origin['layouts']}.{name}: it has no panels: it should be {_ENTRIES['layouts']}.")
     # The one that is made on the screen may not exist yet, so it is accepted and not offered.
     if first is not None and first not in (*SHIPPED, *own, OWN):
         known = ", ".join(dict.fromkeys([*SHIPPED, *own]))

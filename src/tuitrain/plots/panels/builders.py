@@ -11,7 +11,9 @@ import numpy as np
 
 from tuitrain.analysis.limits import LARGEST, SMALLEST
 from tuitrain.analysis.metrics import METRICS, Metric, metric_of
+from tuitrain.analysis.own_metrics import own_metrics
 from tuitrain.analysis.progress import preparation
+from tuitrain.events.text import clean
 from tuitrain.plots.axes import Range
 from tuitrain.plots.event_markers import event_markers
 from tuitrain.plots.model import NO_DATA, RAW, SUPERSEDED, Curve, HeatMap, Level, Plot, Points
@@ -53,8 +55,24 @@ class Panel:
         """The plot of this panel, with the reason in place of the data while a run is being prepared."""
         names = [metric.key for metric in self.metrics]
         built = self.builder(request) if self.builder else declared(request, names, empty=self.empty(request))
+        if self.own and isinstance(built, Plot) and not built.has_data:
+            built = replace(built, empty=_no_own(self.own, request))
         stage = preparation(request.run.history, request.run.status) if request.run else None
         return replace(built, empty=stage) if stage and built.empty == NO_DATA else built
+
+
+def _no_own(name: str, request: PlotRequest) -> str:
+    """Why there is nothing to show of a metric of one's own, or of all that match a pattern."""
+    own = own_metrics(run.history for run in request.runs)
+    if name in own or not has_steps(request):
+        return NO_DATA
+    if any(character in name for character in "*?["):
+        return f"no metric of one's own matches {clean(name)}"
+    # The first frame does without.
+    from tuitrain.config.errors import suggest
+
+    known = [*own, *(metric.panel for metric in METRICS)]
+    return f"the log has no metric {clean(name)!r}.{suggest(name, dict.fromkeys(known))}"
 
 
 def declared(request: PlotRequest, names: Sequence[str], **more: Any) -> Plot:

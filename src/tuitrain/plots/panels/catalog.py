@@ -70,10 +70,14 @@ def find_panel(name: str, histories: Sequence[RunHistory]) -> Panel:
     """
     if name in own_metrics(histories):
         return own_panel(name)
-    declared = name in _BY_ID or (name in BY_KEY and metric_of(name).source != "summary")
-    if not declared and name not in recorded_metrics(histories):
+    if not is_declared(name) and name not in recorded_metrics(histories):
         raise KeyError(name)
     return panel_of(name)
+
+
+def is_declared(name: str) -> bool:
+    """Whether this is a panel, or a metric that the registry declares and a chart can show."""
+    return name in _BY_ID or (name in BY_KEY and metric_of(name).source != "summary")
 
 
 def plot_of(request: PlotRequest, name: str) -> Plot | HeatMap:

@@ -4,26 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from tuitrain.analysis.own_metrics import own_metrics
 from tuitrain.plots.model import HeatMap, Plot, TextTable
 from tuitrain.plots.panels.builders import Panel
-from tuitrain.plots.panels.catalog import PANELS, own_panel, recorded_metrics
+from tuitrain.plots.panels.catalog import PANELS, is_declared, own_panel, panel_of, recorded_metrics
 from tuitrain.plots.request import PlotRequest
 
 PanelSizes = dict[Panel, int]
 """Panels in their order, with the columns that each takes."""
 
 
+def layout_panels(sizes: Mapping[str, int], request: PlotRequest) -> PanelSizes:
+    """The panels of the entries of a layout, with the columns of each.
+
+    An entry that is neither a panel nor a declared metric is one of one's own, or all whose names match it as a shell
+    pattern. Where no log has any, its panel says so.
+    """
+    others = not all(map(is_declared, sizes))
+    own = {own_panel(name).id: name for name in own_metrics(run.history for run in request.runs)} if others else {}
+    panels: PanelSizes = {}
+    for entry, size in sizes.items():
+        if is_declared(entry):
+            panels[panel_of(entry)] = size
+            continue
+        names = [own[entry]] if entry in own else [name for name in own.values() if fnmatchcase(name, entry)]
+        for name in names or [entry]:
+            panels.setdefault(own_panel(name), size)
+    return panels
+
+
 def with_own(panels: Mapping[Panel, int], request: PlotRequest) -> PanelSizes:
     """The panels of a layout, then those of the metrics of one's own, by groups.
 
     Where a log has such metrics, or is of another tool, panels without data give their places to others of which it has
-    a metric.
+    a metric, unless they are of metrics of one's own.
     """
     if not has_others(request):
         return dict(panels)
-    kept = {panel: size for panel, size in panels.items() if has_data(panel, request)}
+    kept = {panel: size for panel, size in panels.items() if panel.own or has_data(panel, request)}
     spare = spare_panels({panel.id for panel in panels}, request)
     kept |= dict.fromkeys([panel for panel in spare if not panel.own][: len(panels) - len(kept)], 1)
     return (kept | {panel: 1 for panel in spare if panel.own and panel not in kept}) or dict(panels)

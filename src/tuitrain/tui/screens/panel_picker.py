@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from tuitrain.plots.panels import PANELS, Panel
+from tuitrain.plots.panels import PANELS, own_panel
 from tuitrain.tui.arrangement import MOST_SIZE
 from tuitrain.tui.layouts import OWN, Layouts, Sizes
 from tuitrain.tui.screens.dialogs import Dialog
@@ -21,6 +21,7 @@ _KEYS = """\
 [@click=screen.keep_own]o[/] keep as own
 [@click=screen.keep]enter[/] keep   [@click=screen.cancel]esc[/] leave"""
 _QUIET = "$foreground 65%"
+_BY_ID = {panel.id: panel for panel in PANELS}
 
 
 class PanelPicker(Dialog[tuple[str, Sizes]]):
@@ -50,6 +51,8 @@ class PanelPicker(Dialog[tuple[str, Sizes]]):
         self.layout_name = layout
         self.layouts = layouts
         self.sizes = dict(layouts.sizes(layout))
+        self.entries = dict.fromkeys([*self.sizes, *layouts.original(layout), *_BY_ID])
+        """All that can be chosen: the panels, and the metrics of one's own that the layout names."""
         self.panels = OptionList(id="panels")
         super().__init__(f"panels of {layout}", self.panels, Static(Content.from_markup(_KEYS), id="keys"))
         self.box.styles.max_height = len(PANELS) + 5
@@ -60,7 +63,7 @@ class PanelPicker(Dialog[tuple[str, Sizes]]):
     @property
     def order(self) -> list[str]:
         """Ids of all panels as they are listed."""
-        return [*self.sizes, *(panel.id for panel in PANELS if panel.id not in self.sizes)]
+        return [*self.sizes, *(name for name in self.entries if name not in self.sizes)]
 
     @property
     def highlighted(self) -> int:
@@ -69,17 +72,16 @@ class PanelPicker(Dialog[tuple[str, Sizes]]):
 
     def _show(self, highlighted: int) -> None:
         """List the panels anew, with the cursor at this position."""
-        by_id = {panel.id: panel for panel in PANELS}
-        self.panels.set_options(Option(self._prompt(by_id[name]), id=name) for name in self.order)
+        self.panels.set_options(Option(self._prompt(name)) for name in self.order)
         self.panels.highlighted = highlighted
 
-    def _prompt(self, panel: Panel) -> Content:
-        size = self.sizes.get(panel.id, 0)
+    def _prompt(self, name: str) -> Content:
+        panel, size = _BY_ID.get(name) or own_panel(name), self.sizes.get(name, 0)
         return Content.assemble(
             (" ■ ", "$primary") if size else (" □ ", _QUIET),
             (align(panel.title, 12), "$foreground" if size else _QUIET),
             (align("━━" * size, 2 * MOST_SIZE + 2), "$primary"),
-            (panel.description, _QUIET),
+            (f"{panel.description}: {panel.title}" if panel.own else panel.description, _QUIET),
         )
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tuitrain.plots.panels import panel_of
-from tuitrain.plots.panels.choice import PanelSizes
+from tuitrain.plots.panels.choice import PanelSizes, layout_panels
 from tuitrain.tui.content.tabs import alert_count, alerts, config, console, samples
 from tuitrain.tui.layouts import Layouts, Sizes
 from tuitrain.tui.registry import bindings
@@ -50,7 +49,7 @@ class WatchScreen(ChartScreen):
         self.app.session.set("watch.tab", WATCH_TABS[self.charts.tab_index].id)
 
     def _panels_of_layout(self) -> PanelSizes:
-        return {panel_of(name): size for name, size in self.layouts.sizes(self.layout_name).items()}
+        return layout_panels(self.layouts.sizes(self.layout_name), self.state)
 
     def _title_of_layout(self) -> str:
         return f"{self.layout_name}*" if self.layouts.is_changed(self.layout_name) else self.layout_name
