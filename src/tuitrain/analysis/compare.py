@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from tuitrain.analysis.comparability import LOSS_KEYS, is_ranked
 from tuitrain.analysis.config_rows import ConfigRow, config_rows, is_configured, listed_values, resolved_config
 from tuitrain.analysis.description import unread_lines
-from tuitrain.analysis.metric_rows import LOSS_KEYS, MetricRow, metric_rows, own_rows
+from tuitrain.analysis.metric_rows import MetricRow, metric_rows, own_rows
 from tuitrain.analysis.points import Point, as_point
 from tuitrain.analysis.summary import Summary, summarize
 from tuitrain.analysis.targets import axis_points, crossing_rows, crossing_sentences, crossings
-from tuitrain.analysis.verdict import losses_are_comparable, verdict
+from tuitrain.analysis.verdict import verdict
 from tuitrain.runs import RunDirectory, RunHistory
 
 T = TypeVar("T")
@@ -118,7 +119,7 @@ def outcomes(
     ]
     if at is None or not reached:
         return Outcomes(summaries, rows, [])
-    spent = crossing_rows(arranged(reached), baseline, ranked=losses_are_comparable(histories))
+    spent = crossing_rows(arranged(reached), baseline, ranked=is_ranked(f"final_{at[0]}", histories))
     rows = [*spent, *(row for row in rows if row.metric.key not in NOT_ON_TARGET)]
     return Outcomes(summaries, rows, crossing_sentences(columns, spent, names, reached, at))
 

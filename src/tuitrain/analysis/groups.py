@@ -7,14 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tuitrain.analysis.comparability import held_out, losses_are_comparable
 from tuitrain.analysis.compare import Comparison, Outcomes, outcomes, unread_sentences
 from tuitrain.analysis.config_rows import config_rows, config_text, is_configured, resolved_config
 from tuitrain.analysis.metric_rows import MetricRow, p_text, ranking
 from tuitrain.analysis.points import as_point
 from tuitrain.analysis.student import welch
-from tuitrain.analysis.verdict import losses_are_comparable
 from tuitrain.runs import RunHistory
 
+OTHER_TEXT = "They are evaluated on different sequences, so their validation losses are not ranked."
+_RANKED_BY = {
+    "final_val_loss": "validation loss", "final_bits_per_byte": "bits per byte", "final_loss": "training loss",
+}  # fmt: skip
+"""What groups are ranked by: the first of these that all have in one unit."""
 TAG = "tag"
 NOT_COMPARABLE = "Their losses per token are not comparable, since they use different tokenizers or vocabularies."
 
@@ -97,15 +102,17 @@ def _verdict(names: Sequence[str], histories: Sequence[RunHistory], found: Outco
     names: of the groups. The order of the groups changes nothing.
     """
     by_key = {row.metric.key: row for row in found.rows}
-    loss = by_key.get("final_val_loss") or by_key.get("final_loss")
+    loss = next((row for key in _RANKED_BY if (row := by_key.get(key)) is not None and row.ranked), None)
     sentences = []
     if not losses_are_comparable(histories):
         sentences.append(NOT_COMPARABLE)
-    elif found.on_target:
+    elif held_out(histories) == "different":
+        sentences.append(OTHER_TEXT)
+    if found.on_target:
         sentences += found.on_target
     elif loss is not None:
-        what = "validation loss" if loss.metric.key == "final_val_loss" else "training loss"
-        sentences.append(_on_groups(names, loss, f"the {'lower' if len(names) == 2 else 'lowest'} {what}"))
+        what = f"the {'lower' if len(names) == 2 else 'lowest'} {_RANKED_BY[loss.metric.key]}"
+        sentences.append(_on_groups(names, loss, what))
     if (speed := by_key.get("mean_tokens_per_sec")) is not None:
         sentences.append(_on_groups(names, speed, f"the {'higher' if len(names) == 2 else 'highest'} throughput"))
     return [sentence for sentence in sentences if sentence]

@@ -10,19 +10,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tuitrain.analysis.comparability import is_ranked
 from tuitrain.analysis.metrics import SUMMARY_METRICS, Metric, metric_of
 from tuitrain.analysis.own_metrics import newest_own, own_metrics, own_values
 from tuitrain.analysis.points import AxisPoint
 from tuitrain.analysis.series import Axis, validation_curve
 from tuitrain.analysis.student import Sample, Welch, welch
 from tuitrain.analysis.summary import SLACK, Summary, rows_until
-from tuitrain.analysis.verdict import losses_are_comparable
 from tuitrain.runs import RunHistory
 
-LOSS_KEYS = frozenset({
-    "final_loss", "last_loss", "final_val_loss", "best_val_loss", "final_perplexity", "final_accuracy",
-    "final_bits_per_byte", "best_bits_per_byte",
-})  # fmt: skip
 SPEED_KEYS = frozenset({"mean_mfu", "mean_tokens_per_sec"})
 
 
@@ -123,7 +119,6 @@ def metric_rows(
 
     points: where each run was summarized.
     """
-    comparable = losses_are_comparable(histories)
     # Of groups the spread of the runs says more than the scatter of their step times.
     scatter = max((column[0].step_time_scatter or 0.0 for column in columns if len(column) == 1), default=0.0)
     rows = (
@@ -131,7 +126,7 @@ def metric_rows(
             metric,
             [[getattr(summary, metric.key) for summary in column] for column in columns],
             baseline,
-            ranked=comparable or metric.key not in LOSS_KEYS,
+            ranked=is_ranked(metric.key, histories),
             scatter=scatter,
         )
         for metric in metrics_at(histories, points)

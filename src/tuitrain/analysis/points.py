@@ -12,8 +12,8 @@ from tuitrain.analysis.series import AXES, Axis, x_values
 from tuitrain.analysis.summary import SLACK
 from tuitrain.runs import RunHistory
 
-Target = Literal["loss", "val_loss"]
-"""A loss that runs come down to: of the training records, smoothed, or of the evaluations."""
+Target = Literal["loss", "val_loss", "bits_per_byte"]
+"""A loss that runs come down to: of the training records, smoothed, or of the evaluations, by token or by byte."""
 AxisPoint = tuple[Axis, float]
 Point = tuple[Axis | Target, float]
 POINT_KEYS: tuple[str, ...] = (*AXES, *get_args(Target))
@@ -52,6 +52,8 @@ def position(key: Axis | Target, value: float) -> str:
             return f"a smoothed training loss of {value:g}"
         case "val_loss":
             return f"a validation loss of {value:g}"
+        case "bits_per_byte":
+            return f"{value:g} bits per byte"
         case "step":
             return f"step {value:,.0f}"
         case "tokens":

@@ -17,7 +17,7 @@ from tuitrain.analysis.verdict import listed
 from tuitrain.runs import FloatArray, RunHistory
 
 _NOWHERE = 1e300
-_CURVES: dict[Target, str] = {"loss": "records", "val_loss": "evaluations"}
+_CURVES: dict[Target, str] = {"loss": "records", "val_loss": "evaluations", "bits_per_byte": "evaluations"}
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Crossing:
 
 def target_curve(history: RunHistory, target: Target) -> tuple[FloatArray, FloatArray]:
     """Steps and losses that are finite: of the evaluations, or of the training records by the centred average."""
-    if target == "val_loss":
-        steps, losses = validation_curve(history, "step")
-    else:
+    if target == "loss":
         steps, losses = history.steps["step"], smooth_centred(history.steps["loss"])
+    else:
+        steps, losses = validation_curve(history, "step", "loss" if target == "val_loss" else target)
     finite = np.isfinite(steps) & np.isfinite(losses)
     return steps[finite], losses[finite]
 
@@ -111,7 +111,8 @@ def crossing_sentences(
 
     columns: the names of the runs or groups in the rows; names: of the runs in `reached`.
     """
-    goal, curve = position(*at), _CURVES["val_loss" if at[0] == "val_loss" else "loss"]
+    target = as_target(at)
+    goal, curve = position(*at), _CURVES["loss" if target is None else target[0]]
     by_name = sorted(zip(names, reached, strict=True), key=lambda pair: pair[0])
     sentences = []
     for index in sorted({row.best for row in rows if row.best is not None}, key=lambda index: columns[index]):

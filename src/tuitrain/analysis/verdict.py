@@ -8,6 +8,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tuitrain.analysis import units
+from tuitrain.analysis.comparability import (
+    bits_are_comparable,
+    data_key,
+    held_out,
+    least_evaluated,
+    losses_are_comparable,
+    tokenizers,
+)
 from tuitrain.analysis.points import AxisPoint, Point, as_axis_point, as_target, position
 from tuitrain.analysis.series import validation_curve
 from tuitrain.analysis.summary import Summary, value_at
@@ -15,24 +23,6 @@ from tuitrain.runs import RunHistory
 
 NOTICEABLE = 0.005
 """Relative difference below which two runs are called equal."""
-_PADDING = 128
-_FROM_CORPUS = ("char", "sentencepiece:")
-
-
-def losses_are_comparable(histories: Sequence[RunHistory]) -> bool:
-    """Whether the runs predict the same tokens: the same tokenizer and vocabulary, as far as their logs say.
-
-    Vocabularies that differ only by padding to a multiple of 128, such as 50,257 and 50,304, are the same. A tokenizer
-    that is made from the corpus is another one for another corpus.
-    """
-    tokenizers, sizes = _tokenizers(histories)
-    padded = {-(-size // _PADDING) for size in sizes if size is not None}
-    made = {
-        (tokenizer, _config(history, "source") if tokenizer.startswith(_FROM_CORPUS) else None)
-        for tokenizer, history in zip(tokenizers, histories, strict=True)
-        if tokenizer is not None
-    }
-    return len(padded) < 2 and len(made) < 2
 
 
 def verdict(
@@ -59,22 +49,10 @@ def verdict(
         sentences += on_target or _on_loss(names, histories, summaries, point)
     else:
         sentences.append(_different_tokens(names, histories))
+        sentences += on_target or _on_bytes(names, histories, summaries, point)
     sentences += _on_speed(names, histories, summaries)
     sentences += _on_utilisation(names, summaries)
     return sentences
-
-
-def _tokenizers(histories: Sequence[RunHistory]) -> tuple[list[str | None], list[int | None]]:
-    """The tokenizer and the size of the vocabulary of each run, as far as its log says."""
-    shapes = [history.run.architecture if history.run else None for history in histories]
-    tokenizers = [_config(history, "tokenizer") for history in histories]
-    return tokenizers, [shape.vocab_size if shape else None for shape in shapes]
-
-
-def _config(history: RunHistory, key: str) -> str | None:
-    """A key of the run's data section."""
-    value = history.section("data").get(key)
-    return None if value is None else str(value)
 
 
 def _diverged(names: Sequence[str], summaries: Sequence[Summary]) -> list[str]:
@@ -93,10 +71,10 @@ def _not_reached(names: Sequence[str], summaries: Sequence[Summary], at: AxisPoi
 
 
 def _different_tokens(names: Sequence[str], histories: Sequence[RunHistory]) -> str:
-    tokenizers, sizes = _tokenizers(histories)
+    known, sizes = tokenizers(histories)
     which = [
         f"{name} {tokenizer or 'an unknown tokenizer'}" + (f" ({size:,} tokens)" if size else "")
-        for name, tokenizer, size in zip(names, tokenizers, sizes, strict=True)
+        for name, tokenizer, size in zip(names, known, sizes, strict=True)
     ]
     return (
         f"Their losses per token are not comparable, since they use different tokenizers or vocabularies: "
@@ -104,15 +82,50 @@ def _different_tokens(names: Sequence[str], histories: Sequence[RunHistory]) -> 
     )
 
 
+def _on_bytes(
+    names: Sequence[str], histories: Sequence[RunHistory], summaries: Sequence[Summary], at: AxisPoint | None
+) -> list[str]:
+    """The fewest bits per byte where all runs have them of one text, else why they are not ranked."""
+    if not bits_are_comparable(histories):
+        return _why_no_bits(names, histories)
+    where = f" at {position(*at)}" if at else " at the end of each run"
+    bits = [summary.final_bits_per_byte for summary in summaries]
+    return [*_on_samples(histories), *_on_lowest(names, bits, "bits per byte", where)]
+
+
+def _why_no_bits(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]:
+    """Why runs that have bits per byte are not ranked by them; nothing where none or only one has them."""
+    bits = [each is not None and each.bits_per_byte is not None for each in (one.evaluation for one in histories)]
+    if sum(bits) < 2:
+        return []
+    if all(bits):
+        return ["Their bits per byte are not ranked either, since they are not known to be of the same held-out text."]
+    lacking = [name for name, known in zip(names, bits, strict=True) if not known]
+    return [f"They are not ranked by bits per byte, which {listed(lacking)} lacks."]
+
+
+def _on_samples(histories: Sequence[RunHistory]) -> list[str]:
+    """The caution that sequences differ where each run was evaluated on a part of the same text."""
+    least = least_evaluated(histories)
+    if least is None:
+        return []
+    return [
+        "They are evaluated on different samples of the same held-out text, of as little as "
+        f"{units.percent(least)} of it, so small differences mean nothing."
+    ]
+
+
 def _on_data(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]:
-    sources = [_config(history, "source") for history in histories]
+    """The caution where training or held-out data differ."""
+    sources, measured = [data_key(history, "source") for history in histories], held_out(histories)
+    unranked = "their validation losses are not ranked"
     if len({source for source in sources if source is not None}) < 2:
-        newest = [history.evaluation for history in histories]
-        held_out = {(each.split, each.split_fingerprint) for each in newest if each is not None}
-        if len({split for split, _ in held_out}) < 2 and len({mark for _, mark in held_out} - {None}) < 2:
-            return []
-        return ["They are evaluated on different sequences, so read their validation losses with care."]
+        if measured == "different":
+            return [f"They are evaluated on different sequences, so {unranked}."]
+        return _on_samples(histories) if measured == "samples" else []
     which = ", ".join(f"{name} {source or 'unknown'}" for name, source in zip(names, sources, strict=True))
+    if measured == "different":
+        return [f"They are trained and evaluated on different data, so {unranked}: {which}."]
     return [f"They are trained and evaluated on different data, so read their losses with care: {which}."]
 
 
@@ -126,8 +139,12 @@ def _on_loss(
         where = f" at the same {units.count(common)} tokens"
         losses = [value_at(*validation_curve(history, "tokens"), common) for history in histories]
     kind = "validation loss"
-    if sum(loss is not None for loss in losses) < 2:
+    if sum(loss is not None for loss in losses) < 2 or held_out(histories) == "different":
         losses, kind, where = [summary.final_loss for summary in summaries], "training loss", where if at else ""
+    return _on_lowest(names, losses, kind, where)
+
+
+def _on_lowest(names: Sequence[str], losses: Sequence[float | None], kind: str, where: str) -> list[str]:
     word = "lower" if len(names) == 2 else "lowest"
     return _ranked(names, losses, lower=True, sentence=_loss_sentence(f"the {word} {kind}{where}", f"{kind}{where}"))
 

@@ -29,7 +29,8 @@ def compare(
         str | None,
         typer.Option(metavar="KEY=VALUE",
                      help="Compare at this point instead of at the ends: tokens=1e9, step=500; `tokens` alone is the "
-                          "farthest point that all reached. loss=2.5, val_loss=2.5: where each run came to this loss."),
+                          "farthest point that all reached. loss=2.5, val_loss=2.5, bits_per_byte=1: where each run "
+                          "came to this loss."),
     ] = None,
     baseline: Annotated[
         str | None,

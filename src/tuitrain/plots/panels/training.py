@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from tuitrain.analysis.comparability import losses_are_comparable
 from tuitrain.analysis.metrics import metric_of
 from tuitrain.analysis.summary import summarize
-from tuitrain.analysis.verdict import losses_are_comparable
 from tuitrain.plots.model import Curve, Level, Plot, SecondAxis, VerticalLine
 from tuitrain.plots.panels.builders import curves, plot, validation_points, x_ahead
 from tuitrain.plots.request import PlotRequest, PlotRun, run_names
