@@ -171,8 +171,10 @@ class ProgramLog:
 
     def _append(self) -> bool:
         """Read and write once; returns whether there is more at once."""
+        # Read before the program's output, whose records are of the time when it is read.
+        ready = [self._readings.popleft() for _ in range(len(self._readings))]
         read = self._records.poll()
-        if not read.records and not read.reset and not self._readings:
+        if not read.records and not read.reset and not ready:
             return read.more
         run = RunDirectory(self._directory.path)
         log = run.metrics
@@ -184,11 +186,9 @@ class ProgramLog:
             self._waiting = []
             self._begin_anew(log)
         self._waiting += [self._of_run(each) for each in one_by_one(read.records) if self._is_taken(each)]
-        ready: list[Record] = []
         if not all(isinstance(each, Run) for each in self._waiting):
-            ready, self._waiting = [*self._waiting], []
-        while self._readings:
-            ready.append(self._readings.popleft())
+            ready += self._waiting
+            self._waiting = []
         if ready:
             self._writer = self._writer or EventWriter(log)
             for record in ready:
