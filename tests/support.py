@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tuitrain.accounting import count_parameters, flops_per_token
+from tuitrain.analysis.audit import audit_run
 from tuitrain.config import RunConfig, load_config
 from tuitrain.events import (
     Alert,
@@ -168,6 +169,12 @@ def write_run(
         if status is not None:
             log.write(End(time=begin + steps + 1, status=status, reason="all steps done", step=steps))  # type: ignore[arg-type]
     return run
+
+
+def check_that_the_log_agrees(path: Path) -> None:
+    """The audit of the run in a directory finds nothing."""
+    found = audit_run(RunDirectory(path)).findings
+    assert not found, "\n".join(f"{name}: {finding}" for name, finding in found)
 
 
 def write_own_metrics(

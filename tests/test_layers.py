@@ -26,6 +26,7 @@ HEADLESS = {
     "show first": (),
     "logs first": (),
     "diff first second": (),
+    "audit first second": (),
     "compare first second --format table": (),
     "compare first second --json": (),
     "watch first --once": (),

@@ -21,6 +21,7 @@ COMMAND_LINES = {
         "compare one two", "compare one two empty", "compare one two --at step=10",
         "compare one two live --group-by optim.lr",
     ],
+    "audit": ["audit one two", "audit empty", f"audit {CORPUS}/seed003-run-json/data"],
     "diff": ["diff one two", "diff one one", "diff one two --all"],
     "tag": ["tag one a", "tag one"],
     "note": ["note one text", "note one"],

@@ -80,7 +80,8 @@ def test_every_command_stands_under_a_heading(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", sorted({each.name for each in SECTIONS["Inspect"]} | {"compare", "diff", "plan", "presets", "doctor"})
+    "command",
+    sorted({each.name for each in SECTIONS["Inspect"]} | {"compare", "audit", "diff", "plan", "presets", "doctor"}),
 )
 def test_every_read_command_has_json(cli: Cli, command: str) -> None:
     has_json = "--json" in cli(command, "--help").out

@@ -1,4 +1,7 @@
-"""The program as a user starts it: separate processes, a real engine, models of a few thousand weights."""
+"""The program as a user starts it: separate processes, a real engine, models of a few thousand weights.
+
+At the end of a module the log of every run that it made agrees with itself.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import check_that_the_log_agrees
 from tuitrain.runs import RunDirectory, list_runs
 
 PATIENCE_S = 120
@@ -84,8 +88,12 @@ class Workspace:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     path = tmp_path_factory.mktemp("e2e")
     text = "".join(f"def f{n}(x):\n    return x * {n} + {n * n}\n\n\n" for n in range(2000))
     (path / "text.txt").write_text(text, encoding="utf-8")
-    return Workspace(path)
+    made = Workspace(path)
+    yield made
+    for run in made.runs:
+        if run.metrics.exists():
+            check_that_the_log_agrees(run.path)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import torch
+from tests.support import check_that_the_log_agrees
 
 from tuitrain import events
 from tuitrain.config import load_config, validate
@@ -71,12 +72,15 @@ def command(*arguments: str, processes: int = 1) -> list[str]:
 
 
 def run_engine(run_dir: Path, *arguments: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
-    """Run the engine to its end; by default `train`."""
+    """Run the engine to its end; by default `train`. Whatever happens, the log agrees with itself."""
     chosen = arguments or ("train",)
-    return subprocess.run(
+    process = subprocess.run(
         command(chosen[0], "--run-dir", str(run_dir), *chosen[1:], processes=processes),
         env=environment(run_dir), cwd=run_dir, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
+    if (run_dir / "metrics.jsonl").exists():
+        check_that_the_log_agrees(run_dir)
+    return process
 
 
 def start_engine(run_dir: Path, processes: int = 1) -> subprocess.Popen[str]:

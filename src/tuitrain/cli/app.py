@@ -58,6 +58,7 @@ SECTIONS: dict[str, tuple[Command, ...]] = {
     ),
     "Compare and export": (
         Command("compare", "Compare runs: curves on a terminal, otherwise a table."),
+        Command("audit", "Check that the numbers of a log agree with each other."),
         Command("diff", "List the configuration keys in which two runs differ."),
         Command("plot", "Print charts of runs as text."),
         Command("export", "Write figures, metrics or weights to files.", function="app"),

@@ -156,6 +156,39 @@ class Metric(_Object):
     """Against the baseline; null where a group has fewer than two runs or none scatters."""
 
 
+class AuditFinding(_Object):
+    """Numbers of a log that do not go together."""
+
+    check: str
+    """Its name: see docs/audit.md."""
+    severity: Literal["impossible", "suspicious"]
+    """impossible: they cannot all be true."""
+    message: str
+    likelier: str | None
+    """Which of them is right, or what explains the difference, where something tells."""
+    values: dict[str, Number]
+    """The numbers, by what they are."""
+    first_step: int | None
+    """Of the steps concerned; null is the whole run."""
+    last_step: int | None
+
+
+class AuditOutcome(_Object):
+    """What the checks of a run found."""
+
+    run_id: RunId
+    path: str
+    """Its log."""
+    impossible: int
+    """How many findings are of this severity."""
+    suspicious: int
+    findings: list[AuditFinding]
+    agreeing: list[str]
+    """Checks without a finding."""
+    not_checked: dict[str, str]
+    """Checks for which the log lacks something: what."""
+
+
 class ConfigRow(_Object):
     """A key that differs, by run id."""
 
@@ -264,6 +297,7 @@ OUTPUTS: dict[str, Any] = {
     "show": RunDetails,
     "logs": _object("Logs", "Console output.", run_id=RunId, lines=list[str]),
     "compare": Comparison,
+    "audit": list[AuditOutcome],
     "diff": Annotated[
         dict[str, dict[str, Any]],
         Field(description="By key, then by run id, or by path where two runs have one id: the values that differ."),

@@ -1,0 +1,58 @@
+"""Whether the numbers of a log agree with each other: one function a check, in `checks.CHECKS`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuitrain.analysis.audit.audited_log import AuditedLog
+from tuitrain.analysis.audit.checks import CHECKS
+from tuitrain.analysis.audit.finding import Finding, NotCheckedError, Severity
+from tuitrain.analysis.audit.record_order import RecordOrder, read_in_order
+from tuitrain.runs import RunDirectory, RunHistory
+
+__all__ = ["CHECKS", "Audit", "Finding", "RecordOrder", "Severity", "audit", "audit_run"]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The outcome of all checks of a run: findings with the name of their check, and why others were not checked."""
+
+    findings: tuple[tuple[str, Finding], ...]
+    agreeing: tuple[str, ...]
+    not_checked: Mapping[str, str]
+
+    def count(self, severity: Severity) -> int:
+        """How many findings are of this severity."""
+        return sum(finding.severity == severity for _, finding in self.findings)
+
+
+def audit(history: RunHistory, order: RecordOrder | None = None) -> Audit:
+    """Check a run against itself. order: that of its records, without which some irregularities cannot be seen."""
+    log = AuditedLog(history, order)
+    findings: list[tuple[str, Finding]] = []
+    agreeing, not_checked = [], {}
+    for check in CHECKS:
+        found: list[Finding] = []
+        try:
+            # Rows without a value, or with one that cannot be, are left out after the arithmetic.
+            with np.errstate(all="ignore"):
+                of_check = list(check.find(log))
+            for finding in of_check:
+                # Attempts with the same configuration have the same findings.
+                if finding.message not in {each.message for each in found}:
+                    found.append(finding)
+        except NotCheckedError as missing:
+            not_checked[check.name] = str(missing)
+        else:
+            agreeing += [] if found else [check.name]
+        findings += [(check.name, finding) for finding in found]
+    findings.sort(key=lambda each: each[1].severity != "impossible")
+    return Audit(tuple(findings), tuple(agreeing), not_checked)
+
+
+def audit_run(run: RunDirectory) -> Audit:
+    """The same for a run on disk. Raises FileNotFoundError when it has no log."""
+    return audit(*read_in_order(run))
