@@ -3,6 +3,7 @@ where the dashboard is read-only."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from tuitrain.events import Checkpoint, Control, End, Eval, EventWriter
 from tuitrain.launch.local import Label, Started, start_run
 from tuitrain.runs import RunDirectory, Status, read_snapshot
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.screens.dialogs import Confirm, Prompt
+from tuitrain.tui.screens.dialogs import Confirm, Dialog, Prompt
 from tuitrain.tui.screens.help import HelpScreen
 from tuitrain.tui.settings import Settings
 
@@ -233,6 +234,19 @@ async def test_a_note_is_added(run: RunDirectory) -> None:
     info = run.read_metadata()
     assert info is not None
     assert info.notes == ["first", "then"]
+
+
+@pytest.mark.parametrize("screen", ["watch", "runs", "config"])
+async def test_an_audit_is_shown_in_a_box(run: RunDirectory, screen: str) -> None:
+    run.metrics.write_text(re.sub(r'"n_layers":\d+', '"n_layers":9', run.metrics.read_text(encoding="utf-8")))
+    async with running(screen, [run], run.path.parent) as (app, pilot):
+        await pilot.press("A")
+        await wait_for_dialog(app, pilot, Dialog)
+        assert app.screen.query_one("#box").border_title == f"audit of {run.run_id}"
+        text = str(app.screen.query_one("#box Static", Static).content)
+        assert text.startswith(f"{run.run_id}: ") and "\nimpossible, parameters: The model has" in text
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, Dialog))
 
 
 async def test_the_value_in_focus_and_the_id_are_copied(run: RunDirectory) -> None:

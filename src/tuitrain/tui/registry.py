@@ -128,6 +128,7 @@ _TABLE: tuple[tuple[Group, Owner, tuple[ScreenName, ...], tuple[Action, ...]], .
         Action("copy_value", ("Y",), "copy", "Copy the value of the panel, or the id of the run."),
     )),
     ("run", "screen", ("watch", "runs", *PAGES), (
+        Action("audit_run", ("A",), "audit", "Check that the numbers of its log agree with each other."),
         Action("stop_run", ("S",), "stop", "Ask the run to save a checkpoint and end.", 13, acts=True),
         Action("checkpoint_run", ("K",), "checkpoint", "Ask the run for a checkpoint.", acts=True),
         Action("evaluate_run", ("E",), "evaluate", "Ask the run for an evaluation.", acts=True),

@@ -28,6 +28,14 @@ class Audit:
         """How many findings are of this severity."""
         return sum(finding.severity == severity for _, finding in self.findings)
 
+    @property
+    def summary(self) -> str:
+        """Findings by severity, and how many checks agree: `1 impossible, 17 of 19 checks agree`."""
+        severities: tuple[Severity, ...] = ("impossible", "suspicious")
+        counts = [f"{count} {severity}" for severity in severities if (count := self.count(severity))]
+        counts.append(f"{len(self.agreeing)} of {len(CHECKS)} checks agree")
+        return ", ".join(counts + [f"{len(self.not_checked)} not checked"] * bool(self.not_checked))
+
 
 def audit(history: RunHistory, order: RecordOrder | None = None) -> Audit:
     """Check a run against itself. order: that of its records, without which some irregularities cannot be seen."""

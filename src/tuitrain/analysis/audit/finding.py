@@ -24,6 +24,11 @@ class Finding:
     values: Mapping[str, float] = field(default_factory=dict)
     steps: tuple[int, int] | None = None
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The message, and which is likelier where something tells."""
+        return (self.message, self.likelier) if self.likelier else (self.message,)
+
 
 class NotCheckedError(Exception):
     """A log lacks what a check compares; the text names it."""

@@ -84,10 +84,7 @@ def _as_json(run: RunDirectory, outcome: Audit) -> dict[str, Any]:
 def _print(run: RunDirectory, outcome: Audit, verbose: bool) -> None:
     from tuitrain.analysis.audit import CHECKS
 
-    counts = [f"{count} {word}" for word in ("impossible", "suspicious") if (count := outcome.count(word))]
-    counts += [f"{len(outcome.agreeing)} of {len(CHECKS)} checks agree"]
-    counts += [f"{len(outcome.not_checked)} not checked"] if outcome.not_checked else []
-    print(clean(f"{run.run_id}  {', '.join(counts)}"))
+    print(clean(f"{run.run_id}  {outcome.summary}"))
     if outcome.findings:
         _print_findings(outcome)
     if verbose:
@@ -102,8 +99,7 @@ def _print_findings(outcome: Audit) -> None:
     width = max(text_area()[0] - len("impossible") - names - 4, LEAST_WIDTH)
     rows = []
     for name, finding in outcome.findings:
-        sentences = [finding.message, *([finding.likelier] if finding.likelier else [])]
-        lines = [line for each in sentences for line in textwrap.wrap(clean(each), width)]
+        lines = [line for each in finding.sentences for line in textwrap.wrap(clean(each), width)]
         rows += [(finding.severity, name, lines[0]), *(("", "", line) for line in lines[1:])]
     severities, checks, messages = zip(*rows, strict=True)
     print_table([Column("severity", severities, styles=STYLES), Column("check", checks), Column("finding", messages)])

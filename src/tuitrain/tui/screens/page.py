@@ -149,6 +149,9 @@ class BaseScreen(Screen[None]):
     def action_edit_note(self) -> None:
         self._on_selected(self.run_actions.add_note)
 
+    def action_audit_run(self) -> None:
+        self._on_selected(self.run_actions.audit)
+
     def action_copy_value(self) -> None:
         if (value := self.copied_value()) is None:
             self.app.notify("There is nothing to copy here.", severity="error")

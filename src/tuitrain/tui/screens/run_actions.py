@@ -1,4 +1,4 @@
-"""Actions on runs: stop, checkpoint, evaluate, edit tags, add a note, copy a value.
+"""Actions on runs: stop, checkpoint, evaluate, audit, edit tags, add a note, copy a value.
 
 Screens import this module with their first action: it loads the launcher and the dialogs.
 """
@@ -9,9 +9,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
 from textual.worker import Worker
 
-from tuitrain.events.text import clean
+from tuitrain.analysis.audit import audit_run
+from tuitrain.events.text import clean, clean_lines
 from tuitrain.export.errors import ExportError
 from tuitrain.launch import LaunchError
 from tuitrain.launch.requests import RequestMonitor, send_request
@@ -19,7 +23,7 @@ from tuitrain.launch.stop import stop_run
 from tuitrain.runs import RunDirectory, RunSnapshot, read_snapshot
 from tuitrain.runs.editing import EditError, add_note, change_tags, normal_tags, set_tags
 from tuitrain.tui.base_app import BaseApp
-from tuitrain.tui.screens.dialogs import Confirm, Prompt
+from tuitrain.tui.screens.dialogs import Confirm, Dialog, Prompt
 
 POLL_S = 0.4
 POLLS_PER_STATUS = 12
@@ -113,6 +117,17 @@ class RunActions:
             for run in runs:
                 await asyncio.to_thread(add_note, run, text.strip())
             self._app.notify(f"{_named(runs)}: noted.")
+
+    async def audit(self, runs: Sequence[RunDirectory]) -> None:
+        """Show whether the numbers of each log agree with each other."""
+        lines = []
+        for run in runs:
+            outcome = await asyncio.to_thread(audit_run, run)
+            lines += [f"{run.run_id}: {outcome.summary}.", ""]
+            for name, finding in outcome.findings:
+                lines += [f"{finding.severity}, {name}: {' '.join(finding.sentences)}", ""]
+        text = Static(Content(clean_lines("\n".join(lines[:-1]))))
+        await self._app.push_screen_wait(Dialog(f"audit of {_named(runs)}", VerticalScroll(text)))
 
     async def _typed(self, prompt: Prompt) -> str | None:
         """The text that is typed into a prompt; notifications, which would cover it, are removed first."""
