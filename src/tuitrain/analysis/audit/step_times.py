@@ -13,11 +13,13 @@ from tuitrain.analysis.audit.finding import Finding, NotCheckedError, Severity
 from tuitrain.runs import FloatArray
 
 CLOCK_TOLERANCE = 0.05
-MUCH_LONGER = 1.5
+MUCH_LONGER = 2.0
 """A step that includes an evaluation takes this many times as long as others."""
 MOST_EVALUATIONS = 0.9
 """Share of the evaluations after which that is so."""
 LEAST_EVALUATIONS = 3
+LEAST_OF_IT, MOST_OF_IT = 0.7, 1.5
+"""What a step takes longer, by the duration of the evaluation: caches that it emptied cost something too."""
 
 
 def find_step_clock(log: AuditedLog) -> Iterator[Finding]:
@@ -93,7 +95,7 @@ def _longer(
     if known:
         duration = float(np.median(known))
         # A record is a mean over the steps since the one before.
-        if not duration / 2 < excess * covered < 2 * duration and not duration / 2 < excess < 2 * duration:
+        if not any(LEAST_OF_IT < part / duration < MOST_OF_IT for part in (excess, excess * covered)):
             return
         values["evaluation_ms"] = duration
         likelier = f"Likelier: the step times include the evaluations, which take {units.milliseconds(duration)}."
