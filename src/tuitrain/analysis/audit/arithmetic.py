@@ -50,8 +50,8 @@ def differ(stated: float, expected: float, tolerance: float) -> bool:
 
 
 def nearest(value: float, candidates: Iterable[float]) -> float:
-    """The candidate with the smallest ratio to a value; all are positive."""
-    return min(candidates, key=lambda each: abs(math.log(each / value)))
+    """The candidate with the smallest ratio to a value; all are positive and finite."""
+    return min(candidates, key=lambda each: abs(math.log(each) - math.log(value)))
 
 
 def comparison(stated: float, expected: float) -> str:

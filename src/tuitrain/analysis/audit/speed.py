@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from tuitrain.analysis import units
-from tuitrain.analysis.audit.arithmetic import Mismatch, comparison, differ, middle, mismatch
+from tuitrain.analysis.audit.arithmetic import Mismatch, comparison, differ, middle, mismatch, nearest
 from tuitrain.analysis.audit.audited_log import BETWEEN_MEANS, AuditedLog, Segment
 from tuitrain.analysis.audit.conventions import flops_of
 from tuitrain.analysis.audit.finding import Finding, NotCheckedError, Severity
@@ -101,5 +101,7 @@ def _likelier_rate(segment: Segment, wrong: Mismatch) -> str:
     else:
         return ""
     parts.insert(0, f"{text} implies {implied:,.0f}")
-    nearer = min((wrong.stated, wrong.expected), key=lambda each: abs(math.log(each / implied)))
+    if not 0 < implied < math.inf:
+        return ""
+    nearer = nearest(implied, (wrong.stated, wrong.expected))
     return f"Likelier: {nearer:,.0f}, since {'; '.join(parts)}."

@@ -13,7 +13,7 @@ from tuitrain.analysis.audit.finding import Finding, NotCheckedError, Severity
 from tuitrain.runs import FloatArray
 
 CLOCK_TOLERANCE = 0.05
-MUCH_LONGER = 2.0
+MUCH_LONGER = 1.5
 """A step that includes an evaluation takes this many times as long as others."""
 MOST_EVALUATIONS = 0.9
 """Share of the evaluations after which that is so."""
