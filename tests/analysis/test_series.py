@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.analysis.histories import history, run_record
-from tuitrain.analysis.series import AXES, eval_x_values, steps_covered, x_at_steps, x_values
+from tuitrain.accounting.step_time import steps_covered
+from tuitrain.analysis.series import AXES, eval_x_values, x_at_steps, x_values
 from tuitrain.events import Eval, Step
 from tuitrain.runs import RunHistory
 

@@ -8,7 +8,7 @@ import pytest
 from tests.analysis.histories import history, run_record
 from tests.support import write_run
 from tuitrain.accounting import mfu, perplexity
-from tuitrain.analysis.summary import Percentiles, SplitOutcome, Summary, split_outcomes, summarize
+from tuitrain.analysis.summary import Percentiles, SplitOutcome, Summary, TimeSpent, split_outcomes, summarize
 from tuitrain.events import Eval, Step
 from tuitrain.runs import RunHistory, load_history
 
@@ -60,6 +60,7 @@ def test_the_summary_of_round_numbers_is_exact() -> None:
         mean_mfu_causal=None, mean_tokens_per_sec=100.0, mean_step_time_ms=1000.0, mean_tflops=0.1, peak_memory_gb=3.0,
         step_time_scatter=0.0, training_time_s=10.0, wall_time_s=10.0, total_flops=6e12, params_total=1000,
         steps_logged=10, steps_covered=10, tokens_per_parameter=1.0, effective_batch_tokens=100, gpu_hours=10 / 3600,
+        time_spent=TimeSpent(10.0, 10.0, None, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, None, 0.0),
     )  # fmt: skip
 
 

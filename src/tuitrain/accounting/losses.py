@@ -1,4 +1,4 @@
-"""The loss of a language model in other units: perplexity, bits per byte."""
+"""The loss of a language model in other units, perplexity and bits per byte, and against that of its training."""
 
 from __future__ import annotations
 
@@ -19,3 +19,10 @@ def bits_per_byte(loss: float, targets: int, text_bytes: int | None) -> float | 
     per token it does not depend on how many tokens a tokenizer makes of the text. None: bytes unknown, or none.
     """
     return loss * targets / text_bytes / math.log(2) if text_bytes else None
+
+
+def generalization_gap(training: float | None, validation: float | None) -> float | None:
+    """(validation − training) / training, of losses in the same unit; None where one is unknown or not above 0."""
+    if training is None or validation is None or not (0 < training < math.inf and math.isfinite(validation)):
+        return None
+    return (validation - training) / training

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from tuitrain.events import Run
+
 
 @dataclass(frozen=True)
 class Gpu:
@@ -67,3 +69,16 @@ def peak_tflops(product_name: str, dtype: str) -> float | None:
     """
     gpu = find_gpu(product_name) if dtype == "bfloat16" else None
     return gpu.bf16_tflops if gpu else None
+
+
+def on_cpu(run: Run | None) -> bool:
+    """Whether a run trains on the CPU, so that its measured memory is that of the process, Python and torch included.
+
+    Logs of earlier versions do not say; there it is what is no GPU by its name.
+    """
+    if run is None or run.hardware is None:
+        return False
+    if run.hardware.device_type is not None:
+        return run.hardware.device_type == "cpu"
+    name = run.hardware.device
+    return find_gpu(name) is None and not name.startswith(("NVIDIA", "AMD Instinct"))

@@ -60,7 +60,7 @@ def memory_parts(memory: MemoryEstimate) -> list[tuple[str, int]]:
 
 def estimated_memory(run: Run) -> MemoryEstimate | None:
     """What the accounting says of a run that has begun; None where its configuration or its vocabulary is unknown."""
-    from tuitrain.accounting import Devices, estimate_memory
+    from tuitrain.accounting import Devices, estimate_memory, on_cpu
     from tuitrain.config import ConfigError, validate
 
     try:
@@ -76,24 +76,9 @@ def estimated_memory(run: Run) -> MemoryEstimate | None:
     return estimate_memory(config, Devices("cpu" if on_cpu(run) else "cuda", run.dtype or "float32", processes))
 
 
-def on_cpu(run: Run | None) -> bool:
-    """Whether a run trains on the CPU, so that its measured memory is that of the process, Python and torch included.
-
-    Logs of earlier versions do not say; there it is what is no GPU by its name.
-    """
-    if run is None or run.hardware is None:
-        return False
-    if run.hardware.device_type is not None:
-        return run.hardware.device_type == "cpu"
-    from tuitrain.accounting import find_gpu
-
-    name = run.hardware.device
-    return find_gpu(name) is None and not name.startswith(("NVIDIA", "AMD Instinct"))
-
-
 def memory_rows(history: RunHistory) -> Rows:
     """The estimate by its parts, what was measured, and what there is; each called what it is."""
-    from tuitrain.accounting import MOMENTS, size_text
+    from tuitrain.accounting import MOMENTS, on_cpu, size_text
 
     run, rows = history.run, list[tuple[str, str]]()
     estimate = estimated_memory(run) if run is not None else None

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tuitrain.accounting import step_time
 from tuitrain.events import Eval
 from tuitrain.runs import FloatArray, RunHistory
 from tuitrain.runs.columns import BoolArray
@@ -15,56 +15,15 @@ from tuitrain.runs.columns import BoolArray
 Axis = Literal["step", "tokens", "time", "flops"]
 AXES: tuple[Axis, ...] = ("step", "tokens", "time", "flops")
 
-MAX_STEP_SECONDS = 1e9
-"""Thirty years."""
-
-
-def steps_covered(steps: FloatArray) -> FloatArray:
-    """How many optimizer steps each record stands for, when records are written every so many steps.
-
-    A record covers the steps since the one before it. The first covers what its own number allows, at most as many
-    as the second, so that a log that begins in the middle of a run does not count steps before it.
-    """
-    if not len(steps):
-        return np.empty(0)
-    gaps = np.diff(steps)
-    usual = gaps[0] if len(gaps) else steps[0]
-    return np.concatenate(([max(1.0, min(steps[0], usual))], gaps))
-
 
 def step_seconds(history: RunHistory, start: int = 0) -> FloatArray:
     """Seconds of training that each row of `history.steps` from `start` on stands for, nan where the log has no times.
 
-    step_time_ms times the steps covered; a row without it counts its tokens at its throughput. A step with a
-    negative time, or more than MAX_STEP_SECONDS, counts as unknown.
+    See `accounting.step_time`.
     """
-    steps = history.steps
-    numbers = steps["step"]
-    covered = np.diff(numbers[start - 1 :]) if start else steps_covered(numbers)
-    with np.errstate(over="ignore"):
-        seconds = steps["step_time_ms"][start:] / 1000 * covered
-    unknown = ~_plausible(seconds)
-    if unknown.any():
-        with np.errstate(all="ignore"):
-            by_rate = tokens_covered(history, start) / steps["tokens_per_sec"][start:]
-        seconds[unknown] = np.where(_plausible(by_rate), by_rate, np.nan)[unknown]
-    return seconds
-
-
-def _plausible(seconds: FloatArray) -> NDArray[np.bool_]:
-    """Which of these durations are plausible for one record."""
-    return (seconds >= 0) & (seconds <= MAX_STEP_SECONDS)
-
-
-def tokens_covered(history: RunHistory, start: int = 0) -> FloatArray:
-    """Tokens that each row of `history.steps` from `start` on stands for, nan where they are not recorded."""
-    tokens, numbers = history.steps["tokens"], history.steps["step"]
-    if start:
-        return np.diff(tokens[start - 1 :])
-    if not len(tokens):
-        return np.empty(0)
-    first = tokens[0] * steps_covered(numbers[:2])[0] / numbers[0] if numbers[0] > 0 else np.nan
-    return np.concatenate(([first], np.diff(tokens)))
+    steps, before = history.steps, max(start - 1, 0)
+    columns = (steps[key][before:] for key in ("step", "step_time_ms", "tokens", "tokens_per_sec"))
+    return step_time.step_seconds(*columns)[start - before :]
 
 
 def rising(values: FloatArray, limit: float = np.inf, start: float = 0.0) -> FloatArray:

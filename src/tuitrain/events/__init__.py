@@ -26,6 +26,7 @@ from tuitrain.events.records import (
     System,
     usable_time,
 )
+from tuitrain.events.time_use import TimeUse
 from tuitrain.events.wall_time import WallTime
 from tuitrain.events.writer import EventWriter
 
@@ -55,6 +56,7 @@ __all__ = [
     "Stage",
     "Step",
     "System",
+    "TimeUse",
     "WallTime",
     "decode",
     "decode_lines",

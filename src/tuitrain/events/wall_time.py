@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 from tuitrain.events.records import AnyRecord, End, Run, Stage, Step
 
@@ -17,7 +18,8 @@ class WallTime:
 
     _first: float | None = None
     _last: float | None = None
-    _earlier_s: float = 0.0
+    _earlier: list[tuple[float, float]] = field(default_factory=list)
+    """The first and the last record of each attempt before."""
     _has_steps: bool = False
     _is_over: bool = False
 
@@ -29,7 +31,7 @@ class WallTime:
             pass
         elif isinstance(record, Run):
             if self._first is not None and self._last is not None:
-                self._earlier_s += max(0.0, self._last - self._first)
+                self._earlier.append((self._first, max(self._first, self._last)))
             self._first = self._last = record.time
             self._has_steps = self._is_over = False
         elif isinstance(record, Stage):
@@ -37,12 +39,13 @@ class WallTime:
         elif not self._is_over:
             self._last, self._is_over = record.time, isinstance(record, End)
 
-    def seconds(self, first: float | None = None) -> float | None:
+    def seconds(self, first: float | None = None, until: float = math.inf) -> float | None:
         """The sum so far; `first`: when the newest attempt began, where its `run` record is not among the records.
 
-        None where it is unknown, as when the clock was set back by more than that.
+        until: only up to this Unix time. None where it is unknown, as when the clock was set back by more than that.
         """
         first = first if self._first is None else self._first
         if first is None or self._last is None or self._last < first:
             return None
-        return self._earlier_s + self._last - first
+        attempts = [*self._earlier, (first, self._last)]
+        return sum(max(0.0, min(last, until) - begin) for begin, last in attempts)

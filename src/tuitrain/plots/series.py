@@ -15,7 +15,7 @@ from tuitrain.analysis.limits import drawable
 from tuitrain.analysis.metrics import BY_KEY, Metric, metric_of
 from tuitrain.analysis.series import interpolated, rising, step_seconds, x_values
 from tuitrain.analysis.smoothing import CENTRED, Smoother, centred_window, smooth_centred
-from tuitrain.analysis.summary import mean_over_time
+from tuitrain.analysis.summary import mean_of
 from tuitrain.events import LATEST_TIME
 from tuitrain.plots.axes import XAxis
 from tuitrain.runs import FloatArray, RunHistory
@@ -195,8 +195,8 @@ class RunSeries:
         return x_values(self.history, "tokens" if name == "tokens" else "flops")
 
     def mean(self, name: str) -> float | None:
-        """The mean of a metric of the steps over the run, as `analysis.summary.mean_over_time`."""
-        return mean_over_time(self.history, name, self._column("seconds"))
+        """The mean of a metric of the steps over the run, as `analysis.summary.mean_of`."""
+        return mean_of(self.history, name, self._column("seconds"))
 
     def untimed_records(self) -> int:
         """How many records of steps have no usable time."""

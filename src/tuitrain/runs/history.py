@@ -22,12 +22,13 @@ from tuitrain.events import (
     Stage,
     Step,
     System,
+    TimeUse,
     WallTime,
 )
 from tuitrain.events.own_metrics import names_declared, updated, with_declared
+from tuitrain.events.results import VALIDATION, RunResults, validation_split
 from tuitrain.readers.blocks import Steps
 from tuitrain.runs.columns import Columns
-from tuitrain.runs.results import VALIDATION, RunResults, validation_split
 from tuitrain.runs.step_table import StepTable
 
 SYSTEMS_KEPT = 600
@@ -67,6 +68,8 @@ class RunHistory:
         self.last_time: float | None = None
         """Time of the last record, Unix seconds: the heartbeat."""
         self._wall_time = WallTime()
+        self.time_use = TimeUse()
+        """Where the time outside of the steps went."""
 
     @property
     def steps(self) -> Columns:
@@ -104,6 +107,10 @@ class RunHistory:
     def wall_time_s(self) -> float | None:
         """Seconds that the run took, without the time between attempts; None where that is unknown."""
         return self.wall_time_since(self.started)
+
+    def wall_time_until(self, until: float) -> float | None:
+        """The same up to a Unix time."""
+        return self._wall_time.seconds(self.started, until)
 
     def wall_time_since(self, started: float | None) -> float | None:
         """The same for a log whose first `run` record, of these Unix seconds, may not have been read."""
@@ -200,6 +207,7 @@ class RunHistory:
                 self._absorb_steps(steps)
                 record = steps[-1]
                 self._wall_time.absorb(record)
+                self.time_use.absorb_steps(steps)
                 continue
             for each in group:
                 record = self._absorb_block(each) if isinstance(each, Steps) else each
@@ -208,6 +216,7 @@ class RunHistory:
                 elif not isinstance(record, Step):
                     self._absorb_other(record, self._step_table.newest)
                 self._wall_time.absorb(record)
+                self.time_use.absorb(record)
         self._step_table.settle()
         self.last_time = record.time if record is not None else self.last_time
         self.broken_count += len(broken)

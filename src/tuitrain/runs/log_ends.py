@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tuitrain.events import AnyRecord, Eval, Run
+from tuitrain.events.results import VALIDATION, validation_split
 from tuitrain.files import open_regular
 from tuitrain.readers.model import Ending
 from tuitrain.readers.text import LONGEST_LINE
 from tuitrain.runs.curve import MAX_POINTS, Points, joined, points_of, sampled
 from tuitrain.runs.follow import Batch, Follower, LineParser, LogFollower
 from tuitrain.runs.history import RunHistory
-from tuitrain.runs.results import VALIDATION, validation_split
 
 HEAD_BYTES = 64 << 10
 TAIL_BYTES = 64 << 10

@@ -6,8 +6,8 @@ import math
 import time
 from itertools import product
 
+from tuitrain.accounting import on_cpu
 from tuitrain.analysis import units
-from tuitrain.analysis.description import on_cpu
 from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.progress import Progress, preparation, progress_of
 from tuitrain.events import Run
