@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.runs.test_stream import CONSOLE, JSON_LINES, TABLE, TEXT, UNKNOWN
 from tests.support import write_run
+from tuitrain.readers import walk
 
 CORPUS = Path(__file__).parents[1] / "data/corpus"
 
@@ -34,6 +36,13 @@ def test_runs_of_other_tools_are_listed_by_their_own_names(cli: Cli) -> None:
     losses = {row["name"]: (row["loss"], row["val_loss"]) for row in rows}
     assert losses["csv-plain/log.csv"] == (1.81269, 1.93992)
     assert cli("ls", "logs", "loss<1.9", "-q").out.startswith("log.csv-")
+
+
+def test_a_folder_that_does_not_answer_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(walk._stuck, "logs/csv-plain", threading.current_thread())
+    result = cli("ls", "logs", "-q")
+    assert len(result.out.splitlines()) == 2
+    assert result.err == "logs/csv-plain did not answer: what lies in it is not listed.\n"
 
 
 def test_every_command_takes_the_path_of_a_log(cli: Cli, logs: Path) -> None:

@@ -51,6 +51,26 @@ def test_only_what_changed_is_looked_at_again(logs: Path, monkeypatch: pytest.Mo
     assert sorted(looked_at[3:]) == ["new.csv", "other.csv"]
 
 
+@pytest.mark.parametrize(
+    ("log", "text", "settings", "form"),
+    [
+        ("log.csv", "epoch,step,train\n0,2,1\n0,1,2\n", "hparams.yaml", "lightning-csv"),
+        ("log.csv", "epoch,time,loss\n1,2,3\n2,3,4\n", "args.yaml", "csv-epochs"),
+    ],
+)
+def test_settings_that_come_later_than_the_log_change_what_it_is(
+    tmp_path: Path, log: str, text: str, settings: str, form: str
+) -> None:
+    folder = tmp_path / "later"
+    folder.mkdir()
+    write(folder / log, text)
+    assert [source.format for source in sources_of(folder)] == ["csv"]
+    write(folder / settings, "lr: 1\n")
+    assert [source.format for source in sources_of(folder)] == [form]
+    (folder / settings).unlink()
+    assert [source.format for source in sources_of(folder)] == ["csv"]
+
+
 def test_a_file_that_is_being_written_is_looked_at_each_time(logs: Path) -> None:
     (logs / "fresh.csv").write_text("step")
     assert found(logs) == ["a/log.csv", "other.csv"]

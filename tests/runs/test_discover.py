@@ -47,6 +47,17 @@ def test_a_run_is_named_by_its_id_a_unique_prefix_or_latest(runs: Path, name: st
     assert find_run(name, runs).run_id == run_id
 
 
+def test_runs_that_are_linked_are_listed(runs: Path, tmp_path: Path) -> None:
+    linked = write_run(tmp_path / "elsewhere", "far-1", steps=1)
+    (runs / "far-1").symlink_to(linked.path)
+    (runs / "below").mkdir()
+    (runs / "below" / "far-2").symlink_to(linked.path)
+    (runs / "loop").symlink_to(runs)
+    (runs / "gone").symlink_to("nowhere")
+    assert {run.path.name for run in list_runs(runs)} >= {"far-1", "llama-1"}
+    assert len(list_runs(runs)) == 4
+
+
 def test_a_whole_id_wins_over_longer_ones_that_begin_with_it(runs: Path) -> None:
     write_run(runs, "llama-10", steps=1)
     assert find_run("llama-1", runs).run_id == "llama-1"

@@ -66,6 +66,19 @@ def test_what_the_user_says_about_a_log_counts_at_once(run: RunDirectory) -> Non
     assert read_snapshot(run).val_loss is None
 
 
+@pytest.mark.parametrize("settings", ["adapter_config.json", "adapter/adapter_config.json"])
+def test_settings_beside_a_log_that_come_later_count(
+    run: RunDirectory, tmp_path: Path, reads: list[object], settings: str
+) -> None:
+    write(tmp_path / "train.log", "Iter 1: Train loss 3.5, Learning Rate 1e-3\nIter 5: Train loss 3.0\n")
+    console = find_run(str(tmp_path / "train.log"), tmp_path)
+    assert read_snapshot(console).run is None or read_snapshot(console).run.total_steps is None  # type: ignore[union-attr]
+    assert len(reads) == 1
+    (tmp_path / settings).parent.mkdir(exist_ok=True)
+    write(tmp_path / settings, '{"iters": 100}')
+    assert read_snapshot(console).run.total_steps == 100  # type: ignore[union-attr]
+
+
 def test_the_snapshot_of_a_live_log_is_not_kept(run: RunDirectory, reads: list[object]) -> None:
     run.metrics.write_text(LOG)
     assert read_snapshot(run).status == read_snapshot(run).status == "running"

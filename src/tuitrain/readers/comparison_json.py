@@ -95,4 +95,5 @@ def _open(source: Source) -> DocumentReader:
 FORMAT = Format(
     "comparison-json", "Comparison and run-metrics JSON of mlx-lm fine-tuning",
     "tuitrain watch training_runs_comparison.json", _matches, _sources, _open,
+    beside=(_SETTINGS, f"*/{_SETTINGS}"),
 )  # fmt: skip

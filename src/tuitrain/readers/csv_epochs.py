@@ -51,5 +51,5 @@ def _open(source: Source) -> ReaderWithSettings:
 
 FORMAT = Format(
     "csv-epochs", "timm's summary.csv and Ultralytics' results.csv", "tuitrain watch runs/detect/train", _matches,
-    _sources, _open, covers=("tensorboard",),
+    _sources, _open, covers=("tensorboard",), beside=(_SETTINGS,),
 )  # fmt: skip

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tuitrain.files import open_regular
 from tuitrain.readers.formats import BY_NAME, FORMATS
-from tuitrain.readers.known_files import KnownFiles, Mark
+from tuitrain.readers.known_files import KnownFiles, State
 from tuitrain.readers.model import PROBE_BYTES, Format, Probe, Source
 from tuitrain.readers.sqlite import MAGIC as DATABASE
+from tuitrain.readers.walk import Mark, walk
 
-_SKIPPED = frozenset({".git", "__pycache__", "node_modules", ".venv", "venv", "site-packages", ".cache", ".hypothesis"})
+_BESIDE = sorted({name for each in FORMATS for name in each.beside if "/" not in name})
+"""Names of files that are beside logs of some formats."""
 _LARGE_PROBE_BYTES = 1 << 20
 _LOG_ENDINGS = frozenset({".log", ".out", ".err", ".txt", ""})
 _MOST_POLLS = 32
@@ -31,35 +34,67 @@ def probe_of(path: Path, most: int = PROBE_BYTES) -> Probe:
         return Probe(os.pread(file.fileno(), most, 0), path)
 
 
-def sources_of(path: Path, skip: Callable[[Path], bool] = lambda folder: False) -> list[Source]:
+def sources_of(
+    path: Path,
+    skip: Callable[[Path], bool] = lambda folder: False,
+    unanswered: Callable[[Path], None] = lambda folder: None,
+) -> list[Source]:
     """The runs of other tools that a file holds or that lie below a folder, each once, in the order of their paths.
 
-    skip: folders that are not searched. A file that was opened by name is looked into further than one of many.
+    skip, unanswered: of folders, as in `walk`. A file that was opened by name is looked into further than one of many.
     """
-    if path.is_file():
-        probe = probe_of(path, _LARGE_PROBE_BYTES)
-        form = recognised(Probe(probe.head[:PROBE_BYTES], path)) or recognised(probe)
+    if not path.is_file():
+        search = Search(path)
+        return search.sources(walk(path, skip, search.look, unanswered))
+    probe = probe_of(path, _LARGE_PROBE_BYTES)
+    form = recognised(Probe(probe.head[:PROBE_BYTES], path)) or recognised(probe)
+    if form is not None:
+        return list(form.sources(path.parent, [path]))
+    return [] if probe.binary else _late_console(path)
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """A file below a folder. form: the name of its format; empty of none. may_change: while the file stays as it is."""
+
+    path: str
+    state: State
+    form: str
+    may_change: bool = False
+
+
+class Search:
+    """Finds the runs among the files below a folder, of which those that are as they were are not looked at again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known = KnownFiles(folder)
+
+    def look(self, file: str, mark: Mark, names: set[str]) -> LookedAt | None:
+        """What a file is; None where it can't be read. Changes nothing, so that any thread can call it."""
+        state = (*mark, "/".join(name for name in _BESIDE if name in names))
+        form = self._known.format_of(file, state)
         if form is not None:
-            return list(form.sources(path.parent, [path]))
-        return [] if probe.binary else _late_console(path)
-    known = KnownFiles(path)
-    files: dict[str, list[Path]] = {}
-    for file, mark in _files(path, skip):
-        name = known.format_of(file, mark)
-        if name is None:
-            looked_at = _probe(file)
-            if looked_at is None:
-                continue
-            form = recognised(looked_at)
-            name = form.name if form is not None else ""
-            # The tables of a database may all be in its write-ahead log, which has a mark of its own.
-            if name or not looked_at.head.startswith(DATABASE):
-                known.add(file, mark, name)
-        if name:
-            files.setdefault(name, []).append(Path(file))
-    known.keep()
-    sources = [source for name, paths in files.items() for source in BY_NAME[name].sources(path, paths)]
-    return sorted(_once(sources), key=lambda source: (str(source.path), source.key))
+            return LookedAt(file, state, form)
+        probe = _probe(file)
+        if probe is None:
+            return None
+        recognised_as = recognised(probe)
+        form = recognised_as.name if recognised_as is not None else ""
+        # The tables of a database may all be in its write-ahead log, which has a mark of its own.
+        return LookedAt(file, state, form, may_change=not form and probe.head.startswith(DATABASE))
+
+    def sources(self, files: Iterable[LookedAt]) -> list[Source]:
+        """The runs that these files are, in the order of their paths."""
+        paths: dict[str, list[Path]] = {}
+        for file in files:
+            if not file.may_change:
+                self._known.add(file.path, file.state, file.form)
+            if file.form:
+                paths.setdefault(file.form, []).append(Path(file.path))
+        self._known.keep()
+        sources = [source for form, each in paths.items() for source in BY_NAME[form].sources(self._folder, each)]
+        return sorted(_once(sources), key=lambda source: (str(source.path), source.key))
 
 
 def _late_console(file: Path) -> list[Source]:
@@ -120,26 +155,3 @@ def _probe(file: str) -> Probe | None:
     finally:
         os.close(opened)
     return Probe(head, Path(file)) if head else None
-
-
-def _files(folder: Path, skip: Callable[[Path], bool]) -> Iterator[tuple[str, Mark]]:
-    """The regular files below a folder in the order of their paths, with their marks; links are not followed."""
-    waiting = [str(folder)]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                sorted_entries = sorted(entries, key=lambda entry: entry.name)
-        except OSError:
-            continue
-        folders = []
-        for entry in sorted_entries:
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    if entry.name not in _SKIPPED and not skip(Path(entry.path)):
-                        folders.append(entry.path)
-                elif entry.is_file(follow_symlinks=False):
-                    status = entry.stat(follow_symlinks=False)
-                    yield entry.path, (status.st_ino, status.st_size, status.st_mtime_ns)
-            except OSError:
-                continue
-        waiting += reversed(folders)

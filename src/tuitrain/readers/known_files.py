@@ -21,13 +21,13 @@ _PRUNED = 1 / 32
 _SETTLED_SECONDS = 2.0
 """Age of a file's last write from which on a further write has another time."""
 
-Mark = tuple[int, int, int]
-"""Inode, size and time of the last write in nanoseconds: what changes when a file does."""
+State = tuple[int, int, int, str]
+"""The mark of a file, and the names of the files beside it that say which format it is of."""
 
 
 class _Kept(msgspec.Struct):
     readers: str
-    files: dict[str, tuple[Mark, str]]
+    files: dict[str, tuple[State, str]]
 
 
 class KnownFiles:
@@ -36,14 +36,14 @@ class KnownFiles:
     def __init__(self, folder: Path) -> None:
         self._name = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
         self._before = self._read()
-        self._now: dict[str, tuple[Mark, str]] = {}
+        self._now: dict[str, tuple[State, str]] = {}
         self._settled_before_ns = (time.time() - _SETTLED_SECONDS) * 1e9
 
     @property
     def _path(self) -> Path:
         return cache_directory() / _DIRECTORY / f"{self._name}.msgpack"
 
-    def _read(self) -> dict[str, tuple[Mark, str]]:
+    def _read(self) -> dict[str, tuple[State, str]]:
         """What was kept; nothing where that is of other readers, or damaged."""
         try:
             kept = msgspec.msgpack.decode(read_regular(self._path, _MOST_BYTES), type=_Kept)
@@ -51,18 +51,15 @@ class KnownFiles:
             return {}
         return kept.files if kept.readers == readers_digest() else {}
 
-    def format_of(self, path: str, mark: Mark) -> str | None:
+    def format_of(self, path: str, state: State) -> str | None:
         """The format of a file that is as it was; None where it has to be looked at."""
         kept = self._before.get(path)
-        if kept is None or kept[0] != mark:
-            return None
-        self._now[path] = kept
-        return kept[1]
+        return None if kept is None or kept[0] != state else kept[1]
 
-    def add(self, path: str, mark: Mark, form: str) -> None:
+    def add(self, path: str, state: State, form: str) -> None:
         """Note the format of a file, unless it was written just now."""
-        if mark[2] < self._settled_before_ns:
-            self._now[path] = (mark, form)
+        if state[2] < self._settled_before_ns:
+            self._now[path] = (state, form)
 
     def keep(self) -> None:
         """Keep what was found now. A cache that can't be written is no error."""

@@ -36,5 +36,5 @@ def _open(source: Source) -> ReaderWithSettings:
 
 FORMAT = Format(
     "lightning-csv", "Lightning and Fabric CSVLogger", "tuitrain watch lightning_logs", _matches, _sources, _open,
-    covers=("tensorboard",),
+    covers=("tensorboard",), beside=(_SETTINGS,),
 )  # fmt: skip

@@ -171,7 +171,8 @@ class Format:
     (its name may confirm, not decide). sources: the runs that the matching files below a folder are. open: a reader of
     one of them. covers: formats whose files in and below the folder of a run of this one are the same run once more,
     and consoles beside that folder (`console`: of any tool). parser: of a format that can also come through a pipe.
-    binary: whether its files hold zero bytes; None: some do.
+    binary: whether its files hold zero bytes; None: some do. beside: patterns of the files beside a log, as for
+    `Path.glob`, that say more about its run or that it is of this format.
     """
 
     name: str
@@ -183,6 +184,7 @@ class Format:
     parser: Callable[[str], Parser] | None = None
     binary: bool | None = False
     covers: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def plain_text(data: bytes) -> str:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tuitrain.events import BrokenLineError, decode
 from tuitrain.files import expanded, near_path
+from tuitrain.readers.walk import Mark, walk
 from tuitrain.runs.layout import RunDirectory
 from tuitrain.settings import runs_directory
+
+if TYPE_CHECKING:
+    from tuitrain.readers.discover import LookedAt, Search
 
 PROBE_BYTES = 256 << 10
 """How much of a file is read to decide whether it is a log of ours."""
@@ -32,20 +38,21 @@ def command_for(command: str, run: RunDirectory) -> str:
     return shlex.join(words)
 
 
-def list_runs(runs_dir: Path) -> list[RunDirectory]:
+def list_runs(runs_dir: Path, unanswered: Callable[[Path], None] = lambda folder: None) -> list[RunDirectory]:
     """Every run under a directory, of any tool, newest first by the time its directory was made or its log written.
 
-    A directory that is not there holds none; RunNotFoundError when it is a file.
+    A directory that is not there holds none; RunNotFoundError when it is a file. unanswered: takes the directories that
+    are left out, as the file system they lie on did not answer in time.
     """
     if runs_dir.is_file():
         raise RunNotFoundError(f"{runs_dir} is a file, not a directory of runs.")
-    return sorted(_runs_below(runs_dir), key=_created, reverse=True) if runs_dir.is_dir() else []
+    return sorted(_runs_below(runs_dir, unanswered), key=_created, reverse=True) if runs_dir.is_dir() else []
 
 
-def _runs_below(directory: Path) -> list[RunDirectory]:
+def _runs_below(directory: Path, unanswered: Callable[[Path], None]) -> list[RunDirectory]:
     """The runs of ours and of other tools in a directory and its subdirectories."""
     runs: list[RunDirectory] = []
-    others = False
+    search: Search | None = None
 
     def is_run(path: Path) -> bool:
         if not _holds_run(path):
@@ -53,15 +60,20 @@ def _runs_below(directory: Path) -> list[RunDirectory]:
         runs.append(RunDirectory(path))
         return True
 
-    for path in directory.iterdir():
-        others = not (path.is_dir() and is_run(path)) or others
-    if others:
-        # The readers of all formats are imported only where something else lies in the directory.
-        from tuitrain.readers.discover import sources_of
+    def look(file: str, mark: Mark, names: set[str]) -> LookedAt | None:
+        nonlocal search
+        if search is None:
+            # The readers of all formats are imported only where something else lies in the directory.
+            from tuitrain.readers.discover import Search
+
+            search = Search(directory)
+        return search.look(file, mark, names)
+
+    others = walk(directory, is_run, look, unanswered)
+    if search is not None:
         from tuitrain.runs.foreign import run_of
 
-        known = {run.path for run in runs}
-        runs += map(run_of, sources_of(directory, lambda path: path in known or is_run(path)))
+        runs += map(run_of, search.sources(others))
     return runs
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from tuitrain.events import Alert, End, Eval, Run, Stage, Step
 from tuitrain.files import cache_directory, read_regular
+from tuitrain.readers.formats import BY_NAME
 from tuitrain.readers.known_files import readers_digest, write_cache
 from tuitrain.readers.model import Ending, Source
 from tuitrain.runs.curve import Points
@@ -73,6 +74,8 @@ def _files(source: Source) -> list[Path]:
     files = [*source.files, source.path]
     # A database has its newest rows in a file beside it.
     files += [path.with_name(f"{path.name}-wal") for path in source.files if source.key]
+    for pattern in BY_NAME[source.format].beside:
+        files += sorted(source.files[0].parent.glob(pattern))
     for folder, folders, names in os.walk(source.path):
         folders.sort()
         files += [Path(folder, name) for name in sorted(names)]

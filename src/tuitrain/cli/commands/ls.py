@@ -76,7 +76,7 @@ def ls(
         parsed = parse_query(" ".join(words))
     except QueryError as error:
         raise typer.BadParameter(str(error), param_hint="QUERY") from None
-    snapshots = parsed.chosen(read_snapshot(run) for run in list_runs(directory))
+    snapshots = parsed.chosen(read_snapshot(run) for run in list_runs(directory, _say_unanswered))
     snapshots = [run for run in snapshots if (not status or run.status in status) and set(tag or ()) <= set(run.tags)]
     rows = [run_json(run) for run in ordered(snapshots, sort)[:limit]]
     if as_json:
@@ -90,6 +90,10 @@ def ls(
         say(f"No run in {directory} matches.")
     else:
         say(f"There are no runs in {directory}. Start one: tuitrain launch gpt2-tiny")
+
+
+def _say_unanswered(folder: Path) -> None:
+    say(f"{folder} did not answer: what lies in it is not listed.")
 
 
 def _require_known(option: str, values: Iterable[str], known: Iterable[str]) -> None:

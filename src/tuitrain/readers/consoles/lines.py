@@ -147,6 +147,7 @@ def console_format(
     sources: Callable[[Path, Sequence[Path]], Iterable[Source]] | None = None,
     prepare: Callable[[Any, Path], None] = lambda parser, log: None,
     covers: tuple[str, ...] = (),
+    beside: tuple[str, ...] = (),
 ) -> Format:
     """The declaration of a console format, each of whose files is a run unless `sources` says otherwise.
 
@@ -168,4 +169,4 @@ def console_format(
     def is_console(probe: Probe) -> bool:
         return not _may_quote(probe) and matches(probe)
 
-    return Format(name, title, example, is_console, sources or a_run_each, opened, parser, covers=covers)
+    return Format(name, title, example, is_console, sources or a_run_each, opened, parser, covers=covers, beside=beside)

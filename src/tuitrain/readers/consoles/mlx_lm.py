@@ -93,4 +93,5 @@ def _prepare(parser: ConsoleParser, log: Path) -> None:
 FORMAT: Format = console_format(
     "mlx-lm-console", "the console of mlx-lm LoRA", MlxLmParser, _matches,
     "mlx_lm.lora --train … 2>&1 | tuitrain watch -", prepare=_prepare,
+    beside=(ADAPTER_CONFIG, f"*/{ADAPTER_CONFIG}"),
 )  # fmt: skip
