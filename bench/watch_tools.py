@@ -48,11 +48,12 @@ class Tool:
 
 @dataclass(frozen=True)
 class Start:
-    """Seconds from the start of the program, and bytes."""
+    """Seconds from the start of the program, bytes, and seconds of CPU time until nothing more came."""
 
     first_s: float
     loaded_s: float
     peak: float
+    cpu: float
 
     def __str__(self) -> str:
         return f"first charts {self.first_s:.2f} s, loaded {self.loaded_s:.2f} s, {self.peak / 1e6:.0f} MB"
@@ -167,7 +168,7 @@ class Bench:
                     first = min(first, at)
                     # The last time it became true: a mark that goes and comes back was not the end.
                     loaded = min(loaded, at) if tool.is_loaded(lines, last) else math.inf
-            return Start(first, loaded, terminal.peak_memory())
+            return Start(first, loaded, terminal.peak_memory(), terminal.cpu_seconds())
 
     def warm_up(self, tool: Tool) -> None:
         """Open a small run, so that what is measured finds files in memory and modules compiled."""
