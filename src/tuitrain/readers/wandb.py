@@ -27,7 +27,9 @@ _MAGIC = b":W&B\xe1\xbe"
 _HEADER_BYTES = 7
 _RUN_FOLDER = re.compile(r"(?:offline-)?run-\d+_\d+-.+")
 _LATEST = "latest-run"
-_HISTORY, _SUMMARY, _CONFIG, _STATS, _METRIC, _RUN, _EXIT, _ENVIRONMENT = 2, 3, 5, 7, 12, 17, 18, 26
+_HISTORY, _CONFIG, _STATS, _METRIC, _RUN, _EXIT, _ENVIRONMENT = 2, 5, 7, 12, 17, 18, 26
+_IS_SUMMARY = re.compile(rb"\x08[\x80-\xff]*[\x00-\x7f]\x1a").match
+"""Whether the field after the number of a record is a summary, which repeats what the history has."""
 _STEP, _TIMESTAMP = "_step", "_timestamp"
 _INTERNAL = ("_step", "_timestamp", "_runtime")
 _OWN = "_wandb"
@@ -71,6 +73,8 @@ class WandbParser:
         self._names: dict[bytes, str] = {}
         """The name of a metric by what comes before its value in an item."""
         self._rows = 0
+        self._newest: dict[str, float] = {}
+        """The values of the newest row."""
 
     def feed(self, data: bytes) -> Reading:
         """What these further bytes complete."""
@@ -85,15 +89,15 @@ class WandbParser:
         return reading
 
     def _read(self, record: bytes, reading: Reading) -> None:
-        for each in protobuf.fields(record):
+        # Two of three records are summaries.
+        for each in protobuf.fields(record) if not _IS_SUMMARY(record) else ():
             if each.wire != BYTES:
                 continue
             if each.number == _HISTORY:
                 row = self._history(record, each)
                 if row is not None:
                     reading.items.append(row)
-            if each.number in (_HISTORY, _SUMMARY):
-                # Nothing of ours follows, and these are nearly all records.
+                # Nothing of ours follows.
                 break
             if each.number == _STATS:
                 system = self._machine.readings(record, each)
@@ -120,6 +124,9 @@ class WandbParser:
         values.pop("_runtime", None)
         if not values:
             return None
+        # W&B writes the names of each row in another order.
+        values = self._newest | values if self._newest.keys() == values.keys() else values
+        self._newest = values
         self._rows += 1
         return Row(self._rows - 1 if x is None else x, values, time)
 
