@@ -14,7 +14,7 @@ from tuitrain.analysis.groups import Member, group_runs
 from tuitrain.analysis.metric_rows import MetricRow
 from tuitrain.analysis.smoothing import centred_window
 from tuitrain.analysis.targets import crossing, target_curve
-from tuitrain.events import Architecture, Step
+from tuitrain.events import Architecture, Hardware, Step
 from tuitrain.runs import RunHistory
 
 
@@ -118,7 +118,8 @@ def test_who_came_to_a_loss_first_in_what() -> None:
     assert row(compared, "time").values == [3.75, 6.0, None, None]
     assert [row(compared, key).best for key in ("step", "tokens", "time", "flops")] == [1, 1, 0, 1]
     assert row(compared, "mean_tokens_per_sec").values[:3] == [200.0, 100.0, None]
-    assert "fast came to a validation loss of 2.5 with the least training time (3.8 s)." in compared.verdict
+    least = "training time (3.8 s) and GPU-hours of training (0.00104 h)"
+    assert f"fast came to a validation loss of 2.5 with the least {least}." in compared.verdict
     assert (
         "frugal came to a validation loss of 2.5 with the least steps (6), tokens (600) and compute (3.6e+12 FLOP)."
         in compared.verdict
@@ -127,6 +128,22 @@ def test_who_came_to_a_loss_first_in_what() -> None:
     assert "blind has no evaluations with a loss." in compared.verdict
     assert "Interpolated between the evaluations at steps: fast 0 and 10; frugal 0 and 8." in compared.verdict
     assert not {"total_tokens", "training_time_s", "final_val_loss"} & {each.metric.key for each in compared.metrics}
+
+
+def test_what_it_cost_is_the_price_of_the_training_time() -> None:
+    runs = [
+        ("one", history(evals=((0, 4.0), (10, 2.0)), step_ms=36e5, hardware=Hardware(device="NVIDIA H100", count=1))),
+        ("eight", history(evals=((0, 4.0), (10, 2.0)), step_ms=9e5, hardware=Hardware(device="NVIDIA H100", count=8))),
+    ]
+    compared = compare_runs(runs, at=("val_loss", 3.0), usd_per_gpu_hour=2.0)
+    assert row(compared, "gpu_hours").values == pytest.approx([5.0, 10.0])
+    assert row(compared, "cost_usd").values == pytest.approx([10.0, 20.0])
+    assert [row(compared, key).best for key in ("time", "gpu_hours", "cost_usd")] == [1, 0, 0]
+    least = "with the least GPU-hours of training (5 h) and cost of training (10.00 USD)."
+    assert f"one came to a validation loss of 3 {least}" in compared.verdict
+    ends = compare_runs(runs, usd_per_gpu_hour=2.0)
+    assert row(ends, "cost_usd").values == pytest.approx([20.0, 40.0])
+    assert "cost_usd" not in {each.metric.key for each in compare_runs(runs).metrics}
 
 
 def test_a_run_that_begins_below_the_target_leaves_nobody_first() -> None:

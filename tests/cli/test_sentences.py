@@ -153,6 +153,19 @@ def test_a_loss_that_runs_come_to_and_one_that_none_comes_to(cli: Cli, runs_dir:
     assert never.out.count("did not come to a validation loss of 1.5: its lowest is") == 2
 
 
+def test_costs_are_those_of_the_price(cli: Cli, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(runs_dir, "one", steps=50)
+    write_run(runs_dir, "two", steps=50)
+    assert "cost" not in cli("compare", "one", "two").out
+    assert "cost" in cli("compare", "one", "two", "--usd-per-gpu-hour", "2.5").out
+    for wrong in ("-1", "nan", "inf", "free"):
+        result = cli("compare", "one", "two", "--usd-per-gpu-hour", wrong)
+        assert (result.code, result.out) == (2, ""), wrong
+    monkeypatch.setenv("TUITRAIN_USD_PER_GPU_HOUR", "3")
+    at_loss = cli("compare", "one", "two", "--at", "loss=4.5", "--json").json()
+    assert "cost_usd" in {row["key"] for row in at_loss["metrics"]}
+
+
 def test_an_axis_alone_is_the_farthest_point_of_all(cli: Cli, runs_dir: Path) -> None:
     write_run(runs_dir, "one", steps=10)
     write_run(runs_dir, "two", steps=20)

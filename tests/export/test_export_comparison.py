@@ -10,7 +10,9 @@ import pytest
 from tests.support import write_run
 from tuitrain.export.comparison import export_comparison
 from tuitrain.export.errors import ExportError
-from tuitrain.runs import RunDirectory, RunHistory, load_history
+from tuitrain.runs import RunDirectory, RunHistory, find_runs, load_history
+
+SEED = Path(__file__).parents[1] / "data/corpus/seed002-comparison/data/training_runs_comparison.json"
 
 PINNED = (
     "train.max_steps=300", "train.global_batch_size=16", "train.micro_batch_size=16", "model.seq_len=128",
@@ -62,6 +64,19 @@ def test_curves_have_one_length_and_final_values_are_the_summary(runs: list[tupl
     assert final["final_iterations_per_sec"] == pytest.approx(1000 / (history.steps.last("step_time_ms") or math.nan))
     assert final["peak_memory_gb"] == 63.1
     assert final["train_val_gap"] == pytest.approx(final["final_val_loss"] - final["final_train_loss"])
+
+
+def test_the_file_of_another_tool_comes_out_as_it_went_in(tmp_path: Path) -> None:
+    given = json.loads(SEED.read_text())["runs"]
+    pairs = [(run, load_history(run)) for run in find_runs(str(SEED), tmp_path)]
+    made = json.loads(export_comparison(pairs))["runs"]
+    assert [run["run_name"] for run in made] == [run["run_name"] for run in given]
+    for before, after in zip(given, made, strict=True):
+        for part in ("hyperparameters", "training_metrics"):
+            for key, value in before[part].items():
+                assert after[part][key] == value, key
+        for key, value in before.get("final_metrics", {}).items():
+            assert after["final_metrics"][key] == pytest.approx(value), key
 
 
 def test_a_run_without_steps_is_included_without_numbers(tmp_path: Path) -> None:

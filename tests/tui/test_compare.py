@@ -39,10 +39,34 @@ async def test_curves_deltas_and_config(two_runs: list[RunDirectory], size: tupl
         table = screen_text(app)
         assert "throughput" in table
         assert "−50.0 %" in table
-        await pilot.press("b")
+        await pilot.press("b", "b")
         await pilot.pause()
         assert "model.norm" in screen_text(app)
         assert "layernorm" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_findings_are_a_tab(two_runs: list[RunDirectory], size: tuple[int, int]) -> None:
+    async with running("compare", two_runs, two_runs[0].path.parent, size) as (app, pilot):
+        await pilot.press(*["b"] * (2 if size[0] == 80 else 1))
+        await pilot.pause()
+        text = " ".join(screen_text(app).split())
+        assert "llama2-tiny is the best in" in text
+        assert "llama2-tiny trains 2.00 times the tokens per second of gpt2-tiny (400 k against 200 k) =" in text
+        assert "A token costs llama2-tiny" in text
+        if size[0] > 80:
+            assert "what the speeds are made of" in text
+        await pilot.press("b")
+        await pilot.pause()
+        assert "is the best in" not in screen_text(app)
+
+
+async def test_one_run_has_no_findings(two_runs: list[RunDirectory]) -> None:
+    async with running("compare", two_runs[:1], two_runs[0].path.parent) as (app, pilot):
+        await pilot.press("b")
+        await pilot.pause()
+        assert "nothing is found in one run" in screen_text(app)
+        assert "what the speeds are made of" not in screen_text(app)
 
 
 async def test_a_wide_terminal_has_the_config_beside_the_metrics(two_runs: list[RunDirectory]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tuitrain.accounting.parameters import count_parameters
+from tuitrain.accounting.parameters import count_parameters, vocabulary
 
 if TYPE_CHECKING:
     from tuitrain.config import ModelConfig
@@ -23,6 +23,8 @@ class FlopsPerToken:
     attention: float
     visible: float = 0.5
     """Share of the attention product that the causal mask and the window let through."""
+    head: float = 0.0
+    """The part of matmul that the output head takes, which grows with the vocabulary."""
 
     @property
     def full(self) -> float:
@@ -44,7 +46,8 @@ def flops_per_token(model: ModelConfig) -> FlopsPerToken:
     attention = 12 * model.n_layers * model.n_heads * model.head_dim * span
     # The mean number of visible keys is T / 2, or w − w² / (2 T) with a window w < T: as a share of T, or of w.
     visible = 1 - span / (2 * model.seq_len)
-    return FlopsPerToken(6.0 * count_parameters(model).matmul, float(attention), visible)
+    head = 6.0 * vocabulary(model) * model.d_model
+    return FlopsPerToken(6.0 * count_parameters(model).matmul, float(attention), visible, head)
 
 
 def achieved_tflops(tokens_per_sec: float, flops: float, world_size: int) -> float:

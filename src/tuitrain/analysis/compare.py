@@ -10,15 +10,21 @@ from typing import TypeVar
 from tuitrain.analysis.comparability import LOSS_KEYS, is_ranked
 from tuitrain.analysis.config_rows import ConfigRow, config_rows, is_configured, listed_values, resolved_config
 from tuitrain.analysis.description import unread_lines
+from tuitrain.analysis.findings import best_sentences, speed_sentences
 from tuitrain.analysis.metric_rows import MetricRow, metric_rows, own_rows
 from tuitrain.analysis.points import Point, as_point
+from tuitrain.analysis.power_law import Scaling
+from tuitrain.analysis.scaling import scaling
+from tuitrain.analysis.speed import account, named_accounts, speed_rows
 from tuitrain.analysis.summary import Summary, summarize
 from tuitrain.analysis.targets import axis_points, crossing_rows, crossing_sentences, crossings
 from tuitrain.analysis.verdict import verdict
 from tuitrain.runs import RunDirectory, RunHistory
 
 T = TypeVar("T")
-NOT_ON_TARGET = (LOSS_KEYS - {"final_accuracy"}) | {"training_time_s", "total_tokens", "total_flops"}
+NOT_ON_TARGET = (LOSS_KEYS - {"final_accuracy"}) | {
+    "training_time_s", "total_tokens", "total_flops", "gpu_hours", "cost_usd", "generalization_gap",
+}  # fmt: skip
 """Keys of `Summary` that say nothing new of runs that came to one loss: losses, and what was spent by then."""
 
 
@@ -37,6 +43,11 @@ class Comparison:
     config: list[ConfigRow]
     verdict: list[str]
     groups: list[list[str]] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    """The best of each metric, why the speeds differ, how the loss falls with compute."""
+    speed: list[MetricRow] = field(default_factory=list)
+    """What the speeds are made of, where it differs."""
+    scaling: Scaling | None = None
     broken_lines: list[int] = field(default_factory=list)
     """How many lines of the logs of each column could not be read."""
     unconfigured: list[bool] = field(default_factory=list)
@@ -56,7 +67,11 @@ class Comparison:
 
 
 def compare_runs(
-    runs: Sequence[tuple[str, RunHistory]], *, baseline: int = 0, at: tuple[str, float] | None = None
+    runs: Sequence[tuple[str, RunHistory]],
+    *,
+    baseline: int = 0,
+    at: tuple[str, float] | None = None,
+    usd_per_gpu_hour: float | None = None,
 ) -> Comparison:
     """Compare named runs by their outcomes, at the same point of an axis, `at=("tokens", 1e9)`, or where each of them
     first came down to a loss, `at=("val_loss", 2.5)`.
@@ -70,7 +85,7 @@ def compare_runs(
         raise ValueError(f"The baseline is run {baseline} of {len(runs)}.")
     point = None if at is None else as_point(*at)
     names, histories = [name for name, _ in runs], [history for _, history in runs]
-    found = outcomes(runs, point, names, [[index] for index in range(len(runs))], baseline)
+    found = outcomes(runs, point, names, [[index] for index in range(len(runs))], baseline, usd_per_gpu_hour)
     configs = [resolved_config(history.run) for history in histories]
     return Comparison(
         names=names,
@@ -83,6 +98,9 @@ def compare_runs(
             *unread_sentences(names, histories),
             *verdict(names, histories, found.summaries, point, found.on_target),
         ],
+        findings=found.findings,
+        speed=found.speed,
+        scaling=found.scaling,
         broken_lines=[history.broken_count for history in histories],
         unconfigured=[not is_configured(config) for config in configs],
     )
@@ -90,11 +108,17 @@ def compare_runs(
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What runs came to, at their ends or at a point. rows: of each column; on_target: who came to a loss first."""
+    """What runs came to, at their ends or at a point, and what is found by it: see `Comparison`.
+
+    rows: of each column; on_target: who came to a loss first.
+    """
 
     summaries: list[Summary]
     rows: list[MetricRow]
     on_target: list[str]
+    findings: list[str]
+    speed: list[MetricRow]
+    scaling: Scaling | None
 
 
 def outcomes(
@@ -103,6 +127,7 @@ def outcomes(
     columns: Sequence[str],
     members: Sequence[Sequence[int]],
     baseline: int,
+    usd_per_gpu_hour: float | None = None,
 ) -> Outcomes:
     """The outcomes of named runs in named columns, each of one run or of a group. members: indices of its runs."""
     names, histories = [name for name, _ in runs], [history for _, history in runs]
@@ -110,18 +135,22 @@ def outcomes(
     def arranged(values: Sequence[T]) -> list[list[T]]:
         return [[values[index] for index in column] for column in members]
 
-    reached = crossings(histories, at)
+    reached = crossings(histories, at, usd_per_gpu_hour)
     points = axis_points(at, reached, histories)
-    summaries = [summarize(history, point) for history, point in zip(histories, points, strict=True)]
+    summaries = [summarize(each, point, usd_per_gpu_hour) for each, point in zip(histories, points, strict=True)]
     rows = [
         *metric_rows(histories, arranged(summaries), baseline, points),
         *own_rows(arranged(list(zip(histories, points, strict=True))), baseline),
     ]
-    if at is None or not reached:
-        return Outcomes(summaries, rows, [])
-    spent = crossing_rows(arranged(reached), baseline, ranked=is_ranked(f"final_{at[0]}", histories))
-    rows = [*spent, *(row for row in rows if row.metric.key not in NOT_ON_TARGET)]
-    return Outcomes(summaries, rows, crossing_sentences(columns, spent, names, reached, at))
+    on_target: list[str] = []
+    if at is not None and reached:
+        spent = crossing_rows(arranged(reached), baseline, ranked=is_ranked(f"final_{at[0]}", histories))
+        on_target = crossing_sentences(columns, spent, names, reached, at)
+        rows = [*spent, *(row for row in rows if row.metric.key not in NOT_ON_TARGET)]
+    accounts = arranged([account(history, summary) for history, summary in zip(histories, summaries, strict=True)])
+    law, on_scaling = scaling(histories, summaries) if at is None else (None, [])
+    findings = [*best_sentences(columns, rows), *speed_sentences(named_accounts(columns, accounts)), *on_scaling]
+    return Outcomes(summaries, rows, on_target, findings, speed_rows(accounts, baseline), law)
 
 
 def unread_sentences(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]:

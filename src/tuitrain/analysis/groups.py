@@ -34,7 +34,12 @@ class Member:
 
 
 def group_runs(
-    members: Sequence[Member], key: str, *, baseline: int = 0, at: tuple[str, float] | None = None
+    members: Sequence[Member],
+    key: str,
+    *,
+    baseline: int = 0,
+    at: tuple[str, float] | None = None,
+    usd_per_gpu_hour: float | None = None,
 ) -> Comparison:
     """Groups of the runs side by side, the first one first; the baseline is the group of that run.
 
@@ -50,7 +55,9 @@ def group_runs(
     names = list(dict.fromkeys(labels))
     groups = [[index for index, label in enumerate(labels) if label == name] for name in names]
     base, point = names.index(labels[baseline]), None if at is None else as_point(*at)
-    found = outcomes([(member.name, member.history) for member in members], point, names, groups, base)
+    found = outcomes(
+        [(member.name, member.history) for member in members], point, names, groups, base, usd_per_gpu_hour
+    )
     return Comparison(
         names=[f"{name} ({len(group)} run{'s'[: len(group) > 1]})" for name, group in zip(names, groups, strict=True)],
         baseline=base,
@@ -62,6 +69,9 @@ def group_runs(
             *unread_sentences([member.name for member in members], histories),
             *_verdict(names, histories, found),
         ],
+        findings=found.findings,
+        speed=found.speed,
+        scaling=found.scaling,
         broken_lines=[sum(histories[index].broken_count for index in group) for group in groups],
         unconfigured=[any(not is_configured(configs[index]) for index in group) for group in groups],
         groups=[[members[index].name for index in group] for group in groups],

@@ -19,6 +19,8 @@ from tuitrain.analysis.student import Sample, Welch, welch
 from tuitrain.analysis.summary import SLACK, Summary, rows_until
 from tuitrain.runs import RunHistory
 
+BEST = "*"
+"""The mark of the best value in tables, which needs no colour."""
 SPEED_KEYS = frozenset({"mean_mfu", "mean_tokens_per_sec"})
 
 

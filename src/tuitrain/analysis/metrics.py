@@ -135,6 +135,27 @@ TARGET_METRICS: tuple[Metric, ...] = (
     Metric("tokens", "tokens", "", units.count, "lower", source="summary"),
     Metric("time", "training time", "s", units.duration, "lower", source="summary"),
     Metric("flops", "compute", "FLOP", "{:.3g} FLOP".format, "lower", source="summary"),
+    Metric("gpu_hours", "GPU-hours of training", "h", "{:.3g} h".format, "lower", source="summary"),
+    Metric("cost_usd", "cost of training", "USD", "{:,.2f} USD".format, "lower", source="summary"),
+)
+
+# What the speed of a run is made of: the key is that of `Account`.
+SPEED_METRICS: tuple[Metric, ...] = (
+    Metric("flops_per_token", "FLOPs per token", "FLOP", units.flop, None, source="summary"),
+    Metric("blocks_share", "of these in the blocks", "%", units.percent, None, source="summary", factor=100),
+    Metric("head_share", "in the output head", "%", units.percent, None, source="summary", factor=100),
+    Metric("attention_share", "in attention over the context", "%", units.percent, None, source="summary", factor=100),
+    Metric("vocabulary_share", "parameters of the vocabulary", "%", units.percent, None, source="summary", factor=100),
+    Metric("layers", "layers", "", "{:,.0f}".format, None, source="summary"),
+    Metric("width", "width", "", "{:,.0f}".format, None, source="summary"),
+    Metric("vocabulary", "vocabulary", "", "{:,.0f}".format, None, source="summary"),
+    Metric("seq_len", "tokens of a sequence", "", "{:,.0f}".format, None, source="summary"),
+    Metric("micro_batch", "sequences of a micro-batch", "", "{:,.0f}".format, None, source="summary"),
+    Metric("accumulation", "micro-batches of a step", "", "{:,.0f}".format, None, source="summary"),
+    Metric("devices", "devices", "", "{:,.0f}".format, None, source="summary"),
+    Metric("peak_tflops", "peak of a device", "TFLOP/s", "{:,.4g} TFLOP/s".format, None, source="summary"),
+    Metric("achieved_tflops", "delivered by all devices", "TFLOP/s", "{:,.3g} TFLOP/s".format, None, source="summary"),
+    Metric("data_share", "step time that waits for data", "%", units.percent, None, source="summary", factor=100),
 )
 
 BY_KEY: dict[str, Metric] = {metric.key: metric for metric in (*METRICS, *SUMMARY_METRICS)}

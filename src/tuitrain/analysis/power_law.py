@@ -1,4 +1,4 @@
-"""The loss at the end of a run, projected by a power law through what has been measured.
+"""Power laws of the loss: over the steps of one run, to project its end, and over the compute of several runs.
 
 L(t) = a + b · t^(-c) with a, b, c >= 0 and t in optimizer steps: the form in which Kaplan et al. 2020 (arXiv
 2001.08361, section 5) and Hoffmann et al. 2022 (arXiv 2203.15556, equation 2) write the loss over training. It knows
@@ -7,10 +7,12 @@ nothing of the schedule: where the learning rate falls to zero at the end, the l
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from tuitrain.analysis.student import quantile
 from tuitrain.runs import FloatArray
 
 BINS = 64
@@ -22,6 +24,9 @@ LEAST_EXPLAINED = 0.85
 """Share of the variance of the means that a fit must explain."""
 MOST_UNCERTAIN = 0.05
 """Widest half interval, as a share of the projected value."""
+LEAST_COMPUTE_SPAN, SAME_COMPUTE = 2.0, 0.01
+"""Of a law over several runs: the largest compute by the smallest at least, and the relative difference up to which two
+are the same."""
 _EXPONENTS = np.geomspace(0.02, 2.0, 96)
 _HUBER = 1.5
 _SPIKE = 4.0
@@ -89,6 +94,55 @@ def project_loss(steps: FloatArray, losses: FloatArray, end: float, warmup: floa
         return None
     middle = float(a[value]), float(b[value] * last ** c[value]), float(c[value])
     return Projection(*middle, end, float(ends[value]), float(ends[low]), float(ends[high]))
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """loss = k · compute^(-exponent), the form of Kaplan et al. 2020 (arXiv 2001.08361, equation 1.3) without a floor.
+
+    low, high: the 95 % interval of the exponent; r2: the share of the variance of the log loss that it explains;
+    from_flops, to_flops: the compute of the smallest and of the largest run.
+    """
+
+    k: float
+    exponent: float
+    low: float
+    high: float
+    r2: float
+    from_flops: float
+    to_flops: float
+    runs: int
+
+
+def fit_scaling(flops: FloatArray, losses: FloatArray) -> Scaling:
+    """The law through one point for each run, by least squares of the logarithms; its interval is Student's.
+
+    Raises ValueError with the reason for which there is none: fewer than three runs of different compute, a span of
+    compute below LEAST_COMPUTE_SPAN, a loss that is not positive.
+    """
+    if len(flops) < 3:
+        raise ValueError(f"it takes three runs whose loss and compute are known, and there are {len(flops)}")
+    if not ((flops > 0) & (losses > 0) & np.isfinite(flops) & np.isfinite(losses)).all():
+        raise ValueError("a loss or the compute of a run is not a positive number")
+    x, y = np.log(flops), np.log(losses)
+    # Runs of equal compute are one point of the axis; in a fixed order, so that the sums are the same for any.
+    order = np.lexsort((y, x))
+    x, y = x[order], y[order]
+    if x[-1] - x[0] < math.log(LEAST_COMPUTE_SPAN):
+        span = math.exp(x[-1] - x[0])
+        raise ValueError(f"their compute spans a factor of {span:.3g}, and it takes {LEAST_COMPUTE_SPAN:g}")
+    if int((np.diff(x) > SAME_COMPUTE).sum()) < 2:
+        raise ValueError("they have only two different amounts of compute, and it takes three")
+    dx, dy = x - x.mean(), y - y.mean()
+    slope = float(dx @ dy / (dx @ dx))
+    squares = float(((dy - slope * dx) ** 2).sum())
+    df = len(x) - 2
+    half = quantile(df) * math.sqrt(squares / df / float(dx @ dx))
+    total = float(dy @ dy)
+    r2 = 1 - squares / total if total > 0 else 0.0
+    k = math.exp(float(y.mean()) - slope * float(x.mean()))
+    bounds = math.exp(x[0]), math.exp(x[-1])
+    return Scaling(k, -slope, -slope - half, -slope + half, r2, *bounds, len(x))
 
 
 def _binned(steps: FloatArray, losses: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -11,7 +11,8 @@ import numpy as np
 from tuitrain.analysis.metric_rows import MetricRow, metric_row
 from tuitrain.analysis.metrics import TARGET_METRICS
 from tuitrain.analysis.points import AxisPoint, Point, Target, as_axis_point, as_target, position
-from tuitrain.analysis.series import AXES, validation_curve, x_at_steps
+from tuitrain.analysis.resources import device_hours
+from tuitrain.analysis.series import AXES, Axis, validation_curve, x_at_steps
 from tuitrain.analysis.smoothing import smooth_centred
 from tuitrain.analysis.verdict import listed
 from tuitrain.runs import FloatArray, RunHistory
@@ -24,15 +25,17 @@ _CURVES: dict[Target, str] = {"loss": "records", "val_loss": "evaluations", "bit
 class Crossing:
     """The first point at which a loss is at or below a target. Unknown is None, as everything where it is not reached.
 
-    between: the steps of the points around it, where it is interpolated between them. lowest: the lowest loss of the
-    curve. begins_below: the first point of the curve, after step 1, is below the target already, so that nothing tells
-    when it was reached.
+    GPU-hours and cost are of the training time, without evaluations and checkpoints. between: the steps of the points
+    around it, where it is interpolated between them. lowest: the lowest loss of the curve. begins_below: the first
+    point of the curve, after step 1, is below the target already, so that nothing tells when it was reached.
     """
 
     step: float | None = None
     tokens: float | None = None
     time: float | None = None
     flops: float | None = None
+    gpu_hours: float | None = None
+    cost_usd: float | None = None
     between: tuple[int, int] | None = None
     lowest: float | None = None
     begins_below: bool = False
@@ -48,7 +51,7 @@ def target_curve(history: RunHistory, target: Target) -> tuple[FloatArray, Float
     return steps[finite], losses[finite]
 
 
-def crossing(history: RunHistory, target: Target, value: float) -> Crossing:
+def crossing(history: RunHistory, target: Target, value: float, usd_per_gpu_hour: float | None = None) -> Crossing:
     """Where the curve is first at or below a value: at that point, or on the line from the point before it.
 
     Points of successive steps have nothing between them. Nothing is extrapolated.
@@ -68,15 +71,29 @@ def crossing(history: RunHistory, target: Target, value: float) -> Crossing:
         share = (losses[at - 1] - value) / (losses[at - 1] - losses[at])
         between = int(steps[at - 1]), int(steps[at])
         step = float(steps[at - 1] + share * (step - steps[at - 1]))
-    x = {axis: float(x_at_steps(history, axis, np.array([step]))[0]) for axis in AXES}
-    known = {axis: number if math.isfinite(number) else None for axis, number in x.items()}
-    return Crossing(known["step"], known["tokens"], known["time"], known["flops"], between, lowest)
+    there: dict[Axis, float | None] = {}
+    for axis in AXES:
+        x = float(x_at_steps(history, axis, np.array([step]))[0])
+        there[axis] = x if math.isfinite(x) else None
+    hours = device_hours(history, None, there["time"])
+    return Crossing(
+        there["step"],
+        there["tokens"],
+        there["time"],
+        there["flops"],
+        gpu_hours=hours,
+        cost_usd=None if hours is None or usd_per_gpu_hour is None else hours * usd_per_gpu_hour,
+        between=between,
+        lowest=lowest,
+    )
 
 
-def crossings(histories: Sequence[RunHistory], at: Point | None) -> list[Crossing]:
+def crossings(
+    histories: Sequence[RunHistory], at: Point | None, usd_per_gpu_hour: float | None = None
+) -> list[Crossing]:
     """Where each run comes to a target; empty where `at` is none."""
     goal = None if at is None else as_target(at)
-    return [] if goal is None else [crossing(history, *goal) for history in histories]
+    return [] if goal is None else [crossing(history, *goal, usd_per_gpu_hour) for history in histories]
 
 
 def axis_points(

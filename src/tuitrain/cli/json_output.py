@@ -196,6 +196,21 @@ class ConfigRow(_Object):
     values: dict[str, str]
 
 
+class Scaling(_Object):
+    """loss = k · compute^(-exponent) over three runs or more; compute in FLOP."""
+
+    k: float
+    exponent: float
+    low: float
+    """Of the 95 % interval of the exponent, as `high`."""
+    high: float
+    r2: float
+    """Share of the variance of the log loss that the law explains."""
+    from_flops: float
+    to_flops: float
+    runs: int
+
+
 class Comparison(_Object):
     """Runs side by side."""
 
@@ -211,6 +226,11 @@ class Comparison(_Object):
     groups: dict[str, list[str]] | None = None
     broken_lines: dict[str, int]
     verdict: list[str]
+    findings: list[str]
+    """The best of each metric, why the speeds differ, how the loss falls with compute."""
+    speed: list[Metric]
+    """What the speeds are made of, where it differs."""
+    scaling: Scaling | None
 
 
 _Parameters = _object(

@@ -66,6 +66,20 @@ Set = Annotated[
                       "tokens_per_step, total_steps, token_budget. It is kept beside the settings."),
 ]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+
+
+def _check_price(price: float | None) -> float | None:
+    """Reject inf and nan."""
+    if price is not None and not price < float("inf"):
+        raise typer.BadParameter(f"{price} is not a price.")
+    return price
+
+
+UsdPerGpuHour = Annotated[
+    float | None,
+    typer.Option("--usd-per-gpu-hour", metavar="USD", min=0, envvar="TUITRAIN_USD_PER_GPU_HOUR", callback=_check_price,
+                 help="Price of a GPU-hour, for the costs."),
+]  # fmt: skip
 OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File to write. Default: stdout.")]
 CheckpointStep = Annotated[int | None, typer.Option(min=0, help="Step of the checkpoint. Default: the newest.")]
 Detach = Annotated[bool, typer.Option("--detach", "-d", help="Start the run, print its id, and return.")]

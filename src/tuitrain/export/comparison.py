@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tuitrain.analysis.compare import compare_runs, display_names
+from tuitrain.analysis.own_metrics import newest_own, own_metrics
 from tuitrain.analysis.summary import summarize
 from tuitrain.config import flatten
 from tuitrain.events import Run
@@ -47,7 +48,10 @@ def export_comparison(runs: Runs, out: Path | None = None) -> str:
 
 
 def comparison_document(runs: Runs) -> dict[str, Any]:
-    """The comparison as plain data. Final values are those of `Summary`; unknown values are left out."""
+    """The comparison as plain data. Unknown values are left out.
+
+    The final values are those of the newest records; the means are those of `Summary`.
+    """
     if not runs:
         raise ExportError("There is nothing to compare: name at least one run.")
     names = display_names(runs)
@@ -68,6 +72,7 @@ def comparison_document(runs: Runs) -> dict[str, Any]:
             for name, (directory, history) in zip(names, runs, strict=True)
         ],
         "verdict": comparison.verdict,
+        "findings": comparison.findings,
         "comparison_table": render_comparison(comparison, "table"),
     }
 
@@ -77,14 +82,18 @@ def _hyperparameters(run: Run | None) -> dict[str, Any]:
         return {}
     config = flatten(run.config)
     checkpointing = config.get("parallel.activation_checkpointing")
-    values = {
-        "model": run.architecture.name if run.architecture else None,
+    parallel = run.parallel
+    ours = {
+        "model": (run.architecture.name or None) if run.architecture else None,
         "iters": run.total_steps,
         **renamed(config, _HYPERPARAMETERS),
-        "grad_accumulation_steps": run.parallel.accumulation if run.parallel else None,
+        "grad_accumulation_steps": parallel.accumulation if parallel else None,
         "grad_checkpoint": None if checkpointing is None else checkpointing != "none",
     }
-    return {**without_none(values), "config": config}
+    # Another tool's log may hold them under the names of this file.
+    theirs = {key: config.get(key) for key in (*ours, *_HYPERPARAMETERS, "lora_rank")}
+    theirs["lora_rank"] = theirs["lora_rank"] or config.get("lora_parameters.rank")
+    return {**without_none(theirs), **without_none(ours), "config": config}
 
 
 def _curves(history: RunHistory) -> dict[str, list[Any]]:
@@ -96,14 +105,15 @@ def _curves(history: RunHistory) -> dict[str, list[Any]]:
 def _final_metrics(history: RunHistory) -> dict[str, Any]:
     summary, steps, evaluation = summarize(history), history.steps, history.evaluation
     step_ms, eval_ms = steps.last("step_time_ms"), evaluation.duration_ms if evaluation is not None else None
-    train, validation = summary.final_loss, summary.final_val_loss
-    return without_none(
+    train, validation = summary.last_loss, summary.final_val_loss
+    values = without_none(
         {
             "final_iteration": summary.step,
             "final_train_loss": train,
-            "last_train_loss": summary.last_loss,
+            "mean_train_loss_at_end": summary.final_loss,
             "final_val_loss": validation,
             "train_val_gap": validation - train if train is not None and validation is not None else None,
+            "generalization_gap": summary.generalization_gap,
             "best_val_loss": summary.best_val_loss,
             "final_learning_rate": steps.last("lr"),
             "final_tokens_per_sec": steps.last("tokens_per_sec"),
@@ -116,3 +126,6 @@ def _final_metrics(history: RunHistory) -> dict[str, Any]:
             "training_time_sec": summary.training_time_s,
         }
     )
+    # What such a file of another tool held and no key of ours stands for.
+    theirs = {name: newest_own(history, name) for name in own_metrics([history]) if name.startswith("final_")}
+    return {**without_none(theirs), **values}

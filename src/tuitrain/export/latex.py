@@ -30,8 +30,8 @@ def latex(comparison: Comparison) -> str:
     The sentences follow as comments. Needs booktabs.
     """
     tables = [_tabular(grid) for grid in comparison_grids(comparison)]
-    comments = "".join(f"% {clean(sentence)}\n" for sentence in comparison_sentences(comparison))
-    return "\n".join([_HEAD + tables[0], *tables[1:], *([comments] if comments else [])])
+    comments = ["".join(f"% {clean(sentence)}\n" for sentence in each) for each in comparison_sentences(comparison)]
+    return "\n".join([_HEAD + tables[0], *tables[1:], *comments])
 
 
 def _tabular(grid: Grid) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console, Group
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuitrain.analysis.compare import Comparison
-from tuitrain.analysis.metric_rows import MetricRow
+from tuitrain.analysis.metric_rows import BEST, MetricRow
 from tuitrain.events.text import clean
 from tuitrain.export.documents import json_text
 from tuitrain.export.errors import ExportError
@@ -20,7 +21,6 @@ from tuitrain.export.grids import Cell, Grid, comparison_grids, comparison_sente
 from tuitrain.export.latex import latex
 
 FORMATS = ("table", "json", "markdown", "csv", "latex")
-BEST = "*"
 
 
 def render_comparison(
@@ -59,11 +59,8 @@ def as_dict(comparison: Comparison, run_ids: Sequence[str] = ()) -> dict[str, An
     def by_run(values: Sequence[Any]) -> dict[str, Any]:
         return dict(zip(keys, values, strict=True))
 
-    return {
-        "runs": by_run(comparison.names),
-        "baseline": keys[comparison.baseline],
-        "at": None if comparison.at is None else {comparison.at[0]: comparison.at[1]},
-        "metrics": [
+    def metrics(rows: Sequence[MetricRow]) -> list[dict[str, Any]]:
+        return [
             {
                 "key": row.metric.key,
                 "title": row.metric.title,
@@ -74,13 +71,22 @@ def as_dict(comparison: Comparison, run_ids: Sequence[str] = ()) -> dict[str, An
                 "deltas": by_run(row.deltas),
                 "best": None if row.best is None else keys[row.best],
             }
-            for row in comparison.metrics
-        ],
+            for row in rows
+        ]
+
+    return {
+        "runs": by_run(comparison.names),
+        "baseline": keys[comparison.baseline],
+        "at": None if comparison.at is None else {comparison.at[0]: comparison.at[1]},
+        "metrics": metrics(comparison.metrics),
         "config": [{"key": row.key, "values": by_run(row.values)} for row in comparison.config],
         "unconfigured": [key for key, unknown in zip(keys, comparison.unconfigured, strict=True) if unknown],
         **({"groups": by_run(comparison.groups)} if comparison.groups else {}),
         "broken_lines": by_run(comparison.broken_lines) if comparison.broken_lines else {},
         "verdict": comparison.verdict,
+        "findings": comparison.findings,
+        "speed": metrics(comparison.speed),
+        "scaling": None if comparison.scaling is None else asdict(comparison.scaling),
     }
 
 
@@ -93,14 +99,14 @@ def _as_text(comparison: Comparison, width: int, color: bool) -> str:
     parts: list[Table | Text] = []
     for grid in comparison_grids(comparison):
         parts += [_rich_table(grid), Text()]
-    sentences = comparison_sentences(comparison)
-    parts = [*parts, *(Text(clean(sentence)) for sentence in sentences)] if sentences else parts[:-1]
+    for sentences in comparison_sentences(comparison):
+        parts += [*(Text(clean(sentence)) for sentence in sentences), Text()]
     file = io.StringIO()
     console = Console(
         file=file, width=width, force_terminal=color, no_color=not color, color_system="standard" if color else None,
         legacy_windows=False, emoji=False, markup=False, highlight=False,
     )  # fmt: skip
-    console.print(Group(*parts))
+    console.print(Group(*parts[:-1]))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
@@ -130,7 +136,8 @@ def _as_markdown(comparison: Comparison) -> str:
         rule = [Cell("---"), *([Cell("---:")] * (len(head) - 1))]
         lines += ["| " + " | ".join(map(_markdown_cell, row)) + " |" for row in (head, rule, *rows)]
         lines.append("")
-    lines += [f"- {clean(sentence)}" for sentence in comparison_sentences(comparison)]
+    for sentences in comparison_sentences(comparison):
+        lines += [*(f"- {clean(sentence)}" for sentence in sentences), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -141,18 +148,22 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def _as_csv(comparison: Comparison) -> str:
-    """One row for each metric, then one for each differing key; a column a run. Unknown is an empty cell.
+    """One row for each metric, each differing key and each part of the speeds; a column a run. Unknown is empty.
 
     Of groups the values are means, and rows of the kind `std` follow with their standard deviations.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["kind", "key", "unit", *comparison.names])
-    for row in comparison.metrics:
-        unit = "" if row.metric.factor != 1 else row.metric.unit
-        kinds = [("metric", row.values)] + ([("std", row.spreads)] if comparison.groups else [])
-        for kind, values in kinds:
-            writer.writerow([kind, row.metric.key, unit, *("" if value is None else value for value in values)])
+
+    def write(kind: str, rows: Sequence[MetricRow]) -> None:
+        for row in rows:
+            unit = "" if row.metric.factor != 1 else row.metric.unit
+            for name, values in ((kind, row.values), *((("std", row.spreads),) if comparison.groups else ())):
+                writer.writerow([name, row.metric.key, unit, *("" if value is None else value for value in values)])
+
+    write("metric", comparison.metrics)
     for difference in comparison.config:
         writer.writerow(["config", difference.key, "", *difference.values])
+    write("speed", comparison.speed)
     return file.getvalue()

@@ -18,7 +18,12 @@ from tuitrain.readers.text import unix_time
 _AXIS = "iterations"
 _FINAL = "final_iteration"
 _SETTINGS = "adapter_config.json"
-_MEANINGS = {"final_train_loss": "loss", "peak_memory_gb": "mem_peak_gb", "total_trained_tokens": "tokens"}
+_MEANINGS = {
+    "final_train_loss": "loss", "final_learning_rate": "lr", "peak_memory_gb": "mem_peak_gb",
+    "total_trained_tokens": "tokens",
+}  # fmt: skip
+_IN_CURVES = ("final_train_loss", "final_val_loss", "final_tokens_per_sec")
+"""Final metrics that are the last points of curves."""
 
 
 def _runs(tree: Any) -> dict[str, dict[str, Any]]:
@@ -41,8 +46,8 @@ def _contents(trees: Sequence[Any], info: RunInfo, source: Source) -> list[list[
     final = run.get("final_metrics") if isinstance(run.get("final_metrics"), dict) else {}
     metrics = run.get("training_metrics")
     parts = rows_of({"training_metrics": metrics}, info) if isinstance(metrics, Mapping) else []
-    if not parts and isinstance(final, dict):
-        parts = _final_row(final)
+    if isinstance(final, dict):
+        parts = [*parts, *_final_row({key: final[key] for key in final if not parts or key not in _IN_CURVES})]
     info.axis = _AXIS
     info.meanings = _MEANINGS
     info.hyperparameters = flattened(settings) if isinstance(settings, Mapping) else {}
@@ -54,7 +59,7 @@ def _contents(trees: Sequence[Any], info: RunInfo, source: Source) -> list[list[
 
 
 def _final_row(final: Mapping[str, Any]) -> list[list[Item]]:
-    """One row of final metrics, where they are all there is."""
+    """One row of final metrics."""
     values = numbers_of(final)
     x = values.pop(_FINAL, None)
     return [[Row(x, values)]] if x is not None and values else []

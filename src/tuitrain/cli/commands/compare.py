@@ -43,6 +43,7 @@ def compare(
                      help="Group runs by the value of a configuration key, or by their tags (`tag`): mean ± standard "
                           "deviation of each group."),
     ] = None,
+    usd_per_gpu_hour: options.UsdPerGpuHour = None,
     output_format: Annotated[
         Literal["table", "json", "markdown", "csv", "latex"] | None,
         typer.Option("--format", help="Print in this format instead of opening the compare screen."),
@@ -60,7 +61,7 @@ def compare(
       tuitrain compare gpt2-tiny-2026 llama2-tiny-2026
       tuitrain compare RUN RUN RUN --baseline latest --x tokens
       tuitrain compare RUN RUN --at tokens=1e9 --format markdown
-      tuitrain compare RUN RUN --at val_loss=2.5
+      tuitrain compare RUN RUN --at val_loss=2.5 --usd-per-gpu-hour 2.10
       tuitrain compare $(tuitrain ls -q tag:sweep) --group-by optim.lr
 
     Compare runs: final metrics, differences from a baseline, configuration keys that differ.
@@ -92,7 +93,7 @@ def compare(
     pairs = [(run, load_history(run)) for run in compared]
     point = _point(at, [history for _, history in pairs])
     index = next(index for index, run in enumerate(compared) if run.path == reference.path)
-    comparison = _comparison(pairs, index, point, group_by)
+    comparison = _comparison(pairs, index, point, group_by, usd_per_gpu_hour)
     if form == "csv":
         # The other forms name them in the verdict.
         say_unread((run.run_id, history) for run, history in pairs)
@@ -137,7 +138,11 @@ def _number(text: str) -> float:
 
 
 def _comparison(
-    runs: list[tuple[RunDirectory, RunHistory]], baseline: int, point: Point | None, group_by: str | None
+    runs: list[tuple[RunDirectory, RunHistory]],
+    baseline: int,
+    point: Point | None,
+    group_by: str | None,
+    usd_per_gpu_hour: float | None,
 ) -> Comparison:
     """The comparison of the runs, or of groups of them. Raises BadParameter for a point that none has reached."""
     from tuitrain.analysis.compare import compare_runs, display_names
@@ -153,10 +158,10 @@ def _comparison(
     names = display_names(runs)
     if group_by is None:
         named = [(name, history) for name, (_, history) in zip(names, runs, strict=True)]
-        return compare_runs(named, baseline=baseline, at=point)
+        return compare_runs(named, baseline=baseline, at=point, usd_per_gpu_hour=usd_per_gpu_hour)
     tags = [info.tags if info else () for info in (run.read_metadata() for run, _ in runs)]
     members = [Member(name, history, each) for name, (_, history), each in zip(names, runs, tags, strict=True)]
     try:
-        return group_runs(members, group_by, baseline=baseline, at=point)
+        return group_runs(members, group_by, baseline=baseline, at=point, usd_per_gpu_hour=usd_per_gpu_hour)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--group-by") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tuitrain.analysis.compare import Comparison, compare_runs
-from tuitrain.analysis.metric_rows import MetricRow
+from tuitrain.analysis.metric_rows import BEST, MetricRow
 from tuitrain.analysis.points import equally_far, position, shared_point
 from tuitrain.analysis.series import Axis
 from tuitrain.events.text import clean
@@ -114,20 +114,35 @@ def verdict_lines(state: ViewState, cells: int) -> list[Line]:
     return [*lines, ()] if lines else []
 
 
+def findings_lines(state: ViewState, cells: int) -> list[Line]:
+    """The sentences of the verdict, then the findings; the further lines of a sentence are indented."""
+    if not state.runs:
+        return [line(" ", Span("nothing to compare", "quiet"))]
+    compared = comparison_of(state)
+    lines: list[Line] = []
+    for sentences in (compared.verdict, compared.findings):
+        for sentence in sentences:
+            first, *rest = wrap(clean(sentence), cells - 4)
+            lines += [line(" ", first), *(line("   ", row) for row in rest)]
+        lines += [()] if sentences else []
+    return lines or [line(" ", Span("nothing is found in one run", "quiet")), ()]
+
+
+def speed_table(state: ViewState, cells: int) -> tuple[list[Column], dict[str, Cells]]:
+    """Columns and rows of what the speeds are made of, where it differs."""
+    compared = comparison_of(state)
+    columns = _columns(state, compared, "what the speeds are made of", cells)
+    return columns, {row.metric.key: _metric_row(row, compared.baseline) for row in compared.speed}
+
+
 def metrics_table(state: ViewState, cells: int) -> tuple[list[Column], dict[str, Cells]]:
     """Columns and rows of the metrics at the ends of the runs, then at the farthest point that all have reached.
 
-    Each run has its value and its difference from the baseline; the best value is drawn as good.
+    Each run has its value and its difference from the baseline; the best value is drawn as good, and has a mark.
     """
     compared, shared = comparison_of(state), comparison_at_shared(state)
-    columns = [Column("metric", "mean ± std at the end" if compared.groups else "at the end of each run")]
-    heads = _heads(state, compared)
-    # Where the names do not fit, the glyph of a run replaces it, as in the header.
-    named = _METRIC_CELLS + sum(len(name) + 4 for _, _, name in heads) <= cells
-    for index, (mark, role, name) in enumerate(heads):
-        columns.append(Column(str(index), f"{mark} {name}" if named else mark, right=True, longest=32, role=role))
-        if index != compared.baseline:
-            columns.append(Column(f"delta {index}", "Δ", right=True, rank=1))
+    title = "mean ± std at the end" if compared.groups else "at the end of each run"
+    columns = _columns(state, compared, title, cells)
     rows = {f"end {at}": _metric_row(row, compared.baseline) for at, row in enumerate(compared.metrics)}
     if shared is not None and shared.at is not None:
         point = line(Span(f"each run at {position(*shared.at)}", "quiet"))
@@ -137,11 +152,26 @@ def metrics_table(state: ViewState, cells: int) -> tuple[list[Column], dict[str,
     return columns, rows
 
 
+def _columns(state: ViewState, compared: Comparison, title: str, cells: int) -> list[Column]:
+    """The columns of a table of metrics: its title, then each run with its difference from the baseline."""
+    columns = [Column("metric", title)]
+    heads = _heads(state, compared)
+    # Where the names do not fit, the glyph of a run replaces it, as in the header.
+    named = _METRIC_CELLS + sum(len(name) + 4 for _, _, name in heads) <= cells
+    for index, (mark, role, name) in enumerate(heads):
+        columns.append(Column(str(index), f"{mark} {name}" if named else mark, right=True, longest=32, role=role))
+        if index != compared.baseline:
+            columns.append(Column(f"delta {index}", "Δ", right=True, rank=1))
+    return columns
+
+
 def _metric_row(row: MetricRow, baseline: int) -> Cells:
     cells = [line(Span(row.metric.title, "quiet"))]
     for index, value in enumerate(row.values):
         role = "quiet" if value is None else "good" if index == row.best else "value"
-        cells.append(line(Span(row.value_text(index), role)))
+        # Before the value: blanks after it would be lost at the right edge.
+        mark = f"{BEST} " if index == row.best else ""
+        cells.append(line(Span(f"{mark}{row.value_text(index)}", role)))
         if index != baseline:
             cells.append(line(Span(row.delta_text(index), "quiet")))
     return cells

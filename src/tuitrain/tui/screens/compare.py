@@ -1,4 +1,4 @@
-"""Several runs against each other: curves over one another, final metrics with their deltas, differing config keys."""
+"""Several runs against each other: curves over one another, final metrics with their deltas, findings, config keys."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from tuitrain.tui.widgets.tab_content import ChartTab
 
 COMPARE_SIZES: PanelSizes = dict.fromkeys(GROUPABLE_PANELS, 1)
 COMPARE_TABS = (
-    ChartTab("Metrics", partial(CompareTab, metrics=True)),
-    ChartTab("Config", partial(CompareTab, metrics=False)),
+    ChartTab("Metrics", partial(CompareTab, content="metrics")),
+    ChartTab("Findings", partial(CompareTab, content="findings")),
+    ChartTab("Config", partial(CompareTab, content="config")),
 )
 
 
 class CompareScreen(ChartScreen):
-    """Three charts, and two tables as tabs. The runs are aligned on step, tokens, training time or FLOPs."""
+    """Three charts, and tabs of metrics, findings and config. Runs are aligned on step, tokens, time or FLOPs."""
 
     BINDINGS = bindings("compare")
     screen_name = "compare"
