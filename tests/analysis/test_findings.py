@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -221,3 +222,10 @@ def test_a_run_and_itself_have_nothing_to_explain(made: Account) -> None:
     assert [
         each for each in speed_sentences([Named("a", made), Named("b", made)]) if "MFU in the log" not in each
     ] == []
+
+
+def test_the_documentation_shows_what_is_said(seeds: list[Named]) -> None:
+    page = (Path(__file__).parents[2] / "docs/compare.md").read_text(encoding="utf-8")
+    shown = " ".join(page.split("```\n")[1].split())
+    quoted = [sentence for sentence in speed_sentences(seeds) if sentence in shown]
+    assert " ".join(quoted) == shown
