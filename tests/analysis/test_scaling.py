@@ -12,7 +12,7 @@ from tests.analysis.histories import history
 from tuitrain.analysis.power_law import fit_scaling
 from tuitrain.analysis.scaling import scaling
 from tuitrain.analysis.summary import summarize
-from tuitrain.events import Architecture
+from tuitrain.events import Architecture, Eval
 from tuitrain.runs import RunHistory
 
 
@@ -116,3 +116,17 @@ def test_the_order_of_the_runs_changes_nothing(points: list[tuple[float, float]]
     expected = law_of(*(sized(*point) for point in points))
     shuffled.shuffle(points)
     assert law_of(*(sized(*point) for point in points)) == expected
+
+
+def test_different_tokenizers_have_a_law_by_bits_per_byte() -> None:
+    def run(vocabulary: int, flops: float, bits: float) -> RunHistory:
+        made = history(flops_per_token=flops, architecture=Architecture(name="x", vocab_size=vocabulary))
+        made.absorb([Eval(time=11.0, step=10, tokens=1000, loss=3.0, bits_per_byte=bits, text_fingerprint="text",
+                          split_fingerprint=str(vocabulary))])  # fmt: skip
+        return made
+
+    runs = [run(size, flops, 2 * flops**-0.05) for size, flops in ((300, 1e6), (900, 1e7), (5000, 1e8))]
+    law, (sentence,) = scaling(runs, [summarize(each) for each in runs])
+    assert law is not None
+    assert law.exponent == pytest.approx(0.05)
+    assert sentence.startswith("The number of bits per byte falls as a power of compute")

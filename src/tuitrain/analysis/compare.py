@@ -142,15 +142,15 @@ def outcomes(
         *metric_rows(histories, arranged(summaries), baseline, points),
         *own_rows(arranged(list(zip(histories, points, strict=True))), baseline),
     ]
-    on_target: list[str] = []
+    spent, on_target = list[MetricRow](), list[str]()
     if at is not None and reached:
         spent = crossing_rows(arranged(reached), baseline, ranked=is_ranked(f"final_{at[0]}", histories))
         on_target = crossing_sentences(columns, spent, names, reached, at)
-        rows = [*spent, *(row for row in rows if row.metric.key not in NOT_ON_TARGET)]
+        rows = [row for row in rows if row.metric.key not in NOT_ON_TARGET]
     accounts = arranged([account(history, summary) for history, summary in zip(histories, summaries, strict=True)])
     law, on_scaling = scaling(histories, summaries) if at is None else (None, [])
     findings = [*best_sentences(columns, rows), *speed_sentences(named_accounts(columns, accounts)), *on_scaling]
-    return Outcomes(summaries, rows, on_target, findings, speed_rows(accounts, baseline), law)
+    return Outcomes(summaries, [*spent, *rows], on_target, findings, speed_rows(accounts, baseline), law)
 
 
 def unread_sentences(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]:
