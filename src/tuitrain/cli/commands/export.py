@@ -42,7 +42,7 @@ def plots(
     style: Annotated[
         Path | None, typer.Option(metavar="FILE|NAME", help="A matplotlib style sheet, or the name of one of its own.")
     ] = None,
-    x: Annotated[Literal["step", "tokens", "time"], typer.Option("--x", help="Unit of the x axis.")] = "step",
+    x: Annotated[Literal["step", "tokens", "time", "flops"], typer.Option("--x", help="Unit of the x axis.")] = "step",
     figures: Annotated[
         list[str] | None,
         typer.Option(
