@@ -172,7 +172,7 @@ def summary_of(records: Records, usd_per_gpu_hour: float | None = None) -> Summa
     mean_rate = rate_over_time(tokens_covered(step_numbers, token_counts), seconds, rates)
     mean_step = _mean_step_seconds(step_numbers, seconds)
     training_s = float(np.nansum(seconds)) if np.isfinite(seconds).any() else None
-    hours = _gpu_hours(run, records.wall_s, training_s) if len(step_numbers) else None
+    hours = gpu_hours(run, records.wall_s, training_s) if len(step_numbers) else None
     per_step = _tokens_per_step(run, step_numbers, token_counts)
     loss_then = _training_loss_at(step_numbers[records.present("loss")], losses, validation.final_step)
     return Summary(
@@ -310,7 +310,7 @@ def _time_spent(records: Records, steps: FloatArray, training_s: float | None) -
     )
 
 
-def _gpu_hours(run: Run | None, wall_s: float | None, training_s: float | None) -> float | None:
+def gpu_hours(run: Run | None, wall_s: float | None, training_s: float | None) -> float | None:
     """Hours times GPUs; of the training time where the log has no clock that covers it.
 
     None where it is not known how many GPUs there were, or the run trained on the CPU.

@@ -137,7 +137,9 @@ def outcomes(
 
     reached = crossings(histories, at, usd_per_gpu_hour)
     points = axis_points(at, reached, histories)
-    summaries = [summarize(each, point, usd_per_gpu_hour) for each, point in zip(histories, points, strict=True)]
+    summaries = [
+        summarize(each, point, usd_per_gpu_hour=usd_per_gpu_hour) for each, point in zip(histories, points, strict=True)
+    ]
     rows = [
         *metric_rows(histories, arranged(summaries), baseline, points),
         *own_rows(arranged(list(zip(histories, points, strict=True))), baseline),

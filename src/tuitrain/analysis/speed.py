@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from tuitrain.accounting import count_parameters, flops_per_token
 from tuitrain.analysis.metric_rows import MetricRow, metric_row
 from tuitrain.analysis.metrics import SPEED_METRICS
-from tuitrain.analysis.resources import tokens_per_step
-from tuitrain.analysis.summary import Summary, mean_over_time
+from tuitrain.analysis.summary import Summary, mean_of
 from tuitrain.runs import RunHistory
 
 if TYPE_CHECKING:
@@ -106,12 +105,12 @@ def account(history: RunHistory, summary: Summary) -> Account:
     model = _model(claims)
     # Without heads and width the layers may be those of an adapter.
     shape = claims.shape if claims.models else {}
-    step_ms, data_ms = summary.mean_step_time_ms, mean_over_time(history, "data_time_ms")
+    step_ms, data_ms = summary.mean_step_time_ms, mean_of(history, "data_time_ms")
     parallel = history.run.parallel if history.run else None
     made = Account(
         tokens_per_sec=summary.mean_tokens_per_sec,
         step_s=None if step_ms is None else step_ms / 1000,
-        tokens_per_step=tokens_per_step(history),
+        tokens_per_step=summary.effective_batch_tokens,
         flops_per_token=claims.flops,
         layers=shape.get("n_layers"),
         width=shape.get("d_model"),

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tuitrain.accounting.summary import gpu_hours
 from tuitrain.analysis.metric_rows import MetricRow, metric_row
 from tuitrain.analysis.metrics import TARGET_METRICS
 from tuitrain.analysis.points import AxisPoint, Point, Target, as_axis_point, as_target, position
-from tuitrain.analysis.resources import device_hours
 from tuitrain.analysis.series import AXES, Axis, validation_curve, x_at_steps
 from tuitrain.analysis.smoothing import smooth_centred
 from tuitrain.analysis.verdict import listed
@@ -75,7 +75,7 @@ def crossing(history: RunHistory, target: Target, value: float, usd_per_gpu_hour
     for axis in AXES:
         x = float(x_at_steps(history, axis, np.array([step]))[0])
         there[axis] = x if math.isfinite(x) else None
-    hours = device_hours(history, None, there["time"])
+    hours = gpu_hours(history.run, None, there["time"])
     return Crossing(
         there["step"],
         there["tokens"],
