@@ -96,7 +96,8 @@ class TimeUse:
         ):
             self._correct(second)
         self._step = newest
-        self._step_s = self._step_s if newest.step_time_ms is None else newest.step_time_ms / 1000
+        known = (step.step_time_ms for step in reversed(steps) if step.step_time_ms is not None)
+        self._step_s = next((each / 1000 for each in known), self._step_s)
         self._from = self.last = newest.time
 
     def _correct(self, second: Step) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ WHOLE = frozenset({"tokens", "grad_nonfinite", "slowest_rank"})
 
 @dataclass(frozen=True)
 class Steps:
-    """Steps that count up and have the same fields and metrics of one's own: a column for each of both.
+    """At least two steps that count up and have the same fields and metrics of one's own: a column for each of both.
 
     steps and the fields in WHOLE hold whole numbers that a `step` record can have. times are in Unix seconds. No
     column is written to.
@@ -35,10 +36,12 @@ class Steps:
     steps: FloatArray
     values: dict[str, FloatArray]
 
-    @property
-    def last(self) -> Step:
-        """The newest step, without its values."""
-        return Step(time=float(self.times[-1]), step=int(self.steps[-1]))
+    @cached_property
+    def ends(self) -> list[Step]:
+        """The first two steps and the newest one."""
+        rows = [0, 1, -1]
+        values = {key: column[rows] for key, column in self.values.items()}
+        return Steps(self.times[rows], self.steps[rows], values).records()
 
     def records(self) -> list[Step]:
         """The same one by one."""

@@ -24,9 +24,9 @@ _SEPARATORS = "\t;,|"
 _MOST_LINES_OF_A_CELL = 50
 _ROWS_PROBED = 20
 _LONGEST_HEADER = 12 << 10
-Cells = Sequence[str] | Sequence[float]
-"""Those of a column; numbers where all of them are."""
-_numbers_of_json = msgspec.json.Decoder(list[float])
+Cells = Sequence[str] | Sequence[float | None]
+"""Those of a column; numbers where all of them are, and None of an empty one."""
+_numbers_of_json = msgspec.json.Decoder(list[float | None])
 _COMMENTS = re.compile(rb"\A(?:\xef\xbb\xbf)?(?:(?:#[^\n,;\t|]*|sep=.|[ \t])?\r?\n)*")
 """Lines that can stand before a header."""
 
@@ -157,7 +157,7 @@ class DelimitedParser:
         if set(map(str.count, lines, repeat(self._separator))) != {count - 1}:
             return False
         block = self._separator.join(lines)
-        cells: list[float] | list[str] = []
+        cells: list[float | None] | list[str] = []
         if self._separator == "," and self._time is None and not self._undecided:
             cells = _numbers_in(block)
         if len(cells) != count * len(lines):
@@ -290,10 +290,9 @@ class DelimitedParser:
 
     def _numbers(self, cells: Cells) -> list[float] | list[float | None] | None:
         """The numbers in a column, None of a cell without one; None of a column without any."""
-        floats = _floats(cells)
-        if floats is not None:
+        if floats := _floats(cells):
             return floats
-        numbers = [self._number(cell) if cell else None for cell in map(str, cells)]
+        numbers = _numbers_of(cells) or [self._number(cell) if cell else None for cell in map(str, cells)]
         return None if all(each is None for each in numbers) else numbers
 
     def _number(self, cell: str) -> float | None:
@@ -304,24 +303,32 @@ class DelimitedParser:
 
 
 def _floats(cells: Cells) -> list[float] | None:
-    """The numbers in cells; None where one is in another spelling than Python's."""
-    if type(cells[0]) is float:
-        return cast("list[float]", cells)
-    texts = cast("Sequence[str]", cells)
-    numbers = _numbers_in(",".join(texts))
-    if len(numbers) == len(texts):
-        return numbers
+    """The numbers in cells; None where one is empty or in another spelling than Python's."""
+    numbers = _numbers_of(cells)
+    if numbers:
+        return None if None in numbers else cast("list[float]", numbers)
     try:
-        return list(map(float, texts))
+        return list(map(float, cast("Sequence[str]", cells)))
     except ValueError:
         return None
 
 
-def _numbers_in(text: str) -> list[float]:
-    """The numbers in a text of JSON numbers with commas between; none where there is anything else.
+def _numbers_of(cells: Cells) -> list[float | None]:
+    """The numbers in cells, None of an empty one; nothing where there is anything else than a JSON number."""
+    if isinstance(cells[0], str):
+        numbers = _numbers_in(",".join(cast("Sequence[str]", cells)))
+        return numbers if len(numbers) == len(cells) else []
+    return cast("list[float | None]", cells)
+
+
+def _numbers_in(text: str) -> list[float | None]:
+    """The numbers in a text of JSON numbers with commas between, None of an empty one; nothing with anything else.
 
     It is several times quicker than float(), and as exact, but knows neither nan nor inf.
     """
+    if ",," in text or text[:1] == "," or text[-1:] in ("", ","):
+        # Replaced twice, because a comma has two sides.
+        text = f",{text},".replace(",,", ",null,").replace(",,", ",null,")[1:-1]
     try:
         return _numbers_of_json.decode(f"[{text}]")
     except (msgspec.DecodeError, UnicodeEncodeError):

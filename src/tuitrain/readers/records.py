@@ -167,7 +167,7 @@ class RecordReader:
             return
         self._end = None
         self._count += len(block.x)
-        self._time = steps.last.time
+        self._time = steps.times[-1].item()
         for step in steps.steps[[0, -1]].tolist():
             self._order.is_late(int(step), plan.names)
         records.append(steps)

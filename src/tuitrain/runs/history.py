@@ -210,10 +210,16 @@ class RunHistory:
                 self.time_use.absorb_steps(steps)
                 continue
             for each in group:
-                record = self._absorb_block(each) if isinstance(each, Steps) else each
+                if isinstance(each, Steps):
+                    self._absorb_block(each)
+                    record = each.ends[-1]
+                    self._wall_time.absorb(record)
+                    self.time_use.absorb_steps(each.ends)
+                    continue
+                record = each
                 if isinstance(record, Eval | Sample | Checkpoint | Layers):
                     self._absorb_result(record)
-                elif not isinstance(record, Step):
+                else:
                     self._absorb_other(record, self._step_table.newest)
                 self._wall_time.absorb(record)
                 self.time_use.absorb(record)
@@ -238,17 +244,16 @@ class RunHistory:
                     self._begin_at(step.step)
         self.stage = None
 
-    def _absorb_block(self, block: Steps) -> Step:
-        """Add many steps at once. Returns the last one, without its values."""
+    def _absorb_block(self, block: Steps) -> None:
+        """Add many steps of the log at once."""
         table = self._step_table
         if table.newest is not None and block.steps[0] <= table.newest:
             self._absorb_steps(block.records())
-            return block.last
+            return
         table.append_block(block)
         if not self._results.has_steps:
             self._begin_at(int(block.steps[0]))
         self.stage = None
-        return block.last
 
     def _begin_at(self, step: int) -> None:
         """Start an attempt with its first step, or with one that goes back."""

@@ -68,7 +68,7 @@ class Liveness:
     def absorb(self, records: Iterable[AnyRecord | Steps]) -> None:
         """Add further records."""
         for each in records:
-            record = each.last if isinstance(each, Steps) else each
+            record = each.ends[-1] if isinstance(each, Steps) else each
             self.last_time = record.time
             match record:
                 case Step():

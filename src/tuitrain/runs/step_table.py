@@ -35,7 +35,7 @@ class StepTable:
         """Add steps of which the first is past the newest one."""
         self._extend()
         self.rows.extend_at_once({"time": block.times, "step": block.steps, **block.values}, len(block.steps))
-        self.newest = block.last.step
+        self.newest = int(block.steps[-1])
 
     def add(self, step: Step, begins: bool) -> bool:
         """Add any step; begins: it is the first of an attempt. Returns whether it supersedes others.
