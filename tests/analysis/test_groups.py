@@ -5,7 +5,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analysis.histories import history
@@ -82,6 +82,7 @@ def test_losses_of_different_tokens_are_not_ranked_between_groups() -> None:
     assert row(comparison, "final_val_loss").tests == [None, None, None]
 
 
+@settings(max_examples=20)
 @given(st.randoms())
 def test_the_order_of_the_runs_changes_nothing_between_groups(shuffled: random.Random) -> None:
     members = [*sweep(), member("c0", 0.3, 0, 2.0), member("c1", 0.3, 1, 2.05)]

@@ -48,7 +48,7 @@ def test_the_interval_by_hand() -> None:
 @given(st.integers(0, 10_000), st.sampled_from((4, 8)))
 def test_fits_agree_with_numpy(seed: int, count: int) -> None:
     random_numbers = np.random.default_rng(seed)
-    flops = 10 ** random_numbers.uniform(17, 22, count)
+    flops = 10 ** (np.linspace(17, 22, count) + random_numbers.uniform(-0.3, 0.3, count))
     losses = np.exp(random_numbers.normal(1.0, 0.3, count))
     law = fit_scaling(flops, losses)
     slope, intercept = np.polyfit(np.log(flops), np.log(losses), 1)
