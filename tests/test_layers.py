@@ -23,6 +23,8 @@ HEADLESS = {
     "ls --json": (),
     "status first": (),
     "status first --json": (),
+    "check first": (),
+    "check first --json": (),
     "show first": (),
     "logs first": (),
     "diff first second": (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from tuitrain.files import expanded, parse_toml, read_regular
 MOST_BYTES = 1 << 20
 """Of a settings file."""
 PROJECT_FILE, USER_FILE = "tuitrain.toml", "config.toml"
-KEYS = ("runs_dir", "map", "tui")
-"""What a settings file may hold: where runs are, names of other tools' metrics, and the table of the screens."""
+KEYS = ("runs_dir", "map", "alerts", "tui")
+"""What a settings file may hold: where runs are, names of other tools' metrics, the rules of alerts, the screens."""
 
 DEFAULT_RUNS_DIR = Path("runs")
 MOST_LISTED = 12
@@ -95,6 +96,26 @@ def unknown_key(where: str, key: str, names: Iterable[str], prefix: str = "") ->
     listed = f"Known: {', '.join(prefix + name for name in names)}." if len(names) <= MOST_LISTED else ""
     hint = f"Did you mean {prefix + near[0]!r}?" if near else listed or "`tuitrain schema settings` lists them."
     return SettingsError(f"{where}: {prefix}{key} is not a setting. {hint}")
+
+
+def converted(where: str, value: Any, kind: Any, expected: str, *, text: bool = False) -> Any:
+    """The value as this type, as msgspec reads it; text: it comes from a variable, so it is read leniently.
+
+    expected: what it should be, in words. Raises SettingsError.
+    """
+    # Few commands read more than `runs_dir`.
+    import msgspec
+
+    try:
+        return msgspec.convert(value, kind, strict=not text)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{given_value(where, value)} is not valid: it should be {expected}.") from error
+
+
+def given_value(where: str, value: Any) -> str:
+    """A flag, variable or key with its value as TOML writes it, as far as a sentence needs it."""
+    shown = "{…}" if isinstance(value, dict) else json.dumps(value, ensure_ascii=False, default=str)
+    return f"{where}{': ' if where.startswith('--') else ' = '}{shown}"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ COMMAND_LINES = {
     "ls": ["ls", "ls status:failed", "ls -n 1"],
     "status": ["status one", "status live", "status empty"],
     "show": ["show one", "show live", "show empty", f"show {CORPUS}/csv-plain/data/log.csv"],
+    "check": ["check one live empty", "check"],
     "logs": ["logs one"],
     "compare": [
         "compare one two", "compare one two empty", "compare one two --at step=10",

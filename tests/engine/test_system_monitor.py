@@ -28,6 +28,7 @@ class FakeNvml:
 
     NVMLError = NotSupportedError
     NVML_TEMPERATURE_GPU, NVML_CLOCK_SM, NVML_CLOCK_MEM = 0, 1, 2
+    NVML_MEMORY_ERROR_TYPE_UNCORRECTED, NVML_VOLATILE_ECC, nvmlEventTypeXidCriticalError = 1, 0, 8
     # The values of nvml.h.
     nvmlClocksThrottleReasonSwPowerCap = 0x4
     nvmlClocksThrottleReasonHwSlowdown = 0x8
@@ -38,11 +39,14 @@ class FakeNvml:
     reasons = 0x4 | 0x40 | 0x1
 
     def __init__(self) -> None:
+        self.xids = [79, 48]
         only_first: dict[str, object] = {
             "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=97, memory=41),
             "nvmlDeviceGetPowerUsage": 691_000,
             "nvmlDeviceGetEnforcedPowerLimit": 700_000,
             "nvmlDeviceGetTemperature": 71,
+            "nvmlDeviceGetTotalEccErrors": 2,
+            "nvmlDeviceRegisterEvents": None,
         }
         for name, value in only_first.items():
             setattr(self, name, self._unless_second(value))
@@ -55,6 +59,14 @@ class FakeNvml:
             return value
 
         return reading
+
+    def nvmlEventSetCreate(self) -> str:
+        return "events"
+
+    def nvmlEventSetWait_v2(self, events: str, timeout_ms: int) -> SimpleNamespace:
+        if not self.xids:
+            raise NotSupportedError
+        return SimpleNamespace(eventData=self.xids.pop(0))
 
     def nvmlInit(self) -> None: ...
 
@@ -83,13 +95,15 @@ class FakeNvml:
 
 def test_values_that_a_gpu_does_not_report_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())  # type: ignore[arg-type]
-    first, second = GpuReader().read()
+    reader = GpuReader()
+    first, second = reader.read()
     assert first == events.Gpu(
         index=0, name="NVIDIA H100 80GB HBM3", util_percent=97.0, mem_used_gb=60.0, mem_total_gb=85.0, power_w=691.0,
         power_limit_w=700.0, temp_c=71.0, sm_clock_mhz=1755.0, mem_clock_mhz=2619.0,
-        throttle=["sw_power_cap", "hw_thermal"],
+        throttle=["sw_power_cap", "hw_thermal"], ecc_uncorrected=2, xids=[79, 48],
     )  # fmt: skip
     assert second == events.Gpu(index=1, name="NVIDIA H100 80GB HBM3", mem_used_gb=60.0, mem_total_gb=85.0)
+    assert reader.read()[0].xids == []
 
 
 def test_an_idle_gpu_is_not_throttled(monkeypatch: pytest.MonkeyPatch) -> None:

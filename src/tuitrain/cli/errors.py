@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-FAILURE, USAGE, NOT_FOUND, INTERRUPTED = 1, 2, 3, 130
+FAILURE, USAGE, NOT_FOUND, ALERTED, INTERRUPTED = 1, 2, 3, 6, 130
 
 CLICK_ERROR = next(each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException")
 """The base of errors in a command line. Some versions of typer contain a copy of click."""

@@ -104,6 +104,18 @@ class SourceMetric(_Object):
     non_finite: int
 
 
+class AlertState(_Object):
+    """An alert: of the log itself, of a rule, or how the run stands at this moment."""
+
+    time: float
+    """Unix seconds."""
+    level: Literal["info", "warning", "critical"]
+    code: str
+    """Of the rule, or that of the log."""
+    message: str
+    step: int | None
+
+
 class RunDetails(RunState):
     """A run with its configuration, metrics and summary."""
 
@@ -117,6 +129,7 @@ class RunDetails(RunState):
     """By the name of the split."""
     config_difference: dict[str, tuple[Any, Any]]
     """Keys that differ from the preset: the preset's value and the run's."""
+    alerts: list[AlertState]
     format: str
     """Of its log: `tuitrain`, or that of another tool, of whose log the following keys are."""
     axis: str = ""
@@ -315,6 +328,17 @@ OUTPUTS: dict[str, Any] = {
     "ls": list[RunState],
     "status": RunState,
     "show": RunDetails,
+    "check": _list_of(
+        _object(
+            "Checked",
+            "A run and its alerts. problem: why its log cannot be read.",
+            run_id=RunId,
+            path=str,
+            status=StatusName,
+            problem=str | None,
+            alerts=list[AlertState],
+        )
+    ),
     "logs": _object("Logs", "Console output.", run_id=RunId, lines=list[str]),
     "compare": Comparison,
     "audit": list[AuditOutcome],

@@ -16,10 +16,12 @@ from tuitrain.analysis.progress import progress_of_snapshot, stage_text
 from tuitrain.analysis.report import describe
 from tuitrain.analysis.summary import split_outcomes, summarize
 from tuitrain.config import flatten, load_config
+from tuitrain.events import Alert
 from tuitrain.events.text import clean
 from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot
 
 MAX_UNREAD_SHOWN = 5
+MAX_ALERTS_SHOWN = 10
 MAX_OWN_SHOWN = 30
 Rows = list[tuple[str, str]]
 
@@ -62,7 +64,18 @@ def full_json(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Any]:
         "summary": asdict(summarize(history)),
         "evaluations": {split: asdict(outcome) for split, outcome in split_outcomes(history).items()},
         "config_difference": _preset_difference(snapshot.directory),
+        "alerts": [alert_json(alert) for alert in all_alerts(snapshot, history)],
     }
+
+
+def alert_json(alert: Alert) -> dict[str, Any]:
+    """An alert as plain values."""
+    return {key: getattr(alert, key) for key in ("time", "level", "code", "message", "step")}
+
+
+def all_alerts(snapshot: RunSnapshot, history: RunHistory) -> list[Alert]:
+    """Those of the log and of the rules, and how the run stands at this moment."""
+    return [*history.alerts, *history.standing_alerts(snapshot.status, time.time())]
 
 
 def status_line(snapshot: RunSnapshot) -> str:
@@ -96,6 +109,7 @@ def sections(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Rows]:
         "newest values": _newest_values(history),
         "summary": _summary(history),
         "evaluations": _evaluations(history),
+        "alerts": _alerts(snapshot, history),
         "differs from its preset": [
             (key, f"{units.config_value(before)} → {units.config_value(after)}")
             for key, (before, after) in _preset_difference(snapshot.directory).items()
@@ -105,6 +119,15 @@ def sections(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Rows]:
         "end": _end(history),
         "lines of the log that cannot be read": _unread_lines(history),
     }
+
+
+def _alerts(snapshot: RunSnapshot, history: RunHistory) -> Rows:
+    """The newest alerts, but those that only say that the run has ended."""
+    alerts = [each for each in all_alerts(snapshot, history) if each.level != "info"]
+    texts = [f"{'' if each.step is None else f'step {each.step:,}: '}{each.message}" for each in alerts]
+    rows = [(each.level, clean(text)) for each, text in zip(alerts, texts, strict=True)][-MAX_ALERTS_SHOWN:]
+    more = len(alerts) - len(rows)
+    return [*([(f"{more:,} more", "before these; `tuitrain check` lists them")] if more else []), *rows]
 
 
 def _end(history: RunHistory) -> Rows:

@@ -62,6 +62,14 @@ def names_declared(names: Iterable[str]) -> bool:
     return not _field_names(Step).isdisjoint(names)
 
 
+def steps_with_declared(steps: list[Step]) -> list[Step]:
+    """Each as `with_declared` gives it."""
+    # Most logs have no metrics of one's own, or always the same ones.
+    if any(names_declared(names) for names in {tuple(step.metrics) for step in steps if step.metrics}):
+        return list(map(with_declared, steps))
+    return steps
+
+
 def with_declared(record: R) -> R:
     """The record with declared metrics that stand among those of one's own in their fields, unless these are set."""
     own = own_metrics(record)

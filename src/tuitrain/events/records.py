@@ -241,6 +241,10 @@ class Gpu(msgspec.Struct, kw_only=True):
     mem_clock_mhz: float | None = None
     throttle: list[str] | None = None
     """Why the clocks are lower than they could be, of THROTTLE_REASONS; empty where nothing holds them back."""
+    ecc_uncorrected: Whole | None = None
+    """Uncorrected memory errors since the driver was loaded."""
+    xids: list[int] | None = None
+    """Numbers of the XID errors since the reading before."""
 
 
 THROTTLE_REASONS = ("sw_power_cap", "hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake")

@@ -8,6 +8,8 @@ from typing import Any
 from tuitrain import events
 
 GB = 1e9
+MOST_XIDS = 16
+"""In one reading."""
 
 
 class GpuReader:
@@ -16,6 +18,8 @@ class GpuReader:
     def __init__(self) -> None:
         self._nvml: Any = None
         self._handles: list[Any] = []
+        self._event_sets: dict[int, Any] = {}
+        """Of the GPUs that report XID errors, by index."""
         with suppress(ImportError):
             import pynvml
 
@@ -24,6 +28,11 @@ class GpuReader:
                 pynvml.nvmlInit()
                 count = pynvml.nvmlDeviceGetCount()
                 self._handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+        for index, handle in enumerate(self._handles):
+            with suppress(self._nvml.NVMLError):
+                event_set = self._nvml.nvmlEventSetCreate()
+                self._nvml.nvmlDeviceRegisterEvents(handle, self._nvml.nvmlEventTypeXidCriticalError, event_set)
+                self._event_sets[index] = event_set
 
     def read(self) -> list[events.Gpu]:
         """One entry a GPU."""
@@ -53,7 +62,22 @@ class GpuReader:
             # The older name of "event reasons", which every driver supports.
             reasons = nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
             gpu.throttle = [word for word, bit in self._throttle_bits().items() if reasons & bit]
+        with suppress(nvml.NVMLError):
+            gpu.ecc_uncorrected = nvml.nvmlDeviceGetTotalEccErrors(
+                handle, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
+            )
+        if index in self._event_sets:
+            gpu.xids = self._new_xids(self._event_sets[index])
         return gpu
+
+    def _new_xids(self, event_set: Any) -> list[int]:
+        """The XID errors since the last call."""
+        xids: list[int] = []
+        with suppress(self._nvml.NVMLError):
+            # Without a further one it raises an error at once.
+            while len(xids) < MOST_XIDS:
+                xids.append(int(self._nvml.nvmlEventSetWait_v2(event_set, 0).eventData))
+        return xids
 
     def _throttle_bits(self) -> dict[str, int]:
         """The bit of each reason that throttles a GPU; idling and clocks set by a user are not among them."""

@@ -8,9 +8,8 @@ import numpy as np
 
 from tuitrain.events.text import clean
 from tuitrain.plots.model import Marker, MarkerKind
-from tuitrain.plots.request import PlotRequest
+from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.plots.x_scale import XScale
-from tuitrain.runs import RunHistory
 
 SIGNS: dict[MarkerKind, str] = {"checkpoint": "▴", "eval": "▵", "restart": "┊", "alert": "!"}
 _RANKS: dict[MarkerKind, int] = {"eval": 0, "checkpoint": 1, "restart": 2, "alert": 3}
@@ -23,7 +22,7 @@ def event_markers(request: PlotRequest) -> tuple[Marker, ...]:
     """The events of the run in focus on the axis of the request, in the order of their steps."""
     if request.run is None:
         return ()
-    events = sorted(_events(request.run.history), key=lambda event: event[0])
+    events = sorted(_events(request.run), key=lambda event: event[0])
     positions = request.run.series.x_at(request.x, np.array([step for step, *_ in events], dtype=np.float64))
     return tuple(
         Marker(x, kind, f"marker.{kind}", text)
@@ -32,19 +31,19 @@ def event_markers(request: PlotRequest) -> tuple[Marker, ...]:
     )
 
 
-def _events(history: RunHistory) -> Iterator[tuple[float, MarkerKind, str]]:
+def _events(run: PlotRun) -> Iterator[tuple[float, MarkerKind, str]]:
     """Step, kind and description of each."""
+    history = run.history
     evals = history.evals
     first = 0 if len(evals) <= _MAX_EVENTS else len(evals) - 1
     for step, loss in zip(evals["step"][first:].tolist(), evals["loss"][first:].tolist(), strict=True):
         yield step, "eval", f"evaluation {loss:.4f}"
     for saved in history.checkpoints if len(history.checkpoints) <= _MAX_EVENTS else history.checkpoints[-1:]:
         yield saved.step, "checkpoint", "checkpoint"
-    for run, first_step in zip(history.attempts[1:], history.attempt_steps[1:], strict=True):
+    for attempt, first_step in zip(history.attempts[1:], history.attempt_steps[1:], strict=True):
         if first_step is not None:
-            yield float(first_step), "restart", f"attempt {run.attempt}"
-    alerts = zip(history.alerts[-_MAX_ALERTS:], history.alert_steps[-_MAX_ALERTS:], strict=True)
-    for alert, at in alerts:
+            yield float(first_step), "restart", f"attempt {attempt.attempt}"
+    for alert, at in run.alerts[-_MAX_ALERTS:]:
         if at is not None:
             yield float(at), "alert", f"{alert.level}: {clean(alert.message)}"
 

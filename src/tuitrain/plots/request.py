@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tuitrain.analysis.alerts import load_rules, watched_history
+from tuitrain.events import Alert
 from tuitrain.events.text import clean
 from tuitrain.plots.axes import Range, XAxis
 from tuitrain.plots.series import RunSeries
@@ -29,6 +31,11 @@ class PlotRun:
         self.series = RunSeries(self.history)
 
     @property
+    def alerts(self) -> Sequence[tuple[Alert, int | None]]:
+        """The alerts in the order of the log, each with its step."""
+        return tuple(zip(self.history.alerts, self.history.alert_steps, strict=True))
+
+    @property
     def run_id(self) -> str:
         """The run's id, from its log or from its directory, without control characters."""
         if self.history.run is not None:
@@ -47,9 +54,10 @@ class PlotRun:
 
 
 def read_plot_run(directory: RunDirectory, index: int = 0, history: RunHistory | None = None) -> PlotRun:
-    """A run with all that its log says now, read unless it is given. Raises FileNotFoundError without a log."""
+    """A run with all that its log says now, read unless it is given, alerts included. Raises FileNotFoundError."""
     status = read_snapshot(directory).status
-    return PlotRun(index, directory, history or load_history(directory), status, loaded=True)
+    history = history or load_history(directory, watched_history(load_rules()))
+    return PlotRun(index, directory, history, status, loaded=True)
 
 
 @dataclass

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from operator import lt
-from typing import Any
+from typing import Any, Protocol
 
 from tuitrain.accounting import RECENT_RECORDS
 from tuitrain.events import (
@@ -25,10 +25,11 @@ from tuitrain.events import (
     TimeUse,
     WallTime,
 )
-from tuitrain.events.own_metrics import names_declared, updated, with_declared
+from tuitrain.events.own_metrics import steps_with_declared, updated, with_declared
 from tuitrain.events.results import VALIDATION, RunResults, validation_split
 from tuitrain.readers.blocks import Steps
 from tuitrain.runs.columns import Columns
+from tuitrain.runs.status import Status
 from tuitrain.runs.step_table import StepTable
 
 SYSTEMS_KEPT = 600
@@ -36,15 +37,28 @@ LAYERS_KEPT = 2048
 BROKEN_KEPT = 200
 
 
+class AlertSource(Protocol):
+    """Derives the alerts of a run from its records, which it is fed once and in their order."""
+
+    def absorb(self, records: Sequence[AnyRecord | Steps]) -> list[Alert]:
+        """The alerts that further records bring, those among the records too."""
+
+    def standing(self, status: Status, now: float) -> list[Alert]:
+        """How the run stands at this moment, in Unix seconds: what is so now and may be otherwise at the next."""
+
+
 class RunHistory:
     """The records of a log by kind. `steps` and `evals` are tables in the order of steps.
 
     When a later attempt starts again at an earlier step, the records from that step on move to
     `superseded_steps`: they happened, but the run did not keep them. Its evaluations, samples and checkpoints from
-    that step on are dropped. `evals` are those of the validation split; `evals_of` has those of any.
+    that step on are dropped. `evals` are those of the validation split; `evals_of` has those of any. alert_source:
+    makes what derives alerts from the records; without it the alerts are those of the log.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alert_source: Callable[[], AlertSource] | None = None) -> None:
+        self._alert_source = alert_source
+        self._alerts_of = alert_source() if alert_source is not None else None
         self.attempts: list[Run] = []
         self.attempt_steps: list[int | None] = []
         """The first step of each attempt; None of one that has none."""
@@ -52,6 +66,8 @@ class RunHistory:
         self.alerts: list[Alert] = []
         self.alert_steps: list[int | None] = []
         """The step of each alert: its own, else the newest when it came; None before any."""
+        self._alert_records: list[tuple[Alert, int | None]] = []
+        """Those of the batch that is being absorbed, with the newest step before each."""
         self.controls: list[Control] = []
         self.systems: list[System] = []
         """The newest SYSTEMS_KEPT readings; `system_columns` has all, summed up."""
@@ -70,6 +86,14 @@ class RunHistory:
         self._wall_time = WallTime()
         self.time_use = TimeUse()
         """Where the time outside of the steps went."""
+
+    def anew(self) -> RunHistory:
+        """An empty one that derives alerts as this one does: for a log that was replaced."""
+        return RunHistory(self._alert_source)
+
+    def standing_alerts(self, status: Status, now: float) -> list[Alert]:
+        """How the run stands at this moment, in Unix seconds: what no record says."""
+        return self._alerts_of.standing(status, now) if self._alerts_of is not None else []
 
     @property
     def steps(self) -> Columns:
@@ -201,6 +225,7 @@ class RunHistory:
     def absorb(self, records: Iterable[AnyRecord | Steps], broken: Sequence[BrokenLine] = ()) -> None:
         """Add further records, in the order of the log; how they are divided into batches does not matter."""
         record: AnyRecord | None = None
+        records = records if isinstance(records, Sequence) else tuple(records)
         for kind, group in groupby(records, type):
             if kind is Step:
                 steps = [record for record in group if isinstance(record, Step)]
@@ -224,15 +249,22 @@ class RunHistory:
                 self._wall_time.absorb(record)
                 self.time_use.absorb(record)
         self._step_table.settle()
+        self._absorb_alerts(records)
         self.last_time = record.time if record is not None else self.last_time
         self.broken_count += len(broken)
         self.broken = [*self.broken, *broken][-BROKEN_KEPT:] if broken else self.broken
 
+    def _absorb_alerts(self, records: Sequence[AnyRecord | Steps]) -> None:
+        written, self._alert_records = self._alert_records, []
+        alerts = [alert for alert, _ in written] if self._alerts_of is None else self._alerts_of.absorb(records)
+        self.alerts += alerts
+        for alert in alerts:
+            newest = next((written.pop(at)[1] for at, (each, _) in enumerate(written) if each is alert), None)
+            self.alert_steps.append(newest if alert.step is None else alert.step)
+
     def _absorb_steps(self, steps: list[Step]) -> None:
         """Add consecutive steps of the log, those that only count up at once."""
-        # Most logs have no metrics of one's own, or always the same ones.
-        if any(names_declared(names) for names in {tuple(step.metrics) for step in steps if step.metrics}):
-            steps = list(map(with_declared, steps))
+        steps = steps_with_declared(steps)
         table, numbers = self._step_table, [float(step.step) for step in steps]
         if all(map(lt, numbers, numbers[1:])) and (table.newest is None or float(table.newest) < numbers[0]):
             table.append(steps)
@@ -286,8 +318,7 @@ class RunHistory:
             case System():
                 self._absorb_system(record, step)
             case Alert():
-                self.alerts.append(record)
-                self.alert_steps.append(step if record.step is None else record.step)
+                self._alert_records.append((record, step))
             case Control():
                 self.controls.append(record)
             case End():
@@ -298,19 +329,23 @@ class RunHistory:
         self.systems.append(record)
         del self.systems[:-SYSTEMS_KEPT]
 
-        def of_gpus(field: str) -> list[float]:
-            return [value for gpu in record.gpus if (value := getattr(gpu, field)) is not None]
+        self.system_columns.append_row({"time": record.time, "step": float(step or 0), **system_values(record)})
 
-        self.system_columns.append_row({
-            "time": record.time,
-            "step": float(step or 0),
-            "cpu_percent": record.cpu_percent,
-            "ram_used_gb": record.ram_used_gb,
-            "gpu_util_percent": _mean(of_gpus("util_percent")),
-            "gpu_power_w": sum(power) if (power := of_gpus("power_w")) else None,
-            "gpu_mem_used_gb": max(of_gpus("mem_used_gb"), default=None),
-            "gpu_temp_c": max(of_gpus("temp_c"), default=None),
-        })  # fmt: skip
+
+def system_values(record: System) -> dict[str, float | None]:
+    """A reading summed up over its GPUs: mean utilisation, total power, largest memory and temperature."""
+
+    def of_gpus(field: str) -> list[float]:
+        return [value for gpu in record.gpus if (value := getattr(gpu, field)) is not None]
+
+    return {
+        "cpu_percent": record.cpu_percent,
+        "ram_used_gb": record.ram_used_gb,
+        "gpu_util_percent": _mean(of_gpus("util_percent")),
+        "gpu_power_w": sum(power) if (power := of_gpus("power_w")) else None,
+        "gpu_mem_used_gb": max(of_gpus("mem_used_gb"), default=None),
+        "gpu_temp_c": max(of_gpus("temp_c"), default=None),
+    }
 
 
 def _mean(values: list[float]) -> float | None:

@@ -36,16 +36,16 @@ def drain(follower: Follower, history: RunHistory) -> RunHistory:
     while True:
         batch = follower.poll()
         if batch.reset:
-            history = RunHistory()
+            history = history.anew()
         history.absorb(batch.records, batch.broken)
         if not batch.more:
             return history
 
 
-def load_history(run: RunDirectory) -> RunHistory:
-    """The whole log of a run. Raises FileNotFoundError when there is none."""
+def load_history(run: RunDirectory, history: RunHistory | None = None) -> RunHistory:
+    """The whole log of a run. history: an empty one to read it into. Raises FileNotFoundError when there is none."""
     run.metrics.stat()
-    return drain(open_follower(run), RunHistory())
+    return drain(open_follower(run), history or RunHistory())
 
 
 def load_histories(runs: Iterable[RunDirectory]) -> list[RunHistory]:

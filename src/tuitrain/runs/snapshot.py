@@ -110,19 +110,21 @@ def read_snapshot(directory: RunDirectory, now: float | None = None) -> RunSnaps
     return SnapshotReader().read(directory, now)
 
 
-def read_whole(directory: RunDirectory, reader: Reader | None = None) -> tuple[RunSnapshot, RunHistory]:
+def read_whole(
+    directory: RunDirectory, reader: Reader | None = None, history: RunHistory | None = None
+) -> tuple[RunSnapshot, RunHistory]:
     """A snapshot of a run and its whole log. Raises FileNotFoundError when there is none.
 
-    reader: of a log of another tool, which is read once.
+    reader: of a log of another tool, which is read once. history: an empty one to read the log into.
     """
     if directory.source is None:
-        history = load_history(directory)
+        history = load_history(directory, history)
         return with_history(read_snapshot(directory), history), history
     # The readers of all formats are imported only for a log of another tool.
     from tuitrain.runs.foreign import SourceFollower
 
     follower = SourceFollower(directory, reader)
-    history = drain(follower, RunHistory())
+    history = drain(follower, history or RunHistory())
     ending = follower.records.reader.info.ending
     status = status_of_source(ending, history.end, history.last_time, history.has_begun)
     snapshot = RunSnapshot(

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, cast
 from textual.command import Provider
 from textual.screen import Screen
 
+from tuitrain.analysis.alerts import load_rules
 from tuitrain.runs import Follower, RunDirectory, command_for
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.registry import SCREENS, ScreenName
@@ -92,7 +93,9 @@ def run_app(
     ids = [run.run_id for run in runs]
     index = ids.index(baseline) if baseline in ids else 0
     settings, given = loaded or load_settings()
-    app = TuitrainApp(screen, runs, runs_dir, stream=stream, baseline=index, settings=settings, given=given)
+    app = TuitrainApp(
+        screen, runs, runs_dir, stream=stream, baseline=index, settings=settings, given=given, rules=load_rules()
+    )
     app.state.set_group_by(group_by)
     app.run()
     signal.alarm(0)

@@ -25,6 +25,7 @@ from textual.notifications import SeverityLevel
 from textual.signal import Signal
 from textual.widgets import Input
 
+from tuitrain.analysis.alerts import Rules
 from tuitrain.runs import Follower, RunDirectory, list_runs
 from tuitrain.tui.driver import TerminalCells, changed_cells_only
 from tuitrain.tui.feed import Feed, RunListRead, RunsRead
@@ -38,7 +39,7 @@ from tuitrain.tui.theme import DARK, Palette, palette_of
 from tuitrain.tui.themes import SHIPPED
 from tuitrain.tui.view_state import RunView, ViewState
 
-DEFAULTS = Settings()
+DEFAULTS, RULES = Settings(), Rules()
 SAVE_S = 5.0
 NOTICE_S = 10.0
 CONTROLS_S = 0.5
@@ -66,6 +67,7 @@ class BaseApp(InertApp):
         baseline: int = 0,
         settings: Settings = DEFAULTS,
         given: Collection[str] = (),
+        rules: Rules = RULES,
     ) -> None:
         self._cells = TerminalCells()
         self._first_size: Size | None = None
@@ -86,7 +88,7 @@ class BaseApp(InertApp):
         if self.no_color:
             self.theme = self._given["theme"] = "terminal"
         self.watch_theme()
-        self.state = ViewState(x=settings.x, baseline=baseline, smoothing=settings.smoothing)
+        self.state = ViewState(x=settings.x, baseline=baseline, smoothing=settings.smoothing, rules=rules)
         restore(self.session, self.state)
         self.feed = Feed(self.post_message)
         self.state_changed: Signal[ViewState] = Signal(self, "state_changed")

@@ -11,6 +11,7 @@ from pathlib import Path
 from textual.message import Message
 
 from tuitrain.runs import Follower, RunDirectory, RunSnapshot, SnapshotReader, list_runs, open_follower
+from tuitrain.runs.followed import FollowedRun
 from tuitrain.tui.source import Source, Update
 
 POLL_S = 0.25
@@ -77,9 +78,9 @@ class Feed(threading.Thread):
 
     def follow(self, runs: Sequence[RunDirectory], stream: Follower | None = None) -> int:
         """Follow these runs from their beginning, in place of the present ones; returns the new generation."""
-        sources = [Source(index, run, open_follower(run, FIRST_BYTES)) for index, run in enumerate(runs)]
+        sources = [Source(index, FollowedRun(run, open_follower(run, FIRST_BYTES))) for index, run in enumerate(runs)]
         if stream is not None:
-            sources.append(Source(len(sources), None, stream))
+            sources.append(Source(len(sources), FollowedRun(None, stream)))
         self._others |= dict.fromkeys(run for run in runs if run.source is not None)
         with self._lock:
             self._generation += 1

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
+from tuitrain.analysis.alerts import Rules, watched_history
 from tuitrain.plots.axes import XAxis
 from tuitrain.plots.model import ChartOptions, Plot
 from tuitrain.plots.panels.choice import layout_panels, with_own
 from tuitrain.plots.terminal import render
 from tuitrain.runs import RunDirectory, RunHistory, derive_status, open_follower
+from tuitrain.runs.followed import FollowedRun
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, arrange
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.content.headline import header
@@ -20,6 +22,7 @@ from tuitrain.tui.source import Source
 from tuitrain.tui.text import Line, Span, crop, line
 from tuitrain.tui.view_state import RunView, ViewState
 
+RULES = Rules()
 MOST_ROWS = 16
 MOST_PANELS = 12
 _OVERVIEW = parse(SHIPPED["overview"])[0]
@@ -35,23 +38,24 @@ def render_frame(
     smoothing: float = 0.9,
     panels: Sizes = _OVERVIEW,
     plotext: bool = False,
+    rules: Rules = RULES,
 ) -> str:
     """Header, numbers, charts and alerts of these runs, no line wider than `width`, ending in a newline.
 
     height: of the terminal; the frame is higher where it has more panels than fit with 9 rows each. color: with the
     terminal's sixteen colours; without, the text holds no control codes. panels: ids with the columns each takes.
-    plotext: whether plotext draws the charts, not the rasteriser.
+    plotext: whether plotext draws the charts, not the rasteriser. rules: of the alerts.
     """
-    state = ViewState([view_of(run, index) for index, run in enumerate(runs)], x=x, smoothing=smoothing)
+    state = ViewState([view_of(run, index, rules) for index, run in enumerate(runs)], x=x, smoothing=smoothing)
     return render(frame_lines(state, width, height, color, panels, plotext), color)
 
 
-def view_of(run: RunDirectory | RunHistory, index: int) -> RunView:
+def view_of(run: RunDirectory | RunHistory, index: int, rules: Rules = RULES) -> RunView:
     """A run as the screens show it, after all of its log was read."""
     if isinstance(run, RunHistory):
         status = derive_status(None, run.end, run.last_time, run.has_begun)
         return RunView(index, None, run, status, loaded=True)
-    view, source = RunView(index, run), Source(index, run, open_follower(run))
+    view, source = RunView(index, run, watched_history(rules)), Source(index, FollowedRun(run, open_follower(run)))
     while not view.loaded and (update := source.poll()) is not None:
         view.absorb(update)
     return view

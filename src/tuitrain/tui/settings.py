@@ -7,7 +7,6 @@ Keys, layouts and Textual are imported only for settings that are given: most co
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from msgspec import Meta
 
 from tuitrain.events.text import terminal_encoding
 from tuitrain.plots.axes import X_AXES, XAxis
-from tuitrain.settings import SettingsError, settings_files, unknown_key
+from tuitrain.settings import SettingsError, converted, given_value, settings_files, unknown_key
 
 TABLE = "tui"
 """The table of a settings file for the screens."""
@@ -105,7 +104,7 @@ def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os
             use(f"--{name.removesuffix('_s')}", name, value)
     if "theme" in values and not _is_theme(values["theme"]):
         raise SettingsError(
-            f"{_given(origin['theme'], values['theme'])} is not valid: it should be {_description('theme')}."
+            f"{given_value(origin['theme'], values['theme'])} is not valid: it should be {_description('theme')}."
         )
     if "layout" in values or "layouts" in values:
         _check_layouts(values.get("layouts", {}), values.get("layout"), origin)
@@ -121,41 +120,33 @@ def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os
 def _checked(where: str, name: str, value: Any, *, text: bool = False) -> Any:
     """The value as the setting's type; text: it comes from a variable, so it is read leniently."""
     if name not in _ENTRIES or not isinstance(value, dict):
-        return _converted(where, value, FIELDS[name].type, _description(name), text=text)
+        return converted(where, value, FIELDS[name].type, _description(name), text=text)
     if name == "keys":
         from tuitrain.tui.keymap import key_names
 
         value = {action: key_names(keys) for action, keys in value.items()}
-    return {key: _converted(f"{where}.{key}", entry, list[str], _ENTRIES[name]) for key, entry in value.items()}
-
-
-def _converted(where: str, value: Any, kind: Any, expected: str, *, text: bool = False) -> Any:
-    try:
-        return msgspec.convert(value, kind, strict=not text)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{_given(where, value)} is not valid: it should be {expected}.") from error
+    return {key: converted(f"{where}.{key}", entry, list[str], _ENTRIES[name]) for key, entry in value.items()}
 
 
 def settings_schema() -> dict[str, Any]:
     """JSON Schema of a settings file."""
+    from tuitrain.analysis.alerts.rules_file import rules_schema
     from tuitrain.tui.registry import ACTIONS
 
     screens = msgspec.json.schema(Settings)["$defs"]["Settings"]
     key = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
     descriptions = {action.id: {**key, "description": action.help} for action in ACTIONS}
     screens["properties"]["keys"] |= {"properties": descriptions, "additionalProperties": False}
-    properties = {"runs_dir": {"type": "string", "description": "where runs lie"}, TABLE: screens}
-    return {"type": "object", "properties": properties, "additionalProperties": False}
+    rules = rules_schema()
+    names = {"type": "object", "additionalProperties": {"type": "string"}, "description": "NAME = OURS of metrics"}
+    properties = {
+        "runs_dir": {"type": "string", "description": "where runs lie"}, "map": names, "alerts": rules, TABLE: screens,
+    }  # fmt: skip
+    return {"type": "object", "properties": properties, "additionalProperties": False, "$defs": rules.pop("$defs")}
 
 
 def _description(name: str) -> str:
     return str(get_args(FIELDS[name].type)[1].description)
-
-
-def _given(where: str, value: Any) -> str:
-    """A flag, variable or key with its value as TOML writes it, as far as a sentence needs it."""
-    shown = "{…}" if isinstance(value, dict) else json.dumps(value, ensure_ascii=False, default=str)
-    return f"{where}{': ' if where.startswith('--') else ' = '}{shown}"
 
 
 def _is_theme(name: str) -> bool:
@@ -180,4 +171,4 @@ def _check_layouts(own: Mapping[str, list[str]], first: str | None, origin: Mapp
     # The one that is made on the screen may not exist yet, so it is accepted and not offered.
     if first is not None and first not in (*SHIPPED, *own, OWN):
         known = ", ".join(dict.fromkeys([*SHIPPED, *own]))
-        raise SettingsError(f"{_given(origin['layout'], first)} is not one of {known}.")
+        raise SettingsError(f"{given_value(origin['layout'], first)} is not one of {known}.")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tuitrain.analysis.alerts import Rules, watched_history
 from tuitrain.events import Alert
 from tuitrain.plots.axes import Range, XAxis
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.plots.series import RunSeries
-from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot
+from tuitrain.runs import RunDirectory, RunSnapshot
 from tuitrain.tui.source import Update
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97, 0.99)
@@ -29,8 +31,14 @@ class RunView(PlotRun):
     """The share of a long log that was read, 0–1; None once all of it was."""
 
     _widths: dict[str, int] = field(default_factory=dict)
+    standing: tuple[Alert, ...] = ()
+    """What is wrong at this moment and no record says."""
     _alerts: set[tuple[float, str, int | None, str]] = field(default_factory=set)
-    """Those of the log so far, so that a log that is read again has no new ones."""
+    """Those so far, so that a log that is read again has no new ones."""
+
+    @property
+    def alerts(self) -> Sequence[tuple[Alert, int | None]]:
+        return (*super().alerts, *((alert, alert.step) for alert in self.standing))
 
     def blanks_after(self, name: str, text: str) -> str:
         """Blanks that give a changing text the width of its longest form so far: what stands beside it stands still."""
@@ -40,22 +48,27 @@ class RunView(PlotRun):
     def absorb(self, update: Update) -> list[Alert]:
         """Apply what the feed read of the run; a log that was replaced starts a new history.
 
-        Returns the alerts written since the log was read to its end once. No clocks are compared: after one was set
+        Returns the alerts that came since the log was read to its end once. No clocks are compared: after one was set
         back, new alerts would look old.
         """
-        batch = update.batch
-        alerts = {
-            (each.time, each.code, each.step, each.message): each for each in batch.records if isinstance(each, Alert)
-        }
-        new = [alert for identity, alert in alerts.items() if self.loaded and identity not in self._alerts]
-        self._alerts.update(alerts)
+        batch, loaded = update.batch, self.loaded
+        known = 0 if batch.reset else len(self.history.alerts)
         if batch.reset:
-            self.history = RunHistory()
+            self.history = self.history.anew()
             self.series = RunSeries(self.history)
         self.history.absorb(batch.records, batch.broken)
         self.loaded = self.loaded or not batch.more
         self.reading = min(batch.end / batch.size, 0.99) if batch.more and batch.size else None
         self.status, self.console, self.problem = update.status, update.console, update.problem
+        if self.loaded:
+            # The status is on the screen: that a run has ended well is no news.
+            standing = self.history.standing_alerts(self.status, time.time())
+            self.standing = tuple(alert for alert in standing if alert.level != "info")
+        alerts = {(each.time, each.code, each.step, each.message): each for each in self.history.alerts[known:]}
+        # How long a silence lasts is in its message.
+        alerts |= {(each.time, each.code, each.step, ""): each for each in self.standing}
+        new = [alert for identity, alert in alerts.items() if loaded and identity not in self._alerts]
+        self._alerts.update(alerts)
         return new
 
 
@@ -71,6 +84,8 @@ class ViewState(PlotRequest):
     """
 
     runs: list[RunView] = field(default_factory=list)
+    rules: Rules = field(default_factory=Rules)
+    """Of the alerts."""
     zoom_follows: bool = False
     """Whether the zoomed part of the axis moves with the end of the run."""
     snapshots: tuple[RunSnapshot, ...] | None = None
@@ -86,9 +101,8 @@ class ViewState(PlotRequest):
 
     def show_runs(self, runs: Sequence[RunDirectory], stream: bool = False) -> None:
         """Replace the runs on the screen; stream: also the run that is read from standard input."""
-        self.runs = [RunView(index, run) for index, run in enumerate(runs)]
-        if stream:
-            self.runs.append(RunView(len(self.runs)))
+        directories = [*runs, *([None] if stream else [])]
+        self.runs = [RunView(index, run, watched_history(self.rules)) for index, run in enumerate(directories)]
         self.focused = 0
         self.baseline = min(self.baseline, max(len(self.runs) - 1, 0))
         self.reset_axes()

@@ -54,27 +54,30 @@ def show(
 
 
 def _as_json(directory: RunDirectory) -> dict[str, Any]:
+    from tuitrain.analysis.alerts import load_rules, watched_history
     from tuitrain.cli.run_view import full_json
     from tuitrain.runs.snapshot import read_whole
 
+    history = watched_history(load_rules())
     if directory.source is None:
-        return full_json(*read_whole(directory)) | {"format": "tuitrain"}
+        return full_json(*read_whole(directory, history=history)) | {"format": "tuitrain"}
     from tuitrain.cli.source_view import source_json
     from tuitrain.readers.formats import BY_NAME
     from tuitrain.readers.inventory import CountingReader
     from tuitrain.runs.foreign import mapping_for
 
     reader = CountingReader(BY_NAME[directory.source.format].open(directory.source))
-    values = full_json(*read_whole(directory, reader))
+    values = full_json(*read_whole(directory, reader, history))
     return values | source_json(directory.source.format, reader.inventory(mapping_for(directory)))
 
 
 def _print(directory: RunDirectory, plot: bool) -> None:
+    from tuitrain.analysis.alerts import load_rules, watched_history
     from tuitrain.cli.charts import print_small_loss
     from tuitrain.cli.run_view import sections, status_line
     from tuitrain.runs.snapshot import read_whole
 
-    snapshot, history = read_whole(directory)
+    snapshot, history = read_whole(directory, history=watched_history(load_rules()))
     print(status_line(snapshot))
     if plot:
         print()

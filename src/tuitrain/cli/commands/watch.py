@@ -132,6 +132,7 @@ def _watch_stream(settings: LoadedSettings, given: Given) -> None:
 
 def _print_frame(runs: Sequence[RunDirectory], directory: Path, loaded: LoadedSettings) -> None:
     """Print one frame of text. Raises OSError for a log that cannot be read."""
+    from tuitrain.analysis.alerts import load_rules
     from tuitrain.tui.frame import render_frame
     from tuitrain.tui.layouts import Layouts
     from tuitrain.tui.session import session_of
@@ -146,6 +147,6 @@ def _print_frame(runs: Sequence[RunDirectory], directory: Path, loaded: LoadedSe
     panels = Layouts(settings.layouts, session_of(directory)).sizes(settings.layout)
     text = render_frame(
         runs, width, height, color, x=settings.x, smoothing=settings.smoothing, panels=panels,
-        plotext=settings.charts == "plotext",
+        plotext=settings.charts == "plotext", rules=load_rules(),
     )  # fmt: skip
     print_coloured((seven_bit(text) if settings.ascii else text).removesuffix("\n"))

@@ -48,7 +48,7 @@ def alerts(state: ViewState, cells: int) -> list[Line]:
     if view is None or not alert_count(state):
         return _note("no alerts")
     lines: list[Line] = [line(" ", Span("✗ ", "bad"), view.problem)] if view.problem else []
-    for alert in reversed(view.history.alerts):
+    for alert, _ in reversed(view.alerts):
         role = ALERT_ROLES[alert.level]
         at = f"step {alert.step:,}" if alert.step is not None else ""
         clock = units.moment(alert.time, "%d %b %H:%M:%S")
@@ -64,7 +64,7 @@ def alerts(state: ViewState, cells: int) -> list[Line]:
 def alert_count(state: ViewState) -> int:
     """Alerts, broken lines and reading problems of the run in focus."""
     view = state.run
-    return len(view.history.alerts) + view.history.broken_count + bool(view.problem) if view else 0
+    return len(view.alerts) + view.history.broken_count + bool(view.problem) if view else 0
 
 
 def config(state: ViewState, cells: int) -> list[Line]:
