@@ -97,7 +97,7 @@ class AlertMonitor:
                 if isinstance(record, Steps):
                     count = len(record.steps)
                     segment.add_block(record, index)
-                    self._step, self._last_time = record.last.step, record.last.time
+                    self._step, self._last_time = int(record.steps[-1]), float(record.times[-1])
                     index += count
                     continue
                 self._last_time = record.time
