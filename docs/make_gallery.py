@@ -52,7 +52,7 @@ SHOTS = (
     Shot("zoom", "watch", "One maximised panel (`z`) with a crosshair (`i`) and exact values.",
          ("z", "i", "left", "left", "left")),
     Shot("runs", "runs", "All runs, live (`r`): filter with `/`, mark with space, compare with `c`."),
-    Shot("compare", "compare", "Runs against each other (`c`): curves, deltas against a baseline, keys that differ."),
+    Shot("compare", "compare", "Runs against each other (`c`): curves, deltas, findings, keys that differ."),
     Shot("system", "system", "The machine (`4`)."),
     Shot("samples", "samples", "Generated text (`5`), beside that of an earlier step."),
     Shot("logs", "logs", "The console (`6`), with search and follow."),

@@ -249,7 +249,7 @@ def test_all_commands_show_the_same_numbers(
     })  # fmt: skip
     assert same({
         "ls": ls["loss"], "read on": read_on["loss"], "show": newest.get("loss"), "summary": summary["last_loss"],
-        "compare": metric_of(compare, "last_loss"), "export comparison": ends.get("last_train_loss"),
+        "compare": metric_of(compare, "last_loss"), "export comparison": ends.get("final_train_loss"),
         "export metrics": metrics.get("loss"),
     })  # fmt: skip
     assert same({
