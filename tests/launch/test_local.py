@@ -72,6 +72,14 @@ def test_a_run_has_its_own_session_console_and_metadata(run: RunDirectory, start
     assert info.command[0] == sys.executable
 
 
+def test_a_figure_is_drawn_beside_the_process_of_a_run(run: RunDirectory) -> None:
+    with EventWriter(run.metrics) as log:
+        log.write(Step(time=1.0, step=3, loss=2.0))
+    process = start(run, [sys.executable, "-c", ""], Label("mine"), plots_every=2)
+    assert process.wait(PATIENCE_S) == 0
+    wait_for((run.path / "figures" / "latest.png").exists)
+
+
 def test_a_new_run_holds_a_configuration_that_can_be_launched_again(tmp_path: Path) -> None:
     config = load_config("gpt2-tiny", ["train.max_steps=5"])
     run = new_run(tmp_path, config)

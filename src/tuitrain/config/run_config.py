@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 
 from tuitrain.config import presets
 from tuitrain.config.errors import ConfigError, explain, quoted
+from tuitrain.config.export_section import ExportConfig
 from tuitrain.config.keys import accepts
 from tuitrain.config.sections import (
     CheckpointConfig,
@@ -54,6 +55,7 @@ class RunConfig(Section):
     sampling: SamplingConfig = Field(default_factory=SamplingConfig)
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
+    export: ExportConfig = Field(default_factory=ExportConfig)
     hardware: HardwareConfig = Field(default_factory=HardwareConfig)
 
     @property

@@ -102,7 +102,10 @@ def start_run(
     run = new_run(runs_dir, config)
     try:
         with starting(run):
-            process = start(run, train_command(run, processes=processes.count), label, processes=processes.count)
+            process = start(
+                run, train_command(run, processes=processes.count), label, processes=processes.count,
+                plots_every=config.export.plots_every,
+            )  # fmt: skip
     except (LaunchError, OSError):
         shutil.rmtree(run.path, ignore_errors=True)
         raise
@@ -123,12 +126,13 @@ def starting(run: RunDirectory) -> Iterator[None]:
 
 
 def start(
-    run: RunDirectory, command: Sequence[str], label: Label | None, *, processes: int = 1
+    run: RunDirectory, command: Sequence[str], label: Label | None, *, processes: int = 1, plots_every: int = 0
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one and its terminal, and write its metadata to run.json.
 
     label: None keeps name, tags and notes of the run. processes: the number of workers that the command starts; each
-    gets its share of the cores. Raises OSError when the process cannot be started, LaunchError when run.json cannot be
+    gets its share of the cores. plots_every: steps after which another process draws figures/latest.png again; 0 for
+    none. Raises OSError when the process cannot be started, LaunchError when run.json cannot be
     written; no process is left then.
     """
     process = None
@@ -155,7 +159,16 @@ def start(
             process.kill()
             process.wait()
         raise LaunchError(str(error), exit_code=1) from None
+    if plots_every:
+        _start_drawing(run, plots_every)
     return process
+
+
+def _start_drawing(run: RunDirectory, every: int) -> None:
+    """Start the process that keeps the figure of a run up to date; it leaves this one at once."""
+    command = [sys.executable, "-m", "tuitrain.export.latest", str(run.path), "--every", str(every)]
+    with run.console.open("ab") as console:
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, check=False)
 
 
 def _spawn(run: RunDirectory, command: Sequence[str], processes: int) -> subprocess.Popen[bytes]:

@@ -50,7 +50,7 @@ OPTIONS: tuple[Field, ...] = (
 _OPTION_KEYS = frozenset(option.key for option in OPTIONS)
 _FIRST = ("name", "parallel.strategy")
 _SECTIONS = ("train", "optim", "schedule", "model", "data", "parallel", "eval", "sampling", "checkpoint", "telemetry",
-             "hardware")  # fmt: skip
+             "export", "hardware")  # fmt: skip
 
 
 def fields() -> tuple[Field, ...]:
