@@ -47,7 +47,7 @@ def listen_to(name: str, handler: Callable[[int, FrameType | None], None]) -> No
 class Control:
     """Collects requests until the next step boundary.
 
-    `control/stop`, `checkpoint`, `eval` and `snapshot` are empty files; each is deleted once it is read, also one from
+    `control/stop`, `checkpoint` and so on (REQUESTS) are empty files; each is deleted once it is read, also one from
     before the engine started. The main process lists the directory, five times a second at most. A missing directory
     means no requests; it is made again.
     """

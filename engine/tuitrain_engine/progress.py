@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tuitrain.accounting import TokenPosition, lr_factor
 from tuitrain.config import RunConfig
+from tuitrain_engine.parallel import World
 from tuitrain_engine.telemetry import Totals
 
 
@@ -65,3 +67,17 @@ class Goal:
         per_step = config.tokens_per_step
         position = TokenPosition(progress.tokens + per_step, progress.warmup_tokens, self.tokens, per_step)
         return lr_factor(progress.step, config.schedule, self.steps, position if self.by_tokens else None)
+
+
+def due(step: int, interval: int, last: bool = False) -> bool:
+    """Whether something done every `interval` steps is due; 0 is never."""
+    return interval > 0 and (step % interval == 0 or last)
+
+
+def batch_positions(config: RunConfig, progress: Progress, goal: Goal, world: World) -> Iterator[tuple[int, int]]:
+    """First sequence and count of each micro-batch this process reads, from where the run stands to its end."""
+    micro, batch = config.train.micro_batch, config.train.global_batch_size
+    steps = goal.steps - progress.step
+    for first in range(progress.sequences, progress.sequences + steps * batch, batch):
+        for index in range(config.accumulation(world.size)):
+            yield first + (index * world.size + world.rank) * micro, micro

@@ -201,6 +201,9 @@ class Console:
                     self._terminal.style(f"{record.level:<8}  {record.message}", _LEVELS[record.level])
                 )
             case events.Control():
+                if record.request == "continue":
+                    # The time of a pause is no pace.
+                    self._recent.clear()
                 self._terminal.print(f"{'request':<8}  {clean(record.request)}: {clean(record.result)}")
 
     def _step(self, record: events.Step) -> str:

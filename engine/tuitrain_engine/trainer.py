@@ -29,8 +29,9 @@ from tuitrain_engine.loss_output import LossOutput
 from tuitrain_engine.model import Transformer
 from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.parallel import Distribution, World
+from tuitrain_engine.pausing import wait_to_continue
 from tuitrain_engine.profiler import StepProfiler, memory_snapshot, prepare_snapshots
-from tuitrain_engine.progress import Goal, Progress
+from tuitrain_engine.progress import Goal, Progress, batch_positions, due
 from tuitrain_engine.resuming import Restored, keep_config, restore
 from tuitrain_engine.sampling import continue_text
 from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Telemetry
@@ -166,7 +167,7 @@ def train(t: Trainer) -> str | None:
     config, progress, total, requests = t.config, t.progress, t.goal.steps, dict[str, str]()
     first = progress.step + 1
     t.control.wait_for_boundaries()
-    with Prefetcher(t.dataset.train, batch_positions(t), t.machine.device) as batches:
+    with Prefetcher(t.dataset.train, batch_positions(config, progress, t.goal, t.world), t.machine.device) as batches:
         with t.telemetry.paused():
             warm_up(t)
             catch_up(t)
@@ -203,8 +204,11 @@ def train(t: Trainer) -> str | None:
             if "stop" in requests:
                 break
             for name, origin in requests.items():
-                answer(t, name, origin)
-            requests = {}
+                if name != "pause":
+                    answer(t, name, origin)
+            requests = pause(t, requests["pause"]) if "pause" in requests and "continue" not in requests else {}
+            if requests:
+                break
     t.profiler.close()
     t.checkpoints.finish(final=True)
     # On CUDA the requests of the last step are only known now.
@@ -212,6 +216,26 @@ def train(t: Trainer) -> str | None:
     for name, origin in requests.items():
         answer(t, name, origin)
     return requests.get("stop") if progress.step < total else None
+
+
+def pause(t: Trainer, origin: str) -> dict[str, str]:
+    """Wait between two steps and answer requests; returns the one to stop, if that ends it, else none."""
+
+    def act(requests: dict[str, str]) -> None:
+        if requests.keys() & {"checkpoint", "stop"} and not t.world.broadcast_object(t.checkpoints.has(step)):
+            save_checkpoint(t)
+            t.checkpoints.finish()
+        if "eval" in requests:
+            evaluate(t)
+        for name, by in requests.items():
+            if name != "stop":
+                answer(t, name, by)
+
+    step = t.progress.step
+    with t.telemetry.paused():
+        t.checkpoints.finish()
+        # On CUDA the requests of this step are only known now.
+        return wait_to_continue(t.control, t.world, t.journal, step, origin, t.telemetry.pop_requests(), act)
 
 
 def abandon_step(t: Trainer, origin: str) -> dict[str, str]:
@@ -244,20 +268,6 @@ def catch_up(t: Trainer) -> None:
         evaluate(t)
     if config.sampling.interval and step and missing("sample", "sampling"):
         write_sample(t)
-
-
-def due(step: int, interval: int, last: bool = False) -> bool:
-    """Whether something done every `interval` steps is due; 0 is never."""
-    return interval > 0 and (step % interval == 0 or last)
-
-
-def batch_positions(t: Trainer) -> Iterator[tuple[int, int]]:
-    """First sequence and count of each micro-batch this process reads, from where the run stands to its end."""
-    micro, batch = t.config.train.micro_batch, t.config.train.global_batch_size
-    steps = t.goal.steps - t.progress.step
-    for first in range(t.progress.sequences, t.progress.sequences + steps * batch, batch):
-        for index in range(t.accumulation):
-            yield first + (index * t.world.size + t.world.rank) * micro, micro
 
 
 def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
@@ -368,6 +378,8 @@ def write_sample(t: Trainer) -> None:
 def answer(t: Trainer, request: str, origin: str) -> None:
     """Write the outcome of a request; a memory snapshot is made here, by each process of its own device."""
     step, result = t.progress.step, "begun" if request == "checkpoint" and t.checkpoints.pending else "done"
+    if request == "continue":
+        result = "not paused"
     if request == "snapshot":
         path = t.run_dir / "profile" / f"memory-step-{step}.rank{t.world.rank}.pickle"
         with t.telemetry.paused():

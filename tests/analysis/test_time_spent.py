@@ -7,10 +7,11 @@ from dataclasses import astuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.analysis.histories import run_record
 from tuitrain.analysis.summary import TimeSpent, summarize
-from tuitrain.events import Alert, AnyRecord, Checkpoint, End, Eval, Stage, Step
+from tuitrain.events import Alert, AnyRecord, Checkpoint, Control, End, Eval, Stage, Step, System
 from tuitrain.runs import RunHistory
 
 
@@ -155,3 +156,22 @@ def test_the_parts_are_never_negative_and_add_up_however_the_log_was_read(
     elapsed, training, _, *others = (value or 0.0 for value in astuple(found))
     assert min(training, *others) >= 0
     assert training + sum(others) >= elapsed - 1e-6
+
+
+def test_a_pause_is_no_evaluation_and_not_the_rest() -> None:
+    log = a_run()
+    # Paused for 60 s after the fifth step's evaluation, with a checkpoint of 5 s in it.
+    later = [replace(each, time=each.time + 60) for each in log[13:]]
+    paused = [
+        Control(time=68.0, request="pause", result="paused at step 5 (control file)"),
+        Control(time=100.0, request="pause", result="paused for 32 s at step 5 (control file)"),
+        Checkpoint(time=110.0, step=5, path="b", duration_ms=5000.0),
+        Control(time=128.0, request="continue", result="continued after 60 s at step 5 (control file)"),
+    ]
+    found = spent(*log[:13], *paused, *later)
+    assert found is not None
+    assert (found.paused_s, found.checkpoint_s, found.evaluation_s, found.other_s) == (55.0, 8.0, 8.0, 2.0)
+    # It counts as well while it lasts.
+    lasting = spent(*log[:13], *paused[:1], System(time=98.0, host="a"))
+    assert lasting is not None and lasting.paused_s == 30.0
+    assert found.training_s == 10.0

@@ -10,6 +10,7 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.support import write_run
 from tuitrain.cli import attach
+from tuitrain.events import Control, EventWriter
 from tuitrain.launch import machine, preflight
 from tuitrain.launch import resume as resuming
 from tuitrain.launch.machine import Device, Machine
@@ -213,6 +214,25 @@ def test_only_a_live_run_can_be_asked(cli: Cli, runs_dir: Path, command: str) ->
     assert cli(command, "live").code == 0
     assert (live.control / command).exists()
     assert not (run.control / command).exists()
+
+
+def test_only_a_run_of_the_engine_that_is_not_paused_can_be_paused(cli: Cli, runs_dir: Path) -> None:
+    live = write_run(runs_dir, "live", status=None)
+    refused = cli("continue", "live")
+    assert (refused.code, refused.err) == (1, "tuitrain: live is running, not paused.\n")
+    # The newer of the two counts, also when the run has not read the first.
+    assert [cli(command, "live").code for command in ("pause", "continue")] == [0, 0]
+    assert [path.name for path in live.control.iterdir()] == ["continue"]
+    with EventWriter(live.metrics) as log:
+        log.write(Control(request="pause", result="paused at step 100 (control file)"))
+    assert cli("status", "live").out.startswith("paused  live  step 100")
+    assert cli("ls", "-q", "status:paused").out == "live\n"
+    assert "is paused already" in cli("pause", "live").err
+    assert "║ paused" in cli("watch", "live", "--once").out
+    with EventWriter(live.metrics) as log:
+        log.write(Control(request="continue", result="continued after 3 s at step 100 (control file)"))
+    live.config.unlink()
+    assert "only the engine can pause" in cli("pause", "live").err
 
 
 def test_stopping_what_is_over_says_so(cli: Cli, runs_dir: Path) -> None:

@@ -18,9 +18,11 @@ from engine_runs import (
     read_log,
     start_engine,
 )
+from tests.support import check_that_the_log_agrees
 
 from tuitrain import events
 from tuitrain.config import load_config
+from tuitrain.events.requests import write_request
 from tuitrain_engine import checkpoint
 from tuitrain_engine.control import Control
 from tuitrain_engine.data import ReadingStopped
@@ -116,3 +118,33 @@ def test_a_stop_while_the_data_stalls_saves_the_last_step(tmp_path: Path, monkey
     saved = model_tensors(run_dir, 3)
     assert all(torch.equal(value, saved[name]) for name, value in trainer.model.state_dict().items())
     assert [record.request for record in of_type(read_log(run_dir), events.Control)] == ["stop"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_pause_answers_requests_and_goes_on(tmp_path: Path, processes: int) -> None:
+    run_dir = make_run(tmp_path, train={"max_steps": 100_000}, checkpoint={"interval": 0}, eval={"interval": 0})
+    process = start_engine(run_dir, processes)
+
+    def ask(request: str, answer: str) -> None:
+        write_request(run_dir, request)
+        assert any(line.startswith(f"request   {request}: {answer}") for line in process.stdout)
+
+    ask("pause", "paused")
+    ask("eval", "done")
+    ask("checkpoint", "done")
+    ask("continue", "continued")
+    assert any(line.startswith("step") for line in process.stdout)
+    ask("pause", "paused")
+    write_request(run_dir, "stop")
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    check_that_the_log_agrees(run_dir)
+    records = read_log(run_dir)
+    end, steps = records[-1], [record.step for record in of_type(records, events.Step)]
+    assert isinstance(end, events.End) and (end.status, end.step) == ("stopped", steps[-1])
+    assert steps == list(range(1, len(steps) + 1))
+    first, second = (record.step for record in of_type(records, events.Checkpoint))
+    assert second == end.step > first == of_type(records, events.Eval)[0].step
+    # While it was paused no step came.
+    at = [index for index, record in enumerate(records) if isinstance(record, events.Control)]
+    assert not of_type(records[at[0] : at[3]], events.Step)

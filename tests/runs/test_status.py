@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from tests.support import write_run
-from tuitrain.events import End
+from tuitrain.events import AnyRecord, Control, End, EventWriter, Step, System
 from tuitrain.runs import RunMetadata, Status, derive_status, read_snapshot
+from tuitrain.runs.snapshot import SnapshotReader
 from tuitrain.runs.status import LIVE_WITHIN_S, STALLED_AFTER_S
 
 NOW = 1_800_000_000.0
@@ -110,10 +111,13 @@ def test_a_log_that_cannot_be_read_does_not_make_the_run_crashed() -> None:
 def test_exit_codes_are_those_of_the_contract() -> None:
     codes = {status: status.exit_code for status in Status}
     assert codes == {
-        Status.STARTING: 101, Status.RUNNING: 101, Status.STALLED: 101, Status.COMPLETED: 0, Status.STOPPED: 103,
-        Status.FAILED: 100, Status.CRASHED: 100, Status.INTERRUPTED: 100, Status.UNKNOWN: 1,
+        Status.STARTING: 101, Status.RUNNING: 101, Status.STALLED: 101, Status.PAUSED: 101,
+        Status.COMPLETED: 0, Status.STOPPED: 103, Status.FAILED: 100,
+        Status.CRASHED: 100, Status.INTERRUPTED: 100, Status.UNKNOWN: 1,
     }  # fmt: skip
-    assert [status for status in Status if status.live] == [Status.STARTING, Status.RUNNING, Status.STALLED]
+    assert [status for status in Status if status.live] == [
+        Status.STARTING, Status.RUNNING, Status.STALLED, Status.PAUSED,
+    ]  # fmt: skip
 
 
 def test_the_status_of_a_run_directory(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
@@ -141,3 +145,29 @@ def test_records_from_the_future_do_not_hide_a_stall(tmp_path: Path) -> None:
     assert derive_status(None, None, ahead, True, log=log) is Status.UNKNOWN
     log.unlink()
     assert derive_status(None, None, ahead, True, log=log) is Status.UNKNOWN
+
+
+PAUSE = Control(time=NOW - 500, request="pause", result="paused at step 100 (control file)")
+CONTINUE = Control(time=NOW - 400, request="continue", result="continued after 100 s at step 100 (control file)")
+
+
+@pytest.mark.parametrize(
+    ("records", "status"),
+    [
+        ([PAUSE], Status.PAUSED),
+        ([PAUSE, System(time=NOW - 300, host="a")], Status.PAUSED),
+        ([PAUSE, CONTINUE], Status.STALLED),
+        ([PAUSE, Step(time=NOW - 300, step=101)], Status.STALLED),
+        ([PAUSE, End(time=NOW - 300, status="stopped")], Status.STOPPED),
+        ([Control(time=NOW - 500, request="pause", result="done at step 300")], Status.STALLED),
+    ],
+)
+def test_a_paused_run_is_not_stalled(
+    tmp_path: Path, process: subprocess.Popen[bytes], records: list[AnyRecord], status: Status
+) -> None:
+    run = write_run(tmp_path, "a", status=None, start=NOW - 1000, info=info(process))
+    with EventWriter(run.metrics) as log:
+        for record in records:
+            log.write(record)
+    os.utime(run.metrics, (NOW - 300, NOW - 300))
+    assert SnapshotReader().read(run, NOW).status is status

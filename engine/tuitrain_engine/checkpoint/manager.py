@@ -60,6 +60,10 @@ class Checkpoints:
         """Whether one was being written and now is, so that `finish` does not wait."""
         return self._saving is not None and self._saving.written.done()
 
+    def has(self, step: int) -> bool:
+        """Whether the checkpoint of a step is complete."""
+        return checkpoint.at_step(self._run_dir.path, step) is not None
+
     def begin(self, step: int, model: nn.Module, optimizer: Optimizer, loop_state: dict[str, Any]) -> None:
         """Copy the state of this step and write it; with async_save the next steps do not wait for the disk."""
         self.finish()

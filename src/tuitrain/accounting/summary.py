@@ -55,6 +55,7 @@ class TimeSpent:
     between_attempts_s: float
     queue_s: float | None
     other_s: float
+    paused_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -289,7 +290,7 @@ def _time_spent(records: Records, steps: FloatArray, training_s: float | None) -
     elapsed_s = use.last - (use.first if launched is None else launched)
     known = (
         training_s, repeated_s, use.evaluation_s, use.checkpoint_s, use.compile_s, use.startup_s, use.between_s,
-        queue_s or 0.0,
+        use.paused_s, queue_s or 0.0,
     )  # fmt: skip
     other_s = elapsed_s - sum(known)
     if not other_s >= -CLOCK_ERROR * elapsed_s - 1.0:
@@ -307,6 +308,7 @@ def _time_spent(records: Records, steps: FloatArray, training_s: float | None) -
         between_attempts_s=use.between_s,
         queue_s=queue_s,
         other_s=max(0.0, other_s),
+        paused_s=use.paused_s,
     )
 
 

@@ -38,6 +38,8 @@ SECTIONS: dict[str, tuple[Command, ...]] = {
         Command("launch", "Start a training run.", function="app"),
         Command("stop", "End runs gracefully, with a checkpoint."),
         Command("resume", "Continue a run from its newest checkpoint."),
+        Command("pause", "Let a run wait between two steps.", "checkpoint"),
+        Command("continue", "Let a paused run go on.", "checkpoint", "continue_"),
         Command("checkpoint", "Request a checkpoint from a live run."),
         Command("eval", "Request an evaluation from a live run.", "checkpoint", "evaluate"),
         Command("snapshot", "Request a snapshot of the GPU memory from a live run.", "checkpoint"),

@@ -17,7 +17,16 @@ from tuitrain.launch.machine import Device
 from tuitrain.launch.smoke import Check
 
 StatusName = Literal[
-    "starting", "running", "stalled", "completed", "stopped", "failed", "crashed", "interrupted", "unknown"
+    "starting",
+    "running",
+    "stalled",
+    "paused",
+    "completed",
+    "stopped",
+    "failed",
+    "crashed",
+    "interrupted",
+    "unknown",
 ]
 Number = float | Literal["nan", "inf", "-inf"] | None
 ToolNumber = float | Literal["NaN", "Infinity", "-Infinity"]
@@ -316,7 +325,10 @@ _Smoke = _object(
     kept=str | None,
 )
 _Request = _object(
-    "Request", "A request to a live run.", run_id=RunId, request=Literal["checkpoint", "eval", "snapshot"]
+    "Request",
+    "A request to a live run.",
+    run_id=RunId,
+    request=Literal["checkpoint", "eval", "snapshot", "pause", "continue"],
 )
 
 _Unread = _object("Unread", "A line or record that could not be read.", file=str, number=int, reason=str)
@@ -354,6 +366,8 @@ OUTPUTS: dict[str, Any] = {
     "checkpoint": _Request,
     "eval": _Request,
     "snapshot": _Request,
+    "pause": _Request,
+    "continue": _Request,
     "sample": _object("Sampled", "Text generated from a checkpoint.", run_id=RunId, step=int, prompt=str, text=str),
     "launch": _Started | _Smoke | _Plan,
     "resume": _Started,

@@ -23,6 +23,7 @@ STATUS_STYLES = {
     "starting": "cyan",
     "running": "green",
     "stalled": "yellow",
+    "paused": "yellow",
     "completed": "blue",
     "stopped": "magenta",
     "failed": "bold red",

@@ -18,7 +18,7 @@ from tuitrain.analysis.summary import split_outcomes, summarize
 from tuitrain.config import flatten, load_config
 from tuitrain.events import Alert
 from tuitrain.events.text import clean
-from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot
+from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot, Status
 
 MAX_UNREAD_SHOWN = 5
 MAX_ALERTS_SHOWN = 10
@@ -41,7 +41,7 @@ def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
         "val_loss": snapshot.val_loss,
         "mfu": step.mfu if step else None,
         "tokens_per_sec": step.tokens_per_sec if step else None,
-        "eta_s": progress.eta_s if snapshot.status.live else None,
+        "eta_s": progress.eta_s if snapshot.status.live and snapshot.status is not Status.PAUSED else None,
         "wall_time_s": progress.elapsed_s,
         "broken_lines": snapshot.broken_lines,
         "every_line_read": snapshot.every_line_read,
@@ -91,9 +91,9 @@ def status_line(snapshot: RunSnapshot) -> str:
     if snapshot.end is not None and snapshot.end.reason:
         parts.append(snapshot.end.reason)
     progress = progress_of_snapshot(snapshot)
-    if snapshot.status.live:
+    if snapshot.status.live and snapshot.status is not Status.PAUSED:
         parts.append(f"ETA {units.duration(progress.eta_s)}")
-    elif progress.elapsed_s is not None:
+    elif not snapshot.status.live and progress.elapsed_s is not None:
         parts.append(f"took {units.duration(progress.elapsed_s)}")
     if snapshot.last_time is not None:
         age = units.age(time.time() - snapshot.last_time)

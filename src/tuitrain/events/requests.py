@@ -8,7 +8,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-REQUESTS = ("stop", "checkpoint", "eval", "snapshot")
+from tuitrain.events.records import Control
+
+REQUESTS = ("stop", "checkpoint", "eval", "snapshot", "pause", "continue")
+PAUSED = "paused"
+"""The first word of the answer to a `pause` from when on the run waits; its `continue` ends that."""
+_OPPOSITES = {"pause": "continue", "continue": "pause"}
 
 
 def control_directory(run_dir: Path) -> Path:
@@ -17,11 +22,16 @@ def control_directory(run_dir: Path) -> Path:
 
 
 def write_request(run_dir: Path, name: str) -> None:
-    """Write a request, one of REQUESTS. Raises ValueError for any other name, and OSError."""
+    """Write a request, one of REQUESTS; of `pause` and `continue` the newer one counts.
+
+    Raises ValueError for any other name, and OSError.
+    """
     if name not in REQUESTS:
         raise ValueError(f"{name!r} is not a request; known: {', '.join(REQUESTS)}.")
     directory = control_directory(run_dir)
     directory.mkdir(parents=True, exist_ok=True)
+    if name in _OPPOSITES:
+        delete_request(run_dir, _OPPOSITES[name])
     (directory / name).touch()
 
 
@@ -48,3 +58,10 @@ def delete_requests(run_dir: Path) -> list[str]:
     for name in names:
         (directory / name).unlink(missing_ok=True)
     return names
+
+
+def paused_since(record: Control, before: float | None) -> float | None:
+    """Unix seconds since when a run waits, after this record; before: the same before it; None: it does not wait."""
+    if record.request == "pause" and record.result.startswith(PAUSED):
+        return record.time if before is None else before
+    return None if record.request == "continue" else before

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuitrain.events.records import AnyRecord, Checkpoint, End, Eval, Run, Stage, Step
+from tuitrain.events.records import AnyRecord, Checkpoint, Control, End, Eval, Run, Stage, Step
+from tuitrain.events.requests import paused_since
 
 COMPILING = ("compiling", "loading the kernels")
 """The engine's stages in which it compiles."""
@@ -18,7 +19,8 @@ class TimeUse:
     The time between two steps that no step took is that of the evaluations and checkpoints between them, as far as
     their durations explain it: a checkpoint that is written beside the training takes none. Where the log has no
     duration for them, all of it is theirs. startup_s is the time from the first record of an attempt to its first step,
-    without evaluations and compilation, and that of an attempt without a step; between_s that between two attempts.
+    without evaluations and compilation, and that of an attempt without a step; between_s that between two attempts;
+    paused_s that from a pause until the run continues, without the evaluations and checkpoints in it.
     """
 
     first: float | None = None
@@ -29,6 +31,7 @@ class TimeUse:
     evaluation_s: float = 0.0
     checkpoint_s: float = 0.0
     between_s: float = 0.0
+    paused_s: float = 0.0
 
     _has_run: bool = False
     _is_over: bool = False
@@ -42,8 +45,9 @@ class TimeUse:
     """What a step took lately."""
     _compiling_since: float | None = None
     _compiled_s: float = 0.0
-    _durations: tuple[float, float] = (0.0, 0.0)
-    """Of the evaluations and the checkpoints since the newest step."""
+    _durations: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Of the evaluations, the checkpoints and the pauses since the newest step."""
+    _paused_since: float | None = None
     _untimed: tuple[bool, bool] = (False, False)
     """Whether any of them has no duration."""
 
@@ -68,6 +72,8 @@ class TimeUse:
                 self._add(0, record.duration_ms)
             case Checkpoint():
                 self._add(1, record.duration_ms)
+            case Control() | End():
+                self._note_pause(record)
             case _:
                 pass
         self.last = record.time
@@ -114,8 +120,23 @@ class TimeUse:
         """The same with what the records since the newest step explain, also where no further one has come yet."""
         state = TimeUse(**vars(self))
         if not state._is_over and state.last is not None:
+            state._end_pause(state.last)
             state._settle(state.last - state._from)
         return state
+
+    def _note_pause(self, record: Control | End) -> None:
+        since = self._paused_since
+        if isinstance(record, Control):
+            self._paused_since = paused_since(record, since)
+        if since is not None and (isinstance(record, End) or self._paused_since is None):
+            self._paused_since = since
+            self._end_pause(record.time)
+
+    def _end_pause(self, time: float) -> None:
+        if self._paused_since is not None:
+            evaluated, saved, paused = self._durations
+            self._durations = evaluated, saved, paused + max(0.0, time - self._paused_since)
+            self._paused_since = None
 
     def _begin(self, time: float) -> None:
         """An attempt begins with a record of this time."""
@@ -123,12 +144,14 @@ class TimeUse:
             self.first = time
         elif self.last is not None:
             if not self._is_over:
+                self._end_pause(self.last)
                 self._settle(self.last - self._from)
             self.between_s += max(0.0, time - self.last)
         self._from = self.last = time
         self._has_run = self._is_over = False
         self._step = self._begun = self._compiling_since = None
-        self._compiled_s, self._durations, self._untimed = 0.0, (0.0, 0.0), (False, False)
+        self._compiled_s, self._durations, self._untimed = 0.0, (0.0, 0.0, 0.0), (False, False)
+        self._paused_since = None
 
     def _add(self, kind: int, duration_ms: float | None) -> None:
         """Note an evaluation (0) or a checkpoint (1) since the newest step."""
@@ -137,12 +160,12 @@ class TimeUse:
             untimed[kind] = True
         else:
             known[kind] += duration_ms / 1000
-        self._durations, self._untimed = (known[0], known[1]), (untimed[0], untimed[1])
+        self._durations, self._untimed = (known[0], known[1], known[2]), (untimed[0], untimed[1])
 
     def _settle(self, seconds: float) -> None:
         """Share out the seconds since the newest step, or since the attempt began, that no step took."""
         left = max(0.0, seconds)
-        for kind, name in enumerate(("evaluation_s", "checkpoint_s")):
+        for kind, name in enumerate(("evaluation_s", "checkpoint_s", "paused_s")):
             taken = min(self._durations[kind], left)
             setattr(self, name, getattr(self, name) + taken)
             left -= taken
@@ -154,4 +177,4 @@ class TimeUse:
             self.evaluation_s += left
         elif self._untimed == (False, True):
             self.checkpoint_s += left
-        self._compiled_s, self._durations, self._untimed = 0.0, (0.0, 0.0), (False, False)
+        self._compiled_s, self._durations, self._untimed = 0.0, (0.0, 0.0, 0.0), (False, False)

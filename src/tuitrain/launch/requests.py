@@ -6,6 +6,7 @@ from tuitrain.accounting import size_text
 from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric
 from tuitrain.events import AnyRecord, Checkpoint, Control, End, Eval
+from tuitrain.events.requests import is_requested
 from tuitrain.launch.errors import LaunchError
 from tuitrain.readers.blocks import one_by_one
 from tuitrain.runs import LogFollower, RunDirectory, Status, read_snapshot
@@ -15,14 +16,22 @@ ACCEPTED = ("done", "begun")
 
 
 def send_request(run: RunDirectory, request: str) -> str:
-    """Write a request (`checkpoint`, `eval`, `snapshot`); returns a sentence that confirms it.
+    """Write a request, one of `events.requests.REQUESTS`; returns a sentence that confirms it.
 
-    Raises LaunchError when the run is not live.
+    Raises LaunchError when the run is not live, or cannot be paused or continued.
     """
     status = read_snapshot(run).status
     if not status.live:
         raise LaunchError(f"{run.run_id} is {status}: only a live run reads requests.", exit_code=1)
+    if request == "continue" and status is not Status.PAUSED and not is_requested(run.path, "pause"):
+        raise LaunchError(f"{run.run_id} is {status}, not paused.", exit_code=1)
+    if request == "pause" and status is Status.PAUSED:
+        raise LaunchError(f"{run.run_id} is paused already; `tuitrain continue` lets it go on.", exit_code=1)
+    if request == "pause" and not run.config.exists():
+        raise LaunchError(f"{run.run_id} is not of this engine: only the engine can pause between two steps.")
     run.request(request)
+    if request == "continue":
+        return f"{run.run_id} goes on."
     return f"{run.run_id}: {request} requested; the run handles it at its next step boundary."
 
 

@@ -58,6 +58,7 @@ class FollowedRun:
         return derive_status(
             self.directory.read_metadata(), live.end, live.last_time, live.has_begun,
             lock=self.directory.lock, log=self.directory.metrics, readable=readable,
+            paused=live.paused_since is not None,
             log_bytes=follower.end_of_lines if isinstance(follower, LogFollower) else None,
         )  # fmt: skip
 

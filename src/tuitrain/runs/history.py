@@ -26,6 +26,7 @@ from tuitrain.events import (
     WallTime,
 )
 from tuitrain.events.own_metrics import steps_with_declared, updated, with_declared
+from tuitrain.events.requests import paused_since
 from tuitrain.events.results import VALIDATION, RunResults, validation_split
 from tuitrain.readers.blocks import Steps
 from tuitrain.runs.columns import Columns
@@ -76,6 +77,10 @@ class RunHistory:
         self.end: End | None = None
         self.stage: Stage | None = None
         """What the newest attempt does, until its first step."""
+        self.paused_since: float | None = None
+        """Unix seconds since when the run waits to continue."""
+        self._continued: float | None = None
+        """Unix seconds when it last continued."""
         self.broken: list[BrokenLine] = []
         """The newest BROKEN_KEPT lines that could not be read; `broken_count` says how many there were."""
         self.broken_count = 0
@@ -141,13 +146,18 @@ class RunHistory:
         return self._wall_time.seconds(started)
 
     def recent_steps(self) -> tuple[tuple[float, float, float], ...]:
-        """(time, step, tokens) of the newest steps of the newest attempt, at most RECENT_RECORDS; nan is unknown."""
+        """(time, step, tokens) of the newest steps without a pause, at most RECENT_RECORDS; nan is unknown.
+
+        They are of the newest attempt, and written since it last continued.
+        """
         first = self.attempt_steps[-1] if self.attempts else 0
         if first is None:
             return ()
         rows = slice(max(0, len(self.steps) - RECENT_RECORDS), None)
         columns = (self.steps[key][rows].tolist() for key in ("time", "step", "tokens"))
-        return tuple(row for row in zip(*columns, strict=True) if row[1] >= first)
+        since = self._continued
+        rows_kept = (row for row in zip(*columns, strict=True) if row[1] >= first)
+        return tuple(row for row in rows_kept if since is None or row[0] > since)
 
     @property
     def step(self) -> int | None:
@@ -274,7 +284,7 @@ class RunHistory:
             for step in steps:
                 if table.add(step, begins=not self._results.has_steps) or not self._results.has_steps:
                     self._begin_at(step.step)
-        self.stage = None
+        self.stage = self.paused_since = None
 
     def _absorb_block(self, block: Steps) -> None:
         """Add many steps of the log at once."""
@@ -285,7 +295,7 @@ class RunHistory:
         table.append_block(block)
         if not self._results.has_steps:
             self._begin_at(int(block.steps[0]))
-        self.stage = None
+        self.stage = self.paused_since = None
 
     def _begin_at(self, step: int) -> None:
         """Start an attempt with its first step, or with one that goes back."""
@@ -311,18 +321,21 @@ class RunHistory:
             case Run():
                 self.attempts.append(record)
                 self.attempt_steps.append(None)
-                self.end = None
+                self.end = self.paused_since = self._continued = None
                 self._results.begin()
             case Stage():
-                self.stage, self.end = record, None
+                self.stage, self.end, self.paused_since = record, None, None
             case System():
                 self._absorb_system(record, step)
             case Alert():
                 self._alert_records.append((record, step))
             case Control():
                 self.controls.append(record)
+                was_paused, self.paused_since = self.paused_since, paused_since(record, self.paused_since)
+                if was_paused is not None and self.paused_since is None:
+                    self._continued = record.time
             case End():
-                self.end, self.stage = record, None
+                self.end, self.stage, self.paused_since = record, None, None
                 self._results.begin()
 
     def _absorb_system(self, record: System, step: int | None) -> None:

@@ -191,7 +191,7 @@ class SnapshotReader:
         else:
             status = derive_status(
                 info, tail.end, log.last_time, log.has_begun, now, lock=directory.lock, log=directory.metrics,
-                log_bytes=log.end_of_lines, readable=not log.problem,
+                log_bytes=log.end_of_lines, readable=not log.problem, paused=tail.paused_since is not None,
             )  # fmt: skip
         problem = log.problem
         if info is None and self._infos[directory][0]:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import psutil
 
-from tuitrain.events import AnyRecord, End, Run, Stage, Step
+from tuitrain.events import AnyRecord, Control, End, Run, Stage, Step
 from tuitrain.events.layout import RunMetadata
 from tuitrain.events.lock import lock_held
+from tuitrain.events.requests import paused_since
 from tuitrain.readers.blocks import Steps
 from tuitrain.readers.model import Ending
 
@@ -28,12 +29,14 @@ LIVE_WITHIN_S = 60.0
 class Status(enum.StrEnum):
     """The status of a run. `unknown`: silent, and its process cannot be inspected from this machine.
 
-    `interrupted`: the log of another tool that marks the end of a run has no such mark.
+    `paused`: it waits between two steps, as it was asked to. `interrupted`: the log of another tool that marks the end
+    of a run has no such mark.
     """
 
     STARTING = "starting"
     RUNNING = "running"
     STALLED = "stalled"
+    PAUSED = "paused"
     COMPLETED = "completed"
     STOPPED = "stopped"
     FAILED = "failed"
@@ -44,7 +47,7 @@ class Status(enum.StrEnum):
     @property
     def live(self) -> bool:
         """Whether more records may come."""
-        return self in (Status.STARTING, Status.RUNNING, Status.STALLED)
+        return self in (Status.STARTING, Status.RUNNING, Status.STALLED, Status.PAUSED)
 
     @property
     def exit_code(self) -> int:
@@ -64,6 +67,8 @@ class Liveness:
     stage: Stage | None = None
     last_time: float | None = None
     has_steps: bool = False
+    paused_since: float | None = None
+    """Unix seconds since when the run waits to continue."""
 
     def absorb(self, records: Iterable[AnyRecord | Steps]) -> None:
         """Add further records."""
@@ -73,13 +78,15 @@ class Liveness:
             match record:
                 case Step():
                     # Steps after an end are of a later attempt, also where its first record cannot be read.
-                    self.end, self.stage, self.has_steps = None, None, True
+                    self.end, self.stage, self.has_steps, self.paused_since = None, None, True, None
                 case Run():
-                    self.end = None
+                    self.end = self.paused_since = None
                 case Stage():
-                    self.end, self.stage = None, record
+                    self.end, self.stage, self.paused_since = None, record, None
+                case Control():
+                    self.paused_since = paused_since(record, self.paused_since)
                 case End():
-                    self.end, self.stage = record, None
+                    self.end, self.stage, self.paused_since = record, None, None
 
     @property
     def has_begun(self) -> bool:
@@ -126,20 +133,22 @@ def derive_status(
     log: Path | None = None,
     log_bytes: int | None = None,
     readable: bool = True,
+    paused: bool = False,
 ) -> Status:
     """Status from the newest attempt's `end` record, the newest record's time and the run's metadata.
 
     lock: the run's lock. While it is held the engine trains on, also when the process that was started is gone.
     log: where the records are; the time of its last change counts where records are from the future, as when a clock
     jumped, and a living process whose log changes is not silent, whatever its clock says.
-    log_bytes: where the last whole line that was read ends. readable: whether it could be.
+    log_bytes: where the last whole line that was read ends. readable: whether it could be. paused: whether the newest
+    record of a pause says that the run waits, however long.
     """
     now = time.time() if now is None else now
     if last_time is not None and last_time > now + AHEAD_S and log is not None:
         last_time = _changed(log)
     if info is not None and info.log_bytes is not None and log_bytes == info.log_bytes:
         # The log is as long as when the newest attempt was launched: all that it holds is of earlier ones.
-        end, last_time, has_steps = None, info.started, False
+        end, last_time, has_steps, paused = None, info.started, False, False
     if end is not None:
         return Status(end.status)
     alive = process_alive(info)
@@ -149,6 +158,8 @@ def derive_status(
         alive = True
     if alive is False:
         return Status.CRASHED if readable else Status.UNKNOWN
+    if alive and paused:
+        return Status.PAUSED
     if alive:
         changed = _changed(log) if log is not None else None
         silent_s = min((now - at for at in (last_time, changed) if at is not None), default=0.0)
@@ -157,6 +168,8 @@ def derive_status(
             return Status.STALLED
         return Status.RUNNING if begun else Status.STARTING
     if last_time is not None and now - last_time <= LIVE_WITHIN_S:
+        if paused:
+            return Status.PAUSED
         return Status.RUNNING if begun else Status.STARTING
     return Status.UNKNOWN
 

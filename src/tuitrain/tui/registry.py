@@ -130,6 +130,7 @@ _TABLE: tuple[tuple[Group, Owner, tuple[ScreenName, ...], tuple[Action, ...]], .
     ("run", "screen", ("watch", "runs", *PAGES), (
         Action("audit_run", ("A",), "audit", "Check that the numbers of its log agree with each other."),
         Action("stop_run", ("S",), "stop", "Ask the run to save a checkpoint and end.", 13, acts=True),
+        Action("pause_run", ("H",), "pause", "Let the run wait between two steps, or go on.", acts=True),
         Action("checkpoint_run", ("K",), "checkpoint", "Ask the run for a checkpoint.", acts=True),
         Action("evaluate_run", ("E",), "evaluate", "Ask the run for an evaluation.", acts=True),
         Action("edit_tags", ("T",), "tags", "Edit the tags of the run.", acts=True),

@@ -42,8 +42,10 @@ class Source:
             self._read_console()
         except OSError as error:
             problem = unreadable(error)
-        # The age of a silence is on the screen, so it is posted each minute.
-        silent = int(time.time() - (self.run.live.last_time or 0.0)) // 60 if status is Status.STALLED else 0
+        # The age of a silence or a pause is on the screen, so it is posted each minute.
+        live = self.run.live
+        since = {Status.STALLED: live.last_time, Status.PAUSED: live.paused_since}.get(status)
+        silent = int(time.time() - since) // 60 if since is not None else 0
         before, self.posted = self.posted, (status, self.console, problem, silent)
         if not batch and before == self.posted:
             return None

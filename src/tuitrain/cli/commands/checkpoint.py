@@ -1,4 +1,4 @@
-"""`tuitrain checkpoint`, `tuitrain eval` and `tuitrain snapshot`: requests to a live run."""
+"""`tuitrain checkpoint`, `eval`, `snapshot`, `pause` and `continue`: requests to a live run."""
 
 from __future__ import annotations
 
@@ -39,6 +39,29 @@ def snapshot(run: options.Run, as_json: options.Json = False, runs_dir: options.
     It opens in https://pytorch.org/memory_viz; with telemetry.memory_history it shows where memory was allocated.
     """
     _request("snapshot", run, as_json, runs_dir)
+
+
+def pause(run: options.Run, as_json: options.Json = False, runs_dir: options.RunsDir = None) -> None:
+    """\b
+    Examples:
+      tuitrain pause latest
+      tuitrain continue latest
+
+    Let a run of the engine wait after its next step, with all it holds in memory, until `continue`.
+
+    While it waits, `checkpoint`, `eval` and `stop` work. The pause is in no step's time.
+    """
+    _request("pause", run, as_json, runs_dir)
+
+
+def continue_(run: options.Run, as_json: options.Json = False, runs_dir: options.RunsDir = None) -> None:
+    """\b
+    Examples:
+      tuitrain continue latest
+
+    Let a run that `tuitrain pause` has stopped between two steps go on.
+    """
+    _request("continue", run, as_json, runs_dir)
 
 
 def _request(request: str, name: str, as_json: bool, runs_dir: Path | None) -> None:

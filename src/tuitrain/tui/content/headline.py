@@ -22,6 +22,7 @@ _STATUSES = {
     Status.STARTING: ("◌", "accent"),
     Status.RUNNING: ("●", "good"),
     Status.STALLED: ("●", "warn"),
+    Status.PAUSED: ("║", "warn"),
     Status.COMPLETED: ("✓", "good"),
     Status.STOPPED: ("■", "text"),
     Status.FAILED: ("✗", "bad"),
@@ -119,6 +120,8 @@ def _times(view: RunView, progress: Progress, now: float) -> Line:
         return line(Span(f"reading {100 * view.reading:.0f} %", "accent"))
     if view.status is Status.STALLED and view.history.last_time is not None:
         return line(Span(f"silent for {units.duration(now - view.history.last_time)}", "warn"))
+    if view.status is Status.PAUSED and view.history.paused_since is not None:
+        return line(Span(f"for {units.duration(now - view.history.paused_since)}", "warn"))
     if view.status.live:
         eta = "n/a" if progress.eta_s is None else units.duration(progress.eta_s)
         return line(Span("ETA ", "quiet"), Span(eta, "value"), view.blanks_after("ETA", eta))

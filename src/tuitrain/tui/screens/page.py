@@ -137,6 +137,9 @@ class BaseScreen(Screen[None]):
     def action_stop_run(self) -> None:
         self._on_selected(partial(self.run_actions.request, request="stop"))
 
+    def action_pause_run(self) -> None:
+        self._on_selected(self.run_actions.pause)
+
     def action_checkpoint_run(self) -> None:
         self._on_selected(partial(self.run_actions.request, request="checkpoint"))
 

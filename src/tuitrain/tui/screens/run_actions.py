@@ -20,7 +20,7 @@ from tuitrain.export.errors import ExportError
 from tuitrain.launch import LaunchError
 from tuitrain.launch.requests import RequestMonitor, send_request
 from tuitrain.launch.stop import stop_run
-from tuitrain.runs import RunDirectory, RunSnapshot, read_snapshot
+from tuitrain.runs import RunDirectory, RunSnapshot, Status, read_snapshot
 from tuitrain.runs.editing import EditError, add_note, change_tags, normal_tags, set_tags
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.screens.dialogs import Confirm, Dialog, Prompt
@@ -28,7 +28,8 @@ from tuitrain.tui.screens.dialogs import Confirm, Dialog, Prompt
 POLL_S = 0.4
 POLLS_PER_STATUS = 12
 """Polls of the log after which the run's status is read too: a run whose process is gone writes no answer."""
-_QUESTIONS = {"stop": "Stop", "checkpoint": "Save a checkpoint of", "eval": "Evaluate"}
+_QUESTIONS = {"stop": "Stop", "checkpoint": "Save a checkpoint of", "eval": "Evaluate", "pause": "Pause",
+              "continue": "Continue"}  # fmt: skip
 
 
 class RunActions:
@@ -72,6 +73,12 @@ class RunActions:
                 return
         for each in live:
             self.run(partial(self._send, each.directory, request))
+
+    async def pause(self, runs: Sequence[RunDirectory]) -> None:
+        """Let the runs wait between two steps; if those that are live all do, let them go on."""
+        snapshots = [await asyncio.to_thread(read_snapshot, run) for run in runs]
+        waiting = {each.status is Status.PAUSED for each in snapshots if each.status.live}
+        await self.request(runs, "continue" if waiting == {True} else "pause")
 
     async def _send(self, run: RunDirectory, request: str) -> None:
         """Send a request to one run, and wait for the answer or the end of the run."""
