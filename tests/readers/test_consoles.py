@@ -337,14 +337,6 @@ def test_no_console_claims_what_is_none(data: bytes) -> None:
     assert recognised(Probe(data)) is None or not recognised(Probe(data)).name.endswith("console")  # type: ignore[union-attr]
 
 
-def test_source_code_and_documents_that_quote_a_console_are_none(tmp_path: Path) -> None:
-    line = b"iter 0: loss 2.1, time 120.55ms, mfu 0.00%\niter 1: loss 2.0, time 120.55ms, mfu 0.00%\n"
-    for name in ("train.py", "README.md", "notebook.ipynb", "run.log"):
-        (tmp_path / name).write_bytes(line)
-    (tmp_path / "truth.json").write_bytes(b'{"lines": [\n"' + line.replace(b"\n", b'",\n"') + b'"]}')
-    assert [source.path.name for source in sources_of(tmp_path)] == ["run.log"]
-
-
 def test_nanochat_with_evaluations_only() -> None:
     data = b"Step 00000 | Validation bpb: 3.200000\nStep 00010 | Validation bpb: 3.0\n"
     parser = console_of("nanochat-console", data)

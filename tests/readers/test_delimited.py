@@ -36,6 +36,7 @@ def read(text: str) -> list[tuple[float, dict[str, float]]]:
         ('step,loss\n1,"1,234.5"\n', "step", [(1, {"loss": 1234.5})]),
         ("# step,loss\n1,2\n", "step", [(1, {"loss": 2})]),
         ("# made by hand\nstep,loss\n\n1,2\n\n", "step", [(1, {"loss": 2})]),
+        ("# 2026-01-02\n# made by hand\n\nstep,loss\n1,2\n", "step", [(1, {"loss": 2})]),
         ("sep=;\nstep;loss\n1;2\n", "step", [(1, {"loss": 2})]),
         ("step,loss\n1,2\nstep,loss\n1,3\n", "step", [(1, {"loss": 2}), (1, {"loss": 3})]),
         ("step,loss\n1,2\nstep,loss,lr\n2,3,4\n", "step", [(1, {"loss": 2}), (2, {"loss": 3, "lr": 4})]),
@@ -56,6 +57,12 @@ def test_shapes_of_tables(text: str, axis: str, rows: list[tuple[float, dict[str
         (float(x), {name: float(value) for name, value in values.items()}) for x, values in rows
     ])  # fmt: skip
     assert inventory_of(tmp_path / "data").info.axis == axis
+
+
+def test_lines_before_the_header_may_come_alone() -> None:
+    parser = DelimitedParser("a.csv")
+    assert parser.feed(b"# made by hand\n").items == parser.feed(b"step,loss\n").items == []
+    assert points(parser.feed(b"1,2\n").items) == [(1, {"loss": 2})]
 
 
 def test_lines_without_a_step_are_counted_and_skipped() -> None:

@@ -87,7 +87,7 @@ def _sources(root: Path, files: Sequence[Path]) -> Iterable[Source]:
 
 def _matches(probe: Probe) -> bool:
     head = probe.head
-    if head.lstrip()[:1] != b"{":
+    if probe.first != b"{":
         return False
     comparison = all(each in head for each in (b'"runs"', b'"run_name"', b'"hyperparameters"'))
     return comparison or b'"final_iteration"' in head

@@ -24,6 +24,10 @@ _SEPARATORS = "\t;,|"
 _MOST_LINES_OF_A_CELL = 50
 _ROWS_PROBED = 20
 _LONGEST_HEADER = 12 << 10
+_HEADER_LINES = 5
+"""Without blank ones: the first that can be a header is it."""
+_NAMES = re.compile(rb"step|iter|epoch|update|batch|loss|(?<![a-z0-9])(?:it|ep)(?![a-z0-9])", re.IGNORECASE)
+"""What is in the names of the columns of a log: a word for steps or epochs, else for a loss."""
 Cells = Sequence[str] | Sequence[float | None]
 """Those of a column; numbers where all of them are, and None of an empty one."""
 _numbers_of_json = msgspec.json.Decoder(list[float | None])
@@ -103,7 +107,8 @@ class DelimitedParser:
             lines[0], self._taken = self._rest_of(lines[0], self._taken), None
         if lines and not self._read_at_once(lines, text, reading):
             self._read_one_by_one(lines, reading)
-        self._take_partial(reading)
+        if self._names:
+            self._take_partial(reading)
         return reading
 
     def _take_partial(self, reading: Reading) -> None:
@@ -366,11 +371,12 @@ class Head:
 
 def head_of(probe: Probe) -> Head | None:
     """The beginning of the table in a file; None where it is none."""
-    return None if probe.head[:1] in (b"{", b"[", b"<") else _head(probe.head)
+    return None if probe.first in (b"{", b"[", b"<", b"") else _head(probe.head)
 
 
-def _first_lines(head: bytes, count: int) -> bytes:
-    end = 0
+def _first_lines(head: bytes, count: int, start: int = 0) -> bytes:
+    """The head up to the end of so many lines from a place on."""
+    end = start
     for _ in range(count):
         end = head.find(b"\n", end) + 1
         if not end:
@@ -380,12 +386,15 @@ def _first_lines(head: bytes, count: int) -> bytes:
 
 @lru_cache(maxsize=8)
 def _head(head: bytes) -> Head | None:
-    beginning = _COMMENTS.sub(b"", head[:_LONGEST_HEADER])
-    first = beginning[: beginning.find(b"\n") + 1]
+    comments = _COMMENTS.match(head, 0, _LONGEST_HEADER)
+    start = comments.end() if comments is not None else 0
+    first = head[start : head.find(b"\n", start) + 1]
     if not any(each in first for each in (b",", b";", b"\t", b"|", b"oss")):
         return None
+    if _NAMES.search(_first_lines(head, _HEADER_LINES, start)) is None:
+        return None
     lines = [line for line in Probe(_first_lines(head, _ROWS_PROBED + 8)).lines if line.strip()]
-    at = next((at for at, line in enumerate(lines[:5]) if header_of(line) is not None), None)
+    at = next((at for at, line in enumerate(lines[:_HEADER_LINES]) if header_of(line) is not None), None)
     header = header_of(lines[at]) if at is not None else None
     if header is None or at is None:
         return None

@@ -12,13 +12,15 @@ from tuitrain.files import open_regular
 from tuitrain.readers.formats import BY_NAME, FORMATS
 from tuitrain.readers.known_files import KnownFiles, State
 from tuitrain.readers.model import PROBE_BYTES, Format, Probe, Source
+from tuitrain.readers.quoting import begins_as_document, quotes_log
 from tuitrain.readers.sqlite import MAGIC as DATABASE
 from tuitrain.readers.walk import Mark, walk
 
+_CONSOLES = [each for each in FORMATS if each.name.endswith("console")]
 _BESIDE = sorted({name for each in FORMATS for name in each.beside if "/" not in name})
 """Names of files that are beside logs of some formats."""
 _LARGE_PROBE_BYTES = 1 << 20
-_LOG_ENDINGS = frozenset({".log", ".out", ".err", ".txt", ""})
+_LOG_ENDINGS = frozenset({".log", ".out", ".err", ".txt", ".stdout", ".stderr", ""})
 _MOST_POLLS = 32
 """Of a file that was opened by name, until its first metric: over 100 MB."""
 
@@ -53,6 +55,20 @@ def sources_of(
     return [] if probe.binary else _late_console(path)
 
 
+def _log_format(probe: Probe, size: int) -> str:
+    """The name of the format of a log among other files; empty of what is none, such as a document that quotes one.
+
+    Of a text in which only other output comes first the end is looked at, too.
+    """
+    if begins_as_document(probe):
+        return ""
+    form = recognised(probe)
+    if form is None and size > len(probe.head) and not probe.binary and _is_called_log(probe.path):
+        probe = _probe(str(probe.path), size - PROBE_BYTES) or probe
+        form = next((each for each in _CONSOLES if not probe.binary and each.matches(probe)), None)
+    return form.name if form is not None and not quotes_log(probe, form) else ""
+
+
 @dataclass(frozen=True)
 class LookedAt:
     """A file below a folder. form: the name of its format; empty of none. may_change: while the file stays as it is."""
@@ -79,8 +95,7 @@ class Search:
         probe = _probe(file)
         if probe is None:
             return None
-        recognised_as = recognised(probe)
-        form = recognised_as.name if recognised_as is not None else ""
+        form = _log_format(probe, mark[1])
         # The tables of a database may all be in its write-ahead log, which has a mark of its own.
         return LookedAt(file, state, form, may_change=not form and probe.head.startswith(DATABASE))
 
@@ -101,7 +116,7 @@ def _late_console(file: Path) -> list[Source]:
     """The run of a text that is called a log, or has metrics further on; none of other text."""
     form = BY_NAME["console"]
     sources = list(form.sources(file.parent, [file]))
-    if file.suffix.lower() in _LOG_ENDINGS:
+    if _is_called_log(file):
         return sources
     reader = form.open(sources[0])
     for _ in range(_MOST_POLLS):
@@ -111,6 +126,10 @@ def _late_console(file: Path) -> list[Source]:
         if not reading.more:
             break
     return []
+
+
+def _is_called_log(path: Path | None) -> bool:
+    return path is not None and path.suffix.lower() in _LOG_ENDINGS
 
 
 def _once(sources: list[Source]) -> list[Source]:
@@ -142,14 +161,14 @@ def _once(sources: list[Source]) -> list[Source]:
     return [source for source in sources if not covered(source)]
 
 
-def _probe(file: str) -> Probe | None:
-    """The first bytes of one of many files; None where it can't be read."""
+def _probe(file: str, start: int = 0) -> Probe | None:
+    """The first bytes of one of many files, or those from another place on; None where it can't be read."""
     try:
         opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        head = os.read(opened, PROBE_BYTES)
+        head = os.pread(opened, PROBE_BYTES, start)
     except OSError:
         return None
     finally:

@@ -120,7 +120,7 @@ def _rows(records: Sequence[Mapping[str, Any]]) -> list[Item]:
 
 
 def _matches(probe: Probe) -> bool:
-    return probe.head.lstrip()[:1] == b"{" and b'"log_history"' in probe.head and b'"global_step"' in probe.head
+    return probe.first == b"{" and b'"log_history"' in probe.head and b'"global_step"' in probe.head
 
 
 def _sources(root: Path, files: Sequence[Path]) -> Iterable[Source]:

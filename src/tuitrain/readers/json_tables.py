@@ -101,8 +101,9 @@ def _of_columns(columns: Mapping[str, list[Any]], info: RunInfo) -> list[Item]:
 
 
 def _matches(probe: Probe) -> bool:
-    head = probe.head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    if head[:1] not in (b"{", b"[") or b"}\n{" in head or not any(word in head.lower() for word in _WORDS):
+    if probe.first not in (b"{", b"[") or b"}\n{" in probe.head:
+        return False
+    if not any(word in probe.lowered for word in _WORDS):
         return False
     tree = beginning_of(probe.text)
     return tree is not None and bool(rows_of(tree, RunInfo("")))

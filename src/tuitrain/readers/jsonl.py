@@ -96,7 +96,7 @@ def _is_row(record: Mapping[str, Any]) -> bool:
 
 def probed(probe: Probe) -> list[dict[str, Any]]:
     """The first records of a file whose lines are objects; empty where they are not."""
-    if probe.head.lstrip(b"\xef\xbb\xbf \t\r\n\x1e")[:1] != b"{" or b"\n" not in probe.head:
+    if probe.first != b"{" or b"\n" not in probe.head:
         return []
     records: list[dict[str, Any]] = []
     lines = [line for line in probe.lines[:_LINES_PROBED] if line.strip()]

@@ -31,9 +31,9 @@ class LlamaFactoryParser(JsonLinesParser):
 
 
 def _matches(probe: Probe) -> bool:
-    return b'"current_steps"' in probe.head[:4096] and any(
-        {"current_steps", "total_steps"} <= record.keys() for record in probed(probe)
-    )
+    if probe.first != b"{" or b'"current_steps"' not in probe.head[:4096]:
+        return False
+    return any({"current_steps", "total_steps"} <= record.keys() for record in probed(probe))
 
 
 def _open(source: Source) -> TailReader:

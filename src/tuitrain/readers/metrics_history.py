@@ -43,7 +43,7 @@ def _sample(record: Any) -> Sample | None:
 
 
 def _matches(probe: Probe) -> bool:
-    if probe.path is None or probe.path.name not in (_HISTORY, _SAMPLES) or probe.head.lstrip()[:1] != b"[":
+    if probe.first != b"[" or probe.path is None or probe.path.name not in (_HISTORY, _SAMPLES):
         return False
     tree = beginning_of(probe.text)
     records = [each for each in tree if isinstance(each, dict)] if isinstance(tree, list) else []

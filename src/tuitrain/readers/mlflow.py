@@ -24,6 +24,8 @@ _ENDINGS: dict[str, Ending] = {
 """By the words of the tables and the numbers of `meta.yaml` (mlflow/protos/service.proto, RunStatus)."""
 _LARGEST = 1.7976931348623157e308
 """How infinity is stored in a table (mlflow/store/tracking/sqlalchemy_store.py)."""
+_LONGEST = 4096
+"""Bytes of the file that describes a run."""
 _RUN_KEYS = re.compile(r"^run_(?:id|uuid): ", re.MULTILINE)
 _LONGEST_PARAMETER = 1 << 20
 _TABLES = {
@@ -149,7 +151,7 @@ def _name(folder: Path, meta: Mapping[str, Any]) -> str:
 def _matches(probe: Probe) -> bool:
     if probe.head.startswith(MAGIC):
         return probe.path is not None and _is_database(probe.path)
-    if b"lifecycle_stage:" not in probe.head or b"artifact_uri:" not in probe.head:
+    if b"lifecycle_stage:" not in probe.head[:_LONGEST] or b"artifact_uri:" not in probe.head[:_LONGEST]:
         return False
     return _RUN_KEYS.search(probe.text) is not None
 

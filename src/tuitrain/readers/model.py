@@ -147,6 +147,21 @@ class Probe:
         return b"\0" in self.head
 
     @cached_property
+    def first(self) -> bytes:
+        """The first byte that is no blank; nothing of an empty one."""
+        return self.head.lstrip(b"\xef\xbb\xbf \t\r\n\x1e")[:1]
+
+    @cached_property
+    def lowered(self) -> bytes:
+        """In lower case."""
+        return self.head.lower()
+
+    @cached_property
+    def names_position(self) -> bool:
+        """Whether a word for a position of the training is in it: the console of a known tool has one."""
+        return any(word in self.lowered for word in (b"step", b"iter", b"epoch"))
+
+    @cached_property
     def names_loss(self) -> bool:
         """Whether the word loss is in it: asked once for all formats that are nothing without it."""
         return b"loss" in self.head

@@ -48,7 +48,7 @@ def _rows(records: Any, prefix: str) -> list[Item]:
 
 
 def _matches(probe: Probe) -> bool:
-    return b'"training_iterations"' in probe.head and probe.head.lstrip()[:1] == b"{"
+    return probe.first == b"{" and b'"training_iterations"' in probe.head
 
 
 def _open(source: Source) -> DocumentReader:

@@ -16,6 +16,10 @@ _EVERY_LINE_BYTES = 4 << 10
 """Of the head: the format is looked for after each line; from there on each time a quarter has been added."""
 _WORDS = (b"step", b"iter", b"epoch", b"update", b"batch", b"train: ")
 _BARS = (b"it/s", b"s/it", b"it [", b"s/step", b"eta: ")
+_OTHER = re.compile(
+    rb"\s*(?:\{ ?\"|\[\s*[\"\[{]|<(?:!doctype|\?xml|html|head|body|div|pre|svg|script)\b)", re.IGNORECASE
+)
+"""The beginning of JSON Lines, of a list in JSON, of HTML and XML."""
 _COUNT = re.compile(rb"(?:[a-z]{1,6}\b)?(?:\(\w+\))?['\"]?[ \t:=#\[(]{1,12}\d")
 _LINE_END = re.compile(rb"[\r\n]")
 _MOST_LINES = 40
@@ -29,11 +33,11 @@ def is_console(probe: Probe) -> bool:
     head = probe.head
     if probe.path is not None and probe.path.suffix.lower() in _DATA:
         return False
-    if head.lstrip()[:1] in (b"{", b"<"):
+    if _OTHER.match(head):
         return False
     parser = GenericParser("")
     positions: dict[str, float] = {}
-    for line in islice(_candidates(head), _MOST_LINES):
+    for line in islice(_candidates(head, probe.lowered), _MOST_LINES):
         for item in parser.feed(line + b"\n").items:
             if isinstance(item, Row):
                 for name in item.values:
@@ -42,9 +46,8 @@ def is_console(probe: Probe) -> bool:
     return False
 
 
-def _candidates(text: bytes) -> Iterator[bytes]:
+def _candidates(text: bytes, lowered: bytes) -> Iterator[bytes]:
     """The lines in which a position is likely. Searching for each sign is quicker than one pattern for all."""
-    lowered = text.lower()
     for sign in (*_WORDS, *_BARS):
         at = lowered.find(sign)
         while at >= 0:
@@ -139,5 +142,6 @@ def last_resort(formats: Sequence[Format]) -> Format:
         "any other console",
         lambda name: StreamParser(name, formats),
         is_console,
-        "COMMAND 2>&1 | tuitrain watch -",
+        names_position=False,
+        example="COMMAND 2>&1 | tuitrain watch -",
     )

@@ -12,7 +12,10 @@ ANSWER_S = 10.0
 """How long an answer about a folder is waited for before the folder is left out."""
 _CHECKS = 2
 """In that time: a computer that was busy with something else has a second chance."""
-_SKIPPED = frozenset({".git", "__pycache__", "node_modules", ".venv", "venv", "site-packages", ".cache", ".hypothesis"})
+_SKIPPED = frozenset({
+    ".git", "__pycache__", "node_modules", ".venv", "venv", "site-packages", ".cache", ".hypothesis", ".pytest_cache",
+    ".mypy_cache", ".ruff_cache", ".tox", ".nox", ".ipynb_checkpoints",
+})  # fmt: skip
 
 Mark = tuple[int, int, int]
 """Inode, size and time of the last write in nanoseconds: what changes when a file does."""

@@ -24,11 +24,6 @@ NUMBER = (
     r"|(?:[nN][aA][nN]|[iI]nf(?:inity)?)(?![a-zA-Z]))"
 )
 UNIT = r"ms|us|s|%|[KMGT]i?B"
-_SOURCES = frozenset({
-    ".py", ".pyi", ".md", ".rst", ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".js", ".ts", ".go", ".rs", ".java", ".sh",
-    ".sql", ".tex", ".html", ".htm", ".xml", ".svg", ".css", ".ipynb", ".lock", ".patch", ".diff",
-})  # fmt: skip
-"""Endings of source code and documents."""
 _UNIT_NAMES = {"%": "percent"}
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d):(\d\d(?:[.,]\d{1,6})?)")
 _TIME_WITHIN = 120
@@ -132,12 +127,6 @@ def literal(text: str) -> Any:
     return text
 
 
-def _may_quote(probe: Probe) -> bool:
-    """Whether a file is source code or a document, which can have lines of a console in it."""
-    ending = probe.path.suffix.lower() if probe.path is not None else ""
-    return ending in _SOURCES or (ending == ".json" and probe.head.lstrip()[:1] in (b"{", b"["))
-
-
 def console_format(
     name: str,
     title: str,
@@ -148,10 +137,12 @@ def console_format(
     prepare: Callable[[Any, Path], None] = lambda parser, log: None,
     covers: tuple[str, ...] = (),
     beside: tuple[str, ...] = (),
+    names_position: bool = True,
 ) -> Format:
     """The declaration of a console format, each of whose files is a run unless `sources` says otherwise.
 
-    prepare: takes what other files beside the log say into a new parser.
+    prepare: takes what other files beside the log say into a new parser. names_position: the format is only looked for
+    in a text that names a step, an iteration or an epoch.
     """
 
     def a_run_each(root: Path, files: Sequence[Path]) -> Iterator[Source]:
@@ -167,6 +158,6 @@ def console_format(
         return TailReader(source.files[0], prepared)
 
     def is_console(probe: Probe) -> bool:
-        return not _may_quote(probe) and matches(probe)
+        return (probe.names_position or not names_position) and matches(probe)
 
     return Format(name, title, example, is_console, sources or a_run_each, opened, parser, covers=covers, beside=beside)
