@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tuitrain.readers.beside import ReaderWithSettings
-from tuitrain.readers.delimited import DelimitedParser, head_of
+from tuitrain.readers.delimited import DelimitedParser
+from tuitrain.readers.delimited_head import head_of
 from tuitrain.readers.model import Format, Probe, Source
 from tuitrain.readers.table import folder_sources
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from tuitrain.readers.delimited import DelimitedParser, head_of
+from tuitrain.readers.delimited import DelimitedParser
+from tuitrain.readers.delimited_head import head_of
 from tuitrain.readers.model import Format, Probe, Source
 from tuitrain.readers.table import file_sources
 from tuitrain.readers.tail import TailReader
