@@ -6,8 +6,10 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tuitrain import events
+from tuitrain.accounting.outcome import end_summary
 from tuitrain_engine.report import Console, stdout
 
 STAGE_INTERVAL_S, LONGEST_STAGE_INTERVAL_S = 5.0, 60.0
@@ -103,12 +105,16 @@ class Journal:
                 kinds.add(str(record.__struct_config__.tag))
         return frozenset(kinds)
 
-    def wall_time_s(self) -> float:
-        """Seconds of the attempts so far."""
-        wall_time = events.WallTime()
-        for record in self._past():
-            wall_time.absorb(record)
-        return wall_time.seconds() or 0.0
+    def summary(self, now: float) -> dict[str, Any]:
+        """That of the `end` record of this time, from the log so far; empty where it cannot be read, and of others
+        than the main process."""
+        if self._log is None:
+            return {}
+        try:
+            with self.path.open("rb") as lines:
+                return end_summary(lines, now)
+        except OSError:
+            return {}
 
     def _past(self, *kinds: str) -> Iterator[events.AnyRecord]:
         """The records so far, all or those of some kinds."""

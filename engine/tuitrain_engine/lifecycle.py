@@ -9,7 +9,7 @@ import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 
@@ -186,16 +186,14 @@ class Attempt:
         self.control.wait_for_boundaries()
         if self.monitor is not None:
             self.monitor.close()
-        trainer, summary, now = self.trainer, {}, time.time()
-        if trainer is not None:
-            summary = summarise(trainer, now)
+        trainer, now = self.trainer, time.time()
         end = events.End(
             time=now,
             status=status,  # type: ignore[arg-type]
             reason=reason,
             step=trainer.progress.step if trainer else None,
             tokens=trainer.progress.tokens if trainer else None,
-            summary=summary,
+            summary=self.journal.summary(now) if trainer else {},
         )
         try:
             self.journal.write(end)
@@ -227,29 +225,6 @@ class Attempt:
         tokenizer = load_tokenizer(self.run_dir / "tokenizer")
         config, _ = decide_micro_batch(self.config, tokenizer.vocab_size, machine, self.world)
         return config.with_vocab_size(tokenizer.vocab_size)
-
-
-def summarise(t: Trainer, now: float) -> dict[str, Any]:
-    """The `end` record's summary at this moment, in Unix seconds.
-
-    Means are over all timed steps of the run, earlier attempts included.
-    """
-    totals, best_step = t.progress.totals, min(t.val_losses, key=lambda step: t.val_losses[step], default=None)
-    speed = None
-    if totals.training_time_s:
-        speed = totals.timed_tokens / totals.training_time_s
-    flops = accounting.flops_per_token(t.config.model).full
-    return {
-        "final_loss": totals.last_loss,
-        "final_val_loss": t.val_losses[max(t.val_losses)] if t.val_losses else None,
-        "best_val_loss": t.val_losses[best_step] if best_step is not None else None,
-        "best_val_step": best_step,
-        "mean_mfu": speed and accounting.mfu(speed, flops, t.world.size, t.machine.peak_tflops),
-        "mean_tokens_per_sec": speed,
-        "training_time_s": totals.training_time_s,
-        "peak_memory_gb": totals.peak_memory_gb or None,
-        "wall_time_s": totals.wall_time_s + max(0.0, now - t.started),
-    }
 
 
 def _is_lost_connection(error: Exception) -> bool:

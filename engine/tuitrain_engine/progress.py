@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tuitrain.accounting import TokenPosition, lr_factor
 from tuitrain.config import RunConfig
 from tuitrain_engine.parallel import World
-from tuitrain_engine.telemetry import Totals
 
 
 @dataclass
@@ -23,7 +22,6 @@ class Progress:
     tokens: int = 0
     sequences: int = 0
     warmup_tokens: int = 0
-    totals: Totals = field(default_factory=Totals)
 
     def to_state(self) -> dict[str, Any]:
         """As JSON, for a checkpoint."""
@@ -33,14 +31,12 @@ class Progress:
     def from_state(cls, state: dict[str, Any], config: dict[str, Any]) -> Progress:
         """The inverse of `to_state`; `config` is the configuration at that time.
 
-        An older version left some numbers out; then all steps were of one size.
+        An older version left warmup_tokens out, when all steps were of one size, and had totals, which the log has.
         """
-        progress = cls(**{**state, "totals": Totals(**state["totals"])})
-        per_step = progress.tokens // max(progress.step, 1)
+        progress = cls(**{key: value for key, value in state.items() if key != "totals"})
         if "warmup_tokens" not in state:
+            per_step = progress.tokens // max(progress.step, 1)
             progress.warmup_tokens = min(progress.step, config["schedule"]["warmup_steps"]) * per_step
-        if "timed_tokens" not in state["totals"]:
-            progress.totals.timed_tokens = progress.totals.timed_steps * per_step
         return progress
 
 

@@ -79,10 +79,8 @@ def restore(
             f"{config.train.max_steps}. Raise train.max_steps, or launch a new run."
         )
     dataset.train.restore(state.get("data", {}), progress.sequences)
-    evaluations, written, progress.totals.wall_time_s = world.broadcast_object(
-        (journal.evaluations(up_to_step=progress.step), journal.written_at(progress.step), journal.wall_time_s())
-        if world.is_main
-        else None
+    evaluations, written = world.broadcast_object(
+        (journal.evaluations(up_to_step=progress.step), journal.written_at(progress.step)) if world.is_main else None
     )
     return Restored(saved, damaged, before, changes, progress, evaluations, written)
 

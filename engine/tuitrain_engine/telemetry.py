@@ -57,20 +57,6 @@ class Scale:
 
 
 @dataclass
-class Totals:
-    """Totals of the whole run, kept in checkpoints."""
-
-    training_time_s: float = 0.0
-    timed_steps: int = 0
-    timed_tokens: int = 0
-    peak_memory_gb: float = 0.0
-    wall_time_s: float = 0.0
-    """Of the attempts before this one."""
-    last_loss: float | None = None
-    """That of the newest `step` record."""
-
-
-@dataclass
 class StepNumbers:
     """The results of a step on the device: scalars, and the measurements that were due.
 
@@ -128,12 +114,10 @@ class Telemetry:
         world: World,
         device: torch.device,
         total_steps: int,
-        totals: Totals,
     ) -> None:
         self._write, self._config, self._scale, self._world = write, config, scale, world
         self._device, self._total_steps = device, total_steps
         self._cuda = device.type == "cuda"
-        self.totals = totals
         self.rank_times = RankTimes()
         self._pending: _Pending | None = None
         self._window = _Window()
@@ -254,7 +238,7 @@ class Telemetry:
         self._saved |= bool(exchanged["saved"][0])
         targets = sum(exchanged["targets"])
         loss, grad_norm = sum(exchanged["loss_sum"]) / targets, float(values["grad_norm"])
-        window, totals = self._window, self.totals
+        window = self._window
         window.losses.append(loss)
         window.time_ms += elapsed_ms
         window.data_ms += pending.data_ms
@@ -262,9 +246,6 @@ class Telemetry:
             window.ranks.append((exchanged["step_ms"], exchanged["before_wait_ms"]))
             if self._world.size > 1:
                 self.rank_times.add(exchanged["step_ms"], exchanged["before_wait_ms"])
-        totals.training_time_s += elapsed_ms / 1e3
-        totals.timed_steps += 1
-        totals.timed_tokens += self._scale.tokens_per_step
         problem = None
         for what, value in (("loss", loss), ("gradient norm", grad_norm)):
             if problem is None and not math.isfinite(value):
@@ -284,7 +265,6 @@ class Telemetry:
         speed = scale.tokens_per_step / (step_ms / 1e3)
         flops = scale.flops_per_token
         allocated, peak, reserved = self._memory()
-        self.totals.peak_memory_gb = max(self.totals.peak_memory_gb, peak)
         record = events.Step(
             step=pending.step,
             tokens=pending.tokens,
@@ -311,7 +291,6 @@ class Telemetry:
             record.grad_nonfinite = int(non_finite)
         if "update" in values:
             _add_update(record, layers, values["update"])
-        self.totals.last_loss = record.loss
         self._write(record)
         if layers.grad_norm:
             self._write(layers)

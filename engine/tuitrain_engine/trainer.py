@@ -63,8 +63,6 @@ class Trainer:
     profiler: StepProfiler
     checkpoints: Checkpoints
     control: Control
-    started: float
-    """Unix seconds of the `run` record of this attempt."""
 
     @property
     def accumulation(self) -> int:
@@ -133,14 +131,14 @@ def prepare(
         journal.write(alert)
 
     scale = Scale(config.tokens_per_step, accounting.flops_per_token(config.model), machine.peak_tflops)
-    telemetry = Telemetry(journal.write, config.telemetry, scale, world, machine.device, goal.steps, progress.totals)
+    telemetry = Telemetry(journal.write, config.telemetry, scale, world, machine.device, goal.steps)
     gradients = Gradients(model.named_parameters(), config.model.n_layers, built.distribution.shard_group)
     profiler = StepProfiler(config.telemetry.profiled_steps, run_dir / "profile", world.rank, machine.device)
     checkpoints = Checkpoints(run_dir, config.checkpoint, world, journal, val_losses)
     return Trainer(
         run_dir, config, world, machine, dataset, model, built.distribution, built.forward, built.compiled, optimizer,
         gradients, evaluator, progress, goal, restored, val_losses, journal, console, telemetry, profiler, checkpoints,
-        control, run.time,
+        control,
     )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.analysis.histories import run_record
+from tuitrain.accounting.outcome import summary_of_lines
 from tuitrain.analysis.summary import TimeSpent, summarize
-from tuitrain.events import Alert, AnyRecord, Checkpoint, Control, End, Eval, Stage, Step, System
+from tuitrain.events import Alert, AnyRecord, Checkpoint, Control, End, Eval, Stage, Step, System, encode
 from tuitrain.runs import RunHistory
 
 
@@ -131,7 +132,14 @@ def numbered(records: list[AnyRecord], pauses: list[float], going_back: list[int
         changes = {"time": time}
         if isinstance(record, Step):
             step = max(1, step + 1 - going_back[number])
-            changes |= {"step": step, "step_time_ms": 1000 * pauses[number]}
+            changes |= {
+                "step": step,
+                "step_time_ms": 1000 * pauses[number],
+                "loss": pauses[number],
+                "tokens": 100 * step,
+            }
+        elif isinstance(record, Eval):
+            changes |= {"step": step, "loss": pauses[number], "bits_per_byte": pauses[number] / 2}
         made.append(msgspec.structs.replace(record, **changes))
     return made
 
@@ -149,8 +157,11 @@ def test_the_parts_are_never_negative_and_add_up_however_the_log_was_read(
     halves.absorb(records[:cut])
     summarize(halves)
     halves.absorb(records[cut:])
-    found = summarize(whole).time_spent
+    summary = summarize(whole)
+    found = summary.time_spent
     assert summarize(halves).time_spent == found
+    # What the `end` record says is the same.
+    assert summary_of_lines(encode(record) for record in records) == summary
     if found is None:
         return
     elapsed, training, _, *others = (value or 0.0 for value in astuple(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import subprocess
@@ -12,7 +13,9 @@ import torch
 from tests.support import check_that_the_log_agrees
 
 from tuitrain import events
+from tuitrain.analysis.summary import summarize
 from tuitrain.config import load_config, validate
+from tuitrain.runs import RunDirectory, load_history
 from tuitrain_engine import checkpoint
 from tuitrain_engine.building import build_model
 from tuitrain_engine.optim import build_optimizer
@@ -125,3 +128,9 @@ def model_tensors(run_dir: Path, step: int) -> dict[str, torch.Tensor]:
         for name, value in state.items()
     }
     return {**model.state_dict(), **moments}
+
+
+def known_values(run_dir: Path) -> dict[str, object]:
+    """What the readers make of a log, as the `end` record has it."""
+    values = dataclasses.asdict(summarize(load_history(RunDirectory(run_dir))))
+    return {key: value for key, value in values.items() if value is not None and key not in ("name", "run_id")}

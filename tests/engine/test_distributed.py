@@ -101,6 +101,7 @@ def test_two_processes_give_the_loss_curve_of_one(runs: Runs, strategy: str) -> 
         assert len(of_type(alone, kind)) == len(of_type(together, kind)) > 0
     for left, right in zip(of_type(alone, events.Eval), of_type(together, events.Eval), strict=True):
         assert (right.loss, right.accuracy) == pytest.approx((left.loss, left.accuracy), rel=1e-5)
+        assert right.bits_per_byte == pytest.approx(left.bits_per_byte, rel=1e-5)
         assert (right.sequences, right.split_fingerprint) == (left.sequences, left.split_fingerprint)
         assert left.sequences % 4 in (1, 2)
     for left, right in zip(of_type(alone, events.Layers), of_type(together, events.Layers), strict=True):

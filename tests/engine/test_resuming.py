@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from engine_runs import configure, make_run, model_tensors, of_type, read_log, run_engine
+from engine_runs import configure, known_values, make_run, model_tensors, of_type, read_log, run_engine
 
 from tuitrain import events
 from tuitrain.config import load_config
@@ -176,6 +176,8 @@ def test_a_resumed_run_equals_an_uninterrupted_run_bit_for_bit(tmp_path: Path) -
     summary = read_log(half)[-1].summary
     assert summary["wall_time_s"] >= summary["training_time_s"]
     assert summary["wall_time_s"] == pytest.approx(load_history(RunDirectory(half)).wall_time_s)
+    assert summary == known_values(half)
+    assert summary["time_spent"]["repeated_s"] > 0
 
     records = read_log(half)
     assert [run.attempt for run in of_type(records, events.Run)] == [1, 2]

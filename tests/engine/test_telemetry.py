@@ -17,7 +17,7 @@ from tuitrain.accounting import FlopsPerToken
 from tuitrain.config.sections import TelemetryConfig
 from tuitrain_engine import telemetry as module
 from tuitrain_engine.parallel import World
-from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Telemetry, Totals
+from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Telemetry
 
 
 class Pair(World):
@@ -35,11 +35,11 @@ class Bench:
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, peak: float | None = None, world: World | None = None, **config: int
     ) -> None:
-        self.now, self.records, self.totals = 0.0, [], Totals()
+        self.now, self.records = 0.0, []
         monkeypatch.setattr(module.time, "perf_counter", lambda: self.now)
         scale = Scale(1000, FlopsPerToken(matmul=2e9, attention=2e9), peak)
         self.telemetry = Telemetry(
-            self.records.append, TelemetryConfig(**config), scale, world or World(), torch.device("cpu"), 6, self.totals
+            self.records.append, TelemetryConfig(**config), scale, world or World(), torch.device("cpu"), 6
         )
 
     def step(
@@ -79,7 +79,6 @@ def test_an_interval_holds_means_and_the_last_step_is_always_written(monkeypatch
     assert (first.step, last.step) == (4, 6)
     assert first.loss == pytest.approx(2.5) and first.step_time_ms == pytest.approx(2000)
     assert last.loss == pytest.approx(6.0) and last.step_time_ms == pytest.approx(2000)
-    assert bench.totals.training_time_s == pytest.approx(12) and bench.totals.timed_steps == 6
 
 
 def test_pauses_do_not_count_as_step_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +164,7 @@ def work_while_the_other_pauses(rank: int, folder: str) -> None:
     records: list[events.Record] = []
     world = World(rank, 2, rank, 2, host_group=dist.new_group(backend="gloo"))
     scale = Scale(1000, FlopsPerToken(matmul=2e9, attention=2e9), None)
-    telemetry = Telemetry(records.append, TelemetryConfig(), scale, world, torch.device("cpu"), 6, Totals())
+    telemetry = Telemetry(records.append, TelemetryConfig(), scale, world, torch.device("cpu"), 6)
     times = {}
     for number in (1, 2):
         telemetry.before_wait()

@@ -14,6 +14,7 @@ import torch
 from engine_runs import (
     command,
     configure,
+    known_values,
     make_run,
     model_tensors,
     of_type,
@@ -122,6 +123,7 @@ def test_the_numbers_of_a_step_agree_with_each_other(finished) -> None:
     assert summary["mean_tokens_per_sec"] == pytest.approx(640 / summary["training_time_s"])
     best = min(of_type(records, events.Eval), key=lambda record: record.loss)
     assert (summary["best_val_loss"], summary["best_val_step"]) == (best.loss, best.step)
+    assert summary == known_values(run_dir)
     for evaluation in of_type(records, events.Eval):
         assert evaluation.perplexity == pytest.approx(math.exp(evaluation.loss))
 

@@ -45,7 +45,8 @@ class Run:
         self.config = Table(self._config_changed)
         """The configuration: a dict whose keys are attributes too; what is set later is added to the log."""
         self.summary = Table(self._summary_set)
-        """The newest value of each metric by its name, and what the loop sets; the latter goes to the `end` record."""
+        """The newest value of each metric by its name, and what the loop sets; the latter goes to the `end` record and
+        replaces there what the log says."""
         self._set_by_loop: set[str] = set()
         self._mutex = RLock()
         self._step, self._newest = 0, -1
@@ -161,13 +162,14 @@ class Run:
             status, reason = "stopped", f"stop requested ({stop})"
         if self._monitor is not None:
             self._monitor.close()
-        tokens = self._lines.pace.tokens
+        tokens, now = self._lines.pace.tokens, time.time()
         self._write("finish", lambda: events.End(
+            time=now,
             status=status,  # type: ignore[arg-type]
             reason=reason,
             step=self._newest if self._newest >= 0 else None,
             tokens=None if tokens is None else int(tokens),
-            summary=plain({key: self.summary[key] for key in self.summary if key in self._set_by_loop}),
+            summary=self._log_summary(now) | plain({key: self.summary[key] for key in self._set_by_loop}),
         ))  # fmt: skip
         try:
             self._log.close()
@@ -215,6 +217,19 @@ class Run:
             with suppress(OSError):
                 os.close(self._lock_file)
             self._lock_file = None
+
+    def _log_summary(self, now: float) -> dict[str, Any]:
+        """What the log says of the run at its end; empty where it cannot be read."""
+        assert self._log is not None and self.path is not None
+        self._log.flush()
+        # numpy takes a while to import, which a loop of few steps would notice before its end.
+        from tuitrain.accounting.outcome import end_summary
+
+        try:
+            with (self.path / "metrics.jsonl").open("rb") as lines:
+                return end_summary(lines, now)
+        except OSError:
+            return {}
 
     def _taken(self, request: str) -> bool:
         origin = self._requests.take(request)
