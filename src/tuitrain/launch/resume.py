@@ -125,5 +125,7 @@ def resume_run(
             path.write_text(preflight.with_absolute_paths(config).to_toml(), encoding="utf-8")
         console_bytes = run.console.stat().st_size if run.console.exists() else 0
         command = [*train_command(run, processes=processes.count), "--resume", "--config", str(path)]
-        process = start(run, command, None, processes=processes.count, plots_every=config.export.plots_every)
+        process = start(
+            run, command, None, processes=processes.count, plots_every=config.export.plots_every, supervised=True
+        )
     return Resumed(process, checkpoint, console_bytes)
