@@ -12,7 +12,8 @@ from tuitrain.cli.completion import complete_override, complete_run, complete_st
 from tuitrain.plots.axes import XAxis
 
 RUN_HELP = (
-    "A run: its id, a unique prefix, `latest`, a run directory, a metrics.jsonl, or a log or folder of another tool."
+    "A run: its id, a unique prefix, `latest`, a run directory, a metrics.jsonl, a log or folder of another tool, "
+    "or HOST:PATH, one of these on another machine."
 )
 PRESET_HELP = "A preset (`tuitrain presets` lists them) or a configuration file."
 

@@ -32,7 +32,7 @@ def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
     step, progress = snapshot.step, progress_of_snapshot(snapshot)
     return {
         "run_id": snapshot.directory.run_id,
-        "path": str(snapshot.directory.path.absolute()),
+        "path": snapshot.directory.remote or str(snapshot.directory.path.absolute()),
         "name": snapshot.name,
         "status": str(snapshot.status),
         "step": progress.step,
@@ -149,7 +149,7 @@ def _end(snapshot: RunSnapshot) -> Rows:
 
 def _source_rows(run: RunDirectory) -> Rows:
     """Format and path of the log of another tool; empty for one of ours."""
-    return [] if run.source is None else [("format", run.source.format), ("path", str(run.source.path))]
+    return [] if run.source is None else [("format", run.source.format), ("path", run.remote or str(run.source.path))]
 
 
 def _hyperparameters(run: RunDirectory, history: RunHistory) -> Rows:

@@ -35,7 +35,7 @@ def stop(
     from tuitrain.launch.stop import kill_run, stop_run, when_started
     from tuitrain.runs import Status, read_snapshot
 
-    directories = find_own(runs, runs_dir)
+    directories = find_own(runs, runs_dir, requests=True)
     ended, was_live = {}, set()
     for run in directories:
         if when_started(run, timeout).status.live:
