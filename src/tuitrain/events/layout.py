@@ -36,6 +36,13 @@ class Exit(msgspec.Struct, kw_only=True):
     last_lines: list[str] = []
 
 
+class Parent(msgspec.Struct, kw_only=True):
+    """The run of whose checkpoint another one was made, and the step of that checkpoint."""
+
+    run_id: str
+    step: int
+
+
 class RunMetadata(msgspec.Struct, kw_only=True):
     """`run.json`: metadata of the launcher. pid_started (Unix seconds) distinguishes a reused pid from the engine's.
 
@@ -55,6 +62,7 @@ class RunMetadata(msgspec.Struct, kw_only=True):
     supervisor: Pid | None = None
     supervisor_started: float | None = None
     exit: Exit | None = None
+    parent: Parent | None = None
     host: str | None = None
     command: list[str] = []
     launcher: str = "local"
