@@ -16,7 +16,8 @@ Data go to stdout, talk to stderr. Unknown is `null`; numbers that JSON lacks ar
 `"-inf"`, except in the `metrics` that `show` gives of another tool's log: there they are `"NaN"`, `"Infinity"` and
 `"-Infinity"`, as other tools write them. Units stand in the names: `_s` seconds, `_gb` 10⁹ bytes, `_bytes`; times are
 Unix seconds, shares lie in 0-1. Runs go by their `run_id`. `presets NAME` prints the configuration of a preset,
-`export comparison` and `export metrics --format json` print documents of their own, and `watch` has no JSON.
+`export comparison`, `export samples` and `export metrics --format json` print documents of their own; `watch` has no
+JSON.
 """
 
 

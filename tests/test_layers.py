@@ -13,7 +13,7 @@ from tests.support import write_run
 from tuitrain.cli.app import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "tuitrain_engine", "textual", "matplotlib", "plotext", "apprise")
+HEAVY = ("torch", "tuitrain_engine", "textual", "matplotlib", "plotext")
 
 # The heavy packages that a command may load for its purpose.
 HEADLESS = {
@@ -35,6 +35,8 @@ HEADLESS = {
     "plot first -m lr --width 60": ("plotext",),
     "export metrics first --format csv --out out.csv": (),
     "export comparison first second --out comparison.json": (),
+    "export samples first --format markdown": (),
+    "export report first --out report": ("matplotlib",),
     "export plots first --out figures": ("matplotlib",),
     "export plots first --format txt --out texts": ("plotext",),
     "plan gpt2-124m --gpu H100": (),
@@ -96,7 +98,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_needs_only_the_arguments_of_a_command() -> None:
-    names = ["", *COMMANDS, *(f"export {name}" for name in ("plots", "metrics", "comparison", "weights"))]
+    exports = ("plots", "metrics", "comparison", "samples", "report", "weights")
+    names = ["", *COMMANDS, *(f"export {name}" for name in exports)]
     done = subprocess.run([sys.executable, "-c", HELP_PROBE, *names], capture_output=True, text=True, timeout=120)
     assert done.stdout.count("Usage: tuitrain") == len(names)
     assert done.stderr == ""

@@ -36,11 +36,11 @@ COMMAND_LINES = {
     "plan": ["plan gpt2-tiny", "plan llama3-8b --gpu H100", "plan gpt2-124m data.tokenizer=hf:x model.vocab_size=none"],
     "presets": ["presets"],
     "doctor": ["doctor"],
-    "export": ["export plots one --dpi 30"],
+    "export": ["export plots one --dpi 30", "export report one --dpi 30"],
     "import": [f"import {CORPUS}/jsonl-strings-types/data {CORPUS}/lingua-jsonl-restarted-nan-cut/data"],
     "rm": ["rm two --yes"],
 }  # fmt: skip
-TESTED_WITH_THE_ENGINE = {"sample", "resume", "fork"}
+TESTED_WITH_THE_ENGINE = {"sample", "resume"}
 """They take a trained model; the tests of the engine call them."""
 
 

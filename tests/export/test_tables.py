@@ -66,7 +66,7 @@ def test_the_table_fits_the_width(comparison: Comparison, width: int) -> None:
 
 def test_markdown_is_a_table_with_the_best_in_bold(comparison: Comparison) -> None:
     lines = render_comparison(comparison, "markdown").splitlines()
-    assert lines[0] == "| at the end of each run | gpt2-tiny (baseline) | llama2-tiny [best] |"
+    assert lines[0] == "| at the end of each run | gpt2-tiny (baseline) | llama2-tiny \\[best\\] |"
     assert lines[1] == "| --- | ---: | ---: |"
     assert "| mean throughput | **500 k tok/s** | 400 k tok/s (−20.0 %) |" in lines
     assert {line.count("|") for line in lines if line.startswith("|")} == {4}

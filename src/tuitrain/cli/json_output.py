@@ -371,11 +371,10 @@ OUTPUTS: dict[str, Any] = {
     "sample": _object("Sampled", "Text generated from a checkpoint.", run_id=RunId, step=int, prompt=str, text=str),
     "launch": _Started | _Smoke | _Plan,
     "resume": _Started,
-    "fork": _Started,
     "plan": _Plan,
     "presets": _list_of(_Preset),
     "doctor": list[Finding],
-    "export": Annotated[list[str], Field(description="Paths of the files, of plots and weights.")],
+    "export": Annotated[list[str], Field(description="Paths of the files, of plots, report and weights.")],
 }
 """By command. `presets NAME` prints the configuration of a preset, `schema` is JSON itself."""
 

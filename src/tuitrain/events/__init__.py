@@ -24,7 +24,6 @@ from tuitrain.events.records import (
     Stage,
     Step,
     System,
-    parent_of,
     usable_time,
 )
 from tuitrain.events.time_use import TimeUse
@@ -63,7 +62,6 @@ __all__ = [
     "decode_lines",
     "encode",
     "json_schema",
-    "parent_of",
     "spell_out",
     "usable_time",
 ]

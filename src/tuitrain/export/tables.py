@@ -15,9 +15,10 @@ from rich.text import Text
 from tuitrain.analysis.compare import Comparison
 from tuitrain.analysis.metric_rows import BEST, MetricRow
 from tuitrain.events.text import clean
+from tuitrain.export import markdown
 from tuitrain.export.documents import json_text
 from tuitrain.export.errors import ExportError
-from tuitrain.export.grids import Cell, Grid, comparison_grids, comparison_sentences
+from tuitrain.export.grids import Grid, comparison_grids, comparison_sentences
 from tuitrain.export.latex import latex
 
 FORMATS = ("table", "json", "markdown", "csv", "latex")
@@ -131,20 +132,9 @@ def _rich_table(grid: Grid) -> Table:
 
 
 def _as_markdown(comparison: Comparison) -> str:
-    lines: list[str] = []
-    for head, *rows in comparison_grids(comparison):
-        rule = [Cell("---"), *([Cell("---:")] * (len(head) - 1))]
-        lines += ["| " + " | ".join(map(_markdown_cell, row)) + " |" for row in (head, rule, *rows)]
-        lines.append("")
-    for sentences in comparison_sentences(comparison):
-        lines += [*(f"- {clean(sentence)}" for sentence in sentences), ""]
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def _markdown_cell(cell: Cell) -> str:
-    mark = "**" if cell.best else "`" if cell.is_key else ""
-    text = f"{mark}{clean(cell.text)}{mark}".replace("|", "\\|")
-    return f"{text} ({cell.delta})" if cell.delta else text
+    parts = [markdown.table(grid) for grid in comparison_grids(comparison)]
+    parts += [markdown.sentences(each) for each in comparison_sentences(comparison)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _as_csv(comparison: Comparison) -> str:

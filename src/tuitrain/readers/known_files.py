@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from tuitrain.files import cache_directory, read_regular, replace_file
+from tuitrain.files import cache_directory, read_regular
 
 _DIRECTORY = "searched"
 _MOST_FOLDERS = 50
@@ -71,7 +71,13 @@ class KnownFiles:
 
 def write_cache(path: Path, data: bytes, most: int) -> None:
     """Replace a file of the cache in one step; now and then its folder is cut to the `most` newest files."""
-    replace_file(path, data)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     if random.random() > _PRUNED:
         return
     with os.scandir(path.parent) as entries:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tuitrain.cli import options
-from tuitrain.cli.completion import complete_figure
+from tuitrain.cli.completion import complete_figure, complete_run
 from tuitrain.cli.engine import require_checkpoint, run_engine
 from tuitrain.cli.lookup import find_one, find_own, find_runs
 from tuitrain.cli.output import print_json, print_lines, say, say_unread, with_progress
@@ -27,9 +27,10 @@ def export() -> None:
       tuitrain export plots RUN RUN --format png,pdf --out figures
       tuitrain export metrics latest --format csv > run.csv
       tuitrain export comparison RUN RUN --out comparison.json
+      tuitrain export report RUN RUN --html
       tuitrain export weights latest --out model
 
-    Write figures, metrics or weights to files.
+    Write figures, metrics, reports, texts or weights to files.
     """
 
 
@@ -195,6 +196,79 @@ def comparison(
     text = export_comparison(pairs, out)
     say_unread((run.run_id, history) for run, history in pairs)
     print(text if out is None else f"{out}\n", end="")
+
+
+@app.command("samples", short_help="The texts that the model wrote: json or Markdown.")
+def samples(
+    run: options.Run,
+    samples_format: Annotated[Literal["json", "markdown"], typer.Option("--format", help="Of the file.")] = "json",
+    out: options.OutFile = None,
+    runs_dir: options.RunsDir = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain export samples latest > samples.json
+      tuitrain export samples latest --format markdown --out samples.md
+
+    The texts that the model wrote during training, with their steps and prompts.
+    """
+    from tuitrain.export.samples import export_samples
+    from tuitrain.runs import load_history
+
+    directory = find_one(run, runs_dir)
+    history = load_history(directory)
+    text = export_samples(directory.run_id, history, samples_format, out)
+    say_unread([(directory.run_id, history)])
+    print(text if out is None else f"{out}\n", end="")
+
+
+@app.command("report", short_help="A report of runs as Markdown with figures, or as one HTML file.")
+def report(
+    runs: options.Runs,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory of the report.")] = Path("report"),
+    as_html: Annotated[
+        bool, typer.Option("--html", help="Write one HTML file with everything in it, instead of Markdown and figures.")
+    ] = False,
+    image: Annotated[Literal["png", "svg"], typer.Option("--format", help="Of the figures.")] = "png",
+    dpi: Annotated[int, typer.Option(min=30, max=1200, help="Resolution of png.")] = 100,
+    x: Annotated[Literal["step", "tokens", "time", "flops"], typer.Option("--x", help="Unit of the x axis.")] = "step",
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help=f"Run to which differences refer. Default: the first. {options.RUN_HELP}",
+                     autocompletion=complete_run),
+    ] = None,
+    usd_per_gpu_hour: options.UsdPerGpuHour = None,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
+) -> None:  # fmt: skip
+    """\b
+    Examples:
+      tuitrain export report RUN RUN
+      tuitrain export report RUN RUN --baseline latest --out report
+      tuitrain export report latest --html --out .
+
+    A report: outcomes, verdict, key findings, what differs, figures, alerts, contradictions in the logs, texts.
+    """
+    from tuitrain.analysis.alerts import load_rules, watched_history
+    from tuitrain.cli.run_view import all_alerts
+    from tuitrain.export.report import ReportedRun, export_report
+    from tuitrain.runs.snapshot import read_whole
+
+    chosen, rules = find_runs(runs, runs_dir), load_rules()
+    reference = chosen[0] if baseline is None else find_one(baseline, runs_dir)
+    if all(run.path != reference.path for run in chosen):
+        chosen.insert(0, reference)
+    read = [(run, *read_whole(run, history=watched_history(rules))) for run in chosen]
+    reported = [ReportedRun(run, log, snapshot.status, all_alerts(snapshot, log)) for run, snapshot, log in read]
+    paths = export_report(
+        reported, out, as_html=as_html, image=image, dpi=dpi, x=x, usd_per_gpu_hour=usd_per_gpu_hour,
+        progress=with_progress, baseline=next(at for at, run in enumerate(chosen) if run.path == reference.path),
+    )  # fmt: skip
+    say_unread((run.run_id, history) for run, _, history in read)
+    if as_json:
+        print_json([str(path) for path in paths])
+    else:
+        print_lines(map(str, paths))
 
 
 @app.command("weights", short_help="The weights of a checkpoint as safetensors, for transformers to read.")
