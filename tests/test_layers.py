@@ -13,7 +13,7 @@ from tests.support import write_run
 from tuitrain.cli.app import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "tuitrain_engine", "textual", "matplotlib", "plotext")
+HEAVY = ("torch", "tuitrain_engine", "textual", "matplotlib", "plotext", "apprise")
 
 # The heavy packages that a command may load for its purpose.
 HEADLESS = {

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import platform
 import subprocess
+from pathlib import Path
 
+import msgspec
 import torch
 from torch.optim import Optimizer
 
 import tuitrain
 from tuitrain import accounting, events
 from tuitrain.config import RunConfig
+from tuitrain.events.layout import RunFiles
 from tuitrain_engine.building import Built
 from tuitrain_engine.checkpoint import SavedCheckpoint
 from tuitrain_engine.decision import Decision
@@ -20,7 +23,7 @@ from tuitrain_engine.parallel import World
 
 
 def run_record(
-    run_id: str,
+    run_dir: Path,
     config: RunConfig,
     machine: Machine,
     world: World,
@@ -30,9 +33,11 @@ def run_record(
     total_steps: int,
 ) -> events.Run:
     """The first record of an attempt."""
+    metadata = RunFiles(run_dir).read_metadata()
+    parent = metadata.parent if metadata is not None else None
     flops = accounting.flops_per_token(config.model)
     return events.Run(
-        run_id=run_id,
+        run_id=run_dir.name,
         name=config.name,
         attempt=attempt,
         config=config.to_dict(),
@@ -53,6 +58,8 @@ def run_record(
         dtype=machine.dtype,
         compile=built.compiled,
         software=software(),
+        parent=msgspec.UNSET if parent is None else parent.run_id,
+        parent_step=msgspec.UNSET if parent is None else parent.step,
     )
 
 

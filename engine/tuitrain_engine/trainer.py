@@ -115,7 +115,7 @@ def prepare(
             checkpoint.discard_after(run_dir, progress.step)
         keep_config(run_dir, kept_config, earlier=restored is not None)
     attempt = journal.attempts() + 1
-    run = describe.run_record(run_dir.name, config, machine, world, built, attempt=attempt, total_steps=goal.steps)
+    run = describe.run_record(run_dir, config, machine, world, built, attempt=attempt, total_steps=goal.steps)
     journal.write(run)
     decisions = [*machine.decisions, *chosen, *built.decisions.values(), *initial]
     decisions += describe.routine_decisions(config, optimizer, machine, sequences, goal.steps)

@@ -127,6 +127,28 @@ def cache_directory() -> Path:
     return Path(platformdirs.user_cache_dir("tuitrain"))
 
 
+def state_directory() -> Path:
+    """What is kept from one session to the next: in $TUITRAIN_STATE_DIR, else where XDG puts it. Raises OSError."""
+    value = os.environ.get("TUITRAIN_STATE_DIR")
+    if value:
+        return expanded(value)
+    # Not needed with the variable.
+    import platformdirs
+
+    return platformdirs.user_state_path("tuitrain", appauthor=False)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file at once or not at all; its folder is made. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def path_kind(path: Path) -> Literal["file", "directory", "other"] | None:
     """What is at a path, links followed; None for nothing. Raises OSError when it cannot be determined.
 

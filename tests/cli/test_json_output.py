@@ -40,7 +40,7 @@ COMMAND_LINES = {
     "import": [f"import {CORPUS}/jsonl-strings-types/data {CORPUS}/lingua-jsonl-restarted-nan-cut/data"],
     "rm": ["rm two --yes"],
 }  # fmt: skip
-TESTED_WITH_THE_ENGINE = {"sample", "resume"}
+TESTED_WITH_THE_ENGINE = {"sample", "resume", "fork"}
 """They take a trained model; the tests of the engine call them."""
 
 

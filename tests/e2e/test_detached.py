@@ -183,3 +183,27 @@ def test_a_pipe_of_any_format_is_one_frame_without_a_terminal(workspace: Workspa
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr
     assert "step 7" in shown.stdout and "loss 2.0000" in shown.stdout
+
+
+def test_a_fork_goes_on_as_its_parent_did_unless_a_setting_changes(workspace: Workspace) -> None:
+    launched = workspace("launch", *workspace.micro("llama2-tiny", 10), "--foreground", "--json").json()
+    parent = launched["run_id"]
+    same = workspace("fork", parent, "--at", "5", "--foreground", "--json", "--name", "same")
+    assert same.code == 0, same.err
+    other = workspace("fork", parent, "optim.lr=0.5", "--at", "5", "--foreground", "--json", "--name", "other")
+    assert other.code == 0, other.err
+    shown = {
+        run_id: workspace("show", run_id, "--json").json()
+        for run_id in (parent, same.json()["run_id"], other.json()["run_id"])
+    }
+    first, *forks = shown.values()
+    assert [(each["run"]["parent"], each["run"]["parent_step"], each["step"]) for each in forks] == [
+        (parent, 5, 10)
+    ] * 2
+    assert "parent" not in first["run"]
+    # The same sequences, weights and moments: the same loss, bit for bit.
+    assert (forks[0]["loss"], forks[0]["val_loss"]) == (first["loss"], first["val_loss"])
+    assert forks[1]["loss"] != first["loss"]
+    compared = workspace("compare", parent, "same", "other", "--format", "json").json()
+    assert sum("is a fork of" in sentence and "at step 5" in sentence for sentence in compared["verdict"]) == 2
+    assert f"{parent}, step 5" in workspace("show", "same").out

@@ -136,7 +136,7 @@ def test_now_kills_a_process_that_ignores_the_first_signal(run: RunDirectory, st
 
 def test_stopping_a_dead_process_reports_that_it_is_dead(run: RunDirectory, start_program: Start) -> None:
     start_program("pass").wait(PATIENCE_S)
-    with pytest.raises(LaunchError, match="died without an end record"):
+    with pytest.raises(LaunchError, match="is gone and left no end record"):
         stop_run(run)
 
 

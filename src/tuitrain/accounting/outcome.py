@@ -108,8 +108,12 @@ class _Steps:
         self._columns = {key: array("d") for key in _KEYS}
         self._present = {key: bytearray() for key in _KEYS}
         self.superseded_ms = 0.0
-        self.began: float | None = None
+        self._times = array("d")
+
+    @property
+    def began(self) -> float | None:
         """Unix seconds of the first record."""
+        return self._times[0] if self._times else None
 
     def add(self, step: Step, begins: bool) -> bool:
         """Add a record, the first of an attempt or not. Returns whether it supersedes others.
@@ -117,7 +121,6 @@ class _Steps:
         A further record of the newest step adds to its row, a late one to the row of its number.
         """
         numbers, number = self._numbers, float(step.step)
-        self.began = step.time if self.began is None else self.began
         if not numbers or number > numbers[-1]:
             self._append(step)
             return False
@@ -142,6 +145,7 @@ class _Steps:
 
     def _append(self, step: Step) -> None:
         self._numbers.append(step.step)
+        self._times.append(step.time)
         for key in _KEYS:
             value = getattr(step, key)
             self._columns[key].append(np.nan if value is None else value)
@@ -149,7 +153,7 @@ class _Steps:
 
     def _cut(self, row: int) -> None:
         self.superseded_ms += float(np.nansum(self._columns["step_time_ms"][row:]))
-        del self._numbers[row:]
+        del self._numbers[row:], self._times[row:]
         for key in _KEYS:
             del self._columns[key][row:]
             del self._present[key][row:]

@@ -20,7 +20,7 @@ from tuitrain.analysis.description import (
     parameter_parts,
 )
 from tuitrain.analysis.metrics import NOT_AVAILABLE
-from tuitrain.events import Run
+from tuitrain.events import Run, parent_of
 from tuitrain.runs import RunHistory, RunMetadata
 
 _Rows = Sequence[tuple[str, str | None]]
@@ -163,6 +163,8 @@ def _start(run: Run, metadata: RunMetadata | None, history: RunHistory) -> _Rows
     """Where and how the run was started."""
     host = history.system.host if history.system else None
     rows: list[tuple[str, str | None]] = [("run", run.run_id), ("attempt", f"{run.attempt}")]
+    if (parent := parent_of(run)) is not None:
+        rows.append(("parent", f"{parent[0]}, step {parent[1]:,}"))
     rows.append(("host", (metadata and metadata.host) or host))
     if history.started is not None:
         rows.append(("started", _clock(history.started)))

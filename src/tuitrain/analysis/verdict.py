@@ -19,6 +19,7 @@ from tuitrain.analysis.comparability import (
 from tuitrain.analysis.points import AxisPoint, Point, as_axis_point, as_target, position
 from tuitrain.analysis.series import validation_curve
 from tuitrain.analysis.summary import Summary, value_at
+from tuitrain.events import parent_of
 from tuitrain.runs import RunHistory
 
 NOTICEABLE = 0.005
@@ -43,7 +44,7 @@ def verdict(
     names = [names[index] for index in order]
     histories, summaries = [histories[index] for index in order], [summaries[index] for index in order]
     point = None if at is None or as_target(at) else as_axis_point(at)
-    sentences = [*_diverged(names, summaries), *_not_reached(names, summaries, point)]
+    sentences = [*_forks(names, histories), *_diverged(names, summaries), *_not_reached(names, summaries, point)]
     if losses_are_comparable(histories):
         sentences += _on_data(names, histories)
         sentences += on_target or _on_loss(names, histories, summaries, point)
@@ -53,6 +54,13 @@ def verdict(
     sentences += _on_speed(names, histories, summaries)
     sentences += _on_utilisation(names, summaries)
     return sentences
+
+
+def _forks(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]:
+    """Which run goes on from a checkpoint of another."""
+    ids = {history.run.run_id: name for name, history in zip(names, histories, strict=True) if history.run}
+    parents = ((name, parent_of(history.run)) for name, history in zip(names, histories, strict=True))
+    return [f"{name} is a fork of {ids.get(of[0], of[0])} at step {of[1]:,}." for name, of in parents if of is not None]
 
 
 def _diverged(names: Sequence[str], summaries: Sequence[Summary]) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from tuitrain.analysis.alerts import AlertMonitor, Rules
+from tuitrain.checks.reported import AlertKey
 from tuitrain.events import Alert
 from tuitrain.runs import RunDirectory, Status, open_follower
 from tuitrain.runs.followed import FollowedRun
@@ -16,19 +18,22 @@ GB = 1e9
 _DISK_EVERY_S = 30.0
 
 
-@dataclass
 class WatchedRun:
     """What is kept of one run from poll to poll."""
 
-    directory: RunDirectory
-    rules: Rules
-    alerts: list[Alert] = field(default_factory=list)
-    """Those of the records so far."""
-
-    def __post_init__(self) -> None:
-        self._followed = FollowedRun(self.directory, open_follower(self.directory))
-        self.monitor = AlertMonitor(self.rules)
+    def __init__(self, directory: RunDirectory, rules: Rules) -> None:
+        self.directory, self._rules = directory, rules
+        self._followed = FollowedRun(directory, open_follower(directory))
+        self._begin()
         self._disk_read_at = 0.0
+
+    def _begin(self) -> None:
+        self.monitor = AlertMonitor(self._rules)
+        self.alerts: list[tuple[AlertKey, Alert]] = []
+        """Those of the records so far."""
+        self.standing: list[tuple[AlertKey, Alert]] = []
+        """How the run stood when it was polled last."""
+        self._counts = Counter[tuple[str, int | None]]()
 
     @property
     def status(self) -> Status:
@@ -40,27 +45,43 @@ class WatchedRun:
         """Why its log cannot be read; empty where it can."""
         return self._followed.problem
 
-    def poll(self, now: float | None = None) -> list[Alert]:
-        """Read what was added; returns all alerts: those of the records, and how the run stands at this moment."""
-        more = True
+    @property
+    def last_time(self) -> float | None:
+        """Unix seconds of its newest record."""
+        return self._followed.live.last_time
+
+    def poll(self, now: float | None = None) -> list[tuple[AlertKey, Alert]]:
+        """Read what was added; returns the alerts that it brought, and how the run stands at this moment."""
+        known, more = len(self.alerts), True
         while more:
             batch = self._followed.poll()
             if batch.reset:
-                self.monitor, self.alerts = AlertMonitor(self.rules), []
-            self.alerts += self.monitor.absorb(batch.records)
+                known = 0
+                self._begin()
+            self._add(self.monitor.absorb(batch.records))
             more = batch.more
         now = time.time() if now is None else now
         if self.status.live:
-            self._read_disk(now)
-        return [*self.alerts, *self.monitor.standing(self.status, now)]
+            self._add(self._read_disk(now))
+        attempts = self.monitor.attempts
+        # A run that is silent once more at the same step is so for the first time of its attempt.
+        self.standing = [((each.code, each.step, attempts), each) for each in self.monitor.standing(self.status, now)]
+        return [*self.alerts[known:], *self.standing]
 
-    def _read_disk(self, now: float) -> None:
+    def _add(self, alerts: Iterable[Alert]) -> None:
+        for alert in alerts:
+            number = self._counts[alert.code, alert.step]
+            self._counts[alert.code, alert.step] += 1
+            self.alerts.append(((alert.code, alert.step, number), alert))
+
+    def _read_disk(self, now: float) -> list[Alert]:
         """Read the file system of the run where it lies, which only a process on that machine can."""
         if now - self._disk_read_at < _DISK_EVERY_S:
-            return
+            return []
         self._disk_read_at = now
         with suppress(OSError):
             disk = os.statvfs(self.directory.metrics.parent)
             # As df does: what is left for a user, and what root reserves counts as used.
             total, left = disk.f_blocks * disk.f_frsize / GB, disk.f_bavail * disk.f_frsize / GB
-            self.alerts += self.monitor.observe_disk(total - left, total, now)
+            return self.monitor.observe_disk(total - left, total, now)
+        return []

@@ -38,6 +38,7 @@ SECTIONS: dict[str, tuple[Command, ...]] = {
         Command("launch", "Start a training run.", function="app"),
         Command("stop", "End runs gracefully, with a checkpoint."),
         Command("resume", "Continue a run from its newest checkpoint."),
+        Command("fork", "Start a new run from a checkpoint of another one."),
         Command("pause", "Let a run wait between two steps.", "checkpoint"),
         Command("continue", "Let a paused run go on.", "checkpoint", "continue_"),
         Command("checkpoint", "Request a checkpoint from a live run."),

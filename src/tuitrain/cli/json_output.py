@@ -371,6 +371,7 @@ OUTPUTS: dict[str, Any] = {
     "sample": _object("Sampled", "Text generated from a checkpoint.", run_id=RunId, step=int, prompt=str, text=str),
     "launch": _Started | _Smoke | _Plan,
     "resume": _Started,
+    "fork": _Started,
     "plan": _Plan,
     "presets": _list_of(_Preset),
     "doctor": list[Finding],

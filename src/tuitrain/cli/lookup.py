@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -24,8 +24,19 @@ STANDARD_INPUT = "-"
 """As a RUN: the log that comes on standard input, read to its end."""
 
 
+Part = Literal["WHOLE", "ENDS", "REQUEST", "CONSOLE", "DASHBOARD"]
+"""How much of a run on another machine is read, by the names in `runs.remote`."""
+
+_REMOTE: dict[str, list[RunDirectory]] = {}
+"""What this process has opened."""
+
+
 def find_runs(
-    names: Sequence[str], runs_dir: Path | None, maps: Sequence[str] | None = None, facts: Sequence[str] | None = None
+    names: Sequence[str],
+    runs_dir: Path | None,
+    maps: Sequence[str] | None = None,
+    facts: Sequence[str] | None = None,
+    part: Part = "WHOLE",
 ) -> list[RunDirectory]:
     """The runs with these names, of each all that it holds. runs_dir: the flag of the command.
 
@@ -35,11 +46,29 @@ def find_runs(
     from tuitrain.runs import runs_directory
 
     directory = runs_directory(runs_dir)
-    piped = _runs_of_input() if STANDARD_INPUT in names else []
-    runs = [run for name in names for run in (piped if name == STANDARD_INPUT else runs_named(name, directory))]
+    named = {STANDARD_INPUT: _runs_of_input()} if STANDARD_INPUT in names else {}
+    # Only these have a colon before any slash.
+    if any(":" in name.partition("/")[0] for name in names):
+        named |= _remote_runs(names, part)
+    runs = [run for name in names for run in (named[name] if name in named else runs_named(name, directory))]
     if maps or facts:
         _keep_given(runs, maps or (), facts or ())
     return runs
+
+
+def _remote_runs(names: Sequence[str], part: Part) -> dict[str, list[RunDirectory]]:
+    """The runs with those of the names that are addresses. Raises BadParameter, RemoteError and RunNotFoundError."""
+    from tuitrain.remote.address import AddressError
+    from tuitrain.runs import remote
+
+    addresses = list(dict.fromkeys(name for name in names if remote.is_remote(name)))
+    new = [name for name in addresses if name not in _REMOTE]
+    try:
+        runs = remote.find_remote_runs(new, getattr(remote, part), ask=sys.stdin.isatty())
+    except AddressError as error:
+        raise typer.BadParameter(str(error), param_hint="RUN") from None
+    _REMOTE.update(zip(new, runs, strict=True))
+    return {name: _REMOTE[name] for name in addresses}
 
 
 def _runs_of_input() -> list[RunDirectory]:
@@ -67,15 +96,29 @@ def _runs_of_input() -> list[RunDirectory]:
     return runs
 
 
-def find_own(names: Sequence[str], runs_dir: Path | None) -> list[RunDirectory]:
-    """The same for a command that changes runs: those of other tools are refused. Raises BadParameter as well."""
+def find_own(names: Sequence[str], runs_dir: Path | None, *, requests: bool = False) -> list[RunDirectory]:
+    """The same for a command that changes runs: those of other tools are refused. Raises BadParameter as well.
+
+    requests: whether it only sends requests, which runs on other machines get too.
+    """
     if STANDARD_INPUT in names:
         raise typer.BadParameter("standard input holds no run that can be changed.", param_hint=repr(STANDARD_INPUT))
-    runs = find_runs(names, runs_dir)
+    if not requests:
+        refuse_remote(names)
+    runs = find_runs(names, runs_dir, part="REQUEST")
     for run in runs:
         if run.source is not None:
             raise typer.BadParameter(f"{run.log} is the log of another tool, which tuitrain only reads.")
     return runs
+
+
+def refuse_remote(names: Sequence[str]) -> None:
+    """Raise BadParameter for a run on another machine, for commands that work on the files of a run."""
+    from tuitrain.runs.remote import is_remote
+
+    for name in names:
+        if ":" in name and is_remote(name):
+            raise typer.BadParameter(f"{name} is on another machine: run this command there.", param_hint="RUN")
 
 
 def given_by(maps: Sequence[str] | None, facts: Sequence[str] | None, before: Mapping[str, Any] | None = None) -> Given:
@@ -113,8 +156,8 @@ def _pairs(option: str, values: Sequence[str], form: str) -> dict[str, str]:
     return {name: ours for name, _, ours in split}
 
 
-def find_one(name: str, runs_dir: Path | None) -> RunDirectory:
+def find_one(name: str, runs_dir: Path | None, part: Part = "WHOLE") -> RunDirectory:
     """The one run with this name. runs_dir: the flag of the command. Raises RunNotFoundError, also for several."""
-    from tuitrain.runs import find_run, runs_directory
+    from tuitrain.runs import one_of
 
-    return find_run(name, runs_directory(runs_dir))
+    return one_of(name, find_runs([name], runs_dir, part=part))

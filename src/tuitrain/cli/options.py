@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,8 @@ from tuitrain.cli.completion import complete_override, complete_run, complete_st
 from tuitrain.plots.axes import XAxis
 
 RUN_HELP = (
-    "A run: its id, a unique prefix, `latest`, a run directory, a metrics.jsonl, or a log or folder of another tool."
+    "A run: its id, a unique prefix, `latest`, a run directory, a metrics.jsonl, a log or folder of another tool, "
+    "or HOST:PATH, one of these on another machine."
 )
 PRESET_HELP = "A preset (`tuitrain presets` lists them) or a configuration file."
 
@@ -39,6 +41,24 @@ def _check_runs_dir(ctx: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
+def _check_name(name: str | None) -> str | None:
+    if name is None:
+        return None
+    # Imported here: `--help` does without.
+    from tuitrain.config.run_config import NAME_PATTERN
+
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise typer.BadParameter(
+            f"{name!r} is not valid: up to 64 letters, digits, dots, dashes and underscores, a letter or digit first."
+        )
+    return name
+
+
+Name = Annotated[
+    str | None, typer.Option(help="Short name of the run. Default: that of the configuration.", callback=_check_name)
+]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="A tag of the run; may be repeated.")]
+Notes = Annotated[list[str] | None, typer.Option("--note", help="A note on the run; may be repeated.")]
 _RUNS_DIR: dict[str, Any] = {"envvar": "TUITRAIN_RUNS_DIR", "help": "Directory of the runs. Default: ./runs."}
 RunsDir = Annotated[Path | None, typer.Option("--runs-dir", **_RUNS_DIR)]
 ExistingRunsDir = Annotated[Path | None, typer.Option("--runs-dir", callback=_check_runs_dir, **_RUNS_DIR)]

@@ -21,6 +21,7 @@ from tuitrain.events.text import clean
 from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot, Status
 
 MAX_UNREAD_SHOWN = 5
+MAX_LINES_SHOWN = 10
 MAX_ALERTS_SHOWN = 10
 MAX_OWN_SHOWN = 30
 Rows = list[tuple[str, str]]
@@ -31,7 +32,7 @@ def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
     step, progress = snapshot.step, progress_of_snapshot(snapshot)
     return {
         "run_id": snapshot.directory.run_id,
-        "path": str(snapshot.directory.path.absolute()),
+        "path": snapshot.directory.remote or str(snapshot.directory.path.absolute()),
         "name": snapshot.name,
         "status": str(snapshot.status),
         "step": progress.step,
@@ -46,7 +47,7 @@ def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
         "broken_lines": snapshot.broken_lines,
         "every_line_read": snapshot.every_line_read,
         "problem": snapshot.problem or None,
-        "reason": snapshot.end.reason if snapshot.end else None,
+        "reason": snapshot.reason,
         "created": snapshot.info.created if snapshot.info else None,
         "last_time": snapshot.last_time,
         "tags": snapshot.tags,
@@ -88,8 +89,8 @@ def status_line(snapshot: RunSnapshot) -> str:
         parts += [f"step {snapshot.step.step:,}{total}", f"loss {metric('loss').text(snapshot.loss)}"]
     if snapshot.evaluation is not None:
         parts.append(f"val {metric('val_loss').text(snapshot.evaluation.loss)}")
-    if snapshot.end is not None and snapshot.end.reason:
-        parts.append(snapshot.end.reason)
+    if snapshot.reason:
+        parts.append(snapshot.reason)
     progress = progress_of_snapshot(snapshot)
     if snapshot.status.live and snapshot.status is not Status.PAUSED:
         parts.append(f"ETA {units.duration(progress.eta_s)}")
@@ -116,7 +117,7 @@ def sections(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Rows]:
         ],
         "hyperparameters": _hyperparameters(snapshot.directory, history),
         **dict(describe(history, snapshot.info).report),
-        "end": _end(history),
+        "end": _end(snapshot),
         "lines of the log that cannot be read": _unread_lines(history),
     }
 
@@ -130,9 +131,15 @@ def _alerts(snapshot: RunSnapshot, history: RunHistory) -> Rows:
     return [*([(f"{more:,} more", "before these; `tuitrain check` lists them")] if more else []), *rows]
 
 
-def _end(history: RunHistory) -> Rows:
-    """How an external program ended, and the last lines that it printed unless it completed."""
-    end = history.end
+def _end(snapshot: RunSnapshot) -> Rows:
+    """How an external program ended or a run crashed, and the last lines that it printed unless it completed."""
+    end, info = snapshot.end, snapshot.info
+    if snapshot.status is Status.CRASHED:
+        printed = info.exit.last_lines[-MAX_LINES_SHOWN:] if info is not None and info.exit is not None else []
+        return [
+            ("reason", snapshot.reason or ""),
+            *(("" if at else "console", text) for at, text in enumerate(printed)),
+        ]
     if end is None or "exit_code" not in end.summary:
         return []
     rows = [("reason", end.reason or "")]
@@ -142,7 +149,7 @@ def _end(history: RunHistory) -> Rows:
 
 def _source_rows(run: RunDirectory) -> Rows:
     """Format and path of the log of another tool; empty for one of ours."""
-    return [] if run.source is None else [("format", run.source.format), ("path", str(run.source.path))]
+    return [] if run.source is None else [("format", run.source.format), ("path", run.remote or str(run.source.path))]
 
 
 def _hyperparameters(run: RunDirectory, history: RunHistory) -> Rows:

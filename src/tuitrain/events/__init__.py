@@ -24,6 +24,7 @@ from tuitrain.events.records import (
     Stage,
     Step,
     System,
+    parent_of,
     usable_time,
 )
 from tuitrain.events.time_use import TimeUse
@@ -62,6 +63,7 @@ __all__ = [
     "decode_lines",
     "encode",
     "json_schema",
+    "parent_of",
     "spell_out",
     "usable_time",
 ]

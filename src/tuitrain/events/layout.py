@@ -19,21 +19,50 @@ MOST_INFO_BYTES = 1 << 20
 """Of `run.json`: what is larger was not written by a launcher."""
 
 
+Pid = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+
+
+class Exit(msgspec.Struct, kw_only=True):
+    """How the process of an attempt ended: its exit code, or the name of the signal that ended it.
+
+    out_of_memory: whether the kernel killed processes for want of memory meanwhile; None where it does not say.
+    last_lines: of its console.
+    """
+
+    time: float
+    code: int | None = None
+    signal: str | None = None
+    out_of_memory: bool | None = None
+    last_lines: list[str] = []
+
+
+class Parent(msgspec.Struct, kw_only=True):
+    """The run of whose checkpoint another one was made, and the step of that checkpoint."""
+
+    run_id: str
+    step: int
+
+
 class RunMetadata(msgspec.Struct, kw_only=True):
     """`run.json`: metadata of the launcher. pid_started (Unix seconds) distinguishes a reused pid from the engine's.
 
     started is when the newest attempt was launched, log_bytes where the last line of the log ended then: the lines
     before are of earlier attempts, and as long as none follows the newest one has not written a record yet.
     launcher: `local` (one process), `torchrun`, whose own pid this is, with `processes` workers below it, or `loop`: a
-    loop of one's own, which made the directory itself.
+    loop of one's own, which made the directory itself. supervisor: the process that started that one, waits for it and
+    writes down its exit.
     """
 
     name: str
     created: float
     started: float | None = None
     log_bytes: int | None = None
-    pid: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
+    pid: Pid | None = None
     pid_started: float | None = None
+    supervisor: Pid | None = None
+    supervisor_started: float | None = None
+    exit: Exit | None = None
+    parent: Parent | None = None
     host: str | None = None
     command: list[str] = []
     launcher: str = "local"

@@ -110,8 +110,18 @@ class Run(Record, tag="run", kw_only=True):
     dtype: str | None = None
     compile: bool | None = None
     software: Software | None = None
+    parent: str | msgspec.UnsetType = msgspec.UNSET
+    """Of a fork the id of the run from whose checkpoint it goes on, and the step of that."""
+    parent_step: Whole | msgspec.UnsetType = msgspec.UNSET
     update: bool | msgspec.UnsetType = msgspec.UNSET
     """Whether it adds to the `run` record before it, such as configuration that came late, and begins no attempt."""
+
+
+def parent_of(run: Run | None) -> tuple[str, int] | None:
+    """The id of the run that a fork goes on from, and the step; None where it is none."""
+    if run is None or not isinstance(run.parent, str) or not isinstance(run.parent_step, int):
+        return None
+    return run.parent, run.parent_step
 
 
 class Stage(Record, tag="stage", kw_only=True):

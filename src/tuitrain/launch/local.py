@@ -6,6 +6,7 @@ run looks the same on disk however it was started.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -104,7 +105,7 @@ def start_run(
         with starting(run):
             process = start(
                 run, train_command(run, processes=processes.count), label, processes=processes.count,
-                plots_every=config.export.plots_every,
+                plots_every=config.export.plots_every, supervised=True,
             )  # fmt: skip
     except (LaunchError, OSError):
         shutil.rmtree(run.path, ignore_errors=True)
@@ -126,27 +127,41 @@ def starting(run: RunDirectory) -> Iterator[None]:
 
 
 def start(
-    run: RunDirectory, command: Sequence[str], label: Label | None, *, processes: int = 1, plots_every: int = 0
+    run: RunDirectory,
+    command: Sequence[str],
+    label: Label | None,
+    *,
+    processes: int = 1,
+    plots_every: int = 0,
+    supervised: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one and its terminal, and write its metadata to run.json.
 
     label: None keeps name, tags and notes of the run. processes: the number of workers that the command starts; each
     gets its share of the cores. plots_every: steps after which another process draws figures/latest.png again; 0 for
-    none. Raises OSError when the process cannot be started, LaunchError when run.json cannot be
-    written; no process is left then.
+    none. supervised: whether `launch.supervise` starts it, waits for it and writes down its exit; that process is
+    returned then, and passes signals on. Raises OSError when the process cannot be started, LaunchError when run.json
+    cannot be written; no process is left then.
     """
     process = None
     try:
         # Locked during the start, so that tags set meanwhile are not lost.
         with edited_metadata(run) as facts:
             started, log_bytes = time.time(), end_of_lines(run.metrics)
-            process = _spawn(run, command, processes)
+            if supervised:
+                process, pid = _spawn_supervised(run, command, processes)
+            else:
+                process = _spawn(run, command, processes)
+                pid = process.pid
             facts |= {} if label is None else asdict(label)
             facts |= {
                 "started": started,
                 "log_bytes": log_bytes,
-                "pid": process.pid,
-                "pid_started": _started(process.pid),
+                "pid": pid,
+                "pid_started": _started(pid),
+                "supervisor": process.pid if supervised else None,
+                "supervisor_started": _started(process.pid) if supervised else None,
+                "exit": None,
                 "host": socket.gethostname(),
                 "command": list(command),
                 "launcher": "torchrun" if processes > 1 else "local",
@@ -156,7 +171,9 @@ def start(
     except EditError as error:
         if process is not None:
             # Without run.json no command could find the process.
-            process.kill()
+            for each in {pid, process.pid}:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
             process.wait()
         raise LaunchError(str(error), exit_code=1) from None
     if plots_every:
@@ -171,7 +188,26 @@ def _start_drawing(run: RunDirectory, every: int) -> None:
         subprocess.run(command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, check=False)
 
 
-def _spawn(run: RunDirectory, command: Sequence[str], processes: int) -> subprocess.Popen[bytes]:
+def _spawn_supervised(run: RunDirectory, command: Sequence[str], processes: int) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a supervisor that starts the command; returns it and the pid of the command. Raises OSError."""
+    reading, writing_to = os.pipe()
+    with os.fdopen(reading) as pipe:
+        try:
+            options = ["--pid-to", str(writing_to), str(run.path)]
+            words = [sys.executable, "-m", "tuitrain.launch.supervise", *options, *command]
+            process = _spawn(run, words, processes, (writing_to,))
+        finally:
+            os.close(writing_to)
+        pid = pipe.read()
+    if not pid:
+        process.wait()
+        raise OSError(errno.ECHILD, "the process could not be started; its console says why", str(run.console))
+    return process, int(pid)
+
+
+def _spawn(
+    run: RunDirectory, command: Sequence[str], processes: int, inherited: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
     with run.console.open("ab") as console:
         return subprocess.Popen(
             command,
@@ -180,6 +216,7 @@ def _spawn(run: RunDirectory, command: Sequence[str], processes: int) -> subproc
             stderr=subprocess.STDOUT,
             env=process_environment(run, processes),
             start_new_session=True,
+            pass_fds=inherited,
         )
 
 

@@ -54,28 +54,42 @@ def prepare_resume(
     refusal = resuming.refusal(resuming.changes(*map(preflight.with_absolute_paths, (before, config))))
     if refusal:
         raise LaunchError(refusal)
-    _check_steps_left(snapshot, before, config, checkpoints[-1].step)
+    done = checkpoints[-1].step
+    unfinished = snapshot.status in (Status.FAILED, Status.CRASHED) and total_steps(snapshot, before, done) == done
+    check_steps_left(snapshot, config, done, f"tuitrain resume {run.run_id}", unfinished=unfinished)
     if gpus is None and snapshot.info is not None:
         gpus = snapshot.info.processes
     return config, preflight.check(config, gpus=gpus, force=force)
 
 
-def _check_steps_left(snapshot: RunSnapshot, before: RunConfig, config: RunConfig, done: int) -> None:
-    """Raise LaunchError when no steps remain after `done`, the step of the newest checkpoint.
-
-    A run that was killed after its last checkpoint may lack the evaluation or sample of that step, and may be resumed
-    for them.
-    """
-    per_step = (snapshot.run.tokens_per_step if snapshot.run else None) or before.tokens_per_step
+def _tokens_at(snapshot: RunSnapshot, step: int) -> int:
+    """Tokens that a run had been trained on at a step, as far as its newest step tells."""
     newest = snapshot.step
-    tokens = done * per_step
-    if newest is not None and newest.tokens is not None:
-        tokens = newest.tokens - (newest.step - done) * per_step
-    total = config.total_steps_from(done, tokens)
-    unfinished = snapshot.status in (Status.FAILED, Status.CRASHED) and before.total_steps_from(done, tokens) == done
+    per_step = (snapshot.run.tokens_per_step if snapshot.run else None) or load_config(
+        str(snapshot.directory.config)
+    ).tokens_per_step
+    if newest is None or newest.tokens is None:
+        return step * per_step
+    return newest.tokens - (newest.step - step) * per_step
+
+
+def total_steps(snapshot: RunSnapshot, config: RunConfig, done: int) -> int:
+    """All steps of a run that goes on from a step with a configuration."""
+    return config.total_steps_from(done, _tokens_at(snapshot, done))
+
+
+def check_steps_left(
+    snapshot: RunSnapshot, config: RunConfig, done: int, command: str, *, unfinished: bool = False
+) -> None:
+    """Raise LaunchError when no steps remain after `done`, the step of a checkpoint.
+
+    command: what goes on from it. unfinished: a run that was killed after its last checkpoint may lack the evaluation
+    or sample of that step, and may be resumed for them.
+    """
+    total, tokens = total_steps(snapshot, config, done), _tokens_at(snapshot, done)
     if total > done or (total == done and unfinished):
         return
-    run_id, train = snapshot.directory.run_id, config.train
+    train = config.train
     reached = {
         key: (limit, 2 * spent)
         for key, limit, spent in (("max_steps", train.max_steps, done), ("token_budget", train.token_budget, tokens))
@@ -84,8 +98,8 @@ def _check_steps_left(snapshot: RunSnapshot, before: RunConfig, config: RunConfi
     limits = " and ".join(f"train.{key} = {limit:,}" for key, (limit, _) in reached.items())
     more = " ".join(f"train.{key}={twice}" for key, (_, twice) in reached.items())
     raise LaunchError(
-        f"{run_id} has no steps left: its newest checkpoint is of step {done:,}, and {limits}; to train further, raise "
-        f"that: tuitrain resume {run_id} {more}."
+        f"{snapshot.directory.run_id} has no steps left: its checkpoint is of step {done:,}, and {limits}; to train "
+        f"further, raise that: {command} {more}."
     )
 
 
@@ -125,5 +139,7 @@ def resume_run(
             path.write_text(preflight.with_absolute_paths(config).to_toml(), encoding="utf-8")
         console_bytes = run.console.stat().st_size if run.console.exists() else 0
         command = [*train_command(run, processes=processes.count), "--resume", "--config", str(path)]
-        process = start(run, command, None, processes=processes.count, plots_every=config.export.plots_every)
+        process = start(
+            run, command, None, processes=processes.count, plots_every=config.export.plots_every, supervised=True
+        )
     return Resumed(process, checkpoint, console_bytes)

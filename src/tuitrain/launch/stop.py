@@ -12,7 +12,7 @@ import psutil
 
 from tuitrain.launch.errors import LaunchError
 from tuitrain.runs import RunDirectory, RunSnapshot, Status, lock_held, read_snapshot
-from tuitrain.runs.status import is_wrapped, process_alive
+from tuitrain.runs.status import is_wrapped, process_alive, supervisor_alive
 
 POLL_S = 0.2
 _END_S = 10.0
@@ -80,7 +80,7 @@ def _kill(run: RunDirectory, pid: int | None, grace_s: float, report: Report) ->
         raise LaunchError(f"{run.run_id} is still training, but none of its processes is on this machine.", exit_code=1)
     _, alive = psutil.wait_procs(processes, timeout=grace_s)
     if not alive:
-        return
+        return _wait_for_supervisor(run)
     report(f"{run.run_id}: still running: SIGKILL.")
     if pid is not None and is_wrapped(run.read_metadata()):
         # The first process writes the end of the run once the program and all it started have ended.
@@ -91,13 +91,20 @@ def _kill(run: RunDirectory, pid: int | None, grace_s: float, report: Report) ->
         _signal_session(pid, signal.SIGKILL)
     _signal_each(alive, signal.SIGKILL)
     psutil.wait_procs(alive, timeout=grace_s)
+    return _wait_for_supervisor(run)
+
+
+def _wait_for_supervisor(run: RunDirectory) -> None:
+    """Wait until the supervisor has written down how the engine ended."""
+    deadline = time.monotonic() + _END_S
+    while supervisor_alive(run.read_metadata()) and time.monotonic() < deadline:
+        time.sleep(POLL_S / 10)
 
 
 def _is_live(run: RunDirectory, snapshot: RunSnapshot, report: Report) -> bool:
     status = snapshot.status
     if status is Status.CRASHED:
-        pid = snapshot.info.pid if snapshot.info else None
-        raise LaunchError(f"{run.run_id} is not running: its process {pid} died without an end record.", exit_code=1)
+        raise LaunchError(f"{run.run_id} is not running: {snapshot.reason}.", exit_code=1)
     if status is Status.UNKNOWN:
         raise LaunchError(f"{run.run_id} is silent, and from this machine its process cannot be checked.", exit_code=1)
     if not status.live:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from tuitrain.files import cache_directory, read_regular
+from tuitrain.files import cache_directory, read_regular, replace_file
 
 _DIRECTORY = "searched"
 _MOST_FOLDERS = 50
@@ -71,13 +71,7 @@ class KnownFiles:
 
 def write_cache(path: Path, data: bytes, most: int) -> None:
     """Replace a file of the cache in one step; now and then its folder is cut to the `most` newest files."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, data)
     if random.random() > _PRUNED:
         return
     with os.scandir(path.parent) as entries:

@@ -3,7 +3,7 @@
 from tuitrain.events.layout import RunMetadata, new_run_id
 from tuitrain.events.lock import lock_held
 from tuitrain.runs.columns import Columns, FloatArray
-from tuitrain.runs.discover import RunNotFoundError, command_for, find_run, find_runs, list_runs
+from tuitrain.runs.discover import RunNotFoundError, command_for, find_run, find_runs, list_runs, one_of
 from tuitrain.runs.follow import Batch, Follower, LogFollower
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory, create_run_directory

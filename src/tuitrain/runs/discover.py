@@ -29,6 +29,8 @@ class RunNotFoundError(LookupError):
 
 def command_for(command: str, run: RunDirectory) -> str:
     """`tuitrain watch ID` and the like, with the directory of the run unless it is the default one."""
+    if run.remote:
+        return shlex.join(["tuitrain", command, run.remote])
     if run.source is not None or (run.log is not None and not _holds_run(run.path)):
         which = f"#{run.source.name}" if run.source is not None and run.source.key else ""
         return shlex.join(["tuitrain", command, f"{run.log}{which}"])
@@ -121,7 +123,11 @@ def _created(run: RunDirectory) -> tuple[float, str]:
 
 def find_run(name: str, runs_dir: Path) -> RunDirectory:
     """The one run called `name`, as `find_runs` finds it. Raises RunNotFoundError also where there are several."""
-    runs = find_runs(name, runs_dir)
+    return one_of(name, find_runs(name, runs_dir))
+
+
+def one_of(name: str, runs: list[RunDirectory]) -> RunDirectory:
+    """The only one of the runs called `name`. Raises RunNotFoundError where there are several."""
     if len(runs) == 1:
         return runs[0]
     some = ", ".join(f"{name}#{_source_name(run)}" for run in runs[:4])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuitrain.events import Alert, End, Eval, Run, Stage, Step
 from tuitrain.events.layout import RunMetadata
+from tuitrain.runs.crash import crash_reason
 from tuitrain.runs.curve import Points
 from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory
@@ -59,6 +60,13 @@ class RunSnapshot:
         if self.directory.source is not None:
             return self.directory.source.name
         return self.info.name if self.info else self.directory.run_id
+
+    @property
+    def reason(self) -> str | None:
+        """Why it ended: in its end record, or of a crash what is known otherwise."""
+        if self.status is Status.CRASHED:
+            return crash_reason(self.info)
+        return self.end.reason if self.end is not None else None
 
     @property
     def created(self) -> float | None:

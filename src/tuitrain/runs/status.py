@@ -96,13 +96,22 @@ class Liveness:
 
 def process_alive(info: RunMetadata | None) -> bool | None:
     """Whether the engine's process is alive; None where this machine cannot know."""
-    if info is None or info.pid is None or info.host != socket.gethostname():
+    return _is_alive(info, info.pid, info.pid_started) if info is not None else None
+
+
+def supervisor_alive(info: RunMetadata | None) -> bool:
+    """Whether the process that waits for the engine's is alive, as far as this machine can know."""
+    return info is not None and _is_alive(info, info.supervisor, info.supervisor_started) is True
+
+
+def _is_alive(info: RunMetadata, pid: int | None, started: float | None) -> bool | None:
+    if pid is None or info.host != socket.gethostname():
         return None
     try:
-        process = psutil.Process(info.pid)
+        process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        reused = info.pid_started is not None and abs(process.create_time() - info.pid_started) > 2.0
+        reused = started is not None and abs(process.create_time() - started) > 2.0
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:
@@ -156,6 +165,9 @@ def derive_status(
     begun = has_steps or is_wrapped(info)
     if alive is False and lock is not None and lock_held(lock):
         alive = True
+    if alive is False and supervisor_alive(info):
+        # It is about to write down how the engine ended.
+        return Status.STARTING
     if alive is False:
         return Status.CRASHED if readable else Status.UNKNOWN
     if alive and paused:

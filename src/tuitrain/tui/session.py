@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from tuitrain.files import expanded, read_regular
+from tuitrain.files import read_regular, replace_file, state_directory
 
 MOST_BYTES = 1 << 20
 """A larger file is not one of ours, and reading it would delay the first frame."""
@@ -50,11 +49,8 @@ class Session:
         # Another dashboard of the same project may have written its own changes.
         values = {**self._read(), **self._changed}
         self._changed = {}
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(msgspec.json.encode(values))
-            beside.replace(self.path)
+            replace_file(self.path, msgspec.json.encode(values))
         except OSError as error:
             self.problem = f"The session is not kept: {self.path}: {error.strerror or error}."
 
@@ -71,13 +67,6 @@ class Session:
 
 
 def session_of(runs_dir: Path) -> Session:
-    """The session of the project whose runs are in a directory: in $TUITRAIN_STATE_DIR, else where XDG puts it."""
-    if given := os.environ.get("TUITRAIN_STATE_DIR"):
-        state = expanded(given)
-    else:
-        # Not needed with the variable.
-        import platformdirs
-
-        state = platformdirs.user_state_path("tuitrain", appauthor=False)
+    """The session of the project whose runs are in a directory: in the state directory."""
     digest = hashlib.sha256(str(runs_dir.resolve()).encode()).hexdigest()
-    return Session(state / "sessions" / f"{digest[:16]}.json")
+    return Session(state_directory() / "sessions" / f"{digest[:16]}.json")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tuitrain.runs import Batch, Status, StreamFollower
 from tuitrain.runs.console import ConsoleFile, ConsoleMark
+from tuitrain.runs.crash import crash_reason
 from tuitrain.runs.followed import FollowedRun, unreadable
 from tuitrain.runs.stream import NewFileFollower
 
@@ -22,6 +23,8 @@ class Update:
     status: Status
     console: tuple[str, ...]
     problem: str
+    crash: str = ""
+    """Why the run crashed, where it did."""
 
 
 @dataclass
@@ -49,7 +52,9 @@ class Source:
         before, self.posted = self.posted, (status, self.console, problem, silent)
         if not batch and before == self.posted:
             return None
-        return Update(self.index, batch, status, self.console, problem)
+        directory = self.run.directory
+        crash = crash_reason(directory.read_metadata()) if status is Status.CRASHED and directory else ""
+        return Update(self.index, batch, status, self.console, problem, crash)
 
     def _read_console(self) -> None:
         """Read the last lines of the console if it has changed. Raises OSError."""

@@ -27,6 +27,8 @@ class RunView(PlotRun):
 
     console: tuple[str, ...] = ()
     problem: str = ""
+    crash: str = ""
+    """Why it crashed, where it did."""
     reading: float | None = None
     """The share of a long log that was read, 0–1; None once all of it was."""
 
@@ -60,6 +62,7 @@ class RunView(PlotRun):
         self.loaded = self.loaded or not batch.more
         self.reading = min(batch.end / batch.size, 0.99) if batch.more and batch.size else None
         self.status, self.console, self.problem = update.status, update.console, update.problem
+        self.crash = update.crash
         if self.loaded:
             # The status is on the screen: that a run has ended well is no news.
             standing = self.history.standing_alerts(self.status, time.time())

@@ -1,11 +1,11 @@
 """Alerts: what a person should know about a run, derived from its records and from nothing else."""
 
 from tuitrain.analysis.alerts.monitor import AlertMonitor
-from tuitrain.analysis.alerts.rules import LEVELS, Rules
+from tuitrain.analysis.alerts.rules import LEVELS, Level, Rules
 from tuitrain.analysis.alerts.rules_file import load_rules
 from tuitrain.runs import RunHistory
 
-__all__ = ["LEVELS", "AlertMonitor", "Rules", "load_rules", "watched_history"]
+__all__ = ["LEVELS", "AlertMonitor", "Level", "Rules", "load_rules", "watched_history"]
 
 
 def watched_history(rules: Rules) -> RunHistory:

@@ -49,6 +49,7 @@ class AlertMonitor:
         self.rules = rules
         self._count = 0
         """Of the records so far."""
+        self.attempts = 0
         self._run: Run | None = None
         self._end: End | None = None
         self._step: int | None = None
@@ -177,6 +178,7 @@ class AlertMonitor:
                 self._run = updated(self._run, record)
             case Run():
                 self._run, self._end = record, None
+                self.attempts += 1
                 for each in (self._throughput, self._slow_rank, self._growth, self._silence):
                     each.restart()
             case Stage():

@@ -265,6 +265,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         """The rule whose alerts have this code; None for one that only the log of a run knows."""
         return self.when.get(code) or getattr(self, CODES.get(code, ""), None)
 
+    def all_rules(self) -> list[Rule]:
+        """The built-in ones and the conditions."""
+        return [*(getattr(self, name) for name in RULES), *self.when.values()]
+
 
 RULES: dict[str, type[Rule]] = {
     field.name: field.type

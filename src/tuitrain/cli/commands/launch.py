@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 import sys
@@ -31,19 +30,6 @@ COMMAND_KEY = "tuitrain.command"
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-def _check_name(name: str | None) -> str | None:
-    if name is None:
-        return None
-    # The rooms below are imported in the functions: `--help` does without.
-    from tuitrain.config.run_config import NAME_PATTERN
-
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise typer.BadParameter(
-            f"{name!r} is not valid: up to 64 letters, digits, dots, dashes and underscores, a letter or digit first."
-        )
-    return name
-
-
 class LaunchCommand(TyperCommand):
     """A command whose arguments after `--` are the command line of another training program."""
 
@@ -63,11 +49,9 @@ def launch(
         str | None, typer.Argument(metavar="PRESET|FILE.toml", help=options.PRESET_HELP, autocompletion=complete_preset)
     ] = None,
     overrides: options.Overrides = None,
-    name: Annotated[
-        str | None, typer.Option(help="Short name of the run. Default: the preset's.", callback=_check_name)
-    ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A tag of the run; may be repeated.")] = None,
-    note: Annotated[list[str] | None, typer.Option(help="A note on the run; may be repeated.")] = None,
+    name: options.Name = None,
+    tag: options.Tags = None,
+    note: options.Notes = None,
     detach: options.Detach = False,
     foreground: options.Foreground = False,
     watch: Annotated[bool, typer.Option("--watch", help="Open the dashboard; the default on a terminal.")] = False,

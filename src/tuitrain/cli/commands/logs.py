@@ -54,7 +54,7 @@ def logs(
     if as_json and follow:
         raise typer.BadParameter("--json and --follow exclude each other.")
     pattern = _pattern(grep)
-    directory = find_one(run, runs_dir)
+    directory = find_one(run, runs_dir, "CONSOLE")
     path = directory.console_of(rank)
     if rank and not path.exists():
         _require_rank(directory, rank)

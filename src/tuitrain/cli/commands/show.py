@@ -32,6 +32,7 @@ def show(
       tuitrain show latest --json
       tuitrain show lightning_logs/version_0
       tuitrain show wandb/ --mapping
+      tuitrain show node1:runs/RUN
       ssh node1 cat train.log | tuitrain show -
 
     Details of a run: newest values, summary, differences from its preset, startup report.

@@ -33,7 +33,7 @@ def status(
     from tuitrain.cli.run_view import run_json, status_line
     from tuitrain.runs import read_snapshot
 
-    directory = find_one(run, runs_dir)
+    directory = find_one(run, runs_dir, "REQUEST" if wait else "ENDS")
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     snapshot = read_snapshot(directory)
     while wait and snapshot.status.live and time.monotonic() < deadline:

@@ -35,7 +35,7 @@ def stop(
     from tuitrain.launch.stop import kill_run, stop_run, when_started
     from tuitrain.runs import Status, read_snapshot
 
-    directories = find_own(runs, runs_dir)
+    directories = find_own(runs, runs_dir, requests=True)
     ended, was_live = {}, set()
     for run in directories:
         if when_started(run, timeout).status.live:
@@ -55,8 +55,7 @@ def stop(
     bad = (Status.FAILED,) if now else (Status.FAILED, Status.CRASHED)
     failed = [run for run in directories if run.run_id in was_live and ended[run.run_id] in bad]
     for run in failed:
-        end = read_snapshot(run).end
-        reason = end.reason if end and end.reason else f"`tuitrain logs {run.run_id}` has the details."
+        reason = read_snapshot(run).reason or f"`tuitrain logs {run.run_id}` has the details."
         say(f"{run.run_id} {ended[run.run_id]}: {reason}")
     if failed:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ import typer
 
 from tuitrain.cli import options
 from tuitrain.cli.completion import complete_tag
-from tuitrain.cli.lookup import find_one
+from tuitrain.cli.lookup import find_one, refuse_remote
 from tuitrain.cli.output import print_json, print_lines, say
 
 
@@ -40,6 +40,7 @@ def tag(
     names = normal_tags(tags or ())
     if tags and not names:
         raise typer.BadParameter("a tag needs at least one character other than a space.", param_hint="TAG")
+    refuse_remote([run])
     directory = find_one(run, runs_dir)
     before = read_snapshot(directory).tags
     for missing in [name for name in names if remove and name not in before]:
@@ -77,6 +78,7 @@ def note(
         raise typer.BadParameter("give a note to add or numbers to remove, not both.", param_hint="--remove")
     if text and not " ".join(text).strip():
         raise typer.BadParameter("a note needs at least one character other than a space.", param_hint="TEXT")
+    refuse_remote([run])
     directory = find_one(run, runs_dir)
     if text:
         notes = add_note(directory, " ".join(text))

@@ -86,7 +86,7 @@ def watch(
         raise typer.BadParameter("standard input can be read once only, not for each page.", param_hint="--serve")
     if runs == [STANDARD_INPUT] and sys.stdout.isatty() and not once:
         return _watch_stream(settings, given_by(maps, facts))
-    named = find_runs(runs or [], runs_dir, maps, facts)
+    named = find_runs(runs or [], runs_dir, maps, facts, "WHOLE" if once or not is_terminal() else "DASHBOARD")
     if serve:
         # Each page is a process. The default directory may not exist yet.
         given = {name.removesuffix("_s"): value for name, value in flags.items()}

@@ -150,7 +150,7 @@ def _second(view: RunView, cells: int) -> Line:
 def _doing(view: RunView) -> str:
     """What a run without steps is doing, or why it has none."""
     printed = next((clean(text).strip() for text in reversed(view.console) if text.strip()), "")
-    if not view.status.live and view.history.end is not None:
+    if not view.status.live and view.status is not Status.CRASHED and view.history.end is not None:
         reason = clean(view.history.end.reason or "")
         return f"no steps{f': {reason}' if reason else ''}"
     if not view.loaded:
@@ -158,14 +158,16 @@ def _doing(view: RunView) -> str:
     waiting = preparation(view.history, view.status)
     if view.history.stage is not None and waiting:
         return waiting
-    waiting = waiting or ("no steps" if view.status is Status.CRASHED else "waiting for the first step")
+    waiting = waiting or (
+        f"no steps: {clean(view.crash)}" if view.status is Status.CRASHED else "waiting for the first step"
+    )
     return f"{waiting} · console: {printed}" if printed else waiting
 
 
 def _ending(view: RunView) -> Line:
     """The reason why a run ended; empty without one."""
     if view.status is Status.CRASHED:
-        return line(Span("the process is gone and left no end record; see Log", "bad"))
+        return line(Span(clean(view.crash), "bad"))
     end = view.history.end
     if end is None or not end.reason:
         return ()

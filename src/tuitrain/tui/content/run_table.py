@@ -227,8 +227,8 @@ def _events(run: RunSnapshot) -> _Rows:
     rows += [("note", note, "text") for note in run.notes[-3:]] or [("note", "none", "quiet")]
     if run.alert is not None:
         rows.append(("last alert", run.alert.message, ALERT_ROLES[run.alert.level]))
-    if run.end is not None and run.end.reason:
-        rows.append(("ended", run.end.reason, "text"))
+    if run.reason:
+        rows.append(("ended", run.reason, "text"))
     if problem := _problem(run):
         rows.append(("unread", problem.text, problem.role))
     return rows

@@ -1,0 +1,115 @@
+"""What runs on the other machine: a loop of a POSIX shell that answers requests on its standard input.
+
+Names and paths come to it as lines of data, never as code. A request is a line with a letter and numbers, then a line
+with a name; answers come in the order of the requests:
+
+    c     PATH    change to this directory, or to that of this file: `c d`, `c f`, or `c -` where there is none
+    l D           files below the directory, or with 1 for D in it: `l CODING`, then lines
+                  `INODE SIZE MTIME ./NAME`, then a line with a dot
+    g O N NAME    at most N bytes from byte O on, of the last -O bytes for O < 0:
+                  `g INODE SIZE MTIME O COUNT CODING`, then COUNT bytes, with CODING z as a gzip stream
+    r     NAME    make this empty file, and its directory where that is missing: `r 0`, or `r 1` where it cannot be
+"""
+
+from __future__ import annotations
+
+GREETING = b"tuitrain remote 1"
+
+BOOTSTRAP = "exec sh -c 'IFS= read -r s; eval \"$s\"'"
+"""The command for `ssh`, which is the same in every login shell; the first line of its input is the program."""
+
+SKIPPED = (".git", "__pycache__", "node_modules", ".venv", "venv", "site-packages", ".cache", ".hypothesis")
+
+_SCRIPT = r"""
+set -f; LC_ALL=C; export LC_ALL; unset CDPATH; nl=$(printf '\nx'); nl=${nl%x}; z=r; a=; how=none;
+if (echo | gzip -c) >/dev/null 2>&1; then z=z; fi;
+if stat -L -c %s -- . >/dev/null 2>&1; then how=gnu;
+elif stat -L -f %z -- . >/dev/null 2>&1; then how=bsd; fi;
+of() {
+  case $how in
+    gnu) stat -L -c '%i %s %Y' -- "$1";;
+    bsd) stat -L -f '%i %z %m' -- "$1";;
+    *) set -- $(ls -dLin -- "$1"); echo "$1 $6 0";;
+  esac;
+};
+regular() {
+  if [ "$o" = 1 ]; then find . ! -name . -prune -type f ! -path "*$nl*" "$@";
+  else find . \( PRUNED \) -prune -o -type f ! -path "*$nl*" "$@"; fi;
+};
+list() {
+  case $how in
+    gnu) regular -exec stat -c '%i %s %Y %n' -- {} +;;
+    bsd) regular -exec stat -f '%i %z %m %N' -- {} +;;
+    *) regular -print | while IFS= read -r n; do echo "$(of "$n") $n"; done;;
+  esac 2>/dev/null;
+  echo .;
+};
+bytes() {
+  { dd bs=65536 skip=$((o / 65536)) count=$((k / 65536 + 2)) <"$n" 2>/dev/null | tail -c "+$((o % 65536 + 1))";
+    while echo; do :; done 2>/dev/null; } | head -c "$k";
+};
+echo 'GREETING';
+while IFS=' ' read -r a o m; do
+  case $a in
+    c) IFS= read -r n;
+      if [ -d "$n" ] && cd "$n" 2>/dev/null; then echo 'c d';
+      elif [ -f "$n" ]; then
+        case $n in */*) d=${n%/*}/;; *) d=./;; esac;
+        if cd "$d" 2>/dev/null; then echo 'c f'; else echo 'c -'; fi;
+      else echo 'c -'; fi;;
+    l) if [ $z = z ]; then echo 'l z'; list | gzip -c; else echo 'l r'; list; fi;;
+    g) IFS= read -r n; i=-; s=0; t=0; k=0;
+      if [ -f "$n" ] && [ -r "$n" ]; then
+        set -- $(of "$n" 2>/dev/null);
+        if [ $# -ge 3 ]; then
+          i=$1; s=$2; t=$3;
+          if [ "$o" -lt 0 ]; then o=$((s + o)); fi;
+          if [ "$o" -lt 0 ]; then o=0; fi;
+          k=$((s - o));
+          if [ "$k" -gt "$m" ]; then k=$m; fi;
+          if [ "$k" -lt 0 ]; then k=0; fi;
+        fi;
+      fi;
+      if [ "$k" -gt 500 ]; then y=$z; else y=r; fi;
+      echo "g $i $s $t $o $k $y";
+      if [ "$k" -gt 0 ]; then if [ $y = z ]; then bytes | gzip -c; else bytes; fi; fi;;
+    r) IFS= read -r n;
+      if { [ -d "${n%/*}" ] || mkdir "${n%/*}"; } 2>/dev/null && (: >>"$n") 2>/dev/null; then echo 'r 0';
+      else echo 'r 1'; fi;;
+  esac;
+done
+"""
+
+
+def program() -> bytes:
+    """The loop as one line."""
+    pruned = " -o ".join(f"-name {name}" for name in SKIPPED)
+    script = _SCRIPT.replace("PRUNED", pruned).replace("GREETING", GREETING.decode())
+    return " ".join(line.strip() for line in script.splitlines()).strip().encode() + b"\n"
+
+
+def change(path: str) -> bytes:
+    """The request to change to a directory; the home directory for an empty path."""
+    return b"c\n" + _line(path if path.startswith("/") else f"./{path}")
+
+
+def listing(*, deep: bool) -> bytes:
+    """The request for the files below the directory; not deep: only for those in it."""
+    return b"l %d\n" % (not deep)
+
+
+def get(name: str, offset: int, most: int) -> bytes:
+    """The request for bytes of a file below the directory."""
+    return b"g %d %d\n" % (offset, most) + _line(f"./{name}")
+
+
+def make(name: str) -> bytes:
+    """The request to make an empty file."""
+    return b"r\n" + _line(f"./{name}")
+
+
+def _line(text: str) -> bytes:
+    data = text.encode("utf-8", "surrogateescape")
+    if b"\n" in data or b"\0" in data:
+        raise ValueError(f"{text!r} has a line end")
+    return data + b"\n"

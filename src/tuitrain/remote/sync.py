@@ -1,0 +1,272 @@
+"""Keeping a mirror current: one thread and one `ssh` for each place on another machine."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tuitrain.remote import agent
+from tuitrain.remote.address import Address
+from tuitrain.remote.connection import Connection, RemoteError, RemoteFile
+from tuitrain.remote.mirror import Mirror
+from tuitrain.remote.mirrored_file import MirroredFile, Want
+
+POLL_S = 1.0
+LIST_S = 10.0
+FIRST_BYTES = 128 << 10
+LEAST_BYTES, MOST_BYTES = 32 << 10, 8 << 20
+"""Of a file in one round; the rounds of a slow link are made short, so that what is newest is not kept waiting."""
+ROUND_S = 0.7
+_AT_ONCE = 50
+"""Requests that are sent before their answers are read."""
+_BACK_OFF_S = (0.3, 1.0, 2.0, 5.0, 10.0, 30.0)
+_TRIES = 5
+"""Connections that are made for something that is waited for."""
+_SAVE_S = 3.0
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Link:
+    """The connection to another machine. lag_s: how old what is shown is at most; None before all was read once.
+
+    problem: why there is no connection; empty while there is one.
+    """
+
+    host: str
+    connected: bool
+    lag_s: float | None
+    problem: str = ""
+
+
+Wants = dict[str, Want]
+
+
+class MirrorSync:
+    """A mirror with its connection. One thread at a time exchanges requests and answers; readers read the mirror.
+
+    ask: whether `ssh` may ask questions on the terminal until it is kept current in the background.
+    """
+
+    def __init__(self, address: Address, *, ask: bool = False) -> None:
+        self.address, self.name = address, ""
+        """name: of the file in the folder where the address is that of a file."""
+        self.mirror: Mirror | None = None
+        self.files: dict[str, RemoteFile] = {}
+        """What lies below the folder."""
+        self.choose: Callable[[MirrorSync], Wants] | None = None
+        """What is wanted of a new list of files; None: what is wanted stays the same."""
+        self.wants: Wants = {}
+        self.poll_s = POLL_S
+        self._ask = ask
+        self._connection: Connection | None = None
+        self._lock = threading.RLock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._chunk = FIRST_BYTES
+        self._current_at: float | None = None
+        self._listed_at = 0.0
+        self._saved_at = 0.0
+        self._problem = ""
+        self._connected = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the mirror."""
+        assert self.mirror is not None
+        return self.mirror.folder
+
+    def link(self) -> Link:
+        """The state of the connection now."""
+        lag = None if self._current_at is None else time.monotonic() - self._current_at
+        return Link(self.address.host, self._connected, lag, self._problem)
+
+    def open(self) -> None:
+        """Connect and list what is there. Raises RemoteError, and FileNotFoundError where nothing is there."""
+        self._patiently(lambda: None)
+
+    def catch_up(self) -> None:
+        """Read all that is wanted as it is now. Raises RemoteError once it cannot be gone on with."""
+        self._patiently(self._until_here)
+        self._save(at_once=True)
+
+    def first_part(self) -> None:
+        """Read what can be shown first of everything that is wanted. Raises RemoteError."""
+        self._patiently(lambda: self._round(self.wants))
+
+    def request(self, name: str) -> bool:
+        """Make an empty file there; returns whether it could be made. Raises RemoteError."""
+
+        def make() -> bool:
+            connection = self._connect()
+            connection.send(agent.make(name))
+            return connection.made()
+
+        return self._patiently(make)
+
+    def start(self) -> None:
+        """Keep the mirror current in the background from now on, also over lost connections."""
+        if self._thread is None:
+            self._ask = False
+            self._thread = threading.Thread(target=self._run, name=f"tuitrain-{self.address.host}", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the connection and the thread."""
+        self._stopped.set()
+        connection = self._connection
+        if connection is not None:
+            connection.close()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(2.0)
+        with self._lock:
+            if self.mirror is not None:
+                self.mirror.close()
+                self.mirror = None
+
+    def _patiently(self, do: Callable[[], _T]) -> _T:
+        """Do something over a connection; where that is lost go on over a new one."""
+        for pause in _BACK_OFF_S[:_TRIES]:
+            try:
+                with self._lock:
+                    self._connect()
+                    return do()
+            except RemoteError as error:
+                self._disconnected(error)
+                if self.mirror is None or self._stopped.is_set():
+                    raise
+                last = error
+            self._stopped.wait(pause)
+        raise last
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopped.is_set():
+            began = time.monotonic()
+            try:
+                with self._lock:
+                    self._connect()
+                    if self.choose is not None and began - self._listed_at >= LIST_S:
+                        self._list(self._connect())
+                    more = self._round(self.wants)
+                self._save()
+                failures = 0
+            except RemoteError as error:
+                if self._stopped.is_set():
+                    return
+                self._disconnected(error)
+                self._stopped.wait(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
+                failures += 1
+                continue
+            except OSError as error:
+                # Such as a full disk here.
+                self._problem = f"{error.strerror or error}"
+                more = False
+            if not more:
+                self._stopped.wait(max(0.0, began + self.poll_s - time.monotonic()))
+
+    def _connect(self) -> Connection:
+        """The connection; a new one begins with the list of files, and with what is wanted first."""
+        if self._connection is not None:
+            return self._connection
+        connection = self._connection = Connection(self.address.host, ask=self._ask)
+        connection.send(agent.change(self.address.path))
+        kind = connection.change()
+        if kind == "-":
+            raise FileNotFoundError(2, "no such file or directory, or one without permission", str(self.address))
+        path = self.address.path.rstrip("/")
+        folder, _, name = path.rpartition("/") if kind == "f" else (path, "", "")
+        self.name = name
+        if self.mirror is None or self.choose is not None:
+            self._list(connection)
+        if self.mirror is None:
+            address = Address(self.address.host, folder or ("/" if path.startswith("/") else ""))
+            self.mirror = Mirror(address, folder.rpartition("/")[2] or self.address.host.rpartition("@")[2])
+        self._connected, self._problem = True, ""
+        return connection
+
+    def _list(self, connection: Connection) -> None:
+        connection.send(agent.listing(deep=not self.name))
+        self.files = connection.listing()
+        self._listed_at = time.monotonic()
+        if self.choose is not None and self.mirror is not None:
+            self.wants = self.choose(self)
+
+    def _disconnected(self, error: RemoteError) -> None:
+        connection, self._connection, self._connected = self._connection, None, False
+        self._problem = error.strerror or str(error)
+        if connection is not None:
+            connection.close()
+        self._save(at_once=True)
+
+    def _save(self, at_once: bool = False) -> None:
+        if self.mirror is not None and (at_once or time.monotonic() - self._saved_at > _SAVE_S):
+            self._saved_at = time.monotonic()
+            # Without it more has to be read the next time.
+            with suppress(OSError):
+                self.mirror.save()
+
+    def _until_here(self) -> None:
+        while self._round(self.wants):
+            pass
+
+    def _round(self, wants: Wants) -> bool:
+        """Ask once for what is new of each file; returns whether more of what is wanted is there."""
+        connection = self._connect()
+        assert self.mirror is not None
+        began = time.monotonic()
+        pending: list[tuple[MirroredFile, Want, bytes]] = []
+        for name, want in wants.items():
+            file = self.mirror.file(name)
+            pending += [(file, want, agent.get(name, *each)) for each in file.next_ranges(want, self._chunk)]
+        received = 0
+        for start in range(0, len(pending), _AT_ONCE):
+            some = pending[start : start + _AT_ONCE]
+            connection.send(b"".join(request for _, _, request in some))
+            for file, want, _ in some:
+                answer = connection.answer()
+                received += answer.count
+                file.receive(answer, want)
+        self.mirror.stamp_folders()
+        files = [(self.mirror.file(name), want) for name, want in wants.items()]
+        if all(file.is_here >= file.state.size for file, want in files if want.most is None):
+            self._current_at = began
+        if received >= self._chunk:
+            rate = self._chunk * ROUND_S / max(time.monotonic() - began, 1e-3)
+            self._chunk = int(min(max(rate, LEAST_BYTES), 4 * self._chunk, MOST_BYTES))
+        return any(file.lacks(want) for file, want in files)
+
+
+_OPEN: list[MirrorSync] = []
+
+
+def opened(address: Address, *, ask: bool = False) -> MirrorSync:
+    """A mirror that is closed when this process ends, and found by its folder."""
+    sync = MirrorSync(address, ask=ask)
+    if not _OPEN:
+        atexit.register(_close_all)
+    _OPEN.append(sync)
+    return sync
+
+
+def sync_of(path: Path) -> MirrorSync | None:
+    """The mirror that a path lies in; None for one that is no copy."""
+    return next((each for each in _OPEN if each.mirror is not None and path.is_relative_to(each.folder)), None)
+
+
+def close(syncs: Iterable[MirrorSync]) -> None:
+    """Close mirrors, and forget them."""
+    for sync in list(syncs):
+        sync.close()
+        if sync in _OPEN:
+            _OPEN.remove(sync)
+
+
+def _close_all() -> None:
+    close(_OPEN)

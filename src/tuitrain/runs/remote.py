@@ -1,0 +1,222 @@
+"""Runs on other machines: which files of them are mirrored, and the runs that the mirror holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from tuitrain.readers.model import PROBE_BYTES
+from tuitrain.remote.address import Address, is_address, parse_address
+from tuitrain.remote.connection import RemoteFile
+from tuitrain.remote.mirrored_file import Want
+from tuitrain.remote.sync import MirrorSync, Wants, opened
+from tuitrain.runs.discover import RunNotFoundError, find_runs, list_runs
+from tuitrain.runs.layout import RunDirectory
+
+_OTHER_FILES = frozenset({
+    ".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".distcp", ".gguf", ".onnx", ".npy", ".npz", ".pkl", ".model",
+    ".h5", ".arrow", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".pdf", ".mp3", ".mp4", ".wav",
+    ".gz", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".whl", ".so", ".o", ".a", ".pyc", ".py", ".ipynb", ".sh", ".c",
+    ".h", ".cpp", ".cu", ".html", ".css", ".js", ".ts", ".rs", ".go", ".lock",
+})  # fmt: skip
+"""Endings of files that are no logs, so that their beginnings are not read."""
+_MOST_PROBED = 2_000
+"""Files of a folder of which the beginning is read, the newest ones."""
+_MOST_DOCUMENT_BYTES = 16 << 20
+_MOST_SETTINGS_BYTES = 256 << 10
+_DOCUMENTS = frozenset({".zip", ".json", ".yaml", ".yml", ".toml", ".db", ".sqlite", ".sqlite3", ".parquet"})
+_SIGNS = frozenset({"ckpt.pt"})
+"""Files that tell what a folder is by being there."""
+_OWN = ("run.json", "config.toml", "metrics.jsonl")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How much of a run is read. console: of its console; None: nothing. follow: whether it is read on."""
+
+    log: Want
+    console: Want | None = None
+    follow: bool = False
+
+
+WHOLE = Reading(Want())
+ENDS = Reading(Want(newest_first=True, fill=False))
+REQUEST = replace(ENDS, follow=True)
+CONSOLE = Reading(ENDS.log, Want(), follow=True)
+DASHBOARD = Reading(Want(newest_first=True), Want(newest_first=True), follow=True)
+
+
+def is_remote(name: str) -> bool:
+    """Whether a RUN lies on another machine: it has the form HOST:PATH, and no file here is called so."""
+    return is_address(name) and not Path(name.partition("#")[0]).exists() and not Path(name).exists()
+
+
+def find_remote_runs(names: Sequence[str], reading: Reading, *, ask: bool = False) -> list[list[RunDirectory]]:
+    """The runs at each of these addresses; HOST:PATH#NAME is one of several at PATH. All hosts are asked at once.
+
+    ask: whether `ssh` may ask questions on the terminal, for one address. Raises AddressError, RemoteError,
+    RunNotFoundError, FileNotFoundError.
+    """
+    # All of them are checked before the first is asked.
+    addresses = [(parse_address(path), which) for path, _, which in (name.partition("#") for name in names)]
+    ask = ask and len(addresses) == 1
+    with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
+        return list(pool.map(lambda each: _find(each[0], each[1], reading, ask), addresses))
+
+
+def _find(address: Address, which: str, reading: Reading, ask: bool) -> list[RunDirectory]:
+    sync = opened(address, ask=ask)
+    sync.open()
+    runs = runs_of(sync, reading)
+    if which:
+        runs = [run for run in runs if which in (run.run_id, run.source.name if run.source else "")]
+    if not runs:
+        what = f"no run called {which!r}" if which else "no run in a format that tuitrain reads"
+        raise RunNotFoundError(f"{address} holds {what}; docs/any-run.md lists the formats.")
+    return runs
+
+
+def runs_of(sync: MirrorSync, reading: Reading) -> list[RunDirectory]:
+    """The runs of a place that is connected, read as far as is wanted, newest first. Raises RemoteError."""
+    sync.wants = _first_wants(sync, reading)
+    sync.first_part()
+    runs = _runs_here(sync)
+    sync.wants = _wants(sync, reading, runs)
+    if reading.log.newest_first and reading.log.fill:
+        sync.first_part()
+    else:
+        sync.catch_up()
+    if reading.follow:
+        if any(run.source is not None for run in runs):
+            sync.choose = lambda sync: _wants(sync, reading, runs)
+        sync.start()
+    return [_labelled(sync, run) for run in runs]
+
+
+def list_remote_runs(sync: MirrorSync) -> list[RunDirectory]:
+    """The runs below a folder, both ends of their logs read, and read on. Raises RemoteError, FileNotFoundError."""
+    sync.open()
+    return runs_of(sync, ENDS)
+
+
+def _runs_here(sync: MirrorSync) -> list[RunDirectory]:
+    assert sync.mirror is not None
+    sync.mirror.keep_only(sync.files)
+    try:
+        return find_runs(str(sync.folder / sync.name), sync.folder) if sync.name else _runs_in(sync.folder)
+    except RunNotFoundError:
+        return []
+
+
+def _runs_in(folder: Path) -> list[RunDirectory]:
+    try:
+        return find_runs(str(folder), folder)
+    except RunNotFoundError:
+        return list_runs(folder)
+
+
+def _labelled(sync: MirrorSync, run: RunDirectory) -> RunDirectory:
+    """The run with its address there."""
+    at = run.source.path if run.source is not None else run.path
+    address = sync.address
+    if not sync.name and at != sync.folder and at.is_relative_to(sync.folder):
+        address = address.joined(str(at.relative_to(sync.folder)))
+    return replace(run, remote=f"{address}{f'#{run.source.name}' if run.source and run.source.key else ''}")
+
+
+def _first_wants(sync: MirrorSync, reading: Reading) -> Wants:
+    """What runs of ours hold, and the beginnings of what may be logs of other tools."""
+    if sync.name:
+        return _wants_of_file(sync, reading)
+    files = sync.files
+    wants: Wants = {}
+    own = _own_folders(files)
+    for folder in own:
+        wants |= _wants_of_own(files, folder, reading)
+    for name in _probed(files, own):
+        whole = PurePosixPath(name).suffix.lower() in _DOCUMENTS and files[name].size <= _MOST_DOCUMENT_BYTES
+        wants.setdefault(name, Want() if whole else Want(most=PROBE_BYTES))
+    return wants | {name: Want(most=0) for name in files if PurePosixPath(name).name in _SIGNS}
+
+
+def _wants_of_file(sync: MirrorSync, reading: Reading) -> Wants:
+    """One log, and the settings beside it."""
+    beside = [name for name, file in sync.files.items() if name in _OWN or _is_settings(name, file)]
+    wants: Wants = dict.fromkeys(beside, Want())
+    if sync.name == "metrics.jsonl" and reading.console is not None:
+        wants |= {name: reading.console for name in sync.files if _is_console(name)}
+    return wants | {sync.name: reading.log}
+
+
+def _wants(sync: MirrorSync, reading: Reading, runs: Iterable[RunDirectory]) -> Wants:
+    """All that the runs are read from."""
+    wants = _first_wants(sync, reading)
+    for run in runs:
+        if run.source is None:
+            if run.metrics.name == "metrics.jsonl" and not sync.name:
+                wants |= _wants_of_own(sync.files, _relative(sync, run.path), reading)
+            continue
+        names = {_relative(sync, path) for path in run.source.files}
+        folder = _relative(sync, run.source.path)
+        names |= {name for name in sync.files if _is_below(name, folder) and _may_be_log(name)}
+        beside = PurePosixPath(folder).parent
+        names |= {name for name, file in sync.files.items()
+                  if PurePosixPath(name).parent == beside and _is_settings(name, file)}  # fmt: skip
+        names |= {f"{name}-wal" for name in names if f"{name}-wal" in sync.files}
+        console = reading.console if run.source.format.endswith("console") and reading.console else reading.log
+        wants |= {name: console for name in names if name in sync.files}
+    return wants
+
+
+def _wants_of_own(files: dict[str, RemoteFile], folder: str, reading: Reading) -> Wants:
+    prefix = f"{folder}/" if folder not in ("", ".") else ""
+    wants: Wants = {prefix + name: Want() for name in _OWN if prefix + name in files}
+    wants[f"{prefix}metrics.jsonl"] = reading.log
+    if reading.console is not None:
+        wants[f"{prefix}console.log"] = reading.console
+        wants |= {name: reading.console for name in files
+                  if name.startswith(prefix) and _is_console(name.removeprefix(prefix))}  # fmt: skip
+    return wants
+
+
+def _own_folders(files: dict[str, RemoteFile]) -> list[str]:
+    """The folders that look like runs of ours; what else lies in them is not searched."""
+    folders: dict[str, set[str]] = {}
+    for name in files:
+        path = PurePosixPath(name)
+        if path.name in _OWN:
+            folders.setdefault(str(path.parent), set()).add(path.name)
+    return [folder for folder, names in folders.items() if len(names) > 1]
+
+
+def _probed(files: dict[str, RemoteFile], own: Sequence[str]) -> list[str]:
+    inside = set(own)
+    names = [
+        name for name in files if _may_be_log(name) and not inside.intersection(map(str, PurePosixPath(name).parents))
+    ]
+    return sorted(names, key=lambda name: files[name].mtime, reverse=True)[:_MOST_PROBED]
+
+
+def _may_be_log(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() not in _OTHER_FILES
+
+
+def _is_settings(name: str, file: RemoteFile) -> bool:
+    return PurePosixPath(name).suffix.lower() in (".json", ".yaml", ".yml") and file.size <= _MOST_SETTINGS_BYTES
+
+
+def _is_console(name: str) -> bool:
+    return "/" not in name and name.startswith("console.") and name.endswith(".log")
+
+
+def _is_below(name: str, folder: str) -> bool:
+    return folder in ("", ".") or name.startswith(f"{folder}/")
+
+
+def _relative(sync: MirrorSync, path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(sync.folder))
+    except ValueError:
+        return path.name

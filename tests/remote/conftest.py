@@ -1,0 +1,93 @@
+"""Other machines for the tests: a real `sshd` on loopback, and shells without one where the link is not the subject."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.remote import sshd
+from tuitrain.remote import sync
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Server]:
+    """A running `sshd`."""
+    if sshd.MISSING:
+        pytest.skip(sshd.MISSING)
+    with sshd.running(tmp_path_factory.mktemp("sshd")) as server:
+        server.add_host("silent", sshd.free_port())
+        yield server
+
+
+@pytest.fixture
+def far(server: sshd.Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a host that `ssh` reaches."""
+    monkeypatch.setenv("TUITRAIN_SSH", server.ssh)
+    return "far"
+
+
+_LOCAL_SSH = """#!/bin/sh
+# In place of ssh: the command, in a shell here. Of the answers of each connection only as many bytes come as its line
+# in the file `cuts` says.
+for command; do :; done
+cuts=${0%/*}/cuts
+if [ -s "$cuts" ]; then
+  read -r bytes <"$cuts"
+  sed 1d "$cuts" >"$cuts.new" && mv "$cuts.new" "$cuts"
+  SHELL_HERE -c "$command" | { dd bs=1 count="$bytes" 2>/dev/null; kill -9 $$; }
+else
+  exec SHELL_HERE -c "$command"
+fi
+"""
+
+
+class LocalSsh:
+    """A shell on this machine in place of `ssh`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def use(self, shell: str = "sh") -> str:
+        """The command; shell: what the user's login shell is."""
+        path = self.folder / "local-ssh"
+        path.write_text(_LOCAL_SSH.replace("SHELL_HERE", shell))
+        path.chmod(0o755)
+        return str(path)
+
+    def cut_after(self, *bytes_received: int) -> None:
+        """Cut the next connections after so many bytes each."""
+        (self.folder / "cuts").write_text("".join(f"{count}\n" for count in bytes_received))
+
+    @property
+    def cuts_left(self) -> int:
+        """Connections that are still to be cut."""
+        path = self.folder / "cuts"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+@pytest.fixture
+def local_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalSsh:
+    """A shell here that answers as host `here`, at once and as often as it is cut off."""
+    folder = tmp_path / "local-ssh"
+    folder.mkdir()
+    local = LocalSsh(folder)
+    monkeypatch.setenv("TUITRAIN_SSH", local.use())
+    monkeypatch.setattr(sync, "_BACK_OFF_S", (0.0,) * 1000)
+    monkeypatch.setattr(sync, "_TRIES", 1000)
+    return local
+
+
+@pytest.fixture(autouse=True)
+def closed_mirrors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test has mirrors of its own, which it leaves closed."""
+    monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
+    yield
+    sync.close(sync._OPEN)
+
+
+def as_root() -> bool:
+    """Whether no permission is refused."""
+    return os.geteuid() == 0

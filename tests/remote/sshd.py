@@ -1,0 +1,193 @@
+"""A real `sshd` on loopback with keys of its own, and a proxy before it that cuts, delays and throttles."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin")
+MISSING = (
+    "" if SSHD and shutil.which("ssh") else "sshd or ssh is not installed (Debian: openssh-server, openssh-client)"
+)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A running `sshd`. `ssh`: the command that reaches it as host `far`, and through the proxy as `slow`."""
+
+    port: int
+    folder: Path
+    config: Path
+
+    @property
+    def ssh(self) -> str:
+        return shlex.join(["ssh", "-F", str(self.config)])
+
+    def add_host(self, name: str, port: int, *lines: str) -> None:
+        """One more host of the client's configuration."""
+        own = "".join(f"    {line}\n" for line in lines)
+        text = (
+            f"Host {name}\n    HostName 127.0.0.1\n    Port {port}\n    IdentityFile {self.folder / 'client'}\n"
+            f"    IdentitiesOnly yes\n    UserKnownHostsFile {self.folder / 'known_hosts'}\n"
+            f"    StrictHostKeyChecking no\n    LogLevel ERROR\n{own}"
+        )
+        with self.config.open("a") as file:
+            file.write(text)
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Server]:
+    """Start `sshd`, as whoever runs this."""
+    assert SSHD is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    for name in ("host", "client"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    shutil.copy(folder / "client.pub", folder / "authorized_keys")
+    port = free_port()
+    settings = {
+        "Port": port, "ListenAddress": "127.0.0.1", "HostKey": folder / "host", "PidFile": "none",
+        "AuthorizedKeysFile": folder / "authorized_keys", "StrictModes": "no", "UsePAM": "no",
+        "PasswordAuthentication": "no", "PermitRootLogin": "prohibit-password", "MaxStartups": "100",
+    }  # fmt: skip
+    (folder / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    with (folder / "sshd.log").open("wb") as log:
+        process = subprocess.Popen([SSHD, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
+    try:
+        _wait_for(port, process, folder / "sshd.log")
+        server = Server(port, folder, folder / "ssh_config")
+        server.add_host("far", port)
+        yield server
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"sshd does not answer: {log.read_text()[-500:]}")
+
+
+@dataclass
+class Proxy:
+    """A TCP proxy. rate: bytes a second in each direction; delay_s: of each byte, one way; it counts what passes.
+
+    cut_after: bytes towards the client after which a connection is cut, once for each number in the list.
+    """
+
+    target: int
+    rate: float | None = None
+    delay_s: float = 0.0
+    cut_after: list[int] = field(default_factory=list)
+    received: int = 0
+    sent: int = 0
+    connections: int = 0
+    refuse: bool = False
+    port: int = 0
+    _loop: asyncio.AbstractEventLoop | None = None
+    _writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    def __enter__(self) -> Proxy:
+        self._loop = asyncio.new_event_loop()
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.port = server.sockets[0].getsockname()[1]
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._loop is not None
+        self.cut()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, OSError):
+                self._loop.run_until_complete(task)
+        self._loop.close()
+
+    def cut(self) -> None:
+        """Cut every connection now."""
+        assert self._loop is not None
+        done = threading.Event()
+
+        def abort() -> None:
+            for writer in self._writers:
+                writer.transport.abort()
+            self._writers.clear()
+            done.set()
+
+        self._loop.call_soon_threadsafe(abort)
+        done.wait(5)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        if self.refuse:
+            writer.transport.abort()
+            return
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        self._writers += [writer, far_writer]
+        limit = self.cut_after.pop(0) if self.cut_after else None
+        await asyncio.gather(
+            self._pass(reader, far_writer, None, False), self._pass(far_reader, writer, limit, True),
+            return_exceptions=True,
+        )  # fmt: skip
+
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None, inwards: bool
+    ) -> None:
+        assert self._loop is not None
+        free_at, passed = 0.0, 0
+        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(8 if self.rate else 0)
+
+        async def deliver() -> None:
+            while True:
+                at, data = await queue.get()
+                await asyncio.sleep(max(0.0, at - self._loop.time()))
+                writer.write(data)
+                await writer.drain()
+                if not data:
+                    writer.transport.abort()
+                    return
+
+        delivery = asyncio.ensure_future(deliver())
+        while data := await reader.read(1400 if self.rate else 65536):
+            if limit is not None and passed + len(data) >= limit:
+                writer.write(data[: limit - passed])
+                await writer.drain()
+                writer.transport.abort()
+                delivery.cancel()
+                return
+            passed += len(data)
+            if inwards:
+                self.received += len(data)
+            else:
+                self.sent += len(data)
+            now = self._loop.time()
+            free_at = max(free_at, now) + (len(data) / self.rate if self.rate else 0.0)
+            await queue.put((free_at + self.delay_s, data))
+        await queue.put((0.0, b""))
+        await delivery
