@@ -179,7 +179,11 @@ def resume_decision(checkpoint: SavedCheckpoint, *, compared: bool) -> Decision:
     return Decision("resume", f"step {checkpoint.step}", reason)
 
 
-def schedule_alerts(config: RunConfig, total_steps: int, step: int) -> list[events.Alert]:
-    """A warning for each part of the schedule that the run is too short for."""
-    sentences = accounting.schedule_warnings(config, total_steps)
-    return [events.Alert(level="warning", code="schedule", message=sentence, step=step) for sentence in sentences]
+def config_alerts(config: RunConfig, total_steps: int, step: int) -> list[events.Alert]:
+    """A warning for each part of the schedule that the run is too short for, and for batches that it will pass over."""
+    warnings = [("schedule", sentence) for sentence in accounting.schedule_warnings(config, total_steps)]
+    skipped = ", ".join(f"{each:,}" for each in sorted(config.train.skip_steps) if each > step)
+    if skipped:
+        sentence = f"Passes over the batch of step {skipped} and takes the next one, as train.skip_steps says."
+        warnings.append(("batch_skipped", sentence))
+    return [events.Alert(level="warning", code=code, message=sentence, step=step) for code, sentence in warnings]

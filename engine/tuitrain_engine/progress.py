@@ -70,10 +70,16 @@ def due(step: int, interval: int, last: bool = False) -> bool:
     return interval > 0 and (step % interval == 0 or last)
 
 
+def batches_of(config: RunConfig, step: int) -> int:
+    """How many batches of the data a step takes: a second one where it passes over the first."""
+    return 1 + (step in config.train.skip_steps)
+
+
 def batch_positions(config: RunConfig, progress: Progress, goal: Goal, world: World) -> Iterator[tuple[int, int]]:
     """First sequence and count of each micro-batch this process reads, from where the run stands to its end."""
     micro, batch = config.train.micro_batch, config.train.global_batch_size
-    steps = goal.steps - progress.step
-    for first in range(progress.sequences, progress.sequences + steps * batch, batch):
+    first = progress.sequences - batch
+    for step in range(progress.step + 1, goal.steps + 1):
+        first += batch * batches_of(config, step)
         for index in range(config.accumulation(world.size)):
             yield first + (index * world.size + world.rank) * micro, micro

@@ -31,7 +31,7 @@ from tuitrain_engine.optim import build_optimizer
 from tuitrain_engine.parallel import Distribution, World
 from tuitrain_engine.pausing import wait_to_continue
 from tuitrain_engine.profiler import StepProfiler, memory_snapshot, prepare_snapshots
-from tuitrain_engine.progress import Goal, Progress, batch_positions, due
+from tuitrain_engine.progress import Goal, Progress, batch_positions, batches_of, due
 from tuitrain_engine.resuming import Restored, keep_config, restore
 from tuitrain_engine.sampling import continue_text
 from tuitrain_engine.telemetry import NonFiniteError, Scale, StepNumbers, Telemetry
@@ -127,7 +127,7 @@ def prepare(
         terminal.print(report.startup_report(run, config, goal.tokens, dataset.describe(), decisions, terminal))
         journal.console = console
     alerts = restored.alerts() if restored else []
-    for alert in [*alerts, *describe.schedule_alerts(config, goal.steps, progress.step)]:
+    for alert in [*alerts, *describe.config_alerts(config, goal.steps, progress.step)]:
         journal.write(alert)
 
     scale = Scale(config.tokens_per_step, accounting.flops_per_token(config.model), machine.peak_tflops)
@@ -308,7 +308,7 @@ def train_step(t: Trainer, batches: Iterator[tuple[Tensor, Tensor]]) -> None:
 
     progress.step = step
     progress.tokens += config.tokens_per_step
-    progress.sequences += config.train.global_batch_size
+    progress.sequences += config.train.global_batch_size * batches_of(config, step)
     if step <= config.schedule.warmup_steps:
         progress.warmup_tokens = progress.tokens
     numbers = StepNumbers(loss_sum, targets, grad_norm, correct, statistics, update)

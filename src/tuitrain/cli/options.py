@@ -115,6 +115,17 @@ Strategy = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Start even if the model is estimated not to fit.")]
 
 
+Retries = Annotated[
+    int,
+    typer.Option(min=0, metavar="N", help="Restart the run up to N times from its newest checkpoint when it crashes, "
+                                          "but not when it crashes at the same step again."),
+]  # fmt: skip
+SkipBadBatch = Annotated[
+    bool,
+    typer.Option("--skip-bad-batch", help="With --retries: pass over the batch of a step at which it crashes twice."),
+]
+
+
 def with_strategy(overrides: list[str] | None, strategy: str | None) -> list[str]:
     """The overrides, and --strategy as one more."""
     return [*(overrides or []), *([f"parallel.strategy={strategy}"] if strategy else [])]

@@ -283,6 +283,8 @@ class TrainConfig(Section):
     """Device to train on. auto: CUDA when there is one."""
     seed: int = Field(default=1337, ge=0, lt=2**63)
     """Seed of initialisation, data order, dropout and sampling."""
+    skip_steps: tuple[int, ...] = ()
+    """Steps that pass over their batch and take the next one: `launch --retries --skip-bad-batch` sets them."""
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
@@ -308,8 +310,7 @@ class ParallelConfig(Section):
     """single: one process · ddp: replicas · zero1: sharded optimizer · fsdp: all sharded · hsdp: sharded in a node.
     auto: by what fits the devices; the reason is printed."""
     shard_size: int | None = Field(default=None, ge=1)
-    """Processes that hold one copy of the model together, with strategy = hsdp; it must divide their number.
-    Unset: the processes of a node."""
+    """With hsdp the processes that hold one copy of the model; it must divide all. Unset: the processes of a node."""
     activation_checkpointing: Literal["none", "selective", "full"] = "none"
     """Which activations are computed again in the backward pass instead of being held."""
     timeout_s: float = Field(default=900.0, gt=0, le=86400)
@@ -373,8 +374,7 @@ class TelemetryConfig(Section):
     """Range of steps to profile, such as 10-15, both included: each process writes a trace for Perfetto to profile/
     in the run directory. Empty: none."""
     memory_history: bool = False
-    """Whether memory snapshots (on request, and when memory runs out) contain the stack of each allocation. CUDA
-    only; costs a little speed."""
+    """Whether memory snapshots, on CUDA, contain the stack of each allocation; costs a little speed."""
 
     @model_validator(mode="after")
     def _consistent(self) -> TelemetryConfig:

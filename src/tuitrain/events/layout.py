@@ -50,7 +50,8 @@ class RunMetadata(msgspec.Struct, kw_only=True):
     before are of earlier attempts, and as long as none follows the newest one has not written a record yet.
     launcher: `local` (one process), `torchrun`, whose own pid this is, with `processes` workers below it, or `loop`: a
     loop of one's own, which made the directory itself. supervisor: the process that started that one, waits for it and
-    writes down its exit.
+    writes down its exit; retries: how often it may still start a crashed attempt again, skip_bad_batch: passing over
+    the batch of a step at which two attempts crashed. parent: of a fork.
     """
 
     name: str
@@ -63,6 +64,8 @@ class RunMetadata(msgspec.Struct, kw_only=True):
     supervisor_started: float | None = None
     exit: Exit | None = None
     parent: Parent | None = None
+    retries: int = 0
+    skip_bad_batch: bool = False
     host: str | None = None
     command: list[str] = []
     launcher: str = "local"

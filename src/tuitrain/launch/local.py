@@ -19,6 +19,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psutil
 
@@ -47,6 +48,14 @@ class Label:
     name: str
     tags: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often a crashed attempt is started again, and whether a batch at which two of them crashed is passed over."""
+
+    count: int = 0
+    skip_bad_batch: bool = False
 
 
 def train_command(run: RunDirectory, *, processes: int = 1) -> list[str]:
@@ -92,7 +101,13 @@ class Started:
 
 
 def start_run(
-    config: RunConfig, runs_dir: Path, label: Label, *, gpus: int | None = None, force: bool = False
+    config: RunConfig,
+    runs_dir: Path,
+    label: Label,
+    *,
+    gpus: int | None = None,
+    force: bool = False,
+    retries: Retries = Retries(),
 ) -> Started:
     """Run the preflight checks, make the run's directory and start the engine in a session of its own.
 
@@ -105,7 +120,7 @@ def start_run(
         with starting(run):
             process = start(
                 run, train_command(run, processes=processes.count), label, processes=processes.count,
-                plots_every=config.export.plots_every, supervised=True,
+                plots_every=config.export.plots_every, supervised=True, retries=retries,
             )  # fmt: skip
     except (LaunchError, OSError):
         shutil.rmtree(run.path, ignore_errors=True)
@@ -134,6 +149,7 @@ def start(
     processes: int = 1,
     plots_every: int = 0,
     supervised: bool = False,
+    retries: Retries = Retries(),
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one and its terminal, and write its metadata to run.json.
 
@@ -147,26 +163,20 @@ def start(
     try:
         # Locked during the start, so that tags set meanwhile are not lost.
         with edited_metadata(run) as facts:
-            started, log_bytes = time.time(), end_of_lines(run.metrics)
+            attempt = attempt_facts(run, command, processes)
             if supervised:
                 process, pid = _spawn_supervised(run, command, processes)
             else:
                 process = _spawn(run, command, processes)
                 pid = process.pid
             facts |= {} if label is None else asdict(label)
-            facts |= {
-                "started": started,
-                "log_bytes": log_bytes,
+            facts |= attempt | {
                 "pid": pid,
-                "pid_started": _started(pid),
+                "pid_started": process_started(pid),
                 "supervisor": process.pid if supervised else None,
-                "supervisor_started": _started(process.pid) if supervised else None,
-                "exit": None,
-                "host": socket.gethostname(),
-                "command": list(command),
-                "launcher": "torchrun" if processes > 1 else "local",
-                "processes": processes,
-                "job_id": None,
+                "supervisor_started": process_started(process.pid) if supervised else None,
+                "retries": retries.count,
+                "skip_bad_batch": retries.skip_bad_batch,
             }
     except EditError as error:
         if process is not None:
@@ -177,11 +187,25 @@ def start(
             process.wait()
         raise LaunchError(str(error), exit_code=1) from None
     if plots_every:
-        _start_drawing(run, plots_every)
+        start_drawing(run, plots_every)
     return process
 
 
-def _start_drawing(run: RunDirectory, every: int) -> None:
+def attempt_facts(run: RunDirectory, command: Sequence[str], processes: int) -> dict[str, Any]:
+    """What run.json says of an attempt, but for its process, at the moment before that is started."""
+    return {
+        "started": time.time(),
+        "log_bytes": end_of_lines(run.metrics),
+        "host": socket.gethostname(),
+        "command": list(command),
+        "launcher": "torchrun" if processes > 1 else "local",
+        "processes": processes,
+        "job_id": None,
+        "exit": None,
+    }
+
+
+def start_drawing(run: RunDirectory, every: int) -> None:
     """Start the process that keeps the figure of a run up to date; it leaves this one at once."""
     command = [sys.executable, "-m", "tuitrain.export.latest", str(run.path), "--every", str(every)]
     with run.console.open("ab") as console:
@@ -238,7 +262,8 @@ def process_environment(run: RunDirectory, processes: int = 1) -> dict[str, str]
     return {**shared, **os.environ, **own}
 
 
-def _started(pid: int) -> float | None:
+def process_started(pid: int) -> float | None:
+    """Unix seconds when a process was started; None where it is gone."""
     try:
         return psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:

@@ -15,7 +15,7 @@ from tuitrain.events.requests import delete_requests
 from tuitrain.files import writing
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.local import POLL_S, start, starting, train_command
+from tuitrain.launch.local import POLL_S, Retries, start, starting, train_command
 from tuitrain.launch.preflight import Processes
 from tuitrain.runs import RunDirectory, RunSnapshot, Status, lock_held, read_snapshot
 from tuitrain.runs.status import process_alive
@@ -121,7 +121,12 @@ def _check_is_over(run: RunDirectory, snapshot: RunSnapshot) -> None:
 
 
 def resume_run(
-    run: RunDirectory, overrides: Sequence[str] = (), *, gpus: int | None = None, force: bool = False
+    run: RunDirectory,
+    overrides: Sequence[str] = (),
+    *,
+    gpus: int | None = None,
+    force: bool = False,
+    retries: Retries = Retries(),  # noqa: B008 - frozen
 ) -> Resumed:
     """Start the engine on the newest checkpoint of a run that is over. Raises as `prepare_resume` does, and OSError.
 
@@ -132,14 +137,23 @@ def resume_run(
         config, processes = prepare_resume(run, overrides, gpus=gpus, force=force)
         run = RunDirectory(run.path.resolve(), run.log)
         checkpoint = complete_checkpoints(run.path)[-1].path
-        with suppress(FileNotFoundError):
-            delete_requests(run.path)
-        path = run.path / RESUME_CONFIG
-        with writing(path):
-            path.write_text(preflight.with_absolute_paths(config).to_toml(), encoding="utf-8")
         console_bytes = run.console.stat().st_size if run.console.exists() else 0
-        command = [*train_command(run, processes=processes.count), "--resume", "--config", str(path)]
+        command = [*with_config(run, config, processes.count), "--resume"]
         process = start(
-            run, command, None, processes=processes.count, plots_every=config.export.plots_every, supervised=True
-        )
+            run, command, None, processes=processes.count, plots_every=config.export.plots_every, supervised=True,
+            retries=retries,
+        )  # fmt: skip
     return Resumed(process, checkpoint, console_bytes)
+
+
+def with_config(run: RunDirectory, config: RunConfig, processes: int) -> list[str]:
+    """The engine's command line for a further attempt with this configuration, which is written for it.
+
+    Requests to the earlier attempt are deleted.
+    """
+    with suppress(FileNotFoundError):
+        delete_requests(run.path)
+    path = run.path / RESUME_CONFIG
+    with writing(path):
+        path.write_text(preflight.with_absolute_paths(config).to_toml(), encoding="utf-8")
+    return [*train_command(run, processes=processes), "--config", str(path)]

@@ -12,6 +12,7 @@ import psutil
 
 from tuitrain.launch.errors import LaunchError
 from tuitrain.runs import RunDirectory, RunSnapshot, Status, lock_held, read_snapshot
+from tuitrain.runs.editing import edited_metadata
 from tuitrain.runs.status import is_wrapped, process_alive, supervisor_alive
 
 POLL_S = 0.2
@@ -36,6 +37,7 @@ def stop_run(run: RunDirectory, *, wait: bool = True, timeout_s: float | None = 
     snapshot = when_started(run, timeout_s)
     if not _is_live(run, snapshot, report):
         return snapshot.status
+    end_retries(run)
     run.request("stop")
     at = f" at step {snapshot.step.step:,}" if snapshot.step else ""
     if snapshot.info is not None and snapshot.info.launcher == "loop":
@@ -61,8 +63,17 @@ def kill_run(run: RunDirectory, *, grace_s: float = 10.0, report: Report = print
     if info is None or info.pid is None or alive is None:
         host = info.host if info and info.host else "another machine"
         raise LaunchError(f"{run.run_id} runs on {host}: kill it there, or omit --now to request a stop.")
+    end_retries(run)
     _kill(run, info.pid if alive else None, grace_s, report)
     return read_snapshot(run).status
+
+
+def end_retries(run: RunDirectory) -> None:
+    """Whatever happens to the run from now on, it is not started again. Raises EditError."""
+    info = run.read_metadata()
+    if info is not None and info.retries:
+        with edited_metadata(run) as facts:
+            facts["retries"] = 0
 
 
 def _kill(run: RunDirectory, pid: int | None, grace_s: float, report: Report) -> None:

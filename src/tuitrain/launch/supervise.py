@@ -1,8 +1,8 @@
 """Waits for the engine and writes down how it ended: `python -m tuitrain.launch.supervise RUN_DIR COMMAND …`.
 
 Only the parent of a process learns its exit code or signal, and `tuitrain launch` may be gone by then. This process has
-a session of its own, and so has the engine. It passes on the signals that it gets, and needs little memory: what takes
-longer to import is imported when the engine has ended.
+a session of its own, and so has the engine. It passes on the signals that it gets, starts a crashed run again where
+run.json says so, and needs little memory: what takes longer to import is imported when the engine has ended.
 """
 
 from __future__ import annotations
@@ -17,37 +17,44 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2)
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command and return its exit code, 1 after a signal."""
+    """Run the command, again where it crashes and may; return the last exit code, 1 after a signal."""
     options = _parser().parse_args(arguments)
-    pending: list[int] = []
+    received: list[int] = []
     engine: subprocess.Popen[bytes] | None = None
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        if engine is None:
-            pending.append(number)
-        else:
+        received.append(number)
+        if engine is not None:
             engine.send_signal(number)
 
-    for each in _PASSED_ON:
+    for each in (*_STOPS, signal.SIGUSR1):
         # One that is ignored, as under nohup, stays ignored; the engine inherits that.
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, pass_on)
-    before, printed = oom_kills(), _size(options.run_dir / "console.log")
     engine = subprocess.Popen(options.command, start_new_session=True)
-    for number in pending:
+    for number in tuple(received):
         engine.send_signal(number)
     with os.fdopen(options.pid_to, "w") as pipe:
         pipe.write(f"{engine.pid}\n")
-    code = engine.wait()
-    if code:
-        after = oom_kills()
-        out_of_memory = any(after[path] > count for path, count in before.items() if path in after) if after else None
-        _write_exit(options.run_dir, code, out_of_memory, printed)
-    return code if code >= 0 else 1
+    restarts = None
+    while True:
+        kills, printed = oom_kills(), _size(options.run_dir / "console.log")
+        code = engine.wait()
+        if code and _write_exit(options.run_dir, code, kills, printed):
+            # With pydantic, which a run that is not restarted does without.
+            from tuitrain.launch.restart import Restarts
+            from tuitrain.runs import RunDirectory
+
+            restarts = restarts or Restarts(RunDirectory(options.run_dir), lambda: any(n in _STOPS for n in received))
+            following = restarts.next_attempt(code)
+            if following is not None:
+                engine = following
+                continue
+        return code if code >= 0 else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,8 +93,11 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _write_exit(run_dir: Path, code: int, out_of_memory: bool | None, printed: int) -> None:
-    """Write to run.json how the engine ended. printed: size of the console when it was started."""
+def _write_exit(run_dir: Path, code: int, kills: dict[Path, int], printed: int) -> bool:
+    """Write to run.json how the engine ended; returns whether it may be started again.
+
+    kills: those of the out-of-memory killer before; printed: bytes on the console before.
+    """
     import msgspec
 
     from tuitrain.events.layout import Exit
@@ -95,16 +105,19 @@ def _write_exit(run_dir: Path, code: int, out_of_memory: bool | None, printed: i
     from tuitrain.runs.crash import last_lines, signal_name
     from tuitrain.runs.editing import EditError, edited_metadata
 
-    run = RunDirectory(run_dir)
+    run, now = RunDirectory(run_dir), oom_kills()
     ended = Exit(
         time=time.time(), code=code if code >= 0 else None, signal=signal_name(-code) if code < 0 else None,
-        out_of_memory=out_of_memory, last_lines=last_lines(run.console, printed),
+        out_of_memory=any(count > kills.get(path, count) for path, count in now.items()) if now else None,
+        last_lines=last_lines(run.console, printed),
     )  # fmt: skip
     try:
         with edited_metadata(run) as facts:
             facts["exit"] = msgspec.to_builtins(ended)
+            return bool(facts.get("retries"))
     except EditError as error:
         print(error, file=sys.stderr)
+        return False
 
 
 if __name__ == "__main__":

@@ -159,14 +159,15 @@ def derive_status(
         # The log is as long as when the newest attempt was launched: all that it holds is of earlier ones.
         end, last_time, has_steps, paused = None, info.started, False, False
     if end is not None:
-        return Status(end.status)
+        restarts = end.status == "failed" and info is not None and info.retries > 0 and supervisor_alive(info)
+        return Status.STARTING if restarts else Status(end.status)
     alive = process_alive(info)
     # Somebody else's program need not log steps: it runs as soon as its process does.
     begun = has_steps or is_wrapped(info)
     if alive is False and lock is not None and lock_held(lock):
         alive = True
     if alive is False and supervisor_alive(info):
-        # It is about to write down how the engine ended.
+        # It is about to write down how the engine ended, or to start it again.
         return Status.STARTING
     if alive is False:
         return Status.CRASHED if readable else Status.UNKNOWN

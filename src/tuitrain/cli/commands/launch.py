@@ -68,6 +68,8 @@ def launch(
     ] = None,
     strategy: options.Strategy = None,
     force: options.Force = False,
+    retries: options.Retries = 0,
+    skip_bad_batch: options.SkipBadBatch = False,
     log: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="With a command: read the file or folder that it logs to, of any format, and "
@@ -103,7 +105,7 @@ def launch(
     from tuitrain.cli.attach import Attachment
     from tuitrain.config import load_config
     from tuitrain.launch import LaunchError, preflight
-    from tuitrain.launch.local import Label, start_run
+    from tuitrain.launch.local import Label, Retries, start_run
     from tuitrain.runs import runs_directory
 
     modes = _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,
@@ -112,13 +114,16 @@ def launch(
         raise typer.BadParameter(f"{' and '.join(modes)} exclude each other.")
     if watch and not is_terminal():
         raise LaunchError("--watch needs a terminal; without one `launch` prints the console output of the run.")
+    if skip_bad_batch and not retries:
+        raise typer.BadParameter("--skip-bad-batch needs --retries.")
     # Settings with errors are reported before anything starts.
     attachment = Attachment(detach=detach or dry_run or smoke, foreground=foreground, as_json=as_json)
     directory, command = runs_directory(runs_dir), ctx.meta.get(COMMAND_KEY)
     if command is not None:
         if preset is not None and command:
             raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
-        if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--gpus": gpus, "--strategy": strategy}):
+        if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--gpus": gpus, "--strategy": strategy,
+                            "--retries": retries or None}):  # fmt: skip
             raise LaunchError(f"{' and '.join(flags)}: only for the engine's own configurations, not for a command.")
         label = Label(name or _program_name(command), tag or [], note or [])
         given = given_by(maps, facts)
@@ -133,7 +138,8 @@ def launch(
         return _dry_run(config, gpus, directory, as_json, force)
     if smoke:
         return _smoke(config, gpus, as_json, force)
-    started = start_run(config, directory, Label(config.name, tag or [], note or []), gpus=gpus, force=force)
+    started = start_run(config, directory, Label(config.name, tag or [], note or []), gpus=gpus, force=force,
+                        retries=Retries(retries, skip_bad_batch))  # fmt: skip
     if started.note:
         say(started.note)
     return attachment.follow(started.run, started.process)

@@ -21,6 +21,8 @@ def resume(
     ] = None,
     strategy: options.Strategy = None,
     force: options.Force = False,
+    retries: options.Retries = 0,
+    skip_bad_batch: options.SkipBadBatch = False,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,
 ) -> None:
@@ -36,12 +38,18 @@ def resume(
     """
     # Imported here: `--help` does without.
     from tuitrain.cli.attach import Attachment
+    from tuitrain.launch.local import Retries
     from tuitrain.launch.resume import resume_run
 
     if detach and foreground:
         raise typer.BadParameter("--detach and --foreground exclude each other.")
+    if skip_bad_batch and not retries:
+        raise typer.BadParameter("--skip-bad-batch needs --retries.")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)
     directory = find_own([run], runs_dir)[0]
-    resumed = resume_run(directory, options.with_strategy(overrides, strategy), gpus=gpus, force=force)
+    resumed = resume_run(
+        directory, options.with_strategy(overrides, strategy), gpus=gpus, force=force,
+        retries=Retries(retries, skip_bad_batch),
+    )  # fmt: skip
     say(f"{directory.run_id} continues from {resumed.checkpoint.name}.")
     attachment.follow(directory, resumed.process, resumed.console_bytes)
