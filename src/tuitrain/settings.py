@@ -15,8 +15,8 @@ from tuitrain.files import expanded, parse_toml, read_regular
 MOST_BYTES = 1 << 20
 """Of a settings file."""
 PROJECT_FILE, USER_FILE = "tuitrain.toml", "config.toml"
-KEYS = ("runs_dir", "map", "alerts", "tui")
-"""What a settings file may hold: where runs are, names of other tools' metrics, the rules of alerts, the screens."""
+KEYS = ("runs_dir", "hosts", "map", "alerts", "tui")
+"""What a settings file may hold: where runs are, here and elsewhere, names of other tools' metrics, alerts, screens."""
 
 DEFAULT_RUNS_DIR = Path("runs")
 MOST_LISTED = 12

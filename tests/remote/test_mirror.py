@@ -33,7 +33,7 @@ def mirror_of(folder: Path, **wants: Want) -> MirrorSync:
     sync = opened(Address("here", str(folder)))
     sync.open()
     sync.wants = {f"{name}.log": want for name, want in wants.items()}
-    sync.catch_up()
+    sync.catch_up(sync.wants)
     return sync
 
 
@@ -53,7 +53,7 @@ def test_a_file_is_followed_by_what_is_appended(there: Path, local_ssh: LocalSsh
     inode = view.stat().st_ino
     with log.open("ab") as file:
         file.write(lines(50, 3) + b'{"half')
-    sync.catch_up()
+    sync.catch_up(sync.wants)
     assert view.read_bytes() == log.read_bytes()
     assert (view.stat().st_ino, int(view.stat().st_mtime)) == (inode, int(log.stat().st_mtime))
 
@@ -75,7 +75,7 @@ def test_a_file_that_is_not_the_one_of_before_is_begun_anew(there: Path, local_s
         (there / "new").replace(log)
     else:
         log.write_bytes(new)
-    sync.catch_up()
+    sync.catch_up(sync.wants)
     assert (sync.folder / "a.log").read_bytes() == new
     assert (sync.folder / "a.log").stat().st_ino != inode, "whoever follows the file is told by its inode"
 
@@ -84,10 +84,10 @@ def test_a_file_that_goes_is_gone_and_one_that_comes_is_there(there: Path, local
     sync = mirror_of(there, a=ALL)
     assert not (sync.folder / "a.log").exists()
     (there / "a.log").write_bytes(b"x\n")
-    sync.catch_up()
+    sync.catch_up(sync.wants)
     assert (sync.folder / "a.log").read_bytes() == b"x\n"
     (there / "a.log").unlink()
-    sync.catch_up()
+    sync.catch_up(sync.wants)
     assert not (sync.folder / "a.log").exists()
 
 
@@ -95,10 +95,10 @@ def test_documents_are_read_whole_when_they_change(there: Path, local_ssh: Local
     (there / "a.json").write_text('{"a": 1, "b": [2]}')
     sync = mirror_of(there)
     sync.wants = {"a.json": ALL}
-    sync.catch_up()
+    sync.catch_up(sync.wants)
     (there / "a.json").write_text('{"a": 7, "b": [2]}')
     os.utime(there / "a.json", (1e9, 1e9))
-    sync.catch_up()
+    sync.catch_up(sync.wants)
     assert (sync.folder / "a.json").read_text() == '{"a": 7, "b": [2]}'
 
 
@@ -108,7 +108,7 @@ def test_the_newest_part_of_a_long_log_comes_first(there: Path, local_ssh: Local
     sync = opened(Address("here", str(there)))
     sync.open()
     sync.wants = {"a.log": NEWEST}
-    sync.first_part()
+    sync.first_part(sync.wants)
     view = sync.folder / "a.log"
     shown = view.read_bytes()
     assert len(shown) < log.stat().st_size / 4
@@ -117,9 +117,9 @@ def test_the_newest_part_of_a_long_log_comes_first(there: Path, local_ssh: Local
     assert set(shown.split(b"\n")) <= whole, "only whole lines are shown"
     with log.open("ab") as file:
         file.write(lines(50_000, 5))
-    sync.first_part()
+    sync.first_part(sync.wants)
     assert view.read_bytes().endswith(lines(49_990, 15)), "what is newest does not wait for the part between"
-    sync.catch_up()
+    sync.catch_up(sync.wants)
     assert view.read_bytes() == log.read_bytes()
 
 
@@ -142,7 +142,7 @@ def test_a_part_that_is_missing_between_is_read_by_the_next_process(there: Path,
     first = opened(Address("here", str(there)))
     first.open()
     first.wants = {"a.log": NEWEST}
-    first.first_part()
+    first.first_part(first.wants)
     close([first])
     second = mirror_of(there, a=ALL)
     assert (second.folder / "a.log").read_bytes() == log.read_bytes()
@@ -226,11 +226,11 @@ def test_after_any_cuts_the_mirror_is_the_file(
             sync.wants = {"a.log": NEWEST if newest_first else ALL}
             local.cut_after(*cuts)
             sync._connection.close()  # type: ignore[union-attr]
-            sync.catch_up()
+            sync.catch_up(sync.wants)
             for number, count in enumerate(more):
                 with (there / "a.log").open("ab") as file:
                     file.write(lines(first + number * 1000, count))
-                sync.catch_up()
+                sync.catch_up(sync.wants)
             assert (sync.folder / "a.log").read_bytes() == (there / "a.log").read_bytes()
         finally:
             close([sync])

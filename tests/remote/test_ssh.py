@@ -117,7 +117,7 @@ def test_a_connection_that_is_cut_and_slow_loses_nothing(
         sync = opened(Address("cut", str(log.parent)))
         sync.open()
         sync.wants = {"a.log": Want()}
-        sync.catch_up()
+        sync.catch_up(sync.wants)
         assert (sync.folder / "a.log").read_bytes() == log.read_bytes()
         sync.poll_s = 0.02
         sync.start()

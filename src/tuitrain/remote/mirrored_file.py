@@ -95,6 +95,12 @@ class MirroredFile:
         return self.state.end or self.state.head
 
     @property
+    def missing(self) -> int:
+        """How many bytes of the file there are not here."""
+        state = self.state
+        return max(state.size - self.is_here, 0) + (state.start - state.head if self.is_split else 0)
+
+    @property
     def is_split(self) -> bool:
         """Whether a part between the beginning and the newest part is missing."""
         return self.state.end > 0

@@ -36,13 +36,14 @@ _T = TypeVar("_T")
 class Link:
     """The connection to another machine. lag_s: how old what is shown is at most; None before all was read once.
 
-    problem: why there is no connection; empty while there is one.
+    problem: why there is no connection; empty while there is one. share: of what is wanted, how much is here.
     """
 
     host: str
     connected: bool
     lag_s: float | None
     problem: str = ""
+    share: float = 1.0
 
 
 Wants = dict[str, Want]
@@ -60,9 +61,10 @@ class MirrorSync:
         self.mirror: Mirror | None = None
         self.files: dict[str, RemoteFile] = {}
         """What lies below the folder."""
-        self.choose: Callable[[MirrorSync], Wants] | None = None
-        """What is wanted of a new list of files; None: what is wanted stays the same."""
         self.wants: Wants = {}
+        """What is kept current in the background."""
+        self.on_list: Callable[[MirrorSync], None] | None = None
+        """Called every LIST_S seconds in the background, with a new list of files."""
         self.poll_s = POLL_S
         self._ask = ask
         self._connection: Connection | None = None
@@ -75,6 +77,7 @@ class MirrorSync:
         self._saved_at = 0.0
         self._problem = ""
         self._connected = False
+        self._share = 1.0
 
     @property
     def folder(self) -> Path:
@@ -82,23 +85,33 @@ class MirrorSync:
         assert self.mirror is not None
         return self.mirror.folder
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it is kept current in the background."""
+        return self._thread is not None
+
     def link(self) -> Link:
         """The state of the connection now."""
         lag = None if self._current_at is None else time.monotonic() - self._current_at
-        return Link(self.address.host, self._connected, lag, self._problem)
+        return Link(self.address.host, self._connected, lag, self._problem, self._share)
 
     def open(self) -> None:
         """Connect and list what is there. Raises RemoteError, and FileNotFoundError where nothing is there."""
         self._patiently(lambda: None)
 
-    def catch_up(self) -> None:
+    def catch_up(self, wants: Wants) -> None:
         """Read all that is wanted as it is now. Raises RemoteError once it cannot be gone on with."""
-        self._patiently(self._until_here)
+
+        def read() -> None:
+            while self._round(wants):
+                pass
+
+        self._patiently(read)
         self._save(at_once=True)
 
-    def first_part(self) -> None:
+    def first_part(self, wants: Wants) -> None:
         """Read what can be shown first of everything that is wanted. Raises RemoteError."""
-        self._patiently(lambda: self._round(self.wants))
+        self._patiently(lambda: self._round(wants))
 
     def request(self, name: str) -> bool:
         """Make an empty file there; returns whether it could be made. Raises RemoteError."""
@@ -108,6 +121,8 @@ class MirrorSync:
             connection.send(agent.make(name))
             return connection.made()
 
+        if self._thread is not None and not self._connected:
+            raise RemoteError(self.address.host, self._problem or "there is no connection")
         return self._patiently(make)
 
     def start(self) -> None:
@@ -152,8 +167,9 @@ class MirrorSync:
             try:
                 with self._lock:
                     self._connect()
-                    if self.choose is not None and began - self._listed_at >= LIST_S:
+                    if self.on_list is not None and began - self._listed_at >= LIST_S:
                         self._list(self._connect())
+                        self.on_list(self)
                     more = self._round(self.wants)
                 self._save()
                 failures = 0
@@ -183,7 +199,7 @@ class MirrorSync:
         path = self.address.path.rstrip("/")
         folder, _, name = path.rpartition("/") if kind == "f" else (path, "", "")
         self.name = name
-        if self.mirror is None or self.choose is not None:
+        if self.mirror is None:
             self._list(connection)
         if self.mirror is None:
             address = Address(self.address.host, folder or ("/" if path.startswith("/") else ""))
@@ -195,8 +211,6 @@ class MirrorSync:
         connection.send(agent.listing(deep=not self.name))
         self.files = connection.listing()
         self._listed_at = time.monotonic()
-        if self.choose is not None and self.mirror is not None:
-            self.wants = self.choose(self)
 
     def _disconnected(self, error: RemoteError) -> None:
         connection, self._connection, self._connected = self._connection, None, False
@@ -211,10 +225,6 @@ class MirrorSync:
             # Without it more has to be read the next time.
             with suppress(OSError):
                 self.mirror.save()
-
-    def _until_here(self) -> None:
-        while self._round(self.wants):
-            pass
 
     def _round(self, wants: Wants) -> bool:
         """Ask once for what is new of each file; returns whether more of what is wanted is there."""
@@ -237,6 +247,9 @@ class MirrorSync:
         files = [(self.mirror.file(name), want) for name, want in wants.items()]
         if all(file.is_here >= file.state.size for file, want in files if want.most is None):
             self._current_at = began
+        size = sum(file.state.size for file, want in files if want.fill)
+        missing = sum(file.missing for file, want in files if want.fill)
+        self._share = 1.0 - missing / size if size else 1.0
         if received >= self._chunk:
             rate = self._chunk * ROUND_S / max(time.monotonic() - began, 1e-3)
             self._chunk = int(min(max(rate, LEAST_BYTES), 4 * self._chunk, MOST_BYTES))
@@ -253,6 +266,12 @@ def opened(address: Address, *, ask: bool = False) -> MirrorSync:
         atexit.register(_close_all)
     _OPEN.append(sync)
     return sync
+
+
+def link_of(path: Path) -> Link | None:
+    """The connection over which a path is kept current; None for a path that is no copy."""
+    sync = sync_of(path)
+    return sync.link() if sync is not None else None
 
 
 def sync_of(path: Path) -> MirrorSync | None:

@@ -69,6 +69,8 @@ def edited_metadata(run: RunDirectory) -> Iterator[dict[str, Any]]:
     Until then no other process, the launcher's included, can change it. Keys that this version does not know stay.
     Raises EditError.
     """
+    if run.source is None and run.remote:
+        raise EditError(f"{run.remote} is on another machine: only there it can be changed.")
     if run.source is not None:
         with _as_edit_error(run):
             run.path.mkdir(parents=True, exist_ok=True)

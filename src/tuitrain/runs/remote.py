@@ -11,7 +11,7 @@ from tuitrain.readers.model import PROBE_BYTES
 from tuitrain.remote.address import Address, is_address, parse_address
 from tuitrain.remote.connection import RemoteFile
 from tuitrain.remote.mirrored_file import Want
-from tuitrain.remote.sync import MirrorSync, Wants, opened
+from tuitrain.remote.sync import MirrorSync, Wants, opened, sync_of
 from tuitrain.runs.discover import RunNotFoundError, find_runs, list_runs
 from tuitrain.runs.layout import RunDirectory
 
@@ -44,6 +44,7 @@ class Reading:
 WHOLE = Reading(Want())
 ENDS = Reading(Want(newest_first=True, fill=False))
 REQUEST = replace(ENDS, follow=True)
+FOLLOWED = Reading(Want(), follow=True)
 CONSOLE = Reading(ENDS.log, Want(), follow=True)
 DASHBOARD = Reading(Want(newest_first=True), Want(newest_first=True), follow=True)
 
@@ -80,25 +81,34 @@ def _find(address: Address, which: str, reading: Reading, ask: bool) -> list[Run
 
 def runs_of(sync: MirrorSync, reading: Reading) -> list[RunDirectory]:
     """The runs of a place that is connected, read as far as is wanted, newest first. Raises RemoteError."""
-    sync.wants = _first_wants(sync, reading)
-    sync.first_part()
+    sync.first_part(_first_wants(sync, reading))
     runs = _runs_here(sync)
-    sync.wants = _wants(sync, reading, runs)
+    wants = _wants(sync, reading, runs)
     if reading.log.newest_first and reading.log.fill:
-        sync.first_part()
+        sync.first_part(wants)
     else:
-        sync.catch_up()
+        sync.catch_up(wants)
     if reading.follow:
+        sync.wants = wants
         if any(run.source is not None for run in runs):
-            sync.choose = lambda sync: _wants(sync, reading, runs)
+            sync.on_list = lambda sync: _follow_new_files(sync, reading, runs)
         sync.start()
     return [_labelled(sync, run) for run in runs]
 
 
-def list_remote_runs(sync: MirrorSync) -> list[RunDirectory]:
-    """The runs below a folder, both ends of their logs read, and read on. Raises RemoteError, FileNotFoundError."""
-    sync.open()
-    return runs_of(sync, ENDS)
+def _follow_new_files(sync: MirrorSync, reading: Reading, runs: Sequence[RunDirectory]) -> None:
+    sync.wants = _wants(sync, reading, runs)
+
+
+def follow_runs(runs: Iterable[RunDirectory]) -> None:
+    """Keep these runs current from now on, all of their logs, and no others of the places that they lie in."""
+    wants: dict[MirrorSync, Wants] = {}
+    for run in runs:
+        sync = sync_of(run.metrics) if run.remote else None
+        if sync is not None:
+            wants.setdefault(sync, {}).update(_wants(sync, DASHBOARD, [run], alone=True))
+    for sync, wanted in wants.items():
+        sync.wants = wanted
 
 
 def _runs_here(sync: MirrorSync) -> list[RunDirectory]:
@@ -150,9 +160,9 @@ def _wants_of_file(sync: MirrorSync, reading: Reading) -> Wants:
     return wants | {sync.name: reading.log}
 
 
-def _wants(sync: MirrorSync, reading: Reading, runs: Iterable[RunDirectory]) -> Wants:
-    """All that the runs are read from."""
-    wants = _first_wants(sync, reading)
+def _wants(sync: MirrorSync, reading: Reading, runs: Iterable[RunDirectory], *, alone: bool = False) -> Wants:
+    """All that the runs are read from; not alone: and the beginnings of what else lies there."""
+    wants = {} if alone else _first_wants(sync, reading)
     for run in runs:
         if run.source is None:
             if run.metrics.name == "metrics.jsonl" and not sync.name:

@@ -32,6 +32,8 @@ def prepare_removal(run: RunDirectory, runs_dir: Path) -> Removal:
     Raises EditError for what is not the directory of a run in runs_dir, as a log of another tool or a link to another
     place, and for a run that is live.
     """
+    if run.remote:
+        raise EditError(f"{run.remote} is on another machine: it can only be removed there.")
     if run.log is not None:
         raise EditError(f"{run.log} is a log: only a whole run is removed, by its id or its directory.")
     if run.path.is_symlink():

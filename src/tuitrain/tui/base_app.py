@@ -252,7 +252,7 @@ class BaseApp(InertApp):
         if message.problem:
             self.notify(message.problem, severity="error")
         else:
-            self.state.list_runs(message.snapshots)
+            self.state.list_runs(message.snapshots, message.hosts)
             self._draw()
 
     def _redraw_soon(self, at_once: bool) -> None:
@@ -317,5 +317,5 @@ class BaseApp(InertApp):
 
 def _home(runs: Sequence[RunDirectory], runs_dir: Path) -> Path:
     """The directory whose runs the list shows: the one asked for, unless all runs on the screen lie elsewhere."""
-    parents = [run.path.resolve().parent for run in runs if run.source is None]
+    parents = [run.path.resolve().parent for run in runs if run.source is None and not run.remote]
     return runs_dir if not parents or runs_dir.resolve() in parents else parents[0]

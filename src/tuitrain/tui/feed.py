@@ -7,12 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from tuitrain.runs import Follower, RunDirectory, RunSnapshot, SnapshotReader, list_runs, open_follower
 from tuitrain.runs.followed import FollowedRun
+from tuitrain.settings import SettingsError
 from tuitrain.tui.source import Source, Update
+
+if TYPE_CHECKING:
+    from tuitrain.runs.remote_list import RemoteList
 
 POLL_S = 0.25
 LIST_S = 2.0
@@ -41,10 +46,14 @@ class RunsRead(Message):
 class RunListRead(Message):
     """The list of runs has changed, or could not be read for the reason in `problem`."""
 
-    def __init__(self, snapshots: tuple[RunSnapshot, ...] = (), problem: str = "") -> None:
+    def __init__(
+        self, snapshots: tuple[RunSnapshot, ...] = (), problem: str = "", hosts: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """hosts: other machines whose runs are not in the list, or not as they are now, each with the reason."""
         super().__init__()
         self.snapshots = snapshots
         self.problem = problem
+        self.hosts = hosts
 
 
 class Feed(threading.Thread):
@@ -63,7 +72,8 @@ class Feed(threading.Thread):
         self._others: dict[RunDirectory, None] = {}
         """The runs of other tools that were followed so far."""
         self._snapshot_reader = SnapshotReader()
-        self._list_posted: tuple[int, tuple[RunSnapshot, ...]] | None = None
+        self._list_posted: tuple[int, tuple[RunSnapshot, ...], tuple[tuple[str, str], ...]] | None = None
+        self._remote_lists: list[RemoteList] | None = None
         self._first: Future[RunsRead | None] = Future()
         self.polls = 0
         """How often the runs were polled so far."""
@@ -81,7 +91,12 @@ class Feed(threading.Thread):
         sources = [Source(index, FollowedRun(run, open_follower(run, FIRST_BYTES))) for index, run in enumerate(runs)]
         if stream is not None:
             sources.append(Source(len(sources), FollowedRun(None, stream)))
-        self._others |= dict.fromkeys(run for run in runs if run.source is not None)
+        self._others |= dict.fromkeys(run for run in runs if run.source is not None or run.remote)
+        if any(run.remote for run in runs):
+            # `ssh` is needed for runs on other machines only.
+            from tuitrain.runs.remote import follow_runs
+
+            follow_runs(runs)
         with self._lock:
             self._generation += 1
             self._sources = tuple(sources)
@@ -144,13 +159,27 @@ class Feed(threading.Thread):
 
     def _poll_list(self, runs_dir: Path) -> None:
         try:
-            runs = dict.fromkeys([*self._others, *list_runs(runs_dir)])
-            snapshots = self._snapshot_reader.read_all(list(runs))
+            runs = {run.run_id: run for run in [*self._remote_runs(), *list_runs(runs_dir), *self._others]}
+            snapshots = self._snapshot_reader.read_all(list(runs.values()))
         except OSError as error:
             self._post(RunListRead(problem=f"cannot list {runs_dir}: {error.strerror or error}"))
             return
+        except SettingsError as error:
+            self._post(RunListRead(problem=str(error)))
+            return
         # Ages are in the list, so it is posted each minute.
-        newest = (int(time.time() // 60), snapshots)
+        states = ((str(each.address), each.state) for each in self._remote_lists or ())
+        hosts = tuple((address, state) for address, state in states if state)
+        newest = (int(time.time() // 60), snapshots, hosts)
         if newest != self._list_posted and not self._stopped.is_set():
             self._list_posted = newest
-            self._post(RunListRead(snapshots))
+            self._post(RunListRead(snapshots, hosts=hosts))
+
+    def _remote_runs(self) -> list[RunDirectory]:
+        """The runs on the hosts of the settings, as far as these have answered. Raises SettingsError."""
+        if self._remote_lists is None:
+            # `ssh` is needed with the list of runs only.
+            from tuitrain.runs.remote_list import lists_of_settings
+
+            self._remote_lists = lists_of_settings(lambda _: self._wake.set(), follow=True)
+        return [run for each in self._remote_lists for run in each.runs]

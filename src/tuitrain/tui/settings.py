@@ -139,8 +139,10 @@ def settings_schema() -> dict[str, Any]:
     screens["properties"]["keys"] |= {"properties": descriptions, "additionalProperties": False}
     rules = rules_schema()
     names = {"type": "object", "additionalProperties": {"type": "string"}, "description": "NAME = OURS of metrics"}
+    hosts = {"type": "array", "items": {"type": "string"}, "description": "other machines: HOST or HOST:PATH"}
     properties = {
-        "runs_dir": {"type": "string", "description": "where runs lie"}, "map": names, "alerts": rules, TABLE: screens,
+        "runs_dir": {"type": "string", "description": "where runs lie"}, "hosts": hosts, "map": names,
+        "alerts": rules, TABLE: screens,
     }  # fmt: skip
     return {"type": "object", "properties": properties, "additionalProperties": False, "$defs": rules.pop("$defs")}
 

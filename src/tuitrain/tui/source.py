@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from tuitrain.runs import Batch, Status, StreamFollower
+from tuitrain.runs import Batch, RunDirectory, Status, StreamFollower
 from tuitrain.runs.console import ConsoleFile, ConsoleMark
 from tuitrain.runs.crash import crash_reason
 from tuitrain.runs.followed import FollowedRun, unreadable
 from tuitrain.runs.stream import NewFileFollower
 
+if TYPE_CHECKING:
+    from tuitrain.remote.sync import Link
+
 CONSOLE_LINES = 1000
+GOOD_LAG_S = 2.0
+"""Up to which what comes from another machine counts as of now."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,8 @@ class Update:
     problem: str
     crash: str = ""
     """Why the run crashed, where it did."""
+    link: Link | None = None
+    """The connection to the machine of the run, where it is another one."""
 
 
 @dataclass
@@ -35,7 +43,7 @@ class Source:
     run: FollowedRun
     console: tuple[str, ...] = ()
     console_mark: ConsoleMark | None = None
-    posted: tuple[Status, tuple[str, ...], str, int] | None = None
+    posted: tuple[object, ...] | None = None
 
     def poll(self) -> Update | None:
         """What is new; None when nothing is."""
@@ -49,12 +57,13 @@ class Source:
         live = self.run.live
         since = {Status.STALLED: live.last_time, Status.PAUSED: live.paused_since}.get(status)
         silent = int(time.time() - since) // 60 if since is not None else 0
-        before, self.posted = self.posted, (status, self.console, problem, silent)
+        directory = self.run.directory
+        link = _link(directory) if directory is not None and directory.remote else None
+        before, self.posted = self.posted, (status, self.console, problem, silent, link)
         if not batch and before == self.posted:
             return None
-        directory = self.run.directory
         crash = crash_reason(directory.read_metadata()) if status is Status.CRASHED and directory else ""
-        return Update(self.index, batch, status, self.console, problem, crash)
+        return Update(self.index, batch, status, self.console, problem, crash, link)
 
     def _read_console(self) -> None:
         """Read the last lines of the console if it has changed. Raises OSError."""
@@ -66,3 +75,15 @@ class Source:
             if mark is not None and mark != self.console_mark:
                 self.console_mark = mark
                 self.console = tuple(line.text for line in file.last_lines(CONSOLE_LINES))
+
+
+def _link(run: RunDirectory) -> Link | None:
+    """The connection as it is shown: a lag that is within the bounds of a good one is no news."""
+    # `ssh` is needed for runs on other machines only.
+    from tuitrain.remote.sync import link_of
+
+    link = link_of(run.metrics)
+    if link is None:
+        return None
+    lag = link.lag_s
+    return replace(link, lag_s=None if lag is None else max(GOOD_LAG_S, float(int(lag))), share=round(link.share, 2))

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tuitrain.analysis.alerts import Rules, watched_history
 from tuitrain.events import Alert
@@ -15,6 +15,9 @@ from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.plots.series import RunSeries
 from tuitrain.runs import RunDirectory, RunSnapshot
 from tuitrain.tui.source import Update
+
+if TYPE_CHECKING:
+    from tuitrain.remote.sync import Link
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97, 0.99)
 FOLLOWING_MARGIN = 0.1
@@ -29,6 +32,8 @@ class RunView(PlotRun):
     problem: str = ""
     crash: str = ""
     """Why it crashed, where it did."""
+    link: Link | None = None
+    """The connection to its machine, where that is another one."""
     reading: float | None = None
     """The share of a long log that was read, 0–1; None once all of it was."""
 
@@ -62,7 +67,7 @@ class RunView(PlotRun):
         self.loaded = self.loaded or not batch.more
         self.reading = min(batch.end / batch.size, 0.99) if batch.more and batch.size else None
         self.status, self.console, self.problem = update.status, update.console, update.problem
-        self.crash = update.crash
+        self.crash, self.link = update.crash, update.link
         if self.loaded:
             # The status is on the screen: that a run has ended well is no news.
             standing = self.history.standing_alerts(self.status, time.time())
@@ -92,6 +97,8 @@ class ViewState(PlotRequest):
     zoom_follows: bool = False
     """Whether the zoomed part of the axis moves with the end of the run."""
     snapshots: tuple[RunSnapshot, ...] | None = None
+    hosts: tuple[tuple[str, str], ...] = ()
+    """Other machines whose runs are not in the list, or not as they are now, each with the reason."""
     marked: list[str] = field(default_factory=list)
     """Ids of the runs marked in the list, in the order of marking, which is that of their colours and glyphs."""
     generation: int = 0
@@ -123,9 +130,9 @@ class ViewState(PlotRequest):
         others = [each for each in self.marked if each != run_id]
         self.marked = others if run_id in self.marked else [*others, run_id]
 
-    def list_runs(self, snapshots: tuple[RunSnapshot, ...]) -> None:
-        """Replace the snapshots of the list of runs."""
-        self.snapshots = snapshots
+    def list_runs(self, snapshots: tuple[RunSnapshot, ...], hosts: tuple[tuple[str, str], ...] = ()) -> None:
+        """Replace the snapshots of the list of runs, and what is wrong with which other machine."""
+        self.snapshots, self.hosts = snapshots, hosts
 
     def mark(self, run_ids: Sequence[str]) -> None:
         """Mark these runs in the list and no others."""

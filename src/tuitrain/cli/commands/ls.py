@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +16,13 @@ from tuitrain.cli import options
 from tuitrain.cli.completion import complete_query, complete_sort, complete_tag
 from tuitrain.cli.output import STATUS_STYLES, Column, print_json, print_table, say
 from tuitrain.events.text import clean
+from tuitrain.remote.address import is_address
 
+if TYPE_CHECKING:
+    from tuitrain.runs import RunDirectory
+
+PATIENCE_S = 20.0
+"""How long `--all` waits for the hosts altogether; one that cannot be reached says so earlier."""
 MOST_IN_FULL = 10**15
 """Larger numbers of steps are abbreviated, since they would stretch every row."""
 QUERY_HELP = (
@@ -43,6 +52,9 @@ def ls(
     sort: Annotated[str, typer.Option(metavar="KEY", help=SORT_HELP, autocompletion=complete_sort)] = "age",
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Maximum number of runs.")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only the ids.")] = False,
+    every_host: Annotated[
+        bool, typer.Option("--all", help="Also the runs on the hosts of the settings, as each of them answers.")
+    ] = False,
     as_json: options.Json = False,
     runs_dir: options.ExistingRunsDir = None,
 ) -> None:  # fmt: skip
@@ -50,6 +62,8 @@ def ls(
     Examples:
       tuitrain ls
       tuitrain ls lightning_logs
+      tuitrain ls node1:runs
+      tuitrain ls --all status:live
       tuitrain ls --status running --status stalled
       tuitrain ls --sort val_loss --limit 5
       tuitrain ls status:live qwen
@@ -61,6 +75,7 @@ def ls(
     A query with `<` or `>` needs quotes; one that begins with `-` comes after `--`.
     """
     # Imported here: `--help` does without.
+    from tuitrain.cli.lookup import find_runs
     from tuitrain.cli.run_view import run_json
     from tuitrain.runs import list_runs, read_snapshot, runs_directory
     from tuitrain.runs.order import SORT_KEYS, ordered
@@ -71,25 +86,94 @@ def ls(
     words = list(query or ())
     if words and Path(words[0]).expanduser().is_dir():
         runs_dir = Path(words.pop(0)).expanduser()
+    address = words.pop(0) if words and _is_address(words[0]) else None
     directory = runs_directory(runs_dir)
     try:
         parsed = parse_query(" ".join(words))
     except QueryError as error:
         raise typer.BadParameter(str(error), param_hint="QUERY") from None
-    snapshots = parsed.chosen(read_snapshot(run) for run in list_runs(directory, _say_unanswered))
-    snapshots = [run for run in snapshots if (not status or run.status in status) and set(tag or ()) <= set(run.tags)]
-    rows = [run_json(run) for run in ordered(snapshots, sort)[:limit]]
+
+    def rows_of(runs: Iterable[RunDirectory]) -> list[dict[str, Any]]:
+        snapshots = parsed.chosen(map(read_snapshot, runs))
+        chosen = [run for run in snapshots if (not status or run.status in status) and set(tag or ()) <= set(run.tags)]
+        return [run_json(run) for run in ordered(chosen, sort)[:limit]]
+
+    if every_host:
+        return _print_everywhere(directory, rows_of, as_json=as_json, quiet=quiet)
+    where = address or str(directory)
+    rows = rows_of(find_runs([address], None, part="ENDS") if address else list_runs(directory, _say_unanswered))
     if as_json:
         print_json(rows)
     elif quiet:
-        for row in rows:
-            print(clean(row["run_id"]))
+        _print_names(rows)
     elif rows:
         _print(rows)
     elif status or tag or parsed:
-        say(f"No run in {directory} matches.")
+        say(f"No run in {where} matches.")
     else:
-        say(f"There are no runs in {directory}. Start one: tuitrain launch gpt2-tiny")
+        say(f"There are no runs in {where}. Start one: tuitrain launch gpt2-tiny")
+    return None
+
+
+def _is_address(word: str) -> bool:
+    """Whether the first word is a place on another machine, not a term of a query such as `tag:old`."""
+    if not is_address(word):
+        return False
+    from tuitrain.config.errors import suggest
+    from tuitrain.runs.query import NUMBERS, TEXTS
+    from tuitrain.runs.remote import is_remote
+
+    key = word.lstrip("-").partition(":")[0]
+    if key in TEXTS or key in NUMBERS or not is_remote(word):
+        return False
+    # A word alone may be a key that is misspelled.
+    return re.search(r"[0-9@./~]", word) is not None or not suggest(key, [*TEXTS, *NUMBERS])
+
+
+def _print_names(rows: Iterable[dict[str, Any]]) -> None:
+    """What names each run in another command: the id, or the address on another machine."""
+    for row in rows:
+        print(clean(row["path"] if is_address(row["path"]) else row["run_id"]))
+
+
+def _print_everywhere(
+    directory: Path, rows_of: Callable[[Iterable[RunDirectory]], list[dict[str, Any]]], *, as_json: bool, quiet: bool
+) -> None:
+    """The runs here at once, then those of each host as it answers. Raises SettingsError."""
+    from tuitrain.runs import list_runs
+    from tuitrain.runs.remote_list import RemoteList, lists_of_settings
+
+    answers: SimpleQueue[RemoteList] = SimpleQueue()
+    waiting = {str(each.address) for each in lists_of_settings(answers.put)}
+    every: list[dict[str, Any]] = []
+
+    def show(where: str, rows: list[dict[str, Any]]) -> None:
+        every.extend(rows)
+        if quiet:
+            _print_names(rows)
+        elif not as_json:
+            print(f"{clean(where)}\n" if rows else f"{clean(where)}: no runs", flush=True)
+            if rows:
+                _print(rows)
+                print()
+        sys.stdout.flush()
+
+    show(str(directory), rows_of(list_runs(directory, _say_unanswered)))
+    deadline = time.monotonic() + PATIENCE_S
+    while waiting:
+        try:
+            answer = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
+            break
+        waiting.discard(str(answer.address))
+        if answer.state:
+            say(f"{answer.address}: {answer.state}")
+        else:
+            show(str(answer.address), rows_of(answer.runs))
+    for where in sorted(waiting):
+        say(f"{where}: no answer within {PATIENCE_S:g} s.")
+    if as_json:
+        print_json(every)
 
 
 def _say_unanswered(folder: Path) -> None:

@@ -59,6 +59,7 @@ def watch(
       tuitrain watch
       tuitrain watch latest
       tuitrain watch RUN RUN
+      tuitrain watch node1:runs/RUN
       tuitrain watch latest --once
       tuitrain watch --serve --readonly
       python train.py 2>&1 | tuitrain watch -

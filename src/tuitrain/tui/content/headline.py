@@ -15,6 +15,7 @@ from tuitrain.events.text import clean
 from tuitrain.plots.panels import capacity_gb
 from tuitrain.plots.roles import glyph, run_role
 from tuitrain.runs import Columns, Status
+from tuitrain.tui.source import GOOD_LAG_S
 from tuitrain.tui.text import Line, Span, crop, fit, join, line, spread, width
 from tuitrain.tui.view_state import RunView, ViewState
 
@@ -88,7 +89,21 @@ def _name(state: ViewState, view: RunView, long: bool) -> Line:
         spans.append(Span(f" · {view.tail_of_id}", "quiet"))
     if len(state.runs) > 1:
         spans.append(Span(f"  {state.focused + 1} of {len(state.runs)}", "quiet"))
-    return tuple(spans)
+    return (*spans, *_link(view))
+
+
+def _link(view: RunView) -> Line:
+    """The machine of the run, where it is another one, and how old what is shown of it is at most."""
+    if (link := view.link) is None:
+        return ()
+    host = Span(f"  {clean(link.host)} ", "quiet")
+    if link.lag_s is None:
+        return line(host, Span("connecting" if not link.problem else "not connected", "warn"))
+    lag = units.duration(link.lag_s)
+    if not link.connected:
+        return line(host, Span(f"not connected, {lag} behind", "bad"))
+    late = link.lag_s > GOOD_LAG_S
+    return line(host, Span(f"{lag} behind" if late else f"≤ {lag}", "warn" if late else "quiet"))
 
 
 def _steps(progress: Progress, bar_cells: int) -> Line:
@@ -118,6 +133,8 @@ def _tokens(view: RunView, progress: Progress, long: bool) -> Line:
 def _times(view: RunView, progress: Progress, now: float) -> Line:
     if view.reading is not None:
         return line(Span(f"reading {100 * view.reading:.0f} %", "accent"))
+    if view.link is not None and view.link.share < 1.0:
+        return line(Span(f"newest part, {100 * view.link.share:.0f} % here", "accent"))
     if view.status is Status.STALLED and view.history.last_time is not None:
         return line(Span(f"silent for {units.duration(now - view.history.last_time)}", "warn"))
     if view.status is Status.PAUSED and view.history.paused_since is not None:
@@ -140,6 +157,8 @@ def _second(view: RunView, cells: int) -> Line:
     if not len(steps) or (view.status.live and view.history.stage is not None):
         return crop(line(Span(_doing(view), "quiet")), cells)
     groups = _numbers(view)
+    if view.link is not None and not view.link.connected and view.link.problem:
+        groups.insert(0, [(0, line(Span(clean(view.link.problem), "bad")))])
     if (ending := _ending(view)) and view.status is Status.COMPLETED:
         groups.append([(9, ending)])
     elif ending:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from tuitrain.analysis import units
 from tuitrain.analysis.description import unread_lines
 from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
+from tuitrain.events.text import clean
 from tuitrain.plots.roles import glyph, run_role
 from tuitrain.runs import RunSnapshot, Status
 from tuitrain.runs.curve import resampled
@@ -101,8 +102,14 @@ def _cells(run: RunSnapshot, mark: int | None, shape: tuple[int, int, int], age:
         _value("mfu", step.mfu if step else None),
         _value("tokens_per_sec", step.tokens_per_sec if step else None),
         line(Span(age, "quiet")),
-        line(_problem(run) or Span(" ".join(run.tags), "quiet")),
+        line(_problem(run) or Span(" ".join([*_host(run), *run.tags]), "quiet")),
     ]
+
+
+def _host(run: RunSnapshot) -> list[str]:
+    """The machine of the run, where it is another one."""
+    host, _, _ = run.directory.remote.partition(":")
+    return [f"@{host}"] if host else []
 
 
 def _value(key: str, value: float | None) -> Line:
@@ -138,8 +145,10 @@ def _progress(fraction: float | None, cells: int) -> Line:
     return line(Span("▇" * done, "accent"), Span("▁" * (cells - done), "series"), percent)
 
 
-def summary(snapshots: tuple[RunSnapshot, ...] | None, shown: int, runs_dir: str) -> Line:
-    """How many runs there are, how many of them are shown, live or in trouble."""
+def summary(
+    snapshots: tuple[RunSnapshot, ...] | None, shown: int, runs_dir: str, hosts: Sequence[tuple[str, str]] = ()
+) -> Line:
+    """How many runs there are, how many of them are shown, live or in trouble; and what is wrong with which host."""
     if snapshots is None:
         return line(" ", Span(f"reading {runs_dir}", "quiet"))
     live = sum(each.status.live for each in snapshots)
@@ -151,6 +160,7 @@ def summary(snapshots: tuple[RunSnapshot, ...] | None, shown: int, runs_dir: str
         spans.append(Span(f"   ● {live} live", "good"))
     if failed:
         spans.append(Span(f"   ✗ {failed} failed", "bad"))
+    spans += [Span(f"   {clean(host)}: {clean(state)}", "warn") for host, state in hosts]
     return tuple(spans)
 
 

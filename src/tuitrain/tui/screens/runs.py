@@ -106,7 +106,7 @@ class RunsScreen(BaseScreen):
         text = str(self.run_query) if self.problem else self.filter_line.input.value.strip()
         marked = [by_id.get(run_id) for run_id in self.state.marked]
         chosen = chosen_line(text, len(by_id) - len(self.listed), marked)
-        return [summary(self.state.snapshots, len(self.listed), str(self.app.runs_dir)), chosen]
+        return [summary(self.state.snapshots, len(self.listed), str(self.app.runs_dir), self.state.hosts), chosen]
 
     def draw_body(self, cells: int) -> None:
         self.table.display = bool(self.listed)

@@ -1,0 +1,25 @@
+"""`hosts` of the settings files: where runs lie on other machines."""
+
+from __future__ import annotations
+
+from tuitrain.remote.address import Address, AddressError, checked_host, is_address, parse_address
+from tuitrain.settings import DEFAULT_RUNS_DIR, SettingsError, settings_files
+
+
+def hosts_of_settings() -> list[Address]:
+    """The folders in `hosts = ["HOST", "HOST:PATH"]`; a HOST alone is `runs` there. Raises SettingsError."""
+    for file in settings_files():
+        hosts = file.values.get("hosts")
+        if hosts is None:
+            continue
+        if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+            raise SettingsError(f'{file.path}: hosts = {hosts!r} is not valid: write hosts = ["HOST", "HOST:PATH"].')
+        try:
+            return list(dict.fromkeys(map(_address, hosts)))
+        except AddressError as error:
+            raise SettingsError(f"{file.path}: hosts: {error}") from None
+    return []
+
+
+def _address(text: str) -> Address:
+    return parse_address(text) if is_address(text) else Address(checked_host(text), str(DEFAULT_RUNS_DIR))

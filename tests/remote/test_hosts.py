@@ -1,0 +1,115 @@
+"""Several machines at once: `hosts` of the settings, `ls --all`, the list of runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.remote.conftest import LocalSsh
+from tests.remote.test_ssh import output, tuitrain
+from tests.support import write_run
+from tuitrain.cli.commands.ls import _is_address
+from tuitrain.remote.hosts import hosts_of_settings
+from tuitrain.settings import SettingsError
+from tuitrain.tui.app import TuitrainApp
+from tuitrain.tui.content.headline import header
+from tuitrain.tui.screens.runs import RunsScreen
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's settings file; the working directory has no runs."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "work").mkdir()
+    monkeypatch.setenv("TUITRAIN_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "config" / "config.toml"
+
+
+def test_the_runs_of_every_host_are_listed_and_a_silent_one_delays_nothing(
+    local_ssh: LocalSsh, settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One host refuses; its sentence comes after the runs of the others."""
+    here = write_run(tmp_path / "work" / "runs", "here-20260101-120000-0001", steps=5)
+    first = write_run(tmp_path / "one", "first-20260101-120000-0002", steps=5, status=None)
+    second = write_run(tmp_path / "two", "second-20260101-120000-0003", steps=5)
+    refuse = '#!/bin/sh\nfor a; do case $a in refuses) echo "no route" >&2; exit 255;; esac; done\n'
+    wrapper = tmp_path / "ssh-of-hosts"
+    wrapper.write_text(f'{refuse}exec {local_ssh.use()} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("TUITRAIN_SSH", str(wrapper))
+    settings.write_text(f'hosts = ["a:{tmp_path}/one", "refuses:runs", "me@b:{tmp_path}/two"]\n')
+    done = tuitrain("ls", "--all")
+    assert done.returncode == 0
+    assert done.stdout.index(here.run_id) < min(done.stdout.index(first.run_id), done.stdout.index(second.run_id))
+    assert "refuses:runs: no route" in done.stderr
+    rows = json.loads(output("ls", "--all", "--json"))
+    assert {row["path"] for row in rows} == {str(here.path), f"a:{first.path}", f"me@b:{second.path}"}
+    names = output("ls", "--all", "-q", "status:running").split()
+    assert names == [f"a:{first.path}"]
+    assert first.run_id in output("show", names[0])
+    assert output("ls", "-q", f"a:{tmp_path}/one").split() == names
+
+
+def test_a_host_that_never_answers_is_given_up(local_ssh: LocalSsh, settings: Path, tmp_path: Path,
+                                               monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    hangs = tmp_path / "hangs"
+    hangs.write_text("#!/bin/sh\nexec sleep 600\n")
+    hangs.chmod(0o755)
+    monkeypatch.setenv("TUITRAIN_SSH", str(hangs))
+    settings.write_text('hosts = ["a"]\n')
+    code = (
+        "import sys; from tuitrain.cli.commands import ls; ls.PATIENCE_S = 0.2; from tuitrain.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "ls", "--all"], capture_output=True, text=True, timeout=60)
+    assert "a:runs: no answer within 0.2 s" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["hosts = 3", 'hosts = ["-oProxyCommand=x"]', 'hosts = ["a b"]', 'hosts = ["a:x\\n"]'])
+def test_hosts_that_are_none_are_said(settings: Path, text: str) -> None:
+    settings.write_text(text)
+    with pytest.raises(SettingsError, match="hosts"):
+        hosts_of_settings()
+
+
+@pytest.mark.parametrize(
+    ("word", "address"),
+    [("stat:live", False), ("tag:old", False), ("-tag:old", False), ("host:a1", False), ("host1:runs", True),
+     ("me@node:runs", True), ("gpubox:runs", True), ("node:/data", True)],
+)  # fmt: skip
+def test_a_word_of_a_query_is_no_host(word: str, address: bool) -> None:
+    assert _is_address(word) is address
+
+
+async def until(pilot: object, condition: object) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        await pilot.pause(0.05)  # type: ignore[attr-defined]
+
+
+async def test_the_list_of_runs_shows_every_host_and_opens_its_runs(
+    local_ssh: LocalSsh, settings: Path, tmp_path: Path
+) -> None:
+    run = write_run(tmp_path / "one", "far-20260101-120000-0002", steps=30, status=None)
+    settings.write_text(f'hosts = ["a:{tmp_path}/one"]\n')
+    app = TuitrainApp("runs", [], tmp_path / "work" / "runs")
+    async with app.run_test(size=(160, 45)) as pilot:
+        screen = app.screen
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen) and app.screen.listed)
+        screen = app.screen
+        assert isinstance(screen, RunsScreen)
+        assert [each.directory.remote for each in screen.listed] == [f"a:{run.path}"]
+        await pilot.press("enter")
+        await until(pilot, lambda: app.state.run is not None and app.state.run.history.step == 30)
+        with run.metrics.open("ab") as log:
+            log.write(b'{"type":"step","time":%.1f,"step":31,"loss":1.5}\n' % time.time())
+        await until(pilot, lambda: app.state.run.history.step == 31)
+        link = app.state.run.link
+        assert link is not None and link.connected and link.host == "a"
+        assert "a ≤ 2 s" in "".join(span.text for span in header(app.state, 160)[0])
