@@ -140,13 +140,17 @@ def state_directory() -> Path:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file at once or not at all; its folder is made. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(data)
+        try:
+            beside.write_bytes(data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(data)
         beside.replace(path)
-    finally:
+    except BaseException:
         beside.unlink(missing_ok=True)
+        raise
 
 
 def path_kind(path: Path) -> Literal["file", "directory", "other"] | None:

@@ -38,8 +38,8 @@ def found(folder: Path) -> list[str]:
 
 def test_only_what_changed_is_looked_at_again(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[str] = []
-    probe = discover._probe
-    monkeypatch.setattr(discover, "_probe", lambda file: looked_at.append(Path(file).name) or probe(file))
+    read = discover._read_part
+    monkeypatch.setattr(discover, "_read_part", lambda file: looked_at.append(Path(file).name) or read(file))
     first = sources_of(logs)
     assert [source.name for source in first] == ["a/log.csv", "other.csv"]
     assert sorted(looked_at) == ["code.py", "log.csv", "other.csv"]

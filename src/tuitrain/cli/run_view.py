@@ -15,7 +15,6 @@ from tuitrain.analysis.own_metrics import newest_own, own_metrics
 from tuitrain.analysis.progress import progress_of_snapshot, stage_text
 from tuitrain.analysis.report import describe
 from tuitrain.analysis.summary import split_outcomes, summarize
-from tuitrain.config import flatten, load_config
 from tuitrain.events import Alert
 from tuitrain.events.text import clean
 from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot, Status
@@ -156,6 +155,9 @@ def _hyperparameters(run: RunDirectory, history: RunHistory) -> Rows:
     """What the log of another tool says about its configuration; of a run of ours `config.toml` says it."""
     if run.source is None or history.run is None:
         return []
+    # Imported here: `ls` does without.
+    from tuitrain.config import flatten
+
     return [(key, units.config_value(value)) for key, value in flatten(history.run.config).items()]
 
 
@@ -203,4 +205,6 @@ def _preset_difference(run: RunDirectory) -> dict[str, tuple[Any, Any]]:
     """Keys that were changed from the preset a run started from: the preset's value and the run's."""
     if not run.config.exists():
         return {}
+    from tuitrain.config import load_config
+
     return changes_from_preset(load_config(str(run.config)).to_dict()) or {}

@@ -14,7 +14,7 @@ from tuitrain.readers.known_files import KnownFiles, State
 from tuitrain.readers.model import PROBE_BYTES, Format, Probe, Source
 from tuitrain.readers.quoting import begins_as_document, quotes_log
 from tuitrain.readers.sqlite import MAGIC as DATABASE
-from tuitrain.readers.walk import Mark, walk
+from tuitrain.readers.walk import Mark, Skip, walk
 
 _CONSOLES = [each for each in FORMATS if each.name.endswith("console")]
 _BESIDE = sorted({name for each in FORMATS for name in each.beside if "/" not in name})
@@ -38,7 +38,7 @@ def probe_of(path: Path, most: int = PROBE_BYTES) -> Probe:
 
 def sources_of(
     path: Path,
-    skip: Callable[[Path], bool] = lambda folder: False,
+    skip: Skip = lambda folder, names: False,
     unanswered: Callable[[Path], None] = lambda folder: None,
 ) -> list[Source]:
     """The runs of other tools that a file holds or that lie below a folder, each once, in the order of their paths.
@@ -55,16 +55,17 @@ def sources_of(
     return [] if probe.binary else _late_console(path)
 
 
-def _log_format(probe: Probe, size: int) -> str:
+def _log_format(file: str, head: bytes, size: int) -> str:
     """The name of the format of a log among other files; empty of what is none, such as a document that quotes one.
 
     Of a text in which only other output comes first the end is looked at, too.
     """
-    if begins_as_document(probe):
+    if begins_as_document(file, head):
         return ""
+    probe = Probe(head, Path(file))
     form = recognised(probe)
-    if form is None and size > len(probe.head) and not probe.binary and _is_called_log(probe.path):
-        probe = _probe(str(probe.path), size - PROBE_BYTES) or probe
+    if form is None and size > len(head) and not probe.binary and _is_called_log(Path(file)):
+        probe = Probe(_read_part(file, size - PROBE_BYTES) or b"", Path(file))
         form = next((each for each in _CONSOLES if not probe.binary and each.matches(probe)), None)
     return form.name if form is not None and not quotes_log(probe, form) else ""
 
@@ -92,12 +93,12 @@ class Search:
         form = self._known.format_of(file, state)
         if form is not None:
             return LookedAt(file, state, form)
-        probe = _probe(file)
-        if probe is None:
+        head = _read_part(file)
+        if head is None:
             return None
-        form = _log_format(probe, mark[1])
+        form = _log_format(file, head, mark[1])
         # The tables of a database may all be in its write-ahead log, which has a mark of its own.
-        return LookedAt(file, state, form, may_change=not form and probe.head.startswith(DATABASE))
+        return LookedAt(file, state, form, may_change=not form and head.startswith(DATABASE))
 
     def sources(self, files: Iterable[LookedAt]) -> list[Source]:
         """The runs that these files are, in the order of their paths."""
@@ -128,8 +129,8 @@ def _late_console(file: Path) -> list[Source]:
     return []
 
 
-def _is_called_log(path: Path | None) -> bool:
-    return path is not None and path.suffix.lower() in _LOG_ENDINGS
+def _is_called_log(file: Path) -> bool:
+    return file.suffix.lower() in _LOG_ENDINGS
 
 
 def _once(sources: list[Source]) -> list[Source]:
@@ -161,16 +162,15 @@ def _once(sources: list[Source]) -> list[Source]:
     return [source for source in sources if not covered(source)]
 
 
-def _probe(file: str, start: int = 0) -> Probe | None:
-    """The first bytes of one of many files, or those from another place on; None where it can't be read."""
+def _read_part(file: str, start: int = 0) -> bytes | None:
+    """The first bytes of one of many files, or those from another place on; None where there are none to be read."""
     try:
         opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        head = os.pread(opened, PROBE_BYTES, start)
+        return os.pread(opened, PROBE_BYTES, start) or None
     except OSError:
         return None
     finally:
         os.close(opened)
-    return Probe(head, Path(file)) if head else None

@@ -8,11 +8,11 @@ from itertools import pairwise
 from tuitrain.readers.consoles.generic import GenericParser
 from tuitrain.readers.model import Format, Probe, Row
 
-_DOCUMENTS = frozenset({
+_DOCUMENTS = (
     ".py", ".pyi", ".md", ".mdx", ".rst", ".adoc", ".org", ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".js", ".ts",
     ".go", ".rs", ".java", ".jl", ".r", ".lua", ".sh", ".sql", ".tex", ".html", ".htm", ".xml", ".svg", ".css",
     ".ipynb", ".lock", ".patch", ".diff", ".json",
-})  # fmt: skip
+)  # fmt: skip
 """Endings of source code and documents."""
 _SHARE, _SHARE_OF_DOCUMENT = 0.5, 0.9
 """Of the lines of a file that have metrics: from here on it is a log, and one with such an ending."""
@@ -45,14 +45,14 @@ _DIGIT = re.compile(rb"\d")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
-def begins_as_document(probe: Probe) -> bool:
+def begins_as_document(file: str, head: bytes) -> bool:
     """Whether a file is called like a document or source code and most of its first lines have no number.
 
     It is no log then, of which nearly all lines have metrics; to know it at once is quicker than to look for a format.
     """
-    if not _is_called_document(probe) or probe.first in (b"{", b"["):
+    if not _is_called_document(file) or b"\0" in head or head.lstrip()[:1] in (b"{", b"["):
         return False
-    lines = [line for line in probe.head[:_BEGINNING].split(b"\n") if line and not line.isspace()][:3]
+    lines = [line for line in head[:_BEGINNING].split(b"\n") if line and not line.isspace()][:3]
     return sum(_DIGIT.search(line) is None for line in lines) > 1
 
 
@@ -68,11 +68,11 @@ def quotes_log(probe: Probe, form: Format) -> bool:
     lines = [line for line in _LINE_END.split(probe.text) if line and not line.isspace()]
     training = _training_lines(lines, form)
     if not training:
-        return _is_called_document(probe)
+        return _is_called_document(str(probe.path))
     if _is_fenced(lines[: min(training)]):
         return True
     share = len(training) / len(lines)
-    if _is_called_document(probe):
+    if _is_called_document(str(probe.path)):
         return share < _SHARE_OF_DOCUMENT
     if share >= _SHARE:
         return False
@@ -83,14 +83,14 @@ def quotes_log(probe: Probe, form: Format) -> bool:
     return not ({*range(end - _LAST, end)} <= training.keys() or _comes_again(training, share))
 
 
-def _is_called_document(probe: Probe) -> bool:
-    return probe.path is not None and probe.path.suffix.lower() in _DOCUMENTS
+def _is_called_document(file: str) -> bool:
+    return file.lower().endswith(_DOCUMENTS)
 
 
 def _may_quote(probe: Probe) -> bool:
     """Whether it is worth while to look at each line."""
     head = probe.head
-    if _is_called_document(probe) or sum(map(head.count, _WORDS)) > _MOST_WORDS:
+    if _is_called_document(str(probe.path)) or sum(map(head.count, _WORDS)) > _MOST_WORDS:
         return True
     return _FENCES.search(head) is not None or _TABLES.search(head) is not None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -20,6 +21,8 @@ _SKIPPED = frozenset({
 Mark = tuple[int, int, int]
 """Inode, size and time of the last write in nanoseconds: what changes when a file does."""
 T = TypeVar("T")
+Skip = Callable[[Path, set[str]], bool]
+"""Whether a folder is not searched: its path, and the names of what lies in it."""
 Look = Callable[[str, Mark, set[str]], T | None]
 """Looks at a file: its path, its mark, and the names of what lies in its folder. None: it is of no interest."""
 
@@ -29,20 +32,21 @@ _stuck: dict[str, threading.Thread] = {}
 
 def walk(
     folder: Path,
-    skip: Callable[[Path], bool],
+    skip: Skip,
     look: Look[T],
     unanswered: Callable[[Path], None] = lambda folder: None,
 ) -> list[T]:
     """What `look` says about each regular file below a folder, in the order of their paths.
 
-    skip: folders that are not searched. Links are not followed; those directly in the folder are shown to `skip`, which
-    may know what they lead to. unanswered: takes each folder that is left out, with all below it, as no answer
+    Links are not followed; those to folders that are directly in the folder are shown to `skip`, which may know what
+    they lead to. unanswered: takes each folder that is left out, with all below it, as no answer
     about it came in time; the thread that asked cannot be ended, but ends with the process. Both other functions are
     called in such a thread.
     """
-    waiting, results = [str(folder)], []
-    while waiting:
-        worker = _Worker(waiting, str(folder), skip, look)
+    search = _Search(str(folder), skip, look, [str(folder)])
+    results = []
+    while search.waiting:
+        worker = _Worker(search)
         worker.start()
         worker.wait()
         if worker.error is not None:
@@ -53,15 +57,23 @@ def walk(
     return results
 
 
+@dataclass
+class _Search(Generic[T]):
+    """What one worker after the other goes on with. linked: links in the folder at the top."""
+
+    top: str
+    skip: Skip
+    look: Look[T]
+    waiting: list[str]
+    linked: set[str] = field(default_factory=set)
+
+
 class _Worker(threading.Thread, Generic[T]):
     """Looks at one folder after the other, until none waits or it is left behind with one that does not answer."""
 
-    def __init__(self, waiting: list[str], top: str, skip: Callable[[Path], bool], look: Look[T]) -> None:
+    def __init__(self, search: _Search[T]) -> None:
         super().__init__(daemon=True, name="walk")
-        self._waiting = waiting
-        self._top = top
-        self._skip = skip
-        self._look = look
+        self._search = search
         self._answers = 0
         self._folder: str | None = None
         """The one that it looks at."""
@@ -94,7 +106,7 @@ class _Worker(threading.Thread, Generic[T]):
                     if self._left_behind:
                         break
                     self._folder = None
-                    self._waiting += below
+                    self._search.waiting += below
                     self.results += results
         except BaseException as error:
             self.error = error
@@ -103,8 +115,8 @@ class _Worker(threading.Thread, Generic[T]):
 
     def _next(self) -> bool:
         with self._lock:
-            while self._waiting:
-                folder = self._waiting.pop()
+            while self._search.waiting:
+                folder = self._search.waiting.pop()
                 if folder not in _stuck:
                     self._folder = folder
                     return True
@@ -113,10 +125,7 @@ class _Worker(threading.Thread, Generic[T]):
 
     def _visit(self, folder: str) -> tuple[list[str], list[T]]:
         """The folders in a folder, the last first, and what is to say about its files."""
-        folders, results, entries = [], [], []
-        path = Path(folder)
-        if folder != self._top and (self._skip(path) or path.is_symlink()):
-            return [], []
+        search, folders, results, entries = self._search, [], [], []
         try:
             with os.scandir(folder) as found:
                 for entry in found:
@@ -126,18 +135,21 @@ class _Worker(threading.Thread, Generic[T]):
             return [], []
         entries.sort(key=lambda entry: entry.name)
         names = {entry.name for entry in entries}
+        if folder != search.top and (search.skip(Path(folder), names) or folder in search.linked):
+            return [], []
         for entry in entries:
             self._answers += 1
             try:
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name not in _SKIPPED:
                         folders.append(entry.path)
-                elif folder == self._top and entry.is_symlink():
+                elif folder == search.top and entry.is_symlink():
                     folders.append(entry.path)
+                    search.linked.add(entry.path)
                 elif entry.is_file(follow_symlinks=False):
                     status = entry.stat(follow_symlinks=False)
                     mark = status.st_ino, status.st_size, status.st_mtime_ns
-                    result = self._look(entry.path, mark, names)
+                    result = search.look(entry.path, mark, names)
                     if result is not None:
                         results.append(result)
             except OSError:

@@ -56,8 +56,8 @@ def _runs_below(directory: Path, unanswered: Callable[[Path], None]) -> list[Run
     runs: list[RunDirectory] = []
     search: Search | None = None
 
-    def is_run(path: Path) -> bool:
-        if not _holds_run(path):
+    def is_run(path: Path, names: set[str]) -> bool:
+        if _OWN_FILES.isdisjoint(names) or not _holds_run(path):
             return False
         runs.append(RunDirectory(path))
         return True
@@ -79,6 +79,8 @@ def _runs_below(directory: Path, unanswered: Callable[[Path], None]) -> list[Run
     return runs
 
 
+_OWN_FILES = frozenset({"metrics.jsonl", "run.json", "config.toml"})
+"""Of which at least one is in the directory of a run."""
 _BEGINNING = b'{"type":'
 """That of a record; a document of another tool may be one line without an end, too."""
 
@@ -90,7 +92,7 @@ def _holds_run(path: Path) -> bool:
         return True
     if log.is_file():
         return is_own_log(log)
-    return any((path / name).exists() for name in (log.name, "run.json", "config.toml"))
+    return any((path / name).exists() for name in _OWN_FILES)
 
 
 def is_own_log(path: Path) -> bool:
