@@ -134,6 +134,12 @@ def test_conditions_on_any_metric() -> None:
     assert found[2].message == "reward < 0.1 for 150 steps: reward is 0.05 since step 100."
 
 
+def test_late_values_are_seen_by_conditions_and_by_no_trend() -> None:
+    late = [Step(time=200.0, step=step, loss=99.0, late=True, metrics={"score": 0.1 * step}) for step in (50, 51)]
+    found = alerts([*losses([2.0] * 100), *late], when={"score": "score > 5.05"})
+    assert [(alert.code, alert.step) for alert in found] == [("score", 51)]
+
+
 def test_rules_can_be_turned_off_and_changed() -> None:
     assert alerts(broken("loss is nan"), nan=False) == []
     (first, *_) = alerts(broken("one spike"), spike={"level": "info"})

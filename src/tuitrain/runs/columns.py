@@ -111,7 +111,8 @@ class Columns:
                 values, present = numbers(raw)
                 if len(values):
                     self._append(key, values, self._length if present is None else self._length + present)
-        if "metrics" in kind.__struct_fields__:
+        # Most logs have no metrics of one's own, which takes less to see than to turn none into columns.
+        if "metrics" in kind.__struct_fields__ and any(map(attrgetter("metrics"), records)):
             self._extend_own(records)
         self._length += len(records)
 

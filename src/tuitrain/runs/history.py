@@ -41,8 +41,11 @@ BROKEN_KEPT = 200
 class AlertSource(Protocol):
     """Derives the alerts of a run from its records, which it is fed once and in their order."""
 
-    def absorb(self, records: Sequence[AnyRecord | Steps]) -> list[Alert]:
-        """The alerts that further records bring, those among the records too."""
+    def absorb(self, records: Sequence[AnyRecord | Steps], steps: Columns | None = None) -> list[Alert]:
+        """The alerts that further records bring, those among the records too.
+
+        steps: a row for each `step` record of them, where somebody has made that table.
+        """
 
     def standing(self, status: Status, now: float) -> list[Alert]:
         """How the run stands at this moment, in Unix seconds: what is so now and may be otherwise at the next."""
@@ -258,15 +261,14 @@ class RunHistory:
                     self._absorb_other(record, self._step_table.newest)
                 self._wall_time.absorb(record)
                 self.time_use.absorb(record)
-        self._step_table.settle()
-        self._absorb_alerts(records)
+        self._absorb_alerts(records, self._step_table.settle())
         self.last_time = record.time if record is not None else self.last_time
         self.broken_count += len(broken)
         self.broken = [*self.broken, *broken][-BROKEN_KEPT:] if broken else self.broken
 
-    def _absorb_alerts(self, records: Sequence[AnyRecord | Steps]) -> None:
+    def _absorb_alerts(self, records: Sequence[AnyRecord | Steps], steps: Columns | None) -> None:
         written, self._alert_records = self._alert_records, []
-        alerts = [alert for alert, _ in written] if self._alerts_of is None else self._alerts_of.absorb(records)
+        alerts = [alert for alert, _ in written] if self._alerts_of is None else self._alerts_of.absorb(records, steps)
         self.alerts += alerts
         for alert in alerts:
             newest = next((written.pop(at)[1] for at, (each, _) in enumerate(written) if each is alert), None)

@@ -25,6 +25,8 @@ class StepTable:
         self._next: list[Step] = []
         self._dropped: list[Step] = []
         self._late: dict[float, Step] = {}
+        self._plain = True
+        """Whether all steps since the tables were settled were appended one after the other."""
 
     def append(self, steps: list[Step]) -> None:
         """Add steps that count up, of which the first is past the newest one."""
@@ -34,6 +36,7 @@ class StepTable:
     def append_block(self, block: Steps) -> None:
         """Add steps of which the first is past the newest one."""
         self._extend()
+        self._plain = False
         self.rows.extend_at_once({"time": block.times, "step": block.steps, **block.values}, len(block.steps))
         self.newest = int(block.steps[-1])
 
@@ -46,6 +49,7 @@ class StepTable:
         if self.newest is None or float(step.step) > float(self.newest):
             self.append([step])
             return False
+        self._plain = False
         if not begins and self._next and float(self._next[-1].step) == float(step.step):
             self._next[-1] = combined(self._next[-1], step)
             return False
@@ -61,8 +65,8 @@ class StepTable:
         """Forget all but the newest rows."""
         self.rows, self.superseded = self.rows.cut(max(0, len(self.rows) - count)), Columns()
 
-    def settle(self) -> None:
-        """Extend the tables by what was added."""
+    def settle(self) -> Columns | None:
+        """Extend the tables by what was added. Returns it as a table where that is all of it, as it came."""
         if self._dropped:
             self.superseded.extend(self._dropped)
             self._dropped = []
@@ -73,12 +77,18 @@ class StepTable:
             self._extend()
             tail = self.rows.cut(self._row_of(late[0].step))
             self.rows.append_columns(merged(tail, late))
-        self._extend()
+        plain, self._plain = self._plain, True
+        added = self._extend()
+        return added if plain else None
 
-    def _extend(self) -> None:
-        if self._next:
-            self.rows.extend(self._next)
-            self._next = []
+    def _extend(self) -> Columns | None:
+        if not self._next:
+            return None
+        added = Columns()
+        added.extend(self._next)
+        self.rows.append_columns(added)
+        self._next = []
+        return added
 
     def _supersede(self, step: int) -> None:
         """Move this step and later ones to the superseded."""

@@ -51,30 +51,20 @@ class GradientNorm:
         hits = (points.value > self._factor * median) & (points.value > _BEYOND_LARGEST * largest) & (median > 0)
         found = [(at, f"from a median of {text(median[at])}") for at in np.flatnonzero(hits).tolist()]
         medians, _, ends = self._levels.add(points.value)
-        levels = dict(zip(ends.tolist(), medians.tolist(), strict=True))
-        for at, level in levels.items():
-            exploded = level > self._factor * self._lowest
+        for at, level in zip(ends.tolist(), medians.tolist(), strict=True):
+            exploded, vanished = level > self._factor * self._lowest, level < self._share * self._highest
             if exploded and not self._exploded:
                 found.append((at, f"from a lowest level of {text(self._lowest)}"))
-            self._exploded = exploded
+            if vanished and not self._vanished:
+                message = f"The gradient norm fell to {text(level)} from {text(self._highest)}: it vanishes."
+                yield from self._vanishing.alert("gradient_vanishing", message, self._count + at, *points.place(at))
+            self._exploded, self._vanished = exploded, vanished
             self._lowest = min(self._lowest, level) if level > 0 else self._lowest
-            yield from self._check_vanishing(level, at, points)
+            self._highest = max(self._highest, level)
         for at, before in sorted(found):
             message = f"The gradient norm rose to {text(points.value[at])} {before}."
-            yield from self._explosion.alert(
-                "gradient_explosion", message, self._count + at, int(points.index[at]), points.step[at], points.time[at]
-            )
+            yield from self._explosion.alert("gradient_explosion", message, self._count + at, *points.place(at))
         self._count += len(points)
-
-    def _check_vanishing(self, level: float, at: int, points: Points) -> Iterator[Detection]:
-        vanished = level < self._share * self._highest
-        if vanished and not self._vanished:
-            message = f"The gradient norm fell to {text(level)} from {text(self._highest)}: it vanishes."
-            yield from self._vanishing.alert(
-                "gradient_vanishing", message, self._count + at, int(points.index[at]), points.step[at], points.time[at]
-            )
-        self._vanished = vanished
-        self._highest = max(self._highest, level)
 
 
 class DeadLayers:

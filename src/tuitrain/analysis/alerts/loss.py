@@ -45,9 +45,7 @@ class NanLoss:
         for at in np.flatnonzero(~np.isfinite(points.value)).tolist():
             step = points.step[at]
             message = f"The loss is {points.value[at]:g} at step {step:,.0f}."
-            yield from self._loss.alert(
-                "non_finite_loss", message, self._count + at, int(points.index[at]), step, points.time[at]
-            )
+            yield from self._loss.alert("non_finite_loss", message, self._count + at, *points.place(at))
         self._count += len(points)
 
     def gradient(self, points: Points) -> Iterator[Detection]:
@@ -90,9 +88,7 @@ class LossSpike:
         for at in np.flatnonzero(hits).tolist():
             times = f", {rise[at] / deviation[at]:.0f} standard deviations" if deviation[at] > 0 else ""
             message = f"The loss rose to {text(points.value[at])} from a trend of {text(expected[at])}{times}."
-            yield from self._gate.alert(
-                "spike", message, self._count + at, int(points.index[at]), points.step[at], points.time[at]
-            )
+            yield from self._gate.alert("spike", message, self._count + at, *points.place(at))
         self._count += len(points)
 
 
@@ -142,14 +138,20 @@ class LossLevels:
     def feed(self, points: Points, rates: Points) -> Iterator[Detection]:
         """Alerts that further finite values bring. rates: the learning rates of the same records, as far as known."""
         medians, deviations, ends = self._levels.add(points.value)
-        for level, deviation, end in zip(medians.tolist(), deviations.tolist(), ends.tolist(), strict=True):
+        rise, history = self._divergence.rise, self._history
+        steps = points.step[ends].tolist()
+        for level, deviation, step, end in zip(
+            medians.tolist(), deviations.tolist(), steps, ends.tolist(), strict=True
+        ):
             self._deviations.append(deviation)
-            self._history.append(level)
-            self._first_steps.append(points.step[end])
-            records = len(self._history) * LEVEL_RECORDS
-            where = int(points.index[end]), points.step[end], points.time[end]
-            yield from self._check_divergence(level, records, *where)
-            yield from self._check_plateau(records, rates, *where)
+            history.append(level)
+            self._first_steps.append(step)
+            records = len(history) * LEVEL_RECORDS
+            # Most levels need no closer look.
+            if self._above.count or level - self._lowest > rise * self._lowest:
+                yield from self._check_divergence(level, records, *points.place(end))
+            if len(history) >= self._next_look:
+                yield from self._check_plateau(records, rates, *points.place(end))
             self._lowest = min(self._lowest, level)
         self._rates.add(rates)
 
@@ -172,8 +174,6 @@ class LossLevels:
 
     def _check_plateau(self, records: int, rates: Points, index: int, step: float, time: float) -> Iterator[Detection]:
         rule, history = self._plateau, self._history
-        if len(history) < self._next_look:
-            return
         count = max(-(-rule.records // LEVEL_RECORDS), 4 * _LEAST_LEVELS, int(rule.share * len(history)))
         if len(history) <= count:
             self._next_look = count + 1

@@ -38,9 +38,7 @@ class FullMemory:
             for at, holds in enumerate(full):
                 if holds and not self._full:
                     message = self._message("GPU memory", points.value[at], capacity_gb)
-                    yield from self._gpu.alert(
-                        "memory", message, self._count + at, int(points.index[at]), points.step[at], points.time[at]
-                    )
+                    yield from self._gpu.alert("memory", message, self._count + at, *points.place(at))
                 self._full = holds
         self._count += len(points)
 
@@ -91,9 +89,7 @@ class GrowingMemory:
             grows = capacity_gb is not None and self._grows(capacity_gb, total_steps)
             if grows and not self._grew and capacity_gb is not None:
                 message = self._message(capacity_gb)
-                yield from self._gate.alert(
-                    "memory_growth", message, self._count + at, int(points.index[at]), step, time
-                )
+                yield from self._gate.alert("memory_growth", message, self._count + at, *points.place(at))
             self._grew = grows
         self._count += len(points)
 

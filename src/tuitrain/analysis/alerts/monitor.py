@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -17,19 +16,20 @@ from tuitrain.analysis.alerts.gradients import DeadLayers, GradientNorm
 from tuitrain.analysis.alerts.loss import LossLevels, LossSpike, NanLoss
 from tuitrain.analysis.alerts.machine import DiskSpace, Gpus
 from tuitrain.analysis.alerts.memory import FullMemory, GrowingMemory
-from tuitrain.analysis.alerts.rows import BlockRows, Rows, StepRows
+from tuitrain.analysis.alerts.rows import Rows, in_order, late_of, table_of
 from tuitrain.analysis.alerts.rules import Rule, Rules
+from tuitrain.analysis.alerts.segments import Segment
 from tuitrain.analysis.alerts.speed import SPEEDS, SlowRank, Throughput
 from tuitrain.analysis.alerts.stall import Silence
 from tuitrain.analysis.alerts.validation import Validation
 from tuitrain.analysis.alerts.windows import Points
 from tuitrain.analysis.metrics import BY_KEY
 from tuitrain.events import Alert, AnyRecord, End, Eval, Layers, Run, Stage, Step, System
-from tuitrain.events.own_metrics import own_metrics, steps_with_declared, updated
+from tuitrain.events.own_metrics import own_metrics, updated
 from tuitrain.events.results import TRAINING
 from tuitrain.readers.blocks import Steps
 from tuitrain.runs import Status
-from tuitrain.runs.columns import FloatArray, RowArray
+from tuitrain.runs.columns import Columns, FloatArray
 from tuitrain.runs.history import system_values
 
 _LOSSES_KEPT = 8
@@ -81,32 +81,37 @@ class AlertMonitor:
         """Of metrics of one's own, where there are conditions."""
         self.conditions = [OwnCondition(name, rule) for name, rule in rules.when.items() if rule.enabled]
 
-    def absorb(self, records: Iterable[AnyRecord | Steps]) -> list[Alert]:
-        """The alerts that further records bring, in the order of the log."""
+    def absorb(self, records: Sequence[AnyRecord | Steps], steps: Columns | None = None) -> list[Alert]:
+        """The alerts that further records bring, in the order of the log.
+
+        steps: a row for each `step` record of them, where somebody has made that table.
+        """
         found: list[Detection] = []
-        segment = _Segment()
-        index = self._count
+        step_records = [record for record in records if isinstance(record, Step)]
+        table, late = steps or table_of(step_records), late_of(step_records)
+        segment = Segment(table, late)
+        index, row = self._count, 0
         for kind, group in groupby(records, type):
             if kind is Step:
-                steps = [record for record in group if isinstance(record, Step)]
-                segment.add_steps(steps, index)
-                self._step = next((step.step for step in reversed(steps) if step.late is not True), self._step)
-                self._last_time = steps[-1].time
-                index += len(steps)
+                count = sum(1 for _ in group)
+                segment.add_steps(row, row + count, index)
+                newest = (each for each in reversed(step_records[row : row + count]) if each.late is not True)
+                self._step = next((each.step for each in newest), self._step)
+                row, index = row + count, index + count
+                self._last_time = step_records[row - 1].time
                 continue
             for record in group:
                 if isinstance(record, Steps):
-                    count = len(record.steps)
                     segment.add_block(record, index)
                     self._step, self._last_time = int(record.steps[-1]), float(record.times[-1])
-                    index += count
+                    index += len(record.steps)
                     continue
                 self._last_time = record.time
                 if isinstance(record, Eval | Run | Stage | End):
                     # What they do depends on all steps before them.
                     found += self._absorb_segment(segment)
                     found += self._absorb_boundary(record, index)
-                    segment = _Segment()
+                    segment = Segment(table, late)
                 else:
                     segment.others.append((index, record, self._step))
                 index += 1
@@ -203,21 +208,21 @@ class AlertMonitor:
                 value = getattr(record, known.column, None)
             yield from condition.feed(_point(index, record.step, record.time, value))
 
-    def _absorb_segment(self, segment: _Segment) -> Iterator[Detection]:
+    def _absorb_segment(self, segment: Segment) -> Iterator[Detection]:
         """Steps, and then other records between them, none of which a step depends on."""
-        for rows in segment.all_rows():
+        for rows in segment.rows:
             self._end, self._preparing = None, False
             if self.conditions:
                 self.own_names |= rows.own_names
             for condition in self.conditions:
                 yield from condition.feed(rows.points(condition.condition.metric))
             self._look_for_reward(rows)
-            in_order = rows.in_order()
-            restarts = self._restarts(in_order.step)
-            for begin, end in zip((0, *restarts), (*restarts, None), strict=True):
+            ordered = in_order(rows)
+            restarts = self._restarts(ordered.step)
+            for begin, end in zip((0, *restarts), (*restarts, len(ordered)), strict=True):
                 if begin in restarts:
                     self._restart()
-                yield from self._absorb_rows(in_order.part(begin, end))
+                yield from self._absorb_rows(ordered.part(begin, end))
         for index, record, step in segment.others:
             yield from self._absorb_other(record, index, step)
         yield from self._silence.feed(*segment.signs())
@@ -308,48 +313,6 @@ class AlertMonitor:
                 for condition in self.conditions:
                     value = values.get(condition.condition.metric)
                     yield from condition.feed(_point(index, step or 0, record.time, value))
-
-
-@dataclass
-class _Segment:
-    """Records between two that depend on all before them."""
-
-    rows: list[Rows] = field(default_factory=list)
-    others: list[tuple[int, AnyRecord, int | None]] = field(default_factory=list)
-    """Index, record, and the newest step before it."""
-    _steps: list[Step] = field(default_factory=list)
-    """Those that are not among the rows yet."""
-    _indices: list[RowArray] = field(default_factory=list)
-
-    def add_steps(self, steps: list[Step], index: int) -> None:
-        """Add consecutive steps, the first of which has this index."""
-        self._steps += steps
-        self._indices.append(np.arange(index, index + len(steps)))
-
-    def add_block(self, block: Steps, index: int) -> None:
-        """Add steps that are columns already."""
-        self._close()
-        self.rows.append(BlockRows(block, np.arange(index, index + len(block.steps))))
-
-    def _close(self) -> None:
-        if self._steps:
-            self.rows.append(StepRows(steps_with_declared(self._steps), np.concatenate(self._indices)))
-            self._steps, self._indices = [], []
-
-    def all_rows(self) -> list[Rows]:
-        """The steps, as few rows as they can be."""
-        self._close()
-        return self.rows
-
-    def signs(self) -> tuple[RowArray, FloatArray, FloatArray]:
-        """Index, time and step (nan: none) of the records that show that the run goes on, in their order."""
-        others = [(index, record.time) for index, record, _ in self.others if not isinstance(record, System)]
-        index = [np.array([index for index, _ in others], dtype=np.intp), *(rows.index for rows in self.rows)]
-        times = [np.array([time for _, time in others]), *(rows.time for rows in self.rows)]
-        steps = [np.full(len(others), np.nan), *(rows.step for rows in self.rows)]
-        columns = (np.concatenate(index), np.concatenate(times), np.concatenate(steps))
-        order = np.argsort(columns[0]) if others else slice(None)
-        return columns[0][order], columns[1][order], columns[2][order]
 
 
 def _point(index: int, step: float, time: float, value: Any) -> Points:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 
@@ -11,130 +11,90 @@ import numpy as np
 
 from tuitrain.analysis.alerts.windows import Points
 from tuitrain.events import Step
+from tuitrain.events.own_metrics import steps_with_declared
 from tuitrain.readers.blocks import Steps
-from tuitrain.runs.columns import FloatArray, RowArray, numbers, numeric_fields
-
-Values = tuple[FloatArray, RowArray | None]
-"""Values, and the rows that have them; None is all of them."""
-_NOTHING: Values = np.empty(0), np.empty(0, np.intp)
+from tuitrain.runs.columns import BoolArray, Columns, FloatArray, RowArray, numeric_fields
 
 
-class Rows(ABC):
-    """Steps, and the position of each in the log."""
+@dataclass(frozen=True)
+class Rows:
+    """A part of a table of steps, from row `begin` to row `end`, and the position of each in the log.
 
+    late: which of them add to an earlier step; None: none of them.
+    """
+
+    table: Columns
+    begin: int
+    end: int
     index: RowArray
-
-    @property
-    @abstractmethod
-    def step(self) -> FloatArray:
-        """The steps."""
-
-    @property
-    @abstractmethod
-    def time(self) -> FloatArray:
-        """Unix seconds."""
-
-    @property
-    @abstractmethod
-    def own_names(self) -> set[str]:
-        """The names of all metrics of one's own."""
-
-    @abstractmethod
-    def part(self, begin: int, end: int | None) -> Rows:
-        """The rows from `begin` to `end`."""
-
-    @abstractmethod
-    def in_order(self) -> Rows:
-        """Those that are not late."""
-
-    @abstractmethod
-    def _values(self, name: str) -> Values:
-        """Those of a field, or of a metric of one's own."""
+    late: BoolArray | None = None
 
     def __len__(self) -> int:
-        return len(self.index)
+        return self.end - self.begin
+
+    @cached_property
+    def step(self) -> FloatArray:
+        """The steps."""
+        return self.table["step"][self.begin : self.end]
+
+    @cached_property
+    def time(self) -> FloatArray:
+        """Unix seconds."""
+        return self.table["time"][self.begin : self.end]
+
+    @property
+    def own_names(self) -> set[str]:
+        """The names of all metrics of one's own."""
+        return set(self.table.keys) - set(numeric_fields(Step))
+
+    def part(self, begin: int, end: int) -> Rows:
+        """The rows from `begin` to `end` of these."""
+        late = self.late[begin:end] if self.late is not None else None
+        return Rows(self.table, self.begin + begin, self.begin + end, self.index[begin:end], late)
 
     def points(self, name: str) -> Points:
         """The rows that have a value of a field, or of a metric of one's own."""
-        values, rows = self._values(name)
-        if rows is None:
-            return Points(self.index, self.step, self.time, values)
-        return Points(self.index[rows], self.step[rows], self.time[rows], values)
+        rows, values = self.table.points(name)
+        if len(values) == len(self.table):
+            return Points(self.index, self.step, self.time, values[self.begin : self.end])
+        first, last = np.searchsorted(rows, (self.begin, self.end)).tolist()
+        at = rows[first:last] - self.begin
+        return Points(self.index[at], self.step[at], self.time[at], values[first:last])
 
     def column(self, name: str) -> FloatArray:
         """A field of every row; nan where it is unknown."""
-        values, rows = self._values(name)
-        if rows is None:
-            return values
-        column = np.full(len(self), np.nan)
-        column[rows] = values
-        return column
+        return self.table[name][self.begin : self.end]
 
 
-class StepRows(Rows):
-    """Those of records. A column is made when it is asked for."""
-
-    def __init__(self, steps: Sequence[Step], index: RowArray) -> None:
-        self._steps, self.index = steps, index
-
-    @cached_property
-    def step(self) -> FloatArray:
-        return self._values("step")[0]
-
-    @cached_property
-    def time(self) -> FloatArray:
-        return self._values("time")[0]
-
-    @cached_property
-    def own_names(self) -> set[str]:
-        return set().union(*{tuple(step.metrics) for step in self._steps if step.metrics})
-
-    def part(self, begin: int, end: int | None) -> Rows:
-        return self if begin == 0 and end is None else StepRows(self._steps[begin:end], self.index[begin:end])
-
-    def in_order(self) -> Rows:
-        late = list(map(attrgetter("late"), self._steps))
-        if True not in late:
-            return self
-        kept = [at for at, each in enumerate(late) if each is not True]
-        return StepRows([self._steps[at] for at in kept], self.index[kept])
-
-    def _values(self, name: str) -> Values:
-        if not self._steps:
-            return _NOTHING
-        if name in numeric_fields(Step):
-            values, rows = numbers(list(map(attrgetter(name), self._steps)))
-        else:
-            values, rows = numbers([step.metrics.get(name) if step.metrics else None for step in self._steps])
-        return (values, rows) if len(values) else _NOTHING
+def in_order(rows: Rows) -> Rows:
+    """Those that are not late."""
+    if rows.late is None or not rows.late.any():
+        return rows
+    kept = np.flatnonzero(~rows.late)
+    table = Columns()
+    for name in rows.table.keys:
+        points = rows.points(name)
+        at = points.index
+        chosen = np.isin(at, rows.index[kept])
+        table.put(name, points.value[chosen], np.searchsorted(rows.index[kept], at[chosen]), len(kept))
+    return Rows(table, 0, len(kept), rows.index[kept])
 
 
-class BlockRows(Rows):
-    """Those of another tool's log, which come as columns."""
+def table_of(steps: Sequence[Step]) -> Columns:
+    """A row for each of these records."""
+    table = Columns()
+    table.extend(steps_with_declared(list(steps)))
+    return table
 
-    def __init__(self, block: Steps, index: RowArray) -> None:
-        self._block, self.index = block, index
 
-    @property
-    def step(self) -> FloatArray:
-        return self._block.steps
+def rows_of_block(block: Steps, index: int) -> Rows:
+    """The rows of steps that are columns already, the first of which has this index."""
+    table, count = Columns(), len(block.steps)
+    table.extend_at_once({"time": block.times, "step": block.steps, **block.values}, count)
+    return Rows(table, 0, count, np.arange(index, index + count))
 
-    @property
-    def time(self) -> FloatArray:
-        return self._block.times
 
-    @property
-    def own_names(self) -> set[str]:
-        return self._block.values.keys() - set(numeric_fields(Step))
-
-    def part(self, begin: int, end: int | None) -> Rows:
-        block, rows = self._block, slice(begin, end)
-        values = {name: column[rows] for name, column in block.values.items()}
-        return BlockRows(Steps(block.times[rows], block.steps[rows], values), self.index[rows])
-
-    def in_order(self) -> Rows:
-        return self
-
-    def _values(self, name: str) -> Values:
-        values = self._block.values.get(name)
-        return _NOTHING if values is None else (values, None)
+def late_of(steps: Sequence[Step]) -> BoolArray | None:
+    """Which of these records are late; None: none of them."""
+    late = list(map(attrgetter("late"), steps))
+    return np.array([each is True for each in late]) if True in late else None

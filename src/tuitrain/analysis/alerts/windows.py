@@ -29,6 +29,10 @@ class Points:
     def __len__(self) -> int:
         return len(self.value)
 
+    def place(self, at: int) -> tuple[int, float, float]:
+        """Index, step and time of one of them."""
+        return int(self.index[at]), float(self.step[at]), float(self.time[at])
+
     def where(self, chosen: FloatArray | RowArray | np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Points:
         """Those that a mask or indices choose."""
         return Points(self.index[chosen], self.step[chosen], self.time[chosen], self.value[chosen])
