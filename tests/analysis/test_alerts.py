@@ -209,6 +209,8 @@ def test_files_that_cannot_be_used_are_one_sentence(tmp_path: Path, monkeypatch:
         "x = 3": "x is not a table of rules",
         "[alerts": "is not TOML",
         "[alerts]\nnotify = ['ntfy://SECRET', 3]": "alerts.notify is not valid: it should be a URL of apprise",
+        "[alerts]\nnotify = {a = 'SECRET'}": "alerts.notify is not valid: it should be a URL of apprise",
+        "[alerts.nan]\ncommand = ['curl', 'SECRET']": "alerts.nan.command is not valid: it should be a command line",
     }.items():
         file.write_text(text)
         with pytest.raises(SettingsError) as error:

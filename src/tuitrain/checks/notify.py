@@ -92,10 +92,11 @@ class Command:
 
     def send(self, message: Message) -> None:
         """Run it. Raises NotifyError."""
+        environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
         try:
             done = subprocess.run(
                 self._words, input=message.body, text=True, timeout=COMMAND_S, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, env={**os.environ, **message.facts},
+                stderr=subprocess.DEVNULL, env={**environment, **message.facts},
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise NotifyError(f"{self.name} took more than {COMMAND_S:.0f} s and was ended.") from None

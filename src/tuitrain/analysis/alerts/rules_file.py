@@ -127,8 +127,9 @@ def _value(where: str, kind: type[msgspec.Struct], name: str, value: Any) -> Any
     if name in ("do", "notify") and isinstance(value, str):
         value = [value]
     expected = str(get_args(field_type)[1].description)
-    if name == "notify" and not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
-        # The value is a secret.
+    texts = value if name == "notify" and isinstance(value, list) else [value]
+    if name in _USERS_OWN and not all(isinstance(each, str) for each in texts):
+        # The value may be a secret.
         raise SettingsError(f"{where} is not valid: it should be {expected}.")
     read = converted(where, value, field_type, expected)
     parse = {"cooldown": parse_span, "forget": parse_span, "condition": parse_condition}.get(name)
