@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.analysis.alert_logs import FAULT_STEP, FAULTS, START, broken, healthy
 from tuitrain.analysis.alerts import AlertMonitor, Rules, watched_history
 from tuitrain.analysis.alerts.rules_file import load_rules, parse_rules
-from tuitrain.events import Alert, AnyRecord, End, Eval, Run, Stage, Step, System
+from tuitrain.events import Alert, AnyRecord, Control, End, Eval, Run, Stage, Step, System
 from tuitrain.runs import Status
 from tuitrain.settings import SettingsError
 
@@ -161,6 +161,7 @@ def test_silence_is_measured_by_the_pace_of_the_run() -> None:
     assert silent(300, more=readings) == ["stall"], "the machine's readings are no progress"
     assert silent(300, more=(Eval(time=340.0, step=49, loss=2.0),)) == []
     assert silent(300, more=(Stage(time=50.0, stage="compile"),)) == []
+    assert silent(300, status=Status.PAUSED) == []
     assert silent(300, status=Status.UNKNOWN) == ["stall"]
     assert silent(5000, status=Status.UNKNOWN) == [], "it may have ended long ago"
     assert silent(5000) == ["stall"]
@@ -170,6 +171,15 @@ def test_a_silence_that_is_over_is_no_warning() -> None:
     records = [Step(time=float(step + (500 if step > 30 else 0)), step=step, loss=2.0) for step in range(60)]
     (alert,) = alerts(list(records))
     assert (alert.code, alert.level, alert.step, alert.time) == ("stall", "info", 30, 150.0)
+
+
+def test_a_pause_that_was_asked_for_is_no_stall() -> None:
+    before = [Step(time=float(step), step=step, loss=2.0) for step in range(30)]
+    after = [Step(time=1000.0 + step, step=step, loss=2.0) for step in range(30, 60)]
+    pause = Control(time=30.0, request="pause", result="paused at step 29")
+    resumed = Control(time=1029.0, request="continue", result="done")
+    assert alerts([*before, pause, resumed, *after]) == []
+    assert [alert.code for alert in alerts([*before, *after])] == ["stall"]
 
 
 def test_logs_without_times_have_no_pace() -> None:

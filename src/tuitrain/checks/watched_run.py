@@ -12,6 +12,7 @@ from tuitrain.analysis.alerts import AlertMonitor, Rules
 from tuitrain.checks.reported import AlertKey
 from tuitrain.events import Alert
 from tuitrain.runs import RunDirectory, Status, open_follower
+from tuitrain.runs.crash import crash_reason
 from tuitrain.runs.followed import FollowedRun
 
 GB = 1e9
@@ -61,11 +62,13 @@ class WatchedRun:
             self._add(self.monitor.absorb(batch.records))
             more = batch.more
         now = time.time() if now is None else now
-        if self.status.live:
+        if self.status.live and not self.directory.remote:
             self._add(self._read_disk(now))
         attempts = self.monitor.attempts
+        crash = crash_reason(self.directory.read_metadata()) if self.status is Status.CRASHED else ""
         # A run that is silent once more at the same step is so for the first time of its attempt.
-        self.standing = [((each.code, each.step, attempts), each) for each in self.monitor.standing(self.status, now)]
+        standing = self.monitor.standing(self.status, now, crash)
+        self.standing = [((each.code, each.step, attempts), each) for each in standing]
         return [*self.alerts[known:], *self.standing]
 
     def _add(self, alerts: Iterable[Alert]) -> None:

@@ -75,7 +75,7 @@ def alert_json(alert: Alert) -> dict[str, Any]:
 
 def all_alerts(snapshot: RunSnapshot, history: RunHistory) -> list[Alert]:
     """Those of the log and of the rules, and how the run stands at this moment."""
-    return [*history.alerts, *history.standing_alerts(snapshot.status, time.time())]
+    return [*history.alerts, *history.standing_alerts(snapshot.status, time.time(), snapshot.reason or "")]
 
 
 def status_line(snapshot: RunSnapshot) -> str:

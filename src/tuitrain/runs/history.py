@@ -47,8 +47,11 @@ class AlertSource(Protocol):
         steps: a row for each `step` record of them, where somebody has made that table.
         """
 
-    def standing(self, status: Status, now: float) -> list[Alert]:
-        """How the run stands at this moment, in Unix seconds: what is so now and may be otherwise at the next."""
+    def standing(self, status: Status, now: float, crash: str = "") -> list[Alert]:
+        """How the run stands at this moment, in Unix seconds: what is so now and may be otherwise at the next.
+
+        crash: why it crashed.
+        """
 
 
 class RunHistory:
@@ -99,9 +102,9 @@ class RunHistory:
         """An empty one that derives alerts as this one does: for a log that was replaced."""
         return RunHistory(self._alert_source)
 
-    def standing_alerts(self, status: Status, now: float) -> list[Alert]:
-        """How the run stands at this moment, in Unix seconds: what no record says."""
-        return self._alerts_of.standing(status, now) if self._alerts_of is not None else []
+    def standing_alerts(self, status: Status, now: float, crash: str = "") -> list[Alert]:
+        """How the run stands at this moment, in Unix seconds: what no record says. crash: why it crashed."""
+        return self._alerts_of.standing(status, now, crash) if self._alerts_of is not None else []
 
     @property
     def steps(self) -> Columns:

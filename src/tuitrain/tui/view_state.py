@@ -70,7 +70,7 @@ class RunView(PlotRun):
         self.crash, self.link = update.crash, update.link
         if self.loaded:
             # The status is on the screen: that a run has ended well is no news.
-            standing = self.history.standing_alerts(self.status, time.time())
+            standing = self.history.standing_alerts(self.status, time.time(), update.crash)
             self.standing = tuple(alert for alert in standing if alert.level != "info")
         alerts = {(each.time, each.code, each.step, each.message): each for each in self.history.alerts[known:]}
         # How long a silence lasts is in its message.

@@ -24,8 +24,9 @@ from tuitrain.analysis.alerts.stall import Silence
 from tuitrain.analysis.alerts.validation import Validation
 from tuitrain.analysis.alerts.windows import Points
 from tuitrain.analysis.metrics import BY_KEY
-from tuitrain.events import Alert, AnyRecord, End, Eval, Layers, Run, Stage, Step, System
+from tuitrain.events import Alert, AnyRecord, Control, End, Eval, Layers, Run, Stage, Step, System
 from tuitrain.events.own_metrics import own_metrics, updated
+from tuitrain.events.requests import paused_since
 from tuitrain.events.results import TRAINING
 from tuitrain.readers.blocks import Steps
 from tuitrain.runs import Status
@@ -107,7 +108,7 @@ class AlertMonitor:
                     index += len(record.steps)
                     continue
                 self._last_time = record.time
-                if isinstance(record, Eval | Run | Stage | End):
+                if isinstance(record, Eval | Run | Stage | Control | End):
                     # What they do depends on all steps before them.
                     found += self._absorb_segment(segment)
                     found += self._absorb_boundary(record, index)
@@ -130,16 +131,24 @@ class AlertMonitor:
         """Names and metrics of the conditions whose metric the log has not had so far."""
         return [(each.name, each.condition.metric) for each in self.conditions if not each.known]
 
-    def standing(self, status: Status, now: float) -> list[Alert]:
-        """How the run stands at this moment: silent, failed, its process gone, or, which is good news, at its end."""
+    def standing(self, status: Status, now: float, crash: str = "") -> list[Alert]:
+        """How the run stands at this moment: silent, failed, its process gone, or, which is good news, at its end.
+
+        crash: why it crashed.
+        """
         if status in (Status.CRASHED, Status.INTERRUPTED):
-            what = "Its process is gone" if status is Status.CRASHED else "Its log ends"
-            return self._outcome(self.rules.crash, "crash", f"{what} without a record of the end.")
+            what = "the process is gone" if status is Status.CRASHED else "the log ends"
+            reason = (crash or f"{what} without a record of the end").rstrip(".")
+            return self._outcome(self.rules.crash, "crash", f"Crashed: {reason}.")
         if status is Status.FAILED:
             return self._outcome(self.rules.crash, "failed", self._end_message())
         if status in (Status.COMPLETED, Status.STOPPED):
             return self._outcome(self.rules.end, str(status), self._end_message())
-        if self._preparing or not (status.live or (status is Status.UNKNOWN and not self._is_complete())):
+        if (
+            status is Status.PAUSED
+            or self._preparing
+            or not (status.live or (status is Status.UNKNOWN and not self._is_complete()))
+        ):
             return []
         alert = self._silence.standing(now, may_be_over=status is Status.UNKNOWN)
         return [alert] if alert is not None else []
@@ -173,12 +182,14 @@ class AlertMonitor:
             return False
         return key not in others
 
-    def _absorb_boundary(self, record: Eval | Run | Stage | End, index: int) -> Iterator[Detection]:
+    def _absorb_boundary(self, record: Eval | Run | Stage | Control | End, index: int) -> Iterator[Detection]:
         match record:
-            case Eval():
-                sign = np.array([index]), np.array([record.time]), np.array([np.nan])
-                yield from self._absorb_eval(record, index)
-                yield from self._silence.feed(*sign)
+            case Eval() | Control():
+                if isinstance(record, Eval):
+                    yield from self._absorb_eval(record, index)
+                yield from self._silence.feed(np.array([index]), np.array([record.time]), np.array([np.nan]))
+                if isinstance(record, Control) and paused_since(record, None) is not None:
+                    self._silence.interrupt()
             case Run(update=True) if self._run is not None:
                 self._run = updated(self._run, record)
             case Run():

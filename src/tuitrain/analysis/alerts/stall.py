@@ -39,6 +39,10 @@ class Silence:
         """Times of the newest records with another step than the one before."""
         self._longest = 0.0
 
+    def interrupt(self) -> None:
+        """The run waits, as it was asked to: the pause that comes is none to report."""
+        self._last_time = None
+
     def feed(self, index: RowArray, times: FloatArray, steps: FloatArray) -> Iterator[Detection]:
         """Add records in their order; a step that is nan is that of a record that has none.
 
