@@ -281,6 +281,14 @@ def test_a_run_that_did_not_reach_the_point_is_named_and_has_no_values() -> None
     assert comparison.verdict[0] == "short did not reach 800 tokens."
 
 
+def test_a_run_without_values_at_a_point_is_said_to_begin_later_or_to_be_unknown() -> None:
+    late, uncounted = history(steps=10, every=5), history(flops_per_token=None)
+    early = compare_runs([("late", late), ("dense", history())], at=("step", 2.0)).verdict
+    assert early[0] == "late has no record up to step 2."
+    unknown = compare_runs([("uncounted", uncounted), ("counted", history())], at=("flops", 6e11)).verdict
+    assert unknown[0] == "Whether uncounted reached 6e+11 FLOP is unknown."
+
+
 def test_a_validation_loss_between_two_evaluations_is_called_interpolated() -> None:
     runs = [("a", history(evals=((0, 4.0), (10, 2.0)))), ("b", history(evals=((0, 4.0), (5, 3.0), (10, 2.0))))]
     titles = {each.metric.key: each.metric.title for each in compare_runs(runs, at=("step", 5.0)).metrics}

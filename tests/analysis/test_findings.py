@@ -108,7 +108,7 @@ def test_what_may_explain_the_mfu_is_named_as_such(seeds: list[Named]) -> None:
     assert sentence.startswith(
         "MFU is 30.6 % of gpt2-1.3b and 24.6 % of llama3-2.2b; they differ in micro-batch (4 against 2)"
     )
-    assert sentence.endswith("how much each of it takes the logs do not say.")
+    assert sentence.endswith("the logs do not say how much each of these accounts for.")
     assert "device" not in sentence
 
 

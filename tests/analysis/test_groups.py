@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -45,7 +46,10 @@ def test_mean_and_standard_deviation_of_each_group_by_hand() -> None:
 
 
 def test_a_unit_is_written_once() -> None:
-    assert row(group_runs(sweep(), "optim.lr"), "mean_mfu").value_text(0) == "10.0 ± 0.0 %"
+    groups = group_runs(sweep(), "optim.lr")
+    assert row(groups, "mean_mfu").value_text(0) == "10.0 ± 0.0 %"
+    time = row(groups, "training_time_s")
+    assert replace(time, values=[1391.0, 60.0], spreads=[21.0, 1.0]).value_text(0) == "23 m 11 s ± 21 s"
 
 
 def test_the_verdict_names_welchs_test() -> None:

@@ -151,7 +151,15 @@ def test_a_run_that_begins_below_the_target_leaves_nobody_first() -> None:
     compared = compare_runs(runs, at=("val_loss", 2.5))
     assert [each.best for each in compared.metrics if each.metric.key in ("step", "tokens")] == [None, None]
     assert not any("the least" in sentence for sentence in compared.verdict)
-    assert any("early is below a validation loss of 2.5 from its first" in sentence for sentence in compared.verdict)
+    assert (
+        "early is below a validation loss of 2.5 from its first evaluation on: when it came to it is unknown."
+        in compared.verdict
+    )
+
+
+def test_a_run_without_bits_per_byte_is_not_called_one_without_a_loss() -> None:
+    runs = [("a", history(evals=((4, 3.0), (8, 2.0)))), ("b", history(evals=((4, 3.0), (8, 2.0))))]
+    assert "a has no evaluations with bits per byte." in compare_runs(runs, at=("bits_per_byte", 1.0)).verdict
 
 
 def test_losses_of_different_tokens_have_no_first() -> None:

@@ -140,6 +140,12 @@ def test_a_point_that_no_run_has_reached_is_refused(cli: Cli, runs_dir: Path) ->
     assert cli("compare", "one", "two", "--at", "step=20").code == 0
 
 
+def test_a_point_of_an_axis_that_no_run_has_is_refused(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("step,loss\n1,3.0\n2,2.5\n3,2.0\n")
+    result = cli("compare", str(tmp_path / "log.csv"), "--at", "flops=1e18")
+    assert (result.code, "no run has flops, so none can be compared there" in result.err) == (2, True)
+
+
 def test_a_loss_that_runs_come_to_and_one_that_none_comes_to(cli: Cli, runs_dir: Path) -> None:
     write_run(runs_dir, "one", steps=50)
     write_run(runs_dir, "two", steps=50, floor=2.5, tokens_per_sec=8e5)

@@ -62,7 +62,8 @@ class MetricRow:
         if spread is None:
             return text
         deviation, unit = self.metric.text(spread), f" {self.metric.unit}"
-        both = len(unit) > 1 and text.endswith(unit) and deviation.endswith(unit)
+        # A duration of several units keeps its last one.
+        both = len(unit) > 1 and text.endswith(unit) and deviation.endswith(unit) and self.metric.unit != "s"
         return f"{text.removesuffix(unit)} ± {deviation}" if both else f"{text} ± {deviation}"
 
     def delta_text(self, index: int) -> str:

@@ -18,7 +18,8 @@ from tuitrain.analysis.verdict import listed
 from tuitrain.runs import FloatArray, RunHistory
 
 _NOWHERE = 1e300
-_CURVES: dict[Target, str] = {"loss": "records", "val_loss": "evaluations", "bits_per_byte": "evaluations"}
+_POINTS: dict[Target, str] = {"loss": "record", "val_loss": "evaluation", "bits_per_byte": "evaluation"}
+"""What the curve of a target consists of."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def crossing_sentences(
     columns: the names of the runs or groups in the rows; names: of the runs in `reached`.
     """
     target = as_target(at)
-    goal, curve = position(*at), _CURVES["loss" if target is None else target[0]]
+    key: Target = "loss" if target is None else target[0]
+    goal, point, value = position(*at), _POINTS[key], "bits per byte" if key == "bits_per_byte" else "a loss"
     by_name = sorted(zip(names, reached, strict=True), key=lambda pair: pair[0])
     sentences = []
     for index in sorted({row.best for row in rows if row.best is not None}, key=lambda index: columns[index]):
@@ -137,11 +139,11 @@ def crossing_sentences(
         sentences.append(f"{columns[index]} came to {goal} with the least {listed(least)}.")
     for name, one in by_name:
         if one.begins_below:
-            sentences.append(f"{name} is below {goal} from its first of the {curve} on: when it came to it is unknown.")
+            sentences.append(f"{name} is below {goal} from its first {point} on: when it came to it is unknown.")
         elif one.step is None and one.lowest is None:
-            sentences.append(f"{name} has no {curve} with a loss.")
+            sentences.append(f"{name} has no {point}s with {value}.")
         elif one.step is None:
             sentences.append(f"{name} did not come to {goal}: its lowest is {one.lowest:.8g}.")
     between = [f"{name} {one.between[0]:,} and {one.between[1]:,}" for name, one in by_name if one.between]
-    note = f"Interpolated between the {curve} at steps: {'; '.join(between)}."
+    note = f"Interpolated between the {point}s at steps: {'; '.join(between)}."
     return [*sentences, note] if between else sentences

@@ -16,7 +16,7 @@ from tuitrain.analysis.comparability import (
     losses_are_comparable,
     tokenizers,
 )
-from tuitrain.analysis.points import AxisPoint, Point, as_axis_point, as_target, position
+from tuitrain.analysis.points import AxisPoint, Point, as_axis_point, as_target, end_of, position
 from tuitrain.analysis.series import validation_curve
 from tuitrain.analysis.summary import Summary, value_at
 from tuitrain.events import parent_of
@@ -44,7 +44,7 @@ def verdict(
     names = [names[index] for index in order]
     histories, summaries = [histories[index] for index in order], [summaries[index] for index in order]
     point = None if at is None or as_target(at) else as_axis_point(at)
-    sentences = [*_forks(names, histories), *_diverged(names, summaries), *_not_reached(names, summaries, point)]
+    sentences = [*_forks(names, histories), *_diverged(names, summaries), *_not_reached(names, histories, summaries, point)]
     if losses_are_comparable(histories):
         sentences += _on_data(names, histories)
         sentences += on_target or _on_loss(names, histories, summaries, point)
@@ -71,11 +71,28 @@ def _diverged(names: Sequence[str], summaries: Sequence[Summary]) -> list[str]:
     ]
 
 
-def _not_reached(names: Sequence[str], summaries: Sequence[Summary], at: AxisPoint | None) -> list[str]:
+def _not_reached(
+    names: Sequence[str], histories: Sequence[RunHistory], summaries: Sequence[Summary], at: AxisPoint | None
+) -> list[str]:
+    """Which runs have no values at a point: it is before their first record, past their end, or on an unknown axis."""
     if at is None:
         return []
-    short = [name for name, summary in zip(names, summaries, strict=True) if summary.step is None]
-    return [f"{listed(short)} did not reach {position(*at)}."] if short else []
+    begin_later, unknown, short = list[str](), list[str](), list[str]()
+    for name, history, summary in zip(names, histories, summaries, strict=True):
+        if summary.step is None:
+            end = end_of(history, at[0])
+            group = short if not len(history.steps) else unknown if end is None else begin_later
+            (short if end is not None and end < at[1] else group).append(name)
+    where = position(*at)
+    return [
+        *([f"{listed(short)} did not reach {where}."] if short else []),
+        *([f"{listed(begin_later)} {_have(begin_later)} no record up to {where}."] if begin_later else []),
+        *([f"Whether {listed(unknown)} reached {where} is unknown."] if unknown else []),
+    ]
+
+
+def _have(names: Sequence[str]) -> str:
+    return "has" if len(names) == 1 else "have"
 
 
 def _different_tokens(names: Sequence[str], histories: Sequence[RunHistory]) -> str:
@@ -109,7 +126,7 @@ def _why_no_bits(names: Sequence[str], histories: Sequence[RunHistory]) -> list[
     if all(bits):
         return ["Their bits per byte are not ranked either, since they are not known to be of the same held-out text."]
     lacking = [name for name, known in zip(names, bits, strict=True) if not known]
-    return [f"They are not ranked by bits per byte, which {listed(lacking)} lacks."]
+    return [f"They are not ranked by bits per byte, which {listed(lacking)} {_have(lacking)} not."]
 
 
 def _on_samples(histories: Sequence[RunHistory]) -> list[str]:

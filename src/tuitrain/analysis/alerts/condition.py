@@ -13,7 +13,7 @@ from tuitrain.analysis.alerts.spans import Span, parse_span
 _TESTS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
-_NAME = r'(?:"(?P<quoted>[^"]+)"|(?P<name>\S(?:.*?\S)??))'
+_NAME = r'(?:"(?P<quoted>[^"]+)"|(?P<name>[^\s<>](?:[^<>]*?[^\s<>])??))'
 _COMPARISON = re.compile(
     _NAME + r"\s*(?P<test><=|>=|==|!=|<|>)\s*(?P<value>[^\s<>=!]+)(?:\s+for\s+(?P<span>.+))?"
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tuitrain.accounting import on_cpu
-from tuitrain.analysis.alerts.conditions import OwnCondition
+from tuitrain.analysis.alerts.own_condition import OwnCondition
 from tuitrain.analysis.alerts.detector import Detection
 from tuitrain.analysis.alerts.gradients import DeadLayers, GradientNorm
 from tuitrain.analysis.alerts.loss import LossLevels, LossSpike, NanLoss

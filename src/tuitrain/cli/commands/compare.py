@@ -151,9 +151,11 @@ def _comparison(
 
     if point is not None and as_target(point) is None:
         axis, value = as_axis_point(point)
-        farthest = max(end_of(history, axis) or 0.0 for _, history in runs)
-        if farthest < value:
-            message = f"no run has reached {axis} = {value:g}; the farthest is at {farthest:g}."
+        ends = [end for _, history in runs if (end := end_of(history, axis)) is not None]
+        if not ends:
+            raise typer.BadParameter(f"no run has {axis}, so none can be compared there.", param_hint="--at")
+        if max(ends) < value:
+            message = f"no run has reached {axis} = {value:g}; the farthest is at {max(ends):g}."
             raise typer.BadParameter(message, param_hint="--at")
     names = display_names(runs)
     if group_by is None:
