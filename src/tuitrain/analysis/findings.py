@@ -205,7 +205,8 @@ def _on_utilisation(runs: Sequence[Named]) -> list[str]:
     head = f"MFU is {_percent(best)} of {high.name} and {_percent(worst)} of {low.name}"
     if not differences:
         return [f"{head}; nothing that is accounted for explains it."]
-    return [f"{head}; they differ in {listed(differences)}, and the logs do not say how much each of these accounts for."]
+    unsaid = "and the logs do not say how much each of these accounts for"
+    return [f"{head}; they differ in {listed(differences)}, {unsaid}."]
 
 
 def _on_logged_mfu(runs: Sequence[Named]) -> list[str]:

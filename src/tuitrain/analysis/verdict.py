@@ -44,7 +44,11 @@ def verdict(
     names = [names[index] for index in order]
     histories, summaries = [histories[index] for index in order], [summaries[index] for index in order]
     point = None if at is None or as_target(at) else as_axis_point(at)
-    sentences = [*_forks(names, histories), *_diverged(names, summaries), *_not_reached(names, histories, summaries, point)]
+    sentences = [
+        *_forks(names, histories),
+        *_diverged(names, summaries),
+        *_not_reached(names, histories, summaries, point),
+    ]
     if losses_are_comparable(histories):
         sentences += _on_data(names, histories)
         sentences += on_target or _on_loss(names, histories, summaries, point)

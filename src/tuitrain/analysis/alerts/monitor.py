@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from tuitrain.accounting import on_cpu
-from tuitrain.analysis.alerts.own_condition import OwnCondition
 from tuitrain.analysis.alerts.detector import Detection
 from tuitrain.analysis.alerts.gradients import DeadLayers, GradientNorm
 from tuitrain.analysis.alerts.loss import LossLevels, LossSpike, NanLoss
 from tuitrain.analysis.alerts.machine import DiskSpace, Gpus
 from tuitrain.analysis.alerts.memory import FullMemory, GrowingMemory
+from tuitrain.analysis.alerts.own_condition import OwnCondition
 from tuitrain.analysis.alerts.rows import Rows, in_order, late_of, table_of
 from tuitrain.analysis.alerts.rules import Rule, Rules
 from tuitrain.analysis.alerts.segments import Segment
