@@ -180,7 +180,7 @@ def test_the_end_record_of_a_program_is_kept(run: RunDirectory) -> None:
     )
     assert wrapped(run, source).wait(PATIENCE_S) == 0
     assert read_snapshot(run).status is Status.STOPPED
-    assert run.metrics.read_bytes().count(b"\n") == 1
+    assert run.metrics.read_bytes().count(b'"type":"end"') == 1
 
 
 def test_a_stop_request_is_sent_to_any_program_as_sigterm(run: RunDirectory) -> None:
