@@ -101,6 +101,13 @@ def test_ls_of_nothing_says_how_to_start(cli: Cli) -> None:
     assert "tuitrain launch" in result.err
 
 
+def test_ls_says_of_a_path_that_it_is_no_folder(cli: Cli, two_runs: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("step,loss\n1,2\n")
+    assert f"{log} is a file: `tuitrain show` reads it." in cli("ls", str(log)).err
+    assert f"There is no folder {tmp_path / 'none'}." in cli("ls", str(tmp_path / "none")).err
+
+
 @pytest.mark.parametrize(("status", "code"), [("completed", 0), ("stopped", 103), ("failed", 100), (None, 1)])
 def test_status_is_one_line_and_an_exit_code(cli: Cli, runs_dir: Path, status: str | None, code: int) -> None:
     write_run(runs_dir, "some-run", status=status, start=1.7e9)
@@ -128,6 +135,13 @@ def test_show_prints_the_sections_of_a_run(cli: Cli, runs_dir: Path) -> None:
     assert data["run"]["architecture"]["n_layers"] == 4
     assert data["config_difference"]["train.max_steps"] == [load_config(TINY).train.max_steps, 100]
     assert data["newest"]["step"] == 100
+
+
+def test_show_has_the_configuration_of_a_run_that_has_it_in_its_log_alone(cli: Cli, runs_dir: Path) -> None:
+    run = write_run(runs_dir, "loop")
+    assert "hyperparameters" not in cli("show", "loop").out
+    run.config.unlink()
+    assert "\nhyperparameters\n" in cli("show", "loop").out
 
 
 def test_logs_prints_the_end_the_whole_or_what_matches(cli: Cli, runs_dir: Path) -> None:

@@ -48,6 +48,8 @@ def read(text: str) -> list[tuple[float, dict[str, float]]]:
             "step",
             [(1, {"loss": 1234.5, "tokens": 1e6}), (2, {"loss": 2.125, "tokens": 9})],
         ),
+        ("step,accuracy\n1,12.5%\n", "step", [(1, {"accuracy": 0.125})]),
+        ("step;accuracy\n1;12,5 %\n", "step", [(1, {"accuracy": 0.125})]),
         ("loss\n2\n1\n", "row", [(0, {"loss": 2}), (1, {"loss": 1})]),
     ],
 )

@@ -55,6 +55,20 @@ LINES = {
     "step 12 | loss 1.5 lr 1e-3 | 35 ms": (12, {"loss": 1.5, "lr": 1e-3, "time_ms": 35}),
     "loss 1.5 lr 1e-3 step 4": (4, {"loss": 1.5, "lr": 1e-3}),
     "INFO:root:step 3 loss: 1.25": (3, {"loss": 1.25}),
+    "INFO 12:00:00 trainer.py:123] step=4 loss=2.5 lr=1.0e-04 tokens/s=12,345 mem=12.3GB": (
+        4, {"loss": 2.5, "lr": 1e-4, "tokens/s": 12345, "mem_gb": 12.3},
+    ),
+    "2026-01-02 03:04:05.678 | INFO     | __main__:train:42 - iter 5: loss 2.5, lr 1e-4": (
+        5, {"loss": 2.5, "lr": 1e-4},
+    ),
+    "step 6/30: loss 2.5 | 12.3K tok/s": (6, {"loss": 2.5, "tok/s": 12300}),
+    "{'step': 7, 'loss': tensor(2.5, device='cuda:0', grad_fn=<NllLossBackward0>), 'lr': np.float64(0.1)}": (
+        7, {"loss": 2.5, "lr": 0.1},
+    ),
+    "step=8 loss=tf.Tensor(2.5, shape=(), dtype=float32) norm=Array(0.5, dtype=float32)": (
+        8, {"loss": 2.5, "norm": 0.5},
+    ),
+    "Training Epoch: 1/3, step 9/100 completed (loss: 2.5)": (9, {"loss": 2.5}),
     "Training epoch 0, iteration 9/99 | lr: 1.6e-6 | global_batch_size: 32 | global_step: 9 | train_loss: 11.03": (
         9, {"lr": 1.6e-6, "global_batch_size": 32, "train_loss": 11.03},
     ),

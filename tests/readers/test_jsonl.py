@@ -50,6 +50,12 @@ def test_records_without_a_step_are_counted_and_those_between_belong_to_the_last
     assert read({"step": 5, "loss": 2}, {"val_loss": 3}) == [(5, {"loss": 2}), (5, {"val_loss": 3})]
 
 
+def test_the_step_may_stand_in_a_nested_record() -> None:
+    assert read({"data": {"step": 5, "loss": 2}}) == [(5, {"data.loss": 2})]
+    timed = {"loss": 2.0, "timing.step": 0.5}
+    assert read({"loss": 2, "timing": {"step": 0.5}}) == [(0, timed)]
+
+
 def test_bad_lines_are_counted_and_skipped() -> None:
     text = (
         b'{"step": 1, "loss": NaN}\n{"step": 2, "lo\n[1]\nTraceback\n\n{"step": 3, "loss": -Infinity}\n{"step": 4, "lo'

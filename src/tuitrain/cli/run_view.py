@@ -152,8 +152,8 @@ def _source_rows(run: RunDirectory) -> Rows:
 
 
 def _hyperparameters(run: RunDirectory, history: RunHistory) -> Rows:
-    """What the log of another tool says about its configuration; of a run of ours `config.toml` says it."""
-    if run.source is None or history.run is None:
+    """What the log says about the configuration; of a run of the engine `config.toml` says it."""
+    if history.run is None or (run.source is None and run.config.exists()):
         return []
     # Imported here: `ls` does without.
     from tuitrain.config import flatten

@@ -26,7 +26,8 @@ _EVALUATION = {
 _NAMES: dict[str, tuple[str, float]] = {
     **dict.fromkeys(
         ("loss", "lm loss", "train loss", "training loss", "loss out", "crossentropyloss", "cross entropy loss",
-         "ce loss", "nll loss", "global avg loss", "avg loss", "total loss", "epoch loss", "losses"), ("loss", 1.0),
+         "ce loss", "nll loss", "global avg loss", "avg loss", "total loss", "epoch loss", "losses",
+         "reduced train loss"), ("loss", 1.0),
     ),
     **dict.fromkeys(
         ("accuracy", "acc", "token accuracy", "mean token accuracy", "epoch accuracy", "accuracies", "accs"),
@@ -47,7 +48,8 @@ _NAMES: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("tflops", "achieved tflops", "tflops per gpu", "tflop s"), ("tflops", 1.0)),
     **dict.fromkeys(("step time ms", "iter time ms", "time ms", "dt ms", "elapsed time per iteration ms"),
                     ("step_time_ms", 1.0)),
-    **dict.fromkeys(("step time", "step time s", "iter time s", "curr iter time", "time per step s"),
+    **dict.fromkeys(("step time", "step time s", "iter time s", "curr iter time", "time per step s",
+                     "train step timing in s"),
                     ("step_time_ms", 1000.0)),
     **dict.fromkeys(("data load time", "data time s"), ("data_time_ms", 1000.0)),
     "data time ms": ("data_time_ms", 1.0),
@@ -201,6 +203,6 @@ def _split_of(words: list[str]) -> tuple[str | None, list[str]]:
 @cache
 def our_fields() -> tuple[str, ...]:
     """The fields of a step that a metric can be mapped to."""
-    skipped = ("time", "step", "metrics")
+    skipped = ("time", "step", "metrics", "late")
     return tuple(name for name in dict.fromkeys((*Step.__struct_fields__, *Eval.__struct_fields__))
                  if name not in skipped and name in Step.__struct_fields__)  # fmt: skip

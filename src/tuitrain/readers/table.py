@@ -154,7 +154,7 @@ class Records:
         """
         values = numbers_of(record)
         if self.axis is None and not self._count:
-            self.axis = axis_among(values)
+            self.axis = axis_among(values) or _nested_axis(values)
         time = self._time(record, values)
         x = float(self._count) if self.axis is None else values.pop(self.axis, self._x)
         if x is None or not math.isfinite(x):
@@ -184,6 +184,16 @@ class Records:
                     values.pop(name, None)
                     return time
         return None
+
+
+def _nested_axis(values: Mapping[str, float]) -> str | None:
+    """The joined name that ends with that of steps, of a record which has them in a nested one: `data.step`.
+
+    A fraction is none: `timing.step` is how long a step took.
+    """
+    by_end = {name.rpartition(".")[2]: name for name, value in reversed([*values.items()]) if value.is_integer()}
+    axis = axis_among(by_end)
+    return None if axis is None or plain(axis) in _WEAK or plain(axis) in EPOCHS else by_end[axis]
 
 
 def numbers_of(record: Mapping[str, Any]) -> dict[str, float]:

@@ -62,7 +62,7 @@ class LineSplitter:
 
 
 def number(text: str) -> float | None:
-    """The number that a text is, in any of the spellings that logs use: 1e-4, 1_000, 1,234.5, nan, -Infinity.
+    """The number that a text is, in any of the spellings that logs use: 1e-4, 1_000, 1,234.5, 12.5%, nan, -Infinity.
 
     None where it is none. A decimal comma counts only where `decimal_comma` is asked for.
     """
@@ -74,6 +74,8 @@ def number(text: str) -> float | None:
     word = _WORDS.get(text.lower())
     if word is not None:
         return word
+    if text.endswith("%"):
+        return _hundredth(number(text[:-1]))
     return float(text.replace(",", "")) if _GROUPED.fullmatch(text) else None
 
 
@@ -83,7 +85,13 @@ def decimal_comma(text: str) -> float | None:
     if _GROUPED_BY_POINTS.fullmatch(text):
         text = text.replace(".", "")
         return float(text.replace(",", "."))
+    if text.endswith("%"):
+        return _hundredth(decimal_comma(text[:-1]))
     return float(text.replace(",", ".")) if _DECIMAL_COMMA.fullmatch(text) else number(text)
+
+
+def _hundredth(value: float | None) -> float | None:
+    return None if value is None else value / 100
 
 
 def unix_time(text: str) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,7 +109,7 @@ def ls(
     elif rows:
         _print(rows)
     elif status or tag or parsed:
-        say(f"No run in {where} matches.")
+        say(f"No run in {where} matches.{_no_folder(query)}")
     else:
         say(f"There are no runs in {where}. Start one: tuitrain launch gpt2-tiny")
     return None
@@ -174,6 +174,14 @@ def _print_everywhere(
         say(f"{where}: no answer within {PATIENCE_S:g} s.")
     if as_json:
         print_json(every)
+
+
+def _no_folder(query: Sequence[str] | None) -> str:
+    """What to say of a query that looks like a path: only that of a folder is one."""
+    path = Path(query[0]).expanduser() if query else None
+    if path is None or path.is_dir() or not (path.exists() or path.is_absolute()):
+        return ""
+    return f" {path} is a file: `tuitrain show` reads it." if path.exists() else f" There is no folder {path}."
 
 
 def _say_unanswered(folder: Path) -> None:

@@ -14,7 +14,7 @@ _UNITS = r"ms|us|s|secs?|seconds|%|[KMGT]i?B|[kKMBGT]|it/s|s/it|[a-z]+/s(?:ec)?"
 _END = r"(?![\w%]|[:./-]\d|/)"
 _PAIR = re.compile(
     rf"""(?<![\w./@])['"]?({_WORD}(?: (?:{_REST}|[a-zA-Z(])){{0,5}}?)['"]?\s{{0,9}}[:=]\s{{0,9}}"""
-    rf"""['"]?({NUMBER})(?: ?({_UNITS}))?{_END}""",
+    rf"""['"]?({NUMBER})(?: ?({_UNITS})(?!\s{{0,9}}[:=]))?{_END}""",
 )
 _NAME_FIRST = re.compile(rf"\W*({_WORD}(?: {_WORD}){{0,3}}) +({NUMBER}) ?({_UNITS})?(?: ?\([^()]*\))?\s*")
 _BEFORE_NAMES = re.compile(r"\W*(?:[\d.]+%?[\])]\W*)?")
@@ -22,7 +22,13 @@ _OF_SEVERAL = re.compile(
     rf"({_WORD}(?: {_WORD})?) +({NUMBER})(?: ?({_UNITS})(?= +[A-Za-z_(]|\s*$))?(?: ?\([^()]*\))?(?: +|\s*$)"
 )
 """A name with its number where only blanks separate it from the next one."""
-_NUMBER_FIRST = re.compile(rf"\s*({NUMBER}) ?(ms|tok/s|tokens/s|%) ?((?:\w+ )?MFU|)\s*")
+_NUMBER_FIRST = re.compile(rf"\s*({NUMBER})([kKM]?) ?(ms|tok/s|tokens/s|%) ?((?:\w+ )?MFU|)\s*")
+_LOCATION = re.compile(r"\b[\w.]+:[\w<>]+:\d+ - ")
+"""Where in the code a line was printed, as loguru writes it: `__main__:train:42 - `."""
+_WRAPPED = re.compile(
+    rf"\b(?:(?:np|numpy|jnp)\.\w+|tensor|tf\.Tensor|Array)\(({NUMBER})(?:,(?:[^()]|\(\)){{0,200}})?\)"
+)
+"""A number as an array library prints it: `tensor(2.5, device='cuda:0')`, `np.float64(2.5)`."""
 _SEGMENTS = re.compile(r"[|;\t]|,(?!\d{3}(?!\d))| - |(?<![:=\s]) {2,}(?![\d.+ -])")
 _LEVELS = re.compile(r"^(?:(?:INFO|DEBUG|WARNING|WARN|ERROR|NOTICE|TRAIN)\b[\s:|-]*)+")
 _FACTORS = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
@@ -45,7 +51,9 @@ LONGEST_NAME = 80
 def pairs(text: str) -> dict[str, float]:
     """The numbers of a line by their names, with the unit behind the name; counts of steps and the like are none."""
     values: dict[str, float] = {}
-    for segment in _SEGMENTS.split(text):
+    if "(" in text:
+        text = _WRAPPED.sub(r"\1", text)
+    for segment in _SEGMENTS.split(_LOCATION.sub("| ", text)):
         if not segment or segment.isspace():
             continue
         pairs = _PAIR.findall(segment)
@@ -56,9 +64,10 @@ def pairs(text: str) -> dict[str, float]:
             if _is_name(named[1]):
                 _add(values, named[1], named[2], named[3] or "")
         elif (bare := _NUMBER_FIRST.fullmatch(segment)) is not None:
-            name = {"ms": "time", "%": "mfu"}.get(bare[2], bare[2])
-            if bare[2] != "%" or bare[3]:
-                _add(values, name, bare[1], bare[2] if bare[2] in ("ms", "%") else "")
+            unit = bare[3]
+            name = {"ms": "time", "%": "mfu"}.get(unit, unit)
+            if unit != "%" or bare[4]:
+                _add(values, name, bare[1], unit if unit in ("ms", "%") else bare[2])
         else:
             for name, digits, unit in _several(segment):
                 _add(values, name, digits, unit)
@@ -102,7 +111,11 @@ def _add(values: dict[str, float], given: str, digits: str, unit: str) -> None:
 def _named(given: str, unit: str) -> tuple[str, float]:
     """The name of a metric with its unit, and the factor that the unit is; no name of what is none."""
     name = _LEVELS.sub("", given).strip()
-    if not name or name.lower() in _NO_METRICS or len(name) > LONGEST_NAME:
+    if "(" in name and ")" not in name:
+        # Words before a bracket are no part of the name: `completed (loss: 2.5)`.
+        name = name.rpartition("(")[2]
+    # `train.py:42` is where in the code a line was printed.
+    if not name or name.lower() in _NO_METRICS or len(name) > LONGEST_NAME or name.endswith(".py"):
         return "", 1.0
     if unit in ("M", "G") and "mem" in name.lower():
         return with_unit(name, unit + "B"), 1.0
