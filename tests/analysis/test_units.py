@@ -50,6 +50,11 @@ def test_small_numbers_have_a_short_power_of_ten() -> None:
     assert [units.scientific(value) for value in (3e-4, 1.256e-12, 0.0)] == ["3.00e-4", "1.26e-12", "0"]
 
 
+def test_a_tiny_loss_keeps_its_digits() -> None:
+    assert [units.loss(value) for value in (2.31406, 0.0, 1e-3, 7.8064e-7)] == ["2.3141", "0.0000", "0.0010", "7.81e-7"]
+    assert [units.loss(value, 3) for value in (2.31406, math.inf, math.nan)] == ["2.314", "inf", "nan"]
+
+
 def test_other_units_are_formatted() -> None:
     assert units.rate(412_000) == "412 k tok/s"
     assert units.percent(0.472) == "47.2 %"

@@ -59,10 +59,10 @@ class Metric:
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric("loss", "loss", "", "{:.4f}".format, "lower", panel="loss"),
-    Metric("val_loss", "validation loss", "", "{:.4f}".format, "lower", panel="val_loss", source="eval"),
+    Metric("loss", "loss", "", units.loss, "lower", panel="loss"),
+    Metric("val_loss", "validation loss", "", units.loss, "lower", panel="val_loss", source="eval"),
     Metric("perplexity", "perplexity", "", "{:.4g}".format, "lower", "log", panel="perplexity", source="eval"),
-    Metric("bits_per_byte", "bits per byte", "", "{:.4f}".format, "lower", panel="bits_per_byte", source="eval"),
+    Metric("bits_per_byte", "bits per byte", "", units.loss, "lower", panel="bits_per_byte", source="eval"),
     Metric("accuracy", "accuracy", "%", units.percent, "higher", panel="accuracy", factor=100),
     Metric("mfu", "MFU", "%", units.percent, "higher", panel="mfu", factor=100),
     Metric("mfu_causal", "MFU (causal)", "%", units.percent, "higher", panel="mfu", factor=100),
@@ -101,14 +101,14 @@ METRICS: tuple[Metric, ...] = (
 
 # Of a whole run: means, totals and newest values, as `summarize` defines them.
 SUMMARY_METRICS: tuple[Metric, ...] = (
-    Metric("final_loss", "loss, mean of the end", "", "{:.4f}".format, "lower", source="summary"),
+    Metric("final_loss", "loss, mean of the end", "", units.loss, "lower", source="summary"),
     # One record is too noisy to rank runs by.
-    Metric("last_loss", "last loss", "", "{:.4f}".format, None, source="summary"),
-    Metric("final_val_loss", "final validation loss", "", "{:.4f}".format, "lower", source="summary"),
-    Metric("best_val_loss", "best validation loss", "", "{:.4f}".format, "lower", source="summary"),
+    Metric("last_loss", "last loss", "", units.loss, None, source="summary"),
+    Metric("final_val_loss", "final validation loss", "", units.loss, "lower", source="summary"),
+    Metric("best_val_loss", "best validation loss", "", units.loss, "lower", source="summary"),
     Metric("final_perplexity", "validation perplexity", "", "{:.4g}".format, "lower", source="summary"),
-    Metric("final_bits_per_byte", "final bits per byte", "", "{:.4f}".format, "lower", source="summary"),
-    Metric("best_bits_per_byte", "best bits per byte", "", "{:.4f}".format, "lower", source="summary"),
+    Metric("final_bits_per_byte", "final bits per byte", "", units.loss, "lower", source="summary"),
+    Metric("best_bits_per_byte", "best bits per byte", "", units.loss, "lower", source="summary"),
     # A model that has learned nothing has none.
     Metric("generalization_gap", "train–validation gap", "%", units.percent, None, source="summary", factor=100),
     Metric("final_accuracy", "accuracy at the end", "%", units.percent, "higher", source="summary", factor=100),

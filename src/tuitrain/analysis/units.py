@@ -81,6 +81,11 @@ def scientific(value: float, digits: int = 3) -> str:
     return f"{mantissa}e{int(power)}" if value else "0"
 
 
+def loss(value: float, decimals: int = 4) -> str:
+    """A loss: `2.3140`; one below a thousandth, as of a regression, keeps its digits: `7.81e-7`."""
+    return scientific(value) if 0 < abs(value) < 1e-3 else f"{value:.{decimals}f}"
+
+
 def milliseconds(value: float) -> str:
     """A duration given in milliseconds: `1.27 s`, `84.2 ms`."""
     return f"{_three_digits(value / 1000)} s" if value >= 1000 else f"{_three_digits(value)} ms"

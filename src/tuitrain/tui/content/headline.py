@@ -235,7 +235,7 @@ def _numbers(view: RunView) -> list[list[Item]]:
 def _short(value: float | None) -> str:
     if value is None:
         return "n/a"
-    return f"{value:.3f}" if math.isfinite(value) else str(value)
+    return units.loss(value, 3)
 
 
 def _memory(view: RunView) -> Line:
