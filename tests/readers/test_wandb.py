@@ -104,6 +104,30 @@ def test_a_run_says_what_it_is(tmp_path: Path) -> None:
     assert info.axes == {"train/*": "global_step"}
 
 
+@pytest.mark.parametrize(
+    ("metric", "counter", "steps"),
+    [
+        ("*", "train/global_step", [10, 10, 20, 20, 20]), ("train/*", "global_step", [10, 10, 20, 20, 20]),
+        ("val/*", "global_step", [None] * 5), ("*", "epoch", [None] * 5), ("*", "trainer/global_step", [None] * 5),
+    ],
+)  # fmt: skip
+def test_a_counter_of_steps_that_is_declared_places_the_rows(
+    tmp_path: Path, metric: str, counter: str, steps: list[int | None]
+) -> None:
+    counters = ("train/global_step", "global_step", "epoch")
+    rows = [
+        history(0, item(("train/loss",), 3), *(item((name,), 10) for name in counters)),
+        history(1, item(("val/loss",), 4)),
+        history(2, item(("train/loss",), 2), *(item((name,), 20) for name in counters)),
+        history(3, item(("train/loss",), 1), *(item((name,), "NaN") for name in counters)),
+        history(4, item(("train/loss",), 1), *(item((name,), 20.5) for name in counters)),
+    ]
+    write(tmp_path, run_record(), part(12, part(2, metric) + part(4, counter)), *rows)
+    reader, got = read(tmp_path)
+    assert [(row.x, row.step) for row in got.of(Row)] == list(enumerate(steps))
+    assert (reader.info.axis, reader.info.axes) == ("step", {metric: counter})
+
+
 @pytest.mark.parametrize(("code", "ending"), [(0, "completed"), (1, "failed"), (255, "failed")])
 def test_the_exit_code_says_how_it_ended(tmp_path: Path, code: int, ending: str) -> None:
     write(tmp_path, run_record(), part(18, part(1, code) if code else b""))

@@ -144,7 +144,7 @@ class RunDetails(RunState):
     axis: str = ""
     """What the x axis is called."""
     x_axis_declared: dict[str, str] = {}
-    """By metric or pattern of names: over what W&B's `define_metric` draws it; here it is drawn over `axis`."""
+    """By metric or pattern: over what W&B's `define_metric` draws it; a counter of the training's steps is used so."""
     hyperparameters: dict[str, Any] = {}
     """Names of nested ones are joined by dots."""
     metrics: dict[str, SourceMetric] = {}

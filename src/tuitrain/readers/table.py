@@ -41,7 +41,7 @@ EVALUATIONS = frozenset({"eval", "val", "valid", "validation", "evaluation", "ev
 _QUALIFIERS = frozenset(
     {"step", "epoch", "avg", "mean", "ema", "train", "val", "valid", "eval", "test", "dev", "total"}
 )
-_LARGEST_STEP = 2**53
+LARGEST_STEP = 2**53
 _NAMES_KEPT = 8192
 """Of names that many files and records have in common."""
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^0-9A-Za-z]+")
@@ -112,7 +112,7 @@ class Positions:
         if self._counted is None:
             if x == int(x):
                 self._last = max(self._last, int(x))
-                return int(x) if 0 <= x <= _LARGEST_STEP else None
+                return int(x) if 0 <= x <= LARGEST_STEP else None
             self._counted = {}
         step = self._counted.get(x)
         if step is None:
@@ -122,7 +122,7 @@ class Positions:
 
     def of_all(self, xs: Sequence[float]) -> list[int | None]:
         """The steps of rows that follow each other."""
-        if self._counted is None and all(map(float.is_integer, xs)) and min(xs) >= 0 and max(xs) <= _LARGEST_STEP:
+        if self._counted is None and all(map(float.is_integer, xs)) and min(xs) >= 0 and max(xs) <= LARGEST_STEP:
             self._last = max(self._last, int(max(xs)))
             return list(map(int, xs))
         return list(map(self.of, xs))

@@ -19,6 +19,7 @@ from tuitrain.readers.leveldb_log import LogSplitter
 from tuitrain.readers.model import Format, Probe, Reading, Row, RunInfo, Source
 from tuitrain.readers.protobuf import BYTES, FIXED64, VARINT, Field, varint
 from tuitrain.readers.settings import flattened
+from tuitrain.readers.table import LARGEST_STEP, STEPS, plain
 from tuitrain.readers.tail import TailReader
 from tuitrain.readers.wandb_system import Machine
 
@@ -75,6 +76,10 @@ class WandbParser:
         self._rows = 0
         self._newest: dict[str, float] = {}
         """The values of the newest row."""
+        self._counter = ""
+        """The metric that counts the steps of the training; empty where the run declares none."""
+        self._count: int | None = None
+        """Its newest value."""
 
     def feed(self, data: bytes) -> Reading:
         """What these further bytes complete."""
@@ -128,7 +133,13 @@ class WandbParser:
         values = self._newest | values if self._newest.keys() == values.keys() else values
         self._newest = values
         self._rows += 1
-        return Row(self._rows - 1 if x is None else x, values, time)
+        if (
+            self._counter
+            and 0 <= (count := values.get(self._counter, math.nan)) <= LARGEST_STEP
+            and count == int(count)
+        ):
+            self._count = int(count)
+        return Row(self._rows - 1 if x is None else x, values, time, self._count)
 
     def _careful_history(self, record: bytes, history: Field) -> dict[str, float]:
         """The numbers of a history of which not all are plain, or that has names which are new."""
@@ -172,9 +183,19 @@ class WandbParser:
         elif message.number == _METRIC:
             metric = texts.get(1) or texts.get(2)
             if metric and texts.get(4):
-                self.info.axes[metric] = texts[4]
+                self._declare(metric, texts[4])
         else:
             self._machine.describe(record, message)
+
+    def _declare(self, metric: str, axis: str) -> None:
+        """Take what `define_metric` says of a metric, or of all with a pattern.
+
+        A counter of steps for all metrics or those of the training, as Hugging Face's Trainer and Lightning declare it,
+        places the rows: W&B's own step only counts calls. A row without it is at its newest value.
+        """
+        self.info.axes[metric] = axis
+        if (metric == "*" or metric.startswith("train")) and plain(axis) in STEPS:
+            self._counter = self._counter or axis
 
     def _configure(self, record: bytes, config: Field) -> None:
         """Change the configuration by the items that are new, changed or removed."""
