@@ -194,6 +194,14 @@ def test_a_log_opened_by_name_is_read_however_late_its_metrics_come(tmp_path: Pa
     assert sources_of(tmp_path) == []
 
 
+@pytest.mark.parametrize("zeros", [3_000, 2_000_000])
+def test_a_log_that_was_cut_under_its_writer_is_read_after_the_zero_bytes(tmp_path: Path, zeros: int) -> None:
+    log = tmp_path / "train.log"
+    log.write_bytes(bytes(zeros) + b"step 1 loss=2.0\nstep 2 loss=1.0\n")
+    (source,) = sources_of(log)
+    assert take_inventory(BY_NAME[source.format].open(source), NameMapping()).metrics["loss"].points == 2
+
+
 def test_a_log_opened_by_name_that_has_no_metrics_yet_is_followed(tmp_path: Path) -> None:
     log, prose = tmp_path / "train.log", tmp_path / "README.md"
     log.write_text("Loading the model\n")

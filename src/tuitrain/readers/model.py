@@ -143,8 +143,11 @@ class Probe:
 
     @cached_property
     def binary(self) -> bool:
-        """Whether it is no text."""
-        return b"\0" in self.head
+        """Whether it is no text.
+
+        A log that was cut while its writer goes on where it was begins with zero bytes.
+        """
+        return b"\0" in self.head.lstrip(b"\0")
 
     @cached_property
     def first(self) -> bytes:
@@ -169,7 +172,7 @@ class Probe:
     @cached_property
     def text(self) -> str:
         """As text, without byte-order mark and terminal colours; what is not UTF-8 is replaced."""
-        return plain_text(self.head)
+        return plain_text(self.head.lstrip(b"\0"))
 
     @cached_property
     def lines(self) -> list[str]:
