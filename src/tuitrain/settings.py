@@ -15,8 +15,9 @@ from tuitrain.files import expanded, parse_toml, read_regular
 MOST_BYTES = 1 << 20
 """Of a settings file."""
 PROJECT_FILE, USER_FILE = "tuitrain.toml", "config.toml"
-KEYS = ("runs_dir", "hosts", "map", "alerts", "tui")
-"""What a settings file may hold: where runs are, here and elsewhere, names of other tools' metrics, alerts, screens."""
+KEYS = ("runs_dir", "hosts", "queue_slots", "map", "alerts", "tui")
+"""What a settings file may hold: where runs are, here and elsewhere, how many queued ones train at once on the CPUs, names
+of other tools' metrics, alerts, screens."""
 
 DEFAULT_RUNS_DIR = Path("runs")
 MOST_LISTED = 12
@@ -87,6 +88,18 @@ def runs_dir_setting() -> Path | None:
         path = expanded(value)
         return file.path.parent / path if file.of_project else path
     return None
+
+
+def queue_slots() -> int:
+    """How many processes of queued runs train at once on the CPUs: `queue_slots` of the settings files, else 1."""
+    for file in settings_files():
+        value = file.values.get("queue_slots")
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise SettingsError(f"{file.path}: queue_slots = {value!r} is not valid: it should be a number from 1 on.")
+        return value
+    return 1
 
 
 def unknown_key(where: str, key: str, names: Iterable[str], prefix: str = "") -> SettingsError:

@@ -26,6 +26,7 @@ COMMAND_LINES = {
     "diff": ["diff one two", "diff one one", "diff one two --all"],
     "tag": ["tag one a", "tag one"],
     "note": ["note one text", "note one"],
+    "queue": ["queue"],
     "stop": ["stop one two", "stop live --no-wait"],
     "checkpoint": ["checkpoint live"],
     "eval": ["eval live"],

@@ -260,13 +260,13 @@ def test_resuming_what_cannot_go_on_says_why(cli: Cli, runs_dir: Path) -> None:
 
 def test_gpus_hidden_from_cuda_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
-    assert machine._visible(2) == [1, 0]
+    assert machine.visible(2) == [1, 0]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert machine._visible(2) == []
+    assert machine.visible(2) == []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,5,1")
-    assert machine._visible(2) == [0]
+    assert machine.visible(2) == [0]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert machine._visible(2) == [0, 1]
+    assert machine.visible(2) == [0, 1]
 
 
 def test_the_cpu_has_the_memory_of_the_machine() -> None:

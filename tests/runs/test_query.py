@@ -97,7 +97,7 @@ def test_a_diverged_run_matches_nan(runs: dict[str, RunSnapshot]) -> None:
         ("qwen speed>3", "'speed' in speed>3 is no key"),
         ("loss:3", "compare it with <"),
         ("status=running", "write status:VALUE"),
-        ("status:done", "no status; known: live, starting, running"),
+        ("status:done", "no status; known: live, queued, starting, running"),
         ("tag:", "lacks a value"),
         ("tag:a,", "lacks a value"),
         ("loss<", "lacks a number"),

@@ -111,12 +111,12 @@ def test_a_log_that_cannot_be_read_does_not_make_the_run_crashed() -> None:
 def test_exit_codes_are_those_of_the_contract() -> None:
     codes = {status: status.exit_code for status in Status}
     assert codes == {
-        Status.STARTING: 101, Status.RUNNING: 101, Status.STALLED: 101, Status.PAUSED: 101,
+        Status.QUEUED: 101, Status.STARTING: 101, Status.RUNNING: 101, Status.STALLED: 101, Status.PAUSED: 101,
         Status.COMPLETED: 0, Status.STOPPED: 103, Status.FAILED: 100,
         Status.CRASHED: 100, Status.INTERRUPTED: 100, Status.UNKNOWN: 1,
     }  # fmt: skip
     assert [status for status in Status if status.live] == [
-        Status.STARTING, Status.RUNNING, Status.STALLED, Status.PAUSED,
+        Status.QUEUED, Status.STARTING, Status.RUNNING, Status.STALLED, Status.PAUSED,
     ]  # fmt: skip
 
 

@@ -36,6 +36,7 @@ class Command:
 SECTIONS: dict[str, tuple[Command, ...]] = {
     "Train": (
         Command("launch", "Start a training run.", function="app"),
+        Command("queue", "The runs that wait for a free GPU or CPU slot.", function="app"),
         Command("stop", "End runs gracefully, with a checkpoint."),
         Command("resume", "Continue a run from its newest checkpoint."),
         Command("fork", "Start a new run from a checkpoint of another one."),

@@ -17,17 +17,9 @@ from tuitrain.launch.machine import Device
 from tuitrain.launch.smoke import Check
 
 StatusName = Literal[
-    "starting",
-    "running",
-    "stalled",
-    "paused",
-    "completed",
-    "stopped",
-    "failed",
-    "crashed",
-    "interrupted",
+    "queued", "starting", "running", "stalled", "paused", "completed", "stopped", "failed", "crashed", "interrupted",
     "unknown",
-]
+]  # fmt: skip
 Number = float | Literal["nan", "inf", "-inf"] | None
 ToolNumber = float | Literal["NaN", "Infinity", "-Infinity"]
 """As most tools' JSON has it."""
@@ -371,6 +363,7 @@ OUTPUTS: dict[str, Any] = {
     "sample": _object("Sampled", "Text generated from a checkpoint.", run_id=RunId, step=int, prompt=str, text=str),
     "launch": _Started | _Smoke | _Plan,
     "resume": _Started,
+    "queue": _list_of(_object("Queued", "A run that waits.", position=int, run_id=RunId, processes=int, on_gpu=bool)),
     "fork": _Started,
     "plan": _Plan,
     "presets": _list_of(_Preset),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tuitrain.runs import RunHistory
 
 STATUS_STYLES = {
+    "queued": "cyan",
     "starting": "cyan",
     "running": "green",
     "stalled": "yellow",

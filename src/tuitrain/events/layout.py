@@ -51,7 +51,8 @@ class RunMetadata(msgspec.Struct, kw_only=True):
     launcher: `local` (one process), `torchrun`, whose own pid this is, with `processes` workers below it, or `loop`: a
     loop of one's own, which made the directory itself. supervisor: the process that started that one, waits for it and
     writes down its exit; retries: how often it may still start a crashed attempt again, skip_bad_batch: passing over
-    the batch of a step at which two attempts crashed. parent: of a fork.
+    the batch of a step at which two attempts crashed. parent: of a fork. queued: when it was put in
+    the queue, while it waits there; gpus: those that it was given. group: of the runs of a sweep.
     """
 
     name: str
@@ -64,6 +65,9 @@ class RunMetadata(msgspec.Struct, kw_only=True):
     supervisor_started: float | None = None
     exit: Exit | None = None
     parent: Parent | None = None
+    group: str | None = None
+    queued: float | None = None
+    gpus: list[int] = []
     retries: int = 0
     skip_bad_batch: bool = False
     host: str | None = None

@@ -14,11 +14,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import psutil
@@ -48,6 +48,8 @@ class Label:
     name: str
     tags: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    group: str | None = None
+    """The name of the sweep that it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -150,14 +152,15 @@ def start(
     plots_every: int = 0,
     supervised: bool = False,
     retries: Retries = Retries(),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one and its terminal, and write its metadata to run.json.
 
     label: None keeps name, tags and notes of the run. processes: the number of workers that the command starts; each
     gets its share of the cores. plots_every: steps after which another process draws figures/latest.png again; 0 for
     none. supervised: whether `launch.supervise` starts it, waits for it and writes down its exit; that process is
-    returned then, and passes signals on. Raises OSError when the process cannot be started, LaunchError when run.json
-    cannot be written; no process is left then.
+    returned then, and passes signals on. variables: further ones of its environment, such as which GPUs it has. Raises
+    OSError when the process cannot be started, LaunchError when run.json cannot be written; no process is left then.
     """
     process = None
     try:
@@ -165,7 +168,7 @@ def start(
         with edited_metadata(run) as facts:
             attempt = attempt_facts(run, command, processes)
             if supervised:
-                process, pid = _spawn_supervised(run, command, processes)
+                process, pid = _spawn_supervised(run, command, processes, variables)
             else:
                 process = _spawn(run, command, processes)
                 pid = process.pid
@@ -175,6 +178,7 @@ def start(
                 "pid_started": process_started(pid),
                 "supervisor": process.pid if supervised else None,
                 "supervisor_started": process_started(process.pid) if supervised else None,
+                "gpus": [int(each) for each in variables.get("CUDA_VISIBLE_DEVICES", "").split(",") if each],
                 "retries": retries.count,
                 "skip_bad_batch": retries.skip_bad_batch,
             }
@@ -202,6 +206,7 @@ def attempt_facts(run: RunDirectory, command: Sequence[str], processes: int) -> 
         "processes": processes,
         "job_id": None,
         "exit": None,
+        "queued": None,
     }
 
 
@@ -212,14 +217,16 @@ def start_drawing(run: RunDirectory, every: int) -> None:
         subprocess.run(command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, check=False)
 
 
-def _spawn_supervised(run: RunDirectory, command: Sequence[str], processes: int) -> tuple[subprocess.Popen[bytes], int]:
+def _spawn_supervised(
+    run: RunDirectory, command: Sequence[str], processes: int, variables: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], int]:
     """Start a supervisor that starts the command; returns it and the pid of the command. Raises OSError."""
     reading, writing_to = os.pipe()
     with os.fdopen(reading) as pipe:
         try:
             options = ["--pid-to", str(writing_to), str(run.path)]
             words = [sys.executable, "-m", "tuitrain.launch.supervise", *options, *command]
-            process = _spawn(run, words, processes, (writing_to,))
+            process = _spawn(run, words, processes, (writing_to,), variables)
         finally:
             os.close(writing_to)
         pid = pipe.read()
@@ -230,7 +237,11 @@ def _spawn_supervised(run: RunDirectory, command: Sequence[str], processes: int)
 
 
 def _spawn(
-    run: RunDirectory, command: Sequence[str], processes: int, inherited: Sequence[int] = ()
+    run: RunDirectory,
+    command: Sequence[str],
+    processes: int,
+    inherited: Sequence[int] = (),
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> subprocess.Popen[bytes]:
     with run.console.open("ab") as console:
         return subprocess.Popen(
@@ -238,7 +249,7 @@ def _spawn(
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
-            env=process_environment(run, processes),
+            env=process_environment(run, processes) | dict(variables),
             start_new_session=True,
             pass_fds=inherited,
         )

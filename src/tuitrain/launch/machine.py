@@ -81,11 +81,11 @@ def find_gpus() -> tuple[Device, ...]:
         return ()
     finally:
         pynvml.nvmlShutdown()
-    return tuple(gpus[index] for index in _visible(len(gpus)))
+    return tuple(gpus[index] for index in visible(len(gpus)))
 
 
-def _visible(count: int) -> list[int]:
-    """The indices in CUDA_VISIBLE_DEVICES; all of them where it has names other than numbers (UUIDs)."""
+def visible(count: int) -> list[int]:
+    """Of so many GPUs the indices in CUDA_VISIBLE_DEVICES; all where it has names other than numbers (UUIDs)."""
     value = os.environ.get("CUDA_VISIBLE_DEVICES")
     if value is None:
         return list(range(count))

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from tuitrain.launch.errors import LaunchError
+from tuitrain.launch.queue import leave_queue
 from tuitrain.runs import RunDirectory, RunSnapshot, Status, lock_held, read_snapshot
 from tuitrain.runs.editing import edited_metadata
 from tuitrain.runs.status import is_wrapped, process_alive, supervisor_alive
@@ -34,6 +35,9 @@ def stop_run(run: RunDirectory, *, wait: bool = True, timeout_s: float | None = 
 
     Returns the status it ended with. Raises LaunchError when its process has died, or when timeout_s passes first.
     """
+    if leave_queue(run, "taken out of the queue"):
+        report(f"{run.run_id}: taken out of the queue.")
+        return read_snapshot(run).status
     snapshot = when_started(run, timeout_s)
     if not _is_live(run, snapshot, report):
         return snapshot.status
@@ -56,6 +60,8 @@ def kill_run(run: RunDirectory, *, grace_s: float = 10.0, report: Report = print
     Where the launched process has died and the engine still trains, its processes are identified by their environment.
     Returns the status it ended with. Raises LaunchError when there is no process to kill.
     """
+    if leave_queue(run, "taken out of the queue"):
+        return read_snapshot(run).status
     snapshot = when_started(run, grace_s)
     if not _is_live(run, snapshot, report):
         return snapshot.status

@@ -15,7 +15,7 @@ _CHECKS = 2
 """In that time: a computer that was busy with something else has a second chance."""
 _SKIPPED = frozenset({
     ".git", "__pycache__", "node_modules", ".venv", "venv", "site-packages", ".cache", ".hypothesis", ".pytest_cache",
-    ".mypy_cache", ".ruff_cache", ".tox", ".nox", ".ipynb_checkpoints",
+    ".mypy_cache", ".ruff_cache", ".tox", ".nox", ".ipynb_checkpoints", ".queue",
 })  # fmt: skip
 
 Mark = tuple[int, int, int]

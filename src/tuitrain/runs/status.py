@@ -27,12 +27,12 @@ LIVE_WITHIN_S = 60.0
 
 
 class Status(enum.StrEnum):
-    """The status of a run. `unknown`: silent, and its process cannot be inspected from this machine.
-
-    `paused`: it waits between two steps, as it was asked to. `interrupted`: the log of another tool that marks the end
-    of a run has no such mark.
+    """The status of a run. `queued`: it waits for a free GPU or CPU slot. `paused`: it waits between two steps, as
+    requested. `interrupted`: the log of another tool that marks the end of a run has no such mark. `unknown`: silent,
+    and its process cannot be inspected from this machine.
     """
 
+    QUEUED = "queued"
     STARTING = "starting"
     RUNNING = "running"
     STALLED = "stalled"
@@ -47,7 +47,7 @@ class Status(enum.StrEnum):
     @property
     def live(self) -> bool:
         """Whether more records may come."""
-        return self in (Status.STARTING, Status.RUNNING, Status.STALLED, Status.PAUSED)
+        return self in (Status.QUEUED, Status.STARTING, Status.RUNNING, Status.STALLED, Status.PAUSED)
 
     @property
     def exit_code(self) -> int:
@@ -161,6 +161,8 @@ def derive_status(
     if end is not None:
         restarts = end.status == "failed" and info is not None and info.retries > 0 and supervisor_alive(info)
         return Status.STARTING if restarts else Status(end.status)
+    if info is not None and info.queued is not None:
+        return Status.QUEUED
     alive = process_alive(info)
     # Somebody else's program need not log steps: it runs as soon as its process does.
     begun = has_steps or is_wrapped(info)

@@ -141,8 +141,9 @@ def settings_schema() -> dict[str, Any]:
     names = {"type": "object", "additionalProperties": {"type": "string"}, "description": "NAME = OURS of metrics"}
     hosts = {"type": "array", "items": {"type": "string"}, "description": "other machines: HOST or HOST:PATH"}
     properties = {
-        "runs_dir": {"type": "string", "description": "where runs lie"}, "hosts": hosts, "map": names,
-        "alerts": rules, TABLE: screens,
+        "runs_dir": {"type": "string", "description": "where runs lie"},
+        "queue_slots": {"type": "integer", "minimum": 1, "description": "processes of queued runs at once on the CPUs"},
+        "hosts": hosts, "map": names, "alerts": rules, TABLE: screens,
     }  # fmt: skip
     return {"type": "object", "properties": properties, "additionalProperties": False, "$defs": rules.pop("$defs")}
 

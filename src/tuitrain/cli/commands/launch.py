@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
     from tuitrain.config import RunConfig
-    from tuitrain.launch.local import Label
+    from tuitrain.launch.local import Label, Retries
     from tuitrain.launch.smoke import Check
     from tuitrain.runs import RunDirectory
     from tuitrain.runs.foreign import Given
@@ -68,6 +68,9 @@ def launch(
     ] = None,
     strategy: options.Strategy = None,
     force: options.Force = False,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Start it when the GPUs, or CPU slots, that it needs are free.")
+    ] = False,
     retries: options.Retries = 0,
     skip_bad_batch: options.SkipBadBatch = False,
     log: Annotated[
@@ -109,7 +112,7 @@ def launch(
     from tuitrain.runs import runs_directory
 
     modes = _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,
-                    "--smoke": smoke})  # fmt: skip
+                    "--smoke": smoke, "--queue": queue})  # fmt: skip
     if len(modes) > 1:
         raise typer.BadParameter(f"{' and '.join(modes)} exclude each other.")
     if watch and not is_terminal():
@@ -123,7 +126,7 @@ def launch(
         if preset is not None and command:
             raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
         if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--gpus": gpus, "--strategy": strategy,
-                            "--retries": retries or None}):  # fmt: skip
+                            "--retries": retries or None, "--queue": queue}):  # fmt: skip
             raise LaunchError(f"{' and '.join(flags)}: only for the engine's own configurations, not for a command.")
         label = Label(name or _program_name(command), tag or [], note or [])
         given = given_by(maps, facts)
@@ -138,11 +141,27 @@ def launch(
         return _dry_run(config, gpus, directory, as_json, force)
     if smoke:
         return _smoke(config, gpus, as_json, force)
+    if queue:
+        return _queue(config, directory, Label(config.name, tag or [], note or []), gpus, force,
+                      Retries(retries, skip_bad_batch), as_json)  # fmt: skip
     started = start_run(config, directory, Label(config.name, tag or [], note or []), gpus=gpus, force=force,
                         retries=Retries(retries, skip_bad_batch))  # fmt: skip
     if started.note:
         say(started.note)
     return attachment.follow(started.run, started.process)
+
+
+def _queue(
+    config: RunConfig, directory: Path, label: Label, gpus: int | None, force: bool, retries: Retries, as_json: bool
+) -> None:
+    from tuitrain.launch.queue import enqueue, start_runner
+
+    run = enqueue(config, directory.absolute(), label, gpus=gpus, force=force, retries=retries)
+    start_runner(directory.absolute())
+    if as_json:
+        return print_json({"run_id": run.run_id, "path": str(run.path)})
+    print(run.run_id)
+    return say("It is in the queue, which `tuitrain queue` lists.")
 
 
 def _program_name(command: list[str]) -> str:

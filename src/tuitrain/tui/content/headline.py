@@ -20,6 +20,7 @@ from tuitrain.tui.text import Line, Span, crop, fit, join, line, spread, width
 from tuitrain.tui.view_state import RunView, ViewState
 
 _STATUSES = {
+    Status.QUEUED: ("◌", "quiet"),
     Status.STARTING: ("◌", "accent"),
     Status.RUNNING: ("●", "good"),
     Status.STALLED: ("●", "warn"),

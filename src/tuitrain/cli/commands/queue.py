@@ -1,0 +1,91 @@
+"""`tuitrain queue`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuitrain.cli import options
+from tuitrain.cli.lookup import find_own
+from tuitrain.cli.output import Column, print_json, print_table, say
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def queue(ctx: typer.Context, as_json: options.Json = False, runs_dir: options.RunsDir = None) -> None:
+    """\b
+    Examples:
+      tuitrain launch gpt2-tiny --queue
+      tuitrain queue
+      tuitrain queue move RUN 1
+      tuitrain queue rm RUN
+
+    List the runs that `launch --queue` lets wait, the next one first.
+
+    They are started in this order, each when the GPUs it needs are free, or on the CPU the slots (`queue_slots` of the
+    settings, by default 1). After a restart of the machine any command that uses the queue goes on with it.
+    """
+    if ctx.invoked_subcommand is None:
+        _show(runs_dir, as_json)
+
+
+@app.command("move", short_help="Move a run to another position.")
+def move(
+    run: options.Run,
+    position: Annotated[int, typer.Argument(min=1, help="Its new position; the first is 1.")],
+    runs_dir: options.RunsDir = None,
+) -> None:
+    """\b
+    Examples:
+      tuitrain queue move latest 1
+
+    Move a run to another position in the queue.
+    """
+    from tuitrain.launch.queue import move as move_to
+
+    move_to(find_own([run], runs_dir)[0], position)
+    _show(runs_dir, as_json=False)
+
+
+@app.command("rm", short_help="Take runs out of the queue.")
+def rm(runs: options.Runs, runs_dir: options.RunsDir = None) -> None:
+    """\b
+    Examples:
+      tuitrain queue rm latest
+
+    Take runs out of the queue; their directories stay, and `tuitrain rm` removes them.
+    """
+    from tuitrain.launch import LaunchError
+    from tuitrain.launch.queue import leave_queue
+
+    for run in find_own(runs, runs_dir):
+        if not leave_queue(run, "taken out of the queue"):
+            raise LaunchError(f"{run.run_id} is not in the queue.", exit_code=3)
+    _show(runs_dir, as_json=False)
+
+
+def _show(flag: Path | None, as_json: bool) -> None:
+    """Print the queue, and start its runner where there is none."""
+    from tuitrain.launch.queue import queued, start_runner
+    from tuitrain.runs import runs_directory
+
+    directory = runs_directory(flag)
+    waiting = queued(directory)
+    start_runner(directory)
+    if as_json:
+        entries = [each.entry for each in waiting]
+        print_json([
+            {"position": at, "run_id": each.run_id, "processes": each.processes, "on_gpu": each.on_gpu}
+            for at, each in enumerate(entries, 1)
+        ])  # fmt: skip
+    elif waiting:
+        print_table([
+            Column("position", [f"{at}" for at in range(1, len(waiting) + 1)], "right"),
+            Column("id", [each.entry.run_id for each in waiting]),
+            Column("needs", [each.needs for each in waiting]),
+        ])  # fmt: skip
+    else:
+        say("The queue is empty.")

@@ -1,0 +1,173 @@
+"""The queue of one machine: its order, what is free, and its runner."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from tests.support import write_run
+from tuitrain.config import load_config
+from tuitrain.events import Gpu
+from tuitrain.events.lock import exclusive, lock_held
+from tuitrain.launch import LaunchError, preflight, queue
+from tuitrain.launch.local import Label
+from tuitrain.launch.machine import Device, Machine
+from tuitrain.launch.queue import enqueue, free_gpus, leave_queue, move, queued, run_queue, start_runner
+from tuitrain.launch.stop import stop_run
+from tuitrain.runs import RunDirectory, RunMetadata, Status, list_runs, read_snapshot
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(1000)"]
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Machine((), Device("cpu", "CPU", 25.3), 2)
+    for module in (preflight, queue):
+        monkeypatch.setattr(module, "find_machine", lambda: here)
+    monkeypatch.setattr(queue, "POLL_S", 0.02)
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
+    """What the engine's processes run instead; they are killed at the end."""
+    words = [sys.executable, "-c", ""]
+    monkeypatch.setattr(queue, "train_command", lambda run, processes: words)
+    yield words
+    for path in tmp_path.glob("*/run.json"):
+        info = RunDirectory(path.parent).read_metadata()
+        for pid in (info.pid, info.supervisor) if info else ():
+            if pid is not None and psutil.pid_exists(pid):
+                psutil.Process(pid).kill()
+
+
+def add(runs_dir: Path, name: str, processes: int = 1) -> RunDirectory:
+    config = load_config("gpt2-tiny", ["train.device=cpu", "train.micro_batch_size=1", f"name={name}"])
+    return enqueue(config, runs_dir, Label(name), gpus=processes)
+
+
+def order(runs_dir: Path) -> list[str]:
+    return [each.entry.run_id[0] for each in queued(runs_dir)]
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_a_queue_keeps_its_order_can_be_changed_and_is_no_run(tmp_path: Path) -> None:
+    runs = [add(tmp_path, name) for name in "abcd"]
+    assert {read_snapshot(run).status for run in runs} == {Status.QUEUED}
+    move(runs[2], 1)
+    assert order(tmp_path) == ["c", "a", "b", "d"]
+    move(runs[0], 99)
+    assert order(tmp_path) == ["c", "b", "d", "a"]
+    assert leave_queue(runs[1], "taken out")
+    assert not leave_queue(runs[1], "taken out")
+    with pytest.raises(LaunchError, match="is not in the queue"):
+        move(runs[1], 1)
+    assert stop_run(runs[3], report=lambda _: None) is Status.STOPPED
+    assert order(tmp_path) == ["c", "a"]
+    assert (read_snapshot(runs[1]).status, read_snapshot(runs[1]).reason) == (Status.STOPPED, "taken out")
+    assert len(list_runs(tmp_path)) == 4
+
+
+def test_the_runner_starts_one_after_the_other_and_ends(tmp_path: Path, commands: list[str]) -> None:
+    runs = [add(tmp_path, name) for name in "abc"]
+    run_queue(tmp_path)
+    assert not queued(tmp_path)
+    infos = [run.read_metadata() for run in runs]
+    started = [info.started for info in infos if info is not None and info.started is not None]
+    assert len(started) == 3 and started == sorted(started)
+
+
+def test_a_run_waits_until_there_are_slots_and_a_large_one_until_nothing_trains(
+    tmp_path: Path, commands: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "queue_slots", lambda: 2)
+    commands[:] = SLEEP
+    runs = [add(tmp_path, "a"), add(tmp_path, "b"), add(tmp_path, "c", processes=4), add(tmp_path, "d")]
+    seen: list[list[str]] = []
+
+    def look(seconds: float) -> None:
+        """In place of the runner's pause: what waits; then the runs that train are ended."""
+        if seconds:
+            seen.append(order(tmp_path))
+            for run in runs:
+                info = run.read_metadata()
+                if info is not None and info.pid is not None and psutil.pid_exists(info.pid):
+                    psutil.Process(info.pid).kill()
+                    wait_for(lambda supervisor=info.supervisor: not alive(supervisor))
+
+    monkeypatch.setattr(queue, "time", SimpleNamespace(sleep=look, time=time.time))
+    run_queue(tmp_path)
+    assert seen == [["c", "d"], ["d"]]
+
+
+def alive(pid: int | None) -> bool:
+    return pid is not None and psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_free_gpus_are_those_that_no_run_has_and_nobody_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = [Gpu(index=index, mem_used_gb=used) for index, used in enumerate([0.4, 30.0, 0.4, None, 0.4])]
+    monkeypatch.setattr(queue.GpuReader, "read", lambda self: readings)
+    here = psutil.Process()
+    own = RunMetadata(
+        name="a", created=0.0, pid=here.pid, pid_started=here.create_time(), host=os.uname().nodename, gpus=[2]
+    )
+    write_run(tmp_path, "live", status=None, info=own)
+    write_run(tmp_path, "over", info=RunMetadata(name="b", created=0.0, gpus=[0]))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert free_gpus(tmp_path) == [0, 3, 4]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,3")
+    assert free_gpus(tmp_path) == [0, 3]
+
+
+def test_a_run_that_cannot_be_started_has_failed_and_holds_nobody_up(tmp_path: Path, commands: list[str]) -> None:
+    broken, good = add(tmp_path, "a"), add(tmp_path, "b")
+    broken.config.write_text("nothing = 1", encoding="utf-8")
+    run_queue(tmp_path)
+    assert read_snapshot(broken).status is Status.FAILED
+    assert "could not be started from the queue" in (read_snapshot(broken).reason or "")
+    info = good.read_metadata()
+    assert info is not None and info.pid is not None
+
+
+def test_what_was_started_before_its_entry_was_removed_is_not_started_again(
+    tmp_path: Path, commands: list[str]
+) -> None:
+    run = add(tmp_path, "a")
+    entry = queued(tmp_path)[0].path
+    kept = entry.read_bytes()
+    run_queue(tmp_path)
+    before = run.read_metadata()
+    entry.write_bytes(kept)
+    run_queue(tmp_path)
+    assert run.read_metadata() == before
+    assert not queued(tmp_path)
+
+
+def test_one_runner_at_a_time_which_ends_with_the_queue(tmp_path: Path) -> None:
+    """The real process: it waits for a program that trains, and another one returns at once."""
+    own = psutil.Process()
+    info = RunMetadata(name="a", created=0.0, pid=own.pid, pid_started=own.create_time(), host=os.uname().nodename)
+    write_run(tmp_path, "live", status=None, info=info)
+    run = add(tmp_path, "a")
+    start_runner(tmp_path)
+    lock = tmp_path / ".queue" / ".runner.lock"
+    wait_for(lambda: lock_held(lock))
+    second = subprocess.run([sys.executable, "-m", "tuitrain.launch.queue", str(tmp_path)], timeout=60)
+    assert second.returncode == 0
+    assert read_snapshot(run).status is Status.QUEUED
+    assert leave_queue(run, "enough")
+    with exclusive(lock, 30):
+        assert not queued(tmp_path)
