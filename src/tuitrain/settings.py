@@ -16,8 +16,8 @@ MOST_BYTES = 1 << 20
 """Of a settings file."""
 PROJECT_FILE, USER_FILE = "tuitrain.toml", "config.toml"
 KEYS = ("runs_dir", "hosts", "queue_slots", "map", "alerts", "tui")
-"""What a settings file may hold: where runs are, here and elsewhere, how many queued ones train at once on the CPUs, names
-of other tools' metrics, alerts, screens."""
+"""What a settings file may hold: where runs are, here and elsewhere, how many of the queue train at once on the CPUs,
+names of other tools' metrics, alerts, screens."""
 
 DEFAULT_RUNS_DIR = Path("runs")
 MOST_LISTED = 12
