@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.support import TINY, write_run
-from tuitrain.cli.output import Column, print_table
+from tuitrain.cli.output import Column, print_table, with_progress
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter, Run, Step
 from tuitrain.runs import order
@@ -254,3 +255,18 @@ def test_a_log_file_alone_is_a_run(cli: Cli, two_runs: Path, tmp_path: Path) -> 
         "copied": "gelu",
         "llama2-tiny-20260102-120000-bbbb": "swiglu",
     }
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_counts_what_is_drawn_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for stream, term, shown in ((_Terminal(), "xterm-256color", True), (_Terminal(), "dumb", False),
+                                (io.StringIO(), "xterm-256color", False)):  # fmt: skip
+        monkeypatch.setenv("TERM", term)
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert list(with_progress(["a", "b", "c"])) == ["a", "b", "c"]
+        assert ("drawing" in stream.getvalue()) is shown

@@ -169,6 +169,34 @@ def test_a_named_size_sets_inches_and_text(
     assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 6
 
 
+def test_the_legend_of_many_runs_is_below_a_higher_figure() -> None:
+    history = RunHistory()
+    history.absorb(Step(step=step, tokens_per_sec=5.0 + step % 2) for step in range(1, 300))
+    runs = [(RunDirectory(Path(f"a-run-with-a-really-long-name-{number}")), history) for number in range(9)]
+    with figure_style(size="paper") as paper:
+        figure = figure_of("throughput", runs, paper=paper)
+        (axes,) = figure.axes
+        legend = axes.get_legend()
+        assert legend is not None
+        assert len(legend.get_texts()) == 9
+        assert figure.get_size_inches()[1] > paper.panel[1] + 0.5
+        assert 0 <= legend.get_window_extent().y0 < legend.get_window_extent().y1 < axes.get_window_extent().y0
+        assert axes.get_window_extent().height > 0.3 * figure.bbox.height
+
+
+def test_the_fonts_of_every_kind_of_figure_are_embedded_as_truetype(two: list[Pair], tmp_path: Path) -> None:
+    names = ("samples", "layers", "loss_accuracy", "step_time")
+    for path, font in zip(
+        export_plots(two[:1], tmp_path, ("pdf",), figures=names),
+        (b"DejaVuSansMono", b"DejaVuSans-Bold", b"DejaVuSans", b"DejaVuSans"),
+        strict=True,
+    ):
+        pdf = path.read_bytes()
+        assert b"/Type3" not in pdf
+        assert pdf.count(b"/FontFile2") == pdf.count(b"/CIDFontType2") > 0
+        assert re.search(rb"/FontName /[A-Z]{6}\+" + font + rb"\b", pdf)
+
+
 def test_a_size_without_space_for_the_curves_is_refused_in_one_sentence(
     two: list[Pair], tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 
 from tuitrain.analysis.compare import Comparison
 from tuitrain.analysis.metric_rows import MetricRow
+from tuitrain.events.text import shortened
 from tuitrain.export.style import font, grey, inches_of, ink, pale, run_style, thick
 
 HEADINGS = {
@@ -37,7 +38,8 @@ def draw_table(axes: Axes, comparison: Comparison, inches: float) -> None:
     inches: the width that there is; columns that do not fit are left out.
     """
     axes.axis("off")
-    names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in comparison.names]
+    # Names of a sweep differ at their ends.
+    names = [shortened(name, _LONGEST_NAME) for name in comparison.names]
     first = _SIGN * font(1) + max(inches_of(name, _CELL) for name in ("run", *names))
     rows = [row for row in comparison.metrics if row.metric.key in HEADINGS]
     rows.sort(key=lambda row: list(HEADINGS).index(row.metric.key))

@@ -27,6 +27,7 @@ from tuitrain.export.style import (
     pale,
     run_marker,
     run_style,
+    shades,
     thick,
     tick_label,
     tick_text,
@@ -229,7 +230,7 @@ def _draw_points(axes: Axes, points: Points, shown: Limits, log: bool) -> None:
         # The newest on top.
         order = np.argsort(shade, kind="stable")
         x, y = x[order], y[order]
-        style = {"marker": "o", "s": area(9), "c": shade[order], "cmap": "cividis", "linewidths": 0, "alpha": 0.8}
+        style = {"marker": "o", "s": area(9), "c": shade[order], "cmap": shades(), "linewidths": 0, "alpha": 0.8}
     if len(x):
         drawn = axes.scatter(
             x, y, zorder=5 if points.shade is None else 4, clip_on=False, label=points.name or "_",
@@ -329,7 +330,7 @@ def _draw_map(axes: Axes, heat: HeatMap, options: ChartOptions) -> None:
     finite = values[np.isfinite(values)]
     norm = LogNorm(float(finite.min()), float(finite.max())) if len(finite) and finite.min() > 0 else None
     rows = range(len(heat.rows))
-    mesh = axes.pcolormesh(heat.x[part], rows, values, norm=norm, cmap="cividis", shading="nearest", rasterized=True)
+    mesh = axes.pcolormesh(heat.x[part], rows, values, norm=norm, cmap=shades(), shading="nearest", rasterized=True)
     _add_colours(axes, mesh, heat.label)
     axes.grid(False)
     axes.set_ylabel("block")

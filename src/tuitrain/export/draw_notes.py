@@ -81,6 +81,11 @@ def arrange(figure: Figure) -> None:
     layout = figure.get_layout_engine()
     if layout is None:
         return
+    for axes in figure.axes:
+        # A line of names wider than the panel would leave it no room; it is moved after the first round.
+        legend = axes.get_legend()
+        if legend is not None and legend.get_window_extent().width > axes.get_window_extent().width:
+            legend.set_in_layout(False)
     for _ in range(_ROUNDS):
         layout.execute(figure)
         # Not any(): every panel is to be looked at.

@@ -38,7 +38,7 @@ from tuitrain.export.style import (
 )
 from tuitrain.files import writing
 from tuitrain.plots.figures import FigureKind, contents
-from tuitrain.plots.model import ChartOptions, TextTable
+from tuitrain.plots.model import ChartOptions, Plot, TextTable
 from tuitrain.plots.panels.figures import Content
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.runs import RunHistory
@@ -47,6 +47,8 @@ FORMATS = ("png", "pdf", "svg")
 _YEAR_10000 = 253_402_300_800.0
 _NARROW = 9.0
 """Inches at the usual size of text below which there are no three panels beside each other."""
+_IN_CORNER = 4
+"""Runs whose legend may fit into a corner."""
 _MARGIN = 0.14
 """Inches to the left and to the right of what stands above the panels."""
 
@@ -115,16 +117,24 @@ def draw_figure(request: PlotRequest, figure: FigureKind, paper: Paper, *, title
     parts = contents(request, figure)
     if len(figure.panels) > 1:
         return _run_figure(request, parts, paper, title=title)
-    part = parts[0]
-    return panel_figure(part, _table_size(part, paper) if isinstance(part, TextTable) else paper.panel, title=title)
+    return panel_figure(parts[0], _panel_size(parts[0], paper), title=title)
 
 
-def _table_size(table: TextTable, paper: Paper) -> Size:
-    """As high as its rows need, and as wide as can be read: both columns of a paper."""
-    if paper.height is not None and paper.width == paper.panel[0]:
+def _panel_size(part: Content, paper: Paper) -> Size:
+    """The size of a panel: a table is as high as its rows need, and many runs get room for their legend below."""
+    if paper.height is not None:
         return paper.panel
-    width = min(paper.width, _NARROW * font(1))
-    return width, height_of(table, width)
+    if isinstance(part, TextTable):
+        # As wide as can be read: both columns of a paper.
+        width = min(paper.width, _NARROW * font(1))
+        return width, height_of(part, width)
+    width, height = paper.panel
+    names = [curve.name for curve in part.curves if curve.name] if isinstance(part, Plot) else []
+    if len(names) <= _IN_CORNER:
+        return width, height
+    entry = max(inches_of(name, 8) for name in names) + 0.45 * font(1)
+    rows = -(-len(names) // max(1, int((width - 0.7 * font(1)) / entry)))
+    return width, height + 0.16 * font(1) * rows
 
 
 def _run_figure(request: PlotRequest, parts: Sequence[Content], paper: Paper, *, title: bool) -> Figure:

@@ -17,7 +17,7 @@ from matplotlib import style as styles
 from matplotlib.axis import Axis as MatplotlibAxis
 from matplotlib.axis import Tick
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex, to_rgb, to_rgba
+from matplotlib.colors import Colormap, ListedColormap, to_hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
@@ -231,6 +231,12 @@ def tint(colour: str, share: float) -> str:
     """A colour part of the way towards the page."""
     red, green, blue = (1 - share) * np.array(to_rgb(colour)) + share * np.array(to_rgb(page()))
     return to_hex((red, green, blue))
+
+
+def shades() -> Colormap:
+    """Colours for numbers, whose lightness rises with them also in grey; on a dark page without those that it hides."""
+    dark = sum(to_rgb(page())) < 1.5
+    return ListedColormap(matplotlib.colormaps["cividis"](np.linspace(0.3 if dark else 0.0, 1.0, 256)))
 
 
 def curve_colour(index: int) -> str:
