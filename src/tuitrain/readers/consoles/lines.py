@@ -46,7 +46,11 @@ class ConsoleParser(ABC):
         for line_number, line in self._lines.split(data):
             if line is None:
                 reading.broken.append(BrokenLine(line_number, f"longer than {LONGEST_LINE >> 20} MiB"))
-            elif line and len(line) <= LONGEST_METRIC_LINE:
+                continue
+            if line.startswith(b"\0"):
+                # Of a log that was cut while its writer went on.
+                line = line.lstrip(b"\0")
+            if line and len(line) <= LONGEST_METRIC_LINE:
                 reading.items.extend(self.items(without_sequences(line.decode("utf-8", "replace"))))
         reading.items.extend(self.pending())
         return reading
