@@ -66,7 +66,7 @@ def draw_text(plot: Plot | HeatMap, columns: int, rows: int, options: ChartOptio
     head = _head(plot, shown, columns, (rows - 3) // 3)
     named = rows >= _ROWS_WITH_NAME
     canvas_rows = rows - len(head) - 2 - named
-    ticks = y_ticks(shown.y, max(1, canvas_rows // 3), plot.log)
+    ticks = y_ticks(shown.y, max(1, (canvas_rows + 1) // 3), plot.log)
     gutter = max((len(text) for _, text in ticks), default=0)
     scale = XScale(plot.x_axis, shown.x, columns - gutter - 1, shown.log_x)
     chart = _new_chart(scale.columns, canvas_rows)

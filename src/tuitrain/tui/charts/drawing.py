@@ -104,7 +104,7 @@ def _canvas(
     x = x_range(plot, options, kept.x if kept else None).values(has_log_x(plot, options))
     # A line that joins points counts for the y range, whose labels take room from the canvas.
     shown = limits(uncrowded(plot, x, columns - _USUAL_GUTTER), options, kept)
-    ticks = y_ticks(shown.y, max(1, rows // 3), plot.log)
+    ticks = y_ticks(shown.y, max(1, (rows + 1) // 3), plot.log)
     gutter = max((len(text) for _, text in ticks), default=0) + 1
     if columns - gutter < _MIN_CANVAS:
         gutter = 0
