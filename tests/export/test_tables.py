@@ -101,3 +101,11 @@ def test_the_position_of_a_comparison_is_stated(tmp_path: Path) -> None:
 def test_an_unknown_format_is_an_error(comparison: Comparison) -> None:
     with pytest.raises(ExportError, match="known: table, json, markdown, csv, latex"):
         render_comparison(comparison, "xls")
+
+
+def test_values_of_many_runs_are_never_broken_over_lines() -> None:
+    runs = [(f"run-{number}", history(loss=2.0 + number / 100, evals=((10, 2.5),))) for number in range(20)]
+    lines = render_comparison(compare_runs(runs), "table", width=80).splitlines()
+    losses = [word for line in lines if line.startswith("loss, mean") for word in line.split() if word[0] == "2"]
+    assert losses == [f"{2.0 + number / 100:.4f}" for number in range(20)]
+    assert max(map(len, lines)) <= 80

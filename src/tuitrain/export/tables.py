@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,10 @@ from tuitrain.export.errors import ExportError
 from tuitrain.export.grids import Grid, comparison_grids, comparison_sentences
 from tuitrain.export.latex import latex
 
+_ANY_WIDTH = 100_000
+_GAP = 2
+_LEAST_TITLE, _LEAST_NAME, _MOST = 16, 12, 32
+"""Widths in a table that is too wide: at least of the titles of its rows and of the name of a run, at most of a run."""
 FORMATS = ("table", "json", "markdown", "csv", "latex")
 
 
@@ -97,24 +102,61 @@ def _of_groups(row: MetricRow, by_run: Callable[[Sequence[Any]], dict[str, Any]]
 
 
 def _as_text(comparison: Comparison, width: int, color: bool) -> str:
-    parts: list[Table | Text] = []
-    for grid in comparison_grids(comparison):
-        parts += [_rich_table(grid), Text()]
-    for sentences in comparison_sentences(comparison):
-        parts += [*(Text(clean(sentence)) for sentence in sentences), Text()]
     file = io.StringIO()
     console = Console(
         file=file, width=width, force_terminal=color, no_color=not color, color_system="standard" if color else None,
         legacy_windows=False, emoji=False, markup=False, highlight=False,
     )  # fmt: skip
+    parts: list[Table | Text] = []
+    for grid in comparison_grids(comparison):
+        for table in _tables(grid, console):
+            parts += [table, Text()]
+    for sentences in comparison_sentences(comparison):
+        parts += [*(Text(clean(sentence)) for sentence in sentences), Text()]
     console.print(Group(*parts[:-1]))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
 
 
-def _rich_table(grid: Grid) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, head in enumerate(grid[0]):
-        table.add_column(Text(clean(head.text)), justify="right" if number else "left", overflow="fold")
+def _tables(grid: Grid, console: Console) -> list[Table]:
+    """One table where it fits; else the differences stand below the values, and runs that do not fit side by side
+    are in tables of their own."""
+    table = _rich_table(grid)
+    if console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum <= console.width:
+        return [table]
+    return [_rich_table(part, console.width) for part in _parts(grid, console.width)]
+
+
+def _parts(grid: Grid, width: int) -> list[Grid]:
+    """The columns of a grid by what fits into a width, each time beside the titles of the rows."""
+    parts, free = [[0]], 0
+    for column in range(1, len(grid[0])):
+        need = _width_of(grid, column) + _GAP
+        if column == 1 or need > free:
+            parts = [[0]] if column == 1 else [*parts, [0]]
+            free = width - _LEAST_TITLE - _GAP
+        parts[-1].append(column)
+        free -= need
+    return [[[row[column] for column in part] for row in grid] for part in parts]
+
+
+def _width_of(grid: Grid, column: int) -> int:
+    """The width that the values of a column, their differences and the name, which may be wrapped, need."""
+    mark = len(BEST) + 1 if any(cell.best for row in grid for cell in row) else 0
+    values = (max(cell_len(clean(row[column].text)), len(row[column].delta)) + mark for row in grid[1:])
+    return min(max(min(cell_len(clean(grid[0][column].text)), _LEAST_NAME), *values), _MOST)
+
+
+def _rich_table(grid: Grid, stacked_in: int | None = None) -> Table:
+    """stacked_in: the width of a table whose differences stand below the values; names of runs are wrapped."""
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    widths: list[int | None] = [None] * len(grid[0])
+    if stacked_in is not None:
+        values = [_width_of(grid, column) for column in range(1, len(grid[0]))]
+        longest = max(cell_len(clean(row[0].text)) for row in grid)
+        widths = [max(_LEAST_TITLE, min(longest, stacked_in - sum(values) - _GAP * len(values))), *values]
+    for number, (head, width) in enumerate(zip(grid[0], widths, strict=True)):
+        justify: Literal["right", "left"] = "right" if number else "left"
+        table.add_column(Text(clean(head.text)), justify=justify, overflow="fold", width=width)
     has_best = any(cell.best for row in grid for cell in row)
     wide = max((len(cell.delta) for row in grid for cell in row), default=0)
     for first, *cells in grid[1:]:
@@ -124,7 +166,9 @@ def _rich_table(grid: Grid) -> Table:
             text = Text(clean(cell.text), style="bold green" if cell.best else "")
             if has_best:
                 text.append(f" {BEST}" if cell.best else "  ")
-            if has_delta:
+            if has_delta and stacked_in is not None:
+                text.append(f"\n{cell.delta}{'  ' if has_best else ''}", style="dim")
+            elif has_delta:
                 text.append(f" {cell.delta:>{max(wide, 8)}}", style="dim")
             texts.append(text)
         table.add_row(*texts)
