@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -171,7 +172,7 @@ def test_a_named_size_sets_inches_and_text(
 
 def test_the_legend_of_many_runs_is_below_a_higher_figure() -> None:
     history = RunHistory()
-    history.absorb(Step(step=step, tokens_per_sec=5.0 + step % 2) for step in range(1, 300))
+    history.absorb(Step(step=step, tokens_per_sec=5 + math.sin(step / 6)) for step in range(1, 300))
     runs = [(RunDirectory(Path(f"a-run-with-a-really-long-name-{number}")), history) for number in range(9)]
     with figure_style(size="paper") as paper:
         figure = figure_of("throughput", runs, paper=paper)
