@@ -31,9 +31,13 @@ def recognised(probe: Probe) -> Format | None:
 
 
 def probe_of(path: Path, most: int = PROBE_BYTES) -> Probe:
-    """The first bytes of a file. Raises OSError for what is no regular file."""
+    """The first bytes of a file, or the last where those are zero. Raises OSError for what is no regular file."""
     with open_regular(path) as file:
-        return Probe(os.pread(file.fileno(), most, 0), path)
+        head = os.pread(file.fileno(), most, 0)
+        if head and not head.strip(b"\0"):
+            # Of a log that was cut while its writer goes on.
+            head = os.pread(file.fileno(), most, max(0, os.fstat(file.fileno()).st_size - most))
+        return Probe(head, path)
 
 
 def sources_of(

@@ -147,7 +147,7 @@ class Probe:
 
         A log that was cut while its writer goes on where it was begins with zero bytes.
         """
-        return b"\0" in self.head.lstrip(b"\0")
+        return b"\0" in (self.head.lstrip(b"\0") or self.head)
 
     @cached_property
     def first(self) -> bytes:
