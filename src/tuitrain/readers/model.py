@@ -147,7 +147,8 @@ class Probe:
 
         A log that was cut while its writer goes on where it was begins with zero bytes.
         """
-        return b"\0" in (self.head.lstrip(b"\0") or self.head)
+        text = self.head.lstrip(b"\0")
+        return b"\0" in (text or self.head) or (text != self.head and text[:1] < b"\t")
 
     @cached_property
     def first(self) -> bytes:
