@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from socket import gethostname
 
@@ -116,18 +117,24 @@ def delays() -> None:
 
 
 @contextmanager
-def engine(runs_dir: Path, *overrides: str) -> Iterator[tuple[RunDirectory, psutil.Process]]:
-    """A live run of the engine, with its process; it is ended afterwards."""
+def engine(runs_dir: Path, *overrides: str) -> Iterator[tuple[RunDirectory, Callable[[signal.Signals], None]]]:
+    """A live run of the engine, and what signals the process that trains; all of it is ended afterwards."""
     command = [sys.executable, "-m", "tuitrain.cli", "launch", "gpt2-tiny", "--detach", "--json", "--runs-dir"]
     started = json.loads(subprocess.run([*command, str(runs_dir), *TINY, *overrides], capture_output=True).stdout)
-    process = psutil.Process(started["pid"])
+    launched = psutil.Process(started["pid"])
+
+    def send(number: signal.Signals) -> None:
+        for process in launched.children(recursive=True) or [launched]:
+            process.send_signal(number)
+
     try:
-        yield RunDirectory(Path(started["path"])), process
+        yield RunDirectory(Path(started["path"])), send
     finally:
         with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-            process.wait(30)
+            processes = [*launched.children(recursive=True), launched]
+            for process in processes:
+                process.kill()
+            psutil.wait_procs(processes, timeout=30)
 
 
 def steps_of(run: RunDirectory) -> int:
@@ -163,13 +170,14 @@ def real_faults() -> None:
         found = begun and until(told, 400)
         late = f"{(alerts[0].step or 0) - step:,}" if found else ""
         code = alerts[0].code if found else codes
+        print(f"{name}: {code} {alerts[0].message if found else ''}", file=sys.stderr)
         rows.append([name, code, "yes" if found else "NO", late, f"{time.time() - at:.0f}" if found else ""])
 
     with tempfile.TemporaryDirectory() as folder:
-        with engine(Path(folder)) as (run, process):
-            row("SIGKILL", "crash", run, 40, process.kill)
-        with engine(Path(folder)) as (run, process):
-            row("SIGSTOP: a stall", "stall", run, 40, process.suspend)
+        with engine(Path(folder)) as (run, send):
+            row("SIGKILL", "crash", run, 40, partial(send, signal.SIGKILL))
+        with engine(Path(folder)) as (run, send):
+            row("SIGSTOP: a stall", "stall", run, 40, partial(send, signal.SIGSTOP))
         with engine(Path(folder), "optim.lr=100", "optim.name=sgd", "train.grad_clip=0") as (run, _):
             row("sgd with a learning rate of 100", "failed", run, 1, lambda: None)
         if os.geteuid() == 0:
