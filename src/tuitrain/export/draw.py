@@ -85,9 +85,11 @@ def draw(
 
 
 def title_of(plot: Plot | HeatMap | TextTable) -> str:
-    """The title of a plot in a figure."""
+    """The title of a plot in a figure. The name of a metric of one's own stays as it is."""
     metric = BY_KEY.get(plot.metric) if isinstance(plot, Plot) else None
     title = plot.title
+    if isinstance(plot, Plot) and plot.metric and metric is None:
+        return title
     if metric is not None and title in (metric.title, metric.label):
         title = _TITLES.get(metric.key, metric.title)
     return title[:1].upper() + title[1:]

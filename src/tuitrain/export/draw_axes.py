@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
@@ -54,8 +57,19 @@ def set_y(axes: Axes, plot: Plot, shown: Range) -> None:
     axes.set_ylim(bounds.low, bounds.high)
     axes.set_ylabel(_y_label(plot))
     ticks = y_ticks(shown, _tick_count(axes.get_window_extent().height, 0.3, axes), plot.log)
-    axes.set_yticks([10**at if plot.log else at for at, _ in ticks], [tick_label(text) for _, text in ticks])
+    positions, texts = [at for at, _ in ticks], [text for _, text in ticks]
+    if plot.log:
+        positions, texts = [10**at for at in positions], _alike(positions, texts)
+    axes.set_yticks(positions, [tick_label(text) for text in texts])
     axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _alike(positions: Sequence[float], texts: Sequence[str]) -> list[str]:
+    """The labels of a logarithmic axis, all with a power of ten where one has it. positions: log10 of the values."""
+    if not any("e" in text for text in texts):
+        return list(texts)
+    powers = [math.floor(position + 1e-9) for position in positions]
+    return [f"{10 ** (at - power):.3g}e{power}" for at, power in zip(positions, powers, strict=True)]
 
 
 def _tick_count(pixels: float, inches: float, axes: Axes) -> int:
