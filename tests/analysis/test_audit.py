@@ -296,7 +296,7 @@ def test_steps_that_repeat_return_or_are_missing() -> None:
     added = replace(Step(time=log.records[at].time, step=7), metrics={"reward": 1.0})
     assert audit_of([*log.records[: at + 1], added, *log.records[at + 1 :]]).findings == ()
     missing = findings(audit_of([*log.records[:at], *log.records[at + 3 :]]))["steps"]
-    assert "3 of them are missing" in missing.message
+    assert "3 records are missing" in missing.message
     lost = findings(audit_of([*log.records[:-1], *log.records[at:-1]]))["steps"]
     assert "without a new attempt" in lost.message
 

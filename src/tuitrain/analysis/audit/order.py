@@ -80,9 +80,10 @@ def _missing(log: AuditedLog, segment: Segment) -> Iterator[Finding]:
     missing = int((gaps[wide] / usual - 1).round().sum())
     where = (int(steps[wide[0]]), int(steps[wide[-1] + 1]))
     interval = "every step" if usual == 1 else f"every {usual:,.0f} steps"
+    lacking = "1 record is" if missing == 1 else f"{missing:,} records are"
+    places = f" in {len(wide):,} places" if len(wide) > 1 else ""
     message = (
-        f"There is a record of {interval}, but {missing:,} of them are missing in {len(wide):,} "
-        f"place{'s' if len(wide) > 1 else ''} between step {where[0]:,} and step {where[1]:,}."
+        f"The run was logged {interval}, but {lacking} missing{places} between step {where[0]:,} and step {where[1]:,}."
     )
     yield Finding("suspicious", message, "", {"missing": missing}, where)
 

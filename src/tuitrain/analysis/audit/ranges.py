@@ -21,9 +21,9 @@ def find_ranges(log: AuditedLog) -> Iterator[Finding]:
     for segment in log.segments:
         exact = segment.claims.is_exact
         for key in ("step_time_ms", "data_time_ms", "tokens_per_sec", "tflops", "grad_norm", "grad_std", "mfu"):
-            yield from _outside(segment, key, segment[key] < 0, "cannot be negative", "impossible")
+            yield from _outside(segment, key, segment[key] < 0, "it cannot be negative", "impossible")
         share = segment["accuracy"]
-        yield from _outside(segment, "accuracy", (share < 0) | (share > 1), "is a share, from 0 to 1",
+        yield from _outside(segment, "accuracy", (share < 0) | (share > 1), "it is a share, from 0 to 1",
                             "impossible" if exact else "suspicious")  # fmt: skip
         yield from _memory(segment)
     tokens = np.diff(log.history.steps.series("tokens")[1])
@@ -41,7 +41,8 @@ def _outside(segment: Segment, key: str, wrong: BoolArray, rule: str, severity: 
     steps = (int(segment["step"][rows[0]]), int(segment["step"][rows[-1]]))
     value = float(segment[key][rows[0]])
     name = shortened(metric(key).title, 60)
-    message = f"At step {steps[0]:,} {name} is {units.exact(value)}, and {rule} ({len(rows):,} records)."
+    records = "1 record" if len(rows) == 1 else f"{len(rows):,} records"
+    message = f"At step {steps[0]:,} {name} is {units.exact(value)}, but {rule} ({records})."
     likelier = "Likelier: it is in per cent." if key == "accuracy" and 1 < value <= 100 else ""
     yield Finding(severity, message, likelier, {key: value}, steps)
 
