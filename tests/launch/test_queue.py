@@ -20,7 +20,7 @@ from tuitrain.events.lock import exclusive, lock_held
 from tuitrain.launch import LaunchError, preflight, queue
 from tuitrain.launch.local import Label
 from tuitrain.launch.machine import Device, Machine
-from tuitrain.launch.queue import enqueue, free_gpus, leave_queue, move, queued, run_queue, start_runner
+from tuitrain.launch.queue import enqueue_all, free_gpus, leave_queue, move, queued, run_queue, start_runner
 from tuitrain.launch.stop import stop_run
 from tuitrain.runs import RunDirectory, RunMetadata, Status, list_runs, read_snapshot
 
@@ -50,7 +50,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[s
 
 def add(runs_dir: Path, name: str, processes: int = 1) -> RunDirectory:
     config = load_config("gpt2-tiny", ["train.device=cpu", "train.micro_batch_size=1", f"name={name}"])
-    return enqueue(config, runs_dir, Label(name), gpus=processes)
+    return enqueue_all([config], runs_dir, Label(name), gpus=processes)[0]
 
 
 def order(runs_dir: Path) -> list[str]:

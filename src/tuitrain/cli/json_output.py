@@ -75,6 +75,8 @@ class RunState(_Object):
     last_time: Number
     """Unix seconds of its newest record."""
     tags: list[str]
+    group: str | None
+    """The sweep that it belongs to."""
     notes: list[str]
 
 
@@ -309,6 +311,7 @@ _Started = _object(
     status=(StatusName | None, None),
     exit_code=(int | None, None),
 )
+_Sweep = _object("Sweep", "A group of runs that were queued.", group=str, runs=_list_of(_Started))
 _Smoke = _object(
     "Smoke",
     "The smoke test. kept: the directory of a run that failed.",
@@ -361,7 +364,7 @@ OUTPUTS: dict[str, Any] = {
     "pause": _Request,
     "continue": _Request,
     "sample": _object("Sampled", "Text generated from a checkpoint.", run_id=RunId, step=int, prompt=str, text=str),
-    "launch": _Started | _Smoke | _Plan,
+    "launch": _Started | _Sweep | _Smoke | _Plan,
     "resume": _Started,
     "queue": _list_of(_object("Queued", "A run that waits.", position=int, run_id=RunId, processes=int, on_gpu=bool)),
     "fork": _Started,

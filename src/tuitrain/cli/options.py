@@ -13,8 +13,8 @@ from tuitrain.cli.completion import complete_override, complete_run, complete_st
 from tuitrain.plots.axes import XAxis
 
 RUN_HELP = (
-    "A run: its id, a unique prefix, `latest`, a run directory, a metrics.jsonl, a log or folder of another tool, "
-    "or HOST:PATH, one of these on another machine."
+    "A run: its id, a unique prefix, `latest`, `group:NAME` (all runs of a sweep), a run directory, a metrics.jsonl, "
+    "a log or folder of another tool, or HOST:PATH, one of these on another machine."
 )
 PRESET_HELP = "A preset (`tuitrain presets` lists them) or a configuration file."
 

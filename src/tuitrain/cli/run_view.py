@@ -50,6 +50,7 @@ def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
         "created": snapshot.info.created if snapshot.info else None,
         "last_time": snapshot.last_time,
         "tags": snapshot.tags,
+        "group": snapshot.info.group if snapshot.info else None,
         "notes": snapshot.notes,
     }
 

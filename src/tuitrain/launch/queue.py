@@ -8,6 +8,7 @@ is empty. It holds a lock that ends with it; every command that uses the queue s
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -74,41 +75,46 @@ def queued(runs_dir: Path) -> list[Waiting]:
     return entries
 
 
-def enqueue(
-    config: RunConfig,
+def enqueue_all(
+    configs: Sequence[RunConfig],
     runs_dir: Path,
     label: Label,
     *,
     gpus: int | None = None,
     force: bool = False,
     retries: Retries = Retries(),  # noqa: B008 - frozen
-) -> RunDirectory:
-    """Check a run as `start_run` does, make its directory, and put it at the end of the queue.
+) -> list[RunDirectory]:
+    """Check runs as `start_run` does, make their directories, and put them at the end of the queue in this order.
 
-    Raises LaunchError, ConfigError or OSError.
+    label: what they share; each has the name of its configuration. Raises LaunchError, ConfigError or OSError, and
+    leaves none then.
     """
-    processes = preflight.check(config, gpus=gpus, force=force).count
-    on_gpu = training_device(config, find_machine()).kind != "cpu"
-    run = new_run(runs_dir, config)
-    now = time.time()
-    run.write_metadata(
-        RunMetadata(
-            name=label.name,
-            created=now,
-            queued=now,
-            tags=label.tags,
-            notes=label.notes,
-            group=label.group,
-            processes=processes,
-        )
-    )  # fmt: skip
-    entry = Entry(
-        run_id=run.run_id, processes=processes, on_gpu=on_gpu, retries=retries.count,
-        skip_bad_batch=retries.skip_bad_batch,
-    )  # fmt: skip
-    with _ordering(runs_dir):
-        _write(runs_dir, [*(each.entry for each in queued(runs_dir)), entry])
-    return run
+    machine = find_machine()
+    counts = [preflight.check(config, gpus=gpus, force=force).count for config in configs]
+    runs: list[RunDirectory] = []
+    entries = []
+    try:
+        for config, processes in zip(configs, counts, strict=True):
+            run, now = new_run(runs_dir, config), time.time()
+            runs.append(run)
+            run.write_metadata(
+                RunMetadata(
+                    name=config.name, created=now, queued=now, tags=label.tags, notes=label.notes, group=label.group,
+                    processes=processes,
+                )
+            )  # fmt: skip
+            on_gpu = training_device(config, machine).kind != "cpu"
+            entries.append(
+                Entry(run_id=run.run_id, processes=processes, on_gpu=on_gpu, retries=retries.count,
+                      skip_bad_batch=retries.skip_bad_batch)
+            )  # fmt: skip
+        with _ordering(runs_dir):
+            _write(runs_dir, [*(each.entry for each in queued(runs_dir)), *entries])
+    except (LaunchError, OSError):
+        for run in runs:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    return runs
 
 
 def move(run: RunDirectory, position: int) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PROBE_BYTES = 256 << 10
 """How much of a file is read to decide whether it is a log of ours."""
+GROUP = "group:"
+"""Before the name of a group: its runs."""
 _STAMP = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}$")
 
 
@@ -132,6 +134,8 @@ def one_of(name: str, runs: list[RunDirectory]) -> RunDirectory:
     """The only one of the runs called `name`. Raises RunNotFoundError where there are several."""
     if len(runs) == 1:
         return runs[0]
+    if name.startswith(GROUP):
+        raise RunNotFoundError(f"{name} has {len(runs)} runs: give the id of one of them, such as {runs[0].run_id}.")
     some = ", ".join(f"{name}#{_source_name(run)}" for run in runs[:4])
     raise RunNotFoundError(f"{name} holds {len(runs)} runs: give one of them: {some}{', …' if len(runs) > 4 else ''}.")
 
@@ -139,7 +143,8 @@ def one_of(name: str, runs: list[RunDirectory]) -> RunDirectory:
 def find_runs(name: str, runs_dir: Path) -> list[RunDirectory]:
     """The runs called `name`: an id, a name if unique, a unique prefix, `latest`, a run directory, a log file.
 
-    Also a file or folder of another tool, with all the runs in it; `PATH#NAME` is one of them. Raises RunNotFoundError,
+    Also `group:NAME`, all runs of a sweep in their order, and a file or folder of another tool, with all the runs in
+    it; `PATH#NAME` is one of them. Raises RunNotFoundError,
     with a message for the user.
     """
     if name == "latest":
@@ -147,6 +152,8 @@ def find_runs(name: str, runs_dir: Path) -> list[RunDirectory]:
         if not runs:
             raise RunNotFoundError(f"There are no runs in {runs_dir}. Start one with `tuitrain launch gpt2-tiny`.")
         return runs[:1]
+    if name.startswith(GROUP):
+        return _of_group(name.removeprefix(GROUP), runs_dir)
     path = expanded(name)
     if path.is_file() and is_own_log(path):
         if path.name == "metrics.jsonl":
@@ -167,6 +174,14 @@ def find_runs(name: str, runs_dir: Path) -> list[RunDirectory]:
         hint = f" Did you mean {str(near)!r}?" if near else ""
         raise RunNotFoundError(f"{name} is neither a run directory nor a log file.{hint}")
     return [_by_prefix(name, runs_dir)]
+
+
+def _of_group(group: str, runs_dir: Path) -> list[RunDirectory]:
+    infos = ((run, run.read_metadata()) for run in list_runs(runs_dir))
+    runs = [(info.created, run.run_id, run) for run, info in infos if info is not None and info.group == group]
+    if not runs:
+        raise RunNotFoundError(f"No run in {runs_dir} is of the group {group!r}.")
+    return [run for *_, run in sorted(runs, key=lambda each: each[:2])]
 
 
 def _other_runs(path: Path) -> list[RunDirectory]:

@@ -3,7 +3,7 @@
 A query is terms with blanks between them, all of which must hold:
 
     word            in the id, the name, the preset, a tag or a note
-    key:a,b         status, tag: one of these; name, preset, model, host, strategy: contains one of these
+    key:a,b         status, tag, group: one of these; name, preset, model, host, strategy: contains one of these
     key<number      and <= > >= = !=; numbers may end in k, M, B, T or %, ages in s, m, h, d, w
     -term           the opposite of a term
     "…"             blanks and special characters as they are; \\" and \\\\ inside
@@ -137,7 +137,7 @@ def _word(text: str, body: str) -> Selects:
 
 
 def _property(text: str, key: str, relation: str, rest: str) -> Selects:
-    """Whether a text of a run is (status, tag), or contains, one of some values."""
+    """Whether a text of a run is (status, tag, group), or contains, one of some values."""
     if relation != ":":
         raise QueryError(f"{text}: {key} is a text, so write {key}:VALUE, or -{key}:VALUE for all others.")
     values = [_unquoted(value).lower() for value in _VALUES.findall(rest)]
@@ -148,8 +148,8 @@ def _property(text: str, key: str, relation: str, rest: str) -> Selects:
         wrong = next((value for value in values if not any(name.startswith(value) for name in names)), None)
         if wrong is not None:
             raise QueryError(f"{wrong!r} in {text} is no status; known: {', '.join(names)}.")
-    # A status by its beginning, a tag as it is, other texts by a part of them.
-    exact, first = key == "tag", key == "status"
+    # A status by its beginning, a tag or a group as it is, other texts by a part of them.
+    exact, first = key in ("tag", "group"), key == "status"
 
     def same(each: str, value: str) -> bool:
         return each == value if exact else each.startswith(value) if first else value in each
@@ -215,6 +215,7 @@ _TEXTS: dict[str, Callable[[RunSnapshot], list[str]]] = {
     "model": lambda run: _known(run.run.architecture.name if run.run and run.run.architecture else None),
     "host": lambda run: _known(run.info.host if run.info else None),
     "strategy": lambda run: _known(run.run.parallel.strategy if run.run and run.run.parallel else None),
+    "group": lambda run: _known(run.info.group if run.info else None),
 }
 _NUMBERS: dict[str, Callable[[RunSnapshot], float | None]] = {
     "loss": lambda run: run.loss,

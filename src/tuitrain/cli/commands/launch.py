@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from tuitrain.cli import options
 from tuitrain.cli.completion import complete_preset
 from tuitrain.cli.lookup import given_by
-from tuitrain.cli.output import is_terminal, print_json, print_rows, say
+from tuitrain.cli.output import is_terminal, print_json, print_lines, print_rows, say
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -71,6 +71,9 @@ def launch(
     queue: Annotated[
         bool, typer.Option("--queue", help="Start it when the GPUs, or CPU slots, that it needs are free.")
     ] = False,
+    random: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Of a sweep: N of its runs, chosen at random.")
+    ] = None,
     retries: options.Retries = 0,
     skip_bad_batch: options.SkipBadBatch = False,
     log: Annotated[
@@ -96,10 +99,14 @@ def launch(
       tuitrain launch qwen3-0.6b --dry-run
       tuitrain launch llama2-tiny --smoke
       tuitrain launch llama2-1.3b --gpus 8 --strategy fsdp
+      tuitrain launch llama2-tiny optim.lr=1e-3,3e-3 train.seed=1,2,3 --name grid
       tuitrain launch --name mine -- python train.py --lr 3e-4
       tuitrain launch --log lightning_logs -- torchrun --nproc-per-node 2 train.py
 
     Start a training run. It continues when the terminal closes.
+
+    KEY=A,B,C makes a group of runs, one for each combination of such values, and queues them; lists need brackets, as
+    in optim.betas=[0.9,0.95],[0.9,0.99]. `group:NAME` stands for its runs in other commands.
 
     On a terminal the dashboard opens. Elsewhere the console output of the run is printed, and the exit code is that
     of the run. After `--` give the command of another training program: the metrics that it prints are its curves, or
@@ -109,6 +116,7 @@ def launch(
     from tuitrain.config import load_config
     from tuitrain.launch import LaunchError, preflight
     from tuitrain.launch.local import Label, Retries, start_run
+    from tuitrain.launch.sweep import grid, sample, sweep_configs
     from tuitrain.runs import runs_directory
 
     modes = _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,
@@ -126,7 +134,7 @@ def launch(
         if preset is not None and command:
             raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
         if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--gpus": gpus, "--strategy": strategy,
-                            "--retries": retries or None, "--queue": queue}):  # fmt: skip
+                            "--retries": retries or None, "--queue": queue, "--random": random}):  # fmt: skip
             raise LaunchError(f"{' and '.join(flags)}: only for the engine's own configurations, not for a command.")
         label = Label(name or _program_name(command), tag or [], note or [])
         given = given_by(maps, facts)
@@ -135,14 +143,25 @@ def launch(
         raise LaunchError(f"{' and '.join(flags)}: only for a command after `--`.")
     if preset is None:
         raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
-    overrides = [*options.with_strategy(overrides, strategy), *([f"name={name}"] if name else [])]
+    overrides = options.with_strategy(overrides, strategy)
+    if len(runs := grid(overrides)) > 1:
+        if flags := _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,
+                            "--smoke": smoke}):  # fmt: skip
+            raise typer.BadParameter(f"{' and '.join(flags)}: not for a sweep, whose runs are queued.")
+        group, configs = sweep_configs(preset, sample(runs, random or len(runs)), name)
+        configs = list(map(preflight.with_absolute_paths, configs))
+        return _queue(configs, directory, Label("", tag or [], note or [], group), gpus, force,
+                      Retries(retries, skip_bad_batch), as_json)  # fmt: skip
+    if random is not None:
+        raise typer.BadParameter("--random needs a sweep: several values of a key, as in optim.lr=1e-4,3e-4.")
+    overrides += [f"name={name}"] if name else []
     config = preflight.with_absolute_paths(load_config(preset, overrides))
     if dry_run:
         return _dry_run(config, gpus, directory, as_json, force)
     if smoke:
         return _smoke(config, gpus, as_json, force)
     if queue:
-        return _queue(config, directory, Label(config.name, tag or [], note or []), gpus, force,
+        return _queue([config], directory, Label("", tag or [], note or []), gpus, force,
                       Retries(retries, skip_bad_batch), as_json)  # fmt: skip
     started = start_run(config, directory, Label(config.name, tag or [], note or []), gpus=gpus, force=force,
                         retries=Retries(retries, skip_bad_batch))  # fmt: skip
@@ -152,16 +171,27 @@ def launch(
 
 
 def _queue(
-    config: RunConfig, directory: Path, label: Label, gpus: int | None, force: bool, retries: Retries, as_json: bool
+    configs: list[RunConfig],
+    directory: Path,
+    label: Label,
+    gpus: int | None,
+    force: bool,
+    retries: Retries,
+    as_json: bool,
 ) -> None:
-    from tuitrain.launch.queue import enqueue, start_runner
+    """Queue runs; label: what they share. Those of a group have its name as a tag too."""
+    from tuitrain.launch.queue import enqueue_all, start_runner
 
-    run = enqueue(config, directory.absolute(), label, gpus=gpus, force=force, retries=retries)
-    start_runner(directory.absolute())
+    group, directory = label.group, directory.absolute()
+    tags = [*label.tags, *([group] if group else [])]
+    runs = enqueue_all(configs, directory, replace(label, tags=tags), gpus=gpus, force=force, retries=retries)
+    start_runner(directory)
+    started = [{"run_id": run.run_id, "path": str(run.path)} for run in runs]
     if as_json:
-        return print_json({"run_id": run.run_id, "path": str(run.path)})
-    print(run.run_id)
-    return say("It is in the queue, which `tuitrain queue` lists.")
+        return print_json({"group": group, "runs": started} if group else started[0])
+    print_lines(run.run_id for run in runs)
+    which = f"group:{group}: {len(runs)} runs are" if group else "It is"
+    return say(f"{which} in the queue, which `tuitrain queue` lists.")
 
 
 def _program_name(command: list[str]) -> str:

@@ -27,7 +27,7 @@ MOST_IN_FULL = 10**15
 """Larger numbers of steps are abbreviated, since they would stretch every row."""
 QUERY_HELP = (
     "Only runs that match every term: a word in the id, name, preset, tags or notes; KEY:VALUE of status, tag, name, "
-    "preset, model, host, strategy; KEY<NUMBER (also <= > >= = !=) of loss, val_loss, step, tokens, mfu, tok/s, "
+    "preset, model, host, strategy, group; KEY<NUMBER (also <= > >= = !=) of loss, val_loss, step, tokens, mfu, tok/s, "
     "params, progress, age; -TERM excludes what matches TERM."
 )
 SORT_HELP = (
