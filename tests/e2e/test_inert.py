@@ -31,6 +31,7 @@ COMMANDS = (
     "compare a b --group-by tag --format table", "compare a b --at step=50", "diff a b", "diff a b --all --json",
     "audit a b -v", "audit a b --json",
     "watch a b --once", "export metrics a", "export metrics a --format jsonl", "export comparison a b", "stop a",
+    "export samples a", "export samples a --format markdown",
     "show no-such", "resume a", "sample a", "ls filter-without-match",
     "schema", "plan gpt2-tiny --gpu H100", "presets", "presets gpt2-tiny", "doctor",
 )  # fmt: skip
