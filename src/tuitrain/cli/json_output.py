@@ -92,10 +92,10 @@ class SplitOutcome(_Object):
 
 
 class SourceMetric(_Object):
-    """The points of a metric in the log of another tool, whose values are spelled as JSON's writers do."""
+    """The points of a metric, whose values are spelled as JSON's writers do."""
 
     key: str | None
-    """The metric of ours that it is."""
+    """The metric of ours that it is; null for one of the tool's or the loop's own."""
     points: int
     first_x: float
     last_x: float
@@ -134,15 +134,15 @@ class RunDetails(RunState):
     """Keys that differ from the preset: the preset's value and the run's."""
     alerts: list[AlertState]
     format: str
-    """Of its log: `tuitrain`, or that of another tool, of whose log the following keys are."""
-    axis: str = ""
+    """Of its log: `tuitrain`, or that of another tool."""
+    axis: str
     """What the x axis is called."""
-    x_axis_declared: dict[str, str] = {}
+    x_axis_declared: dict[str, str]
     """By metric or pattern: over what W&B's `define_metric` draws it; a counter of the training's steps is used so."""
-    hyperparameters: dict[str, Any] = {}
+    hyperparameters: dict[str, Any]
     """Names of nested ones are joined by dots."""
-    metrics: dict[str, SourceMetric] = {}
-    """By the tool's own names."""
+    metrics: dict[str, SourceMetric]
+    """By the tool's own names; of a log of ours by the keys, those of evaluations after the split: `val/loss`."""
 
 
 class Welch(_Object):

@@ -64,7 +64,7 @@ def full_json(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Any]:
         "newest": newest | {"step": history.step, "tokens": history.tokens},
         "summary": asdict(summarize(history)),
         "evaluations": {split: asdict(outcome) for split, outcome in split_outcomes(history).items()},
-        "config_difference": _preset_difference(snapshot.directory),
+        "config_difference": _preset_difference(snapshot.directory, history),
         "alerts": [alert_json(alert) for alert in all_alerts(snapshot, history)],
     }
 
@@ -113,7 +113,7 @@ def sections(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Rows]:
         "alerts": _alerts(snapshot, history),
         "differs from its preset": [
             (key, f"{units.config_value(before)} → {units.config_value(after)}")
-            for key, (before, after) in _preset_difference(snapshot.directory).items()
+            for key, (before, after) in _preset_difference(snapshot.directory, history).items()
         ],
         "hyperparameters": _hyperparameters(snapshot.directory, history),
         **dict(describe(history, snapshot.info).report),
@@ -202,10 +202,15 @@ def _unread_lines(history: RunHistory) -> Rows:
     return [*rows, (f"{more:,} more", "before these")] if more else rows
 
 
-def _preset_difference(run: RunDirectory) -> dict[str, tuple[Any, Any]]:
+def _preset_difference(run: RunDirectory, history: RunHistory) -> dict[str, tuple[Any, Any]]:
     """Keys that were changed from the preset a run started from: the preset's value and the run's."""
+    if history.run is not None:
+        return changes_from_preset(history.run.config) or {}
     if not run.config.exists():
         return {}
-    from tuitrain.config import load_config
+    from tuitrain.config import ConfigError, load_config
 
-    return changes_from_preset(load_config(str(run.config)).to_dict()) or {}
+    try:
+        return changes_from_preset(load_config(str(run.config)).to_dict()) or {}
+    except ConfigError:  # Another version wrote it.
+        return {}

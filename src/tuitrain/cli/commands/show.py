@@ -57,12 +57,13 @@ def show(
 def _as_json(directory: RunDirectory) -> dict[str, Any]:
     from tuitrain.analysis.alerts import load_rules, watched_history
     from tuitrain.cli.run_view import full_json
+    from tuitrain.cli.source_view import own_log_json, source_json
     from tuitrain.runs.snapshot import read_whole
 
     history = watched_history(load_rules())
     if directory.source is None:
-        return full_json(*read_whole(directory, history=history)) | {"format": "tuitrain"}
-    from tuitrain.cli.source_view import source_json
+        snapshot, history = read_whole(directory, history=history)
+        return full_json(snapshot, history) | own_log_json(history)
     from tuitrain.readers.formats import BY_NAME
     from tuitrain.readers.inventory import CountingReader
     from tuitrain.runs.foreign import mapping_for
