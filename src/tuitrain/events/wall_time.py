@@ -42,10 +42,11 @@ class WallTime:
     def seconds(self, first: float | None = None, until: float = math.inf) -> float | None:
         """The sum so far; `first`: when the newest attempt began, where its `run` record is not among the records.
 
-        until: only up to this Unix time. None where it is unknown, as when the clock was set back by more than that.
+        until: only up to this Unix time. None where it is unknown, as when the clock was set back by more than that, or
+        all records have one time.
         """
         first = first if self._first is None else self._first
         if first is None or self._last is None or self._last < first:
             return None
         attempts = [*self._earlier, (first, self._last)]
-        return sum(max(0.0, min(last, until) - begin) for begin, last in attempts)
+        return sum(max(0.0, min(last, until) - begin) for begin, last in attempts) or None

@@ -107,7 +107,9 @@ class RecordReader:
         if reading.reset:
             self._begin()
         if reading.items or not self._time:
-            self._time = self._written()
+            info = self.reader.info
+            # A file of a run that is over may be a copy: when it was written says nothing of the run.
+            self._time = info.started if info.ending and info.started is not None else self._written()
         self.mapping.learn(self.reader.info.meanings)
         records = self._records(reading.items)
         first = next((each.times[0].item() if isinstance(each, Steps) else each.time for each in records), None)

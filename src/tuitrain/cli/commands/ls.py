@@ -16,7 +16,6 @@ from tuitrain.cli import options
 from tuitrain.cli.completion import complete_query, complete_sort, complete_tag
 from tuitrain.cli.output import STATUS_STYLES, Column, print_json, print_table, say
 from tuitrain.events.text import clean
-from tuitrain.remote.address import is_address
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory
@@ -117,12 +116,13 @@ def ls(
 
 def _is_address(word: str) -> bool:
     """Whether the first word is a place on another machine, not a term of a query such as `tag:old`."""
-    if not is_address(word):
-        return False
     from tuitrain.config.errors import suggest
+    from tuitrain.remote.address import is_address
     from tuitrain.runs.query import NUMBERS, TEXTS
     from tuitrain.runs.remote import is_remote
 
+    if not is_address(word):
+        return False
     key = word.lstrip("-").partition(":")[0]
     if key in TEXTS or key in NUMBERS or not is_remote(word):
         return False
@@ -132,6 +132,8 @@ def _is_address(word: str) -> bool:
 
 def _print_names(rows: Iterable[dict[str, Any]]) -> None:
     """What names each run in another command: the id, or the address on another machine."""
+    from tuitrain.remote.address import is_address
+
     for row in rows:
         print(clean(row["path"] if is_address(row["path"]) else row["run_id"]))
 
