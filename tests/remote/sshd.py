@@ -151,10 +151,9 @@ class Proxy:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
         self._writers += [writer, far_writer]
         limit = self.cut_after.pop(0) if self.cut_after else None
-        await asyncio.gather(
-            self._pass(reader, far_writer, None, False), self._pass(far_reader, writer, limit, True),
-            return_exceptions=True,
-        )  # fmt: skip
+        both = self._pass(reader, far_writer, None, False), self._pass(far_reader, writer, limit, True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*both, return_exceptions=True)
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None, inwards: bool
@@ -168,7 +167,8 @@ class Proxy:
                 at, data = await queue.get()
                 await asyncio.sleep(max(0.0, at - self._loop.time()))
                 writer.write(data)
-                await writer.drain()
+                with contextlib.suppress(ConnectionError):
+                    await writer.drain()
                 if not data:
                     writer.transport.abort()
                     return

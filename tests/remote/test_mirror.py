@@ -117,7 +117,7 @@ def test_the_newest_part_of_a_long_log_comes_first(there: Path, local_ssh: Local
     assert set(shown.split(b"\n")) <= whole, "only whole lines are shown"
     with log.open("ab") as file:
         file.write(lines(50_000, 5))
-    sync.first_part(sync.wants)
+    sync._round(sync.wants)
     assert view.read_bytes().endswith(lines(49_990, 15)), "what is newest does not wait for the part between"
     sync.catch_up(sync.wants)
     assert view.read_bytes() == log.read_bytes()

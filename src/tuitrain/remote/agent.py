@@ -4,7 +4,7 @@ Names and paths come to it as lines of data, never as code. A request is a line 
 with a name; answers come in the order of the requests:
 
     c     PATH    change to this directory, or to that of this file: `c d`, `c f`, or `c -` where there is none
-    l D           files below the directory, or with 1 for D in it: `l CODING`, then lines
+    l             files below the directory, or in that of a file: `l CODING`, then lines
                   `INODE SIZE MTIME ./NAME`, then a line with a dot
     g O N NAME    at most N bytes from byte O on, of the last -O bytes for O < 0:
                   `g INODE SIZE MTIME O COUNT CODING`, then COUNT bytes, with CODING z as a gzip stream
@@ -21,7 +21,7 @@ BOOTSTRAP = "exec sh -c 'IFS= read -r s; eval \"$s\"'"
 SKIPPED = (".git", "__pycache__", "node_modules", ".venv", "venv", "site-packages", ".cache", ".hypothesis")
 
 _SCRIPT = r"""
-set -f; LC_ALL=C; export LC_ALL; unset CDPATH; nl=$(printf '\nx'); nl=${nl%x}; z=r; a=; how=none;
+set -f; LC_ALL=C; export LC_ALL; unset CDPATH; nl=$(printf '\nx'); nl=${nl%x}; z=r; a=; how=none; kind=-;
 if (echo | gzip -c) >/dev/null 2>&1; then z=z; fi;
 if stat -L -c %s -- . >/dev/null 2>&1; then how=gnu;
 elif stat -L -f %z -- . >/dev/null 2>&1; then how=bsd; fi;
@@ -33,13 +33,14 @@ of() {
   esac;
 };
 regular() {
-  if [ "$o" = 1 ]; then find . ! -name . -prune -type f ! -path "*$nl*" "$@";
+  if [ $kind = f ]; then find . ! -name . -prune -type f ! -path "*$nl*" "$@";
   else find . \( PRUNED \) -prune -o -type f ! -path "*$nl*" "$@"; fi;
 };
 list() {
-  case $how in
-    gnu) regular -exec stat -c '%i %s %Y %n' -- {} +;;
-    bsd) regular -exec stat -f '%i %z %m %N' -- {} +;;
+  case $kind$how in
+    -*) ;;
+    ?gnu) regular -exec stat -c '%i %s %Y %n' -- {} +;;
+    ?bsd) regular -exec stat -f '%i %z %m %N' -- {} +;;
     *) regular -print | while IFS= read -r n; do echo "$(of "$n") $n"; done;;
   esac 2>/dev/null;
   echo .;
@@ -52,11 +53,12 @@ echo 'GREETING';
 while IFS=' ' read -r a o m; do
   case $a in
     c) IFS= read -r n;
-      if [ -d "$n" ] && cd "$n" 2>/dev/null; then echo 'c d';
+      if [ -d "$n" ] && cd "$n" 2>/dev/null; then kind=d;
       elif [ -f "$n" ]; then
         case $n in */*) d=${n%/*}/;; *) d=./;; esac;
-        if cd "$d" 2>/dev/null; then echo 'c f'; else echo 'c -'; fi;
-      else echo 'c -'; fi;;
+        if cd "$d" 2>/dev/null; then kind=f; else kind=-; fi;
+      else kind=-; fi;
+      echo "c $kind";;
     l) if [ $z = z ]; then echo 'l z'; list | gzip -c; else echo 'l r'; list; fi;;
     g) IFS= read -r n; i=-; s=0; t=0; k=0;
       if [ -f "$n" ] && [ -r "$n" ]; then
@@ -93,9 +95,9 @@ def change(path: str) -> bytes:
     return b"c\n" + _line(path if path.startswith("/") else f"./{path}")
 
 
-def listing(*, deep: bool) -> bytes:
-    """The request for the files below the directory; not deep: only for those in it."""
-    return b"l %d\n" % (not deep)
+def listing() -> bytes:
+    """The request for the files."""
+    return b"l\n"
 
 
 def get(name: str, offset: int, most: int) -> bytes:

@@ -20,8 +20,10 @@ from tuitrain.remote.connection import Answer, RemoteFile
 
 OVERLAP_BYTES = 64
 """That are read again before new ones, to know that the file is the one of before."""
-HEAD_BYTES = 16 << 10
-TAIL_BYTES = 96 << 10
+HEAD_BYTES = 8 << 10
+TAIL_BYTES = 64 << 10
+FIRST_BYTES = 128 << 10
+"""Of a file that is read from its beginning, at first."""
 SPLIT_BYTES = 512 << 10
 """Of what is missing; more comes newest part first."""
 MOST_WHOLE_BYTES = 256 << 20
@@ -66,11 +68,13 @@ class MirroredFile:
     def __init__(self, view: Path, part: Path, state: FileState | None = None) -> None:
         self.view, self.part = view, part
         self.state = state or FileState()
+        self.asked = False
+        """Whether anything was received by this process."""
         self._shown_head = 0
         """How many bytes of the beginning readers are shown, while a part is missing."""
         self._shown_from: int | None = None
         """Where the newest part begins that readers are shown; None where they are shown none."""
-        self._rewritten = view.suffix.lower() in _REWRITTEN or view.name.endswith("-wal")
+        self._rewritten = _is_rewritten(view.name)
         self._settle()
 
     def _settle(self) -> None:
@@ -115,9 +119,7 @@ class MirroredFile:
                 else [(state.size, 0)]
             )
         if not state.inode:
-            if want.most is not None:
-                return [(0, want.most)]
-            return [(0, HEAD_BYTES), (-TAIL_BYTES, TAIL_BYTES)] if want.newest_first else [(0, chunk)]
+            return fresh_ranges(self.view.name, want, chunk)
         if want.most is not None:
             return [(state.head, max(want.most - state.head, 0))]
         begin = max(0, self.is_here - OVERLAP_BYTES)
@@ -140,9 +142,14 @@ class MirroredFile:
             return state.head < self._wanted(want)
         return self.is_here < state.size or (self.is_split and want.fill)
 
+    def has_first_part(self, want: Want) -> bool:
+        """Whether what can be shown first is here, as it is now."""
+        return self.asked and (self.is_split or not self.lacks(want))
+
     def receive(self, answer: Answer, want: Want) -> None:
         """Take in the answer for one of the ranges. Raises OSError, and RemoteError with what came until then kept."""
         state, file = self.state, answer.file
+        self.asked = True
         if not file.inode:
             self.discard()
         elif self._rewritten:
@@ -155,7 +162,7 @@ class MirroredFile:
             if self._receive_range(answer, want):
                 return self._stamp() if changed else None
             self._begin_anew(file)
-        return _drain(answer.data)
+        return drain(answer.data)
 
     def _receive_range(self, answer: Answer, want: Want) -> bool:
         """Write the bytes where they belong; False where the file is not the one of before."""
@@ -169,7 +176,7 @@ class MirroredFile:
             self._fill(answer)
         elif offset > self.is_here:
             if self.is_split or not (want.newest_first and self._is_text()):
-                _drain(answer.data)
+                drain(answer.data)
             else:
                 self._split(answer)
         else:
@@ -262,7 +269,7 @@ class MirroredFile:
         same = (file.inode, file.size, file.mtime) == (state.inode, state.size, state.mtime)
         if answer.offset or (not answer.count and file.size):
             # Only asked whether it has changed.
-            _drain(answer.data)
+            drain(answer.data)
             if not same:
                 self.state = FileState(file.inode, file.size, file.mtime)
             return
@@ -310,6 +317,20 @@ class MirroredFile:
                 os.utime(self.view, (self.state.mtime, self.state.mtime))
 
 
+def fresh_ranges(name: str, want: Want, chunk: int = FIRST_BYTES) -> list[tuple[int, int]]:
+    """The ranges to ask for of a file of which nothing is here, as offset and length."""
+    if want.most is not None:
+        return [(0, want.most)]
+    if _is_rewritten(name):
+        return [(0, MOST_WHOLE_BYTES)]
+    return [(0, HEAD_BYTES), (-TAIL_BYTES, TAIL_BYTES)] if want.newest_first else [(0, chunk)]
+
+
+def _is_rewritten(name: str) -> bool:
+    """Whether a file with this name may change where it was written before."""
+    return Path(name).suffix.lower() in _REWRITTEN or name.endswith("-wal")
+
+
 @contextmanager
 def replacing(path: Path, new: Path) -> Iterator[BinaryIO]:
     """Write a file that takes the place of the one at a path once it is whole: readers meet no half of it."""
@@ -331,7 +352,7 @@ def _after(overlap: bytes, pieces: Iterator[bytes]) -> Iterator[bytes] | None:
         if len(data) >= len(overlap):
             break
     if not data.startswith(overlap):
-        _drain(pieces)
+        drain(pieces)
         return None
     return _chained(data[len(overlap) :], pieces)
 
@@ -342,6 +363,6 @@ def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _drain(pieces: Iterator[bytes]) -> None:
+def drain(pieces: Iterator[bytes]) -> None:
     for _ in pieces:
         pass

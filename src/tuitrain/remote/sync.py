@@ -15,11 +15,10 @@ from tuitrain.remote import agent
 from tuitrain.remote.address import Address
 from tuitrain.remote.connection import Connection, RemoteError, RemoteFile
 from tuitrain.remote.mirror import Mirror
-from tuitrain.remote.mirrored_file import MirroredFile, Want
+from tuitrain.remote.mirrored_file import FIRST_BYTES, MirroredFile, Want, drain, fresh_ranges
 
 POLL_S = 1.0
 LIST_S = 10.0
-FIRST_BYTES = 128 << 10
 LEAST_BYTES, MOST_BYTES = 32 << 10, 8 << 20
 """Of a file in one round; the rounds of a slow link are made short, so that what is newest is not kept waiting."""
 ROUND_S = 0.7
@@ -78,6 +77,7 @@ class MirrorSync:
         self._problem = ""
         self._connected = False
         self._share = 1.0
+        self._likely: Wants = {}
 
     @property
     def folder(self) -> Path:
@@ -95,8 +95,12 @@ class MirrorSync:
         lag = None if self._current_at is None else time.monotonic() - self._current_at
         return Link(self.address.host, self._connected, lag, self._problem, self._share)
 
-    def open(self) -> None:
-        """Connect and list what is there. Raises RemoteError, and FileNotFoundError where nothing is there."""
+    def open(self, likely: Wants | None = None) -> None:
+        """Connect and list what is there. Raises RemoteError, and FileNotFoundError where nothing is there.
+
+        likely: what is asked for at once, before it is known what is there.
+        """
+        self._likely = likely or {}
         self._patiently(lambda: None)
 
     def catch_up(self, wants: Wants) -> None:
@@ -111,7 +115,14 @@ class MirrorSync:
 
     def first_part(self, wants: Wants) -> None:
         """Read what can be shown first of everything that is wanted. Raises RemoteError."""
-        self._patiently(lambda: self._round(wants))
+
+        def read() -> None:
+            assert self.mirror is not None
+            missing = {name: want for name, want in wants.items() if not self.mirror.file(name).has_first_part(want)}
+            if missing:
+                self._round(missing)
+
+        self._patiently(read)
 
     def request(self, name: str) -> bool:
         """Make an empty file there; returns whether it could be made. Raises RemoteError."""
@@ -193,22 +204,35 @@ class MirrorSync:
             return self._connection
         connection = self._connection = Connection(self.address.host, ask=self._ask)
         connection.send(agent.change(self.address.path))
+        if self.mirror is None:
+            self._begin(connection)
+        elif connection.change() == "-":
+            raise RemoteError(self.address.host, f"{self.address.path} is gone")
+        self._connected, self._problem = True, ""
+        return connection
+
+    def _begin(self, connection: Connection) -> None:
+        """Ask for everything at once that does not need the answer to something else: each answer takes its time."""
+        likely = [(name, want, each) for name, want in self._likely.items() for each in fresh_ranges(name, want)]
+        connection.send(agent.listing() + b"".join(agent.get(name, *each) for name, _, each in likely))
         kind = connection.change()
         if kind == "-":
             raise FileNotFoundError(2, "no such file or directory, or one without permission", str(self.address))
         path = self.address.path.rstrip("/")
-        folder, _, name = path.rpartition("/") if kind == "f" else (path, "", "")
-        self.name = name
-        if self.mirror is None:
-            self._list(connection)
-        if self.mirror is None:
-            address = Address(self.address.host, folder or ("/" if path.startswith("/") else ""))
-            self.mirror = Mirror(address, folder.rpartition("/")[2] or self.address.host.rpartition("@")[2])
-        self._connected, self._problem = True, ""
-        return connection
+        folder, _, self.name = path.rpartition("/") if kind == "f" else (path, "", "")
+        self.files, self._listed_at = connection.listing(), time.monotonic()
+        address = Address(self.address.host, folder or ("/" if path.startswith("/") else ""))
+        self.mirror = Mirror(address, folder.rpartition("/")[2] or self.address.host.rpartition("@")[2])
+        new = {name for name in self._likely if name in self.files and not self.mirror.file(name).state.inode}
+        for name, want, _ in likely:
+            answer = connection.answer()
+            if name in new:
+                self.mirror.file(name).receive(answer, want)
+            else:
+                drain(answer.data)
 
     def _list(self, connection: Connection) -> None:
-        connection.send(agent.listing(deep=not self.name))
+        connection.send(agent.listing())
         self.files = connection.listing()
         self._listed_at = time.monotonic()
 

@@ -74,7 +74,10 @@ def find_remote_runs(names: Sequence[str], reading: Reading, *, ask: bool = Fals
 
 def _find(address: Address, which: str, reading: Reading, ask: bool) -> list[RunDirectory]:
     sync = opened(address, ask=ask)
-    sync.open()
+    likely = {"run.json": Want(), "config.toml": Want(), "metrics.jsonl": reading.log}
+    likely |= {"console.log": reading.console} if reading.console is not None else {}
+    name = address.path.rpartition("/")[2]
+    sync.open(likely | ({name: reading.log} if name else {}))
     runs = runs_of(sync, reading)
     if which:
         runs = [run for run in runs if which in (run.run_id, run.source.name if run.source else "")]

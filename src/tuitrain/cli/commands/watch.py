@@ -6,7 +6,9 @@ import gc
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +21,7 @@ from tuitrain.cli.output import is_terminal, say, text_area
 from tuitrain.events.seven_bit import seven_bit
 from tuitrain.events.text import print_coloured
 from tuitrain.files import open_regular
+from tuitrain.remote.address import is_address
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory
@@ -87,6 +90,9 @@ def watch(
         raise typer.BadParameter("standard input can be read once only, not for each page.", param_hint="--serve")
     if runs == [STANDARD_INPUT] and sys.stdout.isatty() and not once:
         return _watch_stream(settings, given_by(maps, facts))
+    if any(map(is_address, runs or [])) and not once and is_terminal():
+        # While the other machine is waited for.
+        threading.Thread(target=import_module, args=("tuitrain.tui.screens.watch",), daemon=True).start()
     named = find_runs(runs or [], runs_dir, maps, facts, "WHOLE" if once or not is_terminal() else "DASHBOARD")
     if serve:
         # Each page is a process. The default directory may not exist yet.
