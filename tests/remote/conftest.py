@@ -33,6 +33,7 @@ _LOCAL_SSH = """#!/bin/sh
 # In place of ssh: the command, in a shell here. Of the answers of each connection only as many bytes come as its line
 # in the file `cuts` says.
 for command; do :; done
+echo "$command" >>"${0%/*}/calls"
 cuts=${0%/*}/cuts
 if [ -s "$cuts" ]; then
   read -r bytes <"$cuts"
@@ -60,6 +61,11 @@ class LocalSsh:
     def cut_after(self, *bytes_received: int) -> None:
         """Cut the next connections after so many bytes each."""
         (self.folder / "cuts").write_text("".join(f"{count}\n" for count in bytes_received))
+
+    @property
+    def calls(self) -> int:
+        """Connections that were made."""
+        return len((self.folder / "calls").read_text().splitlines())
 
     @property
     def cuts_left(self) -> int:

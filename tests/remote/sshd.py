@@ -166,6 +166,8 @@ class Proxy:
             while True:
                 at, data = await queue.get()
                 await asyncio.sleep(max(0.0, at - self._loop.time()))
+                if writer.transport.is_closing():
+                    return
                 writer.write(data)
                 with contextlib.suppress(ConnectionError):
                     await writer.drain()

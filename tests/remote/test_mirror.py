@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.remote.conftest import LocalSsh
+from tests.support import write_run
 from tuitrain.remote.address import Address
 from tuitrain.remote.mirrored_file import Want
 from tuitrain.remote.sync import MirrorSync, close, opened, sync_of
+from tuitrain.runs.remote import DASHBOARD, find_remote_runs
 
 ALL, NEWEST = Want(), Want(newest_first=True)
 
@@ -121,6 +123,14 @@ def test_the_newest_part_of_a_long_log_comes_first(there: Path, local_ssh: Local
     assert view.read_bytes().endswith(lines(49_990, 15)), "what is newest does not wait for the part between"
     sync.catch_up(sync.wants)
     assert view.read_bytes() == log.read_bytes()
+
+
+def test_a_run_with_a_long_log_is_opened_with_one_connection(tmp_path: Path, local_ssh: LocalSsh) -> None:
+    run = write_run(tmp_path / "runs", steps=3_000, status=None)
+    (there,) = find_remote_runs([f"here:{run.path}"], DASHBOARD)[0]
+    shown = there.metrics.read_bytes()
+    assert local_ssh.calls == 1 and there.run_id == run.run_id
+    assert shown.endswith(run.metrics.read_bytes()[-5_000:])
 
 
 def test_what_is_here_is_not_read_again_by_the_next_process(there: Path, local_ssh: LocalSsh) -> None:

@@ -72,6 +72,7 @@ while IFS=' ' read -r a o m; do
           if [ "$k" -lt 0 ]; then k=0; fi;
         fi;
       fi;
+      if [ $i = - ]; then o=0; fi;
       if [ "$k" -gt 500 ]; then y=$z; else y=r; fi;
       echo "g $i $s $t $o $k $y";
       if [ "$k" -gt 0 ]; then if [ $y = z ]; then bytes | gzip -c; else bytes; fi; fi;;

@@ -21,7 +21,7 @@ from tuitrain.remote.connection import Answer, RemoteFile
 OVERLAP_BYTES = 64
 """That are read again before new ones, to know that the file is the one of before."""
 HEAD_BYTES = 8 << 10
-TAIL_BYTES = 64 << 10
+TAIL_BYTES = 32 << 10
 FIRST_BYTES = 128 << 10
 """Of a file that is read from its beginning, at first."""
 SPLIT_BYTES = 512 << 10

@@ -17,7 +17,7 @@ from tuitrain.remote.connection import Connection, RemoteError, RemoteFile
 from tuitrain.remote.mirror import Mirror
 from tuitrain.remote.mirrored_file import FIRST_BYTES, MirroredFile, Want, drain, fresh_ranges
 
-POLL_S = 1.0
+POLL_S = 0.5
 LIST_S = 10.0
 LEAST_BYTES, MOST_BYTES = 32 << 10, 8 << 20
 """Of a file in one round; the rounds of a slow link are made short, so that what is newest is not kept waiting."""
