@@ -76,7 +76,7 @@ def _folders_and_runs(names: Sequence[str], runs_dir: Path | None) -> tuple[list
     for name in names:
         path = Path(name).expanduser()
         try:
-            found = find_runs([name], runs_dir, part="DASHBOARD")
+            found = find_runs([name], runs_dir, part="FOLLOWED")
         except RunNotFoundError:
             # A folder in which there will be runs.
             if not path.is_dir():
