@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from tuitrain.files import expanded, parse_toml, read_regular
 MOST_BYTES = 1 << 20
 """Of a settings file."""
 PROJECT_FILE, USER_FILE = "tuitrain.toml", "config.toml"
-KEYS = ("runs_dir", "hosts", "queue_slots", "map", "alerts", "tui")
+KEYS = ("runs_dir", "hosts", "queue_slots", "usd_per_gpu_hour", "map", "alerts", "tui")
 """What a settings file may hold: where runs are, here and elsewhere, how many of the queue train at once on the CPUs,
-names of other tools' metrics, alerts, screens."""
+what a GPU-hour costs, names of other tools' metrics, alerts, screens."""
 
 DEFAULT_RUNS_DIR = Path("runs")
 MOST_LISTED = 12
@@ -100,6 +101,18 @@ def queue_slots() -> int:
             raise SettingsError(f"{file.path}: queue_slots = {value!r} is not valid: it should be a number from 1 on.")
         return value
     return 1
+
+
+def price_setting() -> float | None:
+    """`usd_per_gpu_hour` of the settings files: what a GPU-hour costs."""
+    for file in settings_files():
+        price = file.values.get("usd_per_gpu_hour")
+        if price is None:
+            continue
+        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
+            raise SettingsError(f"{file.path}: usd_per_gpu_hour = {price!r} is not valid: it should be a price in USD.")
+        return float(price)
+    return None
 
 
 def unknown_key(where: str, key: str, names: Iterable[str], prefix: str = "") -> SettingsError:

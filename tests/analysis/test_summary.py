@@ -59,7 +59,8 @@ def test_the_summary_of_round_numbers_is_exact() -> None:
         step_time_ms_percentiles=Percentiles(1000.0, 1000.0, 1000.0), tokens_per_hour=360_000.0, mean_mfu=0.1,
         mean_mfu_causal=None, mean_tokens_per_sec=100.0, mean_step_time_ms=1000.0, mean_tflops=0.1, peak_memory_gb=3.0,
         step_time_scatter=0.0, training_time_s=10.0, wall_time_s=10.0, total_flops=6e12, params_total=1000,
-        steps_logged=10, steps_covered=10, tokens_per_parameter=1.0, effective_batch_tokens=100, gpu_hours=10 / 3600,
+        steps_logged=10, steps_covered=10, logged_time_s=10.0, tokens_per_parameter=1.0, effective_batch_tokens=100,
+        gpu_hours=10 / 3600,
         time_spent=TimeSpent(10.0, 10.0, None, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, None, 0.0),
     )  # fmt: skip
 

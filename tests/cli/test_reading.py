@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,11 +43,27 @@ def test_ls_lists_newest_first_with_the_newest_values(cli: Cli, two_runs: Path) 
         "loss",
         "val",
         "loss",
+        "bits/byte",
         "MFU",
         "tokens/s",
+        "time",
+        "GPU-hours",
         "age",
     ]
     assert "100/300" in table[1]
+
+
+def test_ls_has_what_a_run_cost_and_its_bits_per_byte(cli: Cli, two_runs: Path) -> None:
+    (newest, _) = cli("ls", "--json", "--usd-per-gpu-hour", "3").json()
+    assert newest["bits_per_byte"] == pytest.approx(newest["val_loss"] / math.log(2))
+    assert newest["wall_time_s"] == pytest.approx(101)
+    assert newest["gpu_hours"] == pytest.approx(101 / 3600)
+    assert newest["cost_usd"] == pytest.approx(3 * 101 / 3600)
+    assert newest["tokens_per_parameter"] == pytest.approx(204_800 / 918_656, rel=0.01)
+    assert "0.08 USD" in cli("ls", "--usd-per-gpu-hour", "3").out
+    assert cli("ls", "--json").json()[0]["cost_usd"] is None
+    assert cli("ls", "-q", "--sort", "bits_per_byte").out.startswith("llama2-tiny")
+    assert cli("ls", "-q", "bits/byte<4.5").out == "llama2-tiny-20260102-120000-bbbb\n"
 
 
 def test_ls_chooses_and_sorts(cli: Cli, two_runs: Path) -> None:
@@ -143,6 +161,34 @@ def test_show_has_the_configuration_of_a_run_that_has_it_in_its_log_alone(cli: C
     assert "hyperparameters" not in cli("show", "loop").out
     run.config.unlink()
     assert "\nhyperparameters\n" in cli("show", "loop").out
+
+
+def test_show_says_where_the_time_and_the_money_went(cli: Cli, runs_dir: Path, tmp_path: Path) -> None:
+    write_run(runs_dir, "shown")
+    out = cli("show", "shown", "--usd-per-gpu-hour", "36").out
+    assert re.search(r"^  cost +1\.01 USD$", out, re.MULTILINE)
+    assert re.search(r"^  training time +0\.51 s, 0\.5 % \(100 of 300 steps\)$", out, re.MULTILINE)
+    assert re.search(r"^  wall clock +1 m 41 s$", out, re.MULTILINE)
+    assert "Good generalisation" in out
+    data = cli("show", "shown", "--usd-per-gpu-hour", "36", "--json").json()
+    spent = data["summary"]["time_spent"]
+    assert data["summary"]["cost_usd"] == pytest.approx(1.01)
+    assert sum(spent[key] or 0 for key in spent if key not in ("elapsed_s", "data_wait_s")) == pytest.approx(101)
+    assert data["generalization"].startswith("Good generalisation")
+
+
+def test_the_price_of_a_gpu_hour_can_be_a_setting(
+    cli: Cli, runs_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(runs_dir, "shown")
+    monkeypatch.setenv("TUITRAIN_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "config.toml").write_text("usd_per_gpu_hour = 36\n")
+    assert cli("show", "shown", "--json").json()["cost_usd"] == pytest.approx(1.01)
+    assert cli("show", "shown", "--json", "--usd-per-gpu-hour", "72").json()["cost_usd"] == pytest.approx(2.02)
+    (tmp_path / "config.toml").write_text('usd_per_gpu_hour = "two"\n')
+    wrong = cli("show", "shown")
+    assert wrong.code == 2
+    assert "usd_per_gpu_hour = 'two' is not valid: it should be a price in USD" in wrong.err
 
 
 def test_logs_prints_the_end_the_whole_or_what_matches(cli: Cli, runs_dir: Path) -> None:

@@ -116,7 +116,10 @@ def test_runs_dir_of_a_file_is_used_by_every_command(
         ('[tui]\nbell = "yes"', 'tui.bell = "yes" is not valid: it should be true or false.'),
         ("[tui]\nsmothing = 1", "tui.smothing is not a setting. Did you mean 'tui.smoothing'?"),
         ("tui = 3", "tui should be a table: write [tui] above its keys."),
-        ("colour = 3", "colour is not a setting. Known: runs_dir, hosts, queue_slots, map, alerts, tui."),
+        (
+            "colour = 3",
+            "colour is not a setting. Known: runs_dir, hosts, queue_slots, usd_per_gpu_hour, map, alerts, tui.",
+        ),
         ("runs_dir = 3", "runs_dir = 3 is not valid"),
         ("a = = 3", " is not TOML: Invalid value (at line 1, column 5)."),
         ('[tui.keys]\nzooom = "x"', "tui.keys.zooom is not a setting. Did you mean 'tui.keys.zoom'?"),

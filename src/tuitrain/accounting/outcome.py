@@ -85,13 +85,15 @@ class _Log:
     def summary(self) -> Summary:
         """The summary so far."""
         results, steps = self._results, self._steps
+        evaluations = results.evaluations(validation_split(results.splits))
         return summary_of(
             Records(
                 run=self._run,
                 attempts=self._attempts,
                 column=steps.column,
                 present=steps.present,
-                validation=split_outcome(results.evaluations(validation_split(results.splits))),
+                validation=split_outcome(evaluations),
+                durations={each.step: each.duration_ms for each in evaluations},
                 wall_s=self._wall_time.seconds(self._run.time if self._run else steps.began),
                 power=(np.array(self._times), np.array(self._watts)),
                 time_use=self._time_use,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,28 +11,32 @@ from numpy.typing import NDArray
 
 from tuitrain.accounting.losses import generalization_gap, perplexity
 from tuitrain.accounting.peaks import on_cpu
-from tuitrain.accounting.step_time import FloatArray, step_seconds, steps_covered, tokens_covered
+from tuitrain.accounting.statistics import (
+    Percentiles,
+    energy_kwh,
+    highest,
+    last,
+    last_whole,
+    mean_of_end,
+    mean_over_time,
+    mean_step_seconds,
+    percentiles,
+    rate_over_time,
+    scatter,
+)
+from tuitrain.accounting.step_time import (
+    FloatArray,
+    evaluated_steps,
+    step_seconds,
+    steps_covered,
+    tokens_covered,
+)
 from tuitrain.events import Eval, Run, TimeUse
 
-FINAL_SHARE = 0.05
-FINAL_RECORDS = 50
-"""The end of a run is its last 5 % of `step` records, at least one and at most 50."""
 CHINCHILLA_TOKENS = 20
 """Tokens per parameter at which compute is spent best (Hoffmann et al. 2022, arXiv 2203.15556, table 3)."""
-LONGEST_GAP = 3.0
-"""Readings of the power further apart than so many times their median distance have a gap between them."""
-JOULES_PER_KWH = 3.6e6
 CLOCK_ERROR = 0.01
 """By so much of it the steps may exceed the time between the first and the last record, as clocks are read."""
-
-
-@dataclass(frozen=True)
-class Percentiles:
-    """Of the values that the log has of a metric, each counted once: 5 %, 50 % and 95 % of them lie below."""
-
-    p5: float
-    p50: float
-    p95: float
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,14 @@ class Summary:
     mean_tokens_per_sec is all tokens by all step time, mean_mfu is weighted by step time, so the two agree, and
     tokens_per_hour is of training time too. training_time_s is the sum of the step times, without evaluations,
     checkpoints and compilation; a record stands for the steps since the one before it, so that steps_covered may
-    exceed steps_logged, the number of records. wall_time_s is the time of the attempts, of each from its `run` record
-    to its last; time_spent divides all the time. peak_memory_gb is of one device, the highest. step_time_scatter is
-    half the range of the middle 68 % of the step times, relative to their median: one standard deviation where they
-    are normal.
+    exceed steps_logged, the number of records. extrapolated_steps of them have the time of a record of another step:
+    none in a log of the engine, whose records are means. logged_time_s counts the time of each record once. The times
+    of evaluated_steps records include evaluations, as other tools have them (see `step_time.evaluated_steps`): they
+    count as the usual step, and not in the means.
+
+    wall_time_s is the time of the attempts, of each from its `run` record to its last; time_spent divides all the time.
+    peak_memory_gb is of one device, the highest. step_time_scatter is half the range of the middle 68 % of the step
+    times, relative to their median: one standard deviation where they are normal.
 
     gpu_hours is the number of GPUs times wall_time_s, since a GPU is taken while a run starts, evaluates and saves
     too; cost_usd is theirs. energy_kwh is of the GPUs whose power was logged.
@@ -126,6 +134,9 @@ class Summary:
     peak_memory_gb: float | None = None
     steps_logged: int = 0
     steps_covered: int = 0
+    extrapolated_steps: int = 0
+    evaluated_steps: int = 0
+    logged_time_s: float | None = None
     training_time_s: float | None = None
     wall_time_s: float | None = None
     time_spent: TimeSpent | None = None
@@ -144,8 +155,9 @@ class Records:
     """The records of a run that a summary is made of.
 
     column: the values of a key of the `step` records, absent ones as nan; present: which of them are not absent.
-    validation: of the evaluations. wall_s: see Summary. power: Unix seconds and watts of all GPUs. time_use: where it
-    is wanted. superseded_ms: the sum of the step times that a later attempt did again. launched: Unix seconds.
+    validation: of the evaluations; durations: theirs in ms, by their steps. wall_s: see Summary. power: Unix seconds
+    and watts of all GPUs. time_use: where it is wanted. superseded_ms: the sum of the step times that a later attempt
+    did again. launched: Unix seconds.
     """
 
     run: Run | None
@@ -153,6 +165,7 @@ class Records:
     column: Callable[[str], FloatArray]
     present: Callable[[str], NDArray[np.bool_]]
     validation: SplitOutcome
+    durations: Mapping[int, float | None]
     wall_s: float | None
     power: tuple[FloatArray, FloatArray]
     time_use: TimeUse | None = None
@@ -164,28 +177,34 @@ def summary_of(records: Records, usd_per_gpu_hour: float | None = None) -> Summa
     """The summary of these records."""
     run, column, validation = records.run, records.column, records.validation
     step_numbers, token_counts, rates, step_ms = map(column, ("step", "tokens", "tokens_per_sec", "step_time_ms"))
-    seconds = step_seconds(step_numbers, step_ms, token_counts, rates)
+    evaluated = [] if _has_means(run) else evaluated_steps(step_numbers, step_ms, records.durations)
+    usual_ms, weights = step_ms.copy(), np.ones(len(step_ms))
+    for each in evaluated:
+        usual_ms[each.rows], weights[each.rows] = each.usual_ms, 0.0
+    seconds = step_seconds(step_numbers, usual_ms, token_counts, rates)
+    weights *= seconds
     losses, accuracies = (column(key)[records.present(key)] for key in ("loss", "accuracy"))
-    tokens = _last(token_counts)
+    tokens = last(token_counts)
     budget = run.token_budget if run else None
     per_token = run.flops_per_token if run else None
     params = run.architecture.params_total if run and run.architecture else None
     mean_rate = rate_over_time(tokens_covered(step_numbers, token_counts), seconds, rates)
-    mean_step = _mean_step_seconds(step_numbers, seconds)
+    mean_step = mean_step_seconds(step_numbers, seconds)
     training_s = float(np.nansum(seconds)) if np.isfinite(seconds).any() else None
     hours = gpu_hours(run, records.wall_s, training_s) if len(step_numbers) else None
     per_step = _tokens_per_step(run, step_numbers, token_counts)
+    covered = round(float(steps_covered(step_numbers).sum()))
     loss_then = _training_loss_at(step_numbers[records.present("loss")], losses, validation.final_step)
     return Summary(
         name=run.name if run else None,
         run_id=run.run_id if run else None,
         attempts=records.attempts,
-        step=_last_whole(step_numbers),
+        step=last_whole(step_numbers),
         total_steps=run.total_steps if run else None,
-        total_tokens=_last_whole(token_counts),
+        total_tokens=last_whole(token_counts),
         token_budget=budget,
         budget_fraction=tokens / budget if tokens is not None and budget else None,
-        final_loss=_final(losses),
+        final_loss=mean_of_end(losses),
         last_loss=float(losses[-1]) if len(losses) else None,
         final_val_loss=validation.final,
         final_val_step=validation.final_step,
@@ -195,23 +214,26 @@ def summary_of(records: Records, usd_per_gpu_hour: float | None = None) -> Summa
         final_bits_per_byte=validation.final_bits_per_byte,
         best_bits_per_byte=validation.best_bits_per_byte,
         generalization_gap=generalization_gap(loss_then, validation.final),
-        final_accuracy=_final(accuracies),
-        mean_mfu=mean_over_time(column("mfu"), seconds),
-        mean_mfu_causal=mean_over_time(column("mfu_causal"), seconds),
+        final_accuracy=mean_of_end(accuracies),
+        mean_mfu=mean_over_time(column("mfu"), weights),
+        mean_mfu_causal=mean_over_time(column("mfu_causal"), weights),
         mean_tokens_per_sec=mean_rate,
         mean_step_time_ms=None if mean_step is None else 1000 * mean_step,
-        step_time_scatter=_scatter(step_ms),
-        mean_tflops=mean_over_time(column("tflops"), seconds),
-        mfu_percentiles=_percentiles(column("mfu")),
-        tokens_per_sec_percentiles=_percentiles(rates),
-        step_time_ms_percentiles=_percentiles(step_ms),
+        step_time_scatter=scatter(step_ms),
+        mean_tflops=mean_over_time(column("tflops"), weights),
+        mfu_percentiles=percentiles(column("mfu")),
+        tokens_per_sec_percentiles=percentiles(rates),
+        step_time_ms_percentiles=percentiles(step_ms),
         tokens_per_hour=None if mean_rate is None else 3600 * mean_rate,
-        peak_memory_gb=_highest(column("mem_peak_gb")),
+        peak_memory_gb=highest(column("mem_peak_gb")),
         steps_logged=len(step_numbers),
-        steps_covered=round(float(steps_covered(step_numbers).sum())),
+        steps_covered=covered,
+        extrapolated_steps=0 if _has_means(run) else max(0, covered - len(step_numbers)),
+        evaluated_steps=sum(len(each.rows) for each in evaluated),
+        logged_time_s=float(np.nansum(step_ms)) / 1000 if np.isfinite(step_ms).any() else None,
         training_time_s=training_s,
         wall_time_s=records.wall_s,
-        time_spent=_time_spent(records, step_numbers, training_s),
+        time_spent=_time_spent(records, step_numbers, training_s, float(np.nansum(step_ms - usual_ms)) / 1000),
         total_flops=tokens * per_token if tokens is not None and per_token is not None else None,
         params_total=params,
         tokens_per_parameter=tokens / params if tokens is not None and params else None,
@@ -236,50 +258,11 @@ def split_outcome(evaluations: Sequence[Eval]) -> SplitOutcome:
     return SplitOutcome(newest.loss, newest.step, best, best_step, newest.bits_per_byte, bits)
 
 
-def energy_kwh(times: FloatArray, watts: FloatArray) -> float | None:
-    """Energy of GPUs from readings of their power, kWh; None where that was not logged.
+def _time_spent(records: Records, steps: FloatArray, training_s: float | None, in_steps_s: float) -> TimeSpent | None:
+    """None where the log has no clock that covers the steps, as one whose lines have no times.
 
-    The integral by the trapezoidal rule. A gap between the readings, as between two attempts, adds nothing. Those of
-    `system` records are of the machine of rank 0 and of all its GPUs.
+    in_steps_s: what evaluations took within step times.
     """
-    usable = (times >= 0) & (watts >= 0) & np.isfinite(watts)
-    times, watts = times[usable], watts[usable]
-    if len(times) < 2:
-        return None
-    seconds = np.diff(times)
-    forward = seconds > 0
-    usual = float(np.median(seconds[forward])) if forward.any() else 0.0
-    seconds[~(forward & (seconds <= LONGEST_GAP * usual))] = 0
-    with np.errstate(all="ignore"):
-        joules = float(np.sum(seconds * (watts[1:] / 2 + watts[:-1] / 2)))
-    return joules / JOULES_PER_KWH if math.isfinite(joules) else None
-
-
-def mean_over_time(values: FloatArray, seconds: FloatArray) -> float | None:
-    """Mean of the finite values, weighted by the seconds that each stands for where these are known."""
-    if len(values) and seconds.min() > 0 and math.isfinite(mean := float(np.average(values, weights=seconds))):
-        # All are finite and have a weight: this needs fewer passes over them.
-        return mean
-    finite = np.isfinite(values)
-    if not finite.any():
-        return None
-    both = finite & np.isfinite(seconds) & (seconds > 0)
-    if not both.any():
-        return float(values[finite].mean())
-    return float(np.average(values[both], weights=seconds[both]))
-
-
-def rate_over_time(tokens: FloatArray, seconds: FloatArray, rates: FloatArray) -> float | None:
-    """All tokens by all seconds, of the records that know both; else the mean of the recorded rates."""
-    counted, total = float(tokens.sum()), float(seconds.sum())
-    if not math.isfinite(counted + total):
-        both = np.isfinite(tokens) & np.isfinite(seconds)
-        counted, total = float(tokens[both].sum()), float(seconds[both].sum())
-    return counted / total if total > 0 else mean_over_time(rates, seconds)
-
-
-def _time_spent(records: Records, steps: FloatArray, training_s: float | None) -> TimeSpent | None:
-    """None where the log has no clock that covers the steps, as one whose lines have no times."""
     use = records.time_use.so_far() if records.time_use is not None else None
     if use is None or use.first is None or use.last is None or training_s is None:
         return None
@@ -288,8 +271,9 @@ def _time_spent(records: Records, steps: FloatArray, training_s: float | None) -
     launched = records.launched if records.launched is not None and records.launched <= use.first else None
     queue_s = use.first - launched if launched is not None else None
     elapsed_s = use.last - (use.first if launched is None else launched)
+    evaluation_s = use.evaluation_s + in_steps_s
     known = (
-        training_s, repeated_s, use.evaluation_s, use.checkpoint_s, use.compile_s, use.startup_s, use.between_s,
+        training_s, repeated_s, evaluation_s, use.checkpoint_s, use.compile_s, use.startup_s, use.between_s,
         use.paused_s, queue_s or 0.0,
     )  # fmt: skip
     other_s = elapsed_s - sum(known)
@@ -301,7 +285,7 @@ def _time_spent(records: Records, steps: FloatArray, training_s: float | None) -
         training_s=training_s,
         data_wait_s=float(np.nansum(waits)) if np.isfinite(waits).any() else None,
         repeated_s=repeated_s,
-        evaluation_s=use.evaluation_s,
+        evaluation_s=evaluation_s,
         checkpoint_s=use.checkpoint_s,
         compile_s=use.compile_s,
         startup_s=use.startup_s,
@@ -322,6 +306,12 @@ def gpu_hours(run: Run | None, wall_s: float | None, training_s: float | None) -
         return None
     known = [seconds for seconds in (wall_s, training_s) if seconds is not None]
     return hardware.count * max(known) / 3600 if known else None
+
+
+def _has_means(run: Run | None) -> bool:
+    """Whether the records hold means over the steps since the one before, as those of the engine do."""
+    telemetry = run.config.get("telemetry") if run else None
+    return isinstance(telemetry, dict) and "log_interval" in telemetry
 
 
 def _tokens_per_step(run: Run | None, steps: FloatArray, tokens: FloatArray) -> int | None:
@@ -346,46 +336,4 @@ def _sequences_per_step(run: Run | None, tokens: int | None) -> int | None:
 
 def _training_loss_at(steps: FloatArray, losses: FloatArray, step: int | None) -> float | None:
     """The training loss of the records up to the step of an evaluation, averaged as at the end of a run."""
-    return _final(losses if step is None else losses[: int(np.searchsorted(steps, step, side="right"))])
-
-
-def _final(values: FloatArray) -> float | None:
-    """The mean of the end of these recorded values."""
-    if not len(values):
-        return None
-    end = values[-min(FINAL_RECORDS, math.ceil(FINAL_SHARE * len(values))) :]
-    finite = end[np.isfinite(end)]
-    return float(finite.mean()) if len(finite) else float(end[-1])
-
-
-def _last(values: FloatArray) -> float | None:
-    finite = values[np.isfinite(values)]
-    return float(finite[-1]) if len(finite) else None
-
-
-def _last_whole(values: FloatArray) -> int | None:
-    return None if (value := _last(values)) is None else int(value)
-
-
-def _highest(values: FloatArray) -> float | None:
-    finite = values[np.isfinite(values)]
-    return float(finite.max()) if len(finite) else None
-
-
-def _mean_step_seconds(steps: FloatArray, seconds: FloatArray) -> float | None:
-    finite = np.isfinite(seconds)
-    covered = float(steps_covered(steps)[finite].sum())
-    return float(seconds[finite].sum()) / covered if covered > 0 else None
-
-
-def _scatter(values: FloatArray) -> float | None:
-    finite = values[np.isfinite(values)]
-    if len(finite) < 2:
-        return None
-    low, middle, high = np.quantile(finite, (0.16, 0.5, 0.84))
-    return float((high - low) / (2 * middle)) if middle > 0 else None
-
-
-def _percentiles(values: FloatArray) -> Percentiles | None:
-    finite = values[np.isfinite(values)]
-    return Percentiles(*map(float, np.percentile(finite, (5, 50, 95)))) if len(finite) else None
+    return mean_of_end(losses if step is None else losses[: int(np.searchsorted(steps, step, side="right"))])

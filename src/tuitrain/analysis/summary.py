@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tuitrain.accounting.statistics import Percentiles, mean_over_time, rate_over_time
 from tuitrain.accounting.step_time import tokens_covered
-from tuitrain.accounting.summary import (
-    Percentiles,
-    Records,
-    SplitOutcome,
-    Summary,
-    TimeSpent,
-    mean_over_time,
-    rate_over_time,
-    split_outcome,
-    summary_of,
-)
+from tuitrain.accounting.summary import Records, SplitOutcome, Summary, TimeSpent, split_outcome, summary_of
 from tuitrain.analysis.series import Axis, step_seconds, validation_curve, x_values
 from tuitrain.runs import FloatArray, RunHistory
 
@@ -58,6 +49,7 @@ def summarize(
         column=lambda key: steps[key][:rows],
         present=lambda key: steps.present(key)[:rows],
         validation=_validation(history, at) if rows or at is None else SplitOutcome(),
+        durations={each.step: each.duration_ms for each in history.evaluations_of(history.validation_split)},
         wall_s=history.wall_time_until(until) if rows or at is None else None,
         power=(times[times <= until], watts[times <= until]),
         time_use=history.time_use if at is None else None,

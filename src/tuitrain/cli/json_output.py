@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from tuitrain.accounting import BudgetTime, Change, MemoryEstimate, ParameterCounts
+from tuitrain.accounting.statistics import Percentiles
+from tuitrain.accounting.summary import Summary, TimeSpent
 from tuitrain.launch.doctor import Finding
 from tuitrain.launch.machine import Device
 from tuitrain.launch.smoke import Check
@@ -30,14 +32,38 @@ class _Object(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
-def _object(name: str, description: str, /, **types: Any) -> Any:
-    """A model with these keys. A key that may be missing has a type and a default."""
+def _object(name: str, description: str, base: type[_Object] = _Object, /, **types: Any) -> Any:
+    """A model with these keys, and those of the base. A key that may be missing has a type and a default."""
     fields: dict[str, Any] = {key: kind if isinstance(kind, tuple) else (kind, ...) for key, kind in types.items()}
-    return create_model(name, __base__=_Object, __doc__=description, **fields)
+    return create_model(name, __base__=base, __doc__=description, **fields)
 
 
 def _list_of(item: Any) -> Any:
     return GenericAlias(list, item)
+
+
+def _with_non_finite(kind: Any) -> Any:
+    """The type of a field as JSON has it: numbers that JSON lacks are words, dataclasses are objects."""
+    names = {
+        float: Number,
+        float | None: Number,
+        Percentiles | None: _PERCENTILES | None,
+        TimeSpent | None: _TIME | None,
+    }
+    return names.get(kind, kind)
+
+
+_PERCENTILES = _object("Percentiles", "Of the values that a log has of a metric.", p5=float, p50=float, p95=float)
+_TIME = _object(
+    "TimeSpent",
+    "Where the wall clock went, in seconds that add up to elapsed_s; data_wait_s is in training_s.",
+    **get_type_hints(TimeSpent),
+)
+_SUMMARY = _object(
+    "Summary",
+    "The outcome of a run. Durations in seconds, shares 0-1; each key is defined in docs/log-format.md.",
+    **{name: _with_non_finite(kind) for name, kind in get_type_hints(Summary).items()},
+)
 
 
 class RunState(_Object):
@@ -56,6 +82,8 @@ class RunState(_Object):
     """The newest."""
     val_loss: Number
     """The newest on the validation split."""
+    bits_per_byte: Number
+    """Of the newest evaluation."""
     mfu: Number
     """0-1."""
     tokens_per_sec: Number
@@ -63,6 +91,11 @@ class RunState(_Object):
     """Seconds that are left of a live run."""
     wall_time_s: Number
     """Seconds it took, without the time between attempts."""
+    tokens_per_parameter: Number
+    gpu_hours: Number
+    """GPUs times wall_time_s; null on a CPU."""
+    cost_usd: Number
+    """At the price of a GPU-hour of the flag or the settings."""
     broken_lines: int
     """Lines of the log that could not be read; at least so many where every_line_read is false."""
     every_line_read: bool
@@ -119,15 +152,13 @@ class AlertState(_Object):
     step: int | None
 
 
-class RunDetails(RunState):
-    """A run with its configuration, metrics and summary."""
-
+class _RunDetails(RunState):
     run: dict[str, Any] | None
     """The newest `run` record of its log: see `tuitrain schema events`."""
     newest: dict[str, Number]
     """The newest value of each key of its `step` records, and of each metric of one's own."""
-    summary: dict[str, Any]
-    """Its outcome; durations in seconds, `peak_memory_gb`, `total_flops`."""
+    generalization: str | None
+    """A sentence on the gap between training and validation loss."""
     evaluations: dict[str, SplitOutcome]
     """By the name of the split."""
     config_difference: dict[str, tuple[Any, Any]]
@@ -143,6 +174,14 @@ class RunDetails(RunState):
     """Names of nested ones are joined by dots."""
     metrics: dict[str, SourceMetric]
     """By the tool's own names; of a log of ours by the keys, those of evaluations after the split: `val/loss`."""
+
+
+RunDetails = _object(
+    "RunDetails",
+    "A run with its configuration, metrics and summary.",
+    _RunDetails,
+    summary=Annotated[_SUMMARY, Field(description="Its outcome.")],
+)
 
 
 class Welch(_Object):

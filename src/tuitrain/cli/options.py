@@ -88,17 +88,22 @@ Set = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
 
-def _check_price(price: float | None) -> float | None:
-    """Reject inf and nan."""
-    if price is not None and not price < float("inf"):
+def _price(price: float | None) -> float | None:
+    """The price, else that of the settings; rejects inf and nan."""
+    if price is None:
+        # Imported here: completion does without.
+        from tuitrain.settings import price_setting
+
+        return price_setting()
+    if not price < float("inf"):
         raise typer.BadParameter(f"{price} is not a price.")
     return price
 
 
 UsdPerGpuHour = Annotated[
     float | None,
-    typer.Option("--usd-per-gpu-hour", metavar="USD", min=0, envvar="TUITRAIN_USD_PER_GPU_HOUR", callback=_check_price,
-                 help="Price of a GPU-hour, for the costs."),
+    typer.Option("--usd-per-gpu-hour", metavar="USD", min=0, envvar="TUITRAIN_USD_PER_GPU_HOUR", callback=_price,
+                 help="Price of a GPU-hour, for the costs. Default: usd_per_gpu_hour of the settings."),
 ]  # fmt: skip
 OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File to write. Default: stdout.")]
 CheckpointStep = Annotated[int | None, typer.Option(min=0, help="Step of the checkpoint. Default: the newest.")]

@@ -8,13 +8,16 @@ from typing import Any
 
 import msgspec
 
+from tuitrain.accounting.summary import gpu_hours
 from tuitrain.analysis import units
 from tuitrain.analysis.description import changes_from_preset, unread_lines
-from tuitrain.analysis.metrics import METRICS, SUMMARY_METRICS, metric, metric_of
+from tuitrain.analysis.generalization import generalization_verdict
+from tuitrain.analysis.metrics import METRICS, metric, metric_of
 from tuitrain.analysis.own_metrics import newest_own, own_metrics
 from tuitrain.analysis.progress import progress_of_snapshot, stage_text
 from tuitrain.analysis.report import describe
-from tuitrain.analysis.summary import split_outcomes, summarize
+from tuitrain.analysis.summary import Summary, split_outcomes, summarize
+from tuitrain.analysis.summary_rows import summary_rows, time_rows
 from tuitrain.events import Alert
 from tuitrain.events.text import clean
 from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot, Status
@@ -26,9 +29,10 @@ MAX_OWN_SHOWN = 30
 Rows = list[tuple[str, str]]
 
 
-def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
+def run_json(snapshot: RunSnapshot, usd_per_gpu_hour: float | None = None) -> dict[str, Any]:
     """A run as plain values: what `ls --json` and `status --json` print. Unknown is null."""
-    step, progress = snapshot.step, progress_of_snapshot(snapshot)
+    step, progress, params = snapshot.step, progress_of_snapshot(snapshot), snapshot.params
+    hours = gpu_hours(snapshot.run, progress.elapsed_s, None)
     return {
         "run_id": snapshot.directory.run_id,
         "path": snapshot.directory.remote or str(snapshot.directory.path.absolute()),
@@ -39,10 +43,14 @@ def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
         "tokens": progress.tokens,
         "loss": snapshot.loss,
         "val_loss": snapshot.val_loss,
+        "bits_per_byte": snapshot.evaluation.bits_per_byte if snapshot.evaluation is not None else None,
         "mfu": step.mfu if step else None,
         "tokens_per_sec": step.tokens_per_sec if step else None,
         "eta_s": progress.eta_s if snapshot.status.live and snapshot.status is not Status.PAUSED else None,
         "wall_time_s": progress.elapsed_s,
+        "tokens_per_parameter": progress.tokens / params if progress.tokens is not None and params else None,
+        "gpu_hours": hours,
+        "cost_usd": hours * usd_per_gpu_hour if hours is not None and usd_per_gpu_hour is not None else None,
         "broken_lines": snapshot.broken_lines,
         "every_line_read": snapshot.every_line_read,
         "problem": snapshot.problem or None,
@@ -55,14 +63,22 @@ def run_json(snapshot: RunSnapshot) -> dict[str, Any]:
     }
 
 
-def full_json(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Any]:
+def summary_of_run(snapshot: RunSnapshot, history: RunHistory, usd_per_gpu_hour: float | None) -> Summary:
+    """The summary of a run, with the time from its launch on."""
+    launched = snapshot.info.created if snapshot.info is not None else None
+    return summarize(history, usd_per_gpu_hour=usd_per_gpu_hour, launched=launched)
+
+
+def full_json(snapshot: RunSnapshot, history: RunHistory, usd_per_gpu_hour: float | None = None) -> dict[str, Any]:
     """The details of a run as plain values: what `show --json` prints. Unknown is null."""
     newest = {key: history.steps.last(key) for key in history.steps.keys}
     newest |= {name: newest_own(history, name) for name in own_metrics([history])}
-    return run_json(snapshot) | {
+    summary = summary_of_run(snapshot, history, usd_per_gpu_hour)
+    return run_json(snapshot, usd_per_gpu_hour) | {
         "run": msgspec.to_builtins(history.run),
         "newest": newest | {"step": history.step, "tokens": history.tokens},
-        "summary": asdict(summarize(history)),
+        "summary": asdict(summary),
+        "generalization": generalization_verdict(summary),
         "evaluations": {split: asdict(outcome) for split, outcome in split_outcomes(history).items()},
         "config_difference": _preset_difference(snapshot.directory, history),
         "alerts": [alert_json(alert) for alert in all_alerts(snapshot, history)],
@@ -103,12 +119,14 @@ def status_line(snapshot: RunSnapshot) -> str:
     return clean("  ".join(filter(None, parts)))
 
 
-def sections(snapshot: RunSnapshot, history: RunHistory) -> dict[str, Rows]:
+def sections(snapshot: RunSnapshot, history: RunHistory, usd_per_gpu_hour: float | None = None) -> dict[str, Rows]:
     """What `show` prints about a run, by title; a section may be empty."""
+    summary = summary_of_run(snapshot, history, usd_per_gpu_hour)
     return {
         "log": _source_rows(snapshot.directory),
         "newest values": _newest_values(history),
-        "summary": _summary(history),
+        "summary": summary_rows(summary),
+        "time": time_rows(summary),
         "evaluations": _evaluations(history),
         "alerts": _alerts(snapshot, history),
         "differs from its preset": [
@@ -171,13 +189,6 @@ def _newest_values(history: RunHistory) -> Rows:
     own = [(metric_of(name).title, metric_of(name).text(newest_own(history, name))) for name in own_metrics([history])]
     more = len(own) - MAX_OWN_SHOWN
     return [*rows, *own[:MAX_OWN_SHOWN], *([(f"and {more:,} more", "--json has them")] if more > 0 else [])]
-
-
-def _summary(history: RunHistory) -> Rows:
-    summary = summarize(history)
-    values = [(metric, getattr(summary, metric.key)) for metric in SUMMARY_METRICS]
-    rows = [(metric.title, metric.text(value)) for metric, value in values if value is not None]
-    return [*rows, *([] if summary.wall_time_s is None else [("wall time", units.duration(summary.wall_time_s))])]
 
 
 def _evaluations(history: RunHistory) -> Rows:

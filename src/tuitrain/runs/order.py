@@ -11,7 +11,18 @@ from tuitrain.runs.snapshot import RunSnapshot
 from tuitrain.runs.status import Status
 
 SortKey = Literal[
-    "age", "name", "status", "step", "progress", "tokens", "loss", "val_loss", "mfu", "tokens_per_sec", "params"
+    "age",
+    "name",
+    "status",
+    "step",
+    "progress",
+    "tokens",
+    "loss",
+    "val_loss",
+    "bits_per_byte",
+    "mfu",
+    "tokens_per_sec",
+    "params",
 ]
 SORT_KEYS: tuple[str, ...] = get_args(SortKey)
 """What runs can be ordered by."""

@@ -220,6 +220,7 @@ _TEXTS: dict[str, Callable[[RunSnapshot], list[str]]] = {
 _NUMBERS: dict[str, Callable[[RunSnapshot], float | None]] = {
     "loss": lambda run: run.loss,
     "val_loss": lambda run: run.val_loss,
+    "bits_per_byte": lambda run: run.evaluation.bits_per_byte if run.evaluation is not None else None,
     "step": lambda run: run.step.step if run.step else None,
     "tokens": lambda run: run.step.tokens if run.step else None,
     "mfu": lambda run: run.step.mfu if run.step else None,
@@ -227,10 +228,17 @@ _NUMBERS: dict[str, Callable[[RunSnapshot], float | None]] = {
     "params": lambda run: run.params,
     "progress": lambda run: run.progress,
 }
-_ALIASES = {"tok/s": "tokens_per_sec", "tokens/s": "tokens_per_sec", "val": "val_loss", "tags": "tag"}
+_ALIASES = {
+    "tok/s": "tokens_per_sec",
+    "tokens/s": "tokens_per_sec",
+    "val": "val_loss",
+    "bits/byte": "bits_per_byte",
+    "tags": "tag",
+}
 _EXAMPLES = {
-    "loss": "loss<2.5", "val_loss": "val_loss<2.5", "step": "step>=10k", "tokens": "tokens>1B", "mfu": "mfu<40%",
-    "tokens_per_sec": "tok/s>400k", "params": "params>1B", "progress": "progress>50%", "age": "age<3d",
+    "loss": "loss<2.5", "val_loss": "val_loss<2.5", "bits_per_byte": "bits/byte<1", "step": "step>=10k",
+    "tokens": "tokens>1B", "mfu": "mfu<40%", "tokens_per_sec": "tok/s>400k", "params": "params>1B",
+    "progress": "progress>50%", "age": "age<3d",
 }  # fmt: skip
 
 TEXTS: tuple[str, ...] = tuple(_TEXTS)

@@ -142,8 +142,10 @@ def settings_schema() -> dict[str, Any]:
     hosts = {"type": "array", "items": {"type": "string"}, "description": "other machines: HOST or HOST:PATH"}
     properties = {
         "runs_dir": {"type": "string", "description": "where runs lie"},
+        "hosts": hosts,
         "queue_slots": {"type": "integer", "minimum": 1, "description": "processes of queued runs at once on the CPUs"},
-        "hosts": hosts, "map": names, "alerts": rules, TABLE: screens,
+        "usd_per_gpu_hour": {"type": "number", "minimum": 0, "description": "what a GPU-hour costs"},
+        "map": names, "alerts": rules, TABLE: screens,
     }  # fmt: skip
     return {"type": "object", "properties": properties, "additionalProperties": False, "$defs": rules.pop("$defs")}
 

@@ -26,12 +26,12 @@ MOST_IN_FULL = 10**15
 """Larger numbers of steps are abbreviated, since they would stretch every row."""
 QUERY_HELP = (
     "Only runs that match every term: a word in the id, name, preset, tags or notes; KEY:VALUE of status, tag, name, "
-    "preset, model, host, strategy, group; KEY<NUMBER (also <= > >= = !=) of loss, val_loss, step, tokens, mfu, tok/s, "
-    "params, progress, age; -TERM excludes what matches TERM."
+    "preset, model, host, strategy, group; KEY<NUMBER (also <= > >= = !=) of loss, val_loss, bits/byte, step, tokens, "
+    "mfu, tok/s, params, progress, age; -TERM excludes what matches TERM."
 )
 SORT_HELP = (
-    "Order, best or newest first: age, name, status, step, progress, tokens, loss, val_loss, mfu, tokens_per_sec, "
-    "params."
+    "Order, best or newest first: age, name, status, step, progress, tokens, loss, val_loss, bits_per_byte, mfu, "
+    "tokens_per_sec, params."
 )
 
 
@@ -54,6 +54,7 @@ def ls(
     every_host: Annotated[
         bool, typer.Option("--all", help="Also the runs on the hosts of the settings, as each of them answers.")
     ] = False,
+    usd_per_gpu_hour: options.UsdPerGpuHour = None,
     as_json: options.Json = False,
     runs_dir: options.ExistingRunsDir = None,
 ) -> None:  # fmt: skip
@@ -95,7 +96,7 @@ def ls(
     def rows_of(runs: Iterable[RunDirectory]) -> list[dict[str, Any]]:
         snapshots = parsed.chosen(map(read_snapshot, runs))
         chosen = [run for run in snapshots if (not status or run.status in status) and set(tag or ()) <= set(run.tags)]
-        return [run_json(run) for run in ordered(chosen, sort)[:limit]]
+        return [run_json(run, usd_per_gpu_hour) for run in ordered(chosen, sort)[:limit]]
 
     if every_host:
         return _print_everywhere(directory, rows_of, as_json=as_json, quiet=quiet)
@@ -207,6 +208,10 @@ def _print(rows: list[dict[str, Any]]) -> None:
     def texts(key: str) -> list[str]:
         return [metric(key).text(row[key]) for row in rows]
 
+    def known(title: str, key: str, rank: int) -> list[Column]:
+        """The column of a value where any run has it."""
+        return [] if all(row[key] is None for row in rows) else [Column(title, texts(key), "right", rank=rank)]
+
     def steps(row: dict[str, Any]) -> str:
         if row["step"] is None:
             return units.UNKNOWN
@@ -225,8 +230,12 @@ def _print(rows: list[dict[str, Any]]) -> None:
         Column("tokens", texts("tokens"), "right", rank=7),
         Column("loss", texts("loss"), "right"),
         Column("val loss", texts("val_loss"), "right", rank=3),
+        *known("bits/byte", "bits_per_byte", rank=8),
         Column("MFU", texts("mfu"), "right", rank=6),
         Column("tokens/s", [text.removesuffix(" tok/s") for text in texts("tokens_per_sec")], "right", rank=5),
+        Column("time", [units.duration(row["wall_time_s"]) for row in rows], "right", rank=4),
+        *known("GPU-hours", "gpu_hours", rank=10),
+        *known("cost", "cost_usd", rank=4),
         Column("age", [age(row) for row in rows], "right", rank=2),
     ]
     problems = [row["problem"] or unread_lines(row["broken_lines"], row["every_line_read"]) for row in rows]
