@@ -21,7 +21,6 @@ from tuitrain.cli.output import is_terminal, say, text_area
 from tuitrain.events.seven_bit import seven_bit
 from tuitrain.events.text import print_coloured
 from tuitrain.files import open_regular
-from tuitrain.remote.address import is_address
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory
@@ -75,6 +74,7 @@ def watch(
     """
     # Imported here: `--help` does without.
     from tuitrain.cli.commands.ls import ls
+    from tuitrain.remote.address import is_address
     from tuitrain.runs import list_runs, read_snapshot, runs_directory
     from tuitrain.tui.settings import load_settings
 
