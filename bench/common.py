@@ -39,7 +39,8 @@ def temporary_trainer(tree: dict[str, Any] | RunConfig) -> Iterator[Trainer]:
 @contextlib.contextmanager
 def steps_of(trainer: Trainer) -> Iterator[Callable[[], None]]:
     """A function that does one step just as the loop does, requests included."""
-    with Prefetcher(trainer.dataset.train, batch_positions(trainer), trainer.machine.device) as batches:
+    positions = batch_positions(trainer.config, trainer.progress, trainer.goal, trainer.world)
+    with Prefetcher(trainer.dataset.train, positions, trainer.machine.device) as batches:
 
         def step() -> None:
             train_step(trainer, batches)

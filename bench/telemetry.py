@@ -55,7 +55,8 @@ def main() -> None:
     config = load_config(options.preset, [f"train.max_steps={total}", *options.overrides])
     with temporary_trainer(config) as observed, temporary_trainer(config) as bare, steps_of(observed) as with_telemetry:
         monitor = SystemMonitor(observed.journal.write, config.telemetry.system_interval_s, observed.run_dir)
-        with Prefetcher(bare.dataset.train, batch_positions(bare), bare.machine.device) as batches:
+        positions = batch_positions(bare.config, bare.progress, bare.goal, bare.world)
+        with Prefetcher(bare.dataset.train, positions, bare.machine.device) as batches:
             without = bare_step(bare, batches)
             interleaved(with_telemetry, without, 1, options.steps)
             pairs = interleaved(with_telemetry, without, options.pairs, options.steps)

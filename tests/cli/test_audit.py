@@ -82,7 +82,7 @@ def test_what_the_user_supplies_is_checked_too(cli: Cli, tmp_path: Path) -> None
     assert finding["check"] == "mfu" and "the A100" in finding["likelier"]
 
 
-def test_the_figures_on_the_page_are_what_it_says(cli: Cli, tmp_path: Path) -> None:
+def test_the_figures_on_the_page_are_what_it_says(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = DOCS.read_text(encoding="utf-8")
     lines = [line for line in page.split("```json\n")[1].split("```")[0].splitlines() if line]
     (tmp_path / "paper.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -92,6 +92,7 @@ def test_the_figures_on_the_page_are_what_it_says(cli: Cli, tmp_path: Path) -> N
     assert found.keys() == {"throughput", "mfu", "mfu-limit"}
     assert "1/4.01" in found["throughput"] and "MFU of 93.6 %" in found["mfu-limit"]
     document = CORPUS / "seed003-run-json/data/out/run_20250103_143022.json"
+    monkeypatch.setenv("COLUMNS", "120")
     printed = cli("audit", str(document)).out.splitlines()
     assert "\n".join(printed[1:]) in page
 
