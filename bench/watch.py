@@ -28,7 +28,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -125,8 +125,8 @@ def large(plan: Plan) -> list[Row]:
 def start_rows(what: str, found: Mapping[str, Sequence[Start]], factor: int) -> list[Row]:
     """The lines of a finished run, with medians."""
     first, loaded, peak = (
-        {name: statistics.median(getattr(each, field.name) for each in starts) for name, starts in found.items()}
-        for field in fields(Start)
+        {name: statistics.median(getattr(each, field) for each in starts) for name, starts in found.items()}
+        for field in ("first_s", "loaded_s", "peak")
     )
     return [
         versus(f"{what}: first charts", first, "s", "no later"),

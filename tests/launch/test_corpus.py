@@ -76,7 +76,7 @@ def write(name: str, content: bytes | str) -> None:
         (lambda: write("a.txt", TEXT), ["data.source=a.txt", "model.seq_len=5000"], "held-out split has at most 4,", 2),
         (lambda: write("a.txt", TEXT), ["data.source=a.txt", "model.seq_len=90000"], "training split has at most 7", 2),
         (lambda: None, ["data.source=shakespeare", "model.seq_len=60000"], "the held-out split has at most 55,", 2),
-        (lambda: write("a.txt", TEXT), ["data.source=a.txt", "data.max_tokens=50"], "training split has at most 47", 2),
+        (lambda: write("a.txt", TEXT), ["data.source=a.txt", "data.max_tokens=50"], "training split has at most 48", 2),
         (
             lambda: write("a.jsonl", '{"text": "x"}\n' * 40),
             ["data.source=a.jsonl", "model.seq_len=1024"],

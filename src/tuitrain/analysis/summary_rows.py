@@ -78,6 +78,9 @@ def time_rows(summary: Summary) -> Rows:
         rows.append(("  of it waits for data", _share(spent.data_wait_s, spent)))
     known = ((title, getattr(spent, key)) for title, key in _SPENT)
     rows += [(title, _share(seconds, spent)) for title, seconds in known if seconds is not None and seconds >= _LEAST_S]
+    if spent.queue_s and summary.wall_time_s is not None:
+        rows.append(("in all from the launch", units.duration(spent.elapsed_s)))
+        return [*rows, ("wall clock of the run", units.duration(summary.wall_time_s))]
     return [*rows, ("wall clock", units.duration(spent.elapsed_s))]
 
 

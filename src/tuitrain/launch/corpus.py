@@ -184,7 +184,9 @@ def _check_size(config: RunConfig, sizes: Sequence[int], *, rows: bool = False) 
     elif documents:
         _check_tokens(config, total, max(total - train, largest))
     else:
-        _check_tokens(config, train, total - train)
+        # A text is cut by its bytes: the ends of documents may fall on either side.
+        ends, tail = len(sizes), sum(tokens) - without_tail(sum(tokens), data.val_fraction)
+        _check_tokens(config, train + ends, tail + ends)
 
 
 def _check_tokens(config: RunConfig, train: int, held_out: int, *, exact: bool = False) -> None:
