@@ -104,13 +104,19 @@ def test_documents_are_read_whole_when_they_change(there: Path, local_ssh: Local
     assert (sync.folder / "a.json").read_text() == '{"a": 7, "b": [2]}'
 
 
-def test_the_newest_part_of_a_long_log_comes_first(there: Path, local_ssh: LocalSsh) -> None:
+def first_part_of_a_long_log(there: Path) -> tuple[Path, MirrorSync]:
+    """A log of 50,000 lines, and the mirror that has its newest part."""
     log = there / "a.log"
     log.write_bytes(lines(0, 50_000))
     sync = opened(Address("here", str(there)))
     sync.open()
     sync.wants = {"a.log": NEWEST}
     sync.first_part(sync.wants)
+    return log, sync
+
+
+def test_the_newest_part_of_a_long_log_comes_first(there: Path, local_ssh: LocalSsh) -> None:
+    log, sync = first_part_of_a_long_log(there)
     view = sync.folder / "a.log"
     shown = view.read_bytes()
     assert len(shown) < log.stat().st_size / 4
@@ -147,12 +153,7 @@ def test_what_is_here_is_not_read_again_by_the_next_process(there: Path, local_s
 
 
 def test_a_part_that_is_missing_between_is_read_by_the_next_process(there: Path, local_ssh: LocalSsh) -> None:
-    log = there / "a.log"
-    log.write_bytes(lines(0, 50_000))
-    first = opened(Address("here", str(there)))
-    first.open()
-    first.wants = {"a.log": NEWEST}
-    first.first_part(first.wants)
+    log, first = first_part_of_a_long_log(there)
     close([first])
     second = mirror_of(there, a=ALL)
     assert (second.folder / "a.log").read_bytes() == log.read_bytes()
@@ -267,3 +268,4 @@ def test_a_watcher_that_is_cut_off_a_hundred_times_has_every_byte(there: Path, l
     view = sync.folder / "a.log"
     while not (view.exists() and view.read_bytes() == whole):
         wake.wait(0.01)
+    assert local_ssh.cuts_left == 0 and (sync.folder / "a.log").read_bytes() == whole

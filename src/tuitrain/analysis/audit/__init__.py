@@ -43,20 +43,18 @@ def audit(history: RunHistory, order: RecordOrder | None = None) -> Audit:
     findings: list[tuple[str, Finding]] = []
     agreeing, not_checked = [], {}
     for check in CHECKS:
-        found: list[Finding] = []
+        by_message: dict[str, Finding] = {}
         try:
             # Rows without a value, or with one that cannot be, are left out after the arithmetic.
             with np.errstate(all="ignore"):
-                of_check = list(check.find(log))
-            for finding in of_check:
-                # Attempts with the same configuration have the same findings.
-                if finding.message not in {each.message for each in found}:
-                    found.append(finding)
+                for finding in check.find(log):
+                    # Attempts with the same configuration have the same findings.
+                    by_message.setdefault(finding.message, finding)
         except NotCheckedError as missing:
             not_checked[check.name] = str(missing)
-        else:
-            agreeing += [] if found else [check.name]
-        findings += [(check.name, finding) for finding in found]
+            continue
+        agreeing += [] if by_message else [check.name]
+        findings += [(check.name, finding) for finding in by_message.values()]
     findings.sort(key=lambda each: each[1].severity != "impossible")
     return Audit(tuple(findings), tuple(agreeing), not_checked)
 

@@ -130,7 +130,7 @@ class RunActions:
         lines = []
         for run in runs:
             outcome = await asyncio.to_thread(audit_run, run)
-            lines += [f"{run.run_id}: {outcome.summary}.", ""]
+            lines += [f"{run.run_id}: {outcome.summary}." if len(runs) > 1 else f"{outcome.summary}.", ""]
             for name, finding in outcome.findings:
                 lines += [f"{finding.severity}, {name}: {' '.join(finding.sentences)}", ""]
         text = Static(Content(clean_lines("\n".join(lines[:-1]))))
