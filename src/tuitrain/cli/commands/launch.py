@@ -130,14 +130,14 @@ def launch(
     # Settings with errors are reported before anything starts.
     attachment = Attachment(detach=detach or dry_run or smoke, foreground=foreground, as_json=as_json)
     directory, command = runs_directory(runs_dir), ctx.meta.get(COMMAND_KEY)
+    label, restarts = Label(name or "", tag or [], note or []), Retries(retries, skip_bad_batch)
     if command is not None:
         if preset is not None and command:
             raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
         if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--gpus": gpus, "--strategy": strategy,
                             "--retries": retries or None, "--queue": queue, "--random": random}):  # fmt: skip
             raise LaunchError(f"{' and '.join(flags)}: only for the engine's own configurations, not for a command.")
-        label = Label(name or _program_name(command), tag or [], note or [])
-        given = given_by(maps, facts)
+        label, given = replace(label, name=name or _program_name(command)), given_by(maps, facts)
         return attachment.follow(*_start_external(command, directory, label, log, grace, given))
     if flags := _given({"--log": log, "--grace": grace, "--map": maps, "--set": facts}):
         raise LaunchError(f"{' and '.join(flags)}: only for a command after `--`.")
@@ -150,8 +150,7 @@ def launch(
             raise typer.BadParameter(f"{' and '.join(flags)}: not for a sweep, whose runs are queued.")
         group, configs = sweep_configs(preset, sample(runs, random or len(runs)), name)
         configs = list(map(preflight.with_absolute_paths, configs))
-        return _queue(configs, directory, Label("", tag or [], note or [], group), gpus, force,
-                      Retries(retries, skip_bad_batch), as_json)  # fmt: skip
+        return _queue(configs, directory, replace(label, group=group), gpus, force, restarts, as_json)
     if random is not None:
         raise typer.BadParameter("--random needs a sweep: several values of a key, as in optim.lr=1e-4,3e-4.")
     overrides += [f"name={name}"] if name else []
@@ -161,10 +160,9 @@ def launch(
     if smoke:
         return _smoke(config, gpus, as_json, force)
     if queue:
-        return _queue([config], directory, Label("", tag or [], note or []), gpus, force,
-                      Retries(retries, skip_bad_batch), as_json)  # fmt: skip
-    started = start_run(config, directory, Label(config.name, tag or [], note or []), gpus=gpus, force=force,
-                        retries=Retries(retries, skip_bad_batch))  # fmt: skip
+        return _queue([config], directory, label, gpus, force, restarts, as_json)
+    label = replace(label, name=config.name)
+    started = start_run(config, directory, label, gpus=gpus, force=force, retries=restarts)
     if started.note:
         say(started.note)
     return attachment.follow(started.run, started.process)
