@@ -81,3 +81,8 @@ def test_show_has_the_same_alerts(cli: Cli, runs_dir: Path) -> None:
     assert "step 40: The loss is nan at step 40." in cli("show", "broken").out
     (checked,) = cli("check", "broken", "--json").json()
     assert cli("show", "broken", "--json").json()["alerts"] == checked["alerts"]
+
+
+def test_an_empty_command_is_refused(cli: Cli) -> None:
+    refused = cli("check", "--command", " ")
+    assert refused.code == 2 and "--command: it is empty" in refused.err

@@ -1,4 +1,4 @@
-"""`tuitrain check --follow` as a process; who is told by a single check; the unit; the test message."""
+"""`tuitrain check --follow` as a process; where a single check sends them; the unit; the test message."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_test_message_and_the_unit(cli: Cli, runs_dir: Path) -> None:
     assert cli("check", "--test", "--command", "true").out == "the command: a test message was sent.\n"
     failed = cli("check", "--test", "--command", "false")
     assert (failed.code, failed.err) == (1, "the command ended with exit code 1.\n")
-    assert cli("check", "--test").err.startswith("tuitrain: --test: nobody is told: give --notify or --command")
+    assert cli("check", "--test").err.startswith("tuitrain: --test: there is no address: give --notify or --command")
     wrong = cli("check", "--test", "--notify", "nowhere://SECRET")
     assert (wrong.code, "SECRET" in wrong.err) == (2, False)
     unit = cli("check", "--follow", "--systemd", "--notify", "ntfy://SECRET", "--level", "critical")

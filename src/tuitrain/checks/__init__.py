@@ -1,1 +1,1 @@
-"""Watching runs while nobody looks: their alerts, who is told of them, and what is done about them."""
+"""Watching runs unattended: their alerts, where these are sent, and what is done about them."""

@@ -40,7 +40,7 @@ class NotifyError(RuntimeError):
 
 
 class Target(Protocol):
-    """Somebody who is told."""
+    """Where alerts are sent."""
 
     name: str
 
@@ -55,7 +55,7 @@ class Service:
         kind = url.partition("://")[0] if "://" in url else ""
         self.name = f"address {number}" + (f" ({kind})" if kind.isalnum() and len(kind) < 20 else "")
         try:
-            # Only who is told through a service needs it.
+            # Only sending through a service needs it.
             import apprise
         except ModuleNotFoundError:
             raise SettingsError(f"notify: {self.name} needs apprise: pip install 'tuitrain[notify]'.") from None

@@ -52,7 +52,7 @@ SECTIONS: dict[str, tuple[Command, ...]] = {
         Command("show", "Details of a run."),
         Command("status", "Status of a run, in one line and as the exit code."),
         Command("logs", "Print the console output of a run."),
-        Command("check", "Alerts of runs, once or as they come, and who is told of them."),
+        Command("check", "Alerts of runs, once or as they come, and where they are sent."),
         Command("sample", "Generate text from a checkpoint."),
     ),
     "Organise": (

@@ -38,17 +38,17 @@ def check(
         bool, typer.Option("--follow", "-f", help="Watch these runs, and all that come below these folders.")
     ] = False,
     every: Annotated[
-        float, typer.Option(min=0.1, metavar="S", help="With --follow: seconds between two looks.")
+        float, typer.Option(min=0.1, metavar="S", help="With --follow: seconds between two polls.")
     ] = 5.0,
     notify: Annotated[
         list[str] | None,
-        typer.Option("--notify", metavar="URL", help="Who is told of new alerts: an address of apprise, or `terminal`.")
+        typer.Option("--notify", metavar="URL", help="Where new alerts are sent: an address of apprise, or `terminal`.")
     ] = None,
     command: Annotated[
         str | None, typer.Option(metavar="LINE", help="A command that is started for each new alert.")
     ] = None,
-    test: Annotated[bool, typer.Option("--test", help="Send a test message to who is told.")] = False,
-    systemd: Annotated[bool, typer.Option("--systemd", help="Print a unit that does this with --follow.")] = False,
+    test: Annotated[bool, typer.Option("--test", help="Send a test message to all addresses.")] = False,
+    systemd: Annotated[bool, typer.Option("--systemd", help="Print a systemd unit of this with --follow.")] = False,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,
 ) -> None:  # fmt: skip
@@ -69,6 +69,8 @@ def check(
     from tuitrain.analysis.alerts import load_rules
     from tuitrain.checks.notify import addresses_of_environment, targets_of
 
+    if command is not None and not command.strip():
+        raise typer.BadParameter("it is empty: give the command to start.", param_hint="--command")
     loaded = load_rules(rules)
     least = level or loaded.notify_level
     if systemd:
@@ -197,7 +199,7 @@ def _test(targets: list[Target]) -> None:
 
     if not targets:
         raise typer.BadParameter(
-            "nobody is told: give --notify or --command, set TUITRAIN_NOTIFY, or notify in the settings.",
+            "there is no address: give --notify or --command, set TUITRAIN_NOTIFY, or notify in the settings.",
             param_hint="--test",
         )
     facts = {f"TUITRAIN_ALERT_{name}": "" for name in ("RUN_ID", "RUN_PATH", "STEP")}
