@@ -79,7 +79,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: floa
 
 
 def shown(app: TuitrainApp) -> str:
-    """All text that is in sight, from the top to the bottom."""
+    """All text that is visible, from the top to the bottom."""
     parts = [
         widget.text
         for widget in app.screen.walk_children()

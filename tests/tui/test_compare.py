@@ -211,7 +211,7 @@ async def test_an_unknown_key_makes_no_groups(two_runs: list[RunDirectory]) -> N
 
 
 def ranges_of_axes(app: TuitrainApp) -> set[tuple[float, float]]:
-    """The ranges of the horizontal axes in sight."""
+    """The ranges of the visible horizontal axes."""
     scales = [each.areas[0].scale for each in app.screen.query(Chart) if each.areas]
     return {(scale.low, scale.high) for scale in scales}
 

@@ -1,4 +1,4 @@
-"""Who is told of an alert: services through apprise, a command, the terminal.
+"""Where alerts are sent: services through apprise, a command, the terminal.
 
 An address holds a secret: no message and no error repeats one, nor a command line.
 """
@@ -28,7 +28,7 @@ _LONGEST = 300
 
 @dataclass(frozen=True)
 class Message:
-    """What is told. facts: for a command, by the names of its variables."""
+    """What is sent. facts: for a command, by the names of its variables."""
 
     title: str
     body: str

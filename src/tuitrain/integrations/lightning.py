@@ -65,7 +65,7 @@ class TuitrainRequests(Callback):
     """Stops, saves and evaluates as Lightning does when that is requested from the run of the trainer's logger."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Look for requests after each batch; what rank 0 finds is told to the others."""
+        """Look for requests after each batch; rank 0 sends what it read to the others."""
         run = next((each.experiment for each in trainer.loggers if isinstance(each, TuitrainLogger)), None)
         stops = bool(run is not None and run.should_stop)
         saves = bool(run is not None and run.checkpoint_requested)

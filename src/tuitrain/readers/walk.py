@@ -76,7 +76,7 @@ class _Worker(threading.Thread, Generic[T]):
         self._search = search
         self._answers = 0
         self._folder: str | None = None
-        """The one that it looks at."""
+        """The folder that it reads now."""
         self._lock = threading.Lock()
         """Held while the results change, and while it is left behind."""
         self._left_behind = False

@@ -22,7 +22,7 @@ from tuitrain.remote.mirrored_file import FileState, MirroredFile, replacing
 _STATE_FILE, _LOCK_FILE = "state.json", ".lock"
 _MOST_STATE_BYTES = 64 << 20
 _KEPT_S = 30 * 24 * 3600.0
-"""How long the mirror of a place that nobody looks at is kept."""
+"""How long the mirror of a place that is not read any more is kept."""
 
 
 class Mirror:

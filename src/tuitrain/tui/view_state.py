@@ -187,7 +187,7 @@ class ViewState(PlotRequest):
         self.zoom_follows = shown is not None and newest is not None and shown.low < newest <= shown.high
 
     def follow_newest(self) -> None:
-        """Keep the end of a live run in sight where it was when the range was chosen; the range moves by steps."""
+        """Keep the end of a live run visible where it was when the range was chosen; the range moves by steps."""
         newest = self.newest_x() if self.zoom is not None and self.zoom_follows else None
         if self.zoom is not None and newest is not None and newest > self.zoom.high:
             span = self.zoom.high - self.zoom.low

@@ -233,7 +233,7 @@ class When(Rule, frozen=True, kw_only=True):
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """All rules, and where alerts are sent.
 
-    notify: URLs of apprise; command: started for each alert; notify_level: the least level that is told of.
+    notify: URLs of apprise; command: started for each alert; notify_level: the least level that is sent.
     """
 
     nan: Nan = Nan()

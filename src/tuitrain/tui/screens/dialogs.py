@@ -64,7 +64,7 @@ class Confirm(Dialog[bool]):
 
 
 class Prompt(Dialog[str]):
-    """A line of text at the foot of the screen, which stays in sight; enter gives it, escape gives None.
+    """A line of text at the foot of the screen, which stays visible; enter gives it, escape gives None.
 
     hint: what an empty line shows; explanation: a sentence above the line.
     """

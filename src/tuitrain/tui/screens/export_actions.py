@@ -34,7 +34,7 @@ from tuitrain.tui.widgets.search_line import SearchLine
 KINDS = (
     ("svg", "SVG   a figure that scales"),
     ("png", "PNG   a picture of 1520 × 880 pixels"),
-    ("csv", "CSV   the numbers in sight, every point of them"),
+    ("csv", "CSV   the visible numbers, every point"),
 )
 _DRAWING = threading.Lock()
 """Matplotlib's settings are of the whole process: one figure at a time."""
@@ -134,7 +134,7 @@ class ChartScreen(BaseScreen):
 
         chart = self.charts.focused_chart
         if chart is None:
-            self.app.notify("There is no panel in sight to export: close the tab first.", severity="error")
+            self.app.notify("There is no visible panel to export: close the tab first.", severity="error")
             return
 
         def chosen(kind: str | None) -> None:

@@ -94,14 +94,14 @@ class BaseScreen(Screen[None]):
         self.lay_out()
 
     def lay_out(self) -> None:
-        """Share the screen among the widgets, then draw all that is in sight."""
+        """Share the screen among the widgets, then draw all that is visible."""
         self._laid_out = self.app.size
         self.refresh_bindings()
         self.call_after_refresh(self.draw)
         self.draw()
 
     def draw(self) -> None:
-        """Draw what is in sight from the state. What did not change sends nothing to the terminal."""
+        """Draw what is visible from the state. What did not change sends nothing to the terminal."""
         if not self.is_mounted or not self.is_current or not self.app.is_running:
             return
         cells = self.app.size.width

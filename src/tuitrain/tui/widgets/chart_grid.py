@@ -29,7 +29,7 @@ class ChartGrid(Vertical, can_focus=True):
 
     panels: with the columns that each takes; pane_share: the share of the spare rows that the tabs get; layout_name:
     what the line above the tabs calls the set of panels; axes: the horizontal axes that can be chosen. There may be
-    hundreds of panels: there are charts only for those in sight.
+    hundreds of panels: only the visible ones have charts.
     """
 
     app: BaseApp
@@ -90,7 +90,7 @@ class ChartGrid(Vertical, can_focus=True):
 
     @property
     def focused_chart(self) -> Chart | None:
-        """The chart that has the focus, else the first one in sight; None while a tab has the screen."""
+        """The chart that has the focus, else the first visible one; None while a tab has the screen."""
         charts = [chart for chart in self.charts if chart.display and chart.region]
         return next((chart for chart in charts if chart.selected), charts[0] if charts else None)
 
@@ -172,7 +172,7 @@ class ChartGrid(Vertical, can_focus=True):
         self.call_after_refresh(self.app.redraw)
 
     def draw(self) -> None:
-        """Draw the charts and the tab that are in sight."""
+        """Draw the charts and the tab that are visible."""
         reset = self._generation != self.state.generation
         self._generation = self.state.generation
         for index, chart in zip(self.in_sight, self.charts, strict=False):
@@ -254,7 +254,7 @@ class ChartGrid(Vertical, can_focus=True):
             self._focus_panel((self.focus_index + columns + rows) % max(len(self.panels), 1))
 
     def _focus_panel(self, index: int) -> None:
-        """Put a panel in focus, and its page in sight."""
+        """Focus a panel, and show its page."""
         page = self.page
         self.focus_index = index
         self.tab_open = self.tab_open and not self.arrangement.single and self.arrangement.pane_rows > 0

@@ -15,7 +15,7 @@ from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.chart_grid import ChartGrid
 
 _PAN = 0.25
-"""How far one key press moves, as a share of what is in sight."""
+"""How far one key press moves, as a share of what is visible."""
 _JUMP = 10
 """Columns that the crosshair moves with shift."""
 _WHEEL = 0.8
@@ -54,7 +54,7 @@ class Dashboard(ChartGrid):
             self.action_move_focus(columns, 0)
 
     def action_crosshair(self) -> None:
-        """Exact values at the newest point in sight, or none any more."""
+        """Exact values at the newest visible point, or none any more."""
         scale, newest = self._scale, self.state.newest_x()
         if self.state.crosshair is not None:
             self._set_crosshair(None)
@@ -62,7 +62,7 @@ class Dashboard(ChartGrid):
             self._set_crosshair(scale.high if newest is None else min(scale.high, newest))
 
     def action_pan(self, direction: int) -> None:
-        """Move the crosshair, or where there is none the part of the axis in sight; direction: 1 is to the right."""
+        """Move the crosshair, or where there is none the visible part of the axis; direction: 1 is to the right."""
         if not self._move_crosshair(direction * _JUMP):
             self._pan_by(direction * _PAN)
 
@@ -132,7 +132,7 @@ class Dashboard(ChartGrid):
         return max(charts, key=lambda chart: chart.selected).areas[0].scale if charts else None
 
     def action_zoom_by(self, factor: float, around: float | None = None, scale: XScale | None = None) -> None:
-        """Show this share of what is in sight, around a position: the crosshair, the newest point, the middle."""
+        """Show this share of what is visible, around a position: the crosshair, the newest point, the middle."""
         scale = scale or self._scale
         if scale is None:
             return
@@ -143,7 +143,7 @@ class Dashboard(ChartGrid):
         self._show(scale, middle - (middle - low) * factor, middle + (high - middle) * factor)
 
     def _pan_by(self, share: float) -> None:
-        """Move by a share of what is in sight. All of the axis cannot be moved."""
+        """Move by a share of what is visible. All of the axis cannot be moved."""
         scale = self._scale
         if scale is not None and self.state.zoom is not None:
             by = share * (scale.range.high - scale.range.low)
