@@ -22,7 +22,7 @@ from tuitrain.cli.json_models import (
     list_of,
     object_type,
 )
-from tuitrain.launch.doctor import Finding
+from tuitrain.launch.doctor.finding import Finding
 from tuitrain.launch.machine import Device
 from tuitrain.launch.smoke import Check
 

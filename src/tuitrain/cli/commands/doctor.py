@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,31 +11,69 @@ from tuitrain.cli import options
 from tuitrain.cli.output import has_colour, print_json, styled
 from tuitrain.events.text import clean, print_coloured
 
-_STYLES = {"ok": "green", "warn": "yellow", "missing": "red"}
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tuitrain.launch.doctor.finding import Finding
+
+_STYLES = {"ok": "green", "warning": "yellow", "missing": "yellow", "wrong": "red"}
+_NAME_WIDTH = 14
 
 
-def doctor(as_json: options.Json = False, runs_dir: options.RunsDir = None) -> None:
+def doctor(
+    host: Annotated[
+        str | None, typer.Option(metavar="USER@HOST", help="Check another machine, through ssh, in place of this one.")
+    ] = None,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Check the Slurm cluster that this machine submits to.")
+    ] = False,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
+) -> None:
     """\b
     Examples:
       tuitrain doctor
+      tuitrain doctor --host me@gpu-1
+      tuitrain doctor --slurm
       tuitrain doctor --json
 
-    Check what is installed on this machine, what is missing, and how to correct it. Exit code 1 when a requirement is
-    missing.
+    Check what this machine has for training, what is missing or wrong, and how to correct it. Exit code 1 when
+    something is wrong that prevents training.
     """
-    # Imported here: `--help` does without.
-    from tuitrain.launch.doctor import examine
-    from tuitrain.runs import runs_directory
-
-    findings = examine(runs_directory(runs_dir))
+    found = []
+    for finding in _findings(host, slurm, runs_dir):
+        found.append(finding)
+        if not as_json:
+            _print(finding)
     if as_json:
-        print_json([asdict(finding) for finding in findings])
-    else:
-        width, color = max(len(finding.name) for finding in findings), has_colour()
-        for finding in findings:
-            level = styled(f"{finding.level:<8}", _STYLES[finding.level], color)
-            print_coloured(f"  {level}{clean(f'{finding.name:<{width}}  {finding.detail}')}")
-            if finding.advice:
-                print(f"{'':<{width + 12}}{finding.advice}")
-    if any(finding.level == "missing" for finding in findings):
+        print_json([asdict(finding) for finding in found])
+    if any(finding.state == "wrong" for finding in found):
         raise typer.Exit(1)
+
+
+def _findings(host: str | None, slurm: bool, runs_dir: Path | None) -> Iterator[Finding]:
+    """The findings on what the options name. Imports only what that takes."""
+    if host is not None and slurm:
+        raise typer.BadParameter("--host and --slurm exclude each other.")
+    if host is not None:
+        from tuitrain.launch.doctor.host import examine_host
+
+        yield from examine_host(host)
+    elif slurm:
+        from tuitrain.launch.doctor.slurm import examine_slurm
+
+        yield from examine_slurm()
+    else:
+        from tuitrain.launch.doctor.machine import examine_machine
+        from tuitrain.runs import runs_directory
+
+        yield from examine_machine(runs_directory(runs_dir))
+
+
+def _print(finding: Finding) -> None:
+    """Print a finding as soon as it is there: some take seconds."""
+    state = styled(f"{finding.state:<8}", _STYLES[finding.state], has_colour())
+    print_coloured(f"  {state}{clean(f'{finding.name:<{_NAME_WIDTH}}  {finding.detail}')}")
+    if finding.fix:
+        print(clean(f"{'':<{_NAME_WIDTH + 12}}{finding.fix}"), flush=True)
