@@ -32,7 +32,9 @@ def far(server: sshd.Server, monkeypatch: pytest.MonkeyPatch) -> str:
 _LOCAL_SSH = """#!/bin/sh
 # In place of ssh: the command, in a shell here. Of the answers of each connection only as many bytes come as its line
 # in the file `cuts` says.
-for command; do :; done
+while :; do case $1 in -o) shift 2;; -T) shift;; --) shift; break;; *) break;; esac; done
+shift
+command=$*
 echo "$command" >>"${0%/*}/calls"
 cuts=${0%/*}/cuts
 if [ -s "$cuts" ]; then

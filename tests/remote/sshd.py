@@ -11,9 +11,10 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin")
 MISSING = (
@@ -53,8 +54,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Server]:
-    """Start `sshd`, as whoever runs this."""
+def running(folder: Path, environment: Mapping[str, str | Path] = MappingProxyType({})) -> Iterator[Server]:
+    """Start `sshd`, as whoever runs this. environment: variables of its sessions."""
     assert SSHD is not None
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -67,6 +68,8 @@ def running(folder: Path) -> Iterator[Server]:
         "AuthorizedKeysFile": folder / "authorized_keys", "StrictModes": "no", "UsePAM": "no",
         "PasswordAuthentication": "no", "PermitRootLogin": "prohibit-password", "MaxStartups": "100",
     }  # fmt: skip
+    if environment:
+        settings["SetEnv"] = " ".join(f'"{key}={value}"' for key, value in environment.items())
     (folder / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)

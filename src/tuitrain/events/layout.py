@@ -19,6 +19,9 @@ MOST_INFO_BYTES = 1 << 20
 """Of `run.json`: what is larger was not written by a launcher."""
 
 
+SENT_VARIABLE = "TUITRAIN_SENT"
+"""Of the environment of a launch: what was sent from another machine for it, as JSON."""
+
 Pid = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 
@@ -43,6 +46,33 @@ class Parent(msgspec.Struct, kw_only=True):
     step: int
 
 
+class Sent(msgspec.Struct, kw_only=True):
+    """The working tree that `launch --host` sent for a run.
+
+    source: HOST:DIRECTORY of where it was, commit: of git there, dirty: how many files differed from that commit or
+    were not in it, digest: SHA-256 of the commit and of the names, modes and contents of those files (without git: of
+    all files). method: `rsync`, `git` or `tar`, and `none` where the same tree was there already; files: in the tree;
+    bytes: sent for it; destination: the directory it was sent to.
+    """
+
+    source: str
+    commit: str | None = None
+    dirty: int
+    digest: str
+    method: str
+    files: int
+    bytes: int
+    destination: str
+
+
+def sent_for_this() -> Sent | None:
+    """What was sent from another machine for the run that this process launches."""
+    try:
+        return msgspec.json.decode(os.environ.get(SENT_VARIABLE, ""), type=Sent)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+
+
 class RunMetadata(msgspec.Struct, kw_only=True):
     """`run.json`: metadata of the launcher. pid_started (Unix seconds) distinguishes a reused pid from the engine's.
 
@@ -52,7 +82,8 @@ class RunMetadata(msgspec.Struct, kw_only=True):
     loop of one's own, which made the directory itself. supervisor: the process that started that one, waits for it and
     writes down its exit; retries: how often it may still start a crashed attempt again, skip_bad_batch: passing over
     the batch of a step at which two attempts crashed. parent: of a fork. queued: when it was put in
-    the queue, while it waits there; gpus: those that it was given. group: of the runs of a sweep.
+    the queue, while it waits there; gpus: those that it was given. group: of the runs of a sweep. sent: from another
+    machine, for this run.
     """
 
     name: str
@@ -77,6 +108,7 @@ class RunMetadata(msgspec.Struct, kw_only=True):
     job_id: str | None = None
     tags: list[str] = []
     notes: list[str] = []
+    sent: Sent | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from tuitrain.config import RunConfig
+from tuitrain.events.layout import Sent, sent_for_this
 from tuitrain.events.lock import LockedError, exclusive
 from tuitrain.files import writing
 from tuitrain.launch import preflight
@@ -50,6 +51,8 @@ class Label:
     notes: list[str] = field(default_factory=list)
     group: str | None = None
     """The name of the sweep that it belongs to."""
+    sent: Sent | None = field(default_factory=sent_for_this)
+    """From another machine, for it."""
 
 
 @dataclass(frozen=True)

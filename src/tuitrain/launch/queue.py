@@ -100,7 +100,7 @@ def enqueue_all(
             run.write_metadata(
                 RunMetadata(
                     name=config.name, created=now, queued=now, tags=label.tags, notes=label.notes, group=label.group,
-                    processes=processes,
+                    processes=processes, sent=label.sent,
                 )
             )  # fmt: skip
             on_gpu = training_device(config, machine).kind != "cpu"

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ _OPTIONS = {
     "Compression": "yes", "RemoteCommand": "none", "RequestTTY": "no", "ClearAllForwardings": "yes",
     "ForwardAgent": "no", "ForwardX11": "no",
 }  # fmt: skip
-_MOST_NOISE = 256 << 10
+MOST_NOISE = 256 << 10
 """What the start-up files of a login shell may print before the greeting, in bytes."""
 _LONGEST_LINE = 64 << 10
 _CHUNK = 32 << 10
@@ -37,6 +37,18 @@ class RemoteError(OSError):
 
     def __init__(self, host: str, reason: str) -> None:
         super().__init__(errno.EHOSTUNREACH, reason, host)
+
+
+def ssh_command(*, ask: bool = False) -> list[str]:
+    """The words of `ssh` up to the host. ask: whether it may ask for a password or about a host's key."""
+    command = shlex.split(os.environ.get("TUITRAIN_SSH") or "ssh") or ["ssh"]
+    options = _OPTIONS if ask else {**_OPTIONS, "BatchMode": "yes"}
+    return [*command, "-T", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
+
+
+def not_started(host: str, command: Sequence[str], error: OSError) -> RemoteError:
+    """The error of a command that cannot be started here."""
+    return RemoteError(host, f"{command[0]} cannot be started: {error.strerror or error}")
 
 
 @dataclass(frozen=True)
@@ -69,17 +81,15 @@ class Connection:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._buffer = bytearray()
         self._greeted = False
-        command = shlex.split(os.environ.get("TUITRAIN_SSH") or "ssh") or ["ssh"]
-        options = _OPTIONS if ask else {**_OPTIONS, "BatchMode": "yes"}
-        arguments = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+        command = ssh_command(ask=ask)
         try:
             self._process = subprocess.Popen(
-                [*command, "-T", *arguments, "--", host, agent.BOOTSTRAP],
+                [*command, "--", host, agent.BOOTSTRAP],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0,
             )  # fmt: skip
         except OSError as error:
             self._errors.close()
-            raise RemoteError(host, f"{command[0]} cannot be started: {error.strerror or error}") from error
+            raise not_started(host, command, error) from error
         self.send(agent.program())
 
     def send(self, requests: bytes) -> None:
@@ -141,7 +151,7 @@ class Connection:
             noise = 0
             while (line := self._line()) != agent.GREETING:
                 noise += len(line)
-                if noise > _MOST_NOISE:
+                if noise > MOST_NOISE:
                     raise self._unknown("much, and not the greeting")
             self._greeted = True
         line = self._line()

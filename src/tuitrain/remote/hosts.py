@@ -21,5 +21,16 @@ def hosts_of_settings() -> list[Address]:
     return []
 
 
+def host_address(text: str) -> Address:
+    """The folder of runs on a host: that of HOST:PATH, else that of the settings, else `runs`.
+
+    Raises AddressError, SettingsError.
+    """
+    address = _address(text)
+    if is_address(text):
+        return address
+    return next((each for each in hosts_of_settings() if each.host == address.host), address)
+
+
 def _address(text: str) -> Address:
     return parse_address(text) if is_address(text) else Address(checked_host(text), str(DEFAULT_RUNS_DIR))

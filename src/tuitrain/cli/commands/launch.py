@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from tuitrain.cli import options
+from tuitrain.cli.commands import launch_host
 from tuitrain.cli.completion import complete_preset
 from tuitrain.cli.lookup import given_by
 from tuitrain.cli.output import is_terminal, print_json, print_lines, print_rows, say
@@ -88,6 +89,11 @@ def launch(
     ] = None,
     maps: options.Map = None,
     facts: options.Set = None,
+    host: launch_host.Host = None,
+    install: launch_host.Install = False,
+    sync: launch_host.Sync = None,
+    no_sync: launch_host.NoSync = False,
+    tmux: launch_host.Tmux = False,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,
 ) -> None:  # fmt: skip
@@ -102,6 +108,7 @@ def launch(
       tuitrain launch llama2-tiny optim.lr=1e-3,3e-3 train.seed=1,2,3 --name grid
       tuitrain launch --name mine -- python train.py --lr 3e-4
       tuitrain launch --log lightning_logs -- torchrun --nproc-per-node 2 train.py
+      tuitrain launch --host me@node1 qwen3-0.6b
 
     Start a training run. It continues when the terminal closes.
 
@@ -127,6 +134,9 @@ def launch(
         raise LaunchError("--watch needs a terminal; without one `launch` prints the console output of the run.")
     if skip_bad_batch and not retries:
         raise typer.BadParameter("--skip-bad-batch needs --retries.")
+    if host is not None:
+        return launch_host.launch_on_host(ctx, ctx.meta.get(COMMAND_KEY))
+    launch_host.refuse_without_host(install, sync, no_sync, tmux)
     # Settings with errors are reported before anything starts.
     attachment = Attachment(detach=detach or dry_run or smoke, foreground=foreground, as_json=as_json)
     directory, command = runs_directory(runs_dir), ctx.meta.get(COMMAND_KEY)

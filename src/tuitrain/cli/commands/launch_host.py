@@ -1,0 +1,203 @@
+"""`tuitrain launch --host`: the same command on another machine."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tuitrain.cli.far import forwarded, may_ask
+from tuitrain.cli.lookup import find_one
+from tuitrain.cli.output import is_terminal, print_json, print_lines, say
+
+Host = Annotated[
+    str | None,
+    typer.Option(metavar="[USER@]HOST[:DIR]",
+                 help="Start it on this machine, which ssh reaches, among the runs in DIR there. Default: runs."),
+]  # fmt: skip
+Install = Annotated[
+    bool,
+    typer.Option("--install", help="With --host: install this tuitrain there, in an environment of its own, with uv or "
+                                   "venv."),
+]  # fmt: skip
+Sync = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="With --host: the working tree to send, without what git ignores. Default: the "
+                                     "git work tree of this directory, or with a command this directory."),
+]  # fmt: skip
+NoSync = Annotated[bool, typer.Option("--no-sync", help="With --host: send no working tree.")]
+Tmux = Annotated[
+    bool, typer.Option("--tmux", help="With --host: start it in a tmux session, where a logout ends what was started.")
+]
+OWN = ("preset", "overrides", "host", "install", "sync", "no_sync", "tmux", "detach", "foreground", "watch", "as_json",
+       "runs_dir")  # fmt: skip
+"""Parameters of `launch` that are not passed on as they are."""
+_AT_ONCE = ("dry_run", "smoke")
+_QUEUED = ("queue", "slurm")
+
+
+def refuse_without_host(install: bool, sync: Path | None, no_sync: bool, tmux: bool) -> None:
+    """Raise BadParameter for options that need --host."""
+    given = {"--install": install, "--sync": sync, "--no-sync": no_sync, "--tmux": tmux}
+    if flags := [flag for flag, value in given.items() if value]:
+        raise typer.BadParameter(f"{' and '.join(flags)}: only with --host.")
+
+
+def launch_on_host(ctx: typer.Context, command: Sequence[str] | None) -> None:
+    """Start there what the command line asks for. command: after `--`. Raises LaunchError, ConfigError, RemoteError."""
+    from tuitrain.launch.host import start
+    from tuitrain.launch.host.install import install
+    from tuitrain.launch.host.machine import probe, required
+    from tuitrain.remote.address import AddressError
+    from tuitrain.remote.hosts import host_address
+    from tuitrain.settings import runs_directory
+
+    given, ask = ctx.params, may_ask()
+    _check(ctx, command)
+    try:
+        address = host_address(given["host"])
+    except AddressError as error:
+        raise typer.BadParameter(str(error), param_hint="--host") from None
+    tree = None
+    if not given["no_sync"]:
+        tree = start.local_tree(given["sync"], runs_directory(None), needed=command is not None)
+    there = probe(address.host, ask=ask)
+    if given["install"]:
+        there = install(there, say, ask=ask)
+    required(there)
+    _say_version(there.host, there.version)
+    if given["tmux"] and "tmux" not in there.tools:
+        raise typer.BadParameter(f"{there.host} has no tmux.", param_hint="--tmux")
+    at_once = any(given.get(name) for name in _AT_ONCE)
+    # A dry run sends nothing but the configuration.
+    at = start.place(there, None if given["dry_run"] else tree, ask=ask)
+    if at.sent is not None:
+        say(_sent_line(there.host, at.sent))
+    runs_dir = address.path if address.path.startswith("/") else f"{there.home}/{address.path}"
+    words = ["launch", *_arguments(ctx, there.host, ask), *forwarded(ctx, OWN), f"--runs-dir={runs_dir}"]
+    after = [] if command is None else ["--", *command]
+    if at_once:
+        asked = ["--json"] if given["as_json"] else []
+        start.run_there(at, [*words, *asked, *after], line=print, ask=ask)
+        return None
+    many = _is_sweep(given) or any(given.get(name) for name in _QUEUED)
+    words += ["--json"] if many else ["--detach", "--json"]
+    tmux = f"tuitrain-{given['name'] or 'run'}-{secrets.token_hex(2)}".replace(".", "-") if given["tmux"] else ""
+    document = _document(there.host, start.run_there(at, [*words, *after], tmux=tmux, ask=ask))
+    runs = document.get("runs", [document])
+    if tmux:
+        say(f"In the tmux session {tmux}: ssh -t {there.host} tmux attach -t {tmux}")
+    for run in runs:
+        run["path"] = str(start.address_there(there, run["path"]))
+    return stay(
+        [run["path"] for run in runs], document, detach=given["detach"] or many, foreground=given["foreground"],
+        as_json=given["as_json"],
+    )  # fmt: skip
+
+
+def _check(ctx: typer.Context, command: Sequence[str] | None) -> None:
+    """Report here what can be known to be wrong without the other machine."""
+    from tuitrain.config import load_config
+    from tuitrain.launch import LaunchError
+    from tuitrain.launch.sweep import grid
+
+    given = ctx.params
+    source = ctx.get_parameter_source("runs_dir")
+    if given["runs_dir"] is not None and source is not None and source.name == "COMMANDLINE":
+        raise typer.BadParameter("with --host write the directory of the runs there as --host HOST:DIR.",
+                                 param_hint="--runs-dir")  # fmt: skip
+    if given["no_sync"] and given["sync"]:
+        raise typer.BadParameter("--sync and --no-sync exclude each other.")
+    if given["watch"] and not is_terminal():
+        raise LaunchError("--watch needs a terminal.")
+    if command is None:
+        if given["preset"] is None:
+            raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
+        load_config(given["preset"], grid(given["overrides"] or [])[0])
+
+
+def _arguments(ctx: typer.Context, host: str, ask: bool) -> list[str]:
+    from tuitrain.launch.host.start import with_file_sent
+
+    preset = ctx.params["preset"]
+    if preset is None:
+        return []
+    return [with_file_sent(preset, host, ask=ask), *(ctx.params["overrides"] or [])]
+
+
+def _is_sweep(given: dict[str, Any]) -> bool:
+    from tuitrain.launch.sweep import grid
+
+    return len(grid(given["overrides"] or [])) > 1
+
+
+def _document(host: str, printed: str) -> dict[str, Any]:
+    """What the command there printed. Raises LaunchError for what is none of it."""
+    from tuitrain.launch import LaunchError
+
+    try:
+        document = json.loads(printed)
+        runs = document.get("runs", [document])
+        if all(isinstance(run["path"], str) for run in runs):
+            return dict(document)
+    except (ValueError, LookupError, TypeError):
+        pass
+    raise LaunchError(f"{host}: its tuitrain printed what is not understood; --install installs this one.", exit_code=1)
+
+
+def _say_version(host: str, version: str) -> None:
+    from tuitrain import __version__
+
+    if version != __version__:
+        there = version or "of an unknown version"
+        say(f"{host} has tuitrain {there}, and here is {__version__}: --install installs it.")
+
+
+def _sent_line(host: str, sent: Any) -> str:
+    what = f"commit {sent.commit[:10]}" if sent.commit else "no commit"
+    changed = f" and {sent.dirty:,} changed files" if sent.dirty else ""
+    how = "there already" if sent.method == "none" else f"{sent.bytes:,} bytes with {sent.method}"
+    return f"{host}: {what}{changed}, {sent.files:,} files: {how}, in {sent.destination}"
+
+
+def stay(addresses: list[str], document: dict[str, Any], *, detach: bool, foreground: bool, as_json: bool) -> None:
+    """Print the addresses of the runs that were started; of a single one show the dashboard, or its console.
+
+    document: what is printed as JSON. Returns, or raises Exit with an exit code.
+    """
+    if as_json:
+        return print_json(document)
+    print_lines(addresses)
+    if len(addresses) != 1 or detach:
+        return None
+    sys.stdout.flush()
+    if is_terminal() and not foreground:
+        from tuitrain.cli.commands.watch import watch
+
+        return watch(addresses)
+    return _follow(addresses[0], foreground=foreground)
+
+
+def _follow(address: str, *, foreground: bool) -> None:
+    """Print the console of a run until it ends; its status is the exit code."""
+    from tuitrain.cli.commands.logs import logs
+    from tuitrain.runs import Status, read_snapshot
+
+    while True:
+        try:
+            logs(address, follow=True)
+            break
+        except KeyboardInterrupt:
+            if not foreground:
+                say(f"\nThe training continues. Watch: tuitrain watch {address} · stop: tuitrain stop {address}")
+                raise
+            find_one(address, None).request("stop")
+            # A second one ends this command only.
+            foreground = False
+    status = read_snapshot(find_one(address, None)).status
+    raise typer.Exit(0 if status in (Status.COMPLETED, Status.STOPPED) else 1)
