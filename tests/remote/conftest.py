@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.remote import sshd
+from tuitrain.launch.host.machine import TOOLS, There
 from tuitrain.remote import sync
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +32,33 @@ def far(server: sshd.Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a host that `ssh` reaches."""
     monkeypatch.setenv("TUITRAIN_SSH", server.ssh)
     return "far"
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[sshd.Server, Path]]:
+    """An `sshd` whose sessions have this tuitrain in their PATH, and their data directory."""
+    if sshd.MISSING:
+        pytest.skip(sshd.MISSING)
+    folder = tmp_path_factory.mktemp("machine")
+    (folder / "bin").mkdir()
+    program = folder / "bin" / "tuitrain"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m tuitrain.cli "$@"\n')
+    program.chmod(0o755)
+    environment = {
+        "PATH": f"{folder}/bin:/usr/bin:/bin", "XDG_DATA_HOME": folder / "data", "TMUX_TMPDIR": folder,
+        "PYTHONPATH": f"{ROOT}/src:{ROOT}/engine", "TUITRAIN_CONFIG_DIR": folder / "config",
+    }  # fmt: skip
+    with sshd.running(folder / "sshd", environment) as server:
+        yield server, folder / "data"
+
+
+@pytest.fixture
+def there(machine: tuple[sshd.Server, Path], monkeypatch: pytest.MonkeyPatch) -> There:
+    """That machine, as host `far`."""
+    server, data = machine
+    monkeypatch.setenv("TUITRAIN_SSH", server.ssh)
+    tools = {name: path for name in TOOLS if (path := shutil.which(name))}
+    return There("far", {"home": "/", "data": str(data / "tuitrain")}, tools)
 
 
 _LOCAL_SSH = """#!/bin/sh

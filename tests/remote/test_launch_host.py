@@ -7,8 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from tests.remote import sshd
 from tests.remote.conftest import LocalSsh
 from tests.remote.test_ssh import output
+from tuitrain import __version__
 from tuitrain.cli.app import command_line
 from tuitrain.cli.errors import explain
 from tuitrain.launch import LaunchError
-from tuitrain.launch.host.machine import TOOLS, There, probe
+from tuitrain.launch.host.install import install
+from tuitrain.launch.host.machine import There, probe
 from tuitrain.launch.host.send import send
 from tuitrain.launch.host.start import Place, run_there
 from tuitrain.launch.host.tree import Tree, read_tree
@@ -31,33 +33,6 @@ from tuitrain.remote.script import ScriptError, run_script
 from tuitrain.runs import RunDirectory, read_snapshot
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[sshd.Server, Path]]:
-    """An `sshd` whose sessions have this tuitrain in their PATH, and their data directory."""
-    if sshd.MISSING:
-        pytest.skip(sshd.MISSING)
-    folder = tmp_path_factory.mktemp("machine")
-    (folder / "bin").mkdir()
-    program = folder / "bin" / "tuitrain"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m tuitrain.cli "$@"\n')
-    program.chmod(0o755)
-    environment = {
-        "PATH": f"{folder}/bin:/usr/bin:/bin", "XDG_DATA_HOME": folder / "data", "TMUX_TMPDIR": folder,
-        "PYTHONPATH": f"{ROOT}/src:{ROOT}/engine", "TUITRAIN_CONFIG_DIR": folder / "config",
-    }  # fmt: skip
-    with sshd.running(folder / "sshd", environment) as server:
-        yield server, folder / "data"
-
-
-@pytest.fixture
-def there(machine: tuple[sshd.Server, Path], monkeypatch: pytest.MonkeyPatch) -> There:
-    """That machine, as host `far`."""
-    server, data = machine
-    monkeypatch.setenv("TUITRAIN_SSH", server.ssh)
-    tools = {name: path for name in TOOLS if (path := shutil.which(name))}
-    return There("far", {"home": "/", "data": str(data / "tuitrain")}, tools)
 
 
 def git(folder: Path, *words: str) -> None:
@@ -171,6 +146,28 @@ def test_a_directory_without_git_and_a_repository_in_another_are_sent(
     assert not {"no.txt", "__pycache__/x.pyc", "inner/large.bin", "inner/.git/HEAD"} & set(tree.files)
     sent = send(tree, machine_with(tmp_path, "git", "tar"))
     assert sent.method == "tar" and contents(Path(sent.destination)) == sent_files(tree)
+
+
+def test_tuitrain_is_installed_into_an_environment_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the sources, with `venv`; what it needs is there already, and a second time nothing is done."""
+    if sshd.MISSING:
+        pytest.skip(sshd.MISSING)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
+    environment = {
+        "PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": tmp_path, "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_NO_COMPILE": "1",
+        "PYTHONPATH": sysconfig.get_path("purelib"),
+    }  # fmt: skip
+    said: list[str] = []
+    with sshd.running(tmp_path / "sshd", environment) as server:
+        monkeypatch.setenv("TUITRAIN_SSH", server.ssh)
+        before = probe("far")
+        assert before.tuitrain == "" and before.python == f"{tmp_path}/bin/python3"
+        there = install(before, said.append)
+        assert there.tuitrain == f"{tmp_path}/.local/share/tuitrain/env/bin/tuitrain" and there.version == __version__
+        assert "with venv" in said[0] and len(said) == 1
+        assert install(there, said.append) is there
 
 
 def test_a_run_is_started_in_a_session_of_tmux(there: There, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import IO
@@ -36,12 +36,13 @@ def run_script(
     *,
     data: Iterable[bytes] = (),
     line: Callable[[str], object] | None = None,
+    codes: Collection[int] = (0,),
     ask: bool = False,
 ) -> str:
     """Run a script with these words as `$1`, `$2` and so on, and data as its input; returns what it printed.
 
-    line: called with each line as it comes, safe to show. ask: whether `ssh` may ask questions on the terminal. Raises
-    RemoteError, ScriptError, and ValueError for a word with a NUL.
+    line: called with each line as it comes, safe to show. codes: of an exit that is no failure. ask: whether `ssh` may
+    ask questions on the terminal. Raises RemoteError, ScriptError, and ValueError for a word with a NUL.
     """
     command, first = [*ssh_command(ask=ask), "--", host, agent.BOOTSTRAP], program(script, words)
     with tempfile.TemporaryFile() as errors:
@@ -69,7 +70,7 @@ def run_script(
     if not greeted or process.returncode == _LOST:
         last = next((clean(each).strip() for each in reversed(said.splitlines()) if each.strip()), "")
         raise RemoteError(host, last or f"the connection was lost (ssh ended with {process.returncode})")
-    if process.returncode:
+    if process.returncode not in codes:
         raise ScriptError(host, process.returncode, said.strip())
     return printed
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tuitrain.events.text import clean
 from tuitrain.launch.errors import LaunchError
+from tuitrain.remote.connection import RemoteError
 from tuitrain.remote.script import run_script
 
 TOOLS = ("rsync", "git", "tar", "gzip", "zstd", "uv", "tmux")
@@ -64,16 +67,21 @@ class There:
         return self.facts.get("python", "")
 
 
-def probe(host: str, *, ask: bool = False, more: str = "") -> There:
-    """What is there. more: further lines of the script, which print facts. Raises RemoteError, ScriptError."""
+def probe(host: str, words: Sequence[str] = (), *, ask: bool = False, more: str = "") -> There:
+    """What is there. more: further lines of the script, which print facts, and words its arguments.
+
+    Raises RemoteError, ScriptError.
+    """
     script = _PROBE.replace("TOOLS", " ".join(TOOLS)).replace("MARK", MARK) + more
     facts, tools = dict[str, str](), dict[str, str]()
-    for line in run_script(host, f"{script}\nexit 0", ask=ask).splitlines():
-        key, _, value = line.partition(" ")
+    for line in run_script(host, f"{script}\nexit 0", words, ask=ask).splitlines():
+        key, _, value = clean(line).partition(" ")
         if key.startswith("tool."):
             tools[key.removeprefix("tool.")] = value
         else:
             facts[key] = value
+    if not {"home", "data"} <= facts.keys():
+        raise RemoteError(host, "its shell does not do what a POSIX shell does")
     return There(host, facts, tools)
 
 

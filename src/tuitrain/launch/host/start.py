@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -113,9 +113,10 @@ def run_there(
     *,
     tmux: str = "",
     line: Callable[[str], object] | None = None,
+    codes: Collection[int] = (0,),
     ask: bool = False,
 ) -> str:
-    """Run tuitrain there with these arguments; returns what it printed.
+    """Run tuitrain there with these arguments; returns what it printed. codes: of an exit that is no failure.
 
     tmux: the name of a session of tmux to run it in. line: called with each line that it prints, as it comes. Raises
     RemoteError, and LaunchError with what it said and its exit code.
@@ -125,7 +126,8 @@ def run_there(
     script, names = (_RUN_IN_TMUX, [tmux]) if tmux else (_RUN, [])
     script = script.replace("VARIABLE", SENT_VARIABLE)
     try:
-        return run_script(there.host, script, [at.directory, there.tuitrain, sent, *names, *words], line=line, ask=ask)
+        words = [at.directory, there.tuitrain, sent, *names, *words]
+        return run_script(there.host, script, words, line=line, codes=codes, ask=ask)
     except ScriptError as error:
         lines = [each.removeprefix("tuitrain: ") for each in error.text.splitlines() if each.strip()]
         message = "\n".join(f"{there.host}: {each}" for each in lines) or str(error)
