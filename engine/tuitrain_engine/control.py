@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from tuitrain.events.requests import REQUESTS, control_directory, delete_requests, is_requested
+from tuitrain.events.requests import REQUESTS, control_directory, delete_requests, is_requested, reason_of
 from tuitrain.files import FollowedDirectory, GoneError
 
 SIGNALS = {
@@ -47,9 +47,9 @@ def listen_to(name: str, handler: Callable[[int, FrameType | None], None]) -> No
 class Control:
     """Collects requests until the next step boundary.
 
-    `control/stop`, `checkpoint` and so on (REQUESTS) are empty files; each is deleted once it is read, also one from
-    before the engine started. The main process lists the directory, five times a second at most. A missing directory
-    means no requests; it is made again.
+    `control/stop`, `checkpoint` and so on (REQUESTS) are files, that of a stop perhaps with a reason; each is deleted
+    once it is read, also one from before the engine started. The main process lists the directory, five times a second
+    at most. A missing directory means no requests; it is made again.
     """
 
     def __init__(self, run_dir: Path, clock: Callable[[], float] = time.monotonic, *, reads_files: bool = True) -> None:
@@ -58,6 +58,8 @@ class Control:
         self._reads_files = reads_files
         self.interrupted = False
         """Whether Ctrl-C requested the stop."""
+        self.stop_reason = ""
+        """Why a file requested the stop, where it says so."""
         self._clock = clock
         self._next_poll = clock()
         self._signalled: dict[str, str] = {}
@@ -114,6 +116,7 @@ class Control:
     def _read_files(self) -> list[str]:
         run_dir = self._run_dir.path
         try:
+            self.stop_reason = reason_of(run_dir, "stop") or self.stop_reason
             return delete_requests(run_dir)
         except OSError:
             with suppress(OSError):

@@ -133,7 +133,9 @@ class Attempt:
             self.journal.close()
 
     def _why_stopped(self, by: str) -> str:
-        return "torchrun, which started the run, has died: stopped" if self.peers.orphaned else f"stopped by {by}"
+        if self.peers.orphaned:
+            return "torchrun, which started the run, has died: stopped"
+        return self.control.stop_reason or f"stopped by {by}"
 
     def _sentence(self, error: Exception) -> str | None:
         """The sentence on an error with a known cause; None for a bug."""

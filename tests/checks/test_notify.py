@@ -14,7 +14,6 @@ import pytest
 
 from tuitrain.checks.actions import message_of
 from tuitrain.checks.notify import Command, Deliveries, Message, NotifyError, Service, Terminal, targets_of
-from tuitrain.checks.systemd import unit_text
 from tuitrain.events import Alert
 from tuitrain.runs import RunDirectory
 from tuitrain.settings import SettingsError
@@ -135,8 +134,3 @@ def test_a_target_that_is_down_is_tried_again_for_a_while(message: Message) -> N
     deliveries.add(message, ABOUT, 0.0)
     last = [sentence for now in range(0, 10**5, 10) for sentence in deliveries.send(float(now))][-1]
     assert last.endswith("It is not tried again.")
-
-
-def test_the_unit_keeps_words_as_they_are() -> None:
-    text = unit_text(["/usr/bin/python", "check", "my runs/100%", "$HOME", 'a"b\\'], "/here")
-    assert r'ExecStart=/usr/bin/python check "my runs/100%%" $$HOME "a\"b\\"' in text

@@ -64,7 +64,7 @@ def test_the_examples_of_help_parse(cli: Cli, path: tuple[str, ...]) -> None:
             continue
         command, arguments = ROOT, words[words.index("tuitrain") + 1 :]
         # A group such as `queue` may stand alone.
-        while arguments and hasattr(command, "commands"):
+        while arguments and arguments[0][0] != "-" and hasattr(command, "commands"):
             command, arguments = command.commands[arguments[0]], arguments[1:]
         assert command.make_context(command.name, arguments).command is command
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuitrain.events.requests import write_request
 from tuitrain_engine.control import ORIGINS, POLL_INTERVAL_S, REQUESTS, SIGNALS, Control, from_number, to_number
 
 
@@ -50,6 +51,14 @@ def test_a_request_made_before_the_start_counts_and_other_files_are_kept(tmp_pat
         (directory / name).touch()
     assert Control(tmp_path, Clock()).poll() == {"checkpoint": "control file"}
     assert [path.name for path in directory.iterdir()] == ["notes.txt"]
+
+
+def test_a_stop_may_say_why(tmp_path: Path) -> None:
+    control = Control(tmp_path, Clock())
+    write_request(tmp_path, "stop", "it is the worst\x1b[31m of four\n")
+    assert [path.name for path in control.directory.iterdir()] == ["stop"]
+    assert control.poll() == {"stop": "control file"}
+    assert control.stop_reason == "it is the worst of four␊"
 
 
 def test_only_the_main_process_reads_request_files(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,12 +18,16 @@ from tests.support import write_run
 from tuitrain.config import load_config
 from tuitrain.events import Gpu
 from tuitrain.events.lock import exclusive, lock_held
-from tuitrain.launch import LaunchError, preflight, queue
+from tuitrain.launch import LaunchError, preflight, queue, queue_runner
 from tuitrain.launch.local import Label
 from tuitrain.launch.machine import Device, Machine
-from tuitrain.launch.queue import enqueue_all, free_gpus, leave_queue, move, queued, run_queue, start_runner
+from tuitrain.launch.metadata_cache import MetadataCache
+from tuitrain.launch.queue import enqueue_all, enqueue_command, leave_queue, move, move_by, queued, start_runner
+from tuitrain.launch.queue_runner import free_gpus, run_queue
 from tuitrain.launch.stop import stop_run
+from tuitrain.launch.systemd import check_unit, queue_unit
 from tuitrain.runs import RunDirectory, RunMetadata, Status, list_runs, read_snapshot
+from tuitrain.runs.editing import edited_metadata
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(1000)"]
 
@@ -32,14 +37,14 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     here = Machine((), Device("cpu", "CPU", 25.3), 2)
     for module in (preflight, queue):
         monkeypatch.setattr(module, "find_machine", lambda: here)
-    monkeypatch.setattr(queue, "POLL_S", 0.02)
+    monkeypatch.setattr(queue_runner, "POLL_S", 0.02)
 
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]:
     """What the engine's processes run instead; they are killed at the end."""
     words = [sys.executable, "-c", ""]
-    monkeypatch.setattr(queue, "train_command", lambda run, processes: words)
+    monkeypatch.setattr(queue_runner, "train_command", lambda run, processes: words)
     yield words
     for path in tmp_path.glob("*/run.json"):
         info = RunDirectory(path.parent).read_metadata()
@@ -71,6 +76,8 @@ def test_a_queue_keeps_its_order_can_be_changed_and_is_no_run(tmp_path: Path) ->
     assert order(tmp_path) == ["c", "a", "b", "d"]
     move(runs[0], 99)
     assert order(tmp_path) == ["c", "b", "d", "a"]
+    assert (move_by(runs[2], 1), move_by(runs[2], -5), move_by(runs[0], 5)) == (2, 1, 4)
+    assert [read_snapshot(run).queue_position for run in runs] == [4, 2, 1, 3]
     assert leave_queue(runs[1], "taken out")
     assert not leave_queue(runs[1], "taken out")
     with pytest.raises(LaunchError, match="is not in the queue"):
@@ -93,7 +100,7 @@ def test_the_runner_starts_one_after_the_other_and_ends(tmp_path: Path, commands
 def test_a_run_waits_until_there_are_slots_and_a_large_one_until_nothing_trains(
     tmp_path: Path, commands: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "queue_slots", lambda: 2)
+    monkeypatch.setattr(queue_runner, "queue_slots", lambda: 2)
     commands[:] = SLEEP
     runs = [add(tmp_path, "a"), add(tmp_path, "b"), add(tmp_path, "c", processes=4), add(tmp_path, "d")]
     seen: list[list[str]] = []
@@ -108,7 +115,7 @@ def test_a_run_waits_until_there_are_slots_and_a_large_one_until_nothing_trains(
                     psutil.Process(info.pid).kill()
                     wait_for(lambda supervisor=info.supervisor: not alive(supervisor))
 
-    monkeypatch.setattr(queue, "time", SimpleNamespace(sleep=look, time=time.time))
+    monkeypatch.setattr(queue_runner, "time", SimpleNamespace(sleep=look))
     run_queue(tmp_path)
     assert seen == [["c", "d"], ["d"]]
 
@@ -119,7 +126,7 @@ def alive(pid: int | None) -> bool:
 
 def test_free_gpus_are_those_that_no_run_has_and_nobody_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     readings = [Gpu(index=index, mem_used_gb=used) for index, used in enumerate([0.4, 30.0, 0.4, None, 0.4])]
-    monkeypatch.setattr(queue.GpuReader, "read", lambda self: readings)
+    monkeypatch.setattr(queue_runner.GpuReader, "read", lambda self: readings)
     here = psutil.Process()
     own = RunMetadata(
         name="a", created=0.0, pid=here.pid, pid_started=here.create_time(), host=os.uname().nodename, gpus=[2]
@@ -127,9 +134,9 @@ def test_free_gpus_are_those_that_no_run_has_and_nobody_uses(tmp_path: Path, mon
     write_run(tmp_path, "live", status=None, info=own)
     write_run(tmp_path, "over", info=RunMetadata(name="b", created=0.0, gpus=[0]))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert free_gpus(tmp_path) == [0, 3, 4]
+    assert free_gpus(MetadataCache(tmp_path)) == [0, 3, 4]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,3")
-    assert free_gpus(tmp_path) == [0, 3]
+    assert free_gpus(MetadataCache(tmp_path)) == [0, 3]
 
 
 def test_a_run_that_cannot_be_started_has_failed_and_holds_nobody_up(tmp_path: Path, commands: list[str]) -> None:
@@ -165,9 +172,83 @@ def test_one_runner_at_a_time_which_ends_with_the_queue(tmp_path: Path) -> None:
     start_runner(tmp_path)
     lock = tmp_path / ".queue" / ".runner.lock"
     wait_for(lambda: lock_held(lock))
-    second = subprocess.run([sys.executable, "-m", "tuitrain.launch.queue", str(tmp_path)], timeout=60)
+    second = subprocess.run([sys.executable, "-m", "tuitrain.launch.queue_runner", str(tmp_path)], timeout=60)
     assert second.returncode == 0
     assert read_snapshot(run).status is Status.QUEUED
     assert leave_queue(run, "enough")
     with exclusive(lock, 30):
         assert not queued(tmp_path)
+
+
+def test_a_machine_that_is_restarted_goes_on_with_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runner and what it started are killed at once; the pid of a dead run is another process's then."""
+    monkeypatch.chdir(tmp_path)
+    hang, write = "import time; open('started', 'a').write('a'); time.sleep(1000)", "open('started', 'a').write('{}')"
+    commands = [hang, *(write.format(name) for name in "bcd")]
+    runs = [
+        enqueue_command([sys.executable, "-c", source], tmp_path, Label(name))
+        for name, source in zip("abcd", commands, strict=True)
+    ]
+    move(runs[3], 2)
+    start_runner(tmp_path)
+    lock, started = tmp_path / ".queue" / ".runner.lock", tmp_path / "started"
+    wait_for(lambda: started.exists() and started.read_text() == "a" and order(tmp_path) == ["d", "b", "c"])
+    info = runs[0].read_metadata()
+    assert info is not None and info.pid is not None
+    runner = next(each for each in psutil.process_iter() if "tuitrain.launch.queue_runner" in cmdline(each, tmp_path))
+    killed = [runner, psutil.Process(info.pid), *psutil.Process(info.pid).children(recursive=True)]
+    for each in killed:
+        each.kill()
+    psutil.wait_procs(killed, timeout=30)
+    assert not lock_held(lock)
+    with edited_metadata(runs[0]) as facts:
+        facts["pid"] = os.getpid()
+    assert read_snapshot(runs[0]).status is Status.CRASHED
+    start_runner(tmp_path)
+    wait_for(lambda: {read_snapshot(run).status for run in runs[1:]} == {Status.COMPLETED})
+    assert started.read_text() == "adbc"
+    assert read_snapshot(runs[0]).status is Status.CRASHED
+    with exclusive(lock, 30):
+        assert not queued(tmp_path)
+
+
+def cmdline(process: psutil.Process, runs_dir: Path) -> list[str]:
+    """The command line of a process of this directory."""
+    with suppress(psutil.Error):
+        words = process.cmdline()
+        return words if str(runs_dir) in words else []
+    return []
+
+
+def test_a_queued_command_has_the_gpus_it_was_given_and_the_directory_of_its_launch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = Device("gpu", "NVIDIA H100 80GB HBM3", 85.0)
+    monkeypatch.setattr(queue, "find_machine", lambda: Machine((gpu,) * 4, Device("cpu", "CPU", 25.3), 2))
+    used = [30.0, 0.4, 0.4, 0.4]
+    readings = [Gpu(index=index, mem_used_gb=each) for index, each in enumerate(used)]
+    monkeypatch.setattr(queue_runner.GpuReader, "read", lambda self: readings)
+    monkeypatch.setattr(queue_runner, "time", SimpleNamespace(sleep=lambda seconds: used.clear()))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    place = tmp_path / "project"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    source = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], os.getcwd())"
+    run = enqueue_command([Path(sys.executable).name, "-c", source], tmp_path, Label("a"), gpus=2)
+    with pytest.raises(LaunchError, match="--gpus 5, but this machine has 4"):
+        enqueue_command(["true"], tmp_path, Label("b"), gpus=5)
+    assert len(list_runs(tmp_path)) == 1 and queued(tmp_path)[0].needs == "2 GPUs"
+    monkeypatch.chdir(tmp_path)
+    run_queue(tmp_path)
+    wait_for(lambda: read_snapshot(run).status is Status.COMPLETED)
+    assert f"1,2 {place}" in run.console.read_text()
+    info = run.read_metadata()
+    assert info is not None and info.gpus == [1, 2]
+
+
+def test_the_units_keep_words_as_they_are_and_that_of_the_queue_lets_runs_outlive_it(tmp_path: Path) -> None:
+    text = check_unit(["/usr/bin/python", "check", "my runs/100%", "$HOME", 'a"b\\'], Path("/here"))
+    assert r'ExecStart=/usr/bin/python check "my runs/100%%" $$HOME "a\"b\\"' in text
+    text = queue_unit(tmp_path / "my runs")
+    assert f'-m tuitrain.launch.queue_runner "{tmp_path}/my runs"' in text
+    assert "KillMode=process" in text and "@reboot cd " in text

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.support import write_run
-from tests.tui.conftest import SIZES, header, running, until
+from tests.tui.conftest import SIZES, header, running, until, wait_for_notification
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.events import EventWriter, Step
+from tuitrain.launch.local import Label
+from tuitrain.launch.queue import enqueue_command, queued
 from tuitrain.plots.roles import GLYPHS
 from tuitrain.runs import RunDirectory, RunMetadata
 from tuitrain.runs.editing import add_note, set_tags
 from tuitrain.tui.app import TuitrainApp
+from tuitrain.tui.screens import run_actions
 from tuitrain.tui.screens.compare import CompareScreen
 from tuitrain.tui.screens.runs import RunsScreen
 from tuitrain.tui.screens.watch import WatchScreen
@@ -135,6 +138,30 @@ def some_runs(tmp_path: Path) -> Path:
             overrides=(f"name={name}",), info=RunMetadata(name=name, created=created, tags=["sweep"] if index else []),
         )  # fmt: skip
     return tmp_path
+
+
+async def test_queued_runs_stand_first_in_their_order_and_keys_move_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Path] = []
+    monkeypatch.setattr(run_actions, "start_runner", started.append)
+    write_run(tmp_path, "over-20260101-120000-abcd")
+    runs = [enqueue_command(["true"], tmp_path, Label(name)) for name in ("first", "second", "third")]
+    write_run(tmp_path, "new-20261231-120000-abcd", info=RunMetadata(name="new", created=9e9))
+
+    def queue() -> list[str]:
+        return [row for row in listed(app) if "queued" in row]
+
+    async with running("runs", [], tmp_path) as (app, pilot):
+        assert [f"queued {at}" in row for at, row in enumerate(listed(app), 1)] == [True, True, True, False, False]
+        await pilot.press("G", "up", "up", "shift+up")
+        await until(pilot, lambda: [row.split("-")[0].strip() for row in queue()] == ["first", "third", "second"])
+        await pilot.press("<", "<", ">")
+        await until(pilot, lambda: [row.split("-")[0].strip() for row in queue()] == ["first", "third", "second"])
+        assert queued(tmp_path)[1].entry.run_id == runs[2].run_id
+        assert set(started) == {tmp_path}
+        await pilot.press("G", "shift+up")
+        await wait_for_notification(app, pilot, "only a queued run can be moved")
 
 
 async def test_the_filter_works_while_it_is_typed(some_runs: Path) -> None:

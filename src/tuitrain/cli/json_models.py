@@ -101,6 +101,8 @@ class RunState(JsonObject):
     """Unix seconds of its newest record."""
     tags: list[str]
     group: str | None
+    queue_position: int | None
+    """Of a queued run: which of those that wait it is, the first being 1."""
     """The sweep that it belongs to."""
     notes: list[str]
 

@@ -131,6 +131,23 @@ SkipBadBatch = Annotated[
 ]
 
 
+Halving = Annotated[
+    bool,
+    typer.Option("--halving", help="Of a sweep: stop the worse half of its runs early, by their losses at the same "
+                                   "steps."),
+]  # fmt: skip
+HalvingFactor = Annotated[
+    int | None,
+    typer.Option(min=2, metavar="N", help="With --halving: a run goes on if it is among the best 1/N. Default: 2."),
+]
+FirstRung = Annotated[
+    float | None,
+    typer.Option(min=0.001, max=0.999, metavar="SHARE",
+                 help="With --halving: the share of the steps after which runs are compared first, and then each time "
+                      "after N times as many. Default: 0.125."),
+]  # fmt: skip
+
+
 def with_strategy(overrides: list[str] | None, strategy: str | None) -> list[str]:
     """The overrides, and --strategy as one more."""
     return [*(overrides or []), *([f"parallel.strategy={strategy}"] if strategy else [])]

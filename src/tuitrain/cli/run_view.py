@@ -59,6 +59,7 @@ def run_json(snapshot: RunSnapshot, usd_per_gpu_hour: float | None = None) -> di
         "last_time": snapshot.last_time,
         "tags": snapshot.tags,
         "group": snapshot.info.group if snapshot.info else None,
+        "queue_position": snapshot.queue_position,
         "notes": snapshot.notes,
     }
 
@@ -98,6 +99,8 @@ def all_alerts(snapshot: RunSnapshot, history: RunHistory) -> list[Alert]:
 def status_line(snapshot: RunSnapshot) -> str:
     """Status, id, step, loss, validation loss, why it ended, the time it takes, and the age of its newest record."""
     parts = [str(snapshot.status), snapshot.directory.run_id]
+    if snapshot.queue_position is not None:
+        parts.append(f"{snapshot.queue_position} in the queue")
     if snapshot.stage is not None and snapshot.status.live:
         parts.append(stage_text(snapshot.stage))
     if snapshot.step is not None:
@@ -135,6 +138,7 @@ def sections(snapshot: RunSnapshot, history: RunHistory, usd_per_gpu_hour: float
         ],
         "hyperparameters": _hyperparameters(snapshot.directory, history),
         **dict(describe(history, snapshot.info).report),
+        "halving": _rungs(snapshot),
         "end": _end(snapshot),
         "lines of the log that cannot be read": _unread_lines(history),
     }
@@ -147,6 +151,20 @@ def _alerts(snapshot: RunSnapshot, history: RunHistory) -> Rows:
     rows = [(each.level, clean(text)) for each, text in zip(alerts, texts, strict=True)][-MAX_ALERTS_SHOWN:]
     more = len(alerts) - len(rows)
     return [*([(f"{more:,} more", "before these; `tuitrain check` lists them")] if more else []), *rows]
+
+
+def _rungs(snapshot: RunSnapshot) -> Rows:
+    """How a run of a halved sweep stood at its rungs."""
+    halving = snapshot.info.halving if snapshot.info is not None else None
+    if halving is None:
+        return []
+    rows = []
+    for each in halving.results:
+        loss = "not finite" if each.loss is None else metric(halving.metric).text(each.loss)
+        ahead = "goes on" if each.goes_on else "is stopped"
+        rows.append((f"step {each.step:,}", f"{halving.metric} {loss}, rank {each.rank} of {each.of}: {ahead}"))
+    rows += [(f"step {step:,}", "not reached") for step in halving.rungs[len(halving.results) :]]
+    return rows
 
 
 def _end(snapshot: RunSnapshot) -> Rows:

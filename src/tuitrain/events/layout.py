@@ -8,7 +8,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -73,6 +73,32 @@ def sent_for_this() -> Sent | None:
         return None
 
 
+class RungResult(msgspec.Struct, kw_only=True):
+    """How a run of a sweep stood at a rung, in Unix seconds. loss: None for one that was not finite.
+
+    rank: of its loss among those of the `of` runs that had reached the rung by then, the lowest being 1.
+    """
+
+    step: int
+    time: float
+    loss: float | None
+    rank: int
+    of: int
+    goes_on: bool
+
+
+class Halving(msgspec.Struct, kw_only=True):
+    """The rungs of a run of a sweep, steps at which it goes on only if it is among the best 1/factor.
+
+    metric: `val_loss`, or `loss`, the mean over the newest steps. results: of the rungs that it has reached.
+    """
+
+    factor: int
+    metric: Literal["val_loss", "loss"]
+    rungs: list[int]
+    results: list[RungResult] = []
+
+
 class RunMetadata(msgspec.Struct, kw_only=True):
     """`run.json`: metadata of the launcher. pid_started (Unix seconds) distinguishes a reused pid from the engine's.
 
@@ -82,8 +108,8 @@ class RunMetadata(msgspec.Struct, kw_only=True):
     loop of one's own, which made the directory itself. supervisor: the process that started that one, waits for it and
     writes down its exit; retries: how often it may still start a crashed attempt again, skip_bad_batch: passing over
     the batch of a step at which two attempts crashed. parent: of a fork. queued: when it was put in
-    the queue, while it waits there; gpus: those that it was given. group: of the runs of a sweep. sent: from another
-    machine, for this run.
+    the queue, while it waits there; gpus: those that it was given. group: of the runs of a sweep; halving: of one that
+    stops its worse runs early. sent: from another machine, for this run.
     """
 
     name: str
@@ -97,6 +123,7 @@ class RunMetadata(msgspec.Struct, kw_only=True):
     exit: Exit | None = None
     parent: Parent | None = None
     group: str | None = None
+    halving: Halving | None = None
     queued: float | None = None
     gpus: list[int] = []
     retries: int = 0
@@ -197,9 +224,9 @@ class RunFiles:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def request(self, name: str) -> None:
+    def request(self, name: str, reason: str = "") -> None:
         """Write a request to the engine, one of `events.requests.REQUESTS`. Raises ValueError for another, OSError."""
-        write_request(self.path, name)
+        write_request(self.path, name, reason)
 
 
 def new_run_id(name: str, now: float | None = None) -> str:

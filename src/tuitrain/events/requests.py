@@ -1,4 +1,4 @@
-"""Requests to a running engine: empty files in `control/` of the run directory.
+"""Requests to a running engine: files in `control/` of the run directory, which may hold a reason.
 
 The application writes them; the engine, or the process that runs an external program, reads and deletes them.
 """
@@ -9,10 +9,14 @@ import os
 from pathlib import Path
 
 from tuitrain.events.records import Control
+from tuitrain.events.text import clean
+from tuitrain.files import open_regular
 
 REQUESTS = ("stop", "checkpoint", "eval", "snapshot", "pause", "continue")
 PAUSED = "paused"
 """The first word of the answer to a `pause` from when on the run waits; its `continue` ends that."""
+_MOST_BYTES = 1000
+"""Of a reason."""
 _OPPOSITES = {"pause": "continue", "continue": "pause"}
 
 
@@ -21,8 +25,8 @@ def control_directory(run_dir: Path) -> Path:
     return run_dir / "control"
 
 
-def write_request(run_dir: Path, name: str) -> None:
-    """Write a request, one of REQUESTS; of `pause` and `continue` the newer one counts.
+def write_request(run_dir: Path, name: str, reason: str = "") -> None:
+    """Write a request, one of REQUESTS; of `pause` and `continue` the newer one counts. reason: why, in a few words.
 
     Raises ValueError for any other name, and OSError.
     """
@@ -32,7 +36,22 @@ def write_request(run_dir: Path, name: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     if name in _OPPOSITES:
         delete_request(run_dir, _OPPOSITES[name])
-    (directory / name).touch()
+    if not reason:
+        (directory / name).touch()
+        return
+    # Renamed, so that it is never read without its reason.
+    unfinished = directory / f".{name}.{os.getpid()}"
+    unfinished.write_text(reason, encoding="utf-8")
+    unfinished.replace(directory / name)
+
+
+def reason_of(run_dir: Path, name: str) -> str:
+    """Why a pending request was made; empty where it does not say."""
+    try:
+        with open_regular(control_directory(run_dir) / name) as file:
+            return clean(file.read(_MOST_BYTES).decode("utf-8", "replace")).strip()
+    except OSError:
+        return ""
 
 
 def is_requested(run_dir: Path, name: str) -> bool:

@@ -156,14 +156,16 @@ def start(
     supervised: bool = False,
     retries: Retries = Retries(),
     variables: Mapping[str, str] = MappingProxyType({}),
+    directory: str | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one and its terminal, and write its metadata to run.json.
 
     label: None keeps name, tags and notes of the run. processes: the number of workers that the command starts; each
     gets its share of the cores. plots_every: steps after which another process draws figures/latest.png again; 0 for
     none. supervised: whether `launch.supervise` starts it, waits for it and writes down its exit; that process is
-    returned then, and passes signals on. variables: further ones of its environment, such as which GPUs it has. Raises
-    OSError when the process cannot be started, LaunchError when run.json cannot be written; no process is left then.
+    returned then, and passes signals on. variables: further ones of its environment, such as which GPUs it has.
+    directory: where it runs, by default in that of this process. Raises OSError when the process cannot be started,
+    LaunchError when run.json cannot be written; no process is left then.
     """
     process = None
     try:
@@ -173,7 +175,7 @@ def start(
             if supervised:
                 process, pid = _spawn_supervised(run, command, processes, variables)
             else:
-                process = _spawn(run, command, processes)
+                process = _spawn(run, command, processes, (), variables, directory)
                 pid = process.pid
             facts |= {} if label is None else asdict(label)
             facts |= attempt | {
@@ -245,6 +247,7 @@ def _spawn(
     processes: int,
     inherited: Sequence[int] = (),
     variables: Mapping[str, str] = MappingProxyType({}),
+    directory: str | None = None,
 ) -> subprocess.Popen[bytes]:
     with run.console.open("ab") as console:
         return subprocess.Popen(
@@ -255,6 +258,7 @@ def _spawn(
             env=process_environment(run, processes) | dict(variables),
             start_new_session=True,
             pass_fds=inherited,
+            cwd=directory,
         )
 
 

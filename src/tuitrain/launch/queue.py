@@ -1,8 +1,8 @@
 """The queue of one machine: small files in `.queue` of the runs directory, one for each run that waits, in order.
 
-A run in the queue has its directory and its configuration, and no process yet. The runner, a process of its own
-(`python -m tuitrain.launch.queue RUNS_DIR`), starts the first one when what it needs is free, and ends when the queue
-is empty. It holds a lock that ends with it; every command that uses the queue starts it again where none holds that.
+A run in the queue has its directory and its metadata, and no process yet. The runner (`launch.queue_runner`), a process
+of its own, starts the first one when what it needs is free, and ends when there is nothing left to do. It holds a lock
+that ends with it; every command that uses the queue starts it again where none holds that.
 """
 
 from __future__ import annotations
@@ -12,44 +12,41 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from tuitrain.config import ConfigError, RunConfig, load_config
+from tuitrain.config import RunConfig
 from tuitrain.events import End, EventWriter
-from tuitrain.events.layout import RunMetadata
+from tuitrain.events.layout import Halving, RunMetadata
 from tuitrain.events.lock import LockedError, exclusive
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.local import Label, Retries, new_run, start, starting, train_command
-from tuitrain.launch.machine import find_machine, training_device, visible
-from tuitrain.monitor.gpu_reader import GpuReader
-from tuitrain.runs import RunDirectory
+from tuitrain.launch.local import Label, Retries, new_run, wrapped_command
+from tuitrain.launch.machine import find_machine, training_device
+from tuitrain.runs import RunDirectory, create_run_directory
 from tuitrain.runs.editing import EditError, edited_metadata
-from tuitrain.runs.status import process_alive, supervisor_alive
-from tuitrain.settings import queue_slots
+from tuitrain.runs.queue_order import DIRECTORY, entry_files
 
-DIRECTORY = ".queue"
-POLL_S = 0.5
-LOCK_S = 2.0
-"""A runner that ends gives its lock back within this time."""
 PATIENCE_S = 20.0
-FREE_GB = 1.0
-"""A GPU of which less memory is used is free; a driver alone takes some."""
 
 
 class Entry(msgspec.Struct, kw_only=True):
-    """What a queued run needs: processes, and whether each of them needs a GPU or a CPU slot."""
+    """What a queued run needs: processes, and whether each of them needs a GPU or a CPU slot.
+
+    command: of another training program, and the directory that it is to run in; empty for the engine.
+    """
 
     run_id: str
     processes: int = 1
     on_gpu: bool = False
     retries: int = 0
     skip_bad_batch: bool = False
+    command: list[str] = []
+    directory: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Waiting:
 def queued(runs_dir: Path) -> list[Waiting]:
     """The entries of the queue, the next one first; a file that cannot be read is none."""
     entries = []
-    for path in sorted((runs_dir / DIRECTORY).glob("*.json")):
+    for path in entry_files(runs_dir):
         with suppress(OSError, msgspec.MsgspecError):
             entries.append(Waiting(path, msgspec.json.decode(path.read_bytes(), type=Entry)))
     return entries
@@ -83,144 +80,143 @@ def enqueue_all(
     gpus: int | None = None,
     force: bool = False,
     retries: Retries = Retries(),  # noqa: B008 - frozen
+    halvings: Sequence[Halving] = (),
 ) -> list[RunDirectory]:
     """Check runs as `start_run` does, make their directories, and put them at the end of the queue in this order.
 
-    label: what they share; each has the name of its configuration. Raises LaunchError, ConfigError or OSError, and
-    leaves none then.
+    label: what they share; each has the name of its configuration. halvings: one for each run of a sweep that stops its
+    worse runs early. Raises LaunchError, ConfigError or OSError, and leaves none then.
     """
     machine = find_machine()
     counts = [preflight.check(config, gpus=gpus, force=force).count for config in configs]
     runs: list[RunDirectory] = []
     entries = []
-    try:
-        for config, processes in zip(configs, counts, strict=True):
-            run, now = new_run(runs_dir, config), time.time()
+    with _removed_on_error(runs):
+        for at, (config, processes) in enumerate(zip(configs, counts, strict=True)):
+            run = new_run(runs_dir, config)
             runs.append(run)
-            run.write_metadata(
-                RunMetadata(
-                    name=config.name, created=now, queued=now, tags=label.tags, notes=label.notes, group=label.group,
-                    processes=processes, sent=label.sent,
-                )
-            )  # fmt: skip
+            _write_metadata(run, config.name, label, processes, halvings[at] if halvings else None)
             on_gpu = training_device(config, machine).kind != "cpu"
             entries.append(
                 Entry(run_id=run.run_id, processes=processes, on_gpu=on_gpu, retries=retries.count,
                       skip_bad_batch=retries.skip_bad_batch)
             )  # fmt: skip
-        with _ordering(runs_dir):
-            _write(runs_dir, [*(each.entry for each in queued(runs_dir)), *entries])
+        _append(runs_dir, entries)
+    return runs
+
+
+def enqueue_command(
+    command: Sequence[str],
+    runs_dir: Path,
+    label: Label,
+    *,
+    gpus: int | None = None,
+    log: Path | None = None,
+    grace_s: float | None = None,
+    prepare: Callable[[RunDirectory], object] = lambda run: None,
+) -> RunDirectory:
+    """Put the command of another training program at the end of the queue.
+
+    gpus: how many it needs, by default one; on a machine without GPUs so many CPU slots. It is started in the present
+    working directory, and its program is the one that is found now. prepare: what is done with the run before it is in
+    the queue. Raises LaunchError or OSError, and leaves no run then.
+    """
+    count, available = gpus or 1, len(find_machine().gpus)
+    if available and count > available:
+        raise LaunchError(f"--gpus {count}, but this machine has {available} to use.", key="gpus")
+    runs: list[RunDirectory] = []
+    with _removed_on_error(runs):
+        run = create_run_directory(runs_dir.absolute(), label.name)
+        runs.append(run)
+        prepare(run)
+        _write_metadata(run, label.name, label, count, None)
+        words = [str(Path(shutil.which(command[0]) or command[0]).absolute()), *command[1:]]
+        entry = Entry(run_id=run.run_id, processes=count, on_gpu=bool(available), directory=str(Path.cwd()))
+        entry.command = wrapped_command(run, words, log, grace_s)
+        _append(runs_dir, [entry])
+    return run
+
+
+@contextmanager
+def _removed_on_error(runs: Sequence[RunDirectory]) -> Iterator[None]:
+    """The directories of these runs are removed where they cannot be queued."""
+    try:
+        yield
     except (LaunchError, OSError):
         for run in runs:
             shutil.rmtree(run.path, ignore_errors=True)
         raise
-    return runs
+
+
+def _write_metadata(run: RunDirectory, name: str, label: Label, processes: int, halving: Halving | None) -> None:
+    now = time.time()
+    run.write_metadata(
+        RunMetadata(
+            name=name, created=now, queued=now, tags=label.tags, notes=label.notes, group=label.group,
+            processes=processes, halving=halving, sent=label.sent,
+        )
+    )  # fmt: skip
+
+
+def _append(runs_dir: Path, entries: Sequence[Entry]) -> None:
+    with ordering(runs_dir):
+        _write(runs_dir, [*(each.entry for each in queued(runs_dir)), *entries])
 
 
 def move(run: RunDirectory, position: int) -> None:
     """Move a run to a position in the queue, the first being 1. Raises LaunchError where it is not in it."""
-    with _ordering(run.path.parent):
+    _move(run, lambda _: position)
+
+
+def move_by(run: RunDirectory, places: int) -> int:
+    """Move a run so many places back, or forwards below 0; returns its position then. Raises LaunchError."""
+    return _move(run, lambda position: max(1, position + places))
+
+
+def _move(run: RunDirectory, to: Callable[[int], int]) -> int:
+    """Move a run to the position that `to` makes of its present one; returns where it is then."""
+    if run.remote:
+        raise LaunchError(f"{run.remote} waits in a queue of another machine: move it there.")
+    with ordering(run.path.parent):
         entries = [each.entry for each in queued(run.path.parent)]
-        entry = next((each for each in entries if each.run_id == run.run_id), None)
-        if entry is None:
+        at = next((at for at, each in enumerate(entries) if each.run_id == run.run_id), None)
+        if at is None:
             raise LaunchError(f"{run.run_id} is not in the queue.", exit_code=3)
-        entries.remove(entry)
-        entries.insert(position - 1, entry)
+        position = min(to(at + 1), len(entries))
+        entries.insert(position - 1, entries.pop(at))
         _write(run.path.parent, entries)
+    return position
 
 
 def leave_queue(run: RunDirectory, reason: str) -> bool:
     """Take a run out of the queue, which ends it; returns whether it was in it."""
     if not queued(run.path.parent):
         return False
-    with _ordering(run.path.parent):
+    with ordering(run.path.parent):
         waiting = next((each for each in queued(run.path.parent) if each.entry.run_id == run.run_id), None)
         if waiting is None:
             return False
         waiting.path.unlink(missing_ok=True)
-        _end(run, "stopped", reason)
+        end_unstarted(run, "stopped", reason)
     return True
 
 
 def start_runner(runs_dir: Path) -> None:
-    """Start the runner of a queue that is not empty; one that runs already makes a second end at once."""
-    if not queued(runs_dir):
+    """Start the runner where there is a queue or was one; it ends at once where another runs or nothing is to be done.
+
+    Raises OSError.
+    """
+    if not (runs_dir / DIRECTORY).is_dir():
         return
     with (runs_dir / DIRECTORY / "runner.log").open("ab") as log:
         subprocess.Popen(
-            [sys.executable, "-m", "tuitrain.launch.queue", str(runs_dir.absolute())],
+            [sys.executable, "-m", "tuitrain.launch.queue_runner", str(runs_dir.absolute())],
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
 
-def run_queue(runs_dir: Path) -> None:
-    """Start the runs of the queue one after the other, until it is empty. Another runner makes this one return."""
-    with suppress(LockedError), exclusive(runs_dir / DIRECTORY / ".runner.lock", LOCK_S):
-        while entries := queued(runs_dir):
-            with _ordering(runs_dir):
-                first = queued(runs_dir)[:1]
-                if first and _start_if_free(runs_dir, first[0]):
-                    continue
-            time.sleep(POLL_S if entries else 0)
-
-
-def _start_if_free(runs_dir: Path, waiting: Waiting) -> bool:
-    """Start a run where what it needs is free; returns whether it is out of the queue."""
-    entry, run = waiting.entry, RunDirectory(runs_dir / waiting.entry.run_id)
-    info = run.read_metadata()
-    if info is None or info.queued is None:
-        # It was removed, or started by a runner that was killed before it could remove the entry.
-        waiting.path.unlink(missing_ok=True)
-        return True
-    variables: dict[str, str] = {}
-    if entry.on_gpu:
-        free = free_gpus(runs_dir)
-        if len(free) < entry.processes:
-            return False
-        chosen = ",".join(map(str, free[: entry.processes]))
-        variables = {"CUDA_VISIBLE_DEVICES": chosen, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    else:
-        used = sum(each.processes for each in _live(runs_dir) if not each.gpus)
-        # One that needs more than there are starts when nothing else trains.
-        if used and used + entry.processes > queue_slots():
-            return False
-    try:
-        config = load_config(str(run.config))
-        with starting(run):
-            start(
-                run, train_command(run, processes=entry.processes), None, processes=entry.processes,
-                plots_every=config.export.plots_every, supervised=True,
-                retries=Retries(entry.retries, entry.skip_bad_batch), variables=variables,
-            )  # fmt: skip
-    except (LaunchError, ConfigError, OSError) as error:
-        _end(run, "failed", f"it could not be started from the queue: {error}")
-    waiting.path.unlink(missing_ok=True)
-    return True
-
-
-def free_gpus(runs_dir: Path) -> list[int]:
-    """The GPUs, by NVML's index, that no live run of the directory has and of which little memory is used."""
-    taken = {index for each in _live(runs_dir) for index in each.gpus}
-    readings = GpuReader().read()
-    return [
-        each.index
-        for each in readings
-        if each.index in visible(len(readings))
-        and each.index not in taken
-        and (each.mem_used_gb is None or each.mem_used_gb < FREE_GB)
-    ]
-
-
-def _live(runs_dir: Path) -> Iterator[RunMetadata]:
-    """The metadata of the runs whose processes are alive on this machine."""
-    for path in runs_dir.glob("*/run.json"):
-        info = RunDirectory(path.parent).read_metadata()
-        if info is not None and (process_alive(info) or supervisor_alive(info)):
-            yield info
-
-
 @contextmanager
-def _ordering(runs_dir: Path) -> Iterator[None]:
+def ordering(runs_dir: Path) -> Iterator[None]:
     """While the order is changed, or the first one is started. Raises LaunchError."""
     directory = runs_dir / DIRECTORY
     directory.mkdir(parents=True, exist_ok=True)
@@ -246,14 +242,10 @@ def _write(runs_dir: Path, entries: Sequence[Entry]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _end(run: RunDirectory, status: str, reason: str) -> None:
-    """Write the end of a run that was not started."""
+def end_unstarted(run: RunDirectory, status: str, reason: str) -> None:
+    """Write the end of a run that was never started."""
     with suppress(EditError, OSError):
         with EventWriter(run.metrics) as log:
             log.write(End(status=status, reason=reason))  # type: ignore[arg-type]
         with edited_metadata(run) as facts:
             facts["queued"] = None
-
-
-if __name__ == "__main__":
-    run_queue(Path(sys.argv[1]))

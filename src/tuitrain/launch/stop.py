@@ -30,10 +30,13 @@ def when_started(run: RunDirectory, timeout_s: float | None) -> RunSnapshot:
     return read_snapshot(run)
 
 
-def stop_run(run: RunDirectory, *, wait: bool = True, timeout_s: float | None = None, report: Report = print) -> Status:
+def stop_run(
+    run: RunDirectory, *, wait: bool = True, timeout_s: float | None = None, report: Report = print, reason: str = ""
+) -> Status:
     """Request a checkpoint and the end of a run, also of one that is just being started, and wait for the end.
 
-    Returns the status it ended with. Raises LaunchError when its process has died, or when timeout_s passes first.
+    reason: of its `end` record, where the engine trains it; by default that it was requested. Returns the status it
+    ended with. Raises LaunchError when its process has died, or when timeout_s passes first.
     """
     if leave_queue(run, "taken out of the queue"):
         report(f"{run.run_id}: taken out of the queue.")
@@ -42,7 +45,7 @@ def stop_run(run: RunDirectory, *, wait: bool = True, timeout_s: float | None = 
     if not _is_live(run, snapshot, report):
         return snapshot.status
     end_retries(run)
-    run.request("stop")
+    run.request("stop", reason)
     at = f" at step {snapshot.step.step:,}" if snapshot.step else ""
     if snapshot.info is not None and snapshot.info.launcher == "loop":
         how = "its loop has to look at run.should_stop; --now kills it"

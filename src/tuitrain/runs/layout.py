@@ -30,9 +30,10 @@ class RunDirectory(RunFiles):
             info.host = self.remote.partition(":")[0] + ":"
         return info
 
-    def request(self, name: str) -> None:
+    def request(self, name: str, reason: str = "") -> None:
+        """The same; on another machine without the reason."""
         if not self.remote:
-            return super().request(name)
+            return super().request(name, reason)
         # `ssh` is needed for remote runs only.
         from tuitrain.remote.sync import sync_of
 

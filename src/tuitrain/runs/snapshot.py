@@ -15,6 +15,7 @@ from tuitrain.runs.history import RunHistory
 from tuitrain.runs.layout import RunDirectory
 from tuitrain.runs.loading import drain, load_history
 from tuitrain.runs.log_ends import KEYS, LogEnds, read_log_ends, read_on
+from tuitrain.runs.queue_order import QueueOrder
 from tuitrain.runs.status import Status, derive_status, status_of_source
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class RunSnapshot:
     """Time, step and tokens of the newest steps of this attempt, for its pace."""
     wall_time_s: float | None = None
     """Seconds that the run took, without the time between its attempts."""
+    queue_position: int | None = None
+    """Of a queued run: which of those that wait it is, the first being 1."""
 
     @property
     def name(self) -> str:
@@ -168,6 +171,7 @@ class SnapshotReader:
         self._kept: dict[RunDirectory, KeptSnapshot] = {}
         self._infos: dict[RunDirectory, tuple[tuple[int, ...], RunMetadata | None]] = {}
         self._snapshots: dict[RunDirectory, RunSnapshot] = {}
+        self._queues = QueueOrder()
 
     def read_all(self, runs: Sequence[RunDirectory]) -> tuple[RunSnapshot, ...]:
         """A snapshot of each, in their order; other runs are forgotten."""
@@ -208,6 +212,7 @@ class SnapshotReader:
             directory, info, status, log.run, _newest_step(tail), log.evaluation, tail.end, log.last_time,
             tail.alerts[-1] if tail.alerts else None, log.curve, problem, log.head.broken_count + tail.broken_count,
             log.whole, tail.stage, tail.recent_steps(), log.wall_time_s,
+            self._queues.position(directory.path.parent, directory.run_id) if status is Status.QUEUED else None,
         )  # fmt: skip
         if mark and not problem:
             from tuitrain.runs.kept_snapshots import KeptSnapshot, keep_snapshot

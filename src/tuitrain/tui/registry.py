@@ -142,6 +142,10 @@ _TABLE: tuple[tuple[Group, Owner, tuple[ScreenName, ...], tuple[Action, ...]], .
         Action("filter", ("slash",), "filter", "Show some runs: status:running qwen loss<2.5.", 5),
         Action("sort", ("o",), "sort", "Order by the next column.", 6),
         Action("reverse", ("O",), "reverse", "Turn the order around."),
+        Action("queue_sooner", ("shift+up", "less_than_sign"), "sooner", "Move a queued run forward, to start sooner.",
+               17, "move_queued(-1)", acts=True),
+        Action("queue_later", ("shift+down", "greater_than_sign"), "later", "Move a queued run back, to start later.",
+               18, "move_queued(1)", acts=True),
     )),
     ("this screen", "screen", ("compare",), (
         Action("group_runs", ("m",), "groups", "Show runs with the same value of a key as one: mean and spread.", 10),

@@ -221,13 +221,13 @@ def _test(targets: list[Target]) -> None:
 def _print_unit(names: list[str] | None, flags: dict[str, Any], runs_dir: Path | None, has_secret: bool) -> None:
     import sys
 
-    from tuitrain.checks.systemd import unit_text
+    from tuitrain.launch.systemd import check_unit
     from tuitrain.runs import runs_directory
 
     words = [str(Path(name).absolute()) if Path(name).exists() else name for name in names or []]
     flags["rules"] = None if flags["rules"] is None else flags["rules"].absolute()
     where = {"runs-dir": runs_directory(runs_dir).absolute()}
     arguments = ["check", "--follow", *words, *options.as_arguments({**flags, **where})]
-    print(unit_text([sys.executable, "-m", "tuitrain.cli", *arguments], str(Path.cwd())), end="")
+    print(check_unit([sys.executable, "-m", "tuitrain.cli", *arguments], Path.cwd()), end="")
     if has_secret:
         say("Addresses and commands are not put into a unit: keep them in the settings or in its environment file.")

@@ -16,11 +16,12 @@ from tuitrain.cli import options
 from tuitrain.cli.commands import launch_host
 from tuitrain.cli.completion import complete_preset
 from tuitrain.cli.lookup import given_by
-from tuitrain.cli.output import is_terminal, print_json, print_lines, print_rows, say
+from tuitrain.cli.output import is_terminal, print_json, print_rows, say
 
 if TYPE_CHECKING:
     from subprocess import Popen
 
+    from tuitrain.cli.queueing import Queueing
     from tuitrain.config import RunConfig
     from tuitrain.launch.local import Label, Retries
     from tuitrain.launch.smoke import Check
@@ -75,6 +76,9 @@ def launch(
     random: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Of a sweep: N of its runs, chosen at random.")
     ] = None,
+    halving: options.Halving = False,
+    halving_factor: options.HalvingFactor = None,
+    first_rung: options.FirstRung = None,
     retries: options.Retries = 0,
     skip_bad_batch: options.SkipBadBatch = False,
     log: Annotated[
@@ -106,8 +110,10 @@ def launch(
       tuitrain launch llama2-tiny --smoke
       tuitrain launch llama2-1.3b --gpus 8 --strategy fsdp
       tuitrain launch llama2-tiny optim.lr=1e-3,3e-3 train.seed=1,2,3 --name grid
+      tuitrain launch llama2-tiny optim.lr=3e-4,1e-3,3e-3,1e-2 --halving
       tuitrain launch --name mine -- python train.py --lr 3e-4
       tuitrain launch --log lightning_logs -- torchrun --nproc-per-node 2 train.py
+      tuitrain launch --queue --gpus 2 -- torchrun --nproc-per-node 2 train.py
       tuitrain launch --host me@node1 qwen3-0.6b
 
     Start a training run. It continues when the terminal closes.
@@ -123,7 +129,7 @@ def launch(
     from tuitrain.config import load_config
     from tuitrain.launch import LaunchError, preflight
     from tuitrain.launch.local import Label, Retries, start_run
-    from tuitrain.launch.sweep import grid, sample, sweep_configs
+    from tuitrain.launch.sweep import grid
     from tuitrain.runs import runs_directory
 
     modes = _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,
@@ -134,6 +140,8 @@ def launch(
         raise LaunchError("--watch needs a terminal; without one `launch` prints the console output of the run.")
     if skip_bad_batch and not retries:
         raise typer.BadParameter("--skip-bad-batch needs --retries.")
+    if not halving and (flags := _given({"--halving-factor": halving_factor, "--first-rung": first_rung})):
+        raise typer.BadParameter(f"{' and '.join(flags)} need --halving.")
     if host is not None:
         return launch_host.launch_on_host(ctx, ctx.meta.get(COMMAND_KEY))
     launch_host.refuse_without_host(install, sync, no_sync, tmux)
@@ -144,10 +152,14 @@ def launch(
     if command is not None:
         if preset is not None and command:
             raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
-        if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--gpus": gpus, "--strategy": strategy,
-                            "--retries": retries or None, "--queue": queue, "--random": random}):  # fmt: skip
+        if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--gpus": None if queue else gpus,
+                            "--strategy": strategy, "--retries": retries or None, "--random": random,
+                            "--halving": halving}):  # fmt: skip
             raise LaunchError(f"{' and '.join(flags)}: only for the engine's own configurations, not for a command.")
+        _check_command(command)
         label, given = replace(label, name=name or _program_name(command)), given_by(maps, facts)
+        if queue:
+            return _queueing(directory, label, gpus, force, restarts, as_json).queue_command(command, log, grace, given)
         return attachment.follow(*_start_external(command, directory, label, log, grace, given))
     if flags := _given({"--log": log, "--grace": grace, "--map": maps, "--set": facts}):
         raise LaunchError(f"{' and '.join(flags)}: only for a command after `--`.")
@@ -158,11 +170,11 @@ def launch(
         if flags := _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,
                             "--smoke": smoke}):  # fmt: skip
             raise typer.BadParameter(f"{' and '.join(flags)}: not for a sweep, whose runs are queued.")
-        group, configs = sweep_configs(preset, sample(runs, random or len(runs)), name)
-        configs = list(map(preflight.with_absolute_paths, configs))
-        return _queue(configs, directory, replace(label, group=group), gpus, force, restarts, as_json)
-    if random is not None:
-        raise typer.BadParameter("--random needs a sweep: several values of a key, as in optim.lr=1e-4,3e-4.")
+        return _queueing(directory, label, gpus, force, restarts, as_json).queue_sweep(
+            preset, runs, name, count=random, halving=halving, factor=halving_factor, first=first_rung
+        )
+    if flags := _given({"--random": random, "--halving": halving}):
+        raise typer.BadParameter(f"{flags[0]} needs a sweep: several values of a key, as in optim.lr=1e-4,3e-4.")
     overrides += [f"name={name}"] if name else []
     config = preflight.with_absolute_paths(load_config(preset, overrides))
     if dry_run:
@@ -170,7 +182,7 @@ def launch(
     if smoke:
         return _smoke(config, gpus, as_json, force)
     if queue:
-        return _queue([config], directory, label, gpus, force, restarts, as_json)
+        return _queueing(directory, label, gpus, force, restarts, as_json).queue_one(config)
     label = replace(label, name=config.name)
     started = start_run(config, directory, label, gpus=gpus, force=force, retries=restarts)
     if started.note:
@@ -178,34 +190,28 @@ def launch(
     return attachment.follow(started.run, started.process)
 
 
-def _queue(
-    configs: list[RunConfig],
-    directory: Path,
-    label: Label,
-    gpus: int | None,
-    force: bool,
-    retries: Retries,
-    as_json: bool,
-) -> None:
-    """Queue runs; label: what they share. Those of a group have its name as a tag too."""
-    from tuitrain.launch.queue import enqueue_all, start_runner
+def _queueing(
+    directory: Path, label: Label, gpus: int | None, force: bool, retries: Retries, as_json: bool
+) -> Queueing:
+    from tuitrain.cli.queueing import Queueing
 
-    group, directory = label.group, directory.absolute()
-    tags = [*label.tags, *([group] if group else [])]
-    runs = enqueue_all(configs, directory, replace(label, tags=tags), gpus=gpus, force=force, retries=retries)
-    start_runner(directory)
-    started = [{"run_id": run.run_id, "path": str(run.path)} for run in runs]
-    if as_json:
-        return print_json({"group": group, "runs": started} if group else started[0])
-    print_lines(run.run_id for run in runs)
-    which = f"group:{group}: {len(runs)} runs are" if group else "It is"
-    return say(f"{which} in the queue, which `tuitrain queue` lists.")
+    return Queueing(directory.absolute(), label, gpus, force, retries, as_json)
 
 
 def _program_name(command: list[str]) -> str:
     """The name of the script that a command runs, else that of the program."""
     script = next((word for word in command if word.endswith(".py")), command[0] if command else "")
     return Path(script).stem
+
+
+def _check_command(command: list[str]) -> None:
+    """Raise LaunchError where there is no command, or no such program."""
+    from tuitrain.launch import LaunchError
+
+    if not command:
+        raise LaunchError("There is no command after `--`.")
+    if shutil.which(command[0]) is None:
+        raise LaunchError(f"{command[0]}: no such command.", exit_code=3)
 
 
 def _given(flags: dict[str, Any]) -> list[str]:
@@ -216,15 +222,10 @@ def _start_external(
     command: list[str], directory: Path, label: Label, log: Path | None, grace_s: float | None, given: Given
 ) -> tuple[RunDirectory, Popen[bytes]]:
     """Start the command of another training program in a new run directory."""
-    from tuitrain.launch import LaunchError
     from tuitrain.launch.local import start, starting, wrapped_command
     from tuitrain.runs import create_run_directory
     from tuitrain.runs.foreign import keep
 
-    if not command:
-        raise LaunchError("There is no command after `--`.")
-    if shutil.which(command[0]) is None:
-        raise LaunchError(f"{command[0]}: no such command.", exit_code=3)
     run = create_run_directory(directory.absolute(), label.name)
     if given:
         keep(run, given)

@@ -15,20 +15,37 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
-def queue(ctx: typer.Context, as_json: options.Json = False, runs_dir: options.RunsDir = None) -> None:
+def queue(
+    ctx: typer.Context,
+    systemd: Annotated[
+        bool, typer.Option("--systemd", help="Print a unit, and a line for cron, that go on with the queue at boot.")
+    ] = False,
+    as_json: options.Json = False,
+    runs_dir: options.RunsDir = None,
+) -> None:
     """\b
     Examples:
       tuitrain launch gpt2-tiny --queue
+      tuitrain launch --queue --gpus 2 -- torchrun --nproc-per-node 2 train.py
       tuitrain queue
       tuitrain queue move RUN 1
       tuitrain queue rm RUN
+      tuitrain queue --systemd
 
     List the runs that `launch --queue` lets wait, the next one first.
 
     They are started in this order, each when the GPUs it needs are free, or on the CPU the slots (`queue_slots` of the
-    settings, by default 1). After a restart of the machine any command that uses the queue goes on with it.
+    settings, by default 1). After a restart of the machine any command that uses the queue goes on with it, and where
+    nobody logs in the unit of --systemd.
     """
-    if ctx.invoked_subcommand is None:
+    if ctx.invoked_subcommand is not None:
+        return
+    if systemd:
+        from tuitrain.launch.systemd import queue_unit
+        from tuitrain.runs import runs_directory
+
+        print(queue_unit(runs_directory(runs_dir).absolute()), end="")
+    else:
         _show(runs_dir, as_json)
 
 

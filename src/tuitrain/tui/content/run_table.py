@@ -92,7 +92,7 @@ def _cells(run: RunSnapshot, mark: int | None, shape: tuple[int, int, int], age:
     return [
         line(" ") if mark is None else line(Span(glyph(mark), run_role(mark))),
         label(run, name_cells > 32),
-        line(status_span(run.status)),
+        line(status_span(run.status), *([Span(f" {run.queue_position}", "quiet")] if run.queue_position else [])),
         sparkline(resampled(run.curve, curve_cells), curve_role),
         _value("loss", run.loss),
         _value("val_loss", run.val_loss),

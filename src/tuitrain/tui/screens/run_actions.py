@@ -18,6 +18,7 @@ from tuitrain.analysis.audit import audit_run
 from tuitrain.events.text import clean, clean_lines
 from tuitrain.export.errors import ExportError
 from tuitrain.launch import LaunchError
+from tuitrain.launch.queue import move_by, start_runner
 from tuitrain.launch.requests import RequestMonitor, send_request
 from tuitrain.launch.stop import stop_run
 from tuitrain.runs import RunDirectory, RunSnapshot, Status, read_snapshot
@@ -94,6 +95,13 @@ class RunActions:
                 return
             await asyncio.sleep(POLL_S)
         self._app.notify(answer)
+
+    async def move_in_queue(self, run: RunDirectory, places: int) -> None:
+        """Move a run in the queue; the list shows where it is then."""
+        await asyncio.to_thread(move_by, run, places)
+        self._app.feed.watch_list(self._app.runs_dir)
+        # Who moves a run expects that the queue goes on.
+        await asyncio.to_thread(start_runner, run.path.parent)
 
     async def edit_tags(self, runs: Sequence[RunDirectory]) -> None:
         """Edit the tags of a run in a line, or those that several runs share."""

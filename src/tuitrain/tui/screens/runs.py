@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from textual.validation import ValidationResult, Validator
 from textual.widget import Widget
 from textual.widgets import DataTable, Input
 
-from tuitrain.runs import RunDirectory, RunSnapshot
+from tuitrain.runs import RunDirectory, RunSnapshot, Status
 from tuitrain.runs.order import ordered
 from tuitrain.runs.query import Query, QueryError, parse_query
 from tuitrain.tui.content.run_table import (
@@ -207,6 +208,16 @@ class RunsScreen(BaseScreen):
 
     def action_reverse(self) -> None:
         self._set_order(Order(self.order.key, not self.order.reverse))
+
+    def action_move_queued(self, places: int) -> None:
+        """Move the queued run under the cursor so many places back, or forwards below 0."""
+        if (run := self.run_under_cursor) is None:
+            return
+        if run.status is not Status.QUEUED:
+            text = f"{run.directory.run_id} is {run.status}: only a queued run can be moved."
+            self.app.notify(text, severity="error")
+            return
+        self.run_actions.run(partial(self.run_actions.move_in_queue, run.directory, places))
 
     def action_filter(self) -> None:
         """Type the filter in a line below the list."""
