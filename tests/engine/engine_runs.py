@@ -7,10 +7,12 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from tests.support import check_that_the_log_agrees
+from tests.warm_engine import WarmProcess, start_ranks
 
 from tuitrain import events
 from tuitrain.analysis.summary import summarize
@@ -74,24 +76,37 @@ def command(*arguments: str, processes: int = 1) -> list[str]:
     return [sys.executable, *torchrun, *engine]
 
 
-def run_engine(run_dir: Path, *arguments: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
-    """Run the engine to its end; by default `train`. Whatever happens, the log agrees with itself."""
+def run_engine(
+    run_dir: Path, *arguments: str, processes: int = 1, before: Callable[[], object] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the engine to its end; by default `train`. Whatever happens, the log agrees with itself.
+
+    before: what the process does first, if it is one. The result is that of rank 0, the exit code the first that is
+    not 0.
+    """
     chosen = arguments or ("train",)
-    process = subprocess.run(
-        command(chosen[0], "--run-dir", str(run_dir), *chosen[1:], processes=processes),
-        env=environment(run_dir), cwd=run_dir, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    words = [chosen[0], "--run-dir", str(run_dir), *chosen[1:]]
+    if processes == 1:
+        ranks = [WarmProcess(words, env=environment(run_dir), cwd=run_dir, before=before)]
+    else:
+        ranks = start_ranks(words, processes, env=environment(run_dir), cwd=run_dir)
+    (output, errors), *_ = [rank.communicate(timeout=60) for rank in ranks]
     if (run_dir / "metrics.jsonl").exists():
         check_that_the_log_agrees(run_dir)
-    return process
+    codes = [rank.returncode or 0 for rank in ranks]
+    return subprocess.CompletedProcess(words, next(filter(None, codes), 0), output, errors)
 
 
-def start_engine(run_dir: Path, processes: int = 1) -> subprocess.Popen[str]:
-    """Start the engine in the background and wait for its third step."""
-    process = subprocess.Popen(
-        command("train", "--run-dir", str(run_dir), processes=processes),
-        env=environment(run_dir), cwd=run_dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+def start_engine(run_dir: Path, processes: int = 1) -> WarmProcess | subprocess.Popen[str]:
+    """Start the engine in the background, several processes by torchrun, and wait for its third step."""
+    words, env = ["train", "--run-dir", str(run_dir)], environment(run_dir)
+    if processes == 1:
+        process = WarmProcess(words, env=env, cwd=run_dir)
+    else:
+        process = subprocess.Popen(
+            command(*words, processes=processes), env=env, cwd=run_dir,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
     for line in process.stdout:
         if line.startswith("step ") and " 3/" in line:
             return process

@@ -1,6 +1,6 @@
-"""Trains a small model of uneven shapes, in this process or in several under torchrun, and writes its results.
+"""Trains a small model of uneven shapes, in this process or as one of several, and writes its results.
 
-    torchrun --nproc-per-node 2 sharded_worker.py STRATEGY OPTIMIZER FOLDER
+    python -m tests.engine.sharded_worker STRATEGY OPTIMIZER FOLDER
 
 No size is even, and two parameters have a single row, of which the second process holds no part.
 """

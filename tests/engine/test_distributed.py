@@ -1,4 +1,4 @@
-"""Several processes under the real torchrun over gloo: the losses of one process, and exact resumes."""
+"""Several processes over gloo: the losses of one process, exact resumes; stops and failures under the real torchrun."""
 
 from __future__ import annotations
 

@@ -10,10 +10,12 @@ import resource
 import shutil
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
-from engine_runs import command, environment, make_run, of_type, read_log, run_engine, start_engine
+from engine_runs import make_run, of_type, read_log, run_engine, start_engine
+from tests.warm_engine import WarmProcess
 
 from tuitrain import events
 from tuitrain_engine import checkpoint, lifecycle
@@ -30,7 +32,7 @@ def limit_files(pid: int, size: int = LIMIT) -> None:
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-def assert_failed_to_save(run_dir: Path, process: subprocess.Popen[str] | subprocess.CompletedProcess[str]) -> None:
+def assert_failed_to_save(run_dir: Path, process: WarmProcess | subprocess.CompletedProcess[str]) -> None:
     end = read_log(run_dir)[-1]
     assert isinstance(end, events.End) and end.status == "failed"
     assert f"step-{end.step:08d} could not be written" in end.reason
@@ -46,10 +48,8 @@ def test_a_run_whose_last_checkpoint_cannot_be_written_has_failed(
     run_dir = make_run(
         tmp_path, eval={"interval": evaluations}, checkpoint={"interval": 2, "async_save": background},
     )  # fmt: skip
-    process = subprocess.run(
-        command("train", "--run-dir", str(run_dir)), env=environment(run_dir), cwd=run_dir,
-        capture_output=True, text=True, timeout=240, preexec_fn=lambda: limit_files(0),
-    )  # fmt: skip
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (LIMIT, resource.RLIM_INFINITY))
+    process = run_engine(run_dir, before=limit)
     assert_failed_to_save(run_dir, process)
     assert "Traceback" not in process.stderr
     assert [alert.step for alert in of_type(read_log(run_dir), events.Alert)] == [2, 4, 5]

@@ -1,30 +1,26 @@
-"""Gradients and Muon on several processes under the real torchrun equal those of one process."""
+"""Gradients and Muon on several processes equal those of one process."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import sharded_worker as worker
 import torch
 import torch.distributed.checkpoint as dcp
+from tests.engine import sharded_worker as worker
+from tests.warm_engine import start_ranks
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 
 from tuitrain_engine.optim import build_optimizer
 
 
-def under_torchrun(folder: Path, strategy: str, name: str, processes: int) -> list[dict[str, object]]:
+def results_of(folder: Path, strategy: str, name: str, processes: int) -> list[dict[str, object]]:
     """The results of each process."""
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
-        worker.__file__, strategy, name, str(folder),
-    ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-3000:]
+    ranks = start_ranks([strategy, name, str(folder)], processes, env=os.environ, cwd=folder, module=worker.__name__)
+    for rank in ranks:
+        _, errors = rank.communicate(timeout=200)
+        assert rank.returncode == 0, errors[-3000:]
     return [torch.load(folder / f"results-{rank}.pt") for rank in range(processes)]
 
 
@@ -42,7 +38,7 @@ def under_torchrun(folder: Path, strategy: str, name: str, processes: int) -> li
 )
 def test_several_processes_compute_what_one_computes(tmp_path: Path, strategy: str, name: str, processes: int) -> None:
     expected = worker.train("single", name)
-    results = under_torchrun(tmp_path, strategy, name, processes)
+    results = results_of(tmp_path, strategy, name, processes)
     for numbers in results:
         for key in ("parameters", "norms", "updates", "measured", "clipped"):
             torch.testing.assert_close(numbers[key], expected[key], rtol=1e-5, atol=1e-6)

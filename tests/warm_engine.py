@@ -1,0 +1,214 @@
+"""Engine processes that start without the seconds of importing torch: forks of a process that has imported it.
+
+Each is a process of its own, with its own output, environment, directory, signals and exit code, and runs
+`tuitrain_engine` as `python -m tuitrain_engine` does. Tests of the start itself, of torchrun or of the process tree
+start that command instead.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import pickle
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import NoReturn
+
+ROOT = Path(__file__).parent.parent
+IMPORTED = ("tuitrain_engine.lifecycle", "tuitrain_engine.commands", "torch._dynamo", "torch.distributed.fsdp")
+"""What the engine and torch import once they know what to do."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A process to be forked: `python -m MODULE ARGUMENT …`; before: a picklable function that it calls first."""
+
+    module: str
+    arguments: list[str]
+    environment: dict[str, str]
+    directory: str
+    before: Callable[[], object] | None
+
+
+class WarmProcess:
+    """A forked engine, with the attributes of `subprocess.Popen` that tests use; its output are two pipes of text."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        module: str = "tuitrain_engine",
+        before: Callable[[], object] | None = None,
+    ) -> None:
+        request = Request(module, list(arguments), dict(env), str(cwd), before)
+        output, errors = os.pipe(), os.pipe()
+        self.stdout, self.stderr = (os.fdopen(each[0], encoding="utf-8", errors="replace") for each in (output, errors))
+        self._status, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        given = [output[1], errors[1], theirs.fileno()]
+        socket.send_fds(_server(), [pickle.dumps(request)], given)
+        for file in (output[1], errors[1]):
+            os.close(file)
+        theirs.close()
+        self.pid = self._receive()
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        self._status.setblocking(False)
+        try:
+            return self._exit_code()
+        except BlockingIOError:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, once it has ended. Raises TimeoutError."""
+        self._status.settimeout(timeout)
+        return self._exit_code()
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """What is left of its output and errors, once it has ended."""
+        with ThreadPoolExecutor(1) as pool:
+            errors = pool.submit(self.stderr.read)
+            output = self.stdout.read()
+        self.wait(timeout)
+        self.stdout.close()
+        self.stderr.close()
+        return output, errors.result()
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Send it SIGKILL, if it still runs."""
+        self.send_signal(signal.SIGKILL)
+
+    def _exit_code(self) -> int:
+        if self.returncode is None:
+            self.returncode = self._receive()
+            self._status.close()
+        return self.returncode
+
+    def _receive(self) -> int:
+        message = self._status.recv(64)
+        assert message, "the server of warm processes has died"
+        return int(message)
+
+
+def start_ranks(
+    arguments: Sequence[str],
+    processes: int,
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    module: str = "tuitrain_engine",
+    before: Mapping[int, Callable[[], object]] = MappingProxyType({}),
+) -> list[WarmProcess]:
+    """The processes of one attempt, with the variables that torchrun gives them; before: by rank."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+    return [
+        WarmProcess(
+            arguments, cwd=cwd, module=module, before=before.get(rank),
+            env={**env, **{key: str(value) for key, value in {**shared, "RANK": rank, "LOCAL_RANK": rank}.items()}},
+        )
+        for rank in range(processes)
+    ]  # fmt: skip
+
+
+@cache
+def _server() -> socket.socket:
+    """The server of this test process, which ends with it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        subprocess.Popen(
+            [sys.executable, "-P", __file__, str(theirs.fileno())], env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
+        )  # fmt: skip
+    return ours
+
+
+def serve(requests: socket.socket) -> None:
+    """Fork a process for each request, until nobody can send one."""
+    for module in IMPORTED:
+        __import__(module)
+    gc.freeze()
+    # Only the thread that forks lives on in a fork.
+    assert threading.active_count() == len(list(Path("/proc/self/task").iterdir())) == 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        message, files, *_ = socket.recv_fds(requests, 1 << 20, 3)
+        if not message:
+            return
+        if os.fork() == 0:
+            requests.close()
+            output, errors, status = files
+            run(pickle.loads(message), output, errors, socket.socket(fileno=status))
+        for file in files:
+            os.close(file)
+
+
+def run(request: Request, output: int, errors: int, status: socket.socket) -> NoReturn:
+    """Fork again: one process becomes the engine, the other reports its pid and how it ends."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGCHLD, signal.SIG_DFL)):
+        signal.signal(number, handler)
+    pid = os.fork()
+    if pid:
+        os.close(output)
+        os.close(errors)
+        status.send(str(pid).encode())
+        _, ended = os.waitpid(pid, 0)
+        status.send(str(os.waitstatus_to_exitcode(ended)).encode())
+        os._exit(0)
+    status.close()
+    for file, number in ((output, 1), (errors, 2)):
+        os.dup2(file, number)
+        os.close(file)
+    # A file object remembers whether it can seek.
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", errors="backslashreplace", buffering=1, closefd=False)
+    os.environ.clear()
+    os.environ.update(request.environment)
+    os.chdir(request.directory)
+    if request.before is not None:
+        request.before()
+    sys.argv[1:] = request.arguments
+    code: object = 0
+    try:
+        runpy.run_module(request.module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    # As at the end of any interpreter, but for its tearing down of all modules, which copies the memory of the server.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+if __name__ == "__main__":
+    # For what `Request.before` names, and for the class of requests, which the tests know under another name.
+    sys.path.append(str(ROOT))
+    from tests import warm_engine
+
+    warm_engine.serve(socket.socket(fileno=int(sys.argv[1])))
