@@ -120,6 +120,19 @@ def local_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalSsh:
     return local
 
 
+def shell_with(folder: Path, shell: str, *tools: str) -> str:
+    """The words of `env` for a PATH with these programs and a shell only, all of busybox where that is the shell."""
+    program = shell.partition(" ")[0]
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    folder.mkdir()
+    for name in {"sh", "sed", "mv", "cat", program, *tools}:
+        path = shutil.which(program if program == "busybox" else name)
+        if path is not None:
+            (folder / name).symlink_to(path)
+    return f"{shutil.which('env')} PATH={folder}"
+
+
 @pytest.fixture(autouse=True)
 def closed_mirrors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test has mirrors of its own, which it leaves closed."""

@@ -7,11 +7,15 @@ import os
 import select
 import shlex
 import subprocess
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 from tuitrain.events.text import clean
 from tuitrain.remote import agent
@@ -60,6 +64,21 @@ class RemoteFile:
     mtime: int = 0
 
 
+@dataclass(frozen=True)
+class ProcessStates:
+    """What a machine says of two processes, and of a lock; None: unknown. host: its name.
+
+    started: Unix seconds, to the second; 0 for unknown.
+    """
+
+    host: str
+    lives: bool | None
+    started: int
+    supervisor_lives: bool | None
+    supervisor_started: int
+    locked: bool | None
+
+
 @dataclass
 class Answer:
     """The answer to `get`: the file as it is, and its bytes from `offset` on; they have to be read before the next."""
@@ -90,7 +109,7 @@ class Connection:
         except OSError as error:
             self._errors.close()
             raise not_started(host, command, error) from error
-        self.send(agent.program())
+        self.send(agent.program(zstd=zstd_module() is not None))
 
     def send(self, requests: bytes) -> None:
         """Send requests: at most as much as fits into a pipe before their answers are read."""
@@ -107,8 +126,8 @@ class Connection:
 
     def listing(self) -> dict[str, RemoteFile]:
         """The answer to `listing`: files by their names, without those whose names are no plain paths."""
-        coded = self._fields("l", 1)[0] == "z"
-        text = b"".join(self._unzipped()) if coded else b"".join(self._lines_to_dot())
+        coding = self._fields("l", 1)[0]
+        text = b"".join(self._lines_to_dot() if coding == "r" else self._unpacked(coding))
         files: dict[str, RemoteFile] = {}
         for line in text.split(b"\n"):
             inode, _, rest = line.partition(b" ")
@@ -130,8 +149,16 @@ class Connection:
             raise self._unknown(" ".join(numbers)) from None
         if not 0 <= count <= max(size - offset, 0) or offset < 0:
             raise self._unknown(f"{count} bytes from {offset} on")
-        data = self._exactly(count, self._unzipped() if coding == "z" else self._raw(count))
+        data = self._exactly(count, self._raw(count) if coding == "r" else self._unpacked(coding))
         return Answer(file, offset, count, data)
+
+    def processes(self) -> ProcessStates:
+        """The answer to `processes`."""
+        host, *rest = self._fields("p", 6)
+        known = {"1": True, "0": False}
+        lives, started, supervisor, supervisor_started, locked = rest
+        times = [int(text) if text.isdigit() else 0 for text in (started, supervisor_started)]
+        return ProcessStates(host, known.get(lives), times[0], known.get(supervisor), times[1], known.get(locked))
 
     def made(self) -> bool:
         """The answer to `make`: whether the file is there."""
@@ -182,16 +209,17 @@ class Connection:
             count -= len(piece)
             yield piece
 
-    def _unzipped(self) -> Iterator[bytes]:
-        """A gzip stream, which says itself where it ends."""
-        stream = zlib.decompressobj(wbits=31)
+    def _unpacked(self, coding: str) -> Iterator[bytes]:
+        """A stream of gzip or zstd, which says itself where it ends."""
+        stream = zlib.decompressobj(wbits=31) if coding == "z" else _zstd_stream()
         while not stream.eof:
             if not self._buffer:
                 self._receive()
             data, self._buffer = bytes(self._buffer), bytearray()
             try:
                 piece = stream.decompress(data)
-            except zlib.error as error:
+            except Exception as error:
+                # Of the module of the coding.
                 raise self._unknown(str(error)) from None
             if piece:
                 yield piece
@@ -237,6 +265,20 @@ class Connection:
 
     def _unknown(self, what: str) -> RemoteError:
         return RemoteError(self.host, f"it answered what is not understood: {clean(what)}")
+
+
+def zstd_module() -> str | None:
+    """The module that reads zstd, which not every Python has; None for none."""
+    if sys.version_info >= (3, 14):
+        return "compression.zstd"
+    return "zstandard" if find_spec("zstandard") is not None else None
+
+
+def _zstd_stream() -> Any:
+    """An object like those of `zlib.decompressobj`."""
+    module = import_module(zstd_module() or "zstandard")
+    stream = module.ZstdDecompressor()
+    return stream.decompressobj() if module.__name__ == "zstandard" else stream
 
 
 def is_plain(path: str) -> bool:

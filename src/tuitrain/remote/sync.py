@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,15 @@ from typing import TypeVar
 
 from tuitrain.remote import agent
 from tuitrain.remote.address import Address
-from tuitrain.remote.connection import Connection, RemoteError, RemoteFile
+from tuitrain.remote.connection import Connection, ProcessStates, RemoteError, RemoteFile
 from tuitrain.remote.mirror import Mirror
 from tuitrain.remote.mirrored_file import FIRST_BYTES, MirroredFile, Want, drain, fresh_ranges
 
 POLL_S = 0.5
 LIST_S = 10.0
+PROCESSES_S = 3.0
+_STALE_S = 15.0
+"""After which what was said of a process is not believed any more."""
 LEAST_BYTES, MOST_BYTES = 32 << 10, 8 << 20
 """Of a file in one round; the rounds of a slow link are made short, so that what is newest is not kept waiting."""
 ROUND_S = 0.7
@@ -48,6 +51,15 @@ class Link:
 Wants = dict[str, Want]
 
 
+@dataclass(frozen=True)
+class Processes:
+    """Two processes of a run, 0 for none, and the name of the file that the one which writes the log holds locked."""
+
+    pid: int
+    supervisor: int
+    lock: str
+
+
 class MirrorSync:
     """A mirror with its connection. One thread at a time exchanges requests and answers; readers read the mirror.
 
@@ -64,6 +76,8 @@ class MirrorSync:
         """What is kept current in the background."""
         self.on_list: Callable[[MirrorSync], None] | None = None
         """Called every LIST_S seconds in the background, with a new list of files."""
+        self.processes: Callable[[], Sequence[Processes]] | None = None
+        """Which processes are asked about in the background."""
         self.poll_s = POLL_S
         self._ask = ask
         self._connection: Connection | None = None
@@ -73,6 +87,8 @@ class MirrorSync:
         self._chunk = FIRST_BYTES
         self._current_at: float | None = None
         self._listed_at = 0.0
+        self._states: dict[Processes, tuple[float, ProcessStates]] = {}
+        self._processes_at = 0.0
         self._saved_at = 0.0
         self._problem = ""
         self._connected = False
@@ -136,6 +152,15 @@ class MirrorSync:
             raise RemoteError(self.address.host, self._problem or "there is no connection")
         return self._patiently(make)
 
+    def ask_processes(self, processes: Sequence[Processes]) -> None:
+        """Ask whether processes are there. Raises RemoteError."""
+        self._patiently(lambda: self._ask_processes(processes))
+
+    def state_of(self, processes: Processes) -> ProcessStates | None:
+        """What was said of processes last; None where that is long ago or they were not asked about."""
+        at, states = self._states.get(processes, (0.0, None))
+        return states if time.monotonic() - at < _STALE_S else None
+
     def start(self) -> None:
         """Keep the mirror current in the background from now on, also over lost connections."""
         if self._thread is None:
@@ -182,6 +207,8 @@ class MirrorSync:
                         self._list(self._connect())
                         self.on_list(self)
                     more = self._round(self.wants)
+                    if self.processes is not None and began - self._processes_at >= PROCESSES_S:
+                        self._ask_processes(self.processes())
                 self._save()
                 failures = 0
             except RemoteError as error:
@@ -235,6 +262,14 @@ class MirrorSync:
         connection.send(agent.listing())
         self.files = connection.listing()
         self._listed_at = time.monotonic()
+
+    def _ask_processes(self, processes: Sequence[Processes]) -> None:
+        connection, self._processes_at = self._connect(), time.monotonic()
+        for start in range(0, len(processes), _AT_ONCE):
+            some = processes[start : start + _AT_ONCE]
+            connection.send(b"".join(agent.processes(each.pid, each.supervisor, each.lock) for each in some))
+            for each in some:
+                self._states[each] = time.monotonic(), connection.processes()
 
     def _disconnected(self, error: RemoteError) -> None:
         connection, self._connection, self._connected = self._connection, None, False

@@ -13,6 +13,7 @@ from tuitrain.events.layout import Exit, RunMetadata
 from tuitrain.events.text import clean
 from tuitrain.files import shortened
 from tuitrain.runs.console import ConsoleFile
+from tuitrain.runs.layout import RemoteMetadata
 
 _MOST_LINES = 40
 """torchrun adds 30 lines of its own to the traceback of a worker."""
@@ -26,7 +27,7 @@ def crash_reason(info: RunMetadata | None) -> str:
     """Why a process that left no end record is gone."""
     if info is None or info.exit is None:
         since = info.started if info is not None else None
-        restarted = since is not None and since < psutil.boot_time()
+        restarted = since is not None and not isinstance(info, RemoteMetadata) and since < psutil.boot_time()
         why = ", as the machine was restarted" if restarted else ""
         return f"the process is gone and left no end record{why}"
     # The last line before a signal is an ordinary one.

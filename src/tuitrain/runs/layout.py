@@ -5,10 +5,25 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tuitrain.events.layout import RunFiles, RunMetadata, create_run_files
 from tuitrain.events.requests import REQUESTS
 from tuitrain.readers.model import Source
+
+if TYPE_CHECKING:
+    from tuitrain.remote.sync import Processes
+
+
+_CLOCK_S = 3.0
+"""By so much two ways to tell when a process was started differ at most."""
+
+
+class RemoteMetadata(RunMetadata, kw_only=True):
+    """The metadata of a run on another machine, and whether its processes are there; None: it cannot be known."""
+
+    alive: bool | None = None
+    supervisor_alive: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -25,10 +40,28 @@ class RunDirectory(RunFiles):
 
     def read_metadata(self) -> RunMetadata | None:
         info = super().read_metadata()
-        if info is not None and self.remote:
-            # Its process is none of this machine, even where both have the same name.
-            info.host = self.remote.partition(":")[0] + ":"
-        return info
+        return info if info is None or not self.remote else self._remote_metadata(info)
+
+    def _remote_metadata(self, info: RunMetadata) -> RemoteMetadata:
+        from tuitrain.remote.sync import sync_of
+
+        remote = RemoteMetadata(**{name: getattr(info, name) for name in info.__struct_fields__})
+        sync, processes = sync_of(self.path), self.processes(info)
+        states = sync.state_of(processes) if sync is not None and processes is not None else None
+        if states is not None and states.host == info.host:
+            remote.alive = states.locked or _is_same(states.lives, states.started, info.pid_started)
+            lives, started = states.supervisor_lives, states.supervisor_started
+            remote.supervisor_alive = _is_same(lives, started, info.supervisor_started)
+        return remote
+
+    def processes(self, info: RunMetadata) -> Processes | None:
+        """The processes of a run on another machine; None where it has none."""
+        from tuitrain.remote.sync import Processes, sync_of
+
+        sync = sync_of(self.path)
+        if sync is None or info.pid is None:
+            return None
+        return Processes(info.pid, info.supervisor or 0, str(self.lock.relative_to(sync.folder)))
 
     def request(self, name: str, reason: str = "") -> None:
         """The same; on another machine without the reason."""
@@ -55,6 +88,13 @@ class RunDirectory(RunFiles):
         if self.source is not None and self.source.format.endswith("console"):
             return self.source.path
         return super().console
+
+
+def _is_same(lives: bool | None, started: int, expected: float | None) -> bool | None:
+    """Whether a process lives and is the one that was started then, and no other with its number."""
+    if not lives or not started or expected is None:
+        return lives
+    return abs(started - expected) <= _CLOCK_S
 
 
 def create_run_directory(runs_dir: Path, name: str) -> RunDirectory:

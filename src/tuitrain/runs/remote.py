@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from os import SEEK_END
 from pathlib import Path, PurePosixPath
 
 from tuitrain.readers.model import PROBE_BYTES
 from tuitrain.remote.address import Address, is_address, parse_address
 from tuitrain.remote.connection import RemoteFile
 from tuitrain.remote.mirrored_file import Want
-from tuitrain.remote.sync import MirrorSync, Wants, opened, sync_of
+from tuitrain.remote.sync import MirrorSync, Processes, Wants, opened, sync_of
 from tuitrain.runs.discover import GROUP, RunNotFoundError, find_runs, list_runs
 from tuitrain.runs.layout import RunDirectory
 
@@ -27,6 +28,8 @@ _MOST_PROBED = 2_000
 _MOST_DOCUMENT_BYTES = 16 << 20
 _MOST_SETTINGS_BYTES = 256 << 10
 _DOCUMENTS = frozenset({".zip", ".json", ".yaml", ".yml", ".toml", ".db", ".sqlite", ".sqlite3", ".parquet"})
+_LAST_BYTES = 16 << 10
+"""Of a log, in which its last line begins."""
 _SIGNS = frozenset({"ckpt.pt"})
 """Files that tell what a folder is by being there."""
 _OWN = ("run.json", "config.toml", "metrics.jsonl")
@@ -96,8 +99,9 @@ def runs_of(sync: MirrorSync, reading: Reading) -> list[RunDirectory]:
         sync.first_part(wants)
     else:
         sync.catch_up(wants)
+    sync.ask_processes(_processes(runs))
     if reading.follow:
-        sync.wants = wants
+        sync.wants, sync.processes = wants, lambda: _processes(runs)
         if any(run.source is not None for run in runs):
             sync.on_list = lambda sync: _follow_new_files(sync, reading, runs)
         sync.start()
@@ -133,6 +137,26 @@ def _runs_in(folder: Path) -> list[RunDirectory]:
         return find_runs(str(folder), folder)
     except RunNotFoundError:
         return list_runs(folder)
+
+
+def _processes(runs: Iterable[RunDirectory]) -> list[Processes]:
+    """The processes of the runs that have not ended, as far as their metadata here say."""
+    named = []
+    for run in runs:
+        info = None if run.source is not None else run.read_metadata()
+        if info is not None and (info.retries or not _has_ended(run.metrics)):
+            named += [each for each in [run.processes(info)] if each is not None]
+    return named
+
+
+def _has_ended(log: Path) -> bool:
+    """Whether the last line of a log of ours is the end of the run."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, SEEK_END) - _LAST_BYTES))
+            return b'"type":"end"' in file.read().rstrip(b"\n").rpartition(b"\n")[2]
+    except OSError:
+        return False
 
 
 def _labelled(sync: MirrorSync, run: RunDirectory) -> RunDirectory:

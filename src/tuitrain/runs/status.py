@@ -17,6 +17,7 @@ from tuitrain.events.lock import lock_held
 from tuitrain.events.requests import paused_since
 from tuitrain.readers.blocks import Steps
 from tuitrain.readers.model import Ending
+from tuitrain.runs.layout import RemoteMetadata
 
 AHEAD_S = 120.0
 """Clocks of two machines may differ by so much."""
@@ -96,11 +97,15 @@ class Liveness:
 
 def process_alive(info: RunMetadata | None) -> bool | None:
     """Whether the engine's process is alive; None where this machine cannot know."""
+    if isinstance(info, RemoteMetadata):
+        return info.alive
     return _is_alive(info, info.pid, info.pid_started) if info is not None else None
 
 
 def supervisor_alive(info: RunMetadata | None) -> bool:
     """Whether the process that waits for the engine's is alive, as far as this machine can know."""
+    if isinstance(info, RemoteMetadata):
+        return info.supervisor_alive is True
     return info is not None and _is_alive(info, info.supervisor, info.supervisor_started) is True
 
 
