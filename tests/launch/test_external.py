@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 
 from tests.launch import programs
 from tests.launch.test_local import PATIENCE_S, wait_for
-from tuitrain.events import Run, Step, System
+from tuitrain.events import EventWriter, Run, Step, System
 from tuitrain.events.lock import exclusive
 from tuitrain.files import FollowedDirectory
 from tuitrain.launch import program_log
@@ -26,8 +27,11 @@ from tuitrain.launch.program_log import ProgramLog
 from tuitrain.launch.stop import kill_run, stop_run
 from tuitrain.readers.model import Reading, Row, RunInfo
 from tuitrain.runs import RunDirectory, RunHistory, Status, create_run_directory, load_history, read_snapshot
+from tuitrain.runs import status as status_module
 from tuitrain.runs.follow import LineParser
+from tuitrain.runs.followed import FollowedRun
 from tuitrain.runs.foreign import Given, keep
+from tuitrain.runs.loading import open_follower
 
 SLOW_S = 180.0
 """Importing torch and transformers in several processes of a busy machine."""
@@ -92,6 +96,30 @@ def test_records_are_written_while_the_program_runs(run: RunDirectory, begin: St
     process = begin(python(programs.NANOGPT + "\nsys.stdin.close()\nimport signal; signal.pause()", "5"))
     wait_for(lambda: run.metrics.exists() and load_history(run).step == 4)
     assert read_snapshot(run).status is Status.RUNNING
+    assert stop_run(run, timeout_s=PATIENCE_S, report=lambda text: None) is Status.STOPPED
+    process.wait(PATIENCE_S)
+
+
+def test_a_program_that_hangs_is_stalled_although_its_heartbeat_goes_on(run: RunDirectory, begin: Start) -> None:
+    process = begin(python(programs.NANOGPT + "\nsys.stdout.flush()\nimport signal; signal.pause()", "9"))
+    wait_for(lambda: run.metrics.exists() and load_history(run).step == 8)
+    now = time.time()
+
+    def status_after(seconds: float) -> tuple[Status, Status | None]:
+        """Both ways of reading it, with a heartbeat of that moment."""
+        with EventWriter(run.metrics) as log:
+            log.write(System(time=now + seconds, host="here"))
+        followed = FollowedRun(run, open_follower(run))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(status_module.time, "time", lambda: now + seconds)
+            followed.poll()
+        return read_snapshot(run, now + seconds).status, followed.status
+
+    assert status_after(100) == (Status.RUNNING, Status.RUNNING)
+    assert status_after(200) == (Status.STALLED, Status.STALLED)
+    # A line on its console is a sign of life.
+    os.utime(run.console, (now + 150, now + 150))
+    assert status_after(210) == (Status.RUNNING, Status.RUNNING)
     assert stop_run(run, timeout_s=PATIENCE_S, report=lambda text: None) is Status.STOPPED
     process.wait(PATIENCE_S)
 

@@ -60,6 +60,7 @@ class FollowedRun:
             lock=self.directory.lock, log=self.directory.metrics, readable=readable,
             paused=live.paused_since is not None,
             log_bytes=follower.end_of_lines if isinstance(follower, LogFollower) else None,
+            own_times=tuple(live.own_times), console=self.directory.console,
         )  # fmt: skip
 
 

@@ -204,6 +204,7 @@ class SnapshotReader:
             status = derive_status(
                 info, tail.end, log.last_time, log.has_begun, now, lock=directory.lock, log=directory.metrics,
                 log_bytes=log.end_of_lines, readable=not log.problem, paused=tail.paused_since is not None,
+                own_times=_own_times(tail), console=directory.console,
             )  # fmt: skip
         problem = log.problem
         if info is None and self._infos[directory][0]:
@@ -252,6 +253,13 @@ class SnapshotReader:
             launched_at = info.log_bytes if info is not None else None
             before = self._logs[directory] = read_log_ends(directory.metrics, before or LogEnds(), launched_at)
         return before
+
+
+def _own_times(history: RunHistory) -> list[float]:
+    """The times of the newest steps, and of the newest evaluation if it came after them."""
+    times = [time for time, _, _ in history.recent_steps()]
+    newest = history.evaluation.time if history.evaluation is not None else None
+    return times if newest is None or (times and newest < times[-1]) else [*times, newest]
 
 
 def _snapshot_of(directory: RunDirectory, kept: KeptSnapshot, now: float | None) -> RunSnapshot:

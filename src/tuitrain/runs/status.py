@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import enum
 import socket
+import statistics
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
 
-from tuitrain.events import AnyRecord, Control, End, Run, Stage, Step
+from tuitrain.accounting import RECENT_RECORDS
+from tuitrain.events import AnyRecord, Control, End, Eval, Run, Stage, Step
 from tuitrain.events.layout import RunMetadata
 from tuitrain.events.lock import lock_held
 from tuitrain.events.requests import paused_since
@@ -23,6 +27,10 @@ AHEAD_S = 120.0
 """Clocks of two machines may differ by so much."""
 STALLED_AFTER_S = 120.0
 """Silence of a living process after which it counts as stalled; the heartbeat is written every few seconds."""
+SILENT_FACTOR, LONGEST_FACTOR, LEAST_INTERVALS = 20.0, 3.0, 3
+"""A launched program is stalled after so many of its own intervals between steps, and so many times the longest."""
+QUIET_S = 1800.0
+"""Where its pace is not known: after so long without a record and without a line on its console."""
 LIVE_WITHIN_S = 60.0
 """Age of the heartbeat up to which a run on another machine counts as alive."""
 
@@ -70,18 +78,23 @@ class Liveness:
     has_steps: bool = False
     paused_since: float | None = None
     """Unix seconds since when the run waits to continue."""
+    own_times: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_RECORDS))
+    """Times of the newest steps and evaluations of the attempt."""
 
     def absorb(self, records: Iterable[AnyRecord | Steps]) -> None:
         """Add further records."""
         for each in records:
             record = each.ends[-1] if isinstance(each, Steps) else each
             self.last_time = record.time
+            if isinstance(record, Step | Eval):
+                self.own_times.append(record.time)
             match record:
                 case Step():
                     # Steps after an end are of a later attempt, also where its first record cannot be read.
                     self.end, self.stage, self.has_steps, self.paused_since = None, None, True, None
                 case Run():
                     self.end = self.paused_since = None
+                    self.own_times.clear()
                 case Stage():
                     self.end, self.stage, self.paused_since = None, record, None
                 case Control():
@@ -148,6 +161,8 @@ def derive_status(
     log_bytes: int | None = None,
     readable: bool = True,
     paused: bool = False,
+    own_times: Sequence[float] = (),
+    console: Path | None = None,
 ) -> Status:
     """Status from the newest attempt's `end` record, the newest record's time and the run's metadata.
 
@@ -156,6 +171,8 @@ def derive_status(
     jumped, and a living process whose log changes is not silent, whatever its clock says.
     log_bytes: where the last whole line that was read ends. readable: whether it could be. paused: whether the newest
     record of a pause says that the run waits, however long.
+    own_times: of the newest steps and evaluations, and console: where it prints. They tell whether a launched program
+    is silent, as the process that runs it writes the heartbeat.
     """
     now = time.time() if now is None else now
     if last_time is not None and last_time > now + AHEAD_S and log is not None:
@@ -186,12 +203,25 @@ def derive_status(
         # Reading data and compiling may take as long as they need.
         if silent_s > STALLED_AFTER_S and begun:
             return Status.STALLED
+        if info is not None and is_wrapped(info) and _is_silent(info, own_times, console, now):
+            return Status.STALLED
         return Status.RUNNING if begun else Status.STARTING
     if last_time is not None and now - last_time <= LIVE_WITHIN_S:
         if paused:
             return Status.PAUSED
         return Status.RUNNING if begun else Status.STARTING
     return Status.UNKNOWN
+
+
+def _is_silent(info: RunMetadata, own_times: Sequence[float], console: Path | None, now: float) -> bool:
+    """Whether a launched program has neither logged nor printed anything for far longer than its own pace."""
+    printed = _changed(console) if console is not None else None
+    newest = max((at for at in (info.started, printed, *own_times[-1:]) if at is not None), default=now)
+    intervals = [after - before for before, after in pairwise(own_times)]
+    patience_s = QUIET_S
+    if len(intervals) >= LEAST_INTERVALS:
+        patience_s = max(STALLED_AFTER_S, SILENT_FACTOR * statistics.median(intervals), LONGEST_FACTOR * max(intervals))
+    return now - newest > patience_s
 
 
 def status_of_source(
