@@ -122,7 +122,7 @@ def joined(items: list[Item]) -> list[tuple[float, dict[str, float]]]:
 
 
 CELLS = st.sampled_from(
-    ["", "1", "-2.5", "1e-3", "nan", "inf", "text", '"1,5"', '"a\nb"', '"', "1_0", " 7 ", "1,2", "step"]
+    ["", "1", "-2.5", "1e-3", "nan", "inf", "text", '"1,5"', '"a\nb"', '"', "1_0", " 7 ", "1,2", "step", "#1"]
 )
 LINES = st.lists(st.lists(CELLS, min_size=1, max_size=4).map(",".join), max_size=30)
 
@@ -142,6 +142,42 @@ def test_the_pieces_do_not_matter(lines: list[str], header: str, carriage: bool,
         assert repr(joined(pieces[0])) == repr(joined(at_once[0]))
         assert pieces[1] == at_once[1]
         assert pieces[2].info == at_once[2].info
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b'step,loss,note\n1,2,a\n2,5,"\n', id="a text that is not closed"),
+        pytest.param(b"step,loss,note\n1,2,a\nnan,5,b\n", id="a position that is no number"),
+        pytest.param(b"time,step,loss\n1,2,3\n#4,5,6\n", id="a comment"),
+    ],
+)
+def test_a_last_row_that_is_read_early_is_read_once(content: bytes) -> None:
+    at_once = fed(lambda: DelimitedParser("a"), content)
+    for cut in range(len(content)):
+        pieces = fed(lambda: DelimitedParser("a"), content, [cut])
+        assert (joined(pieces[0]), pieces[1]) == (joined(at_once[0]), at_once[1]), cut
+
+
+@pytest.mark.parametrize(
+    "text, rows",
+    [
+        ("step,metric,value\n1,loss,2\n1,lr,0.5\n2,loss,1\n", [(1, {"loss": 2, "lr": 0.5}), (2, {"loss": 1})]),
+        ("tag;value;step\nloss;2,5;1\nloss;1;2\nlr;3;1\n", [(1, {"loss": 2.5}), (2, {"loss": 1}), (1, {"lr": 3})]),
+        ("name,step,value\nloss,1,\n,1,3\nloss,2,nan\n", [(1, {"": 3}), (2, {"loss": math.nan})]),
+        (
+            "step,metric,value\n1,0.5,2\n2,0.25,1\n",
+            [(1, {"metric": 0.5, "value": 2}), (2, {"metric": 0.25, "value": 1})],
+        ),
+    ],
+)
+def test_a_row_for_each_value(text: str, rows: list[tuple[float, dict[str, float]]]) -> None:
+    assert repr(read(text)) == repr([(float(x), {n: float(v) for n, v in values.items()}) for x, values in rows])
+
+
+def test_rows_for_each_value_have_their_times() -> None:
+    items, _, _ = fed(lambda: DelimitedParser("a"), b"wall_time,step,tag,value\n1780308000,1,loss,2\n")
+    assert [(item.x, item.time, item.values) for item in items] == [(1, 1780308000, {"loss": 2})]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

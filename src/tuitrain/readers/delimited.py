@@ -13,12 +13,16 @@ import msgspec
 from tuitrain.events import BrokenLine
 from tuitrain.files import shortened
 from tuitrain.readers.blocks import block_of
+from tuitrain.readers.metric_files import rows_of
 from tuitrain.readers.model import Reading, Row, RunInfo
-from tuitrain.readers.table import Positions, axis_among, is_time
+from tuitrain.readers.table import Positions, axis_among, is_time, plain
 from tuitrain.readers.text import LONGEST_LINE, decimal_comma, number, unix_time
 
 _SEPARATORS = "\t;,|"
 _MOST_LINES_OF_A_CELL = 50
+_NAMES = frozenset({"metric", "metricname", "name", "tag", "key", "variable", "scalar"})
+_VALUES = frozenset({"value", "metricvalue", "val"})
+"""Columns of a table that has a row for each value of each metric."""
 Cells = Sequence[str] | Sequence[float | None]
 """Those of a column; numbers where all of them are, and None of an empty one."""
 _numbers_of_json = msgspec.json.Decoder(list[float | None])
@@ -101,18 +105,25 @@ class DelimitedParser:
         return reading
 
     def _take_partial(self, reading: Reading) -> None:
-        """Read a last line without an end of which only the text in its last column can still come."""
-        last = len(self._names) - 1
-        separator = (self._separator or "").encode()
-        if self._axis is None or not self._rows or last in self._numeric or self._open or self._taken is not None:
+        """Read a last row without an end of which only the text in its last column can still come."""
+        last, separator = len(self._names) - 1, self._separator or ""
+        if self._axis is None or not self._rows or last in self._numeric or self._long is not None:
             return
-        if not self._partial.endswith(separator) or self._partial.count(separator) != last or b'"' in self._partial:
+        # A quoted text may have begun, of which there are whole lines.
+        taken = self._open[0].partition('"')[0] if self._open else self._partial.decode("utf-8", "replace")
+        if not taken.endswith(separator) or taken.count(separator) != last or '"' in taken or taken.startswith("#"):
             return
-        taken = self._partial.decode("utf-8", "replace")
-        if self._number(taken.split(self._separator)[self._axis]) is not None:
+        x = self._number(taken.split(separator)[self._axis])
+        if x is None or not math.isfinite(x) or taken == self._taken:
+            return
+        rest, line = self._open, self._line
+        self._open = []
+        self._read_one_by_one([taken], reading)
+        self._open, self._line = rest, line
+        if rest:
+            rest[0] = self._rest_of(rest[0], taken)
+        else:
             self._taken = taken
-            self._read_one_by_one([taken], reading)
-            self._line -= 1
 
     def _rest_of(self, line: str, taken: str) -> str:
         """The line without the cells that were read already, but for its x."""
@@ -142,10 +153,13 @@ class DelimitedParser:
         self._undecided = [at for at in named if is_time(names[at])]
         """Columns that hold times, or else numbers: their first cell decides."""
         self._columns = [at for at in named if at not in self._undecided]
+        name, value = (next((at for at in named if plain(names[at]) in words), None) for words in (_NAMES, _VALUES))
+        self._long = None if name is None or value is None or axis is None else (name, value)
+        """The columns of the names and the values of a table that has a row for each value."""
 
     def _read_at_once(self, lines: list[str], text: str, reading: Reading) -> bool:
         """Read lines that are all rows of as many plain cells as there are columns; False, and nothing, otherwise."""
-        if self._open or '"' in text or self._separator is None:
+        if self._open or '"' in text or "\n#" in text or text.startswith("#") or self._separator is None:
             return False
         count = len(self._names)
         if set(map(str.count, lines, repeat(self._separator))) != {count - 1}:
@@ -244,6 +258,17 @@ class DelimitedParser:
         self._rows += len(xs)
         self._last_x = xs[-1]
         self._decide(columns)
+        times = [None] * len(xs) if self._time is None else list(map(unix_time, map(str, columns[self._time])))
+        if self._long is not None and self._number(str(columns[self._long[0]][0])) is not None:
+            # Other numbers that are called so.
+            self._long = None
+        if self._long is not None:
+            metrics, values = columns[self._long[0]], self._numbers(columns[self._long[1]]) or [None] * len(xs)
+            points = zip(map(str, metrics), xs, values, times, strict=True)
+            reading.items += rows_of(
+                (0.0, name, x, value, time) for name, x, value, time in points if value is not None
+            )
+            return
         names: list[str] = []
         numbers: list[list[float] | list[float | None]] = []
         for at in self._columns:
@@ -252,7 +277,6 @@ class DelimitedParser:
                 names.append(self._names[at])
                 numbers.append(values)
                 self._numeric.add(at)
-        times = [None] * len(xs) if self._time is None else list(map(unix_time, map(str, columns[self._time])))
         steps = self._positions.of_all(xs)
         by_name = dict(zip(names, numbers, strict=True))
         # Of two columns with one name a row has the last that is not empty.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuitrain.files import open_regular
+from tuitrain.readers.encoding import text_of
 from tuitrain.readers.formats import BY_NAME, FORMATS
 from tuitrain.readers.known_files import KnownFiles, State
 from tuitrain.readers.model import PROBE_BYTES, Format, Probe, Source
@@ -37,7 +38,7 @@ def probe_of(path: Path, most: int = PROBE_BYTES) -> Probe:
         if head and not head.strip(b"\0"):
             # Of a log that was cut while its writer goes on.
             head = os.pread(file.fileno(), most, max(0, os.fstat(file.fileno()).st_size - most))
-        return Probe(head, path)
+        return Probe(text_of(head, most), path)
 
 
 def sources_of(
@@ -173,7 +174,7 @@ def _read_part(file: str, start: int = 0) -> bytes | None:
     except OSError:
         return None
     try:
-        return os.pread(opened, PROBE_BYTES, start) or None
+        return text_of(os.pread(opened, PROBE_BYTES, start), PROBE_BYTES) or None
     except OSError:
         return None
     finally:

@@ -16,6 +16,7 @@ import msgspec
 
 from tuitrain.events import BrokenLine, Sample
 from tuitrain.files import deeper_than, open_regular
+from tuitrain.readers.encoding import text_of
 from tuitrain.readers.model import Item, Reading, Restart, Row, RunInfo
 
 MOST_BYTES = 1 << 30
@@ -97,7 +98,7 @@ class WholeFile:
             data = b""
             while len(data) < status.st_size and (part := file.read(status.st_size - len(data))):
                 data += part
-        return data
+        return text_of(data, MOST_BYTES)
 
 
 class Growth:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuitrain.events import BrokenLine
 from tuitrain.files import open_regular
+from tuitrain.readers.encoding import Decoding
 from tuitrain.readers.model import Parser, Reading, RunInfo
 
 CHUNK_BYTES = 4 << 20
@@ -74,6 +76,7 @@ class TailReader:
         self._tail = FileTail(path)
         self._make = parser
         self._parser = parser()
+        self._decoding = Decoding()
 
     @property
     def info(self) -> RunInfo:
@@ -82,9 +85,13 @@ class TailReader:
 
     def poll(self) -> Reading:
         """The items of what was appended."""
-        piece = self._tail.read()
+        piece = self._tail.read(0 if self._decoding.more else CHUNK_BYTES)
         if piece.reset:
-            self._parser = self._make()
-        reading = self._parser.feed(piece.data)
-        reading.reset, reading.more = reading.reset or piece.reset, piece.more
+            self._parser, self._decoding = self._make(), Decoding()
+        try:
+            data = self._decoding.feed(piece.data)
+        except ValueError as error:
+            return Reading(broken=[BrokenLine(1, str(error))], reset=piece.reset)
+        reading = self._parser.feed(data)
+        reading.reset, reading.more = reading.reset or piece.reset, piece.more or self._decoding.more
         return reading
