@@ -382,3 +382,13 @@ def test_a_run_compared_with_itself_differs_in_nothing(made: RunHistory, at: tup
         assert each.deltas[1] == (0.0 if value is not None and math.isfinite(value) else None), each
     assert compared.config == []
     assert not any(word in sentence for sentence in compared.verdict for word in ("lower", "faster", "better"))
+
+
+def test_numbers_that_programs_say_of_their_outcomes_are_rows() -> None:
+    tables = ({"best": 2.0, "test": {"acc": 0.5}, "note": "a"}, {"best": 3.0, "test": {"acc": True}, "only": 1})
+    runs = [(name, history(logged_summary=table)) for name, table in zip(("one", "two"), tables, strict=True)]
+    shown = [(each.metric.title, each.values, each.best) for each in compare_runs(runs).metrics[-1:]]
+    assert shown == [("best (summary)", [2.0, 3.0], None)]
+    titles = [each.metric.title for each in compare_runs(runs[:1]).metrics[-2:]]
+    assert titles == ["best (summary)", "test.acc (summary)"]
+    assert not any("summary" in each.metric.title for each in compare_runs(runs, at=("step", 5)).metrics)

@@ -57,6 +57,20 @@ def test_every_command_takes_the_path_of_a_log(cli: Cli, logs: Path) -> None:
     assert cli("export", "metrics", log, "--format", "csv").out.startswith("step,")
 
 
+def test_what_a_script_says_of_its_run_survives_the_import(cli: Cli, logs: Path) -> None:
+    log = logs / "runs.csv"
+    shutil.copytree(CORPUS / "wandb-offline-finished/data", log)
+    before = json.loads(cli("show", str(log), "--json").out)
+    made = json.loads(cli("import", str(log), "--json").out)[0]["path"]
+    after = json.loads(cli("show", made, "--json").out)
+    assert before["x_axis_declared"] == {"train/*": "global_step", "val/*": "epoch"}
+    assert after["x_axis_declared"]["val_loss"] == "epoch"
+    assert before["logged_summary"] == after["logged_summary"]
+    texts = [cli("plot", path, "-m", "val_loss").out for path in (str(log), made)]
+    assert texts[0] == texts[1]
+    assert "epoch" in texts[0].splitlines()[-1]
+
+
 def test_a_folder_of_several_runs_is_an_array(cli: Cli) -> None:
     shown = json.loads(cli("show", "logs", "--json").out)
     assert sorted(run["format"] for run in shown) == ["csv", "lightning-csv", "llamafactory-jsonl"]

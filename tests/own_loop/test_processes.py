@@ -13,7 +13,7 @@ import pytest
 
 from tests.own_loop.loops import environment, of_type, only_run, records, run_program, runs_of, start_program, wait_for
 from tuitrain import events
-from tuitrain.runs import RunDirectory, Status, read_snapshot
+from tuitrain.runs import RunDirectory, Status, load_history, read_snapshot
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_script_written_for_wandb_runs_as_it_is(runs_dir: Path) -> None:
         wandb.define_metric("val/*", step_metric="epoch", summary="min")
         wandb.watch(object(), log="all", log_freq=10)
         for epoch in range(wandb.config.epochs):
-            wandb.log({"loss": 1 / (epoch + 1), "epoch": epoch})
+            wandb.log({"loss": 1 / (epoch + 1), "epoch": epoch, "val/loss": 2.0, "val/kl": 0.5})
         wandb.run.summary["best_loss"] = 0.5
         wandb.summary.update({"state": "done"})
         wandb.alert(title="Done", text="all of it")
@@ -93,8 +93,11 @@ def test_a_script_written_for_wandb_runs_as_it_is(runs_dir: Path) -> None:
     assert (metadata.name, metadata.tags, metadata.notes) == ("mine", ["a", "sweep", "train"], ["first"])
     assert [each.loss for each in of_type(run, events.Step)] == [1.0, 0.5]
     assert end_of(run).summary.items() >= {"best_loss": 0.5, "state": "done"}.items()
-    merged = {key: value for each in of_type(run, events.Run) for key, value in each.config.items()}
-    assert merged == {"learning_rate": 0.1, "epochs": 2, "batch_size": 8, "seed": 1}
+    record = load_history(run).run
+    assert record is not None
+    assert record.config == {"learning_rate": 0.1, "epochs": 2, "batch_size": 8, "seed": 1}
+    assert record.logged_summary == {"best_loss": 0.5, "state": "done"}
+    assert record.x_axes == {"val_loss": "epoch", "val/kl": "epoch"}
 
 
 def test_an_attribute_that_is_not_offered_is_refused_with_those_that_are(runs_dir: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from tuitrain.analysis.series import x_at_steps
 from tuitrain.analysis.smoothing import smooth
 from tuitrain.analysis.summary import summarize
 from tuitrain.events import Eval, Run, Step, System
+from tuitrain.plots.panels.catalog import plot_of
+from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.plots.series import RunSeries
 from tuitrain.runs import RunHistory
 
@@ -106,3 +110,44 @@ def test_a_clock_that_jumps_back_does_not_draw_backwards() -> None:
     steps[9].time -= 3600
     clock = grown(steps[:10], steps[10:]).of("loss", "clock")
     assert (np.diff(clock.x) >= 0).all()
+
+
+def over_epochs(*values: tuple[float | None, float | None], **changes: Any) -> RunSeries:
+    """A run whose `kl` and validation are drawn over `epoch`; values: of both metrics at each step, from 1 on."""
+    series = RunSeries(RunHistory())
+    axes = {"kl": "epoch", "val_loss": "epoch", "lost": "nowhere", "clocked": "clock", **changes}
+    series.history.absorb([Run(time=0.0, run_id="a", name="a", x_axes=axes)])
+    for step, (epoch, kl) in enumerate(values, start=1):
+        series.history.absorb([Step(time=float(step), step=step, loss=2.0, metrics={"epoch": epoch, "kl": kl})])
+    series.history.absorb([Eval(time=9.0, step=2, loss=3.0), Eval(time=9.5, step=4, loss=2.5)])
+    return series
+
+
+def test_a_metric_is_drawn_over_the_one_that_the_log_names() -> None:
+    series = over_epochs((None, 9.0), (0.5, 1.0), (None, 2.0), (1.5, 3.0))
+    assert [series.axis_of(name) for name in ("kl", "val_loss", "loss", "lost", "clocked")] == (
+        ["epoch", "epoch", "step", "step", "step"]
+    )
+    drawn = series.of("kl", "epoch")
+    assert (drawn.x.tolist(), drawn.y.tolist()) == ([0.5, 0.5, 1.5], [1.0, 2.0, 3.0])
+    points = series.of("val_loss", "epoch")
+    assert (points.x.tolist(), points.y.tolist()) == ([0.5, 1.5], [3.0, 2.5])
+
+
+def test_a_metric_that_falls_is_an_axis_too() -> None:
+    drawn = over_epochs((3.0, 1.0), (2.0, 2.0), (2.5, 3.0)).of("kl", "epoch")
+    assert (drawn.x.tolist(), drawn.y.tolist()) == ([2.0, 2.5, 3.0], [2.0, 3.0, 1.0])
+
+
+def test_a_panel_has_that_axis_where_all_that_it_shows_has_it() -> None:
+    run = PlotRun(0, history=over_epochs((0.5, 1.0), (1.0, 2.0)).history, loaded=True)
+    request = PlotRequest([run])
+
+    def axis(panel: str, request: PlotRequest) -> str:
+        return plot_of(request, panel).x_axis
+
+    assert [axis(panel, request) for panel in ("kl", "val_loss", "loss", "epoch")] == ["epoch", "epoch", "step", "step"]
+    assert axis("kl", replace(request, x="clock")) == "clock"
+    other = PlotRun(1, history=over_epochs((0.5, 1.0), kl="step").history, loaded=True)
+    assert axis("kl", PlotRequest([run, other])) == "step"
+    assert axis("val_loss", PlotRequest([run, other])) == "epoch"

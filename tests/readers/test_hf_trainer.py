@@ -34,6 +34,7 @@ def test_a_run_is_followed_from_checkpoint_to_checkpoint(tmp_path: Path) -> None
     write_state(out, 5, last=5, more=({"step": 5, "train_runtime": 9.5, "train_loss": 2.0},))
     assert points(reader.poll().items) == [(5, {"epoch": 0.5, "loss": 4})]
     assert reader.info.ending == "completed"
+    assert reader.info.summary == {"train_runtime": 9.5, "train_loss": 2.0}
     assert not reader.poll().items
 
 

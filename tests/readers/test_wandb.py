@@ -128,6 +128,29 @@ def test_a_counter_of_steps_that_is_declared_places_the_rows(
     assert (reader.info.axis, reader.info.axes) == ("step", {metric: counter})
 
 
+def test_the_summary_has_what_is_no_newest_value(tmp_path: Path) -> None:
+    def set_by_script(**values: Any) -> bytes:
+        return part(1, 9) + part(3, b"".join(part(1, item((name,), value)) for name, value in values.items()))
+
+    def of_history(value: object) -> bytes:
+        return part(1, 9) + part(3, part(1, item(("_runtime",), 1)) + part(1, item(("loss",), value)))
+
+    rows = [
+        set_by_script(best=1, loss=0.5, lr=0.1, gone=2, table={"_type": "table-file"}, nested={"a": 1, "b": "x"}),
+        history(0, item(("loss",), 3), item(("lr",), 0.1)),
+        set_by_script(lr=0.1, best=2, acc=0.75, note='"' + "x" * 5000 + '"'),
+        part(1, 9) + part(3, part(2, part(2, "gone"))),
+        of_history({"min": 2.5}),
+    ]
+    goal = part(12, part(1, "loss") + part(7, part(1, 1)))
+    write(tmp_path / "without", run_record(), *rows)
+    write(tmp_path / "with", run_record(), goal, *rows)
+    without, reached = (read(tmp_path / name)[0].info.summary for name in ("without", "with"))
+    assert without.pop("note") == reached.pop("note") == "x" * 499 + "…" + "x" * 500
+    assert without == {"best": 2, "nested.a": 1, "nested.b": "x", "acc": 0.75}
+    assert reached == without | {"loss.min": 2.5}
+
+
 @pytest.mark.parametrize(("code", "ending"), [(0, "completed"), (1, "failed"), (255, "failed")])
 def test_the_exit_code_says_how_it_ended(tmp_path: Path, code: int, ending: str) -> None:
     write(tmp_path, run_record(), part(18, part(1, code) if code else b""))
@@ -309,6 +332,7 @@ def test_wandb_itself_is_followed(tmp_path: Path) -> None:
     info = reader.info
     assert (info.name, info.ending, info.reason) == ("exp1", "failed", "exit code 3")
     assert (info.hyperparameters, info.axes) == ({"model.layers": 2}, {"val/*": "epoch"})
+    assert {name: value[:1] for name, value in info.summary.items()} == {"text": "x"}
     system = got.of(System)[-1]
     assert system.host == socket.gethostname()
     assert system.ram_total_gb == pytest.approx(psutil.virtual_memory().total / 1e9)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import write_own_metrics, write_run
-from tests.tui.conftest import SIZES, chart_of, charts_in_sight, dashboard, running, until
+from tests.tui.conftest import SIZES, chart, chart_of, charts_in_sight, dashboard, running, until
 from tests.tui.screen import screen_lines, screen_text
-from tuitrain.events import EventWriter, Step
+from tuitrain.events import EventWriter, Run, Step
 from tuitrain.plots.model import HeatMap, Plot
 from tuitrain.plots.panels import Panel
 from tuitrain.plots.panels.catalog import panel_of
@@ -206,3 +206,26 @@ def test_a_metric_called_like_a_panel_is_beside_it(tmp_path: Path) -> None:
     plot = panels[-1].build(state)
     assert isinstance(plot, Plot)
     assert (plot.title, plot.value) == ("memory", "7")
+
+
+async def test_a_metric_over_another_one_has_its_own_axis_and_the_summary_is_beside_the_configuration(
+    tmp_path: Path,
+) -> None:
+    run = write_own_metrics(
+        tmp_path, "w-20260101-000000-0000", [{"epoch": at / 4, "kl": 1 / (at + 1)} for at in range(9)]
+    )
+    with EventWriter(run.metrics) as log:
+        log.write(Run(run_id="w", name="w", update=True, x_axes={"kl": "epoch"}, logged_summary={"best": 0.125}))
+    async with running("watch", [run], tmp_path) as (app, pilot):
+        assert "epoch" in chart(app, "kl").splitlines()[-1]
+        assert "step" in chart(app, "epoch").splitlines()[-1]
+        await pilot.press("i")
+        assert app.state.crosshair == 9
+        assert "9 ╯" in chart(app, "epoch").splitlines()[-1]
+        assert "9 ╯" not in chart(app, "kl").splitlines()[-1], "its axis has other values"
+        assert (chart_of(app, "kl").x_at(20), chart_of(app, "epoch").x_at(20) is None) == (None, False)
+        await pilot.press("x")
+        assert app.state.x != "step"
+        assert "epoch" not in chart(app, "kl").splitlines()[-1]
+    async with running("config", [run], tmp_path) as (app, pilot):
+        await until(pilot, lambda: "logged summary" in screen_text(app) and "0.125" in screen_text(app))

@@ -11,7 +11,7 @@ from tuitrain.analysis.comparability import LOSS_KEYS, is_ranked
 from tuitrain.analysis.config_rows import ConfigRow, config_rows, is_configured, listed_values, resolved_config
 from tuitrain.analysis.description import unread_lines
 from tuitrain.analysis.findings import best_sentences, speed_sentences
-from tuitrain.analysis.metric_rows import MetricRow, metric_rows, own_rows
+from tuitrain.analysis.metric_rows import MetricRow, metric_rows, own_rows, summary_rows
 from tuitrain.analysis.points import Point, as_point
 from tuitrain.analysis.power_law import Scaling
 from tuitrain.analysis.scaling import scaling
@@ -143,6 +143,7 @@ def outcomes(
     rows = [
         *metric_rows(histories, arranged(summaries), baseline, points),
         *own_rows(arranged(list(zip(histories, points, strict=True))), baseline),
+        *(summary_rows(arranged(histories), baseline) if at is None else ()),
     ]
     spent, on_target = list[MetricRow](), list[str]()
     if at is not None and reached:

@@ -7,6 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from tuitrain.analysis.points import AxisPoint
 from tuitrain.analysis.series import Axis, validation_curve
 from tuitrain.analysis.student import Sample, Welch, welch
 from tuitrain.analysis.summary import SLACK, Summary, rows_until
+from tuitrain.config import flatten
 from tuitrain.runs import RunHistory
 
 BEST = "*"
@@ -152,6 +154,23 @@ def own_rows(columns: Sequence[Sequence[tuple[RunHistory, AxisPoint | None]]], b
         if names[name] >= least
         for values in [[[_own_value(history, name, point) for history, point in column] for column in columns]]
     ]
+
+
+def summary_rows(columns: Sequence[Sequence[RunHistory]], baseline: int) -> list[MetricRow]:
+    """The numbers that programs say of their outcomes themselves, as `own_rows`."""
+    tables = [[flatten(history.logged_summary) for history in column] for column in columns]
+    names = Counter(name for column in tables for table in column for name, value in table.items() if _is_number(value))
+    least = min(2, sum(map(len, columns)))
+    rows = []
+    for name in sorted(name for name, count in names.items() if count >= least):
+        values = [[value if _is_number(value := table.get(name)) else None for table in column] for column in tables]
+        title = f"{name} (summary)"
+        rows.append(metric_row(replace(metric_of(title), better=None), values, baseline))
+    return rows
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _own_value(history: RunHistory, name: str, point: AxisPoint | None) -> float | None:

@@ -21,6 +21,7 @@ from tuitrain.analysis.description import (
 )
 from tuitrain.analysis.metrics import NOT_AVAILABLE
 from tuitrain.events import Run, parent_of
+from tuitrain.events.text import clean
 from tuitrain.runs import RunHistory, RunMetadata
 
 _Rows = Sequence[tuple[str, str | None]]
@@ -49,6 +50,7 @@ def describe(history: RunHistory, metadata: RunMetadata | None) -> Description:
         ("memory on each device", memory_rows(history)),
         ("software", _software(run)),
         ("start", _start(run, metadata, history)),
+        ("logged summary", logged_summary_rows(history)),
         ("attempts", _attempts(history.attempts)),
     ]
     # Of a run of another tool whole sections are unknown.
@@ -157,6 +159,14 @@ def _software(run: Run) -> _Rows:
         ("python", software.python),
         ("git commit", software.git_commit),
     ]
+
+
+def logged_summary_rows(history: RunHistory) -> Rows:
+    """What the program says of the outcome itself: names of nested values are joined by dots."""
+    # With pydantic, for which the first frame does not wait.
+    from tuitrain.config import flatten
+
+    return [(clean(key), units.config_value(value)) for key, value in flatten(history.logged_summary).items()]
 
 
 def _start(run: Run, metadata: RunMetadata | None, history: RunHistory) -> _Rows:

@@ -151,6 +151,8 @@ class _RunDetails(RunState):
     """The newest `run` record of its log: see `tuitrain schema events`."""
     newest: dict[str, Number]
     """The newest value of each key of its `step` records, and of each metric of one's own."""
+    logged_summary: dict[str, Any]
+    """What the program says of the outcome itself, as in W&B's summary, besides the newest values of its metrics."""
     generalization: str | None
     """A sentence on the gap between training and validation loss."""
     evaluations: dict[str, SplitOutcome]

@@ -79,6 +79,7 @@ def full_json(snapshot: RunSnapshot, history: RunHistory, usd_per_gpu_hour: floa
         "run": msgspec.to_builtins(history.run),
         "newest": newest | {"step": history.step, "tokens": history.tokens},
         "summary": asdict(summary),
+        "logged_summary": history.logged_summary,
         "generalization": generalization_verdict(summary),
         "evaluations": {split: asdict(outcome) for split, outcome in split_outcomes(history).items()},
         "config_difference": _preset_difference(snapshot.directory, history),

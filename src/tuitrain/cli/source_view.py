@@ -31,7 +31,7 @@ def own_log_json(history: RunHistory) -> dict[str, Any]:
     return {
         "format": "tuitrain",
         "axis": "step",
-        "x_axis_declared": {},
+        "x_axis_declared": history.run.x_axes if history.run is not None and history.run.x_axes else {},
         "hyperparameters": flatten(history.run.config) if history.run is not None else {},
         "metrics": {name: _metric_json(metric) for name, metric in metrics.items()},
     }

@@ -14,6 +14,8 @@ R = TypeVar("R", bound=Record)
 _UNKNOWN = (None, msgspec.UNSET)
 _NO_NUMBERS = frozenset({"metrics", "late", "split", "split_fingerprint"})
 """Fields of a step or an evaluation that a metric of one's own may be called like."""
+_TABLES = ("config", "logged_summary", "x_axes")
+"""Fields of a run whose entries add up."""
 
 
 def own_metrics(record: Record) -> OwnMetrics:
@@ -88,7 +90,11 @@ def _field_names(kind: type[Record]) -> frozenset[str]:
 
 def updated(run: Run, later: Run) -> Run:
     """A `run` record with what a later one that only updates it says; its time and attempt stay."""
-    stays = ("time", "attempt", "update", "run_id", "config")
+    stays = ("time", "attempt", "update", "run_id", *_TABLES)
     changes = {key: value for key in later.__struct_fields__ if (value := getattr(later, key)) not in _UNKNOWN}
     changes = {key: value for key, value in changes.items() if key not in stays}
-    return msgspec.structs.replace(run, **changes, config={**run.config, **later.config})
+    for key in _TABLES:
+        tables = [table for table in (getattr(run, key), getattr(later, key)) if isinstance(table, dict)]
+        if tables:
+            changes[key] = {name: value for table in tables for name, value in table.items()}
+    return msgspec.structs.replace(run, **changes)

@@ -115,6 +115,11 @@ class Run(Record, tag="run", kw_only=True):
     parent_step: Whole | msgspec.UnsetType = msgspec.UNSET
     update: bool | msgspec.UnsetType = msgspec.UNSET
     """Whether it adds to the `run` record before it, such as configuration that came late, and begins no attempt."""
+    logged_summary: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    """What the program says of the outcome itself, beside its metrics, as with W&B's `run.summary`."""
+    x_axes: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    """Metrics that are drawn over another metric and not over the steps, as with W&B's `define_metric`: each with that
+    metric."""
 
 
 def parent_of(run: Run | None) -> tuple[str, int] | None:

@@ -33,7 +33,7 @@ from tuitrain.export.style import (
     tick_text,
     tint,
 )
-from tuitrain.plots.axes import X_TITLES, Range
+from tuitrain.plots.axes import Range, x_title
 from tuitrain.plots.limits import Limits, limits, visible
 from tuitrain.plots.model import NO_DATA, RAW, SUPERSEDED, ChartOptions, Curve, HeatMap, Plot, Points, TextTable
 from tuitrain.plots.roles import RUN_COLOURS
@@ -71,7 +71,7 @@ def draw(
     if isinstance(plot, TextTable):
         draw_texts(axes, plot)
         return
-    axes.set_xlabel("clock, local time" if plot.x_axis == "clock" else X_TITLES[plot.x_axis])
+    axes.set_xlabel("clock, local time" if plot.x_axis == "clock" else x_title(plot.x_axis))
     reason = _reason_for_no_data(plot)
     if reason:
         axes.text(0.5, 0.5, textwrap.fill(reason, 40), transform=axes.transAxes, ha="center", va="center",

@@ -37,7 +37,7 @@ def export_panel(plot: Plot | HeatMap, out: Path, options: ChartOptions, runs: S
     if not any(len(x) for _, x, _ in columns):
         raise ExportError(f"{plot.title} has nothing to export: no points are visible.")
     if kind == "csv":
-        _write_csv(columns, CSV_X[plot.x_axis], out)
+        _write_csv(columns, CSV_X.get(plot.x_axis, plot.x_axis), out)
         return out
     out.parent.mkdir(parents=True, exist_ok=True)
     # Matplotlib is imported for figures only.

@@ -12,7 +12,7 @@ from tuitrain.events import Eval, spell_out
 from tuitrain.events.own_metrics import StepOrder
 from tuitrain.own_loop.pace import Pace
 from tuitrain.own_loop.values import flattened, number, readable_name, step_number
-from tuitrain.readers.mapping import NameMapping, guessed
+from tuitrain.readers.mapping import NameMapping, declared_axis, guessed
 
 # Encoding a dict takes a tenth of the time that a `Step` with its twenty-five fields takes, half of them null.
 _encode = msgspec.json.Encoder().encode
@@ -32,6 +32,10 @@ class Lines:
         self._skipped = skipped
         self._mapping = NameMapping()
         self._targets: dict[Any, LogTarget] = {}
+        self.axes: dict[str, str] = {}
+        """Metrics, or patterns of their names with `*`, that are drawn over another metric."""
+        self.new_axes: dict[str, str] = {}
+        """Of those that were logged, by our keys, what is not in the log yet."""
         self._order = StepOrder()
 
     def of_step(
@@ -100,6 +104,9 @@ class Lines:
         target = self._mapping.target(name)
         ours = (None, None, 1.0) if target is None else (target.field, target.split, target.factor)
         self._targets[key] = (name, *ours)
+        if (axis := declared_axis(self.axes, name)) is not None:
+            over = self._mapping.target(axis)
+            self.new_axes[name if target is None else target.key] = axis if over is None else over.key
         return self._targets[key]
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import RLock
@@ -45,9 +45,11 @@ class Run:
         self.config = Table(self._config_changed)
         """The configuration: a dict whose keys are attributes too; what is set later is added to the log."""
         self.summary = Table(self._summary_set)
-        """The newest value of each metric by its name, and what the loop sets; the latter goes to the `end` record and
-        replaces there what the log says."""
+        """The newest value of each metric by its name, and what the loop sets; the latter goes to the log, and to the
+        `end` record, where it replaces what the log says."""
         self._set_by_loop: set[str] = set()
+        self._unwritten: set[str] = set()
+        """What the loop has set since it was written last."""
         self._mutex = RLock()
         self._step, self._newest = 0, -1
         self._step_metric: str | None = None
@@ -58,7 +60,7 @@ class Run:
         self._lock_file: int | None = None
         self._log: LogBuffer | None = None
         if path is not None:
-            self._log = LogBuffer(path / "metrics.jsonl", self._warn_unwritten, self._requests.poll)
+            self._log = LogBuffer(path / "metrics.jsonl", self._warn_unwritten, self._tick)
 
     @property
     def step(self) -> int:
@@ -84,6 +86,9 @@ class Run:
                 lines, numbers = self._lines.of_step(data, at, time.time(), time.monotonic())
                 for line in lines:
                     written.add(line)
+                if axes := self._lines.new_axes:
+                    self._lines.new_axes = {}
+                    self._update(lambda: {"x_axes": axes})
                 self.summary.record(numbers)
                 self._newest = max(self._newest, at)
                 self._step = max(self._step, at + (step is None if commit is None else bool(commit)))
@@ -121,9 +126,13 @@ class Run:
         )
 
     def define_metric(self, name: str, step_metric: str | None = None, **ignored: Any) -> None:
-        """As W&B's, for one case: `define_metric("*", step_metric=NAME)` takes the steps from that metric."""
-        if name == "*" and step_metric is not None:
+        """As W&B's: what metrics of this name, or pattern, are drawn over; of "*" it gives the steps."""
+        if step_metric is None:
+            return
+        if name == "*":
             self._step_metric = str(step_metric)
+        else:
+            self._lines.axes[str(name)] = str(step_metric)
 
     def watch(self, *models: Any, **ignored: Any) -> None:
         """Accepted for scripts written for W&B; it has no effect."""
@@ -156,6 +165,7 @@ class Run:
         """End the run as an exception says, of which SystemExit without a code is success; once is enough."""
         if self._log is None:
             return
+        self._write_summary()
         status, reason = ending_of(error)
         stop = self._requests.origin("stop") if self._requests.listens_to("stop") else None
         if stop is not None and status == "completed":
@@ -259,10 +269,28 @@ class Run:
         return max(self._newest, 0) if at is None else at
 
     def _config_changed(self, values: dict[str, Any]) -> None:
-        self._write("config", lambda: events.Run(run_id=self.id, name=self.name, config=plain(values), update=True))
+        self._update(lambda: {"config": plain(values)})
 
     def _summary_set(self, values: dict[str, Any]) -> None:
-        self._set_by_loop.update(values)
+        with self._mutex:
+            self._set_by_loop.update(values)
+            self._unwritten.update(values)
+
+    def _tick(self) -> None:
+        self._requests.poll()
+        self._write_summary()
+
+    def _write_summary(self) -> None:
+        """Add to the log what the loop has set in the summary since the last time; it may do so at every step."""
+        with self._mutex:
+            values = {name: value for name, value in self.summary.items() if name in self._unwritten}
+            self._unwritten.clear()
+        if values:
+            self._update(lambda: {"logged_summary": plain(values)})
+
+    def _update(self, values: Callable[[], dict[str, Any]]) -> None:
+        """Add what a function makes to the `run` record."""
+        self._write("run", lambda: events.Run(run_id=self.id, name=self.name, update=True, **values()))
 
     def _write(self, what: str, record: Any) -> None:
         """Add the record that a function makes; whatever goes wrong is said once."""

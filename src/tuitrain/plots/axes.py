@@ -7,9 +7,9 @@ from typing import Literal
 
 XAxis = Literal["step", "tokens", "time", "clock", "flops"]
 X_AXES: tuple[XAxis, ...] = ("step", "tokens", "time", "clock", "flops")
-PlotAxis = Literal["step", "tokens", "time", "clock", "flops", "loss"]
-"""Of a plot: one of these, or the loss, over which a figure shows another metric."""
-X_TITLES: dict[PlotAxis, str] = {
+PlotAxis = str
+"""Of a plot: one of these, the loss, over which a figure shows another metric, or the metric that the log names."""
+_TITLES: dict[str, str] = {
     "step": "step",
     "tokens": "tokens",
     "time": "training time",
@@ -17,6 +17,11 @@ X_TITLES: dict[PlotAxis, str] = {
     "flops": "compute, FLOP",
     "loss": "loss, nats per token",
 }
+
+
+def x_title(axis: PlotAxis) -> str:
+    """What the axis is called below a chart."""
+    return _TITLES.get(axis, axis)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tuitrain.analysis.alerts import load_rules, watched_history
 from tuitrain.events import Alert
 from tuitrain.events.text import clean
-from tuitrain.plots.axes import Range, XAxis
+from tuitrain.plots.axes import PlotAxis, Range
 from tuitrain.plots.series import RunSeries
 from tuitrain.runs import RunDirectory, RunHistory, Status, load_history, read_snapshot
 
@@ -71,7 +71,7 @@ class PlotRequest:
     """Index of the run that others are compared with."""
     group_by: str = ""
     """The configuration key, or `tag`, whose values make groups of the runs; empty: each run by itself."""
-    x: XAxis = "step"
+    x: PlotAxis = "step"
     smoothing: float = 0.9
     """Weight of the moving average, 0 to below 1; 0 shows the values as they are. CENTRED is that of figures."""
     log: bool = False

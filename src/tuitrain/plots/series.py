@@ -17,7 +17,7 @@ from tuitrain.analysis.series import interpolated, rising, step_seconds, x_value
 from tuitrain.analysis.smoothing import CENTRED, Smoother, centred_window, smooth_centred
 from tuitrain.analysis.summary import mean_of
 from tuitrain.events import LATEST_TIME
-from tuitrain.plots.axes import XAxis
+from tuitrain.plots.axes import X_AXES, PlotAxis
 from tuitrain.runs import FloatArray, RunHistory
 from tuitrain.runs.columns import Columns
 
@@ -28,6 +28,8 @@ _PRECISION: type[np.floating] = np.float32
 """Of smoothed values: seven digits are plenty for a curve, and every metric has one."""
 _MOST_PIECES = 24
 """More superseded pieces would not be distinguishable, and a log in disorder has as many as records."""
+_RESERVED = frozenset({*X_AXES, "seconds"}) - {"tokens"}
+"""Axes of ours, over which no metric of that name is meant."""
 _REFIT = 1.02
 """The law of the loss is fitted again when the run has this many times the records."""
 
@@ -42,6 +44,14 @@ class Series:
 
 
 NO_SERIES = Series(np.empty(0), np.empty(0))
+
+
+def _in_order(x: FloatArray, y: FloatArray, axis: PlotAxis, smoothing: float = 0.0) -> Series:
+    """The points in the order of x: a metric may fall where an axis of ours only rises."""
+    if axis not in X_AXES and (np.diff(x) < 0).any():
+        order = np.argsort(x, kind="stable")
+        x, y = x[order], y[order]
+    return Series(x, y, smoothing)
 
 
 class _Smoothed:
@@ -85,7 +95,7 @@ class RunSeries:
             self._reset()
         return self.history.steps
 
-    def of(self, name: str, axis: XAxis, weight: float = 0.0) -> Series:
+    def of(self, name: str, axis: PlotAxis, weight: float = 0.0) -> Series:
         """A metric over an axis, by the name it has in the log; empty where the log has no value of it.
 
         weight: of the moving average of a metric of the steps, in [0, 1), or CENTRED; 0 is as recorded.
@@ -108,15 +118,21 @@ class RunSeries:
             x, y = x[known], y[known]
         if weight == CENTRED:
             window = centred_window(int(np.isfinite(y).sum()))
-            return Series(x, smooth_centred(y), window if window > 1 else 0.0)
-        return Series(x, y, weight)
+            y, weight = smooth_centred(y), window if window > 1 else 0.0
+        return _in_order(x, y, axis, weight)
 
-    def evaluations(self, column: str, axis: XAxis) -> Series:
+    def axis_of(self, name: str) -> PlotAxis:
+        """What a metric is drawn over unless asked for otherwise: the steps, or another metric that the log names."""
+        run = self.history.run
+        axis = run.x_axes.get(name) if run is not None and isinstance(run.x_axes, dict) else None
+        return axis if axis is not None and axis not in _RESERVED and self.history.steps.has(axis) else "step"
+
+    def evaluations(self, column: str, axis: PlotAxis) -> Series:
         """A column of the evaluations over an axis."""
         evals = self.history.evals
         x, y = self.x_at(axis, evals["step"]), evals[column]
         shown = np.isfinite(x) & evals.present(column)
-        return Series(x[shown], y[shown])
+        return _in_order(x[shown], y[shown], axis)
 
     def source_of(self, name: str) -> str:
         """The source of a metric, as `Metric.source`; of one's own the table that has values of it."""
@@ -136,7 +152,7 @@ class RunSeries:
                 return self.history.evals.last(metric.column)
         return self.history.steps.last(metric.key)
 
-    def _readings(self, name: str, axis: XAxis) -> Series:
+    def _readings(self, name: str, axis: PlotAxis) -> Series:
         """Readings of the machine."""
         table = self.history.system_columns
         rows, y = table.points(name)
@@ -148,7 +164,7 @@ class RunSeries:
         """Unix seconds of the readings of the machine: never decreasing, nan for unusable times."""
         return rising(self.history.system_columns["time"], LATEST_TIME)
 
-    def superseded(self, name: str, axis: XAxis) -> tuple[list[Series], str]:
+    def superseded(self, name: str, axis: PlotAxis) -> tuple[list[Series], str]:
         """A metric at the steps that a later attempt repeated: a series for each piece, and the name of them all.
 
         The steps of a piece rise; only the newest pieces are returned.
@@ -160,19 +176,19 @@ class RunSeries:
         for begin, end in pairwise(ends[-_MOST_PIECES - 1 :]) if table.has(name) else ():
             x = self.x_at(axis, steps[begin:end])
             known = np.isfinite(x) & table.present(name)[begin:end]
-            series.append(Series(x[known], table[name][begin:end][known]))
+            series.append(_in_order(x[known], table[name][begin:end][known], axis))
         count = len(ends) - 1
         left_out = f", the newest {_MOST_PIECES} of {count:,} pieces" if count > _MOST_PIECES else ""
         return [each for each in series if len(each.x)], f"superseded{left_out}"
 
-    def x_at(self, axis: XAxis, steps: FloatArray) -> FloatArray:
+    def x_at(self, axis: PlotAxis, steps: FloatArray) -> FloatArray:
         """The positions of steps on an axis, between records interpolated; nan outside the log, but step 0 is at 0."""
         if axis == "step":
             return steps
-        return interpolated(self.history, self._positions(axis), steps, from_zero=axis != "clock")
+        return interpolated(self.history, self._positions(axis), steps, from_zero=axis in ("tokens", "time", "flops"))
 
-    def _positions(self, axis: XAxis) -> FloatArray:
-        """The position of each row on an axis, never decreasing; nan where it is not known."""
+    def _positions(self, axis: PlotAxis) -> FloatArray:
+        """The position of each row on an axis, on one of ours never decreasing; nan where it is not known."""
         return self._steps()["step"] if axis == "step" else self._column(axis)
 
     def _column(self, name: str) -> FloatArray:
@@ -192,7 +208,13 @@ class RunSeries:
             case "time":
                 seconds = self._column("seconds")
                 return np.cumsum(np.nan_to_num(seconds)) if np.isfinite(seconds).any() else seconds
-        return x_values(self.history, "tokens" if name == "tokens" else "flops")
+            case "tokens" | "flops":
+                return x_values(self.history, name)
+        # Of a metric: that of the row, else the newest before it.
+        values = self._steps()[name]
+        rows = np.where(np.isfinite(values), np.arange(len(values)), -1)
+        newest = np.maximum.accumulate(rows)
+        return np.where(newest >= 0, values[newest], np.nan)
 
     def mean(self, name: str) -> float | None:
         """The mean of a metric of the steps over the run, as `analysis.summary.mean_of`."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuitrain.analysis.metrics import metric_of
-from tuitrain.plots.axes import X_TITLES, Range
+from tuitrain.plots.axes import Range, x_title
 from tuitrain.plots.canvas import Canvas
 from tuitrain.plots.layers import Owner, draw_layers, row_of
 from tuitrain.plots.legend import legend_of
@@ -131,7 +131,7 @@ def _add_axes(chart: Any, scale: XScale, y: Range, ticks: Sequence[Tick], rows: 
     # Not by set_xticks: that puts them in a random order, and the first of two labels that touch is written.
     chart.xticks[0], chart.xlabels[0] = across, [text for _, text in x_ticks]
     chart.yticks[0], chart.ylabels[0] = heights, [text for _, text in ticks]
-    chart.set_xlabel(X_TITLES[scale.name] + (", log" if scale.log else "") if named else None)
+    chart.set_xlabel(x_title(scale.name) + (", log" if scale.log else "") if named else None)
 
 
 def _head(plot: Plot, shown: Limits, columns: int, most: int) -> list[Line]:

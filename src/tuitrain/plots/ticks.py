@@ -61,10 +61,10 @@ def x_text(axis: PlotAxis, value: float, span: float) -> str:
             return time.strftime("%H:%M:%S" if span < _DAY else "%-d %b %H:%M:%S", time.localtime(value))
         case "time":
             return _duration(value)
-        case "flops" | "loss":
-            return f"{value:.4g}"
-        case _:
+        case "step" | "tokens":
             return f"{value:,.0f}"
+        case _:
+            return f"{value:.4g}"
 
 
 def range_text(axis: PlotAxis, values: Range) -> str:

@@ -22,6 +22,8 @@ _ZIP = b"PK\x03\x04"
 _LINES_AT_ONCE = 20_000
 _POSITIONS = ("curr_step", "curr_epoch")
 """Parameters that only say how far the run is."""
+_COMETS = ("offline_experiment", "hasNestedParams")
+"""What Comet says of the experiment itself."""
 
 
 class CometReader:
@@ -80,6 +82,8 @@ class CometReader:
                 self.info.hyperparameters[str(parameter["paramName"])] = parameter["paramValue"]
         elif kind == "log_other" and payload.get("key") == "Name":
             self.info.name = str(payload["value"])
+        elif kind == "log_other" and payload["key"] not in _COMETS:
+            self.info.summary[str(payload["key"])] = payload["value"]
         return None
 
 

@@ -263,11 +263,9 @@ class DelimitedParser:
             # Other numbers that are called so.
             self._long = None
         if self._long is not None:
-            metrics, values = columns[self._long[0]], self._numbers(columns[self._long[1]]) or [None] * len(xs)
-            points = zip(map(str, metrics), xs, values, times, strict=True)
-            reading.items += rows_of(
-                (0.0, name, x, value, time) for name, x, value, time in points if value is not None
-            )
+            metrics, measured = (columns[at] for at in self._long)
+            points = zip(map(str, metrics), xs, self._numbers(measured) or (), times, strict=False)
+            reading.items += rows_of((0.0, name, x, value, at) for name, x, value, at in points if value is not None)
             return
         names: list[str] = []
         numbers: list[list[float] | list[float | None]] = []

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tuitrain.readers.metric_files import LineParser, MetricFiles, Point
-from tuitrain.readers.model import Format, Probe, Reading, RunInfo, Source
+from tuitrain.readers.model import Format, Probe, Reading, Row, RunInfo, Source
 from tuitrain.readers.settings import SettingsFile, flattened
 from tuitrain.readers.text import number, unix_time
 
@@ -20,13 +20,24 @@ class DvcliveReader:
     def __init__(self, folder: Path, name: str) -> None:
         self.info = RunInfo(name)
         self._parameters = SettingsFile(folder / "params.yaml")
+        self._results = SettingsFile(folder / "metrics.json")
+        self._newest: dict[str, float] = {}
         self._metrics = MetricFiles(folder.joinpath(*_TABLES), _line_parser, ".tsv")
 
     def poll(self) -> Reading:
         """What was appended to the tables."""
         if parameters := self._parameters.changed():
             self.info.hyperparameters = flattened(parameters)
-        return self._metrics.poll()
+        reading = self._metrics.poll()
+        rows = [item for item in reading.items if isinstance(item, Row)]
+        for row in rows:
+            self._newest |= {name.replace("/", "."): value for name, value in row.values.items()}
+        if results := self._results.changed():
+            # What was set in `live.summary` is beside the newest values of the metrics.
+            self.info.summary = {
+                name: value for name, value in flattened(results).items() if name not in ("step", *self._newest)
+            }
+        return reading
 
 
 def _line_parser() -> LineParser:

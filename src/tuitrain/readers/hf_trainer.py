@@ -17,6 +17,7 @@ from tuitrain.readers.tensorboard import EventFolder
 _STATE = "trainer_state.json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 _SETTINGS = ("max_steps", "num_train_epochs", "train_batch_size", "logging_steps", "eval_steps", "save_steps")
+_BEST = ("best_metric", "best_global_step")
 _MEANINGS = {"loss": "loss", "eval_loss": "val_loss", "learning_rate": "lr", "grad_norm": "grad_norm"}
 
 
@@ -71,6 +72,9 @@ class HfTrainerReader:
         history = state.get("log_history")
         records = [each for each in history if isinstance(each, dict)] if isinstance(history, list) else []
         ended = any("train_runtime" in each for each in records[-2:])
+        best = {name: state[name] for name in _BEST if isinstance(state.get(name), int | float)}
+        results = next((each for each in reversed(records) if "train_runtime" in each), {})
+        self.info.summary = best | {name: value for name, value in results.items() if name not in ("step", "epoch")}
         step, last = state.get("global_step"), state.get("max_steps")
         self.info.total = float(last) if isinstance(last, int) and last > 0 else None
         finished = isinstance(step, int) and isinstance(last, int) and step >= last > 0

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cache
 
 from tuitrain.events import Eval, Step
@@ -198,6 +199,17 @@ def _split_of(words: list[str]) -> tuple[str | None, list[str]]:
                 return rest[0], rest[1:]
             return _EVALUATION[word], rest
     return None, words
+
+
+def declared_axis(axes: Mapping[str, str], name: str) -> str | None:
+    """The metric over which one of this name is drawn; None: over the steps.
+
+    axes: by names, or by patterns of names with `*`, of which the longest counts.
+    """
+    if name not in axes:
+        patterns = [pattern for pattern in axes if "*" in pattern and fnmatchcase(name, pattern)]
+        name = max(patterns, key=len, default=name)
+    return axes.get(name)
 
 
 @cache

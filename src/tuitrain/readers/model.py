@@ -76,6 +76,10 @@ class RunInfo:
     """What the format knows of its metrics: NAME → OURS as in `mapping.target_named`, a factor after `*`."""
     axes: dict[str, str] = field(default_factory=dict)
     """Metrics, or patterns of their names with `*`, that were declared to be drawn over another metric."""
+    counter: str = ""
+    """Of these other metrics the one that gives the steps of the rows."""
+    summary: dict[str, Any] = field(default_factory=dict)
+    """What the log says of the outcome besides the newest values of its metrics."""
 
 
 @dataclass

@@ -16,7 +16,7 @@ import numpy as np
 from tuitrain.events import LATEST_TIME, AnyRecord, BrokenLine, End, Eval, Run, Step, usable_time
 from tuitrain.events.own_metrics import StepOrder, names_declared
 from tuitrain.readers.blocks import LARGEST_EXACT, WHOLE, FloatArray, Steps, as_block, rows_of
-from tuitrain.readers.mapping import NameMapping
+from tuitrain.readers.mapping import NameMapping, declared_axis
 from tuitrain.readers.model import Item, Reader, Restart, Row, Rows
 from tuitrain.readers.supplied import Supplied
 
@@ -125,6 +125,7 @@ class RecordReader:
         run = Run(
             time=info.started or first_time or self._time, run_id=self._run_id, name=info.name,
             attempt=self._attempt, config=dict(info.hyperparameters),
+            logged_summary=dict(info.summary) or msgspec.UNSET, x_axes=self._x_axes() or msgspec.UNSET,
             **({"total_steps": steps} | self._supplied.of_run()),
         )  # fmt: skip
         before = self._run
@@ -135,6 +136,15 @@ class RecordReader:
         if run != before:
             self._run = run
             yield run if before is None else msgspec.structs.replace(run, update=True)
+
+    def _x_axes(self) -> dict[str, str]:
+        """The metrics with axes of their own by our keys."""
+        info, targets = self.reader.info, self.mapping.targets
+        if not info.axes:
+            return {}
+        keys = {name: name if target is None else target.key for name, target in targets.items()}
+        axes = ((name, declared_axis(info.axes, name)) for name in keys)
+        return {keys[name]: keys.get(axis, axis) for name, axis in axes if axis not in (None, name, info.counter)}
 
     def _end_records(self) -> Iterable[End]:
         info = self.reader.info

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tuitrain.events import BrokenLine
+from tuitrain.events.text import shortened
 from tuitrain.readers import protobuf
 from tuitrain.readers.leveldb_log import LogSplitter
 from tuitrain.readers.model import Format, Probe, Reading, Row, RunInfo, Source
@@ -28,9 +29,11 @@ _MAGIC = b":W&B\xe1\xbe"
 _HEADER_BYTES = 7
 _RUN_FOLDER = re.compile(r"(?:offline-)?run-\d+_\d+-.+")
 _LATEST = "latest-run"
-_HISTORY, _CONFIG, _STATS, _METRIC, _RUN, _EXIT, _ENVIRONMENT = 2, 5, 7, 12, 17, 18, 26
+_HISTORY, _SUMMARY, _CONFIG, _STATS, _METRIC, _RUN, _EXIT, _ENVIRONMENT = 2, 3, 5, 7, 12, 17, 18, 26
 _IS_SUMMARY = re.compile(rb"\x08[\x80-\xff]*[\x00-\x7f]\x1a").match
-"""Whether the field after the number of a record is a summary, which repeats what the history has."""
+"""Whether the field after the number of a record is a summary."""
+_OF_HISTORY = b"_runtime"
+"""In a summary that W&B makes itself of each row of the history."""
 _STEP, _TIMESTAMP = "_step", "_timestamp"
 _INTERNAL = ("_step", "_timestamp", "_runtime")
 _OWN = "_wandb"
@@ -40,6 +43,8 @@ _VALUE_MARK = b"\x82\x01"
 _ITEM = re.compile(rb"\n(?:[\x00-\x7f]|[\x80-\xff][\x01-\x7f])(.*?)\x82\x01[\x00-\x7f]([-+.0-9eEINafnity]+)", re.DOTALL)
 """An item of a history with a number: what comes before the value, and the value."""
 _MOST_NAMES = 100_000
+_LONGEST_TEXT = 1000
+"""Characters of a text in the summary."""
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -80,6 +85,12 @@ class WandbParser:
         """The metric that counts the steps of the training; empty where the run declares none."""
         self._count: int | None = None
         """Its newest value."""
+        self._newest_of: dict[str, float] = {}
+        """The newest value of each metric."""
+        self._summary: dict[str, Any] = {}
+        """What the script set in the summary."""
+        self._has_goals = False
+        """Whether a metric was declared whose summary is not its newest value, but its minimum, for example."""
 
     def feed(self, data: bytes) -> Reading:
         """What these further bytes complete."""
@@ -94,8 +105,9 @@ class WandbParser:
         return reading
 
     def _read(self, record: bytes, reading: Reading) -> None:
-        # Two of three records are summaries.
-        for each in protobuf.fields(record) if not _IS_SUMMARY(record) else ():
+        # Two of three records are summaries that repeat the history.
+        repeats = _IS_SUMMARY(record) and _OF_HISTORY in record and not self._has_goals
+        for each in protobuf.fields(record) if not repeats else ():
             if each.wire != BYTES:
                 continue
             if each.number == _HISTORY:
@@ -108,6 +120,8 @@ class WandbParser:
                 system = self._machine.readings(record, each)
                 if system is not None:
                     reading.items.append(system)
+            elif each.number == _SUMMARY:
+                self._summarize(record, each)
             elif each.number == _EXIT:
                 self._end(record, each)
             elif each.number in (_RUN, _CONFIG, _METRIC, _ENVIRONMENT):
@@ -132,6 +146,11 @@ class WandbParser:
         # W&B writes the names of each row in another order.
         values = self._newest | values if self._newest.keys() == values.keys() else values
         self._newest = values
+        self._newest_of |= values
+        if not self._summary.keys().isdisjoint(values):
+            # A later row replaces what was set.
+            self._summary = {name: value for name, value in self._summary.items() if name not in values}
+            self.info.summary = dict(self._summary)
         self._rows += 1
         if (
             self._counter
@@ -161,6 +180,27 @@ class WandbParser:
             values.setdefault(_STEP, step)
         return values
 
+    def _summarize(self, record: bytes, summary: Field) -> None:
+        """Take what the script set in the summary, and of W&B's own only what is no newest value."""
+        is_own = _OF_HISTORY in record
+        for each in protobuf.fields(record, summary.start, summary.end):
+            if each.wire != BYTES or each.number not in (1, 2):
+                continue
+            path, value, _ = _item(record, each)
+            if not path or path[0] == _OWN or (is_own and not isinstance(value, dict)):
+                continue
+            name = ".".join(path)
+            self._summary = {
+                key: kept for key, kept in self._summary.items() if key != name and not key.startswith(f"{name}.")
+            }
+            if each.number == 1 and not (isinstance(value, dict) and "_type" in value):
+                self._summary |= flattened({name: value})
+        self.info.summary = {
+            name: shortened(value, _LONGEST_TEXT) if isinstance(value, str) else value
+            for name, value in self._summary.items()
+            if self._newest_of.get(name) != value
+        }
+
     def _end(self, record: bytes, end: Field) -> None:
         code = protobuf.signed(_first_number(record, end))
         self.info.ending = "completed" if code == 0 else "failed"
@@ -184,6 +224,7 @@ class WandbParser:
             metric = texts.get(1) or texts.get(2)
             if metric and texts.get(4):
                 self._declare(metric, texts[4])
+            self._has_goals = self._has_goals or 7 in texts
         else:
             self._machine.describe(record, message)
 
@@ -195,7 +236,7 @@ class WandbParser:
         """
         self.info.axes[metric] = axis
         if (metric == "*" or metric.startswith("train")) and plain(axis) in STEPS:
-            self._counter = self._counter or axis
+            self._counter = self.info.counter = self._counter or axis
 
     def _configure(self, record: bytes, config: Field) -> None:
         """Change the configuration by the items that are new, changed or removed."""

@@ -132,6 +132,12 @@ class RunHistory:
         return table if isinstance(table, dict) else {}
 
     @property
+    def logged_summary(self) -> dict[str, Any]:
+        """What the program says of the outcome of the newest attempt itself; empty where it says nothing."""
+        table = self.run.logged_summary if self.run else None
+        return table if isinstance(table, dict) else {}
+
+    @property
     def started(self) -> float | None:
         """Unix seconds of the first attempt's start."""
         if self.attempts:

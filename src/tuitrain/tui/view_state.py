@@ -92,6 +92,7 @@ class ViewState(PlotRequest):
     """
 
     runs: list[RunView] = field(default_factory=list)
+    x: XAxis = "step"
     rules: Rules = field(default_factory=Rules)
     """Of the alerts."""
     zoom_follows: bool = False

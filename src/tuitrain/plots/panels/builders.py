@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from tuitrain.analysis.limits import LARGEST, SMALLEST
-from tuitrain.analysis.metrics import METRICS, Metric, metric_of
+from tuitrain.analysis.metrics import BY_KEY, METRICS, Metric, metric_of
 from tuitrain.analysis.own_metrics import own_metrics
 from tuitrain.analysis.progress import preparation
 from tuitrain.events.text import clean
-from tuitrain.plots.axes import Range
+from tuitrain.plots.axes import PlotAxis, Range
 from tuitrain.plots.event_markers import event_markers
 from tuitrain.plots.model import NO_DATA, RAW, SUPERSEDED, Curve, HeatMap, Level, Plot, Points
 from tuitrain.plots.request import PlotRequest, PlotRun, run_names
@@ -54,11 +54,24 @@ class Panel:
     def build(self, request: PlotRequest) -> Plot | HeatMap:
         """The plot of this panel, with the reason in place of the data while a run is being prepared."""
         names = [metric.key for metric in self.metrics]
+        request = replace(request, x=_axis(request, names))
         built = self.builder(request) if self.builder else declared(request, names, empty=self.empty(request))
         if self.own and isinstance(built, Plot) and not built.has_data:
             built = replace(built, empty=_no_own(self.own, request))
         stage = preparation(request.run.history, request.run.status) if request.run else None
         return replace(built, empty=stage) if stage and built.empty == NO_DATA else built
+
+
+def _axis(request: PlotRequest, names: Sequence[str]) -> PlotAxis:
+    """The axis of the request; in place of the steps another metric, over which all logs have these metrics."""
+    if request.x != "step":
+        return request.x
+    axes: set[PlotAxis] = set()
+    for series in (run.series for run in request.runs):
+        axes |= {series.axis_of(name) for name in names if series.newest(metric_of(name)) is not None}
+        # The panel of a declared metric has its evaluations too.
+        axes |= {series.axis_of(f"val_{name}") for name in names if name in BY_KEY and series.history.evals.has(name)}
+    return axes.pop() if len(axes) == 1 else "step"
 
 
 def _no_own(name: str, request: PlotRequest) -> str:

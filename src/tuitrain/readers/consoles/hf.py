@@ -87,7 +87,7 @@ class HfParser(ConsoleParser):
         if epoch is None or not values:
             return
         if _SUMMARY in values:
-            self.info.ending = "completed"
+            self.info.ending, self.info.summary = "completed", values
             return
         if _TRAINING in values:
             self.info.ending = "interrupted"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from tuitrain.plots.axes import X_TITLES
+from tuitrain.plots.axes import x_title
 from tuitrain.plots.canvas import Canvas
 from tuitrain.plots.legend import curve_entries, legend_of, named_curves
 from tuitrain.plots.limits import Limits
@@ -167,7 +167,7 @@ class Bottom:
 
     def title(self, scale: XScale, zoomed: bool) -> None:
         """The name of the axis at the left, with its range while zoomed."""
-        name = X_TITLES[scale.name] + (", log" if scale.log else "")
+        name = x_title(scale.name) + (", log" if scale.log else "")
         if not (zoomed and self.write(2, f"{name} {range_text(scale.name, scale.values)}", "accent")):
             self.write(2, name, "quiet")
 

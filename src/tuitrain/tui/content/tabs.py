@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tuitrain.analysis import units
-from tuitrain.analysis.report import describe_config
+from tuitrain.analysis.report import describe_config, logged_summary_rows
 from tuitrain.events.text import clean
-from tuitrain.tui.content.configuration import config_lines, shown_keys, summary
+from tuitrain.tui.content.configuration import config_lines, report_lines, shown_keys, summary
 from tuitrain.tui.content.headline import ALERT_ROLES
 from tuitrain.tui.content.samples import continued
 from tuitrain.tui.text import Line, Span, align, line, wrap
@@ -69,9 +69,12 @@ def alert_count(state: ViewState) -> int:
 
 def config(state: ViewState, cells: int) -> list[Line]:
     """The configuration in as many columns as fit; values that differ from the preset are marked."""
-    run = state.run.history.run if state.run is not None else None
-    if run is None or not run.config:
+    history = state.run.history if state.run is not None else None
+    run = history.run if history is not None else None
+    if history is None or run is None or not (run.config or history.logged_summary):
         return _note("no configuration in the log")
     described = describe_config(run)
     lines = config_lines(described, shown_keys(described, everything=True, query=None), cells - 1, None, _COLUMN_CELLS)
+    if logged := logged_summary_rows(history):
+        lines = [*report_lines([("logged summary", logged)], cells - 1), (), *lines]
     return [line(" ", *each) for each in (summary(described), (), *lines)]

@@ -93,10 +93,10 @@ class ConfigScreen(BaseScreen):
         header = self.query_one("#summary", Lines)
         beside = cells >= BESIDE_CELLS
         described = self.description
-        right.display = beside and isinstance(described, Description)
+        right.display = beside and isinstance(described, Description) and bool(described.values)
         if not isinstance(described, Description) or not described.values:
             header.show([line(Span(self._reason(), "quiet"))])
-            left.show([])
+            left.show(report_lines(described.report, cells - 2) if isinstance(described, Description) else [])
             return
         room = _left_cells(cells) if beside else cells
         self.query_one("#keys").styles.width = room if beside else "1fr"

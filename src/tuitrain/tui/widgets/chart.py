@@ -29,12 +29,12 @@ class Chart(Lines):
         if panel != self.panel:
             self.panel = panel
             self.forget_axes()
-        shared = plot.x_axis == state.x
+        self.plot, self.selected = plot, selected
+        shared = self.has_shared_axis
         self._options = ChartOptions(
             state.zoom if shared else None, state.crosshair if shared else None, state.log_x, state.recent,
             plotext=self.app.settings.charts == "plotext",
         )  # fmt: skip
-        self.plot, self.selected = plot, selected
         self.remake()
 
     def forget_axes(self) -> None:
@@ -46,6 +46,11 @@ class Chart(Lines):
             return ()
         self._drawing = draw(self.plot, *self.size, self._drawing, self.selected, self._options)
         return tuple(self._drawing.lines)
+
+    @property
+    def has_shared_axis(self) -> bool:
+        """Whether its x axis is that of the state, so that zoom and crosshair are of its unit."""
+        return self.plot is not None and self.plot.x_axis == self.app.state.x
 
     @property
     def areas(self) -> tuple[Area, ...]:
@@ -60,8 +65,8 @@ class Chart(Lines):
         return x_range(self.plot, ChartOptions(log_x=self.areas[0].scale.log))
 
     def x_at(self, column: int) -> float | None:
-        """The value of the x axis at a column of the widget; None beside the canvas."""
-        for area in self.areas:
+        """The value of the shared x axis at a column of the widget; None beside the canvas, or over another axis."""
+        for area in self.areas if self.has_shared_axis else ():
             if 0 <= column - area.left < area.scale.columns:
                 return area.scale.value_at(column - area.left)
         return None

@@ -128,7 +128,7 @@ class Dashboard(ChartGrid):
     @property
     def _scale(self) -> XScale | None:
         """The horizontal axis of the chart in focus; where that has none, of any other."""
-        charts = [chart for chart in self.charts if chart.display and chart.areas]
+        charts = [chart for chart in self.charts if chart.display and chart.areas and chart.has_shared_axis]
         return max(charts, key=lambda chart: chart.selected).areas[0].scale if charts else None
 
     def action_zoom_by(self, factor: float, around: float | None = None, scale: XScale | None = None) -> None:
