@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-import threading
 from pathlib import Path
 
 import pytest
@@ -237,27 +236,3 @@ def test_after_any_cuts_the_mirror_is_the_file(
             assert (sync.folder / "a.log").read_bytes() == (there / "a.log").read_bytes()
         finally:
             close([sync])
-
-
-def test_a_watcher_that_is_cut_off_a_hundred_times_has_every_byte(there: Path, local_ssh: LocalSsh) -> None:
-    """The log grows meanwhile, and a thread keeps the mirror current."""
-    log, chance = there / "a.log", random.Random(3)
-    log.write_bytes(lines(0, 2000))
-    sync = opened(Address("here", str(there)))
-    sync.open()
-    sync.wants = {"a.log": NEWEST}
-    sync.poll_s = 0.0
-    local_ssh.cut_after(*(chance.randrange(50, 4000) for _ in range(100)))
-    sync._connection.close()  # type: ignore[union-attr]
-    sync.start()
-    written, wake = 2000, threading.Event()
-    while local_ssh.cuts_left:
-        with log.open("ab") as file:
-            file.write(lines(written, 50))
-        written += 50
-        wake.wait(0.01)
-    whole = log.read_bytes()
-    view = sync.folder / "a.log"
-    while not (view.exists() and view.read_bytes() == whole):
-        wake.wait(0.01)
-    assert local_ssh.cuts_left == 0 and (sync.folder / "a.log").read_bytes() == whole

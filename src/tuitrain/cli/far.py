@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from tuitrain.launch.host.machine import There
+    from tuitrain.runs import RunDirectory
 
 
 def may_ask() -> bool:
@@ -34,3 +40,41 @@ def _words(parameter: Any, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [flag if value else max(parameter.secondary_opts, key=len)]
     return [f"{flag}={each}" for each in (value if isinstance(value, list | tuple) else [value])]
+
+
+def run_at(
+    run: RunDirectory, command: str, words: Sequence[str], *, codes: Collection[int] = (0,)
+) -> tuple[There, Any]:
+    """Run a command of tuitrain on a run where that is, with --json; returns the machine and what it printed.
+
+    It is the tuitrain that is found there, else that of the Python which the run was started with. codes: of an exit
+    that is no failure. Raises LaunchError, RemoteError.
+    """
+    from tuitrain.launch.host.machine import probe, required
+    from tuitrain.launch.host.start import Place, run_there
+    from tuitrain.remote.address import parse_address
+
+    address, info = parse_address(run.remote), run.read_metadata()
+    there = probe(address.host, ask=may_ask())
+    program = [there.tuitrain]
+    if not there.tuitrain and info is not None and info.command:
+        program = [info.command[0], "-m", "tuitrain.cli"]
+    elif not there.tuitrain:
+        required(there)
+    path = PurePosixPath(there.home, address.path)
+    path = path.parent if path.name == run.metrics.name else path
+    words = [command, str(path), *words, "--json", f"--runs-dir={path.parent}"]
+    printed = run_there(Place(there, there.home), words, program=program, codes=codes, ask=may_ask())
+    return there, parsed(there.host, printed)
+
+
+def parsed(host: str, printed: str) -> Any:
+    """The JSON that the tuitrain of a machine printed. Raises LaunchError for what is none."""
+    from tuitrain.launch import LaunchError
+
+    try:
+        return json.loads(printed)
+    except ValueError:
+        raise LaunchError(
+            f"{host}: its tuitrain printed what is not understood; --install installs this one.", exit_code=1
+        ) from None

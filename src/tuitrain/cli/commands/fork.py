@@ -12,6 +12,7 @@ from tuitrain.cli.output import say
 
 
 def fork(
+    ctx: typer.Context,
     run: options.Run,
     overrides: options.Overrides = None,
     at: Annotated[
@@ -43,11 +44,15 @@ def fork(
     """
     # Imported here: `--help` does without.
     from tuitrain.cli.attach import Attachment
+    from tuitrain.cli.commands.launch_host import go_on_there
     from tuitrain.launch.fork import fork_run
     from tuitrain.runs import runs_directory
+    from tuitrain.runs.remote import is_remote
 
     if detach and foreground:
         raise typer.BadParameter("--detach and --foreground exclude each other.")
+    if ":" in run and is_remote(run):
+        return go_on_there(ctx, "fork")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)
     parent = find_own([run], runs_dir)[0]
     values = [*options.with_strategy(overrides, strategy), *([f"name={name}"] if name else [])]
@@ -57,4 +62,4 @@ def fork(
     info = started.run.read_metadata()
     if info is not None and info.parent is not None:
         say(f"{started.run.run_id} goes on from step {info.parent.step:,} of {parent.run_id}.")
-    attachment.follow(started.run, started.process)
+    return attachment.follow(started.run, started.process)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuitrain.cli.far import forwarded, may_ask
-from tuitrain.cli.lookup import find_one
+from tuitrain.cli.far import forwarded, may_ask, parsed, run_at
+from tuitrain.cli.lookup import find_one, find_own
 from tuitrain.cli.output import is_terminal, print_json, print_lines, say
+
+if TYPE_CHECKING:
+    from tuitrain.launch.host.machine import There
 
 Host = Annotated[
     str | None,
@@ -88,16 +90,20 @@ def launch_on_host(ctx: typer.Context, command: Sequence[str] | None) -> None:
     many = _is_sweep(given) or any(given.get(name) for name in _QUEUED)
     words += ["--json"] if many else ["--detach", "--json"]
     tmux = f"tuitrain-{given['name'] or 'run'}-{secrets.token_hex(2)}".replace(".", "-") if given["tmux"] else ""
-    document = _document(there.host, start.run_there(at, [*words, *after], tmux=tmux, ask=ask))
-    runs = document.get("runs", [document])
+    document = parsed(there.host, start.run_there(at, [*words, *after], tmux=tmux, ask=ask))
     if tmux:
         say(f"In the tmux session {tmux}: ssh -t {there.host} tmux attach -t {tmux}")
-    for run in runs:
-        run["path"] = str(start.address_there(there, run["path"]))
-    return stay(
-        [run["path"] for run in runs], document, detach=given["detach"] or many, foreground=given["foreground"],
-        as_json=given["as_json"],
-    )  # fmt: skip
+    return stay(there, document, detach=given["detach"] or many, foreground=given["foreground"],
+                as_json=given["as_json"])  # fmt: skip
+
+
+def go_on_there(ctx: typer.Context, command: str) -> None:
+    """`resume` or `fork` of a run on another machine, there. Raises LaunchError, RemoteError, RunNotFoundError."""
+    given = ctx.params
+    run = find_own([given["run"]], None, requests=True)[0]
+    words = [*(given["overrides"] or []), *forwarded(ctx, (*OWN, "run")), "--detach"]
+    there, document = run_at(run, command, words)
+    stay(there, document, detach=given["detach"], foreground=given["foreground"], as_json=given["as_json"])
 
 
 def _check(ctx: typer.Context, command: Sequence[str] | None) -> None:
@@ -136,20 +142,6 @@ def _is_sweep(given: dict[str, Any]) -> bool:
     return len(grid(given["overrides"] or [])) > 1
 
 
-def _document(host: str, printed: str) -> dict[str, Any]:
-    """What the command there printed. Raises LaunchError for what is none of it."""
-    from tuitrain.launch import LaunchError
-
-    try:
-        document = json.loads(printed)
-        runs = document.get("runs", [document])
-        if all(isinstance(run["path"], str) for run in runs):
-            return dict(document)
-    except (ValueError, LookupError, TypeError):
-        pass
-    raise LaunchError(f"{host}: its tuitrain printed what is not understood; --install installs this one.", exit_code=1)
-
-
 def _say_version(host: str, version: str) -> None:
     from tuitrain import __version__
 
@@ -165,11 +157,17 @@ def _sent_line(host: str, sent: Any) -> str:
     return f"{host}: {what}{changed}, {sent.files:,} files: {how}, in {sent.destination}"
 
 
-def stay(addresses: list[str], document: dict[str, Any], *, detach: bool, foreground: bool, as_json: bool) -> None:
+def stay(there: There, document: dict[str, Any], *, detach: bool, foreground: bool, as_json: bool) -> None:
     """Print the addresses of the runs that were started; of a single one show the dashboard, or its console.
 
-    document: what is printed as JSON. Returns, or raises Exit with an exit code.
+    document: what the command there printed. Returns, or raises Exit with an exit code.
     """
+    from tuitrain.launch.host.start import address_there
+
+    runs = document.get("runs", [document])
+    for run in runs:
+        run["path"] = str(address_there(there, run["path"]))
+    addresses = [run["path"] for run in runs]
     if as_json:
         return print_json(document)
     print_lines(addresses)

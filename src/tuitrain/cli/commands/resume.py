@@ -12,6 +12,7 @@ from tuitrain.cli.output import say
 
 
 def resume(
+    ctx: typer.Context,
     run: options.Run,
     overrides: options.Overrides = None,
     detach: options.Detach = False,
@@ -38,13 +39,17 @@ def resume(
     """
     # Imported here: `--help` does without.
     from tuitrain.cli.attach import Attachment
+    from tuitrain.cli.commands.launch_host import go_on_there
     from tuitrain.launch.local import Retries
     from tuitrain.launch.resume import resume_run
+    from tuitrain.runs.remote import is_remote
 
     if detach and foreground:
         raise typer.BadParameter("--detach and --foreground exclude each other.")
     if skip_bad_batch and not retries:
         raise typer.BadParameter("--skip-bad-batch needs --retries.")
+    if ":" in run and is_remote(run):
+        return go_on_there(ctx, "resume")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)
     directory = find_own([run], runs_dir)[0]
     resumed = resume_run(
@@ -52,4 +57,4 @@ def resume(
         retries=Retries(retries, skip_bad_batch),
     )  # fmt: skip
     say(f"{directory.run_id} continues from {resumed.checkpoint.name}.")
-    attachment.follow(directory, resumed.process, resumed.console_bytes)
+    return attachment.follow(directory, resumed.process, resumed.console_bytes)

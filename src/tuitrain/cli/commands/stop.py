@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,8 +10,12 @@ from tuitrain.cli import options
 from tuitrain.cli.lookup import find_own
 from tuitrain.cli.output import print_json, say
 
+if TYPE_CHECKING:
+    from tuitrain.runs import RunDirectory
+
 
 def stop(
+    ctx: typer.Context,
     runs: options.Runs,
     now: Annotated[bool, typer.Option("--now", help="Kill it: SIGTERM, then SIGKILL after the grace period.")] = False,
     grace: Annotated[float, typer.Option(min=0, help="Seconds between the two signals of --now.")] = 10.0,
@@ -32,6 +36,7 @@ def stop(
     failed or crashed instead, for example when its checkpoint could not be written.
     """
     # Imported here: `--help` does without.
+    from tuitrain.cli.far import forwarded, run_at
     from tuitrain.launch.stop import kill_run, stop_run, when_started
     from tuitrain.runs import Status, read_snapshot
 
@@ -40,7 +45,11 @@ def stop(
     for run in directories:
         if when_started(run, timeout).status.live:
             was_live.add(run.run_id)
-        if now:
+        if run.remote and _needs_tuitrain(run, now):
+            words = forwarded(ctx, ("runs", "as_json", "runs_dir"))
+            _, (there,) = run_at(run, "stop", words, codes=(0, 1))
+            ended[run.run_id] = Status(there["status"])
+        elif now:
             ended[run.run_id] = kill_run(run, grace_s=grace, report=say)
         else:
             ended[run.run_id] = stop_run(run, wait=wait, timeout_s=timeout, report=say)
@@ -59,3 +68,9 @@ def stop(
         say(f"{run.run_id} {ended[run.run_id]}: {reason}")
     if failed:
         raise typer.Exit(1)
+
+
+def _needs_tuitrain(run: RunDirectory, now: bool) -> bool:
+    """Whether it takes more than a request to stop a run on another machine: signals, or changes of what starts it."""
+    info = run.read_metadata()
+    return now or (info is not None and (info.retries > 0 or info.queued is not None))

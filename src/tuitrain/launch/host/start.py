@@ -111,6 +111,7 @@ def run_there(
     at: Place,
     words: Sequence[str],
     *,
+    program: Sequence[str] = (),
     tmux: str = "",
     line: Callable[[str], object] | None = None,
     codes: Collection[int] = (0,),
@@ -118,15 +119,17 @@ def run_there(
 ) -> str:
     """Run tuitrain there with these arguments; returns what it printed. codes: of an exit that is no failure.
 
-    tmux: the name of a session of tmux to run it in. line: called with each line that it prints, as it comes. Raises
-    RemoteError, and LaunchError with what it said and its exit code.
+    program: the words that start tuitrain, where not that which was found there. tmux: the name of a session of tmux to
+    run it in. line: called with each line that it prints, as it comes. Raises RemoteError, and LaunchError with what it
+    said and its exit code.
     """
     there = at.there
     sent = msgspec.json.encode(at.sent).decode() if at.sent is not None else ""
     script, names = (_RUN_IN_TMUX, [tmux]) if tmux else (_RUN, [])
     script = script.replace("VARIABLE", SENT_VARIABLE)
     try:
-        words = [at.directory, there.tuitrain, sent, *names, *words]
+        first, *more = program or [there.tuitrain]
+        words = [at.directory, first, sent, *names, *more, *words]
         return run_script(there.host, script, words, line=line, codes=codes, ask=ask)
     except ScriptError as error:
         lines = [each.removeprefix("tuitrain: ") for each in error.text.splitlines() if each.strip()]
