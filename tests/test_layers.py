@@ -42,7 +42,7 @@ HEADLESS = {
     "plan gpt2-124m --gpu H100": (),
     "presets": (),
     "presets gpt2": (),
-    "doctor": (),
+    "doctor --quick": (),
     "schema": (),
     "stop first": (),
     "tag first some": (),

@@ -21,7 +21,7 @@ from tuitrain_engine.formatting import bytes_text
 from tuitrain_engine.parallel import World
 
 GB = 1e9
-_SDPA_NAMES = {
+SDPA_NAMES = {
     SDPBackend.MATH: "math",
     SDPBackend.FLASH_ATTENTION: "flash",
     SDPBackend.EFFICIENT_ATTENTION: "efficient",
@@ -177,7 +177,7 @@ def _sdpa_choice(model: ModelConfig, machine: Machine) -> str:
     chosen = torch._fused_sdp_choice(
         query, key, key, attn_mask=mask, dropout_p=model.dropout, is_causal=not masked, enable_gqa=grouped
     )
-    return _SDPA_NAMES.get(SDPBackend(chosen), "sdpa")
+    return SDPA_NAMES.get(SDPBackend(chosen), "sdpa")
 
 
 def decide_loss(config: RunConfig) -> Decision:

@@ -36,7 +36,7 @@ COMMAND_LINES = {
     "launch": ["launch gpt2-tiny --dry-run", "launch --detach -- true"],
     "plan": ["plan gpt2-tiny", "plan llama3-8b --gpu H100", "plan gpt2-124m data.tokenizer=hf:x model.vocab_size=none"],
     "presets": ["presets"],
-    "doctor": ["doctor", "doctor --slurm"],
+    "doctor": ["doctor --quick", "doctor --slurm"],
     "export": ["export plots one --dpi 30", "export report one --dpi 30"],
     "import": [f"import {CORPUS}/jsonl-strings-types/data {CORPUS}/lingua-jsonl-restarted-nan-cut/data"],
     "rm": ["rm two --yes"],

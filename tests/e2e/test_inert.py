@@ -33,7 +33,7 @@ COMMANDS = (
     "watch a b --once", "export metrics a", "export metrics a --format jsonl", "export comparison a b", "stop a",
     "export samples a", "export samples a --format markdown",
     "show no-such", "resume a", "sample a", "ls filter-without-match",
-    "schema", "plan gpt2-tiny --gpu H100", "presets", "presets gpt2-tiny", "doctor",
+    "schema", "plan gpt2-tiny --gpu H100", "presets", "presets gpt2-tiny", "doctor --quick",
 )  # fmt: skip
 NUMBERS_ONLY = ("export metrics", "show no-such", "ls filter", "sample", "schema", "plan", "presets", "doctor")
 PROGRAM = """

@@ -84,6 +84,21 @@ def find_gpus() -> tuple[Device, ...]:
     return tuple(gpus[index] for index in visible(len(gpus)))
 
 
+def driver_version() -> str | None:
+    """The version of the NVIDIA driver, and of the newest CUDA that it runs; None where no driver answers."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    try:
+        cuda = pynvml.nvmlSystemGetCudaDriverVersion_v2()
+        return f"{pynvml.nvmlSystemGetDriverVersion()}, for CUDA up to {cuda // 1000}.{cuda % 1000 // 10}"
+    except pynvml.NVMLError:
+        return None
+    finally:
+        pynvml.nvmlShutdown()
+
+
 def visible(count: int) -> list[int]:
     """Of so many GPUs the indices in CUDA_VISIBLE_DEVICES; all where it has names other than numbers (UUIDs)."""
     value = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -28,6 +28,9 @@ def doctor(
     slurm: Annotated[
         bool, typer.Option("--slurm", help="Check the Slurm cluster that this machine submits to.")
     ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Of this machine: without what is measured, by torch and on the disk.")
+    ] = False,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,
 ) -> None:
@@ -38,11 +41,12 @@ def doctor(
       tuitrain doctor --slurm
       tuitrain doctor --json
 
-    Check what this machine has for training, what is missing or wrong, and how to correct it. Exit code 1 when
-    something is wrong that prevents training.
+    Check what this machine has for training, what is missing or wrong, and how to correct it: packages, GPUs, what
+    torch can do with them, the disk of the runs, the terminal. Measuring takes some seconds, and a first compilation
+    by torch longer. Exit code 1 when something is wrong that prevents training.
     """
     found = []
-    for finding in _findings(host, slurm, runs_dir):
+    for finding in _findings(host, slurm, runs_dir, quick=quick):
         found.append(finding)
         if not as_json:
             _print(finding)
@@ -52,7 +56,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _findings(host: str | None, slurm: bool, runs_dir: Path | None) -> Iterator[Finding]:
+def _findings(host: str | None, slurm: bool, runs_dir: Path | None, *, quick: bool) -> Iterator[Finding]:
     """The findings on what the options name. Imports only what that takes."""
     if host is not None and slurm:
         raise typer.BadParameter("--host and --slurm exclude each other.")
@@ -68,7 +72,7 @@ def _findings(host: str | None, slurm: bool, runs_dir: Path | None) -> Iterator[
         from tuitrain.launch.doctor.machine import examine_machine
         from tuitrain.runs import runs_directory
 
-        yield from examine_machine(runs_directory(runs_dir))
+        yield from examine_machine(runs_directory(runs_dir), quick=quick)
 
 
 def _print(finding: Finding) -> None:
