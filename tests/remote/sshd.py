@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -36,10 +36,11 @@ class Server:
     port: int
     folder: Path
     config: Path
+    inside: tuple[str, ...] = ()
 
     @property
     def ssh(self) -> str:
-        return shlex.join(["ssh", "-F", str(self.config)])
+        return shlex.join([*self.inside, "ssh", "-F", str(self.config)])
 
     def add_host(self, name: str, port: int, *lines: str) -> None:
         """One more host of the client's configuration."""
@@ -54,8 +55,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(folder: Path, environment: Mapping[str, str | Path] = MappingProxyType({})) -> Iterator[Server]:
-    """Start `sshd`, as whoever runs this. environment: variables of its sessions."""
+def running(
+    folder: Path, environment: Mapping[str, str | Path] = MappingProxyType({}), inside: Sequence[str] = ()
+) -> Iterator[Server]:
+    """Start `sshd`, as whoever runs this. environment: variables of its sessions.
+
+    inside: words before every command, here and of the client, as of a network namespace.
+    """
     assert SSHD is not None
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -74,10 +80,10 @@ def running(folder: Path, environment: Mapping[str, str | Path] = MappingProxyTy
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     with (folder / "sshd.log").open("wb") as log:
-        process = subprocess.Popen([SSHD, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
+        process = subprocess.Popen([*inside, SSHD, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
     try:
-        _wait_for(port, process, folder / "sshd.log")
-        server = Server(port, folder, folder / "ssh_config")
+        _wait_for(process, folder / "sshd.log")
+        server = Server(port, folder, folder / "ssh_config", tuple(inside))
         server.add_host("far", port)
         yield server
     finally:
@@ -85,10 +91,10 @@ def running(folder: Path, environment: Mapping[str, str | Path] = MappingProxyTy
         process.wait()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 10
+def _wait_for(process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        if "Server listening on" in log.read_text():
             return
         time.sleep(0.02)
     raise RuntimeError(f"sshd does not answer: {log.read_text()[-500:]}")

@@ -14,6 +14,7 @@ from tests.remote.conftest import LocalSsh
 from tests.remote.test_ssh import output, tuitrain
 from tests.support import write_run
 from tuitrain.cli.commands.ls import _is_address
+from tuitrain.remote import sync
 from tuitrain.remote.hosts import hosts_of_settings
 from tuitrain.settings import SettingsError
 from tuitrain.tui.app import TuitrainApp
@@ -86,6 +87,10 @@ def test_a_word_of_a_query_is_no_host(word: str, address: bool) -> None:
     assert _is_address(word) is address
 
 
+def lines_of_header(app: TuitrainApp, cells: int) -> list[str]:
+    return ["".join(span.text for span in line) for line in header(app.state, cells)]
+
+
 async def until(pilot: object, condition: object) -> None:
     deadline = time.monotonic() + 30
     while not condition():  # type: ignore[operator]
@@ -112,4 +117,11 @@ async def test_the_list_of_runs_shows_every_host_and_opens_its_runs(
         await until(pilot, lambda: app.state.run.history.step == 31)
         link = app.state.run.link
         assert link is not None and link.connected and link.host == "a"
-        assert "a ≤ 2 s" in "".join(span.text for span in header(app.state, 160)[0])
+        assert "a ≤ 2 s" in lines_of_header(app, 160)[0]
+        (local_ssh.folder / "local-ssh").write_text("#!/bin/sh\necho 'ssh: connect to host a: refused' >&2; exit 255\n")
+        for each in sync._OPEN:
+            each._connection.close()  # type: ignore[union-attr]
+        await until(pilot, lambda: "a not connected" in lines_of_header(app, 160)[0])
+        await until(pilot, lambda: "behind" in lines_of_header(app, 160)[0])
+        assert lines_of_header(app, 160)[1].startswith(" connect to host a: refused │ loss 1.5")
+        assert lines_of_header(app, 60)[1].strip() == "connect to host a: refused"

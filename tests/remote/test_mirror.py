@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.remote.conftest import LocalSsh, shell_with
 from tests.support import write_run
-from tuitrain.remote.address import Address
+from tuitrain.remote.address import Address, AddressError, parse_address
 from tuitrain.remote.mirrored_file import Want
 from tuitrain.remote.sync import MirrorSync, close, opened, sync_of
 from tuitrain.runs.remote import DASHBOARD, find_remote_runs
@@ -236,3 +236,38 @@ def test_after_any_cuts_the_mirror_is_the_file(
             assert (sync.folder / "a.log").read_bytes() == (there / "a.log").read_bytes()
         finally:
             close([sync])
+
+
+TEXT = st.text(st.characters(blacklist_characters="\0/\n", blacklist_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+CODE = st.sampled_from(
+    ["$(touch x)", "`touch x`", "'; touch x; '", '"', "-exec", "-", "--", "\\", "*", "!", "~", " ", "\r", "%s"]
+)
+NAMES = st.lists(CODE | TEXT, min_size=1, max_size=3).map("".join).filter(lambda name: name not in (".", ".."))
+
+
+@settings(max_examples=15, deadline=None)
+@given(folder=NAMES, names=st.lists(NAMES, min_size=1, max_size=4, unique=True))
+def test_files_with_any_name_in_a_folder_with_any_name_are_read(folder: str, names: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        local = LocalSsh(Path(name))
+        patch.setenv("TUITRAIN_SSH", local.use())
+        patch.setenv("TUITRAIN_CACHE_DIR", str(Path(name) / "cache"))
+        patch.chdir(name)
+        there = Path(name) / "there" / folder
+        there.mkdir(parents=True)
+        for number, each in enumerate(names):
+            (there / f"{each}.log").write_bytes(b"%d" % number * 600)
+        try:
+            address = parse_address(f"here:there/{folder}")
+        except AddressError as error:
+            assert "control characters" in str(error) and "\r" in folder
+            return
+        sync = opened(address)
+        try:
+            sync.open()
+            sync.catch_up(dict.fromkeys(sync.files, ALL))
+            read = {path.name: path.read_bytes() for path in sync.folder.iterdir()}
+        finally:
+            close([sync])
+        assert read == {path.name: path.read_bytes() for path in there.iterdir()}
+        assert not (Path(name) / "x").exists() and not (there / "x").exists()

@@ -35,6 +35,9 @@ _STATUSES = {
 """The mark and the role of each status."""
 ALERT_ROLES = {"info": "quiet", "warning": "warn", "critical": "bad"}
 _PARTIAL = " ▏▎▍▌▋▊▉"
+_BETWEEN = Span(" │ ", "frame")
+_LEAST_CELLS = 40
+"""For numbers beside the reason why there is no connection."""
 
 
 def status_span(status: Status, *, named: bool = True) -> Span:
@@ -158,13 +161,15 @@ def _second(view: RunView, cells: int) -> Line:
     if not len(steps) or (view.status.live and view.history.stage is not None):
         return crop(line(Span(_doing(view), "quiet")), cells)
     groups = _numbers(view)
-    if view.link is not None and not view.link.connected and view.link.problem:
-        groups.insert(0, [(0, line(Span(clean(view.link.problem), "bad")))])
     if (ending := _ending(view)) and view.status is Status.COMPLETED:
         groups.append([(9, ending)])
     elif ending:
         groups[-1] = [(0, ending)]
-    return _packed(groups, cells)
+    if view.link is None or view.link.connected or not view.link.problem:
+        return _packed(groups, cells)
+    reason = line(Span(clean(view.link.problem).removeprefix("ssh: "), "bad"))
+    left = cells - width(reason) - len(_BETWEEN.text)
+    return join([reason, _packed(groups, left)], line(_BETWEEN)) if left >= _LEAST_CELLS else crop(reason, cells)
 
 
 def _doing(view: RunView) -> str:
@@ -281,7 +286,7 @@ def _packed(groups: list[list[Item]], cells: int) -> Line:
     """As many items as fit, the highest ranks left out first."""
     for limit in range(9, -1, -1):
         lines = [join((shown for rank, shown in group if rank <= limit), line("  ")) for group in groups]
-        packed = join(lines, line(Span(" │ ", "frame")))
+        packed = join(lines, line(_BETWEEN))
         if width(packed) <= cells:
             break
     return crop(packed, cells)
