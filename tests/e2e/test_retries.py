@@ -1,37 +1,11 @@
-"""A run that crashes goes on by itself."""
+"""A run that crashes at a batch goes on without it. `tests/chaos` has those that are killed."""
 
 from __future__ import annotations
 
 import os
-import signal
 
-from tests.e2e.conftest import PATIENCE_S, Workspace, wait_for
-from tuitrain.events.requests import write_request
-from tuitrain.runs import Status, load_history, read_snapshot
-
-
-def test_a_killed_run_goes_on_from_its_checkpoint_as_if_nothing_had_been(workspace: Workspace) -> None:
-    arguments = workspace.micro("gpt2-tiny", 12)
-    run_id = workspace("launch", *arguments, "--detach", "--retries", "1").out.strip()
-    run = next(each for each in workspace.runs if each.run_id == run_id)
-    # In a pause it is known where it is killed: after the first steps, which have no checkpoint.
-    write_request(run.path, "pause")
-    wait_for(lambda: read_snapshot(run).status in (Status.PAUSED, Status.COMPLETED))
-    info = run.read_metadata()
-    assert info is not None and info.pid is not None and info.supervisor is not None
-    os.kill(info.pid, signal.SIGKILL)
-    waited = workspace("status", run_id, "--wait", "--timeout", str(PATIENCE_S))
-    assert waited.code == 0, waited.out
-    history = load_history(run)
-    assert [each.attempt for each in history.attempts] == [1, 2]
-    restart = next(each for each in history.alerts if each.code == "restart")
-    assert "killed by SIGKILL" in restart.message and "0 more restarts are possible" in restart.message
-    whole = workspace("launch", *arguments, "--foreground", "--json").json()["run_id"]
-    of_both = [workspace("show", each, "--json").json() for each in (run_id, whole)]
-    assert [(each["step"], each["loss"], each["val_loss"]) for each in of_both] == [
-        (12, of_both[0]["loss"], of_both[0]["val_loss"])
-    ] * 2
-
+from tests.e2e.conftest import Workspace
+from tuitrain.runs import load_history
 
 BAD_BATCH = """
 import importlib.abc, importlib.util, sys
