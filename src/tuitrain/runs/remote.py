@@ -99,7 +99,8 @@ def runs_of(sync: MirrorSync, reading: Reading) -> list[RunDirectory]:
         sync.first_part(wants)
     else:
         sync.catch_up(wants)
-    sync.ask_processes(_processes(runs))
+        # The dashboard does not wait for it.
+        sync.ask_processes(_processes(runs))
     if reading.follow:
         sync.wants, sync.processes = wants, lambda: _processes(runs)
         if any(run.source is not None for run in runs):

@@ -152,7 +152,7 @@ def _say_version(host: str, version: str) -> None:
 
 def _sent_line(host: str, sent: Any) -> str:
     what = f"commit {sent.commit[:10]}" if sent.commit else "no commit"
-    changed = f" and {sent.dirty:,} changed files" if sent.dirty else ""
+    changed = f" and {sent.dirty:,} changed file{'s' if sent.dirty > 1 else ''}" if sent.dirty else ""
     how = "there already" if sent.method == "none" else f"{sent.bytes:,} bytes with {sent.method}"
     return f"{host}: {what}{changed}, {sent.files:,} files: {how}, in {sent.destination}"
 
