@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.logs import Account, AttemptStart, account_for
-
 from tuitrain.events.checkpoints import complete_checkpoints
 
 

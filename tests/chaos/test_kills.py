@@ -12,13 +12,13 @@ from itertools import count
 from pathlib import Path
 
 import torch
+
 from tests.chaos.attempts import Attempts
 from tests.chaos.kills import PHASES, Moment, armed
 from tests.chaos.logs import Account
 from tests.engine.engine_runs import environment, make_run, model_tensors
 from tests.support import check_that_the_log_agrees
 from tests.warm_engine import WarmProcess
-
 from tuitrain.runs import RunDirectory, load_history
 
 KILLS, MOST_IN_A_RUN, SEED, STEPS = 50, 9, 20261130, 12

@@ -13,7 +13,6 @@ from tests.chaos.logs import account_for, starts_of
 from tests.e2e.conftest import PATIENCE_S, Workspace, wait_for, workspace
 from tests.engine.engine_runs import environment
 from tests.warm_engine import WarmProcess
-
 from tuitrain.events.checkpoints import complete_checkpoints
 from tuitrain.events.requests import write_request
 from tuitrain.runs import RunDirectory, Status, read_snapshot

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import psutil
+
 from tests.chaos.attempts import Attempts
 from tests.chaos.kills import Moment, armed
 from tests.engine.engine_runs import environment, make_run
