@@ -29,10 +29,10 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
-from tests.analysis.alert_logs import FAULT_STEP, FAULTS, START, broken, healthy  # noqa: E402
+from tests.alerts.alert_logs import FAULT_STEP, FAULTS, START, broken, healthy  # noqa: E402
 
 from common import print_table  # noqa: E402
-from tuitrain.analysis.alerts import AlertMonitor, Rules  # noqa: E402
+from tuitrain.alerts import AlertMonitor, Rules  # noqa: E402
 from tuitrain.checks.watched_run import WatchedRun  # noqa: E402
 from tuitrain.events import Alert, AnyRecord, EventWriter, Step  # noqa: E402
 from tuitrain.runs import RunDirectory, RunMetadata, RunNotFoundError, find_runs, list_runs  # noqa: E402

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import tomli_w
 
-from tuitrain.analysis.alerts.rules import RULES, Rule
+from tuitrain.alerts.rules import RULES, Rule
 
 PAGE = Path(__file__).resolve().parent / "alerts.md"
 BEGIN, END = "<!-- rules: made by docs/make_alerts.py -->\n", "<!-- end of rules -->\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tuitrain.accounting import count_parameters, flops_per_token
-from tuitrain.analysis.audit import audit_run
+from tuitrain.audit import audit_run
 from tuitrain.config import RunConfig, load_config
 from tuitrain.events import (
     Alert,

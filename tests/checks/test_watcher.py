@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support import write_run
-from tuitrain.analysis.alerts.rules_file import parse_rules
+from tuitrain.alerts.rules_file import parse_rules
 from tuitrain.checks import watcher as module
 from tuitrain.checks.actions import act
 from tuitrain.checks.reported import Reported

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.readers.test_corpus import CASES, CORPUS
 from tests.support import write_run
-from tuitrain.analysis.audit import CHECKS
+from tuitrain.audit import CHECKS
 
 DOCS = Path(__file__).parents[2] / "docs/audit.md"
 FOUND = {

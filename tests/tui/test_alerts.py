@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from tuitrain.analysis.alerts.rules_file import parse_rules
+from tuitrain.alerts.rules_file import parse_rules
 from tuitrain.events import Alert, AnyRecord, Step
 from tuitrain.plots.event_markers import event_markers
 from tuitrain.runs import Batch, RunDirectory, Status

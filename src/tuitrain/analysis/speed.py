@@ -18,7 +18,7 @@ from tuitrain.analysis.summary import Summary, mean_of
 from tuitrain.runs import RunHistory
 
 if TYPE_CHECKING:
-    from tuitrain.analysis.audit.claims import Claims
+    from tuitrain.analysis.claims import Claims
     from tuitrain.config import ModelConfig
 
 _MEASURED = ("tokens_per_sec", "step_s", "data_share", "logged_mfu", "scatter")
@@ -99,7 +99,7 @@ class Account:
 def account(history: RunHistory, summary: Summary) -> Account:
     """The account of a run. The parts of a token are known where the shapes give the FLOPs per token of the log."""
     # With pydantic, for which the first frame of the dashboard does not wait.
-    from tuitrain.analysis.audit.claims import claims_of
+    from tuitrain.analysis.claims import claims_of
 
     claims = claims_of(history.run, history.steps)
     model = _model(claims)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tuitrain.alerts import Rules
+from tuitrain.alerts.rules import Action
 from tuitrain.analysis import units
-from tuitrain.analysis.alerts import Rules
-from tuitrain.analysis.alerts.rules import Action
 from tuitrain.checks.notify import Command, Message, NotifyError
 from tuitrain.checks.watcher import NewAlert
 from tuitrain.events import Alert

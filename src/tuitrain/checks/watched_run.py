@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 
-from tuitrain.analysis.alerts import AlertMonitor, Rules
+from tuitrain.alerts import AlertMonitor, Rules
 from tuitrain.checks.reported import AlertKey
 from tuitrain.events import Alert
 from tuitrain.runs import RunDirectory, Status, open_follower

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuitrain.analysis.alerts import LEVELS, Level, Rules
+from tuitrain.alerts import LEVELS, Level, Rules
 from tuitrain.checks.reported import AlertKey, Reported
 from tuitrain.checks.watched_run import WatchedRun
 from tuitrain.events import Alert

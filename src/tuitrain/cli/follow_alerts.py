@@ -22,7 +22,7 @@ from tuitrain.events.text import ascii_json, clean
 from tuitrain.runs import RunDirectory, RunNotFoundError, runs_directory
 
 if TYPE_CHECKING:
-    from tuitrain.analysis.alerts import Level, Rules
+    from tuitrain.alerts import Level, Rules
 
 
 def follow_alerts(

@@ -11,12 +11,12 @@ from pathlib import Path
 from PIL import Image
 
 from tuitrain.analysis import units
-from tuitrain.analysis.audit import audit_run
 from tuitrain.analysis.compare import Comparison, compare_runs, display_names
 from tuitrain.analysis.generalization import generalization_verdict
 from tuitrain.analysis.metrics import NOT_AVAILABLE
 from tuitrain.analysis.summary import Summary, TimeSpent
 from tuitrain.analysis.verdict import listed
+from tuitrain.audit import audit_run
 from tuitrain.events import Alert
 from tuitrain.events.text import shortened
 from tuitrain.export.blocks import Block, Heading, Picture, Sentences, Table, Verbatim

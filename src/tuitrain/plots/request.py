@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tuitrain.analysis.alerts import load_rules, watched_history
+from tuitrain.alerts import load_rules, watched_history
 from tuitrain.events import Alert
 from tuitrain.events.text import clean
 from tuitrain.plots.axes import PlotAxis, Range

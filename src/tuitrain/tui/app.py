@@ -11,7 +11,7 @@ from typing import Any, ClassVar, cast
 from textual.command import Provider
 from textual.screen import Screen
 
-from tuitrain.analysis.alerts import load_rules
+from tuitrain.alerts import load_rules
 from tuitrain.runs import Follower, RunDirectory, command_for
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.registry import SCREENS, ScreenName

@@ -25,7 +25,7 @@ from textual.notifications import SeverityLevel
 from textual.signal import Signal
 from textual.widgets import Input
 
-from tuitrain.analysis.alerts import Rules
+from tuitrain.alerts import Rules
 from tuitrain.runs import Follower, RunDirectory, list_runs
 from tuitrain.tui.driver import TerminalCells, changed_cells_only
 from tuitrain.tui.feed import Feed, RunListRead, RunsRead

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
-from tuitrain.analysis.alerts import Rules, watched_history
+from tuitrain.alerts import Rules, watched_history
 from tuitrain.plots.axes import XAxis
 from tuitrain.plots.model import ChartOptions, Plot
 from tuitrain.plots.panels.choice import layout_panels, with_own

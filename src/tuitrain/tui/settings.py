@@ -130,7 +130,7 @@ def _checked(where: str, name: str, value: Any, *, text: bool = False) -> Any:
 
 def settings_schema() -> dict[str, Any]:
     """JSON Schema of a settings file."""
-    from tuitrain.analysis.alerts.rules_file import rules_schema
+    from tuitrain.alerts.rules_file import rules_schema
     from tuitrain.tui.registry import ACTIONS
 
     screens = msgspec.json.schema(Settings)["$defs"]["Settings"]

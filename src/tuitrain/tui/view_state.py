@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from tuitrain.analysis.alerts import Rules, watched_history
+from tuitrain.alerts import Rules, watched_history
 from tuitrain.events import Alert
 from tuitrain.plots.axes import Range, XAxis
 from tuitrain.plots.request import PlotRequest, PlotRun

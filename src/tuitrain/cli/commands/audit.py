@@ -13,7 +13,7 @@ from tuitrain.cli.output import Column, print_json, print_rows, print_table, tex
 from tuitrain.events.text import clean
 
 if TYPE_CHECKING:
-    from tuitrain.analysis.audit import Audit
+    from tuitrain.audit import Audit
     from tuitrain.runs import RunDirectory
 
 STYLES = {"impossible": "bold red", "suspicious": "yellow"}
@@ -44,7 +44,7 @@ def audit(
     impossible, 0 otherwise, also when something is only suspicious.
     """
     # Imported here: `--help` does without.
-    from tuitrain.analysis.audit import audit_run
+    from tuitrain.audit import audit_run
 
     audits = [(run, audit_run(run)) for run in find_runs(runs, runs_dir, maps, facts)]
     if as_json:
@@ -82,7 +82,7 @@ def _as_json(run: RunDirectory, outcome: Audit) -> dict[str, Any]:
 
 
 def _print(run: RunDirectory, outcome: Audit, verbose: bool) -> None:
-    from tuitrain.analysis.audit import CHECKS
+    from tuitrain.audit import CHECKS
 
     print(clean(f"{run.run_id}  {outcome.summary}"))
     if outcome.findings:

@@ -14,7 +14,7 @@ from tuitrain.cli.lookup import find_runs
 from tuitrain.cli.output import Column, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tuitrain.analysis.alerts import Level, Rules
+    from tuitrain.alerts import Level, Rules
     from tuitrain.checks.notify import Target
     from tuitrain.checks.watched_run import WatchedRun
     from tuitrain.events import Alert
@@ -66,7 +66,7 @@ def check(
     Addresses are better kept in the settings or in TUITRAIN_NOTIFY: others see the arguments of a command.
     """
     # Imported here: `--help` does without.
-    from tuitrain.analysis.alerts import load_rules
+    from tuitrain.alerts import load_rules
     from tuitrain.checks.notify import addresses_of_environment, targets_of
 
     if command is not None and not command.strip():
@@ -102,7 +102,7 @@ def check(
 
 
 def _seconds(text: str) -> float:
-    from tuitrain.analysis.alerts.spans import parse_span
+    from tuitrain.alerts.spans import parse_span
 
     try:
         span = parse_span(text)
@@ -126,7 +126,7 @@ def _watched(names: list[str] | None, rules: Rules, runs_dir: Path | None) -> li
 
 def _counted(watched: WatchedRun, now: float, begin: float, level: Level) -> list[Alert]:
     """The alerts of a level at least, since a moment."""
-    from tuitrain.analysis.alerts import LEVELS
+    from tuitrain.alerts import LEVELS
 
     least = LEVELS.index(level)
     found = [alert for _, alert in watched.poll(now)]

@@ -249,7 +249,7 @@ def report(
 
     A report: outcomes, verdict, key findings, what differs, figures, alerts, contradictions in the logs, texts.
     """
-    from tuitrain.analysis.alerts import load_rules, watched_history
+    from tuitrain.alerts import load_rules, watched_history
     from tuitrain.cli.run_view import all_alerts
     from tuitrain.export.report import ReportedRun, export_report
     from tuitrain.runs.snapshot import read_whole

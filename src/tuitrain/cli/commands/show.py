@@ -57,7 +57,7 @@ def show(
 
 
 def _as_json(directory: RunDirectory, usd_per_gpu_hour: float | None) -> dict[str, Any]:
-    from tuitrain.analysis.alerts import load_rules, watched_history
+    from tuitrain.alerts import load_rules, watched_history
     from tuitrain.cli.run_view import full_json
     from tuitrain.cli.source_view import own_log_json, source_json
     from tuitrain.runs.snapshot import read_whole
@@ -76,7 +76,7 @@ def _as_json(directory: RunDirectory, usd_per_gpu_hour: float | None) -> dict[st
 
 
 def _print(directory: RunDirectory, usd_per_gpu_hour: float | None, plot: bool) -> None:
-    from tuitrain.analysis.alerts import load_rules, watched_history
+    from tuitrain.alerts import load_rules, watched_history
     from tuitrain.cli.charts import print_small_loss
     from tuitrain.cli.run_view import sections, status_line
     from tuitrain.runs.snapshot import read_whole

@@ -139,7 +139,7 @@ def _watch_stream(settings: LoadedSettings, given: Given) -> None:
 
 def _print_frame(runs: Sequence[RunDirectory], directory: Path, loaded: LoadedSettings) -> None:
     """Print one frame of text. Raises OSError for a log that cannot be read."""
-    from tuitrain.analysis.alerts import load_rules
+    from tuitrain.alerts import load_rules
     from tuitrain.tui.frame import render_frame
     from tuitrain.tui.layouts import Layouts
     from tuitrain.tui.session import session_of

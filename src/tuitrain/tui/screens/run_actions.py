@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widgets import Static
 from textual.worker import Worker
 
-from tuitrain.analysis.audit import audit_run
+from tuitrain.audit import audit_run
 from tuitrain.events.text import clean, clean_lines
 from tuitrain.export.errors import ExportError
 from tuitrain.launch import LaunchError
