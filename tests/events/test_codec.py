@@ -133,11 +133,11 @@ def test_a_deeply_nested_table_makes_a_line_broken(prefix: str, levels: int) -> 
         return (prefix + '{"a": ' * levels + "1" + "}" * levels + "}").encode()
 
     assert decode(nested(100)) is not None
-    assert codec.decode_lines(nested(100)) is not None
+    assert codec.decode_lines(nested(100), 1) is not None
     line = nested(levels)
     with pytest.raises(BrokenLineError):
         decode(line)
-    assert codec.decode_lines(line) is None
+    assert codec.decode_lines(line, 1) is None
 
 
 @given(STEPS, st.data())

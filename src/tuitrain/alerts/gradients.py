@@ -10,7 +10,7 @@ import numpy as np
 
 from tuitrain.alerts.detector import Detection, Gate
 from tuitrain.alerts.rules import DeadLayer, Rules
-from tuitrain.alerts.windows import Levels, Points, Window
+from tuitrain.alerts.windows import Levels, Points, Window, row_medians
 from tuitrain.analysis.metrics import metric
 from tuitrain.events import Layers
 from tuitrain.runs.columns import FloatArray
@@ -24,7 +24,7 @@ text = metric("grad_norm").text
 
 
 def _median_and_largest(windows: FloatArray) -> FloatArray:
-    return np.stack((np.median(windows, axis=1), windows.max(axis=1)), axis=1)
+    return np.stack((row_medians(windows), windows.max(axis=1)), axis=1)
 
 
 class GradientNorm:

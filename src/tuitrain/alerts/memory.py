@@ -34,12 +34,12 @@ class FullMemory:
         if self._first_peak is None and len(points):
             self._first_peak = int(points.index[0])
         if capacity_gb:
-            full = (points.value > self._rule.share * capacity_gb).tolist()
-            for at, holds in enumerate(full):
-                if holds and not self._full:
-                    message = self._message("GPU memory", points.value[at], capacity_gb)
-                    yield from self._gpu.alert("memory", message, self._count + at, *points.place(at))
-                self._full = holds
+            full = points.value > self._rule.share * capacity_gb
+            before = np.concatenate(([self._full], full[:-1])) if len(full) else full
+            for at in np.flatnonzero(full & ~before).tolist():
+                message = self._message("GPU memory", points.value[at], capacity_gb)
+                yield from self._gpu.alert("memory", message, self._count + at, *points.place(at))
+            self._full = bool(full[-1]) if len(full) else self._full
         self._count += len(points)
 
     def reading(self, record: System, index: int, step: float | None) -> Iterator[Detection]:
@@ -71,6 +71,9 @@ class GrowingMemory:
         self._rule, self._gate, self._what = rule, Gate(rule), what
         self._levels = Levels(_LEVEL_RECORDS)
         self._newest: deque[tuple[float, float, float]] = deque(maxlen=_GROWTH_LEVELS)
+        """Level, step and time of each."""
+        self._rises = 0
+        """How many levels in a row lie above the one before."""
         self._count = 0
         self._grew = False
 
@@ -78,6 +81,7 @@ class GrowingMemory:
         """Another attempt is another process."""
         self._levels.restart()
         self._newest.clear()
+        self._rises = 0
         self._grew = False
 
     def feed(self, points: Points, capacity_gb: float | None, total_steps: int | None) -> Iterator[Detection]:
@@ -85,6 +89,7 @@ class GrowingMemory:
         medians, _, ends = self._levels.add(points.value)
         for level, at in zip(medians.tolist(), ends.tolist(), strict=True):
             step, time = points.step[at], points.time[at]
+            self._rises = self._rises + 1 if self._newest and level > self._newest[-1][0] else 0
             self._newest.append((level, step, time))
             grows = capacity_gb is not None and self._grows(capacity_gb, total_steps)
             if grows and not self._grew and capacity_gb is not None:
@@ -94,11 +99,8 @@ class GrowingMemory:
         self._count += len(points)
 
     def _grows(self, capacity_gb: float, total_steps: int | None) -> bool:
-        if len(self._newest) < _GROWTH_LEVELS:
-            return False
-        levels = [level for level, *_ in self._newest]
-        rise = levels[-1] - levels[0]
-        if not all(np.diff(levels) > 0) or rise < self._rule.share * capacity_gb:
+        rise = self._newest[-1][0] - self._newest[0][0]
+        if self._rises < _GROWTH_LEVELS - 1 or rise < self._rule.share * capacity_gb:
             return False
         return total_steps is None or self._full_at(capacity_gb) < total_steps
 

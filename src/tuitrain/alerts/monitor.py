@@ -88,13 +88,14 @@ class AlertMonitor:
         steps: a row for each `step` record of them, where somebody has made that table.
         """
         found: list[Detection] = []
-        step_records = [record for record in records if isinstance(record, Step)]
+        groups = [(kind, list(group)) for kind, group in groupby(records, type)]
+        step_records: list[Any] = [record for kind, group in groups if kind is Step for record in group]
         table, late = steps or table_of(step_records), late_of(step_records)
         segment = Segment(table, late)
         index, row = self._count, 0
-        for kind, group in groupby(records, type):
+        for kind, group in groups:
             if kind is Step:
-                count = sum(1 for _ in group)
+                count = len(group)
                 segment.add_steps(row, row + count, index)
                 newest = (each for each in reversed(step_records[row : row + count]) if each.late is not True)
                 self._step = next((each.step for each in newest), self._step)

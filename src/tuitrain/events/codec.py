@@ -87,13 +87,11 @@ def decode(line: bytes) -> AnyRecord | None:
     return None if record is None else _in_seconds(record)
 
 
-def decode_lines(data: bytes) -> list[AnyRecord] | None:
-    """The records of whole lines at once, twice as quick as one by one; None when one of them needs a closer look."""
-    breaks = data.count(b"\n")
-    # Splitting is twice as quick as `bytes.count` of three bytes.
-    if len(data.split(b"}\n{")) != breaks + 1:
-        # A blank line, or a record that goes over several lines, which msgspec would let pass.
-        return None
+def decode_lines(data: bytes, lines: int) -> list[AnyRecord] | None:
+    """The records of so many whole lines at once, twice as quick as one by one; None when one needs a closer look.
+
+    Each line has to begin and end as an object does: msgspec lets pass what goes over several lines.
+    """
     try:
         records = _decoder.decode_lines(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -103,7 +101,7 @@ def decode_lines(data: bytes) -> list[AnyRecord] | None:
         records = [_in_seconds(record) for record in records]
     if any(_is_too_deep(record) for record in records if type(record) in _WITH_TABLES):
         return None
-    return records if len(records) == breaks + 1 else None
+    return records if len(records) == lines else None
 
 
 def _in_seconds(record: AnyRecord) -> AnyRecord:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from operator import attrgetter, methodcaller
@@ -19,8 +19,8 @@ from tuitrain.events.own_metrics import own_metrics
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 RowArray = NDArray[np.intp]
-MANY = 1000
-"""Up to so many records are turned into columns at once, six times quicker; more are quicker one field at a time."""
+_AT_ONCE = 300
+"""So many records are turned into columns at once: of more the first are no longer in the processor's cache."""
 _values = methodcaller("values")
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -101,13 +101,13 @@ class Columns:
     def extend(self, records: Sequence[Record]) -> None:
         """Append one row for each of these records of one type: its numeric fields."""
         kind = type(records[0]) if records else Record
-        columns: Iterable[Sequence[Any]]
-        if len(records) > MANY:
-            columns = (list(map(attrgetter(key), records)) for key in kind.__struct_fields__)
-        else:
-            columns = zip(*map(msgspec.structs.astuple, records), strict=True)
-        for key, raw in zip(kind.__struct_fields__, columns, strict=False):
-            if key in numeric_fields(kind):
+        columns: list[list[Any]] = [[] for _ in kind.__struct_fields__]
+        for begin in range(0, len(records), _AT_ONCE):
+            rows = map(msgspec.structs.astuple, records[begin : begin + _AT_ONCE])
+            for column, part in zip(columns, zip(*rows, strict=True), strict=True):
+                column += part
+        for key, raw in zip(kind.__struct_fields__, columns, strict=True):
+            if raw and key in numeric_fields(kind):
                 values, present = numbers(raw)
                 if len(values):
                     self._append(key, values, self._length if present is None else self._length + present)

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from tuitrain.events import AnyRecord, BrokenLine, BrokenLineError, decode, decode_lines
 from tuitrain.readers.blocks import Steps
 from tuitrain.readers.model import Ending
 from tuitrain.readers.tail import CHUNK_BYTES, FileTail
 from tuitrain.readers.text import LONGEST_LINE
+
+_BREAK, _OPENS, _CLOSES = b"\n{}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ class LineParser:
         whole = bytes(self._partial) + data[:end] if self._partial else data[:end]
         too_long, self._too_long, self._partial = self._too_long, False, bytearray()
         self._keep(data[end + 1 :])
-        quickly = decode_lines(whole) if not too_long and len(whole) <= LONGEST_LINE else None
+        lines = _plain_lines(whole) if not too_long and len(whole) <= LONGEST_LINE else 0
+        quickly = decode_lines(whole, lines) if lines else None
         if quickly is not None:
             self._line += len(quickly)
             return tuple(quickly), ()
@@ -93,6 +98,18 @@ class LineParser:
             if record is not None:
                 records.append(record)
         return tuple(records), tuple(broken)
+
+
+def _plain_lines(data: bytes) -> int:
+    """How many lines these are, where each begins and ends as an object does; 0 where one does not, or is blank."""
+    signs = np.frombuffer(data, dtype=np.uint8)
+    breaks = np.flatnonzero(signs == _BREAK)
+    if not len(breaks):
+        return 1
+    if not breaks[0] or breaks[-1] == len(signs) - 1:
+        return 0
+    between = (signs[breaks - 1] == _CLOSES) & (signs[breaks + 1] == _OPENS)
+    return len(breaks) + 1 if between.all() else 0
 
 
 class LogFollower:

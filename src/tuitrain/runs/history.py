@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from operator import lt
+from operator import attrgetter
 from typing import Any, Protocol
+
+import numpy as np
 
 from tuitrain.accounting import RECENT_RECORDS
 from tuitrain.events import (
@@ -250,7 +253,7 @@ class RunHistory:
         records = records if isinstance(records, Sequence) else tuple(records)
         for kind, group in groupby(records, type):
             if kind is Step:
-                steps = [record for record in group if isinstance(record, Step)]
+                steps: list[Any] = list(group)
                 self._absorb_steps(steps)
                 record = steps[-1]
                 self._wall_time.absorb(record)
@@ -286,8 +289,8 @@ class RunHistory:
     def _absorb_steps(self, steps: list[Step]) -> None:
         """Add consecutive steps of the log, those that only count up at once."""
         steps = steps_with_declared(steps)
-        table, numbers = self._step_table, [float(step.step) for step in steps]
-        if all(map(lt, numbers, numbers[1:])) and (table.newest is None or float(table.newest) < numbers[0]):
+        table, numbers = self._step_table, np.array(array("d", map(attrgetter("step"), steps)))
+        if (numbers[1:] > numbers[:-1]).all() and (table.newest is None or float(table.newest) < numbers[0]):
             table.append(steps)
             if not self._results.has_steps:
                 self._begin_at(steps[0].step)
