@@ -13,10 +13,10 @@ from tuitrain_engine.data.cache import tokenizer_cache
 from tuitrain_engine.data.errors import DataError
 from tuitrain_engine.data.files import utf8_size
 from tuitrain_engine.data.hub import Position
-from tuitrain_engine.data.prepare import Prepared, load_or_build
+from tuitrain_engine.data.prepare import Prepared, load_or_build, manifest_of
 from tuitrain_engine.data.progress import Progress
 from tuitrain_engine.data.reader import DocumentStream
-from tuitrain_engine.data.shards import FORMAT, HeldOut, Manifest, ShardWriter, SplitManifest, TextDigest, dtype_for
+from tuitrain_engine.data.shards import HeldOut, Manifest, ShardWriter, SplitManifest, TextDigest, dtype_for
 from tuitrain_engine.data.sources import HuggingFaceSource
 from tuitrain_engine.data.tokenizers import Tokenizer, save_tokenizer
 from tuitrain_engine.data.vocabulary import make_tokenizer
@@ -55,25 +55,11 @@ def _build(directory: Path, source: HuggingFaceSource, data: DataConfig, tokeniz
         documents.close()
     whole = writer.close()
     save_tokenizer(tokenizer, directory / "tokenizer")
-    return Manifest(
-        format=FORMAT,
-        source=source.name,
-        source_identity=source.identity,
-        source_fingerprint=source.fingerprint,
-        source_bytes=held.bytes,
-        tokenizer=data.tokenizer,
-        tokenizer_fingerprint=tokenizer.fingerprint,
-        vocab_size=tokenizer.vocab_size,
-        end_of_document=tokenizer.end_of_document,
-        dtype=dtype_for(tokenizer.vocab_size),
-        val_fraction=data.val_fraction,
-        token_limit=None,
-        created=time.time(),
-        seconds=time.monotonic() - started,
+    return manifest_of(
+        source, data, tokenizer, started, source_bytes=held.bytes,
         splits={"val": SplitManifest(held.tokens, number, 0, whole.files, whole.documents_file, whole.documents_crc32)},
-        held_out_text=held.text,
-        held_out=HeldOut(held.after.shard_index, held.after.row, documents.n_shards),
-    )
+        held_out_text=held.text, held_out=HeldOut(held.after.shard_index, held.after.row, documents.n_shards),
+    )  # fmt: skip
 
 
 def _fill(

@@ -24,6 +24,7 @@ from tuitrain_engine.data.files import Piece, first_characters
 from tuitrain_engine.data.progress import Progress, note, note_stage
 from tuitrain_engine.data.shards import (
     FORMAT,
+    HeldOut,
     Manifest,
     ShardWriter,
     SplitManifest,
@@ -171,23 +172,36 @@ def _tokenize(directory: Path, source: Source, data: DataConfig, tokenizer: Toke
     if not val.tokens:
         splits, held_out_text = _split_tail(directory, splits["train"], texts["train"], tokenizer, data.val_fraction)
     save_tokenizer(tokenizer, directory / "tokenizer")
+    return manifest_of(
+        source, data, tokenizer, started, source_bytes=progress.bytes, token_limit=token_limit, splits=splits,
+        held_out_text=held_out_text if whole else None,
+    )  # fmt: skip
+
+
+def manifest_of(
+    source: Source, data: DataConfig, tokenizer: Tokenizer, started: float, *, source_bytes: int,
+    splits: dict[str, SplitManifest], held_out_text: str | None, token_limit: int | None = None,
+    held_out: HeldOut | None = None,
+) -> Manifest:  # fmt: skip
+    """The manifest of finished shards. started: when their making began, on the monotonic clock."""
     return Manifest(
         format=FORMAT,
         source=source.name,
         source_identity=source.identity,
         source_fingerprint=source.fingerprint,
-        source_bytes=progress.bytes,
+        source_bytes=source_bytes,
         tokenizer=data.tokenizer,
         tokenizer_fingerprint=tokenizer.fingerprint,
         vocab_size=tokenizer.vocab_size,
         end_of_document=tokenizer.end_of_document,
-        dtype=dtype,
+        dtype=dtype_for(tokenizer.vocab_size),
         val_fraction=data.val_fraction,
         token_limit=token_limit,
         created=time.time(),
         seconds=time.monotonic() - started,
         splits=splits,
-        held_out_text=held_out_text if whole else None,
+        held_out_text=held_out_text,
+        held_out=held_out,
     )
 
 

@@ -54,6 +54,7 @@ class _Log:
         self._results = RunResults()
         self._wall_time, self._time_use = WallTime(), TimeUse()
         self._times, self._watts = array("d"), array("d")
+        self._machine: System | None = None
 
     def absorb(self, record: AnyRecord) -> None:
         """Add the next record of the log."""
@@ -75,6 +76,7 @@ class _Log:
             case Eval():
                 self._results.add(with_declared(record))
             case System():
+                self._machine = record
                 powers = [gpu.power_w for gpu in record.gpus if gpu.power_w is not None]
                 if powers:
                     self._times.append(record.time)
@@ -96,6 +98,7 @@ class _Log:
                 durations={each.step: each.duration_ms for each in evaluations},
                 wall_s=self._wall_time.seconds(self._run.time if self._run else steps.began),
                 power=(np.array(self._times), np.array(self._watts)),
+                machine=self._machine,
                 time_use=self._time_use,
                 superseded_ms=steps.superseded_ms,
             )

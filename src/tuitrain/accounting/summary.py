@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ from tuitrain.accounting.step_time import (
     steps_covered,
     tokens_covered,
 )
-from tuitrain.events import Eval, Run, TimeUse
+from tuitrain.events import Eval, Run, System, TimeOutsideSteps, TimeUse
 
 CHINCHILLA_TOKENS = 20
 """Tokens per parameter at which compute is spent best (Hoffmann et al. 2022, arXiv 2203.15556, table 3)."""
@@ -40,26 +40,20 @@ CLOCK_ERROR = 0.01
 
 
 @dataclass(frozen=True)
-class TimeSpent:
+class TimeSpent(TimeOutsideSteps):
     """Where the wall clock went, in seconds that add up to elapsed_s, from the launch to the newest record.
 
     training_s: the steps that the run kept, the waits for data (data_wait_s) among them; repeated_s: steps that a later
-    attempt did again; the others as in `TimeUse`. queue_s: from the launch to the first record, None where the launch
-    is unknown; other_s: the rest, such as text samples, and what is read and written beside the steps.
+    attempt did again. queue_s: from the launch to the first record, None where the launch is unknown; other_s: the
+    rest, such as text samples, and what is read and written beside the steps.
     """
 
-    elapsed_s: float
-    training_s: float
-    data_wait_s: float | None
-    repeated_s: float
-    evaluation_s: float
-    checkpoint_s: float
-    compile_s: float
-    startup_s: float
-    between_attempts_s: float
-    queue_s: float | None
-    other_s: float
-    paused_s: float = 0.0
+    elapsed_s: float = 0.0
+    training_s: float = 0.0
+    data_wait_s: float | None = None
+    repeated_s: float = 0.0
+    queue_s: float | None = None
+    other_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +93,8 @@ class Summary:
     times, relative to their median: one standard deviation where they are normal.
 
     gpu_hours is the number of GPUs times wall_time_s, since a GPU is taken while a run starts, evaluates and saves
-    too; cost_usd is theirs. energy_kwh is of the GPUs whose power was logged.
+    too; cost_usd is theirs. energy_kwh is of the GPUs whose power was logged: so many, on one machine. Of a run on
+    several machines the others are not in it.
     """
 
     name: str | None = None
@@ -147,7 +142,14 @@ class Summary:
     effective_batch_tokens: int | None = None
     gpu_hours: float | None = None
     energy_kwh: float | None = None
+    energy_gpus: int | None = None
+    energy_host: str | None = None
     cost_usd: float | None = None
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether the newest loss is nan or infinite."""
+        return self.last_loss is not None and not math.isfinite(self.last_loss)
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,9 @@ class Records:
     """The records of a run that a summary is made of.
 
     column: the values of a key of the `step` records, absent ones as nan; present: which of them are not absent.
-    validation: of the evaluations; durations: theirs in ms, by their steps. wall_s: see Summary. power: Unix seconds
-    and watts of all GPUs. time_use: where it is wanted. superseded_ms: the sum of the step times that a later attempt
-    did again. launched: Unix seconds.
+    validation: of the evaluations; durations: theirs in ms, by their steps. wall_s: see Summary. power: Unix
+    seconds and watts of all GPUs. machine: the newest reading. time_use: where it is wanted. superseded_ms: the sum
+    of the step times that a later attempt did again. launched: Unix seconds.
     """
 
     run: Run | None
@@ -168,6 +170,7 @@ class Records:
     durations: Mapping[int, float | None]
     wall_s: float | None
     power: tuple[FloatArray, FloatArray]
+    machine: System | None = None
     time_use: TimeUse | None = None
     superseded_ms: float = 0.0
     launched: float | None = None
@@ -194,6 +197,8 @@ def summary_of(records: Records, usd_per_gpu_hour: float | None = None) -> Summa
     hours = gpu_hours(run, records.wall_s, training_s) if len(step_numbers) else None
     per_step = _tokens_per_step(run, step_numbers, token_counts)
     covered = round(float(steps_covered(step_numbers).sum()))
+    energy = energy_kwh(*records.power)
+    powered = [gpu for gpu in records.machine.gpus if gpu.power_w is not None] if records.machine and energy else []
     loss_then = _training_loss_at(step_numbers[records.present("loss")], losses, validation.final_step)
     return Summary(
         name=run.name if run else None,
@@ -240,7 +245,9 @@ def summary_of(records: Records, usd_per_gpu_hour: float | None = None) -> Summa
         effective_batch_sequences=_sequences_per_step(run, per_step),
         effective_batch_tokens=per_step,
         gpu_hours=hours,
-        energy_kwh=energy_kwh(*records.power),
+        energy_kwh=energy,
+        energy_gpus=len(powered) or None,
+        energy_host=(records.machine.host or None) if records.machine and powered else None,
         cost_usd=hours * usd_per_gpu_hour if hours is not None and usd_per_gpu_hour is not None else None,
     )
 
@@ -271,28 +278,19 @@ def _time_spent(records: Records, steps: FloatArray, training_s: float | None, i
     launched = records.launched if records.launched is not None and records.launched <= use.first else None
     queue_s = use.first - launched if launched is not None else None
     elapsed_s = use.last - (use.first if launched is None else launched)
-    evaluation_s = use.evaluation_s + in_steps_s
-    known = (
-        training_s, repeated_s, evaluation_s, use.checkpoint_s, use.compile_s, use.startup_s, use.between_s,
-        use.paused_s, queue_s or 0.0,
-    )  # fmt: skip
-    other_s = elapsed_s - sum(known)
+    outside = replace(use.outside, evaluation_s=use.outside.evaluation_s + in_steps_s)
+    other_s = elapsed_s - (training_s + repeated_s + (queue_s or 0.0) + sum(vars(outside).values()))
     if not other_s >= -CLOCK_ERROR * elapsed_s - 1.0:
         return None
     waits = records.column("data_time_ms") / 1000 * steps_covered(steps)
     return TimeSpent(
+        **vars(outside),
         elapsed_s=elapsed_s,
         training_s=training_s,
         data_wait_s=float(np.nansum(waits)) if np.isfinite(waits).any() else None,
         repeated_s=repeated_s,
-        evaluation_s=evaluation_s,
-        checkpoint_s=use.checkpoint_s,
-        compile_s=use.compile_s,
-        startup_s=use.startup_s,
-        between_attempts_s=use.between_s,
         queue_s=queue_s,
         other_s=max(0.0, other_s),
-        paused_s=use.paused_s,
     )
 
 

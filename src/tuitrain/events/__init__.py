@@ -27,7 +27,7 @@ from tuitrain.events.records import (
     parent_of,
     usable_time,
 )
-from tuitrain.events.time_use import TimeUse
+from tuitrain.events.time_use import TimeOutsideSteps, TimeUse
 from tuitrain.events.wall_time import WallTime
 from tuitrain.events.writer import EventWriter
 
@@ -57,6 +57,7 @@ __all__ = [
     "Stage",
     "Step",
     "System",
+    "TimeOutsideSteps",
     "TimeUse",
     "WallTime",
     "decode",

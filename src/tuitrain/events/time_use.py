@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from tuitrain.events.records import AnyRecord, Checkpoint, Control, End, Eval, Run, Stage, Step
 from tuitrain.events.requests import paused_since
@@ -12,26 +12,36 @@ COMPILING = ("compiling", "loading the kernels")
 """The engine's stages in which it compiles."""
 
 
+@dataclass(frozen=True)
+class TimeOutsideSteps:
+    """Seconds that no step took.
+
+    startup_s is the time from the first record of an attempt to its first step, without evaluations and compilation,
+    and that of an attempt without a step; between_attempts_s that between two attempts; paused_s that from a pause
+    until the run continues, without the evaluations and checkpoints in it.
+    """
+
+    startup_s: float = 0.0
+    compile_s: float = 0.0
+    evaluation_s: float = 0.0
+    checkpoint_s: float = 0.0
+    paused_s: float = 0.0
+    between_attempts_s: float = 0.0
+
+
 @dataclass
 class TimeUse:
-    """Seconds outside of the steps, from the records in the order of the log.
+    """Where the time outside of the steps went, from the records in the order of the log.
 
     The time between two steps that no step took is that of the evaluations and checkpoints between them, as far as
     their durations explain it: a checkpoint that is written beside the training takes none. Where the log has no
-    duration for them, all of it is theirs. startup_s is the time from the first record of an attempt to its first step,
-    without evaluations and compilation, and that of an attempt without a step; between_s that between two attempts;
-    paused_s that from a pause until the run continues, without the evaluations and checkpoints in it.
+    duration for them, all of it is theirs.
     """
 
     first: float | None = None
     """Unix seconds of the first record, and of the newest one."""
     last: float | None = None
-    startup_s: float = 0.0
-    compile_s: float = 0.0
-    evaluation_s: float = 0.0
-    checkpoint_s: float = 0.0
-    between_s: float = 0.0
-    paused_s: float = 0.0
+    outside: TimeOutsideSteps = field(default_factory=TimeOutsideSteps)
 
     _has_run: bool = False
     _is_over: bool = False
@@ -114,7 +124,7 @@ class TimeUse:
         if opens_log:
             self.first -= more
         else:
-            self.startup_s = max(0.0, self.startup_s - more)
+            self._take("startup_s", max(-more, -self.outside.startup_s))
 
     def so_far(self) -> TimeUse:
         """The same with what the records since the newest step explain, also where no further one has come yet."""
@@ -146,7 +156,7 @@ class TimeUse:
             if not self._is_over:
                 self._end_pause(self.last)
                 self._settle(self.last - self._from)
-            self.between_s += max(0.0, time - self.last)
+            self._take("between_attempts_s", max(0.0, time - self.last))
         self._from = self.last = time
         self._has_run = self._is_over = False
         self._step = self._begun = self._compiling_since = None
@@ -167,14 +177,19 @@ class TimeUse:
         left = max(0.0, seconds)
         for kind, name in enumerate(("evaluation_s", "checkpoint_s", "paused_s")):
             taken = min(self._durations[kind], left)
-            setattr(self, name, getattr(self, name) + taken)
+            self._take(name, taken)
             left -= taken
         if self._step is None:
             compiled = min(self._compiled_s, left)
-            self.compile_s += compiled
-            self.startup_s += left - compiled
+            self._take("compile_s", compiled)
+            self._take("startup_s", left - compiled)
         elif self._untimed == (True, False):
-            self.evaluation_s += left
+            self._take("evaluation_s", left)
         elif self._untimed == (False, True):
-            self.checkpoint_s += left
+            self._take("checkpoint_s", left)
         self._compiled_s, self._durations, self._untimed = 0.0, (0.0, 0.0, 0.0), (False, False)
+
+    def _take(self, name: str, seconds: float) -> None:
+        """Add seconds to those of this name."""
+        if seconds:
+            self.outside = replace(self.outside, **{name: getattr(self.outside, name) + seconds})
