@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.analysis.histories import history
 from tuitrain.analysis.compare import Comparison, compare_runs
 from tuitrain.analysis.groups import Member, group_runs
+from tuitrain.analysis.verdict import SINGLE
 from tuitrain.events import Architecture, Eval
 from tuitrain.runs import RunHistory
 
@@ -51,10 +52,11 @@ def best_of(comparison: Comparison, key: str) -> str | None:
 
 def test_runs_of_different_tokenizers_are_ranked_by_bits_per_byte() -> None:
     comparison = compared(gpt2=run_of(bits=1.0, loss=3.0), qwen=run_of("hf:qwen", bits=0.9, loss=3.2))
-    assert comparison.verdict[:2] == [
+    assert comparison.verdict[:3] == [
         "Their losses per token are not comparable, since they use different tokenizers or vocabularies: "
         "gpt2 hf:gpt2 (50,257 tokens), qwen hf:qwen (151,936 tokens).",
         "qwen has the lower bits per byte at the end of each run: 0.9000, 10.0 % below gpt2 (1.0000).",
+        SINGLE,
     ]
     assert best_of(comparison, "final_bits_per_byte") == "qwen"
     assert best_of(comparison, "final_val_loss") is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from pathlib import Path
@@ -15,6 +16,7 @@ from tuitrain.analysis.config_rows import config_rows
 from tuitrain.analysis.metric_rows import MetricRow, best_of
 from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.points import equally_far, shared_point
+from tuitrain.analysis.verdict import SINGLE
 from tuitrain.config import flatten, load_config
 from tuitrain.events import Architecture, Eval, Hardware, Parallel, Step
 from tuitrain.runs import RunHistory, load_history
@@ -170,6 +172,7 @@ def test_a_run_without_a_configuration_still_differs_in_what_its_log_says() -> N
 def test_the_verdict_names_the_lower_loss_with_the_difference_and_the_faster_run() -> None:
     assert two(step_ms=500.0).verdict == [
         "two has the lower validation loss: 1.5000, 25.0 % below one (2.0000).",
+        SINGLE,
         "two is faster: 200 tok/s, 2.00× one (100 tok/s).",
         "two uses the hardware better: 20.0 % MFU against 10.0 % of one.",
     ]
@@ -181,9 +184,8 @@ def test_runs_of_different_length_are_compared_at_the_same_tokens() -> None:
         ("long", history(steps=10, evals=((4, 4.0), (8, 2.0)))),
         ("short", history(steps=6, evals=((3, 5.0), (6, 2.7)))),
     ]
-    assert "short has the lower validation loss at the same 600 tokens: 2.7000, 10.0 % below long (3.0000)." in (
-        compare_runs(runs).verdict
-    )
+    sentence = next(each for each in compare_runs(runs).verdict if each.startswith("short has the lower"))
+    assert "at the same 600 tokens: 2.7000, 10.0 % below long (3.0000)." in sentence
 
 
 def test_of_three_runs_the_best_and_the_second_are_named() -> None:
@@ -261,7 +263,30 @@ def test_values_that_are_displayed_alike_have_no_best() -> None:
 
 
 def test_a_diverged_run_is_named_first() -> None:
-    assert two(loss=math.nan).verdict[0] == "two diverged: its loss is nan at step 10."
+    assert two(loss=math.nan).verdict[0] == (
+        "two diverged, so its losses are not ranked: the training loss is nan at step 10."
+    )
+
+
+def test_a_run_that_diverged_after_the_lowest_validation_loss_is_not_the_best() -> None:
+    runs = [
+        ("healthy", history(evals=((10, 3.0),))),
+        ("other", history(evals=((10, 3.5),))),
+        ("diverged", history(loss=math.nan, evals=((5, 2.0),))),
+    ]
+    for order in itertools.permutations(runs):
+        comparison = compare_runs(order)
+        for key in ("final_val_loss", "best_val_loss"):
+            assert comparison.names[row(comparison, key).best or 0] == "healthy"
+        assert any(sentence.startswith("healthy has the lower validation loss") for sentence in comparison.verdict)
+        assert not any("diverged is the best in final" in sentence for sentence in comparison.findings)
+
+
+def test_losses_that_are_practically_the_same_have_no_best() -> None:
+    """As the verdict has it, which calls them practically the same."""
+    comparison = compare_runs([("a", history(evals=((10, 2.0),))), ("b", history(evals=((10, 2.008),)))])
+    assert "practically the same validation loss" in comparison.verdict[0]
+    assert row(comparison, "final_val_loss").best is None
 
 
 def test_runs_can_be_compared_at_a_position_of_an_axis() -> None:
@@ -286,7 +311,7 @@ def test_a_run_without_values_at_a_point_is_said_to_begin_later_or_to_be_unknown
     early = compare_runs([("late", late), ("dense", history())], at=("step", 2.0)).verdict
     assert early[0] == "late has no record up to step 2."
     unknown = compare_runs([("uncounted", uncounted), ("counted", history())], at=("flops", 6e11)).verdict
-    assert unknown[0] == "Whether uncounted reached 6e+11 FLOP is unknown."
+    assert unknown[0] == "Whether uncounted reached 6.00e11 FLOP is unknown."
 
 
 def test_a_validation_loss_between_two_evaluations_is_called_interpolated() -> None:

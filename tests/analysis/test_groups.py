@@ -148,6 +148,16 @@ def test_one_diverged_seed_makes_the_mean_nan_and_is_not_the_best() -> None:
     assert (loss.spreads[0], loss.best, loss.deltas) == (None, None, [None, None])
 
 
+def test_a_group_with_a_run_that_diverged_is_not_the_best_in_a_loss() -> None:
+    """Also where its evaluations, which were before, are numbers."""
+    seeds = [*sweep(), member("a3", 0.1, 3, 1.9, loss=math.nan)]
+    comparison = group_runs(seeds, "optim.lr")
+    loss = row(comparison, "final_val_loss")
+    assert (loss.best, loss.unranked) == (None, {0})
+    assert comparison.verdict[0].startswith("a3 diverged, so its losses are not ranked")
+    assert not any("lower validation loss" in sentence for sentence in comparison.verdict)
+
+
 def test_groups_can_be_compared_at_a_position() -> None:
     comparison = group_runs(sweep(), "optim.lr", at=("step", 5.0))
     assert row(comparison, "final_val_loss").values == [9.0, 9.0]

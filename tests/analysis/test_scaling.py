@@ -69,8 +69,9 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 def test_a_law_over_the_compute_at_the_newest_evaluations() -> None:
     (sentence,) = law_of(*(sized(flops, 4 * (flops / 1e6) ** -0.1) for flops in (1e6, 1e7, 1e8)))
     assert sentence.startswith(
-        "The validation loss falls as a power of compute over 3 runs from 1e+09 to 1e+11 FLOP: the exponent is −0.100, "
-        "95 % interval −0.100 to −0.100, R² 1.000; ten times the compute lowers it by 20.6 % (20.6 % to 20.6 %)."
+        "The validation loss falls as a power of compute over 3 runs from 1.00e9 to 1.00e11 FLOP: the exponent is "
+        "−0.100, 95 % interval −0.100 to −0.100, R² 1.000; ten times the compute lowers it by 20.6 % (20.6 % to "
+        "20.6 %)."
     )
 
 

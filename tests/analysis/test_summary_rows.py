@@ -146,7 +146,9 @@ def test_energy_is_the_integral_of_the_power_without_the_gaps() -> None:
         System(time=60.0 * minute, host="a", gpus=[Gpu(index=n, power_w=watts / 2) for n in range(2)])
         for minute, watts in readings
     )
-    assert summarize(made).energy_kwh == pytest.approx(1.0 + 0.75)
+    summary = summarize(made)
+    assert summary.energy_kwh == pytest.approx(1.0 + 0.75)
+    assert dict(summary_rows(summary))["energy of one machine"] == "1.75 kWh, of 2 GPUs on a"
     assert summarize(history()).energy_kwh is None
 
 

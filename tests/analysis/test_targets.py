@@ -121,7 +121,7 @@ def test_who_came_to_a_loss_first_in_what() -> None:
     least = "training time (3.8 s) and GPU-hours of training (0.00104 h)"
     assert f"fast came to a validation loss of 2.5 with the least {least}." in compared.verdict
     assert (
-        "frugal came to a validation loss of 2.5 with the least steps (6), tokens (600) and compute (3.6e+12 FLOP)."
+        "frugal came to a validation loss of 2.5 with the least steps (6), tokens (600) and compute (3.60e12 FLOP)."
         in compared.verdict
     )
     assert "never did not come to a validation loss of 2.5: its lowest is 3." in compared.verdict
@@ -139,7 +139,7 @@ def test_what_it_cost_is_the_price_of_the_training_time() -> None:
     assert row(compared, "gpu_hours").values == pytest.approx([5.0, 10.0])
     assert row(compared, "cost_usd").values == pytest.approx([10.0, 20.0])
     assert [row(compared, key).best for key in ("time", "gpu_hours", "cost_usd")] == [1, 0, 0]
-    least = "with the least GPU-hours of training (5 h) and cost of training (10.00 USD)."
+    least = "with the least GPU-hours of training (5.00 h) and cost of training (10.00 USD)."
     assert f"one came to a validation loss of 3 {least}" in compared.verdict
     ends = compare_runs(runs, usd_per_gpu_hour=2.0)
     assert row(ends, "cost_usd").values == pytest.approx([20.0, 40.0])

@@ -83,6 +83,12 @@ def test_show_has_the_same_alerts(cli: Cli, runs_dir: Path) -> None:
     assert cli("show", "broken", "--json").json()["alerts"] == checked["alerts"]
 
 
-def test_an_empty_command_is_refused(cli: Cli) -> None:
+def test_options_that_mean_nothing_are_refused(cli: Cli) -> None:
+    for words, said in (
+        (("--every", "2"), "--every: a single check polls once: give --follow too."),
+        (("--follow", "--since", "1h"), "--since: it is of a single check: --follow remembers what it told."),
+    ):
+        wrong = cli("check", *words)
+        assert (wrong.code, wrong.err.splitlines()[0]) == (2, f"tuitrain: {said}")
     refused = cli("check", "--command", " ")
     assert refused.code == 2 and "--command: it is empty" in refused.err

@@ -59,7 +59,7 @@ def test_the_test_message_and_the_unit(cli: Cli, runs_dir: Path) -> None:
     wrong = cli("check", "--test", "--notify", "nowhere://SECRET")
     assert (wrong.code, "SECRET" in wrong.err) == (2, False)
     unit = cli("check", "--follow", "--systemd", "--notify", "ntfy://SECRET", "--level", "critical")
-    assert f"check --follow --level=critical --every=5.0 --runs-dir={runs_dir}" in unit.out
+    assert f"check --follow --level=critical --runs-dir={runs_dir}" in unit.out
     assert "SECRET" not in unit.out + unit.err
 
 

@@ -81,13 +81,23 @@ def test_the_header_shows_the_runs_metadata(analysis: Figure) -> None:
 
 def test_the_loss_has_validation_stars_and_perplexity_as_its_second_scale(analysis: Figure) -> None:
     axes = panels(analysis)["Loss"]
-    assert legend_of(axes) == ["training", "validation"]
+    assert legend_of(axes) == ["training", "validation", "alert"]
     stars = axes.collections[0].get_offsets()
     assert len(stars) == 13
     (second,) = axes.child_axes
     assert second.get_ylabel() == "perplexity"
     low, high = axes.get_ylim()
     assert second.get_ylim() == pytest.approx((math.exp(low), math.exp(high)))
+
+
+def test_a_figure_of_one_run_marks_its_alerts_and_one_of_several_none(analysis: Figure) -> None:
+    """The panels have the same ones: the first names them."""
+    feet = {
+        name: [each for each in axes.collections if each.get_offset_transform() == axes.get_xaxis_transform()]
+        for name, axes in panels(analysis).items()
+    }
+    assert {len(each) for each in feet.values()} == {1}
+    assert [each.get_label() for each in feet["Loss"] + feet["Tokens"]] == ["alert", "_"]
 
 
 def test_the_rate_is_logarithmic_and_the_end_of_the_warmup_is_marked(analysis: Figure) -> None:
@@ -137,7 +147,7 @@ def test_nothing_overlaps_even_in_the_fullest_figure(analysis: Figure) -> None:
 
 def test_superseded_steps_are_dimmed_and_nan_is_marked() -> None:
     axes = panels(analysis_figure(hard_case(), "hard"))["Loss"]
-    assert legend_of(axes) == ["superseded", "training", "validation", "nan or inf (10)"]
+    assert legend_of(axes) == ["superseded", "training", "validation", "nan or inf (10)", "resumed"]
     for line in axes.lines:
         assert (np.diff(line.get_xdata()) >= 0).all()
 

@@ -16,7 +16,7 @@ PRINTED = {
     r"\textbackslash{}": "\\", r"\textasciitilde{}": "~", r"\textasciicircum{}": "^", r"\textasciigrave{}": "`",
     r"\textquotedbl{}": '"', r"\textless{}": "<", r"\textgreater{}": ">", r"\textbar{}": "|", r"\ldots{}": "…",
     r"\{": "{", r"\}": "}", r"\$": "$", r"\&": "&", r"\#": "#", r"\%": "%", r"\_": "_", "{[}": "[", "{*}": "*",
-    "{-}": "-", r"$\pm$": "±", r"$\times$": "×", "$-$": "−",
+    "{-}": "-", r"$\pm$": "±", r"$\times$": "×", "$-$": "−", r"$\mu$": "μ",
 }  # fmt: skip
 TOKEN = re.compile("|".join(map(re.escape, PRINTED)) + "|.")
 
@@ -25,7 +25,7 @@ def printed(text: str) -> str:
     return "".join(PRINTED.get(token, token) for token in TOKEN.findall(text))
 
 
-@given(st.text(alphabet=st.sampled_from("ab1 _%&$#{}~^\\<>|[]*-`'\"±×−")))
+@given(st.text(alphabet=st.sampled_from("ab1 _%&$#{}~^\\<>|[]*-`'\"±×−μ")))
 def test_what_is_printed_is_the_text(text: str) -> None:
     assert printed(escape(text)) == text
     bare = TOKEN.sub(lambda token: "" if token[0] in PRINTED else token[0], escape(text))

@@ -100,7 +100,7 @@ def test_the_style_file_sets_size_and_font(two: list[Pair], tmp_path: Path) -> N
     sizes = {}
     for name, used in (("ours", None), ("theirs", style)):
         with figure_style(used):
-            figure = figure_of("loss", two[:1], paper=small((6.0, 4.0)))
+            figure = figure_of("loss", two[:1], paper=small((12.0, 8.0)))
             sizes[name] = sorted({text.get_fontsize() for text in figure.findobj(Text) if text.get_text()})
     assert sizes["theirs"] == pytest.approx([2 * size for size in sizes["ours"]])
     (path,) = export_plots(two[:1], tmp_path, style=style, dpi=100, size=(3.0, 2.0), figures=("lr",))

@@ -207,13 +207,15 @@ def test_samples_alerts_and_checkpoints_are_records(runs_dir: Path) -> None:
         run.log({"loss": 1}, step=3)
         run.sample("once upon", prompt="once")
         run.alert("Low accuracy", "it fell", level="WARN")
+        run.alert(text="it fell again")
         run.saved("ckpt/3.pt")
     directory = only_run(runs_dir)
     (sample,) = of_type(directory, events.Sample)
-    (alert,) = of_type(directory, events.Alert)
+    alert, untitled = of_type(directory, events.Alert)
     (checkpoint,) = of_type(directory, events.Checkpoint)
     assert (sample.step, sample.text, sample.prompt) == (3, "once upon", "once")
     assert (alert.step, alert.level, alert.message) == (3, "warning", "Low accuracy: it fell")
+    assert (untitled.level, untitled.message) == ("warning", "it fell again")
     assert (checkpoint.step, checkpoint.path) == (3, "ckpt/3.pt")
 
 

@@ -11,13 +11,23 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from tests.support import write_run
-from tests.tui.conftest import SIZES, chart, charts_in_sight, dashboard, forget, header, running, until
+from tests.tui.conftest import (
+    SIZES,
+    chart,
+    charts_in_sight,
+    dashboard,
+    forget,
+    header,
+    running,
+    until,
+    wait_for_notification,
+)
 from tests.tui.screen import screen_text
 from tuitrain.export.figures import panel_figure
 from tuitrain.export.style import figure_style
 from tuitrain.runs import RunDirectory, find_run
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.screens.dialogs import Choice
+from tuitrain.tui.screens.dialogs import Choice, Prompt
 from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.theme import DARK, LIGHT
 from tuitrain.tui.widgets.chart import Chart
@@ -291,3 +301,17 @@ async def test_the_smallest_terminals_raise_no_error(two_runs: list[RunDirectory
         await pilot.press("b", "x", "a", "b", "z")
         await pilot.resize_terminal(200, 50)
         await until(pilot, lambda: "deltas against" in header(app))
+
+
+async def test_runs_are_compared_where_each_came_to_a_loss(two_runs: list[RunDirectory]) -> None:
+    async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
+        await pilot.press("v")
+        await until(pilot, lambda: isinstance(app.screen, Prompt))
+        await pilot.press(*"val_loss=3.8", "enter")
+        await until(pilot, lambda: "where each came to a validation loss of 3.8" in screen_text(app))
+        assert "came to a validation loss of 3.8 with the least" in header(app)
+        await pilot.press("v", *["backspace"] * 12, *"step=1e9", "enter")
+        await wait_for_notification(app, pilot, "no run has reached step")
+        assert "where each came to" in screen_text(app)
+        await pilot.press("v", *["backspace"] * 12, "enter")
+        await until(pilot, lambda: "at the end of each run" in screen_text(app))

@@ -13,6 +13,7 @@ from tuitrain.analysis.config_rows import config_rows, config_text, is_configure
 from tuitrain.analysis.metric_rows import MetricRow, p_text, ranking
 from tuitrain.analysis.points import as_point
 from tuitrain.analysis.student import welch
+from tuitrain.analysis.verdict import diverged_sentences
 from tuitrain.runs import RunHistory
 
 OTHER_TEXT = "They are evaluated on different sequences, so their validation losses are not ranked."
@@ -67,6 +68,7 @@ def group_runs(
         config=config_rows([[configs[index] for index in group] for group in groups]),
         verdict=[
             *unread_sentences([member.name for member in members], histories),
+            *diverged_sentences([member.name for member in members], found.summaries),
             *_verdict(names, histories, found),
         ],
         findings=found.findings,
@@ -131,14 +133,15 @@ def _verdict(names: Sequence[str], histories: Sequence[RunHistory], found: Outco
 def _on_groups(names: Sequence[str], row: MetricRow, what: str) -> str:
     """The best group against the second, with Welch's test; empty where fewer than two are known."""
     order = sorted(range(len(names)), key=lambda index: names[index])
-    ranked = [order[each] for each in ranking(row.metric, [row.values[index] for index in order])]
+    values = row.ranked_values
+    ranked = [order[each] for each in ranking(row.metric, [values[index] for index in order])]
     if len(ranked) < 2:
         return ""
     best, second = ranked[:2]
-    values = [f"{row.value_text(index)} (n = {row.counts[index]})" for index in (best, second)]
+    texts = [f"{row.value_text(index)} (n = {row.counts[index]})" for index in (best, second)]
     if row.values[best] == row.values[second]:
-        return f"{names[best]} and {names[second]} have the same {what.split(' ', 2)[2]}: {values[0]}."
-    sentence = f"{names[best]} has {what}: {values[0]} against {values[1]} of {names[second]}"
+        return f"{names[best]} and {names[second]} have the same {what.split(' ', 2)[2]}: {texts[0]}."
+    sentence = f"{names[best]} has {what}: {texts[0]} against {texts[1]} of {names[second]}"
     if min(row.counts[best], row.counts[second]) < 2:
         return f"{sentence}; a single run does not tell this from chance."
     test = welch(row.sample(best), row.sample(second))

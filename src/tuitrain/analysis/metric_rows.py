@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from tuitrain.analysis.comparability import is_ranked
+from tuitrain.analysis import units
+from tuitrain.analysis.comparability import LOSS_KEYS, is_ranked
 from tuitrain.analysis.metrics import SUMMARY_METRICS, Metric, metric_of
 from tuitrain.analysis.own_metrics import newest_own, own_metrics, own_values
 from tuitrain.analysis.points import AxisPoint
 from tuitrain.analysis.series import Axis, validation_curve
 from tuitrain.analysis.student import Sample, Welch, welch
 from tuitrain.analysis.summary import SLACK, Summary, rows_until
+from tuitrain.analysis.verdict import NOTICEABLE
 from tuitrain.config import flatten
 from tuitrain.runs import RunHistory
 
@@ -30,11 +32,13 @@ SPEED_KEYS = frozenset({"mean_mfu", "mean_tokens_per_sec"})
 class MetricRow:
     """One metric of every run, as stored (not scaled by `metric.factor`).
 
-    deltas: relative change against the baseline, 0.1 is 10 % more; None for the baseline itself and wherever it means
-    nothing. best: index of the best run, None when there is no better or no other; of groups only one whose mean
-    differs from the second best by more than chance. baseline: index of that run. ranked: whether the values are
-    measured in the same unit. spreads, counts: of groups of runs, whose mean a value is, the standard deviation and
-    how many runs have it; tests: Welch's test of each group against the baseline, None where there can be none.
+    deltas: relative change against the baseline, 0.1 is 10 % more; None for the baseline itself and wherever it
+    means nothing. best: index of the best run, None when there is no better or no other, or where the second best
+    is practically the same; of groups only one whose mean differs from the second best by more than chance. A run
+    that diverged, or a group with one, is not the best in a loss. baseline: index of that run. ranked: whether the
+    values are measured in the same unit. spreads, counts: of groups of runs, whose mean a value is, the standard
+    deviation and how many runs have it; tests: Welch's test of each group against the baseline, None where there
+    can be none.
     """
 
     metric: Metric
@@ -46,6 +50,13 @@ class MetricRow:
     counts: list[int] = field(default_factory=list)
     ranked: bool = True
     tests: list[Welch | None] = field(default_factory=list)
+    unranked: frozenset[int] = frozenset()
+    """Columns that are not the best, whatever their values."""
+
+    @property
+    def ranked_values(self) -> list[float | None]:
+        """The values, None of columns that are not ranked."""
+        return [None if index in self.unranked else value for index, value in enumerate(self.values)]
 
     def sample(self, index: int) -> Sample:
         """The group of a column; its value must be known."""
@@ -87,7 +98,7 @@ class MetricRow:
 
 
 def _signed(value: float, unit: str) -> str:
-    text = f"{value:+.1f} {unit}".replace("-", "−")
+    text = units.with_minus(f"{value:+.1f} {unit}")
     return text[1:] if text[1:] == f"0.0 {unit}" else text
 
 
@@ -126,6 +137,7 @@ def metric_rows(
     """
     # Of groups the spread of the runs says more than the scatter of their step times.
     scatter = max((column[0].step_time_scatter or 0.0 for column in columns if len(column) == 1), default=0.0)
+    diverged = frozenset(at for at, column in enumerate(columns) if any(each.has_diverged for each in column))
     rows = (
         metric_row(
             metric,
@@ -133,6 +145,7 @@ def metric_rows(
             baseline,
             ranked=is_ranked(metric.key, histories),
             scatter=scatter,
+            unranked=diverged if metric.key in LOSS_KEYS else frozenset(),
         )
         for metric in metrics_at(histories, points)
     )
@@ -189,6 +202,7 @@ def metric_row(
     *,
     ranked: bool = True,
     scatter: float = 0.0,
+    unranked: frozenset[int] = frozenset(),
 ) -> MetricRow:
     """The row of a metric. raw: its values in the runs of each column.
 
@@ -203,13 +217,14 @@ def metric_row(
     spreads = [
         statistics.stdev(column) if len(column) > 1 and all(map(math.isfinite, column)) else None for column in measured
     ]
-    row = MetricRow(metric, values, deltas, None, baseline, spreads, [len(column) for column in measured], ranked)
+    row = MetricRow(metric, values, deltas, None, baseline, spreads, [len(column) for column in measured], ranked,
+                    unranked=unranked)  # fmt: skip
     tests = [
         welch(row.sample(index), row.sample(baseline)) if ranked and index != baseline else None
         for index in range(len(values))
     ]
-    best = best_of(metric, values, scatter) if ranked else None
-    if best is not None and max(row.counts) > 1 and not row.is_clear(*ranking(metric, values)[:2]):
+    best = best_of(metric, row.ranked_values, scatter) if ranked else None
+    if best is not None and max(row.counts) > 1 and not row.is_clear(*ranking(metric, row.ranked_values)[:2]):
         best = None
     return replace(row, tests=tests, best=best)
 
@@ -226,16 +241,18 @@ def _relative(value: float | None, reference: float | None) -> float | None:
 def best_of(metric: Metric, values: Sequence[float | None], scatter: float = 0.0) -> int | None:
     """The index of the best value.
 
-    None where there is no better and no other, where the two best read alike, and for a speed where they differ by less
-    than the relative scatter of the step times.
+    None where there is no better and no other, where the two best read alike, for a loss or a speed where they are
+    practically the same (NOTICEABLE), and for a speed where they differ by less than the relative scatter of the step
+    times.
     """
     ranked = ranking(metric, values)
     if metric.better is None or len(ranked) < 2:
         return None
     best, second = (values[index] or 0.0 for index in ranked[:2])
-    if metric.text(best) == metric.text(second):
+    least = {**dict.fromkeys(LOSS_KEYS, NOTICEABLE), **dict.fromkeys(SPEED_KEYS, max(NOTICEABLE, scatter))}
+    if metric.text(best) == metric.text(second) or abs(best - second) < least.get(metric.key, 0.0) * abs(second):
         return None
-    return None if metric.key in SPEED_KEYS and abs(best - second) < scatter * abs(second) else ranked[0]
+    return ranked[0]
 
 
 def ranking(metric: Metric, values: Sequence[float | None]) -> list[int]:

@@ -42,10 +42,10 @@ class Metric:
         """The value with its unit; unknown is `n/a`, and nan and inf are themselves."""
         if value is None:
             return NOT_AVAILABLE
-        if not math.isfinite(value):
-            return str(value)
-        text = self.format(value)
-        return text if len(text) <= _MOST_CHARACTERS else f"{value * self.factor:.3g} {self.unit}".rstrip()
+        text = self.format(value) if math.isfinite(value) else str(value)
+        if len(text) > _MOST_CHARACTERS:
+            text = f"{value * self.factor:.3g} {self.unit}".rstrip()
+        return units.with_minus(text)
 
     @property
     def column(self) -> str:
@@ -118,13 +118,13 @@ SUMMARY_METRICS: tuple[Metric, ...] = (
     Metric("peak_memory_gb", "peak memory", "GB", units.gigabytes, "lower", source="summary"),
     Metric("training_time_s", "training time", "s", units.duration, None, source="summary"),
     Metric("total_tokens", "tokens trained on", "", units.count, None, source="summary"),
-    Metric("total_flops", "compute", "FLOP", "{:.3g} FLOP".format, None, source="summary"),
+    Metric("total_flops", "compute", "FLOP", units.compute, None, source="summary"),
     Metric("tokens_per_parameter", "tokens per parameter", "", "{:.3g}".format, None, source="summary"),
     Metric("tokens_per_hour", "tokens per hour", "", units.count, None, source="summary"),
     Metric("effective_batch_sequences", "sequences per step", "", "{:,.0f}".format, None, source="summary"),
     Metric("effective_batch_tokens", "tokens per step", "", "{:,.0f}".format, None, source="summary"),
-    Metric("gpu_hours", "GPU-hours", "h", "{:.3g} h".format, None, source="summary"),
-    Metric("energy_kwh", "energy", "kWh", "{:.3g} kWh".format, None, source="summary"),
+    Metric("gpu_hours", "GPU-hours", "h", units.hours, None, source="summary"),
+    Metric("energy_kwh", "energy of one machine", "kWh", units.kilowatt_hours, None, source="summary"),
     Metric("cost_usd", "cost", "USD", "{:,.2f} USD".format, None, source="summary"),
     Metric("params_total", "parameters", "", units.count, None, source="summary"),
 )
@@ -134,8 +134,8 @@ TARGET_METRICS: tuple[Metric, ...] = (
     Metric("step", "steps", "", "{:,.0f}".format, "lower", source="summary"),
     Metric("tokens", "tokens", "", units.count, "lower", source="summary"),
     Metric("time", "training time", "s", units.duration, "lower", source="summary"),
-    Metric("flops", "compute", "FLOP", "{:.3g} FLOP".format, "lower", source="summary"),
-    Metric("gpu_hours", "GPU-hours of training", "h", "{:.3g} h".format, "lower", source="summary"),
+    Metric("flops", "compute", "FLOP", units.compute, "lower", source="summary"),
+    Metric("gpu_hours", "GPU-hours of training", "h", units.hours, "lower", source="summary"),
     Metric("cost_usd", "cost of training", "USD", "{:,.2f} USD".format, "lower", source="summary"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, cast, get_args
 
@@ -17,6 +18,49 @@ Target = Literal["loss", "val_loss", "bits_per_byte"]
 AxisPoint = tuple[Axis, float]
 Point = tuple[Axis | Target, float]
 POINT_KEYS: tuple[str, ...] = (*AXES, *get_args(Target))
+
+
+def parse_point(text: str, histories: Sequence[RunHistory]) -> Point:
+    """`tokens=1e9` as axis and value, `tokens` as the farthest point that all runs have reached, `val_loss=2.5` as a
+    target. The value may be a count such as 300M. Raises ValueError for anything else, and where no run comes to it.
+    """
+    key, equals, number = text.partition("=")
+    if not equals and key in AXES:
+        if (shared := shared_point(histories, as_axis(key))) is None:
+            raise ValueError(f"not every log says how far the run is in {key}.")
+        return shared
+    try:
+        point = as_point(key, _number(number))
+    except ValueError:
+        point = None
+    if point is None or not 0 <= point[1] < math.inf:
+        raise ValueError(
+            f"{text!r} is not valid: write KEY=NUMBER with one of {', '.join(POINT_KEYS)} as KEY, such as tokens=300M, "
+            "or an axis alone for the farthest point that all reached."
+        )
+    if as_target(point) is None:
+        _check_reached(*as_axis_point(point), histories)
+    return point
+
+
+def _number(text: str) -> float:
+    """A number, which may be a count such as 300M; raises ValueError."""
+    # With pydantic, for which the first frame of the dashboard does not wait.
+    from tuitrain.config.numbers import parse_count
+
+    try:
+        return float(text)
+    except ValueError:
+        return float(str(parse_count(text)))
+
+
+def _check_reached(axis: Axis, value: float, histories: Sequence[RunHistory]) -> None:
+    """Raise ValueError for a point that no run has reached."""
+    ends = [end for history in histories if (end := end_of(history, axis)) is not None]
+    if not ends:
+        raise ValueError(f"no run has {axis}, so none can be compared there.")
+    if max(ends) < value:
+        raise ValueError(f"no run has reached {axis} = {value:g}; the farthest is at {max(ends):g}.")
 
 
 def as_point(key: str, value: float) -> Point:
@@ -61,7 +105,7 @@ def position(key: Axis | Target, value: float) -> str:
         case "time":
             return f"{units.duration(value)} of training"
         case "flops":
-            return f"{value:.3g} FLOP"
+            return units.compute(value)
 
 
 def shared_point(histories: Sequence[RunHistory], axis: Axis) -> tuple[Axis, float] | None:

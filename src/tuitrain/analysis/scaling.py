@@ -19,6 +19,7 @@ def scaling(histories: Sequence[RunHistory], summaries: Sequence[Summary]) -> tu
 
     Neither for fewer runs, nor where no log tells loss and compute. By the newest validation loss, or bits per byte of
     different tokenizers, and the compute until then where three runs have them; else by the training loss at the end.
+    Runs that diverged are left out.
     """
     if len(histories) < 3:
         return None, []
@@ -38,7 +39,12 @@ def scaling(histories: Sequence[RunHistory], summaries: Sequence[Summary]) -> tu
             else None
             for summary in summaries
         ]
-    known = np.array([point for point in points if point is not None and np.isfinite(point).all()]).reshape(-1, 2)
+    usable = [
+        point
+        for point, summary in zip(points, summaries, strict=True)
+        if point is not None and np.isfinite(point).all() and not summary.has_diverged
+    ]
+    known = np.array(usable).reshape(-1, 2)
     if not len(known):
         return None, []
     try:
@@ -57,8 +63,8 @@ def _validation_point(history: RunHistory, key: str) -> tuple[float, float] | No
 
 def sentence(law: Scaling, what: str) -> str:
     """The law in words."""
-    where = f"over {law.runs} runs from {law.from_flops:.3g} to {law.to_flops:.3g} FLOP"
-    power, low, high = (f"{-each:.3f}".replace("-", "−") for each in (law.exponent, law.high, law.low))
+    where = f"over {law.runs} runs from {units.scientific(law.from_flops)} to {units.compute(law.to_flops)}"
+    power, low, high = (units.with_minus(f"{-each:.3f}") for each in (law.exponent, law.high, law.low))
     exponent = f"{power}, 95 % interval {low} to {high}"
     if law.low <= 0:
         return f"The {what} does not fall reliably with compute {where}: the exponent of a power law is {exponent}."

@@ -52,6 +52,7 @@ def summarize(
         durations={each.step: each.duration_ms for each in history.evaluations_of(history.validation_split)},
         wall_s=history.wall_time_until(until) if rows or at is None else None,
         power=(times[times <= until], watts[times <= until]),
+        machine=history.system,
         time_use=history.time_use if at is None else None,
         superseded_ms=float(np.nansum(history.superseded_steps["step_time_ms"])),
         launched=launched,

@@ -16,11 +16,14 @@ _PERCENTILES = {
 }
 _ELSEWHERE = frozenset({"effective_batch_tokens", "training_time_s"})
 """Keys that stand in the row of another, or among the times."""
-_SPENT = (
-    ("repeated steps", "repeated_s"), ("evaluations", "evaluation_s"), ("checkpoints", "checkpoint_s"),
-    ("compilation", "compile_s"), ("start-up", "startup_s"), ("paused", "paused_s"),
-    ("between attempts", "between_attempts_s"), ("launch and queue", "queue_s"), ("the rest", "other_s"),
+TIMES = (
+    ("training", "training_s"), ("of it waiting for data", "data_wait_s"), ("repeated steps", "repeated_s"),
+    ("evaluations", "evaluation_s"), ("checkpoints", "checkpoint_s"), ("compilation", "compile_s"),
+    ("start-up", "startup_s"), ("paused", "paused_s"), ("between attempts", "between_attempts_s"),
+    ("launch and queue", "queue_s"), ("the rest", "other_s"), ("wall clock", "elapsed_s"),
 )  # fmt: skip
+"""Fields of `TimeSpent` by what they are called; the last is the sum of the others, but of the waits for data."""
+_BESIDE_TRAINING = TIMES[2:-1]
 _LEAST_S = 0.05
 """A shorter time has no row."""
 
@@ -51,6 +54,9 @@ def _text(summary: Summary, each: Metric, value: float) -> str:
             return f"{text} (compute is spent best at {CHINCHILLA_TOKENS}, by Chinchilla)"
         case "effective_batch_sequences" if summary.effective_batch_tokens is not None:
             return f"{text}, {summary.effective_batch_tokens:,} tokens"
+        case "energy_kwh" if summary.energy_gpus:
+            gpus = "1 GPU" if summary.energy_gpus == 1 else f"{summary.energy_gpus:,} GPUs"
+            return f"{text}, of {gpus}" + (f" on {summary.energy_host}" if summary.energy_host else "")
         case key if key in _PERCENTILES:
             of, name = _PERCENTILES[key]
             percentiles: Percentiles | None = getattr(summary, name)
@@ -75,8 +81,8 @@ def time_rows(summary: Summary) -> Rows:
         is_known = wall_s is not None and wall_s >= (summary.training_time_s or 0.0) and wall_s > 0
         return [*rows, ("wall clock", units.duration(wall_s))] if is_known else rows
     if spent.data_wait_s is not None:
-        rows.append(("  of it waits for data", _share(spent.data_wait_s, spent)))
-    known = ((title, getattr(spent, key)) for title, key in _SPENT)
+        rows.append(("  of it waiting for data", _share(spent.data_wait_s, spent)))
+    known = ((title, getattr(spent, key)) for title, key in _BESIDE_TRAINING)
     rows += [(title, _share(seconds, spent)) for title, seconds in known if seconds is not None and seconds >= _LEAST_S]
     if spent.queue_s and summary.wall_time_s is not None:
         rows.append(("in all from the launch", units.duration(spent.elapsed_s)))

@@ -30,6 +30,11 @@ def count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def with_minus(text: str) -> str:
+    """A number as text with the sign of minus that tables, sentences and charts have: `−0.5`, `−1.00e-4`."""
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
 def moment(seconds: float, pattern: str) -> str:
     """A moment in local time, written as strftime does; `n/a` for a number that is no Unix time."""
     return time.strftime(pattern, time.localtime(seconds)) if usable_time(seconds) else UNKNOWN
@@ -46,6 +51,21 @@ def flop(value: float) -> str:
     return f"{number} {prefix}FLOP"
 
 
+def compute(value: float) -> str:
+    """The FLOPs of a whole run, which papers give as powers of ten: `2.65e11 FLOP`."""
+    return f"{scientific(value)} FLOP"
+
+
+def hours(value: float) -> str:
+    """GPU-hours: `12.3 h`, `2.03e-4 h`."""
+    return f"{exact(value, 3)} h"
+
+
+def kilowatt_hours(value: float) -> str:
+    """Energy: `1.75 kWh`."""
+    return f"{exact(value, 3)} kWh"
+
+
 def percent(value: float) -> str:
     """A share of 1 as per cent: `47.2 %`."""
     return f"{100 * value:.1f} %"
@@ -59,11 +79,11 @@ def progress(fraction: float) -> str:
 def exact(value: float, digits: int = 5) -> str:
     """A number with so many significant digits: `2.3141`, `412,345`, `2.9131e-4`."""
     if not math.isfinite(value):
-        return str(value)
+        return with_minus(str(value))
     if abs(value) >= _MOST_PLAIN or 0 < abs(value) < 1e-3:
-        return scientific(value, digits)
+        return with_minus(scientific(value, digits))
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:,.{decimals}f}"
+    return with_minus(f"{value:,.{decimals}f}")
 
 
 def plain(value: float) -> str:

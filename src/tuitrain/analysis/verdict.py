@@ -23,7 +23,9 @@ from tuitrain.events import parent_of
 from tuitrain.runs import RunHistory
 
 NOTICEABLE = 0.005
-"""Relative difference below which two runs are called equal."""
+"""Relative difference below which two losses or speeds are called equal, and none is the best."""
+
+SINGLE = "Single runs do not tell such a difference in loss from chance."
 
 
 def verdict(
@@ -46,15 +48,17 @@ def verdict(
     point = None if at is None or as_target(at) else as_axis_point(at)
     sentences = [
         *_forks(names, histories),
-        *_diverged(names, summaries),
+        *diverged_sentences(names, summaries),
         *_not_reached(names, histories, summaries, point),
     ]
-    if losses_are_comparable(histories):
-        sentences += _on_data(names, histories)
-        sentences += on_target or _on_loss(names, histories, summaries, point)
-    else:
-        sentences.append(_different_tokens(names, histories))
-        sentences += on_target or _on_bytes(names, histories, summaries, point)
+    by_token = losses_are_comparable(histories)
+    sentences += _on_data(names, histories) if by_token else [_different_tokens(names, histories)]
+    if on_target:
+        sentences += on_target
+    elif kept := [index for index, summary in enumerate(summaries) if not summary.has_diverged]:
+        ranked, logs = [names[index] for index in kept], [histories[index] for index in kept]
+        on_loss = _on_loss if by_token else _on_bytes
+        sentences += on_loss(ranked, logs, [summaries[index] for index in kept], point)
     sentences += _on_speed(names, histories, summaries)
     sentences += _on_utilisation(names, summaries)
     return sentences
@@ -67,12 +71,14 @@ def _forks(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]:
     return [f"{name} is a fork of {ids.get(of[0], of[0])} at step {of[1]:,}." for name, of in parents if of is not None]
 
 
-def _diverged(names: Sequence[str], summaries: Sequence[Summary]) -> list[str]:
-    return [
-        f"{name} diverged: its loss is {summary.last_loss} at step {summary.step:,}."
+def diverged_sentences(names: Sequence[str], summaries: Sequence[Summary]) -> list[str]:
+    """Which runs have a training loss that is no number, whatever their validation loss was before, by name."""
+    return sorted(
+        f"{name} diverged, so its losses are not ranked: the training loss is {summary.last_loss} at step "
+        f"{summary.step:,}."
         for name, summary in zip(names, summaries, strict=True)
-        if summary.last_loss is not None and not math.isfinite(summary.last_loss) and summary.step is not None
-    ]
+        if summary.has_diverged and summary.step is not None
+    )
 
 
 def _not_reached(
@@ -174,8 +180,10 @@ def _on_loss(
 
 
 def _on_lowest(names: Sequence[str], losses: Sequence[float | None], kind: str, where: str) -> list[str]:
+    """Which loss is the lowest, and that one run of each kind does not tell whether it is so by chance."""
     word = "lower" if len(names) == 2 else "lowest"
-    return _ranked(names, losses, lower=True, sentence=_loss_sentence(f"the {word} {kind}{where}", f"{kind}{where}"))
+    said = _ranked(names, losses, lower=True, sentence=_loss_sentence(f"the {word} {kind}{where}", f"{kind}{where}"))
+    return [*said, SINGLE] if said and " practically " not in said[0] else said
 
 
 def _loss_sentence(lowest: str, same: str) -> Callable[[str, float, str, float], str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuitrain.analysis.compare import compare_runs, display_names
 from tuitrain.analysis.own_metrics import newest_own, own_metrics
-from tuitrain.analysis.summary import summarize
+from tuitrain.analysis.summary import Summary
 from tuitrain.config import flatten
 from tuitrain.events import Run
 from tuitrain.export.documents import json_text, open_text, renamed, without_none
@@ -38,16 +38,16 @@ _CURVES = {
 }
 
 
-def export_comparison(runs: Runs, out: Path | None = None) -> str:
+def export_comparison(runs: Runs, out: Path | None = None, *, usd_per_gpu_hour: float | None = None) -> str:
     """The comparison file as text, also written to `out` if given. Raises ExportError for no runs."""
-    text = json_text(comparison_document(runs))
+    text = json_text(comparison_document(runs, usd_per_gpu_hour))
     if out is not None:
         with open_text(out) as file:
             file.write(text)
     return text
 
 
-def comparison_document(runs: Runs) -> dict[str, Any]:
+def comparison_document(runs: Runs, usd_per_gpu_hour: float | None = None) -> dict[str, Any]:
     """The comparison as plain data. Unknown values are left out.
 
     The final values are those of the newest records; the means are those of `Summary`.
@@ -55,7 +55,8 @@ def comparison_document(runs: Runs) -> dict[str, Any]:
     if not runs:
         raise ExportError("There is nothing to compare: name at least one run.")
     names = display_names(runs)
-    comparison = compare_runs(list(zip(names, (history for _, history in runs), strict=True)))
+    named = list(zip(names, (history for _, history in runs), strict=True))
+    comparison = compare_runs(named, usd_per_gpu_hour=usd_per_gpu_hour)
     now = datetime.now(UTC).isoformat()
     return {
         "timestamp": now,
@@ -67,9 +68,9 @@ def comparison_document(runs: Runs) -> dict[str, Any]:
                 "hyperparameters": _hyperparameters(history.run),
                 "training_metrics": _curves(history),
                 "broken_lines": history.broken_count,
-                "final_metrics": _final_metrics(history),
+                "final_metrics": _final_metrics(history, summary),
             }
-            for name, (directory, history) in zip(names, runs, strict=True)
+            for name, (directory, history), summary in zip(names, runs, comparison.summaries, strict=True)
         ],
         "verdict": comparison.verdict,
         "findings": comparison.findings,
@@ -102,8 +103,8 @@ def _curves(history: RunHistory) -> dict[str, list[Any]]:
     return {name: columns[key].tolist() for name, key in _CURVES.items() if key in columns}
 
 
-def _final_metrics(history: RunHistory) -> dict[str, Any]:
-    summary, steps, evaluation = summarize(history), history.steps, history.evaluation
+def _final_metrics(history: RunHistory, summary: Summary) -> dict[str, Any]:
+    steps, evaluation = history.steps, history.evaluation
     step_ms, eval_ms = steps.last("step_time_ms"), evaluation.duration_ms if evaluation is not None else None
     train, validation = summary.last_loss, summary.final_val_loss
     values = without_none(
@@ -124,6 +125,9 @@ def _final_metrics(history: RunHistory) -> dict[str, Any]:
             "mean_tokens_per_sec": summary.mean_tokens_per_sec,
             "mean_mfu": summary.mean_mfu,
             "training_time_sec": summary.training_time_s,
+            "gpu_hours": summary.gpu_hours,
+            "energy_kwh": summary.energy_kwh,
+            "cost_usd": summary.cost_usd,
         }
     )
     # What such a file of another tool held and no key of ours stands for.

@@ -63,9 +63,17 @@ EVENT_MARKERS = {
 
 
 def draw(
-    axes: Axes, plot: Plot | HeatMap | TextTable, options: ChartOptions | None = None, *, legend: bool = True
+    axes: Axes,
+    plot: Plot | HeatMap | TextTable,
+    options: ChartOptions | None = None,
+    *,
+    legend: bool = True,
+    events: bool = True,
 ) -> None:
-    """Draw a plot on empty axes, in the style that holds. legend: beside the title, of all that has a name."""
+    """Draw a plot on empty axes, in the style that holds. legend: beside the title, of all that has a name.
+
+    events: whether alerts and restarts are named in it too.
+    """
     options = options or ChartOptions()
     axes.set_title(title_of(plot))
     if isinstance(plot, TextTable):
@@ -81,7 +89,7 @@ def draw(
     elif isinstance(plot, HeatMap):
         _draw_map(axes, plot, options)
     else:
-        _draw_plot(axes, plot, options, legend)
+        _draw_plot(axes, plot, options, legend, events)
 
 
 def title_of(plot: Plot | HeatMap | TextTable) -> str:
@@ -108,7 +116,7 @@ def _reason_for_no_data(plot: Plot | HeatMap) -> str:
     return f"n/a: the log has no {title}" if plot.empty == NO_DATA else plot.empty
 
 
-def _draw_plot(axes: Axes, plot: Plot, options: ChartOptions, legend: bool) -> None:
+def _draw_plot(axes: Axes, plot: Plot, options: ChartOptions, legend: bool, events: bool) -> None:
     shown = limits(plot, options)
     values = shown.x.values(shown.log_x)
     set_x(axes, plot.x_axis, shown, padded=options.zoom is None)
@@ -119,7 +127,7 @@ def _draw_plot(axes: Axes, plot: Plot, options: ChartOptions, legend: bool) -> N
         _draw_points(axes, points, shown, plot.log)
     broken = _draw_non_finite(axes, plot, values)
     _draw_lines(axes, plot, shown)
-    _draw_events(axes, plot, values)
+    _draw_events(axes, plot, values, named=events)
     if plot.second_axis is not None and not plot.log:
         add_second_axis(axes, plot.second_axis, shown.y)
     outliers = _count(shown.above, "above"), _count(shown.below, "below")
@@ -305,7 +313,7 @@ def _dashed() -> dict[str, Any]:
     return {"linewidth": thick(1.0), "linestyle": _DASHES}
 
 
-def _draw_events(axes: Axes, plot: Plot, values: Range) -> None:
+def _draw_events(axes: Axes, plot: Plot, values: Range, *, named: bool) -> None:
     """Events as signs at the foot of the chart; where a run was resumed a line goes up from there."""
     for kind, (sign, name) in EVENT_MARKERS.items():
         x = np.array([marker.x for marker in plot.markers if marker.kind == kind])
@@ -315,7 +323,8 @@ def _draw_events(axes: Axes, plot: Plot, values: Range) -> None:
         colour = curve_colour(1) if kind == "alert" else grey()
         hollow: dict[str, Any] = {"facecolors": "none", "edgecolors": colour} if kind == "eval" else {"color": colour}
         axes.scatter(
-            x, np.full(len(x), 0.025), marker=sign, s=area(20), linewidths=thick(0.5), zorder=6, label=name,
+            x, np.full(len(x), 0.025), marker=sign, s=area(20), linewidths=thick(0.5), zorder=6,
+            label=name if named else "_",
             transform=axes.get_xaxis_transform(), **hollow,
         )  # fmt: skip
         if kind == "restart":

@@ -151,7 +151,8 @@ def _run_figure(request: PlotRequest, parts: Sequence[Content], paper: Paper, *,
     figure = new_figure(width, height, head)
     grid = figure.add_gridspec(rows, columns)
     for number, part in enumerate(parts):
-        draw(figure.add_subplot(grid[number // columns, number % columns]), part)
+        # The same events in all panels: the first names them.
+        draw(figure.add_subplot(grid[number // columns, number % columns]), part, events=not number)
     if title:
         name = run.history.run.name if run.history.run else run.run_id
         top, second = 1 - 0.16 * font(1) / height, 1 - 0.47 * font(1) / height

@@ -8,7 +8,10 @@ from tuitrain.analysis.compare import Comparison
 from tuitrain.events.text import clean
 from tuitrain.export.grids import Cell, Grid, comparison_grids, comparison_sentences
 
-_HEAD = "% Needs \\usepackage{booktabs}; names outside of Latin scripts need XeLaTeX or LuaLaTeX.\n"
+_HEAD = (
+    "% Needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}; names in other scripts than Latin and Greek need "
+    "XeLaTeX or LuaLaTeX.\n"
+)
 _SIGNS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -18,8 +21,14 @@ _SIGNS = {
     # Two of them are a ligature.
     "-": "{-}",
     "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "·": r"$\cdot$", "→": r"$\to$", "≤": r"$\le$", "≥": r"$\ge$",
-    "≈": r"$\approx$", "²": "$^2$", "°": r"$^\circ$", "…": r"\ldots{}", "α": r"$\alpha$",
+    "≈": r"$\approx$", "²": "$^2$", "°": r"$^\circ$", "…": r"\ldots{}", "µ": r"$\mu$",
+    "∞": r"$\infty$",
 }  # fmt: skip
+_GREEK = (
+    "αalpha βbeta γgamma δdelta εepsilon ζzeta ηeta θtheta ιiota κkappa λlambda μmu νnu ξxi πpi ρrho σsigma τtau "
+    "υupsilon φphi χchi ψpsi ωomega ΓGamma ΔDelta ΘTheta ΛLambda ΞXi ΠPi ΣSigma ΦPhi ΨPsi ΩOmega"
+)
+_SIGNS |= {each[0]: f"$\\{each[1:]}$" for each in _GREEK.split()}
 _CONTROL_PICTURES = re.compile("[\u2400-\u2421]")
 _SINGLE_HYPHEN = re.compile(r"(?<!\{-\})\{-\}(?!\{-\})")
 

@@ -15,6 +15,7 @@ from tuitrain.analysis.compare import Comparison, compare_runs, display_names
 from tuitrain.analysis.generalization import generalization_verdict
 from tuitrain.analysis.metrics import NOT_AVAILABLE
 from tuitrain.analysis.summary import Summary, TimeSpent
+from tuitrain.analysis.summary_rows import TIMES
 from tuitrain.analysis.verdict import listed
 from tuitrain.audit import audit_run
 from tuitrain.events import Alert
@@ -35,13 +36,6 @@ _MOST_ALERTS = 20
 _MOST_SAMPLES = 2
 _LONGEST_SAMPLE = 2000
 _LONGEST_TITLE = 90
-_TIMES = (
-    ("training", "training_s"), ("of it waiting for data", "data_wait_s"), ("steps done again", "repeated_s"),
-    ("evaluation", "evaluation_s"), ("checkpoints", "checkpoint_s"), ("compilation", "compile_s"),
-    ("start-up", "startup_s"), ("between attempts", "between_attempts_s"), ("in the queue", "queue_s"),
-    ("the rest", "other_s"), ("wall clock", "elapsed_s"),
-)  # fmt: skip
-"""Fields of `TimeSpent` by what they are called."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +182,7 @@ def _generalization(names: Sequence[str], summaries: Sequence[Summary]) -> list[
 def _times(names: Sequence[str], spent: Sequence[TimeSpent | None]) -> Grid:
     """The parts of the wall clock of each run, with their shares; those that took none are left out."""
     rows = []
-    for title, field in _TIMES:
+    for title, field in TIMES:
         values = [getattr(each, field) if each is not None else None for each in spent]
         if any(values):
             rows.append([Cell(title), *(_duration(value, each) for value, each in zip(values, spent, strict=True))])

@@ -260,7 +260,7 @@ def run_marker(index: int) -> str:
     return MARKERS[index % len(MARKERS)]
 
 
-_SUFFIXED, _POWER = re.compile(r"(-?[\d.]+)([kMBTsmhd])"), re.compile(r"(-?[\d.]+)e(-?\d+)")
+_SUFFIXED, _POWER = re.compile(r"(−?[\d.]+)([kMBTsmhd])"), re.compile(r"(−?[\d.]+)e(-?\d+)")
 
 
 def tick_label(text: str) -> str:

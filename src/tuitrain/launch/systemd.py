@@ -15,7 +15,7 @@ def check_unit(command: Sequence[str], directory: Path) -> str:
     """The unit of a watcher of runs, a command that is run in a directory."""
     return _unit(
         CHECK_UNIT, "Alerts of training runs (tuitrain check --follow)", command, directory,
-        environment_file="check.env", secret='TUITRAIN_NOTIFY="ntfy://topic"', after="network-online.target",
+        environment_file="check.env", secret='TUITRAIN_NOTIFY="ntfy://topic"',
     )  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def queue_unit(runs_dir: Path) -> str:
     return f"# Without systemd, a line for `crontab -e`:\n#   @reboot {line}\n" + _unit(
         QUEUE_UNIT, f"Queue of training runs in {runs_dir}",
         [sys.executable, "-m", "tuitrain.launch.queue_runner", str(runs_dir)], Path.cwd(),
-        environment_file="queue.env", secret='HF_TOKEN="…"', after="local-fs.target remote-fs.target",
+        environment_file="queue.env", secret='HF_TOKEN="…"',
         # The runs that it started outlive it; one that is killed for want of memory ends no other.
         more="KillMode=process\nOOMPolicy=continue\n",
     )  # fmt: skip
@@ -41,10 +41,12 @@ def _unit(
     *,
     environment_file: str,
     secret: str,
-    after: str,
     more: str = "",
 ) -> str:
-    """A unit of the user's systemd. secret: an example of what its environment file may hold."""
+    """A unit of the user's systemd, which begins after the system's file systems and knows none of its targets.
+
+    secret: an example of what its environment file may hold.
+    """
     variables = "".join(
         f"Environment={_quoted(f'{key}={value}', always=True)}\n"
         for key, value in sorted(os.environ.items())
@@ -54,7 +56,6 @@ def _unit(
 # Without a session it runs on after: loginctl enable-linger
 [Unit]
 Description={description.replace("%", "%%")}
-After={after}
 
 [Service]
 ExecStart={" ".join(map(_quoted, command))}

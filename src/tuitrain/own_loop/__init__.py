@@ -24,7 +24,7 @@ def finish(exit_code: int | None = None, **ignored: Any) -> None:
         run.finish(exit_code)
 
 
-def alert(title: str, text: str = "", level: Any = "warning", **ignored: Any) -> None:
+def alert(title: str = "", text: str = "", level: Any = "warning", **ignored: Any) -> None:
     """`Run.alert` of the newest run. Raises RuntimeError before `init`."""
     _run("alert").alert(title, text, level)
 

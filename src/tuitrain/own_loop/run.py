@@ -116,10 +116,10 @@ class Run:
         self._lines.pace.interrupt()
         self._write("saved", lambda: events.Checkpoint(step=self._step_of(step), path=os.fspath(path)))
 
-    def alert(self, title: str, text: str = "", level: Any = "warning", **ignored: Any) -> None:
+    def alert(self, title: str = "", text: str = "", level: Any = "warning", **ignored: Any) -> None:
         """Log something that a person should know. level: info, warning or critical (error)."""
         word = str(getattr(level, "value", level) or "warning").lower()
-        message = f"{title}: {text}" if text else str(title)
+        message = ": ".join(str(each) for each in (title, text) if each) or "an alert without a title"
         step = self._newest if self._newest >= 0 else None
         self._write(
             "alert", lambda: events.Alert(level=_LEVELS.get(word, "warning"), code="loop", message=message, step=step)

@@ -13,16 +13,22 @@ from tuitrain.plots.x_scale import XScale
 
 SIGNS: dict[MarkerKind, str] = {"checkpoint": "▴", "eval": "▵", "restart": "┊", "alert": "!"}
 _RANKS: dict[MarkerKind, int] = {"eval": 0, "checkpoint": 1, "restart": 2, "alert": 3}
+_IN_FIGURES: frozenset[MarkerKind] = frozenset({"restart", "alert"})
 _MAX_EVENTS = 16
 """Of evaluations and of checkpoints: where there are more, only the newest is marked."""
 _MAX_ALERTS = 200
 
 
 def event_markers(request: PlotRequest) -> tuple[Marker, ...]:
-    """The events of the run in focus on the axis of the request, in the order of their steps."""
-    if request.run is None:
+    """The events of the run in focus on the axis of the request, in the order of their steps.
+
+    Of a figure those that explain its curves, and none where it shows several runs alike.
+    """
+    if request.run is None or (request.for_figure and len(request.runs) > 1):
         return ()
     events = sorted(_events(request.run), key=lambda event: event[0])
+    if request.for_figure:
+        events = [event for event in events if event[1] in _IN_FIGURES]
     positions = request.run.series.x_at(request.x, np.array([step for step, *_ in events], dtype=np.float64))
     return tuple(
         Marker(x, kind, f"marker.{kind}", text)

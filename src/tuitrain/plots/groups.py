@@ -40,7 +40,9 @@ def group_members(
         Member(name, history, info.tags if info else ()) for (name, history), info in zip(runs, infos, strict=True)
     ]
     try:
-        return group_runs(members, request.group_by, baseline=baseline, at=at)
+        return group_runs(
+            members, request.group_by, baseline=baseline, at=at, usd_per_gpu_hour=request.usd_per_gpu_hour
+        )
     except ValueError:
         return None
 

@@ -71,6 +71,8 @@ class PlotRequest:
     """Index of the run that others are compared with."""
     group_by: str = ""
     """The configuration key, or `tag`, whose values make groups of the runs; empty: each run by itself."""
+    usd_per_gpu_hour: float | None = None
+    """The price of the costs in comparisons."""
     x: PlotAxis = "step"
     smoothing: float = 0.9
     """Weight of the moving average, 0 to below 1; 0 shows the values as they are. CENTRED is that of figures."""
@@ -80,7 +82,7 @@ class PlotRequest:
     clip: bool = True
     """Whether outliers are left out of the vertical range."""
     for_figure: bool = False
-    """Whether plots have the notes and names of a figure that stands alone, and no markers of events."""
+    """Whether plots have the notes and names of a figure that stands alone; of the events only alerts and restarts."""
     recent: bool = False
     """Whether charts with room for it show the newest part beside the whole history."""
     zoom: Range | None = None

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from tuitrain.analysis.limits import SMALLEST
+from tuitrain.analysis.units import with_minus
 from tuitrain.plots.axes import PlotAxis, Range
 
 Tick = tuple[float, str]
@@ -138,7 +139,7 @@ def labels(values: list[float], step: float) -> list[str]:
         ]
     scale, suffix = next(((s, x) for s, x in _SUFFIXES if largest >= s), (1.0, ""))
     digits = _digits(step / scale)
-    return ["0" if abs(v) < step * 1e-6 else f"{v / scale:.{digits}f}{suffix}" for v in values]
+    return ["0" if abs(v) < step * 1e-6 else with_minus(f"{v / scale:.{digits}f}{suffix}") for v in values]
 
 
 def log_labels(positions: list[float], write: Callable[[float, float], str] = label) -> list[str]:
@@ -172,7 +173,7 @@ def time_label(seconds: float, step: float) -> str:
 
 
 def _trim(value: float, step: float) -> str:
-    text = f"{value:.{_digits(step)}f}"
+    text = with_minus(f"{value:.{_digits(step)}f}")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

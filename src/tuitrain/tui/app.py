@@ -82,13 +82,14 @@ def run_app(
     stream: Follower | None = None,
     baseline: str | None = None,
     group_by: str = "",
+    usd_per_gpu_hour: float | None = None,
     loaded: LoadedSettings | None = None,
 ) -> int:
     """Show a screen until the user leaves it; returns the exit code. screen: None is the one that was left last.
 
     loaded: the settings; by default those of files and variables. Raises SettingsError.
     After watching a run that is still live it prints the command that shows it again. baseline: the id of one of the
-    runs. group_by: a configuration key or `tag`, for the compare screen.
+    runs. group_by: a configuration key or `tag`, for the compare screen, as usd_per_gpu_hour for its costs is.
     """
     ids = [run.run_id for run in runs]
     index = ids.index(baseline) if baseline in ids else 0
@@ -97,6 +98,7 @@ def run_app(
         screen, runs, runs_dir, stream=stream, baseline=index, settings=settings, given=given, rules=load_rules()
     )
     app.state.set_group_by(group_by)
+    app.state.usd_per_gpu_hour = usd_per_gpu_hour
     app.run()
     signal.alarm(0)
     for view in app.state.runs if not app.return_code else ():

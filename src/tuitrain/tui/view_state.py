@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from tuitrain.alerts import Rules, watched_history
+from tuitrain.analysis.points import Point
 from tuitrain.events import Alert
 from tuitrain.plots.axes import Range, XAxis
 from tuitrain.plots.request import PlotRequest, PlotRun
@@ -95,6 +96,8 @@ class ViewState(PlotRequest):
     x: XAxis = "step"
     rules: Rules = field(default_factory=Rules)
     """Of the alerts."""
+    at: Point | None = None
+    """The point at which runs are compared; None is the end of each."""
     zoom_follows: bool = False
     """Whether the zoomed part of the axis moves with the end of the run."""
     snapshots: tuple[RunSnapshot, ...] | None = None
@@ -116,6 +119,7 @@ class ViewState(PlotRequest):
         self.runs = [RunView(index, run, watched_history(self.rules)) for index, run in enumerate(directories)]
         self.focused = 0
         self.baseline = min(self.baseline, max(len(self.runs) - 1, 0))
+        self.at = None
         self.reset_axes()
 
     def reset_axes(self) -> None:
@@ -142,6 +146,10 @@ class ViewState(PlotRequest):
     def compare_with(self, baseline: int) -> None:
         """Make the run with this index the baseline; past the last one, the first."""
         self.baseline = baseline % max(len(self.runs), 1)
+
+    def compare_at(self, point: Point | None) -> None:
+        """Compare the runs at this point, or where each came to this loss; None: at the end of each."""
+        self.at = point
 
     def move_crosshair(self, x: float | None) -> None:
         """Move the crosshair to an x; None hides it."""

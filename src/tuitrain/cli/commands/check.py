@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tuitrain.checks.watched_run import WatchedRun
     from tuitrain.events import Alert
 
+EVERY_S = 5.0
 LEVEL_STYLES = {"info": "dim", "warning": "yellow", "critical": "bold red"}
 
 
@@ -38,8 +39,8 @@ def check(
         bool, typer.Option("--follow", "-f", help="Watch these runs, and all that come below these folders.")
     ] = False,
     every: Annotated[
-        float, typer.Option(min=0.1, metavar="S", help="With --follow: seconds between two polls.")
-    ] = 5.0,
+        float | None, typer.Option(min=0.1, metavar="S", help="With --follow: seconds between two polls. Default: 5.")
+    ] = None,
     notify: Annotated[
         list[str] | None,
         typer.Option("--notify", metavar="URL", help="Where new alerts are sent: an address of apprise, or `terminal`.")
@@ -71,6 +72,10 @@ def check(
 
     if command is not None and not command.strip():
         raise typer.BadParameter("it is empty: give the command to start.", param_hint="--command")
+    if every is not None and not (follow or systemd):
+        raise typer.BadParameter("a single check polls once: give --follow too.", param_hint="--every")
+    if since is not None and (follow or systemd):
+        raise typer.BadParameter("it is of a single check: --follow remembers what it told.", param_hint="--since")
     loaded = load_rules(rules)
     least = level or loaded.notify_level
     if systemd:
@@ -84,7 +89,7 @@ def check(
     if follow:
         from tuitrain.cli.follow_alerts import follow_alerts
 
-        return follow_alerts(runs or [], loaded, least, targets, every, runs_dir, as_json=as_json)
+        return follow_alerts(runs or [], loaded, least, targets, every or EVERY_S, runs_dir, as_json=as_json)
     now = time.time()
     begin = 0.0 if since is None else now - _seconds(since)
     found = [(watched, _counted(watched, now, begin, least)) for watched in _watched(runs, loaded, runs_dir)]

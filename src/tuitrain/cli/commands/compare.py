@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -87,7 +85,7 @@ def compare(
             {"x": x, "theme": theme, "refresh_s": refresh, "ascii": ascii_only, "readonly": readonly}
         )
         code = run_app("compare", compared, runs_directory(runs_dir), baseline=reference.run_id,
-                       group_by=group_by or "", loaded=settings)  # fmt: skip
+                       group_by=group_by or "", usd_per_gpu_hour=usd_per_gpu_hour, loaded=settings)  # fmt: skip
         raise typer.Exit(code)
     form = "json" if as_json else output_format or "table"
     pairs = [(run, load_history(run)) for run in compared]
@@ -105,36 +103,15 @@ def compare(
 
 
 def _point(at: str | None, histories: Sequence[RunHistory]) -> Point | None:
-    """`tokens=1e9` as axis and value, `tokens` as the farthest point that all runs have reached. Raises BadParameter.
-
-    The value may be a count such as 300M.
-    """
+    """The point that --at names. Raises BadParameter."""
     if at is None:
         return None
-    from tuitrain.analysis.points import POINT_KEYS, as_axis, as_point, shared_point
-    from tuitrain.analysis.series import AXES
-
-    key, equals, text = at.partition("=")
-    if not equals and key in AXES:
-        if (point := shared_point(histories, as_axis(key))) is None:
-            raise typer.BadParameter(f"not every log says how far the run is in {key}.", param_hint="--at")
-        return point
-    with suppress(ValueError):
-        target = as_point(key, _number(text))
-        if 0 <= target[1] < math.inf:
-            return target
-    message = f"{at!r} is not valid: write KEY=NUMBER with one of {', '.join(POINT_KEYS)} as KEY, such as tokens=300M"
-    raise typer.BadParameter(f"{message}, or an axis alone for the farthest point that all reached.", param_hint="--at")
-
-
-def _number(text: str) -> float:
-    """A number, which may be a count such as 300M; raises ValueError."""
-    from tuitrain.config.numbers import parse_count
+    from tuitrain.analysis.points import parse_point
 
     try:
-        return float(text)
-    except ValueError:
-        return float(str(parse_count(text)))
+        return parse_point(at, histories)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--at") from None
 
 
 def _comparison(
@@ -144,19 +121,10 @@ def _comparison(
     group_by: str | None,
     usd_per_gpu_hour: float | None,
 ) -> Comparison:
-    """The comparison of the runs, or of groups of them. Raises BadParameter for a point that none has reached."""
+    """The comparison of the runs, or of groups of them. Raises BadParameter for a key that no run has."""
     from tuitrain.analysis.compare import compare_runs, display_names
     from tuitrain.analysis.groups import Member, group_runs
-    from tuitrain.analysis.points import as_axis_point, as_target, end_of
 
-    if point is not None and as_target(point) is None:
-        axis, value = as_axis_point(point)
-        ends = [end for _, history in runs if (end := end_of(history, axis)) is not None]
-        if not ends:
-            raise typer.BadParameter(f"no run has {axis}, so none can be compared there.", param_hint="--at")
-        if max(ends) < value:
-            message = f"no run has reached {axis} = {value:g}; the farthest is at {max(ends):g}."
-            raise typer.BadParameter(message, param_hint="--at")
     names = display_names(runs)
     if group_by is None:
         named = [(name, history) for name, (_, history) in zip(names, runs, strict=True)]

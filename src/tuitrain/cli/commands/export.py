@@ -76,12 +76,15 @@ def plots(
     The six-panel analysis figure of each run and, with several, the comparison figure.
     """
     # Imported here: `--help` does without.
+    from tuitrain.alerts import load_rules, watched_history
     from tuitrain.export import text_charts
     from tuitrain.export.selection import can_be_drawn
     from tuitrain.runs import load_history
 
-    suffixes, names = _formats(formats), list(dict.fromkeys(figures or ()))
-    pairs = [(run, load_history(run)) for run in (find_runs(runs, runs_dir) if runs else _runs_with_steps(runs_dir))]
+    suffixes, names, rules = _formats(formats), list(dict.fromkeys(figures or ())), load_rules()
+    chosen = find_runs(runs, runs_dir) if runs else _runs_with_steps(runs_dir)
+    # Figures mark what the rules find, as the dashboard does.
+    pairs = [(run, load_history(run, watched_history(rules))) for run in chosen]
     # When every run is empty, the export reports the error.
     drawn = [(run, history) for run, history in pairs if can_be_drawn(history)] or pairs
     as_text = [name for name in suffixes if name in text_charts.FORMATS]
@@ -180,12 +183,13 @@ def metrics(
 def comparison(
     runs: options.Runs,
     out: options.OutFile = None,
+    usd_per_gpu_hour: options.UsdPerGpuHour = None,
     runs_dir: options.RunsDir = None,
 ) -> None:
     """\b
     Examples:
       tuitrain export comparison RUN RUN > comparison.json
-      tuitrain export comparison RUN RUN RUN --out comparison.json
+      tuitrain export comparison RUN RUN RUN --usd-per-gpu-hour 2.10 --out comparison.json
 
     A comparison of runs as JSON: hyperparameters, final metrics and curves of each.
     """
@@ -193,7 +197,7 @@ def comparison(
     from tuitrain.runs import load_history
 
     pairs = [(run, load_history(run)) for run in find_runs(runs, runs_dir)]
-    text = export_comparison(pairs, out)
+    text = export_comparison(pairs, out, usd_per_gpu_hour=usd_per_gpu_hour)
     say_unread((run.run_id, history) for run, history in pairs)
     print(text if out is None else f"{out}\n", end="")
 

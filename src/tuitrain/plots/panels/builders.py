@@ -124,9 +124,7 @@ def plot(request: PlotRequest, name: str, **more: Any) -> Plot:
         more["curves"] = curves(request, name)
     value = request.run.series.newest(metric) if request.run else None
     settings: dict[str, Any] = {"log": request.log or metric.scale == "log", "markers": event_markers(request), **more}
-    if request.for_figure:
-        settings["markers"] = ()
-    elif "points" in settings:
+    if "points" in settings:
         # The points are where the evaluations were.
         settings["markers"] = tuple(marker for marker in settings["markers"] if marker.kind != "eval")
     settings["clip"] = settings.get("clip", False) and request.clip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tuitrain.analysis.compare import Comparison, compare_runs
 from tuitrain.analysis.metric_rows import BEST, MetricRow
-from tuitrain.analysis.points import equally_far, position, shared_point
+from tuitrain.analysis.points import Point, as_target, equally_far, position, shared_point
 from tuitrain.analysis.series import Axis
 from tuitrain.events.text import clean
 from tuitrain.plots.groups import cached_comparison, group_members, grouped
@@ -30,26 +30,31 @@ _AT_SHARED_POINT = (
 
 
 def comparison_of(state: ViewState) -> Comparison:
-    """The runs on the screen, or their groups, against the baseline."""
-    if (groups := grouped(state)) is not None:
+    """The runs on the screen, or their groups, against the baseline, at their ends or at the chosen point."""
+    return _comparison_at(state, state.at)
+
+
+def _comparison_at(state: ViewState, at: Point | None) -> Comparison:
+    if at is None and (groups := grouped(state)) is not None:
         return groups
-    compared = cached_comparison(state, "end", lambda runs, baseline: compare_runs(runs, baseline=baseline))
+
+    def make(runs: Sequence[tuple[str, RunHistory]], baseline: int) -> Comparison:
+        groups = group_members(state, runs, baseline, at) if state.group_by else None
+        return groups or compare_runs(runs, baseline=baseline, at=at, usd_per_gpu_hour=state.usd_per_gpu_hour)
+
+    compared = cached_comparison(state, f"{at} of {state.group_by}", make)
     assert compared is not None
     return compared
 
 
 def comparison_at_shared(state: ViewState) -> Comparison | None:
-    """The same at the farthest point of the axis that all runs have reached; None where all end there, or none is."""
+    """The same at the farthest point of the axis that all runs have reached; None where all end there, or none is.
 
-    def make(runs: Sequence[tuple[str, RunHistory]], baseline: int) -> Comparison | None:
-        histories = [history for _, history in runs]
-        point = shared_point(histories, compare_axis(state))
-        if point is None or equally_far(histories, point):
-            return None
-        groups = group_members(state, runs, baseline, point) if state.group_by else None
-        return groups or compare_runs(runs, baseline=baseline, at=point)
-
-    return cached_comparison(state, f"{compare_axis(state)} {state.group_by}", make)
+    None too where another point is chosen.
+    """
+    histories = [view.history for view in state.runs]
+    point = shared_point(histories, compare_axis(state)) if state.at is None else None
+    return None if point is None or equally_far(histories, point) else _comparison_at(state, point)
 
 
 def compare_axis(state: ViewState) -> Axis:
@@ -142,6 +147,9 @@ def metrics_table(state: ViewState, cells: int) -> tuple[list[Column], dict[str,
     """
     compared, shared = comparison_of(state), comparison_at_shared(state)
     title = "mean ± std at the end" if compared.groups else "at the end of each run"
+    if compared.at is not None:
+        place = f"{'where each came to' if as_target(compared.at) else 'at'} {position(*compared.at)}"
+        title = f"mean ± std {place}" if compared.groups else place
     columns = _columns(state, compared, title, cells)
     rows = {f"end {at}": _metric_row(row, compared.baseline) for at, row in enumerate(compared.metrics)}
     if shared is not None and shared.at is not None:

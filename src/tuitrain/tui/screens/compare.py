@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 from tuitrain.analysis.compare import compare_runs
+from tuitrain.analysis.points import parse_point
 from tuitrain.analysis.series import AXES
 from tuitrain.plots.groups import GROUPABLE_PANELS, grouped
 from tuitrain.plots.panels.choice import PanelSizes
 from tuitrain.plots.request import run_names
 from tuitrain.tui.content.comparison import compare_axis, title_lines
 from tuitrain.tui.registry import bindings
-from tuitrain.tui.screens.dialogs import Choice
+from tuitrain.tui.screens.dialogs import Choice, Prompt
 from tuitrain.tui.screens.export_actions import ChartScreen
 from tuitrain.tui.text import Line
 from tuitrain.tui.widgets.compare_tab import CompareTab
@@ -55,6 +56,23 @@ class CompareScreen(ChartScreen):
         else:
             following = groups.groups[(groups.baseline + 1) % len(groups.groups)]
             state.compare_with(run_names(state.runs).index(following[0]))
+        self.app.redraw()
+
+    def action_choose_point(self) -> None:
+        """Ask for the point at which the runs are compared."""
+        at = self.state.at
+        value = "" if at is None else f"{at[0]}={at[1]:.10g}"
+        example = "tokens=1e9, step=500, val_loss=2.5, or tokens for the farthest that all reached"
+        self.app.push_screen(Prompt("compare at", value, example, "Empty: at the end of each run."), self._compare_at)
+
+    def _compare_at(self, text: str | None) -> None:
+        if text is None:
+            return
+        try:
+            histories = [view.history for view in self.state.runs]
+            self.state.compare_at(parse_point(text.strip(), histories) if text.strip() else None)
+        except ValueError as error:
+            self.app.notify(f"{error}", severity="error")
         self.app.redraw()
 
     def action_group_runs(self) -> None:
