@@ -163,3 +163,13 @@ def test_a_run_is_as_good_as_itself(made: RunHistory) -> None:
     compared = compare_runs([("one", made), ("other", made)])
     assert all(row.best is None for row in compared.metrics)
     assert not any(word in sentence for sentence in compared.verdict for word in ("lower", "not ranked", "samples of"))
+
+
+def test_logs_that_name_no_tokenizer_and_no_text_are_ranked_with_a_caution() -> None:
+    """As the logs of other tools seldom do."""
+    losses = {"b": 2.0, "a": 3.0}
+    silent = {name: history(evals=((10, loss),), config={}, architecture=None) for name, loss in losses.items()}
+    assert compared(**silent).verdict[:2] == [
+        "Whether their losses measure the same is unknown: the logs of a and b name neither a tokenizer nor a text.",
+        "b has the lower validation loss: 2.0000, 33.3 % below a (3.0000).",
+    ]

@@ -85,6 +85,15 @@ def tokenizers(histories: Sequence[RunHistory]) -> tuple[list[str | None], list[
     return names, [shape.vocab_size if shape else None for shape in shapes]
 
 
+def is_silent(history: RunHistory) -> bool:
+    """Whether the log has losses and says nothing of their tokens and their text, as many of other tools do not."""
+    (name,), (size,) = tokenizers([history])
+    newest = history.evaluation
+    text = newest.text_fingerprint or newest.split_fingerprint if newest is not None else None
+    has_losses = newest is not None or history.steps.has("loss")
+    return has_losses and name is None and size is None and data_key(history, "source") is None and text is None
+
+
 def data_key(history: RunHistory, key: str) -> str | None:
     """A key of the run's data section."""
     value = history.section("data").get(key)

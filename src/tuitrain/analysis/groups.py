@@ -13,7 +13,7 @@ from tuitrain.analysis.config_rows import config_rows, config_text, is_configure
 from tuitrain.analysis.metric_rows import MetricRow, p_text, ranking
 from tuitrain.analysis.points import as_point
 from tuitrain.analysis.student import welch
-from tuitrain.analysis.verdict import diverged_sentences
+from tuitrain.analysis.verdict import diverged_sentences, silent_sentences
 from tuitrain.runs import RunHistory
 
 OTHER_TEXT = "They are evaluated on different sequences, so their validation losses are not ranked."
@@ -69,6 +69,7 @@ def group_runs(
         verdict=[
             *unread_sentences([member.name for member in members], histories),
             *diverged_sentences([member.name for member in members], found.summaries),
+            *silent_sentences([member.name for member in members], histories),
             *_verdict(names, histories, found),
         ],
         findings=found.findings,

@@ -12,6 +12,7 @@ from tuitrain.analysis.comparability import (
     bits_are_comparable,
     data_key,
     held_out,
+    is_silent,
     least_evaluated,
     losses_are_comparable,
     tokenizers,
@@ -50,6 +51,7 @@ def verdict(
         *_forks(names, histories),
         *diverged_sentences(names, summaries),
         *_not_reached(names, histories, summaries, point),
+        *silent_sentences(names, histories),
     ]
     by_token = losses_are_comparable(histories)
     sentences += _on_data(names, histories) if by_token else [_different_tokens(names, histories)]
@@ -148,6 +150,16 @@ def _on_samples(histories: Sequence[RunHistory]) -> list[str]:
         "They are evaluated on different samples of the same held-out text, of as little as "
         f"{units.percent(least)} of it, so small differences mean nothing."
     ]
+
+
+def silent_sentences(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]:
+    """The caution that logs, as many of other tools, do not say what their losses are of."""
+    silent = [name for name, history in zip(names, histories, strict=True) if is_silent(history)]
+    if not silent:
+        return []
+    name = "names" if len(silent) == 1 else "name"
+    logs = f"the log{'s'[: len(silent) > 1]} of {listed(silent)} {name} neither a tokenizer nor a text"
+    return [f"Whether their losses measure the same is unknown: {logs}."]
 
 
 def _on_data(names: Sequence[str], histories: Sequence[RunHistory]) -> list[str]:
