@@ -20,6 +20,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -178,7 +179,8 @@ def run(request: Request, output: int, errors: int, status: socket.socket) -> No
         os.close(errors)
         status.send(str(pid).encode())
         _, ended = os.waitpid(pid, 0)
-        status.send(str(os.waitstatus_to_exitcode(ended)).encode())
+        with suppress(BrokenPipeError):  # the tests have ended
+            status.send(str(os.waitstatus_to_exitcode(ended)).encode())
         os._exit(0)
     status.close()
     for file, number in ((output, 1), (errors, 2)):
