@@ -110,8 +110,10 @@ def test_records_due_at_the_checkpoint_that_are_missing_are_written_once(tmp_pat
     assert run_engine(run_dir).returncode == 0
     whole = read_log(run_dir)
     cut_back(run_dir, 4)
-    saved = tmp_path / "saved"
-    shutil.copytree(checkpoint.directory(run_dir, 4), saved)
+    saved, sums = tmp_path / "saved", checkpoint.directory(run_dir, 4) / "SHA256SUMS"
+    shutil.copytree(sums.parent, saved)
+    # The attempt was killed before the checksums had their name.
+    sums.rename(sums.with_suffix(".tmp"))
     results = (events.Checkpoint, events.Eval, events.Sample)
     for attempt in (2, 3):
         assert run_engine(run_dir, "train", "--resume").returncode == 0
@@ -120,6 +122,7 @@ def test_records_due_at_the_checkpoint_that_are_missing_are_written_once(tmp_pat
         if attempt == 2:
             expected = [record for record in of_type(whole, events.Eval) if record.step == 4]
             assert made_up[1].loss == expected[0].loss
+            assert sums.read_bytes() == (saved / sums.name).read_bytes() and not sums.with_suffix(".tmp").exists()
         # Killed again before the next checkpoint.
         shutil.rmtree(run_dir / "checkpoints")
         shutil.copytree(saved, checkpoint.directory(run_dir, 4))

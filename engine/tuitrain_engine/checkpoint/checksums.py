@@ -14,9 +14,10 @@ _THREADS = 8
 
 def write(directory: Path) -> None:
     """Write SHA256SUMS, of all other files in the directory. Raises OSError."""
+    unfinished = directory / f"{NAME}.tmp"
+    unfinished.unlink(missing_ok=True)
     names = sorted(path.name for path in directory.iterdir() if path.name != NAME)
     lines = [f"{total}  {name}\n" for name, total in zip(names, _sums(directory, names), strict=True)]
-    unfinished = directory / f"{NAME}.tmp"
     unfinished.write_text("".join(lines), encoding="ascii")
     unfinished.replace(directory / NAME)
 

@@ -18,6 +18,7 @@ from tuitrain import events
 from tuitrain.config.sections import CheckpointConfig
 from tuitrain.files import FollowedDirectory, GoneError
 from tuitrain_engine import checkpoint
+from tuitrain_engine.checkpoint import checksums
 from tuitrain_engine.journal import Journal
 from tuitrain_engine.parallel import World
 
@@ -130,10 +131,15 @@ class Checkpoints:
             checkpoint.discard(checkpoint.directory(self._run_dir.path, step))
 
     def record(self, step: int, duration_ms: float | None = None) -> None:
-        """Write that the checkpoint of a step is on disk."""
+        """Write that the checkpoint of a step is on disk.
+
+        One whose attempt was killed before it was recorded may lack its checksums, which are the last to be written.
+        """
         if self._world.is_main:
             run_dir = self._run_dir.path
             path = checkpoint.directory(run_dir, step)
+            if not (path / checksums.NAME).exists():
+                checksums.write(path)
             self._journal.write(
                 events.Checkpoint(
                     step=step,
