@@ -27,9 +27,11 @@ from tuitrain.launch.host.machine import There, probe
 from tuitrain.launch.host.send import send
 from tuitrain.launch.host.start import Place, run_there
 from tuitrain.launch.host.tree import Tree, read_tree
+from tuitrain.remote import connection
 from tuitrain.remote.address import AddressError, checked_host, parse_address
 from tuitrain.remote.connection import RemoteError
 from tuitrain.remote.script import ScriptError, run_script
+from tuitrain.remote.sharing import share
 from tuitrain.runs import RunDirectory, read_snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -258,6 +260,27 @@ def test_a_host_is_never_an_option_or_code(text: str) -> None:
             continue
         assert host and not host.startswith("-")
         assert all((sign.isalnum() and sign.isascii()) or sign in "@.-_+:%" for sign in host)
+
+
+def test_a_password_is_asked_for_once(server: sshd.Server, far: str, tmp_path: Path) -> None:
+    """All goes over one connection; where that is lost, over new ones; and none is made beside the user's own."""
+    log = server.folder / "sshd.log"
+
+    def accepted() -> int:
+        return log.read_text().count("Accepted publickey")
+
+    before = accepted()
+    try:
+        share(far)
+        assert [run_script(far, f"echo {number}") for number in range(3)] == ["0\n", "1\n", "2\n"]
+        assert accepted() == before + 1
+        Path(connection.SOCKETS[far]).unlink()
+        assert run_script(far, "echo on") == "on\n" and accepted() == before + 2
+    finally:
+        connection.SOCKETS.clear()
+    server.add_host("own", server.port, "ControlPath /nowhere/%C")
+    share("own")
+    assert not connection.SOCKETS
 
 
 def test_a_script_that_fails_and_a_host_that_is_lost_are_told_apart(there: There) -> None:

@@ -43,10 +43,15 @@ class RemoteError(OSError):
         super().__init__(errno.EHOSTUNREACH, reason, host)
 
 
-def ssh_command(*, ask: bool = False) -> list[str]:
+SOCKETS: dict[str, str] = {}
+"""Of the connections that are open for all that goes to a host, by its name."""
+
+
+def ssh_command(host: str = "", *, ask: bool = False) -> list[str]:
     """The words of `ssh` up to the host. ask: whether it may ask for a password or about a host's key."""
     command = shlex.split(os.environ.get("TUITRAIN_SSH") or "ssh") or ["ssh"]
     options = _OPTIONS if ask else {**_OPTIONS, "BatchMode": "yes"}
+    options |= {"ControlPath": SOCKETS[host]} if host in SOCKETS else {}
     return [*command, "-T", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
 
 
@@ -100,7 +105,7 @@ class Connection:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._buffer = bytearray()
         self._greeted = False
-        command = ssh_command(ask=ask)
+        command = ssh_command(host, ask=ask)
         try:
             self._process = subprocess.Popen(
                 [*command, "--", host, agent.BOOTSTRAP],

@@ -44,7 +44,7 @@ def run_script(
     line: called with each line as it comes, safe to show. codes: of an exit that is no failure. ask: whether `ssh` may
     ask questions on the terminal. Raises RemoteError, ScriptError, and ValueError for a word with a NUL.
     """
-    command, first = [*ssh_command(ask=ask), "--", host, agent.BOOTSTRAP], program(script, words)
+    command, first = [*ssh_command(host, ask=ask), "--", host, agent.BOOTSTRAP], program(script, words)
     with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)

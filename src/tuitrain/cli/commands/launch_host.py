@@ -57,6 +57,7 @@ def launch_on_host(ctx: typer.Context, command: Sequence[str] | None) -> None:
     from tuitrain.launch.host.machine import probe, required
     from tuitrain.remote.address import AddressError
     from tuitrain.remote.hosts import host_address
+    from tuitrain.remote.sharing import share
     from tuitrain.settings import runs_directory
 
     given, ask = ctx.params, may_ask()
@@ -68,6 +69,7 @@ def launch_on_host(ctx: typer.Context, command: Sequence[str] | None) -> None:
     tree = None
     if not given["no_sync"]:
         tree = start.local_tree(given["sync"], runs_directory(None), needed=command is not None)
+    share(address.host, ask=ask)
     there = probe(address.host, ask=ask)
     if given["install"]:
         there = install(there, say, ask=ask)

@@ -94,7 +94,7 @@ def _with_rsync(tree: Tree, there: There, to: str, before: str, ask: bool) -> in
     copied = [f"--copy-dest=../{before}"] if before else []
     command = [
         "rsync", "-lptzc", "-s", "--stats", "--files-from=-", "--from0", *copied,
-        "-e", shlex.join(ssh_command(ask=ask)), "--",
+        "-e", shlex.join(ssh_command(there.host, ask=ask)), "--",
         f"{tree.root}/", f"{Address(there.host, to)}/",
     ]  # fmt: skip
     names = b"".join(os.fsencode(name) + b"\0" for name in tree.files)
