@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.remote import sshd
-from tuitrain.launch.host.machine import TOOLS, There
+from tuitrain.launch.host.machine import TOOLS, RemoteMachine
 from tuitrain.remote import sync
 
 ROOT = Path(__file__).parents[2]
@@ -53,12 +53,12 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[sshd.Ser
 
 
 @pytest.fixture
-def there(machine: tuple[sshd.Server, Path], monkeypatch: pytest.MonkeyPatch) -> There:
+def there(machine: tuple[sshd.Server, Path], monkeypatch: pytest.MonkeyPatch) -> RemoteMachine:
     """That machine, as host `far`."""
     server, data = machine
     monkeypatch.setenv("TUITRAIN_SSH", server.ssh)
     tools = {name: path for name in TOOLS if (path := shutil.which(name))}
-    return There("far", {"home": "/", "data": str(data / "tuitrain")}, tools)
+    return RemoteMachine("far", {"home": "/", "data": str(data / "tuitrain")}, tools)
 
 
 _LOCAL_SSH = """#!/bin/sh

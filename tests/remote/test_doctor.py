@@ -12,14 +12,14 @@ from tuitrain import __version__
 from tuitrain.launch import LaunchError
 from tuitrain.launch.doctor.finding import Finding
 from tuitrain.launch.doctor.host import examine_host
-from tuitrain.launch.host.machine import There
+from tuitrain.launch.host.machine import RemoteMachine
 
 
 def found(host: str) -> dict[str, Finding]:
     return {finding.name: finding for finding in examine_host(host)}
 
 
-def test_a_machine_with_tuitrain_is_examined_by_that_too(there: There, tmp_path: Path) -> None:
+def test_a_machine_with_tuitrain_is_examined_by_that_too(there: RemoteMachine, tmp_path: Path) -> None:
     findings = found(f"far:{tmp_path}/runs")
     assert findings["tuitrain"].state == "ok" and __version__ in findings["tuitrain"].detail
     assert f"{tmp_path}" in findings["runs"].detail

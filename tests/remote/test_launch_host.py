@@ -23,9 +23,9 @@ from tuitrain.cli.app import command_line
 from tuitrain.cli.errors import explain
 from tuitrain.launch import LaunchError
 from tuitrain.launch.host.install import install
-from tuitrain.launch.host.machine import There, probe
+from tuitrain.launch.host.machine import RemoteMachine, probe
 from tuitrain.launch.host.send import send
-from tuitrain.launch.host.start import Place, run_there
+from tuitrain.launch.host.start import RemoteDirectory, run_tuitrain
 from tuitrain.launch.host.tree import Tree, read_tree
 from tuitrain.remote import connection
 from tuitrain.remote.address import AddressError, checked_host, parse_address
@@ -66,12 +66,12 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def machine_with(folder: Path, *tools: str) -> There:
+def machine_with(folder: Path, *tools: str) -> RemoteMachine:
     """A machine that has these programs. Its data lie in a folder with a name that shells read as more than one."""
     for name in tools:
         if shutil.which(name) is None:
             pytest.skip(f"{name} is not installed")
-    return There("here", {"home": "/", "data": f"{folder}/its $(data); 'x'"}, dict.fromkeys(tools, ""))
+    return RemoteMachine("here", {"home": "/", "data": f"{folder}/its $(data); 'x'"}, dict.fromkeys(tools, ""))
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes | str]]:
@@ -87,7 +87,7 @@ def sent_files(tree: Tree) -> dict[str, tuple[int, bytes | str]]:
     return {name: each for name, each in contents(tree.root).items() if name in tree.files}
 
 
-def test_a_command_runs_there_in_its_working_tree(there: There, work: Path, tmp_path: Path) -> None:
+def test_a_command_runs_there_in_its_working_tree(there: RemoteMachine, work: Path, tmp_path: Path) -> None:
     """Its words arrive as they are, and what was sent is in its metadata."""
     words = ["a\nb", "$(touch x)", "it's", "-x", "", "\\n %s", "ü"]
     started = json.loads(output("launch", "--host", f"far:{tmp_path}/there", "--detach", "--json", "--note", "a 'b' $c",
@@ -172,7 +172,7 @@ def test_tuitrain_is_installed_into_an_environment_of_its_own(tmp_path: Path, mo
         assert install(there, said.append) is there
 
 
-def test_a_run_is_started_in_a_session_of_tmux(there: There, tmp_path: Path) -> None:
+def test_a_run_is_started_in_a_session_of_tmux(there: RemoteMachine, tmp_path: Path) -> None:
     if "tmux" not in there.tools:
         pytest.skip("tmux is not installed")
     program = tmp_path / "tuitrain"
@@ -182,16 +182,16 @@ def test_a_run_is_started_in_a_session_of_tmux(there: There, tmp_path: Path) -> 
         'printf "{\\"path\\": \\"/runs/a\\"}\\n"\n'
     )
     program.chmod(0o755)
-    at = Place(There("far", there.facts | {"tuitrain": str(program)}, there.tools), str(tmp_path))
+    at = RemoteDirectory(RemoteMachine("far", there.facts | {"tuitrain": str(program)}, there.tools), str(tmp_path))
     words = ["launch", "a b", "$(touch x)", "it's", "#{pid}"]
-    assert json.loads(run_there(at, words, tmux="tuitrain-test")) == {"path": "/runs/a"}
+    assert json.loads(run_tuitrain(at, words, tmux="tuitrain-test")) == {"path": "/runs/a"}
     assert (tmp_path / "words").read_text() == "".join(f"{word}|" for word in words)
     wake = threading.Event()
     while not (tmp_path / "shown").exists():
         wake.wait(0.02)
     assert not (tmp_path / "x").exists()
     with pytest.raises(LaunchError, match="far: no such key") as error:
-        run_there(at, ["launch", "bad"], tmux="tuitrain-test-2")
+        run_tuitrain(at, ["launch", "bad"], tmux="tuitrain-test-2")
     assert error.value.exit_code == 2
 
 
@@ -283,7 +283,7 @@ def test_a_password_is_asked_for_once(server: sshd.Server, far: str, tmp_path: P
     assert not connection.SOCKETS
 
 
-def test_a_script_that_fails_and_a_host_that_is_lost_are_told_apart(there: There) -> None:
+def test_a_script_that_fails_and_a_host_that_is_lost_are_told_apart(there: RemoteMachine) -> None:
     with pytest.raises(ScriptError, match="why") as error:
         run_script("far", "echo 'why\033[31m' >&2; exit 7")
     assert (error.value.code, error.value.text) == (7, "why")

@@ -44,7 +44,7 @@ def fork(
     """
     # Imported here: `--help` does without.
     from tuitrain.cli.attach import Attachment
-    from tuitrain.cli.commands.launch_host import go_on_there
+    from tuitrain.cli.commands.launch_host import continue_on_host
     from tuitrain.launch.fork import fork_run
     from tuitrain.runs import runs_directory
     from tuitrain.runs.remote import is_remote
@@ -52,7 +52,7 @@ def fork(
     if detach and foreground:
         raise typer.BadParameter("--detach and --foreground exclude each other.")
     if ":" in run and is_remote(run):
-        return go_on_there(ctx, "fork")
+        return continue_on_host(ctx, "fork")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)
     parent = find_own([run], runs_dir)[0]
     values = [*options.with_strategy(overrides, strategy), *([f"name={name}"] if name else [])]

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuitrain.cli.far import forwarded, may_ask, parsed, run_at
 from tuitrain.cli.lookup import find_one, find_own
 from tuitrain.cli.output import is_terminal, print_json, print_lines, say
+from tuitrain.cli.remote_commands import forwarded, may_ask, parsed, run_command
 
 if TYPE_CHECKING:
-    from tuitrain.launch.host.machine import There
+    from tuitrain.launch.host.machine import RemoteMachine
 
 Host = Annotated[
     str | None,
@@ -70,42 +70,42 @@ def launch_on_host(ctx: typer.Context, command: Sequence[str] | None) -> None:
     if not given["no_sync"]:
         tree = start.local_tree(given["sync"], runs_directory(None), needed=command is not None)
     share(address.host, ask=ask)
-    there = probe(address.host, ask=ask)
+    machine = probe(address.host, ask=ask)
     if given["install"]:
-        there = install(there, say, ask=ask)
-    required(there)
-    _say_version(there.host, there.version)
-    if given["tmux"] and "tmux" not in there.tools:
-        raise typer.BadParameter(f"{there.host} has no tmux.", param_hint="--tmux")
+        machine = install(machine, say, ask=ask)
+    required(machine)
+    _say_version(machine.host, machine.version)
+    if given["tmux"] and "tmux" not in machine.tools:
+        raise typer.BadParameter(f"{machine.host} has no tmux.", param_hint="--tmux")
     at_once = any(given.get(name) for name in _AT_ONCE)
     # A dry run sends nothing but the configuration.
-    at = start.place(there, None if given["dry_run"] else tree, ask=ask)
+    at = start.prepared_directory(machine, None if given["dry_run"] else tree, ask=ask)
     if at.sent is not None:
-        say(_sent_line(there.host, at.sent))
-    runs_dir = address.path if address.path.startswith("/") else f"{there.home}/{address.path}"
-    words = ["launch", *_arguments(ctx, there.host, ask), *forwarded(ctx, OWN), f"--runs-dir={runs_dir}"]
+        say(_sent_line(machine.host, at.sent))
+    runs_dir = address.path if address.path.startswith("/") else f"{machine.home}/{address.path}"
+    words = ["launch", *_arguments(ctx, machine.host, ask), *forwarded(ctx, OWN), f"--runs-dir={runs_dir}"]
     after = [] if command is None else ["--", *command]
     if at_once:
         asked = ["--json"] if given["as_json"] else []
-        start.run_there(at, [*words, *asked, *after], line=print, ask=ask)
+        start.run_tuitrain(at, [*words, *asked, *after], line=print, ask=ask)
         return None
     many = _is_sweep(given) or any(given.get(name) for name in _QUEUED)
     words += ["--json"] if many else ["--detach", "--json"]
     tmux = f"tuitrain-{given['name'] or 'run'}-{secrets.token_hex(2)}".replace(".", "-") if given["tmux"] else ""
-    document = parsed(there.host, start.run_there(at, [*words, *after], tmux=tmux, ask=ask))
+    document = parsed(machine.host, start.run_tuitrain(at, [*words, *after], tmux=tmux, ask=ask))
     if tmux:
-        say(f"In the tmux session {tmux}: ssh -t {there.host} tmux attach -t {tmux}")
-    return stay(there, document, detach=given["detach"] or many, foreground=given["foreground"],
+        say(f"In the tmux session {tmux}: ssh -t {machine.host} tmux attach -t {tmux}")
+    return stay(machine, document, detach=given["detach"] or many, foreground=given["foreground"],
                 as_json=given["as_json"])  # fmt: skip
 
 
-def go_on_there(ctx: typer.Context, command: str) -> None:
+def continue_on_host(ctx: typer.Context, command: str) -> None:
     """`resume` or `fork` of a run on another machine, there. Raises LaunchError, RemoteError, RunNotFoundError."""
     given = ctx.params
     run = find_own([given["run"]], None, requests=True)[0]
     words = [*(given["overrides"] or []), *forwarded(ctx, (*OWN, "run")), "--detach"]
-    there, document = run_at(run, command, words)
-    stay(there, document, detach=given["detach"], foreground=given["foreground"], as_json=given["as_json"])
+    machine, document = run_command(run, command, words)
+    stay(machine, document, detach=given["detach"], foreground=given["foreground"], as_json=given["as_json"])
 
 
 def _check(ctx: typer.Context, command: Sequence[str] | None) -> None:
@@ -148,8 +148,8 @@ def _say_version(host: str, version: str) -> None:
     from tuitrain import __version__
 
     if version != __version__:
-        there = version or "of an unknown version"
-        say(f"{host} has tuitrain {there}, and here is {__version__}: --install installs it.")
+        machine = version or "of an unknown version"
+        say(f"{host} has tuitrain {machine}, and here is {__version__}: --install installs it.")
 
 
 def _sent_line(host: str, sent: Any) -> str:
@@ -159,7 +159,7 @@ def _sent_line(host: str, sent: Any) -> str:
     return f"{host}: {what}{changed}, {sent.files:,} files: {how}, in {sent.destination}"
 
 
-def stay(there: There, document: dict[str, Any], *, detach: bool, foreground: bool, as_json: bool) -> None:
+def stay(machine: RemoteMachine, document: dict[str, Any], *, detach: bool, foreground: bool, as_json: bool) -> None:
     """Print the addresses of the runs that were started; of a single one show the dashboard, or its console.
 
     document: what the command there printed. Returns, or raises Exit with an exit code.
@@ -168,7 +168,7 @@ def stay(there: There, document: dict[str, Any], *, detach: bool, foreground: bo
 
     runs = document.get("runs", [document])
     for run in runs:
-        run["path"] = str(address_there(there, run["path"]))
+        run["path"] = str(address_there(machine, run["path"]))
     addresses = [run["path"] for run in runs]
     if as_json:
         return print_json(document)

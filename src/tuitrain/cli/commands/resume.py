@@ -39,7 +39,7 @@ def resume(
     """
     # Imported here: `--help` does without.
     from tuitrain.cli.attach import Attachment
-    from tuitrain.cli.commands.launch_host import go_on_there
+    from tuitrain.cli.commands.launch_host import continue_on_host
     from tuitrain.launch.local import Retries
     from tuitrain.launch.resume import resume_run
     from tuitrain.runs.remote import is_remote
@@ -49,7 +49,7 @@ def resume(
     if skip_bad_batch and not retries:
         raise typer.BadParameter("--skip-bad-batch needs --retries.")
     if ":" in run and is_remote(run):
-        return go_on_there(ctx, "resume")
+        return continue_on_host(ctx, "resume")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)
     directory = find_own([run], runs_dir)[0]
     resumed = resume_run(

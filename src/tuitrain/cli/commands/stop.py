@@ -36,7 +36,7 @@ def stop(
     failed or crashed instead, for example when its checkpoint could not be written.
     """
     # Imported here: `--help` does without.
-    from tuitrain.cli.far import forwarded, run_at
+    from tuitrain.cli.remote_commands import forwarded, run_command
     from tuitrain.launch.stop import kill_run, stop_run, when_started
     from tuitrain.runs import Status, read_snapshot
 
@@ -47,8 +47,8 @@ def stop(
             was_live.add(run.run_id)
         if run.remote and _needs_tuitrain(run, now):
             words = forwarded(ctx, ("runs", "as_json", "runs_dir"))
-            _, (there,) = run_at(run, "stop", words, codes=(0, 1))
-            ended[run.run_id] = Status(there["status"])
+            _, (machine,) = run_command(run, "stop", words, codes=(0, 1))
+            ended[run.run_id] = Status(machine["status"])
         elif now:
             ended[run.run_id] = kill_run(run, grace_s=grace, report=say)
         else:

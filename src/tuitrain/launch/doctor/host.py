@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from tuitrain import __version__
 from tuitrain.launch.doctor.finding import Finding
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.host.machine import There, probe
-from tuitrain.launch.host.start import Place, run_there
+from tuitrain.launch.host.machine import RemoteMachine, probe
+from tuitrain.launch.host.start import RemoteDirectory, run_tuitrain
 from tuitrain.remote.address import AddressError
 from tuitrain.remote.connection import RemoteError
 from tuitrain.remote.hosts import host_address
@@ -55,96 +55,96 @@ def examine_host(host: str) -> Iterator[Finding]:
         began = time.monotonic()
         run_script(host, "exit 0")
         seconds = time.monotonic() - began
-        there = probe(host, [address.path], more=_MORE)
+        machine = probe(host, [address.path], more=_MORE)
     except (RemoteError, ScriptError) as error:
         said = error.strerror if isinstance(error, RemoteError) else error.text
         yield Finding("SSH", "wrong", f"{host}: {said}", f"make `ssh {host}` work without a question")
         return
-    yield _connection(there, seconds)
-    yield _reading(there)
-    yield _clock(there)
-    yield _logout(there)
-    yield _disk(there, address.path)
-    yield _sending(there)
-    yield _tuitrain(there)
-    yield from _training(there)
+    yield _connection(machine, seconds)
+    yield _reading(machine)
+    yield _clock(machine)
+    yield _logout(machine)
+    yield _disk(machine, address.path)
+    yield _sending(machine)
+    yield _tuitrain(machine)
+    yield from _training(machine)
 
 
-def _connection(there: There, seconds: float) -> Finding:
-    shell = there.facts["shell"].rpartition("/")[2] or "sh"
-    detail = f"{there.host} answers in {seconds:.1f} s: {there.facts['system']}, {shell}"
+def _connection(machine: RemoteMachine, seconds: float) -> Finding:
+    shell = machine.facts["shell"].rpartition("/")[2] or "sh"
+    detail = f"{machine.host} answers in {seconds:.1f} s: {machine.facts['system']}, {shell}"
     if seconds <= SLOW_S:
         return Finding("SSH", "ok", detail)
-    fix = f"share connections: ControlMaster auto, ControlPath ~/.ssh/%C and ControlPersist 10m for {there.host}"
+    fix = f"share connections: ControlMaster auto, ControlPath ~/.ssh/%C and ControlPersist 10m for {machine.host}"
     return Finding("SSH", "warning", detail, f"{fix} in ~/.ssh/config")
 
 
-def _reading(there: There) -> Finding:
-    lacks = [name for name in READING if f"lacks.{name}" in there.facts]
+def _reading(machine: RemoteMachine) -> Finding:
+    lacks = [name for name in READING if f"lacks.{name}" in machine.facts]
     if lacks:
         return Finding("reading runs", "wrong", f"there is no {' and no '.join(lacks)}", "install busybox or coreutils")
-    coding = next((name for name in ("gzip", "zstd") if name in there.tools), None)
+    coding = next((name for name in ("gzip", "zstd") if name in machine.tools), None)
     if coding is None:
         return Finding("reading runs", "warning", "a shell, and no compression but that of ssh", "install gzip there")
     return Finding("reading runs", "ok", f"a shell and {coding}")
 
 
-def _clock(there: There) -> Finding:
-    ahead = int(there.facts["time"]) - time.time()
+def _clock(machine: RemoteMachine) -> Finding:
+    ahead = int(machine.facts["time"]) - time.time()
     if abs(ahead) <= MOST_SKEW_S:
         return Finding("clock", "ok", "as here")
     detail = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this one: ages and states of runs are off"
     return Finding("clock", "warning", detail, "synchronise it: timedatectl set-ntp true")
 
 
-def _logout(there: There) -> Finding:
+def _logout(machine: RemoteMachine) -> Finding:
     """Whether what was started ends with the session that started it."""
-    kills, lingers = there.facts.get("kills", "").endswith("true"), there.facts.get("linger", "").endswith("yes")
+    kills, lingers = machine.facts.get("kills", "").endswith("true"), machine.facts.get("linger", "").endswith("yes")
     if not kills or lingers:
         return Finding("logout", "ok", "what was started goes on" + (", by lingering" if kills else ""))
     fix = "loginctl enable-linger there, or launch --tmux"
     return Finding("logout", "wrong", "systemd-logind ends what a session started (KillUserProcesses)", fix)
 
 
-def _disk(there: There, runs: str) -> Finding:
-    if "runs" not in there.facts:
-        return Finding("runs", "wrong", f"{runs} cannot be written", f"give another directory: {there.host}:DIR")
-    free = there.facts.get("free", "")
+def _disk(machine: RemoteMachine, runs: str) -> Finding:
+    if "runs" not in machine.facts:
+        return Finding("runs", "wrong", f"{runs} cannot be written", f"give another directory: {machine.host}:DIR")
+    free = machine.facts.get("free", "")
     gigabytes = int(free) * 1024 / 1e9 if free.isdigit() else None
     detail = f"{runs}, {'n/a' if gigabytes is None else f'{gigabytes:,.0f}'} GB free"
     if gigabytes is None or gigabytes >= LEAST_GB:
         return Finding("runs", "ok", detail)
-    return Finding("runs", "warning", detail, f"checkpoints fill it: give another directory, {there.host}:DIR")
+    return Finding("runs", "warning", detail, f"checkpoints fill it: give another directory, {machine.host}:DIR")
 
 
-def _sending(there: There) -> Finding:
-    method = next((name for name in ("rsync", "git", "tar") if name in there.tools), None)
+def _sending(machine: RemoteMachine) -> Finding:
+    method = next((name for name in ("rsync", "git", "tar") if name in machine.tools), None)
     if method == "rsync":
-        return Finding("sending code", "ok", f"rsync, {there.tools[method]}")
+        return Finding("sending code", "ok", f"rsync, {machine.tools[method]}")
     detail = f"{method} in place of rsync" if method else "there is no rsync, git or tar"
     return Finding("sending code", "warning" if method else "wrong", detail, "install rsync there")
 
 
-def _tuitrain(there: There) -> Finding:
-    command = f"tuitrain launch --host {shlex.quote(there.host)} --install PRESET"
-    if there.tuitrain and there.version == __version__:
-        return Finding("tuitrain", "ok", f"{there.version} at {there.tuitrain}")
-    if there.tuitrain:
-        detail = f"{there.version or 'of an unknown version'} at {there.tuitrain}, and here {__version__}"
+def _tuitrain(machine: RemoteMachine) -> Finding:
+    command = f"tuitrain launch --host {shlex.quote(machine.host)} --install PRESET"
+    if machine.tuitrain and machine.version == __version__:
+        return Finding("tuitrain", "ok", f"{machine.version} at {machine.tuitrain}")
+    if machine.tuitrain:
+        detail = f"{machine.version or 'of an unknown version'} at {machine.tuitrain}, and here {__version__}"
         return Finding("tuitrain", "warning", detail, f"install this one: {command}")
-    tool = "uv" if "uv" in there.tools else "venv" if there.python else None
+    tool = "uv" if "uv" in machine.tools else "venv" if machine.python else None
     if tool is None:
         return Finding("tuitrain", "missing", "none, no uv, and no Python from 3.11 on with venv", "install uv there")
     return Finding("tuitrain", "missing", f"none; {tool} can install it", command)
 
 
-def _training(there: There) -> Iterator[Finding]:
+def _training(machine: RemoteMachine) -> Iterator[Finding]:
     """What its own `tuitrain doctor` finds; without one, the GPUs as the driver names them."""
     try:
-        findings = json.loads(run_there(Place(there, there.home), ["doctor", "--json"], codes=(0, 1)))
+        findings = json.loads(run_tuitrain(RemoteDirectory(machine, machine.home), ["doctor", "--json"], codes=(0, 1)))
         yield from (Finding(**each) for each in findings if each["name"] not in _OF_HERE)
     except (LaunchError, ValueError, TypeError, LookupError):
-        gpus = [(key, text) for key, text in there.facts.items() if key.startswith("gpu.")]
+        gpus = [(key, text) for key, text in machine.facts.items() if key.startswith("gpu.")]
         yield from (Finding(key.replace("gpu.", "GPU "), "ok", text) for key, text in gpus)
         if not gpus:
             yield Finding("GPU", "ok", "no nvidia-smi there: training runs on the CPU")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tuitrain import __version__
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.host.machine import MARK, PLACES, There, probe
+from tuitrain.launch.host.machine import MARK, PLACES, RemoteMachine, probe
 from tuitrain.launch.host.send import send
 from tuitrain.launch.host.tree import Tree, read_tree
 from tuitrain.remote.script import ScriptError, run_script
@@ -31,27 +31,29 @@ printf '%s\n' "$2" >"$env/MARK"
 )
 
 
-def install(there: There, report: Callable[[str], object], *, ask: bool = False) -> There:
+def install(machine: RemoteMachine, report: Callable[[str], object], *, ask: bool = False) -> RemoteMachine:
     """Install this tuitrain with its engine into an environment of its own there, unless that is done already.
 
     It is built from the sources where it runs from them here. Raises LaunchError, RemoteError.
     """
     sources = source_tree()
     mark = f"{__version__} {sources.digest}" if sources is not None else __version__
-    if there.facts.get("installed") == mark:
-        return there
-    tool = "uv" if "uv" in there.tools else "venv"
-    if tool == "venv" and not there.python:
-        raise LaunchError(f"{there.host} has neither uv nor a Python of version 3.11 or newer with venv.", exit_code=3)
+    if machine.facts.get("installed") == mark:
+        return machine
+    tool = "uv" if "uv" in machine.tools else "venv"
+    if tool == "venv" and not machine.python:
+        raise LaunchError(
+            f"{machine.host} has neither uv nor a Python of version 3.11 or newer with venv.", exit_code=3
+        )
     what = f"tuitrain[engine]=={__version__}"
     if sources is not None:
-        what = f"{send(sources, there, ask=ask).destination}[engine]"
-    report(f"{there.host}: installing tuitrain {__version__} into {there.data}/env with {tool}.")
+        what = f"{send(sources, machine, ask=ask).destination}[engine]"
+    report(f"{machine.host}: installing tuitrain {__version__} into {machine.data}/env with {tool}.")
     try:
-        run_script(there.host, _INSTALL.replace("MARK", MARK), [what, mark, there.python], line=report, ask=ask)
+        run_script(machine.host, _INSTALL.replace("MARK", MARK), [what, mark, machine.python], line=report, ask=ask)
     except ScriptError as error:
-        raise LaunchError(f"{there.host}: tuitrain cannot be installed; {tool} says why.", exit_code=1) from error
-    return probe(there.host, ask=ask)
+        raise LaunchError(f"{machine.host}: tuitrain cannot be installed; {tool} says why.", exit_code=1) from error
+    return probe(machine.host, ask=ask)
 
 
 def source_tree() -> Tree | None:

@@ -36,7 +36,7 @@ done
 
 
 @dataclass(frozen=True)
-class There:
+class RemoteMachine:
     """A machine. home: where `ssh` starts, which paths are relative to. data: our directory there.
 
     tools: paths by name. tuitrain: its path, and its version; empty: none. python: one that is new enough, with `venv`.
@@ -67,7 +67,7 @@ class There:
         return self.facts.get("python", "")
 
 
-def probe(host: str, words: Sequence[str] = (), *, ask: bool = False, more: str = "") -> There:
+def probe(host: str, words: Sequence[str] = (), *, ask: bool = False, more: str = "") -> RemoteMachine:
     """What is there. more: further lines of the script, which print facts, and words its arguments.
 
     Raises RemoteError, ScriptError.
@@ -82,14 +82,14 @@ def probe(host: str, words: Sequence[str] = (), *, ask: bool = False, more: str 
             facts[key] = value
     if not {"home", "data"} <= facts.keys():
         raise RemoteError(host, "its shell does not do what a POSIX shell does")
-    return There(host, facts, tools)
+    return RemoteMachine(host, facts, tools)
 
 
-def required(there: There) -> str:
+def required(machine: RemoteMachine) -> str:
     """The path of tuitrain there. Raises LaunchError where there is none."""
-    if there.tuitrain:
-        return there.tuitrain
+    if machine.tuitrain:
+        return machine.tuitrain
     raise LaunchError(
-        f"{there.host} has no tuitrain, neither in its PATH nor in {there.data}/env: --install makes that environment.",
+        f"{machine.host} has no tuitrain in PATH or {machine.data}/env: --install makes that environment.",
         exit_code=3,
     )

@@ -18,7 +18,7 @@ from socket import gethostname
 from tuitrain.events.layout import Sent
 from tuitrain.events.text import clean
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.host.machine import There
+from tuitrain.launch.host.machine import RemoteMachine
 from tuitrain.launch.host.tree import Tree
 from tuitrain.remote.address import Address
 from tuitrain.remote.connection import ssh_command
@@ -54,21 +54,23 @@ _RSYNC_UNABLE = (1, 2, 4, 12, 126, 127)
 """Exit codes of `rsync` where one of the two is too old, or the other login shell prints text."""
 
 
-def send(tree: Tree, there: There, *, ask: bool = False) -> Sent:
+def send(tree: Tree, machine: RemoteMachine, *, ask: bool = False) -> Sent:
     """Send a tree into a directory of its own there, called after what it holds: what is there already is not sent.
 
     Raises LaunchError, RemoteError.
     """
-    trees = f"{there.data}/trees"
+    trees = f"{machine.data}/trees"
     destination, method, count = f"{trees}/{tree.name}", "none", 0
     try:
         new = f"{tree.name}.{secrets.token_hex(4)}.new"
-        before = run_script(there.host, _BEGIN, [trees, tree.name, tree.family, new], ask=ask).strip()
+        before = run_script(machine.host, _BEGIN, [trees, tree.name, tree.family, new], ask=ask).strip()
         if before != "there":
-            method, count = _send(tree, there, trees, new, before, ask)
-            run_script(there.host, _END, [trees, tree.name, new], ask=ask)
+            method, count = _send(tree, machine, trees, new, before, ask)
+            run_script(machine.host, _END, [trees, tree.name, new], ask=ask)
     except ScriptError as error:
-        raise LaunchError(f"{there.host}: the working tree cannot be sent: {clean(error.text)}", exit_code=1) from None
+        raise LaunchError(
+            f"{machine.host}: the working tree cannot be sent: {clean(error.text)}", exit_code=1
+        ) from None
     except subprocess.CalledProcessError as error:
         said = os.fsdecode(error.stderr or b"").strip()
         raise LaunchError(f"{tree.root}: git: {clean(said) or error.returncode}", exit_code=1) from None
@@ -78,24 +80,24 @@ def send(tree: Tree, there: There, *, ask: bool = False) -> Sent:
     )  # fmt: skip
 
 
-def _send(tree: Tree, there: There, trees: str, new: str, before: str, ask: bool) -> tuple[str, int]:
+def _send(tree: Tree, machine: RemoteMachine, trees: str, new: str, before: str, ask: bool) -> tuple[str, int]:
     """The method and the bytes that it took. new, before: names of directories, of the tree and of another state."""
-    if "rsync" in there.tools and (count := _with_rsync(tree, there, f"{trees}/{new}", before, ask)) is not None:
+    if "rsync" in machine.tools and (count := _with_rsync(tree, machine, f"{trees}/{new}", before, ask)) is not None:
         return "rsync", count
-    if "git" in there.tools and tree.commit is not None and not tree.nested:
-        return "git", _with_git(tree, there, trees, new, ask)
-    if "tar" in there.tools:
-        return "tar", _with_tar(tree, there, f"{trees}/{new}", ask)
-    raise LaunchError(f"{there.host} has neither rsync nor git nor tar: install one of them there.", exit_code=3)
+    if "git" in machine.tools and tree.commit is not None and not tree.nested:
+        return "git", _with_git(tree, machine, trees, new, ask)
+    if "tar" in machine.tools:
+        return "tar", _with_tar(tree, machine, f"{trees}/{new}", ask)
+    raise LaunchError(f"{machine.host} has neither rsync nor git nor tar: install one of them there.", exit_code=3)
 
 
-def _with_rsync(tree: Tree, there: There, to: str, before: str, ask: bool) -> int | None:
+def _with_rsync(tree: Tree, machine: RemoteMachine, to: str, before: str, ask: bool) -> int | None:
     """The bytes that were sent; None where `rsync` cannot be used."""
     copied = [f"--copy-dest=../{before}"] if before else []
     command = [
         "rsync", "-lptzc", "-s", "--stats", "--files-from=-", "--from0", *copied,
-        "-e", shlex.join(ssh_command(there.host, ask=ask)), "--",
-        f"{tree.root}/", f"{Address(there.host, to)}/",
+        "-e", shlex.join(ssh_command(machine.host, ask=ask)), "--",
+        f"{tree.root}/", f"{Address(machine.host, to)}/",
     ]  # fmt: skip
     names = b"".join(os.fsencode(name) + b"\0" for name in tree.files)
     try:
@@ -106,21 +108,21 @@ def _with_rsync(tree: Tree, there: There, to: str, before: str, ask: bool) -> in
         return None
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise LaunchError(f"{there.host}: rsync: {clean(lines[0] if lines else str(done.returncode))}", exit_code=1)
+        raise LaunchError(f"{machine.host}: rsync: {clean(lines[0] if lines else str(done.returncode))}", exit_code=1)
     found = re.search(rb"Total bytes sent: ([\d,.]+)", done.stdout)
     return int(re.sub(rb"\D", b"", found[1])) if found else 0
 
 
-def _with_git(tree: Tree, there: There, trees: str, new: str, ask: bool) -> int:
+def _with_git(tree: Tree, machine: RemoteMachine, trees: str, new: str, ask: bool) -> int:
     """Send commits without history: of what is committed, and of the tree on it; of both only what is new there."""
-    listed = run_script(there.host, _COMMITS, [trees, tree.family], ask=ask).splitlines()
+    listed = run_script(machine.host, _COMMITS, [trees, tree.family], ask=ask).splitlines()
     bases = [line.removeprefix(_BASE) for line in listed if re.fullmatch(rf"{_BASE}[0-9a-f]{{40,64}}", line)]
     with tempfile.TemporaryDirectory() as name:
         objects = _Objects(tree, Path(name))
         commit, base = objects.commits()
         known = [each for each in map(objects.base_of, bases) if each]
         bundle = objects.bundle(commit, base, known)
-        run_script(there.host, _CHECK_OUT, [trees, tree.family, new, commit], data=_blocks(bundle), ask=ask)
+        run_script(machine.host, _CHECK_OUT, [trees, tree.family, new, commit], data=_blocks(bundle), ask=ask)
         return bundle.stat().st_size
 
 
@@ -173,10 +175,10 @@ class _Objects:
         return os.fsdecode(done.stdout).removesuffix("\n")
 
 
-def _with_tar(tree: Tree, there: There, to: str, ask: bool) -> int:
-    coding = "z" if "gzip" in there.tools else "r"
+def _with_tar(tree: Tree, machine: RemoteMachine, to: str, ask: bool) -> int:
+    coding = "z" if "gzip" in machine.tools else "r"
     pieces = _Counted(_archive(tree, coding))
-    run_script(there.host, _UNPACK, [to, coding], data=pieces, ask=ask)
+    run_script(machine.host, _UNPACK, [to, coding], data=pieces, ask=ask)
     return pieces.count
 
 

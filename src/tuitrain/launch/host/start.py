@@ -13,7 +13,7 @@ from tuitrain.events.layout import SENT_VARIABLE, Sent
 from tuitrain.events.text import clean
 from tuitrain.files import expanded, read_regular
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.host.machine import PLACES, There
+from tuitrain.launch.host.machine import PLACES, RemoteMachine
 from tuitrain.launch.host.send import send
 from tuitrain.launch.host.tree import Tree, check_size, read_tree, root_of_repository
 from tuitrain.remote.address import Address
@@ -60,10 +60,10 @@ umask 077; mkdir -p "$data/configs/$1" && cat >"$data/configs/$1/$2.new" && mv "
 
 
 @dataclass(frozen=True)
-class Place:
+class RemoteDirectory:
     """A directory on another machine for the commands of a run, and what was sent there."""
 
-    there: There
+    machine: RemoteMachine
     directory: str
     sent: Sent | None = None
 
@@ -85,12 +85,12 @@ def local_tree(sync: Path | None, runs_dir: Path, *, needed: bool) -> tuple[Tree
     return tree, str(inside)
 
 
-def place(there: There, tree: tuple[Tree, str] | None, *, ask: bool = False) -> Place:
+def prepared_directory(machine: RemoteMachine, tree: tuple[Tree, str] | None, *, ask: bool = False) -> RemoteDirectory:
     """Send the tree, and return where commands run there; without one that is the home directory."""
     if tree is None:
-        return Place(there, there.home)
-    sent = send(tree[0], there, ask=ask)
-    return Place(there, str(PurePosixPath(sent.destination) / tree[1]), sent)
+        return RemoteDirectory(machine, machine.home)
+    sent = send(tree[0], machine, ask=ask)
+    return RemoteDirectory(machine, str(PurePosixPath(sent.destination) / tree[1]), sent)
 
 
 def with_file_sent(preset: str, host: str, *, ask: bool = False) -> str:
@@ -107,8 +107,8 @@ def with_file_sent(preset: str, host: str, *, ask: bool = False) -> str:
         raise LaunchError(f"{host}: {preset} cannot be sent: {clean(error.text)}", exit_code=1) from None
 
 
-def run_there(
-    at: Place,
+def run_tuitrain(
+    at: RemoteDirectory,
     words: Sequence[str],
     *,
     program: Sequence[str] = (),
@@ -123,21 +123,21 @@ def run_there(
     run it in. line: called with each line that it prints, as it comes. Raises RemoteError, and LaunchError with what it
     said and its exit code.
     """
-    there = at.there
+    machine = at.machine
     sent = msgspec.json.encode(at.sent).decode() if at.sent is not None else ""
     script, names = (_RUN_IN_TMUX, [tmux]) if tmux else (_RUN, [])
     script = script.replace("VARIABLE", SENT_VARIABLE)
     try:
-        first, *more = program or [there.tuitrain]
+        first, *more = program or [machine.tuitrain]
         words = [at.directory, first, sent, *names, *more, *words]
-        return run_script(there.host, script, words, line=line, codes=codes, ask=ask)
+        return run_script(machine.host, script, words, line=line, codes=codes, ask=ask)
     except ScriptError as error:
         lines = [each.removeprefix("tuitrain: ") for each in error.text.splitlines() if each.strip()]
-        message = "\n".join(f"{there.host}: {each}" for each in lines) or str(error)
+        message = "\n".join(f"{machine.host}: {each}" for each in lines) or str(error)
         raise LaunchError(message, exit_code=error.code) from None
 
 
-def address_there(there: There, path: str) -> Address:
+def address_there(machine: RemoteMachine, path: str) -> Address:
     """The address of an absolute path there, relative to the home directory where it lies in that."""
-    home = there.home.rstrip("/") + "/"
-    return Address(there.host, path.removeprefix(home) if path.startswith(home) else path)
+    home = machine.home.rstrip("/") + "/"
+    return Address(machine.host, path.removeprefix(home) if path.startswith(home) else path)

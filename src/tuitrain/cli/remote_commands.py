@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from tuitrain.launch.host.machine import There
+    from tuitrain.launch.host.machine import RemoteMachine
     from tuitrain.runs import RunDirectory
 
 
@@ -42,30 +42,30 @@ def _words(parameter: Any, value: Any) -> list[str]:
     return [f"{flag}={each}" for each in (value if isinstance(value, list | tuple) else [value])]
 
 
-def run_at(
+def run_command(
     run: RunDirectory, command: str, words: Sequence[str], *, codes: Collection[int] = (0,)
-) -> tuple[There, Any]:
+) -> tuple[RemoteMachine, Any]:
     """Run a command of tuitrain on a run where that is, with --json; returns the machine and what it printed.
 
     It is the tuitrain that is found there, else that of the Python which the run was started with. codes: of an exit
     that is no failure. Raises LaunchError, RemoteError.
     """
     from tuitrain.launch.host.machine import probe, required
-    from tuitrain.launch.host.start import Place, run_there
+    from tuitrain.launch.host.start import RemoteDirectory, run_tuitrain
     from tuitrain.remote.address import parse_address
 
     address, info = parse_address(run.remote), run.read_metadata()
-    there = probe(address.host, ask=may_ask())
-    program = [there.tuitrain]
-    if not there.tuitrain and info is not None and info.command:
+    machine = probe(address.host, ask=may_ask())
+    program = [machine.tuitrain]
+    if not machine.tuitrain and info is not None and info.command:
         program = [info.command[0], "-m", "tuitrain.cli"]
-    elif not there.tuitrain:
-        required(there)
-    path = PurePosixPath(there.home, address.path)
+    elif not machine.tuitrain:
+        required(machine)
+    path = PurePosixPath(machine.home, address.path)
     path = path.parent if path.name == run.metrics.name else path
     words = [command, str(path), *words, "--json", f"--runs-dir={path.parent}"]
-    printed = run_there(Place(there, there.home), words, program=program, codes=codes, ask=may_ask())
-    return there, parsed(there.host, printed)
+    printed = run_tuitrain(RemoteDirectory(machine, machine.home), words, program=program, codes=codes, ask=may_ask())
+    return machine, parsed(machine.host, printed)
 
 
 def parsed(host: str, printed: str) -> Any:
