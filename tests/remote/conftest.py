@@ -12,7 +12,7 @@ import pytest
 
 from tests.remote import sshd
 from tuitrain.launch.host.machine import TOOLS, RemoteMachine
-from tuitrain.remote import sync
+from tuitrain.remote import connection, sync
 
 ROOT = Path(__file__).parents[2]
 
@@ -135,10 +135,11 @@ def shell_with(folder: Path, shell: str, *tools: str) -> str:
 
 @pytest.fixture(autouse=True)
 def closed_mirrors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test has mirrors of its own, which it leaves closed."""
+    """Each test has mirrors and connections of its own, which it leaves closed."""
     monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
     yield
     sync.close(sync._OPEN)
+    connection.SOCKETS.clear()
 
 
 def as_root() -> bool:

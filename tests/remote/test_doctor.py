@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,18 +14,29 @@ from tuitrain import __version__
 from tuitrain.launch import LaunchError
 from tuitrain.launch.doctor.finding import Finding
 from tuitrain.launch.doctor.host import examine_host
-from tuitrain.launch.host.machine import RemoteMachine
 
 
 def found(host: str) -> dict[str, Finding]:
     return {finding.name: finding for finding in examine_host(host)}
 
 
-def test_a_machine_with_tuitrain_is_examined_by_that_too(there: RemoteMachine, tmp_path: Path) -> None:
-    findings = found(f"far:{tmp_path}/runs")
+def test_a_machine_with_tuitrain_is_examined_by_that_too(
+    local_ssh: LocalSsh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "tuitrain"
+    program.parent.mkdir()
+    there = [Finding("torch", "wrong", "not installed", "pip install it"), Finding("runs", "ok", "of there")]
+    program.write_text(
+        f"#!/bin/sh\n[ \"$1\" = --version ] && {{ echo 'tuitrain {__version__}'; exit; }}\n"
+        f"[ \"$1 $2\" = 'doctor --json' ] && echo '{json.dumps([asdict(each) for each in there])}'\nexit 1\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("TUITRAIN_SSH", f"{shutil.which('env')} PATH={program.parent}:/usr/bin:/bin {local_ssh.use()}")
+    findings = found(f"here:{tmp_path}/runs")
     assert findings["tuitrain"].state == "ok" and __version__ in findings["tuitrain"].detail
-    assert f"{tmp_path}" in findings["runs"].detail
-    assert {"SSH", "reading runs", "clock", "logout", "sending code", "torch", "CPU", "cache"} <= findings.keys()
+    assert findings["torch"] == there[0]
+    assert f"{tmp_path}/runs" in findings["runs"].detail
+    assert {"SSH", "reading runs", "clock", "logout", "sending code"} <= findings.keys()
     assert all(finding.fix for finding in findings.values() if finding.state != "ok")
 
 
