@@ -33,7 +33,7 @@ def test_a_run_that_is_killed_again_and_again_goes_on_by_itself(workspace: Works
     print(f"seed {SEED}: killed in a pause, then after the steps {at[1:]}")
     settings = ("checkpoint.interval=50", "eval.interval=50", "sampling.interval=0", "telemetry.grad_stats_interval=50")
     arguments = workspace.micro("gpt2-tiny", STEPS, *settings)
-    run_id = workspace("launch", *arguments, "--detach", "--retries", str(KILLS)).out.strip()
+    run_id = workspace("launch", *arguments, "--queue", "--retries", str(KILLS)).out.strip()
     run = next(each for each in workspace.runs if each.run_id == run_id)
     # The first time before there is a checkpoint.
     write_request(run.path, "pause")

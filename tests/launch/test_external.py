@@ -22,6 +22,7 @@ from tuitrain.events import EventWriter, Run, Step, System
 from tuitrain.events.lock import exclusive
 from tuitrain.files import FollowedDirectory
 from tuitrain.launch import program_log
+from tuitrain.launch.ending import end_of
 from tuitrain.launch.local import Label, start, wrapped_command
 from tuitrain.launch.program_log import ProgramLog
 from tuitrain.launch.stop import kill_run, stop_run
@@ -371,3 +372,9 @@ def test_a_program_that_prints_anything_is_a_run(run: RunDirectory, begin: Start
     source = "import os, sys\nfor _ in range(50): os.write(1, os.urandom(2000))"
     assert begin(python(source)).wait(PATIENCE_S) == 0
     assert read_snapshot(run).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(("out_of_memory", "more"), [(True, ", from the out-of-memory killer"), (False, "")])
+def test_a_program_that_was_killed_for_want_of_memory_says_so(tmp_path: Path, out_of_memory: bool, more: str) -> None:
+    end = end_of(-9, False, tmp_path / "console.log", None, out_of_memory=out_of_memory)
+    assert (end.status, end.reason) == ("failed", f"signal 9 (SIGKILL) ended the command{more}")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import write_run
 from tuitrain.events.layout import Exit
-from tuitrain.launch.local import Label, start
+from tuitrain.launch.local import Label, start, wait_for_record
 from tuitrain.launch.stop import kill_run
 from tuitrain.launch.supervise import oom_kills
 from tuitrain.runs import RunDirectory, RunMetadata, Status, read_snapshot
@@ -80,6 +80,16 @@ def test_a_killed_engine_is_a_crash_with_its_signal(run: RunDirectory, begin: St
     psutil.Process(metadata(run).pid).send_signal(signal.SIGKILL)
     assert process.wait() == 1
     assert (read_snapshot(run).reason or "").startswith("killed by SIGKILL")
+
+
+def test_the_first_record_of_an_attempt_is_waited_for_until_it_ends(run: RunDirectory, begin: Start) -> None:
+    log = repr(str(run.metrics))
+    process = begin(f"import time; open({log}, 'a').write('{{}}\\n'); time.sleep(1000)")
+    assert wait_for_record(run, process, 60)
+    psutil.Process(metadata(run).pid).kill()
+    process.wait()
+    # What earlier attempts wrote does not count.
+    assert not wait_for_record(run, begin("raise ValueError"), 60)
 
 
 def test_signals_reach_the_engine_through_its_supervisor(run: RunDirectory, begin: Start) -> None:

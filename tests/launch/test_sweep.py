@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import write_run
+from tuitrain.analysis.compare import compare_runs
 from tuitrain.config import ConfigError
 from tuitrain.launch.sweep import grid, sample, sweep_configs, values_of
-from tuitrain.runs import RunMetadata, RunNotFoundError, find_runs, list_runs, read_snapshot
+from tuitrain.runs import RunMetadata, RunNotFoundError, find_runs, list_runs, load_history, read_snapshot
 from tuitrain.runs.query import parse_query
 
 
@@ -82,3 +83,16 @@ def test_a_group_is_chosen_by_its_name(tmp_path: Path) -> None:
         find_runs("group:gri", tmp_path)
     chosen = parse_query("group:grid").chosen(map(read_snapshot, list_runs(tmp_path)))
     assert {each.directory.run_id for each in chosen} == {"run-0", "run-1"}
+
+
+def test_a_group_with_a_run_that_waits_is_compared(tmp_path: Path) -> None:
+    trained = write_run(tmp_path, "trained", info=RunMetadata(name="a", created=1.0, group="grid"))
+    waiting = write_run(tmp_path, "waiting", info=RunMetadata(name="b", created=2.0, group="grid", queued=2.0))
+    waiting.metrics.unlink()
+    runs = find_runs("group:grid", tmp_path)
+    assert runs == [trained, waiting]
+    comparison = compare_runs([(run.run_id, load_history(run)) for run in runs])
+    assert comparison.names == ["trained", "waiting"] and comparison.metrics[0].values[1] is None
+    waiting.info.unlink()
+    with pytest.raises(FileNotFoundError):
+        load_history(waiting)

@@ -9,9 +9,14 @@ from subprocess import Popen
 import typer
 
 from tuitrain.cli.output import is_terminal, print_json, say
-from tuitrain.launch.local import follow
-from tuitrain.runs import RunDirectory, command_for, read_snapshot
+from tuitrain.events.text import clean
+from tuitrain.launch.local import follow, wait_for_record
+from tuitrain.runs import RunDirectory, Status, command_for, read_snapshot
+from tuitrain.runs.status import is_wrapped
 from tuitrain.tui.settings import load_settings
+
+RECORD_S, PROGRAM_S = 60.0, 5.0
+"""How long --detach waits for the first record: of the engine, which imports torch, and of another program."""
 
 
 class Attachment:
@@ -26,11 +31,8 @@ class Attachment:
         """Return, or raise Exit with the exit code. console_bytes: size of the console from earlier attempts."""
         next_commands = f"Watch: {command_for('watch', run)} · stop: {command_for('stop', run)}"
         document = {"run_id": run.run_id, "path": str(run.path)}
-        if self._detach and self._as_json:
-            return print_json(document | {"pid": process.pid})
         if self._detach:
-            print(run.run_id)
-            return say(next_commands)
+            return self._leave(run, process, document, next_commands)
         if self._settings is not None:
             # Textual is imported only for the dashboard.
             from tuitrain.tui.app import run_app
@@ -49,6 +51,22 @@ class Attachment:
         if self._as_json:
             print_json(document | {"status": read_snapshot(run).status, "exit_code": code})
         raise typer.Exit(code)
+
+    def _leave(self, run: RunDirectory, process: Popen[bytes], document: dict[str, str], next_commands: str) -> None:
+        """Return once the run has written its first record, or raise Exit where it has failed before that."""
+        if not self._as_json:
+            print(run.run_id, flush=True)
+        patience_s = PROGRAM_S if is_wrapped(run.read_metadata()) else RECORD_S
+        seen = wait_for_record(run, process, patience_s)
+        if self._as_json:
+            print_json(document | {"pid": process.pid})
+        snapshot = read_snapshot(run)
+        if snapshot.status in (Status.FAILED, Status.CRASHED):
+            say(f"{run.run_id} {snapshot.status}: {clean(snapshot.reason or 'its console says why')}")
+            raise typer.Exit(process.poll() or 1)
+        if not seen and process.poll() is None and patience_s == RECORD_S:
+            say(f"It has written no record within {patience_s:.0f} s; its console: {command_for('logs', run)}")
+        say(next_commands)
 
     def _write(self, text: str) -> None:
         stream = sys.stderr if self._as_json else sys.stdout

@@ -107,7 +107,9 @@ UsdPerGpuHour = Annotated[
 ]  # fmt: skip
 OutFile = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="File to write. Default: stdout.")]
 CheckpointStep = Annotated[int | None, typer.Option(min=0, help="Step of the checkpoint. Default: the newest.")]
-Detach = Annotated[bool, typer.Option("--detach", "-d", help="Start the run, print its id, and return.")]
+Detach = Annotated[
+    bool, typer.Option("--detach", "-d", help="Print the id of the run, and return at its first record.")
+]
 Foreground = Annotated[
     bool, typer.Option("--foreground", "-f", help="Wait for the end of the run; Ctrl-C stops it gracefully.")
 ]

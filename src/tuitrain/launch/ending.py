@@ -10,8 +10,11 @@ from tuitrain.events import End, Step
 from tuitrain.runs.crash import cause_in, last_lines, signal_name
 
 
-def end_of(code: int, stop_requested: bool, console: Path, newest: Step | None) -> End:
-    """The record. code: the exit code, or the number of the signal below 0."""
+def end_of(code: int, stop_requested: bool, console: Path, newest: Step | None, *, out_of_memory: bool = False) -> End:
+    """The record. code: the exit code, or the number of the signal below 0.
+
+    out_of_memory: whether the kernel killed processes for want of memory meanwhile.
+    """
     lines = last_lines(console)
     name = None if code >= 0 else signal_name(-code)
     status: Literal["completed", "stopped", "failed"]
@@ -25,6 +28,8 @@ def end_of(code: int, stop_requested: bool, console: Path, newest: Step | None) 
         status, reason = "completed", "the command ended with exit code 0"
     else:
         how = f"exit code {code}" if name is None else f"signal {-code} ({name}) ended the command"
+        if name == "SIGKILL" and out_of_memory:
+            how += ", from the out-of-memory killer"
         status, reason = "failed", ": ".join(filter(None, [how, cause_in(lines)]))
     return End(
         status=status,

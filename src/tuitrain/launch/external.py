@@ -21,6 +21,7 @@ from tuitrain.files import FollowedDirectory, GoneError
 from tuitrain.launch.ending import end_of
 from tuitrain.launch.program import Program
 from tuitrain.launch.program_log import AwaitedReader, ConsoleReader, ProgramLog
+from tuitrain.launch.supervise import oom_kills
 from tuitrain.runs import RunDirectory, read_snapshot
 from tuitrain.runs.foreign import Given, given_for
 from tuitrain.settings import SettingsError
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     directory = FollowedDirectory(options.run_dir)
     signals = _collected_signals()
-    started = time.time()
+    started, kills = time.time(), oom_kills()
     try:
         program = Program(options.command, options.grace)
     except OSError as error:
@@ -53,7 +54,8 @@ def main(arguments: list[str]) -> int:
         log.poll()
         time.sleep(POLL_S)
     log.finish()
-    _finish(directory, program.returncode, stop_requested=program.stop_requested)
+    killed = any(count > kills.get(path, count) for path, count in oom_kills().items())
+    _finish(directory, program.returncode, stop_requested=program.stop_requested, out_of_memory=killed)
     return program.returncode if program.returncode >= 0 else 1
 
 
@@ -105,7 +107,7 @@ def _log_of(directory: FollowedDirectory, path: Path | None, started: float) -> 
     return ProgramLog(directory, reader, name, started, given)
 
 
-def _finish(directory: FollowedDirectory, code: int, *, stop_requested: bool) -> None:
+def _finish(directory: FollowedDirectory, code: int, *, stop_requested: bool, out_of_memory: bool = False) -> None:
     """Write the end of the run unless the program did so itself; its word does not count where it failed later."""
     try:
         run = RunDirectory(directory.path)
@@ -113,7 +115,7 @@ def _finish(directory: FollowedDirectory, code: int, *, stop_requested: bool) ->
         print(error, file=sys.stderr)
         return
     snapshot = read_snapshot(run)
-    end = end_of(code, stop_requested, run.console, snapshot.step)
+    end = end_of(code, stop_requested, run.console, snapshot.step, out_of_memory=out_of_memory)
     if snapshot.end is None or (end.status == "failed" and snapshot.end.status == "completed"):
         with EventWriter(run.metrics) as log:
             log.write(end)

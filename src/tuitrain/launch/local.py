@@ -288,6 +288,20 @@ def process_started(pid: int) -> float | None:
         return None
 
 
+def wait_for_record(run: RunDirectory, process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Wait for the first record of the newest attempt, or its end; returns whether there is one within timeout_s."""
+    info, deadline = run.read_metadata(), time.monotonic() + timeout_s
+    before = (info.log_bytes if info is not None else None) or 0
+    while True:
+        ended = process.poll() is not None
+        with suppress(OSError):
+            if run.metrics.stat().st_size > before:
+                return True
+        if ended or time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_S)
+
+
 def follow(
     run: RunDirectory,
     process: subprocess.Popen[bytes],

@@ -43,8 +43,13 @@ def drain(follower: Follower, history: RunHistory) -> RunHistory:
 
 
 def load_history(run: RunDirectory, history: RunHistory | None = None) -> RunHistory:
-    """The whole log of a run. history: an empty one to read it into. Raises FileNotFoundError when there is none."""
-    run.metrics.stat()
+    """The whole log of a run. history: an empty one to read it into.
+
+    One that waits in the queue, or is just being started, has an empty log. Raises FileNotFoundError when there is none
+    otherwise.
+    """
+    if run.source is not None or not run.info.exists():
+        run.metrics.stat()
     return drain(open_follower(run), history or RunHistory())
 
 

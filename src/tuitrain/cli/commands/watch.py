@@ -145,7 +145,8 @@ def _print_frame(runs: Sequence[RunDirectory], directory: Path, loaded: LoadedSe
     from tuitrain.tui.session import session_of
 
     for run in runs:
-        if run.source is None:
+        # One that waits in the queue has no log yet.
+        if run.source is None and (run.metrics.exists() or not run.info.exists()):
             open_regular(run.metrics).close()
     width, color = text_area()
     height = shutil.get_terminal_size((FRAME_COLUMNS, FRAME_ROWS)).lines
