@@ -36,6 +36,11 @@ def status(
     directory = find_one(run, runs_dir, "REQUEST" if wait else "ENDS")
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     snapshot = read_snapshot(directory)
+    if wait and snapshot.queue_position is not None:
+        # Only for a run in the queue, which nobody may go on with since a restart of the machine.
+        from tuitrain.launch.queue import start_runner
+
+        start_runner(directory.path.parent)
     while wait and snapshot.status.live and time.monotonic() < deadline:
         time.sleep(POLL_S)
         snapshot = read_snapshot(directory)
