@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.readers.consoles import console_of, read, values
 from tuitrain.events import Step
+from tuitrain.readers.blocks import one_by_one
 from tuitrain.readers.discover import recognised, sources_of
 from tuitrain.readers.formats import BY_NAME
 from tuitrain.readers.inventory import take_inventory
@@ -139,6 +140,51 @@ def test_megatron_stopped_by_its_own_request_and_evaluated_at_the_end() -> None:
     assert (parser.info.ending, parser.info.reason) == ("stopped", "exiting program at iteration 10")
     ends = " validation loss at iteration 500 on test set | lm loss value: 2.5E+00 | lm loss PPL: 1.2E+01 | \n"
     assert values("megatron-console", (text + ends).encode())["lm loss test"] == {500: 2.5}
+
+
+def test_megatrons_descendant_neox() -> None:
+    lines = (
+        " samples/sec: 34.221 | iteration       10/    1000 | elapsed time per iteration (ms): 3740.1 | learning rate: "
+        "5.950E-04 | approx flops per GPU: 121.2TFLOPS | lm_loss: 2.5E+00 | loss scale: 32768.0 |\n"
+        " validation results at iteration 10 | lm_loss value: 2.25E+00 | lm_loss_ppl value: 9.5E+00 | \n"
+    )
+    read_values = values("megatron-console", lines.encode())
+    assert read_values["approx flops per GPU"] == {10: 121.2}
+    assert (read_values["lm_loss"], read_values["samples/sec"]) == ({10: 2.5}, {10: 34.221})
+    assert (read_values["lm_loss validation"], read_values["lm_loss validation ppl"]) == ({10: 2.25}, {10: 9.5})
+
+
+def test_llama2c_is_read_as_nanogpt_is() -> None:
+    text = b"0 | loss 10.5 | lr 5.000000e-04 | 512.31ms | mfu -100.00%\nstep 1: train loss 2.1, val loss 2.2\n"
+    assert recognised(Probe(text)) is BY_NAME["nanogpt-console"]
+    read_values = values("nanogpt-console", text)
+    assert (read_values["loss"], read_values["lr"], read_values["val loss"]) == ({0: 10.5}, {0: 5e-4}, {1: 2.2})
+
+
+def test_composer_prints_blocks_of_values() -> None:
+    text = (
+        b"[epoch=1/1]\n[batch=10/20]:\n\t Train time/token: 5242880\n\t Train loss/train/total: 2.5\n"
+        b"\t Train lr-DecoupledAdamW/group0: 0.0003\n[Eval batch=1/5] Eval on eval data\n"
+        b"[batch=20/20]:\n\t Train loss/train/total: nan\n\t Eval metrics/eval/LanguageCrossEntropy: 2.25\n"
+    )
+    assert recognised(Probe(text)) is BY_NAME["composer-console"]
+    parser = console_of("composer-console", text)
+    read_values = values("composer-console", text)
+    assert str(read_values.pop("loss/train/total")) == "{10.0: 2.5, 20.0: nan}"
+    assert read_values["metrics/eval/LanguageCrossEntropy"] == {20: 2.25}
+    assert (parser.info.total, parser.info.ending) == (20, "completed")
+    mapping = NameMapping()
+    mapping.learn(parser.info.meanings)
+    keys = [target.key for name in read_values if (target := mapping.target(name)) is not None]
+    assert keys == ["tokens", "lr", "val_loss"]
+
+
+def test_an_mfu_far_above_one_is_in_per_cent(tmp_path: Path) -> None:
+    for name, rows in (("few", 3), ("many", 200)):
+        (tmp_path / f"{name}.csv").write_text("step,loss,mfu\n" + "".join(f"{at},2.5,41.25\n" for at in range(rows)))
+    for source in sources_of(tmp_path):
+        records = RecordReader(BY_NAME[source.format].open(source), "a", NameMapping()).poll().records
+        assert {each.mfu for each in one_by_one(records) if isinstance(each, Step)} == {0.4125}
 
 
 def test_olmo_counts_a_block_without_a_step_to_the_last_one() -> None:

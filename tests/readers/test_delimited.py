@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.readers.reading import fed, format_of, inventory_of, points, reader_of
 from tuitrain.readers.delimited import DelimitedParser
+from tuitrain.readers.discover import sources_of
 from tuitrain.readers.model import Item
 
 
@@ -173,6 +174,22 @@ def test_a_last_row_that_is_read_early_is_read_once(content: bytes) -> None:
 )
 def test_a_row_for_each_value(text: str, rows: list[tuple[float, dict[str, float]]]) -> None:
     assert repr(read(text)) == repr([(float(x), {n: float(v) for n, v in values.items()}) for x, values in rows])
+
+
+def test_a_table_that_is_opened_by_name_may_call_its_columns_anything(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("\ufeffVerlust;Schritt\r\n2,5;10\r\n2,25;20\r\n", newline="")
+    assert not sources_of(tmp_path)
+    inventory = inventory_of(tmp_path / "a.csv")
+    assert (inventory.info.axis, inventory.metrics["Verlust"].last_x, inventory.metrics["Verlust"].last) == (
+        ("Schritt", 20, 2.25)
+    )
+
+
+def test_a_download_of_tensorboard_is_called_by_its_tag(tmp_path: Path) -> None:
+    (tmp_path / "run-exp1-tag-train_loss.csv").write_text(
+        "Wall time,Step,Value\n1780308000.5,1,2.5\n1780308001.5,2,2\n"
+    )
+    assert inventory_of(tmp_path).metrics["train_loss"].key == "loss"
 
 
 def test_rows_for_each_value_have_their_times() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,30 @@ LINES = {
         200, {"lr": 5, "ms/batch": 12, "loss": 8.14, "ppl": 3421.11},
     ),
     " 42/100 [=====>....] - ETA: 3s - loss: 0.5 - accuracy: 0.9": (42, {"loss": 0.5, "accuracy": 0.9}),
+    "Epoch(train)  [1][ 10/500]  lr: 1.0000e-03  eta: 1:12:31  memory: 4123  loss: 2.5": (
+        10, {"lr": 1e-3, "memory": 4123, "loss": 2.5},
+    ),
+    "Train: 0 [  25/1251 (  2%)]  Loss: 6.94 (6.95)  Time: 0.412s, 2485.21/s  (0.432s)  LR: 5.0e-04": (
+        25, {"Loss": 6.94, "Time_s": 0.412, "LR": 5e-4},
+    ),
+    "I1120 10:00:00.123456 140123 logging_writer.py:48] [100] learning_rate=0.0003, train_loss=2.5": (
+        100, {"learning_rate": 3e-4, "train_loss": 2.5},
+    ),
+    "Progress on:train 1.20kit/10.0kit rate:1.2it/s remaining:12:31 elapsed:01:22 postfix:loss=2.5": (
+        1200, {"loss": 2.5},
+    ),
+    "\r1|40|Loss: 2.5:  40%|████      | 40/100 [00:30<10:00,  6.1s/it]": (40, {"Loss": 2.5}),
+    "loss 2.5 lr 1e-4:  40%|████      | 40/100 [00:30<10:00,  6.1s/it]": (40, {"loss": 2.5}),
+    "\x1b[36m(TaskRunner pid=12, ip=10.0.0.1)\x1b[0m step:3 - actor/lr:1e-06": (3, {"actor/lr": 1e-6}),
+    "step 5/10 | 1.2 s/step | mem 61.2/80.0 GB | 412.3k tok/s": (
+        5, {"step_time_s": 1.2, "mem_gb": 61.2, "tok/s": 412300},
+    ),
+    "11/20/2026 10:00:00 [INFO|DP=0|PP=1|TP=2]: iteration: 6 / 2000 | lm_loss: 2.5 | tokens_per_sec: 412K": (
+        6, {"lm_loss": 2.5, "tokens_per_sec": 412000},
+    ),
+    "[10:00:00] INFO     step 7 ┃ loss 2.5 ┃ lr 1e-4      train.py:42": (7, {"loss": 2.5, "lr": 1e-4}),
+    "[1,  2000] loss: 2.173": (2000, {"loss": 2.173}),
+    "timestep 8,000 ep_rew_mean=2.5": (8000, {"ep_rew_mean": 2.5}),
     " 42/100 ━━━━━━━━━━━━━━━━━━━━ 1s 5ms/step - accuracy: 0.9 - loss: 0.5": (42, {"accuracy": 0.9, "loss": 0.5}),
 }  # fmt: skip
 
@@ -103,7 +128,7 @@ def test_a_line_gives_its_step_and_its_numbers(line: str) -> None:
     "line",
     [
         "max steps: 1000, batch size: 32", "saving every 100 steps, keep = 3",
-        "Downloading: 100%|███| 10/10 [00:01<00:00]",
+        "Downloading: 100%|███| 10/10 [00:01<00:00]", "Downloading 3.2G:  50%|██ | 5/10 [00:01<00:01]",
         "step 10 began", "In step 3: see section 4.2", "2026-01-02 12:00:00 INFO started, pid=1234", "loss: 2.3",
         "  File \"/a/b.py\", line 12, in step", "steps_per_print .............. 5", "version: 1.2.3, step 1.2.3",
         "step 3 of the plan has 5 parts", "step 3 of the plan 5", "Step 2 takes 5 and 7", "step 4 use 2 or 3.5",
@@ -145,6 +170,49 @@ def test_an_evaluation_without_a_step_belongs_to_the_last_one() -> None:
     assert values("console", text) == {
         "loss": {10: 3.0}, "Validation loss": {10: 2.9}, "val_acc": {10: 0.5}, "eval/loss": {10: 2.8},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Test: [   3/48]  Loss:   1.5 ( 1.6)  Acc@1:  75.0", {"test/Loss": 1.5, "test/Acc@1": 75.0}),
+        ("Epoch(val) [3][100/100]    coco/bbox_mAP: 0.312  time: 0.05", {"val/coco/bbox_mAP": 0.312, "val/time": 0.05}),
+        ("Test set: Average loss: 0.0581, Accuracy: 9812/10000 (98%)", {"test/Average loss": 0.0581}),
+        ("Validation results: loss 2.5 | perplexity 12.2", {"validation/loss": 2.5, "validation/perplexity": 12.2}),
+    ],
+)
+def test_how_far_an_evaluation_is_is_no_step_of_the_training(line: str, expected: dict[str, float]) -> None:
+    parser = console_of("console", b"Epoch: [1][300/391] Loss 2.5\n", f"{line}\n".encode())
+    (row,) = parser.feed(f"{line}\n".encode()).items
+    assert isinstance(row, Row)
+    assert (row.x, row.values, parser.info.total) == (300, expected, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"Epoch {e}/3\n157/157 - 3s - 21ms/step - loss: {e}.5\n" for e in (1, 2, 3)),
+        "".join(f"Train: 0 [{at:4}/1251 (  2%)]  Loss: 6.9 (6.9)\n" for at in (0, 50)),
+        "".join(f"writer.py:48] [{at}] train_loss=2.5\n" for at in (100, 200)),
+        "".join(f"[1, {at}] loss: 2.5\n" for at in (2000, 4000)),
+    ],
+)
+def test_consoles_are_found_in_a_folder(text: str, tmp_path: Path) -> None:
+    (tmp_path / "train.log").write_text(text)
+    (source,) = sources_of(tmp_path)
+    metrics = take_inventory(BY_NAME[source.format].open(source), NameMapping()).metrics
+    assert {metric.key for metric in metrics.values()} == {"loss"}
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["2026-06-01T10:00:00Z", "2026-06-01 12:00:00,000+02:00", "2026-06-01T05:00:00.0-0500", "2026/06/01 10:00:00 UTC"],
+)
+def test_a_time_has_its_zone(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    (row,) = read("console", f"{written} step 1 loss 2.5\n".encode())[0]
+    assert row.time == 1780308000
 
 
 def test_fractions_of_epochs_are_numbered() -> None:

@@ -38,6 +38,14 @@ def test_a_field_tells_evaluations_from_training(field: str, word: str) -> None:
     assert rows == [(1, {"loss": 2}), (1, {f"{word}/loss": 3, f"{word}_acc": 0.5})]
 
 
+def test_a_record_for_each_value_has_it_under_its_name() -> None:
+    lines = (
+        b'{"step": 1, "tag": "loss", "value": 2.5}\n{"step": 1, "tag": "lr", "value": "0.5"}\n{"step": 2, "value": 3}\n'
+    )
+    items, _, _ = fed(lambda: JsonLinesParser("a"), lines)
+    assert points(items) == [(1, {"loss": 2.5}), (1, {"lr": 0.5}), (2, {"value": 3})]
+
+
 def test_the_first_records_may_be_the_configuration() -> None:
     text = b'{"config": {"lr": 0.1, "model": {"layers": 2}}}\n{"step": 1, "loss": 2}\n{"type": "args", "steps": 9}\n'
     items, _, parser = fed(lambda: JsonLinesParser("a"), text)

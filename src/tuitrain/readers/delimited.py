@@ -20,6 +20,7 @@ from tuitrain.readers.text import LONGEST_LINE, decimal_comma, number, unix_time
 
 _SEPARATORS = "\t;,|"
 _MOST_LINES_OF_A_CELL = 50
+_OF_TENSORBOARD = ["Wall time", "Step", "Value"]
 _NAMES = frozenset({"metric", "metricname", "name", "tag", "key", "variable", "scalar"})
 _VALUES = frozenset({"value", "metricvalue", "val"})
 """Columns of a table that has a row for each value of each metric."""
@@ -60,11 +61,14 @@ class DelimitedParser:
     """Parses a table whose first line names the columns.
 
     shorter: the names of the cells of a row that has fewer of them, given all names and how many cells there are; None:
-    they are those of the first columns.
+    they are those of the first columns. axis: the column that counts up, where none is called like steps or epochs.
     """
 
-    def __init__(self, name: str, shorter: Callable[[list[str], int], list[str] | None] | None = None) -> None:
+    def __init__(
+        self, name: str, shorter: Callable[[list[str], int], list[str] | None] | None = None, axis: str = ""
+    ) -> None:
         self.info = RunInfo(name)
+        self._counting = axis
         self._shorter = shorter
         self._partial = b""
         self._line = 0
@@ -145,7 +149,10 @@ class DelimitedParser:
         """Read the following lines as rows of these columns."""
         self._names, self._separator = names, separator
         self._other_spelling = decimal_comma if separator in (";", "\t") else number
-        axis = axis_among(name for name in names if name)
+        if names == _OF_TENSORBOARD and (tag := self.info.name.rpartition("-tag-")[2]) != self.info.name:
+            # TensorBoard calls a download by the run and the tag.
+            self._names = names = [*names[:2], tag.rpartition(".")[0] or tag]
+        axis = axis_among(name for name in names if name) or (self._counting if self._counting in names else None)
         self._axis = None if axis is None else names.index(axis)
         self.info.axis = axis or "row"
         self._time: int | None = None

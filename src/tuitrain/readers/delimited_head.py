@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from tuitrain.readers.delimited import cells_of, header_of
 from tuitrain.readers.model import Probe
@@ -49,10 +50,21 @@ class Head:
         numeric = self.numeric
         return bool(numeric) and is_log(numeric, 2)
 
+    @property
+    def counting(self) -> str:
+        """The first column whose rows have whole numbers that count up; empty where there is none, or one row."""
+        read = decimal_comma if self.separator in (";", "\t") else number
+        for at, name in enumerate(self.names):
+            counts = [read(row[at]) if at < len(row) else None for row in self.rows if any(row)]
+            whole = [count for count in counts if count is not None and count.is_integer()]
+            if name and len(whole) == len(counts) > 1 and all(a < b for a, b in pairwise(whole)):
+                return name
+        return ""
 
-def head_of(probe: Probe) -> Head | None:
-    """The beginning of the table in a file; None where it is none."""
-    return None if probe.first in (b"{", b"[", b"<", b"") else _head(probe.head)
+
+def head_of(probe: Probe, any_name: bool = False) -> Head | None:
+    """The beginning of the table in a file; None where it is none. any_name: also without words for steps or losses."""
+    return None if probe.first in (b"{", b"[", b"<", b"") else _head(probe.head, any_name)
 
 
 def _first_lines(head: bytes, count: int, start: int = 0) -> bytes:
@@ -66,13 +78,13 @@ def _first_lines(head: bytes, count: int, start: int = 0) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _head(head: bytes) -> Head | None:
+def _head(head: bytes, any_name: bool) -> Head | None:
     comments = _COMMENTS.match(head, 0, _LONGEST_HEADER)
     start = comments.end() if comments is not None else 0
     first = head[start : head.find(b"\n", start) + 1]
     if not any(each in first for each in (b",", b";", b"\t", b"|", b"oss")):
         return None
-    if _NAMES.search(_first_lines(head, _HEADER_LINES, start)) is None:
+    if not any_name and _NAMES.search(_first_lines(head, _HEADER_LINES, start)) is None:
         return None
     lines = [line for line in Probe(_first_lines(head, _ROWS_PROBED + 8)).lines if line.strip()]
     at = next((at for at, line in enumerate(lines[:_HEADER_LINES]) if header_of(line) is not None), None)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuitrain.files import open_regular
 from tuitrain.readers.encoding import text_of
 from tuitrain.readers.formats import BY_NAME, FORMATS
+from tuitrain.readers.generic_csv import table_of_numbers
 from tuitrain.readers.known_files import KnownFiles, State
 from tuitrain.readers.model import PROBE_BYTES, Format, Probe, Source
+from tuitrain.readers.probing import probe_of
 from tuitrain.readers.quoting import begins_as_document, quotes_log
 from tuitrain.readers.sqlite import MAGIC as DATABASE
 from tuitrain.readers.walk import Mark, Skip, walk
@@ -31,16 +32,6 @@ def recognised(probe: Probe) -> Format | None:
     return next((each for each in FORMATS if each.binary in (None, probe.binary) and each.matches(probe)), None)
 
 
-def probe_of(path: Path, most: int = PROBE_BYTES) -> Probe:
-    """The first bytes of a file, or the last where those are zero. Raises OSError for what is no regular file."""
-    with open_regular(path) as file:
-        head = os.pread(file.fileno(), most, 0)
-        if head and not head.strip(b"\0"):
-            # Of a log that was cut while its writer goes on.
-            head = os.pread(file.fileno(), most, max(0, os.fstat(file.fileno()).st_size - most))
-        return Probe(text_of(head, most), path)
-
-
 def sources_of(
     path: Path,
     skip: Skip = lambda folder, names: False,
@@ -57,7 +48,11 @@ def sources_of(
     form = recognised(Probe(probe.head[:PROBE_BYTES], path)) or recognised(probe)
     if form is not None:
         return list(form.sources(path.parent, [path]))
-    return [] if probe.binary else _late_console(path)
+    if probe.binary:
+        return []
+    if table := table_of_numbers(Probe(probe.head[:PROBE_BYTES], path)):
+        return list(BY_NAME[table].sources(path.parent, [path]))
+    return _late_console(path)
 
 
 def _log_format(file: str, head: bytes, size: int) -> str:

@@ -23,6 +23,7 @@ from tuitrain.readers import (
     wandb,
 )
 from tuitrain.readers.consoles import (
+    composer,
     deepspeed,
     fairseq,
     hf,
@@ -59,6 +60,7 @@ _SPECIFIC: tuple[Format, ...] = (
     fairseq.FORMAT,
     hf.FORMAT,
     olmo.FORMAT,
+    composer.FORMAT,
     deepspeed.FORMAT,
     generic_csv.TSV,
     generic_csv.CSV,

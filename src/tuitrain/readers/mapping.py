@@ -17,7 +17,8 @@ GIB = 2**30 / 1e9
 """GB in a GiB; GB is 10⁹ bytes."""
 _GROUPS = frozenset({
     "train", "training", "trainer", "inner", "optim", "optimizer", "opt", "perf", "speed", "throughput", "stats",
-    "memory", "mem", "system", "device", "metrics", "metric", "scalars", "logs", "values",
+    "memory", "mem", "system", "device", "metrics", "metric", "scalars", "logs", "values", "actor",
+    "cuda",
 })  # fmt: skip
 """Words before the name of a metric that only say where it belongs."""
 _EVALUATION = {
@@ -27,44 +28,54 @@ _EVALUATION = {
 _NAMES: dict[str, tuple[str, float]] = {
     **dict.fromkeys(
         ("loss", "lm loss", "train loss", "training loss", "loss out", "crossentropyloss", "cross entropy loss",
-         "ce loss", "nll loss", "global avg loss", "avg loss", "total loss", "epoch loss", "losses",
-         "reduced train loss"), ("loss", 1.0),
+         "ce loss", "nll loss", "global avg loss", "avg loss", "average loss", "total loss", "epoch loss", "losses",
+         "reduced train loss", "step loss"), ("loss", 1.0),
     ),
     **dict.fromkeys(
         ("accuracy", "acc", "token accuracy", "mean token accuracy", "epoch accuracy", "accuracies", "accs"),
         ("accuracy", 1.0),
     ),
+    **dict.fromkeys(("accuracy percent", "acc percent"), ("accuracy", 0.01)),
     **dict.fromkeys(("perplexity", "ppl"), ("perplexity", 1.0)),
     **dict.fromkeys(("lr", "learning rate"), ("lr", 1.0)),
-    **dict.fromkeys(("grad norm", "gradient norm", "gnorm", "total grad norm", "global norm", "global grad norm"),
-                    ("grad_norm", 1.0)),
+    **dict.fromkeys(("grad norm", "gradient norm", "gnorm", "total grad norm", "global norm", "global grad norm",
+                     "norm"), ("grad_norm", 1.0)),
     **dict.fromkeys(
         ("tokens", "total tokens", "num tokens", "tokens seen", "n tokens", "trained tokens", "consumed tokens",
          "num input tokens seen", "total trained tokens"), ("tokens", 1.0),
     ),
     **dict.fromkeys(("tokens per sec", "tokens per second", "tok s", "tok sec", "tokens sec", "tokens s", "wps",
-                     "tokens per s"), ("tokens_per_sec", 1.0)),
-    **dict.fromkeys(("mfu", "bf16 mfu"), ("mfu", 1.0)),
+                     "tokens per s", "tok per s", "tok per sec", "tps", "tgs", "tokens s device",
+                     "tokens per second per gpu"), ("tokens_per_sec", 1.0)),
+    **dict.fromkeys(("mfu", "bf16 mfu", "mfu actor"), ("mfu", 1.0)),
     "mfu percent": ("mfu", 0.01), "bf16 mfu percent": ("mfu", 0.01),
-    **dict.fromkeys(("tflops", "achieved tflops", "tflops per gpu", "tflop s"), ("tflops", 1.0)),
-    **dict.fromkeys(("step time ms", "iter time ms", "time ms", "dt ms", "elapsed time per iteration ms"),
-                    ("step_time_ms", 1.0)),
+    **dict.fromkeys(("tflops", "achieved tflops", "tflops per gpu", "tflop s", "tflop s device",
+                     "model tflops per gpu"), ("tflops", 1.0)),
+    **dict.fromkeys(("step time ms", "iter time ms", "time ms", "dt ms", "elapsed time per iteration ms",
+                     "step avg ms"), ("step_time_ms", 1.0)),
     **dict.fromkeys(("step time", "step time s", "iter time s", "curr iter time", "time per step s",
-                     "train step timing in s"),
+                     "train step timing in s", "timing s step"),
                     ("step_time_ms", 1000.0)),
     **dict.fromkeys(("data load time", "data time s"), ("data_time_ms", 1000.0)),
     "data time ms": ("data_time_ms", 1.0),
-    **dict.fromkeys(("peak mem", "peak mem gb", "peak memory gb", "mem peak gb", "max memory gb", "memory peak gb"),
-                    ("mem_peak_gb", 1.0)),
+    **dict.fromkeys(("peak mem", "peak mem gb", "peak memory gb", "mem peak gb", "max memory gb", "memory peak gb",
+                     "max memory allocated gb"), ("mem_peak_gb", 1.0)),
     **dict.fromkeys(("peak gpu memory mb", "peak memory mb"), ("mem_peak_gb", 1e-3)),
-    **dict.fromkeys(("memory gib", "max active gib", "peak memory gib"), ("mem_peak_gb", GIB)),
-    **dict.fromkeys(("memory allocated gb", "allocated gb", "mem allocated gb"), ("mem_allocated_gb", 1.0)),
+    **dict.fromkeys(("memory gib", "max active gib", "max allocated gib", "peak memory gib", "peak mem gib",
+                     "peak memory active", "peak memory alloc"), ("mem_peak_gb", GIB)),
+    **dict.fromkeys(("memory allocated gb", "allocated gb", "mem allocated gb", "mem gb", "memory gb", "gpu mem gb"),
+                    ("mem_allocated_gb", 1.0)),
+    **dict.fromkeys(("mem gib", "gpu mem gib", "allocated gib", "mem allocated gib"), ("mem_allocated_gb", GIB)),
     **dict.fromkeys(("gpu memory mb", "memory allocated mb"), ("mem_allocated_gb", 1e-3)),
-    **dict.fromkeys(("memory reserved gb", "reserved gb", "mem reserved gb"), ("mem_reserved_gb", 1.0)),
-    "max reserved gib": ("mem_reserved_gb", GIB),
+    **dict.fromkeys(("memory reserved gb", "reserved gb", "mem reserved gb", "max memory reserved gb"),
+                    ("mem_reserved_gb", 1.0)),
+    **dict.fromkeys(("max reserved gib", "device reserved gib", "peak memory reserved"), ("mem_reserved_gb", GIB)),
     **dict.fromkeys(("grad mean", "gradients grad mean"), ("grad_mean", 1.0)),
     **dict.fromkeys(("grad std", "gradients grad std"), ("grad_std", 1.0)),
 }  # fmt: skip
+_NOT_OURS = frozenset({"train time ms"})
+"""What only looks like one of ours without the word for its group."""
+_UNITS_OF_MEMORY = re.compile(r"(?<![A-Za-z])[KMGT]iB(?![A-Za-z])")
 _EVAL_FIELDS = frozenset({"loss", "accuracy", "perplexity"})
 _SPLIT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^0-9A-Za-z]+")
 
@@ -165,8 +176,8 @@ def target_named(ours: str) -> Target | None:
 
 def guessed(name: str) -> Target | None:
     """The target of a name by what it says; None where it says nothing that we have."""
-    words = [word for word in _SPLIT.split(name.replace("%", " percent ")) if word]
-    lowered = [word.lower() for word in words]
+    name_and_unit = _UNITS_OF_MEMORY.sub(lambda unit: unit[0].lower(), name.replace("%", " percent "))
+    lowered = [word.lower() for word in _SPLIT.split(name_and_unit) if word]
     split, rest = _split_of(lowered)
     if not rest:
         return None
@@ -177,8 +188,11 @@ def guessed(name: str) -> Target | None:
         rest = rest[:-1]
     if split is None and len(rest) > 1 and rest[-1] in ("train", "training"):
         rest = rest[:-1]
-    while len(rest) > 1 and rest[0] in _GROUPS and " ".join(rest) not in _NAMES:
+    while len(rest) > 1 and rest[0] in _GROUPS and (joined := " ".join(rest)) not in _NAMES and joined not in _NOT_OURS:
         rest = rest[1:]
+    if split is None and rest[0] in ("lr", "learning") and (rest[-1] == "group0" or rest[-2:] == ["group", "0"]):
+        # The first group of parameters: `lr-AdamW/group0`, `learning_rate_group0`, `LR (group 0)`.
+        rest = ["lr"]
     known = _NAMES.get(" ".join(rest))
     if known is None or (split is not None and known[0] not in _EVAL_FIELDS):
         return None

@@ -22,6 +22,8 @@ from tuitrain.readers.supplied import Supplied
 
 _LARGEST = 2**63 - 1
 _MOST_PLANS = 10_000
+_LARGEST_MFU = 2.0
+"""A wrong peak gives a share of 1.3; one of 40 is in per cent."""
 _ENDS: dict[str, Literal["completed", "stopped", "failed"]] = {
     "completed": "completed", "failed": "failed", "stopped": "stopped",
 }  # fmt: skip
@@ -200,7 +202,7 @@ class RecordReader:
                 values[key] = block.values[name] * factor
                 if key in WHOLE and not ((values[key] >= 0) & (values[key] < float(_LARGEST))).all():
                     return None
-                if key == "mfu" and (values[key] < 0).any():
+                if key == "mfu" and not ((values[key] >= 0) & (values[key] <= _LARGEST_MFU)).all():
                     return None
         values |= {key: np.trunc(values[key]) for key in WHOLE & values.keys()}
         return Steps(times, steps, values | {name: block.values[name] for name in plan.own})
@@ -272,9 +274,13 @@ def _typed(fields: dict[str, float]) -> dict[str, Any]:
     if _SPECIAL.isdisjoint(fields):
         return fields
     typed: dict[str, Any] = {key: _count(value) if key in WHOLE else value for key, value in fields.items()}
-    if typed.get("mfu", 0.0) < 0:
+    share = typed.get("mfu", 0.0)
+    if share < 0:
         # nanoGPT's -100 % before it has measured it.
         typed["mfu"] = None
+    elif share > _LARGEST_MFU:
+        # No share but per cent, which the name did not say.
+        typed["mfu"] = share / 100
     return typed
 
 

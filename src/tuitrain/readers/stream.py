@@ -14,8 +14,8 @@ HEAD_BYTES = 64 << 10
 """What is kept of a stream's beginning, to be read again once its format shows."""
 _EVERY_LINE_BYTES = 4 << 10
 """Of the head: the format is looked for after each line; from there on each time a quarter has been added."""
-_WORDS = (b"step", b"iter", b"epoch", b"update", b"batch", b"train: ")
-_BARS = (b"it/s", b"s/it", b"it [", b"s/step", b"eta: ")
+_WORDS = (b"step", b"iter", b"epoch", b"update", b"batch", b"train:", b"] ")
+_BARS = (b"it/s", b"s/it", b"it [", b"s/step", b"eta: ", b"] loss:")
 _OTHER = re.compile(
     rb"\s*(?:\{ ?\"|\[\s*[\"\[{]|<(?:!doctype|\?xml|html|head|body|div|pre|svg|script)\b)", re.IGNORECASE
 )
@@ -23,7 +23,7 @@ _OTHER = re.compile(
 _COUNT = re.compile(rb"(?:[a-z]{1,6}\b)?(?:\(\w+\))?['\"]?[ \t:=#\[(]{1,12}\d")
 _LINE_END = re.compile(rb"[\r\n]")
 _MOST_LINES = 40
-"""That are looked at for metrics."""
+"""With one sign that are looked at for metrics; of all signs twice as many."""
 _DATA = frozenset({".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".ini", ".cfg"})
 """Endings of files that other formats look into; one that holds a console can be opened by name in a stream."""
 
@@ -37,7 +37,7 @@ def is_console(probe: Probe) -> bool:
         return False
     parser = GenericParser("")
     positions: dict[str, float] = {}
-    for line in islice(_candidates(head, probe.lowered), _MOST_LINES):
+    for line in _candidates(head, probe.lowered):
         for item in parser.feed(line + b"\n").items:
             if isinstance(item, Row):
                 for name in item.values:
@@ -46,20 +46,28 @@ def is_console(probe: Probe) -> bool:
     return False
 
 
-def _candidates(text: bytes, lowered: bytes) -> Iterator[bytes]:
-    """The lines in which a position is likely. Searching for each sign is quicker than one pattern for all."""
-    for sign in (*_WORDS, *_BARS):
-        at = lowered.find(sign)
-        while at >= 0:
-            end = at + len(sign)
-            if sign in _BARS or _COUNT.match(lowered, end):
-                start = max(text.rfind(b"\n", 0, at), text.rfind(b"\r", 0, at)) + 1
-                line_end = _LINE_END.search(text, end)
-                if line_end is None:
-                    break
-                end = line_end.start()
-                yield text[start:end]
-            at = lowered.find(sign, end)
+def _candidates(text: bytes, lowered: bytes) -> list[bytes]:
+    """The first lines in which a position is likely, in their order."""
+    # Searching for each sign is quicker than one pattern for all.
+    found = {
+        start: line for sign in (*_WORDS, *_BARS) for start, line in islice(_with(sign, text, lowered), _MOST_LINES)
+    }
+    return [found[start] for start in sorted(found)[: 2 * _MOST_LINES]]
+
+
+def _with(sign: bytes, text: bytes, lowered: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines in which a position is likely by this sign, each with the place where it starts."""
+    at = lowered.find(sign)
+    while at >= 0:
+        end = at + len(sign)
+        if sign in _BARS or _COUNT.match(lowered, end):
+            start = max(text.rfind(b"\n", 0, at), text.rfind(b"\r", 0, at)) + 1
+            line_end = _LINE_END.search(text, end)
+            if line_end is None:
+                break
+            end = line_end.start()
+            yield start, text[start:end]
+        at = lowered.find(sign, end)
 
 
 class StreamParser:

@@ -22,6 +22,8 @@ STEPS = (
 EPOCHS = ("epoch", "epochs", "trainepoch", "currentepoch", "epochidx", "epochnum", "ep")
 _WEAK = frozenset({"batch", "it", "update", "updates", "steps", "iters", "totalsteps", "epochs"})
 """Of both: words that other tables, or configurations, have as well."""
+_NAMES = ("metric", "metric_name", "tag", "name", "key")
+"""Fields with the name of a metric beside its `value`."""
 _TIMES = frozenset({
     "time", "timestamp", "walltime", "wallclock", "createdat", "loggedat", "date", "datetime", "ts", "created", "at",
 })  # fmt: skip
@@ -155,6 +157,11 @@ class Records:
         values = numbers_of(record)
         if self.axis is None and not self._count:
             self.axis = axis_among(values) or _nested_axis(values)
+        if "value" in values:
+            # A record for each value of each metric.
+            name = next((record[key] for key in _NAMES if isinstance(record.get(key), str)), None)
+            if name:
+                values[name] = values.pop("value")
         time = self._time(record, values)
         x = float(self._count) if self.axis is None else values.pop(self.axis, self._x)
         if x is None or not math.isfinite(x):

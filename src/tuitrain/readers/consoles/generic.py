@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tuitrain.readers.consoles.lines import ConsoleParser, time_of
 from tuitrain.readers.consoles.pairs import pairs
 from tuitrain.readers.model import Item, Row
+from tuitrain.readers.table import is_result
 
 _LONGEST = 8 << 10
 """Characters of a line that may be one of metrics."""
@@ -17,12 +18,25 @@ _MOST_NAMES = 2000
 _DIGIT = re.compile(r"\d")
 _POSITION = re.compile(
     r"""(?<![\w/.\-])(?P<word>(?:global|train(?:ing)?|optim(?:izer)?)[_ ]?(?:step|iter(?:ation)?)s?"""
-    r"""|num_updates|steps?|iter(?:ation)?s?|it|updates?|batch|epochs?|ep)['"]?\s{0,9}[:=#]?\s{0,9}[\[(]?\s{0,9}"""
+    r"""|num_updates|(?:time)?steps?|iter(?:ation)?s?|it|updates?|batch|epochs?|ep|train(?=:\s{0,9}\d{1,9}\s{1,9}\[))"""
+    r"""(?:\((?:train|val|test)\))?['"]?\s{0,9}[:=#]?\s{0,9}[\[(]?\s{0,9}"""
     r"""(?P<count>\d[\d,]{0,18})(?P<part>\.\d{0,9})?(?:\s{0,9}(?:/|of)\s{0,9}(?P<total>\d[\d,]{0,18}))?(?!\w|\.\d|[:/-]\d|%)""",
     re.IGNORECASE,
 )
 _OF_TOTAL = re.compile(r"\[\s{0,9}(\d{1,15})\s{0,9}/\s{0,9}(\d{1,15})\s{0,9}(?:\(\s{0,9}[\d.]{1,9}%\))?\s{0,9}\]")
 _OF_BATCHES = re.compile(r"(?<![\d.,])(\d{1,15})\s{0,9}/\s{0,9}(\d{1,15}) (?:batches|steps|iters|iterations)\b")
+_BEFORE_PAIRS = re.compile(r"(?:^|[\s\]])\[(\d{1,15})\] (?=[A-Za-z][\w/.]{0,79}=)")
+"""A position as the metric writers of clu, Flax and T5X print it: `logging_writer.py:48] [100] loss=2.5, …`."""
+_EPOCH_AND_BATCH = re.compile(r"(?:^|\s)\[(\d{1,6}), {0,9}(\d{1,9})\] (?=[A-Za-z])")
+"""As PyTorch's tutorial prints them: `[1,  2000] loss: 2.173`."""
+_RAY = re.compile(r"\([\w.:]{1,80} pid=\d+(?:, ip=[\w.:]+)?\)\s*")
+"""What Ray puts before each line of a worker."""
+_LOGGED_BAR = re.compile(
+    r"(?P<title>.{0,200}?)(?<![\d.])(?P<count>\d[\d.]{0,14})(?P<factor>[kM]?)it/(?P<total>\d[\d.]{0,14})(?P<of_total>[kM]?)it"
+    r" rate:.{0,200}? postfix:(?P<rest>.*)"
+)
+"""A bar of tqdm-loggable, as of Levanter: `Progress on:train 12.0it/1.00kit rate:1.2it/s … postfix:loss=2.5`."""
+_FACTORS = {"": 1.0, "k": 1e3, "M": 1e6}
 _BAR = re.compile(
     r"(?P<title>[^|]{0,200}?):? {0,9}\d{1,3}%\|[^|]*\| {0,9}(?P<count>\d{1,15})/(?P<total>\d{1,15}) ?"
     r"\[(?P<rest>[^\]]*)\]?"
@@ -36,6 +50,10 @@ _EPOCH_TITLE = re.compile(r"epoch\D{0,3}(\d+)", re.IGNORECASE)
 _EVALUATION = re.compile(
     r"(?<![\w/])(val(?:id(?:ation|ate|ating)?)?|eval(?:uation|uate|uating)?|test(?:ing)?)(?![\w/])", re.I
 )
+_OF_EVALUATION = re.compile(
+    r"\W{0,9}(?:val(?:id(?:ation)?)?|eval(?:uation)?|test)(?: (?:set|results?|metrics|epoch \d+))?\s{0,3}[:|-]", re.I
+)
+"""The beginning of a line whose values are all of an evaluation."""
 _RESULTS = ("loss", "acc", "accuracy", "ppl", "perplexity", "bpb")
 _NO_POSITION = frozenset({
     "max", "total", "num", "number", "of", "warmup", "per", "every", "save", "log", "decay", "each", "min", "n",
@@ -94,7 +112,12 @@ class GenericParser(ConsoleParser):
         """A row of a line with numbers at a position."""
         if len(line) > _LONGEST or _DIGIT.search(line) is None:
             return
-        row = self._of_bar(line) if "%|" in line or "it [" in line or "/" in line[:24] else None
+        if line.startswith("("):
+            line = _RAY.sub("", line, count=1)
+        if "it rate:" in line and (bar := _LOGGED_BAR.match(line)) is not None:
+            row = self._of_logged_bar(bar)
+        else:
+            row = self._of_bar(line) if "%|" in line or "it [" in line or "/" in line[:24] else None
         if row is None:
             row = self._of_line(line)
         if row is not None:
@@ -102,18 +125,31 @@ class GenericParser(ConsoleParser):
             if row.values:
                 yield row
 
+    def _of_logged_bar(self, bar: re.Match[str]) -> Row | None:
+        count, total = (
+            round(float(bar[name]) * _FACTORS[bar[factor]])
+            for name, factor in (("count", "factor"), ("total", "of_total"))
+        )
+        values = pairs(bar["rest"])
+        if not values or _EVALUATION.search(bar["title"]) is not None:
+            return None
+        self._x = self._counted("bar", float(count), float(total), self._epoch)
+        return Row(self._x, values)
+
     def _of_bar(self, line: str) -> Row | None:
-        """A row of what a progress bar (tqdm's or Keras's) shows behind it."""
+        """A row of what a progress bar (tqdm's or Keras's) shows behind it, else of results in its title."""
         pattern = _BAR if "%|" in line else _COUNTER if "it [" in line else _KERAS
-        bar = pattern.match(line)
+        # A title may have separators: `1|40|Loss: 2.5:  40%|`.
+        bar = pattern.match(line) or pattern.match(line, line.rfind("|", 0, line.find("%|")) + 1)
         if bar is None:
             return None
         rest = _BAR_TIMES.sub("", bar["rest"], count=1) + " | " + line[bar.end() :]
         position = self._position(rest)
+        title = bar["title"].strip(" \r\b")
         values = pairs(_POSITION.sub(" | ", rest))
+        values = values or {name: value for name, value in pairs(title).items() if is_result(name)}
         if not values:
             return None
-        title = bar["title"].strip(" \r\b")
         evaluation = _EVALUATION.search(title)
         if evaluation is not None:
             x = self._x if self._x is not None else float(bar["count"])
@@ -154,11 +190,13 @@ class GenericParser(ConsoleParser):
         """A row of a line that gives a result at no position, which is that of the last step."""
         if self._x is None or _EVALUATION.search(line) is None:
             return None
-        values = {
-            name: value
-            for name, value in pairs(line).items()
-            if _EVALUATION.match(name) and name.lower().endswith(_RESULTS)
-        }
+        start = _OF_EVALUATION.match(line)
+        text = line if start is None else line[start.end() :]
+        results = {name: value for name, value in pairs(text).items() if name.lower().endswith(_RESULTS)}
+        if start is not None and (word := _EVALUATION.search(start[0])) is not None:
+            values = _of_split(results, word[1])
+        else:
+            values = {name: value for name, value in results.items() if _EVALUATION.match(name)}
         return Row(self._x, values, time_of(line)) if values else None
 
     def _position(self, line: str) -> tuple[int, float, str] | None:
@@ -168,7 +206,7 @@ class GenericParser(ConsoleParser):
         pieces, end = [], 0
         for match in _POSITION.finditer(line):
             word = match["word"].lower()
-            rank = _RANKS[word[0]]
+            rank = _RANKS[word[0]] if word != "train" else _EPOCH
             part = match["part"] or ""
             before = line[: match.start()].rstrip().rpartition(" ")[2]
             if before.lower() in _NO_POSITION or (rank < _EPOCH and part.strip(".0")):
@@ -181,7 +219,13 @@ class GenericParser(ConsoleParser):
                 best = rank, word, count, total
             pieces.append(line[end : match.start()])
             end = match.end()
-        if best is None or best[0] == _EPOCH:
+        if best is None and (both := _EPOCH_AND_BATCH.search(line)) is not None:
+            epoch, best = float(both[1]), (_BRACKETS, "[,]", float(both[2]), None)
+            pieces, end = [line[: both.start()]], both.end()
+        elif best is None and (bare := _BEFORE_PAIRS.search(line)) is not None:
+            best = _BRACKETS, "[]", float(bare[1]), None
+            pieces, end = [line[: bare.start()]], bare.end()
+        elif best is None or best[0] == _EPOCH:
             of_total = _OF_TOTAL.search(line, end) if "[" in line else None
             of_total = of_total or _OF_BATCHES.search(line, end)
             # A build prints `[1/4] c++ …` too, in long lines.
@@ -193,6 +237,10 @@ class GenericParser(ConsoleParser):
             return None
         rest = " | ".join([*pieces, line[end:].lstrip(" :,-")])
         rank, word, count, total = best
+        evaluation = _EVALUATION.search(line) if rank == _BRACKETS and total is not None else None
+        if evaluation is not None and self._x is not None and "train" not in line.lower():
+            # It says how far the evaluation is.
+            return rank, self._x, f"{rest} | {evaluation[0]}"
         if rank == _EPOCH:
             if not any(each.isalnum() for each in rest):
                 self._epoch = count

@@ -25,7 +25,7 @@ NUMBER = (
 )
 UNIT = r"ms|us|s|%|[KMGT]i?B"
 _UNIT_NAMES = {"%": "percent"}
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d):(\d\d(?:[.,]\d{1,6})?)")
+_TIME = re.compile(r"(\d{4})([-/])(\d\d)\2(\d\d)[ T,](\d\d:\d\d):(\d\d(?:[.,]\d{1,6})?)(Z|[+-]\d\d:?\d\d)?(?!\d)")
 _TIME_WITHIN = 120
 """Characters of a line in which its time stands."""
 
@@ -106,8 +106,9 @@ def time_of(line: str) -> float | None:
     match = _TIME.search(line, 0, _TIME_WITHIN)
     if match is None:
         return None
-    minute = _minute(match[1])
-    return minute + float(match[2].replace(",", ".")) if minute is not None else None
+    year, _, month, day, minutes, seconds, zone = match.groups()
+    minute = _minute(f"{year}-{month}-{day} {minutes}{zone or ''}")
+    return minute + float(seconds.replace(",", ".")) if minute is not None else None
 
 
 @lru_cache(256)

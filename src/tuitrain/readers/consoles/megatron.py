@@ -11,7 +11,7 @@ from tuitrain.readers.model import Format, Probe, Row
 from tuitrain.readers.text import number
 
 _LINE = re.compile(r"iteration +(\d+)/ *(\d+) \|")
-_VALIDATION = re.compile(r"(validation|test) loss at (?:iteration (\d+))?([^|]*)\|")
+_VALIDATION = re.compile(r"(validation|test) (?:loss|results) at (?:iteration (\d+))?([^|]*)\|")
 _ARGUMENT = re.compile(r"\s*(?:\d+:|\[\w+\]:)?\s+([A-Za-z_]\w*) \.* ?(.*)")
 _METRICS = re.compile(rb"iteration +\d+/ *\d+ \|[^\n]*(?:elapsed time per iteration|consumed samples)")
 
@@ -26,7 +26,8 @@ class MegatronParser(ConsoleParser):
     meanings: ClassVar = {
         "lm loss": "loss", "lm loss validation": "val_loss", "lm loss validation ppl": "val_perplexity",
         "lm loss test": "eval/test/loss", "lm loss test ppl": "eval/test/perplexity",
-        "throughput per GPU (TFLOP/s/GPU)": "tflops", "TFLOPs": "tflops",
+        "lm_loss validation ppl": "val_perplexity", "lm_loss test ppl": "eval/test/perplexity",
+        "throughput per GPU (TFLOP/s/GPU)": "tflops", "TFLOPs": "tflops", "approx flops per GPU": "tflops",
         "elapsed time per iteration (ms)": "step_time_ms", "elapsed time per iteration (s)": "step_time_ms*1000",
         "learning rate": "lr", "grad norm": "grad_norm",
         "consumed tokens": "tokens", "tokens per second": "tokens_per_sec",
@@ -45,7 +46,7 @@ class MegatronParser(ConsoleParser):
                 self._iteration = float(match[1])
                 self.info.total = float(match[2])
                 self.reached(self._iteration)
-                if values := _fields(line[match.end() :]):
+                if values := _fields(line[: match.start()] + line[match.end() :]):
                     yield Row(self._iteration, values, time_of(line))
             elif (match := _VALIDATION.search(line, 0, 200)) is not None:
                 yield from self._validation(match, line)
@@ -57,7 +58,9 @@ class MegatronParser(ConsoleParser):
         split = "test" if "test" in (match[1], *match[3].split()) else "validation"
         values = {}
         for name, value in _fields(line[match.end() :]).items():
-            if name.endswith(" value"):
+            if name.endswith("_ppl value"):
+                values[f"{name.removesuffix('_ppl value')} {split} ppl"] = value
+            elif name.endswith(" value"):
                 values[f"{name.removesuffix(' value')} {split}"] = value
             elif name.endswith(" PPL"):
                 values[f"{name.removesuffix(' PPL')} {split} ppl"] = value
@@ -85,7 +88,7 @@ def _fields(text: str) -> dict[str, float]:
     values = {}
     for field in text.split("|"):
         name, colon, value = field.rpartition(":")
-        if colon and (parsed := number(value)) is not None:
+        if colon and (parsed := number(value.removesuffix("TFLOPS "))) is not None:
             values[name.strip()] = parsed
     return values
 

@@ -12,10 +12,15 @@ from tuitrain.readers.model import Format, Probe, Row, Source
 
 _USUAL = re.compile(r"iter (\d+): loss ([\d.]+), time ([\d.]+)ms, mfu (-?[\d.]+)%")
 """Nearly all lines: read quickly."""
+_LLAMA2C = re.compile(r"(\d+) \| loss ([\d.]+|nan|inf) \| lr ([\d.e+-]+) \| ([\d.]+)ms \| mfu (-?[\d.]+)%")
+"""A line of llama2.c's train.py, whose evaluations are nanoGPT's."""
 _LINE = re.compile(r"(iter|step) (\d+): (?=(?:train )?loss )")
 _FIELD = re.compile(rf"([A-Za-z][\w /.]*?):? ({NUMBER})(ms|s|%)?(?:, |\s*$)")
 _SETTING = re.compile(r"\s*([A-Za-z_]\w*) = ([^#]+)")
-_METRICS = re.compile(rb"(?:^|[\s\]:])(?:iter \d+: loss \S+, time |step \d+: train loss \S+, val loss )")
+_METRICS = re.compile(
+    rb"(?:^|[\s\]:])(?:iter \d+: loss \S+, time |step \d+: train loss \S+, val loss "
+    rb"|\d+ \| loss \S+ \| lr \S+ \| \S+ms \| mfu )"
+)
 
 
 class NanoGptParser(ConsoleParser):
@@ -36,10 +41,15 @@ class NanoGptParser(ConsoleParser):
         """A row of an `iter` or `step` line."""
         usual = _USUAL.fullmatch(line)
         if usual is None:
-            return self._of_line(line)
+            other = _LLAMA2C.fullmatch(line)
+            return self._of_line(line) if other is None else self._of_llama2c(*map(float, other.groups()))
         iteration, loss, time_ms, mfu = map(float, usual.groups())
         self.reached(iteration)
         return (Row(iteration, {"loss": loss, "time_ms": time_ms, "mfu_percent": mfu}),)
+
+    def _of_llama2c(self, iteration: float, loss: float, lr: float, time_ms: float, mfu: float) -> Iterable[Row]:
+        self.reached(iteration)
+        return (Row(iteration, {"loss": loss, "lr": lr, "time_ms": time_ms, "mfu_percent": mfu}),)
 
     def _of_line(self, line: str) -> Iterator[Row]:
         at = at_word(line, "iter ")
@@ -75,7 +85,8 @@ class NanoGptParser(ConsoleParser):
 
 def _matches(probe: Probe) -> bool:
     head = probe.head
-    return probe.names_loss and (b": loss " in head or b": train loss " in head) and _METRICS.search(head) is not None
+    signs = (b": loss ", b": train loss ", b" | loss ")
+    return probe.names_loss and any(sign in head for sign in signs) and _METRICS.search(head) is not None
 
 
 def _sources(root: Path, files: Sequence[Path]) -> Iterator[Source]:

@@ -22,21 +22,23 @@ _OF_SEVERAL = re.compile(
     rf"({_WORD}(?: {_WORD})?) +({NUMBER})(?: ?({_UNITS})(?= +[A-Za-z_(]|\s*$))?(?: ?\([^()]*\))?(?: +|\s*$)"
 )
 """A name with its number where only blanks separate it from the next one."""
-_NUMBER_FIRST = re.compile(rf"\s*({NUMBER})([kKM]?) ?(ms|tok/s|tokens/s|%) ?((?:\w+ )?MFU|)\s*")
+_NUMBER_FIRST = re.compile(rf"\s*({NUMBER})([kKM]?) ?(ms|tok/s|tokens/s|s/step|s/iter|%) ?((?:\w+ )?MFU|)\s*")
+_OF_CAPACITY = re.compile(rf"(?<=[ =:])({NUMBER}) ?/ ?\d+(?:\.\d+)? ?([MG]i?B)\b")
+"""Memory in use by all there is: `mem 61.2/80.0 GB`."""
 _LOCATION = re.compile(r"\b[\w.]+:[\w<>]+:\d+ - ")
 """Where in the code a line was printed, as loguru writes it: `__main__:train:42 - `."""
 _WRAPPED = re.compile(
     rf"\b(?:(?:np|numpy|jnp)\.\w+|tensor|tf\.Tensor|Array)\(({NUMBER})(?:,(?:[^()]|\(\)){{0,200}})?\)"
 )
 """A number as an array library prints it: `tensor(2.5, device='cuda:0')`, `np.float64(2.5)`."""
-_SEGMENTS = re.compile(r"[|;\t]|,(?!\d{3}(?!\d))| - |(?<![:=\s]) {2,}(?![\d.+ -])")
+_SEGMENTS = re.compile(r"[|;\t│┃]|,(?!\d{3}(?!\d))| - |(?<![:=\s]) {2,}(?![\d.+ -])")
 _LEVELS = re.compile(r"^(?:(?:INFO|DEBUG|WARNING|WARN|ERROR|NOTICE|TRAIN)\b[\s:|-]*)+")
 _FACTORS = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
 _SECONDS = frozenset({"sec", "secs", "seconds"})
 _NO_METRICS = frozenset({
     "epoch", "epochs", "ep", "step", "steps", "iter", "iters", "iteration", "iterations", "it", "batch", "global_step",
     "global step", "num_updates", "update", "eta", "v_num", "rank", "local_rank", "pid", "seed", "port", "line",
-    "version", "elapsed", "remaining",
+    "version", "elapsed", "remaining", "dp", "tp", "pp", "cp",
 })  # fmt: skip
 _FUNCTION_WORDS = frozenset({
     "a", "an", "and", "another", "are", "as", "at", "be", "between", "but", "by", "for", "from", "has", "have", "if",
@@ -53,6 +55,8 @@ def pairs(text: str) -> dict[str, float]:
     values: dict[str, float] = {}
     if "(" in text:
         text = _WRAPPED.sub(r"\1", text)
+    if "/" in text and "B" in text:
+        text = _OF_CAPACITY.sub(r"\1 \2", text)
     for segment in _SEGMENTS.split(_LOCATION.sub("| ", text)):
         if not segment or segment.isspace():
             continue
@@ -65,7 +69,7 @@ def pairs(text: str) -> dict[str, float]:
                 _add(values, named[1], named[2], named[3] or "")
         elif (bare := _NUMBER_FIRST.fullmatch(segment)) is not None:
             unit = bare[3]
-            name = {"ms": "time", "%": "mfu"}.get(unit, unit)
+            name = {"ms": "time", "%": "mfu", "s/step": "step_time_s", "s/iter": "step_time_s"}.get(unit, unit)
             if unit != "%" or bare[4]:
                 _add(values, name, bare[1], unit if unit in ("ms", "%") else bare[2])
         else:
