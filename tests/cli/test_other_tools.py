@@ -93,8 +93,12 @@ def test_a_log_on_standard_input_is_read_to_its_end(
     shown = json.loads(cli("show", "-", "--json", "--set", "tokens_per_step=100").out)
     assert (shown["run_id"], shown["name"], shown["step"]) == ("standard-input", "standard input", 99)
     assert (shown["loss"], shown["tokens"]) == (3.01, 9900)
-    feed(monkeypatch, tmp_path / "piped", data)
-    assert "loss 3.01" in cli("plot", "-", "--smooth", "0").out
+    for command, shown in (
+        ("plot - --smooth 0", "loss 3.01"), ("status -", "step 99  loss 3.0100"), ("logs - -n 1", "3.01"),
+        ("export metrics -", "99,"),
+    ):  # fmt: skip
+        feed(monkeypatch, tmp_path / "piped", data)
+        assert shown in cli(*command.split()).out, command
     assert not (tmp_path / "settings").exists(), "nothing of it is kept"
 
 
