@@ -8,7 +8,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -19,6 +19,7 @@ from tuitrain.files import open_regular
 
 if TYPE_CHECKING:
     from tuitrain.launch.console import ConsoleFollower
+    from tuitrain.readers.model import Source
     from tuitrain.runs import RunDirectory
     from tuitrain.runs.console import ConsoleFile, ConsoleLine
 
@@ -58,6 +59,8 @@ def logs(
     path = directory.console_of(rank)
     if rank and not path.exists():
         _require_rank(directory, rank)
+    if directory.source is not None and not path.exists():
+        _refuse(directory.source)
     size = 0
     if path.exists() or not follow or not read_snapshot(directory).status.live:
         with open_regular(path) as file:
@@ -87,6 +90,16 @@ def _lines(console: ConsoleFile, size: int, last: int, pattern: re.Pattern[str])
     while start < size and (block := console.lines_from(start, LINES_AT_ONCE)):
         yield from (line for line in block if line.start < size and pattern.search(line.text))
         start = block[-1].end
+
+
+def _refuse(source: Source) -> NoReturn:
+    """Raise LaunchError: the log of another tool is no console."""
+    from tuitrain.launch import LaunchError
+
+    raise LaunchError(
+        f"{source.name} is a log of the format {source.format} and no console: `tuitrain show` has its values.",
+        exit_code=3,
+    )
 
 
 def _require_rank(run: RunDirectory, rank: int) -> None:

@@ -46,7 +46,8 @@ class MegatronParser(ConsoleParser):
                 self._iteration = float(match[1])
                 self.info.total = float(match[2])
                 self.reached(self._iteration)
-                if values := _fields(line[: match.start()] + line[match.end() :]):
+                before = line[: match.start()].rpartition("|")[0]
+                if values := _fields(f"{before}|{line[match.end() :]}"):
                     yield Row(self._iteration, values, time_of(line))
             elif (match := _VALIDATION.search(line, 0, 200)) is not None:
                 yield from self._validation(match, line)
