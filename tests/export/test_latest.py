@@ -85,3 +85,14 @@ def test_a_figure_that_cannot_be_drawn_is_reported_once(tmp_path: Path, capsys: 
 def test_a_run_that_was_removed_does_not_come_back(tmp_path: Path) -> None:
     keep_latest(tmp_path / "gone", every=10)
     assert not (tmp_path / "gone").exists()
+
+
+def test_rules_that_are_wrong_do_not_keep_the_figure_from_being_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tuitrain.toml").write_text("[alerts.nan]\ncolour = 1\n", encoding="utf-8")
+    run = write_run(tmp_path, steps=20)
+    keep_latest(run.path, every=1000)
+    assert (run.path / "figures" / "latest.png").exists()
+    assert capsys.readouterr().err.count("marks the alerts of the default rules: ") == 1

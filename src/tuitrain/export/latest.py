@@ -64,10 +64,10 @@ def keep_latest(path: Path, every: int, poll_s: float = _POLL_S) -> None:
 
 
 def _follow(run: RunDirectory, folder: Path, every: int, poll_s: float) -> None:
-    from tuitrain.runs import RunHistory, read_snapshot
+    from tuitrain.runs import read_snapshot
     from tuitrain.runs.loading import drain, open_follower
 
-    history, follower, drawn, problem = RunHistory(), open_follower(run), 0, ""
+    history, follower, drawn, problem = _empty_history(), open_follower(run), 0, ""
     while True:
         # Before reading: what a run writes until its end is then read.
         live = read_snapshot(run).status.live
@@ -81,6 +81,18 @@ def _follow(run: RunDirectory, folder: Path, every: int, poll_s: float) -> None:
         if not live:
             return
         time.sleep(poll_s)
+
+
+def _empty_history() -> RunHistory:
+    """One that finds alerts, which the figure marks; by the default rules where those of the settings are wrong."""
+    from tuitrain.alerts import Rules, load_rules, watched_history
+    from tuitrain.settings import SettingsError
+
+    try:
+        return watched_history(load_rules())
+    except SettingsError as error:
+        print(f"tuitrain: {FILE} marks the alerts of the default rules: {error}", file=sys.stderr, flush=True)
+        return watched_history(Rules())
 
 
 def draw(run: RunDirectory, history: RunHistory, folder: Path) -> str:
