@@ -141,7 +141,7 @@ def launch(
     if skip_bad_batch and not retries:
         raise typer.BadParameter("--skip-bad-batch needs --retries.")
     if not halving and (flags := _given({"--halving-factor": halving_factor, "--first-rung": first_rung})):
-        raise typer.BadParameter(f"{' and '.join(flags)} need --halving.")
+        raise typer.BadParameter(f"{' and '.join(flags)}: only with --halving.")
     if host is not None:
         return launch_host.launch_on_host(ctx, ctx.meta.get(COMMAND_KEY))
     launch_host.refuse_without_host(install, sync, no_sync, tmux)
@@ -152,9 +152,10 @@ def launch(
     if command is not None:
         if preset is not None and command:
             raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
-        if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--gpus": None if queue else gpus,
-                            "--strategy": strategy, "--retries": retries or None, "--random": random,
-                            "--halving": halving}):  # fmt: skip
+        if gpus is not None and not queue:
+            raise LaunchError("--gpus: only with --queue for a command, which starts when so many are free.")
+        if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--strategy": strategy,
+                            "--retries": retries or None, "--random": random, "--halving": halving}):  # fmt: skip
             raise LaunchError(f"{' and '.join(flags)}: only for the engine's own configurations, not for a command.")
         _check_command(command)
         label, given = replace(label, name=name or _program_name(command)), given_by(maps, facts)
