@@ -14,6 +14,7 @@ from tuitrain.analysis.groups import Member, group_runs
 from tuitrain.analysis.metric_rows import MetricRow
 from tuitrain.analysis.smoothing import centred_window
 from tuitrain.analysis.targets import crossing, target_curve
+from tuitrain.analysis.verdict import SINGLE
 from tuitrain.events import Architecture, Hardware, Step
 from tuitrain.runs import RunHistory
 
@@ -127,6 +128,7 @@ def test_who_came_to_a_loss_first_in_what() -> None:
     assert "never did not come to a validation loss of 2.5: its lowest is 3." in compared.verdict
     assert "blind has no evaluations with a loss." in compared.verdict
     assert "Interpolated between the evaluations at steps: fast 0 and 10; frugal 0 and 8." in compared.verdict
+    assert SINGLE in compared.verdict
     assert not {"total_tokens", "training_time_s", "final_val_loss"} & {each.metric.key for each in compared.metrics}
 
 

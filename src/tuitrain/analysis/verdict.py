@@ -26,7 +26,7 @@ from tuitrain.runs import RunHistory
 NOTICEABLE = 0.005
 """Relative difference below which two losses or speeds are called equal, and none is the best."""
 
-SINGLE = "Single runs do not tell such a difference in loss from chance."
+SINGLE = "Single runs do not tell such a difference from chance."
 
 
 def verdict(
@@ -56,7 +56,7 @@ def verdict(
     by_token = losses_are_comparable(histories)
     sentences += _on_data(names, histories) if by_token else [_different_tokens(names, histories)]
     if on_target:
-        sentences += on_target
+        sentences += [*on_target, *[SINGLE] * any(" with the least " in sentence for sentence in on_target)]
     elif kept := [index for index, summary in enumerate(summaries) if not summary.has_diverged]:
         ranked, logs = [names[index] for index in kept], [histories[index] for index in kept]
         on_loss = _on_loss if by_token else _on_bytes
