@@ -23,7 +23,7 @@ _OF_SEVERAL = re.compile(
 )
 """A name with its number where only blanks separate it from the next one."""
 _NUMBER_FIRST = re.compile(rf"\s*({NUMBER})([kKM]?) ?(ms|tok/s|tokens/s|s/step|s/iter|%) ?((?:\w+ )?MFU|)\s*")
-_OF_CAPACITY = re.compile(rf"(?<=[ =:])({NUMBER}) ?/ ?\d+(?:\.\d+)? ?([MG]i?B)\b")
+_OF_CAPACITY = re.compile(r"(?<=\d) ?/ ?\d+(?:\.\d+)? ?(?=[MG]i?B\b)")
 """Memory in use by all there is: `mem 61.2/80.0 GB`."""
 _LOCATION = re.compile(r"\b[\w.]+:[\w<>]+:\d+ - ")
 """Where in the code a line was printed, as loguru writes it: `__main__:train:42 - `."""
@@ -31,7 +31,7 @@ _WRAPPED = re.compile(
     rf"\b(?:(?:np|numpy|jnp)\.\w+|tensor|tf\.Tensor|Array)\(({NUMBER})(?:,(?:[^()]|\(\)){{0,200}})?\)"
 )
 """A number as an array library prints it: `tensor(2.5, device='cuda:0')`, `np.float64(2.5)`."""
-_SEGMENTS = re.compile(r"[|;\t│┃]|,(?!\d{3}(?!\d))| - |(?<![:=\s]) {2,}(?![\d.+ -])")
+_SEGMENTS = re.compile(r"[|;\t]|,(?!\d{3}(?!\d))| - |(?<![:=\s]) {2,}(?![\d.+ -])")
 _LEVELS = re.compile(r"^(?:(?:INFO|DEBUG|WARNING|WARN|ERROR|NOTICE|TRAIN)\b[\s:|-]*)+")
 _FACTORS = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
 _SECONDS = frozenset({"sec", "secs", "seconds"})
@@ -56,7 +56,9 @@ def pairs(text: str) -> dict[str, float]:
     if "(" in text:
         text = _WRAPPED.sub(r"\1", text)
     if "/" in text and "B" in text:
-        text = _OF_CAPACITY.sub(r"\1 \2", text)
+        text = _OF_CAPACITY.sub(" ", text)
+    if not text.isascii():
+        text = text.replace("│", "|").replace("┃", "|")
     for segment in _SEGMENTS.split(_LOCATION.sub("| ", text)):
         if not segment or segment.isspace():
             continue
