@@ -30,12 +30,11 @@ from tuitrain.runs import (
     load_history,
     read_snapshot,
 )
-from tuitrain.runs.followed import FollowedRun
 from tuitrain.runs.log_ends import HEAD_BYTES, TAIL_BYTES
 from tuitrain.runs.snapshot import with_history
+from tuitrain.runs.updates import UpdatedRun
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.frame import render_frame, view_of
-from tuitrain.tui.source import Source
 from tuitrain.tui.text import plain
 from tuitrain.tui.view_state import ViewState
 
@@ -225,7 +224,7 @@ def test_all_commands_show_the_same_numbers(
             log.write(whole[len(whole) // 2 :])
         seen, history = read_snapshot(run), load_history(run)
         view = view_of(run, 0)
-        update = Source(0, FollowedRun(run, LogFollower(run.metrics))).poll()
+        update = UpdatedRun(run, LogFollower(run.metrics)).read_update()
         top = "\n".join(plain(line) for line in header(ViewState([view]), 300))
         frame = render_frame([run], 300, 40, False)
         read_on, ls = run_json(snapshot_reader.read(run)), run_json(seen)

@@ -118,7 +118,7 @@ def test_without_textual_serve_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "textual_serve", None)
     monkeypatch.setitem(sys.modules, "textual_serve.server", None)
-    monkeypatch.delitem(sys.modules, "tuitrain.tui.serve", raising=False)
+    monkeypatch.delitem(sys.modules, "tuitrain.cli.serve", raising=False)
     result = cli("watch", str(write_run(tmp_path).path), "--serve")
     assert result.code == 2
     assert "textual-serve is not installed: pip install 'tuitrain[serve]'" in " ".join(result.err.split())

@@ -9,8 +9,8 @@ from tuitrain.alerts.rules_file import parse_rules
 from tuitrain.events import Alert, AnyRecord, Step
 from tuitrain.plots.event_markers import event_markers
 from tuitrain.runs import Batch, RunDirectory, Status
+from tuitrain.runs.updates import Update
 from tuitrain.tui.content.tabs import alert_count, alerts
-from tuitrain.tui.source import Update
 from tuitrain.tui.text import plain
 from tuitrain.tui.view_state import ViewState
 
@@ -26,7 +26,7 @@ def state_of(**rules: object) -> ViewState:
 
 
 def read(state: ViewState, *records: AnyRecord, status: Status = Status.RUNNING, reset: bool = False) -> list[Alert]:
-    return state.runs[0].absorb(Update(0, Batch(records, reset=reset), status, (), ""))
+    return state.runs[0].absorb(Update(Batch(records, reset=reset), status))
 
 
 def test_what_a_rule_finds_is_listed_counted_marked_and_said_once() -> None:

@@ -10,11 +10,11 @@ from rich.cells import cell_len
 from tests.support import write_run
 from tests.tui.rich_run import records
 from tuitrain.plots.panels import panel_of
+from tuitrain.plots.panels.layouts import SHIPPED, parse
 from tuitrain.runs import RunDirectory, RunHistory, Status, load_history
 from tuitrain.tui.arrangement import LEAST_CHART_ROWS
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.frame import render_frame, view_of
-from tuitrain.tui.layouts import SHIPPED, parse
 from tuitrain.tui.view_state import ViewState
 
 

@@ -15,11 +15,11 @@ from tests.support import TINY, write_run
 from tests.tui.conftest import SIZES, running, until
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.config import load_config
+from tuitrain.launch.form import LaunchForm
 from tuitrain.launch.request import PresetInfo
 from tuitrain.runs import list_runs, load_history, read_snapshot
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.content.form import sentence_lines
-from tuitrain.tui.launch_form import LaunchForm
 from tuitrain.tui.screens.launch import LaunchScreen
 from tuitrain.tui.settings import Settings
 from tuitrain.tui.theme import DARK, LIGHT
@@ -121,7 +121,7 @@ async def test_it_begins_with_the_first_preset_that_fits(tmp_path: Path, monkeyp
     def found(machine: object) -> list[PresetInfo]:
         return [PresetInfo(name, "", name, fits=name == "qwen3-tiny") for name in ("llama3-8b", "qwen3-tiny", TINY)]
 
-    monkeypatch.setattr("tuitrain.tui.launch_form.preset_infos", found)
+    monkeypatch.setattr("tuitrain.launch.form.preset_infos", found)
     async with form(tmp_path) as (_, screen, _):
         assert form_of(screen).preset == "qwen3-tiny"
 

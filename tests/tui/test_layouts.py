@@ -13,9 +13,9 @@ from tests.tui.screen import screen_lines, screen_text
 from tuitrain.events import EventWriter
 from tuitrain.plots.model import HeatMap, Plot
 from tuitrain.plots.panels import Panel
+from tuitrain.plots.panels.layouts import parse
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.layouts import parse
 from tuitrain.tui.screens.panel_picker import PanelPicker
 from tuitrain.tui.screens.watch import WatchScreen
 from tuitrain.tui.settings import Settings

@@ -5,19 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tuitrain.plots.legend import short_names
 from tuitrain.plots.model import ChartOptions, Curve, Plot, Points
 from tuitrain.plots.roles import glyph, hollow_glyph
 from tuitrain.tui.charts.drawing import draw
-from tuitrain.tui.charts.readout import distinct
 from tuitrain.tui.text import plain, width
 
 
 def test_short_names_differ() -> None:
-    assert distinct(["llama2-tiny · 0000", "llama2-tiny · 0001", "gpt2-124m"]) == ["0000", "0001", "gpt2"]
-    assert distinct(["gpt2-tiny", "gpt2-tiny lr"]) == ["gpt2-tiny", "lr"]
-    assert distinct(["lr1e-2", "lr1e-3", "lr3e-4"]) == ["lr1e-2", "lr1e-3", "lr3e-4"], "an exponent belongs to its name"
-    assert distinct(["lr-1", "lr-2", "wd-3"]) == ["1", "2", "3"], "the same word of all names, where all differ in it"
-    assert distinct(["abcdefghijklmnop1", "abcdefghijklmnop2"]) == ["abcdef…klmnop1", "abcdef…klmnop2"]
+    assert short_names(["llama2-tiny · 0000", "llama2-tiny · 0001", "gpt2-124m"]) == ["0000", "0001", "gpt2"]
+    assert short_names(["gpt2-tiny", "gpt2-tiny lr"]) == ["gpt2-tiny", "lr"]
+    assert short_names(["lr1e-2", "lr1e-3", "lr3e-4"]) == ["lr1e-2", "lr1e-3", "lr3e-4"], (
+        "an exponent belongs to its name"
+    )
+    assert short_names(["lr-1", "lr-2", "wd-3"]) == ["1", "2", "3"], (
+        "the same word of all names, where all differ in it"
+    )
+    assert short_names(["abcdefghijklmnop1", "abcdefghijklmnop2"]) == ["abcdef…klmnop1", "abcdef…klmnop2"]
 
 
 def eight_runs() -> Plot:

@@ -14,10 +14,10 @@ from tuitrain.plots.model import HeatMap, Plot
 from tuitrain.plots.panels import Panel
 from tuitrain.plots.panels.catalog import panel_of
 from tuitrain.plots.panels.choice import with_own
+from tuitrain.plots.panels.layouts import parse
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.frame import render_frame, view_of
-from tuitrain.tui.layouts import parse
 from tuitrain.tui.settings import Settings
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart

@@ -82,7 +82,7 @@ def test_all_readings_of_eight_gpus_fit(cells: int) -> None:
     assert all(cell_len(each) <= cells for each in lines) and len(lines) <= rows
     for word in ("node7", "8 × H100 80GB HBM3", "97 %", "651", "91 °C", "1755", "220 of 1024 GB"):
         assert word in text, word
-    for word in ("812 of 3840 GB", "read 33 MB/s", "write 1.5 GB/s", "out 12 MB/s", "in 500 kB/s", "hot"):
+    for word in ("812 of 3840 GB", "read 33 MB/s", "write 1.5 GB/s", "out 12 MB/s", "in 500 kB/s", "hw thermal"):
         assert word in text, word
     assert "ago" not in text and "read at" in text and ("651 of 700 W" in text) == (cells > 79)
     assert all("▇" in each for each in lines if "97 %" in each)
@@ -283,7 +283,8 @@ async def test_the_configuration_with_what_was_changed(trained: RunDirectory, si
 
 async def test_the_configuration_looks_the_same_after_a_visit_to_the_samples(trained: RunDirectory) -> None:
     async with running("config", [trained], trained.path.parent) as (app, pilot):
-        await until(pilot, lambda: "architecture" in screen_text(app))
+        # The keys come after the text.
+        await until(pilot, lambda: all(word in screen_text(app) for word in ("architecture", "quit")))
         before = screen_text(app)
         await pilot.press("5")
         await until(pilot, lambda: "d_model" not in screen_text(app))

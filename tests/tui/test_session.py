@@ -12,10 +12,10 @@ from tests.support import write_run
 from tests.tui.conftest import dashboard, running, until
 from tuitrain.events import Alert, EventWriter, Step
 from tuitrain.runs import Batch, RunDirectory, Status
+from tuitrain.runs.updates import Update
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.session import MOST_BYTES, Session, session_of
 from tuitrain.tui.settings import Settings
-from tuitrain.tui.source import Update
 from tuitrain.tui.view_state import RunView
 
 
@@ -148,7 +148,7 @@ def test_old_alerts_are_silent_and_new_ones_ring_once() -> None:
     view = RunView(0)
 
     def read(*alerts: Alert, more: bool = False, reset: bool = False) -> list[Alert]:
-        return view.absorb(Update(0, Batch(alerts, more=more, reset=reset), Status.RUNNING, (), ""))
+        return view.absorb(Update(Batch(alerts, more=more, reset=reset), Status.RUNNING))
 
     assert read(alert(1), alert(2), more=True) == []
     assert read(alert(3)) == []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 from rich.cells import cell_len
 
 from tuitrain.tui.content.headline import bar
-from tuitrain.tui.text import Span, crop, fit, line, plain, spread, width, wrap
+from tuitrain.tui.text import Span, crop, fit, line, marked, plain, spread, width, wrap
 
 
 def test_a_bar_has_the_requested_width() -> None:
@@ -32,3 +33,10 @@ def test_wrapping_keeps_every_word() -> None:
     assert all(cell_len(row) <= 12 for row in rows)
     assert "".join("".join(rows).split()) == "".join(text.split())
     assert wrap("    indented", 40) == ["    indented"]
+
+
+def test_matches_of_a_pattern_have_a_role_of_their_own() -> None:
+    spans = marked("foo bar o", "text", re.compile("o+"))
+    assert plain(spans) == "foo bar o"
+    assert [span.text for span in spans if span.role == "match"] == ["oo", "o"]
+    assert plain(marked("abc", "text", re.compile("x*"))) == "abc"

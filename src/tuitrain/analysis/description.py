@@ -10,11 +10,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tuitrain.analysis import units
+from tuitrain.events.text import clean
 
 if TYPE_CHECKING:
     from tuitrain.accounting import MemoryEstimate, ParameterCounts
     from tuitrain.events import Run
-    from tuitrain.runs import RunHistory
+    from tuitrain.runs import RunHistory, RunSnapshot
 
 Rows = list[tuple[str, str]]
 Changes = dict[str, tuple[Any, Any]]
@@ -26,6 +27,43 @@ def unread_lines(count: int, every_line_read: bool = True) -> str:
         return ""
     least = "" if every_line_read else "at least "
     return f"{least}{count:,} line{'s' if count > 1 else ''} of the log cannot be read"
+
+
+def machine_text(run: Run | None) -> str:
+    """Devices, strategy, dtype and attention backend: `8×H100 fsdp bf16 flash`."""
+    if run is None:
+        return ""
+    words = []
+    if run.hardware is not None:
+        device = run.hardware.device.removeprefix("NVIDIA ").removeprefix("AMD ")
+        words.append(f"{run.hardware.count}×{device}" if run.hardware.count > 1 else device)
+    if run.parallel is not None:
+        words.append(run.parallel.strategy)
+    if run.dtype is not None:
+        words.append(run.dtype.replace("bfloat16", "bf16").replace("float32", "fp32").replace("float16", "fp16"))
+    words += [run.attention_backend or "", "compiled" if run.compile else ""]
+    return clean(" ".join(word for word in words if word))
+
+
+def snapshot_rows(snapshot: RunSnapshot) -> Rows:
+    """What a run in a list is: model, steps, preset, machine, launch."""
+    run, step, info = snapshot.run, snapshot.step, snapshot.info
+    shape, preset = (run.architecture, run.config.get("preset")) if run is not None else (None, None)
+    tokens = units.count(step.tokens) if step is not None and step.tokens is not None else ""
+    if tokens and run is not None and run.token_budget:
+        tokens += f" of {units.count(run.token_budget)}"
+    steps = f"{step.step:,}" + (f" of {run.total_steps:,}" if run and run.total_steps else "") if step else ""
+    launched = units.moment(info.created, "%d %b %Y %H:%M") + (f" on {info.host}" if info.host else "") if info else ""
+    texts = {
+        "model": shape.name if shape else "",
+        "parameters": "" if snapshot.params is None else units.count(snapshot.params),
+        "steps": steps,
+        "tokens": tokens,
+        "preset": preset if isinstance(preset, str) else "",
+        "machine": machine_text(run),
+        "launched": launched,
+    }
+    return [(name, text or units.UNKNOWN) for name, text in texts.items()]
 
 
 def flops_text(full: float | None, causal: float | None) -> str | None:

@@ -40,6 +40,20 @@ def preparation(history: RunHistory, status: Status) -> str | None:
     return "starting the engine" if status is Status.STARTING and history.last_time is None else None
 
 
+def activity(history: RunHistory, status: Status, *, loaded: bool, crash: str, printed: str) -> str:
+    """What a run without steps does, or why it has none. crash: why it crashed; printed: the last of its console."""
+    if not status.live and status is not Status.CRASHED and history.end is not None:
+        reason = clean(history.end.reason or "")
+        return f"no steps: {reason}" if reason else "no steps"
+    if not loaded:
+        return "reading the log"
+    stage = preparation(history, status)
+    if history.stage is not None and stage:
+        return stage
+    text = stage or (f"no steps: {clean(crash)}" if status is Status.CRASHED else "waiting for the first step")
+    return f"{text} · console: {printed}" if printed else text
+
+
 def progress_of(history: RunHistory) -> Progress:
     """Progress by steps, or by tokens for a run that only has a token budget."""
     steps = history.steps

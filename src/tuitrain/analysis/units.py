@@ -116,6 +116,28 @@ def gigabytes(value: float) -> str:
     return f"{value:.1f} GB" if value >= 10 else f"{value:.2f} GB"
 
 
+def amount(value: float | None, unit: str, digits: int = 0) -> str:
+    """A number with its unit: `412 W`; `n/a` for None."""
+    return UNKNOWN if value is None else f"{value:.{digits}f} {unit}"
+
+
+def part_of(value: float | None, most: float | None, unit: str, digits: int = 0) -> str:
+    """A number beside its limit where that is known: `412 of 700 W`; `n/a` for None."""
+    limit = "" if value is None or most is None else f"{value:.{digits}f} of "
+    return limit + amount(value if not limit else most, unit, digits)
+
+
+def traffic(megabytes_s: float | None) -> str:
+    """A rate of reading or sending: `1.2 GB/s`, `35 MB/s`, `420 kB/s`; `n/a` for None."""
+    if megabytes_s is None:
+        return UNKNOWN
+    if megabytes_s >= 1000:
+        return f"{megabytes_s / 1000:.1f} GB/s"
+    if megabytes_s >= 1:
+        return f"{megabytes_s:.0f} MB/s" if megabytes_s >= 10 else f"{megabytes_s:.1f} MB/s"
+    return f"{megabytes_s * 1000:.0f} kB/s"
+
+
 def age(seconds: float) -> str:
     """The largest part of a duration: `3 d`, `2 h`, `5 m`, `now`."""
     if not abs(seconds) < MOST_SECONDS:

@@ -170,8 +170,8 @@ def _own_metrics(ctx: typer.Context) -> list[str]:
 
 def complete_layout() -> list[str]:
     """The layouts that come with tuitrain, and those of the settings files."""
+    from tuitrain.plots.panels.layouts import SHIPPED
     from tuitrain.settings import SettingsError
-    from tuitrain.tui.layouts import SHIPPED
     from tuitrain.tui.settings import load_settings
 
     try:

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from tuitrain.analysis.metrics import METRICS, Metric, metric_of
+from tuitrain.events.text import file_name
 from tuitrain.export.documents import open_text
 from tuitrain.export.errors import ExportError
 from tuitrain.export.selection import listed
 from tuitrain.plots.model import ChartOptions, Curve, HeatMap, Plot, Points
+from tuitrain.plots.request import PlotRequest
 from tuitrain.runs import FloatArray
 
 FORMATS = ("svg", "png", "csv")
@@ -48,6 +50,14 @@ def export_panel(plot: Plot | HeatMap, out: Path, options: ChartOptions, runs: S
         figure = panel_figure(plot, SIZE_INCHES, options, head=listed([run_id for _, run_id in runs], "  ·  ", 90))
         save_figure(figure, out.parent, out.stem, (kind,), DPI)
     return out
+
+
+def panel_path(request: PlotRequest, panel: str, kind: str) -> Path:
+    """`<run>/exports/<panel>-<x>-<step>.<kind>` for one run with a directory, else `./tuitrain-<panel>-<x>.<kind>`."""
+    run, name = request.run, f"{file_name(panel)}-{request.x}"
+    if len(request.runs) == 1 and run is not None and run.directory is not None and run.directory.path.is_dir():
+        return run.directory.path / "exports" / f"{name}-{run.history.step or 0}.{kind}"
+    return Path.cwd() / f"tuitrain-{name}.{kind}"
 
 
 def _visible(columns: Sequence[Column], options: ChartOptions) -> list[Column]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -77,6 +78,10 @@ SIZES: dict[str, Paper] = {
 """The sizes with a name."""
 
 
+_SETTINGS = threading.RLock()
+"""Matplotlib's settings are of the whole process: one thread at a time draws."""
+
+
 @contextmanager
 def figure_style(style: Path | None = None, size: str | Size | None = None) -> Iterator[Paper]:
     """Matplotlib's settings for our figures; outside the block they are as before. Raises ExportError.
@@ -101,7 +106,7 @@ def figure_style(style: Path | None = None, size: str | Size | None = None) -> I
         if "figure.figsize" in given and size is None:
             paper = _of_size(tuple(given["figure.figsize"]))
     del settings["backend"]
-    with matplotlib.rc_context(settings):
+    with _SETTINGS, matplotlib.rc_context(settings):
         yield paper
 
 

@@ -37,6 +37,11 @@ class Field:
     doc: str
     choices: tuple[str, ...] = ()
 
+    @property
+    def help(self) -> str:
+        """Its meaning, and its values where it takes only some."""
+        return f"{self.doc} One of {', '.join(self.choices)}." if self.choices else self.doc
+
 
 OPTIONS: tuple[Field, ...] = (
     Field("tags", "run", "Words to find the run by, with spaces between them."),

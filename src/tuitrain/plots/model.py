@@ -202,3 +202,28 @@ class ChartOptions:
     log_x: bool = False
     recent: bool = False
     plotext: bool = False
+
+
+def value_near(x: FloatArray, y: FloatArray | None, at: float, reach: float | None = None) -> float | None:
+    """The value of the point nearest to a position of the x axis; None where it is farther than `reach`.
+
+    Without a reach a curve goes as far beyond its ends as its points there lie apart.
+    """
+    if not len(x) or y is None:
+        return None
+    after = min(int(np.searchsorted(x, at)), len(x) - 1)
+    nearest = after - 1 if after and at - x[after - 1] <= x[after] - at else after
+    if reach is None:
+        neighbour = max(after, 1) if len(x) > 1 else 0
+        reach = abs(float(x[neighbour] - x[neighbour - 1])) if after in (0, len(x) - 1) else float("inf")
+    return float(y[nearest]) if abs(float(x[nearest]) - at) <= reach else None
+
+
+def newest_value(plot: Plot, role: str, at: float | None = None) -> str | None:
+    """The newest finite number of the first curve in a role that has any, or the one nearest to a position."""
+    for curve in (each for each in plot.curves if each.role == role):
+        finite = np.flatnonzero(np.isfinite(curve.y))
+        if len(finite):
+            row = finite[-1] if at is None else finite[abs(curve.x[finite] - at).argmin()]
+            return f"{float(curve.y[row]):.10g}"
+    return None

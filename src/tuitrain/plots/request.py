@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -94,6 +95,15 @@ class PlotRequest:
     def run(self) -> PlotRun | None:
         """The run in focus."""
         return self.runs[self.focused] if self.runs else None
+
+    def newest_x(self, axis: PlotAxis | None = None) -> float | None:
+        """The newest step of all runs on an axis, by default that of the charts; None if unknown."""
+        ends = [
+            float(view.series.x_at(axis or self.x, view.history.steps["step"][-1:])[0])
+            for view in self.runs
+            if len(view.history.steps)
+        ]
+        return max((end for end in ends if math.isfinite(end)), default=None)
 
 
 def run_names(runs: Sequence[PlotRun]) -> list[str]:

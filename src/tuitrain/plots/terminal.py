@@ -86,6 +86,15 @@ def fit(of: Line, cells: int) -> Line:
     return (*of, Span(" " * missing)) if missing > 0 else crop(of, cells)
 
 
+def join(groups: Iterable[Line], between: Line) -> Line:
+    """The groups that are not empty, with `between` between them."""
+    result: list[Span] = []
+    for group in groups:
+        if group:
+            result += [*between, *group] if result else group
+    return tuple(result)
+
+
 def render(lines: Iterable[Line], color: bool) -> str:
     """The lines as text without blanks at their ends, each ending in a newline.
 

@@ -19,12 +19,12 @@ from tuitrain.analysis.metrics import metric_of
 from tuitrain.plots.axes import Range, x_title
 from tuitrain.plots.canvas import Canvas
 from tuitrain.plots.layers import Owner, draw_layers, row_of
-from tuitrain.plots.legend import legend_of
+from tuitrain.plots.legend import GAP, legend_of, wrapped
 from tuitrain.plots.limits import Limits, limits
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
 from tuitrain.plots.raster import BLANK, Y_DOTS
 from tuitrain.plots.strokes import Stroke, uncrowded, walk
-from tuitrain.plots.terminal import Line, Span, crop, fit, line, render, width
+from tuitrain.plots.terminal import Line, Span, crop, fit, join, line, render, width
 from tuitrain.plots.ticks import Tick, y_ticks
 from tuitrain.plots.x_scale import X_DOTS, XScale, pixel
 
@@ -33,7 +33,6 @@ LEAST_COLUMNS, LEAST_ROWS = 20, 6
 NO_MAP = "this panel is a map of colours, which has no chart in text; `tuitrain watch` shows it"
 _ROWS_WITH_NAME = 9
 """From this height on the x axis has its name below the ticks."""
-_GAP = Span("  ")
 
 
 def chart_text(plot: Plot | HeatMap, columns: int, rows: int, color: bool, options: ChartOptions | None = None) -> str:
@@ -137,16 +136,12 @@ def _add_axes(chart: Any, scale: XScale, y: Range, ticks: Sequence[Tick], rows: 
 def _head(plot: Plot, shown: Limits, columns: int, most: int) -> list[Line]:
     """Title, newest value and legend, in at most so many lines; `…` where entries of the legend do not fit."""
     title = line(Span(plot.title, "title"), Span(f" {plot.value}" if plot.value else "", "value"))
-    lines = [crop(title, columns)]
     legend = legend_of(plot, shown.outliers and f"{shown.outliers} the axis")
-    for entry in (*legend.curves, *legend.points, *legend.levels, *legend.notes, *legend.events):
-        if width(lines[-1]) + len(_GAP.text) + width(entry) <= columns:
-            lines[-1] = (*lines[-1], _GAP, *entry)
-        elif len(lines) < most:
-            lines.append(crop(entry, columns))
-        else:
-            lines[-1] = (*crop(lines[-1], columns - 2), Span(" …", "quiet"))
-            break
+    entries = [*legend.curves, *legend.points, *legend.levels, *legend.notes, *legend.events]
+    first, *others = wrapped(entries, columns - width(title) - width(GAP), columns)
+    lines = [crop(join((title, *first), GAP), columns), *(crop(join(row, GAP), columns) for row in others)]
+    if len(lines) > most:
+        lines = [*lines[: most - 1], (*crop(lines[most - 1], columns - 2), Span(" …", "quiet"))]
     if plot.note and len(lines) < most:
         lines.append(line(Span(plot.note, "quiet")))
     return [fit(each, columns) for each in lines]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from tuitrain.accounting import achieved_tflops, find_gpu, mfu
@@ -95,8 +95,3 @@ def _amount(key: str, value: Any) -> float:
     if not 0 < amount < 1e30:
         raise ValueError(f"{key} = {value!r} is not valid: it should be a number above 0, such as 1.8B.")
     return amount
-
-
-def as_table(supplied: Supplied) -> dict[str, Any]:
-    """The facts that are known, by key."""
-    return {key: value for key, value in asdict(supplied).items() if value is not None}

@@ -89,10 +89,6 @@ class Columns:
             rows, values = rows[both], values[both]
         return self[x][rows], values
 
-    def last_row(self, key: str) -> int:
-        """The newest row that has a value for this key; KeyError when none has."""
-        return int(self._columns[key].rows[-1])
-
     def last(self, key: str) -> float | None:
         """The newest value of a column, or None when no row has one."""
         column = self._columns.get(key)

@@ -5,13 +5,20 @@ A position is a byte offset. Nothing is indexed, so a file of gigabytes opens as
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tuitrain.files import open_regular
 
 BLOCK = 64 << 10
 """Bytes read at once; a line longer than this is shown as several."""
+
+_ERROR = re.compile(r"^Traceback|\b\w*(Error|Exception)\b|\b(ERROR|CRITICAL|FATAL)\b|^\s*(error|fatal|critical):")
+_WARNING = re.compile(r"\b\w*Warning\b|\b(WARN|WARNING)\b|^\s*warn(ing)?:")
+
+Severity = Literal["error", "warning", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +142,8 @@ def split(data: bytes, start: int, *, last: bool) -> list[ConsoleLine]:
         lines.append(ConsoleLine(start + at, start + at + len(piece), piece))
         at += len(piece)
     return lines
+
+
+def severity(text: str) -> Severity:
+    """How bad what a line says is, by its words."""
+    return "error" if _ERROR.search(text) else "warning" if _WARNING.search(text) else ""

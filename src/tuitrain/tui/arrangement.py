@@ -11,8 +11,6 @@ LEAST_CHART_ROWS = 9
 LEAST_PANE_ROWS = 3
 GRID_UNITS = 12
 """Units a row is wide: one to four charts, or a wide one beside a narrow one, share it without a rest."""
-MOST_SIZE = 3
-"""Most columns a panel takes."""
 
 
 Row = dict[int, int]

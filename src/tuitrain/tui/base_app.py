@@ -27,14 +27,13 @@ from textual.widgets import Input
 
 from tuitrain.alerts import Rules
 from tuitrain.runs import Follower, RunDirectory, list_runs
+from tuitrain.runs.updates import Update
 from tuitrain.tui.driver import TerminalCells, changed_cells_only
 from tuitrain.tui.feed import Feed, RunListRead, RunsRead
 from tuitrain.tui.inert import InertApp
 from tuitrain.tui.registry import ACTIONS, RunScreen, ScreenName, actions_for, key_text
-from tuitrain.tui.remembered import last_settings, remember, restore
-from tuitrain.tui.session import session_of
+from tuitrain.tui.session import last_settings, remember, restore, session_of
 from tuitrain.tui.settings import THEMES, Settings
-from tuitrain.tui.source import Update
 from tuitrain.tui.theme import DARK, Palette, palette_of
 from tuitrain.tui.themes import SHIPPED
 from tuitrain.tui.view_state import RunView, ViewState
@@ -47,7 +46,7 @@ CONTROLS_S = 0.5
 LEAVE_S = 5
 """Seconds after which a program that was asked to end is ended."""
 MOST_NOTICES = 3
-_ACTING = frozenset(action.id for action in ACTIONS if action.acts)
+_ACTING = frozenset(action.method.partition("(")[0] for action in ACTIONS if action.acts)
 
 
 class BaseApp(InertApp):
@@ -226,8 +225,8 @@ class BaseApp(InertApp):
         if message.generation != self._generation:
             return
         done = False
-        for update in message.updates:
-            view = self.state.runs[update.index]
+        for index, update in message.updates:
+            view = self.state.runs[index]
             reading = view.reading is not None or not view.loaded
             self._absorb(view, update)
             done |= reading and view.loaded and view.reading is None

@@ -6,18 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from tuitrain.runs import Follower, RunDirectory, RunSnapshot, SnapshotReader, list_runs, open_follower
-from tuitrain.runs.followed import FollowedRun
+from tuitrain.runs import Follower, RunDirectory, RunSnapshot, open_follower
+from tuitrain.runs.listing import RunListing
+from tuitrain.runs.updates import Update, UpdatedRun
 from tuitrain.settings import SettingsError
-from tuitrain.tui.source import Source, Update
-
-if TYPE_CHECKING:
-    from tuitrain.runs.remote_list import RemoteList
 
 POLL_S = 0.25
 LIST_S = 2.0
@@ -29,31 +26,29 @@ PATIENCE_S = 2.0
 """How long the thread waits for the app to be ready before it reads on."""
 
 
+@dataclass
 class RunsRead(Message):
-    """Updates of the runs of one `generation`, that is, since the set of runs was last changed."""
+    """Updates of runs by their index on the screen. generation: counts the changes of which runs these are."""
 
-    def __init__(self, generation: int, updates: tuple[Update, ...]) -> None:
-        super().__init__()
-        self.generation = generation
-        self.updates = updates
+    generation: int
+    updates: tuple[tuple[int, Update], ...]
 
     @property
     def more(self) -> bool:
         """Whether a run has further records at once."""
-        return any(update.batch.more for update in self.updates)
+        return any(update.batch.more for _, update in self.updates)
 
 
+@dataclass
 class RunListRead(Message):
-    """The list of runs has changed, or could not be read for the reason in `problem`."""
+    """The list of runs has changed, or could not be read for the reason in `problem`.
 
-    def __init__(
-        self, snapshots: tuple[RunSnapshot, ...] = (), problem: str = "", hosts: tuple[tuple[str, str], ...] = ()
-    ) -> None:
-        """hosts: other machines whose runs are not in the list, or not as they are now, each with the reason."""
-        super().__init__()
-        self.snapshots = snapshots
-        self.problem = problem
-        self.hosts = hosts
+    hosts: other machines whose runs are not in the list, or not as they are now, each with the reason.
+    """
+
+    snapshots: tuple[RunSnapshot, ...] = ()
+    problem: str = ""
+    hosts: tuple[tuple[str, str], ...] = ()
 
 
 class Feed(threading.Thread):
@@ -67,13 +62,10 @@ class Feed(threading.Thread):
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._generation = 0
-        self._sources: tuple[Source, ...] = ()
+        self._runs: tuple[UpdatedRun, ...] = ()
         self._runs_dir: Path | None = None
-        self._others: dict[RunDirectory, None] = {}
-        """The runs of other tools that were followed so far."""
-        self._snapshot_reader = SnapshotReader()
+        self._listing = RunListing(self._wake.set)
         self._list_posted: tuple[int, tuple[RunSnapshot, ...], tuple[tuple[str, str], ...]] | None = None
-        self._remote_lists: list[RemoteList] | None = None
         self._first: Future[RunsRead | None] = Future()
         self.polls = 0
         """How often the runs were polled so far."""
@@ -88,10 +80,10 @@ class Feed(threading.Thread):
 
     def follow(self, runs: Sequence[RunDirectory], stream: Follower | None = None) -> int:
         """Follow these runs from their beginning, in place of the present ones; returns the new generation."""
-        sources = [Source(index, FollowedRun(run, open_follower(run, FIRST_BYTES))) for index, run in enumerate(runs)]
+        followed = [UpdatedRun(run, open_follower(run, FIRST_BYTES)) for run in runs]
         if stream is not None:
-            sources.append(Source(len(sources), FollowedRun(None, stream)))
-        self._others |= dict.fromkeys(run for run in runs if run.source is not None or run.remote)
+            followed.append(UpdatedRun(None, stream))
+        self._listing.others |= dict.fromkeys(run for run in runs if run.source is not None or run.remote)
         if any(run.remote for run in runs):
             # `ssh` is needed for runs on other machines only.
             from tuitrain.runs.remote import follow_runs
@@ -99,7 +91,7 @@ class Feed(threading.Thread):
             follow_runs(runs)
         with self._lock:
             self._generation += 1
-            self._sources = tuple(sources)
+            self._runs = tuple(followed)
             generation = self._generation
         self._wake.set()
         return generation
@@ -153,14 +145,14 @@ class Feed(threading.Thread):
 
     def _poll(self) -> RunsRead | None:
         with self._lock:
-            generation, sources = self._generation, self._sources
-        updates = tuple(update for source in sources if (update := source.poll()) is not None)
+            generation, runs = self._generation, self._runs
+        polled = [(index, run.read_update()) for index, run in enumerate(runs)]
+        updates = tuple((index, update) for index, update in polled if update is not None)
         return RunsRead(generation, updates) if updates else None
 
     def _poll_list(self, runs_dir: Path) -> None:
         try:
-            runs = {run.run_id: run for run in [*self._remote_runs(), *list_runs(runs_dir), *self._others]}
-            snapshots = self._snapshot_reader.read_all(list(runs.values()))
+            snapshots, hosts = self._listing.read(runs_dir)
         except OSError as error:
             self._post(RunListRead(problem=f"cannot list {runs_dir}: {error.strerror or error}"))
             return
@@ -168,18 +160,7 @@ class Feed(threading.Thread):
             self._post(RunListRead(problem=str(error)))
             return
         # Ages are in the list, so it is posted each minute.
-        states = ((str(each.address), each.state) for each in self._remote_lists or ())
-        hosts = tuple((address, state) for address, state in states if state)
         newest = (int(time.time() // 60), snapshots, hosts)
         if newest != self._list_posted and not self._stopped.is_set():
             self._list_posted = newest
             self._post(RunListRead(snapshots, hosts=hosts))
-
-    def _remote_runs(self) -> list[RunDirectory]:
-        """The runs on the hosts of the settings, as far as these have answered. Raises SettingsError."""
-        if self._remote_lists is None:
-            # `ssh` is needed with the list of runs only.
-            from tuitrain.runs.remote_list import lists_of_settings
-
-            self._remote_lists = lists_of_settings(lambda _: self._wake.set(), follow=True)
-        return [run for each in self._remote_lists for run in each.runs]

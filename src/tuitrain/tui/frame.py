@@ -10,15 +10,14 @@ from tuitrain.alerts import Rules, watched_history
 from tuitrain.plots.axes import XAxis
 from tuitrain.plots.model import ChartOptions, Plot
 from tuitrain.plots.panels.choice import layout_panels, with_own
+from tuitrain.plots.panels.layouts import SHIPPED, Sizes, parse
 from tuitrain.plots.terminal import render
 from tuitrain.runs import RunDirectory, RunHistory, derive_status, open_follower
-from tuitrain.runs.followed import FollowedRun
+from tuitrain.runs.updates import UpdatedRun
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, arrange
 from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.content.tabs import alert_count, alerts
-from tuitrain.tui.layouts import SHIPPED, Sizes, parse
-from tuitrain.tui.source import Source
 from tuitrain.tui.text import Line, Span, crop, line
 from tuitrain.tui.view_state import RunView, ViewState
 
@@ -55,8 +54,8 @@ def view_of(run: RunDirectory | RunHistory, index: int, rules: Rules = RULES) ->
     if isinstance(run, RunHistory):
         status = derive_status(None, run.end, run.last_time, run.has_begun)
         return RunView(index, None, run, status, loaded=True)
-    view, source = RunView(index, run, watched_history(rules)), Source(index, FollowedRun(run, open_follower(run)))
-    while not view.loaded and (update := source.poll()) is not None:
+    view, followed = RunView(index, run, watched_history(rules)), UpdatedRun(run, open_follower(run))
+    while not view.loaded and (update := followed.read_update()) is not None:
         view.absorb(update)
     return view
 

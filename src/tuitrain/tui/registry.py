@@ -18,6 +18,8 @@ ScreenName = Literal["watch", "runs", "compare", "system", "samples", "logs", "c
 RunScreen = Literal["watch", "system", "samples", "logs", "config"]
 """A screen of one run."""
 Owner = Literal["screen", "charts", "app"]
+Scroll = Literal["down", "up", "page_down", "page_up", "home", "end"]
+"""Where the keys scroll to."""
 Group = Literal["this screen", "charts", "run", "moving", "screens", "tuitrain"]
 """What an action is for, in the order of help and documentation."""
 
@@ -129,10 +131,12 @@ _TABLE: tuple[tuple[Group, Owner, tuple[ScreenName, ...], tuple[Action, ...]], .
     )),
     ("run", "screen", ("watch", "runs", *PAGES), (
         Action("audit_run", ("A",), "audit", "Check that the numbers of its log agree with each other."),
-        Action("stop_run", ("S",), "stop", "Ask the run to save a checkpoint and end.", 13, acts=True),
-        Action("pause_run", ("H",), "pause", "Let the run wait between two steps, or go on.", acts=True),
-        Action("checkpoint_run", ("K",), "checkpoint", "Ask the run for a checkpoint.", acts=True),
-        Action("evaluate_run", ("E",), "evaluate", "Ask the run for an evaluation.", acts=True),
+        Action("stop_run", ("S",), "stop", "Ask the run to save a checkpoint and end.", 13, "request('stop')", True),
+        Action("pause_run", ("H",), "pause", "Let the run wait between two steps, or go on.", 0, "request('pause')",
+               True),
+        Action("checkpoint_run", ("K",), "checkpoint", "Ask the run for a checkpoint.", 0, "request('checkpoint')",
+               True),
+        Action("evaluate_run", ("E",), "evaluate", "Ask the run for an evaluation.", 0, "request('eval')", True),
         Action("edit_tags", ("T",), "tags", "Edit the tags of the run.", acts=True),
         Action("edit_note", ("N",), "note", "Add a note to the run.", acts=True),
     )),
@@ -154,18 +158,23 @@ _TABLE: tuple[tuple[Group, Owner, tuple[ScreenName, ...], tuple[Action, ...]], .
     )),
     ("this screen", "screen", ("logs", "config"), (Action("search", ("slash",), "search", "Find lines.", 3),)),
     ("this screen", "screen", ("logs",), (
-        Action("next_match", ("n",), "next match", "Next line that matches.", 4),
-        Action("previous_match", ("p",), "previous match", "Line before that matches."),
+        Action("next_match", ("n",), "next match", "Next line that matches.", 4, "go_to_match(1)"),
+        Action("previous_match", ("p",), "previous match", "Line before that matches.", 0,
+               "go_to_match(-1)"),
         Action("follow", ("f",), "follow", "Stay at the end of the console.", 5),
-        Action("next_rank", ("right_square_bracket",), "next rank", "Console of the next process.", 6),
-        Action("previous_rank", ("left_square_bracket",), "previous rank", "Console of the process before."),
+        Action("next_rank", ("right_square_bracket",), "next rank", "Console of the next process.", 6,
+               "turn_rank(1)"),
+        Action("previous_rank", ("left_square_bracket",), "previous rank", "Console of the process before.", 0,
+               "turn_rank(-1)"),
         Action("toggle_alerts", ("a",), "alerts", "The alerts of the run, or its console.", 7),
     )),
     ("this screen", "screen", ("samples",), (
-        Action("older", ("left", "h"), "older", "The sample before.", 3),
-        Action("newer", ("right", "l"), "newer", "The sample after.", 4),
-        Action("older_other", ("left_square_bracket",), "compare older", "Compare with an earlier step.", 5),
-        Action("newer_other", ("right_square_bracket",), "compare newer", "Compare with a later step."),
+        Action("older", ("left", "h"), "older", "The sample before.", 3, "move(-1)"),
+        Action("newer", ("right", "l"), "newer", "The sample after.", 4, "move(1)"),
+        Action("older_other", ("left_square_bracket",), "compare older", "Compare with an earlier step.", 5,
+               "move_other(-1)"),
+        Action("newer_other", ("right_square_bracket",), "compare newer", "Compare with a later step.", 0,
+               "move_other(1)"),
     )),
     ("this screen", "screen", ("config",), (
         Action("toggle_all", ("a",), "all keys", "All keys, or those that differ from the preset.", 4),
@@ -190,16 +199,16 @@ _TABLE: tuple[tuple[Group, Owner, tuple[ScreenName, ...], tuple[Action, ...]], .
         Action("previous_part", ("shift+tab",), "part before", "Plan, form, presets."),
     )),
     ("moving", "screen", ("runs", *PAGES, "launch"), (
-        Action("cursor_down", ("down", "j"), "down", "Down."),
-        Action("cursor_up", ("up", "k"), "up", "Up."),
+        Action("cursor_down", ("down", "j"), "down", "Down.", 0, "scroll('down')"),
+        Action("cursor_up", ("up", "k"), "up", "Up.", 0, "scroll('up')"),
     )),
     ("moving", "screen", EVERYWHERE, (
-        Action("page_down", ("pagedown", "ctrl+f"), "page down", "Scroll down."),
-        Action("page_up", ("pageup", "ctrl+b"), "page up", "Scroll up."),
+        Action("page_down", ("pagedown", "ctrl+f"), "page down", "Scroll down.", 0, "scroll('page_down')"),
+        Action("page_up", ("pageup", "ctrl+b"), "page up", "Scroll up.", 0, "scroll('page_up')"),
     )),
     ("moving", "screen", ("watch", "runs", "compare", *PAGES), (
-        Action("first", ("home", "g"), "first", "To the beginning."),
-        Action("last", ("end", "G"), "last", "To the end."),
+        Action("first", ("home", "g"), "first", "To the beginning.", 0, "scroll('home')"),
+        Action("last", ("end", "G"), "last", "To the end.", 0, "scroll('end')"),
     )),
     ("screens", "app", ("watch", "compare", *PAGES, "launch"), (
         Action("runs", ("r",), "runs", "The list of runs.", 10, "show('runs')"),

@@ -128,28 +128,6 @@ def _checked(where: str, name: str, value: Any, *, text: bool = False) -> Any:
     return {key: converted(f"{where}.{key}", entry, list[str], _ENTRIES[name]) for key, entry in value.items()}
 
 
-def settings_schema() -> dict[str, Any]:
-    """JSON Schema of a settings file."""
-    from tuitrain.alerts.rules_file import rules_schema
-    from tuitrain.tui.registry import ACTIONS
-
-    screens = msgspec.json.schema(Settings)["$defs"]["Settings"]
-    key = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-    descriptions = {action.id: {**key, "description": action.help} for action in ACTIONS}
-    screens["properties"]["keys"] |= {"properties": descriptions, "additionalProperties": False}
-    rules = rules_schema()
-    names = {"type": "object", "additionalProperties": {"type": "string"}, "description": "NAME = OURS of metrics"}
-    hosts = {"type": "array", "items": {"type": "string"}, "description": "other machines: HOST or HOST:PATH"}
-    properties = {
-        "runs_dir": {"type": "string", "description": "where runs lie"},
-        "hosts": hosts,
-        "queue_slots": {"type": "integer", "minimum": 1, "description": "processes of queued runs at once on the CPUs"},
-        "usd_per_gpu_hour": {"type": "number", "minimum": 0, "description": "what a GPU-hour costs"},
-        "map": names, "alerts": rules, TABLE: screens,
-    }  # fmt: skip
-    return {"type": "object", "properties": properties, "additionalProperties": False, "$defs": rules.pop("$defs")}
-
-
 def _description(name: str) -> str:
     return str(get_args(FIELDS[name].type)[1].description)
 
@@ -163,8 +141,7 @@ def _is_theme(name: str) -> bool:
 
 
 def _check_layouts(own: Mapping[str, list[str]], first: str | None, origin: Mapping[str, str]) -> None:
-    from tuitrain.tui.arrangement import MOST_SIZE
-    from tuitrain.tui.layouts import OWN, SHIPPED, parse
+    from tuitrain.plots.panels.layouts import MOST_SIZE, OWN, SHIPPED, parse
 
     for name, panels in own.items():
         _, wrong = parse(panels)

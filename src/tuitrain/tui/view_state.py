@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from tuitrain.plots.axes import Range, XAxis
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.plots.series import RunSeries
 from tuitrain.runs import RunDirectory, RunSnapshot
-from tuitrain.tui.source import Update
+from tuitrain.runs.updates import Update
 
 if TYPE_CHECKING:
     from tuitrain.remote.sync import Link
@@ -179,15 +178,6 @@ class ViewState(PlotRequest):
     def toggle(self, option: Option) -> None:
         """Turn an option of the charts on or off."""
         setattr(self, option, not getattr(self, option))
-
-    def newest_x(self, axis: XAxis | None = None) -> float | None:
-        """The newest step of all runs on an axis, by default that of the charts; None if unknown."""
-        ends = [
-            float(view.series.x_at(axis or self.x, view.history.steps["step"][-1:])[0])
-            for view in self.runs
-            if len(view.history.steps)
-        ]
-        return max((end for end in ends if math.isfinite(end)), default=None)
 
     def show_range(self, shown: Range | None) -> None:
         """Zoom into a part of the horizontal axis; None: show all of it."""

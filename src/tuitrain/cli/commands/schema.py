@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -29,7 +29,6 @@ def schema(
     from tuitrain.cli.json_output import json_output_schema
     from tuitrain.config import RunConfig
     from tuitrain.events import json_schema
-    from tuitrain.tui.settings import settings_schema
 
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     schemas = {
@@ -39,3 +38,28 @@ def schema(
         "json": dialect | json_output_schema(),
     }
     print_json(schemas[what] if what else schemas)
+
+
+def settings_schema() -> dict[str, Any]:
+    """JSON Schema of a settings file."""
+    import msgspec
+
+    from tuitrain.alerts.rules_file import rules_schema
+    from tuitrain.tui.registry import ACTIONS
+    from tuitrain.tui.settings import TABLE, Settings
+
+    screens = msgspec.json.schema(Settings)["$defs"]["Settings"]
+    key = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    descriptions = {action.id: {**key, "description": action.help} for action in ACTIONS}
+    screens["properties"]["keys"] |= {"properties": descriptions, "additionalProperties": False}
+    rules = rules_schema()
+    names = {"type": "object", "additionalProperties": {"type": "string"}, "description": "NAME = OURS of metrics"}
+    hosts = {"type": "array", "items": {"type": "string"}, "description": "other machines: HOST or HOST:PATH"}
+    properties = {
+        "runs_dir": {"type": "string", "description": "where runs lie"},
+        "hosts": hosts,
+        "queue_slots": {"type": "integer", "minimum": 1, "description": "processes of queued runs at once on the CPUs"},
+        "usd_per_gpu_hour": {"type": "number", "minimum": 0, "description": "what a GPU-hour costs"},
+        "map": names, "alerts": rules, TABLE: screens,
+    }  # fmt: skip
+    return {"type": "object", "properties": properties, "additionalProperties": False, "$defs": rules.pop("$defs")}

@@ -116,7 +116,7 @@ def watch(
 
 def _serve(arguments: list[str], host: str, port: int, *, readonly: bool) -> None:
     try:
-        from tuitrain.tui.serve import LOOPBACK, serve
+        from tuitrain.cli.serve import LOOPBACK, serve
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0].replace("_", "-")
         raise typer.BadParameter(

@@ -9,12 +9,11 @@ from rich.cells import cell_len
 
 from tuitrain.plots.axes import x_title
 from tuitrain.plots.canvas import Canvas
-from tuitrain.plots.legend import curve_entries, legend_of, named_curves
+from tuitrain.plots.legend import GAP, fitting_legend
 from tuitrain.plots.limits import Limits
 from tuitrain.plots.model import ChartOptions, Plot
 from tuitrain.plots.ticks import range_text
 from tuitrain.plots.x_scale import XScale
-from tuitrain.tui.charts.readout import GAP, distinct, wrapped
 from tuitrain.tui.text import Line, Span, crop, join, line, width, wrap
 
 
@@ -85,7 +84,7 @@ def top(
     if width(left) > columns - 2:
         left = (*crop(left, columns - 3), Span(" ", frame))
     room = columns - width(left) - 4
-    right = legend(plot, room, outliers, runs_below) if values is None else join(values, GAP)
+    right = fitting_legend(plot, room, outliers, runs_below) if values is None else join(values, GAP)
     if values is not None and width(right) > room:
         right = crop(right, max(room, 0))
     middle = columns - width(left) - width(right) - (3 if right else 1)
@@ -96,43 +95,6 @@ def top(
 def room_for_values(title: str, columns: int) -> int:
     """Cells at the right of a title in the upper border."""
     return columns - cell_len(title) - 7
-
-
-def legend_rows(plot: Plot, columns: int) -> list[Line]:
-    """The names of several runs as rows below the title; empty where the upper border has room for them."""
-    room = room_for_values(f"{plot.title} {plot.value}".rstrip(), columns)
-    full, brief, _ = _forms(plot)
-    if not _has_several_runs(plot) or any(width(join(form, GAP)) <= room for form in (full, brief)):
-        return []
-    inner = columns - 4
-    chosen = full if width(join(full, GAP)) <= inner else brief
-    return [join(row, GAP) for row in wrapped(chosen, inner, inner)]
-
-
-def legend(plot: Plot, room: int, outliers: str, runs_below: bool = False) -> Line:
-    """Names with their signs, as many as fit; of several runs short names, or the signs alone, so that all fit."""
-    curves, points, notes, levels, events = legend_of(plot, outliers)
-    # A level needs its name; which curve is smooth and which is raw is visible.
-    ranked = [*levels, *notes, *curves, *points, *events]
-    if _has_several_runs(plot):
-        forms = [[]] if runs_below else _forms(plot)
-        curves = next((form for form in forms if width(join(form, GAP)) <= room), forms[-1])
-        ranked = [*curves, *points, *notes, *levels, *events]
-    kept = next(n for n in range(len(ranked), -1, -1) if width(join(ranked[:n], GAP)) <= max(room, 0))
-    shown = ranked[:kept]
-    return join((entry for entry in (*curves, *points, *notes, *levels, *events) if entry in shown), GAP)
-
-
-def _has_several_runs(plot: Plot) -> bool:
-    return sum(bool(curve.name and curve.glyph) for curve in plot.curves) > 1
-
-
-def _forms(plot: Plot) -> list[list[Line]]:
-    """The entries of the curves with full names, with short ones, and the signs alone."""
-    named = named_curves(plot)
-    names = [curve.name for curve in named]
-    full, brief = curve_entries(named, names), curve_entries(named, distinct(names))
-    return [full, brief, [entry[:1] for entry in full]]
 
 
 class Bottom:

@@ -13,15 +13,16 @@ from tuitrain.events.text import shortened
 from tuitrain.plots import raster, text
 from tuitrain.plots.canvas import Canvas
 from tuitrain.plots.layers import draw_layers, row_of
+from tuitrain.plots.legend import GAP, legend_rows, wrapped
 from tuitrain.plots.limits import Limits, has_log_x, limits, steady_x, x_range
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
+from tuitrain.plots.readout import readout
 from tuitrain.plots.recent import recent_range
 from tuitrain.plots.strokes import uncrowded
 from tuitrain.plots.ticks import y_ticks
 from tuitrain.plots.x_scale import XScale
-from tuitrain.tui.charts.border import Area, Drawing, draw_empty, framed, legend_rows, room_for_values, top
+from tuitrain.tui.charts.border import Area, Drawing, draw_empty, framed, room_for_values, top
 from tuitrain.tui.charts.heat_map import draw_heat_map
-from tuitrain.tui.charts.readout import GAP, readout, wrapped
 from tuitrain.tui.text import Line, Span, fit, join, line
 
 _ROWS_WITH_NOTE = 8
@@ -54,7 +55,8 @@ def draw(
     axes = (plot.x_axis, plot.log, plot.growing, has_log_x(plot, options), options.zoom is None)
     kept = [area.limits for area in before.areas] if before is not None and before.axes == axes else []
     notes = [line(Span(plot.note, "quiet"))] if plot.note and rows >= _ROWS_WITH_NOTE else []
-    below = legend_rows(plot, columns) if options.crosshair is None and rows >= _ROWS_WITH_NOTE else []
+    room = room_for_values(f"{plot.title} {plot.value}".rstrip(), columns)
+    below = legend_rows(plot, room, columns - 4) if options.crosshair is None and rows >= _ROWS_WITH_NOTE else []
     notes += below
     canvases = _canvases(plot, options, kept, columns - 3, rows - 2 - len(notes))
     values = _readout(plot, options, [area for area, _ in canvases], columns)

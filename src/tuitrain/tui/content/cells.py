@@ -15,14 +15,13 @@ GAP = 2
 class Column:
     """A column. rank: the higher ones are left out first where the table is too wide; 0 always stays.
 
-    right: whether cells are aligned to the right; least, longest: the fewest and the most terminal cells it takes.
+    right: whether cells are aligned to the right; longest: the most terminal cells it takes.
     """
 
     key: str
     title: str = ""
     right: bool = False
     rank: int = 0
-    least: int = 0
     longest: int = 60
     role: str = "quiet"
 

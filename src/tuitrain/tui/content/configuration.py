@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from tuitrain.analysis.description import Rows
 from tuitrain.analysis.report import Description
 from tuitrain.analysis.units import config_value
-from tuitrain.tui.content.columns import side_by_side
-from tuitrain.tui.content.console_search import Query
-from tuitrain.tui.text import Line, Span, fit, line, wrap
+from tuitrain.runs.console_search import Query
+from tuitrain.tui.text import Line, Span, fit, line, marked, paragraphs, side_by_side, width
 
 COLUMN_CELLS = 56
 """Where there is room for two columns of this width, the keys take two."""
 GAP = 2
 """Cells between a name and its value."""
-_LEAST_VALUE_CELLS = 12
 
 
 def shown_keys(described: Description, *, everything: bool, query: Query | None) -> list[str]:
@@ -55,40 +53,31 @@ def config_lines(
     for key in keys:
         section, _, name = key.rpartition(".")
         lines = sections.setdefault(section or "run", [line(Span(section or "run", "title"))])
-        marked = query.marked(name, "quiet") if query is not None else line(Span(name, "quiet"))
+        shown = line(Span(name, "quiet")) if query is None else marked(name, "quiet", query.pattern)
         mark = Span("● ", "accent") if key in (described.changed or ()) else Span("  ")
-        lines += _beside((mark, *marked), names, _value(described, key, max(room - names, _LEAST_VALUE_CELLS)))
+        head = (*fit((mark, *shown), names), Span(" " * GAP))
+        lines += _value(described, key, cells // count - GAP, head)
     return side_by_side([[*lines, ()] for lines in sections.values()], cells, count)
 
 
-def _value(described: Description, key: str, cells: int) -> list[Line]:
-    """The value of a key over as many rows as it takes, of a changed one below that of the preset."""
+def _value(described: Description, key: str, cells: int, name: Line) -> list[Line]:
+    """The value of a key over as many rows as it takes, of a changed one below that of the preset, beside its name."""
     if key not in (described.changed or ()):
-        return _wrapped(config_value(described.values.get(key), separators=True), cells, "value")
+        return paragraphs(config_value(described.values.get(key), separators=True), cells, "value", name)
     was, now = (config_value(value, separators=True) for value in (described.changed or {})[key])
-    if len(was) + len(now) + 3 <= cells:
-        return [line(Span(f"{was} → ", "quiet"), Span(now, "accent"))]
-    first, *rest = _wrapped(now, cells - 2, "accent")
-    return [*_wrapped(was, cells, "quiet"), (Span("→ ", "accent"), *first), *(line("  ", *row) for row in rest)]
+    if width(name) + len(was) + len(now) + 3 <= cells:
+        return [(*name, Span(f"{was} → ", "quiet"), Span(now, "accent"))]
+    arrow = line(" " * width(name), Span("→ ", "accent"))
+    return [*paragraphs(was, cells, "quiet", name), *paragraphs(now, cells, "accent", arrow)]
 
 
 def report_lines(report: Sequence[tuple[str, Rows]], cells: int) -> list[Line]:
     """The report, section by section."""
     names = max((len(name) for _, rows in report for name, _ in rows), default=0) + 2
-    room = max(cells - 2 * GAP - names, _LEAST_VALUE_CELLS)
     lines: list[Line] = []
     for title, rows in report:
         lines += [()] * bool(lines) + [line(Span(title, "title"))]
         for name, text in rows:
-            values = _wrapped(text, room, "quiet" if text == "n/a" else "value")
-            lines += _beside(line("  ", Span(name, "quiet")), names, values)
+            head = (*fit(line("  ", Span(name, "quiet")), names), Span(" " * GAP))
+            lines += paragraphs(text, cells - GAP, "quiet" if text == "n/a" else "value", head)
     return lines
-
-
-def _beside(name: Line, cells: int, values: Sequence[Line]) -> list[Line]:
-    """The lines of a value with its name beside the first one, in so many cells."""
-    return [(*fit(() if index else name, cells), Span(" " * GAP), *value) for index, value in enumerate(values)]
-
-
-def _wrapped(text: str, cells: int, role: str) -> list[Line]:
-    return [line(Span(row, role)) for paragraph in text.split("\n") for row in wrap(paragraph, max(cells, 2))]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from tuitrain.analysis import units
 from tuitrain.events.text import clean
-from tuitrain.tui.text import Line, Span, align, crop, line, wrap
+from tuitrain.tui.text import Line, Span, align, crop, fit, line, paragraphs
 
 if TYPE_CHECKING:
+    from tuitrain.launch.form import LaunchForm
     from tuitrain.launch.request import Field, LaunchPreview, PresetInfo
-    from tuitrain.tui.launch_form import LaunchForm
 
 KEY_CELLS = 27
 _NAME_CELLS = 16
@@ -28,19 +28,14 @@ def preset_line(preset: PresetInfo, cells: int) -> Line:
     return (Span(f" {align(preset.name, _NAME_CELLS)}"), size_span, fits, *title)
 
 
-def matching(fields: Sequence[Field], text: str) -> list[Field]:
-    """The fields whose key has every word of the text, else those whose help has; `=value` after it does not count."""
-    words = text.partition("=")[0].lower().split()
-    by_key = [each for each in fields if all(word in each.key for word in words)]
-    return by_key or [each for each in fields if all(word in f"{each.key} {each.doc}".lower() for word in words)]
-
-
 def form_rows(form: LaunchForm, fields: Sequence[Field], cells: int) -> list[tuple[str | None, Line]]:
     """The fields by section, each row with its key; titles of sections and errors, below their field, have none."""
-    rows: list[tuple[str | None, Line]] = [
-        (None, row) for row in _paragraph(form.errors.get("", ""), cells, " ", "bad")
-    ]
-    section, values = "", form.values
+
+    def error_rows(key: str, indent: str) -> list[tuple[str | None, Line]]:
+        error = form.errors.get(key)
+        return [(None, row) for row in paragraphs(error, cells - 1, "bad", line(indent))] if error else []
+
+    rows, section, values = error_rows("", " "), "", form.values
     for field in fields:
         if field.section != section:
             section = field.section
@@ -52,22 +47,13 @@ def form_rows(form: LaunchForm, fields: Sequence[Field], cells: int) -> list[tup
         replaced = [Span(f"   was {clean(before)}", "quiet")] if changed and before and before != value else []
         row = (Span(" • " if changed else "   ", "accent"), name, Span(clean(value) or "·", role), *replaced)
         rows.append((key, row))
-        rows += [(None, row) for row in _paragraph(form.errors.get(key, ""), cells, "     ", "bad")]
+        rows += error_rows(key, "     ")
     return rows
-
-
-def _paragraph(text: str, cells: int, indent: str, role: str) -> list[Line]:
-    return [line(Span(f"{indent}{row}", role)) for row in wrap(text, max(cells - len(indent) - 1, 10)) if text]
-
-
-def help_text(field: Field) -> str:
-    """The meaning of a field, and its values where it takes only some."""
-    return f"{field.doc} One of {', '.join(field.choices)}." if field.choices else field.doc
 
 
 def sentence_lines(text: str, cells: int, rows: int) -> list[Line]:
     """A quiet text in exactly so many rows."""
-    shown = _paragraph(clean(text), cells, " ", "quiet")
+    shown = paragraphs(text, cells - 1, "quiet", line(" ")) if text else []
     if len(shown) > rows:
         shown = [*shown[: rows - 1], crop((*shown[rows - 1], Span(" …", "quiet")), cells)]
     return [*shown, *[line()] * (rows - len(shown))]
@@ -79,7 +65,7 @@ def plan_lines(form: LaunchForm, cells: int) -> list[Line]:
     if preview is None:
         return lines
     for problem in filter(None, (*preview.errors.values(), preview.obstacle)):
-        lines += [*_paragraph(problem, cells, " ", "bad"), line()]
+        lines += [*paragraphs(problem, cells - 1, "bad", line(" ")), line()]
     fits = None if form.plan is None else form.plan.fits
     # With the first plan: the launcher takes long to import.
     from tuitrain.launch.plan_view import plan_rows
@@ -94,14 +80,13 @@ def plan_lines(form: LaunchForm, cells: int) -> list[Line]:
 
 def _plan_row(name: str, text: str, cells: int, roles: tuple[str, str]) -> list[Line]:
     """A named row: roles of its first paragraph and of others; beside the name where there is room, else below it."""
+    head = line(Span(f" {name}", "quiet"))
     beside = cells >= _CELLS_WITH_NAMES_BESIDE
-    indent = 18 if beside else 3
-    rows: list[Line] = [] if beside else [line(Span(f" {name}", "quiet"))]
-    for number, paragraph in enumerate(text.split("\n")):
-        for part in wrap(paragraph, max(cells - indent - 1, 10)):
-            label = f" {name}" if beside and not rows else ""
-            rows.append(line(Span(align(label, indent), "quiet"), Span(part, roles[number > 0])))
-    return rows
+    blanks = line(" " * (18 if beside else 3))
+    first, *others = text.split("\n")
+    rows = paragraphs(first, cells - 1, roles[0], fit(head, 18) if beside else blanks)
+    rows += [row for other in others for row in paragraphs(other, cells - 1, roles[1], blanks)]
+    return rows if beside else [head, *rows]
 
 
 def status_line(preview: LaunchPreview | None, readonly: bool) -> Line:

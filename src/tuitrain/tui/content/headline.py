@@ -8,14 +8,15 @@ from itertools import product
 
 from tuitrain.accounting import on_cpu
 from tuitrain.analysis import units
+from tuitrain.analysis.description import machine_text
 from tuitrain.analysis.metrics import metric
-from tuitrain.analysis.progress import Progress, preparation, progress_of
+from tuitrain.analysis.progress import Progress, activity, progress_of
 from tuitrain.events import Run
 from tuitrain.events.text import clean
 from tuitrain.plots.panels import capacity_gb
 from tuitrain.plots.roles import glyph, run_role
 from tuitrain.runs import Columns, Status
-from tuitrain.tui.source import GOOD_LAG_S
+from tuitrain.runs.updates import GOOD_LAG_S
 from tuitrain.tui.text import Line, Span, crop, fit, join, line, spread, width
 from tuitrain.tui.view_state import RunView, ViewState
 
@@ -68,13 +69,13 @@ def _first(state: ViewState, view: RunView, cells: int, now: float) -> Line:
     """Name, progress, tokens and time to the end, in the longest form that fits."""
     progress = progress_of(view.history)
     times = _times(view, progress, now)
-    for long, bar_cells in product((True, False), (40, 24, 16, 10)):
-        whole = [_name(state, view, long), _steps(progress, bar_cells), _tokens(view, progress, long), times]
-        if (fitted := spread(whole, cells)) is not None:
-            return fitted
     name, steps, short = _name(state, view, False), _steps(progress, 6), _steps(progress, 0)
     tokens = _tokens(view, progress, False)
     forms = (
+        *(
+            [_name(state, view, long), _steps(progress, bar_cells), _tokens(view, progress, long), times]
+            for long, bar_cells in product((True, False), (40, 24, 16, 10))
+        ),
         [name, steps, tokens, times],
         [name, steps, times],
         [name, short, tokens, times],
@@ -159,7 +160,9 @@ def _second(view: RunView, cells: int) -> Line:
         return crop(line(Span(view.problem, "bad")), cells)
     steps = view.history.steps
     if not len(steps) or (view.status.live and view.history.stage is not None):
-        return crop(line(Span(_doing(view), "quiet")), cells)
+        printed = next((clean(text).strip() for text in reversed(view.console) if text.strip()), "")
+        text = activity(view.history, view.status, loaded=view.loaded, crash=view.crash, printed=printed)
+        return crop(line(Span(text, "quiet")), cells)
     groups = _numbers(view)
     if (ending := _ending(view)) and view.status is Status.COMPLETED:
         groups.append([(9, ending)])
@@ -170,23 +173,6 @@ def _second(view: RunView, cells: int) -> Line:
     reason = line(Span(clean(view.link.problem).removeprefix("ssh: "), "bad"))
     left = cells - width(reason) - len(_BETWEEN.text)
     return join([reason, _packed(groups, left)], line(_BETWEEN)) if left >= _LEAST_CELLS else crop(reason, cells)
-
-
-def _doing(view: RunView) -> str:
-    """What a run without steps is doing, or why it has none."""
-    printed = next((clean(text).strip() for text in reversed(view.console) if text.strip()), "")
-    if not view.status.live and view.status is not Status.CRASHED and view.history.end is not None:
-        reason = clean(view.history.end.reason or "")
-        return f"no steps{f': {reason}' if reason else ''}"
-    if not view.loaded:
-        return "reading the log"
-    waiting = preparation(view.history, view.status)
-    if view.history.stage is not None and waiting:
-        return waiting
-    waiting = waiting or (
-        f"no steps: {clean(view.crash)}" if view.status is Status.CRASHED else "waiting for the first step"
-    )
-    return f"{waiting} · console: {printed}" if printed else waiting
 
 
 def _ending(view: RunView) -> Line:
@@ -218,12 +204,20 @@ def _numbers(view: RunView) -> list[list[Item]]:
         value = steps.last(key)
         return None if value is None else metric(key).text(value)
 
-    loss, mfu, named = steps.last("loss"), steps.last("mfu"), machine(view.history.run)
+    def short(value: float | None) -> str:
+        return units.UNKNOWN if value is None else units.loss(value, 3)
+
+    loss, mfu, named = steps.last("loss"), steps.last("mfu"), machine_text(view.history.run)
     perplexity = evaluation.perplexity if evaluation else None
     return [
         [
-            item(0, "loss", _short(loss), role="value" if loss is None or math.isfinite(loss) else "bad"),
-            item(2, "val", _short(evaluation.loss) if evaluation else None, role="val"),
+            item(
+                0,
+                "loss",
+                units.UNKNOWN if loss is None else units.loss(loss, 3),
+                role="value" if loss is None or math.isfinite(loss) else "bad",
+            ),
+            item(2, "val", short(evaluation.loss) if evaluation else None, role="val"),
             item(7, "ppl", None if perplexity is None else metric("perplexity").text(perplexity)),
             item(8, "acc", last("accuracy")),
         ],
@@ -236,12 +230,6 @@ def _numbers(view: RunView) -> list[list[Item]]:
         [item(5, "grad", last("grad_norm")), item(4, "lr", last("lr"))],
         [(7, _slowest(view.history.run, steps)), (8, line(Span(named, "quiet")) if named else ())],
     ]
-
-
-def _short(value: float | None) -> str:
-    if value is None:
-        return "n/a"
-    return units.loss(value, 3)
 
 
 def _memory(view: RunView) -> Line:
@@ -264,22 +252,6 @@ def _slowest(run: Run | None, steps: Columns) -> Line:
     step_ms = steps.last("step_time_ms")
     role = "warn" if step_ms is not None and skew_ms > 0.1 * step_ms else "quiet"
     return line(Span(f"slowest rank {rank:.0f} ", "quiet"), Span(f"+{units.milliseconds(skew_ms)}", role))
-
-
-def machine(run: Run | None) -> str:
-    """Devices, strategy, dtype and attention backend: `8×H100 fsdp bf16 flash`."""
-    if run is None:
-        return ""
-    words = []
-    if run.hardware is not None:
-        device = run.hardware.device.removeprefix("NVIDIA ").removeprefix("AMD ")
-        words.append(f"{run.hardware.count}×{device}" if run.hardware.count > 1 else device)
-    if run.parallel is not None:
-        words.append(run.parallel.strategy)
-    if run.dtype is not None:
-        words.append(run.dtype.replace("bfloat16", "bf16").replace("float32", "fp32").replace("float16", "fp16"))
-    words += [run.attention_backend or "", "compiled" if run.compile else ""]
-    return clean(" ".join(word for word in words if word))
 
 
 def _packed(groups: list[list[Item]], cells: int) -> Line:

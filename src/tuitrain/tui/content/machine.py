@@ -36,7 +36,7 @@ LATE = 0.05
 """A process that keeps the others waiting for more than this share of a step is drawn as a warning."""
 _RANK_CELLS = 58
 _THROTTLE_NAMES = {
-    "sw_power_cap": "power cap", "hw_slowdown": "slowdown", "sw_thermal": "warm", "hw_thermal": "hot",
+    "sw_power_cap": "power cap", "hw_slowdown": "hw slowdown", "sw_thermal": "sw thermal", "hw_thermal": "hw thermal",
     "hw_power_brake": "power brake",
 }  # fmt: skip
 _HARMLESS = frozenset({"sw_power_cap"})
@@ -125,11 +125,11 @@ def _gpu(gpu: Gpu, past: Sequence[Gpu | None], cells: int, rows: int) -> list[tu
     throttle_role = "quiet" if gpu.throttle is None or not names else "text" if set(reasons) <= _HARMLESS else "bad"
     hot = {"hw_thermal", "sw_thermal"} & set(reasons)
     full = (_share(gpu.mem_used_gb, gpu.mem_total_gb) or 0) > 0.95
-    clock = _number(gpu.sm_clock_mhz, "MHz")
+    clock = units.amount(gpu.sm_clock_mhz, "MHz")
     if widest and gpu.sm_clock_mhz is not None and gpu.mem_clock_mhz is not None:
         clock = f"{gpu.sm_clock_mhz:.0f} · {gpu.mem_clock_mhz:.0f} MHz"
-    memory = _of(gpu.mem_used_gb, gpu.mem_total_gb, "GB", 1 if wide else 0)
-    power = _of(gpu.power_w, gpu.power_limit_w if wide else None, "W")
+    memory = units.part_of(gpu.mem_used_gb, gpu.mem_total_gb, "GB", 1 if wide else 0)
+    power = units.part_of(gpu.power_w, gpu.power_limit_w if wide else None, "W")
 
     def gauge(text: str, width: int, name: str, most: float | None, role: str = "value") -> RenderableType:
         readings = [getattr(each, name) if each is not None else None for each in past]
@@ -140,15 +140,15 @@ def _gpu(gpu: Gpu, past: Sequence[Gpu | None], cells: int, rows: int) -> list[tu
         bar = Meter(_share(getattr(gpu, name), most))
         head.add_row(bar, *[Graph(readings, top)] * beside, _value(text, role))
         # An empty row below high graphs separates the GPUs.
-        air = rows > 3
-        return Group(head, *[Graph(readings, top, rows - 1 - air)] * (rows > 1), *[""] * air)
+        blank = rows > 3
+        return Group(head, *[Graph(readings, top, rows - 1 - blank)] * (rows > 1), *[""] * blank)
 
     quantities = [
         ("GPU", 0, _text(f"{gpu.index:>3}", "accent")),
-        ("utilisation" if wide else "used", 4, gauge(_number(gpu.util_percent, "%"), 5, "util_percent", 100.0)),
+        ("utilisation" if wide else "used", 4, gauge(units.amount(gpu.util_percent, "%"), 5, "util_percent", 100.0)),
         ("memory", 6, gauge(memory, 15 if wide else 11, "mem_used_gb", gpu.mem_total_gb, "warn" if full else "value")),
         ("power", 5 if wide else 4, gauge(power, 12 if wide else 6, "power_w", gpu.power_limit_w)),
-        ("temp", 0, _value(_number(gpu.temp_c, "°C"), "bad" if hot else "value")),
+        ("temp", 0, _value(units.amount(gpu.temp_c, "°C"), "bad" if hot else "value")),
         ("clocks" if widest else "clock", 0, _value(clock)),
         ("throttled by" if wide else "throttle", 0, _text(throttle, throttle_role)),
     ]
@@ -157,17 +157,17 @@ def _gpu(gpu: Gpu, past: Sequence[Gpu | None], cells: int, rows: int) -> list[tu
 
 def _host(newest: System, recent: Sequence[System], cells: int, rows: int) -> Table:
     """Processor, memory, disk and network, each with its bar, its numbers, and beside them a graph `rows` high."""
-    ram = _of(newest.ram_used_gb, newest.ram_total_gb, "GB", 1 if (newest.ram_total_gb or 0) < 100 else 0)
-    disk = f"read {_traffic(newest.disk_read_mb_s)}  write {_traffic(newest.disk_write_mb_s)}"
-    network = f"out {_traffic(newest.net_sent_mb_s)}  in {_traffic(newest.net_recv_mb_s)}"
+    ram = units.part_of(newest.ram_used_gb, newest.ram_total_gb, "GB", 1 if (newest.ram_total_gb or 0) < 100 else 0)
+    disk = f"read {units.traffic(newest.disk_read_mb_s)}  write {units.traffic(newest.disk_write_mb_s)}"
+    network = f"out {units.traffic(newest.net_sent_mb_s)}  in {units.traffic(newest.net_recv_mb_s)}"
     # Name, share of the bar, its text, the text below it, the readings of the graph, and their upper limit if any.
     entries: list[tuple[str, float | None, str, str, Readings, float | None]] = [
-        ("CPU", _share(newest.cpu_percent, 100.0), _number(newest.cpu_percent, "%"), "",
+        ("CPU", _share(newest.cpu_percent, 100.0), units.amount(newest.cpu_percent, "%"), "",
          [each.cpu_percent for each in recent], 100.0),
         ("RAM", _share(newest.ram_used_gb, newest.ram_total_gb), ram, "", [each.ram_used_gb for each in recent],
          newest.ram_total_gb),
         ("disk", _share(newest.disk_used_gb, newest.disk_total_gb),
-         _of(newest.disk_used_gb, newest.disk_total_gb, "GB"), disk,
+         units.part_of(newest.disk_used_gb, newest.disk_total_gb, "GB"), disk,
          [_sum(each.disk_read_mb_s, each.disk_write_mb_s) for each in recent], None),
         ("network", None, "", network, [_sum(each.net_sent_mb_s, each.net_recv_mb_s) for each in recent], None),
     ]  # fmt: skip
@@ -179,7 +179,7 @@ def _host(newest: System, recent: Sequence[System], cells: int, rows: int) -> Ta
         top = most or max([LEAST_TRAFFIC_MB_S, *finite])
         head = _grid((None, False), (number_cells, True))
         head.add_row(Meter(share, "warn" if name != "CPU" and (share or 0) > 0.95 else "accent"), _value(text))
-        scale = _text(f"up to {_traffic(top)}", "quiet")
+        scale = _text(f"up to {units.traffic(top)}", "quiet")
         below = [_text(note, "text")] * bool(note) + [scale] * (rows >= LEAST_GRAPH_ROWS and not most)
         table.add_row(_text(name, "quiet"), Group(*[head] * bool(text), *below), Graph(readings, top, rows))
     return table
@@ -222,23 +222,3 @@ def _share(value: float | None, most: float | None) -> float | None:
 
 def _sum(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one + other
-
-
-def _number(value: float | None, unit: str) -> str:
-    return units.UNKNOWN if value is None else f"{value:.0f} {unit}"
-
-
-def _of(value: float | None, most: float | None, unit: str, digits: int = 0) -> str:
-    if value is None or most is None:
-        return units.UNKNOWN if value is None else f"{value:.{digits}f} {unit}"
-    return f"{value:.{digits}f} of {most:.{digits}f} {unit}"
-
-
-def _traffic(megabytes_s: float | None) -> str:
-    if megabytes_s is None:
-        return units.UNKNOWN
-    if megabytes_s >= 1000:
-        return f"{megabytes_s / 1000:.1f} GB/s"
-    if megabytes_s >= 1:
-        return f"{megabytes_s:.0f} MB/s" if megabytes_s >= 10 else f"{megabytes_s:.1f} MB/s"
-    return f"{megabytes_s * 1000:.0f} kB/s"

@@ -8,19 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tuitrain.analysis import units
-from tuitrain.analysis.description import unread_lines
+from tuitrain.analysis.description import snapshot_rows, unread_lines
 from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
 from tuitrain.events.text import clean
 from tuitrain.plots.roles import glyph, run_role
+from tuitrain.plots.sparkline import sparkline
 from tuitrain.runs import RunSnapshot, Status
 from tuitrain.runs.curve import resampled
 from tuitrain.runs.order import LARGEST_FIRST, SORT_KEYS
 from tuitrain.runs.query import NUMBERS, TEXTS
-from tuitrain.tui.charts.sparkline import sparkline
 from tuitrain.tui.content.cells import Cells, Column
-from tuitrain.tui.content.columns import side_by_side
-from tuitrain.tui.content.headline import ALERT_ROLES, machine, status_span
-from tuitrain.tui.text import Line, Span, align, join, line, wrap
+from tuitrain.tui.content.headline import ALERT_ROLES, status_span
+from tuitrain.tui.text import Line, Span, align, join, line, paragraphs, side_by_side
 
 _NAME_CELLS = 12
 
@@ -75,15 +74,14 @@ class RowCache:
         """The cells of each run by its id, in the order of the snapshots. marked: ids in the order of their colours."""
         now, shape = time.time(), _shape(cells)
         marks = {run_id: position for position, run_id in enumerate(marked)}
-        rows: dict[str, tuple[tuple[object, ...], Cells]] = {}
+        before, self._rows = self._rows, {}
         for snapshot in snapshots:
             run_id = snapshot.directory.run_id
             age = NOT_AVAILABLE if snapshot.created is None else units.age(now - snapshot.created)
-            source, before = (snapshot, marks.get(run_id), shape, age), self._rows.get(run_id)
-            same = before is not None and before[0] == source
-            rows[run_id] = before if same and before else (source, _cells(*source))
-        self._rows = rows
-        return {run_id: cells for run_id, (_, cells) in rows.items()}
+            source = (snapshot, marks.get(run_id), shape, age)
+            kept = before.get(run_id)
+            self._rows[run_id] = kept if kept is not None and kept[0] == source else (source, _cells(*source))
+        return {run_id: cells for run_id, (_, cells) in self._rows.items()}
 
 
 def _cells(run: RunSnapshot, mark: int | None, shape: tuple[int, int, int], age: str) -> Cells:
@@ -204,32 +202,13 @@ def note_line(run: RunSnapshot) -> Line:
 def detail_lines(run: RunSnapshot, cells: int) -> list[Line]:
     """The run under the cursor, in two columns: what it is; its tags, notes and last events."""
     head = line(" ", Span(run.directory.run_id, "run.name"), "  ", status_span(run.status))
-    room = max(cells // 2 - 2 - _NAME_CELLS, 8)
-    return [head, *side_by_side([_row_lines(_description(run), room), _row_lines(_events(run), room)], cells, 2)]
+    room = cells // 2 - 1
+    rows = [(name, text, "quiet" if text == NOT_AVAILABLE else "value") for name, text in snapshot_rows(run)]
+    return [head, *side_by_side([_row_lines(rows, room), _row_lines(_events(run), room)], cells, 2)]
 
 
 _Rows = list[tuple[str, str, str]]
 """Name, text and role of each row."""
-
-
-def _description(snapshot: RunSnapshot) -> _Rows:
-    run, step, info = snapshot.run, snapshot.step, snapshot.info
-    shape, preset = (run.architecture, run.config.get("preset")) if run is not None else (None, None)
-    tokens = units.count(step.tokens) if step is not None and step.tokens is not None else ""
-    if tokens and run is not None and run.token_budget:
-        tokens += f" of {units.count(run.token_budget)}"
-    steps = f"{step.step:,}" + (f" of {run.total_steps:,}" if run and run.total_steps else "") if step else ""
-    launched = units.moment(info.created, "%d %b %Y %H:%M") + (f" on {info.host}" if info.host else "") if info else ""
-    texts = {
-        "model": shape.name if shape else "",
-        "parameters": "" if snapshot.params is None else units.count(snapshot.params),
-        "steps": steps,
-        "tokens": tokens,
-        "preset": preset if isinstance(preset, str) else "",
-        "machine": machine(run),
-        "launched": launched,
-    }
-    return [(name, text or NOT_AVAILABLE, "value" if text else "quiet") for name, text in texts.items()]
 
 
 def _events(run: RunSnapshot) -> _Rows:
@@ -246,10 +225,11 @@ def _events(run: RunSnapshot) -> _Rows:
 
 def _row_lines(rows: _Rows, cells: int) -> list[Line]:
     """Each row over as many lines as it needs; a name that is the one above is not repeated."""
-    lines: list[Line] = []
-    last = ""
-    for name, text, role in rows:
-        for part in wrap(text, cells):
-            lines.append(line(" ", Span(align("" if name == last else name, _NAME_CELLS), "quiet"), Span(part, role)))
-            last = name
-    return lines
+    names = ["", *(name for name, _, _ in rows)]
+    return [
+        row
+        for above, (name, text, role) in zip(names, rows, strict=False)
+        for row in paragraphs(
+            text, cells, role, line(" ", Span(align("" if name == above else name, _NAME_CELLS), "quiet"))
+        )
+    ]

@@ -8,7 +8,7 @@ from tuitrain.events.text import clean
 from tuitrain.tui.content.configuration import config_lines, report_lines, shown_keys, summary
 from tuitrain.tui.content.headline import ALERT_ROLES
 from tuitrain.tui.content.samples import continued
-from tuitrain.tui.text import Line, Span, align, line, wrap
+from tuitrain.tui.text import Line, Span, align, line, paragraphs
 from tuitrain.tui.view_state import ViewState
 
 SAMPLES_SHOWN = 50
@@ -53,9 +53,7 @@ def alerts(state: ViewState, cells: int) -> list[Line]:
         at = f"step {alert.step:,}" if alert.step is not None else ""
         clock = units.moment(alert.time, "%d %b %H:%M:%S")
         head = line(" ", Span(align(alert.level, 9), role), Span(f"{clock}  ", "quiet"), Span(align(at, 14), "quiet"))
-        rows = wrap(clean(alert.message), max(cells - 42, 20))
-        lines.append((*head, *line(rows[0])))
-        lines += [line(" " * 41, row) for row in rows[1:]]
+        lines += paragraphs(alert.message, cells - 1, first=head)
     for broken in reversed(view.history.broken):
         lines.append(line(" ", Span("unread   ", "warn"), f"line {broken.number} of the log: {clean(broken.reason)}"))
     return lines

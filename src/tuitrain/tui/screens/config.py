@@ -12,8 +12,8 @@ from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from tuitrain.analysis.report import Description, describe
+from tuitrain.runs.console_search import Query, query_of
 from tuitrain.tui.content.configuration import COLUMN_CELLS, config_lines, report_lines, shown_keys, summary
-from tuitrain.tui.content.console_search import Query, query_of
 from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Span, line
@@ -135,9 +135,6 @@ class ConfigScreen(BaseScreen):
     def on_input_changed(self, event: Input.Changed) -> None:
         self.search_query = query_of(event.value)
 
-    def on_search_line_closed(self, event: SearchLine.Closed) -> None:
-        self.search_query = query_of(event.text)
-
     def action_search(self) -> None:
         self.query_one(SearchLine).open()
 
@@ -149,4 +146,4 @@ class ConfigScreen(BaseScreen):
 
     def action_toggle_all(self) -> None:
         self.everything = not self.everything
-        self.action_first()
+        self.action_scroll("home")

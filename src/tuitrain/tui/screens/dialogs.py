@@ -1,4 +1,4 @@
-"""Small boxes that ask for one thing: yes or no, a line of text, one of several."""
+"""Modal dialogs: a confirmation, a line of text, a choice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 
 
 class Dialog(ModalScreen[Answer | None]):
-    """A box with a title around widgets, in the middle. Escape, or a click beside it, answers None."""
+    """Widgets in a titled frame in the middle of the screen. Escape, or a click beside it, gives None."""
 
     CSS_PATH = "../styles/dialogs.tcss"
     BINDINGS: ClassVar = [Binding("escape", "cancel", show=False)]

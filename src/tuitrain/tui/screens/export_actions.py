@@ -8,25 +8,22 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from textual.widget import Widget
 from textual.widgets import Input
 
 from tuitrain.analysis.metrics import BY_KEY
-from tuitrain.events.text import clean, file_name
-from tuitrain.plots.model import ChartOptions, HeatMap, Plot
+from tuitrain.events.text import clean
+from tuitrain.plots.model import ChartOptions, HeatMap, Plot, newest_value
 from tuitrain.plots.panels.choice import PanelSizes, found, with_own
 from tuitrain.plots.request import run_names
 from tuitrain.plots.roles import run_role
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.screens.page import BaseScreen
-from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.dashboard import CHARTS_CSS, Dashboard
 from tuitrain.tui.widgets.search_line import SearchLine
@@ -36,8 +33,6 @@ KINDS = (
     ("png", "PNG   a picture of 1520 × 880 pixels"),
     ("csv", "CSV   the visible numbers, every point"),
 )
-_DRAWING = threading.Lock()
-"""Matplotlib's settings are of the whole process: one figure at a time."""
 
 
 class ChartScreen(BaseScreen):
@@ -91,16 +86,12 @@ class ChartScreen(BaseScreen):
     def action_search_panels(self) -> None:
         self.query_one(SearchLine).open()
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        self._show_found(event.value.strip())
-
-    def on_search_line_closed(self, event: SearchLine.Closed) -> None:
+    def on_search_line_closed(self) -> None:
         self.charts.focus()
-        self._show_found(event.text.strip())
 
-    def _show_found(self, words: str) -> None:
+    def on_input_changed(self, event: Input.Changed) -> None:
         """Show the panels with these words; without any those of before, with the focus where it was."""
-        if words == self._search:
+        if (words := event.value.strip()) == self._search:
             return
         if not self._search:
             self._before = self.charts.focused_panel
@@ -126,7 +117,8 @@ class ChartScreen(BaseScreen):
         if chart is None or not isinstance(plot, Plot):
             return None if chart is not None else super().copied_value()
         whose = f" of {run_names(self.state.runs)[self.state.focused]}" if len(self.state.runs) > 1 else ""
-        return f"{_title(plot)}{whose}", newest_value(plot, self.state)
+        role = run_role(self.state.run.index) if self.state.run else ""
+        return f"{_title(plot)}{whose}", newest_value(plot, role, self.state.crosshair)
 
     def action_export_panel(self) -> None:
         """Ask for the kind of file, then write it beside the run, or here when it shows several."""
@@ -149,13 +141,15 @@ class ChartScreen(BaseScreen):
         if plot is None:
             self.app.notify("That panel is not on the screen any more.", severity="error")
             return
-        out = _target(state, chart.panel, kind)
+        from tuitrain.export.panel_file import export_panel, panel_path
+
+        out = panel_path(state, chart.panel, kind)
         runs = [(name, run.run_id) for name, run in zip(run_names(state.runs), state.runs, strict=True)]
         if isinstance(plot, HeatMap):
             # A map is of the run in focus alone.
             runs = runs[state.focused : state.focused + 1]
         options = ChartOptions(zoom=state.zoom, log_x=state.log_x)
-        await asyncio.to_thread(_write, plot, out, options, runs)
+        await asyncio.to_thread(export_panel, plot, out, options, runs)
         self.app.notify(f"wrote {out}")
 
     def action_open_figure(self) -> None:
@@ -182,39 +176,12 @@ def _title(plot: Plot) -> str:
     return metric.title if metric is not None and plot.title == metric.label else plot.title
 
 
-def newest_value(plot: Plot, state: ViewState) -> str | None:
-    """The newest finite number of the run in focus in a plot that is not smoothed, or the one at the crosshair."""
-    role = run_role(state.run.index) if state.run else ""
-    for curve in (each for each in plot.curves if each.role == role):
-        finite = np.flatnonzero(np.isfinite(curve.y))
-        if len(finite):
-            row = finite[-1] if state.crosshair is None else finite[abs(curve.x[finite] - state.crosshair).argmin()]
-            return f"{float(curve.y[row]):.10g}"
-    return None
-
-
-def _target(state: ViewState, panel: str, kind: str) -> Path:
-    """`<run>/exports/<panel>-<x>-<step>.<kind>` for one run with a directory, else `./tuitrain-<panel>-<x>.<kind>`."""
-    run, panel = state.run, file_name(panel)
-    if len(state.runs) == 1 and run is not None and run.directory is not None and run.directory.path.is_dir():
-        return run.directory.path / "exports" / f"{panel}-{state.x}-{run.history.step or 0}.{kind}"
-    return Path.cwd() / f"tuitrain-{panel}-{state.x}.{kind}"
-
-
-def _write(plot: Plot | HeatMap, out: Path, options: ChartOptions, runs: Sequence[tuple[str, str]]) -> None:
-    from tuitrain.export.panel_file import export_panel
-
-    with _DRAWING:
-        export_panel(plot, out, options, runs)
-
-
 def _draw_analysis(run: RunDirectory, x: str) -> Path:
     from tuitrain.export.figures import export_plots
     from tuitrain.runs import load_history
 
-    with _DRAWING:
-        axis = x if x in ("step", "tokens", "time", "flops") else "step"
-        return export_plots([(run, load_history(run))], run.path / "figures", ("png",), x=axis)[0]
+    axis = x if x in ("step", "tokens", "time", "flops") else "step"
+    return export_plots([(run, load_history(run))], run.path / "figures", ("png",), x=axis)[0]
 
 
 def _open(path: Path) -> bool:

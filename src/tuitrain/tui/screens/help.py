@@ -8,10 +8,9 @@ from typing import ClassVar, get_args
 from textual import events
 from textual.binding import Binding
 
-from tuitrain.tui.content.columns import side_by_side
 from tuitrain.tui.registry import Action, Group, ScreenName, actions_of, bindings, key_text
 from tuitrain.tui.screens.dialogs import Dialog
-from tuitrain.tui.text import Line, Span, align, line, wrap
+from tuitrain.tui.text import Line, Span, align, line, paragraphs, side_by_side
 from tuitrain.tui.widgets.pane import Pane
 
 LEAST_CELLS, MOST_CELLS = 66, 86
@@ -25,23 +24,20 @@ GROUPS = get_args(Group)
 def help_lines(screen_name: ScreenName, actions: Sequence[Action], cells: int) -> list[Line]:
     """The actions of a screen, each group under its name, in as many columns as fit."""
     count = max(1, cells // LEAST_CELLS)
-    room = cells // count - KEY_CELLS - 2
     blocks = []
     for group in GROUPS:
         members = [action for action in actions_of(screen_name, actions) if action.group == group]
         if members:
-            rows = [row for action in members for row in _rows(action, room)]
+            rows = [row for action in members for row in _rows(action, cells // count - 1)]
             blocks.append([line(Span(f" {group}", "title")), *rows, ()])
     return side_by_side(blocks, cells, count)
 
 
-def _rows(action: Action, room: int) -> list[Line]:
+def _rows(action: Action, cells: int) -> list[Line]:
     """The keys, and what they do, over as many lines as that takes."""
     keys = "  ".join(key_text(key) for key in action.keys)
     text = f"{action.title}. {action.help}" if action.id.startswith("show_") else action.help
-    first, *rest = wrap(text, max(room, 12))
-    head = line(" ", Span(align(keys, KEY_CELLS), "key"), Span(first, "text"))
-    return [head, *(line(" " * (KEY_CELLS + 1), Span(text, "text")) for text in rest)]
+    return paragraphs(text, cells, first=line(" ", Span(align(keys, KEY_CELLS), "key")))
 
 
 class HelpScreen(Dialog[None]):

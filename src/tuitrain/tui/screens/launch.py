@@ -17,7 +17,7 @@ from textual.widgets.input import Selection
 
 from tuitrain.events.text import clean
 from tuitrain.tui.content import form as content
-from tuitrain.tui.registry import bindings
+from tuitrain.tui.registry import Scroll, bindings
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, crop, line, spread, width
 from tuitrain.tui.widgets.line_list import LineList, Row
@@ -27,8 +27,8 @@ from tuitrain.tui.widgets.pane import Pane
 if TYPE_CHECKING:
     from subprocess import Popen
 
+    from tuitrain.launch.form import LaunchForm
     from tuitrain.launch.request import Field, PresetInfo
-    from tuitrain.tui.launch_form import LaunchForm
 
 PARTS = ("presets", "form", "plan")
 INPUTS = {"presets": "find", "form": "keys"}
@@ -85,7 +85,7 @@ class LaunchScreen(BaseScreen):
     @work(group="load")
     async def _load(self) -> None:
         def load() -> LaunchForm:
-            from tuitrain.tui.launch_form import LaunchForm
+            from tuitrain.launch.form import LaunchForm
 
             return LaunchForm.load(run.config.get("preset") if run is not None else None)
 
@@ -144,12 +144,11 @@ class LaunchScreen(BaseScreen):
 
     def matching_presets(self) -> list[PresetInfo]:
         """The presets that match the text that was typed."""
-        words = self._input("find").value.lower().split()
-        return [each for each in self.form.presets if each.matches(words)] if self.form else []
+        return self.form.matching_presets(self._input("find").value) if self.form else []
 
     def matching_fields(self) -> list[Field]:
         """The fields that match the text that was typed."""
-        return content.matching(self.form.fields, self._input("keys").value) if self.form else []
+        return self.form.matching_fields(self._input("keys").value) if self.form else []
 
     def header_lines(self, cells: int) -> list[Line]:
         form, readonly = self.form, self.app.settings.readonly
@@ -185,7 +184,7 @@ class LaunchScreen(BaseScreen):
         cells = fields.size.width - 1
         rows = content.form_rows(form, matching, cells)
         fields.show(rows or [(None, line(Span(" no key matches", "quiet")))], self.field_key)
-        text = next((content.help_text(each) for each in matching if each.key == self.field_key), "")
+        text = next((each.help for each in matching if each.key == self.field_key), "")
         self.query_one("#help", Lines).show(content.sentence_lines(text, cells + 1, HELP_ROWS))
         self._align_edit()
 
@@ -237,19 +236,8 @@ class LaunchScreen(BaseScreen):
         else:
             self._show_part(PARTS[PARTS.index(self.part) - 1])
 
-    def action_cursor_down(self) -> None:
-        self._step(1)
-
-    def action_cursor_up(self) -> None:
-        self._step(-1)
-
-    def action_page_down(self) -> None:
-        self._step(10)
-
-    def action_page_up(self) -> None:
-        self._step(-10)
-
-    def _step(self, by: int) -> None:
+    def action_scroll(self, to: Scroll) -> None:
+        by = {"down": 1, "up": -1, "page_down": 10, "page_up": -10}[to]
         if self.part == "plan" or self.form is None:
             self.query_one("#plan", Pane).scroll_relative(y=by, animate=False)
         elif self.part == "presets":

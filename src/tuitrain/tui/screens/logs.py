@@ -9,9 +9,9 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input, Tabs
 
-from tuitrain.tui.content.console_search import MOST_MATCHES, query_of
+from tuitrain.runs.console_search import MOST_MATCHES, query_of
 from tuitrain.tui.content.tabs import alert_count, alerts
-from tuitrain.tui.registry import bindings
+from tuitrain.tui.registry import Scroll, bindings
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, join, line, width
 from tuitrain.tui.view_state import RunView
@@ -52,8 +52,11 @@ class LogsScreen(BaseScreen):
         """The console that is shown."""
         return self.query_one(LogView)
 
-    def scrolled(self) -> Iterable[Widget]:
-        return [self.query_one("#alerts") if self.tab == ALERTS else self.console]
+    def action_scroll(self, to: Scroll) -> None:
+        if self.tab == ALERTS:
+            super().action_scroll(to)
+        else:
+            self.console.move(to)
 
     def draw_body(self, cells: int) -> None:
         if self.state.run is not self._view:
@@ -113,14 +116,7 @@ class LogsScreen(BaseScreen):
         return (*name, Span("  "), Span(count, "value" if len(search) else "warn"), Span(more, "quiet"))
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        self._search(event.value)
-
-    def on_search_line_closed(self, event: SearchLine.Closed) -> None:
-        if not event.text:
-            self._search("")
-
-    def _search(self, text: str) -> None:
-        self.console.start_search(query_of(text))
+        self.console.start_search(query_of(event.value))
         self.console.draw()
 
     def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
@@ -136,13 +132,8 @@ class LogsScreen(BaseScreen):
             self._show("rank-0")
         self.query_one(SearchLine).open()
 
-    def action_next_match(self) -> None:
-        self._go_to_match(1)
-
-    def action_previous_match(self) -> None:
-        self._go_to_match(-1)
-
-    def _go_to_match(self, direction: Literal[-1, 1]) -> None:
+    def action_go_to_match(self, direction: Literal[-1, 1]) -> None:
+        """Go to the next match below (1) or above (-1)."""
         if self.console.search is None:
             self.app.notify("There is no search: / starts one.")
         elif not self.console.to_match(direction):
@@ -152,11 +143,10 @@ class LogsScreen(BaseScreen):
         self.console.follow = not self.console.follow
         self.console.draw()
 
-    def action_next_rank(self) -> None:
-        self.query_one(TabLine).action_next_tab()
-
-    def action_previous_rank(self) -> None:
-        self.query_one(TabLine).action_previous_tab()
+    def action_turn_rank(self, by: Literal[-1, 1]) -> None:
+        """Show the next tab, or the one before."""
+        tabs = self.query_one(TabLine)
+        tabs.action_next_tab() if by > 0 else tabs.action_previous_tab()
 
     def action_toggle_alerts(self) -> None:
         self._show("rank-0" if self.tab == ALERTS else ALERTS)

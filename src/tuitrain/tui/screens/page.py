@@ -22,7 +22,7 @@ from textual.widgets import Input
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.headline import header
-from tuitrain.tui.registry import ScreenName, withheld_keys
+from tuitrain.tui.registry import ScreenName, Scroll, withheld_keys
 from tuitrain.tui.text import Line, fit
 from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.key_bar import MENU, READ_ONLY, KeyBar, fitting
@@ -134,17 +134,9 @@ class BaseScreen(Screen[None]):
         reason = "it is read from standard input" if self.state.run else "none is selected"
         self.app.notify(f"This screen has no run for that: {reason}.", severity="error")
 
-    def action_stop_run(self) -> None:
-        self._on_selected(partial(self.run_actions.request, request="stop"))
-
-    def action_pause_run(self) -> None:
-        self._on_selected(self.run_actions.pause)
-
-    def action_checkpoint_run(self) -> None:
-        self._on_selected(partial(self.run_actions.request, request="checkpoint"))
-
-    def action_evaluate_run(self) -> None:
-        self._on_selected(partial(self.run_actions.request, request="eval"))
+    def action_request(self, request: str) -> None:
+        """Send a request to the selected runs; `pause` lets runs that are paused go on."""
+        self._on_selected(partial(self.run_actions.request, request=request))
 
     def action_edit_tags(self) -> None:
         self._on_selected(self.run_actions.edit_tags)
@@ -168,26 +160,7 @@ class BaseScreen(Screen[None]):
         """The widgets that the keys scroll."""
         return self.query(Pane)
 
-    def action_page_down(self) -> None:
+    def action_scroll(self, to: Scroll) -> None:
+        """Scroll the body."""
         for widget in self.scrolled():
-            widget.scroll_page_down(animate=False)
-
-    def action_page_up(self) -> None:
-        for widget in self.scrolled():
-            widget.scroll_page_up(animate=False)
-
-    def action_first(self) -> None:
-        for widget in self.scrolled():
-            widget.scroll_home(animate=False)
-
-    def action_last(self) -> None:
-        for widget in self.scrolled():
-            widget.scroll_end(animate=False)
-
-    def action_cursor_down(self) -> None:
-        for widget in self.scrolled():
-            widget.scroll_down(animate=False)
-
-    def action_cursor_up(self) -> None:
-        for widget in self.scrolled():
-            widget.scroll_up(animate=False)
+            getattr(widget, f"scroll_{to}")(animate=False)

@@ -1,4 +1,4 @@
-"""A box in which the panels of a layout are chosen, put in order and given a size."""
+"""The dialog that edits a layout: which panels it has, in which order, how many columns each takes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tuitrain.plots.panels import PANELS, own_panel
-from tuitrain.tui.arrangement import MOST_SIZE
-from tuitrain.tui.layouts import OWN, Layouts, Sizes
+from tuitrain.plots.panels.layouts import MOST_SIZE, OWN, Sizes
+from tuitrain.tui.layouts import Layouts
 from tuitrain.tui.screens.dialogs import Dialog
 from tuitrain.tui.text import align
 
 _KEYS = """\
 [@click=screen.switch]space[/] on or off   [@click="screen.move(1)"]J[/] [@click="screen.move(-1)"]K[/] move   \
-[@click="screen.resize(1)"]+[/] [@click="screen.resize(-1)"]-[/] size   [@click=screen.reset]r[/] as it was   \
-[@click=screen.keep_own]o[/] keep as own
-[@click=screen.keep]enter[/] keep   [@click=screen.cancel]esc[/] leave"""
+[@click="screen.resize(1)"]+[/] [@click="screen.resize(-1)"]-[/] size   [@click=screen.reset]r[/] reset   \
+[@click=screen.keep_own]o[/] save as own
+[@click=screen.keep]enter[/] save   [@click=screen.cancel]esc[/] cancel"""
 _QUIET = "$foreground 65%"
 _BY_ID = {panel.id: panel for panel in PANELS}
 

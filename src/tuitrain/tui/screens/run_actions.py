@@ -58,10 +58,13 @@ class RunActions:
     async def request(self, runs: Sequence[RunDirectory], request: str) -> None:
         """Send a request to the live ones of the runs, and later show the answers.
 
-        A stop, and a request to several runs, needs a confirmation first.
+        `pause` lets the runs go on if all of them are paused. A stop, and a request to several runs, needs a
+        confirmation first.
         """
         snapshots = [await asyncio.to_thread(read_snapshot, run) for run in runs]
         live = [each for each in snapshots if each.status.live]
+        if request == "pause" and all(each.status is Status.PAUSED for each in live):
+            request = "continue"
         if not live:
             one = f"{runs[0].run_id} is {snapshots[0].status}"
             over = one if len(runs) == 1 else f"None of the {len(runs)} runs is live"
@@ -74,12 +77,6 @@ class RunActions:
                 return
         for each in live:
             self.run(partial(self._send, each.directory, request))
-
-    async def pause(self, runs: Sequence[RunDirectory]) -> None:
-        """Let the runs wait between two steps; if those that are live all do, let them go on."""
-        snapshots = [await asyncio.to_thread(read_snapshot, run) for run in runs]
-        waiting = {each.status is Status.PAUSED for each in snapshots if each.status.live}
-        await self.request(runs, "continue" if waiting == {True} else "pause")
 
     async def _send(self, run: RunDirectory, request: str) -> None:
         """Send a request to one run, and wait for the answer or the end of the run."""

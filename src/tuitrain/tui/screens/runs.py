@@ -23,7 +23,7 @@ from tuitrain.tui.content.run_table import (
     query_hint,
     summary,
 )
-from tuitrain.tui.registry import ScreenName, bindings
+from tuitrain.tui.registry import ScreenName, Scroll, bindings
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.text import Line, Span, line
 from tuitrain.tui.widgets.key_bar import key_bar_rows
@@ -185,23 +185,8 @@ class RunsScreen(BaseScreen):
         if key in SORTS:
             self._set_order(Order(key, key == self.order.key and not self.order.reverse))
 
-    def action_cursor_down(self) -> None:
-        self.table.action_cursor_down()
-
-    def action_cursor_up(self) -> None:
-        self.table.action_cursor_up()
-
-    def action_page_down(self) -> None:
-        self.table.action_page_down()
-
-    def action_page_up(self) -> None:
-        self.table.action_page_up()
-
-    def action_first(self) -> None:
-        self.table.move_to(0)
-
-    def action_last(self) -> None:
-        self.table.move_to(len(self.listed) - 1)
+    def action_scroll(self, to: Scroll) -> None:
+        self.table.move(to)
 
     def action_sort(self) -> None:
         self._set_order(Order(SORTS[(SORTS.index(self.order.key) + 1) % len(SORTS)]))

@@ -12,7 +12,7 @@ from tuitrain.events import Sample
 from tuitrain.tui.content.samples import CHOSEN, OTHER, heading, sample_lines, sample_steps, strip
 from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.page import BaseScreen
-from tuitrain.tui.text import Line, Span, line, wrap
+from tuitrain.tui.text import Line, Span, line, paragraphs
 from tuitrain.tui.view_state import RunView
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
@@ -54,7 +54,7 @@ class SamplesScreen(BaseScreen):
         room = max(self.query_one("#left", Pane).size.width - 2, 8)
         if view is None or not steps:
             self.query_one("#strip", Lines).show([()])
-            self._draw_side("left", (), [line(Span(row, "quiet")) for row in wrap(NONE_YET, room)])
+            self._draw_side("left", (), paragraphs(NONE_YET, room, "quiet"))
             self._draw_side("right", (), [])
             return
         chosen, other = self._pair(steps)
@@ -86,35 +86,29 @@ class SamplesScreen(BaseScreen):
 
     def _draw_from_start(self) -> None:
         self.draw()
-        self.action_first()
+        self.action_scroll("home")
 
     watch_chosen = watch_other = _draw_from_start
 
-    def _move(self, by: int, *, other: bool = False) -> None:
-        """Choose a neighbouring step, or one to compare with. The newest chosen step follows the run again."""
+    def action_move(self, by: int) -> None:
+        """Choose a neighbouring step. The newest step follows the run again."""
         steps, view = sample_steps(self.samples), self.state.run
-        if view is None or not steps:
-            return
-        chosen, compared = self._pair(steps)
-        if not other:
-            index = max(0, min(steps.index(chosen) + by, len(steps) - 1))
-            self.chosen = (view, steps[index]) if index < len(steps) - 1 else None
-        elif compared is not None:
-            rest = [step for step in steps if step != chosen]
-            self.other = view, rest[max(0, min(rest.index(compared) + by, len(rest) - 1))]
+        if view is not None and steps:
+            step = _moved(steps, self._pair(steps)[0], by)
+            self.chosen = (view, step) if step != steps[-1] else None
 
-    def action_older(self) -> None:
-        self._move(-1)
-
-    def action_newer(self) -> None:
-        self._move(1)
-
-    def action_older_other(self) -> None:
-        self._move(-1, other=True)
-
-    def action_newer_other(self) -> None:
-        self._move(1, other=True)
+    def action_move_other(self, by: int) -> None:
+        """Choose a neighbouring step to compare with."""
+        steps, view = sample_steps(self.samples), self.state.run
+        chosen, other = self._pair(steps) if steps else (None, None)
+        if view is not None and other is not None:
+            self.other = view, _moved([step for step in steps if step != chosen], other, by)
 
     def action_choose_step(self, step: int) -> None:
         if self.state.run is not None:
             self.chosen = self.state.run, step
+
+
+def _moved(steps: list[int], step: int, by: int) -> int:
+    """The step that is `by` positions after this one, or the first or last of them."""
+    return steps[max(0, min(steps.index(step) + by, len(steps) - 1))]

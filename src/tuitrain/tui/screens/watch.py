@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from tuitrain.plots.panels.choice import PanelSizes, layout_panels
+from tuitrain.plots.panels.layouts import Sizes
 from tuitrain.tui.content.tabs import alert_count, alerts, config, console, samples
-from tuitrain.tui.layouts import Layouts, Sizes
+from tuitrain.tui.layouts import Layouts
 from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.export_actions import ChartScreen
 from tuitrain.tui.widgets.dashboard import Dashboard

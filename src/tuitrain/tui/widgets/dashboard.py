@@ -146,20 +146,18 @@ class Dashboard(ChartGrid):
         """Move by a share of what is visible. All of the axis cannot be moved."""
         scale = self._scale
         if scale is not None and self.state.zoom is not None:
-            by = share * (scale.range.high - scale.range.low)
+            by = share * scale.range.span
             self._show(scale, scale.range.low + by, scale.range.high + by)
 
     def _show(self, scale: XScale, low: float, high: float) -> None:
         """Show a range in the units of the scale, within what there is; all there is ends the zoom."""
-        data = self._data_range(scale)
-        span = high - low
-        if span >= data.high - data.low:
-            self._show_range(None)
-            return
+        data, span = self._data_range(scale), high - low
         low = min(max(low, data.low), data.high - span)
-        ends = (10**low, 10 ** (low + span)) if scale.log else (low, low + span)
-        if ends[1] - ends[0] > SMALLEST_SHARE * max(abs(ends[0]), abs(ends[1])):
-            self._show_range(Range(*ends))
+        shown = Range(low, low + span).values(scale.log)
+        if span >= data.span:
+            self._show_range(None)
+        elif shown.span > SMALLEST_SHARE * max(abs(shown.low), abs(shown.high)):
+            self._show_range(shown)
 
     def _show_range(self, shown: Range | None) -> None:
         self.state.show_range(shown)

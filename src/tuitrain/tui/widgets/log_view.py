@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from rich.cells import chop_cells
 from textual import events, work
@@ -12,13 +11,13 @@ from textual.message import Message
 from textual.worker import Worker, get_current_worker
 
 from tuitrain.events.text import clean
-from tuitrain.runs.console import ConsoleFile, ConsoleLine, ConsoleMark
-from tuitrain.tui.content.console_search import Query, Search
-from tuitrain.tui.text import Line, Span, fit, line
+from tuitrain.runs.console import ConsoleFile, ConsoleLine, ConsoleMark, Severity, severity
+from tuitrain.runs.console_search import Query, Search
+from tuitrain.tui.registry import Scroll
+from tuitrain.tui.text import Line, Span, fit, line, marked
 from tuitrain.tui.widgets.lines import Lines
 
-_BAD = re.compile(r"^Traceback|\b\w*(Error|Exception)\b|\b(ERROR|CRITICAL|FATAL)\b|^\s*(error|fatal|critical):")
-_WARN = re.compile(r"\b\w*Warning\b|\b(WARN|WARNING)\b|^\s*warn(ing)?:")
+_ROLES: dict[Severity, str] = {"error": "bad", "warning": "warn", "": "text"}
 WHEEL_ROWS = 3
 POLL_S = 1.0
 """Interval at which the file is checked for changes."""
@@ -125,8 +124,8 @@ class LogView(Lines):
         cells = max(self.size.width - 2, 2)
         for each in lines:
             text, first = clean(each.text), 0
-            role = level_role(text)
-            whole = self.query_shown.marked(text, role) if self.query_shown is not None else line(Span(text, role))
+            role, query = _ROLES[severity(text)], self.query_shown
+            whole = line(Span(text, role)) if query is None else marked(text, role, query.pattern)
             for index, piece in enumerate(chop_cells(text, cells) or [""]):
                 rows.append(Row((each.start, index), _characters(whole, first, len(piece)), each.end))
                 first += len(piece)
@@ -171,26 +170,14 @@ class LogView(Lines):
             pass  # Drawing shows the reason.
         self.draw()
 
-    def scroll_down(self, **_: Any) -> None:
-        self.scroll_rows(1)
-
-    def scroll_up(self, **_: Any) -> None:
-        self.scroll_rows(-1)
-
-    def scroll_page_down(self, **_: Any) -> None:
-        self.scroll_rows(max(self.size.height - 1, 1))
-
-    def scroll_page_up(self, **_: Any) -> None:
-        self.scroll_rows(-max(self.size.height - 1, 1))
-
-    def scroll_home(self, **_: Any) -> None:
-        self.follow, self._position = False, (0, 0)
-        self.draw()
-
-    def scroll_end(self, **_: Any) -> None:
-        """Go to the end, and follow it."""
-        self.follow = True
-        self.draw()
+    def move(self, to: Scroll) -> None:
+        """Move by a row or a page, or to an end; the end of the console is followed."""
+        page = max(self.size.height - 1, 1)
+        if to in ("home", "end"):
+            self.follow, self._position = to == "end", (0, 0)
+            self.draw()
+        else:
+            self.scroll_rows({"down": 1, "up": -1, "page_down": page, "page_up": -page}[to])
 
     def start_search(self, query: Query | None) -> None:
         """Mark the matches of a query and go to the newest one, from the next drawing on; None ends the search."""
@@ -279,11 +266,6 @@ class LogView(Lines):
             self.follow = event.y >= self.size.height - 1
             self._position = (self.file.last_line_start(target) if target else 0, 0)
             self.draw()
-
-
-def level_role(text: str) -> str:
-    """The role of a line of output: `bad` for errors, `warn` for warnings."""
-    return "bad" if _BAD.search(text) else "warn" if _WARN.search(text) else "text"
 
 
 def _characters(of: Line, first: int, size: int) -> Line:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
@@ -17,25 +18,17 @@ from textual.widgets import Input, Static
 class SearchLine(Horizontal):
     """Hidden until it is opened. Enter closes it and keeps the text, as does a click elsewhere; escape clears it."""
 
-    DEFAULT_CSS = """
-    SearchLine { height: 1; display: none; background: $background; }
-    SearchLine Static { width: auto; padding: 0 0 0 1; color: $primary; }
-    SearchLine Input, SearchLine Input:focus {
-        border: none; height: 1; padding: 0; width: 1fr; background: $background;
-    }
-    """
     BINDINGS: ClassVar = [
         Binding("escape", "clear", show=False),
-        Binding("down", "screen.cursor_down", show=False),
-        Binding("up", "screen.cursor_up", show=False),
+        Binding("down", "screen.scroll('down')", show=False),
+        Binding("up", "screen.scroll('up')", show=False),
     ]
 
+    @dataclass
     class Closed(Message):
         """The line is closed. text: what remains of it, empty after escape."""
 
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
+        text: str
 
     def __init__(self, label: str = "/", placeholder: str = "", validators: Iterable[Validator] = ()) -> None:
         super().__init__()
@@ -56,8 +49,7 @@ class SearchLine(Horizontal):
     def close(self, *, keep: bool) -> None:
         """Hide the line. keep: whether its text remains."""
         if not keep:
-            with self.input.prevent(Input.Changed):
-                self.input.value = ""
+            self.input.value = ""
         self.display = False
         self.screen.set_focus(None)
         self.post_message(self.Closed(self.input.value))

@@ -15,6 +15,7 @@ from textual.widgets import DataTable
 
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.content.cells import GAP, Cells, Column
+from tuitrain.tui.registry import Scroll
 from tuitrain.tui.text import Line, line, width
 
 LEAST_CELLS = 4
@@ -34,7 +35,7 @@ def rich_text(of: Line, console: Console, *, right: bool = False) -> Text:
 def fit_columns(columns: Sequence[Column], widths: Sequence[int], cells: int) -> dict[str, int]:
     """The keys of the columns that fit into `cells`, with the width of each. widths: of the widest cell of each."""
     sizes = {
-        column.key: min(max(width(line(column.title)), content, column.least), column.longest)
+        column.key: min(max(width(line(column.title)), content), column.longest)
         for column, content in zip(columns, widths, strict=True)
     }
     for column in sorted(columns, key=lambda column: column.rank)[::-1]:
@@ -70,16 +71,6 @@ class Table(DataTable[Cell], can_focus=False, inherit_bindings=False):
     """Rows by key, with a cursor that stays on its row.
 
     It has no keys of its own: those of the screen move the cursor, so that a key map of the user holds here too.
-    """
-
-    DEFAULT_CSS = """
-    Table, Table:focus { height: 1fr; width: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1;
-        background: $background; background-tint: transparent; scrollbar-background: $background;
-        scrollbar-color: $foreground 25%;
-        & > .datatable--header, & > .datatable--header-hover, & > .datatable--hover { background: $background; }
-        & > .datatable--header { text-style: none; }
-        &:ansi > .datatable--header { background: ansi_default; }
-    }
     """
 
     app: BaseApp
@@ -123,8 +114,14 @@ class Table(DataTable[Cell], can_focus=False, inherit_bindings=False):
         else:
             self._update(before, changed)
 
+    def move(self, to: Scroll) -> None:
+        """Move the cursor by a row or a page, or to an end."""
+        page, last = max(self.size.height - 1, 1), len(self._cells) - 1
+        by = {"down": 1, "up": -1, "page_down": page, "page_up": -page, "home": -last, "end": last}[to]
+        self.move_to(min(max(self.cursor_row + by, 0), last))
+
     def move_to(self, row: int) -> None:
-        """Put the cursor on a row, or the first or last one where there is none of this number."""
+        """Put the cursor on a row, or the last one where there is none of this number."""
         self._add_rows(row + 1 - self.row_count)
         self.move_cursor(row=row)
 

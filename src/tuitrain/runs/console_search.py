@@ -1,4 +1,4 @@
-"""Search in a console: the pattern for what is typed after `/`, and a search of the file that can be cancelled."""
+"""Search in a console: the pattern for a text, and a search of the file that can be cancelled."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from tuitrain.events.text import clean
 from tuitrain.runs.console import ConsoleFile
-from tuitrain.tui.text import Line, Span
 
 BLOCK = 256 << 10
 """Bytes searched at once: the screen can draw between two blocks."""
@@ -29,16 +28,6 @@ class Query:
     def matches(self, text: str) -> bool:
         """Whether a line has a match."""
         return self.pattern.search(text) is not None
-
-    def marked(self, text: str, role: str) -> Line:
-        """A line in this role, its matches in `match`."""
-        spans: list[Span] = []
-        end = 0
-        for match in self.pattern.finditer(text):
-            if match.end() > match.start():
-                spans += [Span(text[end : match.start()], role), Span(match.group(), "match")]
-                end = match.end()
-        return tuple(span for span in (*spans, Span(text[end:], role)) if span.text)
 
 
 def query_of(text: str) -> Query | None:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tuitrain.runs import console_search
 from tuitrain.runs.console import ConsoleFile
-from tuitrain.tui.content import console_search
-from tuitrain.tui.content.console_search import Query, Search, matching_lines, query_of
-from tuitrain.tui.text import plain
+from tuitrain.runs.console_search import Query, Search, matching_lines, query_of
 
 
 def query(text: str) -> Query:
@@ -35,13 +34,6 @@ def test_capitals_count_only_where_some_were_typed() -> None:
 def test_text_that_is_no_regular_expression_is_matched_as_it_is() -> None:
     assert not query("loss=2\\.[0-3]").literal and query("loss=2\\.[0-3]").matches("loss=2.1")
     assert query("f(x").literal and query("f(x").matches("y = f(x)")
-
-
-def test_matches_have_a_role_of_their_own() -> None:
-    marked = query("o+").marked("foo bar o", "text")
-    assert plain(marked) == "foo bar o"
-    assert [span.text for span in marked if span.role == "match"] == ["oo", "o"]
-    assert plain(query("x*").marked("abc", "text")) == "abc"
 
 
 def test_a_line_is_identified_by_its_first_byte() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from tuitrain.tui.text import Line, Span
+from tuitrain.plots.terminal import Line, Span
 
 LEVELS = "▁▂▃▄▅▆▇"
 """Without the full block, with which the curves of rows below each other would touch."""

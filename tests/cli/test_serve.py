@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from tests.support import write_run
-from tuitrain.tui.serve import DashboardServer
+from tuitrain.cli.serve import DashboardServer
 
 
 def free_port() -> int:
@@ -25,8 +25,10 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a dashboard of one run, in which nothing can be done."""
+    monkeypatch.setenv("TUITRAIN_CONFIG_DIR", str(tmp_path / "own-config"))
+    monkeypatch.setenv("TUITRAIN_STATE_DIR", str(tmp_path / "own-state"))
     run = write_run(tmp_path / "runs")
     port = free_port()
     words = ["watch", run.run_id, "--runs-dir", str(run.path.parent), "--serve", "--readonly", "--port", str(port)]

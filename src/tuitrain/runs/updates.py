@@ -1,4 +1,4 @@
-"""One run as the feed polls it: new records of its log, its status, the end of its console."""
+"""One run as the dashboard polls it: new records of its log, its status, the end of its console."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tuitrain.runs import Batch, RunDirectory, Status, StreamFollower
 from tuitrain.runs.console import ConsoleFile, ConsoleMark
 from tuitrain.runs.crash import crash_reason
+from tuitrain.runs.follow import Batch
 from tuitrain.runs.followed import FollowedRun, unreadable
-from tuitrain.runs.stream import NewFileFollower
+from tuitrain.runs.layout import RunDirectory
+from tuitrain.runs.status import Status
+from tuitrain.runs.stream import NewFileFollower, StreamFollower
 
 if TYPE_CHECKING:
     from tuitrain.remote.sync import Link
@@ -22,13 +24,12 @@ GOOD_LAG_S = 2.0
 
 @dataclass(frozen=True)
 class Update:
-    """What one poll of a run returned. index: of the run on the screen. problem: why its log cannot be read."""
+    """What one poll of a run returned. console: its last lines. problem: why its log cannot be read."""
 
-    index: int
     batch: Batch
-    status: Status
-    console: tuple[str, ...]
-    problem: str
+    status: Status = Status.UNKNOWN
+    console: tuple[str, ...] = ()
+    problem: str = ""
     crash: str = ""
     """Why the run crashed, where it did."""
     link: Link | None = None
@@ -36,41 +37,38 @@ class Update:
 
 
 @dataclass
-class Source:
-    """What is kept of one run from poll to poll."""
+class UpdatedRun(FollowedRun):
+    """A followed run with the end of its console."""
 
-    index: int
-    run: FollowedRun
     console: tuple[str, ...] = ()
     console_mark: ConsoleMark | None = None
     posted: tuple[object, ...] | None = None
 
-    def poll(self) -> Update | None:
+    def read_update(self) -> Update | None:
         """What is new; None when nothing is."""
-        batch = self.run.poll()
-        status, problem = self.run.status or Status.UNKNOWN, self.run.problem
+        batch = self.poll()
+        status, problem = self.status or Status.UNKNOWN, self.problem
         try:
             self._read_console()
         except OSError as error:
             problem = unreadable(error)
         # The age of a silence or a pause is on the screen, so it is posted each minute.
-        live = self.run.live
-        since = {Status.STALLED: live.last_time, Status.PAUSED: live.paused_since}.get(status)
+        since = {Status.STALLED: self.live.last_time, Status.PAUSED: self.live.paused_since}.get(status)
         silent = int(time.time() - since) // 60 if since is not None else 0
-        directory = self.run.directory
+        directory = self.directory
         link = _link(directory) if directory is not None and directory.remote else None
         before, self.posted = self.posted, (status, self.console, problem, silent, link)
         if not batch and before == self.posted:
             return None
         crash = crash_reason(directory.read_metadata()) if status is Status.CRASHED and directory else ""
-        return Update(self.index, batch, status, self.console, problem, crash, link)
+        return Update(batch, status, self.console, problem, crash, link)
 
     def _read_console(self) -> None:
         """Read the last lines of the console if it has changed. Raises OSError."""
-        if isinstance(self.run.follower, StreamFollower | NewFileFollower):
-            self.console = self.run.follower.console
-        elif self.run.directory is not None:
-            file = ConsoleFile(self.run.directory.console)
+        if isinstance(self.follower, StreamFollower | NewFileFollower):
+            self.console = self.follower.console
+        elif self.directory is not None:
+            file = ConsoleFile(self.directory.console)
             mark = file.mark()
             if mark is not None and mark != self.console_mark:
                 self.console_mark = mark

@@ -1,7 +1,4 @@
-"""The state of the launch screen: the request that is filled in, and its newest preview.
-
-This module imports the launcher, and so is imported by the screen in a thread, after its first frame.
-"""
+"""A launch request that is filled in step by step, with the preview of what it has become."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ from tuitrain.runs import runs_directory
 
 @dataclass
 class LaunchForm:
-    """What is filled in. `update` may run in a thread; the rest belongs to the screen."""
+    """What is filled in. `previewed` may run in a thread; the rest belongs to one other."""
 
     presets: list[PresetInfo]
     fields: tuple[Field, ...]
@@ -71,6 +68,19 @@ class LaunchForm:
     def errors(self) -> Mapping[str, str]:
         """Messages by their key."""
         return self.preview.errors if self.preview else {}
+
+    def matching_presets(self, text: str) -> list[PresetInfo]:
+        """The presets that match every word of the text."""
+        words = text.lower().split()
+        return [each for each in self.presets if each.matches(words)]
+
+    def matching_fields(self, text: str) -> list[Field]:
+        """The fields whose key has every word of the text, else those whose help has; `=value` does not count."""
+        words = text.partition("=")[0].lower().split()
+        by_key = [each for each in self.fields if all(word in each.key for word in words)]
+        return by_key or [
+            each for each in self.fields if all(word in f"{each.key} {each.doc}".lower() for word in words)
+        ]
 
     def set(self, key: str, text: str) -> None:
         """Fill a key in; an empty text, or the preset's value, removes the change."""
