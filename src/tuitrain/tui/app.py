@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -19,14 +20,10 @@ from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.settings import LoadedSettings, load_settings
 
 
-def _screen(name: ScreenName) -> Callable[[], Screen[None]]:
-    """Makes a screen whose module is imported then: importing all would double the time to the first frame."""
-
-    def make() -> Screen[None]:
-        screen = getattr(import_module(f"tuitrain.tui.screens.{name}"), f"{name.capitalize()}Screen")
-        return cast("Screen[None]", screen())
-
-    return make
+def _make_screen(name: ScreenName) -> Screen[None]:
+    """A screen, whose module is imported then: importing all would double the time to the first frame."""
+    screen = getattr(import_module(f"tuitrain.tui.screens.{name}"), f"{name.capitalize()}Screen")
+    return cast("Screen[None]", screen())
 
 
 def _provider() -> type[Provider]:
@@ -39,7 +36,9 @@ def _provider() -> type[Provider]:
 class TuitrainApp(BaseApp):
     """The app with its screens."""
 
-    SCREENS: ClassVar[dict[str, Callable[[], Screen[Any]]]] = {name: _screen(name) for name, _, _ in SCREENS}
+    SCREENS: ClassVar[dict[str, Callable[[], Screen[Any]]]] = {
+        name: partial(_make_screen, name) for name, _, _ in SCREENS
+    }
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_provider}
 
     def action_show(self, name: ScreenName) -> None:

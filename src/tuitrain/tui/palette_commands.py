@@ -27,7 +27,7 @@ class ActionProvider(Provider):
             for action in actions_of(screen.screen_name, screen.app.actions):
                 if action.id != "command_palette":
                     yield action.title, f"{action.key_text}  ", action.help, partial(screen.run_action, action.handler)
-        for name in (*THEMES, *(self.app.available_themes.keys() - THEMES.keys())):
+        for name in (*THEMES, *sorted(self.app.available_themes.keys() - THEMES.keys())):
             yield f"theme {name}", "", THEMES.get(name, _OTHER_THEME), partial(setattr, self.app, "theme", name)
 
     async def discover(self) -> Hits:
