@@ -8,10 +8,12 @@ from functools import partial
 
 import numpy as np
 
-from tuitrain.analysis.compare import Comparison
+from tuitrain.analysis.compare import Comparison, compare_runs
 from tuitrain.analysis.groups import Member, group_runs
 from tuitrain.analysis.metrics import Metric
-from tuitrain.analysis.points import Point
+from tuitrain.analysis.points import Point, as_axis, equally_far, shared_point
+from tuitrain.analysis.series import Axis
+from tuitrain.plots.axes import PlotAxis
 from tuitrain.plots.model import Curve, HeatMap, Plot
 from tuitrain.plots.panels import COMPARE_PANELS
 from tuitrain.plots.panels.builders import Panel, plot
@@ -60,6 +62,32 @@ def cached_comparison(
             _cache.clear()
         _cache[key] = make(runs, baseline)
     return _cache[key]
+
+
+def comparison_at(request: PlotRequest, at: Point | None) -> Comparison:
+    """The runs, or their groups, against the baseline: at a point, or None for the end of each."""
+    if at is None and (groups := grouped(request)) is not None:
+        return groups
+
+    def make(runs: Sequence[tuple[str, RunHistory]], baseline: int) -> Comparison:
+        groups = group_members(request, runs, baseline, at) if request.group_by else None
+        return groups or compare_runs(runs, baseline=baseline, at=at, usd_per_gpu_hour=request.usd_per_gpu_hour)
+
+    compared = cached_comparison(request, f"{at} of {request.group_by}", make)
+    assert compared is not None
+    return compared
+
+
+def comparison_at_shared_point(request: PlotRequest) -> Comparison | None:
+    """The same at the farthest point of the axis that all runs have reached; None where all end there, or none is."""
+    histories = [run.history for run in request.runs]
+    point = shared_point(histories, compare_axis(request.x))
+    return None if point is None or equally_far(histories, point) else comparison_at(request, point)
+
+
+def compare_axis(axis: PlotAxis) -> Axis:
+    """The axis on which runs are aligned. Clock time does not align: runs of different days share no time."""
+    return as_axis("time" if axis == "clock" else axis)
 
 
 _POSITIONS = 512

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from tuitrain.analysis.compare import Comparison, compare_runs
+from tuitrain.analysis.compare import Comparison
 from tuitrain.analysis.metric_rows import BEST, MetricRow
-from tuitrain.analysis.points import Point, as_target, equally_far, position, shared_point
-from tuitrain.analysis.series import Axis
+from tuitrain.analysis.points import as_target, position
 from tuitrain.events.text import clean
-from tuitrain.plots.groups import cached_comparison, group_members, grouped
+from tuitrain.plots.groups import comparison_at, comparison_at_shared_point, grouped
 from tuitrain.plots.request import run_names
 from tuitrain.plots.roles import glyph, run_role
-from tuitrain.runs import RunHistory
 from tuitrain.tui.content.cells import Cells, Column
 from tuitrain.tui.content.headline import status_span
 from tuitrain.tui.text import Line, Span, join, line, width, wrap
@@ -31,35 +27,12 @@ _AT_SHARED_POINT = (
 
 def comparison_of(state: ViewState) -> Comparison:
     """The runs on the screen, or their groups, against the baseline, at their ends or at the chosen point."""
-    return _comparison_at(state, state.at)
-
-
-def _comparison_at(state: ViewState, at: Point | None) -> Comparison:
-    if at is None and (groups := grouped(state)) is not None:
-        return groups
-
-    def make(runs: Sequence[tuple[str, RunHistory]], baseline: int) -> Comparison:
-        groups = group_members(state, runs, baseline, at) if state.group_by else None
-        return groups or compare_runs(runs, baseline=baseline, at=at, usd_per_gpu_hour=state.usd_per_gpu_hour)
-
-    compared = cached_comparison(state, f"{at} of {state.group_by}", make)
-    assert compared is not None
-    return compared
+    return comparison_at(state, state.at)
 
 
 def comparison_at_shared(state: ViewState) -> Comparison | None:
-    """The same at the farthest point of the axis that all runs have reached; None where all end there, or none is.
-
-    None too where another point is chosen.
-    """
-    histories = [view.history for view in state.runs]
-    point = shared_point(histories, compare_axis(state)) if state.at is None else None
-    return None if point is None or equally_far(histories, point) else _comparison_at(state, point)
-
-
-def compare_axis(state: ViewState) -> Axis:
-    """The axis on which runs are aligned. Clock time does not align: runs of different days share no time."""
-    return "time" if state.x == "clock" else state.x
+    """The same at the farthest point that all runs have reached; None without one, and where a point is chosen."""
+    return comparison_at_shared_point(state) if state.at is None else None
 
 
 def title_lines(state: ViewState, cells: int, next_key: str) -> list[Line]:

@@ -7,10 +7,10 @@ from functools import partial
 from tuitrain.analysis.compare import compare_runs
 from tuitrain.analysis.points import parse_point
 from tuitrain.analysis.series import AXES
-from tuitrain.plots.groups import GROUPABLE_PANELS, grouped
+from tuitrain.plots.groups import GROUPABLE_PANELS, compare_axis, grouped
 from tuitrain.plots.panels.choice import PanelSizes
 from tuitrain.plots.request import run_names
-from tuitrain.tui.content.comparison import compare_axis, title_lines
+from tuitrain.tui.content.comparison import title_lines
 from tuitrain.tui.registry import bindings
 from tuitrain.tui.screens.dialogs import Choice, Prompt
 from tuitrain.tui.screens.export_actions import ChartScreen
@@ -42,7 +42,7 @@ class CompareScreen(ChartScreen):
         return title_lines(self.state, cells, key)
 
     def on_screen_resume(self) -> None:
-        self.state.set_axis(compare_axis(self.state))
+        self.state.set_axis(compare_axis(self.state.x))
 
     def action_back(self) -> None:
         """Leave the crosshair, then the part of the axis that is zoomed in, then the search, then the screen."""
