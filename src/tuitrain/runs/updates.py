@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tuitrain.runs.console import ConsoleFile, ConsoleMark
 from tuitrain.runs.crash import crash_reason
-from tuitrain.runs.follow import Batch
+from tuitrain.runs.follow import Batch, Follower
 from tuitrain.runs.followed import FollowedRun, unreadable
 from tuitrain.runs.layout import RunDirectory
+from tuitrain.runs.loading import open_follower
 from tuitrain.runs.status import Status
 from tuitrain.runs.stream import NewFileFollower, StreamFollower
 
@@ -73,6 +75,17 @@ class UpdatedRun(FollowedRun):
             if mark is not None and mark != self.console_mark:
                 self.console_mark = mark
                 self.console = tuple(line.text for line in file.last_lines(CONSOLE_LINES))
+
+
+def follow(runs: Sequence[RunDirectory], stream: Follower | None, first_bytes: int) -> tuple[UpdatedRun, ...]:
+    """Follow runs, and a stream, from their beginning. first_bytes: how much of a log its first update has."""
+    followed = [UpdatedRun(run, open_follower(run, first_bytes)) for run in runs]
+    if any(run.remote for run in runs):
+        # `ssh` is needed for runs on other machines only.
+        from tuitrain.runs.remote import follow_runs
+
+        follow_runs(runs)
+    return (*followed, *([UpdatedRun(None, stream)] if stream is not None else []))
 
 
 def _link(run: RunDirectory) -> Link | None:

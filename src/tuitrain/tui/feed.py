@@ -11,9 +11,9 @@ from pathlib import Path
 
 from textual.message import Message
 
-from tuitrain.runs import Follower, RunDirectory, RunSnapshot, open_follower
+from tuitrain.runs import Follower, RunDirectory, RunSnapshot
 from tuitrain.runs.listing import RunListing
-from tuitrain.runs.updates import Update, UpdatedRun
+from tuitrain.runs.updates import Update, UpdatedRun, follow
 from tuitrain.settings import SettingsError
 
 POLL_S = 0.25
@@ -80,18 +80,11 @@ class Feed(threading.Thread):
 
     def follow(self, runs: Sequence[RunDirectory], stream: Follower | None = None) -> int:
         """Follow these runs from their beginning, in place of the present ones; returns the new generation."""
-        followed = [UpdatedRun(run, open_follower(run, FIRST_BYTES)) for run in runs]
-        if stream is not None:
-            followed.append(UpdatedRun(None, stream))
+        followed = follow(runs, stream, FIRST_BYTES)
         self._listing.others |= dict.fromkeys(run for run in runs if run.source is not None or run.remote)
-        if any(run.remote for run in runs):
-            # `ssh` is needed for runs on other machines only.
-            from tuitrain.runs.remote import follow_runs
-
-            follow_runs(runs)
         with self._lock:
             self._generation += 1
-            self._runs = tuple(followed)
+            self._runs = followed
             generation = self._generation
         self._wake.set()
         return generation

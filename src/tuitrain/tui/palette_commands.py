@@ -14,14 +14,12 @@ from tuitrain.tui.settings import THEMES
 _OTHER_THEME = "A theme of Textual's."
 """Such a theme is not listed until it is searched for."""
 
-_Command = tuple[str, str, str, Callable[[], Awaitable[object] | None]]
-"""A title, a key, a help text and what to call."""
-
 
 class ActionProvider(Provider):
     """Offers every action of the screen by its title and its help, and every theme by its name."""
 
-    def _commands(self) -> Iterator[_Command]:
+    def _commands(self) -> Iterator[tuple[str, str, str, Callable[[], Awaitable[object] | None]]]:
+        """Title, key, help text and what to call of each."""
         screen = self.screen
         if isinstance(screen, BaseScreen):
             for action in actions_of(screen.screen_name, screen.app.actions):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from tuitrain.alerts import Rules, watched_history
+from tuitrain.alerts.new_alerts import NewAlerts
 from tuitrain.analysis.points import Point
 from tuitrain.events import Alert
 from tuitrain.plots.axes import Range, XAxis
@@ -40,8 +41,7 @@ class RunView(PlotRun):
     _widths: dict[str, int] = field(default_factory=dict)
     standing: tuple[Alert, ...] = ()
     """What is wrong at this moment and no record says."""
-    _alerts: set[tuple[float, str, int | None, str]] = field(default_factory=set)
-    """Those so far, so that a log that is read again has no new ones."""
+    _alerts: NewAlerts = field(default_factory=NewAlerts)
 
     @property
     def alerts(self) -> Sequence[tuple[Alert, int | None]]:
@@ -55,8 +55,7 @@ class RunView(PlotRun):
     def absorb(self, update: Update) -> list[Alert]:
         """Apply what the feed read of the run; a log that was replaced starts a new history.
 
-        Returns the alerts that came since the log was read to its end once. No clocks are compared: after one was set
-        back, new alerts would look old.
+        Returns the alerts that came since the log was read to its end once.
         """
         batch, loaded = update.batch, self.loaded
         known = 0 if batch.reset else len(self.history.alerts)
@@ -72,12 +71,8 @@ class RunView(PlotRun):
             # The status is on the screen: that a run has ended well is no news.
             standing = self.history.standing_alerts(self.status, time.time(), update.crash)
             self.standing = tuple(alert for alert in standing if alert.level != "info")
-        alerts = {(each.time, each.code, each.step, each.message): each for each in self.history.alerts[known:]}
-        # How long a silence lasts is in its message.
-        alerts |= {(each.time, each.code, each.step, ""): each for each in self.standing}
-        new = [alert for identity, alert in alerts.items() if loaded and identity not in self._alerts]
-        self._alerts.update(alerts)
-        return new
+        new = self._alerts.add(self.history.alerts[known:], self.standing)
+        return new if loaded else []
 
 
 Option = Literal["log", "log_x", "clip", "recent"]

@@ -30,11 +30,6 @@ def comparison_of(state: ViewState) -> Comparison:
     return comparison_at(state, state.at)
 
 
-def comparison_at_shared(state: ViewState) -> Comparison | None:
-    """The same at the farthest point that all runs have reached; None without one, and where a point is chosen."""
-    return comparison_at_shared_point(state) if state.at is None else None
-
-
 def title_lines(state: ViewState, cells: int, next_key: str) -> list[Line]:
     """The runs with their status and step; below, the baseline of the deltas and the first sentence of the verdict."""
     if not state.runs:
@@ -118,7 +113,7 @@ def metrics_table(state: ViewState, cells: int) -> tuple[list[Column], dict[str,
 
     Each run has its value and its difference from the baseline; the best value is drawn as good, and has a mark.
     """
-    compared, shared = comparison_of(state), comparison_at_shared(state)
+    compared, shared = comparison_of(state), comparison_at_shared_point(state) if state.at is None else None
     title = "mean ± std at the end" if compared.groups else "at the end of each run"
     if compared.at is not None:
         place = f"{'where each came to' if as_target(compared.at) else 'at'} {position(*compared.at)}"
