@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from tuitrain.analysis import units
 from tuitrain.analysis.metrics import BY_KEY, Metric
 from tuitrain.plots.event_markers import SIGNS
 from tuitrain.plots.legend import GAP, short_names
-from tuitrain.plots.model import Plot, value_near
+from tuitrain.plots.model import HeatMap, Plot, value_near
 from tuitrain.plots.terminal import Line, Span, join, line, width
 from tuitrain.plots.x_scale import XScale
 
@@ -50,6 +52,15 @@ def readout(plot: Plot, at: float, scale: XScale, room: int) -> list[Line]:
     forms = [[*full, *events], full, _entries(curves), _entries(named), brief, values, rough]
     # Wrapped to two rows all have their names.
     return _first_fitting(forms, room) or _first_fitting([brief], 2 * room) or rough
+
+
+def readout_of_map(heat: HeatMap, at: float) -> Line:
+    """The largest value of the last reading up to a position, and its row; empty where none is finite."""
+    values = heat.values[max(int(np.searchsorted(heat.x, at, "right")) - 1, 0)]
+    if not np.isfinite(values).any():
+        return ()
+    largest = int(np.nanargmax(values))
+    return line(Span(f"largest {values[largest]:.3g}", "value"), Span(f" in {heat.rows[largest]}", "quiet"))
 
 
 def _first_fitting(forms: Sequence[list[Line]], room: int) -> list[Line] | None:

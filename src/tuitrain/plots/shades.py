@@ -9,6 +9,7 @@ import numpy as np
 from tuitrain.plots.axes import Range
 from tuitrain.plots.canvas import Canvas
 from tuitrain.plots.model import HeatMap
+from tuitrain.plots.ticks import label
 from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
 
@@ -88,3 +89,9 @@ def _shade(canvas: Canvas, row: int, cells: FloatArray, limits: Range) -> None:
         elif math.isfinite(value):
             shade = min(max(int(level), 0), len(SHADES) - 1)
             canvas.put(column, row, SHADES[shade], f"heat{shade}")
+
+
+def power_label(position: float) -> str:
+    """A value given by its log10, with one digit."""
+    value = 10**position
+    return label(value, 10.0 ** math.floor(position))

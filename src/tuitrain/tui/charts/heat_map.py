@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-
-import numpy as np
 
 from tuitrain.plots.axes import Range
 from tuitrain.plots.canvas import Canvas
 from tuitrain.plots.legend import GAP
 from tuitrain.plots.limits import Limits, steady_x
 from tuitrain.plots.model import ChartOptions, HeatMap
-from tuitrain.plots.shades import SHADES, draw_shades, row_names
-from tuitrain.plots.ticks import label
+from tuitrain.plots.readout import readout_of_map
+from tuitrain.plots.shades import SHADES, draw_shades, power_label, row_names
 from tuitrain.plots.x_scale import XScale
 from tuitrain.tui.charts.border import Area, Drawing, draw_empty, framed, room_for_values, top
 from tuitrain.tui.text import Line, Span, align, join, line, width
@@ -43,15 +40,10 @@ def draw_heat_map(
 
 def _top(heat: HeatMap, columns: int, frame: str, limits: Range, options: ChartOptions) -> Line:
     """The upper border: the shades with their range, or the largest value at the crosshair."""
-    if options.crosshair is not None:
-        row = int(np.searchsorted(heat.x, options.crosshair, "right")) - 1
-        values = heat.values[max(row, 0)]
-        if np.isfinite(values).any():
-            largest = int(np.nanargmax(values))
-            text = line(Span(f"largest {values[largest]:.3g}", "value"), Span(f" in {heat.rows[largest]}", "quiet"))
-            return top(heat.as_plot, columns, frame, values=[text])
+    if options.crosshair is not None and (largest := readout_of_map(heat, options.crosshair)):
+        return top(heat.as_plot, columns, frame, values=[largest])
     shades = [Span(shade, f"heat{level}") for level, shade in enumerate(SHADES)]
-    legend = line(Span(f"{_power(limits.low)} ", "quiet"), *shades, Span(f" {_power(limits.high)}", "quiet"))
+    legend = line(Span(f"{power_label(limits.low)} ", "quiet"), *shades, Span(f" {power_label(limits.high)}", "quiet"))
     newest = line(Span(heat.value, "value")) if heat.value else ()
     room = room_for_values(heat.title, columns)
     if width(join((newest, legend), GAP)) <= room:
@@ -59,9 +51,3 @@ def _top(heat: HeatMap, columns: int, frame: str, limits: Range, options: ChartO
     # The shades need both ends of their range: the title is cropped for them.
     title = align(heat.title, min(len(heat.title), max(len(heat.title) + room - width(legend), 1)))
     return top(replace(heat.as_plot, title=title), columns, frame, values=[legend])
-
-
-def _power(position: float) -> str:
-    """A value given by its log10, with one digit."""
-    value = 10**position
-    return label(value, 10.0 ** math.floor(position))
