@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tuitrain.analysis.compare import Comparison
+from tuitrain.analysis.metric_rows import MetricRow
 from tuitrain.events import Architecture, Eval, Hardware, Parallel, Run, Step
 from tuitrain.runs import RunHistory
 
@@ -48,3 +50,8 @@ def history(
     records += [Eval(time=step + 0.5, step=step, tokens=step * tokens_per_step, loss=value) for step, value in evals]
     made.absorb(sorted(records, key=lambda record: record.time))
     return made
+
+
+def row(comparison: Comparison, key: str) -> MetricRow:
+    """The row of a metric."""
+    return next(each for each in comparison.metrics if each.metric.key == key)
