@@ -39,8 +39,6 @@ Tmux = Annotated[
 OWN = ("preset", "overrides", "host", "install", "sync", "no_sync", "tmux", "detach", "foreground", "watch", "as_json",
        "runs_dir")  # fmt: skip
 """Parameters of `launch` that are not passed on as they are."""
-_AT_ONCE = ("dry_run", "smoke")
-_QUEUED = ("queue", "slurm")
 
 
 def refuse_without_host(install: bool, sync: Path | None, no_sync: bool, tmux: bool) -> None:
@@ -77,19 +75,17 @@ def launch_on_host(ctx: typer.Context, command: Sequence[str] | None) -> None:
     _say_version(machine.host, machine.version)
     if given["tmux"] and "tmux" not in machine.tools:
         raise typer.BadParameter(f"{machine.host} has no tmux.", param_hint="--tmux")
-    at_once = any(given.get(name) for name in _AT_ONCE)
-    # A dry run sends nothing but the configuration.
-    at = start.prepared_directory(machine, None if given["dry_run"] else tree, ask=ask)
+    at = start.prepared_directory(machine, tree, ask=ask)
     if at.sent is not None:
         say(_sent_line(machine.host, at.sent))
     runs_dir = address.path if address.path.startswith("/") else f"{machine.home}/{address.path}"
     words = ["launch", *_arguments(ctx, machine.host, ask), *forwarded(ctx, OWN), f"--runs-dir={runs_dir}"]
     after = [] if command is None else ["--", *command]
-    if at_once:
+    if given["dry_run"] or given["smoke"]:
         asked = ["--json"] if given["as_json"] else []
         start.run_tuitrain(at, [*words, *asked, *after], line=print, ask=ask)
         return None
-    many = _is_sweep(given) or any(given.get(name) for name in _QUEUED)
+    many = _is_sweep(given) or given["queue"]
     words += ["--json"] if many else ["--detach", "--json"]
     tmux = f"tuitrain-{given['name'] or 'run'}-{secrets.token_hex(2)}".replace(".", "-") if given["tmux"] else ""
     document = parsed(machine.host, start.run_tuitrain(at, [*words, *after], tmux=tmux, ask=ask))
