@@ -24,8 +24,10 @@ SKIPPED = (".git", "__pycache__", "node_modules", ".venv", "venv", "site-package
 
 _SCRIPT = r"""
 set -f; LC_ALL=C; export LC_ALL; unset CDPATH; nl=$(printf '\nx'); nl=${nl%x}; z=r; a=; how=none; kind=-;
-if (echo | gzip -c) >/dev/null 2>&1; then z=z; fi; big=$z;
-if [ ZSTD = 1 ] && (echo | zstd -qc) >/dev/null 2>&1; then big=s; if [ $z = r ]; then z=s; fi; fi;
+pick() {
+  big=$z; if [ ZSTD = 1 ] && (echo | zstd -qc) >/dev/null 2>&1; then big=s; if [ $z = r ]; then z=s; fi; fi;
+};
+big=; if (echo | gzip -c) >/dev/null 2>&1; then z=z; else pick; fi;
 if stat -L -c %s -- . >/dev/null 2>&1; then how=gnu;
 elif stat -L -f %z -- . >/dev/null 2>&1; then how=bsd; fi;
 of() {
@@ -53,8 +55,11 @@ bytes() {
   { dd bs=65536 skip=$((o / 65536)) count=$((k / 65536 + 2)) <"$n" 2>/dev/null | tail -c "+$((o % 65536 + 1))";
     while echo; do :; done 2>/dev/null; } | head -c "$k";
 };
-h=$(uname -n 2>/dev/null); boot=0; hz=$(getconf CLK_TCK 2>/dev/null) || hz=100;
-if [ -r /proc/stat ]; then while read -r q w; do if [ "$q" = btime ]; then boot=$w; fi; done </proc/stat; fi;
+h=; boot=0;
+ready() {
+  h=$(uname -n 2>/dev/null) || h=-; hz=$(getconf CLK_TCK 2>/dev/null) || hz=100;
+  if [ -r /proc/stat ]; then while read -r q w; do if [ "$q" = btime ]; then boot=$w; fi; done </proc/stat; fi;
+};
 lives() {
   case $1 in 0) echo '- 0'; return;; esac;
   q=; if [ -r "/proc/$1/stat" ]; then read -r q <"/proc/$1/stat"; fi 2>/dev/null;
@@ -94,10 +99,11 @@ while IFS=' ' read -r a o m; do
         fi;
       fi;
       if [ $i = - ]; then o=0; fi;
+      if [ "$k" -gt 16384 ] && [ -z "$big" ]; then pick; fi;
       if [ "$k" -gt 16384 ]; then y=$big; elif [ "$k" -gt 500 ]; then y=$z; else y=r; fi;
       echo "g $i $s $t $o $k $y";
       if [ "$k" -gt 0 ]; then if [ $y = r ]; then bytes; else bytes | packed $y; fi; fi;;
-    p) IFS= read -r n; echo "p ${h:--} $(lives "$o") $(lives "$m") $(held "$n")";;
+    p) IFS= read -r n; if [ -z "$h" ]; then ready; fi; echo "p $h $(lives "$o") $(lives "$m") $(held "$n")";;
     r) IFS= read -r n;
       if { [ -d "${n%/*}" ] || mkdir "${n%/*}"; } 2>/dev/null && (: >>"$n") 2>/dev/null; then echo 'r 0';
       else echo 'r 1'; fi;;
