@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 from tuitrain.events.requests import REQUESTS, control_directory, delete_requests, is_requested, reason_of
@@ -18,6 +20,8 @@ SIGNALS = {
 """The request of each signal. Schedulers send SIGUSR1 or SIGUSR2 before the time is over, a terminal SIGHUP."""
 ORIGINS = ("control file", *SIGNALS)
 POLL_INTERVAL_S = 0.2
+ANSWER_S = 1.0
+"""How long the run directory may take to answer; then training goes on, and the answer counts when it comes."""
 _BASE = 1 + len(ORIGINS)
 
 
@@ -55,7 +59,7 @@ class Control:
     def __init__(self, run_dir: Path, clock: Callable[[], float] = time.monotonic, *, reads_files: bool = True) -> None:
         self._run_dir = FollowedDirectory(run_dir)
         self.directory.mkdir(exist_ok=True)
-        self._reads_files = reads_files
+        self._files = _PatientReader(self._read_files) if reads_files else None
         self.interrupted = False
         """Whether Ctrl-C requested the stop."""
         self.stop_reason = ""
@@ -86,9 +90,9 @@ class Control:
         """
         requests, self._signalled = self._signalled, {}
         now = self._clock()
-        if self._reads_files and now >= self._next_poll:
+        if self._files is not None and now >= self._next_poll:
             self._next_poll = now + POLL_INTERVAL_S
-            for name in self._read_files():
+            for name in self._files.read():
                 requests.setdefault(name, "control file")
         return requests
 
@@ -97,7 +101,7 @@ class Control:
         if "stop" in self._signalled:
             return self._signalled["stop"]
         try:
-            return "control file" if self._reads_files and is_requested(self._run_dir.path, "stop") else None
+            return "control file" if self._files is not None and is_requested(self._run_dir.path, "stop") else None
         except GoneError:
             # `poll` reports it.
             return None
@@ -122,3 +126,39 @@ class Control:
             with suppress(OSError):
                 control_directory(run_dir).mkdir()
             return []
+
+
+class _PatientReader:
+    """Reads in a thread: for a network file system that does not answer, training waits ANSWER_S once."""
+
+    def __init__(self, read: Callable[[], list[str]]) -> None:
+        self._read = read
+        self._due, self._answers = SimpleQueue[None](), SimpleQueue[list[str] | OSError]()
+        self._asked = False
+        self._thread: threading.Thread | None = None
+
+    def read(self) -> list[str]:
+        """What was read; nothing while there is no answer. Raises OSError."""
+        timeout_s = 0.0
+        if not self._asked:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+                self._thread.start()
+            self._asked, timeout_s = True, ANSWER_S
+            self._due.put(None)
+        try:
+            answer = self._answers.get(timeout=timeout_s)
+        except Empty:
+            return []
+        self._asked = False
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def _run(self) -> None:
+        while True:
+            self._due.get()
+            try:
+                self._answers.put(self._read())
+            except OSError as error:
+                self._answers.put(error)

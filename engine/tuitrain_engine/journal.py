@@ -1,19 +1,29 @@
-"""Writes every record of the engine to `metrics.jsonl` and its line to the console."""
+"""Writes every record of the engine to `metrics.jsonl` and its line to the console, from a thread.
+
+A disk that is full or does not answer does not stop the training at once: what is to be written waits.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tuitrain import events
 from tuitrain.accounting.outcome import end_summary
-from tuitrain_engine.report import Console, stdout
+from tuitrain_engine.report import Console, stderr, stdout
 
 STAGE_INTERVAL_S, LONGEST_STAGE_INTERVAL_S = 5.0, 60.0
 """Seconds between records of how much of a stage is done, at first and later."""
+PATIENCE_S = 600.0
+"""How long training goes on while the log cannot be written; the checkpoints are most likely on the same disk."""
+ANSWER_S = 60.0
+"""How long a disk that does not answer is waited for where the log has to be on it: before it is read, at the end."""
+LAST_S = 10.0
+"""The same of what is left when the log is closed."""
 
 
 class JournalError(OSError):
@@ -29,18 +39,35 @@ class Journal:
     def __init__(self, run_dir: Path, *, writes: bool = True) -> None:
         self.path = run_dir / "metrics.jsonl"
         self.console: Console | None = None
-        self.make_room: Callable[[], bool] = lambda: False
-        """Called when a record cannot be written; returns whether to try again."""
-        self._log = events.EventWriter(self.path) if writes else None
+        self._log = events.BackgroundWriter(self.path, failed=self._say_failing) if writes else None
         self._stage_began = self._stage_recorded = time.monotonic()
         self._stage = ""
 
     def write(self, record: events.Record) -> None:
-        """Append a record. Raises JournalError."""
-        if self._log is not None:
-            self._append(self._log, record)
-        if self.console is not None:
-            self.console.show(record)
+        """Append a record. Raises JournalError once the log could not be written for PATIENCE_S."""
+        console = self.console
+        show = partial(console.show, record) if console is not None else None
+        if self._log is None:
+            return show() if show is not None else None
+        if self._log.failing is not None and self._log.failing[1] > PATIENCE_S:
+            raise self._error(f" for {PATIENCE_S / 60:.0f} minutes")
+        is_end = isinstance(record, events.End)
+        self._log.add(events.encode(record), getattr(record, "step", None), then=show, always=is_end)
+        return None
+
+    def flush(self, timeout_s: float = ANSWER_S) -> None:
+        """Wait until all records are written. Raises JournalError where they cannot be, or the disk does not answer."""
+        if self._log is not None and not self._log.flush(timeout_s):
+            raise self._error()
+
+    def _error(self, how_long: str = "") -> JournalError:
+        failing = self._log.failing if self._log is not None else None
+        reason = failing[0].strerror if failing is not None else "the file system does not answer"
+        return JournalError(f"{self.path} cannot be written{how_long}: {reason}.")
+
+    def _say_failing(self, error: OSError) -> None:
+        minutes = f"{PATIENCE_S / 60:.0f} minutes"
+        stderr().print(f"{self.path} cannot be written: {error.strerror}. It is tried again for {minutes}.")
 
     def begin_stage(self, stage: str) -> None:
         """Record which stage begins on the way to the first step. Raises JournalError."""
@@ -58,18 +85,10 @@ class Journal:
             self._stage, self._stage_recorded = stage, now
             self.write(events.Stage(stage=stage, done=done))
 
-    def _append(self, log: events.EventWriter, record: events.Record) -> None:
-        try:
-            log.write(record)
-        except OSError as error:
-            if not self.make_room():
-                raise JournalError(f"{self.path} cannot be written: {error.strerror}.") from None
-            self._append(log, record)
-
     def close(self) -> None:
-        """Close the log."""
+        """Close the log; what cannot be written is lost."""
         if self._log is not None:
-            self._log.close()
+            self._log.close(LAST_S)
 
     def attempts(self) -> int:
         """The number of attempts in the log."""
@@ -111,6 +130,7 @@ class Journal:
         if self._log is None:
             return {}
         try:
+            self.flush()
             with self.path.open("rb") as lines:
                 return end_summary(lines, now)
         except OSError:
@@ -118,6 +138,7 @@ class Journal:
 
     def _past(self, *kinds: str) -> Iterator[events.AnyRecord]:
         """The records so far, all or those of some kinds."""
+        self.flush()
         marks = tuple(f'"type":"{kind}"'.encode() for kind in kinds)
         with self.path.open("rb") as lines:
             for line in lines:

@@ -199,6 +199,7 @@ class Attempt:
         )
         try:
             self.journal.write(end)
+            self.journal.flush()
         except JournalError as error:
             report.stderr().print(str(error))
             return False

@@ -10,15 +10,20 @@ import resource
 import shutil
 import signal
 import subprocess
+import threading
+import time
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 from engine_runs import make_run, of_type, read_log, run_engine, start_engine
+from tests.mounts import block_disk, frozen, needs_root, wait_until
 from tests.warm_engine import WarmProcess
 
 from tuitrain import events
 from tuitrain_engine import checkpoint, lifecycle
+from tuitrain_engine import journal as journal_module
 from tuitrain_engine.control import Control
 from tuitrain_engine.journal import Journal, JournalError
 from tuitrain_engine.peers import Peers
@@ -102,27 +107,73 @@ def test_a_run_whose_directory_is_removed_ends_with_one_sentence(tmp_path: Path)
     assert not run_dir.exists()
 
 
-def test_a_record_that_could_not_be_written_is_retried_once_there_is_space(tmp_path: Path) -> None:
+def test_a_record_that_could_not_be_written_is_retried_once_there_is_space(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     journal, before = Journal(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def free_space() -> bool:
-        had_none = resource.getrlimit(resource.RLIMIT_FSIZE) != before
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        return had_none
-
     try:
         limit_files(0, 10)
-        with pytest.raises(JournalError, match=r"metrics\.jsonl cannot be written: File too large"):
-            journal.write(events.Step(step=1))
-        journal.make_room = free_space
-        journal.write(events.Step(step=2))
+        journal.write(events.Step(step=1))
+        with pytest.raises(JournalError, match=r"metrics\.jsonl cannot be written: File too large\."):
+            journal.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    journal.write(events.Step(step=2))
+    journal.close()
+    torn, *whole = (tmp_path / "metrics.jsonl").read_bytes().splitlines()
+    assert len(torn) == 10
+    assert [record.step for record in map(events.decode, whole) if isinstance(record, events.Step)] == [1, 2]
+    assert capsys.readouterr().err.count("It is tried again for 10 minutes.") == 1
+
+
+def test_a_log_that_cannot_be_written_for_long_ends_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, before = Journal(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        limit_files(0, 10)
+        journal.write(events.Step(step=1))
+        with pytest.raises(JournalError):
+            journal.flush()
+        monkeypatch.setattr(journal_module, "PATIENCE_S", 0.0)
+        with pytest.raises(JournalError, match=r"cannot be written for 0 minutes: File too large\."):
+            journal.write(events.Step(step=2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         journal.close()
-    torn, whole = (tmp_path / "metrics.jsonl").read_bytes().splitlines()
-    assert len(torn) == 10
-    record = events.decode(whole)
-    assert isinstance(record, events.Step) and record.step == 2
+
+
+@needs_root
+def test_training_goes_on_while_no_write_ends_and_while_the_disk_is_full(tmp_path: Path) -> None:
+    """On a real file system that freezes, thaws and fills; in the end the log has every step."""
+    with block_disk(tmp_path / "disk", 32) as disk:
+        run_dir = make_run(disk, train={"max_steps": 100_000}, checkpoint={"interval": 0}, eval={"interval": 0})
+        process = start_engine(run_dir)
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        used = psutil.Process(process.pid).cpu_times
+        with frozen(disk):
+            began, before = time.time(), used().user
+            wait_until(lambda: used().user > before + 0.5)
+            thawed = time.time()
+        filler = disk / "filler"
+        with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 12))
+        assert "metrics.jsonl cannot be written: No space left on device. It is" in process.stderr.readline()
+        before = used().user
+        wait_until(lambda: used().user > before + 0.5)
+        full = time.time()
+        filler.unlink()
+        (run_dir / "control" / "stop").touch()
+        assert process.wait(60) == 0
+        lines = (run_dir / "metrics.jsonl").read_bytes().splitlines()
+    records = [events.decode(line) for line in lines if line.endswith(b"}")]
+    steps = [record for record in records if isinstance(record, events.Step)]
+    assert [each.step for each in steps] == list(range(1, len(steps) + 1))
+    assert sum(began < each.time < thawed for each in steps) > 5, "steps were trained meanwhile"
+    assert sum(thawed < each.time < full for each in steps) > 5
+    assert len(lines) - len(records) <= 1, "only the line is torn that met the full disk"
+    assert isinstance(records[-1], events.End) and records[-1].status == "stopped"
 
 
 def test_a_run_whose_end_cannot_be_written_does_not_exit_as_completed(
@@ -130,14 +181,15 @@ def test_a_run_whose_end_cannot_be_written_does_not_exit_as_completed(
 ) -> None:
     monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "cache"))
     run_dir = make_run(tmp_path, train={"max_steps": 1}, eval={"interval": 0}, sampling={"interval": 0})
-    write = events.EventWriter.write
+    append = events.EventWriter.append
 
-    def full(log: events.EventWriter, record: events.Record) -> None:
-        if isinstance(record, events.End):
+    def full(log: events.EventWriter, lines: bytes) -> None:
+        if b'"type":"end"' in lines:
+            log.whole_lines = 0
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(log, record)
+        append(log, lines)
 
-    monkeypatch.setattr(events.EventWriter, "write", full)
+    monkeypatch.setattr(events.EventWriter, "append", full)
     assert lifecycle.run_attempt(run_dir, Control(run_dir), Peers(run_dir, 0, 1), resume=False) == 1
     assert "metrics.jsonl cannot be written: No space left on device" in capsys.readouterr().err
     assert not of_type(read_log(run_dir), events.End)

@@ -19,8 +19,11 @@ from tuitrain.config.sections import CheckpointConfig
 from tuitrain.files import FollowedDirectory, GoneError
 from tuitrain_engine import checkpoint
 from tuitrain_engine.checkpoint import checksums
-from tuitrain_engine.journal import Journal
+from tuitrain_engine.journal import Journal, JournalError
 from tuitrain_engine.parallel import World
+
+LOG_S = 1.0
+"""How long a checkpoint waits for the log, which most likely is on the same disk."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,6 @@ class Checkpoints:
         self._saving: _Saving | None = None
         self._failure: checkpoint.SaveError | None = None
         """Why the newest checkpoint could not be written."""
-        journal.make_room = self._make_room
         # A thread that ends the run waits for the same checkpoint.
         self._finishing = threading.RLock()
 
@@ -68,6 +70,9 @@ class Checkpoints:
     def begin(self, step: int, model: nn.Module, optimizer: Optimizer, loop_state: dict[str, Any]) -> None:
         """Copy the state of this step and write it; with async_save the next steps do not wait for the disk."""
         self.finish()
+        # A resume from this checkpoint keeps the records up to its step.
+        with suppress(JournalError):
+            self._journal.flush(LOG_S)
         began, path = time.perf_counter(), checkpoint.directory(self._run_dir.path, step)
         try:
             written = checkpoint.start_saving(path, model, optimizer, loop_state, self._world)
@@ -113,16 +118,6 @@ class Checkpoints:
         else:
             self._saving = self._failure = None
             self.record(saving.step, (time.perf_counter() - saving.began) * 1e3)
-
-    def _make_room(self) -> bool:
-        """While the log cannot be written: whether a checkpoint has failed, and its deletion freed space.
-
-        On a full disk the checkpoint used the last of it.
-        """
-        if self._saving is None or threading.current_thread() is not threading.main_thread():
-            return False
-        self.finish()
-        return self._failure is not None
 
     def discard(self, step: int) -> None:
         """Delete the checkpoint of one step, if there is one."""

@@ -51,8 +51,8 @@ class Silence:
         if not len(times):
             return
         pauses = np.diff(times, prepend=times[0] if self._last_time is None else self._last_time)
-        begin = 0
-        for at in np.flatnonzero(pauses > self._rule.seconds).tolist():
+        begin, longest = 0, np.maximum.accumulate(np.append(self._longest, pauses))[:-1]
+        for at in np.flatnonzero((pauses > self._rule.seconds) & (pauses > _LONGEST * longest)).tolist():
             self._add(times[begin:at], steps[begin:at], pauses[begin:at])
             limit, last, begin = self._limit_s(), self._last_time, at
             # Where the steps go back somebody started it again, and after a week it is the clock that is another one.

@@ -14,6 +14,7 @@ from tuitrain.events.text import clean
 
 if TYPE_CHECKING:
     from tuitrain.accounting import MemoryEstimate, ParameterCounts
+    from tuitrain.config import RunConfig
     from tuitrain.events import Run
     from tuitrain.runs import RunHistory, RunSnapshot
 
@@ -96,16 +97,25 @@ def memory_parts(memory: MemoryEstimate) -> list[tuple[str, int]]:
     return [(some if name == "gradients" else name, size) for name, size in memory.parts.items() if size]
 
 
+def configuration_of(run: Run) -> RunConfig | None:
+    """The configuration, where it is one of ours."""
+    from tuitrain.config import ConfigError, validate
+
+    if not isinstance(run.config.get("model"), dict):
+        # To explain what is wrong with that of another tool takes a while.
+        return None
+    try:
+        return validate(run.config)
+    except ConfigError:
+        return None
+
+
 def estimated_memory(run: Run) -> MemoryEstimate | None:
     """What the accounting says of a run that has begun; None where its configuration or its vocabulary is unknown."""
     from tuitrain.accounting import Devices, estimate_memory, on_cpu
-    from tuitrain.config import ConfigError, validate
 
-    try:
-        config = validate(run.config)
-    except ConfigError:
-        return None
-    if config.model.vocab_size is None or config.train.micro_batch_size == "auto":
+    config = configuration_of(run)
+    if config is None or config.model.vocab_size is None or config.train.micro_batch_size == "auto":
         return None
     parallel = run.parallel
     if parallel is not None and config.parallel.strategy == "auto":

@@ -15,6 +15,7 @@ from tuitrain.analysis.description import (
     Rows,
     attempt_changes,
     changes_from_preset,
+    configuration_of,
     flops_text,
     memory_rows,
     parameter_parts,
@@ -100,16 +101,12 @@ def _architecture(run: Run) -> _Rows:
 
 def _parameters(run: Run) -> _Rows:
     from tuitrain.accounting import count_parameters
-    from tuitrain.config import ConfigError, validate
 
     shape = run.architecture
     total, rest = (shape.params_total, shape.params_non_embedding) if shape is not None else (None, None)
     parts: _Rows = []
-    try:
-        model = validate(run.config).model
-        counts = count_parameters(model) if model.vocab_size is not None else None
-    except ConfigError:
-        counts = None
+    config = configuration_of(run)
+    counts = count_parameters(config.model) if config is not None and config.model.vocab_size is not None else None
     if counts is not None and total in (None, counts.total):
         total, rest = counts.total, counts.non_embedding
         parts = [(name, f"{n:,} · {100 * n / counts.total:.1f} %") for name, n in parameter_parts(counts)]

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ValidationError
 from tuitrain.config.keys import docstring, field_at, known_keys
 from tuitrain.files import LONGEST_QUOTE, shortened
 
+MOST_PROBLEMS = 30
+"""That are explained: looking for the nearest key takes milliseconds."""
+
 
 class Problem(NamedTuple):
     """A sentence that says what is wrong and what to do, and the dotted key or section it is about, if any."""
@@ -96,6 +99,7 @@ def explain(
     overridden = list(elsewhere)
     details = [detail for detail in error.errors() if detail["type"] != "default_factory_not_called"]
     details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
+    details, further = details[:MOST_PROBLEMS], max(len(details) - MOST_PROBLEMS, 0)
     misspelled = {nearest(str(detail["loc"][0]), root.model_fields) for detail in details if len(detail["loc"]) == 1
                   and detail["type"] == "extra_forbidden"}  # fmt: skip
     problems: dict[str, Problem] = {}
@@ -107,6 +111,8 @@ def explain(
         where = f"{origin}: " if origin and not from_elsewhere else ""
         text, key = _sentence(detail, key, root)
         problems.setdefault(text, Problem(where + text, key or None))
+    if further:
+        problems[""] = Problem(f"{further:,} more of its values are not valid.")
     return ConfigError(problems=problems.values())
 
 

@@ -1,5 +1,6 @@
 """The log's record types and the writer that appends them; any training loop may import this."""
 
+from tuitrain.events.background import BackgroundWriter
 from tuitrain.events.codec import BrokenLine, BrokenLineError, decode, decode_lines, encode, json_schema, spell_out
 from tuitrain.events.records import (
     LATEST_TIME,
@@ -39,6 +40,7 @@ __all__ = [
     "Alert",
     "AnyRecord",
     "Architecture",
+    "BackgroundWriter",
     "BrokenLine",
     "BrokenLineError",
     "Checkpoint",

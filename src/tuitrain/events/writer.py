@@ -25,6 +25,8 @@ class EventWriter:
         self._torn = False
         self.written = 0
         """Bytes that were appended here."""
+        self.whole_lines = 0
+        """How many lines of the newest `append` were written whole."""
         self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
@@ -43,7 +45,9 @@ class EventWriter:
                     written += os.write(self._file, data[written:])
             finally:
                 self.written += written
-                self._torn = written < len(data) and (self._torn or written > 0)
+                self.whole_lines = data.count(b"\n", self._torn, written)
+                if written:
+                    self._torn = data[written - 1 : written] != b"\n"
 
     def close(self) -> None:
         """Close the file; closing twice does no harm."""

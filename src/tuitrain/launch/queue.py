@@ -21,8 +21,9 @@ import msgspec
 
 from tuitrain.config import RunConfig
 from tuitrain.events import End, EventWriter
-from tuitrain.events.layout import Halving, RunMetadata
+from tuitrain.events.layout import MOST_INFO_BYTES, Halving, RunMetadata
 from tuitrain.events.lock import LockedError, exclusive
+from tuitrain.files import read_regular
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import Label, Retries, new_run, wrapped_command
@@ -67,8 +68,8 @@ def queued(runs_dir: Path) -> list[Waiting]:
     """The entries of the queue, the next one first; a file that cannot be read is none."""
     entries = []
     for path in entry_files(runs_dir):
-        with suppress(OSError, msgspec.MsgspecError):
-            entries.append(Waiting(path, msgspec.json.decode(path.read_bytes(), type=Entry)))
+        with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            entries.append(Waiting(path, msgspec.json.decode(read_regular(path, MOST_INFO_BYTES), type=Entry)))
     return entries
 
 

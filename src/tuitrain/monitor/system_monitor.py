@@ -17,6 +17,8 @@ from tuitrain.monitor.gpu_reader import GpuReader
 
 GB = 1e9
 MB = 1e6
+ANSWER_S = 10.0
+"""How long the file system of the run may take to say how full it is."""
 LEAST_CPU_S = 0.1
 """psutil counts in hundredths of a second: over less than this it reports 0 % or 100 %."""
 # Traffic of a bridge or of its ends is counted at the real interface too.
@@ -53,9 +55,9 @@ class SystemMonitor:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; returns when it has written its last record."""
+        """End the thread; returns when it has written its last record, or its file system does not answer."""
         self._closing.set()
-        self._thread.join()
+        self._thread.join(timeout=ANSWER_S)
 
     def _run(self) -> None:
         while True:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from tuitrain import events
 from tuitrain.own_loop.exits import EXITS, ending_of
 from tuitrain.own_loop.lines import Lines
-from tuitrain.own_loop.log_buffer import LogBuffer
 from tuitrain.own_loop.pace import Pace
 from tuitrain.own_loop.requests import Requests
 from tuitrain.own_loop.tables import Table
@@ -27,6 +26,10 @@ if TYPE_CHECKING:
     from tuitrain.readers.supplied import Supplied
 
 LOGGER = logging.getLogger("tuitrain")
+FLUSH_S = 0.2
+"""How long lines are collected: a process that is killed loses those of at most so long."""
+END_S = 10.0
+"""How long the end of a run waits for a disk that does not answer."""
 _LEVELS: dict[str, Literal["info", "warning", "critical"]] = {
     "info": "info", "warn": "warning", "warning": "warning", "error": "critical", "critical": "critical",
 }  # fmt: skip
@@ -58,9 +61,11 @@ class Run:
         self._requests = Requests(path)
         self._monitor: SystemMonitor | None = None
         self._lock_file: int | None = None
-        self._log: LogBuffer | None = None
+        self._log: events.BackgroundWriter | None = None
         if path is not None:
-            self._log = LogBuffer(path / "metrics.jsonl", self._warn_unwritten, self._tick)
+            self._log = events.BackgroundWriter(
+                path / "metrics.jsonl", interval_s=FLUSH_S, failed=self._warn_unwritten, tick=self._tick
+            )
 
     @property
     def step(self) -> int:
@@ -85,7 +90,7 @@ class Run:
                 at = self._position(data, step)
                 lines, numbers = self._lines.of_step(data, at, time.time(), time.monotonic())
                 for line in lines:
-                    written.add(line)
+                    written.add(line, at)
                 if axes := self._lines.new_axes:
                     self._lines.new_axes = {}
                     self._update(lambda: {"x_axes": axes})
@@ -102,7 +107,7 @@ class Run:
         try:
             with self._mutex:
                 at = self._step_of(step)
-                written.add(self._lines.of_evaluation(data, at, str(split), time.time()))
+                written.add(self._lines.of_evaluation(data, at, str(split), time.time()), at)
         except Exception as error:
             self._warn_error("eval", error)
 
@@ -173,7 +178,7 @@ class Run:
         if self._monitor is not None:
             self._monitor.close()
         tokens, now = self._lines.pace.tokens, time.time()
-        self._write("finish", lambda: events.End(
+        self._write("finish", always=True, record=lambda: events.End(
             time=now,
             status=status,  # type: ignore[arg-type]
             reason=reason,
@@ -182,7 +187,8 @@ class Run:
             summary=self._log_summary(now) | plain({key: self.summary[key] for key in self._set_by_loop}),
         ))  # fmt: skip
         try:
-            self._log.close()
+            if not self._log.close(END_S):
+                self._warn("end", f"the log in {self.dir} cannot be written: the end of the run is not in it.")
         except Exception as failure:
             self._warn_error("finish", failure)
         self._log = None
@@ -204,7 +210,7 @@ class Run:
         self._lock_file = lock_file
         self._write("init", lambda: record)
         if self._log is not None:
-            self._log.flush()
+            self._log.flush(END_S)
 
     def monitor(self, interval_s: float) -> None:
         """Log readings of the machine from a thread, until the run is finished."""
@@ -231,7 +237,7 @@ class Run:
     def _log_summary(self, now: float) -> dict[str, Any]:
         """What the log says of the run at its end; empty where it cannot be read."""
         assert self._log is not None and self.path is not None
-        self._log.flush()
+        self._log.flush(END_S)
         # numpy takes a while to import, which a loop of few steps would notice before its end.
         from tuitrain.accounting.outcome import end_summary
 
@@ -292,13 +298,13 @@ class Run:
         """Add what a function makes to the `run` record."""
         self._write("run", lambda: events.Run(run_id=self.id, name=self.name, update=True, **values()))
 
-    def _write(self, what: str, record: Any) -> None:
+    def _write(self, what: str, record: Any, *, always: bool = False) -> None:
         """Add the record that a function makes; whatever goes wrong is said once."""
         log = self._log
         if log is None:
             return
         try:
-            log.add(events.encode(record()))
+            log.add(events.encode(record()), always=always)
         except Exception as error:
             self._warn_error(what, error)
 
@@ -317,7 +323,7 @@ class Run:
 
     def _warn_unwritten(self, error: OSError) -> None:
         where = None if self.path is None else self.path / "metrics.jsonl"
-        self._warn("unwritten", f"{where} cannot be written ({error.strerror or error}): what was logged is lost.")
+        self._warn("unwritten", f"{where} cannot be written ({error.strerror or error}): it is tried again.")
 
     def _warn_error(self, what: str, error: Exception) -> None:
         trace = "".join(traceback.format_exception(error, limit=-2)).rstrip()

@@ -15,11 +15,13 @@ from tuitrain.readers.jsonl import decoded
 from tuitrain.readers.metric_files import Point, rows_of
 from tuitrain.readers.model import Format, Probe, Reading, RunInfo, Source
 from tuitrain.readers.table import numbers_of, relative_name
-from tuitrain.readers.text import LONGEST_LINE, seconds
+from tuitrain.readers.text import LONGEST_LINE, as_float, seconds
 
 _EXPERIMENT, _MESSAGES = "experiment.json", "messages.json"
 _ZIP = b"PK\x03\x04"
 _LINES_AT_ONCE = 20_000
+_MOST_RATIO = 200
+"""Of the size of the messages to that of their packed bytes: beyond it they are no messages."""
 _POSITIONS = ("curr_step", "curr_epoch")
 """Parameters that only say how far the run is."""
 _COMETS = ("offline_experiment", "hasNestedParams")
@@ -71,8 +73,8 @@ class CometReader:
         if kind == "metric_msg":
             metric = payload["metric"]
             step = metric.get("step")
-            self._step = float(step) if step is not None else self._step
-            time = seconds(float(payload.get("local_timestamp") or 0))
+            self._step = as_float(step) if step is not None else self._step
+            time = seconds(as_float(payload.get("local_timestamp") or 0))
             self.info.started = self.info.started or time
             for name, value in numbers_of({str(metric["metricName"]): metric["metricValue"]}).items():
                 return number, name, self._step, value, time
@@ -90,6 +92,9 @@ class CometReader:
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The messages with their numbers. Raises BadZipFile and the like for what is no complete archive."""
     with open_regular(path) as file, zipfile.ZipFile(file) as archive, archive.open(_MESSAGES) as messages:
+        packed = archive.getinfo(_MESSAGES)
+        if packed.file_size > max(_MOST_RATIO * packed.compress_size, LONGEST_LINE):
+            raise zipfile.BadZipFile(f"{_MESSAGES} is more than {_MOST_RATIO} times as large as its packed bytes")
         number = 0
         while line := messages.readline(LONGEST_LINE):
             number += 1

@@ -13,7 +13,7 @@ from tuitrain.readers.json_tables import rows_of
 from tuitrain.readers.model import Format, Item, Probe, Row, RunInfo, Source
 from tuitrain.readers.settings import flattened, read_settings
 from tuitrain.readers.table import numbers_of
-from tuitrain.readers.text import unix_time
+from tuitrain.readers.text import as_float, unix_time
 
 _AXIS = "iterations"
 _FINAL = "final_iteration"
@@ -52,7 +52,7 @@ def _contents(trees: Sequence[Any], info: RunInfo, source: Source) -> list[list[
     info.meanings = _MEANINGS
     info.hyperparameters = flattened(settings) if isinstance(settings, Mapping) else {}
     iterations = info.hyperparameters.get("iters")
-    info.total = float(iterations) if isinstance(iterations, int) else None
+    info.total = as_float(iterations) if isinstance(iterations, int) else None
     info.started = unix_time(str(run["timestamp"])) if "timestamp" in run and not parts else None
     info.ending = "completed" if final else None
     return parts

@@ -33,6 +33,8 @@ def read_json(data: bytes) -> Any:
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         tree = msgspec.json.decode(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     except msgspec.DecodeError as error:
         if not _NOT_STRICT.search(data):
             raise ValueError(str(error)) from None

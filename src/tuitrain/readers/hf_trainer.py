@@ -13,6 +13,7 @@ from tuitrain.readers.model import Format, Item, Probe, Reading, RunInfo, Source
 from tuitrain.readers.settings import flattened, read_settings
 from tuitrain.readers.table import Records, relative_name
 from tuitrain.readers.tensorboard import EventFolder
+from tuitrain.readers.text import as_float
 
 _STATE = "trainer_state.json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
@@ -76,7 +77,7 @@ class HfTrainerReader:
         results = next((each for each in reversed(records) if "train_runtime" in each), {})
         self.info.summary = best | {name: value for name, value in results.items() if name not in ("step", "epoch")}
         step, last = state.get("global_step"), state.get("max_steps")
-        self.info.total = float(last) if isinstance(last, int) and last > 0 else None
+        self.info.total = as_float(last) if isinstance(last, int) and last > 0 else None
         finished = isinstance(step, int) and isinstance(last, int) and step >= last > 0
         stopped = ended or (path.parent == self._folder and _should_stop(state))
         self.info.ending = "completed" if finished or stopped else "interrupted"

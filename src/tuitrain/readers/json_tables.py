@@ -10,6 +10,7 @@ from tuitrain.readers.document import DocumentReader, beginning_of
 from tuitrain.readers.model import Format, Item, Probe, Row, RunInfo, Source
 from tuitrain.readers.settings import flattened
 from tuitrain.readers.table import Records, axis_among, file_sources, is_log, is_result, numbers_of
+from tuitrain.readers.text import as_float
 
 _MOST_LEVELS = 5
 _WORDS = (b"loss", b"step", b"epoch", b"iter", b"acc")
@@ -95,7 +96,7 @@ def _of_columns(columns: Mapping[str, list[Any]], info: RunInfo) -> list[Item]:
     for at in range(max(map(len, columns.values()))):
         record = {name: values[at] for name, values in columns.items() if at < len(values) and values[at] is not None}
         pairs = {name: record.pop(name) for name, value in [*record.items()] if isinstance(value, list)}
-        rows += [Row(float(x), {name: float(value)}) for name, (x, value) in pairs.items()]
+        rows += [Row(as_float(x), {name: as_float(value)}) for name, (x, value) in pairs.items()]
         rows += reader.rows(record)
     return rows
 

@@ -16,7 +16,7 @@ from tuitrain.readers.model import Format, Probe, Reader, Reading, RunInfo, Sour
 from tuitrain.readers.settings import flattened
 from tuitrain.readers.table import EVALUATIONS, Records, is_log, numbers_of, relative_name
 from tuitrain.readers.tail import TailReader
-from tuitrain.readers.text import LONGEST_LINE, LineSplitter
+from tuitrain.readers.text import LONGEST_LINE, LineSplitter, as_float
 
 _LINES_PROBED = 50
 _KINDS = ("type", "split", "phase", "mode", "stage", "kind", "event", "subset")
@@ -32,7 +32,7 @@ def decoded(line: bytes) -> Any:
     """The value of a line. The bare tokens NaN and Infinity are numbers. Raises ValueError."""
     try:
         return _decoder.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         pass
     try:
         return json.loads(line)
@@ -147,7 +147,7 @@ def _open(source: Source) -> Reader:
 def _last_step(settings: Mapping[str, Any]) -> float | None:
     """The step that a configuration plans to end at."""
     steps = (settings.get(key) for key in ("steps", "max_steps", "total_steps", "num_steps", "train_steps"))
-    return next((float(each) for each in steps if isinstance(each, int)), None)
+    return next((as_float(each) for each in steps if isinstance(each, int)), None)
 
 
 FORMAT = Format(

@@ -9,6 +9,7 @@ from tuitrain.readers.jsonl import JsonLinesParser, probed
 from tuitrain.readers.model import Format, Probe, Reading, Source
 from tuitrain.readers.table import folder_sources
 from tuitrain.readers.tail import TailReader
+from tuitrain.readers.text import as_float
 
 _PROGRESS = ("total_steps", "percentage", "elapsed_time", "remaining_time")
 
@@ -25,7 +26,7 @@ class LlamaFactoryParser(JsonLinesParser):
         """Take a record."""
         step, total = record.get("current_steps"), record.get("total_steps")
         if isinstance(total, int) and isinstance(step, int):
-            self.info.total = float(total)
+            self.info.total = as_float(total)
             self.info.ending = "completed" if step >= total else "interrupted"
         super().add({name: value for name, value in record.items() if name not in _PROGRESS}, reading)
 

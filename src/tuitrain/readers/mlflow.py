@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tuitrain.events import BrokenLine
 from tuitrain.files import read_regular
 from tuitrain.readers.metric_files import MetricFiles, Point, names_below, rows_of
 from tuitrain.readers.model import Ending, Format, Probe, Reader, Reading, RunInfo, Source
 from tuitrain.readers.settings import SettingsFile, read_settings, scalar
 from tuitrain.readers.sqlite import MAGIC, DatabaseFollower, NewRows, reading, tables
-from tuitrain.readers.text import number, seconds
+from tuitrain.readers.text import as_float, number, position, seconds
 
 _ENDINGS: dict[str, Ending] = {
     "RUNNING": "running", "FINISHED": "completed", "FAILED": "failed", "KILLED": "interrupted",
@@ -54,7 +55,7 @@ class FileStoreReader:
         changed = self._meta.changed()
         if changed:
             self.info.name = _name(self._folder, changed)
-            self.info.started = seconds(float(changed.get("start_time") or 0))
+            self.info.started = seconds(number(str(changed.get("start_time"))) or 0.0)
             self._ending = _ENDINGS.get(str(changed.get("status")))
         result = self._metrics.poll()
         self.info.ending = None if result.more else self._ending
@@ -79,7 +80,7 @@ def point_in(name: str, line: bytes) -> Point | None:
     time, value = number(parts[0]), number(parts[1])
     if time is None or value is None:
         raise ValueError("its time or its value is no number")
-    return time, name, float(int(parts[2])) if len(parts) > 2 else 0.0, value, seconds(time)
+    return time, name, position(int(parts[2])) if len(parts) > 2 else 0.0, value, seconds(time)
 
 
 class DatabaseReader:
@@ -87,7 +88,7 @@ class DatabaseReader:
 
     def __init__(self, path: Path, name: str, key: str) -> None:
         self.info = RunInfo(name)
-        self._key = key
+        self._path, self._key = path, key
         self._database = DatabaseFollower(path, self._begin, self._read)
         self._begin()
 
@@ -103,10 +104,14 @@ class DatabaseReader:
         rows, reset, result.more = self._rows.read(connection)
         self.info.ending = None if result.more else ending
         result.reset = result.reset or reset
-        result.items += rows_of(
-            (time, name, float(step), _value(value, is_nan), seconds(float(time)))
-            for _, time, name, step, value, is_nan in rows
-        )
+        points: list[Point] = []
+        for number_of_row, *cells in rows:
+            try:
+                points.append(_point(*cells))
+            except (ValueError, TypeError) as error:
+                # A cell of an SQLite table may hold anything.
+                result.broken.append(BrokenLine(number_of_row, str(error), self._path.name))
+        result.items += rows_of(points)
 
     def _describe(self, connection: sqlite3.Connection) -> Ending | None:
         """Take over what the tables say about the run. Returns how it ended."""
@@ -115,10 +120,15 @@ class DatabaseReader:
             name: scalar(str(value)) for name, value in connection.execute(query, (self._key,))
         }
         for key, name, status, started, _ in _runs(connection, self._key):
-            self.info.name = name or key
-            self.info.started = seconds(float(started or 0))
-            return _ENDINGS.get(status)
+            self.info.name = str(name or key)
+            self.info.started = seconds(number(str(started)) or 0.0)
+            return _ENDINGS.get(str(status))
         return None
+
+
+def _point(time: float, name: Any, step: float, value: float, is_nan: Any) -> Point:
+    """The point of a row. Raises ValueError and TypeError for cells that are no numbers."""
+    return time, str(name), position(step), _value(value, is_nan), seconds(as_float(time))
 
 
 def _value(value: float, is_nan: Any) -> float:
@@ -186,7 +196,7 @@ def _sources(root: Path, files: Sequence[Path]) -> Iterable[Source]:
             continue
         for key, name, _, _, stage in runs:
             if stage != _DELETED:
-                yield Source("mlflow", file, name or key, (file,), key)
+                yield Source("mlflow", file, str(name or key), (file,), str(key))
 
 
 def _open(source: Source) -> Reader:

@@ -10,7 +10,7 @@ from tuitrain.readers.document import DocumentReader
 from tuitrain.readers.model import Format, Item, Probe, RunInfo, Source
 from tuitrain.readers.settings import flattened
 from tuitrain.readers.table import Records, file_sources
-from tuitrain.readers.text import unix_time
+from tuitrain.readers.text import as_float, unix_time
 
 _MEANINGS = {
     "time_ms": "step_time_ms", "mfu.mfu_percent": "mfu*0.01", "mfu.achieved_tflops": "tflops",
@@ -28,7 +28,7 @@ def _contents(trees: Sequence[Any], info: RunInfo) -> list[list[Item]]:
     info.hyperparameters = flattened({"startup_info": startup})
     timestamp, last = startup.get("timestamp"), info.hyperparameters.get("startup_info.config.max_iters")
     info.started = unix_time(str(timestamp)) if timestamp is not None else None
-    info.total = float(last) if isinstance(last, int | float) else None
+    info.total = as_float(last) if isinstance(last, int | float) else None
     info.ending = "completed" if tree.get("summary") else "interrupted"
     return [_rows(tree.get("training_iterations"), ""), _rows(tree.get("eval_results"), "eval_results.")]
 

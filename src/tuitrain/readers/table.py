@@ -11,7 +11,7 @@ from typing import Any
 
 from tuitrain.readers.mapping import guessed
 from tuitrain.readers.model import Row, Source
-from tuitrain.readers.text import number, seconds, unix_time
+from tuitrain.readers.text import as_float, number, seconds, unix_time
 
 STEPS = (
     "step", "globalstep", "trainstep", "trainglobalstep", "trainerglobalstep", "trainingstep", "optimizerstep", "steps",
@@ -219,7 +219,7 @@ def _collect(values: dict[str, float], name: str, value: Any, level: int = 0) ->
     if isinstance(value, bool) or value is None:
         return
     if isinstance(value, int | float):
-        values[name] = float(value)
+        values[name] = as_float(value)
     elif isinstance(value, str):
         if value[:1] in "+-.0123456789nNiI" and (parsed := number(value)) is not None:
             values[name] = parsed

@@ -61,6 +61,22 @@ class LineSplitter:
         return bytes(self._partial)
 
 
+def as_float(value: float) -> float:
+    """A number as a float; a whole one that is too large for it is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def position(value: float) -> float:
+    """A number as a place on an axis. Raises ValueError for one that is none."""
+    place = as_float(value)
+    if not math.isfinite(place):
+        raise ValueError("its step is no finite number")
+    return place
+
+
 def number(text: str) -> float | None:
     """The number that a text is, in any of the spellings that logs use: 1e-4, 1_000, 1,234.5, 12.5%, nan, -Infinity.
 
@@ -75,7 +91,7 @@ def number(text: str) -> float | None:
     if word is not None:
         return word
     if text.endswith("%"):
-        return _hundredth(number(text[:-1]))
+        return _hundredth(number(text[:-1])) if text[-2:] != "%%" else None
     return float(text.replace(",", "")) if _GROUPED.fullmatch(text) else None
 
 
@@ -86,7 +102,7 @@ def decimal_comma(text: str) -> float | None:
         text = text.replace(".", "")
         return float(text.replace(",", "."))
     if text.endswith("%"):
-        return _hundredth(decimal_comma(text[:-1]))
+        return _hundredth(decimal_comma(text[:-1])) if text[-2:] != "%%" else None
     return float(text.replace(",", ".")) if _DECIMAL_COMMA.fullmatch(text) else number(text)
 
 

@@ -15,7 +15,7 @@ from tuitrain.readers.model import Format, Probe, Reading, Row, RunInfo, Source
 from tuitrain.readers.settings import flattened
 from tuitrain.readers.sqlite import MAGIC, DatabaseFollower, NewRows, reading, tables
 from tuitrain.readers.table import numbers_of
-from tuitrain.readers.text import unix_time
+from tuitrain.readers.text import position, unix_time
 
 _COLUMNS = {"id", "timestamp", "run_name", "step", "metrics"}
 _GPU = re.compile(r"gpu/(\d{1,3})/(\w+)")
@@ -69,7 +69,7 @@ class TrackioReader:
                 written, time = timestamp, unix_time(str(timestamp))
             try:
                 values = numbers_of(_plain(_object(data)))
-                result.items.append(Row(float(step), values, time))
+                result.items.append(Row(position(step), values, time))
             except (ValueError, TypeError) as error:
                 result.broken.append(BrokenLine(number, str(error), self._path.name))
         if self._system is not None:

@@ -22,6 +22,7 @@ from tuitrain.readers.protobuf import BYTES, FIXED64, VARINT, Field, varint
 from tuitrain.readers.settings import flattened
 from tuitrain.readers.table import LARGEST_STEP, STEPS, plain
 from tuitrain.readers.tail import TailReader
+from tuitrain.readers.text import as_float
 from tuitrain.readers.wandb_system import Machine
 
 NAME = "wandb"
@@ -305,10 +306,7 @@ def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
                 if not isinstance(number, dict):
                     yield from _numbers(f"{name}.{key}", number)
     elif isinstance(value, int | float):
-        try:
-            yield name, float(value)
-        except OverflowError:
-            yield name, math.inf if value > 0 else -math.inf
+        yield name, as_float(value)
     elif isinstance(value, str) and value in _WORDS:
         yield name, _WORDS[value]
 

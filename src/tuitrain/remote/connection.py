@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 import shlex
 import subprocess
@@ -32,6 +33,11 @@ _OPTIONS = {
 MOST_NOISE = 256 << 10
 """What the start-up files of a login shell may print before the greeting, in bytes."""
 _LONGEST_LINE = 64 << 10
+_LONGEST_LISTING = 64 << 20
+"""Bytes: some half a million files."""
+_LISTED = re.compile(rb"^(\d{1,18}) (\d{1,18}) (\S{1,18}) \./(.+)$", re.MULTILINE)
+_LARGEST = 1 << 60
+"""Bytes of a file."""
 _CHUNK = 32 << 10
 _LAST_BYTES = 4 << 10
 
@@ -132,16 +138,16 @@ class Connection:
     def listing(self) -> dict[str, RemoteFile]:
         """The answer to `listing`: files by their names, without those whose names are no plain paths."""
         coding = self._fields("l", 1)[0]
-        text = b"".join(self._lines_to_dot() if coding == "r" else self._unpacked(coding))
+        text = bytearray()
+        for piece in self._lines_to_dot() if coding == "r" else self._unpacked(coding):
+            text += piece
+            if len(text) > _LONGEST_LISTING:
+                raise self._unknown("a list of files without end")
         files: dict[str, RemoteFile] = {}
-        for line in text.split(b"\n"):
-            inode, _, rest = line.partition(b" ")
-            size, _, rest = rest.partition(b" ")
-            mtime, _, name = rest.partition(b" ")
-            if inode.isdigit() and size.isdigit() and name.startswith(b"./"):
-                path = os.fsdecode(name[2:])
-                if is_plain(path):
-                    files[path] = RemoteFile(int(inode), int(size), int(mtime) if mtime.isdigit() else 0)
+        for inode, size, mtime, name in _LISTED.findall(text):
+            path = os.fsdecode(name)
+            if is_plain(path):
+                files[path] = RemoteFile(int(inode), int(size), int(mtime) if mtime.isdigit() else 0)
         return files
 
     def answer(self) -> Answer:
@@ -152,7 +158,7 @@ class Connection:
             file = RemoteFile() if inode == "-" else RemoteFile(int(inode), size, mtime)
         except ValueError:
             raise self._unknown(" ".join(numbers)) from None
-        if not 0 <= count <= max(size - offset, 0) or offset < 0:
+        if not 0 <= count <= max(size - offset, 0) or offset < 0 or size > _LARGEST:
             raise self._unknown(f"{count} bytes from {offset} on")
         data = self._exactly(count, self._raw(count) if coding == "r" else self._unpacked(coding))
         return Answer(file, offset, count, data)
@@ -162,7 +168,7 @@ class Connection:
         host, *rest = self._fields("p", 6)
         known = {"1": True, "0": False}
         lives, started, supervisor, supervisor_started, locked = rest
-        times = [int(text) if text.isdigit() else 0 for text in (started, supervisor_started)]
+        times = [int(text) if text.isdigit() and len(text) < 19 else 0 for text in (started, supervisor_started)]
         return ProcessStates(host, known.get(lives), times[0], known.get(supervisor), times[1], known.get(locked))
 
     def made(self) -> bool:

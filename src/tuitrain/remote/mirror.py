@@ -85,7 +85,7 @@ class Mirror:
         try:
             data = read_regular(self._home / _STATE_FILE, _MOST_STATE_BYTES)
             return msgspec.json.decode(data, type=dict[str, FileState])
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return {}
 
     def close(self) -> None:

@@ -313,7 +313,7 @@ class MirroredFile:
     def _stamp(self) -> None:
         """The time of the last write is that of the file there."""
         if self.state.mtime:
-            with suppress(OSError):
+            with suppress(OSError, OverflowError):
                 os.utime(self.view, (self.state.mtime, self.state.mtime))
 
 

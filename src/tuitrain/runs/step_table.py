@@ -94,6 +94,7 @@ class StepTable:
         """Move this step and later ones to the superseded."""
         if self._late:
             self.settle()
+            self._plain = False
         # Numbers are compared as the columns hold them.
         at = bisect_left(self._next, float(step), key=lambda record: float(record.step))
         if not at and len(self.rows) and self.rows["step"][-1] >= step:

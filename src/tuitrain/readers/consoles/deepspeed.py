@@ -14,8 +14,8 @@ from tuitrain.readers.text import number
 _OPTIMIZER = re.compile(r"step=(\d+), skipped=(\d+)(?:, lr=\[([^\]]*)\])?")
 _TIMER = re.compile(r"epoch=\d+/micro_step=\d+/global_step=(\d+), ")
 _PIPELINE = re.compile(r"steps: (\d+) (?=loss: )")
-_EQUALS = re.compile(rf"([A-Za-z]\w*)=({NUMBER})(GB)?")
-_COLON = re.compile(rf"([A-Za-z][\w /]*(?: \(s\))?): ({NUMBER})()")
+_EQUALS = re.compile(rf"([A-Za-z]\w{{0,80}})=({NUMBER})(GB)?")
+_COLON = re.compile(rf"([A-Za-z][\w /]{{0,80}}(?: \(s\))?): ({NUMBER})()")
 _METRICS = re.compile(
     rb"\] step=\d+, skipped=\d+, lr=\[|RunningAvgSamplesPerSec=|steps: \d+ loss: \S+ iter time \(s\):"
 )

@@ -13,10 +13,10 @@ from tuitrain.readers.consoles.lines import NUMBER, ConsoleParser, console_forma
 from tuitrain.readers.model import Format, Probe, Reading, Row, Source
 from tuitrain.readers.text import number
 
-_FIELD = re.compile(rf"""(['"])((?:(?!\1).)+)\1: (['"]?)({NUMBER})\3(?=[,}}])""")
+_FIELD = re.compile(rf"""(['"])((?:(?!\1).){{1,200}})\1: (['"]?)({NUMBER})\3(?=[,}}])""")
 _BAR = re.compile(r"\s{0,99}\d{1,3}%\|[^|]*\| {0,9}(\d{1,15})/(\d{1,15}) \[")
 _SETTING = re.compile(r"(?:^|[\s\]>|-])  (Num examples|Num Epochs|[A-Z][a-z]+ [\w ,.&()/]*?)\s+= ([\d,]+)\s*$")
-_METRICS = re.compile(rb"""\{'(?:loss|eval_\w+|train_runtime)': [^\n{}]*'epoch': """)
+_METRICS = re.compile(rb"""\{'(?:loss|eval_\w+|train_runtime)': [^\n{}]{0,1000}'epoch': """)
 _TRAINING = "loss"
 _SUMMARY = "train_runtime"
 _EXAMPLES, _EPOCHS, _TOTAL = "Num examples", "Num Epochs", "Total optimization steps"
@@ -169,7 +169,7 @@ def _values(text: str) -> tuple[dict[str, float], float]:
         values[name] = value
         if name == "epoch" and quote:
             # Transformers 5 writes four digits.
-            rounded_by = 0.5 * 10.0 ** (math.floor(math.log10(value)) - 3) if value > 0 else 0.0
+            rounded_by = 0.5 * 10.0 ** (math.floor(math.log10(value)) - 3) if 0 < value < math.inf else 0.0
         elif name == "epoch":
             rounded_by = 0.005 if len(digits.partition(".")[2]) <= 2 else 0.0
     return values, rounded_by

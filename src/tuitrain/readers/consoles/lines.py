@@ -17,7 +17,7 @@ from tuitrain.readers.model import Format, Item, Parser, Probe, Reader, Reading,
 from tuitrain.readers.tail import TailReader
 from tuitrain.readers.text import LONGEST_LINE, LineSplitter, number
 
-LONGEST_METRIC_LINE = 64 << 10
+LONGEST_METRIC_LINE = 16 << 10
 """Characters; a longer line of a console is text."""
 NUMBER = (
     r"[-+]?(?:\d+(?:[,_]\d{3})*(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?"

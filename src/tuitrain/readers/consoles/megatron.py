@@ -13,7 +13,7 @@ from tuitrain.readers.text import number
 _LINE = re.compile(r"iteration +(\d+)/ *(\d+) \|")
 _VALIDATION = re.compile(r"(validation|test) (?:loss|results) at (?:iteration (\d+))?([^|]*)\|")
 _ARGUMENT = re.compile(r"\s*(?:\d+:|\[\w+\]:)?\s+([A-Za-z_]\w*) \.* ?(.*)")
-_METRICS = re.compile(rb"iteration +\d+/ *\d+ \|[^\n]*(?:elapsed time per iteration|consumed samples)")
+_METRICS = re.compile(rb"iteration +\d+/ *\d+ \|[^\n]{0,500}(?:elapsed time per iteration|consumed samples)")
 
 
 class MegatronParser(ConsoleParser):

@@ -13,10 +13,12 @@ from tuitrain.readers.settings import flattened, read_settings
 from tuitrain.readers.text import number
 
 _LINE = re.compile(r"Iter (\d+): (?=[A-Z])")
-_FIELD = re.compile(rf"([A-Za-z][\w/ ]*?) ({NUMBER})() ?(?:[a-zA-Z]+)?(?=,|\s*$)")
+_FIELD = re.compile(rf"([A-Za-z][\w/ ]{{0,80}}?) ({NUMBER})() ?(?:[a-zA-Z]+)?(?=,|\s*$)")
 _HEADER = re.compile(r"\s*iter\s+\S*loss\s+\S")
 _VALIDATION = re.compile(rf"\s*([\d,]+)\s+val\s+({NUMBER})(?:\s|$)")
-_TOTAL = re.compile(r"Starting training\.*,? iters: (\d+)|batch · iters\W+\d+ · (\d+)|\btrain\b.*\b100%.*?\d+/(\d+)")
+_TOTAL = re.compile(
+    r"Starting training\.*,? iters: (\d+)|batch · iters\W+\d+ · (\d+)|\btrain\b.{0,300}\b100%.{0,300}?\d+/(\d+)"
+)
 _COUNT = re.compile(rf"({NUMBER})([kMB]?)")
 _FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "B": 1e9}
 _METRICS = re.compile(rb"Iter \d+: (?:Train|Val) loss |iter +train_loss +\S")

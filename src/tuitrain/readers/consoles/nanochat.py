@@ -13,7 +13,7 @@ from tuitrain.readers.model import Format, Probe, Row
 from tuitrain.readers.settings import flattened, read_settings
 
 _LINE = re.compile(r"[Ss]tep (\d+)(?:/(\d+))?(?: \([\d.]+%\))? \| (.*)")
-_FIELD = re.compile(rf"(?:^|\| ?)([A-Za-z][\w /.@()-]*): ({NUMBER})({UNIT}|m)?(?= ?(?:\||$))")
+_FIELD = re.compile(rf"(?:^|\| ?)([A-Za-z][\w /.@()-]{{0,80}}): ({NUMBER})({UNIT}|m)?(?= ?(?:\||$))")
 _NO_METRICS = frozenset({"epoch", "total time", "eta"})
 _SETTINGS = (
     re.compile(r"(?:Using user-provided|Calculated) number of iterations[^:]*: (?P<num_iterations>[\d,]+)"),
@@ -21,7 +21,7 @@ _SETTINGS = (
     re.compile(r"Total batch size (?P<total_batch_size>[\d,]+)"),
 )
 _METRICS = re.compile(rb"[Ss]tep \d{5,}(?:/\d{5,})?(?: \([\d.]+%\))? \| (?:loss|Training loss|Validation \w+): ")
-_SAVED = re.compile(r"Saved metadata to: .*?([\w.-]+)/([\w.-]+)/(meta_\d+\.json)\s*$")
+_SAVED = re.compile(r"Saved metadata to: .{0,300}?([\w.-]+)/([\w.-]+)/(meta_\d+\.json)\s*$")
 _END_MARKS = ("Minimum validation ", "Total training time:")
 
 

@@ -9,13 +9,14 @@ from typing import ClassVar
 
 from tuitrain.readers.consoles.lines import NUMBER, ConsoleParser, at_word, console_format, literal, values_of
 from tuitrain.readers.model import Format, Probe, Row, Source
+from tuitrain.readers.text import as_float
 
-_USUAL = re.compile(r"iter (\d+): loss ([\d.]+), time ([\d.]+)ms, mfu (-?[\d.]+)%")
+_USUAL = re.compile(r"iter (\d+): loss (\d+\.?\d*), time (\d+\.?\d*)ms, mfu (-?\d+\.?\d*)%")
 """Nearly all lines: read quickly."""
 _LLAMA2C = re.compile(r"(\d+) \| loss ([\d.]+|nan|inf) \| lr ([\d.e+-]+) \| ([\d.]+)ms \| mfu (-?[\d.]+)%")
 """A line of llama2.c's train.py, whose evaluations are nanoGPT's."""
 _LINE = re.compile(r"(iter|step) (\d+): (?=(?:train )?loss )")
-_FIELD = re.compile(rf"([A-Za-z][\w /.]*?):? ({NUMBER})(ms|s|%)?(?:, |\s*$)")
+_FIELD = re.compile(rf"([A-Za-z][\w /.]{{0,80}}?):? ({NUMBER})(ms|s|%)?(?:, |\s*$)")
 _SETTING = re.compile(r"\s*([A-Za-z_]\w*) = ([^#]+)")
 _METRICS = re.compile(
     rb"(?:^|[\s\]:])(?:iter \d+: loss \S+, time |step \d+: train loss \S+, val loss "
@@ -80,7 +81,7 @@ class NanoGptParser(ConsoleParser):
             self.info.hyperparameters[match[1]] = literal(match[2])
             if match[1] == "max_iters":
                 total = literal(match[2])
-                self.info.total = float(total) if isinstance(total, (int, float)) else None
+                self.info.total = as_float(total) if isinstance(total, (int, float)) else None
 
 
 def _matches(probe: Probe) -> bool:

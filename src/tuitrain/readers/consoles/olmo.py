@@ -10,7 +10,9 @@ from tuitrain.readers.model import Format, Probe, Row
 
 _HEADER = re.compile(r"\[step=(\d+)(?:/(\d+))?[^\]]*\]\s*$")
 _VALUE = re.compile(rf"(?:\d+:|\[\w+\]:)?\s{{2,}}([^\s=][^=]*)=<?({NUMBER})()\s*$")
-_METRICS = re.compile(r"\[step=\d+(?:/\d+)?(?:,[^\]]*)?\]\s*\n(?:\d+:|\[\w+\]:)?\s{2,}[^\s=][^=\n]*=<?[-\d.n]")
+_METRICS = re.compile(
+    r"\[step=\d+(?:/\d+)?(?:,[^\]]{0,300})?\]\s{0,300}\n(?:\d+:|\[\w+\]:)?\s{2,}[^\s=][^=\n]{0,300}=<?[-\d.n]"
+)
 _EVALUATED = re.compile(r"eval/([^/]+)/(CrossEntropyLoss|CE loss|Perplexity|PPL)$")
 
 

@@ -25,7 +25,7 @@ _OF_SEVERAL = re.compile(
 _NUMBER_FIRST = re.compile(rf"\s*({NUMBER})([kKM]?) ?(ms|tok/s|tokens/s|s/step|s/iter|%) ?((?:\w+ )?MFU|)\s*")
 _OF_CAPACITY = re.compile(r"(?<=\d) ?/ ?\d+(?:\.\d+)? ?(?=[MG]i?B\b)")
 """Memory in use by all there is: `mem 61.2/80.0 GB`."""
-_LOCATION = re.compile(r"\b[\w.]+:[\w<>]+:\d+ - ")
+_LOCATION = re.compile(r"\b[\w.]{1,200}:[\w<>]{1,200}:\d+ - ")
 """Where in the code a line was printed, as loguru writes it: `__main__:train:42 - `."""
 _WRAPPED = re.compile(
     rf"\b(?:(?:np|numpy|jnp)\.\w+|tensor|tf\.Tensor|Array)\(({NUMBER})(?:,(?:[^()]|\(\)){{0,200}})?\)"

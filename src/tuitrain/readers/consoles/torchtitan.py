@@ -10,11 +10,13 @@ from tuitrain.readers.consoles.lines import NUMBER, UNIT, ConsoleParser, console
 from tuitrain.readers.model import Format, Probe, Row
 
 _LINE = re.compile(r"(validate )?step: +(\d+) +(?=[A-Za-z])")
-_FIELD = re.compile(rf"([A-Za-z_][\w./-]*): +({NUMBER})({UNIT})?(?![\w.])")
+_FIELD = re.compile(rf"([A-Za-z_][\w./-]{{0,80}}): +({NUMBER})({UNIT})?(?![\w.])")
 _SETTING = re.compile(
     r"(local batch size|global batch size|gradient accumulation steps|sequence length|total steps) (\d+)"
 )
-_METRICS = re.compile(r"(?:^|[\s\]:])(?:validate )?step: +\d+ +loss: +\S+ .*?(?:memory: +\S+GiB|tps: |wps: )", re.M)
+_METRICS = re.compile(
+    r"(?:^|[\s\]:])(?:validate )?step: +\d+ +loss: +\S+ .{0,300}?(?:memory: +\S+GiB|tps: |wps: )", re.M
+)
 _OF_VALIDATION = "validate/"
 
 
