@@ -21,9 +21,9 @@ _MOST_WORDS = 4
 """In a beginning that is certainly of no document; looking at each line costs more."""
 _FENCE = re.compile(r"\s{0,3}(?:```|~~~)|\.\. code|<pre|\\begin\{|#\+begin_", re.IGNORECASE)
 _FENCES = re.compile(rb"^\s{0,3}(?:```|~~~|\.\. code|<pre|\\begin\{|#\+begin_)", re.IGNORECASE | re.MULTILINE)
-_TABLE = re.compile(r"\s*\|?\s*:?-{2,}:?\s*\|[\s|:-]*")
+_TABLE = re.compile(r"\s{0,99}\|?\s{0,99}:?-{2,}:?\s{0,99}\|[\s|:-]*")
 """The line below the header of a table in Markdown."""
-_TABLES = re.compile(rb"^\s*\|?\s*:?-{2,}:?\s*\|[ |:-]*$", re.MULTILINE)
+_TABLES = re.compile(rb"^[ \t]{0,99}\|?[ \t]{0,99}:?-{2,}:?[ \t]{0,99}\|[ |:-]*\r?$", re.MULTILINE)
 _FUNCTION_WORD = re.compile(
     r"(?<![\w/.])(?:the|an?|of|to|and|or|is|are|in|for|with|that|this|it|be|on|as|you|we|by|from|not|can|will|if)(?![\w/])"
 )

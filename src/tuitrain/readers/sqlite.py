@@ -90,7 +90,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with _connection(path) as connection:
             yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        # SQLite quotes a damaged name in its message.
         code = errno.EBUSY if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY else errno.EIO
         raise OSError(code, f"the database can't be read: {error}", str(path)) from error
 
