@@ -15,7 +15,7 @@ import torch
 
 from tuitrain import accounting, events
 from tuitrain.config import ConfigError, RunConfig, load_config
-from tuitrain.events.lock import LockedError, acquire
+from tuitrain.events.lock import LockedError, acquire, no_locks_sentence
 from tuitrain.files import GoneError, os_error_text
 from tuitrain.monitor import SystemMonitor
 from tuitrain_engine import report
@@ -73,6 +73,8 @@ def _lock(run_dir: Path) -> None:
         acquire(run_dir / ".lock", LOCK_TIMEOUT_S)
     except LockedError:
         raise AlreadyTrainedError(f"{run_dir} is being trained by another process: stop that one first.") from None
+    if (sentence := no_locks_sentence(run_dir / ".lock")) is not None:
+        report.stderr().print(sentence)
 
 
 def _exit_at_once(code: int) -> NoReturn:

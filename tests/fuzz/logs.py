@@ -106,6 +106,13 @@ def _show_log(case: Case) -> None:
         _show_run(run, *read_whole(run, reader, watched_history(load_rules())), of)
 
 
+def show_path(path: Path, of: Random) -> None:
+    """Show each run at a path, of ours or of another tool."""
+    runs = [RunDirectory(path)] if (path / "metrics.jsonl").exists() else [run_of(each) for each in sources_of(path)]
+    for run in runs:
+        _show_run(run, *read_whole(run, history=watched_history(load_rules())), of)
+
+
 def _own_seeds(runs: Path) -> Iterator[Seed]:
     """Runs of ours, with each of their files; most cases are of the log."""
     write_run(runs, "fuzzed", steps=60)

@@ -63,7 +63,7 @@ def other_targets(kept: Path) -> Iterator[Target]:
     yield Target("console lines", console_seeds(), _show_lines)
     yield Target("config.toml", [_config_seed(kept / "configs")], _show_config)
     yield Target("settings", [_seed(kept / "settings", {USER_FILE: SETTINGS.encode()})], _show_settings)
-    yield Target("answers over ssh", [_seed(kept / "ssh", {"answers": _answers()})], _show_answers, (RemoteError,))
+    yield Target("answers over ssh", [_seed(kept / "ssh", {"answers": _answers()})], _show_answers)
 
 
 def checkpoint_target(kept: Path) -> Target:
@@ -167,14 +167,18 @@ class _Answered(Connection):
 
 
 def _show_answers(case: Case) -> None:
-    connection = _Answered(case.file.read_bytes(), case.of)
-    view, part = case.folder / "mirror/view", case.folder / "mirror/part"
-    for each in (view, part):
-        each.unlink(missing_ok=True)
+    for name in ("view", "part"):
+        (case.folder / "mirror" / name).unlink(missing_ok=True)
+    show_answers(case.file.read_bytes(), case.folder, case.of)
+
+
+def show_answers(data: bytes, folder: Path, of: Random) -> None:
+    """Take the answers of another machine for a listing and a file, which is mirrored below a folder."""
+    connection = _Answered(data, of)
+    mirrored = MirroredFile(folder / "mirror/view", folder / "mirror/part")
     print(connection.change())
     for name, file in connection.listing().items():
         print(name, file)
-    mirrored = MirroredFile(view, part)
     for want in (Want(newest_first=True), Want()):
         mirrored.receive(connection.answer(), want)
         print(mirrored.state, mirrored.next_ranges(want, 1 << 10))

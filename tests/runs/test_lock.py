@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import socket
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tests.runs.lock_holder import held
 from tests.support import write_run
+from tuitrain.events.lock import acquire, no_locks_sentence
 from tuitrain.runs import RunMetadata, Status, lock_held, read_snapshot
 from tuitrain.runs.status import STALLED_AFTER_S
 
@@ -43,8 +45,11 @@ def test_a_file_system_without_locks_leaves_it_unknown(tmp_path: Path, monkeypat
         raise OSError(errno.ENOLCK, "No locks available")
 
     (tmp_path / ".lock").touch()
+    assert no_locks_sentence(tmp_path / ".lock") is None
     monkeypatch.setattr(fcntl, "flock", no_locks)
+    os.close(acquire(tmp_path / ".lock", 0.0))
     assert lock_held(tmp_path / ".lock") is None
+    assert "cannot be refused" in (no_locks_sentence(tmp_path / ".lock") or "")
 
 
 def test_a_run_whose_launcher_has_ended_runs_while_the_lock_is_held(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ none of its code; but any attribute may still have any value, or be missing.
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
 from itertools import combinations
@@ -22,6 +23,8 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 
+from tuitrain.files import read_regular
+
 _CLASSES = {
     ("torch", "Size"),
     ("torch.serialization", "_get_layout"),
@@ -37,14 +40,18 @@ _CLASSES = {
         )
     ),
 }  # fmt: skip
+MOST_BYTES = 1 << 30
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message names it and the reason."""
 
 
-class _Unpickler(pickle.Unpickler):
-    """Knows DCP's record classes and torch's dtypes; anything else in the index is refused."""
+class _Unpickler(pickle._Unpickler):
+    """Knows DCP's record classes and torch's dtypes; anything else in the index is refused.
+
+    It is the one in Python: that in C takes memory for as many objects as a few bytes of a pickle say.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _CLASSES:
@@ -57,8 +64,7 @@ class _Unpickler(pickle.Unpickler):
 def read_index(path: Path) -> Metadata:
     """The index of a checkpoint, each of its parts of the type that it should have. Raises CheckpointError."""
     try:
-        with (path / ".metadata").open("rb") as file:
-            index = _Unpickler(file).load()
+        index = _Unpickler(io.BytesIO(read_regular(path / ".metadata", MOST_BYTES))).load()
     except Exception as error:  # a pickle can raise any exception
         raise CheckpointError(f"{path}: the index cannot be read ({error}).") from None
     if not isinstance(index, Metadata):

@@ -19,6 +19,13 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What network file systems without locks answer."""
 
 
+def no_locks_sentence(path: Path) -> str | None:
+    """After `acquire`: what to say where the file system has no locks, as NFS without its lock service; else None."""
+    if lock_held(path) is not None:
+        return None
+    return f"{path.parent} is on a file system without locks: a second process that writes this run cannot be refused."
+
+
 class LockedError(Exception):
     """Another process holds the lock."""
 

@@ -117,8 +117,11 @@ def _finish(directory: FollowedDirectory, code: int, *, stop_requested: bool, ou
     snapshot = read_snapshot(run)
     end = end_of(code, stop_requested, run.console, snapshot.step, out_of_memory=out_of_memory)
     if snapshot.end is None or (end.status == "failed" and snapshot.end.status == "completed"):
-        with EventWriter(run.metrics) as log:
-            log.write(end)
+        try:
+            with EventWriter(run.metrics) as log:
+                log.write(end)
+        except OSError as error:
+            print(f"{run.metrics} cannot be written: {error.strerror}. It lacks the end of the run.", file=sys.stderr)
 
 
 if __name__ == "__main__":

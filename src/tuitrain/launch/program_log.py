@@ -28,6 +28,8 @@ from tuitrain.runs.foreign import Given, names_in_settings, written_at
 LOOK_S = 2.0
 """A folder may hold thousands of files."""
 SYSTEM_INTERVAL_S = 5.0
+_MOST_READINGS = 1000
+"""That wait for the disk."""
 _SYSTEM = b'{"type":"system",'
 """The beginning of a line with readings of the machine."""
 _SLACK_S = 2.0
@@ -113,7 +115,8 @@ class ProgramLog:
     written to the log.
 
     name: that of the run. started: when the program was, in Unix seconds. given: names and facts that the user
-    supplied. Nothing that fails here ends the program: the reason is printed, and nothing more is read.
+    supplied. Nothing that fails here ends the program: the reason is printed, and nothing more is read. What cannot be
+    written, as on a full disk, is tried again; meanwhile the console keeps what the program prints.
     """
 
     def __init__(
@@ -135,7 +138,9 @@ class ProgramLog:
         self._writer: EventWriter | None = None
         self._waiting: list[AnyRecord] = []
         """Records of the run before its first metric: they are the program's to write if it writes metrics itself."""
-        self._readings: deque[Record] = deque()
+        self._unwritten: deque[Record] = deque()
+        self._said_unwritten = False
+        self._readings: deque[Record] = deque(maxlen=_MOST_READINGS)
         """Of the machine, from another thread, not yet written."""
         self._monitor: SystemMonitor | None = None
         if monitor_enabled():
@@ -159,6 +164,8 @@ class ProgramLog:
         self._close_monitor()
         self._reader.finish()
         self.poll()
+        if self._unwritten:
+            print(f"tuitrain: {len(self._unwritten):,} records are lost.", file=sys.stderr, flush=True)
 
     def _end(self) -> None:
         self._ended = True
@@ -171,6 +178,8 @@ class ProgramLog:
 
     def _append(self) -> bool:
         """Read and write once; returns whether there is more at once."""
+        if self._unwritten and not self._write():
+            return False
         # Read before the program's output, whose records are of the time when it is read.
         ready = [self._readings.popleft() for _ in range(len(self._readings))]
         read = self._records.poll()
@@ -189,11 +198,24 @@ class ProgramLog:
         if not all(isinstance(each, Run) for each in self._waiting):
             ready += self._waiting
             self._waiting = []
-        if ready:
-            self._writer = self._writer or EventWriter(log)
-            for record in ready:
-                self._writer.write(record)
-        return read.more
+        self._unwritten.extend(ready)
+        return self._write() and read.more
+
+    def _write(self) -> bool:
+        """Append the records that wait; False where they cannot be written."""
+        log = RunDirectory(self._directory.path).metrics
+        try:
+            while self._unwritten:
+                self._writer = self._writer or EventWriter(log)
+                self._writer.write(self._unwritten[0])
+                self._unwritten.popleft()
+        except OSError as error:
+            if not self._said_unwritten:
+                self._said_unwritten = True
+                sentence = f"{log} cannot be written: {error.strerror}. It is tried again."
+                print(f"tuitrain: {sentence}", file=sys.stderr, flush=True)
+            return False
+        return True
 
     def _is_taken(self, record: AnyRecord) -> bool:
         """Whether it is for the log: the end is another's to write, and readings of the machine are not kept twice."""

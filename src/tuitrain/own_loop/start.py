@@ -17,7 +17,7 @@ from msgspec import UNSET
 import tuitrain
 from tuitrain import events
 from tuitrain.events.layout import RunFiles, RunMetadata, create_run_files
-from tuitrain.events.lock import LockedError, acquire
+from tuitrain.events.lock import LockedError, acquire, no_locks_sentence
 from tuitrain.events.text import file_name
 from tuitrain.files import os_error_text
 from tuitrain.own_loop.exits import EXITS
@@ -130,6 +130,8 @@ def _begin(
             raise InitError(f"{sentence}: finish that one first, or give another id.") from None
         _logger.warning("tuitrain: %s; what this one logs is not kept.", sentence)
         return Run(name or _script_name(), files.run_id, None)
+    if (unknown := no_locks_sentence(files.lock)) is not None:
+        _logger.warning("tuitrain: %s", unknown)
     try:
         metadata = files.read_metadata()
         name = name or (metadata.name if metadata is not None else _script_name())
