@@ -144,7 +144,7 @@ class Connection:
             if len(text) > _LONGEST_LISTING:
                 raise self._unknown("a list of files without end")
         files: dict[str, RemoteFile] = {}
-        for inode, size, mtime, name in _LISTED.findall(text):
+        for inode, size, mtime, name in _LISTED.findall(bytes(text)):
             path = os.fsdecode(name)
             if is_plain(path):
                 files[path] = RemoteFile(int(inode), int(size), int(mtime) if mtime.isdigit() else 0)
