@@ -7,12 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from tuitrain.analysis.alerts import load_rules, watched_history
-from tuitrain.analysis.audit import audit_run
-
 from tests.fuzz.target import Case, Seed, Target
 from tests.support import write_own_metrics, write_run
+from tuitrain.alerts import load_rules, watched_history
 from tuitrain.analysis.compare import compare_runs
+from tuitrain.audit import audit_run
 from tuitrain.cli.commands import ls
 from tuitrain.cli.output import print_json, print_rows
 from tuitrain.cli.run_view import full_json, run_json, sections, status_line

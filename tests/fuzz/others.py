@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from tuitrain.analysis.alerts import load_rules
-
 from tests.fuzz.logs import console_seeds
 from tests.fuzz.mutations import mutated
 from tests.fuzz.target import Case, Seed, Target
 from tests.support import PINNED
 from tuitrain.accounting import GPUS
+from tuitrain.alerts import load_rules
 from tuitrain.cli.output import print_rows
 from tuitrain.config import all_presets, load_config
 from tuitrain.launch.machine import gpu_by_name

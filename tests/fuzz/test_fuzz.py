@@ -57,6 +57,10 @@ FOUND = {
     "the same in a document": ("history.json", '{"step": 1, "loss": ' + "[" * 40_000),
     "signs of percent": ("train.log", "".join(f"step {at}: loss 5{'%' * 3000}\n" for at in range(9))),
     "a loss of points": ("train.log", "iter 0: loss 2.5, time 1.0ms, mfu 1.0%\niter 1: loss 2...., time 1ms, mfu 1%\n"),
+    "a model of nested braces": (
+        "train.log",
+        "step 00001/00100 | loss: 2.5 |\nstep 00002/00100 | loss: 2.4 |\nModel config:\n" + "[" * 9000 + "\n}\n",
+    ),
     "iterations without end": (
         "train.log", f"Overriding: max_iters = {HUGE}\niter 0: loss 2.5, time 1.0ms, mfu 1.0%\n"
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shlex
 import signal
 import socket
@@ -25,7 +24,7 @@ from tuitrain.files import FollowedDirectory
 from tuitrain.launch import program_log
 from tuitrain.launch.ending import end_of
 from tuitrain.launch.local import Label, start, wrapped_command
-from tuitrain.launch.program_log import ConsoleReader, ProgramLog
+from tuitrain.launch.program_log import ProgramLog
 from tuitrain.launch.stop import kill_run, stop_run
 from tuitrain.readers.model import Reading, Row, RunInfo
 from tuitrain.runs import RunDirectory, RunHistory, Status, create_run_directory, load_history, read_snapshot
@@ -379,24 +378,3 @@ def test_a_program_that_prints_anything_is_a_run(run: RunDirectory, begin: Start
 def test_a_program_that_was_killed_for_want_of_memory_says_so(tmp_path: Path, out_of_memory: bool, more: str) -> None:
     end = end_of(-9, False, tmp_path / "console.log", None, out_of_memory=out_of_memory)
     assert (end.status, end.reason) == ("failed", f"signal 9 (SIGKILL) ended the command{more}")
-
-
-def test_what_a_full_disk_did_not_take_is_written_once_there_is_room(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A limit on the size of files simulates the full disk."""
-    monkeypatch.setenv("TUITRAIN_SYSTEM", "0")
-    run, before = RunDirectory(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
-    run.console.write_text("".join(f"step {step}: loss {5 / step:.4f}\n" for step in range(1, 101)))
-    log = ProgramLog(FollowedDirectory(tmp_path), ConsoleReader(run.console, "a"), "a", 1.7e9, Given({}, {}))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
-    try:
-        for _ in range(3):
-            log.poll()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert run.metrics.stat().st_size == 3000
-    log.finish()
-    assert load_history(run).steps["step"].tolist() == list(range(1, 101))
-    assert load_history(run).broken_count == 1
-    assert capsys.readouterr().err.count("It is tried again.") == 1

@@ -74,9 +74,10 @@ class NanochatParser(ConsoleParser):
             lines, self._model = self._model, None
             try:
                 settings: Any = json.loads("".join(lines))
-            except ValueError:
+            except (ValueError, RecursionError):
                 return
-            self.info.hyperparameters |= flattened(settings)
+            if isinstance(settings, dict):
+                self.info.hyperparameters |= flattened(settings)
 
     def _read_metadata(self, folder: str, tag: str, file: str) -> None:
         """Take the settings of the checkpoint that the log names from its file, where that lies beside the log."""
