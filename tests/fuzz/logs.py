@@ -31,6 +31,7 @@ _LITGPT = (
     "Epoch 1 | iter {0} step {0} | loss train: 4.361, val: n/a | iter time: 19.96 ms (step) remaining time: 0:00:05\n"
     "iter {0}: val loss 4.2, val time: 123.45 ms\n"
 )
+_COMPOSER = "[batch={0}/40]:\n\t Train loss/train/total: 2.5\n\t Train lr-DecoupledAdamW/group0: 0.0003\n"
 _MOST_FILES = 40
 
 
@@ -69,6 +70,7 @@ def _made_logs(kept: Path) -> Iterator[Path]:
     """Logs of the formats that the corpus has none of."""
     for name, text in (
         ("litgpt", "".join(map(_LITGPT.format, range(1, 40))) + "Training time: 12.34s\n"),
+        ("composer", "".join(map(_COMPOSER.format, range(1, 41)))),
         ("plain", "".join(f"step {at}: loss {5 / at:.4f} acc 0.{at:02d}\n" for at in range(1, 60))),
     ):
         (kept / name).mkdir(parents=True)
