@@ -60,7 +60,9 @@ def _train(run_dir: Path, rank: int, size: int, *, resume: bool, resume_config: 
         from tuitrain_engine import lifecycle
 
         try:
-            return lifecycle.run_attempt(run_dir, control, peers, resume=resume, resume_config=resume_config)
+            # A relative path is one in the run directory.
+            config = None if resume_config is None else run_dir / resume_config
+            return lifecycle.run_attempt(run_dir, control, peers, resume=resume, resume_config=config)
         except lifecycle.AlreadyTrainedError as error:
             print(clean_lines(str(error)), file=sys.stderr)
             return USAGE

@@ -47,6 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.disable(logging.ERROR)
     given = sys.argv[1:] if arguments is None else arguments
     options = torchrun.parse_args([f"--signals-to-handle={LEFT_TO_TORCHRUN}", *given])
+    if options.rdzv_backend == "c10d" and "SLURM_NODEID" in os.environ:
+        # torch compares addresses to find out, in vain where the name of a node leads to a loopback address.
+        first = "true" if os.environ["SLURM_NODEID"] == "0" else "false"
+        options.rdzv_conf = ",".join(filter(None, [options.rdzv_conf, f"is_host={first}"]))
     log = _log()
     before = log.stat().st_size if log is not None and log.exists() else 0
     try:

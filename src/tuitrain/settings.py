@@ -16,9 +16,9 @@ from tuitrain.files import expanded, parse_toml, read_regular
 MOST_BYTES = 1 << 20
 """Of a settings file."""
 PROJECT_FILE, USER_FILE = "tuitrain.toml", "config.toml"
-KEYS = ("runs_dir", "hosts", "queue_slots", "usd_per_gpu_hour", "map", "alerts", "tui")
+KEYS = ("runs_dir", "hosts", "queue_slots", "usd_per_gpu_hour", "map", "alerts", "slurm", "tui")
 """What a settings file may hold: where runs are, here and elsewhere, how many of the queue train at once on the CPUs,
-what a GPU-hour costs, names of other tools' metrics, alerts, screens."""
+what a GPU-hour costs, names of other tools' metrics, alerts, jobs of Slurm, screens."""
 
 DEFAULT_RUNS_DIR = Path("runs")
 MOST_LISTED = 12

@@ -33,7 +33,9 @@ COMMAND_LINES = {
     "snapshot": ["snapshot live"],
     "pause": ["pause live"],
     "continue": ["pause live", "continue live"],
-    "launch": ["launch gpt2-tiny --dry-run", "launch --detach -- true"],
+    "launch": [
+        "launch gpt2-tiny --dry-run", "launch gpt2-tiny train.device=cpu --slurm --dry-run", "launch --detach -- true"
+    ],
     "plan": ["plan gpt2-tiny", "plan llama3-8b --gpu H100", "plan gpt2-124m data.tokenizer=hf:x model.vocab_size=none"],
     "presets": ["presets"],
     "doctor": ["doctor --quick", "doctor --slurm"],

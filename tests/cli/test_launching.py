@@ -106,7 +106,10 @@ def test_a_source_that_is_not_there_is_noticed_before_the_start(cli: Cli, runs_d
         (["gpt2-tiny", "--set", "gpus=2"], "--set: only for a command after"),
         (["--map", "ce=losss", "--", "true"], "losss"),
         (["--set", "gpus=none", "--", "true"], "gpus = 'none' is not valid"),
-        (["gpt2-tiny", "--slurm"], "--slurm: there is no such option"),
+        (["gpt2-tiny", "--slurmed"], "--slurmed: there is no such option"),
+        (["gpt2-tiny", "--nodes", "2"], "--nodes: only with --slurm"),
+        (["gpt2-tiny", "--slurm", "--retries", "2"], "--retries: not with --slurm"),
+        (["gpt2-tiny", "--slurm", "--time", "soon"], '--time: "soon" is not valid'),
     ],
 )
 def test_an_invalid_request_exits_with_2(cli: Cli, runs_dir: Path, arguments: list[str], words: str) -> None:

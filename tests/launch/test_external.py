@@ -332,7 +332,7 @@ def test_now_kills_the_program_and_its_end_is_still_logged(run: RunDirectory, be
     process.wait(PATIENCE_S)
     end = read_snapshot(run).end
     assert end is not None
-    assert end.reason == "stop requested; it was killed after the grace period"
+    assert end.reason == "stopped by SIGTERM; it was killed after the grace period"
 
 
 def test_a_stop_reaches_what_a_script_started(run: RunDirectory, begin: Start, tmp_path: Path) -> None:
@@ -376,5 +376,5 @@ def test_a_program_that_prints_anything_is_a_run(run: RunDirectory, begin: Start
 
 @pytest.mark.parametrize(("out_of_memory", "more"), [(True, ", from the out-of-memory killer"), (False, "")])
 def test_a_program_that_was_killed_for_want_of_memory_says_so(tmp_path: Path, out_of_memory: bool, more: str) -> None:
-    end = end_of(-9, False, tmp_path / "console.log", None, out_of_memory=out_of_memory)
+    end = end_of(-9, None, tmp_path / "console.log", None, out_of_memory=out_of_memory)
     assert (end.status, end.reason) == ("failed", f"signal 9 (SIGKILL) ended the command{more}")

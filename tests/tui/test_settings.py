@@ -118,7 +118,7 @@ def test_runs_dir_of_a_file_is_used_by_every_command(
         ("tui = 3", "tui should be a table: write [tui] above its keys."),
         (
             "colour = 3",
-            "colour is not a setting. Known: runs_dir, hosts, queue_slots, usd_per_gpu_hour, map, alerts, tui.",
+            "colour is not a setting. Known: runs_dir, hosts, queue_slots, usd_per_gpu_hour, map, alerts, slurm, tui.",
         ),
         ("runs_dir = 3", "runs_dir = 3 is not valid"),
         ("a = = 3", " is not TOML: Invalid value (at line 1, column 5)."),

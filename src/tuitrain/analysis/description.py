@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tuitrain.analysis import units
+from tuitrain.analysis.job_text import job_text
 from tuitrain.events.text import clean
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def snapshot_rows(snapshot: RunSnapshot) -> Rows:
         "machine": machine_text(run),
         "launched": launched,
     }
+    if snapshot.job is not None:
+        texts["queue"] = job_text(snapshot.job)
     return [(name, text or units.UNKNOWN) for name, text in texts.items()]
 
 

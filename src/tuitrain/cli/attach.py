@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from subprocess import Popen
 
 import typer
 
 from tuitrain.cli.output import is_terminal, print_json, say
 from tuitrain.events.text import clean
-from tuitrain.launch.local import follow, wait_for_record
+from tuitrain.launch.local import Process, follow, wait_for_record
 from tuitrain.runs import RunDirectory, Status, command_for, read_snapshot
 from tuitrain.runs.status import is_wrapped
 from tuitrain.tui.settings import load_settings
@@ -27,7 +26,7 @@ class Attachment:
         self._detach, self._foreground, self._as_json = detach, foreground, as_json
         self._settings = None if detach or foreground or as_json or not is_terminal() else load_settings()
 
-    def follow(self, run: RunDirectory, process: Popen[bytes], console_bytes: int = 0) -> None:
+    def follow(self, run: RunDirectory, process: Process, console_bytes: int = 0) -> None:
         """Return, or raise Exit with the exit code. console_bytes: size of the console from earlier attempts."""
         next_commands = f"Watch: {command_for('watch', run)} · stop: {command_for('stop', run)}"
         document = {"run_id": run.run_id, "path": str(run.path)}
@@ -52,7 +51,7 @@ class Attachment:
             print_json(document | {"status": read_snapshot(run).status, "exit_code": code})
         raise typer.Exit(code)
 
-    def _leave(self, run: RunDirectory, process: Popen[bytes], document: dict[str, str], next_commands: str) -> None:
+    def _leave(self, run: RunDirectory, process: Process, document: dict[str, str], next_commands: str) -> None:
         """Return once the run has written its first record, or raise Exit where it has failed before that."""
         if not self._as_json:
             print(run.run_id, flush=True)

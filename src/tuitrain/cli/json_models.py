@@ -95,6 +95,14 @@ class RunState(JsonObject):
     """Why the log or run.json cannot be read."""
     reason: str | None
     """Why it ended."""
+    job_id: str | None
+    """Of its job, where a scheduler runs it."""
+    job_state: str | None
+    """Slurm's word for the state of the job, such as PENDING; empty: it is no longer in the queue."""
+    job_reason: str | None
+    """Why the job waits."""
+    job_start: Number
+    """Unix seconds when the job started or is expected to."""
     created: Number
     """Unix seconds of its launch."""
     last_time: Number

@@ -81,14 +81,22 @@ _Preset = object_type(
 )
 _Started = object_type(
     "Started",
-    "A run that was started; with --detach its pid, else how it ended.",
+    "A run that was started; with --detach its pid, or the id of its job, else how it ended.",
     run_id=RunId,
     path=str,
     pid=(int | None, None),
+    job_id=(str | None, None),
     status=(StatusName | None, None),
     exit_code=(int | None, None),
 )
-_Sweep = object_type("Sweep", "A group of runs that were queued.", group=str, runs=list_of(_Started))
+_Sweep = object_type(
+    "Sweep",
+    "A group of runs that were queued; job_id: of their array in the queue of Slurm.",
+    group=str,
+    runs=list_of(_Started),
+    job_id=(str | None, None),
+)
+_Script = object_type("Script", "The batch script of `launch --slurm --dry-run`.", script=str)
 _Smoke = object_type(
     "Smoke",
     "The smoke test. kept: the directory of a run that failed.",
@@ -141,7 +149,7 @@ OUTPUTS: dict[str, Any] = {
     "pause": _Request,
     "continue": _Request,
     "sample": object_type("Sampled", "Text generated from a checkpoint.", run_id=RunId, step=int, prompt=str, text=str),
-    "launch": _Started | _Sweep | _Smoke | _Plan,
+    "launch": _Started | _Sweep | _Smoke | _Plan | _Script,
     "resume": _Started,
     "queue": list_of(
         object_type("Queued", "A run that waits.", position=int, run_id=RunId, processes=int, on_gpu=bool)

@@ -12,6 +12,7 @@ from tuitrain.accounting.summary import gpu_hours
 from tuitrain.analysis import units
 from tuitrain.analysis.description import changes_from_preset, unread_lines
 from tuitrain.analysis.generalization import generalization_verdict
+from tuitrain.analysis.job_text import job_text
 from tuitrain.analysis.metrics import METRICS, metric, metric_of
 from tuitrain.analysis.own_metrics import newest_own, own_metrics
 from tuitrain.analysis.progress import progress_of_snapshot, stage_text
@@ -32,6 +33,7 @@ Rows = list[tuple[str, str]]
 def run_json(snapshot: RunSnapshot, usd_per_gpu_hour: float | None = None) -> dict[str, Any]:
     """A run as plain values: what `ls --json` and `status --json` print. Unknown is null."""
     step, progress, params = snapshot.step, progress_of_snapshot(snapshot), snapshot.params
+    job = snapshot.job
     hours = gpu_hours(snapshot.run, progress.elapsed_s, None)
     return {
         "run_id": snapshot.directory.run_id,
@@ -55,6 +57,10 @@ def run_json(snapshot: RunSnapshot, usd_per_gpu_hour: float | None = None) -> di
         "every_line_read": snapshot.every_line_read,
         "problem": snapshot.problem or None,
         "reason": snapshot.reason,
+        "job_id": snapshot.info.job_id if snapshot.info else None,
+        "job_state": job.state if job is not None else None,
+        "job_reason": job.reason if job is not None else None,
+        "job_start": job.start if job is not None else None,
         "created": snapshot.info.created if snapshot.info else None,
         "last_time": snapshot.last_time,
         "tags": snapshot.tags,
@@ -111,8 +117,10 @@ def status_line(snapshot: RunSnapshot) -> str:
         parts.append(f"val {metric('val_loss').text(snapshot.evaluation.loss)}")
     if snapshot.reason:
         parts.append(snapshot.reason)
+    if snapshot.job is not None and snapshot.status.live:
+        parts.append(job_text(snapshot.job))
     progress = progress_of_snapshot(snapshot)
-    if snapshot.status.live and snapshot.status is not Status.PAUSED:
+    if snapshot.status.live and snapshot.status not in (Status.PAUSED, Status.QUEUED):
         parts.append(f"ETA {units.duration(progress.eta_s)}")
     elif not snapshot.status.live and progress.elapsed_s is not None:
         parts.append(f"took {units.duration(progress.elapsed_s)}")
@@ -128,6 +136,7 @@ def sections(snapshot: RunSnapshot, history: RunHistory, usd_per_gpu_hour: float
     summary = summary_of_run(snapshot, history, usd_per_gpu_hour)
     return {
         "log": _source_rows(snapshot.directory),
+        "Slurm": _job_rows(snapshot),
         "newest values": _newest_values(history),
         "summary": summary_rows(summary),
         "time": time_rows(summary),
@@ -182,6 +191,13 @@ def _end(snapshot: RunSnapshot) -> Rows:
     rows = [("reason", end.reason or "")]
     lines = end.summary.get("last_lines") if end.status != "completed" else None
     return [*rows, *(("" if at else "console", str(text)) for at, text in enumerate(lines or ()))]
+
+
+def _job_rows(snapshot: RunSnapshot) -> Rows:
+    """The job of a run that is not over; `start` names that of one which is."""
+    if snapshot.job is None:
+        return []
+    return [("status", str(snapshot.status)), ("queue", job_text(snapshot.job))]
 
 
 def _source_rows(run: RunDirectory) -> Rows:

@@ -104,12 +104,13 @@ class RunMetadata(msgspec.Struct, kw_only=True):
 
     started is when the newest attempt was launched, log_bytes where the last line of the log ended then: the lines
     before are of earlier attempts, and as long as none follows the newest one has not written a record yet.
-    launcher: `local` (one process), `torchrun`, whose own pid this is, with `processes` workers below it, or `loop`: a
-    loop of one's own, which made the directory itself. supervisor: the process that started that one, waits for it and
-    writes down its exit; retries: how often it may still start a crashed attempt again, skip_bad_batch: passing over
-    the batch of a step at which two attempts crashed. parent: of a fork. queued: when it was put in
-    the queue, while it waits there; gpus: those that it was given. group: of the runs of a sweep; halving: of one that
-    stops its worse runs early. sent: from another machine, for this run.
+    launcher: `local` (one process), `torchrun`, whose own pid this is, with `processes` workers below it, `slurm`: the
+    batch script of the job `job_id`, whose pid this is, or `loop`: a loop of one's own, which made the directory
+    itself. supervisor: the process that started that one, waits for it and writes down its exit; retries: how often it
+    may still start a crashed attempt again, skip_bad_batch: passing over the batch of a step at which two attempts
+    crashed. parent: of a fork. queued: when it was put in the queue, while it waits there; gpus: those that it was
+    given. group: of the runs of a sweep; halving: of one that stops its worse runs early. sent: from another machine,
+    for this run.
     """
 
     name: str

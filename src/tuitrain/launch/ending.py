@@ -10,20 +10,17 @@ from tuitrain.events import End, Step
 from tuitrain.runs.crash import cause_in, last_lines, signal_name
 
 
-def end_of(code: int, stop_requested: bool, console: Path, newest: Step | None, *, out_of_memory: bool = False) -> End:
-    """The record. code: the exit code, or the number of the signal below 0.
+def end_of(code: int, stop: str | None, console: Path, newest: Step | None, *, out_of_memory: bool = False) -> End:
+    """The record. code: the exit code, or the number of the signal below 0. stop: what asked it to stop, in words.
 
     out_of_memory: whether the kernel killed processes for want of memory meanwhile.
     """
     lines = last_lines(console)
     name = None if code >= 0 else signal_name(-code)
     status: Literal["completed", "stopped", "failed"]
-    if stop_requested:
+    if stop is not None:
         killed = code == -signal.SIGKILL
-        status, reason = (
-            "stopped",
-            "stop requested; it was killed after the grace period" if killed else "stop requested",
-        )
+        status, reason = "stopped", f"{stop}; it was killed after the grace period" if killed else stop
     elif code == 0:
         status, reason = "completed", "the command ended with exit code 0"
     else:

@@ -8,6 +8,7 @@ turns a request to stop into SIGTERM, kills what is left after the grace period,
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -24,6 +25,7 @@ from tuitrain.launch.program_log import AwaitedReader, ConsoleReader, ProgramLog
 from tuitrain.launch.supervise import oom_kills
 from tuitrain.runs import RunDirectory, read_snapshot
 from tuitrain.runs.foreign import Given, given_for
+from tuitrain.runs.slurm import LAUNCHER
 from tuitrain.settings import SettingsError
 
 POLL_S = 0.2
@@ -37,25 +39,33 @@ def main(arguments: list[str]) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
     directory = FollowedDirectory(options.run_dir)
+    info = RunDirectory(directory.path).read_metadata()
+    if info is not None and info.launcher == LAUNCHER and os.environ.get("SLURM_PROCID", "0") != "0":
+        # Of the processes that srun starts on the nodes the first one writes the log.
+        os.execvp(options.command[0], options.command)
     signals = _collected_signals()
     started, kills = time.time(), oom_kills()
     try:
         program = Program(options.command, options.grace)
     except OSError as error:
         print(f"{options.command[0]} cannot be started: {error.strerror}.", file=sys.stderr)
-        _finish(directory, 127, stop_requested=False)
+        _finish(directory, 127, None, started)
         return 1
     log = _log_of(directory, options.log, started)
+    stop: str | None = None
     while program.is_running():
-        _pass_on(signals, program)
+        stop = _pass_on(signals, program) or stop
         with suppress(OSError):
             if delete_request(directory.path, "stop"):
                 program.stop()
+                stop = "stop requested"
         log.poll()
         time.sleep(POLL_S)
+    # A scheduler sends the signal to the program too, which may end before this process has passed it on.
+    stop = _pass_on(signals, program) or stop
     log.finish()
     killed = any(count > kills.get(path, count) for path, count in oom_kills().items())
-    _finish(directory, program.returncode, stop_requested=program.stop_requested, out_of_memory=killed)
+    _finish(directory, program.returncode, stop, started, out_of_memory=killed)
     return program.returncode if program.returncode >= 0 else 1
 
 
@@ -84,13 +94,17 @@ def _collected_signals() -> list[int]:
     return signals
 
 
-def _pass_on(signals: list[int], program: Program) -> None:
+def _pass_on(signals: list[int], program: Program) -> str | None:
+    """Pass signals on; returns what asked it to stop."""
+    stop = None
     while signals:
         number = signals.pop(0)
         if number in _FOR_PROGRAM:
             program.send(number)
         else:
             program.stop(number)
+            stop = f"stopped by {signal.Signals(number).name}"
+    return stop
 
 
 def _log_of(directory: FollowedDirectory, path: Path | None, started: float) -> ProgramLog:
@@ -103,20 +117,28 @@ def _log_of(directory: FollowedDirectory, path: Path | None, started: float) -> 
         print(error, file=sys.stderr)
         given = Given({}, {})
     run.console.touch()
-    reader = ConsoleReader(run.console, name) if path is None else AwaitedReader(path, started)
-    return ProgramLog(directory, reader, name, started, given)
+    before = read_snapshot(run).run
+    printed = run.console.stat().st_size if before is not None else 0
+    reader = ConsoleReader(run.console, name, printed) if path is None else AwaitedReader(path, started)
+    return ProgramLog(directory, reader, name, started, given, before.attempt + 1 if before is not None else 1)
 
 
-def _finish(directory: FollowedDirectory, code: int, *, stop_requested: bool, out_of_memory: bool = False) -> None:
-    """Write the end of the run unless the program did so itself; its word does not count where it failed later."""
+def _finish(
+    directory: FollowedDirectory, code: int, stop: str | None, started: float, *, out_of_memory: bool = False
+) -> None:
+    """Write the end of the run unless the program did so itself; its word does not count where it failed later.
+
+    stop: what asked it to stop, in words. started: Unix seconds; an end from before is of an earlier attempt.
+    """
     try:
         run = RunDirectory(directory.path)
     except GoneError as error:
         print(error, file=sys.stderr)
         return
     snapshot = read_snapshot(run)
-    end = end_of(code, stop_requested, run.console, snapshot.step, out_of_memory=out_of_memory)
-    if snapshot.end is None or (end.status == "failed" and snapshot.end.status == "completed"):
+    end = end_of(code, stop, run.console, snapshot.step, out_of_memory=out_of_memory)
+    earlier = snapshot.end is not None and snapshot.end.time < started
+    if snapshot.end is None or earlier or (end.status == "failed" and snapshot.end.status == "completed"):
         try:
             with EventWriter(run.metrics) as log:
                 log.write(end)

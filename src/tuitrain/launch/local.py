@@ -19,7 +19,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType, MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
@@ -288,7 +288,20 @@ def process_started(pid: int) -> float | None:
         return None
 
 
-def wait_for_record(run: RunDirectory, process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+class Process(Protocol):
+    """What `follow` needs of a process."""
+
+    @property
+    def pid(self) -> int | None: ...
+
+    returncode: Any
+
+    def poll(self) -> int | None: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+
+def wait_for_record(run: RunDirectory, process: Process, timeout_s: float) -> bool:
     """Wait for the first record of the newest attempt, or its end; returns whether there is one within timeout_s."""
     info, deadline = run.read_metadata(), time.monotonic() + timeout_s
     before = (info.log_bytes if info is not None else None) or 0
@@ -304,7 +317,7 @@ def wait_for_record(run: RunDirectory, process: subprocess.Popen[bytes], timeout
 
 def follow(
     run: RunDirectory,
-    process: subprocess.Popen[bytes],
+    process: Process,
     write: Callable[[str], object],
     *,
     foreground: bool,
@@ -317,7 +330,7 @@ def follow(
     Otherwise Ctrl-C raises KeyboardInterrupt here and the training continues.
     """
     console = ConsoleFollower(run.console, console_bytes)
-    with _forwarded_signals(process.pid) if foreground else nullcontext():
+    with _forwarded_signals(process) if foreground else nullcontext():
         running = True
         while running:
             # What is written until the end of the process is read after it.
@@ -329,9 +342,9 @@ def follow(
 
 
 @contextmanager
-def _forwarded_signals(pid: int) -> Iterator[None]:
+def _forwarded_signals(process: Process) -> Iterator[None]:
     def forward(number: int, frame: FrameType | None) -> None:
-        os.kill(pid, signal.SIGTERM if number == signal.SIGHUP else number)
+        process.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
 
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

@@ -30,11 +30,6 @@ class Program:
         self._killed = False
 
     @property
-    def stop_requested(self) -> bool:
-        """Whether it was asked to stop."""
-        return self._stopped_at is not None
-
-    @property
     def returncode(self) -> int:
         """The exit code; of a program that a signal ended the signal's number below 0. Known once it has ended."""
         return self._process.returncode

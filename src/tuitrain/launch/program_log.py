@@ -37,11 +37,13 @@ _SLACK_S = 2.0
 
 
 class ConsoleReader:
-    """Reads a console from its beginning, in whatever format shows in it. Raises OSError where there is none."""
+    """Reads a console, in whatever format shows in it. Raises OSError where there is none."""
 
-    def __init__(self, console: Path, name: str) -> None:
+    def __init__(self, console: Path, name: str, start: int = 0) -> None:
+        """start: where what the program prints begins, in bytes; before it are earlier attempts."""
         # An open file stays known when the run is renamed.
         self._file = console.open("rb", buffering=0)
+        self._file.seek(start)
         self._stream = StreamReader(name)
 
     @property
@@ -115,8 +117,9 @@ class ProgramLog:
     written to the log.
 
     name: that of the run. started: when the program was, in Unix seconds. given: names and facts that the user
-    supplied. Nothing that fails here ends the program: the reason is printed, and nothing more is read. What cannot be
-    written, as on a full disk, is tried again; meanwhile the console keeps what the program prints.
+    supplied. attempt: its number. Nothing that fails here ends the program: the reason is printed, and nothing more is
+    read. What cannot be written, as on a full disk, is tried again; meanwhile the console keeps what the program
+    prints.
     """
 
     def __init__(
@@ -126,8 +129,10 @@ class ProgramLog:
         name: str,
         started: float,
         given: Given,
+        attempt: int = 1,
     ) -> None:
         self._directory = directory
+        self._attempt = attempt
         self._reader = reader
         self._name = name
         self._started = started
@@ -135,6 +140,9 @@ class ProgramLog:
             reader, directory.path.name, NameMapping(given.names, names_in_settings()),
             supplied=supplied_of(given.facts),
         )  # fmt: skip
+        log = directory.path / "metrics.jsonl"
+        self._earlier = log.stat().st_size if log.exists() else 0
+        """Bytes of earlier attempts at the beginning of the log."""
         self._writer: EventWriter | None = None
         self._waiting: list[AnyRecord] = []
         """Records of the run before its first metric: they are the program's to write if it writes metrics itself."""
@@ -224,21 +232,22 @@ class ProgramLog:
     def _of_run(self, record: AnyRecord) -> AnyRecord:
         """The record; that of a run with its name and the time of its start."""
         if isinstance(record, Run):
-            return msgspec.structs.replace(record, name=self._name, time=self._started)
+            return msgspec.structs.replace(record, name=self._name, time=self._started, attempt=self._attempt)
         return record
 
     def _is_foreign(self, log: Path) -> bool:
         """Whether the log holds more than what was written here."""
         try:
-            return log.stat().st_size > (self._writer.written if self._writer is not None else 0)
+            return log.stat().st_size > self._earlier + (self._writer.written if self._writer is not None else 0)
         except FileNotFoundError:
             return False
 
     def _begin_anew(self, log: Path) -> None:
         """Remove from the log what was read of the program."""
         if self._writer is not None:
-            kept = [line for line in log.read_bytes().splitlines(keepends=True) if line.startswith(_SYSTEM)]
+            written = log.read_bytes()[self._earlier :]
+            kept = [line for line in written.splitlines(keepends=True) if line.startswith(_SYSTEM)]
             self._writer.close()
-            os.truncate(log, 0)
+            os.truncate(log, self._earlier)
             self._writer = EventWriter(log)
             self._writer.append(b"".join(kept))

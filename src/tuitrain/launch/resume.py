@@ -38,10 +38,18 @@ class Resumed:
 def prepare_resume(
     run: RunDirectory, overrides: Sequence[str] = (), *, gpus: int | None = None, force: bool = False
 ) -> tuple[RunConfig, Processes]:
-    """Check that a run can be resumed; returns its configuration with the overrides, and its processes.
+    """Check that a run can be resumed here; returns its configuration with the overrides, and its processes.
 
-    Writes nothing. gpus: None is as many as the run had. Raises LaunchError, also for overrides that do not suit the
-    checkpoint, ConfigError or FileNotFoundError.
+    Writes nothing. gpus: None is as many as the run had. Raises as `config_to_resume` does.
+    """
+    config, processes = config_to_resume(run, overrides)
+    return config, preflight.check(config, gpus=processes if gpus is None else gpus, force=force)
+
+
+def config_to_resume(run: RunDirectory, overrides: Sequence[str] = ()) -> tuple[RunConfig, int | None]:
+    """The configuration of a run that can be resumed, with the overrides, and how many processes it had, if known.
+
+    Raises LaunchError, also for overrides that do not suit the checkpoint, ConfigError or FileNotFoundError.
     """
     if not run.config.exists():
         raise LaunchError(f"{run.run_id} has no config.toml: it was not started by this engine and cannot be resumed.")
@@ -57,9 +65,7 @@ def prepare_resume(
     done = checkpoints[-1].step
     unfinished = snapshot.status in (Status.FAILED, Status.CRASHED) and total_steps(snapshot, before, done) == done
     check_steps_left(snapshot, config, done, f"tuitrain resume {run.run_id}", unfinished=unfinished)
-    if gpus is None and snapshot.info is not None:
-        gpus = snapshot.info.processes
-    return config, preflight.check(config, gpus=gpus, force=force)
+    return config, snapshot.info.processes if snapshot.info is not None else None
 
 
 def _tokens_at(snapshot: RunSnapshot, step: int) -> int:
@@ -137,13 +143,18 @@ def resume_run(
         config, processes = prepare_resume(run, overrides, gpus=gpus, force=force)
         run = RunDirectory(run.path.resolve(), run.log)
         checkpoint = complete_checkpoints(run.path)[-1].path
-        console_bytes = run.console.stat().st_size if run.console.exists() else 0
+        printed = console_bytes(run)
         command = [*with_config(run, config, processes.count), "--resume"]
         process = start(
             run, command, None, processes=processes.count, plots_every=config.export.plots_every, supervised=True,
             retries=retries,
         )  # fmt: skip
-    return Resumed(process, checkpoint, console_bytes)
+    return Resumed(process, checkpoint, printed)
+
+
+def console_bytes(run: RunDirectory) -> int:
+    """The size of the console so far."""
+    return run.console.stat().st_size if run.console.exists() else 0
 
 
 def with_config(run: RunDirectory, config: RunConfig, processes: int) -> list[str]:
@@ -151,9 +162,14 @@ def with_config(run: RunDirectory, config: RunConfig, processes: int) -> list[st
 
     Requests to the earlier attempt are deleted.
     """
+    return [*train_command(run, processes=processes), "--config", str(write_config(run, config))]
+
+
+def write_config(run: RunDirectory, config: RunConfig) -> Path:
+    """Write the configuration of a further attempt for it, and delete requests to the earlier one."""
     with suppress(FileNotFoundError):
         delete_requests(run.path)
     path = run.path / RESUME_CONFIG
     with writing(path):
         path.write_text(preflight.with_absolute_paths(config).to_toml(), encoding="utf-8")
-    return [*train_command(run, processes=processes), "--config", str(path)]
+    return path

@@ -12,6 +12,7 @@ import psutil
 
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.queue import leave_queue
+from tuitrain.launch.slurm.cancel import cancel_if_queued, kill_job
 from tuitrain.runs import RunDirectory, RunSnapshot, Status, lock_held, read_snapshot
 from tuitrain.runs.editing import edited_metadata
 from tuitrain.runs.status import is_wrapped, process_alive, supervisor_alive
@@ -44,6 +45,9 @@ def stop_run(
     snapshot = when_started(run, timeout_s)
     if not _is_live(run, snapshot, report):
         return snapshot.status
+    if cancel_if_queued(run, snapshot):
+        report(f"{run.run_id}: its job was cancelled.")
+        return read_snapshot(run).status
     end_retries(run)
     run.request("stop", reason)
     at = f" at step {snapshot.step.step:,}" if snapshot.step else ""
@@ -68,6 +72,8 @@ def kill_run(run: RunDirectory, *, grace_s: float = 10.0, report: Report = print
     snapshot = when_started(run, grace_s)
     if not _is_live(run, snapshot, report):
         return snapshot.status
+    if cancel_if_queued(run, snapshot) or kill_job(run, snapshot, report):
+        return read_snapshot(run).status
     info, alive = snapshot.info, process_alive(snapshot.info)
     if info is None or info.pid is None or alive is None:
         host = info.host if info and info.host else "another machine"

@@ -14,6 +14,7 @@ from tuitrain.events.text import clean
 from tuitrain.files import shortened
 from tuitrain.runs.console import ConsoleFile
 from tuitrain.runs.layout import RemoteMetadata
+from tuitrain.runs.slurm import Job
 
 _MOST_LINES = 40
 """torchrun adds 30 lines of its own to the traceback of a worker."""
@@ -23,9 +24,12 @@ _ERROR = re.compile(
 """The last line of a traceback, after torchrun's `[rank0]: `; not that of torchrun or accelerate themselves."""
 
 
-def crash_reason(info: RunMetadata | None) -> str:
-    """Why a process that left no end record is gone."""
+def crash_reason(info: RunMetadata | None, job: Job | None = None) -> str:
+    """Why a process that left no end record is gone. job: of a run in the queue of Slurm."""
     if info is None or info.exit is None:
+        if job is not None and job.over:
+            how = f"ended as {job.state}" if job.state else "is no longer in the queue"
+            return f"its job {job.job_id} {how}, and left no end record"
         since = info.started if info is not None else None
         restarted = since is not None and not isinstance(info, RemoteMetadata) and since < psutil.boot_time()
         why = ", as the machine was restarted" if restarted else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tuitrain.runs.follow import Batch, Follower, LogFollower
 from tuitrain.runs.layout import RunDirectory
+from tuitrain.runs.slurm import Job, job_of_run
 from tuitrain.runs.status import Liveness, Status, derive_status, status_of_source
 from tuitrain.runs.stream import StreamFollower
 
@@ -15,13 +16,17 @@ TAIL_BYTES = 64 << 10
 
 @dataclass
 class FollowedRun:
-    """What is kept of one run from poll to poll. directory: None for a stream. problem: why it cannot be read now."""
+    """What is kept of one run from poll to poll. directory: None for a stream. problem: why it cannot be read now.
+
+    job: its job, while Slurm may start it or go on with it.
+    """
 
     directory: RunDirectory | None
     follower: Follower
     live: Liveness = field(default_factory=Liveness)
     status: Status | None = None
     problem: str = ""
+    job: Job | None = None
 
     def poll(self) -> Batch:
         """What is new; `status` and `problem` are those of now."""
@@ -55,11 +60,12 @@ class FollowedRun:
             # The records read so far are old: the end of the log gives the status.
             live, follower = Liveness(), LogFollower(self.directory.metrics, start=max(batch.size - TAIL_BYTES, 0))
             live.absorb(follower.poll().records)
+        info = self.directory.read_metadata()
+        log_bytes = follower.end_of_lines if isinstance(follower, LogFollower) else None
+        self.job = None if self.directory.remote else job_of_run(self.directory, info, live.end, log_bytes)
         return derive_status(
-            self.directory.read_metadata(), live.end, live.last_time, live.has_begun,
-            lock=self.directory.lock, log=self.directory.metrics, readable=readable,
-            paused=live.paused_since is not None,
-            log_bytes=follower.end_of_lines if isinstance(follower, LogFollower) else None,
+            info, live.end, live.last_time, live.has_begun, lock=self.directory.lock, log=self.directory.metrics,
+            readable=readable, paused=live.paused_since is not None, log_bytes=log_bytes, job=self.job,
             own_times=tuple(live.own_times), console=self.directory.console,
         )  # fmt: skip
 

@@ -16,6 +16,7 @@ from tuitrain.runs.layout import RunDirectory
 from tuitrain.runs.loading import drain, load_history
 from tuitrain.runs.log_ends import KEYS, LogEnds, read_log_ends, read_on
 from tuitrain.runs.queue_order import QueueOrder
+from tuitrain.runs.slurm import PATIENCE_S, Job, job_of_run
 from tuitrain.runs.status import Status, derive_status, status_of_source
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class RunSnapshot:
     """Seconds that the run took, without the time between its attempts."""
     queue_position: int | None = None
     """Of a queued run: which of those that wait it is, the first being 1."""
+    job: Job | None = None
+    """Its job, while Slurm may start it or go on with it."""
 
     @property
     def name(self) -> str:
@@ -66,9 +69,11 @@ class RunSnapshot:
 
     @property
     def reason(self) -> str | None:
-        """Why it ended: in its end record, or of a crash what is known otherwise."""
+        """Why it ended: in its end record, or of a crash what is known otherwise; None while it lives."""
+        if self.status.live:
+            return None
         if self.status is Status.CRASHED:
-            return crash_reason(self.info)
+            return crash_reason(self.info, self.job)
         return self.end.reason if self.end is not None else None
 
     @property
@@ -118,7 +123,7 @@ def read_snapshot(directory: RunDirectory, now: float | None = None) -> RunSnaps
 
     What is in neither part, such as the newest evaluation, is searched for backwards through at most 8 MB.
     """
-    return SnapshotReader().read(directory, now)
+    return SnapshotReader(PATIENCE_S).read(directory, now)
 
 
 def read_whole(
@@ -129,8 +134,11 @@ def read_whole(
     reader: of a log of another tool, which is read once. history: an empty one to read the log into.
     """
     if directory.source is None:
+        snapshot = read_snapshot(directory)
+        if snapshot.status is Status.QUEUED and not directory.metrics.exists():
+            return snapshot, history or RunHistory()
         history = load_history(directory, history)
-        return with_history(read_snapshot(directory), history), history
+        return with_history(snapshot, history), history
     # The readers of all formats are imported only for a log of another tool.
     from tuitrain.runs.foreign import SourceFollower
 
@@ -165,7 +173,9 @@ def _newest_step(history: RunHistory) -> Step | None:
 class SnapshotReader:
     """Reads runs again and again, and of each only what was written since the last time."""
 
-    def __init__(self) -> None:
+    def __init__(self, job_wait_s: float = 0.0) -> None:
+        """job_wait_s: how long to wait for Slurm where it was not asked yet."""
+        self._job_wait_s = job_wait_s
         self._logs: dict[RunDirectory, LogEnds] = {}
         self._followers: dict[RunDirectory, SourceFollower] = {}
         self._kept: dict[RunDirectory, KeptSnapshot] = {}
@@ -197,13 +207,15 @@ class SnapshotReader:
                 return self._unchanged(directory, _snapshot_of(directory, kept, now))
         info = self._info(directory)
         log = self._log(directory, info)
-        tail = log.tail
+        tail, job = log.tail, None
         if directory.source is not None:
             status = status_of_source(log.ending, tail.end, log.last_time, log.has_begun, now)
         else:
+            if not directory.remote:
+                job = job_of_run(directory, info, tail.end, log.end_of_lines, self._job_wait_s)
             status = derive_status(
                 info, tail.end, log.last_time, log.has_begun, now, lock=directory.lock, log=directory.metrics,
-                log_bytes=log.end_of_lines, readable=not log.problem, paused=tail.paused_since is not None,
+                log_bytes=log.end_of_lines, readable=not log.problem, paused=tail.paused_since is not None, job=job,
                 own_times=_own_times(tail), console=directory.console,
             )  # fmt: skip
         problem = log.problem
@@ -214,6 +226,7 @@ class SnapshotReader:
             tail.alerts[-1] if tail.alerts else None, log.curve, problem, log.head.broken_count + tail.broken_count,
             log.whole, tail.stage, tail.recent_steps(), log.wall_time_s,
             self._queues.position(directory.path.parent, directory.run_id) if status is Status.QUEUED else None,
+            job,
         )  # fmt: skip
         if mark and not problem:
             from tuitrain.runs.kept_snapshots import KeptSnapshot, keep_snapshot

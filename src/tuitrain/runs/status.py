@@ -22,6 +22,7 @@ from tuitrain.events.requests import paused_since
 from tuitrain.readers.blocks import Steps
 from tuitrain.readers.model import Ending
 from tuitrain.runs.layout import RemoteMetadata
+from tuitrain.runs.slurm import Job, is_undecided
 
 AHEAD_S = 120.0
 """Clocks of two machines may differ by so much."""
@@ -36,9 +37,9 @@ LIVE_WITHIN_S = 60.0
 
 
 class Status(enum.StrEnum):
-    """The status of a run. `queued`: it waits for a free GPU or CPU slot. `paused`: it waits between two steps, as
-    requested. `interrupted`: the log of another tool that marks the end of a run has no such mark. `unknown`: silent,
-    and its process cannot be inspected from this machine.
+    """The status of a run. `queued`: it waits for a free GPU or CPU slot, or in the queue of Slurm. `paused`: it waits
+    between two steps, as requested. `interrupted`: the log of another tool that marks the end of a run has no such
+    mark. `unknown`: silent, and its process cannot be inspected from this machine.
     """
 
     QUEUED = "queued"
@@ -163,6 +164,7 @@ def derive_status(
     paused: bool = False,
     own_times: Sequence[float] = (),
     console: Path | None = None,
+    job: Job | None = None,
 ) -> Status:
     """Status from the newest attempt's `end` record, the newest record's time and the run's metadata.
 
@@ -173,6 +175,7 @@ def derive_status(
     record of a pause says that the run waits, however long.
     own_times: of the newest steps and evaluations, and console: where it prints. They tell whether a launched program
     is silent, as the process that runs it writes the heartbeat.
+    job: its job in the queue of Slurm, where it has one.
     """
     now = time.time() if now is None else now
     if last_time is not None and last_time > now + AHEAD_S and log is not None:
@@ -180,11 +183,22 @@ def derive_status(
     if info is not None and info.log_bytes is not None and log_bytes == info.log_bytes:
         # The log is as long as when the newest attempt was launched: all that it holds is of earlier ones.
         end, last_time, has_steps, paused = None, info.started, False, False
+    if job is not None and info is not None and job.asked <= max(info.queued or 0.0, info.started or 0.0):
+        # Slurm was asked before the newest attempt was submitted or started.
+        job = None
+    if job is not None and job.waits:
+        return Status.QUEUED
     if end is not None:
         restarts = end.status == "failed" and info is not None and info.retries > 0 and supervisor_alive(info)
+        if is_undecided(info, end):
+            restarts = job.active if job is not None and job.state is not None else process_alive(info) is True
         return Status.STARTING if restarts else Status(end.status)
     if info is not None and info.queued is not None:
-        return Status.QUEUED
+        if job is not None and job.over:
+            return Status.CRASHED
+        # Nodes that it had before it was queued again are those of the attempt before.
+        begins = job is not None and job.active and (job.start is None or job.start >= info.queued - 1.0)
+        return Status.STARTING if begins else Status.QUEUED
     alive = process_alive(info)
     # Somebody else's program need not log steps: it runs as soon as its process does.
     begun = has_steps or is_wrapped(info)
@@ -210,6 +224,10 @@ def derive_status(
         if paused:
             return Status.PAUSED
         return Status.RUNNING if begun else Status.STARTING
+    if job is not None and job.active:
+        return Status.PAUSED if paused else Status.STALLED if begun else Status.STARTING
+    if job is not None and job.over and readable:
+        return Status.CRASHED
     return Status.UNKNOWN
 
 

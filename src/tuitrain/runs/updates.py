@@ -13,6 +13,7 @@ from tuitrain.runs.follow import Batch, Follower
 from tuitrain.runs.followed import FollowedRun, unreadable
 from tuitrain.runs.layout import RunDirectory
 from tuitrain.runs.loading import open_follower
+from tuitrain.runs.slurm import Job
 from tuitrain.runs.status import Status
 from tuitrain.runs.stream import NewFileFollower, StreamFollower
 
@@ -36,6 +37,8 @@ class Update:
     """Why the run crashed, where it did."""
     link: Link | None = None
     """The connection to the machine of the run, where it is another one."""
+    job: Job | None = None
+    """The job of the run, while Slurm may start it or go on with it."""
 
 
 @dataclass
@@ -59,11 +62,11 @@ class UpdatedRun(FollowedRun):
         silent = int(time.time() - since) // 60 if since is not None else 0
         directory = self.directory
         link = _link(directory) if directory is not None and directory.remote else None
-        before, self.posted = self.posted, (status, self.console, problem, silent, link)
+        before, self.posted = self.posted, (status, self.console, problem, silent, link, self.job)
         if not batch and before == self.posted:
             return None
-        crash = crash_reason(directory.read_metadata()) if status is Status.CRASHED and directory else ""
-        return Update(batch, status, self.console, problem, crash, link)
+        crash = crash_reason(directory.read_metadata(), self.job) if status is Status.CRASHED and directory else ""
+        return Update(batch, status, self.console, problem, crash, link, self.job)
 
     def _read_console(self) -> None:
         """Read the last lines of the console if it has changed. Raises OSError."""

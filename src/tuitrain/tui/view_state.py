@@ -15,6 +15,7 @@ from tuitrain.plots.axes import Range, XAxis
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.plots.series import RunSeries
 from tuitrain.runs import RunDirectory, RunSnapshot
+from tuitrain.runs.slurm import Job
 from tuitrain.runs.updates import Update
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class RunView(PlotRun):
     """Why it crashed, where it did."""
     link: Link | None = None
     """The connection to its machine, where that is another one."""
+    job: Job | None = None
+    """Its job, while Slurm may start it or go on with it."""
     reading: float | None = None
     """The share of a long log that was read, 0–1; None once all of it was."""
 
@@ -66,7 +69,7 @@ class RunView(PlotRun):
         self.loaded = self.loaded or not batch.more
         self.reading = min(batch.end / batch.size, 0.99) if batch.more and batch.size else None
         self.status, self.console, self.problem = update.status, update.console, update.problem
-        self.crash, self.link = update.crash, update.link
+        self.crash, self.link, self.job = update.crash, update.link, update.job
         if self.loaded:
             # The status is on the screen: that a run has ended well is no news.
             standing = self.history.standing_alerts(self.status, time.time(), update.crash)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from tuitrain.cli import options
+from tuitrain.cli import options, slurm_options
 from tuitrain.cli.commands import launch_host
 from tuitrain.cli.completion import complete_preset
 from tuitrain.cli.lookup import given_by
@@ -66,7 +66,8 @@ def launch(
     gpus: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Processes, one for each GPU; on the CPU they communicate through gloo. "
-                                              "Default: all GPUs over which the batch divides."),
+                                              "With --nodes: on each node. Default: all GPUs over which the batch "
+                                              "divides."),
     ] = None,
     strategy: options.Strategy = None,
     force: options.Force = False,
@@ -81,6 +82,13 @@ def launch(
     first_rung: options.FirstRung = None,
     retries: options.Retries = 0,
     skip_bad_batch: options.SkipBadBatch = False,
+    slurm: slurm_options.Slurm = False,
+    nodes: slurm_options.Nodes = None,
+    partition: slurm_options.Partition = None,
+    account: slurm_options.Account = None,
+    time: slurm_options.Time = None,
+    sbatch: slurm_options.Sbatch = None,
+    template: slurm_options.Template = None,
     log: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="With a command: read the file or folder that it logs to, of any format, and "
@@ -111,6 +119,7 @@ def launch(
       tuitrain launch llama2-1.3b --gpus 8 --strategy fsdp
       tuitrain launch llama2-tiny optim.lr=1e-3,3e-3 train.seed=1,2,3 --name grid
       tuitrain launch llama2-tiny optim.lr=3e-4,1e-3,3e-3,1e-2 --halving
+      tuitrain launch llama2-1.3b --slurm --nodes 2 --gpus 8 --time 12:00:00
       tuitrain launch --name mine -- python train.py --lr 3e-4
       tuitrain launch --log lightning_logs -- torchrun --nproc-per-node 2 train.py
       tuitrain launch --queue --gpus 2 -- torchrun --nproc-per-node 2 train.py
@@ -122,8 +131,10 @@ def launch(
     in optim.betas=[0.9,0.95],[0.9,0.99]. `group:NAME` stands for its runs in other commands.
 
     On a terminal the dashboard opens. Elsewhere the console output of the run is printed, and the exit code is that
-    of the run. After `--` give the command of another training program: the metrics that it prints are its curves, or
-    those it writes to --log, or those it logs with `tuitrain.init`. `stop` sends it SIGTERM.
+    of the run. With --slurm a run is a job, which goes on after its time limit and preemption, and a sweep an array.
+
+    After `--` give the command of another training program: the metrics that it prints are its curves, or those it
+    writes to --log, or those it logs with `tuitrain.init`. `stop` sends it SIGTERM.
     """
     from tuitrain.cli.attach import Attachment
     from tuitrain.config import load_config
@@ -132,6 +143,11 @@ def launch(
     from tuitrain.launch.sweep import grid
     from tuitrain.runs import runs_directory
 
+    of_slurm = {"partition": partition, "account": account, "time": time, "sbatch": sbatch, "template": template}
+    if not slurm and (flags := _given({f"--{key}": value for key, value in (of_slurm | {"nodes": nodes}).items()})):
+        raise typer.BadParameter(f"{' and '.join(flags)}: only with --slurm.")
+    if slurm and (flags := _given({"--smoke": smoke, "--queue": queue, "--retries": retries or None})):
+        raise typer.BadParameter(f"{' and '.join(flags)}: not with --slurm.")
     modes = _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,
                     "--smoke": smoke, "--queue": queue})  # fmt: skip
     if len(modes) > 1:
@@ -149,18 +165,25 @@ def launch(
     attachment = Attachment(detach=detach or dry_run or smoke, foreground=foreground, as_json=as_json)
     directory, command = runs_directory(runs_dir), ctx.meta.get(COMMAND_KEY)
     label, restarts = Label(name or "", tag or [], note or []), Retries(retries, skip_bad_batch)
+    submission = None
+    if slurm:
+        from tuitrain.cli.commands.launch_slurm import SlurmLaunch
+
+        submission = SlurmLaunch(directory, label, nodes or 1, gpus, of_slurm, dry_run, detach, as_json)
     if command is not None:
         if preset is not None and command:
             raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
-        if gpus is not None and not queue:
+        if gpus is not None and not queue and not slurm:
             raise LaunchError("--gpus: only with --queue for a command, which starts when so many are free.")
-        if flags := _given({"--dry-run": dry_run, "--smoke": smoke, "--strategy": strategy,
+        if flags := _given({"--dry-run": dry_run and not slurm, "--smoke": smoke, "--strategy": strategy,
                             "--retries": retries or None, "--random": random, "--halving": halving}):  # fmt: skip
             raise LaunchError(f"{' and '.join(flags)}: only for the engine's own configurations, not for a command.")
         _check_command(command)
         label, given = replace(label, name=name or _program_name(command)), given_by(maps, facts)
         if queue:
             return _queueing(directory, label, gpus, force, restarts, as_json).queue_command(command, log, grace, given)
+        if submission is not None:
+            return replace(submission, label=label).command(command, log, grace, given, attachment)
         return attachment.follow(*_start_external(command, directory, label, log, grace, given))
     if flags := _given({"--log": log, "--grace": grace, "--map": maps, "--set": facts}):
         raise LaunchError(f"{' and '.join(flags)}: only for a command after `--`.")
@@ -168,9 +191,13 @@ def launch(
         raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
     overrides = options.with_strategy(overrides, strategy)
     if len(runs := grid(overrides)) > 1:
-        if flags := _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,
-                            "--smoke": smoke}):  # fmt: skip
+        if flags := _given({"--detach": detach, "--foreground": foreground, "--watch": watch,
+                            "--dry-run": dry_run and not slurm, "--smoke": smoke}):  # fmt: skip
             raise typer.BadParameter(f"{' and '.join(flags)}: not for a sweep, whose runs are queued.")
+        if submission is not None:
+            if halving:
+                raise typer.BadParameter("--halving: not with --slurm, which starts the runs of a sweep as it can.")
+            return submission.sweep(preset, runs, name, random)
         return _queueing(directory, label, gpus, force, restarts, as_json).queue_sweep(
             preset, runs, name, count=random, halving=halving, factor=halving_factor, first=first_rung
         )
@@ -178,6 +205,8 @@ def launch(
         raise typer.BadParameter(f"{flags[0]} needs a sweep: several values of a key, as in optim.lr=1e-4,3e-4.")
     overrides += [f"name={name}"] if name else []
     config = preflight.with_absolute_paths(load_config(preset, overrides))
+    if submission is not None:
+        return submission.run(config, attachment)
     if dry_run:
         return _dry_run(config, gpus, directory, as_json, force)
     if smoke:

@@ -198,6 +198,23 @@ def _require_known(option: str, values: Iterable[str], known: Iterable[str]) -> 
             raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, known))}.", param_hint=option)
 
 
+def _jobs(rows: list[dict[str, Any]]) -> list[Column]:
+    """The jobs of Slurm, and why those of queued runs wait, where any run has one."""
+    from tuitrain.analysis.job_text import waiting_text
+    from tuitrain.runs.slurm import Job
+
+    if not any(row["job_id"] for row in rows):
+        return []
+    waiting = [
+        waiting_text(Job(row["job_id"], row["job_state"], row["job_reason"], row["job_start"]))
+        if row["job_id"] and row["status"] == "queued"
+        else ""
+        for row in rows
+    ]
+    jobs = Column("job", [row["job_id"] or "" for row in rows], "right", rank=4)
+    return [jobs, Column("waits for", waiting, rank=3)] if any(waiting) else [jobs]
+
+
 def _print(rows: list[dict[str, Any]]) -> None:
     from tuitrain.analysis import units
     from tuitrain.analysis.description import unread_lines
@@ -234,6 +251,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
         Column("MFU", texts("mfu"), "right", rank=6),
         Column("tokens/s", [text.removesuffix(" tok/s") for text in texts("tokens_per_sec")], "right", rank=5),
         Column("time", [units.duration(row["wall_time_s"]) for row in rows], "right", rank=4),
+        *_jobs(rows),
         *known("GPU-hours", "gpu_hours", rank=10),
         *known("cost", "cost_usd", rank=4),
         Column("age", [age(row) for row in rows], "right", rank=2),

@@ -8,7 +8,7 @@ import typer
 
 from tuitrain.cli import options
 from tuitrain.cli.lookup import find_own
-from tuitrain.cli.output import say
+from tuitrain.cli.output import print_json, say
 
 
 def resume(
@@ -41,7 +41,9 @@ def resume(
     from tuitrain.cli.attach import Attachment
     from tuitrain.cli.commands.launch_host import continue_on_host
     from tuitrain.launch.local import Retries
-    from tuitrain.launch.resume import resume_run
+    from tuitrain.launch.resume import console_bytes, resume_run
+    from tuitrain.launch.slurm.process import SubmittedRun
+    from tuitrain.launch.slurm.resume import is_of_slurm, resume_job
     from tuitrain.runs.remote import is_remote
 
     if detach and foreground:
@@ -52,6 +54,15 @@ def resume(
         return continue_on_host(ctx, "resume")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)
     directory = find_own([run], runs_dir)[0]
+    if is_of_slurm(directory):
+        if gpus is not None or retries:
+            raise typer.BadParameter("the job of this run has its size in submit.sh: change it there.")
+        printed, job_id = console_bytes(directory), resume_job(directory, options.with_strategy(overrides, strategy))
+        say(f"{directory.run_id} continues as job {job_id} of Slurm.")
+        if detach:
+            document = {"run_id": directory.run_id, "path": str(directory.path), "job_id": job_id}
+            return print_json(document) if as_json else print(directory.run_id)
+        return attachment.follow(directory, SubmittedRun(directory), printed)
     resumed = resume_run(
         directory, options.with_strategy(overrides, strategy), gpus=gpus, force=force,
         retries=Retries(retries, skip_bad_batch),

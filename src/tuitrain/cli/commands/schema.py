@@ -45,6 +45,7 @@ def settings_schema() -> dict[str, Any]:
     import msgspec
 
     from tuitrain.alerts.rules_file import rules_schema
+    from tuitrain.launch.slurm.settings import table_schema
     from tuitrain.tui.registry import ACTIONS
     from tuitrain.tui.settings import TABLE, Settings
 
@@ -60,6 +61,6 @@ def settings_schema() -> dict[str, Any]:
         "hosts": hosts,
         "queue_slots": {"type": "integer", "minimum": 1, "description": "processes of queued runs at once on the CPUs"},
         "usd_per_gpu_hour": {"type": "number", "minimum": 0, "description": "what a GPU-hour costs"},
-        "map": names, "alerts": rules, TABLE: screens,
+        "map": names, "alerts": rules, "slurm": table_schema(), TABLE: screens,
     }  # fmt: skip
     return {"type": "object", "properties": properties, "additionalProperties": False, "$defs": rules.pop("$defs")}

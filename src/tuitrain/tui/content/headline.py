@@ -9,6 +9,7 @@ from itertools import product
 from tuitrain.accounting import on_cpu
 from tuitrain.analysis import units
 from tuitrain.analysis.description import machine_text
+from tuitrain.analysis.job_text import job_text, start_text
 from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.progress import Progress, activity, progress_of
 from tuitrain.events import Run
@@ -144,6 +145,9 @@ def _times(view: RunView, progress: Progress, now: float) -> Line:
         return line(Span(f"silent for {units.duration(now - view.history.last_time)}", "warn"))
     if view.status is Status.PAUSED and view.history.paused_since is not None:
         return line(Span(f"for {units.duration(now - view.history.paused_since)}", "warn"))
+    if view.status is Status.QUEUED:
+        starts = start_text(view.job) if view.job is not None and view.job.waits else ""
+        return line(Span(starts, "value")) if starts else ()
     if view.status.live:
         eta = "n/a" if progress.eta_s is None else units.duration(progress.eta_s)
         return line(Span("ETA ", "quiet"), Span(eta, "value"), view.blanks_after("ETA", eta))
@@ -159,6 +163,8 @@ def _second(view: RunView, cells: int) -> Line:
     if view.problem:
         return crop(line(Span(view.problem, "bad")), cells)
     steps = view.history.steps
+    if view.status is Status.QUEUED and view.job is not None:
+        return crop(line(Span(job_text(view.job), "quiet")), cells)
     if not len(steps) or (view.status.live and view.history.stage is not None):
         printed = next((clean(text).strip() for text in reversed(view.console) if text.strip()), "")
         text = activity(view.history, view.status, loaded=view.loaded, crash=view.crash, printed=printed)

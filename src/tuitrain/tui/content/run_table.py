@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from tuitrain.analysis import units
 from tuitrain.analysis.description import snapshot_rows, unread_lines
+from tuitrain.analysis.job_text import job_text, waiting_text
 from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
 from tuitrain.events.text import clean
 from tuitrain.plots.roles import glyph, run_role
@@ -100,7 +101,7 @@ def _cells(run: RunSnapshot, mark: int | None, shape: tuple[int, int, int], age:
         _value("mfu", step.mfu if step else None),
         _value("tokens_per_sec", step.tokens_per_sec if step else None),
         line(Span(age, "quiet")),
-        line(_problem(run) or Span(" ".join([*_host(run), *run.tags]), "quiet")),
+        line(_problem(run) or Span(" ".join([*_host(run), *_waiting(run), *run.tags]), "quiet")),
     ]
 
 
@@ -108,6 +109,11 @@ def _host(run: RunSnapshot) -> list[str]:
     """The machine of the run, where it is another one."""
     host, _, _ = run.directory.remote.partition(":")
     return [f"@{host}"] if host else []
+
+
+def _waiting(run: RunSnapshot) -> list[str]:
+    """Why the job of a queued run waits."""
+    return [waiting_text(run.job)] if run.status is Status.QUEUED and run.job is not None else []
 
 
 def _value(key: str, value: float | None) -> Line:
@@ -186,6 +192,8 @@ def query_hint() -> Line:
 def note_line(run: RunSnapshot) -> Line:
     """The run under the cursor in one line: its id, problem, tags, note or model, and alert."""
     parts = [line(Span(run.directory.run_id, "run.name"))]
+    if run.job is not None and run.status.live:
+        parts.append(line(Span(job_text(run.job), "accent")))
     if problem := _problem(run):
         parts.append(line(problem))
     if run.tags:

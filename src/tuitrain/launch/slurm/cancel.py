@@ -1,0 +1,75 @@
+"""Stopping runs of Slurm: jobs that wait are cancelled, others end with their processes."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+
+from tuitrain.events import End, EventWriter
+from tuitrain.launch.errors import LaunchError
+from tuitrain.runs import RunDirectory, RunSnapshot, Status, read_snapshot
+from tuitrain.runs.editing import edited_metadata
+from tuitrain.runs.slurm import ACTIVE, LAUNCHER, QUEUE, ask, slurm_environment
+
+ANSWER_S = 60.0
+POLL_S = 0.5
+KILL_S = 120.0
+"""Slurm kills what is left after its KillWait, by default 30 s."""
+
+
+def cancel_if_queued(run: RunDirectory, snapshot: RunSnapshot) -> bool:
+    """Cancel the job of a run that waits in the queue of Slurm, and end the run; returns whether it waited.
+
+    Raises LaunchError, EditError or OSError.
+    """
+    job_id = _job_id(snapshot)
+    if job_id is None or snapshot.status is not Status.QUEUED:
+        return False
+    scancel(job_id, "--state=PENDING")
+    states = ask("squeue", "--noheader", "--array", "--states=all", f"--jobs={job_id}", "--format=%T") or ""
+    QUEUE.forget()
+    if not ACTIVE.isdisjoint(states.split()):
+        return False
+    with EventWriter(run.metrics) as log:
+        log.write(End(status="stopped", reason="its job was cancelled while it waited"))
+    with edited_metadata(run) as facts:
+        facts["queued"] = None
+    return True
+
+
+def kill_job(run: RunDirectory, snapshot: RunSnapshot, report: Callable[[str], object]) -> bool:
+    """Cancel the job of a run: SIGTERM, and SIGKILL after the time that the cluster grants; False where it has none.
+
+    Raises LaunchError where Slurm refuses.
+    """
+    job_id = _job_id(snapshot)
+    if job_id is None:
+        return False
+    scancel(job_id)
+    report(f"{run.run_id}: job {job_id} is cancelled: SIGTERM, and SIGKILL after the KillWait of the cluster.")
+    deadline = time.monotonic() + KILL_S
+    while read_snapshot(run).status.live and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        QUEUE.forget()
+    return True
+
+
+def _job_id(snapshot: RunSnapshot) -> str | None:
+    info = snapshot.info
+    return info.job_id if info is not None and info.launcher == LAUNCHER and not snapshot.directory.remote else None
+
+
+def scancel(job_id: str, *options: str) -> None:
+    """Cancel a job. Raises LaunchError where Slurm refuses or does not answer."""
+    try:
+        done = subprocess.run(
+            ["scancel", *options, job_id], env=slurm_environment(), stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, errors="replace", timeout=ANSWER_S, check=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise LaunchError("scancel is not installed here: stop the run on a login node of the cluster.", 3) from None
+    except subprocess.TimeoutExpired:
+        raise LaunchError(f"scancel does not answer within {ANSWER_S:g} s.", exit_code=1) from None
+    if done.returncode:
+        raise LaunchError(f"scancel refused job {job_id}: {' '.join(done.stderr.split())}", exit_code=1)
