@@ -75,6 +75,11 @@ def test_the_runs_of_a_sweep_are_numbered_after_their_group() -> None:
     assert made_up.startswith("gpt2-tiny-sweep-")
 
 
+def test_a_sweep_with_two_equal_runs_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"same, 'optim\.lr=1e-3' and 'optim\.lr=0\.001': leave one value out"):
+        sweep_configs("gpt2-tiny", grid(["optim.lr=1e-3,3e-3,0.001"]), "grid")
+
+
 def test_a_group_is_chosen_by_its_name(tmp_path: Path) -> None:
     for number, group in enumerate(["grid", "grid", "other", None]):
         write_run(tmp_path, f"run-{number}", info=RunMetadata(name="a", created=float(number), group=group))

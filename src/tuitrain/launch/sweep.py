@@ -58,15 +58,29 @@ def sample(runs: list[list[str]], count: int) -> list[list[str]]:
 def sweep_configs(preset: str, runs: Sequence[Sequence[str]], name: str | None) -> tuple[str, list[RunConfig]]:
     """The name of the group, and the configuration of each run, called after it with a number.
 
-    name: of the group; None makes one up after the preset. Raises as `load_config` does.
+    name: of the group; None makes one up after the preset. Raises as `load_config` does, and ConfigError where two
+    runs are the same.
     """
     group = name or f"{load_config(preset, runs[0]).name[:50]}-sweep-{secrets.token_hex(2)}"
     digits = len(str(len(runs)))
     stem = group[: 63 - digits]
-    return group, [
+    configs = [
         load_config(preset, [*overrides, f"name={stem}-{number:0{digits}d}"])
         for number, overrides in enumerate(runs, 1)
     ]
+    _refuse_equal(runs, configs)
+    return group, configs
+
+
+def _refuse_equal(runs: Sequence[Sequence[str]], configs: Sequence[RunConfig]) -> None:
+    first: dict[str, int] = {}
+    for index, config in enumerate(configs):
+        same = first.setdefault(config.model_dump_json(exclude={"name"}), index)
+        if same != index:
+            one, other = (" ".join(run) for run in (runs[same], runs[index]))
+            raise ConfigError(
+                f"Two runs of the sweep would be the same, {quoted(one)} and {quoted(other)}: leave one value out."
+            )
 
 
 def _divided(text: str) -> list[str]:
