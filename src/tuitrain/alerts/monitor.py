@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,9 @@ class AlertMonitor:
                     index += len(record.steps)
                     continue
                 self._last_time = record.time
-                if isinstance(record, Eval | Run | Stage | Control | End):
+                if isinstance(record, Eval):
+                    segment.evals.append((index, record))
+                elif isinstance(record, Run | Stage | Control | End):
                     # What they do depends on all steps before them.
                     found += self._absorb_segment(segment)
                     found += self._absorb_boundary(record, index)
@@ -183,13 +186,11 @@ class AlertMonitor:
             return False
         return key not in others
 
-    def _absorb_boundary(self, record: Eval | Run | Stage | Control | End, index: int) -> Iterator[Detection]:
+    def _absorb_boundary(self, record: Run | Stage | Control | End, index: int) -> Iterator[Detection]:
         match record:
-            case Eval() | Control():
-                if isinstance(record, Eval):
-                    yield from self._absorb_eval(record, index)
+            case Control():
                 yield from self._silence.feed(np.array([index]), np.array([record.time]), np.array([np.nan]))
-                if isinstance(record, Control) and paused_since(record, None) is not None:
+                if paused_since(record, None) is not None:
                     self._silence.interrupt()
             case Run(update=True) if self._run is not None:
                 self._run = updated(self._run, record)
@@ -206,38 +207,81 @@ class AlertMonitor:
                 self._silence.restart()
         self._levels.total_steps = self._run.total_steps if self._run is not None else None
 
-    def _absorb_eval(self, record: Eval, index: int) -> Iterator[Detection]:
-        if record.split != TRAINING:
-            split = self._validation.setdefault(record.split, Validation(self.rules))
-            between = self._loss_count - self._losses_at_eval.get(record.split, 0)
-            self._losses_at_eval[record.split] = self._loss_count
-            yield from split.add(record, index, self._losses, between)
-        for condition in self.conditions:
-            name = condition.condition.metric
-            known = BY_KEY.get(name)
-            value: Any = own_metrics(record).get(name)
-            if known is not None and known.source == "eval" and record.split != TRAINING:
-                value = getattr(record, known.column, None)
-            yield from condition.feed(_point(index, record.step, record.time, value))
-
     def _absorb_segment(self, segment: Segment) -> Iterator[Detection]:
-        """Steps, and then other records between them, none of which a step depends on."""
+        """Steps and evaluations, and then other records between them, none of which a step depends on."""
+        evals = deque(segment.evals)
+        restarted: list[int] = []
         for rows in segment.rows:
             self._end, self._preparing = None, False
             if self.conditions:
                 self.own_names |= rows.own_names
-            for condition in self.conditions:
-                yield from condition.feed(rows.points(condition.condition.metric))
             self._look_for_reward(rows)
             ordered = in_order(rows)
             restarts = self._restarts(ordered.step)
-            for begin, end in zip((0, *restarts), (*restarts, len(ordered)), strict=True):
+            for begin, end in pairwise((0, *restarts, len(ordered))):
+                part = ordered.part(begin, end)
+                if not len(part):
+                    continue
+                yield from self._absorb_evals(evals, int(part.index[0]))
                 if begin in restarts:
                     self._restart()
-                yield from self._absorb_rows(ordered.part(begin, end))
+                    restarted.append(int(part.index[0]))
+                before, count = self._losses, self._loss_count
+                yield from self._absorb_rows(part)
+                yield from self._absorb_evals(evals, int(part.index[-1]), part.points("loss").finite(), before, count)
+        yield from self._absorb_evals(evals)
+        for condition in self.conditions:
+            yield from self._absorb_condition(condition, segment, restarted)
         for index, record, step in segment.others:
             yield from self._absorb_other(record, index, step)
         yield from self._silence.feed(*segment.signs())
+
+    def _absorb_evals(
+        self,
+        evals: deque[tuple[int, Eval]],
+        end: float = np.inf,
+        losses: Points | None = None,
+        before: Sequence[float] = (),
+        count: int = 0,
+    ) -> Iterator[Detection]:
+        """Take the evaluations off that are before the position `end` in the log.
+
+        losses: those among which they lie, with the newest `before` them and the count of all before; None: they come
+        after all losses so far.
+        """
+        while evals and evals[0][0] < end:
+            index, record = evals.popleft()
+            if record.split == TRAINING:
+                continue
+            newest, total = self._losses, self._loss_count
+            if losses is not None:
+                at = int(np.searchsorted(losses.index, index))
+                newest = [*before, *losses.value[max(0, at - _LOSSES_KEPT) : at].tolist()][-_LOSSES_KEPT:]
+                total = count + at
+            split = self._validation.setdefault(record.split, Validation(self.rules))
+            between = total - self._losses_at_eval.get(record.split, 0)
+            self._losses_at_eval[record.split] = total
+            yield from split.add(record, index, newest, between)
+
+    def _absorb_condition(
+        self, condition: OwnCondition, segment: Segment, restarted: Sequence[int]
+    ) -> Iterator[Detection]:
+        """The values of its metric, of steps and of evaluations. restarted: where in the log a training began again."""
+        name = condition.condition.metric
+        points = [rows.points(name) for rows in segment.rows]
+        points += [_eval_point(index, record, name) for index, record in segment.evals]
+        if not points:
+            return
+        columns = [
+            np.concatenate([getattr(each, key) for each in points]) for key in ("index", "step", "time", "value")
+        ]
+        together = Points(*columns)
+        together = together.where(np.argsort(together.index, kind="stable"))
+        ends = np.searchsorted(together.index, restarted).tolist()
+        for number, (begin, end) in enumerate(pairwise((0, *ends, len(together)))):
+            if number:
+                condition.restart()
+            yield from condition.feed(together.where(np.arange(begin, end)))
 
     def _look_for_reward(self, rows: Rows) -> None:
         if self._first_reward is None:
@@ -272,13 +316,9 @@ class AlertMonitor:
         self._norm.restart()
         for split in self._validation.values():
             split.restart()
-        for condition in self.conditions:
-            condition.restart()
         self._losses = []
 
     def _absorb_rows(self, rows: Rows) -> Iterator[Detection]:
-        if not len(rows):
-            return
         losses, norms = rows.points("loss"), rows.points("grad_norm")
         yield from self._nan.loss(losses)
         yield from self._nan.gradient(norms)
@@ -325,6 +365,14 @@ class AlertMonitor:
                 for condition in self.conditions:
                     value = values.get(condition.condition.metric)
                     yield from condition.feed(_point(index, step or 0, record.time, value))
+
+
+def _eval_point(index: int, record: Eval, name: str) -> Points:
+    known = BY_KEY.get(name)
+    value: Any = own_metrics(record).get(name)
+    if known is not None and known.source == "eval" and record.split != TRAINING:
+        value = getattr(record, known.column, None)
+    return _point(index, record.step, record.time, value)
 
 
 def _point(index: int, step: float, time: float, value: Any) -> Points:

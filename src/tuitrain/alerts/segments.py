@@ -1,4 +1,4 @@
-"""Records between two that depend on all before them: an evaluation, the begin or the end of an attempt."""
+"""Records between two that depend on all before them: the begin or the end of an attempt."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tuitrain.alerts.rows import Rows, rows_of_block
-from tuitrain.events import AnyRecord, System
+from tuitrain.events import AnyRecord, Eval, System
 from tuitrain.readers.blocks import Steps
 from tuitrain.runs.columns import BoolArray, Columns, FloatArray, RowArray
 
@@ -16,12 +16,13 @@ from tuitrain.runs.columns import BoolArray, Columns, FloatArray, RowArray
 class Segment:
     """table: a row for each `step` record of a batch; late: which of them are.
 
-    others: index, record, and the newest step before it.
+    evals: index and record. others: index, record, and the newest step before it.
     """
 
     table: Columns
     late: BoolArray | None
     rows: list[Rows] = field(default_factory=list)
+    evals: list[tuple[int, Eval]] = field(default_factory=list)
     others: list[tuple[int, AnyRecord, int | None]] = field(default_factory=list)
 
     def add_steps(self, begin: int, end: int, index: int) -> None:
@@ -41,6 +42,7 @@ class Segment:
     def signs(self) -> tuple[RowArray, FloatArray, FloatArray]:
         """Index, time and step (nan: none) of the records that show that the run goes on, in their order."""
         others = [(index, record.time) for index, record, _ in self.others if not isinstance(record, System)]
+        others += [(index, record.time) for index, record in self.evals]
         index = [np.array([index for index, _ in others], dtype=np.intp), *(rows.index for rows in self.rows)]
         times = [np.array([time for _, time in others]), *(rows.time for rows in self.rows)]
         steps = [np.full(len(others), np.nan), *(rows.step for rows in self.rows)]
