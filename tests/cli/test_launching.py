@@ -10,10 +10,13 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.support import write_run
 from tuitrain.cli import attach
+from tuitrain.config import load_config
 from tuitrain.events import Control, EventWriter
 from tuitrain.launch import machine, preflight
 from tuitrain.launch import resume as resuming
+from tuitrain.launch.local import Label
 from tuitrain.launch.machine import Device, Machine
+from tuitrain.launch.queue import enqueue_all, leave_queue
 from tuitrain.launch.resume import prepare_resume
 from tuitrain.runs import RunMetadata
 
@@ -247,6 +250,29 @@ def test_stopping_what_is_over_says_so(cli: Cli, runs_dir: Path) -> None:
     assert result.code == 0
     assert "already completed" in result.err
     assert cli("stop", "over", "--json").json() == [{"run_id": "over", "status": "completed"}]
+
+
+def test_of_a_sweep_the_runs_that_wait_are_stopped_first_and_one_run_is_never_guessed(cli: Cli, runs_dir: Path) -> None:
+    trains = write_run(runs_dir, "trains", status=None, info=RunMetadata(name="a", created=1.0, group="grid"))
+    config = load_config("gpt2-tiny", ["train.device=cpu"])
+    waits, removed = enqueue_all([config, config], runs_dir, Label("grid", group="grid"))
+    for command in (["pause"], ["checkpoint"], ["resume"], ["fork"], ["sample"], ["queue", "move"]):
+        refused = cli(*command, "group:grid", *(["1"] if "move" in command else []))
+        assert refused.code == 3 and "group:grid has 3 runs: give the id of one of them, such as trains." in refused.err
+    assert not list(trains.control.iterdir())
+    assert "trains is not in the queue" in cli("queue", "rm", "trains").err
+    assert leave_queue(removed, "for this test")
+    stopped = cli("stop", "trains", waits.run_id, "--no-wait", "--json").json()
+    assert [(each["run_id"], each["status"]) for each in stopped] == [(waits.run_id, "stopped"), ("trains", "running")]
+    taken = cli("queue", "rm", "group:grid")
+    assert taken.code == 3 and f"trains, {waits.run_id}, {removed.run_id} are not in the queue" in taken.err
+
+
+def test_what_waits_of_a_sweep_is_taken_out_of_the_queue(cli: Cli, runs_dir: Path) -> None:
+    write_run(runs_dir, "over", info=RunMetadata(name="a", created=1.0, group="grid"))
+    enqueue_all([load_config("gpt2-tiny", ["train.device=cpu"])], runs_dir, Label("grid", group="grid"))
+    taken = cli("queue", "rm", "group:grid")
+    assert (taken.code, taken.err) == (0, "over is not in the queue.\nThe queue is empty.\n")
 
 
 def test_resuming_what_cannot_go_on_says_why(cli: Cli, runs_dir: Path) -> None:

@@ -112,6 +112,13 @@ def find_own(names: Sequence[str], runs_dir: Path | None, *, requests: bool = Fa
     return runs
 
 
+def find_own_one(name: str, runs_dir: Path | None, *, requests: bool = False) -> RunDirectory:
+    """The one run with this name, for a command that changes it. Raises as `find_own`, and for several runs too."""
+    from tuitrain.runs import one_of
+
+    return one_of(name, find_own([name], runs_dir, requests=requests))
+
+
 def refuse_remote(names: Sequence[str]) -> None:
     """Raise BadParameter for a run on another machine, for commands that work on the files of a run."""
     from tuitrain.runs.remote import is_remote

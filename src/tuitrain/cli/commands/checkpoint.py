@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuitrain.cli import options
-from tuitrain.cli.lookup import find_own
+from tuitrain.cli.lookup import find_own_one
 from tuitrain.cli.output import print_json
 
 
@@ -68,7 +68,7 @@ def _request(request: str, name: str, as_json: bool, runs_dir: Path | None) -> N
     # Imported here: `--help` does without.
     from tuitrain.launch.requests import send_request
 
-    run = find_own([name], runs_dir, requests=True)[0]
+    run = find_own_one(name, runs_dir, requests=True)
     sentence = send_request(run, request)
     if as_json:
         print_json({"run_id": run.run_id, "request": request})

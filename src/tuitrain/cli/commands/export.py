@@ -10,7 +10,7 @@ import typer
 from tuitrain.cli import options
 from tuitrain.cli.completion import complete_figure, complete_run
 from tuitrain.cli.engine import require_checkpoint, run_engine
-from tuitrain.cli.lookup import find_one, find_own, find_runs
+from tuitrain.cli.lookup import find_one, find_own_one, find_runs
 from tuitrain.cli.output import print_json, print_lines, say, say_unread, with_progress
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def weights(
 
     The weights of a checkpoint with config.json and tokenizer, in the Hugging Face layout of GPT-2, Llama or Qwen3.
     """
-    directory = find_own([run], runs_dir)[0]
+    directory = find_own_one(run, runs_dir)
     require_checkpoint(directory, "export")
     values = {"out": out, "dtype": dtype, "step": step, "split": split, "json": as_json}
     run_engine("export-weights", directory, values)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tuitrain.cli import options
-from tuitrain.cli.lookup import find_own
+from tuitrain.cli.lookup import find_own_one
 from tuitrain.cli.output import say
 
 
@@ -54,7 +54,7 @@ def fork(
     if ":" in run and is_remote(run):
         return continue_on_host(ctx, "fork")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)
-    parent = find_own([run], runs_dir)[0]
+    parent = find_own_one(run, runs_dir)
     values = [*options.with_strategy(overrides, strategy), *([f"name={name}"] if name else [])]
     started = fork_run(parent, at, values, runs_directory(runs_dir), tag or (), note or (), gpus=gpus, force=force)
     if started.note:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuitrain.cli.lookup import find_one, find_own
+from tuitrain.cli.lookup import find_one, find_own_one
 from tuitrain.cli.output import is_terminal, print_json, print_lines, say
 from tuitrain.cli.remote_commands import forwarded, may_ask, parsed, run_command
 
@@ -98,7 +98,7 @@ def launch_on_host(ctx: typer.Context, command: Sequence[str] | None) -> None:
 def continue_on_host(ctx: typer.Context, command: str) -> None:
     """`resume` or `fork` of a run on another machine, there. Raises LaunchError, RemoteError, RunNotFoundError."""
     given = ctx.params
-    run = find_own([given["run"]], None, requests=True)[0]
+    run = find_own_one(given["run"], None, requests=True)
     words = [*(given["overrides"] or []), *forwarded(ctx, (*OWN, "run")), "--detach"]
     machine, document = run_command(run, command, words)
     stay(machine, document, detach=given["detach"], foreground=given["foreground"], as_json=given["as_json"])
@@ -152,7 +152,7 @@ def _sent_line(host: str, sent: Any) -> str:
     what = f"commit {sent.commit[:10]}" if sent.commit else "no commit"
     changed = f" and {sent.dirty:,} changed file{'s' if sent.dirty > 1 else ''}" if sent.dirty else ""
     how = "there already" if sent.method == "none" else f"{sent.bytes:,} bytes with {sent.method}"
-    return f"{host}: {what}{changed}, {sent.files:,} files: {how}, in {sent.destination}"
+    return f"{host}: {what}{changed}, {sent.files:,} file{'s' if sent.files != 1 else ''}: {how}, in {sent.destination}"
 
 
 def stay(machine: RemoteMachine, document: dict[str, Any], *, detach: bool, foreground: bool, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tuitrain.cli import options
-from tuitrain.cli.lookup import find_own
+from tuitrain.cli.lookup import find_own, find_own_one
 from tuitrain.cli.output import Column, print_json, print_table, say
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -63,7 +63,7 @@ def move(
     """
     from tuitrain.launch.queue import move as move_to
 
-    move_to(find_own([run], runs_dir)[0], position)
+    move_to(find_own_one(run, runs_dir), position)
     _show(runs_dir, as_json=False)
 
 
@@ -78,9 +78,13 @@ def rm(runs: options.Runs, runs_dir: options.RunsDir = None) -> None:
     from tuitrain.launch import LaunchError
     from tuitrain.launch.queue import leave_queue
 
-    for run in find_own(runs, runs_dir):
-        if not leave_queue(run, "taken out of the queue"):
-            raise LaunchError(f"{run.run_id} is not in the queue.", exit_code=3)
+    found = find_own(runs, runs_dir)
+    others = [run for run in found if not leave_queue(run, "taken out of the queue")]
+    if len(others) == len(found):
+        which = "is" if len(others) == 1 else "are"
+        raise LaunchError(f"{', '.join(run.run_id for run in others)} {which} not in the queue.", exit_code=3)
+    for run in others:
+        say(f"{run.run_id} is not in the queue.")
     _show(runs_dir, as_json=False)
 
 

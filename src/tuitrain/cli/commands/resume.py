@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tuitrain.cli import options
-from tuitrain.cli.lookup import find_own
+from tuitrain.cli.lookup import find_own_one
 from tuitrain.cli.output import print_json, say
 
 
@@ -53,7 +53,7 @@ def resume(
     if ":" in run and is_remote(run):
         return continue_on_host(ctx, "resume")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)
-    directory = find_own([run], runs_dir)[0]
+    directory = find_own_one(run, runs_dir)
     if is_of_slurm(directory):
         if gpus is not None or retries:
             raise typer.BadParameter("the job of this run has its size in submit.sh: change it there.")

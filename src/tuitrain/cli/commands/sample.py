@@ -8,7 +8,7 @@ import typer
 
 from tuitrain.cli import options
 from tuitrain.cli.engine import require_checkpoint, run_engine
-from tuitrain.cli.lookup import find_own
+from tuitrain.cli.lookup import find_own_one
 
 
 def sample(
@@ -34,7 +34,7 @@ def sample(
 
     Generate text from a checkpoint of a run. Options that are not given are as in the configuration of the run.
     """
-    directory = find_own([run], runs_dir)[0]
+    directory = find_own_one(run, runs_dir)
     require_checkpoint(directory, "sample from")
     if prompt is None:
         # Imported here: `--help` does without.

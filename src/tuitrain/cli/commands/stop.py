@@ -40,7 +40,10 @@ def stop(
     from tuitrain.launch.stop import kill_run, stop_run, when_started
     from tuitrain.runs import Status, read_snapshot
 
-    directories = find_own(runs, runs_dir, requests=True)
+    # Those that wait come first: else the queue starts them when the others end.
+    directories = sorted(
+        find_own(runs, runs_dir, requests=True), key=lambda run: read_snapshot(run).status is not Status.QUEUED
+    )
     ended, was_live = {}, set()
     for run in directories:
         if when_started(run, timeout).status.live:
