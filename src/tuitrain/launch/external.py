@@ -45,13 +45,15 @@ def main(arguments: list[str]) -> int:
         os.execvp(options.command[0], options.command)
     signals = _collected_signals()
     started, kills = time.time(), oom_kills()
+    # What earlier attempts have left, before the program prints or logs anything.
+    earlier = _earlier(RunDirectory(directory.path))
     try:
         program = Program(options.command, options.grace)
     except OSError as error:
         print(f"{options.command[0]} cannot be started: {error.strerror}.", file=sys.stderr)
         _finish(directory, 127, None, started)
         return 1
-    log = _log_of(directory, options.log, started)
+    log = _log_of(directory, options.log, started, earlier)
     stop: str | None = None
     while program.is_running():
         stop = _pass_on(signals, program) or stop
@@ -107,7 +109,19 @@ def _pass_on(signals: list[int], program: Program) -> str | None:
     return stop
 
 
-def _log_of(directory: FollowedDirectory, path: Path | None, started: float) -> ProgramLog:
+def _earlier(run: RunDirectory) -> tuple[int, int, int]:
+    """How many attempts there were, and the bytes that they have left on the console and in the log."""
+    if not run.metrics.exists():
+        return 0, 0, 0
+    before = read_snapshot(run).run
+    printed = run.console.stat().st_size if run.console.exists() else 0
+    return before.attempt if before is not None else 0, printed, run.metrics.stat().st_size
+
+
+def _log_of(
+    directory: FollowedDirectory, path: Path | None, started: float, earlier: tuple[int, int, int]
+) -> ProgramLog:
+    attempts, printed, logged = earlier
     run = RunDirectory(directory.path)
     metadata = run.read_metadata()
     name = metadata.name if metadata is not None else run.run_id
@@ -117,10 +131,8 @@ def _log_of(directory: FollowedDirectory, path: Path | None, started: float) -> 
         print(error, file=sys.stderr)
         given = Given({}, {})
     run.console.touch()
-    before = read_snapshot(run).run
-    printed = run.console.stat().st_size if before is not None else 0
     reader = ConsoleReader(run.console, name, printed) if path is None else AwaitedReader(path, started)
-    return ProgramLog(directory, reader, name, started, given, before.attempt + 1 if before is not None else 1)
+    return ProgramLog(directory, reader, name, started, given, attempts + 1, logged)
 
 
 def _finish(

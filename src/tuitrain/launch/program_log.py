@@ -117,9 +117,9 @@ class ProgramLog:
     written to the log.
 
     name: that of the run. started: when the program was, in Unix seconds. given: names and facts that the user
-    supplied. attempt: its number. Nothing that fails here ends the program: the reason is printed, and nothing more is
-    read. What cannot be written, as on a full disk, is tried again; meanwhile the console keeps what the program
-    prints.
+    supplied. attempt: its number, after those whose bytes `earlier` in the log are. Nothing that fails here ends the
+    program: the reason is printed, and nothing more is read. What cannot be written, as on a full disk, is tried
+    again; meanwhile the console keeps what the program prints.
     """
 
     def __init__(
@@ -130,6 +130,7 @@ class ProgramLog:
         started: float,
         given: Given,
         attempt: int = 1,
+        earlier: int = 0,
     ) -> None:
         self._directory = directory
         self._attempt = attempt
@@ -140,9 +141,7 @@ class ProgramLog:
             reader, directory.path.name, NameMapping(given.names, names_in_settings()),
             supplied=supplied_of(given.facts),
         )  # fmt: skip
-        log = directory.path / "metrics.jsonl"
-        self._earlier = log.stat().st_size if log.exists() else 0
-        """Bytes of earlier attempts at the beginning of the log."""
+        self._earlier = earlier
         self._writer: EventWriter | None = None
         self._waiting: list[AnyRecord] = []
         """Records of the run before its first metric: they are the program's to write if it writes metrics itself."""
