@@ -260,6 +260,9 @@ def test_of_a_sweep_the_runs_that_wait_are_stopped_first_and_one_run_is_never_gu
         refused = cli(*command, "group:grid", *(["1"] if "move" in command else []))
         assert refused.code == 3 and "group:grid has 3 runs: give the id of one of them, such as trains." in refused.err
     assert not list(trains.control.iterdir())
+    for command in ("pause", "checkpoint"):
+        assert f"{waits.run_id} is queued: it reads requests when it trains." in cli(command, waits.run_id).err
+    assert f"{waits.run_id} is queued and has no console yet." in cli("logs", waits.run_id).err
     assert "trains is not in the queue" in cli("queue", "rm", "trains").err
     assert leave_queue(removed, "for this test")
     stopped = cli("stop", "trains", waits.run_id, "--no-wait", "--json").json()

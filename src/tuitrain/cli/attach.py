@@ -62,7 +62,7 @@ class Attachment:
         snapshot = read_snapshot(run)
         if snapshot.status in (Status.FAILED, Status.CRASHED):
             say(f"{run.run_id} {snapshot.status}: {clean(snapshot.reason or 'its console says why')}")
-            raise typer.Exit(process.poll() or 1)
+            raise typer.Exit(1)
         if not seen and process.poll() is None and patience_s == RECORD_S:
             say(f"It has written no record within {patience_s:.0f} s; its console: {command_for('logs', run)}")
         say(next_commands)

@@ -23,6 +23,8 @@ def send_request(run: RunDirectory, request: str) -> str:
     status = read_snapshot(run).status
     if not status.live:
         raise LaunchError(f"{run.run_id} is {status}: only a live run reads requests.", exit_code=1)
+    if status is Status.QUEUED:
+        raise LaunchError(f"{run.run_id} is queued: it reads requests when it trains.", exit_code=1)
     if request == "continue" and status is not Status.PAUSED and not is_requested(run.path, "pause"):
         raise LaunchError(f"{run.run_id} is {status}, not paused.", exit_code=1)
     if request == "pause" and status is Status.PAUSED:

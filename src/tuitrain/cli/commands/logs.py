@@ -48,8 +48,9 @@ def logs(
     Console output of a run: its startup report and one line for each logged step.
     """
     # Imported here: `--help` does without.
+    from tuitrain.launch import LaunchError
     from tuitrain.launch.console import ConsoleFollower
-    from tuitrain.runs import read_snapshot
+    from tuitrain.runs import Status, read_snapshot
     from tuitrain.runs.console import ConsoleFile
 
     if as_json and follow:
@@ -62,6 +63,8 @@ def logs(
     if directory.source is not None and not path.exists():
         _refuse(directory.source)
     size = 0
+    if not follow and not path.exists() and (status := read_snapshot(directory).status) is Status.QUEUED:
+        raise LaunchError(f"{directory.run_id} is {status} and has no console yet.", exit_code=3)
     if path.exists() or not follow or not read_snapshot(directory).status.live:
         with open_regular(path) as file:
             size = file.seek(0, os.SEEK_END)
