@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -90,7 +91,7 @@ def test_an_external_program_runs_from_the_start_and_promises_no_checkpoint(cli:
     run = create_run_directory(runs_dir, "mine")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         run.write_metadata(
-            RunMetadata(name="mine", created=1.0, started=1.0, pid=child.pid, host=socket.gethostname(),
+            RunMetadata(name="mine", created=1.0, started=time.time(), pid=child.pid, host=socket.gethostname(),
                     pid_started=psutil.Process(child.pid).create_time(), command=wrapped_command(run, ["train"]))
         )  # fmt: skip
         status = cli("status", "mine")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ from tuitrain.config import load_config
 from tuitrain_engine import checkpoint
 from tuitrain_engine import journal as journal_module
 from tuitrain_engine.control import Control
+from tuitrain_engine.data import progress as progress_module
 from tuitrain_engine.data import report_progress_to
 from tuitrain_engine.data.progress import Progress as DataProgress
 from tuitrain_engine.data.progress import note_stage
@@ -84,7 +86,8 @@ def test_the_log_and_the_console_report_each_stage_before_the_first_step(finishe
 
 def test_a_long_preparation_reports_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(journal_module.time, "monotonic", lambda: now)
+    for module in (journal_module, progress_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
     journal = Journal(tmp_path)
     journal.begin_stage("reading the data")
     with (

@@ -112,7 +112,7 @@ class _Steps:
         self._numbers = array("d")
         self._columns = {key: array("d") for key in _KEYS}
         self._present = {key: bytearray() for key in _KEYS}
-        self.superseded_ms = 0.0
+        self.superseded_ms = array("d")
         self._times = array("d")
 
     @property
@@ -157,7 +157,7 @@ class _Steps:
             self._present[key].append(value is not None)
 
     def _cut(self, row: int) -> None:
-        self.superseded_ms += float(np.nansum(self._columns["step_time_ms"][row:]))
+        self.superseded_ms += self._columns["step_time_ms"][row:]
         del self._numbers[row:], self._times[row:]
         for key in _KEYS:
             del self._columns[key][row:]

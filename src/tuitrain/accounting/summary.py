@@ -158,8 +158,8 @@ class Records:
 
     column: the values of a key of the `step` records, absent ones as nan; present: which of them are not absent.
     validation: of the evaluations; durations: theirs in ms, by their steps. wall_s: see Summary. power: Unix
-    seconds and watts of all GPUs. machine: the newest reading. time_use: where it is wanted. superseded_ms: the sum
-    of the step times that a later attempt did again. launched: Unix seconds.
+    seconds and watts of all GPUs. machine: the newest reading. time_use: where it is wanted. superseded_ms: the
+    step times of steps that a later attempt did again, in any order. launched: Unix seconds.
     """
 
     run: Run | None
@@ -172,7 +172,7 @@ class Records:
     power: tuple[FloatArray, FloatArray]
     machine: System | None = None
     time_use: TimeUse | None = None
-    superseded_ms: float = 0.0
+    superseded_ms: Sequence[float] | FloatArray = ()
     launched: float | None = None
 
 
@@ -274,7 +274,9 @@ def _time_spent(records: Records, steps: FloatArray, training_s: float | None, i
     if use is None or use.first is None or use.last is None or training_s is None:
         return None
     gaps = np.diff(steps)
-    repeated_s = records.superseded_ms / 1000 * (float(np.median(gaps)) if len(gaps) else 1.0)
+    # The exact sum, which does not depend on the order.
+    superseded_ms = math.fsum(each for each in records.superseded_ms if not math.isnan(each))
+    repeated_s = superseded_ms / 1000 * (float(np.median(gaps)) if len(gaps) else 1.0)
     launched = records.launched if records.launched is not None and records.launched <= use.first else None
     queue_s = use.first - launched if launched is not None else None
     elapsed_s = use.last - (use.first if launched is None else launched)

@@ -54,7 +54,7 @@ def summarize(
         power=(times[times <= until], watts[times <= until]),
         machine=history.system,
         time_use=history.time_use if at is None else None,
-        superseded_ms=float(np.nansum(history.superseded_steps["step_time_ms"])),
+        superseded_ms=history.superseded_steps["step_time_ms"],
         launched=launched,
     )
     return summary_of(records, usd_per_gpu_hour)

@@ -97,7 +97,7 @@ def run_app(
         screen, runs, runs_dir, stream=stream, baseline=index, settings=settings, given=given, rules=load_rules()
     )
     app.state.set_group_by(group_by)
-    app.state.usd_per_gpu_hour = usd_per_gpu_hour
+    app.state.set_price(usd_per_gpu_hour)
     app.run()
     signal.alarm(0)
     for view in app.state.runs if not app.return_code else ():

@@ -157,6 +157,10 @@ class ViewState(PlotRequest):
         self.group_by = key
         self.reset_axes()
 
+    def set_price(self, usd_per_gpu_hour: float | None) -> None:
+        """What a GPU-hour costs, for the costs of runs."""
+        self.usd_per_gpu_hour = usd_per_gpu_hour
+
     def set_axis(self, axis: XAxis) -> None:
         """Show the runs over this axis; over another one than before all of it."""
         if axis != self.x:

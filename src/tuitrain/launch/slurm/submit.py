@@ -198,6 +198,6 @@ def _sbatch(script: Path) -> str:
         raise LaunchError(f"sbatch does not answer within {ANSWER_S:g} s.", exit_code=1) from None
     job_id = done.stdout.strip().partition(";")[0]
     if done.returncode or not job_id:
-        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise LaunchError(f"sbatch refused the job: {said}", exit_code=1)
+        said = "; ".join(filter(None, map(str.strip, done.stderr.splitlines()))) or f"exit code {done.returncode}"
+        raise LaunchError(f"sbatch refused the job: {said}. `tuitrain doctor --slurm` checks the cluster.", exit_code=1)
     return job_id
