@@ -186,3 +186,8 @@ def test_a_pause_is_no_evaluation_and_not_the_rest() -> None:
     lasting = spent(*log[:13], *paused[:1], System(time=98.0, host="a"))
     assert lasting is not None and lasting.paused_s == 30.0
     assert found.training_s == 10.0
+
+
+def test_repeated_steps_of_impossible_length_leave_the_parts_unknown() -> None:
+    first = [Step(time=float(step), step=step, step_time_ms=1.7e308) for step in range(1, 10)]
+    assert spent(run_record(time=0.0), *first, *steps(1, 5, 20.0)) is None

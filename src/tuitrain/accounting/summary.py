@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -274,9 +274,7 @@ def _time_spent(records: Records, steps: FloatArray, training_s: float | None, i
     if use is None or use.first is None or use.last is None or training_s is None:
         return None
     gaps = np.diff(steps)
-    # The exact sum, which does not depend on the order.
-    superseded_ms = math.fsum(each for each in records.superseded_ms if not math.isnan(each))
-    repeated_s = superseded_ms / 1000 * (float(np.median(gaps)) if len(gaps) else 1.0)
+    repeated_s = _exact_sum(records.superseded_ms) / 1000 * (float(np.median(gaps)) if len(gaps) else 1.0)
     launched = records.launched if records.launched is not None and records.launched <= use.first else None
     queue_s = use.first - launched if launched is not None else None
     elapsed_s = use.last - (use.first if launched is None else launched)
@@ -294,6 +292,14 @@ def _time_spent(records: Records, steps: FloatArray, training_s: float | None, i
         queue_s=queue_s,
         other_s=max(0.0, other_s),
     )
+
+
+def _exact_sum(values: Iterable[float]) -> float:
+    """The sum without NaN, which does not depend on the order; NaN past the range of a float."""
+    try:
+        return math.fsum(each for each in values if not math.isnan(each))
+    except (OverflowError, ValueError):  # ValueError: infinities of both signs
+        return math.nan
 
 
 def gpu_hours(run: Run | None, wall_s: float | None, training_s: float | None) -> float | None:
