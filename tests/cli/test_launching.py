@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.support import write_run
-from tuitrain.cli import attach
+from tuitrain.cli import attach, launch_here
 from tuitrain.config import load_config
 from tuitrain.events import Control, EventWriter
 from tuitrain.launch import machine, preflight
@@ -112,6 +112,16 @@ def test_a_source_that_is_not_there_is_noticed_before_the_start(cli: Cli, runs_d
         (["gpt2-tiny", "--slurmed"], "--slurmed: there is no such option"),
         (["gpt2-tiny", "--nodes", "2"], "--nodes: only with --slurm"),
         (["gpt2-tiny", "--slurm", "--retries", "2"], "--retries: not with --slurm"),
+        (["gpt2-tiny", "--partition", "a", "--nodes", "2"], "--nodes and --partition: only with --slurm."),
+        (["gpt2-tiny", "--skip-bad-batch"], "--skip-bad-batch needs --retries."),
+        (["gpt2-tiny", "--sync", ".", "--no-sync"], "--sync and --no-sync: only with --host."),
+        (["gpt2-tiny", "--host", "far", "--sync", ".", "--no-sync"], "--sync and --no-sync exclude each other."),
+        (["--dry-run", "--", "true"], "--dry-run: only for the engine's own configurations, not for a command."),
+        (["--grace", "0", "gpt2-tiny"], "--grace: only for a command after `--`."),
+        (["gpt2-tiny", "train.seed=1,2", "--detach"], "--detach: not for a sweep, whose runs are queued."),
+        (["gpt2-tiny", "train.seed=1,2", "--dry-run"], "--dry-run: not for a sweep, whose runs are queued."),
+        (["gpt2-tiny", "train.seed=1,2", "--slurm", "--halving"], "--halving: not with --slurm, which starts"),
+        (["gpt2-tiny", "--random", "2"], "--random needs a sweep: several values of a key"),
         (["gpt2-tiny", "--slurm", "--time", "soon"], '--time: "soon" is not valid'),
     ],
 )
@@ -153,7 +163,7 @@ def test_several_processes_on_the_cpu_are_planned_in_words(cli: Cli, runs_dir: P
 def test_all_gpus_are_used_or_a_note_says_why_not(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     eight = Machine((Device("gpu", "NVIDIA H100 80GB HBM3", 85.0),) * 8, Device("cpu", "CPU", 25.3), 64)
     monkeypatch.setattr(machine, "torch_is_cpu_only", lambda: False)
-    for module in (machine, preflight):
+    for module in (launch_here, preflight):
         monkeypatch.setattr(module, "find_machine", lambda: eight)
     all_of_them = cli("launch", "gpt2-124m", "--dry-run")
     assert "8 × NVIDIA H100" in all_of_them.out

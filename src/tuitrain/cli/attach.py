@@ -23,14 +23,14 @@ class Attachment:
 
     def __init__(self, *, detach: bool, foreground: bool, as_json: bool) -> None:
         """Read the settings where the dashboard will open. Raises SettingsError, so make it before anything starts."""
-        self._detach, self._foreground, self._as_json = detach, foreground, as_json
+        self.detach, self._foreground, self._as_json = detach, foreground, as_json
         self._settings = None if detach or foreground or as_json or not is_terminal() else load_settings()
 
     def follow(self, run: RunDirectory, process: Process, console_bytes: int = 0) -> None:
         """Return, or raise Exit with the exit code. console_bytes: size of the console from earlier attempts."""
         next_commands = f"Watch: {command_for('watch', run)} · stop: {command_for('stop', run)}"
         document = {"run_id": run.run_id, "path": str(run.path)}
-        if self._detach:
+        if self.detach:
             return self._leave(run, process, document, next_commands)
         if self._settings is not None:
             # Textual is imported only for the dashboard.

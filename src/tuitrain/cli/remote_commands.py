@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tuitrain.cli.rules import flag_of
+
 if TYPE_CHECKING:
     from tuitrain.launch.host.machine import RemoteMachine
     from tuitrain.runs import RunDirectory
@@ -36,7 +38,7 @@ def forwarded(ctx: typer.Context, without: Collection[str]) -> list[str]:
 
 
 def _words(parameter: Any, value: Any) -> list[str]:
-    flag = max(parameter.opts, key=len)
+    flag = flag_of(parameter)
     if isinstance(value, bool):
         return [flag if value else max(parameter.secondary_opts, key=len)]
     return [f"{flag}={each}" for each in (value if isinstance(value, list | tuple) else [value])]

@@ -232,9 +232,17 @@ class RunFiles:
 
 def new_run_id(name: str, now: float | None = None) -> str:
     """<name>-<yyyymmdd>-<hhmmss>-<4 hex>, local time, safe as a file name."""
+    return _run_id(name, time.strftime("%Y%m%d-%H%M%S", time.localtime(now)), secrets.token_hex(2))
+
+
+def planned_run_id(name: str) -> str:
+    """The id of a run that is not made yet, with letters for what is known then."""
+    return _run_id(name, "YYYYMMDD-HHMMSS", "XXXX")
+
+
+def _run_id(name: str, stamp: str, chance: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    return f"{safe[:64]}-{stamp}-{secrets.token_hex(2)}"
+    return f"{safe[:64]}-{stamp}-{chance}"
 
 
 def create_run_files(runs_dir: Path, name: str) -> RunFiles:

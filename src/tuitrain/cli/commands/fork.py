@@ -9,6 +9,7 @@ import typer
 from tuitrain.cli import options
 from tuitrain.cli.lookup import find_own_one
 from tuitrain.cli.output import say
+from tuitrain.cli.rules import DETACH_OR_FOREGROUND, refuse
 
 
 def fork(
@@ -49,8 +50,7 @@ def fork(
     from tuitrain.runs import runs_directory
     from tuitrain.runs.remote import is_remote
 
-    if detach and foreground:
-        raise typer.BadParameter("--detach and --foreground exclude each other.")
+    refuse(ctx, (DETACH_OR_FOREGROUND,))
     if ":" in run and is_remote(run):
         return continue_on_host(ctx, "fork")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)

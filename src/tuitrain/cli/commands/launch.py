@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
-import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,18 +13,15 @@ from typer.core import TyperCommand
 from tuitrain.cli import options, slurm_options
 from tuitrain.cli.commands import launch_host
 from tuitrain.cli.completion import complete_preset
+from tuitrain.cli.launch_rules import RULES
 from tuitrain.cli.lookup import given_by
-from tuitrain.cli.output import is_terminal, print_json, print_rows, say
+from tuitrain.cli.output import is_terminal
+from tuitrain.cli.rules import refuse
 
 if TYPE_CHECKING:
-    from subprocess import Popen
-
-    from tuitrain.cli.queueing import Queueing
-    from tuitrain.config import RunConfig
-    from tuitrain.launch.local import Label, Retries
-    from tuitrain.launch.smoke import Check
-    from tuitrain.runs import RunDirectory
-    from tuitrain.runs.foreign import Given
+    from tuitrain.cli.launch_here import Here
+    from tuitrain.cli.launch_queue import Queueing
+    from tuitrain.cli.launch_slurm import SlurmLaunch
 
 COMMAND_KEY = "tuitrain.command"
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -137,181 +132,67 @@ def launch(
     writes to --log, or those it logs with `tuitrain.init`. `stop` sends it SIGTERM.
     """
     from tuitrain.cli.attach import Attachment
-    from tuitrain.config import load_config
-    from tuitrain.launch import LaunchError, preflight
-    from tuitrain.launch.local import Label, Retries, start_run
-    from tuitrain.launch.sweep import grid
+    from tuitrain.config import RunConfig, load_config
+    from tuitrain.launch import preflight
+    from tuitrain.launch.local import Label, Retries
+    from tuitrain.launch.sweep import grid, sample, sweep_configs
     from tuitrain.runs import runs_directory
 
-    of_slurm = {"partition": partition, "account": account, "time": time, "sbatch": sbatch, "template": template}
-    if not slurm and (flags := _given({f"--{key}": value for key, value in (of_slurm | {"nodes": nodes}).items()})):
-        raise typer.BadParameter(f"{' and '.join(flags)}: only with --slurm.")
-    if slurm and (flags := _given({"--smoke": smoke, "--queue": queue, "--retries": retries or None})):
-        raise typer.BadParameter(f"{' and '.join(flags)}: not with --slurm.")
-    modes = _given({"--detach": detach, "--foreground": foreground, "--watch": watch, "--dry-run": dry_run,
-                    "--smoke": smoke, "--queue": queue})  # fmt: skip
-    if len(modes) > 1:
-        raise typer.BadParameter(f"{' and '.join(modes)} exclude each other.")
-    if watch and not is_terminal():
-        raise LaunchError("--watch needs a terminal; without one `launch` prints the console output of the run.")
-    if skip_bad_batch and not retries:
-        raise typer.BadParameter("--skip-bad-batch needs --retries.")
-    if not halving and (flags := _given({"--halving-factor": halving_factor, "--first-rung": first_rung})):
-        raise typer.BadParameter(f"{' and '.join(flags)}: only with --halving.")
+    command, runs = ctx.meta.get(COMMAND_KEY), grid(options.with_strategy(overrides, strategy))
+    kind = "command" if command is not None else "sweep" if len(runs) > 1 else "run"
+    refuse(ctx, RULES, {kind, "terminal" if is_terminal() else ""})
+    if preset is None and command is None:
+        raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
     if host is not None:
-        return launch_host.launch_on_host(ctx, ctx.meta.get(COMMAND_KEY))
-    launch_host.refuse_without_host(install, sync, no_sync, tmux)
+        return launch_host.launch_on_host(ctx, command)
     # Settings with errors are reported before anything starts.
     attachment = Attachment(detach=detach or dry_run or smoke, foreground=foreground, as_json=as_json)
-    directory, command = runs_directory(runs_dir), ctx.meta.get(COMMAND_KEY)
-    label, restarts = Label(name or "", tag or [], note or []), Retries(retries, skip_bad_batch)
-    submission = None
-    if slurm:
-        from tuitrain.cli.commands.launch_slurm import SlurmLaunch
-
-        submission = SlurmLaunch(directory, label, nodes or 1, gpus, of_slurm, dry_run, detach, as_json)
+    label, configs = Label(name or "", tag or [], note or []), list[RunConfig]()
     if command is not None:
-        if preset is not None and command:
-            raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
-        if gpus is not None and not queue and not slurm:
-            raise LaunchError("--gpus: only with --queue for a command, which starts when so many are free.")
-        if flags := _given({"--dry-run": dry_run and not slurm, "--smoke": smoke, "--strategy": strategy,
-                            "--retries": retries or None, "--random": random, "--halving": halving}):  # fmt: skip
-            raise LaunchError(f"{' and '.join(flags)}: only for the engine's own configurations, not for a command.")
-        _check_command(command)
-        label, given = replace(label, name=name or _program_name(command)), given_by(maps, facts)
-        if queue:
-            return _queueing(directory, label, gpus, force, restarts, as_json).queue_command(command, log, grace, given)
-        if submission is not None:
-            return replace(submission, label=label).command(command, log, grace, given, attachment)
-        return attachment.follow(*_start_external(command, directory, label, log, grace, given))
-    if flags := _given({"--log": log, "--grace": grace, "--map": maps, "--set": facts}):
-        raise LaunchError(f"{' and '.join(flags)}: only for a command after `--`.")
-    if preset is None:
-        raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
-    overrides = options.with_strategy(overrides, strategy)
-    if len(runs := grid(overrides)) > 1:
-        if flags := _given({"--detach": detach, "--foreground": foreground, "--watch": watch,
-                            "--dry-run": dry_run and not slurm, "--smoke": smoke}):  # fmt: skip
-            raise typer.BadParameter(f"{' and '.join(flags)}: not for a sweep, whose runs are queued.")
-        if submission is not None:
-            if halving:
-                raise typer.BadParameter("--halving: not with --slurm, which starts the runs of a sweep as it can.")
-            return submission.sweep(preset, runs, name, random)
-        return _queueing(directory, label, gpus, force, restarts, as_json).queue_sweep(
-            preset, runs, name, count=random, halving=halving, factor=halving_factor, first=first_rung
-        )
-    if flags := _given({"--random": random, "--halving": halving}):
-        raise typer.BadParameter(f"{flags[0]} needs a sweep: several values of a key, as in optim.lr=1e-4,3e-4.")
-    overrides += [f"name={name}"] if name else []
-    config = preflight.with_absolute_paths(load_config(preset, overrides))
-    if submission is not None:
-        return submission.run(config, attachment)
-    if dry_run:
-        return _dry_run(config, gpus, directory, as_json, force)
-    if smoke:
-        return _smoke(config, gpus, as_json, force)
-    if queue:
-        return _queueing(directory, label, gpus, force, restarts, as_json).queue_one(config)
-    label = replace(label, name=config.name)
-    started = start_run(config, directory, label, gpus=gpus, force=force, retries=restarts)
-    if started.note:
-        say(started.note)
-    return attachment.follow(started.run, started.process)
+        _check_command(command, preset)
+        label = replace(label, name=name or _program_name(command))
+    elif kind == "sweep":
+        group, configs = sweep_configs(preset or "", sample(runs, random or len(runs)), name)
+        label = replace(label, group=group, tags=[*label.tags, group])
+    else:
+        configs = [load_config(preset or "", [*runs[0], *([f"name={name}"] if name else [])])]
+    shared: dict[str, Any] = {
+        "directory": runs_directory(runs_dir).absolute(), "label": label, "attachment": attachment, "gpus": gpus,
+        "force": force, "retries": Retries(retries, skip_bad_batch), "dry_run": dry_run, "as_json": as_json,
+    }  # fmt: skip
+    starter: Here | Queueing | SlurmLaunch
+    # Each of them is imported only where it is needed.
+    if slurm:
+        from tuitrain.cli.launch_slurm import SlurmLaunch
 
+        flags = {"partition": partition, "account": account, "time": time, "sbatch": sbatch, "template": template}
+        starter = SlurmLaunch(**shared, nodes=nodes or 1, flags=flags)
+    elif queue or kind == "sweep":
+        from tuitrain.cli.launch_queue import Queueing
 
-def _queueing(
-    directory: Path, label: Label, gpus: int | None, force: bool, retries: Retries, as_json: bool
-) -> Queueing:
-    from tuitrain.cli.queueing import Queueing
+        starter = Queueing(**shared, halving=halving, factor=halving_factor, first_rung=first_rung)
+    else:
+        from tuitrain.cli.launch_here import Here
 
-    return Queueing(directory.absolute(), label, gpus, force, retries, as_json)
+        starter = Here(**shared, smoke=smoke)
+    if command is not None:
+        return starter.command(command, log, grace, given_by(maps, facts))
+    return starter.train(list(map(preflight.with_absolute_paths, configs)))
 
 
 def _program_name(command: list[str]) -> str:
     """The name of the script that a command runs, else that of the program."""
-    script = next((word for word in command if word.endswith(".py")), command[0] if command else "")
+    script = next((word for word in command if word.endswith(".py")), command[0])
     return Path(script).stem
 
 
-def _check_command(command: list[str]) -> None:
-    """Raise LaunchError where there is no command, or no such program."""
+def _check_command(command: list[str], preset: str | None) -> None:
+    """Raise LaunchError where there is no command, no such program, or a preset as well."""
     from tuitrain.launch import LaunchError
 
     if not command:
         raise LaunchError("There is no command after `--`.")
+    if preset is not None:
+        raise LaunchError(f"Give a preset or a command, not both: {preset!r} and {command[0]!r}.")
     if shutil.which(command[0]) is None:
         raise LaunchError(f"{command[0]}: no such command.", exit_code=3)
-
-
-def _given(flags: dict[str, Any]) -> list[str]:
-    return [flag for flag, value in flags.items() if value is not None and value is not False and value != []]
-
-
-def _start_external(
-    command: list[str], directory: Path, label: Label, log: Path | None, grace_s: float | None, given: Given
-) -> tuple[RunDirectory, Popen[bytes]]:
-    """Start the command of another training program in a new run directory."""
-    from tuitrain.launch.local import start, starting, wrapped_command
-    from tuitrain.runs import create_run_directory
-    from tuitrain.runs.foreign import keep
-
-    run = create_run_directory(directory.absolute(), label.name)
-    if given:
-        keep(run, given)
-    with starting(run):
-        return run, start(run, wrapped_command(run, command, log, grace_s), label)
-
-
-def _dry_run(config: RunConfig, gpus: int | None, directory: Path, as_json: bool, force: bool) -> None:
-    from tuitrain.launch import preflight
-    from tuitrain.launch.local import train_command
-    from tuitrain.launch.machine import find_machine, training_device
-    from tuitrain.launch.plan import make_plan
-    from tuitrain.launch.plan_view import plan_json, plan_rows
-    from tuitrain.runs import RunDirectory
-
-    # A plan that does not fit is printed before the command fails.
-    machine, processes = find_machine(), preflight.check(config, gpus=gpus, force=True)
-    plan = make_plan(config, training_device(config, machine), gpus=processes.count)
-    run = RunDirectory(directory.absolute() / f"{config.name}-YYYYMMDD-HHMMSS-XXXX")
-    command = train_command(run, processes=processes.count)
-    if as_json:
-        print_json(plan_json(plan) | {"command": command})
-    else:
-        if processes.note:
-            say(processes.note)
-        print(f"{config.name}: nothing was started.\n")
-        print_rows([*plan_rows(plan), ("command", shlex.join(command))])
-    if not force:
-        preflight.check_memory(config, machine, processes.count)
-
-
-def _smoke(config: RunConfig, gpus: int | None, as_json: bool, force: bool) -> None:
-    from tuitrain.launch import preflight
-    from tuitrain.launch.smoke import run_smoke
-
-    processes = preflight.check(config, gpus=gpus, force=force)
-    if processes.note:
-        say(processes.note)
-
-    def report(check: Check) -> None:
-        seconds = f"{check.seconds:6.1f} s" if check.seconds is not None else " " * 8
-        line = f"  {'ok' if check.ok else 'FAILED':<6}  {check.name:<24} {seconds}  {check.detail}"
-        print(line.rstrip(), flush=True, file=sys.stderr if as_json else sys.stdout)
-
-    say(f"smoke test of {config.name}: ten steps with evaluation, sample, checkpoint and figure")
-    result = run_smoke(config, _draw, report, processes=processes.count)
-    if as_json:
-        print_json({"ok": result.ok, "checks": [asdict(check) for check in result.checks],
-                    "kept": str(result.kept) if result.kept else None})  # fmt: skip
-    if result.kept is not None:
-        say(f"The run directory was kept: {result.kept}")
-    raise typer.Exit(0 if result.ok else 1)
-
-
-def _draw(run: RunDirectory) -> list[Path]:
-    from tuitrain.export.figures import export_plots
-    from tuitrain.runs import load_history
-
-    return export_plots([(run, load_history(run))], run.path / "figures", ("png",), 80, None)

@@ -41,13 +41,6 @@ OWN = ("preset", "overrides", "host", "install", "sync", "no_sync", "tmux", "det
 """Parameters of `launch` that are not passed on as they are."""
 
 
-def refuse_without_host(install: bool, sync: Path | None, no_sync: bool, tmux: bool) -> None:
-    """Raise BadParameter for options that need --host."""
-    given = {"--install": install, "--sync": sync, "--no-sync": no_sync, "--tmux": tmux}
-    if flags := [flag for flag, value in given.items() if value]:
-        raise typer.BadParameter(f"{' and '.join(flags)}: only with --host.")
-
-
 def launch_on_host(ctx: typer.Context, command: Sequence[str] | None) -> None:
     """Start there what the command line asks for. command: after `--`. Raises LaunchError, ConfigError, RemoteError."""
     from tuitrain.launch.host import start
@@ -107,7 +100,6 @@ def continue_on_host(ctx: typer.Context, command: str) -> None:
 def _check(ctx: typer.Context, command: Sequence[str] | None) -> None:
     """Report here what can be known to be wrong without the other machine."""
     from tuitrain.config import load_config
-    from tuitrain.launch import LaunchError
     from tuitrain.launch.sweep import grid
 
     given = ctx.params
@@ -115,13 +107,7 @@ def _check(ctx: typer.Context, command: Sequence[str] | None) -> None:
     if given["runs_dir"] is not None and source is not None and source.name == "COMMANDLINE":
         raise typer.BadParameter("with --host write the directory of the runs there as --host HOST:DIR.",
                                  param_hint="--runs-dir")  # fmt: skip
-    if given["no_sync"] and given["sync"]:
-        raise typer.BadParameter("--sync and --no-sync exclude each other.")
-    if given["watch"] and not is_terminal():
-        raise LaunchError("--watch needs a terminal.")
     if command is None:
-        if given["preset"] is None:
-            raise typer.BadParameter("give a preset, a configuration file, or a command after `--`.", ctx=ctx)
         load_config(given["preset"], grid(given["overrides"] or [])[0])
 
 

@@ -9,6 +9,7 @@ import typer
 from tuitrain.cli import options
 from tuitrain.cli.lookup import find_own_one
 from tuitrain.cli.output import print_json, say
+from tuitrain.cli.rules import DETACH_OR_FOREGROUND, SKIP_NEEDS_RETRIES, refuse
 
 
 def resume(
@@ -46,10 +47,7 @@ def resume(
     from tuitrain.launch.slurm.resume import is_of_slurm, resume_job
     from tuitrain.runs.remote import is_remote
 
-    if detach and foreground:
-        raise typer.BadParameter("--detach and --foreground exclude each other.")
-    if skip_bad_batch and not retries:
-        raise typer.BadParameter("--skip-bad-batch needs --retries.")
+    refuse(ctx, (DETACH_OR_FOREGROUND, SKIP_NEEDS_RETRIES))
     if ":" in run and is_remote(run):
         return continue_on_host(ctx, "resume")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)

@@ -26,8 +26,6 @@ from tuitrain.runs.editing import edited_metadata
 from tuitrain.runs.log_ends import end_of_lines
 from tuitrain.runs.slurm import LAUNCHER, QUEUE, slurm_environment
 
-ARRAYS = ".slurm"
-"""Directory in that of the runs with one for each array: its script, and a link to each of its runs."""
 ANSWER_S = 60.0
 
 
@@ -112,7 +110,7 @@ def submit_runs(
         if len(runs) == 1:
             return _submit(runs, runs[0].path / SCRIPT)
         assert label.group is not None
-        array = _array_directory(runs, label.group)
+        array = _make_array(runs, label.group)
         _write_script(JobScript(label.group, array, size, settings, Path.cwd(), runs=len(runs)))
         return _submit(runs, array / SCRIPT)
     except (LaunchError, OSError):
@@ -160,14 +158,19 @@ def _write_script(script: JobScript) -> None:
         path.chmod(0o755)
 
 
-def _array_directory(runs: Sequence[RunDirectory], group: str) -> Path:
-    """A new directory with a link to each run by its number, through which the script and Slurm find it."""
-    parent = runs[0].path.parent / ARRAYS
-    directory = parent / group
+def array_directory(runs_dir: Path, group: str) -> Path:
+    """Where the script of a new array of jobs lies, and a link to each of its runs."""
+    directory = runs_dir / ".slurm" / group
     number = 1
     while directory.exists():
         number += 1
-        directory = parent / f"{group}.{number}"
+        directory = directory.with_name(f"{group}.{number}")
+    return directory
+
+
+def _make_array(runs: Sequence[RunDirectory], group: str) -> Path:
+    """Make the directory of an array, with a link to each run by its number, where the script and Slurm find it."""
+    directory = array_directory(runs[0].path.parent, group)
     with writing(directory):
         directory.mkdir(parents=True)
         for index, run in enumerate(runs):

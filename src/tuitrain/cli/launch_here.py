@@ -1,0 +1,94 @@
+"""What `launch` does on this machine, now: start a run, try it, or say what it would be."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import typer
+
+from tuitrain.cli.output import print_json, print_rows, say
+from tuitrain.cli.starter import Starter
+from tuitrain.config import RunConfig
+from tuitrain.events.layout import planned_run_id
+from tuitrain.launch import preflight
+from tuitrain.launch.local import start, start_run, starting, train_command, wrapped_command
+from tuitrain.launch.machine import find_machine, training_device
+from tuitrain.launch.plan import make_plan
+from tuitrain.launch.plan_view import plan_json, plan_rows
+from tuitrain.launch.smoke import Check, run_smoke
+from tuitrain.runs import RunDirectory, create_run_directory, load_history
+from tuitrain.runs.foreign import Given, keep
+
+
+@dataclass(frozen=True)
+class Here(Starter):
+    """Starts runs as processes of this machine."""
+
+    smoke: bool
+
+    def command(self, command: Sequence[str], log: Path | None, grace_s: float | None, given: Given) -> None:
+        """Start the command of another training program in a new run directory, and stay with it."""
+        run = create_run_directory(self.directory, self.label.name)
+        if given:
+            keep(run, given)
+        with starting(run):
+            process = start(run, wrapped_command(run, command, log, grace_s), self.label)
+        self.attachment.follow(run, process)
+
+    def train(self, configs: Sequence[RunConfig]) -> None:
+        """Start the one run of the engine and stay with it, or do what --dry-run and --smoke say."""
+        (config,) = configs
+        if self.dry_run:
+            return self._print_plan(config)
+        if self.smoke:
+            return self._try(config)
+        label = replace(self.label, name=config.name)
+        started = start_run(config, self.directory, label, gpus=self.gpus, force=self.force, retries=self.retries)
+        if started.note:
+            say(started.note)
+        return self.attachment.follow(started.run, started.process)
+
+    def _print_plan(self, config: RunConfig) -> None:
+        # A plan that does not fit is printed before the command fails.
+        machine, processes = find_machine(), preflight.check(config, gpus=self.gpus, force=True)
+        plan = make_plan(config, training_device(config, machine), gpus=processes.count)
+        run = RunDirectory(self.directory / planned_run_id(config.name))
+        command = train_command(run, processes=processes.count)
+        if self.as_json:
+            print_json(plan_json(plan) | {"command": command})
+        else:
+            if processes.note:
+                say(processes.note)
+            print(f"{config.name}: nothing was started.\n")
+            print_rows([*plan_rows(plan), ("command", shlex.join(command))])
+        if not self.force:
+            preflight.check_memory(config, machine, processes.count)
+
+    def _try(self, config: RunConfig) -> None:
+        processes = preflight.check(config, gpus=self.gpus, force=self.force)
+        if processes.note:
+            say(processes.note)
+        say(f"smoke test of {config.name}: ten steps with evaluation, sample, checkpoint and figure")
+        result = run_smoke(config, _draw, self._report, processes=processes.count)
+        if self.as_json:
+            print_json({"ok": result.ok, "checks": [asdict(check) for check in result.checks],
+                        "kept": str(result.kept) if result.kept else None})  # fmt: skip
+        if result.kept is not None:
+            say(f"The run directory was kept: {result.kept}")
+        raise typer.Exit(0 if result.ok else 1)
+
+    def _report(self, check: Check) -> None:
+        seconds = f"{check.seconds:6.1f} s" if check.seconds is not None else " " * 8
+        line = f"  {'ok' if check.ok else 'FAILED':<6}  {check.name:<24} {seconds}  {check.detail}"
+        print(line.rstrip(), flush=True, file=sys.stderr if self.as_json else sys.stdout)
+
+
+def _draw(run: RunDirectory) -> list[Path]:
+    # matplotlib is imported only for --smoke.
+    from tuitrain.export.figures import export_plots
+
+    return export_plots([(run, load_history(run))], run.path / "figures", ("png",), 80, None)
