@@ -65,7 +65,7 @@ print("LOADED", *[name for name in {HEAVY!r} if name in sys.modules], file=sys.s
 """
 
 # Help needs only the arguments of a command; the rooms below take most of the time that its module takes to import.
-OF_HELP = ("tuitrain.cli", "tuitrain.events", "tuitrain.files", "tuitrain.plots.axes")
+OF_HELP = ("tuitrain.cli", "tuitrain.files", "tuitrain.text", "tuitrain.seven_bit", "tuitrain.plots.axes")
 HELP_PROBE = f"""
 import sys
 from tuitrain.cli import main

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from tuitrain.events.text import clean, clean_lines, guard_output
 from tuitrain.files import os_error_text
+from tuitrain.text import clean, clean_lines, guard_output
 from tuitrain_engine.control import Control, StopRequested
 from tuitrain_engine.peers import Peers
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from tuitrain.config import RunConfig, load_config
-from tuitrain.events.text import ascii_json
+from tuitrain.text import ascii_json
 from tuitrain_engine import checkpoint, weights
 from tuitrain_engine.building import build_model
 from tuitrain_engine.checkpoint import CheckpointError, SavedCheckpoint

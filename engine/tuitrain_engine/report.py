@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from tuitrain import accounting, events
 from tuitrain.accounting import RECENT_RECORDS, duration_text, seconds_left
 from tuitrain.config import RunConfig
-from tuitrain.events.text import clean, clean_coloured, clean_lines
+from tuitrain.text import clean, clean_coloured, clean_lines
 from tuitrain_engine.decision import Decision
 from tuitrain_engine.formatting import UNKNOWN, bytes_text, milliseconds, number, si
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from tuitrain.events import End, EventWriter
-from tuitrain.events.text import clean, clean_lines
+from tuitrain.text import clean, clean_lines
 from tuitrain_engine.control import SIGNALS, listen_to
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ from PIL import Image
 from tests.support import write_run
 from tuitrain.cli import main
 from tuitrain.events import Alert
-from tuitrain.events.text import clean, clean_lines
 from tuitrain.export import markdown
 from tuitrain.export.errors import ExportError
 from tuitrain.export.grids import Cell
 from tuitrain.export.report import ReportedRun, export_report
 from tuitrain.export.samples import export_samples
 from tuitrain.runs import RunDirectory, RunHistory, Status, load_history
+from tuitrain.text import clean, clean_lines
 
 HOSTILE = "<script>alert(1)</script> \"'>&| $x_{$ `a` *b* [c](javascript:d) \x1b[31m"
 GITHUB = MarkdownIt("commonmark").enable("table")

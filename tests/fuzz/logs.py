@@ -15,7 +15,6 @@ from tuitrain.audit import audit_run
 from tuitrain.cli.commands import ls
 from tuitrain.cli.output import print_json, print_rows
 from tuitrain.cli.run_view import full_json, run_json, sections, status_line
-from tuitrain.events.text import print_coloured
 from tuitrain.export.tables import render_comparison
 from tuitrain.readers.discover import sources_of
 from tuitrain.readers.formats import BY_NAME
@@ -23,6 +22,7 @@ from tuitrain.readers.model import Source
 from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot, read_snapshot
 from tuitrain.runs.foreign import run_of
 from tuitrain.runs.snapshot import read_whole
+from tuitrain.text import print_coloured
 from tuitrain.tui.frame import render_frame
 
 CORPUS = Path(__file__).parents[1] / "data/corpus"

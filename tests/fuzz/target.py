@@ -14,8 +14,8 @@ from random import Random
 from tests.fuzz.mutations import mutated
 from tests.terminal import obeyed
 from tuitrain.cli.errors import explain
-from tuitrain.events.text import TerminalStream
 from tuitrain.readers.model import Source
+from tuitrain.text import TerminalStream
 
 LARGEST_SEED = 8 << 10
 """Bytes of a seed file that are mutated; a database is nothing without its end."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tuitrain.events.seven_bit import seven_bit
 from tuitrain.plots import text
 from tuitrain.plots.axes import Range
 from tuitrain.plots.layers import Rasterize
@@ -14,6 +13,7 @@ from tuitrain.plots.raster import BLANK, rasterize
 from tuitrain.plots.strokes import Stroke, stroke
 from tuitrain.plots.x_scale import XScale
 from tuitrain.runs import FloatArray
+from tuitrain.seven_bit import seven_bit
 
 COLUMNS, ROWS = 60, 14
 UNIT = Range(0.0, 1.0)

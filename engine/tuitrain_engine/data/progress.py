@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from tuitrain.events.text import clean, clean_lines
+from tuitrain.text import clean, clean_lines
 
 BAR_AFTER_S = 1.0
 """Work shorter than this shows no bar."""

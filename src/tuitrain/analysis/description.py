@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuitrain.analysis import units
 from tuitrain.analysis.job_text import job_text
-from tuitrain.events.text import clean
+from tuitrain.text import clean
 
 if TYPE_CHECKING:
     from tuitrain.accounting import MemoryEstimate, ParameterCounts

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from tuitrain.analysis import units
-from tuitrain.events.text import clean
 from tuitrain.runs.slurm import Job
+from tuitrain.text import clean
 
 
 def job_text(job: Job) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tuitrain.analysis import units
-from tuitrain.events.text import clean, shortened
+from tuitrain.text import clean, shortened
 
 NOT_AVAILABLE = units.UNKNOWN
 _MOST_CHARACTERS = 24

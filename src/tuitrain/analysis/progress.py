@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tuitrain.accounting import seconds_left
 from tuitrain.analysis import units
 from tuitrain.events import Run, Stage
-from tuitrain.events.text import clean
 from tuitrain.runs import RunHistory, RunSnapshot, Status
+from tuitrain.text import clean
 
 
 @dataclass(frozen=True)

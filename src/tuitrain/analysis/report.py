@@ -22,8 +22,8 @@ from tuitrain.analysis.description import (
 )
 from tuitrain.analysis.metrics import NOT_AVAILABLE
 from tuitrain.events import Run, parent_of
-from tuitrain.events.text import clean
 from tuitrain.runs import RunHistory, RunMetadata
+from tuitrain.text import clean
 
 _Rows = Sequence[tuple[str, str | None]]
 """Names with texts; None is not available."""

@@ -10,8 +10,8 @@ from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric
 from tuitrain.audit.audited_log import AuditedLog, Segment
 from tuitrain.audit.finding import Finding, NotCheckedError, Severity
-from tuitrain.events.text import shortened
 from tuitrain.runs.columns import BoolArray
+from tuitrain.text import shortened
 
 
 def find_ranges(log: AuditedLog) -> Iterator[Finding]:

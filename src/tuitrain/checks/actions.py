@@ -8,12 +8,12 @@ from tuitrain.analysis import units
 from tuitrain.checks.notify import Command, Message, NotifyError
 from tuitrain.checks.watcher import NewAlert
 from tuitrain.events import Alert
-from tuitrain.events.text import clean
 from tuitrain.files import os_error_text
 from tuitrain.launch import LaunchError
 from tuitrain.launch.requests import send_request
 from tuitrain.launch.stop import stop_run
 from tuitrain.runs import RunDirectory, command_for
+from tuitrain.text import clean
 
 
 def message_of(run: RunDirectory, alert: Alert) -> Message:

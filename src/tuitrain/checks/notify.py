@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 from tuitrain.checks.reported import ReportedAlert
-from tuitrain.events.text import clean, shortened
 from tuitrain.settings import SettingsError
+from tuitrain.text import clean, shortened
 
 TERMINAL = "terminal"
 VARIABLE = "TUITRAIN_NOTIFY"

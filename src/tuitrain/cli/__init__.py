@@ -12,7 +12,7 @@ def main() -> None:
     _open_closed_streams()
     # Imports may open files, and come after the streams.
     from tuitrain.cli.app import command_line
-    from tuitrain.events.text import guard_output
+    from tuitrain.text import guard_output
 
     guard_output()
     # A log may have any number; one that overflows is shown as infinite.

@@ -8,10 +8,10 @@ import sys
 import typer
 
 from tuitrain.cli.output import is_terminal, print_json, say
-from tuitrain.events.text import clean
 from tuitrain.launch.local import Process, follow, wait_for_record
 from tuitrain.runs import RunDirectory, Status, command_for, read_snapshot
 from tuitrain.runs.status import is_wrapped
+from tuitrain.text import clean
 from tuitrain.tui.settings import load_settings
 
 RECORD_S, PROGRAM_S = 60.0, 5.0

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from tuitrain.cli.output import has_colour
-from tuitrain.events.seven_bit import seven_bit
-from tuitrain.events.text import print_coloured
 from tuitrain.plots.axes import Range, XAxis
 from tuitrain.plots.groups import GROUPABLE_PANELS
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
@@ -18,6 +16,8 @@ from tuitrain.plots.panels import plot_of
 from tuitrain.plots.request import PlotRequest, read_plot_run
 from tuitrain.plots.text import chart_text, without_focus
 from tuitrain.runs import RunDirectory, RunHistory
+from tuitrain.seven_bit import seven_bit
+from tuitrain.text import print_coloured
 
 _LEAST_COLUMNS = 20
 _SMALL_COLUMNS, _SMALL_ROWS = 100, 12

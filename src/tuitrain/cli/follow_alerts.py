@@ -18,8 +18,8 @@ from tuitrain.cli.lookup import find_runs
 from tuitrain.cli.output import say
 from tuitrain.cli.run_view import alert_json
 from tuitrain.events import spell_out
-from tuitrain.events.text import ascii_json, clean
 from tuitrain.runs import RunDirectory, RunNotFoundError, runs_directory
+from tuitrain.text import ascii_json, clean
 
 if TYPE_CHECKING:
     from tuitrain.alerts import Level, Rules

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from tuitrain.events import spell_out
-from tuitrain.events.text import ascii_json, clean, print_coloured
+from tuitrain.text import ascii_json, clean, print_coloured
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunHistory
@@ -77,6 +76,8 @@ def say_unread(runs: Iterable[tuple[str, RunHistory]]) -> None:
 
 def print_json(value: Any) -> None:
     """Strict JSON on stdout; numbers that JSON lacks are the strings "nan", "inf" and "-inf"."""
+    from tuitrain.events import spell_out
+
     print(ascii_json(json.dumps(spell_out(value), indent=2, allow_nan=False)))
 
 

@@ -20,8 +20,8 @@ from tuitrain.analysis.report import describe
 from tuitrain.analysis.summary import Summary, split_outcomes, summarize
 from tuitrain.analysis.summary_rows import summary_rows, time_rows
 from tuitrain.events import Alert
-from tuitrain.events.text import clean
 from tuitrain.runs import RunDirectory, RunHistory, RunSnapshot, Status
+from tuitrain.text import clean
 
 MAX_UNREAD_SHOWN = 5
 MAX_LINES_SHOWN = 10

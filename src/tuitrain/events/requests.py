@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 
 from tuitrain.events.records import Control
-from tuitrain.events.text import clean
 from tuitrain.files import open_regular
+from tuitrain.text import clean
 
 REQUESTS = ("stop", "checkpoint", "eval", "snapshot", "pause", "continue")
 PAUSED = "paused"

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 
 from tuitrain.analysis.compare import Comparison
 from tuitrain.analysis.metric_rows import MetricRow
-from tuitrain.events.text import shortened
 from tuitrain.export.style import font, grey, inches_of, ink, pale, run_style, thick
+from tuitrain.text import shortened
 
 HEADINGS = {
     "params_total": "parameters",

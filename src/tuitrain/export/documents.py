@@ -10,8 +10,8 @@ from typing import Any, TextIO
 import msgspec
 
 from tuitrain.events import spell_out
-from tuitrain.events.text import ascii_json, stream_for_data
 from tuitrain.files import writing
+from tuitrain.text import ascii_json, stream_for_data
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from tuitrain.events.text import clean, clean_lines
 from tuitrain.export.blocks import Block, Heading, Picture, Sentences, Table, Verbatim
 from tuitrain.export.grids import Cell, Grid
+from tuitrain.text import clean, clean_lines
 
 _TYPES = {"png": "image/png", "svg": "image/svg+xml"}
 _STYLE = Path(__file__).with_name("report.css")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from tuitrain.analysis.compare import Comparison
-from tuitrain.events.text import clean
 from tuitrain.export.grids import Cell, Grid, comparison_grids, comparison_sentences
+from tuitrain.text import clean
 
 _HEAD = (
     "% Needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}; names in other scripts than Latin and Greek need "

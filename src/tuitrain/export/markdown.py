@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuitrain.events.text import clean, clean_lines
 from tuitrain.export.blocks import Block, Heading, Picture, Sentences, Table, Verbatim
 from tuitrain.export.grids import Cell, Grid
+from tuitrain.text import clean, clean_lines
 
 _MARKUP = re.compile(r"[\\`*\[\]<>|~$&]|(?<![^\W_])_|_(?![^\W_])|^#|^[-+](?=\s|$)|^-(?=[-\s]*$)|^\d+(?=[.)](?:\s|$))")
 """Signs that mean something; an underscore within a word and a dash within a line mean nothing."""

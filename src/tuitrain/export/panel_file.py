@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from tuitrain.analysis.metrics import METRICS, Metric, metric_of
-from tuitrain.events.text import file_name
 from tuitrain.export.documents import open_text
 from tuitrain.export.errors import ExportError
 from tuitrain.export.selection import listed
 from tuitrain.plots.model import ChartOptions, Curve, HeatMap, Plot, Points
 from tuitrain.plots.request import PlotRequest
 from tuitrain.runs import FloatArray
+from tuitrain.text import file_name
 
 FORMATS = ("svg", "png", "csv")
 SIZE_INCHES = (7.6, 4.4)

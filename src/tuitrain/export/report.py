@@ -19,7 +19,6 @@ from tuitrain.analysis.summary_rows import TIMES
 from tuitrain.analysis.verdict import listed
 from tuitrain.audit import audit_run
 from tuitrain.events import Alert
-from tuitrain.events.text import shortened
 from tuitrain.export.blocks import Block, Heading, Picture, Sentences, Table, Verbatim
 from tuitrain.export.documents import open_text
 from tuitrain.export.figures import export_plots
@@ -29,6 +28,7 @@ from tuitrain.export.markdown import markdown
 from tuitrain.export.selection import ChartFile, Runs, can_be_drawn, check_selection
 from tuitrain.files import writing
 from tuitrain.runs import RunDirectory, RunHistory, Status
+from tuitrain.text import shortened
 
 FIGURES = "figures"
 _COLOURS = 128

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tuitrain.analysis.compare import display_names
-from tuitrain.events.text import file_name
 from tuitrain.export.errors import ExportError
 from tuitrain.plots.figures import FigureKind, figure_names, find_figure, shows_several
 from tuitrain.runs import RunDirectory, RunHistory
+from tuitrain.text import file_name
 
 Runs = Sequence[tuple[RunDirectory, RunHistory]]
 NamedRuns = Sequence[tuple[str, RunHistory]]

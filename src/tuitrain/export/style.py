@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
-from tuitrain.events.text import clean, clean_lines
 from tuitrain.export.errors import ExportError
+from tuitrain.text import clean, clean_lines
 
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 MARKERS = "o^sDvP"

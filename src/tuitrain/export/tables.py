@@ -15,12 +15,12 @@ from rich.text import Text
 
 from tuitrain.analysis.compare import Comparison
 from tuitrain.analysis.metric_rows import BEST, MetricRow
-from tuitrain.events.text import clean
 from tuitrain.export import markdown
 from tuitrain.export.documents import json_text
 from tuitrain.export.errors import ExportError
 from tuitrain.export.grids import Grid, comparison_grids, comparison_sentences
 from tuitrain.export.latex import latex
+from tuitrain.text import clean
 
 _ANY_WIDTH = 100_000
 _GAP = 2

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuitrain.analysis.compare import display_names
-from tuitrain.events.text import clean
 from tuitrain.export.selection import Runs, chart_files, check_selection
 from tuitrain.files import writing
 from tuitrain.plots.axes import XAxis
@@ -15,6 +14,7 @@ from tuitrain.plots.model import TextTable
 from tuitrain.plots.panels.figures import Content
 from tuitrain.plots.request import PlotRequest, read_plot_run
 from tuitrain.plots.text import chart_text, without_focus
+from tuitrain.text import clean
 
 FORMATS = ("txt", "ansi")
 """Plain text, and text with the escape sequences of sixteen colours."""

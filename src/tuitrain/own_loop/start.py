@@ -18,11 +18,11 @@ import tuitrain
 from tuitrain import events
 from tuitrain.events.layout import RunFiles, RunMetadata, create_run_files
 from tuitrain.events.lock import LockedError, acquire, no_locks_sentence
-from tuitrain.events.text import file_name
 from tuitrain.files import os_error_text
 from tuitrain.own_loop.exits import EXITS
 from tuitrain.own_loop.run import Run
 from tuitrain.own_loop.values import plain, settings_of, step_number
+from tuitrain.text import file_name
 
 if TYPE_CHECKING:
     from tuitrain.readers.supplied import Supplied

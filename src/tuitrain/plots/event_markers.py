@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tuitrain.events.text import clean
 from tuitrain.plots.model import Marker, MarkerKind
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.plots.x_scale import XScale
+from tuitrain.text import clean
 
 SIGNS: dict[MarkerKind, str] = {"checkpoint": "▴", "eval": "▵", "restart": "┊", "alert": "!"}
 _RANKS: dict[MarkerKind, int] = {"eval": 0, "checkpoint": 1, "restart": 2, "alert": 3}

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from tuitrain.alerts import load_rules, watched_history
 from tuitrain.events import Alert
-from tuitrain.events.text import clean
 from tuitrain.plots.axes import PlotAxis, Range
 from tuitrain.plots.series import RunSeries
 from tuitrain.runs import RunDirectory, RunHistory, Status, load_history, read_snapshot
+from tuitrain.text import clean
 
 
 @dataclass

@@ -13,8 +13,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.color import ColorSystem
 from rich.style import Style
 
-from tuitrain.events.text import clean
 from tuitrain.plots.roles import RUN_COLOURS, run_role
+from tuitrain.text import clean
 
 _HUES = ("cyan", "green", "magenta", "blue", "bright_cyan", "bright_magenta")
 _HEAT = ("dim blue", "blue", "cyan", "green", "bright_green", "yellow", "bright_yellow", "bright_red")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 from tuitrain.events import BrokenLine, Sample, System
-from tuitrain.events.text import without_sequences
+from tuitrain.text import without_sequences
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from tuitrain.events import BrokenLine
-from tuitrain.events.text import shortened
 from tuitrain.readers import protobuf
 from tuitrain.readers.leveldb_log import LogSplitter
 from tuitrain.readers.model import Format, Probe, Reading, Row, RunInfo, Source
@@ -24,6 +23,7 @@ from tuitrain.readers.table import LARGEST_STEP, STEPS, plain
 from tuitrain.readers.tail import TailReader
 from tuitrain.readers.text import as_float
 from tuitrain.readers.wandb_system import Machine
+from tuitrain.text import shortened
 
 NAME = "wandb"
 _MAGIC = b":W&B\xe1\xbe"

@@ -18,8 +18,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from tuitrain.events.text import clean
 from tuitrain.remote import agent
+from tuitrain.text import clean
 
 CONNECT_S = 10
 """How long a host may take to answer."""

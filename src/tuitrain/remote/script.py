@@ -12,9 +12,9 @@ from contextlib import suppress
 from itertools import chain
 from typing import IO
 
-from tuitrain.events.text import clean, clean_lines
 from tuitrain.remote import agent
 from tuitrain.remote.connection import MOST_NOISE, RemoteError, not_started, ssh_command
+from tuitrain.text import clean, clean_lines
 
 _LOST = 255
 """What `ssh` ends with when it is not connected."""

@@ -8,8 +8,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tuitrain.events.text import clean
 from tuitrain.runs.console import ConsoleFile
+from tuitrain.text import clean
 
 BLOCK = 256 << 10
 """Bytes searched at once: the screen can draw between two blocks."""

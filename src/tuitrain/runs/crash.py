@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 
 from tuitrain.events.layout import Exit, RunMetadata
-from tuitrain.events.text import clean
 from tuitrain.files import shortened
 from tuitrain.runs.console import ConsoleFile
 from tuitrain.runs.layout import RemoteMetadata
 from tuitrain.runs.slurm import Job
+from tuitrain.text import clean
 
 _MOST_LINES = 40
 """torchrun adds 30 lines of its own to the traceback of a worker."""

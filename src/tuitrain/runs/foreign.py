@@ -11,7 +11,6 @@ from typing import Any
 
 import tomli_w
 
-from tuitrain.events.text import clean
 from tuitrain.files import parse_toml, read_regular, writing
 from tuitrain.readers.formats import BY_NAME
 from tuitrain.readers.mapping import NameMapping
@@ -21,6 +20,7 @@ from tuitrain.readers.supplied import supplied_of
 from tuitrain.runs.follow import Batch
 from tuitrain.runs.layout import RunDirectory
 from tuitrain.settings import MOST_BYTES, SettingsError, settings_files, user_file
+from tuitrain.text import clean
 
 KEPT_DIRECTORY, GIVEN_FILE = "other-runs", "given.toml"
 """Beside the user's settings file: a directory for each run of another tool with what we keep of it."""

@@ -9,8 +9,9 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -84,24 +85,33 @@ class Liveness:
 
     def absorb(self, records: Iterable[AnyRecord | Steps]) -> None:
         """Add further records."""
-        for each in records:
-            record = each.ends[-1] if isinstance(each, Steps) else each
-            self.last_time = record.time
-            if isinstance(record, Step | Eval):
-                self.own_times.append(record.time)
-            match record:
-                case Step():
-                    # Steps after an end are of a later attempt, also where its first record cannot be read.
-                    self.end, self.stage, self.has_steps, self.paused_since = None, None, True, None
-                case Run():
-                    self.end = self.paused_since = None
-                    self.own_times.clear()
-                case Stage():
-                    self.end, self.stage, self.paused_since = None, record, None
-                case Control():
-                    self.paused_since = paused_since(record, self.paused_since)
-                case End():
-                    self.end, self.stage, self.paused_since = record, None, None
+        for kind, group in groupby(records, type):
+            if kind is Step:
+                # Of many in a row only the newest counts.
+                steps: list[Any] = list(group)
+                self.own_times.extend(step.time for step in steps[-RECENT_RECORDS:-1])
+                self._absorb_one(steps[-1])
+            else:
+                for each in group:
+                    self._absorb_one(each.ends[-1] if isinstance(each, Steps) else each)
+
+    def _absorb_one(self, record: AnyRecord) -> None:
+        self.last_time = record.time
+        if isinstance(record, Step | Eval):
+            self.own_times.append(record.time)
+        match record:
+            case Step():
+                # Steps after an end are of a later attempt, also where its first record cannot be read.
+                self.end, self.stage, self.has_steps, self.paused_since = None, None, True, None
+            case Run():
+                self.end = self.paused_since = None
+                self.own_times.clear()
+            case Stage():
+                self.end, self.stage, self.paused_since = None, record, None
+            case Control():
+                self.paused_since = paused_since(record, self.paused_since)
+            case End():
+                self.end, self.stage, self.paused_since = record, None, None
 
     @property
     def has_begun(self) -> bool:

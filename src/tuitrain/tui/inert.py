@@ -13,8 +13,8 @@ from textual.color import Color
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 
-from tuitrain.events.seven_bit import encodable, seven_bit
-from tuitrain.events.text import clean, clean_lines, terminal_encoding
+from tuitrain.seven_bit import encodable, seven_bit
+from tuitrain.text import clean, clean_lines, terminal_encoding
 
 NOTICE_S, ERROR_S = 6.0, 12.0
 

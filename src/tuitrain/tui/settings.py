@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 import msgspec
 from msgspec import Meta
 
-from tuitrain.events.text import terminal_encoding
 from tuitrain.plots.axes import X_AXES, XAxis
 from tuitrain.settings import SettingsError, converted, given_value, settings_files, unknown_key
+from tuitrain.text import terminal_encoding
 
 TABLE = "tui"
 """The table of a settings file for the screens."""

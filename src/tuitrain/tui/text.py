@@ -8,8 +8,8 @@ from itertools import zip_longest
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
-from tuitrain.events.text import clean
 from tuitrain.plots.terminal import Line, Span, crop, fit, join, line, plain, width
+from tuitrain.text import clean
 
 __all__ = [
     "Line", "Span", "align", "crop", "fit", "join", "line", "marked", "paragraphs",

@@ -10,7 +10,7 @@ import typer
 from tuitrain.cli import options
 from tuitrain.cli.lookup import find_runs
 from tuitrain.cli.output import Column, print_json, print_rows, print_table, text_area
-from tuitrain.events.text import clean
+from tuitrain.text import clean
 
 if TYPE_CHECKING:
     from tuitrain.audit import Audit

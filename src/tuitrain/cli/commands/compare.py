@@ -10,7 +10,7 @@ from tuitrain.cli import options
 from tuitrain.cli.completion import complete_grouping, complete_run
 from tuitrain.cli.lookup import find_one, find_runs
 from tuitrain.cli.output import is_terminal, say_unread, text_area
-from tuitrain.events.text import print_coloured
+from tuitrain.text import print_coloured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

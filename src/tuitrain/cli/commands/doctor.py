@@ -9,7 +9,7 @@ import typer
 
 from tuitrain.cli import options
 from tuitrain.cli.output import has_colour, print_json, styled
-from tuitrain.events.text import clean, print_coloured
+from tuitrain.text import clean, print_coloured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

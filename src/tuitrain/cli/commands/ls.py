@@ -15,7 +15,7 @@ import typer
 from tuitrain.cli import options
 from tuitrain.cli.completion import complete_query, complete_sort, complete_tag
 from tuitrain.cli.output import STATUS_STYLES, Column, print_json, print_table, say
-from tuitrain.events.text import clean
+from tuitrain.text import clean
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory

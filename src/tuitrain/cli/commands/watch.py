@@ -18,9 +18,9 @@ from tuitrain.cli import options
 from tuitrain.cli.completion import complete_layout
 from tuitrain.cli.lookup import STANDARD_INPUT, find_runs, given_by
 from tuitrain.cli.output import is_terminal, say, text_area
-from tuitrain.events.seven_bit import seven_bit
-from tuitrain.events.text import print_coloured
 from tuitrain.files import open_regular
+from tuitrain.seven_bit import seven_bit
+from tuitrain.text import print_coloured
 
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from tuitrain.events.text import clean
 from tuitrain.files import shortened
 from tuitrain.launch.doctor.finding import Finding
+from tuitrain.text import clean
 
 PATIENCE_S, ALL_REDUCE_S = 240.0, 90.0
 """A first compilation, and the start of several processes, take a minute on a busy machine."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-from tuitrain.events.text import clean
+from tuitrain.text import clean
 
 PATIENCE_S = 10.0
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tuitrain.events.text import clean
 from tuitrain.launch.errors import LaunchError
 from tuitrain.remote.connection import RemoteError
 from tuitrain.remote.script import run_script
+from tuitrain.text import clean
 
 TOOLS = ("rsync", "git", "tar", "gzip", "zstd", "uv", "tmux")
 MARK = "tuitrain-source"

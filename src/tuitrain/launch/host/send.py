@@ -16,13 +16,13 @@ from pathlib import Path
 from socket import gethostname
 
 from tuitrain.events.layout import Sent
-from tuitrain.events.text import clean
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.host.machine import RemoteMachine
 from tuitrain.launch.host.tree import Tree
 from tuitrain.remote.address import Address
 from tuitrain.remote.connection import ssh_command
 from tuitrain.remote.script import ScriptError, run_script
+from tuitrain.text import clean
 
 _BEGIN = r"""
 umask 077; mkdir -p "$1" && cd "$1" || exit 1

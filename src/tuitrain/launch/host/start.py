@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from tuitrain.events.layout import SENT_VARIABLE, Sent
-from tuitrain.events.text import clean
 from tuitrain.files import expanded, read_regular
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.host.machine import PLACES, RemoteMachine
@@ -18,6 +17,7 @@ from tuitrain.launch.host.send import send
 from tuitrain.launch.host.tree import Tree, check_size, read_tree, root_of_repository
 from tuitrain.remote.address import Address
 from tuitrain.remote.script import ScriptError, run_script
+from tuitrain.text import clean
 
 _MOST_CONFIG_BYTES = 1 << 20
 _RUN = (

@@ -13,7 +13,6 @@ from tuitrain.analysis.limits import LARGEST, SMALLEST
 from tuitrain.analysis.metrics import BY_KEY, METRICS, Metric, metric_of
 from tuitrain.analysis.own_metrics import own_metrics
 from tuitrain.analysis.progress import preparation
-from tuitrain.events.text import clean
 from tuitrain.plots.axes import PlotAxis, Range
 from tuitrain.plots.event_markers import event_markers
 from tuitrain.plots.model import NO_DATA, RAW, SUPERSEDED, Curve, HeatMap, Level, Plot, Points
@@ -22,6 +21,7 @@ from tuitrain.plots.roles import RUN_COLOURS, glyph, hollow_glyph, run_role
 from tuitrain.plots.series import Series
 from tuitrain.plots.ticks import label
 from tuitrain.runs import FloatArray
+from tuitrain.text import clean
 
 _PACE_RECORDS = 200
 """The number of newest records whose pace places future steps on an axis."""

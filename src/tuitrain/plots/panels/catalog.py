@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tuitrain.analysis.metrics import BY_KEY, METRICS, metric_of
 from tuitrain.analysis.own_metrics import own_metrics
-from tuitrain.events.text import shortened
 from tuitrain.plots.model import HeatMap, Plot
 from tuitrain.plots.panels import gradients, machine, speed, training
 from tuitrain.plots.panels.builders import Panel
 from tuitrain.plots.request import PlotRequest
 from tuitrain.runs import RunHistory
+from tuitrain.text import shortened
 
 _POSITIONS = frozenset({"step", "time"})
 """Columns of every table that say where its rows belong."""

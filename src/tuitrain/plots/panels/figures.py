@@ -9,7 +9,6 @@ import numpy as np
 
 from tuitrain.analysis.metrics import metric_of
 from tuitrain.analysis.smoothing import mean_of_last
-from tuitrain.events.text import clean_lines
 from tuitrain.plots.axes import Range
 from tuitrain.plots.limits import limits, visible
 from tuitrain.plots.model import RAW, Curve, HeatMap, Plot, Points, TextTable
@@ -21,6 +20,7 @@ from tuitrain.plots.roles import glyph, run_role
 from tuitrain.plots.series import Series
 from tuitrain.runs import FloatArray
 from tuitrain.runs.columns import BoolArray
+from tuitrain.text import clean_lines
 
 Content = Plot | HeatMap | TextTable
 """What a part of a figure shows."""

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tuitrain.events import BrokenLine
-from tuitrain.events.text import without_sequences
 from tuitrain.readers.model import Format, Item, Parser, Probe, Reader, Reading, RunInfo, Source
 from tuitrain.readers.tail import TailReader
 from tuitrain.readers.text import LONGEST_LINE, LineSplitter, number
+from tuitrain.text import without_sequences
 
 LONGEST_METRIC_LINE = 16 << 10
 """Characters; a longer line of a console is text."""

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 
-from tuitrain.events.text import shortened
 from tuitrain.plots import raster, text
 from tuitrain.plots.canvas import Canvas
 from tuitrain.plots.layers import draw_layers, row_of
@@ -21,6 +20,7 @@ from tuitrain.plots.recent import recent_range
 from tuitrain.plots.strokes import uncrowded
 from tuitrain.plots.ticks import y_ticks
 from tuitrain.plots.x_scale import XScale
+from tuitrain.text import shortened
 from tuitrain.tui.charts.border import Area, Drawing, draw_empty, framed, room_for_values, top
 from tuitrain.tui.charts.heat_map import draw_heat_map
 from tuitrain.tui.text import Line, Span, fit, join, line

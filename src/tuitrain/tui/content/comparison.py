@@ -5,10 +5,10 @@ from __future__ import annotations
 from tuitrain.analysis.compare import Comparison
 from tuitrain.analysis.metric_rows import BEST, MetricRow
 from tuitrain.analysis.points import as_target, position
-from tuitrain.events.text import clean
 from tuitrain.plots.groups import comparison_at, comparison_at_shared_point, grouped
 from tuitrain.plots.request import run_names
 from tuitrain.plots.roles import glyph, run_role
+from tuitrain.text import clean
 from tuitrain.tui.content.cells import Cells, Column
 from tuitrain.tui.content.headline import status_span
 from tuitrain.tui.text import Line, Span, join, line, width, wrap

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tuitrain.analysis import units
-from tuitrain.events.text import clean
+from tuitrain.text import clean
 from tuitrain.tui.text import Line, Span, align, crop, fit, line, paragraphs
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from tuitrain.analysis.job_text import job_text, start_text
 from tuitrain.analysis.metrics import metric
 from tuitrain.analysis.progress import Progress, activity, progress_of
 from tuitrain.events import Run
-from tuitrain.events.text import clean
 from tuitrain.plots.panels import capacity_gb
 from tuitrain.plots.roles import glyph, run_role
 from tuitrain.runs import Columns, Status
 from tuitrain.runs.updates import GOOD_LAG_S
+from tuitrain.text import clean
 from tuitrain.tui.text import Line, Span, crop, fit, join, line, spread, width
 from tuitrain.tui.view_state import RunView, ViewState
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from tuitrain.analysis import units
 from tuitrain.events import Gpu, System
-from tuitrain.events.text import clean
+from tuitrain.text import clean
 from tuitrain.tui.content.meters import Graph, Meter, Readings
 from tuitrain.tui.view_state import RunView
 

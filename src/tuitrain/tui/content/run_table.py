@@ -11,13 +11,13 @@ from tuitrain.analysis import units
 from tuitrain.analysis.description import snapshot_rows, unread_lines
 from tuitrain.analysis.job_text import job_text, waiting_text
 from tuitrain.analysis.metrics import NOT_AVAILABLE, metric
-from tuitrain.events.text import clean
 from tuitrain.plots.roles import glyph, run_role
 from tuitrain.plots.sparkline import sparkline
 from tuitrain.runs import RunSnapshot, Status
 from tuitrain.runs.curve import resampled
 from tuitrain.runs.order import LARGEST_FIRST, SORT_KEYS
 from tuitrain.runs.query import NUMBERS, TEXTS
+from tuitrain.text import clean
 from tuitrain.tui.content.cells import Cells, Column
 from tuitrain.tui.content.headline import ALERT_ROLES, status_span
 from tuitrain.tui.text import Line, Span, align, join, line, paragraphs, side_by_side

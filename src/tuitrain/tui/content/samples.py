@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tuitrain.events import Sample
-from tuitrain.events.text import clean
 from tuitrain.runs import Columns, RunHistory
+from tuitrain.text import clean
 from tuitrain.tui.text import Line, Span, line, width, wrap
 
 CHOSEN, OTHER = "●", "◆"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tuitrain.analysis import units
 from tuitrain.analysis.report import describe_config, logged_summary_rows
-from tuitrain.events.text import clean
+from tuitrain.text import clean
 from tuitrain.tui.content.configuration import config_lines, report_lines, shown_keys, summary
 from tuitrain.tui.content.headline import ALERT_ROLES
 from tuitrain.tui.content.samples import continued

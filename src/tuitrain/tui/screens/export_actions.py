@@ -17,12 +17,12 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tuitrain.analysis.metrics import BY_KEY
-from tuitrain.events.text import clean
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot, newest_value
 from tuitrain.plots.panels.choice import PanelSizes, found, with_own
 from tuitrain.plots.request import run_names
 from tuitrain.plots.roles import run_role
 from tuitrain.runs import RunDirectory
+from tuitrain.text import clean
 from tuitrain.tui.screens.page import BaseScreen
 from tuitrain.tui.widgets.chart import Chart
 from tuitrain.tui.widgets.dashboard import CHARTS_CSS, Dashboard

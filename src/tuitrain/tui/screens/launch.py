@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Input, OptionList
 from textual.widgets.input import Selection
 
-from tuitrain.events.text import clean
+from tuitrain.text import clean
 from tuitrain.tui.content import form as content
 from tuitrain.tui.registry import Scroll, bindings
 from tuitrain.tui.screens.page import BaseScreen

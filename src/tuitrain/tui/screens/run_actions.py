@@ -15,7 +15,6 @@ from textual.widgets import Static
 from textual.worker import Worker
 
 from tuitrain.audit import audit_run
-from tuitrain.events.text import clean, clean_lines
 from tuitrain.export.errors import ExportError
 from tuitrain.launch import LaunchError
 from tuitrain.launch.queue import move_by, start_runner
@@ -23,6 +22,7 @@ from tuitrain.launch.requests import RequestMonitor, send_request
 from tuitrain.launch.stop import stop_run
 from tuitrain.runs import RunDirectory, RunSnapshot, Status, read_snapshot
 from tuitrain.runs.editing import EditError, add_note, change_tags, normal_tags, set_tags
+from tuitrain.text import clean, clean_lines
 from tuitrain.tui.base_app import BaseApp
 from tuitrain.tui.screens.dialogs import Confirm, Dialog, Prompt
 

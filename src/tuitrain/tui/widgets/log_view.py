@@ -10,9 +10,9 @@ from textual import events, work
 from textual.message import Message
 from textual.worker import Worker, get_current_worker
 
-from tuitrain.events.text import clean
 from tuitrain.runs.console import ConsoleFile, ConsoleLine, ConsoleMark, Severity, severity
 from tuitrain.runs.console_search import Query, Search
+from tuitrain.text import clean
 from tuitrain.tui.registry import Scroll
 from tuitrain.tui.text import Line, Span, fit, line, marked
 from tuitrain.tui.widgets.lines import Lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuitrain.events.seven_bit import seven_bit
+from tuitrain.seven_bit import seven_bit
 
 BRAILLE = "".join(map(chr, range(0x2800, 0x2900)))
 

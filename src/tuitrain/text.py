@@ -12,7 +12,7 @@ import re
 import sys
 from typing import TextIO
 
-from tuitrain.events.seven_bit import encodable
+from tuitrain.seven_bit import encodable
 
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, modes

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tuitrain.events.text import (
+from tuitrain.text import (
     TerminalStream,
     ascii_json,
     clean,
