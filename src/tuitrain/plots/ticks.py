@@ -24,6 +24,8 @@ _SMALLEST_STEP = 1e-5
 """Of the mantissa of a label: finer ticks differ by the rounding of floating-point numbers alone."""
 _LARGEST_PLAIN = 1e15
 """From here on labels have a power of ten."""
+_MOST_DECIMALS = 2
+"""Of a label with a suffix; an axis whose ticks differ by less has the next smaller suffix or none."""
 _MORE_STEPS = 6
 """Than were asked for, on an axis of which round values are rare."""
 _LOG_FACTORS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9))
@@ -137,7 +139,9 @@ def labels(values: list[float], step: float) -> list[str]:
             "0" if abs(value) < step * 1e-6 else f"{_trim(value / 10.0**power, step / 10.0**power)}e{power}"
             for value in values
         ]
-    scale, suffix = next(((s, x) for s, x in _SUFFIXES if largest >= s), (1.0, ""))
+    scales = [(s, x) for s, x in (*_SUFFIXES, (1.0, "")) if largest >= s] or [(1.0, "")]
+    # 1000 and 975 rather than 1.000k and 0.975k.
+    scale, suffix = next((each for each in scales if _digits(step / each[0]) <= _MOST_DECIMALS), scales[-1])
     digits = _digits(step / scale)
     return ["0" if abs(v) < step * 1e-6 else with_minus(f"{v / scale:.{digits}f}{suffix}") for v in values]
 
