@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support import write_run
+from tuitrain.alerts import load_rules, watched_history
+from tuitrain.cli.run_view import run_json, sections, status_line
 from tuitrain.config import RunConfig
 from tuitrain.events import Alert, End, EventWriter, Step
 from tuitrain.events.requests import write_request
@@ -18,6 +21,8 @@ from tuitrain.launch import restart
 from tuitrain.launch.restart import Restarts
 from tuitrain.launch.stop import end_retries
 from tuitrain.runs import RunDirectory, RunMetadata, load_history, read_snapshot
+from tuitrain.runs.editing import edited_metadata
+from tuitrain.runs.snapshot import read_whole
 
 
 @pytest.fixture
@@ -59,6 +64,13 @@ def restarted(restarts: Restarts, begun: list[subprocess.Popen[bytes]], code: in
     return process is not None
 
 
+def end_supervision(run: RunDirectory, begun: list[subprocess.Popen[bytes]]) -> None:
+    """As if the supervisor, which is this process, had ended."""
+    begun[-1].wait()
+    with edited_metadata(run) as facts:
+        facts["supervisor"] = None
+
+
 def write(run: RunDirectory, *records: Step | Alert | End) -> None:
     with EventWriter(run.metrics) as log:
         for record in records:
@@ -90,6 +102,43 @@ def test_a_crash_is_restarted_until_it_repeats_at_the_same_step(
     )
     assert first.endswith("2 more restarts are possible.")
     assert last.startswith("critical restarts_ended: It crashed at the same step again, so it is not restarted: ")
+    end_supervision(run, begun)
+    assert read_snapshot(run).reason == last.removeprefix("critical restarts_ended: ").rstrip(".")
+    # A later attempt is not what that was about.
+    with edited_metadata(run) as facts:
+        facts["started"] = time.time() + 60
+    assert "restart" not in (read_snapshot(run).reason or "")
+
+
+@pytest.mark.parametrize(("retries", "why"), [(1, "its one restart is"), (2, "all 2 restarts are")])
+def test_what_ended_the_retries_is_said_where_the_run_is_listed(
+    tmp_path: Path, configs: list[RunConfig], begun: list[subprocess.Popen[bytes]], retries: int, why: str
+) -> None:
+    run = crashed_run(tmp_path, retries=retries)
+    restarts = Restarts(run, lambda: False)
+    for step in range(30, 30 + retries):
+        assert restarted(restarts, begun)
+        write(run, Step(step=step, loss=2.0))
+    assert not restarted(restarts, begun)
+    end_supervision(run, begun)
+    sentence = f"It crashed again and {why} used, so it is not restarted: the process is gone and left no end record"
+    snapshot, history = read_whole(run, history=watched_history(load_rules()))
+    assert sentence in status_line(snapshot)
+    assert run_json(snapshot)["reason"] == sentence
+    shown = [message for level, message in sections(snapshot, history)["alerts"] if level == "critical"]
+    assert [sentence in message for message in shown] == [True, False]
+    assert shown[1].endswith("Crashed: the process is gone and left no end record.")
+
+
+def test_an_attempt_without_a_record_crashed_for_a_reason_of_its_own(
+    run: RunDirectory, configs: list[RunConfig], begun: list[subprocess.Popen[bytes]]
+) -> None:
+    restarts = Restarts(run, lambda: False)
+    write(run, End(status="failed", reason="the data are damaged", step=20))
+    assert restarted(restarts, begun)
+    assert not restarted(restarts, begun)
+    first, last = alerts(run)
+    assert "the data are damaged" in first and "the process is gone" in last
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def alert_json(alert: Alert) -> dict[str, Any]:
 
 def all_alerts(snapshot: RunSnapshot, history: RunHistory) -> list[Alert]:
     """Those of the log and of the rules, and how the run stands at this moment."""
-    return [*history.alerts, *history.standing_alerts(snapshot.status, time.time(), snapshot.reason or "")]
+    return [*history.alerts, *history.standing_alerts(snapshot.status, time.time(), snapshot.crash)]
 
 
 def status_line(snapshot: RunSnapshot) -> str:

@@ -18,6 +18,8 @@ from tuitrain.launch.resume import with_config
 from tuitrain.runs import RunDirectory, RunMetadata, RunSnapshot, lock_held, read_snapshot
 from tuitrain.runs.crash import crash_reason
 from tuitrain.runs.editing import EditError, edited_metadata
+from tuitrain.runs.log_ends import end_of_lines
+from tuitrain.runs.snapshot import RESTARTS_ENDED
 
 POLL_S = 0.1
 LONGEST_WAIT_S = 60.0
@@ -38,21 +40,31 @@ class Restarts:
         self._crashed_at: int | None = None
         """The newest step at the crash before."""
         self._in_a_row = 0
+        self._made = 0
+        """Restarts so far."""
+        self._left: int | None = None
+        """Restarts that were left after the newest; None before the first."""
         self._skipped: set[int] = set()
 
     def next_attempt(self, code: int) -> subprocess.Popen[bytes] | None:
         """The engine of the next attempt, after one that ended with this code; None where the run has ended."""
-        if code in _FINAL or self._is_over():
+        used_up = self._left == 0
+        if code in _FINAL or self._is_over(least=0 if used_up else 1):
             return None
         info, snapshot = self._run.read_metadata(), read_snapshot(self._run)
         assert info is not None
         step = snapshot.step.step if snapshot.step is not None else 0
-        reason = (snapshot.end.reason if snapshot.end is not None else None) or crash_reason(info)
+        # Without a record of this attempt the newest end is of one before.
+        end = snapshot.end if info.log_bytes != end_of_lines(self._run.metrics) else None
+        reason = (end.reason if end is not None else None) or crash_reason(info)
+        if used_up:
+            made = "its one restart is" if self._made == 1 else f"all {self._made} restarts are"
+            self._give_up(f"It crashed again and {made} used, so it is not restarted", reason, step)
+            return None
         try:
             config = load_config(str(self._run.config))
             if (skipped := self._batches_to_skip(info, snapshot, config, step)) is None:
-                again = "It crashed at the same step again, so it is not restarted"
-                self._write(_alert("critical", "restarts_ended", f"{again}: {reason.rstrip('.')}.", step))
+                self._give_up("It crashed at the same step again, so it is not restarted", reason, step)
                 return None
             self._in_a_row = self._in_a_row + 1 if step == self._crashed_at else 1
             self._crashed_at = step
@@ -65,13 +77,16 @@ class Restarts:
                 return None
             return self._start(config.with_values({"train.skip_steps": skipped}))
         except (LaunchError, ConfigError, EditError, OSError) as error:
-            self._write(_alert("critical", "restarts_ended", f"It cannot be restarted: {error}", step))
+            self._give_up(f"It crashed and cannot be restarted ({str(error).rstrip('.')})", reason, step)
             return None
 
-    def _is_over(self) -> bool:
-        """Whether no restart is left or wanted, or another process has started the run meanwhile."""
+    def _give_up(self, why: str, reason: str, step: int) -> None:
+        self._write(_alert("critical", RESTARTS_ENDED, f"{why}: {reason.rstrip('.')}.", step))
+
+    def _is_over(self, least: int = 1) -> bool:
+        """Whether fewer restarts are left, or none is wanted, or another process has started the run meanwhile."""
         info = self._run.read_metadata()
-        if info is None or info.retries < 1 or info.supervisor != os.getpid():
+        if info is None or info.retries < least or info.supervisor != os.getpid():
             return True
         return self._is_stopped() or is_requested(self._run.path, "stop")
 
@@ -107,6 +122,7 @@ class Restarts:
             engine = subprocess.Popen(command, start_new_session=True)
             facts |= attempt | {"pid": engine.pid, "pid_started": process_started(engine.pid)}
             facts["retries"] -= 1
+            self._made, self._left = self._made + 1, facts["retries"]
         if config.export.plots_every:
             start_drawing(run, config.export.plots_every)
         return engine

@@ -44,7 +44,8 @@ def main(arguments: list[str]) -> int:
     while True:
         kills, printed = oom_kills(), _size(options.run_dir / "console.log")
         code = engine.wait()
-        if code and _write_exit(options.run_dir, code, kills, printed):
+        # After the last restart it is still to say why there is no other.
+        if code and (_write_exit(options.run_dir, code, kills, printed) or restarts is not None):
             # With pydantic, which a run that is not restarted does without.
             from tuitrain.launch.restart import Restarts
             from tuitrain.runs import RunDirectory

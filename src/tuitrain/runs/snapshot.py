@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tuitrain.runs.kept_snapshots import KeptSnapshot
 
 
+RESTARTS_ENDED = "restarts_ended"
+"""The code of the alert that says why a run with `--retries` crashed and is not restarted."""
+
+
 @dataclass(frozen=True)
 class RunSnapshot:
     """The newest values of a run; unknown is None. problem: what of it cannot be read.
@@ -69,12 +73,26 @@ class RunSnapshot:
 
     @property
     def reason(self) -> str | None:
-        """Why it ended: in its end record, or of a crash what is known otherwise; None while it lives."""
+        """Why it ended: in its end record, or of a crash what is known otherwise; None while it lives.
+
+        After the last of its restarts also why there is no other.
+        """
         if self.status.live:
             return None
-        if self.status is Status.CRASHED:
-            return crash_reason(self.info, self.job)
-        return self.end.reason if self.end is not None else None
+        launched = self.info.started if self.info is not None else None
+        if (
+            self.status in (Status.FAILED, Status.CRASHED)
+            and self.alert is not None
+            and self.alert.code == RESTARTS_ENDED
+            and self.alert.time >= (launched or 0.0)
+        ):
+            return self.alert.message.rstrip(".")
+        return self.crash or (self.end.reason if self.end is not None else None)
+
+    @property
+    def crash(self) -> str:
+        """Why it crashed; empty where it did not."""
+        return crash_reason(self.info, self.job) if self.status is Status.CRASHED else ""
 
     @property
     def created(self) -> float | None:
