@@ -16,6 +16,8 @@ from tests.support import TINY, write_run
 from tuitrain.cli.output import Column, print_table, with_progress
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter, Run, Step
+from tuitrain.launch.local import Label
+from tuitrain.launch.queue import enqueue_all
 from tuitrain.runs import order
 
 
@@ -316,3 +318,18 @@ def test_a_bar_counts_what_is_drawn_on_a_terminal_alone(monkeypatch: pytest.Monk
         monkeypatch.setattr(sys, "stderr", stream)
         assert list(with_progress(["a", "b", "c"])) == ["a", "b", "c"]
         assert ("drawing" in stream.getvalue()) is shown
+
+
+def test_the_configuration_of_a_run_that_has_not_begun_is_that_of_its_directory(cli: Cli, runs_dir: Path) -> None:
+    write_run(runs_dir, "over", preset="gpt2-tiny", overrides=("optim.lr=1e-3",))
+    overrides = ["train.device=cpu", "optim.lr=2e-3"]
+    (waits,) = enqueue_all([load_config("gpt2-tiny", overrides)], runs_dir, Label("waits"))
+    compared = cli("compare", "over", waits.run_id, "--json").json()
+    rows = {row["key"]: row["values"] for row in compared["config"]}
+    assert rows["optim.lr"] == {"over": "0.001", waits.run_id: "0.002"}
+    assert compared["unconfigured"] == []
+    groups = cli("compare", "over", waits.run_id, "--group-by", "lr").out
+    assert "0.001 (1 run)" in groups and "0.002 (1 run)" in groups
+    assert cli("show", waits.run_id, "--json").json()["config_difference"]["optim.lr"] == [0.003, 0.002]
+    waits.config.write_text("[model]\nd_modle = 4\n")
+    assert cli("compare", "over", waits.run_id, "--json").json()["unconfigured"] == [waits.run_id]

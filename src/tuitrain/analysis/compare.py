@@ -86,7 +86,7 @@ def compare_runs(
     point = None if at is None else as_point(*at)
     names, histories = [name for name, _ in runs], [history for _, history in runs]
     found = outcomes(runs, point, names, [[index] for index in range(len(runs))], baseline, usd_per_gpu_hour)
-    configs = [resolved_config(history.run) for history in histories]
+    configs = [resolved_config(history) for history in histories]
     return Comparison(
         names=names,
         baseline=baseline,

@@ -9,7 +9,7 @@ from typing import Any
 from tuitrain.analysis import units
 from tuitrain.analysis.metrics import NOT_AVAILABLE
 from tuitrain.config import flatten
-from tuitrain.events import Run
+from tuitrain.runs import RunHistory
 
 _VALUES_SHOWN = 4
 _RESOLVED = "resolved."
@@ -23,11 +23,12 @@ class ConfigRow:
     values: list[str]
 
 
-def resolved_config(run: Run | None) -> dict[str, Any]:
+def resolved_config(history: RunHistory) -> dict[str, Any]:
     """The config of a run by dotted keys, and what `auto` and the machine made of it as far as known."""
+    run = history.run
+    config = {key: value for key, value in flatten(history.config).items() if key not in ("name", "preset")}
     if run is None:
-        return {}
-    config = {key: value for key, value in flatten(run.config).items() if key not in ("name", "preset")}
+        return config
     resolved = {
         "device": run.hardware.device if run.hardware else None,
         "processes": run.parallel.world_size if run.parallel else None,

@@ -49,7 +49,7 @@ def group_runs(
     that ended as nan makes the mean nan. Raises ValueError for a key that no run has.
     """
     histories = [member.history for member in members]
-    configs = [resolved_config(history.run) for history in histories]
+    configs = [resolved_config(history) for history in histories]
     named = [_names(history) | config for history, config in zip(histories, configs, strict=True)]
     resolved = _resolve(key, named)
     labels = [_label(resolved, member, config) for member, config in zip(members, named, strict=True)]
@@ -83,8 +83,7 @@ def group_runs(
 
 def _names(history: RunHistory) -> dict[str, Any]:
     """Name and preset, which are no differences of a configuration but may well make groups."""
-    config = history.run.config if history.run is not None else {}
-    return {key: config[key] for key in ("name", "preset") if key in config}
+    return {key: history.config[key] for key in ("name", "preset") if key in history.config}
 
 
 def _resolve(key: str, configs: Sequence[Mapping[str, Any]]) -> str:

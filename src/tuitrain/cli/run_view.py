@@ -88,7 +88,7 @@ def full_json(snapshot: RunSnapshot, history: RunHistory, usd_per_gpu_hour: floa
         "logged_summary": history.logged_summary,
         "generalization": generalization_verdict(summary),
         "evaluations": {split: asdict(outcome) for split, outcome in split_outcomes(history).items()},
-        "config_difference": _preset_difference(snapshot.directory, history),
+        "config_difference": _preset_difference(history),
         "alerts": [alert_json(alert) for alert in all_alerts(snapshot, history)],
     }
 
@@ -144,7 +144,7 @@ def sections(snapshot: RunSnapshot, history: RunHistory, usd_per_gpu_hour: float
         "alerts": _alerts(snapshot, history),
         "differs from its preset": [
             (key, f"{units.config_value(before)} → {units.config_value(after)}")
-            for key, (before, after) in _preset_difference(snapshot.directory, history).items()
+            for key, (before, after) in _preset_difference(history).items()
         ],
         "hyperparameters": _hyperparameters(snapshot.directory, history),
         **dict(describe(history, snapshot.info).report),
@@ -248,15 +248,6 @@ def _unread_lines(history: RunHistory) -> Rows:
     return [*rows, (f"{more:,} more", "before these")] if more else rows
 
 
-def _preset_difference(run: RunDirectory, history: RunHistory) -> dict[str, tuple[Any, Any]]:
+def _preset_difference(history: RunHistory) -> dict[str, tuple[Any, Any]]:
     """Keys that were changed from the preset a run started from: the preset's value and the run's."""
-    if history.run is not None:
-        return changes_from_preset(history.run.config) or {}
-    if not run.config.exists():
-        return {}
-    from tuitrain.config import ConfigError, load_config
-
-    try:
-        return changes_from_preset(load_config(str(run.config)).to_dict()) or {}
-    except ConfigError:  # Another version wrote it.
-        return {}
+    return changes_from_preset(history.config) or {}

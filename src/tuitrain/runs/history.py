@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Protocol
@@ -70,6 +70,8 @@ class RunHistory:
         self._alert_source = alert_source
         self._alerts_of = alert_source() if alert_source is not None else None
         self.attempts: list[Run] = []
+        self.planned: Mapping[str, Any] = {}
+        """The configuration with which it is to begin, where no attempt has."""
         self.attempt_steps: list[int | None] = []
         """The first step of each attempt; None of one that has none."""
         self._step_table = StepTable()
@@ -129,9 +131,14 @@ class RunHistory:
         """The `run` record of the newest attempt; None before the first."""
         return self.attempts[-1] if self.attempts else None
 
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration of the newest attempt, of a run that has not begun the planned one; empty without one."""
+        return self.run.config if self.run is not None else self.planned
+
     def section(self, name: str) -> dict[str, Any]:
         """A table of the run's configuration; empty without one."""
-        table = self.run.config.get(name) if self.run else None
+        table = self.config.get(name)
         return table if isinstance(table, dict) else {}
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tuitrain.readers.tail import CHUNK_BYTES
 from tuitrain.runs.follow import Follower, LogFollower
@@ -50,7 +51,23 @@ def load_history(run: RunDirectory, history: RunHistory | None = None) -> RunHis
     """
     if run.source is not None or not run.info.exists():
         run.metrics.stat()
-    return drain(open_follower(run), history or RunHistory())
+    history = drain(open_follower(run), history or RunHistory())
+    if history.run is None:
+        history.planned = planned_config(run)
+    return history
+
+
+def planned_config(run: RunDirectory) -> dict[str, Any]:
+    """The configuration in the directory of a run, with which it is to begin; empty where there is none."""
+    if run.source is not None or not run.config.exists():
+        return {}
+    # pydantic is imported only for a run that has not begun.
+    from tuitrain.config import ConfigError, load_config
+
+    try:
+        return load_config(str(run.config)).to_dict()
+    except (ConfigError, OSError):  # Another version wrote it.
+        return {}
 
 
 def load_histories(runs: Iterable[RunDirectory]) -> list[RunHistory]:

@@ -153,8 +153,6 @@ def read_whole(
     """
     if directory.source is None:
         snapshot = read_snapshot(directory)
-        if snapshot.status is Status.QUEUED and not directory.metrics.exists():
-            return snapshot, history or RunHistory()
         history = load_history(directory, history)
         return with_history(snapshot, history), history
     # The readers of all formats are imported only for a log of another tool.

@@ -15,6 +15,7 @@ from tuitrain.plots.axes import Range, XAxis
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.plots.series import RunSeries
 from tuitrain.runs import RunDirectory, RunSnapshot
+from tuitrain.runs.loading import planned_config
 from tuitrain.runs.slurm import Job
 from tuitrain.runs.updates import Update
 
@@ -70,6 +71,8 @@ class RunView(PlotRun):
         self.reading = min(batch.end / batch.size, 0.99) if batch.more and batch.size else None
         self.status, self.console, self.problem = update.status, update.console, update.problem
         self.crash, self.link, self.job = update.crash, update.link, update.job
+        if self.loaded and not loaded and self.history.run is None and self.directory is not None:
+            self.history.planned = planned_config(self.directory)
         if self.loaded:
             # The status is on the screen: that a run has ended well is no news.
             standing = self.history.standing_alerts(self.status, time.time(), update.crash)
