@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e import slurm
 from tests.e2e.conftest import PATIENCE_S, Completed, Workspace, wait_for
+from tests.remote import sshd
 from tuitrain.events.requests import write_request
 from tuitrain.runs import RunDirectory, RunHistory, Status, load_history, read_snapshot
 from tuitrain.runs import slurm as queue
@@ -138,6 +139,34 @@ def test_a_sweep_is_an_array_of_jobs(site: Site) -> None:
         assert (run.path / "submit.sh").exists() and "step" in run.console.read_text()
     listed = site("ls", "-q", "group:grid").out.split()
     assert sorted(listed) == sorted(run.run_id for run in runs)
+
+
+@pytest.mark.skipif(bool(sshd.MISSING), reason=sshd.MISSING)
+def test_runs_of_another_machine_are_jobs_of_its_slurm(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Slurm says is asked there: this machine has none."""
+    monkeypatch.delenv("SLURM_CONF")
+    tools = sshd.with_tuitrain(tmp_path)
+    there = tools | {"PATH": f"{tmp_path}/bin:{slurm.PATH}", "SLURM_CONF": site.cluster.environment["SLURM_CONF"]}
+    with sshd.running(tmp_path / "sshd", there) as server:
+        monkeypatch.setenv("TUITRAIN_SSH", server.ssh)
+        here, runs = site.workspace, f"far:{tmp_path}/runs"
+        launch = ("launch", "--host", runs, "--slurm", "--no-sync")
+        sweep = ("gpt2-tiny", "train.device=cpu", "optim.lr=1e-3,1e-2", "--sbatch=--begin=now+1hour")
+        launched = here(*launch, *sweep)
+        assert launched.code == 0, launched.err
+        first, second = launched.out.split()
+        assert "waits: BeginTime" in here("status", second).out
+        assert here("stop", first).code == 0
+        listed = {row["path"]: (row["status"], row["job_reason"]) for row in here("ls", runs, "--json").json()}
+        assert listed == {first: ("stopped", None), second: ("queued", "BeginTime")}
+        program = "for step in range(3): print(f'step {step}: loss {4 - step}')"
+        done = here(*launch, "--name", "other", "--", "python3", "-c", program)
+        assert done.code == 0, done.err
+        address, *console = done.out.splitlines()
+        assert console == ["step 0: loss 4", "step 1: loss 3", "step 2: loss 2"]
+        assert here("status", address).code == 0
 
 
 PROGRAM = """

@@ -140,12 +140,10 @@ def test_the_gpus_of_a_job_are_those_of_the_nodes_of_its_partition(monkeypatch: 
 
 
 def test_the_state_of_a_job_decides_where_the_log_does_not() -> None:
-    jobs = parse_jobs(
-        "7_1|PENDING|2026-01-31T12:00:00|Nodes down | and more\n8|RUNNING|2026-01-31T12:00:00|None\n9|X\n"
-    )
+    jobs = parse_jobs("7_1|PENDING|1769860800|Nodes down | and more\n8|RUNNING|1769860800|None\n9|X\n")
     assert jobs.keys() == {"7_1", "8"}
     waiting = jobs["7_1"]
-    assert waiting.waits and waiting.reason == "Nodes down | and more" and waiting.start is not None
+    assert waiting.waits and waiting.reason == "Nodes down | and more" and waiting.start == 1769860800
     info = RunMetadata(name="a", created=100.0, launcher="slurm", job_id="8", queued=100.0, host="elsewhere")
 
     def status(state: str | None, asked: float = 200.0, end: End | None = None, **facts: object) -> Status:

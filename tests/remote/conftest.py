@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,6 @@ import pytest
 from tests.remote import sshd
 from tuitrain.launch.host.machine import TOOLS, RemoteMachine
 from tuitrain.remote import connection, sync
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +37,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[sshd.Ser
     if sshd.MISSING:
         pytest.skip(sshd.MISSING)
     folder = tmp_path_factory.mktemp("machine")
-    (folder / "bin").mkdir()
-    program = folder / "bin" / "tuitrain"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m tuitrain.cli "$@"\n')
-    program.chmod(0o755)
-    environment = {
-        "PATH": f"{folder}/bin:/usr/bin:/bin", "XDG_DATA_HOME": folder / "data", "TMUX_TMPDIR": folder,
-        "PYTHONPATH": f"{ROOT}/src:{ROOT}/engine", "TUITRAIN_CONFIG_DIR": folder / "config",
-    }  # fmt: skip
-    with sshd.running(folder / "sshd", environment) as server:
+    with sshd.running(folder / "sshd", sshd.with_tuitrain(folder)) as server:
         yield server, folder / "data"
 
 

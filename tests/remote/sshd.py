@@ -9,6 +9,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin")
+ROOT = Path(__file__).parents[2]
 MISSING = (
     "" if SSHD and shutil.which("ssh") else "sshd or ssh is not installed (Debian: openssh-server, openssh-client)"
 )
@@ -52,6 +54,18 @@ class Server:
         )
         with self.config.open("a") as file:
             file.write(text)
+
+
+def with_tuitrain(folder: Path) -> dict[str, str | Path]:
+    """Variables of sessions that have this tuitrain in their PATH, and their data in a folder."""
+    (folder / "bin").mkdir()
+    program = folder / "bin" / "tuitrain"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m tuitrain.cli "$@"\n')
+    program.chmod(0o755)
+    return {
+        "PATH": f"{folder}/bin:/usr/bin:/bin", "XDG_DATA_HOME": folder / "data", "TMUX_TMPDIR": folder,
+        "PYTHONPATH": f"{ROOT}/src:{ROOT}/engine", "TUITRAIN_CONFIG_DIR": folder / "config",
+    }  # fmt: skip
 
 
 @contextlib.contextmanager

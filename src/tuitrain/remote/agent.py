@@ -10,20 +10,28 @@ with a name; answers come in the order of the requests:
                   `g INODE SIZE MTIME O COUNT CODING`, then COUNT bytes, with CODING z as a gzip stream, s of zstd
     p P S NAME    whether the processes P and S are there, 0 for none, and whether a lock is held on this file:
                   `p HOST LIVES STARTED LIVES STARTED HELD`, 1, 0 or - for unknown, STARTED in Unix seconds or 0
+    q I F NAME    the job I of Slurm, of whoever owns this file: `q -` where Slurm does not answer or the job is not to
+                  be seen, `q ` where it is no longer there, else `q ID|STATE|START|REASON`, START in Unix seconds;
+                  F is 1 for a new question, 0 where the answer to the one before counts
     r     NAME    make this empty file, and its directory where that is missing: `r 0`, or `r 1` where it cannot be
 """
 
 from __future__ import annotations
+
+import re
 
 GREETING = b"tuitrain remote 1"
 
 BOOTSTRAP = "exec sh -c 'IFS= read -r s; eval \"$s\"'"
 """The command for `ssh`, which is the same in every login shell; the first line of its input is the program."""
 
+_JOB = re.compile(r"[0-9]{1,18}(_[0-9]{1,18})?")
+
 SKIPPED = (".git", "__pycache__", "node_modules", ".venv", "venv", "site-packages", ".cache", ".hypothesis")
 
 _SCRIPT = r"""
-set -f; LC_ALL=C; export LC_ALL; unset CDPATH; nl=$(printf '\nx'); nl=${nl%x}; z=r; a=; how=none; kind=-;
+set -f; LC_ALL=C; export LC_ALL; unset CDPATH SQUEUE_PARTITION SQUEUE_ACCOUNT SQUEUE_QOS SQUEUE_NAMES;
+nl=$(printf '\nx'); nl=${nl%x}; z=r; a=; how=none; kind=-;
 pick() {
   big=$z; if [ ZSTD = 1 ] && (echo | zstd -qc) >/dev/null 2>&1; then big=s; if [ $z = r ]; then z=s; fi; fi;
 };
@@ -75,6 +83,20 @@ held() {
   elif ! command -v flock >/dev/null; then echo -;
   else flock -sn "$1" true 2>/dev/null; case $? in 0) echo 0;; 1) echo 1;; *) echo -;; esac; fi;
 };
+qu=; qt=-;
+queue() {
+  set -- "$1" "$2" $(ls -dLn -- "$3" 2>/dev/null);
+  if [ "$2" = 1 ] || [ "${5:--}" != "$qu" ]; then
+    qu=${5:--}; qt=-;
+    if q=$(SLURM_TIME_FORMAT=%s timeout 5 squeue -h -r -t all -u "$qu" -o '%i|%T|%S|%r' 2>/dev/null);
+    then qt=$nl$q$nl; fi;
+  fi;
+  case $qt in
+    -) echo 'q -';;
+    *"$nl$1|"*) q=${qt#*"$nl$1|"}; echo "q $1|${q%%"$nl"*}";;
+    *) if [ "$qu" = "$(id -u)" ]; then echo 'q '; else echo 'q -'; fi;;
+  esac;
+};
 echo 'GREETING';
 while IFS=' ' read -r a o m; do
   case $a in
@@ -104,6 +126,7 @@ while IFS=' ' read -r a o m; do
       echo "g $i $s $t $o $k $y";
       if [ "$k" -gt 0 ]; then if [ $y = r ]; then bytes; else bytes | packed $y; fi; fi;;
     p) IFS= read -r n; if [ -z "$h" ]; then ready; fi; echo "p $h $(lives "$o") $(lives "$m") $(held "$n")";;
+    q) IFS= read -r n; queue "$o" "$m" "$n";;
     r) IFS= read -r n;
       if { [ -d "${n%/*}" ] || mkdir "${n%/*}"; } 2>/dev/null && (: >>"$n") 2>/dev/null; then echo 'r 0';
       else echo 'r 1'; fi;;
@@ -138,6 +161,16 @@ def get(name: str, offset: int, most: int) -> bytes:
 def processes(pid: int, supervisor: int, lock: str) -> bytes:
     """The request whether two processes are there, 0 for none, and whether a lock is held."""
     return b"p %d %d\n" % (pid, supervisor) + _line(f"./{lock}")
+
+
+def job(job_id: str, name: str, *, fresh: bool) -> bytes:
+    """The request for a job of Slurm, of the owner of a file. fresh: whether Slurm is to be asked anew."""
+    return b"q %s %d\n" % (job_id.encode(), fresh) + _line(f"./{name}")
+
+
+def is_job_id(text: str) -> bool:
+    """Whether a text can be the id of a job, also of one of an array."""
+    return _JOB.fullmatch(text) is not None
 
 
 def make(name: str) -> bytes:

@@ -171,6 +171,11 @@ class Connection:
         times = [int(text) if text.isdigit() and len(text) < 19 else 0 for text in (started, supervisor_started)]
         return ProcessStates(host, known.get(lives), times[0], known.get(supervisor), times[1], known.get(locked))
 
+    def job(self) -> str | None:
+        """The answer to `job`: the line of Slurm, empty for a job that is no longer there; None where it is unknown."""
+        line = clean(self._rest("q"))
+        return None if line == "-" else line
+
     def made(self) -> bool:
         """The answer to `make`: whether the file is there."""
         return self._fields("r", 1)[0] == "0"
@@ -185,6 +190,13 @@ class Connection:
         self._process.wait()
 
     def _fields(self, kind: str, count: int) -> list[str]:
+        fields = self._rest(kind).split(" ")
+        if len(fields) != count:
+            raise self._unknown(" ".join(fields)[:80])
+        return fields
+
+    def _rest(self, kind: str) -> str:
+        """The line of an answer, without the letter that it begins with."""
         while not self._greeted:
             noise = 0
             while (line := self._line()) != agent.GREETING:
@@ -193,10 +205,10 @@ class Connection:
                     raise self._unknown("much, and not the greeting")
             self._greeted = True
         line = self._line()
-        first, *fields = line.decode("ascii", "replace").split(" ")
-        if first != kind or len(fields) != count:
-            raise self._unknown(line[:80].decode("ascii", "replace"))
-        return fields
+        text = line.decode("ascii", "replace")
+        if not text.startswith(f"{kind} "):
+            raise self._unknown(text[:80])
+        return text[len(kind) + 1 :]
 
     def _line(self) -> bytes:
         while (end := self._buffer.find(b"\n")) < 0:

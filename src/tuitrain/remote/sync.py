@@ -20,6 +20,8 @@ from tuitrain.remote.mirrored_file import FIRST_BYTES, MirroredFile, Want, drain
 POLL_S = 0.5
 LIST_S = 10.0
 PROCESSES_S = 3.0
+JOBS_S = 30.0
+"""How often Slurm is asked for jobs: that is a burden for the controller of a large cluster."""
 _STALE_S = 15.0
 """After which what was said of a process is not believed any more."""
 LEAST_BYTES, MOST_BYTES = 32 << 10, 8 << 20
@@ -53,11 +55,16 @@ Wants = dict[str, Want]
 
 @dataclass(frozen=True)
 class Processes:
-    """Two processes of a run, 0 for none, and the name of the file that the one which writes the log holds locked."""
+    """Two processes of a run, 0 for none, and the name of the file that the one which writes the log holds locked.
+
+    job: its id in the queue of Slurm, empty for none, and info: the name of a file of whoever owns that.
+    """
 
     pid: int
     supervisor: int
     lock: str
+    job: str = ""
+    info: str = ""
 
 
 class MirrorSync:
@@ -89,6 +96,8 @@ class MirrorSync:
         self._listed_at = 0.0
         self._states: dict[Processes, tuple[float, ProcessStates]] = {}
         self._processes_at = 0.0
+        self._jobs: dict[Processes, tuple[float, str | None]] = {}
+        """What Slurm said, and when, in Unix seconds."""
         self._saved_at = 0.0
         self._problem = ""
         self._connected = False
@@ -160,6 +169,13 @@ class MirrorSync:
         """What was said of processes last; None where that is long ago or they were not asked about."""
         at, states = self._states.get(processes, (0.0, None))
         return states if time.monotonic() - at < _STALE_S else None
+
+    def job_of(self, processes: Processes) -> tuple[float, str] | None:
+        """When Slurm was asked last about the job of a run, in Unix seconds, and its line of `squeue`, which is empty
+        for a job that is no longer there; None where that is unknown.
+        """
+        at, line = self._jobs.get(processes, (0.0, None))
+        return (at, line) if line is not None and time.time() - at < JOBS_S + _STALE_S else None
 
     def start(self) -> None:
         """Keep the mirror current in the background from now on, also over lost connections."""
@@ -270,6 +286,13 @@ class MirrorSync:
             connection.send(b"".join(agent.processes(each.pid, each.supervisor, each.lock) for each in some))
             for each in some:
                 self._states[each] = time.monotonic(), connection.processes()
+        now = time.time()
+        due = [each for each in processes if each.job and now - self._jobs.get(each, (0.0, None))[0] >= JOBS_S]
+        for start in range(0, len(due), _AT_ONCE):
+            some = due[start : start + _AT_ONCE]
+            connection.send(b"".join(agent.job(each.job, each.info, fresh=each is due[0]) for each in some))
+            for each in some:
+                self._jobs[each] = now, connection.job()
 
     def _disconnected(self, error: RemoteError) -> None:
         connection, self._connection, self._connected = self._connection, None, False

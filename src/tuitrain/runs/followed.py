@@ -62,7 +62,7 @@ class FollowedRun:
             live.absorb(follower.poll().records)
         info = self.directory.read_metadata()
         log_bytes = follower.end_of_lines if isinstance(follower, LogFollower) else None
-        self.job = None if self.directory.remote else job_of_run(self.directory, info, live.end, log_bytes)
+        self.job = job_of_run(self.directory, info, live.end, log_bytes)
         return derive_status(
             info, live.end, live.last_time, live.has_begun, lock=self.directory.lock, log=self.directory.metrics,
             readable=readable, paused=live.paused_since is not None, log_bytes=log_bytes, job=self.job,

@@ -56,12 +56,22 @@ class RunDirectory(RunFiles):
 
     def processes(self, info: RunMetadata) -> Processes | None:
         """The processes of a run on another machine; None where it has none."""
+        from tuitrain.remote.agent import is_job_id
         from tuitrain.remote.sync import Processes, sync_of
 
         sync = sync_of(self.path)
-        if sync is None or info.pid is None:
+        job = info.job_id if info.job_id is not None and is_job_id(info.job_id) else ""
+        if sync is None or (info.pid is None and not job):
             return None
-        return Processes(info.pid, info.supervisor or 0, str(self.lock.relative_to(sync.folder)))
+        lock, described = (str(path.relative_to(sync.folder)) for path in (self.lock, self.info))
+        return Processes(info.pid or 0, info.supervisor or 0, lock, job, described if job else "")
+
+    def job_there(self, info: RunMetadata) -> tuple[float, str] | None:
+        """Of a run on another machine when Slurm was asked there, in Unix seconds, and its line of `squeue`."""
+        from tuitrain.remote.sync import sync_of
+
+        sync, processes = sync_of(self.path), self.processes(info)
+        return sync.job_of(processes) if sync is not None and processes is not None else None
 
     def request(self, name: str, reason: str = "") -> None:
         """The same; on another machine without the reason."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from os import SEEK_END
 from pathlib import Path, PurePosixPath
 
+from tuitrain.events.layout import RunMetadata
 from tuitrain.readers.model import PROBE_BYTES
 from tuitrain.remote.address import Address, is_address, parse_address
 from tuitrain.remote.connection import RemoteFile
@@ -15,6 +16,7 @@ from tuitrain.remote.mirrored_file import Want
 from tuitrain.remote.sync import MirrorSync, Processes, Wants, opened, sync_of
 from tuitrain.runs.discover import GROUP, RunNotFoundError, find_runs, list_runs
 from tuitrain.runs.layout import RunDirectory
+from tuitrain.runs.slurm import LAUNCHER
 
 _OTHER_FILES = frozenset({
     ".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".distcp", ".gguf", ".onnx", ".npy", ".npz", ".pkl", ".model",
@@ -145,9 +147,14 @@ def _processes(runs: Iterable[RunDirectory]) -> list[Processes]:
     named = []
     for run in runs:
         info = None if run.source is not None else run.read_metadata()
-        if info is not None and (info.retries or not _has_ended(run.metrics)):
+        if info is not None and (info.retries or info.queued is not None or not _is_over(run, info)):
             named += [each for each in [run.processes(info)] if each is not None]
     return named
+
+
+def _is_over(run: RunDirectory, info: RunMetadata) -> bool:
+    """Whether the log says so, and no script of a job is still to decide."""
+    return _has_ended(run.metrics) and (info.launcher != LAUNCHER or info.exit is not None)
 
 
 def _has_ended(log: Path) -> bool:

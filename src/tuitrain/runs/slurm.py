@@ -14,10 +14,10 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from tuitrain.events import End
-from tuitrain.events.layout import RunFiles, RunMetadata
+from tuitrain.events.layout import RunMetadata
+from tuitrain.runs.layout import RunDirectory
 
 LAUNCHER = "slurm"
 """`launcher` of such a run in run.json."""
@@ -118,13 +118,13 @@ def _jobs_of(user: int) -> dict[str, Job] | None:
 
 
 def ask(*command: str, timeout_s: float = ANSWER_S) -> str | None:
-    """What a command of Slurm prints; None where it is not installed, fails, or does not answer in time."""
+    """What a command of Slurm prints, times as Unix seconds; None where it is not installed, fails, or is too late."""
     if shutil.which(command[0]) is None:
         return None
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
-            command, env=slurm_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            errors="replace", timeout=timeout_s, check=True,
+            command, env=slurm_environment() | {"SLURM_TIME_FORMAT": "%s"}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, errors="replace", timeout=timeout_s, check=True,
         )  # fmt: skip
         return done.stdout
     return None
@@ -137,8 +137,7 @@ def slurm_environment() -> dict[str, str]:
     """
     kept = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
     dropped = ("SLURM_", "SQUEUE_", "SINFO_")
-    own = {key: value for key, value in os.environ.items() if key in kept or not key.startswith(dropped)}
-    return own | {"SLURM_TIME_FORMAT": "standard"}
+    return {key: value for key, value in os.environ.items() if key in kept or not key.startswith(dropped)}
 
 
 def parse_jobs(text: str) -> dict[str, Job]:
@@ -154,11 +153,8 @@ def parse_jobs(text: str) -> dict[str, Job]:
 
 
 def _unix(text: str) -> float | None:
-    """Unix seconds of a local time such as 2026-01-31T12:00:00; None for `N/A`."""
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return None
+    """Of Unix seconds as text; None for `N/A`."""
+    return float(text) if text.isdigit() and len(text) < 19 else None
 
 
 QUEUE = JobQueue()
@@ -175,7 +171,7 @@ def is_undecided(info: RunMetadata | None, end: End) -> bool:
 
 
 def job_of_run(
-    run: RunFiles, info: RunMetadata | None, end: End | None, log_bytes: int | None, wait_s: float = 0.0
+    run: RunDirectory, info: RunMetadata | None, end: End | None, log_bytes: int | None, wait_s: float = 0.0
 ) -> Job | None:
     """The job of a run that Slurm may start or go on with; None for any other.
 
@@ -185,6 +181,10 @@ def job_of_run(
         return None
     if end is not None and info.queued is None and log_bytes != info.log_bytes and not is_undecided(info, end):
         return None
+    if run.remote:
+        at, line = run.job_there(info) or (0.0, None)
+        gone = Job(info.job_id, state=None if line is None else "")
+        return replace(parse_jobs(line or "").get(info.job_id, gone), asked=at)
     try:
         owner = run.info.stat().st_uid
     except OSError:

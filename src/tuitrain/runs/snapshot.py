@@ -227,8 +227,7 @@ class SnapshotReader:
         if directory.source is not None:
             status = status_of_source(log.ending, tail.end, log.last_time, log.has_begun, now)
         else:
-            if not directory.remote:
-                job = job_of_run(directory, info, tail.end, log.end_of_lines, self._job_wait_s)
+            job = job_of_run(directory, info, tail.end, log.end_of_lines, self._job_wait_s)
             status = derive_status(
                 info, tail.end, log.last_time, log.has_begun, now, lock=directory.lock, log=directory.metrics,
                 log_bytes=log.end_of_lines, readable=not log.problem, paused=tail.paused_since is not None, job=job,

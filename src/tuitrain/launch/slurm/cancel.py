@@ -26,10 +26,15 @@ def cancel_if_queued(run: RunDirectory, snapshot: RunSnapshot) -> bool:
     job_id = _job_id(snapshot)
     if job_id is None or snapshot.status is not Status.QUEUED:
         return False
+    if "_" in job_id:
+        # What waits of an array is one job, which `scancel --state` cancels as a whole; one that is held is apart.
+        ask("scontrol", "hold", job_id)
     scancel(job_id, "--state=PENDING")
     states = ask("squeue", "--noheader", "--array", "--states=all", f"--jobs={job_id}", "--format=%T") or ""
     QUEUE.forget()
     if not ACTIVE.isdisjoint(states.split()):
+        if "_" in job_id:
+            ask("scontrol", "release", job_id)
         return False
     with EventWriter(run.metrics) as log:
         log.write(End(status="stopped", reason="its job was cancelled while it waited"))
