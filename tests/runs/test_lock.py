@@ -52,6 +52,29 @@ def test_a_file_system_without_locks_leaves_it_unknown(tmp_path: Path, monkeypat
     assert "cannot be refused" in (no_locks_sentence(tmp_path / ".lock") or "")
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("nfs nas:/home rw,vers=3,nolock,proto=tcp,local_lock=all", "(nfs, local_lock=all, nolock)"),
+        ("nfs4 nas:/home rw,vers=4.2,proto=tcp,local_lock=none", None),
+        ("lustre mgs:/home rw,localflock", "(lustre, localflock)"),
+        ("lustre mgs:/home rw,flock", None),
+        ("fuse.sshfs nas: rw,user_id=0", "(fuse.sshfs)"),
+        ("ext4 /dev/sda1 rw", None),
+    ],
+)
+def test_locks_that_other_machines_do_not_see_are_said(tmp_path: Path, what: str, said: str | None) -> None:
+    lock, mounts = tmp_path / ".lock", tmp_path / "mountinfo"
+    lock.touch()
+    device = lock.stat().st_dev
+    place = f"{os.major(device)}:{os.minor(device)} / /home rw,relatime shared:1"
+    mounts.write_text(f"22 1 0:1 / / rw - nfs x rw,nolock\n36 22 {place} - {what}\n")
+    sentence = no_locks_sentence(lock, mounts)
+    assert (sentence is None) == (said is None)
+    assert said is None or (said in str(sentence) and "on this machine only" in str(sentence))
+    assert no_locks_sentence(lock, tmp_path / "none") is None
+
+
 def test_a_run_whose_launcher_has_ended_runs_while_the_lock_is_held(tmp_path: Path) -> None:
     info = RunMetadata(name="a", created=1.0, pid=NO_PROCESS, host=socket.gethostname())
     run = write_run(tmp_path, "a", status=None, info=info)
