@@ -87,6 +87,7 @@ def running(
         "Port": port, "ListenAddress": "127.0.0.1", "HostKey": folder / "host", "PidFile": "none",
         "AuthorizedKeysFile": folder / "authorized_keys", "StrictModes": "no", "UsePAM": "no",
         "PasswordAuthentication": "no", "PermitRootLogin": "prohibit-password", "MaxStartups": "100",
+        "Subsystem": "sftp internal-sftp",
     }  # fmt: skip
     if environment:
         settings["SetEnv"] = " ".join(f'"{key}={value}"' for key, value in environment.items())
