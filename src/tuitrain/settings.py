@@ -144,15 +144,21 @@ def given_value(where: str, value: Any) -> str:
     return f"{where}{': ' if where.startswith('--') else ' = '}{shown}"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises SettingsError for one that is none, and OSError for one that cannot be read."""
     try:
-        values = parse_toml(read_regular(path, MOST_BYTES).decode())
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror or error}.") from error
+        return parse_toml(read_regular(path, MOST_BYTES).decode())
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: it is not UTF-8 text.") from error
     except ValueError as error:
         raise SettingsError(f"{path} is not TOML: {error}.") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = read_toml(path)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or error}.") from error
     for key in values:
         if key not in KEYS:
             raise unknown_key(str(path), key, KEYS)

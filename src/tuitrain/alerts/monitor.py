@@ -63,7 +63,6 @@ class AlertMonitor:
         """The newest, of which there were `_loss_count`."""
         self._loss_count = 0
         self._losses_at_eval: dict[str, int] = {}
-        self._ram_gb: float | None = None
         self._since_restart = 0
         self._first_step = self._highest_step = np.nan
         self._written: set[tuple[str, int | None]] = set()

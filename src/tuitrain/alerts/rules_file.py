@@ -12,8 +12,7 @@ import msgspec
 from tuitrain.alerts.condition import FORM, parse_condition
 from tuitrain.alerts.rules import CODES, DELIVERY, RULES, Rule, Rules, When
 from tuitrain.alerts.spans import parse_span
-from tuitrain.files import parse_toml, read_regular
-from tuitrain.settings import MOST_BYTES, SettingsError, converted, given_value, settings_files, unknown_key
+from tuitrain.settings import SettingsError, converted, given_value, read_toml, settings_files, unknown_key
 
 TABLE, CONDITIONS = "alerts", "when"
 _USERS_OWN = ("notify", "command")
@@ -56,12 +55,7 @@ def rules_schema() -> dict[str, Any]:
 
 
 def _table_of(file: Path) -> Any:
-    try:
-        tree = parse_toml(read_regular(file, MOST_BYTES).decode())
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{file}: it is not UTF-8 text.") from error
-    except ValueError as error:
-        raise SettingsError(f"{file} is not TOML: {error}.") from error
+    tree = read_toml(file)
     for key in tree:
         if key != TABLE:
             raise SettingsError(f"{file}: {key} is not a table of rules. All of them stand below [{TABLE}].")

@@ -19,6 +19,8 @@ from tuitrain.readers.text import LONGEST_LINE, as_float, seconds
 
 _EXPERIMENT, _MESSAGES = "experiment.json", "messages.json"
 _ZIP = b"PK\x03\x04"
+_DAMAGED = (zipfile.BadZipFile, zlib.error, KeyError, EOFError, RuntimeError, ValueError)
+"""What `zipfile` raises for an archive that is damaged, incomplete or packed in a way it does not know."""
 _LINES_AT_ONCE = 20_000
 _MOST_RATIO = 200
 """Of the size of the messages to that of their packed bytes: beyond it they are no messages."""
@@ -51,7 +53,7 @@ class CometReader:
             self._mark, self._lines, self._step = mark, _lines(self._path), 0.0
         try:
             lines = list(islice(self._lines, _LINES_AT_ONCE))
-        except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
+        except _DAMAGED as error:
             result.broken.append(BrokenLine(1, f"it is no complete archive: {error}", self._path.name))
             return result
         points: list[Point] = []
@@ -111,7 +113,7 @@ def _matches(probe: Probe) -> bool:
     try:
         with open_regular(probe.path) as file, zipfile.ZipFile(file) as archive:
             return {_EXPERIMENT, _MESSAGES} <= set(archive.namelist())
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (OSError, *_DAMAGED):
         return False
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from tuitrain.readers.beside import ReaderWithSettings
@@ -23,10 +22,6 @@ def _matches(probe: Probe) -> bool:
     ultralytics = any(name.startswith("metrics/") for name in head.names)
     timm = head.names[1] == "train_loss" and any(name.startswith("eval_") for name in head.names)
     return ultralytics or timm or (probe.path.parent / _SETTINGS).is_file()
-
-
-def _sources(root: Path, files: Sequence[Path]) -> Iterable[Source]:
-    return folder_sources("csv-epochs", root, files)
 
 
 def _without_evaluation(names: list[str], cells: int) -> list[str] | None:
@@ -52,5 +47,5 @@ def _open(source: Source) -> ReaderWithSettings:
 
 FORMAT = Format(
     "csv-epochs", "timm's summary.csv and Ultralytics' results.csv", "tuitrain watch runs/detect/train", _matches,
-    _sources, _open, covers=("tensorboard",), beside=(_SETTINGS,),
+    partial(folder_sources, "csv-epochs"), _open, covers=("tensorboard",), beside=(_SETTINGS,),
 )  # fmt: skip

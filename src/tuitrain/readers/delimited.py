@@ -16,7 +16,7 @@ from tuitrain.readers.blocks import block_of
 from tuitrain.readers.metric_files import rows_of
 from tuitrain.readers.model import Reading, Row, RunInfo
 from tuitrain.readers.table import Positions, axis_among, is_time, plain
-from tuitrain.readers.text import LONGEST_LINE, decimal_comma, number, unix_time
+from tuitrain.readers.text import LONGEST_LINE, TOO_LONG, decimal_comma, number, unix_time
 
 _SEPARATORS = "\t;,|"
 _MOST_LINES_OF_A_CELL = 50
@@ -91,7 +91,7 @@ class DelimitedParser:
             self._partial += data
             if len(self._partial) > LONGEST_LINE:
                 self._partial = b""
-                reading.broken.append(BrokenLine(self._line + 1, f"longer than {LONGEST_LINE >> 20} MiB"))
+                reading.broken.append(BrokenLine(self._line + 1, TOO_LONG))
             return reading
         whole, self._partial = self._partial + data[:end], data[end:]
         text = whole.decode("utf-8", "replace")

@@ -8,6 +8,7 @@ from pathlib import Path
 from tuitrain.readers.metric_files import LineParser, MetricFiles, Point
 from tuitrain.readers.model import Format, Probe, Reading, Row, RunInfo, Source
 from tuitrain.readers.settings import SettingsFile, flattened
+from tuitrain.readers.table import relative_name
 from tuitrain.readers.text import number, unix_time
 
 _TABLES = ("plots", "metrics")
@@ -81,8 +82,7 @@ def _sources(root: Path, files: Sequence[Path]) -> Iterable[Source]:
         if (folder := _folder(file)) is not None:
             runs.setdefault(folder, []).append(file)
     for folder, tables in runs.items():
-        inside = folder != root and folder.is_relative_to(root)
-        name = folder.relative_to(root).as_posix() if inside else folder.resolve().name
+        name = relative_name(root, folder) if folder.is_relative_to(root) else folder.resolve().name
         yield Source("dvclive", folder, name, tuple(tables))
 
 

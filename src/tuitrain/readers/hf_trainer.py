@@ -30,7 +30,6 @@ class HfTrainerReader:
         self._folder = folder
         self._file = WholeFile(folder / _STATE)
         self._growth = Growth()
-        self._step = -1.0
 
     def poll(self) -> Reading:
         """What a newer state holds that the one before did not."""
@@ -140,11 +139,7 @@ def _sources(root: Path, files: Sequence[Path]) -> Iterable[Source]:
         yield Source("hf-trainer", folder, relative_name(root, folder), tuple(each))
 
 
-def _open(source: Source) -> HfTrainerReader:
-    return HfTrainerReader(source.path, source.name)
-
-
 FORMAT = Format(
-    "hf-trainer", "Hugging Face Trainer: trainer_state.json", "tuitrain watch output_dir", _matches, _sources, _open,
-    covers=("tensorboard", "hf-console"),
+    "hf-trainer", "Hugging Face Trainer: trainer_state.json", "tuitrain watch output_dir", _matches, _sources,
+    lambda source: HfTrainerReader(source.path, source.name), covers=("tensorboard", "hf-console"),
 )  # fmt: skip

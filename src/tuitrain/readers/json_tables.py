@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tuitrain.readers.document import DocumentReader, beginning_of
-from tuitrain.readers.model import Format, Item, Probe, Row, RunInfo, Source
+from tuitrain.readers.model import Format, Item, Probe, Row, RunInfo
 from tuitrain.readers.settings import flattened
 from tuitrain.readers.table import Records, axis_among, file_sources, is_log, is_result, numbers_of
 from tuitrain.readers.text import as_float
@@ -110,11 +110,8 @@ def _matches(probe: Probe) -> bool:
     return tree is not None and bool(rows_of(tree, RunInfo("")))
 
 
-def _open(source: Source) -> DocumentReader:
-    return DocumentReader([source.path], source.name, lambda trees, info: rows_of(trees[0], info))
-
-
 FORMAT = Format(
     "json", "JSON: a list of records, columns of lists, or a document with some", "tuitrain watch history.json",
-    _matches, partial(file_sources, "json"), _open,
+    _matches, partial(file_sources, "json"),
+    lambda source: DocumentReader([source.path], source.name, lambda trees, info: rows_of(trees[0], info)),
 )  # fmt: skip

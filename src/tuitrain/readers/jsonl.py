@@ -16,7 +16,7 @@ from tuitrain.readers.model import Format, Probe, Reader, Reading, RunInfo, Sour
 from tuitrain.readers.settings import flattened
 from tuitrain.readers.table import EVALUATIONS, Records, is_log, numbers_of, relative_name
 from tuitrain.readers.tail import TailReader
-from tuitrain.readers.text import LONGEST_LINE, LineSplitter, as_float
+from tuitrain.readers.text import TOO_LONG, LineSplitter, as_float
 
 _LINES_PROBED = 50
 _KINDS = ("type", "split", "phase", "mode", "stage", "kind", "event", "subset")
@@ -54,7 +54,7 @@ class JsonLinesParser:
         reading = Reading()
         for number, line in self._lines.split(data):
             if line is None:
-                reading.broken.append(BrokenLine(number, f"longer than {LONGEST_LINE >> 20} MiB"))
+                reading.broken.append(BrokenLine(number, TOO_LONG))
                 continue
             line = line.strip(b"\xef\xbb\xbf \t\x1e") if number == 1 or line[:1] == b"\x1e" else line
             if not line or line.isspace():

@@ -6,7 +6,7 @@ from functools import partial
 
 from tuitrain.readers.delimited import DelimitedParser
 from tuitrain.readers.delimited_head import head_of
-from tuitrain.readers.model import Format, Probe, Source
+from tuitrain.readers.model import Format, Probe
 from tuitrain.readers.table import file_sources
 from tuitrain.readers.tail import TailReader
 
@@ -23,10 +23,7 @@ def _matches(probe: Probe) -> bool:
     return all(row[0].isdecimal() for row in head.rows if len(row) == len(head.names))
 
 
-def _open(source: Source) -> TailReader:
-    return TailReader(source.path, partial(DelimitedParser, source.name))
-
-
 FORMAT = Format(
-    "keras-csv", "Keras CSVLogger", "tuitrain watch training.log", _matches, partial(file_sources, "keras-csv"), _open,
+    "keras-csv", "Keras CSVLogger", "tuitrain watch training.log", _matches, partial(file_sources, "keras-csv"),
+    lambda source: TailReader(source.path, partial(DelimitedParser, source.name)),
 )  # fmt: skip

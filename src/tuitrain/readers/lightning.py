@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
 
 from tuitrain.readers.beside import ReaderWithSettings
 from tuitrain.readers.delimited import DelimitedParser
@@ -27,15 +25,11 @@ def _matches(probe: Probe) -> bool:
     return re.fullmatch(r"version_\d+", folder.name) is not None or (folder / _SETTINGS).is_file()
 
 
-def _sources(root: Path, files: Sequence[Path]) -> Iterable[Source]:
-    return folder_sources("lightning-csv", root, files)
-
-
 def _open(source: Source) -> ReaderWithSettings:
     return ReaderWithSettings(source.files[0], partial(DelimitedParser, source.name), source.path / _SETTINGS)
 
 
 FORMAT = Format(
-    "lightning-csv", "Lightning and Fabric CSVLogger", "tuitrain watch lightning_logs", _matches, _sources, _open,
-    covers=("tensorboard",), beside=(_SETTINGS,),
+    "lightning-csv", "Lightning and Fabric CSVLogger", "tuitrain watch lightning_logs", _matches,
+    partial(folder_sources, "lightning-csv"), _open, covers=("tensorboard",), beside=(_SETTINGS,),
 )  # fmt: skip

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from tuitrain.readers.jsonl import JsonLinesParser, probed
-from tuitrain.readers.model import Format, Probe, Reading, Source
+from tuitrain.readers.model import Format, Probe, Reading
 from tuitrain.readers.table import folder_sources
 from tuitrain.readers.tail import TailReader
 from tuitrain.readers.text import as_float
@@ -37,12 +37,9 @@ def _matches(probe: Probe) -> bool:
     return any({"current_steps", "total_steps"} <= record.keys() for record in probed(probe))
 
 
-def _open(source: Source) -> TailReader:
-    return TailReader(source.files[0], partial(LlamaFactoryParser, source.name))
-
-
 FORMAT = Format(
     "llamafactory-jsonl", "LLaMA-Factory's trainer_log.jsonl", "tuitrain watch saves/llama3-8b/lora/sft", _matches,
-    partial(folder_sources, "llamafactory-jsonl", by_path=True), _open, LlamaFactoryParser,
+    partial(folder_sources, "llamafactory-jsonl", by_path=True),
+    lambda source: TailReader(source.files[0], partial(LlamaFactoryParser, source.name)), LlamaFactoryParser,
     covers=("hf-trainer", "tensorboard", "hf-console"),
 )  # fmt: skip

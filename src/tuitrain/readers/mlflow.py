@@ -35,6 +35,7 @@ _TABLES = {
     "params": {"key", "value", "run_uuid"},
     "tags": {"key", "value", "run_uuid"},
 }
+"""The tables that a database of MLflow has, and of their columns those that are read."""
 _DELETED = "deleted"
 _NAME_TAG = "mlflow.runName"
 
@@ -172,13 +173,7 @@ def _is_database(path: Path) -> bool:
             columns = tables(connection)
     except OSError:
         return False
-    metrics = {"key", "value", "timestamp", "run_uuid", "step", "is_nan"}
-    runs = {"run_uuid", "name", "status", "start_time", "lifecycle_stage"}
-    return (
-        metrics <= columns.get("metrics", set())
-        and runs <= columns.get("runs", set())
-        and {"tags", "params"} <= {*columns}
-    )
+    return all(needed <= columns.get(table, set()) for table, needed in _TABLES.items())
 
 
 def _sources(root: Path, files: Sequence[Path]) -> Iterable[Source]:

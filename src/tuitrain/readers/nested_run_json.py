@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tuitrain.readers.document import DocumentReader
-from tuitrain.readers.model import Format, Item, Probe, RunInfo, Source
+from tuitrain.readers.model import Format, Item, Probe, RunInfo
 from tuitrain.readers.settings import flattened
 from tuitrain.readers.table import Records, file_sources
 from tuitrain.readers.text import as_float, unix_time
@@ -51,11 +51,8 @@ def _matches(probe: Probe) -> bool:
     return probe.first == b"{" and b'"training_iterations"' in probe.head
 
 
-def _open(source: Source) -> DocumentReader:
-    return DocumentReader([source.path], source.name, _contents)
-
-
 FORMAT = Format(
     "nested-run-json", "Run JSON with training_iterations and eval_results", "tuitrain watch out/run_20250103.json",
-    _matches, partial(file_sources, "nested-run-json"), _open,
+    _matches, partial(file_sources, "nested-run-json"),
+    lambda source: DocumentReader([source.path], source.name, _contents),
 )  # fmt: skip

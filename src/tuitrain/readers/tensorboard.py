@@ -21,6 +21,7 @@ from tuitrain.readers import protobuf
 from tuitrain.readers.model import Format, Probe, Reading, Restart, Row, RunInfo, Source
 from tuitrain.readers.protobuf import BYTES, FIXED64, VARINT, Field
 from tuitrain.readers.settings import flattened, read_settings
+from tuitrain.readers.table import folder_sources
 from tuitrain.readers.tail import CHUNK_BYTES, FileTail
 from tuitrain.readers.tensorboard_events import (
     SCALARS,
@@ -50,12 +51,9 @@ def matches(probe: Probe) -> bool:
     return _VERSION in head and len(head) > HEADER_BYTES and length_of(head[:HEADER_BYTES]) is not None
 
 
-def sources(root: Path, files: Sequence[Path]) -> Iterator[Source]:
+def sources(root: Path, files: Sequence[Path]) -> list[Source]:
     """One run for each folder with event files."""
-    for folder in dict.fromkeys(file.parent for file in files):
-        below = "" if folder == root else folder.relative_to(root).as_posix()
-        name = below or folder.name or folder.resolve().name
-        yield Source(NAME, folder, name, tuple(sorted(file for file in files if file.parent == folder)))
+    return folder_sources(NAME, root, sorted(files), by_path=True)
 
 
 class EventFolder:

@@ -8,6 +8,8 @@ from datetime import datetime
 
 LONGEST_LINE = 16 << 20
 """Bytes; a record of a thousand layers has a hundredth of that."""
+TOO_LONG = f"longer than {LONGEST_LINE >> 20} MiB"
+"""What is wrong with a longer line."""
 
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _GROUPED_BY_POINTS = re.compile(r"[+-]?\d{1,3}(?:(?:\.\d{3})+,\d+|(?:\.\d{3}){2,})")

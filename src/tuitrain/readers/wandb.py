@@ -10,6 +10,7 @@ import math
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,6 @@ _IS_SUMMARY = re.compile(rb"\x08[\x80-\xff]*[\x00-\x7f]\x1a").match
 _OF_HISTORY = b"_runtime"
 """In a summary that W&B makes itself of each row of the history."""
 _STEP, _TIMESTAMP = "_step", "_timestamp"
-_INTERNAL = ("_step", "_timestamp", "_runtime")
 _OWN = "_wandb"
 """What W&B keeps for itself, in history and configuration."""
 _VALUE_MARK = b"\x82\x01"
@@ -311,12 +311,7 @@ def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
         yield name, _WORDS[value]
 
 
-def open_run(source: Source) -> TailReader:
-    """A reader of the run."""
-    return TailReader(source.files[0], lambda: WandbParser(source.name))
-
-
 FORMAT = Format(
-    NAME, "W&B runs, on-line and offline", "tuitrain watch wandb/", matches, sources, open_run, binary=True,
-    covers=("console",),
+    NAME, "W&B runs, on-line and offline", "tuitrain watch wandb/", matches, sources,
+    lambda source: TailReader(source.files[0], partial(WandbParser, source.name)), binary=True, covers=("console",),
 )  # fmt: skip

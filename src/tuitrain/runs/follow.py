@@ -12,7 +12,7 @@ from tuitrain.events import AnyRecord, BrokenLine, BrokenLineError, decode, deco
 from tuitrain.readers.blocks import Steps
 from tuitrain.readers.model import Ending
 from tuitrain.readers.tail import CHUNK_BYTES, FileTail
-from tuitrain.readers.text import LONGEST_LINE
+from tuitrain.readers.text import LONGEST_LINE, TOO_LONG
 
 _BREAK, _OPENS, _CLOSES = b"\n{}"
 
@@ -85,7 +85,7 @@ class LineParser:
         for line in lines:
             self._line += 1
             if too_long or len(line) > LONGEST_LINE:
-                broken.append(BrokenLine(self._line, f"longer than {LONGEST_LINE >> 20} MiB"))
+                broken.append(BrokenLine(self._line, TOO_LONG))
                 too_long = False
                 continue
             if not line.strip():

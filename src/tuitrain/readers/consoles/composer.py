@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import ClassVar
 
-from tuitrain.readers.consoles.lines import NUMBER, ConsoleParser, console_format, values_of
-from tuitrain.readers.model import Format, Probe, Row
+from tuitrain.readers.consoles.lines import NUMBER, BlockParser, console_format
+from tuitrain.readers.model import Format, Probe
 
-_HEADER = re.compile(r"\[batch=(\d+)/(\d+)\]:?\s*$")
-_VALUE = re.compile(rf"\s+(?:Train|Eval) (\S.*?): ({NUMBER})\s*$")
 _METRICS = re.compile(rb"\[batch=\d+/\d+\]:?\s*\n\s+(?:Train|Eval) \S")
 _EVALUATED = re.compile(r"metrics/eval/(?:Language)?(CrossEntropy|Perplexity)$")
 
 
-class ComposerParser(ConsoleParser):
+class ComposerParser(BlockParser):
     """Reads the blocks of values; x is the number of the batch, which is an optimizer step."""
 
     axis = "batch"
@@ -23,31 +20,14 @@ class ComposerParser(ConsoleParser):
         "loss/train/total": "loss", "time/token": "tokens", "memory/peak_allocated_mem": "mem_peak_gb",
         "memory/allocated_mem": "mem_allocated_gb", "memory/peak_reserved_mem": "mem_reserved_gb",
     }  # fmt: skip
+    header = re.compile(r"\[batch=(\d+)/(\d+)\]:?\s*$")
+    sign = "[batch="
+    value = re.compile(rf"\s+(?:Train|Eval) (\S.*?): ({NUMBER})\s*$")
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self._batch: float | None = None
-        self._values: dict[str, float] = {}
-
-    def items(self, line: str) -> Iterator[Row]:
-        """The row of a block, once another line follows it."""
-        match = _VALUE.match(line) if self._batch is not None and ": " in line else None
-        if match is not None:
-            self._values |= values_of([(match[1], match[2], "")])
-            if (evaluated := _EVALUATED.match(match[1])) is not None:
-                self.info.meanings[match[1]] = "val_loss" if evaluated[1] == "CrossEntropy" else "val_perplexity"
-            return
-        yield from self.pending()
-        header = _HEADER.search(line) if "[batch=" in line else None
-        if header is not None:
-            self._batch, self.info.total = float(header[1]), float(header[2])
-            self.reached(self._batch)
-
-    def pending(self) -> Iterator[Row]:
-        """The values that the current block has so far."""
-        if self._values and self._batch is not None:
-            values, self._values = self._values, {}
-            yield Row(self._batch, values)
+    def meaning(self, name: str) -> str:
+        """The loss and the perplexity of an evaluation."""
+        match = _EVALUATED.match(name)
+        return "" if match is None else "val_loss" if match[1] == "CrossEntropy" else "val_perplexity"
 
 
 def _matches(probe: Probe) -> bool:

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from tuitrain.readers.consoles.lines import NUMBER, ConsoleParser, console_format, literal, time_of
 from tuitrain.readers.model import Format, Probe, Reading, Row, Source
+from tuitrain.readers.table import relative_name
 from tuitrain.readers.text import number
 
 _FIELD = re.compile(rf"""(['"])((?:(?!\1).){{1,200}})\1: (['"]?)({NUMBER})\3(?=[,}}])""")
@@ -184,7 +185,7 @@ def _sources(root: Path, files: Sequence[Path]) -> Iterator[Source]:
     stems = [file.with_suffix("") for file in files]
     for file, stem in zip(files, stems, strict=True):
         name = stem if stems.count(stem) == 1 and stem.name else file
-        yield Source(FORMAT.name, file, name.relative_to(root).as_posix(), (file,))
+        yield Source(FORMAT.name, file, relative_name(root, name), (file,))
 
 
 FORMAT: Format = console_format(

@@ -7,14 +7,15 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tuitrain.events import BrokenLine
-from tuitrain.readers.model import Format, Item, Parser, Probe, Reader, Reading, RunInfo, Source
+from tuitrain.readers.model import Format, Item, Parser, Probe, Reader, Reading, Row, RunInfo, Source
+from tuitrain.readers.table import file_sources
 from tuitrain.readers.tail import TailReader
-from tuitrain.readers.text import LONGEST_LINE, LineSplitter, number
+from tuitrain.readers.text import TOO_LONG, LineSplitter, number
 from tuitrain.text import without_sequences
 
 LONGEST_METRIC_LINE = 16 << 10
@@ -45,7 +46,7 @@ class ConsoleParser(ABC):
         reading = Reading()
         for line_number, line in self._lines.split(data):
             if line is None:
-                reading.broken.append(BrokenLine(line_number, f"longer than {LONGEST_LINE >> 20} MiB"))
+                reading.broken.append(BrokenLine(line_number, TOO_LONG))
                 continue
             if line.startswith(b"\0"):
                 # Of a log that was cut while its writer went on.
@@ -67,6 +68,48 @@ class ConsoleParser(ABC):
         """Say whether the run is at its end, for a format that tells where that is."""
         if self.info.total is not None:
             self.info.ending = "completed" if x >= self.info.total else "interrupted"
+
+
+class BlockParser(ConsoleParser):
+    """Reads blocks: a header with the position and perhaps the last one, then a line for each value."""
+
+    header: ClassVar[re.Pattern[str]]
+    sign: ClassVar[str]
+    """What each header has; looked for first, as it is quicker."""
+    value: ClassVar[re.Pattern[str]]
+    """A line with a name and a number."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._x: float | None = None
+        self._time: float | None = None
+        self._values: dict[str, float] = {}
+
+    def items(self, line: str) -> Iterator[Row]:
+        """The row of a block, once another line follows it. A block without a header belongs to the one before."""
+        match = self.value.match(line) if self._x is not None else None
+        if match is not None:
+            self._values |= values_of([(match[1], match[2], "")])
+            if match[1] not in self.info.meanings and (meaning := self.meaning(match[1])):
+                self.info.meanings[match[1]] = meaning
+            return
+        yield from self.pending()
+        header = self.header.search(line) if self.sign in line else None
+        if header is not None:
+            self._x, self._time = float(header[1]), time_of(line)
+            if header[2] is not None:
+                self.info.total = float(header[2])
+            self.reached(self._x)
+
+    def pending(self) -> Iterator[Row]:
+        """The values that the current block has so far."""
+        if self._values and self._x is not None:
+            values, self._values = self._values, {}
+            yield Row(self._x, values, self._time)
+
+    @abstractmethod
+    def meaning(self, name: str) -> str:
+        """Which of our metrics one of an evaluation is; empty of any other."""
 
 
 def at_word(line: str, word: str) -> int:
@@ -150,10 +193,6 @@ def console_format(
     in a text that names a step, an iteration or an epoch.
     """
 
-    def a_run_each(root: Path, files: Sequence[Path]) -> Iterator[Source]:
-        for file in files:
-            yield Source(name, file, file.relative_to(root).as_posix(), (file,))
-
     def opened(source: Source) -> Reader:
         def prepared() -> Parser:
             made = parser(source.name)
@@ -165,4 +204,5 @@ def console_format(
     def is_console(probe: Probe) -> bool:
         return (probe.names_position or not names_position) and matches(probe)
 
-    return Format(name, title, example, is_console, sources or a_run_each, opened, parser, covers=covers, beside=beside)
+    runs = sources or partial(file_sources, name)
+    return Format(name, title, example, is_console, runs, opened, parser, covers=covers, beside=beside)

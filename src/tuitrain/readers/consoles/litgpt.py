@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
-from tuitrain.readers.consoles.lines import NUMBER, ConsoleParser, at_word, console_format
+from tuitrain.readers.consoles.lines import NUMBER, ConsoleParser, at_word, console_format, values_of
 from tuitrain.readers.model import Format, Probe, Row
-from tuitrain.readers.text import number
 
 _TRAIN = re.compile(rf"iter (\d+) step (\d+)(?::| \|) loss(?: train:)? ({NUMBER}).*?iter time: ({NUMBER}) ?ms")
 _VALIDATION = re.compile(rf"(?:iter|step) (\d+): val loss ({NUMBER})(?:, val time: ({NUMBER}) ?ms)?")
@@ -35,23 +34,16 @@ class LitgptParser(ConsoleParser):
             at = at_word(line, "step ")
         if at < 0:
             if (match := _FINAL.search(line)) is not None:
-                yield Row(self._iteration, _values({"val loss": match[1]}))
+                yield Row(self._iteration, values_of([("val loss", match[1], "")]))
             elif "Training time: " in line or "Training Time " in line:
                 self.info.ending = "completed"
         elif (match := _TRAIN.match(line, at)) is not None:
             self._iteration = float(match[1])
             self.info.ending = "interrupted"
-            yield Row(
-                self._iteration,
-                _values({"loss train": match[3], "iter time_ms": match[4], "optimizer step": match[2]}),
-            )
+            named = [("loss train", match[3], ""), ("iter time", match[4], "ms"), ("optimizer step", match[2], "")]
+            yield Row(self._iteration, values_of(named))
         elif (match := _VALIDATION.match(line, at)) is not None:
-            yield Row(float(match[1]), _values({"val loss": match[2], "val time_ms": match[3]}))
-
-
-def _values(texts: dict[str, str | None]) -> dict[str, float]:
-    parsed = {name: number(text) for name, text in texts.items() if text is not None}
-    return {name: value for name, value in parsed.items() if value is not None}
+            yield Row(float(match[1]), values_of([("val loss", match[2], ""), ("val time", match[3] or "", "ms")]))
 
 
 def _matches(probe: Probe) -> bool:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from tuitrain.readers.consoles.lines import NUMBER, ConsoleParser, at_word, console_format, literal, values_of
 from tuitrain.readers.model import Format, Probe, Row, Source
+from tuitrain.readers.table import relative_name
 from tuitrain.readers.text import as_float
 
 _USUAL = re.compile(r"iter (\d+): loss (\d+\.?\d*), time (\d+\.?\d*)ms, mfu (-?\d+\.?\d*)%")
@@ -96,10 +97,9 @@ def _sources(root: Path, files: Sequence[Path]) -> Iterator[Source]:
     for file in files:
         folder = file.parent
         if folders.count(folder) == 1 and (folder / "ckpt.pt").is_file():
-            name = folder.relative_to(root).as_posix() if folder != root else folder.resolve().name
-            yield Source(FORMAT.name, folder, name, (file,))
+            yield Source(FORMAT.name, folder, relative_name(root, folder), (file,))
         else:
-            yield Source(FORMAT.name, file, file.relative_to(root).as_posix(), (file,))
+            yield Source(FORMAT.name, file, relative_name(root, file), (file,))
 
 
 FORMAT: Format = console_format(
