@@ -97,25 +97,27 @@ def test_the_log_is_strict_json(record: AnyRecord) -> None:
     }
 
 
-def decoded(line: bytes) -> AnyRecord | None:
-    """The record of the line; None for a broken line and an unknown type."""
+def is_readable(line: bytes) -> bool:
+    """Whether the line is a record, or of an unknown type, and not broken. A record has a time that is a number."""
     try:
-        return decode(line)
+        record = decode(line)
     except BrokenLineError as error:
         assert str(error)
-        return None
+        return False
+    assert record is None or math.isfinite(record.time)
+    return True
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_record_or_a_broken_line(line: bytes) -> None:
-    decoded(line)
+    assert not is_readable(line) or line.strip().startswith(b"{")
 
 
 @given(st.sampled_from(TYPES), st.dictionaries(TEXT, JSON), JSON)
 def test_any_json_is_a_record_or_a_broken_line(kind: str, keys: dict[str, Any], value: Any) -> None:
     tree = {**keys, "type": kind, "step": value, "loss": value, "time": value, "config": value, "gpus": [value]}
-    decoded(json.dumps(tree).encode())
-    decoded(json.dumps(value).encode())
+    is_readable(json.dumps(tree).encode())
+    assert not is_readable(json.dumps([value]).encode())
 
 
 @pytest.mark.parametrize("levels", [101, 900, 50_000])

@@ -112,8 +112,9 @@ def test_a_log_before_init_says_what_is_missing(runs_dir: Path) -> None:
 
 
 def test_the_subpackage_of_configurations_stays_what_it_is_without_a_run() -> None:
-    source = "import tuitrain\nfrom tuitrain.config import RunConfig\nassert tuitrain.config.RunConfig is RunConfig"
-    subprocess.run([sys.executable, "-c", source], check=True)
+    source = "import tuitrain\nfrom tuitrain.config import RunConfig\nprint(tuitrain.config.RunConfig is RunConfig)"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 def test_a_full_disk_warns_once_and_the_loop_goes_on(runs_dir: Path) -> None:

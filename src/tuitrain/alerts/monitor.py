@@ -22,7 +22,7 @@ from tuitrain.alerts.rules import Rule, Rules
 from tuitrain.alerts.segments import Segment
 from tuitrain.alerts.speed import SPEEDS, SlowRank, Throughput
 from tuitrain.alerts.stall import Silence
-from tuitrain.alerts.validation import Validation
+from tuitrain.alerts.validation import RecentLosses, Validation
 from tuitrain.alerts.windows import Points
 from tuitrain.analysis.metrics import BY_KEY
 from tuitrain.events import Alert, AnyRecord, Control, End, Eval, Layers, Run, Stage, Step, System
@@ -34,7 +34,6 @@ from tuitrain.runs import Status
 from tuitrain.runs.columns import Columns, FloatArray
 from tuitrain.runs.history import system_values
 
-_LOSSES_KEPT = 8
 _LEAST_BEFORE_RESTART = 16
 _REWARD = re.compile(r"(?:.*[/_.])?(?:ep_)?rew(?:ard)?s?(?:[/_.]mean)?", re.IGNORECASE)
 """Names of a reward. Where a log has one, the loss is none that has to fall."""
@@ -59,10 +58,7 @@ class AlertMonitor:
         self._preparing = False
         self._first_reward: int | None = None
         """The position in the log of the first value of a reward."""
-        self._losses: list[float] = []
-        """The newest, of which there were `_loss_count`."""
-        self._loss_count = 0
-        self._losses_at_eval: dict[str, int] = {}
+        self._losses = RecentLosses()
         self._since_restart = 0
         self._first_step = self._highest_step = np.nan
         self._written: set[tuple[str, int | None]] = set()
@@ -225,9 +221,8 @@ class AlertMonitor:
                 if begin in restarts:
                     self._restart()
                     restarted.append(int(part.index[0]))
-                before, count = self._losses, self._loss_count
                 yield from self._absorb_rows(part)
-                yield from self._absorb_evals(evals, int(part.index[-1]), part.points("loss").finite(), before, count)
+                yield from self._absorb_evals(evals, int(part.index[-1]))
         yield from self._absorb_evals(evals)
         for condition in self.conditions:
             yield from self._absorb_condition(condition, segment, restarted)
@@ -235,32 +230,13 @@ class AlertMonitor:
             yield from self._absorb_other(record, index, step)
         yield from self._silence.feed(*segment.signs())
 
-    def _absorb_evals(
-        self,
-        evals: deque[tuple[int, Eval]],
-        end: float = np.inf,
-        losses: Points | None = None,
-        before: Sequence[float] = (),
-        count: int = 0,
-    ) -> Iterator[Detection]:
-        """Take the evaluations off that are before the position `end` in the log.
-
-        losses: those among which they lie, with the newest `before` them and the count of all before; None: they come
-        after all losses so far.
-        """
+    def _absorb_evals(self, evals: deque[tuple[int, Eval]], end: float = np.inf) -> Iterator[Detection]:
+        """Take the evaluations off that are before the position `end` in the log, up to which losses were added."""
         while evals and evals[0][0] < end:
             index, record = evals.popleft()
-            if record.split == TRAINING:
-                continue
-            newest, total = self._losses, self._loss_count
-            if losses is not None:
-                at = int(np.searchsorted(losses.index, index))
-                newest = [*before, *losses.value[max(0, at - _LOSSES_KEPT) : at].tolist()][-_LOSSES_KEPT:]
-                total = count + at
-            split = self._validation.setdefault(record.split, Validation(self.rules))
-            between = total - self._losses_at_eval.get(record.split, 0)
-            self._losses_at_eval[record.split] = total
-            yield from split.add(record, index, newest, between)
+            if record.split != TRAINING:
+                split = self._validation.setdefault(record.split, Validation(self.rules))
+                yield from split.add(record, index, *self._losses.before(index))
 
     def _absorb_condition(
         self, condition: OwnCondition, segment: Segment, restarted: Sequence[int]
@@ -315,7 +291,7 @@ class AlertMonitor:
         self._norm.restart()
         for split in self._validation.values():
             split.restart()
-        self._losses = []
+        self._losses.restart()
 
     def _absorb_rows(self, rows: Rows) -> Iterator[Detection]:
         losses, norms = rows.points("loss"), rows.points("grad_norm")
@@ -324,8 +300,7 @@ class AlertMonitor:
         losses = losses.finite()
         yield from self._spike.feed(losses)
         yield from self._levels.feed(losses, rows.points("lr").finite())
-        self._losses = [*self._losses, *losses.value[-_LOSSES_KEPT:].tolist()][-_LOSSES_KEPT:]
-        self._loss_count += len(losses)
+        self._losses.add(losses)
         yield from self._norm.feed(norms.finite())
         yield from self._absorb_speed(rows)
         run = self._run

@@ -6,15 +6,19 @@ import math
 import statistics
 from collections.abc import Iterator
 
+import numpy as np
+
 from tuitrain.alerts.detector import Detection, Gate
 from tuitrain.alerts.rules import Rules
-from tuitrain.alerts.windows import MAD
+from tuitrain.alerts.windows import MAD, Points
 from tuitrain.analysis import units
 from tuitrain.analysis.metrics import metric
 from tuitrain.events import Eval
+from tuitrain.runs.columns import FloatArray, RowArray
 
 text = metric("val_loss").text
 _NEAREST, _LEAST_BETWEEN = 8, 4
+"""Losses of the training before an evaluation: with how many it is compared, and how many there have to be."""
 _NOISE_FROM = 16
 """Evaluations."""
 
@@ -25,6 +29,33 @@ def _noise(losses: list[float]) -> float:
     return MAD * statistics.median(bends) / math.sqrt(6) if bends else 0.0
 
 
+class RecentLosses:
+    """The losses of the training, as an evaluation among or after those that were added last needs them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        """Of those before the last."""
+        self._before: list[float] = []
+        """The newest of these."""
+        self._index: RowArray = np.empty(0, np.intp)
+        self._values: FloatArray = np.empty(0)
+
+    def add(self, losses: Points) -> None:
+        """Add finite losses."""
+        self._before, self._count = self.before(np.inf)
+        self._index, self._values = losses.index, losses.value
+
+    def restart(self) -> None:
+        """What comes is of another training. Earlier losses still count as losses between two evaluations."""
+        self._before, self._count = [], self.before(np.inf)[1]
+        self._index, self._values = np.empty(0, np.intp), np.empty(0)
+
+    def before(self, index: float) -> tuple[list[float], int]:
+        """The newest losses before a position in the log, and how many there were in all."""
+        at = int(np.searchsorted(self._index, index))
+        return [*self._before, *self._values[max(0, at - _NEAREST) : at].tolist()][-_NEAREST:], self._count + at
+
+
 class Validation:
     """Watches the loss of one split."""
 
@@ -32,6 +63,8 @@ class Validation:
         self._rules = rules
         self._overfitting, self._leak, self._nan = Gate(rules.overfitting), Gate(rules.leak), Gate(rules.nan)
         self._count = 0
+        self._losses_before = 0
+        """How many losses of the training there were before the last evaluation."""
         self.restart()
 
     def restart(self) -> None:
@@ -44,12 +77,10 @@ class Validation:
         """Evaluations so far that were all below the training loss; -1 once one was not."""
         self._rising = False
 
-    def add(self, record: Eval, index: int, training: list[float], records_between: int) -> Iterator[Detection]:
-        """Alerts that a further evaluation brings.
-
-        training: the newest losses before it. records_between: how many there were since the evaluation before.
-        """
+    def add(self, record: Eval, index: int, training: list[float], losses: int) -> Iterator[Detection]:
+        """Alerts that a further evaluation brings. training: the newest of the `losses` losses before it."""
         loss = record.loss
+        between, self._losses_before = losses - self._losses_before, losses
         if loss is None:
             return
         self._count += 1
@@ -60,7 +91,7 @@ class Validation:
             return
         for code, message, gate in (
             ("overfitting", self._rises(record.split, loss, record.step), self._overfitting),
-            ("leak", self._is_too_good(record.split, loss, training, records_between), self._leak),
+            ("leak", self._is_too_good(record.split, loss, training, between), self._leak),
         ):
             if message:
                 yield from gate.alert(code, message, *where)
@@ -83,10 +114,10 @@ class Validation:
             "The model overfits."
         )
 
-    def _is_too_good(self, split: str, loss: float, training: list[float], records_between: int) -> str:
+    def _is_too_good(self, split: str, loss: float, training: list[float], between: int) -> str:
         rule = self._rules.leak
-        newest = [value for value in training[-min(_NEAREST, records_between) :] if math.isfinite(value)]
-        if self._below < 0 or records_between < _LEAST_BETWEEN or not newest:
+        newest = [value for value in training[-min(_NEAREST, between) :] if math.isfinite(value)]
+        if self._below < 0 or between < _LEAST_BETWEEN or not newest:
             # Before the first steps there is nothing to compare with; means over epochs are of a time of higher losses.
             return ""
         usual = statistics.median(newest)
