@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from tests.support import write_run
+from tuitrain.cli.commands.queue import show_queue
 from tuitrain.config import load_config
 from tuitrain.events import Gpu
 from tuitrain.events.lock import exclusive, lock_held
@@ -86,6 +88,29 @@ def test_a_queue_keeps_its_order_can_be_changed_and_is_no_run(tmp_path: Path) ->
     assert order(tmp_path) == ["c", "a"]
     assert (read_snapshot(runs[1]).status, read_snapshot(runs[1]).reason) == (Status.STOPPED, "taken out")
     assert len(list_runs(tmp_path)) == 4
+
+
+def test_a_file_that_is_no_entry_is_said_and_costs_no_other_entry(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [add(tmp_path, name) for name in "abc"]
+    damaged, foreign = queued(tmp_path)[1].path, tmp_path / ".queue" / "notes.json"
+    damaged.write_bytes(damaged.read_bytes()[:20])
+    foreign.write_text("[]")
+    again = add(tmp_path, "d")
+    move(again, 1)
+    assert order(tmp_path) == ["d", "a", "c"]
+    assert damaged.exists() and foreign.exists()
+    assert [read_snapshot(run).queue_position for run in (*runs, again)] == [2, None, 3, 1]
+    show_queue(tmp_path, as_json=True)
+    said = capsys.readouterr()
+    assert [row["run_id"][0] for row in json.loads(said.out)] == ["d", "a", "c"]
+    first, second = said.err.splitlines()
+    assert first.startswith(f"{damaged} is not an entry of the queue (Input data was truncated), so {runs[1].run_id} ")
+    assert first.endswith(f"does not start: `tuitrain queue rm {runs[1].run_id}` takes it out.")
+    assert second.startswith(f"{foreign} is not an entry of the queue (") and second.endswith("passed over: delete it.")
+    assert leave_queue(runs[1], "taken out") and not damaged.exists()
+    assert read_snapshot(runs[1]).status is Status.STOPPED
 
 
 def test_the_runner_starts_one_after_the_other_and_ends(tmp_path: Path, commands: list[str]) -> None:

@@ -13,6 +13,7 @@ from tuitrain.launch.halving import FACTOR, FIRST, halvings
 from tuitrain.launch.queue import enqueue_all, enqueue_command, start_runner
 from tuitrain.runs import RunDirectory
 from tuitrain.runs.foreign import Given, keep
+from tuitrain.runs.queue_order import read_queue
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Queueing(Starter):
 
     def _finish(self, runs: Sequence[RunDirectory]) -> None:
         """Start the runner and print the ids."""
+        for each in read_queue(self.directory)[1]:
+            say(str(each))
         start_runner(self.directory)
         group, queued = self.label.group, [{"run_id": run.run_id, "path": str(run.path)} for run in runs]
         if self.as_json:

@@ -14,63 +14,28 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from tuitrain.config import RunConfig
 from tuitrain.events import End, EventWriter
-from tuitrain.events.layout import MOST_INFO_BYTES, Halving, RunMetadata
+from tuitrain.events.layout import Halving, RunMetadata
 from tuitrain.events.lock import LockedError, exclusive
-from tuitrain.files import read_regular
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import Label, Retries, new_run, wrapped_command
 from tuitrain.launch.machine import find_machine, training_device
 from tuitrain.runs import RunDirectory, create_run_directory
 from tuitrain.runs.editing import EditError, edited_metadata
-from tuitrain.runs.queue_order import DIRECTORY, entry_files
+from tuitrain.runs.queue_order import DIRECTORY, Entry, Waiting, read_queue
 
 PATIENCE_S = 20.0
 
 
-class Entry(msgspec.Struct, kw_only=True):
-    """What a queued run needs: processes, and whether each of them needs a GPU or a CPU slot.
-
-    command: of another training program, and the directory that it is to run in; empty for the engine.
-    """
-
-    run_id: str
-    processes: int = 1
-    on_gpu: bool = False
-    retries: int = 0
-    skip_bad_batch: bool = False
-    command: list[str] = []
-    directory: str = ""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """An entry with its file."""
-
-    path: Path
-    entry: Entry
-
-    @property
-    def needs(self) -> str:
-        """What must be free, in words."""
-        count, thing = self.entry.processes, "GPU" if self.entry.on_gpu else "CPU slot"
-        return f"{count} {thing}{'s'[: count > 1]}"
-
-
 def queued(runs_dir: Path) -> list[Waiting]:
     """The entries of the queue, the next one first; a file that cannot be read is none."""
-    entries = []
-    for path in entry_files(runs_dir):
-        with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            entries.append(Waiting(path, msgspec.json.decode(read_regular(path, MOST_INFO_BYTES), type=Entry)))
-    return entries
+    return read_queue(runs_dir)[0]
 
 
 def enqueue_all(
@@ -191,15 +156,22 @@ def _move(run: RunDirectory, to: Callable[[int], int]) -> int:
 
 def leave_queue(run: RunDirectory, reason: str) -> bool:
     """Take a run out of the queue, which ends it; returns whether it was in it."""
-    if not queued(run.path.parent):
+    if _file_of(run) is None:
         return False
     with ordering(run.path.parent):
-        waiting = next((each for each in queued(run.path.parent) if each.entry.run_id == run.run_id), None)
-        if waiting is None:
+        path = _file_of(run)
+        if path is None:
             return False
-        waiting.path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         end_unstarted(run, "stopped", reason)
     return True
+
+
+def _file_of(run: RunDirectory) -> Path | None:
+    """The file of a run in the queue, readable or not."""
+    waiting, unreadable = read_queue(run.path.parent)
+    files = {each.run_id: each.path for each in unreadable} | {each.entry.run_id: each.path for each in waiting}
+    return files.get(run.run_id)
 
 
 def start_runner(runs_dir: Path) -> None:
@@ -229,9 +201,9 @@ def ordering(runs_dir: Path) -> Iterator[None]:
 
 
 def _write(runs_dir: Path, entries: Sequence[Entry]) -> None:
-    """Write the entries in this order. Only files whose place has changed are replaced."""
+    """Write the entries in this order. Only files whose place has changed are replaced; what is no entry stays."""
     directory = runs_dir / DIRECTORY
-    kept = set()
+    kept = {each.path for each in read_queue(runs_dir)[1]}
     for number, entry in enumerate(entries, start=1):
         path = directory / f"{number:06d}-{entry.run_id}.json"
         kept.add(path)

@@ -20,11 +20,11 @@ from tuitrain.launch.halving import Judge
 from tuitrain.launch.local import Retries, start, starting, train_command
 from tuitrain.launch.machine import visible
 from tuitrain.launch.metadata_cache import MetadataCache
-from tuitrain.launch.queue import Entry, Waiting, end_unstarted, ordering, queued
+from tuitrain.launch.queue import end_unstarted, ordering, queued
 from tuitrain.monitor.gpu_reader import GpuReader
 from tuitrain.runs import RunDirectory, lock_held
 from tuitrain.runs.editing import EditError, edited_metadata
-from tuitrain.runs.queue_order import DIRECTORY
+from tuitrain.runs.queue_order import DIRECTORY, Entry, Waiting
 from tuitrain.runs.status import process_alive, supervisor_alive
 from tuitrain.settings import queue_slots
 

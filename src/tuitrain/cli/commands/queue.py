@@ -46,7 +46,7 @@ def queue(
 
         print(queue_unit(runs_directory(runs_dir).absolute()), end="")
     else:
-        _show(runs_dir, as_json)
+        show_queue(runs_dir, as_json)
 
 
 @app.command("move", short_help="Move a run to another position.")
@@ -64,7 +64,7 @@ def move(
     from tuitrain.launch.queue import move as move_to
 
     move_to(find_own_one(run, runs_dir), position)
-    _show(runs_dir, as_json=False)
+    show_queue(runs_dir, as_json=False)
 
 
 @app.command("rm", short_help="Take runs out of the queue.")
@@ -85,16 +85,19 @@ def rm(runs: options.Runs, runs_dir: options.RunsDir = None) -> None:
         raise LaunchError(f"{', '.join(run.run_id for run in others)} {which} not in the queue.", exit_code=3)
     for run in others:
         say(f"{run.run_id} is not in the queue.")
-    _show(runs_dir, as_json=False)
+    show_queue(runs_dir, as_json=False)
 
 
-def _show(flag: Path | None, as_json: bool) -> None:
+def show_queue(flag: Path | None, as_json: bool) -> None:
     """Print the queue, and start its runner where there is none."""
-    from tuitrain.launch.queue import queued, start_runner
+    from tuitrain.launch.queue import start_runner
     from tuitrain.runs import runs_directory
+    from tuitrain.runs.queue_order import read_queue
 
     directory = runs_directory(flag)
-    waiting = queued(directory)
+    waiting, unreadable = read_queue(directory)
+    for each in unreadable:
+        say(str(each))
     start_runner(directory)
     if as_json:
         entries = [each.entry for each in waiting]
