@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -55,6 +56,25 @@ def test_the_runs_of_every_host_are_listed_and_a_silent_one_delays_nothing(
     assert names == [f"a:{first.path}"]
     assert first.run_id in output("show", names[0])
     assert output("ls", "-q", f"a:{tmp_path}/one").split() == names
+
+
+def test_a_host_alone_is_the_folder_of_its_runs_and_not_its_home(
+    local_ssh: LocalSsh, settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login shell starts in the home directory, which has another log beside `runs`."""
+    home = tmp_path / "home"
+    other, usual = write_run(home, "other", steps=5), write_run(home / "runs", "usual", steps=5)
+    elsewhere = write_run(tmp_path / "data", "elsewhere", steps=5)
+    local_ssh.use(f"sh -c 'cd {home}; exec sh \"$@\"' -")
+    assert output("ls", "-q", "a:").split() == [f"a:runs/{usual.run_id}"]
+    assert output("status", "a:").startswith(f"completed  {usual.run_id}")
+    assert output("status", "a:other").startswith(f"completed  {other.run_id}")
+    settings.write_text(f'hosts = ["a:{tmp_path}/data", "b:"]\n')
+    assert output("ls", "-q", "a:").split() == [f"a:{elsewhere.path}"]
+    assert sorted(output("ls", "-q", "--all").split()) == [f"a:{elsewhere.path}", f"b:runs/{usual.run_id}"]
+    shutil.rmtree(home / "runs")
+    gone = tuitrain("show", "b:")
+    assert gone.returncode == 3 and gone.stderr.startswith("tuitrain: b:runs")
 
 
 def test_a_host_that_never_answers_is_given_up(local_ssh: LocalSsh, settings: Path, tmp_path: Path,

@@ -7,7 +7,7 @@ from tuitrain.settings import DEFAULT_RUNS_DIR, SettingsError, settings_files
 
 
 def hosts_of_settings() -> list[Address]:
-    """The folders in `hosts = ["HOST", "HOST:PATH"]`; a HOST alone is `runs` there. Raises SettingsError."""
+    """The folders in `hosts = ["HOST", "HOST:PATH"]`; a HOST alone, or HOST:, is `runs` there. Raises SettingsError."""
     for file in settings_files():
         hosts = file.values.get("hosts")
         if hosts is None:
@@ -22,15 +22,21 @@ def hosts_of_settings() -> list[Address]:
 
 
 def host_address(text: str) -> Address:
-    """The folder of runs on a host: that of HOST:PATH, else that of the settings, else `runs`.
+    """The place of HOST:PATH; of HOST or HOST: alone the folder of its runs, that of the settings, else `runs`.
 
     Raises AddressError, SettingsError.
     """
     address = _address(text)
-    if is_address(text):
+    if _has_path(text):
         return address
     return next((each for each in hosts_of_settings() if each.host == address.host), address)
 
 
 def _address(text: str) -> Address:
-    return parse_address(text) if is_address(text) else Address(checked_host(text), str(DEFAULT_RUNS_DIR))
+    if _has_path(text):
+        return parse_address(text)
+    return Address(checked_host(text.removesuffix(":")), str(DEFAULT_RUNS_DIR))
+
+
+def _has_path(text: str) -> bool:
+    return is_address(text.removesuffix(":"))

@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from tuitrain.events.layout import RunMetadata
 from tuitrain.readers.model import PROBE_BYTES
-from tuitrain.remote.address import Address, is_address, parse_address
+from tuitrain.remote.address import Address, is_address
 from tuitrain.remote.connection import RemoteFile
+from tuitrain.remote.hosts import host_address
 from tuitrain.remote.mirrored_file import Want
 from tuitrain.remote.sync import MirrorSync, Processes, Wants, opened, sync_of
 from tuitrain.runs.discover import GROUP, RunNotFoundError, find_runs, list_runs
@@ -65,13 +66,15 @@ def is_remote(name: str) -> bool:
 
 
 def find_remote_runs(names: Sequence[str], reading: Reading, *, ask: bool = False) -> list[list[RunDirectory]]:
-    """The runs at each of these addresses; HOST:PATH#NAME is one of several at PATH. All hosts are asked at once.
+    """The runs at each of these addresses; HOST:PATH#NAME is one of several at PATH, HOST: the folder of runs there.
+
+    All hosts are asked at once.
 
     ask: whether `ssh` may ask questions on the terminal, for one address. Raises AddressError, RemoteError,
-    RunNotFoundError, FileNotFoundError.
+    RunNotFoundError, FileNotFoundError, SettingsError.
     """
     # All of them are checked before the first is asked.
-    addresses = [(parse_address(path), which) for path, _, which in (name.partition("#") for name in names)]
+    addresses = [(host_address(path), which) for path, _, which in (name.partition("#") for name in names)]
     ask = ask and len(addresses) == 1
     with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
         return list(pool.map(lambda each: _find(each[0], each[1], reading, ask), addresses))

@@ -62,7 +62,7 @@ def ls(
     Examples:
       tuitrain ls
       tuitrain ls lightning_logs
-      tuitrain ls node1:runs
+      tuitrain ls node1:
       tuitrain ls --all status:live
       tuitrain ls --status running --status stalled
       tuitrain ls --sort val_loss --limit 5
