@@ -10,6 +10,9 @@ from tests.cli.conftest import Cli
 from tests.cli.test_surface import COMMANDS
 from tests.support import write_run
 from tuitrain.cli.json_output import OUTPUTS, check_output
+from tuitrain.config import load_config
+from tuitrain.launch.local import Label
+from tuitrain.launch.queue import enqueue_all
 
 CORPUS = Path(__file__).parents[1] / "data/corpus"
 COMMAND_LINES = {
@@ -26,7 +29,7 @@ COMMAND_LINES = {
     "diff": ["diff one two", "diff one one", "diff one two --all"],
     "tag": ["tag one a", "tag one"],
     "note": ["note one text", "note one"],
-    "queue": ["queue"],
+    "queue": ["queue", "queue move waits 1", "queue rm waits"],
     "stop": ["stop one two", "stop live --no-wait"],
     "checkpoint": ["checkpoint live"],
     "eval": ["eval live"],
@@ -52,6 +55,8 @@ def test_the_output_of_a_command_is_as_documented(cli: Cli, runs_dir: Path, comm
     write_run(runs_dir, "one", steps=30)
     write_run(runs_dir, "two", steps=30, preset="gpt2-tiny")
     write_run(runs_dir, "live", steps=30, status=None)
+    if command == "queue":
+        enqueue_all([load_config("gpt2-tiny", ["train.device=cpu", "name=waits"])], runs_dir, Label("waits"))
     (runs_dir / "empty").mkdir()
     (runs_dir / "empty" / "metrics.jsonl").touch()
     for line in COMMAND_LINES[command]:

@@ -262,7 +262,7 @@ def test_a_queued_command_has_the_gpus_it_was_given_and_the_directory_of_its_lau
     run = enqueue_command([Path(sys.executable).name, "-c", source], tmp_path, Label("a"), gpus=2)
     with pytest.raises(LaunchError, match="--gpus 5, but this machine has 4"):
         enqueue_command(["true"], tmp_path, Label("b"), gpus=5)
-    assert len(list_runs(tmp_path)) == 1 and queued(tmp_path)[0].needs == "2 GPUs"
+    assert len(list_runs(tmp_path)) == 1 and queued(tmp_path)[0].entry.on_gpu
     monkeypatch.chdir(tmp_path)
     run_queue(tmp_path)
     wait_for(lambda: read_snapshot(run).status is Status.COMPLETED)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from tests.remote.conftest import LocalSsh
 from tests.support import write_run
@@ -18,6 +19,7 @@ _FAKE = """#!/bin/sh
 [ "$1" = --version ] && { echo 'tuitrain 0.1.0'; exit; }
 for w; do printf '%s\\n' "$w"; done >"$WORDS"
 [ "$1" = -m ] && shift 2
+case $1 in queue) echo '[{"position": 1, "run_id": "a", "processes": 2, "on_gpu": true}]'; exit;; esac
 case $1 in stop) printf '[{"run_id": "%s", "status": "stopped"}]\\n' "${2##*/}"; exit 1;; esac
 case $* in *bad=*) echo 'tuitrain: bad is not a key.' >&2; exit 2;; esac
 printf '{"run_id": "new", "path": "%s/new", "pid": 5}\\n' "${2%/*}"
@@ -79,6 +81,25 @@ def test_what_takes_more_than_a_request_is_stopped_by_the_tuitrain_there(
     words.unlink()
     cli("stop", "--no-wait", f"here:{run.path}")
     assert not words.exists() and (run.control / "stop").exists()
+
+
+def test_the_queue_there_is_that_of_the_tuitrain_there(
+    words: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = a_run(tmp_path / "runs", queued=1.0)
+    calls = [
+        ((f"here:{tmp_path}/runs",), ["queue", "--json", f"--runs-dir={tmp_path}/runs"]),
+        (("--host", "here"), ["queue", "--json", f"--runs-dir={tmp_path}/runs"]),
+        (("move", f"here:{run.path}", "1"),
+         ["queue", "move", str(run.path), "1", "--json", f"--runs-dir={tmp_path}/runs"]),
+        (("rm", f"here:{run.path}"), ["queue", "rm", str(run.path), "--json", f"--runs-dir={tmp_path}/runs"]),
+    ]  # fmt: skip
+    for arguments, expected in calls:
+        cli("queue", *arguments)
+        assert words.read_text().splitlines() == expected
+        assert capsys.readouterr().out.split() == ["position", "id", "needs", "1", "a", "2", "GPUs"]
+    with pytest.raises(typer.BadParameter, match="exclude each other"):
+        cli("queue", "here:", "--systemd")
 
 
 def test_the_python_that_started_a_run_serves_where_no_tuitrain_is_found(words: Path, tmp_path: Path) -> None:

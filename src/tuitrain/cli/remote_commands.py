@@ -14,6 +14,7 @@ from tuitrain.cli.rules import flag_of
 
 if TYPE_CHECKING:
     from tuitrain.launch.host.machine import RemoteMachine
+    from tuitrain.remote.address import Address
     from tuitrain.runs import RunDirectory
 
 
@@ -44,10 +45,21 @@ def _words(parameter: Any, value: Any) -> list[str]:
     return [f"{flag}={each}" for each in (value if isinstance(value, list | tuple) else [value])]
 
 
+def place_on(host: str) -> Address:
+    """The folder of the runs on the HOST or HOST:DIR of --host. Raises BadParameter, SettingsError."""
+    from tuitrain.remote.address import AddressError
+    from tuitrain.remote.hosts import host_address
+
+    try:
+        return host_address(host)
+    except AddressError as error:
+        raise typer.BadParameter(str(error), param_hint="--host") from None
+
+
 def run_command(
     run: RunDirectory, command: str, words: Sequence[str], *, codes: Collection[int] = (0,)
 ) -> tuple[RemoteMachine, Any]:
-    """Run a command of tuitrain on a run where that is, with --json; returns the machine and what it printed.
+    """Run a command of tuitrain, such as `queue rm`, on a run where that is, with --json; returns what it printed.
 
     It is the tuitrain that is found there, else that of the Python which the run was started with. codes: of an exit
     that is no failure. Raises LaunchError, RemoteError.
@@ -63,9 +75,9 @@ def run_command(
         program = [info.command[0], "-m", "tuitrain.cli"]
     elif not machine.tuitrain:
         required(machine)
-    path = PurePosixPath(machine.home, address.path)
+    path = PurePosixPath(machine.path_of(address))
     path = path.parent if path.name == run.metrics.name else path
-    words = [command, str(path), *words, "--json", f"--runs-dir={path.parent}"]
+    words = [*command.split(), str(path), *words, "--json", f"--runs-dir={path.parent}"]
     printed = run_tuitrain(RemoteDirectory(machine, machine.home), words, program=program, codes=codes, ask=may_ask())
     return machine, parsed(machine.host, printed)
 

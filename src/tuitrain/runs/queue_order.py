@@ -36,12 +36,6 @@ class Waiting:
     path: Path
     entry: Entry
 
-    @property
-    def needs(self) -> str:
-        """What must be free, in words."""
-        count, thing = self.entry.processes, "GPU" if self.entry.on_gpu else "CPU slot"
-        return f"{count} {thing}{'s'[: count > 1]}"
-
 
 @dataclass(frozen=True)
 class Unreadable:

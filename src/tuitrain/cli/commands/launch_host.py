@@ -12,7 +12,7 @@ import typer
 
 from tuitrain.cli.lookup import find_one, find_own_one
 from tuitrain.cli.output import is_terminal, print_json, print_lines, say
-from tuitrain.cli.remote_commands import forwarded, may_ask, parsed, run_command
+from tuitrain.cli.remote_commands import forwarded, may_ask, parsed, place_on, run_command
 
 if TYPE_CHECKING:
     from tuitrain.launch.host.machine import RemoteMachine
@@ -46,17 +46,12 @@ def launch_on_host(ctx: typer.Context, command: Sequence[str] | None) -> None:
     from tuitrain.launch.host import start
     from tuitrain.launch.host.install import install
     from tuitrain.launch.host.machine import probe, required
-    from tuitrain.remote.address import AddressError
-    from tuitrain.remote.hosts import host_address
     from tuitrain.remote.sharing import share
     from tuitrain.settings import runs_directory
 
     given, ask = ctx.params, may_ask()
     _check(ctx, command)
-    try:
-        address = host_address(given["host"])
-    except AddressError as error:
-        raise typer.BadParameter(str(error), param_hint="--host") from None
+    address = place_on(given["host"])
     tree = None
     if not given["no_sync"]:
         tree = start.local_tree(given["sync"], runs_directory(None), needed=command is not None)
@@ -71,8 +66,12 @@ def launch_on_host(ctx: typer.Context, command: Sequence[str] | None) -> None:
     at = start.prepared_directory(machine, tree, ask=ask)
     if at.sent is not None:
         say(_sent_line(machine.host, at.sent))
-    runs_dir = address.path if address.path.startswith("/") else f"{machine.home}/{address.path}"
-    words = ["launch", *_arguments(ctx, machine.host, ask), *forwarded(ctx, OWN), f"--runs-dir={runs_dir}"]
+    words = [
+        "launch",
+        *_arguments(ctx, machine.host, ask),
+        *forwarded(ctx, OWN),
+        f"--runs-dir={machine.path_of(address)}",
+    ]
     after = [] if command is None else ["--", *command]
     if given["dry_run"] or given["smoke"]:
         asked = ["--json"] if given["as_json"] else []

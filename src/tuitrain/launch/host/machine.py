@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from tuitrain.launch.errors import LaunchError
+from tuitrain.remote.address import Address
 from tuitrain.remote.connection import RemoteError
 from tuitrain.remote.script import run_script
 from tuitrain.text import clean
@@ -49,6 +51,10 @@ class RemoteMachine:
     @property
     def home(self) -> str:
         return self.facts["home"]
+
+    def path_of(self, address: Address) -> str:
+        """The absolute path of a place on it."""
+        return str(PurePosixPath(self.home, address.path))
 
     @property
     def data(self) -> str:
