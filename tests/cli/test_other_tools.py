@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -249,3 +253,27 @@ def test_a_log_that_was_written_long_ago_is_not_running(cli: Cli, logs: Path) ->
     os.utime(log, (1.7e9, 1.7e9))
     assert json.loads(cli("show", str(log), "--json").out)["status"] == "unknown"
     assert "○ unknown" in cli("watch", str(log), "--once").out
+
+
+def test_a_command_that_is_killed_leaves_no_copy_of_its_standard_input(tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tuitrain.cli", "show", "-"], stdin=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(copies)},
+    )  # fmt: skip
+    assert process.stdin is not None
+    process.stdin.write(TABLE * 10_000)
+    process.stdin.flush()
+    wait_for(lambda: any(path.stat().st_size for path in copies.glob("*/*")))
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    process.stdin.close()
+    wait_for(lambda: not list(copies.iterdir()))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)

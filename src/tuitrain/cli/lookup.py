@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -29,6 +29,9 @@ Part = Literal["WHOLE", "ENDS", "REQUEST", "FOLLOWED", "CONSOLE", "DASHBOARD"]
 
 _REMOTE: dict[str, list[RunDirectory]] = {}
 """What this process has opened."""
+
+_KEEPERS: list[subprocess.Popen[bytes]] = []
+"""What removes the temporary folders, held open until this process ends."""
 
 
 def find_runs(
@@ -78,8 +81,7 @@ def _runs_of_input() -> list[RunDirectory]:
 
     if sys.stdin.isatty():
         raise typer.BadParameter("standard input is a terminal: pipe a log into it.", param_hint=repr(STANDARD_INPUT))
-    folder = Path(tempfile.mkdtemp(prefix="tuitrain-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = _folder_of_this_process()
     path = folder / stream.NAME
     with path.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
@@ -94,6 +96,18 @@ def _runs_of_input() -> list[RunDirectory]:
         # What --map and --set say of it is kept in the temporary folder, too.
         return [replace(runs[0], path=folder / stream.NAME.replace(" ", "-"))]
     return runs
+
+
+def _folder_of_this_process() -> Path:
+    """A temporary folder that is removed when this process ends, also by SIGKILL."""
+    folder = tempfile.mkdtemp(prefix="tuitrain-")
+    # A shell of its own session, whose input ends with this process.
+    command = ["sh", "-c", 'read -r end; exec rm -rf -- "$1"', "sh", folder]
+    nothing = subprocess.DEVNULL
+    _KEEPERS.append(
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=nothing, stderr=nothing, start_new_session=True)
+    )
+    return Path(folder)
 
 
 def find_own(names: Sequence[str], runs_dir: Path | None, *, requests: bool = False) -> list[RunDirectory]:
