@@ -31,7 +31,7 @@ from tuitrain_engine.telemetry import NonFiniteError
 from tuitrain_engine.trainer import Trainer, prepare, train
 
 OK, FAILURE, USAGE, NOT_FOUND, INTERRUPTED = 0, 1, 2, 3, 130
-SAVING_TIMEOUT_S = 300.0
+SAVING_TIMEOUT_S, SAVING_WITHOUT_NODE_S = 300.0, 10.0
 LOCK_TIMEOUT_S = 1.0
 
 
@@ -143,7 +143,7 @@ class Attempt:
         """The sentence on an error with a known cause; None for a bug."""
         if _is_out_of_memory(error):
             return self._memory_sentence()
-        peer_failure = self.peers.failure(timeout_s=2.0)
+        peer_failure = self.peers.failure(self.peers.patience_s)
         if peer_failure is None and self.world.size > 1 and "Timed out waiting" in str(error):
             return (
                 f"A step waited more than parallel.timeout_s = {self.config.parallel.timeout_s:g} s for another "
@@ -166,8 +166,9 @@ class Attempt:
         """Wait for a checkpoint that is being written; another process may have died."""
         if self.trainer is not None:
             # A log that cannot be written and a removed directory are reported by others.
+            several = SAVING_WITHOUT_NODE_S if self.peers.node_lost else SAVING_TIMEOUT_S
             with suppress(JournalError, GoneError):
-                self.trainer.checkpoints.finish(timeout_s=None if self.world.size == 1 else SAVING_TIMEOUT_S)
+                self.trainer.checkpoints.finish(timeout_s=None if self.world.size == 1 else several)
 
     def _abandon(self, sentence: str) -> None:
         """End this process, which waits for another one that has failed."""

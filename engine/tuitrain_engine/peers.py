@@ -15,9 +15,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from tuitrain.events.peers import NODE_VARIABLE, failure_files, mark_failure
+
 POLL_INTERVAL_S = 0.5
 GRACE_S = 5.0
 """How long the main process may take to end by itself before `abandon` ends it."""
+REASON_S, LOST_S = 2.0, 20.0
+"""How long to wait for the reason of a lost connection: of another process, and where nodes watch each other."""
 ORPHAN_GRACE_S = 120.0
 """How long a training process may take to reach a step boundary and save, once torchrun has died."""
 
@@ -26,37 +30,41 @@ class Peers:
     """Watches the other processes of an attempt for failures. Create it before any slow work."""
 
     def __init__(self, run_dir: Path, rank: int, size: int) -> None:
-        attempt = os.environ.get("TORCHELASTIC_RUN_ID", "none")
+        self._attempt = os.environ.get("TORCHELASTIC_RUN_ID", "none")
         self._directory, self._rank, self._size = run_dir, rank, size
-        self._stem = f".failed-{attempt}-rank-"
         self._parent = os.getppid()
         self._closing = threading.Event()
         self.abandon: Callable[[str], None] = _exit
         """Ends this process from the thread, given the reason."""
         self.training = False
         """Whether a checkpoint can be saved."""
+        self.node_lost = False
+        """Whether that failure is the loss of a node, whose processes take part in nothing any more."""
         self.orphaned = False
         """Whether torchrun has died."""
 
     def report(self, sentence: str) -> None:
         """Write why this process fails, for the main one, which writes its own end."""
         if self._rank > 0:
-            path = self._directory / f"{self._stem}{self._rank}"
-            unfinished = path.with_name(f"{path.name}.tmp")
-            with suppress(OSError):  # the run directory was moved or removed
-                unfinished.write_text(sentence, encoding="utf-8")
-                unfinished.replace(path)
+            mark_failure(self._directory, self._attempt, f"rank-{self._rank}", f"Process {self._rank}: {sentence}")
+
+    @property
+    def patience_s(self) -> float:
+        """How long to wait for the reason where a connection to another process is lost."""
+        return LOST_S if self.is_main and NODE_VARIABLE in os.environ else REASON_S
 
     def failure(self, timeout_s: float = 0.0) -> str | None:
-        """Why another process failed, naming it; waits a little for its file."""
+        """Why another process failed, or which node was lost; waits a little for its file."""
         if self._size == 1:
             return None
         deadline = time.monotonic() + timeout_s
         while True:
-            for path in self._failure_files():
-                rank, sentence = path.name.rpartition("-")[2], path.read_text(encoding="utf-8")
-                path.unlink(missing_ok=True)
-                return f"Process {rank}: {sentence}"
+            for path in failure_files(self._directory, self._attempt):
+                sentence = path.read_text(encoding="utf-8")
+                self.node_lost = path.name.rpartition("-")[0].endswith("-node")
+                if self.is_main:
+                    path.unlink(missing_ok=True)
+                return sentence
             if time.monotonic() >= deadline:
                 return None
             time.sleep(POLL_INTERVAL_S / 5)
@@ -88,15 +96,11 @@ class Peers:
                 if not self._closing.wait(ORPHAN_GRACE_S if self.training else GRACE_S):
                     self.abandon("torchrun, which started this run, has died, and the run hung.")
                 return
-            if self._rank == 0 and self._failure_files() and not self._closing.wait(GRACE_S):
+            if self._rank == 0 and failure_files(self._directory, self._attempt) and not self._closing.wait(GRACE_S):
                 sentence = self.failure()
                 if sentence is not None:
                     self.abandon(sentence)
                 return
-
-    def _failure_files(self) -> list[Path]:
-        """The files of other processes that failed, by rank."""
-        return sorted(path for path in self._directory.glob(f"{self._stem}*") if path.suffix != ".tmp")
 
 
 def _exit(why: str) -> None:

@@ -4,7 +4,9 @@ torchrun itself (`torch.distributed.run`) starts and watches the workers. Two th
 the engine handles are passed on to the workers, once each, and nothing else happens: torchrun itself would begin to
 count down to SIGKILL, while a worker may be writing a large checkpoint. And a worker that failed has printed the reason
 in one sentence; this process ends with that worker's exit code and prints no page about it. If the workers are gone and
-rank 0 has written no `end` record, as when a signal killed one of them, it is written here.
+rank 0 has written no `end` record, as when a signal killed one of them, it is written here; on another node than that
+of rank 0 the reason is left in a file for rank 0. Where the nodes of a run watch each other, the workers are stopped
+when the process that does so has died.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 from collections import deque
 from pathlib import Path
 from types import FrameType
@@ -21,8 +25,10 @@ from typing import TYPE_CHECKING
 import psutil
 
 from tuitrain.events import End, EventWriter
+from tuitrain.events.peers import NODE_VARIABLE, failure_files, mark_failure
 from tuitrain.text import clean, clean_lines
 from tuitrain_engine.control import SIGNALS, listen_to
+from tuitrain_engine.peers import POLL_INTERVAL_S
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -39,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run torchrun and return the exit code: 0, the failed worker's, or 1 when a signal killed one."""
     for name in SIGNALS:
         listen_to(name, _pass_on)
+    if NODE_VARIABLE in os.environ:
+        threading.Thread(target=_stop_without, args=(os.getppid(),), name="parent", daemon=True).start()
     # torch takes seconds to import; signals must be handled from the start.
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -60,10 +68,26 @@ def main(arguments: list[str] | None = None) -> int:
         sentence = _sentence(rank, failure)
         if sentence:
             print(clean_lines(sentence), file=sys.stderr, flush=True)
-        if log is not None and not _has_end(log, before):
+        if log is not None and _is_other_node():
+            if not failure_files(log.parent, options.rdzv_id):
+                reason = sentence or _last_words(rank, failure.exitcode)
+                mark_failure(log.parent, options.rdzv_id, f"rank-{rank}", reason)
+        elif log is not None and not _has_end(log, before):
             _write_end(log, failure.exitcode, sentence or _last_words(rank, failure.exitcode))
         return failure.exitcode if failure.exitcode > 0 else FAILURE
     return 0
+
+
+def _is_other_node() -> bool:
+    """Whether rank 0, which writes the log, is on another node."""
+    return os.environ.get(NODE_VARIABLE, "0") != "0"
+
+
+def _stop_without(parent: int) -> None:
+    """Stop this process as SIGTERM does once the one that started it has died."""
+    while os.getppid() == parent:
+        time.sleep(POLL_INTERVAL_S)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def first_failure(failures: dict[int, ProcessFailure]) -> tuple[int, ProcessFailure]:
@@ -135,7 +159,7 @@ def _pass_on(number: int, frame: FrameType | None) -> None:
     workers, name = psutil.Process().children(), signal.Signals(number).name
     if not workers and SIGNALS[name] == "stop":
         log = _log()
-        if log is not None:
+        if log is not None and not _is_other_node():
             _write_end(log, INTERRUPTED, f"stopped by {name} before the first step")
         raise SystemExit(INTERRUPTED if number == signal.SIGINT else 0)
     for worker in workers:

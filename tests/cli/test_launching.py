@@ -20,6 +20,8 @@ from tuitrain.launch.queue import enqueue_all, leave_queue
 from tuitrain.launch.resume import prepare_resume
 from tuitrain.runs import RunMetadata
 
+BY_HAND = ("--nodes", "2", "--node-rank", "1", "--rendezvous", "node0:29500")
+
 
 @pytest.fixture
 def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,9 +112,20 @@ def test_a_source_that_is_not_there_is_noticed_before_the_start(cli: Cli, runs_d
         (["--map", "ce=losss", "--", "true"], "losss"),
         (["--set", "gpus=none", "--", "true"], "gpus = 'none' is not valid"),
         (["gpt2-tiny", "--slurmed"], "--slurmed: there is no such option"),
-        (["gpt2-tiny", "--nodes", "2"], "--nodes: only with --slurm"),
+        (["gpt2-tiny", "--nodes", "2"], "--nodes needs --slurm, or --node-rank and --rendezvous"),
         (["gpt2-tiny", "--slurm", "--retries", "2"], "--retries: not with --slurm"),
-        (["gpt2-tiny", "--partition", "a", "--nodes", "2"], "--nodes and --partition: only with --slurm."),
+        (["gpt2-tiny", "--partition", "a", "--nodes", "2"], "--partition: only with --slurm."),
+        (["gpt2-tiny", "--min-nodes", "1"], "--min-nodes: only with --node-rank."),
+        (["gpt2-tiny", "--node-rank", "0"], "--node-rank needs --nodes"),
+        (["gpt2-tiny", "--node-rank", "0", "--nodes", "2"], "--node-rank needs --rendezvous HOST:PORT"),
+        (["gpt2-tiny", *BY_HAND, "--nodes", "1"], "--nodes 1 is this machine alone"),
+        (["gpt2-tiny", *BY_HAND, "--node-rank", "2"], "--node-rank 2: the last of 2 nodes has --node-rank 1."),
+        (["gpt2-tiny", *BY_HAND, "--min-nodes", "3"], "--min-nodes 3 is more than --nodes 2."),
+        (["gpt2-tiny", *BY_HAND, "--rendezvous", "node0"], "--rendezvous 'node0' is no HOST:PORT"),
+        (["gpt2-tiny", *BY_HAND, "--slurm"], "--node-rank and --rendezvous: not with --slurm."),
+        (["gpt2-tiny", *BY_HAND, "--queue"], "--queue: not with --node-rank."),
+        (["gpt2-tiny", *BY_HAND, "train.seed=1,2"], "--node-rank: not for a sweep, whose runs are queued."),
+        ([*BY_HAND, "--", "true"], "--node-rank: not for a command, whose own launcher"),
         (["gpt2-tiny", "--skip-bad-batch"], "--skip-bad-batch needs --retries."),
         (["gpt2-tiny", "--sync", ".", "--no-sync"], "--sync and --no-sync: only with --host."),
         (["gpt2-tiny", "--host", "far", "--sync", ".", "--no-sync"], "--sync and --no-sync exclude each other."),

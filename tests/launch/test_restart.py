@@ -30,7 +30,7 @@ def configs(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
     """The configurations of the attempts, which are processes that end at once."""
     made: list[RunConfig] = []
 
-    def with_config(run: RunDirectory, config: RunConfig, processes: int) -> list[str]:
+    def with_config(run: RunDirectory, config: RunConfig, *size: object) -> list[str]:
         made.append(config)
         return [sys.executable, "-c", ""]
 

@@ -194,7 +194,7 @@ def test_a_stop_ends_an_attempt_that_is_being_started(run: RunDirectory, monkeyp
     engine = "import sys, time, pathlib\nstop = pathlib.Path(sys.argv[1])\nwhile not stop.exists(): time.sleep(0.02)"
     monkeypatch.setattr(preflight, "check", slow_check)
     monkeypatch.setattr(
-        resuming, "train_command", lambda run, processes: [sys.executable, "-c", engine, str(run.control / "stop")]
+        resuming, "train_command", lambda run, **size: [sys.executable, "-c", engine, str(run.control / "stop")]
     )
     with ThreadPoolExecutor() as pool:
         resumed = pool.submit(resume_run, run)

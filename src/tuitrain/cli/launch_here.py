@@ -10,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from tuitrain.cli.launch_nodes import join
 from tuitrain.cli.output import print_json, print_rows, say
 from tuitrain.cli.starter import Starter
 from tuitrain.config import RunConfig
@@ -17,6 +18,7 @@ from tuitrain.events.layout import planned_run_id
 from tuitrain.launch import preflight
 from tuitrain.launch.local import start, start_run, starting, train_command, wrapped_command
 from tuitrain.launch.machine import find_machine, training_device
+from tuitrain.launch.nodes.place import Place
 from tuitrain.launch.plan import make_plan
 from tuitrain.launch.plan_view import plan_json, plan_rows
 from tuitrain.launch.smoke import Check, run_smoke
@@ -26,9 +28,10 @@ from tuitrain.runs.foreign import Given, keep
 
 @dataclass(frozen=True)
 class Here(Starter):
-    """Starts runs as processes of this machine."""
+    """Starts runs as processes of this machine. place: which of several nodes it is."""
 
     smoke: bool
+    place: Place | None
 
     def command(self, command: Sequence[str], log: Path | None, grace_s: float | None, given: Given) -> None:
         """Start the command of another training program in a new run directory, and stay with it."""
@@ -46,18 +49,27 @@ class Here(Starter):
             return self._print_plan(config)
         if self.smoke:
             return self._try(config)
-        label = replace(self.label, name=config.name)
-        started = start_run(config, self.directory, label, gpus=self.gpus, force=self.force, retries=self.retries)
+        if self.place is not None and self.place.rank:
+            return join(self.place, self.directory, config, self.attachment, self.gpus, self.force)
+        nodes = self.place.nodes if self.place is not None else None
+        started = start_run(
+            config, self.directory, replace(self.label, name=config.name), gpus=self.gpus, force=self.force,
+            retries=self.retries, nodes=nodes,
+        )  # fmt: skip
         if started.note:
             say(started.note)
+        if self.place is not None:
+            say(self.place.next_command)
         return self.attachment.follow(started.run, started.process)
 
     def _print_plan(self, config: RunConfig) -> None:
         # A plan that does not fit is printed before the command fails.
-        machine, processes = find_machine(), preflight.check(config, gpus=self.gpus, force=True)
-        plan = make_plan(config, training_device(config, machine), gpus=processes.count)
+        nodes = self.place.nodes if self.place is not None else None
+        count = nodes.count if nodes is not None else 1
+        machine, processes = find_machine(), preflight.check(config, gpus=self.gpus, force=True, nodes=nodes)
+        plan = make_plan(config, training_device(config, machine), gpus=processes.count, nodes=count)
         run = RunDirectory(self.directory / planned_run_id(config.name))
-        command = train_command(run, processes=processes.count)
+        command = train_command(run, processes=processes.count, nodes=nodes)
         if self.as_json:
             print_json(plan_json(plan) | {"command": command})
         else:
@@ -66,7 +78,7 @@ class Here(Starter):
             print(f"{config.name}: nothing was started.\n")
             print_rows([*plan_rows(plan), ("command", shlex.join(command))])
         if not self.force:
-            preflight.check_memory(config, machine, processes.count)
+            preflight.check_memory(config, machine, processes.count, count)
 
     def _try(self, config: RunConfig) -> None:
         processes = preflight.check(config, gpus=self.gpus, force=self.force)

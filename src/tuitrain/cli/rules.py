@@ -26,6 +26,14 @@ class Rule(NamedTuple):
 DETACH_OR_FOREGROUND = Rule("--detach --foreground", "{} exclude each other.", most=1)
 SKIP_NEEDS_RETRIES = Rule("--skip-bad-batch", "{} needs --retries.", unless="--retries")
 
+BY_HAND = (
+    Rule("--rendezvous --min-nodes", "{}: only with --node-rank.", unless="--node-rank"),
+    Rule("--nodes", "{} needs --node-rank and --rendezvous, on each of the nodes.", unless="--node-rank --slurm"),
+    Rule("--node-rank", "{} needs --nodes, how many there are.", unless="--nodes"),
+    Rule("--node-rank", "{} needs --rendezvous HOST:PORT, where the nodes meet.", unless="--rendezvous"),
+)
+"""Several nodes without Slurm."""
+
 
 def refuse(ctx: typer.Context, rules: Sequence[Rule], words: Collection[str] = ()) -> None:
     """Raise BadParameter with the sentence of the first rule that refuses what was given. words: that hold besides."""

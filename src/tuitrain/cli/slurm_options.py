@@ -10,7 +10,6 @@ import typer
 Slurm = Annotated[
     bool, typer.Option("--slurm", help="Submit it to Slurm: submit.sh in the run directory is the batch script.")
 ]
-Nodes = Annotated[int | None, typer.Option(min=1, metavar="N", help="Nodes. --gpus counts those of each node.")]
 Partition = Annotated[str | None, typer.Option(metavar="NAME", help="With --slurm: the partition.")]
 Account = Annotated[str | None, typer.Option(metavar="NAME", help="With --slurm: the account that is charged.")]
 Time = Annotated[

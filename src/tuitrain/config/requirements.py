@@ -52,10 +52,28 @@ def check_vocabulary(rows: int | None, tokenizer: str, size: int) -> None:
         )
 
 
-def check_processes(config: RunConfig, processes: int) -> None:
-    """Raise ConfigError unless batch and strategy suit this many processes of one machine."""
+def check_processes(config: RunConfig, processes: int, nodes: int = 1) -> None:
+    """Raise ConfigError unless batch and strategy suit this many processes of so many machines."""
     config.with_least_micro_batch().accumulation(processes)
-    check_strategy(config.parallel, processes)
+    check_strategy(config.parallel, processes, nodes)
+
+
+def node_counts(config: RunConfig, most: int, least: int, processes: int) -> list[int]:
+    """With how many of its nodes a run can train, each of so many processes: those that batch and strategy suit.
+
+    Raises ConfigError where it cannot with most of them, or where it may lose some but can with no fewer.
+    """
+    check_processes(config, most * processes, most)
+    counts, error = [most], None
+    for count in range(most - 1, least - 1, -1):
+        try:
+            check_processes(config, count * processes, count)
+            counts.append(count)
+        except ConfigError as refusal:
+            error = refusal
+    if len(counts) == 1 and error is not None:
+        raise error
+    return sorted(counts)
 
 
 def check_strategy(parallel: ParallelConfig, processes: int, nodes: int = 1) -> None:

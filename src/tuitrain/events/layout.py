@@ -99,14 +99,26 @@ class Halving(msgspec.Struct, kw_only=True):
     results: list[RungResult] = []
 
 
+class Nodes(msgspec.Struct, kw_only=True, frozen=True):
+    """The machines of a run that was started by hand on each of `count`, and the HOST:PORT where they meet.
+
+    least: the run goes on with so many of them where others are lost.
+    """
+
+    count: int
+    least: int
+    rendezvous: str
+
+
 class RunMetadata(msgspec.Struct, kw_only=True):
     """`run.json`: metadata of the launcher. pid_started (Unix seconds) distinguishes a reused pid from the engine's.
 
     started is when the newest attempt was launched, log_bytes where the last line of the log ended then: the lines
     before are of earlier attempts, and as long as none follows the newest one has not written a record yet.
-    launcher: `local` (one process), `torchrun`, whose own pid this is, with `processes` workers below it, `slurm`: the
-    batch script of the job `job_id`, whose pid this is, or `loop`: a loop of one's own, which made the directory
-    itself. supervisor: the process that started that one, waits for it and writes down its exit; retries: how often it
+    launcher: `local` (one process), `torchrun`, whose own pid this is, with `processes` workers below it, `nodes`: what
+    starts torchrun on the first of several `nodes` and watches the others, `slurm`: the batch script of the job
+    `job_id`, whose pid this is, or `loop`: a loop of one's own, which made the directory itself.
+    supervisor: the process that started that one, waits for it and writes down its exit; retries: how often it
     may still start a crashed attempt again, skip_bad_batch: passing over the batch of a step at which two attempts
     crashed. parent: of a fork. queued: when it was put in the queue, while it waits there; gpus: those that it was
     given. group: of the runs of a sweep; halving: of one that stops its worse runs early. sent: from another machine,
@@ -133,10 +145,16 @@ class RunMetadata(msgspec.Struct, kw_only=True):
     command: list[str] = []
     launcher: str = "local"
     processes: int = 1
+    nodes: Nodes | None = None
     job_id: str | None = None
     tags: list[str] = []
     notes: list[str] = []
     sent: Sent | None = None
+
+    @property
+    def processes_of_node(self) -> int:
+        """Processes on each machine."""
+        return self.processes // (self.nodes.count if self.nodes is not None else 1)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def fork_run(
     snapshot = read_snapshot(parent)
     check_steps_left(snapshot, config, saved.step, f"tuitrain fork {parent.run_id} --at {saved.step}")
     if gpus is None and snapshot.info is not None:
-        gpus = snapshot.info.processes
+        gpus = snapshot.info.processes_of_node
     processes = preflight.check(config, gpus=gpus, force=force)
     run = new_run(runs_dir, config)
     try:

@@ -21,10 +21,11 @@ from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Any, Protocol
 
+import msgspec
 import psutil
 
 from tuitrain.config import RunConfig
-from tuitrain.events.layout import Sent, sent_for_this
+from tuitrain.events.layout import Nodes, Sent, sent_for_this
 from tuitrain.events.lock import LockedError, exclusive
 from tuitrain.files import writing
 from tuitrain.launch import preflight
@@ -37,6 +38,7 @@ from tuitrain.runs.log_ends import end_of_lines
 
 SPIN_COUNT = 1_000
 """How often libgomp's threads look for work before they sleep (GOMP_SPINCOUNT): `bench/threads.py` compares values."""
+NODE_AGENT = "tuitrain.launch.nodes.agent"
 POLL_S = 0.1
 START_TIMEOUT_S = 1.0
 """Time to wait for the start lock: a process that only tests it holds it for a moment."""
@@ -63,9 +65,15 @@ class Retries:
     skip_bad_batch: bool = False
 
 
-def train_command(run: RunDirectory, *, processes: int = 1) -> list[str]:
-    """The engine's command line for a run directory; torchrun starts and monitors several processes."""
+def train_command(run: RunDirectory, *, processes: int = 1, nodes: Nodes | None = None) -> list[str]:
+    """The engine's command line for a run directory; torchrun starts and monitors several processes.
+
+    nodes: of which this is the first; processes are those of all of them.
+    """
     command = [sys.executable]
+    if nodes is not None:
+        size = f"--nodes={nodes.count}", f"--min-nodes={nodes.least}", f"--gpus={processes // nodes.count}"
+        return [*command, "-m", NODE_AGENT, f"--rendezvous={nodes.rendezvous}", *size, str(run.path)]
     if processes > 1:
         command += ["-m", "tuitrain_engine.torchrun", "--standalone", "--nproc-per-node", str(processes)]
     return [*command, "-m", "tuitrain_engine", "train", "--run-dir", str(run.path)]
@@ -113,19 +121,20 @@ def start_run(
     gpus: int | None = None,
     force: bool = False,
     retries: Retries = Retries(),
+    nodes: Nodes | None = None,
 ) -> Started:
     """Run the preflight checks, make the run's directory and start the engine in a session of its own.
 
-    Raises LaunchError or ConfigError when a check fails, OSError when no process or directory can be made. No run
-    directory is left then.
+    gpus: processes, of this machine where it is the first of several nodes. Raises LaunchError or ConfigError when a
+    check fails, OSError when no process or directory can be made. No run directory is left then.
     """
-    processes = preflight.check(config, gpus=gpus, force=force)
+    processes = preflight.check(config, gpus=gpus, force=force, nodes=nodes)
     run = new_run(runs_dir, config)
     try:
         with starting(run):
             process = start(
-                run, train_command(run, processes=processes.count), label, processes=processes.count,
-                plots_every=config.export.plots_every, supervised=True, retries=retries,
+                run, train_command(run, processes=processes.count, nodes=nodes), label, processes=processes.count,
+                nodes=nodes, plots_every=config.export.plots_every, supervised=True, retries=retries,
             )  # fmt: skip
     except (LaunchError, OSError):
         shutil.rmtree(run.path, ignore_errors=True)
@@ -152,6 +161,7 @@ def start(
     label: Label | None,
     *,
     processes: int = 1,
+    nodes: Nodes | None = None,
     plots_every: int = 0,
     supervised: bool = False,
     retries: Retries = Retries(),
@@ -160,22 +170,22 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one and its terminal, and write its metadata to run.json.
 
-    label: None keeps name, tags and notes of the run. processes: the number of workers that the command starts; each
-    gets its share of the cores. plots_every: steps after which another process draws figures/latest.png again; 0 for
-    none. supervised: whether `launch.supervise` starts it, waits for it and writes down its exit; that process is
-    returned then, and passes signals on. variables: further ones of its environment, such as which GPUs it has.
-    directory: where it runs, by default in that of this process. Raises OSError when the process cannot be started,
-    LaunchError when run.json cannot be written; no process is left then.
+    label: None keeps name, tags and notes of the run. processes: the number of workers that the command starts, on all
+    nodes; each gets its share of the cores. plots_every: steps after which another process draws figures/latest.png
+    again; 0 for none. supervised: whether `launch.supervise` starts it, waits for it and writes down its exit; that
+    process is returned then, and passes signals on. variables: further ones of its environment, such as which GPUs it
+    has. directory: where it runs, by default in that of this process. Raises OSError when the process cannot be
+    started, LaunchError when run.json cannot be written; no process is left then.
     """
     process = None
     try:
         # Locked during the start, so that tags set meanwhile are not lost.
         with edited_metadata(run) as facts:
-            attempt = attempt_facts(run, command, processes)
+            attempt, here = attempt_facts(run, command, processes, nodes), processes // (nodes.count if nodes else 1)
             if supervised:
-                process, pid = _spawn_supervised(run, command, processes, variables)
+                process, pid = _spawn_supervised(run, command, here, variables)
             else:
-                process = _spawn(run, command, processes, (), variables, directory)
+                process = spawn(run, command, here, (), variables, directory)
                 pid = process.pid
             facts |= {} if label is None else asdict(label)
             facts |= attempt | {
@@ -200,15 +210,18 @@ def start(
     return process
 
 
-def attempt_facts(run: RunDirectory, command: Sequence[str], processes: int) -> dict[str, Any]:
+def attempt_facts(
+    run: RunDirectory, command: Sequence[str], processes: int, nodes: Nodes | None = None
+) -> dict[str, Any]:
     """What run.json says of an attempt, but for its process, at the moment before that is started."""
     return {
         "started": time.time(),
         "log_bytes": end_of_lines(run.metrics),
         "host": socket.gethostname(),
         "command": list(command),
-        "launcher": "torchrun" if processes > 1 else "local",
+        "launcher": "nodes" if nodes is not None else "torchrun" if processes > 1 else "local",
         "processes": processes,
+        "nodes": None if nodes is None else msgspec.to_builtins(nodes),
         "job_id": None,
         "exit": None,
         "queued": None,
@@ -231,7 +244,7 @@ def _spawn_supervised(
         try:
             options = ["--pid-to", str(writing_to), str(run.path)]
             words = [sys.executable, "-m", "tuitrain.launch.supervise", *options, *command]
-            process = _spawn(run, words, processes, (writing_to,), variables)
+            process = spawn(run, words, processes, (writing_to,), variables)
         finally:
             os.close(writing_to)
         pid = pipe.read()
@@ -241,15 +254,20 @@ def _spawn_supervised(
     return process, int(pid)
 
 
-def _spawn(
+def spawn(
     run: RunDirectory,
     command: Sequence[str],
     processes: int,
     inherited: Sequence[int] = (),
     variables: Mapping[str, str] = MappingProxyType({}),
     directory: str | None = None,
+    console_path: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    with run.console.open("ab") as console:
+    """Start a process in a session of its own that prints to the console of the run, or to another file.
+
+    processes: among which the cores of this machine are shared. Raises OSError.
+    """
+    with (console_path or run.console).open("ab") as console:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

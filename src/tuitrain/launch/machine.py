@@ -34,9 +34,9 @@ class Device:
             return configured
         return "bfloat16" if self.kind == "gpu" else "float32"
 
-    def of_processes(self, count: int, dtype: str) -> Devices:
-        """This device for each of `count` processes of one machine, with the arithmetic of `train.dtype`."""
-        return Devices(self.type, self.dtype(dtype), count, memory_bytes=self.memory_gb * GB)
+    def of_processes(self, count: int, dtype: str, nodes: int = 1) -> Devices:
+        """This device for each of `count` processes of `nodes` machines, with the arithmetic of `train.dtype`."""
+        return Devices(self.type, self.dtype(dtype), count, nodes, memory_bytes=self.memory_gb * GB)
 
 
 @dataclass(frozen=True)

@@ -139,12 +139,15 @@ def known_vocabulary(config: RunConfig) -> int | None:
     return None
 
 
-def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, mfu: float = DEFAULT_MFU) -> Plan:
-    """Plan a run on `gpus` processes of one machine, a device each. Raises ConfigError if the batch does not divide."""
+def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, nodes: int = 1, mfu: float = DEFAULT_MFU) -> Plan:
+    """Plan a run on `gpus` processes, a device each, of `nodes` machines.
+
+    Raises ConfigError if the batch does not divide.
+    """
     if (size := known_vocabulary(config)) is not None:
         config = config.with_vocab_size(size)
     config.with_least_micro_batch().accumulation(gpus)
-    devices = device.of_processes(gpus, config.train.dtype)
+    devices = device.of_processes(gpus, config.train.dtype, nodes)
     vocabulary_known = config.model.vocab_size is not None
     micro_batch_reason = None
     if config.train.micro_batch_size == "auto":

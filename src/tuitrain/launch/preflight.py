@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tuitrain.config import RunConfig, all_presets, load_config
-from tuitrain.config.requirements import check_attention, check_float8, check_processes, check_vocabulary
+from tuitrain.config.requirements import check_attention, check_float8, check_vocabulary, node_counts
 from tuitrain.config.source import source_path
+from tuitrain.events.layout import Nodes
 from tuitrain.files import expanded
 from tuitrain.launch.corpus import check_data, check_tokenizer
 from tuitrain.launch.errors import LaunchError
@@ -22,16 +23,17 @@ from tuitrain.launch.plan import NOTHING_FITS, Plan, known_vocabulary, make_plan
 ENGINE_PACKAGES = ("tuitrain_engine", "torch")
 
 
-def check(config: RunConfig, *, gpus: int | None = None, force: bool = False) -> Processes:
-    """Check what can be checked without starting the engine; returns the processes to start it with.
+def check(config: RunConfig, *, gpus: int | None = None, force: bool = False, nodes: Nodes | None = None) -> Processes:
+    """Check what can be checked without starting the engine; returns the processes to start it with, on all nodes.
 
-    gpus: the number requested; None: as many as there are and the batch divides over. force skips the memory check.
+    gpus: the number requested, of each of the nodes, which are alike; None: as many as there are and the batch
+    divides over. force skips the memory check.
     Raises LaunchError or ConfigError.
     """
     require_engine()
     machine = find_machine()
     _check_device(config, machine)
-    processes = choose_processes(config, machine, gpus)
+    processes = choose_processes(config, machine, gpus, nodes)
     device = training_device(config, machine)
     check_attention(config.model, device.type)
     if config.train.float8:
@@ -41,7 +43,7 @@ def check(config: RunConfig, *, gpus: int | None = None, force: bool = False) ->
     check_tokenizer(config.data.tokenizer)
     check_vocabulary(config.model.vocab_size, config.data.tokenizer, known_vocabulary(config) or 0)
     if not force:
-        check_memory(config, machine, processes.count)
+        check_memory(config, machine, processes.count, nodes.count if nodes is not None else 1)
     return processes
 
 
@@ -69,12 +71,15 @@ class Processes:
     note: str | None = None
 
 
-def choose_processes(config: RunConfig, machine: Machine, requested: int | None) -> Processes:
-    """The number requested, else as many as there are GPUs and the batch divides over; one on the CPU.
+def choose_processes(
+    config: RunConfig, machine: Machine, requested: int | None, nodes: Nodes | None = None
+) -> Processes:
+    """The number requested, else as many as there are GPUs and the batch divides over; one on the CPU. On each node.
 
     Raises LaunchError when there are too few GPUs, ConfigError when batch or strategy do not suit the number.
     """
     gpus = None if training_device(config, machine).kind == "cpu" else len(machine.gpus)
+    most, least = (nodes.count, nodes.least) if nodes is not None else (1, 1)
     if requested is not None and gpus is not None and requested > gpus:
         available = "one GPU" if gpus == 1 else f"{gpus} GPUs"
         raise LaunchError(
@@ -87,21 +92,25 @@ def choose_processes(config: RunConfig, machine: Machine, requested: int | None)
     elif gpus is None or config.parallel.strategy == "single":
         count = 1
     else:
-        count = max(config.process_counts(gpus), default=1)
-    check_processes(config, count)
+        count = max((each // most for each in config.process_counts(gpus * most) if each % most == 0), default=1)
+    node_counts(config, most, least, count)
     if requested is not None or gpus is None or count == gpus or config.parallel.strategy == "single":
-        return Processes(count)
+        return Processes(count * most)
     train = config.with_least_micro_batch().train
+    where = "" if most == 1 else " of each node"
     return Processes(
-        count,
-        f"{count} of {gpus} GPUs are used: train.global_batch_size ({train.global_batch_size}) is no multiple of "
-        f"train.micro_batch_size × processes ({train.micro_batch} × {gpus}).",
+        count * most,
+        f"{count} of {gpus} GPUs{where} are used: train.global_batch_size ({train.global_batch_size}) is no multiple "
+        f"of train.micro_batch_size × processes ({train.micro_batch} × {gpus * most}).",
     )
 
 
-def check_memory(config: RunConfig, machine: Machine, gpus: int = 1) -> None:
-    """Raise LaunchError, with the settings and the presets that fit, when this configuration does not."""
-    plan = make_plan(config, training_device(config, machine), gpus=gpus)
+def check_memory(config: RunConfig, machine: Machine, gpus: int = 1, nodes: int = 1) -> None:
+    """Raise LaunchError, with the settings and the presets that fit, when this configuration does not.
+
+    gpus: of all nodes, which are as this machine.
+    """
+    plan = make_plan(config, training_device(config, machine), gpus=gpus, nodes=nodes)
     if plan.fits is not False or plan.memory is None:
         return
     fitting = [preset for preset in all_presets() if fits(preset, machine)]

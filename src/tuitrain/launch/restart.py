@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from tuitrain.config import ConfigError, RunConfig, load_config
 from tuitrain.events import Alert, End, EventWriter, Record
 from tuitrain.events.checkpoints import complete_checkpoints
@@ -116,9 +118,9 @@ class Restarts:
         """Start the engine on the newest checkpoint, or from the beginning where there is none."""
         run, resumes = self._run, bool(complete_checkpoints(self._run.path))
         with starting(run), edited_metadata(run) as facts:
-            processes = facts["processes"]
-            command = [*with_config(run, config, processes), *(["--resume"] if resumes else [])]
-            attempt = attempt_facts(run, command, processes)
+            info = msgspec.convert(facts, RunMetadata)
+            command = [*with_config(run, config, info.processes, info.nodes), *(["--resume"] if resumes else [])]
+            attempt = attempt_facts(run, command, info.processes, info.nodes)
             engine = subprocess.Popen(command, start_new_session=True)
             facts |= attempt | {"pid": engine.pid, "pid_started": process_started(engine.pid)}
             facts["retries"] -= 1

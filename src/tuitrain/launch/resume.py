@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tuitrain.config import RunConfig, load_config, resuming
 from tuitrain.events.checkpoints import complete_checkpoints
+from tuitrain.events.layout import Nodes
 from tuitrain.events.requests import delete_requests
 from tuitrain.files import writing
 from tuitrain.launch import preflight
@@ -36,18 +37,23 @@ class Resumed:
 
 
 def prepare_resume(
-    run: RunDirectory, overrides: Sequence[str] = (), *, gpus: int | None = None, force: bool = False
+    run: RunDirectory,
+    overrides: Sequence[str] = (),
+    *,
+    gpus: int | None = None,
+    force: bool = False,
+    nodes: Nodes | None = None,
 ) -> tuple[RunConfig, Processes]:
     """Check that a run can be resumed here; returns its configuration with the overrides, and its processes.
 
-    Writes nothing. gpus: None is as many as the run had. Raises as `config_to_resume` does.
+    Writes nothing. gpus: of each of the nodes; None is as many as the run had. Raises as `config_to_resume` does.
     """
     config, processes = config_to_resume(run, overrides)
-    return config, preflight.check(config, gpus=processes if gpus is None else gpus, force=force)
+    return config, preflight.check(config, gpus=processes if gpus is None else gpus, force=force, nodes=nodes)
 
 
 def config_to_resume(run: RunDirectory, overrides: Sequence[str] = ()) -> tuple[RunConfig, int | None]:
-    """The configuration of a run that can be resumed, with the overrides, and how many processes it had, if known.
+    """The configuration of a run that can be resumed, with the overrides, and the processes of a node of it, if known.
 
     Raises LaunchError, also for overrides that do not suit the checkpoint, ConfigError or FileNotFoundError.
     """
@@ -65,7 +71,7 @@ def config_to_resume(run: RunDirectory, overrides: Sequence[str] = ()) -> tuple[
     done = checkpoints[-1].step
     unfinished = snapshot.status in (Status.FAILED, Status.CRASHED) and total_steps(snapshot, before, done) == done
     check_steps_left(snapshot, config, done, f"tuitrain resume {run.run_id}", unfinished=unfinished)
-    return config, snapshot.info.processes if snapshot.info is not None else None
+    return config, snapshot.info.processes_of_node if snapshot.info is not None else None
 
 
 def _tokens_at(snapshot: RunSnapshot, step: int) -> int:
@@ -133,6 +139,7 @@ def resume_run(
     gpus: int | None = None,
     force: bool = False,
     retries: Retries = Retries(),  # noqa: B008 - frozen
+    nodes: Nodes | None = None,
 ) -> Resumed:
     """Start the engine on the newest checkpoint of a run that is over. Raises as `prepare_resume` does, and OSError.
 
@@ -140,14 +147,14 @@ def resume_run(
     Requests to the earlier attempt are deleted.
     """
     with starting(run):
-        config, processes = prepare_resume(run, overrides, gpus=gpus, force=force)
+        config, processes = prepare_resume(run, overrides, gpus=gpus, force=force, nodes=nodes)
         run = RunDirectory(run.path.resolve(), run.log)
         checkpoint = complete_checkpoints(run.path)[-1].path
         printed = console_bytes(run)
-        command = [*with_config(run, config, processes.count), "--resume"]
+        command = [*with_config(run, config, processes.count, nodes), "--resume"]
         process = start(
-            run, command, None, processes=processes.count, plots_every=config.export.plots_every, supervised=True,
-            retries=retries,
+            run, command, None, processes=processes.count, nodes=nodes, plots_every=config.export.plots_every,
+            supervised=True, retries=retries,
         )  # fmt: skip
     return Resumed(process, checkpoint, printed)
 
@@ -157,12 +164,13 @@ def console_bytes(run: RunDirectory) -> int:
     return run.console.stat().st_size if run.console.exists() else 0
 
 
-def with_config(run: RunDirectory, config: RunConfig, processes: int) -> list[str]:
+def with_config(run: RunDirectory, config: RunConfig, processes: int, nodes: Nodes | None = None) -> list[str]:
     """The engine's command line for a further attempt with this configuration, which is written for it.
 
     Requests to the earlier attempt are deleted.
     """
-    return [*train_command(run, processes=processes), "--config", str(write_config(run, config))]
+    command = train_command(run, processes=processes, nodes=nodes)
+    return [*command, "--config", str(write_config(run, config))]
 
 
 def write_config(run: RunDirectory, config: RunConfig) -> Path:

@@ -200,6 +200,9 @@ def derive_status(
         return Status.QUEUED
     if end is not None:
         restarts = end.status == "failed" and info is not None and info.retries > 0 and supervisor_alive(info)
+        if end.status == "failed" and info is not None and info.nodes is not None and not restarts:
+            # What watches the nodes may go on with those that are left.
+            restarts = info.nodes.least < info.nodes.count and process_alive(info) is True
         if is_undecided(info, end):
             restarts = job.active if job is not None and job.state is not None else process_alive(info) is True
         return Status.STARTING if restarts else Status(end.status)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from tuitrain.cli import options, slurm_options
+from tuitrain.cli import nodes_options, options, slurm_options
 from tuitrain.cli.commands import launch_host
 from tuitrain.cli.completion import complete_preset
 from tuitrain.cli.launch_rules import RULES
@@ -78,7 +78,10 @@ def launch(
     retries: options.Retries = 0,
     skip_bad_batch: options.SkipBadBatch = False,
     slurm: slurm_options.Slurm = False,
-    nodes: slurm_options.Nodes = None,
+    nodes: nodes_options.Nodes = None,
+    node_rank: nodes_options.NodeRank = None,
+    rendezvous: nodes_options.Rendezvous = None,
+    min_nodes: nodes_options.MinNodes = None,
     partition: slurm_options.Partition = None,
     account: slurm_options.Account = None,
     time: slurm_options.Time = None,
@@ -115,6 +118,7 @@ def launch(
       tuitrain launch llama2-tiny optim.lr=1e-3,3e-3 train.seed=1,2,3 --name grid
       tuitrain launch llama2-tiny optim.lr=3e-4,1e-3,3e-3,1e-2 --halving
       tuitrain launch llama2-1.3b --slurm --nodes 2 --gpus 8 --time 12:00:00
+      tuitrain launch llama2-1.3b --nodes 2 --node-rank 0 --rendezvous node0:29500
       tuitrain launch --name mine -- python train.py --lr 3e-4
       tuitrain launch --log lightning_logs -- torchrun --nproc-per-node 2 train.py
       tuitrain launch --queue --gpus 2 -- torchrun --nproc-per-node 2 train.py
@@ -127,6 +131,7 @@ def launch(
 
     On a terminal the dashboard opens. Elsewhere the console output of the run is printed, and the exit code is that
     of the run. With --slurm a run is a job, which goes on after its time limit and preemption, and a sweep an array.
+    With --node-rank this machine is one of several that train together; give the same command on each, but for that.
 
     After `--` give the command of another training program: the metrics that it prints are its curves, or those it
     writes to --log, or those it logs with `tuitrain.init`. `stop` sends it SIGTERM.
@@ -174,7 +179,7 @@ def launch(
     else:
         from tuitrain.cli.launch_here import Here
 
-        starter = Here(**shared, smoke=smoke)
+        starter = Here(**shared, smoke=smoke, place=nodes_options.place_of(nodes, node_rank, rendezvous, min_nodes))
     if command is not None:
         return starter.command(command, log, grace, given_by(maps, facts))
     return starter.train(list(map(preflight.with_absolute_paths, configs)))

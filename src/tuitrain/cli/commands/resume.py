@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from tuitrain.cli import options
+from tuitrain.cli import nodes_options, options
 from tuitrain.cli.lookup import find_own_one
 from tuitrain.cli.output import print_json, say
-from tuitrain.cli.rules import DETACH_OR_FOREGROUND, SKIP_NEEDS_RETRIES, refuse
+from tuitrain.cli.rules import BY_HAND, DETACH_OR_FOREGROUND, SKIP_NEEDS_RETRIES, refuse
 
 
 def resume(
@@ -25,6 +25,10 @@ def resume(
     force: options.Force = False,
     retries: options.Retries = 0,
     skip_bad_batch: options.SkipBadBatch = False,
+    nodes: nodes_options.Nodes = None,
+    node_rank: nodes_options.NodeRank = None,
+    rendezvous: nodes_options.Rendezvous = None,
+    min_nodes: nodes_options.MinNodes = None,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,
 ) -> None:
@@ -33,6 +37,7 @@ def resume(
       tuitrain resume latest
       tuitrain resume gpt2-tiny-20260101-120000-9f3a train.max_steps=600
       tuitrain resume latest --gpus 4 --strategy fsdp
+      tuitrain resume RUN --nodes 2 --node-rank 0 --rendezvous node0:29500
 
     Continue a run from its newest complete checkpoint, in the same run directory and log.
 
@@ -47,13 +52,16 @@ def resume(
     from tuitrain.launch.slurm.resume import is_of_slurm, resume_job
     from tuitrain.runs.remote import is_remote
 
-    refuse(ctx, (DETACH_OR_FOREGROUND, SKIP_NEEDS_RETRIES))
+    refuse(ctx, (DETACH_OR_FOREGROUND, SKIP_NEEDS_RETRIES, *BY_HAND))
+    place = nodes_options.place_of(nodes, node_rank, rendezvous, min_nodes)
     if ":" in run and is_remote(run):
+        if place is not None:
+            raise typer.BadParameter("--node-rank: only for a run in a directory of this machine.")
         return continue_on_host(ctx, "resume")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)
     directory = find_own_one(run, runs_dir)
     if is_of_slurm(directory):
-        if gpus is not None or retries:
+        if gpus is not None or retries or place is not None:
             raise typer.BadParameter("the job of this run has its size in submit.sh: change it there.")
         printed, job_id = console_bytes(directory), resume_job(directory, options.with_strategy(overrides, strategy))
         say(f"{directory.run_id} continues as job {job_id} of Slurm.")
@@ -61,9 +69,16 @@ def resume(
             document = {"run_id": directory.run_id, "path": str(directory.path), "job_id": job_id}
             return print_json(document) if as_json else print(directory.run_id)
         return attachment.follow(directory, SubmittedRun(directory), printed)
+    overrides = options.with_strategy(overrides, strategy)
+    if place is not None and place.rank:
+        from tuitrain.cli.launch_nodes import join_resumed
+
+        return join_resumed(place, directory, overrides, attachment, gpus, force)
     resumed = resume_run(
-        directory, options.with_strategy(overrides, strategy), gpus=gpus, force=force,
-        retries=Retries(retries, skip_bad_batch),
+        directory, overrides, gpus=gpus, force=force, retries=Retries(retries, skip_bad_batch),
+        nodes=place.nodes if place is not None else None,
     )  # fmt: skip
     say(f"{directory.run_id} continues from {resumed.checkpoint.name}.")
+    if place is not None:
+        say(place.next_command)
     return attachment.follow(directory, resumed.process, resumed.console_bytes)

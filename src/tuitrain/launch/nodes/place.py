@@ -1,0 +1,39 @@
+"""Which of the nodes of a run a machine is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tuitrain.events.layout import Nodes
+from tuitrain.launch.nodes.connection import Address, check_port
+
+
+@dataclass(frozen=True)
+class Place:
+    """One of the nodes, by its rank."""
+
+    rank: int
+    nodes: Nodes
+
+    @property
+    def console(self) -> str:
+        """The name of the file in the run directory that a node of a rank above 0 prints to."""
+        return f"console.node-{self.rank}.log"
+
+    @property
+    def next_command(self) -> str:
+        """What is to be done on the other nodes."""
+        last = self.nodes.count - 1
+        ranks = "1" if last == 1 else f"1 to {last}"
+        return f"The run begins once the other nodes are here: the same command there, with --node-rank {ranks}."
+
+
+def place(rank: int, count: int, least: int, rendezvous: str) -> Place:
+    """A place from the options of `launch`.
+
+    Raises LaunchError for a rendezvous that is none, or whose port the first node, if it is this one, cannot use.
+    """
+    address = Address.parse(rendezvous)
+    if rank == 0:
+        check_port(address.port)
+    return Place(rank, Nodes(count=count, least=least, rendezvous=str(address)))
