@@ -34,6 +34,9 @@ TINY = "llama2-tiny"
 PINNED = ("train.max_steps=300", "train.global_batch_size=16", "train.micro_batch_size=16", "schedule.warmup_steps=20")
 """What the numbers in tests rest on, so that tuning a tiny preset changes none of them."""
 
+DIES_WITH_THE_TESTS = ("setpriv", "--pdeathsig", "KILL")
+"""A command prefix: the kernel kills the process when the one that started it ends, even by SIGKILL."""
+
 
 def unprivileged(*command: str) -> list[str]:
     """A command prefix that enforces file permissions, also when root runs the tests."""

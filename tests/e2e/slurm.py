@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import DIES_WITH_THE_TESTS
+
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "sinfo", "srun")
 MISSING = ", ".join(name for name in PROGRAMS if shutil.which(name, path=PATH) is None)
@@ -89,7 +91,11 @@ def running() -> Iterator[Cluster]:
                   f"--seed-file={folder}/seed"]  # fmt: skip
         for command in (munged, ["slurmctld", "-D"], ["slurmd", "-D", "-N", "n1"], ["slurmd", "-D", "-N", "n2"]):
             with (folder / "out.log").open("ab") as log:
-                processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder))
+                processes.append(
+                    subprocess.Popen(
+                        [*DIES_WITH_THE_TESTS, *command], env=environment, stdout=log, stderr=log, cwd=folder
+                    )
+                )
             if command is munged:
                 _wait(lambda: (folder / "munge.sock").exists(), folder)
         _wait(lambda: _idle(cluster) == 2, folder)

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from tests.support import DIES_WITH_THE_TESTS
+
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin")
 ROOT = Path(__file__).parents[2]
 MISSING = (
@@ -95,7 +97,8 @@ def running(
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     with (folder / "sshd.log").open("wb") as log:
-        process = subprocess.Popen([*inside, SSHD, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
+        command = [*DIES_WITH_THE_TESTS, *inside, SSHD, "-D", "-e", "-f", folder / "sshd_config"]
+        process = subprocess.Popen(command, stderr=log)
     try:
         _wait_for(process, folder / "sshd.log")
         server = Server(port, folder, folder / "ssh_config", tuple(inside))
