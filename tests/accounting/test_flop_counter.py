@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -63,7 +63,6 @@ def shapes(draw: st.DrawFn) -> ModelConfig:
     )
 
 
-@settings(max_examples=100)
 @given(shapes())
 def test_counted_parameters_of_any_shape(model: ModelConfig) -> None:
     assert built_parameters(model) == count_parameters(model).total

@@ -49,7 +49,7 @@ def test_healthy_logs_are_quiet(options: dict[str, Any]) -> None:
         assert alerts(healthy(**{"seed": seed, "steps": 800, **options})) == []
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.sampled_from(list(FAULTS)), st.integers(0, 5), st.sampled_from((7, 30, 300)))
 def test_it_does_not_matter_how_records_are_divided(fault: str, seed: int, most: int) -> None:
     rules = parse_rules({"when": {"low": "loss < 2.4 for 40 steps", "hot": "gpu_temp_c > 60 for 10 readings"}})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tuitrain.analysis.compare import compare_runs
@@ -199,7 +199,6 @@ LONG = Attempt(0, 40, 9, False, ("val", "train"), "a", 0.0, False, True, None)
 RATES = {"loss": 0, "tokens": 0, "mfu": 0, "tokens_per_sec": 0, "broken": 0}
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example([LONG, LONG, replace(LONG, back=25, steps=3, splits=())], RATES, 0, 3000, b"")
 @example([LONG, replace(LONG, clock=-3600.0, end="completed")], RATES, 0, 0, b'{"type":"st')
 @given(

@@ -98,34 +98,13 @@ def test_a_wrong_command_or_option_offers_the_nearest(cli: Cli) -> None:
     assert "--json" in result.err
 
 
-def complete(words: str, current: int, runs_dir: Path) -> list[str]:
-    """Ask the way the completion script of bash does."""
-    environment = os.environ | {
-        "_TUITRAIN_COMPLETE": "complete_bash",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(current),
-        "TUITRAIN_RUNS_DIR": str(runs_dir),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "tuitrain.cli"], env=environment, capture_output=True, text=True, check=True
-    )
-    return done.stdout.split()
-
-
-def test_shells_complete_runs_presets_and_keys(runs_dir: Path) -> None:
+def test_shells_complete_runs(runs_dir: Path) -> None:
+    """Asked as the completion script of bash does."""
     write_run(runs_dir, "gpt2-tiny-20260101-120000-aaaa", preset="gpt2-tiny")
-    write_run(runs_dir, "llama2-tiny-20260101-120000-bbbb")
-    assert complete("tuitrain status gp", 2, runs_dir) == ["gpt2-tiny-20260101-120000-aaaa"]
-    assert complete("tuitrain compare latest ll", 3, runs_dir) == ["llama2-tiny-20260101-120000-bbbb"]
-    assert complete("tuitrain launch qwen3-t", 2, runs_dir) == ["qwen3-tiny"]
-    assert complete("tuitrain launch gpt2 train.max", 3, runs_dir) == ["train.max_steps="]
-    assert complete("tuitrain sta", 1, runs_dir) == ["status"]
-    assert complete("tuitrain watch --layout pe", 3, runs_dir) == ["performance"]
-    assert complete("tuitrain watch --theme colour", 3, runs_dir) == ["colour-blind", "colour-blind-light"]
-    assert complete("tuitrain export plots --figure m", 4, runs_dir) == ["moving_average", "mfu", "memory"]
-    assert complete("tuitrain tag latest te", 3, runs_dir) == ["test"]
-    assert complete("tuitrain plot gp", 2, runs_dir) == ["gpt2-tiny-20260101-120000-aaaa"]
-    assert complete("tuitrain plot latest -m grad_n", 4, runs_dir) == ["grad_norm", "grad_nonfinite"]
+    environment = {"_TUITRAIN_COMPLETE": "complete_bash", "COMP_WORDS": "tuitrain status gp", "COMP_CWORD": "2"}
+    command = [sys.executable, "-m", "tuitrain.cli"]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["gpt2-tiny-20260101-120000-aaaa"]
 
 
 @pytest.mark.parametrize(
@@ -145,13 +124,24 @@ def test_shells_complete_runs_presets_and_keys(runs_dir: Path) -> None:
         ("tuitrain ls val", 2, ["val_loss"]),
         ("tuitrain ls --sort val", 3, ["val_loss"]),
         ("tuitrain ls --status fa", 3, ["failed"]),
+        ("tuitrain compare latest ll", 3, ["llama2-tiny-20260101-120000-bbbb"]),
+        ("tuitrain launch qwen3-t", 2, ["qwen3-tiny"]),
+        ("tuitrain launch gpt2 train.max", 3, ["train.max_steps="]),
+        ("tuitrain sta", 1, ["status"]),
+        ("tuitrain watch --layout pe", 3, ["performance"]),
+        ("tuitrain watch --theme colour", 3, ["colour-blind", "colour-blind-light"]),
+        ("tuitrain export plots --figure m", 4, ["moving_average", "mfu", "memory"]),
+        ("tuitrain tag latest te", 3, ["test"]),
+        ("tuitrain plot gp", 2, ["gpt2-tiny-20260101-120000-aaaa"]),
+        ("tuitrain plot latest -m grad_n", 4, ["grad_norm", "grad_nonfinite"]),
     ],
 )
-def test_shells_complete_values_and_terms(
+def test_shells_complete_words(
     runs_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, current: int,
     offered: list[str],
 ) -> None:  # fmt: skip
-    write_run(runs_dir, "gpt2-tiny-20260101-120000-aaaa", preset="gpt2-tiny")
+    write_run(runs_dir, "gpt2-tiny-20260101-120000-aaaa", preset="gpt2-tiny", steps=2)
+    write_run(runs_dir, "llama2-tiny-20260101-120000-bbbb", steps=2)
     for name, value in {"_TUITRAIN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(current)}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 import torch
+import transformers
 from engine_runs import command, environment, make_run, of_type, read_log, run_engine
 from safetensors.torch import load_file
 from tests.support import unprivileged
@@ -17,7 +18,6 @@ from torch import distributed as dist
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from weight_models import GPT2, LLAMA, MODELS, assert_same, export, load, logits_of, make_config, make_model, theirs
 
 from tuitrain import events
@@ -46,7 +46,9 @@ def test_logits_of_imported_weights_equal_those_of_transformers(tmp_path: Path, 
     config = make_config(**MODELS[name])
     export(make_model(config), tmp_path / "shape")
     torch.manual_seed(23)
-    original = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(tmp_path / "shape")).eval()
+    original = transformers.AutoModelForCausalLM.from_config(
+        transformers.AutoConfig.from_pretrained(tmp_path / "shape")
+    ).eval()
     with torch.no_grad():
         for parameter in original.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -96,7 +98,7 @@ def test_a_model_split_into_three_files_is_loaded_as_one(tmp_path: Path, name: s
     embeddings = load_file(tmp_path / "out" / "embeddings.safetensors")
     assert any(torch.equal(tensor, model.embedding.token.weight) for tensor in embeddings.values())
     assert len(embeddings) == (2 if name == "gpt2" else 1)
-    read = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
+    read = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
     assert_same(logits_of(model, config), logits_of(read, config))
     assert_same(logits_of(load(config, tmp_path / "out"), config), logits_of(model, config))
 
@@ -122,7 +124,7 @@ def test_a_tokenizer_json_is_exported_too(tmp_path: Path) -> None:
     paths = weights.export_weights(model, config, tokenizer, tmp_path / "out", dtype="float32", split=False)
     assert tmp_path / "out" / "tokenizer.json" in paths
     assert len({path.stat().st_mode for path in paths}) == 1
-    read = AutoTokenizer.from_pretrained(tmp_path / "out")
+    read = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     assert read("def x return")["input_ids"] == tokenizer.encode("def x return").tolist()
     assert read.eos_token == "<|endoftext|>" and read.eos_token_id == 0
     assert theirs(tmp_path / "out").generation_config.eos_token_id == 0
@@ -152,7 +154,7 @@ def test_auto_tokenizer_gives_the_ids_of_the_run(tmp_path: Path, name: str, kind
     config = make_config(**MODELS[name])
     whole = validate({"model": config.model_dump(exclude_none=True), "train": {"max_steps": 1}})
     weights.export_weights(make_model(config), whole, tokenizer, tmp_path / "out", dtype="float32", split=False)
-    read = AutoTokenizer.from_pretrained(tmp_path / "out")
+    read = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     for text in (corpus.text, f"  two  words {corpus.text * 50}", "1 2", "", "\n"):
         assert read(text)["input_ids"] == tokenizer.encode(text).tolist()
         assert read.decode(read(text)["input_ids"]) == text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+import transformers
 
 from tuitrain.config import ModelConfig, validate
 from tuitrain_engine import weights
@@ -53,9 +53,9 @@ def export(model: Transformer, out: Path, *, split: bool = False, dtype: str = "
     return weights.export_weights(model, validate(tree), ByteTokenizer(), out, dtype=dtype, split=split)
 
 
-def theirs(directory: Path) -> PreTrainedModel:
+def theirs(directory: Path) -> transformers.PreTrainedModel:
     """The model as transformers reads it; missing and unexpected keys are errors."""
-    model, info = AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True)
+    model, info = transformers.AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True)
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
     return model.eval()
 

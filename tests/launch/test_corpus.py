@@ -129,7 +129,7 @@ def test_usable_data_is_accepted() -> None:
         check_data(load_config("gpt2-tiny", [f"data.source={source}"]))
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sizes=st.lists(st.integers(0, 400), min_size=1, max_size=12),
     rows=st.booleans(),

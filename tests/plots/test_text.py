@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -133,7 +133,6 @@ def test_charts_drawn_by_several_threads_do_not_mix() -> None:
 values = st.lists(st.floats(width=64), max_size=60)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     values, st.integers(0, 130), st.integers(0, 40), st.booleans(), st.text(max_size=20), st.booleans(),
     st.sampled_from(["step", "tokens", "time", "clock", "flops"]),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2
 from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
@@ -279,7 +279,6 @@ def test_the_writer_of_torch_is_followed_while_it_writes(tmp_path: Path) -> None
     assert got.names == {"train/loss"}
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.booleans())
 def test_in_pieces_it_gives_what_it_gives_at_once(seed: int, spoil: bool) -> None:
     with TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.readers.reading import Read, read, readers_of
@@ -273,7 +273,6 @@ _VALUES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.dictionaries(_NAMES, _VALUES, max_size=5), max_size=20), st.integers(0, 2**32))
 def test_in_pieces_it_gives_what_it_gives_at_once(rows: list[dict[str, str]], seed: int) -> None:
     chance = random.Random(seed)
@@ -297,7 +296,6 @@ def test_in_pieces_it_gives_what_it_gives_at_once(rows: list[dict[str, str]], se
         assert repr(found) == repr(expected)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32))
 def test_spoiled_bytes_never_break_the_reading(seed: int) -> None:
     chance = random.Random(seed)

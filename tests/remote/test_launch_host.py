@@ -253,7 +253,7 @@ def test_words_for_the_other_machine_are_never_code(tmp_path: Path, shell: str) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here"]
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(text=TEXT | st.tuples(CODE | TEXT, st.sampled_from(["@", ":", "", "[", "]"]), CODE | TEXT).map("".join))
 def test_a_host_is_never_an_option_or_code(text: str) -> None:
     """What is taken for a host has only letters, digits and signs that no shell knows, and begins with no dash."""

@@ -52,7 +52,7 @@ def read(data: bytes, cuts: list[int]) -> RunHistory:
     return history
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(lines, ends), max_size=40), st.binary(max_size=10), st.data())
 def test_any_log_can_be_read_in_any_pieces(log: list[tuple[bytes, bytes]], torn: bytes, data: st.DataObject) -> None:
     whole = b"".join(line + end for line, end in log) + torn

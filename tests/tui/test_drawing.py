@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tuitrain.plots.axes import Range
@@ -33,7 +33,6 @@ def test_a_rising_line_rises() -> None:
     assert positions == sorted(positions, reverse=True)
 
 
-@settings(max_examples=60)
 @given(
     st.lists(st.floats(allow_nan=True, allow_infinity=True, width=64), max_size=40),
     st.integers(1, 90),

@@ -248,7 +248,7 @@ async def test_own_keys_of_what_is_withheld_answer_too(run: RunDirectory) -> Non
 async def test_every_key_of_a_screen_can_be_pressed(place: ScreenName, two_runs: list[RunDirectory]) -> None:
     """Arrows, vim keys and all others; what opens is closed. What changes a run or a file has tests of its own."""
     app = TuitrainApp(place, two_runs, two_runs[0].path.parent, settings=Settings(readonly=True))
-    async with app.run_test(size=(120, 35)) as pilot:
+    async with app.run_test(size=SIZES[0]) as pilot:
         await until(pilot, lambda: all(view.loaded for view in app.state.runs))
         for action in app.actions:
             if place not in action.screens or action.id == "leave":

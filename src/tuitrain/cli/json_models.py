@@ -24,7 +24,12 @@ class JsonObject(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
-def object_type(name: str, description: str, base: type[JsonObject] = JsonObject, /, **types: Any) -> Any:
+class _Created(JsonObject):
+    # It has no source to look for docstrings in, which takes long.
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
+
+def object_type(name: str, description: str, base: type[JsonObject] = _Created, /, **types: Any) -> Any:
     """A model with these keys, and those of the base. A key that may be missing has a type and a default."""
     fields: dict[str, Any] = {key: kind if isinstance(kind, tuple) else (kind, ...) for key, kind in types.items()}
     return create_model(name, __base__=base, __doc__=description, **fields)
@@ -109,9 +114,9 @@ class RunState(JsonObject):
     """Unix seconds of its newest record."""
     tags: list[str]
     group: str | None
+    """The sweep that it belongs to."""
     queue_position: int | None
     """Of a queued run: which of those that wait it is, the first being 1."""
-    """The sweep that it belongs to."""
     notes: list[str]
 
 

@@ -76,7 +76,7 @@ def test_each_source_has_its_share_and_its_own_order(opened: Opened, mixture: di
     assert torch.equal(x[[kind == "hf" for kind in sources]], alone)
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(0, 150), step=st.integers(1, 9))
 def test_a_resume_is_exact(opened: Opened, mixture: dict[str, float], position: int, step: int) -> None:
     straight, interrupted, resumed = (opened("mixture", mixture=mixture, val_bytes=40) for _ in range(3))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tuitrain_engine.data.permutation import Permutation
 
 
-@settings(max_examples=150)
 @given(n=st.integers(1, 5000), seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 10**6))
 def test_every_index_occurs_exactly_once(n: int, seed: int, epoch: int) -> None:
     indices = Permutation(n, seed, epoch)(np.arange(n))

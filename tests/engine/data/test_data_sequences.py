@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tuitrain_engine.data import DataError, Dataset
@@ -27,7 +27,6 @@ class Counting:
         return range(start, start + length)
 
 
-@settings(max_examples=100)
 @given(tokens=st.integers(9, 400), seq_len=st.integers(1, 8), seed=st.integers(0, 99), epoch=st.integers(0, 5))
 def test_an_epoch_covers_the_stream_without_overlap(tokens: int, seq_len: int, seed: int, epoch: int) -> None:
     split = PackedSplit(Counting(tokens), seq_len, seed)
@@ -46,7 +45,6 @@ def test_the_shapes_are_those_of_a_batch(opened: Opened, corpus: Path) -> None:
     assert (x[:, 1:] == y[:, :-1]).all()
 
 
-@settings(max_examples=50)
 @given(first=st.integers(0, 200), sizes=st.lists(st.integers(1, 40), min_size=1, max_size=8), seed=st.integers(0, 9))
 def test_the_order_does_not_depend_on_the_batch_size(first: int, sizes: list[int], seed: int) -> None:
     split = PackedSplit(Counting(333), 5, seed)

@@ -350,7 +350,7 @@ def test_a_row_cannot_end_its_document(tmp_path: Path) -> None:
     assert documents(path) == ["a\ufffdb"]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(max_size=200),

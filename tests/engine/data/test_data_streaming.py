@@ -93,7 +93,7 @@ def test_a_sample_is_one_document_cut_or_padded(opened: Opened, streamed: str) -
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(0, 400), ahead=st.integers(0, 9), step=st.integers(1, 7))
 def test_a_resume_is_exact_at_any_position(
     opened: Opened, streamed: str, packing: str, position: int, ahead: int, step: int
