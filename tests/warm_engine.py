@@ -1,8 +1,8 @@
-"""Engine processes that start without the seconds of importing torch: forks of a process that has imported it.
+"""Processes that start without the seconds of importing torch or the commands: forks of one that has imported them.
 
 Each is a process of its own, with its own output, environment, directory, signals and exit code, and runs
-`tuitrain_engine` as `python -m tuitrain_engine` does. Tests of the start itself, of torchrun or of the process tree
-start that command instead.
+`tuitrain_engine`, or another module, as `python -m tuitrain_engine` does. Tests of the start itself or of the process
+tree start that command instead.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ from types import MappingProxyType
 from typing import NoReturn
 
 ROOT = Path(__file__).parent.parent
-IMPORTED = ("tuitrain_engine.lifecycle", "tuitrain_engine.commands", "torch._dynamo", "torch.distributed.fsdp")
-"""What the engine and torch import once they know what to do."""
+IMPORTED = (
+    "tuitrain_engine.lifecycle", "tuitrain_engine.commands", "torch._dynamo", "torch.distributed.fsdp",
+    "tuitrain.cli.app", "tuitrain.cli.commands.compare",
+)  # fmt: skip
+"""What the engine, torch and the commands import once they know what to do."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,13 @@ def start_ranks(
     ]  # fmt: skip
 
 
+def print_into(path: Path) -> None:
+    """For `before`: the process writes its output into a file."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+
+
 @cache
 def _server() -> socket.socket:
     """The server of this test process, which ends with it."""
@@ -187,8 +197,9 @@ def run(request: Request, output: int, errors: int, status: socket.socket) -> No
         os.dup2(file, number)
         os.close(file)
     # A file object remembers whether it can seek.
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", errors="backslashreplace", buffering=1, closefd=False)
+    encoding = request.environment.get("PYTHONIOENCODING")
+    sys.stdout = os.fdopen(1, "w", encoding=encoding, closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding=encoding, errors="backslashreplace", buffering=1, closefd=False)
     os.environ.clear()
     os.environ.update(request.environment)
     os.chdir(request.directory)

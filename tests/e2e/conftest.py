@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support import check_that_the_log_agrees
+from tests.warm_engine import WarmProcess
 from tuitrain.runs import RunDirectory, list_runs
 
 PATIENCE_S = 120
@@ -33,6 +33,16 @@ def wait_for(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)
+
+
+def with_steps(kind: str) -> dict[str, str]:
+    """Variables that change the steps of an engine: see step_hook/sitecustomize.py."""
+    folder = str(Path(__file__).parent / "step_hook")
+    return {"PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")]), "TUITRAIN_TEST_STEP": kind}
+
+
+RESTING = with_steps("rest")
+"""For runs that go on until they are stopped."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +90,9 @@ class Workspace:
 
     def __call__(self, *arguments: str, **variables: str) -> Completed:
         """Run `tuitrain ARG …` without a terminal, with additional environment variables."""
-        done = subprocess.run(
-            self.command(arguments), cwd=self.path, env={**self.environment, **variables}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, errors="replace", timeout=PATIENCE_S,
-        )  # fmt: skip
-        return Completed(done.returncode, done.stdout, done.stderr)
+        process = WarmProcess(arguments, module="tuitrain.cli", env={**self.environment, **variables}, cwd=self.path)
+        out, err = process.communicate(PATIENCE_S)
+        return Completed(process.returncode or 0, out, err)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pexpect
 import psutil
 import pytest
 
-from tests.e2e.conftest import PATIENCE_S, Workspace, wait_for
+from tests.e2e.conftest import PATIENCE_S, RESTING, Workspace, wait_for
 from tuitrain.runs import RunDirectory, read_snapshot
 from tuitrain.runs.status import process_alive
 
@@ -36,7 +36,7 @@ def step_of(run: RunDirectory) -> int:
 
 def test_killing_the_terminal_leaves_the_run_training(workspace: Workspace) -> None:
     before = len(workspace.runs)
-    environment = workspace.environment | {"TERM": "xterm-256color"}
+    environment = workspace.environment | RESTING | {"TERM": "xterm-256color"}
     shell = pexpect.spawn(
         "bash", ["--norc"], cwd=str(workspace.path), env=environment, dimensions=(40, 120), timeout=PATIENCE_S
     )
@@ -71,7 +71,7 @@ def test_a_detached_run_is_waited_for(workspace: Workspace) -> None:
 
 
 def test_a_stopped_run_resumes_where_it_stopped(workspace: Workspace) -> None:
-    run_id = workspace("launch", *workspace.micro("llama3-tiny", 100_000), "--detach").out.strip()
+    run_id = workspace("launch", *workspace.micro("llama3-tiny", 100_000), "--detach", **RESTING).out.strip()
     run = next(run for run in workspace.runs if run.run_id == run_id)
     wait_for(lambda: step_of(run) >= 3)
     assert workspace("stop", run_id).code == 0
@@ -102,7 +102,7 @@ def interrupted_launch(
     before = len(workspace.runs)
     process = subprocess.Popen(
         workspace.command(["launch", *workspace.micro("hybrid-tiny", 100_000), *options]),
-        cwd=workspace.path, env=workspace.environment, stdin=subprocess.DEVNULL, stdout=output,
+        cwd=workspace.path, env=workspace.environment | RESTING, stdin=subprocess.DEVNULL, stdout=output,
         stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     if process.stdout is not None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.e2e.conftest import PATIENCE_S, Workspace, wait_for
+from tests.e2e.conftest import PATIENCE_S, RESTING, Workspace, wait_for
 from tuitrain.config import load_config
 from tuitrain.runs import RunDirectory, Status, load_history, read_snapshot
 
@@ -74,7 +74,7 @@ def test_two_processes_train_one_run_and_one_process_resumes_it(workspace: Works
 
 
 def test_stop_and_now_end_every_process(workspace: Workspace) -> None:
-    started = workspace("launch", *micro(workspace, 100_000), "--gpus", "2", "--detach", "--json")
+    started = workspace("launch", *micro(workspace, 100_000), "--gpus", "2", "--detach", "--json", **RESTING)
     assert started.code == 0, started.err
     run = workspace.runs[0]
     wait_for(lambda: step_of(run) > 0)
@@ -84,7 +84,7 @@ def test_stop_and_now_end_every_process(workspace: Workspace) -> None:
     _, alive = psutil.wait_procs(tree, timeout=PATIENCE_S)
     assert not alive
     assert read_snapshot(run).status is Status.STOPPED
-    assert workspace("resume", run.run_id, "--detach").code == 0
+    assert workspace("resume", run.run_id, "--detach", **RESTING).code == 0
     step = step_of(run)
     wait_for(lambda: step_of(run) > step)
     tree = processes_of(run)
@@ -98,7 +98,11 @@ def test_ctrl_c_saves_and_ends_with_130(workspace: Workspace) -> None:
     command = workspace.command(["launch", *micro(workspace, 100_000), "--gpus", "2", "--foreground"])
     before = len(workspace.runs)
     launched = subprocess.Popen(
-        command, cwd=workspace.path, env=workspace.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=workspace.path,
+        env=workspace.environment | RESTING,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     wait_for(lambda: len(workspace.runs) > before and step_of(workspace.runs[0]) > 0)
     os.kill(launched.pid, signal.SIGINT)

@@ -67,13 +67,9 @@ def environment(run_dir: Path) -> dict[str, str]:
     return {**plain, "OMP_NUM_THREADS": "1", "TUITRAIN_CACHE_DIR": str(run_dir.parent / "cache")}
 
 
-def command(*arguments: str, processes: int = 1) -> list[str]:
-    """The engine's command line; several processes are started by torchrun."""
-    engine = ["-m", "tuitrain_engine", *arguments]
-    if processes == 1:
-        return [sys.executable, *engine]
-    torchrun = ["-m", "tuitrain_engine.torchrun", "--standalone", "--nproc-per-node", str(processes)]
-    return [sys.executable, *torchrun, *engine]
+def command(*arguments: str) -> list[str]:
+    """The engine's command line."""
+    return [sys.executable, "-m", "tuitrain_engine", *arguments]
 
 
 def run_engine(
@@ -97,16 +93,14 @@ def run_engine(
     return subprocess.CompletedProcess(words, next(filter(None, codes), 0), output, errors)
 
 
-def start_engine(run_dir: Path, processes: int = 1) -> WarmProcess | subprocess.Popen[str]:
+def start_engine(run_dir: Path, processes: int = 1) -> WarmProcess:
     """Start the engine in the background, several processes by torchrun, and wait for its third step."""
     words, env = ["train", "--run-dir", str(run_dir)], environment(run_dir)
     if processes == 1:
         process = WarmProcess(words, env=env, cwd=run_dir)
     else:
-        process = subprocess.Popen(
-            command(*words, processes=processes), env=env, cwd=run_dir,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        options = ["--standalone", "--nproc-per-node", str(processes), "-m", "tuitrain_engine"]
+        process = WarmProcess([*options, *words], module="tuitrain_engine.torchrun", env=env, cwd=run_dir)
     for line in process.stdout:
         if line.startswith("step ") and " 3/" in line:
             return process

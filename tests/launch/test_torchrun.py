@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.warm_engine import WarmProcess, print_into
 from tuitrain.events import End, EventWriter
-from tuitrain.launch.local import Label, start
+from tuitrain.launch.local import Label, process_environment, start
 from tuitrain.launch.stop import kill_run
 from tuitrain.runs import RunDirectory, Status, create_run_directory, read_snapshot
 from tuitrain_engine import torchrun
@@ -39,7 +40,7 @@ os.write(1, f"{{rank}} {{' '.join(heard)}}\\n".encode())
 sys.exit(130 if "SIGINT" in heard else 0)
 """
 
-Begin = Callable[..., "subprocess.Popen[bytes]"]
+Begin = Callable[..., WarmProcess]
 
 
 @pytest.fixture
@@ -52,11 +53,12 @@ def begin(run: RunDirectory, tmp_path: Path) -> Iterator[Begin]:
     """Start two workers with `body` in their middle, and wait until both run; processes left at the end are killed."""
     started: list[psutil.Process] = []
 
-    def start_workers(body: str = "", wait: bool = True) -> subprocess.Popen[bytes]:
-        worker = tmp_path / "worker.py"
-        worker.write_text(WORKER.format(body=body), encoding="utf-8")
-        options = ["--standalone", "--nproc-per-node", "2", str(worker)]
-        process = start(run, [sys.executable, "-m", "tuitrain_engine.torchrun", *options], Label("two"), processes=2)
+    def start_workers(body: str = "", wait: bool = True) -> WarmProcess:
+        run.console.touch()
+        process = WarmProcess(
+            options(tmp_path, body), module="tuitrain_engine.torchrun", env=process_environment(run, 2), cwd=tmp_path,
+            before=partial(print_into, run.console),
+        )  # fmt: skip
         started.append(psutil.Process(process.pid))
         if wait:
             wait_for(lambda: console(run).count("up") == 2)
@@ -67,6 +69,13 @@ def begin(run: RunDirectory, tmp_path: Path) -> Iterator[Begin]:
     for process in started:
         if process.is_running():
             process.kill()
+
+
+def options(folder: Path, body: str = "") -> list[str]:
+    """What torchrun is given for two workers with `body` in their middle."""
+    worker = folder / "worker.py"
+    worker.write_text(WORKER.format(body=body), encoding="utf-8")
+    return ["--standalone", "--nproc-per-node", "2", str(worker)]
 
 
 def console(run: RunDirectory) -> str:
@@ -196,8 +205,10 @@ def test_without_workers_a_checkpoint_request_is_dropped_and_a_stop_is_immediate
         assert (end.status, end.reason) == ("stopped", f"stopped by {number.name} before the first step")
 
 
-def test_now_kills_the_workers_too(run: RunDirectory, begin: Begin) -> None:
-    process = begin()
+def test_now_kills_the_workers_too(run: RunDirectory, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tuitrain_engine.torchrun", *options(tmp_path)]
+    process = start(run, command, Label("two"), processes=2)
+    wait_for(lambda: console(run).count("up") == 2)
     assert read_snapshot(run).status is Status.STARTING
     info = run.read_metadata()
     assert info is not None
