@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,7 @@ from tuitrain.cli.output import print_json, print_lines, say
 from tuitrain.cli.starter import Starter
 from tuitrain.config import RunConfig
 from tuitrain.events.layout import planned_run_id
-from tuitrain.launch import LaunchError
-from tuitrain.launch.local import wrapped_command
+from tuitrain.launch.local import new_command_run, removed_on_error, wrapped_command
 from tuitrain.launch.slurm.process import SubmittedRun
 from tuitrain.launch.slurm.script import JobScript, JobSize
 from tuitrain.launch.slurm.settings import slurm_settings
@@ -25,8 +23,8 @@ from tuitrain.launch.slurm.submit import (
     submit_command,
     submit_runs,
 )
-from tuitrain.runs import RunDirectory, command_for, create_run_directory
-from tuitrain.runs.foreign import Given, keep
+from tuitrain.runs import RunDirectory, command_for
+from tuitrain.runs.foreign import Given
 
 
 @dataclass(frozen=True)
@@ -44,15 +42,10 @@ class SlurmLaunch(Starter):
             run = RunDirectory(self.directory / planned_run_id(self.label.name))
             return self._print(JobScript(self.label.name, run.path, size, settings, Path.cwd(),
                                          wrapped_command(run, command, log, grace_s)))  # fmt: skip
-        run = create_run_directory(self.directory, self.label.name)
-        try:
-            if given:
-                keep(run, given)
+        run = new_command_run(self.directory, self.label.name, given)
+        with removed_on_error(run):
             wrapped = wrapped_command(run, command, log, grace_s)
             submitted = submit_command(run, wrapped, self.label, size, settings)
-        except (LaunchError, OSError):
-            shutil.rmtree(run.path, ignore_errors=True)
-            raise
         return self._follow(submitted)
 
     def train(self, configs: Sequence[RunConfig]) -> None:

@@ -19,13 +19,13 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType, MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import psutil
 
 from tuitrain.config import RunConfig
-from tuitrain.events.layout import Nodes, Sent, sent_for_this
+from tuitrain.events.layout import Nodes, RunMetadata, Sent, sent_for_this
 from tuitrain.events.lock import LockedError, exclusive
 from tuitrain.files import writing
 from tuitrain.launch import preflight
@@ -35,6 +35,9 @@ from tuitrain.launch.machine import usable_cores
 from tuitrain.runs import RunDirectory, create_run_directory
 from tuitrain.runs.editing import EditError, edited_metadata
 from tuitrain.runs.log_ends import end_of_lines
+
+if TYPE_CHECKING:
+    from tuitrain.runs.foreign import Given
 
 SPIN_COUNT = 1_000
 """How often libgomp's threads look for work before they sleep (GOMP_SPINCOUNT): `bench/threads.py` compares values."""
@@ -92,16 +95,42 @@ def wrapped_command(
     return [sys.executable, "-m", "tuitrain.launch.external", *options, str(run.path), *command]
 
 
+@contextmanager
+def removed_on_error(*runs: RunDirectory) -> Iterator[list[RunDirectory]]:
+    """These runs, and those that the block adds to the list, are removed where it fails."""
+    made = list(runs)
+    try:
+        yield made
+    except Exception:
+        for run in made:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
 def new_run(runs_dir: Path, config: RunConfig) -> RunDirectory:
     """Make a run directory with the resolved configuration in it. Raises OSError, and then leaves none."""
     run = create_run_directory(runs_dir.absolute(), config.name)
-    try:
-        with writing(run.config):
-            run.config.write_text(config.to_toml(), encoding="utf-8")
-    except OSError:
-        shutil.rmtree(run.path, ignore_errors=True)
-        raise
+    with removed_on_error(run), writing(run.config):
+        run.config.write_text(config.to_toml(), encoding="utf-8")
     return run
+
+
+def new_command_run(runs_dir: Path, name: str, given: Given | None) -> RunDirectory:
+    """Make a run directory for an external program. given: what the user says about its log. Raises OSError."""
+    run = create_run_directory(runs_dir.absolute(), name)
+    if given:
+        # The readers of all formats are imported only for what is said about a log of another tool.
+        from tuitrain.runs.foreign import keep
+
+        with removed_on_error(run):
+            keep(run, given)
+    return run
+
+
+def write_queued(run: RunDirectory, label: Label, processes: int, **facts: Any) -> None:
+    """Write the metadata of a new run that waits for its start."""
+    now = time.time()
+    run.write_metadata(RunMetadata(**vars(label), created=now, queued=now, processes=processes, **facts))
 
 
 @dataclass(frozen=True)
