@@ -101,7 +101,7 @@ def removed_on_error(*runs: RunDirectory) -> Iterator[list[RunDirectory]]:
     made = list(runs)
     try:
         yield made
-    except Exception:
+    except BaseException:
         for run in made:
             shutil.rmtree(run.path, ignore_errors=True)
         raise
@@ -159,15 +159,9 @@ def start_run(
     """
     processes = preflight.check(config, gpus=gpus, force=force, nodes=nodes)
     run = new_run(runs_dir, config)
-    try:
-        with starting(run):
-            process = start(
-                run, train_command(run, processes=processes.count, nodes=nodes), label, processes=processes.count,
-                nodes=nodes, plots_every=config.export.plots_every, supervised=True, retries=retries,
-            )  # fmt: skip
-    except (LaunchError, OSError):
-        shutil.rmtree(run.path, ignore_errors=True)
-        raise
+    with removed_on_error(run), starting(run):
+        command = train_command(run, processes=processes.count, nodes=nodes)
+        process = start_engine(run, command, label, config, processes=processes.count, nodes=nodes, retries=retries)
     return Started(run, process, processes.note)
 
 
@@ -184,6 +178,25 @@ def starting(run: RunDirectory) -> Iterator[None]:
         raise LaunchError(f"{run.run_id} is being started by another process.", exit_code=1) from None
 
 
+def start_engine(
+    run: RunDirectory,
+    command: Sequence[str],
+    label: Label | None,
+    config: RunConfig,
+    *,
+    processes: int,
+    nodes: Nodes | None = None,
+    retries: Retries = Retries(),
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> subprocess.Popen[bytes]:
+    """Start the engine as `start` does, supervised, and the process that draws its figure where it is to have one."""
+    process = start(
+        run, command, label, processes=processes, nodes=nodes, supervised=True, retries=retries, variables=variables
+    )
+    start_drawing(run, config)
+    return process
+
+
 def start(
     run: RunDirectory,
     command: Sequence[str],
@@ -191,7 +204,6 @@ def start(
     *,
     processes: int = 1,
     nodes: Nodes | None = None,
-    plots_every: int = 0,
     supervised: bool = False,
     retries: Retries = Retries(),
     variables: Mapping[str, str] = MappingProxyType({}),
@@ -200,11 +212,10 @@ def start(
     """Start a process that outlives this one and its terminal, and write its metadata to run.json.
 
     label: None keeps name, tags and notes of the run. processes: the number of workers that the command starts, on all
-    nodes; each gets its share of the cores. plots_every: steps after which another process draws figures/latest.png
-    again; 0 for none. supervised: whether `launch.supervise` starts it, waits for it and writes down its exit; that
-    process is returned then, and passes signals on. variables: further ones of its environment, such as which GPUs it
-    has. directory: where it runs, by default in that of this process. Raises OSError when the process cannot be
-    started, LaunchError when run.json cannot be written; no process is left then.
+    nodes; each gets its share of the cores. supervised: whether `launch.supervise` starts it, waits for it and writes
+    down its exit; that process is returned then, and passes signals on. variables: further ones of its environment,
+    such as which GPUs it has. directory: where it runs, by default in that of this process. Raises OSError when the
+    process cannot be started, LaunchError when run.json cannot be written; no process is left then.
     """
     process = None
     try:
@@ -234,8 +245,6 @@ def start(
                     os.kill(each, signal.SIGKILL)
             process.wait()
         raise LaunchError(str(error), exit_code=1) from None
-    if plots_every:
-        start_drawing(run, plots_every)
     return process
 
 
@@ -257,8 +266,11 @@ def attempt_facts(
     }
 
 
-def start_drawing(run: RunDirectory, every: int) -> None:
-    """Start the process that keeps the figure of a run up to date; it leaves this one at once."""
+def start_drawing(run: RunDirectory, config: RunConfig) -> None:
+    """Start the process that draws figures/latest.png of a run again and again, if any; it leaves this one at once."""
+    every = config.export.plots_every
+    if not every:
+        return
     command = [sys.executable, "-m", "tuitrain.export.latest", str(run.path), "--every", str(every)]
     with run.console.open("ab") as console:
         subprocess.run(command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, check=False)

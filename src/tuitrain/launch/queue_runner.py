@@ -17,7 +17,7 @@ from tuitrain.events.layout import RunMetadata
 from tuitrain.events.lock import LockedError, exclusive
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.halving import Judge
-from tuitrain.launch.local import Retries, start, starting, train_command
+from tuitrain.launch.local import Retries, start, start_engine, starting, train_command
 from tuitrain.launch.machine import visible
 from tuitrain.launch.metadata_cache import MetadataCache
 from tuitrain.launch.queue import end_unstarted, ordering, queued
@@ -89,9 +89,8 @@ def _start(run: RunDirectory, entry: Entry, variables: dict[str, str]) -> None:
         start(run, entry.command, None, processes=entry.processes, variables=variables, directory=entry.directory)
         return
     config = load_config(str(run.config))
-    start(
-        run, train_command(run, processes=entry.processes), None, processes=entry.processes,
-        plots_every=config.export.plots_every, supervised=True,
+    start_engine(
+        run, train_command(run, processes=entry.processes), None, config, processes=entry.processes,
         retries=Retries(entry.retries, entry.skip_bad_batch), variables=variables,
     )  # fmt: skip
 
