@@ -70,7 +70,7 @@ def _start_if_free(runs: MetadataCache, waiting: Waiting) -> bool:
         chosen = ",".join(map(str, free[: entry.processes]))
         variables = {"CUDA_VISIBLE_DEVICES": chosen, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     else:
-        used = sum(each.processes for each in _live(runs) if not each.gpus)
+        used = sum(each.processes_of_node for each in _live(runs) if not each.gpus)
         # One that needs more than there are starts when nothing else trains.
         if used and used + entry.processes > queue_slots():
             return False

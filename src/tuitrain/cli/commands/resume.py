@@ -69,7 +69,7 @@ def resume(
             document = {"run_id": directory.run_id, "path": str(directory.path), "job_id": job_id}
             return print_json(document) if as_json else print(directory.run_id)
         return attachment.follow(directory, SubmittedRun(directory), printed)
-    overrides = options.with_strategy(overrides, strategy)
+    overrides, before = options.with_strategy(overrides, strategy), directory.read_metadata()
     if place is not None and place.rank:
         from tuitrain.cli.launch_nodes import join_resumed
 
@@ -81,4 +81,6 @@ def resume(
     say(f"{directory.run_id} continues from {resumed.checkpoint.name}.")
     if place is not None:
         say(place.next_command)
+    elif before is not None and before.nodes is not None:
+        say(f"It was on {before.nodes.count} nodes and is on this one now: for several give --nodes on each.")
     return attachment.follow(directory, resumed.process, resumed.console_bytes)
