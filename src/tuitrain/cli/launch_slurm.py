@@ -12,7 +12,6 @@ from tuitrain.cli.starter import Starter
 from tuitrain.config import RunConfig
 from tuitrain.events.layout import planned_run_id
 from tuitrain.launch.local import new_command_run, removed_on_error, wrapped_command
-from tuitrain.launch.slurm.process import SubmittedRun
 from tuitrain.launch.slurm.script import JobScript, JobSize
 from tuitrain.launch.slurm.settings import slurm_settings
 from tuitrain.launch.slurm.submit import (
@@ -23,7 +22,7 @@ from tuitrain.launch.slurm.submit import (
     submit_command,
     submit_runs,
 )
-from tuitrain.runs import RunDirectory, command_for
+from tuitrain.runs import RunDirectory
 from tuitrain.runs.foreign import Given
 
 
@@ -74,13 +73,5 @@ class SlurmLaunch(Starter):
         return print_json({"script": text}) if self.as_json else print(text, end="")
 
     def _follow(self, submitted: Submitted) -> None:
-        """Stay with a run as `launch` does with one of this machine."""
-        run = submitted.runs[0]
-        if self.attachment.detach and self.as_json:
-            return print_json({"run_id": run.run_id, "path": str(run.path), "job_id": submitted.job_id})
-        if self.attachment.detach:
-            print(run.run_id)
-        say(f"job {submitted.job_id}: {submitted.script}")
-        if self.attachment.detach:
-            return say(f"Watch: {command_for('watch', run)} · stop: {command_for('stop', run)}")
-        return self.attachment.follow(run, SubmittedRun(run))
+        sentence = f"job {submitted.job_id}: {submitted.script}"
+        self.attachment.follow_job(submitted.runs[0], submitted.job_id, sentence)

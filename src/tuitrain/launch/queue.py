@@ -150,6 +150,10 @@ def leave_queue(run: RunDirectory, reason: str) -> bool:
         if path is None:
             return False
         path.unlink(missing_ok=True)
+        info = run.read_metadata()
+        if info is not None and info.queued is None:
+            # It was started by a runner that was killed before it could remove the file.
+            return False
         end_unstarted(run, "stopped", reason)
     return True
 
