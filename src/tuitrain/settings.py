@@ -6,7 +6,7 @@ import difflib
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,21 @@ def price_setting() -> float | None:
             raise SettingsError(f"{file.path}: usd_per_gpu_hour = {price!r} is not valid: it should be a price in USD.")
         return float(price)
     return None
+
+
+def table_entries(table: str, known: Collection[str]) -> Iterator[tuple[SettingsFile, str, Any]]:
+    """Each key with its value in a table of the settings files, those of the file that counts most last.
+
+    known: the keys that it may have. Raises SettingsError.
+    """
+    for file in reversed(settings_files()):
+        entries = file.values.get(table, {})
+        if not isinstance(entries, dict):
+            raise SettingsError(f"{file.path}: {table} should be a table: write [{table}] above its keys.")
+        for key, value in entries.items():
+            if key not in known:
+                raise unknown_key(str(file.path), key, known, f"{table}.")
+            yield file, key, value
 
 
 def unknown_key(where: str, key: str, names: Iterable[str], prefix: str = "") -> SettingsError:

@@ -114,7 +114,7 @@ def test_bits_per_byte_of_samples_are_ranked_with_a_caution() -> None:
 def test_a_target_in_bits_per_byte_is_reached_by_any_tokenizer() -> None:
     runs = [("a", run_of(bits=0.8)), ("b", run_of("hf:qwen", bits=1.2))]
     verdict = compare_runs(runs, at=("bits_per_byte", 1.0)).verdict
-    assert "b did not come to 1 bits per byte: its lowest is 1.2." in verdict
+    assert "b did not reach 1 bits per byte: its lowest is 1.2." in verdict
 
 
 def test_groups_of_different_tokenizers_are_ranked_by_bits_per_byte() -> None:

@@ -120,12 +120,12 @@ def test_who_came_to_a_loss_first_in_what() -> None:
     assert [row(compared, key).best for key in ("step", "tokens", "time", "flops")] == [1, 1, 0, 1]
     assert row(compared, "mean_tokens_per_sec").values[:3] == [200.0, 100.0, None]
     least = "training time (3.8 s) and GPU-hours of training (0.00104 h)"
-    assert f"fast came to a validation loss of 2.5 with the least {least}." in compared.verdict
+    assert f"fast reached a validation loss of 2.5 with the least {least}." in compared.verdict
     assert (
-        "frugal came to a validation loss of 2.5 with the least steps (6), tokens (600) and compute (3.60e12 FLOP)."
+        "frugal reached a validation loss of 2.5 with the least steps (6), tokens (600) and compute (3.60e12 FLOP)."
         in compared.verdict
     )
-    assert "never did not come to a validation loss of 2.5: its lowest is 3." in compared.verdict
+    assert "never did not reach a validation loss of 2.5: its lowest is 3." in compared.verdict
     assert "blind has no evaluations with a loss." in compared.verdict
     assert "Interpolated between the evaluations at steps: fast 0 and 10; frugal 0 and 8." in compared.verdict
     assert SINGLE in compared.verdict
@@ -142,7 +142,7 @@ def test_what_it_cost_is_the_price_of_the_training_time() -> None:
     assert row(compared, "cost_usd").values == pytest.approx([10.0, 20.0])
     assert [row(compared, key).best for key in ("time", "gpu_hours", "cost_usd")] == [1, 0, 0]
     least = "with the least GPU-hours of training (5.00 h) and cost of training (10.00 USD)."
-    assert f"one came to a validation loss of 3 {least}" in compared.verdict
+    assert f"one reached a validation loss of 3 {least}" in compared.verdict
     ends = compare_runs(runs, usd_per_gpu_hour=2.0)
     assert row(ends, "cost_usd").values == pytest.approx([20.0, 40.0])
     assert "cost_usd" not in {each.metric.key for each in compare_runs(runs).metrics}
@@ -154,7 +154,7 @@ def test_a_run_that_begins_below_the_target_leaves_nobody_first() -> None:
     assert [each.best for each in compared.metrics if each.metric.key in ("step", "tokens")] == [None, None]
     assert not any("the least" in sentence for sentence in compared.verdict)
     assert (
-        "early is below a validation loss of 2.5 from its first evaluation on: when it came to it is unknown."
+        "early is below a validation loss of 2.5 from its first evaluation on: when it reached it is unknown."
         in compared.verdict
     )
 
@@ -180,11 +180,11 @@ def test_groups_come_to_a_loss_in_the_mean_of_their_runs() -> None:
     members = [member("a", 0.1, 4), member("b", 0.1, 4), member("c", 0.2, 8), member("d", 0.2, 10)]
     steps = row(group_runs(members, "optim.lr", at=("val_loss", 2.0)), "step")
     assert (steps.values, steps.counts) == ([4.0, 9.0], [2, 2])
-    # One run of the second group has not come to it, so its mean would be that of the better one.
+    # One run of the second group has not reached it, so its mean would be that of the better one.
     partly = group_runs([*members, Member("e", history(evals=((0, 4.0),), config={"optim": {"lr": 0.2}}))], "optim.lr",
                         at=("val_loss", 2.0))  # fmt: skip
     assert row(partly, "step").best is None
-    assert any("e did not come to" in sentence for sentence in partly.verdict)
+    assert any("e did not reach" in sentence for sentence in partly.verdict)
 
 
 @given(st.lists(losses, min_size=2, max_size=4), st.floats(0.5, 10.0), st.randoms())

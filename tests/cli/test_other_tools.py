@@ -187,8 +187,8 @@ def test_names_of_the_settings_are_for_all_logs_and_give_way_to_a_log_without_th
     [
         (["--map", "loss"], "--map: 'loss' should be NAME=OURS."),
         (["--map", "loss=loss*many"], "'many' is not a factor: after `*` there should be a number"),
-        (["--map", "loss=mistake"], "mistake is none of our metrics."),
-        (["--map", "loss=late"], "late is none of our metrics."),
+        (["--map", "loss=mistake"], "mistake is not one of our metrics."),
+        (["--map", "loss=late"], "late is not one of our metrics."),
         (["--set", "gpus=none"], "gpus = 'none' is not valid: it should be a number above 0, such as 1.8B."),
         (["--set", "gpu=Abacus"], "the peak of gpu = 'Abacus' is not known: give peak_tflops as well."),
         (["--set", "colour=red"], "colour is nothing that can be supplied."),

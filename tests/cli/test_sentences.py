@@ -127,7 +127,7 @@ def test_a_resumed_run_is_started_with_its_whole_path(
     (run.checkpoints / "step-00000050").mkdir(parents=True)
     (run.checkpoints / "step-00000050" / ".metadata").touch()
     started: list[list[str]] = []
-    monkeypatch.setattr(resuming, "start_engine", lambda run, command, *_, **kept: started.append(command))
+    monkeypatch.setattr(resuming, "start", lambda run, command, label, **_: started.append(command))
     resuming.resume_run(RunDirectory(Path("runs/over")))
     assert str(runs_dir / "over") in started[0]
 
@@ -157,7 +157,7 @@ def test_a_loss_that_runs_come_to_and_one_that_none_comes_to(cli: Cli, runs_dir:
     assert 0 < at_loss["metrics"][0]["values"]["one"] < at_loss["metrics"][0]["values"]["two"] < 50
     never = cli("compare", "one", "two", "--at", "val_loss=1.5")
     assert never.code == 0
-    assert never.out.count("did not come to a validation loss of 1.5: its lowest is") == 2
+    assert never.out.count("did not reach a validation loss of 1.5: its lowest is") == 2
 
 
 def test_costs_are_those_of_the_price(cli: Cli, runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

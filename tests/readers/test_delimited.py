@@ -71,7 +71,7 @@ def test_lines_before_the_header_may_come_alone() -> None:
 def test_lines_without_a_step_are_counted_and_skipped() -> None:
     items, broken, _ = fed(lambda: DelimitedParser("a"), b"step,loss\n1,2\nKilled, by a signal\n2,1\n")
     assert points(items) == [(1, {"loss": 2}), (2, {"loss": 1})]
-    assert [(line.number, line.reason) for line in broken] == [(3, "step is no number: 'Killed'")]
+    assert [(line.number, line.reason) for line in broken] == [(3, "step is not a number: 'Killed'")]
 
 
 def test_an_unfinished_line_is_no_value_yet() -> None:

@@ -75,7 +75,7 @@ async def test_one_run_has_no_findings(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs[:1], two_runs[0].path.parent) as (app, pilot):
         await pilot.press("b")
         await pilot.pause()
-        assert "nothing is found in one run" in screen_text(app)
+        assert "no findings: they compare several runs" in screen_text(app)
         assert "what the speeds are made of" not in screen_text(app)
 
 
@@ -308,10 +308,10 @@ async def test_runs_are_compared_where_each_came_to_a_loss(two_runs: list[RunDir
         await pilot.press("v")
         await until(pilot, lambda: isinstance(app.screen, Prompt))
         await pilot.press(*"val_loss=3.8", "enter")
-        await until(pilot, lambda: "where each came to a validation loss of 3.8" in screen_text(app))
-        assert "came to a validation loss of 3.8 with the least" in header(app)
+        await until(pilot, lambda: "where each reached a validation loss of 3.8" in screen_text(app))
+        assert "reached a validation loss of 3.8 with the least" in header(app)
         await pilot.press("v", *["backspace"] * 12, *"step=1e9", "enter")
         await wait_for_notification(app, pilot, "no run has reached step")
-        assert "where each came to" in screen_text(app)
+        assert "where each reached" in screen_text(app)
         await pilot.press("v", *["backspace"] * 12, "enter")
         await until(pilot, lambda: "at the end of each run" in screen_text(app))

@@ -19,12 +19,12 @@ from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.settings import THEMES, Settings
 from tuitrain.tui.theme import (
     HEAT_LEVELS,
+    SHIPPED,
     Palette,
     contrast,
     palette_of,
     terminal_palette,
 )
-from tuitrain.tui.themes import SHIPPED
 
 Array = npt.NDArray[np.float64]
 

@@ -56,7 +56,7 @@ def parse_condition(text: str) -> Condition:
     words = text.strip()
     match = _PATIENCE.fullmatch(words) or _COMPARISON.fullmatch(words)
     if match is None:
-        raise ValueError(f"{text!r} is no condition: it should be {FORM}")
+        raise ValueError(f"{text!r} is not a condition: it should be {FORM}")
     parts = match.groupdict()
     span = parse_span(parts["span"]) if parts["span"] else None
     metric = parts["quoted"] or parts["name"]
@@ -72,7 +72,7 @@ def _number(text: str) -> float:
     try:
         number = float(text.removesuffix("%"))
     except ValueError:
-        raise ValueError(f"{text!r} is no number") from None
+        raise ValueError(f"{text!r} is not a number") from None
     if math.isnan(number):
-        raise ValueError("nothing compares with nan; the rule nan is about values that are none")
+        raise ValueError("no value is less or greater than nan; the rule nan reports values that are not numbers")
     return number / 100 if text.endswith("%") else number

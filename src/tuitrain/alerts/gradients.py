@@ -57,13 +57,13 @@ class GradientNorm:
                 found.append((at, f"from a lowest level of {text(self._lowest)}"))
             if vanished and not self._vanished:
                 message = f"The gradient norm fell to {text(level)} from {text(self._highest)}: it vanishes."
-                yield from self._vanishing.alert("gradient_vanishing", message, self._count + at, *points.place(at))
+                yield from self._vanishing.alert("gradient_vanishing", message, self._count + at, *points.position(at))
             self._exploded, self._vanished = exploded, vanished
             self._lowest = min(self._lowest, level) if level > 0 else self._lowest
             self._highest = max(self._highest, level)
         for at, before in sorted(found):
             message = f"The gradient norm rose to {text(points.value[at])} {before}."
-            yield from self._explosion.alert("gradient_explosion", message, self._count + at, *points.place(at))
+            yield from self._explosion.alert("gradient_explosion", message, self._count + at, *points.position(at))
         self._count += len(points)
 
 

@@ -45,7 +45,7 @@ class NanLoss:
         for at in np.flatnonzero(~np.isfinite(points.value)).tolist():
             step = points.step[at]
             message = f"The loss is {points.value[at]:g} at step {step:,.0f}."
-            yield from self._loss.alert("non_finite_loss", message, self._count + at, *points.place(at))
+            yield from self._loss.alert("non_finite_loss", message, self._count + at, *points.position(at))
         self._count += len(points)
 
     def gradient(self, points: Points) -> Iterator[Detection]:
@@ -88,7 +88,7 @@ class LossSpike:
         for at in np.flatnonzero(hits).tolist():
             times = f", {rise[at] / deviation[at]:.0f} standard deviations" if deviation[at] > 0 else ""
             message = f"The loss rose to {text(points.value[at])} from a trend of {text(expected[at])}{times}."
-            yield from self._gate.alert("spike", message, self._count + at, *points.place(at))
+            yield from self._gate.alert("spike", message, self._count + at, *points.position(at))
         self._count += len(points)
 
 
@@ -149,9 +149,9 @@ class LossLevels:
             records = len(history) * LEVEL_RECORDS
             # Most levels need no closer look.
             if self._above.count or level - self._lowest > rise * self._lowest:
-                yield from self._check_divergence(level, records, *points.place(end))
+                yield from self._check_divergence(level, records, *points.position(end))
             if len(history) >= self._next_look:
-                yield from self._check_plateau(records, rates, *points.place(end))
+                yield from self._check_plateau(records, rates, *points.position(end))
             self._lowest = min(self._lowest, level)
         self._rates.add(rates)
 

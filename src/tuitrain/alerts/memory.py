@@ -38,7 +38,7 @@ class FullMemory:
             before = np.concatenate(([self._full], full[:-1])) if len(full) else full
             for at in np.flatnonzero(full & ~before).tolist():
                 message = self._message("GPU memory", points.value[at], capacity_gb)
-                yield from self._gpu.alert("memory", message, self._count + at, *points.place(at))
+                yield from self._gpu.alert("memory", message, self._count + at, *points.position(at))
             self._full = bool(full[-1]) if len(full) else self._full
         self._count += len(points)
 
@@ -94,7 +94,7 @@ class GrowingMemory:
             grows = capacity_gb is not None and self._grows(capacity_gb, total_steps)
             if grows and not self._grew and capacity_gb is not None:
                 message = self._message(capacity_gb)
-                yield from self._gate.alert("memory_growth", message, self._count + at, *points.place(at))
+                yield from self._gate.alert("memory_growth", message, self._count + at, *points.position(at))
             self._grew = grows
         self._count += len(points)
 

@@ -31,7 +31,7 @@ def parse_span(text: str) -> Span:
     word = match["unit"] if match is not None else ""
     known = _UNITS.get(word) or _UNITS.get(word.removesuffix("s"))
     if match is None or known is None:
-        raise ValueError(f"{text!r} is no length: it should be {FORM}")
+        raise ValueError(f"{text!r} is not a length: it should be {FORM}")
     unit, factor = known
     return Span(float(match["amount"].replace(",", "").replace("_", "")) * factor, unit)
 

@@ -68,7 +68,7 @@ class Throughput:
                     f"{known.title[0].upper()}{known.title[1:]} is {known.text(points.value[at])} since step "
                     f"{self._low.step:,.0f} and was {known.text(before)}: {drop} slower."
                 )
-                yield from self._gate.alert("throughput_drop", message, self._count + at, *points.place(at))
+                yield from self._gate.alert("throughput_drop", message, self._count + at, *points.position(at))
 
 
 class SlowRank:
@@ -97,5 +97,5 @@ class SlowRank:
                     f"The other ranks wait {units.milliseconds(skew_ms[at])} a step for rank {rank:.0f}, "
                     f"{units.percent(skew_ms[at] / step_ms[at])} of it, since step {self._late.step:,.0f}."
                 )
-                yield from self._gate.alert("straggler", message, self._count + at, *ranks.place(at))
+                yield from self._gate.alert("straggler", message, self._count + at, *ranks.position(at))
         self._count += len(ranks)

@@ -29,7 +29,7 @@ class Points:
     def __len__(self) -> int:
         return len(self.value)
 
-    def place(self, at: int) -> tuple[int, float, float]:
+    def position(self, at: int) -> tuple[int, float, float]:
         """Index, step and time of one of them."""
         return int(self.index[at]), float(self.step[at]), float(self.time[at])
 

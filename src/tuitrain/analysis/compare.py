@@ -25,7 +25,7 @@ T = TypeVar("T")
 NOT_ON_TARGET = (LOSS_KEYS - {"final_accuracy"}) | {
     "training_time_s", "total_tokens", "total_flops", "gpu_hours", "cost_usd", "generalization_gap",
 }  # fmt: skip
-"""Keys of `Summary` that say nothing new of runs that came to one loss: losses, and what was spent by then."""
+"""Keys of `Summary` that add nothing for runs at the same loss: losses, and what was spent by then."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,9 @@ def compare_runs(
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What runs came to, at their ends or at a point, and what is found by it: see `Comparison`.
+    """What runs reached, at their ends or at a point, and what follows from it: see `Comparison`.
 
-    rows: of each column; on_target: who came to a loss first.
+    rows: of each column; on_target: which run reached a loss first.
     """
 
     summaries: list[Summary]

@@ -22,7 +22,7 @@ POINT_KEYS: tuple[str, ...] = (*AXES, *get_args(Target))
 
 def parse_point(text: str, histories: Sequence[RunHistory]) -> Point:
     """`tokens=1e9` as axis and value, `tokens` as the farthest point that all runs have reached, `val_loss=2.5` as a
-    target. The value may be a count such as 300M. Raises ValueError for anything else, and where no run comes to it.
+    target. The value may be a count such as 300M. Raises ValueError for anything else, and where no run reaches it.
     """
     key, equals, number = text.partition("=")
     if not equals and key in AXES:

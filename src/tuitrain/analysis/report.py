@@ -177,8 +177,7 @@ def _start(run: Run, metadata: RunMetadata | None, history: RunHistory) -> _Rows
         rows.append(("started", _clock(history.started)))
     if metadata is not None:
         rows.append(("command", " ".join(metadata.command)))
-        on = f" on {metadata.nodes.count} nodes" if metadata.nodes is not None else ""
-        rows.append(("launcher", f"{metadata.launcher}, {_processes(metadata.processes)}{on}"))
+        rows.append(("launcher", f"{metadata.launcher}, {_processes(metadata.processes)}"))
         rows += [("job", metadata.job_id)] * (metadata.job_id is not None)
         rows += [("tags", ", ".join(metadata.tags))] * bool(metadata.tags)
         rows += [("note", note) for note in metadata.notes]

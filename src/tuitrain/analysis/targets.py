@@ -92,7 +92,7 @@ def crossing(history: RunHistory, target: Target, value: float, usd_per_gpu_hour
 def crossings(
     histories: Sequence[RunHistory], at: Point | None, usd_per_gpu_hour: float | None = None
 ) -> list[Crossing]:
-    """Where each run comes to a target; empty where `at` is none."""
+    """Where each run reaches a target; empty where `at` is none."""
     goal = None if at is None else as_target(at)
     return [] if goal is None else [crossing(history, *goal, usd_per_gpu_hour) for history in histories]
 
@@ -100,16 +100,16 @@ def crossings(
 def axis_points(
     at: Point | None, reached: Sequence[Crossing], histories: Sequence[RunHistory]
 ) -> list[AxisPoint | None]:
-    """The point at which each run is compared; of one that did not come to a target it is a step that no run has."""
+    """The point at which each run is compared; of one that did not reach a target it is a step that no run has."""
     if reached:
         return [("step", _NOWHERE if each.step is None else each.step) for each in reached]
     return [None if at is None else as_axis_point(at)] * len(histories)
 
 
 def crossing_rows(columns: Sequence[Sequence[Crossing]], baseline: int, *, ranked: bool) -> list[MetricRow]:
-    """What each run, or group in the mean, had spent when it came to the target.
+    """What each run, or group in the mean, had spent when it reached the target.
 
-    Nothing is best where a run begins below the target, nor between groups of which a run did not come to it: the mean
+    Nothing is best where a run begins below the target, nor between groups of which a run did not reach it: the mean
     of the others says too little.
     """
     unknown = any(one.begins_below for column in columns for one in column)
@@ -125,7 +125,7 @@ def crossing_rows(columns: Sequence[Sequence[Crossing]], baseline: int, *, ranke
 def crossing_sentences(
     columns: Sequence[str], rows: Sequence[MetricRow], names: Sequence[str], reached: Sequence[Crossing], at: Point
 ) -> list[str]:
-    """Who came to a target first, in what; who did not; what was interpolated.
+    """Which run reached a target first, and by which measure; which did not; what was interpolated.
 
     columns: the names of the runs or groups in the rows; names: of the runs in `reached`.
     """
@@ -136,14 +136,14 @@ def crossing_sentences(
     sentences = []
     for index in sorted({row.best for row in rows if row.best is not None}, key=lambda index: columns[index]):
         least = [f"{row.metric.title} ({row.metric.text(row.values[index])})" for row in rows if row.best == index]
-        sentences.append(f"{columns[index]} came to {goal} with the least {listed(least)}.")
+        sentences.append(f"{columns[index]} reached {goal} with the least {listed(least)}.")
     for name, one in by_name:
         if one.begins_below:
-            sentences.append(f"{name} is below {goal} from its first {point} on: when it came to it is unknown.")
+            sentences.append(f"{name} is below {goal} from its first {point} on: when it reached it is unknown.")
         elif one.step is None and one.lowest is None:
             sentences.append(f"{name} has no {point}s with {value}.")
         elif one.step is None:
-            sentences.append(f"{name} did not come to {goal}: its lowest is {one.lowest:.8g}.")
+            sentences.append(f"{name} did not reach {goal}: its lowest is {one.lowest:.8g}.")
     between = [f"{name} {one.between[0]:,} and {one.between[1]:,}" for name, one in by_name if one.between]
     note = f"Interpolated between the {point}s at steps: {'; '.join(between)}."
     return [*sentences, note] if between else sentences

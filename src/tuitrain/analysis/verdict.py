@@ -38,7 +38,7 @@ def verdict(
 ) -> list[str]:
     """Sentences on loss, speed and utilisation, cautions first where a comparison would mislead.
 
-    at, on_target: of a target the sentences on who came to it, which replace those on the loss. The order of the runs
+    at, on_target: of a target the sentences on who reached it, which replace those on the loss. The order of the runs
     changes nothing: of equals the first by name is named first.
     """
     if len(names) < 2:

@@ -38,7 +38,7 @@ class Audit:
 
 
 def audit(history: RunHistory, order: RecordOrder | None = None) -> Audit:
-    """Check a run against itself. order: that of its records, without which some irregularities cannot be seen."""
+    """Check a run against itself. order: that of its records, without which some irregularities cannot be detected."""
     log = AuditedLog(history, order)
     findings: list[tuple[str, Finding]] = []
     agreeing, not_checked = [], {}

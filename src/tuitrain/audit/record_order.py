@@ -93,13 +93,10 @@ def _values_of(step: Step) -> dict[str, float]:
 
 
 def _ends(block: Steps) -> list[Step]:
-    """The records of a block of which the order can be irregular: its ends, where its clock goes on."""
+    """The records of a block whose order can be irregular: those at its ends, unless its clock goes back within it."""
     if len(block.steps) < 3 or (np.diff(block.times) < -CLOCK_SLACK_S).any():
         return block.records()
-    ends = [0, -1]
-    return Steps(
-        block.times[ends], block.steps[ends], {key: values[ends] for key, values in block.values.items()}
-    ).records()
+    return block.ends
 
 
 class _Observed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,12 +15,11 @@ from matplotlib.ticker import NullLocator
 from tuitrain.analysis.limits import drawable
 from tuitrain.analysis.metrics import BY_KEY
 from tuitrain.export.draw_axes import add_second_axis, set_x, set_y
-from tuitrain.export.draw_notes import add_legend, add_notes
+from tuitrain.export.draw_notes import add_legend, add_notes, write_reason
 from tuitrain.export.draw_table import draw_texts
 from tuitrain.export.style import (
     area,
     curve_colour,
-    font,
     grey,
     ink,
     pale,
@@ -82,8 +80,7 @@ def draw(
     axes.set_xlabel("clock, local time" if plot.x_axis == "clock" else x_title(plot.x_axis))
     reason = _reason_for_no_data(plot)
     if reason:
-        axes.text(0.5, 0.5, textwrap.fill(reason, 40), transform=axes.transAxes, ha="center", va="center",
-                  color=grey(), fontsize=font(9))  # fmt: skip
+        write_reason(axes, reason)
         axes.set_xticks([])
         axes.set_yticks([])
     elif isinstance(plot, HeatMap):

@@ -44,6 +44,12 @@ class _Notes(Text):
         self.sentences = "; ".join(sentences)
 
 
+def write_reason(axes: Axes, reason: str) -> None:
+    """Write in the middle of a chart why it is empty."""
+    axes.text(0.5, 0.5, textwrap.fill(reason, 40), transform=axes.transAxes, ha="center", va="center",
+              color=grey(), fontsize=font(9))  # fmt: skip
+
+
 def add_notes(axes: Axes, notes: Sequence[str]) -> None:
     """Write small grey text, which `arrange` moves to where there is room."""
     if sentences := [note for note in notes if note]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from tuitrain.export.draw_notes import write_reason
 from tuitrain.export.style import font, grey, ink, pale, thick
 from tuitrain.plots.model import NO_DATA, TextTable
 
@@ -29,8 +30,7 @@ def draw_texts(axes: Axes, table: TextTable) -> None:
     axes.axis("off")
     if not table.rows:
         reason = table.empty if table.empty != NO_DATA else f"n/a: the log has no {table.title}"
-        axes.text(0.5, 0.5, textwrap.fill(reason, 40), transform=axes.transAxes, ha="center", va="center",
-                  color=grey(), fontsize=font(9))  # fmt: skip
+        write_reason(axes, reason)
         return
     width, height = (float(side) for side in axes.figure.get_figure(root=True).get_size_inches())
     columns, widths, rows = _laid_out(table, width)

@@ -65,7 +65,7 @@ def shows_several(figure: FigureKind) -> bool:
 def contents(request: PlotRequest, figure: FigureKind) -> list[Content]:
     """What each panel of a figure shows of the runs of a request. Raises KeyError as `find_figure`.
 
-    Where a log is of another tool or has metrics of one's own, panels without data give their places to others of which
+    Where a log is of another tool or has metrics of one's own, panels without data are replaced by others of which
     it has a metric; of other runs they stay, with the reason.
     """
     if len(figure.panels) == 1:

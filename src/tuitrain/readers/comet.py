@@ -54,14 +54,14 @@ class CometReader:
         try:
             lines = list(islice(self._lines, _LINES_AT_ONCE))
         except _DAMAGED as error:
-            result.broken.append(BrokenLine(1, f"it is no complete archive: {error}", self._path.name))
+            result.broken.append(BrokenLine(1, f"it is not a complete archive: {error}", self._path.name))
             return result
         points: list[Point] = []
         for number, line in lines:
             try:
                 point = self._take(number, decoded(line))
             except (ValueError, TypeError, AttributeError, KeyError):
-                result.broken.append(BrokenLine(number, "it is no message of Comet's", _MESSAGES))
+                result.broken.append(BrokenLine(number, "it is not a message of Comet", _MESSAGES))
                 continue
             if point is not None:
                 points.append(point)

@@ -256,7 +256,7 @@ class DelimitedParser:
         text = cells[self._axis]
         x = self._number(text) if text else xs[-1] if xs else self._last_x
         if x is None or not math.isfinite(x):
-            return f"{self._names[self._axis]} is no number: {shortened(text)!r}"
+            return f"{self._names[self._axis]} is not a number: {shortened(text)!r}"
         xs.append(x)
         return ""
 

@@ -68,7 +68,7 @@ def head_of(probe: Probe, any_name: bool = False) -> Head | None:
 
 
 def _first_lines(head: bytes, count: int, start: int = 0) -> bytes:
-    """The head up to the end of so many lines from a place on."""
+    """The head up to the end of so many lines, counted from a byte on."""
     end = start
     for _ in range(count):
         end = head.find(b"\n", end) + 1

@@ -163,7 +163,7 @@ def _once(sources: list[Source]) -> list[Source]:
 
 
 def _read_part(file: str, start: int = 0) -> bytes | None:
-    """The first bytes of one of many files, or those from another place on; None where there are none to be read."""
+    """The first bytes of one of many files, or those from byte `start` on; None where none can be read."""
     try:
         opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -151,7 +151,7 @@ A document that is not there is None. Raises ValueError for one that is of anoth
 
 
 class DocumentReader:
-    """Follows a run in JSON documents. One that is seen half-written counts as before, at first as far as it goes."""
+    """Follows a run in JSON documents. Of a half-written one the last state counts, at first what there is of it."""
 
     def __init__(self, paths: Sequence[Path], name: str, contents: Contents) -> None:
         self.info = RunInfo(name)

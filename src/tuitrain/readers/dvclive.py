@@ -56,7 +56,7 @@ def _line_parser() -> LineParser:
         by_name = dict(zip(header, cells, strict=True))
         step, value = number(by_name.get("step", "")), number(cells[-1])
         if step is None or value is None:
-            raise ValueError("its step or its value is no number")
+            raise ValueError("its step or its value is not a number")
         return step, name, step, value, unix_time(by_name.get("timestamp", ""))
 
     return parse

@@ -47,7 +47,7 @@ class Decoding:
         return lambda piece: piece
 
     def _decompressed(self, data: bytes) -> bytes:
-        """About _MOST_AT_ONCE bytes at most. A file may hold several compressed ones, one after the other."""
+        """Little more than _MOST_AT_ONCE bytes. A file may hold several compressed ones, one after the other."""
         self._rest += data
         result = b""
         self.more = False

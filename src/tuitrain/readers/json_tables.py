@@ -46,19 +46,23 @@ def _lists_of_records(name: str, tree: Any, level: int = 0) -> Iterator[tuple[st
             yield from _lists_of_records(f"{name}.{key}" if name else key, value, level + 1)
 
 
+def _names_in(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of the numbers in the first records."""
+    return [*dict.fromkeys(each for record in records[:100] for each in numbers_of(record))]
+
+
 def _are_of_a_log(records: Sequence[Mapping[str, Any]]) -> bool:
     """Whether records are points of curves. Without a name for x there are several, with results that lie not too deep:
     others are descriptions of runs, not runs.
     """
-    names = [*dict.fromkeys(each for record in records[:100] for each in numbers_of(record))]
+    names = _names_in(records)
     if axis_among(names) is None:
         names = [name for name in names if name.count(".") <= 1] if len(records) > 1 else []
     return is_log(names, len(records))
 
 
 def _of_records(name: str, records: Sequence[Mapping[str, Any]], info: RunInfo) -> list[Item]:
-    names = [*dict.fromkeys(each for record in records[:100] for each in numbers_of(record))]
-    reader = Records("index", axis_among(names))
+    reader = Records("index", axis_among(_names_in(records)))
     info.axis = reader.axis_name
     prefix = "" if name in _PLAIN else name.rpartition(".")[2]
     return [row for record in records for row in reader.rows(record, "" if prefix in _PLAIN else prefix)]

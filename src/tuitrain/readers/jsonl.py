@@ -69,7 +69,7 @@ class JsonLinesParser:
         return reading
 
     def add(self, record: dict[str, Any], reading: Reading) -> None:
-        """Take a record. Raises ValueError with the reason for one that has no place."""
+        """Take a record. Raises ValueError with the reason for one without a position."""
         kind = next((str(record[key]).lower() for key in _KINDS if isinstance(record.get(key), str)), "")
         if kind in _CONFIGURATIONS or (not self._begun and not _is_row(record)):
             self._configure(record)

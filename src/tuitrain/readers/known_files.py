@@ -1,4 +1,4 @@
-"""Which files below a folder are of which format, as a search found before; kept in the user's cache directory."""
+"""The formats of the files below a folder, as the last search recognised them; kept in the user's cache directory."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class KnownFiles:
             self._now[path] = (state, form)
 
     def keep(self) -> None:
-        """Keep what was found now. A cache that can't be written is no error."""
+        """Keep the formats of this search. A cache that can't be written is no error."""
         if self._now == self._before:
             return
         with suppress(OSError):
@@ -83,7 +83,7 @@ def write_cache(path: Path, data: bytes, most: int) -> None:
 
 @cache
 def readers_digest() -> str:
-    """Changes with the code of the readers: what other readers found says nothing about these."""
+    """Changes with the code of the readers: formats that other readers recognised do not count for these."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         status = path.stat()

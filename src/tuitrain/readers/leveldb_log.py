@@ -58,7 +58,7 @@ class LogSplitter:
                     continue
                 if kind or length or crc:
                     # Zeros are what is not written yet, or the padding of a writer that goes on in the next block.
-                    self._lose("what should be a record is none: the rest of its block of 32 KiB is not read")
+                    self._lose("it is not a record: the rest of its block of 32 KiB is not read")
             if at + room > size:
                 break
             at += room

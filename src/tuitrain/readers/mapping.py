@@ -114,7 +114,7 @@ class NameMapping:
         self._settings = dict(settings or {})
         self._meanings: dict[str, str] = {}
         self._targets: dict[str, Target | None] = {}
-        # A metric that was given for this log has its place, whichever comes first.
+        # Ours that were given for this log are taken, whichever metric comes first.
         self._taken = {target.key: name for name, ours in self._given.items() if (target := target_named(ours))}
 
     def learn(self, meanings: Mapping[str, str]) -> None:
@@ -171,7 +171,8 @@ def target_named(ours: str) -> Target | None:
         return Target(ours[4:], VALIDATION, factor)
     if ours in our_fields():
         return Target(ours, None, factor)
-    raise ValueError(f"{ours} is none of our metrics. They are {', '.join(our_fields())}, val_loss, eval/SPLIT/loss.")
+    known = ", ".join((*our_fields(), "val_loss", "eval/SPLIT/loss"))
+    raise ValueError(f"{ours} is not one of our metrics. They are {known}.")
 
 
 def guessed(name: str) -> Target | None:

@@ -32,7 +32,7 @@ class MetricFiles:
         self._suffix = suffix
         self._files: dict[str, _MetricFile] = {}
         self._waiting: list[Point] = []
-        """Points past the place up to which all files are read."""
+        """Points that come after those up to which all files are read."""
 
     def poll(self) -> Reading:
         """The rows that were appended, and a reset where a file was replaced: then all are read anew."""
@@ -58,7 +58,7 @@ class MetricFiles:
             points = file.points(piece.data, reading.broken)
             self._waiting += points
             if piece.more:
-                # What the other files have past this place comes when this one was read up to there.
+                # Later points of other files are given once this file was read up to them.
                 reading.more = True
                 complete = min(complete, points[-1][0] if points else float("-inf"))
         points = [point for point in self._waiting if point[0] <= complete]

@@ -80,7 +80,7 @@ def point_in(name: str, line: bytes) -> Point | None:
         raise ValueError(f"it has {len(parts)} fields instead of a time, a value and a step")
     time, value = number(parts[0]), number(parts[1])
     if time is None or value is None:
-        raise ValueError("its time or its value is no number")
+        raise ValueError("its time or its value is not a number")
     return time, name, position(int(parts[2])) if len(parts) > 2 else 0.0, value, seconds(time)
 
 

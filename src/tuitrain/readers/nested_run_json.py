@@ -34,7 +34,7 @@ def _contents(trees: Sequence[Any], info: RunInfo) -> list[list[Item]]:
 
 
 def _rows(records: Any, prefix: str) -> list[Item]:
-    """The rows of a list of records. A record that has no place is left out."""
+    """The rows of a list of records. A record without a position is left out."""
     reader = Records(axis="iter")
     rows: list[Item] = []
     for record in records if isinstance(records, list) else []:

@@ -128,7 +128,7 @@ def _loader() -> type[Any]:
 
 
 def _closes(text: str) -> bool:
-    """Whether no place of the text has more than MOST_LEVELS open brackets."""
+    """Whether brackets are nested at most MOST_LEVELS deep."""
     level = 0
     for bracket in re.findall(r"[\[\]{}]", text):
         level += 1 if bracket in "[{" else -1

@@ -101,7 +101,7 @@ def _connection(path: Path) -> Iterator[sqlite3.Connection]:
     with open_regular(path) as file:
         head = os.pread(file.fileno(), 20, 0)
     if head[: len(MAGIC)] != MAGIC:
-        raise OSError(errno.EINVAL, "it is no SQLite database", str(path))
+        raise OSError(errno.EINVAL, "it is not an SQLite database", str(path))
     options = "mode=ro"
     if head[18:19] == bytes([_WAL_VERSION]):
         if not _holds_data(_beside(path, "-wal")):

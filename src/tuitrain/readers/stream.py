@@ -49,14 +49,14 @@ def is_console(probe: Probe) -> bool:
 def _candidates(text: bytes, lowered: bytes) -> list[bytes]:
     """The first lines in which a position is likely, in their order."""
     # Searching for each sign is quicker than one pattern for all.
-    found = {
+    lines = {
         start: line for sign in (*_WORDS, *_BARS) for start, line in islice(_with(sign, text, lowered), _MOST_LINES)
     }
-    return [found[start] for start in sorted(found)[: 2 * _MOST_LINES]]
+    return [lines[start] for start in sorted(lines)[: 2 * _MOST_LINES]]
 
 
 def _with(sign: bytes, text: bytes, lowered: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines in which a position is likely by this sign, each with the place where it starts."""
+    """The lines in which a position is likely by this sign, each with the offset at which it starts."""
     at = lowered.find(sign)
     while at >= 0:
         end = at + len(sign)

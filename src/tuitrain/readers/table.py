@@ -81,7 +81,7 @@ def is_result(name: str) -> bool:
 def is_log(names: Sequence[str], rows: int) -> bool:
     """Whether names that hold numbers look like those of a training log rather than of other data.
 
-    rows: how many rows of them were seen; a single one may as well be a configuration.
+    rows: how many rows have them; a single one may as well be a configuration.
     """
     axis = axis_among(names)
     if axis is None:
@@ -152,7 +152,7 @@ class Records:
     def row(self, record: Mapping[str, Any], prefix: str = "", rename: Callable[[str], str] | None = None) -> Row:
         """The row of a record; the values of one without its x belong to the x before.
 
-        Raises ValueError with the reason for one that has no place on the axis.
+        Raises ValueError with the reason for one without a position on the axis.
         """
         values = numbers_of(record)
         if self.axis is None and not self._count:
@@ -175,7 +175,7 @@ class Records:
         return Row(x, values, time, self._positions.of(x))
 
     def rows(self, record: Mapping[str, Any], prefix: str = "") -> list[Row]:
-        """The row of a record as a list, which is empty for one without a number or a place on the axis."""
+        """The row of a record as a list, which is empty for one without a number or a position on the axis."""
         try:
             row = self.row(record, prefix)
         except ValueError:

@@ -245,9 +245,9 @@ def _session_parameters(content: bytes) -> dict[str, Any]:
     for part in protobuf.fields(content):
         if part.number != 3 or part.wire != BYTES:
             continue
-        for entry in protobuf.fields(content, part.start, part.end):
+        for entry in protobuf.fields(content, part):
             if entry.number == 1 and entry.wire == BYTES:
-                parts = {each.number: each for each in protobuf.fields(content, entry.start, entry.end)}
+                parts = protobuf.by_number(content, entry)
                 if 1 in parts and 2 in parts:
                     parameters[protobuf.text(content, parts[1])] = _value(content, parts[2])
     return parameters
@@ -255,7 +255,7 @@ def _session_parameters(content: bytes) -> dict[str, Any]:
 
 def _value(content: bytes, value: Field) -> Any:
     """A `google.protobuf.Value` that is no list and no table."""
-    for part in protobuf.fields(content, value.start, value.end):
+    for part in protobuf.fields(content, value):
         if part.number == 2 and part.wire == FIXED64:
             number: float = struct.unpack_from("<d", content, part.start)[0]
             return int(number) if number.is_integer() and abs(number) < 2**53 else number

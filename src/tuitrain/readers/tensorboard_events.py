@@ -56,7 +56,7 @@ class Text:
 
 @dataclass
 class Event:
-    """What one event holds: places in `data` of what changes from event to event, and all else as it is."""
+    """What one event holds: offsets in `data` of what changes from event to event, and all else as it is."""
 
     data: bytes
     time: Field | None = None
@@ -100,19 +100,17 @@ def parse_event(data: bytes) -> Event:
         elif each.number == 2 and each.wire == VARINT:
             event.step = each
         elif each.number == 5 and each.wire == BYTES:
-            for value in protobuf.fields(data, each.start, each.end):
+            for value in protobuf.fields(data, each):
                 if value.number == 1 and value.wire == BYTES:
                     _parse_value(event, value)
         elif each.number == 7 and each.wire == BYTES:
-            for part in protobuf.fields(data, each.start, each.end):
-                if part.number == 1 and part.wire == VARINT:
-                    event.session = protobuf.varint(data, part.start)[0]
+            event.session = protobuf.varint_in(data, each, 1)
     return event
 
 
 def _parse_value(event: Event, value: Field) -> None:
     data = event.data
-    parts = {part.number: part for part in protobuf.fields(data, value.start, value.end)}
+    parts = protobuf.by_number(data, value)
     tag = parts.get(1)
     if tag is None or tag.wire != BYTES:
         return
@@ -135,9 +133,9 @@ def _parse_value(event: Event, value: Field) -> None:
 def _plugin(data: bytes, metadata: Field | None) -> tuple[str, bytes]:
     """The name of a plugin, and what it keeps."""
     name, content = "", b""
-    for part in protobuf.fields(data, metadata.start, metadata.end) if metadata is not None else ():
+    for part in protobuf.fields(data, metadata) if metadata is not None else ():
         if part.number == 1 and part.wire == BYTES:
-            for each in protobuf.fields(data, part.start, part.end):
+            for each in protobuf.fields(data, part):
                 if each.number == 1:
                     name = protobuf.text(data, each)
                 elif each.number == 2:
@@ -147,7 +145,7 @@ def _plugin(data: bytes, metadata: Field | None) -> tuple[str, bytes]:
 
 def _of_tensor(data: bytes, tag: Field, tensor: Field, plugin: str) -> Number | None:
     """The number of a tensor that has one element; None of any other."""
-    parts = {part.number: part for part in protobuf.fields(data, tensor.start, tensor.end)}
+    parts = protobuf.by_number(data, tensor)
     kind = _TYPES.get(protobuf.varint(data, parts[1].start)[0]) if 1 in parts and parts[1].wire == VARINT else None
     if kind is None or (2 in parts and _elements(data, parts[2]) != 1):
         return None
@@ -173,16 +171,14 @@ def _of_tensor(data: bytes, tag: Field, tensor: Field, plugin: str) -> Number | 
 def _elements(data: bytes, shape: Field) -> int:
     """How many elements a tensor of this shape has."""
     count = 1
-    for dimension in protobuf.fields(data, shape.start, shape.end):
+    for dimension in protobuf.fields(data, shape):
         if dimension.number == 2 and dimension.wire == BYTES:
-            sizes = [protobuf.varint(data, part.start)[0] for part in protobuf.fields(data, *dimension[2:])
-                     if part.number == 1 and part.wire == VARINT]  # fmt: skip
-            count *= sizes[0] if sizes else 0
+            count *= protobuf.varint_in(data, dimension, 1) or 0
     return count
 
 
 def _strings(data: bytes, tensor: Field) -> list[str]:
-    parts = protobuf.fields(data, tensor.start, tensor.end)
+    parts = protobuf.fields(data, tensor)
     return [protobuf.text(data, part) for part in parts if part.number == 8 and part.wire == BYTES]
 
 
@@ -228,7 +224,7 @@ class EventColumns:
                 try:
                     event = parse_event(rows[0].tobytes())
                 except ValueError as error:
-                    records.broken.append((records.number(int(indices[0])), f"it is no event: {error}"))
+                    records.broken.append((records.number(int(indices[0])), f"it is not an event: {error}"))
                     indices, rows = indices[1:], rows[1:]
                     continue
                 like = np.zeros(len(rows), bool)

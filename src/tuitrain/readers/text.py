@@ -72,11 +72,11 @@ def as_float(value: float) -> float:
 
 
 def position(value: float) -> float:
-    """A number as a place on an axis. Raises ValueError for one that is none."""
-    place = as_float(value)
-    if not math.isfinite(place):
-        raise ValueError("its step is no finite number")
-    return place
+    """A number as a position on an axis. Raises ValueError for one that is none."""
+    at = as_float(value)
+    if not math.isfinite(at):
+        raise ValueError("its step is not a finite number")
+    return at
 
 
 def number(text: str) -> float | None:

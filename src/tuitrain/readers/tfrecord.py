@@ -73,7 +73,7 @@ class Records:
 class RecordSplitter:
     """Turns pieces of any size into whole records; the last one waits for its end.
 
-    After a length that is wrong, reading goes on at the next place that looks like the beginning of a record.
+    After a length that is wrong, reading goes on at the next offset that looks like the beginning of a record.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class RecordSplitter:
         return records
 
     def _whole_records(self, records: Records, at: int) -> int:
-        """Add the records from a place on, up to one that is not complete or has no valid length; where that is."""
+        """Add the records from an offset on, up to an incomplete one or an invalid length; returns where that is."""
         data, size = records.data, len(records.data)
         known, append = self._known, records.starts.append
         while at + HEADER_BYTES <= size:
@@ -138,7 +138,7 @@ class RecordSplitter:
 
 
 def _next_header(data: bytes, at: int) -> int | None:
-    """The first place from here on where a valid header is, of a record that is not empty."""
+    """The first offset from `at` on with a valid header, of a record that is not empty."""
     for begin in range(at, len(data) - HEADER_BYTES + 1, _SEARCHED_BYTES):
         view = np.frombuffer(data[begin : begin + _SEARCHED_BYTES + HEADER_BYTES - 1], np.uint8)
         headers = sliding_window_view(view, HEADER_BYTES)

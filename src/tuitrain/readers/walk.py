@@ -36,7 +36,7 @@ def walk(
     look: Look[T],
     unanswered: Callable[[Path], None] = lambda folder: None,
 ) -> list[T]:
-    """What `look` says about each regular file below a folder, in the order of their paths.
+    """The results of `look` for each regular file below a folder, in the order of their paths.
 
     Links are not followed; those to folders that are directly in the folder are shown to `skip`, which may know what
     they lead to. unanswered: takes each folder that is left out, with all below it, as no answer
@@ -124,7 +124,7 @@ class _Worker(threading.Thread, Generic[T]):
         return False
 
     def _visit(self, folder: str) -> tuple[list[str], list[T]]:
-        """The folders in a folder, the last first, and what is to say about its files."""
+        """The folders in a folder, the last first, and the results for its files."""
         search, folders, results, entries = self._search, [], [], []
         try:
             with os.scandir(folder) as found:

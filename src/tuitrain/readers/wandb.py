@@ -100,7 +100,7 @@ class WandbParser:
             try:
                 self._read(record, reading)
             except ValueError as error:
-                reading.broken.append(BrokenLine(number, f"it is no record of W&B: {error}"))
+                reading.broken.append(BrokenLine(number, f"it is not a record of W&B: {error}"))
         reading.broken += [BrokenLine(number, reason) for number, reason in self._splitter.broken]
         self._splitter.broken = []
         return reading
@@ -165,7 +165,7 @@ class WandbParser:
         """The numbers of a history of which not all are plain, or that has names which are new."""
         values: dict[str, float] = {}
         step = None
-        for each in protobuf.fields(record, history.start, history.end):
+        for each in protobuf.fields(record, history):
             if each.number == 1 and each.wire == BYTES:
                 path, value, before = _item(record, each)
                 name = ".".join(path)
@@ -176,7 +176,7 @@ class WandbParser:
                 if path and path[0] != _OWN:
                     values.update(_numbers(name, value))
             elif each.number == 2 and each.wire == BYTES:
-                step = protobuf.signed(_first_number(record, each))
+                step = protobuf.signed(protobuf.varint_in(record, each, 1) or 0)
         if step is not None:
             values.setdefault(_STEP, step)
         return values
@@ -184,17 +184,14 @@ class WandbParser:
     def _summarize(self, record: bytes, summary: Field) -> None:
         """Take what the script set in the summary, and of W&B's own only what is no newest value."""
         is_own = _OF_HISTORY in record
-        for each in protobuf.fields(record, summary.start, summary.end):
-            if each.wire != BYTES or each.number not in (1, 2):
-                continue
-            path, value, _ = _item(record, each)
-            if not path or path[0] == _OWN or (is_own and not isinstance(value, dict)):
+        for path, value, is_set in _changes(record, summary):
+            if is_own and not isinstance(value, dict):
                 continue
             name = ".".join(path)
             self._summary = {
                 key: kept for key, kept in self._summary.items() if key != name and not key.startswith(f"{name}.")
             }
-            if each.number == 1 and not (isinstance(value, dict) and "_type" in value):
+            if is_set and not (isinstance(value, dict) and "_type" in value):
                 self._summary |= flattened({name: value})
         self.info.summary = {
             name: shortened(value, _LONGEST_TEXT) if isinstance(value, str) else value
@@ -203,13 +200,13 @@ class WandbParser:
         }
 
     def _end(self, record: bytes, end: Field) -> None:
-        code = protobuf.signed(_first_number(record, end))
+        code = protobuf.signed(protobuf.varint_in(record, end, 1) or 0)
         self.info.ending = "completed" if code == 0 else "failed"
         self.info.reason = "" if code == 0 else f"exit code {code}"
 
     def _describe(self, record: bytes, message: Field) -> None:
         """Learn from a record about the run as a whole."""
-        parts = list(protobuf.fields(record, message.start, message.end))
+        parts = list(protobuf.fields(record, message))
         texts = {part.number: protobuf.text(record, part) for part in parts if part.wire == BYTES}
         if message.number == _RUN:
             self.info.name = texts.get(8) or texts.get(1) or self.info.name
@@ -241,21 +238,25 @@ class WandbParser:
 
     def _configure(self, record: bytes, config: Field) -> None:
         """Change the configuration by the items that are new, changed or removed."""
-        for each in protobuf.fields(record, config.start, config.end):
-            if each.wire != BYTES or each.number not in (1, 2):
-                continue
-            path, value, _ = _item(record, each)
-            if not path or path[0] == _OWN:
-                continue
+        for path, value, is_set in _changes(record, config):
             tree = self._config
             for part in path[:-1]:
                 below = tree.get(part)
                 tree[part] = tree = below if isinstance(below, dict) else {}
-            if each.number == 1:
+            if is_set:
                 tree[path[-1]] = value
             else:
                 tree.pop(path[-1], None)
         self.info.hyperparameters = flattened(self._config)
+
+
+def _changes(record: bytes, message: Field) -> Iterator[tuple[list[str], Any, bool]]:
+    """Path and value of each item of a configuration or a summary that is set, else removed; not W&B's own."""
+    for each in protobuf.fields(record, message):
+        if each.wire == BYTES and each.number in (1, 2):
+            path, value, _ = _item(record, each)
+            if path and path[0] != _OWN:
+                yield path, value, each.number == 1
 
 
 def _item(record: bytes, item: Field) -> tuple[list[str], Any, bytes | None]:
@@ -263,7 +264,7 @@ def _item(record: bytes, item: Field) -> tuple[list[str], Any, bytes | None]:
     key, path = "", []
     value: Any = None
     before = None
-    for part in protobuf.fields(record, item.start, item.end):
+    for part in protobuf.fields(record, item):
         if part.wire == BYTES and part.number == 1:
             key = protobuf.text(record, part)
         elif part.wire == BYTES and part.number == 2:
@@ -283,12 +284,6 @@ def _item(record: bytes, item: Field) -> tuple[list[str], Any, bytes | None]:
         elif part.wire == FIXED64 and part.number == 6:
             value = struct.unpack_from("<d", record, part.start)[0]
     return path or ([key] if key else []), value, before
-
-
-def _first_number(record: bytes, message: Field) -> int:
-    """The whole number in field 1 of a message; 0 where it is not written."""
-    parts = protobuf.fields(record, message.start, message.end)
-    return next((varint(record, part.start)[0] for part in parts if part.number == 1 and part.wire == VARINT), 0)
 
 
 def _json(text: bytes) -> Any:

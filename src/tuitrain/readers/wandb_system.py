@@ -7,7 +7,7 @@ import re
 from tuitrain.events import Gpu, System
 from tuitrain.readers import protobuf
 from tuitrain.readers.mapping import GIB
-from tuitrain.readers.protobuf import BYTES, VARINT, Field
+from tuitrain.readers.protobuf import BYTES, Field
 from tuitrain.readers.text import number
 
 _GPU = re.compile(r"gpu\.(\d{1,4})\.(\w+)")
@@ -31,13 +31,13 @@ class Machine:
     def describe(self, record: bytes, environment: Field) -> None:
         """Learn from an `EnvironmentRecord`."""
         gpus = []
-        for each in protobuf.fields(record, environment.start, environment.end):
+        for each in protobuf.fields(record, environment):
             if each.number == 12 and each.wire == BYTES:
                 self.host = protobuf.text(record, each)
             elif each.number == 21 and each.wire == BYTES:
                 self._memory_gb = _bytes_as_gb(record, each, 1)
             elif each.number == 24 and each.wire == BYTES:
-                parts = protobuf.fields(record, each.start, each.end)
+                parts = protobuf.fields(record, each)
                 name = next((protobuf.text(record, part) for part in parts if part.number == 1), "")
                 gpus.append((name, _bytes_as_gb(record, each, 2)))
         self._gpus = gpus or self._gpus
@@ -46,13 +46,13 @@ class Machine:
         """The readings of a `StatsRecord`; None where it has no time or none of ours."""
         values: dict[str, float] = {}
         time = None
-        for each in protobuf.fields(record, stats.start, stats.end):
+        for each in protobuf.fields(record, stats):
             if each.wire != BYTES:
                 continue
             if each.number == 2:
                 time = protobuf.timestamp(record, each)
             elif each.number == 3:
-                parts = {part.number: part for part in protobuf.fields(record, each.start, each.end)}
+                parts = protobuf.by_number(record, each)
                 value = number(protobuf.text(record, parts[16])) if 16 in parts else None
                 if 1 in parts and value is not None:
                     values[protobuf.text(record, parts[1])] = value
@@ -88,6 +88,5 @@ class Machine:
 
 
 def _bytes_as_gb(record: bytes, message: Field, field: int) -> float | None:
-    parts = protobuf.fields(record, message.start, message.end)
-    seconds = (protobuf.varint(record, part.start)[0] for part in parts if part.number == field and part.wire == VARINT)
-    return next((value / 1e9 for value in seconds), None)
+    size = protobuf.varint_in(record, message, field)
+    return None if size is None else size / 1e9

@@ -94,10 +94,9 @@ def run_app(
     index = ids.index(baseline) if baseline in ids else 0
     settings, given = loaded or load_settings()
     app = TuitrainApp(
-        screen, runs, runs_dir, stream=stream, baseline=index, settings=settings, given=given, rules=load_rules()
-    )
-    app.state.set_group_by(group_by)
-    app.state.set_price(usd_per_gpu_hour)
+        screen, runs, runs_dir, stream=stream, baseline=index, settings=settings, given=given, rules=load_rules(),
+        group_by=group_by, usd_per_gpu_hour=usd_per_gpu_hour,
+    )  # fmt: skip
     app.run()
     signal.alarm(0)
     for view in app.state.runs if not app.return_code else ():

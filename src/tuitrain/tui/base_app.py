@@ -34,8 +34,7 @@ from tuitrain.tui.inert import InertApp
 from tuitrain.tui.registry import ACTIONS, RunScreen, ScreenName, actions_for, key_text
 from tuitrain.tui.session import last_settings, remember, restore, session_of
 from tuitrain.tui.settings import THEMES, Settings
-from tuitrain.tui.theme import DARK, Palette, palette_of
-from tuitrain.tui.themes import SHIPPED
+from tuitrain.tui.theme import DARK, SHIPPED, Palette, palette_of
 from tuitrain.tui.view_state import RunView, ViewState
 
 DEFAULTS, RULES = Settings(), Rules()
@@ -67,6 +66,8 @@ class BaseApp(InertApp):
         settings: Settings = DEFAULTS,
         given: Collection[str] = (),
         rules: Rules = RULES,
+        group_by: str = "",
+        usd_per_gpu_hour: float | None = None,
     ) -> None:
         self._cells = TerminalCells()
         self._first_size: Size | None = None
@@ -87,7 +88,10 @@ class BaseApp(InertApp):
         if self.no_color:
             self.theme = self._given["theme"] = "terminal"
         self.watch_theme()
-        self.state = ViewState(x=settings.x, baseline=baseline, smoothing=settings.smoothing, rules=rules)
+        self.state = ViewState(
+            x=settings.x, baseline=baseline, smoothing=settings.smoothing, rules=rules, group_by=group_by,
+            usd_per_gpu_hour=usd_per_gpu_hour,
+        )  # fmt: skip
         restore(self.session, self.state)
         self.feed = Feed(self.post_message)
         self.state_changed: Signal[ViewState] = Signal(self, "state_changed")

@@ -154,7 +154,7 @@ _TABLE: tuple[tuple[Group, Owner, tuple[ScreenName, ...], tuple[Action, ...]], .
     ("this screen", "screen", ("compare",), (
         Action("group_runs", ("m",), "groups", "Show runs with the same value of a key as one: mean and spread.", 10),
         Action("next_baseline", ("a",), "baseline", "Make the next run the baseline of the deltas.", 8),
-        Action("choose_point", ("v",), "at", "Compare at a point, or where each run came to a loss.", 11),
+        Action("choose_point", ("v",), "at", "Compare at a point, or where each run reached a loss.", 11),
     )),
     ("this screen", "screen", ("logs", "config"), (Action("search", ("slash",), "search", "Find lines.", 3),)),
     ("this screen", "screen", ("logs",), (

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from tuitrain.plots.axes import X_AXES, XAxis
-from tuitrain.settings import SettingsError, converted, given_value, settings_files, unknown_key
+from tuitrain.settings import SettingsError, converted, given_value, table_entries
 from tuitrain.text import terminal_encoding
 
 TABLE = "tui"
@@ -88,14 +88,8 @@ def load_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os
         values[name] = {**values.get(name, {}), **checked} if name in _ENTRIES else checked
         origin[name] = where
 
-    for file in reversed(settings_files()):
-        table = file.values.get(TABLE, {})
-        if not isinstance(table, dict):
-            raise SettingsError(f"{file.path}: {TABLE} should be a table: write [{TABLE}] above its keys.")
-        for name, value in table.items():
-            if name not in FIELDS:
-                raise unknown_key(str(file.path), name, FIELDS, f"{TABLE}.")
-            use(f"{file.path}: {TABLE}.{name}", name, value)
+    for file, name, value in table_entries(TABLE, FIELDS):
+        use(f"{file.path}: {TABLE}.{name}", name, value)
     for variable, name in _VARIABLES.items():
         if environ.get(variable):
             use(variable, name, environ[variable], text=True)

@@ -1,19 +1,24 @@
-"""Roles to colours: a palette made from the Textual theme."""
+"""The themes that come with tuitrain, and roles to colours: a palette made from a theme of Textual's.
+
+The colours of the themes are in `styles/themes.toml`. A variable there that is not Textual's (`run-1` to `run-5`,
+`validation`) is read by `palette_of`.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from rich.style import Style
 from textual.color import Color
+from textual.theme import Theme
 
 from tuitrain.plots.roles import RUN_COLOURS, run_role
 from tuitrain.plots.terminal import STYLES
 
-if TYPE_CHECKING:
-    from textual.theme import Theme
-
+_TABLES = tomllib.loads((Path(__file__).parent / "styles" / "themes.toml").read_text("utf-8"))
+SHIPPED = tuple(Theme(name, **table) for name, table in _TABLES.items())
 DARK, LIGHT = "dark", "light"
 
 HEAT_LEVELS = 8

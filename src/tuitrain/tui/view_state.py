@@ -148,7 +148,7 @@ class ViewState(PlotRequest):
         self.baseline = baseline % max(len(self.runs), 1)
 
     def compare_at(self, point: Point | None) -> None:
-        """Compare the runs at this point, or where each came to this loss; None: at the end of each."""
+        """Compare the runs at this point, or where each reached this loss; None: at the end of each."""
         self.at = point
 
     def move_crosshair(self, x: float | None) -> None:
@@ -159,10 +159,6 @@ class ViewState(PlotRequest):
         """Group the runs by the values of a configuration key or by `tag`; empty: not at all."""
         self.group_by = key
         self.reset_axes()
-
-    def set_price(self, usd_per_gpu_hour: float | None) -> None:
-        """What a GPU-hour costs, for the costs of runs."""
-        self.usd_per_gpu_hour = usd_per_gpu_hour
 
     def set_axis(self, axis: XAxis) -> None:
         """Show the runs over this axis; over another one than before all of it."""

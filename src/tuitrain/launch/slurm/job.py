@@ -89,7 +89,9 @@ def _begin(run: RunDirectory, pid: int) -> int:
     if complete_checkpoints(run.path):
         further.append("--resume")
     print(*further)
-    start_drawing(run, load_config(str(run.config)))
+    every = load_config(str(run.config)).export.plots_every
+    if every:
+        start_drawing(run, every)
     return 0
 
 

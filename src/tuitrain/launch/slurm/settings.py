@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from tuitrain.files import expanded
-from tuitrain.settings import SettingsError, converted, given_value, settings_files, unknown_key
+from tuitrain.settings import SettingsError, converted, given_value, table_entries
 
 TABLE = "slurm"
 Requeue = Literal["yes", "resubmit", "no"]
@@ -67,21 +67,14 @@ def slurm_settings(flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = o
         checked = converted(where, value, FIELDS[name].type, _description(name), text=text)
         values[name] = [*values.get(name, []), *checked] if name == "arguments" else checked
 
-    for file in reversed(settings_files()):
-        table = file.values.get(TABLE, {})
-        if not isinstance(table, dict):
-            raise SettingsError(f"{file.path}: {TABLE} should be a table: write [{TABLE}] above its keys.")
-        for name, value in table.items():
-            where = f"{file.path}: {TABLE}.{name}"
-            if name not in FIELDS:
-                raise unknown_key(str(file.path), name, FIELDS, f"{TABLE}.")
-            if name == "time" and isinstance(value, int) and not isinstance(value, bool):
-                value = str(value)
-            use(where, name, value)
-            if name == "template":
-                # Relative to the file of a project, as its other paths are.
-                path = expanded(values[name])
-                values[name] = str(file.path.parent / path if file.of_project else path)
+    for file, name, value in table_entries(TABLE, FIELDS):
+        if name == "time" and isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        use(f"{file.path}: {TABLE}.{name}", name, value)
+        if name == "template":
+            # Relative to the file of a project, as its other paths are.
+            path = expanded(values[name])
+            values[name] = str(file.path.parent / path if file.of_project else path)
     for name in FIELDS:
         variable = f"TUITRAIN_SLURM_{name.upper()}"
         if given := environ.get(variable):

@@ -38,7 +38,7 @@ def layout_panels(sizes: Mapping[str, int], request: PlotRequest) -> PanelSizes:
 def with_own(panels: Mapping[Panel, int], request: PlotRequest) -> PanelSizes:
     """The panels of a layout, then those of the metrics of one's own, by groups.
 
-    Where a log has such metrics, or is of another tool, panels without data give their places to others of which it has
+    Where a log has such metrics, or is of another tool, panels without data are replaced by others of which it has
     a metric, unless they are of metrics of one's own.
     """
     if not has_others(request):

@@ -1,4 +1,4 @@
-"""Panels about gradients and updates, of the whole model and of each of its blocks."""
+"""Panels of gradients and updates, of the whole model and of each of its blocks."""
 
 from __future__ import annotations
 

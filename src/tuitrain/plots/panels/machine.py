@@ -1,4 +1,4 @@
-"""Panels about the machine: memory of the accelerator, its use, power and temperature, and the host."""
+"""Panels of the machine: memory of the accelerator, its use, power and temperature, and the host."""
 
 from __future__ import annotations
 

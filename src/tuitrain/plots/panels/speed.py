@@ -1,4 +1,4 @@
-"""Panels about speed: utilisation, throughput, where the time of a step goes, and which process is slow."""
+"""Panels of speed: utilisation, throughput, where the time of a step goes, and which process is slow."""
 
 from __future__ import annotations
 

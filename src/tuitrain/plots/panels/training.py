@@ -1,4 +1,4 @@
-"""Panels about learning: loss with its projection, perplexity, accuracy, learning rate with its plan."""
+"""Panels of learning: loss with its projection, perplexity, accuracy, learning rate with its plan."""
 
 from __future__ import annotations
 

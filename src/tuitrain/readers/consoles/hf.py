@@ -46,7 +46,7 @@ class HfParser(ConsoleParser):
         self._done = 0
         """Where the training's bar stands."""
         self._bar_seen = False
-        """Whether the training's bar has been seen since the last point of the training."""
+        """Whether the training's bar was read since the last point of the training."""
         self._points: list[tuple[float, int]] = []
         """Epoch and step of the points so far."""
         self._names: set[str] = set()

@@ -137,7 +137,7 @@ def values_of(pairs: Iterable[tuple[str, str, str]]) -> dict[str, float]:
 
 
 def value_of(text: str) -> float | None:
-    """The number that NUMBER has found."""
+    """The number in a text that matches NUMBER."""
     try:
         return float(text)
     except ValueError:

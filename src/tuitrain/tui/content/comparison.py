@@ -89,8 +89,6 @@ def verdict_lines(state: ViewState, cells: int) -> list[Line]:
 
 def findings_lines(state: ViewState, cells: int) -> list[Line]:
     """The sentences of the verdict, then the findings; the further lines of a sentence are indented."""
-    if not state.runs:
-        return [line(" ", Span("nothing to compare", "quiet"))]
     compared = comparison_of(state)
     lines: list[Line] = []
     for sentences in (compared.verdict, compared.findings):
@@ -98,7 +96,7 @@ def findings_lines(state: ViewState, cells: int) -> list[Line]:
             first, *rest = wrap(clean(sentence), cells - 4)
             lines += [line(" ", first), *(line("   ", row) for row in rest)]
         lines += [()] if sentences else []
-    return lines or [line(" ", Span("nothing is found in one run", "quiet")), ()]
+    return lines or [line(" ", Span("no findings: they compare several runs", "quiet")), ()]
 
 
 def speed_table(state: ViewState, cells: int) -> tuple[list[Column], dict[str, Cells]]:
@@ -116,8 +114,8 @@ def metrics_table(state: ViewState, cells: int) -> tuple[list[Column], dict[str,
     compared, shared = comparison_of(state), comparison_at_shared_point(state) if state.at is None else None
     title = "mean ± std at the end" if compared.groups else "at the end of each run"
     if compared.at is not None:
-        place = f"{'where each came to' if as_target(compared.at) else 'at'} {position(*compared.at)}"
-        title = f"mean ± std {place}" if compared.groups else place
+        title = f"{'where each reached' if as_target(compared.at) else 'at'} {position(*compared.at)}"
+        title = f"mean ± std {title}" if compared.groups else title
     columns = _columns(state, compared, title, cells)
     rows = {f"end {at}": _metric_row(row, compared.baseline) for at, row in enumerate(compared.metrics)}
     if shared is not None and shared.at is not None:

@@ -18,15 +18,13 @@ from textual.widgets.input import Selection
 from tuitrain.text import clean
 from tuitrain.tui.content import form as content
 from tuitrain.tui.registry import Scroll, bindings
-from tuitrain.tui.screens.page import BaseScreen
+from tuitrain.tui.screens.page import BaseScreen, moved
 from tuitrain.tui.text import Line, Span, crop, line, spread, width
 from tuitrain.tui.widgets.line_list import LineList, Row
 from tuitrain.tui.widgets.lines import Lines
 from tuitrain.tui.widgets.pane import Pane
 
 if TYPE_CHECKING:
-    from subprocess import Popen
-
     from tuitrain.launch.form import LaunchForm
     from tuitrain.launch.request import Field, PresetInfo
 
@@ -57,7 +55,6 @@ class LaunchScreen(BaseScreen):
         self.field_key = ""
         self._before_edit: str | None = None
         self._starting = False
-        self._processes: list[Popen[bytes]] = []
 
     def compose_body(self) -> Iterable[Widget]:
         with Horizontal(id="parts"):
@@ -119,8 +116,6 @@ class LaunchScreen(BaseScreen):
             started = await asyncio.to_thread(form.request.start, self.app.runs_dir)
         finally:
             self._starting = False
-        # Kept, so that a process that ends while the dashboard is open is no zombie.
-        self._processes.append(started.process)
         self.app.open_runs([started.run], "watch")
         self.app.notify(f"started {started.run.run_id}. {started.note or ''}".strip())
 
@@ -241,10 +236,10 @@ class LaunchScreen(BaseScreen):
         if self.part == "plan" or self.form is None:
             self.query_one("#plan", Pane).scroll_relative(y=by, animate=False)
         elif self.part == "presets":
-            self._choose(_moved([each.name for each in self.matching_presets()], self.form.preset, by))
+            self._choose(moved([each.name for each in self.matching_presets()], self.form.preset, by))
         else:
             editing = self._before_edit is not None
-            self._select(_moved([each.key for each in self.matching_fields()], self.field_key, by), edit=editing)
+            self._select(moved([each.key for each in self.matching_fields()], self.field_key, by), edit=editing)
 
     def _choose(self, name: str) -> None:
         if self.form is not None and name != self.form.preset:
@@ -345,10 +340,3 @@ class LaunchScreen(BaseScreen):
             self.field_key = key.strip() if key.strip() in matching else matching[0]
             self.set_field(self.field_key, value)
             self._input("keys").value = ""
-
-
-def _moved(names: list[str], name: str, by: int) -> str:
-    """The name that is `by` positions after this one; the first where this one is not among the names."""
-    if name not in names:
-        return names[0] if names else name
-    return names[max(0, min(names.index(name) + by, len(names) - 1))]

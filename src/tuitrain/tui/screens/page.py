@@ -7,9 +7,9 @@ and calls `self.app.redraw()`. Charts come as one widget, `Dashboard`, which has
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -31,6 +31,8 @@ from tuitrain.tui.widgets.pane import Pane
 
 if TYPE_CHECKING:
     from tuitrain.tui.screens.run_actions import RunActions
+
+T = TypeVar("T")
 
 
 class BaseScreen(Screen[None]):
@@ -164,3 +166,10 @@ class BaseScreen(Screen[None]):
         """Scroll the body."""
         for widget in self.scrolled():
             getattr(widget, f"scroll_{to}")(animate=False)
+
+
+def moved(items: Sequence[T], item: T, by: int) -> T:
+    """The item that is `by` positions after this one, or the first or last; the first where it is not among them."""
+    if item not in items:
+        return items[0] if items else item
+    return items[max(0, min(items.index(item) + by, len(items) - 1))]

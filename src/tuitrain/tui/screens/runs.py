@@ -195,7 +195,7 @@ class RunsScreen(BaseScreen):
         self._set_order(Order(self.order.key, not self.order.reverse))
 
     def action_move_queued(self, places: int) -> None:
-        """Move the queued run under the cursor so many places back, or forwards below 0."""
+        """Move the queued run under the cursor so many positions back in the queue, or forward where negative."""
         if (run := self.run_under_cursor) is None:
             return
         if run.status is not Status.QUEUED:

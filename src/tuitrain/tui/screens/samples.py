@@ -11,7 +11,7 @@ from textual.widget import Widget
 from tuitrain.events import Sample
 from tuitrain.tui.content.samples import CHOSEN, OTHER, heading, sample_lines, sample_steps, strip
 from tuitrain.tui.registry import bindings
-from tuitrain.tui.screens.page import BaseScreen
+from tuitrain.tui.screens.page import BaseScreen, moved
 from tuitrain.tui.text import Line, Span, line, paragraphs
 from tuitrain.tui.view_state import RunView
 from tuitrain.tui.widgets.lines import Lines
@@ -94,7 +94,7 @@ class SamplesScreen(BaseScreen):
         """Choose a neighbouring step. The newest step follows the run again."""
         steps, view = sample_steps(self.samples), self.state.run
         if view is not None and steps:
-            step = _moved(steps, self._pair(steps)[0], by)
+            step = moved(steps, self._pair(steps)[0], by)
             self.chosen = (view, step) if step != steps[-1] else None
 
     def action_move_other(self, by: int) -> None:
@@ -102,13 +102,8 @@ class SamplesScreen(BaseScreen):
         steps, view = sample_steps(self.samples), self.state.run
         chosen, other = self._pair(steps) if steps else (None, None)
         if view is not None and other is not None:
-            self.other = view, _moved([step for step in steps if step != chosen], other, by)
+            self.other = view, moved([step for step in steps if step != chosen], other, by)
 
     def action_choose_step(self, step: int) -> None:
         if self.state.run is not None:
             self.chosen = self.state.run, step
-
-
-def _moved(steps: list[int], step: int, by: int) -> int:
-    """The step that is `by` positions after this one, or the first or last of them."""
-    return steps[max(0, min(steps.index(step) + by, len(steps) - 1))]
